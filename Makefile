@@ -1,0 +1,50 @@
+# Each target is one line that a person could type. PYTHON chooses the interpreter of the virtual environment.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+
+.PHONY: bench test lint format native asan benchmarks clean
+
+bench: $(VENV)/installed
+	$(BIN)/memtool bench
+
+test: $(VENV)/developing
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/developing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	git ls-files '*.cpp' '*.hpp' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+
+format: $(VENV)/developing
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	git ls-files '*.cpp' '*.hpp' '*.h' | xargs $(BIN)/clang-format -i
+
+native: $(VENV)/developing
+	$(PIP) install --quiet --no-build-isolation --no-deps --editable .
+
+asan: $(VENV)/developing
+	$(BIN)/python -m pytest tests/native --sanitize
+
+benchmarks: $(VENV)/developing
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf build $(VENV)
+
+$(VENV)/bin/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/pip pyproject.toml constraints.txt
+	$(PIP) install --quiet --constraint constraints.txt scikit-build-core
+	$(PIP) install --quiet --constraint constraints.txt cmake ninja
+	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/developing: $(VENV)/installed
+	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	touch $@

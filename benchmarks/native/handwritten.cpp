@@ -1,0 +1,142 @@
+// What memtool is compared with: loops over the same events as a C++ programmer would write them by hand.
+//
+//   handwritten null|malloc IMAGE REPLAYS    ticks of each replay's body, one a line; then resident growth in bytes at the
+//                                            peak of live bytes and at the end, from a first, cold replay
+//
+// It shares nothing with the engine but the layout of the event image.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "engine/events.hpp"
+
+namespace {
+
+using namespace memtool;
+
+std::uint64_t nanoseconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC_RAW, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1000000000u + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+long anonymous_kib() {
+  static char text[4096];
+  const int file = open("/proc/self/smaps_rollup", O_RDONLY);
+  const ssize_t got = read(file, text, sizeof text - 1);
+  close(file);
+  text[got > 0 ? got : 0] = '\0';
+  const char* found = std::strstr(text, "\nAnonymous:");
+  return found == nullptr ? 0 : std::atol(found + std::strlen("\nAnonymous:"));
+}
+
+void touch(Touch how, void* block, std::uint64_t size) {
+  auto* bytes = static_cast<volatile char*>(block);
+  if (how == Touch::first && size > 0) bytes[0] = 1;
+  if (how == Touch::pages)
+    for (std::uint64_t at = 0; at < size; at += 4096) bytes[at] = 1;
+  if (how == Touch::all) {
+    std::memset(block, 1, size);
+    asm volatile("" ::"r"(block) : "memory");
+  }
+}
+
+template <class Allocate, class Deallocate, class Reallocate>
+void replay(const std::uint64_t* at, const std::uint64_t* end, void** slots, Touch how, Allocate allocate,
+            Deallocate deallocate, Reallocate reallocate) {
+  while (at < end) {
+    const std::uint64_t head = *at;
+    void** slot = &slots[word::slot(head)];
+    switch (word::kind(head)) {
+      case Kind::deallocate:
+        deallocate(*slot);
+        at += 1;
+        break;
+      case Kind::allocate:
+        *slot = allocate(word::size(head), std::uint64_t{16}, false);
+        if (how != Touch::none) touch(how, *slot, word::size(head));
+        at += 1;
+        break;
+      case Kind::allocate_zeroed:
+        *slot = allocate(word::size(head), std::uint64_t{16}, true);
+        touch(how, *slot, word::size(head));
+        at += 1;
+        break;
+      case Kind::allocate_wide:
+        *slot = allocate(word::wide_size(at[1]), word::wide_alignment(at[1]), false);
+        touch(how, *slot, word::wide_size(at[1]));
+        at += 2;
+        break;
+      case Kind::deallocate_wide:
+        deallocate(*slot);
+        at += 2;
+        break;
+      case Kind::reallocate:
+        *slot = reallocate(*slot, word::wide_size(at[1]));
+        at += 3;
+        break;
+      default:
+        at += 1;
+        break;
+    }
+  }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count != 4) return 2;
+  const bool null = std::strcmp(arguments[1], "null") == 0;
+  const int file = open(arguments[2], O_RDONLY);
+  struct stat status;
+  if (file < 0 || fstat(file, &status) != 0) return 2;
+  const auto bytes = static_cast<std::size_t>(status.st_size);
+  const void* image = mmap(nullptr, bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, file, 0);
+  const auto& head = *static_cast<const ImageHeader*>(image);
+  const auto* words = reinterpret_cast<const std::uint64_t*>(static_cast<const char*>(image) + sizeof head);
+  void** slots = static_cast<void**>(mmap(nullptr, (head.slots + 1) * 8, PROT_READ | PROT_WRITE,
+                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
+  static char block[1 << 20];
+  if (null && head.largest_size > sizeof block) return 2;
+  std::memset(block, 1, sizeof block);
+  const auto how = static_cast<Touch>(head.touch);
+  const auto run = [&](const std::uint64_t* from, const std::uint64_t* to) {
+    if (null) {
+      replay(
+          from, to, slots, how, [&](std::uint64_t, std::uint64_t, bool) -> void* { return block; }, [](void*) {},
+          [](void* old, std::uint64_t) { return old; });
+    } else {
+      replay(
+          from, to, slots, how,
+          [](std::uint64_t size, std::uint64_t alignment, bool zeroed) {
+            if (zeroed) return std::calloc(1, size);
+            return alignment == 16 ? std::malloc(size)
+                                   : std::aligned_alloc(alignment, (size + alignment - 1) & ~(alignment - 1));
+          },
+          [](void* old) { std::free(old); }, [](void* old, std::uint64_t size) { return std::realloc(old, size); });
+    }
+  };
+  const std::uint64_t* peak = words + head.peak_live_word;
+  const std::uint64_t* epilogue = words + head.epilogue_word;
+  const std::uint64_t* end = words + head.words;
+  anonymous_kib();
+  const long before = anonymous_kib();
+  run(words, peak);
+  const long at_peak = anonymous_kib();
+  run(peak, epilogue);
+  const long at_end = anonymous_kib();
+  run(epilogue, end);
+  for (int i = 0; i < std::atoi(arguments[3]); ++i) {
+    const std::uint64_t start = nanoseconds();
+    run(words, epilogue);
+    std::printf("%llu\n", static_cast<unsigned long long>(nanoseconds() - start));
+    run(epilogue, end);
+  }
+  std::printf("%ld %ld\n", (at_peak - before) * 1024, (at_end - before) * 1024);
+}

@@ -1,0 +1,347 @@
+"""The only ctypes signatures of the engine (engine/capi.h), for the parent and for the worker.
+
+A worker imports this module under ``python -I -S`` and is measured in milliseconds, so nothing is imported here that
+ctypes does not need itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+
+ABI_VERSION = 1
+
+CHECK, THROUGHPUT, LATENCY, FOOTPRINT = range(4)
+DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)
+HISTOGRAMS = ("allocate", "deallocate", "reallocate", "first_touch", "floor")
+MOST_ITERATIONS = 64
+NOT_APPLICABLE = 2**64 - 1
+_MESSAGE_BYTES = 400
+LIBRARY_NAME = "libmemtool_engine.so"
+
+_u64 = ctypes.c_uint64
+_u32 = ctypes.c_uint32
+
+SERIES_COLUMNS = (
+    "clock",
+    "live_bytes",
+    "live_objects",
+    "granted_bytes",
+    "footprint_bytes",
+    "resident_bytes",
+    "free_bytes",
+    "largest_free",
+    "free_blocks",
+    "used_blocks",
+    "metadata_bytes",
+)
+
+
+class CheckpointRow(ctypes.Structure):
+    """One checkpoint of the footprint pass; 2^64 - 1 stands for not applicable."""
+
+    _fields_ = [(name, _u64) for name in SERIES_COLUMNS]
+
+
+class ReplayRequest(ctypes.Structure):
+    """What to replay, on what, and where to put histograms and series."""
+
+    _fields_ = [
+        ("struct_bytes", _u64),
+        ("run_pass", _u32),
+        ("use_counter", _u32),
+        ("strategy", ctypes.c_char_p),
+        ("parameters", ctypes.c_char_p),
+        ("image", ctypes.c_void_p),
+        ("image_bytes", _u64),
+        ("region", ctypes.c_void_p),
+        ("region_bytes", _u64),
+        ("warmups", _u32),
+        ("iterations", _u32),
+        ("checkpoints", _u32),
+        ("reserved", _u32),
+        ("populate_bytes", _u64),
+        ("histograms", ctypes.c_void_p),
+        ("series", ctypes.c_void_p),
+    ]
+
+
+class ReplayResult(ctypes.Structure):
+    """What the replay found; see engine/capi.h for units."""
+
+    _fields_ = [
+        ("struct_bytes", _u64),
+        ("status", _u32),
+        ("iterations", _u32),
+        ("failed_operation", _u64),
+        ("failed_size", _u64),
+        ("message", ctypes.c_char * _MESSAGE_BYTES),
+        ("body_ticks", _u64 * MOST_ITERATIONS),
+        ("epilogue_ticks", _u64 * MOST_ITERATIONS),
+        ("histogram_maximum", _u64 * len(HISTOGRAMS)),
+        ("rows", _u64),
+        ("peak_live_bytes", _u64),
+        ("peak_granted_bytes", _u64),
+        ("peak_footprint_bytes", _u64),
+        ("live_at_peak_footprint_bytes", _u64),
+        ("granted_at_peak_live_bytes", _u64),
+        ("footprint_at_peak_live_bytes", _u64),
+        ("ratio_allocations", _u64),
+        ("ratio_sum", ctypes.c_double),
+        ("baseline_resident_bytes", _u64),
+        ("resident_at_peak_live_bytes", _u64),
+        ("peak_resident_bytes", _u64),
+        ("end_resident_bytes", _u64),
+        ("drained_resident_bytes", _u64),
+        ("huge_resident_bytes", _u64),
+        ("minor_faults", _u64),
+        ("major_faults", _u64),
+        ("grow_calls", _u64),
+        ("shrink_calls", _u64),
+        ("checks", _u64),
+        ("at_peak_live", CheckpointRow),
+    ]
+
+
+class _Limits(ctypes.Structure):
+    _fields_ = [("largest_size", _u64), ("largest_alignment", _u64)]
+
+
+class _HeapFigures(ctypes.Structure):
+    _fields_ = [
+        (name, _u64)
+        for name in (
+            "footprint",
+            "granted",
+            "free_bytes",
+            "largest_free",
+            "free_blocks",
+            "used_blocks",
+            "metadata_bytes",
+            "metadata_apart_bytes",
+        )
+    ]
+
+
+_WALK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, _u64, _u32, ctypes.c_void_p)
+_STATES = ("used", "free", "metadata")
+
+
+class EngineError(Exception):
+    """The engine library is absent, does not fit this package, or refuses a request. One line."""
+
+
+class BrokenInvariant(Exception):
+    """A strategy's own check() failed; the words are its own."""
+
+
+def library_path() -> str:
+    """Return the path of the engine library. ``MEMTOOL_ENGINE`` names another build of it. Raises EngineError."""
+    chosen = os.environ.get("MEMTOOL_ENGINE")
+    if chosen:
+        if not os.path.exists(chosen):
+            raise EngineError(f"MEMTOOL_ENGINE names {chosen}, which does not exist")
+        return os.path.abspath(chosen)
+    # Not __file__: an editable install keeps the library elsewhere than the sources.
+    from importlib.resources import files
+
+    found = files("memtool.engine").joinpath(LIBRARY_NAME)
+    if not found.is_file():
+        raise EngineError(f"the engine library {LIBRARY_NAME} is not built: run `make native`, or `pip install .`")
+    return str(found)
+
+
+_loaded: dict[str, ctypes.CDLL] = {}
+
+
+def load_library(path: str | None = None) -> ctypes.CDLL:
+    """Return the engine library, loaded once and declared. Raises EngineError with one line."""
+    path = path or library_path()
+    if path not in _loaded:
+        try:
+            library = ctypes.CDLL(path)
+        except OSError as problem:
+            raise EngineError(f"the engine library cannot be loaded: {problem}") from None
+        _declare(library)
+        if library.memtool_abi_version() != ABI_VERSION:
+            raise EngineError(f"{path} has another ABI version than this package: run `make native`")
+        _loaded[path] = library
+    return _loaded[path]
+
+
+def _declare(library: ctypes.CDLL) -> None:
+    heap = ctypes.c_void_p
+    pointer = ctypes.c_void_p
+    text = ctypes.c_char_p
+    signatures: dict[str, tuple[object, list[object]]] = {
+        "memtool_abi_version": (_u32, []),
+        "memtool_source_hash": (text, []),
+        "memtool_describe": (text, []),
+        "memtool_histogram_buckets": (_u64, []),
+        "memtool_limits": (_u32, [text, text, ctypes.POINTER(_Limits), text]),
+        "memtool_replay": (_u32, [ctypes.POINTER(ReplayRequest), ctypes.POINTER(ReplayResult)]),
+        "memtool_calibrate_counter": (_u64, [_u32]),
+        "memtool_symbol_owner": (_u32, [text, text, _u64, text, _u64]),
+        "memtool_heap_open": (heap, [text, text, pointer, _u64, text]),
+        "memtool_heap_close": (None, [heap]),
+        "memtool_heap_allocate": (pointer, [heap, _u64, _u64]),
+        "memtool_heap_allocate_zeroed": (pointer, [heap, _u64, _u64]),
+        "memtool_heap_deallocate": (None, [heap, pointer, _u64, _u64]),
+        "memtool_heap_reallocate": (pointer, [heap, pointer, _u64, _u64, _u64]),
+        "memtool_heap_mark": (_u32, [heap]),
+        "memtool_heap_release": (_u32, [heap]),
+        "memtool_heap_usable_size": (_u64, [heap, pointer, _u64]),
+        "memtool_heap_figures": (None, [heap, ctypes.POINTER(_HeapFigures)]),
+        "memtool_heap_walk": (None, [heap, _WALK, pointer]),
+        "memtool_heap_check": (_u32, [heap, text]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(library, name)
+        function.restype = result
+        function.argtypes = arguments
+
+
+def describe_json() -> str:
+    """Return every strategy of the engine as a JSON array (engine/capi.cpp describes the objects)."""
+    return str(load_library().memtool_describe().decode())
+
+
+def describe() -> list[dict[str, object]]:
+    """Return every strategy of the engine with its parameters and capabilities, in the order of the list."""
+    import json
+
+    described: list[dict[str, object]] = json.loads(describe_json())
+    return described
+
+
+def source_hash() -> str:
+    """Return the hash of the sources that the loaded library was built from."""
+    return str(load_library().memtool_source_hash().decode())
+
+
+def limits(strategy: str, parameters: str) -> tuple[int | None, int | None]:
+    """Return (largest size, largest alignment) in bytes that a strategy serves; None: no limit. Raises EngineError."""
+    found = _Limits()
+    message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+    status = load_library().memtool_limits(strategy.encode(), parameters.encode(), ctypes.byref(found), message)
+    if status != DONE:
+        raise EngineError(message.value.decode())
+    return _known(found.largest_size), _known(found.largest_alignment)
+
+
+def calibrate_counter(milliseconds: int) -> float:
+    """Return the length of a tick of the processor's counter in nanoseconds, measured over ``milliseconds``."""
+    return float(load_library().memtool_calibrate_counter(milliseconds)) / 2**32
+
+
+def symbol_owner(symbol: str) -> tuple[str, str] | None:
+    """Return (path, build id) of the library that owns ``symbol`` in this process; None when nothing does."""
+    path = ctypes.create_string_buffer(4096)
+    build_id = ctypes.create_string_buffer(128)
+    if load_library().memtool_symbol_owner(symbol.encode(), path, len(path), build_id, len(build_id)) != 0:
+        return None
+    return path.value.decode(), build_id.value.decode()
+
+
+def _known(figure: int) -> int | None:
+    return None if figure == NOT_APPLICABLE else figure
+
+
+class Heap:
+    """One strategy on one anonymous region, driven operation by operation. Never timed.
+
+    Addresses are offsets from the region's base; for a strategy over malloc they are offsets too, and mean nothing.
+    """
+
+    def __init__(self, strategy: str, parameters: str = "", capacity: int = 1 << 30) -> None:
+        """Reserve ``capacity`` bytes and open the strategy on them. Raises EngineError."""
+        self._library = load_library()
+        self._memory = mmap.mmap(-1, capacity, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE)
+        self._view: ctypes.Array[ctypes.c_char] | None = (ctypes.c_char * capacity).from_buffer(self._memory)
+        self.base = ctypes.addressof(self._view)
+        message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+        self._heap: int | None = self._library.memtool_heap_open(
+            strategy.encode(), parameters.encode(), self.base, capacity, message
+        )
+        if not self._heap:
+            self.close()
+            raise EngineError(message.value.decode())
+
+    def close(self) -> None:
+        """Give everything back; the heap cannot be used any more."""
+        if self._heap:
+            self._library.memtool_heap_close(self._heap)
+            self._heap = None
+        if self._view is not None:
+            self._view = None
+            self._memory.close()
+
+    def __enter__(self) -> Heap:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _offset(self, address: int | None) -> int | None:
+        return None if address is None else address - self.base
+
+    def allocate(self, size: int, alignment: int = 16) -> int | None:
+        """Return the offset of a new block of ``size`` bytes, or None when memory is out."""
+        return self._offset(self._library.memtool_heap_allocate(self._heap, size, alignment))
+
+    def allocate_zeroed(self, size: int, alignment: int = 16) -> int | None:
+        """Return the offset of a new block of zeroes, or None when memory is out."""
+        return self._offset(self._library.memtool_heap_allocate_zeroed(self._heap, size, alignment))
+
+    def deallocate(self, offset: int, size: int, alignment: int = 16) -> None:
+        """Free a block; size and alignment are those it was asked for with."""
+        self._library.memtool_heap_deallocate(self._heap, self.base + offset, size, alignment)
+
+    def reallocate(self, offset: int, old_size: int, new_size: int, alignment: int = 16) -> int | None:
+        """Return the offset of the block resized, its contents kept; None leaves it as it was."""
+        address = self.base + offset
+        return self._offset(
+            self._library.memtool_heap_reallocate(self._heap, address, old_size, new_size, alignment)
+        )
+
+    def mark(self) -> bool:
+        """Begin a scope; False where the strategy has none."""
+        return bool(self._library.memtool_heap_mark(self._heap))
+
+    def release(self) -> bool:
+        """End the youngest scope: everything allocated in it is gone; False where there is none."""
+        return bool(self._library.memtool_heap_release(self._heap))
+
+    def usable_size(self, offset: int, size: int) -> int:
+        """Return the bytes that may be used of a live block which was asked for with ``size``."""
+        return int(self._library.memtool_heap_usable_size(self._heap, self.base + offset, size))
+
+    def stats(self) -> dict[str, int | None]:
+        """Return the strategy's figures in bytes and blocks; None where it has no such thing."""
+        figures = _HeapFigures()
+        self._library.memtool_heap_figures(self._heap, ctypes.byref(figures))
+        return {name: _known(getattr(figures, name)) for name, *_ in _HeapFigures._fields_}
+
+    @property
+    def footprint(self) -> int:
+        """Return the bytes that the strategy has taken from its region."""
+        found = self.stats()["footprint"]
+        assert found is not None
+        return found
+
+    def walk(self) -> list[tuple[int, int, str]]:
+        """Return (offset, bytes, "used" | "free" | "metadata") for the whole footprint, in address order."""
+        blocks: list[tuple[int, int, str]] = []
+
+        def visit(address: int | None, count: int, state: int, _: object) -> None:
+            blocks.append(((address or 0) - self.base, count, _STATES[state]))
+
+        self._library.memtool_heap_walk(self._heap, _WALK(visit), None)
+        return blocks
+
+    def check(self) -> None:
+        """Verify the strategy's own invariants. Raises BrokenInvariant."""
+        message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+        if self._library.memtool_heap_check(self._heap, message) != DONE:
+            raise BrokenInvariant(message.value.decode())

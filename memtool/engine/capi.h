@@ -1,0 +1,139 @@
+/* The C ABI between the engine and Python (engine/binding.py has the same structures). Plain C, no ownership crosses it. */
+#ifndef MEMTOOL_ENGINE_CAPI_H
+#define MEMTOOL_ENGINE_CAPI_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+namespace memtool {
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+#define MEMTOOL_ABI_VERSION 1u
+
+enum { MEMTOOL_CHECK = 0, MEMTOOL_THROUGHPUT = 1, MEMTOOL_LATENCY = 2, MEMTOOL_FOOTPRINT = 3 };
+enum { MEMTOOL_DONE = 0, MEMTOOL_OUT_OF_MEMORY = 1, MEMTOOL_WRONG = 2, MEMTOOL_BAD_REQUEST = 3 };
+/* Histograms of the latency pass, in this order. */
+enum {
+  MEMTOOL_HISTOGRAM_ALLOCATE = 0,
+  MEMTOOL_HISTOGRAM_DEALLOCATE = 1,
+  MEMTOOL_HISTOGRAM_REALLOCATE = 2,
+  MEMTOOL_HISTOGRAM_FIRST_TOUCH = 3,
+  MEMTOOL_HISTOGRAM_FLOOR = 4,
+  MEMTOOL_HISTOGRAMS = 5
+};
+#define MEMTOOL_MOST_ITERATIONS 64
+
+/* One checkpoint of the footprint pass. Bytes and blocks; ~0: not applicable. */
+typedef struct CheckpointRow {
+  uint64_t clock; /* operations done */
+  uint64_t live_bytes;
+  uint64_t live_objects;
+  uint64_t granted_bytes;
+  uint64_t footprint_bytes;
+  uint64_t resident_bytes; /* anonymous, less the baseline */
+  uint64_t free_bytes;
+  uint64_t largest_free;
+  uint64_t free_blocks;
+  uint64_t used_blocks;
+  uint64_t metadata_bytes;
+} CheckpointRow;
+
+typedef struct ReplayRequest {
+  uint64_t struct_bytes; /* sizeof(ReplayRequest): refused when it differs */
+  uint32_t pass;
+  uint32_t use_counter; /* 1: time stamp counter (or cntvct), 0: clock_gettime */
+  const char* strategy;
+  const char* parameters;
+  const void* image; /* ImageHeader, then words */
+  uint64_t image_bytes;
+  void* region;
+  uint64_t region_bytes;
+  uint32_t warmups;
+  uint32_t iterations;
+  uint32_t checkpoints;
+  uint32_t reserved;
+  uint64_t populate_bytes; /* head of the region to fault in beforehand, after the resident baseline is taken */
+  uint64_t* histograms;  /* MEMTOOL_HISTOGRAMS x memtool_histogram_buckets() counts, zeroed; latency pass */
+  CheckpointRow* series; /* checkpoints + 2 rows; footprint pass */
+} ReplayRequest;
+
+typedef struct ReplayResult {
+  uint64_t struct_bytes;
+  uint32_t status;
+  uint32_t iterations;
+  uint64_t failed_operation; /* when status is OUT_OF_MEMORY or WRONG: operations done before it */
+  uint64_t failed_size;
+  char message[400];
+  uint64_t body_ticks[MEMTOOL_MOST_ITERATIONS];
+  uint64_t epilogue_ticks[MEMTOOL_MOST_ITERATIONS];
+  uint64_t histogram_maximum[MEMTOOL_HISTOGRAMS];
+  /* Footprint pass. */
+  uint64_t rows; /* rows of the series that were written */
+  uint64_t peak_live_bytes;
+  uint64_t peak_granted_bytes;
+  uint64_t peak_footprint_bytes;
+  uint64_t live_at_peak_footprint_bytes;
+  uint64_t granted_at_peak_live_bytes;
+  uint64_t footprint_at_peak_live_bytes;
+  uint64_t ratio_allocations; /* allocations with at least 64 KiB alive: what the mean ratio runs over */
+  double ratio_sum;           /* sum of footprint / live over them */
+  uint64_t baseline_resident_bytes;
+  uint64_t resident_at_peak_live_bytes; /* exact (smaps_rollup) */
+  uint64_t peak_resident_bytes;         /* the largest seen: at every checkpoint and at the peak of live bytes */
+  uint64_t end_resident_bytes;          /* exact, after the last event before the epilogue */
+  uint64_t drained_resident_bytes;      /* exact, after the epilogue */
+  uint64_t huge_resident_bytes;         /* part of resident_at_peak_live_bytes in transparent huge pages */
+  uint64_t minor_faults;
+  uint64_t major_faults;
+  uint64_t grow_calls;
+  uint64_t shrink_calls;
+  uint64_t checks; /* check pass: how often the strategy's own invariants were verified */
+  CheckpointRow at_peak_live;
+} ReplayResult;
+
+typedef struct StrategyLimits {
+  uint64_t largest_size;
+  uint64_t largest_alignment;
+} StrategyLimits;
+
+uint32_t memtool_abi_version(void);
+const char* memtool_source_hash(void); /* of the sources this library was built from */
+const char* memtool_describe(void);    /* every strategy as a JSON array; static storage */
+uint64_t memtool_histogram_buckets(void);
+/* 0, or MEMTOOL_BAD_REQUEST with one line in `message` (400 bytes). */
+uint32_t memtool_limits(const char* strategy, const char* parameters, StrategyLimits* limits, char* message);
+uint32_t memtool_replay(const ReplayRequest* request, ReplayResult* result);
+
+/* Nanoseconds in 2^32 counter ticks, measured over at least `milliseconds`. */
+uint64_t memtool_calibrate_counter(uint32_t milliseconds);
+
+/* The library that owns `symbol` in this process: its path, and its build id in hex ("" when it has none). Returns 0 when found. */
+uint32_t memtool_symbol_owner(const char* symbol, char* path, uint64_t path_bytes, char* build_id, uint64_t build_id_bytes);
+
+/* One strategy on one region, driven operation by operation. NULL with one line in `message` when it cannot be made. */
+typedef struct HeapHandle HeapHandle;
+typedef struct HeapFigures {
+  uint64_t footprint, granted, free_bytes, largest_free, free_blocks, used_blocks, metadata_bytes, metadata_apart_bytes;
+} HeapFigures;
+typedef void (*WalkCallback)(const void* address, uint64_t bytes, uint32_t state, void* context);
+HeapHandle* memtool_heap_open(const char* strategy, const char* parameters, void* region, uint64_t bytes, char* message);
+void memtool_heap_close(HeapHandle* heap);
+void* memtool_heap_allocate(HeapHandle* heap, uint64_t size, uint64_t alignment);
+void* memtool_heap_allocate_zeroed(HeapHandle* heap, uint64_t size, uint64_t alignment);
+void memtool_heap_deallocate(HeapHandle* heap, void* block, uint64_t size, uint64_t alignment);
+void* memtool_heap_reallocate(HeapHandle* heap, void* block, uint64_t old_size, uint64_t new_size, uint64_t alignment);
+uint32_t memtool_heap_mark(HeapHandle* heap);
+uint32_t memtool_heap_release(HeapHandle* heap);
+uint64_t memtool_heap_usable_size(HeapHandle* heap, const void* block, uint64_t size);
+void memtool_heap_figures(HeapHandle* heap, HeapFigures* figures);
+void memtool_heap_walk(HeapHandle* heap, WalkCallback visit, void* context);
+uint32_t memtool_heap_check(HeapHandle* heap, char* message); /* 0, or MEMTOOL_WRONG with words (400 bytes) */
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+}
+#endif
+#endif

@@ -1,0 +1,62 @@
+// The clock of the timed passes: the time stamp counter where the kernel itself trusts it, clock_gettime elsewhere.
+#pragma once
+
+#include <time.h>
+
+#include <cstdint>
+
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+namespace memtool {
+
+class Clock {
+ public:
+  explicit Clock(bool counter) noexcept : counter_(counter) {}
+
+  // start() keeps what comes before it out of the region, stop() waits for what is inside it. Ticks are counter ticks or
+  // nanoseconds; the parent knows their length (calibrate below).
+  [[nodiscard, gnu::always_inline]] std::uint64_t start() const noexcept {
+#if defined(__x86_64__)
+    if (counter_) [[likely]] {
+      _mm_lfence();
+      return __rdtsc();
+    }
+#elif defined(__aarch64__)
+    if (counter_) [[likely]] return read_cntvct();
+#endif
+    return system_nanoseconds();
+  }
+  [[nodiscard, gnu::always_inline]] std::uint64_t stop() const noexcept {
+#if defined(__x86_64__)
+    if (counter_) [[likely]] {
+      unsigned processor;
+      const std::uint64_t ticks = __rdtscp(&processor);
+      _mm_lfence();
+      return ticks;
+    }
+#elif defined(__aarch64__)
+    if (counter_) [[likely]] return read_cntvct();
+#endif
+    return system_nanoseconds();
+  }
+
+  static std::uint64_t system_nanoseconds() noexcept {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC_RAW, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
+  }
+
+ private:
+#if defined(__aarch64__)
+  static std::uint64_t read_cntvct() noexcept {
+    std::uint64_t ticks;
+    asm volatile("isb; mrs %0, cntvct_el0; isb" : "=r"(ticks)::"memory");
+    return ticks;
+  }
+#endif
+  bool counter_;
+};
+
+}  // namespace memtool

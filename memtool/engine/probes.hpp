@@ -1,0 +1,217 @@
+// What is measured during a replay. Each probe is one pass; see engine/replay.hpp for when its hooks are called.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "engine/capi.h"
+#include "engine/clock.hpp"
+#include "engine/events.hpp"
+#include "engine/histogram.hpp"
+#include "engine/region.hpp"
+
+namespace memtool {
+
+// Writes to a fresh block what the workload says its program writes.
+[[gnu::always_inline]] inline void touch_block(Touch touch, void* block, std::uint64_t size) noexcept {
+  auto* bytes = static_cast<volatile std::byte*>(block);
+  if (size == 0) return;
+  switch (touch) {
+    case Touch::none:
+      return;
+    case Touch::first:
+      *bytes = std::byte{1};
+      return;
+    case Touch::pages:
+      for (std::uint64_t at = 0; at < size; at += 4096) bytes[at] = std::byte{1};
+      return;
+    case Touch::all:
+      std::memset(block, 1, size);
+      asm volatile("" ::"r"(block) : "memory");
+      return;
+  }
+}
+
+// Hooks that do nothing, and operations that are merely run.
+class PlainProbe {
+ public:
+  static constexpr bool kSeesScopes = false;
+  template <class Operation>
+  [[gnu::always_inline]] void* allocate(Operation operation) noexcept {
+    return operation();
+  }
+  template <class Operation>
+  [[gnu::always_inline]] void* reallocate(Operation operation) noexcept {
+    return operation();
+  }
+  template <class Operation>
+  [[gnu::always_inline]] void deallocate(Operation operation) noexcept {
+    operation();
+  }
+  template <class Operation>
+  void release(Operation operation) noexcept {
+    operation();
+  }
+  void allocated(std::uint32_t, void*, std::uint64_t, std::size_t, bool) noexcept {}
+  void deallocating(std::uint32_t, void*, std::uint64_t) noexcept {}
+  void reallocating(std::uint32_t, void*, std::uint64_t) noexcept {}
+  void reallocated(std::uint32_t, void*, std::uint64_t, std::uint64_t, std::size_t) noexcept {}
+};
+
+// No timer inside: the whole replay is timed from without.
+template <bool kTouches>
+class ThroughputProbe : public PlainProbe {
+ public:
+  explicit ThroughputProbe(Touch touch) noexcept : touch_(touch) {}
+  [[gnu::always_inline]] void allocated(std::uint32_t, void* block, std::uint64_t size, std::size_t, bool) noexcept {
+    if constexpr (kTouches) touch_block(touch_, block, size);
+  }
+
+ private:
+  Touch touch_;
+};
+
+// A clock around each operation, and every few operations around nothing at all: the noise floor, taken under the same
+// conditions as what it is compared with.
+class LatencyProbe : public PlainProbe {
+ public:
+  LatencyProbe(Touch touch, bool use_counter, std::uint64_t* counts) noexcept
+      : touch_(touch),
+        clock_(use_counter),
+        allocate_(counts + MEMTOOL_HISTOGRAM_ALLOCATE * Histogram::kBuckets),
+        deallocate_(counts + MEMTOOL_HISTOGRAM_DEALLOCATE * Histogram::kBuckets),
+        reallocate_(counts + MEMTOOL_HISTOGRAM_REALLOCATE * Histogram::kBuckets),
+        first_touch_(counts + MEMTOOL_HISTOGRAM_FIRST_TOUCH * Histogram::kBuckets),
+        floor_(counts + MEMTOOL_HISTOGRAM_FLOOR * Histogram::kBuckets) {}
+
+  template <class Operation>
+  [[gnu::always_inline]] void* allocate(Operation operation) noexcept {
+    const std::uint64_t start = clock_.start();
+    void* block = operation();
+    record(allocate_, start);
+    return block;
+  }
+  template <class Operation>
+  [[gnu::always_inline]] void* reallocate(Operation operation) noexcept {
+    const std::uint64_t start = clock_.start();
+    void* block = operation();
+    record(reallocate_, start);
+    return block;
+  }
+  template <class Operation>
+  [[gnu::always_inline]] void deallocate(Operation operation) noexcept {
+    const std::uint64_t start = clock_.start();
+    operation();
+    record(deallocate_, start);
+  }
+  // The end of a scope is one operation, and a deallocation.
+  template <class Operation>
+  void release(Operation operation) noexcept {
+    deallocate(operation);
+  }
+  void allocated(std::uint32_t, void* block, std::uint64_t size, std::size_t, bool) noexcept {
+    if (touch_ == Touch::none) return;
+    const std::uint64_t start = clock_.start();
+    touch_block(touch_, block, size);
+    first_touch_.record(clock_.stop() - start);
+  }
+
+  void write_maxima(std::uint64_t* maxima) const noexcept {
+    maxima[MEMTOOL_HISTOGRAM_ALLOCATE] = allocate_.maximum();
+    maxima[MEMTOOL_HISTOGRAM_DEALLOCATE] = deallocate_.maximum();
+    maxima[MEMTOOL_HISTOGRAM_REALLOCATE] = reallocate_.maximum();
+    maxima[MEMTOOL_HISTOGRAM_FIRST_TOUCH] = first_touch_.maximum();
+    maxima[MEMTOOL_HISTOGRAM_FLOOR] = floor_.maximum();
+  }
+
+ private:
+  // An odd number of operations, so that the slices do not keep step with a workload that repeats every 2^k operations.
+  static constexpr unsigned kFloorEvery = 13;
+
+  [[gnu::always_inline]] void record(Histogram& histogram, std::uint64_t start) noexcept {
+    histogram.record(clock_.stop() - start);
+    if (++since_floor_ == kFloorEvery) {
+      since_floor_ = 0;
+      const std::uint64_t empty = clock_.start();
+      asm volatile("" ::: "memory");
+      floor_.record(clock_.stop() - empty);
+    }
+  }
+
+  Touch touch_;
+  Clock clock_;
+  unsigned since_floor_ = 0;
+  Histogram allocate_, deallocate_, reallocate_, first_touch_, floor_;
+};
+
+// Live and granted bytes at every event, and the footprint's peak; stats() and the resident set are read from without, at
+// checkpoints.
+template <class S>
+class FootprintProbe : public PlainProbe {
+ public:
+  static constexpr bool kSeesScopes = true;
+  // Below this a ratio of footprint to live bytes says nothing of the strategy.
+  static constexpr std::uint64_t kLeastLive = 64 * 1024;
+
+  FootprintProbe(Touch touch, const S& strategy, const Region& region, ReplayResult& result) noexcept
+      : touch_(touch), strategy_(strategy), region_(region), result_(result) {}
+
+  void allocated(std::uint32_t, void* block, std::uint64_t size, std::size_t, bool) noexcept {
+    touch_block(touch_, block, size);
+    ++operations_;
+    ++objects_;
+    add(block, size);
+  }
+  void deallocating(std::uint32_t, void* block, std::uint64_t size) noexcept {
+    ++operations_;
+    --objects_;
+    remove(block, size);
+  }
+  void reallocating(std::uint32_t, void* block, std::uint64_t size) noexcept { remove(block, size); }
+  void reallocated(std::uint32_t, void* block, std::uint64_t, std::uint64_t size, std::size_t) noexcept {
+    touch_block(touch_, block, size);
+    ++operations_;
+    add(block, size);
+  }
+
+  [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
+  [[nodiscard]] std::uint64_t objects() const noexcept { return objects_; }
+  [[nodiscard]] std::uint64_t live() const noexcept { return live_; }
+  [[nodiscard]] std::uint64_t granted() const noexcept { return granted_; }
+
+ private:
+  void add(void* block, std::uint64_t size) noexcept {
+    live_ += size;
+    granted_ += strategy_.usable_size(block, size);
+    if (live_ > result_.peak_live_bytes) {
+      result_.peak_live_bytes = live_;
+      result_.granted_at_peak_live_bytes = granted_;
+      result_.footprint_at_peak_live_bytes = region_.used();
+    }
+    if (granted_ > result_.peak_granted_bytes) result_.peak_granted_bytes = granted_;
+    if (region_.used() > result_.peak_footprint_bytes) {
+      result_.peak_footprint_bytes = region_.used();
+      result_.live_at_peak_footprint_bytes = live_;
+    }
+    if (live_ >= kLeastLive) {
+      ++result_.ratio_allocations;
+      result_.ratio_sum += static_cast<double>(region_.used()) / static_cast<double>(live_);
+    }
+  }
+  void remove(const void* block, std::uint64_t size) noexcept {
+    live_ -= size;
+    granted_ -= strategy_.usable_size(block, size);
+  }
+
+  Touch touch_;
+  const S& strategy_;
+  const Region& region_;
+  ReplayResult& result_;
+  std::uint64_t operations_ = 0;
+  std::uint64_t objects_ = 0;
+  std::uint64_t live_ = 0;
+  std::uint64_t granted_ = 0;
+};
+
+}  // namespace memtool

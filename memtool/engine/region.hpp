@@ -1,0 +1,74 @@
+// The memory a strategy lives on: one contiguous reservation, used from its base upwards.
+//
+// Python maps the reservation and hands over base and length; a strategy takes from it with grow(), as a C heap
+// takes from sbrk. Every byte a strategy takes goes through this class, so that its footprint F(t), and the
+// number of times it asked, are counted in one place.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace memtool {
+
+class Region {
+ public:
+  // `base` must be aligned to at least a page; `capacity` is the length of the reservation in bytes.
+  Region(void* base, std::size_t capacity) noexcept
+      : base_(static_cast<std::byte*>(base)), capacity_(capacity) {}
+
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
+
+  // Extends the used part by `bytes` and returns the first new byte; nullptr when the reservation is spent.
+  // Successive calls are contiguous. `bytes` is taken as it is: rounding to pages is the strategy's decision.
+  [[nodiscard]] void* grow(std::size_t bytes) noexcept {
+    if (bytes > capacity_ - used_) return nullptr;
+    std::byte* first = base_ + used_;
+    used_ += bytes;
+    if (used_ > peak_) peak_ = used_;
+    ++grow_calls_;
+    return first;
+  }
+
+  // Gives the last `bytes` of the used part back to the system (whole pages are really returned).
+  void shrink(std::size_t bytes) noexcept {
+    const std::size_t end = used_;
+    used_ -= bytes;
+    const std::size_t first_page = (used_ + kPage - 1) & ~(kPage - 1);
+    if (first_page < end) madvise(base_ + first_page, end - first_page, MADV_DONTNEED);
+    ++shrink_calls_;
+  }
+
+  // Between two replays in one process: nothing is used again; the pages stay resident (the heap is warm).
+  void reset() noexcept {
+    used_ = 0;
+    peak_ = 0;
+    grow_calls_ = 0;
+    shrink_calls_ = 0;
+  }
+
+  [[nodiscard]] std::byte* base() const noexcept { return base_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] std::size_t used() const noexcept { return used_; }            // F(t), bytes
+  [[nodiscard]] std::size_t peak() const noexcept { return peak_; }            // max F, bytes
+  [[nodiscard]] std::uint64_t grow_calls() const noexcept { return grow_calls_; }
+  [[nodiscard]] std::uint64_t shrink_calls() const noexcept { return shrink_calls_; }
+  [[nodiscard]] bool contains(const void* address, std::size_t bytes) const noexcept {
+    const auto first = reinterpret_cast<std::uintptr_t>(address);
+    const auto low = reinterpret_cast<std::uintptr_t>(base_);
+    return first >= low && first - low <= used_ && bytes <= used_ - (first - low);
+  }
+
+ private:
+  static constexpr std::size_t kPage = 4096;
+  std::byte* base_;
+  std::size_t capacity_;
+  std::size_t used_ = 0;
+  std::size_t peak_ = 0;
+  std::uint64_t grow_calls_ = 0;
+  std::uint64_t shrink_calls_ = 0;
+};
+
+}  // namespace memtool

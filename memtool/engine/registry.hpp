@@ -1,0 +1,72 @@
+// Which strategies this engine holds. A strategy enters it by the last line of its own header,
+//   MEMTOOL_STRATEGY(memtool::Pool);
+// and by one #include in allocators/strategies.hpp. Compiling every strategy with every probe in one file would take
+// minutes, so engine/instantiate.cpp is compiled several times, and each strategy is instantiated in one of the shards.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "engine/strategy.hpp"
+
+namespace memtool {
+
+struct ReplayRequest;
+struct ReplayResult;
+
+// A strategy on its region behind virtual calls, for whoever needs to decide the next operation by looking at the last
+// answer: tests, the verification's adversaries. Never timed.
+class AnyHeap {
+ public:
+  virtual ~AnyHeap() = default;
+  virtual void* allocate(std::size_t size, std::size_t alignment) = 0;
+  virtual void* allocate_zeroed(std::size_t size, std::size_t alignment) = 0;
+  virtual void deallocate(void* block, std::size_t size, std::size_t alignment) = 0;
+  virtual void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) = 0;
+  virtual bool mark() = 0;     // false: not a scoped strategy, or too many marks
+  virtual bool release() = 0;  // back to the youngest mark
+  [[nodiscard]] virtual std::size_t usable_size(const void* block, std::size_t size) const = 0;
+  [[nodiscard]] virtual HeapStats stats() const = 0;
+  virtual void walk(const BlockVisitor& visit) const = 0;
+  virtual void check() const = 0;
+};
+
+struct StrategyEntry {
+  int order;
+  const StrategyInfo* info;
+  Limits (*limits)(const Parameters&);
+  void (*replay)(const Parameters&, const ReplayRequest&, ReplayResult&);
+  std::unique_ptr<AnyHeap> (*open)(Region&, const Parameters&);
+};
+
+// All strategies in the order of allocators/strategies.hpp.
+const std::vector<StrategyEntry>& strategies();
+// nullptr when there is none of that name.
+const StrategyEntry* find_strategy(std::string_view name);
+
+void register_strategy(const StrategyEntry& entry);
+template <Strategy S>
+StrategyEntry make_entry(int order);  // engine/runner.hpp
+
+template <class S, int kOrder, bool kInThisShard>
+struct Registration {
+  Registration() {
+    static_assert(Strategy<S>);
+    if constexpr (kInThisShard) register_strategy(make_entry<S>(kOrder));
+  }
+};
+
+}  // namespace memtool
+
+#ifdef MEMTOOL_SHARD
+#define MEMTOOL_STRATEGY_AT(TYPE, ORDER)                                                           \
+  namespace {                                                                                      \
+  const ::memtool::Registration<TYPE, ORDER, ORDER % MEMTOOL_SHARDS == MEMTOOL_SHARD> registration_##ORDER; \
+  }
+#define MEMTOOL_STRATEGY_EXPANDED(TYPE, ORDER) MEMTOOL_STRATEGY_AT(TYPE, ORDER)
+#define MEMTOOL_STRATEGY(TYPE) \
+  MEMTOOL_STRATEGY_EXPANDED(TYPE, __COUNTER__) static_assert(::memtool::Strategy<TYPE>)
+#else
+#define MEMTOOL_STRATEGY(TYPE) static_assert(::memtool::Strategy<TYPE>)
+#endif

@@ -1,0 +1,177 @@
+// The one replay loop. It is compiled for each pair of strategy and probe, so that a strategy is inlined into it as it
+// would be into a C++ program, and a pass that does not measure something does not pay for it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "engine/events.hpp"
+#include "engine/strategy.hpp"
+
+namespace memtool {
+
+struct NoMarker {};
+template <class S>
+struct MarkerOfStrategy {
+  using type = NoMarker;
+};
+template <Scoped S>
+struct MarkerOfStrategy<S> {
+  using type = typename S::Marker;
+};
+template <class S>
+using MarkerOf = typename MarkerOfStrategy<S>::type;
+
+// What a probe sees (all inline; a pass leaves empty what it does not need):
+//   void* allocate(op), reallocate(op); void deallocate(op)    run `op` once, perhaps with a clock around it
+//   allocated(slot, block, size, alignment, zeroed)            after a success
+//   deallocating(slot, block, size)                            before the strategy sees the free, or its scope's end
+//   reallocating(slot, block, size), reallocated(slot, block, old size, new size, alignment)
+template <Strategy S, class Probe>
+class Replay {
+ public:
+  // `slots` has one entry for each slot of the image.
+  Replay(S& strategy, Probe& probe, void** slots) noexcept : strategy_(strategy), probe_(probe), slots_(slots) {}
+
+  // Replays the events from `at` up to the first event that begins at or after `end`, and returns where it stopped. A
+  // request that cannot be served ends the replay there: out_of_memory() is true and the event was not replayed.
+  [[gnu::noinline]] const std::uint64_t* run(const std::uint64_t* at, const std::uint64_t* end) noexcept {
+    while (at < end) {
+      const std::uint64_t head = *at;
+      const Kind kind = word::kind(head);
+      const std::uint32_t slot = word::slot(head);
+      if (kind == Kind::deallocate) {
+        deallocate(slot, word::size(head), kDefaultAlignment);
+        ++at;
+      } else if (kind == Kind::allocate) {
+        if (!allocate<false>(slot, word::size(head), kDefaultAlignment)) return at;
+        ++at;
+      } else {
+        const std::uint64_t* next = rare(at, kind, slot, head);
+        if (next == nullptr) return at;
+        at = next;
+      }
+    }
+    return at;
+  }
+
+  [[nodiscard]] bool out_of_memory() const noexcept { return out_of_memory_; }
+
+ private:
+  static constexpr std::size_t kMostScopes = 64;
+
+  template <bool kZeroed>
+  [[gnu::always_inline]] bool allocate(std::uint32_t slot, std::uint64_t size, std::size_t alignment) noexcept {
+    void* block = probe_.allocate([&]() noexcept {
+      if constexpr (!kZeroed) {
+        return strategy_.allocate(size, alignment);
+      } else if constexpr (AllocatesZeroed<S>) {
+        return strategy_.allocate_zeroed(size, alignment);
+      } else {
+        void* fresh = strategy_.allocate(size, alignment);
+        if (fresh != nullptr) std::memset(fresh, 0, size);
+        return fresh;
+      }
+    });
+    if (block == nullptr) [[unlikely]] {
+      out_of_memory_ = true;
+      return false;
+    }
+    slots_[slot] = block;
+    probe_.allocated(slot, block, size, alignment, kZeroed);
+    return true;
+  }
+
+  [[gnu::always_inline]] void deallocate(std::uint32_t slot, std::uint64_t size, std::size_t alignment) noexcept {
+    void* block = slots_[slot];
+    probe_.deallocating(slot, block, size);
+    probe_.deallocate([&]() noexcept { strategy_.deallocate(block, size, alignment); });
+  }
+
+  [[gnu::noinline]] bool reallocate(std::uint32_t slot, std::uint64_t old_size, std::uint64_t new_size,
+                                    std::size_t alignment) noexcept {
+    void* block = slots_[slot];
+    probe_.reallocating(slot, block, old_size);
+    void* moved = probe_.reallocate([&]() noexcept -> void* {
+      if constexpr (Reallocates<S>) {
+        return strategy_.reallocate(block, old_size, new_size, alignment);
+      } else {
+        void* fresh = strategy_.allocate(new_size, alignment);
+        if (fresh == nullptr) return nullptr;
+        std::memcpy(fresh, block, old_size < new_size ? old_size : new_size);
+        strategy_.deallocate(block, old_size, alignment);
+        return fresh;
+      }
+    });
+    if (moved == nullptr) {
+      out_of_memory_ = true;
+      return false;
+    }
+    slots_[slot] = moved;
+    probe_.reallocated(slot, moved, old_size, new_size, alignment);
+    return true;
+  }
+
+  // Everything but the two common events. Returns the next event, or nullptr when memory is out.
+  [[gnu::noinline]] const std::uint64_t* rare(const std::uint64_t* at, Kind kind, std::uint32_t slot,
+                                              std::uint64_t head) noexcept {
+    switch (kind) {
+      case Kind::allocate_zeroed:
+        return allocate<true>(slot, word::size(head), kDefaultAlignment) ? at + 1 : nullptr;
+      case Kind::allocate_wide:
+        return allocate<false>(slot, word::wide_size(at[1]), word::wide_alignment(at[1])) ? at + 2 : nullptr;
+      case Kind::allocate_zeroed_wide:
+        return allocate<true>(slot, word::wide_size(at[1]), word::wide_alignment(at[1])) ? at + 2 : nullptr;
+      case Kind::deallocate_wide:
+        deallocate(slot, word::wide_size(at[1]), word::wide_alignment(at[1]));
+        return at + 2;
+      case Kind::reallocate:
+        return reallocate(slot, at[2], word::wide_size(at[1]), word::wide_alignment(at[1])) ? at + 3 : nullptr;
+      case Kind::scope_begin:
+        begin_scope();
+        return at + 1;
+      case Kind::scope_end:
+        return end_scope(at + 1, head >> 4);
+      default:
+        return at + 1;
+    }
+  }
+
+  void begin_scope() noexcept {
+    if constexpr (Scoped<S>) {
+      if (scopes_ < kMostScopes) markers_[scopes_] = strategy_.mark();
+      ++scopes_;
+    }
+  }
+
+  // A scoped strategy gives back the scope at once and its objects' deallocations are skipped; any other frees them.
+  const std::uint64_t* end_scope(const std::uint64_t* at, std::uint64_t words) noexcept {
+    if constexpr (Scoped<S>) {
+      --scopes_;
+      if (scopes_ < kMostScopes) {
+        if constexpr (Probe::kSeesScopes) {
+          for (const std::uint64_t* free = at; free < at + words;) {
+            const bool wide = word::kind(*free) == Kind::deallocate_wide;
+            const std::uint32_t slot = word::slot(*free);
+            probe_.deallocating(slot, slots_[slot], wide ? word::wide_size(free[1]) : word::size(*free));
+            free += wide ? 2 : 1;
+          }
+        }
+        probe_.release([&]() noexcept { strategy_.release(markers_[scopes_]); });
+        return at + words;
+      }
+    }
+    return at;
+  }
+
+  S& strategy_;
+  Probe& probe_;
+  void** slots_;
+  bool out_of_memory_ = false;
+  std::size_t scopes_ = 0;
+  std::array<MarkerOf<S>, kMostScopes> markers_{};
+};
+
+}  // namespace memtool

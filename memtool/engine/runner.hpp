@@ -1,0 +1,344 @@
+// One strategy through one pass: sets up region, strategy, slot table and probe, runs the replay, fills in the result.
+#pragma once
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "engine/capi.h"
+#include "engine/check_probe.hpp"
+#include "engine/events.hpp"
+#include "engine/probes.hpp"
+#include "engine/registry.hpp"
+#include "engine/replay.hpp"
+#include "engine/resident.hpp"
+
+namespace memtool {
+
+struct Image {
+  explicit Image(const ReplayRequest& request) noexcept
+      : head(*static_cast<const ImageHeader*>(request.image)),
+        begin(reinterpret_cast<const std::uint64_t*>(static_cast<const std::byte*>(request.image) + sizeof(ImageHeader))),
+        epilogue(begin + head.epilogue_word),
+        end(begin + head.words) {}
+  [[nodiscard]] Touch touch() const noexcept { return static_cast<Touch>(head.touch); }
+
+  const ImageHeader& head;
+  const std::uint64_t* begin;
+  const std::uint64_t* epilogue;
+  const std::uint64_t* end;
+};
+
+// The table of live blocks, resident from the start and never part of what is measured.
+class SlotTable {
+ public:
+  explicit SlotTable(std::uint64_t slots) noexcept : bytes_(std::max<std::uint64_t>(slots, 1) * sizeof(void*)) {
+    void* mapped = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    slots_ = mapped == MAP_FAILED ? nullptr : static_cast<void**>(mapped);
+  }
+  ~SlotTable() {
+    if (slots_ != nullptr) munmap(slots_, bytes_);
+  }
+  SlotTable(const SlotTable&) = delete;
+  SlotTable& operator=(const SlotTable&) = delete;
+  [[nodiscard]] void** data() const noexcept { return slots_; }
+
+ private:
+  std::uint64_t bytes_;
+  void** slots_;
+};
+
+[[gnu::format(printf, 3, 4)]] inline void fail(ReplayResult& result, std::uint32_t status, const char* format, ...) {
+  result.status = status;
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(result.message, sizeof result.message, format, arguments);
+  va_end(arguments);
+}
+
+template <Strategy S>
+class Runner {
+ public:
+  Runner(const Parameters& parameters, const ReplayRequest& request, ReplayResult& result)
+      : parameters_(parameters),
+        request_(request),
+        result_(result),
+        image_(request),
+        region_(request.region, request.region_bytes),
+        slots_(image_.head.slots) {}
+
+  void run() {
+    if (slots_.data() == nullptr) {
+      fail(result_, MEMTOOL_BAD_REQUEST, "no memory for a slot table of %llu objects", as_printed(image_.head.slots));
+      return;
+    }
+    if (request_.pass != MEMTOOL_FOOTPRINT && !populate()) return;
+    switch (request_.pass) {
+      case MEMTOOL_CHECK:
+        return check();
+      case MEMTOOL_THROUGHPUT:
+        return throughput();
+      case MEMTOOL_LATENCY:
+        return latency();
+      case MEMTOOL_FOOTPRINT:
+        return footprint();
+      default:
+        fail(result_, MEMTOOL_BAD_REQUEST, "unknown pass %u", request_.pass);
+    }
+  }
+
+ private:
+  static unsigned long long as_printed(std::uint64_t value) noexcept { return value; }
+
+  // Faults in the head of the region, as the populate region asks. Counted as resident from the start, for it is.
+  bool populate() {
+    constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14; absent from older headers
+    if (request_.populate_bytes == 0 || madvise(request_.region, request_.populate_bytes, kPopulateWrite) == 0) return true;
+    fail(result_, MEMTOOL_BAD_REQUEST, "the region cannot be populated: %s", std::strerror(errno));
+    return false;
+  }
+
+  void throughput() {
+    if (image_.touch() == Touch::none) {
+      ThroughputProbe<false> probe(Touch::none);
+      if (warm_up(probe)) iterate(probe);
+    } else {
+      ThroughputProbe<true> probe(image_.touch());
+      if (warm_up(probe)) iterate(probe);
+    }
+  }
+
+  void latency() {
+    ThroughputProbe<true> plain(image_.touch());
+    if (!warm_up(plain)) return;
+    LatencyProbe probe(image_.touch(), request_.use_counter != 0, request_.histograms);
+    iterate(probe);
+    probe.write_maxima(result_.histogram_maximum);
+  }
+
+  template <class Probe>
+  bool warm_up(Probe& probe) {
+    for (std::uint32_t i = 0; i < request_.warmups; ++i)
+      if (!replay_once(probe, nullptr, nullptr)) return false;
+    return true;
+  }
+
+  template <class Probe>
+  void iterate(Probe& probe) {
+    for (std::uint32_t i = 0; i < request_.iterations; ++i) {
+      if (!replay_once(probe, &result_.body_ticks[i], &result_.epilogue_ticks[i])) return;
+      ++result_.iterations;
+    }
+  }
+
+  // A new strategy on an emptied region replays everything once. The region's pages stay resident from one replay to the
+  // next, and a strategy over malloc finds the heap as the last replay left it.
+  template <class Probe>
+  bool replay_once(Probe& probe, std::uint64_t* body_ticks, std::uint64_t* epilogue_ticks) {
+    const Clock clock(request_.use_counter != 0);
+    region_.reset();
+    S strategy(region_, parameters_);
+    Replay<S, Probe> replay(strategy, probe, slots_.data());
+    const std::uint64_t start = clock.start();
+    const std::uint64_t* stopped = replay.run(image_.begin, image_.epilogue);
+    const std::uint64_t middle = clock.stop();
+    if (replay.out_of_memory()) {
+      out_of_memory(stopped);
+      return false;
+    }
+    replay.run(stopped, image_.end);
+    const std::uint64_t end = clock.stop();
+    if (body_ticks != nullptr) {
+      *body_ticks = middle - start;
+      *epilogue_ticks = end - middle;
+    }
+    return true;
+  }
+
+  void out_of_memory(const std::uint64_t* at) {
+    std::uint64_t operation = 0;
+    for (const std::uint64_t* word = image_.begin; word < at;) {
+      const Kind kind = word::kind(*word);
+      const bool wide = kind == Kind::allocate_wide || kind == Kind::allocate_zeroed_wide || kind == Kind::deallocate_wide;
+      operation += kind != Kind::scope_begin && kind != Kind::scope_end;
+      word += kind == Kind::reallocate ? 3 : wide ? 2 : 1;
+    }
+    const Kind kind = word::kind(*at);
+    const bool short_form = kind == Kind::allocate || kind == Kind::allocate_zeroed;
+    result_.failed_operation = operation;
+    result_.failed_size = short_form ? word::size(*at) : word::wide_size(at[1]);
+    fail(result_, MEMTOOL_OUT_OF_MEMORY, "out of memory at event %llu, for a request of %llu bytes", as_printed(operation),
+         as_printed(result_.failed_size));
+  }
+
+  void check() {
+    constexpr std::uint64_t kChecks = 64;
+    region_.reset();
+    S strategy(region_, parameters_);
+    CheckProbe<S> probe(strategy, region_, image_.head.slots);
+    Replay<S, CheckProbe<S>> replay(strategy, probe, slots_.data());
+    const std::uint64_t* at = image_.begin;
+    for (std::uint64_t i = 1; i <= kChecks && !probe.failed() && !replay.out_of_memory(); ++i) {
+      at = replay.run(at, image_.begin + image_.head.words * i / kChecks);
+      if (!probe.failed()) probe.verify_heap();
+    }
+    result_.checks = probe.checks();
+    if (probe.failed()) {
+      result_.failed_operation = probe.failed_operation();
+      fail(result_, MEMTOOL_WRONG, "event %llu: %s", as_printed(probe.failed_operation()), probe.complaint().c_str());
+    } else if (replay.out_of_memory()) {
+      out_of_memory(at);
+    }
+  }
+
+  void footprint() {
+    std::memset(request_.series, 0, (request_.checkpoints + 2) * sizeof(CheckpointRow));
+    const Resident resident;
+    region_.reset();
+    (void)resident.exact();  // faults in what the reading itself needs, before the baseline
+    const std::uint64_t baseline = resident.exact().anonymous;
+    const std::uint64_t rough_baseline = resident.approximate();
+    result_.baseline_resident_bytes = baseline;
+    if (!populate()) return;
+    rusage before;
+    getrusage(RUSAGE_SELF, &before);
+
+    S strategy(region_, parameters_);
+    FootprintProbe<S> probe(image_.touch(), strategy, region_, result_);
+    Replay<S, FootprintProbe<S>> replay(strategy, probe, slots_.data());
+    const std::uint64_t* peak = image_.begin + image_.head.peak_live_word;
+    const std::uint64_t* at = image_.begin;
+    bool peak_seen = false;
+    for (std::uint64_t i = 0; i <= request_.checkpoints; ++i) {
+      const std::uint64_t* stop = image_.begin + image_.head.epilogue_word * i / std::max<std::uint64_t>(request_.checkpoints, 1);
+      if (!peak_seen && peak <= stop) {
+        at = replay.run(at, peak);
+        peak_seen = true;
+        if (!replay.out_of_memory()) at_peak_live(strategy, probe, resident, baseline);
+      }
+      at = replay.run(at, stop);
+      if (replay.out_of_memory()) return out_of_memory(at);
+      const std::uint64_t now = above(resident.approximate(), rough_baseline);
+      result_.peak_resident_bytes = std::max(result_.peak_resident_bytes, now);
+      request_.series[result_.rows++] = row(strategy, probe, now);
+    }
+    rusage after;
+    getrusage(RUSAGE_SELF, &after);
+    result_.minor_faults = static_cast<std::uint64_t>(after.ru_minflt - before.ru_minflt);
+    result_.major_faults = static_cast<std::uint64_t>(after.ru_majflt - before.ru_majflt);
+    result_.grow_calls = region_.grow_calls();
+    result_.shrink_calls = region_.shrink_calls();
+    result_.end_resident_bytes = above(resident.exact().anonymous, baseline);
+    replay.run(at, image_.end);
+    result_.drained_resident_bytes = above(resident.exact().anonymous, baseline);
+  }
+
+  void at_peak_live(const S& strategy, const FootprintProbe<S>& probe, const Resident& resident, std::uint64_t baseline) {
+    const auto exact = resident.exact();
+    result_.resident_at_peak_live_bytes = above(exact.anonymous, baseline);
+    result_.huge_resident_bytes = exact.huge;
+    result_.peak_resident_bytes = std::max(result_.peak_resident_bytes, result_.resident_at_peak_live_bytes);
+    result_.at_peak_live = row(strategy, probe, result_.resident_at_peak_live_bytes);
+  }
+
+  static std::uint64_t above(std::uint64_t value, std::uint64_t baseline) noexcept {
+    return value > baseline ? value - baseline : 0;
+  }
+
+  CheckpointRow row(const S& strategy, const FootprintProbe<S>& probe, std::uint64_t resident) const noexcept {
+    const HeapStats stats = strategy.stats();
+    return {.clock = probe.operations(),
+            .live_bytes = probe.live(),
+            .live_objects = probe.objects(),
+            .granted_bytes = probe.granted(),
+            .footprint_bytes = S::info.uses_region ? region_.used() + stats.metadata_apart_bytes : kNotApplicable,
+            .resident_bytes = resident,
+            .free_bytes = stats.free_bytes,
+            .largest_free = stats.largest_free,
+            .free_blocks = stats.free_blocks,
+            .used_blocks = stats.used_blocks,
+            .metadata_bytes = stats.metadata_bytes};
+  }
+
+  const Parameters& parameters_;
+  const ReplayRequest& request_;
+  ReplayResult& result_;
+  Image image_;
+  Region region_;
+  SlotTable slots_;
+};
+
+// See AnyHeap.
+template <Strategy S>
+class HeapOf final : public AnyHeap {
+ public:
+  HeapOf(Region& region, const Parameters& parameters) : strategy_(region, parameters) {}
+
+  void* allocate(std::size_t size, std::size_t alignment) override { return strategy_.allocate(size, alignment); }
+  void* allocate_zeroed(std::size_t size, std::size_t alignment) override {
+    if constexpr (AllocatesZeroed<S>) return strategy_.allocate_zeroed(size, alignment);
+    void* block = strategy_.allocate(size, alignment);
+    if (block != nullptr) std::memset(block, 0, size);
+    return block;
+  }
+  void deallocate(void* block, std::size_t size, std::size_t alignment) override {
+    strategy_.deallocate(block, size, alignment);
+  }
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) override {
+    if constexpr (Reallocates<S>) return strategy_.reallocate(block, old_size, new_size, alignment);
+    void* fresh = strategy_.allocate(new_size, alignment);
+    if (fresh == nullptr) return nullptr;
+    std::memcpy(fresh, block, std::min(old_size, new_size));
+    strategy_.deallocate(block, old_size, alignment);
+    return fresh;
+  }
+  bool mark() override {
+    if constexpr (Scoped<S>) {
+      markers_.push_back(strategy_.mark());
+      return true;
+    }
+    return false;
+  }
+  bool release() override {
+    if constexpr (Scoped<S>) {
+      if (markers_.empty()) return false;
+      strategy_.release(markers_.back());
+      markers_.pop_back();
+      return true;
+    }
+    return false;
+  }
+  [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const override {
+    return strategy_.usable_size(block, size);
+  }
+  [[nodiscard]] HeapStats stats() const override { return strategy_.stats(); }
+  void walk(const BlockVisitor& visit) const override { strategy_.walk(visit); }
+  void check() const override { strategy_.check(); }
+
+ private:
+  S strategy_;
+  std::vector<MarkerOf<S>> markers_;
+};
+
+template <Strategy S>
+StrategyEntry make_entry(int order) {
+  return {
+      .order = order,
+      .info = &S::info,
+      .limits = [](const Parameters& parameters) { return S::limits(parameters); },
+      .replay = [](const Parameters& parameters, const ReplayRequest& request,
+                   ReplayResult& result) { Runner<S>(parameters, request, result).run(); },
+      .open = [](Region& region, const Parameters& parameters) -> std::unique_ptr<AnyHeap> {
+        return std::make_unique<HeapOf<S>>(region, parameters);
+      },
+  };
+}
+
+}  // namespace memtool

@@ -1,0 +1,168 @@
+"""What crosses the stages of the pipeline: plain frozen records, no behaviour beyond names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Pass(StrEnum):
+    """One kind of worker process; each sample is of one pass. In the order in which a block runs them."""
+
+    CHECK = "check"
+    THROUGHPUT = "throughput"
+    LATENCY = "latency"
+    FOOTPRINT = "footprint"
+
+
+class Status(StrEnum):
+    OK = "ok"
+    FAILED = "failed"
+    EXCLUDED = "excluded"
+
+
+class Determinism(StrEnum):
+    SAMPLED = "sampled"
+    EXACT = "exact"
+
+
+@dataclass(frozen=True, slots=True)
+class AllocatorSpec:
+    """One column of a comparison: an allocator with the parameters the user gave it."""
+
+    name: str
+    """As the user wrote it: ``pool`` or ``jemalloc``."""
+    parameters: tuple[tuple[str, str], ...] = ()
+    """Given parameters only, in the order given: ``(("block", "64"),)``."""
+
+    @property
+    def label(self) -> str:
+        """Return the written form, which is also the column name: ``pool:block=64``."""
+        if not self.parameters:
+            return self.name
+        return self.name + ":" + ",".join(f"{key}={value}" for key, value in self.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class AllocatorPlan:
+    """How a worker gets at an allocator: everything the child process needs, resolved by the registry."""
+
+    spec: AllocatorSpec
+    strategy: str
+    """Name of the native strategy in the engine: ``pool``; ``malloc`` for every system allocator."""
+    engine_parameters: str
+    """Parameters for the engine, canonical: ``block=64``."""
+    preload: tuple[str, ...] = ()
+    """Shared libraries for LD_PRELOAD, absolute paths."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Tuning variables that this allocator's parameters stand for."""
+    expected_owner: str | None = None
+    """Part of the file name of the library that must own malloc in the worker (the proof)."""
+    version_call: tuple[str, str] | None = None
+    """(symbol, kind) by which the worker asks the library for its version; see worker/child.py."""
+    family: str = ""
+    exact: bool = True
+    """Whether footprint figures are expected to be the same in every repeat (verified, never assumed)."""
+    uses_region: bool = True
+    is_control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TraceInfo:
+    """What is known of a trace before it is replayed; from the head of its image (engine/events.hpp)."""
+
+    name: str
+    source: str
+    """Path of the workload file."""
+    seed: int
+    event_hash: str
+    operations: int
+    epilogue_operations: int
+    allocations: int
+    reallocations: int
+    slots: int
+    peak_live_bytes: int
+    peak_live_objects: int
+    total_bytes: int
+    smallest_size: int
+    largest_size: int
+    largest_alignment: int
+    scopes: int
+    first_not_lifo: int | None
+    """Number of the first operation that frees another than the youngest object; None: frees are all LIFO."""
+    touch: str
+    memory_limit: int | None = None
+    notes: tuple[str, ...] = ()
+    """What the generator rounded or dropped, for the report."""
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One row of a table: workload × allocator × region × mode."""
+
+    workload: str
+    allocator: str
+    region: str = "anonymous"
+    mode: str = "serial"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one worker process found out: one cell, one block, one pass."""
+
+    cell: Cell
+    block: int
+    run_pass: Pass
+    status: Status
+    reason: str | None
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    """As the worker sent it: ticks, histograms, series, proof (worker/protocol.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One figure of one cell, with the samples that it stands on."""
+
+    unit: str
+    determinism: Determinism
+    samples: tuple[float, ...]
+    blocks: tuple[int, ...]
+    """``samples[i]`` was taken in ``blocks[i]``."""
+    value: float | None
+    """Median of the samples; None: not applicable."""
+    low: float | None = None
+    high: float | None = None
+    """Exact 95 % interval of the median; None below 6 samples."""
+    at_floor: bool = False
+    """A latency that cannot be told from the timer's own noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    cell: Cell
+    status: Status
+    reason: str | None
+    proof: Mapping[str, Any]
+    metrics: Mapping[str, Metric]
+    series: Mapping[str, str]
+    """Name of a series -> file beside run.json."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A whole run, as run.json has it."""
+
+    memtool: str
+    started: str
+    """ISO 8601, with offset."""
+    command: tuple[str, ...]
+    machine: Mapping[str, Any]
+    workloads: tuple[TraceInfo, ...]
+    cells: tuple[CellResult, ...]
+    blocks: int
+    reference: str | None = None
+    notes: tuple[str, ...] = ()

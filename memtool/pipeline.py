@@ -1,0 +1,279 @@
+"""How a run comes about: load, plan, replay, summarise, store. The stages are the functions below, in order."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from memtool import __version__
+from memtool.allocators import regions, registry
+from memtool.allocators.spec import parse_allocators
+from memtool.engine import binding
+from memtool.errors import InputError, MemtoolError
+from memtool.measure import machine
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Pass, Run, Sample, Status
+from memtool.report import plots
+from memtool.stats.summarise import Clock, noise_floor, summarise_cell
+from memtool.store import journal, run_file, series
+from memtool.units import format_size
+from memtool.worker.parent import Executor, RegionRequest, WorkerExecutor
+from memtool.worker.schedule import NULL, Measurable, Schedule, Settings
+from memtool.workload.trace import Trace, load_trace
+
+RESERVED_BYTES = 64 << 30
+"""Address space reserved for a region where the workload sets no limit; taken as it is used."""
+_CALIBRATION_MS = 50
+_BENCH_DEFAULT_WORKLOAD = "quickstart"
+
+
+@dataclass(frozen=True, slots=True)
+class BenchOptions:
+    """What the user asked ``memtool bench`` for."""
+
+    workloads: tuple[str, ...] = ()
+    allocators: str | None = None
+    regions: tuple[str, ...] = ("anonymous",)
+    blocks: int = 10
+    passes: tuple[Pass, ...] = tuple(Pass)
+    seed: int | None = None
+    output: Path | None = None
+    resume: bool = False
+    cold: bool = False
+    reference: str | None = None
+    draw_plots: bool = True
+    time_limit: float | None = None
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be measured, and what will not, with the reason."""
+
+    traces: tuple[Trace, ...]
+    measurables: tuple[Measurable, ...]
+    excluded: tuple[CellResult, ...]
+    plans: dict[Cell, AllocatorPlan]
+    settings: Settings
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished run and where it lies."""
+
+    run: Run
+    directory: Path
+    plots: tuple[Path, ...] = field(default=())
+
+    @property
+    def failed(self) -> bool:
+        """Return whether any cell failed."""
+        return any(cell.status is Status.FAILED for cell in self.run.cells)
+
+
+def bench(
+    options: BenchOptions,
+    progress: Callable[[str, int, int], None],
+    executor: Executor | None = None,
+) -> Outcome:
+    """Measure, store and draw what the options ask for.
+
+    Every finished sample is on disk before the next is begun. Raises InputError for what the user got wrong and
+    MemtoolError for what this machine cannot do; a fault of a measured allocator costs its own cell only.
+    """
+    plan = make_plan(options)
+    try:
+        return _run(options, plan, progress, executor or WorkerExecutor(plan.settings.seed))
+    finally:
+        close(plan)
+
+
+def close(plan: Plan) -> None:
+    """Give back the event images of a plan."""
+    for trace in plan.traces:
+        trace.close()
+
+
+def make_plan(options: BenchOptions) -> Plan:
+    """Load the workloads, resolve the allocators, and say which pairs cannot be measured, and why."""
+    specs = _specs(options)
+    fingerprint = machine.fingerprint()
+    counter = fingerprint.get("clocksource") in ("tsc", "arch_sys_counter")
+    settings = Settings(
+        blocks=options.blocks,
+        passes=options.passes,
+        warmups=0 if options.cold else 1,
+        iterations=1 if options.cold else 3,
+        seed=options.seed if options.seed is not None else 42,
+        use_counter=counter,
+        ns_per_tick=binding.calibrate_counter(_CALIBRATION_MS) if counter else 1.0,
+        time_limit=options.time_limit,
+    )
+    traces = tuple(load_trace(path, seed=options.seed) for path in options.workloads or (_BENCH_DEFAULT_WORKLOAD,))
+    _refuse_duplicate_names(traces)
+    known = registry.Registry()
+    null_plan = known.resolve(AllocatorSpec(NULL))
+    plans: dict[Cell, AllocatorPlan] = {}
+    excluded: list[CellResult] = []
+    measurables: list[Measurable] = []
+    for trace in traces:
+        cells: dict[Cell, AllocatorPlan] = {}
+        requests = {name: region_request(name, trace) for name in options.regions}
+        for region in options.regions:
+            for spec in specs:
+                cell = Cell(trace.info.name, spec.label, region)
+                reason, resolved = _resolve(known, spec, region, trace)
+                if resolved is None:
+                    excluded.append(CellResult(cell, Status.EXCLUDED, reason, {}, {}, {}))
+                else:
+                    cells[cell] = resolved
+        plans |= cells
+        if cells:
+            measurables.append(
+                Measurable(trace.info.name, trace.image_fd, trace.image_bytes, null_plan, cells, requests)
+            )
+    return Plan(traces, tuple(measurables), tuple(excluded), plans, settings)
+
+
+def _specs(options: BenchOptions) -> tuple[AllocatorSpec, ...]:
+    known = registry.Registry()
+    if options.allocators is None:
+        return known.default_allocators()
+    specs = parse_allocators(options.allocators, known)
+    if options.reference is not None:
+        reference = parse_allocators(options.reference, known)
+        if len(reference) != 1:
+            raise InputError(f"--reference: must name one allocator, is '{options.reference}'")
+        if reference[0] not in specs:
+            specs = (*specs, *reference)
+    return specs
+
+
+def _resolve(
+    known: registry.Registry, spec: AllocatorSpec, region: str, trace: Trace
+) -> tuple[str | None, AllocatorPlan | None]:
+    """Return (reason, None) where this pairing cannot be measured, else (None, plan)."""
+    try:
+        resolved = known.resolve(spec)
+    except registry.Unavailable as problem:
+        return str(problem), None
+    reason = regions.why_not(region, resolved.uses_region) or registry.why_not(resolved, trace.info)
+    return (reason, None) if reason else (None, resolved)
+
+
+def region_request(name: str, trace: Trace) -> RegionRequest:
+    """Return how a worker maps the region of this name for this trace."""
+    region = regions.REGIONS[name]
+    size = trace.info.memory_limit or RESERVED_BYTES
+    # Twice the peak of live bytes covers what a sound strategy takes; beyond it pages are faulted in as ever.
+    populate = min(size, 2 * trace.info.peak_live_bytes + (1 << 20)) if region.populate else 0
+    return RegionRequest(size, region.alignment, region.advice, populate)
+
+
+def _refuse_duplicate_names(traces: Sequence[Trace]) -> None:
+    seen: dict[str, str] = {}
+    for trace in traces:
+        if trace.info.name in seen:
+            raise InputError(
+                f"{trace.info.source}: name: '{trace.info.name}' is also the name of {seen[trace.info.name]}"
+            )
+        seen[trace.info.name] = trace.info.source
+
+
+def _run(
+    options: BenchOptions, plan: Plan, progress: Callable[[str, int, int], None], executor: Executor
+) -> Outcome:
+    started = datetime.datetime.now().astimezone()
+    directory = output_directory(options, started)
+    with journal.open_journal(directory, _fingerprint(options, plan), resume=options.resume) as log:
+        schedule = Schedule(executor, plan.settings, log.append, finished=log.finished, progress=progress)
+        samples = schedule.run(plan.measurables)
+        begun = log.started or started.isoformat(timespec="seconds")
+    run, histories = summarise(options, plan, samples, begun)
+    run = replace(run, cells=series.write_all(directory, run.cells, histories))
+    run_file.write(directory, run)
+    drawn = plots.draw_all(directory, run) if options.draw_plots else ()
+    return Outcome(run, directory, tuple(drawn))
+
+
+def output_directory(options: BenchOptions, started: datetime.datetime) -> Path:
+    """Return the folder of this run: the one named, the newest one to resume, or a new one under results/."""
+    if options.output is not None:
+        return options.output
+    root = Path("results")
+    if options.resume:
+        return journal.newest(root)
+    return root / started.strftime("%Y-%m-%d-%H%M%S")
+
+
+def _fingerprint(options: BenchOptions, plan: Plan) -> dict[str, object]:
+    """Return what must be the same for a run to be resumed: it would otherwise mix samples of different things."""
+    return {
+        "memtool": __version__,
+        "engine": binding.source_hash(),
+        "workloads": {trace.info.name: trace.info.event_hash for trace in plan.traces},
+        "cells": sorted(f"{cell.workload}/{cell.allocator}/{cell.region}/{cell.mode}" for cell in plan.plans),
+        "blocks": options.blocks,
+        "passes": [str(each) for each in options.passes],
+        "cold": options.cold,
+    }
+
+
+def summarise(
+    options: BenchOptions, plan: Plan, samples: Sequence[Sample], started: str
+) -> tuple[Run, dict[Cell, series.History]]:
+    """Return the run, and the series of each cell that was measured."""
+    clock = Clock(plan.settings.ns_per_tick, "counter" if plan.settings.use_counter else "clock_gettime")
+    by_cell: dict[Cell, list[Sample]] = {}
+    for sample in samples:
+        by_cell.setdefault(sample.cell, []).append(sample)
+    infos = {trace.info.name: trace.info for trace in plan.traces}
+    results: list[CellResult] = []
+    histories: dict[Cell, series.History] = {}
+    for cell, resolved in plan.plans.items():
+        taken = by_cell.get(cell, [])
+        null = by_cell.get(replace(cell, allocator=NULL), [])
+        exact = resolved.exact and resolved.uses_region
+        result = summarise_cell(cell, taken, null, infos[cell.workload], clock, exact_expected=exact)
+        floor = noise_floor((each for each in taken if each.run_pass is Pass.LATENCY and each.status is Status.OK), clock)
+        harness = summarise_cell(cell, null, null, infos[cell.workload], clock, exact_expected=False)
+        proof = {**result.proof, "noise_floor_ns": floor, "harness_ns": _value(harness, "time_per_op_ns")}
+        results.append(replace(result, proof=proof))
+        histories[cell] = series.History.of(taken, clock.ns_per_tick)
+    run = Run(
+        memtool=__version__,
+        started=started,
+        command=options.command,
+        machine={**machine.fingerprint(), "clock": clock.name, "ns_per_tick": clock.ns_per_tick},
+        workloads=tuple(trace.info for trace in plan.traces),
+        cells=tuple(results) + plan.excluded,
+        blocks=options.blocks,
+        reference=options.reference,
+        notes=plan.notes,
+    )
+    return run, histories
+
+
+def _value(result: CellResult, metric: str) -> float | None:
+    found = result.metrics.get(metric)
+    return found.value if found else None
+
+
+def refuse_too_large(plan: Plan) -> None:
+    """Say before it starts that a workload does not fit into this machine's memory. Raises MemtoolError."""
+    available = machine.available_memory()
+    for trace in plan.traces:
+        need = trace.info.peak_live_bytes + trace.info.slots * 8
+        if need > available:
+            raise MemtoolError(
+                f"{trace.info.source}: needs at least {format_size(need)} (its peak of live bytes), "
+                f"and {format_size(available)} are available"
+            )
+
+
+def terminal() -> bool:
+    """Return whether progress can be shown: standard error is a terminal."""
+    return os.isatty(2)

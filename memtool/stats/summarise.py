@@ -1,0 +1,235 @@
+"""From the samples of one cell to its metrics. Every formula is in docs/metrics.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from memtool.measure import histogram
+from memtool.measure.metrics import METRICS
+from memtool.model import Cell, CellResult, Determinism, Metric, Pass, Sample, Status, TraceInfo
+from memtool.stats.summary import median_interval
+
+PERCENTILES: Mapping[str, float] = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
+OPERATIONS = ("allocate", "deallocate", "reallocate")
+LEAST_LIVE = 64 * 1024
+"""Bytes: a ratio over fewer live bytes says nothing of the allocator."""
+
+Figures = dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How ticks become nanoseconds."""
+
+    ns_per_tick: float
+    name: str
+
+
+def summarise_cell(
+    cell: Cell,
+    samples: Sequence[Sample],
+    null_samples: Sequence[Sample],
+    trace: TraceInfo,
+    clock: Clock,
+    *,
+    exact_expected: bool,
+) -> CellResult:
+    """Return the cell's metrics, with median and interval, from all its samples.
+
+    ``null_samples`` are those of the null strategy in the same region: what the harness costs, block by block.
+    ``exact_expected`` says that footprints must not differ between repeats; a difference is noted as memtool's own bug.
+    """
+    failed = next((sample for sample in samples if sample.status is Status.FAILED), None)
+    sound = [sample for sample in samples if sample.status is Status.OK]
+    metrics: dict[str, Metric] = {}
+    notes: list[str] = []
+    metrics |= _throughput(_of(sound, Pass.THROUGHPUT), _of(null_samples, Pass.THROUGHPUT), trace, clock)
+    metrics |= _latencies(_of(sound, Pass.LATENCY), clock)
+    footprints = _of(sound, Pass.FOOTPRINT)
+    metrics |= _footprints(footprints)
+    if exact_expected:
+        notes += _differences(footprints)
+    return CellResult(
+        cell=cell,
+        status=Status.FAILED if failed else Status.OK,
+        reason=f"{failed.run_pass} pass, block {failed.block}: {failed.reason}" if failed else None,
+        proof=_proof(samples),
+        metrics={name: metrics[name] for name in METRICS if name in metrics},
+        series={},
+        notes=tuple(notes),
+    )
+
+
+def noise_floor(samples: Iterable[Sample], clock: Clock) -> dict[str, float]:
+    """Return the percentiles in ns of an empty timed region, over the latency samples of one cell merged."""
+    merged = histogram.merge(sample.payload["histograms"]["floor"]["buckets"] for sample in samples)
+    if not merged:
+        return {}
+    return {name: histogram.percentile(merged, q) * clock.ns_per_tick for name, q in PERCENTILES.items()}
+
+
+def _of(samples: Sequence[Sample], run_pass: Pass) -> list[Sample]:
+    return [sample for sample in samples if sample.run_pass is run_pass and sample.status is Status.OK]
+
+
+def _proof(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Return what the first sample proved, and how quiet the machine was over all of them."""
+    proof: dict[str, Any] = {}
+    for sample in samples:
+        for key, value in sample.payload.get("proof", {}).items():
+            proof.setdefault(key, value)
+    noise = [sample.payload["noise"] for sample in samples if "noise" in sample.payload]
+    for name in noise[0] if noise else ():
+        proof[name] = sum(reading.get(name, 0) for reading in noise)
+    checks = [sample.payload["checks"] for sample in samples if "checks" in sample.payload]
+    if checks:
+        proof["invariants_checked"] = sum(checks)
+    return proof
+
+
+def _metric(
+    name: str, by_block: Iterable[tuple[int, float | None]], determinism: Determinism, at_floor: bool = False
+) -> Metric:
+    """Return the metric of these (block, figure) pairs; not applicable where a figure is None."""
+    known = [(block, figure) for block, figure in by_block if figure is not None]
+    samples = tuple(float(figure) for _, figure in known)
+    blocks = tuple(block for block, _ in known)
+    if not samples:
+        return Metric(METRICS[name].unit, determinism, (), (), None)
+    low, high = median_interval(samples)
+    return Metric(METRICS[name].unit, determinism, samples, blocks, median(samples), low, high, at_floor)
+
+
+def _throughput(
+    samples: Sequence[Sample], null_samples: Sequence[Sample], trace: TraceInfo, clock: Clock
+) -> dict[str, Metric]:
+    if not samples:
+        return {}
+
+    def per_operation(sample: Sample) -> float:
+        return min(sample.payload["body_ticks"]) * clock.ns_per_tick / max(trace.operations, 1)
+
+    null = {sample.block: per_operation(sample) for sample in null_samples}
+    gross = [(sample.block, per_operation(sample)) for sample in samples]
+    net = [(block, figure - null[block] if block in null else None) for block, figure in gross]
+    return {
+        "time_per_op_ns": _metric("time_per_op_ns", gross, Determinism.SAMPLED),
+        "net_time_per_op_ns": _metric("net_time_per_op_ns", net, Determinism.SAMPLED),
+    }
+
+
+def _latencies(samples: Sequence[Sample], clock: Clock) -> dict[str, Metric]:
+    """Return the percentiles of each kind of operation, less the median of the same sample's noise floor."""
+    if not samples:
+        return {}
+    ns = clock.ns_per_tick
+    floors = [histogram.merge([sample.payload["histograms"]["floor"]["buckets"]]) for sample in samples]
+    floor_medians = [histogram.percentile(floor, 50.0) for floor in floors]
+    floor_maxima = [sample.payload["histograms"]["floor"]["maximum"] for sample in samples]
+    metrics: dict[str, Metric] = {}
+    for kind in OPERATIONS:
+        histograms = [sample.payload["histograms"][kind] for sample in samples]
+        if not any(found["buckets"] for found in histograms):
+            continue
+        readings: dict[str, tuple[list[float], list[float]]] = {
+            name: (
+                [histogram.percentile(histogram.merge([found["buckets"]]), q) for found in histograms],
+                [histogram.percentile(floor, q) for floor in floors],
+            )
+            for name, q in PERCENTILES.items()
+        }
+        readings["max"] = ([found["maximum"] for found in histograms], floor_maxima)
+        for name, (raw, floor) in readings.items():
+            metric = f"{kind}_{name}_ns"
+            pairs = [
+                (sample.block, max(0.0, ticks - base) * ns)
+                for sample, ticks, base in zip(samples, raw, floor_medians, strict=True)
+            ]
+            metrics[metric] = _metric(metric, pairs, Determinism.SAMPLED, at_floor=_is_at_floor(raw, floor, floors))
+    touches = [sample.payload["histograms"]["first_touch"]["buckets"] for sample in samples]
+    if any(touches):
+        pairs = [
+            (sample.block, max(0.0, histogram.percentile(histogram.merge([found]), 50.0) - base) * ns)
+            for sample, found, base in zip(samples, touches, floor_medians, strict=True)
+        ]
+        metrics["first_touch_ns"] = _metric("first_touch_ns", pairs, Determinism.SAMPLED)
+    return metrics
+
+
+def _is_at_floor(
+    raw: Sequence[float], floor: Sequence[float], floors: Sequence[Mapping[int, int]]
+) -> bool:
+    """Return whether a percentile exceeds the floor's same one by less than timer's resolution or the floor's own spread."""
+    resolution = max(histogram.resolution(found) for found in floors)
+    spread = max(floor) - min(floor)
+    return median(raw) - median(floor) < max(resolution, spread)
+
+
+def _ratio(part: float | None, whole: float | None, least: float = 1) -> float | None:
+    return part / whole if part is not None and whole is not None and whole >= least else None
+
+
+def _footprint_figures(payload: Mapping[str, Any]) -> Figures:
+    """Return one footprint sample's metrics; None where the strategy has no such thing."""
+    peak = payload["at_peak_live"]
+    live = payload["peak_live_bytes"]
+    footprint = payload["peak_footprint_bytes"] if peak["footprint_bytes"] is not None else None
+    at_peak_live = payload["footprint_at_peak_live_bytes"] if footprint is not None else None
+    granted = payload["granted_at_peak_live_bytes"]
+    live_share = _ratio(live, granted, LEAST_LIVE)
+    largest_free_share = _ratio(peak["largest_free"], peak["free_bytes"])
+    enough = live >= LEAST_LIVE
+    mean_over = payload["ratio_allocations"]
+    return {
+        "peak_live_bytes": live,
+        "peak_granted_bytes": payload["peak_granted_bytes"],
+        "peak_footprint_bytes": footprint,
+        "peak_resident_bytes": payload["peak_resident_bytes"],
+        "end_resident_bytes": payload["end_resident_bytes"],
+        "internal_fragmentation": 1 - live_share if live_share is not None and enough else None,
+        "external_fragmentation": 1 - largest_free_share if largest_free_share is not None else None,
+        "footprint_mean_ratio": payload["ratio_sum"] / mean_over if mean_over and footprint is not None else None,
+        "footprint_at_peak_live_ratio": _ratio(at_peak_live, live, LEAST_LIVE),
+        "footprint_at_peak_ratio": _ratio(footprint, payload["live_at_peak_footprint_bytes"], LEAST_LIVE),
+        "footprint_peak_ratio": _ratio(footprint, live, LEAST_LIVE),
+        "load_ratio": _ratio(footprint, live, LEAST_LIVE),
+        "metadata_bytes": peak["metadata_bytes"],
+        "holes_ratio": _ratio(peak["free_blocks"], peak["used_blocks"]),
+        "resident_after_drain_0ms_bytes": payload["drained_resident_bytes"],
+        "minor_faults": payload["minor_faults"],
+        "major_faults": payload["major_faults"],
+    }
+
+
+def _footprints(samples: Sequence[Sample]) -> dict[str, Metric]:
+    if not samples:
+        return {}
+    figures = [(sample.block, _footprint_figures(sample.payload)) for sample in samples]
+    metrics = {}
+    for name in figures[0][1]:
+        pairs = [(block, found[name]) for block, found in figures]
+        # Exact is what repeats have shown to be the same; it is never assumed.
+        same = len(pairs) > 1 and len({figure for _, figure in pairs}) == 1
+        metrics[name] = _metric(name, pairs, Determinism.EXACT if same else Determinism.SAMPLED)
+    return metrics
+
+
+def _differences(samples: Sequence[Sample]) -> list[str]:
+    must_repeat: Sequence[tuple[str, Callable[[Mapping[str, Any]], object]]] = (
+        ("peak granted bytes", lambda payload: payload["peak_granted_bytes"]),
+        ("peak footprint", lambda payload: payload["peak_footprint_bytes"]),
+        ("mean of footprint / live", lambda payload: payload["ratio_sum"]),
+        ("figures at the peak", lambda payload: sorted(_without_resident(payload["at_peak_live"]).items())),
+    )
+    return [
+        f"{what} differs between repeats of a strategy that is deterministic: a defect of memtool, please report it"
+        for what, figure in must_repeat
+        if len({str(figure(sample.payload)) for sample in samples}) > 1
+    ]
+
+
+def _without_resident(row: Mapping[str, int | None]) -> dict[str, int | None]:
+    return {name: figure for name, figure in row.items() if name != "resident_bytes"}

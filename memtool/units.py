@@ -1,0 +1,67 @@
+"""Sizes and counts as people write them, and figures as people read them."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+_SIZE_UNITS = {"": 1, "b": 1, "kib": KIB, "mib": MIB, "gib": GIB, "tib": 1024 * GIB}
+_COUNT_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
+_NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+
+SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([bB]|[kKmMgGtT]i[bB])?\s*$"
+COUNT_PATTERN = r"^\s*\d+(\.\d+)?\s*[kKmMgGbB]?\s*$"
+
+
+def _scaled(text: str, units: dict[str, int], what: str, example: str) -> int:
+    match = _NUMBER.fullmatch(text)
+    if match is None or match[2].lower() not in units:
+        raise ValueError(f"must be a {what} such as {example}, is '{text}'")
+    value = Fraction(match[1]) * units[match[2].lower()]
+    if value.denominator != 1:
+        raise ValueError(f"must be a whole number, is '{text}'")
+    return int(value)
+
+
+def parse_size(text: str | int) -> int:
+    """Return the bytes that ``64``, ``"4KiB"`` or ``"1.5MiB"`` means. Raises ValueError with one line."""
+    return text if isinstance(text, int) else _scaled(text, _SIZE_UNITS, "size", "64, 4KiB or 1.5MiB")
+
+
+def parse_count(text: str | int) -> int:
+    """Return the number that ``1000``, ``"200k"`` or ``"2M"`` means. Raises ValueError with one line."""
+    return text if isinstance(text, int) else _scaled(text, _COUNT_UNITS, "count", "1000, 200k or 2M")
+
+
+def format_size(count: float) -> str:
+    """Return bytes for reading: ``"512 B"``, ``"1.50 KiB"``, ``"64.0 MiB"``; three significant digits."""
+    if abs(count) < KIB:
+        return f"{count:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        count /= KIB
+        if abs(count) < 999.5:
+            return f"{_three_digits(count)} {unit}"
+    return f"{_three_digits(count / KIB)} TiB"
+
+
+def format_count(count: int) -> str:
+    """Return a count for reading, with thin groups: ``"400,000"``."""
+    return f"{count:,}"
+
+
+def format_ns(value: float) -> str:
+    """Return a duration given in nanoseconds for reading: ``"9.12 ns"``, ``"1.20 µs"``, ``"3.4 s"``."""
+    for unit in ("ns", "µs", "ms"):
+        if abs(value) < 999.5:
+            return f"{_three_digits(value)} {unit}"
+        value /= 1000
+    return f"{_three_digits(value)} s"
+
+
+def _three_digits(value: float) -> str:
+    magnitude = abs(value)
+    return f"{value:.2f}" if magnitude < 9.995 else f"{value:.1f}" if magnitude < 99.95 else f"{value:.0f}"

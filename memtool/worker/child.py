@@ -1,0 +1,179 @@
+"""The worker process: replays one pass of one cell, answers on a pipe, ends.
+
+Run by file path under ``python -I -S`` with nothing but what ctypes needs: everything imported here is in every
+measured process, and costs its start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from marshal import dumps, loads
+
+_PR_SET_PDEATHSIG = 1
+_SIGKILL = 9
+
+
+def main() -> None:
+    """Read the request, replay, answer. Ends with os._exit: what the interpreter would tidy up is not ours to time."""
+    request = loads(sys.stdin.buffer.read())
+    sys.path.insert(0, request["package_root"])
+    import ctypes
+
+    # Before anything can go on for long: a worker must not outlive the parent that would have killed it.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+    if os.getppid() != request["parent"]:
+        os._exit(1)
+    answer = dumps(_replay(request))
+    while answer:
+        answer = answer[os.write(request["result"], answer) :]
+    os._exit(0)
+
+
+def _replay(request: dict) -> dict:  # type: ignore[type-arg]  # marshalled: plain dictionaries both ways
+    import ctypes
+    import mmap
+
+    from memtool.engine import binding
+    from memtool.measure import noise
+
+    library = binding.load_library(request["library"])
+    descriptor, image_bytes = request["image"]
+    image = mmap.mmap(descriptor, image_bytes, mmap.MAP_SHARED | mmap.MAP_POPULATE)
+    image_view = (ctypes.c_char * image_bytes).from_buffer(image)
+    region_bytes, alignment, advice, populate_bytes = request["region"]
+    memory, base = _reserve(region_bytes, alignment, advice)
+
+    histograms = None
+    buckets = library.memtool_histogram_buckets()
+    if request["run_pass"] == binding.LATENCY:
+        histograms = (ctypes.c_uint64 * (len(binding.HISTOGRAMS) * buckets))()
+    series = (binding.CheckpointRow * (request["checkpoints"] + 2))()
+    result = binding.ReplayResult(struct_bytes=ctypes.sizeof(binding.ReplayResult))
+    call = binding.ReplayRequest(
+        struct_bytes=ctypes.sizeof(binding.ReplayRequest),
+        run_pass=request["run_pass"],
+        use_counter=request["use_counter"],
+        strategy=request["strategy"].encode(),
+        parameters=request["parameters"].encode(),
+        image=ctypes.addressof(image_view),
+        image_bytes=image_bytes,
+        region=base,
+        region_bytes=region_bytes,
+        warmups=request["warmups"],
+        iterations=request["iterations"],
+        checkpoints=request["checkpoints"],
+        populate_bytes=populate_bytes,
+        histograms=ctypes.addressof(histograms) if histograms is not None else None,
+        series=ctypes.addressof(series),
+    )
+    before = noise.read()
+    library.memtool_replay(ctypes.byref(call), ctypes.byref(result))
+    after = noise.read()
+
+    answer = {
+        "status": result.status,
+        "message": result.message.decode(errors="replace"),
+        "failed_operation": result.failed_operation,
+        "proof": _proof(binding, request["version"]),
+        "noise": {name: after[name] - before[name] for name in after},
+    }
+    if result.status == binding.DONE:
+        answer.update(_figures(binding, request["run_pass"], result, histograms, buckets, series))
+    del memory
+    return answer
+
+
+def _reserve(size: int, alignment: int, advice: tuple[int, ...]) -> tuple[object, int]:
+    """Reserve address space for the region and return (what keeps it mapped, its base)."""
+    import ctypes
+    import mmap
+
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE
+    memory = mmap.mmap(-1, size + alignment, flags)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    base = (address + alignment - 1) & -alignment
+    for number in advice:
+        memory.madvise(number)
+    return memory, base
+
+
+def _proof(binding, version):  # type: ignore[no-untyped-def]  # a module and a plain tuple
+    """Return what shows which library served malloc in this process."""
+    import ctypes
+
+    owner = binding.symbol_owner("malloc")
+    proof = {"malloc_owner": owner[0] if owner else None, "malloc_build_id": owner[1] if owner else None}
+    if version is not None:
+        symbol, kind = version
+        proof["version"] = _version(ctypes.CDLL(None), symbol, kind)
+    return proof
+
+
+def _version(library, symbol: str, kind: str):  # type: ignore[no-untyped-def]  # a ctypes library
+    import ctypes
+
+    try:
+        function = getattr(library, symbol)
+    except AttributeError:
+        return None
+    if kind == "text":
+        function.restype = ctypes.c_char_p
+        return function().decode()
+    if kind == "mallctl":
+        text = ctypes.c_char_p()
+        size = ctypes.c_size_t(ctypes.sizeof(text))
+        if function(b"version", ctypes.byref(text), ctypes.byref(size), None, 0) != 0:
+            return None
+        return text.value.decode() if text.value else None
+    number = function()
+    # mimalloc says 2.0.9 as 209 and, since 3.2, 3.4.3 as 30403.
+    if kind == "mimalloc":
+        parts = (number // 10000, number // 100 % 100, number % 100) if number >= 10000 else (
+            number // 100, number // 10 % 10, number % 10)
+        return ".".join(map(str, parts))
+    return str(number)
+
+
+def _figures(binding, run_pass, result, histograms, buckets, series) -> dict:  # type: ignore[no-untyped-def, type-arg]
+    if run_pass == binding.CHECK:
+        return {"checks": result.checks}
+    if run_pass == binding.FOOTPRINT:
+        figures = {
+            name: getattr(result, name)
+            for name, *_ in binding.ReplayResult._fields_
+            if name.endswith(("_bytes", "_faults", "_calls")) and name != "struct_bytes"
+        }
+        figures["ratio_allocations"] = result.ratio_allocations
+        figures["ratio_sum"] = result.ratio_sum
+        figures["at_peak_live"] = {name: _known(getattr(result.at_peak_live, name)) for name in binding.SERIES_COLUMNS}
+        figures["series"] = {
+            name: [_known(getattr(series[row], name)) for row in range(result.rows)]
+            for name in binding.SERIES_COLUMNS
+        }
+        return figures
+    figures = {
+        "body_ticks": list(result.body_ticks[: result.iterations]),
+        "epilogue_ticks": list(result.epilogue_ticks[: result.iterations]),
+    }
+    if run_pass == binding.LATENCY:
+        figures["histograms"] = {
+            name: {
+                "maximum": result.histogram_maximum[index],
+                "buckets": [
+                    (bucket, count)
+                    for bucket, count in enumerate(histograms[index * buckets : (index + 1) * buckets])
+                    if count
+                ],
+            }
+            for index, name in enumerate(binding.HISTOGRAMS)
+        }
+    return figures
+
+
+def _known(figure: int) -> int | None:
+    return None if figure == 2**64 - 1 else figure
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""Starts one worker process for one sample, and turns whatever becomes of it into a Sample."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from memtool.engine import binding
+from memtool.model import AllocatorPlan, Cell, Pass, Sample, Status
+from memtool.worker import protocol
+
+
+@dataclass(frozen=True, slots=True)
+class RegionRequest:
+    """How the worker maps the region: bytes and madvise numbers (allocators/regions.py)."""
+
+    size: int
+    alignment: int
+    advice: tuple[int, ...] = ()
+    populate: int = 0
+    """Bytes at the head of the region to fault in before the replay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One sample to take."""
+
+    cell: Cell
+    block: int
+    run_pass: Pass
+    plan: AllocatorPlan
+    image_fd: int
+    image_bytes: int
+    region: RegionRequest
+    warmups: int
+    iterations: int
+    checkpoints: int
+    use_counter: bool
+    time_limit: float
+    """Seconds after which the worker is killed."""
+
+
+class Executor(Protocol):
+    """Takes samples: the real one starts processes; tests of what comes after have a fake one."""
+
+    def execute(self, job: Job) -> Sample:
+        """Return the sample; never raises for what the measured allocator does."""
+        ...
+
+
+class WorkerExecutor:
+    """Takes each sample in a fresh process."""
+
+    def __init__(self, seed: int) -> None:
+        """Take ``seed`` for the sizes of the workers' environments."""
+        self._random = random.Random(seed)
+        self._library = binding.library_path()
+        self._package_root = str(Path(str(files("memtool"))).parent)
+        self._child = str(files("memtool.worker").joinpath("child.py"))
+
+    def execute(self, job: Job) -> Sample:
+        """Start a worker, wait for its answer or its time limit, and return the sample."""
+        with _pipe() as (answers, child_end), _memory_file("stderr") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", self._child],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                pass_fds=(job.image_fd, child_end.fileno()),
+                env=self._environment(job.plan),
+                start_new_session=True,
+            )
+            try:
+                answer = self._converse(process, job, answers, child_end)
+            finally:
+                # Whatever happens here, an interrupt included, no worker is left behind.
+                process.kill()
+                process.wait()
+            return _sample(job, answer, process.returncode, _last_line(errors))
+
+    def _converse(
+        self, process: subprocess.Popen[bytes], job: Job, answers: IO[bytes], child_end: IO[bytes]
+    ) -> dict[str, Any] | None:
+        """Send the request and return the answer; None: none came in time, or the process died."""
+        request = marshal.dumps(self._request(job, child_end.fileno()))
+        child_end.close()  # so that the pipe ends when the worker does
+        assert process.stdin is not None
+        try:
+            process.stdin.write(request)
+            process.stdin.close()
+        except BrokenPipeError:
+            return None
+        data = _read_all(answers.fileno(), time.monotonic() + job.time_limit)
+        if data is None:
+            return {"timed_out": True}
+        if not data:
+            process.wait()
+            return None
+        answer: dict[str, Any] = marshal.loads(data)
+        return answer
+
+    def _request(self, job: Job, result: int) -> dict[str, object]:
+        region = job.region
+        return {
+            "parent": os.getpid(),
+            "package_root": self._package_root,
+            "library": self._library,
+            "run_pass": protocol.PASSES.index(job.run_pass),
+            "image": (job.image_fd, job.image_bytes),
+            "strategy": job.plan.strategy,
+            "parameters": job.plan.engine_parameters,
+            "region": (region.size, region.alignment, region.advice, region.populate),
+            "warmups": job.warmups,
+            "iterations": job.iterations,
+            "checkpoints": job.checkpoints,
+            "use_counter": int(job.use_counter),
+            "result": result,
+            "version": job.plan.version_call,
+        }
+
+    def _environment(self, plan: AllocatorPlan) -> dict[str, str]:
+        """Return a bare environment, of a size drawn anew: a stack that starts elsewhere aligns code and data elsewhere.
+
+        Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009.
+        """
+        environment = {"PATH": os.defpath, "LC_ALL": "C", "MEMTOOL_PADDING": "x" * self._random.randrange(4096)}
+        if plan.preload:
+            environment["LD_PRELOAD"] = ":".join(plan.preload)
+        environment.update(plan.environment)
+        return environment
+
+
+@contextmanager
+def _pipe() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb", 0) as reader, os.fdopen(write_end, "wb", 0) as writer:
+        yield reader, writer
+
+
+@contextmanager
+def _memory_file(name: str) -> Iterator[int]:
+    descriptor = os.memfd_create(name)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _read_all(descriptor: int, deadline: float) -> bytes | None:
+    """Return everything up to the end of the pipe; None when the deadline comes first."""
+    chunks: list[bytes] = []
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN | select.POLLHUP)
+    while True:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0 or not poll.poll(remaining * 1000):
+            return None
+        chunk = os.read(descriptor, 1 << 20)
+        if not chunk:
+            return b"".join(chunks)
+        chunks.append(chunk)
+
+
+def _last_line(descriptor: int) -> str:
+    size = os.fstat(descriptor).st_size
+    tail = os.pread(descriptor, 4096, max(0, size - 4096)).decode(errors="replace").strip()
+    return tail.splitlines()[-1].strip() if tail else ""
+
+
+def _sample(job: Job, answer: Mapping[str, Any] | None, returncode: int, complaint: str) -> Sample:
+    status, reason = _judge(job, answer, returncode, complaint)
+    payload = dict(answer) if answer and status is Status.OK else {}
+    if answer and "proof" in answer:
+        payload["proof"] = answer["proof"]
+    return Sample(job.cell, job.block, job.run_pass, status, reason, payload)
+
+
+def _judge(
+    job: Job, answer: Mapping[str, Any] | None, returncode: int, complaint: str
+) -> tuple[Status, str | None]:
+    if answer is None:
+        return Status.FAILED, _death(returncode, complaint)
+    if answer.get("timed_out"):
+        return Status.FAILED, f"no answer within {job.time_limit:.0f} s: killed (a loop without end, or far too slow)"
+    if answer["status"] != protocol.DONE:
+        return Status.FAILED, str(answer["message"])
+    return _judge_proof(job.plan, answer["proof"])
+
+
+def _judge_proof(plan: AllocatorPlan, proof: Mapping[str, Any]) -> tuple[Status, str | None]:
+    """Fail a sample in which another library than the one named served malloc: it measured something else."""
+    owner = proof["malloc_owner"] or "nothing"
+    if plan.expected_owner is not None and plan.expected_owner not in Path(owner).name:
+        return Status.FAILED, f"malloc was served by {owner}, not by {plan.expected_owner}"
+    return Status.OK, None
+
+
+def _death(returncode: int, complaint: str) -> str:
+    because = f": {complaint}" if complaint else ""
+    if returncode < 0:
+        try:
+            name = signal.Signals(-returncode).name
+        except ValueError:
+            name = f"signal {-returncode}"
+        return f"the worker was killed by {name}{because}"
+    return f"the worker ended with status {returncode} and no answer{because}"

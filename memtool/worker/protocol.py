@@ -1,0 +1,30 @@
+"""What parent and worker say to each other: two marshalled dictionaries, one each way.
+
+Marshal, because it is built in: importing json would add a fifth to the start of a worker. Parent and worker are the same
+interpreter and the same version of this package, so its version dependence does no harm.
+
+The request, on standard input:
+
+====================  ====================================================================================
+``parent``            process id that must still be the parent, or the worker ends at once
+``package_root``      directory to import memtool from
+``library``           path of the engine library
+``run_pass``          index into PASSES
+``image``             (descriptor, bytes) of the event image, inherited
+``strategy``          name in the engine, and ``parameters`` as it takes them
+``region``            (bytes, alignment, advice, populate bytes); advice is a tuple of madvise numbers
+``warmups``           replays thrown away, and ``iterations`` kept
+``checkpoints``       of the footprint pass
+``use_counter``       whether the processor's counter may be used as clock
+``result``            descriptor to write the answer to
+``version``           how to ask the allocator for its version: None or (symbol, kind), see allocators/system.py
+====================  ====================================================================================
+
+The answer, on the descriptor ``result``: ``status`` (index into STATUSES), ``message``, ``proof``, and the figures of the
+pass. A worker that ends without an answer has crashed.
+"""
+
+from __future__ import annotations
+
+PASSES = ("check", "throughput", "latency", "footprint")
+DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)

@@ -1,0 +1,212 @@
+"""The order in which samples are taken: blocks, each with every cell once, in an order drawn anew.
+
+What is compared is measured next to each other in time, so that a machine that speeds up or slows down moves all of it
+alike; see docs/measurement.md. Each finished sample is handed on before the next is begun.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from memtool.model import AllocatorPlan, Cell, Pass, Sample, Status
+from memtool.worker.parent import Executor, Job, RegionRequest
+
+NULL = "null"
+"""The control strategy that every block replays besides: what the harness itself costs."""
+_LEAST_TIME_LIMIT = 30.0
+_TIME_LIMIT_FACTOR = 20
+_CHECK_FACTOR = 10
+"""Filling and reading back every block takes longer than the replay that the time limit is derived from."""
+_FOOTPRINT_REPEATS = 2
+_SAME_RESIDENT = 0.01
+"""Resident sets this near to each other (and 64 KiB) are taken as the same: no further repeats."""
+_SAME_RESIDENT_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How much to measure."""
+
+    blocks: int = 10
+    passes: tuple[Pass, ...] = tuple(Pass)
+    warmups: int = 1
+    iterations: int = 3
+    checkpoints: int = 200
+    seed: int = 42
+    use_counter: bool = True
+    ns_per_tick: float = 1.0
+    time_limit: float | None = None
+    """Seconds for each worker; None: 20 times the null replay of the same events, at least 30 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurable:
+    """One workload, ready to be replayed, with the cells that it is to be replayed in."""
+
+    name: str
+    image_fd: int
+    image_bytes: int
+    null_plan: AllocatorPlan
+    cells: Mapping[Cell, AllocatorPlan]
+    regions: Mapping[str, RegionRequest]
+
+
+Key = tuple[Cell, int, Pass]
+
+
+@dataclass(slots=True)
+class Schedule:
+    """Takes all samples of a run through an executor."""
+
+    executor: Executor
+    settings: Settings
+    record: Callable[[Sample], None]
+    """Called with every new sample, before the next is begun."""
+    finished: Mapping[Key, Sample] = field(default_factory=dict)
+    """Samples of an interrupted run: not taken again."""
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None
+    """Called before each sample with what it is, how many are done, and how many there are (footprint repeats beyond the
+    second, which only measurements that vary need, are counted as they come)."""
+    _samples: list[Sample] = field(default_factory=list)
+    _failed: set[Cell] = field(default_factory=set)
+    _time_limits: dict[str, float] = field(default_factory=dict)
+    _done: int = 0
+    _total: int = 0
+
+    def run(self, workloads: Sequence[Measurable]) -> list[Sample]:
+        """Return every sample, in the order taken. A failed sample takes its cell out of what follows."""
+        self._total = self.count(self.settings, workloads)
+        for workload in workloads:
+            self._pilot(workload)
+        if Pass.CHECK in self.settings.passes:
+            for workload in workloads:
+                for cell, plan in workload.cells.items():
+                    if not plan.is_control:
+                        self._take(workload, cell, plan, 0, Pass.CHECK)
+        timed = [each for each in (Pass.THROUGHPUT, Pass.LATENCY) if each in self.settings.passes]
+        if timed:
+            for block in range(self.settings.blocks):
+                self._block(workloads, block, timed)
+        if Pass.FOOTPRINT in self.settings.passes:
+            for workload in workloads:
+                for cell, plan in workload.cells.items():
+                    if not plan.is_control:
+                        self._footprints(workload, cell, plan)
+        return self._samples
+
+    def _block(self, workloads: Sequence[Measurable], block: int, timed: Sequence[Pass]) -> None:
+        draw = random.Random(f"{self.settings.seed}:{block}")
+        turn = block % len(workloads)
+        for workload in (*workloads[turn:], *workloads[:turn]):
+            order = list(_with_controls(workload).items())
+            draw.shuffle(order)
+            for cell, plan in order:
+                for run_pass in timed:
+                    self._take(workload, cell, plan, block, run_pass)
+
+    def _footprints(self, workload: Measurable, cell: Cell, plan: AllocatorPlan) -> None:
+        """Measure twice, and more only where the two differ."""
+        taken: list[Sample] = []
+        for block in range(self.settings.blocks):
+            if len(taken) >= _FOOTPRINT_REPEATS and not _differ(taken):
+                return
+            if block >= _FOOTPRINT_REPEATS:
+                self._total += 1
+            sample = self._take(workload, cell, plan, block, Pass.FOOTPRINT)
+            if sample is None:
+                return
+            taken.append(sample)
+
+    @staticmethod
+    def count(settings: Settings, workloads: Sequence[Measurable]) -> int:
+        """Return how many samples a run takes when no repeat differs and nothing fails."""
+        total = 0
+        for workload in workloads:
+            measured = sum(not plan.is_control for plan in workload.cells.values())
+            timed = sum(each in settings.passes for each in (Pass.THROUGHPUT, Pass.LATENCY))
+            total += measured * (Pass.CHECK in settings.passes)
+            total += timed * settings.blocks * len(_with_controls(workload))
+            if Pass.FOOTPRINT in settings.passes:
+                total += min(_FOOTPRINT_REPEATS, settings.blocks) * measured
+        return total
+
+    def _pilot(self, workload: Measurable) -> None:
+        """Replay the null strategy once, so that the time limit of everything else is known."""
+        limit = self.settings.time_limit
+        if limit is None:
+            cell = next(iter(_with_controls(workload)))
+            null_cell = Cell(workload.name, NULL, cell.region, cell.mode)
+            pilot = self.executor.execute(
+                self._job(workload, null_cell, workload.null_plan, 0, Pass.THROUGHPUT, 600.0)
+            )
+            limit = _LEAST_TIME_LIMIT
+            if pilot.status is Status.OK:
+                replays = self.settings.warmups + self.settings.iterations
+                seconds = min(pilot.payload["body_ticks"]) * self.settings.ns_per_tick * 1e-9 * replays
+                limit = max(limit, _TIME_LIMIT_FACTOR * seconds)
+        self._time_limits[workload.name] = limit
+
+    def _job(
+        self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass, limit: float
+    ) -> Job:
+        return Job(
+            cell=cell,
+            block=block,
+            run_pass=run_pass,
+            plan=plan,
+            image_fd=workload.image_fd,
+            image_bytes=workload.image_bytes,
+            region=workload.regions[cell.region],
+            warmups=self.settings.warmups,
+            iterations=self.settings.iterations,
+            checkpoints=self.settings.checkpoints,
+            use_counter=self.settings.use_counter,
+            time_limit=limit * (_CHECK_FACTOR if run_pass is Pass.CHECK and self.settings.time_limit is None else 1),
+        )
+
+    def _take(
+        self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass
+    ) -> Sample | None:
+        """Take one sample, or the one that an interrupted run has taken; None: the cell has failed, now or before."""
+        if cell in self._failed:
+            return None
+        self.progress(f"{cell.workload} · {cell.allocator} · {run_pass}", self._done, self._total)
+        sample = self.finished.get((cell, block, run_pass))
+        if sample is None:
+            limit = self._time_limits[workload.name]
+            sample = self.executor.execute(self._job(workload, cell, plan, block, run_pass, limit))
+            self.record(sample)
+        self._done += 1
+        self._samples.append(sample)
+        if sample.status is not Status.OK:
+            self._failed.add(cell)
+            return None
+        return sample
+
+
+def _with_controls(workload: Measurable) -> dict[Cell, AllocatorPlan]:
+    """Return the cells with one null cell for each region."""
+    cells = dict(workload.cells)
+    for cell in workload.cells:
+        cells.setdefault(Cell(cell.workload, NULL, cell.region, cell.mode), workload.null_plan)
+    return cells
+
+
+def _differ(samples: Sequence[Sample]) -> bool:
+    """Return whether repeats of the footprint pass disagree in a figure that matters."""
+    residents = [sample.payload["peak_resident_bytes"] for sample in samples]
+    spread = max(residents) - min(residents)
+    if spread > max(_SAME_RESIDENT * max(residents), _SAME_RESIDENT_BYTES):
+        return True
+    figures = ("peak_granted_bytes", "peak_footprint_bytes", "ratio_sum")
+    return any(len({sample.payload[name] for sample in samples}) > 1 for name in figures)
+
+
+def passes_from(names: Iterator[str]) -> tuple[Pass, ...]:
+    """Return the passes of these names, in the order in which they run. Raises ValueError for an unknown one."""
+    wanted = {Pass(name) for name in names}
+    return tuple(each for each in Pass if each in wanted)
+
+
