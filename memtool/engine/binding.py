@@ -18,6 +18,8 @@ HISTOGRAMS = ("allocate", "deallocate", "reallocate", "first_touch", "floor")
 MOST_ITERATIONS = 64
 NOT_APPLICABLE = 2**64 - 1
 _MESSAGE_BYTES = 400
+MAP_NORESERVE = 0x4000
+"""Linux, x86-64 and aarch64; Python's mmap module does not name it."""
 LIBRARY_NAME = "libmemtool_engine.so"
 
 _u64 = ctypes.c_uint64
@@ -152,13 +154,16 @@ def library_path() -> str:
     return str(found)
 
 
-_loaded: dict[str, ctypes.CDLL] = {}
+_loaded: list[ctypes.CDLL] = []
 
 
 def load_library(path: str | None = None) -> ctypes.CDLL:
-    """Return the engine library, loaded once and declared. Raises EngineError with one line."""
-    path = path or library_path()
-    if path not in _loaded:
+    """Return the engine library, loaded and declared once in a process. Raises EngineError with one line.
+
+    The first call decides which build it is: the one at ``path``, or the one that library_path() finds.
+    """
+    if not _loaded:
+        path = path or library_path()
         try:
             library = ctypes.CDLL(path)
         except OSError as problem:
@@ -166,8 +171,8 @@ def load_library(path: str | None = None) -> ctypes.CDLL:
         _declare(library)
         if library.memtool_abi_version() != ABI_VERSION:
             raise EngineError(f"{path} has another ABI version than this package: run `make native`")
-        _loaded[path] = library
-    return _loaded[path]
+        _loaded.append(library)
+    return _loaded[0]
 
 
 def _declare(library: ctypes.CDLL) -> None:
@@ -257,7 +262,7 @@ class Heap:
     def __init__(self, strategy: str, parameters: str = "", capacity: int = 1 << 30) -> None:
         """Reserve ``capacity`` bytes and open the strategy on them. Raises EngineError."""
         self._library = load_library()
-        self._memory = mmap.mmap(-1, capacity, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE)
+        self._memory = mmap.mmap(-1, capacity, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
         self._view: ctypes.Array[ctypes.c_char] | None = (ctypes.c_char * capacity).from_buffer(self._memory)
         self.base = ctypes.addressof(self._view)
         message = ctypes.create_string_buffer(_MESSAGE_BYTES)

@@ -56,11 +56,11 @@ class CheckProbe : public PlainProbe {
     leave(block, size, objects_[slot]);
   }
   void reallocating(std::uint32_t slot, void* block, std::uint64_t size) {
+    ++operations_;
     verify(objects_[slot], size);
     leave(block, size, objects_[slot]);
   }
   void reallocated(std::uint32_t slot, void* block, std::uint64_t old_size, std::uint64_t new_size, std::size_t alignment) {
-    ++operations_;
     const std::uint64_t kept = objects_[slot].pattern;
     enter(slot, block, new_size, alignment);
     const std::uint64_t fresh = objects_[slot].pattern;
@@ -107,7 +107,7 @@ class CheckProbe : public PlainProbe {
   void complain(const std::string& words) {
     if (complaint_.empty()) {
       complaint_ = words;
-      failed_operation_ = operations_;
+      failed_operation_ = operations_ - 1;  // the one that was just counted, from 0
     }
   }
 

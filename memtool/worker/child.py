@@ -89,7 +89,9 @@ def _reserve(size: int, alignment: int, advice: tuple[int, ...]) -> tuple[object
     import ctypes
     import mmap
 
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE
+    from memtool.engine.binding import MAP_NORESERVE
+
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
     memory = mmap.mmap(-1, size + alignment, flags)
     address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     base = (address + alignment - 1) & -alignment

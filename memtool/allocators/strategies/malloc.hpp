@@ -1,0 +1,60 @@
+// Whatever serves malloc in this process: glibc, or the library that the worker preloads. Called through the dynamic
+// linker, as any program would.
+#pragma once
+
+#include <malloc.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "allocators/support/bits.hpp"
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+class Malloc {
+ public:
+  static constexpr StrategyInfo info{
+      .name = "malloc",
+      .family = "standard",
+      .summary = "malloc and free of whichever library serves the process.",
+      .source = "ISO C 2018, 7.22.3",
+      .complexity = "as the library has it",
+      .when = "the default; every other choice has to beat it",
+      .uses_region = false,
+  };
+
+  Malloc(Region&, const Parameters&) noexcept {}
+  static Limits limits(const Parameters&) { return {}; }
+
+  void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    if (alignment <= kDefaultAlignment) [[likely]] return std::malloc(size);
+    // ISO C asks for a multiple of the alignment; glibc does not mind, others may.
+    return std::aligned_alloc(alignment, bits::round_up(size, alignment));
+  }
+  void* allocate_zeroed(std::size_t size, std::size_t alignment) noexcept {
+    if (alignment <= kDefaultAlignment) return std::calloc(1, size);
+    void* block = allocate(size, alignment);
+    if (block != nullptr) std::memset(block, 0, size);
+    return block;
+  }
+  void deallocate(void* block, std::size_t, std::size_t) noexcept { std::free(block); }
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
+    if (alignment <= kDefaultAlignment) return std::realloc(block, new_size);
+    void* fresh = allocate(new_size, alignment);  // realloc would lose the alignment
+    if (fresh == nullptr) return nullptr;
+    std::memcpy(fresh, block, old_size < new_size ? old_size : new_size);
+    std::free(block);
+    return fresh;
+  }
+  std::size_t usable_size(const void* block, std::size_t) const noexcept {
+    return malloc_usable_size(const_cast<void*>(block));
+  }
+  HeapStats stats() const noexcept { return {}; }
+  void walk(const BlockVisitor&) const {}
+  void check() const {}
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::Malloc);

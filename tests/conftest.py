@@ -1,0 +1,50 @@
+"""What tests share: the fixture engine, built once a session from the strategies that are wrong on purpose."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --sanitize: native tests run against an engine built with AddressSanitizer and UBSan."""
+    parser.addoption("--sanitize", action="store_true", help="run the native tests under ASan and UBSan")
+
+
+def build_engine(directory: Path, *definitions: str, target: str = "memtool_engine") -> Path:
+    """Build the engine with CMake into ``directory`` and return the path of what was built."""
+    subprocess.run(
+        ["cmake", "-S", str(ROOT), "-B", str(directory), "-G", "Ninja", "-DMEMTOOL_WERROR=ON", *definitions],
+        check=True,
+        capture_output=True,
+    )
+    built = subprocess.run(
+        ["cmake", "--build", str(directory), "--target", target], check=False, capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stdout[-4000:]
+    name = "libmemtool_engine.so" if target == "memtool_engine" else target
+    return next(iter(directory.rglob(name)))
+
+
+@pytest.fixture(scope="session")
+def faulty_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an engine whose strategies are null, malloc and the faulty ones."""
+    fixtures = ROOT / "tests/native/fixtures"
+    return build_engine(
+        tmp_path_factory.mktemp("faulty-engine"),
+        "-DMEMTOOL_STRATEGIES_HEADER=strategies.hpp",
+        f"-DCMAKE_CXX_FLAGS=-I{fixtures}",
+        "-DMEMTOOL_SHARDS=2",
+    )
+
+
+@pytest.fixture
+def memtool_environment() -> dict[str, str]:
+    """Return an environment for subprocesses of tests, without what a developer may have set."""
+    dropped = ("MEMTOOL_", "MALLOC_", "MIMALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
+    return {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
