@@ -1,0 +1,196 @@
+"""memtool measured: what the harness, the generator and a start cost, each against its goal.
+
+    python benchmarks/run.py [NAME ...]      harness glibc generator start help build; all unless named
+
+Each figure is a ratio or a time taken in this one run; goals are those of docs/architecture.md's table of speeds. Exit code 1 when one is missed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+
+from memtool.allocators.registry import Registry
+from memtool.engine import binding
+from memtool.model import AllocatorSpec, Cell, Pass, Sample
+from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
+from memtool.workload.trace import Trace, load_trace
+
+ROOT = Path(__file__).parent.parent
+PAIRS = 15
+REPLAYS = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    what: str
+    figure: str
+    goal: str
+    reached: bool
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+@contextmanager
+def build(target: str) -> Iterator[tuple[Path, float]]:
+    """Build a target from nothing, as a release; yield its path and the seconds it took."""
+    with scratch() as directory:
+        cmake, ninja = (shutil.which(tool) for tool in ("cmake", "ninja"))
+        if not cmake or not ninja:
+            sys.exit("benchmarks need cmake and ninja: make benchmarks installs them")
+        start = time.monotonic()
+        subprocess.run([cmake, "-S", ROOT, "-B", directory, "-G", "Ninja"], check=True, capture_output=True)
+        subprocess.run([cmake, "--build", directory, "--target", target], check=True, capture_output=True)
+        seconds = time.monotonic() - start
+        name = "libmemtool_engine.so" if target == "memtool_engine" else target
+        yield directory / name, seconds
+
+
+def take(executor: WorkerExecutor, trace: Trace, allocator: str, run_pass: Pass) -> Sample:
+    sample = executor.execute(
+        Job(
+            cell=Cell(trace.info.name, allocator),
+            block=0,
+            run_pass=run_pass,
+            plan=Registry().resolve(AllocatorSpec(allocator)),
+            image_fd=trace.image_fd,
+            image_bytes=trace.image_bytes,
+            region=RegionRequest(64 << 30, 2 << 20),
+            warmups=1,
+            iterations=REPLAYS,
+            checkpoints=200,
+            use_counter=False,
+            time_limit=120,
+        )
+    )
+    assert sample.reason is None, sample.reason
+    return sample
+
+
+def handwritten(program: Path, mode: str, trace: Trace) -> tuple[float, int, int]:
+    """Return (ns of the best replay, resident growth at the peak of live bytes, and at the end)."""
+    printed = subprocess.run(
+        [program, mode, f"/proc/self/fd/{trace.image_fd}", str(REPLAYS)],
+        pass_fds=(trace.image_fd,),
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    return min(map(float, printed[:-2])), int(printed[-2]), int(printed[-1])
+
+
+def paired_ratio(trace: Trace, program: Path, allocator: str, mode: str) -> tuple[float, float, float]:
+    """Return (median, least, greatest) ratio of memtool's replay to the hand-written one, taken in turn."""
+    executor = WorkerExecutor(1)
+    ratios = []
+    for turn in range(PAIRS):
+        measure: list[Callable[[], float]] = [
+            lambda: float(min(take(executor, trace, allocator, Pass.THROUGHPUT).payload["body_ticks"])),
+            lambda: handwritten(program, mode, trace)[0],
+        ]
+        order = (0, 1) if turn % 2 else (1, 0)
+        found = {index: measure[index]() for index in order}
+        ratios.append(found[0] / found[1])
+    return statistics.median(ratios), min(ratios), max(ratios)
+
+
+def harness() -> Iterator[Finding]:
+    with build("handwritten") as (program, _), load_trace("quickstart") as trace:
+        middle, low, high = paired_ratio(trace, program, "null", "null")
+        figure = f"{middle:.3f} ({low:.3f} to {high:.3f}, {PAIRS} pairs)"
+        yield Finding("null replay / hand-written loop", figure, "<= 1.10", middle <= 1.10)
+
+
+def glibc() -> Iterator[Finding]:
+    with build("handwritten") as (program, _), load_trace("quickstart") as trace:
+        middle, low, high = paired_ratio(trace, program, "glibc", "malloc")
+        figure = f"{middle:.3f} ({low:.3f} to {high:.3f}, {PAIRS} pairs)"
+        yield Finding("glibc in memtool / in plain C++, ns/op", figure, "0.95 to 1.05", 0.95 <= middle <= 1.05)
+        ours = take(WorkerExecutor(1), trace, "glibc", Pass.FOOTPRINT).payload
+        _, peak, end = handwritten(program, "malloc", trace)
+        for when, mine, theirs in (
+            ("at the peak", ours["resident_at_peak_live_bytes"], peak),
+            ("at the end", ours["end_resident_bytes"], end),
+        ):
+            difference = abs(mine - theirs)
+            yield Finding(
+                f"glibc's resident growth {when}, memtool - plain C++",
+                f"{mine - theirs:+,} of {theirs:,} bytes",
+                "1 % or 200 KiB",
+                difference <= max(theirs * 0.01, 200 * 1024),
+            )
+
+
+def generator() -> Iterator[Finding]:
+    with load_trace(str(ROOT / "benchmarks/generator.yaml")) as trace:
+        events = trace.info.operations + trace.info.epilogue_operations
+        rate = events / trace.generation_seconds / 1e6
+        yield Finding("generator", f"{rate:.1f} M events/s ({events:,} events)", ">= 20 M/s", rate >= 20)
+
+
+def start() -> Iterator[Finding]:
+    """The whole life of a worker that replays next to nothing: an upper bound of start to first event."""
+    with load_trace(str(ROOT / "benchmarks/start.yaml")) as trace:
+        executor = WorkerExecutor(1)
+        seconds = []
+        for _ in range(20):
+            begin = time.perf_counter()
+            take(executor, trace, "null", Pass.THROUGHPUT)
+            seconds.append(time.perf_counter() - begin)
+        middle = statistics.median(seconds) * 1e3
+        yield Finding("worker, from start to end", f"{middle:.1f} ms", "<= 60 ms", middle <= 60)
+
+
+def help_() -> Iterator[Finding]:
+    seconds = []
+    for _ in range(15):
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "memtool", "--help"], check=True, capture_output=True, cwd=os.sep)
+        seconds.append(time.perf_counter() - begin)
+    middle = statistics.median(seconds) * 1e3
+    yield Finding("memtool --help", f"{middle:.0f} ms", "<= 150 ms", middle <= 150)
+
+
+def build_() -> Iterator[Finding]:
+    with build("memtool_engine") as (_, seconds):
+        yield Finding("build from nothing", f"{seconds:.0f} s", "<= 90 s", seconds <= 90)
+
+
+BENCHMARKS: dict[str, Callable[[], Iterator[Finding]]] = {
+    "harness": harness,
+    "glibc": glibc,
+    "generator": generator,
+    "start": start,
+    "help": help_,
+    "build": build_,
+}
+
+
+def main() -> None:
+    unknown = set(sys.argv[1:]) - set(BENCHMARKS)
+    if unknown:
+        sys.exit(f"unknown benchmark {', '.join(sorted(unknown))}; known: {', '.join(BENCHMARKS)}")
+    findings = [finding for name in sys.argv[1:] or BENCHMARKS for finding in BENCHMARKS[name]()]
+    rows = [(each.what, each.figure, each.goal, "yes" if each.reached else "NO") for each in findings]
+    print(tabulate(rows, headers=("what", "figure", "goal", "reached"), disable_numparse=True))
+    print(f"\nengine {binding.source_hash()[:12]}, {os.cpu_count()} cores")
+    sys.exit(0 if all(each.reached for each in findings) else 1)
+
+
+if __name__ == "__main__":
+    main()

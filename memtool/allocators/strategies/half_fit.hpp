@@ -1,0 +1,41 @@
+// Half-fit: the first allocator with a constant worst case, and what TLSF refines.
+//
+// One list for each power of two. A request of r bytes looks only at lists whose blocks are all >=
+// 2^ceil(log2 r): what is found always fits, but a block that would fit may be passed over although it is up
+// to twice as large as the request, hence the name. Ogasawara calls what is lost that way incomplete memory
+// use.
+#pragma once
+
+#include "allocators/support/physical_heap.hpp"
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+class HalfFit : public PhysicalHeap<GoodFit> {
+ public:
+  static constexpr std::array<ParameterInfo, 1> kParameters{{
+      {.name = "grow",
+       .summary = "fewest bytes by which the heap grows",
+       .default_value = 64 * 1024,
+       .minimum = 16,
+       .maximum = std::uint64_t{1} << 32},
+  }};
+  static constexpr StrategyInfo info{
+      .name = "half-fit",
+      .family = "real-time",
+      .summary = "One free list for each power of two; a request takes from lists where any block fits.",
+      .source =
+          "Ogasawara: An algorithm with constant execution time for dynamic storage allocation, RTCSA 1995",
+      .complexity = "O(1) to allocate and to deallocate, whatever is free",
+      .when = "bounded time with the smallest table; passes over blocks up to twice the request",
+      .parameters = kParameters,
+  };
+  static Limits limits(const Parameters&) { return {}; }
+
+  HalfFit(Region& region, const Parameters& parameters) noexcept
+      : PhysicalHeap(region, 0, parameters["grow"]) {}
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::HalfFit);

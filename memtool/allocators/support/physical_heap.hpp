@@ -1,0 +1,297 @@
+// A heap of boundary-tagged blocks (physical_block.hpp) over segregated free lists (segregated_lists.hpp):
+// everything in which TLSF, half-fit and segregated fit agree. Free neighbours are merged at once, remainders
+// of 32 bytes or more are split off, and the region is extended at its end when no list can serve.
+//
+// `Fit` says what they do not agree in:
+//   static PhysicalBlock* take(SegregatedLists&, std::size_t bytes)     unlinks a block of at least `bytes`,
+//   or nullptr static std::size_t largest(const SegregatedLists&)                  largest `bytes` that
+//   take() would find; 0: none
+//
+// The heap begins with the table of the lists and ends with a tag of its own, so that no block lacks a
+// neighbour. A strategy derives from it and adds what it is called.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <vector>
+
+#include "allocators/support/bits.hpp"
+#include "allocators/support/physical_block.hpp"
+#include "allocators/support/segregated_lists.hpp"
+#include "engine/strategy.hpp"
+
+namespace memtool {
+
+template <class Fit>
+class PhysicalHeap {
+ public:
+  // `growth_step`: the fewest bytes by which the region is extended, where that many are left.
+  PhysicalHeap(Region& region, unsigned log2_subdivisions, std::size_t growth_step) noexcept
+      : region_(region),
+        lists_(log2_subdivisions, region.capacity()),
+        growth_step_(bits::round_up(growth_step, PhysicalBlock::kGranule)) {
+    std::byte* base = region.base();
+    const auto first = static_cast<std::size_t>(
+        bits::align_up(base + lists_.table_bytes() + PhysicalBlock::kHeader, PhysicalBlock::kGranule) -
+        PhysicalBlock::kHeader - base);
+    if (region.grow(first + PhysicalBlock::kHeader) == nullptr) return;
+    lists_.place(base);
+    first_ = PhysicalBlock::at(base + first);
+    first_->set_end();
+    end_ = first_;
+    limit_ = region.capacity() - first - PhysicalBlock::kHeader;
+  }
+
+  [[gnu::always_inline]] void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    if (size >= limit_) [[unlikely]]
+      return nullptr;
+    if (alignment > PhysicalBlock::kGranule) [[unlikely]]
+      return allocate_aligned(size, alignment);
+    const std::size_t need = PhysicalBlock::bytes_for(size);
+    PhysicalBlock* block = Fit::take(lists_, need);
+    if (block == nullptr) [[unlikely]] {
+      block = take_last(need);
+      if (block == nullptr) return nullptr;
+    }
+    return keep(block, need);
+  }
+
+  [[gnu::always_inline]] void deallocate(void* payload, std::size_t, std::size_t) noexcept {
+    PhysicalBlock* block = PhysicalBlock::of(payload);
+    const std::size_t bytes = block->bytes();
+    --used_blocks_;
+    used_bytes_ -= bytes;
+    release(block, bytes);
+  }
+
+  // Stays in place where the block shrinks, where the block after it is free and large enough, and at the
+  // heap's end.
+  [[gnu::noinline]] void* reallocate(void* payload, std::size_t old_size, std::size_t new_size,
+                                     std::size_t alignment) noexcept {
+    if (new_size >= limit_) return nullptr;
+    PhysicalBlock* block = PhysicalBlock::of(payload);
+    const std::size_t need = PhysicalBlock::bytes_for(new_size);
+    if (block->bytes() < need && !annex(block, need)) return move(payload, old_size, new_size, alignment);
+    const std::size_t rest = block->bytes() - need;
+    if (rest >= PhysicalBlock::kMinimum) {
+      block->set_used(need);
+      PhysicalBlock* remainder = block->after(need);
+      remainder->initialise_used(rest);
+      used_bytes_ -= rest;
+      release(remainder, rest);
+    }
+    return payload;
+  }
+
+  [[nodiscard]] std::size_t usable_size(const void* payload, std::size_t) const noexcept {
+    return PhysicalBlock::of(payload)->bytes() - PhysicalBlock::kHeader;
+  }
+
+  [[nodiscard]] HeapStats stats() const noexcept {
+    if (first_ == nullptr) return {0, 0, 0, 0, 0, 0};
+    const auto blocks_bytes = static_cast<std::size_t>(end_->start() - first_->start());
+    const std::size_t free_blocks = lists_.free_blocks();
+    const std::size_t free_tags = free_blocks * PhysicalBlock::kHeader;
+    const std::size_t used_tags = used_blocks_ * PhysicalBlock::kHeader;
+    const std::size_t largest = std::max(Fit::largest(lists_), last_free_bytes());
+    return {.granted = used_bytes_ - used_tags,
+            .free_bytes = blocks_bytes - used_bytes_ - free_tags,
+            .largest_free = largest == 0 ? 0 : largest - PhysicalBlock::kHeader,
+            .free_blocks = free_blocks,
+            .used_blocks = used_blocks_,
+            .metadata_bytes = region_.used() - blocks_bytes + free_tags + used_tags};
+  }
+
+  void walk(const BlockVisitor& visit) const {
+    if (first_ == nullptr) return;
+    visit(region_.base(), static_cast<std::size_t>(first_->start() - region_.base()), BlockState::metadata);
+    for (PhysicalBlock* block = first_; block != end_; block = block->next_physical()) {
+      visit(block->start(), PhysicalBlock::kHeader, BlockState::metadata);
+      visit(block->payload(), block->bytes() - PhysicalBlock::kHeader,
+            block->is_free() ? BlockState::free : BlockState::used);
+    }
+    visit(end_->start(), PhysicalBlock::kHeader, BlockState::metadata);
+  }
+
+  void check() const {
+    if (first_ == nullptr) return;
+    require(end_->payload() == region_.base() + region_.used(),
+            "the heap does not end where its region does");
+    require(end_->bytes() == 0 && !end_->is_free(), "the tag at the end of the heap was overwritten");
+    const std::vector<PhysicalBlock*> found = check_blocks();
+    lists_.check();
+    std::vector<PhysicalBlock*> listed;
+    lists_.for_each([&](PhysicalBlock* block) { listed.push_back(block); });
+    std::ranges::sort(listed);
+    require(listed == found, "the free lists do not hold exactly the free blocks of the heap");
+  }
+
+ private:
+  // Makes `block`, which is in no list, a used one of `need` bytes and frees the rest of it, if that can be a
+  // block.
+  [[gnu::always_inline]] void* keep(PhysicalBlock* block, std::size_t need) noexcept {
+    std::size_t bytes = block->bytes();
+    const std::size_t rest = bytes - need;
+    if (rest >= PhysicalBlock::kMinimum) {
+      bytes = need;
+      block->set_used(need);
+      PhysicalBlock* remainder = block->after(need);
+      remainder->set_free(rest);  // the block behind knows: all of this was free until now
+      lists_.insert(remainder, rest);
+    } else {
+      block->set_used(bytes);
+      block->after(bytes)->set_previous_used();
+    }
+    ++used_blocks_;
+    used_bytes_ += bytes;
+    return block->payload();
+  }
+
+  // Frees a block that is in no list, merged with the neighbours that are free.
+  [[gnu::always_inline]] void release(PhysicalBlock* block, std::size_t bytes) noexcept {
+    PhysicalBlock* next = block->after(bytes);
+    if (next->is_free()) {
+      const std::size_t more = next->bytes();
+      lists_.remove(next, more);
+      bytes += more;
+    } else {
+      next->set_previous_free();
+    }
+    if (block->previous_is_free()) {
+      const std::size_t more = block->previous_bytes();
+      block = PhysicalBlock::at(block->start() - more);
+      lists_.remove(block, more);
+      bytes += more;
+    }
+    block->set_free(bytes);
+    lists_.insert(block, bytes);
+  }
+
+  // Extends the region by `bytes` or, where that many are left, by the growth step; the new memory is free.
+  bool extend(std::size_t bytes) noexcept {
+    for (const std::size_t taken : {std::max(bytes, growth_step_), bytes}) {
+      if (region_.used() + taken > SegregatedLists::kMostHeapBytes || region_.grow(taken) == nullptr)
+        continue;
+      PhysicalBlock* fresh = end_;  // the tag that ended the heap becomes that of the new block
+      end_ = fresh->after(taken);
+      end_->set_end();
+      release(fresh, taken);
+      return true;
+    }
+    return false;
+  }
+
+  [[nodiscard]] std::size_t last_free_bytes() const noexcept {
+    return end_->previous_is_free() ? end_->previous_bytes() : 0;
+  }
+
+  // Takes the heap's last block, extended to at least `need` bytes. The lists may have passed it over
+  // although it is large enough, since they round a request up; the region need not grow then.
+  [[gnu::noinline]] PhysicalBlock* take_last(std::size_t need) noexcept {
+    const std::size_t have = last_free_bytes();
+    if (have < need && !extend(need - have)) return nullptr;
+    PhysicalBlock* last = end_->previous_physical();
+    lists_.remove(last, last->bytes());
+    return last;
+  }
+
+  // Bytes to leave free in front, so that the payload of a block that begins at `block` is aligned: none or a
+  // block.
+  [[nodiscard]] static std::size_t lead_of(PhysicalBlock* block, std::size_t alignment) noexcept {
+    std::byte* payload = block->payload();
+    if (bits::is_aligned(payload, alignment)) return 0;
+    return static_cast<std::size_t>(bits::align_up(payload + PhysicalBlock::kMinimum, alignment) - payload);
+  }
+
+  [[gnu::noinline]] void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept {
+    if (alignment >= limit_) return nullptr;
+    const std::size_t need = PhysicalBlock::bytes_for(size);
+    const std::size_t anywhere = need + PhysicalBlock::kMinimum + alignment - PhysicalBlock::kGranule;
+    PhysicalBlock* block = anywhere < limit_ ? Fit::take(lists_, anywhere) : nullptr;
+    if (block == nullptr) {
+      PhysicalBlock* last = end_->previous_is_free() ? end_->previous_physical() : end_;
+      block = take_last(lead_of(last, alignment) + need);
+      if (block == nullptr) return nullptr;
+    }
+    if (const std::size_t lead = lead_of(block, alignment); lead != 0) {
+      const std::size_t bytes = block->bytes();
+      PhysicalBlock* aligned = block->after(lead);
+      aligned->initialise_used(bytes - lead);
+      aligned->set_previous_free();
+      block->set_free(lead);
+      lists_.insert(block, lead);
+      block = aligned;
+    }
+    return keep(block, need);
+  }
+
+  // Makes a used block at least `need` bytes long by what lies free behind it; false: it stays as it was.
+  bool annex(PhysicalBlock* block, std::size_t need) noexcept {
+    const std::size_t bytes = block->bytes();
+    PhysicalBlock* next = block->after(bytes);
+    const std::size_t behind = next->is_free() ? next->bytes() : 0;
+    if (bytes + behind < need) {
+      if (next->after(behind) != end_ || !extend(need - bytes - behind)) return false;
+    }
+    const std::size_t more = next->bytes();
+    lists_.remove(next, more);
+    block->set_used(bytes + more);
+    used_bytes_ += more;
+    block->after(bytes + more)->set_previous_used();
+    return true;
+  }
+
+  void* move(void* payload, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
+    void* fresh = allocate(new_size, alignment);
+    if (fresh == nullptr) return nullptr;
+    std::memcpy(fresh, payload, std::min(old_size, new_size));
+    deallocate(payload, old_size, alignment);
+    return fresh;
+  }
+
+  // Verifies every block by its tags and returns the free ones, in address order.
+  [[nodiscard]] std::vector<PhysicalBlock*> check_blocks() const {
+    std::vector<PhysicalBlock*> free_blocks;
+    std::size_t used_blocks = 0;
+    std::size_t previous_bytes = 0;
+    bool previous_free = false;
+    PhysicalBlock* block = first_;
+    for (; block < end_; block = block->next_physical()) {
+      require(block->bytes() >= PhysicalBlock::kMinimum, "a block is smaller than the smallest block");
+      require(block->bytes() <= static_cast<std::size_t>(end_->start() - block->start()),
+              "a block reaches beyond the end of the heap");
+      check_previous(block, previous_free, previous_bytes);
+      require(!(previous_free && block->is_free()), "two free blocks touch: they were not merged");
+      previous_free = block->is_free();
+      previous_bytes = block->bytes();
+      if (previous_free) {
+        free_blocks.push_back(block);
+      } else {
+        ++used_blocks;
+      }
+    }
+    require(block == end_, "the blocks do not end where the heap does");
+    check_previous(end_, previous_free, previous_bytes);
+    require(used_blocks == used_blocks_, "the used blocks are not as many as were counted");
+    return free_blocks;
+  }
+
+  static void check_previous(PhysicalBlock* block, bool previous_free, std::size_t previous_bytes) {
+    require(block->previous_is_free() == previous_free,
+            "a block is wrong about whether the one before it is free");
+    require(!previous_free || block->previous_bytes() == previous_bytes,
+            "the size at the end of a free block is not that in its tag");
+  }
+
+  Region& region_;
+  SegregatedLists lists_;
+  std::size_t limit_ = 0;  // requests must be smaller; 0 where the region has no room for the heap's table
+  std::size_t used_blocks_ = 0;
+  std::size_t used_bytes_ = 0;  // tags included
+  PhysicalBlock* first_ = nullptr;
+  PhysicalBlock* end_ = nullptr;  // the tag that ends the heap
+  std::size_t growth_step_;
+};
+
+}  // namespace memtool

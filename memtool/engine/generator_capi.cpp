@@ -1,0 +1,86 @@
+// Generator and image builder for Python (engine/generator_binding.py).
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/capi.h"
+#include "engine/generator.hpp"
+#include "engine/image_builder.hpp"
+
+namespace memtool {
+
+struct GeneratorHandle {
+  std::vector<std::uint64_t> program;
+  std::unique_ptr<Generator> generator;
+  std::vector<TraceEvent> events;
+};
+
+struct ImageHandle {
+  explicit ImageHandle(Touch touch) : builder(touch) {}
+  ImageBuilder builder;
+};
+
+namespace {
+
+constexpr std::size_t kMessageBytes = 400;
+
+// Runs `work`; an exception becomes one line in `message`.
+template <class Work>
+std::uint32_t guarded(char* message, Work work) {
+  try {
+    work();
+    return MEMTOOL_DONE;
+  } catch (const std::exception& problem) {
+    std::strncpy(message, problem.what(), kMessageBytes - 1);
+    message[kMessageBytes - 1] = '\0';
+    return MEMTOOL_BAD_REQUEST;
+  }
+}
+
+}  // namespace
+
+extern "C" {
+#pragma GCC visibility push(default)
+
+GeneratorHandle* memtool_generator_open(const std::uint64_t* program, std::uint64_t words, char* message) {
+  auto handle = std::make_unique<GeneratorHandle>();
+  const std::uint32_t status = guarded(message, [&] {
+    handle->program.assign(program, program + words);
+    handle->generator = make_generator(handle->program.data(), words);
+  });
+  return status == MEMTOOL_DONE ? handle.release() : nullptr;
+}
+
+// The next events lie at *events until the next call; *count is 0 at the end.
+std::uint32_t memtool_generator_next(GeneratorHandle* handle, const TraceEvent** events, std::uint64_t* count, char* message) {
+  return guarded(message, [&] {
+    handle->events.clear();
+    handle->generator->next(handle->events);
+    *events = handle->events.data();
+    *count = handle->events.size();
+  });
+}
+
+void memtool_generator_close(GeneratorHandle* handle) { delete handle; }
+
+ImageHandle* memtool_image_open(std::uint32_t touch) { return new ImageHandle(static_cast<Touch>(touch)); }
+
+std::uint32_t memtool_image_append(ImageHandle* handle, const TraceEvent* events, std::uint64_t count, char* message) {
+  return guarded(message, [&] { handle->builder.append(events, count); });
+}
+
+// Writes the image to `descriptor` and its head to `head`.
+std::uint32_t memtool_image_finish(ImageHandle* handle, int descriptor, ImageHeader* head, char* message) {
+  return guarded(message, [&] {
+    handle->builder.finish(descriptor);
+    *head = handle->builder.head();
+  });
+}
+
+void memtool_image_close(ImageHandle* handle) { delete handle; }
+
+#pragma GCC visibility pop
+}  // extern "C"
+}  // namespace memtool

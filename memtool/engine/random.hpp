@@ -1,0 +1,101 @@
+// Integers drawn from laws. Nothing here knows of floating point: the same program and seed give the same draws on every machine.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstdint>
+
+namespace memtool {
+
+// xoshiro256** (Blackman and Vigna, "Scrambled linear pseudorandom number generators", ACM TOMS 47, 2021), seeded by
+// splitmix64 (Steele, Lea and Flood, OOPSLA 2014).
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) noexcept {
+    for (std::uint64_t& word : state_) {
+      seed += 0x9e3779b97f4a7c15ULL;
+      std::uint64_t z = seed;
+      z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
+      z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
+      word = z ^ z >> 31;
+    }
+  }
+  std::uint64_t next() noexcept {
+    const std::uint64_t result = std::rotl(state_[1] * 5, 7) * 9;
+    const std::uint64_t shifted = state_[1] << 17;
+    state_[2] ^= state_[0];
+    state_[3] ^= state_[1];
+    state_[1] ^= state_[2];
+    state_[0] ^= state_[3];
+    state_[2] ^= shifted;
+    state_[3] = std::rotl(state_[3], 45);
+    return result;
+  }
+  // Uniform in [0, bound), up to a bias of bound / 2^64, which no run is long enough to see.
+  std::uint64_t below(std::uint64_t bound) noexcept {
+    return static_cast<std::uint64_t>(static_cast<unsigned __int128>(next()) * bound >> 64);
+  }
+
+ private:
+  std::array<std::uint64_t, 4> state_{};
+};
+
+// A distribution as memtool/workload/tables.py writes it, in 64-bit words:
+//   constant  0, value
+//   uniform   1, low, high                             both included
+//   discrete  2, n, n values, n thresholds, n aliases   Walker's alias method; a threshold is a probability times 2^64 - 1
+//   quantile  3, low, high, kKnots knots below the median, kKnots above
+// The quantile function is tabulated towards both ends: a tail's probability v / 2^64 runs through kOctaves octaves of kSteps
+// equal steps, and between two knots it is interpolated. Knots are in 2^-16; tails beyond 2^-(kOctaves + 1) are cut.
+class Law {
+ public:
+  static constexpr unsigned kOctaves = 24;
+  static constexpr unsigned kStepBits = 5;
+  static constexpr std::uint64_t kKnots = (std::uint64_t{kOctaves} << kStepBits) + 1;
+
+  explicit Law(const std::uint64_t* words) noexcept : words_(words) {}
+
+  [[nodiscard]] std::uint64_t draw(Random& random) const noexcept {
+    switch (words_[0]) {
+      case 0:
+        return words_[1];
+      case 1:
+        return words_[1] + random.below(words_[2] - words_[1] + 1);
+      case 2:
+        return discrete(random);
+      default:
+        return quantile(random.next());
+    }
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t discrete(Random& random) const noexcept {
+    const std::uint64_t count = words_[1];
+    const auto product = static_cast<unsigned __int128>(random.next()) * count;
+    const auto column = static_cast<std::uint64_t>(product >> 64);
+    const bool stays = static_cast<std::uint64_t>(product) <= words_[2 + count + column];
+    return words_[2 + (stays ? column : words_[2 + 2 * count + column])];
+  }
+
+  [[nodiscard]] std::uint64_t quantile(std::uint64_t u) const noexcept {
+    const bool upper = u >> 63 != 0;
+    const std::uint64_t tail = (upper ? ~u : u) | 1;  // 63 bits, never 0
+    const std::uint64_t* knots = words_ + 3 + (upper ? kKnots : 0);
+    const unsigned octave = static_cast<unsigned>(std::countl_zero(tail)) - 1;
+    std::uint64_t value = knots[0];
+    if (octave < kOctaves) {
+      const std::uint64_t mantissa = tail << (octave + 2);  // what follows the leading one, from the top
+      const std::uint64_t step = mantissa >> (64 - kStepBits);
+      const std::uint64_t fraction = mantissa << kStepBits >> 32;
+      const std::uint64_t* knot = knots + ((std::uint64_t{kOctaves - 1 - octave} << kStepBits) + step);
+      const auto rise = static_cast<__int128>(knot[1]) - static_cast<__int128>(knot[0]);
+      value = static_cast<std::uint64_t>(static_cast<__int128>(knot[0]) + (rise * static_cast<__int128>(fraction) >> 32));
+    }
+    const std::uint64_t rounded = (value + (1u << 15)) >> 16;
+    return rounded < words_[1] ? words_[1] : rounded > words_[2] ? words_[2] : rounded;
+  }
+
+  const std::uint64_t* words_;
+};
+
+}  // namespace memtool
