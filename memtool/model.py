@@ -67,6 +67,8 @@ class AllocatorPlan:
     """Whether footprint figures are expected to be the same in every repeat (verified, never assumed)."""
     uses_region: bool = True
     is_control: bool = False
+    free_order: str = "any"
+    """any | lifo | reset, see engine/strategy.hpp."""
 
 
 @dataclass(frozen=True, slots=True)

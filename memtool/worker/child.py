@@ -128,13 +128,13 @@ def _version(library, symbol: str, kind: str):  # type: ignore[no-untyped-def]  
         if function(b"version", ctypes.byref(text), ctypes.byref(size), None, 0) != 0:
             return None
         return text.value.decode() if text.value else None
-    number = function()
+    if kind == "tcmalloc":
+        function.restype = ctypes.c_char_p
+        return function(None, None, None).decode()
     # mimalloc says 2.0.9 as 209 and, since 3.2, 3.4.3 as 30403.
-    if kind == "mimalloc":
-        parts = (number // 10000, number // 100 % 100, number % 100) if number >= 10000 else (
-            number // 100, number // 10 % 10, number % 10)
-        return ".".join(map(str, parts))
-    return str(number)
+    number = function()
+    base = 100 if number >= 10000 else 10
+    return ".".join(str(part) for part in (number // base**2, number // base % base, number % base))
 
 
 def _figures(binding, run_pass, result, histograms, buckets, series) -> dict:  # type: ignore[no-untyped-def, type-arg]

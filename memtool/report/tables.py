@@ -1,0 +1,256 @@
+"""Tables of a run: one for speed and one for memory a workload, and everything a stranger needs to explain a figure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+from memtool.model import CellResult, Metric, Run, Status, TraceInfo
+from memtool.stats.summary import ranks
+from memtool.store import run_file
+from memtool.units import format_count, format_ns, format_size
+
+NOT_APPLICABLE = "n/a"
+FLOOR_MARK = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: a heading, the metric behind it, and how its figure is written."""
+
+    heading: str
+    metric: str
+    write: Callable[[Metric], str]
+
+
+def _number(digits: int) -> Callable[[Metric], str]:
+    def write(metric: Metric) -> str:
+        return NOT_APPLICABLE if metric.value is None else f"{metric.value:.{digits}f}"
+
+    return write
+
+
+def _latency(metric: Metric) -> str:
+    if metric.value is None:
+        return NOT_APPLICABLE
+    return (FLOOR_MARK if metric.at_floor else "") + (f"{metric.value:,.0f}" if metric.value >= 99.5 else f"{metric.value:.1f}")
+
+
+def _mebibytes(metric: Metric) -> str:
+    return NOT_APPLICABLE if metric.value is None else f"{metric.value / 2**20:.2f}"
+
+
+def _percent(metric: Metric) -> str:
+    return NOT_APPLICABLE if metric.value is None else f"{metric.value:.1%}"
+
+
+def _count(metric: Metric) -> str:
+    return NOT_APPLICABLE if metric.value is None else f"{metric.value:,.0f}"
+
+
+SPEED = (
+    Column("net", "net_time_per_op_ns", _number(2)),
+    Column("alloc p50", "allocate_p50_ns", _latency),
+    Column("p99", "allocate_p99_ns", _latency),
+    Column("p99.99", "allocate_p9999_ns", _latency),
+    Column("free p50", "deallocate_p50_ns", _latency),
+    Column("p99", "deallocate_p99_ns", _latency),
+    Column("p99.99", "deallocate_p9999_ns", _latency),
+)
+MEMORY = (
+    Column("footprint MiB", "peak_footprint_bytes", _mebibytes),
+    Column("resident MiB", "peak_resident_bytes", _mebibytes),
+    Column("end MiB", "end_resident_bytes", _mebibytes),
+    Column("drained MiB", "resident_after_drain_0ms_bytes", _mebibytes),
+    Column("footprint/live", "footprint_peak_ratio", _number(3)),
+    Column("internal", "internal_fragmentation", _percent),
+    Column("external", "external_fragmentation", _percent),
+    Column("faults", "minor_faults", _count),
+)
+
+
+def render(run: Run, style: str) -> str:
+    """Return the whole report of a run as text: ``table``, ``markdown``, ``csv`` or ``json``."""
+    if style == "json":
+        return json.dumps(run_file.to_json(run), indent=1)
+    if style == "csv":
+        return _csv(run)
+    parts = [_workload(run, info, style) for info in run.workloads]
+    parts.append(_footer(run, style))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _csv(run: Run) -> str:
+    """Return one line a figure: for a spreadsheet or a data frame, nothing rounded."""
+    rows = [
+        (*_names(cell), name, metric.unit, metric.determinism, len(metric.samples), metric.value, metric.low, metric.high)
+        for cell in run.cells
+        for name, metric in cell.metrics.items()
+    ]
+    headings = ("workload", "allocator", "region", "mode", "metric", "unit", "determinism", "samples", "value", "low", "high")
+    import csv
+    import io
+
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(headings)
+    writer.writerows(rows)
+    return out.getvalue().rstrip("\n")
+
+
+def _names(result: CellResult) -> tuple[str, str, str, str]:
+    cell = result.cell
+    return cell.workload, cell.allocator, cell.region, cell.mode
+
+
+def _workload(run: Run, info: TraceInfo, style: str) -> str:
+    cells = [cell for cell in run.cells if cell.cell.workload == info.name]
+    measured = [cell for cell in cells if cell.metrics]
+    heading = _heading(info)
+    parts = [f"## {heading}" if style == "markdown" else heading]
+    if measured:
+        ordered, ratios = _ordered(run, measured)
+        if any("time_per_op_ns" in cell.metrics for cell in measured):
+            parts.append(_speed(ordered, ratios, run.reference, style))
+        if any("peak_resident_bytes" in cell.metrics for cell in measured):
+            parts.append(_memory(ordered, style))
+    parts += _left_out(cells, style)
+    parts += [f"Note: {note}" for note in info.notes]
+    parts += _explanation(measured, style)
+    return "\n\n".join(part for part in parts if part)
+
+
+def _heading(info: TraceInfo) -> str:
+    return (
+        f"{info.name}: {format_count(info.operations)} operations ({format_count(info.allocations)} allocations), "
+        f"peak {format_size(info.peak_live_bytes)} in {format_count(info.peak_live_objects)} objects\n"
+        f"seed {info.seed}, event hash {info.event_hash}, touch {info.touch}"
+    )
+
+
+def _ordered(run: Run, cells: Sequence[CellResult]) -> tuple[list[CellResult], dict[int, str]]:
+    """Return the cells, fastest first, and the text of each one's ratio to the reference by position in that order."""
+
+    def time(cell: CellResult) -> float:
+        metric = cell.metrics.get("time_per_op_ns")
+        return metric.value if metric is not None and metric.value is not None else float("inf")
+
+    ordered = sorted(cells, key=time)
+    if run.reference is None:
+        return ordered, {}
+    found = next((cell for cell in ordered if cell.cell.allocator == run.reference), None)
+    base = time(found) if found is not None else float("inf")
+    known = 0 < base < float("inf")
+    return ordered, {
+        index: f"{time(cell) / base:.3f}" if known and time(cell) < float("inf") else NOT_APPLICABLE
+        for index, cell in enumerate(ordered)
+    }
+
+
+def _label(cell: CellResult) -> str:
+    failed = " (failed)" if cell.status is Status.FAILED else ""
+    region = "" if cell.cell.region == "anonymous" else f" on {cell.cell.region}"
+    return cell.cell.allocator + region + failed
+
+
+def _speed(cells: Sequence[CellResult], ratios: dict[int, str], reference: str | None, style: str) -> str:
+    timed = [cell.metrics.get("time_per_op_ns") for cell in cells]
+    known = [index for index, metric in enumerate(timed) if metric is not None and metric.value is not None]
+    places = ranks([_interval(timed[index]) for index in known])
+    rank = {index: str(place) for index, place in zip(known, places, strict=True)}
+    headings = ["rank", "allocator", "ns/op", "95 % interval"]
+    if reference is not None:
+        headings.append(f"/ {reference}")
+    headings += [column.heading for column in SPEED]
+    rows = []
+    for index, cell in enumerate(cells):
+        metric = timed[index]
+        row = [rank.get(index, ""), _label(cell), _write(cell, Column("", "time_per_op_ns", _number(2))), _bounds(metric)]
+        if reference is not None:
+            row.append(ratios[index])
+        rows.append(row + [_write(cell, column) for column in SPEED])
+    return "Speed, in ns\n" * (style == "table") + _table(headings, rows, style)
+
+
+def _memory(cells: Sequence[CellResult], style: str) -> str:
+    headings = ["allocator", *(column.heading for column in MEMORY)]
+    rows = [[_label(cell), *(_write(cell, column) for column in MEMORY)] for cell in cells]
+    return "Memory\n" * (style == "table") + _table(headings, rows, style)
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], style: str) -> str:
+    left = {"allocator", "95 % interval"}
+    return tabulate(
+        rows,
+        headers=headings,
+        tablefmt="pipe" if style == "markdown" else "simple",
+        disable_numparse=True,
+        colalign=["left" if heading in left else "right" for heading in headings],
+    )
+
+
+def _write(cell: CellResult, column: Column) -> str:
+    metric = cell.metrics.get(column.metric)
+    return NOT_APPLICABLE if metric is None else column.write(metric)
+
+
+def _interval(metric: Metric | None) -> tuple[float, float | None, float | None]:
+    assert metric is not None
+    assert metric.value is not None
+    return metric.value, metric.low, metric.high
+
+
+def _bounds(metric: Metric | None) -> str:
+    if metric is None or metric.low is None or metric.high is None:
+        return "needs 6 blocks"
+    return f"{metric.low:.2f} to {metric.high:.2f}"
+
+
+def _left_out(cells: Sequence[CellResult], style: str) -> list[str]:
+    parts = []
+    for status, title in ((Status.FAILED, "Failed"), (Status.EXCLUDED, "Left out")):
+        found = [cell for cell in cells if cell.status is status]
+        lines = [f"{'- ' if style == 'markdown' else '  '}{_label(cell).removesuffix(' (failed)')}: {cell.reason}" for cell in found]
+        if lines:
+            parts.append("\n".join([f"{title}:", *lines]))
+    notes = [f"{cell.cell.allocator}: {note}" for cell in cells for note in cell.notes]
+    return parts + notes
+
+
+def _explanation(cells: Sequence[CellResult], style: str) -> list[str]:
+    """Say what the figures contain: harness, noise floor, marks."""
+    lines = []
+    harness = [cell.proof.get("harness_ns") for cell in cells]
+    known = sorted(figure for figure in harness if figure is not None)
+    if known:
+        lines.append(
+            f"ns/op contains the harness: {known[len(known) // 2]:.2f} ns an operation in this run (the null strategy); net does not."
+        )
+    floors = [cell.proof["noise_floor_ns"] for cell in cells if cell.proof.get("noise_floor_ns")]
+    if floors:
+        floor = {name: sorted(each[name] for each in floors)[len(floors) // 2] for name in floors[0]}
+        figures = ", ".join(f"{_percentile_name(name)} {format_ns(value)}" for name, value in floor.items())
+        lines.append(f"Noise floor (an empty timed region): {figures}. Its median is subtracted from every percentile.")
+    if any(metric.at_floor for cell in cells for metric in cell.metrics.values()):
+        lines.append(f"{FLOOR_MARK} at the floor: not told from the noise of timer and machine.")
+    if any(column.metric in cell.metrics and cell.metrics[column.metric].value is None for cell in cells for column in MEMORY):
+        lines.append(f"{NOT_APPLICABLE}: a system allocator's heap is not on a region, and shows itself in resident memory only.")
+    return ["\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in lines)]
+
+
+def _percentile_name(name: str) -> str:
+    digits = name.removeprefix("p")
+    return f"p{digits[:2]}.{digits[2:]}" if len(digits) > 2 else name
+
+
+def _footer(run: Run, style: str) -> str:
+    machine = run.machine
+    text = (
+        f"{machine.get('cpu', 'unknown processor')}, {machine.get('cores', '?')} cores, Linux {machine.get('kernel', '?')}, "
+        f"{machine.get('libc', '?')}; clock: {machine.get('clock', '?')}; {run.blocks} blocks; "
+        f"memtool {run.memtool}, {run.started}"
+    )
+    return f"_{text}_" if style == "markdown" else text

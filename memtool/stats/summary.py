@@ -1,0 +1,39 @@
+"""Medians with exact intervals, and ranks with ties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+LEAST_SAMPLES = 6
+"""Below this many samples no order statistics enclose the median with 95 % confidence: 2 / 2^5 > 0.05."""
+
+
+def median_interval(samples: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return the exact 95 % interval of the median; (None, None) below 6 samples.
+
+    By the sign test's order statistics (``scipy.stats.quantile_test``): no assumption on the distribution.
+    """
+    if len(samples) < LEAST_SAMPLES:
+        return None, None
+    if len(set(samples)) == 1:
+        return samples[0], samples[0]
+    from scipy.stats import quantile_test
+
+    interval = quantile_test(list(samples), p=0.5).confidence_interval(0.95)
+    return float(interval.low), float(interval.high)
+
+
+def ranks(intervals: Sequence[tuple[float, float | None, float | None]]) -> list[int]:
+    """Return the rank of each (median, low, high), 1 for the least; overlapping with the best of a rank ties with it."""
+    order = sorted(range(len(intervals)), key=lambda index: intervals[index][0])
+    found = [0] * len(intervals)
+    rank = 0
+    best_high: float | None = None
+    for position, index in enumerate(order):
+        median, low, high = intervals[index]
+        tied = best_high is not None and (low if low is not None else median) <= best_high
+        if not tied:
+            rank = position + 1
+            best_high = high if high is not None else median
+        found[index] = rank
+    return found

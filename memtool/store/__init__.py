@@ -1,0 +1,1 @@
+"""Results on disk: run.json, the journal it is written from, and the series beside it."""

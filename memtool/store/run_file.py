@@ -1,0 +1,224 @@
+"""run.json, schema memtool.run.v1: what scripts rely on."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from memtool.errors import InputError
+from memtool.model import Cell, CellResult, Determinism, Metric, Run, Status, TraceInfo
+
+SCHEMA = "memtool.run.v1"
+FILE_NAME = "run.json"
+
+
+class _Record(BaseModel):
+    # Later versions of memtool may add keys; what is named here keeps its meaning.
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class MetricRecord(_Record):
+    """One figure of one cell; `samples[i]` was taken in `blocks[i]`."""
+
+    unit: str
+    determinism: Literal["sampled", "exact"]
+    samples: list[float]
+    blocks: list[int]
+    value: float | None
+    low: float | None
+    high: float | None
+    at_floor: bool = False
+
+
+class CellRecord(_Record):
+    """One row of a table."""
+
+    workload: str
+    allocator: str
+    region: str
+    mode: str
+    status: Literal["ok", "failed", "excluded"]
+    reason: str | None
+    proof: dict[str, Any]
+    metrics: dict[str, MetricRecord]
+    series: dict[str, str] = {}
+    notes: list[str] = []
+
+
+class WorkloadRecord(_Record):
+    """What was replayed."""
+
+    name: str
+    seed: int
+    events: int
+    event_hash: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    threads: int
+    peak_live_bytes: int
+
+
+class RunRecord(_Record):
+    """A whole run."""
+
+    schema_: Literal["memtool.run.v1"] = Field(alias="schema")
+    memtool: str
+    started: str
+    command: list[str]
+    machine: dict[str, Any]
+    workloads: list[WorkloadRecord]
+    cells: list[CellRecord]
+    blocks: int = 0
+    reference: str | None = None
+    notes: list[str] = []
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of run.json."""
+    schema = RunRecord.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": SCHEMA}
+
+
+def to_json(run: Run) -> dict[str, Any]:
+    """Return a run as the contract has it. A figure that is not a number is written as null."""
+    return {
+        "schema": SCHEMA,
+        "memtool": run.memtool,
+        "started": run.started,
+        "command": list(run.command),
+        "machine": dict(run.machine),
+        "blocks": run.blocks,
+        "reference": run.reference,
+        "notes": list(run.notes),
+        "workloads": [{"events": info.operations, **asdict(info)} for info in run.workloads],
+        "cells": [_cell_to_json(cell) for cell in run.cells],
+    }
+
+
+def _cell_to_json(result: CellResult) -> dict[str, Any]:
+    return {
+        **asdict(result.cell),
+        "status": str(result.status),
+        "reason": result.reason,
+        "proof": dict(result.proof),
+        "metrics": {
+            name: {
+                "unit": metric.unit,
+                "determinism": str(metric.determinism),
+                "samples": list(metric.samples),
+                "blocks": list(metric.blocks),
+                "value": _finite(metric.value),
+                "low": _finite(metric.low),
+                "high": _finite(metric.high),
+                "at_floor": metric.at_floor,
+            }
+            for name, metric in result.metrics.items()
+        },
+        "series": dict(result.series),
+        "notes": list(result.notes),
+    }
+
+
+def _finite(figure: float | None) -> float | None:
+    return figure if figure is not None and math.isfinite(figure) else None
+
+
+def write(directory: Path, run: Run) -> Path:
+    """Write run.json into a folder, whole or not at all, and return its path."""
+    path = directory / FILE_NAME
+    scratch = path.with_suffix(".json.part")
+    scratch.write_text(json.dumps(to_json(run), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(scratch, path)
+    return path
+
+
+def read(path: Path) -> Run:
+    """Return the run of a file or of a folder with one. Raises InputError with one line."""
+    file = path / FILE_NAME if path.is_dir() else path
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as problem:
+        raise InputError(f"{file}: is not JSON, or not all of it: {problem}") from None
+    name = data.get("schema") if isinstance(data, dict) else None
+    if name != SCHEMA:
+        later = isinstance(name, str) and name.startswith("memtool.run.")
+        what = f"is of schema {name}, which needs a later memtool" if later else "is not a result of memtool bench"
+        raise InputError(f"{file}: {what}")
+    try:
+        record = RunRecord.model_validate(data)
+    except ValidationError as problems:
+        first = problems.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{file}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+    return _from_record(record)
+
+
+def _from_record(record: RunRecord) -> Run:
+    infos = {name: None for name in TraceInfo.__dataclass_fields__}
+    workloads = []
+    for each in record.workloads:
+        extra = each.model_extra or {}
+        known = {name: extra[name] for name in infos if name in extra}
+        known |= {name: getattr(each, name) for name in ("name", "seed", "event_hash", "threads", "peak_live_bytes")}
+        known["operations"] = each.events
+        known["notes"] = tuple(known.get("notes", ()))
+        workloads.append(TraceInfo(**{**_BARE, **known}))
+    return Run(
+        memtool=record.memtool,
+        started=record.started,
+        command=tuple(record.command),
+        machine=record.machine,
+        workloads=tuple(workloads),
+        cells=tuple(_cell_from_record(each) for each in record.cells),
+        blocks=record.blocks,
+        reference=record.reference,
+        notes=tuple(record.notes),
+    )
+
+
+# What a file that has only the contract's keys leaves open.
+_BARE: dict[str, Any] = {
+    "source": "",
+    "epilogue_operations": 0,
+    "allocations": 0,
+    "reallocations": 0,
+    "slots": 0,
+    "peak_live_objects": 0,
+    "total_bytes": 0,
+    "smallest_size": 0,
+    "largest_size": 0,
+    "largest_alignment": 16,
+    "scopes": 0,
+    "first_not_lifo": None,
+    "touch": "none",
+}
+
+
+def _cell_from_record(record: CellRecord) -> CellResult:
+    return CellResult(
+        cell=Cell(record.workload, record.allocator, record.region, record.mode),
+        status=Status(record.status),
+        reason=record.reason,
+        proof=record.proof,
+        metrics={
+            name: Metric(
+                each.unit,
+                Determinism(each.determinism),
+                tuple(each.samples),
+                tuple(each.blocks),
+                each.value,
+                each.low,
+                each.high,
+                each.at_floor,
+            )
+            for name, each in record.metrics.items()
+        },
+        series=record.series,
+        notes=tuple(record.notes),
+    )
