@@ -86,6 +86,7 @@ def bench(
     """
     plan = make_plan(options)
     try:
+        refuse_too_large(plan)
         return _run(options, plan, progress, executor or WorkerExecutor(plan.settings.seed))
     finally:
         close(plan)
@@ -99,7 +100,10 @@ def close(plan: Plan) -> None:
 
 def make_plan(options: BenchOptions) -> Plan:
     """Load the workloads, resolve the allocators, and say which pairs cannot be measured, and why."""
-    specs = _specs(options)
+    known = registry.Registry()
+    specs = _specs(options, known)
+    for spec in specs:
+        _refuse_unknown(known, spec)
     fingerprint = machine.fingerprint()
     counter = fingerprint.get("clocksource") in ("tsc", "arch_sys_counter")
     settings = Settings(
@@ -114,7 +118,6 @@ def make_plan(options: BenchOptions) -> Plan:
     )
     traces = tuple(load_trace(path, seed=options.seed) for path in options.workloads or (_BENCH_DEFAULT_WORKLOAD,))
     _refuse_duplicate_names(traces)
-    known = registry.Registry()
     null_plan = known.resolve(AllocatorSpec(NULL))
     plans: dict[Cell, AllocatorPlan] = {}
     excluded: list[CellResult] = []
@@ -138,18 +141,25 @@ def make_plan(options: BenchOptions) -> Plan:
     return Plan(traces, tuple(measurables), tuple(excluded), plans, settings)
 
 
-def _specs(options: BenchOptions) -> tuple[AllocatorSpec, ...]:
-    known = registry.Registry()
+def _specs(options: BenchOptions, known: registry.Registry) -> tuple[AllocatorSpec, ...]:
     if options.allocators is None:
-        return known.default_allocators()
-    specs = parse_allocators(options.allocators, known)
-    if options.reference is not None:
-        reference = parse_allocators(options.reference, known)
-        if len(reference) != 1:
-            raise InputError(f"--reference: must name one allocator, is '{options.reference}'")
-        if reference[0] not in specs:
-            specs = (*specs, *reference)
-    return specs
+        specs = known.default_allocators()
+    else:
+        specs = parse_allocators(options.allocators, known.groups)
+    if options.reference is None:
+        return specs
+    reference = parse_allocators(options.reference, known.groups)
+    if len(reference) != 1:
+        raise InputError(f"--reference: must name one allocator, is '{options.reference}'")
+    return specs if reference[0] in specs else (*specs, *reference)
+
+
+def _refuse_unknown(known: registry.Registry, spec: AllocatorSpec) -> None:
+    """Complain of a name or parameter before any workload is generated."""
+    try:
+        known.resolve(spec)
+    except registry.Unavailable:
+        return
 
 
 def _resolve(
@@ -188,11 +198,15 @@ def _run(
 ) -> Outcome:
     started = datetime.datetime.now().astimezone()
     directory = output_directory(options, started)
-    with journal.open_journal(directory, _fingerprint(options, plan), resume=options.resume) as log:
+    with journal.open_journal(
+        directory,
+        _fingerprint(options, plan),
+        started=started.isoformat(timespec="seconds"),
+        resume=options.resume,
+    ) as log:
         schedule = Schedule(executor, plan.settings, log.append, finished=log.finished, progress=progress)
         samples = schedule.run(plan.measurables)
-        begun = log.started or started.isoformat(timespec="seconds")
-    run, histories = summarise(options, plan, samples, begun)
+    run, histories = summarise(options, plan, samples, log.started)
     run = replace(run, cells=series.write_all(directory, run.cells, histories))
     run_file.write(directory, run)
     drawn = plots.draw_all(directory, run) if options.draw_plots else ()

@@ -51,7 +51,7 @@ def _regions() -> tuple[str, ...]:
     return tuple(REGIONS)
 
 
-@click.command()
+@click.command("bench")
 @click.argument("workloads", nargs=-1, metavar="[WORKLOAD ...]")
 @click.option("-a", "--allocators", metavar="LIST", help="Names, @groups, parameters (pool:block=64), sweeps (block=32|64).")
 @click.option("--blocks", type=click.IntRange(1, 1000), default=10, show_default=True, help="Samples of each cell.")
@@ -66,7 +66,7 @@ def _regions() -> tuple[str, ...]:
 @click.option("--dry-run", is_flag=True, help="Say what would be measured, and what would be left out.")
 @click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
 @click.option("--no-plots", is_flag=True, help="Draw nothing.")
-def bench(
+def command(
     workloads: tuple[str, ...],
     allocators: str | None,
     blocks: int,

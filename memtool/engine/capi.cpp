@@ -23,7 +23,7 @@ void say(char* message, std::string_view words) {
   message[length] = '\0';
 }
 
-// JSON of plain ASCII texts and numbers; quotes and backslashes do not occur in them, which the engine's tests assert.
+// JSON of one-line texts and whole numbers.
 class JsonWriter {
  public:
   JsonWriter& raw(std::string_view text) {
@@ -32,7 +32,10 @@ class JsonWriter {
   }
   JsonWriter& text(std::string_view value) {
     out_ += '"';
-    out_ += value;
+    for (const char character : value) {
+      if (character == '"' || character == '\\') out_ += '\\';
+      out_ += character;
+    }
     out_ += '"';
     return *this;
   }

@@ -30,7 +30,7 @@ class PhysicalBlock {
   }
 
   [[nodiscard]] static PhysicalBlock* at(void* address) noexcept {
-    return reinterpret_cast<PhysicalBlock*>(address);
+    return static_cast<PhysicalBlock*>(address);
   }
   [[nodiscard]] static PhysicalBlock* of(const void* payload) noexcept {
     return at(static_cast<std::byte*>(const_cast<void*>(payload)) - kHeader);

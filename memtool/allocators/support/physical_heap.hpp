@@ -3,9 +3,10 @@
 // of 32 bytes or more are split off, and the region is extended at its end when no list can serve.
 //
 // `Fit` says what they do not agree in:
-//   static PhysicalBlock* take(SegregatedLists&, std::size_t bytes)     unlinks a block of at least `bytes`,
-//   or nullptr static std::size_t largest(const SegregatedLists&)                  largest `bytes` that
-//   take() would find; 0: none
+//   static PhysicalBlock* take(SegregatedLists& lists, std::size_t bytes)
+//     unlinks a block of at least `bytes`; nullptr: none was found
+//   static std::size_t largest(const SegregatedLists& lists)
+//     the largest `bytes` for which take() would find a block; 0: none
 //
 // The heap begins with the table of the lists and ends with a tag of its own, so that no block lacks a
 // neighbour. A strategy derives from it and adds what it is called.
@@ -254,6 +255,7 @@ class PhysicalHeap {
   [[nodiscard]] std::vector<PhysicalBlock*> check_blocks() const {
     std::vector<PhysicalBlock*> free_blocks;
     std::size_t used_blocks = 0;
+    std::size_t used_bytes = 0;
     std::size_t previous_bytes = 0;
     bool previous_free = false;
     PhysicalBlock* block = first_;
@@ -269,11 +271,13 @@ class PhysicalHeap {
         free_blocks.push_back(block);
       } else {
         ++used_blocks;
+        used_bytes += previous_bytes;
       }
     }
     require(block == end_, "the blocks do not end where the heap does");
     check_previous(end_, previous_free, previous_bytes);
     require(used_blocks == used_blocks_, "the used blocks are not as many as were counted");
+    require(used_bytes == used_bytes_, "the used blocks are not as large as was counted");
     return free_blocks;
   }
 

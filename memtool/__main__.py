@@ -1,0 +1,5 @@
+"""``python -m memtool``."""
+
+from memtool.cli import main
+
+main()

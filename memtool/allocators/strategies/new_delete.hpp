@@ -1,0 +1,48 @@
+// The global operator new and delete: what a C++ program uses when it says nothing.
+#pragma once
+
+#include <malloc.h>
+
+#include <new>
+
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+class NewDelete {
+ public:
+  static constexpr StrategyInfo info{
+      .name = "new-delete",
+      .family = "standard",
+      .summary = "The global operator new and sized delete, over whichever malloc serves (malloc=NAME).",
+      .source = "ISO C++20, [new.delete]",
+      .complexity = "as malloc has it, and one call more",
+      .when = "the default of C++; every custom allocator has to beat it",
+      .uses_region = false,
+  };
+
+  NewDelete(Region&, const Parameters&) noexcept {}
+  static Limits limits(const Parameters&) { return {}; }
+
+  void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    if (alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__) [[likely]] return ::operator new(size, std::nothrow);
+    return ::operator new(size, std::align_val_t{alignment}, std::nothrow);
+  }
+  void deallocate(void* block, std::size_t size, std::size_t alignment) noexcept {
+    if (alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__) [[likely]] {
+      ::operator delete(block, size);
+    } else {
+      ::operator delete(block, size, std::align_val_t{alignment});
+    }
+  }
+  std::size_t usable_size(const void* block, std::size_t) const noexcept {
+    return malloc_usable_size(const_cast<void*>(block));
+  }
+  HeapStats stats() const noexcept { return {}; }
+  void walk(const BlockVisitor&) const {}
+  void check() const {}
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::NewDelete);

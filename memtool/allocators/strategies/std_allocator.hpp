@@ -1,0 +1,53 @@
+// std::allocator, the default of every standard container.
+#pragma once
+
+#include <malloc.h>
+
+#include <memory>
+#include <new>
+
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+class StdAllocator {
+ public:
+  static constexpr StrategyInfo info{
+      .name = "std-allocator",
+      .family = "standard",
+      .summary = "std::allocator<std::byte>, over whichever malloc serves (malloc=NAME).",
+      .source = "ISO C++20, [default.allocator]",
+      .complexity = "as operator new",
+      .when = "what containers use unless told otherwise",
+      .uses_region = false,
+  };
+
+  StdAllocator(Region&, const Parameters&) noexcept {}
+  // A std::allocator of bytes cannot ask for more than the default alignment.
+  static Limits limits(const Parameters&) { return {.largest_alignment = __STDCPP_DEFAULT_NEW_ALIGNMENT__}; }
+
+  // std::allocator throws where a strategy returns nullptr; the try costs nothing until then.
+  void* allocate(std::size_t size, std::size_t) noexcept {
+    try {
+      return allocator_.allocate(size);
+    } catch (const std::bad_alloc&) {
+      return nullptr;
+    }
+  }
+  void deallocate(void* block, std::size_t size, std::size_t) noexcept {
+    allocator_.deallocate(static_cast<std::byte*>(block), size);
+  }
+  std::size_t usable_size(const void* block, std::size_t) const noexcept {
+    return malloc_usable_size(const_cast<void*>(block));
+  }
+  HeapStats stats() const noexcept { return {}; }
+  void walk(const BlockVisitor&) const {}
+  void check() const {}
+
+ private:
+  [[no_unique_address]] std::allocator<std::byte> allocator_;
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::StdAllocator);

@@ -1,0 +1,83 @@
+// Where the blocks of a binary buddy system begin, and which of them are free: two bits for each smallest
+// block, kept apart from the blocks, so that a block costs no header and a used one may hold anything.
+//
+// A block of order k covers 2^k units and begins at a multiple of 2^k. Only two places of it have a defined
+// state: its first unit says that it begins there, and the unit in its middle says `inside`, that is, that it
+// is not split. So a block of any order is entered, split and merged in constant time, and a map over fresh
+// memory need not be cleared.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "allocators/support/bits.hpp"
+
+namespace memtool {
+
+class BuddyMap {
+ public:
+  enum class State : std::uint64_t { inside = 0, used = 1, free = 2 };
+
+  static constexpr std::size_t kUnitsPerWord = 32;
+
+  BuddyMap() noexcept = default;
+  explicit BuddyMap(std::uint64_t* words) noexcept : words_(words) {}
+
+  // Bytes of a map of `units`, which is a multiple of kUnitsPerWord.
+  [[nodiscard]] static constexpr std::size_t bytes_for(std::size_t units) noexcept {
+    return units / kUnitsPerWord * sizeof(std::uint64_t);
+  }
+  // Takes over what `other` says of the units before `end`.
+  void copy(const BuddyMap& other, std::size_t end) noexcept {
+    std::copy_n(other.words_, (end + kUnitsPerWord - 1) / kUnitsPerWord, words_);
+  }
+  // Says of the units before `end` that nothing begins there.
+  void clear(std::size_t end) noexcept {
+    std::fill_n(words_, (end + kUnitsPerWord - 1) / kUnitsPerWord, std::uint64_t{0});
+  }
+
+  [[nodiscard]] std::uint64_t* words() const noexcept { return words_; }
+  [[nodiscard]] State state(std::size_t unit) const noexcept {
+    return static_cast<State>(words_[unit / kUnitsPerWord] >> shift_of(unit) & 3);
+  }
+  void set(std::size_t unit, State state) noexcept {
+    std::uint64_t& word = words_[unit / kUnitsPerWord];
+    word = (word & ~(std::uint64_t{3} << shift_of(unit))) | static_cast<std::uint64_t>(state)
+                                                                << shift_of(unit);
+  }
+  // Enters a block. Of order 0, which has no middle, the first unit is written twice.
+  void enter(std::size_t unit, unsigned order, State state) noexcept {
+    unsplit(unit, order);
+    set(unit, state);
+  }
+  // Says of a block that begins at `unit` that it has this order.
+  void unsplit(std::size_t unit, unsigned order) noexcept {
+    if (order != 0) set(middle(unit, order), State::inside);
+  }
+
+  // Whether a free block of exactly this order begins at `unit`, where no block of a higher one can begin.
+  [[nodiscard]] bool is_free(std::size_t unit, unsigned order) const noexcept {
+    return state(unit) == State::free && (order == 0 || state(middle(unit, order)) == State::inside);
+  }
+  // The order of the block that begins at `unit`, in a map that ends at `end`.
+  [[nodiscard]] unsigned order_of(std::size_t unit, std::size_t end) const noexcept {
+    unsigned order = bits::log2_floor(end - unit);
+    if (unit != 0) order = std::min(order, static_cast<unsigned>(std::countr_zero(unit)));
+    while (order != 0 && state(middle(unit, order)) != State::inside) --order;
+    return order;
+  }
+
+ private:
+  static constexpr unsigned shift_of(std::size_t unit) noexcept {
+    return static_cast<unsigned>(unit % kUnitsPerWord) * 2;
+  }
+  static constexpr std::size_t middle(std::size_t unit, unsigned order) noexcept {
+    return unit + (std::size_t{1} << order >> 1);
+  }
+
+  std::uint64_t* words_ = nullptr;
+};
+
+}  // namespace memtool
