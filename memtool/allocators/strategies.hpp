@@ -5,6 +5,8 @@
 #include "allocators/strategies/new_delete.hpp"
 #include "allocators/strategies/std_allocator.hpp"
 #include "allocators/strategies/pool.hpp"
+#include "allocators/strategies/segregated_pool.hpp"
+#include "allocators/strategies/slab.hpp"
 #include "allocators/strategies/bump.hpp"
 #include "allocators/strategies/arena.hpp"
 #include "allocators/strategies/stack.hpp"

@@ -40,7 +40,8 @@ class Malloc {
   }
   void deallocate(void* block, std::size_t, std::size_t) noexcept { std::free(block); }
   void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
-    if (alignment <= kDefaultAlignment) return std::realloc(block, new_size);
+    // realloc(p, 0) frees in glibc; here it is the smallest block.
+    if (alignment <= kDefaultAlignment) return std::realloc(block, new_size + (new_size == 0));
     void* fresh = allocate(new_size, alignment);  // realloc would lose the alignment
     if (fresh == nullptr) return nullptr;
     std::memcpy(fresh, block, old_size < new_size ? old_size : new_size);

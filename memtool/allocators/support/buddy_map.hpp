@@ -47,7 +47,7 @@ class BuddyMap {
     word = (word & ~(std::uint64_t{3} << shift_of(unit))) | static_cast<std::uint64_t>(state)
                                                                 << shift_of(unit);
   }
-  // Enters a block. Of order 0, which has no middle, the first unit is written twice.
+  // Enters a block that was not one until now.
   void enter(std::size_t unit, unsigned order, State state) noexcept {
     unsplit(unit, order);
     set(unit, state);

@@ -1,0 +1,61 @@
+// Size classes with geometric spacing: 2^k classes to each doubling above four quanta, as jemalloc has them, so that rounding up wastes at
+// most 1/(2^k + 1) of a block: 20 % for four classes to a doubling.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "allocators/support/bits.hpp"
+
+namespace memtool {
+
+class SizeClasses {
+ public:
+  static constexpr std::size_t kQuantum = 16;
+  static constexpr std::size_t kMost = 512;
+
+  // `log2_spacing`: log2 of the classes to a doubling; `largest`: size that the last class holds at least, at most 1 MiB.
+  SizeClasses(unsigned log2_spacing, std::size_t largest) noexcept : log2_spacing_(log2_spacing) {
+    while (count_ < kMost) {
+      const std::size_t size = size_of(count_);
+      sizes_[count_++] = size;
+      if (size >= largest) break;
+    }
+  }
+
+  [[nodiscard]] std::size_t count() const noexcept { return count_; }
+  [[nodiscard]] std::size_t size(std::size_t index) const noexcept { return sizes_[index]; }
+  [[nodiscard]] std::size_t largest() const noexcept { return sizes_[count_ - 1]; }
+
+  // The smallest class that holds `size` bytes; `size` must not be above largest().
+  [[nodiscard]] std::size_t index(std::size_t size) const noexcept {
+    const std::size_t quanta = (std::max<std::size_t>(size, 1) - 1) / kQuantum;
+    if (quanta < std::size_t{1} << log2_spacing_) return quanta;
+    const unsigned shift = bits::log2_floor(quanta) - log2_spacing_;
+    return (std::size_t{shift} << log2_spacing_) + (quanta >> shift);
+  }
+
+  // The smallest class that holds `size` bytes in blocks whose addresses, at multiples of their size, are multiples of `alignment`; count()
+  // when there is none.
+  [[nodiscard]] std::size_t index(std::size_t size, std::size_t alignment) const noexcept {
+    std::size_t found = index(std::min(std::max(size, alignment), largest()));
+    while (found < count_ && (sizes_[found] < size || (sizes_[found] & (alignment - 1)) != 0)) ++found;
+    return found;
+  }
+
+ private:
+  [[nodiscard]] std::size_t size_of(std::size_t index) const noexcept {
+    const std::size_t spacing = std::size_t{1} << log2_spacing_;
+    if (index < 2 * spacing) return (index + 1) * kQuantum;
+    const std::size_t shift = index / spacing - 1;
+    return ((spacing + index % spacing + 1) << shift) * kQuantum;
+  }
+
+  unsigned log2_spacing_;
+  std::size_t count_ = 0;
+  std::array<std::size_t, kMost> sizes_{};
+};
+
+}  // namespace memtool
