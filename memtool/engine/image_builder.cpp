@@ -132,6 +132,7 @@ void ImageBuilder::deallocate(const TraceEvent& event) {
     words_.push_back(wide_word(object.size, object.log2_alignment));
   }
   note_order(event.object());
+  if (!youngest_.empty()) youngest_.pop_back();
   live_bytes_ -= object.size;
   --live_objects_;
   free_slots_.push_back(object.slot);
@@ -139,16 +140,13 @@ void ImageBuilder::deallocate(const TraceEvent& event) {
   count_operation();
 }
 
-// Whether frees are all of the youngest live object, which a stack needs. Known until the first that is not; the epilogue counts:
-// a stack would have to serve it too.
+// Whether only the youngest live object is ever freed or resized, which a stack needs. Known until the first that is not; the
+// epilogue counts: a stack would have to serve it too.
 void ImageBuilder::note_order(std::uint64_t object) noexcept {
   if (head_.first_not_lifo != ~std::uint64_t{0}) return;
-  if (!youngest_.empty() && youngest_.back() == object) {
-    youngest_.pop_back();
-  } else {
-    head_.first_not_lifo = head_.operations + head_.epilogue_operations;
-    youngest_ = {};
-  }
+  if (!youngest_.empty() && youngest_.back() == object) return;
+  head_.first_not_lifo = head_.operations + head_.epilogue_operations;
+  youngest_ = {};
 }
 
 void ImageBuilder::reallocate(const TraceEvent& event) {
@@ -156,6 +154,7 @@ void ImageBuilder::reallocate(const TraceEvent& event) {
   words_.push_back(word::make(Kind::reallocate, object.slot, 0));
   words_.push_back(wide_word(event.size(), object.log2_alignment));
   words_.push_back(object.size);
+  note_order(event.object());
   live_bytes_ -= object.size;
   object.size = event.size();
   count_operation();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "allocators/support/bits.hpp"
 #include "engine/registry.hpp"
@@ -57,6 +58,22 @@ class Stack {
     top_ = previous_top(block);
     granted_ -= usable_size(nullptr, size);
     --blocks_;
+  }
+  // In place, where the block is the youngest; another cannot be resized, as it cannot be freed.
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t) noexcept {
+    auto* at = static_cast<std::byte*>(block);
+    const std::size_t bytes = usable_size(nullptr, new_size);
+    if (at + usable_size(nullptr, old_size) != top_ || bytes < new_size) return nullptr;
+    if (bytes > static_cast<std::size_t>(end_ - at)) {
+      std::byte* top = std::exchange(top_, at);
+      if (!grow(bytes, 0)) {
+        top_ = top;
+        return nullptr;
+      }
+    }
+    top_ = at + bytes;
+    granted_ += bytes - usable_size(nullptr, old_size);
+    return block;
   }
   Marker mark() noexcept { return {top_, granted_, blocks_}; }
   void release(const Marker& marker) noexcept {

@@ -20,20 +20,20 @@ def hole_of(heap: Heap, size: int) -> int:
 
 def test_the_first_blocks_of_a_heap_of_one_mebibyte() -> None:
     with Heap("tlsf", capacity=1 << 20) as heap:
-        # 65,536 granules of 16 bytes: 385 classes. 7 words of bitmap, 385 heads, 386 counts of 4 bytes; a tag.
+        # 65,536 granules of 16 bytes are 385 classes: 7 words of bitmap, 385 heads, 386 counts of 4 bytes, and a tag.
         assert [heap.allocate(size) for size in (1, 24, 25)] == [4688, 4720, 4752]
         assert heap.footprint == 4688 + 65536
 
 
 @pytest.mark.parametrize(
-    ("capacity", "subdivisions", "table"),
-    [(256 << 10, 8, 1048), (256 << 10, 32, 3912), (64 << 30, 32, 10888), (64 << 30, 64, 20968)],
+    ("capacity", "subdivisions", "footprint"),
+    [(256 << 10, 8, 1200), (256 << 10, 32, 3920), (64 << 30, 32, 10896), (64 << 30, 64, 20992)],
 )
 def test_the_table_depends_on_the_region_and_the_subdivisions(
-    capacity: int, subdivisions: int, table: int
+    capacity: int, subdivisions: int, footprint: int
 ) -> None:
     with Heap("tlsf", f"subdivisions={subdivisions}", capacity=capacity) as heap:
-        assert heap.footprint == table + 8
+        assert heap.footprint == footprint
 
 
 @pytest.mark.parametrize(
