@@ -1,11 +1,11 @@
-// A heap of boundary-tagged blocks (physical_block.hpp) over segregated free lists (segregated_lists.hpp):
-// everything in which TLSF, half-fit and segregated fit agree. Free neighbours are merged at once, remainders
+// A heap of boundary-tagged blocks (physical_block.hpp) over an index of the free ones, segregated lists (segregated_lists.hpp) or a
+// tree (block_tree.hpp): everything in which TLSF, half-fit, segregated fit and the classic fits agree. Free neighbours are merged at once, remainders
 // of 32 bytes or more are split off, and the region is extended at its end when no list can serve.
 //
 // `Fit` says what they do not agree in:
-//   static PhysicalBlock* take(SegregatedLists& lists, std::size_t bytes)
+//   static PhysicalBlock* take(Lists& lists, std::size_t bytes)
 //     unlinks a block of at least `bytes`; nullptr: none was found
-//   static std::size_t largest(const SegregatedLists& lists)
+//   static std::size_t largest(const Lists& lists)
 //     the largest `bytes` for which take() would find a block; 0: none
 //
 // The heap begins with the table of the lists and ends with a tag of its own, so that no block lacks a
@@ -24,7 +24,7 @@
 
 namespace memtool {
 
-template <class Fit>
+template <class Fit, class Lists = SegregatedLists>
 class PhysicalHeap {
  public:
   // `growth_step`: the fewest bytes by which the region is extended, where that many are left.
@@ -172,7 +172,7 @@ class PhysicalHeap {
   // Extends the region by `bytes` or, where that many are left, by the growth step; the new memory is free.
   bool extend(std::size_t bytes) noexcept {
     for (const std::size_t taken : {std::max(bytes, growth_step_), bytes}) {
-      if (region_.used() + taken > SegregatedLists::kMostHeapBytes || region_.grow(taken) == nullptr)
+      if (region_.used() + taken > Lists::kMostHeapBytes || region_.grow(taken) == nullptr)
         continue;
       PhysicalBlock* fresh = end_;  // the tag that ended the heap becomes that of the new block
       end_ = fresh->after(taken);
@@ -289,7 +289,7 @@ class PhysicalHeap {
   }
 
   Region& region_;
-  SegregatedLists lists_;
+  Lists lists_;
   std::size_t limit_ = 0;  // requests must be smaller; 0 where the region has no room for the heap's table
   std::size_t used_blocks_ = 0;
   std::size_t used_bytes_ = 0;  // tags included

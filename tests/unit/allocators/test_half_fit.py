@@ -19,7 +19,7 @@ def hole_of(heap: Heap, size: int) -> int:
 @pytest.mark.parametrize(
     ("hole", "size", "found"),
     [
-        # With their tags: a hole of 1024 bytes is in the list from 1024 on, where a request of 528 to 1024 begins.
+        # With their tags: a hole of 1024 bytes is in the list from 1024 on, where requests from 528 on begin.
         (1016, 1016, True),
         (1016, 520, True),
         # One of 1008 is in the list from 512 on, where a request of 512 begins and one of 528 does not.
@@ -55,5 +55,6 @@ def test_the_largest_request_that_fits_is_the_power_of_two_below_the_hole() -> N
 
 def test_its_table_is_small() -> None:
     with Heap("half-fit", capacity=64 << 30) as heap:
-        # 34 classes up to 2^32 granules: 8 bytes of bitmap, 272 of heads, 136 of counts, 8 to align the payloads, 8 of tag.
+        # 34 classes up to 2^32 granules: 8 bytes of bitmap, 272 of heads, 136 of counts; 8 that align the
+        # payloads, 8 of the last tag.
         assert heap.footprint == 432

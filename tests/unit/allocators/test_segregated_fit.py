@@ -8,7 +8,7 @@ from memtool.engine.binding import Heap
 
 
 def holes_of(heap: Heap, *sizes: int) -> list[int]:
-    """Return the offsets of free blocks with these usable bytes, walled in by used ones, freed in this order."""
+    """Return the offsets of free blocks of these usable bytes, freed in this order, used ones between."""
     offsets = []
     for size in sizes:
         offset = heap.allocate(size)

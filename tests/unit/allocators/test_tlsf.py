@@ -20,7 +20,7 @@ def hole_of(heap: Heap, size: int) -> int:
 
 def test_the_first_blocks_of_a_heap_of_one_mebibyte() -> None:
     with Heap("tlsf", capacity=1 << 20) as heap:
-        # 65,536 granules of 16 bytes are 385 classes: 7 words of bitmap, 385 heads, 386 counts of 4 bytes, and a tag.
+        # 65,536 granules of 16 bytes are 385 classes: 7 words of bitmap, 385 heads, 386 counts in 32 bits.
         assert [heap.allocate(size) for size in (1, 24, 25)] == [4688, 4720, 4752]
         assert heap.footprint == 4688 + 65536
 

@@ -1,0 +1,47 @@
+// Best fit, ties by address.
+#pragma once
+
+#include <array>
+
+#include "allocators/support/block_tree.hpp"
+#include "allocators/support/physical_heap.hpp"
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+struct BestFitPolicy {
+  using Tree = BlockTree<TreeOrder::size>;
+  static PhysicalBlock* take(Tree& tree, std::size_t bytes) noexcept {
+    PhysicalBlock* block = tree.smallest_at_least(bytes);
+    if (block != nullptr) tree.remove(block, block->bytes());
+    return block;
+  }
+  static std::size_t largest(const Tree& tree) noexcept { return tree.largest(); }
+};
+
+class BestFit : public PhysicalHeap<BestFitPolicy, BestFitPolicy::Tree> {
+ public:
+  static constexpr std::array<ParameterInfo, 1> kParameters{{
+      {.name = "grow",
+       .summary = "fewest bytes by which the heap grows",
+       .default_value = 64 * 1024,
+       .minimum = 16,
+       .maximum = std::uint64_t{1} << 32},
+  }};
+  static constexpr StrategyInfo info{
+      .name = "best-fit",
+      .family = "free-list",
+      .summary = "The smallest free block that is large enough, of equal ones the lowest; merged at once.",
+      .source = "Wilson et al., Dynamic storage allocation: a survey and critical review, IWMM 1995, 3.5",
+      .complexity = "allocate O(log n), deallocate O(log n) in n free blocks",
+      .when = "mixed sizes where memory is tight",
+      .parameters = kParameters,
+  };
+  static Limits limits(const Parameters&) { return {}; }
+
+  BestFit(Region& region, const Parameters& parameters) noexcept : PhysicalHeap(region, 0, parameters["grow"]) {}
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::BestFit);
