@@ -149,12 +149,13 @@ def _latency(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure
     with pyplot.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure, both = pyplot.subplots(1, 2, figsize=(10.5, 5.4), layout="constrained", sharey=True)
     positions = range(len(_PERCENTILES))
+    bottom = _least_visible(known)
     for axes, kind in zip(both, ("allocate", "deallocate"), strict=True):
         for cell in known:
             style = styles[_label(cell)]
             metrics = [_value(cell, f"{kind}_{name}_ns") for name, _ in _PERCENTILES]
             points = [
-                (position, max(metric.value or 0.0, 0.5), metric.at_floor)
+                (position, max(metric.value or 0.0, bottom), metric.at_floor)
                 for position, metric in zip(positions, metrics, strict=True)
                 if metric is not None
             ]
@@ -178,9 +179,9 @@ def _latency(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure
                         color=style.colour,
                         markerfacecolor="white" if hollow else style.colour,
                     )
-        floor = _floor(known)
+        floor = [max(figure_, bottom) for figure_ in _floor(known)]
         if floor:
-            axes.fill_between(list(positions)[: len(floor)], 0.4, floor, color="0.85", zorder=0, label="noise floor" if kind == "allocate" else None)
+            axes.fill_between(list(positions)[: len(floor)], bottom * 0.8, floor, color="0.85", zorder=0, label="noise floor")
         axes.set_yscale("log")
         axes.set_xticks(list(positions), [name for _, name in _PERCENTILES])
         axes.set_xlabel("percentile of operations (%)")
@@ -188,18 +189,24 @@ def _latency(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure
         axes.grid(axis="y", which="major", color="0.9")
     both[0].set_ylabel("latency less the floor's median (ns)")
     figure.legend(*both[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
-    figure.suptitle("Latency (hollow marks: not told from the noise floor; 0.5 ns stands for less)")
+    figure.suptitle(f"Latency (hollow: not told from the noise floor; {bottom:.2g} ns, half the timer's step, stands for less)")
     return figure
 
 
 def _floor(cells: Sequence[CellResult]) -> list[float]:
-    """Return the noise floor's percentiles above its own median, in the middle of the cells; at least what can be drawn."""
+    """Return the noise floor's percentiles above its own median, in the middle of the cells."""
     floors = [cell.proof["noise_floor_ns"] for cell in cells if cell.proof.get("noise_floor_ns")]
     if not floors:
         return []
     names = [name for name, _ in _PERCENTILES if name in floors[0]]
     above = [[each[name] - each["p50"] for name in names] for each in floors]
-    return [max(sorted(column)[len(column) // 2], 0.5) for column in zip(*above, strict=True)]
+    return [sorted(column)[len(column) // 2] for column in zip(*above, strict=True)]
+
+
+def _least_visible(cells: Sequence[CellResult]) -> float:
+    """Return half the timer's resolution in ns: less than that is drawn as that."""
+    steps = [step for cell in cells if (step := cell.proof.get("timer_resolution_ns"))]
+    return max(min(steps, default=1.0) / 2, 0.1)
 
 
 def _over_time(
@@ -229,7 +236,7 @@ def _over_time(
             linewidth=1.2,
             label=_label(cell) + what,
         )
-    ceiling = 8 * max((each or 0) / _MIB for each in live["live_bytes"])
+    ceiling = 3 * max((each or 0) / _MIB for each in live["live_bytes"])
     above = [_label(cell) for cell in known if _peak(histories[_label(cell)]) / _MIB > ceiling]
     if above:
         axes.set_ylim(0, ceiling)
@@ -315,9 +322,16 @@ def _label_points(figure: Figure, axes: Axes, points: Sequence[tuple[str, float,
             box = text.get_window_extent(renderer())
             own = axes.transData.transform((x, y))
             covers = any(box.overlaps(other) for other in taken) or any(
-                box.contains(dot[0], dot[1]) for dot in dots if tuple(dot) != tuple(own)
+                box.overlaps(_around(dot)) for dot in dots if tuple(dot) != tuple(own)
             )
             if not covers or index == len(places) - 1:
                 taken.append(box)
                 break
             text.remove()
+
+
+def _around(dot: Any) -> Any:  # noqa: ANN401  # matplotlib's arrays and boxes
+    """Return the box that a marker covers, in pixels at the figure's own resolution."""
+    from matplotlib.transforms import Bbox
+
+    return Bbox.from_bounds(dot[0] - 6, dot[1] - 6, 12, 12)

@@ -233,7 +233,10 @@ def _explanation(cells: Sequence[CellResult], style: str) -> list[str]:
     if floors:
         floor = {name: sorted(each[name] for each in floors)[len(floors) // 2] for name in floors[0]}
         figures = ", ".join(f"{_percentile_name(name)} {format_ns(value)}" for name, value in floor.items())
-        lines.append(f"Noise floor (an empty timed region): {figures}. Its median is subtracted from every percentile.")
+        lines.append(f"Noise floor (an empty timed region): {figures}; its median is subtracted from every percentile.")
+    steps = [step for cell in cells if (step := cell.proof.get("timer_resolution_ns"))]
+    if steps and min(steps) >= 1:
+        lines.append(f"The timer moves in steps of {format_ns(min(steps))} here: a latency below that reads as 0 or as one step.")
     if any(metric.at_floor for cell in cells for metric in cell.metrics.values()):
         lines.append(f"{FLOOR_MARK} at the floor: not told from the noise of timer and machine.")
     if any(column.metric in cell.metrics and cell.metrics[column.metric].value is None for cell in cells for column in MEMORY):
@@ -242,6 +245,8 @@ def _explanation(cells: Sequence[CellResult], style: str) -> list[str]:
 
 
 def _percentile_name(name: str) -> str:
+    if name == "max":
+        return name
     digits = name.removeprefix("p")
     return f"p{digits[:2]}.{digits[2:]}" if len(digits) > 2 else name
 

@@ -63,12 +63,22 @@ def summarise_cell(
     )
 
 
-def noise_floor(samples: Iterable[Sample], clock: Clock) -> dict[str, float]:
-    """Return the percentiles in ns of an empty timed region, over the latency samples of one cell merged."""
-    merged = histogram.merge(sample.payload["histograms"]["floor"]["buckets"] for sample in samples)
-    if not merged:
+def noise_floor(samples: Iterable[Sample], clock: Clock) -> dict[str, Any]:
+    """Return what an empty timed region took in the latency samples of one cell, merged, for its proof.
+
+    ``noise_floor_ns``: percentiles and maximum; ``timer_resolution_ns``: the smallest step between two readings' differences.
+    """
+    floors = [
+        sample.payload["histograms"]["floor"]
+        for sample in samples
+        if sample.run_pass is Pass.LATENCY and sample.status is Status.OK
+    ]
+    if not floors:
         return {}
-    return {name: histogram.percentile(merged, q) * clock.ns_per_tick for name, q in PERCENTILES.items()}
+    merged = histogram.merge(floor["buckets"] for floor in floors)
+    figures = {name: histogram.percentile(merged, q) * clock.ns_per_tick for name, q in PERCENTILES.items()}
+    figures["max"] = max(floor["maximum"] for floor in floors) * clock.ns_per_tick
+    return {"noise_floor_ns": figures, "timer_resolution_ns": histogram.resolution(merged) * clock.ns_per_tick}
 
 
 def _of(samples: Sequence[Sample], run_pass: Pass) -> list[Sample]:

@@ -164,7 +164,7 @@ def law_table(law: Law[Any], least: int) -> list[int]:
         return tables.discrete(law.choice)
     if law.exponential is not None:
         bounds = (law.exponential.min or least, law.exponential.max or tables.LARGEST)
-        return tables.exponential(law.exponential.mean, *bounds)
+        return tables.exponential(Fraction(law.exponential.mean), *bounds)
     if law.lognormal is not None:
         bounds = (law.lognormal.min or least, law.lognormal.max or tables.LARGEST)
         return tables.lognormal(Fraction(law.lognormal.median), law.lognormal.sigma, *bounds)

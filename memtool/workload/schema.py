@@ -138,7 +138,7 @@ def _one_of(model: BaseModel, what: str) -> None:
 class Exponential(Strict, Generic[N]):
     """Memoryless, with this mean."""
 
-    mean: Positive
+    mean: N
     min: N | None = None
     max: N | None = None
 

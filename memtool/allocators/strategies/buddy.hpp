@@ -248,7 +248,8 @@ class Buddy {
       need = end_with(order);
     }
     const std::size_t rounded = bits::round_up(need, std::size_t{1} << log2_chunk_);
-    const std::size_t target = rounded <= std::min(limit_, covered_) ? rounded : need;
+    // The map reaches to the region's end or to a multiple of the chunk.
+    const std::size_t target = rounded <= limit_ ? rounded : need;
     if (region_.grow((target - end_) << log2_minimum_) == nullptr) return false;
     extend(target);
     return true;

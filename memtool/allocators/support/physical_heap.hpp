@@ -1,6 +1,7 @@
-// A heap of boundary-tagged blocks (physical_block.hpp) over an index of the free ones, segregated lists (segregated_lists.hpp) or a
-// tree (block_tree.hpp): everything in which TLSF, half-fit, segregated fit and the classic fits agree. Free neighbours are merged at once, remainders
-// of 32 bytes or more are split off, and the region is extended at its end when no list can serve.
+// A heap of boundary-tagged blocks (physical_block.hpp) over an index of the free ones, segregated lists
+// (segregated_lists.hpp) or a tree (block_tree.hpp): everything in which TLSF, half-fit, segregated fit and
+// the classic fits agree. Free neighbours are merged at once, remainders of 32 bytes or more are split off,
+// and the region is extended at its end when nothing free can serve.
 //
 // `Fit` says what they do not agree in:
 //   static PhysicalBlock* take(Lists& lists, std::size_t bytes)
@@ -8,7 +9,7 @@
 //   static std::size_t largest(const Lists& lists)
 //     the largest `bytes` for which take() would find a block; 0: none
 //
-// The heap begins with the table of the lists and ends with a tag of its own, so that no block lacks a
+// The heap begins with the table of the index and ends with a tag of its own, so that no block lacks a
 // neighbour. A strategy derives from it and adds what it is called.
 #pragma once
 
@@ -172,8 +173,7 @@ class PhysicalHeap {
   // Extends the region by `bytes` or, where that many are left, by the growth step; the new memory is free.
   bool extend(std::size_t bytes) noexcept {
     for (const std::size_t taken : {std::max(bytes, growth_step_), bytes}) {
-      if (region_.used() + taken > Lists::kMostHeapBytes || region_.grow(taken) == nullptr)
-        continue;
+      if (region_.used() + taken > Lists::kMostHeapBytes || region_.grow(taken) == nullptr) continue;
       PhysicalBlock* fresh = end_;  // the tag that ended the heap becomes that of the new block
       end_ = fresh->after(taken);
       end_->set_end();

@@ -1,0 +1,45 @@
+"""The picture of ``memtool inspect``: sizes against lifetimes, and live bytes over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from memtool.errors import InputError
+from memtool.units import format_count, format_size
+
+
+def draw(path: Path, name: str, found: Mapping[str, Any]) -> None:
+    """Draw the characteristics of a workload (workload/characterise.py) into a file. Raises InputError."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from matplotlib.colors import LogNorm
+
+    with pyplot.rc_context({"font.size": 9}):
+        figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+    matrix = found["size_by_lifetime"]
+    if matrix:
+        image = left.imshow(matrix, origin="lower", aspect="auto", cmap="cividis", norm=LogNorm(vmin=1), interpolation="nearest")
+        figure.colorbar(image, ax=left, label="objects")
+        rows, columns = range(0, len(matrix), 2), range(0, len(matrix[0]), 2)
+        left.set_yticks(rows, [format_size(1 << level) for level in rows])
+        left.set_xticks(columns, [format_count(1 << level) for level in columns], rotation=45)
+    left.set_xlabel("lifetime, at least (allocations)")
+    left.set_ylabel("size, at least")
+    left.set_title("Objects by size and lifetime", fontsize=9)
+    right.fill_between([each / 1000 for each in found["clock"]], [each / 2**20 for each in found["live_bytes"]], color="#0072B2", alpha=0.6)
+    right.set_xlabel("operations (thousands)")
+    right.set_ylabel("live bytes (MiB)")
+    right.set_ylim(bottom=0)
+    right.margins(x=0)
+    right.set_title("Live bytes over time", fontsize=9)
+    figure.suptitle(f"{name}: {format_count(found['allocations'])} allocations", fontsize=10)
+    try:
+        figure.savefig(path, dpi=200)
+    except (OSError, ValueError) as problem:
+        raise InputError(f"{path}: cannot be drawn: {problem}") from None
+    finally:
+        pyplot.close(figure)
