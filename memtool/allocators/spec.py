@@ -1,4 +1,4 @@
-"""The language of ``-a``: names, @groups, parameters, sweeps, libraries.
+"""The language of ``-a``: names, @groups, parameters, sweeps, files.
 
 ``glibc,pool:block=64,chunk=4KiB,tlsf:subdivisions=16|32,@system,./libmine.so``
 """
@@ -6,60 +6,90 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Mapping
 
-from memtool.errors import InputError
+from memtool.errors import InputError, did_you_mean
 from memtool.model import AllocatorSpec
 
+MOST_COLUMNS = 1000
+"""More than anyone can compare; a sweep over several parameters gets there by a slip of the hand."""
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\s*=")
+_BEFORE_PARAMETERS = re.compile(rf":(?=\s*{_ASSIGNMENT.pattern})")
+"""The colon of ``pool:block=64``, not the one of ``mine.py:Heap``."""
+_FORM = "parameter=value or parameter=value|value"
 
-def parse_allocators(text: str, groups: dict[str, tuple[str, ...]]) -> tuple[AllocatorSpec, ...]:
-    """Return the allocators of a list, sweeps and groups unfolded, each once, in the order given.
 
-    Raises InputError for an empty list, an unknown group, or a parameter without a value.
+def parse_allocators(text: str, groups: Mapping[str, tuple[str, ...]]) -> tuple[AllocatorSpec, ...]:
+    """Return the allocators of a list, groups and sweeps unfolded, each once, in the order given.
+
+    Commas separate allocators and the parameters of one allocator alike: what reads ``name=value`` goes on with the
+    allocator before it. Whether an allocator exists is the registry's to say, not the language's.
+
+    Raises:
+        InputError: nothing is named, a group is unknown, or a parameter is without value, doubled or nobody's.
     """
-    specs: list[AllocatorSpec] = []
+    specs: dict[AllocatorSpec, None] = {}
     for item in _items(text):
-        specs += _group(item, groups) if item.startswith("@") else _sweep(item)
+        unfolded = _group(item, groups) if item.startswith("@") else _sweep(item)
+        specs.update(dict.fromkeys(unfolded))
+        if len(specs) > MOST_COLUMNS:
+            raise InputError(f"-a: names more than {MOST_COLUMNS} allocators")
     if not specs:
         raise InputError("-a: names no allocator")
-    return tuple(dict.fromkeys(specs))
+    return tuple(specs)
+
+
+def is_file(name: str) -> bool:
+    """Return whether a name stands for a file that the user brings, not for an allocator that memtool knows."""
+    return "/" in name or name.endswith(".so") or ".so." in name or is_python(name)
+
+
+def is_python(name: str) -> bool:
+    """Return whether a name stands for an allocator written in Python: ``mine.py`` or ``mine.py:Heap``."""
+    return name.partition(":")[0].endswith(".py")
 
 
 def _items(text: str) -> list[str]:
-    """Split at commas; ``key=value`` goes on with the parameters of the item before."""
+    """Split at commas, parameters put back together with their allocator: ``a:x=1,y=2`` is one item."""
     items: list[str] = []
     for part in (part.strip() for part in text.split(",")):
         if not part:
             continue
-        if "=" in part and ":" not in part and items and not items[-1].startswith("@"):
-            items[-1] += ("," if ":" in items[-1] else ":") + part
-        else:
+        if _ASSIGNMENT.match(part) is None:
             items.append(part)
+            continue
+        if not items:
+            raise InputError(f"-a: {part}: a parameter, but no allocator before it")
+        if items[-1].startswith("@"):
+            raise InputError(f"-a: {items[-1]},{part}: a group takes no parameters; name the allocator that is meant")
+        items[-1] += ("," if _BEFORE_PARAMETERS.search(items[-1]) else ":") + part
     return items
 
 
-def _group(item: str, groups: dict[str, tuple[str, ...]]) -> list[AllocatorSpec]:
+def _group(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorSpec]:
     name = item[1:]
     if name not in groups:
-        raise InputError(f"-a: unknown group '{item}' (known: {', '.join('@' + known for known in groups)})")
+        known = [f"@{group}" for group in groups]
+        raise InputError(f"-a: unknown group '{item}'{did_you_mean(item, known)} (groups: {', '.join(known)})")
     return [AllocatorSpec(member) for member in groups[name]]
 
 
 def _sweep(item: str) -> list[AllocatorSpec]:
-    name, _, rest = item.partition(":")
-    choices: list[list[tuple[str, str]]] = []
-    for pair in filter(None, rest.split(",")):
-        key, equals, values = pair.partition("=")
-        if not equals or not values or not key:
-            raise InputError(f"-a: {item}: '{pair}' must be parameter=value")
-        choices.append([(key.strip(), value.strip()) for value in values.split("|")])
-    keys = [pairs[0][0] for pairs in choices]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
-    if twice is not None:
-        raise InputError(f"-a: {item}: {twice} is there twice")
-    return [AllocatorSpec(name.strip(), combination) for combination in itertools.product(*choices)]
-
-
-def format_parameters(pairs: Sequence[tuple[str, str]]) -> str:
-    """Return parameters as the engine takes them: ``block=64,chunk=4096``."""
-    return ",".join(f"{key}={value}" for key, value in pairs)
+    """Return every combination of an allocator's alternatives, the last parameter varying fastest."""
+    name, *assignments = (part.strip() for part in _BEFORE_PARAMETERS.split(item, maxsplit=1))
+    if ":" in name and not is_python(name):
+        raise InputError(f"-a: {item}: '{name.partition(':')[2]}' must be {_FORM}")
+    choices: dict[str, list[tuple[str, str]]] = {}
+    for pair in assignments[0].split(",") if assignments else ():
+        key, equals, values = (part.strip() for part in pair.partition("="))
+        alternatives = [value.strip() for value in values.split("|")]
+        if not equals or not all(alternatives):
+            raise InputError(f"-a: {item}: '{pair.strip()}' must be {_FORM}")
+        if key in choices:
+            raise InputError(f"-a: {item}: {key} is given twice; a sweep is written {key}=1|2")
+        choices[key] = [(key, value) for value in alternatives]
+    if math.prod(map(len, choices.values())) > MOST_COLUMNS:
+        raise InputError(f"-a: {item}: the sweep has more than {MOST_COLUMNS} combinations")
+    return [AllocatorSpec(name, combination) for combination in itertools.product(*choices.values())]

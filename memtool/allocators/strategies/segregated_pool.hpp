@@ -68,6 +68,7 @@ class SegregatedPool {
     std::size_t used = large_blocks_;
     std::size_t free_bytes = runs_.free_bytes();
     std::size_t free_blocks = runs_.free_runs();
+    std::size_t largest_free = runs_.largest_free();
     for (std::size_t index = 0; index < classes_.count(); ++index) {
       const Pool& pool = pools_[index];
       granted += pool.used * classes_.size(index);
@@ -75,10 +76,11 @@ class SegregatedPool {
       const std::size_t spare = pool.blocks - pool.used;
       free_bytes += spare * classes_.size(index);
       free_blocks += spare;
+      if (spare > 0) largest_free = std::max(largest_free, classes_.size(index));
     }
     return {.granted = granted,
             .free_bytes = free_bytes,
-            .largest_free = runs_.largest_free(),
+            .largest_free = largest_free,
             .free_blocks = free_blocks,
             .used_blocks = used,
             .metadata_bytes = runs_.table_bytes(),

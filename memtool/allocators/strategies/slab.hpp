@@ -77,6 +77,7 @@ class Slab {
     std::size_t used = large_blocks_;
     std::size_t free_bytes = runs_.free_bytes();
     std::size_t free_blocks = runs_.free_runs();
+    std::size_t largest_free = runs_.largest_free();
     std::size_t metadata = runs_.table_bytes();
     for (std::size_t index = 0; index < classes_.count(); ++index) {
       const Cache& cache = caches_[index];
@@ -85,11 +86,12 @@ class Slab {
       const std::size_t spare = cache.slabs * blocks_in(index) - cache.used;
       free_bytes += spare * classes_.size(index);
       free_blocks += spare;
+      if (spare > 0) largest_free = std::max(largest_free, classes_.size(index));
       metadata += cache.slabs * kHeaderBytes;
     }
     return {.granted = granted,
             .free_bytes = free_bytes,
-            .largest_free = runs_.largest_free(),
+            .largest_free = largest_free,
             .free_blocks = free_blocks,
             .used_blocks = used,
             .metadata_bytes = metadata,

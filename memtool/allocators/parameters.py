@@ -1,0 +1,107 @@
+"""What can be set on an allocator, and the one line that says so when a name or a value is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from memtool.errors import InputError, did_you_mean
+from memtool.model import AllocatorSpec
+from memtool.units import GIB, KIB, MIB, parse_count, parse_size
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One thing that can be set: a size in bytes, a count, a time in milliseconds, or one of several words."""
+
+    name: str
+    summary: str
+    default: str | None = None
+    """As one would write it; None: whatever the allocator itself thinks best."""
+    minimum: int = 0
+    maximum: int | None = None
+    unit: str = "count"
+    """bytes | count | ms | choice"""
+    choices: tuple[str, ...] = ()
+
+    @classmethod
+    def from_engine(cls, described: Mapping[str, Any]) -> Parameter:
+        """Return a parameter as the engine describes it (engine/capi.cpp)."""
+        choices = tuple(described["choices"])
+        unit, default = str(described["unit"]), int(described["default"])
+        return cls(
+            name=str(described["name"]),
+            summary=str(described["summary"]),
+            default=choices[default] if choices else _written(default, unit),
+            minimum=int(described["minimum"] or 0),
+            maximum=described["maximum"],
+            unit=unit,
+            choices=choices,
+        )
+
+    @property
+    def range(self) -> str:
+        """Return what is allowed: ``8 to 64KiB``, ``at least 1``, ``first, next or best``."""
+        if self.choices:
+            return _either(self.choices)
+        least = _written(self.minimum, self.unit)
+        return f"at least {least}" if self.maximum is None else f"{least} to {_written(self.maximum, self.unit)}"
+
+    def canonical(self, text: str) -> str:
+        """Return a value as the allocator takes it: plain decimal, or the word. Raises ValueError with one line."""
+        if self.choices:
+            if text not in self.choices:
+                raise ValueError(f"must be {self.range}, is '{text}'")
+            return text
+        value = self._number(text)
+        if value < self.minimum or (self.maximum is not None and value > self.maximum):
+            between = self.range if self.maximum is None else f"from {self.range}"
+            raise ValueError(f"must be {between}, is {text}")
+        return str(value)
+
+    def _number(self, text: str) -> int:
+        if self.unit == "bytes":
+            return parse_size(text)
+        # Only where the allocator gives negative numbers a meaning ("never") are they numbers at all.
+        sign = -1 if self.minimum < 0 and text.startswith("-") else 1
+        return sign * parse_count(text.removeprefix("-") if sign < 0 else text)
+
+
+def settle(spec: AllocatorSpec, known: Sequence[Parameter]) -> dict[str, str]:
+    """Return the given parameters of an allocator with their canonical values, in the order given.
+
+    Raises InputError, one line with what is allowed, for a name that is unknown or a value that is out of range.
+    """
+    by_name = {parameter.name: parameter for parameter in known}
+    settled = {}
+    for name, text in spec.parameters:
+        if name not in by_name:
+            raise InputError(f"-a: {spec.label}: {_unknown(spec.name, name, known)}")
+        try:
+            settled[name] = by_name[name].canonical(text)
+        except ValueError as problem:
+            raise InputError(f"-a: {spec.label}: {name}: {problem}") from None
+    return settled
+
+
+def _unknown(allocator: str, name: str, known: Sequence[Parameter]) -> str:
+    if not known:
+        return f"{allocator} has no parameters"
+    allowed = ", ".join(f"{parameter.name} ({parameter.range})" for parameter in known)
+    meant = did_you_mean(name, [parameter.name for parameter in known])
+    return f"{allocator} has no parameter '{name}', only {allowed}{meant}"
+
+
+def _written(value: int, unit: str) -> str:
+    """Return a number as one would write it on the command line: 65536 bytes are ``64KiB``."""
+    if unit != "bytes" or value == 0:
+        return str(value)
+    for name, size in (("TiB", 1024 * GIB), ("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
+        if value % size == 0:
+            return f"{value // size}{name}"
+    return str(value)
+
+
+def _either(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
