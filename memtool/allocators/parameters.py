@@ -46,7 +46,9 @@ class Parameter:
         if self.choices:
             return _either(self.choices)
         least = _written(self.minimum, self.unit)
-        return f"at least {least}" if self.maximum is None else f"{least} to {_written(self.maximum, self.unit)}"
+        return (
+            f"at least {least}" if self.maximum is None else f"{least} to {_written(self.maximum, self.unit)}"
+        )
 
     def canonical(self, text: str) -> str:
         """Return a value as the allocator takes it: plain decimal, or the word. Raises ValueError with one line."""

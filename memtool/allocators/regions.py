@@ -30,8 +30,17 @@ class RegionKind:
 REGIONS = {
     region.name: region
     for region in (
-        RegionKind("anonymous", "private anonymous memory in small pages, faulted in as it is touched", (_MADV_NOHUGEPAGE,)),
-        RegionKind("populate", "anonymous memory in small pages, faulted in before the replay", (_MADV_NOHUGEPAGE,), populate=True),
+        RegionKind(
+            "anonymous",
+            "private anonymous memory in small pages, faulted in as it is touched",
+            (_MADV_NOHUGEPAGE,),
+        ),
+        RegionKind(
+            "populate",
+            "anonymous memory in small pages, faulted in before the replay",
+            (_MADV_NOHUGEPAGE,),
+            populate=True,
+        ),
         RegionKind(
             "hugepages",
             "anonymous memory in transparent huge pages, from a base aligned to 2 MiB",

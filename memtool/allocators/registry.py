@@ -80,7 +80,9 @@ class Registry:
         """Return the members of each group; controls are in none."""
         own = {name: str(each["family"]) for name, each in self._strategies.items() if name not in _INTERNAL}
         measured = tuple(name for name, family in own.items() if family != "control")
-        groups = {group: tuple(name for name in own if own[name] == family) for group, family in _GROUPS.items()}
+        groups = {
+            group: tuple(name for name in own if own[name] == family) for group, family in _GROUPS.items()
+        }
         found = tuple(name for name in SYSTEM_ALLOCATORS if why_missing(name) is None)
         everything = {"system": found, "strategies": measured, "all": (*found, *measured), "default": DEFAULT}
         return {**{name: members for name, members in groups.items() if members}, **everything}
@@ -100,7 +102,15 @@ class Registry:
                 "",
                 "",
                 tuple(
-                    {"name": t.name, "summary": t.summary, "minimum": t.minimum, "maximum": t.maximum, "default": None, "unit": "", "choices": []}
+                    {
+                        "name": t.name,
+                        "summary": t.summary,
+                        "minimum": t.minimum,
+                        "maximum": t.maximum,
+                        "default": None,
+                        "unit": "",
+                        "choices": [],
+                    }
                     for t in each.tunables
                 ),
                 why_missing(each.name),
@@ -133,9 +143,15 @@ class Registry:
         return self._strategy(spec, self._strategies[spec.name])
 
     def _strategy(self, spec: AllocatorSpec, described: Mapping[str, Any]) -> AllocatorPlan:
-        own = [(key, value) for key, value in spec.parameters if not (key == _OVER_MALLOC and not described["uses_region"])]
+        own = [
+            (key, value)
+            for key, value in spec.parameters
+            if not (key == _OVER_MALLOC and not described["uses_region"])
+        ]
         declared = {str(each["name"]): each for each in described["parameters"]}
-        engine_parameters = format_parameters([(key, _value(spec, key, value, declared)) for key, value in own])
+        engine_parameters = format_parameters(
+            [(key, _value(spec, key, value, declared)) for key, value in own]
+        )
         try:
             binding.limits(spec.name, engine_parameters)
         except binding.EngineError as problem:
@@ -161,7 +177,9 @@ def _value(spec: AllocatorSpec, key: str, value: str, declared: Mapping[str, Map
     """Return a parameter's value as the engine takes it: sizes in bytes, the rest as it is."""
     if key not in declared:
         known = ", ".join(declared) or "none"
-        raise InputError(f"{spec.label}: {spec.name} has no parameter '{key}' (it has: {known}){did_you_mean(key, declared)}")
+        raise InputError(
+            f"{spec.label}: {spec.name} has no parameter '{key}' (it has: {known}){did_you_mean(key, declared)}"
+        )
     if declared[key]["choices"]:
         return value
     try:
@@ -201,14 +219,18 @@ def _tuning(spec: AllocatorSpec, allocator: SystemAllocator) -> tuple[tuple[str,
     for key, text in spec.parameters:
         if key not in tunables:
             known = ", ".join(tunables) or "none"
-            raise InputError(f"{spec.label}: {spec.name} has no parameter '{key}' (it has: {known}){did_you_mean(key, tunables)}")
+            raise InputError(
+                f"{spec.label}: {spec.name} has no parameter '{key}' (it has: {known}){did_you_mean(key, tunables)}"
+            )
         tunable = tunables[key]
         try:
             value = parse_size(text)
         except ValueError as problem:
             raise InputError(f"{spec.label}: {key}: {problem}") from None
         if not tunable.minimum <= value <= tunable.maximum:
-            raise InputError(f"{spec.label}: {key}: must be from {tunable.minimum} to {tunable.maximum}, is {value}")
+            raise InputError(
+                f"{spec.label}: {key}: must be from {tunable.minimum} to {tunable.maximum}, is {value}"
+            )
         written.append(tunable.written.format(value=value))
     if not written:
         return ()

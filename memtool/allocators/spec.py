@@ -63,7 +63,9 @@ def _items(text: str) -> list[str]:
         if not items:
             raise InputError(f"-a: {part}: a parameter, but no allocator before it")
         if items[-1].startswith("@"):
-            raise InputError(f"-a: {items[-1]},{part}: a group takes no parameters; name the allocator that is meant")
+            raise InputError(
+                f"-a: {items[-1]},{part}: a group takes no parameters; name the allocator that is meant"
+            )
         items[-1] += ("," if _BEFORE_PARAMETERS.search(items[-1]) else ":") + part
     return items
 
@@ -72,7 +74,9 @@ def _group(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorSp
     name = item[1:]
     if name not in groups:
         known = [f"@{group}" for group in groups]
-        raise InputError(f"-a: unknown group '{item}'{did_you_mean(item, known)} (groups: {', '.join(known)})")
+        raise InputError(
+            f"-a: unknown group '{item}'{did_you_mean(item, known)} (groups: {', '.join(known)})"
+        )
     return [AllocatorSpec(member) for member in groups[name]]
 
 

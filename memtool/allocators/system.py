@@ -2,175 +2,107 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import importlib.metadata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-_LIBRARY_FOLDERS = (
-    "/usr/lib/x86_64-linux-gnu",
-    "/usr/lib/aarch64-linux-gnu",
-    "/lib/x86_64-linux-gnu",
-    "/lib/aarch64-linux-gnu",
-    "/usr/local/lib",
-    "/usr/lib64",
-    "/usr/lib",
-)
+from memtool.allocators.parameters import settle
+from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS, SystemAllocator, Tunable
+from memtool.errors import InputError
+from memtool.model import AllocatorSpec
+
+_LDCONFIG_PATH = "/sbin:/usr/sbin:/bin:/usr/bin"
+"""Where ldconfig is; an ordinary user's PATH often lacks it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tunable:
-    """A tuning variable of an allocator, as a parameter: ``jemalloc:dirty_decay_ms=0``."""
-
-    name: str
-    summary: str
-    minimum: int
-    maximum: int
-    written: str
-    """How it stands in the environment, with {value}."""
-
-
-@dataclass(frozen=True, slots=True)
-class SystemAllocator:
-    """An allocator that serves malloc."""
-
-    name: str
-    summary: str
-    sonames: tuple[str, ...]
-    """File names of its library, the first that is found counts; none: it is always there."""
-    owner: str
-    """Part of the file name of what must own malloc in the worker."""
-    version: tuple[str, str] | None
-    """(symbol, kind), see worker/child.py."""
-    install: str
-    variable: str = ""
-    separator: str = ","
-    tunables: tuple[Tunable, ...] = ()
-    distribution: str | None = None
-    """The PyPI package that carries the library."""
-    environment: tuple[tuple[str, str], ...] = field(default=())
-
-
-def _glibc(name: str, summary: str, maximum: int, minimum: int = 0) -> Tunable:
-    return Tunable(name, summary, minimum, maximum, f"glibc.malloc.{name}={{value}}")
-
-
-SYSTEM_ALLOCATORS: Mapping[str, SystemAllocator] = {
-    each.name: each
-    for each in (
-        SystemAllocator(
-            "glibc",
-            "the C library's own: bins over boundary tags, a cache a thread",
-            (),
-            "libc.so",
-            ("gnu_get_libc_version", "text"),
-            "part of the C library",
-            variable="GLIBC_TUNABLES",
-            separator=":",
-            tunables=(
-                _glibc("arena_max", "most arenas", 1024, 1),
-                _glibc("tcache_count", "blocks of each size in a thread's cache", 127),
-                _glibc("mmap_threshold", "bytes from which a request is mapped by itself", 1 << 40),
-                _glibc("trim_threshold", "bytes free at the top from which they are given back", 1 << 40),
-                _glibc("top_pad", "bytes asked for beyond what is needed", 1 << 40),
-            ),
-        ),
-        SystemAllocator(
-            "jemalloc",
-            "size classes in extents, decaying dirty pages (FreeBSD, Facebook)",
-            ("libjemalloc.so.2",),
-            "libjemalloc",
-            ("mallctl", "mallctl"),
-            "apt install libjemalloc2",
-            variable="MALLOC_CONF",
-            tunables=(
-                Tunable("dirty_decay_ms", "time until dirty pages are given back", 0, 10**9, "dirty_decay_ms:{value}"),
-                Tunable("muzzy_decay_ms", "time until muzzy pages are given back", 0, 10**9, "muzzy_decay_ms:{value}"),
-                Tunable("narenas", "number of arenas", 1, 4096, "narenas:{value}"),
-                Tunable("lg_tcache_max", "log2 of the largest size in a thread's cache", 3, 40, "lg_tcache_max:{value}"),
-            ),
-        ),
-        SystemAllocator(
-            "mimalloc",
-            "free lists sharded by page (Microsoft), as the distribution packages it",
-            ("libmimalloc.so.2", "libmimalloc.so.2.0", "libmimalloc.so"),
-            "libmimalloc",
-            ("mi_version", "mimalloc"),
-            "apt install libmimalloc2.0",
-            separator="\n",
-            tunables=(
-                Tunable("purge_delay", "ms until unused pages are given back", 0, 10**9, "MIMALLOC_PURGE_DELAY={value}"),
-                Tunable("eager_commit", "whether segments are committed at once", 0, 1, "MIMALLOC_EAGER_COMMIT={value}"),
-            ),
-        ),
-        SystemAllocator(
-            "mimalloc-pypi",
-            "the current mimalloc, from the package cmeel-mimalloc",
-            ("libmimalloc.so",),
-            "libmimalloc",
-            ("mi_version", "mimalloc"),
-            "pip install 'memtool[mimalloc]'",
-            separator="\n",
-            tunables=(
-                Tunable("purge_delay", "ms until unused pages are given back", 0, 10**9, "MIMALLOC_PURGE_DELAY={value}"),
-            ),
-            distribution="cmeel-mimalloc",
-        ),
-        SystemAllocator(
-            "tcmalloc",
-            "thread caches over central lists: gperftools' tcmalloc, not Google's newer one",
-            ("libtcmalloc_minimal.so.4", "libtcmalloc.so.4", "libtcmalloc_minimal.so"),
-            "libtcmalloc",
-            ("tc_version", "tcmalloc"),
-            "apt install libtcmalloc-minimal4",
-        ),
-        SystemAllocator(
-            "tbbmalloc",
-            "Intel's scalable allocator, through its proxy library",
-            ("libtbbmalloc_proxy.so.2",),
-            "libtbbmalloc_proxy",
-            ("TBB_runtime_version", "text"),
-            "apt install libtbbmalloc2",
-        ),
-    )
-}
-
-
-@cache
 def library_of(name: str) -> Path | None:
-    """Return the library of a system allocator; None when it is not installed (or is the C library itself)."""
+    """Return the library that is preloaded for an allocator; None: not installed, or nothing has to be preloaded."""
     allocator = SYSTEM_ALLOCATORS[name]
     if allocator.distribution is not None:
-        return _packaged(allocator)
-    for soname in allocator.sonames:
-        for folder in _LIBRARY_FOLDERS:
-            path = Path(folder) / soname
-            if path.exists():
-                return path
-        found = ctypes.util.find_library(soname.removeprefix("lib").split(".so")[0])
-        if found is not None and found in allocator.sonames:
-            return Path(found)
-    return None
-
-
-def _packaged(allocator: SystemAllocator) -> Path | None:
-    assert allocator.distribution is not None
-    try:
-        contents = importlib.metadata.files(allocator.distribution) or []
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    for soname in allocator.sonames:
-        found = [Path(str(each.locate())) for each in contents if each.name == soname]
-        if found:
-            return found[0].resolve()
-    return None
+        return _packaged(allocator.distribution, allocator.sonames)
+    return _installed(allocator.sonames)
 
 
 def why_missing(name: str) -> str | None:
-    """Return that an allocator is not installed, and how to get it; None when it is there."""
+    """Return that an allocator is not installed, and the command that mends it; None when it can be used."""
     allocator = SYSTEM_ALLOCATORS[name]
-    if not allocator.sonames or library_of(name) is not None:
+    if not allocator.sonames:
         return None
-    return f"not installed; get it with: {allocator.install}"
+    library = library_of(name)
+    if library is None:
+        return f"not installed; get it with: {allocator.install}"
+    return why_not_preloadable(library)
+
+
+def why_not_preloadable(library: Path) -> str | None:
+    """Return why the dynamic linker could not be told to preload a file of this name."""
+    if re.search(r"[ :]", str(library)):
+        return f"{library}: cannot be preloaded: LD_PRELOAD ends a name at a space or a colon"
+    return None
+
+
+def tuning(spec: AllocatorSpec) -> tuple[tuple[str, str], ...]:
+    """Return the environment variables that the parameters of a system allocator stand for.
+
+    Raises InputError for an unknown name, a value out of range, and a variable that this build does not read: allocators
+    pass over what they do not know, and a column would then bear a setting that nobody had heard.
+    """
+    allocator = SYSTEM_ALLOCATORS[spec.name]
+    tunables = {tunable.parameter.name: tunable for tunable in allocator.tunables}
+    settings: dict[str, list[str]] = {}
+    for name, value in settle(spec, [tunable.parameter for tunable in allocator.tunables]).items():
+        tunable = tunables[name]
+        if not _is_read(allocator, tunable):
+            raise InputError(f"-a: {spec.label}: the {spec.name} that is installed here does not know {name}")
+        settings.setdefault(tunable.variable, []).append(tunable.setting.format(value=value))
+    return tuple((variable, allocator.separator.join(each)) for variable, each in settings.items())
+
+
+def _is_read(allocator: SystemAllocator, tunable: Tunable) -> bool:
+    """Return whether the build that is installed has the variable's name in it; an absent library is not judged."""
+    library = _installed(allocator.options_in) if allocator.options_in else library_of(allocator.name)
+    return library is None or tunable.option.lower().encode() in _content(library)
+
+
+@cache
+def _content(library: Path) -> bytes:
+    return library.read_bytes().lower()
+
+
+def _installed(sonames: Sequence[str]) -> Path | None:
+    known = _linker_cache()
+    return next((known[soname].resolve() for soname in sonames if soname in known), None)
+
+
+@cache
+def _linker_cache() -> Mapping[str, Path]:
+    """Return what the dynamic linker finds by itself: file name -> path, for this process's own architecture."""
+    try:
+        listed = subprocess.run(
+            ["ldconfig", "-p"], capture_output=True, text=True, check=False, env={"PATH": _LDCONFIG_PATH}
+        ).stdout
+    except OSError:
+        return {}
+    # libjemalloc.so.2 (libc6,x86-64) => /lib/x86_64-linux-gnu/libjemalloc.so.2; without a comma: 32 bit
+    found: dict[str, Path] = {}
+    for name, path in re.findall(
+        r"^\s*(\S+) \(libc6,(?:x86-64|AArch64)[^)]*\) => (\S.*)$", listed, re.MULTILINE
+    ):
+        found.setdefault(name, Path(path))
+    return found
+
+
+@cache
+def _packaged(distribution: str, sonames: tuple[str, ...]) -> Path | None:
+    """Return the first of the libraries that an installed PyPI package carries."""
+    try:
+        contents = importlib.metadata.files(distribution) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    carried = {each.name: Path(str(each.locate())) for each in contents}
+    return next(
+        (carried[name].resolve() for name in sonames if name in carried and carried[name].exists()), None
+    )

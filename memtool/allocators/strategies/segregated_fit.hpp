@@ -54,8 +54,7 @@ class SegregatedFit : public PhysicalHeap<FirstInClass> {
       .summary =
           "One free list for each size class, first fit inside the class, free neighbours merged at once.",
       .source =
-          "Wilson, Johnstone, Neely, Boles: Dynamic storage allocation, a survey and critical review, 1995, "
-          "3.6; "
+          "Wilson, Johnstone, Neely, Boles: Dynamic storage allocation, a survey and critical review, 1995; "
           "Lea: A memory allocator, 1996",
       .complexity =
           "allocate O(1) where the class holds one size, else O(n) in the free blocks of the class; "

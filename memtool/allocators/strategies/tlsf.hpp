@@ -2,8 +2,8 @@
 //
 // A free block is kept in the class its size belongs to; a request is rounded up to the next class limit, so
 // that every block of the class found is large enough and nothing is searched. With 32 classes in each power
-// of two the rounding is at most 1/32 of the request; it costs no memory, for what is not needed is split
-// off.
+// of two the rounding is less than 1/32 of the request; below 1 KiB, where each class holds one size, there
+// is none.
 #pragma once
 
 #include "allocators/support/physical_heap.hpp"
@@ -11,7 +11,18 @@
 
 namespace memtool {
 
-class Tlsf : public PhysicalHeap<GoodFit> {
+// The block is cut to the rounded size, as the reference implementation does. Cut to the request it would
+// return, once freed, to a class below the one in which the next request of its size is searched.
+struct RoundedGoodFit {
+  [[gnu::always_inline]] static PhysicalBlock* take(SegregatedLists& lists, std::size_t& bytes) noexcept {
+    const unsigned size_class = lists.ceiling_class(bytes);
+    bytes = lists.ceiling_bytes(bytes);
+    return lists.pop_at_or_above(size_class);
+  }
+  static std::size_t largest(const SegregatedLists& lists) noexcept { return GoodFit::largest(lists); }
+};
+
+class Tlsf : public PhysicalHeap<RoundedGoodFit> {
  public:
   static constexpr std::array<ParameterInfo, 2> kParameters{{
       {.name = "subdivisions",
@@ -32,8 +43,8 @@ class Tlsf : public PhysicalHeap<GoodFit> {
       .family = "real-time",
       .summary = "Two-level segregated fit: good fit in constant time, free neighbours merged at once.",
       .source =
-          "Masmano, Ripoll, Crespo, Real: TLSF, a new dynamic memory allocator for real-time systems, ECRTS "
-          "2004",
+          "Masmano, Ripoll, Crespo, Real: TLSF, a new dynamic memory allocator for real-time systems, 2004; "
+          "with Balbastre: A constant-time dynamic storage allocator for real-time systems, 2008",
       .complexity = "O(1) to allocate and to deallocate, whatever is free",
       .when = "real-time and embedded programs: bounded time, little fragmentation, any size",
       .parameters = kParameters,

@@ -4,8 +4,9 @@
 // and the region is extended at its end when nothing free can serve.
 //
 // `Fit` says what they do not agree in:
-//   static PhysicalBlock* take(Lists& lists, std::size_t bytes)
-//     unlinks a block of at least `bytes`; nullptr: none was found
+//   static PhysicalBlock* take(Lists& lists, std::size_t& bytes)
+//     unlinks a block of at least `bytes`; nullptr: none was found. It may round `bytes` up, to what the
+//     block is to be cut to; one that does not takes them by value.
 //   static std::size_t largest(const Lists& lists)
 //     the largest `bytes` for which take() would find a block; 0: none
 //
@@ -50,10 +51,11 @@ class PhysicalHeap {
       return nullptr;
     if (alignment > PhysicalBlock::kGranule) [[unlikely]]
       return allocate_aligned(size, alignment);
-    const std::size_t need = PhysicalBlock::bytes_for(size);
+    const std::size_t least = PhysicalBlock::bytes_for(size);
+    std::size_t need = least;
     PhysicalBlock* block = Fit::take(lists_, need);
     if (block == nullptr) [[unlikely]] {
-      block = take_last(need);
+      block = take_last(least, need);
       if (block == nullptr) return nullptr;
     }
     return keep(block, need);
@@ -130,12 +132,12 @@ class PhysicalHeap {
   }
 
  private:
-  // Makes `block`, which is in no list, a used one of `need` bytes and frees the rest of it, if that can be a
-  // block.
+  // Makes `block`, which is in no list, a used one of `need` bytes or what it has, and frees the rest of it,
+  // if that can be a block.
   [[gnu::always_inline]] void* keep(PhysicalBlock* block, std::size_t need) noexcept {
     std::size_t bytes = block->bytes();
-    const std::size_t rest = bytes - need;
-    if (rest >= PhysicalBlock::kMinimum) {
+    if (bytes >= need + PhysicalBlock::kMinimum) {
+      const std::size_t rest = bytes - need;
       bytes = need;
       block->set_used(need);
       PhysicalBlock* remainder = block->after(need);
@@ -187,11 +189,12 @@ class PhysicalHeap {
     return end_->previous_is_free() ? end_->previous_bytes() : 0;
   }
 
-  // Takes the heap's last block, extended to at least `need` bytes. The lists may have passed it over
-  // although it is large enough, since they round a request up; the region need not grow then.
-  [[gnu::noinline]] PhysicalBlock* take_last(std::size_t need) noexcept {
+  // Takes the heap's last block, extended to at least `need` bytes or, if the region has no more, to `least`.
+  // The lists may have passed it over although it is large enough, since they round a request up; the region
+  // need not grow then.
+  [[gnu::noinline]] PhysicalBlock* take_last(std::size_t least, std::size_t need) noexcept {
     const std::size_t have = last_free_bytes();
-    if (have < need && !extend(need - have)) return nullptr;
+    if (have < least && !extend(need - have) && !extend(least - have)) return nullptr;
     PhysicalBlock* last = end_->previous_physical();
     lists_.remove(last, last->bytes());
     return last;
@@ -208,11 +211,12 @@ class PhysicalHeap {
   [[gnu::noinline]] void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept {
     if (alignment >= limit_) return nullptr;
     const std::size_t need = PhysicalBlock::bytes_for(size);
-    const std::size_t anywhere = need + PhysicalBlock::kMinimum + alignment - PhysicalBlock::kGranule;
+    std::size_t anywhere = need + PhysicalBlock::kMinimum + alignment - PhysicalBlock::kGranule;
     PhysicalBlock* block = anywhere < limit_ ? Fit::take(lists_, anywhere) : nullptr;
     if (block == nullptr) {
       PhysicalBlock* last = end_->previous_is_free() ? end_->previous_physical() : end_;
-      block = take_last(lead_of(last, alignment) + need);
+      const std::size_t least = lead_of(last, alignment) + need;
+      block = take_last(least, least);
       if (block == nullptr) return nullptr;
     }
     if (const std::size_t lead = lead_of(block, alignment); lead != 0) {

@@ -66,6 +66,10 @@ class SegregatedLists {
     const std::size_t above = granules + (std::size_t{1} << shift) - 1;
     return (shift << log2_subdivisions_) + static_cast<unsigned>(above >> shift);
   }
+  // The smallest size of that class, in bytes.
+  [[nodiscard]] std::size_t ceiling_bytes(std::size_t bytes) const noexcept {
+    return bits::round_up(bytes, PhysicalBlock::kGranule << shift_of(bytes / PhysicalBlock::kGranule));
+  }
   // The smallest size of a class, in bytes.
   [[nodiscard]] std::size_t least_bytes(unsigned size_class) const noexcept {
     const unsigned level = size_class >> log2_subdivisions_;

@@ -11,9 +11,12 @@ from memtool.engine.binding import EngineError, Heap
 
 def hole_of(heap: Heap, size: int) -> int:
     """Return the offset of a free block with ``size`` usable bytes, walled in by used ones."""
-    offset = heap.allocate(size)
+    last = heap.allocate(24)
+    assert last is not None
+    # The last block grows in place by just that much: an allocation of `size` would be rounded up.
+    offset = heap.reallocate(last, 24, size)
+    assert offset == last
     heap.allocate(24)
-    assert offset is not None
     heap.deallocate(offset, size)
     return offset
 
@@ -59,6 +62,31 @@ def test_a_block_of_the_very_size_is_found_unless_its_class_holds_smaller_ones(
         hole = hole_of(heap, size)
         assert (heap.allocate(size) == hole) is found
         heap.check()
+
+
+def test_a_block_is_cut_to_the_rounded_size_and_found_again() -> None:
+    with Heap("tlsf", "grow=16", capacity=1 << 20) as heap:
+        # With its tag 1040 bytes, the next class begins at 1056; 2112, at 2112; 2128, at 2176.
+        for size, granted in ((1032, 1048), (2104, 2104), (2120, 2168)):
+            offset = heap.allocate(size)
+            assert offset is not None
+            assert heap.usable_size(offset, size) == granted
+            heap.allocate(24)
+            heap.deallocate(offset, size)
+            assert heap.allocate(size) == offset
+        heap.check()
+
+
+def test_rounding_never_costs_the_last_bytes_of_the_region() -> None:
+    with Heap("tlsf", "grow=16", capacity=64 << 10) as heap:
+        left = (64 << 10) - heap.footprint - 8
+        offset = heap.allocate(left)
+        assert offset is not None
+        assert heap.usable_size(offset, left) == left
+        heap.check()
+        # The same from a free block at the end, which no list would find.
+        heap.deallocate(offset, left)
+        assert heap.allocate(left) == offset
 
 
 @pytest.mark.parametrize(("subdivisions", "bound"), [(8, 1 / 8), (16, 1 / 16), (32, 1 / 32), (64, 1 / 64)])

@@ -1,0 +1,260 @@
+"""What is known of the allocators that come as shared libraries: how to preload, prove, tune and install them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from memtool.allocators.parameters import Parameter
+from memtool.units import GIB, KIB, MIB
+
+_LARGEST = 1 << 47
+
+
+@dataclass(frozen=True, slots=True)
+class Tunable:
+    """A tuning variable as a parameter: ``jemalloc:dirty_decay_ms=0`` is ``MALLOC_CONF=dirty_decay_ms:0``."""
+
+    parameter: Parameter
+    variable: str
+    """The environment variable that carries it; one variable may carry several."""
+    setting: str
+    """What stands in the variable, with ``{value}``."""
+    option: str
+    """What a build that reads the variable has in its library, whatever the case of its letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemAllocator:
+    """An allocator that serves malloc, as a shared library."""
+
+    name: str
+    summary: str
+    source: str
+    complexity: str
+    when: str
+    sonames: tuple[str, ...]
+    """File names of the library to preload, best first; none: it serves malloc without being preloaded."""
+    owner: str
+    """Part of the file name of the library that must own malloc in the worker: the proof."""
+    version: tuple[str, str] | None
+    """(symbol, kind) by which the worker asks for the version, see worker/child.py; None: there is no such call."""
+    install: str
+    """The command that installs it."""
+    tunables: tuple[Tunable, ...]
+    separator: str = ","
+    """Between the settings in one variable."""
+    options_in: tuple[str, ...] = ()
+    """File names of the library that reads the tuning variables, where it is not the one preloaded."""
+    distribution: str | None = None
+    """The PyPI package that carries the library; None: it is the system's."""
+
+
+def _glibc(parameter: Parameter) -> Tunable:
+    option = f"glibc.malloc.{parameter.name}"
+    return Tunable(parameter, "GLIBC_TUNABLES", option + "={value}", option)
+
+
+def _jemalloc(parameter: Parameter) -> Tunable:
+    return Tunable(parameter, "MALLOC_CONF", parameter.name + ":{value}", parameter.name)
+
+
+def _variable(prefix: str, *, whole: bool = True) -> Callable[[Parameter], Tunable]:
+    """Return what makes a parameter an environment variable of its own; ``whole``: the library holds its whole name."""
+
+    def tunable(parameter: Parameter) -> Tunable:
+        variable = prefix + parameter.name.upper()
+        return Tunable(parameter, variable, "{value}", variable if whole else parameter.name)
+
+    return tunable
+
+
+_mimalloc = _variable("MIMALLOC_", whole=False)
+_tcmalloc = _variable("TCMALLOC_")
+_tbbmalloc = _variable("TBB_MALLOC_")
+
+
+def _size(
+    name: str, summary: str, *, default: str | None = None, minimum: int = 0, maximum: int
+) -> Parameter:
+    return Parameter(name, summary, default, minimum, maximum, "bytes")
+
+
+def _count(
+    name: str, summary: str, *, default: str | None = None, minimum: int = 0, maximum: int
+) -> Parameter:
+    return Parameter(name, summary, default, minimum, maximum)
+
+
+def _delay(name: str, summary: str, default: str | None, *, minimum: int = -1) -> Parameter:
+    return Parameter(name, summary, default, minimum, 10**9, "ms")
+
+
+def _word(name: str, summary: str, *choices: str) -> Parameter:
+    """Return a choice; the first is the default."""
+    return Parameter(name, summary, choices[0], unit="choice", choices=choices)
+
+
+_GLIBC = SystemAllocator(
+    name="glibc",
+    summary="The C library's own: bins over boundary tags, a cache for each thread.",
+    source="Lea's dlmalloc, Gloger's ptmalloc2; MallocInternals in the wiki of glibc",
+    complexity="small sizes O(1) from the thread's cache, else a search of the bins",
+    when="the default of Linux; what every other has to beat",
+    sonames=(),
+    owner="libc.so",
+    version=("gnu_get_libc_version", "text"),
+    install="part of the C library",
+    tunables=(
+        _glibc(_count("arena_max", "most arenas that threads are spread over", minimum=1, maximum=1024)),
+        _glibc(_count("tcache_count", "blocks of each size in a thread's cache; 0: none", maximum=65535)),
+        _glibc(_size("tcache_max", "largest size in a thread's cache", maximum=1032)),
+        _glibc(_size("mxfast", "largest size in fast bins; 0: none", maximum=160)),
+        _glibc(_size("mmap_threshold", "size from which a block is a mapping of its own", maximum=32 * MIB)),
+        _glibc(_size("trim_threshold", "free bytes at the top that are given back", maximum=_LARGEST)),
+        _glibc(_size("top_pad", "bytes asked of the system beyond what is needed", maximum=GIB)),
+        _glibc(_count("hugetlb", "huge pages: 0 none, 1 transparent, 2 reserved", default="0", maximum=2)),
+    ),
+    separator=":",
+    options_in=("ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"),
+)
+
+_JEMALLOC = SystemAllocator(
+    name="jemalloc",
+    summary="Size classes in slabs and extents; unused pages decay over time (FreeBSD, Meta).",
+    source="Evans, A scalable concurrent malloc(3) implementation for FreeBSD, BSDCan 2006",
+    complexity="small sizes O(1) from the thread's cache, else O(log n) in free extents",
+    when="many threads and a long life, with control over what is given back",
+    sonames=("libjemalloc.so.2",),
+    owner="libjemalloc",
+    version=("mallctl", "mallctl"),
+    install="apt install libjemalloc2",
+    tunables=(
+        _jemalloc(_delay("dirty_decay_ms", "until dirty pages are given back; -1: never", "10000")),
+        _jemalloc(_delay("muzzy_decay_ms", "until lazily freed pages are unmapped; -1: never", "0")),
+        _jemalloc(_count("narenas", "arenas that threads are spread over", minimum=1, maximum=4094)),
+        _jemalloc(_word("tcache", "whether threads have caches", "true", "false")),
+        _jemalloc(
+            _count(
+                "lg_tcache_max", "log2 of the largest size in a cache", default="15", minimum=3, maximum=23
+            )
+        ),
+        _jemalloc(
+            _word("background_thread", "whether a thread of its own gives pages back", "false", "true")
+        ),
+        _jemalloc(_word("retain", "whether address space is kept for later", "true", "false")),
+        _jemalloc(_word("thp", "transparent huge pages", "default", "always", "never")),
+        _jemalloc(_word("percpu_arena", "arenas by processor", "disabled", "percpu", "phycpu")),
+    ),
+)
+
+_MIMALLOC_PAPER = "Leijen, Zorn and de Moura, Mimalloc: free list sharding in action, APLAS 2019"
+_MIMALLOC_COST = "O(1), a page of free blocks at a time"
+_MIMALLOC = SystemAllocator(
+    name="mimalloc",
+    summary="Free lists sharded by page (Microsoft), as the distribution packages it: Debian 12 has version 2.0.",
+    source=_MIMALLOC_PAPER,
+    complexity=_MIMALLOC_COST,
+    when="many small objects that die young, on few or many threads",
+    sonames=("libmimalloc.so.2", "libmimalloc.so.3", "libmimalloc.so"),
+    owner="libmimalloc",
+    version=("mi_version", "mimalloc"),
+    install="apt install libmimalloc2.0",
+    tunables=(
+        _mimalloc(_count("eager_commit", "whether segments are committed at once", default="1", maximum=1)),
+        _mimalloc(
+            _delay("decommit_delay", "until unused pages are given back (version 2.0)", "25", minimum=0)
+        ),
+        _mimalloc(_delay("purge_delay", "until unused pages are given back (since 2.1); -1: never", None)),
+    ),
+)
+
+_MIMALLOC_PYPI = SystemAllocator(
+    name="mimalloc-pypi",
+    summary="The current mimalloc, from the package cmeel-mimalloc.",
+    source=_MIMALLOC_PAPER,
+    complexity=_MIMALLOC_COST,
+    when="as mimalloc; to see what its later versions changed",
+    sonames=("libmimalloc.so",),
+    owner="libmimalloc",
+    version=("mi_version", "mimalloc"),
+    install="pip install 'memtool[mimalloc]'",
+    tunables=(
+        _mimalloc(
+            _count(
+                "arena_eager_commit",
+                "arenas committed at once: 0 no, 1 yes, 2 where free",
+                default="2",
+                maximum=2,
+            )
+        ),
+        _mimalloc(_delay("purge_delay", "until unused pages are given back; -1: never", "1000")),
+        _mimalloc(_count("allow_thp", "whether pages may be huge", default="1", maximum=1)),
+    ),
+    distribution="cmeel-mimalloc",
+)
+
+_TCMALLOC = SystemAllocator(
+    name="tcmalloc",
+    summary="Thread caches over central free lists: gperftools' tcmalloc, not Google's newer one.",
+    source="Ghemawat and Menage, TCMalloc: thread-caching malloc; gperftools",
+    complexity="small sizes O(1) from the thread's cache, else O(log n) in free spans",
+    when="many threads and small objects, where memory may be given back slowly",
+    sonames=("libtcmalloc_minimal.so.4", "libtcmalloc.so.4"),
+    owner="libtcmalloc",
+    version=("tc_version", "tcmalloc"),
+    install="apt install libtcmalloc-minimal4",
+    tunables=(
+        _tcmalloc(
+            _size(
+                "max_total_thread_cache_bytes",
+                "all threads' caches",
+                default="32MiB",
+                minimum=512 * KIB,
+                maximum=GIB,
+            )
+        ),
+        _tcmalloc(
+            _count(
+                "transfer_num_obj",
+                "objects moved between caches at a time",
+                default="32",
+                minimum=1,
+                maximum=65536,
+            )
+        ),
+        _tcmalloc(
+            _count("release_rate", "how eagerly pages are given back; 0: never", default="1", maximum=10)
+        ),
+        _tcmalloc(_word("aggressive_decommit", "whether every free span is given back", "false", "true")),
+    ),
+)
+
+_TBBMALLOC = SystemAllocator(
+    name="tbbmalloc",
+    summary="The scalable allocator of oneTBB (Intel), by its proxy library.",
+    source="Kukanov and Voss, The foundations for scalable multi-core software in Intel TBB, 2007",
+    complexity="small sizes O(1) from the thread's own slab, else a search of the bins",
+    when="programs that are built on oneTBB",
+    # The bare libtbbmalloc replaces nothing: malloc would stay glibc's.
+    sonames=("libtbbmalloc_proxy.so.2",),
+    owner="libtbbmalloc_proxy",
+    version=None,
+    install="apt install libtbbmalloc2",
+    tunables=(
+        _tbbmalloc(_count("use_huge_pages", "whether memory comes in huge pages", default="0", maximum=1)),
+        _tbbmalloc(
+            _size(
+                "set_huge_size_threshold",
+                "size from which a block is given back at once",
+                minimum=64 * MIB,
+                maximum=_LARGEST,
+            )
+        ),
+    ),
+    options_in=("libtbbmalloc.so.2",),
+)
+
+SYSTEM_ALLOCATORS: Mapping[str, SystemAllocator] = {
+    each.name: each for each in (_GLIBC, _JEMALLOC, _MIMALLOC, _MIMALLOC_PYPI, _TCMALLOC, _TBBMALLOC)
+}

@@ -1,0 +1,360 @@
+"""From samples written by hand to figures worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from memtool.model import Cell, CellResult, Determinism, Pass, Sample, Status, TraceInfo
+from memtool.stats.summarise import Clock, noise_floor, summarise_cell
+
+CELL = Cell("churn", "tlsf")
+CLOCK = Clock(0.5, "counter")
+TRACE = TraceInfo(
+    name="churn",
+    source="churn.yaml",
+    seed=42,
+    event_hash="0" * 32,
+    operations=1000,
+    epilogue_operations=10,
+    allocations=505,
+    reallocations=0,
+    slots=32,
+    peak_live_bytes=100_000,
+    peak_live_objects=32,
+    total_bytes=1_000_000,
+    smallest_size=16,
+    largest_size=4096,
+    largest_alignment=16,
+    scopes=0,
+    first_not_lifo=2,
+    touch="first",
+)
+Pairs = Sequence[tuple[int, int]]
+
+
+def sample(run_pass: Pass, payload: Mapping[str, Any], block: int = 0, cell: Cell = CELL) -> Sample:
+    return Sample(cell, block, run_pass, Status.OK, None, payload)
+
+
+def timing(*ticks: int, block: int = 0) -> Sample:
+    return sample(Pass.THROUGHPUT, {"body_ticks": list(ticks)}, block)
+
+
+def latency(block: int = 0, floor: Pairs = ((10, 100),), floor_maximum: int = 10, **kinds: Pairs) -> Sample:
+    empty = {"maximum": 0, "buckets": []}
+    histograms: dict[str, Any] = dict.fromkeys(("allocate", "deallocate", "reallocate", "first_touch"), empty)
+    histograms["floor"] = {"maximum": floor_maximum, "buckets": list(floor)}
+    for kind, pairs in kinds.items():
+        histograms[kind] = {"maximum": max(ticks for ticks, _ in pairs) + 5, "buckets": list(pairs)}
+    return sample(Pass.LATENCY, {"histograms": histograms}, block)
+
+
+PEAK: Mapping[str, int | None] = {
+    "footprint_bytes": 140_000,
+    "resident_bytes": 150_000,
+    "free_bytes": 20_000,
+    "largest_free": 5_000,
+    "free_blocks": 4,
+    "used_blocks": 16,
+    "metadata_bytes": 1_234,
+}
+FOOTPRINT: Mapping[str, Any] = {
+    "peak_live_bytes": 100_000,
+    "peak_granted_bytes": 126_000,
+    "granted_at_peak_live_bytes": 125_000,
+    "peak_footprint_bytes": 160_000,
+    "live_at_peak_footprint_bytes": 80_000,
+    "footprint_at_peak_live_bytes": 140_000,
+    "peak_resident_bytes": 164_000,
+    "end_resident_bytes": 150_000,
+    "drained_resident_bytes": 8_192,
+    "ratio_allocations": 4,
+    "ratio_sum": 7.0,
+    "minor_faults": 40,
+    "major_faults": 0,
+    "at_peak_live": PEAK,
+}
+
+
+def footprint(block: int = 0, peak: Mapping[str, Any] | None = None, **changed: float) -> Sample:
+    at_peak = {**PEAK, **(peak or {})}
+    return sample(Pass.FOOTPRINT, {**FOOTPRINT, **changed, "at_peak_live": at_peak}, block)
+
+
+def summarise(
+    *samples: Sample, null: Sequence[Sample] = (), trace: TraceInfo = TRACE, exact: bool = True
+) -> CellResult:
+    return summarise_cell(CELL, samples, null, trace, CLOCK, exact_expected=exact)
+
+
+def values(result: CellResult, *names: str) -> list[float | None]:
+    return [result.metrics[name].value for name in names]
+
+
+# Throughput
+
+
+def test_gross_time_is_the_fastest_replay_of_a_process_per_operation() -> None:
+    metric = summarise(timing(90_000, 60_000, 70_000)).metrics["time_per_op_ns"]
+    assert metric.samples == (30.0,)
+    assert (metric.value, metric.low, metric.high) == (30.0, None, None)
+    assert (metric.unit, metric.determinism) == ("ns", Determinism.SAMPLED)
+
+
+def test_net_time_is_less_the_null_replay_of_the_same_block() -> None:
+    result = summarise(
+        timing(60_000, block=0),
+        timing(80_000, block=1),
+        null=[timing(70_000, block=1), timing(20_000, block=0)],
+    )
+    assert result.metrics["net_time_per_op_ns"].samples == (20.0, 5.0)
+    assert result.metrics["net_time_per_op_ns"].value == 12.5
+
+
+def test_net_time_may_be_negative() -> None:
+    result = summarise(timing(20_000), null=[timing(24_000)])
+    assert values(result, "net_time_per_op_ns") == [-2.0]
+
+
+def test_a_block_without_null_replay_has_gross_time_only() -> None:
+    result = summarise(timing(60_000, block=0), timing(62_000, block=1), null=[timing(20_000, block=1)])
+    assert result.metrics["time_per_op_ns"].blocks == (0, 1)
+    assert result.metrics["net_time_per_op_ns"].blocks == (1,)
+    assert result.metrics["net_time_per_op_ns"].samples == (21.0,)
+
+
+def test_without_any_null_replay_net_time_is_not_applicable() -> None:
+    metric = summarise(timing(60_000)).metrics["net_time_per_op_ns"]
+    assert (metric.value, metric.samples, metric.blocks) == (None, (), ())
+
+
+def test_ten_blocks_have_a_median_and_its_interval() -> None:
+    metric = summarise(*(timing(60_000 + 2_000 * block, block=block) for block in range(10))).metrics["time_per_op_ns"]
+    assert (metric.value, metric.low, metric.high) == (34.5, 31.0, 38.0)
+    assert metric.blocks == (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+
+
+def test_a_trace_without_operations_is_no_division_by_zero() -> None:
+    assert values(summarise(timing(4), trace=replace(TRACE, operations=0)), "time_per_op_ns") == [2.0]
+
+
+# Latency
+
+
+def test_percentiles_are_less_the_median_of_the_floor() -> None:
+    result = summarise(latency(allocate=[(20, 90), (30, 9), (40, 1)]))
+    names = [f"allocate_{share}_ns" for share in ("p50", "p90", "p99", "p999", "p9999", "max")]
+    assert values(result, *names) == [5.0, 5.0, 10.0, 15.0, 15.0, 17.5]
+
+
+def test_each_sample_is_less_its_own_floor() -> None:
+    result = summarise(
+        latency(0, floor=[(10, 100)], allocate=[(20, 10)]), latency(1, floor=[(16, 100)], allocate=[(30, 10)])
+    )
+    assert result.metrics["allocate_p50_ns"].samples == (5.0, 7.0)
+    assert result.metrics["allocate_p50_ns"].value == 6.0
+
+
+def test_a_latency_below_the_floor_is_nought() -> None:
+    metric = summarise(latency(allocate=[(8, 100)])).metrics["allocate_p50_ns"]
+    assert (metric.value, metric.at_floor) == (0.0, True)
+
+
+@pytest.mark.parametrize(("ticks", "at_floor"), [(10, True), (13, True), (14, False), (20, False)])
+def test_at_floor_means_nearer_to_the_floor_than_a_step_of_the_timer(ticks: int, at_floor: bool) -> None:
+    # The floor reads 10 or 14, so the timer moves in steps of 4.
+    result = summarise(latency(floor=[(10, 90), (14, 10)], allocate=[(ticks, 100)]))
+    assert result.metrics["allocate_p50_ns"].at_floor is at_floor
+
+
+@pytest.mark.parametrize(("ticks", "at_floor"), [(20, True), (22, False)])
+def test_at_floor_also_means_nearer_than_the_floor_is_to_itself(ticks: int, at_floor: bool) -> None:
+    # The floor's median is 10 in one block and 18 in the other: 8 apart, 14 in the middle.
+    result = summarise(
+        latency(0, floor=[(10, 100)], allocate=[(ticks, 100)]), latency(1, floor=[(18, 100)], allocate=[(ticks, 100)])
+    )
+    assert result.metrics["allocate_p50_ns"].at_floor is at_floor
+
+
+def test_a_maximum_is_held_against_the_maximum_of_the_floor() -> None:
+    low = summarise(latency(floor_maximum=5_000, allocate=[(20, 99), (90, 1)])).metrics
+    assert (low["allocate_max_ns"].at_floor, low["allocate_p50_ns"].at_floor) == (True, False)
+    assert low["allocate_max_ns"].value == 42.5
+
+
+def test_an_operation_that_never_happens_has_no_latency() -> None:
+    result = summarise(latency(allocate=[(20, 100)]))
+    assert [name for name in result.metrics if name.startswith(("deallocate", "reallocate", "first_touch"))] == []
+
+
+def test_the_first_touch_is_a_median_less_the_floor() -> None:
+    result = summarise(latency(allocate=[(20, 100)], first_touch=[(12, 60), (250, 40)]))
+    assert values(result, "first_touch_ns") == [1.0]
+
+
+def test_the_noise_floor_is_merged_over_samples() -> None:
+    found = noise_floor(
+        [
+            latency(0, floor=[(10, 100)], floor_maximum=70, allocate=[(20, 1)]),
+            latency(1, floor=[(14, 99), (60, 1)], floor_maximum=60, allocate=[(20, 1)]),
+            timing(1),
+        ],
+        CLOCK,
+    )
+    assert found == {
+        "noise_floor_ns": {"p50": 5.0, "p90": 7.0, "p99": 7.0, "p999": 30.0, "p9999": 30.0, "max": 35.0},
+        "timer_resolution_ns": 2.0,
+    }
+    assert noise_floor([timing(1)], CLOCK) == {}
+
+
+# Footprint
+
+
+def test_figures_of_one_footprint_sample() -> None:
+    found = {name: metric.value for name, metric in summarise(footprint()).metrics.items()}
+    assert found == {
+        "peak_live_bytes": 100_000,
+        "peak_granted_bytes": 126_000,
+        "peak_footprint_bytes": 160_000,
+        "peak_resident_bytes": 164_000,
+        "end_resident_bytes": 150_000,
+        "internal_fragmentation": pytest.approx(0.2),  # 1 - 100,000 / 125,000
+        "external_fragmentation": 0.75,  # 1 - 5,000 / 20,000
+        "footprint_mean_ratio": 1.75,  # 7 / 4
+        "footprint_at_peak_live_ratio": 1.4,  # 140,000 / 100,000
+        "footprint_at_peak_ratio": 2.0,  # 160,000 / 80,000
+        "footprint_peak_ratio": 1.6,  # 160,000 / 100,000
+        "load_ratio": 1.6,
+        "metadata_bytes": 1_234,
+        "holes_ratio": 0.25,  # 4 / 16
+        "resident_after_drain_0ms_bytes": 8_192,
+        "minor_faults": 40,
+        "major_faults": 0,
+    }
+
+
+RATIOS = ("internal_fragmentation", "footprint_at_peak_live_ratio", "footprint_peak_ratio", "load_ratio")
+
+
+def test_ratios_to_fewer_than_64_kib_are_not_applicable() -> None:
+    small = {"peak_live_bytes": 65_535, "live_at_peak_footprint_bytes": 65_535, "ratio_allocations": 0, "ratio_sum": 0.0}
+    result = summarise(footprint(**small))
+    ratios = (*RATIOS, "footprint_at_peak_ratio", "footprint_mean_ratio")
+    assert values(result, *ratios) == [None] * 6
+    assert values(result, "peak_footprint_bytes", "external_fragmentation", "holes_ratio") == [160_000, 0.75, 0.25]
+
+
+def test_64_kib_are_enough() -> None:
+    result = summarise(footprint(peak_live_bytes=65_536, peak_footprint_bytes=131_072))
+    assert values(result, "footprint_peak_ratio") == [2.0]
+
+
+def test_the_footprint_may_peak_when_little_is_alive() -> None:
+    result = summarise(footprint(live_at_peak_footprint_bytes=60_000))
+    assert values(result, "footprint_at_peak_ratio", "footprint_peak_ratio") == [None, 1.6]
+
+
+def test_a_system_allocator_has_no_footprint_of_its_own() -> None:
+    unknown = dict.fromkeys(
+        ("footprint_bytes", "free_bytes", "largest_free", "free_blocks", "used_blocks", "metadata_bytes")
+    )
+    result = summarise(footprint(peak=unknown), exact=False)
+    names = [name for name, metric in result.metrics.items() if metric.value is None]
+    assert names == [
+        "peak_footprint_bytes",
+        "external_fragmentation",
+        "footprint_mean_ratio",
+        "footprint_at_peak_live_ratio",
+        "footprint_at_peak_ratio",
+        "footprint_peak_ratio",
+        "load_ratio",
+        "metadata_bytes",
+        "holes_ratio",
+    ]
+    assert values(result, "peak_granted_bytes", "peak_resident_bytes") == [126_000, 164_000]
+
+
+def test_a_full_heap_has_no_external_fragmentation() -> None:
+    full = {"free_bytes": 0, "largest_free": 0, "free_blocks": 0}
+    assert values(summarise(footprint(peak=full)), "external_fragmentation", "holes_ratio") == [None, 0.0]
+
+
+def test_repeats_that_agree_are_exact_and_one_alone_is_not() -> None:
+    alone = summarise(footprint(0)).metrics["peak_footprint_bytes"]
+    twice = summarise(footprint(0), footprint(1)).metrics["peak_footprint_bytes"]
+    assert (alone.determinism, twice.determinism) == (Determinism.SAMPLED, Determinism.EXACT)
+    assert twice.samples == (160_000, 160_000)
+
+
+def test_each_metric_is_exact_or_sampled_by_itself() -> None:
+    result = summarise(footprint(0), footprint(1, peak_resident_bytes=168_000))
+    assert result.metrics["peak_resident_bytes"].determinism is Determinism.SAMPLED
+    assert result.metrics["peak_resident_bytes"].value == 166_000
+    assert result.metrics["peak_footprint_bytes"].determinism is Determinism.EXACT
+    assert result.notes == ()
+
+
+def test_repeats_that_differ_and_should_not_are_noted() -> None:
+    differing = (footprint(0), footprint(1, peak_footprint_bytes=170_000))
+    result = summarise(*differing)
+    assert result.notes == (
+        "peak footprint differs between repeats of a strategy that is deterministic: "
+        "a defect of memtool, please report it",
+    )
+    assert result.metrics["peak_footprint_bytes"].determinism is Determinism.SAMPLED
+    assert result.status is Status.OK
+    assert summarise(*differing, exact=False).notes == ()
+
+
+def test_every_kind_of_difference_is_noted_but_that_of_resident_memory() -> None:
+    other = footprint(
+        1, peak={"free_blocks": 5, "resident_bytes": 999}, peak_granted_bytes=1, peak_footprint_bytes=1, ratio_sum=1.0
+    )
+    assert [note.split(" differs")[0] for note in summarise(footprint(0), other).notes] == [
+        "peak granted bytes",
+        "peak footprint",
+        "mean of footprint / live",
+        "figures at the peak",
+    ]
+    assert summarise(footprint(0), footprint(1, peak={"resident_bytes": 999})).notes == ()
+
+
+# The cell as a whole
+
+
+def test_a_failed_sample_fails_the_cell_and_keeps_the_figures_of_the_others() -> None:
+    failed = Sample(CELL, 1, Pass.THROUGHPUT, Status.FAILED, "killed by SIGSEGV", {})
+    result = summarise(timing(60_000), failed)
+    assert result.status is Status.FAILED
+    assert result.reason == "throughput pass, block 1: killed by SIGSEGV"
+    assert result.metrics["time_per_op_ns"].blocks == (0,)
+
+
+def test_failed_null_samples_are_not_subtracted() -> None:
+    broken = Sample(CELL, 0, Pass.THROUGHPUT, Status.FAILED, "killed", {})
+    assert values(summarise(timing(60_000), null=[broken]), "net_time_per_op_ns") == [None]
+
+
+def test_a_cell_without_samples_has_no_metrics() -> None:
+    result = summarise()
+    assert (result.status, dict(result.metrics), dict(result.proof)) == (Status.OK, {}, {})
+
+
+def test_the_proof_is_of_the_first_sample_and_noise_is_summed() -> None:
+    proof = {"malloc_owner": "libc.so.6"}
+    result = summarise(
+        sample(Pass.CHECK, {"proof": proof, "checks": 64, "noise": {"steal_ticks": 1}}),
+        sample(Pass.CHECK, {"proof": {"malloc_owner": "other", "version": "2"}, "noise": {"steal_ticks": 2}}),
+    )
+    assert result.proof == {"malloc_owner": "libc.so.6", "version": "2", "steal_ticks": 3, "invariants_checked": 64}
+
+
+def test_metrics_are_in_the_order_of_the_registry() -> None:
+    result = summarise(footprint(), latency(allocate=[(20, 1)]), timing(1))
+    assert list(result.metrics)[:3] == ["time_per_op_ns", "net_time_per_op_ns", "allocate_p50_ns"]
+    assert list(result.metrics)[-1] == "major_faults"

@@ -1,0 +1,300 @@
+"""The order of samples, with an executor that measures nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Sample, Status
+from memtool.worker.parent import Job, RegionRequest
+from memtool.worker.schedule import Key, Measurable, Schedule, Settings, passes_from
+
+NAMES = ("glibc", "pool", "tlsf", "buddy", "slab")
+Answer = Callable[[Job], Mapping[str, Any] | str]
+
+
+def plan(name: str) -> AllocatorPlan:
+    return AllocatorPlan(AllocatorSpec(name), name, "", is_control=name == "null")
+
+
+def measurable(name: str = "churn", allocators: tuple[str, ...] = NAMES, region: str = "anonymous") -> Measurable:
+    cells = {Cell(name, each, region): plan(each) for each in allocators}
+    return Measurable(name, 5, 4096, plan("null"), cells, {region: RegionRequest(1 << 30, 4096)})
+
+
+def quiet(job: Job) -> Mapping[str, Any] | str:
+    """Return figures that are the same in every repeat; a null replay of 1 µs."""
+    if job.run_pass is Pass.FOOTPRINT:
+        return footprint()
+    return {"body_ticks": [1000, 1200, 1100]}
+
+
+def footprint(**changed: float) -> Mapping[str, Any]:
+    same = {
+        "peak_resident_bytes": 10_000_000,
+        "peak_granted_bytes": 1,
+        "peak_footprint_bytes": 2,
+        "ratio_sum": 3.0,
+    }
+    return {**same, **changed}
+
+
+@dataclass
+class FakeExecutor:
+    """Answers at once with what ``answer`` says: figures, or the reason of a failure."""
+
+    answer: Answer = quiet
+    jobs: list[Job] = field(default_factory=list)
+
+    def execute(self, job: Job) -> Sample:
+        self.jobs.append(job)
+        found = self.answer(job)
+        if isinstance(found, str):
+            return Sample(job.cell, job.block, job.run_pass, Status.FAILED, found)
+        return Sample(job.cell, job.block, job.run_pass, Status.OK, None, found)
+
+
+@dataclass
+class Outcome:
+    jobs: list[Job]
+    samples: list[Sample]
+    recorded: list[Sample]
+
+    def keys(self) -> list[tuple[str, int, Pass]]:
+        return [(each.cell.allocator, each.block, each.run_pass) for each in self.samples]
+
+    def order(self, block: int) -> list[str]:
+        return [name for name, at, run_pass in self.keys() if at == block and run_pass is Pass.THROUGHPUT]
+
+
+def run(
+    *workloads: Measurable,
+    settings: Settings | None = None,
+    answer: Answer = quiet,
+    finished: Mapping[Key, Sample] | None = None,
+) -> Outcome:
+    executor = FakeExecutor(answer)
+    recorded: list[Sample] = []
+    schedule = Schedule(executor, settings or Settings(blocks=4), recorded.append, finished or {})
+    return Outcome(executor.jobs, schedule.run(workloads or (measurable(),)), recorded)
+
+
+def test_every_cell_is_measured_once_a_block_and_pass() -> None:
+    counts = Counter(run().keys())
+    expected = {(name, block, each) for name in NAMES for block in range(4) for each in (Pass.THROUGHPUT, Pass.LATENCY)}
+    assert expected <= set(counts)
+    assert set(counts.values()) == {1}
+
+
+def test_null_is_in_every_block_and_in_no_other_pass() -> None:
+    found = [(block, each) for name, block, each in run().keys() if name == "null"]
+    assert sorted(found) == [(block, each) for block in range(4) for each in (Pass.LATENCY, Pass.THROUGHPUT)]
+
+
+def test_null_is_measured_once_a_block_also_where_the_user_asks_for_it() -> None:
+    outcome = run(measurable(allocators=("null", "pool")))
+    assert Counter(outcome.keys())["null", 0, Pass.THROUGHPUT] == 1
+    assert [name for name, _, each in outcome.keys() if each in (Pass.CHECK, Pass.FOOTPRINT)] == ["pool"] * 3
+
+
+def test_each_region_has_a_null_of_its_own() -> None:
+    cells = {Cell("churn", "pool", region): plan("pool") for region in ("anonymous", "hugepages")}
+    regions = dict.fromkeys(("anonymous", "hugepages"), RegionRequest(1 << 30, 4096))
+    outcome = run(Measurable("churn", 5, 4096, plan("null"), cells, regions), settings=Settings(blocks=1))
+    nulls = {each.cell.region for each in outcome.samples if each.cell.allocator == "null"}
+    assert nulls == {"anonymous", "hugepages"}
+
+
+def test_the_passes_of_a_cell_follow_each_other_within_a_block() -> None:
+    timed = [key for key in run().keys() if key[2] in (Pass.THROUGHPUT, Pass.LATENCY)]
+    for throughput, latency in zip(timed[::2], timed[1::2], strict=True):
+        assert (throughput[:2], throughput[2]) == (latency[:2], Pass.THROUGHPUT)
+
+
+def test_blocks_run_one_after_the_other() -> None:
+    blocks = [block for _, block, each in run().keys() if each is Pass.THROUGHPUT]
+    assert blocks == sorted(blocks)
+
+
+def test_the_order_differs_between_blocks() -> None:
+    outcome = run()
+    orders = {tuple(outcome.order(block)) for block in range(4)}
+    assert len(orders) == 4
+    assert {frozenset(order) for order in orders} == {frozenset({*NAMES, "null"})}
+
+
+def test_the_order_is_the_same_for_the_same_seed_and_another_for_another() -> None:
+    first, again = run(settings=Settings(blocks=4, seed=7)), run(settings=Settings(blocks=4, seed=7))
+    other = run(settings=Settings(blocks=4, seed=8))
+    assert first.keys() == again.keys()
+    assert [first.order(block) for block in range(4)] != [other.order(block) for block in range(4)]
+
+
+def test_workloads_take_turns_to_begin_a_block() -> None:
+    outcome = run(measurable("a"), measurable("b"), measurable("c"))
+    begins = [
+        next(each.cell.workload for each in outcome.samples if each.run_pass is Pass.THROUGHPUT and each.block == block)
+        for block in range(4)
+    ]
+    assert begins == ["a", "b", "c", "a"]
+
+
+def test_checks_come_before_everything_and_footprints_after() -> None:
+    passes = [each for _, _, each in run().keys()]
+    assert passes[:5] == [Pass.CHECK] * 5
+    assert passes[-10:] == [Pass.FOOTPRINT] * 10
+    assert set(passes[5:-10]) == {Pass.THROUGHPUT, Pass.LATENCY}
+
+
+def test_only_the_chosen_passes_run() -> None:
+    outcome = run(settings=Settings(blocks=2, passes=(Pass.LATENCY,)))
+    assert {each for _, _, each in outcome.keys()} == {Pass.LATENCY}
+    assert len(outcome.samples) == 12
+
+
+def test_every_sample_is_recorded_as_it_is_taken() -> None:
+    outcome = run()
+    assert outcome.recorded == outcome.samples
+
+
+def test_progress_counts_up_to_the_total_that_was_announced() -> None:
+    seen: list[tuple[str, int, int]] = []
+    settings = Settings(blocks=4)
+    schedule = Schedule(
+        FakeExecutor(), settings, lambda _: None, {}, lambda what, done, total: seen.append((what, done, total))
+    )
+    samples = schedule.run([measurable()])
+    # 5 checks, 4 blocks of 6 cells with 2 passes, 5 footprints twice.
+    assert {total for _, _, total in seen} == {63}
+    assert [done for _, done, _ in seen] == list(range(63))
+    assert len(samples) == Schedule.count(settings, [measurable()]) == 63
+    assert seen[0][0] == "churn · glibc · check"
+
+
+def test_a_failed_cell_is_not_measured_again_and_the_others_are() -> None:
+    def fails(job: Job) -> Mapping[str, Any] | str:
+        broken = job.cell.allocator == "tlsf" and job.block == 1 and job.run_pass is Pass.THROUGHPUT
+        return "killed by SIGSEGV" if broken else quiet(job)
+
+    outcome = run(answer=fails)
+    mine = [key[1:] for key in outcome.keys() if key[0] == "tlsf"]
+    assert mine == [(0, Pass.CHECK), (0, Pass.THROUGHPUT), (0, Pass.LATENCY), (1, Pass.THROUGHPUT)]
+    assert outcome.samples[-1].run_pass is Pass.FOOTPRINT
+    assert len([key for key in outcome.keys() if key[0] == "pool"]) == 11
+    assert sum(each.status is Status.FAILED for each in outcome.recorded) == 1
+
+
+def test_a_cell_that_fails_its_check_is_never_timed() -> None:
+    outcome = run(answer=lambda job: "overlap" if job.run_pass is Pass.CHECK and job.cell.allocator == "pool" else quiet(job))
+    assert [key for key in outcome.keys() if key[0] == "pool"] == [("pool", 0, Pass.CHECK)]
+
+
+def test_finished_samples_are_returned_and_not_taken_again() -> None:
+    whole = run()
+    half = whole.samples[:30]
+    finished = {(each.cell, each.block, each.run_pass): each for each in half}
+    resumed = run(finished=finished)
+    assert resumed.samples == whole.samples
+    assert resumed.recorded == whole.samples[30:]
+    # One job more than samples: the pilot.
+    assert len(resumed.jobs) == len(whole.samples) - 30 + 1
+
+
+def test_a_finished_failure_stays_failed() -> None:
+    cell = Cell("churn", "pool")
+    failed = Sample(cell, 0, Pass.CHECK, Status.FAILED, "overlap")
+    outcome = run(finished={(cell, 0, Pass.CHECK): failed})
+    assert [each for each in outcome.samples if each.cell == cell] == [failed]
+    assert outcome.recorded != []
+
+
+def footprints(answer: Callable[[int], Mapping[str, Any]], blocks: int = 6) -> int:
+    outcome = run(
+        measurable(allocators=("tlsf",)),
+        settings=Settings(blocks=blocks, passes=(Pass.FOOTPRINT,)),
+        answer=lambda job: answer(job.block) if job.run_pass is Pass.FOOTPRINT else quiet(job),
+    )
+    return len(outcome.samples)
+
+
+def test_two_equal_footprints_are_enough() -> None:
+    assert footprints(lambda _: footprint()) == 2
+
+
+@pytest.mark.parametrize("name", ["peak_granted_bytes", "peak_footprint_bytes", "ratio_sum"])
+def test_footprints_that_differ_are_repeated_in_every_block(name: str) -> None:
+    assert footprints(lambda block: footprint(**{name: block})) == 6
+
+
+@pytest.mark.parametrize(
+    ("residents", "taken"),
+    [
+        ((10_000_000, 10_100_000), 2),  # 1 % of the larger one is 101,000
+        ((10_000_000, 10_200_000), 6),
+        ((100_000, 165_536), 2),  # 64 KiB apart
+        ((100_000, 165_537), 6),
+    ],
+)
+def test_resident_memory_may_differ_by_1_percent_or_64_kib(residents: tuple[int, int], taken: int) -> None:
+    assert footprints(lambda block: footprint(peak_resident_bytes=residents[block % 2])) == taken
+
+
+def test_one_block_is_one_footprint() -> None:
+    assert footprints(lambda _: footprint(), blocks=1) == 1
+
+
+def test_repeats_beyond_the_second_are_added_to_the_total() -> None:
+    totals: list[int] = []
+    settings = Settings(blocks=4, passes=(Pass.FOOTPRINT,))
+    executor = FakeExecutor(lambda job: footprint(ratio_sum=job.block) if job.run_pass is Pass.FOOTPRINT else quiet(job))
+    Schedule(executor, settings, lambda _: None, {}, lambda _what, _done, total: totals.append(total)).run(
+        [measurable(allocators=("tlsf",))]
+    )
+    assert totals == [2, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("null_seconds", "limit"),
+    # One warm-up and three replays that count: a null replay of 1 s is 4 s in a process.
+    [(0.001, 30.0), (0.375, 30.0), (0.5, 40.0), (1.0, 80.0)],
+)
+def test_the_time_limit_is_20_times_the_null_replay_and_at_least_30_s(null_seconds: float, limit: float) -> None:
+    ticks = int(null_seconds * 1e9 * 2)
+    outcome = run(settings=Settings(blocks=1, ns_per_tick=0.5), answer=lambda job: {**quiet(job), "body_ticks": [ticks] * 3})  # type: ignore[dict-item]
+    limits = {each.run_pass: each.time_limit for each in outcome.jobs[1:]}
+    assert limits[Pass.THROUGHPUT] == limits[Pass.LATENCY] == limits[Pass.FOOTPRINT] == pytest.approx(limit)
+    assert limits[Pass.CHECK] == pytest.approx(10 * limit)
+
+
+def test_the_pilot_is_a_null_replay_and_no_sample() -> None:
+    outcome = run(settings=Settings(blocks=1))
+    pilot = outcome.jobs[0]
+    assert (pilot.cell, pilot.run_pass, pilot.time_limit) == (Cell("churn", "null"), Pass.THROUGHPUT, 600.0)
+    assert len(outcome.jobs) == len(outcome.samples) + 1
+
+
+def test_a_pilot_that_fails_leaves_the_least_time_limit() -> None:
+    outcome = run(settings=Settings(blocks=1), answer=lambda job: "killed" if job.cell.allocator == "null" else quiet(job))
+    assert {each.time_limit for each in outcome.jobs[1:]} == {30.0, 300.0}
+
+
+def test_a_given_time_limit_is_for_every_pass_and_needs_no_pilot() -> None:
+    outcome = run(settings=Settings(blocks=1, time_limit=5.0))
+    assert {each.time_limit for each in outcome.jobs} == {5.0}
+    assert len(outcome.jobs) == len(outcome.samples)
+
+
+def test_jobs_carry_the_settings() -> None:
+    job = run(settings=Settings(blocks=1, warmups=0, iterations=1, checkpoints=50, use_counter=False)).jobs[-1]
+    assert (job.warmups, job.iterations, job.checkpoints, job.use_counter) == (0, 1, 50, False)
+    assert (job.image_fd, job.image_bytes, job.region) == (5, 4096, RegionRequest(1 << 30, 4096))
+
+
+def test_passes_are_in_the_order_in_which_they_run() -> None:
+    assert passes_from(iter(["footprint", "check", "footprint"])) == (Pass.CHECK, Pass.FOOTPRINT)
+    with pytest.raises(ValueError, match="cold"):
+        passes_from(iter(["cold"]))
