@@ -1,0 +1,258 @@
+"""``memtool bench`` from the shell: what it leaves on disk, its exit codes, and that nothing finished is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from memtool.store import run_file
+
+SMALL = """\
+name: small
+allocations: 20k
+objects:
+  - {name: short, weight: 80, size: {lognormal: {median: 64, sigma: 0.8, max: 4KiB}}, lifetime: {exponential: {mean: 100}}}
+  - {name: long, weight: 20, size: {uniform: [100, 2000]}, lifetime: {exponential: {mean: 2000}}}
+touch: first
+"""
+ENDLESS = """\
+name: endless
+allocations: 3M
+pattern:
+  random-victim: {live: 100000, size: {uniform: [16, 512]}}
+touch: first
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+def memtool(*arguments: str | Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "memtool", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=240,
+    )
+
+
+def cells(directory: Path) -> dict[str, Any]:
+    content = json.loads((directory / "run.json").read_text())
+    return {cell["allocator"]: cell for cell in content["cells"]}
+
+
+def test_a_run_leaves_what_the_contract_names(
+    small: Path, tmp_path: Path, memtool_environment: dict[str, str]
+) -> None:
+    out = tmp_path / "out"
+    ended = memtool("bench", small, "-a", "glibc,tlsf,pool", "--blocks", "6", "-o", out, environment=memtool_environment)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "pool: serves requests of up to 64 B; the workload asks for up to " in ended.stdout
+    content = json.loads((out / "run.json").read_text())
+    jsonschema.validate(content, run_file.json_schema())
+    found = cells(out)
+    assert {name: cell["status"] for name, cell in found.items()} == {"glibc": "ok", "tlsf": "ok", "pool": "excluded"}
+    time_per_op = found["tlsf"]["metrics"]["time_per_op_ns"]
+    assert time_per_op["blocks"] == [0, 1, 2, 3, 4, 5]
+    assert time_per_op["low"] <= time_per_op["value"] <= time_per_op["high"]
+    assert found["tlsf"]["metrics"]["peak_footprint_bytes"]["determinism"] == "exact"
+    assert found["glibc"]["metrics"]["peak_footprint_bytes"]["value"] is None
+    assert "libc.so" in found["glibc"]["proof"]["malloc_owner"]
+    assert found["glibc"]["proof"]["version"]
+    for name in found["tlsf"]["series"].values():
+        assert (out / name).is_file()
+    assert sorted(path.name for path in (out / "plots").iterdir()) == [
+        "small-footprint.png",
+        "small-latency.png",
+        "small-speed-memory.png",
+        "small-throughput.png",
+    ]
+
+
+def test_footprints_and_hash_are_the_same_on_every_run(
+    small: Path, tmp_path: Path, memtool_environment: dict[str, str]
+) -> None:
+    own = "segregated-pool,slab,first-fit,next-fit,best-fit,buddy,tlsf,arena"
+    runs = []
+    for name in ("a", "b"):
+        arguments = ("bench", small, "-a", own, "--blocks", "2", "--passes", "footprint", "--no-plots", "-o", tmp_path / name)
+        assert memtool(*arguments, environment=memtool_environment).returncode == 0
+        runs.append(json.loads((tmp_path / name / "run.json").read_text()))
+    assert runs[0]["workloads"][0]["event_hash"] == runs[1]["workloads"][0]["event_hash"]
+    exact = ("peak_footprint_bytes", "peak_granted_bytes", "internal_fragmentation", "footprint_mean_ratio", "metadata_bytes")
+    for first, second in zip(runs[0]["cells"], runs[1]["cells"], strict=True):
+        for metric in exact:
+            assert first["metrics"][metric]["determinism"] == "exact", (first["allocator"], metric)
+            assert first["metrics"][metric]["samples"] == second["metrics"][metric]["samples"]
+
+
+def test_json_prints_nothing_else(small: Path, tmp_path: Path, memtool_environment: dict[str, str]) -> None:
+    ended = memtool(
+        "bench", small, "-a", "tlsf", "--blocks", "1", "--format", "json", "--no-plots", "-o", tmp_path / "out",
+        environment=memtool_environment,
+    )
+    assert json.loads(ended.stdout)["schema"] == "memtool.run.v1"
+
+
+def test_a_dry_run_measures_nothing(small: Path, tmp_path: Path, memtool_environment: dict[str, str]) -> None:
+    ended = memtool("bench", small, "-a", "tlsf,stack", "--dry-run", "-o", tmp_path / "out", environment=memtool_environment)
+    assert ended.returncode == 0
+    # 1 check, 10 blocks x 2 passes x (tlsf and null), 2 footprints.
+    assert "43 samples, each a process of its own: 10 blocks; passes check, throughput, latency, footprint" in ended.stdout
+    assert "left out: stack on anonymous: takes back only the youngest block" in ended.stdout
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("-a", "tslf"), "unknown allocator 'tslf'; did you mean 'tlsf'?"),
+        (("-a", "pool:block=0"), "block"),
+        (("-a", "pool:blok=64"), "did you mean 'block'?"),
+        (("-a", "@system,nope"), "unknown allocator 'nope'"),
+        (("--region", "hugepage"), "did you mean 'hugepages'?"),
+        (("--passes", "latncy"), "did you mean 'latency'?"),
+        (("--reference", "nope"), "unknown allocator 'nope'"),
+    ],
+)
+def test_wrong_arguments_exit_2_with_one_line(
+    small: Path, tmp_path: Path, memtool_environment: dict[str, str], arguments: tuple[str, ...], words: str
+) -> None:
+    ended = memtool("bench", small, *arguments, "-o", tmp_path / "out", environment=memtool_environment)
+    assert ended.returncode == 2
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_workload_exits_2_with_one_line(tmp_path: Path, memtool_environment: dict[str, str]) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(SMALL.replace("median: 64", "median: -3"))
+    ended = memtool("bench", path, environment=memtool_environment)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"memtool: {path}:4:58: objects[0].size.lognormal.median: must be > 0, is -3\n"
+
+
+def test_a_workload_beyond_memory_is_refused_before_it_starts(tmp_path: Path, memtool_environment: dict[str, str]) -> None:
+    path = tmp_path / "huge.yaml"
+    path.write_text("name: huge\nallocations: 64\npattern:\n  ramp: {size: 64GiB}\n")
+    ended = memtool("bench", path, "-a", "glibc", "-o", tmp_path / "out", environment=memtool_environment)
+    assert ended.returncode == 1
+    assert "needs at least 4.00 TiB (its peak of live bytes)" in ended.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fault_costs_its_cell_only(
+    small: Path, tmp_path: Path, memtool_environment: dict[str, str], faulty_engine: Path
+) -> None:
+    environment = {**memtool_environment, "MEMTOOL_ENGINE": str(faulty_engine)}
+    ended = memtool(
+        "bench", small, "-a", "sound,crashes,overlaps,runs-out,glibc", "--blocks", "2", "--no-plots", "-o", tmp_path / "out",
+        environment=environment,
+    )
+    assert ended.returncode == 1
+    found = {name: (cell["status"], cell["reason"]) for name, cell in cells(tmp_path / "out").items()}
+    assert found["sound"] == ("ok", None)
+    assert found["glibc"] == ("ok", None)
+    assert found["crashes"] == ("failed", "check pass, block 0: the worker was killed by SIGSEGV")
+    assert found["runs-out"][0] == "failed"
+    assert found["runs-out"][1].startswith("check pass, block 0: out of memory at event ")
+    assert "overlapping blocks" in found["overlaps"][1]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_what_is_finished_survives_and_is_not_measured_again(
+    tmp_path: Path, memtool_environment: dict[str, str], how: signal.Signals
+) -> None:
+    workload = tmp_path / "endless.yaml"
+    workload.write_text(ENDLESS)
+    out = tmp_path / "out"
+    arguments = ["bench", str(workload), "-a", "glibc,tlsf", "--blocks", "2", "--passes", "throughput,footprint", "--no-plots", "-o", str(out)]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "memtool", *arguments], env=memtool_environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    journal = out / "journal.jsonl"
+    wait_until(lambda: journal.exists() and len(journal.read_text().splitlines()) >= 3)
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    running.send_signal(how)
+    _, complaint = running.communicate(timeout=60)
+    for child in children:
+        wait_until(lambda child=child: ended(int(child)))  # type: ignore[misc]
+    if how is signal.SIGINT:
+        assert running.returncode == 1
+        assert complaint.decode().split("\n") == ["", "memtool: interrupted; finished samples are in the journal, --resume goes on", ""]
+    before = journal.read_text().splitlines()
+    assert not (out / "run.json").exists()
+
+    resumed = memtool(*arguments, "--resume", environment=memtool_environment)
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    after = journal.read_text().splitlines()
+    whole = [line for line in before if is_json(line)]
+    assert after[: len(whole)] == whole
+    keys = [(line["cell"]["allocator"], line["block"], line["run_pass"]) for line in map(json.loads, after[1:])]
+    assert len(keys) == len(set(keys))
+    assert {cell["status"] for cell in cells(out).values()} == {"ok"}
+
+
+def test_another_run_is_not_resumed(small: Path, tmp_path: Path, memtool_environment: dict[str, str]) -> None:
+    arguments = ("bench", small, "-a", "tlsf", "--passes", "footprint", "--blocks", "1", "--no-plots", "-o", tmp_path / "out")
+    assert memtool(*arguments, environment=memtool_environment).returncode == 0
+    again = memtool(*arguments, environment=memtool_environment)
+    assert again.returncode == 2
+    assert "holds a run already" in again.stderr
+    small.write_text(SMALL.replace("mean: 100", "mean: 101"))
+    other = memtool(*arguments, "--resume", environment=memtool_environment)
+    assert other.returncode == 2
+    assert "cannot be resumed: it was begun with other workloads" in other.stderr
+
+
+def is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
+
+
+def wait_until(condition: Any) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen within a minute"
+        time.sleep(0.02)
+
+
+def test_the_worker_imports_nothing_large(tmp_path: Path) -> None:
+    """What the worker imports is in every measured process."""
+    script = tmp_path / "imports.py"
+    root = Path(__file__).parent.parent.parent
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(root)!r})\n"
+        "import memtool.engine.binding, memtool.measure.noise\nprint(*sys.modules)\n"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-I", "-S", script], capture_output=True, text=True, check=True, env={"PATH": os.defpath}
+    ).stdout.split()
+    for name in ("click", "matplotlib", "tabulate", "numpy", "scipy", "pydantic", "typing", "dataclasses", "re", "json"):
+        assert name not in loaded

@@ -1,0 +1,104 @@
+"""The plots of a run that was never measured."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from memtool.model import Run, Status
+from memtool.report.plots import draw_all
+from tests.unit.report.fake_run import fake_run, fake_run_with_series
+
+NAMES = ("throughput", "latency", "footprint", "speed-memory")
+MEASURED = [cell.cell.allocator for cell in fake_run().cells if cell.status is Status.OK]
+
+
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """Return what is written in each plot that is saved, by the name of its file."""
+    found: dict[str, list[str]] = {}
+    save = Figure.savefig
+
+    def spy(figure: Figure, path: Path, **options: object) -> None:
+        save(figure, path, **options)  # type: ignore[arg-type]
+        found[path.stem.removeprefix("web_requests-")] = [
+            text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)
+        ]
+
+    monkeypatch.setattr(Figure, "savefig", spy)
+    return found
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    head = path.read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", head[16:24])
+    return width, height
+
+
+def test_four_plots_a_workload_large_enough_to_print(tmp_path: Path) -> None:
+    drawn = draw_all(tmp_path, fake_run_with_series(tmp_path))
+    assert [path.relative_to(tmp_path).as_posix() for path in drawn] == [
+        f"plots/web_requests-{name}.png" for name in NAMES
+    ]
+    for path in drawn:
+        width, height = size_of(path)
+        assert width > 1000
+        assert height > 500
+        assert path.stat().st_size > 10_000
+
+
+def test_no_allocator_is_missing_from_any_plot(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    draw_all(tmp_path, fake_run_with_series(tmp_path))
+    for name in NAMES:
+        written = [text.removesuffix(" (resident)") for text in texts[name]]
+        assert [each for each in MEASURED if each not in written] == [], name
+
+
+def test_a_cell_that_failed_is_in_the_plots_of_what_it_did_measure(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    draw_all(tmp_path, fake_run_with_series(tmp_path))
+    assert "buddy" in texts["throughput"]
+    assert "buddy" not in texts["latency"]
+    assert not any("pool" in each and each.startswith("pool") for name in NAMES for each in texts[name])
+
+
+def test_every_plot_says_what_where_and_when(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    draw_all(tmp_path, fake_run_with_series(tmp_path))
+    for name in NAMES:
+        assert any("web requests · Example Processor 9000, 8 cores · 2026-01-02" in text for text in texts[name])
+
+
+def test_the_harness_and_the_floor_are_drawn(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    draw_all(tmp_path, fake_run_with_series(tmp_path))
+    assert "harness 4.0" in texts["throughput"]
+    assert "noise floor" in texts["latency"]
+
+
+def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
+    without_series = fake_run()
+    assert [path.stem for path in draw_all(tmp_path, without_series)] == [
+        "web_requests-throughput",
+        "web_requests-latency",
+        "web_requests-speed-memory",
+    ]
+    nothing = replace(without_series, cells=without_series.cells[-1:])
+    assert draw_all(tmp_path, nothing) == []
+
+
+def test_two_workloads_have_plots_of_their_own(tmp_path: Path) -> None:
+    run = fake_run()
+    other = replace(run.workloads[0], name="other")
+    cells = tuple(replace(cell, cell=replace(cell.cell, workload="other")) for cell in run.cells)
+    both = Run(**{**_fields(run), "workloads": (*run.workloads, other), "cells": (*run.cells, *cells)})
+    drawn = draw_all(tmp_path, both)
+    assert len(drawn) == len(set(drawn)) == 6
+    assert all(path.is_file() for path in drawn)
+
+
+def _fields(run: Run) -> dict[str, object]:
+    return {name: getattr(run, name) for name in Run.__dataclass_fields__}

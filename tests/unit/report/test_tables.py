@@ -1,0 +1,134 @@
+"""The report as text, compared letter by letter with files that were read by people."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from memtool.model import CellResult, Metric, Run
+from memtool.report.tables import render
+from memtool.store.run_file import to_json
+from tests.unit.report.fake_run import LONG_NAME, WORKLOAD, fake_run
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+
+
+def lines_of(text: str, start: str) -> list[str]:
+    return [line for line in text.splitlines() if line.lstrip().startswith(start)]
+
+
+@pytest.mark.parametrize(
+    ("style", "reference", "golden"),
+    [
+        ("table", None, "bench-table.txt"),
+        ("markdown", "glibc", "bench-markdown.md"),
+        ("csv", None, "bench.csv"),
+    ],
+)
+def test_golden(style: str, reference: str | None, golden: str) -> None:
+    assert render(fake_run(reference), style) + "\n" == (GOLDEN / golden).read_text(encoding="utf-8")
+
+
+def test_json_is_the_result_file() -> None:
+    assert json.loads(render(fake_run(), "json")) == json.loads(json.dumps(to_json(fake_run())))
+
+
+def test_rows_are_ordered_by_time_and_ranks_tie_where_intervals_overlap() -> None:
+    table = render(fake_run(), "table").split("Speed, in ns\n")[1].split("\n\n")[0]
+    ranked = [line.split()[:2] for line in table.splitlines()[2:]]
+    assert ranked == [
+        ["1", LONG_NAME],
+        ["2", "mimalloc"],
+        ["2", "tcmalloc"],
+        ["2", "slab"],
+        ["5", "jemalloc"],
+        ["6", "buddy"],
+        ["7", "tlsf:subdivisions=16"],
+        ["8", "glibc"],
+        ["9", "first-fit"],
+    ]
+
+
+def test_a_reference_adds_ratios_and_is_1_itself() -> None:
+    text = render(fake_run("glibc"), "markdown")
+    rows = {cells[1]: cells[4] for line in text.splitlines() if len(cells := [c.strip() for c in line.split("|")[1:]]) > 12}
+    assert rows["allocator"] == "/ glibc"
+    assert rows["glibc"] == "1.000"
+    assert rows["mimalloc"] == "0.535"  # 11.5 / 21.5
+    assert rows["first-fit"] == "3.977"  # 85.5 / 21.5
+
+
+def test_a_reference_that_was_not_measured_has_no_ratios() -> None:
+    text = render(fake_run("pool"), "markdown")
+    rows = [line for line in text.splitlines() if line.startswith("|    2 | mimalloc")]
+    assert [cell.strip() for cell in rows[0].split("|")[1:]][4] == "n/a"
+
+
+def test_no_cell_is_passed_over() -> None:
+    for style in ("table", "markdown"):
+        text = render(fake_run(), style)
+        assert all(cell.cell.allocator in text for cell in fake_run().cells)
+        assert "buddy: latency pass, block 2: the worker was killed by SIGSEGV" in text
+        assert "pool: serves requests of up to 64 B; the workload asks for up to 16.0 KiB" in text
+
+
+def test_csv_rounds_nothing_and_has_a_line_for_each_figure() -> None:
+    rows = list(csv.DictReader(render(fake_run(), "csv").splitlines()))
+    assert len(rows) == 8 * 24 + 2
+    assert {row["workload"] for row in rows} == {WORKLOAD}
+    found = {row["metric"]: row for row in rows if row["allocator"] == "glibc"}
+    assert found["time_per_op_ns"]["value"] == "21.5"
+    assert (found["time_per_op_ns"]["low"], found["time_per_op_ns"]["high"]) == ("20.75", "22.25")
+    assert found["peak_footprint_bytes"]["value"] == ""
+
+
+def test_notes_of_cells_and_workloads_are_in_the_report() -> None:
+    run = fake_run()
+    noted = replace(
+        run,
+        workloads=(replace(run.workloads[0], notes=("3 sizes were rounded",)),),
+        cells=(replace(run.cells[0], notes=("differs between repeats",)), *run.cells[1:]),
+    )
+    text = render(noted, "table")
+    assert "Note: 3 sizes were rounded" in text
+    assert "glibc: differs between repeats" in text
+
+
+def test_a_region_other_than_the_usual_is_named() -> None:
+    run = fake_run()
+    moved = replace(run.cells[7], cell=replace(run.cells[7].cell, region="hugepages"))
+    text = render(replace(run, cells=(*run.cells[:7], moved)), "table")
+    assert len(lines_of(text, "tlsf:subdivisions=16 on hugepages")) == 1
+
+
+def only(run: Run, *metrics: str) -> Run:
+    def cut(cell: CellResult) -> CellResult:
+        kept: dict[str, Metric] = {name: metric for name, metric in cell.metrics.items() if name in metrics}
+        return replace(cell, metrics=kept)
+
+    return replace(run, cells=tuple(cut(cell) for cell in run.cells))
+
+
+def test_a_table_without_any_figure_is_left_out() -> None:
+    speed = render(only(fake_run(), "time_per_op_ns"), "table")
+    assert "Speed, in ns" in speed
+    assert "Memory\n" not in speed
+    memory = render(only(fake_run(), "peak_resident_bytes"), "table")
+    assert "Speed, in ns" not in memory
+    assert "Memory\n" in memory
+
+
+def test_fewer_than_six_blocks_have_no_interval() -> None:
+    rows = lines_of(render(fake_run(), "table"), "6  buddy (failed)")
+    assert "needs 6 blocks" in rows[0]
+
+
+def test_a_run_in_which_nothing_was_measured_still_says_why() -> None:
+    run = replace(fake_run(), cells=fake_run().cells[-1:])
+    text = render(run, "table")
+    assert "Speed" not in text
+    assert "Left out:\n  pool: serves requests of up to 64 B" in text

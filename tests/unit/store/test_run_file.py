@@ -1,0 +1,191 @@
+"""run.json: what scripts rely on, and what is not one."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from memtool.errors import InputError
+from memtool.model import Cell, CellResult, Determinism, Metric, Run, Status
+from memtool.store import run_file
+from tests.unit.report.fake_run import fake_run
+
+
+def metric(value: float | None, low: float | None = None, samples: tuple[float, ...] = ()) -> Metric:
+    return Metric("ns", Determinism.SAMPLED, samples, tuple(range(len(samples))), value, low, low)
+
+
+def with_metric(found: Metric) -> Run:
+    cell = CellResult(Cell("w", "a"), Status.OK, None, {}, {"time_per_op_ns": found}, {})
+    return replace(fake_run(), cells=(cell,))
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        run_file.read(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"{path}: ")
+    return message.removeprefix(f"{path}: ")
+
+
+def saved(path: Path, content: object) -> Path:
+    file = path / "run.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    return file
+
+
+def test_what_was_written_is_read_from_the_file_and_from_its_folder(tmp_path: Path) -> None:
+    run = fake_run("glibc")
+    path = run_file.write(tmp_path, run)
+    assert path == tmp_path / "run.json"
+    assert run_file.read(path) == run
+    assert run_file.read(tmp_path) == run
+
+
+def test_nothing_else_is_left_in_the_folder(tmp_path: Path) -> None:
+    run_file.write(tmp_path, fake_run())
+    run_file.write(tmp_path, fake_run())
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_the_file_is_as_its_schema_says() -> None:
+    content = json.loads(json.dumps(run_file.to_json(fake_run())))
+    validator = jsonschema.Draft202012Validator(run_file.json_schema())
+    validator.check_schema(run_file.json_schema())
+    validator.validate(content)
+    broken = copy.deepcopy(content)
+    broken["cells"][0]["status"] = "fine"
+    assert not validator.is_valid(broken)
+
+
+def test_the_keys_of_the_contract() -> None:
+    content = run_file.to_json(fake_run())
+    assert content["schema"] == "memtool.run.v1"
+    workload = {"name", "seed", "events", "event_hash", "threads", "peak_live_bytes"}
+    assert workload <= set(content["workloads"][0])
+    assert content["workloads"][0]["events"] == 400_000
+    cell = content["cells"][0]
+    assert list(cell)[:8] == ["workload", "allocator", "region", "mode", "status", "reason", "proof", "metrics"]
+    assert cell["metrics"]["time_per_op_ns"] == {
+        "unit": "ns",
+        "determinism": "sampled",
+        "samples": [21.5, 21.0, 21.75, 21.25, 22.0, 21.5, 20.75, 22.25, 22.5, 20.5],
+        "blocks": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+        "value": 21.5,
+        "low": 20.75,
+        "high": 22.25,
+        "at_floor": False,
+    }
+    assert [each["status"] for each in content["cells"]] == ["ok"] * 8 + ["failed", "excluded"]
+
+
+def test_a_file_with_no_more_than_the_contract_is_read(tmp_path: Path) -> None:
+    content: dict[str, Any] = {
+        "schema": "memtool.run.v1",
+        "memtool": "0.1.0",
+        "started": "2026-01-02T03:04:05+00:00",
+        "command": [],
+        "machine": {},
+        "workloads": [
+            {"name": "w", "seed": 1, "events": 9, "event_hash": "a" * 32, "threads": 1, "peak_live_bytes": 64}
+        ],
+        "cells": [
+            {
+                "workload": "w",
+                "allocator": "a",
+                "region": "anonymous",
+                "mode": "serial",
+                "status": "ok",
+                "reason": None,
+                "proof": {},
+                "metrics": {
+                    "time_per_op_ns": {
+                        "unit": "ns",
+                        "determinism": "sampled",
+                        "samples": [1],
+                        "blocks": [0],
+                        "value": 1,
+                        "low": None,
+                        "high": None,
+                    }
+                },
+            }
+        ],
+    }
+    run = run_file.read(saved(tmp_path, content))
+    assert (run.workloads[0].operations, run.workloads[0].threads, run.blocks) == (9, 1, 0)
+    assert run.cells[0].metrics["time_per_op_ns"].samples == (1.0,)
+
+
+def test_keys_of_later_versions_are_passed_over(tmp_path: Path) -> None:
+    content = run_file.to_json(fake_run())
+    content["colour"] = "green"
+    content["workloads"][0]["weather"] = "fair"
+    content["cells"][0]["metrics"]["time_per_op_ns"]["mood"] = 1
+    assert run_file.read(saved(tmp_path, content)) == fake_run()
+
+
+@pytest.mark.parametrize("figure", [math.nan, math.inf, -math.inf])
+def test_a_figure_that_is_no_number_is_written_as_null(figure: float, tmp_path: Path) -> None:
+    path = run_file.write(tmp_path, with_metric(metric(figure, figure)))
+    text = path.read_text(encoding="utf-8")
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    found = run_file.read(path).cells[0].metrics["time_per_op_ns"]
+    assert (found.value, found.low, found.high) == (None, None, None)
+
+
+def test_a_sample_that_is_no_number_is_never_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        run_file.write(tmp_path, with_metric(metric(1.0, samples=(1.0, math.nan))))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "run.json") == "no such file"
+    with pytest.raises(InputError, match=r"run\.json: no such file"):
+        run_file.read(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_truncated_file(share: float, tmp_path: Path) -> None:
+    path = run_file.write(tmp_path, fake_run())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    assert refusal(path).startswith("is not JSON, or not all of it: ")
+
+
+def test_a_file_of_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_bytes(b"\xff\xfe\x00\x80")
+    assert refusal(path).startswith("is not JSON")
+
+
+@pytest.mark.parametrize("content", [{}, [], 1, "text", None, {"schema": "other.v1"}, {"schema": 1}, {"schema": None}])
+def test_json_of_somebody_else(content: object, tmp_path: Path) -> None:
+    assert refusal(saved(tmp_path, content)) == "is not a result of memtool bench"
+
+
+def test_a_file_of_a_later_memtool(tmp_path: Path) -> None:
+    path = saved(tmp_path, {**run_file.to_json(fake_run()), "schema": "memtool.run.v2"})
+    assert refusal(path) == "is of schema memtool.run.v2, which needs a later memtool"
+
+
+def test_what_is_missing_or_wrong_is_named(tmp_path: Path) -> None:
+    content = run_file.to_json(fake_run())
+    del content["machine"]
+    assert refusal(saved(tmp_path, content)) == "machine: field required"
+    content = run_file.to_json(fake_run())
+    content["cells"][2]["metrics"]["time_per_op_ns"]["value"] = "fast"
+    assert refusal(saved(tmp_path, content)).startswith("cells.2.metrics.time_per_op_ns.value: input should be")
+    content = run_file.to_json(fake_run())
+    content["workloads"][0]["event_hash"] = "short"
+    assert refusal(saved(tmp_path, content)).startswith("workloads.0.event_hash: string should match")

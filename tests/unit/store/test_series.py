@@ -1,0 +1,99 @@
+"""Series beside run.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memtool.errors import InputError
+from memtool.model import Cell, CellResult, Pass, Sample, Status
+from memtool.store import series
+from memtool.store.series import History
+
+CELL = Cell("churn", "pool:block=64")
+COLUMNS = {"clock": [0, 10], "footprint_bytes": [None, 4096]}
+
+
+def sample(run_pass: Pass, payload: dict[str, object], status: Status = Status.OK, block: int = 0) -> Sample:
+    return Sample(CELL, block, run_pass, status, None, payload)
+
+
+def latency(*buckets: tuple[int, int], status: Status = Status.OK) -> Sample:
+    kinds = {"allocate": {"maximum": 9, "buckets": list(buckets)}, "floor": {"maximum": 9, "buckets": [(1, 1)]}}
+    return sample(Pass.LATENCY, {"histograms": kinds}, status)
+
+
+def result(cell: Cell = CELL) -> CellResult:
+    return CellResult(cell, Status.OK, None, {}, {}, {})
+
+
+def test_histograms_of_all_samples_are_merged_in_nanoseconds() -> None:
+    found = History.of([latency((10, 3), (256, 1)), latency((10, 2))], 0.5)
+    # Bucket 256 counts 256 and 257 ticks: from 128 ns up to 129.
+    assert found.histograms["allocate"] == [(5.0, 5.5, 5), (128.0, 129.0, 1)]
+    assert found.histograms["floor"] == [(0.5, 1.0, 2)]
+    assert found.footprint == {}
+
+
+def test_the_footprint_is_that_of_the_first_sample() -> None:
+    later = {"series": {"clock": [1]}}
+    found = History.of([sample(Pass.FOOTPRINT, {"series": COLUMNS}), sample(Pass.FOOTPRINT, later, block=1)], 1.0)
+    assert found == History(COLUMNS, {})
+
+
+def test_failed_samples_are_in_no_series() -> None:
+    failed = [latency((10, 3), status=Status.FAILED), sample(Pass.FOOTPRINT, {}, Status.FAILED)]
+    assert History.of(failed, 1.0) == History({}, {})
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    history = History(COLUMNS, {"allocate": [(5.0, 5.5, 5)]})
+    (written,) = series.write_all(tmp_path, [result()], {CELL: history})
+    name = "series/churn__pool_block=64.json"
+    assert written.series == {"footprint": name, "histograms": name}
+    assert (tmp_path / name).is_file()
+    read = series.read(tmp_path, written)
+    assert read.footprint == COLUMNS
+    assert read.histograms == {"allocate": [[5.0, 5.5, 5]]}
+
+
+def test_only_the_parts_that_there_are_are_named(tmp_path: Path) -> None:
+    (written,) = series.write_all(tmp_path, [result()], {CELL: History(COLUMNS, {})})
+    assert list(written.series) == ["footprint"]
+
+
+@pytest.mark.parametrize("histories", [{}, {CELL: History({}, {})}])
+def test_a_cell_without_series_has_no_file(histories: dict[Cell, History], tmp_path: Path) -> None:
+    (written,) = series.write_all(tmp_path, [result()], histories)
+    assert written == result()
+    assert list((tmp_path / "series").iterdir()) == []
+    assert series.read(tmp_path, written) == History({}, {})
+
+
+@pytest.mark.parametrize("content", [None, "", '{"footprint": '])
+def test_a_file_that_is_missing_or_damaged(content: str | None, tmp_path: Path) -> None:
+    (written,) = series.write_all(tmp_path, [result()], {CELL: History(COLUMNS, {})})
+    path = tmp_path / written.series["footprint"]
+    path.unlink()
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match="is missing or damaged, and run.json names it"):
+        series.read(tmp_path, written)
+
+
+def test_file_names_tell_cells_apart_and_are_safe_everywhere() -> None:
+    cells = [
+        Cell("churn", "pool:block=64"),
+        Cell("churn", "pool:block=64", "hugepages"),
+        Cell("churn", "pool:block=6"),
+        Cell("churn 2", "pool:block=64"),
+        Cell("churn", "../up/libmine.so"),
+    ]
+    assert [series.slug(cell) for cell in cells] == [
+        "churn__pool_block=64",
+        "churn__pool_block=64__hugepages",
+        "churn__pool_block=6",
+        "churn_2__pool_block=64",
+        "churn__.._up_libmine.so",
+    ]
