@@ -2,7 +2,7 @@
 
     python benchmarks/run.py [NAME ...]      harness glibc generator start help build; all unless named
 
-Each figure is a ratio or a time taken in this one run; goals are those of docs/architecture.md's table of speeds. Exit code 1 when one is missed.
+Each figure is a ratio or a time taken in this one run. Exit code 1 when a goal is missed.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""The command line: a lazy group, exit codes, and nothing else."""
+"""The command line: commands loaded when they are run, errors as one line, exit codes; nothing else."""
 
 from __future__ import annotations
 
 import importlib
-import os
 import sys
+from collections.abc import Sequence
 
 import click
 
 from memtool import __version__
-from memtool.errors import EXIT_FAILED, MemtoolError
+from memtool.errors import EXIT_FAILED, MemtoolError, did_you_mean
 
 _COMMANDS = {
     "bench": "Replay workloads against allocators and report what came of it.",
@@ -18,10 +18,11 @@ _COMMANDS = {
     "schema": "Print the JSON Schema of a workload or of run.json.",
     "doctor": "Say what this machine can and cannot measure, and how to mend it.",
 }
+_DEBUG = "--debug"
 
 
 class _LazyGroup(click.Group):
-    """A group that imports a command when it is run: `--help` reads the table above."""
+    """A group that imports a command when it is run; ``--help`` reads the table above."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of the table."""
@@ -31,16 +32,15 @@ class _LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"memtool.commands.{cmd_name}")
-        command: click.Command = module.command
+        command: click.Command = importlib.import_module(f"memtool.commands.{cmd_name}").command
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the nearest command for an unknown one."""
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            from memtool.errors import did_you_mean
-
-            ctx.fail(f"no such command '{args[0]}'{did_you_mean(args[0], _COMMANDS)}")
+        if args[0] not in _COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"no command '{args[0]}'{did_you_mean(args[0], _COMMANDS)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -50,48 +50,60 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="memtool")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(debug: bool) -> None:
-    """Benchmark and profile memory management: allocators on real workloads, with numbers that can be explained.
+@click.version_option(__version__, "--version", prog_name="memtool")
+@click.option(_DEBUG, is_flag=True, help="Show the traceback of an error; anywhere on the line.")
+def cli(debug: bool) -> None:  # main() has taken it; here for --help
+    """Benchmark memory management: allocators on real workloads, with numbers that can be explained.
 
-    `memtool bench` replays the quickstart. Exit codes: 0 done, 1 memtool or a cell failed, 2 usage or invalid input.
+    `memtool bench` replays the quickstart. Exit codes: 0 done, 1 memtool or a cell failed, 2 usage or
+    invalid input.
     """
 
 
 def main() -> None:
-    """Run the command line; errors become one line on stderr and the exit code of the contract."""
+    """Run the command line and exit."""
+    arguments = sys.argv[1:]
+    debug = _DEBUG in arguments
+    sys.exit(run([each for each in arguments if each != _DEBUG], debug=debug))
+
+
+def run(arguments: Sequence[str], *, debug: bool = False) -> int:
+    """Run the command line and return the exit code of the contract; an error becomes one line on stderr."""
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Exit as ended:
-        sys.exit(ended.exit_code)
-    except click.ClickException as problem:
-        problem.show()
-        sys.exit(problem.exit_code)
+        # Not standalone: Click would write several lines for one error.
+        ended = cli.main(list(arguments), prog_name="memtool", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
-        _say("interrupted; finished samples are in the journal, --resume goes on")
-        sys.exit(EXIT_FAILED)
-    except BrokenPipeError:
-        # The reader of our output has gone; so that the interpreter does not complain of it while it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_FAILED)
+        resume = "; memtool bench --resume goes on with what is finished" if "bench" in arguments else ""
+        return _fail(f"interrupted{resume}")
+    except click.ClickException as problem:
+        return _fail(_usage(problem), problem.exit_code, debug=debug)
     except MemtoolError as problem:
-        _debug()
-        _say(str(problem))
-        sys.exit(problem.exit_code)
+        return _fail(str(problem), problem.exit_code, debug=debug)
     except Exception as problem:
-        _debug()
-        _say(f"{type(problem).__name__}: {problem} (--debug shows where)")
-        sys.exit(EXIT_FAILED)
+        return _fail(_unexpected(problem, debug=debug), debug=debug)
+    return ended if isinstance(ended, int) else 0
 
 
-def _say(words: str) -> None:
-    first = words.splitlines()[0] if words else "failed"
-    click.echo(f"memtool: {first}", err=True)
-
-
-def _debug() -> None:
-    if "--debug" in sys.argv[1:2]:
+def _fail(words: str, code: int = EXIT_FAILED, *, debug: bool = False) -> int:
+    if debug:
         import traceback
 
         traceback.print_exc()
+    click.echo(f"memtool: {' '.join(words.split())}", err=True)
+    return code
+
+
+def _usage(problem: click.ClickException) -> str:
+    """Return what is wrong with the command line, and which help says how it is right."""
+    words = problem.format_message()
+    context = getattr(problem, "ctx", None)
+    return f"{words.removesuffix('.')} ({context.command_path} --help)" if context is not None else words
+
+
+def _unexpected(problem: Exception, *, debug: bool) -> str:
+    from memtool.engine.binding import EngineError
+
+    if isinstance(problem, EngineError):
+        return str(problem)
+    hint = "" if debug else f" ({_DEBUG} shows where)"
+    return f"{type(problem).__name__}: {problem}{hint}"

@@ -18,12 +18,16 @@ class Pass(StrEnum):
 
 
 class Status(StrEnum):
+    """What became of a cell or a sample."""
+
     OK = "ok"
     FAILED = "failed"
     EXCLUDED = "excluded"
 
 
 class Determinism(StrEnum):
+    """Whether repeats of a figure agree to the last bit."""
+
     SAMPLED = "sampled"
     EXACT = "exact"
 
@@ -144,6 +148,8 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
+    """One row of a table: what was found, on what evidence, or why nothing was."""
+
     cell: Cell
     status: Status
     reason: str | None

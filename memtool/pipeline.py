@@ -193,9 +193,7 @@ def _refuse_duplicate_names(traces: Sequence[Trace]) -> None:
         seen[trace.info.name] = trace.info.source
 
 
-def _run(
-    options: BenchOptions, plan: Plan, progress: Callable[[str, int, int], None], executor: Executor
-) -> Outcome:
+def _run(options: BenchOptions, plan: Plan, progress: Callable[[str, int, int], None], executor: Executor) -> Outcome:
     started = datetime.datetime.now().astimezone()
     directory = output_directory(options, started)
     with journal.open_journal(

@@ -2,8 +2,9 @@
 
     python scripts/coarsen_fleet.py FOLDER_WITH_CSVS [OUTPUT_FOLDER]
 
-Neighbouring sizes are merged into at most 60 rows that keep the totals of rate, live objects and live bytes; a row's size is the mean of
-its live objects'. The bands are chosen so that each holds about the same share of bytes, live objects and rate together.
+Neighbouring sizes are merged into at most 60 rows that keep the totals of rate, live objects and live bytes; a row's
+size is the mean of its live objects'. The bands are chosen so that each holds about the same share of bytes, live
+objects and rate together.
 """
 
 from __future__ import annotations
@@ -92,7 +93,14 @@ def main() -> None:
         for heap, allocations in HEAPS.items():
             name = f"fleet-{index}-{heap}"
             text = HEADER.format(
-                count=len(rows), rows=len(coarse), file=path.name, name=name, index=index, heap=heap, allocations=allocations, largest=LARGEST[heap]
+                count=len(rows),
+                rows=len(coarse),
+                file=path.name,
+                name=name,
+                index=index,
+                heap=heap,
+                allocations=allocations,
+                largest=LARGEST[heap],
             )
             folder = output if heap == "64MiB" else output / heap
             folder.mkdir(exist_ok=True)

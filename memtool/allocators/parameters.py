@@ -13,7 +13,7 @@ from memtool.units import GIB, KIB, MIB, parse_count, parse_size
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One thing that can be set: a size in bytes, a count, a time in milliseconds, or one of several words."""
+    """One thing that can be set: a size, a count, a time in milliseconds, or one of several words."""
 
     name: str
     summary: str
@@ -46,12 +46,10 @@ class Parameter:
         if self.choices:
             return _either(self.choices)
         least = _written(self.minimum, self.unit)
-        return (
-            f"at least {least}" if self.maximum is None else f"{least} to {_written(self.maximum, self.unit)}"
-        )
+        return f"at least {least}" if self.maximum is None else f"{least} to {_written(self.maximum, self.unit)}"
 
     def canonical(self, text: str) -> str:
-        """Return a value as the allocator takes it: plain decimal, or the word. Raises ValueError with one line."""
+        """Return a value as the allocator takes it: decimal, or the word. Raises ValueError with one line."""
         if self.choices:
             if text not in self.choices:
                 raise ValueError(f"must be {self.range}, is '{text}'")
@@ -73,7 +71,7 @@ class Parameter:
 def settle(spec: AllocatorSpec, known: Sequence[Parameter]) -> dict[str, str]:
     """Return the given parameters of an allocator with their canonical values, in the order given.
 
-    Raises InputError, one line with what is allowed, for a name that is unknown or a value that is out of range.
+    Raises InputError, one line with what is allowed, for an unknown name or a value out of range.
     """
     by_name = {parameter.name: parameter for parameter in known}
     settled = {}

@@ -1,19 +1,22 @@
-"""Every allocator that can be named: the engine's strategies, and the system's allocators."""
+"""Every allocator that can be named: the engine's strategies, the system's, and the user's own libraries."""
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from memtool.allocators.spec import format_parameters
-from memtool.allocators.system import SYSTEM_ALLOCATORS, SystemAllocator, library_of, why_missing
+from memtool.allocators.library import library_plan
+from memtool.allocators.parameters import Parameter, settle
+from memtool.allocators.spec import is_file, is_python
+from memtool.allocators.system import Unavailable, environment_of, library_of, why_missing
+from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.engine import binding
 from memtool.errors import InputError, did_you_mean
 from memtool.model import AllocatorPlan, AllocatorSpec, TraceInfo
-from memtool.units import format_size, parse_size
+from memtool.units import format_count, format_size
+
+__all__ = ["DEFAULT", "GROUPS", "Known", "Registry", "Unavailable", "why_not"]
 
 DEFAULT = (
     "glibc",
@@ -30,7 +33,9 @@ DEFAULT = (
     "tlsf",
 )
 """What ``memtool bench`` compares when it is not told: four system allocators and eight strategies."""
-_GROUPS = {
+GROUPS: Mapping[str, str] = {
+    "system": "system",
+    "standard": "standard",
     "pools": "pool",
     "arenas": "arena",
     "free-lists": "free-list",
@@ -38,13 +43,11 @@ _GROUPS = {
     "buddies": "buddy",
     "pmr": "pmr",
 }
-_OVER_MALLOC = "malloc"
-_INTERNAL = ("malloc",)
-"""Strategies that have no name of their own for the user: malloc is glibc, jemalloc and so on."""
-
-
-class Unavailable(Exception):
-    """A known allocator that this machine does not have; the message says how to get it."""
+"""Group -> the family that it stands for; besides these there are @strategies, @default and @all."""
+_CONTROL = "control"
+_MALLOC = "malloc"
+"""The strategy behind every system allocator, and the parameter of those that stand on one."""
+_TRIAL_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,74 +59,82 @@ class Known:
     summary: str
     source: str
     complexity: str
+    """What allocate and deallocate cost."""
     when: str
-    parameters: tuple[Mapping[str, Any], ...]
+    """When to use it."""
+    parameters: tuple[Parameter, ...]
     missing: str | None = None
+    """Why it cannot be used on this machine, and what mends it."""
+
+
+def _refusal(strategy: str, parameters: str) -> str | None:
+    """Return why the engine does not make a strategy with these parameters; None when it does."""
+    try:
+        binding.Heap(strategy, parameters, _TRIAL_BYTES).close()
+    except binding.EngineError as problem:
+        return str(problem)
+    return None
 
 
 class Registry:
     """Resolves what the user writes into what a worker needs."""
 
-    def __init__(self, described: Sequence[Mapping[str, Any]] | None = None) -> None:
-        """Take the engine's own description, or another one in tests."""
+    def __init__(
+        self,
+        described: Sequence[Mapping[str, Any]] | None = None,
+        refusal: Callable[[str, str], str | None] = _refusal,
+    ) -> None:
+        """Take the engine's own description of its strategies, or another one in tests."""
         strategies = binding.describe() if described is None else described
         self._strategies = {str(each["name"]): each for each in strategies}
+        self._refusal = refusal
 
     @property
     def names(self) -> tuple[str, ...]:
         """Return every name that a user may write, system allocators first."""
-        own = (name for name in self._strategies if name not in _INTERNAL)
-        return (*SYSTEM_ALLOCATORS, *own)
+        return tuple(known.name for known in self.known())
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
-        """Return the members of each group; controls are in none."""
-        own = {name: str(each["family"]) for name, each in self._strategies.items() if name not in _INTERNAL}
-        measured = tuple(name for name, family in own.items() if family != "control")
+        """Return the members of each group that has any.
+
+        A system allocator that is not installed is a member too: what is left out of a run is said.
+        Controls are in no group.
+        """
+        families = {known.name: known.family for known in self.known() if known.family != _CONTROL}
         groups = {
-            group: tuple(name for name in own if own[name] == family) for group, family in _GROUPS.items()
+            group: tuple(name for name, of in families.items() if of == family) for group, family in GROUPS.items()
         }
-        found = tuple(name for name in SYSTEM_ALLOCATORS if why_missing(name) is None)
-        everything = {"system": found, "strategies": measured, "all": (*found, *measured), "default": DEFAULT}
-        return {**{name: members for name, members in groups.items() if members}, **everything}
+        strategies = tuple(name for name in families if name not in SYSTEM_ALLOCATORS)
+        everything = {"strategies": strategies, "default": DEFAULT, "all": tuple(families)}
+        return {name: members for name, members in groups.items() if members} | everything
 
     def default_allocators(self) -> tuple[AllocatorSpec, ...]:
         """Return the allocators of a bench without -a."""
         return tuple(AllocatorSpec(name) for name in DEFAULT)
 
     def known(self) -> list[Known]:
-        """Return every allocator for the lists."""
+        """Return every allocator, system allocators first, the rest in the engine's order."""
         system = [
             Known(
-                each.name,
-                "system",
-                each.summary,
-                "",
-                "",
-                "",
-                tuple(
-                    {
-                        "name": t.name,
-                        "summary": t.summary,
-                        "minimum": t.minimum,
-                        "maximum": t.maximum,
-                        "default": None,
-                        "unit": "",
-                        "choices": [],
-                    }
-                    for t in each.tunables
-                ),
-                why_missing(each.name),
+                name=each.name,
+                family="system",
+                summary=each.summary,
+                source=each.source,
+                complexity=each.complexity,
+                when=each.when,
+                parameters=tuple(tunable.parameter for tunable in each.tunables),
+                missing=why_missing(each.name),
             )
             for each in SYSTEM_ALLOCATORS.values()
         ]
         own = [
             Known(
-                *(str(each[key]) for key in ("name", "family", "summary", "source", "complexity", "when")),
-                tuple(each["parameters"]),
+                **{key: str(each[key]) for key in ("name", "family", "summary", "source", "complexity", "when")},
+                parameters=_parameters(each),
             )
             for name, each in self._strategies.items()
-            if name not in _INTERNAL
+            if name != _MALLOC
         ]
         return system + own
 
@@ -132,39 +143,35 @@ class Registry:
 
         Raises:
             InputError: there is no such allocator or parameter, or a value is out of range.
-            Unavailable: it is not installed here.
+            Unavailable: this machine does not have it.
         """
-        if "/" in spec.name or spec.name.endswith(".so"):
-            return _library(spec)
+        if is_python(spec.name):
+            raise InputError(f"-a: {spec.label}: allocators written in Python cannot be measured; a library can")
+        if is_file(spec.name):
+            return library_plan(spec)
         if spec.name in SYSTEM_ALLOCATORS:
-            return _system(spec, SYSTEM_ALLOCATORS[spec.name])
-        if spec.name not in self._strategies or spec.name in _INTERNAL:
-            raise InputError(f"unknown allocator '{spec.name}'{did_you_mean(spec.name, self.names)}")
-        return self._strategy(spec, self._strategies[spec.name])
+            return _system_plan(spec)
+        if spec.name not in self._strategies or spec.name == _MALLOC:
+            meant = did_you_mean(spec.name, self.names)
+            raise InputError(f"-a: unknown allocator '{spec.name}'{meant or '; memtool list allocators has all'}")
+        return self._strategy_plan(spec, self._strategies[spec.name])
 
-    def _strategy(self, spec: AllocatorSpec, described: Mapping[str, Any]) -> AllocatorPlan:
-        own = [
-            (key, value)
-            for key, value in spec.parameters
-            if not (key == _OVER_MALLOC and not described["uses_region"])
-        ]
-        declared = {str(each["name"]): each for each in described["parameters"]}
-        engine_parameters = format_parameters(
-            [(key, _value(spec, key, value, declared)) for key, value in own]
-        )
-        try:
-            binding.limits(spec.name, engine_parameters)
-        except binding.EngineError as problem:
-            raise InputError(f"{spec.label}: {problem}") from None
-        under = _system(AllocatorSpec(dict(spec.parameters).get(_OVER_MALLOC, "glibc")), None)
+    def _strategy_plan(self, spec: AllocatorSpec, described: Mapping[str, Any]) -> AllocatorPlan:
+        settled = settle(spec, _parameters(described))
         uses_region = bool(described["uses_region"])
+        under = None if uses_region else _system_plan(AllocatorSpec(settled.pop(_MALLOC, "glibc")))
+        parameters = ",".join(f"{name}={value}" for name, value in settled.items())
+        # Values within their ranges may still not go together; the defaults do, as the tests show.
+        refusal = self._refusal(spec.name, parameters) if parameters else None
+        if refusal is not None:
+            raise InputError(f"-a: {spec.label}: {refusal}")
         return AllocatorPlan(
             spec=spec,
             strategy=spec.name,
-            engine_parameters=engine_parameters,
-            preload=() if uses_region else under.preload,
-            expected_owner=None if uses_region else under.expected_owner,
-            version_call=None if uses_region else under.version_call,
+            engine_parameters=parameters,
+            preload=under.preload if under else (),
+            expected_owner=under.expected_owner if under else None,
+            version_call=under.version_call if under else None,
             family=str(described["family"]),
             exact=uses_region,
             uses_region=uses_region,
@@ -173,34 +180,25 @@ class Registry:
         )
 
 
-def _value(spec: AllocatorSpec, key: str, value: str, declared: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a parameter's value as the engine takes it: sizes in bytes, the rest as it is."""
-    if key not in declared:
-        known = ", ".join(declared) or "none"
-        raise InputError(
-            f"{spec.label}: {spec.name} has no parameter '{key}' (it has: {known}){did_you_mean(key, declared)}"
-        )
-    if declared[key]["choices"]:
-        return value
-    try:
-        return str(parse_size(value))
-    except ValueError as problem:
-        raise InputError(f"{spec.label}: {key}: {problem}") from None
+def _parameters(described: Mapping[str, Any]) -> tuple[Parameter, ...]:
+    """Return the parameters of a strategy; what stands on malloc can be put on any that memtool knows."""
+    own = tuple(Parameter.from_engine(each) for each in described["parameters"])
+    if described["uses_region"]:
+        return own
+    choices = tuple(SYSTEM_ALLOCATORS)
+    return (*own, Parameter(_MALLOC, "what serves malloc below it", "glibc", unit="choice", choices=choices))
 
 
-def _system(spec: AllocatorSpec, allocator: SystemAllocator | None) -> AllocatorPlan:
-    if allocator is None:
-        if spec.name not in SYSTEM_ALLOCATORS:
-            raise InputError(f"malloc={spec.name}: must be one of {', '.join(SYSTEM_ALLOCATORS)}")
-        allocator = SYSTEM_ALLOCATORS[spec.name]
-    environment = _tuning(spec, allocator)
-    missing = why_missing(allocator.name)
+def _system_plan(spec: AllocatorSpec) -> AllocatorPlan:
+    allocator = SYSTEM_ALLOCATORS[spec.name]
+    environment = environment_of(spec)
+    missing = why_missing(spec.name)
     if missing is not None:
         raise Unavailable(missing)
-    library = library_of(allocator.name)
+    library = library_of(spec.name)
     return AllocatorPlan(
         spec=spec,
-        strategy="malloc",
+        strategy=_MALLOC,
         engine_parameters="",
         preload=(str(library),) if library is not None else (),
         environment=environment,
@@ -212,73 +210,62 @@ def _system(spec: AllocatorSpec, allocator: SystemAllocator | None) -> Allocator
     )
 
 
-def _tuning(spec: AllocatorSpec, allocator: SystemAllocator) -> tuple[tuple[str, str], ...]:
-    """Return the environment variables that an allocator's parameters stand for."""
-    tunables = {each.name: each for each in allocator.tunables}
-    written = []
-    for key, text in spec.parameters:
-        if key not in tunables:
-            known = ", ".join(tunables) or "none"
-            raise InputError(
-                f"{spec.label}: {spec.name} has no parameter '{key}' (it has: {known}){did_you_mean(key, tunables)}"
-            )
-        tunable = tunables[key]
-        try:
-            value = parse_size(text)
-        except ValueError as problem:
-            raise InputError(f"{spec.label}: {key}: {problem}") from None
-        if not tunable.minimum <= value <= tunable.maximum:
-            raise InputError(
-                f"{spec.label}: {key}: must be from {tunable.minimum} to {tunable.maximum}, is {value}"
-            )
-        written.append(tunable.written.format(value=value))
-    if not written:
-        return ()
-    if allocator.variable:
-        return ((allocator.variable, allocator.separator.join(written)),)
-    return tuple((name, value) for name, _, value in (each.partition("=") for each in written))
+def why_not(
+    plan: AllocatorPlan,
+    trace: TraceInfo,
+    *,
+    limits: Callable[[str, str], tuple[int | None, int | None]] = binding.limits,
+    available: int | None = None,
+) -> str | None:
+    """Return why an allocator cannot serve a trace; None when it can. Known before anything runs.
 
-
-def _library(spec: AllocatorSpec) -> AllocatorPlan:
-    """Return the plan of a malloc replacement that the user brings: preloaded, and proven to serve malloc."""
-    path = Path(spec.name).resolve()
-    if spec.parameters:
-        raise InputError(f"{spec.label}: a library takes no parameters")
-    if not path.is_file():
-        raise InputError(f"{spec.name}: no such file")
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as problem:
-        raise InputError(f"{spec.name}: cannot be loaded: {problem}") from None
-    # A name looked up through the library is also found in what it depends on, so this can only miss what nobody has;
-    # that malloc is really this library's own is what the proof in each worker shows.
-    needed = ("malloc", "free", "calloc", "realloc", "aligned_alloc", "malloc_usable_size")
-    missing = [name for name in needed if not hasattr(library, name)]
-    if missing:
-        raise InputError(f"{spec.name}: does not define {', '.join(missing)}")
-    return AllocatorPlan(
-        spec=spec,
-        strategy="malloc",
-        engine_parameters="",
-        preload=(str(path),),
-        expected_owner=path.name,
-        family="library",
-        exact=False,
-        uses_region=False,
+    Args:
+        plan: the allocator.
+        trace: the workload's events in figures.
+        limits: (strategy, parameters) -> (largest size, largest alignment), bytes; None: no limit.
+        available: bytes of memory that this machine can still give; None: not asked.
+    """
+    if plan.strategy == _MALLOC or plan.is_control:
+        return _why_unbound(plan, trace)
+    reasons = (
+        _why_unbound(plan, trace),
+        _why_beyond(trace, *limits(plan.strategy, plan.engine_parameters)),
+        _why_out_of_order(plan, trace),
+        _why_too_much(plan, trace, available),
     )
+    return next(filter(None, reasons), None)
 
 
-def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
-    """Return why an allocator cannot serve a trace; None when it can. Decided from the trace, before anything runs."""
-    if not plan.uses_region and trace.memory_limit is not None:
-        return f"takes its memory from the system, which a memory_limit of {format_size(trace.memory_limit)} does not bind"
-    if plan.strategy == "malloc" or plan.is_control:
+def _why_unbound(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
+    if plan.uses_region or trace.memory_limit is None:
         return None
-    largest_size, largest_alignment = binding.limits(plan.strategy, plan.engine_parameters)
+    return f"takes memory from the system, where a memory_limit of {format_size(trace.memory_limit)} does not hold"
+
+
+def _why_beyond(trace: TraceInfo, largest_size: int | None, largest_alignment: int | None) -> str | None:
     if largest_size is not None and trace.largest_size > largest_size:
-        return f"serves requests of up to {format_size(largest_size)}; the workload asks for up to {format_size(trace.largest_size)}"
+        asked = format_size(trace.largest_size)
+        return f"serves requests of up to {format_size(largest_size)}; the workload asks for up to {asked}"
     if largest_alignment is not None and trace.largest_alignment > largest_alignment:
         return f"aligns to {largest_alignment} at most; the workload asks for {trace.largest_alignment}"
-    if plan.free_order == "lifo" and trace.first_not_lifo is not None:
-        return f"takes back only the youngest block; operation {trace.first_not_lifo:,} of the workload frees another"
     return None
+
+
+def _why_out_of_order(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
+    if plan.free_order != "lifo" or trace.first_not_lifo is None:
+        return None
+    first = format_count(trace.first_not_lifo)
+    return f"takes back only the youngest block; operation {first} of the workload frees or resizes another"
+
+
+def _why_too_much(plan: AllocatorPlan, trace: TraceInfo, available: int | None) -> str | None:
+    """Return that a strategy which takes nothing back would need more than there is.
+
+    Where scopes end, what it needs lies between the peak of live bytes and all that is ever asked for.
+    """
+    if plan.free_order != "reset" or trace.scopes > 0 or trace.touch == "none":
+        return None
+    if available is None or trace.total_bytes <= available:
+        return None
+    needed = format_size(trace.total_bytes)
+    return f"takes nothing back, so the workload needs {needed} of it; {format_size(available)} are available"

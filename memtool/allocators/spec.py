@@ -24,11 +24,11 @@ _FORM = "parameter=value or parameter=value|value"
 def parse_allocators(text: str, groups: Mapping[str, tuple[str, ...]]) -> tuple[AllocatorSpec, ...]:
     """Return the allocators of a list, groups and sweeps unfolded, each once, in the order given.
 
-    Commas separate allocators and the parameters of one allocator alike: what reads ``name=value`` goes on with the
-    allocator before it. Whether an allocator exists is the registry's to say, not the language's.
+    Commas separate allocators and the parameters of one allocator alike: what reads ``name=value`` goes on
+    with the allocator before it. Whether an allocator exists is the registry's to say, not the language's.
 
     Raises:
-        InputError: nothing is named, a group is unknown, or a parameter is without value, doubled or nobody's.
+        InputError: nothing is named, a group is unknown, or a parameter has no value or no allocator.
     """
     specs: dict[AllocatorSpec, None] = {}
     for item in _items(text):
@@ -42,7 +42,7 @@ def parse_allocators(text: str, groups: Mapping[str, tuple[str, ...]]) -> tuple[
 
 
 def is_file(name: str) -> bool:
-    """Return whether a name stands for a file that the user brings, not for an allocator that memtool knows."""
+    """Return whether a name stands for a file that the user brings."""
     return "/" in name or name.endswith(".so") or ".so." in name or is_python(name)
 
 
@@ -63,9 +63,7 @@ def _items(text: str) -> list[str]:
         if not items:
             raise InputError(f"-a: {part}: a parameter, but no allocator before it")
         if items[-1].startswith("@"):
-            raise InputError(
-                f"-a: {items[-1]},{part}: a group takes no parameters; name the allocator that is meant"
-            )
+            raise InputError(f"-a: {items[-1]},{part}: a group takes no parameters; name the allocator that is meant")
         items[-1] += ("," if _BEFORE_PARAMETERS.search(items[-1]) else ":") + part
     return items
 
@@ -74,9 +72,7 @@ def _group(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorSp
     name = item[1:]
     if name not in groups:
         known = [f"@{group}" for group in groups]
-        raise InputError(
-            f"-a: unknown group '{item}'{did_you_mean(item, known)} (groups: {', '.join(known)})"
-        )
+        raise InputError(f"-a: unknown group '{item}'{did_you_mean(item, known)} (groups: {', '.join(known)})")
     return [AllocatorSpec(member) for member in groups[name]]
 
 

@@ -11,15 +11,18 @@ from pathlib import Path
 
 from memtool.allocators.parameters import settle
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS, SystemAllocator, Tunable
-from memtool.errors import InputError
 from memtool.model import AllocatorSpec
 
 _LDCONFIG_PATH = "/sbin:/usr/sbin:/bin:/usr/bin"
 """Where ldconfig is; an ordinary user's PATH often lacks it."""
 
 
+class Unavailable(Exception):  # noqa: N818  # a state of the machine, not a fault
+    """A known allocator, or a setting of one, that this machine does not have; the message says why."""
+
+
 def library_of(name: str) -> Path | None:
-    """Return the library that is preloaded for an allocator; None: not installed, or nothing has to be preloaded."""
+    """Return the library that is preloaded for an allocator; None: not installed, or none is needed."""
     allocator = SYSTEM_ALLOCATORS[name]
     if allocator.distribution is not None:
         return _packaged(allocator.distribution, allocator.sonames)
@@ -44,11 +47,13 @@ def why_not_preloadable(library: Path) -> str | None:
     return None
 
 
-def tuning(spec: AllocatorSpec) -> tuple[tuple[str, str], ...]:
+def environment_of(spec: AllocatorSpec) -> tuple[tuple[str, str], ...]:
     """Return the environment variables that the parameters of a system allocator stand for.
 
-    Raises InputError for an unknown name, a value out of range, and a variable that this build does not read: allocators
-    pass over what they do not know, and a column would then bear a setting that nobody had heard.
+    Raises:
+        InputError: a name is unknown, or a value out of range.
+        Unavailable: the build that is installed does not read a variable. Allocators pass over what they do
+            not know, and a column would bear a setting that had no effect.
     """
     allocator = SYSTEM_ALLOCATORS[spec.name]
     tunables = {tunable.parameter.name: tunable for tunable in allocator.tunables}
@@ -56,13 +61,13 @@ def tuning(spec: AllocatorSpec) -> tuple[tuple[str, str], ...]:
     for name, value in settle(spec, [tunable.parameter for tunable in allocator.tunables]).items():
         tunable = tunables[name]
         if not _is_read(allocator, tunable):
-            raise InputError(f"-a: {spec.label}: the {spec.name} that is installed here does not know {name}")
+            raise Unavailable(f"the {spec.name} that is installed does not know {name}")
         settings.setdefault(tunable.variable, []).append(tunable.setting.format(value=value))
     return tuple((variable, allocator.separator.join(each)) for variable, each in settings.items())
 
 
 def _is_read(allocator: SystemAllocator, tunable: Tunable) -> bool:
-    """Return whether the build that is installed has the variable's name in it; an absent library is not judged."""
+    """Return whether the installed build has the variable's name in it; an absent library is not judged."""
     library = _installed(allocator.options_in) if allocator.options_in else library_of(allocator.name)
     return library is None or tunable.option.lower().encode() in _content(library)
 
@@ -79,7 +84,7 @@ def _installed(sonames: Sequence[str]) -> Path | None:
 
 @cache
 def _linker_cache() -> Mapping[str, Path]:
-    """Return what the dynamic linker finds by itself: file name -> path, for this process's own architecture."""
+    """Return what the dynamic linker finds by itself: file name -> path, 64 bit only."""
     try:
         listed = subprocess.run(
             ["ldconfig", "-p"], capture_output=True, text=True, check=False, env={"PATH": _LDCONFIG_PATH}
@@ -88,9 +93,7 @@ def _linker_cache() -> Mapping[str, Path]:
         return {}
     # libjemalloc.so.2 (libc6,x86-64) => /lib/x86_64-linux-gnu/libjemalloc.so.2; without a comma: 32 bit
     found: dict[str, Path] = {}
-    for name, path in re.findall(
-        r"^\s*(\S+) \(libc6,(?:x86-64|AArch64)[^)]*\) => (\S.*)$", listed, re.MULTILINE
-    ):
+    for name, path in re.findall(r"^\s*(\S+) \(libc6,(?:x86-64|AArch64)[^)]*\) => (\S.*)$", listed, re.MULTILINE):
         found.setdefault(name, Path(path))
     return found
 
@@ -103,6 +106,4 @@ def _packaged(distribution: str, sonames: tuple[str, ...]) -> Path | None:
     except importlib.metadata.PackageNotFoundError:
         return None
     carried = {each.name: Path(str(each.locate())) for each in contents}
-    return next(
-        (carried[name].resolve() for name in sonames if name in carried and carried[name].exists()), None
-    )
+    return next((carried[name].resolve() for name in sonames if name in carried and carried[name].exists()), None)

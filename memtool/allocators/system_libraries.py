@@ -1,4 +1,4 @@
-"""What is known of the allocators that come as shared libraries: how to preload, prove, tune and install them."""
+"""What is known of the allocators that come as shared libraries: how to preload, prove and tune them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SystemAllocator:
     owner: str
     """Part of the file name of the library that must own malloc in the worker: the proof."""
     version: tuple[str, str] | None
-    """(symbol, kind) by which the worker asks for the version, see worker/child.py; None: there is no such call."""
+    """(symbol, kind) by which a worker asks for its version (worker/child.py); None: it has no such call."""
     install: str
     """The command that installs it."""
     tunables: tuple[Tunable, ...]
@@ -60,7 +60,7 @@ def _jemalloc(parameter: Parameter) -> Tunable:
 
 
 def _variable(prefix: str, *, whole: bool = True) -> Callable[[Parameter], Tunable]:
-    """Return what makes a parameter an environment variable of its own; ``whole``: the library holds its whole name."""
+    """Return what makes a parameter a variable of its own; ``whole``: the library holds its whole name."""
 
     def tunable(parameter: Parameter) -> Tunable:
         variable = prefix + parameter.name.upper()
@@ -74,15 +74,11 @@ _tcmalloc = _variable("TCMALLOC_")
 _tbbmalloc = _variable("TBB_MALLOC_")
 
 
-def _size(
-    name: str, summary: str, *, default: str | None = None, minimum: int = 0, maximum: int
-) -> Parameter:
+def _size(name: str, summary: str, *, default: str | None = None, minimum: int = 0, maximum: int) -> Parameter:
     return Parameter(name, summary, default, minimum, maximum, "bytes")
 
 
-def _count(
-    name: str, summary: str, *, default: str | None = None, minimum: int = 0, maximum: int
-) -> Parameter:
+def _count(name: str, summary: str, *, default: str | None = None, minimum: int = 0, maximum: int) -> Parameter:
     return Parameter(name, summary, default, minimum, maximum)
 
 
@@ -134,14 +130,8 @@ _JEMALLOC = SystemAllocator(
         _jemalloc(_delay("muzzy_decay_ms", "until lazily freed pages are unmapped; -1: never", "0")),
         _jemalloc(_count("narenas", "arenas that threads are spread over", minimum=1, maximum=4094)),
         _jemalloc(_word("tcache", "whether threads have caches", "true", "false")),
-        _jemalloc(
-            _count(
-                "lg_tcache_max", "log2 of the largest size in a cache", default="15", minimum=3, maximum=23
-            )
-        ),
-        _jemalloc(
-            _word("background_thread", "whether a thread of its own gives pages back", "false", "true")
-        ),
+        _jemalloc(_count("lg_tcache_max", "log2 of the largest size in a cache", default="15", minimum=3, maximum=23)),
+        _jemalloc(_word("background_thread", "whether a thread of its own gives pages back", "false", "true")),
         _jemalloc(_word("retain", "whether address space is kept for later", "true", "false")),
         _jemalloc(_word("thp", "transparent huge pages", "default", "always", "never")),
         _jemalloc(_word("percpu_arena", "arenas by processor", "disabled", "percpu", "phycpu")),
@@ -152,7 +142,7 @@ _MIMALLOC_PAPER = "Leijen, Zorn and de Moura, Mimalloc: free list sharding in ac
 _MIMALLOC_COST = "O(1), a page of free blocks at a time"
 _MIMALLOC = SystemAllocator(
     name="mimalloc",
-    summary="Free lists sharded by page (Microsoft), as the distribution packages it: Debian 12 has version 2.0.",
+    summary="Free lists sharded by page (Microsoft), as the distribution packages it.",
     source=_MIMALLOC_PAPER,
     complexity=_MIMALLOC_COST,
     when="many small objects that die young, on few or many threads",
@@ -162,9 +152,7 @@ _MIMALLOC = SystemAllocator(
     install="apt install libmimalloc2.0",
     tunables=(
         _mimalloc(_count("eager_commit", "whether segments are committed at once", default="1", maximum=1)),
-        _mimalloc(
-            _delay("decommit_delay", "until unused pages are given back (version 2.0)", "25", minimum=0)
-        ),
+        _mimalloc(_delay("decommit_delay", "until unused pages are given back (version 2.0)", "25", minimum=0)),
         _mimalloc(_delay("purge_delay", "until unused pages are given back (since 2.1); -1: never", None)),
     ),
 )
@@ -223,9 +211,7 @@ _TCMALLOC = SystemAllocator(
                 maximum=65536,
             )
         ),
-        _tcmalloc(
-            _count("release_rate", "how eagerly pages are given back; 0: never", default="1", maximum=10)
-        ),
+        _tcmalloc(_count("release_rate", "how eagerly pages are given back; 0: never", default="1", maximum=10)),
         _tcmalloc(_word("aggressive_decommit", "whether every free span is given back", "false", "true")),
     ),
 )

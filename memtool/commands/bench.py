@@ -14,14 +14,14 @@ import click
 from memtool.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
-    from memtool.pipeline import BenchOptions, Outcome, Plan
+    from memtool.pipeline import Outcome, Plan
 
 _PASSES = ("check", "throughput", "latency", "footprint")
 _FORMATS = ("table", "markdown", "json", "csv")
 Progress = Callable[[str, int, int], None]
 
 
-class _Listed(click.ParamType):
+class _Listed(click.ParamType[tuple[str, ...]]):
     """A comma-separated list of names from a fixed set; unknown ones are named with the nearest."""
 
     name = "list"
@@ -39,7 +39,11 @@ class _Listed(click.ParamType):
         known = self._known()
         for name in names:
             if name not in known:
-                self.fail(f"unknown {self._what} '{name}' (known: {', '.join(known)}){did_you_mean(name, known)}", param, ctx)
+                self.fail(
+                    f"unknown {self._what} '{name}' (known: {', '.join(known)}){did_you_mean(name, known)}",
+                    param,
+                    ctx,
+                )
         if not names:
             self.fail(f"no {self._what} named", param, ctx)
         return names
@@ -53,13 +57,42 @@ def _regions() -> tuple[str, ...]:
 
 @click.command("bench")
 @click.argument("workloads", nargs=-1, metavar="[WORKLOAD ...]")
-@click.option("-a", "--allocators", metavar="LIST", help="Names, @groups, parameters (pool:block=64), sweeps (block=32|64).")
+@click.option(
+    "-a",
+    "--allocators",
+    metavar="LIST",
+    help="Names, @groups, parameters (pool:block=64), sweeps (block=32|64).",
+)
 @click.option("--blocks", type=click.IntRange(1, 1000), default=10, show_default=True, help="Samples of each cell.")
-@click.option("--passes", type=_Listed("pass", lambda: _PASSES), default=_PASSES, metavar="LIST", help="Of check,throughput,latency,footprint; all unless given.")
-@click.option("--region", "regions", type=_Listed("region", _regions), default=("anonymous",), metavar="LIST", help="Memory under the strategies: anonymous, populate, hugepages.")
-@click.option("--mode", type=click.Choice(["serial"]), default="serial", show_default=True, help="How threads are replayed.")
+@click.option(
+    "--passes",
+    type=_Listed("pass", lambda: _PASSES),
+    default=_PASSES,
+    metavar="LIST",
+    help="Of check,throughput,latency,footprint; all unless given.",
+)
+@click.option(
+    "--region",
+    "regions",
+    type=_Listed("region", _regions),
+    default=("anonymous",),
+    metavar="LIST",
+    help="Memory under the strategies: anonymous, populate, hugepages.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["serial"]),
+    default="serial",
+    show_default=True,
+    help="How threads are replayed.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the workload's own.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder of the results; a new one under results/ unless given.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the results; a new one under results/ unless given.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in -o, or with the newest: no sample is taken twice.")
 @click.option("--cold", is_flag=True, help="No warm-up: one replay in each fresh process.")
 @click.option("--reference", metavar="ALLOCATOR", help="Add a ratio to this allocator to every table, and order by it.")
@@ -197,7 +230,9 @@ def describe_plan(plan: Plan, output_format: str) -> str:
             f"event hash {info.event_hash}"
         )
         cells = [cell for cell in plan.plans if cell.workload == info.name]
-        names = (cell.allocator if cell.region == "anonymous" else f"{cell.allocator} on {cell.region}" for cell in cells)
+        names = (
+            cell.allocator if cell.region == "anonymous" else f"{cell.allocator} on {cell.region}" for cell in cells
+        )
         lines.append(f"  measured: {', '.join(names) or 'nothing'}")
         lines += [
             f"  left out: {each.cell.allocator} on {each.cell.region}: {each.reason}"

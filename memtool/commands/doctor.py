@@ -41,11 +41,20 @@ def examine() -> Iterator[Finding]:
     yield _engine()
     yield _clock(facts["clocksource"], facts["architecture"])
     cores = facts["cores"]
-    yield Finding("cores", OK if cores > 1 else WARN, f"{cores}: {facts['cpu']}", "" if cores > 1 else "other work disturbs every sample")
+    yield Finding(
+        "cores",
+        OK if cores > 1 else WARN,
+        f"{cores}: {facts['cpu']}",
+        "" if cores > 1 else "other work disturbs every sample",
+    )
     yield _load(cores)
     yield _governor(facts["governor"])
     if facts["virtual_machine"]:
-        yield Finding("virtual machine", WARN, "the host's other guests show as steal time and in maxima; medians and exact figures hold")
+        yield Finding(
+            "virtual machine",
+            WARN,
+            "the host's other guests show as steal time and in maxima; medians and exact figures hold",
+        )
     yield _memory(facts["overcommit"])
     yield _aslr(facts["aslr"])
     yield from _regions()
@@ -99,7 +108,12 @@ def _memory(overcommit: str | None) -> Finding:
 def _aslr(setting: str | None) -> Finding:
     if setting == "2":
         return Finding("address randomisation", OK, "on: each process is laid out anew, as timing wants it")
-    return Finding("address randomisation", WARN, f"set to {setting}: every process shares one layout", "sudo sysctl kernel.randomize_va_space=2")
+    return Finding(
+        "address randomisation",
+        WARN,
+        f"set to {setting}: every process shares one layout",
+        "sudo sysctl kernel.randomize_va_space=2",
+    )
 
 
 def _regions() -> Iterator[Finding]:

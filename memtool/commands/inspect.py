@@ -52,20 +52,45 @@ def _summary(info: TraceInfo, found: Characteristics, image_bytes: int) -> str:
 
     from memtool.units import format_count, format_size
 
-    lifo = "all LIFO" if info.first_not_lifo is None else f"operation {format_count(info.first_not_lifo)} is the first that is not LIFO"
+    lifo = (
+        "all LIFO"
+        if info.first_not_lifo is None
+        else f"operation {format_count(info.first_not_lifo)} is the first that is not LIFO"
+    )
     rows = [
         ("workload", f"{info.name} ({info.source})"),
         ("seed, event hash", f"{info.seed}, {info.event_hash}"),
-        ("operations", f"{format_count(info.operations)}, and {format_count(info.epilogue_operations)} frees in the epilogue"),
-        ("allocations", f"{format_count(found.allocations)}, {format_count(found.reallocations)} resized, {format_count(found.zeroed)} zeroed"),
-        ("sizes", f"{format_size(info.smallest_size)} to {format_size(info.largest_size)}, median {format_size(found.median_size)}, mean {format_size(found.mean_size)}"),
-        ("alignments", ", ".join(f"{alignment} ({format_count(uses)})" for alignment, uses in found.alignments.items())),
+        (
+            "operations",
+            f"{format_count(info.operations)}, and {format_count(info.epilogue_operations)} frees in the epilogue",
+        ),
+        (
+            "allocations",
+            f"{format_count(found.allocations)}, {format_count(found.reallocations)} resized, "
+            f"{format_count(found.zeroed)} zeroed",
+        ),
+        (
+            "sizes",
+            f"{format_size(info.smallest_size)} to {format_size(info.largest_size)}, "
+            f"median {format_size(found.median_size)}, mean {format_size(found.mean_size)}",
+        ),
+        (
+            "alignments",
+            ", ".join(f"{alignment} ({format_count(uses)})" for alignment, uses in found.alignments.items()),
+        ),
         ("all bytes ever asked for", format_size(info.total_bytes)),
-        ("peak live", f"{format_size(info.peak_live_bytes)} in at most {format_count(info.peak_live_objects)} objects: the load, the least memory that can serve it"),
+        (
+            "peak live",
+            f"{format_size(info.peak_live_bytes)} in at most {format_count(info.peak_live_objects)} objects: "
+            "the load, the least memory that can serve it",
+        ),
         ("mean live", format_size(found.mean_live_bytes)),
         ("scopes", format_count(info.scopes)),
         ("frees", lifo),
-        ("event image", f"{format_size(image_bytes)}, {image_bytes / max(info.operations, 1):.1f} bytes an operation"),
+        (
+            "event image",
+            f"{format_size(image_bytes)}, {image_bytes / max(info.operations, 1):.1f} bytes an operation",
+        ),
     ]
     rows += [("note", note) for note in info.notes]
     parts = [tabulate(rows, tablefmt="plain")]

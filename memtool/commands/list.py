@@ -46,9 +46,7 @@ def _workloads() -> list[dict[str, Any]]:
 def _regions() -> list[dict[str, Any]]:
     from memtool.allocators.regions import REGIONS, why_unavailable
 
-    return [
-        {"name": each.name, "summary": each.summary, "missing": why_unavailable(each)} for each in REGIONS.values()
-    ]
+    return [{"name": each.name, "summary": each.summary, "missing": why_unavailable(each)} for each in REGIONS.values()]
 
 
 def _metrics() -> list[dict[str, Any]]:
@@ -92,12 +90,16 @@ _LISTS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
 _TABLES: Mapping[str, Callable[[Sequence[Row]], str]] = {
     "allocators": _allocator_table,
     "workloads": lambda rows: _table(
-        ("workload", "made of", "what it is"), [(r["name"], r["source"], r["description"]) for r in rows], (None, None, 76)
+        ("workload", "made of", "what it is"),
+        [(r["name"], r["source"], r["description"]) for r in rows],
+        (None, None, 76),
     ),
     "regions": lambda rows: _table(
         ("region", "what it is"), [(r["name"], r["missing"] or r["summary"]) for r in rows], (None, 100)
     ),
     "metrics": lambda rows: _table(
-        ("metric", "unit", "better", "meaning"), [(r["name"], r["unit"], r["direction"], r["meaning"]) for r in rows], (None, None, None, 70)
+        ("metric", "unit", "better", "meaning"),
+        [(r["name"], r["unit"], r["direction"], r["meaning"]) for r in rows],
+        (None, None, None, 70),
     ),
 }

@@ -306,9 +306,7 @@ class Heap:
     def reallocate(self, offset: int, old_size: int, new_size: int, alignment: int = 16) -> int | None:
         """Return the offset of the block resized, its contents kept; None leaves it as it was."""
         address = self.base + offset
-        return self._offset(
-            self._library.memtool_heap_reallocate(self._heap, address, old_size, new_size, alignment)
-        )
+        return self._offset(self._library.memtool_heap_reallocate(self._heap, address, old_size, new_size, alignment))
 
     def mark(self) -> bool:
         """Begin a scope; False where the strategy has none."""

@@ -6,6 +6,7 @@ A histogram is a mapping from bucket to count. Histograms of processes are merge
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 SUB_BITS = 7
 MOST_BITS = 40
@@ -62,7 +63,7 @@ def percentile(histogram: Buckets, q: float) -> float:
 
 
 def resolution(histogram: Buckets) -> int:
-    """Return the timer's resolution in ticks: the smallest step between values that were seen, among the exact buckets."""
+    """Return the timer's resolution in ticks: the smallest step between values seen in exact buckets."""
     seen = sorted(bucket for bucket, count in histogram.items() if count and bucket < 2 << SUB_BITS)
-    steps = [after - before for before, after in zip(seen, seen[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(seen)]
     return min(steps, default=1)

@@ -9,41 +9,60 @@ from typing import Any
 
 import psutil
 
-_CLOCKSOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+from memtool.measure.cgroup import allowance
+
+_SYSTEM = Path("/sys/devices/system")
+_CLOCKSOURCE = _SYSTEM / "clocksource/clocksource0/current_clocksource"
+_GOVERNOR = _SYSTEM / "cpu/cpu0/cpufreq/scaling_governor"
+_CACHES = _SYSTEM / "cpu/cpu0/cache"
+_NODES = _SYSTEM / "node"
 _THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-_GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+_CPU_INFO = Path("/proc/cpuinfo")
 _ASLR = Path("/proc/sys/kernel/randomize_va_space")
-_CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
-_CGROUP_USED = Path("/sys/fs/cgroup/memory.current")
 _OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
+_CACHE_KINDS = {"Data": "d", "Instruction": "i", "Unified": ""}
 
 
 def fingerprint() -> dict[str, Any]:
-    """Return the machine as run.json has it. No frequencies: they change while one looks."""
+    """Return the machine as run.json has it: bytes, counts and words; None where the kernel does not say.
+
+    No frequencies: they change while one looks.
+    """
+    allowed = allowance()
     return {
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "architecture": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "physical_cores": psutil.cpu_count(logical=False),
+        "core_quota": allowed.cores,
+        "caches": caches(),
+        "numa_nodes": len(list(_NODES.glob("node[0-9]*"))) or None,
+        "virtual_machine": _is_virtual(),
         "memory_bytes": psutil.virtual_memory().total,
-        "memory_limit_bytes": _cgroup_limit(),
+        "memory_limit_bytes": allowed.memory_bytes,
         "page_bytes": os.sysconf("SC_PAGESIZE"),
         "kernel": platform.release(),
-        "libc": " ".join(platform.libc_ver()).strip() or "unknown libc",
+        "libc": os.confstr("CS_GNU_LIBC_VERSION") or "unknown libc",
         "python": platform.python_version(),
         "clocksource": text_of(_CLOCKSOURCE),
         "transparent_huge_pages": bracketed(text_of(_THP)),
         "aslr": text_of(_ASLR),
         "governor": text_of(_GOVERNOR),
         "overcommit": text_of(_OVERCOMMIT),
-        "virtual_machine": _is_virtual(),
     }
 
 
+def available_memory() -> int:
+    """Return the bytes that can still be used without swapping, within what control groups allow."""
+    available = int(psutil.virtual_memory().available)
+    free = allowance().free_bytes
+    return available if free is None else min(available, free)
+
+
 def text_of(path: Path) -> str | None:
-    """Return the one line of a kernel file; None where there is no such file."""
+    """Return what a small file of the kernel says; None where there is no such file."""
     try:
-        return path.read_text(encoding="ascii").strip()
+        return path.read_text(encoding="utf-8").strip()
     except OSError:
         return None
 
@@ -55,33 +74,32 @@ def bracketed(text: str | None) -> str | None:
     return text[text.index("[") + 1 : text.index("]")]
 
 
-def _cpu_info(keys: tuple[str, ...]) -> str | None:
-    for line in (text_of(Path("/proc/cpuinfo")) or "").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() in keys:
-            return value.strip()
-    return None
+def cpu_model(information: Path = _CPU_INFO) -> str:
+    """Return the processor as the kernel names it; on Arm, where it has no name, its numbers."""
+    facts = _cpu_facts(information)
+    if "model name" in facts:
+        return facts["model name"]
+    if "CPU part" in facts:
+        return f"Arm implementer {facts.get('CPU implementer', '?')} part {facts['CPU part']}"
+    return platform.processor() or "unknown processor"
 
 
-def _cpu_model() -> str:
-    return _cpu_info(("model name", "CPU part")) or platform.processor() or "unknown processor"
+def caches(folder: Path = _CACHES) -> dict[str, int]:
+    """Return the bytes of each cache that the first core sees: ``{"L1d": 49152, "L2": 1048576}``."""
+    found = {}
+    for index in sorted(folder.glob("index[0-9]*")):
+        level, kind, size = (text_of(index / name) for name in ("level", "type", "size"))
+        if level and size and kind in _CACHE_KINDS and size.endswith("K"):
+            found[f"L{level}{_CACHE_KINDS[kind]}"] = int(size[:-1]) * 1024
+    return found
+
+
+def _cpu_facts(information: Path = _CPU_INFO) -> dict[str, str]:
+    """Return what is said of the first processor."""
+    first, _, _ = (text_of(information) or "").partition("\n\n")
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def _is_virtual() -> bool:
-    return "hypervisor" in (_cpu_info(("flags",)) or "").split()
-
-
-def _cgroup_limit() -> int | None:
-    limit = text_of(_CGROUP_MEMORY)
-    return int(limit) if limit and limit.isdigit() else None
-
-
-def available_memory() -> int:
-    """Return the bytes that can still be used without swapping, within the cgroup's limit."""
-    available = int(psutil.virtual_memory().available)
-    limit, used = _cgroup_limit(), text_of(_CGROUP_USED)
-    if limit is not None and used is not None:
-        available = min(available, max(0, limit - int(used)))
-    return available
-
-
+    return "hypervisor" in _cpu_facts().get("flags", "").split()

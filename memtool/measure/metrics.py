@@ -28,7 +28,11 @@ def _latencies() -> list[MetricInfo]:
     for kind in ("allocate", "deallocate", "reallocate"):
         for name, share in shares.items():
             found.append(
-                MetricInfo(f"{kind}_{name}_ns", "ns", f"{share} of all {kind} calls take no longer; less the floor's median")
+                MetricInfo(
+                    f"{kind}_{name}_ns",
+                    "ns",
+                    f"{share} of all {kind} calls take no longer; less the floor's median",
+                )
             )
         found.append(MetricInfo(f"{kind}_max_ns", "ns", f"longest {kind} call; less the floor's median", gated=False))
     return found
@@ -36,16 +40,42 @@ def _latencies() -> list[MetricInfo]:
 
 _ALL = [
     MetricInfo("time_per_op_ns", "ns", "time of the whole replay / operations, harness included (gross)"),
-    MetricInfo("net_time_per_op_ns", "ns", "gross time less the null strategy's in the same block", by_difference=True, gated=False),
+    MetricInfo(
+        "net_time_per_op_ns",
+        "ns",
+        "gross time less the null strategy's in the same block",
+        by_difference=True,
+        gated=False,
+    ),
     *_latencies(),
-    MetricInfo("first_touch_ns", "ns", "median of the first write to a fresh block; less the floor's median", by_difference=True),
-    MetricInfo("peak_live_bytes", "B", "most bytes alive at once, as asked for (a property of the workload)", "neither"),
+    MetricInfo(
+        "first_touch_ns",
+        "ns",
+        "median of the first write to a fresh block; less the floor's median",
+        by_difference=True,
+    ),
+    MetricInfo(
+        "peak_live_bytes",
+        "B",
+        "most bytes alive at once, as asked for (a property of the workload)",
+        "neither",
+    ),
     MetricInfo("peak_granted_bytes", "B", "most usable bytes of live blocks"),
     MetricInfo("peak_footprint_bytes", "B", "most bytes that the strategy took from its region"),
     MetricInfo("peak_resident_bytes", "B", "most anonymous resident bytes seen, less the worker's own"),
-    MetricInfo("end_resident_bytes", "B", "resident bytes after the last event before the epilogue", by_difference=True),
+    MetricInfo(
+        "end_resident_bytes",
+        "B",
+        "resident bytes after the last event before the epilogue",
+        by_difference=True,
+    ),
     MetricInfo("internal_fragmentation", "", "1 - live / granted, when live bytes peak", by_difference=True),
-    MetricInfo("external_fragmentation", "", "1 - largest free block / free bytes, when live bytes peak", by_difference=True),
+    MetricInfo(
+        "external_fragmentation",
+        "",
+        "1 - largest free block / free bytes, when live bytes peak",
+        by_difference=True,
+    ),
     MetricInfo("footprint_mean_ratio", "", "mean of footprint / live over all allocations with at least 64 KiB alive"),
     MetricInfo("footprint_at_peak_live_ratio", "", "footprint / live, when live bytes peak"),
     MetricInfo("footprint_at_peak_ratio", "", "footprint / live, when the footprint peaks"),
@@ -53,7 +83,12 @@ _ALL = [
     MetricInfo("load_ratio", "", "peak footprint / load; load is the peak of live bytes, which no allocator can beat"),
     MetricInfo("metadata_bytes", "B", "headers, bitmaps and tables, when live bytes peak", by_difference=True),
     MetricInfo("holes_ratio", "", "free blocks / used blocks, when live bytes peak", by_difference=True),
-    MetricInfo("resident_after_drain_0ms_bytes", "B", "resident bytes at once after everything was freed", by_difference=True),
+    MetricInfo(
+        "resident_after_drain_0ms_bytes",
+        "B",
+        "resident bytes at once after everything was freed",
+        by_difference=True,
+    ),
     MetricInfo("minor_faults", "", "page faults served without reading, from first event to last", by_difference=True),
     MetricInfo("major_faults", "", "page faults that had to read", by_difference=True),
 ]

@@ -22,7 +22,14 @@ def draw(path: Path, name: str, found: Mapping[str, Any]) -> None:
         figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
     matrix = found["size_by_lifetime"]
     if matrix:
-        image = left.imshow(matrix, origin="lower", aspect="auto", cmap="cividis", norm=LogNorm(vmin=1), interpolation="nearest")
+        image = left.imshow(
+            matrix,
+            origin="lower",
+            aspect="auto",
+            cmap="cividis",
+            norm=LogNorm(vmin=1),
+            interpolation="nearest",
+        )
         figure.colorbar(image, ax=left, label="objects")
         rows, columns = range(0, len(matrix), 2), range(0, len(matrix[0]), 2)
         left.set_yticks(rows, [format_size(1 << level) for level in rows])
@@ -30,7 +37,12 @@ def draw(path: Path, name: str, found: Mapping[str, Any]) -> None:
     left.set_xlabel("lifetime, at least (allocations)")
     left.set_ylabel("size, at least")
     left.set_title("Objects by size and lifetime", fontsize=9)
-    right.fill_between([each / 1000 for each in found["clock"]], [each / 2**20 for each in found["live_bytes"]], color="#0072B2", alpha=0.6)
+    right.fill_between(
+        [each / 1000 for each in found["clock"]],
+        [each / 2**20 for each in found["live_bytes"]],
+        color="#0072B2",
+        alpha=0.6,
+    )
     right.set_xlabel("operations (thousands)")
     right.set_ylabel("live bytes (MiB)")
     right.set_ylim(bottom=0)

@@ -25,7 +25,14 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "p")
 _LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 _HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---")
-_PERCENTILES = (("p50", "50"), ("p90", "90"), ("p99", "99"), ("p999", "99.9"), ("p9999", "99.99"), ("max", "max"))
+_PERCENTILES = (
+    ("p50", "50"),
+    ("p90", "90"),
+    ("p99", "99"),
+    ("p999", "99.9"),
+    ("p9999", "99.99"),
+    ("max", "max"),
+)
 _MIB = 2**20
 
 
@@ -96,7 +103,11 @@ def _save(figure: Figure, path: Path, run: Run, info: TraceInfo) -> Path:
     from matplotlib import pyplot
 
     title = figure.get_suptitle()
-    figure.suptitle(f"{title}\n{info.name} · {run.machine.get('cpu', '')}, {run.machine.get('cores', '?')} cores · {run.started[:10]}", fontsize=10)
+    figure.suptitle(
+        f"{title}\n{info.name} · {run.machine.get('cpu', '')}, {run.machine.get('cores', '?')} cores"
+        f" · {run.started[:10]}",
+        fontsize=10,
+    )
     figure.savefig(path, dpi=_DPI, metadata={"Software": f"memtool {run.memtool}"})
     pyplot.close(figure)
     return path
@@ -129,7 +140,12 @@ def _throughput(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Fig
         middle = sorted(harness)[len(harness) // 2]
         axes.axvline(middle, color="black", linestyle=":", linewidth=1.2)
         axes.annotate(
-            f"harness {middle:.1f}", (middle, 1), xycoords=("data", "axes fraction"), xytext=(3, 2), textcoords="offset points", fontsize=8
+            f"harness {middle:.1f}",
+            (middle, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, 2),
+            textcoords="offset points",
+            fontsize=8,
         )
     axes.set_yticks(range(len(known)), [_label(cell) for cell, _ in known])
     axes.set_xlabel("time an operation, gross (ns); whiskers: 95 % interval of the median")
@@ -181,7 +197,14 @@ def _latency(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure
                     )
         floor = [max(figure_, bottom) for figure_ in _floor(known)]
         if floor:
-            axes.fill_between(list(positions)[: len(floor)], bottom * 0.8, floor, color="0.85", zorder=0, label="noise floor")
+            axes.fill_between(
+                list(positions)[: len(floor)],
+                bottom * 0.8,
+                floor,
+                color="0.85",
+                zorder=0,
+                label="noise floor",
+            )
         axes.set_yscale("log")
         axes.set_xticks(list(positions), [name for _, name in _PERCENTILES])
         axes.set_xlabel("percentile of operations (%)")
@@ -189,7 +212,9 @@ def _latency(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure
         axes.grid(axis="y", which="major", color="0.9")
     both[0].set_ylabel("latency less the floor's median (ns)")
     figure.legend(*both[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
-    figure.suptitle(f"Latency (hollow: not told from the noise floor; {bottom:.2g} ns, half the timer's step, stands for less)")
+    figure.suptitle(
+        f"Latency (hollow: not told from the noise floor; {bottom:.2g} ns, half the timer's step, stands for less)"
+    )
     return figure
 
 
@@ -219,7 +244,9 @@ def _over_time(
     figure, axes = _figure(9, 5)
     live = histories[_label(known[0])].footprint
     clock = [(each or 0) / 1000 for each in live["clock"]]
-    axes.fill_between(clock, [(each or 0) / _MIB for each in live["live_bytes"]], color="0.85", label="live bytes", zorder=0)
+    axes.fill_between(
+        clock, [(each or 0) / _MIB for each in live["live_bytes"]], color="0.85", label="live bytes", zorder=0
+    )
     for cell in known:
         style = styles[_label(cell)]
         history = histories[_label(cell)].footprint
@@ -240,7 +267,13 @@ def _over_time(
     above = [_label(cell) for cell in known if _peak(histories[_label(cell)]) / _MIB > ceiling]
     if above:
         axes.set_ylim(0, ceiling)
-        axes.annotate(f"leaves the picture: {', '.join(above)}", (0.01, 0.98), xycoords="axes fraction", va="top", fontsize=8)
+        axes.annotate(
+            f"leaves the picture: {', '.join(above)}",
+            (0.01, 0.98),
+            xycoords="axes fraction",
+            va="top",
+            fontsize=8,
+        )
     axes.set_xlabel("operations (thousands)")
     axes.set_ylabel("memory (MiB)")
     axes.set_ylim(bottom=0)
@@ -268,11 +301,22 @@ def _speed_memory(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> F
     front = sorted(
         (x, y) for _, x, y in points if not any((u <= x and v <= y and (u, v) != (x, y)) for _, u, v in points)
     )
-    axes.step([x for x, _ in front], [y for _, y in front], where="post", color="0.6", linestyle="--", linewidth=1, zorder=0)
+    axes.step(
+        [x for x, _ in front],
+        [y for _, y in front],
+        where="post",
+        color="0.6",
+        linestyle="--",
+        linewidth=1,
+        zorder=0,
+    )
     for cell, x, y in points:
         style = styles[_label(cell)]
         axes.plot(x, y, marker=style.marker, color=style.colour, markersize=8, linestyle="none")
-    for log, values in ((axes.set_xscale, [x for _, x, _ in points]), (axes.set_yscale, [y for _, _, y in points])):
+    for log, values in (
+        (axes.set_xscale, [x for _, x, _ in points]),
+        (axes.set_yscale, [y for _, _, y in points]),
+    ):
         if min(values) > 0 and max(values) / min(values) > 8:
             log("log")
     axes.margins(0.12)
@@ -318,7 +362,9 @@ def _label_points(figure: Figure, axes: Axes, points: Sequence[tuple[str, float,
     renderer: Callable[[], Any] = figure.canvas.get_renderer  # type: ignore[attr-defined]  # Agg's canvas has it
     for name, x, y in sorted(points, key=lambda point: -point[2]):
         for index, (dx, dy, side) in enumerate(places):
-            text = axes.annotate(name, (x, y), xytext=(dx, dy), textcoords="offset points", ha=side, va="center", fontsize=8)
+            text = axes.annotate(
+                name, (x, y), xytext=(dx, dy), textcoords="offset points", ha=side, va="center", fontsize=8
+            )
             box = text.get_window_extent(renderer())
             own = axes.transData.transform((x, y))
             covers = any(box.overlaps(other) for other in taken) or any(

@@ -36,7 +36,9 @@ def _number(digits: int) -> Callable[[Metric], str]:
 def _latency(metric: Metric) -> str:
     if metric.value is None:
         return NOT_APPLICABLE
-    return (FLOOR_MARK if metric.at_floor else "") + (f"{metric.value:,.0f}" if metric.value >= 99.5 else f"{metric.value:.1f}")
+    return (FLOOR_MARK if metric.at_floor else "") + (
+        f"{metric.value:,.0f}" if metric.value >= 99.5 else f"{metric.value:.1f}"
+    )
 
 
 def _mebibytes(metric: Metric) -> str:
@@ -86,11 +88,32 @@ def render(run: Run, style: str) -> str:
 def _csv(run: Run) -> str:
     """Return one line a figure: for a spreadsheet or a data frame, nothing rounded."""
     rows = [
-        (*_names(cell), name, metric.unit, metric.determinism, len(metric.samples), metric.value, metric.low, metric.high)
+        (
+            *_names(cell),
+            name,
+            metric.unit,
+            metric.determinism,
+            len(metric.samples),
+            metric.value,
+            metric.low,
+            metric.high,
+        )
         for cell in run.cells
         for name, metric in cell.metrics.items()
     ]
-    headings = ("workload", "allocator", "region", "mode", "metric", "unit", "determinism", "samples", "value", "low", "high")
+    headings = (
+        "workload",
+        "allocator",
+        "region",
+        "mode",
+        "metric",
+        "unit",
+        "determinism",
+        "samples",
+        "value",
+        "low",
+        "high",
+    )
     import csv
     import io
 
@@ -168,7 +191,12 @@ def _speed(cells: Sequence[CellResult], ratios: dict[int, str], reference: str |
     rows = []
     for index, cell in enumerate(cells):
         metric = timed[index]
-        row = [rank.get(index, ""), _label(cell), _write(cell, Column("", "time_per_op_ns", _number(2))), _bounds(metric)]
+        row = [
+            rank.get(index, ""),
+            _label(cell),
+            _write(cell, Column("", "time_per_op_ns", _number(2))),
+            _bounds(metric),
+        ]
         if reference is not None:
             row.append(ratios[index])
         rows.append(row + [_write(cell, column) for column in SPEED])
@@ -213,7 +241,10 @@ def _left_out(cells: Sequence[CellResult], style: str) -> list[str]:
     parts = []
     for status, title in ((Status.FAILED, "Failed"), (Status.EXCLUDED, "Left out")):
         found = [cell for cell in cells if cell.status is status]
-        lines = [f"{'- ' if style == 'markdown' else '  '}{_label(cell).removesuffix(' (failed)')}: {cell.reason}" for cell in found]
+        lines = [
+            f"{'- ' if style == 'markdown' else '  '}{_label(cell).removesuffix(' (failed)')}: {cell.reason}"
+            for cell in found
+        ]
         if lines:
             parts.append("\n".join([f"{title}:", *lines]))
     notes = [f"{cell.cell.allocator}: {note}" for cell in cells for note in cell.notes]
@@ -227,7 +258,8 @@ def _explanation(cells: Sequence[CellResult], style: str) -> list[str]:
     known = sorted(figure for figure in harness if figure is not None)
     if known:
         lines.append(
-            f"ns/op contains the harness: {known[len(known) // 2]:.2f} ns an operation in this run (the null strategy); net does not."
+            f"ns/op contains the harness: {known[len(known) // 2]:.2f} ns an operation in this run "
+            "(the null strategy); net does not."
         )
     floors = [cell.proof["noise_floor_ns"] for cell in cells if cell.proof.get("noise_floor_ns")]
     if floors:
@@ -236,11 +268,19 @@ def _explanation(cells: Sequence[CellResult], style: str) -> list[str]:
         lines.append(f"Noise floor (an empty timed region): {figures}; its median is subtracted from every percentile.")
     steps = [step for cell in cells if (step := cell.proof.get("timer_resolution_ns"))]
     if steps and min(steps) >= 1:
-        lines.append(f"The timer moves in steps of {format_ns(min(steps))} here: a latency below that reads as 0 or as one step.")
+        lines.append(
+            f"The timer moves in steps of {format_ns(min(steps))} here: a latency below that reads as 0 or as one step."
+        )
     if any(metric.at_floor for cell in cells for metric in cell.metrics.values()):
         lines.append(f"{FLOOR_MARK} at the floor: not told from the noise of timer and machine.")
-    if any(column.metric in cell.metrics and cell.metrics[column.metric].value is None for cell in cells for column in MEMORY):
-        lines.append(f"{NOT_APPLICABLE}: a system allocator's heap is not on a region, and shows itself in resident memory only.")
+    if any(
+        column.metric in cell.metrics and cell.metrics[column.metric].value is None
+        for cell in cells
+        for column in MEMORY
+    ):
+        lines.append(
+            f"{NOT_APPLICABLE}: a system allocator's heap is not on a region, and shows itself in resident memory only."
+        )
     return ["\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in lines)]
 
 
@@ -254,7 +294,8 @@ def _percentile_name(name: str) -> str:
 def _footer(run: Run, style: str) -> str:
     machine = run.machine
     text = (
-        f"{machine.get('cpu', 'unknown processor')}, {machine.get('cores', '?')} cores, Linux {machine.get('kernel', '?')}, "
+        f"{machine.get('cpu', 'unknown processor')}, {machine.get('cores', '?')} cores, "
+        f"Linux {machine.get('kernel', '?')}, "
         f"{machine.get('libc', '?')}; clock: {machine.get('clock', '?')}; {run.blocks} blocks; "
         f"memtool {run.memtool}, {run.started}"
     )

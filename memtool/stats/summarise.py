@@ -66,7 +66,7 @@ def summarise_cell(
 def noise_floor(samples: Iterable[Sample], clock: Clock) -> dict[str, Any]:
     """Return what an empty timed region took in the latency samples of one cell, merged, for its proof.
 
-    ``noise_floor_ns``: percentiles and maximum; ``timer_resolution_ns``: the smallest step between two readings' differences.
+    ``noise_floor_ns``: percentiles and maximum; ``timer_resolution_ns``: the smallest step between readings.
     """
     floors = [
         sample.payload["histograms"]["floor"]
@@ -78,7 +78,10 @@ def noise_floor(samples: Iterable[Sample], clock: Clock) -> dict[str, Any]:
     merged = histogram.merge(floor["buckets"] for floor in floors)
     figures = {name: histogram.percentile(merged, q) * clock.ns_per_tick for name, q in PERCENTILES.items()}
     figures["max"] = max(floor["maximum"] for floor in floors) * clock.ns_per_tick
-    return {"noise_floor_ns": figures, "timer_resolution_ns": histogram.resolution(merged) * clock.ns_per_tick}
+    return {
+        "noise_floor_ns": figures,
+        "timer_resolution_ns": histogram.resolution(merged) * clock.ns_per_tick,
+    }
 
 
 def _of(samples: Sequence[Sample], run_pass: Pass) -> list[Sample]:
@@ -120,7 +123,7 @@ def _throughput(
         return {}
 
     def per_operation(sample: Sample) -> float:
-        return min(sample.payload["body_ticks"]) * clock.ns_per_tick / max(trace.operations, 1)
+        return float(min(sample.payload["body_ticks"])) * clock.ns_per_tick / max(trace.operations, 1)
 
     null = {sample.block: per_operation(sample) for sample in null_samples}
     gross = [(sample.block, per_operation(sample)) for sample in samples]
@@ -169,10 +172,8 @@ def _latencies(samples: Sequence[Sample], clock: Clock) -> dict[str, Metric]:
     return metrics
 
 
-def _is_at_floor(
-    raw: Sequence[float], floor: Sequence[float], floors: Sequence[Mapping[int, int]]
-) -> bool:
-    """Return whether a percentile exceeds the floor's same one by less than timer's resolution or the floor's own spread."""
+def _is_at_floor(raw: Sequence[float], floor: Sequence[float], floors: Sequence[Mapping[int, int]]) -> bool:
+    """Return whether a percentile is above the floor's by less than the timer's resolution or the floor's spread."""
     resolution = max(histogram.resolution(found) for found in floors)
     spread = max(floor) - min(floor)
     return median(raw) - median(floor) < max(resolution, spread)

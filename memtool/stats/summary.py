@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 LEAST_SAMPLES = 6
 """Below this many samples no order statistics enclose the median with 95 % confidence: 2 / 2^5 > 0.05."""
@@ -19,12 +20,12 @@ def median_interval(samples: Sequence[float]) -> tuple[float | None, float | Non
         return samples[0], samples[0]
     from scipy.stats import quantile_test
 
-    interval = quantile_test(list(samples), p=0.5).confidence_interval(0.95)
+    interval: Any = quantile_test(list(samples), p=0.5).confidence_interval(0.95)
     return float(interval.low), float(interval.high)
 
 
 def ranks(intervals: Sequence[tuple[float, float | None, float | None]]) -> list[int]:
-    """Return the rank of each (median, low, high), 1 for the least; overlapping with the best of a rank ties with it."""
+    """Return the rank of each (median, low, high), 1 for the least; overlapping the best of a rank ties with it."""
     order = sorted(range(len(intervals)), key=lambda index: intervals[index][0])
     found = [0] * len(intervals)
     rank = 0

@@ -31,7 +31,9 @@ class Journal:
 
 
 @contextmanager
-def open_journal(directory: Path, fingerprint: Mapping[str, object], *, started: str, resume: bool) -> Iterator[Journal]:
+def open_journal(
+    directory: Path, fingerprint: Mapping[str, object], *, started: str, resume: bool
+) -> Iterator[Journal]:
     """Open the journal of a run in a folder.
 
     Args:
@@ -49,8 +51,8 @@ def open_journal(directory: Path, fingerprint: Mapping[str, object], *, started:
         head, finished, whole = _read(path)
         _same(path, head["fingerprint"], fingerprint)
         started = str(head["started"])
-        with path.open("r+b") as file:
-            file.truncate(whole)
+        with path.open("r+b") as cut_short:
+            cut_short.truncate(whole)
     elif path.exists() or (directory / "run.json").exists():
         raise InputError(f"{directory}: holds a run already; --resume goes on with it, another -o keeps it")
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -132,7 +131,7 @@ def write(directory: Path, run: Run) -> Path:
     path = directory / FILE_NAME
     scratch = path.with_suffix(".json.part")
     scratch.write_text(json.dumps(to_json(run), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
+    scratch.replace(path)
     return path
 
 
@@ -160,7 +159,7 @@ def read(path: Path) -> Run:
 
 
 def _from_record(record: RunRecord) -> Run:
-    infos = {name: None for name in TraceInfo.__dataclass_fields__}
+    infos = dict.fromkeys(TraceInfo.__dataclass_fields__)
     workloads = []
     for each in record.workloads:
         extra = each.model_extra or {}

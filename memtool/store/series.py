@@ -42,7 +42,9 @@ class History:
         return History(footprints[0].payload["series"] if footprints else {}, merged)
 
 
-def write_all(directory: Path, cells: Sequence[CellResult], histories: Mapping[Cell, History]) -> tuple[CellResult, ...]:
+def write_all(
+    directory: Path, cells: Sequence[CellResult], histories: Mapping[Cell, History]
+) -> tuple[CellResult, ...]:
     """Write the series of each cell and return the cells with the names of their files."""
     folder = directory / FOLDER
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,11 @@ import os
 import sys
 from marshal import dumps, loads
 
+# Not typing's own: importing typing would cost every worker a millisecond. Type checkers take the name for true.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
 
@@ -30,7 +35,7 @@ def main() -> None:
     os._exit(0)
 
 
-def _replay(request: dict) -> dict:  # type: ignore[type-arg]  # marshalled: plain dictionaries both ways
+def _replay(request: dict[str, Any]) -> dict[str, Any]:
     import ctypes
     import mmap
 
@@ -100,7 +105,7 @@ def _reserve(size: int, alignment: int, advice: tuple[int, ...]) -> tuple[object
     return memory, base
 
 
-def _proof(binding, version):  # type: ignore[no-untyped-def]  # a module and a plain tuple
+def _proof(binding: Any, version: tuple[str, str] | None) -> dict[str, Any]:
     """Return what shows which library served malloc in this process."""
     import ctypes
 
@@ -112,7 +117,7 @@ def _proof(binding, version):  # type: ignore[no-untyped-def]  # a module and a 
     return proof
 
 
-def _version(library, symbol: str, kind: str):  # type: ignore[no-untyped-def]  # a ctypes library
+def _version(library: Any, symbol: str, kind: str) -> str | None:
     import ctypes
 
     try:
@@ -121,7 +126,7 @@ def _version(library, symbol: str, kind: str):  # type: ignore[no-untyped-def]  
         return None
     if kind == "text":
         function.restype = ctypes.c_char_p
-        return function().decode()
+        return str(function().decode())
     if kind == "mallctl":
         text = ctypes.c_char_p()
         size = ctypes.c_size_t(ctypes.sizeof(text))
@@ -130,14 +135,14 @@ def _version(library, symbol: str, kind: str):  # type: ignore[no-untyped-def]  
         return text.value.decode() if text.value else None
     if kind == "tcmalloc":
         function.restype = ctypes.c_char_p
-        return function(None, None, None).decode()
+        return str(function(None, None, None).decode())
     # mimalloc says 2.0.9 as 209 and, since 3.2, 3.4.3 as 30403.
     number = function()
     base = 100 if number >= 10000 else 10
     return ".".join(str(part) for part in (number // base**2, number // base % base, number % base))
 
 
-def _figures(binding, run_pass, result, histograms, buckets, series) -> dict:  # type: ignore[no-untyped-def, type-arg]
+def _figures(binding: Any, run_pass: int, result: Any, histograms: Any, buckets: int, series: Any) -> dict[str, Any]:
     if run_pass == binding.CHECK:
         return {"checks": result.checks}
     if run_pass == binding.FOOTPRINT:
@@ -150,8 +155,7 @@ def _figures(binding, run_pass, result, histograms, buckets, series) -> dict:  #
         figures["ratio_sum"] = result.ratio_sum
         figures["at_peak_live"] = {name: _known(getattr(result.at_peak_live, name)) for name in binding.SERIES_COLUMNS}
         figures["series"] = {
-            name: [_known(getattr(series[row], name)) for row in range(result.rows)]
-            for name in binding.SERIES_COLUMNS
+            name: [_known(getattr(series[row], name)) for row in range(result.rows)] for name in binding.SERIES_COLUMNS
         }
         return figures
     figures = {

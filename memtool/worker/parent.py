@@ -131,11 +131,15 @@ class WorkerExecutor:
         }
 
     def _environment(self, plan: AllocatorPlan) -> dict[str, str]:
-        """Return a bare environment, of a size drawn anew: a stack that starts elsewhere aligns code and data elsewhere.
+        """Return a bare environment of a size drawn anew: a stack that starts elsewhere aligns data elsewhere.
 
         Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009.
         """
-        environment = {"PATH": os.defpath, "LC_ALL": "C", "MEMTOOL_PADDING": "x" * self._random.randrange(4096)}
+        environment = {
+            "PATH": os.defpath,
+            "LC_ALL": "C",
+            "MEMTOOL_PADDING": "x" * self._random.randrange(4096),
+        }
         if plan.preload:
             environment["LD_PRELOAD"] = ":".join(plan.preload)
         environment.update(plan.environment)
@@ -187,13 +191,14 @@ def _sample(job: Job, answer: Mapping[str, Any] | None, returncode: int, complai
     return Sample(job.cell, job.block, job.run_pass, status, reason, payload)
 
 
-def _judge(
-    job: Job, answer: Mapping[str, Any] | None, returncode: int, complaint: str
-) -> tuple[Status, str | None]:
+def _judge(job: Job, answer: Mapping[str, Any] | None, returncode: int, complaint: str) -> tuple[Status, str | None]:
     if answer is None:
         return Status.FAILED, _death(returncode, complaint)
     if answer.get("timed_out"):
-        return Status.FAILED, f"no answer within {job.time_limit:.0f} s: killed (a loop without end, or far too slow)"
+        return (
+            Status.FAILED,
+            f"no answer within {job.time_limit:.0f} s: killed (a loop without end, or far too slow)",
+        )
     if answer["status"] != protocol.DONE:
         return Status.FAILED, str(answer["message"])
     return _judge_proof(job.plan, answer["proof"])

@@ -1,7 +1,7 @@
 """What parent and worker say to each other: two marshalled dictionaries, one each way.
 
-Marshal, because it is built in: importing json would add a fifth to the start of a worker. Parent and worker are the same
-interpreter and the same version of this package, so its version dependence does no harm.
+Marshal, because it is built in: importing json would add a fifth to the start of a worker. Parent and worker are
+the same interpreter and the same version of this package, so its version dependence does no harm.
 
 The request, on standard input:
 
@@ -20,8 +20,8 @@ The request, on standard input:
 ``version``           how to ask the allocator for its version: None or (symbol, kind), see allocators/system.py
 ====================  ====================================================================================
 
-The answer, on the descriptor ``result``: ``status`` (index into STATUSES), ``message``, ``proof``, and the figures of the
-pass. A worker that ends without an answer has crashed.
+The answer, on the descriptor ``result``: ``status`` (DONE and so on), ``message``, ``proof``, and the figures of
+the pass. A worker that ends without an answer has crashed.
 """
 
 from __future__ import annotations

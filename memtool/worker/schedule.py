@@ -67,8 +67,8 @@ class Schedule:
     finished: Mapping[Key, Sample] = field(default_factory=dict)
     """Samples of an interrupted run: not taken again."""
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
-    """Called before each sample with what it is, how many are done, and how many there are (footprint repeats beyond the
-    second, which only measurements that vary need, are counted as they come)."""
+    """Called before each sample with what it is, how many are done, and how many there are (footprint repeats
+    beyond the second, which only measurements that vary need, are counted as they come)."""
     _samples: list[Sample] = field(default_factory=list)
     _failed: set[Cell] = field(default_factory=set)
     _time_limits: dict[str, float] = field(default_factory=dict)
@@ -138,9 +138,7 @@ class Schedule:
         if limit is None:
             cell = next(iter(_with_controls(workload)))
             null_cell = Cell(workload.name, NULL, cell.region, cell.mode)
-            pilot = self.executor.execute(
-                self._job(workload, null_cell, workload.null_plan, 0, Pass.THROUGHPUT, 600.0)
-            )
+            pilot = self.executor.execute(self._job(workload, null_cell, workload.null_plan, 0, Pass.THROUGHPUT, 600.0))
             limit = _LEAST_TIME_LIMIT
             if pilot.status is Status.OK:
                 replays = self.settings.warmups + self.settings.iterations
@@ -166,9 +164,7 @@ class Schedule:
             time_limit=limit * (_CHECK_FACTOR if run_pass is Pass.CHECK and self.settings.time_limit is None else 1),
         )
 
-    def _take(
-        self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass
-    ) -> Sample | None:
+    def _take(self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass) -> Sample | None:
         """Take one sample, or the one that an interrupted run has taken; None: the cell has failed, now or before."""
         if cell in self._failed:
             return None
@@ -208,5 +204,3 @@ def passes_from(names: Iterator[str]) -> tuple[Pass, ...]:
     """Return the passes of these names, in the order in which they run. Raises ValueError for an unknown one."""
     wanted = {Pass(name) for name in names}
     return tuple(each for each in Pass if each in wanted)
-
-

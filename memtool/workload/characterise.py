@@ -47,7 +47,10 @@ class Characteristics:
 
 def characterise(workload: Workload, seed: int) -> Characteristics:
     """Return the characteristics of a workload's events."""
-    portions = [np.frombuffer(events, dtype="<u8").reshape(-1, 2).copy() for events in canonical_events(compile_workload(workload, seed))]
+    portions = [
+        np.frombuffer(events, dtype="<u8").reshape(-1, 2).copy()
+        for events in canonical_events(compile_workload(workload, seed))
+    ]
     events = np.concatenate(portions) if portions else np.zeros((0, 2), dtype="<u8")
     kinds = (events[:, 0] & 0xFF).astype(np.int64)
     epilogue = np.flatnonzero(kinds == 8)

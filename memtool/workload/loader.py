@@ -110,6 +110,7 @@ def _refuse_bombs(file: str, text: str) -> None:
             aliases += 1
         if depth > _DEEPEST or aliases > 1000:
             mark = event.start_mark
+            assert mark is not None
             what = "nested deeper than 50 levels" if depth > _DEEPEST else "more than 1,000 aliases"
             raise InputError(f"{file}:{mark.line + 1}:{mark.column + 1}: is {what}; not a workload")
 
@@ -210,7 +211,7 @@ def _explain(document: _Document, problem: dict[str, Any]) -> InputError:
 
 
 def _existing(document: _Document, location: Sequence[str | int]) -> Path_:
-    """Return the part of pydantic's location that the file has: short forms and keys of choices add steps of their own."""
+    """Return the part of a location that the file has: pydantic adds steps for short forms and keys of choices."""
     path: Path_ = ()
     for part in location:
         if (*path, part) not in document.positions:

@@ -94,7 +94,10 @@ def compile_workload(workload: Workload, seed: int) -> Program:
 
 
 def _class_program(
-    seed: int, classes: Sequence[_Class], phases: Sequence[tuple[int, int, Sequence[int]]], notes: tuple[str, ...]
+    seed: int,
+    classes: Sequence[_Class],
+    phases: Sequence[tuple[int, int, Sequence[int]]],
+    notes: tuple[str, ...],
 ) -> Program:
     writer = _Writer(seed, _CLASSES)
     writer.put(len(classes), len(phases))
@@ -219,7 +222,10 @@ def _profile(workload: Workload, profile: Profile, seed: int) -> Program:
     ]
     populated = round(sum((live * scale for _, _, live in kept), Fraction(0)))
     rare = sum(live * scale < 1 for _, _, live in kept)
-    notes = [f"{populated:,} objects are allocated before the steady phase, so that it begins with {format_size(profile.heap)} live"]
+    notes = [
+        f"{populated:,} objects are allocated before the steady phase, "
+        f"so that it begins with {format_size(profile.heap)} live"
+    ]
     if rare:
         notes.append(f"{rare} of {len(kept)} rows hold less than one object on average at this scale")
     if len(kept) < len(rows):

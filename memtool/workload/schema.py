@@ -1,4 +1,4 @@
-"""The workload language: one definition that validates a file and publishes its JSON Schema. docs/workloads.md explains it."""
+"""The workload language: one definition validates a file and publishes its JSON Schema (docs/workloads.md)."""
 
 from __future__ import annotations
 
@@ -102,20 +102,14 @@ def _power_of_two(value: int) -> int:
 
 
 def _either(pattern: str, least: int) -> WithJsonSchema:
-    return WithJsonSchema(
-        {"anyOf": [{"type": "integer", "minimum": least}, {"type": "string", "pattern": pattern}]}
-    )
+    return WithJsonSchema({"anyOf": [{"type": "integer", "minimum": least}, {"type": "string", "pattern": pattern}]})
 
 
 Size = Annotated[int, BeforeValidator(_size), _either(SIZE_PATTERN, 1)]
 Count = Annotated[int, BeforeValidator(_count), _either(COUNT_PATTERN, 1)]
 Natural = Annotated[int, BeforeValidator(_natural), _either(COUNT_PATTERN, 0)]
-Positive = Annotated[
-    Fraction, BeforeValidator(_fraction), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
-]
-Share = Annotated[
-    Fraction, BeforeValidator(_percent), WithJsonSchema({"type": "string", "pattern": _PERCENT_PATTERN})
-]
+Positive = Annotated[Fraction, BeforeValidator(_fraction), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
+Share = Annotated[Fraction, BeforeValidator(_percent), WithJsonSchema({"type": "string", "pattern": _PERCENT_PATTERN})]
 Alignment = Annotated[int, BeforeValidator(lambda value: _power_of_two(_size(value))), _either(SIZE_PATTERN, 1)]
 Touch = Literal["none", "first", "pages", "all"]
 Order = Literal["oldest", "youngest", "random"]
@@ -211,7 +205,10 @@ def _law(value: Any) -> Any:  # noqa: ANN401
 
 def _short(law: type[Law[Any]], forever: bool) -> WithJsonSchema:
     schema = TypeAdapter(law).json_schema(by_alias=True)
-    forms = [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": SIZE_PATTERN if not forever else COUNT_PATTERN}]
+    forms = [
+        {"type": "integer", "minimum": 1},
+        {"type": "string", "pattern": SIZE_PATTERN if not forever else COUNT_PATTERN},
+    ]
     return WithJsonSchema({"anyOf": [*forms, *([{"const": "forever"}] if forever else []), _inlined(schema)]})
 
 
@@ -240,7 +237,15 @@ class Matrix(Strict):
 
     sizes: Annotated[list[SizeLaw], Field(min_length=1)]
     lifetimes: Annotated[list[Lifetime], Field(min_length=1)]
-    weights: list[list[Annotated[Fraction, BeforeValidator(lambda v: Fraction(0) if v == 0 else _fraction(v)), WithJsonSchema({"type": "number", "minimum": 0})]]]
+    weights: list[
+        list[
+            Annotated[
+                Fraction,
+                BeforeValidator(lambda v: Fraction(0) if v == 0 else _fraction(v)),
+                WithJsonSchema({"type": "number", "minimum": 0}),
+            ]
+        ]
+    ]
 
     @model_validator(mode="after")
     def _rectangular(self) -> Matrix:
@@ -416,7 +421,9 @@ class Workload(Strict):
         if self.frames is not None and self.objects is None:
             raise ValueError("frames needs objects: what is allocated in a frame")
         if len(sources) + (self.objects is not None) != 1:
-            raise ValueError("must have exactly one source of events: objects, pattern, profile, or frames with objects")
+            raise ValueError(
+                "must have exactly one source of events: objects, pattern, profile, or frames with objects"
+            )
         if self.frames is not None and self.allocations is not None:
             raise ValueError("allocations follow from frames; allocations must go")
         if self.frames is None and self.allocations is None:

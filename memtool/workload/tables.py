@@ -1,7 +1,8 @@
 """Distributions as tables of integers, for the native generator (engine/random.hpp has the layouts).
 
 No binary floating point decides an event: exp, ln and pow of the C library differ between machines, even between
-processors of one kind. Quantiles are computed with ``decimal``, whose exp and ln are correctly rounded, and rounded to 2^-16.
+processors of one kind. Quantiles are computed with ``decimal``, whose exp and ln are correctly rounded, and rounded to
+2^-16.
 """
 
 from __future__ import annotations
@@ -137,7 +138,8 @@ def _tail_probabilities() -> tuple[Decimal, ...]:
 
 
 # Rational approximations of the normal quantile, M. J. Wichura, "Algorithm AS 241: the percentage points of the normal
-# distribution", Applied Statistics 37, 1988 (PPND16, accurate to 1 in 10^16). Numerator, then denominator, highest power first.
+# distribution", Applied Statistics 37, 1988 (PPND16, accurate to 1 in 10^16).
+# Numerator, then denominator, highest power first.
 _CENTRE = (
     "2509.0809287301226727 33430.575583588128105 67265.770927008700853 45921.953931549871457 "
     "13731.693765509461125 1971.5909503065514427 133.14166789178437745 3.387132872796366608",

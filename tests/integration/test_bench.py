@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ SMALL = """\
 name: small
 allocations: 20k
 objects:
-  - {name: short, weight: 80, size: {lognormal: {median: 64, sigma: 0.8, max: 4KiB}}, lifetime: {exponential: {mean: 100}}}
-  - {name: long, weight: 20, size: {uniform: [100, 2000]}, lifetime: {exponential: {mean: 2000}}}
+  - {weight: 80, size: {lognormal: {median: 64, sigma: 0.8, max: 4KiB}}, lifetime: {exponential: {mean: 100}}}
+  - {weight: 20, size: {uniform: [100, 2000]}, lifetime: {exponential: {mean: 2000}}}
 touch: first
 """
 ENDLESS = """\
@@ -56,17 +57,21 @@ def cells(directory: Path) -> dict[str, Any]:
     return {cell["allocator"]: cell for cell in content["cells"]}
 
 
-def test_a_run_leaves_what_the_contract_names(
-    small: Path, tmp_path: Path, memtool_environment: dict[str, str]
-) -> None:
+def test_a_run_leaves_what_the_contract_names(small: Path, tmp_path: Path, memtool_environment: dict[str, str]) -> None:
     out = tmp_path / "out"
-    ended = memtool("bench", small, "-a", "glibc,tlsf,pool", "--blocks", "6", "-o", out, environment=memtool_environment)
+    ended = memtool(
+        "bench", small, "-a", "glibc,tlsf,pool", "--blocks", "6", "-o", out, environment=memtool_environment
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "pool: serves requests of up to 64 B; the workload asks for up to " in ended.stdout
     content = json.loads((out / "run.json").read_text())
     jsonschema.validate(content, run_file.json_schema())
     found = cells(out)
-    assert {name: cell["status"] for name, cell in found.items()} == {"glibc": "ok", "tlsf": "ok", "pool": "excluded"}
+    assert {name: cell["status"] for name, cell in found.items()} == {
+        "glibc": "ok",
+        "tlsf": "ok",
+        "pool": "excluded",
+    }
     time_per_op = found["tlsf"]["metrics"]["time_per_op_ns"]
     assert time_per_op["blocks"] == [0, 1, 2, 3, 4, 5]
     assert time_per_op["low"] <= time_per_op["value"] <= time_per_op["high"]
@@ -90,11 +95,29 @@ def test_footprints_and_hash_are_the_same_on_every_run(
     own = "segregated-pool,slab,first-fit,next-fit,best-fit,buddy,tlsf,arena"
     runs = []
     for name in ("a", "b"):
-        arguments = ("bench", small, "-a", own, "--blocks", "2", "--passes", "footprint", "--no-plots", "-o", tmp_path / name)
+        arguments = (
+            "bench",
+            small,
+            "-a",
+            own,
+            "--blocks",
+            "2",
+            "--passes",
+            "footprint",
+            "--no-plots",
+            "-o",
+            tmp_path / name,
+        )
         assert memtool(*arguments, environment=memtool_environment).returncode == 0
         runs.append(json.loads((tmp_path / name / "run.json").read_text()))
     assert runs[0]["workloads"][0]["event_hash"] == runs[1]["workloads"][0]["event_hash"]
-    exact = ("peak_footprint_bytes", "peak_granted_bytes", "internal_fragmentation", "footprint_mean_ratio", "metadata_bytes")
+    exact = (
+        "peak_footprint_bytes",
+        "peak_granted_bytes",
+        "internal_fragmentation",
+        "footprint_mean_ratio",
+        "metadata_bytes",
+    )
     for first, second in zip(runs[0]["cells"], runs[1]["cells"], strict=True):
         for metric in exact:
             assert first["metrics"][metric]["determinism"] == "exact", (first["allocator"], metric)
@@ -103,17 +126,38 @@ def test_footprints_and_hash_are_the_same_on_every_run(
 
 def test_json_prints_nothing_else(small: Path, tmp_path: Path, memtool_environment: dict[str, str]) -> None:
     ended = memtool(
-        "bench", small, "-a", "tlsf", "--blocks", "1", "--format", "json", "--no-plots", "-o", tmp_path / "out",
+        "bench",
+        small,
+        "-a",
+        "tlsf",
+        "--blocks",
+        "1",
+        "--format",
+        "json",
+        "--no-plots",
+        "-o",
+        tmp_path / "out",
         environment=memtool_environment,
     )
     assert json.loads(ended.stdout)["schema"] == "memtool.run.v1"
 
 
 def test_a_dry_run_measures_nothing(small: Path, tmp_path: Path, memtool_environment: dict[str, str]) -> None:
-    ended = memtool("bench", small, "-a", "tlsf,stack", "--dry-run", "-o", tmp_path / "out", environment=memtool_environment)
+    ended = memtool(
+        "bench",
+        small,
+        "-a",
+        "tlsf,stack",
+        "--dry-run",
+        "-o",
+        tmp_path / "out",
+        environment=memtool_environment,
+    )
     assert ended.returncode == 0
     # 1 check, 10 blocks x 2 passes x (tlsf and null), 2 footprints.
-    assert "43 samples, each a process of its own: 10 blocks; passes check, throughput, latency, footprint" in ended.stdout
+    assert (
+        "43 samples, each a process of its own: 10 blocks; passes check, throughput, latency, footprint" in ended.stdout
+    )
     assert "left out: stack on anonymous: takes back only the youngest block" in ended.stdout
     assert not (tmp_path / "out").exists()
 
@@ -145,10 +189,12 @@ def test_a_wrong_workload_exits_2_with_one_line(tmp_path: Path, memtool_environm
     path.write_text(SMALL.replace("median: 64", "median: -3"))
     ended = memtool("bench", path, environment=memtool_environment)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == f"memtool: {path}:4:58: objects[0].size.lognormal.median: must be > 0, is -3\n"
+    assert ended.stderr == f"memtool: {path}:4:45: objects[0].size.lognormal.median: must be > 0, is -3\n"
 
 
-def test_a_workload_beyond_memory_is_refused_before_it_starts(tmp_path: Path, memtool_environment: dict[str, str]) -> None:
+def test_a_workload_beyond_memory_is_refused_before_it_starts(
+    tmp_path: Path, memtool_environment: dict[str, str]
+) -> None:
     path = tmp_path / "huge.yaml"
     path.write_text("name: huge\nallocations: 64\npattern:\n  ramp: {size: 64GiB}\n")
     ended = memtool("bench", path, "-a", "glibc", "-o", tmp_path / "out", environment=memtool_environment)
@@ -162,7 +208,15 @@ def test_a_fault_costs_its_cell_only(
 ) -> None:
     environment = {**memtool_environment, "MEMTOOL_ENGINE": str(faulty_engine)}
     ended = memtool(
-        "bench", small, "-a", "sound,crashes,overlaps,runs-out,glibc", "--blocks", "2", "--no-plots", "-o", tmp_path / "out",
+        "bench",
+        small,
+        "-a",
+        "sound,crashes,overlaps,runs-out,glibc",
+        "--blocks",
+        "2",
+        "--no-plots",
+        "-o",
+        tmp_path / "out",
         environment=environment,
     )
     assert ended.returncode == 1
@@ -182,9 +236,24 @@ def test_what_is_finished_survives_and_is_not_measured_again(
     workload = tmp_path / "endless.yaml"
     workload.write_text(ENDLESS)
     out = tmp_path / "out"
-    arguments = ["bench", str(workload), "-a", "glibc,tlsf", "--blocks", "2", "--passes", "throughput,footprint", "--no-plots", "-o", str(out)]
+    arguments = [
+        "bench",
+        str(workload),
+        "-a",
+        "glibc,tlsf",
+        "--blocks",
+        "2",
+        "--passes",
+        "throughput,footprint",
+        "--no-plots",
+        "-o",
+        str(out),
+    ]
     running = subprocess.Popen(
-        [sys.executable, "-m", "memtool", *arguments], env=memtool_environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [sys.executable, "-m", "memtool", *arguments],
+        env=memtool_environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     journal = out / "journal.jsonl"
     wait_until(lambda: journal.exists() and len(journal.read_text().splitlines()) >= 3)
@@ -192,10 +261,14 @@ def test_what_is_finished_survives_and_is_not_measured_again(
     running.send_signal(how)
     _, complaint = running.communicate(timeout=60)
     for child in children:
-        wait_until(lambda child=child: ended(int(child)))  # type: ignore[misc]
+        wait_until(lambda child=child: ended(int(child)))
     if how is signal.SIGINT:
         assert running.returncode == 1
-        assert complaint.decode().split("\n") == ["", "memtool: interrupted; finished samples are in the journal, --resume goes on", ""]
+        assert complaint.decode().split("\n") == [
+            "",
+            "memtool: interrupted; finished samples are in the journal, --resume goes on",
+            "",
+        ]
     before = journal.read_text().splitlines()
     assert not (out / "run.json").exists()
 
@@ -210,7 +283,19 @@ def test_what_is_finished_survives_and_is_not_measured_again(
 
 
 def test_another_run_is_not_resumed(small: Path, tmp_path: Path, memtool_environment: dict[str, str]) -> None:
-    arguments = ("bench", small, "-a", "tlsf", "--passes", "footprint", "--blocks", "1", "--no-plots", "-o", tmp_path / "out")
+    arguments = (
+        "bench",
+        small,
+        "-a",
+        "tlsf",
+        "--passes",
+        "footprint",
+        "--blocks",
+        "1",
+        "--no-plots",
+        "-o",
+        tmp_path / "out",
+    )
     assert memtool(*arguments, environment=memtool_environment).returncode == 0
     again = memtool(*arguments, environment=memtool_environment)
     assert again.returncode == 2
@@ -236,7 +321,7 @@ def ended(pid: int) -> bool:
         return True
 
 
-def wait_until(condition: Any) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "it did not happen within a minute"
@@ -252,7 +337,22 @@ def test_the_worker_imports_nothing_large(tmp_path: Path) -> None:
         "import memtool.engine.binding, memtool.measure.noise\nprint(*sys.modules)\n"
     )
     loaded = subprocess.run(
-        [sys.executable, "-I", "-S", script], capture_output=True, text=True, check=True, env={"PATH": os.defpath}
+        [sys.executable, "-I", "-S", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": os.defpath},
     ).stdout.split()
-    for name in ("click", "matplotlib", "tabulate", "numpy", "scipy", "pydantic", "typing", "dataclasses", "re", "json"):
+    for name in (
+        "click",
+        "matplotlib",
+        "tabulate",
+        "numpy",
+        "scipy",
+        "pydantic",
+        "typing",
+        "dataclasses",
+        "re",
+        "json",
+    ):
         assert name not in loaded

@@ -63,9 +63,7 @@ def take(
 
 
 @pytest.mark.parametrize("run_pass", list(Pass))
-def test_a_sound_strategy_passes_every_pass(
-    executor: WorkerExecutor, image: tuple[int, int], run_pass: Pass
-) -> None:
+def test_a_sound_strategy_passes_every_pass(executor: WorkerExecutor, image: tuple[int, int], run_pass: Pass) -> None:
     sample = take(executor, image, "sound", run_pass)
     assert (sample.status, sample.reason) == (Status.OK, None)
 
@@ -145,9 +143,7 @@ take(WorkerExecutor(1), (image_fd(made), len(made)), "loops-forever", time_limit
 def test_no_worker_survives_a_killed_parent(faulty_engine: Path, memtool_environment: dict[str, str]) -> None:
     environment = {**memtool_environment, "MEMTOOL_ENGINE": str(faulty_engine)}
     root = str(Path(__file__).parent.parent.parent)
-    parent = subprocess.Popen(
-        [sys.executable, "-c", ORPHAN.format(root=root)], env=environment, stdout=subprocess.PIPE
-    )
+    parent = subprocess.Popen([sys.executable, "-c", ORPHAN.format(root=root)], env=environment, stdout=subprocess.PIPE)
     assert parent.stdout is not None
     parent.stdout.readline()
     worker = wait_for_child(parent.pid)

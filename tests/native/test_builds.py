@@ -18,18 +18,34 @@ import sys
 sys.path.insert(0, {root!r})
 from memtool.pipeline import BenchOptions, bench
 from memtool.model import Pass
-from memtool.store import run_file
 import json, pathlib
-options = BenchOptions(workloads={workloads!r}, allocators={strategies!r}, passes=(Pass.FOOTPRINT,), blocks=1, draw_plots=False, output=pathlib.Path({out!r}))
+options = BenchOptions(
+    workloads={workloads!r},
+    allocators={strategies!r},
+    passes=(Pass.FOOTPRINT,),
+    blocks=1,
+    draw_plots=False,
+    output=pathlib.Path({out!r}),
+)
 run = bench(options, lambda *_: None).run
-print(json.dumps([[w.event_hash for w in run.workloads]] + [[c.cell.workload, c.cell.allocator, c.metrics["peak_footprint_bytes"].value, c.metrics["footprint_mean_ratio"].value] for c in run.cells if c.metrics]))
+figures = [[workload.event_hash for workload in run.workloads]]
+for result in run.cells:
+    if result.metrics:
+        names = ("peak_footprint_bytes", "footprint_mean_ratio", "peak_granted_bytes")
+        values = [result.metrics[name].value for name in names]
+        figures.append([result.cell.workload, result.cell.allocator, *values])
+print(json.dumps(figures))
 """
 
 
 def figures(engine: Path, out: Path, environment: dict[str, str]) -> object:
     script = SCRIPT.format(root=str(ROOT), workloads=WORKLOADS, strategies=STRATEGIES, out=str(out))
     printed = subprocess.run(
-        [sys.executable, "-c", script], env={**environment, "MEMTOOL_ENGINE": str(engine)}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script],
+        env={**environment, "MEMTOOL_ENGINE": str(engine)},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return json.loads(printed.stdout)
 

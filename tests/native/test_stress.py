@@ -10,9 +10,7 @@ import pytest
 from memtool.engine import binding
 from tests.conftest import build_engine
 
-STRATEGIES = [
-    str(strategy["name"]) for strategy in binding.describe() if not strategy["is_control"]
-]
+STRATEGIES = [str(strategy["name"]) for strategy in binding.describe() if not strategy["is_control"]]
 
 
 @pytest.fixture(scope="session")

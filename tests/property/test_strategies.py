@@ -1,4 +1,4 @@
-"""Properties that every strategy must have, whatever the order of operations. Driven by the engine's own description."""
+"""Properties that every strategy must have, whatever the order of operations; the engine's own description drives it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Model:
         natural = 1 << (max(size, 1).bit_length() - 1)
         need = min(16, natural) if alignment == 16 else alignment
         assert (self.heap.base + offset) % need == 0
-        assert 0 <= offset
+        assert offset >= 0
         assert offset + size <= self.heap.footprint
         assert self.heap.usable_size(offset, size) >= size
         for other, other_size, _ in self.live:
@@ -126,6 +126,7 @@ def test_exhaustion_returns_none_and_leaves_the_heap_usable(name: str) -> None:
 @pytest.mark.parametrize("order", ["first to last", "last to first", "every second"])
 def test_freed_memory_is_found_again(name: str, order: str) -> None:
     with Heap(name, capacity=64 * MIB) as heap:
+
         def fill() -> list[int]:
             found = [heap.allocate(64) for _ in range(500)]
             return [offset for offset in found if offset is not None]

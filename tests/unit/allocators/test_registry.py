@@ -66,7 +66,9 @@ def registry(monkeypatch: pytest.MonkeyPatch, limits: object) -> Registry:
     """Return a registry on a machine that has glibc and jemalloc."""
     monkeypatch.setattr(module, "library_of", INSTALLED.get)
     monkeypatch.setattr(
-        module, "why_missing", lambda name: None if name in INSTALLED else f"not installed; get it with: apt install {name}"
+        module,
+        "why_missing",
+        lambda name: None if name in INSTALLED else f"not installed; get it with: apt install {name}",
     )
     return Registry(described=DESCRIBED)
 
@@ -77,7 +79,7 @@ def resolve(registry: Registry, text: str) -> AllocatorPlan:
 
 
 def trace(**changed: Any) -> TraceInfo:  # noqa: ANN401  # any field
-    fields: dict[str, Any] = {name: 0 for name in TraceInfo.__dataclass_fields__}
+    fields: dict[str, Any] = dict.fromkeys(TraceInfo.__dataclass_fields__, 0)
     fields |= {"name": "w", "largest_size": 4096, "largest_alignment": 16, "first_not_lifo": None}
     return TraceInfo(**{**fields, "memory_limit": None, "notes": (), **changed})
 
@@ -136,7 +138,11 @@ def test_what_is_said_of_a_strategy_is_in_its_plan(registry: Registry) -> None:
 
 def test_a_system_allocator_is_preloaded_and_must_own_malloc(registry: Registry) -> None:
     plan = resolve(registry, "jemalloc")
-    assert (plan.strategy, plan.preload, plan.expected_owner) == ("malloc", ("/opt/lib/libjemalloc.so.2",), "libjemalloc")
+    assert (plan.strategy, plan.preload, plan.expected_owner) == (
+        "malloc",
+        ("/opt/lib/libjemalloc.so.2",),
+        "libjemalloc",
+    )
     assert (plan.uses_region, plan.exact, plan.environment) == (False, False, ())
 
 

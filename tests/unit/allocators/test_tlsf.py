@@ -32,9 +32,7 @@ def test_the_first_blocks_of_a_heap_of_one_mebibyte() -> None:
     ("capacity", "subdivisions", "footprint"),
     [(256 << 10, 8, 1200), (256 << 10, 32, 3920), (64 << 30, 32, 10896), (64 << 30, 64, 20992)],
 )
-def test_the_table_depends_on_the_region_and_the_subdivisions(
-    capacity: int, subdivisions: int, footprint: int
-) -> None:
+def test_the_table_depends_on_the_region_and_the_subdivisions(capacity: int, subdivisions: int, footprint: int) -> None:
     with Heap("tlsf", f"subdivisions={subdivisions}", capacity=capacity) as heap:
         assert heap.footprint == footprint
 

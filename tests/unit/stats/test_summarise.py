@@ -242,7 +242,12 @@ RATIOS = ("internal_fragmentation", "footprint_at_peak_live_ratio", "footprint_p
 
 
 def test_ratios_to_fewer_than_64_kib_are_not_applicable() -> None:
-    small = {"peak_live_bytes": 65_535, "live_at_peak_footprint_bytes": 65_535, "ratio_allocations": 0, "ratio_sum": 0.0}
+    small = {
+        "peak_live_bytes": 65_535,
+        "live_at_peak_footprint_bytes": 65_535,
+        "ratio_allocations": 0,
+        "ratio_sum": 0.0,
+    }
     result = summarise(footprint(**small))
     ratios = (*RATIOS, "footprint_at_peak_ratio", "footprint_mean_ratio")
     assert values(result, *ratios) == [None] * 6

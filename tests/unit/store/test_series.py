@@ -50,7 +50,7 @@ def test_failed_samples_are_in_no_series() -> None:
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     history = History(COLUMNS, {"allocate": [(5.0, 5.5, 5)]})
     (written,) = series.write_all(tmp_path, [result()], {CELL: history})
-    name = "series/churn__pool_block=64.json"
+    name = "series/churn_pool_block=64.json"
     assert written.series == {"footprint": name, "histograms": name}
     assert (tmp_path / name).is_file()
     read = series.read(tmp_path, written)
@@ -91,9 +91,9 @@ def test_file_names_tell_cells_apart_and_are_safe_everywhere() -> None:
         Cell("churn", "../up/libmine.so"),
     ]
     assert [series.slug(cell) for cell in cells] == [
-        "churn__pool_block=64",
-        "churn__pool_block=64__hugepages",
-        "churn__pool_block=6",
-        "churn_2__pool_block=64",
-        "churn__.._up_libmine.so",
+        "churn_pool_block=64",
+        "churn_pool_block=64_hugepages",
+        "churn_pool_block=6",
+        "churn_2_pool_block=64",
+        "churn_.._up_libmine.so",
     ]

@@ -189,7 +189,9 @@ def test_a_failed_cell_is_not_measured_again_and_the_others_are() -> None:
 
 
 def test_a_cell_that_fails_its_check_is_never_timed() -> None:
-    outcome = run(answer=lambda job: "overlap" if job.run_pass is Pass.CHECK and job.cell.allocator == "pool" else quiet(job))
+    outcome = run(
+        answer=lambda job: "overlap" if job.run_pass is Pass.CHECK and job.cell.allocator == "pool" else quiet(job)
+    )
     assert [key for key in outcome.keys() if key[0] == "pool"] == [("pool", 0, Pass.CHECK)]
 
 
@@ -250,7 +252,9 @@ def test_one_block_is_one_footprint() -> None:
 def test_repeats_beyond_the_second_are_added_to_the_total() -> None:
     totals: list[int] = []
     settings = Settings(blocks=4, passes=(Pass.FOOTPRINT,))
-    executor = FakeExecutor(lambda job: footprint(ratio_sum=job.block) if job.run_pass is Pass.FOOTPRINT else quiet(job))
+    executor = FakeExecutor(
+        lambda job: footprint(ratio_sum=job.block) if job.run_pass is Pass.FOOTPRINT else quiet(job)
+    )
     Schedule(executor, settings, lambda _: None, {}, lambda _what, _done, total: totals.append(total)).run(
         [measurable(allocators=("tlsf",))]
     )
@@ -264,7 +268,9 @@ def test_repeats_beyond_the_second_are_added_to_the_total() -> None:
 )
 def test_the_time_limit_is_20_times_the_null_replay_and_at_least_30_s(null_seconds: float, limit: float) -> None:
     ticks = int(null_seconds * 1e9 * 2)
-    outcome = run(settings=Settings(blocks=1, ns_per_tick=0.5), answer=lambda job: {**quiet(job), "body_ticks": [ticks] * 3})  # type: ignore[dict-item]
+    outcome = run(
+        settings=Settings(blocks=1, ns_per_tick=0.5), answer=lambda job: {**quiet(job), "body_ticks": [ticks] * 3}
+    )  # type: ignore[dict-item]
     limits = {each.run_pass: each.time_limit for each in outcome.jobs[1:]}
     assert limits[Pass.THROUGHPUT] == limits[Pass.LATENCY] == limits[Pass.FOOTPRINT] == pytest.approx(limit)
     assert limits[Pass.CHECK] == pytest.approx(10 * limit)
@@ -278,7 +284,9 @@ def test_the_pilot_is_a_null_replay_and_no_sample() -> None:
 
 
 def test_a_pilot_that_fails_leaves_the_least_time_limit() -> None:
-    outcome = run(settings=Settings(blocks=1), answer=lambda job: "killed" if job.cell.allocator == "null" else quiet(job))
+    outcome = run(
+        settings=Settings(blocks=1), answer=lambda job: "killed" if job.cell.allocator == "null" else quiet(job)
+    )
     assert {each.time_limit for each in outcome.jobs[1:]} == {30.0, 300.0}
 
 
