@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import platform
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,14 @@ from memtool.model import AllocatorSpec
 
 _LDCONFIG_PATH = "/sbin:/usr/sbin:/bin:/usr/bin"
 """Where ldconfig is; an ordinary user's PATH often lacks it."""
+_FOLDERS = tuple(
+    Path(folder)
+    for folder in (f"/usr/lib/{platform.machine()}-linux-gnu", "/usr/local/lib", "/usr/lib64", "/usr/lib")
+)
+"""Where libraries are that the linker's cache has not heard of."""
 
 
-class Unavailable(Exception):  # noqa: N818  # a state of the machine, not a fault
+class Unavailable(Exception):
     """A known allocator, or a setting of one, that this machine does not have; the message says why."""
 
 
@@ -78,12 +84,17 @@ def _content(library: Path) -> bytes:
 
 
 def _installed(sonames: Sequence[str]) -> Path | None:
-    known = _linker_cache()
-    return next((known[soname].resolve() for soname in sonames if soname in known), None)
+    known = linker_cache()
+    for soname in sonames:
+        places = (folder / soname for folder in _FOLDERS)
+        found = known.get(soname) or next((place for place in places if place.exists()), None)
+        if found is not None:
+            return found.resolve()
+    return None
 
 
 @cache
-def _linker_cache() -> Mapping[str, Path]:
+def linker_cache() -> Mapping[str, Path]:
     """Return what the dynamic linker finds by itself: file name -> path, 64 bit only."""
     try:
         listed = subprocess.run(

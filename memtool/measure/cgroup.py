@@ -39,7 +39,7 @@ def allowance(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/pro
 
 
 def _groups(root: Path, membership: Path) -> Iterator[tuple[str, Path]]:
-    """Yield (controller, folder) for each group of this process and those around it; version 2: controller "".
+    """Yield (controller, folder) for each group of this process and those around it; "" is version 2.
 
     Inside a container a group may be named as the host sees it, while its folder is the root: what does not
     exist is passed over, and the root is always looked at.

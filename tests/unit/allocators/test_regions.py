@@ -6,29 +6,34 @@ from pathlib import Path
 
 import pytest
 
-from memtool.allocators import regions
 from memtool.allocators.regions import REGIONS, why_not, why_unavailable
 
 
 @pytest.fixture
-def huge_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def setting(tmp_path: Path) -> Path:
     """Return the file that says what the kernel does with huge pages; not there yet."""
-    path = tmp_path / "enabled"
-    monkeypatch.setattr(regions, "_THP", path)
-    return path
+    return tmp_path / "enabled"
 
 
 def test_the_regions() -> None:
     assert list(REGIONS) == ["anonymous", "populate", "hugepages"]
     assert [region.populate for region in REGIONS.values()] == [False, True, False]
-    # MADV_NOHUGEPAGE is 15 and MADV_HUGEPAGE 14, whatever the system's default is.
-    assert [region.advice for region in REGIONS.values()] == [(15,), (15,), (14,)]
+    assert [region.needs_huge_pages for region in REGIONS.values()] == [False, False, True]
+    # The same for all, so that no kind is favoured by where it begins.
     assert {region.alignment for region in REGIONS.values()} == {2_097_152}
+    assert all(region.summary and region.when for region in REGIONS.values())
+
+
+def test_small_pages_are_asked_for_wherever_there_are_huge_ones() -> None:
+    # MADV_HUGEPAGE is 14 and MADV_NOHUGEPAGE 15; a kernel without huge pages would refuse the latter.
+    assert REGIONS["hugepages"].advice == (14,)
+    assert REGIONS["anonymous"].advice == REGIONS["populate"].advice
+    assert REGIONS["anonymous"].advice in {(15,), ()}
 
 
 @pytest.mark.parametrize("name", ["anonymous", "populate"])
-def test_small_pages_are_always_there(name: str, huge_pages: Path) -> None:
-    assert why_unavailable(REGIONS[name]) is None
+def test_small_pages_are_always_there(name: str, setting: Path) -> None:
+    assert why_unavailable(REGIONS[name], setting) is None
     assert why_not(name, uses_region=True) is None
 
 
@@ -40,18 +45,20 @@ def test_a_system_allocator_is_on_anonymous_memory_only() -> None:
         )
 
 
-@pytest.mark.parametrize("setting", ["[always] madvise never\n", "always [madvise] never\n"])
-def test_huge_pages_where_the_kernel_gives_them(setting: str, huge_pages: Path) -> None:
-    huge_pages.write_text(setting, encoding="ascii")
-    assert why_not("hugepages", uses_region=True) is None
+@pytest.mark.parametrize("chosen", ["[always] madvise never\n", "always [madvise] never\n"])
+def test_huge_pages_where_the_kernel_gives_them(chosen: str, setting: Path) -> None:
+    setting.write_text(chosen, encoding="ascii")
+    assert why_unavailable(REGIONS["hugepages"], setting) is None
 
 
-def test_huge_pages_that_are_off_say_what_mends_it(huge_pages: Path) -> None:
-    huge_pages.write_text("always madvise [never]\n", encoding="ascii")
-    assert why_not("hugepages", uses_region=True) == (
-        f"transparent huge pages are off; mend it with: echo madvise | sudo tee {huge_pages}"
+def test_huge_pages_that_are_off_say_what_mends_it(setting: Path) -> None:
+    setting.write_text("always madvise [never]\n", encoding="ascii")
+    assert why_unavailable(REGIONS["hugepages"], setting) == (
+        f"transparent huge pages are off; turn them on with: echo madvise | sudo tee {setting}"
     )
 
 
-def test_a_kernel_without_huge_pages(huge_pages: Path) -> None:
-    assert why_not("hugepages", uses_region=True) == "this kernel has no transparent huge pages"
+def test_a_kernel_without_huge_pages(setting: Path) -> None:
+    assert why_unavailable(REGIONS["hugepages"], setting) == (
+        "this kernel has no transparent huge pages; one built with CONFIG_TRANSPARENT_HUGEPAGE has"
+    )

@@ -12,6 +12,7 @@ from memtool.allocators import registry as module
 from memtool.allocators import system
 from memtool.allocators.registry import Registry, Unavailable, why_not
 from memtool.allocators.spec import parse_allocators
+from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.engine import binding
 from memtool.errors import InputError
 from memtool.model import AllocatorPlan, AllocatorSpec, TraceInfo
@@ -21,10 +22,10 @@ def parameter(name: str, choices: tuple[str, ...] = ()) -> Mapping[str, Any]:
     return {
         "name": name,
         "summary": "",
-        "default": 0,
-        "minimum": 0,
-        "maximum": 9,
-        "unit": "bytes",
+        "default": 0 if choices else 64,
+        "minimum": 0 if choices else 1,
+        "maximum": len(choices) - 1 if choices else 4096,
+        "unit": "choice" if choices else "bytes",
         "choices": list(choices),
     }
 
@@ -42,27 +43,23 @@ DESCRIBED = (
     strategy("pool", "pool", parameter("block"), parameter("chunk")),
     strategy("slab", "pool"),
     strategy("stack", "arena", free_order="lifo"),
+    strategy("bump", "arena", free_order="reset"),
     strategy("tlsf", "real-time", parameter("subdivisions", ("8", "16"))),
 )
 INSTALLED = {"glibc": None, "jemalloc": Path("/opt/lib/libjemalloc.so.2")}
 
 
-@pytest.fixture
-def limits(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[int | None, int | None]]:
-    """Return the limits by strategy, for tests to change; pool with block=7 is refused."""
-    found: dict[str, tuple[int | None, int | None]] = {}
+Limits = tuple[int | None, int | None]
 
-    def fake(strategy: str, parameters: str) -> tuple[int | None, int | None]:
-        if parameters == "block=7":
-            raise binding.EngineError("block: must be from 8 to 4096, is 7")
-        return found.get(strategy, (None, None))
 
-    monkeypatch.setattr(binding, "limits", fake)
-    return found
+def refusal(strategy: str, parameters: str) -> str | None:
+    """Refuse one combination, as an engine would whose parameters do not go together."""
+    assert parameters
+    return "chunk: must hold a block" if (strategy, parameters) == ("pool", "block=4096,chunk=1") else None
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch, limits: object) -> Registry:
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     """Return a registry on a machine that has glibc and jemalloc."""
     monkeypatch.setattr(module, "library_of", INSTALLED.get)
     monkeypatch.setattr(
@@ -70,7 +67,8 @@ def registry(monkeypatch: pytest.MonkeyPatch, limits: object) -> Registry:
         "why_missing",
         lambda name: None if name in INSTALLED else f"not installed; get it with: apt install {name}",
     )
-    return Registry(described=DESCRIBED)
+    monkeypatch.setattr(system, "_linker_cache", dict)
+    return Registry(described=DESCRIBED, refusal=refusal)
 
 
 def resolve(registry: Registry, text: str) -> AllocatorPlan:
@@ -87,18 +85,21 @@ def trace(**changed: Any) -> TraceInfo:  # noqa: ANN401  # any field
 def test_names_are_the_systems_and_then_the_engines_but_not_malloc(registry: Registry) -> None:
     assert registry.names == (
         *("glibc", "jemalloc", "mimalloc", "mimalloc-pypi", "tcmalloc", "tbbmalloc"),
-        *("null", "new-delete", "pool", "slab", "stack", "tlsf"),
+        *("null", "new-delete", "pool", "slab", "stack", "bump", "tlsf"),
     )
 
 
 def test_groups(registry: Registry) -> None:
     groups = registry.groups
+    systems = ("glibc", "jemalloc", "mimalloc", "mimalloc-pypi", "tcmalloc", "tbbmalloc")
     assert groups["pools"] == ("pool", "slab")
-    assert groups["arenas"] == ("stack",)
+    assert groups["arenas"] == ("stack", "bump")
     assert groups["real-time"] == ("tlsf",)
-    assert groups["system"] == ("glibc", "jemalloc")
-    assert groups["strategies"] == ("new-delete", "pool", "slab", "stack", "tlsf")
-    assert groups["all"] == ("glibc", "jemalloc", "new-delete", "pool", "slab", "stack", "tlsf")
+    assert groups["standard"] == ("new-delete",)
+    # Also what is not installed: that it is left out is said.
+    assert groups["system"] == systems
+    assert groups["strategies"] == ("new-delete", "pool", "slab", "stack", "bump", "tlsf")
+    assert groups["all"] == (*systems, "new-delete", "pool", "slab", "stack", "bump", "tlsf")
     assert "buddies" not in groups
     assert not any("null" in members for members in groups.values())
 
@@ -160,16 +161,6 @@ def test_parameters_of_system_allocators_become_environment(registry: Registry) 
     )
 
 
-def test_an_allocator_without_a_variable_of_its_own_has_one_for_each_parameter(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "why_missing", lambda _: None)
-    assert resolve(registry, "mimalloc:purge_delay=0,eager_commit=1").environment == (
-        ("MIMALLOC_PURGE_DELAY", "0"),
-        ("MIMALLOC_EAGER_COMMIT", "1"),
-    )
-
-
 def test_new_delete_over_another_malloc(registry: Registry) -> None:
     plan = resolve(registry, "new-delete:malloc=jemalloc")
     assert (plan.strategy, plan.engine_parameters) == ("new-delete", "")
@@ -181,28 +172,36 @@ def test_new_delete_over_another_malloc(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("pol", "unknown allocator 'pol'; did you mean 'pool'?"),
-        ("malloc", "unknown allocator 'malloc'; did you mean 'mimalloc' or 'tbbmalloc' or 'tcmalloc'?"),
-        ("zzz", "unknown allocator 'zzz'"),
-        ("pool:blok=8", "pool:blok=8: pool has no parameter 'blok' (it has: block, chunk); did you mean 'block'?"),
-        ("slab:x=8", "slab:x=8: slab has no parameter 'x' (it has: none)"),
-        ("pool:block=big", "pool:block=big: block: must be a size such as 64, 4KiB or 1.5MiB, is 'big'"),
-        ("pool:block=7", "pool:block=7: block: must be from 8 to 4096, is 7"),
-        ("pool:malloc=glibc", "pool:malloc=glibc: pool has no parameter 'malloc' (it has: block, chunk)"),
-        ("tcmalloc:x=1", "tcmalloc:x=1: tcmalloc has no parameter 'x' (it has: none)"),
-        ("glibc:arena_max=0", "glibc:arena_max=0: arena_max: must be from 1 to 1024, is 0"),
-        ("glibc:arena_max=few", "glibc:arena_max=few: arena_max: must be a size such as 64, 4KiB or 1.5MiB, is 'few'"),
+        ("pol", "-a: unknown allocator 'pol'; did you mean 'pool'?"),
+        ("zzz", "-a: unknown allocator 'zzz'; memtool list allocators has all"),
+        (
+            "pool:blok=8",
+            "-a: pool:blok=8: pool has no parameter 'blok', only block (1 to 4KiB), chunk (1 to 4KiB); "
+            "did you mean 'block'?",
+        ),
+        ("slab:x=8", "-a: slab:x=8: slab has no parameters"),
+        ("pool:block=big", "-a: pool:block=big: block: must be a size such as 64, 4KiB or 1.5MiB, is 'big'"),
+        ("pool:block=8KiB", "-a: pool:block=8KiB: block: must be from 1 to 4KiB, is 8KiB"),
+        ("tlsf:subdivisions=9", "-a: tlsf:subdivisions=9: subdivisions: must be 8 or 16, is '9'"),
+        ("pool:block=4KiB,chunk=1", "-a: pool:block=4KiB,chunk=1: chunk: must hold a block"),
+        ("glibc:arena_max=0", "-a: glibc:arena_max=0: arena_max: must be from 1 to 1024, is 0"),
+        (
+            "new-delete:malloc=pool",
+            "-a: new-delete:malloc=pool: malloc: must be "
+            "glibc, jemalloc, mimalloc, mimalloc-pypi, tcmalloc or tbbmalloc, is 'pool'",
+        ),
+        ("mine.py:Heap", "-a: mine.py:Heap: allocators written in Python cannot be measured; a library can"),
     ],
 )
-def test_errors_name_what_is_wrong_and_what_was_meant(registry: Registry, text: str, message: str) -> None:
+def test_errors_name_what_is_wrong_and_what_is_allowed(registry: Registry, text: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         resolve(registry, text)
     assert str(caught.value) == message
 
 
-def test_new_delete_over_what_is_no_malloc(registry: Registry) -> None:
-    with pytest.raises(InputError, match="malloc=pool: must be one of glibc, jemalloc"):
-        resolve(registry, "new-delete:malloc=pool")
+def test_malloc_is_no_name_of_its_own(registry: Registry) -> None:
+    with pytest.raises(InputError, match="unknown allocator 'malloc'"):
+        resolve(registry, "malloc")
 
 
 @pytest.mark.parametrize("text", ["tcmalloc", "new-delete:malloc=tcmalloc"])
@@ -211,16 +210,19 @@ def test_what_is_not_installed_is_unavailable_and_says_how_to_get_it(registry: R
         resolve(registry, text)
 
 
-def test_a_library_must_be_there_be_one_and_define_malloc(registry: Registry, tmp_path: Path) -> None:
+def test_a_library_must_be_there_and_takes_no_parameters(registry: Registry, tmp_path: Path) -> None:
+    gone = tmp_path / "gone.so"
+    with pytest.raises(InputError, match=r"gone\.so: no such file"):
+        registry.resolve(AllocatorSpec(str(gone)))
+    with pytest.raises(InputError, match="a library takes no parameters"):
+        registry.resolve(AllocatorSpec(str(gone), (("block", "8"),)))
+
+
+def test_what_is_no_library_cannot_be_preloaded(registry: Registry, tmp_path: Path) -> None:
     text = tmp_path / "libtext.so"
     text.write_text("not a library", encoding="ascii")
-    for spec, message in (
-        (AllocatorSpec(str(tmp_path / "gone.so")), "no such file"),
-        (AllocatorSpec(str(text)), "cannot be loaded"),
-        (AllocatorSpec(str(text), (("block", "8"),)), "a library takes no parameters"),
-    ):
-        with pytest.raises(InputError, match=message):
-            registry.resolve(spec)
+    with pytest.raises(InputError, match=r"libtext\.so: cannot be preloaded"):
+        registry.resolve(AllocatorSpec(str(text)))
 
 
 def test_the_lists_show_what_is_missing(registry: Registry) -> None:
@@ -228,46 +230,67 @@ def test_the_lists_show_what_is_missing(registry: Registry) -> None:
     assert "malloc" not in known
     assert known["glibc"].missing is None
     assert known["tcmalloc"].missing == "not installed; get it with: apt install tcmalloc"
-    assert [each["name"] for each in known["pool"].parameters] == ["block", "chunk"]
+    assert [(each.name, each.range) for each in known["pool"].parameters] == [
+        ("block", "1 to 4KiB"),
+        ("chunk", "1 to 4KiB"),
+    ]
+    assert [each.default for each in known["tlsf"].parameters] == ["8"]
     assert known["jemalloc"].family == "system"
 
 
 # What a strategy cannot serve
 
 
-def test_a_request_that_is_too_large(registry: Registry, limits: dict[str, tuple[int | None, int | None]]) -> None:
-    limits["pool"] = (64, 16)
+def refused(
+    plan: AllocatorPlan, found: TraceInfo, limits: Limits = (None, None), available: int | None = None
+) -> str | None:
+    return why_not(plan, found, limits=lambda _strategy, _parameters: limits, available=available)
+
+
+def test_requests_that_are_too_large_or_too_aligned(registry: Registry) -> None:
     plan = resolve(registry, "pool")
-    assert why_not(plan, trace(largest_size=64)) is None
-    assert why_not(plan, trace(largest_size=65)) == "serves requests of up to 64 B; the workload asks for up to 65 B"
-    assert why_not(plan, trace(largest_size=8, largest_alignment=64)) == (
+    assert refused(plan, trace(largest_size=64), (64, 16)) is None
+    assert refused(plan, trace(largest_size=65), (64, 16)) == (
+        "serves requests of up to 64 B; the workload asks for up to 65 B"
+    )
+    assert refused(plan, trace(largest_size=8, largest_alignment=64), (64, 16)) == (
         "aligns to 16 at most; the workload asks for 64"
     )
 
 
 def test_frees_out_of_order(registry: Registry) -> None:
     plan = resolve(registry, "stack")
-    assert why_not(plan, trace()) is None
-    assert why_not(plan, trace(first_not_lifo=12_345)) == (
-        "takes back only the youngest block; operation 12,345 of the workload frees another"
+    assert refused(plan, trace()) is None
+    assert refused(plan, trace(first_not_lifo=12_345)) == (
+        "takes back the youngest block only; operation 12,345 of the workload frees or resizes another"
     )
-    assert why_not(resolve(registry, "pool"), trace(first_not_lifo=3)) is None
+    assert refused(resolve(registry, "pool"), trace(first_not_lifo=3)) is None
+
+
+def test_what_takes_nothing_back_must_have_room_for_everything(registry: Registry) -> None:
+    plan = resolve(registry, "bump")
+    needs = trace(total_bytes=3 << 20, touch="first")
+    assert refused(plan, needs, available=3 << 20) is None
+    assert refused(plan, needs, available=2 << 20) == (
+        "takes nothing back, so the workload needs 3.00 MiB of it; 2.00 MiB are available"
+    )
+    assert refused(plan, needs) is None
+    assert refused(plan, trace(total_bytes=3 << 20, touch="first", scopes=1), available=1) is None
+    assert refused(resolve(registry, "pool"), needs, available=1) is None
 
 
 def test_a_memory_limit_binds_no_system_allocator(registry: Registry) -> None:
     limited = trace(memory_limit=1 << 20)
-    expected = "takes its memory from the system, which a memory_limit of 1.00 MiB does not bind"
-    assert why_not(resolve(registry, "glibc"), limited) == expected
-    assert why_not(resolve(registry, "pool"), limited) is None
+    expected = "takes memory from the system, where the limit of 1.00 MiB does not hold"
+    assert refused(resolve(registry, "glibc"), limited) == expected
+    assert refused(resolve(registry, "new-delete"), limited) == expected
+    assert refused(resolve(registry, "pool"), limited) is None
 
 
-def test_controls_and_malloc_serve_everything(
-    registry: Registry, limits: dict[str, tuple[int | None, int | None]]
-) -> None:
-    limits.update({"null": (1, 1), "malloc": (1, 1)})
-    assert why_not(resolve(registry, "null"), trace(first_not_lifo=1)) is None
-    assert why_not(resolve(registry, "glibc"), trace(first_not_lifo=1)) is None
+def test_controls_and_malloc_serve_everything(registry: Registry) -> None:
+    for name in ("null", "glibc"):
+        assert refused(resolve(registry, name), trace(first_not_lifo=1), (1, 1)) is None
 
 
 def test_no_strategy_of_the_engine_hides_behind_a_system_allocator() -> None:
-    assert not set(system.SYSTEM_ALLOCATORS) & {str(each["name"]) for each in binding.describe()}
+    assert not set(SYSTEM_ALLOCATORS) & {str(each["name"]) for each in binding.describe()}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from memtool.allocators.spec import format_parameters, parse_allocators
+from memtool.allocators.spec import is_file, is_python, parse_allocators
 from memtool.errors import InputError
 from memtool.model import AllocatorSpec
 
@@ -24,15 +26,30 @@ def labels(text: str) -> list[str]:
         ("pool,glibc,pool", ["pool", "glibc"]),
         ("pool:block=64", ["pool:block=64"]),
         ("pool:block=64,chunk=4KiB", ["pool:block=64,chunk=4KiB"]),
-        ("pool:block=64,chunk=4KiB,tlsf", ["pool:block=64,chunk=4KiB", "tlsf"]),
+        ("pool:block=64,chunk=4KiB,glibc", ["pool:block=64,chunk=4KiB", "glibc"]),
+        ("tlsf:subdivisions=32,grow=64KiB", ["tlsf:subdivisions=32,grow=64KiB"]),
         ("pool,block=64", ["pool:block=64"]),
         ("pool: block = 64", ["pool:block=64"]),
         ("pool:block=64,slab:keep=2", ["pool:block=64", "slab:keep=2"]),
+        ("jemalloc:dirty_decay_ms=-1", ["jemalloc:dirty_decay_ms=-1"]),
         ("./libmine.so", ["./libmine.so"]),
+        ("./a=b/libmine.so,glibc", ["./a=b/libmine.so", "glibc"]),
+        ("mine.py:Heap", ["mine.py:Heap"]),
+        ("mine.py:Heap:order=lifo,grow=1", ["mine.py:Heap:order=lifo,grow=1"]),
     ],
 )
 def test_lists(text: str, expected: list[str]) -> None:
     assert labels(text) == expected
+
+
+def test_parameters_are_kept_as_they_were_written_and_in_their_order() -> None:
+    assert parse_allocators("pool:chunk=4KiB,block=64", GROUPS) == (
+        AllocatorSpec("pool", (("chunk", "4KiB"), ("block", "64"))),
+    )
+
+
+def test_the_class_in_a_python_file_is_part_of_the_name() -> None:
+    assert parse_allocators("mine.py:Heap:grow=1", GROUPS) == (AllocatorSpec("mine.py:Heap", (("grow", "1"),)),)
 
 
 def test_a_sweep_is_every_combination_in_the_order_written() -> None:
@@ -57,17 +74,23 @@ def test_parameters_do_not_make_two_of_the_same_name_one() -> None:
     )
 
 
+FORM = "must be parameter=value or parameter=value|value"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "-a: names no allocator"),
         (" , ", "-a: names no allocator"),
         ("@empty", "-a: names no allocator"),
-        ("@pool", "-a: unknown group '@pool' (known: @pools, @system, @empty)"),
-        ("pool:block", "-a: pool:block: 'block' must be parameter=value"),
-        ("pool:block=", "-a: pool:block=: 'block=' must be parameter=value"),
-        ("pool:=64", "-a: pool:=64: '=64' must be parameter=value"),
-        ("pool:block=8,block=16", "-a: pool:block=8,block=16: block is there twice"),
+        ("@pool", "-a: unknown group '@pool'; did you mean '@pools'? (groups: @pools, @system, @empty)"),
+        ("block=64", "-a: block=64: a parameter, but no allocator before it"),
+        ("@pools,block=8", "-a: @pools,block=8: a group takes no parameters; name the allocator that is meant"),
+        ("pool:block", f"-a: pool:block: 'block' {FORM}"),
+        ("pool:=64", f"-a: pool:=64: '=64' {FORM}"),
+        ("pool:block=", f"-a: pool:block=: 'block=' {FORM}"),
+        ("pool:block=8|", f"-a: pool:block=8|: 'block=8|' {FORM}"),
+        ("pool:block=8,block=16", "-a: pool:block=8,block=16: block is given twice; a sweep is written block=1|2"),
     ],
 )
 def test_errors_name_what_is_wrong(text: str, message: str) -> None:
@@ -76,6 +99,30 @@ def test_errors_name_what_is_wrong(text: str, message: str) -> None:
     assert str(caught.value) == message
 
 
-def test_parameters_for_the_engine() -> None:
-    assert format_parameters([("block", "64"), ("chunk", "4096")]) == "block=64,chunk=4096"
-    assert format_parameters([]) == ""
+def test_a_sweep_may_be_a_thousand_columns_and_no_more() -> None:
+    ten = "|".join("0123456789")
+    assert len(labels(f"a:x={ten},y={ten},z={ten}")) == 1000
+    with pytest.raises(InputError, match="the sweep has more than 1000 combinations"):
+        labels(f"a:x={ten},y={ten},z={ten},w=1|2")
+    with pytest.raises(InputError, match="-a: names more than 1000 allocators"):
+        labels(f"a:x={ten},y={ten},z={ten},b")
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "python"),
+    [
+        ("pool", False, False),
+        ("libmine.so", True, False),
+        ("libmine.so.2", True, False),
+        ("./mine", True, False),
+        ("mine.py", True, True),
+        ("mine.py:Heap", True, True),
+    ],
+)
+def test_files_of_the_user(name: str, file: bool, python: bool) -> None:
+    assert (is_file(name), is_python(name)) == (file, python)
+
+
+def test_the_class_in_a_python_file_is_no_parameter() -> None:
+    assert parse_allocators("mine.py:Heap", GROUPS) == (AllocatorSpec("mine.py:Heap"),)
+    assert parse_allocators("mine.py:Heap:order=1", GROUPS) == (AllocatorSpec("mine.py:Heap", (("order", "1"),)),)
