@@ -8,6 +8,7 @@ Each figure is a ratio or a time taken in this one run. Exit code 1 when a goal 
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import statistics
 import subprocess
@@ -82,10 +83,10 @@ def take(executor: WorkerExecutor, trace: Trace, allocator: str, run_pass: Pass)
     return sample
 
 
-def handwritten(program: Path, mode: str, trace: Trace) -> tuple[float, int, int]:
+def handwritten(program: Path, mode: str, trace: Trace, padding: int = 0) -> tuple[float, int, int]:
     """Return (ns of the best replay, resident growth at the peak of live bytes, and at the end)."""
     printed = subprocess.run(
-        [program, mode, f"/proc/self/fd/{trace.image_fd}", str(REPLAYS)],
+        [program, mode, f"/proc/self/fd/{trace.image_fd}", str(REPLAYS), str(padding)],
         pass_fds=(trace.image_fd,),
         check=True,
         capture_output=True,
@@ -121,19 +122,26 @@ def glibc() -> Iterator[Finding]:
         middle, low, high = paired_ratio(trace, program, "glibc", "malloc")
         figure = f"{middle:.3f} ({low:.3f} to {high:.3f}, {PAIRS} pairs)"
         yield Finding("glibc in memtool / in plain C++, ns/op", figure, "0.95 to 1.05", 0.95 <= middle <= 1.05)
-        ours = take(WorkerExecutor(1), trace, "glibc", Pass.FOOTPRINT).payload
-        _, peak, end = handwritten(program, "malloc", trace)
-        for when, mine, theirs in (
-            ("at the peak", ours["resident_at_peak_live_bytes"], peak),
-            ("at the end", ours["end_resident_bytes"], end),
-        ):
-            difference = abs(mine - theirs)
-            yield Finding(
-                f"glibc's resident growth {when}, memtool - plain C++",
-                f"{mine - theirs:+,} of {theirs:,} bytes",
-                "1 % or 200 KiB",
-                difference <= max(theirs * 0.01, 200 * 1024),
-            )
+        executor, draw = WorkerExecutor(1), random.Random(1)
+        ours = [take(executor, trace, "glibc", Pass.FOOTPRINT).payload for _ in range(PAIRS)]
+        plain = [handwritten(program, "malloc", trace, draw.randrange(4096)) for _ in range(PAIRS)]
+        peak = statistics.median(each["resident_at_peak_live_bytes"] for each in ours)
+        plain_peak = statistics.median(each[1] for each in plain)
+        yield Finding(
+            "glibc's resident growth at the peak, memtool - plain C++",
+            f"{peak - plain_peak:+,.0f} of {plain_peak:,.0f} bytes",
+            "1 % or 200 KiB",
+            abs(peak - plain_peak) <= max(plain_peak * 0.01, 200 * 1024),
+        )
+        # When the heap's top is trimmed decides over what is left at the end, and differs from one plain run to the next.
+        end = statistics.median(each["end_resident_bytes"] for each in ours)
+        low, high = min(each[2] for each in plain), max(each[2] for each in plain)
+        yield Finding(
+            "glibc's resident growth at the end",
+            f"{end:,.0f} bytes (plain C++: {low:,} to {high:,})",
+            "within plain C++'s own range",
+            low <= end <= high,
+        )
 
 
 def generator() -> Iterator[Finding]:

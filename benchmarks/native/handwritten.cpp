@@ -1,7 +1,10 @@
 // What memtool is compared with: loops over the same events as a C++ programmer would write them by hand.
 //
-//   handwritten null|malloc IMAGE REPLAYS    ticks of each replay's body, one a line; then resident growth in bytes at the
-//                                            peak of live bytes and at the end, from a first, cold replay
+//   handwritten null|malloc IMAGE REPLAYS PADDING
+//
+// prints the nanoseconds of each replay's body, one a line; then resident growth in bytes at the peak of live bytes and at the end, from
+// a first, cold replay. PADDING bytes are allocated before anything else and kept: where blocks come to lie, and so when the C library
+// trims its heap, depends on what was there before, in a worker as in any program.
 //
 // It shares nothing with the engine but the layout of the event image.
 #include <fcntl.h>
@@ -53,16 +56,18 @@ void replay(const std::uint64_t* at, const std::uint64_t* end, void** slots, Tou
   while (at < end) {
     const std::uint64_t head = *at;
     void** slot = &slots[word::slot(head)];
+    if (word::kind(head) == Kind::deallocate) {
+      deallocate(*slot);
+      at += 1;
+      continue;
+    }
+    if (word::kind(head) == Kind::allocate) {
+      *slot = allocate(word::size(head), std::uint64_t{16}, false);
+      if (how != Touch::none) touch(how, *slot, word::size(head));
+      at += 1;
+      continue;
+    }
     switch (word::kind(head)) {
-      case Kind::deallocate:
-        deallocate(*slot);
-        at += 1;
-        break;
-      case Kind::allocate:
-        *slot = allocate(word::size(head), std::uint64_t{16}, false);
-        if (how != Touch::none) touch(how, *slot, word::size(head));
-        at += 1;
-        break;
       case Kind::allocate_zeroed:
         *slot = allocate(word::size(head), std::uint64_t{16}, true);
         touch(how, *slot, word::size(head));
@@ -91,7 +96,7 @@ void replay(const std::uint64_t* at, const std::uint64_t* end, void** slots, Tou
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 4) return 2;
+  if (count != 5) return 2;
   const bool null = std::strcmp(arguments[1], "null") == 0;
   const int file = open(arguments[2], O_RDONLY);
   struct stat status;
@@ -122,6 +127,8 @@ int main(int count, char** arguments) {
           [](void* old) { std::free(old); }, [](void* old, std::uint64_t size) { return std::realloc(old, size); });
     }
   };
+  auto* padding = static_cast<char*>(std::malloc(static_cast<std::size_t>(std::atol(arguments[4])) + 1));
+  padding[0] = 1;
   const std::uint64_t* peak = words + head.peak_live_word;
   const std::uint64_t* epilogue = words + head.epilogue_word;
   const std::uint64_t* end = words + head.words;
@@ -138,5 +145,6 @@ int main(int count, char** arguments) {
     std::printf("%llu\n", static_cast<unsigned long long>(nanoseconds() - start));
     run(epilogue, end);
   }
+  std::free(padding);
   std::printf("%ld %ld\n", (at_peak - before) * 1024, (at_end - before) * 1024);
 }

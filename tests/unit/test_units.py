@@ -48,7 +48,7 @@ def test_counts(text: str | int, expected: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "KiB", "-4", "4KB", "4k", "1e3", "4 KiB more", "0x10", "½"])
 def test_what_is_no_size_says_how_one_is_written(text: str) -> None:
-    with pytest.raises(ValueError, match="must be a size such as 64, 4KiB or 1.5MiB, is '"):
+    with pytest.raises(ValueError, match=r"must be a size such as 64, 4KiB or 1\.5MiB, is '"):
         parse_size(text)
     assert not re.match(SIZE_PATTERN, text)
 

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from memtool.allocators import regions
 from memtool.allocators.regions import REGIONS, why_not, why_unavailable
 
 
 @pytest.fixture
-def setting(tmp_path: Path) -> Path:
+def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the file that says what the kernel does with huge pages; not there yet."""
-    return tmp_path / "enabled"
+    path = tmp_path / "enabled"
+    monkeypatch.setattr(regions, "_THP", path)
+    return path
 
 
 def test_the_regions() -> None:
@@ -33,7 +36,7 @@ def test_small_pages_are_asked_for_wherever_there_are_huge_ones() -> None:
 
 @pytest.mark.parametrize("name", ["anonymous", "populate"])
 def test_small_pages_are_always_there(name: str, setting: Path) -> None:
-    assert why_unavailable(REGIONS[name], setting) is None
+    assert why_unavailable(REGIONS[name]) is None
     assert why_not(name, uses_region=True) is None
 
 
@@ -48,17 +51,15 @@ def test_a_system_allocator_is_on_anonymous_memory_only() -> None:
 @pytest.mark.parametrize("chosen", ["[always] madvise never\n", "always [madvise] never\n"])
 def test_huge_pages_where_the_kernel_gives_them(chosen: str, setting: Path) -> None:
     setting.write_text(chosen, encoding="ascii")
-    assert why_unavailable(REGIONS["hugepages"], setting) is None
+    assert why_unavailable(REGIONS["hugepages"]) is None
 
 
 def test_huge_pages_that_are_off_say_what_mends_it(setting: Path) -> None:
     setting.write_text("always madvise [never]\n", encoding="ascii")
-    assert why_unavailable(REGIONS["hugepages"], setting) == (
-        f"transparent huge pages are off; turn them on with: echo madvise | sudo tee {setting}"
+    assert why_unavailable(REGIONS["hugepages"]) == (
+        f"transparent huge pages are off; mend it with: echo madvise | sudo tee {setting}"
     )
 
 
 def test_a_kernel_without_huge_pages(setting: Path) -> None:
-    assert why_unavailable(REGIONS["hugepages"], setting) == (
-        "this kernel has no transparent huge pages; one built with CONFIG_TRANSPARENT_HUGEPAGE has"
-    )
+    assert why_unavailable(REGIONS["hugepages"]) == ("this kernel has no transparent huge pages")

@@ -67,7 +67,8 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
         "why_missing",
         lambda name: None if name in INSTALLED else f"not installed; get it with: apt install {name}",
     )
-    monkeypatch.setattr(system, "_linker_cache", dict)
+    monkeypatch.setattr(system, "linker_cache", dict)
+    monkeypatch.setattr(system, "_FOLDERS", ())
     return Registry(described=DESCRIBED, refusal=refusal)
 
 
@@ -262,7 +263,7 @@ def test_frees_out_of_order(registry: Registry) -> None:
     plan = resolve(registry, "stack")
     assert refused(plan, trace()) is None
     assert refused(plan, trace(first_not_lifo=12_345)) == (
-        "takes back the youngest block only; operation 12,345 of the workload frees or resizes another"
+        "takes back only the youngest block; operation 12,345 of the workload frees or resizes another"
     )
     assert refused(resolve(registry, "pool"), trace(first_not_lifo=3)) is None
 
@@ -281,7 +282,7 @@ def test_what_takes_nothing_back_must_have_room_for_everything(registry: Registr
 
 def test_a_memory_limit_binds_no_system_allocator(registry: Registry) -> None:
     limited = trace(memory_limit=1 << 20)
-    expected = "takes memory from the system, where the limit of 1.00 MiB does not hold"
+    expected = "takes memory from the system, where a memory_limit of 1.00 MiB does not hold"
     assert refused(resolve(registry, "glibc"), limited) == expected
     assert refused(resolve(registry, "new-delete"), limited) == expected
     assert refused(resolve(registry, "pool"), limited) is None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from memtool.allocators.spec import is_file, is_python, parse_allocators
 from memtool.errors import InputError

@@ -21,7 +21,8 @@ Install = Callable[..., Path]
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Return what puts a library where the dynamic linker finds it; until then there is none."""
     found: dict[str, Path] = {}
-    monkeypatch.setattr(system, "_linker_cache", lambda: found)
+    monkeypatch.setattr(system, "linker_cache", lambda: found)
+    monkeypatch.setattr(system, "_FOLDERS", (tmp_path / "unlisted",))
 
     def add(name: str, content: str = "", file: str | None = None) -> Path:
         path = tmp_path / (file or name)
@@ -74,8 +75,27 @@ def test_a_link_is_followed(install: Install, tmp_path: Path) -> None:
     path = install("libjemalloc.so.2", file="libjemalloc.so.2.9")
     link = tmp_path / "libjemalloc.so.2"
     link.symlink_to(path)
-    assert system._linker_cache()["libjemalloc.so.2"] == path
+    assert system.linker_cache()["libjemalloc.so.2"] == path
     assert library_of("jemalloc") == path
+
+
+def test_a_library_that_the_linker_has_not_heard_of_yet_is_found(install: Install, tmp_path: Path) -> None:
+    path = tmp_path / "unlisted" / "libjemalloc.so.2"
+    path.parent.mkdir()
+    path.touch()
+    assert library_of("jemalloc") == path
+
+
+def test_what_the_linker_has_not_heard_of_is_looked_for_in_the_usual_folders(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = tmp_path / "usr/lib"
+    usual.mkdir(parents=True)
+    (usual / "libjemalloc.so.2").touch()
+    monkeypatch.setattr(system, "_FOLDERS", (tmp_path / "usr/local/lib", usual))
+    assert library_of("jemalloc") == usual / "libjemalloc.so.2"
+    heard_of = install("libjemalloc.so.2", file="opt/libjemalloc.so.2")
+    assert library_of("jemalloc") == heard_of
 
 
 def test_the_better_of_two_names_is_taken(install: Install) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,9 @@ _CURVE = (0.0, 0.3, 0.55, 0.8, 0.7, 1.0, 0.85, 0.6)
 
 
 def _metric(name: str, samples: tuple[float, ...], value: float, at_floor: bool = False) -> Metric:
-    known = (None, None) if len(samples) < 6 else (value - 0.75, value + 0.75)
+    low, high = (None, None) if len(samples) < 6 else (value - 0.75, value + 0.75)
     determinism = Determinism.EXACT if len(samples) == 2 else Determinism.SAMPLED
-    return Metric(METRICS[name].unit, determinism, samples, tuple(range(len(samples))), value, *known, at_floor)
+    return Metric(METRICS[name].unit, determinism, samples, tuple(range(len(samples))), value, low, high, at_floor)
 
 
 def _timed(name: str, value: float, blocks: int = 10, at_floor: bool = False) -> Metric:
@@ -197,5 +197,4 @@ def fake_run_with_series(directory: Path, reference: str | None = None) -> Run:
     run = fake_run(reference)
     histories = {cell.cell: _history(cell) for cell in run.cells if cell.status is Status.OK}
     cells = series.write_all(directory, run.cells, histories)
-    fields = {name: getattr(run, name) for name in Run.__dataclass_fields__}
-    return Run(**{**fields, "cells": cells})
+    return replace(run, cells=cells)

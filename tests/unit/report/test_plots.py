@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from memtool.model import Run, Status
+from memtool.model import Status
 from memtool.report.plots import draw_all
 from tests.unit.report.fake_run import fake_run, fake_run_with_series
 
@@ -94,11 +94,7 @@ def test_two_workloads_have_plots_of_their_own(tmp_path: Path) -> None:
     run = fake_run()
     other = replace(run.workloads[0], name="other")
     cells = tuple(replace(cell, cell=replace(cell.cell, workload="other")) for cell in run.cells)
-    both = Run(**{**_fields(run), "workloads": (*run.workloads, other), "cells": (*run.cells, *cells)})
+    both = replace(run, workloads=(*run.workloads, other), cells=(*run.cells, *cells))
     drawn = draw_all(tmp_path, both)
     assert len(drawn) == len(set(drawn)) == 6
     assert all(path.is_file() for path in drawn)
-
-
-def _fields(run: Run) -> dict[str, object]:
-    return {name: getattr(run, name) for name in Run.__dataclass_fields__}

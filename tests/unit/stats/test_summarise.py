@@ -242,7 +242,7 @@ RATIOS = ("internal_fragmentation", "footprint_at_peak_live_ratio", "footprint_p
 
 
 def test_ratios_to_fewer_than_64_kib_are_not_applicable() -> None:
-    small = {
+    small: dict[str, Any] = {
         "peak_live_bytes": 65_535,
         "live_at_peak_footprint_bytes": 65_535,
         "ratio_allocations": 0,

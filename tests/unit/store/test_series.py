@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from memtool.store import series
 from memtool.store.series import History
 
 CELL = Cell("churn", "pool:block=64")
-COLUMNS = {"clock": [0, 10], "footprint_bytes": [None, 4096]}
+COLUMNS: Mapping[str, Sequence[int | None]] = {"clock": [0, 10], "footprint_bytes": [None, 4096]}
 
 
-def sample(run_pass: Pass, payload: dict[str, object], status: Status = Status.OK, block: int = 0) -> Sample:
+def sample(run_pass: Pass, payload: Mapping[str, object], status: Status = Status.OK, block: int = 0) -> Sample:
     return Sample(CELL, block, run_pass, status, None, payload)
 
 
@@ -55,7 +56,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert (tmp_path / name).is_file()
     read = series.read(tmp_path, written)
     assert read.footprint == COLUMNS
-    assert read.histograms == {"allocate": [[5.0, 5.5, 5]]}
+    assert [tuple(row) for row in read.histograms["allocate"]] == [(5.0, 5.5, 5)]
 
 
 def test_only_the_parts_that_there_are_are_named(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_a_file_that_is_missing_or_damaged(content: str | None, tmp_path: Path) 
     path.unlink()
     if content is not None:
         path.write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match="is missing or damaged, and run.json names it"):
+    with pytest.raises(InputError, match=r"is missing or damaged, and run\.json names it"):
         series.read(tmp_path, written)
 
 
