@@ -66,19 +66,14 @@ def why_not(name: str, uses_region: bool) -> str | None:
     return why_unavailable(REGIONS[name])
 
 
-def why_unavailable(kind: RegionKind, setting: Path = _THP) -> str | None:
-    """Return why this machine has no such region, and what mends it; None when it has.
-
-    Args:
-        kind: the region.
-        setting: the kernel's switch for transparent huge pages.
-    """
+def why_unavailable(kind: RegionKind) -> str | None:
+    """Return why this machine has no such region, and what mends it; None when it has."""
     if not kind.needs_huge_pages:
         return None
     try:
-        chosen = setting.read_text(encoding="ascii")
+        setting = _THP.read_text(encoding="ascii")
     except OSError:
-        return "this kernel has no transparent huge pages; one built with CONFIG_TRANSPARENT_HUGEPAGE has"
-    if "[never]" in chosen:
-        return f"transparent huge pages are off; turn them on with: echo madvise | sudo tee {setting}"
+        return "this kernel has no transparent huge pages"
+    if "[never]" in setting:
+        return f"transparent huge pages are off; mend it with: echo madvise | sudo tee {_THP}"
     return None

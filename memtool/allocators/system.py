@@ -84,7 +84,7 @@ def _content(library: Path) -> bytes:
 
 
 def _installed(sonames: Sequence[str]) -> Path | None:
-    known = _linker_cache()
+    known = linker_cache()
     for soname in sonames:
         places = (folder / soname for folder in _FOLDERS)
         found = known.get(soname) or next((place for place in places if place.exists()), None)
@@ -94,7 +94,7 @@ def _installed(sonames: Sequence[str]) -> Path | None:
 
 
 @cache
-def _linker_cache() -> Mapping[str, Path]:
+def linker_cache() -> Mapping[str, Path]:
     """Return what the dynamic linker finds by itself: file name -> path, 64 bit only."""
     try:
         listed = subprocess.run(

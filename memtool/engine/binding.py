@@ -154,6 +154,16 @@ def library_path() -> str:
     return str(found)
 
 
+def package_folder() -> str:
+    """Return the folder of memtool's Python sources.
+
+    Asked for by a file in it: an editable install has the package in two places, here and where the library was built.
+    """
+    from importlib.resources import files
+
+    return os.path.dirname(str(files("memtool").joinpath("__init__.py")))
+
+
 _loaded: list[ctypes.CDLL] = []
 
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -67,8 +66,9 @@ class WorkerExecutor:
         """Take ``seed`` for the sizes of the workers' environments."""
         self._random = random.Random(seed)
         self._library = binding.library_path()
-        self._package_root = str(Path(str(files("memtool"))).parent)
-        self._child = str(files("memtool.worker").joinpath("child.py"))
+        folder = Path(binding.package_folder())
+        self._package_root = str(folder.parent)
+        self._child = str(folder / "worker" / "child.py")
 
     def execute(self, job: Job) -> Sample:
         """Start a worker, wait for its answer or its time limit, and return the sample."""

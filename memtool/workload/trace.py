@@ -7,10 +7,10 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from memtool.engine import generator_binding
+from memtool.engine.binding import package_folder
 from memtool.errors import InputError, did_you_mean
 from memtool.model import TraceInfo
 from memtool.workload.loader import load_workload
@@ -43,9 +43,14 @@ class Trace:
 
 def shipped() -> dict[str, Path]:
     """Return the workloads that come with memtool: short name (``chapter/game-frame``) -> file."""
-    root = Path(str(files("memtool"))).parent / "workloads"
-    if not root.is_dir():
-        root = Path(str(files("memtool"))) / "workloads"
+    folder = Path(package_folder())
+    # Beside the package in a checkout, in it where it is installed.
+    root = next(
+        (each for each in (folder.parent / "workloads", folder / "workloads") if (each / "quickstart.yaml").is_file()),
+        None,
+    )
+    if root is None:
+        return {}
     return {str(path.relative_to(root).with_suffix("")): path for path in sorted(root.rglob("*.yaml"))}
 
 

@@ -64,7 +64,7 @@ class Outcome:
     samples: list[Sample]
     recorded: list[Sample]
 
-    def keys(self) -> list[tuple[str, int, Pass]]:
+    def taken(self) -> list[tuple[str, int, Pass]]:
         return [(each.cell.allocator, each.block, each.run_pass) for each in self.samples]
 
     def order(self, block: int) -> list[str]:
