@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from memtool import __version__
-from memtool.errors import EXIT_FAILED, MemtoolError, did_you_mean
+from memtool.errors import EXIT_FAILED, EXIT_USAGE, MemtoolError, did_you_mean
 
 _COMMANDS = {
     "bench": "Replay workloads against allocators and report what came of it.",
@@ -69,6 +69,9 @@ def main() -> None:
 
 def run(arguments: Sequence[str], *, debug: bool = False) -> int:
     """Run the command line and return the exit code of the contract; an error becomes one line on stderr."""
+    if not arguments:
+        cli.main(["--help"], prog_name="memtool", standalone_mode=False)
+        return EXIT_USAGE
     try:
         # Not standalone: Click would write several lines for one error.
         ended = cli.main(list(arguments), prog_name="memtool", standalone_mode=False)

@@ -17,8 +17,7 @@ from memtool.model import AllocatorSpec
 _LDCONFIG_PATH = "/sbin:/usr/sbin:/bin:/usr/bin"
 """Where ldconfig is; an ordinary user's PATH often lacks it."""
 _FOLDERS = tuple(
-    Path(folder)
-    for folder in (f"/usr/lib/{platform.machine()}-linux-gnu", "/usr/local/lib", "/usr/lib64", "/usr/lib")
+    Path(folder) for folder in (f"/usr/lib/{platform.machine()}-linux-gnu", "/usr/local/lib", "/usr/lib64", "/usr/lib")
 )
 """Where libraries are that the linker's cache has not heard of."""
 

@@ -83,7 +83,7 @@ def _count(name: str, summary: str, *, default: str | None = None, minimum: int 
 
 
 def _delay(name: str, summary: str, default: str | None, *, minimum: int = -1) -> Parameter:
-    return Parameter(name, summary, default, minimum, 10**9, "ms")
+    return Parameter(name, summary, default, minimum, 10**6, "ms")
 
 
 def _word(name: str, summary: str, *choices: str) -> Parameter:

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import click
 
-OK, WARN, MISSING = "ok", "note", "missing"
 _PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
+_COUNTERS = Path("/sys/bus/event_source/devices")
+_COMPILERS = ("c++", "g++", "clang++")
+_LOOK_SECONDS = 0.2
+_BUSY = 0.25
+"""Share of the processors that other work may take before figures suffer."""
+_STOLEN = 1.0
+"""Per cent of the processors that the host may take away before figures suffer."""
+
+
+class State(StrEnum):
+    """How good a finding is."""
+
+    OK = "ok"
+    NOTE = "note"
+    MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +36,10 @@ class Finding:
     """One thing that was looked at."""
 
     subject: str
-    state: str
+    state: State
     words: str
     mend: str = ""
+    """A command, or what else helps; empty where nothing has to be mended."""
 
 
 @click.command()
@@ -30,7 +48,7 @@ def command() -> None:
     from tabulate import tabulate
 
     rows = [(each.state, each.subject, each.words + (f"\n-> {each.mend}" if each.mend else "")) for each in examine()]
-    click.echo(tabulate(rows, headers=("", "what", "finding"), tablefmt="simple", maxcolwidths=[None, None, 84]))
+    click.echo(tabulate(rows, headers=("", "what", "finding"), tablefmt="simple", maxcolwidths=[None, None, 82]))
 
 
 def examine() -> Iterator[Finding]:
@@ -38,109 +56,175 @@ def examine() -> Iterator[Finding]:
     from memtool.measure import machine
 
     facts = machine.fingerprint()
-    yield _engine()
-    yield _clock(facts["clocksource"], facts["architecture"])
-    cores = facts["cores"]
-    yield Finding(
-        "cores",
-        OK if cores > 1 else WARN,
-        f"{cores}: {facts['cpu']}",
-        "" if cores > 1 else "other work disturbs every sample",
-    )
-    yield _load(cores)
-    yield _governor(facts["governor"])
-    if facts["virtual_machine"]:
-        yield Finding(
-            "virtual machine",
-            WARN,
-            "the host's other guests show as steal time and in maxima; medians and exact figures hold",
-        )
-    yield _memory(facts["overcommit"])
-    yield _aslr(facts["aslr"])
-    yield from _regions()
-    yield from _allocators()
-    yield _counters()
-    yield _valgrind()
+    yield engine()
+    yield compiler()
+    yield clock(facts["clocksource"], facts["architecture"])
+    yield cores(facts)
+    yield from quiet(facts["cores"])
+    yield frequency(facts["governor"])
+    yield memory(machine.available_memory(), facts["memory_limit_bytes"])
+    yield address_space(facts["overcommit"], resource.getrlimit(resource.RLIMIT_AS)[0])
+    yield locked_memory(resource.getrlimit(resource.RLIMIT_MEMLOCK)[0])
+    yield randomisation(facts["aslr"])
+    yield from regions()
+    yield from allocators()
+    yield counters(_COUNTERS, machine.text_of(_PARANOID))
+    yield valgrind()
 
 
-def _engine() -> Finding:
+def engine() -> Finding:
+    """Look for the native core."""
     from memtool.engine import binding
 
     try:
-        return Finding("engine", OK, f"{len(binding.describe())} strategies, sources {binding.source_hash()[:12]}")
+        words = f"{len(binding.describe())} strategies, from sources {binding.source_hash()[:12]}"
     except binding.EngineError as problem:
-        return Finding("engine", MISSING, str(problem))
+        return Finding("engine", State.MISSING, str(problem))
+    return Finding("engine", State.OK, words)
 
 
-def _clock(source: str | None, architecture: str) -> Finding:
+def compiler() -> Finding:
+    """Look for what builds the native core, and strategies of one's own."""
+    found = next(filter(None, map(shutil.which, _COMPILERS)), None)
+    if found is None:
+        return Finding("compiler", State.NOTE, "no C++ compiler: the engine cannot be rebuilt", "apt install g++")
+    return Finding("compiler", State.OK, found)
+
+
+def clock(source: str | None, architecture: str) -> Finding:
+    """Say what latencies are read from."""
     if source == "tsc":
-        return Finding("clock", OK, "time stamp counter, which the kernel trusts")
+        return Finding("clock", State.OK, "the time stamp counter, which the kernel trusts")
     if architecture == "aarch64":
-        return Finding("clock", OK, "the architecture's counter")
-    mend = "see `dmesg | grep -i tsc`; on a virtual machine ask for a host with an invariant counter"
-    return Finding("clock", WARN, f"clock_gettime: the kernel's clock source is {source}; readings cost more", mend)
+        return Finding("clock", State.OK, "the architecture's counter")
+    words = f"clock_gettime over {source}: readings cost more, and short latencies drown in them"
+    mend = "dmesg | grep -i tsc says why; on a virtual machine, ask for a host with an invariant counter"
+    return Finding("clock", State.NOTE, words, mend)
 
 
-def _load(cores: int) -> Finding:
-    load = os.getloadavg()[0]
-    if load > 0.5 * cores:
-        return Finding("load", WARN, f"{load:.1f} over the last minute on {cores} cores", "stop what else is running")
-    return Finding("load", OK, f"{load:.1f} over the last minute")
+def cores(facts: Mapping[str, Any]) -> Finding:
+    """Say what there is to run on: one core at least for the measured process, one for the rest."""
+    count, quota = facts["cores"], facts["core_quota"]
+    words = f"{count} of {facts['cpu']}" + (", on a virtual machine" if facts["virtual_machine"] else "")
+    if quota is not None and quota < count:
+        mend = "raise the quota: a group that has used it up is stopped, which shows as latency"
+        return Finding("cores", State.NOTE, f"{words}, of which the control group may use {quota:g}", mend)
+    if count == 1:
+        return Finding("cores", State.NOTE, words, "use two or more: everything else disturbs each sample")
+    return Finding("cores", State.OK, words)
 
 
-def _governor(governor: str | None) -> Finding:
-    if governor in (None, "performance"):
-        return Finding("frequency", OK, governor or "not the guest's to govern")
-    return Finding("frequency", WARN, f"governor {governor}", "sudo cpupower frequency-set -g performance")
+def quiet(count: int) -> Iterator[Finding]:
+    """Look for a moment at what else uses the processors."""
+    import psutil
+
+    times = psutil.cpu_times_percent(interval=_LOOK_SECONDS)
+    yield load(os.getloadavg()[0], 100 - times.idle - times.iowait, count)
+    yield stolen(getattr(times, "steal", 0.0))
 
 
-def _memory(overcommit: str | None) -> Finding:
-    from memtool.measure import machine
+def load(average: float, busy: float, count: int) -> Finding:
+    """Judge the load of the last minute and the per cent of the processors in use now."""
+    words = f"{average:.1f} over the last minute, {busy:.0f} % of the processors in use now"
+    if busy > 100 * _BUSY or average > _BUSY * count:
+        return Finding("load", State.NOTE, words, "stop what else is running, or wait")
+    return Finding("load", State.OK, words)
+
+
+def stolen(per_cent: float) -> Finding:
+    """Judge the time that the host gave to other guests."""
+    words = f"{per_cent:.1f} % taken by the host"
+    if per_cent > _STOLEN:
+        return Finding(
+            "steal time", State.NOTE, words, "medians hold, percentiles beyond 99 do not: use a quieter host"
+        )
+    return Finding("steal time", State.OK, words)
+
+
+def frequency(governor: str | None) -> Finding:
+    """Say who sets the processors' frequency."""
+    if governor is None:
+        return Finding("frequency", State.OK, "not this system's to govern")
+    if governor == "performance":
+        return Finding("frequency", State.OK, "governor performance")
+    mend = "sudo cpupower frequency-set -g performance"
+    return Finding("frequency", State.NOTE, f"governor {governor}: short runs begin slowly", mend)
+
+
+def memory(available: int, limit: int | None) -> Finding:
+    """Say how large a workload may be."""
     from memtool.units import format_size
 
-    words = f"{format_size(machine.available_memory())} available"
+    within = f", within a control group's limit of {format_size(limit)}" if limit is not None else ""
+    return Finding("memory", State.OK, f"{format_size(available)} available{within}")
+
+
+def address_space(overcommit: str | None, limit: int) -> Finding:
+    """Say whether a region can be reserved as large as bench reserves it: 64 GiB."""
+    from memtool.pipeline import RESERVED_BYTES
+    from memtool.units import format_size
+
+    subject, needed = "address space", f"{format_size(RESERVED_BYTES)} are reserved for a region without memory_limit"
     if overcommit == "2":
-        mend = "sudo sysctl vm.overcommit_memory=0, or give the workload a memory_limit"
-        return Finding("memory", WARN, f"{words}; overcommit is off, so 64 GiB cannot be reserved", mend)
-    return Finding("memory", OK, words)
+        mend = "sudo sysctl vm.overcommit_memory=0, or give workloads a memory_limit"
+        return Finding(subject, State.NOTE, f"{needed}; overcommit is off, so that may fail", mend)
+    if limit not in (resource.RLIM_INFINITY, -1) and limit < RESERVED_BYTES:
+        mend = "ulimit -v unlimited, or give workloads a memory_limit"
+        return Finding(subject, State.NOTE, f"{needed}; this shell allows {format_size(limit)}", mend)
+    return Finding(subject, State.OK, f"unlimited; {needed}")
 
 
-def _aslr(setting: str | None) -> Finding:
+def locked_memory(limit: int) -> Finding:
+    """Say how much memory a process may keep from being swapped."""
+    from memtool.units import format_size
+
+    words = "unlimited" if limit in (resource.RLIM_INFINITY, -1) else f"up to {format_size(limit)} (ulimit -l)"
+    return Finding("locked memory", State.OK, words)
+
+
+def randomisation(setting: str | None) -> Finding:
+    """Say whether each process is laid out anew."""
+    subject = "address randomisation"
     if setting == "2":
-        return Finding("address randomisation", OK, "on: each process is laid out anew, as timing wants it")
-    return Finding(
-        "address randomisation",
-        WARN,
-        f"set to {setting}: every process shares one layout",
-        "sudo sysctl kernel.randomize_va_space=2",
-    )
+        return Finding(subject, State.OK, "on: each process is laid out anew, and a lucky layout averages out")
+    words = f"set to {setting}: every process shares one layout, which may favour an allocator"
+    return Finding(subject, State.NOTE, words, "sudo sysctl kernel.randomize_va_space=2")
 
 
-def _regions() -> Iterator[Finding]:
+def regions() -> Iterator[Finding]:
+    """Say which kinds of memory can be put under strategies."""
     from memtool.allocators.regions import REGIONS, why_unavailable
 
-    for region in REGIONS.values():
-        reason = why_unavailable(region)
-        yield Finding(f"region {region.name}", MISSING if reason else OK, reason or region.summary)
+    for kind in REGIONS.values():
+        reason = why_unavailable(kind)
+        yield Finding(f"region {kind.name}", State.MISSING if reason else State.OK, reason or kind.summary)
 
 
-def _allocators() -> Iterator[Finding]:
-    from memtool.allocators.system import SYSTEM_ALLOCATORS, library_of, why_missing
+def allocators() -> Iterator[Finding]:
+    """Say which of the system's allocators are installed, and where."""
+    from memtool.allocators.system import library_of, why_missing
+    from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 
     for name in SYSTEM_ALLOCATORS:
         reason = why_missing(name)
-        yield Finding(name, MISSING if reason else OK, reason or str(library_of(name) or "the C library"))
+        yield Finding(name, State.MISSING if reason else State.OK, reason or str(library_of(name) or "the C library"))
 
 
-def _counters() -> Finding:
-    level = _PARANOID.read_text(encoding="ascii").strip() if _PARANOID.exists() else None
-    if level is None or not Path("/sys/bus/event_source/devices/cpu").exists():
-        return Finding("hardware counters", WARN, "none on this machine; instructions an operation need callgrind")
-    return Finding("hardware counters", OK, f"present (perf_event_paranoid {level})")
+def counters(devices: Path, paranoid: str | None) -> Finding:
+    """Say whether the processor's own counters can be read."""
+    subject = "hardware counters"
+    if not any((devices / name).exists() for name in ("cpu", "cpu_core", "armv8_pmuv3_0")):
+        words = "none: this kernel shows no counters of the processor, as most virtual machines"
+        return Finding(subject, State.NOTE, words, "counts of instructions need valgrind, or a machine of one's own")
+    if paranoid is None or int(paranoid) > 2:
+        words = f"there, but not for ordinary users (perf_event_paranoid {paranoid})"
+        return Finding(subject, State.NOTE, words, "sudo sysctl kernel.perf_event_paranoid=2")
+    return Finding(subject, State.OK, f"there (perf_event_paranoid {paranoid})")
 
 
-def _valgrind() -> Finding:
+def valgrind() -> Finding:
+    """Look for what counts instructions where the processor does not."""
     found = shutil.which("valgrind")
-    if found:
-        return Finding("valgrind", OK, found)
-    return Finding("valgrind", WARN, "not installed", "apt install valgrind")
+    if found is None:
+        return Finding("valgrind", State.NOTE, "not installed", "apt install valgrind")
+    return Finding("valgrind", State.OK, found)

@@ -12,23 +12,28 @@ Row = Mapping[str, Any]
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["allocators", "workloads", "regions", "metrics"]))
+@click.argument("what", type=click.Choice(["allocators", "workloads", "regions", "metrics"]), metavar="WHAT")
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(what: str, output_format: str) -> None:
-    """List what WHAT there is."""
-    rows = _LISTS[what]()
-    if output_format == "json":
-        click.echo(json.dumps(rows, indent=2))
-        return
-    click.echo(_TABLES[what](rows))
+    """List what there is: WHAT is allocators, workloads, regions or metrics."""
+    rows = _ROWS[what]()
+    click.echo(json.dumps(rows, indent=2) if output_format == "json" else _TABLES[what](rows))
 
 
 def _allocators() -> list[dict[str, Any]]:
     from dataclasses import asdict
 
-    from memtool.allocators.registry import Registry
+    from memtool.allocators.registry import GROUPS, Registry
 
-    return [asdict(each) for each in Registry().known()]
+    groups = {family: group for group, family in GROUPS.items()}
+    return [
+        {
+            **asdict(each),
+            "group": f"@{groups[each.family]}" if each.family in groups else None,
+            "parameters": [{**asdict(parameter), "range": parameter.range} for parameter in each.parameters],
+        }
+        for each in Registry().known()
+    ]
 
 
 def _workloads() -> list[dict[str, Any]]:
@@ -46,7 +51,10 @@ def _workloads() -> list[dict[str, Any]]:
 def _regions() -> list[dict[str, Any]]:
     from memtool.allocators.regions import REGIONS, why_unavailable
 
-    return [{"name": each.name, "summary": each.summary, "missing": why_unavailable(each)} for each in REGIONS.values()]
+    return [
+        {"name": each.name, "summary": each.summary, "when": each.when, "missing": why_unavailable(each)}
+        for each in REGIONS.values()
+    ]
 
 
 def _metrics() -> list[dict[str, Any]]:
@@ -58,30 +66,59 @@ def _metrics() -> list[dict[str, Any]]:
     ]
 
 
+def _allocator_table(rows: Sequence[Row]) -> str:
+    """Return the allocators family by family, each under the group that names the family."""
+    shown: list[tuple[str, ...]] = []
+    family = None
+    for row in rows:
+        if row["family"] != family:
+            family = row["family"]
+            shown += [("",) * 4] if shown else []
+            shown.append((row["group"] or family, "", "", ""))
+        what = f"{row['summary']}\n{row['missing'] or 'Use: ' + row['when']}"
+        parameters = "\n".join(f"{_assigned(each)} ({each['range']})" for each in row["parameters"])
+        shown.append((f" {row['name']}", what, row["complexity"], parameters))
+    table = _table(("allocator", "what it is, and when to use it", "cost", "parameters"), shown, (None, 40, 22, 36))
+    hint = (
+        "-a takes names, @groups, parameters (pool:block=64), sweeps (pool:block=32|64) and libraries (./libmine.so)."
+    )
+    return f"{table}\n\n{hint}\nFurther groups: @strategies, @default (a bench without -a), @all."
+
+
+def _assigned(parameter: Row) -> str:
+    return parameter["name"] if parameter["default"] is None else f"{parameter['name']}={parameter['default']}"
+
+
+def _workload_table(rows: Sequence[Row]) -> str:
+    shown = [(row["name"], row["source"], row["description"]) for row in rows]
+    return _table(("workload", "made of", "what it is"), shown, (None, None, 76))
+
+
+def _region_table(rows: Sequence[Row]) -> str:
+    shown = [(row["name"], row["summary"], row["missing"] or f"Use: {row['when']}") for row in rows]
+    return _table(("region", "what it is", "when to use it"), shown, (None, 46, 48))
+
+
+def _metric_table(rows: Sequence[Row]) -> str:
+    shown = [(row["name"], row["unit"], row["direction"], row["meaning"]) for row in rows]
+    return _table(("metric", "unit", "better", "meaning"), shown, (None, None, None, 68))
+
+
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int | None]) -> str:
     from tabulate import tabulate
 
-    return tabulate(rows, headers=headings, tablefmt="simple", maxcolwidths=list(widths), disable_numparse=True)
+    # Indented names are members of the group above them.
+    return tabulate(
+        rows,
+        headers=headings,
+        tablefmt="simple",
+        maxcolwidths=list(widths),
+        disable_numparse=True,
+        preserve_whitespace=True,
+    )
 
 
-def _allocator_table(rows: Sequence[Row]) -> str:
-    shown = []
-    for row in rows:
-        parameters = ", ".join(_parameter(each) for each in row["parameters"])
-        summary = row["summary"] + (f" [{row['missing']}]" if row["missing"] else "")
-        shown.append((row["name"], row["family"], summary, row["complexity"], parameters))
-    return _table(("allocator", "family", "what it is", "cost", "parameters"), shown, (16, 11, 38, 22, 34))
-
-
-def _parameter(parameter: Row) -> str:
-    if parameter["choices"]:
-        return f"{parameter['name']}={'|'.join(parameter['choices'])}"
-    if parameter["default"] is None:
-        return str(parameter["name"])
-    return f"{parameter['name']}={parameter['default']}"
-
-
-_LISTS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
+_ROWS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
     "allocators": _allocators,
     "workloads": _workloads,
     "regions": _regions,
@@ -89,17 +126,7 @@ _LISTS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
 }
 _TABLES: Mapping[str, Callable[[Sequence[Row]], str]] = {
     "allocators": _allocator_table,
-    "workloads": lambda rows: _table(
-        ("workload", "made of", "what it is"),
-        [(r["name"], r["source"], r["description"]) for r in rows],
-        (None, None, 76),
-    ),
-    "regions": lambda rows: _table(
-        ("region", "what it is"), [(r["name"], r["missing"] or r["summary"]) for r in rows], (None, 100)
-    ),
-    "metrics": lambda rows: _table(
-        ("metric", "unit", "better", "meaning"),
-        [(r["name"], r["unit"], r["direction"], r["meaning"]) for r in rows],
-        (None, None, None, 70),
-    ),
+    "workloads": _workload_table,
+    "regions": _region_table,
+    "metrics": _metric_table,
 }

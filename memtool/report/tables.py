@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -55,29 +57,29 @@ def _count(metric: Metric) -> str:
 
 SPEED = (
     Column("net", "net_time_per_op_ns", _number(2)),
-    Column("alloc p50", "allocate_p50_ns", _latency),
-    Column("p99", "allocate_p99_ns", _latency),
-    Column("p99.99", "allocate_p9999_ns", _latency),
-    Column("free p50", "deallocate_p50_ns", _latency),
-    Column("p99", "deallocate_p99_ns", _latency),
-    Column("p99.99", "deallocate_p9999_ns", _latency),
+    Column("alloc\np50", "allocate_p50_ns", _latency),
+    Column("alloc\np99", "allocate_p99_ns", _latency),
+    Column("alloc\np99.99", "allocate_p9999_ns", _latency),
+    Column("free\np50", "deallocate_p50_ns", _latency),
+    Column("free\np99", "deallocate_p99_ns", _latency),
+    Column("free\np99.99", "deallocate_p9999_ns", _latency),
 )
 MEMORY = (
-    Column("footprint MiB", "peak_footprint_bytes", _mebibytes),
-    Column("resident MiB", "peak_resident_bytes", _mebibytes),
-    Column("end MiB", "end_resident_bytes", _mebibytes),
-    Column("drained MiB", "resident_after_drain_0ms_bytes", _mebibytes),
-    Column("footprint/live", "footprint_peak_ratio", _number(3)),
-    Column("internal", "internal_fragmentation", _percent),
-    Column("external", "external_fragmentation", _percent),
-    Column("faults", "minor_faults", _count),
+    Column("footprint\nMiB", "peak_footprint_bytes", _mebibytes),
+    Column("resident\nMiB", "peak_resident_bytes", _mebibytes),
+    Column("end\nMiB", "end_resident_bytes", _mebibytes),
+    Column("drained\nMiB", "resident_after_drain_0ms_bytes", _mebibytes),
+    Column("footprint\n/ live", "footprint_peak_ratio", _number(3)),
+    Column("internal\nfragm.", "internal_fragmentation", _percent),
+    Column("external\nfragm.", "external_fragmentation", _percent),
+    Column("minor\nfaults", "minor_faults", _count),
 )
 
 
 def render(run: Run, style: str) -> str:
     """Return the whole report of a run as text: ``table``, ``markdown``, ``csv`` or ``json``."""
     if style == "json":
-        return json.dumps(run_file.to_json(run), indent=1)
+        return json.dumps(run_file.to_json(run), indent=1, allow_nan=False)
     if style == "csv":
         return _csv(run)
     parts = [_workload(run, info, style) for info in run.workloads]
@@ -85,42 +87,22 @@ def render(run: Run, style: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _csv(run: Run) -> str:
-    """Return one line a figure: for a spreadsheet or a data frame, nothing rounded."""
-    rows = [
-        (
-            *_names(cell),
-            name,
-            metric.unit,
-            metric.determinism,
-            len(metric.samples),
-            metric.value,
-            metric.low,
-            metric.high,
-        )
-        for cell in run.cells
-        for name, metric in cell.metrics.items()
-    ]
-    headings = (
-        "workload",
-        "allocator",
-        "region",
-        "mode",
-        "metric",
-        "unit",
-        "determinism",
-        "samples",
-        "value",
-        "low",
-        "high",
-    )
-    import csv
-    import io
+_CSV_CELL = ("workload", "allocator", "region", "mode", "status", "reason")
+_CSV_FIGURE = ("metric", "unit", "determinism", "samples", "value", "low", "high", "at_floor")
 
+
+def _csv(run: Run) -> str:
+    """Return one line a figure, nothing rounded, and one for each cell without any: for a data frame."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(headings)
-    writer.writerows(rows)
+    writer.writerow((*_CSV_CELL, *_CSV_FIGURE))
+    for cell in run.cells:
+        head = (*_names(cell), str(cell.status), cell.reason or "")
+        if not cell.metrics:
+            writer.writerow((*head, *("" for _ in _CSV_FIGURE)))
+        for name, each in cell.metrics.items():
+            figures = (len(each.samples), each.value, each.low, each.high, each.at_floor)
+            writer.writerow((*head, name, each.unit, str(each.determinism), *figures))
     return out.getvalue().rstrip("\n")
 
 
@@ -164,13 +146,15 @@ def _ordered(run: Run, cells: Sequence[CellResult]) -> tuple[list[CellResult], d
     ordered = sorted(cells, key=time)
     if run.reference is None:
         return ordered, {}
-    found = next((cell for cell in ordered if cell.cell.allocator == run.reference), None)
-    base = time(found) if found is not None else float("inf")
-    known = 0 < base < float("inf")
-    return ordered, {
-        index: f"{time(cell) / base:.3f}" if known and time(cell) < float("inf") else NOT_APPLICABLE
-        for index, cell in enumerate(ordered)
-    }
+    # On each region the reference is the one on the same region: its own would compare memory, not allocators.
+    bases = {cell.cell.region: time(cell) for cell in ordered if cell.cell.allocator == run.reference}
+
+    def ratio(cell: CellResult) -> str:
+        base = bases.get(cell.cell.region, 0.0)
+        known = 0 < base < float("inf") and time(cell) < float("inf")
+        return f"{time(cell) / base:.3f}" if known else NOT_APPLICABLE
+
+    return ordered, {index: ratio(cell) for index, cell in enumerate(ordered)}
 
 
 def _label(cell: CellResult) -> str:
@@ -181,7 +165,11 @@ def _label(cell: CellResult) -> str:
 
 def _speed(cells: Sequence[CellResult], ratios: dict[int, str], reference: str | None, style: str) -> str:
     timed = [cell.metrics.get("time_per_op_ns") for cell in cells]
-    known = [index for index, metric in enumerate(timed) if metric is not None and metric.value is not None]
+    known = [
+        index
+        for index, metric in enumerate(timed)
+        if metric is not None and metric.value is not None and cells[index].status is Status.OK
+    ]
     places = ranks([_interval(timed[index]) for index in known])
     rank = {index: str(place) for index, place in zip(known, places, strict=True)}
     headings = ["rank", "allocator", "ns/op", "95 % interval"]
@@ -200,20 +188,24 @@ def _speed(cells: Sequence[CellResult], ratios: dict[int, str], reference: str |
         if reference is not None:
             row.append(ratios[index])
         rows.append(row + [_write(cell, column) for column in SPEED])
-    return "Speed, in ns\n" * (style == "table") + _table(headings, rows, style)
+    return _titled("Speed, in ns", style) + _table(headings, rows, style)
 
 
 def _memory(cells: Sequence[CellResult], style: str) -> str:
     headings = ["allocator", *(column.heading for column in MEMORY)]
     rows = [[_label(cell), *(_write(cell, column) for column in MEMORY)] for cell in cells]
-    return "Memory\n" * (style == "table") + _table(headings, rows, style)
+    return _titled("Memory", style) + _table(headings, rows, style)
+
+
+def _titled(title: str, style: str) -> str:
+    return f"{title}\n" if style == "table" else f"**{title}**\n\n"
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], style: str) -> str:
     left = {"allocator", "95 % interval"}
     return tabulate(
         rows,
-        headers=headings,
+        headers=headings if style == "table" else [heading.replace("\n", " ") for heading in headings],
         tablefmt="pipe" if style == "markdown" else "simple",
         disable_numparse=True,
         colalign=["left" if heading in left else "right" for heading in headings],
@@ -232,7 +224,9 @@ def _interval(metric: Metric | None) -> tuple[float, float | None, float | None]
 
 
 def _bounds(metric: Metric | None) -> str:
-    if metric is None or metric.low is None or metric.high is None:
+    if metric is None or metric.value is None:
+        return NOT_APPLICABLE
+    if metric.low is None or metric.high is None:
         return "needs 6 blocks"
     return f"{metric.low:.2f} to {metric.high:.2f}"
 
@@ -279,7 +273,8 @@ def _explanation(cells: Sequence[CellResult], style: str) -> list[str]:
         for column in MEMORY
     ):
         lines.append(
-            f"{NOT_APPLICABLE}: a system allocator's heap is not on a region, and shows itself in resident memory only."
+            f"{NOT_APPLICABLE}: not applicable. A system allocator's heap is not on a region, so it shows itself in "
+            "resident memory only; ratios need 64 KiB alive."
         )
     return ["\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in lines)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -107,7 +108,7 @@ def _metric(
     name: str, by_block: Iterable[tuple[int, float | None]], determinism: Determinism, at_floor: bool = False
 ) -> Metric:
     """Return the metric of these (block, figure) pairs; not applicable where a figure is None."""
-    known = [(block, figure) for block, figure in by_block if figure is not None]
+    known = [(block, figure) for block, figure in by_block if figure is not None and math.isfinite(figure)]
     samples = tuple(float(figure) for _, figure in known)
     blocks = tuple(block for block, _ in known)
     if not samples:

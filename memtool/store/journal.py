@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -61,10 +62,19 @@ def open_journal(
     except OSError as problem:
         raise InputError(f"{directory}: cannot be written: {problem.strerror}") from None
     with file:
+        _lock(file, directory)
         if not resume:
             file.write(json.dumps({"schema": _SCHEMA, "started": started, "fingerprint": fingerprint}) + "\n")
             file.flush()
         yield Journal(started, finished, file)
+
+
+def _lock(file: IO[str], directory: Path) -> None:
+    """Keep a second memtool from writing into the same run; the lock ends with the process."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise InputError(f"{directory}: another memtool is writing this run") from None
 
 
 def newest(root: Path) -> Path:
@@ -88,6 +98,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[Cell, int, Pass], Samp
         head = records[0]
         if head["schema"] != _SCHEMA:
             raise InputError(f"{path}: is of schema {head['schema']}, not {_SCHEMA}")
+        head = {name: head[name] for name in ("fingerprint", "started")}
         samples = [_sample(record) for record in records[1:]]
     except (ValueError, KeyError, IndexError, TypeError):
         raise InputError(f"{path}: is damaged; start anew with another -o") from None

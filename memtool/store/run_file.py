@@ -59,6 +59,7 @@ class WorkloadRecord(_Record):
     event_hash: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     threads: int
     peak_live_bytes: int
+    notes: list[str] = []
 
 
 class RunRecord(_Record):
@@ -142,6 +143,8 @@ def read(path: Path) -> Run:
         data = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{file}: no such file") from None
+    except OSError as problem:
+        raise InputError(f"{file}: cannot be read: {problem.strerror}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as problem:
         raise InputError(f"{file}: is not JSON, or not all of it: {problem}") from None
     name = data.get("schema") if isinstance(data, dict) else None
@@ -166,7 +169,7 @@ def _from_record(record: RunRecord) -> Run:
         known = {name: extra[name] for name in infos if name in extra}
         known |= {name: getattr(each, name) for name in ("name", "seed", "event_hash", "threads", "peak_live_bytes")}
         known["operations"] = each.events
-        known["notes"] = tuple(known.get("notes", ()))
+        known["notes"] = tuple(each.notes)
         workloads.append(TraceInfo(**{**_BARE, **known}))
     return Run(
         memtool=record.memtool,

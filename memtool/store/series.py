@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -76,8 +77,7 @@ def read(directory: Path, result: CellResult) -> History:
 
 
 def slug(cell: Cell) -> str:
-    """Return a file name that tells the cells of a run apart."""
-    parts = [cell.workload, cell.allocator]
-    if cell.region != "anonymous":
-        parts.append(cell.region)
-    return re.sub(r"[^A-Za-z0-9.=-]+", "_", "__".join(parts))
+    """Return a file name that tells the cells of a run apart: readable, and with a digest where names need escaping."""
+    parts = (cell.workload, cell.allocator, cell.region, cell.mode)
+    readable = re.sub(r"[^A-Za-z0-9.=-]+", "_", "_".join(parts[:2]))
+    return f"{readable}_{hashlib.blake2b(repr(parts).encode(), digest_size=4).hexdigest()}"

@@ -175,7 +175,7 @@ def test_a_setting_that_the_installed_build_does_not_know_is_no_setting(install:
         ("glibc", "top_pad", "2GiB", "top_pad: must be from 0 to 1GiB, is 2GiB"),
         ("glibc", "arena_max", "few", "arena_max: must be a count such as 1000, 200k or 2M, is 'few'"),
         ("jemalloc", "thp", "maybe", "thp: must be default, always or never, is 'maybe'"),
-        ("jemalloc", "muzzy_decay_ms", "-2", "muzzy_decay_ms: must be from -1 to 1000000000, is -2"),
+        ("jemalloc", "muzzy_decay_ms", "-2", "muzzy_decay_ms: must be from -1 to 1000000, is -2"),
     ],
 )
 def test_values_out_of_range(name: str, parameter: str, value: str, problem: str, install: Install) -> None:

@@ -51,7 +51,7 @@ def test_failed_samples_are_in_no_series() -> None:
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     history = History(COLUMNS, {"allocate": [(5.0, 5.5, 5)]})
     (written,) = series.write_all(tmp_path, [result()], {CELL: history})
-    name = "series/churn_pool_block=64.json"
+    name = "series/churn_pool_block=64_40c122eb.json"
     assert written.series == {"footprint": name, "histograms": name}
     assert (tmp_path / name).is_file()
     read = series.read(tmp_path, written)
@@ -92,9 +92,21 @@ def test_file_names_tell_cells_apart_and_are_safe_everywhere() -> None:
         Cell("churn", "../up/libmine.so"),
     ]
     assert [series.slug(cell) for cell in cells] == [
-        "churn_pool_block=64",
-        "churn_pool_block=64_hugepages",
-        "churn_pool_block=6",
-        "churn_2_pool_block=64",
-        "churn_.._up_libmine.so",
+        "churn_pool_block=64_40c122eb",
+        "churn_pool_block=64_62987092",
+        "churn_pool_block=6_025990e9",
+        "churn_2_pool_block=64_275d15ec",
+        "churn_.._up_libmine.so_c651b609",
     ]
+
+
+def test_names_that_are_alike_do_not_share_a_file() -> None:
+    alike = [
+        Cell("w", "./lib_a.so"),
+        Cell("w", "./lib/a.so"),
+        Cell("w", "a", "hugepages"),
+        Cell("w_a", "hugepages"),
+        Cell("w", "a", mode="parallel"),
+        Cell("w", "a"),
+    ]
+    assert len({series.slug(cell) for cell in alike}) == 6
