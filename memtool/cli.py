@@ -52,7 +52,7 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, "--version", prog_name="memtool")
 @click.option(_DEBUG, is_flag=True, help="Show the traceback of an error; anywhere on the line.")
-def cli(debug: bool) -> None:  # main() has taken it; here for --help
+def cli(debug: bool) -> None:  # main() has taken --debug; it is here for the help
     """Benchmark memory management: allocators on real workloads, with numbers that can be explained.
 
     `memtool bench` replays the quickstart. Exit codes: 0 done, 1 memtool or a cell failed, 2 usage or
@@ -62,9 +62,14 @@ def cli(debug: bool) -> None:  # main() has taken it; here for --help
 
 def main() -> None:
     """Run the command line and exit."""
-    arguments = sys.argv[1:]
-    debug = _DEBUG in arguments
-    sys.exit(run([each for each in arguments if each != _DEBUG], debug=debug))
+    own, rest = _split(sys.argv[1:])
+    sys.exit(run([*(each for each in own if each != _DEBUG), *rest], debug=_DEBUG in own))
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return memtool's own arguments, and what from ``--`` on belongs to a program that it is to run."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:end], arguments[end:]
 
 
 def run(arguments: Sequence[str], *, debug: bool = False) -> int:
@@ -76,7 +81,7 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
         # Not standalone: Click would write several lines for one error.
         ended = cli.main(list(arguments), prog_name="memtool", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
-        resume = "; memtool bench --resume goes on with what is finished" if "bench" in arguments else ""
+        resume = "; finished samples are in the journal, --resume goes on" if "bench" in arguments else ""
         return _fail(f"interrupted{resume}")
     except click.ClickException as problem:
         return _fail(_usage(problem), problem.exit_code, debug=debug)

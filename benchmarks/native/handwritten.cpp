@@ -2,9 +2,9 @@
 //
 //   handwritten null|malloc IMAGE REPLAYS PADDING
 //
-// prints the nanoseconds of each replay's body, one a line; then resident growth in bytes at the peak of live bytes and at the end, from
-// a first, cold replay. PADDING bytes are allocated before anything else and kept: where blocks come to lie, and so when the C library
-// trims its heap, depends on what was there before, in a worker as in any program.
+// prints the nanoseconds of each replay's body, one a line; then resident growth in bytes at the peak of live bytes and
+// at the end, from a first, cold replay. PADDING bytes are allocated before anything else and kept: where blocks come
+// to lie, and so when the C library trims its heap, depends on what was there before, in a worker as in any program.
 //
 // It shares nothing with the engine but the layout of the event image.
 #include <fcntl.h>
@@ -105,8 +105,8 @@ int main(int count, char** arguments) {
   const void* image = mmap(nullptr, bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, file, 0);
   const auto& head = *static_cast<const ImageHeader*>(image);
   const auto* words = reinterpret_cast<const std::uint64_t*>(static_cast<const char*>(image) + sizeof head);
-  void** slots = static_cast<void**>(mmap(nullptr, (head.slots + 1) * 8, PROT_READ | PROT_WRITE,
-                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
+  void** slots = static_cast<void**>(
+      mmap(nullptr, (head.slots + 1) * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
   static char block[1 << 20];
   if (null && head.largest_size > sizeof block) return 2;
   std::memset(block, 1, sizeof block);

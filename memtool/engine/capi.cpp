@@ -114,7 +114,8 @@ const char* wrong_with(const ReplayRequest& request, const ReplayResult& result)
   const auto* head = static_cast<const ImageHeader*>(request.image);
   if (request.image_bytes < sizeof(ImageHeader) || head->magic != ImageHeader::kMagic)
     return "not an event image of this version";
-  if (head->words > (request.image_bytes - sizeof(ImageHeader)) / sizeof(std::uint64_t) || head->epilogue_word > head->words)
+  if (head->words > (request.image_bytes - sizeof(ImageHeader)) / sizeof(std::uint64_t) ||
+      head->epilogue_word > head->words)
     return "the event image is shorter than it says";
   if (request.iterations > MEMTOOL_MOST_ITERATIONS) return "too many iterations";
   return nullptr;
@@ -130,11 +131,17 @@ struct HeapHandle {
 
 extern "C" {
 
-uint32_t memtool_abi_version(void) { return MEMTOOL_ABI_VERSION; }
+uint32_t memtool_abi_version(void) {
+  return MEMTOOL_ABI_VERSION;
+}
 
-const char* memtool_source_hash(void) { return MEMTOOL_SOURCE_HASH; }
+const char* memtool_source_hash(void) {
+  return MEMTOOL_SOURCE_HASH;
+}
 
-uint64_t memtool_histogram_buckets(void) { return Histogram::kBuckets; }
+uint64_t memtool_histogram_buckets(void) {
+  return Histogram::kBuckets;
+}
 
 const char* memtool_describe(void) {
   static const std::string description = describe_all();
@@ -154,9 +161,9 @@ uint32_t memtool_replay(const ReplayRequest* request, ReplayResult* result) {
     say(result->message, problem);
     return result->status = MEMTOOL_BAD_REQUEST;
   }
-  const std::uint32_t status =
-      with_strategy(request->strategy, request->parameters, result->message,
-                    [&](const StrategyEntry& entry, const Parameters& values) { entry.replay(values, *request, *result); });
+  const std::uint32_t status = with_strategy(
+      request->strategy, request->parameters, result->message,
+      [&](const StrategyEntry& entry, const Parameters& values) { entry.replay(values, *request, *result); });
   if (status != MEMTOOL_DONE) result->status = status;
   return result->status;
 }
@@ -185,16 +192,18 @@ uint64_t memtool_calibrate_counter(uint32_t milliseconds) {
   return static_cast<std::uint64_t>(scaled / (last_ticks - first_ticks));
 }
 
-HeapHandle* memtool_heap_open(const char* strategy, const char* parameters, void* region, uint64_t bytes, char* message) {
+HeapHandle* memtool_heap_open(const char* strategy, const char* parameters, void* region, uint64_t bytes,
+                              char* message) {
   auto handle = std::make_unique<HeapHandle>(region, bytes);
-  const std::uint32_t status =
-      with_strategy(strategy, parameters, message, [&](const StrategyEntry& entry, const Parameters& values) {
-        handle->heap = entry.open(handle->region, values);
-      });
+  const std::uint32_t status = with_strategy(
+      strategy, parameters, message,
+      [&](const StrategyEntry& entry, const Parameters& values) { handle->heap = entry.open(handle->region, values); });
   return status == MEMTOOL_DONE ? handle.release() : nullptr;
 }
 
-void memtool_heap_close(HeapHandle* heap) { delete heap; }
+void memtool_heap_close(HeapHandle* heap) {
+  delete heap;
+}
 
 void* memtool_heap_allocate(HeapHandle* heap, uint64_t size, uint64_t alignment) {
   return heap->heap->allocate(size, alignment);
@@ -208,8 +217,12 @@ void memtool_heap_deallocate(HeapHandle* heap, void* block, uint64_t size, uint6
 void* memtool_heap_reallocate(HeapHandle* heap, void* block, uint64_t old_size, uint64_t new_size, uint64_t alignment) {
   return heap->heap->reallocate(block, old_size, new_size, alignment);
 }
-uint32_t memtool_heap_mark(HeapHandle* heap) { return heap->heap->mark() ? 1 : 0; }
-uint32_t memtool_heap_release(HeapHandle* heap) { return heap->heap->release() ? 1 : 0; }
+uint32_t memtool_heap_mark(HeapHandle* heap) {
+  return heap->heap->mark() ? 1 : 0;
+}
+uint32_t memtool_heap_release(HeapHandle* heap) {
+  return heap->heap->release() ? 1 : 0;
+}
 uint64_t memtool_heap_usable_size(HeapHandle* heap, const void* block, uint64_t size) {
   return heap->heap->usable_size(block, size);
 }

@@ -1,4 +1,5 @@
-/* The C ABI between the engine and Python (engine/binding.py has the same structures). Plain C, no ownership crosses it. */
+/* The C ABI between the engine and Python (engine/binding.py has the same structures). Plain C, no ownership crosses
+ * it. */
 #ifndef MEMTOOL_ENGINE_CAPI_H
 #define MEMTOOL_ENGINE_CAPI_H
 
@@ -55,8 +56,8 @@ typedef struct ReplayRequest {
   uint32_t checkpoints;
   uint32_t reserved;
   uint64_t populate_bytes; /* head of the region to fault in beforehand, after the resident baseline is taken */
-  uint64_t* histograms;  /* MEMTOOL_HISTOGRAMS x memtool_histogram_buckets() counts, zeroed; latency pass */
-  CheckpointRow* series; /* checkpoints + 2 rows; footprint pass */
+  uint64_t* histograms;    /* MEMTOOL_HISTOGRAMS x memtool_histogram_buckets() counts, zeroed; latency pass */
+  CheckpointRow* series;   /* checkpoints + 2 rows; footprint pass */
 } ReplayRequest;
 
 typedef struct ReplayResult {
@@ -109,8 +110,10 @@ uint32_t memtool_replay(const ReplayRequest* request, ReplayResult* result);
 /* Nanoseconds in 2^32 counter ticks, measured over at least `milliseconds`. */
 uint64_t memtool_calibrate_counter(uint32_t milliseconds);
 
-/* The library that owns `symbol` in this process: its path, and its build id in hex ("" when it has none). Returns 0 when found. */
-uint32_t memtool_symbol_owner(const char* symbol, char* path, uint64_t path_bytes, char* build_id, uint64_t build_id_bytes);
+/* The library that owns `symbol` in this process: its path, and its build id in hex ("" when it has none). Returns 0
+ * when found. */
+uint32_t memtool_symbol_owner(const char* symbol, char* path, uint64_t path_bytes, char* build_id,
+                              uint64_t build_id_bytes);
 
 /* One strategy on one region, driven operation by operation. NULL with one line in `message` when it cannot be made. */
 typedef struct HeapHandle HeapHandle;
@@ -118,7 +121,8 @@ typedef struct HeapFigures {
   uint64_t footprint, granted, free_bytes, largest_free, free_blocks, used_blocks, metadata_bytes, metadata_apart_bytes;
 } HeapFigures;
 typedef void (*WalkCallback)(const void* address, uint64_t bytes, uint32_t state, void* context);
-HeapHandle* memtool_heap_open(const char* strategy, const char* parameters, void* region, uint64_t bytes, char* message);
+HeapHandle* memtool_heap_open(const char* strategy, const char* parameters, void* region, uint64_t bytes,
+                              char* message);
 void memtool_heap_close(HeapHandle* heap);
 void* memtool_heap_allocate(HeapHandle* heap, uint64_t size, uint64_t alignment);
 void* memtool_heap_allocate_zeroed(HeapHandle* heap, uint64_t size, uint64_t alignment);

@@ -1,6 +1,6 @@
-// The check pass: nothing is timed, everything is verified. Each block is filled with a pattern of its own and read back
-// before it is freed, so that a strategy that hands out overlapping memory, moves a block or writes into one is found; and
-// overlap, alignment and the region's bounds are verified outright.
+// The check pass: nothing is timed, everything is verified. Each block is filled with a pattern of its own and read
+// back before it is freed, so that a strategy that hands out overlapping memory, moves a block or writes into one is
+// found; and overlap, alignment and the region's bounds are verified outright.
 #pragma once
 
 #include <algorithm>
@@ -24,9 +24,11 @@ class CheckProbe : public PlainProbe {
  public:
   static constexpr bool kSeesScopes = true;
 
-  CheckProbe(const S& strategy, const Region& region, std::uint64_t slots) : strategy_(strategy), region_(region), objects_(slots) {}
+  CheckProbe(const S& strategy, const Region& region, std::uint64_t slots)
+      : strategy_(strategy), region_(region), objects_(slots) {}
 
-  // After the first complaint the strategy is left alone: what it does next might take the process down, and the words with it.
+  // After the first complaint the strategy is left alone: what it does next might take the process down, and the words
+  // with it.
   template <class Operation>
   void* allocate(Operation operation) noexcept {
     return failed() ? nullptr : operation();
@@ -60,7 +62,8 @@ class CheckProbe : public PlainProbe {
     verify(objects_[slot], size);
     leave(block, size, objects_[slot]);
   }
-  void reallocated(std::uint32_t slot, void* block, std::uint64_t old_size, std::uint64_t new_size, std::size_t alignment) {
+  void reallocated(std::uint32_t slot, void* block, std::uint64_t old_size, std::uint64_t new_size,
+                   std::size_t alignment) {
     const std::uint64_t kept = objects_[slot].pattern;
     enter(slot, block, new_size, alignment);
     const std::uint64_t fresh = objects_[slot].pattern;
@@ -80,11 +83,14 @@ class CheckProbe : public PlainProbe {
     }
     const HeapStats stats = strategy_.stats();
     if (stats.granted == kNotApplicable) return;
-    if (stats.granted < live_) complain("stats() claims fewer granted bytes (" + std::to_string(stats.granted) + ") than are live (" + std::to_string(live_) + ")");
+    if (stats.granted < live_)
+      complain("stats() claims fewer granted bytes (" + std::to_string(stats.granted) + ") than are live (" +
+               std::to_string(live_) + ")");
     const auto known = [](std::uint64_t figure) { return figure == kNotApplicable ? 0 : figure; };
     const std::uint64_t sum = stats.granted + known(stats.free_bytes) + known(stats.metadata_bytes);
     const std::uint64_t footprint = region_.used() + stats.metadata_apart_bytes;
-    if (sum > footprint) complain("stats() accounts for " + std::to_string(sum) + " bytes of a footprint of " + std::to_string(footprint));
+    if (sum > footprint)
+      complain("stats() accounts for " + std::to_string(sum) + " bytes of a footprint of " + std::to_string(footprint));
   }
 
   [[nodiscard]] bool failed() const noexcept { return !complaint_.empty(); }
@@ -123,22 +129,29 @@ class CheckProbe : public PlainProbe {
     object = {block, (operations_ + 1) * 0x9e3779b97f4a7c15ULL, true};
     live_ += size;
     // A default request need not be aligned to more than the largest power of two that fits into it.
-    const std::uint64_t need = alignment == kDefaultAlignment ? std::min<std::uint64_t>(kDefaultAlignment, std::bit_floor(std::max<std::uint64_t>(size, 1))) : alignment;
+    const std::uint64_t need =
+        alignment == kDefaultAlignment
+            ? std::min<std::uint64_t>(kDefaultAlignment, std::bit_floor(std::max<std::uint64_t>(size, 1)))
+            : alignment;
     const auto number = reinterpret_cast<std::uintptr_t>(block);
-    if (number % need != 0) complain("misaligned block: " + hex(block) + " for a request of " + std::to_string(size) + " bytes aligned to " + std::to_string(need));
+    if (number % need != 0)
+      complain("misaligned block: " + hex(block) + " for a request of " + std::to_string(size) + " bytes aligned to " +
+               std::to_string(need));
     if (S::info.uses_region && !region_.contains(block, size)) {
       object.sound = false;
       complain("block outside the region: " + hex(block) + " of " + std::to_string(size) + " bytes");
       return;
     }
-    if (strategy_.usable_size(block, size) < size) complain("usable_size() is smaller than the " + std::to_string(size) + " bytes asked for");
+    if (strategy_.usable_size(block, size) < size)
+      complain("usable_size() is smaller than the " + std::to_string(size) + " bytes asked for");
     const std::uintptr_t end = number + std::max<std::uint64_t>(size, 1);
     const auto next = live_blocks_.lower_bound(number);
     const bool hits_next = next != live_blocks_.end() && next->first < end;
     const bool hits_previous = next != live_blocks_.begin() && std::prev(next)->second > number;
     if (hits_next || hits_previous) {
       object.sound = false;
-      complain("overlapping blocks: " + hex(block) + " of " + std::to_string(size) + " bytes lies in a block that is still live");
+      complain("overlapping blocks: " + hex(block) + " of " + std::to_string(size) +
+               " bytes lies in a block that is still live");
       return;
     }
     live_blocks_.emplace_hint(next, number, end);
@@ -161,7 +174,8 @@ class CheckProbe : public PlainProbe {
     visit(size - kEnd, kEnd);
   }
 
-  // The byte at `offset` is that of the pattern's 8-byte word rotated with the word's number: shifted copies do not match.
+  // The byte at `offset` is that of the pattern's 8-byte word rotated with the word's number: shifted copies do not
+  // match.
   static std::uint64_t word_at(std::uint64_t pattern, std::uint64_t offset) noexcept {
     return pattern ^ (offset >> 3) * 0xd6e8feb86659fd93ULL;
   }
@@ -180,7 +194,8 @@ class CheckProbe : public PlainProbe {
     for (std::uint64_t at = offset; at < offset + bytes; at += 8) {
       const std::uint64_t word = word_at(object.pattern, at);
       if (std::memcmp(object.block + at, &word, std::min<std::uint64_t>(8, offset + bytes - at)) == 0) continue;
-      complain("contents changed: " + hex(object.block) + " was overwritten near byte " + std::to_string(at) + " while it was live");
+      complain("contents changed: " + hex(object.block) + " was overwritten near byte " + std::to_string(at) +
+               " while it was live");
       return false;
     }
     return true;
@@ -189,7 +204,8 @@ class CheckProbe : public PlainProbe {
   void verify(const Object& object, std::uint64_t size) {
     if (!object.sound) return;
     bool holds = true;
-    for_each_part(size, [&](std::uint64_t offset, std::uint64_t bytes) { holds = holds && part_holds(object, offset, bytes); });
+    for_each_part(
+        size, [&](std::uint64_t offset, std::uint64_t bytes) { holds = holds && part_holds(object, offset, bytes); });
   }
 
   // After a reallocation, of what was filled for the old size only the head is sure to have been filled throughout.

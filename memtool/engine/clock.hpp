@@ -15,8 +15,8 @@ class Clock {
  public:
   explicit Clock(bool counter) noexcept : counter_(counter) {}
 
-  // start() keeps what comes before it out of the region, stop() waits for what is inside it. Ticks are counter ticks or
-  // nanoseconds; the parent knows their length (calibrate below).
+  // start() keeps what comes before it out of the region, stop() waits for what is inside it. Ticks are counter ticks
+  // or nanoseconds; the parent knows their length (calibrate below).
   [[nodiscard, gnu::always_inline]] std::uint64_t start() const noexcept {
 #if defined(__x86_64__)
     if (counter_) [[likely]] {
@@ -24,7 +24,8 @@ class Clock {
       return __rdtsc();
     }
 #elif defined(__aarch64__)
-    if (counter_) [[likely]] return read_cntvct();
+    if (counter_) [[likely]]
+      return read_cntvct();
 #endif
     return system_nanoseconds();
   }
@@ -37,7 +38,8 @@ class Clock {
       return ticks;
     }
 #elif defined(__aarch64__)
-    if (counter_) [[likely]] return read_cntvct();
+    if (counter_) [[likely]]
+      return read_cntvct();
 #endif
     return system_nanoseconds();
   }

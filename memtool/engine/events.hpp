@@ -18,8 +18,8 @@ enum class Kind : std::uint8_t {
   scope_begin = 4,
   scope_end = 5,  // canonical: the deallocations of the scope's objects lie between scope_end and scope_closed
   scope_closed = 6,
-  mark = 7,       // object: number of the mark's name
-  epilogue = 8,   // what follows frees what still lived at the end of the workload
+  mark = 7,      // object: number of the mark's name
+  epilogue = 8,  // what follows frees what still lived at the end of the workload
   // Only in the image: the same with an explicit size beyond 32 bits or an alignment that is not the default.
   deallocate_wide = 9,
   allocate_wide = 10,
@@ -29,17 +29,16 @@ enum class Kind : std::uint8_t {
 // 16 bytes, little endian on both supported architectures. The event hash is taken over these bytes.
 //   word 0: bits 0-7 kind, bits 8-23 thread, bits 24-63 object
 //   word 1: bits 0-57 size in bytes, bits 58-63 log2 of the alignment (4, the default, when none was asked for)
-// Objects are numbered from 0 in order of their allocation. A deallocation carries size 0 and alignment 0; a reallocation
-// carries the new size. Scope events and the epilogue carry object 0.
+// Objects are numbered from 0 in order of their allocation. A deallocation carries size 0 and alignment 0; a
+// reallocation carries the new size. Scope events and the epilogue carry object 0.
 struct TraceEvent {
   std::uint64_t head;
   std::uint64_t request;
 
   static constexpr std::uint64_t kSizeMask = (std::uint64_t{1} << 58) - 1;
-  static constexpr TraceEvent make(Kind kind, std::uint64_t object, std::uint64_t size = 0,
-                                   unsigned log2_alignment = 0, std::uint64_t thread = 0) noexcept {
-    return {static_cast<std::uint64_t>(kind) | thread << 8 | object << 24,
-            size | std::uint64_t{log2_alignment} << 58};
+  static constexpr TraceEvent make(Kind kind, std::uint64_t object, std::uint64_t size = 0, unsigned log2_alignment = 0,
+                                   std::uint64_t thread = 0) noexcept {
+    return {static_cast<std::uint64_t>(kind) | thread << 8 | object << 24, size | std::uint64_t{log2_alignment} << 58};
   }
   [[nodiscard]] constexpr Kind kind() const noexcept { return static_cast<Kind>(head & 0xff); }
   [[nodiscard]] constexpr std::uint64_t thread() const noexcept { return head >> 8 & 0xffff; }
@@ -53,8 +52,8 @@ static_assert(sizeof(TraceEvent) == 16 && std::endian::native == std::endian::li
 // followed by further words:
 //   *_wide      + 1: size (58 bits) | log2 of the alignment
 //   reallocate  + 2: new size | log2 of the alignment; old size
-// scope_end carries in bits 4-63 the number of words to skip to reach the end of the scope's deallocations, for strategies
-// that release a scope at once. scope_closed and mark are not in the image.
+// scope_end carries in bits 4-63 the number of words to skip to reach the end of the scope's deallocations, for
+// strategies that release a scope at once. scope_closed and mark are not in the image.
 namespace word {
 inline constexpr std::uint64_t kMostSlots = std::uint64_t{1} << 28;
 inline constexpr unsigned kDefaultLog2Alignment = 4;
@@ -62,11 +61,21 @@ inline constexpr unsigned kDefaultLog2Alignment = 4;
 constexpr std::uint64_t make(Kind kind, std::uint64_t slot, std::uint64_t size) noexcept {
   return static_cast<std::uint64_t>(kind) | slot << 4 | size << 32;
 }
-constexpr Kind kind(std::uint64_t w) noexcept { return static_cast<Kind>(w & 0xf); }
-constexpr std::uint32_t slot(std::uint64_t w) noexcept { return static_cast<std::uint32_t>(w) >> 4; }
-constexpr std::uint64_t size(std::uint64_t w) noexcept { return w >> 32; }
-constexpr std::uint64_t wide_size(std::uint64_t w) noexcept { return w & TraceEvent::kSizeMask; }
-constexpr std::uint64_t wide_alignment(std::uint64_t w) noexcept { return std::uint64_t{1} << (w >> 58); }
+constexpr Kind kind(std::uint64_t w) noexcept {
+  return static_cast<Kind>(w & 0xf);
+}
+constexpr std::uint32_t slot(std::uint64_t w) noexcept {
+  return static_cast<std::uint32_t>(w) >> 4;
+}
+constexpr std::uint64_t size(std::uint64_t w) noexcept {
+  return w >> 32;
+}
+constexpr std::uint64_t wide_size(std::uint64_t w) noexcept {
+  return w & TraceEvent::kSizeMask;
+}
+constexpr std::uint64_t wide_alignment(std::uint64_t w) noexcept {
+  return std::uint64_t{1} << (w >> 58);
+}
 }  // namespace word
 
 enum class Touch : std::uint32_t { none = 0, first = 1, pages = 2, all = 3 };
@@ -75,11 +84,11 @@ enum class Touch : std::uint32_t { none = 0, first = 1, pages = 2, all = 3 };
 struct ImageHeader {
   static constexpr std::uint64_t kMagic = 0x32474d494d544d4dULL;  // "MMTMIMG2"
   std::uint64_t magic;
-  std::uint64_t words;              // 8-byte words that follow, epilogue included
-  std::uint64_t epilogue_word;      // index of the epilogue's first word; == words when nothing is left over
-  std::uint64_t operations;         // allocate + deallocate + reallocate before the epilogue
+  std::uint64_t words;          // 8-byte words that follow, epilogue included
+  std::uint64_t epilogue_word;  // index of the epilogue's first word; == words when nothing is left over
+  std::uint64_t operations;     // allocate + deallocate + reallocate before the epilogue
   std::uint64_t epilogue_operations;
-  std::uint64_t allocations;        // allocate and allocate_zeroed
+  std::uint64_t allocations;  // allocate and allocate_zeroed
   std::uint64_t reallocations;
   std::uint64_t slots;              // size of the slot table
   std::uint64_t peak_live_bytes;    // max L
@@ -90,8 +99,8 @@ struct ImageHeader {
   std::uint64_t largest_size;
   std::uint64_t largest_alignment;
   std::uint64_t scopes;
-  std::uint64_t first_not_lifo;     // operation number of the first free that is not of the youngest object; ~0: none
-  std::uint64_t touch;              // Touch
+  std::uint64_t first_not_lifo;  // operation number of the first free that is not of the youngest object; ~0: none
+  std::uint64_t touch;           // Touch
 };
 static_assert(sizeof(ImageHeader) == 18 * 8);
 

@@ -113,8 +113,8 @@ void free_in_epilogue(std::vector<TraceEvent>& events, const std::vector<std::ui
   for (const std::uint64_t object : objects) events.push_back(TraceEvent::make(Kind::deallocate, object));
 }
 
-// A weighted mix of classes through phases. The clock counts allocations; during a ramp it stands still, so that nothing dies, and
-// during a drain it goes on without allocations.
+// A weighted mix of classes through phases. The clock counts allocations; during a ramp it stands still, so that
+// nothing dies, and during a drain it goes on without allocations.
 class ClassesGenerator final : public Generator {
  public:
   ClassesGenerator(const std::uint64_t* program, std::uint64_t seed, const std::uint64_t* words)
@@ -267,7 +267,8 @@ class PatternGenerator final : public Generator {
   bool ended_ = false;
 };
 
-// Frames (or requests, or tasks) whose objects all end with them, the last born first. A frame may hold scopes of its own.
+// Frames (or requests, or tasks) whose objects all end with them, the last born first. A frame may hold scopes of its
+// own.
 class FramesGenerator final : public Generator {
  public:
   FramesGenerator(const std::uint64_t* program, std::uint64_t seed, const std::uint64_t* words)
@@ -309,8 +310,9 @@ class FramesGenerator final : public Generator {
       expire(events);
       const ObjectClass& objects = classes_[class_law_.draw(random_)];
       events.push_back(TraceEvent::make(objects.kind, born_, objects.size.draw(random_), objects.log2_alignment));
-      const std::uint64_t death =
-          objects.lives_forever ? ~std::uint64_t{0} : born_ + std::max<std::uint64_t>(1, objects.lifetime.draw(random_));
+      const std::uint64_t death = objects.lives_forever
+                                      ? ~std::uint64_t{0}
+                                      : born_ + std::max<std::uint64_t>(1, objects.lifetime.draw(random_));
       some_expire_ |= !objects.lives_forever;
       live_.push_back({born_++, death});
     }
@@ -321,7 +323,8 @@ class FramesGenerator final : public Generator {
     if (!some_expire_) return;
     const auto first = live_.begin() + static_cast<std::ptrdiff_t>(starts_.back());
     const auto dead = std::stable_partition(first, live_.end(), [&](const Live& each) { return each.death > born_; });
-    for (auto each = dead; each != live_.end(); ++each) events.push_back(TraceEvent::make(Kind::deallocate, each->object));
+    for (auto each = dead; each != live_.end(); ++each)
+      events.push_back(TraceEvent::make(Kind::deallocate, each->object));
     live_.erase(dead, live_.end());
   }
 

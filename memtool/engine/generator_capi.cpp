@@ -54,7 +54,8 @@ GeneratorHandle* memtool_generator_open(const std::uint64_t* program, std::uint6
 }
 
 // The next events lie at *events until the next call; *count is 0 at the end.
-std::uint32_t memtool_generator_next(GeneratorHandle* handle, const TraceEvent** events, std::uint64_t* count, char* message) {
+std::uint32_t memtool_generator_next(GeneratorHandle* handle, const TraceEvent** events, std::uint64_t* count,
+                                     char* message) {
   return guarded(message, [&] {
     handle->events.clear();
     handle->generator->next(handle->events);
@@ -63,9 +64,13 @@ std::uint32_t memtool_generator_next(GeneratorHandle* handle, const TraceEvent**
   });
 }
 
-void memtool_generator_close(GeneratorHandle* handle) { delete handle; }
+void memtool_generator_close(GeneratorHandle* handle) {
+  delete handle;
+}
 
-ImageHandle* memtool_image_open(std::uint32_t touch) { return new ImageHandle(static_cast<Touch>(touch)); }
+ImageHandle* memtool_image_open(std::uint32_t touch) {
+  return new ImageHandle(static_cast<Touch>(touch));
+}
 
 std::uint32_t memtool_image_append(ImageHandle* handle, const TraceEvent* events, std::uint64_t count, char* message) {
   return guarded(message, [&] { handle->builder.append(events, count); });
@@ -79,7 +84,9 @@ std::uint32_t memtool_image_finish(ImageHandle* handle, int descriptor, ImageHea
   });
 }
 
-void memtool_image_close(ImageHandle* handle) { delete handle; }
+void memtool_image_close(ImageHandle* handle) {
+  delete handle;
+}
 
 #pragma GCC visibility pop
 }  // extern "C"

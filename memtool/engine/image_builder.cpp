@@ -79,7 +79,9 @@ void ImageBuilder::close_scope() {
   words_[at] = static_cast<std::uint64_t>(Kind::scope_end) | (words_.size() - at - 1) << 4;
 }
 
-void ImageBuilder::count_operation() noexcept { ++(in_epilogue_ ? head_.epilogue_operations : head_.operations); }
+void ImageBuilder::count_operation() noexcept {
+  ++(in_epilogue_ ? head_.epilogue_operations : head_.operations);
+}
 
 // Bytes asked for have grown: remembers the peak, and where it was first reached.
 void ImageBuilder::grow(std::uint64_t size) noexcept {
@@ -93,7 +95,8 @@ void ImageBuilder::grow(std::uint64_t size) noexcept {
 }
 
 void ImageBuilder::allocate(const TraceEvent& event) {
-  if (event.object() != objects_.size()) throw std::runtime_error("objects must be numbered in order of their allocation");
+  if (event.object() != objects_.size())
+    throw std::runtime_error("objects must be numbered in order of their allocation");
   std::uint32_t slot = static_cast<std::uint32_t>(head_.slots);
   if (!free_slots_.empty()) {
     slot = free_slots_.back();
@@ -140,8 +143,8 @@ void ImageBuilder::deallocate(const TraceEvent& event) {
   count_operation();
 }
 
-// Whether only the youngest live object is ever freed or resized, which a stack needs. Known until the first that is not; the
-// epilogue counts: a stack would have to serve it too.
+// Whether only the youngest live object is ever freed or resized, which a stack needs. Known until the first that is
+// not; the epilogue counts: a stack would have to serve it too.
 void ImageBuilder::note_order(std::uint64_t object) noexcept {
   if (head_.first_not_lifo != ~std::uint64_t{0}) return;
   if (!youngest_.empty() && youngest_.back() == object) return;

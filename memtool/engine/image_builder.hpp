@@ -13,7 +13,8 @@ namespace memtool {
 class ImageBuilder {
  public:
   explicit ImageBuilder(Touch touch);
-  // Events must come in order. Throws std::runtime_error with one line for a stream that cannot be (a free of a dead object).
+  // Events must come in order. Throws std::runtime_error with one line for a stream that cannot be (a free of a dead
+  // object).
   void append(const TraceEvent* events, std::size_t count);
   // Writes head and words to a file descriptor. Throws std::system_error.
   void finish(int descriptor);
@@ -40,9 +41,9 @@ class ImageBuilder {
   ImageHeader head_{};
   std::vector<std::uint64_t> words_;
   std::vector<Object> objects_;
-  std::vector<std::uint32_t> free_slots_;       // reused youngest first
-  std::vector<std::uint64_t> youngest_;         // live objects in order of birth, while frees are LIFO
-  std::vector<std::size_t> open_scope_ends_;    // words that await the length of their scope's deallocations
+  std::vector<std::uint32_t> free_slots_;     // reused youngest first
+  std::vector<std::uint64_t> youngest_;       // live objects in order of birth, while frees are LIFO
+  std::vector<std::size_t> open_scope_ends_;  // words that await the length of their scope's deallocations
   std::uint64_t live_bytes_ = 0;
   std::uint64_t live_objects_ = 0;
   bool in_epilogue_ = false;

@@ -145,8 +145,8 @@ class LatencyProbe : public PlainProbe {
   Histogram allocate_, deallocate_, reallocate_, first_touch_, floor_;
 };
 
-// Live and granted bytes at every event, and the footprint's peak; stats() and the resident set are read from without, at
-// checkpoints.
+// Live and granted bytes at every event, and the footprint's peak; stats() and the resident set are read from without,
+// at checkpoints.
 template <class S>
 class FootprintProbe : public PlainProbe {
  public:

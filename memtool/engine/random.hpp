@@ -1,4 +1,5 @@
-// Integers drawn from laws. Nothing here knows of floating point: the same program and seed give the same draws on every machine.
+// Integers drawn from laws. Nothing here knows of floating point: the same program and seed give the same draws on
+// every machine.
 #pragma once
 
 #include <array>
@@ -43,10 +44,11 @@ class Random {
 // A distribution as memtool/workload/tables.py writes it, in 64-bit words:
 //   constant  0, value
 //   uniform   1, low, high                             both included
-//   discrete  2, n, n values, n thresholds, n aliases   Walker's alias method; a threshold is a probability times 2^64 - 1
-//   quantile  3, low, high, kKnots knots below the median, kKnots above
-// The quantile function is tabulated towards both ends: a tail's probability v / 2^64 runs through kOctaves octaves of kSteps
-// equal steps, and between two knots it is interpolated. Knots are in 2^-16; tails beyond 2^-(kOctaves + 1) are cut.
+//   discrete  2, n, n values, n thresholds, n aliases   Walker's alias method; a threshold is a probability times 2^64
+//   - 1 quantile  3, low, high, kKnots knots below the median, kKnots above
+// The quantile function is tabulated towards both ends: a tail's probability v / 2^64 runs through kOctaves octaves of
+// kSteps equal steps, and between two knots it is interpolated. Knots are in 2^-16; tails beyond 2^-(kOctaves + 1) are
+// cut.
 class Law {
  public:
   static constexpr unsigned kOctaves = 24;
@@ -89,7 +91,8 @@ class Law {
       const std::uint64_t fraction = mantissa << kStepBits >> 32;
       const std::uint64_t* knot = knots + ((std::uint64_t{kOctaves - 1 - octave} << kStepBits) + step);
       const auto rise = static_cast<__int128>(knot[1]) - static_cast<__int128>(knot[0]);
-      value = static_cast<std::uint64_t>(static_cast<__int128>(knot[0]) + (rise * static_cast<__int128>(fraction) >> 32));
+      value =
+          static_cast<std::uint64_t>(static_cast<__int128>(knot[0]) + (rise * static_cast<__int128>(fraction) >> 32));
     }
     const std::uint64_t rounded = (value + (1u << 15)) >> 16;
     return rounded < words_[1] ? words_[1] : rounded > words_[2] ? words_[2] : rounded;

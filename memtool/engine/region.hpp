@@ -15,8 +15,7 @@ namespace memtool {
 class Region {
  public:
   // `base` must be aligned to at least a page; `capacity` is the length of the reservation in bytes.
-  Region(void* base, std::size_t capacity) noexcept
-      : base_(static_cast<std::byte*>(base)), capacity_(capacity) {}
+  Region(void* base, std::size_t capacity) noexcept : base_(static_cast<std::byte*>(base)), capacity_(capacity) {}
 
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
@@ -51,8 +50,8 @@ class Region {
 
   [[nodiscard]] std::byte* base() const noexcept { return base_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
-  [[nodiscard]] std::size_t used() const noexcept { return used_; }            // F(t), bytes
-  [[nodiscard]] std::size_t peak() const noexcept { return peak_; }            // max F, bytes
+  [[nodiscard]] std::size_t used() const noexcept { return used_; }  // F(t), bytes
+  [[nodiscard]] std::size_t peak() const noexcept { return peak_; }  // max F, bytes
   [[nodiscard]] std::uint64_t grow_calls() const noexcept { return grow_calls_; }
   [[nodiscard]] std::uint64_t shrink_calls() const noexcept { return shrink_calls_; }
   [[nodiscard]] bool contains(const void* address, std::size_t bytes) const noexcept {

@@ -54,7 +54,9 @@ void register_strategy(const StrategyEntry& entry) {
   entries.insert(place, entry);
 }
 
-const std::vector<StrategyEntry>& strategies() { return registered(); }
+const std::vector<StrategyEntry>& strategies() {
+  return registered();
+}
 
 const StrategyEntry* find_strategy(std::string_view name) {
   for (const auto& entry : strategies())

@@ -60,13 +60,12 @@ struct Registration {
 }  // namespace memtool
 
 #ifdef MEMTOOL_SHARD
-#define MEMTOOL_STRATEGY_AT(TYPE, ORDER)                                                           \
-  namespace {                                                                                      \
+#define MEMTOOL_STRATEGY_AT(TYPE, ORDER)                                                                    \
+  namespace {                                                                                               \
   const ::memtool::Registration<TYPE, ORDER, ORDER % MEMTOOL_SHARDS == MEMTOOL_SHARD> registration_##ORDER; \
   }
 #define MEMTOOL_STRATEGY_EXPANDED(TYPE, ORDER) MEMTOOL_STRATEGY_AT(TYPE, ORDER)
-#define MEMTOOL_STRATEGY(TYPE) \
-  MEMTOOL_STRATEGY_EXPANDED(TYPE, __COUNTER__) static_assert(::memtool::Strategy<TYPE>)
+#define MEMTOOL_STRATEGY(TYPE) MEMTOOL_STRATEGY_EXPANDED(TYPE, __COUNTER__) static_assert(::memtool::Strategy<TYPE>)
 #else
 #define MEMTOOL_STRATEGY(TYPE) static_assert(::memtool::Strategy<TYPE>)
 #endif

@@ -25,7 +25,8 @@ namespace memtool {
 struct Image {
   explicit Image(const ReplayRequest& request) noexcept
       : head(*static_cast<const ImageHeader*>(request.image)),
-        begin(reinterpret_cast<const std::uint64_t*>(static_cast<const std::byte*>(request.image) + sizeof(ImageHeader))),
+        begin(
+            reinterpret_cast<const std::uint64_t*>(static_cast<const std::byte*>(request.image) + sizeof(ImageHeader))),
         epilogue(begin + head.epilogue_word),
         end(begin + head.words) {}
   [[nodiscard]] Touch touch() const noexcept { return static_cast<Touch>(head.touch); }
@@ -100,7 +101,8 @@ class Runner {
   // Faults in the head of the region, as the populate region asks. Counted as resident from the start, for it is.
   bool populate() {
     constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14; absent from older headers
-    if (request_.populate_bytes == 0 || madvise(request_.region, request_.populate_bytes, kPopulateWrite) == 0) return true;
+    if (request_.populate_bytes == 0 || madvise(request_.region, request_.populate_bytes, kPopulateWrite) == 0)
+      return true;
     fail(result_, MEMTOOL_BAD_REQUEST, "the region cannot be populated: %s", std::strerror(errno));
     return false;
   }
@@ -138,8 +140,8 @@ class Runner {
     }
   }
 
-  // A new strategy on an emptied region replays everything once. The region's pages stay resident from one replay to the
-  // next, and a strategy over malloc finds the heap as the last replay left it.
+  // A new strategy on an emptied region replays everything once. The region's pages stay resident from one replay to
+  // the next, and a strategy over malloc finds the heap as the last replay left it.
   template <class Probe>
   bool replay_once(Probe& probe, std::uint64_t* body_ticks, std::uint64_t* epilogue_ticks) {
     const Clock clock(request_.use_counter != 0);
@@ -166,7 +168,8 @@ class Runner {
     std::uint64_t operation = 0;
     for (const std::uint64_t* word = image_.begin; word < at;) {
       const Kind kind = word::kind(*word);
-      const bool wide = kind == Kind::allocate_wide || kind == Kind::allocate_zeroed_wide || kind == Kind::deallocate_wide;
+      const bool wide =
+          kind == Kind::allocate_wide || kind == Kind::allocate_zeroed_wide || kind == Kind::deallocate_wide;
       operation += kind != Kind::scope_begin && kind != Kind::scope_end;
       word += kind == Kind::reallocate ? 3 : wide ? 2 : 1;
     }
@@ -174,8 +177,8 @@ class Runner {
     const bool short_form = kind == Kind::allocate || kind == Kind::allocate_zeroed;
     result_.failed_operation = operation;
     result_.failed_size = short_form ? word::size(*at) : word::wide_size(at[1]);
-    fail(result_, MEMTOOL_OUT_OF_MEMORY, "out of memory at event %llu, for a request of %llu bytes", as_printed(operation),
-         as_printed(result_.failed_size));
+    fail(result_, MEMTOOL_OUT_OF_MEMORY, "out of memory at event %llu, for a request of %llu bytes",
+         as_printed(operation), as_printed(result_.failed_size));
   }
 
   void check() {
@@ -217,7 +220,8 @@ class Runner {
     const std::uint64_t* at = image_.begin;
     bool peak_seen = false;
     for (std::uint64_t i = 0; i <= request_.checkpoints; ++i) {
-      const std::uint64_t* stop = image_.begin + image_.head.epilogue_word * i / std::max<std::uint64_t>(request_.checkpoints, 1);
+      const std::uint64_t* stop =
+          image_.begin + image_.head.epilogue_word * i / std::max<std::uint64_t>(request_.checkpoints, 1);
       if (!peak_seen && peak <= stop) {
         at = replay.run(at, peak);
         peak_seen = true;
@@ -240,7 +244,8 @@ class Runner {
     result_.drained_resident_bytes = above(resident.exact().anonymous, baseline);
   }
 
-  void at_peak_live(const S& strategy, const FootprintProbe<S>& probe, const Resident& resident, std::uint64_t baseline) {
+  void at_peak_live(const S& strategy, const FootprintProbe<S>& probe, const Resident& resident,
+                    std::uint64_t baseline) {
     const auto exact = resident.exact();
     result_.resident_at_peak_live_bytes = above(exact.anonymous, baseline);
     result_.huge_resident_bytes = exact.huge;

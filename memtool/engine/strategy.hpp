@@ -42,16 +42,16 @@ enum class FreeOrder : std::uint8_t {
 };
 
 struct StrategyInfo {
-  std::string_view name;     // as the user writes it: "segregated-pool"
-  std::string_view family;   // control | standard | pool | arena | free-list | real-time | buddy
-  std::string_view summary;  // one line
-  std::string_view source;   // paper, book or reference implementation it follows
+  std::string_view name;        // as the user writes it: "segregated-pool"
+  std::string_view family;      // control | standard | pool | arena | free-list | real-time | buddy
+  std::string_view summary;     // one line
+  std::string_view source;      // paper, book or reference implementation it follows
   std::string_view complexity;  // cost of allocate and of deallocate, in n free blocks or whatever it depends on
   std::string_view when;        // when to use it, one line
   std::span<const ParameterInfo> parameters = {};
   FreeOrder free_order = FreeOrder::any;
-  bool uses_region = true;   // false: memory comes from whichever malloc serves the process
-  bool is_control = false;   // hands out the same block again and again: measures the harness, is not checked
+  bool uses_region = true;  // false: memory comes from whichever malloc serves the process
+  bool is_control = false;  // hands out the same block again and again: measures the harness, is not checked
 };
 
 // The parameters of one cell: every declared parameter has a value, given or default.
@@ -79,8 +79,9 @@ struct Limits {
 // All in bytes or blocks, kNotApplicable where the strategy has no such thing.
 // Invariant, always: granted + free_bytes + metadata_bytes <= footprint + metadata_apart_bytes.
 struct HeapStats {
-  std::uint64_t granted = kNotApplicable;       // usable bytes of live blocks
-  std::uint64_t free_bytes = kNotApplicable;    // reusable bytes inside the footprint (not the untouched tail of the region)
+  std::uint64_t granted = kNotApplicable;  // usable bytes of live blocks
+  std::uint64_t free_bytes =
+      kNotApplicable;  // reusable bytes inside the footprint (not the untouched tail of the region)
   std::uint64_t largest_free = kNotApplicable;  // largest single request that fits without growing
   std::uint64_t free_blocks = kNotApplicable;
   std::uint64_t used_blocks = kNotApplicable;

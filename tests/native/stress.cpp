@@ -1,6 +1,6 @@
-// Random operations on every strategy of the engine, for the sanitizers: sizes from 0 to beyond the region, alignments to 2 MiB,
-// exhaustion, reallocation chains, scopes. The blocks are filled, so that a write out of bounds is one the sanitizer or a
-// neighbour's contents will tell of.
+// Random operations on every strategy of the engine, for the sanitizers: sizes from 0 to beyond the region, alignments
+// to 2 MiB, exhaustion, reallocation chains, scopes. The blocks are filled, so that a write out of bounds is one the
+// sanitizer or a neighbour's contents will tell of.
 //
 //   stress OPERATIONS SEED [STRATEGY ...]
 #include <sys/mman.h>
@@ -85,12 +85,15 @@ class Stress {
   }
 
   void place(std::byte* address, std::size_t size, std::size_t alignment) {
-    const std::size_t need = alignment == kDefaultAlignment ? std::min(kDefaultAlignment, std::bit_floor(std::max<std::size_t>(size, 1))) : alignment;
+    const std::size_t need = alignment == kDefaultAlignment
+                                 ? std::min(kDefaultAlignment, std::bit_floor(std::max<std::size_t>(size, 1)))
+                                 : alignment;
     if (!bits::is_aligned(address, need)) fail("misaligned block");
     if (entry_.info->uses_region && !region_->contains(address, size)) fail("block outside the region");
     if (heap_->usable_size(address, size) < size) fail("usable size below the size asked for");
     const auto next = by_address_.lower_bound(address);
-    if (next != by_address_.end() && next->first < address + std::max<std::size_t>(size, 1)) fail("overlap with the next block");
+    if (next != by_address_.end() && next->first < address + std::max<std::size_t>(size, 1))
+      fail("overlap with the next block");
     if (next != by_address_.begin() && std::prev(next)->second > address) fail("overlap with the block before");
     by_address_.emplace(address, address + std::max<std::size_t>(size, 1));
     const auto fill = static_cast<unsigned char>(random_());
@@ -160,7 +163,8 @@ int main(int count, char** arguments) {
     if (entry.info->is_control || (count > 3 && !named)) continue;
     Stress(entry, seed).run(operations);
     done += operations;
-    std::printf("%s: %llu operations\n", std::string(entry.info->name).c_str(), static_cast<unsigned long long>(operations));
+    std::printf("%s: %llu operations\n", std::string(entry.info->name).c_str(),
+                static_cast<unsigned long long>(operations));
     std::fflush(stdout);
   }
   std::printf("%llu operations without a fault\n", static_cast<unsigned long long>(done));

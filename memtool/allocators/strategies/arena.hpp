@@ -20,7 +20,11 @@ class Arena {
   };
 
   static constexpr std::array<ParameterInfo, 1> kParameters{{
-      {.name = "chunk", .summary = "taken from the region at a time", .default_value = 64 * 1024, .minimum = 4096, .maximum = 1 << 30},
+      {.name = "chunk",
+       .summary = "taken from the region at a time",
+       .default_value = 64 * 1024,
+       .minimum = 4096,
+       .maximum = 1 << 30},
   }};
   static constexpr StrategyInfo info{
       .name = "arena",

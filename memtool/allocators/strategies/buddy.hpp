@@ -43,8 +43,7 @@ class Buddy {
       .name = "buddy",
       .family = "buddy",
       .summary = "Binary buddy: power-of-two blocks, split and merged by address; no headers, a map apart.",
-      .source =
-          "Knowlton: A fast storage allocator, CACM 8(10), 1965; Knuth: TAOCP 1, 2.5, algorithms R and S",
+      .source = "Knowlton: A fast storage allocator, CACM 8(10), 1965; Knuth: TAOCP 1, 2.5, algorithms R and S",
       .complexity =
           "O(log n) to allocate and to deallocate, n the largest block in smallest blocks; the map is copied "
           "each time the heap has doubled",
@@ -147,8 +146,7 @@ class Buddy {
   }
 
   void check() const {
-    require(region_.used() == (end_ - first_) << log2_minimum_,
-            "the heap does not end where its region does");
+    require(region_.used() == (end_ - first_) << log2_minimum_, "the heap does not end where its region does");
     if (map_.words() == nullptr) return;
     const BlocksByOrder found = check_blocks();
     for (unsigned order = 0; order < BuddyLists::kOrders; ++order) {
@@ -174,8 +172,7 @@ class Buddy {
   static unsigned log2_of(const Parameters& parameters, const char* name) {
     const std::uint64_t value = parameters[name];
     if (!std::has_single_bit(value))
-      throw std::invalid_argument(std::string(name) + ": must be a power of two, is " +
-                                  std::to_string(value));
+      throw std::invalid_argument(std::string(name) + ": must be a power of two, is " + std::to_string(value));
     return bits::log2_floor(value);
   }
 
@@ -337,8 +334,7 @@ class Buddy {
       const std::size_t length = std::size_t{1} << order;
       require(state == State::used || state == State::free, "no block begins where the one before it ends");
       if (state == State::free) {
-        require((unit ^ length) < first_ || !is_free_buddy(unit ^ length, order),
-                "two free buddies were not merged");
+        require((unit ^ length) < first_ || !is_free_buddy(unit ^ length, order), "two free buddies were not merged");
         found[order].push_back(address_of(unit));
       } else if (unit == map_unit_) {
         require(order == map_order_, "the block of the map has another order than it was given");
@@ -359,8 +355,7 @@ class Buddy {
   Region& region_;
   unsigned log2_minimum_;  // bytes of a unit
   unsigned log2_chunk_;
-  std::size_t most_size_ =
-      0;  // requests must be smaller, in bytes; 0 where the region has no room for the map
+  std::size_t most_size_ = 0;  // requests must be smaller, in bytes; 0 where the region has no room for the map
   std::uintptr_t origin_ = 0;  // address of unit 0
   BuddyMap map_;
   BuddyLists lists_;

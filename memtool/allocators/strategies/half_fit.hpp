@@ -24,16 +24,14 @@ class HalfFit : public PhysicalHeap<GoodFit> {
       .name = "half-fit",
       .family = "real-time",
       .summary = "One free list for each power of two; a request takes from lists where any block fits.",
-      .source =
-          "Ogasawara: An algorithm with constant execution time for dynamic storage allocation, RTCSA 1995",
+      .source = "Ogasawara: An algorithm with constant execution time for dynamic storage allocation, RTCSA 1995",
       .complexity = "O(1) to allocate and to deallocate, whatever is free",
       .when = "bounded time with the smallest table; passes over blocks up to twice the request",
       .parameters = kParameters,
   };
   static Limits limits(const Parameters&) { return {}; }
 
-  HalfFit(Region& region, const Parameters& parameters) noexcept
-      : PhysicalHeap(region, 0, parameters["grow"]) {}
+  HalfFit(Region& region, const Parameters& parameters) noexcept : PhysicalHeap(region, 0, parameters["grow"]) {}
 };
 
 }  // namespace memtool

@@ -28,7 +28,8 @@ class Malloc {
   static Limits limits(const Parameters&) { return {}; }
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
-    if (alignment <= kDefaultAlignment) [[likely]] return std::malloc(size);
+    if (alignment <= kDefaultAlignment) [[likely]]
+      return std::malloc(size);
     // ISO C asks for a multiple of the alignment; glibc does not mind, others may.
     return std::aligned_alloc(alignment, bits::round_up(size, alignment));
   }

@@ -25,7 +25,8 @@ class NewDelete {
   static Limits limits(const Parameters&) { return {}; }
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
-    if (alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__) [[likely]] return ::operator new(size, std::nothrow);
+    if (alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__) [[likely]]
+      return ::operator new(size, std::nothrow);
     return ::operator new(size, std::align_val_t{alignment}, std::nothrow);
   }
   void deallocate(void* block, std::size_t size, std::size_t alignment) noexcept {

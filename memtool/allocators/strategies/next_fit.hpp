@@ -9,8 +9,8 @@
 
 namespace memtool {
 
-// The tree, and the place where the last search ended. A block that is merged away moves the rover with it, since it is an address
-// and not a block.
+// The tree, and the place where the last search ended. A block that is merged away moves the rover with it, since it is
+// an address and not a block.
 class RovingTree : public BlockTree<TreeOrder::address> {
  public:
   using BlockTree::BlockTree;

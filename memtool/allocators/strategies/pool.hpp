@@ -1,7 +1,7 @@
 // A fixed-size pool: blocks of one size, the free ones linked through themselves.
 //
-// A chunk is taken from the region when the pool runs dry and handed out from its front; nothing is written to a block before it
-// is first used, so an untouched chunk costs no resident memory.
+// A chunk is taken from the region when the pool runs dry and handed out from its front; nothing is written to a block
+// before it is first used, so an untouched chunk costs no resident memory.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,11 @@ class Pool {
  public:
   static constexpr std::array<ParameterInfo, 2> kParameters{{
       {.name = "block", .summary = "size of every block", .default_value = 64, .minimum = 1, .maximum = 1 << 20},
-      {.name = "chunk", .summary = "taken from the region at a time", .default_value = 64 * 1024, .minimum = 4096, .maximum = 1 << 30},
+      {.name = "chunk",
+       .summary = "taken from the region at a time",
+       .default_value = 64 * 1024,
+       .minimum = 4096,
+       .maximum = 1 << 30},
   }};
   static constexpr StrategyInfo info{
       .name = "pool",
@@ -117,9 +121,11 @@ class Pool {
   std::vector<bool> free_map() const {
     std::vector<bool> free(index_of(fresh_));
     for (const Link* link = free_; link != nullptr; link = link->next) {
-      require(region_.contains(link, block_) && reinterpret_cast<const std::byte*>(link) < fresh_, "the free list leaves the pool");
+      require(region_.contains(link, block_) && reinterpret_cast<const std::byte*>(link) < fresh_,
+              "the free list leaves the pool");
       const std::size_t index = index_of(link);
-      require(region_.base() + index * block_ == reinterpret_cast<const std::byte*>(link), "the free list points into a block");
+      require(region_.base() + index * block_ == reinterpret_cast<const std::byte*>(link),
+              "the free list points into a block");
       require(!free[index], "a block is in the free list twice");
       free[index] = true;
     }

@@ -24,8 +24,7 @@ struct FirstInClass {
   static std::size_t largest(const SegregatedLists& lists) noexcept {
     std::size_t most = 0;
     if (lists.empty()) return most;
-    for (PhysicalBlock* block = lists.head(lists.highest_class()); block != lists.none();
-         block = block->next_free()) {
+    for (PhysicalBlock* block = lists.head(lists.highest_class()); block != lists.none(); block = block->next_free()) {
       most = std::max(most, block->bytes());
     }
     return most;
@@ -51,8 +50,7 @@ class SegregatedFit : public PhysicalHeap<FirstInClass> {
   static constexpr StrategyInfo info{
       .name = "segregated-fit",
       .family = "real-time",
-      .summary =
-          "One free list for each size class, first fit inside the class, free neighbours merged at once.",
+      .summary = "One free list for each size class, first fit inside the class, free neighbours merged at once.",
       .source =
           "Wilson, Johnstone, Neely, Boles: Dynamic storage allocation, a survey and critical review, 1995; "
           "Lea: A memory allocator, 1996",

@@ -1,7 +1,7 @@
 // Segregated pools: one fixed-size pool for each size class, and runs of pages for what is larger.
 //
-// The sized deallocate names the class, so no block needs a header. A chunk stays with its class for good: that is what makes both
-// paths a table look-up and one list operation, and what it costs when a workload changes its sizes.
+// The sized deallocate names the class, so no block needs a header. A chunk stays with its class for good: that is what
+// makes both paths a table look-up and one list operation, and what it costs when a workload changes its sizes.
 #pragma once
 
 #include <algorithm>
@@ -18,14 +18,25 @@ namespace memtool {
 class SegregatedPool {
  public:
   static constexpr std::array<ParameterInfo, 2> kParameters{{
-      {.name = "spacing", .summary = "log2 of the size classes to a doubling", .default_value = 2, .minimum = 1, .maximum = 3, .unit = "count"},
-      {.name = "chunk", .summary = "taken for a class at a time", .default_value = 64 * 1024, .minimum = 4096, .maximum = 1 << 24},
+      {.name = "spacing",
+       .summary = "log2 of the size classes to a doubling",
+       .default_value = 2,
+       .minimum = 1,
+       .maximum = 3,
+       .unit = "count"},
+      {.name = "chunk",
+       .summary = "taken for a class at a time",
+       .default_value = 64 * 1024,
+       .minimum = 4096,
+       .maximum = 1 << 24},
   }};
   static constexpr StrategyInfo info{
       .name = "segregated-pool",
       .family = "pool",
       .summary = "One pool a size class, no headers; page runs for requests above 32 KiB.",
-      .source = "Wilson et al., \"Dynamic storage allocation: a survey and critical review\", IWMM 1995, 3.6 (simple segregated storage)",
+      .source =
+          "Wilson et al., \"Dynamic storage allocation: a survey and critical review\", IWMM 1995, 3.6 (simple "
+          "segregated storage)",
       .complexity = "allocate O(1), deallocate O(1); page runs by bins of their length",
       .when = "mixed sizes whose mix is stable",
       .parameters = kParameters,
@@ -41,10 +52,12 @@ class SegregatedPool {
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     const std::size_t index = classes_.index(size, alignment);
-    if (index == ClassTable::kNone) [[unlikely]] return allocate_large(size, alignment);
+    if (index == ClassTable::kNone) [[unlikely]]
+      return allocate_large(size, alignment);
     Pool& pool = pools_[index];
     Link* block = pool.free;
-    if (block == nullptr) [[unlikely]] return carve(index);
+    if (block == nullptr) [[unlikely]]
+      return carve(index);
     pool.free = block->next;
     ++pool.used;
     return block;
@@ -52,7 +65,8 @@ class SegregatedPool {
 
   void deallocate(void* block, std::size_t size, std::size_t alignment) noexcept {
     const std::size_t index = classes_.index(size, alignment);
-    if (index == ClassTable::kNone) [[unlikely]] return deallocate_large(block);
+    if (index == ClassTable::kNone) [[unlikely]]
+      return deallocate_large(block);
     Pool& pool = pools_[index];
     pool.free = new (block) Link{pool.free};
     --pool.used;
@@ -102,7 +116,8 @@ class SegregatedPool {
         const bool fresh = block >= pool.fresh && block < pool.end;
         visit(block, size, fresh || std::ranges::binary_search(free, block) ? BlockState::free : BlockState::used);
       }
-      if (block < address + bytes) visit(block, static_cast<std::size_t>(address + bytes - block), BlockState::metadata);
+      if (block < address + bytes)
+        visit(block, static_cast<std::size_t>(address + bytes - block), BlockState::metadata);
     });
   }
 
@@ -172,7 +187,8 @@ class SegregatedPool {
   std::vector<std::byte*> free_blocks() const {
     std::vector<std::byte*> blocks;
     for (const Pool& pool : pools_)
-      for (Link* link = pool.free; link != nullptr; link = link->next) blocks.push_back(reinterpret_cast<std::byte*>(link));
+      for (Link* link = pool.free; link != nullptr; link = link->next)
+        blocks.push_back(reinterpret_cast<std::byte*>(link));
     std::ranges::sort(blocks);
     return blocks;
   }

@@ -1,7 +1,8 @@
-// Slabs: runs of pages aligned to their size, each with a header, a bitmap of its free blocks, and blocks of one size class.
+// Slabs: runs of pages aligned to their size, each with a header, a bitmap of its free blocks, and blocks of one size
+// class.
 //
-// The header is found by masking a block's address. A slab that empties goes back to the pages, for any class to use: what segregated
-// pools cannot do, paid for with a bitmap operation and a look at the header.
+// The header is found by masking a block's address. A slab that empties goes back to the pages, for any class to use:
+// what segregated pools cannot do, paid for with a bitmap operation and a look at the header.
 #pragma once
 
 #include <algorithm>
@@ -17,8 +18,18 @@ namespace memtool {
 class Slab {
  public:
   static constexpr std::array<ParameterInfo, 2> kParameters{{
-      {.name = "slab", .summary = "log2 of the bytes of a slab, and of its alignment", .default_value = 16, .minimum = 14, .maximum = 17, .unit = "count"},
-      {.name = "keep", .summary = "empty slabs kept by a class", .default_value = 1, .minimum = 0, .maximum = 1024, .unit = "count"},
+      {.name = "slab",
+       .summary = "log2 of the bytes of a slab, and of its alignment",
+       .default_value = 16,
+       .minimum = 14,
+       .maximum = 17,
+       .unit = "count"},
+      {.name = "keep",
+       .summary = "empty slabs kept by a class",
+       .default_value = 1,
+       .minimum = 0,
+       .maximum = 1024,
+       .unit = "count"},
   }};
   static constexpr StrategyInfo info{
       .name = "slab",
@@ -37,7 +48,8 @@ class Slab {
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     const std::size_t index = index_of(size, alignment);
-    if (index == ClassTable::kNone) [[unlikely]] return allocate_large(size, alignment);
+    if (index == ClassTable::kNone) [[unlikely]]
+      return allocate_large(size, alignment);
     Cache& cache = caches_[index];
     Header* slab = cache.partial;
     if (slab == nullptr) [[unlikely]] {
@@ -56,7 +68,8 @@ class Slab {
   }
 
   void deallocate(void* block, std::size_t size, std::size_t alignment) noexcept {
-    if (index_of(size, alignment) == ClassTable::kNone) [[unlikely]] return deallocate_large(block);
+    if (index_of(size, alignment) == ClassTable::kNone) [[unlikely]]
+      return deallocate_large(block);
     Header* slab = header_of(block);
     Cache& cache = caches_[slab->index];
     const std::size_t number = slab->number_of(block);
@@ -132,7 +145,8 @@ class Slab {
       require(used[index] == caches_[index].used, "a class does not know how many of its blocks are used");
       require(slabs[index] == caches_[index].slabs, "a class does not know how many slabs it has");
       for (const Header* slab = caches_[index].partial; slab != nullptr; slab = slab->next)
-        require(slab->used < slab->blocks && slab->index == index, "a full slab, or one of another class, is listed as partial");
+        require(slab->used < slab->blocks && slab->index == index,
+                "a full slab, or one of another class, is listed as partial");
     }
   }
 
@@ -172,7 +186,8 @@ class Slab {
     return (slab_bytes_ - kHeaderBytes) / classes_.size(index);
   }
 
-  // Blocks begin 64-aligned behind the header: no class promises more than that. What is asked for beyond goes to the page runs.
+  // Blocks begin 64-aligned behind the header: no class promises more than that. What is asked for beyond goes to the
+  // page runs.
   [[nodiscard]] std::size_t index_of(std::size_t size, std::size_t alignment) const noexcept {
     if (alignment > 64) return ClassTable::kNone;
     const std::size_t index = classes_.index(size, alignment);

@@ -1,9 +1,9 @@
-// Free blocks in a treap (Seidel and Aragon, "Randomized search trees", Algorithmica 16, 1996), by address or by size: what the classic
-// fits search instead of a list, with the same answers in logarithmic time.
+// Free blocks in a treap (Seidel and Aragon, "Randomized search trees", Algorithmica 16, 1996), by address or by size:
+// what the classic fits search instead of a list, with the same answers in logarithmic time.
 //
-// A node lies in the free block itself, in the 16 bytes behind its tag: links are numbers of granules from the region's base, so a
-// region may have 64 GiB. By address, each node also knows the largest block below it, and the leftmost block that is large enough is
-// found by descending once.
+// A node lies in the free block itself, in the 16 bytes behind its tag: links are numbers of granules from the region's
+// base, so a region may have 64 GiB. By address, each node also knows the largest block below it, and the leftmost
+// block that is large enough is found by descending once.
 #pragma once
 
 #include <algorithm>
@@ -114,7 +114,8 @@ class BlockTree {
   }
   // Blocks begin 8 bytes below a multiple of the granule, wherever the region does.
   [[nodiscard]] PhysicalBlock* block_at(Link at) const noexcept {
-    return PhysicalBlock::at(base_ + std::size_t{at} * PhysicalBlock::kGranule + (PhysicalBlock::kGranule - PhysicalBlock::kHeader));
+    return PhysicalBlock::at(base_ + std::size_t{at} * PhysicalBlock::kGranule +
+                             (PhysicalBlock::kGranule - PhysicalBlock::kHeader));
   }
   [[nodiscard]] static Node* node(PhysicalBlock* block) noexcept { return reinterpret_cast<Node*>(block->payload()); }
   [[nodiscard]] Node* node(Link at) const noexcept { return node(block_at(at)); }
@@ -219,7 +220,8 @@ class BlockTree {
       require(before(below, size_of(below), at) == (below == here->left), "the tree is out of order");
       largest = std::max(largest, node(below)->largest);
     }
-    if constexpr (kOrder == TreeOrder::address) require(here->largest == largest, "a node is wrong about the largest block below it");
+    if constexpr (kOrder == TreeOrder::address)
+      require(here->largest == largest, "a node is wrong about the largest block below it");
     return 1 + check_below(here->left) + check_below(here->right);
   }
 

@@ -44,8 +44,7 @@ class BuddyMap {
   }
   void set(std::size_t unit, State state) noexcept {
     std::uint64_t& word = words_[unit / kUnitsPerWord];
-    word = (word & ~(std::uint64_t{3} << shift_of(unit))) | static_cast<std::uint64_t>(state)
-                                                                << shift_of(unit);
+    word = (word & ~(std::uint64_t{3} << shift_of(unit))) | static_cast<std::uint64_t>(state) << shift_of(unit);
   }
   // Enters a block that was not one until now.
   void enter(std::size_t unit, unsigned order, State state) noexcept {

@@ -1,4 +1,5 @@
-// From a request to its size class in one load: for strategies that must know the class of every allocate and every sized deallocate.
+// From a request to its size class in one load: for strategies that must know the class of every allocate and every
+// sized deallocate.
 #pragma once
 
 #include <array>
@@ -23,8 +24,8 @@ class ClassTable {
   [[nodiscard]] std::size_t count() const noexcept { return classes_.count(); }
   [[nodiscard]] std::size_t size(std::size_t index) const noexcept { return classes_.size(index); }
 
-  // The class of a request, or kNone. Blocks lie at multiples of their size from a page, so a class serves any alignment up to a page
-  // that divides its size.
+  // The class of a request, or kNone. Blocks lie at multiples of their size from a page, so a class serves any
+  // alignment up to a page that divides its size.
   [[nodiscard]] std::size_t index(std::size_t size, std::size_t alignment) const noexcept {
     if (alignment <= kDefaultAlignment && size <= kLargest) [[likely]] {
       return by_quanta_[(size + SizeClasses::kQuantum - 1) / SizeClasses::kQuantum];

@@ -1,8 +1,9 @@
-// Runs of whole pages in a region, for strategies that carve pages into blocks of one size and pass large requests through.
+// Runs of whole pages in a region, for strategies that carve pages into blocks of one size and pass large requests
+// through.
 //
-// What is known of a page lies apart from it, in a table with one entry a page: a free page is never touched, and the table of a
-// reserved region costs only what is used of it. Free runs are kept in bins by length, exact up to 64 pages and then by power of two,
-// the youngest first; neighbours are merged at once.
+// What is known of a page lies apart from it, in a table with one entry a page: a free page is never touched, and the
+// table of a reserved region costs only what is used of it. Free runs are kept in bins by length, exact up to 64 pages
+// and then by power of two, the youngest first; neighbours are merged at once.
 #pragma once
 
 #include <sys/mman.h>
@@ -27,7 +28,8 @@ class PageRuns {
     heads_.fill(kNone);
     const std::size_t pages = region.capacity() / kPage;
     table_bytes_ = bits::round_up((pages + 1) * sizeof(Entry), kPage);
-    void* mapped = mmap(nullptr, table_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* mapped =
+        mmap(nullptr, table_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     table_ = mapped == MAP_FAILED ? nullptr : static_cast<Entry*>(mapped);
   }
   ~PageRuns() {
@@ -85,7 +87,8 @@ class PageRuns {
   [[nodiscard]] std::size_t largest_free() const noexcept {
     for (std::size_t bin = kBins; bin-- > 0;) {
       std::uint32_t largest = 0;
-      for (std::uint32_t run = heads_[bin]; run != kNone; run = table_[run].next) largest = std::max(largest, table_[run].pages);
+      for (std::uint32_t run = heads_[bin]; run != kNone; run = table_[run].next)
+        largest = std::max(largest, table_[run].pages);
       if (largest > 0) return std::size_t{largest} * kPage;
     }
     return 0;
@@ -95,7 +98,8 @@ class PageRuns {
   template <class Visit>
   void for_each(Visit visit) const {
     for (std::uint32_t page = 0; page < end(); page += table_[page].pages)
-      visit(region_.base() + std::size_t{page} * kPage, std::size_t{table_[page].pages} * kPage, table_[page].state == kFree);
+      visit(region_.base() + std::size_t{page} * kPage, std::size_t{table_[page].pages} * kPage,
+            table_[page].state == kFree);
   }
 
   void check() const {
@@ -119,7 +123,8 @@ class PageRuns {
     require(runs == free_runs_, "the count of free runs is wrong");
     std::size_t listed = 0;
     for (std::size_t bin = 0; bin < kBins; ++bin) {
-      require((heads_[bin] == kNone) == ((occupied_[bin / 64] >> bin % 64 & 1) == 0), "a bin's bit does not tell whether it is empty");
+      require((heads_[bin] == kNone) == ((occupied_[bin / 64] >> bin % 64 & 1) == 0),
+              "a bin's bit does not tell whether it is empty");
       for (std::uint32_t run = heads_[bin]; run != kNone; run = table_[run].next, ++listed)
         require(table_[run].state == kFree && bin_of(table_[run].pages) == bin, "a bin holds a run that is not of it");
     }
@@ -145,7 +150,8 @@ class PageRuns {
   }
   [[nodiscard]] std::uint32_t end() const noexcept { return static_cast<std::uint32_t>(region_.used() / kPage); }
   [[nodiscard]] std::uint32_t page_of(const void* address) const noexcept {
-    return static_cast<std::uint32_t>(static_cast<std::size_t>(static_cast<const std::byte*>(address) - region_.base()) / kPage);
+    return static_cast<std::uint32_t>(
+        static_cast<std::size_t>(static_cast<const std::byte*>(address) - region_.base()) / kPage);
   }
 
   // Pages that a run starting at `page` must leave unused to be aligned.

@@ -29,9 +29,7 @@ class PhysicalBlock {
     return bytes < kMinimum ? kMinimum : bytes;
   }
 
-  [[nodiscard]] static PhysicalBlock* at(void* address) noexcept {
-    return static_cast<PhysicalBlock*>(address);
-  }
+  [[nodiscard]] static PhysicalBlock* at(void* address) noexcept { return static_cast<PhysicalBlock*>(address); }
   [[nodiscard]] static PhysicalBlock* of(const void* payload) noexcept {
     return at(static_cast<std::byte*>(const_cast<void*>(payload)) - kHeader);
   }
@@ -45,9 +43,7 @@ class PhysicalBlock {
   [[nodiscard]] PhysicalBlock* after(std::size_t bytes) noexcept { return at(start() + bytes); }
   [[nodiscard]] PhysicalBlock* next_physical() noexcept { return after(bytes()); }
   // Only where previous_is_free().
-  [[nodiscard]] std::size_t previous_bytes() const noexcept {
-    return reinterpret_cast<const std::uint64_t*>(this)[-1];
-  }
+  [[nodiscard]] std::size_t previous_bytes() const noexcept { return reinterpret_cast<const std::uint64_t*>(this)[-1]; }
   [[nodiscard]] PhysicalBlock* previous_physical() noexcept { return at(start() - previous_bytes()); }
 
   // A used block of `bytes`; what its tag says of the previous block stays.

@@ -120,8 +120,7 @@ class PhysicalHeap {
 
   void check() const {
     if (first_ == nullptr) return;
-    require(end_->payload() == region_.base() + region_.used(),
-            "the heap does not end where its region does");
+    require(end_->payload() == region_.base() + region_.used(), "the heap does not end where its region does");
     require(end_->bytes() == 0 && !end_->is_free(), "the tag at the end of the heap was overwritten");
     const std::vector<PhysicalBlock*> found = check_blocks();
     lists_.check();
@@ -286,8 +285,7 @@ class PhysicalHeap {
   }
 
   static void check_previous(PhysicalBlock* block, bool previous_free, std::size_t previous_bytes) {
-    require(block->previous_is_free() == previous_free,
-            "a block is wrong about whether the one before it is free");
+    require(block->previous_is_free() == previous_free, "a block is wrong about whether the one before it is free");
     require(!previous_free || block->previous_bytes() == previous_bytes,
             "the size at the end of a free block is not that in its tag");
   }

@@ -32,8 +32,7 @@ class SegregatedLists {
   static constexpr std::size_t kMostHeapBytes = (std::size_t{1} << 32) * 2 * PhysicalBlock::kMinimum;
 
   // For blocks of up to `largest` bytes. place() must follow before anything else.
-  SegregatedLists(unsigned log2_subdivisions, std::size_t largest) noexcept
-      : log2_subdivisions_(log2_subdivisions) {
+  SegregatedLists(unsigned log2_subdivisions, std::size_t largest) noexcept : log2_subdivisions_(log2_subdivisions) {
     classes_ = ceiling_class(bits::round_up(largest, PhysicalBlock::kGranule)) + 1;
     word_count_ = (classes_ + kWordBits - 1) / kWordBits;
   }
@@ -74,8 +73,7 @@ class SegregatedLists {
   [[nodiscard]] std::size_t least_bytes(unsigned size_class) const noexcept {
     const unsigned level = size_class >> log2_subdivisions_;
     const unsigned shift = level == 0 ? 0 : level - 1;
-    return (std::size_t{size_class} - (std::size_t{shift} << log2_subdivisions_)) * PhysicalBlock::kGranule
-           << shift;
+    return (std::size_t{size_class} - (std::size_t{shift} << log2_subdivisions_)) * PhysicalBlock::kGranule << shift;
   }
 
   // Takes the block that was freed last out of the lowest class >= `size_class` that holds one; nullptr: none
@@ -142,8 +140,7 @@ class SegregatedLists {
   template <class Visit>
   void for_each(Visit visit) const {
     for (unsigned size_class = 0; size_class < classes_; ++size_class) {
-      for (PhysicalBlock* block = heads_[size_class]; block != &none_; block = block->next_free())
-        visit(block);
+      for (PhysicalBlock* block = heads_[size_class]; block != &none_; block = block->next_free()) visit(block);
     }
   }
 
@@ -154,8 +151,7 @@ class SegregatedLists {
       check_list(size_class);
     }
     for (unsigned word = 0; word < word_count_; ++word) {
-      require((summary_ >> word & 1) == (words_[word] != 0),
-              "the bitmap's upper level does not fit its lower one");
+      require((summary_ >> word & 1) == (words_[word] != 0), "the bitmap's upper level does not fit its lower one");
     }
   }
 
@@ -180,11 +176,9 @@ class SegregatedLists {
     std::size_t blocks = 0;
     const PhysicalBlock* previous = nullptr;
     for (const PhysicalBlock* block = heads_[size_class]; block != &none_; block = block->next_free()) {
-      require(++blocks <= counts_[size_class],
-              "a free list holds more blocks than were counted, or runs in a circle");
+      require(++blocks <= counts_[size_class], "a free list holds more blocks than were counted, or runs in a circle");
       require(block->is_free(), "a block in a free list is not marked free");
-      require(floor_class(block->bytes()) == size_class,
-              "a free block is in another size class than its own");
+      require(floor_class(block->bytes()) == size_class, "a free block is in another size class than its own");
       require(previous == nullptr || block->previous_free() == previous,
               "a free block does not point back to the one before it in its list");
       previous = block;

@@ -1,5 +1,5 @@
-// Size classes with geometric spacing: 2^k classes to each doubling above four quanta, as jemalloc has them, so that rounding up wastes at
-// most 1/(2^k + 1) of a block: 20 % for four classes to a doubling.
+// Size classes with geometric spacing: 2^k classes to each doubling above four quanta, as jemalloc has them, so that
+// rounding up wastes at most 1/(2^k + 1) of a block: 20 % for four classes to a doubling.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,8 @@ class SizeClasses {
   static constexpr std::size_t kQuantum = 16;
   static constexpr std::size_t kMost = 512;
 
-  // `log2_spacing`: log2 of the classes to a doubling; `largest`: size that the last class holds at least, at most 1 MiB.
+  // `log2_spacing`: log2 of the classes to a doubling; `largest`: size that the last class holds at least, at most 1
+  // MiB.
   SizeClasses(unsigned log2_spacing, std::size_t largest) noexcept : log2_spacing_(log2_spacing) {
     while (count_ < kMost) {
       const std::size_t size = size_of(count_);
@@ -37,8 +38,8 @@ class SizeClasses {
     return (std::size_t{shift} << log2_spacing_) + (quanta >> shift);
   }
 
-  // The smallest class that holds `size` bytes in blocks whose addresses, at multiples of their size, are multiples of `alignment`; count()
-  // when there is none.
+  // The smallest class that holds `size` bytes in blocks whose addresses, at multiples of their size, are multiples of
+  // `alignment`; count() when there is none.
   [[nodiscard]] std::size_t index(std::size_t size, std::size_t alignment) const noexcept {
     std::size_t found = index(std::min(std::max(size, alignment), largest()));
     while (found < count_ && (sizes_[found] < size || (sizes_[found] & (alignment - 1)) != 0)) ++found;

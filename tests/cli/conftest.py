@@ -1,0 +1,31 @@
+"""What tests of the command line share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+Shell = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def shell(memtool_environment: dict[str, str]) -> Shell:
+    """Return what runs memtool as a shell would: a process of its own, ``memtool ARGUMENT ...``."""
+    engine = os.environ.get("MEMTOOL_ENGINE")
+    environment = {**memtool_environment, **({"MEMTOOL_ENGINE": engine} if engine else {})}
+
+    def run(*arguments: object, **changed: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "memtool", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**environment, **changed},
+            timeout=120,
+        )
+
+    return run

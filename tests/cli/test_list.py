@@ -1,0 +1,96 @@
+"""``memtool list``: everything that can be named, for a stranger and for a script."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from memtool.allocators.registry import DEFAULT
+from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
+from memtool.cli import run
+from memtool.measure.metrics import METRICS
+from memtool.workload.trace import shipped
+
+WHAT = ("allocators", "workloads", "regions", "metrics")
+
+
+@pytest.fixture
+def listed(capsys: pytest.CaptureFixture[str]) -> Any:  # noqa: ANN401  # what JSON holds
+    def read(what: str) -> Any:  # noqa: ANN401
+        assert run(["list", what, "--format", "json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return read
+
+
+def table(what: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    assert run(["list", what]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_a_table_fits_and_names_what_the_json_names(what: str, listed: Any, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: ANN401
+    lines = table(what, capsys)
+    assert max(map(len, lines)) <= 120
+    names = {line.split()[0] for line in lines if line.strip()}
+    assert {row["name"] for row in listed(what)} <= names
+
+
+def test_allocators(listed: Any) -> None:  # noqa: ANN401
+    rows = {row["name"]: row for row in listed("allocators")}
+    assert set(DEFAULT) | set(SYSTEM_ALLOCATORS) <= set(rows)
+    assert "malloc" not in rows
+    assert all(row["summary"] and row["source"] and row["complexity"] and row["when"] for row in rows.values())
+    assert rows["pool"]["group"] == "@pools"
+    assert rows["null"]["group"] is None
+    block = next(each for each in rows["pool"]["parameters"] if each["name"] == "block")
+    assert {key: block[key] for key in ("default", "minimum", "maximum", "unit", "range")} == {
+        "default": "64",
+        "minimum": 1,
+        "maximum": 1 << 20,
+        "unit": "bytes",
+        "range": "1 to 1MiB",
+    }
+
+
+def test_the_table_of_allocators_stands_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = table("allocators", capsys)
+    headings = [line.strip() for line in lines if line.startswith("@")]
+    assert headings[0] == "@system"
+    assert {"@pools", "@arenas", "@free-lists", "@real-time"} <= set(headings)
+    pools, arenas = lines.index("@pools"), lines.index("@arenas")
+    assert any(line.startswith(" pool ") and "block=64 (1 to 1MiB)" in line for line in lines[pools:arenas])
+
+
+def test_what_is_not_installed_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("memtool.allocators.registry.why_missing", lambda name: f"not installed; get it with: get {name}")
+    assert "get jemalloc" in " ".join(table("allocators", capsys))
+
+
+def test_workloads(listed: Any) -> None:  # noqa: ANN401
+    rows = {row["name"]: row for row in listed("workloads")}
+    assert set(rows) == set(shipped())
+    assert rows["quickstart"]["source"] == "objects"
+    assert all(row["description"] for row in rows.values())
+
+
+def test_regions(listed: Any) -> None:  # noqa: ANN401
+    assert [row["name"] for row in listed("regions")] == ["anonymous", "populate", "hugepages"]
+
+
+def test_a_region_that_is_not_there_says_what_mends_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("memtool.allocators.regions.why_unavailable", lambda kind: "off; mend it")
+    assert sum("off; mend it" in line for line in table("regions", capsys)) == 3
+
+
+def test_metrics(listed: Any) -> None:  # noqa: ANN401
+    rows = {row["name"]: row for row in listed("metrics")}
+    assert list(rows) == list(METRICS)
+    assert rows["time_per_op_ns"]["unit"] == "ns"
+    assert rows["time_per_op_ns"]["direction"] == "lower"

@@ -1,0 +1,45 @@
+"""``memtool schema``: what it prints is a schema, and the shipped workloads keep to it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from memtool.cli import run
+from memtool.workload.trace import shipped
+
+
+@pytest.fixture(params=["workload", "run"])
+def schema(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> object:
+    assert run(["schema", request.param]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_it_is_a_schema(schema: object) -> None:
+    assert isinstance(schema, dict)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("path", shipped().values(), ids=shipped().keys())
+def test_every_shipped_workload_keeps_to_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schema", "workload"]) == 0
+    published = json.loads(capsys.readouterr().out)
+    jsonschema.validate(yaml.safe_load(path.read_text(encoding="utf-8")), published)
+
+
+def test_a_workload_with_a_wrong_key_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schema", "workload"]) == 0
+    published = json.loads(capsys.readouterr().out)
+    wrong = {"name": "w", "allocation": 10, "pattern": {"ramp": {"size": 8}}}
+    assert not jsonschema.Draft202012Validator(published).is_valid(wrong)
+
+
+def test_a_run_without_cells_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schema", "run"]) == 0
+    published = json.loads(capsys.readouterr().out)
+    assert not jsonschema.Draft202012Validator(published).is_valid({"schema": "memtool.run.v1"})
