@@ -10,21 +10,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from memtool.allocators.system import why_not_preloadable
-from memtool.engine import binding
 from memtool.errors import InputError
 from memtool.model import AllocatorPlan, AllocatorSpec
 
 NEEDED = ("malloc", "free", "calloc", "realloc", "aligned_alloc", "malloc_usable_size")
 """What a replay calls. A library that leaves one out would be handed blocks of the C library's."""
 _PROBE_SECONDS = 10
-_PROBE = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from memtool.engine import binding
-binding.load_library(sys.argv[2])
-for symbol in sys.argv[3:]:
-    print((binding.symbol_owner(symbol) or ("",))[0])
-"""
 
 
 def library_plan(spec: AllocatorSpec) -> AllocatorPlan:
@@ -53,32 +44,47 @@ def library_plan(spec: AllocatorSpec) -> AllocatorPlan:
 def _why_no_replacement(library: Path) -> str | None:
     """Return why a library does not serve malloc in a process that preloads it; None when it does.
 
-    Asked in a process of its own: a library runs code while it is loaded, some cannot be loaded later than at
-    the start (static thread-local storage), and the dynamic linker alone knows whose symbol wins.
+    Asked in processes of their own: a library runs code while it is loaded, some cannot be loaded later than at the
+    start (static thread-local storage), and the dynamic linker alone knows whose symbol wins.
     """
-    package_root = Path(str(files("memtool"))).parent
-    command = [sys.executable, "-I", "-S", "-c", _PROBE, str(package_root), binding.library_path(), *NEEDED]
-    environment = {"PATH": os.defpath, "LC_ALL": "C", "LD_PRELOAD": str(library)}
     try:
-        ended = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False
-        )
+        preloaded = _probe("", LD_PRELOAD=str(library))
+        if preloaded.returncode != 0:
+            # What a process that mixes two allocators dies of says nothing; what the library leaves out does.
+            return _why_incomplete(_probe(str(library)), library) or f"a process that preloads it {_ending(preloaded)}"
     except subprocess.TimeoutExpired:
         return f"a process that preloads it does not answer within {_PROBE_SECONDS} s"
-    refused = [line for line in ended.stderr.splitlines() if line.startswith("ERROR: ld.so:")]
+    refused = [line for line in preloaded.stderr.splitlines() if line.startswith("ERROR: ld.so:")]
     if refused:
-        return f"cannot be preloaded{refused[0].rpartition('cannot be preloaded')[2]}".removesuffix(": ignored.")
-    if ended.returncode != 0:
-        return f"a process that preloads it fails ({_ending(ended)})"
-    owners = dict(zip(NEEDED, ended.stdout.splitlines(), strict=True))
-    foreign = [symbol for symbol, owner in owners.items() if Path(owner).resolve() != library]
-    if foreign == list(NEEDED):
+        return "cannot be preloaded" + refused[0].rpartition("cannot be preloaded")[2].removesuffix(": ignored.")
+    return _why_incomplete(preloaded, library)
+
+
+def _probe(opened: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    script = str(files("memtool.allocators").joinpath("library_probe.py"))
+    return subprocess.run(
+        [sys.executable, "-I", "-S", script, opened, *NEEDED],
+        env={"PATH": os.defpath, "LC_ALL": "C", **environment},
+        capture_output=True,
+        text=True,
+        timeout=_PROBE_SECONDS,
+        check=False,
+    )
+
+
+def _why_incomplete(ended: subprocess.CompletedProcess[str], library: Path) -> str | None:
+    """Return which of the needed symbols are another's, as a probe found them; None: it found none or died."""
+    owners = ended.stdout.splitlines()
+    if ended.returncode != 0 or len(owners) != len(NEEDED):
+        return None
+    foreign = [symbol for symbol, owner in zip(NEEDED, owners, strict=True) if Path(owner).resolve() != library]
+    if len(foreign) == len(NEEDED):
         return f"is no malloc replacement: it defines none of {', '.join(NEEDED)}"
     return f"does not define {', '.join(foreign)}" if foreign else None
 
 
 def _ending(ended: subprocess.CompletedProcess[str]) -> str:
     if ended.returncode < 0:
-        return f"signal {-ended.returncode}"
+        return f"dies of signal {-ended.returncode}"
     last = ended.stderr.strip().splitlines()[-1:]
-    return last[0] if last else f"status {ended.returncode}"
+    return f"fails: {last[0] if last else f'status {ended.returncode}'}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -42,9 +42,16 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
         click.echo(json.dumps(content, indent=1))
         return
     click.echo(_summary(info, found, size))
-    click.echo("\nEffective definition\n" + json.dumps(effective(loaded), indent=1))
+    click.echo("\nWith every default written out\n" + _definition(effective(loaded)))
     if plot is not None:
         click.echo(f"\nPlot: {plot}")
+
+
+def _definition(workload: Mapping[str, Any]) -> str:
+    """Return a workload as YAML that is a workload file again."""
+    import yaml
+
+    return yaml.safe_dump(workload, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100).rstrip()
 
 
 def _summary(info: TraceInfo, found: Characteristics, image_bytes: int) -> str:
@@ -52,61 +59,51 @@ def _summary(info: TraceInfo, found: Characteristics, image_bytes: int) -> str:
 
     from memtool.units import format_count, format_size
 
-    lifo = (
-        "all LIFO"
-        if info.first_not_lifo is None
-        else f"operation {format_count(info.first_not_lifo)} is the first that is not LIFO"
-    )
-    rows = [
-        ("workload", f"{info.name} ({info.source})"),
-        ("seed, event hash", f"{info.seed}, {info.event_hash}"),
-        (
-            "operations",
-            f"{format_count(info.operations)}, and {format_count(info.epilogue_operations)} frees in the epilogue",
-        ),
-        (
-            "allocations",
-            f"{format_count(found.allocations)}, {format_count(found.reallocations)} resized, "
-            f"{format_count(found.zeroed)} zeroed",
-        ),
-        (
-            "sizes",
-            f"{format_size(info.smallest_size)} to {format_size(info.largest_size)}, "
-            f"median {format_size(found.median_size)}, mean {format_size(found.mean_size)}",
-        ),
-        (
-            "alignments",
-            ", ".join(f"{alignment} ({format_count(uses)})" for alignment, uses in found.alignments.items()),
-        ),
-        ("all bytes ever asked for", format_size(info.total_bytes)),
-        (
-            "peak live",
-            f"{format_size(info.peak_live_bytes)} in at most {format_count(info.peak_live_objects)} objects: "
-            "the load, the least memory that can serve it",
-        ),
-        ("mean live", format_size(found.mean_live_bytes)),
-        ("scopes", format_count(info.scopes)),
-        ("frees", lifo),
-        (
-            "event image",
-            f"{format_size(image_bytes)}, {image_bytes / max(info.operations, 1):.1f} bytes an operation",
-        ),
-    ]
-    rows += [("note", note) for note in info.notes]
-    parts = [tabulate(rows, tablefmt="plain")]
-    parts.append("Sizes\n" + _bars(found.sizes, lambda level: format_size(1 << level)))
+    rows = [*_events(info, found), *_memory(info, found, image_bytes), *(("note", note) for note in info.notes)]
+    # tabulate cannot wrap a cell that is a number with a comma in it: each says what it counts.
+    facts = tabulate(rows, tablefmt="plain", maxcolwidths=[None, 90], disable_numparse=True)
+    parts = [facts, "Sizes\n" + _bars(found.sizes, format_size)]
     if found.lifetimes:
-        parts.append("Lifetimes, in allocations\n" + _bars(found.lifetimes, lambda level: format_count(1 << level)))
+        parts.append("Lifetimes, in allocations\n" + _bars(found.lifetimes, format_count))
     return "\n\n".join(parts)
 
 
-def _bars(histogram: Mapping[int, int], write: object) -> str:
+def _events(info: TraceInfo, found: Characteristics) -> Iterator[tuple[str, str]]:
+    from memtool.units import format_count, format_size
+
+    yield "workload", f"{info.name} ({info.source})"
+    yield "seed, event hash", f"{info.seed}, {info.event_hash}"
+    epilogue = format_count(info.epilogue_operations)
+    yield "operations", f"{format_count(info.operations)}, and {epilogue} frees in the epilogue"
+    resized, zeroed = format_count(found.reallocations), format_count(found.zeroed)
+    yield "allocations", f"{format_count(found.allocations)}, {resized} resized, {zeroed} zeroed"
+    sizes = f"{format_size(info.smallest_size)} to {format_size(info.largest_size)}"
+    yield "sizes", f"{sizes}, median {format_size(found.median_size)}, mean {format_size(found.mean_size)}"
+    alignments = (f"{alignment} ({format_count(uses)})" for alignment, uses in found.alignments.items())
+    yield "alignments", ", ".join(alignments)
+    yield "scopes", f"{format_count(info.scopes)} that end all at once" if info.scopes else "none"
+    first = info.first_not_lifo
+    yield "frees", "all LIFO" if first is None else f"operation {format_count(first)} is the first that is not LIFO"
+
+
+def _memory(info: TraceInfo, found: Characteristics, image_bytes: int) -> Iterator[tuple[str, str]]:
+    from memtool.units import format_count, format_size
+
+    yield "all bytes ever asked for", format_size(info.total_bytes)
+    peak = f"{format_size(info.peak_live_bytes)} in at most {format_count(info.peak_live_objects)} objects"
+    yield "peak live", f"{peak}: the load, the least memory that can serve it"
+    yield "mean live", format_size(found.mean_live_bytes)
+    an_operation = image_bytes / max(info.operations, 1)
+    yield "event image", f"{format_size(image_bytes)}, {an_operation:.1f} bytes an operation"
+
+
+def _bars(histogram: Mapping[int, int], write: Callable[[int], str]) -> str:
+    """Return a histogram over powers of two as bars of text; ``write`` says what a power stands for."""
     from tabulate import tabulate
 
-    assert callable(write)
     total, most = sum(histogram.values()), max(histogram.values())
     rows = [
-        (f"from {write(level)}", f"{count:,}", f"{count / total:.1%}", "#" * round(40 * count / most))
+        (f"from {write(1 << level)}", f"{count:,}", f"{count / total:.1%}", "#" * round(40 * count / most))
         for level, count in histogram.items()
     ]
     return tabulate(rows, tablefmt="plain", colalign=("right", "right", "right", "left"))

@@ -50,9 +50,9 @@ def _library() -> ctypes.CDLL:
         "memtool_generator_open": (handle, [ctypes.c_void_p, _u64, text]),
         "memtool_generator_next": (_u32, [handle, ctypes.c_void_p, ctypes.POINTER(_u64), text]),
         "memtool_generator_close": (None, [handle]),
-        "memtool_image_open": (handle, [_u32]),
+        "memtool_image_begin": (handle, [_u32, ctypes.c_int, text]),
         "memtool_image_append": (_u32, [handle, ctypes.c_void_p, _u64, text]),
-        "memtool_image_finish": (_u32, [handle, ctypes.c_int, ctypes.POINTER(ImageHeader), text]),
+        "memtool_image_complete": (_u32, [handle, ctypes.POINTER(ImageHeader), text]),
         "memtool_image_close": (None, [handle]),
     }
     for name, (result, arguments) in signatures.items():
@@ -77,25 +77,37 @@ def generate(program: array[int]) -> Iterator[memoryview]:
         events = ctypes.c_void_p()
         found = _u64()
         while True:
-            status = library.memtool_generator_next(handle, ctypes.byref(events), ctypes.byref(found), message)
-            if status != DONE:
-                raise EngineError(message.value.decode())
+            _check(
+                library.memtool_generator_next(handle, ctypes.byref(events), ctypes.byref(found), message),
+                message,
+            )
             if found.value == 0:
                 return
             assert events.value is not None
-            yield memoryview((ctypes.c_char * (found.value * EVENT_BYTES)).from_address(events.value)).cast("B")
+            portion = (ctypes.c_char * (found.value * EVENT_BYTES)).from_address(events.value)
+            yield memoryview(portion).cast("B")
     finally:
         library.memtool_generator_close(handle)
 
 
-class ImageBuilder:
-    """Builds an event image from canonical events."""
+def _check(status: int, message: ctypes.Array[ctypes.c_char]) -> None:
+    if status != DONE:
+        raise EngineError(message.value.decode())
 
-    def __init__(self, touch: str) -> None:
-        """Begin an image whose replay touches fresh blocks as ``touch`` says: none, first, pages or all."""
+
+class ImageBuilder:
+    """Writes an event image from canonical events, as they come."""
+
+    def __init__(self, touch: str, descriptor: int) -> None:
+        """Begin an image in an empty, seekable file, which must stay open as long as the builder is.
+
+        The replay will touch fresh blocks as ``touch`` says: none, first, pages or all. Raises EngineError.
+        """
         self._library = _library()
-        self._handle: int | None = self._library.memtool_image_open(TOUCHES.index(touch))
         self._message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+        self._handle: int | None = self._library.memtool_image_begin(TOUCHES.index(touch), descriptor, self._message)
+        if not self._handle:
+            raise EngineError(self._message.value.decode())
 
     def __enter__(self) -> ImageBuilder:
         return self
@@ -105,15 +117,13 @@ class ImageBuilder:
         self._handle = None
 
     def append(self, events: memoryview) -> None:
-        """Add events; they must come in order. Raises EngineError for a stream that cannot be."""
+        """Add events; they must come in order. Raises EngineError for a sequence that cannot be."""
         view = (ctypes.c_char * events.nbytes).from_buffer(events)
-        count = events.nbytes // EVENT_BYTES
-        if self._library.memtool_image_append(self._handle, ctypes.addressof(view), count, self._message) != DONE:
-            raise EngineError(self._message.value.decode())
+        address, count = ctypes.addressof(view), events.nbytes // EVENT_BYTES
+        _check(self._library.memtool_image_append(self._handle, address, count, self._message), self._message)
 
-    def finish(self, descriptor: int) -> dict[str, int]:
-        """Write the image to a descriptor and return its head. Raises EngineError."""
+    def finish(self) -> dict[str, int]:
+        """Complete the image and return its head. Raises EngineError."""
         head = ImageHeader()
-        if self._library.memtool_image_finish(self._handle, descriptor, ctypes.byref(head), self._message) != DONE:
-            raise EngineError(self._message.value.decode())
+        _check(self._library.memtool_image_complete(self._handle, ctypes.byref(head), self._message), self._message)
         return {name: int(getattr(head, name)) for name in HEADER_FIELDS}

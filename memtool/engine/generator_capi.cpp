@@ -18,7 +18,7 @@ struct GeneratorHandle {
 };
 
 struct ImageHandle {
-  explicit ImageHandle(Touch touch) : builder(touch) {}
+  ImageHandle(Touch touch, int descriptor) : builder(touch, descriptor) {}
   ImageBuilder builder;
 };
 
@@ -45,8 +45,9 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 GeneratorHandle* memtool_generator_open(const std::uint64_t* program, std::uint64_t words, char* message) {
-  auto handle = std::make_unique<GeneratorHandle>();
+  std::unique_ptr<GeneratorHandle> handle;
   const std::uint32_t status = guarded(message, [&] {
+    handle = std::make_unique<GeneratorHandle>();
     handle->program.assign(program, program + words);
     handle->generator = make_generator(handle->program.data(), words);
   });
@@ -68,20 +69,20 @@ void memtool_generator_close(GeneratorHandle* handle) {
   delete handle;
 }
 
-ImageHandle* memtool_image_open(std::uint32_t touch) {
-  return new ImageHandle(static_cast<Touch>(touch));
+// The image is written to `descriptor`, an empty seekable file that stays open until the handle is closed.
+ImageHandle* memtool_image_begin(std::uint32_t touch, int descriptor, char* message) {
+  std::unique_ptr<ImageHandle> handle;
+  guarded(message, [&] { handle = std::make_unique<ImageHandle>(static_cast<Touch>(touch), descriptor); });
+  return handle.release();
 }
 
 std::uint32_t memtool_image_append(ImageHandle* handle, const TraceEvent* events, std::uint64_t count, char* message) {
   return guarded(message, [&] { handle->builder.append(events, count); });
 }
 
-// Writes the image to `descriptor` and its head to `head`.
-std::uint32_t memtool_image_finish(ImageHandle* handle, int descriptor, ImageHeader* head, char* message) {
-  return guarded(message, [&] {
-    handle->builder.finish(descriptor);
-    *head = handle->builder.head();
-  });
+// Completes the file and copies its head to `head`.
+std::uint32_t memtool_image_complete(ImageHandle* handle, ImageHeader* head, char* message) {
+  return guarded(message, [&] { *head = handle->builder.finish(); });
 }
 
 void memtool_image_close(ImageHandle* handle) {

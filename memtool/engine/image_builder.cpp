@@ -4,24 +4,30 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <stdexcept>
+#include <string>
 #include <system_error>
 
 namespace memtool {
 namespace {
 
-void write_all(int descriptor, const void* data, std::size_t bytes) {
+constexpr std::size_t kBufferWords = std::size_t{1} << 17;
+constexpr std::uint64_t kDefaultAlignment = std::uint64_t{1} << word::kDefaultLog2Alignment;
+
+void write_at(int descriptor, const void* data, std::size_t bytes, std::uint64_t offset) {
   const auto* at = static_cast<const char*>(data);
   while (bytes > 0) {
-    const ssize_t written = write(descriptor, at, bytes);
+    const ssize_t written = pwrite(descriptor, at, bytes, static_cast<off_t>(offset));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) throw std::system_error(errno, std::generic_category(), "the event image cannot be written");
     at += written;
+    offset += static_cast<std::uint64_t>(written);
     bytes -= static_cast<std::size_t>(written);
   }
 }
 
-bool fits_short_form(std::uint64_t size, unsigned log2_alignment) {
-  return size < std::uint64_t{1} << 32 && log2_alignment == word::kDefaultLog2Alignment;
+std::uint64_t offset_of_word(std::uint64_t index) {
+  return sizeof(ImageHeader) + index * sizeof(std::uint64_t);
 }
 
 std::uint64_t wide_word(std::uint64_t size, unsigned log2_alignment) {
@@ -30,53 +36,90 @@ std::uint64_t wide_word(std::uint64_t size, unsigned log2_alignment) {
 
 }  // namespace
 
-ImageBuilder::ImageBuilder(Touch touch) {
+ImageBuilder::ImageBuilder(Touch touch, int descriptor) : descriptor_(descriptor) {
   head_.magic = ImageHeader::kMagic;
   head_.touch = static_cast<std::uint64_t>(touch);
-  head_.smallest_size = ~std::uint64_t{0};
+  head_.smallest_size = kNever;
   head_.largest_alignment = kDefaultAlignment;
-  head_.first_not_lifo = ~std::uint64_t{0};
+  head_.first_not_lifo = kNever;
+  buffer_.reserve(kBufferWords);
+  // A head of zeroes keeps its place, so that a file that was never finished is no image.
+  write_at(descriptor_, std::array<char, sizeof(ImageHeader)>{}.data(), sizeof(ImageHeader), 0);
 }
 
 void ImageBuilder::append(const TraceEvent* events, std::size_t count) {
-  for (const TraceEvent* event = events; event != events + count; ++event) {
-    switch (event->kind()) {
-      case Kind::allocate:
-      case Kind::allocate_zeroed:
-        allocate(*event);
-        break;
-      case Kind::deallocate:
-        deallocate(*event);
-        break;
-      case Kind::reallocate:
-        reallocate(*event);
-        break;
-      case Kind::scope_begin:
-        words_.push_back(word::make(Kind::scope_begin, 0, 0));
-        ++head_.scopes;
-        break;
-      case Kind::scope_end:
-        open_scope_ends_.push_back(words_.size());
-        words_.push_back(0);
-        break;
-      case Kind::scope_closed:
-        close_scope();
-        break;
-      case Kind::epilogue:
-        head_.epilogue_word = words_.size();
-        in_epilogue_ = true;
-        break;
-      default:
-        break;
-    }
+  for (const TraceEvent* event = events; event != events + count; ++event) take(*event);
+}
+
+void ImageBuilder::take(const TraceEvent& event) {
+  switch (event.kind()) {
+    case Kind::allocate:
+    case Kind::allocate_zeroed:
+      return allocate(event);
+    case Kind::deallocate:
+      return deallocate(event);
+    case Kind::reallocate:
+      return reallocate(event);
+    case Kind::scope_begin:
+      ++open_scopes_;
+      ++head_.scopes;
+      return put(word::make(Kind::scope_begin, 0, 0));
+    case Kind::scope_end:
+      return end_scope();
+    case Kind::scope_closed:
+      return close_scope();
+    case Kind::mark:
+      return;
+    case Kind::epilogue:
+      return begin_epilogue();
+    default:
+      throw std::runtime_error("an event of the unknown kind " + std::to_string(static_cast<unsigned>(event.kind())));
   }
 }
 
+void ImageBuilder::put(std::uint64_t word) {
+  buffer_.push_back(word);
+  if (buffer_.size() == kBufferWords) flush();
+}
+
+void ImageBuilder::flush() {
+  write_at(descriptor_, buffer_.data(), buffer_.size() * sizeof(std::uint64_t), offset_of_word(flushed_));
+  flushed_ += buffer_.size();
+  buffer_.clear();
+}
+
+// The common event fits into one word; a large size or an alignment that was asked for takes a second.
+void ImageBuilder::put_sized(Kind kind, Kind wide, std::uint32_t slot, std::uint64_t size, unsigned log2_alignment) {
+  if (size >> 32 == 0 && log2_alignment == word::kDefaultLog2Alignment) return put(word::make(kind, slot, size));
+  put(word::make(wide, slot, 0));
+  put(wide_word(size, log2_alignment));
+}
+
+void ImageBuilder::end_scope() {
+  if (ended_scopes_.size() >= open_scopes_) throw std::runtime_error("a scope is ended that was not begun");
+  ended_scopes_.push_back(flushed_ + buffer_.size());
+  put(0);
+}
+
 void ImageBuilder::close_scope() {
-  if (open_scope_ends_.empty()) throw std::runtime_error("a scope is closed that was not ended");
-  const std::size_t at = open_scope_ends_.back();
-  open_scope_ends_.pop_back();
-  words_[at] = static_cast<std::uint64_t>(Kind::scope_end) | (words_.size() - at - 1) << 4;
+  if (ended_scopes_.empty()) throw std::runtime_error("a scope is closed that was not ended");
+  const std::uint64_t at = ended_scopes_.back();
+  ended_scopes_.pop_back();
+  --open_scopes_;
+  const std::uint64_t after = flushed_ + buffer_.size();
+  const std::uint64_t word = static_cast<std::uint64_t>(Kind::scope_end) | (after - at - 1) << 4;
+  if (at >= flushed_) {
+    buffer_[at - flushed_] = word;
+  } else {
+    write_at(descriptor_, &word, sizeof word, offset_of_word(at));
+  }
+}
+
+void ImageBuilder::begin_epilogue() {
+  if (in_epilogue_) throw std::runtime_error("a second epilogue");
+  if (open_scopes_ > 0) throw std::runtime_error("a scope is still open where the epilogue begins");
+  head_.epilogue_word = flushed_ + buffer_.size();
+  in_epilogue_ = true;
 }
 
 void ImageBuilder::count_operation() noexcept {
@@ -91,72 +134,84 @@ void ImageBuilder::grow(std::uint64_t size) noexcept {
   head_.largest_size = std::max(head_.largest_size, size);
   if (live_bytes_ <= head_.peak_live_bytes) return;
   head_.peak_live_bytes = live_bytes_;
-  head_.peak_live_word = words_.size();
+  head_.peak_live_word = flushed_ + buffer_.size();
+}
+
+std::uint32_t ImageBuilder::take_slot() {
+  if (!free_slots_.empty()) {
+    const std::uint32_t slot = free_slots_.back();
+    free_slots_.pop_back();
+    return slot;
+  }
+  if (head_.slots == word::kMostSlots) throw std::runtime_error("more than 2^28 objects are alive at once");
+  return static_cast<std::uint32_t>(head_.slots++);
+}
+
+ImageBuilder::Object& ImageBuilder::enter(std::uint64_t object) {
+  if (object != born_) throw std::runtime_error("object " + std::to_string(object) + " is not the next number");
+  if (born_ % kPageObjects == 0) pages_.push_back(std::make_unique<Page>());
+  ++born_;
+  Page& page = *pages_.back();
+  ++page.alive;
+  return page.objects[object % kPageObjects];
+}
+
+ImageBuilder::Object& ImageBuilder::live_object(std::uint64_t object) {
+  if (object < born_) {
+    Page* page = pages_[object >> kPageBits].get();
+    if (page != nullptr && page->objects[object % kPageObjects].slot != kDead)
+      return page->objects[object % kPageObjects];
+  }
+  throw std::runtime_error("object " + std::to_string(object) + " is freed or resized while it is not alive");
+}
+
+void ImageBuilder::leave(std::uint64_t object) {
+  std::unique_ptr<Page>& page = pages_[object >> kPageBits];
+  page->objects[object % kPageObjects].slot = kDead;
+  if (--page->alive == 0 && (object | (kPageObjects - 1)) < born_) page.reset();
 }
 
 void ImageBuilder::allocate(const TraceEvent& event) {
-  if (event.object() != objects_.size())
-    throw std::runtime_error("objects must be numbered in order of their allocation");
-  std::uint32_t slot = static_cast<std::uint32_t>(head_.slots);
-  if (!free_slots_.empty()) {
-    slot = free_slots_.back();
-    free_slots_.pop_back();
-  } else if (++head_.slots > word::kMostSlots) {
-    throw std::runtime_error("more than 2^28 objects are alive at once");
-  }
-  objects_.push_back({event.size(), slot, static_cast<std::uint8_t>(event.log2_alignment())});
+  if (in_epilogue_) throw std::runtime_error("an allocation in the epilogue");
+  Object& object = enter(event.object());
+  object = {event.size(), take_slot(), static_cast<std::uint8_t>(event.log2_alignment())};
   const bool zeroed = event.kind() == Kind::allocate_zeroed;
-  if (fits_short_form(event.size(), event.log2_alignment())) {
-    words_.push_back(word::make(event.kind(), slot, event.size()));
-  } else {
-    words_.push_back(word::make(zeroed ? Kind::allocate_zeroed_wide : Kind::allocate_wide, slot, 0));
-    words_.push_back(wide_word(event.size(), event.log2_alignment()));
-  }
+  put_sized(event.kind(), zeroed ? Kind::allocate_zeroed_wide : Kind::allocate_wide, object.slot, event.size(),
+            event.log2_alignment());
   count_operation();
   ++head_.allocations;
   head_.largest_alignment = std::max(head_.largest_alignment, std::uint64_t{1} << event.log2_alignment());
   head_.peak_live_objects = std::max(head_.peak_live_objects, ++live_objects_);
-  if (head_.first_not_lifo == ~std::uint64_t{0}) youngest_.push_back(event.object());
+  if (head_.first_not_lifo == kNever) youngest_.push_back(event.object());
   grow(event.size());
 }
 
-ImageBuilder::Object& ImageBuilder::live_object(const TraceEvent& event) {
-  if (event.object() >= objects_.size() || objects_[event.object()].slot == kDead)
-    throw std::runtime_error("object " + std::to_string(event.object()) + " is freed or resized while it is not alive");
-  return objects_[event.object()];
-}
-
 void ImageBuilder::deallocate(const TraceEvent& event) {
-  Object& object = live_object(event);
-  if (fits_short_form(object.size, object.log2_alignment)) {
-    words_.push_back(word::make(Kind::deallocate, object.slot, object.size));
-  } else {
-    words_.push_back(word::make(Kind::deallocate_wide, object.slot, 0));
-    words_.push_back(wide_word(object.size, object.log2_alignment));
-  }
+  const Object& object = live_object(event.object());
+  put_sized(Kind::deallocate, Kind::deallocate_wide, object.slot, object.size, object.log2_alignment);
   note_order(event.object());
   if (!youngest_.empty()) youngest_.pop_back();
   live_bytes_ -= object.size;
   --live_objects_;
   free_slots_.push_back(object.slot);
-  object.slot = kDead;
+  leave(event.object());
   count_operation();
 }
 
 // Whether only the youngest live object is ever freed or resized, which a stack needs. Known until the first that is
 // not; the epilogue counts: a stack would have to serve it too.
 void ImageBuilder::note_order(std::uint64_t object) noexcept {
-  if (head_.first_not_lifo != ~std::uint64_t{0}) return;
+  if (head_.first_not_lifo != kNever) return;
   if (!youngest_.empty() && youngest_.back() == object) return;
   head_.first_not_lifo = head_.operations + head_.epilogue_operations;
   youngest_ = {};
 }
 
 void ImageBuilder::reallocate(const TraceEvent& event) {
-  Object& object = live_object(event);
-  words_.push_back(word::make(Kind::reallocate, object.slot, 0));
-  words_.push_back(wide_word(event.size(), object.log2_alignment));
-  words_.push_back(object.size);
+  Object& object = live_object(event.object());
+  put(word::make(Kind::reallocate, object.slot, 0));
+  put(wide_word(event.size(), object.log2_alignment));
+  put(object.size);
   note_order(event.object());
   live_bytes_ -= object.size;
   object.size = event.size();
@@ -165,12 +220,15 @@ void ImageBuilder::reallocate(const TraceEvent& event) {
   grow(event.size());
 }
 
-void ImageBuilder::finish(int descriptor) {
-  if (!in_epilogue_) head_.epilogue_word = words_.size();
-  if (head_.smallest_size == ~std::uint64_t{0}) head_.smallest_size = 0;
-  head_.words = words_.size();
-  write_all(descriptor, &head_, sizeof head_);
-  write_all(descriptor, words_.data(), words_.size() * sizeof(std::uint64_t));
+const ImageHeader& ImageBuilder::finish() {
+  if (open_scopes_ > 0) throw std::runtime_error("a scope is still open at the end");
+  if (live_objects_ > 0) throw std::runtime_error(std::to_string(live_objects_) + " objects are never freed");
+  flush();
+  head_.words = flushed_;
+  if (!in_epilogue_) head_.epilogue_word = head_.words;
+  if (head_.smallest_size == kNever) head_.smallest_size = 0;
+  write_at(descriptor_, &head_, sizeof head_, 0);
+  return head_;
 }
 
 }  // namespace memtool

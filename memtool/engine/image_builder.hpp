@@ -1,49 +1,75 @@
 // From canonical events to the event image: dense recycled slots, and the head that a plan is made from.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <stdexcept>
-#include <string>
+#include <memory>
 #include <vector>
 
 #include "engine/events.hpp"
 
 namespace memtool {
 
+// Words go to the file as they come, and the table of objects forgets what has died: building needs memory for the live
+// objects, not for the trace.
 class ImageBuilder {
  public:
-  explicit ImageBuilder(Touch touch);
-  // Events must come in order. Throws std::runtime_error with one line for a stream that cannot be (a free of a dead
-  // object).
+  // `descriptor`: an empty file, seekable, open as long as the builder is. Throws std::system_error.
+  ImageBuilder(Touch touch, int descriptor);
+  // Events must come in order. Throws std::runtime_error with one line for a sequence that cannot be (a free of a dead
+  // object), and std::system_error when the file cannot take more.
   void append(const TraceEvent* events, std::size_t count);
-  // Writes head and words to a file descriptor. Throws std::system_error.
-  void finish(int descriptor);
-  [[nodiscard]] const ImageHeader& head() const noexcept { return head_; }
+  // Completes the file and returns its head. Throws as append() does.
+  const ImageHeader& finish();
 
  private:
   static constexpr std::uint32_t kDead = ~std::uint32_t{0};
-  static constexpr std::uint64_t kDefaultAlignment = std::uint64_t{1} << word::kDefaultLog2Alignment;
+  static constexpr std::uint64_t kNever = ~std::uint64_t{0};
+  static constexpr unsigned kPageBits = 12;
+  static constexpr std::uint64_t kPageObjects = std::uint64_t{1} << kPageBits;
+
   struct Object {
     std::uint64_t size;
-    std::uint32_t slot;
+    std::uint32_t slot = kDead;
     std::uint8_t log2_alignment;
   };
+  // Objects with neighbouring numbers; given up when the last of them has died.
+  struct Page {
+    std::array<Object, kPageObjects> objects;
+    std::uint32_t alive = 0;
+  };
 
+  void take(const TraceEvent& event);
   void allocate(const TraceEvent& event);
   void deallocate(const TraceEvent& event);
   void reallocate(const TraceEvent& event);
+  void end_scope();
   void close_scope();
+  void begin_epilogue();
+
+  Object& enter(std::uint64_t object);
+  Object& live_object(std::uint64_t object);
+  void leave(std::uint64_t object);
+  std::uint32_t take_slot();
+
+  void put(std::uint64_t word);
+  void put_sized(Kind kind, Kind wide, std::uint32_t slot, std::uint64_t size, unsigned log2_alignment);
+  void flush();
   void count_operation() noexcept;
   void grow(std::uint64_t size) noexcept;
   void note_order(std::uint64_t object) noexcept;
-  Object& live_object(const TraceEvent& event);
 
   ImageHeader head_{};
-  std::vector<std::uint64_t> words_;
-  std::vector<Object> objects_;
-  std::vector<std::uint32_t> free_slots_;     // reused youngest first
-  std::vector<std::uint64_t> youngest_;       // live objects in order of birth, while frees are LIFO
-  std::vector<std::size_t> open_scope_ends_;  // words that await the length of their scope's deallocations
+  int descriptor_;
+  std::vector<std::uint64_t> buffer_;  // words that are not in the file yet
+  std::uint64_t flushed_ = 0;          // words that are
+  std::vector<std::unique_ptr<Page>> pages_;
+  std::uint64_t born_ = 0;
+  std::vector<std::uint32_t> free_slots_;    // reused youngest first
+  std::vector<std::uint64_t> youngest_;      // live objects in order of birth, while frees are LIFO
+  std::vector<std::uint64_t> ended_scopes_;  // words that await the length of their scope's deallocations
+  std::uint64_t open_scopes_ = 0;
   std::uint64_t live_bytes_ = 0;
   std::uint64_t live_objects_ = 0;
   bool in_epilogue_ = false;

@@ -45,7 +45,8 @@ class Random {
 //   constant  0, value
 //   uniform   1, low, high                             both included
 //   discrete  2, n, n values, n thresholds, n aliases   Walker's alias method; a threshold is a probability times 2^64
-//   - 1 quantile  3, low, high, kKnots knots below the median, kKnots above
+//   - 1 quantile  3, low, high, kKnots knots below the median, kKnots above ranges    4, n, n lows, n thresholds, n
+//   aliases, n widths   one of n ranges, then uniform in [low, low + width)
 // The quantile function is tabulated towards both ends: a tail's probability v / 2^64 runs through kOctaves octaves of
 // kSteps equal steps, and between two knots it is interpolated. Knots are in 2^-16; tails beyond 2^-(kOctaves + 1) are
 // cut.
@@ -64,19 +65,27 @@ class Law {
       case 1:
         return words_[1] + random.below(words_[2] - words_[1] + 1);
       case 2:
-        return discrete(random);
-      default:
+        return words_[2 + column(random)];
+      case 3:
         return quantile(random.next());
+      default:
+        return in_range(random);
     }
   }
 
  private:
-  [[nodiscard]] std::uint64_t discrete(Random& random) const noexcept {
+  // The upper half of the product chooses a column of the alias table; the lower half is what is left of the draw.
+  [[nodiscard]] std::uint64_t column(Random& random) const noexcept {
     const std::uint64_t count = words_[1];
     const auto product = static_cast<unsigned __int128>(random.next()) * count;
-    const auto column = static_cast<std::uint64_t>(product >> 64);
-    const bool stays = static_cast<std::uint64_t>(product) <= words_[2 + count + column];
-    return words_[2 + (stays ? column : words_[2 + 2 * count + column])];
+    const auto chosen = static_cast<std::uint64_t>(product >> 64);
+    const bool stays = static_cast<std::uint64_t>(product) <= words_[2 + count + chosen];
+    return stays ? chosen : words_[2 + 2 * count + chosen];
+  }
+
+  [[nodiscard]] std::uint64_t in_range(Random& random) const noexcept {
+    const std::uint64_t range = column(random);
+    return words_[2 + range] + random.below(words_[2 + 3 * words_[1] + range]);
   }
 
   [[nodiscard]] std::uint64_t quantile(std::uint64_t u) const noexcept {

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from memtool.engine.generator_binding import EVENT_BYTES
 from memtool.workload.program import compile_workload
 from memtool.workload.schema import Workload
 from memtool.workload.trace import canonical_events
 
 _DEALLOCATE, _ALLOCATE, _ALLOCATE_ZEROED, _REALLOCATE = range(4)
+_EPILOGUE = 8
+_SIZE_BITS = 58
 _MOST_POINTS = 512
-_LEVELS = 48
+_LEVELS = 64
+_FIRST_ROOM = 1 << 16
 Integers = npt.NDArray[np.int64]
 
 
@@ -22,6 +27,8 @@ Integers = npt.NDArray[np.int64]
 class Characteristics:
     """Figures of a trace. Sizes in bytes, lifetimes in allocations; levels are powers of two, [2^k, 2^(k+1))."""
 
+    operations: int
+    """Before the epilogue."""
     allocations: int
     reallocations: int
     zeroed: int
@@ -32,110 +39,213 @@ class Characteristics:
     lifetimes: dict[int, int]
     """log2 of the lifetime -> objects that are freed before the epilogue."""
     size_by_lifetime: list[list[int]]
-    """[log2 of the size][log2 of the lifetime] -> objects."""
+    """[log2 of the size][log2 of the lifetime] -> objects; of the size they were allocated with."""
     alignments: dict[int, int]
     """Alignment -> allocations."""
+    resize_chains: dict[int, int]
+    """How often an object was resized -> objects; those that never were are left out."""
+    total_bytes: int
+    """Asked for in all, by allocations and by reallocations."""
     mean_size: float
     median_size: int
+    """The lower one of an even number of allocations."""
     mean_live_bytes: float
     """Over the operations before the epilogue."""
+    peak_live_bytes: int
+    """The load: no allocator can serve the trace with less memory."""
+    peak_live_objects: int
     clock: list[int]
-    """Operations done, at most 512 points."""
+    """Operations done, at most 512 points, the last at the end."""
     live_bytes: list[int]
     live_objects: list[int]
 
 
 def characterise(workload: Workload, seed: int) -> Characteristics:
-    """Return the characteristics of a workload's events."""
-    portions = [
-        np.frombuffer(events, dtype="<u8").reshape(-1, 2).copy()
-        for events in canonical_events(compile_workload(workload, seed))
-    ]
-    events = np.concatenate(portions) if portions else np.zeros((0, 2), dtype="<u8")
-    kinds = (events[:, 0] & 0xFF).astype(np.int64)
-    epilogue = np.flatnonzero(kinds == 8)
-    end = int(epilogue[0]) if len(epilogue) else len(kinds)
-    body, kinds = events[:end], kinds[:end]
-    objects = (body[:, 0] >> 24).astype(np.int64)
-    requested = (body[:, 1] & ((1 << 58) - 1)).astype(np.int64)
-    is_allocation = (kinds == _ALLOCATE) | (kinds == _ALLOCATE_ZEROED)
-    sizes = requested[is_allocation]
-    births = np.cumsum(is_allocation)
-    born = np.zeros(len(sizes), dtype=np.int64)
-    born[objects[is_allocation]] = births[is_allocation]
-    is_free = kinds == _DEALLOCATE
-    dead = objects[is_free]
-    # An object that dies before the next allocation has lived for one.
-    lifetimes = births[is_free] - born[dead] + 1
-    changes, counts = _changes(kinds, objects, requested, len(sizes))
-    operations = (kinds <= _REALLOCATE).nonzero()[0]
-    live = np.cumsum(changes)[operations]
-    alive = np.cumsum(counts)[operations]
-    points = np.unique(np.linspace(0, len(operations) - 1, min(_MOST_POINTS, len(operations))).astype(np.int64))
-    alignments, uses = np.unique(1 << (body[is_allocation, 1] >> 58).astype(np.int64), return_counts=True)
-    return Characteristics(
-        allocations=len(sizes),
-        reallocations=int((kinds == _REALLOCATE).sum()),
-        zeroed=int((kinds == _ALLOCATE_ZEROED).sum()),
-        never_freed=len(sizes) - len(dead),
-        sizes=_histogram(sizes),
-        lifetimes=_histogram(lifetimes),
-        size_by_lifetime=_matrix(sizes[dead], lifetimes),
-        alignments=dict(zip(alignments.tolist(), uses.tolist(), strict=True)),
-        mean_size=float(sizes.mean()) if len(sizes) else 0.0,
-        median_size=int(np.median(sizes)) if len(sizes) else 0,
-        mean_live_bytes=float(live.mean()) if len(live) else 0.0,
-        clock=(points + 1).tolist(),
-        live_bytes=live[points].tolist() if len(live) else [],
-        live_objects=alive[points].tolist() if len(alive) else [],
-    )
-
-
-def _changes(kinds: Integers, objects: Integers, requested: Integers, born: int) -> tuple[Integers, Integers]:
-    """Return what each event adds to live bytes and to live objects.
-
-    An event that frees or resizes takes back what the object's event before it asked for; a stable sort by object puts
-    those two next to each other.
-    """
-    concerned = np.flatnonzero(kinds <= _REALLOCATE)
-    order = concerned[np.argsort(objects[concerned], kind="stable")]
-    before = np.zeros(len(order), dtype=np.int64)
-    before[1:] = requested[order[:-1]]
-    first = (kinds[order] == _ALLOCATE) | (kinds[order] == _ALLOCATE_ZEROED)
-    before[first] = 0
-    after = np.where(kinds[order] == _DEALLOCATE, 0, requested[order])
-    bytes_changed = np.zeros(len(kinds), dtype=np.int64)
-    bytes_changed[order] = after - before
-    objects_changed = np.zeros(len(kinds), dtype=np.int64)
-    objects_changed[order] = first.astype(np.int64) - (kinds[order] == _DEALLOCATE)
-    assert born == int(first.sum())
-    return bytes_changed, objects_changed
-
-
-def _levels(values: Integers) -> Integers:
-    """Return the floor of log2 of whole numbers >= 1, without going through floating point."""
-    levels = np.zeros(len(values), dtype=np.int64)
-    for level in range(1, _LEVELS):
-        levels += values >= (1 << level)
-    return levels
-
-
-def _histogram(values: Integers) -> dict[int, int]:
-    counts = np.bincount(_levels(values)) if len(values) else np.zeros(0, dtype=np.int64)
-    return {level: int(count) for level, count in enumerate(counts) if count}
-
-
-def _matrix(sizes: Integers, lifetimes: Integers) -> list[list[int]]:
-    if not len(sizes):
-        return []
-    rows, columns = _levels(sizes), _levels(lifetimes)
-    matrix = np.zeros((int(rows.max()) + 1, int(columns.max()) + 1), dtype=np.int64)
-    np.add.at(matrix, (rows, columns), 1)
-    listed: list[list[int]] = matrix.tolist()
-    return listed
+    """Return the characteristics of a workload's events, which are read in portions and never kept."""
+    survey = _Survey()
+    for events in _body(workload, seed):
+        survey.take(events)
+    return survey.result()
 
 
 def effective(workload: Workload) -> dict[str, Any]:
-    """Return the workload with every default filled in, as plain data."""
-    plain: dict[str, Any] = workload.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return plain
+    """Return the workload with every default filled in, as plain data that loads as the same workload."""
+    return workload.effective()
+
+
+def _body(workload: Workload, seed: int) -> Iterator[npt.NDArray[np.uint64]]:
+    """Yield the operations before the epilogue, in portions of (n, 2) words."""
+    for portion in canonical_events(compile_workload(workload, seed)):
+        events = np.frombuffer(portion, dtype="<u8").reshape(-1, EVENT_BYTES // 8)
+        kinds = events[:, 0] & np.uint64(0xFF)
+        ends = np.flatnonzero(kinds == _EPILOGUE)
+        if len(ends):
+            events, kinds = events[: ends[0]], kinds[: ends[0]]
+        yield events[kinds <= _REALLOCATE]
+        if len(ends):
+            return
+
+
+class _Survey:
+    """What has been seen of a trace so far; of each object its first and its present size."""
+
+    def __init__(self) -> None:
+        self._born = 0
+        self._operations = 0
+        self._first_size = np.zeros(_FIRST_ROOM, dtype=np.int64)
+        self._size = np.zeros(_FIRST_ROOM, dtype=np.int64)
+        self._resizes = np.zeros(_FIRST_ROOM, dtype=np.int32)
+        self._by_lifetime = np.zeros((_LEVELS, _LEVELS), dtype=np.int64)
+        self._alignments = np.zeros(_LEVELS, dtype=np.int64)
+        self._zeroed = self._resized = self._bytes = 0
+        self._live = _Course()
+        self._alive = _Course()
+
+    def take(self, events: npt.NDArray[np.uint64]) -> None:
+        """Take the next operations into account."""
+        if not len(events):
+            return
+        kinds = (events[:, 0] & np.uint64(0xFF)).astype(np.int64)
+        objects = (events[:, 0] >> np.uint64(24)).astype(np.int64)
+        asked = (events[:, 1] & np.uint64((1 << _SIZE_BITS) - 1)).astype(np.int64)
+        is_birth = (kinds == _ALLOCATE) | (kinds == _ALLOCATE_ZEROED)
+        is_death = kinds == _DEALLOCATE
+        births = self._born + np.cumsum(is_birth)
+        self._enter(asked[is_birth])
+        dead = objects[is_death]
+        # Objects are numbered in order of birth; one that dies before the next allocation has lived for one.
+        lifetimes = births[is_death] - dead
+        self._by_lifetime += _joint(self._first_size[dead], lifetimes)
+        alignments = (events[is_birth, 1] >> np.uint64(_SIZE_BITS)).astype(np.int64)
+        self._alignments += np.bincount(alignments, minlength=_LEVELS)
+        self._zeroed += int((kinds == _ALLOCATE_ZEROED).sum())
+        np.add.at(self._resizes, objects[kinds == _REALLOCATE], 1)
+        self._resized += int((kinds == _REALLOCATE).sum())
+        self._bytes += int(asked[~is_death].sum())
+        self._live.follow(self._changes(is_birth, is_death, objects, asked))
+        self._alive.follow(is_birth.astype(np.int64) - is_death)
+        self._operations += len(events)
+
+    def _enter(self, sizes: Integers) -> None:
+        last = self._born + len(sizes)
+        if last > len(self._size):
+            room = max(last, 2 * len(self._size))
+            for name in ("_first_size", "_size", "_resizes"):
+                grown = np.zeros(room, dtype=getattr(self, name).dtype)
+                grown[: self._born] = getattr(self, name)[: self._born]
+                setattr(self, name, grown)
+        self._first_size[self._born : last] = sizes
+        self._born = last
+
+    def _changes(
+        self, is_birth: npt.NDArray[np.bool_], is_death: npt.NDArray[np.bool_], objects: Integers, asked: Integers
+    ) -> Integers:
+        """Return what each operation adds to the live bytes.
+
+        One that frees or resizes takes back what its object's operation before it asked for: a stable sort by object
+        puts those two next to each other, unless the one before lies in an earlier portion.
+        """
+        order = np.argsort(objects, kind="stable")
+        sorted_objects = objects[order]
+        starts = np.ones(len(order), dtype=np.bool_)
+        starts[1:] = sorted_objects[1:] != sorted_objects[:-1]
+        after = np.where(is_death[order], 0, asked[order])
+        before = np.empty_like(after)
+        before[1:] = after[:-1]
+        before[starts] = self._size[sorted_objects[starts]]
+        before[is_birth[order]] = 0
+        ends = np.append(starts[1:], True)
+        self._size[sorted_objects[ends]] = after[ends]
+        changes = np.empty_like(after)
+        changes[order] = after - before
+        return changes
+
+    def result(self) -> Characteristics:
+        sizes = np.sort(self._first_size[: self._born])
+        resizes = np.bincount(self._resizes[: self._born], minlength=1)
+        lifetimes = self._by_lifetime.sum(axis=0)
+        clock, live = self._live.points()
+        return Characteristics(
+            operations=self._operations,
+            allocations=self._born,
+            reallocations=self._resized,
+            zeroed=self._zeroed,
+            never_freed=self._born - int(lifetimes.sum()),
+            sizes=_counted(np.bincount(_levels(sizes), minlength=1)),
+            lifetimes=_counted(lifetimes),
+            size_by_lifetime=_trimmed(self._by_lifetime),
+            alignments={1 << level: count for level, count in _counted(self._alignments).items()},
+            resize_chains={times: count for times, count in _counted(resizes).items() if times},
+            total_bytes=self._bytes,
+            mean_size=float(sizes.mean()) if len(sizes) else 0.0,
+            median_size=int(sizes[(len(sizes) - 1) // 2]) if len(sizes) else 0,
+            mean_live_bytes=self._live.sum / self._operations if self._operations else 0.0,
+            peak_live_bytes=self._live.peak,
+            peak_live_objects=self._alive.peak,
+            clock=clock,
+            live_bytes=live,
+            live_objects=self._alive.points()[1],
+        )
+
+
+class _Course:
+    """A quantity over the operations: its sum, its peak, and at most 512 points of it."""
+
+    def __init__(self) -> None:
+        self.sum = 0
+        self.peak = 0
+        self._level = 0
+        self._done = 0
+        self._step = 1
+        self._clock: list[int] = []
+        self._values: list[int] = []
+
+    def follow(self, changes: Integers) -> None:
+        """Go on by what each operation adds."""
+        levels = self._level + np.cumsum(changes)
+        self.sum += int(levels.sum())
+        self.peak = max(self.peak, int(levels.max()))
+        first = -(self._done + 1) % self._step
+        self._clock += range(self._done + first + 1, self._done + len(levels) + 1, self._step)
+        self._values += levels[first :: self._step].tolist()
+        self._level = int(levels[-1])
+        self._done += len(levels)
+        # Twice the points while the length is unknown; each time they are too many every second one goes.
+        while len(self._clock) >= 2 * _MOST_POINTS:
+            self._step *= 2
+            self._clock, self._values = self._clock[1::2], self._values[1::2]
+
+    def points(self) -> tuple[list[int], list[int]]:
+        """Return (operations done, value then), the last at the end."""
+        clock, values = list(self._clock), list(self._values)
+        if clock and clock[-1] != self._done:
+            clock.append(self._done)
+            values.append(self._level)
+        if len(clock) <= _MOST_POINTS:
+            return clock, values
+        chosen = np.linspace(0, len(clock) - 1, _MOST_POINTS).astype(np.int64)
+        return [clock[index] for index in chosen], [values[index] for index in chosen]
+
+
+def _levels(values: Integers) -> Integers:
+    """Return the floor of log2 of whole numbers; 0 for 0."""
+    _, exponents = np.frexp(values.astype(np.longdouble))
+    return np.maximum(exponents.astype(np.int64) - 1, 0)
+
+
+def _joint(sizes: Integers, lifetimes: Integers) -> Integers:
+    flat = _levels(sizes) * _LEVELS + _levels(lifetimes)
+    return np.bincount(flat, minlength=_LEVELS * _LEVELS).reshape(_LEVELS, _LEVELS)
+
+
+def _counted(counts: Integers) -> dict[int, int]:
+    return {level: int(count) for level, count in enumerate(counts) if count}
+
+
+def _trimmed(matrix: Integers) -> list[list[int]]:
+    """Return a matrix without the empty rows and columns at its end."""
+    rows, columns = np.nonzero(matrix)
+    if not len(rows):
+        return []
+    listed: list[list[int]] = matrix[: rows.max() + 1, : columns.max() + 1].tolist()
+    return listed

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from memtool.units import format_size
 from memtool.workload import tables
+from memtool.workload.laws import Law
 from memtool.workload.schema import (
-    Batch,
-    Law,
-    LifetimeLaw,
+    Batches,
+    Frames,
     Live,
     Objects,
     Pattern,
@@ -22,13 +22,16 @@ from memtool.workload.schema import (
     Profile,
     Ramp,
     Sawtooth,
+    Stack,
+    Toggle,
     Workload,
 )
 
-_CLASSES, _PATTERN, _FRAMES = range(3)
+_CLASSES, _FILL, _FRAMES, _TOGGLE = range(4)
 _RAMP, _STEADY, _DRAIN = range(3)
-_VICTIMS = ("oldest", "youngest", "random")
-_CLASS_WORDS = 7
+_VICTIMS = ("oldest", "youngest", "random", "both-ends")
+_SKEW_LEVELS = 6
+Words = Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +39,34 @@ class Program:
     """What the generator runs, and what was rounded to make it."""
 
     words: array[int]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    allocations: int | None = None
+    """How many there will be; None: known when they have been generated."""
 
 
 class _Writer:
     """Program words, with the laws gathered at the end; a law used twice is written once."""
 
     def __init__(self, seed: int, source: int) -> None:
-        self.words: list[int] = [seed, source]
-        self._laws: dict[tuple[int, ...], int] = {}
+        self._words: list[int] = [seed, source]
         self._references: list[tuple[int, tuple[int, ...]]] = []
 
     def put(self, *words: int) -> None:
-        self.words += words
+        self._words += words
 
-    def put_law(self, law: Sequence[int]) -> None:
-        """Leave a place for the law's offset."""
-        self._references.append((len(self.words), tuple(law)))
-        self.words.append(0)
+    def put_law(self, law: Words) -> None:
+        """Leave a place for the offset of a law."""
+        self._references.append((len(self._words), tuple(law)))
+        self._words.append(0)
 
     def finish(self) -> array[int]:
+        written: dict[tuple[int, ...], int] = {}
         for place, law in self._references:
-            if law not in self._laws:
-                self._laws[law] = len(self.words)
-                self.words += law
-            self.words[place] = self._laws[law]
-        return array("Q", self.words)
+            if law not in written:
+                written[law] = len(self._words)
+                self._words += law
+            self._words[place] = written[law]
+        return array("Q", self._words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,43 +74,40 @@ class _Class:
     """One class of objects as the generator knows it."""
 
     weight: Fraction
-    size: Sequence[int]
-    lifetime: Sequence[int] | None
+    size: Words
+    lifetime: Words | None
     """None: for ever."""
     alignment: int = 16
     zeroed: bool = False
     resize_share: Fraction = Fraction(0)
+    resize_times: Words = (tables.CONSTANT, 0)
     resize_factor: Fraction = Fraction(1)
 
 
 def compile_workload(workload: Workload, seed: int) -> Program:
     """Return the program that generates the workload's events."""
-    if workload.pattern is not None:
-        return _pattern(workload, workload.pattern, seed)
-    if workload.profile is not None:
-        return _profile(workload, workload.profile, seed)
-    classes = [each for objects in workload.objects or () for each in _classes(objects)]
     if workload.frames is not None:
-        return _frames(workload, classes, seed)
+        return _frames(workload.frames, _classes(workload.objects or ()), seed)
     assert workload.allocations is not None
-    phases = _phases(workload.phases or [Phase(steady=Fraction(1))], workload.allocations)
+    if workload.pattern is not None:
+        return _pattern(workload.pattern, workload.allocations, seed)
+    if workload.profile is not None:
+        return _profile(workload.profile, workload.allocations, seed)
+    classes = _classes(workload.objects or ())
     choice = _choice([each.weight for each in classes])
-    return _class_program(seed, classes, [(kind, ticks, choice) for kind, ticks in phases], ())
+    phases = _phases(workload.phases or [Phase(steady=Fraction(1))], workload.allocations)
+    return _run_phases(seed, classes, [(kind, ticks, choice) for kind, ticks in phases])
 
 
-def _class_program(
-    seed: int,
-    classes: Sequence[_Class],
-    phases: Sequence[tuple[int, int, Sequence[int]]],
-    notes: tuple[str, ...],
-) -> Program:
+def _run_phases(seed: int, classes: Sequence[_Class], phases: Sequence[tuple[int, int, Words]], *notes: str) -> Program:
+    """Return the program of phases, each its kind, its ticks, and the law by which classes are chosen."""
     writer = _Writer(seed, _CLASSES)
     writer.put(len(classes), len(phases))
     _put_classes(writer, classes)
     for kind, ticks, choice in phases:
         writer.put(kind, ticks)
         writer.put_law(choice)
-    return Program(writer.finish(), notes)
+    return Program(writer.finish(), notes, sum(ticks for kind, ticks, _ in phases if kind != _DRAIN))
 
 
 def _put_classes(writer: _Writer, classes: Sequence[_Class]) -> None:
@@ -115,39 +117,37 @@ def _put_classes(writer: _Writer, classes: Sequence[_Class]) -> None:
             writer.put(0)
         else:
             writer.put_law(each.lifetime)
-        factor = each.resize_factor
-        writer.put(
-            each.alignment.bit_length() - 1,
-            int(each.zeroed),
-            tables.probability(each.resize_share),
-            factor.numerator,
-            factor.denominator,
-        )
+        writer.put(each.alignment.bit_length() - 1, int(each.zeroed), tables.probability(each.resize_share))
+        writer.put_law(each.resize_times)
+        writer.put(each.resize_factor.numerator, each.resize_factor.denominator)
 
 
 def _choice(weights: Sequence[Fraction]) -> list[int]:
-    return tables.discrete([(index, weight) for index, weight in enumerate(weights) if weight > 0])
+    return tables.discrete(list(enumerate(weights)))
 
 
-def _classes(objects: Objects) -> list[_Class]:
-    """Return the classes of an object class: one, or one for each cell of its matrix."""
-    resize = objects.resize
+def _classes(objects: Sequence[Objects]) -> list[_Class]:
+    """Return the generator's classes: one for each class of objects, or for each cell of its matrix."""
+    return [made for each in objects for made in _classes_of(each)]
 
-    def make(weight: Fraction, size: Law[int], lifetime: LifetimeLaw | None) -> _Class:
-        return _Class(
-            weight,
-            law_table(size, 1),
-            None if lifetime is None or lifetime.forever else law_table(lifetime, 1),
-            objects.alignment,
-            objects.zeroed,
-            resize.share if resize else Fraction(0),
-            resize.factor if resize else Fraction(1),
+
+def _classes_of(objects: Objects) -> list[_Class]:
+    resize, matrix = objects.resize, objects.matrix
+
+    def make(weight: Fraction, size: Law[int] | None, lifetime: Law[int] | None) -> _Class:
+        assert size is not None
+        made = _Class(weight, law_table(size, 1), _lifetime(lifetime), objects.alignment, objects.zeroed)
+        if resize is None:
+            return made
+        return replace(
+            made,
+            resize_share=resize.share,
+            resize_times=law_table(resize.times, 1),
+            resize_factor=resize.factor,
         )
 
-    if objects.matrix is None:
-        assert objects.size is not None
+    if matrix is None:
         return [make(objects.weight, objects.size, objects.lifetime)]
-    matrix = objects.matrix
     total = sum((sum(row, Fraction(0)) for row in matrix.weights), Fraction(0))
     return [
         make(objects.weight * weight / total, size, lifetime)
@@ -157,121 +157,161 @@ def _classes(objects: Objects) -> list[_Class]:
     ]
 
 
+def _lifetime(law: Law[int] | None) -> Words | None:
+    """Return the table of a lifetime; None for ever, which in a frame means until its end."""
+    return None if law is None or getattr(law, "forever", None) else law_table(law, 1)
+
+
 def law_table(law: Law[Any], least: int) -> list[int]:
-    """Return the table of a law; draws below ``least`` become ``least``."""
+    """Return the table of a law; draws of an unbounded one below ``least`` become ``least``."""
     if law.constant is not None:
         return tables.constant(law.constant)
     if law.uniform is not None:
-        return tables.uniform(law.uniform[0], law.uniform[1])
+        return tables.uniform(*law.uniform)
     if law.choice is not None:
         return tables.discrete(law.choice)
+    if law.histogram is not None:
+        return tables.ranges(law.histogram)
+    if law.pareto is not None:
+        minimum, most = law.pareto.minimum, _or(law.pareto.max, tables.LARGEST)
+        return tables.pareto(Fraction(minimum), law.pareto.alpha, max(least, minimum), most)
+    bounded = law.exponential or law.lognormal or law.normal
+    assert bounded is not None
+    bounds = (_or(bounded.min, least), _or(bounded.max, tables.LARGEST))
     if law.exponential is not None:
-        bounds = (law.exponential.min or least, law.exponential.max or tables.LARGEST)
         return tables.exponential(Fraction(law.exponential.mean), *bounds)
     if law.lognormal is not None:
-        bounds = (law.lognormal.min or least, law.lognormal.max or tables.LARGEST)
         return tables.lognormal(Fraction(law.lognormal.median), law.lognormal.sigma, *bounds)
-    if law.pareto is not None:
-        high = law.pareto.max or tables.LARGEST
-        return tables.pareto(Fraction(law.pareto.minimum), law.pareto.alpha, max(least, law.pareto.minimum), high)
     assert law.normal is not None
-    bounds = (law.normal.min or least, law.normal.max or tables.LARGEST)
     return tables.normal(Fraction(law.normal.mean), law.normal.deviation, *bounds)
 
 
+def _or(bound: int | None, default: int) -> int:
+    return default if bound is None else bound
+
+
 def _phases(phases: Sequence[Phase], allocations: int) -> list[tuple[int, int]]:
-    """Share the allocations out over ramp and steady phases; a drain's ticks are its share of the whole."""
-    allocating = sum((phase.ramp or phase.steady or Fraction(0) for phase in phases), Fraction(0))
-    ticks = Fraction(allocations) / allocating
+    """Share the allocations out over ramp and steady phases; a drain's ticks are its share of the whole run."""
+    ticks = Fraction(allocations) / sum((phase.share for phase in phases if not phase.drain), Fraction(0))
     shared: list[tuple[int, int]] = []
-    done = given = Fraction(0)
+    wanted, given = Fraction(0), 0
     for phase in phases:
         if phase.drain is not None:
             shared.append((_DRAIN, round(ticks * phase.drain)))
             continue
-        share = phase.ramp or phase.steady
-        assert share is not None
         # Rounded by running totals, so that the phases' allocations add up to exactly what was asked for.
-        done += ticks * share
-        count = round(done) - given
-        given += count
-        shared.append((_RAMP if phase.ramp else _STEADY, int(count)))
+        wanted += ticks * phase.share
+        shared.append((_RAMP if phase.ramp else _STEADY, round(wanted) - given))
+        given = round(wanted)
     return shared
 
 
-def _profile(workload: Workload, profile: Profile, seed: int) -> Program:
-    """Make classes of a profile's rows by Little's law, and populate the heap before the steady phase."""
-    assert workload.allocations is not None
-    rows = [(int(size), rate, live) for size, rate, live in profile.rows]
-    cap = profile.largest or profile.heap
-    kept = [row for row in rows if row[0] <= cap]
-    if not kept:
-        kept = rows
-    whole = sum((size * live for size, _, live in rows), Fraction(0))
-    bytes_kept = sum((size * live for size, _, live in kept), Fraction(0))
-    scale = Fraction(profile.heap) / bytes_kept
-    rate_in_all = sum((rate for _, rate, _ in kept), Fraction(0))
+def _profile(profile: Profile, allocations: int, seed: int) -> Program:
+    """Make classes of a profile's rows by Little's law, and populate the heap before the steady phase.
+
+    Lifetimes are exponential, so what a live object has left to live does not depend on its age: a ramp that draws
+    rows by their live counts, and whole lifetimes for what it draws, begins in the steady state.
+    """
+    rows = [row for row in profile.rows if row[0] <= profile.cap]
+    bytes_kept = sum((size * live for size, _, live in rows), Fraction(0))
+    scale = profile.heap / bytes_kept
+    rates = sum((rate for _, rate, _ in rows), Fraction(0))
     classes = [
-        _Class(
-            rate,
-            tables.constant(size),
-            # Mean lifetime live / rate, in allocations: during it, live * scale / rate * (all rates) are made.
-            tables.exponential(live * scale / rate * rate_in_all, 1, tables.LARGEST),
-        )
-        for size, rate, live in kept
+        # Mean lifetime live / rate, in allocations: during it, live * scale / rate * (all rates) of them are made.
+        _Class(rate, tables.constant(size), tables.exponential(live * scale / rate * rates, 1, tables.LARGEST))
+        for size, rate, live in rows
     ]
-    populated = round(sum((live * scale for _, _, live in kept), Fraction(0)))
-    rare = sum(live * scale < 1 for _, _, live in kept)
+    populated = round(scale * sum((live for _, _, live in rows), Fraction(0)))
+    by_live = _choice([live for _, _, live in rows])
+    by_rate = _choice([rate for _, rate, _ in rows])
+    phases = [(_RAMP, populated, by_live), (_STEADY, allocations, by_rate)]
+    return _run_phases(seed, classes, phases, *_profile_notes(profile, populated, scale))
+
+
+def _profile_notes(profile: Profile, populated: int, scale: Fraction) -> list[str]:
+    """Say what was rounded: objects populated, rows that hold less than one, rows and bytes dropped."""
+    kept = [(size, live) for size, _, live in profile.rows if size <= profile.cap]
     notes = [
         f"{populated:,} objects are allocated before the steady phase, "
-        f"so that it begins with {format_size(profile.heap)} live"
+        f"which so begins with about {format_size(profile.heap)} live"
     ]
+    rare = sum(live * scale < 1 for _, live in kept)
     if rare:
         notes.append(f"{rare} of {len(kept)} rows hold less than one object on average at this scale")
-    if len(kept) < len(rows):
-        dropped = float(1 - bytes_kept / whole)
-        notes.append(f"{len(rows) - len(kept)} rows above {format_size(cap)} are left out, {dropped:.1%} of the bytes")
-    by_live = _choice([live for _, _, live in kept])
-    by_rate = _choice([rate for _, rate, _ in kept])
-    phases = [(_RAMP, populated, by_live), (_STEADY, workload.allocations, by_rate)]
-    return _class_program(seed, classes, phases, tuple(notes))
+    dropped = len(profile.rows) - len(kept)
+    if dropped:
+        whole = sum((size * live for size, _, live in profile.rows), Fraction(0))
+        share = float(1 - profile.heap / scale / whole)
+        rows = "1 row" if dropped == 1 else f"{dropped} rows"
+        notes.append(f"{rows} above {format_size(profile.cap)} left out: {share:.1%} of the live bytes")
+    return notes
 
 
-def _pattern(workload: Workload, pattern: Pattern, seed: int) -> Program:
+def _pattern(pattern: Pattern, allocations: int, seed: int) -> Program:
+    if pattern.toggle is not None:
+        return _toggle(pattern.toggle, allocations, seed)
     chosen = next(each for name in Pattern.model_fields if (each := getattr(pattern, name)) is not None)
-    assert workload.allocations is not None
-    high, low, order = _levels(pattern, chosen, workload.allocations)
-    writer = _Writer(seed, _PATTERN)
+    fill_to, empty_to, victim = _levels(pattern, chosen, allocations)
+    writer = _Writer(seed, _FILL)
     writer.put_law(law_table(chosen.size, 1))
-    writer.put(workload.allocations, high, low, _VICTIMS.index(order), chosen.alignment.bit_length() - 1)
-    return Program(writer.finish(), ())
+    writer.put(allocations)
+    writer.put_law(fill_to)
+    writer.put(empty_to, _VICTIMS.index(victim), chosen.alignment.bit_length() - 1)
+    return Program(writer.finish(), (), allocations)
 
 
 def _levels(
-    pattern: Pattern, chosen: Live | Batch | Ramp | Sawtooth | ProducerConsumer, allocations: int
-) -> tuple[int, int, str]:
-    """Return (fill to, free down to, whom) for a pattern."""
+    pattern: Pattern, chosen: Live | Stack | Batches | Ramp | Sawtooth | ProducerConsumer, allocations: int
+) -> tuple[Words, int, str]:
+    """Return (law of what to fill to, what to empty to, whom to free) for a pattern."""
     if isinstance(chosen, Live):
-        random = chosen is pattern.random_victim or chosen is pattern.larson
-        return chosen.live, chosen.live - 1, "random" if random else "oldest"
-    if isinstance(chosen, Batch):
-        return chosen.batch, 0, "youngest" if chosen is pattern.lifo else chosen.order
+        victim = "oldest" if chosen in (pattern.fifo, pattern.ring) else "random"
+        # A queue takes in before it gives out; a slot is emptied before it is filled again.
+        spare = int(chosen in (pattern.fifo, pattern.random_victim))
+        return tables.constant(chosen.live + spare), chosen.live + spare - 1, victim
+    if isinstance(chosen, Stack):
+        return law_table(chosen.batch, 1), 0, "youngest"
+    if isinstance(chosen, Batches):
+        return law_table(chosen.batch, 1), 0, chosen.order
     if isinstance(chosen, Sawtooth):
-        return chosen.high, chosen.low, chosen.order
+        return tables.constant(chosen.high), chosen.low, chosen.order
     if isinstance(chosen, ProducerConsumer):
-        return chosen.batch * chosen.depth, chosen.batch * (chosen.depth - 1), "oldest"
-    return allocations, 0, chosen.order
+        return tables.constant(chosen.batch * chosen.depth), chosen.batch * (chosen.depth - 1), "oldest"
+    return tables.constant(allocations), 0, chosen.order
 
 
-def _frames(workload: Workload, classes: Sequence[_Class], seed: int) -> Program:
-    frames = workload.frames
-    assert frames is not None
+def _toggle(toggle: Toggle, allocations: int, seed: int) -> Program:
+    writer = _Writer(seed, _TOGGLE)
+    writer.put_law(law_table(toggle.size, 1))
+    writer.put(allocations, toggle.slots)
+    writer.put_law(_slot_law(toggle.slots, toggle.skew))
+    writer.put(toggle.alignment.bit_length() - 1)
+    return Program(writer.finish(), (), allocations)
+
+
+def _slot_law(slots: int, skew: Fraction | None) -> Words:
+    """Return the law of slots: a share `skew` of the choices falls on 1 - skew of the slots, and so on within these."""
+    if skew is None:
+        return tables.uniform(0, slots - 1)
+    bands: list[tuple[int, int, Fraction]] = []
+    first, chosen = 0, Fraction(1)
+    for _ in range(_SKEW_LEVELS):
+        hot = round((slots - first) * (1 - skew))
+        if hot < 1:
+            break
+        bands.append((first, slots - hot - 1, chosen * (1 - skew)))
+        first, chosen = slots - hot, chosen * skew
+    return tables.ranges([*bands, (first, slots - 1, chosen)])
+
+
+def _frames(frames: Frames, classes: Sequence[_Class], seed: int) -> Program:
+    scopes = frames.scopes
     writer = _Writer(seed, _FRAMES)
-    writer.put(frames.count)
+    writer.put(frames.count, scopes.depth if scopes else 0)
     writer.put_law(law_table(frames.objects_per_frame, 0))
-    writer.put_law(law_table(frames.scopes.per_frame, 0) if frames.scopes else tables.constant(0))
-    writer.put_law(law_table(frames.scopes.objects, 0) if frames.scopes else tables.constant(0))
+    writer.put_law(law_table(scopes.per_frame, 0) if scopes else tables.constant(0))
+    writer.put_law(law_table(scopes.objects, 0) if scopes else tables.constant(0))
     writer.put(len(classes))
     writer.put_law(_choice([each.weight for each in classes]))
     _put_classes(writer, classes)
-    return Program(writer.finish(), ())
+    return Program(writer.finish())

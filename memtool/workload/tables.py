@@ -1,30 +1,28 @@
 """Distributions as tables of integers, for the native generator (engine/random.hpp has the layouts).
 
 No binary floating point decides an event: exp, ln and pow of the C library differ between machines, even between
-processors of one kind. Quantiles are computed with ``decimal``, whose exp and ln are correctly rounded, and rounded to
-2^-16.
+processors of one kind. Quantiles are computed with ``decimal``, whose exp and ln are correctly rounded, and cut to
+whole multiples of 2^-16.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Context, Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from fractions import Fraction
 from functools import cache
+from math import lcm
 
 OCTAVES = 24
 STEP_BITS = 5
 _STEPS = 1 << STEP_BITS
 _FIXED_POINT = 1 << 16
 _ALWAYS = 2**64 - 1
-_PRECISION = 24
+_CONTEXT = Context(prec=24, rounding=ROUND_HALF_EVEN)
 
-CONSTANT, UNIFORM, DISCRETE, QUANTILE = range(4)
+CONSTANT, UNIFORM, DISCRETE, QUANTILE, RANGES = range(5)
 LARGEST = 1 << 47
 """Largest value of a law: beyond it a fixed-point knot would not fit into 64 bits."""
-
-Quantile = Callable[[Decimal, bool], Decimal]
-"""(p, upper) -> the value below which a share p of draws lies, or above which (upper); 0 < p <= 1/2."""
 
 
 def constant(value: int) -> list[int]:
@@ -43,103 +41,111 @@ def probability(share: Fraction) -> int:
 
 
 def discrete(weights: Mapping[int, Fraction] | Sequence[tuple[int, Fraction]]) -> list[int]:
-    """Return the alias table of values with weights, all positive.
-
-    A. J. Walker, "An efficient method for generating discrete random variables with general distributions", ACM TOMS 3,
-    1977; built as M. D. Vose describes, IEEE TSE 17, 1991, in exact fractions.
-    """
+    """Return the table of values with weights, all positive."""
     pairs = list(weights.items()) if isinstance(weights, Mapping) else list(weights)
     values = [value for value, _ in pairs]
-    count = len(pairs)
-    if count == 1:
+    if len(values) == 1:
         return constant(values[0])
-    total = sum((weight for _, weight in pairs), Fraction(0))
-    scaled = [weight * count / total for _, weight in pairs]
+    return [DISCRETE, len(values), *values, *_alias([weight for _, weight in pairs])]
+
+
+def ranges(bands: Sequence[tuple[int, int, Fraction]]) -> list[int]:
+    """Return the table of bands (low, high, weight): one of them by weight, then uniform in it, both ends included."""
+    lows = [low for low, _, _ in bands]
+    widths = [high - low + 1 for low, high, _ in bands]
+    return [RANGES, len(bands), *lows, *_alias([weight for _, _, weight in bands]), *widths]
+
+
+def _alias(weights: Sequence[Fraction]) -> list[int]:
+    """Return the thresholds, then the aliases, of columns with these weights.
+
+    A. J. Walker, "An efficient method for generating discrete random variables with general distributions", ACM TOMS
+    3, 1977; built as M. D. Vose describes, IEEE TSE 17, 1991, in exact whole numbers.
+    """
+    count = len(weights)
+    scale = count * lcm(*(weight.denominator for weight in weights))
+    shares = [int(weight * scale) for weight in weights]
+    whole = sum(shares) // count
     thresholds = [_ALWAYS] * count
     aliases = list(range(count))
-    small = [index for index, share in enumerate(scaled) if share < 1]
-    large = [index for index, share in enumerate(scaled) if share >= 1]
+    small = [index for index, share in enumerate(shares) if share < whole]
+    large = [index for index, share in enumerate(shares) if share >= whole]
     while small and large:
         little, much = small.pop(), large[-1]
-        thresholds[little] = probability(scaled[little])
+        thresholds[little] = shares[little] * _ALWAYS // whole
         aliases[little] = much
-        scaled[much] -= 1 - scaled[little]
-        if scaled[much] < 1:
+        shares[much] -= whole - shares[little]
+        if shares[much] < whole:
             small.append(large.pop())
-    return [DISCRETE, count, *values, *thresholds, *aliases]
+    return [*thresholds, *aliases]
 
 
 def exponential(mean: Fraction, low: int, high: int) -> list[int]:
     """Return the table of an exponential law with this mean, clamped to [low, high]."""
-
-    def quantile(p: Decimal, upper: bool) -> Decimal:
-        return -scale * (p if upper else 1 - p).ln()
-
-    scale = _decimal(mean)
-    return _tabulate(quantile, low, high)
+    scale = -_decimal(mean)
+    return _tabulate(_survival_logarithms(), lambda logarithm: scale * logarithm, low, high)
 
 
 def pareto(minimum: Fraction, alpha: Fraction, low: int, high: int) -> list[int]:
-    """Return the table of a Pareto law: P(X > x) = (minimum / x)^alpha."""
-
-    def quantile(p: Decimal, upper: bool) -> Decimal:
-        return least * (-(p if upper else 1 - p).ln() / shape).exp()
-
-    least, shape = _decimal(minimum), _decimal(alpha)
-    return _tabulate(quantile, low, high)
+    """Return the table of a Pareto law, P(X > x) = (minimum / x)^alpha, clamped to [low, high]."""
+    least, slope = _decimal(minimum), -_decimal(1 / alpha)
+    return _tabulate(_survival_logarithms(), lambda logarithm: least * (logarithm * slope).exp(), low, high)
 
 
 def lognormal(median: Fraction, sigma: Fraction, low: int, high: int) -> list[int]:
-    """Return the table of a law whose logarithm is normal, with this median and this deviation of the logarithm."""
-
-    def quantile(p: Decimal, upper: bool) -> Decimal:
-        score = normal_score(p)
-        return middle * (spread * (score if upper else -score)).exp()
-
+    """Return the table of a law whose logarithm is normal: its median, the deviation of the logarithm; clamped."""
     middle, spread = _decimal(median), _decimal(sigma)
-    return _tabulate(quantile, low, high)
+    return _tabulate(_normal_scores(), lambda score: middle * (spread * score).exp(), low, high)
 
 
 def normal(mean: Fraction, deviation: Fraction, low: int, high: int) -> list[int]:
     """Return the table of a normal law, clamped to [low, high]."""
-
-    def quantile(p: Decimal, upper: bool) -> Decimal:
-        score = normal_score(p)
-        return middle + spread * (score if upper else -score)
-
     middle, spread = _decimal(mean), _decimal(deviation)
-    return _tabulate(quantile, low, high)
+    return _tabulate(_normal_scores(), lambda score: middle + spread * score, low, high)
 
 
 def _decimal(value: Fraction) -> Decimal:
-    return Decimal(value.numerator) / Decimal(value.denominator)
+    return _CONTEXT.divide(Decimal(value.numerator), Decimal(value.denominator))
 
 
-def _tabulate(quantile: Quantile, low: int, high: int) -> list[int]:
-    """Return the quantile function at every knot of both tails, clamped, in fixed point."""
-    words = [QUANTILE, low, high]
-    with localcontext(Context(prec=_PRECISION)):
-        for upper in (False, True):
-            for p in _tail_probabilities():
-                value = min(max(quantile(p, upper), Decimal(low)), Decimal(high))
-                words.append(int(value * _FIXED_POINT))
-    return words
+def _tabulate(knots: Sequence[Decimal], quantile: Callable[[Decimal], Decimal], low: int, high: int) -> list[int]:
+    """Return the quantile function at every knot, clamped, in fixed point."""
+    least, most = Decimal(low), Decimal(high)
+    with localcontext(_CONTEXT):
+        values = (min(max(quantile(knot), least), most) for knot in knots)
+        return [QUANTILE, low, high, *(int(value * _FIXED_POINT) for value in values)]
 
 
 @cache
 def _tail_probabilities() -> tuple[Decimal, ...]:
-    """Return the probability of the tail at each knot, from 2^-(OCTAVES + 1) to 1/2."""
-    knots = []
-    for octave in range(OCTAVES - 1, -1, -1):
-        knots += [Fraction(_STEPS + step, _STEPS << (octave + 2)) for step in range(_STEPS)]
-    knots.append(Fraction(1, 2))
-    with localcontext(Context(prec=_PRECISION)):
-        return tuple(_decimal(knot) for knot in knots)
+    """Return the probability of a tail at each of its knots, from 2^-(OCTAVES + 1) to 1/2."""
+    shares = [
+        Fraction(_STEPS + step, _STEPS << (octave + 2))
+        for octave in range(OCTAVES - 1, -1, -1)
+        for step in range(_STEPS)
+    ]
+    return tuple(_decimal(share) for share in [*shares, Fraction(1, 2)])
 
 
-# Rational approximations of the normal quantile, M. J. Wichura, "Algorithm AS 241: the percentage points of the normal
-# distribution", Applied Statistics 37, 1988 (PPND16, accurate to 1 in 10^16).
-# Numerator, then denominator, highest power first.
+@cache
+def _survival_logarithms() -> tuple[Decimal, ...]:
+    """Return ln P(X > x) at the knots of the lower tail, then at those of the upper tail."""
+    with localcontext(_CONTEXT):
+        tail = _tail_probabilities()
+        return tuple((1 - p).ln() for p in tail) + tuple(p.ln() for p in tail)
+
+
+@cache
+def _normal_scores() -> tuple[Decimal, ...]:
+    """Return the standard normal quantile at the knots of the lower tail, then at those of the upper tail."""
+    with localcontext(_CONTEXT):
+        upper = tuple(normal_score(p) for p in _tail_probabilities())
+        return tuple(-score for score in upper) + upper
+
+
+# Rational approximations of the normal quantile: M. J. Wichura, "Algorithm AS 241: the percentage points of the
+# normal distribution", Applied Statistics 37, 1988 (PPND16, accurate to 1 in 10^16). Numerator, then denominator,
+# highest power first.
 _CENTRE = (
     "2509.0809287301226727 33430.575583588128105 67265.770927008700853 45921.953931549871457 "
     "13731.693765509461125 1971.5909503065514427 133.14166789178437745 3.387132872796366608",
@@ -160,7 +166,6 @@ _FAR = (
 )
 
 
-@cache
 def normal_score(p: Decimal) -> Decimal:
     """Return how many standard deviations above the mean the upper tail holds a share ``p``; 0 < p <= 1/2."""
     distance = Decimal("0.5") - p

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import time
@@ -9,20 +10,39 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from memtool.engine import generator_binding
-from memtool.engine.binding import package_folder
-from memtool.errors import InputError, did_you_mean
+from memtool.engine.binding import EngineError, package_folder
+from memtool.errors import InputError, MemtoolError, did_you_mean
 from memtool.model import TraceInfo
+from memtool.units import format_size
 from memtool.workload.loader import load_workload
 from memtool.workload.program import Program, compile_workload
 from memtool.workload.schema import Workload
 
 _NEVER = 2**64 - 1
+_IMAGE_BYTES_PER_EVENT = 8
+"""More for what is resized, aligned or larger than 4 GiB."""
+_COPIED = (
+    "operations",
+    "epilogue_operations",
+    "allocations",
+    "reallocations",
+    "slots",
+    "peak_live_bytes",
+    "peak_live_objects",
+    "total_bytes",
+    "smallest_size",
+    "largest_size",
+    "largest_alignment",
+    "scopes",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A generated trace whose event image lies in a memory file."""
+    """A generated trace whose event image lies in a memory file that cannot be changed any more."""
 
     info: TraceInfo
     image_fd: int
@@ -57,11 +77,11 @@ def shipped() -> dict[str, Path]:
 def find_workload(name: str) -> Path:
     """Return the file of a path, or of a shipped workload's short name. Raises InputError."""
     path = Path(name)
+    known = shipped()
+    if name in known and not path.is_file():
+        return known[name]
     if path.suffix in (".yaml", ".yml") or path.exists():
         return path
-    known = shipped()
-    if name in known:
-        return known[name]
     raise InputError(f"{name}: no such file, and no shipped workload of that name{did_you_mean(name, known)}")
 
 
@@ -71,34 +91,30 @@ def canonical_events(program: Program) -> Iterator[memoryview]:
 
 
 def load_trace(name: str, seed: int | None = None) -> Trace:
-    """Load a workload file or a shipped workload, generate its events and build their image. Raises InputError."""
+    """Load a workload file or a shipped workload, generate its events and build their image.
+
+    Raises InputError for what is wrong with the workload, MemtoolError when its image cannot be made.
+    """
     path = find_workload(name)
     workload = load_workload(path)
     return make_trace(workload, str(path), workload.seed if seed is None else seed)
 
 
 def make_trace(workload: Workload, source: str, seed: int) -> Trace:
-    """Generate the events of a workload in portions; each is hashed and goes into the image."""
+    """Generate the events of a workload in portions; each is hashed and goes into the image. Raises MemtoolError."""
     program = compile_workload(workload, seed)
-    digest = hashlib.blake2b(digest_size=16)
-    seconds = 0.0
-    with generator_binding.ImageBuilder(workload.touch) as builder:
-        portions = canonical_events(program)
-        while True:
-            begin = time.perf_counter()
-            events = next(portions, None)
-            seconds += time.perf_counter() - begin
-            if events is None:
-                break
-            digest.update(events)
-            builder.append(events)
-        descriptor = os.memfd_create("memtool-image")
-        head = builder.finish(descriptor)
+    descriptor = os.memfd_create("memtool-image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        head, event_hash, seconds = _build_image(program, source, workload.touch, descriptor)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+    except BaseException:
+        os.close(descriptor)
+        raise
     info = TraceInfo(
         name=workload.name,
         source=source,
         seed=seed,
-        event_hash=digest.hexdigest(),
+        event_hash=event_hash,
         touch=workload.touch,
         memory_limit=workload.memory_limit,
         notes=program.notes,
@@ -108,17 +124,35 @@ def make_trace(workload: Workload, source: str, seed: int) -> Trace:
     return Trace(info, descriptor, os.fstat(descriptor).st_size, seconds)
 
 
-_COPIED = (
-    "operations",
-    "epilogue_operations",
-    "allocations",
-    "reallocations",
-    "slots",
-    "peak_live_bytes",
-    "peak_live_objects",
-    "total_bytes",
-    "smallest_size",
-    "largest_size",
-    "largest_alignment",
-    "scopes",
-)
+def _build_image(program: Program, source: str, touch: str, descriptor: int) -> tuple[dict[str, int], str, float]:
+    """Return (head of the image, hash of the events, seconds that generating them took). Raises MemtoolError."""
+    digest = hashlib.blake2b(digest_size=16)
+    seconds = 0.0
+    events = 0
+    available = int(psutil.virtual_memory().available)
+    _refuse_too_long(source, 2 * (program.allocations or 0), available)
+    try:
+        with generator_binding.ImageBuilder(touch, descriptor) as builder:
+            portions = canonical_events(program)
+            while True:
+                begin = time.perf_counter()
+                portion = next(portions, None)
+                seconds += time.perf_counter() - begin
+                if portion is None:
+                    return builder.finish(), digest.hexdigest(), seconds
+                digest.update(portion)
+                builder.append(portion)
+                events += portion.nbytes // generator_binding.EVENT_BYTES
+                _refuse_too_long(source, events, available)
+    except EngineError as problem:
+        raise MemtoolError(f"{source}: {problem}") from None
+
+
+def _refuse_too_long(source: str, events: int, available: int) -> None:
+    """Raise MemtoolError when the image of so many events does not fit into memory."""
+    needed = events * _IMAGE_BYTES_PER_EVENT
+    if needed > available:
+        raise MemtoolError(
+            f"{source}: the image of its events takes at least {format_size(needed)} of memory, "
+            f"and {format_size(available)} are available"
+        )

@@ -67,7 +67,9 @@ def test_the_table_of_allocators_stands_in_groups(capsys: pytest.CaptureFixture[
 def test_what_is_not_installed_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("memtool.allocators.registry.why_missing", lambda name: f"not installed; get it with: get {name}")
+    monkeypatch.setattr(
+        "memtool.allocators.registry.why_missing", lambda name: f"not installed; get it with: get {name}"
+    )
     assert "get jemalloc" in " ".join(table("allocators", capsys))
 
 

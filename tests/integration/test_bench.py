@@ -260,8 +260,7 @@ def test_what_is_finished_survives_and_is_not_measured_again(
     children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
     running.send_signal(how)
     _, complaint = running.communicate(timeout=60)
-    for child in children:
-        wait_until(lambda child=child: ended(int(child)))
+    wait_until(lambda: all(ended(int(child)) for child in children))
     if how is signal.SIGINT:
         assert running.returncode == 1
         assert complaint.decode().split("\n") == [

@@ -1,0 +1,91 @@
+// What the generators of the several sources share.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/events.hpp"
+#include "engine/generator.hpp"
+#include "engine/random.hpp"
+
+namespace memtool {
+
+// Events are handed on in portions of about this many, so that a trace of any length needs bounded memory.
+inline constexpr std::size_t kPortion = std::size_t{1} << 16;
+inline constexpr std::uint64_t kClassWords = 8;
+inline constexpr std::uint64_t kLargestSize = std::uint64_t{1} << 47;
+
+// One class of objects: what its members look like.
+struct ObjectClass {
+  ObjectClass(const std::uint64_t* program, const std::uint64_t* words) noexcept
+      : size(program + words[0]),
+        lifetime(program + words[1]),
+        lives_forever(words[1] == 0),
+        log2_alignment(static_cast<unsigned>(words[2])),
+        kind(words[3] != 0 ? Kind::allocate_zeroed : Kind::allocate),
+        resize_threshold(words[4]),
+        resizes(program + words[5]),
+        growth_numerator(words[6]),
+        growth_denominator(words[7]) {}
+
+  [[nodiscard]] std::uint64_t resized(std::uint64_t bytes) const noexcept {
+    const auto grown = static_cast<unsigned __int128>(bytes) * growth_numerator / growth_denominator;
+    return static_cast<std::uint64_t>(std::clamp<unsigned __int128>(grown, 1, kLargestSize));
+  }
+  // How often a new object is to be resized.
+  [[nodiscard]] std::uint64_t draw_resizes(Random& random) const noexcept {
+    if (resize_threshold == 0 || random.next() > resize_threshold) return 0;
+    return resizes.draw(random);
+  }
+
+  Law size;
+  Law lifetime;
+  bool lives_forever;
+  unsigned log2_alignment;
+  Kind kind;
+  std::uint64_t resize_threshold;
+  Law resizes;
+  std::uint64_t growth_numerator;
+  std::uint64_t growth_denominator;
+};
+
+inline std::vector<ObjectClass> read_classes(const std::uint64_t* program, const std::uint64_t* words,
+                                             std::uint64_t count) {
+  std::vector<ObjectClass> classes;
+  classes.reserve(count);
+  for (std::uint64_t i = 0; i < count; ++i) classes.emplace_back(program, words + i * kClassWords);
+  return classes;
+}
+
+// Frees what a workload leaves alive, in order of birth.
+class Epilogue {
+ public:
+  void begin(std::vector<std::uint64_t> objects) {
+    objects_ = std::move(objects);
+    std::ranges::sort(objects_);
+    begun_ = true;
+  }
+  [[nodiscard]] bool begun() const noexcept { return begun_; }
+
+  void next(std::vector<TraceEvent>& events) {
+    if (at_ == 0 && !objects_.empty()) events.push_back(TraceEvent::make(Kind::epilogue, 0));
+    for (; at_ < objects_.size() && events.size() < kPortion; ++at_)
+      events.push_back(TraceEvent::make(Kind::deallocate, objects_[at_]));
+  }
+
+ private:
+  std::vector<std::uint64_t> objects_;
+  std::size_t at_ = 0;
+  bool begun_ = false;
+};
+
+// Of each source: (program, its own words).
+std::unique_ptr<Generator> make_classes_generator(const std::uint64_t* program, const std::uint64_t* words);
+std::unique_ptr<Generator> make_fill_generator(const std::uint64_t* program, const std::uint64_t* words);
+std::unique_ptr<Generator> make_frames_generator(const std::uint64_t* program, const std::uint64_t* words);
+std::unique_ptr<Generator> make_toggle_generator(const std::uint64_t* program, const std::uint64_t* words);
+
+}  // namespace memtool

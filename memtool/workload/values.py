@@ -1,0 +1,181 @@
+"""The values that workload files are written with: sizes, counts, numbers, shares; and how errors quote them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from memtool.units import COUNT_PATTERN, SIZE_PATTERN, format_size, parse_count, parse_size
+
+LARGEST_SIZE = 1 << 47
+"""The address space of a process on both supported architectures."""
+LARGEST_COUNT = 1 << 31
+_LARGEST_ALIGNMENT = 2 << 20
+_LONGEST_NUMBER = 40
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,12})?)\s*%")
+
+
+def shown(value: object) -> str:
+    """Return a value as an error message quotes it: in the words of YAML, on one line, and short."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = str(value)
+    text = text if len(text) <= _LONGEST_NUMBER else text[: _LONGEST_NUMBER - 3] + "..."
+    if not isinstance(value, str):
+        return text
+    return f"'{text}'" if text.isprintable() else repr(text)
+
+
+def misfit(words: str, *path: str | int) -> PydanticCustomError:
+    """Return an error about the value at ``path`` below the one that is being validated."""
+    return PydanticCustomError("misfit", "{words}", {"words": words, "path": path})
+
+
+def _whole(value: object, parse: Callable[[str | int], int], what: str, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or len(str(value)) > _LONGEST_NUMBER:
+        raise ValueError(f"must be a {what}, is {shown(value)}")
+    number = parse(value)
+    if number < least:
+        bound = f"> {least - 1}" if least else ">= 0"
+        raise ValueError(f"must be {bound}, is {shown(value)}")
+    if number > most:
+        limit = format_size(most) if parse is parse_size else f"{most:,}"
+        raise ValueError(f"must be at most {limit}, is {shown(value)}")
+    return number
+
+
+def _size(value: object) -> int:
+    return _whole(value, parse_size, "size such as 64 or 4KiB", 1, LARGEST_SIZE)
+
+
+def _count(value: object) -> int:
+    return _whole(value, parse_count, "count such as 1000 or 2M", 1, LARGEST_COUNT)
+
+
+def _natural(value: object) -> int:
+    return _whole(value, parse_count, "count such as 1000 or 2M", 0, LARGEST_COUNT)
+
+
+def _alignment(value: object) -> int:
+    number = _size(value)
+    if number & (number - 1):
+        raise ValueError(f"must be a power of two, is {shown(value)}")
+    if number > _LARGEST_ALIGNMENT:
+        raise ValueError(f"must be at most {format_size(_LARGEST_ALIGNMENT)}, is {shown(value)}")
+    return number
+
+
+def _number(value: object, least: str, most: str) -> Fraction:
+    if isinstance(value, Fraction):
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"must be a number, is {shown(value)}")
+    try:
+        number = Fraction(str(value))  # what was written: 0.1 is a tenth
+    except ValueError:
+        raise ValueError(f"must be a number, is {shown(value)}") from None
+    if number <= 0:
+        raise ValueError(f"must be > 0, is {shown(value)}")
+    if not Fraction(least) <= number <= Fraction(most):
+        raise ValueError(f"must be between {least} and {most}, is {shown(value)}")
+    return number
+
+
+def _weight(value: object) -> Fraction:
+    """Return a weight that may be 0."""
+    is_zero = isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
+    return Fraction(0) if is_zero else _number(value, "1e-15", "1e15")
+
+
+def _share(value: object) -> Fraction:
+    if isinstance(value, Fraction):
+        return value
+    match = _SHARE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"must be a share such as 20%, is {shown(value)}")
+    share = Fraction(match[1]) / 100
+    if not 0 < share <= 1:
+        raise ValueError(f"must be above 0% and at most 100%, is {shown(value)}")
+    return share
+
+
+def _plain(value: Fraction) -> int | float:
+    return int(value) if value.denominator == 1 else float(value)
+
+
+def _percent(value: Fraction) -> str:
+    return f"{_plain(value * 100)}%"
+
+
+def _number_or_text(pattern: str, least: int) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": "integer", "minimum": least}, {"type": "string", "pattern": pattern}]})
+
+
+_POSITIVE = WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
+
+Size = Annotated[int, BeforeValidator(_size), _number_or_text(SIZE_PATTERN, 1)]
+"""Bytes: ``64``, ``4KiB``."""
+Count = Annotated[int, BeforeValidator(_count), _number_or_text(COUNT_PATTERN, 1)]
+"""``1000``, ``2M``; at least 1."""
+Natural = Annotated[int, BeforeValidator(_natural), _number_or_text(COUNT_PATTERN, 0)]
+"""A count that may be 0."""
+Alignment = Annotated[int, BeforeValidator(_alignment), _number_or_text(SIZE_PATTERN, 1)]
+"""A power of two, at most 2 MiB."""
+Positive = Annotated[
+    Fraction, BeforeValidator(lambda value: _number(value, "1e-15", "1e15")), PlainSerializer(_plain), _POSITIVE
+]
+Weight = Annotated[
+    Fraction, BeforeValidator(_weight), PlainSerializer(_plain), WithJsonSchema({"type": "number", "minimum": 0})
+]
+"""A number that may be 0."""
+Spread = Annotated[
+    Fraction, BeforeValidator(lambda value: _number(value, "0.001", "20")), PlainSerializer(_plain), _POSITIVE
+]
+"""Standard deviation of a logarithm, or the exponent of a power law."""
+Factor = Annotated[
+    Fraction,
+    BeforeValidator(lambda value: _number(value, "0.001", "1000").limit_denominator(10**6)),
+    PlainSerializer(_plain),
+    _POSITIVE,
+]
+"""What a size is multiplied by."""
+Share = Annotated[
+    Fraction,
+    BeforeValidator(_share),
+    PlainSerializer(_percent),
+    WithJsonSchema({"type": "string", "pattern": rf"^\s*{_SHARE.pattern}\s*$"}),
+]
+"""A percentage above 0: ``20%``."""
+
+
+class Strict(BaseModel):
+    """A mapping with these keys and no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+EXACTLY_ONE_KEY: dict[str, Any] = {"minProperties": 1, "maxProperties": 1}
+"""For the JSON Schema of a model that require_one_key() guards."""
+
+
+def require_one_key(model: BaseModel, what: str) -> None:
+    """Raise unless exactly one field of ``model`` is given."""
+    fields = type(model).model_fields
+    given = [field.alias or name for name, field in fields.items() if getattr(model, name) is not None]
+    if len(given) == 1:
+        return
+    known = ", ".join(field.alias or name for name, field in fields.items())
+    if not given:
+        raise misfit(f"must have one {what} of {known}")
+    raise misfit(f"must have only one {what}, has {' and '.join(given)}")

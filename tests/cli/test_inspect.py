@@ -1,0 +1,111 @@
+"""``memtool inspect``: what a workload asks for, told without replaying it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from memtool.cli import run
+from memtool.workload.trace import shipped
+
+# 100 blocks of 64 bytes, then freed oldest first: every figure can be worked out by hand.
+RAMP = "name: ramp\nallocations: 100\npattern:\n  ramp: {size: 64}\n"
+
+
+@pytest.fixture
+def ramp(tmp_path: Path) -> Path:
+    path = tmp_path / "ramp.yaml"
+    path.write_text(RAMP, encoding="utf-8")
+    return path
+
+
+def seed_and_hash(shown: str) -> str:
+    return next(line for line in shown.splitlines() if line.startswith("seed, event hash"))
+
+
+def test_a_table_of_figures_worked_out_by_hand(ramp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", str(ramp)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "operations 200, and 0 frees in the epilogue" in lines
+    assert "allocations 100, 0 resized, 0 zeroed" in lines
+    assert "sizes 64 B to 64 B, median 64 B, mean 64 B" in lines
+    assert "alignments 16 (100)" in lines
+    assert "all bytes ever asked for 6.25 KiB" in lines
+    assert "peak live 6.25 KiB in at most 100 objects: the load, the least memory that can serve it" in lines
+    assert "frees operation 100 is the first that is not LIFO" in lines
+    assert f"from 64 B 100 100.0% {40 * '#'}" in lines
+    # The k-th to be born dies after the 100th birth, 101 - k births later: 37 of them 64 to 100 later.
+    assert f"from 64 37 37.0% {40 * '#'}" in lines
+
+
+def test_the_same_as_json_and_nothing_else(ramp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", str(ramp), "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["trace"]["name"] == "ramp"
+    assert found["trace"]["peak_live_bytes"] == 6400
+    assert found["trace"]["peak_live_objects"] == 100
+    assert (found["allocations"], found["never_freed"], found["sizes"]) == (100, 0, {"6": 100})
+    assert (max(found["live_bytes"]), found["live_bytes"][-1]) == (6400, 0)
+    assert found["workload"]["allocations"] == 100
+    assert "touch" in found["workload"], "every default is shown"
+
+
+@pytest.mark.parametrize("name", [name for name in shipped() if "1GiB" not in name])
+def test_the_definition_with_every_default_is_a_workload_with_the_same_events(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["inspect", name]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 120
+    again = tmp_path / "again.yaml"
+    again.write_text(shown.partition("With every default written out\n")[2], encoding="utf-8")
+    assert run(["inspect", str(again)]) == 0
+    assert seed_and_hash(capsys.readouterr().out) == seed_and_hash(shown)
+
+
+def test_another_seed_gives_other_events(capsys: pytest.CaptureFixture[str]) -> None:
+    hashes = []
+    for seed in ("1", "2", "1"):
+        assert run(["inspect", "quickstart", "--seed", seed]) == 0
+        hashes.append(seed_and_hash(capsys.readouterr().out))
+    assert hashes[0] == hashes[2] != hashes[1]
+
+
+def test_a_plot(ramp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plot = tmp_path / "ramp.png"
+    assert run(["inspect", str(ramp), "--plot", str(plot)]) == 0
+    assert capsys.readouterr().out.endswith(f"\nPlot: {plot}\n")
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("plot", ["gone/ramp.png", "ramp.mp3"])
+def test_a_plot_that_cannot_be_drawn(plot: str, ramp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", str(ramp), "--plot", str(tmp_path / plot)]) == 2
+    assert capsys.readouterr().err.startswith(f"memtool: {tmp_path / plot}: cannot be drawn: ")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "line"),
+    [
+        ("size: 64", "size: -3", "4:16: pattern.ramp.size: must be "),
+        ("allocations", "alocations", "2:1: alocations: "),
+        ("name: ramp", "name: [", "3:8: is not YAML: "),
+    ],
+)
+def test_a_wrong_workload_is_one_line_with_its_place(
+    wrong: str, right: str, line: str, ramp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ramp.write_text(RAMP.replace(wrong, right), encoding="utf-8")
+    assert run(["inspect", str(ramp)]) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+    assert shown.err.startswith(f"memtool: {ramp}:{line}")
+
+
+def test_a_workload_that_is_not_there_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", "quickstrat"]) == 2
+    assert capsys.readouterr().err == (
+        "memtool: quickstrat: no such file, and no shipped workload of that name; did you mean 'quickstart'?\n"
+    )

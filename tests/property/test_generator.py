@@ -1,0 +1,201 @@
+"""Random workloads: their events are possible, their images say the same, and their heads are right."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memtool.workload.characterise import characterise
+from memtool.workload.trace import make_trace
+from tests.events import (
+    ALLOCATE,
+    ALLOCATE_ZEROED,
+    DEALLOCATE,
+    REALLOCATE,
+    Oracle,
+    events_of,
+    read_image,
+    workload_of,
+)
+
+SIZES = st.one_of(
+    st.integers(1, 1 << 20),
+    st.just("8TiB"),
+    st.builds(lambda low, more: {"uniform": [low, low + more]}, st.integers(1, 4096), st.integers(0, 4096)),
+    st.just({"choice": {16: 3, "4KiB": 1}}),
+    st.just({"histogram": [[1, 8, 5], [100, 200, 0.5]]}),
+    st.just({"lognormal": {"median": 64, "sigma": 1.5, "max": "1MiB"}}),
+    st.just({"normal": {"mean": 100, "deviation": 60, "min": 3}}),
+    st.just({"pareto": {"minimum": 16, "alpha": 1.1}}),
+)
+LIFETIMES = st.one_of(
+    st.integers(1, 50),
+    st.just("forever"),
+    st.just({"exponential": {"mean": 20}}),
+    st.just({"pareto": {"minimum": 3, "alpha": 0.7}}),
+)
+RESIZES = st.fixed_dictionaries(
+    {"share": st.sampled_from(["30%", "100%"]), "factor": st.sampled_from([0.5, 2, 1.1]), "times": st.integers(1, 4)}
+)
+ALIGNMENTS = st.sampled_from([1, 16, 64, 4096, "2MiB"])
+
+
+@st.composite
+def object_classes(draw: st.DrawFn, in_frames: bool = False) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "size": draw(SIZES),
+        "weight": draw(st.sampled_from([1, 0.25, 7])),
+        "alignment": draw(ALIGNMENTS),
+        "zeroed": draw(st.booleans()),
+    }
+    if not in_frames:
+        found["lifetime"] = draw(LIFETIMES)
+    if draw(st.booleans()) and found.get("lifetime") != "forever":
+        found["resize"] = draw(RESIZES)
+    return found
+
+
+@st.composite
+def patterns(draw: st.DrawFn) -> dict[str, Any]:
+    size, few, order = draw(SIZES), st.integers(1, 9), st.sampled_from(["oldest", "youngest", "random", "both-ends"])
+    low = draw(st.integers(0, 8))
+    kinds: dict[str, dict[str, Any]] = {
+        "lifo": {"batch": draw(few)},
+        "batches": {"batch": {"uniform": [1, draw(few)]}, "order": draw(order)},
+        "fifo": {"live": draw(few)},
+        "ring": {"live": draw(few)},
+        "random-victim": {"live": draw(few)},
+        "larson": {"live": draw(few)},
+        "ramp": {"order": draw(order)},
+        "sawtooth": {"low": low, "high": low + draw(few), "order": draw(order)},
+        "producer-consumer": {"batch": draw(few), "depth": draw(few)},
+        "toggle": {"slots": draw(few), **draw(st.sampled_from([{}, {"skew": "80%"}]))},
+    }
+    name = draw(st.sampled_from(sorted(kinds)))
+    return {name: {**kinds[name], "size": size, "alignment": draw(ALIGNMENTS)}}
+
+
+PHASES = st.sampled_from(
+    [
+        [{"steady": "100%"}],
+        [{"ramp": "100%"}],
+        [{"ramp": "20%"}, {"steady": "60%"}, {"drain": "20%"}],
+        [{"steady": "33%"}, {"drain": "34%"}, {"ramp": "33%"}],
+    ]
+)
+MIXES = st.fixed_dictionaries(
+    {
+        "allocations": st.integers(1, 300),
+        "objects": st.lists(object_classes(), min_size=1, max_size=4),
+        "phases": PHASES,
+    }
+)
+FRAMES = st.fixed_dictionaries(
+    {
+        "frames": st.fixed_dictionaries(
+            {"count": st.integers(1, 5), "objects_per_frame": st.integers(0, 9)},
+            optional={
+                "scopes": st.fixed_dictionaries(
+                    {
+                        "per_frame": st.integers(0, 3),
+                        "objects": st.just({"uniform": [0, 4]}),
+                        "depth": st.integers(1, 3),
+                    }
+                )
+            },
+        ),
+        "objects": st.lists(object_classes(in_frames=True), min_size=1, max_size=3),
+    }
+)
+PATTERNS = st.fixed_dictionaries({"allocations": st.integers(1, 200), "pattern": patterns()})
+WORKLOADS = st.one_of(MIXES, FRAMES, PATTERNS)
+SEEDS = st.integers(0, 2**63 - 1)
+
+
+@settings(max_examples=150, deadline=None)
+@given(content=WORKLOADS, seed=SEEDS)
+def test_events_are_possible_and_the_image_says_the_same(content: dict[str, Any], seed: int) -> None:
+    events = events_of(content, seed)
+    oracle = Oracle().follow(events)
+    with make_trace(workload_of(content), "test.yaml", seed) as trace:
+        assert read_image(os.pread(trace.image_fd, trace.image_bytes, 0)) == oracle.words
+        info = trace.info
+    kinds = [kind for kind, *_ in events]
+    assert info.allocations == kinds.count(ALLOCATE) + kinds.count(ALLOCATE_ZEROED) == len(oracle.alignments)
+    assert info.reallocations == kinds.count(REALLOCATE)
+    assert info.operations + info.epilogue_operations == sum(kind <= REALLOCATE for kind in kinds)
+    assert (info.peak_live_bytes, info.peak_live_objects) == (oracle.peak, oracle.most)
+    assert info.slots == oracle.most
+    assert info.total_bytes == oracle.total
+    sizes = [size for kind, _, size, _ in events if kind not in (DEALLOCATE,) and kind <= REALLOCATE]
+    assert (info.smallest_size, info.largest_size) == (min(sizes, default=0), max(sizes, default=0))
+    assert info.largest_alignment == max([16, *oracle.alignments.values()])
+    assert info.scopes == oracle.scopes
+    assert info.first_not_lifo == oracle.first_not_lifo
+    if oracle.epilogue_at is not None:
+        after = sum(len(word) > 2 for word in oracle.words) - info.operations
+        assert info.epilogue_operations == after
+
+
+@settings(max_examples=60, deadline=None)
+@given(content=st.one_of(MIXES, PATTERNS), seed=SEEDS)
+def test_allocations_are_exact(content: dict[str, Any], seed: int) -> None:
+    allocations = [kind for kind, *_ in events_of(content, seed) if kind in (ALLOCATE, ALLOCATE_ZEROED)]
+    assert len(allocations) == content["allocations"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(content=WORKLOADS, seed=SEEDS)
+def test_the_same_seed_gives_the_same_events(content: dict[str, Any], seed: int) -> None:
+    assert events_of(content, seed) == events_of(workload_of(content).effective(), seed)
+
+
+@settings(max_examples=60, deadline=None)
+@given(lifetime=st.integers(1, 40), allocations=st.integers(1, 120), seed=SEEDS)
+def test_lifetimes_count_in_allocations(lifetime: int, allocations: int, seed: int) -> None:
+    content = {"allocations": allocations, "objects": [{"size": 8, "lifetime": lifetime}]}
+    born = 0
+    for kind, thing, _, _ in events_of(content, seed)[: 2 * allocations - min(lifetime, allocations)]:
+        if kind == ALLOCATE:
+            born += 1
+        else:
+            assert thing + lifetime == born
+
+
+@settings(max_examples=60, deadline=None)
+@given(content=WORKLOADS, seed=SEEDS)
+def test_characteristics_agree_with_a_plain_count(content: dict[str, Any], seed: int) -> None:
+    found = characterise(workload_of(content), seed)
+    live: dict[int, int] = {}
+    sizes: dict[int, int] = {}
+    lifetimes: dict[int, int] = {}
+    course, resizes, born = [], dict[int, int](), 0
+    for kind, thing, size, _ in events_of(content, seed):
+        if kind == 8:
+            break
+        if kind > REALLOCATE:
+            continue
+        if kind == DEALLOCATE:
+            level = (born - thing).bit_length() - 1
+            lifetimes[level] = lifetimes.get(level, 0) + 1
+            del live[thing]
+        else:
+            live[thing] = size
+            if kind == REALLOCATE:
+                resizes[thing] = resizes.get(thing, 0) + 1
+            else:
+                born += 1
+                sizes[size.bit_length() - 1] = sizes.get(size.bit_length() - 1, 0) + 1
+        course.append(sum(live.values()))
+    assert found.allocations == born
+    assert found.sizes == sizes
+    assert found.lifetimes == lifetimes
+    assert sum(map(sum, found.size_by_lifetime)) == sum(lifetimes.values()) == born - found.never_freed
+    assert found.resize_chains == {times: list(resizes.values()).count(times) for times in set(resizes.values())}
+    assert found.peak_live_bytes == max(course, default=0)
+    assert found.operations == len(course)
+    assert found.live_bytes == [course[done - 1] for done in found.clock]
+    assert found.clock[-1:] == ([len(course)] if course else [])

@@ -1,0 +1,84 @@
+"""The published JSON Schema and the effective form say the same as the loader."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from memtool.workload.loader import load_workload
+from memtool.workload.schema import Workload, json_schema
+from memtool.workload.trace import shipped
+
+VALIDATOR = jsonschema.Draft202012Validator(json_schema())
+OBJECT = {"size": 64, "lifetime": 10}
+
+
+def as_json(content: Any) -> Any:
+    """Return plain data with keys as JSON has them."""
+    return json.loads(json.dumps(content))
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_schema_accepts_every_shipped_workload(name: str) -> None:
+    VALIDATOR.validate(as_json(yaml.safe_load(shipped()[name].read_text())))
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_effective_form_is_the_same_workload(name: str) -> None:
+    effective = load_workload(shipped()[name]).effective()
+    VALIDATOR.validate(as_json(effective))
+    again = Workload.model_validate(effective)
+    assert again.effective() == effective
+
+
+def test_every_default_is_written_out() -> None:
+    workload = Workload.model_validate(
+        {"name": "a", "allocations": "2M", "objects": [{"size": "4KiB", "lifetime": "forever"}]}
+    )
+    assert workload.effective() == {
+        "name": "a",
+        "description": "",
+        "seed": 42,
+        "allocations": 2_000_000,
+        "objects": [{"weight": 1, "size": 4096, "lifetime": "forever", "alignment": 16, "zeroed": False}],
+        "phases": [{"steady": "100%"}],
+        "touch": "pages",
+    }
+
+
+@pytest.mark.parametrize("size", [64, "64", "4KiB", "1.5MiB", {"uniform": [1, "4KiB"]}, {"choice": {"4KiB": 1}}])
+def test_short_forms_are_accepted(size: Any) -> None:
+    content = {"name": "a", "allocations": "2M", "objects": [{**OBJECT, "size": size}]}
+    VALIDATOR.validate(content)
+    Workload.model_validate(content)
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "no source": {},
+    "two sources": {"objects": [OBJECT], "pattern": {"ring": {"live": 3, "size": 3}}},
+    "unknown key": {"objects": [OBJECT], "speed": 3},
+    "size of 0": {"objects": [{**OBJECT, "size": 0}]},
+    "unit": {"objects": [{**OBJECT, "size": "4KB"}]},
+    "two laws": {"objects": [{**OBJECT, "size": {"uniform": [1, 2], "pareto": {"minimum": 1, "alpha": 1}}}]},
+    "no law": {"objects": [{**OBJECT, "size": {}}]},
+    "forever as size": {"objects": [{**OBJECT, "size": "forever"}]},
+    "share": {"objects": [OBJECT], "phases": [{"steady": 1}]},
+    "two phases in one": {"objects": [OBJECT], "phases": [{"steady": "50%", "ramp": "50%"}]},
+    "touch": {"objects": [OBJECT], "touch": "page"},
+}
+
+
+@pytest.mark.parametrize("content", WRONG.values(), ids=WRONG)
+def test_the_schema_refuses_what_the_loader_refuses(content: dict[str, Any]) -> None:
+    whole = {"name": "a", "allocations": 10, **content}
+    assert not VALIDATOR.is_valid(whole)
+    with pytest.raises(ValueError, match="validation error"):
+        Workload.model_validate(whole)

@@ -1,0 +1,159 @@
+"""What docs/workloads.md says of lifetimes, phases, patterns and frames, event by event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.events import ALLOCATE, DEALLOCATE, REALLOCATE, events_of, told
+
+EXAMPLES: dict[str, tuple[dict[str, Any], str]] = {
+    "lifetime 2: freed immediately before the second next allocation": (
+        {"allocations": 5, "objects": [{"size": 8, "lifetime": 2}]},
+        "A0 A1 F0 A2 F1 A3 F2 A4 | F3 F4",
+    ),
+    "lifetime 1: a pair of allocate and free": (
+        {"allocations": 3, "objects": [{"size": 8, "lifetime": 1}]},
+        "A0 F0 A1 F1 A2 | F2",
+    ),
+    "forever: the epilogue frees in order of birth": (
+        {"allocations": 3, "objects": [{"size": 8, "lifetime": "forever"}]},
+        "A0 A1 A2 | F0 F1 F2",
+    ),
+    "a ramp holds lifetimes back": (
+        {
+            "allocations": 5,
+            "objects": [{"size": 8, "lifetime": 2}],
+            "phases": [{"ramp": "40%"}, {"steady": "60%"}],
+        },
+        "A0 A1 A2 F1 F0 A3 F2 A4 | F3 F4",
+    ),
+    "a drain goes on without allocations": (
+        {
+            "allocations": 4,
+            "objects": [{"size": 8, "lifetime": 3}],
+            "phases": [{"steady": "50%"}, {"drain": "50%"}],
+        },
+        "A0 A1 A2 F0 A3 F1 F2 F3",
+    ),
+    "a short drain leaves the rest to the epilogue": (
+        {
+            "allocations": 4,
+            "objects": [{"size": 8, "lifetime": 3}],
+            "phases": [{"steady": "80%"}, {"drain": "20%"}],
+        },
+        "A0 A1 A2 F0 A3 F1 | F2 F3",
+    ),
+    "two drains": (
+        {
+            "allocations": 2,
+            "objects": [{"size": 8, "lifetime": 1}],
+            "phases": [{"steady": "25%"}, {"drain": "25%"}, {"steady": "25%"}, {"drain": "25%"}],
+        },
+        "A0 F0 A1 F1",
+    ),
+    "a resize halfway through life": (
+        {"allocations": 5, "objects": [{"size": 8, "lifetime": 4, "resize": {}}]},
+        "A0 A1 R0 A2 R1 A3 R2 F0 A4 | F1 F2 F3 F4",
+    ),
+    "two resizes, spread over the life": (
+        {"allocations": 7, "objects": [{"size": 8, "lifetime": 6, "resize": {"times": 2}}]},
+        "A0 A1 R0 A2 R1 A3 R2 R0 A4 R3 R1 A5 R4 F0 R2 A6 | F1 F2 F3 F4 F5 F6",
+    ),
+    "no more resizes than the life has ticks for": (
+        {"allocations": 3, "objects": [{"size": 8, "lifetime": 2, "resize": {"times": 9}}]},
+        "A0 R0 A1 R1 F0 A2 | F1 F2",
+    ),
+    "zeroed": (
+        {"allocations": 1, "objects": [{"size": 8, "lifetime": 2, "zeroed": True}]},
+        "Z0 | F0",
+    ),
+    "lifo": (
+        {"allocations": 5, "pattern": {"lifo": {"batch": 3, "size": 8}}},
+        "A0 A1 A2 F2 F1 F0 A3 A4 F4 F3",
+    ),
+    "batches, oldest first": (
+        {"allocations": 3, "pattern": {"batches": {"batch": 3, "size": 8}}},
+        "A0 A1 A2 F0 F1 F2",
+    ),
+    "batches, from both ends": (
+        {"allocations": 5, "pattern": {"batches": {"batch": 5, "size": 8, "order": "both-ends"}}},
+        "A0 A1 A2 A3 A4 F0 F1 F4 F3 F2",
+    ),
+    "fifo: in, then out": (
+        {"allocations": 4, "pattern": {"fifo": {"live": 2, "size": 8}}},
+        "A0 A1 A2 F0 A3 F1 | F2 F3",
+    ),
+    "ring: out, then in": (
+        {"allocations": 4, "pattern": {"ring": {"live": 2, "size": 8}}},
+        "A0 A1 F0 A2 F1 A3 F2 | F3",
+    ),
+    "ramp": (
+        {"allocations": 3, "pattern": {"ramp": {"size": 8, "order": "youngest"}}},
+        "A0 A1 A2 F2 F1 F0",
+    ),
+    "sawtooth, a middle kept": (
+        {"allocations": 6, "pattern": {"sawtooth": {"high": 4, "low": 2, "size": 8, "order": "both-ends"}}},
+        "A0 A1 A2 A3 F0 F3 A4 A5 F1 F5 | F2 F4",
+    ),
+    "producer and consumer": (
+        {"allocations": 6, "pattern": {"producer-consumer": {"batch": 2, "depth": 2, "size": 8}}},
+        "A0 A1 A2 A3 F0 F1 A4 A5 F2 F3 | F4 F5",
+    ),
+    "toggle with one slot": (
+        {"allocations": 3, "pattern": {"toggle": {"slots": 1, "size": 8}}},
+        "A0 F0 A1 F1 A2 | F2",
+    ),
+    "frames end with the youngest": (
+        {"frames": {"count": 2, "objects_per_frame": 2}, "objects": [{"size": 8}]},
+        "( A0 A1 [ F1 F0 ]) ( A2 A3 [ F3 F2 ])",
+    ),
+    "scopes within a frame": (
+        {
+            "frames": {"count": 1, "objects_per_frame": 1, "scopes": {"per_frame": 2, "objects": 1}},
+            "objects": [{"size": 8}],
+        },
+        "( A0 ( A1 [ F1 ]) ( A2 [ F2 ]) [ F0 ])",
+    ),
+    "scopes within scopes": (
+        {
+            "frames": {"count": 1, "objects_per_frame": 0, "scopes": {"per_frame": 1, "objects": 1, "depth": 2}},
+            "objects": [{"size": 8}],
+        },
+        "( ( A0 ( A1 [ F1 ]) [ F0 ]) [ ])",
+    ),
+    "in a frame an object grows at once": (
+        {"frames": {"count": 1, "objects_per_frame": 2}, "objects": [{"size": 8, "resize": {"times": 2}}]},
+        "( A0 R0 R0 A1 R1 R1 [ F1 F0 ])",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "expected"), EXAMPLES.values(), ids=EXAMPLES)
+def test_worked_examples(content: dict[str, Any], expected: str) -> None:
+    assert told(events_of(content)) == expected
+
+
+def test_a_profile_populates_first_and_forgets_nothing() -> None:
+    events = events_of({"allocations": 10, "profile": {"heap": 800, "rows": [[8, 1, 1]]}})
+    kinds = [kind for kind, *_ in events]
+    assert kinds[:100] == [ALLOCATE] * 100
+    assert kinds.count(ALLOCATE) == 110
+    assert kinds.count(DEALLOCATE) == 110
+
+
+def test_resized_objects_grow_by_the_factor() -> None:
+    resize = {"times": 3, "factor": 1.5}
+    events = events_of({"allocations": 20, "objects": [{"size": 100, "lifetime": 8, "resize": resize}]})
+    assert [size for kind, thing, size, _ in events if thing == 0 and kind in (ALLOCATE, REALLOCATE)] == [
+        100,
+        150,
+        225,
+        337,
+    ]
+
+
+def test_the_largest_size_is_not_grown_beyond() -> None:
+    events = events_of({"allocations": 3, "objects": [{"size": "100TiB", "lifetime": 2, "resize": {"factor": 1000}}]})
+    assert max(size for _, _, size, _ in events) == 1 << 47

@@ -1,0 +1,89 @@
+"""The shipped workloads: all load, their events never change, and the fleet's keep what was published."""
+
+from __future__ import annotations
+
+import csv
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from memtool.workload.loader import load_workload
+from memtool.workload.trace import load_trace, shipped
+from scripts.coarsen_fleet import MOST_ROWS, coarsen, read
+
+# Hashes of the canonical events: a change of one is a change of what every stored result was measured on.
+HASHES = {
+    "chapter/alignment": "4f82fb7eb0631a01be8eff7cbe6e37cf",
+    "chapter/embedded-fixed-budget": "5f91d6fdb4d10082a07ccc8b863f271f",
+    "chapter/fragmentation": "d4a51648cd0425139324eba91869d6f8",
+    "chapter/frequent-small-objects": "5fa30e94e3f6f2eb4e1667d821efff9c",
+    "chapter/game-frame": "c43ab29267798eeb3dd363b9fdb6c014",
+    "chapter/growing-vectors": "88d0dc7e1d28de3fc7c798e9440d9a62",
+    "chapter/long-lived-server": "c32b0b495c78c616eff62db9a489144d",
+    "chapter/message-queue": "38d54a9d2b68ab48c68803ec3c23982b",
+    "chapter/nested-lifetimes": "e2651b248cdd26b6e75416dc9f467e1f",
+    "chapter/real-time-loop": "f81e205a15fa586ac03780e3168f308a",
+    "chapter/zeroed-buffers": "5b569616aebbb23db2841369458fd36b",
+    "classic/alloc-test": "c6b4aaded8b78aeb907361d15a3ad890",
+    "classic/glibc-simple-16": "f3dcab8dfacfca25757c22f9c5d0c952",
+    "classic/glibc-simple-32": "f4a129af8079444baec500f971c8a45c",
+    "classic/glibc-simple-64": "6f326e6a78d78ef6ea8a4b51f6318f97",
+    "classic/larson": "4125c55b0fb2bc18d263a46cb69df6e7",
+    "classic/linux-scalability": "67fae8d756457aea9c53fc36dacc8146",
+    "classic/malloc-large": "b8faed4e0555caa5388aaf7bfe99a911",
+    "classic/mstress": "fcaae298156348f4e5bff0834a233288",
+    "classic/sh6bench": "34d62bdeca8228542f58dab8540bca50",
+    "classic/threadtest": "677e5edfc886c7652679768ff9dd3700",
+    "fleet/profile-0": "e327a04b0bdeff40c5b0ef6e5420c386",
+    "fleet/profile-1": "35a70c3b19fcefffea04f5fca2a3cf30",
+    "fleet/profile-2": "61ea13f17d58163f971952c1b6a156ae",
+    "fleet/profile-3": "870013af62ac384aaa4f7abe3106489b",
+    "fleet/profile-4": "df027a66d479dcfcb4457ed11281b8e1",
+    "quickstart": "3029bbf4680f79b3b04b6dcc58f92781",
+}
+PROFILES = Path(os.environ.get("MEMTOOL_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data")) / "fleetbench"
+
+
+def test_every_workload_of_ordinary_size_has_its_hash_here() -> None:
+    assert sorted(HASHES) == [name for name in shipped() if "1GiB" not in name]
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_events_are_the_same_everywhere(name: str) -> None:
+    with load_trace(name) as trace:
+        assert trace.info.event_hash == HASHES[name]
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_workload_says_what_it_is(name: str) -> None:
+    workload = load_workload(shipped()[name])
+    assert workload.description
+
+
+@pytest.mark.parametrize("index", range(5))
+def test_fleet_profiles_keep_the_published_totals(index: int) -> None:
+    published = PROFILES / f"TCMALLOC_{index}.csv"
+    if not published.is_file():
+        pytest.skip("the published profiles are not here")
+    rows = read(published)
+    coarse = coarsen(rows)
+    assert len(coarse) <= MOST_ROWS
+    for column in (1, 2):
+        assert sum(row[column] for row in coarse) == sum(row[column] for row in rows)
+    assert sum(row[0] * row[2] for row in coarse) == sum(row[0] * row[2] for row in rows)
+    profile = load_workload(shipped()[f"fleet/profile-{index}"]).profile
+    assert profile is not None
+    shipped_rate = sum((row[1] for row in profile.rows), Fraction(0))
+    assert abs(float(shipped_rate / sum(row[1] for row in rows)) - 1) < 1e-4
+    shipped_bytes = sum((row[0] * row[2] for row in profile.rows), Fraction(0))
+    assert abs(float(shipped_bytes / sum(row[0] * row[2] for row in rows)) - 1) < 1e-4
+
+
+def test_the_published_profiles_have_a_row_a_size(tmp_path: Path) -> None:
+    table = tmp_path / "TCMALLOC_9.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([(8, 10, 100), (16, 5, 50), (32, 0, 7), (64, 1, 0)])
+    # Nothing allocates the 32s, and no 64 lives: neither says anything.
+    assert read(table) == [(8, 10, 100), (16, 5, 50)]
