@@ -28,7 +28,7 @@ native: $(VENV)/developing
 	$(PIP) install --quiet --no-build-isolation --no-deps --editable .
 
 asan: $(VENV)/developing
-	$(BIN)/python -m pytest tests/native --sanitize
+	$(BIN)/python -m pytest tests/native/test_stress.py --sanitize
 
 benchmarks: $(VENV)/developing
 	$(BIN)/python benchmarks/run.py

@@ -133,7 +133,7 @@ def glibc() -> Iterator[Finding]:
             "1 % or 200 KiB",
             abs(peak - plain_peak) <= max(plain_peak * 0.01, 200 * 1024),
         )
-        # When the heap's top is trimmed decides over what is left at the end, and differs from one plain run to the next.
+        # When the heap is trimmed decides over what is left at the end, and differs from one plain run to the next.
         end = statistics.median(each["end_resident_bytes"] for each in ours)
         low, high = min(each[2] for each in plain), max(each[2] for each in plain)
         yield Finding(

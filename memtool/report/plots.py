@@ -269,8 +269,9 @@ def _over_time(
         axes.set_ylim(0, ceiling)
         axes.annotate(
             f"leaves the picture: {', '.join(above)}",
-            (0.01, 0.98),
+            (0.99, 0.98),
             xycoords="axes fraction",
+            ha="right",
             va="top",
             fontsize=8,
         )
@@ -301,27 +302,21 @@ def _speed_memory(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> F
     front = sorted(
         (x, y) for _, x, y in points if not any((u <= x and v <= y and (u, v) != (x, y)) for _, u, v in points)
     )
-    axes.step(
-        [x for x, _ in front],
-        [y for _, y in front],
-        where="post",
-        color="0.6",
-        linestyle="--",
-        linewidth=1,
-        zorder=0,
-    )
-    for cell, x, y in points:
+    # One allocator that never frees would press all others onto one line: it is drawn at the edge, with its figure.
+    ceiling = _ceiling([y for _, _, y in points])
+    shown = [(cell, x, min(y, ceiling)) for cell, x, y in points]
+    names = [_label(cell) if y <= ceiling else f"{_label(cell)}, {y:.0f} MiB, above" for cell, _, y in points]
+    inside = [(x, y) for x, y in front if y <= ceiling]
+    axes.step(*zip(*inside, strict=True), where="post", color="0.6", linestyle="--", linewidth=1, zorder=0)
+    for cell, x, y in shown:
         style = styles[_label(cell)]
         axes.plot(x, y, marker=style.marker, color=style.colour, markersize=8, linestyle="none")
-    for log, values in (
-        (axes.set_xscale, [x for _, x, _ in points]),
-        (axes.set_yscale, [y for _, _, y in points]),
-    ):
-        if min(values) > 0 and max(values) / min(values) > 8:
-            log("log")
+    xs = [x for _, x, _ in shown]
+    if min(xs) > 0 and max(xs) / min(xs) > 8:
+        axes.set_xscale("log")
     axes.margins(0.12)
-    _label_points(figure, axes, [(_label(cell), x, y) for cell, x, y in points])
     _plain_ticks(axes)
+    _label_points(figure, axes, [(name, x, y) for name, (_, x, y) in zip(names, shown, strict=True)])
     axes.set_xlabel("time an operation, gross (ns)")
     axes.set_ylabel("peak resident memory (MiB)")
     axes.grid(color="0.93")
@@ -329,15 +324,21 @@ def _speed_memory(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> F
     return figure
 
 
+def _ceiling(values: Sequence[float]) -> float:
+    """Return the largest value worth a place on the axis: an outlier beyond six times the median is not."""
+    middle = sorted(values)[len(values) // 2]
+    inside = max(value for value in values if value <= 3 * middle)
+    return 1.25 * inside if max(values) > 6 * middle else max(values)
+
+
 def _plain_ticks(axes: Axes) -> None:
-    """Write 20 and 50 on log axes, rather than powers of ten that few of our ranges span."""
+    """Write 20 and 50 on a log axis, rather than powers of ten that few of our ranges span."""
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-    for axis, scale in ((axes.xaxis, axes.get_xscale()), (axes.yaxis, axes.get_yscale())):
-        if scale == "log":
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            axis.set_major_formatter(ScalarFormatter())
-            axis.set_minor_formatter(NullFormatter())
+    if axes.get_xscale() == "log":
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _label_points(figure: Figure, axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
@@ -358,17 +359,30 @@ def _label_points(figure: Figure, axes: Axes, points: Sequence[tuple[str, float,
         (-9, -20, "right"),
     )
     dots = [axes.transData.transform((x, y)) for _, x, y in points]
+    frame = axes.get_window_extent()
     taken: list[Any] = []
     renderer: Callable[[], Any] = figure.canvas.get_renderer  # type: ignore[attr-defined]  # Agg's canvas has it
     for name, x, y in sorted(points, key=lambda point: -point[2]):
         for index, (dx, dy, side) in enumerate(places):
+            far = abs(dy) > 15
             text = axes.annotate(
-                name, (x, y), xytext=(dx, dy), textcoords="offset points", ha=side, va="center", fontsize=8
+                name,
+                (x, y),
+                xytext=(dx, dy),
+                textcoords="offset points",
+                ha=side,
+                va="center",
+                fontsize=8,
+                bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+                arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.7} if far else None,
             )
             box = text.get_window_extent(renderer())
+            outside = box.x0 < frame.x0 or box.x1 > figure.bbox.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
             own = axes.transData.transform((x, y))
-            covers = any(box.overlaps(other) for other in taken) or any(
-                box.overlaps(_around(dot)) for dot in dots if tuple(dot) != tuple(own)
+            covers = (
+                outside
+                or any(box.overlaps(other) for other in taken)
+                or any(box.overlaps(_around(dot)) for dot in dots if tuple(dot) != tuple(own))
             )
             if not covers or index == len(places) - 1:
                 taken.append(box)

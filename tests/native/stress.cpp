@@ -74,7 +74,8 @@ class Stress {
     std::size_t size = random_() % 256;
     if (choice < 200) size = random_() % 4096;
     if (choice < 20) size = random_() % (256 * 1024);
-    if (choice == 0) size = std::size_t{1} << (40 + random_() % 21);  // more than there is: must be refused
+    if (choice == 0 && entry_.info->uses_region)
+      size = std::size_t{1} << (40 + random_() % 21);  // more than there is: must be refused
     return static_cast<std::size_t>(std::min<std::uint64_t>(size, limits_.largest_size));
   }
 

@@ -29,5 +29,6 @@ def test_random_operations(stress: Path, strategy: str) -> None:
         # More than there is must be refused, not reported; and the region's memory is not the sanitizer's.
         env={"ASAN_OPTIONS": "allocator_may_return_null=1:max_allocation_size_mb=1024"},
     )
-    assert (ended.returncode, ended.stderr) == (0, "")
+    # On stderr the sanitizer notes each request that it refused, and what it found wrong.
+    assert ended.returncode == 0, ended.stderr[-2000:]
     assert ended.stdout.splitlines()[-1] == "60000 operations without a fault"

@@ -1,4 +1,4 @@
-"""Properties that every strategy must have, whatever the order of operations; the engine's own description drives it."""
+"""Properties that every strategy must have, whatever the order of operations."""
 
 from __future__ import annotations
 
