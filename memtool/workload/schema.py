@@ -49,10 +49,10 @@ class Matrix(Strict):
     def _rectangular(self) -> Matrix:
         rows, columns = len(self.sizes), len(self.lifetimes)
         if len(self.weights) != rows:
-            raise misfit(f"must be {rows} lists, one for each of sizes, is {len(self.weights)}", "weights")
+            raise misfit(f"must have {rows} entries, one for each of sizes, has {len(self.weights)}", "weights")
         for index, row in enumerate(self.weights):
             if len(row) != columns:
-                words = f"must be {columns} numbers, one for each of lifetimes, is {len(row)}"
+                words = f"must have {columns} entries, one for each of lifetimes, has {len(row)}"
                 raise misfit(words, "weights", index)
         if not any(any(row) for row in self.weights):
             raise misfit("must not all be 0", "weights")

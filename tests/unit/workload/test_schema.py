@@ -17,9 +17,10 @@ VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 OBJECT = {"size": 64, "lifetime": 10}
 
 
-def as_json(content: Any) -> Any:
+def as_json(content: object) -> object:
     """Return plain data with keys as JSON has them."""
-    return json.loads(json.dumps(content))
+    plain: object = json.loads(json.dumps(content))
+    return plain
 
 
 def test_the_schema_is_one() -> None:
@@ -55,7 +56,7 @@ def test_every_default_is_written_out() -> None:
 
 
 @pytest.mark.parametrize("size", [64, "64", "4KiB", "1.5MiB", {"uniform": [1, "4KiB"]}, {"choice": {"4KiB": 1}}])
-def test_short_forms_are_accepted(size: Any) -> None:
+def test_short_forms_are_accepted(size: object) -> None:
     content = {"name": "a", "allocations": "2M", "objects": [{**OBJECT, "size": size}]}
     VALIDATOR.validate(content)
     Workload.model_validate(content)

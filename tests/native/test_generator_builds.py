@@ -1,0 +1,51 @@
+"""The generator alone, compiled without and with every optimisation: the events are the same, bit by bit."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from memtool.workload.loader import load_workload
+from memtool.workload.program import compile_workload
+from memtool.workload.trace import shipped
+from tests.conftest import ROOT
+
+WORKLOADS = ("quickstart", "chapter/game-frame", "chapter/long-lived-server", "classic/alloc-test", "fleet/profile-4")
+ENGINE = ROOT / "memtool/engine"
+
+
+def build(directory: Path, *flags: str) -> ctypes.CDLL:
+    """Return the generator's part of the engine, compiled with these flags."""
+    library = directory / "generator.so"
+    sources = [*sorted(ENGINE.glob("generator*.cpp")), ENGINE / "image_builder.cpp"]
+    command = ["c++", "-std=c++20", "-shared", "-fPIC", f"-I{ROOT / 'memtool'}", *flags, "-o", library, *sources]
+    subprocess.run(command, check=True)
+    return ctypes.CDLL(str(library))
+
+
+def event_hash(library: ctypes.CDLL, name: str) -> str:
+    workload = load_workload(shipped()[name])
+    program = compile_workload(workload, workload.seed).words
+    address, count = program.buffer_info()
+    message = ctypes.create_string_buffer(400)
+    library.memtool_generator_open.restype = ctypes.c_void_p
+    handle = ctypes.c_void_p(library.memtool_generator_open(ctypes.c_void_p(address), ctypes.c_uint64(count), message))
+    events, found, digest = ctypes.c_void_p(), ctypes.c_uint64(1), hashlib.blake2b(digest_size=16)
+    while found.value:
+        assert library.memtool_generator_next(handle, ctypes.byref(events), ctypes.byref(found), message) == 0
+        digest.update(ctypes.string_at(events.value or 0, found.value * 16))
+    library.memtool_generator_close(handle)
+    return digest.hexdigest()
+
+
+@pytest.mark.slow
+def test_optimisation_changes_no_event(tmp_path: Path) -> None:
+    plain = build(tmp_path, "-O0")
+    (tmp_path / "fast").mkdir()
+    fast = build(tmp_path / "fast", "-O3", "-march=native", "-ffast-math")
+    for name in WORKLOADS:
+        assert event_hash(plain, name) == event_hash(fast, name)

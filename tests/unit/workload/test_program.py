@@ -1,0 +1,140 @@
+"""From a workload to the generator's program: phases, Little's law, skewed slots, and what is said of rounding."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+from statistics import mean
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtool.workload.program import _phases, _slot_law, compile_workload
+from memtool.workload.schema import Phase
+from tests.events import ALLOCATE, DEALLOCATE, EPILOGUE, events_of, workload_of
+
+RAMP, STEADY, DRAIN = range(3)
+
+
+def phases(*shares: tuple[str, int]) -> list[Phase]:
+    return [Phase.model_validate({kind: f"{percent}%"}) for kind, percent in shares]
+
+
+def test_allocations_are_shared_out_over_ramp_and_steady() -> None:
+    given_phases = phases(("ramp", 20), ("steady", 60), ("drain", 20))
+    assert _phases(given_phases, 1000) == [(RAMP, 250), (STEADY, 750), (DRAIN, 250)]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["ramp", "steady", "drain"]), st.integers(1, 30)), min_size=1, max_size=6),
+    st.integers(1, 10**9),
+)
+def test_rounding_loses_no_allocation(shares: list[tuple[str, int]], allocations: int) -> None:
+    shares = [("steady", 5), *shares]
+    ticks = _phases(phases(*shares), allocations)
+    assert sum(count for kind, count in ticks if kind != DRAIN) == allocations
+    assert all(count >= 0 for _, count in ticks)
+
+
+def test_skewed_slots_are_hot_in_fifths() -> None:
+    law = list(_slot_law(3125, Fraction(4, 5)))
+    count = law[1]
+    lows, widths = law[2 : 2 + count], law[2 + 3 * count :]
+    # Four fifths cold, then four fifths of the rest, and so on; the last fifth of a fifth has one slot left.
+    assert lows == [0, 2500, 3000, 3100, 3120, 3124]
+    assert widths == [2500, 500, 100, 20, 4, 1]
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_few_slots_can_be_skewed(slots: int) -> None:
+    content = {"allocations": 20, "pattern": {"toggle": {"slots": slots, "skew": "80%", "size": 8}}}
+    assert sum(kind == ALLOCATE for kind, *_ in events_of(content)) == 20
+
+
+# A profile of two rows: 10,000 small live objects, allocated often, and 100 large ones, allocated seldom.
+PROFILE: dict[str, Any] = {
+    "allocations": 100_000,
+    "profile": {"heap": "1000KiB", "rows": [[64, 9, 10_000], ["3840", 1, 100]]},
+}
+
+
+def test_a_profile_is_populated_and_stays_in_its_steady_state() -> None:
+    events = events_of(PROFILE)
+    # 64 * 10,000 + 3,840 * 100 bytes are 1,000 KiB: the profile as it stands.
+    populated = next(index for index, event in enumerate(events) if event[0] == DEALLOCATE)
+    assert populated == pytest.approx(10_100, abs=3)
+    sizes: dict[int, int] = {}
+    live: Counter[int] = Counter()
+    course = []
+    for kind, thing, size, _ in events:
+        if kind == EPILOGUE:
+            break
+        if kind == ALLOCATE:
+            sizes[thing] = size
+            live[size] += 1
+        else:
+            live[sizes[thing]] -= 1
+        course.append(dict(live))
+    steady = course[populated:]
+    # Two and a half standard deviations of the counts, which are correlated over a lifetime.
+    assert mean(each[64] for each in steady) == pytest.approx(10_000, rel=0.025)
+    assert mean(each[3840] for each in steady) == pytest.approx(100, rel=0.25)
+    allocated = Counter(size for kind, _, size, _ in events[populated:] if kind == ALLOCATE)
+    assert allocated[64] / allocated[3840] == pytest.approx(9, rel=0.04)
+
+
+def test_a_profile_says_what_it_rounded() -> None:
+    rows = [[64, 9, 1000], [128, 1, 0.1], ["1MiB", 1, 0.125]]
+    content = {"allocations": 10, "profile": {"heap": "62.5KiB", "largest": "1KiB", "rows": rows}}
+    assert compile_workload(workload_of(content), 42).notes == (
+        "1,000 objects are allocated before the steady phase, which so begins with about 62.5 KiB live",
+        "1 of 2 rows hold less than one object on average at this scale",
+        "1 row above 1.00 KiB left out: 67.2% of the live bytes",
+    )
+
+
+def test_a_matrix_joins_sizes_and_lifetimes() -> None:
+    matrix = {"sizes": [8, 64], "lifetimes": [1, 5], "weights": [[3, 0], [0, 1]]}
+    events = events_of({"allocations": 4000, "objects": [{"matrix": matrix}]})
+    born, sizes, pairs = 0, {}, Counter[tuple[int, int]]()
+    for kind, thing, size, _ in events:
+        if kind == EPILOGUE:
+            break
+        if kind == ALLOCATE:
+            sizes[thing] = size
+            born += 1
+        else:
+            pairs[sizes[thing], born - thing] += 1
+    assert set(pairs) == {(8, 1), (64, 5)}
+    assert pairs[8, 1] / pairs[64, 5] == pytest.approx(3, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("law", "expected"),
+    [
+        ({"exponential": {"mean": 1000}}, 1000),
+        ({"uniform": [100, 300]}, 200),
+        ({"choice": {10: 1, 40: 2}}, 30),
+        ({"histogram": [[1, 9, 1], [91, 109, 1]]}, 52.5),
+        ({"normal": {"mean": 500, "deviation": 50}}, 500),
+        # exp(sigma^2 / 2) times the median
+        ({"lognormal": {"median": 1000, "sigma": 0.5}}, 1133.15),
+        # alpha / (alpha - 1) times the minimum
+        ({"pareto": {"minimum": 1000, "alpha": 4}}, 1333.3),
+    ],
+)
+def test_draws_have_the_mean_of_their_law(law: dict[str, Any], expected: float) -> None:
+    events = events_of({"allocations": 40_000, "objects": [{"size": law, "lifetime": 1}]})
+    assert mean(size for kind, _, size, _ in events if kind == ALLOCATE) == pytest.approx(expected, rel=0.025)
+
+
+def test_draws_are_clamped() -> None:
+    law = {"exponential": {"mean": 1000, "min": 500, "max": 1500}}
+    events = events_of({"allocations": 20_000, "objects": [{"size": law, "lifetime": 1}]})
+    sizes = [size for kind, _, size, _ in events if kind == ALLOCATE]
+    assert (min(sizes), max(sizes)) == (500, 1500)
+    # 1 - exp(-1/2) of the draws lie below, exp(-3/2) above.
+    assert sizes.count(500) / 20_000 == pytest.approx(0.3935, abs=0.02)
+    assert sizes.count(1500) / 20_000 == pytest.approx(0.2231, abs=0.02)

@@ -1,0 +1,109 @@
+"""Traces: their figures, their hash, and the memory that holds their image."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from memtool.errors import InputError, MemtoolError
+from memtool.workload import trace
+from memtool.workload.program import compile_workload
+from memtool.workload.trace import canonical_events, find_workload, load_trace, make_trace
+from tests.events import workload_of
+
+LIFO = {"allocations": 30, "pattern": {"lifo": {"batch": 3, "size": 100, "alignment": 64}}}
+QUEUE = {"allocations": 30, "pattern": {"fifo": {"live": 3, "size": 100}}}
+
+
+def test_the_figures_of_a_trace() -> None:
+    with make_trace(workload_of({**LIFO, "touch": "all", "memory_limit": "1MiB"}), "w.yaml", 7) as made:
+        info = made.info
+    assert (info.name, info.source, info.seed, info.touch, info.memory_limit) == ("test", "w.yaml", 7, "all", 1 << 20)
+    assert (info.operations, info.epilogue_operations, info.allocations, info.reallocations) == (60, 0, 30, 0)
+    assert (info.peak_live_bytes, info.peak_live_objects, info.slots, info.total_bytes) == (300, 3, 3, 3000)
+    assert (info.smallest_size, info.largest_size, info.largest_alignment) == (100, 100, 64)
+    assert info.first_not_lifo is None
+    assert info.threads == 1
+
+
+def test_the_first_free_that_is_not_lifo_is_known() -> None:
+    with make_trace(workload_of(QUEUE), "w.yaml", 7) as made:
+        assert made.info.first_not_lifo == 4
+        assert made.info.epilogue_operations == 3
+
+
+def test_the_hash_is_that_of_the_canonical_events() -> None:
+    events = b"".join(bytes(portion) for portion in canonical_events(compile_workload(workload_of(QUEUE), 7)))
+    with make_trace(workload_of(QUEUE), "w.yaml", 7) as made:
+        assert made.info.event_hash == hashlib.blake2b(events, digest_size=16).hexdigest()
+
+
+def test_the_seed_of_the_file_can_be_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "w.yaml"
+    path.write_text("name: a\nseed: 5\nallocations: 99\nobjects: [{size: {uniform: [1, 99]}, lifetime: 3}]\n")
+    hashes = []
+    for seed in (None, 5, 6):
+        with load_trace(str(path), seed) as made:
+            hashes.append(made.info.event_hash)
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_the_image_can_neither_grow_nor_shrink() -> None:
+    with make_trace(workload_of(QUEUE), "w.yaml", 7) as made:
+        assert made.image_bytes == os.fstat(made.image_fd).st_size
+        assert fcntl.fcntl(made.image_fd, fcntl.F_GET_SEALS) & (fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+        with pytest.raises(PermissionError):
+            os.ftruncate(made.image_fd, 0)
+
+
+def test_closing_gives_the_image_back() -> None:
+    made = make_trace(workload_of(QUEUE), "w.yaml", 7)
+    made.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(made.image_fd)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"allocations": "1G", "objects": [{"size": 8, "lifetime": 1}]},
+        {"frames": {"count": "1G", "objects_per_frame": 1000}, "objects": [{"size": 8}]},
+    ],
+    ids=["known beforehand", "found out"],
+)
+def test_an_image_that_does_not_fit_into_memory_is_refused(
+    monkeypatch: pytest.MonkeyPatch, content: dict[str, object]
+) -> None:
+    monkeypatch.setattr(trace.psutil, "virtual_memory", lambda: SimpleNamespace(available=1 << 20))
+    before = sorted(os.listdir("/proc/self/fd"))
+    with pytest.raises(MemtoolError) as caught:
+        make_trace(workload_of(content), "w.yaml", 7)
+    assert str(caught.value).startswith("w.yaml: the image of its events takes at least ")
+    assert str(caught.value).endswith(" of memory, and 1.00 MiB are available")
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_shipped_workload_goes_by_its_name() -> None:
+    assert find_workload("classic/larson").name == "larson.yaml"
+    assert find_workload("quickstart").parent.name == "workloads"
+
+
+def test_a_file_goes_before_a_shipped_workload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("quickstart").mkdir()
+    assert find_workload("quickstart").is_file()
+    Path("larson").write_text("name: mine\n")
+    assert find_workload("larson") == Path("larson")
+
+
+def test_a_name_that_nothing_has_comes_with_the_nearest() -> None:
+    with pytest.raises(InputError) as caught:
+        find_workload("clasic/larson")
+    assert str(caught.value) == (
+        "clasic/larson: no such file, and no shipped workload of that name; did you mean 'classic/larson'?"
+    )
