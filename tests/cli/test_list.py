@@ -17,8 +17,8 @@ WHAT = ("allocators", "workloads", "regions", "metrics")
 
 
 @pytest.fixture
-def listed(capsys: pytest.CaptureFixture[str]) -> Any:  # noqa: ANN401  # what JSON holds
-    def read(what: str) -> Any:  # noqa: ANN401
+def listed(capsys: pytest.CaptureFixture[str]) -> Any:  # what JSON holds
+    def read(what: str) -> Any:
         assert run(["list", what, "--format", "json"]) == 0
         return json.loads(capsys.readouterr().out)
 
@@ -31,14 +31,14 @@ def table(what: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("what", WHAT)
-def test_a_table_fits_and_names_what_the_json_names(what: str, listed: Any, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: ANN401
+def test_a_table_fits_and_names_what_the_json_names(what: str, listed: Any, capsys: pytest.CaptureFixture[str]) -> None:
     lines = table(what, capsys)
     assert max(map(len, lines)) <= 120
     names = {line.split()[0] for line in lines if line.strip()}
     assert {row["name"] for row in listed(what)} <= names
 
 
-def test_allocators(listed: Any) -> None:  # noqa: ANN401
+def test_allocators(listed: Any) -> None:
     rows = {row["name"]: row for row in listed("allocators")}
     assert set(DEFAULT) | set(SYSTEM_ALLOCATORS) <= set(rows)
     assert "malloc" not in rows
@@ -73,14 +73,14 @@ def test_what_is_not_installed_says_how_to_get_it(
     assert "get jemalloc" in " ".join(table("allocators", capsys))
 
 
-def test_workloads(listed: Any) -> None:  # noqa: ANN401
+def test_workloads(listed: Any) -> None:
     rows = {row["name"]: row for row in listed("workloads")}
     assert set(rows) == set(shipped())
     assert rows["quickstart"]["source"] == "objects"
     assert all(row["description"] for row in rows.values())
 
 
-def test_regions(listed: Any) -> None:  # noqa: ANN401
+def test_regions(listed: Any) -> None:
     assert [row["name"] for row in listed("regions")] == ["anonymous", "populate", "hugepages"]
 
 
@@ -91,7 +91,7 @@ def test_a_region_that_is_not_there_says_what_mends_it(
     assert sum("off; mend it" in line for line in table("regions", capsys)) == 3
 
 
-def test_metrics(listed: Any) -> None:  # noqa: ANN401
+def test_metrics(listed: Any) -> None:
     rows = {row["name"]: row for row in listed("metrics")}
     assert list(rows) == list(METRICS)
     assert rows["time_per_op_ns"]["unit"] == "ns"

@@ -77,7 +77,7 @@ def resolve(registry: Registry, text: str) -> AllocatorPlan:
     return registry.resolve(spec)
 
 
-def trace(**changed: Any) -> TraceInfo:  # noqa: ANN401  # any field
+def trace(**changed: Any) -> TraceInfo:  # any field
     fields: dict[str, Any] = dict.fromkeys(TraceInfo.__dataclass_fields__, 0)
     fields |= {"name": "w", "largest_size": 4096, "largest_alignment": 16, "first_not_lifo": None}
     return TraceInfo(**{**fields, "memory_limit": None, "notes": (), **changed})

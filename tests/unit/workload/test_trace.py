@@ -80,12 +80,12 @@ def test_an_image_that_does_not_fit_into_memory_is_refused(
     monkeypatch: pytest.MonkeyPatch, content: dict[str, object]
 ) -> None:
     monkeypatch.setattr(trace.psutil, "virtual_memory", lambda: SimpleNamespace(available=1 << 20))
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = sorted(Path("/proc/self/fd").iterdir())
     with pytest.raises(MemtoolError) as caught:
         make_trace(workload_of(content), "w.yaml", 7)
     assert str(caught.value).startswith("w.yaml: the image of its events takes at least ")
     assert str(caught.value).endswith(" of memory, and 1.00 MiB are available")
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
 def test_a_shipped_workload_goes_by_its_name() -> None:
