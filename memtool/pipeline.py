@@ -100,6 +100,7 @@ def close(plan: Plan) -> None:
 
 def make_plan(options: BenchOptions) -> Plan:
     """Load the workloads, resolve the allocators, and say which pairs cannot be measured, and why."""
+    binding.refuse_stale()
     known = registry.Registry()
     specs = _specs(options, known)
     for spec in specs:
@@ -170,7 +171,9 @@ def _resolve(
         resolved = known.resolve(spec)
     except registry.Unavailable as problem:
         return str(problem), None
-    reason = regions.why_not(region, resolved.uses_region) or registry.why_not(resolved, trace.info)
+    reason = regions.why_not(region, resolved.uses_region) or registry.why_not(
+        resolved, trace.info, available=machine.available_memory()
+    )
     return (reason, None) if reason else (None, resolved)
 
 
@@ -252,7 +255,13 @@ def summarise(
         result = summarise_cell(cell, taken, null, infos[cell.workload], clock, exact_expected=exact)
         harness = summarise_cell(cell, null, null, infos[cell.workload], clock, exact_expected=False)
         harness_ns = _value(harness, "time_per_op_ns")
-        proof = {**result.proof, **noise_floor(taken, clock), "harness_ns": harness_ns}
+        proof = {
+            **result.proof,
+            **noise_floor(taken, clock),
+            "harness_ns": harness_ns,
+            "preload": list(resolved.preload),
+            "environment": dict(resolved.environment),
+        }
         results.append(replace(result, proof=proof))
         histories[cell] = series.History.of(taken, clock.ns_per_tick)
     run = Run(

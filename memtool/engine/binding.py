@@ -211,10 +211,36 @@ def _declare(library: ctypes.CDLL) -> None:
         "memtool_heap_walk": (None, [heap, _WALK, pointer]),
         "memtool_heap_check": (_u32, [heap, text]),
     }
+    declare(library, signatures)
+
+
+def declare(library: ctypes.CDLL, signatures: dict[str, tuple[object, list[object]]]) -> None:
+    """Declare functions of the library by name. Raises EngineError for one that it lacks."""
     for name, (result, arguments) in signatures.items():
-        function = getattr(library, name)
+        try:
+            function = getattr(library, name)
+        except AttributeError:
+            raise EngineError(f"the engine library has no {name}: run `make native`") from None
         function.restype = result
         function.argtypes = arguments
+
+
+def refuse_stale() -> None:
+    """Raise EngineError when the C++ sources beside this package are not those that the library was built from.
+
+    A library that MEMTOOL_ENGINE names is taken as it is.
+    """
+    import hashlib
+    from pathlib import Path
+
+    folder = Path(package_folder())
+    sources = sorted(str(path) for path in folder.rglob("*") if path.suffix in (".cpp", ".hpp", ".h"))
+    if not sources or os.environ.get("MEMTOOL_ENGINE"):
+        return
+    # As CMakeLists.txt has it: the hash of all files' hashes, in order of their paths.
+    hashes = "".join(hashlib.sha256(Path(path).read_bytes()).hexdigest() + "\n" for path in sources)
+    if hashlib.sha256(hashes.encode()).hexdigest() != source_hash():
+        raise EngineError("the engine library was built from other sources than these: run `make native`")
 
 
 def describe_json() -> str:

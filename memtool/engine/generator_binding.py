@@ -6,7 +6,7 @@ import ctypes
 from array import array
 from collections.abc import Iterator
 
-from memtool.engine.binding import DONE, EngineError, load_library
+from memtool.engine.binding import DONE, EngineError, declare, load_library
 
 _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32
@@ -55,10 +55,7 @@ def _library() -> ctypes.CDLL:
         "memtool_image_complete": (_u32, [handle, ctypes.POINTER(ImageHeader), text]),
         "memtool_image_close": (None, [handle]),
     }
-    for name, (result, arguments) in signatures.items():
-        function = getattr(library, name)
-        function.restype = result
-        function.argtypes = arguments
+    declare(library, signatures)
     return library
 
 

@@ -22,8 +22,8 @@ def build(directory: Path, *flags: str) -> ctypes.CDLL:
     """Return the generator's part of the engine, compiled with these flags."""
     library = directory / "generator.so"
     sources = [*sorted(ENGINE.glob("generator*.cpp")), ENGINE / "image_builder.cpp"]
-    command = ["c++", "-std=c++20", "-shared", "-fPIC", f"-I{ROOT / 'memtool'}", *flags, "-o", library, *sources]
-    subprocess.run(command, check=True)
+    command = ["c++", "-std=c++20", "-shared", "-fPIC", f"-I{ROOT / 'memtool'}", *flags, "-o", str(library)]
+    subprocess.run([*command, *map(str, sources)], check=True)
     return ctypes.CDLL(str(library))
 
 

@@ -11,13 +11,17 @@ from types import SimpleNamespace
 import pytest
 
 from memtool.errors import InputError, MemtoolError
-from memtool.workload import trace
 from memtool.workload.program import compile_workload
 from memtool.workload.trace import canonical_events, find_workload, load_trace, make_trace
 from tests.events import workload_of
 
 LIFO = {"allocations": 30, "pattern": {"lifo": {"batch": 3, "size": 100, "alignment": 64}}}
 QUEUE = {"allocations": 30, "pattern": {"fifo": {"live": 3, "size": 100}}}
+
+
+def descriptors() -> set[str]:
+    """Return what is open in this process."""
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
 def test_the_figures_of_a_trace() -> None:
@@ -79,13 +83,13 @@ def test_closing_gives_the_image_back() -> None:
 def test_an_image_that_does_not_fit_into_memory_is_refused(
     monkeypatch: pytest.MonkeyPatch, content: dict[str, object]
 ) -> None:
-    monkeypatch.setattr(trace.psutil, "virtual_memory", lambda: SimpleNamespace(available=1 << 20))
-    before = sorted(Path("/proc/self/fd").iterdir())
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1 << 20))
+    before = descriptors()
     with pytest.raises(MemtoolError) as caught:
         make_trace(workload_of(content), "w.yaml", 7)
     assert str(caught.value).startswith("w.yaml: the image of its events takes at least ")
     assert str(caught.value).endswith(" of memory, and 1.00 MiB are available")
-    assert sorted(Path("/proc/self/fd").iterdir()) == before
+    assert descriptors() == before
 
 
 def test_a_shipped_workload_goes_by_its_name() -> None:
@@ -104,6 +108,5 @@ def test_a_file_goes_before_a_shipped_workload(tmp_path: Path, monkeypatch: pyte
 def test_a_name_that_nothing_has_comes_with_the_nearest() -> None:
     with pytest.raises(InputError) as caught:
         find_workload("clasic/larson")
-    assert str(caught.value) == (
-        "clasic/larson: no such file, and no shipped workload of that name; did you mean 'classic/larson'?"
-    )
+    expected = "clasic/larson: no such file, and no shipped workload of that name; did you mean 'classic/larson'"
+    assert str(caught.value).startswith(expected)
