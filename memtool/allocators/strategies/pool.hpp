@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <array>
-#include <new>
 #include <vector>
 
 #include "allocators/support/bits.hpp"
+#include "allocators/support/free_list.hpp"
 #include "engine/registry.hpp"
 
 namespace memtool {
@@ -43,29 +43,20 @@ class Pool {
   }
 
   void* allocate(std::size_t, std::size_t) noexcept {
-    if (free_ != nullptr) [[likely]] {
-      Link* block = free_;
-      free_ = block->next;
-      ++used_blocks_;
-      return block;
-    }
-    return carve();
+    void* block = free_.pop();
+    return block != nullptr ? block : carve();
   }
-
-  void deallocate(void* block, std::size_t, std::size_t) noexcept {
-    free_ = new (block) Link{free_};
-    --used_blocks_;
-  }
+  void deallocate(void* block, std::size_t, std::size_t) noexcept { free_.push(block); }
 
   std::size_t usable_size(const void*, std::size_t) const noexcept { return block_; }
 
   HeapStats stats() const noexcept {
-    const std::size_t blocks = region_.used() / block_;
-    const std::size_t free_blocks = blocks - used_blocks_;
-    return {.granted = used_blocks_ * block_,
+    const std::size_t free_blocks = free_.size() + static_cast<std::size_t>(end_ - fresh_) / block_;
+    const std::size_t used_blocks = region_.used() / block_ - free_blocks;
+    return {.granted = used_blocks * block_,
             .free_bytes = free_blocks * block_,
             .free_blocks = free_blocks,
-            .used_blocks = used_blocks_,
+            .used_blocks = used_blocks,
             .metadata_bytes = 0};
   }
 
@@ -80,18 +71,15 @@ class Pool {
   void check() const {
     const std::vector<bool> free = free_map();
     const auto listed = static_cast<std::size_t>(std::ranges::count(free, true));
-    require(listed + used_blocks_ == index_of(fresh_), "used and free blocks do not add up to those handed out");
+    require(free_.size() == listed, "the free list counts more or fewer blocks than it holds");
+    require(fresh_ <= end_ && end_ == region_.base() + region_.used(), "the pool does not end where its region does");
   }
 
  private:
-  struct Link {
-    Link* next;
-  };
-
   // Blocks below 16 bytes need only be aligned to what fits into them; a link takes 8.
   static std::size_t stride(const Parameters& parameters) {
-    const std::size_t block = std::max<std::size_t>(parameters["block"], sizeof(Link));
-    return bits::round_up(block, block < kDefaultAlignment ? sizeof(Link) : kDefaultAlignment);
+    const std::size_t block = std::max<std::size_t>(parameters["block"], sizeof(FreeList::Link));
+    return bits::round_up(block, block < kDefaultAlignment ? sizeof(FreeList::Link) : kDefaultAlignment);
   }
   static std::size_t chunk_bytes(const Parameters& parameters) {
     const std::size_t block = stride(parameters);
@@ -109,7 +97,6 @@ class Pool {
     }
     std::byte* block = fresh_;
     fresh_ += block_;
-    ++used_blocks_;
     return block;
   }
 
@@ -120,23 +107,21 @@ class Pool {
   // Which of the blocks handed out so far are in the free list; verifies the list on its way.
   std::vector<bool> free_map() const {
     std::vector<bool> free(index_of(fresh_));
-    for (const Link* link = free_; link != nullptr; link = link->next) {
-      require(region_.contains(link, block_) && reinterpret_cast<const std::byte*>(link) < fresh_,
-              "the free list leaves the pool");
-      const std::size_t index = index_of(link);
-      require(region_.base() + index * block_ == reinterpret_cast<const std::byte*>(link),
-              "the free list points into a block");
+    for (const FreeList::Link* link = free_.top(); link != nullptr; link = link->next) {
+      const auto* block = reinterpret_cast<const std::byte*>(link);
+      require(block >= region_.base() && block < fresh_, "the free list leaves the pool");
+      const std::size_t index = index_of(block);
+      require(region_.base() + index * block_ == block, "the free list points into a block");
       require(!free[index], "a block is in the free list twice");
       free[index] = true;
     }
     return free;
   }
 
+  FreeList free_;
   Region& region_;
   std::size_t block_;
   std::size_t chunk_;
-  Link* free_ = nullptr;
-  std::size_t used_blocks_ = 0;
   std::byte* fresh_ = region_.base();  // never handed out from here on
   std::byte* end_ = region_.base();
 };
