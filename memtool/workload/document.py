@@ -130,15 +130,20 @@ class Document:
             position = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self.error(position, keys, "has a key that is not a word or a number")
-            key = _scalar(key_node)
-            if not isinstance(key, int) or isinstance(key, bool):
-                key = str(key_node.value)
+            key = _key(key_node)
             here = (*keys, key)
             if key in built:
                 raise self.error(position, here, "is there twice")
             self._keys[here] = position
             built[key] = self._build(value_node, here)
         return built
+
+
+def _key(node: yaml.ScalarNode) -> str | int:
+    """Return a key; numbers that errors of the schema could not name are text."""
+    key = _scalar(node)
+    is_number = isinstance(key, int) and not isinstance(key, bool) and abs(key) < 1 << 63
+    return key if is_number else str(node.value)
 
 
 def _scalar(node: yaml.Node) -> Any:  # noqa: ANN401  # a scalar

@@ -24,6 +24,8 @@ from memtool.workload.schema import Workload
 _NEVER = 2**64 - 1
 _IMAGE_BYTES_PER_EVENT = 8
 """More for what is resized, aligned or larger than 4 GiB."""
+_MOST_OF_MEMORY = 0.75
+"""The share of what is available that an image may take: the rest is for what is replayed."""
 _COPIED = (
     "operations",
     "epilogue_operations",
@@ -151,7 +153,7 @@ def _build_image(program: Program, source: str, touch: str, descriptor: int) -> 
 def _refuse_too_long(source: str, events: int, available: int) -> None:
     """Raise MemtoolError when the image of so many events does not fit into memory."""
     needed = events * _IMAGE_BYTES_PER_EVENT
-    if needed > available:
+    if needed > available * _MOST_OF_MEMORY:
         raise MemtoolError(
             f"{source}: the image of its events takes at least {format_size(needed)} of memory, "
             f"and {format_size(available)} are available"
