@@ -31,8 +31,9 @@ from memtool.workload.trace import Trace, load_trace
 ROOT = Path(__file__).parent.parent
 PAIRS = 15
 NULL, GLIBC = AllocatorSpec("null"), AllocatorSpec("glibc")
-# How often glibc gives the top of its heap back and faults it in again depends on where the heap happens to begin: one plain program
-# takes 18 or 23 ns an operation on the quickstart, by nothing but a block of 100 bytes allocated before. Times are compared without that.
+# How often glibc gives the top of its heap back and faults it in again depends on where the heap happens to begin: one
+# plain program takes 18 or 23 ns an operation on the quickstart, by nothing but a block of 100 bytes allocated before.
+# Times are compared without that.
 UNTRIMMED = AllocatorSpec("glibc", (("trim_threshold", str(1 << 30)),))
 UNTRIMMED_ENVIRONMENT = {"GLIBC_TUNABLES": f"glibc.malloc.trim_threshold={1 << 30}"}
 REPLAYS = 5

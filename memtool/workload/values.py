@@ -43,7 +43,9 @@ def misfit(words: str, *path: str | int) -> PydanticCustomError:
 
 
 def _whole(value: object, parse: Callable[[str | int], int], what: str, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, str)) or len(str(value)) > _LONGEST_NUMBER:
+    text = str(value)
+    is_whole = isinstance(value, (int, str)) and not isinstance(value, bool)
+    if not is_whole or len(text) > _LONGEST_NUMBER or not text.isprintable():
         raise ValueError(f"must be a {what}, is {shown(value)}")
     number = parse(value)
     if number < least:
