@@ -43,10 +43,11 @@ def misfit(words: str, *path: str | int) -> PydanticCustomError:
 
 
 def _whole(value: object, parse: Callable[[str | int], int], what: str, least: int, most: int) -> int:
-    text = str(value)
-    is_whole = isinstance(value, (int, str)) and not isinstance(value, bool)
-    if not is_whole or len(text) > _LONGEST_NUMBER or not text.isprintable():
-        raise ValueError(f"must be a {what}, is {shown(value)}")
+    wrong = ValueError(f"must be a {what}, is {shown(value)}")
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise wrong
+    if len(str(value)) > _LONGEST_NUMBER or not str(value).isprintable():
+        raise wrong
     number = parse(value)
     if number < least:
         bound = f"> {least - 1}" if least else ">= 0"
