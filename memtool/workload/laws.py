@@ -125,10 +125,13 @@ class LifetimeLaw(Law[Count]):
 
 
 def _from_short(value: Any) -> Any:  # noqa: ANN401  # raw YAML
-    """Return the long form: ``64`` means ``{constant: 64}``, the word ``forever`` means ``{forever: true}``."""
-    if value == "forever":
-        return {"forever": True}
+    """Return the long form: ``64`` means ``{constant: 64}``."""
     return value if isinstance(value, (dict, Law)) else {"constant": value}
+
+
+def _lifetime_from_short(value: Any) -> Any:  # noqa: ANN401  # raw YAML
+    """Return the long form: the word ``forever`` means ``{forever: true}``."""
+    return {"forever": True} if value == "forever" else _from_short(value)
 
 
 def _to_short(law: Law[Any]) -> Any:  # noqa: ANN401  # plain data
@@ -170,4 +173,6 @@ _WRITTEN = PlainSerializer(_to_short)
 SizeLaw = Annotated[Law[Size], _SHORT, _WRITTEN, _forms(Law[Size], 1, SIZE_PATTERN)]
 CountLaw = Annotated[Law[Count], _SHORT, _WRITTEN, _forms(Law[Count], 1, COUNT_PATTERN)]
 NaturalLaw = Annotated[Law[Natural], _SHORT, _WRITTEN, _forms(Law[Natural], 0, COUNT_PATTERN)]
-Lifetime = Annotated[LifetimeLaw, _SHORT, _WRITTEN, _forms(LifetimeLaw, 1, COUNT_PATTERN, ("forever",))]
+Lifetime = Annotated[
+    LifetimeLaw, BeforeValidator(_lifetime_from_short), _WRITTEN, _forms(LifetimeLaw, 1, COUNT_PATTERN, ("forever",))
+]

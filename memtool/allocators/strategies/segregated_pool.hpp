@@ -6,10 +6,11 @@
 
 #include <algorithm>
 #include <array>
-#include <new>
 #include <vector>
 
 #include "allocators/support/class_table.hpp"
+#include "allocators/support/free_list.hpp"
+#include "allocators/support/large_blocks.hpp"
 #include "allocators/support/page_runs.hpp"
 #include "engine/registry.hpp"
 
@@ -17,13 +18,17 @@ namespace memtool {
 
 class SegregatedPool {
  public:
-  static constexpr std::array<ParameterInfo, 2> kParameters{{
+  static constexpr std::array<ParameterInfo, 3> kParameters{{
       {.name = "spacing",
-       .summary = "log2 of the size classes to a doubling",
+       .summary = "size classes to a doubling",
        .default_value = 2,
-       .minimum = 1,
-       .maximum = 3,
-       .unit = "count"},
+       .unit = "choice",
+       .choices = "1|2|4|8"},  // the index is the log2
+      {.name = "largest",
+       .summary = "largest size that has a class",
+       .default_value = 32 * 1024,
+       .minimum = 1024,
+       .maximum = ClassTable::kMostLargest},
       {.name = "chunk",
        .summary = "taken for a class at a time",
        .default_value = 64 * 1024,
@@ -33,7 +38,7 @@ class SegregatedPool {
   static constexpr StrategyInfo info{
       .name = "segregated-pool",
       .family = "pool",
-      .summary = "One pool a size class, no headers; page runs for requests above 32 KiB.",
+      .summary = "One pool a size class, no headers; page runs for larger requests.",
       .source =
           "Wilson et al., \"Dynamic storage allocation: a survey and critical review\", IWMM 1995, 3.6 (simple "
           "segregated storage)",
@@ -43,9 +48,9 @@ class SegregatedPool {
   };
 
   SegregatedPool(Region& region, const Parameters& parameters) noexcept
-      : runs_(region),
-        region_(region),
-        classes_(static_cast<unsigned>(parameters["spacing"])),
+      : region_(region),
+        runs_(region),
+        classes_(static_cast<unsigned>(parameters["spacing"]), parameters["largest"]),
         chunk_(bits::round_up(parameters["chunk"], PageRuns::kPage)) {}
 
   static Limits limits(const Parameters&) { return {}; }
@@ -53,23 +58,16 @@ class SegregatedPool {
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     const std::size_t index = classes_.index(size, alignment);
     if (index == ClassTable::kNone) [[unlikely]]
-      return allocate_large(size, alignment);
-    Pool& pool = pools_[index];
-    Link* block = pool.free;
-    if (block == nullptr) [[unlikely]]
-      return carve(index);
-    pool.free = block->next;
-    ++pool.used;
-    return block;
+      return large_.allocate(size, alignment);
+    void* block = pools_[index].free.pop();
+    return block != nullptr ? block : carve(index);
   }
 
   void deallocate(void* block, std::size_t size, std::size_t alignment) noexcept {
     const std::size_t index = classes_.index(size, alignment);
     if (index == ClassTable::kNone) [[unlikely]]
-      return deallocate_large(block);
-    Pool& pool = pools_[index];
-    pool.free = new (block) Link{pool.free};
-    --pool.used;
+      return large_.deallocate(block);
+    pools_[index].free.push(block);
   }
 
   std::size_t usable_size(const void* block, std::size_t) const noexcept {
@@ -78,31 +76,29 @@ class SegregatedPool {
   }
 
   HeapStats stats() const noexcept {
-    std::size_t granted = large_bytes_;
-    std::size_t used = large_blocks_;
-    std::size_t free_bytes = runs_.free_bytes();
-    std::size_t free_blocks = runs_.free_runs();
-    std::size_t largest_free = runs_.largest_free();
+    HeapStats stats{.granted = large_.bytes(),
+                    .free_bytes = runs_.free_bytes(),
+                    .largest_free = runs_.largest_free(),
+                    .free_blocks = runs_.free_runs(),
+                    .used_blocks = large_.blocks(),
+                    .metadata_bytes = runs_.table_bytes(),
+                    .metadata_apart_bytes = runs_.table_bytes()};
     for (std::size_t index = 0; index < classes_.count(); ++index) {
-      const Pool& pool = pools_[index];
-      granted += pool.used * classes_.size(index);
-      used += pool.used;
-      const std::size_t spare = pool.blocks - pool.used;
-      free_bytes += spare * classes_.size(index);
-      free_blocks += spare;
-      if (spare > 0) largest_free = std::max(largest_free, classes_.size(index));
+      const std::size_t size = classes_.size(index);
+      const std::size_t spare = spare_blocks(index);
+      const std::size_t used = pools_[index].blocks - spare;
+      stats.granted += used * size;
+      stats.used_blocks += used;
+      stats.free_bytes += spare * size;
+      stats.free_blocks += spare;
+      if (spare > 0) stats.largest_free = std::max<std::uint64_t>(stats.largest_free, size);
     }
-    return {.granted = granted,
-            .free_bytes = free_bytes,
-            .largest_free = largest_free,
-            .free_blocks = free_blocks,
-            .used_blocks = used,
-            .metadata_bytes = runs_.table_bytes(),
-            .metadata_apart_bytes = runs_.table_bytes()};
+    return stats;
   }
 
+  // The end of a chunk that holds no whole block is shown as metadata.
   void walk(const BlockVisitor& visit) const {
-    const std::vector<std::byte*> free = free_blocks();
+    const std::vector<const std::byte*> free = listed_blocks();
     runs_.for_each([&](std::byte* address, std::size_t bytes, bool is_free) {
       const std::uint32_t index = is_free ? PageRuns::kNoTag : runs_.tag(address);
       if (index == PageRuns::kNoTag) {
@@ -123,83 +119,80 @@ class SegregatedPool {
 
   void check() const {
     runs_.check();
+    std::array<std::size_t, SizeClasses::kMost> blocks{};
+    runs_.for_each([&](const std::byte* address, std::size_t bytes, bool is_free) {
+      if (is_free || runs_.tag(address) == PageRuns::kNoTag) return;
+      blocks[runs_.tag(address)] += bytes / classes_.size(runs_.tag(address));
+    });
     for (std::size_t index = 0; index < classes_.count(); ++index) {
       const Pool& pool = pools_[index];
-      std::size_t listed = static_cast<std::size_t>(pool.end - pool.fresh) / classes_.size(index);
-      for (const Link* link = pool.free; link != nullptr; link = link->next) {
+      require(blocks[index] == pool.blocks, "a class does not know how many blocks its chunks hold");
+      require(spare_blocks(index) <= pool.blocks, "a free list is longer than its pool");
+      for (const FreeList::Link* link = pool.free.top(); link != nullptr; link = link->next) {
         require(region_.contains(link, classes_.size(index)), "a free list leaves the region");
-        require(++listed <= pool.blocks, "a free list is longer than its pool");
+        require(runs_.tag(link) == index, "a free list holds a block of another class");
       }
-      require(listed + pool.used == pool.blocks, "used and free blocks of a class do not add up to its chunks'");
     }
+    const std::vector<const std::byte*> free = listed_blocks();
+    require(std::ranges::adjacent_find(free) == free.end(), "a block is in the free lists twice");
   }
 
  private:
-  struct Link {
-    Link* next;
-  };
-  struct Pool {
-    Link* free = nullptr;
-    std::size_t used = 0;
+  // On a cache line of its own: an operation touches one class.
+  struct alignas(64) Pool {
+    FreeList free;
     std::byte* fresh = nullptr;  // never handed out from here to end
     std::byte* end = nullptr;
     std::size_t blocks = 0;  // of all chunks
   };
 
+  std::size_t spare_blocks(std::size_t index) const noexcept {
+    const Pool& pool = pools_[index];
+    return pool.free.size() + static_cast<std::size_t>(pool.end - pool.fresh) / classes_.size(index);
+  }
+
   [[gnu::noinline]] void* carve(std::size_t index) noexcept {
     Pool& pool = pools_[index];
-    const std::size_t size = classes_.size(index);
-    if (pool.fresh == pool.end) {
-      // At least eight blocks, so that large classes do not waste a chunk's tail.
-      std::size_t bytes = std::max(chunk_, bits::round_up(8 * size, PageRuns::kPage));
-      void* chunk = runs_.allocate(bytes / PageRuns::kPage, PageRuns::kPage);
-      if (chunk == nullptr) {
-        // Near the end of the region fewer pages may still be had.
-        bytes = bits::round_up(size, PageRuns::kPage);
-        chunk = runs_.allocate(bytes / PageRuns::kPage, PageRuns::kPage);
-      }
-      if (chunk == nullptr) return nullptr;
-      pool.fresh = static_cast<std::byte*>(chunk);
-      pool.end = pool.fresh + bytes / size * size;
-      pool.blocks += bytes / size;
-      runs_.set_tag(chunk, static_cast<std::uint32_t>(index));
-    }
+    if (pool.fresh == pool.end && !add_chunk(index)) return nullptr;
     std::byte* block = pool.fresh;
-    pool.fresh += size;
-    ++pool.used;
+    pool.fresh += classes_.size(index);
     return block;
   }
 
-  [[gnu::noinline]] void* allocate_large(std::size_t size, std::size_t alignment) noexcept {
-    void* run = runs_.allocate(PageRuns::pages_for(size), std::max(alignment, PageRuns::kPage));
-    if (run != nullptr) {
-      large_bytes_ += runs_.run_bytes(run);
-      ++large_blocks_;
+  bool add_chunk(std::size_t index) noexcept {
+    const std::size_t size = classes_.size(index);
+    // At least eight blocks, so that large classes do not waste a chunk's tail.
+    std::size_t bytes = std::max(chunk_, bits::round_up(8 * size, PageRuns::kPage));
+    void* chunk = runs_.allocate(bytes / PageRuns::kPage, PageRuns::kPage);
+    if (chunk == nullptr) {
+      // Near the end of the region fewer pages may still be had.
+      bytes = bits::round_up(size, PageRuns::kPage);
+      chunk = runs_.allocate(bytes / PageRuns::kPage, PageRuns::kPage);
     }
-    return run;
-  }
-  [[gnu::noinline]] void deallocate_large(void* block) noexcept {
-    large_bytes_ -= runs_.run_bytes(block);
-    --large_blocks_;
-    runs_.deallocate(block);
+    if (chunk == nullptr) return false;
+    runs_.set_tag(chunk, static_cast<std::uint32_t>(index));
+    Pool& pool = pools_[index];
+    pool.fresh = static_cast<std::byte*>(chunk);
+    pool.end = pool.fresh + bytes / size * size;
+    pool.blocks += bytes / size;
+    return true;
   }
 
-  std::vector<std::byte*> free_blocks() const {
-    std::vector<std::byte*> blocks;
+  std::vector<const std::byte*> listed_blocks() const {
+    std::vector<const std::byte*> blocks;
     for (const Pool& pool : pools_)
-      for (Link* link = pool.free; link != nullptr; link = link->next)
-        blocks.push_back(reinterpret_cast<std::byte*>(link));
+      for (const FreeList::Link* link = pool.free.top(); link != nullptr; link = link->next)
+        blocks.push_back(reinterpret_cast<const std::byte*>(link));
     std::ranges::sort(blocks);
     return blocks;
   }
 
   std::array<Pool, SizeClasses::kMost> pools_{};
-  PageRuns runs_;
   Region& region_;
+  PageRuns runs_;
+  LargeBlocks large_{runs_};
   ClassTable classes_;
   std::size_t chunk_;
-  std::size_t large_bytes_ = 0;
-  std::size_t large_blocks_ = 0;
 };
 
 }  // namespace memtool

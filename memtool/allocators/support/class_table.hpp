@@ -13,23 +13,25 @@ namespace memtool {
 
 class ClassTable {
  public:
-  static constexpr std::size_t kLargest = 32 * 1024;
+  static constexpr std::size_t kMostLargest = 128 * 1024;
   static constexpr std::size_t kNone = 255;  // no class: the request is large
+  static_assert(SizeClasses::kMost < kNone);
 
-  explicit ClassTable(unsigned log2_spacing) noexcept : classes_(log2_spacing, kLargest) {
-    for (std::size_t quanta = 0; quanta < by_quanta_.size(); ++quanta)
+  // See SizeClasses; `largest` is at most kMostLargest, and is rounded up to a class.
+  ClassTable(unsigned log2_spacing, std::size_t largest) noexcept
+      : classes_(log2_spacing, largest), largest_(classes_.largest()) {
+    for (std::size_t quanta = 0; quanta <= largest_ / SizeClasses::kQuantum; ++quanta)
       by_quanta_[quanta] = static_cast<std::uint8_t>(classes_.index(quanta * SizeClasses::kQuantum));
   }
 
   [[nodiscard]] std::size_t count() const noexcept { return classes_.count(); }
   [[nodiscard]] std::size_t size(std::size_t index) const noexcept { return classes_.size(index); }
 
-  // The class of a request, or kNone. Blocks lie at multiples of their size from a page, so a class serves any
-  // alignment up to a page that divides its size.
+  // The class of a request, or kNone: for requests above the largest class, and for alignments that no class keeps whose
+  // blocks lie at multiples of their size from a page.
   [[nodiscard]] std::size_t index(std::size_t size, std::size_t alignment) const noexcept {
-    if (alignment <= kDefaultAlignment && size <= kLargest) [[likely]] {
+    if (alignment <= kDefaultAlignment && size <= largest_) [[likely]]
       return by_quanta_[(size + SizeClasses::kQuantum - 1) / SizeClasses::kQuantum];
-    }
     return aligned_index(size, alignment);
   }
 
@@ -37,13 +39,14 @@ class ClassTable {
   static constexpr std::size_t kPage = 4096;
 
   [[nodiscard]] [[gnu::noinline]] std::size_t aligned_index(std::size_t size, std::size_t alignment) const noexcept {
-    if (size > kLargest || alignment > kPage) return kNone;
+    if (alignment > kPage) return kNone;
     const std::size_t found = classes_.index(size, alignment);
     return found < classes_.count() ? found : kNone;
   }
 
   SizeClasses classes_;
-  std::array<std::uint8_t, kLargest / SizeClasses::kQuantum + 1> by_quanta_{};
+  std::size_t largest_;
+  std::array<std::uint8_t, kMostLargest / SizeClasses::kQuantum + 1> by_quanta_;
 };
 
 }  // namespace memtool

@@ -3,16 +3,17 @@
 //
 // What is known of a page lies apart from it, in a table with one entry a page: a free page is never touched, and the
 // table of a reserved region costs only what is used of it. Free runs are kept in bins by length, exact up to 64 pages
-// and then by power of two, the youngest first; neighbours are merged at once.
+// and then eight to each doubling, the youngest first; neighbours are merged at once. The first run that fits is taken,
+// from the shortest bin that has one, so that only runs within an eighth of a request's length are ever looked through.
 #pragma once
 
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <new>
 
 #include "allocators/support/bits.hpp"
 #include "engine/region.hpp"
@@ -135,7 +136,9 @@ class PageRuns {
   enum State : std::uint32_t { kUsed = 0, kFree = 1 };
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
   static constexpr std::size_t kExact = 64;
-  static constexpr std::size_t kBins = kExact + 32;
+  static constexpr unsigned kLog2Exact = 6;
+  static constexpr unsigned kLog2Spacing = 3;
+  static constexpr std::size_t kBins = kExact + ((32 - kLog2Exact) << kLog2Spacing);  // lengths below 2^32
 
   // Of the first page of a run; of the last one of a free run, `pages` and `state` only.
   struct Entry {
@@ -146,7 +149,10 @@ class PageRuns {
   };
 
   static std::size_t bin_of(std::size_t pages) noexcept {
-    return pages <= kExact ? pages - 1 : kExact + bits::log2_floor(pages) - bits::log2_floor(kExact);
+    if (pages <= kExact) return pages - 1;
+    const unsigned log2 = bits::log2_floor(pages);
+    const std::size_t eighth = pages >> (log2 - kLog2Spacing) & ((std::size_t{1} << kLog2Spacing) - 1);
+    return kExact + ((log2 - kLog2Exact) << kLog2Spacing) + eighth;
   }
   [[nodiscard]] std::uint32_t end() const noexcept { return static_cast<std::uint32_t>(region_.used() / kPage); }
   [[nodiscard]] std::uint32_t page_of(const void* address) const noexcept {

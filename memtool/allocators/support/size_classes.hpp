@@ -1,5 +1,5 @@
-// Size classes with geometric spacing: 2^k classes to each doubling above four quanta, as jemalloc has them, so that
-// rounding up wastes at most 1/(2^k + 1) of a block: 20 % for four classes to a doubling.
+// Size classes with geometric spacing: 2^k classes to each doubling above 2^k quanta, as jemalloc has them, so that
+// rounding up wastes less than 1/(2^k + 1) of a block: 20 % for four classes to a doubling.
 #pragma once
 
 #include <algorithm>
@@ -14,10 +14,12 @@ namespace memtool {
 class SizeClasses {
  public:
   static constexpr std::size_t kQuantum = 16;
-  static constexpr std::size_t kMost = 512;
+  static constexpr std::size_t kMost = 128;  // 8 classes to a doubling up to 2 MiB need 120
+  static constexpr unsigned kMostLog2Spacing = 3;
+  static constexpr std::size_t kLargest = std::size_t{2} << 20;
 
-  // `log2_spacing`: log2 of the classes to a doubling; `largest`: size that the last class holds at least, at most 1
-  // MiB.
+  // `log2_spacing`: log2 of the classes to a doubling, at most kMostLog2Spacing; `largest`: size that the last class
+  // holds at least, at most kLargest.
   SizeClasses(unsigned log2_spacing, std::size_t largest) noexcept : log2_spacing_(log2_spacing) {
     while (count_ < kMost) {
       const std::size_t size = size_of(count_);
@@ -41,8 +43,10 @@ class SizeClasses {
   // The smallest class that holds `size` bytes in blocks whose addresses, at multiples of their size, are multiples of
   // `alignment`; count() when there is none.
   [[nodiscard]] std::size_t index(std::size_t size, std::size_t alignment) const noexcept {
-    std::size_t found = index(std::min(std::max(size, alignment), largest()));
-    while (found < count_ && (sizes_[found] < size || (sizes_[found] & (alignment - 1)) != 0)) ++found;
+    const std::size_t least = std::max(size, alignment);
+    if (least > largest()) return count_;
+    std::size_t found = index(least);
+    while (found < count_ && (sizes_[found] & (alignment - 1)) != 0) ++found;
     return found;
   }
 

@@ -107,6 +107,9 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
     "missing size": (PLAIN.replace("size: 8, ", ""), "4:5: objects[0].size: is missing"),
     "missing allocations": (PLAIN.replace("allocations: 1k\n", ""), "1:1: allocations: is missing"),
     # laws
+    "forever as size": (OBJECTS % "forever", SIZE_AT + ": must be a size such as 64, 4KiB or 1.5MiB, is 'forever'"),
+    "a control character": (OBJECTS % '"\\x1e"', SIZE_AT + ": must be a size such as 64 or 4KiB, is '\\x1e'"),
+    "a key beyond 64 bits": (PLAIN + f"{2**70}: 3\n", f"6:1: {2**70}: unknown key"),
     "two laws": (
         OBJECTS % "{uniform: [1, 2], pareto: {minimum: 3, alpha: 1}}",
         SIZE_AT + ": must have only one law, has uniform and pareto",

@@ -1,0 +1,38 @@
+// The large requests of a strategy whose small ones are carved from pages: each is a run of pages of its own.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+
+#include "allocators/support/page_runs.hpp"
+
+namespace memtool {
+
+class LargeBlocks {
+ public:
+  explicit LargeBlocks(PageRuns& runs) noexcept : runs_(runs) {}
+
+  [[nodiscard]] [[gnu::noinline]] void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    void* run = runs_.allocate(PageRuns::pages_for(size), std::max(alignment, PageRuns::kPage));
+    if (run != nullptr) {
+      bytes_ += runs_.run_bytes(run);
+      ++blocks_;
+    }
+    return run;
+  }
+  [[gnu::noinline]] void deallocate(void* block) noexcept {
+    bytes_ -= runs_.run_bytes(block);
+    --blocks_;
+    runs_.deallocate(block);
+  }
+
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+  [[nodiscard]] std::size_t blocks() const noexcept { return blocks_; }
+
+ private:
+  PageRuns& runs_;
+  std::size_t bytes_ = 0;
+  std::size_t blocks_ = 0;
+};
+
+}  // namespace memtool
