@@ -74,7 +74,7 @@ def test_buddy_over_allocates_log_uniform_sizes() -> None:
 
 
 def holes(order: str) -> float:
-    """Return free blocks / used blocks of first fit, averaged over a steady state of 1,000 blocks of 1 to 10^4 bytes."""
+    """Return free blocks / used blocks of first fit, averaged over a steady state of 1,000 blocks of 1 to 10^4 B."""
     draw = random.Random(7)
     found = []
     with Heap("first-fit", capacity=64 * MIB) as heap:
@@ -119,7 +119,7 @@ def test_a_monotonic_arena_takes_all_bytes_ever_asked_for() -> None:
 
 @pytest.mark.parametrize(("region", "faults"), [("anonymous", 65_536), ("hugepages", 128), ("populate", 0)])
 def test_faults_to_touch_a_quarter_gibibyte(region: str, faults: int, tmp_path: Path) -> None:
-    """Linux on x86-64: 256 MiB from a base aligned to 2 MiB are 65,536 pages, or 128 huge ones, or faulted in before."""
+    """Linux on x86-64: 256 MiB from a base aligned to 2 MiB are 65,536 pages, 128 huge ones, or faulted in before."""
     reason = regions.why_not(region, uses_region=True)
     if reason is not None:
         pytest.skip(reason)
