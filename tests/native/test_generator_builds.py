@@ -22,8 +22,13 @@ def build(directory: Path, *flags: str) -> ctypes.CDLL:
     """Return the generator's part of the engine, compiled with these flags."""
     library = directory / "generator.so"
     sources = [*sorted(ENGINE.glob("generator*.cpp")), ENGINE / "image_builder.cpp"]
-    command = ["c++", "-std=c++20", "-shared", "-fPIC", f"-I{ROOT / 'memtool'}", *flags, "-o", str(library)]
-    subprocess.run([*command, *map(str, sources)], check=True)
+    compiler = ["c++", "-std=c++20", "-fPIC", f"-I{ROOT / 'memtool'}"]
+    objects = []
+    for source in sources:
+        objects.append(str(directory / f"{source.stem}.o"))
+        subprocess.run([*compiler, *flags, "-c", str(source), "-o", objects[-1]], check=True)
+    # Linked without the flags: -ffast-math would bring start-up code that changes the arithmetic of this whole process.
+    subprocess.run([*compiler, "-shared", *objects, "-o", str(library)], check=True)
     return ctypes.CDLL(str(library))
 
 
