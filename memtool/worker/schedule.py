@@ -86,7 +86,7 @@ class Schedule:
                     if not plan.is_control:
                         self._take(workload, cell, plan, 0, Pass.CHECK)
         timed = [each for each in (Pass.THROUGHPUT, Pass.LATENCY) if each in self.settings.passes]
-        if timed:
+        if timed and workloads:
             for block in range(self.settings.blocks):
                 self._block(workloads, block, timed)
         if Pass.FOOTPRINT in self.settings.passes:

@@ -124,6 +124,15 @@ def test_footprints_and_hash_are_the_same_on_every_run(
             assert first["metrics"][metric]["samples"] == second["metrics"][metric]["samples"]
 
 
+def test_a_run_in_which_everything_is_left_out_says_why(
+    small: Path, tmp_path: Path, memtool_environment: dict[str, str]
+) -> None:
+    ended = memtool("bench", small, "-a", "pool,stack", "-o", tmp_path / "out", environment=memtool_environment)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "pool: serves requests of up to 64 B" in ended.stdout
+    assert {cell["status"] for cell in cells(tmp_path / "out").values()} == {"excluded"}
+
+
 def test_json_prints_nothing_else(small: Path, tmp_path: Path, memtool_environment: dict[str, str]) -> None:
     ended = memtool(
         "bench",
