@@ -102,8 +102,8 @@ def load(text: bytes) -> None:
             assert words.startswith(f"{file.name}:")
             assert len(words.splitlines()) == 1
             assert len(words) < 500
-            for jargon in ("pydantic", "Input should", "valid ", "Value error", "dict", "NoneType"):
-                assert jargon not in words.removeprefix(file.name)
+            for jargon in (b"pydantic", b"Input should", b"Value error", b"NoneType"):
+                assert jargon in text or jargon not in words.encode()
         else:
             compile_workload(workload, workload.seed)
 
