@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "allocators/support/bits.hpp"
 #include "engine/registry.hpp"
@@ -15,8 +16,7 @@ class Arena {
  public:
   struct Marker {
     std::byte* next;
-    std::size_t granted;
-    std::size_t blocks;
+    std::byte* scope;  // where the scope around it begins
   };
 
   static constexpr std::array<ParameterInfo, 1> kParameters{{
@@ -31,7 +31,7 @@ class Arena {
       .family = "arena",
       .summary = "Hands memory out upwards; a free does nothing, the end of a scope gives all of it back.",
       .source = "Hanson, \"Fast allocation and deallocation of memory based on object lifetimes\", SPE 20(1), 1990",
-      .complexity = "allocate O(1), deallocate nothing, end of a scope O(1)",
+      .complexity = "allocate O(1), deallocate nothing, end of a scope O(1); the youngest block is resized in place",
       .when = "objects that all end together: a frame, a request, a parse",
       .parameters = kParameters,
       .free_order = FreeOrder::reset,
@@ -49,33 +49,49 @@ class Arena {
     }
     std::byte* block = next_ + padding;
     next_ = block + bytes;
-    granted_ += bytes;
-    ++blocks_;
     return block;
   }
-  void deallocate(void*, std::size_t size, std::size_t) noexcept {
-    granted_ -= usable_size(nullptr, size);
-    --blocks_;
+  void deallocate(void*, std::size_t, std::size_t) noexcept {}
+
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
+    const std::size_t old_bytes = usable_size(nullptr, old_size);
+    const std::size_t bytes = usable_size(nullptr, new_size);
+    auto* at = static_cast<std::byte*>(block);
+    // A block from before the scope keeps its end, for the scope gives back all that lies behind it.
+    const bool youngest = at + old_bytes == next_ && at >= scope_;
+    if (bytes <= old_bytes && bytes >= new_size) {
+      if (youngest) next_ = at + bytes;
+      return block;
+    }
+    if (youngest && bytes >= new_size) {
+      const std::size_t more = bytes - old_bytes;
+      if (more > static_cast<std::size_t>(end_ - next_) && !grow(more, 0)) return nullptr;
+      next_ += more;
+      return block;
+    }
+    void* fresh = allocate(new_size, alignment);
+    if (fresh != nullptr) std::memcpy(fresh, block, old_size);
+    return fresh;
   }
-  Marker mark() noexcept { return {next_, granted_, blocks_}; }
+
+  Marker mark() noexcept {
+    const Marker marker{next_, scope_};
+    scope_ = next_;
+    return marker;
+  }
   void release(const Marker& marker) noexcept {
     next_ = marker.next;
-    granted_ = marker.granted;
-    blocks_ = marker.blocks;
+    scope_ = marker.scope;
   }
 
   std::size_t usable_size(const void*, std::size_t size) const noexcept {
     return bits::round_up(size + (size == 0), kDefaultAlignment);
   }
-  // What was freed below next_ is neither granted nor free: only the end of its scope makes it either.
+  // What lives is not known: a free leaves no trace, and to count it would cost more than to allocate. What was freed
+  // is not free either, until its scope ends.
   HeapStats stats() const noexcept {
     const auto room = static_cast<std::size_t>(end_ - next_);
-    return {.granted = granted_,
-            .free_bytes = room,
-            .largest_free = room,
-            .free_blocks = room > 0 ? 1u : 0u,
-            .used_blocks = blocks_,
-            .metadata_bytes = 0};
+    return {.free_bytes = room, .largest_free = room, .free_blocks = room > 0 ? 1u : 0u, .metadata_bytes = 0};
   }
   void walk(const BlockVisitor& visit) const {
     const auto used = static_cast<std::size_t>(next_ - region_.base());
@@ -83,9 +99,9 @@ class Arena {
     if (end_ > next_) visit(next_, static_cast<std::size_t>(end_ - next_), BlockState::free);
   }
   void check() const {
-    require(region_.base() <= next_ && next_ <= end_, "the next address lies outside what was taken");
+    require(region_.base() <= scope_ && scope_ <= next_, "the scope begins beyond the next address");
+    require(next_ <= end_, "the next address lies beyond what was taken");
     require(end_ == region_.base() + region_.used(), "the arena does not end where its region does");
-    require(granted_ <= static_cast<std::size_t>(next_ - region_.base()), "more is granted than was handed out");
   }
 
  private:
@@ -104,8 +120,7 @@ class Arena {
   std::size_t chunk_;
   std::byte* next_ = region_.base();
   std::byte* end_ = region_.base();
-  std::size_t granted_ = 0;
-  std::size_t blocks_ = 0;
+  std::byte* scope_ = region_.base();
 };
 
 }  // namespace memtool

@@ -23,34 +23,25 @@ class Bump {
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     const std::size_t padding = -reinterpret_cast<std::uintptr_t>(region_.base() + region_.used()) & (alignment - 1);
-    const std::size_t bytes = bits::round_up(size + (size == 0), kDefaultAlignment);
+    const std::size_t bytes = usable_size(nullptr, size);
     if (bytes < size || bytes + padding < bytes) return nullptr;
     auto* first = static_cast<std::byte*>(region_.grow(padding + bytes));
-    if (first == nullptr) return nullptr;
-    granted_ += bytes;
-    ++blocks_;
-    return first + padding;
+    return first == nullptr ? nullptr : first + padding;
   }
-  void deallocate(void*, std::size_t size, std::size_t) noexcept {
-    granted_ -= usable_size(nullptr, size);
-    --blocks_;
-  }
+  void deallocate(void*, std::size_t, std::size_t) noexcept {}
+
   std::size_t usable_size(const void*, std::size_t size) const noexcept {
     return bits::round_up(size + (size == 0), kDefaultAlignment);
   }
-  // What was freed is neither granted nor free: nothing will ever use it again.
-  HeapStats stats() const noexcept {
-    return {.granted = granted_, .free_bytes = 0, .free_blocks = 0, .used_blocks = blocks_, .metadata_bytes = 0};
-  }
+  // What lives is not known: a free leaves no trace, and to count it would cost more than to allocate.
+  HeapStats stats() const noexcept { return {.free_bytes = 0, .free_blocks = 0, .metadata_bytes = 0}; }
   void walk(const BlockVisitor& visit) const {
     if (region_.used() > 0) visit(region_.base(), region_.used(), BlockState::used);
   }
-  void check() const { require(granted_ <= region_.used(), "more is granted than was taken from the region"); }
+  void check() const { require(region_.used() <= region_.capacity(), "more is used than there is"); }
 
  private:
   Region& region_;
-  std::size_t granted_ = 0;
-  std::size_t blocks_ = 0;
 };
 
 }  // namespace memtool

@@ -2,14 +2,19 @@
 // class.
 //
 // The header is found by masking a block's address. A slab that empties goes back to the pages, for any class to use:
-// what segregated pools cannot do, paid for with a bitmap operation and a look at the header.
+// what segregated pools cannot do, paid for with a bitmap operation and a look at the header. A class takes the free
+// blocks of its current slab a word of the bitmap at a time, and hands them out without looking at the bitmap again.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <new>
+#include <stdexcept>
+#include <utility>
 
 #include "allocators/support/class_table.hpp"
+#include "allocators/support/large_blocks.hpp"
 #include "allocators/support/page_runs.hpp"
 #include "engine/registry.hpp"
 
@@ -19,14 +24,13 @@ class Slab {
  public:
   static constexpr std::array<ParameterInfo, 2> kParameters{{
       {.name = "slab",
-       .summary = "log2 of the bytes of a slab, and of its alignment",
-       .default_value = 16,
-       .minimum = 14,
-       .maximum = 17,
-       .unit = "count"},
+       .summary = "bytes of a slab, and its alignment; a power of two",
+       .default_value = 64 * 1024,
+       .minimum = 16 * 1024,
+       .maximum = 128 * 1024},
       {.name = "keep",
-       .summary = "empty slabs kept by a class",
-       .default_value = 1,
+       .summary = "empty slabs kept by a class, beside the one it allocates from",
+       .default_value = 0,
        .minimum = 0,
        .maximum = 1024,
        .unit = "count"},
@@ -36,13 +40,19 @@ class Slab {
       .family = "pool",
       .summary = "Slabs of one size class with a bitmap; empty slabs return to a common store of pages.",
       .source = "Bonwick, \"The slab allocator: an object-caching kernel memory allocator\", USENIX Summer 1994",
-      .complexity = "allocate O(1) amortised: the first word with a free bit; deallocate O(1)",
+      .complexity = "allocate O(1), every 64th block or sooner a search of one slab's bitmap; deallocate O(1)",
       .when = "mixed sizes whose mix changes over time",
       .parameters = kParameters,
   };
 
-  Slab(Region& region, const Parameters& parameters) noexcept
-      : runs_(region), classes_(2), slab_bytes_(std::size_t{1} << parameters["slab"]), keep_(parameters["keep"]) {}
+  Slab(Region& region, const Parameters& parameters)
+      : runs_(region),
+        classes_(kLog2Spacing, largest_class(parameters["slab"])),
+        slab_bytes_(parameters["slab"]),
+        keep_(parameters["keep"]) {
+    if (!std::has_single_bit(slab_bytes_)) throw std::invalid_argument("slab: must be a power of two");
+    for (std::size_t index = 0; index < classes_.count(); ++index) caches_[index].size = classes_.size(index);
+  }
 
   static Limits limits(const Parameters&) { return {}; }
 
@@ -51,33 +61,25 @@ class Slab {
     if (index == ClassTable::kNone) [[unlikely]]
       return allocate_large(size, alignment);
     Cache& cache = caches_[index];
-    Header* slab = cache.partial;
-    if (slab == nullptr) [[unlikely]] {
-      slab = add_slab(index);
-      if (slab == nullptr) return nullptr;
-    }
-    std::size_t word = slab->first_word;
-    while (slab->free[word] == 0) ++word;
-    slab->first_word = static_cast<std::uint32_t>(word);
-    const auto bit = static_cast<std::size_t>(std::countr_zero(slab->free[word]));
-    slab->free[word] &= slab->free[word] - 1;
-    if (slab->used++ == 0) --cache.empty;
-    if (slab->used == slab->blocks) unlink(cache, slab);
-    ++cache.used;
-    return slab->first_block() + (word * 64 + bit) * slab->block;
+    if (cache.free == 0 && !refill(cache, index)) [[unlikely]]
+      return nullptr;
+    const auto bit = static_cast<std::size_t>(std::countr_zero(cache.free));
+    cache.free &= cache.free - 1;
+    ++cache.current->used;
+    return cache.first + bit * cache.size;
   }
 
   void deallocate(void* block, std::size_t size, std::size_t alignment) noexcept {
     if (index_of(size, alignment) == ClassTable::kNone) [[unlikely]]
-      return deallocate_large(block);
+      return large_.deallocate(block);
     Header* slab = header_of(block);
-    Cache& cache = caches_[slab->index];
-    const std::size_t number = slab->number_of(block);
-    slab->free[number / 64] |= std::uint64_t{1} << number % 64;
-    slab->first_word = std::min(slab->first_word, static_cast<std::uint32_t>(number / 64));
-    if (slab->used == slab->blocks) link(cache, slab);
-    --cache.used;
-    if (--slab->used == 0) retire(cache, slab);
+    const std::uint32_t number = slab->number_of(block);
+    const std::uint32_t word = number / 64;
+    slab->bitmap()[word] |= std::uint64_t{1} << number % 64;
+    if (word < slab->first_word) slab->first_word = word;
+    --slab->used;
+    if (slab->state != State::current && (slab->used == 0 || slab->state == State::full)) [[unlikely]]
+      settle(slab);
   }
 
   std::size_t usable_size(const void* block, std::size_t) const noexcept {
@@ -86,31 +88,28 @@ class Slab {
   }
 
   HeapStats stats() const noexcept {
-    std::size_t granted = large_bytes_;
-    std::size_t used = large_blocks_;
-    std::size_t free_bytes = runs_.free_bytes();
-    std::size_t free_blocks = runs_.free_runs();
-    std::size_t largest_free = runs_.largest_free();
-    std::size_t metadata = runs_.table_bytes();
+    HeapStats stats{.granted = large_.bytes(),
+                    .free_bytes = runs_.free_bytes(),
+                    .largest_free = runs_.largest_free(),
+                    .free_blocks = runs_.free_runs(),
+                    .used_blocks = large_.blocks(),
+                    .metadata_bytes = runs_.table_bytes(),
+                    .metadata_apart_bytes = runs_.table_bytes()};
     for (std::size_t index = 0; index < classes_.count(); ++index) {
       const Cache& cache = caches_[index];
-      granted += cache.used * classes_.size(index);
-      used += cache.used;
-      const std::size_t spare = cache.slabs * blocks_in(index) - cache.used;
-      free_bytes += spare * classes_.size(index);
-      free_blocks += spare;
-      if (spare > 0) largest_free = std::max(largest_free, classes_.size(index));
-      metadata += cache.slabs * kHeaderBytes;
+      const std::size_t spare = spare_blocks(cache);
+      const std::size_t used = cache.slabs * shape(index).blocks - spare;
+      stats.granted += used * cache.size;
+      stats.used_blocks += used;
+      stats.free_bytes += spare * cache.size;
+      stats.free_blocks += spare;
+      if (spare > 0) stats.largest_free = std::max<std::uint64_t>(stats.largest_free, cache.size);
+      stats.metadata_bytes += cache.slabs * shape(index).first;
     }
-    return {.granted = granted,
-            .free_bytes = free_bytes,
-            .largest_free = largest_free,
-            .free_blocks = free_blocks,
-            .used_blocks = used,
-            .metadata_bytes = metadata,
-            .metadata_apart_bytes = runs_.table_bytes()};
+    return stats;
   }
 
+  // The end of a slab that holds no whole block is shown as metadata.
   void walk(const BlockVisitor& visit) const {
     runs_.for_each([&](std::byte* address, std::size_t bytes, bool is_free) {
       if (is_free || runs_.tag(address) == PageRuns::kNoTag) {
@@ -118,87 +117,135 @@ class Slab {
         return;
       }
       auto* slab = reinterpret_cast<Header*>(address);
-      visit(address, kHeaderBytes, BlockState::metadata);
-      for (std::size_t number = 0; number < slab->blocks; ++number) {
-        const bool free = (slab->free[number / 64] >> number % 64 & 1) != 0;
-        visit(slab->first_block() + number * slab->block, slab->block, free ? BlockState::free : BlockState::used);
-      }
-      const std::size_t covered = kHeaderBytes + std::size_t{slab->blocks} * slab->block;
-      if (covered < bytes) visit(address + covered, bytes - covered, BlockState::metadata);
+      visit(address, slab->first, BlockState::metadata);
+      std::byte* block = address + slab->first;
+      for (std::uint32_t number = 0; number < slab->blocks; ++number, block += slab->size)
+        visit(block, slab->size, is_free_block(slab, number) ? BlockState::free : BlockState::used);
+      if (block < address + bytes)
+        visit(block, static_cast<std::size_t>(address + bytes - block), BlockState::metadata);
     });
   }
 
   void check() const {
     runs_.check();
-    std::array<std::size_t, SizeClasses::kMost> used{};
     std::array<std::size_t, SizeClasses::kMost> slabs{};
+    std::size_t partial = 0;
     runs_.for_each([&](std::byte* address, std::size_t, bool is_free) {
       if (is_free || runs_.tag(address) == PageRuns::kNoTag) return;
-      const auto* slab = reinterpret_cast<const Header*>(address);
-      std::size_t free = 0;
-      for (const std::uint64_t word : slab->free) free += static_cast<std::size_t>(std::popcount(word));
-      require(free + slab->used == slab->blocks, "a slab's bitmap does not agree with its count of used blocks");
-      used[slab->index] += slab->used;
+      auto* slab = reinterpret_cast<Header*>(address);
+      check_slab(slab);
       ++slabs[slab->index];
+      partial += slab->state == State::partial;
     });
     for (std::size_t index = 0; index < classes_.count(); ++index) {
-      require(used[index] == caches_[index].used, "a class does not know how many of its blocks are used");
-      require(slabs[index] == caches_[index].slabs, "a class does not know how many slabs it has");
-      for (const Header* slab = caches_[index].partial; slab != nullptr; slab = slab->next)
-        require(slab->used < slab->blocks && slab->index == index,
-                "a full slab, or one of another class, is listed as partial");
+      const Cache& cache = caches_[index];
+      require(slabs[index] == cache.slabs, "a class does not know how many slabs it has");
+      require(cache.free == 0 || cache.current != nullptr, "a class holds free blocks of no slab");
+      std::size_t empty = 0;
+      for (const Header* slab = cache.partial; slab != nullptr; slab = slab->next, --partial) {
+        require(partial > 0 && slab->state == State::partial && slab->index == index,
+                "a list of partial slabs holds one that is not");
+        empty += slab->used == 0;
+      }
+      require(empty == cache.empty && empty <= keep_, "a class does not know how many of its slabs are empty");
     }
+    require(partial == 0, "a partial slab is not listed");
   }
 
  private:
-  // 2^17 bytes in blocks of 16 are 8192 bits.
-  static constexpr std::size_t kWords = 128;
+  static constexpr unsigned kLog2Spacing = 2;
+  // Larger blocks would leave a slab with a handful of them: page runs serve those.
+  static constexpr std::size_t kFewestBlocks = 7;
+  // Blocks are aligned to what divides their size, up to this; what asks for more goes to the page runs.
+  static constexpr std::size_t kLargestAlignment = 512;
+
+  // current: a class allocates from it. partial: listed, with free blocks. full: not listed.
+  enum class State : std::uint32_t { current, partial, full };
+
+  // The bitmap follows: a bit for each block, set where it is free and no class has taken it to hand it out.
   struct Header {
     Header* next;
     Header* previous;
     std::uint32_t index;
-    std::uint32_t block;
+    std::uint32_t size;        // of a block
+    std::uint32_t reciprocal;  // offset * reciprocal >> 32 divides by size: offsets are multiples of it below 2^17
+    std::uint32_t first;       // offset of the first block
     std::uint32_t blocks;
     std::uint32_t used;
     std::uint32_t first_word;  // none before it has a free bit
-    std::uint32_t reciprocal;  // offset * reciprocal >> 32 divides by block: offsets are below 2^17, multiples of block
-    std::array<std::uint64_t, kWords> free;
+    State state;
 
-    [[nodiscard]] std::byte* first_block() noexcept { return reinterpret_cast<std::byte*>(this) + kHeaderBytes; }
-    [[nodiscard]] std::size_t number_of(const void* address) noexcept {
-      const auto offset = static_cast<std::uint64_t>(static_cast<const std::byte*>(address) - first_block());
-      return offset * reciprocal >> 32;
+    [[nodiscard]] std::uint64_t* bitmap() noexcept { return reinterpret_cast<std::uint64_t*>(this + 1); }
+    [[nodiscard]] std::uint32_t words() const noexcept { return (blocks + 63) / 64; }
+    [[nodiscard]] std::byte* block(std::size_t number) noexcept {
+      return reinterpret_cast<std::byte*>(this) + first + number * size;
+    }
+    [[nodiscard]] std::uint32_t number_of(const void* address) noexcept {
+      const auto offset = static_cast<const std::byte*>(address) - block(0);
+      return static_cast<std::uint32_t>(static_cast<std::uint64_t>(offset) * reciprocal >> 32);
     }
   };
-  static constexpr std::size_t kHeaderBytes = 1088;
-  static_assert(sizeof(Header) <= kHeaderBytes && kHeaderBytes % 64 == 0);
-  // Larger blocks would leave a slab with a handful of them: page runs serve those.
-  static constexpr std::size_t kFewestBlocks = 7;
 
-  struct Cache {
-    Header* partial = nullptr;  // slabs with free blocks, the most recently freed into first
-    std::size_t used = 0;
+  // On a cache line of its own: an operation touches one class.
+  struct alignas(64) Cache {
+    std::uint64_t free = 0;      // blocks of the current slab, taken from its bitmap to be handed out
+    std::byte* first = nullptr;  // the block that bit 0 stands for
+    std::size_t size = 0;
+    Header* current = nullptr;
+    Header* partial = nullptr;  // the most recently freed into first
     std::size_t slabs = 0;
-    std::size_t empty = 0;
+    std::size_t empty = 0;  // of the partial ones
   };
 
-  [[nodiscard]] std::size_t blocks_in(std::size_t index) const noexcept {
-    return (slab_bytes_ - kHeaderBytes) / classes_.size(index);
+  struct Shape {
+    std::uint32_t first;   // offset of the first block
+    std::uint32_t blocks;  // in a slab
+  };
+  [[nodiscard]] Shape shape(std::size_t index) const noexcept {
+    const std::size_t size = classes_.size(index);
+    const std::size_t words = (slab_bytes_ / size + 63) / 64;
+    const std::size_t alignment = std::min(size & -size, kLargestAlignment);
+    const std::size_t first =
+        bits::round_up(sizeof(Header) + words * sizeof(std::uint64_t), std::max(alignment, kDefaultAlignment));
+    return {static_cast<std::uint32_t>(first), static_cast<std::uint32_t>((slab_bytes_ - first) / size)};
   }
 
-  // Blocks begin 64-aligned behind the header: no class promises more than that. What is asked for beyond goes to the
-  // page runs.
+  // The last class of which kFewestBlocks fit into a slab behind a header.
+  [[nodiscard]] static std::size_t largest_class(std::size_t slab_bytes) noexcept {
+    const SizeClasses classes(kLog2Spacing, slab_bytes);
+    const std::size_t room = (slab_bytes - kLargestAlignment) / kFewestBlocks;
+    std::size_t index = classes.index(room);
+    while (classes.size(index) > room) --index;
+    return classes.size(index);
+  }
+
   [[nodiscard]] std::size_t index_of(std::size_t size, std::size_t alignment) const noexcept {
-    if (alignment > 64) return ClassTable::kNone;
-    const std::size_t index = classes_.index(size, alignment);
-    return index != ClassTable::kNone && blocks_in(index) >= kFewestBlocks ? index : ClassTable::kNone;
+    if (alignment > kLargestAlignment) [[unlikely]]
+      return ClassTable::kNone;
+    return classes_.index(size, alignment);
   }
 
   [[nodiscard]] Header* header_of(void* block) const noexcept {
     return reinterpret_cast<Header*>(reinterpret_cast<std::uintptr_t>(block) & ~(slab_bytes_ - 1));
   }
 
+  // Whether a block is free, be it in its slab's bitmap or taken by its class.
+  [[nodiscard]] bool is_free_block(Header* slab, std::uint32_t number) const noexcept {
+    if ((slab->bitmap()[number / 64] >> number % 64 & 1) != 0) return true;
+    const Cache& cache = caches_[slab->index];
+    if (slab != cache.current || cache.free == 0) return false;
+    const std::uint32_t base = slab->number_of(cache.first);
+    return number >= base && number < base + 64 && (cache.free >> (number - base) & 1) != 0;
+  }
+
+  [[nodiscard]] static std::size_t spare_blocks(const Cache& cache) noexcept {
+    std::size_t spare = cache.current == nullptr ? 0 : cache.current->blocks - cache.current->used;
+    for (const Header* slab = cache.partial; slab != nullptr; slab = slab->next) spare += slab->blocks - slab->used;
+    return spare;
+  }
+
   static void link(Cache& cache, Header* slab) noexcept {
+    slab->state = State::partial;
     slab->previous = nullptr;
     slab->next = cache.partial;
     if (cache.partial != nullptr) cache.partial->previous = slab;
@@ -209,59 +256,133 @@ class Slab {
     (slab->previous != nullptr ? slab->previous->next : cache.partial) = slab->next;
   }
 
-  [[gnu::noinline]] Header* add_slab(std::size_t index) noexcept {
-    void* run = runs_.allocate(slab_bytes_ / PageRuns::kPage, slab_bytes_);
-    if (run == nullptr) return nullptr;
-    runs_.set_tag(run, static_cast<std::uint32_t>(index));
-    auto* slab = static_cast<Header*>(run);
-    slab->index = static_cast<std::uint32_t>(index);
-    slab->block = static_cast<std::uint32_t>(classes_.size(index));
-    slab->blocks = static_cast<std::uint32_t>(blocks_in(index));
-    slab->used = 0;
-    slab->first_word = 0;
-    slab->reciprocal = static_cast<std::uint32_t>((std::uint64_t{1} << 32) / slab->block + 1);
-    for (std::size_t word = 0; word < kWords; ++word) {
-      const std::size_t left = slab->blocks > word * 64 ? slab->blocks - word * 64 : 0;
-      slab->free[word] = left >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1;
+  // Takes the next word of free blocks: of the current slab, of a partial one, of a new one.
+  [[gnu::noinline]] bool refill(Cache& cache, std::size_t index) noexcept {
+    if (cache.current == nullptr || !take_word(cache)) {
+      if (cache.current != nullptr) std::exchange(cache.current, nullptr)->state = State::full;
+      Header* slab = cache.partial;
+      if (slab != nullptr) {
+        unlink(cache, slab);
+        cache.empty -= slab->used == 0;
+      } else {
+        slab = add_slab(index);
+        if (slab == nullptr) return false;
+      }
+      slab->state = State::current;
+      cache.current = slab;
+      take_word(cache);
     }
-    Cache& cache = caches_[index];
-    ++cache.slabs;
-    ++cache.empty;
-    link(cache, slab);
-    return slab;
+    return true;
   }
 
-  void retire(Cache& cache, Header* slab) noexcept {
+  static bool take_word(Cache& cache) noexcept {
+    Header* slab = cache.current;
+    std::uint64_t* bitmap = slab->bitmap();
+    const std::uint32_t words = slab->words();
+    std::uint32_t word = slab->first_word;
+    while (word < words && bitmap[word] == 0) ++word;
+    slab->first_word = word;
+    if (word == words) return false;
+    cache.free = std::exchange(bitmap[word], 0);
+    cache.first = slab->block(std::size_t{word} * 64);
+    return true;
+  }
+
+  // A slab that no class allocates from got its first free block, or its last block was freed.
+  [[gnu::noinline]] void settle(Header* slab) noexcept {
+    Cache& cache = caches_[slab->index];
+    if (slab->state == State::full) link(cache, slab);
+    if (slab->used > 0) return;
     if (cache.empty < keep_) {
       ++cache.empty;
       return;
     }
     unlink(cache, slab);
+    release(cache, slab);
+  }
+
+  void release(Cache& cache, Header* slab) noexcept {
     --cache.slabs;
     runs_.deallocate(slab);
   }
 
-  [[gnu::noinline]] void* allocate_large(std::size_t size, std::size_t alignment) noexcept {
-    void* run = runs_.allocate(PageRuns::pages_for(size), std::max(alignment, PageRuns::kPage));
-    if (run != nullptr) {
-      large_bytes_ += runs_.run_bytes(run);
-      ++large_blocks_;
+  // Gives every empty slab back to the pages; false when there was none.
+  bool reclaim() noexcept {
+    bool found = false;
+    for (std::size_t index = 0; index < classes_.count(); ++index) {
+      Cache& cache = caches_[index];
+      if (cache.current != nullptr && cache.current->used == 0) {
+        cache.free = 0;
+        release(cache, std::exchange(cache.current, nullptr));
+        found = true;
+      }
+      for (Header* slab = cache.partial; slab != nullptr && cache.empty > 0;) {
+        Header* next = slab->next;
+        if (slab->used == 0) {
+          unlink(cache, slab);
+          release(cache, slab);
+          --cache.empty;
+          found = true;
+        }
+        slab = next;
+      }
     }
-    return run;
+    return found;
   }
-  [[gnu::noinline]] void deallocate_large(void* block) noexcept {
-    large_bytes_ -= runs_.run_bytes(block);
-    --large_blocks_;
-    runs_.deallocate(block);
+
+  Header* add_slab(std::size_t index) noexcept {
+    const std::size_t pages = slab_bytes_ / PageRuns::kPage;
+    void* run = runs_.allocate(pages, slab_bytes_);
+    if (run == nullptr && reclaim()) run = runs_.allocate(pages, slab_bytes_);
+    if (run == nullptr) return nullptr;
+    runs_.set_tag(run, static_cast<std::uint32_t>(index));
+    const auto [first, blocks] = shape(index);
+    const auto size = static_cast<std::uint32_t>(classes_.size(index));
+    auto* slab = new (run) Header{.next = nullptr,
+                                  .previous = nullptr,
+                                  .index = static_cast<std::uint32_t>(index),
+                                  .size = size,
+                                  .reciprocal = static_cast<std::uint32_t>((std::uint64_t{1} << 32) / size + 1),
+                                  .first = first,
+                                  .blocks = blocks,
+                                  .used = 0,
+                                  .first_word = 0,
+                                  .state = State::full};
+    for (std::uint32_t word = 0; word < slab->words(); ++word) {
+      const std::uint32_t left = blocks - word * 64;
+      new (slab->bitmap() + word) std::uint64_t(left >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1);
+    }
+    ++caches_[index].slabs;
+    return slab;
+  }
+
+  [[gnu::noinline]] void* allocate_large(std::size_t size, std::size_t alignment) noexcept {
+    void* block = large_.allocate(size, alignment);
+    if (block == nullptr && reclaim()) block = large_.allocate(size, alignment);
+    return block;
+  }
+
+  void check_slab(Header* slab) const {
+    const Cache& cache = caches_[slab->index];
+    std::size_t free = slab == cache.current ? static_cast<std::size_t>(std::popcount(cache.free)) : 0;
+    for (std::uint32_t word = 0; word < slab->words(); ++word) {
+      const auto count = static_cast<std::size_t>(std::popcount(slab->bitmap()[word]));
+      require(count == 0 || word >= slab->first_word, "a slab has free blocks before its first free word");
+      free += count;
+    }
+    require(free + slab->used == slab->blocks, "a slab's bitmap does not agree with its count of used blocks");
+    require((slab == cache.current) == (slab->state == State::current),
+            "a slab is current to itself or its class alone");
+    require(slab->state != State::partial || free > 0, "a full slab is listed as partial");
+    require(slab->state != State::full || free == 0, "a slab with free blocks is not listed");
   }
 
   std::array<Cache, SizeClasses::kMost> caches_{};
   PageRuns runs_;
+  LargeBlocks large_{runs_};
   ClassTable classes_;
   std::size_t slab_bytes_;
   std::size_t keep_;
-  std::size_t large_bytes_ = 0;
-  std::size_t large_blocks_ = 0;
 };
 
 }  // namespace memtool

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
 
 #include "allocators/support/bits.hpp"
 #include "engine/registry.hpp"
@@ -14,11 +13,13 @@ namespace memtool {
 
 class Stack {
  public:
-  struct Marker {
+  // What there is below an address of the stack.
+  struct Level {
     std::byte* top;
     std::size_t granted;
     std::size_t blocks;
   };
+  using Marker = Level;  // of the scope around
 
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       {.name = "chunk",
@@ -45,45 +46,51 @@ class Stack {
     alignment = std::max(alignment, kDefaultAlignment);
     const std::size_t bytes = usable_size(nullptr, size);
     if (bytes < size) return nullptr;
-    const auto first = reinterpret_cast<std::uintptr_t>(top_) + kHeader;
+    const auto first = reinterpret_cast<std::uintptr_t>(now_.top) + kHeader;
     const std::size_t before = kHeader + (-first & (alignment - 1));
-    const auto room = static_cast<std::size_t>(end_ - top_);
+    const auto room = static_cast<std::size_t>(end_ - now_.top);
     if (before > room || bytes > room - before) [[unlikely]] {
       if (!grow(bytes, before)) return nullptr;
     }
-    std::byte* block = top_ + before;
-    previous_top(block) = top_;
-    top_ = block + bytes;
-    granted_ += bytes;
-    ++blocks_;
+    std::byte* block = now_.top + before;
+    previous_top(block) = now_.top;
+    now_.top = block + bytes;
+    now_.granted += bytes;
+    ++now_.blocks;
     return block;
   }
   void deallocate(void* block, std::size_t size, std::size_t) noexcept {
-    top_ = previous_top(block);
-    granted_ -= usable_size(nullptr, size);
-    --blocks_;
+    now_.top = previous_top(block);
+    now_.granted -= usable_size(nullptr, size);
+    --now_.blocks;
+    if (now_.top < floor_.top) [[unlikely]]
+      floor_ = now_;
   }
   // In place, where the block is the youngest; another cannot be resized, as it cannot be freed.
   void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t) noexcept {
     auto* at = static_cast<std::byte*>(block);
+    const std::size_t old_bytes = usable_size(nullptr, old_size);
     const std::size_t bytes = usable_size(nullptr, new_size);
-    if (at + usable_size(nullptr, old_size) != top_ || bytes < new_size) return nullptr;
-    if (bytes > static_cast<std::size_t>(end_ - at)) {
-      std::byte* top = std::exchange(top_, at);
-      if (!grow(bytes, 0)) {
-        top_ = top;
-        return nullptr;
-      }
+    if (at + old_bytes != now_.top || bytes < new_size) return nullptr;
+    if (bytes > old_bytes) {
+      const std::size_t more = bytes - old_bytes;
+      if (more > static_cast<std::size_t>(end_ - now_.top) && !grow(more, 0)) return nullptr;
     }
-    top_ = at + bytes;
-    granted_ += bytes - usable_size(nullptr, old_size);
+    now_.top = at + bytes;
+    now_.granted = now_.granted - old_bytes + bytes;
+    if (at < floor_.top) floor_ = now_;
     return block;
   }
-  Marker mark() noexcept { return {top_, granted_, blocks_}; }
-  void release(const Marker& marker) noexcept {
-    top_ = marker.top;
-    granted_ = marker.granted;
-    blocks_ = marker.blocks;
+
+  // Scopes end in the opposite order of their beginning.
+  Marker mark() noexcept {
+    const Marker around = floor_;
+    floor_ = now_;
+    return around;
+  }
+  void release(const Marker& around) noexcept {
+    now_ = floor_;
+    if (around.top < floor_.top) floor_ = around;
   }
 
   // Blocks end where the next header may begin: 8 bytes below a multiple of 16.
@@ -91,26 +98,28 @@ class Stack {
     return bits::round_up(std::max<std::size_t>(size, kHeader) + kHeader, kDefaultAlignment) - kHeader;
   }
   HeapStats stats() const noexcept {
-    const auto room = static_cast<std::size_t>(end_ - top_);
-    const auto used = static_cast<std::size_t>(top_ - region_.base());
+    const auto room = static_cast<std::size_t>(end_ - now_.top);
+    const auto used = static_cast<std::size_t>(now_.top - region_.base());
     // Headers and the padding before aligned blocks: all that is used and not granted.
-    return {.granted = granted_,
+    return {.granted = now_.granted,
             .free_bytes = room,
             .largest_free = room > kHeader ? room - kHeader : 0,
             .free_blocks = room > 0 ? 1u : 0u,
-            .used_blocks = blocks_,
-            .metadata_bytes = used - granted_};
+            .used_blocks = now_.blocks,
+            .metadata_bytes = used - now_.granted};
   }
   void walk(const BlockVisitor& visit) const {
-    const auto used = static_cast<std::size_t>(top_ - region_.base());
+    const auto used = static_cast<std::size_t>(now_.top - region_.base());
     if (used > 0) visit(region_.base(), used, BlockState::used);
-    if (end_ > top_) visit(top_, static_cast<std::size_t>(end_ - top_), BlockState::free);
+    if (end_ > now_.top) visit(now_.top, static_cast<std::size_t>(end_ - now_.top), BlockState::free);
   }
   void check() const {
-    require(region_.base() <= top_ && top_ <= end_, "the top lies outside what was taken");
+    require(region_.base() <= now_.top && now_.top <= end_, "the top lies outside what was taken");
     require(end_ == region_.base() + region_.used(), "the stack does not end where its region does");
-    require(granted_ <= static_cast<std::size_t>(top_ - region_.base()), "more is granted than lies below the top");
-    require(blocks_ != 0 || top_ == region_.base(), "an empty stack does not begin at its base");
+    require(region_.base() <= floor_.top && floor_.top <= now_.top, "a scope leads to above the top");
+    require(now_.granted <= static_cast<std::size_t>(now_.top - region_.base()),
+            "more is granted than lies below the top");
+    require(now_.blocks != 0 || now_.top == region_.base(), "an empty stack does not begin at its base");
   }
 
  private:
@@ -119,7 +128,7 @@ class Stack {
   static std::byte*& previous_top(void* block) noexcept { return static_cast<std::byte**>(block)[-1]; }
 
   [[gnu::noinline]] bool grow(std::size_t bytes, std::size_t before) noexcept {
-    const auto room = static_cast<std::size_t>(end_ - top_);
+    const auto room = static_cast<std::size_t>(end_ - now_.top);
     const std::size_t left = region_.capacity() - region_.used();
     if (bytes > left + room || before > left + room - bytes) return false;
     const std::size_t step = std::min(std::max(bytes + before - room, chunk_), left);
@@ -130,10 +139,10 @@ class Stack {
 
   Region& region_;
   std::size_t chunk_;
-  std::byte* top_ = region_.base();
   std::byte* end_ = region_.base();
-  std::size_t granted_ = 0;
-  std::size_t blocks_ = 0;
+  Level now_{.top = region_.base(), .granted = 0, .blocks = 0};
+  // Where the end of the scope leads to: where the stack stood when it began, or lower, where older blocks were freed.
+  Level floor_ = now_;
 };
 
 }  // namespace memtool

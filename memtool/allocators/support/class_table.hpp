@@ -27,8 +27,8 @@ class ClassTable {
   [[nodiscard]] std::size_t count() const noexcept { return classes_.count(); }
   [[nodiscard]] std::size_t size(std::size_t index) const noexcept { return classes_.size(index); }
 
-  // The class of a request, or kNone: for requests above the largest class, and for alignments that no class keeps whose
-  // blocks lie at multiples of their size from a page.
+  // The class of a request, or kNone: for requests above the largest class, and for alignments that no class keeps
+  // whose blocks lie at multiples of their size from a page.
   [[nodiscard]] std::size_t index(std::size_t size, std::size_t alignment) const noexcept {
     if (alignment <= kDefaultAlignment && size <= largest_) [[likely]]
       return by_quanta_[(size + SizeClasses::kQuantum - 1) / SizeClasses::kQuantum];
