@@ -46,7 +46,7 @@ def test_glibc_grants_what_its_formula_says() -> None:
 
 def test_jemalloc_spacing_wastes_a_fifth_at_most() -> None:
     """jemalloc(3), "Implementation notes": four classes a doubling waste at most 20 % above four quanta."""
-    with Heap("segregated-pool", "spacing=2,largest=32768", capacity=256 * MIB) as heap:
+    with Heap("segregated-pool", "spacing=4", capacity=256 * MIB) as heap:
         sizes = {n: granted(heap, n) for n in range(1, 32 * 1024 + 1)}
     assert max(1 - n / usable for n, usable in sizes.items() if n > 64) <= 0.20
     classes = sorted(set(sizes.values()))
