@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: bench test lint format native asan benchmarks clean
+.PHONY: bench test lint format native asan benchmarks docs clean
 
 bench: $(VENV)/installed
 	$(BIN)/memtool bench
@@ -32,6 +32,9 @@ asan: $(VENV)/developing
 
 benchmarks: $(VENV)/developing
 	$(BIN)/python benchmarks/run.py
+
+docs: $(VENV)/developing
+	$(BIN)/python scripts/allocators_page.py
 
 clean:
 	rm -rf build $(VENV)

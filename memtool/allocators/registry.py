@@ -51,6 +51,25 @@ _TRIAL_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an allocator can serve, with its default parameters."""
+
+    free_order: str = "any"
+    """any | lifo | fifo | reset, see engine/strategy.hpp."""
+    reallocates: bool = True
+    """Whether it resizes by itself; else the replay allocates, copies and frees, as a program would."""
+    allocates_zeroed: bool = True
+    """Whether it may know that memory is zero; else the replay writes the zeroes."""
+    scoped: bool = False
+    """Whether it gives back all of a scope at once."""
+    uses_region: bool = False
+    """Whether it lives on a region, so that its footprint is counted to the byte."""
+    largest_size: int | None = None
+    largest_alignment: int | None = None
+    """Bytes; None: no limit."""
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """An allocator as the lists show it."""
 
@@ -63,6 +82,7 @@ class Known:
     when: str
     """When to use it."""
     parameters: tuple[Parameter, ...]
+    capabilities: Capabilities
     missing: str | None = None
     """Why it cannot be used on this machine, and what mends it."""
 
@@ -83,11 +103,13 @@ class Registry:
         self,
         described: Sequence[Mapping[str, Any]] | None = None,
         refusal: Callable[[str, str], str | None] = _refusal,
+        limits: Callable[[str, str], tuple[int | None, int | None]] = binding.limits,
     ) -> None:
         """Take the engine's own description of its strategies, or another one in tests."""
         strategies = binding.describe() if described is None else described
         self._strategies = {str(each["name"]): each for each in strategies}
         self._refusal = refusal
+        self._limits = limits
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -124,6 +146,7 @@ class Registry:
                 complexity=each.complexity,
                 when=each.when,
                 parameters=tuple(tunable.parameter for tunable in each.tunables),
+                capabilities=Capabilities(),
                 missing=why_missing(each.name),
             )
             for each in SYSTEM_ALLOCATORS.values()
@@ -132,6 +155,7 @@ class Registry:
             Known(
                 **{key: str(each[key]) for key in ("name", "family", "summary", "source", "complexity", "when")},
                 parameters=_parameters(each),
+                capabilities=_capabilities(each, *self._limits(name, "")),
             )
             for name, each in self._strategies.items()
             if name != _MALLOC
@@ -187,6 +211,20 @@ def _parameters(described: Mapping[str, Any]) -> tuple[Parameter, ...]:
         return own
     choices = tuple(SYSTEM_ALLOCATORS)
     return (*own, Parameter(_MALLOC, "what serves malloc below it", "glibc", unit="choice", choices=choices))
+
+
+def _capabilities(
+    described: Mapping[str, Any], largest_size: int | None, largest_alignment: int | None
+) -> Capabilities:
+    return Capabilities(
+        free_order=str(described["free_order"]),
+        reallocates=bool(described["reallocates"]),
+        allocates_zeroed=bool(described["allocates_zeroed"]),
+        scoped=bool(described["scoped"]),
+        uses_region=bool(described["uses_region"]),
+        largest_size=largest_size,
+        largest_alignment=largest_alignment,
+    )
 
 
 def _system_plan(spec: AllocatorSpec) -> AllocatorPlan:

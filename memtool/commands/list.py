@@ -73,16 +73,36 @@ def _allocator_table(rows: Sequence[Row]) -> str:
     for row in rows:
         if row["family"] != family:
             family = row["family"]
-            shown += [("",) * 4] if shown else []
-            shown.append((row["group"] or family, "", "", ""))
-        what = f"{row['summary']}\n{row['missing'] or 'Use: ' + row['when']}"
-        parameters = "\n".join(f"{_assigned(each)} ({each['range']})" for each in row["parameters"])
-        shown.append((f" {row['name']}", what, row["complexity"], parameters))
-    table = _table(("allocator", "what it is, and when to use it", "cost", "parameters"), shown, (None, 40, 22, 36))
-    hint = (
-        "-a takes names, @groups, parameters (pool:block=64), sweeps (pool:block=32|64) and libraries (./libmine.so)."
+            shown += [(" ",) * 3] if shown else []
+            shown.append((row["group"] or family, "", ""))
+        shown.append((f" {row['name']}", "is", row["summary"]))
+        shown += [("", label, text) for label, text in _details(row) if text]
+    table = _table(("allocator", "", "what it is, costs, is for, and takes"), shown, (None, None, 74))
+    return (
+        f"{table}\n\n-a takes names, @groups, parameters (pool:block=64), sweeps (pool:block=32|64) and libraries\n"
+        "(./libmine.so). Further groups: @strategies, @default (a bench without -a), @all.\n"
+        "docs/allocators.md has what each can serve, and where it comes from."
     )
-    return f"{table}\n\n{hint}\nFurther groups: @strategies, @default (a bench without -a), @all."
+
+
+def _details(row: Row) -> list[tuple[str, str]]:
+    """Return what is said of an allocator below its summary."""
+    parameters = [f"{_assigned(each)} ({each['range']})" for each in row["parameters"]]
+    return [
+        ("cost", row["complexity"]),
+        ("use", row["when"]),
+        ("frees", _FREES[row["capabilities"]["free_order"]]),
+        ("takes", "; ".join(parameters)),
+        ("lacks", row["missing"] or ""),
+    ]
+
+
+_FREES: Mapping[str, str] = {
+    "any": "",
+    "lifo": "only the youngest block",
+    "fifo": "only the oldest block",
+    "reset": "nothing by itself: memory comes back at the end of a scope, or never",
+}
 
 
 def _assigned(parameter: Row) -> str:

@@ -65,14 +65,17 @@ void describe_parameter(JsonWriter& json, const ParameterInfo& parameter) {
   json.raw("]}");
 }
 
-void describe_strategy(JsonWriter& json, const StrategyInfo& info) {
+void describe_strategy(JsonWriter& json, const StrategyInfo& info, const Abilities& abilities) {
   constexpr std::array<std::string_view, 3> kOrders{"any", "lifo", "reset"};
   json.raw("{").key("name").text(info.name).raw(",").key("family").text(info.family).raw(",");
   json.key("summary").text(info.summary).raw(",").key("source").text(info.source).raw(",");
   json.key("complexity").text(info.complexity).raw(",").key("when").text(info.when).raw(",");
   json.key("free_order").text(kOrders[static_cast<std::size_t>(info.free_order)]).raw(",");
   json.key("uses_region").boolean(info.uses_region).raw(",");
-  json.key("is_control").boolean(info.is_control).raw(",").key("parameters").raw("[");
+  json.key("is_control").boolean(info.is_control).raw(",");
+  json.key("allocates_zeroed").boolean(abilities.allocates_zeroed).raw(",");
+  json.key("reallocates").boolean(abilities.reallocates).raw(",");
+  json.key("scoped").boolean(abilities.scoped).raw(",").key("parameters").raw("[");
   for (std::size_t i = 0; i < info.parameters.size(); ++i) {
     if (i != 0) json.raw(",");
     describe_parameter(json, info.parameters[i]);
@@ -85,7 +88,7 @@ std::string describe_all() {
   json.raw("[");
   for (const auto& entry : strategies()) {
     if (&entry != &strategies().front()) json.raw(",\n ");
-    describe_strategy(json, *entry.info);
+    describe_strategy(json, *entry.info, entry.abilities);
   }
   json.raw("]");
   return std::move(json).take();

@@ -32,9 +32,17 @@ class AnyHeap {
   virtual void check() const = 0;
 };
 
+// Which of the optional abilities of engine/strategy.hpp a strategy has.
+struct Abilities {
+  bool allocates_zeroed;
+  bool reallocates;
+  bool scoped;
+};
+
 struct StrategyEntry {
   int order;
   const StrategyInfo* info;
+  Abilities abilities;
   Limits (*limits)(const Parameters&);
   void (*replay)(const Parameters&, const ReplayRequest&, ReplayResult&);
   std::unique_ptr<AnyHeap> (*open)(Region&, const Parameters&);

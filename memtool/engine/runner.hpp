@@ -337,6 +337,7 @@ StrategyEntry make_entry(int order) {
   return {
       .order = order,
       .info = &S::info,
+      .abilities = {.allocates_zeroed = AllocatesZeroed<S>, .reallocates = Reallocates<S>, .scoped = Scoped<S>},
       .limits = [](const Parameters& parameters) { return S::limits(parameters); },
       .replay = [](const Parameters& parameters, const ReplayRequest& request,
                    ReplayResult& result) { Runner<S>(parameters, request, result).run(); },

@@ -10,7 +10,7 @@ import pytest
 
 from memtool.allocators import registry as module
 from memtool.allocators import system
-from memtool.allocators.registry import Registry, Unavailable, why_not
+from memtool.allocators.registry import Capabilities, Registry, Unavailable, why_not
 from memtool.allocators.spec import parse_allocators
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.engine import binding
@@ -32,7 +32,8 @@ def parameter(name: str, choices: tuple[str, ...] = ()) -> Mapping[str, Any]:
 
 def strategy(name: str, family: str, *parameters: Mapping[str, Any], **changed: object) -> Mapping[str, Any]:
     texts = dict.fromkeys(("summary", "source", "complexity", "when"), "words")
-    base = {"free_order": "any", "uses_region": True, "is_control": False}
+    base: dict[str, object] = {"free_order": "any", "uses_region": True, "is_control": False}
+    base |= dict.fromkeys(("allocates_zeroed", "reallocates", "scoped"), False)
     return {"name": name, "family": family, **texts, **base, "parameters": list(parameters), **changed}
 
 
@@ -50,6 +51,7 @@ INSTALLED = {"glibc": None, "jemalloc": Path("/opt/lib/libjemalloc.so.2")}
 
 
 Limits = tuple[int | None, int | None]
+NONE: Limits = (None, None)
 
 
 def refusal(strategy: str, parameters: str) -> str | None:
@@ -69,7 +71,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     )
     monkeypatch.setattr(system, "linker_cache", dict)
     monkeypatch.setattr(system, "_FOLDERS", ())
-    return Registry(described=DESCRIBED, refusal=refusal)
+    return Registry(described=DESCRIBED, refusal=refusal, limits=lambda name, _: (64, 4096) if name == "pool" else NONE)
 
 
 def resolve(registry: Registry, text: str) -> AllocatorPlan:
@@ -237,6 +239,15 @@ def test_the_lists_show_what_is_missing(registry: Registry) -> None:
     ]
     assert [each.default for each in known["tlsf"].parameters] == ["8"]
     assert known["jemalloc"].family == "system"
+
+
+def test_the_lists_show_what_each_can_serve(registry: Registry) -> None:
+    known = {each.name: each.capabilities for each in registry.known()}
+    assert known["glibc"] == Capabilities(reallocates=True, allocates_zeroed=True)
+    assert known["pool"] == Capabilities(
+        reallocates=False, allocates_zeroed=False, uses_region=True, largest_size=64, largest_alignment=4096
+    )
+    assert known["stack"].free_order == "lifo"
 
 
 # What a strategy cannot serve

@@ -1,0 +1,179 @@
+"""Writes docs/allocators.md from what the engine and the registry say of every allocator.
+
+    python scripts/allocators_page.py [--check]
+
+With --check nothing is written: exit code 1 when the page is not what would be written.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from tabulate import tabulate
+
+from memtool.allocators.parameters import Parameter
+from memtool.allocators.registry import GROUPS, Known, Registry
+from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
+from memtool.units import format_size
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs/allocators.md"
+PICTURES = "images/heap-maps"
+"""Beside the page: a heap map for each strategy that has one, NAME.png."""
+
+# In the order of the page: the family's title, and what its members have in common.
+FAMILIES = {
+    "system": (
+        "System allocators",
+        """\
+Whatever serves `malloc` in a process: preloaded into the worker, and proven there to have served. They take memory
+from the kernel themselves, so they show in resident memory, not in a footprint. Their tuning variables are
+parameters; one without a default is left to the allocator. `-a ./libmine.so` adds any other.""",
+    ),
+    "standard": (
+        "Standard C++",
+        "What a program does that says nothing, over any `malloc` of this machine: `new-delete:malloc=jemalloc`.",
+    ),
+    "pool": (
+        "Pools",
+        """\
+Blocks of one size, or of one size a class: what is freed fits what is asked for next, so nothing is searched, split
+or merged. What a pool cannot do is to give the memory of one size to another.""",
+    ),
+    "arena": (
+        "Arenas",
+        """\
+The order in which lifetimes end is known, so that little or nothing has to be remembered of a block. What each takes
+back, and when, is its whole difference; a workload that frees in another order is left out, and the report says which
+operation was the first to do so.""",
+    ),
+    "free-list": (
+        "Free lists",
+        """\
+Any size, any order: free blocks are searched for one that fits, cut to the request, and merged with their free
+neighbours.""",
+    ),
+    "real-time": (
+        "Real-time",
+        "Free blocks in segregated lists that bitmaps index, so that the worst case is bounded and known.",
+    ),
+    "buddy": ("Buddies", "Blocks of 2^k units that split into halves and merge with their other half alone."),
+    "pmr": (
+        "std::pmr",
+        """\
+The memory resources of the C++ library, over an upstream of your choice. Each call is virtual, as in a program.""",
+    ),
+    "mapping": ("Mappings", "Memory straight from the kernel, without an allocator between."),
+    "thread": ("Threads", "For several threads at once."),
+    "adaptor": ("Adaptors", "Over any strategy, written `strategy+adaptor`."),
+    "control": ("Controls", "Not allocators: what the others are compared with."),
+}
+
+FREES = {
+    "any": "in any order",
+    "lifo": "only the youngest block",
+    "fifo": "only the oldest block",
+    "reset": "nothing by itself; memory comes back at the end of a scope, or never",
+}
+
+HEAD = """\
+# Allocators
+
+<!-- Written by `make docs` (scripts/allocators_page.py) from what the allocators say of themselves. -->
+
+Every allocator that `-a` can name, family by family: what it is, what each operation costs, when to use it, what it
+takes and what it can serve. `memtool list allocators` shows the same for this machine. A parameter is written
+`pool:block=64`, a sweep over values `pool:block=32|64`. Costs are in n free blocks unless they say otherwise.
+"""
+
+
+def page() -> str:
+    """Return the page: an overview, then a section for each family and in it one for each allocator."""
+    known = Registry().known()
+    unknown = {each.family for each in known} - set(FAMILIES)
+    if unknown:
+        raise SystemExit(f"{__file__}: families without a place on the page: {', '.join(sorted(unknown))}")
+    order = list(FAMILIES)
+    families = {
+        family: list(members)
+        for family, members in groupby(
+            sorted(known, key=lambda each: order.index(each.family)), lambda each: each.family
+        )
+    }
+    parts = [HEAD, _overview(families)]
+    for family, members in families.items():
+        title, words = FAMILIES[family]
+        group = f" `@{_groups()[family]}`" if family in _groups() else ""
+        parts.append(f"## {title}{group}\n\n{words}\n")
+        parts += [_section(each) for each in members]
+    return "\n".join(parts)
+
+
+def _groups() -> dict[str, str]:
+    return {family: group for group, family in GROUPS.items()}
+
+
+def _overview(families: dict[str, list[Known]]) -> str:
+    rows = [
+        (FAMILIES[family][0] if at == 0 else "", f"[`{each.name}`](#{each.name})", each.when)
+        for family, members in families.items()
+        for at, each in enumerate(members)
+    ]
+    return _table(("family", "allocator", "when to use it"), rows)
+
+
+def _section(each: Known) -> str:
+    facts = [("Cost", each.complexity), ("Use it for", each.when)]
+    if each.family != "control":
+        facts += _served(each)
+    facts.append(("Source", each.source))
+    if each.name in SYSTEM_ALLOCATORS:
+        install = SYSTEM_ALLOCATORS[each.name].install
+        facts.append(("Get it", f"`{install}`" if SYSTEM_ALLOCATORS[each.name].sonames else install))
+    parts = [f"### {each.name}\n\n{each.summary}\n"]
+    parts.append("".join(f"- {label}: {text}\n" for label, text in facts))
+    if each.parameters:
+        parts.append(_parameters(each.parameters))
+    picture = f"{PICTURES}/{each.name}.png"
+    if (PAGE.parent / picture).exists():
+        parts.append(f"![Heap map of {each.name}]({picture})\n")
+    return "\n".join(parts)
+
+
+def _served(each: Known) -> Iterator[tuple[str, str]]:
+    """Yield what an allocator can serve, in words."""
+    able = each.capabilities
+    yield "Frees", FREES[able.free_order]
+    yield "Resizes", "itself, in place where it can" if able.reallocates else "no: allocate, copy, free"
+    if able.scoped:
+        yield "Scopes", "gives back all of a scope at once"
+    most = [f"requests of up to {format_size(able.largest_size)}"] if able.largest_size is not None else []
+    if able.largest_alignment is not None:
+        most.append(f"alignments of up to {format_size(able.largest_alignment)}")
+    if most:
+        yield "Serves", ", ".join(most) + (", with its default parameters" if each.parameters else "")
+
+
+def _parameters(parameters: Sequence[Parameter]) -> str:
+    rows = [(f"`{each.name}`", each.default or "its own", each.range, each.summary) for each in parameters]
+    return _table(("parameter", "default", "range", "what it is"), rows)
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    escaped = [[text.replace("|", "\\|") for text in row] for row in rows]
+    return tabulate(escaped, headers=headings, tablefmt="github", disable_numparse=True) + "\n"
+
+
+def main() -> None:
+    written = page()
+    if sys.argv[1:] == ["--check"]:
+        current = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+        sys.exit(0 if current == written else "docs/allocators.md is not what the allocators say: run `make docs`")
+    PAGE.write_text(written, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Pages that are generated must be what would be generated now."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from memtool.allocators.registry import Registry
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/allocators.md"
+
+
+def test_the_page_of_allocators_is_what_they_say_of_themselves() -> None:
+    command = [sys.executable, "scripts/allocators_page.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_allocator_has_its_section() -> None:
+    sections = [line.removeprefix("### ") for line in PAGE.read_text(encoding="utf-8").splitlines()]
+    assert {each.name for each in Registry().known()} <= set(sections)
