@@ -4,13 +4,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: bench test lint format native asan benchmarks docs clean
+.PHONY: bench test verify lint format native asan benchmarks docs clean
 
 bench: $(VENV)/installed
 	$(BIN)/memtool bench
 
 test: $(VENV)/developing
 	$(BIN)/python -m pytest
+
+verify: $(VENV)/developing
+	$(BIN)/python -m verification
 
 lint: $(VENV)/developing
 	$(BIN)/ruff check .

@@ -1,0 +1,79 @@
+"""What `make verify` reproduces exactly is reproduced here too; and nothing is reproduced by the wrong thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+
+import pytest
+
+from verification import arenas, faults, fifty_percent, glibc, report, rounding
+from verification.__main__ import DOCUMENT
+from verification.outcome import Line, Result, Verdict, nothing
+from verification.results import RESULTS
+
+EXACT = [result for result in RESULTS if result.exact is not nothing]
+
+
+@cache
+def exact_lines(result: Result) -> tuple[Line, ...]:
+    return tuple(result.exact())
+
+
+@pytest.mark.parametrize("result", EXACT, ids=lambda result: f"row {result.number}")
+def test_it_is_reproduced(result: Result) -> None:
+    lines = exact_lines(result)
+    assert lines
+    for line in lines:
+        if line.verdict is Verdict.NOT_RUN:
+            pytest.skip(line.ours)
+        assert line.verdict in {Verdict.REPRODUCED, Verdict.NEEDS_TRACES}, line
+
+
+def test_the_document_shows_what_is_found() -> None:
+    """docs/verification.md; `python -m verification --write` brings it up to date."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    exact = text[text.index("## The same") : text.index("## Sampled")]
+    written = [tuple(cell.strip() for cell in row.split("|")[1:-1]) for row in exact.splitlines() if row[:1] == "|"]
+    entries = [(result, line) for result in EXACT for line in exact_lines(result)]
+    found = [report.cells(entry) for entry in entries if entry[1].verdict is not Verdict.NOT_RUN]
+    rows_here = {row[0] for row in found}
+    assert [row for row in written[2:] if row[0] in rows_here] == found
+
+
+def test_every_row_is_in_the_document() -> None:
+    assert [result.number for result in RESULTS] == sorted({result.number for result in RESULTS})
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert all(result.reference in text for result in RESULTS)
+
+
+WRONG: dict[str, Callable[[], Iterable[Line]]] = {
+    "3: a segregated pool for a buddy": lambda: rounding.buddy_lines("segregated-pool"),
+    "4: a fit that never splits holes alike": lambda: fifty_percent.lines("buddy"),
+    "9: two classes a doubling": lambda: rounding.jemalloc_lines("spacing=2"),
+    "9: sixteen lists a doubling": lambda: rounding.tlsf_lines("subdivisions=16"),
+    "10: a header of two words": lambda: glibc.lines(lambda size: max(24, ((size + 31) & ~15) - 8)),
+    "11: pages of 8 KiB": lambda: faults.lines({"anonymous": 32_768}),
+    "12: an arena that takes chunks": lambda: [arenas.footprint_line("arena")],
+}
+
+
+@pytest.mark.parametrize("experiment", WRONG.values(), ids=WRONG.keys())
+def test_the_wrong_thing_does_not_reproduce_it(experiment: Callable[[], Iterable[Line]]) -> None:
+    assert Verdict.NOT_REPRODUCED in {line.verdict for line in experiment()}
+
+
+def test_page_faults() -> None:
+    """Measured, but the kernel counts the same everywhere."""
+    for line in faults.lines():
+        assert line.verdict in {Verdict.REPRODUCED, Verdict.NOT_RUN}, line
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reproduced"), [(0.5, 0.3, True), (1.0, 0.99, True), (1.01, 0.3, False), (0.5, 1.0, False)]
+)
+def test_the_order_of_times_is_judged(first: float, second: float, reproduced: bool) -> None:
+    """Monotonic <= pool < new/delete; times themselves are not asserted."""
+    times = {"bump": (first * 2,) * 3, "pool": (2.0,) * 3, "new-delete": (2 / second,) * 3}
+    line = arenas.judge_order(times, "bump", "pool", "new-delete")
+    assert line.verdict is Verdict.of(reproduced)

@@ -1,0 +1,1 @@
+"""Results that others published, reproduced: `python -m verification` runs them all."""

@@ -1,0 +1,70 @@
+"""The table of published figures beside ours, for the terminal and for docs/verification.md."""
+
+from __future__ import annotations
+
+import datetime
+import textwrap
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from memtool import __version__
+from memtool.measure import machine
+from verification.outcome import Line, Result, Verdict
+
+HEADINGS = ("row", "published result", "published", "source", "ours", "verdict")
+COMMAND = "python -m verification --write"
+_WIDTH = 34
+_PREAMBLE = """\
+# Verification
+
+Results that nobody here wrote, reproduced by memtool: the published figure, where it was published, ours, and whether
+the two agree. `make verify` runs all of them and ends with exit code 1 when one that ran is not reproduced. The
+experiments are in `verification/`, a module a topic. `{command}` writes this page: the last time on {date},
+on {machine}, memtool {version}."""
+_EXACT = """\
+## The same on every machine
+
+The test suite runs these too, and fails when a figure here is not the one it finds."""
+_MEASURED = """\
+## Sampled or measured
+
+Sampled with fixed seeds, or measured on the machine named above."""
+_LATER = """\
+## Later
+
+What these need is not in memtool yet."""
+
+Entry = tuple[Result, Line]
+
+
+def place() -> str:
+    """Return the machine that figures were taken on, in one line."""
+    found = machine.fingerprint()
+    return f"{found['cpu']}, {found['cores']} cores, Linux {found['kernel']}, {found['libc']}"
+
+
+def cells(entry: Entry) -> tuple[str, ...]:
+    """Return a line of the table, a text for each heading."""
+    result, line = entry
+    return (str(result.number), line.what, line.published, result.source, line.ours, str(line.verdict))
+
+
+def table(entries: Sequence[Entry]) -> str:
+    """Return the table for a terminal."""
+    rows = [[textwrap.fill(cell, _WIDTH) for cell in cells(entry)] for entry in entries]
+    return tabulate(rows, headers=HEADINGS, disable_numparse=True, tablefmt="simple")
+
+
+def markdown(exact: Sequence[Entry], measured: Sequence[Entry], results: Sequence[Result]) -> str:
+    """Return docs/verification.md for what a whole run found."""
+    later = [entry for entry in measured if entry[1].verdict is Verdict.LATER]
+    ran = [entry for entry in measured if entry[1].verdict is not Verdict.LATER]
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    parts = [_PREAMBLE.format(command=COMMAND, date=date, machine=place(), version=__version__)]
+    for heading, entries in ((_EXACT, exact), (_MEASURED, ran), (_LATER, later)):
+        rows = [[cell.replace("|", "\\|") for cell in cells(entry)] for entry in entries]
+        parts += [heading, tabulate(rows, headers=HEADINGS, disable_numparse=True, tablefmt="pipe")]
+    parts.append("## Sources")
+    parts.append("\n".join(f"- Row {result.number}, {result.title}: {result.reference}" for result in results))
+    return "\n\n".join(parts) + "\n"

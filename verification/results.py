@@ -1,0 +1,79 @@
+"""All results of docs/verification.md, in its order."""
+
+from __future__ import annotations
+
+from verification.arenas import MONOTONIC
+from verification.faults import PAGE_FAULTS
+from verification.fifty_percent import FIFTY_PERCENT
+from verification.glibc import GLIBC
+from verification.outcome import Line, Result, Verdict
+from verification.rounding import BUDDY, SIZE_CLASSES
+
+
+def _later(number: int, title: str, source: str, reference: str, line: tuple[str, str], needs: str) -> Result:
+    """Return a result that memtool cannot reproduce yet; ``line`` is what, and the published figure."""
+    return Result(number, title, source, reference, measured=lambda: [Line(*line, f"needs {needs}", Verdict.LATER)])
+
+
+_RESULTS = (
+    BUDDY,
+    FIFTY_PERCENT,
+    SIZE_CLASSES,
+    GLIBC,
+    PAGE_FAULTS,
+    MONOTONIC,
+    _later(
+        7,
+        "MiniMalloc: instances that fit exactly",
+        "Moffitt 2023",
+        "Moffitt: MiniMalloc, a lightweight memory allocator for hardware-accelerated machine learning, ASPLOS 2023",
+        ("offline packer's footprint / load", "<= 1.10; load of A B E F G 1,048,576, of C 1,039,360"),
+        "an offline packer",
+    ),
+    _later(
+        13,
+        "Tracing collection: how often, and what marking costs",
+        "Jones et al. 2012",
+        "Jones, Hosking and Moss: The Garbage Collection Handbook, 2012, 2 and 10",
+        ("collections; mark work a byte", "allocated / (heap - live), ± 1; in proportion to live / (heap - live)"),
+        "collectors",
+    ),
+    _later(
+        14,
+        "Collection against explicit freeing",
+        "Hertz, Berger 2005",
+        "Hertz and Berger: Quantifying the performance of garbage collection vs. explicit memory management, "
+        "OOPSLA 2005",
+        ("excess time with 2x, 3x and 5x the memory", "about 70 %, 17 %, 0 %"),
+        "collectors",
+    ),
+    _later(
+        15,
+        "TLSF's constant time",
+        "Masmano et al. 2008",
+        "Masmano, Ripoll, Real, Crespo and Wellings: Implementation of a constant-time dynamic storage allocator, "
+        "Software: Practice and Experience 38(10), 2008",
+        (
+            "instructions an operation, 10 to 10^5 free blocks",
+            "TLSF flat, <= 300; fits in proportion to the free blocks",
+        ),
+        "instruction counts",
+    ),
+    _later(
+        17,
+        "Fragmentation of real programs",
+        "Johnstone, Wilson 1998",
+        "Johnstone and Wilson: The memory fragmentation problem: solved?, ISMM 1998",
+        ("fragmentation, headers aside", "near zero for best fit and address-ordered first fit"),
+        "recordings of programs",
+    ),
+    _later(
+        19,
+        "False sharing, line splits, and mmap against read",
+        "Crotty et al. 2022",
+        "Crotty, Leis and Pavlo: Are you sure you want to use MMAP in your database management system?, CIDR 2022",
+        ("order of times", "read faster than mmap beyond memory; padding faster than sharing a line"),
+        "access and file workloads",
+    ),
+)
+RESULTS = tuple(sorted(_RESULTS, key=lambda result: result.number))
