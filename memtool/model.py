@@ -33,20 +33,38 @@ class Determinism(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class AllocatorSpec:
-    """One column of a comparison: an allocator with the parameters the user gave it."""
+class AdaptorSpec:
+    """An adaptor over an allocator, with the parameters the user gave it."""
 
     name: str
-    """As the user wrote it: ``pool`` or ``jemalloc``."""
     parameters: tuple[tuple[str, str], ...] = ()
     """Given parameters only, in the order given: ``(("block", "64"),)``."""
 
     @property
     def label(self) -> str:
-        """Return the written form, which is also the column name: ``pool:block=64``."""
-        if not self.parameters:
-            return self.name
-        return self.name + ":" + ",".join(f"{key}={value}" for key, value in self.parameters)
+        """Return the written form: ``redzone:bytes=32``."""
+        return _written(self.name, self.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class AllocatorSpec:
+    """One column of a comparison: an allocator with the parameters the user gave it, and the adaptors over it."""
+
+    name: str
+    """As the user wrote it: ``pool`` or ``jemalloc``."""
+    parameters: tuple[tuple[str, str], ...] = ()
+    """As those of an adaptor."""
+    adaptors: tuple[AdaptorSpec, ...] = ()
+    """The innermost first."""
+
+    @property
+    def label(self) -> str:
+        """Return the written form, which is also the column name: ``pool:block=64+lock``."""
+        return "+".join((_written(self.name, self.parameters), *(each.label for each in self.adaptors)))
+
+
+def _written(name: str, parameters: tuple[tuple[str, str], ...]) -> str:
+    return f"{name}:{','.join(f'{key}={value}' for key, value in parameters)}" if parameters else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +73,9 @@ class AllocatorPlan:
 
     spec: AllocatorSpec
     strategy: str
-    """Name of the native strategy in the engine: ``pool``; ``malloc`` for every system allocator."""
+    """Name in the engine: ``pool``, ``pool+redzone+lock``; ``malloc`` for every system allocator."""
     engine_parameters: str
-    """Parameters for the engine, canonical: ``block=64``."""
+    """For the engine, canonical: ``block=64``; with adaptors those of each in turn, ``block=64+bytes=32+``."""
     preload: tuple[str, ...] = ()
     """Shared libraries for LD_PRELOAD, absolute paths."""
     environment: tuple[tuple[str, str], ...] = ()
@@ -73,6 +91,8 @@ class AllocatorPlan:
     is_control: bool = False
     free_order: str = "any"
     """any | lifo | reset, see engine/strategy.hpp."""
+    thread_safe: bool = False
+    """Whether any thread may call it at any time."""
 
 
 @dataclass(frozen=True, slots=True)

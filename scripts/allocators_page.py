@@ -15,7 +15,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from memtool.allocators.parameters import Parameter
-from memtool.allocators.registry import GROUPS, Known, Registry
+from memtool.allocators.registry import GROUPS, Known, KnownAdaptor, Registry
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.units import format_size
 
@@ -68,8 +68,23 @@ The memory resources of the C++ library, over an upstream of your choice. Each c
     ),
     "mapping": ("Mappings", "Memory straight from the kernel, without an allocator between."),
     "thread": ("Threads", "For several threads at once."),
-    "adaptor": ("Adaptors", "Over any strategy, written `strategy+adaptor`."),
     "control": ("Controls", "Not allocators: what the others are compared with."),
+}
+
+ADAPTORS = """\
+## Adaptors
+
+Over any strategy, and over the system's allocators: `pool:block=64+redzone:bytes=32+lock` is the pool, red zones
+round its blocks, and a lock round both. Any order, any depth; values sweep as ever (`+redzone:bytes=16|32`), and
+`@pools+lock` puts the lock over each. Every adaptor reaches what is below it by one indirect call: `+virtual` shows
+what that call costs by itself. What each adds to a block counts as metadata. A pairing that cannot work is left out
+of a run, with the reason.
+"""
+
+THREADS = {
+    "none": "one at a time; put `+lock` over it",
+    "as below": "as what it stands on",
+    "any": "any number, whatever it stands on",
 }
 
 FREES = {
@@ -109,6 +124,8 @@ def page() -> str:
         group = f" `@{_groups()[family]}`" if family in _groups() else ""
         parts.append(f"## {title}{group}\n\n{words}\n")
         parts += [_section(each) for each in members]
+    parts.append(ADAPTORS)
+    parts += [_adaptor(each) for each in Registry().known_adaptors()]
     return "\n".join(parts)
 
 
@@ -143,11 +160,25 @@ def _section(each: Known) -> str:
     return "\n".join(parts)
 
 
+def _adaptor(each: KnownAdaptor) -> str:
+    facts = (
+        ("Adds", each.complexity),
+        ("Use it for", each.when),
+        ("Threads", THREADS[each.threads]),
+        ("Source", each.source),
+    )
+    parts = [f"### +{each.name}\n\n{each.summary}\n", "".join(f"- {label}: {text}\n" for label, text in facts)]
+    if each.parameters:
+        parts.append(_parameters(each.parameters))
+    return "\n".join(parts)
+
+
 def _served(each: Known) -> Iterator[tuple[str, str]]:
     """Yield what an allocator can serve, in words."""
     able = each.capabilities
     yield "Frees", FREES[able.free_order]
     yield "Resizes", "itself, in place where it can" if able.reallocates else "no: allocate, copy, free"
+    yield "Threads", "any number" if able.thread_safe else "one at a time; `+lock` makes it any number"
     if able.scoped:
         yield "Scopes", "gives back all of a scope at once"
     most = [f"requests of up to {format_size(able.largest_size)}"] if able.largest_size is not None else []

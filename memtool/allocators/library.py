@@ -37,6 +37,7 @@ def library_plan(spec: AllocatorSpec) -> AllocatorPlan:
         family="library",
         exact=False,
         uses_region=False,
+        thread_safe=True,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memtool.errors import InputError, did_you_mean
-from memtool.model import AllocatorSpec
+from memtool.model import AdaptorSpec, AllocatorSpec
 from memtool.units import GIB, KIB, MIB, parse_count, parse_size
 
 
@@ -68,20 +68,22 @@ class Parameter:
         return sign * parse_count(text.removeprefix("-") if sign < 0 else text)
 
 
-def settle(spec: AllocatorSpec, known: Sequence[Parameter]) -> dict[str, str]:
-    """Return the given parameters of an allocator with their canonical values, in the order given.
+def settle(spec: AllocatorSpec | AdaptorSpec, known: Sequence[Parameter], label: str | None = None) -> dict[str, str]:
+    """Return the given parameters of an allocator or adaptor with their canonical values, in the order given.
 
-    Raises InputError, one line with what is allowed, for an unknown name or a value out of range.
+    ``label`` is the column's, where it is more than ``spec``. Raises InputError, one line with what is allowed, for
+    an unknown name or a value out of range.
     """
+    label = label or spec.label
     by_name = {parameter.name: parameter for parameter in known}
     settled = {}
     for name, text in spec.parameters:
         if name not in by_name:
-            raise InputError(f"-a: {spec.label}: {_unknown(spec.name, name, known)}")
+            raise InputError(f"-a: {label}: {_unknown(spec.name, name, known)}")
         try:
             settled[name] = by_name[name].canonical(text)
         except ValueError as problem:
-            raise InputError(f"-a: {spec.label}: {name}: {problem}") from None
+            raise InputError(f"-a: {label}: {name}: {problem}") from None
     return settled
 
 

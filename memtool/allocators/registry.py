@@ -1,9 +1,9 @@
-"""Every allocator that can be named: the engine's strategies, the system's, and the user's own libraries."""
+"""Every allocator that can be named: the engine's strategies, the system's, the user's own; adaptors over any."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from memtool.allocators.library import library_plan
@@ -16,7 +16,7 @@ from memtool.errors import InputError, did_you_mean
 from memtool.model import AllocatorPlan, AllocatorSpec, TraceInfo
 from memtool.units import format_count, format_size
 
-__all__ = ["DEFAULT", "GROUPS", "Known", "Registry", "Unavailable", "why_not"]
+__all__ = ["DEFAULT", "GROUPS", "Known", "KnownAdaptor", "Registry", "Unavailable", "why_not"]
 
 DEFAULT = (
     "glibc",
@@ -62,6 +62,8 @@ class Capabilities:
     """Whether it may know that memory is zero; else the replay writes the zeroes."""
     scoped: bool = False
     """Whether it gives back all of a scope at once."""
+    thread_safe: bool = True
+    """Whether any thread may call it at any time."""
     uses_region: bool = False
     """Whether it lives on a region, so that its footprint is counted to the byte."""
     largest_size: int | None = None
@@ -87,10 +89,27 @@ class Known:
     """Why it cannot be used on this machine, and what mends it."""
 
 
+@dataclass(frozen=True, slots=True)
+class KnownAdaptor:
+    """An adaptor as the lists show it."""
+
+    name: str
+    summary: str
+    source: str
+    complexity: str
+    """What it adds to an operation and to a block."""
+    when: str
+    threads: str
+    """What becomes of calls from several threads: none (it has state of its own) | as below | any."""
+    parameters: tuple[Parameter, ...]
+
+
 def _refusal(strategy: str, parameters: str) -> str | None:
     """Return why the engine does not make a strategy with these parameters; None when it does."""
     try:
         binding.Heap(strategy, parameters, _TRIAL_BYTES).close()
+    except binding.CannotStand:
+        return None  # the values are good; why_not() says why the pairing is not
     except binding.EngineError as problem:
         return str(problem)
     return None
@@ -104,12 +123,15 @@ class Registry:
         described: Sequence[Mapping[str, Any]] | None = None,
         refusal: Callable[[str, str], str | None] = _refusal,
         limits: Callable[[str, str], tuple[int | None, int | None]] = binding.limits,
+        adaptors: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        """Take the engine's own description of its strategies, or another one in tests."""
+        """Take the engine's own description of its strategies and adaptors, or another one in tests."""
         strategies = binding.describe() if described is None else described
         self._strategies = {str(each["name"]): each for each in strategies}
         self._refusal = refusal
         self._limits = limits
+        over = binding.describe_adaptors() if adaptors is None else adaptors
+        self._adaptors = {str(each["name"]): each for each in over}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -162,13 +184,42 @@ class Registry:
         ]
         return system + own
 
+    def known_adaptors(self) -> list[KnownAdaptor]:
+        """Return every adaptor, in the engine's order."""
+        texts = ("name", "summary", "source", "complexity", "when", "threads")
+        return [
+            KnownAdaptor(**{key: str(each[key]) for key in texts}, parameters=_own_parameters(each))
+            for each in self._adaptors.values()
+        ]
+
     def resolve(self, spec: AllocatorSpec) -> AllocatorPlan:
-        """Return what a worker needs for an allocator.
+        """Return what a worker needs for an allocator, and for the adaptors over it.
 
         Raises:
-            InputError: there is no such allocator or parameter, or a value is out of range.
+            InputError: there is no such allocator, adaptor or parameter, or a value is out of range.
             Unavailable: this machine does not have it.
         """
+        plan = self._resolve_base(replace(spec, adaptors=()))
+        return self._adapted(plan, spec) if spec.adaptors else plan
+
+    def _adapted(self, plan: AllocatorPlan, spec: AllocatorSpec) -> AllocatorPlan:
+        names, parameters, thread_safe = [plan.strategy], [plan.engine_parameters], plan.thread_safe
+        for each in spec.adaptors:
+            described = self._adaptors.get(each.name)
+            if described is None:
+                meant = did_you_mean(each.name, self._adaptors)
+                known = f" (adaptors: {', '.join(self._adaptors)})"
+                raise InputError(f"-a: {spec.label}: unknown adaptor '{each.name}'{meant or known}")
+            names.append(each.name)
+            parameters.append(_joined(settle(each, _own_parameters(described), spec.label)))
+            thread_safe = {"none": False, "as below": thread_safe, "any": True}[str(described["threads"])]
+        strategy, joined = "+".join(names), "+".join(parameters)
+        refusal = self._refusal(strategy, joined)
+        if refusal is not None:
+            raise InputError(f"-a: {spec.label}: {refusal}")
+        return replace(plan, spec=spec, strategy=strategy, engine_parameters=joined, thread_safe=thread_safe)
+
+    def _resolve_base(self, spec: AllocatorSpec) -> AllocatorPlan:
         if is_python(spec.name):
             raise InputError(f"-a: {spec.label}: allocators written in Python cannot be measured; a library can")
         if is_file(spec.name):
@@ -184,7 +235,7 @@ class Registry:
         settled = settle(spec, _parameters(described))
         uses_region = bool(described["uses_region"])
         under = None if uses_region else _system_plan(AllocatorSpec(settled.pop(_MALLOC, "glibc")))
-        parameters = ",".join(f"{name}={value}" for name, value in settled.items())
+        parameters = _joined(settled)
         # Values within their ranges may still not go together; the defaults do, as the tests show.
         refusal = self._refusal(spec.name, parameters) if parameters else None
         if refusal is not None:
@@ -201,12 +252,13 @@ class Registry:
             uses_region=uses_region,
             is_control=bool(described["is_control"]),
             free_order=str(described["free_order"]),
+            thread_safe=bool(described["thread_safe"]),
         )
 
 
 def _parameters(described: Mapping[str, Any]) -> tuple[Parameter, ...]:
     """Return the parameters of a strategy; what stands on malloc can be put on any that memtool knows."""
-    own = tuple(Parameter.from_engine(each) for each in described["parameters"])
+    own = _own_parameters(described)
     if described["uses_region"]:
         return own
     choices = tuple(SYSTEM_ALLOCATORS)
@@ -221,10 +273,19 @@ def _capabilities(
         reallocates=bool(described["reallocates"]),
         allocates_zeroed=bool(described["allocates_zeroed"]),
         scoped=bool(described["scoped"]),
+        thread_safe=bool(described["thread_safe"]),
         uses_region=bool(described["uses_region"]),
         largest_size=largest_size,
         largest_alignment=largest_alignment,
     )
+
+
+def _own_parameters(described: Mapping[str, Any]) -> tuple[Parameter, ...]:
+    return tuple(Parameter.from_engine(each) for each in described["parameters"])
+
+
+def _joined(settled: Mapping[str, str]) -> str:
+    return ",".join(f"{name}={value}" for name, value in settled.items())
 
 
 def _system_plan(spec: AllocatorSpec) -> AllocatorPlan:
@@ -245,6 +306,7 @@ def _system_plan(spec: AllocatorSpec) -> AllocatorPlan:
         family="system",
         exact=False,
         uses_region=False,
+        thread_safe=True,
     )
 
 
@@ -252,7 +314,7 @@ def why_not(
     plan: AllocatorPlan,
     trace: TraceInfo,
     *,
-    limits: Callable[[str, str], tuple[int | None, int | None]] = binding.limits,
+    limits: Callable[[str, str, int], tuple[int | None, int | None]] = binding.limits,
     available: int | None = None,
 ) -> str | None:
     """Return why an allocator cannot serve a trace; None when it can. Known before anything runs.
@@ -260,14 +322,19 @@ def why_not(
     Args:
         plan: the allocator.
         trace: the workload's events in figures.
-        limits: (strategy, parameters) -> (largest size, largest alignment), bytes; None: no limit.
+        limits: (strategy, parameters, alignment of the requests) -> (largest size, largest alignment), bytes;
+            None: no limit.
         available: bytes of memory that this machine can still give; None: not asked.
     """
+    try:
+        most = limits(plan.strategy, plan.engine_parameters, trace.largest_alignment)
+    except binding.CannotStand as problem:
+        return str(problem)
     if plan.strategy == _MALLOC or plan.is_control:
         return _why_unbound(plan, trace)
     reasons = (
         _why_unbound(plan, trace),
-        _why_beyond(trace, *limits(plan.strategy, plan.engine_parameters)),
+        _why_beyond(trace, *most),
         _why_out_of_order(plan, trace),
         _why_too_much(plan, trace, available),
     )

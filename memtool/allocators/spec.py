@@ -1,6 +1,6 @@
-"""The language of ``-a``: names, @groups, parameters, sweeps, files.
+"""The language of ``-a``: names, @groups, parameters, sweeps, files, adaptors.
 
-``glibc,pool:block=64,chunk=4KiB,tlsf:subdivisions=16|32,@system,./libmine.so``
+``glibc,pool:block=64,chunk=4KiB,tlsf:subdivisions=16|32,@system,./libmine.so,pool:block=64+redzone:bytes=32+lock``
 """
 
 from __future__ import annotations
@@ -9,31 +9,34 @@ import itertools
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from memtool.errors import InputError, did_you_mean
-from memtool.model import AllocatorSpec
+from memtool.model import AdaptorSpec, AllocatorSpec
 
 MOST_COLUMNS = 1000
 """More than anyone can compare; a sweep over several parameters gets there by a slip of the hand."""
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\s*=")
 _BEFORE_PARAMETERS = re.compile(rf":(?=\s*{_ASSIGNMENT.pattern})")
 """The colon of ``pool:block=64``, not the one of ``mine.py:Heap``."""
+_BEFORE_ADAPTOR = re.compile(r"\+(?=\s*[A-Za-z][\w-]*\s*(?:[:+]|$))")
+"""The plus of ``pool+lock``, not one in the name of a file: what follows it is a word."""
 _FORM = "parameter=value or parameter=value|value"
 
 
 def parse_allocators(text: str, groups: Mapping[str, tuple[str, ...]]) -> tuple[AllocatorSpec, ...]:
     """Return the allocators of a list, groups and sweeps unfolded, each once, in the order given.
 
-    Commas separate allocators and the parameters of one allocator alike: what reads ``name=value`` goes on
-    with the allocator before it. Whether an allocator exists is the registry's to say, not the language's.
+    Commas separate allocators and the parameters of one alike: what reads ``name=value`` goes on with the allocator
+    or the adaptor before it. An adaptor after a group stands on each member. Whether an allocator or an adaptor
+    exists is the registry's to say, not the language's.
 
     Raises:
         InputError: nothing is named, a group is unknown, or a parameter has no value or no allocator.
     """
     specs: dict[AllocatorSpec, None] = {}
     for item in _items(text):
-        unfolded = _group(item, groups) if item.startswith("@") else _sweep(item)
-        specs.update(dict.fromkeys(unfolded))
+        specs.update(dict.fromkeys(_unfold(item, groups)))
         if len(specs) > MOST_COLUMNS:
             raise InputError(f"-a: names more than {MOST_COLUMNS} allocators")
     if not specs:
@@ -62,10 +65,25 @@ def _items(text: str) -> list[str]:
             continue
         if not items:
             raise InputError(f"-a: {part}: a parameter, but no allocator before it")
-        if items[-1].startswith("@"):
+        owner = _BEFORE_ADAPTOR.split(items[-1])[-1]
+        if owner.startswith("@"):
             raise InputError(f"-a: {items[-1]},{part}: a group takes no parameters; name the allocator that is meant")
-        items[-1] += ("," if _BEFORE_PARAMETERS.search(items[-1]) else ":") + part
+        items[-1] += ("," if _BEFORE_PARAMETERS.search(owner) else ":") + part
     return items
+
+
+def _unfold(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorSpec]:
+    """Return every combination of the alternatives of an allocator, or of a group's members, and its adaptors."""
+    base, *over = (part.strip() for part in _BEFORE_ADAPTOR.split(item))
+    if not base:
+        raise InputError(f"-a: {item}: no allocator before the adaptor")
+    if "+" in base.partition(":")[0] and not is_file(base):
+        raise InputError(f"-a: {item}: an adaptor is written +name, such as pool+lock")
+    bases = _group(base, groups) if base.startswith("@") else [AllocatorSpec(*each) for each in _sweep(base)]
+    layers = [[AdaptorSpec(*each) for each in _sweep(part)] for part in over]
+    if len(bases) * math.prod(map(len, layers)) > MOST_COLUMNS:
+        raise InputError(f"-a: {item}: the sweep has more than {MOST_COLUMNS} combinations")
+    return [replace(each, adaptors=combination) for each in bases for combination in itertools.product(*layers)]
 
 
 def _group(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorSpec]:
@@ -76,8 +94,8 @@ def _group(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorSp
     return [AllocatorSpec(member) for member in groups[name]]
 
 
-def _sweep(item: str) -> list[AllocatorSpec]:
-    """Return every combination of an allocator's alternatives, the last parameter varying fastest."""
+def _sweep(item: str) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
+    """Return (name, parameters) for every combination of alternatives, the last parameter varying fastest."""
     name, *assignments = (part.strip() for part in _BEFORE_PARAMETERS.split(item, maxsplit=1))
     if ":" in name and not is_python(name):
         raise InputError(f"-a: {item}: '{name.partition(':')[2]}' must be {_FORM}")
@@ -92,4 +110,4 @@ def _sweep(item: str) -> list[AllocatorSpec]:
         choices[key] = [(key, value) for value in alternatives]
     if math.prod(map(len, choices.values())) > MOST_COLUMNS:
         raise InputError(f"-a: {item}: the sweep has more than {MOST_COLUMNS} combinations")
-    return [AllocatorSpec(name, combination) for combination in itertools.product(*choices.values())]
+    return [(name, combination) for combination in itertools.product(*choices.values())]

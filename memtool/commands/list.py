@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from memtool.allocators.parameters import Parameter
+
 Row = Mapping[str, Any]
+_WIDTHS = (None, None, 74)
+"""Of the columns of allocators and adaptors; the tables are no wider than 100."""
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["allocators", "workloads", "regions", "metrics"]), metavar="WHAT")
+@click.argument(
+    "what", type=click.Choice(["allocators", "adaptors", "workloads", "regions", "metrics"]), metavar="WHAT"
+)
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(what: str, output_format: str) -> None:
-    """List what there is: WHAT is allocators, workloads, regions or metrics."""
+    """List what there is: WHAT is allocators, adaptors, workloads, regions or metrics.
+
+    The table of allocators ends with the adaptors; as JSON each is a list of its own.
+    """
     rows = _ROWS[what]()
     click.echo(json.dumps(rows, indent=2) if output_format == "json" else _TABLES[what](rows))
 
@@ -30,10 +40,24 @@ def _allocators() -> list[dict[str, Any]]:
         {
             **asdict(each),
             "group": f"@{groups[each.family]}" if each.family in groups else None,
-            "parameters": [{**asdict(parameter), "range": parameter.range} for parameter in each.parameters],
+            "parameters": _parameters(each.parameters),
         }
         for each in Registry().known()
     ]
+
+
+def _adaptors() -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from memtool.allocators.registry import Registry
+
+    return [{**asdict(each), "parameters": _parameters(each.parameters)} for each in Registry().known_adaptors()]
+
+
+def _parameters(parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    return [{**asdict(each), "range": each.range} for each in parameters]
 
 
 def _workloads() -> list[dict[str, Any]]:
@@ -75,26 +99,34 @@ def _allocator_table(rows: Sequence[Row]) -> str:
             family = row["family"]
             shown += [(" ",) * 3] if shown else []
             shown.append((row["group"] or family, "", ""))
-        shown.append((f" {row['name']}", "is", row["summary"]))
-        shown += [("", label, text) for label, text in _details(row) if text]
-    table = _table(("allocator", "", "what it is, costs, is for, and takes"), shown, (None, None, 74))
+        shown += _entry(row["name"], row)
+    table = _table(("allocator", "", "what it is, costs, is for, and takes"), shown, _WIDTHS)
     return (
-        f"{table}\n\n-a takes names, @groups, parameters (pool:block=64), sweeps (pool:block=32|64) and libraries\n"
-        "(./libmine.so). Further groups: @strategies, @default (a bench without -a), @all.\n"
+        f"{table}\n\n{_adaptor_table(_adaptors())}\n\n"
+        "-a takes names, @groups, parameters (pool:block=64), sweeps (pool:block=32|64), libraries\n"
+        "(./libmine.so), and adaptors over any of them (pool:block=64+redzone:bytes=32+lock), the\n"
+        "innermost first. Further groups: @strategies, @default (a bench without -a), @all.\n"
         "docs/allocators.md has what each can serve, and where it comes from."
     )
 
 
-def _details(row: Row) -> list[tuple[str, str]]:
-    """Return what is said of an allocator below its summary."""
+def _adaptor_table(rows: Sequence[Row]) -> str:
+    shown = [line for row in rows for line in _entry(f"+{row['name']}", row)]
+    return _table(("adaptor", "", "what it does, adds, is for, and takes"), shown, _WIDTHS)
+
+
+def _entry(name: str, row: Row) -> list[tuple[str, ...]]:
+    """Return the lines of an allocator or adaptor: its summary, and below it what else is said of it."""
     parameters = [f"{_assigned(each)} ({each['range']})" for each in row["parameters"]]
-    return [
+    details = [
         ("cost", row["complexity"]),
         ("use", row["when"]),
-        ("frees", _FREES[row["capabilities"]["free_order"]]),
+        ("frees", _FREES[row["capabilities"]["free_order"]] if "capabilities" in row else ""),
+        ("threads", _THREADS.get(row.get("threads", ""), "")),
         ("takes", "; ".join(parameters)),
-        ("lacks", row["missing"] or ""),
+        ("lacks", row.get("missing") or ""),
     ]
+    return [(f" {name}", "is", row["summary"]), *(("", label, text) for label, text in details if text)]
 
 
 _FREES: Mapping[str, str] = {
@@ -102,6 +134,11 @@ _FREES: Mapping[str, str] = {
     "lifo": "only the youngest block",
     "fifo": "only the oldest block",
     "reset": "nothing by itself: memory comes back at the end of a scope, or never",
+}
+_THREADS: Mapping[str, str] = {
+    "none": "one at a time: put +lock over it",
+    "as below": "as what it stands on",
+    "any": "any number",
 }
 
 
@@ -140,12 +177,14 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], widths: Seque
 
 _ROWS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
     "allocators": _allocators,
+    "adaptors": _adaptors,
     "workloads": _workloads,
     "regions": _regions,
     "metrics": _metrics,
 }
 _TABLES: Mapping[str, Callable[[Sequence[Row]], str]] = {
     "allocators": _allocator_table,
+    "adaptors": _adaptor_table,
     "workloads": _workload_table,
     "regions": _region_table,
     "metrics": _metric_table,

@@ -10,7 +10,7 @@ import ctypes
 import mmap
 import os
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 
 CHECK, THROUGHPUT, LATENCY, FOOTPRINT = range(4)
 DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)
@@ -18,6 +18,7 @@ HISTOGRAMS = ("allocate", "deallocate", "reallocate", "first_touch", "floor")
 MOST_ITERATIONS = 64
 NOT_APPLICABLE = 2**64 - 1
 _MESSAGE_BYTES = 400
+_REPORT_BYTES = 8192
 MAP_NORESERVE = 0x4000
 """Linux, x86-64 and aarch64; Python's mmap module does not name it."""
 LIBRARY_NAME = "libmemtool_engine.so"
@@ -103,6 +104,7 @@ class ReplayResult(ctypes.Structure):
         ("shrink_calls", _u64),
         ("checks", _u64),
         ("at_peak_live", CheckpointRow),
+        ("report", ctypes.c_char * _REPORT_BYTES),
     ]
 
 
@@ -134,8 +136,12 @@ class EngineError(Exception):
     """The engine library is absent, does not fit this package, or refuses a request. One line."""
 
 
+class CannotStand(EngineError):
+    """An adaptor cannot stand on what is below it; the line says what it needs."""
+
+
 class BrokenInvariant(Exception):
-    """A strategy's own check() failed; the words are its own."""
+    """A strategy's own check() failed, or an adaptor has detected misuse; the words are its own."""
 
 
 def library_path() -> str:
@@ -193,8 +199,9 @@ def _declare(library: ctypes.CDLL) -> None:
         "memtool_abi_version": (_u32, []),
         "memtool_source_hash": (text, []),
         "memtool_describe": (text, []),
+        "memtool_describe_adaptors": (text, []),
         "memtool_histogram_buckets": (_u64, []),
-        "memtool_limits": (_u32, [text, text, ctypes.POINTER(_Limits), text]),
+        "memtool_limits": (_u32, [text, text, _u64, ctypes.POINTER(_Limits), text]),
         "memtool_replay": (_u32, [ctypes.POINTER(ReplayRequest), ctypes.POINTER(ReplayResult)]),
         "memtool_calibrate_counter": (_u64, [_u32]),
         "memtool_symbol_owner": (_u32, [text, text, _u64, text, _u64]),
@@ -210,6 +217,7 @@ def _declare(library: ctypes.CDLL) -> None:
         "memtool_heap_figures": (None, [heap, ctypes.POINTER(_HeapFigures)]),
         "memtool_heap_walk": (None, [heap, _WALK, pointer]),
         "memtool_heap_check": (_u32, [heap, text]),
+        "memtool_heap_report": (text, [heap]),
     }
     declare(library, signatures)
 
@@ -256,18 +264,32 @@ def describe() -> list[dict[str, object]]:
     return described
 
 
+def describe_adaptors() -> list[dict[str, object]]:
+    """Return every adaptor of the engine with its parameters, in the order of the list."""
+    import json
+
+    described: list[dict[str, object]] = json.loads(load_library().memtool_describe_adaptors().decode())
+    return described
+
+
 def source_hash() -> str:
     """Return the hash of the sources that the loaded library was built from."""
     return str(load_library().memtool_source_hash().decode())
 
 
-def limits(strategy: str, parameters: str) -> tuple[int | None, int | None]:
-    """Return (largest size, largest alignment) in bytes that a strategy serves; None: no limit. Raises EngineError."""
+def limits(strategy: str, parameters: str, alignment: int = 16) -> tuple[int | None, int | None]:
+    """Return (largest size, largest alignment) in bytes that a strategy serves; None: no limit.
+
+    ``alignment`` is that of the requests: it decides what some adaptors add to a block. Raises EngineError;
+    CannotStand for an adaptor that cannot stand on what is below it.
+    """
     found = _Limits()
     message = ctypes.create_string_buffer(_MESSAGE_BYTES)
-    status = load_library().memtool_limits(strategy.encode(), parameters.encode(), ctypes.byref(found), message)
+    status = load_library().memtool_limits(
+        strategy.encode(), parameters.encode(), alignment, ctypes.byref(found), message
+    )
     if status != DONE:
-        raise EngineError(message.value.decode())
+        raise (CannotStand if status == WRONG else EngineError)(message.value.decode())
     return _known(found.largest_size), _known(found.largest_alignment)
 
 
@@ -384,3 +406,10 @@ class Heap:
         message = ctypes.create_string_buffer(_MESSAGE_BYTES)
         if self._library.memtool_heap_check(self._heap, message) != DONE:
             raise BrokenInvariant(message.value.decode())
+
+    def report(self) -> dict[str, object]:
+        """Return what the adaptors report, by adaptor."""
+        import json
+
+        reported: dict[str, object] = json.loads(f"{{{self._library.memtool_heap_report(self._heap).decode()}}}")
+        return reported

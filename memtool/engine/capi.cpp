@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/adaptor.hpp"
 #include "engine/clock.hpp"
 #include "engine/events.hpp"
 #include "engine/histogram.hpp"
@@ -65,7 +66,17 @@ void describe_parameter(JsonWriter& json, const ParameterInfo& parameter) {
   json.raw("]}");
 }
 
-void describe_strategy(JsonWriter& json, const StrategyInfo& info, const Abilities& abilities) {
+void describe_parameters(JsonWriter& json, std::span<const ParameterInfo> parameters) {
+  json.key("parameters").raw("[");
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (i != 0) json.raw(",");
+    describe_parameter(json, parameters[i]);
+  }
+  json.raw("]");
+}
+
+void describe_strategy(JsonWriter& json, const StrategyEntry& entry) {
+  const StrategyInfo& info = *entry.info;
   constexpr std::array<std::string_view, 3> kOrders{"any", "lifo", "reset"};
   json.raw("{").key("name").text(info.name).raw(",").key("family").text(info.family).raw(",");
   json.key("summary").text(info.summary).raw(",").key("source").text(info.source).raw(",");
@@ -73,38 +84,47 @@ void describe_strategy(JsonWriter& json, const StrategyInfo& info, const Abiliti
   json.key("free_order").text(kOrders[static_cast<std::size_t>(info.free_order)]).raw(",");
   json.key("uses_region").boolean(info.uses_region).raw(",");
   json.key("is_control").boolean(info.is_control).raw(",");
-  json.key("allocates_zeroed").boolean(abilities.allocates_zeroed).raw(",");
-  json.key("reallocates").boolean(abilities.reallocates).raw(",");
-  json.key("scoped").boolean(abilities.scoped).raw(",").key("parameters").raw("[");
-  for (std::size_t i = 0; i < info.parameters.size(); ++i) {
-    if (i != 0) json.raw(",");
-    describe_parameter(json, info.parameters[i]);
-  }
-  json.raw("]}");
+  json.key("thread_safe").boolean(info.thread_safe).raw(",");
+  json.key("allocates_zeroed").boolean(entry.abilities.allocates_zeroed).raw(",");
+  json.key("reallocates").boolean(entry.abilities.reallocates).raw(",");
+  json.key("scoped").boolean(entry.abilities.scoped).raw(",");
+  describe_parameters(json, info.parameters);
+  json.raw("}");
 }
 
-std::string describe_all() {
+void describe_adaptor(JsonWriter& json, const AdaptorEntry& entry) {
+  const AdaptorInfo& info = *entry.info;
+  constexpr std::array<std::string_view, 3> kThreads{"none", "as below", "any"};
+  json.raw("{").key("name").text(info.name).raw(",").key("summary").text(info.summary).raw(",");
+  json.key("source").text(info.source).raw(",").key("complexity").text(info.cost).raw(",");
+  json.key("when").text(info.when).raw(",");
+  json.key("threads").text(kThreads[static_cast<std::size_t>(info.threads)]).raw(",");
+  json.key("delays_frees").boolean(info.delays_frees).raw(",");
+  describe_parameters(json, info.parameters);
+  json.raw("}");
+}
+
+template <class Entry, class Describe>
+std::string describe_all(const std::vector<Entry>& entries, Describe describe) {
   JsonWriter json;
   json.raw("[");
-  for (const auto& entry : strategies()) {
-    if (&entry != &strategies().front()) json.raw(",\n ");
-    describe_strategy(json, *entry.info, entry.abilities);
+  for (const Entry& entry : entries) {
+    if (&entry != &entries.front()) json.raw(",\n ");
+    describe(json, entry);
   }
   json.raw("]");
   return std::move(json).take();
 }
 
-// Runs `work` with the entry and parameters that were asked for; an exception becomes one line.
+// Runs `work` with the recipe that was asked for; an exception becomes one line.
 template <class Work>
-std::uint32_t with_strategy(const char* strategy, const char* parameters, char* message, Work work) {
-  const StrategyEntry* entry = find_strategy(strategy);
-  if (entry == nullptr) {
-    say(message, "no strategy '" + std::string(strategy) + "' in this engine");
-    return MEMTOOL_BAD_REQUEST;
-  }
+std::uint32_t with_recipe(const char* strategy, const char* parameters, char* message, Work work) {
   try {
-    work(*entry, Parameters(*entry->info, parameters));
+    work(Recipe(strategy, parameters));
     return MEMTOOL_DONE;
+  } catch (const CannotStand& problem) {
+    say(message, problem.what());
+    return MEMTOOL_WRONG;
   } catch (const std::exception& problem) {
     say(message, problem.what());
     return MEMTOOL_BAD_REQUEST;
@@ -129,7 +149,9 @@ const char* wrong_with(const ReplayRequest& request, const ReplayResult& result)
 struct HeapHandle {
   HeapHandle(void* base, std::uint64_t bytes) : region(base, bytes) {}
   Region region;
+  Findings findings;
   std::unique_ptr<AnyHeap> heap;
+  std::string report;
 };
 
 extern "C" {
@@ -147,13 +169,19 @@ uint64_t memtool_histogram_buckets(void) {
 }
 
 const char* memtool_describe(void) {
-  static const std::string description = describe_all();
+  static const std::string description = describe_all(strategies(), describe_strategy);
   return description.c_str();
 }
 
-uint32_t memtool_limits(const char* strategy, const char* parameters, StrategyLimits* limits, char* message) {
-  return with_strategy(strategy, parameters, message, [&](const StrategyEntry& entry, const Parameters& values) {
-    const Limits found = entry.limits(values);
+const char* memtool_describe_adaptors(void) {
+  static const std::string description = describe_all(adaptors(), describe_adaptor);
+  return description.c_str();
+}
+
+uint32_t memtool_limits(const char* strategy, const char* parameters, uint64_t alignment, StrategyLimits* limits,
+                        char* message) {
+  return with_recipe(strategy, parameters, message, [&](const Recipe& recipe) {
+    const Limits found = recipe.limits(alignment);
     limits->largest_size = found.largest_size;
     limits->largest_alignment = found.largest_alignment;
   });
@@ -164,9 +192,8 @@ uint32_t memtool_replay(const ReplayRequest* request, ReplayResult* result) {
     say(result->message, problem);
     return result->status = MEMTOOL_BAD_REQUEST;
   }
-  const std::uint32_t status = with_strategy(
-      request->strategy, request->parameters, result->message,
-      [&](const StrategyEntry& entry, const Parameters& values) { entry.replay(values, *request, *result); });
+  const std::uint32_t status = with_recipe(request->strategy, request->parameters, result->message,
+                                           [&](const Recipe& recipe) { recipe.replay(*request, *result); });
   if (status != MEMTOOL_DONE) result->status = status;
   return result->status;
 }
@@ -198,9 +225,9 @@ uint64_t memtool_calibrate_counter(uint32_t milliseconds) {
 HeapHandle* memtool_heap_open(const char* strategy, const char* parameters, void* region, uint64_t bytes,
                               char* message) {
   auto handle = std::make_unique<HeapHandle>(region, bytes);
-  const std::uint32_t status = with_strategy(
-      strategy, parameters, message,
-      [&](const StrategyEntry& entry, const Parameters& values) { handle->heap = entry.open(handle->region, values); });
+  const std::uint32_t status = with_recipe(strategy, parameters, message, [&](const Recipe& recipe) {
+    handle->heap = recipe.open(handle->region, handle->findings);
+  });
   return status == MEMTOOL_DONE ? handle.release() : nullptr;
 }
 
@@ -256,6 +283,12 @@ uint32_t memtool_heap_check(HeapHandle* heap, char* message) {
     say(message, broken.what());
     return MEMTOOL_WRONG;
   }
+}
+
+const char* memtool_heap_report(HeapHandle* heap) {
+  heap->report.clear();
+  heap->heap->report(heap->report);
+  return heap->report.c_str();
 }
 
 }  // extern "C"

@@ -11,7 +11,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-#define MEMTOOL_ABI_VERSION 1u
+#define MEMTOOL_ABI_VERSION 2u
 
 enum { MEMTOOL_CHECK = 0, MEMTOOL_THROUGHPUT = 1, MEMTOOL_LATENCY = 2, MEMTOOL_FOOTPRINT = 3 };
 enum { MEMTOOL_DONE = 0, MEMTOOL_OUT_OF_MEMORY = 1, MEMTOOL_WRONG = 2, MEMTOOL_BAD_REQUEST = 3 };
@@ -25,6 +25,7 @@ enum {
   MEMTOOL_HISTOGRAMS = 5
 };
 #define MEMTOOL_MOST_ITERATIONS 64
+#define MEMTOOL_REPORT_BYTES 8192
 
 /* One checkpoint of the footprint pass. Bytes and blocks; ~0: not applicable. */
 typedef struct CheckpointRow {
@@ -92,6 +93,8 @@ typedef struct ReplayResult {
   uint64_t shrink_calls;
   uint64_t checks; /* check pass: how often the strategy's own invariants were verified */
   CheckpointRow at_peak_live;
+  /* Footprint pass, before the epilogue: what each adaptor reports, as members of a JSON object. */
+  char report[MEMTOOL_REPORT_BYTES];
 } ReplayResult;
 
 typedef struct StrategyLimits {
@@ -102,9 +105,13 @@ typedef struct StrategyLimits {
 uint32_t memtool_abi_version(void);
 const char* memtool_source_hash(void); /* of the sources this library was built from */
 const char* memtool_describe(void);    /* every strategy as a JSON array; static storage */
+const char* memtool_describe_adaptors(void);
 uint64_t memtool_histogram_buckets(void);
-/* 0, or MEMTOOL_BAD_REQUEST with one line in `message` (400 bytes). */
-uint32_t memtool_limits(const char* strategy, const char* parameters, StrategyLimits* limits, char* message);
+/* For requests aligned to `alignment`. 0, or with one line in `message` (400 bytes) MEMTOOL_BAD_REQUEST, or
+ * MEMTOOL_WRONG where an adaptor cannot stand on what is below it. Here and below a strategy may have adaptors:
+ * "pool+redzone+lock" with "block=64+bytes=32+". */
+uint32_t memtool_limits(const char* strategy, const char* parameters, uint64_t alignment, StrategyLimits* limits,
+                        char* message);
 uint32_t memtool_replay(const ReplayRequest* request, ReplayResult* result);
 
 /* Nanoseconds in 2^32 counter ticks, measured over at least `milliseconds`. */
@@ -134,6 +141,7 @@ uint64_t memtool_heap_usable_size(HeapHandle* heap, const void* block, uint64_t 
 void memtool_heap_figures(HeapHandle* heap, HeapFigures* figures);
 void memtool_heap_walk(HeapHandle* heap, WalkCallback visit, void* context);
 uint32_t memtool_heap_check(HeapHandle* heap, char* message); /* 0, or MEMTOOL_WRONG with words (400 bytes) */
+const char* memtool_heap_report(HeapHandle* heap);            /* as ReplayResult.report; valid until the next call */
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -78,6 +78,8 @@ class CheckProbe : public PlainProbe {
     ++checks_;
     try {
       strategy_.check();
+    } catch (const Detected& detected) {
+      complain(detected.what());
     } catch (const std::exception& broken) {
       complain(std::string("its own check fails: ") + broken.what());
     }
@@ -137,7 +139,7 @@ class CheckProbe : public PlainProbe {
     if (number % need != 0)
       complain("misaligned block: " + hex(block) + " for a request of " + std::to_string(size) + " bytes aligned to " +
                std::to_string(need));
-    if (S::info.uses_region && !region_.contains(block, size)) {
+    if (strategy_.info.uses_region && !region_.contains(block, size)) {
       object.sound = false;
       complain("block outside the region: " + hex(block) + " of " + std::to_string(size) + " bytes");
       return;

@@ -64,8 +64,9 @@ const StrategyEntry* find_strategy(std::string_view name) {
   return nullptr;
 }
 
-Parameters::Parameters(const StrategyInfo& info, std::string_view text) : declared_(info.parameters) {
-  if (declared_.size() > kMost) throw std::logic_error("a strategy declares too many parameters");
+Parameters::Parameters(std::string_view owner, std::span<const ParameterInfo> declared, std::string_view text)
+    : declared_(declared) {
+  if (declared_.size() > kMost) throw std::logic_error(std::string(owner) + " declares too many parameters");
   for (std::size_t i = 0; i < declared_.size(); ++i) values_[i] = declared_[i].default_value;
   while (!text.empty()) {
     const auto comma = text.find(',');
@@ -75,7 +76,7 @@ Parameters::Parameters(const StrategyInfo& info, std::string_view text) : declar
     const std::string_view name = pair.substr(0, equals);
     const auto found = std::ranges::find(declared_, name, &ParameterInfo::name);
     if (equals == std::string_view::npos || found == declared_.end())
-      throw std::invalid_argument(std::string(info.name) + " has no parameter '" + std::string(name) + "'");
+      throw std::invalid_argument(std::string(owner) + " has no parameter '" + std::string(name) + "'");
     values_[static_cast<std::size_t>(found - declared_.begin())] = parse_value(*found, pair.substr(equals + 1));
   }
 }

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/strategy.hpp"
@@ -15,8 +16,8 @@ namespace memtool {
 struct ReplayRequest;
 struct ReplayResult;
 
-// A strategy on its region behind virtual calls, for whoever needs to decide the next operation by looking at the last
-// answer: tests, the verification's adversaries. Never timed.
+// A strategy on its region behind virtual calls: what adaptors stand on, and what drives a heap operation by operation
+// (tests, the verification's adversaries).
 class AnyHeap {
  public:
   virtual ~AnyHeap() = default;
@@ -26,10 +27,13 @@ class AnyHeap {
   virtual void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) = 0;
   virtual bool mark() = 0;     // false: not a scoped strategy, or too many marks
   virtual bool release() = 0;  // back to the youngest mark
+  [[nodiscard]] virtual bool scoped() const = 0;
   [[nodiscard]] virtual std::size_t usable_size(const void* block, std::size_t size) const = 0;
   [[nodiscard]] virtual HeapStats stats() const = 0;
   virtual void walk(const BlockVisitor& visit) const = 0;
   virtual void check() const = 0;
+  // Appends what each adaptor has to say, as members of a JSON object: "leak":{...}
+  virtual void report(std::string&) const {}
 };
 
 // Which of the optional abilities of engine/strategy.hpp a strategy has.

@@ -29,7 +29,7 @@ using MarkerOf = typename MarkerOfStrategy<S>::type;
 //   allocated(slot, block, size, alignment, zeroed)            after a success
 //   deallocating(slot, block, size)                            before the strategy sees the free, or its scope's end
 //   reallocating(slot, block, size), reallocated(slot, block, old size, new size, alignment)
-template <Strategy S, class Probe>
+template <ReplayableHeap S, class Probe>
 class Replay {
  public:
   // `slots` has one entry for each slot of the image.
@@ -141,6 +141,7 @@ class Replay {
 
   void begin_scope() noexcept {
     if constexpr (Scoped<S>) {
+      if (!is_scoped(strategy_)) return;
       if (scopes_ < kMostScopes) markers_[scopes_] = strategy_.mark();
       ++scopes_;
     }
@@ -149,6 +150,7 @@ class Replay {
   // A scoped strategy gives back the scope at once and its objects' deallocations are skipped; any other frees them.
   const std::uint64_t* end_scope(const std::uint64_t* at, std::uint64_t words) noexcept {
     if constexpr (Scoped<S>) {
+      if (!is_scoped(strategy_)) return at;
       --scopes_;
       if (scopes_ < kMostScopes) {
         if constexpr (Probe::kSeesScopes) {

@@ -64,11 +64,13 @@ class SlotTable {
   va_end(arguments);
 }
 
-template <Strategy S>
+// `Given` is what the heap is made of: its parameters, or the recipe of one that adaptors stand on.
+template <ReplayableHeap S, class Given = Parameters>
+  requires std::constructible_from<S, Region&, const Given&>
 class Runner {
  public:
-  Runner(const Parameters& parameters, const ReplayRequest& request, ReplayResult& result)
-      : parameters_(parameters),
+  Runner(const Given& given, const ReplayRequest& request, ReplayResult& result)
+      : given_(given),
         request_(request),
         result_(result),
         image_(request),
@@ -146,17 +148,18 @@ class Runner {
   bool replay_once(Probe& probe, std::uint64_t* body_ticks, std::uint64_t* epilogue_ticks) {
     const Clock clock(request_.use_counter != 0);
     region_.reset();
-    S strategy(region_, parameters_);
+    S strategy(region_, given_);
     Replay<S, Probe> replay(strategy, probe, slots_.data());
     const std::uint64_t start = clock.start();
     const std::uint64_t* stopped = replay.run(image_.begin, image_.epilogue);
     const std::uint64_t middle = clock.stop();
     if (replay.out_of_memory()) {
-      out_of_memory(stopped);
+      out_of_memory(strategy, stopped);
       return false;
     }
     replay.run(stopped, image_.end);
     const std::uint64_t end = clock.stop();
+    if (detected_in(strategy)) return false;
     if (body_ticks != nullptr) {
       *body_ticks = middle - start;
       *epilogue_ticks = end - middle;
@@ -164,7 +167,18 @@ class Runner {
     return true;
   }
 
-  void out_of_memory(const std::uint64_t* at) {
+  // Whether adaptors have found misuse: then the sample has failed, with their words.
+  bool detected_in(const S& strategy) {
+    if constexpr (Watches<S>) {
+      if (strategy.finding().empty()) return false;
+      fail(result_, MEMTOOL_WRONG, "%s", strategy.finding().c_str());
+      return true;
+    }
+    return false;
+  }
+
+  void out_of_memory(const S& strategy, const std::uint64_t* at) {
+    if (detected_in(strategy)) return;  // which is why
     std::uint64_t operation = 0;
     for (const std::uint64_t* word = image_.begin; word < at;) {
       const Kind kind = word::kind(*word);
@@ -184,7 +198,7 @@ class Runner {
   void check() {
     constexpr std::uint64_t kChecks = 64;
     region_.reset();
-    S strategy(region_, parameters_);
+    S strategy(region_, given_);
     CheckProbe<S> probe(strategy, region_, image_.head.slots);
     Replay<S, CheckProbe<S>> replay(strategy, probe, slots_.data());
     const std::uint64_t* at = image_.begin;
@@ -197,7 +211,7 @@ class Runner {
       result_.failed_operation = probe.failed_operation();
       fail(result_, MEMTOOL_WRONG, "event %llu: %s", as_printed(probe.failed_operation()), probe.complaint().c_str());
     } else if (replay.out_of_memory()) {
-      out_of_memory(at);
+      out_of_memory(strategy, at);
     }
   }
 
@@ -213,7 +227,7 @@ class Runner {
     rusage before;
     getrusage(RUSAGE_SELF, &before);
 
-    S strategy(region_, parameters_);
+    S strategy(region_, given_);
     FootprintProbe<S> probe(image_.touch(), strategy, region_, result_);
     Replay<S, FootprintProbe<S>> replay(strategy, probe, slots_.data());
     const std::uint64_t* peak = image_.begin + image_.head.peak_live_word;
@@ -228,7 +242,7 @@ class Runner {
         if (!replay.out_of_memory()) at_peak_live(strategy, probe, resident, baseline);
       }
       at = replay.run(at, stop);
-      if (replay.out_of_memory()) return out_of_memory(at);
+      if (replay.out_of_memory()) return out_of_memory(strategy, at);
       const std::uint64_t now = above(resident.approximate(), rough_baseline);
       result_.peak_resident_bytes = std::max(result_.peak_resident_bytes, now);
       request_.series[result_.rows++] = row(strategy, probe, now);
@@ -240,7 +254,9 @@ class Runner {
     result_.grow_calls = region_.grow_calls();
     result_.shrink_calls = region_.shrink_calls();
     result_.end_resident_bytes = above(resident.exact().anonymous, baseline);
+    if constexpr (Watches<S>) std::snprintf(result_.report, sizeof result_.report, "%s", strategy.report().c_str());
     replay.run(at, image_.end);
+    if (detected_in(strategy)) return;
     result_.drained_resident_bytes = above(resident.exact().anonymous, baseline);
   }
 
@@ -263,7 +279,7 @@ class Runner {
             .live_bytes = probe.live(),
             .live_objects = probe.objects(),
             .granted_bytes = probe.granted(),
-            .footprint_bytes = S::info.uses_region ? region_.used() + stats.metadata_apart_bytes : kNotApplicable,
+            .footprint_bytes = strategy.info.uses_region ? region_.used() + stats.metadata_apart_bytes : kNotApplicable,
             .resident_bytes = resident,
             .free_bytes = stats.free_bytes,
             .largest_free = stats.largest_free,
@@ -272,7 +288,7 @@ class Runner {
             .metadata_bytes = stats.metadata_bytes};
   }
 
-  const Parameters& parameters_;
+  const Given& given_;
   const ReplayRequest& request_;
   ReplayResult& result_;
   Image image_;
@@ -320,6 +336,7 @@ class HeapOf final : public AnyHeap {
     }
     return false;
   }
+  [[nodiscard]] bool scoped() const override { return Scoped<S>; }
   [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const override {
     return strategy_.usable_size(block, size);
   }

@@ -50,8 +50,9 @@ struct StrategyInfo {
   std::string_view when;        // when to use it, one line
   std::span<const ParameterInfo> parameters = {};
   FreeOrder free_order = FreeOrder::any;
-  bool uses_region = true;  // false: memory comes from whichever malloc serves the process
-  bool is_control = false;  // hands out the same block again and again: measures the harness, is not checked
+  bool uses_region = true;   // false: memory comes from whichever malloc serves the process
+  bool is_control = false;   // hands out the same block again and again: measures the harness, is not checked
+  bool thread_safe = false;  // any thread may call it at any time, and free what another has allocated
 };
 
 // The parameters of one cell: every declared parameter has a value, given or default.
@@ -59,7 +60,9 @@ class Parameters {
  public:
   // `text` is "name=value,name=value" with plain decimal values or choice words. Throws std::invalid_argument with
   // one line that names the parameter and its range.
-  Parameters(const StrategyInfo& info, std::string_view text);
+  Parameters(const StrategyInfo& info, std::string_view text) : Parameters(info.name, info.parameters, text) {}
+  // `owner` is whose they are, for the complaint.
+  Parameters(std::string_view owner, std::span<const ParameterInfo> declared, std::string_view text);
 
   // The value of a declared parameter; asking for an undeclared one is a programming error and throws std::logic_error.
   [[nodiscard]] std::uint64_t operator[](std::string_view name) const;
@@ -100,27 +103,39 @@ class BrokenInvariant : public std::logic_error {
   using std::logic_error::logic_error;
 };
 
+// Thrown by check(): an adaptor has found the program below or above it doing what it must not, said in words.
+class Detected : public BrokenInvariant {
+ public:
+  using BrokenInvariant::BrokenInvariant;
+};
+
 inline void require(bool holds, const char* words) {
   if (!holds) throw BrokenInvariant(words);
 }
 
-// Sizes are in bytes, >= 1; alignments are powers of two, kDefaultAlignment unless the request asked for more or less.
+// What a replay asks of a heap. Sizes are in bytes, >= 1; alignments are powers of two, kDefaultAlignment unless the
+// request asked for more or less.
 template <class S>
-concept Strategy = std::constructible_from<S, Region&, const Parameters&> &&
-                   requires(S s, const S c, void* block, std::size_t n, const BlockVisitor& visit) {
-                     { S::info } -> std::convertible_to<const StrategyInfo&>;
-                     // The static limits of a strategy with these parameters.
-                     { S::limits(std::declval<const Parameters&>()) } -> std::same_as<Limits>;
-                     // nullptr when memory is out; the heap stays usable.
-                     { s.allocate(n, n) } noexcept -> std::same_as<void*>;
-                     // `size` and `alignment` are those of the allocation.
-                     { s.deallocate(block, n, n) } noexcept;
-                     // Bytes the caller may use of a live block that was asked for with `size`.
-                     { c.usable_size(block, n) } noexcept -> std::same_as<std::size_t>;
-                     { c.stats() } noexcept -> std::same_as<HeapStats>;
-                     { c.walk(visit) };
-                     { c.check() };  // throws BrokenInvariant
-                   };
+concept ReplayableHeap = requires(S s, const S c, void* block, std::size_t n, const BlockVisitor& visit) {
+  { c.info } -> std::convertible_to<const StrategyInfo&>;
+  // nullptr when memory is out; the heap stays usable.
+  { s.allocate(n, n) } noexcept -> std::same_as<void*>;
+  // `size` and `alignment` are those of the allocation.
+  { s.deallocate(block, n, n) } noexcept;
+  // Bytes the caller may use of a live block that was asked for with `size`.
+  { c.usable_size(block, n) } noexcept -> std::same_as<std::size_t>;
+  { c.stats() } noexcept -> std::same_as<HeapStats>;
+  { c.walk(visit) };
+  { c.check() };  // throws BrokenInvariant
+};
+
+template <class S>
+concept Strategy =
+    ReplayableHeap<S> && std::constructible_from<S, Region&, const Parameters&> && requires(const Parameters& values) {
+      { S::info } -> std::convertible_to<const StrategyInfo&>;
+      // The static limits of a strategy with these parameters.
+      { S::limits(values) } -> std::same_as<Limits>;
+    };
 
 // Optional abilities. Where one is absent the replay does what a program would: zero by hand; allocate, copy, free;
 // free the objects of a scope one by one.
@@ -137,6 +152,21 @@ template <class S>
 concept Scoped = requires(S s, typename S::Marker m) {
   { s.mark() } noexcept -> std::same_as<typename S::Marker>;
   { s.release(m) } noexcept;  // everything allocated since the marker is gone
+};
+// Whether a heap knows scopes is a property of its type, but for one that adaptors stand on: there it is the bottom's.
+template <class S>
+constexpr bool is_scoped(const S& heap) noexcept {
+  if constexpr (requires { heap.scoped(); }) {
+    return heap.scoped();
+  } else {
+    return Scoped<S>;
+  }
+}
+// What it has seen of the program's use of it: a report in JSON, and misuse in words ("" where there was none).
+template <class S>
+concept Watches = requires(const S c) {
+  { c.report() } -> std::same_as<std::string>;
+  { c.finding() } -> std::same_as<const std::string&>;
 };
 
 }  // namespace memtool

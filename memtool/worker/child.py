@@ -151,6 +151,7 @@ def _figures(binding: Any, run_pass: int, result: Any, histograms: Any, buckets:
             for name, *_ in binding.ReplayResult._fields_
             if name.endswith(("_bytes", "_faults", "_calls")) and name != "struct_bytes"
         }
+        figures["report"] = result.report.decode()
         figures["ratio_allocations"] = result.ratio_allocations
         figures["ratio_sum"] = result.ratio_sum
         figures["at_peak_live"] = {name: _known(getattr(result.at_peak_live, name)) for name in binding.SERIES_COLUMNS}

@@ -13,7 +13,7 @@ from memtool.cli import run
 from memtool.measure.metrics import METRICS
 from memtool.workload.trace import shipped
 
-WHAT = ("allocators", "workloads", "regions", "metrics")
+WHAT = ("allocators", "adaptors", "workloads", "regions", "metrics")
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def table(what: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
 @pytest.mark.parametrize("what", WHAT)
 def test_a_table_fits_and_names_what_the_json_names(what: str, listed: Any, capsys: pytest.CaptureFixture[str]) -> None:
     lines = table(what, capsys)
-    assert max(map(len, lines)) <= (100 if what == "allocators" else 120)
-    names = {line.split()[0] for line in lines if line.strip()}
+    assert max(map(len, lines)) <= (100 if what in ("allocators", "adaptors") else 120)
+    names = {line.split()[0].removeprefix("+") for line in lines if line.strip()}
     assert {row["name"] for row in listed(what)} <= names
 
 
@@ -77,6 +77,15 @@ def test_what_is_not_installed_says_how_to_get_it(
         "memtool.allocators.registry.why_missing", lambda name: f"not installed; get it with: get {name}"
     )
     assert "get jemalloc" in " ".join(table("allocators", capsys))
+
+
+def test_adaptors(listed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {row["name"]: row for row in listed("adaptors")}
+    assert all(row["summary"] and row["source"] and row["complexity"] and row["when"] for row in rows.values())
+    assert rows["lock"]["threads"] == "any"
+    assert rows["virtual"]["threads"] == "as below"
+    # They stand under the allocators too: what can be written after -a is one page.
+    assert {f"+{name}" for name in rows} <= {line.split()[0] for line in table("allocators", capsys) if line.strip()}
 
 
 def test_workloads(listed: Any) -> None:

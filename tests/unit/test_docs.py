@@ -21,3 +21,4 @@ def test_the_page_of_allocators_is_what_they_say_of_themselves() -> None:
 def test_every_allocator_has_its_section() -> None:
     sections = [line.removeprefix("### ") for line in PAGE.read_text(encoding="utf-8").splitlines()]
     assert {each.name for each in Registry().known()} <= set(sections)
+    assert {f"+{each.name}" for each in Registry().known_adaptors()} <= set(sections)

@@ -96,6 +96,7 @@ def test_a_replacement_is_preloaded_and_must_own_malloc(build: Build) -> None:
         family="library",
         exact=False,
         uses_region=False,
+        thread_safe=True,
     )
 
 

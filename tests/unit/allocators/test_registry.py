@@ -32,20 +32,30 @@ def parameter(name: str, choices: tuple[str, ...] = ()) -> Mapping[str, Any]:
 
 def strategy(name: str, family: str, *parameters: Mapping[str, Any], **changed: object) -> Mapping[str, Any]:
     texts = dict.fromkeys(("summary", "source", "complexity", "when"), "words")
-    base: dict[str, object] = {"free_order": "any", "uses_region": True, "is_control": False}
+    base: dict[str, object] = {"free_order": "any", "uses_region": True, "is_control": False, "thread_safe": False}
     base |= dict.fromkeys(("allocates_zeroed", "reallocates", "scoped"), False)
     return {"name": name, "family": family, **texts, **base, "parameters": list(parameters), **changed}
+
+
+def adaptor(name: str, *parameters: Mapping[str, Any], threads: str = "none") -> Mapping[str, Any]:
+    texts = dict.fromkeys(("summary", "source", "complexity", "when"), "words")
+    return {"name": name, **texts, "threads": threads, "parameters": list(parameters)}
 
 
 DESCRIBED = (
     strategy("null", "control", is_control=True),
     strategy("malloc", "standard", uses_region=False),
-    strategy("new-delete", "standard", uses_region=False),
+    strategy("new-delete", "standard", uses_region=False, thread_safe=True),
     strategy("pool", "pool", parameter("block"), parameter("chunk")),
     strategy("slab", "pool"),
     strategy("stack", "arena", free_order="lifo"),
     strategy("bump", "arena", free_order="reset"),
     strategy("tlsf", "real-time", parameter("subdivisions", ("8", "16"))),
+)
+ADAPTORS = (
+    adaptor("virtual", threads="as below"),
+    adaptor("redzone", parameter("bytes")),
+    adaptor("lock", threads="any"),
 )
 INSTALLED = {"glibc": None, "jemalloc": Path("/opt/lib/libjemalloc.so.2")}
 
@@ -71,7 +81,12 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     )
     monkeypatch.setattr(system, "linker_cache", dict)
     monkeypatch.setattr(system, "_FOLDERS", ())
-    return Registry(described=DESCRIBED, refusal=refusal, limits=lambda name, _: (64, 4096) if name == "pool" else NONE)
+    return Registry(
+        described=DESCRIBED,
+        refusal=refusal,
+        limits=lambda name, _: (64, 4096) if name == "pool" else NONE,
+        adaptors=ADAPTORS,
+    )
 
 
 def resolve(registry: Registry, text: str) -> AllocatorPlan:
@@ -140,6 +155,39 @@ def test_what_is_said_of_a_strategy_is_in_its_plan(registry: Registry) -> None:
     assert not resolve(registry, "new-delete").exact
 
 
+def test_adaptors_over_a_strategy(registry: Registry) -> None:
+    plan = resolve(registry, "pool:block=64+redzone:bytes=1KiB+lock")
+    assert (plan.strategy, plan.engine_parameters) == ("pool+redzone+lock", "block=64+bytes=1024+")
+    assert (plan.family, plan.free_order, plan.uses_region, plan.exact) == ("pool", "any", True, True)
+    assert plan.spec.label == "pool:block=64+redzone:bytes=1KiB+lock"
+
+
+def test_adaptors_over_a_system_allocator_keep_its_library_and_its_proof(registry: Registry) -> None:
+    plan = resolve(registry, "jemalloc:narenas=1+lock")
+    assert (plan.strategy, plan.engine_parameters) == ("malloc+lock", "+")
+    assert (plan.preload, plan.expected_owner) == (("/opt/lib/libjemalloc.so.2",), "libjemalloc")
+    assert plan.environment == (("MALLOC_CONF", "narenas:1"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("pool", False),
+        ("pool+virtual", False),
+        ("pool+lock", True),
+        ("pool+redzone+lock", True),
+        ("pool+lock+virtual", True),
+        ("pool+lock+redzone", False),
+        ("new-delete", True),
+        ("new-delete+redzone", False),
+        ("glibc", True),
+        ("glibc+virtual", True),
+    ],
+)
+def test_what_any_thread_may_call(registry: Registry, text: str, expected: bool) -> None:
+    assert resolve(registry, text).thread_safe is expected
+
+
 def test_a_system_allocator_is_preloaded_and_must_own_malloc(registry: Registry) -> None:
     plan = resolve(registry, "jemalloc")
     assert (plan.strategy, plan.preload, plan.expected_owner) == (
@@ -183,6 +231,18 @@ def test_new_delete_over_another_malloc(registry: Registry) -> None:
             "did you mean 'block'?",
         ),
         ("slab:x=8", "-a: slab:x=8: slab has no parameters"),
+        ("pool+lok", "-a: pool+lok: unknown adaptor 'lok'; did you mean 'lock'?"),
+        ("glibc+zzz", "-a: glibc+zzz: unknown adaptor 'zzz' (adaptors: virtual, redzone, lock)"),
+        ("slab+lock:x=8", "-a: slab+lock:x=8: lock has no parameters"),
+        (
+            "slab+redzone:bytes=8KiB+lock",
+            "-a: slab+redzone:bytes=8KiB+lock: bytes: must be from 1 to 4KiB, is 8KiB",
+        ),
+        (
+            "slab+redzone:byte=8",
+            "-a: slab+redzone:byte=8: redzone has no parameter 'byte', only bytes (1 to 4KiB); did you mean 'bytes'?",
+        ),
+        ("pool:block=4KiB,chunk=1+lock", "-a: pool:block=4KiB,chunk=1: chunk: must hold a block"),
         ("pool:block=big", "-a: pool:block=big: block: must be a size such as 64, 4KiB or 1.5MiB, is 'big'"),
         ("pool:block=8KiB", "-a: pool:block=8KiB: block: must be from 1 to 4KiB, is 8KiB"),
         ("tlsf:subdivisions=9", "-a: tlsf:subdivisions=9: subdivisions: must be 8 or 16, is '9'"),
@@ -245,7 +305,12 @@ def test_the_lists_show_what_each_can_serve(registry: Registry) -> None:
     known = {each.name: each.capabilities for each in registry.known()}
     assert known["glibc"] == Capabilities(reallocates=True, allocates_zeroed=True)
     assert known["pool"] == Capabilities(
-        reallocates=False, allocates_zeroed=False, uses_region=True, largest_size=64, largest_alignment=4096
+        reallocates=False,
+        allocates_zeroed=False,
+        thread_safe=False,
+        uses_region=True,
+        largest_size=64,
+        largest_alignment=4096,
     )
     assert known["stack"].free_order == "lifo"
 
@@ -256,7 +321,7 @@ def test_the_lists_show_what_each_can_serve(registry: Registry) -> None:
 def refused(
     plan: AllocatorPlan, found: TraceInfo, limits: Limits = (None, None), available: int | None = None
 ) -> str | None:
-    return why_not(plan, found, limits=lambda _strategy, _parameters: limits, available=available)
+    return why_not(plan, found, limits=lambda _strategy, _parameters, _alignment: limits, available=available)
 
 
 def test_requests_that_are_too_large_or_too_aligned(registry: Registry) -> None:

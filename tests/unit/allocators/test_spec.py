@@ -6,7 +6,7 @@ import pytest
 
 from memtool.allocators.spec import is_file, is_python, parse_allocators
 from memtool.errors import InputError
-from memtool.model import AllocatorSpec
+from memtool.model import AdaptorSpec, AllocatorSpec
 
 GROUPS = {"pools": ("pool", "slab"), "system": ("glibc",), "empty": ()}
 
@@ -34,6 +34,13 @@ def labels(text: str) -> list[str]:
         ("./a=b/libmine.so,glibc", ["./a=b/libmine.so", "glibc"]),
         ("mine.py:Heap", ["mine.py:Heap"]),
         ("mine.py:Heap:order=lifo,grow=1", ["mine.py:Heap:order=lifo,grow=1"]),
+        ("pool+lock", ["pool+lock"]),
+        (" pool + lock , glibc", ["pool+lock", "glibc"]),
+        ("pool:block=64+redzone:bytes=32+lock", ["pool:block=64+redzone:bytes=32+lock"]),
+        ("pool+redzone,bytes=32,fill=1+lock", ["pool+redzone:bytes=32,fill=1+lock"]),
+        ("pool:block=64,chunk=4KiB+pad,line=64", ["pool:block=64,chunk=4KiB+pad:line=64"]),
+        ("./libmine.so+lock", ["./libmine.so+lock"]),
+        ("./c++/lib+x.so+lock:a=1", ["./c++/lib+x.so+lock:a=1"]),
     ],
 )
 def test_lists(text: str, expected: list[str]) -> None:
@@ -61,6 +68,31 @@ def test_a_sweep_is_every_combination_in_the_order_written() -> None:
     assert labels("pool:block=32|32") == ["pool:block=32"]
 
 
+def test_sweeps_reach_into_adaptors_the_last_varying_fastest() -> None:
+    assert labels("pool:block=32|64+redzone:bytes=8|16+lock") == [
+        "pool:block=32+redzone:bytes=8+lock",
+        "pool:block=32+redzone:bytes=16+lock",
+        "pool:block=64+redzone:bytes=8+lock",
+        "pool:block=64+redzone:bytes=16+lock",
+    ]
+
+
+def test_adaptors_are_kept_with_their_parameters_the_innermost_first() -> None:
+    assert parse_allocators("pool:block=8+redzone:bytes=16+lock", GROUPS) == (
+        AllocatorSpec("pool", (("block", "8"),), (AdaptorSpec("redzone", (("bytes", "16"),)), AdaptorSpec("lock"))),
+    )
+
+
+def test_adaptors_over_a_group_stand_on_each_member() -> None:
+    assert labels("@pools+lock") == ["pool+lock", "slab+lock"]
+    assert labels("@pools+redzone,bytes=8|16") == [
+        "pool+redzone:bytes=8",
+        "pool+redzone:bytes=16",
+        "slab+redzone:bytes=8",
+        "slab+redzone:bytes=16",
+    ]
+
+
 def test_groups_are_unfolded_where_they_stand_each_member_once() -> None:
     assert labels("slab,@pools,@system") == ["slab", "pool", "glibc"]
 
@@ -85,6 +117,11 @@ FORM = "must be parameter=value or parameter=value|value"
         ("block=64", "-a: block=64: a parameter, but no allocator before it"),
         ("@pools,block=8", "-a: @pools,block=8: a group takes no parameters; name the allocator that is meant"),
         ("pool:block", f"-a: pool:block: 'block' {FORM}"),
+        ("pool+", "-a: pool+: an adaptor is written +name, such as pool+lock"),
+        ("pool++lock", "-a: pool++lock: an adaptor is written +name, such as pool+lock"),
+        ("+lock", "-a: +lock: no allocator before the adaptor"),
+        ("pool+lock:x", f"-a: lock:x: 'x' {FORM}"),
+        ("@pool+lock", "-a: unknown group '@pool'; did you mean '@pools'? (groups: @pools, @system, @empty)"),
         ("pool:=64", f"-a: pool:=64: '=64' {FORM}"),
         ("pool:block=", f"-a: pool:block=: 'block=' {FORM}"),
         ("pool:block=8|", f"-a: pool:block=8|: 'block=8|' {FORM}"),
@@ -104,6 +141,8 @@ def test_a_sweep_may_be_a_thousand_columns_and_no_more() -> None:
         labels(f"a:x={ten},y={ten},z={ten},w=1|2")
     with pytest.raises(InputError, match="-a: names more than 1000 allocators"):
         labels(f"a:x={ten},y={ten},z={ten},b")
+    with pytest.raises(InputError, match="the sweep has more than 1000 combinations"):
+        labels(f"a:x={ten},y={ten}+b:x={ten}|10")
 
 
 @pytest.mark.parametrize(

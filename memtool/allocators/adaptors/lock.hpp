@@ -1,0 +1,76 @@
+// One mutex round a heap.
+#pragma once
+
+#include <mutex>
+
+#include "engine/adaptor.hpp"
+
+namespace memtool {
+
+class Lock final : public Layer {
+ public:
+  static constexpr AdaptorInfo info{
+      .name = "lock",
+      .summary = "One mutex round every operation: any strategy becomes thread-safe.",
+      .source = "POSIX, pthread_mutex_lock; Wilson, Johnstone, Neely, Boles: Dynamic storage allocation, 1995, 3.10",
+      .cost = "a lock and an unlock an operation (in a process of one thread glibc's need no atomic operation)",
+      .when = "few threads, or as the baseline that a thread-caching allocator has to beat",
+      .threads = Threads::any,
+  };
+  static Limits limits(const Parameters&, const Limits& below, std::uint64_t) { return below; }
+  static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters&, Findings&) {
+    return std::make_unique<Lock>(std::move(below));
+  }
+
+  using Layer::Layer;
+
+  void* allocate(std::size_t size, std::size_t alignment) override {
+    const std::scoped_lock held(mutex_);
+    return below().allocate(size, alignment);
+  }
+  void* allocate_zeroed(std::size_t size, std::size_t alignment) override {
+    const std::scoped_lock held(mutex_);
+    return below().allocate_zeroed(size, alignment);
+  }
+  void deallocate(void* block, std::size_t size, std::size_t alignment) override {
+    const std::scoped_lock held(mutex_);
+    below().deallocate(block, size, alignment);
+  }
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) override {
+    const std::scoped_lock held(mutex_);
+    return below().reallocate(block, old_size, new_size, alignment);
+  }
+  bool mark() override {
+    const std::scoped_lock held(mutex_);
+    return below().mark();
+  }
+  bool release() override {
+    const std::scoped_lock held(mutex_);
+    return below().release();
+  }
+  [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const override {
+    const std::scoped_lock held(mutex_);
+    return below().usable_size(block, size);
+  }
+  [[nodiscard]] HeapStats stats() const override {
+    const std::scoped_lock held(mutex_);
+    return below().stats();
+  }
+  void walk(const BlockVisitor& visit) const override {
+    const std::scoped_lock held(mutex_);
+    below().walk(visit);
+  }
+  void check() const override {
+    const std::scoped_lock held(mutex_);
+    below().check();
+  }
+  void report(std::string& json) const override {
+    const std::scoped_lock held(mutex_);
+    below().report(json);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+};
+
+}  // namespace memtool

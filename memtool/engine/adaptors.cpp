@@ -1,0 +1,199 @@
+// The adaptors of this engine, and the replay of what they stand on.
+#include "allocators/adaptors.hpp"
+
+#include <algorithm>
+
+#include "engine/runner.hpp"
+
+namespace memtool {
+namespace {
+
+// Numbers the program's operations. Stands on the topmost adaptor that speaks of them, so that whatever lock there is
+// above covers it too.
+class Numbered final : public Layer {
+ public:
+  Numbered(std::unique_ptr<AnyHeap> below, Findings& findings) noexcept
+      : Layer(std::move(below)), findings_(findings) {}
+
+  void* allocate(std::size_t size, std::size_t alignment) override {
+    findings_.begin_operation();
+    return below().allocate(size, alignment);
+  }
+  void* allocate_zeroed(std::size_t size, std::size_t alignment) override {
+    findings_.begin_operation();
+    return below().allocate_zeroed(size, alignment);
+  }
+  void deallocate(void* block, std::size_t size, std::size_t alignment) override {
+    findings_.begin_operation();
+    below().deallocate(block, size, alignment);
+  }
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) override {
+    findings_.begin_operation();
+    return below().reallocate(block, old_size, new_size, alignment);
+  }
+  bool release() override {
+    const bool released = below().release();
+    findings_.end_scope();
+    return released;
+  }
+  // What has been found outlives the moment: every check after it fails.
+  void check() const override {
+    if (findings_.first().empty()) below().check();
+    if (!findings_.first().empty()) throw Detected(findings_.first());
+  }
+
+ private:
+  Findings& findings_;
+};
+
+// A recipe as the replay sees it. `Outermost` is the adaptor at the end of the recipe where that one is worth being
+// compiled into the replay loop, else AnyHeap.
+template <class Outermost>
+class Adapted {
+ public:
+  struct Marker {};
+
+  Adapted(Region& region, const Recipe& recipe)
+      : info(recipe.info()), heap_(recipe.open(region, findings_)), top_(static_cast<Outermost&>(*heap_)) {}
+
+  void* allocate(std::size_t size, std::size_t alignment) noexcept { return top_.allocate(size, alignment); }
+  void* allocate_zeroed(std::size_t size, std::size_t alignment) noexcept {
+    return top_.allocate_zeroed(size, alignment);
+  }
+  void deallocate(void* block, std::size_t size, std::size_t alignment) noexcept {
+    top_.deallocate(block, size, alignment);
+  }
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
+    return top_.reallocate(block, old_size, new_size, alignment);
+  }
+  Marker mark() noexcept {
+    top_.mark();
+    return {};
+  }
+  void release(Marker) noexcept { top_.release(); }
+  [[nodiscard]] bool scoped() const noexcept { return top_.scoped(); }
+  [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const noexcept {
+    return top_.usable_size(block, size);
+  }
+  [[nodiscard]] HeapStats stats() const noexcept { return top_.stats(); }
+  void walk(const BlockVisitor& visit) const { top_.walk(visit); }
+  void check() const { top_.check(); }
+  [[nodiscard]] std::string report() const {
+    std::string json;
+    top_.report(json);
+    return json;
+  }
+  [[nodiscard]] const std::string& finding() const noexcept { return findings_.first(); }
+
+  const StrategyInfo info;
+
+ private:
+  Findings findings_;
+  std::unique_ptr<AnyHeap> heap_;
+  Outermost& top_;
+};
+
+template <class Outermost>
+void replay_adapted(const Recipe& recipe, const ReplayRequest& request, ReplayResult& result) {
+  Runner<Adapted<Outermost>, Recipe>(recipe, request, result).run();
+}
+
+template <class A, class Outermost = AnyHeap>
+AdaptorEntry entry_of() {
+  return {
+      .info = &A::info,
+      .limits = [](const Parameters& parameters, const Limits& below,
+                   std::uint64_t alignment) { return A::limits(parameters, below, alignment); },
+      .open = [](std::unique_ptr<AnyHeap> below, const Parameters& parameters, Findings& findings)
+          -> std::unique_ptr<AnyHeap> { return A::open(std::move(below), parameters, findings); },
+      .replay = replay_adapted<Outermost>,
+  };
+}
+
+// The part before the next '+', which is taken off `text`.
+std::string_view next_part(std::string_view& text) {
+  const auto plus = text.find('+');
+  const std::string_view part = text.substr(0, plus);
+  text = plus == std::string_view::npos ? std::string_view{} : text.substr(plus + 1);
+  return part;
+}
+
+const StrategyEntry* known_strategy(std::string_view name) {
+  const StrategyEntry* entry = find_strategy(name.substr(0, name.find('+')));
+  if (entry == nullptr)
+    throw std::invalid_argument("no strategy '" + std::string(name.substr(0, name.find('+'))) + "' in this engine");
+  return entry;
+}
+
+const AdaptorEntry* known_adaptor(std::string_view name) {
+  for (const AdaptorEntry& entry : adaptors())
+    if (entry.info->name == name) return &entry;
+  throw std::invalid_argument("no adaptor '" + std::string(name) + "' in this engine");
+}
+
+}  // namespace
+
+const std::vector<AdaptorEntry>& adaptors() {
+  static const std::vector<AdaptorEntry> entries = {
+      MEMTOOL_ADAPTORS,
+  };
+  return entries;
+}
+
+Recipe::Recipe(std::string_view name, std::string_view parameters)
+    : strategy_(known_strategy(name)), parameters_(*strategy_->info, next_part(parameters)) {
+  next_part(name);
+  while (!name.empty()) {
+    const AdaptorEntry* entry = known_adaptor(next_part(name));
+    over_.push_back({entry, Parameters(entry->info->name, entry->info->parameters, next_part(parameters))});
+  }
+  refuse_what_cannot_stand();
+}
+
+void Recipe::refuse_what_cannot_stand() const {
+  for (const Over& each : over_) {
+    const std::string name(each.entry->info->name);
+    const std::string bottom(strategy_->info->name);
+    if (strategy_->info->is_control && each.entry->info->keeps_books)
+      throw CannotStand(name + " follows each block; " + bottom + " hands out the same block again and again");
+    if (strategy_->info->free_order == FreeOrder::lifo && each.entry->info->delays_frees)
+      throw CannotStand(name + " gives blocks back later, in another order; " + bottom +
+                        " takes back only the youngest block");
+  }
+}
+
+StrategyInfo Recipe::info() const noexcept {
+  StrategyInfo info = *strategy_->info;
+  for (const Over& each : over_)
+    if (each.entry->info->threads != Threads::as_below) info.thread_safe = each.entry->info->threads == Threads::any;
+  return info;
+}
+
+Limits Recipe::limits(std::uint64_t alignment) const {
+  Limits limits = strategy_->limits(parameters_);
+  for (const Over& each : over_) limits = each.entry->limits(each.parameters, limits, alignment);
+  return limits;
+}
+
+std::unique_ptr<AnyHeap> Recipe::open(Region& region, Findings& findings) const {
+  (void)limits();  // what cannot stand is refused here too
+  const auto keeps_books = [](const Over& each) { return each.entry->info->keeps_books; };
+  const auto numbered = std::find_if(over_.rbegin(), over_.rend(), keeps_books);
+  std::unique_ptr<AnyHeap> heap = strategy_->open(region, parameters_);
+  for (const Over& each : over_) {
+    heap = each.entry->open(std::move(heap), each.parameters, findings);
+    if (numbered != over_.rend() && &each == &*numbered) heap = std::make_unique<Numbered>(std::move(heap), findings);
+  }
+  return heap;
+}
+
+void Recipe::replay(const ReplayRequest& request, ReplayResult& result) const {
+  if (over_.empty()) {
+    strategy_->replay(parameters_, request, result);
+  } else {
+    (void)limits();
+    over_.back().entry->replay(*this, request, result);
+  }
+}
+
+}  // namespace memtool
