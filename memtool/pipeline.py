@@ -87,7 +87,7 @@ def bench(
     plan = make_plan(options)
     try:
         refuse_too_large(plan)
-        return _run(options, plan, progress, executor or WorkerExecutor(plan.settings.seed))
+        return _run(options, plan, progress, executor)
     finally:
         close(plan)
 
@@ -171,7 +171,7 @@ def _resolve(
         resolved = known.resolve(spec)
     except registry.Unavailable as problem:
         return str(problem), None
-    reason = regions.why_not(region, resolved.uses_region) or registry.why_not(
+    reason = regions.why_not(region, resolved.uses_region, trace.info.peak_live_bytes) or registry.why_not(
         resolved, trace.info, available=machine.available_memory()
     )
     return (reason, None) if reason else (None, resolved)
@@ -181,9 +181,15 @@ def region_request(name: str, trace: Trace) -> RegionRequest:
     """Return how a worker maps the region of this name for this trace."""
     region = regions.REGIONS[name]
     size = trace.info.memory_limit or RESERVED_BYTES
-    # Twice the peak of live bytes covers what a sound strategy takes; beyond it pages are faulted in as ever.
-    populate = min(size, 2 * trace.info.peak_live_bytes + (1 << 20)) if region.populate else 0
-    return RegionRequest(size, region.alignment, region.advice, populate)
+    return RegionRequest(
+        size,
+        region.alignment,
+        region.advice,
+        regions.populated(region, trace.info.peak_live_bytes, size),
+        region.backing,
+        region.shared,
+        region.locked,
+    )
 
 
 def _refuse_duplicate_names(traces: Sequence[Trace]) -> None:
@@ -196,7 +202,9 @@ def _refuse_duplicate_names(traces: Sequence[Trace]) -> None:
         seen[trace.info.name] = trace.info.source
 
 
-def _run(options: BenchOptions, plan: Plan, progress: Callable[[str, int, int], None], executor: Executor) -> Outcome:
+def _run(
+    options: BenchOptions, plan: Plan, progress: Callable[[str, int, int], None], executor: Executor | None
+) -> Outcome:
     started = datetime.datetime.now().astimezone()
     directory = output_directory(options, started)
     with journal.open_journal(
@@ -205,6 +213,7 @@ def _run(options: BenchOptions, plan: Plan, progress: Callable[[str, int, int], 
         started=started.isoformat(timespec="seconds"),
         resume=options.resume,
     ) as log:
+        executor = executor or WorkerExecutor(plan.settings.seed, directory)
         schedule = Schedule(executor, plan.settings, log.append, finished=log.finished, progress=progress)
         samples = schedule.run(plan.measurables)
     run, histories = summarise(options, plan, samples, log.started)

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+
+from memtool.units import MIB, format_size
 
 _MADV_HUGEPAGE = 14
 _MADV_NOHUGEPAGE = 15
 _HUGE_PAGE = 2 << 20
 _THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+_OWN_STATUS = Path("/proc/self/status")
+_CAP_IPC_LOCK = 14
+
+
+class Backing(StrEnum):
+    """What a region is a mapping of."""
+
+    NONE = "none"
+    FILE = "file"
+    MEMORY = "memory"
+    """A file that lives in memory only (memfd_create)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +41,11 @@ class RegionKind:
     populate: bool = False
     """Whether the part that the workload will need is faulted in beforehand."""
     needs_huge_pages: bool = False
+    backing: Backing = Backing.NONE
+    shared: bool = False
+    """Whether what is written goes to the file, and is not a copy of the worker's own."""
+    locked: bool = False
+    """Whether the populated part is locked into memory (mlock)."""
 
 
 # "always" on the host would put every region into huge pages. A kernel that has none refuses the advice.
@@ -54,20 +74,58 @@ REGIONS = {
             advice=(_MADV_HUGEPAGE,),
             needs_huge_pages=True,
         ),
+        RegionKind(
+            name="locked",
+            summary="Small anonymous pages, faulted in and locked before the replay: twice the peak of live bytes.",
+            when="real-time programs, which lock what they use so that nothing is ever swapped out",
+            advice=_SMALL_PAGES,
+            populate=True,
+            locked=True,
+        ),
+        RegionKind(
+            name="file-private",
+            summary="A private mapping of a file on disk: a page is copied when it is first written.",
+            when="heaps that begin as an image on disk",
+            backing=Backing.FILE,
+        ),
+        RegionKind(
+            name="file-shared",
+            summary="A shared mapping of a file on disk: what is written is the file's, and outlives the process.",
+            when="persistent heaps; what write-back costs",
+            backing=Backing.FILE,
+            shared=True,
+        ),
+        RegionKind(
+            name="shared-memory",
+            summary="A shared mapping of a file in memory (memfd), as processes share it.",
+            when="heaps that several processes map",
+            backing=Backing.MEMORY,
+            shared=True,
+        ),
     )
 }
-"""Every kind of region; locked, file and shared memory are to stand here beside these."""
+"""Every kind of region, the default first."""
 
 
-def why_not(name: str, uses_region: bool) -> str | None:
+def populated(kind: RegionKind, peak_live_bytes: int, capacity: int) -> int:
+    """Return how many bytes at the head of a region are faulted in before the replay.
+
+    Twice the peak of live bytes covers what a sound strategy takes; beyond it pages are faulted in as ever.
+    """
+    return min(capacity, 2 * peak_live_bytes + MIB) if kind.populate else 0
+
+
+def why_not(name: str, uses_region: bool, peak_live_bytes: int = 0) -> str | None:
     """Return why an allocator cannot be measured on this region; None when it can."""
     if not uses_region and name != "anonymous":
         return f"takes its memory from the system itself, so it cannot be put on {name}"
-    return why_unavailable(REGIONS[name])
+    return why_unavailable(REGIONS[name], peak_live_bytes)
 
 
-def why_unavailable(kind: RegionKind) -> str | None:
-    """Return why this machine has no such region, and what mends it; None when it has."""
+def why_unavailable(kind: RegionKind, peak_live_bytes: int = 0) -> str | None:
+    """Return why this machine has no such region for a workload of this peak, and what mends it; None when it has."""
+    if kind.locked:
+        return _why_unlockable(2 * peak_live_bytes + MIB)
     if not kind.needs_huge_pages:
         return None
     try:
@@ -77,3 +135,23 @@ def why_unavailable(kind: RegionKind) -> str | None:
     if "[never]" in setting:
         return f"transparent huge pages are off; mend it with: echo madvise | sudo tee {_THP}"
     return None
+
+
+def _why_unlockable(needed: int) -> str | None:
+    limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+    if limit in (resource.RLIM_INFINITY, -1) or limit >= needed or _may_lock_any():
+        return None
+    return (
+        f"{format_size(needed)} would have to be locked, and this shell may lock {format_size(limit)}; "
+        "mend it with: sudo prlimit --pid $$ --memlock=unlimited"
+    )
+
+
+def _may_lock_any() -> bool:
+    """Return whether this process has the capability that lifts the limit (capabilities(7), CAP_IPC_LOCK)."""
+    try:
+        lines = _OWN_STATUS.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return False
+    effective = next((line.split()[1] for line in lines if line.startswith("CapEff:")), "0")
+    return bool(int(effective, 16) >> _CAP_IPC_LOCK & 1)

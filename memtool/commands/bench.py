@@ -77,7 +77,7 @@ def _regions() -> tuple[str, ...]:
     type=_Listed("region", _regions),
     default=("anonymous",),
     metavar="LIST",
-    help="Memory under the strategies: anonymous, populate, hugepages.",
+    help="Memory under the strategies (`memtool list regions`); several are several rows each.",
 )
 @click.option(
     "--mode",

@@ -10,13 +10,14 @@ import ctypes
 import mmap
 import os
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 
 CHECK, THROUGHPUT, LATENCY, FOOTPRINT = range(4)
 DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)
 HISTOGRAMS = ("allocate", "deallocate", "reallocate", "first_touch", "floor")
 MOST_ITERATIONS = 64
 NOT_APPLICABLE = 2**64 - 1
+REGION_SHARED, REGION_LOCKED = 1, 2
 _MESSAGE_BYTES = 400
 _REPORT_BYTES = 8192
 MAP_NORESERVE = 0x4000
@@ -47,6 +48,19 @@ class CheckpointRow(ctypes.Structure):
     _fields_ = [(name, _u64) for name in SERIES_COLUMNS]
 
 
+class RegionAccount(ctypes.Structure):
+    """What the kernel says of the region's mappings at the peak of live bytes."""
+
+    _fields_ = [
+        ("resident_bytes", _u64),
+        ("anonymous_bytes", _u64),
+        ("huge_bytes", _u64),
+        ("locked_bytes", _u64),
+        ("page_bytes", _u64),
+        ("mapping", ctypes.c_char * 256),
+    ]
+
+
 class ReplayRequest(ctypes.Structure):
     """What to replay, on what, and where to put histograms and series."""
 
@@ -63,7 +77,7 @@ class ReplayRequest(ctypes.Structure):
         ("warmups", _u32),
         ("iterations", _u32),
         ("checkpoints", _u32),
-        ("reserved", _u32),
+        ("region_flags", _u32),
         ("populate_bytes", _u64),
         ("histograms", ctypes.c_void_p),
         ("series", ctypes.c_void_p),
@@ -105,6 +119,7 @@ class ReplayResult(ctypes.Structure):
         ("checks", _u64),
         ("at_peak_live", CheckpointRow),
         ("report", ctypes.c_char * _REPORT_BYTES),
+        ("region", RegionAccount),
     ]
 
 

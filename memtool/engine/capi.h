@@ -11,7 +11,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-#define MEMTOOL_ABI_VERSION 2u
+#define MEMTOOL_ABI_VERSION 3u
 
 enum { MEMTOOL_CHECK = 0, MEMTOOL_THROUGHPUT = 1, MEMTOOL_LATENCY = 2, MEMTOOL_FOOTPRINT = 3 };
 enum { MEMTOOL_DONE = 0, MEMTOOL_OUT_OF_MEMORY = 1, MEMTOOL_WRONG = 2, MEMTOOL_BAD_REQUEST = 3 };
@@ -26,6 +26,7 @@ enum {
 };
 #define MEMTOOL_MOST_ITERATIONS 64
 #define MEMTOOL_REPORT_BYTES 8192
+enum { MEMTOOL_REGION_SHARED = 1, MEMTOOL_REGION_LOCKED = 2 }; /* a shared mapping; its populated head is locked */
 
 /* One checkpoint of the footprint pass. Bytes and blocks; ~0: not applicable. */
 typedef struct CheckpointRow {
@@ -34,13 +35,23 @@ typedef struct CheckpointRow {
   uint64_t live_objects;
   uint64_t granted_bytes;
   uint64_t footprint_bytes;
-  uint64_t resident_bytes; /* anonymous, less the baseline */
+  uint64_t resident_bytes; /* anonymous, and what is resident of a shared region; less the baseline */
   uint64_t free_bytes;
   uint64_t largest_free;
   uint64_t free_blocks;
   uint64_t used_blocks;
   uint64_t metadata_bytes;
 } CheckpointRow;
+
+/* What the kernel says of the region's mappings at the peak of live bytes; zeroes in other passes. */
+typedef struct RegionAccount {
+  uint64_t resident_bytes;
+  uint64_t anonymous_bytes;
+  uint64_t huge_bytes;
+  uint64_t locked_bytes;
+  uint64_t page_bytes; /* largest page that the processor maps it with */
+  char mapping[256];   /* permissions and name of its first mapping: "rw-s /memfd:memtool-region (deleted)" */
+} RegionAccount;
 
 typedef struct ReplayRequest {
   uint64_t struct_bytes; /* sizeof(ReplayRequest): refused when it differs */
@@ -55,7 +66,7 @@ typedef struct ReplayRequest {
   uint32_t warmups;
   uint32_t iterations;
   uint32_t checkpoints;
-  uint32_t reserved;
+  uint32_t region_flags;   /* MEMTOOL_REGION_* */
   uint64_t populate_bytes; /* head of the region to fault in beforehand, after the resident baseline is taken */
   uint64_t* histograms;    /* MEMTOOL_HISTOGRAMS x memtool_histogram_buckets() counts, zeroed; latency pass */
   CheckpointRow* series;   /* checkpoints + 2 rows; footprint pass */
@@ -95,6 +106,7 @@ typedef struct ReplayResult {
   CheckpointRow at_peak_live;
   /* Footprint pass, before the epilogue: what each adaptor reports, as members of a JSON object. */
   char report[MEMTOOL_REPORT_BYTES];
+  RegionAccount region;
 } ReplayResult;
 
 typedef struct StrategyLimits {

@@ -14,8 +14,10 @@ namespace memtool {
 
 class Region {
  public:
-  // `base` must be aligned to at least a page; `capacity` is the length of the reservation in bytes.
-  Region(void* base, std::size_t capacity) noexcept : base_(static_cast<std::byte*>(base)), capacity_(capacity) {}
+  // `base` must be aligned to at least a page; `capacity` is the length of the reservation in bytes. `shared`: it is a
+  // shared mapping, whose pages go only when a hole is made in what lies behind it.
+  Region(void* base, std::size_t capacity, bool shared = false) noexcept
+      : base_(static_cast<std::byte*>(base)), capacity_(capacity), give_back_(shared ? MADV_REMOVE : MADV_DONTNEED) {}
 
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
@@ -36,7 +38,7 @@ class Region {
     const std::size_t end = used_;
     used_ -= bytes;
     const std::size_t first_page = (used_ + kPage - 1) & ~(kPage - 1);
-    if (first_page < end) madvise(base_ + first_page, end - first_page, MADV_DONTNEED);
+    if (first_page < end) madvise(base_ + first_page, end - first_page, give_back_);
     ++shrink_calls_;
   }
 
@@ -64,6 +66,7 @@ class Region {
   static constexpr std::size_t kPage = 4096;
   std::byte* base_;
   std::size_t capacity_;
+  int give_back_;
   std::size_t used_ = 0;
   std::size_t peak_ = 0;
   std::uint64_t grow_calls_ = 0;

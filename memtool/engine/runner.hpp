@@ -74,7 +74,7 @@ class Runner {
         request_(request),
         result_(result),
         image_(request),
-        region_(request.region, request.region_bytes),
+        region_(request.region, request.region_bytes, (request.region_flags & MEMTOOL_REGION_SHARED) != 0),
         slots_(image_.head.slots) {}
 
   void run() {
@@ -100,13 +100,20 @@ class Runner {
  private:
   static unsigned long long as_printed(std::uint64_t value) noexcept { return value; }
 
-  // Faults in the head of the region, as the populate region asks. Counted as resident from the start, for it is.
+  // Faults in the head of the region, and locks it there, as the region asks. Counted as resident from the start, for
+  // it is.
   bool populate() {
     constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14; absent from older headers
-    if (request_.populate_bytes == 0 || madvise(request_.region, request_.populate_bytes, kPopulateWrite) == 0)
-      return true;
-    fail(result_, MEMTOOL_BAD_REQUEST, "the region cannot be populated: %s", std::strerror(errno));
-    return false;
+    if (request_.populate_bytes == 0) return true;
+    if (madvise(request_.region, request_.populate_bytes, kPopulateWrite) != 0) {
+      fail(result_, MEMTOOL_BAD_REQUEST, "the region cannot be populated: %s", std::strerror(errno));
+      return false;
+    }
+    if ((request_.region_flags & MEMTOOL_REGION_LOCKED) != 0 && mlock(request_.region, request_.populate_bytes) != 0) {
+      fail(result_, MEMTOOL_BAD_REQUEST, "the region cannot be locked: %s", std::strerror(errno));
+      return false;
+    }
+    return true;
   }
 
   void throughput() {
@@ -217,10 +224,11 @@ class Runner {
 
   void footprint() {
     std::memset(request_.series, 0, (request_.checkpoints + 2) * sizeof(CheckpointRow));
-    const Resident resident;
+    const Resident resident(request_.region, request_.region_bytes,
+                            (request_.region_flags & MEMTOOL_REGION_SHARED) != 0);
     region_.reset();
     (void)resident.exact();  // faults in what the reading itself needs, before the baseline
-    const std::uint64_t baseline = resident.exact().anonymous;
+    const std::uint64_t baseline = resident.exact().bytes;
     const std::uint64_t rough_baseline = resident.approximate();
     result_.baseline_resident_bytes = baseline;
     if (!populate()) return;
@@ -253,18 +261,19 @@ class Runner {
     result_.major_faults = static_cast<std::uint64_t>(after.ru_majflt - before.ru_majflt);
     result_.grow_calls = region_.grow_calls();
     result_.shrink_calls = region_.shrink_calls();
-    result_.end_resident_bytes = above(resident.exact().anonymous, baseline);
+    result_.end_resident_bytes = above(resident.exact().bytes, baseline);
     if constexpr (Watches<S>) std::snprintf(result_.report, sizeof result_.report, "%s", strategy.report().c_str());
     replay.run(at, image_.end);
     if (detected_in(strategy)) return;
-    result_.drained_resident_bytes = above(resident.exact().anonymous, baseline);
+    result_.drained_resident_bytes = above(resident.exact().bytes, baseline);
   }
 
   void at_peak_live(const S& strategy, const FootprintProbe<S>& probe, const Resident& resident,
                     std::uint64_t baseline) {
     const auto exact = resident.exact();
-    result_.resident_at_peak_live_bytes = above(exact.anonymous, baseline);
+    result_.resident_at_peak_live_bytes = above(exact.bytes, baseline);
     result_.huge_resident_bytes = exact.huge;
+    result_.region = resident.of_region();
     result_.peak_resident_bytes = std::max(result_.peak_resident_bytes, result_.resident_at_peak_live_bytes);
     result_.at_peak_live = row(strategy, probe, result_.resident_at_peak_live_bytes);
   }

@@ -95,6 +95,8 @@ def _proof(samples: Sequence[Sample]) -> dict[str, Any]:
     for sample in samples:
         for key, value in sample.payload.get("proof", {}).items():
             proof.setdefault(key, value)
+        if "region" in sample.payload:
+            proof.setdefault("region", sample.payload["region"])
     noise = [sample.payload["noise"] for sample in samples if "noise" in sample.payload]
     for name in noise[0] if noise else ():
         proof[name] = sum(reading.get(name, 0) for reading in noise)

@@ -46,8 +46,10 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     descriptor, image_bytes = request["image"]
     image = mmap.mmap(descriptor, image_bytes, mmap.MAP_SHARED | mmap.MAP_POPULATE)
     image_view = (ctypes.c_char * image_bytes).from_buffer(image)
-    region_bytes, alignment, advice, populate_bytes = request["region"]
+    region_bytes, alignment, advice, populate_bytes, flags, descriptor = request["region"]
     memory, base = _reserve(region_bytes, alignment, advice)
+    if descriptor is not None:
+        _map_file(base, region_bytes, descriptor, shared=bool(flags & binding.REGION_SHARED))
 
     histograms = None
     buckets = library.memtool_histogram_buckets()
@@ -68,6 +70,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         warmups=request["warmups"],
         iterations=request["iterations"],
         checkpoints=request["checkpoints"],
+        region_flags=flags,
         populate_bytes=populate_bytes,
         histograms=ctypes.addressof(histograms) if histograms is not None else None,
         series=ctypes.addressof(series),
@@ -103,6 +106,22 @@ def _reserve(size: int, alignment: int, advice: tuple[int, ...]) -> tuple[object
     for number in advice:
         memory.madvise(number)
     return memory, base
+
+
+def _map_file(base: int, size: int, descriptor: int, *, shared: bool) -> None:
+    """Put a mapping of a file, from its beginning, in the place of the reserved memory."""
+    import ctypes
+    import mmap
+
+    from memtool.engine.binding import MAP_NORESERVE
+
+    map_fixed = 0x10
+    function = ctypes.CDLL(None, use_errno=True).mmap
+    function.restype = ctypes.c_void_p
+    function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_int64]
+    flags = (mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE) | map_fixed | MAP_NORESERVE
+    if function(base, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, descriptor, 0) != base:
+        raise OSError(f"the region's file cannot be mapped: {os.strerror(ctypes.get_errno())}")
 
 
 def _proof(binding: Any, version: tuple[str, str] | None) -> dict[str, Any]:
@@ -152,6 +171,10 @@ def _figures(binding: Any, run_pass: int, result: Any, histograms: Any, buckets:
             if name.endswith(("_bytes", "_faults", "_calls")) and name != "struct_bytes"
         }
         figures["report"] = result.report.decode()
+        figures["region"] = {
+            name: getattr(result.region, name) for name, *_ in binding.RegionAccount._fields_ if name != "mapping"
+        }
+        figures["region"]["mapping"] = result.region.mapping.decode(errors="replace")
         figures["ratio_allocations"] = result.ratio_allocations
         figures["ratio_sum"] = result.ratio_sum
         figures["at_peak_live"] = {name: _known(getattr(result.at_peak_live, name)) for name in binding.SERIES_COLUMNS}

@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from memtool.allocators.regions import Backing
 from memtool.engine import binding
 from memtool.model import AllocatorPlan, Cell, Pass, Sample, Status
 from memtool.worker import protocol
@@ -30,6 +32,11 @@ class RegionRequest:
     advice: tuple[int, ...] = ()
     populate: int = 0
     """Bytes at the head of the region to fault in before the replay."""
+    backing: Backing = Backing.NONE
+    shared: bool = False
+    """Whether what is written goes to the file, and is not a copy of the worker's own."""
+    locked: bool = False
+    """Whether the populated head is locked into memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +69,12 @@ class Executor(Protocol):
 class WorkerExecutor:
     """Takes each sample in a fresh process."""
 
-    def __init__(self, seed: int) -> None:
-        """Take ``seed`` for the sizes of the workers' environments."""
+    def __init__(self, seed: int, scratch: Path | None = None) -> None:
+        """Take ``seed`` for the sizes of the workers' environments, ``scratch`` for the files of file regions.
+
+        Such a file has no name from the start, so that none is left behind. None: the system's place for those.
+        """
+        self._scratch = scratch
         self._random = random.Random(seed)
         self._library = binding.library_path()
         folder = Path(binding.package_folder())
@@ -72,18 +83,22 @@ class WorkerExecutor:
 
     def execute(self, job: Job) -> Sample:
         """Start a worker, wait for its answer or its time limit, and return the sample."""
-        with _pipe() as (answers, child_end), _memory_file("stderr") as errors:
+        with (
+            _pipe() as (answers, child_end),
+            _memory_file("stderr") as errors,
+            self.backing(job.region) as region_file,
+        ):
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", self._child],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                pass_fds=(job.image_fd, child_end.fileno()),
+                pass_fds=tuple(each for each in (job.image_fd, child_end.fileno(), region_file) if each is not None),
                 env=self._environment(job.plan),
                 start_new_session=True,
             )
             try:
-                answer = self._converse(process, job, answers, child_end)
+                answer = self._converse(process, job, answers, child_end, region_file)
             finally:
                 # Whatever happens here, an interrupt included, no worker is left behind.
                 process.kill()
@@ -91,10 +106,15 @@ class WorkerExecutor:
             return _sample(job, answer, process.returncode, _last_line(errors))
 
     def _converse(
-        self, process: subprocess.Popen[bytes], job: Job, answers: IO[bytes], child_end: IO[bytes]
+        self,
+        process: subprocess.Popen[bytes],
+        job: Job,
+        answers: IO[bytes],
+        child_end: IO[bytes],
+        region_file: int | None,
     ) -> dict[str, Any] | None:
         """Send the request and return the answer; None: none came in time, or the process died."""
-        request = marshal.dumps(self._request(job, child_end.fileno()))
+        request = marshal.dumps(self._request(job, child_end.fileno(), region_file))
         child_end.close()  # so that the pipe ends when the worker does
         assert process.stdin is not None
         try:
@@ -111,8 +131,23 @@ class WorkerExecutor:
         answer: dict[str, Any] = marshal.loads(data)
         return answer
 
-    def _request(self, job: Job, result: int) -> dict[str, object]:
+    @contextmanager
+    def backing(self, region: RegionRequest) -> Iterator[int | None]:
+        """Yield the descriptor of a fresh file as long as the region, its pages not there yet; None: it needs none."""
+        if region.backing is Backing.NONE:
+            yield None
+        elif region.backing is Backing.MEMORY:
+            with _memory_file("memtool-region") as descriptor:
+                os.ftruncate(descriptor, region.size)
+                yield descriptor
+        else:
+            with tempfile.TemporaryFile(dir=self._scratch) as file:
+                file.truncate(region.size)
+                yield file.fileno()
+
+    def _request(self, job: Job, result: int, region_file: int | None) -> dict[str, object]:
         region = job.region
+        flags = region.shared * binding.REGION_SHARED | region.locked * binding.REGION_LOCKED
         return {
             "parent": os.getpid(),
             "package_root": self._package_root,
@@ -121,7 +156,7 @@ class WorkerExecutor:
             "image": (job.image_fd, job.image_bytes),
             "strategy": job.plan.strategy,
             "parameters": job.plan.engine_parameters,
-            "region": (region.size, region.alignment, region.advice, region.populate),
+            "region": (region.size, region.alignment, region.advice, region.populate, flags, region_file),
             "warmups": job.warmups,
             "iterations": job.iterations,
             "checkpoints": job.checkpoints,
@@ -201,7 +236,8 @@ def _judge(job: Job, answer: Mapping[str, Any] | None, returncode: int, complain
         )
     if answer["status"] != protocol.DONE:
         return Status.FAILED, str(answer["message"])
-    return _judge_proof(job.plan, answer["proof"])
+    status, reason = _judge_proof(job.plan, answer["proof"])
+    return (status, reason) if reason else _judge_region(job, answer)
 
 
 def _judge_proof(plan: AllocatorPlan, proof: Mapping[str, Any]) -> tuple[Status, str | None]:
@@ -209,6 +245,21 @@ def _judge_proof(plan: AllocatorPlan, proof: Mapping[str, Any]) -> tuple[Status,
     owner = proof["malloc_owner"] or "nothing"
     if plan.expected_owner is not None and plan.expected_owner not in Path(owner).name:
         return Status.FAILED, f"malloc was served by {owner}, not by {plan.expected_owner}"
+    return Status.OK, None
+
+
+def _judge_region(job: Job, answer: Mapping[str, Any]) -> tuple[Status, str | None]:
+    """Fail a footprint sample whose region was not, by the kernel's own account, what it is called."""
+    if job.run_pass is not Pass.FOOTPRINT or not job.plan.uses_region:
+        return Status.OK, None
+    region, found = job.region, answer["region"]
+    locked = found["locked_bytes"]
+    if region.locked and locked < region.populate:
+        return Status.FAILED, f"the kernel has {locked} bytes of the region locked, not {region.populate}"
+    permissions, _, backing = found["mapping"].partition(" ")
+    is_file = backing != "anonymous"
+    if permissions[-1:] != ("s" if region.shared else "p") or is_file != (region.backing is not Backing.NONE):
+        return Status.FAILED, f"the kernel has the region as '{found['mapping']}', which is not what was asked for"
     return Status.OK, None
 
 

@@ -12,7 +12,8 @@ The request, on standard input:
 ``run_pass``          index into PASSES
 ``image``             (descriptor, bytes) of the event image, inherited
 ``strategy``          name in the engine, and ``parameters`` as it takes them
-``region``            (bytes, alignment, advice, populate bytes); advice is a tuple of madvise numbers
+``region``            (bytes, alignment, advice, populate bytes, flags, descriptor): advice is a tuple of madvise
+                      numbers, flags are the engine's, descriptor is that of the file to map, or None
 ``warmups``           replays thrown away, and ``iterations`` kept
 ``checkpoints``       of the footprint pass
 ``use_counter``       whether the processor's counter may be used as clock

@@ -19,9 +19,18 @@ def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_regions() -> None:
-    assert list(REGIONS) == ["anonymous", "populate", "hugepages"]
-    assert [region.populate for region in REGIONS.values()] == [False, True, False]
-    assert [region.needs_huge_pages for region in REGIONS.values()] == [False, False, True]
+    assert list(REGIONS) == [
+        "anonymous",
+        "populate",
+        "hugepages",
+        "locked",
+        "file-private",
+        "file-shared",
+        "shared-memory",
+    ]
+    assert {name for name, region in REGIONS.items() if region.populate} == {"populate", "locked"}
+    assert {name for name, region in REGIONS.items() if region.needs_huge_pages} == {"hugepages"}
+    assert {name for name, region in REGIONS.items() if region.shared} == {"file-shared", "shared-memory"}
     # The same for all, so that no kind is favoured by where it begins.
     assert {region.alignment for region in REGIONS.values()} == {2_097_152}
     assert all(region.summary and region.when for region in REGIONS.values())
@@ -63,3 +72,33 @@ def test_huge_pages_that_are_off_say_what_mends_it(setting: Path) -> None:
 
 def test_a_kernel_without_huge_pages(setting: Path) -> None:
     assert why_unavailable(REGIONS["hugepages"]) == ("this kernel has no transparent huge pages")
+
+
+@pytest.fixture
+def limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file that says what this process may do; it may lock 8 MiB."""
+    path = tmp_path / "status"
+    monkeypatch.setattr(regions, "_OWN_STATUS", path)
+    monkeypatch.setattr(regions.resource, "getrlimit", lambda _: (8 << 20, 8 << 20))
+    return path
+
+
+def test_more_than_may_be_locked_says_how_much_and_what_mends_it(limit: Path) -> None:
+    limit.write_text("CapEff:\t0000000000000000\n", encoding="ascii")
+    assert why_not("locked", uses_region=True, peak_live_bytes=3 << 20) is None  # 7 MiB
+    assert why_not("locked", uses_region=True, peak_live_bytes=6 << 20) == (
+        "13.0 MiB would have to be locked, and this shell may lock 8.00 MiB; "
+        "mend it with: sudo prlimit --pid $$ --memlock=unlimited"
+    )
+
+
+def test_who_may_lock_anything_is_not_refused(limit: Path) -> None:
+    limit.write_text("CapPrm:\t0000000000000000\nCapEff:\t0000000000004000\n", encoding="ascii")  # CAP_IPC_LOCK
+    assert why_not("locked", uses_region=True, peak_live_bytes=6 << 20) is None
+
+
+def test_what_is_faulted_in_beforehand() -> None:
+    # Twice the peak and 1 MiB, within the region's capacity.
+    assert regions.populated(REGIONS["locked"], 4 << 20, 1 << 30) == 9 << 20
+    assert regions.populated(REGIONS["populate"], 4 << 20, 2 << 20) == 2 << 20
+    assert regions.populated(REGIONS["file-shared"], 4 << 20, 1 << 30) == 0
