@@ -1,5 +1,5 @@
-// What the kernel itself says of the memory that a region lies on, without allocating anything: the proof that a region is
-// what its name says, and the resident set of one that is not anonymous.
+// What the kernel itself says of the memory that a region lies on, without allocating anything: the proof that a region
+// is what its name says, and the resident set of one that is not anonymous.
 #pragma once
 
 #include <fcntl.h>
@@ -16,7 +16,8 @@
 
 namespace memtool {
 
-// Sums over the mappings of /proc/self/smaps that lie in [base, base + bytes): advice and locks split a region into several.
+// Sums over the mappings of /proc/self/smaps that lie in [base, base + bytes): advice and locks split a region into
+// several.
 class RegionAccounts {
  public:
   RegionAccounts(const void* base, std::uint64_t bytes) noexcept
@@ -80,7 +81,8 @@ class RegionAccounts {
     char permissions[5] = "";
     int name = 0;
     if (std::sscanf(at, "-%*s %4s %*s %*s %*s %n", permissions, &name) != 1) return;
-    std::snprintf(account.mapping, sizeof account.mapping, "%s %s", permissions, at[name] == '\0' ? "anonymous" : at + name);
+    std::snprintf(account.mapping, sizeof account.mapping, "%s %s", permissions,
+                  at[name] == '\0' ? "anonymous" : at + name);
   }
 
   std::uintptr_t first_;

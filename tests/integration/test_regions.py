@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from memtool.allocators.regions import REGIONS, Backing, populated, why_unavailable
+from memtool.allocators.regions import REGIONS, populated, why_unavailable
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Sample, Status
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from tests.images import image_fd, make_image
@@ -117,9 +117,9 @@ def test_a_region_that_is_not_what_was_asked_for_fails_the_sample(image: tuple[i
     assert sample.reason == "the kernel has the region as 'rw-p anonymous', which is not what was asked for"
 
 
-def test_a_region_that_cannot_be_locked_fails_with_the_kernel_s_reason(image: tuple[int, int]) -> None:
+def test_a_region_that_cannot_be_populated_fails_with_the_kernel_s_reason(image: tuple[int, int]) -> None:
     asked = job(image, "locked")
     sample = WorkerExecutor(1).execute(replace(asked, region=replace(asked.region, populate=80 * MIB)))
     assert sample.status is Status.FAILED
-    assert sample.reason == "the region cannot be populated: Cannot allocate memory"
-    assert asked.region.backing is Backing.NONE
+    assert sample.reason is not None
+    assert sample.reason.startswith("the region cannot be populated: ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,7 @@ def limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the file that says what this process may do; it may lock 8 MiB."""
     path = tmp_path / "status"
     monkeypatch.setattr(regions, "_OWN_STATUS", path)
-    monkeypatch.setattr(regions.resource, "getrlimit", lambda _: (8 << 20, 8 << 20))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (8 << 20, 8 << 20))
     return path
 
 
