@@ -96,14 +96,22 @@ def test_workloads(listed: Any) -> None:
 
 
 def test_regions(listed: Any) -> None:
-    assert [row["name"] for row in listed("regions")] == ["anonymous", "populate", "hugepages"]
+    assert [row["name"] for row in listed("regions")] == [
+        "anonymous",
+        "populate",
+        "hugepages",
+        "locked",
+        "file-private",
+        "file-shared",
+        "shared-memory",
+    ]
 
 
 def test_a_region_that_is_not_there_says_what_mends_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("memtool.allocators.regions.why_unavailable", lambda kind: "off; mend it")
-    assert sum("off; mend it" in line for line in table("regions", capsys)) == 3
+    assert sum("off; mend it" in line for line in table("regions", capsys)) == 7
 
 
 def test_metrics(listed: Any) -> None:
