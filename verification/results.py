@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from verification.arenas import MONOTONIC
+from verification.consumption import CONSUMPTION
 from verification.faults import PAGE_FAULTS
 from verification.fifty_percent import FIFTY_PERCENT
 from verification.glibc import GLIBC
 from verification.outcome import Line, Result, Verdict
 from verification.rounding import BUDDY, SIZE_CLASSES
+from verification.saturation import BAYS, SHORE
 
 
 def _later(number: int, title: str, source: str, reference: str, line: tuple[str, str], needs: str) -> Result:
@@ -18,10 +20,13 @@ def _later(number: int, title: str, source: str, reference: str, line: tuple[str
 _RESULTS = (
     BUDDY,
     FIFTY_PERCENT,
+    SHORE,
+    BAYS,
     SIZE_CLASSES,
     GLIBC,
     PAGE_FAULTS,
     MONOTONIC,
+    CONSUMPTION,
     _later(
         7,
         "MiniMalloc: instances that fit exactly",
@@ -66,6 +71,18 @@ _RESULTS = (
         "Johnstone and Wilson: The memory fragmentation problem: solved?, ISMM 1998",
         ("fragmentation, headers aside", "near zero for best fit and address-ordered first fit"),
         "recordings of programs",
+    ),
+    _later(
+        18,
+        "Blowup of per-thread heaps",
+        "Berger et al. 2000",
+        "Berger, McKinley, Blumofe and Wilson: Hoard, a scalable memory allocator for multithreaded applications, "
+        "ASPLOS 2000",
+        (
+            "memory of a producer's heap, freed by a consumer",
+            "without bound when kept by the consumer, bounded when returned",
+        ),
+        "several threads",
     ),
     _later(
         19,
