@@ -93,6 +93,13 @@ class AllocatorPlan:
     """any | lifo | reset, see engine/strategy.hpp."""
     thread_safe: bool = False
     """Whether any thread may call it at any time."""
+    adopted: tuple[str, ...] | None = None
+    """What the worker adopts (allocators/adoption.py): ("library", path), or ("python", file or module, class)."""
+
+    @property
+    def interpreted(self) -> bool:
+        """Return whether it is written in Python, so that its times are the interpreter's."""
+        return self.adopted is not None and self.adopted[0] == "python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +185,11 @@ class CellResult:
     series: Mapping[str, str]
     """Name of a series -> file beside run.json."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def interpreted(self) -> bool:
+        """Return whether the allocator is written in Python: marked wherever it is shown, and ranked nowhere."""
+        return bool(self.proof.get("interpreted"))
 
 
 @dataclass(frozen=True, slots=True)

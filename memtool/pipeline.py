@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -130,8 +131,9 @@ def make_plan(options: BenchOptions) -> Plan:
             for spec in specs:
                 cell = Cell(trace.info.name, spec.label, region)
                 reason, resolved = _resolve(known, spec, region, trace)
-                if resolved is None:
-                    excluded.append(CellResult(cell, Status.EXCLUDED, reason, {}, {}, {}))
+                if reason is not None or resolved is None:
+                    proof = {"interpreted": True} if resolved is not None and resolved.interpreted else {}
+                    excluded.append(CellResult(cell, Status.EXCLUDED, reason, proof, {}, {}))
                 else:
                     cells[cell] = resolved
         plans |= cells
@@ -166,7 +168,7 @@ def _refuse_unknown(known: registry.Registry, spec: AllocatorSpec) -> None:
 def _resolve(
     known: registry.Registry, spec: AllocatorSpec, region: str, trace: Trace
 ) -> tuple[str | None, AllocatorPlan | None]:
-    """Return (reason, None) where this pairing cannot be measured, else (None, plan)."""
+    """Return (reason, plan): the reason why this pairing cannot be measured; the plan where the allocator is there."""
     try:
         resolved = known.resolve(spec)
     except registry.Unavailable as problem:
@@ -174,7 +176,7 @@ def _resolve(
     reason = regions.why_not(region, resolved.uses_region, trace.info.peak_live_bytes) or registry.why_not(
         resolved, trace.info, available=machine.available_memory()
     )
-    return (reason, None) if reason else (None, resolved)
+    return reason, resolved
 
 
 def region_request(name: str, trace: Trace) -> RegionRequest:
@@ -239,11 +241,21 @@ def _fingerprint(options: BenchOptions, plan: Plan) -> dict[str, object]:
         "memtool": __version__,
         "engine": binding.source_hash(),
         "workloads": {trace.info.name: trace.info.event_hash for trace in plan.traces},
+        "own": _contents(plan.plans.values()),
         "cells": sorted(f"{cell.workload}/{cell.allocator}/{cell.region}/{cell.mode}" for cell in plan.plans),
         "blocks": options.blocks,
         "passes": [str(each) for each in options.passes],
         "cold": options.cold,
     }
+
+
+def _contents(plans: Iterable[AllocatorPlan]) -> dict[str, str]:
+    """Return the hashes of the files that the user's own allocators come from."""
+    named = {each.adopted[1] for each in plans if each.adopted} | {
+        library for each in plans if each.family == "library" for library in each.preload
+    }
+    files = (Path(name) for name in sorted(named))
+    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()}
 
 
 def summarise(
@@ -271,6 +283,8 @@ def summarise(
             "preload": list(resolved.preload),
             "environment": dict(resolved.environment),
         }
+        if resolved.interpreted:
+            proof["interpreted"] = True  # also where the worker died before it could say so
         results.append(replace(result, proof=proof))
         histories[cell] = series.History.of(taken, clock.ns_per_tick)
     run = Run(

@@ -1,4 +1,4 @@
-"""A malloc replacement that the user brings: ``-a ./libmine.so``."""
+"""A library that the user brings, ``-a ./libmine.so``: a malloc replacement, or one with the interface of memtool.h."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from memtool.allocators.adoption import LIBRARY
+from memtool.allocators.own import adopted_plan, has_interface
 from memtool.allocators.system import why_not_preloadable
 from memtool.errors import InputError
 from memtool.model import AllocatorPlan, AllocatorSpec
@@ -19,12 +21,14 @@ _PROBE_SECONDS = 10
 
 
 def library_plan(spec: AllocatorSpec) -> AllocatorPlan:
-    """Return the plan of a malloc replacement. Raises InputError that says what a file lacks to be one."""
+    """Return the plan of a library. Raises InputError that says what a file lacks to be an allocator."""
     path = Path(spec.name).resolve()
-    if spec.parameters:
-        raise InputError(f"-a: {spec.label}: a library takes no parameters")
     if not path.is_file():
         raise InputError(f"-a: {spec.name}: no such file")
+    if has_interface(path):
+        return adopted_plan(spec, (LIBRARY, str(path)))
+    if spec.parameters:
+        raise InputError(f"-a: {spec.label}: a malloc replacement takes no parameters; a library by memtool.h can")
     reason = why_not_preloadable(path) or _why_no_replacement(path)
     if reason is not None:
         raise InputError(f"-a: {spec.name}: {reason}")
@@ -80,7 +84,7 @@ def _why_incomplete(ended: subprocess.CompletedProcess[str], library: Path) -> s
         return None
     foreign = [symbol for symbol, owner in zip(NEEDED, owners, strict=True) if Path(owner).resolve() != library]
     if len(foreign) == len(NEEDED):
-        return f"is no malloc replacement: it defines none of {', '.join(NEEDED)}"
+        return f"defines neither memtool_get_allocator (memtool.h) nor what replaces malloc: {', '.join(NEEDED)}"
     return f"does not define {', '.join(foreign)}" if foreign else None
 
 

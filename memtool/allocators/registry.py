@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from memtool.allocators import own
 from memtool.allocators.library import library_plan
+from memtool.allocators.own import Source, adopted_limits, adopted_plan, adopted_refusal, entry_points, python_plan
 from memtool.allocators.parameters import Parameter, settle
 from memtool.allocators.spec import is_file, is_python
 from memtool.allocators.system import Unavailable, environment_of, library_of, why_missing
@@ -44,6 +46,9 @@ GROUPS: Mapping[str, str] = {
     "pmr": "pmr",
 }
 """Group -> the family that it stands for; besides these there are @strategies, @default and @all."""
+INTERPRETED = "interpreted"
+"""The group of what installed packages bring in Python."""
+_PYTHON = "python"
 _CONTROL = "control"
 _MALLOC = "malloc"
 """The strategy behind every system allocator, and the parameter of those that stand on one."""
@@ -124,6 +129,7 @@ class Registry:
         refusal: Callable[[str, str], str | None] = _refusal,
         limits: Callable[[str, str], tuple[int | None, int | None]] = binding.limits,
         adaptors: Sequence[Mapping[str, Any]] | None = None,
+        interpreted: Callable[[], Mapping[str, Source]] = entry_points,
     ) -> None:
         """Take the engine's own description of its strategies and adaptors, or another one in tests."""
         strategies = binding.describe() if described is None else described
@@ -132,11 +138,13 @@ class Registry:
         self._limits = limits
         over = binding.describe_adaptors() if adaptors is None else adaptors
         self._adaptors = {str(each["name"]): each for each in over}
+        taken = {*self._strategies, *SYSTEM_ALLOCATORS}
+        self._interpreted = {name: source for name, source in interpreted().items() if name not in taken}
 
     @property
     def names(self) -> tuple[str, ...]:
         """Return every name that a user may write, system allocators first."""
-        return tuple(known.name for known in self.known())
+        return (*(known.name for known in self.known()), *self._interpreted)
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
@@ -151,6 +159,8 @@ class Registry:
         }
         strategies = tuple(name for name in families if name not in SYSTEM_ALLOCATORS)
         everything = {"strategies": strategies, "default": DEFAULT, "all": tuple(families)}
+        # A hundred times slower than the others and ranked with none of them, so in no group but their own.
+        everything[INTERPRETED] = tuple(self._interpreted)
         return {name: members for name, members in groups.items() if members} | everything
 
     def default_allocators(self) -> tuple[AllocatorSpec, ...]:
@@ -192,6 +202,22 @@ class Registry:
             for each in self._adaptors.values()
         ]
 
+    def interpreted(self) -> list[Known]:
+        """Return the allocators in Python that installed packages bring; each is loaded, in another process."""
+        found = own.described(tuple(self._interpreted.values()))
+        return [
+            Known(
+                name=name,
+                family=_PYTHON,
+                **{key: str(said.get(key, "")) for key in ("summary", "source", "complexity", "when")},
+                parameters=_own_parameters(said) if said else (),
+                capabilities=_capabilities(said, *each.get("limits", (None, None))) if said else Capabilities(),
+                missing=each.get("error") or each.get("refusal"),
+            )
+            for name, each in zip(self._interpreted, found, strict=True)
+            for said in (each.get("description", {}),)
+        ]
+
     def resolve(self, spec: AllocatorSpec) -> AllocatorPlan:
         """Return what a worker needs for an allocator, and for the adaptors over it.
 
@@ -214,18 +240,21 @@ class Registry:
             parameters.append(_joined(settle(each, _own_parameters(described), spec.label)))
             thread_safe = {"none": False, "as below": thread_safe, "any": True}[str(described["threads"])]
         strategy, joined = "+".join(names), "+".join(parameters)
-        refusal = self._refusal(strategy, joined)
+        refuses = self._refusal if plan.adopted is None else adopted_refusal(plan.adopted)
+        refusal = refuses(strategy, joined)
         if refusal is not None:
             raise InputError(f"-a: {spec.label}: {refusal}")
         return replace(plan, spec=spec, strategy=strategy, engine_parameters=joined, thread_safe=thread_safe)
 
     def _resolve_base(self, spec: AllocatorSpec) -> AllocatorPlan:
         if is_python(spec.name):
-            raise InputError(f"-a: {spec.label}: allocators written in Python cannot be measured; a library can")
+            return python_plan(spec)
         if is_file(spec.name):
             return library_plan(spec)
         if spec.name in SYSTEM_ALLOCATORS:
             return _system_plan(spec)
+        if spec.name in self._interpreted:
+            return adopted_plan(spec, self._interpreted[spec.name])
         if spec.name not in self._strategies or spec.name == _MALLOC:
             meant = did_you_mean(spec.name, self.names)
             raise InputError(f"-a: unknown allocator '{spec.name}'{meant or '; memtool list allocators has all'}")
@@ -327,7 +356,8 @@ def why_not(
         available: bytes of memory that this machine can still give; None: not asked.
     """
     try:
-        most = limits(plan.strategy, plan.engine_parameters, trace.largest_alignment)
+        asked = adopted_limits(plan.adopted) if plan.adopted is not None else limits
+        most = asked(plan.strategy, plan.engine_parameters, trace.largest_alignment)
     except binding.CannotStand as problem:
         return str(problem)
     if plan.strategy == _MALLOC or plan.is_control:

@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from memtool import get_include
+
 _PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
 _COUNTERS = Path("/sys/bus/event_source/devices")
 _COMPILERS = ("c++", "g++", "clang++")
@@ -58,6 +60,7 @@ def examine() -> Iterator[Finding]:
     facts = machine.fingerprint()
     yield engine()
     yield compiler()
+    yield header()
     yield clock(facts["clocksource"], facts["architecture"])
     yield cores(facts)
     yield from quiet(facts["cores"])
@@ -89,6 +92,11 @@ def compiler() -> Finding:
     if found is None:
         return Finding("compiler", State.NOTE, "no C++ compiler: the engine cannot be rebuilt", "apt install g++")
     return Finding("compiler", State.OK, found)
+
+
+def header() -> Finding:
+    """Say where the header is that a library of one's own includes."""
+    return Finding("memtool.h", State.OK, f"{get_include()} (for the compiler's -I)")
 
 
 def clock(source: str | None, architecture: str) -> Finding:

@@ -33,16 +33,17 @@ def command(what: str, output_format: str) -> None:
 def _allocators() -> list[dict[str, Any]]:
     from dataclasses import asdict
 
-    from memtool.allocators.registry import GROUPS, Registry
+    from memtool.allocators.registry import GROUPS, INTERPRETED, Registry
 
-    groups = {family: group for group, family in GROUPS.items()}
+    registry = Registry()
+    groups = {family: group for group, family in GROUPS.items()} | {"python": INTERPRETED}
     return [
         {
             **asdict(each),
             "group": f"@{groups[each.family]}" if each.family in groups else None,
             "parameters": _parameters(each.parameters),
         }
-        for each in Registry().known()
+        for each in (*registry.known(), *registry.interpreted())
     ]
 
 
@@ -104,8 +105,9 @@ def _allocator_table(rows: Sequence[Row]) -> str:
     return (
         f"{table}\n\n{_adaptor_table(_adaptors())}\n\n"
         "-a takes names, @groups, parameters (pool:block=64), sweeps (pool:block=32|64), libraries\n"
-        "(./libmine.so), and adaptors over any of them (pool:block=64+redzone:bytes=32+lock), the\n"
-        "innermost first. Further groups: @strategies, @default (a bench without -a), @all.\n"
+        "(./libmine.so), classes in Python (mine.py:Heap), and adaptors over any of them\n"
+        "(pool:block=64+redzone:bytes=32+lock), the innermost first. Further groups: @strategies, @default (a\n"
+        "bench without -a), @all.\n"
         "docs/allocators.md has what each can serve, and where it comes from."
     )
 

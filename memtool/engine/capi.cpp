@@ -35,7 +35,8 @@ class JsonWriter {
     out_ += '"';
     for (const char character : value) {
       if (character == '"' || character == '\\') out_ += '\\';
-      out_ += character;
+      // An adopted allocator's texts are its author's.
+      out_ += static_cast<unsigned char>(character) < 0x20 ? ' ' : character;
     }
     out_ += '"';
     return *this;
@@ -175,6 +176,15 @@ const char* memtool_describe(void) {
 
 const char* memtool_describe_adaptors(void) {
   static const std::string description = describe_all(adaptors(), describe_adaptor);
+  return description.c_str();
+}
+
+const char* memtool_describe_adopted(void) {
+  static std::string description;
+  JsonWriter json;
+  const StrategyEntry* entry = find_strategy("adopted");
+  if (entry != nullptr) describe_strategy(json, *entry);
+  description = std::move(json).take();
   return description.c_str();
 }
 

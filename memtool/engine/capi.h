@@ -126,6 +126,16 @@ uint32_t memtool_limits(const char* strategy, const char* parameters, uint64_t a
                         char* message);
 uint32_t memtool_replay(const ReplayRequest* request, ReplayResult* result);
 
+/* Takes in the allocator of a shared library, or of a memtool_allocator (memtool.h) that the caller keeps: the strategy
+ * "adopted" from then on, one a process. 0, or one line in `message` (400 bytes): MEMTOOL_WRONG when the library has no
+ * memtool_get_allocator, MEMTOOL_BAD_REQUEST when it or its table cannot be used. */
+uint32_t memtool_adopt_library(const char* path, char* message);
+uint32_t memtool_adopt_table(const void* table, char* message);
+const char* memtool_adopted_name(void);     /* what it calls itself */
+const char* memtool_describe_adopted(void); /* as a JSON object of memtool_describe(); until the next adoption */
+/* The library that the adopted allocator came from, as memtool_symbol_owner() has it. */
+uint32_t memtool_adopted_owner(char* path, uint64_t path_bytes, char* build_id, uint64_t build_id_bytes);
+
 /* Nanoseconds in 2^32 counter ticks, measured over at least `milliseconds`. */
 uint64_t memtool_calibrate_counter(uint32_t milliseconds);
 

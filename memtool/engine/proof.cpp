@@ -2,6 +2,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "engine/proof.hpp"
+
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
@@ -67,16 +69,19 @@ int visit_library(dl_phdr_info* library, std::size_t, void* context) {
 
 }  // namespace
 
-extern "C" uint32_t memtool_symbol_owner(const char* symbol, char* path, uint64_t path_bytes, char* build_id,
-                                         uint64_t build_id_bytes) {
-  void* address = dlsym(RTLD_DEFAULT, symbol);
+bool write_owner(const void* address, char* path, uint64_t path_bytes, char* build_id, uint64_t build_id_bytes) {
   Dl_info owner;
-  if (address == nullptr || dladdr(address, &owner) == 0) return 1;
+  if (address == nullptr || dladdr(address, &owner) == 0) return false;
   std::snprintf(path, path_bytes, "%s", owner.dli_fname);
   build_id[0] = '\0';
   BuildIdSearch search{reinterpret_cast<std::uintptr_t>(address), build_id, build_id_bytes};
   dl_iterate_phdr(visit_library, &search);
-  return 0;
+  return true;
+}
+
+extern "C" uint32_t memtool_symbol_owner(const char* symbol, char* path, uint64_t path_bytes, char* build_id,
+                                         uint64_t build_id_bytes) {
+  return write_owner(dlsym(RTLD_DEFAULT, symbol), path, path_bytes, build_id, build_id_bytes) ? 0 : 1;
 }
 
 }  // namespace memtool

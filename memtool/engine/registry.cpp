@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <string>
 
 namespace memtool {
@@ -10,6 +11,11 @@ namespace {
 std::vector<StrategyEntry>& registered() {
   static std::vector<StrategyEntry> entries;
   return entries;
+}
+
+std::optional<StrategyEntry>& adopted_entry() {
+  static std::optional<StrategyEntry> entry;
+  return entry;
 }
 
 std::string range_of(const ParameterInfo& parameter) {
@@ -54,6 +60,10 @@ void register_strategy(const StrategyEntry& entry) {
   entries.insert(place, entry);
 }
 
+void set_adopted(const StrategyEntry& entry) {
+  adopted_entry() = entry;
+}
+
 const std::vector<StrategyEntry>& strategies() {
   return registered();
 }
@@ -61,7 +71,8 @@ const std::vector<StrategyEntry>& strategies() {
 const StrategyEntry* find_strategy(std::string_view name) {
   for (const auto& entry : strategies())
     if (entry.info->name == name) return &entry;
-  return nullptr;
+  const auto& adopted = adopted_entry();
+  return adopted && adopted->info->name == name ? &*adopted : nullptr;
 }
 
 Parameters::Parameters(std::string_view owner, std::span<const ParameterInfo> declared, std::string_view text)

@@ -58,6 +58,8 @@ const std::vector<StrategyEntry>& strategies();
 const StrategyEntry* find_strategy(std::string_view name);
 
 void register_strategy(const StrategyEntry& entry);
+// The one strategy that came at run time (engine/adopted.hpp): found by name, not among strategies().
+void set_adopted(const StrategyEntry& entry);
 template <Strategy S>
 StrategyEntry make_entry(int order);  // engine/runner.hpp
 

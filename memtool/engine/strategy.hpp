@@ -67,8 +67,9 @@ class Parameters {
   // The value of a declared parameter; asking for an undeclared one is a programming error and throws std::logic_error.
   [[nodiscard]] std::uint64_t operator[](std::string_view name) const;
 
- private:
   static constexpr std::size_t kMost = 16;
+
+ private:
   std::span<const ParameterInfo> declared_;
   std::array<std::uint64_t, kMost> values_{};
 };

@@ -76,7 +76,8 @@ def _slug(name: str) -> str:
 
 def _label(cell: CellResult) -> str:
     region = cell.cell.region
-    return cell.cell.allocator + ("" if region == "anonymous" else f" on {region}")
+    interpreted = " (interpreted)" if cell.interpreted else ""
+    return cell.cell.allocator + interpreted + ("" if region == "anonymous" else f" on {region}")
 
 
 def _styles(cells: Sequence[CellResult]) -> dict[str, Style]:

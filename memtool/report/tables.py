@@ -95,14 +95,15 @@ def _csv(run: Run) -> str:
     """Return one line a figure, nothing rounded, and one for each cell without any: for a data frame."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow((*_CSV_CELL, *_CSV_FIGURE))
+    writer.writerow((*_CSV_CELL, *_CSV_FIGURE, "interpreted"))
     for cell in run.cells:
         head = (*_names(cell), str(cell.status), cell.reason or "")
+        interpreted = "yes" if cell.interpreted else "no"
         if not cell.metrics:
-            writer.writerow((*head, *("" for _ in _CSV_FIGURE)))
+            writer.writerow((*head, *("" for _ in _CSV_FIGURE), interpreted))
         for name, each in cell.metrics.items():
             figures = (len(each.samples), each.value, each.low, each.high, each.at_floor)
-            writer.writerow((*head, name, each.unit, str(each.determinism), *figures))
+            writer.writerow((*head, name, each.unit, str(each.determinism), *figures, interpreted))
     return out.getvalue().rstrip("\n")
 
 
@@ -160,7 +161,8 @@ def _ordered(run: Run, cells: Sequence[CellResult]) -> tuple[list[CellResult], d
 def _label(cell: CellResult) -> str:
     failed = " (failed)" if cell.status is Status.FAILED else ""
     region = "" if cell.cell.region == "anonymous" else f" on {cell.cell.region}"
-    return cell.cell.allocator + region + failed
+    interpreted = " (interpreted)" if cell.interpreted else ""
+    return cell.cell.allocator + interpreted + region + failed
 
 
 def _speed(cells: Sequence[CellResult], ratios: dict[int, str], reference: str | None, style: str) -> str:
@@ -168,7 +170,8 @@ def _speed(cells: Sequence[CellResult], ratios: dict[int, str], reference: str |
     known = [
         index
         for index, metric in enumerate(timed)
-        if metric is not None and metric.value is not None and cells[index].status is Status.OK
+        if metric is not None and metric.value is not None
+        if cells[index].status is Status.OK and not cells[index].interpreted
     ]
     places = ranks([_interval(timed[index]) for index in known])
     rank = {index: str(place) for index, place in zip(known, places, strict=True)}
@@ -241,7 +244,7 @@ def _left_out(cells: Sequence[CellResult], style: str) -> list[str]:
         ]
         if lines:
             parts.append("\n".join([f"{title}:", *lines]))
-    notes = [f"{cell.cell.allocator}: {note}" for cell in cells for note in cell.notes]
+    notes = [f"{_label(cell)}: {note}" for cell in cells for note in cell.notes]
     return parts + notes
 
 
@@ -267,6 +270,11 @@ def _explanation(cells: Sequence[CellResult], style: str) -> list[str]:
         )
     if any(metric.at_floor for cell in cells for metric in cell.metrics.values()):
         lines.append(f"{FLOOR_MARK} at the floor: not told from the noise of timer and machine.")
+    if any(cell.interpreted for cell in cells):
+        lines.append(
+            "(interpreted): written in Python. Its times are those of calls into the interpreter, one replay a sample "
+            "without warm-up, so it has no rank; its footprint compares, its resident memory contains its objects."
+        )
     if any(
         column.metric in cell.metrics and cell.metrics[column.metric].value is None
         for cell in cells

@@ -43,6 +43,8 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     from memtool.measure import noise
 
     library = binding.load_library(request["library"])
+    sys.path += [each for each in request["path"] if each not in sys.path]
+    callbacks = _adopt(request["adopted"]) if request["adopted"] is not None else None
     descriptor, image_bytes = request["image"]
     image = mmap.mmap(descriptor, image_bytes, mmap.MAP_SHARED | mmap.MAP_POPULATE)
     image_view = (ctypes.c_char * image_bytes).from_buffer(image)
@@ -83,13 +85,34 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         "status": result.status,
         "message": result.message.decode(errors="replace"),
         "failed_operation": result.failed_operation,
-        "proof": _proof(binding, request["version"]),
+        "proof": _proof(binding, request["version"]) | _proof_of_adopted(request["adopted"]),
         "noise": {name: after[name] - before[name] for name in after},
     }
-    if result.status == binding.DONE:
+    if callbacks is not None and callbacks.failure is not None:
+        answer.update(status=binding.WRONG, message=callbacks.failure)
+    elif result.status == binding.DONE:
         answer.update(_figures(binding, request["run_pass"], result, histograms, buckets, series))
     del memory
     return answer
+
+
+def _adopt(source: tuple[str, ...]) -> Any:
+    """Make a library's allocator, or a class in Python, the engine's adopted strategy; return a class's callbacks."""
+    from memtool.allocators.adoption import adopt
+
+    return adopt(source)
+
+
+def _proof_of_adopted(source: tuple[str, ...] | None) -> dict[str, Any]:
+    """Return what shows whose code the adopted strategy is."""
+    if source is None:
+        return {}
+    from memtool.engine.adopted_binding import adopted_owner
+
+    owner = adopted_owner()
+    if owner is not None:
+        return {"library": owner[0], "library_build_id": owner[1] or None}
+    return {"interpreted": True, "python": sys.version.split()[0], "class": ":".join(source[1:])}
 
 
 def _reserve(size: int, alignment: int, advice: tuple[int, ...]) -> tuple[object, int]:

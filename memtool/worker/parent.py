@@ -163,6 +163,8 @@ class WorkerExecutor:
             "use_counter": int(job.use_counter),
             "result": result,
             "version": job.plan.version_call,
+            "adopted": job.plan.adopted,
+            "path": tuple(sys.path) if job.plan.interpreted else (),
         }
 
     def _environment(self, plan: AllocatorPlan) -> dict[str, str]:

@@ -18,6 +18,8 @@ The request, on standard input:
 ``checkpoints``       of the footprint pass
 ``use_counter``       whether the processor's counter may be used as clock
 ``result``            descriptor to write the answer to
+``adopted``           None, or what the worker makes the engine's adopted strategy, see allocators/adoption.py
+``path``              what to add to the import path, for allocators in Python
 ``version``           how to ask the allocator for its version: None or (symbol, kind), see allocators/system.py
 ====================  ====================================================================================
 

@@ -19,6 +19,9 @@ _LEAST_TIME_LIMIT = 30.0
 _TIME_LIMIT_FACTOR = 20
 _CHECK_FACTOR = 10
 """Filling and reading back every block takes longer than the replay that the time limit is derived from."""
+_INTERPRETED_FACTOR = 100
+_LEAST_INTERPRETED_LIMIT = 120.0
+"""An allocator in Python is about a hundred times slower than one in C++: more time, and one replay a sample."""
 _FOOTPRINT_REPEATS = 2
 _SAME_RESIDENT = 0.01
 """Resident sets this near to each other (and 64 KiB) are taken as the same: no further repeats."""
@@ -72,6 +75,8 @@ class Schedule:
     _samples: list[Sample] = field(default_factory=list)
     _failed: set[Cell] = field(default_factory=set)
     _time_limits: dict[str, float] = field(default_factory=dict)
+    _null_limits: dict[str, float] = field(default_factory=dict)
+    """Seconds by the null replay alone, without the least that a native allocator is given."""
     _done: int = 0
     _total: int = 0
 
@@ -135,6 +140,7 @@ class Schedule:
     def _pilot(self, workload: Measurable) -> None:
         """Replay the null strategy once, so that the time limit of everything else is known."""
         limit = self.settings.time_limit
+        null_limit = 0.0
         if limit is None:
             cell = next(iter(_with_controls(workload)))
             null_cell = Cell(workload.name, NULL, cell.region, cell.mode)
@@ -143,8 +149,10 @@ class Schedule:
             if pilot.status is Status.OK:
                 replays = self.settings.warmups + self.settings.iterations
                 seconds = min(pilot.payload["body_ticks"]) * self.settings.ns_per_tick * 1e-9 * replays
-                limit = max(limit, _TIME_LIMIT_FACTOR * seconds)
+                null_limit = _TIME_LIMIT_FACTOR * seconds
+                limit = max(limit, null_limit)
         self._time_limits[workload.name] = limit
+        self._null_limits[workload.name] = null_limit
 
     def _job(
         self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass, limit: float
@@ -157,8 +165,8 @@ class Schedule:
             image_fd=workload.image_fd,
             image_bytes=workload.image_bytes,
             region=workload.regions[cell.region],
-            warmups=self.settings.warmups,
-            iterations=self.settings.iterations,
+            warmups=0 if plan.interpreted else self.settings.warmups,
+            iterations=1 if plan.interpreted else self.settings.iterations,
             checkpoints=self.settings.checkpoints,
             use_counter=self.settings.use_counter,
             time_limit=limit * (_CHECK_FACTOR if run_pass is Pass.CHECK and self.settings.time_limit is None else 1),
@@ -172,6 +180,8 @@ class Schedule:
         sample = self.finished.get((cell, block, run_pass))
         if sample is None:
             limit = self._time_limits[workload.name]
+            if plan.interpreted and self.settings.time_limit is None:
+                limit = max(_LEAST_INTERPRETED_LIMIT, _INTERPRETED_FACTOR * self._null_limits[workload.name])
             sample = self.executor.execute(self._job(workload, cell, plan, block, run_pass, limit))
             self.record(sample)
         self._done += 1

@@ -23,6 +23,7 @@ def test_everything_is_looked_at_on_this_machine() -> None:
     assert subjects == [
         "engine",
         "compiler",
+        "memtool.h",
         "clock",
         "cores",
         "load",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from memtool.allocators import library as module
+from memtool.allocators import own
 from memtool.allocators.library import NEEDED, library_plan
 from memtool.errors import InputError
 from memtool.model import AllocatorPlan, AllocatorSpec
@@ -115,7 +116,8 @@ def test_the_symbols_that_are_missing_are_named(build: Build) -> None:
 
 def test_a_library_that_is_about_something_else(build: Build) -> None:
     words = refusal(build("libother.so"))
-    assert words == f"is no malloc replacement: it defines none of {', '.join(NEEDED)}"
+    needed = ", ".join(NEEDED)
+    assert words == f"defines neither memtool_get_allocator (memtool.h) nor what replaces malloc: {needed}"
 
 
 def test_a_library_that_crashes_takes_memtool_not_with_it(build: Build) -> None:
@@ -125,6 +127,7 @@ def test_a_library_that_crashes_takes_memtool_not_with_it(build: Build) -> None:
 
 def test_a_library_that_never_lets_go(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PROBE_SECONDS", 1)
+    monkeypatch.setattr(own, "TRIAL_SECONDS", 1)
     words = refusal(build("libhang.so", "ALLOCATE", "REST", "HANGS"))
     assert words == "a process that preloads it does not answer within 1 s"
 
@@ -143,6 +146,9 @@ def test_a_name_that_the_linker_would_cut(build: Build, tmp_path: Path) -> None:
     assert "LD_PRELOAD ends a name at a space or a colon" in refusal(copy)
 
 
-def test_a_library_has_no_parameters(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"-a: \./x\.so:grow=1: a library takes no parameters"):
-        library_plan(AllocatorSpec("./x.so", (("grow", "1"),)))
+def test_a_malloc_replacement_has_no_parameters(build: Build) -> None:
+    path = build("libplain.so", "ALLOCATE", "REST")
+    with pytest.raises(InputError) as caught:
+        library_plan(AllocatorSpec(str(path), (("grow", "1"),)))
+    words = "a malloc replacement takes no parameters; a library by memtool.h can"
+    assert str(caught.value) == f"-a: {path}:grow=1: {words}"

@@ -86,6 +86,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
         refusal=refusal,
         limits=lambda name, _: (64, 4096) if name == "pool" else NONE,
         adaptors=ADAPTORS,
+        interpreted=dict,
     )
 
 
@@ -253,7 +254,7 @@ def test_new_delete_over_another_malloc(registry: Registry) -> None:
             "-a: new-delete:malloc=pool: malloc: must be "
             "glibc, jemalloc, mimalloc, mimalloc-pypi, tcmalloc or tbbmalloc, is 'pool'",
         ),
-        ("mine.py:Heap", "-a: mine.py:Heap: allocators written in Python cannot be measured; a library can"),
+        ("mine.py:Heap", "-a: mine.py:Heap: no such file"),
     ],
 )
 def test_errors_name_what_is_wrong_and_what_is_allowed(registry: Registry, text: str, message: str) -> None:
@@ -273,12 +274,39 @@ def test_what_is_not_installed_is_unavailable_and_says_how_to_get_it(registry: R
         resolve(registry, text)
 
 
-def test_a_library_must_be_there_and_takes_no_parameters(registry: Registry, tmp_path: Path) -> None:
+def test_a_library_must_be_there(registry: Registry, tmp_path: Path) -> None:
     gone = tmp_path / "gone.so"
     with pytest.raises(InputError, match=r"gone\.so: no such file"):
         registry.resolve(AllocatorSpec(str(gone)))
-    with pytest.raises(InputError, match="a library takes no parameters"):
-        registry.resolve(AllocatorSpec(str(gone), (("block", "8"),)))
+
+
+def test_what_packages_bring_has_a_group_of_its_own_and_hides_nothing() -> None:
+    brought = {"packed": ("python", "some.module", "Packed"), "pool": ("python", "some.module", "Pool")}
+    registry = Registry(described=DESCRIBED, refusal=refusal, interpreted=lambda: brought)
+    groups = registry.groups
+    assert groups["interpreted"] == ("packed",)
+    assert not any("packed" in members for group, members in groups.items() if group != "interpreted")
+    assert resolve(registry, "pool").adopted is None
+
+
+def test_a_package_that_cannot_be_imported_is_said_where_it_is_listed_and_named() -> None:
+    registry = Registry(described=DESCRIBED, interpreted=lambda: {"broken": ("python", "no.such.module", "Heap")})
+    words = "no.such.module cannot be imported: ModuleNotFoundError: No module named 'no'"
+    assert [(each.name, each.missing) for each in registry.interpreted()] == [("broken", words)]
+    with pytest.raises(InputError) as caught:
+        resolve(registry, "broken")
+    assert str(caught.value) == f"-a: broken: {words}"
+
+
+def test_an_adopted_allocator_says_its_limits_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        module, "adopted_limits", lambda source: lambda *_: (100, None) if source[1] == "/x.so" else NONE
+    )
+    plan = AllocatorPlan(AllocatorSpec("./x.so"), "adopted", "", adopted=("library", "/x.so"))
+    assert why_not(plan, trace(largest_size=101)) == (
+        "serves requests of up to 100 B; the workload asks for up to 101 B"
+    )
+    assert why_not(plan, trace(largest_size=100)) is None
 
 
 def test_what_is_no_library_cannot_be_preloaded(registry: Registry, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +52,27 @@ def test_rows_are_ordered_by_time_and_ranks_tie_where_intervals_overlap() -> Non
         ["7", "glibc"],
         ["8", "first-fit"],
     ]
+
+
+def test_what_python_measured_is_marked_everywhere_and_ranked_nowhere() -> None:
+    run = fake_run()
+    cells = tuple(
+        replace(cell, proof={**cell.proof, "interpreted": True}) if cell.cell.allocator == "slab" else cell
+        for cell in run.cells
+    )
+    marked = replace(run, cells=cells)
+    text = render(marked, "table")
+    ranked = {line.split()[1]: line.split()[0] for line in text.split("\n\n")[1].splitlines()[4:]}
+    assert {name: ranked[name] for name in ("mimalloc", "tcmalloc", "jemalloc")} == {
+        "mimalloc": "2",
+        "tcmalloc": "2",
+        "jemalloc": "4",
+    }
+    assert len(lines_of(text, "slab (interpreted)")) == 2
+    assert not re.search(r"slab(?! \(interpreted\))", text)
+    assert "(interpreted): written in Python." in text
+    rows = list(csv.DictReader(render(marked, "csv").splitlines()))
+    assert {row["allocator"] for row in rows if row["interpreted"] == "yes"} == {"slab"}
 
 
 def test_a_reference_adds_ratios_and_is_1_itself() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -306,3 +306,19 @@ def test_passes_are_in_the_order_in_which_they_run() -> None:
     assert passes_from(iter(["footprint", "check", "footprint"])) == (Pass.CHECK, Pass.FOOTPRINT)
     with pytest.raises(ValueError, match="cold"):
         passes_from(iter(["cold"]))
+
+
+def test_what_is_interpreted_replays_once_and_is_given_more_time() -> None:
+    """A null replay of 10 s: 4 of them, 20 times over, are what C++ is given, and Python a hundred times that."""
+    python = replace(plan("mine.py"), adopted=("python", "mine.py", "Heap"))
+    cells = {Cell("churn", "pool"): plan("pool"), Cell("churn", "mine.py"): python}
+    workload = Measurable("churn", 5, 4096, plan("null"), cells, {"anonymous": RegionRequest(1 << 30, 4096)})
+    for nanoseconds, native, interpreted in ((10_000_000_000, 800.0, 80_000.0), (1000, 30.0, 120.0)):
+        found = run(
+            workload,
+            settings=Settings(blocks=1, passes=(Pass.THROUGHPUT,)),
+            answer=lambda _, ticks=nanoseconds: {"body_ticks": [ticks]},  # type: ignore[misc]
+        )
+        asked = {job.cell.allocator: (job.warmups, job.iterations, job.time_limit) for job in found.jobs[1:]}
+        assert asked["pool"] == (1, 3, native)
+        assert asked["mine.py"] == (0, 1, interpreted)

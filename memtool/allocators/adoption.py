@@ -1,0 +1,93 @@
+"""Takes an allocator that the user brings into this process; run as a file, tries that in a process of its own.
+
+A *source* is ("library", path) or ("python", file or module, class). ``python -I -S adoption.py PACKAGE_ROOT ENGINE``
+reads {"path", "requests": [[source, recipe, parameters, alignment], ...]} as JSON and answers with a list of what it
+found: {"description", "refusal", "limits" or "cannot_stand"}, {"error"}, or {"none"} for a library of another kind.
+memtool itself never runs code that nobody has vouched for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+# Not typing's own: a worker imports this.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from memtool.allocators.callbacks import Callbacks
+
+LIBRARY, PYTHON = "library", "python"
+_TRIAL_BYTES = 64 << 20
+
+
+def adopt(source: Sequence[str]) -> Callbacks | None:
+    """Make the source's allocator the engine's adopted strategy; return what it is called through, if it is Python.
+
+    Raises EngineError or LoadError with one line.
+    """
+    if source[0] == LIBRARY:
+        from memtool.engine import adopted_binding
+
+        adopted_binding.adopt_library(source[1])
+        return None
+    import site
+
+    from memtool.allocators.callbacks import Callbacks
+    from memtool.allocators.interpreted import load
+
+    # A worker starts without the installed packages; a class in Python may need them.
+    site.main()
+    callbacks = Callbacks(load(source[1], source[2]))
+    callbacks.adopt()
+    return callbacks
+
+
+def _tried(source: Sequence[str], recipe: str, parameters: str, alignment: int) -> dict[str, Any]:
+    from memtool.allocators.interpreted import LoadError
+    from memtool.engine import adopted_binding, binding
+
+    try:
+        callbacks = adopt(source)
+    except adopted_binding.NoAllocatorError:
+        return {"none": True}
+    except (binding.EngineError, LoadError) as problem:
+        return {"error": str(problem)}
+    answer: dict[str, Any] = {"description": adopted_binding.describe_adopted(), "refusal": None}
+    try:
+        answer["limits"] = binding.limits(recipe, parameters, alignment)
+        binding.Heap(recipe, parameters, _TRIAL_BYTES).close()
+    except binding.CannotStand as problem:
+        answer["cannot_stand"] = str(problem)
+    except binding.EngineError as problem:
+        answer["refusal"] = str(problem)
+    if callbacks is not None and callbacks.failure is not None:
+        answer["refusal"] = callbacks.failure
+    return answer
+
+
+def main() -> None:
+    """Answer the requests on standard input."""
+    import json
+
+    package_root, engine = sys.argv[1:]
+    sys.path.insert(0, package_root)
+    from memtool.engine import binding
+
+    # What a user's file prints must not be taken for the answer.
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    binding.load_library(engine)
+    asked = json.load(sys.stdin)
+    sys.path += [each for each in asked["path"] if each not in sys.path]
+    found = [_tried(*each) for each in asked["requests"]]
+    with os.fdopen(answers, "w") as out:
+        json.dump(found, out)
+    # A library may have left threads or handlers behind.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Puts a class in Python behind the table of memtool.h, so that the engine replays it in every pass as any other.
+
+Each operation is then a call out of the engine into the interpreter, which costs more than the strategy itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from memtool.allocators.interpreted import Region, describe, last_line, limits_of, settings_of
+from memtool.engine import adopted_binding as abi
+
+_OPTIONAL = ("allocate_zeroed", "reallocate", "usable_size", "stats", "walk", "check")
+
+
+class Callbacks:
+    """The functions that the engine calls for one class. A heap is made and destroyed for each replay.
+
+    What a class raises, and an offset that lies outside its region, ends the replay: memory is out from then on, and
+    ``failure`` says why.
+    """
+
+    def __init__(self, cls: type[Any]) -> None:
+        """Take the class; adopt() hands it to the engine."""
+        self.failure: str | None = None
+        self._class = cls
+        self._described = describe(cls)
+        self._heap: Any = None
+        self._region: Region | None = None
+        self._base = 0
+        self._markers: list[Any] = []
+
+    def adopt(self) -> None:
+        """Make the class the engine's adopted strategy. Raises EngineError."""
+        names = ["create", "destroy", "allocate", "deallocate", "limits"]
+        names += [name for name in _OPTIONAL if hasattr(self._class, name)]
+        if hasattr(self._class, "mark") and hasattr(self._class, "release"):
+            names += ["mark", "release"]
+        described = self._described
+        parameters = [_parameter(each) for each in described["parameters"]]
+        texts = {name: described[name].encode() for name in ("name", "summary", "source", "complexity", "when")}
+        table = abi.Allocator(
+            abi=abi.ABI,
+            struct_bytes=ctypes.sizeof(abi.Allocator),
+            free_order=abi.FREE_ORDERS.index(described["free_order"]),
+            parameters=(abi.Parameter * len(parameters))(*parameters),
+            parameter_count=len(parameters),
+            **texts,
+            **{name: abi.FUNCTIONS[name](self._guarded(name)) for name in names},
+        )
+        abi.adopt_table(table)
+
+    def _guarded(self, name: str) -> Callable[..., Any]:
+        """Return a method that raises nothing: ctypes would print it and go on."""
+        method = getattr(self, f"_{name}")
+        on_failure = None if abi.FUNCTIONS[name]._restype_ is None else 0
+
+        def call(*arguments: Any) -> Any:  # noqa: ANN401
+            if self.failure is not None and name != "destroy":
+                return on_failure
+            try:
+                return method(*arguments)
+            except BaseException as problem:
+                self._fail(problem)
+                return on_failure
+
+        return call
+
+    def _fail(self, problem: BaseException) -> None:
+        frame = traceback.extract_tb(problem.__traceback__)[-1]
+        where = "" if frame.filename == __file__ else f" ({frame.filename}:{frame.lineno}, in {frame.name})"
+        self.failure = last_line(problem) + where
+
+    def _create(self, region: Any, values: Any, message: int) -> int:  # noqa: ANN401  # ctypes pointers
+        of = region.contents
+        memory = memoryview((ctypes.c_ubyte * of.capacity).from_address(of.base)).cast("B")
+        self._base = of.base
+        self._markers.clear()
+        self._region = Region(
+            memory,
+            of.base,
+            take=lambda count: of.grow(region, count),
+            give_back=lambda count: of.shrink(region, count),
+        )
+        try:
+            self._heap = self._class(self._region, **self._settings(values))
+        except ValueError as problem:
+            _say(message, str(problem))  # as in C: values that do not go together
+            return 0
+        return 1
+
+    def _settings(self, values: Any) -> dict[str, int | str]:  # noqa: ANN401
+        return settings_of(self._described, (values[index] for index in range(len(self._described["parameters"]))))
+
+    def _destroy(self, _: int) -> None:
+        self._heap = self._region = None
+
+    def _limits(self, values: Any, largest_size: Any, largest_alignment: Any) -> None:  # noqa: ANN401
+        size, alignment = limits_of(self._class, self._settings(values))
+        if size is not None:
+            largest_size[0] = size
+        if alignment is not None:
+            largest_alignment[0] = alignment
+
+    def _address(self, offset: int | None, call: str, size: int) -> int | None:
+        """Return the address of a block, once it is known to lie in the region: what follows writes to it."""
+        if offset is None:
+            return None
+        assert self._region is not None
+        if not isinstance(offset, int):
+            raise TypeError(f"{call} returned {offset!r}: neither an offset nor None")
+        if not (offset >= 0 and offset + size <= self._region.used):
+            raise ValueError(f"{call} returned {offset}, outside the {self._region.used} bytes taken of its region")
+        return self._base + offset
+
+    def _allocate(self, _: int, size: int, alignment: int) -> int | None:
+        return self._address(self._heap.allocate(size, alignment), f"allocate({size}, {alignment})", size)
+
+    def _allocate_zeroed(self, _: int, size: int, alignment: int) -> int | None:
+        offset = self._heap.allocate_zeroed(size, alignment)
+        return self._address(offset, f"allocate_zeroed({size}, {alignment})", size)
+
+    def _deallocate(self, _: int, block: int, size: int, alignment: int) -> None:
+        self._heap.deallocate(block - self._base, size, alignment)
+
+    def _reallocate(self, _: int, block: int, old_size: int, new_size: int, alignment: int) -> int | None:
+        offset = block - self._base
+        moved = self._heap.reallocate(offset, old_size, new_size, alignment)
+        return self._address(moved, f"reallocate({offset}, {old_size}, {new_size}, {alignment})", new_size)
+
+    def _mark(self, _: int) -> int:
+        self._markers.append(self._heap.mark())
+        return len(self._markers) - 1
+
+    def _release(self, _: int, marker: int) -> None:
+        found = self._markers[marker]
+        del self._markers[marker:]
+        self._heap.release(found)
+
+    def _usable_size(self, _: int, block: int, size: int) -> int:
+        return int(self._heap.usable_size(block - self._base, size))
+
+    def _stats(self, _: int, stats: Any) -> None:  # noqa: ANN401
+        for name, figure in self._heap.stats().items():
+            if figure is not None:
+                setattr(stats.contents, name, figure)
+
+    def _walk(self, _: int, visit: Any, context: int) -> None:  # noqa: ANN401
+        for offset, count, state in self._heap.walk():
+            visit(self._base + offset, count, abi.STATES.index(state), context)
+
+    def _check(self, _: int, message: int) -> int:
+        try:
+            self._heap.check()
+        except Exception as problem:
+            _say(message, str(problem) or last_line(problem))
+            return 1
+        return 0
+
+
+def _say(message: int, words: str) -> None:
+    line = " ".join(words.split()).encode()[: abi.MESSAGE_BYTES - 1] + b"\0"
+    ctypes.memmove(message, line, len(line))
+
+
+def _parameter(each: dict[str, Any]) -> abi.Parameter:
+    return abi.Parameter(
+        name=each["name"].encode(),
+        summary=each["summary"].encode(),
+        default_value=each["default"],
+        minimum=each["minimum"],
+        maximum=2**64 - 1 if each["maximum"] is None else each["maximum"],
+        unit=each["unit"].encode(),
+        choices="|".join(each["choices"]).encode() if each["choices"] else None,
+    )

@@ -1,0 +1,202 @@
+"""Allocators written in Python: what one is, where its memory comes from, and how it is found and described.
+
+A class with ``allocate`` and ``deallocate``; docs/your-own-allocator.md has one to copy, memtool/allocators/reference
+more. Blocks are named by their offsets from the region's base.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.util
+import mmap
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from memtool.allocators.parameters import Parameter
+from memtool.errors import did_you_mean
+
+__all__ = ["Interpreted", "Parameter", "Region", "describe", "last_line", "limits_of", "load"]
+
+NEEDED = ("allocate", "deallocate")
+_TEXTS = ("source", "complexity", "when")
+_FREE_ORDERS = ("any", "lifo", "reset")
+_HUGE_PAGE = 2 << 20
+
+
+class Region:
+    """The memory under a heap: one reservation, taken from its base upwards."""
+
+    def __init__(
+        self,
+        memory: memoryview,
+        base: int,
+        *,
+        take: Callable[[int], object] = lambda count: None,
+        give_back: Callable[[int], object] = lambda count: None,
+    ) -> None:
+        """Take writable bytes, their address, and what is to be told of each growth and shrinkage."""
+        self.memory = memory
+        """All bytes of the reservation: ``region.memory[offset]``, or struct.pack_into(..., region.memory, offset)."""
+        self.base = base
+        """Address of the first byte: a block is aligned when base + offset is."""
+        self.capacity = len(memory)
+        self.used = 0
+        """Bytes taken: the footprint."""
+        self._take = take
+        self._give_back = give_back
+
+    @classmethod
+    def anonymous(cls, capacity: int, base_modulo_2mib: int = 0) -> Region:
+        """Map fresh memory, for tests; its base leaves that remainder when it is divided by 2 MiB."""
+        mapped = mmap.mmap(-1, capacity + 2 * _HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+        skip = (base_modulo_2mib - address) % _HUGE_PAGE
+        return cls(memoryview(mapped)[skip : skip + capacity], address + skip)
+
+    def grow(self, count: int) -> int | None:
+        """Take the next ``count`` bytes and return the first one's offset; None: the region is spent."""
+        if count > self.capacity - self.used:
+            return None
+        first = self.used
+        self.used += count
+        self._take(count)
+        return first
+
+    def shrink(self, count: int) -> None:
+        """Give the last ``count`` bytes back to the system."""
+        self.used -= count
+        self._give_back(count)
+
+
+class Interpreted(Protocol):
+    """What every allocator in Python has.
+
+    Optional, and done as a program would where it is absent: ``reallocate(offset, old_size, new_size, alignment)``,
+    ``allocate_zeroed(size, alignment)``, ``mark()`` and ``release(marker)``, ``usable_size(offset, size)``, ``stats()``
+    (a dictionary of the figures that it has), ``walk()`` (offset, bytes, "used" | "free" | "metadata"), ``check()``
+    (raises in words). On the class: ``summary``, ``source``, ``complexity``, ``when``, ``free_order`` ("any", "lifo",
+    "reset"), ``parameters``, which the constructor takes by name, and ``limits(**parameters)``, which returns the
+    largest size and alignment served.
+    """
+
+    def allocate(self, size: int, alignment: int) -> int | None:
+        """Return the offset of a new block, None when memory is out."""
+
+    def deallocate(self, offset: int, size: int, alignment: int) -> None:
+        """Free a block; size and alignment are those it was asked for with."""
+
+
+class LoadError(Exception):
+    """A class cannot be had; one line that says where and why."""
+
+
+def last_line(problem: BaseException) -> str:
+    """Return the last line of an exception's traceback."""
+    return traceback.format_exception_only(problem)[-1].strip()
+
+
+def load(where: str, name: str = "") -> type[Any]:
+    """Return a class of a file (``mine.py``) or a module (``package.module``).
+
+    Without a name: the only class there that could be an allocator. Raises LoadError.
+    """
+    module = _file(Path(where)) if where.endswith(".py") else _module(where)
+    classes = {key: each for key, each in vars(module).items() if isinstance(each, type)}
+    if not name:
+        able = [key for key, each in classes.items() if each.__module__ == module.__name__ and not _lacking(each)]
+        if len(able) != 1:
+            has = f"it has {', '.join(able)}" if able else "it has no class with allocate and deallocate"
+            raise LoadError(f"which class is meant? {has}; write {Path(where).name}:{able[0] if able else 'Heap'}")
+        name = able[0]
+    if name not in classes:
+        raise LoadError(f"has no class '{name}'{did_you_mean(name, classes)}")
+    lacking = _lacking(classes[name])
+    if lacking:
+        raise LoadError(f"class {name} lacks {', '.join(lacking)}")
+    return classes[name]
+
+
+def _lacking(cls: type[Any]) -> list[str]:
+    return [method for method in NEEDED if not callable(getattr(cls, method, None))]
+
+
+def _file(path: Path) -> ModuleType:
+    # As for a script: what lies beside it can be imported.
+    sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise LoadError("is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses and pickle look their module up
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as problem:
+        raise LoadError(f"line {problem.lineno}: {last_line(problem)}") from None
+    except BaseException as problem:  # a file may well call sys.exit
+        lines = [frame.lineno for frame in traceback.extract_tb(problem.__traceback__) if frame.filename == str(path)]
+        raise LoadError(f"line {lines[-1]}: {last_line(problem)}" if lines else last_line(problem)) from None
+    return module
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except BaseException as problem:
+        raise LoadError(f"{name} cannot be imported: {last_line(problem)}") from None
+
+
+def describe(cls: type[Any]) -> dict[str, Any]:
+    """Return what a class says of itself, as the engine describes strategies. Raises LoadError."""
+    free_order = getattr(cls, "free_order", "any")
+    if free_order not in _FREE_ORDERS:
+        raise LoadError(f"free_order must be one of {', '.join(_FREE_ORDERS)}, is {free_order!r}")
+    summary = getattr(cls, "summary", None) or next(iter((cls.__doc__ or "").strip().splitlines()), "")
+    return {
+        "name": cls.__name__,
+        "family": "python",
+        "summary": summary,
+        **{text: str(getattr(cls, text, "")) for text in _TEXTS},
+        "parameters": [_parameter(each) for each in getattr(cls, "parameters", ())],
+        "free_order": free_order,
+        "uses_region": True,
+        "is_control": False,
+    }
+
+
+def _parameter(each: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever the user's class holds
+    if not isinstance(each, Parameter) or each.default is None:
+        raise LoadError(f"parameters must be Parameter(name, summary, default='...'), one is {each!r}")
+    try:
+        canonical = each.canonical(each.default)
+    except ValueError as problem:
+        raise LoadError(f"parameter {each.name}: its default {problem}") from None
+    return {
+        "name": each.name,
+        "summary": each.summary,
+        "default": each.choices.index(canonical) if each.choices else int(canonical),
+        "minimum": each.minimum,
+        "maximum": each.maximum,
+        "unit": "choice" if each.choices else each.unit,
+        "choices": list(each.choices),
+    }
+
+
+def limits_of(cls: type[Any], settings: Mapping[str, int | str]) -> tuple[int | None, int | None]:
+    """Return (largest size, largest alignment) in bytes that a class serves with these parameters; None: no limit."""
+    if not hasattr(cls, "limits"):
+        return None, None
+    size, alignment = cls.limits(**settings)
+    return size, alignment
+
+
+def settings_of(described: Mapping[str, Any], values: Iterator[int]) -> dict[str, int | str]:
+    """Return a described allocator's parameters by name, words for choices, from their values in order."""
+    return {
+        str(each["name"]): each["choices"][value] if each["choices"] else value
+        for each, value in zip(described["parameters"], values, strict=True)
+    }

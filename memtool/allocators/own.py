@@ -1,0 +1,141 @@
+"""Allocators that the user brings: a library with the interface of memtool.h, a class in Python, an entry point."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from memtool.allocators.adoption import LIBRARY, PYTHON
+from memtool.allocators.parameters import Parameter, settle
+from memtool.engine import binding
+from memtool.engine.adopted_binding import STRATEGY
+from memtool.errors import InputError
+from memtool.model import AllocatorPlan, AllocatorSpec
+
+GROUP = "memtool.allocators"
+"""The entry points by which installed packages bring allocators in Python, memtool's own references among them."""
+TRIAL_SECONDS = 10
+DEFAULT_ALIGNMENT = 16
+
+Source = tuple[str, ...]
+"""("library", path) or ("python", file or module, class); see adoption.py."""
+Request = tuple[Source, str, str, int]
+"""Source, recipe (the adopted strategy and adaptors over it), parameters, alignment of the requests."""
+
+
+def python_plan(spec: AllocatorSpec) -> AllocatorPlan:
+    """Return the plan of ``mine.py:Heap``. Raises InputError."""
+    file, _, name = spec.name.partition(":")
+    path = Path(file).resolve()
+    if not path.is_file():
+        raise InputError(f"-a: {spec.name}: no such file")
+    return adopted_plan(spec, (PYTHON, str(path), name))
+
+
+def entry_points() -> dict[str, Source]:
+    """Return the allocators that installed packages bring, by name."""
+    found = importlib.metadata.entry_points(group=GROUP)
+    return {each.name: (PYTHON, each.module, each.attr) for each in sorted(found, key=lambda each: each.name)}
+
+
+def adopted_plan(spec: AllocatorSpec, source: Source) -> AllocatorPlan:
+    """Return the plan of an allocator that a worker adopts. Raises InputError with one line that says what is wrong."""
+    (found,) = tried((_request(source),))
+    if "error" in found:
+        raise InputError(f"-a: {spec.name}: {found['error']}")
+    described = found["description"]
+    settled = settle(spec, [Parameter.from_engine(each) for each in described["parameters"]])
+    parameters = ",".join(f"{name}={value}" for name, value in settled.items())
+    if parameters:
+        (found,) = tried((_request(source, parameters),))
+    refusal = found.get("refusal") or found.get("error")
+    if refusal is not None:
+        raise InputError(f"-a: {spec.label}: {refusal}")
+    return AllocatorPlan(
+        spec=spec,
+        strategy=STRATEGY,
+        engine_parameters=parameters,
+        family=source[0],
+        # Whether it is deterministic is its author's affair.
+        exact=False,
+        uses_region=bool(described["uses_region"]),
+        free_order=str(described["free_order"]),
+        thread_safe=bool(described["thread_safe"]),
+        adopted=source,
+    )
+
+
+def adopted_limits(source: Source) -> Callable[[str, str, int], tuple[int | None, int | None]]:
+    """Return what answers for an adopted allocator, and adaptors over it, as binding.limits() does for strategies."""
+
+    def limits(strategy: str, parameters: str, alignment: int) -> tuple[int | None, int | None]:
+        (found,) = tried(((source, strategy, parameters, alignment),))
+        if "cannot_stand" in found:
+            raise binding.CannotStand(found["cannot_stand"])
+        size, largest_alignment = found["limits"]
+        return size, largest_alignment
+
+    return limits
+
+
+def adopted_refusal(source: Source) -> Callable[[str, str], str | None]:
+    """Return what says why a recipe over an adopted allocator cannot be made with these parameters; None: it can."""
+
+    def refusal(strategy: str, parameters: str) -> str | None:
+        (found,) = tried(((source, strategy, parameters, DEFAULT_ALIGNMENT),))
+        words: str | None = found["refusal"]
+        return words
+
+    return refusal
+
+
+def has_interface(library: Path) -> bool:
+    """Return whether a library defines memtool_get_allocator; what cannot be loaded does not."""
+    try:
+        (found,) = tried((_request((LIBRARY, str(library))),))
+    except InputError:
+        return False
+    return "none" not in found and not found.get("error", "").startswith(str(library))
+
+
+def described(sources: Sequence[Source]) -> list[Mapping[str, Any]]:
+    """Return what adoption.py finds of each source with its defaults."""
+    return tried(tuple(_request(source) for source in sources))
+
+
+def _request(source: Source, parameters: str = "") -> Request:
+    return source, STRATEGY, parameters, DEFAULT_ALIGNMENT
+
+
+@cache
+def tried(requests: Sequence[Request]) -> list[Mapping[str, Any]]:
+    """Return what adoption.py finds of each request, in a process of their own. Raises InputError."""
+    package = Path(binding.package_folder())
+    asked = json.dumps({"path": [each for each in sys.path if each], "requests": requests})
+    where = ", ".join(dict.fromkeys(source[1] for source, *_ in requests))
+    try:
+        ended = subprocess.run(
+            [
+                *(sys.executable, "-I", "-S", str(package / "allocators/adoption.py")),
+                *(str(package.parent), binding.library_path()),
+            ],
+            input=asked,
+            capture_output=True,
+            text=True,
+            timeout=TRIAL_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise InputError(f"-a: {where}: a process that loads it does not answer within {TRIAL_SECONDS} s") from None
+    if ended.returncode != 0:
+        last = ended.stderr.strip().splitlines()[-1:]
+        how = f"dies of signal {-ended.returncode}" if ended.returncode < 0 else f"fails: {''.join(last)}"
+        raise InputError(f"-a: {where}: a process that loads it {how}")
+    answers: list[Mapping[str, Any]] = json.loads(ended.stdout)
+    return answers

@@ -1,0 +1,158 @@
+"""The C ABI of allocators that the user brings (include/memtool.h), as ctypes has it: to load one, or to make one.
+
+Imported by a worker only where its allocator is such a one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from typing import Any
+
+from memtool.engine import binding
+
+ABI = 1
+STRATEGY = "adopted"
+"""What the engine calls the allocator that it has adopted."""
+MESSAGE_BYTES = 400
+FREE_ORDERS = ("any", "lifo", "reset")
+STATES = ("used", "free", "metadata")
+
+_void = ctypes.c_void_p
+_size = ctypes.c_size_t
+_u64 = ctypes.c_uint64
+_u32 = ctypes.c_uint32
+_text = ctypes.c_char_p
+
+
+class Region(ctypes.Structure):
+    """memtool_region."""
+
+
+GROW = ctypes.CFUNCTYPE(_void, ctypes.POINTER(Region), _size)
+SHRINK = ctypes.CFUNCTYPE(None, ctypes.POINTER(Region), _size)
+Region._fields_ = [("base", _void), ("capacity", _size), ("grow", GROW), ("shrink", SHRINK)]
+
+
+class Parameter(ctypes.Structure):
+    """memtool_parameter."""
+
+    _fields_ = [
+        ("name", _text),
+        ("summary", _text),
+        ("default_value", _u64),
+        ("minimum", _u64),
+        ("maximum", _u64),
+        ("unit", _text),
+        ("choices", _text),
+    ]
+
+
+class Stats(ctypes.Structure):
+    """memtool_stats."""
+
+    _fields_ = [
+        (name, _u64)
+        for name in (
+            "granted",
+            "free_bytes",
+            "largest_free",
+            "free_blocks",
+            "used_blocks",
+            "metadata_bytes",
+            "metadata_apart_bytes",
+        )
+    ]
+
+
+VISIT = ctypes.CFUNCTYPE(None, _void, _u64, _u32, _void)
+# Messages are written to, so they come as plain pointers.
+FUNCTIONS: dict[str, Any] = {
+    "create": ctypes.CFUNCTYPE(_void, ctypes.POINTER(Region), ctypes.POINTER(_u64), _void),
+    "destroy": ctypes.CFUNCTYPE(None, _void),
+    "allocate": ctypes.CFUNCTYPE(_void, _void, _size, _size),
+    "deallocate": ctypes.CFUNCTYPE(None, _void, _void, _size, _size),
+    "allocate_zeroed": ctypes.CFUNCTYPE(_void, _void, _size, _size),
+    "reallocate": ctypes.CFUNCTYPE(_void, _void, _void, _size, _size, _size),
+    "mark": ctypes.CFUNCTYPE(_u64, _void),
+    "release": ctypes.CFUNCTYPE(None, _void, _u64),
+    "usable_size": ctypes.CFUNCTYPE(_size, _void, _void, _size),
+    "stats": ctypes.CFUNCTYPE(None, _void, ctypes.POINTER(Stats)),
+    "walk": ctypes.CFUNCTYPE(None, _void, VISIT, _void),
+    "check": ctypes.CFUNCTYPE(ctypes.c_int, _void, _void),
+    "limits": ctypes.CFUNCTYPE(None, ctypes.POINTER(_u64), ctypes.POINTER(_u64), ctypes.POINTER(_u64)),
+}
+
+
+class Allocator(ctypes.Structure):
+    """memtool_allocator."""
+
+    _fields_ = [
+        ("abi", _u32),
+        ("struct_bytes", _u32),
+        *((name, _text) for name in ("name", "summary", "source", "complexity", "when")),
+        ("free_order", _u32),
+        ("flags", _u32),
+        ("parameters", ctypes.POINTER(Parameter)),
+        ("parameter_count", _u64),
+        *FUNCTIONS.items(),
+    ]
+
+
+class NoAllocatorError(binding.EngineError):
+    """A library does not export the interface of memtool.h at all."""
+
+
+_adopted: list[Allocator] = []
+"""What the engine calls must not be collected."""
+
+
+def _library() -> ctypes.CDLL:
+    library = binding.load_library()
+    signatures: dict[str, tuple[object, list[object]]] = {
+        "memtool_adopt_library": (_u32, [_text, _text]),
+        "memtool_adopt_table": (_u32, [_void, _text]),
+        "memtool_adopted_name": (_text, []),
+        "memtool_describe_adopted": (_text, []),
+        "memtool_adopted_owner": (_u32, [_text, _u64, _text, _u64]),
+    }
+    binding.declare(library, signatures)
+    return library
+
+
+def adopt_library(path: str) -> None:
+    """Load a library and make its allocator the engine's strategy STRATEGY.
+
+    Raises:
+        NoAllocatorError: it does not define memtool_get_allocator.
+        EngineError: it cannot be loaded, or what it describes cannot be used; one line.
+    """
+    message = ctypes.create_string_buffer(MESSAGE_BYTES)
+    status = _library().memtool_adopt_library(path.encode(), message)
+    if status != binding.DONE:
+        kind = NoAllocatorError if status == binding.WRONG else binding.EngineError
+        raise kind(message.value.decode(errors="replace"))
+
+
+def adopt_table(table: Allocator) -> None:
+    """Make an allocator of this process the engine's strategy STRATEGY. Raises EngineError with one line."""
+    message = ctypes.create_string_buffer(MESSAGE_BYTES)
+    if _library().memtool_adopt_table(ctypes.addressof(table), message) != binding.DONE:
+        raise binding.EngineError(message.value.decode(errors="replace"))
+    _adopted[:] = [table]
+
+
+def describe_adopted() -> dict[str, Any]:
+    """Return the adopted allocator as describe() has strategies, under the name that it gives itself."""
+    library = _library()
+    described: dict[str, Any] = json.loads(library.memtool_describe_adopted().decode(errors="replace"))
+    return described | {"name": library.memtool_adopted_name().decode(errors="replace")}
+
+
+def adopted_owner() -> tuple[str, str] | None:
+    """Return (path, build id) of the library that the adopted allocator came from; None: it is of this process."""
+    path = ctypes.create_string_buffer(4096)
+    build_id = ctypes.create_string_buffer(128)
+    if _library().memtool_adopted_owner(path, len(path), build_id, len(build_id)) != 0:
+        return None
+    return path.value.decode(errors="replace"), build_id.value.decode()

@@ -1,0 +1,136 @@
+"""Allocators that a user brings, measured: what the proof says of them, and what their faults cost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import memtool
+from tests.conftest import ROOT
+
+WORKLOAD = """\
+name: small
+allocations: 2k
+objects: [{size: {uniform: [16, 400]}, lifetime: {exponential: {mean: 50}}}]
+"""
+PYTHON = '''
+class Bump:
+    """Hands memory out upwards."""
+    free_order = "reset"
+    def __init__(self, region):
+        self.region = region
+        self.calls = 0
+    def allocate(self, size, alignment):
+        self.calls += 1
+        return self.region.grow((size + 15) // 16 * 16)
+    def deallocate(self, offset, size, alignment):
+        pass
+
+class Raises(Bump):
+    def deallocate(self, offset, size, alignment):
+        if self.calls == 100:
+            raise KeyError(size)
+
+class Escapes(Bump):
+    def allocate(self, size, alignment):
+        found = super().allocate(size, alignment)
+        return found if self.calls != 100 else self.region.used
+
+class Forgets(Bump):
+    def allocate(self, size, alignment):
+        return "here"
+
+class Overlaps(Bump):
+    def allocate(self, size, alignment):
+        found = super().allocate(size, alignment)
+        return found if self.calls != 100 else 0
+
+class Broken(Bump):
+    def check(self):
+        assert self.calls < 100, "more than a hundred calls"
+'''
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("own")
+    (made / "small.yaml").write_text(WORKLOAD)
+    (made / "mine.py").write_text(PYTHON)
+    for name, *macros in (("libstep.so",), ("libscoped.so", "-DSCOPED"), ("libcrash.so", "-DCRASHES")):
+        source = ROOT / "tests/native/fixtures/own.c"
+        flags = ["-shared", "-fPIC", "-O1", "-Wl,--build-id=0x0123abcd", *macros]
+        subprocess.run(["cc", *flags, f"-I{memtool.get_include()}", "-o", made / name, source], check=True)
+    return made
+
+
+def bench(folder: Path, allocators: str, environment: dict[str, str], *options: str) -> tuple[int, dict[str, Any], str]:
+    """Return exit code, cells by allocator, and what was printed."""
+    out = Path(tempfile.mkdtemp(dir=folder)) / "out"
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "memtool", "bench", "small.yaml", "-a", allocators),
+            *("--blocks", "1", "--no-plots", "-o", str(out), *options),
+        ],
+        cwd=folder,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    content = json.loads((out / "run.json").read_text())
+    return ended.returncode, {cell["allocator"]: cell for cell in content["cells"]}, ended.stdout
+
+
+def test_libraries_and_classes_stand_beside_strategies(folder: Path, memtool_environment: dict[str, str]) -> None:
+    names = "./libstep.so:step=16|64,./libscoped.so,mine.py:Bump,bump"
+    code, cells, printed = bench(folder, names, memtool_environment)
+    assert (code, {cell["status"] for cell in cells.values()}) == (0, {"ok"})
+    proofs = {name: cell["proof"] for name, cell in cells.items()}
+    for name in ("./libstep.so:step=16", "./libstep.so:step=64", "./libscoped.so"):
+        file = name.partition(":")[0].removeprefix("./")
+        assert (proofs[name]["library"], proofs[name]["library_build_id"]) == (str(folder / file), "0123abcd")
+    assert proofs["mine.py:Bump"]["interpreted"] is True
+    assert proofs["mine.py:Bump"]["class"] == f"{folder / 'mine.py'}:Bump"
+    assert "interpreted" not in proofs["bump"]
+    footprints = {name: cell["metrics"]["peak_footprint_bytes"]["value"] for name, cell in cells.items()}
+    assert footprints["mine.py:Bump"] == footprints["bump"]
+    assert footprints["./libstep.so:step=64"] > footprints["./libstep.so:step=16"]
+    assert printed.count("mine.py:Bump (interpreted)") == 2  # in the table of speed and in that of memory
+
+
+def test_adaptors_stand_on_them(folder: Path, memtool_environment: dict[str, str]) -> None:
+    names = "./libstep.so:step=32+lock,./libscoped.so+virtual,mine.py:Bump+lock"
+    code, cells, _ = bench(folder, names, memtool_environment, "--passes", "check")
+    assert (code, {name: cell["status"] for name, cell in cells.items()}) == (0, dict.fromkeys(names.split(","), "ok"))
+
+
+def test_a_fault_costs_its_own_cell_and_is_named(folder: Path, memtool_environment: dict[str, str]) -> None:
+    names = "./libcrash.so,mine.py:Raises,mine.py:Escapes,mine.py:Forgets,mine.py:Overlaps,mine.py:Broken,bump"
+    code, cells, _ = bench(folder, names, memtool_environment, "--passes", "check")
+    assert code == 1
+    reasons = {name: str(cell["reason"]).removeprefix("check pass, block 0: ") for name, cell in cells.items()}
+    line = 1 + PYTHON.splitlines().index("            raise KeyError(size)")
+    assert reasons["bump"] == "None"
+    assert reasons["./libcrash.so"] == "the worker was killed by SIGABRT"
+    assert reasons["mine.py:Raises"].startswith("KeyError: ")
+    assert reasons["mine.py:Raises"].endswith(f" ({folder / 'mine.py'}:{line}, in deallocate)")
+    assert reasons["mine.py:Escapes"].startswith("ValueError: allocate(")
+    assert reasons["mine.py:Escapes"].endswith(" bytes taken of its region")
+    assert reasons["mine.py:Forgets"].startswith("TypeError: allocate(")
+    assert reasons["mine.py:Forgets"].endswith("returned 'here': neither an offset nor None")
+    assert reasons["mine.py:Overlaps"].startswith("event ")
+    assert "overlapping blocks: " in reasons["mine.py:Overlaps"]
+    assert reasons["mine.py:Broken"].endswith("its own check fails: more than a hundred calls")
+
+
+def test_what_is_timed_is_guarded_as_well(folder: Path, memtool_environment: dict[str, str]) -> None:
+    """A write to an address outside the region would bring the worker down before it could say why."""
+    code, cells, _ = bench(folder, "mine.py:Escapes", memtool_environment, "--passes", "throughput")
+    assert code == 1
+    assert "outside the " in cells["mine.py:Escapes"]["reason"]

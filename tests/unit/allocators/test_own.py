@@ -1,0 +1,190 @@
+"""Allocators that a user brings by memtool.h, in Python and as entry points: what is taken, what is refused and how."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import memtool
+from memtool.allocators import own
+from memtool.allocators.library import library_plan
+from memtool.allocators.own import adopted_limits, python_plan
+from memtool.errors import InputError
+from memtool.model import AllocatorPlan, AllocatorSpec
+from tests.conftest import ROOT
+
+Build = Callable[..., Path]
+Write = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Return what builds the fixture library with some of its macros."""
+    folder = tmp_path_factory.mktemp("own")
+
+    def make(name: str, *macros: str) -> Path:
+        path = folder / name
+        flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", *(f"-D{macro}" for macro in macros)]
+        source = ROOT / "tests/native/fixtures/own.c"
+        subprocess.run(["cc", *flags, f"-I{memtool.get_include()}", "-o", path, source], check=True)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Return what writes mine.py."""
+
+    def make(text: str) -> Path:
+        path = tmp_path / "mine.py"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return make
+
+
+def plan(path: Path | str, *parameters: tuple[str, str]) -> AllocatorPlan:
+    spec = AllocatorSpec(str(path), parameters)
+    return python_plan(spec) if ".py" in str(path) else library_plan(spec)
+
+
+def refusal(path: Path | str, *parameters: tuple[str, str]) -> str:
+    with pytest.raises(InputError) as caught:
+        plan(path, *parameters)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message.removeprefix(f"-a: {path}")
+
+
+def test_a_library_by_memtool_h_is_adopted_not_preloaded(build: Build) -> None:
+    path = build("libstep.so")
+    assert plan(path, ("step", "4KiB"), ("mode", "loose")) == AllocatorPlan(
+        spec=AllocatorSpec(str(path), (("step", "4KiB"), ("mode", "loose"))),
+        strategy="adopted",
+        engine_parameters="step=4096,mode=loose",
+        family="library",
+        exact=False,
+        adopted=("library", str(path)),
+    )
+    assert adopted_limits(("library", str(path)))("adopted", "step=4096", 16) == (4 << 20, 4096)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ([("step", "8")], ":step=8: step: must be from 16 to 64KiB, is 8"),
+        ([("mode", "fast")], ":mode=fast: mode: must be loose or tight, is 'fast'"),
+        ([("stp", "16")], ":stp=16: PATH has no parameter 'stp', only step (16 to 64KiB), mode (loose or tight)"),
+        (
+            [("step", "2KiB"), ("mode", "tight")],
+            ":step=2KiB,mode=tight: step: must not exceed 1024 where mode is tight",
+        ),
+    ],
+)
+def test_parameters_are_held_against_what_the_library_declares(
+    build: Build, parameters: list[tuple[str, str]], words: str
+) -> None:
+    path = build("libstep.so")
+    found = refusal(path, *parameters).replace(str(path), "PATH")
+    assert found.removesuffix("; did you mean 'step'?") == words
+
+
+@pytest.mark.parametrize(
+    ("macro", "words"),
+    [
+        ("NO_ALLOCATE", ": its memtool_allocator lacks allocate, deallocate"),
+        ("OLD", ": it speaks version 2 of memtool.h, this memtool version 1: compile it again"),
+    ],
+)
+def test_what_a_table_lacks_is_said(build: Build, macro: str, words: str) -> None:
+    assert refusal(build(f"lib{macro}.so", macro)) == words
+
+
+HEAP = '''
+from memtool.allocators.interpreted import Parameter
+
+class Heap:
+    """Hands memory out upwards."""
+    parameters = (Parameter("step", "rounded up to", default="16", minimum=1, maximum=64, unit="bytes"),)
+    def __init__(self, region, step):
+        if step == 13:
+            raise ValueError("step: thirteen is refused")
+        self.region, self.step = region, step
+    @staticmethod
+    def limits(step):
+        return 1000 * step, None
+    def allocate(self, size, alignment):
+        return self.region.grow(size)
+    def deallocate(self, offset, size, alignment):
+        pass
+
+class Half:
+    def allocate(self, size, alignment):
+        return None
+'''
+
+
+def test_a_class_in_python_is_adopted(write: Write) -> None:
+    path = write(HEAP)
+    found = plan(f"{path}:Heap", ("step", "32"))
+    assert (found.strategy, found.engine_parameters) == ("adopted", "step=32")
+    assert adopted_limits(("python", str(path), "Heap"))("adopted", "step=32", 16) == (32000, None)
+    assert found.interpreted
+    assert found.adopted == ("python", str(path), "Heap")
+    assert plan(path).interpreted  # the only class there that could be meant
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "words"),
+    [
+        (HEAP, ":Heep", ": has no class 'Heep'; did you mean 'Heap'?"),
+        (HEAP, ":Half", ": class Half lacks deallocate"),
+        (
+            "import nothing_so\n",
+            ":Heap",
+            ": line 1: ModuleNotFoundError: No module named 'nothing_so'",
+        ),
+        ("class Heap:\n    def allocate(self\n", ":Heap", ": line 2: SyntaxError: '(' was never closed"),
+        ("x = 1\n\nraise SystemExit(3)\n", "", ": line 3: SystemExit: 3"),
+        ("x = 1\n", "", ": which class is meant? it has no class with allocate and deallocate; write mine.py:Heap"),
+        (
+            "class A:\n allocate = deallocate = print\nclass B(A): pass\n",
+            "",
+            ": which class is meant? it has A, B; write mine.py:A",
+        ),
+        (
+            "class A:\n free_order = 'fifo'\n allocate = deallocate = print\n",
+            "",
+            ": free_order must be one of any, lifo, reset, is 'fifo'",
+        ),
+        (
+            "class A:\n allocate = deallocate = print\n",
+            "",
+            ": TypeError: A() takes no arguments",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_python_file_is_said_in_a_line(write: Write, text: str, name: str, words: str) -> None:
+    assert refusal(f"{write(text)}{name}") == words
+
+
+def test_parameters_of_a_python_class(write: Write) -> None:
+    path = f"{write(HEAP)}:Heap"
+    assert refusal(path, ("step", "65")) == ":step=65: step: must be from 1 to 64, is 65"
+    assert refusal(path, ("step", "13")) == ":step=13: step: thirteen is refused"
+    assert refusal(path, ("jump", "1")) == f":jump=1: {path} has no parameter 'jump', only step (1 to 64)"
+
+
+def test_files_that_are_not_there_or_never_end(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refusal("gone.py:Heap") == ": no such file"
+    monkeypatch.setattr(own, "TRIAL_SECONDS", 1)
+    path = write("while True: pass\n")
+    assert refusal(path) == ": a process that loads it does not answer within 1 s"
+
+
+def test_what_a_file_prints_is_not_taken_for_an_answer(write: Write) -> None:
+    assert plan(write("print('hello')\n" + HEAP)).interpreted
