@@ -90,7 +90,7 @@ class AllocatorPlan:
     uses_region: bool = True
     is_control: bool = False
     free_order: str = "any"
-    """any | lifo | reset, see engine/strategy.hpp."""
+    """any | lifo | fifo | reset, see engine/strategy.hpp."""
     thread_safe: bool = False
     """Whether any thread may call it at any time."""
     adopted: tuple[str, ...] | None = None
@@ -124,7 +124,9 @@ class TraceInfo:
     largest_alignment: int
     scopes: int
     first_not_lifo: int | None
-    """Number of the first operation that frees another than the youngest object; None: frees are all LIFO."""
+    first_not_fifo: int | None
+    """Numbers of the first operation that frees another object than the youngest or the oldest, or resizes another than
+    the youngest; None: frees are all LIFO or all FIFO."""
     touch: str
     memory_limit: int | None = None
     notes: tuple[str, ...] = ()

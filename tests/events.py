@@ -13,7 +13,7 @@ from memtool.workload.trace import canonical_events
 
 DEALLOCATE, ALLOCATE, ALLOCATE_ZEROED, REALLOCATE, SCOPE_BEGIN, SCOPE_END, SCOPE_CLOSED, MARK, EPILOGUE = range(9)
 _WIDE = {9: DEALLOCATE, 10: ALLOCATE, 11: ALLOCATE_ZEROED}
-_HEAD_BYTES = 18 * 8
+_HEAD_BYTES = 19 * 8
 Event = tuple[int, int, int, int]
 """(kind, object, size, log2 of the alignment)."""
 Word = tuple[int, ...]
@@ -72,18 +72,19 @@ class Oracle:
     most: int = 0
     total: int = 0
     first_not_lifo: int | None = None
+    first_not_fifo: int | None = None
 
     def follow(self, events: Iterable[Event]) -> Oracle:
         for kind, thing, size, log2_alignment in events:
             if kind in (ALLOCATE, ALLOCATE_ZEROED):
                 self.allocate(kind, thing, size, 1 << log2_alignment)
             elif kind == REALLOCATE:
-                self.note_order(thing)
+                self.note_order(thing, oldest_first=max(self.alignments))
                 self.words.append((kind, self.slots[thing], size, self.alignments[thing], self.sizes[thing]))
                 self.grow(thing, size)
             elif kind == DEALLOCATE:
                 assert (size, log2_alignment) == (0, 0)
-                self.note_order(thing)
+                self.note_order(thing, oldest_first=min(self.sizes))
                 self.words.append((kind, self.slots[thing], self.sizes.pop(thing), self.alignments[thing]))
                 self.free_slots.append(self.slots[thing])
             else:
@@ -108,9 +109,13 @@ class Oracle:
         self.peak = max(self.peak, sum(self.sizes.values()))
         self.most = max(self.most, len(self.sizes))
 
-    def note_order(self, thing: int) -> None:
+    def note_order(self, thing: int, oldest_first: int) -> None:
+        """Note that an object is freed or resized; of ``oldest_first`` it would be in the order of a queue."""
+        operation = sum(len(word) > 2 for word in self.words)
         if self.first_not_lifo is None and thing != max(self.sizes):
-            self.first_not_lifo = sum(len(word) > 2 for word in self.words)
+            self.first_not_lifo = operation
+        if self.first_not_fifo is None and thing != oldest_first:
+            self.first_not_fifo = operation
 
     def pass_boundary(self, kind: int) -> None:
         if kind == SCOPE_BEGIN:

@@ -387,10 +387,16 @@ def _why_beyond(trace: TraceInfo, largest_size: int | None, largest_alignment: i
 
 
 def _why_out_of_order(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
-    if plan.free_order != "lifo" or trace.first_not_lifo is None:
-        return None
-    first = format_count(trace.first_not_lifo)
-    return f"takes back only the youngest block; operation {first} of the workload frees or resizes another"
+    if plan.free_order == "lifo" and trace.first_not_lifo is not None:
+        first = format_count(trace.first_not_lifo)
+        return f"takes back only the youngest block; operation {first} of the workload frees or resizes another"
+    if plan.free_order == "fifo" and trace.first_not_fifo is not None:
+        first = format_count(trace.first_not_fifo)
+        return (
+            f"takes back only the oldest block and resizes only the youngest; operation {first} of the workload frees "
+            "or resizes another"
+        )
+    return None
 
 
 def _why_too_much(plan: AllocatorPlan, trace: TraceInfo, available: int | None) -> str | None:

@@ -82,8 +82,14 @@ def _events(info: TraceInfo, found: Characteristics) -> Iterator[tuple[str, str]
     alignments = (f"{alignment} ({format_count(uses)})" for alignment, uses in found.alignments.items())
     yield "alignments", ", ".join(alignments)
     yield "scopes", f"{format_count(info.scopes)} that end all at once" if info.scopes else "none"
-    first = info.first_not_lifo
-    yield "frees", "all LIFO" if first is None else f"operation {format_count(first)} is the first that is not LIFO"
+    orders = (("LIFO", info.first_not_lifo), ("FIFO", info.first_not_fifo))
+    yield "frees", "; ".join(_order(name, first) for name, first in orders)
+
+
+def _order(name: str, first: int | None) -> str:
+    from memtool.units import format_count
+
+    return f"all {name}" if first is None else f"operation {format_count(first)} is the first that is not {name}"
 
 
 def _memory(info: TraceInfo, found: Characteristics, image_bytes: int) -> Iterator[tuple[str, str]]:

@@ -78,7 +78,7 @@ void describe_parameters(JsonWriter& json, std::span<const ParameterInfo> parame
 
 void describe_strategy(JsonWriter& json, const StrategyEntry& entry) {
   const StrategyInfo& info = *entry.info;
-  constexpr std::array<std::string_view, 3> kOrders{"any", "lifo", "reset"};
+  constexpr std::array<std::string_view, 4> kOrders{"any", "lifo", "fifo", "reset"};
   json.raw("{").key("name").text(info.name).raw(",").key("family").text(info.family).raw(",");
   json.key("summary").text(info.summary).raw(",").key("source").text(info.source).raw(",");
   json.key("complexity").text(info.complexity).raw(",").key("when").text(info.when).raw(",");

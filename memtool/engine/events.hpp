@@ -82,7 +82,7 @@ enum class Touch : std::uint32_t { none = 0, first = 1, pages = 2, all = 3 };
 
 // The head of an image; the words follow at once. Everything a plan must know about a trace before it is replayed.
 struct ImageHeader {
-  static constexpr std::uint64_t kMagic = 0x32474d494d544d4dULL;  // "MMTMIMG2"
+  static constexpr std::uint64_t kMagic = 0x33474d494d544d4dULL;  // "MMTMIMG3"
   std::uint64_t magic;
   std::uint64_t words;          // 8-byte words that follow, epilogue included
   std::uint64_t epilogue_word;  // index of the epilogue's first word; == words when nothing is left over
@@ -99,9 +99,12 @@ struct ImageHeader {
   std::uint64_t largest_size;
   std::uint64_t largest_alignment;
   std::uint64_t scopes;
-  std::uint64_t first_not_lifo;  // operation number of the first free that is not of the youngest object; ~0: none
-  std::uint64_t touch;           // Touch
+  // Number of the first operation that frees another object than the youngest or the oldest, or resizes another than
+  // the youngest; ~0: none.
+  std::uint64_t first_not_lifo;
+  std::uint64_t first_not_fifo;
+  std::uint64_t touch;  // Touch
 };
-static_assert(sizeof(ImageHeader) == 18 * 8);
+static_assert(sizeof(ImageHeader) == 19 * 8);
 
 }  // namespace memtool

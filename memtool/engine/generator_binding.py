@@ -31,6 +31,7 @@ HEADER_FIELDS = (
     "largest_alignment",
     "scopes",
     "first_not_lifo",
+    "first_not_fifo",
     "touch",
 )
 TOUCHES = ("none", "first", "pages", "all")

@@ -42,6 +42,7 @@ ImageBuilder::ImageBuilder(Touch touch, int descriptor) : descriptor_(descriptor
   head_.smallest_size = kNever;
   head_.largest_alignment = kDefaultAlignment;
   head_.first_not_lifo = kNever;
+  head_.first_not_fifo = kNever;
   buffer_.reserve(kBufferWords);
   // A head of zeroes keeps its place, so that a file that was never finished is no image.
   write_at(descriptor_, std::array<char, sizeof(ImageHeader)>{}.data(), sizeof(ImageHeader), 0);
@@ -189,7 +190,8 @@ void ImageBuilder::allocate(const TraceEvent& event) {
 void ImageBuilder::deallocate(const TraceEvent& event) {
   const Object& object = live_object(event.object());
   put_sized(Kind::deallocate, Kind::deallocate_wide, object.slot, object.size, object.log2_alignment);
-  note_order(event.object());
+  note_lifo(event.object());
+  note_fifo(event.object(), freed_++);
   if (!youngest_.empty()) youngest_.pop_back();
   live_bytes_ -= object.size;
   --live_objects_;
@@ -200,11 +202,18 @@ void ImageBuilder::deallocate(const TraceEvent& event) {
 
 // Whether only the youngest live object is ever freed or resized, which a stack needs. Known until the first that is
 // not; the epilogue counts: a stack would have to serve it too.
-void ImageBuilder::note_order(std::uint64_t object) noexcept {
+void ImageBuilder::note_lifo(std::uint64_t object) noexcept {
   if (head_.first_not_lifo != kNever) return;
   if (!youngest_.empty() && youngest_.back() == object) return;
   head_.first_not_lifo = head_.operations + head_.epilogue_operations;
   youngest_ = {};
+}
+
+// Whether objects are freed in the order of their birth and only the last born is ever resized, which a ring needs:
+// `object` is then always `expected`.
+void ImageBuilder::note_fifo(std::uint64_t object, std::uint64_t expected) noexcept {
+  if (head_.first_not_fifo == kNever && object != expected)
+    head_.first_not_fifo = head_.operations + head_.epilogue_operations;
 }
 
 void ImageBuilder::reallocate(const TraceEvent& event) {
@@ -212,7 +221,8 @@ void ImageBuilder::reallocate(const TraceEvent& event) {
   put(word::make(Kind::reallocate, object.slot, 0));
   put(wide_word(event.size(), object.log2_alignment));
   put(object.size);
-  note_order(event.object());
+  note_lifo(event.object());
+  note_fifo(event.object(), born_ - 1);
   live_bytes_ -= object.size;
   object.size = event.size();
   count_operation();

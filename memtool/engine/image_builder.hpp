@@ -58,7 +58,8 @@ class ImageBuilder {
   void flush();
   void count_operation() noexcept;
   void grow(std::uint64_t size) noexcept;
-  void note_order(std::uint64_t object) noexcept;
+  void note_lifo(std::uint64_t object) noexcept;
+  void note_fifo(std::uint64_t object, std::uint64_t expected) noexcept;
 
   ImageHeader head_{};
   int descriptor_;
@@ -66,6 +67,7 @@ class ImageBuilder {
   std::uint64_t flushed_ = 0;          // words that are
   std::vector<std::unique_ptr<Page>> pages_;
   std::uint64_t born_ = 0;
+  std::uint64_t freed_ = 0;
   std::vector<std::uint32_t> free_slots_;    // reused youngest first
   std::vector<std::uint64_t> youngest_;      // live objects in order of birth, while frees are LIFO
   std::vector<std::uint64_t> ended_scopes_;  // words that await the length of their scope's deallocations

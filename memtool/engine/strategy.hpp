@@ -38,12 +38,13 @@ struct ParameterInfo {
 enum class FreeOrder : std::uint8_t {
   any,    // each block by itself, whenever
   lifo,   // only the youngest live block
+  fifo,   // only the oldest live block
   reset,  // never by itself: deallocate is a no-op, memory comes back at the end of a scope or a reset
 };
 
 struct StrategyInfo {
   std::string_view name;        // as the user writes it: "segregated-pool"
-  std::string_view family;      // control | standard | pool | arena | free-list | real-time | buddy
+  std::string_view family;      // control | standard | pool | arena | free-list | real-time | buddy | pmr | mapping
   std::string_view summary;     // one line
   std::string_view source;      // paper, book or reference implementation it follows
   std::string_view complexity;  // cost of allocate and of deallocate, in n free blocks or whatever it depends on

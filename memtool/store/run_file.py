@@ -198,6 +198,7 @@ _BARE: dict[str, Any] = {
     "largest_alignment": 16,
     "scopes": 0,
     "first_not_lifo": None,
+    "first_not_fifo": None,
     "touch": "none",
 }
 

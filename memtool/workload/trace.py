@@ -121,6 +121,7 @@ def make_trace(workload: Workload, source: str, seed: int) -> Trace:
         memory_limit=workload.memory_limit,
         notes=program.notes,
         first_not_lifo=None if head["first_not_lifo"] == _NEVER else head["first_not_lifo"],
+        first_not_fifo=None if head["first_not_fifo"] == _NEVER else head["first_not_fifo"],
         **{name: head[name] for name in _COPIED},
     )
     return Trace(info, descriptor, os.fstat(descriptor).st_size, seconds)

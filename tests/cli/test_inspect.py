@@ -34,7 +34,7 @@ def test_a_table_of_figures_worked_out_by_hand(ramp: Path, capsys: pytest.Captur
     assert "alignments 16 (100)" in lines
     assert "all bytes ever asked for 6.25 KiB" in lines
     assert "peak live 6.25 KiB in at most 100 objects: the load, the least memory that can serve it" in lines
-    assert "frees operation 100 is the first that is not LIFO" in lines
+    assert "frees operation 100 is the first that is not LIFO; all FIFO" in lines
     assert f"from 64 B 100 100.0% {40 * '#'}" in lines
     # The k-th to be born dies after the 100th birth, 101 - k births later: 37 of them 64 to 100 later.
     assert f"from 64 37 37.0% {40 * '#'}" in lines

@@ -9,10 +9,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <random>
 #include <string>
-#include <vector>
 
 #include "allocators/support/bits.hpp"
 #include "engine/registry.hpp"
@@ -50,7 +50,7 @@ class Stress {
       const std::uint64_t share = (i / 4096) % 2 == 0 ? 60 : 40;
       if (choice < share || live_.empty()) {
         allocate();
-      } else if (choice < 95 || entry_.info->free_order == FreeOrder::lifo) {
+      } else if (choice < 95) {
         deallocate();
       } else {
         reallocate();
@@ -115,22 +115,30 @@ class Stress {
     place(static_cast<std::byte*>(address), size, alignment);
   }
 
-  Block take() {
-    if (entry_.info->free_order != FreeOrder::lifo) std::swap(live_[random_() % live_.size()], live_.back());
-    const Block block = live_.back();
-    live_.pop_back();
+  // A live block that the strategy can free, or resize.
+  Block take(bool to_resize) {
+    const FreeOrder order = entry_.info->free_order;
+    const bool youngest = order == FreeOrder::lifo || (order == FreeOrder::fifo && to_resize);
+    const bool oldest = order == FreeOrder::fifo && !to_resize;
+    if (!youngest && !oldest) std::swap(live_[random_() % live_.size()], live_.back());
+    const Block block = oldest ? live_.front() : live_.back();
+    if (oldest) {
+      live_.pop_front();
+    } else {
+      live_.pop_back();
+    }
     by_address_.erase(block.address);
     return block;
   }
 
   void deallocate() {
-    const Block block = take();
+    const Block block = take(false);
     verify(block, block.size);
     heap_->deallocate(block.address, block.size, block.alignment);
   }
 
   void reallocate() {
-    const Block block = take();
+    const Block block = take(true);
     const std::size_t size = draw_size();
     verify(block, block.size);
     auto* moved = static_cast<std::byte*>(heap_->reallocate(block.address, block.size, size, block.alignment));
@@ -148,7 +156,7 @@ class Stress {
   std::unique_ptr<Region> region_;
   std::unique_ptr<AnyHeap> heap_;
   Limits limits_;
-  std::vector<Block> live_;
+  std::deque<Block> live_;  // in the order of their birth, where the strategy needs it
   std::map<const std::byte*, const std::byte*> by_address_;
 };
 

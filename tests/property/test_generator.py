@@ -135,6 +135,7 @@ def test_events_are_possible_and_the_image_says_the_same(content: dict[str, Any]
     assert info.largest_alignment == max([16, *oracle.alignments.values()])
     assert info.scopes == oracle.scopes
     assert info.first_not_lifo == oracle.first_not_lifo
+    assert info.first_not_fifo == oracle.first_not_fifo
     if oracle.epilogue_at is not None:
         after = sum(len(word) > 2 for word in oracle.words) - info.operations
         assert info.epilogue_operations == after

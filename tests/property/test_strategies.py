@@ -33,7 +33,7 @@ class Model:
 
     def __init__(self, name: str, heap: Heap) -> None:
         self.heap = heap
-        self.lifo = DESCRIBED[name]["free_order"] == "lifo"
+        self.order = DESCRIBED[name]["free_order"]
         self.individual = DESCRIBED[name]["free_order"] != "reset"
         largest, alignment = binding.limits(name, "")
         self.largest = largest if largest is not None else 1 << 62
@@ -46,7 +46,7 @@ class Model:
             size, alignment = min(number, self.largest), min(alignment, self.alignment)
             self.enter(self.heap.allocate(size, alignment), size, alignment)
         elif self.live:
-            offset, size, alignment = self.live.pop(-1 if self.lifo else number % len(self.live))
+            offset, size, alignment = self.live.pop(self.choice(kind, number))
             if kind == "deallocate":
                 self.heap.deallocate(offset, size, alignment)
                 return
@@ -56,6 +56,12 @@ class Model:
                 self.live.append((offset, size, alignment))
             else:
                 self.enter(moved, new_size, alignment)
+
+    def choice(self, kind: str, number: int) -> int:
+        """Return which live block an operation is on: one that the strategy can take it on."""
+        if self.order == "lifo" or (self.order == "fifo" and kind == "reallocate"):
+            return -1
+        return 0 if self.order == "fifo" else number % len(self.live)
 
     def enter(self, offset: int | None, size: int, alignment: int) -> None:
         if offset is None:
@@ -97,8 +103,7 @@ def test_blocks_are_apart_aligned_and_accounted_for(name: str, requests: list[Re
             model.apply(request)
         model.verify()
         while model.live:
-            offset, size, alignment = model.live.pop()
-            heap.deallocate(offset, size, alignment)
+            model.apply(("deallocate", len(model.live) - 1, 0))
         model.verify()
 
 
@@ -116,7 +121,7 @@ def test_exhaustion_returns_none_and_leaves_the_heap_usable(name: str) -> None:
         assert heap.allocate(min(2**60, largest or 2**60)) is None
         if DESCRIBED[name]["free_order"] == "reset":
             return
-        for offset in reversed(blocks):
+        for offset in blocks if DESCRIBED[name]["free_order"] == "fifo" else reversed(blocks):
             heap.deallocate(offset, size)
         heap.check()
         assert heap.allocate(size) is not None

@@ -49,6 +49,7 @@ DESCRIBED = (
     strategy("pool", "pool", parameter("block"), parameter("chunk")),
     strategy("slab", "pool"),
     strategy("stack", "arena", free_order="lifo"),
+    strategy("ring", "arena", free_order="fifo"),
     strategy("bump", "arena", free_order="reset"),
     strategy("tlsf", "real-time", parameter("subdivisions", ("8", "16"))),
 )
@@ -97,14 +98,15 @@ def resolve(registry: Registry, text: str) -> AllocatorPlan:
 
 def trace(**changed: Any) -> TraceInfo:  # any field
     fields: dict[str, Any] = dict.fromkeys(TraceInfo.__dataclass_fields__, 0)
-    fields |= {"name": "w", "largest_size": 4096, "largest_alignment": 16, "first_not_lifo": None}
+    fields |= {"name": "w", "largest_size": 4096, "largest_alignment": 16}
+    fields |= {"first_not_lifo": None, "first_not_fifo": None}
     return TraceInfo(**{**fields, "memory_limit": None, "notes": (), **changed})
 
 
 def test_names_are_the_systems_and_then_the_engines_but_not_malloc(registry: Registry) -> None:
     assert registry.names == (
         *("glibc", "jemalloc", "mimalloc", "mimalloc-pypi", "tcmalloc", "tbbmalloc"),
-        *("null", "new-delete", "pool", "slab", "stack", "bump", "tlsf"),
+        *("null", "new-delete", "pool", "slab", "stack", "ring", "bump", "tlsf"),
     )
 
 
@@ -112,13 +114,13 @@ def test_groups(registry: Registry) -> None:
     groups = registry.groups
     systems = ("glibc", "jemalloc", "mimalloc", "mimalloc-pypi", "tcmalloc", "tbbmalloc")
     assert groups["pools"] == ("pool", "slab")
-    assert groups["arenas"] == ("stack", "bump")
+    assert groups["arenas"] == ("stack", "ring", "bump")
     assert groups["real-time"] == ("tlsf",)
     assert groups["standard"] == ("new-delete",)
     # Also what is not installed: that it is left out is said.
     assert groups["system"] == systems
-    assert groups["strategies"] == ("new-delete", "pool", "slab", "stack", "bump", "tlsf")
-    assert groups["all"] == (*systems, "new-delete", "pool", "slab", "stack", "bump", "tlsf")
+    assert groups["strategies"] == ("new-delete", "pool", "slab", "stack", "ring", "bump", "tlsf")
+    assert groups["all"] == (*systems, "new-delete", "pool", "slab", "stack", "ring", "bump", "tlsf")
     assert "buddies" not in groups
     assert not any("null" in members for members in groups.values())
 
@@ -369,7 +371,13 @@ def test_frees_out_of_order(registry: Registry) -> None:
     assert refused(plan, trace(first_not_lifo=12_345)) == (
         "takes back only the youngest block; operation 12,345 of the workload frees or resizes another"
     )
-    assert refused(resolve(registry, "pool"), trace(first_not_lifo=3)) is None
+    ring = resolve(registry, "ring")
+    assert refused(ring, trace(first_not_lifo=3)) is None
+    assert refused(ring, trace(first_not_fifo=12_345)) == (
+        "takes back only the oldest block and resizes only the youngest; operation 12,345 of the workload frees or "
+        "resizes another"
+    )
+    assert refused(resolve(registry, "pool"), trace(first_not_lifo=3, first_not_fifo=3)) is None
 
 
 def test_what_takes_nothing_back_must_have_room_for_everything(registry: Registry) -> None:

@@ -165,6 +165,7 @@ def fake_run(reference: str | None = None) -> Run:
                 largest_alignment=16,
                 scopes=0,
                 first_not_lifo=2,
+                first_not_fifo=3,
                 touch="first",
             ),
         ),

@@ -31,6 +31,7 @@ TRACE = TraceInfo(
     largest_alignment=16,
     scopes=0,
     first_not_lifo=2,
+    first_not_fifo=3,
     touch="first",
 )
 Pairs = Sequence[tuple[int, int]]

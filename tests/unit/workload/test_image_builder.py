@@ -85,7 +85,7 @@ def test_an_impossible_sequence_is_refused_in_words(file: int, events: list[Even
 def test_an_image_that_was_never_finished_is_none(file: int) -> None:
     with ImageBuilder("pages", file) as builder:
         builder.append(encode(allocate(0)))
-    assert os.pread(file, 1000, 0) == bytes(18 * 8)
+    assert os.pread(file, 1000, 0) == bytes(19 * 8)
 
 
 def test_a_file_that_takes_nothing_is_an_error() -> None:
@@ -114,7 +114,7 @@ def test_head_and_words_of_a_small_trace(file: int) -> None:
         free(3),
     )
     assert head == {
-        "magic": 0x32474D494D544D4D,
+        "magic": 0x33474D494D544D4D,
         "words": 15,
         "epilogue_word": 13,
         "operations": 7,
@@ -131,6 +131,7 @@ def test_head_and_words_of_a_small_trace(file: int) -> None:
         "largest_alignment": 64,
         "scopes": 0,
         "first_not_lifo": 2,
+        "first_not_fifo": 2,
         "touch": 2,
     }
     assert read_image(os.pread(file, 1000, 0)) == [
@@ -157,6 +158,25 @@ def test_frees_in_stack_order_are_known_as_such(file: int) -> None:
     assert head["first_not_lifo"] == NEVER
 
 
+def test_frees_in_queue_order_are_known_as_such(file: int) -> None:
+    grow = (REALLOCATE, 1, 9, 4)
+    head = build(file, allocate(0), allocate(1), grow, free(0), allocate(2), free(1), bare(EPILOGUE), free(2))
+    assert head["first_not_fifo"] == NEVER
+    assert head["first_not_lifo"] == 3
+
+
+@pytest.mark.parametrize(
+    ("odd", "rest"),
+    [
+        (free(1), [free(0)]),
+        # Only the last born can still grow: it may have to move, and what is behind another is not its to leave.
+        ((REALLOCATE, 0, 9, 4), [free(0), free(1)]),
+    ],
+)
+def test_the_first_event_out_of_queue_order_is_known(file: int, odd: Event, rest: list[Event]) -> None:
+    assert build(file, allocate(0), allocate(1), odd, *rest)["first_not_fifo"] == 2
+
+
 def test_a_scope_knows_how_many_words_end_it(file: int) -> None:
     inner = (bare(SCOPE_BEGIN), allocate(1, 8, 6), bare(SCOPE_END), free(1), bare(SCOPE_CLOSED))
     head = build(file, bare(SCOPE_BEGIN), allocate(0), *inner, bare(SCOPE_END), free(0), bare(SCOPE_CLOSED))
@@ -172,6 +192,6 @@ def test_a_long_trace_is_written_as_it_comes(file: int) -> None:
     events += [free(thing) for thing in reversed(range(count))]
     head = build(file, *events, bare(SCOPE_CLOSED))
     assert head["words"] == 2 * count + 2
-    image = os.pread(file, 8 * (head["words"] + 18), 0)
+    image = os.pread(file, 8 * (head["words"] + 19), 0)
     assert read_image(image)[count + 1] == (SCOPE_END, count)
     assert head["first_not_lifo"] == NEVER

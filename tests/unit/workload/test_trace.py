@@ -32,6 +32,7 @@ def test_the_figures_of_a_trace() -> None:
     assert (info.peak_live_bytes, info.peak_live_objects, info.slots, info.total_bytes) == (300, 3, 3, 3000)
     assert (info.smallest_size, info.largest_size, info.largest_alignment) == (100, 100, 64)
     assert info.first_not_lifo is None
+    assert info.first_not_fifo == 3
     assert info.threads == 1
 
 

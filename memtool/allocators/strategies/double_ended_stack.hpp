@@ -1,0 +1,197 @@
+// A double-ended stack: two stacks in one block of memory, from its two ends towards each other.
+//
+// Blocks of a fixed size at least go to the high end, smaller ones to the low end, so that two kinds of lifetimes, a
+// level's large resources and a frame's small temporaries, each nest by themselves and share what is free between them.
+// The word before each block holds where its end stood before it.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "allocators/support/bits.hpp"
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+class DoubleEndedStack {
+ public:
+  // How far one end has come.
+  struct End {
+    std::byte* top;
+    std::size_t granted;
+    std::size_t blocks;
+  };
+  struct Marker {
+    End low;
+    End high;
+  };
+
+  static constexpr std::array<ParameterInfo, 2> kParameters{{
+      {.name = "bytes",
+       .summary = "taken from the region at the start, for both ends",
+       .default_value = 64 * 1024 * 1024,
+       .minimum = 4096,
+       .maximum = std::uint64_t{1} << 40},
+      {.name = "high",
+       .summary = "requests of this size and larger go to the high end; 0: all",
+       .default_value = 1024,
+       .minimum = 0,
+       .maximum = std::uint64_t{1} << 40},
+  }};
+  static constexpr StrategyInfo info{
+      .name = "double-ended-stack",
+      .family = "arena",
+      .summary = "Two stacks that grow towards each other: large requests from the high end, small from the low.",
+      .source = "Gregory, Game Engine Architecture, 3rd ed. 2018, 6.2 (double-ended stack allocators)",
+      .complexity = "allocate O(1), deallocate O(1), end of a scope O(1)",
+      .when = "two kinds of nested lifetimes in one fixed budget, such as a level and its frames",
+      .parameters = kParameters,
+      .free_order = FreeOrder::lifo,
+  };
+
+  DoubleEndedStack(Region& region, const Parameters& parameters) noexcept
+      : region_(region), high_from_(parameters["high"]) {
+    const std::size_t bytes = std::min<std::size_t>(parameters["bytes"], region.capacity());
+    if (region.grow(bytes) != nullptr) end_ += bits::round_down(bytes, kDefaultAlignment);
+    now_.high.top = end_;
+    floor_ = now_;
+  }
+  static Limits limits(const Parameters&) { return {}; }
+
+  void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    std::byte* block = find(size, alignment);
+    if (block == nullptr) [[unlikely]]
+      return nullptr;
+    enter(block, size);
+    return block;
+  }
+
+  void deallocate(void* block, std::size_t size, std::size_t) noexcept {
+    End& end = end_of(now_, size);
+    end = {.top = top_before(block), .granted = end.granted - usable_size(nullptr, size), .blocks = end.blocks - 1};
+    // What was older than the scope is not there any more to come back to.
+    if (end.top < floor_.low.top || end.top > floor_.high.top) [[unlikely]]
+      end_of(floor_, size) = end;
+  }
+
+  // Only the youngest block of an end can be resized, as only it can be freed: it is taken off, and put where one of
+  // its new size belongs; at the low end that is where it was.
+  [[gnu::noinline]] void* reallocate(void* block, std::size_t old_size, std::size_t new_size,
+                                     std::size_t alignment) noexcept {
+    auto* at = static_cast<std::byte*>(block);
+    const bool was_high = is_high(old_size);
+    if (was_high ? at - kHeader != now_.high.top : at + usable_size(nullptr, old_size) != now_.low.top) return nullptr;
+    const bool is_older = was_high ? at >= floor_.high.top : at < floor_.low.top;
+    const Marker now = now_;
+    const Marker floor = floor_;
+    deallocate(block, old_size, alignment);
+    std::byte* place = find(new_size, alignment);
+    if (place == nullptr) {
+      now_ = now;
+      floor_ = floor;
+      return nullptr;
+    }
+    std::memmove(place, block, std::min(old_size, new_size));  // before a header is written where it lay
+    enter(place, new_size);
+    if (is_older) end_of(floor_, new_size) = end_of(now_, new_size);  // it outlives the scope
+    return place;
+  }
+
+  // Scopes end in the opposite order of their beginning.
+  Marker mark() noexcept {
+    const Marker around = floor_;
+    floor_ = now_;
+    return around;
+  }
+  void release(const Marker& around) noexcept {
+    now_ = floor_;
+    if (around.low.top < floor_.low.top) floor_.low = around.low;
+    if (around.high.top > floor_.high.top) floor_.high = around.high;
+  }
+
+  // Low blocks end where the next header may begin: 8 bytes below a multiple of 16.
+  std::size_t usable_size(const void*, std::size_t size) const noexcept {
+    return bits::round_up(std::max<std::size_t>(size, kHeader) + kHeader, kDefaultAlignment) - kHeader;
+  }
+  HeapStats stats() const noexcept {
+    const auto room = static_cast<std::size_t>(now_.high.top - now_.low.top);
+    const std::size_t granted = now_.low.granted + now_.high.granted;
+    // Headers and the padding around aligned blocks: all that is used and not granted.
+    return {.granted = granted,
+            .free_bytes = room,
+            .largest_free = room > 2 * kDefaultAlignment ? room - 2 * kDefaultAlignment : 0,
+            .free_blocks = room > 0 ? 1u : 0u,
+            .used_blocks = now_.low.blocks + now_.high.blocks,
+            .metadata_bytes = region_.used() - room - granted};
+  }
+  void walk(const BlockVisitor& visit) const {
+    const auto span = [&](const std::byte* from, const std::byte* to, BlockState state) {
+      if (to > from) visit(from, static_cast<std::size_t>(to - from), state);
+    };
+    span(region_.base(), now_.low.top, BlockState::used);
+    span(now_.low.top, now_.high.top, BlockState::free);
+    span(now_.high.top, end_, BlockState::used);
+    span(end_, region_.base() + region_.used(), BlockState::metadata);
+  }
+  void check() const {
+    const std::byte* base = region_.base();
+    require(base <= now_.low.top && now_.low.top <= now_.high.top && now_.high.top <= end_,
+            "the two ends have crossed");
+    require(base <= floor_.low.top && floor_.low.top <= now_.low.top, "a scope leads to above the low end");
+    require(now_.high.top <= floor_.high.top && floor_.high.top <= end_, "a scope leads to below the high end");
+    require(now_.low.granted <= static_cast<std::size_t>(now_.low.top - base) &&
+                now_.high.granted <= static_cast<std::size_t>(end_ - now_.high.top),
+            "more is granted than lies at an end");
+    require((now_.low.blocks == 0) == (now_.low.top == base), "an empty low end does not begin at the base");
+    require((now_.high.blocks == 0) == (now_.high.top == end_), "an empty high end does not begin at the end");
+  }
+
+ private:
+  static constexpr std::size_t kHeader = sizeof(std::byte*);
+
+  static std::byte*& top_before(void* block) noexcept { return static_cast<std::byte**>(block)[-1]; }
+
+  [[nodiscard]] bool is_high(std::size_t size) const noexcept { return size >= high_from_; }
+  [[nodiscard]] End& end_of(Marker& ends, std::size_t size) const noexcept {
+    return is_high(size) ? ends.high : ends.low;
+  }
+
+  // Where a block would be put; nullptr: it does not fit between the ends.
+  [[nodiscard]] std::byte* find(std::size_t size, std::size_t alignment) const noexcept {
+    alignment = std::max(alignment, kDefaultAlignment);
+    const std::size_t bytes = usable_size(nullptr, size);
+    const auto room = static_cast<std::size_t>(now_.high.top - now_.low.top);
+    if (bytes < size || bytes > room) return nullptr;
+    const std::size_t left = room - bytes;
+    if (is_high(size)) {
+      std::byte* last = now_.high.top - bytes;
+      const std::size_t padding = reinterpret_cast<std::uintptr_t>(last) & (alignment - 1);
+      return padding + kHeader > left ? nullptr : last - padding;
+    }
+    std::byte* first = now_.low.top + kHeader;
+    const std::size_t padding = -reinterpret_cast<std::uintptr_t>(first) & (alignment - 1);
+    return padding + kHeader > left ? nullptr : first + padding;
+  }
+
+  // Makes what lies at `block` the youngest block of its end.
+  void enter(std::byte* block, std::size_t size) noexcept {
+    End& end = end_of(now_, size);
+    const std::size_t bytes = usable_size(nullptr, size);
+    top_before(block) = end.top;
+    end = {.top = is_high(size) ? block - kHeader : block + bytes,
+           .granted = end.granted + bytes,
+           .blocks = end.blocks + 1};
+  }
+
+  Region& region_;
+  std::size_t high_from_;
+  std::byte* end_ = region_.base();
+  Marker now_{{region_.base(), 0, 0}, {region_.base(), 0, 0}};
+  // Where the end of the scope leads to: where the ends stood when it began, or less, where older blocks were freed.
+  Marker floor_ = now_;
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::DoubleEndedStack);

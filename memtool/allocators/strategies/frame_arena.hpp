@@ -1,0 +1,250 @@
+// A frame arena: everything a frame allocates ends with it, at once, or a few frames later.
+//
+// The outermost scope is a frame. Its memory comes from one of several buffers in turn: with two, what a frame has made
+// can still be read while the next is made, as games hand a frame to the renderer, and the memory that it takes is
+// that of two frames. Scopes within a frame are marks in its buffer. What is allocated outside of any frame stays.
+//
+// A block is resized within the scope that has allocated it. A buffer is a chain of chunks that keeps its chunks from
+// frame to frame: once it has seen the largest frame, nothing is taken any more.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <new>
+#include <vector>
+
+#include "allocators/support/bits.hpp"
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+class FrameArena {
+  struct Chunk;
+
+ public:
+  // Where a scope of a frame began.
+  struct Marker {
+    Chunk* chunk;
+    std::byte* next;
+    std::byte* scope;
+  };
+
+  static constexpr std::array<ParameterInfo, 2> kParameters{{
+      {.name = "buffers",
+       .summary = "frames whose memory is kept, the running one included",
+       .default_value = 2,
+       .minimum = 1,
+       .maximum = 4,
+       .unit = "count"},
+      {.name = "chunk",
+       .summary = "taken from the region at a time",
+       .default_value = 64 * 1024,
+       .minimum = 4096,
+       .maximum = 1 << 30},
+  }};
+  static constexpr StrategyInfo info{
+      .name = "frame-arena",
+      .family = "arena",
+      .summary = "One arena a frame, several in turn: the end of a frame empties the buffer of the oldest one.",
+      .source = "Gregory, Game Engine Architecture, 3rd ed. 2018, 6.2 (single-frame and double-buffered allocators)",
+      .complexity = "allocate O(1), deallocate nothing, end of a frame or of a scope in it O(1)",
+      .when = "frames, ticks and requests whose results are read while the next is made",
+      .parameters = kParameters,
+      .free_order = FreeOrder::reset,
+  };
+
+  FrameArena(Region& region, const Parameters& parameters) noexcept
+      : region_(region),
+        chunk_(bits::round_up(parameters["chunk"], kDefaultAlignment)),
+        frames_(parameters["buffers"]) {}
+  static Limits limits(const Parameters&) { return {}; }
+
+  void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    const std::size_t bytes = usable_size(nullptr, size);
+    const auto room = static_cast<std::size_t>(buffer_->end - buffer_->next);
+    const std::size_t padding = -reinterpret_cast<std::uintptr_t>(buffer_->next) & (alignment - 1);
+    if (padding > room || bytes > room - padding || bytes < size) [[unlikely]]
+      return bytes < size ? nullptr : allocate_elsewhere(bytes, alignment);
+    std::byte* block = buffer_->next + padding;
+    buffer_->next = block + bytes;
+    return block;
+  }
+  void deallocate(void*, std::size_t, std::size_t) noexcept {}
+
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
+    const std::size_t old_bytes = usable_size(nullptr, old_size);
+    const std::size_t bytes = usable_size(nullptr, new_size);
+    auto* at = static_cast<std::byte*>(block);
+    // A block from before the scope keeps its end, for the scope gives back all that lies behind it.
+    const bool youngest = at + old_bytes == buffer_->next && at >= scope_;
+    const bool fits = youngest && bytes <= static_cast<std::size_t>(buffer_->end - at);
+    if (bytes >= new_size && (fits || bytes <= old_bytes)) {
+      if (youngest) buffer_->next = at + bytes;
+      return block;
+    }
+    void* fresh = allocate(new_size, alignment);
+    if (fresh != nullptr) std::memcpy(fresh, block, std::min(old_size, new_size));
+    return fresh;
+  }
+
+  Marker mark() noexcept {
+    if (depth_++ == 0) {
+      const Marker outside{nullptr, nullptr, scope_};
+      buffer_ = &buffers_[1 + frame_];
+      scope_ = buffer_->next;
+      return outside;
+    }
+    const Marker marker{buffer_->chunk, buffer_->next, scope_};
+    scope_ = buffer_->next;
+    return marker;
+  }
+  // The end of a frame empties the buffer that the next frame will use.
+  void release(const Marker& marker) noexcept {
+    scope_ = marker.scope;
+    if (--depth_ > 0) {
+      buffer_->enter(marker.chunk != nullptr ? marker.chunk : buffer_->first);
+      if (marker.chunk != nullptr) buffer_->next = marker.next;  // else the buffer was empty then
+      return;
+    }
+    frame_ = (frame_ + 1) % frames_;
+    buffers_[1 + frame_].enter(buffers_[1 + frame_].first);
+    buffer_ = &buffers_[0];
+  }
+
+  std::size_t usable_size(const void*, std::size_t size) const noexcept {
+    return bits::round_up(size + (size == 0), kDefaultAlignment);
+  }
+  // What lives is not known: a free leaves no trace. What is free is so to the buffer in use; the others keep theirs.
+  HeapStats stats() const noexcept {
+    const auto room = static_cast<std::size_t>(buffer_->end - buffer_->next);
+    std::size_t free_bytes = room;
+    std::size_t largest = room;
+    std::size_t free_blocks = room > 0 ? 1 : 0;
+    for (const Chunk* chunk = buffer_->chunk == nullptr ? nullptr : buffer_->chunk->next; chunk != nullptr;
+         chunk = chunk->next, ++free_blocks) {
+      free_bytes += chunk->bytes();
+      largest = std::max(largest, chunk->bytes());
+    }
+    return {.free_bytes = free_bytes,
+            .largest_free = largest,
+            .free_blocks = free_blocks,
+            .metadata_bytes = chunks_ * sizeof(Chunk)};
+  }
+  void walk(const BlockVisitor& visit) const {
+    for (const Fill& fill : fills()) {
+      const std::byte* begin = fill.chunk->begin();
+      visit(fill.chunk, sizeof(Chunk), BlockState::metadata);
+      if (fill.to > begin) visit(begin, static_cast<std::size_t>(fill.to - begin), BlockState::used);
+      if (fill.to < fill.chunk->end)
+        visit(fill.to, static_cast<std::size_t>(fill.chunk->end - fill.to), BlockState::free);
+    }
+  }
+  void check() const {
+    const std::byte* at = region_.base();
+    for (const Fill& fill : fills()) {
+      require(reinterpret_cast<const std::byte*>(fill.chunk) == at, "the chunks of the buffers do not fill the region");
+      require(fill.chunk->begin() <= fill.to && fill.to <= fill.chunk->end, "a chunk is filled beyond its ends");
+      at = fill.chunk->end;
+    }
+    require(at == region_.base() + region_.used(), "the last chunk does not end where the region does");
+    require(depth_ > 0 || buffer_ == &buffers_[0], "outside of a frame memory comes from a frame's buffer");
+  }
+
+ private:
+  struct alignas(kDefaultAlignment) Chunk {
+    Chunk* next;
+    std::byte* end;
+    std::byte* filled;  // how far, when it was left for the next
+
+    [[nodiscard]] std::byte* begin() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
+    [[nodiscard]] const std::byte* begin() const noexcept { return reinterpret_cast<const std::byte*>(this + 1); }
+    [[nodiscard]] std::size_t bytes() const noexcept { return static_cast<std::size_t>(end - begin()); }
+  };
+
+  struct Buffer {
+    Chunk* first = nullptr;
+    Chunk* last = nullptr;
+    Chunk* chunk = nullptr;  // in use; those behind it are free
+    std::byte* next = nullptr;
+    std::byte* end = nullptr;
+
+    void enter(Chunk* entered) noexcept {
+      chunk = entered;
+      next = entered == nullptr ? nullptr : entered->begin();
+      end = entered == nullptr ? nullptr : entered->end;
+    }
+  };
+
+  // How far a chunk is filled.
+  struct Fill {
+    const Chunk* chunk;
+    const std::byte* to;
+  };
+
+  static constexpr std::size_t kMostFrames = 4;
+
+  static bool fits(const std::byte* at, const std::byte* end, std::size_t bytes, std::size_t alignment) noexcept {
+    const auto room = static_cast<std::size_t>(end - at);
+    const std::size_t padding = -reinterpret_cast<std::uintptr_t>(at) & (alignment - 1);
+    return padding <= room && bytes <= room - padding;
+  }
+
+  // In the first chunk behind the one in use in which it fits; those passed over wait for the next frame.
+  [[gnu::noinline]] void* allocate_elsewhere(std::size_t bytes, std::size_t alignment) noexcept {
+    Chunk* found = buffer_->chunk == nullptr ? buffer_->first : buffer_->chunk->next;
+    while (found != nullptr && !fits(found->begin(), found->end, bytes, alignment)) found = found->next;
+    if (found == nullptr) found = add_chunk(bytes, alignment);
+    if (found == nullptr) return nullptr;
+    if (buffer_->chunk != nullptr) buffer_->chunk->filled = buffer_->next;
+    for (Chunk* passed = buffer_->chunk == nullptr ? buffer_->first : buffer_->chunk->next; passed != found;
+         passed = passed->next)
+      passed->filled = passed->begin();
+    buffer_->enter(found);
+    scope_ = found->begin();
+    return allocate(bytes, alignment);
+  }
+
+  Chunk* add_chunk(std::size_t bytes, std::size_t alignment) noexcept {
+    const std::size_t left = region_.capacity() - region_.used();
+    std::byte* at = region_.base() + region_.used();
+    if (left < sizeof(Chunk) || !fits(at + sizeof(Chunk), at + left, bytes, alignment)) return nullptr;
+    const std::size_t padding = -reinterpret_cast<std::uintptr_t>(at + sizeof(Chunk)) & (alignment - 1);
+    const std::size_t taken = std::min(std::max(sizeof(Chunk) + padding + bytes, chunk_), left);
+    if (region_.grow(taken) == nullptr) return nullptr;
+    auto* chunk = new (at) Chunk{.next = nullptr, .end = at + taken, .filled = nullptr};
+    (buffer_->first == nullptr ? buffer_->first : buffer_->last->next) = chunk;
+    buffer_->last = chunk;
+    ++chunks_;
+    return chunk;
+  }
+
+  // Of every chunk, by address.
+  std::vector<Fill> fills() const {
+    std::vector<Fill> found;
+    for (const Buffer& buffer : buffers_) {
+      bool is_behind = buffer.chunk == nullptr;
+      for (const Chunk* chunk = buffer.first; chunk != nullptr; chunk = chunk->next) {
+        const bool in_use = chunk == buffer.chunk;
+        found.push_back({chunk, in_use ? buffer.next : is_behind ? chunk->begin() : chunk->filled});
+        is_behind |= in_use;
+      }
+    }
+    std::ranges::sort(found, {}, &Fill::chunk);
+    return found;
+  }
+
+  Region& region_;
+  std::size_t chunk_;
+  std::size_t frames_;
+  std::array<Buffer, 1 + kMostFrames> buffers_{};  // the first is for what no frame has allocated
+  Buffer* buffer_ = &buffers_[0];
+  std::byte* scope_ = nullptr;  // where the scope begins in the chunk in use
+  std::size_t frame_ = 0;
+  std::size_t depth_ = 0;
+  std::size_t chunks_ = 0;
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::FrameArena);

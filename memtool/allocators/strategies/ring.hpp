@@ -1,0 +1,252 @@
+// A ring: what was allocated first is freed first, and its memory is met again when the ring comes round.
+//
+// The word before each block, its link, holds where the next one begins, so that a free moves the tail there without
+// looking at anything else. Live blocks lie in one run, or in two when the head has wrapped to the base and follows the
+// tail. A ring that is full then grows, where a fixed buffer would have to refuse: the head leaves for the end of the
+// memory, as a third run, and the ring closes again when the tail has come there. A link of its own leads from the end
+// of a run to the next.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <vector>
+
+#include "allocators/support/bits.hpp"
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+class Ring {
+ public:
+  static constexpr std::array<ParameterInfo, 1> kParameters{{
+      {.name = "chunk",
+       .summary = "taken from the region at a time",
+       .default_value = 64 * 1024,
+       .minimum = 4096,
+       .maximum = 1 << 30},
+  }};
+  static constexpr StrategyInfo info{
+      .name = "ring",
+      .family = "arena",
+      .summary = "A ring buffer: first in, first out; grows where it is full; one word of metadata a block.",
+      .source = "Knuth, The Art of Computer Programming, vol. 1, 2.2.2 (queues in a circle of memory)",
+      .complexity = "allocate O(1), deallocate O(1); the youngest block is resized in place where there is room",
+      .when = "messages, logs and uploads, which are consumed in the order in which they were made",
+      .parameters = kParameters,
+      .free_order = FreeOrder::fifo,
+  };
+
+  Ring(Region& region, const Parameters& parameters) noexcept : region_(region), chunk_(parameters["chunk"]) {}
+  static Limits limits(const Parameters&) { return {}; }
+
+  void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    alignment = std::max(alignment, kDefaultAlignment);
+    const std::size_t bytes = usable_size(nullptr, size);
+    if (bytes < size) return nullptr;
+    if (!fits(head_, limit_, bytes, alignment) && !find_room(bytes, alignment)) [[unlikely]]
+      return nullptr;
+    const std::size_t padding = padding_at(head_, alignment);
+    // Padding has a link too, so that the ring can be followed without knowing alignments.
+    if (padding > 0) set_link(head_, head_ + padding, kPadding);
+    youngest_ = head_ + padding;
+    std::byte* block = youngest_ + kLink;
+    head_ = block + bytes;
+    set_link(youngest_, head_, 0);
+    granted_ += bytes;
+    ++blocks_;
+    return block;
+  }
+
+  void deallocate(void* block, std::size_t size, std::size_t) noexcept {
+    tail_ = next_of(static_cast<std::byte*>(block) - kLink);
+    granted_ -= usable_size(nullptr, size);
+    if (--blocks_ == 0) [[unlikely]]
+      restart();
+  }
+
+  // Only the youngest block can be resized, for what lies behind another is taken.
+  [[gnu::noinline]] void* reallocate(void* block, std::size_t old_size, std::size_t new_size,
+                                     std::size_t alignment) noexcept {
+    auto* at = static_cast<std::byte*>(block);
+    const std::size_t old_bytes = usable_size(nullptr, old_size);
+    const std::size_t bytes = usable_size(nullptr, new_size);
+    if (at - kLink != youngest_ || bytes < new_size) return nullptr;
+    if (bytes > room(at, limit_)) {
+      std::byte* link = youngest_;
+      void* fresh = allocate(new_size, alignment);
+      if (fresh == nullptr) return nullptr;
+      std::memcpy(fresh, block, std::min(old_size, new_size));
+      link_at(link) |= kPadding;  // what it leaves behind goes with the new block
+      granted_ -= old_bytes;
+      --blocks_;
+      return fresh;
+    }
+    head_ = at + bytes;
+    set_link(youngest_, head_, 0);
+    granted_ = granted_ - old_bytes + bytes;
+    return block;
+  }
+
+  // Blocks end where the next link may begin: 8 bytes below a multiple of 16.
+  std::size_t usable_size(const void*, std::size_t size) const noexcept {
+    return bits::round_up(std::max<std::size_t>(size, kLink) + kLink, kDefaultAlignment) - kLink;
+  }
+
+  HeapStats stats() const noexcept {
+    const std::size_t ahead = room(head_, wrapped() ? tail_ : end_);
+    const std::size_t round = in_one_run() ? room(region_.base(), tail_) : 0;
+    const std::size_t largest = std::max(ahead, round);
+    // Around a block, perhaps: padding, its link, and the link to another run.
+    return {.granted = granted_,
+            .free_bytes = ahead + round,
+            .largest_free = largest > 4 * kLink ? bits::round_down(largest - 2 * kLink, kDefaultAlignment) - kLink : 0,
+            .free_blocks = std::size_t{ahead > 0} + std::size_t{round > 0},
+            .used_blocks = blocks_,
+            .metadata_bytes = blocks_ * kLink};
+  }
+
+  void walk(const BlockVisitor& visit) const {
+    const std::byte* at = region_.base();
+    const auto free_to = [&](const std::byte* address) {
+      if (address > at) visit(at, static_cast<std::size_t>(address - at), BlockState::free);
+    };
+    for (const Span& span : spans()) {
+      free_to(span.begin);
+      const std::byte* payload = span.is_block ? span.begin + kLink : span.end;
+      visit(span.begin, static_cast<std::size_t>(payload - span.begin), BlockState::metadata);
+      if (span.is_block) visit(payload, static_cast<std::size_t>(span.end - payload), BlockState::used);
+      at = span.end;
+    }
+    free_to(end_);
+  }
+
+  void check() const {
+    require(end_ == region_.base() + region_.used(), "the ring does not end where its region does");
+    require(blocks_ > 0 || (head_ == region_.base() && tail_ == head_), "an empty ring does not begin at its base");
+    const std::byte* at = region_.base();
+    std::size_t blocks = 0;
+    std::size_t granted = 0;
+    for (const Span& span : spans()) {
+      require(at <= span.begin && span.begin < span.end && span.end <= end_, "two blocks of the ring overlap");
+      at = span.end;
+      if (!span.is_block) continue;
+      ++blocks;
+      granted += static_cast<std::size_t>(span.end - span.begin) - kLink;
+    }
+    require(blocks == blocks_, "the ring does not lead through as many blocks as were counted");
+    require(granted == granted_, "the blocks of the ring are not as large as was counted");
+  }
+
+ private:
+  static constexpr std::size_t kLink = sizeof(std::uintptr_t);
+  // In the low bits of a link: what begins there is no block, but padding before one, or the end of a run.
+  static constexpr std::uintptr_t kPadding = 1;
+  static constexpr std::uintptr_t kTurn = 2;
+
+  // A link, and what belongs to it.
+  struct Span {
+    const std::byte* begin;
+    const std::byte* end;
+    bool is_block;
+  };
+
+  static std::uintptr_t& link_at(std::byte* at) noexcept { return *reinterpret_cast<std::uintptr_t*>(at); }
+  static void set_link(std::byte* at, const std::byte* next, std::uintptr_t flags) noexcept {
+    link_at(at) = reinterpret_cast<std::uintptr_t>(next) | flags;
+  }
+  static bool is_block(std::byte* at) noexcept { return (link_at(at) & (kPadding | kTurn)) == 0; }
+  static std::byte* next_of(std::byte* at) noexcept {
+    return reinterpret_cast<std::byte*>(link_at(at) & ~(kPadding | kTurn));
+  }
+
+  static std::size_t padding_at(const std::byte* at, std::size_t alignment) noexcept {
+    return -(reinterpret_cast<std::uintptr_t>(at) + kLink) & (alignment - 1);
+  }
+  static std::size_t room(const std::byte* from, const std::byte* to) noexcept {
+    return to > from ? static_cast<std::size_t>(to - from) : 0;
+  }
+  static bool fits(const std::byte* at, const std::byte* limit, std::size_t bytes, std::size_t alignment) noexcept {
+    const std::size_t before = padding_at(at, alignment) + kLink;
+    const std::size_t space = room(at, limit);
+    return before <= space && bytes <= space - before;
+  }
+
+  // The head is behind the tail. It never comes to where the tail is, for then the ring would look empty.
+  [[nodiscard]] bool wrapped() const noexcept { return tail_ > head_; }
+  [[nodiscard]] bool in_one_run() const noexcept { return run_ <= tail_ && tail_ <= head_; }
+
+  void restart() noexcept {
+    head_ = tail_ = run_ = region_.base();
+    limit_ = end_ - kLink;
+  }
+
+  // Lets the head go on where a block fits: before the tail, which may have moved; at the base; at the end of the
+  // memory, of which more is taken. False: memory is out, and nothing was changed.
+  [[gnu::noinline]] bool find_room(std::size_t bytes, std::size_t alignment) noexcept {
+    while (blocks_ > 0 && !is_block(tail_)) tail_ = next_of(tail_);
+    std::byte* before_tail = tail_ - kLink;
+    if (wrapped()) {
+      limit_ = before_tail;
+      if (fits(head_, limit_, bytes, alignment)) return true;
+      std::byte* beyond = top_ + kLink;
+      if (!reach(beyond, bytes, alignment)) return false;
+      turn_to(beyond);
+    } else if (in_one_run() && fits(region_.base(), before_tail, bytes, alignment)) {
+      top_ = head_;
+      turn_to(region_.base());
+      limit_ = before_tail;
+      return true;
+    } else if (!reach(head_, bytes, alignment)) {
+      return false;
+    }
+    limit_ = end_ - kLink;
+    return true;
+  }
+
+  void turn_to(std::byte* address) noexcept {
+    set_link(head_, address, kTurn);
+    head_ = run_ = address;
+  }
+
+  // Makes a block, and a link behind it, fit between `at` and the end of the memory.
+  bool reach(const std::byte* at, std::size_t bytes, std::size_t alignment) noexcept {
+    if (fits(at, end_ - kLink, bytes, alignment)) return true;
+    const std::size_t left = region_.capacity() - region_.used();
+    if (!fits(at, end_ + left - kLink, bytes, alignment)) return false;
+    const std::size_t need = padding_at(at, alignment) + kLink + bytes + kLink - room(at, end_);
+    const std::size_t step = std::min(std::max(need, chunk_), left);
+    if (region_.grow(step) == nullptr) return false;
+    end_ += step;
+    return true;
+  }
+
+  // What lies in the ring, by address.
+  std::vector<Span> spans() const {
+    std::vector<Span> found;
+    std::size_t blocks = 0;
+    for (std::byte* at = tail_; blocks < blocks_; at = next_of(at)) {
+      const bool is_turn = (link_at(at) & kTurn) != 0;
+      found.push_back({at, is_turn ? at + kLink : next_of(at), is_block(at)});
+      blocks += found.back().is_block;
+    }
+    std::ranges::sort(found, {}, &Span::begin);
+    return found;
+  }
+
+  Region& region_;
+  std::size_t chunk_;
+  std::byte* head_ = region_.base();   // where the next block may begin
+  std::byte* limit_ = region_.base();  // up to where the head may go without looking
+  std::byte* tail_ = region_.base();   // the link of the oldest block, or padding before it
+  std::byte* run_ = region_.base();    // where the run of the head began
+  std::byte* top_ = region_.base();    // where the run ended that the head has wrapped from
+  std::byte* end_ = region_.base();
+  std::byte* youngest_ = nullptr;  // its link
+  std::size_t granted_ = 0;
+  std::size_t blocks_ = 0;
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::Ring);
