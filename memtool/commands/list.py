@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from memtool.allocators.parameters import Parameter
 
 Row = Mapping[str, Any]
-_WIDTHS = (None, None, 74)
-"""Of the columns of allocators and adaptors; the tables are no wider than 100."""
 
 
 @click.command("list")
@@ -101,7 +99,7 @@ def _allocator_table(rows: Sequence[Row]) -> str:
             shown += [(" ",) * 3] if shown else []
             shown.append((row["group"] or family, "", ""))
         shown += _entry(row["name"], row)
-    table = _table(("allocator", "", "what it is, costs, is for, and takes"), shown, _WIDTHS)
+    table = _table(("allocator", "", "what it is, costs, is for, and takes"), shown, _widths(shown))
     return (
         f"{table}\n\n{_adaptor_table(_adaptors())}\n\n"
         "-a takes names, @groups, parameters (pool:block=64), sweeps (pool:block=32|64), libraries\n"
@@ -114,7 +112,13 @@ def _allocator_table(rows: Sequence[Row]) -> str:
 
 def _adaptor_table(rows: Sequence[Row]) -> str:
     shown = [line for row in rows for line in _entry(f"+{row['name']}", row)]
-    return _table(("adaptor", "", "what it does, adds, is for, and takes"), shown, _WIDTHS)
+    return _table(("adaptor", "", "what it does, adds, is for, and takes"), shown, _widths(shown))
+
+
+def _widths(shown: Sequence[tuple[str, ...]]) -> tuple[int | None, ...]:
+    """Return the widths of the columns that make a table of 100."""
+    names, labels = (max(len(row[at]) for row in shown) for at in (0, 1))
+    return None, None, 100 - names - labels - 4
 
 
 def _entry(name: str, row: Row) -> list[tuple[str, ...]]:
