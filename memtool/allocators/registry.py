@@ -44,6 +44,7 @@ GROUPS: Mapping[str, str] = {
     "real-time": "real-time",
     "buddies": "buddy",
     "pmr": "pmr",
+    "mappings": "mapping",
 }
 """Group -> the family that it stands for; besides these there are @strategies, @default and @all."""
 INTERPRETED = "interpreted"
@@ -128,6 +129,7 @@ class Registry:
         described: Sequence[Mapping[str, Any]] | None = None,
         refusal: Callable[[str, str], str | None] = _refusal,
         limits: Callable[[str, str], tuple[int | None, int | None]] = binding.limits,
+        uses_region: Callable[[str, str], bool] = binding.uses_region,
         adaptors: Sequence[Mapping[str, Any]] | None = None,
         interpreted: Callable[[], Mapping[str, Source]] = entry_points,
     ) -> None:
@@ -136,6 +138,7 @@ class Registry:
         self._strategies = {str(each["name"]): each for each in strategies}
         self._refusal = refusal
         self._limits = limits
+        self._uses_region = uses_region
         over = binding.describe_adaptors() if adaptors is None else adaptors
         self._adaptors = {str(each["name"]): each for each in over}
         taken = {*self._strategies, *SYSTEM_ALLOCATORS}
@@ -262,13 +265,17 @@ class Registry:
 
     def _strategy_plan(self, spec: AllocatorSpec, described: Mapping[str, Any]) -> AllocatorPlan:
         settled = settle(spec, _parameters(described))
-        uses_region = bool(described["uses_region"])
-        under = None if uses_region else _system_plan(AllocatorSpec(settled.pop(_MALLOC, "glibc")))
+        malloc = settled.pop(_MALLOC, None)
         parameters = _joined(settled)
         # Values within their ranges may still not go together; the defaults do, as the tests show.
         refusal = self._refusal(spec.name, parameters) if parameters else None
         if refusal is not None:
             raise InputError(f"-a: {spec.label}: {refusal}")
+        uses_region = self._uses_region(spec.name, parameters) if described["uses_malloc"] else described["uses_region"]
+        on_malloc = described["uses_malloc"] and not uses_region
+        if malloc is not None and not on_malloc:
+            raise InputError(f"-a: {spec.label}: malloc: takes its memory from the region as its parameters stand")
+        under = _system_plan(AllocatorSpec(malloc or "glibc")) if on_malloc else None
         return AllocatorPlan(
             spec=spec,
             strategy=spec.name,
@@ -277,8 +284,8 @@ class Registry:
             expected_owner=under.expected_owner if under else None,
             version_call=under.version_call if under else None,
             family=str(described["family"]),
-            exact=uses_region,
-            uses_region=uses_region,
+            exact=bool(uses_region),
+            uses_region=bool(uses_region),
             is_control=bool(described["is_control"]),
             free_order=str(described["free_order"]),
             thread_safe=bool(described["thread_safe"]),
@@ -288,7 +295,7 @@ class Registry:
 def _parameters(described: Mapping[str, Any]) -> tuple[Parameter, ...]:
     """Return the parameters of a strategy; what stands on malloc can be put on any that memtool knows."""
     own = _own_parameters(described)
-    if described["uses_region"]:
+    if not described["uses_malloc"]:
         return own
     choices = tuple(SYSTEM_ALLOCATORS)
     return (*own, Parameter(_MALLOC, "what serves malloc below it", "glibc", unit="choice", choices=choices))

@@ -156,14 +156,16 @@ void Recipe::refuse_what_cannot_stand() const {
     const std::string bottom(strategy_->info->name);
     if (strategy_->info->is_control && each.entry->info->keeps_books)
       throw CannotStand(name + " follows each block; " + bottom + " hands out the same block again and again");
-    if (strategy_->info->free_order == FreeOrder::lifo && each.entry->info->delays_frees)
-      throw CannotStand(name + " gives blocks back later, in another order; " + bottom +
-                        " takes back only the youngest block");
+    const FreeOrder order = strategy_->info->free_order;
+    if ((order == FreeOrder::lifo || order == FreeOrder::fifo) && each.entry->info->delays_frees)
+      throw CannotStand(name + " gives blocks back later, in another order; " + bottom + " takes back only the " +
+                        (order == FreeOrder::lifo ? "youngest" : "oldest") + " block");
   }
 }
 
 StrategyInfo Recipe::info() const noexcept {
   StrategyInfo info = *strategy_->info;
+  info.uses_region = strategy_->uses_region(parameters_);
   for (const Over& each : over_)
     if (each.entry->info->threads != Threads::as_below) info.thread_safe = each.entry->info->threads == Threads::any;
   return info;

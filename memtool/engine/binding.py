@@ -124,7 +124,7 @@ class ReplayResult(ctypes.Structure):
 
 
 class _Limits(ctypes.Structure):
-    _fields_ = [("largest_size", _u64), ("largest_alignment", _u64)]
+    _fields_ = [("largest_size", _u64), ("largest_alignment", _u64), ("uses_region", _u64)]
 
 
 class _HeapFigures(ctypes.Structure):
@@ -298,6 +298,16 @@ def limits(strategy: str, parameters: str, alignment: int = 16) -> tuple[int | N
     ``alignment`` is that of the requests: it decides what some adaptors add to a block. Raises EngineError;
     CannotStand for an adaptor that cannot stand on what is below it.
     """
+    found = _limits(strategy, parameters, alignment)
+    return _known(found.largest_size), _known(found.largest_alignment)
+
+
+def uses_region(strategy: str, parameters: str) -> bool:
+    """Return whether a strategy with these parameters lives on its region. Raises as limits() does."""
+    return bool(_limits(strategy, parameters, 16).uses_region)
+
+
+def _limits(strategy: str, parameters: str, alignment: int) -> _Limits:
     found = _Limits()
     message = ctypes.create_string_buffer(_MESSAGE_BYTES)
     status = load_library().memtool_limits(
@@ -305,7 +315,7 @@ def limits(strategy: str, parameters: str, alignment: int = 16) -> tuple[int | N
     )
     if status != DONE:
         raise (CannotStand if status == WRONG else EngineError)(message.value.decode())
-    return _known(found.largest_size), _known(found.largest_alignment)
+    return found
 
 
 def calibrate_counter(milliseconds: int) -> float:

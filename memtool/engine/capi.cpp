@@ -84,6 +84,7 @@ void describe_strategy(JsonWriter& json, const StrategyEntry& entry) {
   json.key("complexity").text(info.complexity).raw(",").key("when").text(info.when).raw(",");
   json.key("free_order").text(kOrders[static_cast<std::size_t>(info.free_order)]).raw(",");
   json.key("uses_region").boolean(info.uses_region).raw(",");
+  json.key("uses_malloc").boolean(info.uses_malloc).raw(",");
   json.key("is_control").boolean(info.is_control).raw(",");
   json.key("thread_safe").boolean(info.thread_safe).raw(",");
   json.key("allocates_zeroed").boolean(entry.abilities.allocates_zeroed).raw(",");
@@ -194,6 +195,7 @@ uint32_t memtool_limits(const char* strategy, const char* parameters, uint64_t a
     const Limits found = recipe.limits(alignment);
     limits->largest_size = found.largest_size;
     limits->largest_alignment = found.largest_alignment;
+    limits->uses_region = recipe.info().uses_region ? 1 : 0;
   });
 }
 

@@ -112,6 +112,7 @@ typedef struct ReplayResult {
 typedef struct StrategyLimits {
   uint64_t largest_size;
   uint64_t largest_alignment;
+  uint64_t uses_region; /* 0: its footprint is not counted */
 } StrategyLimits;
 
 uint32_t memtool_abi_version(void);

@@ -24,8 +24,9 @@ class CheckProbe : public PlainProbe {
  public:
   static constexpr bool kSeesScopes = true;
 
-  CheckProbe(const S& strategy, const Region& region, std::uint64_t slots)
-      : strategy_(strategy), region_(region), objects_(slots) {}
+  // `on_region`: blocks must lie in the region.
+  CheckProbe(const S& strategy, const Region& region, bool on_region, std::uint64_t slots)
+      : strategy_(strategy), region_(region), on_region_(on_region), objects_(slots) {}
 
   // After the first complaint the strategy is left alone: what it does next might take the process down, and the words
   // with it.
@@ -139,7 +140,7 @@ class CheckProbe : public PlainProbe {
     if (number % need != 0)
       complain("misaligned block: " + hex(block) + " for a request of " + std::to_string(size) + " bytes aligned to " +
                std::to_string(need));
-    if (strategy_.info.uses_region && !region_.contains(block, size)) {
+    if (on_region_ && !region_.contains(block, size)) {
       object.sound = false;
       complain("block outside the region: " + hex(block) + " of " + std::to_string(size) + " bytes");
       return;
@@ -224,6 +225,7 @@ class CheckProbe : public PlainProbe {
 
   const S& strategy_;
   const Region& region_;
+  bool on_region_;
   std::vector<Object> objects_;
   std::map<std::uintptr_t, std::uintptr_t> live_blocks_;  // first byte -> one past the last
   std::uint64_t live_ = 0;

@@ -48,6 +48,7 @@ struct StrategyEntry {
   const StrategyInfo* info;
   Abilities abilities;
   Limits (*limits)(const Parameters&);
+  bool (*uses_region)(const Parameters&);
   void (*replay)(const Parameters&, const ReplayRequest&, ReplayResult&);
   std::unique_ptr<AnyHeap> (*open)(Region&, const Parameters&);
 };

@@ -98,6 +98,14 @@ class Runner {
   }
 
  private:
+  [[nodiscard]] bool on_region() const {
+    if constexpr (Strategy<S>) {
+      return uses_region<S>(given_);
+    } else {
+      return given_.info().uses_region;
+    }
+  }
+
   static unsigned long long as_printed(std::uint64_t value) noexcept { return value; }
 
   // Faults in the head of the region, and locks it there, as the region asks. Counted as resident from the start, for
@@ -206,7 +214,7 @@ class Runner {
     constexpr std::uint64_t kChecks = 64;
     region_.reset();
     S strategy(region_, given_);
-    CheckProbe<S> probe(strategy, region_, image_.head.slots);
+    CheckProbe<S> probe(strategy, region_, on_region(), image_.head.slots);
     Replay<S, CheckProbe<S>> replay(strategy, probe, slots_.data());
     const std::uint64_t* at = image_.begin;
     for (std::uint64_t i = 1; i <= kChecks && !probe.failed() && !replay.out_of_memory(); ++i) {
@@ -288,7 +296,7 @@ class Runner {
             .live_bytes = probe.live(),
             .live_objects = probe.objects(),
             .granted_bytes = probe.granted(),
-            .footprint_bytes = strategy.info.uses_region ? region_.used() + stats.metadata_apart_bytes : kNotApplicable,
+            .footprint_bytes = on_region() ? region_.used() + stats.metadata_apart_bytes : kNotApplicable,
             .resident_bytes = resident,
             .free_bytes = stats.free_bytes,
             .largest_free = stats.largest_free,
@@ -365,6 +373,7 @@ StrategyEntry make_entry(int order) {
       .info = &S::info,
       .abilities = {.allocates_zeroed = AllocatesZeroed<S>, .reallocates = Reallocates<S>, .scoped = Scoped<S>},
       .limits = [](const Parameters& parameters) { return S::limits(parameters); },
+      .uses_region = [](const Parameters& parameters) { return uses_region<S>(parameters); },
       .replay = [](const Parameters& parameters, const ReplayRequest& request,
                    ReplayResult& result) { Runner<S>(parameters, request, result).run(); },
       .open = [](Region& region, const Parameters& parameters) -> std::unique_ptr<AnyHeap> {

@@ -51,7 +51,8 @@ struct StrategyInfo {
   std::string_view when;        // when to use it, one line
   std::span<const ParameterInfo> parameters = {};
   FreeOrder free_order = FreeOrder::any;
-  bool uses_region = true;   // false: memory comes from whichever malloc serves the process
+  bool uses_region = true;   // with its default parameters; see uses_region() below
+  bool uses_malloc = false;  // takes memory from whichever malloc serves the process, always or with some parameters
   bool is_control = false;   // hands out the same block again and again: measures the harness, is not checked
   bool thread_safe = false;  // any thread may call it at any time, and free what another has allocated
 };
@@ -138,6 +139,17 @@ concept Strategy =
       // The static limits of a strategy with these parameters.
       { S::limits(values) } -> std::same_as<Limits>;
     };
+
+// Whether a strategy with these parameters lives on its region, so that its footprint is counted. One for which that
+// depends on them says so itself.
+template <Strategy S>
+bool uses_region(const Parameters& parameters) {
+  if constexpr (requires { S::uses_region(parameters); }) {
+    return S::uses_region(parameters);
+  } else {
+    return S::info.uses_region;
+  }
+}
 
 // Optional abilities. Where one is absent the replay does what a program would: zero by hand; allocate, copy, free;
 // free the objects of a scope one by one.

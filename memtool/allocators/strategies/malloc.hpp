@@ -22,6 +22,7 @@ class Malloc {
       .complexity = "as the library has it",
       .when = "the default; every other choice has to beat it",
       .uses_region = false,
+      .uses_malloc = true,
       .thread_safe = true,
   };
 

@@ -19,6 +19,7 @@ class NewDelete {
       .complexity = "as malloc has it, and one call more",
       .when = "the default of C++; every custom allocator has to beat it",
       .uses_region = false,
+      .uses_malloc = true,
       .thread_safe = true,
   };
 

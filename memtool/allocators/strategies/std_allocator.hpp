@@ -20,6 +20,7 @@ class StdAllocator {
       .complexity = "as operator new",
       .when = "what containers use unless told otherwise",
       .uses_region = false,
+      .uses_malloc = true,
       .thread_safe = true,
   };
 

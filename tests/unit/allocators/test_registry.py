@@ -33,6 +33,7 @@ def parameter(name: str, choices: tuple[str, ...] = ()) -> Mapping[str, Any]:
 def strategy(name: str, family: str, *parameters: Mapping[str, Any], **changed: object) -> Mapping[str, Any]:
     texts = dict.fromkeys(("summary", "source", "complexity", "when"), "words")
     base: dict[str, object] = {"free_order": "any", "uses_region": True, "is_control": False, "thread_safe": False}
+    base["uses_malloc"] = False
     base |= dict.fromkeys(("allocates_zeroed", "reallocates", "scoped"), False)
     return {"name": name, "family": family, **texts, **base, "parameters": list(parameters), **changed}
 
@@ -44,8 +45,8 @@ def adaptor(name: str, *parameters: Mapping[str, Any], threads: str = "none") ->
 
 DESCRIBED = (
     strategy("null", "control", is_control=True),
-    strategy("malloc", "standard", uses_region=False),
-    strategy("new-delete", "standard", uses_region=False, thread_safe=True),
+    strategy("malloc", "standard", uses_region=False, uses_malloc=True),
+    strategy("new-delete", "standard", uses_region=False, uses_malloc=True, thread_safe=True),
     strategy("pool", "pool", parameter("block"), parameter("chunk")),
     strategy("slab", "pool"),
     strategy("stack", "arena", free_order="lifo"),
@@ -128,6 +129,40 @@ def test_groups(registry: Registry) -> None:
 def test_a_group_of_a_list_resolves_to_its_members(registry: Registry) -> None:
     specs = parse_allocators("@pools,glibc", registry.groups)
     assert [registry.resolve(spec).strategy for spec in specs] == ["pool", "slab", "malloc"]
+
+
+def test_where_memory_comes_from_may_be_a_parameter(registry: Registry) -> None:
+    chosen = Registry(
+        described=(*DESCRIBED, strategy("pmr", "pmr", parameter("upstream", ("region", "new")), uses_malloc=True)),
+        refusal=refusal,
+        limits=lambda *_: NONE,
+        uses_region=lambda _, parameters: parameters != "upstream=new",
+        adaptors=ADAPTORS,
+        interpreted=dict,
+    )
+    for text in ("pmr", "pmr:upstream=region"):
+        plan = resolve(chosen, text)
+        assert (plan.uses_region, plan.exact, plan.expected_owner) == (True, True, None)
+    plan = resolve(chosen, "pmr:upstream=new,malloc=jemalloc")
+    assert (plan.uses_region, plan.exact, plan.expected_owner) == (False, False, "libjemalloc")
+    assert plan.engine_parameters == "upstream=new"
+    assert resolve(chosen, "pmr:upstream=new").expected_owner == "libc.so"
+    with pytest.raises(InputError, match="malloc: takes its memory from the region as its parameters stand"):
+        resolve(chosen, "pmr:malloc=jemalloc")
+
+
+def test_what_takes_memory_from_the_kernel_stands_on_no_malloc(registry: Registry) -> None:
+    mapping = Registry(
+        described=(*DESCRIBED, strategy("mmap", "mapping", uses_region=False)),
+        refusal=refusal,
+        limits=lambda *_: NONE,
+        adaptors=ADAPTORS,
+        interpreted=dict,
+    )
+    plan = resolve(mapping, "mmap")
+    assert (plan.uses_region, plan.exact, plan.expected_owner, plan.preload) == (False, False, None, ())
+    with pytest.raises(InputError, match="mmap has no parameters"):
+        resolve(mapping, "mmap:malloc=jemalloc")
 
 
 def test_the_default_is_twelve_allocators_that_the_real_engine_has() -> None:

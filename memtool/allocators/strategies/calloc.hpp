@@ -1,0 +1,50 @@
+// calloc for every request: what zeroing costs a program that wants it never, or always.
+#pragma once
+
+#include <malloc.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "allocators/support/bits.hpp"
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+class Calloc {
+ public:
+  static constexpr StrategyInfo info{
+      .name = "calloc",
+      .family = "standard",
+      .summary = "calloc for every request, over whichever malloc serves (malloc=NAME).",
+      .source = "ISO C 2018, 7.22.3.2",
+      .complexity = "as malloc has it, and O(size) to write zeroes, but for memory fresh from the kernel",
+      .when = "to see what it costs to hand out nothing but zeroes, and what is saved where fresh pages are zero",
+      .uses_region = false,
+      .uses_malloc = true,
+      .thread_safe = true,
+  };
+
+  Calloc(Region&, const Parameters&) noexcept {}
+  static Limits limits(const Parameters&) { return {}; }
+
+  void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    if (alignment <= kDefaultAlignment) [[likely]]
+      return std::calloc(1, size);
+    void* block = std::aligned_alloc(alignment, bits::round_up(size, alignment));
+    if (block != nullptr) std::memset(block, 0, size);
+    return block;
+  }
+  void* allocate_zeroed(std::size_t size, std::size_t alignment) noexcept { return allocate(size, alignment); }
+  void deallocate(void* block, std::size_t, std::size_t) noexcept { std::free(block); }
+  std::size_t usable_size(const void* block, std::size_t) const noexcept {
+    return malloc_usable_size(const_cast<void*>(block));
+  }
+  HeapStats stats() const noexcept { return {}; }
+  void walk(const BlockVisitor&) const {}
+  void check() const {}
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::Calloc);

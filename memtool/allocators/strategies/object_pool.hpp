@@ -1,0 +1,159 @@
+// An object pool: blocks of one size that stay constructed while they are free.
+//
+// An object is constructed when its block is first handed out, and again only where that is asked for, as a program
+// does that destroys what it frees: the difference is what construction costs. What a constructor does is stood for by
+// the bytes that it writes. The link of a free block lies behind the object, for the object must not be touched.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <vector>
+
+#include "allocators/support/bits.hpp"
+#include "allocators/support/free_list.hpp"
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+class ObjectPool {
+ public:
+  static constexpr std::array<ParameterInfo, 4> kParameters{{
+      {.name = "block", .summary = "size of an object", .default_value = 64, .minimum = 1, .maximum = 1 << 20},
+      {.name = "state",
+       .summary = "bytes that its constructor writes, at most the whole object",
+       .default_value = 64,
+       .minimum = 0,
+       .maximum = 1 << 20},
+      {.name = "construct",
+       .summary = "when an object is constructed",
+       .default_value = 0,
+       .unit = "choice",
+       .choices = "once|always"},
+      {.name = "chunk",
+       .summary = "taken from the region at a time",
+       .default_value = 64 * 1024,
+       .minimum = 4096,
+       .maximum = 1 << 30},
+  }};
+  static constexpr StrategyInfo info{
+      .name = "object-pool",
+      .family = "pool",
+      .summary = "Blocks of one size that stay constructed while they are free; one word of metadata a block.",
+      .source = "Bonwick, \"The slab allocator: an object-caching kernel memory allocator\", USENIX Summer 1994, 2",
+      .complexity = "allocate O(1), deallocate O(1); the constructor's writes once a block, or always",
+      .when = "objects that cost more to construct than to allocate: locks, connections, preset buffers",
+      .parameters = kParameters,
+  };
+
+  ObjectPool(Region& region, const Parameters& parameters) noexcept
+      : region_(region),
+        object_(object_bytes(parameters)),
+        stride_(stride(parameters)),
+        chunk_(std::max(parameters["chunk"] / stride_, std::uint64_t{1}) * stride_),
+        state_(std::min<std::size_t>(parameters["state"], parameters["block"])),
+        always_(parameters["construct"] == 1) {}
+
+  static Limits limits(const Parameters& parameters) {
+    const std::size_t bytes = stride(parameters);
+    return {.largest_size = parameters["block"], .largest_alignment = std::min<std::size_t>(bytes & -bytes, 4096)};
+  }
+
+  void* allocate(std::size_t, std::size_t) noexcept {
+    void* link = free_.pop();
+    if (link == nullptr) [[unlikely]]
+      return carve();
+    std::byte* object = static_cast<std::byte*>(link) - object_;
+    if (always_) construct(object);
+    return object;
+  }
+  void deallocate(void* block, std::size_t, std::size_t) noexcept {
+    free_.push(static_cast<std::byte*>(block) + object_);
+  }
+
+  std::size_t usable_size(const void*, std::size_t) const noexcept { return object_; }
+
+  HeapStats stats() const noexcept {
+    const std::size_t blocks = region_.used() / stride_;
+    const std::size_t free_blocks = free_.size() + static_cast<std::size_t>(end_ - fresh_) / stride_;
+    return {.granted = (blocks - free_blocks) * object_,
+            .free_bytes = free_blocks * object_,
+            .free_blocks = free_blocks,
+            .used_blocks = blocks - free_blocks,
+            .metadata_bytes = blocks * (stride_ - object_)};
+  }
+
+  void walk(const BlockVisitor& visit) const {
+    const std::vector<bool> free = free_map();
+    for (std::byte* block = region_.base(); block < end_; block += stride_) {
+      const bool is_free = block >= fresh_ || free[index_of(block)];
+      visit(block, object_, is_free ? BlockState::free : BlockState::used);
+      visit(block + object_, stride_ - object_, BlockState::metadata);
+    }
+  }
+
+  void check() const {
+    const std::vector<bool> free = free_map();
+    const auto listed = static_cast<std::size_t>(std::ranges::count(free, true));
+    require(free_.size() == listed, "the free list counts more or fewer blocks than it holds");
+    require(fresh_ <= end_ && end_ == region_.base() + region_.used(), "the pool does not end where its region does");
+  }
+
+ private:
+  static std::size_t object_bytes(const Parameters& parameters) {
+    return bits::round_up(parameters["block"], sizeof(FreeList::Link));
+  }
+  static std::size_t stride(const Parameters& parameters) {
+    return bits::round_up(object_bytes(parameters) + sizeof(FreeList::Link), kDefaultAlignment);
+  }
+
+  void construct(std::byte* object) const noexcept { std::memset(object, kConstructed, state_); }
+
+  [[gnu::noinline]] void* carve() noexcept {
+    if (fresh_ == end_) {
+      // Near the end of the region what is left may still hold some blocks.
+      const std::size_t left = (region_.capacity() - region_.used()) / stride_ * stride_;
+      const std::size_t bytes = std::min(chunk_, left);
+      if (bytes == 0 || region_.grow(bytes) == nullptr) return nullptr;
+      end_ += bytes;
+    }
+    std::byte* object = fresh_;
+    fresh_ += stride_;
+    construct(object);
+    return object;
+  }
+
+  std::size_t index_of(const void* block) const noexcept {
+    return static_cast<std::size_t>(static_cast<const std::byte*>(block) - region_.base()) / stride_;
+  }
+
+  // Which of the blocks handed out so far are in the free list; verifies the list on its way.
+  std::vector<bool> free_map() const {
+    std::vector<bool> free(index_of(fresh_));
+    for (const FreeList::Link* link = free_.top(); link != nullptr; link = link->next) {
+      const auto* block = reinterpret_cast<const std::byte*>(link) - object_;
+      require(block >= region_.base() && block < fresh_, "the free list leaves the pool");
+      const std::size_t index = index_of(block);
+      require(region_.base() + index * stride_ == block, "the free list points into a block");
+      require(!free[index], "a block is in the free list twice");
+      free[index] = true;
+    }
+    return free;
+  }
+
+  static constexpr int kConstructed = 0x5a;
+
+  FreeList free_;
+  Region& region_;
+  std::size_t object_;
+  std::size_t stride_;  // from one object to the next: the link between them
+  std::size_t chunk_;
+  std::size_t state_;
+  bool always_;
+  std::byte* fresh_ = region_.base();  // never handed out from here on
+  std::byte* end_ = region_.base();
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::ObjectPool);

@@ -1,0 +1,35 @@
+// std::pmr::new_delete_resource.
+#pragma once
+
+#include <memory_resource>
+
+#include "allocators/support/memory_resource.hpp"
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+class PmrNewDelete : public PmrClient {
+ public:
+  static constexpr StrategyInfo info{
+      .name = "pmr-new-delete",
+      .family = "pmr",
+      .summary = "std::pmr::new_delete_resource: operator new and delete behind a virtual call (malloc=NAME).",
+      .source = "ISO C++20, [mem.res.global]; measured by Lakos et al., N4468 and P0089, 2015",
+      .complexity = "as new-delete, and a virtual call",
+      .when = "the default of every polymorphic allocator; what the other resources have to beat",
+      .uses_region = false,
+      .uses_malloc = true,
+      .thread_safe = true,
+  };
+
+  PmrNewDelete(Region&, const Parameters&) noexcept : PmrClient(std::pmr::new_delete_resource()) {}
+  static Limits limits(const Parameters&) { return {}; }
+
+  HeapStats stats() const noexcept { return {}; }
+  void walk(const BlockVisitor&) const {}
+  void check() const {}
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::PmrNewDelete);

@@ -1,0 +1,29 @@
+// std::pmr::synchronized_pool_resource.
+#pragma once
+
+#include <memory_resource>
+
+#include "allocators/support/pmr_pool.hpp"
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+class PmrSynchronizedPool : public PmrPool<std::pmr::synchronized_pool_resource> {
+ public:
+  static constexpr StrategyInfo info{
+      .name = "pmr-synchronized-pool",
+      .family = "pmr",
+      .summary = "std::pmr::synchronized_pool_resource: pools for each thread under a lock, over an upstream.",
+      .source = "ISO C++20, [mem.res.pool]; measured by Lakos et al., N4468 and P0089, 2015",
+      .complexity = "as pmr-unsynchronized-pool, and a shared lock",
+      .when = "the same from several threads; in one, to see what the lock costs",
+      .parameters = kParameters,
+      .uses_malloc = true,
+      .thread_safe = true,
+  };
+  using PmrPool::PmrPool;
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::PmrSynchronizedPool);

@@ -1,0 +1,66 @@
+// std::unique_ptr as the owner of every block: what sole ownership costs over a plain pointer.
+#pragma once
+
+#include <malloc.h>
+
+#include <array>
+#include <memory>
+#include <new>
+
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+class UniquePtr {
+ public:
+  static constexpr std::array<ParameterInfo, 1> kParameters{{
+      {.name = "make",
+       .summary = "make_unique zeroes an array, make_unique_for_overwrite does not",
+       .default_value = 0,
+       .unit = "choice",
+       .choices = "overwrite|zero"},
+  }};
+  static constexpr StrategyInfo info{
+      .name = "unique-ptr",
+      .family = "standard",
+      .summary = "std::unique_ptr<std::byte[]> owns each block, over whichever malloc serves (malloc=NAME).",
+      .source = "ISO C++20, [unique.ptr.create]",
+      .complexity = "as new[] and delete[] of a size that is not said; make=zero writes the block as well",
+      .when = "one owner for each object; to see that it costs nothing, and what make_unique of an array adds",
+      .parameters = kParameters,
+      .uses_region = false,
+      .uses_malloc = true,
+      .thread_safe = true,
+  };
+
+  UniquePtr(Region&, const Parameters& parameters) noexcept : zero_(parameters["make"] == 1) {}
+  // An array of bytes cannot ask for more than the default alignment.
+  static Limits limits(const Parameters&) { return {.largest_alignment = __STDCPP_DEFAULT_NEW_ALIGNMENT__}; }
+
+  // make_unique throws where a strategy returns nullptr; the try costs nothing until then. The pointer goes to the
+  // program and comes back at the end of its owner's life.
+  void* allocate(std::size_t size, std::size_t) noexcept {
+    try {
+      return (zero_ ? std::make_unique<std::byte[]>(size) : std::unique_ptr<std::byte[]>(new std::byte[size]))
+          .release();
+    } catch (const std::bad_alloc&) {
+      return nullptr;
+    }
+  }
+  void deallocate(void* block, std::size_t, std::size_t) noexcept {
+    const std::unique_ptr<std::byte[]> owner(static_cast<std::byte*>(block));
+  }
+  std::size_t usable_size(const void* block, std::size_t) const noexcept {
+    return malloc_usable_size(const_cast<void*>(block));
+  }
+  HeapStats stats() const noexcept { return {}; }
+  void walk(const BlockVisitor&) const {}
+  void check() const {}
+
+ private:
+  bool zero_;
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::UniquePtr);
