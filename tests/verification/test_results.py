@@ -77,6 +77,14 @@ def test_the_wrong_thing_does_not_reproduce_it(experiment: Callable[[], Iterable
     assert Verdict.NOT_REPRODUCED in {line.verdict for line in experiment()}
 
 
+def test_glibc_is_asked_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of these would change what it grants, or who does."""
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=1024")
+    monkeypatch.setenv("LD_PRELOAD", "libjemalloc.so.2")
+    (line,) = glibc.lines()
+    assert line.verdict in {Verdict.REPRODUCED, Verdict.NOT_RUN}
+
+
 def test_page_faults() -> None:
     """Measured, but the kernel counts the same everywhere."""
     for line in faults.lines():

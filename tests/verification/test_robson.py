@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from memtool.engine import binding
+from memtool.engine.binding import Heap
 from verification.robson import attack, bound
 
 WORD = 8
+ANY_ORDER = [
+    str(each["name"])
+    for each in binding.describe()
+    if each["uses_region"] and not each["is_control"] and each["free_order"] == "any"
+]
 
 
 class Script:
@@ -86,3 +93,13 @@ def test_it_goes_by_the_addresses_that_it_is_given() -> None:
     heap = Script(0, 1, 3, 5)
     attack(heap, 4, 2)
     assert heap.after(4) == [("deallocate", 0, 1)]
+
+
+@pytest.mark.parametrize("strategy", ANY_ORDER)
+def test_no_strategy_needs_less(strategy: str) -> None:
+    """Robson's bound is for every allocator: M = 256, n = 16 is 256 + 512 - 15 words."""
+    if binding.limits(strategy, "")[0] is not None:
+        pytest.skip("one size only")
+    with Heap(strategy, capacity=16 << 20) as heap:
+        attack(heap, 256, 16)
+        assert heap.footprint >= 753 * WORD
