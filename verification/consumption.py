@@ -7,8 +7,9 @@ taken. No sequence of requests may exceed them; the sequences below try to, in t
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from memtool.engine.binding import Heap
 from verification.outcome import Line, Result, Verdict
@@ -76,21 +77,42 @@ def robson(ledger: Ledger) -> None:
     attack(ledger, MOST_LIVE // word, 128, word, HEADER)
 
 
-def comb(surplus: int) -> Sequence:
-    """Fill up with blocks of 2^k granules and a surplus, free every second block by address, go on with the next k."""
+def useless_holes(sizes: Iterable[int], too_small: Callable[[int], int]) -> Sequence:
+    """Fill up with blocks of one size after the other, and free all that leaves only holes which do not serve the next.
+
+    ``sizes`` are in granules; a hole below ``too_small(size)`` granules is taken to be useless for a block of a size.
+    """
+
+    def thin_out(ledger: Ledger, live: list[tuple[int, int]], hole: int) -> list[tuple[int, int]]:
+        """Free from the lowest address on whatever makes no hole of that many bytes; return what stays."""
+        live.sort()
+        kept = live[-1:]  # behind it the heap may grow
+        end = 0
+        for block, (following, _) in itertools.pairwise(live):
+            if following - end < hole:
+                ledger.deallocate(*block)
+            else:
+                kept.append(block)
+                end = block[0] + block[1] + HEADER
+        return kept
 
     def run(ledger: Ledger) -> None:
         live: list[tuple[int, int]] = []
-        for doubling in range(1, 10):
-            size = ((1 << doubling) + surplus) * GRANULE - HEADER
-            while ledger.live + size + HEADER <= MOST_LIVE:
-                live.append((ledger.allocate(size), size))
-            live.sort()
-            for block in live[1::2]:
-                ledger.deallocate(*block)
-            live = live[::2]
+        for granules in sizes:
+            size = granules * GRANULE - HEADER
+            before = -1
+            while ledger.footprint != before:
+                before = ledger.footprint
+                live = thin_out(ledger, live, too_small(granules) * GRANULE)
+                while ledger.live + size + HEADER <= MOST_LIVE:
+                    live.append((ledger.allocate(size), size))
 
     return run
+
+
+def _power_of_two_above(granules: int) -> int:
+    """Return where half-fit begins to look: below it lie holes that would do."""
+    return 1 << (granules - 1).bit_length()
 
 
 def saturation(requests: int) -> Sequence:
@@ -112,8 +134,8 @@ def saturation(requests: int) -> Sequence:
 
 ADVERSARIES: Mapping[str, Sequence] = {
     "Robson's adversary": robson,
-    "combs of powers of two": comb(0),
-    "combs just above powers of two": comb(1),
+    "holes too small for powers of two": useless_holes([1 << k for k in range(1, 10)], lambda granules: granules),
+    "holes that half-fit overlooks": useless_holes([2, *((1 << k) + 1 for k in range(1, 10))], _power_of_two_above),
 }
 RANDOM: Mapping[str, Sequence] = {"random victims": saturation(100_000)}
 
@@ -127,14 +149,14 @@ def account(strategy: str, sequence: Sequence) -> Ledger:
         return ledger
 
 
-def lines(sequences: Mapping[str, Sequence], factors: Mapping[str, int] = FACTORS) -> Iterator[Line]:
-    """Compare the most that each strategy takes with its bound, at any moment of any sequence."""
+def lines(what: str, sequences: Mapping[str, Sequence], factors: Mapping[str, int] = FACTORS) -> Iterator[Line]:
+    """Compare the most that each strategy takes with its bound, at any moment of any sequence; ``what`` names them."""
     for strategy, factor in factors.items():
         accounts = {name: account(strategy, sequence) for name, sequence in sequences.items()}
         name, most = max(accounts.items(), key=lambda each: each[1].taken)
         times = "" if factor == 1 else f"{factor} "
         yield Line(
-            f"most taken by {strategy}, {', '.join(sequences)}",
+            f"most that {what} make {strategy} take",
             f"never more than {times}M (1 + ceil(log2 n))",
             f"{most.taken:.2f} M of {factor * most.allowed} M ({name})",
             Verdict.of(all(each.worst <= factor for each in accounts.values())),
@@ -147,6 +169,6 @@ CONSUMPTION = Result(
     "Robson 1977",
     "Robson: Worst case fragmentation of first fit and best fit storage allocation strategies, Computer Journal 20(3), "
     "1977; Ogasawara: An algorithm with constant execution time for dynamic storage allocation, RTCSA 1995",
-    exact=lambda: lines(ADVERSARIES),
-    measured=lambda: lines(RANDOM),
+    exact=lambda: lines("adversaries", ADVERSARIES),
+    measured=lambda: lines("random victims", RANDOM),
 )

@@ -67,7 +67,7 @@ WRONG: dict[str, Callable[[], Iterable[Line]]] = {
     "11: pages of 8 KiB": lambda: faults.lines({"anonymous": 32_768}),
     "12: an arena that takes chunks": lambda: [arenas.footprint_line("arena")],
     "16: an arena that frees nothing": lambda: consumption.lines(
-        {"random victims": consumption.saturation(1000)}, {"bump": 1}
+        "victims", {"victims": consumption.saturation(1000)}, {"bump": 1}
     ),
 }
 
@@ -92,10 +92,32 @@ def test_page_faults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "reproduced"), [(0.5, 0.3, True), (1.0, 0.99, True), (1.01, 0.3, False), (0.5, 1.0, False)]
+    ("monotonic", "pool", "new_delete", "verdict"),
+    [
+        (1.0, 2.0, 4.0, Verdict.REPRODUCED),
+        (2.0, 2.0, 2.1, Verdict.REPRODUCED),
+        (2.1, 2.0, 4.0, Verdict.NOT_REPRODUCED),
+        (1.0, 2.0, 2.0, Verdict.NOT_REPRODUCED),
+    ],
 )
-def test_the_order_of_times_is_judged(first: float, second: float, reproduced: bool) -> None:
-    """Monotonic <= pool < new/delete; times themselves are not asserted."""
-    times = {"bump": (first * 2,) * 3, "pool": (2.0,) * 3, "new-delete": (2 / second,) * 3}
-    line = arenas.judge_order(times, "bump", "pool", "new-delete")
-    assert line.verdict is Verdict.of(reproduced)
+def test_the_order_of_times_is_judged(monotonic: float, pool: float, new_delete: float, verdict: Verdict) -> None:
+    """Monotonic <= pool < new/delete. The times are given: none that is taken here is asserted."""
+    times = {"bump": (monotonic,) * 3, "segregated-pool": (pool,) * 3, "new-delete": (new_delete,) * 3}
+    pmr = {"pmr-monotonic-buffer": (2.0,) * 3, "pmr-unsynchronized-pool": (3.0,) * 3}
+    first, _ = arenas.order_lines(times | pmr)
+    assert first.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("monotonic", "pool", "verdict"),
+    [
+        (3.0, 9.0, Verdict.REPRODUCED),
+        (3.0, 2.9, Verdict.NOT_REPRODUCED),
+        (4.0, 9.0, Verdict.NOT_REPRODUCED),
+    ],
+)
+def test_the_order_of_pmr_is_judged(monotonic: float, pool: float, verdict: Verdict) -> None:
+    times = {"bump": (1.0,), "segregated-pool": (1.0,), "new-delete": (4.0,)}
+    pmr = {"pmr-monotonic-buffer": (monotonic,), "pmr-unsynchronized-pool": (pool,)}
+    _, second = arenas.order_lines(times | pmr)
+    assert second.verdict is verdict
