@@ -2,8 +2,17 @@
 // a replay loop of its own when it is the outermost.
 #pragma once
 
+#include "allocators/adaptors/fill.hpp"
+#include "allocators/adaptors/guard.hpp"
+#include "allocators/adaptors/leak.hpp"
 #include "allocators/adaptors/lock.hpp"
+#include "allocators/adaptors/pad.hpp"
+#include "allocators/adaptors/quarantine.hpp"
+#include "allocators/adaptors/redzone.hpp"
+#include "allocators/adaptors/track.hpp"
 #include "allocators/adaptors/virtual.hpp"
 #include "engine/adaptor.hpp"
 
-#define MEMTOOL_ADAPTORS entry_of<VirtualCall>(), entry_of<Lock, Lock>()
+#define MEMTOOL_ADAPTORS                                                                                 \
+  entry_of<VirtualCall>(), entry_of<Lock, Lock>(), entry_of<Pad>(), entry_of<Track>(), entry_of<Leak>(), \
+      entry_of<Fill>(), entry_of<Redzone>(), entry_of<Guard>(), entry_of<Quarantine>()

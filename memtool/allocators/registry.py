@@ -113,6 +113,7 @@ class KnownAdaptor:
 def _refusal(strategy: str, parameters: str) -> str | None:
     """Return why the engine does not make a strategy with these parameters; None when it does."""
     try:
+        binding.limits(strategy, parameters)
         binding.Heap(strategy, parameters, _TRIAL_BYTES).close()
     except binding.CannotStand:
         return None  # the values are good; why_not() says why the pairing is not
@@ -351,6 +352,7 @@ def why_not(
     trace: TraceInfo,
     *,
     limits: Callable[[str, str, int], tuple[int | None, int | None]] = binding.limits,
+    most_blocks: Callable[[str, str], int | None] = binding.most_blocks,
     available: int | None = None,
 ) -> str | None:
     """Return why an allocator cannot serve a trace; None when it can. Known before anything runs.
@@ -360,6 +362,7 @@ def why_not(
         trace: the workload's events in figures.
         limits: (strategy, parameters, alignment of the requests) -> (largest size, largest alignment), bytes;
             None: no limit.
+        most_blocks: (strategy, parameters) -> blocks that can be live at once; None: no limit.
         available: bytes of memory that this machine can still give; None: not asked.
     """
     try:
@@ -367,11 +370,14 @@ def why_not(
         most = asked(plan.strategy, plan.engine_parameters, trace.largest_alignment)
     except binding.CannotStand as problem:
         return str(problem)
+    # An adopted allocator is not in this process; over it, what is too much fails its cell instead.
+    blocks = None if plan.adopted is not None else most_blocks(plan.strategy, plan.engine_parameters)
     if plan.strategy == _MALLOC or plan.is_control:
         return _why_unbound(plan, trace)
     reasons = (
         _why_unbound(plan, trace),
         _why_beyond(trace, *most),
+        _why_too_many(trace, blocks),
         _why_out_of_order(plan, trace),
         _why_too_much(plan, trace, available),
     )
@@ -391,6 +397,12 @@ def _why_beyond(trace: TraceInfo, largest_size: int | None, largest_alignment: i
     if largest_alignment is not None and trace.largest_alignment > largest_alignment:
         return f"aligns to {largest_alignment} at most; the workload asks for {trace.largest_alignment}"
     return None
+
+
+def _why_too_many(trace: TraceInfo, most: int | None) -> str | None:
+    if most is None or trace.peak_live_objects <= most:
+        return None
+    return f"serves up to {format_count(most)} live blocks; the workload has {format_count(trace.peak_live_objects)}"
 
 
 def _why_out_of_order(plan: AllocatorPlan, trace: TraceInfo) -> str | None:

@@ -58,6 +58,7 @@ class Layer : public AnyHeap {
   bool mark() override { return below_->mark(); }
   bool release() override { return below_->release(); }
   [[nodiscard]] bool scoped() const override { return below_->scoped(); }
+  [[nodiscard]] bool uses_region() const override { return below_->uses_region(); }
   [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const override {
     return below_->usable_size(block, size);
   }

@@ -124,7 +124,7 @@ class ReplayResult(ctypes.Structure):
 
 
 class _Limits(ctypes.Structure):
-    _fields_ = [("largest_size", _u64), ("largest_alignment", _u64), ("uses_region", _u64)]
+    _fields_ = [(name, _u64) for name in ("largest_size", "largest_alignment", "uses_region", "most_blocks")]
 
 
 class _HeapFigures(ctypes.Structure):
@@ -305,6 +305,11 @@ def limits(strategy: str, parameters: str, alignment: int = 16) -> tuple[int | N
 def uses_region(strategy: str, parameters: str) -> bool:
     """Return whether a strategy with these parameters lives on its region. Raises as limits() does."""
     return bool(_limits(strategy, parameters, 16).uses_region)
+
+
+def most_blocks(strategy: str, parameters: str) -> int | None:
+    """Return how many blocks a strategy can have live at once; None: no limit. Raises as limits() does."""
+    return _known(_limits(strategy, parameters, 16).most_blocks)
 
 
 def _limits(strategy: str, parameters: str, alignment: int) -> _Limits:

@@ -11,6 +11,7 @@
 #include "engine/clock.hpp"
 #include "engine/events.hpp"
 #include "engine/histogram.hpp"
+#include "engine/json.hpp"
 #include "engine/registry.hpp"
 
 namespace memtool {
@@ -23,35 +24,6 @@ void say(char* message, std::string_view words) {
   std::memcpy(message, words.data(), length);
   message[length] = '\0';
 }
-
-// JSON of one-line texts and whole numbers.
-class JsonWriter {
- public:
-  JsonWriter& raw(std::string_view text) {
-    out_ += text;
-    return *this;
-  }
-  JsonWriter& text(std::string_view value) {
-    out_ += '"';
-    for (const char character : value) {
-      if (character == '"' || character == '\\') out_ += '\\';
-      // An adopted allocator's texts are its author's.
-      out_ += static_cast<unsigned char>(character) < 0x20 ? ' ' : character;
-    }
-    out_ += '"';
-    return *this;
-  }
-  JsonWriter& key(std::string_view name) { return text(name).raw(":"); }
-  JsonWriter& number(std::uint64_t value) {
-    // Everything is exact below 2^53; the unlimited maximum is not a number to anyone.
-    return value == kUnlimited ? raw("null") : raw(std::to_string(value));
-  }
-  JsonWriter& boolean(bool value) { return raw(value ? "true" : "false"); }
-  [[nodiscard]] std::string take() && { return std::move(out_); }
-
- private:
-  std::string out_;
-};
 
 void describe_parameter(JsonWriter& json, const ParameterInfo& parameter) {
   json.raw("{").key("name").text(parameter.name).raw(",").key("summary").text(parameter.summary).raw(",");
@@ -196,6 +168,7 @@ uint32_t memtool_limits(const char* strategy, const char* parameters, uint64_t a
     limits->largest_size = found.largest_size;
     limits->largest_alignment = found.largest_alignment;
     limits->uses_region = recipe.info().uses_region ? 1 : 0;
+    limits->most_blocks = found.most_blocks;
   });
 }
 

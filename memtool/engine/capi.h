@@ -113,6 +113,7 @@ typedef struct StrategyLimits {
   uint64_t largest_size;
   uint64_t largest_alignment;
   uint64_t uses_region; /* 0: its footprint is not counted */
+  uint64_t most_blocks; /* live at once */
 } StrategyLimits;
 
 uint32_t memtool_abi_version(void);

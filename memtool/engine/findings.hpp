@@ -1,10 +1,26 @@
 // What adaptors find out about the program that uses a heap, and the numbers by which they speak of it.
 #pragma once
 
+#include <cstdarg>
 #include <cstdint>
+#include <cstdio>
 #include <string>
 
 namespace memtool {
+
+// One line, cut where it is longer than any that is meant to be read.
+[[gnu::format(printf, 1, 2)]] inline std::string worded(const char* format, ...) {
+  char text[390];
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  return text;
+}
+
+[[nodiscard]] inline std::string in_bytes(unsigned long long count) {
+  return worded("%llu byte%s", count, count == 1 ? "" : "s");
+}
 
 // One for all adaptors of a heap. Operations are numbered from 0 in the order in which the program asks for them, as
 // the check pass numbers events: what an adaptor does by itself (a copy, a delayed free) has no number.

@@ -28,6 +28,7 @@ class AnyHeap {
   virtual bool mark() = 0;     // false: not a scoped strategy, or too many marks
   virtual bool release() = 0;  // back to the youngest mark
   [[nodiscard]] virtual bool scoped() const = 0;
+  [[nodiscard]] virtual bool uses_region() const = 0;
   [[nodiscard]] virtual std::size_t usable_size(const void* block, std::size_t size) const = 0;
   [[nodiscard]] virtual HeapStats stats() const = 0;
   virtual void walk(const BlockVisitor& visit) const = 0;

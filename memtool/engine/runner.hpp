@@ -317,7 +317,8 @@ class Runner {
 template <Strategy S>
 class HeapOf final : public AnyHeap {
  public:
-  HeapOf(Region& region, const Parameters& parameters) : strategy_(region, parameters) {}
+  HeapOf(Region& region, const Parameters& parameters)
+      : strategy_(region, parameters), uses_region_(memtool::uses_region<S>(parameters)) {}
 
   void* allocate(std::size_t size, std::size_t alignment) override { return strategy_.allocate(size, alignment); }
   void* allocate_zeroed(std::size_t size, std::size_t alignment) override {
@@ -354,6 +355,7 @@ class HeapOf final : public AnyHeap {
     return false;
   }
   [[nodiscard]] bool scoped() const override { return Scoped<S>; }
+  [[nodiscard]] bool uses_region() const override { return uses_region_; }
   [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const override {
     return strategy_.usable_size(block, size);
   }
@@ -363,6 +365,7 @@ class HeapOf final : public AnyHeap {
 
  private:
   S strategy_;
+  bool uses_region_;
   std::vector<MarkerOf<S>> markers_;
 };
 

@@ -80,6 +80,7 @@ class Parameters {
 struct Limits {
   std::uint64_t largest_size = kUnlimited;
   std::uint64_t largest_alignment = kUnlimited;
+  std::uint64_t most_blocks = kUnlimited;  // live at once
 };
 
 // All in bytes or blocks, kNotApplicable where the strategy has no such thing.

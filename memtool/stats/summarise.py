@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from memtool.measure import histogram
 from memtool.measure.metrics import METRICS
 from memtool.model import Cell, CellResult, Determinism, Metric, Pass, Sample, Status, TraceInfo
+from memtool.stats.adaptor_reports import sentences
 from memtool.stats.summary import median_interval
 
 PERCENTILES: Mapping[str, float] = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
@@ -53,11 +55,13 @@ def summarise_cell(
     metrics |= _footprints(footprints)
     if exact_expected:
         notes += _differences(footprints)
+    reported = _reported(footprints)
+    notes += sentences(reported)
     return CellResult(
         cell=cell,
         status=Status.FAILED if failed else Status.OK,
         reason=f"{failed.run_pass} pass, block {failed.block}: {failed.reason}" if failed else None,
-        proof=_proof(samples),
+        proof=_proof(samples) | ({"adaptors": reported} if reported else {}),
         metrics={name: metrics[name] for name in METRICS if name in metrics},
         series={},
         notes=tuple(notes),
@@ -104,6 +108,13 @@ def _proof(samples: Sequence[Sample]) -> dict[str, Any]:
     if checks:
         proof["invariants_checked"] = sum(checks)
     return proof
+
+
+def _reported(footprints: Sequence[Sample]) -> dict[str, Any]:
+    """Return what the adaptors report of the first footprint sample, by adaptor."""
+    text = footprints[0].payload.get("report", "") if footprints else ""
+    reported: dict[str, Any] = json.loads(f"{{{text}}}")
+    return reported
 
 
 def _metric(

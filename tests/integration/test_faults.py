@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,8 +43,9 @@ def take(
     time_limit: float = 20.0,
     region_bytes: int = GIB,
     expected_owner: str | None = None,
+    plan: AllocatorPlan | None = None,
 ) -> Sample:
-    plan = AllocatorPlan(AllocatorSpec(strategy), strategy, "", expected_owner=expected_owner)
+    plan = plan or AllocatorPlan(AllocatorSpec(strategy), strategy, "", expected_owner=expected_owner)
     return executor.execute(
         Job(
             cell=Cell("fixture", strategy),
@@ -95,6 +97,55 @@ def test_wrong_blocks_are_named(
     assert sample.status is Status.FAILED
     assert sample.reason is not None
     assert sample.reason.startswith(f"event {event}: {words}")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "run_pass", "words"),
+    [
+        ("overwrites+redzone", Pass.CHECK, "event 111: underrun of the block of 64 bytes at 0x"),
+        ("overwrites+redzone", Pass.THROUGHPUT, "underrun of the block of 64 bytes at 0x"),
+        ("overwrites+redzone", Pass.LATENCY, "underrun of the block of 64 bytes at 0x"),
+        ("overwrites+redzone", Pass.FOOTPRINT, "underrun of the block of 64 bytes at 0x"),
+        ("overwrites+redzone+lock", Pass.THROUGHPUT, "underrun of the block of 64 bytes at 0x"),
+        ("overlaps+redzone", Pass.CHECK, "event 99: overlapping blocks: "),
+        ("runs-out+redzone", Pass.CHECK, "out of memory at event 99, for a request of 64 bytes"),
+    ],
+)
+def test_adaptors_name_what_they_detect_in_every_pass(
+    executor: WorkerExecutor, image: tuple[int, int], recipe: str, run_pass: Pass, words: str
+) -> None:
+    sample = take(executor, image, recipe, run_pass)
+    assert sample.status is Status.FAILED
+    assert sample.reason is not None
+    assert sample.reason.startswith(words)
+    if "underrun" in words:
+        # The check pass verifies the heap now and then; in the others it is found when the victim is freed.
+        found = 111 if run_pass is Pass.CHECK else 449
+        assert sample.reason.endswith(f"(allocated at operation 98) by 32 bytes, found at operation {found}")
+
+
+def test_a_trap_of_the_guard_page_is_named(executor: WorkerExecutor, image: tuple[int, int]) -> None:
+    plan = AllocatorPlan(AllocatorSpec("overwrites"), "overwrites+guard", "+side=before")
+    sample = take(executor, image, "overwrites+guard", Pass.THROUGHPUT, plan=plan)
+    assert sample.status is Status.FAILED
+    assert sample.reason is not None
+    assert re.fullmatch(
+        r"the worker was killed by SIGSEGV: underrun of the block of 64 bytes at 0x[0-9a-f]+ "
+        r"\(allocated at operation 98\) by 4096 bytes, trapped after operation 99",
+        sample.reason,
+    )
+
+
+@pytest.mark.parametrize("run_pass", list(Pass))
+@pytest.mark.parametrize(
+    "recipe",
+    ["sound+virtual", "sound+lock", "sound+fill+redzone+guard+quarantine+leak+track+pad", "malloc+redzone+lock"],
+)
+def test_a_sound_strategy_passes_every_pass_under_adaptors(
+    executor: WorkerExecutor, image: tuple[int, int], recipe: str, run_pass: Pass
+) -> None:
+    sample = take(executor, image, recipe, run_pass)
+    assert (sample.status, sample.reason) == (Status.OK, None)
 
 
 def test_stats_that_cannot_be_true_are_named(executor: WorkerExecutor, image: tuple[int, int]) -> None:

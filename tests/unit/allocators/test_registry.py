@@ -384,9 +384,19 @@ def test_the_lists_show_what_each_can_serve(registry: Registry) -> None:
 
 
 def refused(
-    plan: AllocatorPlan, found: TraceInfo, limits: Limits = (None, None), available: int | None = None
+    plan: AllocatorPlan,
+    found: TraceInfo,
+    limits: Limits = (None, None),
+    available: int | None = None,
+    most_blocks: int | None = None,
 ) -> str | None:
-    return why_not(plan, found, limits=lambda _strategy, _parameters, _alignment: limits, available=available)
+    return why_not(
+        plan,
+        found,
+        limits=lambda _strategy, _parameters, _alignment: limits,
+        most_blocks=lambda _strategy, _parameters: most_blocks,
+        available=available,
+    )
 
 
 def test_requests_that_are_too_large_or_too_aligned(registry: Registry) -> None:
@@ -397,6 +407,14 @@ def test_requests_that_are_too_large_or_too_aligned(registry: Registry) -> None:
     )
     assert refused(plan, trace(largest_size=8, largest_alignment=64), (64, 16)) == (
         "aligns to 16 at most; the workload asks for 64"
+    )
+
+
+def test_too_many_live_blocks(registry: Registry) -> None:
+    plan = resolve(registry, "pool+redzone")
+    assert refused(plan, trace(peak_live_objects=32765), most_blocks=32765) is None
+    assert refused(plan, trace(peak_live_objects=32766), most_blocks=32765) == (
+        "serves up to 32,765 live blocks; the workload has 32,766"
     )
 
 

@@ -1,0 +1,65 @@
+// Patterns in fresh and in freed memory.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "engine/adaptor.hpp"
+
+namespace memtool {
+
+class Fill final : public Layer {
+ public:
+  static constexpr std::array<ParameterInfo, 2> kParameters{{
+      {.name = "fresh",
+       .summary = "byte written all over a new block, unless zeroes were asked for",
+       .default_value = 0xbe,
+       .maximum = 255,
+       .unit = "count"},
+      {.name = "freed",
+       .summary = "byte written all over a block before it is freed",
+       .default_value = 0xfd,
+       .maximum = 255,
+       .unit = "count"},
+  }};
+  static constexpr AdaptorInfo info{
+      .name = "fill",
+      .summary = "Writes a byte all over each new block and each freed one: nobody relies on what was there.",
+      .source = "jemalloc's opt.junk; glibc's M_PERTURB (mallopt(3))",
+      .cost = "one fill of the block at each end of its life; touches all of its pages",
+      .when = "programs that read what they have not written; what touching every byte costs",
+      .parameters = kParameters,
+      .threads = Threads::as_below,
+  };
+  static Limits limits(const Parameters&, const Limits& below, std::uint64_t) { return below; }
+  static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters& parameters, Findings&) {
+    return std::make_unique<Fill>(std::move(below), static_cast<int>(parameters["fresh"]),
+                                  static_cast<int>(parameters["freed"]));
+  }
+
+  Fill(std::unique_ptr<AnyHeap> below, int fresh, int freed) noexcept
+      : Layer(std::move(below)), fresh_(fresh), freed_(freed) {}
+
+  void* allocate(std::size_t size, std::size_t alignment) override {
+    void* block = below().allocate(size, alignment);
+    if (block != nullptr) std::memset(block, fresh_, size);
+    return block;
+  }
+  void deallocate(void* block, std::size_t size, std::size_t alignment) override {
+    std::memset(block, freed_, size);
+    below().deallocate(block, size, alignment);
+  }
+  // Where the block moves, the old one has gone back unfilled: only what is below knows before it does.
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) override {
+    auto* moved = static_cast<std::byte*>(below().reallocate(block, old_size, new_size, alignment));
+    if (moved != nullptr && new_size > old_size) std::memset(moved + old_size, fresh_, new_size - old_size);
+    return moved;
+  }
+
+ private:
+  int fresh_;
+  int freed_;
+};
+
+}  // namespace memtool

@@ -1,0 +1,153 @@
+// Freed blocks held back, so that a write to one is seen.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "allocators/support/bookkeeper.hpp"
+
+namespace memtool {
+
+class Quarantine final : public Bookkeeper {
+ public:
+  static constexpr std::array<ParameterInfo, 1> kParameters{{
+      {.name = "bytes",
+       .summary = "of freed blocks held back; the oldest go first",
+       .default_value = 1 << 20,
+       .minimum = 1,
+       .maximum = std::uint64_t{1} << 40},
+  }};
+  static constexpr AdaptorInfo info{
+      .name = "quarantine",
+      .summary =
+          "Holds freed blocks back, filled with a pattern, and verifies it before they go: names writes after a "
+          "free, double frees and foreign pointers.",
+      .source =
+          "Serebryany, Bruening, Potapenko, Vyukov: AddressSanitizer: a fast address sanity checker, USENIX ATC "
+          "2012",
+      .cost = "a fill and a verification of each freed block, a hash table entry; bytes of freed blocks held back",
+      .when = "use after free; also: what delaying every free does to a heap",
+      .parameters = kParameters,
+      .keeps_books = true,
+      .delays_frees = true,
+  };
+  static Limits limits(const Parameters&, const Limits& below, std::uint64_t) { return below; }
+  static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters& parameters,
+                                       Findings& findings) {
+    return std::make_unique<Quarantine>(std::move(below), parameters["bytes"], findings);
+  }
+
+  Quarantine(std::unique_ptr<AnyHeap> below, std::size_t most, Findings& findings)
+      : Bookkeeper(std::move(below), findings), most_(most) {}
+  // From malloc's heap what is held would be lost; one on a region ends with it, and may be damaged.
+  ~Quarantine() override {
+    if (!below().uses_region()) flush();
+  }
+  Quarantine(const Quarantine&) = delete;
+  Quarantine& operator=(const Quarantine&) = delete;
+
+  void* allocate(std::size_t size, std::size_t alignment) override {
+    return entered(with_room([&] { return below().allocate(size, alignment); }), size, alignment);
+  }
+  void* allocate_zeroed(std::size_t size, std::size_t alignment) override {
+    return entered(with_room([&] { return below().allocate_zeroed(size, alignment); }), size, alignment);
+  }
+  void deallocate(void* block, std::size_t size, std::size_t alignment) override {
+    const BlockBook::Entry* entry = book().claim(block, size, alignment, "free");
+    if (entry != nullptr) hold(block, *entry);
+  }
+  // Always by a copy: what still points to the old block must not find it live.
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) override {
+    const BlockBook::Entry* entry = book().claim(block, old_size, alignment, "reallocation");
+    if (entry == nullptr) return nullptr;
+    void* fresh = allocate(new_size, alignment);
+    if (fresh == nullptr) return nullptr;
+    std::memcpy(fresh, block, std::min(old_size, new_size));
+    hold(block, *entry);
+    return fresh;
+  }
+  bool release() override {
+    if (!below().scoped()) return false;
+    // What was allocated in the scope goes with it, freed or not.
+    std::erase_if(held_, [this](const Held& each) {
+      if (each.entry.depth != depth_) return false;
+      verify(each);
+      held_bytes_ -= each.entry.size;
+      return true;
+    });
+    --depth_;
+    return Bookkeeper::release();
+  }
+  bool mark() override {
+    if (!Bookkeeper::mark()) return false;
+    ++depth_;
+    return true;
+  }
+  // What is held is neither the program's nor there to be reused.
+  [[nodiscard]] HeapStats stats() const override {
+    HeapStats stats = Bookkeeper::stats();
+    for (const Held& each : held_) {
+      if (stats.granted != kNotApplicable) stats.granted -= below().usable_size(each.block, each.entry.size);
+      if (stats.used_blocks != kNotApplicable) --stats.used_blocks;
+    }
+    return stats;
+  }
+  void check() const override {
+    for (const Held& each : held_) verify(each);
+    below().check();
+  }
+
+ private:
+  struct Held {
+    void* block;
+    BlockBook::Entry entry;
+    std::uint64_t freed;  // by which operation
+  };
+
+  template <class Allocate>
+  void* with_room(Allocate allocate) {
+    void* block = allocate();
+    if (block != nullptr || held_.empty()) return block;
+    flush();
+    return allocate();
+  }
+
+  void hold(void* block, const BlockBook::Entry& entry) {
+    const Held held{block, entry, book().findings().operation()};
+    book().leave(block);
+    std::memset(block, Pattern::kFreed, held.entry.size);
+    try {
+      held_.push_back(held);
+    } catch (const std::bad_alloc&) {
+      below().deallocate(block, held.entry.size, held.entry.alignment);
+      return;
+    }
+    held_bytes_ += held.entry.size;
+    while (held_bytes_ > most_) let_go();
+  }
+  void let_go() {
+    const Held oldest = held_.front();
+    held_.pop_front();
+    held_bytes_ -= oldest.entry.size;
+    verify(oldest);
+    below().deallocate(oldest.block, oldest.entry.size, oldest.entry.alignment);
+  }
+  void flush() {
+    while (!held_.empty()) let_go();
+  }
+  void verify(const Held& held) const {
+    const auto damage = Pattern::damage(held.block, held.entry.size, Pattern::kFreed);
+    if (!damage) return;
+    book().findings().add(worded("use after free: byte %zu of %s, freed at operation %llu, was written to after that",
+                                 damage.first, BlockBook::describe(held.block, held.entry).c_str(),
+                                 static_cast<unsigned long long>(held.freed)));
+  }
+
+  std::size_t most_;
+  std::size_t held_bytes_ = 0;
+  std::size_t depth_ = 0;
+  std::pmr::deque<Held> held_{book().memory()};
+};
+
+}  // namespace memtool

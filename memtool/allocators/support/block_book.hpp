@@ -1,0 +1,199 @@
+// What a debugging adaptor knows of every live block, and of those freed of late: enough to name a free that is wrong.
+#pragma once
+
+#include <cinttypes>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "allocators/support/mapped_memory.hpp"
+#include "engine/adaptor.hpp"
+
+namespace memtool {
+
+class BlockBook {
+ public:
+  struct Entry {
+    std::size_t size;
+    std::size_t alignment;
+    std::uint64_t operation;  // by which it was allocated
+    std::size_t depth;        // of the scope in which it was
+  };
+
+  explicit BlockBook(Findings& findings) : findings_(findings) {}
+
+  // False: there is no memory for the entry.
+  bool enter(void* block, std::size_t size, std::size_t alignment) noexcept {
+    return enter(block, {size, alignment, findings_.operation(), marks_.size()});
+  }
+  bool enter(void* block, const Entry& entry) noexcept {
+    try {
+      if (!marks_.empty()) in_scopes_.push_back(block);
+      live_.insert_or_assign(block, entry);
+      if (const auto freed = freed_.find(block); freed != freed_.end()) freed_.erase(freed);
+      live_bytes_ += entry.size;
+      return true;
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
+
+  // The entry of a block that is to be freed or resized; nullptr, with a finding, where it must not be: then the heap
+  // below must not see the call.
+  [[nodiscard]] const Entry* claim(void* block, std::size_t size, std::size_t alignment, const char* what) {
+    const auto found = live_.find(block);
+    if (found == live_.end()) {
+      findings_.add(why_not_live(block, what));
+      return nullptr;
+    }
+    if (found->second.size == size && found->second.alignment == alignment) return &found->second;
+    findings_.add(worded("%s with another size or alignment (%zu bytes, %zu) than it was asked for with: %s", what,
+                         size, alignment, describe(block, found->second).c_str()));
+    return nullptr;
+  }
+
+  void leave(void* block) {
+    const auto found = live_.find(block);
+    live_bytes_ -= found->second.size;
+    remember(block, found->second);
+    live_.erase(found);
+  }
+
+  // An object that has moved lies in the scope of now.
+  void resize(void* block, void* moved, std::size_t new_size) {
+    Entry entry = live_.find(block)->second;
+    if (moved != block) {
+      leave(block);
+      entry.depth = marks_.size();
+    } else {
+      live_bytes_ -= entry.size;
+    }
+    entry.size = new_size;
+    // In place it has its node already; a node of its own size has just been given back otherwise.
+    (void)enter(moved, entry);
+  }
+
+  void mark() { marks_.push_back(in_scopes_.size()); }
+  // Ends the youngest scope; calls ended(block, entry) for what still lives in it.
+  template <class Ended>
+  void release(Ended ended) {
+    std::uint64_t count = 0;
+    for (std::size_t i = marks_.back(); i < in_scopes_.size(); ++i) {
+      const auto found = live_.find(in_scopes_[i]);
+      if (found == live_.end() || found->second.depth != marks_.size()) continue;
+      ended(found->first, found->second);
+      live_bytes_ -= found->second.size;
+      remember(found->first, found->second);
+      live_.erase(found);
+      ++count;
+    }
+    in_scopes_.resize(marks_.back());
+    marks_.pop_back();
+    findings_.count_scope(count);
+  }
+
+  [[nodiscard]] const auto& live() const noexcept { return live_; }
+  [[nodiscard]] std::size_t live_bytes() const noexcept { return live_bytes_; }
+  [[nodiscard]] Findings& findings() const noexcept { return findings_; }
+
+  // For what an adaptor remembers besides.
+  [[nodiscard]] std::pmr::memory_resource* memory() noexcept { return &pools_; }
+
+  // The figures of what is below with the book's own memory, which lies apart.
+  [[nodiscard]] HeapStats with_book(HeapStats stats) const noexcept {
+    if (stats.metadata_bytes != kNotApplicable) stats.metadata_bytes += memory_.bytes();
+    stats.metadata_apart_bytes += memory_.bytes();
+    return stats;
+  }
+
+  [[nodiscard]] static std::string describe(const void* block, const Entry& entry) {
+    return worded("the block of %s at %p (allocated at operation %" PRIu64 ")", in_bytes(entry.size).c_str(), block,
+                  entry.operation);
+  }
+
+ private:
+  // Older ones are forgotten: a second free of theirs is that of a foreign pointer.
+  static constexpr std::size_t kMostFreed = 65536;
+
+  struct Freed {
+    Entry entry;
+    std::uint64_t operation;
+  };
+
+  void remember(void* block, const Entry& entry) {
+    try {
+      freed_.insert_or_assign(block, Freed{entry, findings_.operation()});
+      freed_order_.emplace_back(block, findings_.operation());
+      if (freed_order_.size() <= kMostFreed) return;
+      const auto [oldest, operation] = freed_order_.front();
+      freed_order_.pop_front();
+      const auto found = freed_.find(oldest);
+      if (found != freed_.end() && found->second.operation == operation) freed_.erase(found);
+    } catch (const std::bad_alloc&) {
+      // Its second free will be called that of a foreign pointer.
+    }
+  }
+
+  [[nodiscard]] std::string why_not_live(void* block, const char* what) const {
+    const std::uint64_t now = findings_.operation();
+    if (const auto freed = freed_.find(block); freed != freed_.end())
+      return worded("double %s: %s was freed at operation %" PRIu64 " and again at operation %" PRIu64, what,
+                    describe(block, freed->second.entry).c_str(), freed->second.operation, now);
+    const auto* at = static_cast<const std::byte*>(block);
+    for (const auto& [begin, entry] : live_) {
+      const auto* first = static_cast<const std::byte*>(begin);
+      if (at < first || at >= first + entry.size) continue;
+      return worded("%s of a foreign pointer at operation %" PRIu64 ": %p lies %zu bytes into %s", what, now, block,
+                    static_cast<std::size_t>(at - first), describe(begin, entry).c_str());
+    }
+    return worded("%s of a foreign pointer at operation %" PRIu64 ": %p is no block of this heap", what, now, block);
+  }
+
+  Findings& findings_;
+  MappedMemory memory_;
+  std::pmr::unsynchronized_pool_resource pools_{&memory_};
+  std::pmr::unordered_map<void*, Entry> live_{&pools_};
+  std::pmr::unordered_map<void*, Freed> freed_{&pools_};
+  std::pmr::deque<std::pair<void*, std::uint64_t>> freed_order_{&pools_};
+  std::pmr::vector<void*> in_scopes_{&pools_};
+  std::pmr::vector<std::size_t> marks_{&pools_};
+  std::size_t live_bytes_ = 0;
+};
+
+// Bytes of a pattern, and which of them have been overwritten.
+struct Pattern {
+  static constexpr std::uint8_t kBefore = 0xfa;  // in front of a block, and
+  static constexpr std::uint8_t kAfter = 0xfb;   // behind it
+  static constexpr std::uint8_t kFreed = 0xfd;
+
+  struct Damage {
+    std::size_t first;  // offset of the first byte that differs
+    std::size_t last;
+    explicit operator bool() const noexcept { return last != kNone; }
+  };
+  static constexpr std::size_t kNone = ~std::size_t{0};
+
+  [[nodiscard]] static Damage damage(const void* memory, std::size_t bytes, std::uint8_t pattern) noexcept {
+    const auto* at = static_cast<const std::uint8_t*>(memory);
+    std::size_t first = 0;
+    // Eight at a time: nearly always everything is as it should be.
+    std::uint64_t whole = 0;
+    std::memset(&whole, pattern, sizeof whole);
+    for (std::uint64_t word = 0; first + sizeof word <= bytes; first += sizeof word) {
+      std::memcpy(&word, at + first, sizeof word);
+      if (word != whole) break;
+    }
+    while (first < bytes && at[first] == pattern) ++first;
+    if (first == bytes) return {0, kNone};
+    std::size_t last = bytes - 1;
+    while (at[last] == pattern) --last;
+    return {first, last};
+  }
+};
+
+}  // namespace memtool

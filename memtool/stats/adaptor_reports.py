@@ -1,0 +1,63 @@
+"""What adaptors report of a replay, in sentences. The engine writes it as JSON; see allocators/adaptors/*.hpp."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from memtool.units import format_count, format_size
+
+_MOST_GROUPS = 5
+_LEAST_SHARE = 0.01
+"""Sizes that are a smaller part of all allocations are not worth a place in the sentence."""
+
+
+def sentences(report: Mapping[str, Any]) -> list[str]:
+    """Return one line for each adaptor that reports."""
+    return [_SENTENCES[name](figures) for name, figures in report.items()]
+
+
+def _leak(figures: Mapping[str, Any]) -> str:
+    if figures["blocks"] == 0:
+        return "leak: nothing is live at the end"
+    groups: Sequence[Mapping[str, Any]] = figures["groups"][:_MOST_GROUPS]
+    named = ", ".join(_group(each) for each in groups)
+    more = figures["sizes"] - len(groups)
+    rest = f", and {format_count(more)} further sizes" if more > 0 else ""
+    blocks = "block" if figures["blocks"] == 1 else "blocks"
+    return (
+        f"leak: {format_count(figures['blocks'])} {blocks} of {format_size(figures['bytes'])} live at the end: "
+        f"{named}{rest}"
+    )
+
+
+def _group(group: Mapping[str, Any]) -> str:
+    operations = ", ".join(format_count(each) for each in group["operations"])
+    further = ", …" if group["blocks"] > len(group["operations"]) else ""
+    word = "operation" if group["blocks"] == 1 else "operations"
+    return f"{format_count(group['blocks'])} × {format_size(group['size'])} ({word} {operations}{further})"
+
+
+def _track(figures: Mapping[str, Any]) -> str:
+    def count(name: str) -> str:
+        return format_count(figures[name])
+
+    parts = [
+        f"{count('allocations')} allocations ({count('zeroed')} zeroed) of {format_size(figures['total_bytes'])}",
+        f"{count('frees')} frees",
+        f"{count('ended_by_scope')} ended by their scope",
+        f"{count('reallocations')} reallocations ({count('moved')} moved)",
+        f"{count('refused')} refused",
+        f"peak {format_size(figures['peak_live_bytes'])} in {count('peak_live_blocks')} blocks",
+    ]
+    shown = [part for part in parts if not part.startswith("0 ")]
+    total = max(figures["allocations"], 1)
+    shares = [
+        f"{format_size(int(size))} {number / total:.0%}"
+        for size, number in figures["sizes"].items()
+        if number / total >= _LEAST_SHARE
+    ]
+    return f"track: {', '.join(shown)}; sizes up to {', '.join(shares)}" if shares else f"track: {', '.join(shown)}"
+
+
+_SENTENCES = {"leak": _leak, "track": _track}
