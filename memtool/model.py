@@ -15,6 +15,7 @@ class Pass(StrEnum):
     THROUGHPUT = "throughput"
     LATENCY = "latency"
     FOOTPRINT = "footprint"
+    COUNTERS = "counters"
 
 
 class Status(StrEnum):

@@ -14,7 +14,7 @@ from memtool.allocators import regions, registry
 from memtool.allocators.spec import parse_allocators
 from memtool.engine import binding
 from memtool.errors import InputError, MemtoolError
-from memtool.measure import machine
+from memtool.measure import counters, machine
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Pass, Run, Sample, Status
 from memtool.report import plots
 from memtool.stats.summarise import Clock, noise_floor, summarise_cell
@@ -43,6 +43,8 @@ class BenchOptions:
     output: Path | None = None
     resume: bool = False
     cold: bool = False
+    counters: str = "auto"
+    """auto | perf | callgrind | none"""
     reference: str | None = None
     draw_plots: bool = True
     time_limit: float | None = None
@@ -108,6 +110,7 @@ def make_plan(options: BenchOptions) -> Plan:
         _refuse_unknown(known, spec)
     fingerprint = machine.fingerprint()
     counter = fingerprint.get("clocksource") in ("tsc", "arch_sys_counter")
+    counts_by, no_counts = counters.choose(options.counters)
     settings = Settings(
         blocks=options.blocks,
         passes=options.passes,
@@ -117,6 +120,9 @@ def make_plan(options: BenchOptions) -> Plan:
         use_counter=counter,
         ns_per_tick=binding.calibrate_counter(_CALIBRATION_MS) if counter else 1.0,
         time_limit=options.time_limit,
+        counter=counts_by,
+        # One count is what `auto` takes time for; a counter that is asked for by name is also seen to repeat itself.
+        counter_repeats=1 if options.counters == "auto" else 2,
     )
     traces = tuple(load_trace(path, seed=options.seed) for path in options.workloads or (_BENCH_DEFAULT_WORKLOAD,))
     _refuse_duplicate_names(traces)
@@ -141,7 +147,8 @@ def make_plan(options: BenchOptions) -> Plan:
             measurables.append(
                 Measurable(trace.info.name, trace.image_fd, trace.image_bytes, null_plan, cells, requests)
             )
-    return Plan(traces, tuple(measurables), tuple(excluded), plans, settings)
+    notes = (f"Instructions were not counted: {no_counts}.",) if no_counts and Pass.COUNTERS in options.passes else ()
+    return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, notes)
 
 
 def _specs(options: BenchOptions, known: registry.Registry) -> tuple[AllocatorSpec, ...]:
@@ -246,6 +253,7 @@ def _fingerprint(options: BenchOptions, plan: Plan) -> dict[str, object]:
         "blocks": options.blocks,
         "passes": [str(each) for each in options.passes],
         "cold": options.cold,
+        "counters": options.counters,
     }
 
 
@@ -275,11 +283,11 @@ def summarise(
         exact = resolved.exact and resolved.uses_region
         result = summarise_cell(cell, taken, null, infos[cell.workload], clock, exact_expected=exact)
         harness = summarise_cell(cell, null, null, infos[cell.workload], clock, exact_expected=False)
-        harness_ns = _value(harness, "time_per_op_ns")
         proof = {
             **result.proof,
             **noise_floor(taken, clock),
-            "harness_ns": harness_ns,
+            "harness_ns": _value(harness, "time_per_op_ns"),
+            "harness_instructions": _value(harness, "instructions_per_op"),
             "preload": list(resolved.preload),
             "environment": dict(resolved.environment),
         }
@@ -291,7 +299,12 @@ def summarise(
         memtool=__version__,
         started=started,
         command=options.command,
-        machine={**machine.fingerprint(), "clock": clock.name, "ns_per_tick": clock.ns_per_tick},
+        machine={
+            **machine.fingerprint(),
+            "clock": clock.name,
+            "ns_per_tick": clock.ns_per_tick,
+            "instruction_counter": str(plan.settings.counter),
+        },
         workloads=tuple(trace.info for trace in plan.traces),
         cells=tuple(results) + plan.excluded,
         blocks=options.blocks,

@@ -16,7 +16,8 @@ from memtool.errors import EXIT_FAILED
 if TYPE_CHECKING:
     from memtool.pipeline import Outcome, Plan
 
-_PASSES = ("check", "throughput", "latency", "footprint")
+_PASSES = ("check", "throughput", "latency", "footprint", "counters")
+_COUNTERS = ("auto", "perf", "callgrind", "none")
 _FORMATS = ("table", "markdown", "json", "csv")
 Progress = Callable[[str, int, int], None]
 
@@ -69,7 +70,7 @@ def _regions() -> tuple[str, ...]:
     type=_Listed("pass", lambda: _PASSES),
     default=_PASSES,
     metavar="LIST",
-    help="Of check,throughput,latency,footprint; all unless given.",
+    help="Of check,throughput,latency,footprint,counters; all unless given.",
 )
 @click.option(
     "--region",
@@ -96,6 +97,13 @@ def _regions() -> tuple[str, ...]:
 @click.option("--resume", is_flag=True, help="Go on with the run in -o, or with the newest: no sample is taken twice.")
 @click.option("--cold", is_flag=True, help="No warm-up: one replay in each fresh process.")
 @click.option("--reference", metavar="ALLOCATOR", help="Add a ratio to this allocator to every table, and order by it.")
+@click.option(
+    "--counters",
+    type=click.Choice(_COUNTERS),
+    default="auto",
+    show_default=True,
+    help="What counts instructions: the processor, else valgrind; named, it counts twice.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be measured, and what would be left out.")
 @click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
 @click.option("--no-plots", is_flag=True, help="Draw nothing.")
@@ -111,6 +119,7 @@ def command(
     resume: bool,
     cold: bool,
     reference: str | None,
+    counters: str,
     dry_run: bool,
     output_format: str,
     no_plots: bool,
@@ -134,6 +143,7 @@ def command(
         resume=resume,
         cold=cold,
         reference=reference,
+        counters=counters,
         draw_plots=not no_plots,
         command=tuple(sys.argv),
     )

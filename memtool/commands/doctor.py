@@ -232,7 +232,10 @@ def counters(devices: Path, paranoid: str | None) -> Finding:
 
 def valgrind() -> Finding:
     """Look for what counts instructions where the processor does not."""
-    found = shutil.which("valgrind")
-    if found is None:
-        return Finding("valgrind", State.NOTE, "not installed", "apt install valgrind")
-    return Finding("valgrind", State.OK, found)
+    from memtool.measure.counters import Counter, why_not
+
+    reason = why_not(Counter.CALLGRIND)
+    if reason is not None:
+        words, _, mend = reason.partition("; ")
+        return Finding("valgrind", State.NOTE, words, mend.partition(": ")[2])
+    return Finding("valgrind", State.OK, f"{shutil.which('valgrind')}, with what the engine needs to be counted by it")

@@ -10,14 +10,16 @@ import ctypes
 import mmap
 import os
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 
-CHECK, THROUGHPUT, LATENCY, FOOTPRINT = range(4)
+CHECK, THROUGHPUT, LATENCY, FOOTPRINT, COUNTERS = range(5)
 DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)
 HISTOGRAMS = ("allocate", "deallocate", "reallocate", "first_touch", "floor")
 MOST_ITERATIONS = 64
 NOT_APPLICABLE = 2**64 - 1
 REGION_SHARED, REGION_LOCKED = 1, 2
+COUNTERS_OF = ("none", "perf", "callgrind")
+"""What counts instructions, in the order of the engine's numbers."""
 _MESSAGE_BYTES = 400
 _REPORT_BYTES = 8192
 MAP_NORESERVE = 0x4000
@@ -79,6 +81,8 @@ class ReplayRequest(ctypes.Structure):
         ("checkpoints", _u32),
         ("region_flags", _u32),
         ("populate_bytes", _u64),
+        ("counter", _u32),
+        ("reserved", _u32),
         ("histograms", ctypes.c_void_p),
         ("series", ctypes.c_void_p),
     ]
@@ -120,6 +124,7 @@ class ReplayResult(ctypes.Structure):
         ("at_peak_live", CheckpointRow),
         ("report", ctypes.c_char * _REPORT_BYTES),
         ("region", RegionAccount),
+        ("instructions", _u64),
     ]
 
 
@@ -215,6 +220,7 @@ def _declare(library: ctypes.CDLL) -> None:
         "memtool_source_hash": (text, []),
         "memtool_describe": (text, []),
         "memtool_describe_adaptors": (text, []),
+        "memtool_counter_refusal": (text, [_u32]),
         "memtool_histogram_buckets": (_u64, []),
         "memtool_limits": (_u32, [text, text, _u64, ctypes.POINTER(_Limits), text]),
         "memtool_replay": (_u32, [ctypes.POINTER(ReplayRequest), ctypes.POINTER(ReplayResult)]),
@@ -321,6 +327,12 @@ def _limits(strategy: str, parameters: str, alignment: int) -> _Limits:
     if status != DONE:
         raise (CannotStand if status == WRONG else EngineError)(message.value.decode())
     return found
+
+
+def counter_refusal(counter: str) -> str | None:
+    """Return why instructions cannot be counted by ``perf`` or ``callgrind`` here; None: the engine can."""
+    words = load_library().memtool_counter_refusal(COUNTERS_OF.index(counter))
+    return None if words is None else str(words.decode())
 
 
 def calibrate_counter(milliseconds: int) -> float:

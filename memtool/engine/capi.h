@@ -11,9 +11,9 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-#define MEMTOOL_ABI_VERSION 3u
+#define MEMTOOL_ABI_VERSION 4u
 
-enum { MEMTOOL_CHECK = 0, MEMTOOL_THROUGHPUT = 1, MEMTOOL_LATENCY = 2, MEMTOOL_FOOTPRINT = 3 };
+enum { MEMTOOL_CHECK = 0, MEMTOOL_THROUGHPUT = 1, MEMTOOL_LATENCY = 2, MEMTOOL_FOOTPRINT = 3, MEMTOOL_COUNTERS = 4 };
 enum { MEMTOOL_DONE = 0, MEMTOOL_OUT_OF_MEMORY = 1, MEMTOOL_WRONG = 2, MEMTOOL_BAD_REQUEST = 3 };
 /* Histograms of the latency pass, in this order. */
 enum {
@@ -26,6 +26,7 @@ enum {
 };
 #define MEMTOOL_MOST_ITERATIONS 64
 #define MEMTOOL_REPORT_BYTES 8192
+enum { MEMTOOL_COUNTER_NONE = 0, MEMTOOL_COUNTER_PERF = 1, MEMTOOL_COUNTER_CALLGRIND = 2 };
 enum { MEMTOOL_REGION_SHARED = 1, MEMTOOL_REGION_LOCKED = 2 }; /* a shared mapping; its populated head is locked */
 
 /* One checkpoint of the footprint pass. Bytes and blocks; ~0: not applicable. */
@@ -68,8 +69,10 @@ typedef struct ReplayRequest {
   uint32_t checkpoints;
   uint32_t region_flags;   /* MEMTOOL_REGION_* */
   uint64_t populate_bytes; /* head of the region to fault in beforehand, after the resident baseline is taken */
-  uint64_t* histograms;    /* MEMTOOL_HISTOGRAMS x memtool_histogram_buckets() counts, zeroed; latency pass */
-  CheckpointRow* series;   /* checkpoints + 2 rows; footprint pass */
+  uint32_t counter;        /* MEMTOOL_COUNTER_*; counters pass */
+  uint32_t reserved;
+  uint64_t* histograms;  /* MEMTOOL_HISTOGRAMS x memtool_histogram_buckets() counts, zeroed; latency pass */
+  CheckpointRow* series; /* checkpoints + 2 rows; footprint pass */
 } ReplayRequest;
 
 typedef struct ReplayResult {
@@ -107,6 +110,9 @@ typedef struct ReplayResult {
   /* Footprint pass, before the epilogue: what each adaptor reports, as members of a JSON object. */
   char report[MEMTOOL_REPORT_BYTES];
   RegionAccount region;
+  /* Counters pass: user instructions of the replay before the epilogue; 0 under callgrind, which keeps them to itself.
+   */
+  uint64_t instructions;
 } ReplayResult;
 
 typedef struct StrategyLimits {
@@ -120,6 +126,8 @@ uint32_t memtool_abi_version(void);
 const char* memtool_source_hash(void); /* of the sources this library was built from */
 const char* memtool_describe(void);    /* every strategy as a JSON array; static storage */
 const char* memtool_describe_adaptors(void);
+/* Why instructions cannot be counted this way, in words; NULL: they can. Static storage, until the next call. */
+const char* memtool_counter_refusal(uint32_t counter);
 uint64_t memtool_histogram_buckets(void);
 /* For requests aligned to `alignment`. 0, or with one line in `message` (400 bytes) MEMTOOL_BAD_REQUEST, or
  * MEMTOOL_WRONG where an adaptor cannot stand on what is below it. Here and below a strategy may have adaptors:

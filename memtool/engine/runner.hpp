@@ -15,6 +15,7 @@
 #include "engine/capi.h"
 #include "engine/check_probe.hpp"
 #include "engine/events.hpp"
+#include "engine/instructions.hpp"
 #include "engine/probes.hpp"
 #include "engine/registry.hpp"
 #include "engine/replay.hpp"
@@ -92,6 +93,8 @@ class Runner {
         return latency();
       case MEMTOOL_FOOTPRINT:
         return footprint();
+      case MEMTOOL_COUNTERS:
+        return counters();
       default:
         fail(result_, MEMTOOL_BAD_REQUEST, "unknown pass %u", request_.pass);
     }
@@ -140,6 +143,28 @@ class Runner {
     LatencyProbe probe(image_.touch(), request_.use_counter != 0, request_.histograms);
     iterate(probe);
     probe.write_maxima(result_.histogram_maximum);
+  }
+
+  // The replay of the throughput pass, to the letter, with its instructions counted in the place of its time.
+  void counters() {
+    if (image_.touch() == Touch::none) return count_instructions(ThroughputProbe<false>(Touch::none));
+    count_instructions(ThroughputProbe<true>(image_.touch()));
+  }
+
+  template <class Probe>
+  void count_instructions(Probe probe) {
+    InstructionCounter counter(request_.counter);
+    if (counter.refusal() != nullptr)
+      return fail(result_, MEMTOOL_BAD_REQUEST, "instructions cannot be counted: %s", counter.refusal());
+    if (!warm_up(probe)) return;
+    region_.reset();
+    S strategy(region_, given_);
+    Replay<S, Probe> replay(strategy, probe, slots_.data());
+    counter.start();
+    const std::uint64_t* stopped = replay.run(image_.begin, image_.epilogue);
+    result_.instructions = counter.stop();
+    if (replay.out_of_memory()) return out_of_memory(strategy, stopped);
+    replay.run(stopped, image_.end);
   }
 
   template <class Probe>

@@ -47,6 +47,7 @@ _ALL = [
         by_difference=True,
         gated=False,
     ),
+    MetricInfo("instructions_per_op", "", "user instructions of the whole replay / operations, harness included"),
     *_latencies(),
     MetricInfo(
         "first_touch_ns",

@@ -64,6 +64,7 @@ SPEED = (
     Column("free\np99", "deallocate_p99_ns", _latency),
     Column("free\np99.99", "deallocate_p9999_ns", _latency),
 )
+INSTRUCTIONS = Column("instr.\n/op", "instructions_per_op", _number(1))
 MEMORY = (
     Column("footprint\nMiB", "peak_footprint_bytes", _mebibytes),
     Column("resident\nMiB", "peak_resident_bytes", _mebibytes),
@@ -83,6 +84,7 @@ def render(run: Run, style: str) -> str:
     if style == "csv":
         return _csv(run)
     parts = [_workload(run, info, style) for info in run.workloads]
+    parts += [f"Note: {note}" for note in run.notes]
     parts.append(_footer(run, style))
     return "\n\n".join(part for part in parts if part)
 
@@ -119,7 +121,7 @@ def _workload(run: Run, info: TraceInfo, style: str) -> str:
     parts = [f"## {heading}" if style == "markdown" else heading]
     if measured:
         ordered, ratios = _ordered(run, measured)
-        if any("time_per_op_ns" in cell.metrics for cell in measured):
+        if any({"time_per_op_ns", INSTRUCTIONS.metric} & cell.metrics.keys() for cell in measured):
             parts.append(_speed(ordered, ratios, run.reference, style))
         if any("peak_resident_bytes" in cell.metrics for cell in measured):
             parts.append(_memory(ordered, style))
@@ -178,7 +180,8 @@ def _speed(cells: Sequence[CellResult], ratios: dict[int, str], reference: str |
     headings = ["rank", "allocator", "ns/op", "95 % interval"]
     if reference is not None:
         headings.append(f"/ {reference}")
-    headings += [column.heading for column in SPEED]
+    columns = [*SPEED, INSTRUCTIONS] if any(INSTRUCTIONS.metric in cell.metrics for cell in cells) else SPEED
+    headings += [column.heading for column in columns]
     rows = []
     for index, cell in enumerate(cells):
         metric = timed[index]
@@ -190,7 +193,7 @@ def _speed(cells: Sequence[CellResult], ratios: dict[int, str], reference: str |
         ]
         if reference is not None:
             row.append(ratios[index])
-        rows.append(row + [_write(cell, column) for column in SPEED])
+        rows.append(row + [_write(cell, column) for column in columns])
     return _titled("Speed, in ns", style) + _table(headings, rows, style)
 
 
@@ -258,6 +261,10 @@ def _explanation(cells: Sequence[CellResult], style: str) -> list[str]:
             f"ns/op contains the harness: {known[len(known) // 2]:.2f} ns an operation in this run "
             "(the null strategy); net does not."
         )
+    instructions = [cell.proof.get("harness_instructions") for cell in cells]
+    counted = sorted(figure for figure in instructions if figure is not None)
+    if counted:
+        lines.append(f"Instructions contain the harness too: {counted[len(counted) // 2]:.1f} an operation.")
     floors = [cell.proof["noise_floor_ns"] for cell in cells if cell.proof.get("noise_floor_ns")]
     if floors:
         floor = {name: sorted(each[name] for each in floors)[len(floors) // 2] for name in floors[0]}

@@ -53,6 +53,7 @@ def summarise_cell(
     metrics |= _latencies(_of(sound, Pass.LATENCY), clock)
     footprints = _of(sound, Pass.FOOTPRINT)
     metrics |= _footprints(footprints)
+    metrics |= _instructions(_of(sound, Pass.COUNTERS), trace)
     if exact_expected:
         notes += _differences(footprints)
     reported = _reported(footprints)
@@ -236,10 +237,22 @@ def _footprints(samples: Sequence[Sample]) -> dict[str, Metric]:
     metrics = {}
     for name in figures[0][1]:
         pairs = [(block, found[name]) for block, found in figures]
-        # Exact is what repeats have shown to be the same; it is never assumed.
-        same = len(pairs) > 1 and len({figure for _, figure in pairs}) == 1
-        metrics[name] = _metric(name, pairs, Determinism.EXACT if same else Determinism.SAMPLED)
+        metrics[name] = _metric(name, pairs, _determinism(pairs))
     return metrics
+
+
+def _instructions(samples: Sequence[Sample], trace: TraceInfo) -> dict[str, Metric]:
+    if not samples or trace.operations == 0:
+        return {}
+    name = "instructions_per_op"
+    pairs = [(sample.block, sample.payload["instructions"] / trace.operations) for sample in samples]
+    return {name: _metric(name, pairs, _determinism(pairs))}
+
+
+def _determinism(pairs: Sequence[tuple[int, float | None]]) -> Determinism:
+    """Exact is what repeats have shown to be the same; it is never assumed."""
+    same = len(pairs) > 1 and len({figure for _, figure in pairs}) == 1
+    return Determinism.EXACT if same else Determinism.SAMPLED
 
 
 def _differences(samples: Sequence[Sample]) -> list[str]:

@@ -73,6 +73,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         iterations=request["iterations"],
         checkpoints=request["checkpoints"],
         region_flags=flags,
+        counter=request["counter"],
         populate_bytes=populate_bytes,
         histograms=ctypes.addressof(histograms) if histograms is not None else None,
         series=ctypes.addressof(series),
@@ -187,6 +188,8 @@ def _version(library: Any, symbol: str, kind: str) -> str | None:
 def _figures(binding: Any, run_pass: int, result: Any, histograms: Any, buckets: int, series: Any) -> dict[str, Any]:
     if run_pass == binding.CHECK:
         return {"checks": result.checks}
+    if run_pass == binding.COUNTERS:
+        return {"instructions": result.instructions}
     if run_pass == binding.FOOTPRINT:
         figures = {
             name: getattr(result, name)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import marshal
 import os
+import platform
 import random
+import re
 import select
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +21,12 @@ from typing import IO, Any, Protocol
 
 from memtool.allocators.regions import Backing
 from memtool.engine import binding
+from memtool.measure.counters import Counter
 from memtool.model import AllocatorPlan, Cell, Pass, Sample, Status
 from memtool.worker import protocol
+
+_MOST_UNDER_VALGRIND = 32 << 30
+"""Bytes of a region: valgrind (3.19) refuses a mapping of 64 GiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class Job:
     use_counter: bool
     time_limit: float
     """Seconds after which the worker is killed."""
+    counter: Counter = Counter.NONE
+    """What counts instructions; of the counters pass."""
 
 
 class Executor(Protocol):
@@ -87,18 +95,21 @@ class WorkerExecutor:
             _pipe() as (answers, child_end),
             _memory_file("stderr") as errors,
             self.backing(job.region) as region_file,
+            _counted(job) as (prefix, count),
         ):
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", self._child],
+                [*prefix, sys.executable, "-I", "-S", self._child],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 pass_fds=tuple(each for each in (job.image_fd, child_end.fileno(), region_file) if each is not None),
-                env=self._environment(job.plan),
+                env=self._environment(job),
                 start_new_session=True,
             )
             try:
                 answer = self._converse(process, job, answers, child_end, region_file)
+                if answer and answer.get("status") == protocol.DONE:
+                    answer |= count(process)
             finally:
                 # Whatever happens here, an interrupt included, no worker is left behind.
                 process.kill()
@@ -147,6 +158,7 @@ class WorkerExecutor:
 
     def _request(self, job: Job, result: int, region_file: int | None) -> dict[str, object]:
         region = job.region
+        size = min(region.size, _MOST_UNDER_VALGRIND) if job.counter is Counter.CALLGRIND else region.size
         flags = region.shared * binding.REGION_SHARED | region.locked * binding.REGION_LOCKED
         return {
             "parent": os.getpid(),
@@ -156,31 +168,53 @@ class WorkerExecutor:
             "image": (job.image_fd, job.image_bytes),
             "strategy": job.plan.strategy,
             "parameters": job.plan.engine_parameters,
-            "region": (region.size, region.alignment, region.advice, region.populate, flags, region_file),
+            "region": (size, region.alignment, region.advice, region.populate, flags, region_file),
             "warmups": job.warmups,
             "iterations": job.iterations,
             "checkpoints": job.checkpoints,
             "use_counter": int(job.use_counter),
+            "counter": binding.COUNTERS_OF.index(job.counter),
             "result": result,
             "version": job.plan.version_call,
             "adopted": job.plan.adopted,
             "path": tuple(sys.path) if job.plan.interpreted else (),
         }
 
-    def _environment(self, plan: AllocatorPlan) -> dict[str, str]:
+    def _environment(self, job: Job) -> dict[str, str]:
         """Return a bare environment of a size drawn anew: a stack that starts elsewhere aligns data elsewhere.
 
-        Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009.
+        Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009. Where
+        instructions are counted it is always the same, so that the counts are.
         """
-        environment = {
-            "PATH": os.defpath,
-            "LC_ALL": "C",
-            "MEMTOOL_PADDING": "x" * self._random.randrange(4096),
-        }
-        if plan.preload:
-            environment["LD_PRELOAD"] = ":".join(plan.preload)
-        environment.update(plan.environment)
+        environment = {"PATH": os.defpath, "LC_ALL": "C"}
+        if job.run_pass is not Pass.COUNTERS:
+            environment["MEMTOOL_PADDING"] = "x" * self._random.randrange(4096)
+        if job.plan.preload:
+            environment["LD_PRELOAD"] = ":".join(job.plan.preload)
+        environment.update(job.plan.environment)
         return environment
+
+
+@contextmanager
+def _counted(job: Job) -> Iterator[tuple[list[str], Callable[[subprocess.Popen[bytes]], dict[str, int]]]]:
+    """Yield (what the worker's command begins with, what returns the count that callgrind has left behind).
+
+    callgrind counts nothing until the worker tells it to, and writes its count when the worker ends.
+    """
+    if job.counter is not Counter.CALLGRIND:
+        yield [], lambda _: {}
+        return
+    with tempfile.TemporaryDirectory(prefix="memtool-") as folder:
+        counts = Path(folder) / "callgrind.out"
+
+        def read(process: subprocess.Popen[bytes]) -> dict[str, int]:
+            process.wait(job.time_limit)
+            totals = re.search(r"^totals: (\d+)$", counts.read_text(encoding="ascii"), re.MULTILINE)
+            return {"instructions": int(totals[1])} if totals else {}
+
+        without_randomisation = ["setarch", platform.machine(), "-R"]
+        options = ["-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={counts}"]
+        yield [*without_randomisation, "valgrind", *options], read
 
 
 @contextmanager

@@ -17,6 +17,7 @@ The request, on standard input:
 ``warmups``           replays thrown away, and ``iterations`` kept
 ``checkpoints``       of the footprint pass
 ``use_counter``       whether the processor's counter may be used as clock
+``counter``           what counts instructions, as the engine numbers it; of the counters pass
 ``result``            descriptor to write the answer to
 ``adopted``           None, or what the worker makes the engine's adopted strategy, see allocators/adoption.py
 ``path``              what to add to the import path, for allocators in Python
@@ -29,5 +30,5 @@ the pass. A worker that ends without an answer has crashed.
 
 from __future__ import annotations
 
-PASSES = ("check", "throughput", "latency", "footprint")
+PASSES = ("check", "throughput", "latency", "footprint", "counters")
 DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)

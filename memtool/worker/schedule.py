@@ -6,10 +6,13 @@ alike; see docs/measurement.md. Each finished sample is handed on before the nex
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from memtool.measure.counters import Counter
 from memtool.model import AllocatorPlan, Cell, Pass, Sample, Status
 from memtool.worker.parent import Executor, Job, RegionRequest
 
@@ -17,11 +20,12 @@ NULL = "null"
 """The control strategy that every block replays besides: what the harness itself costs."""
 _LEAST_TIME_LIMIT = 30.0
 _TIME_LIMIT_FACTOR = 20
-_CHECK_FACTOR = 10
-"""Filling and reading back every block takes longer than the replay that the time limit is derived from."""
 _INTERPRETED_FACTOR = 100
 _LEAST_INTERPRETED_LIMIT = 120.0
 """An allocator in Python is about a hundred times slower than one in C++: more time, and one replay a sample."""
+_SLOWER = {Pass.CHECK: 10, Pass.COUNTERS: 50}
+"""Filling and reading back every block, or counting every instruction, takes longer than the replay that the time
+limit is derived from."""
 _FOOTPRINT_REPEATS = 2
 _SAME_RESIDENT = 0.01
 """Resident sets this near to each other (and 64 KiB) are taken as the same: no further repeats."""
@@ -40,8 +44,16 @@ class Settings:
     seed: int = 42
     use_counter: bool = True
     ns_per_tick: float = 1.0
+    counter: Counter = Counter.NONE
+    """What counts instructions in the counters pass; none: there is no such pass."""
+    counter_repeats: int = 1
     time_limit: float | None = None
     """Seconds for each worker; None: 20 times the null replay of the same events, at least 30 s."""
+
+    @property
+    def counts(self) -> bool:
+        """Return whether there is a counters pass."""
+        return Pass.COUNTERS in self.passes and self.counter is not Counter.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,8 @@ class Schedule:
                 for cell, plan in workload.cells.items():
                     if not plan.is_control:
                         self._footprints(workload, cell, plan)
+        if self.settings.counts:
+            self._count(workloads)
         return self._samples
 
     def _block(self, workloads: Sequence[Measurable], block: int, timed: Sequence[Pass]) -> None:
@@ -124,6 +138,33 @@ class Schedule:
                 return
             taken.append(sample)
 
+    def _count(self, workloads: Sequence[Measurable]) -> None:
+        """Count instructions, as many workers at a time as there are processors: a count does not mind company."""
+        wanted = [
+            (workload, cell, plan, block)
+            for workload in workloads
+            for cell, plan in _counted(workload).items()
+            for block in range(self.settings.counter_repeats)
+            if cell not in self._failed
+        ]
+        jobs = [
+            self._job(workload, cell, plan, block, Pass.COUNTERS, self._time_limits[workload.name])
+            for workload, cell, plan, block in wanted
+            if (cell, block, Pass.COUNTERS) not in self.finished
+        ]
+        self._samples += [
+            self.finished[key] for _, cell, _, block in wanted if (key := (cell, block, Pass.COUNTERS)) in self.finished
+        ]
+        self._done += len(wanted) - len(jobs)
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            counted = pool.map(self.executor.execute, jobs)
+            for job in jobs:
+                self.progress(f"{job.cell.workload} · {job.cell.allocator} · {job.run_pass}", self._done, self._total)
+                sample = next(counted)
+                self.record(sample)
+                self._samples.append(sample)
+                self._done += 1
+
     @staticmethod
     def count(settings: Settings, workloads: Sequence[Measurable]) -> int:
         """Return how many samples a run takes when no repeat differs and nothing fails."""
@@ -135,6 +176,8 @@ class Schedule:
             total += timed * settings.blocks * len(_with_controls(workload))
             if Pass.FOOTPRINT in settings.passes:
                 total += min(_FOOTPRINT_REPEATS, settings.blocks) * measured
+            if settings.counts:
+                total += settings.counter_repeats * len(_counted(workload))
         return total
 
     def _pilot(self, workload: Measurable) -> None:
@@ -169,7 +212,8 @@ class Schedule:
             iterations=1 if plan.interpreted else self.settings.iterations,
             checkpoints=self.settings.checkpoints,
             use_counter=self.settings.use_counter,
-            time_limit=limit * (_CHECK_FACTOR if run_pass is Pass.CHECK and self.settings.time_limit is None else 1),
+            time_limit=limit * (1 if self.settings.time_limit is not None else _SLOWER.get(run_pass, 1)),
+            counter=self.settings.counter if run_pass is Pass.COUNTERS else Counter.NONE,
         )
 
     def _take(self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass) -> Sample | None:
@@ -198,6 +242,11 @@ def _with_controls(workload: Measurable) -> dict[Cell, AllocatorPlan]:
     for cell in workload.cells:
         cells.setdefault(Cell(cell.workload, NULL, cell.region, cell.mode), workload.null_plan)
     return cells
+
+
+def _counted(workload: Measurable) -> dict[Cell, AllocatorPlan]:
+    """Return what instructions are counted of: what is interpreted would count the interpreter's."""
+    return {cell: plan for cell, plan in _with_controls(workload).items() if not plan.interpreted}
 
 
 def _differ(samples: Sequence[Sample]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from memtool.measure.counters import Counter as InstructionCounter
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Sample, Status
 from memtool.worker.parent import Job, RegionRequest
 from memtool.worker.schedule import Key, Measurable, Schedule, Settings, passes_from
@@ -322,3 +323,24 @@ def test_what_is_interpreted_replays_once_and_is_given_more_time() -> None:
         asked = {job.cell.allocator: (job.warmups, job.iterations, job.time_limit) for job in found.jobs[1:]}
         assert asked["pool"] == (1, 3, native)
         assert asked["mine.py"] == (0, 1, interpreted)
+
+
+@pytest.mark.parametrize(("repeats", "counter", "blocks"), [(1, "perf", [0]), (2, "callgrind", [0, 1]), (2, "none", [])])
+def test_instructions_are_counted_as_often_as_asked_and_never_without_a_counter(
+    repeats: int, counter: str, blocks: list[int]
+) -> None:
+    settings = Settings(passes=(Pass.COUNTERS,), counter=InstructionCounter(counter), counter_repeats=repeats)
+    workload = measurable(allocators=("pool",))
+    # The null strategy is counted too: what the harness executes.
+    expected = [(name, block, Pass.COUNTERS) for name in ("pool", "null") for block in blocks]
+    assert run(workload, settings=settings).taken() == expected
+    assert Schedule.count(settings, [workload]) == len(expected)
+
+
+def test_counts_of_an_interrupted_run_are_not_taken_again() -> None:
+    key = (Cell("churn", "pool"), 0, Pass.COUNTERS)
+    finished = {key: Sample(*key, Status.OK, None, {"instructions": 7})}
+    settings = Settings(passes=(Pass.COUNTERS,), counter=InstructionCounter.PERF)
+    outcome = run(measurable(allocators=("pool",)), settings=settings, finished=finished)
+    assert [sample.cell.allocator for sample in outcome.samples] == ["pool", "null"]
+    assert [job.cell.allocator for job in outcome.jobs if job.run_pass is Pass.COUNTERS] == ["null"]

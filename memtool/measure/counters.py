@@ -1,0 +1,61 @@
+"""What can count instructions on this machine, and why or why not."""
+
+from __future__ import annotations
+
+import shutil
+from enum import StrEnum
+
+from memtool.engine import binding
+from memtool.errors import InputError
+
+CALLGRIND = ("valgrind", "setarch")
+"""What a worker that callgrind counts is started with: setarch takes the randomisation of addresses away."""
+
+
+class Counter(StrEnum):
+    """What counts instructions."""
+
+    NONE = "none"
+    PERF = "perf"
+    """The processor itself (perf_event_open)."""
+    CALLGRIND = "callgrind"
+    """valgrind's callgrind, which runs the worker instruction by instruction."""
+
+
+def why_not(counter: Counter) -> str | None:
+    """Return why instructions cannot be counted this way here, and what mends it; None when they can."""
+    if counter is Counter.PERF:
+        refusal = binding.counter_refusal(counter)
+        return None if refusal is None else f"the kernel refuses a counter of instructions: {refusal}"
+    if counter is Counter.CALLGRIND:
+        missing = next((program for program in CALLGRIND if shutil.which(program) is None), None)
+        if missing is not None:
+            return f"{missing} is not installed; get it with: apt install {_PACKAGES[missing]}"
+        refusal = binding.counter_refusal(counter)
+        return None if refusal is None else f"{refusal}; mend it with: apt install valgrind && make native"
+    return None
+
+
+_PACKAGES = {"valgrind": "valgrind", "setarch": "util-linux"}
+
+
+def choose(wanted: str) -> tuple[Counter, str | None]:
+    """Return (what counts, why nothing does) for ``auto`` or the name of a counter.
+
+    ``auto`` is the processor where the kernel lets it be asked, else callgrind, else none.
+
+    Raises:
+        InputError: a counter that was named cannot be had.
+    """
+    if wanted == "auto":
+        reasons = []
+        for counter in (Counter.PERF, Counter.CALLGRIND):
+            reason = why_not(counter)
+            if reason is None:
+                return counter, None
+            reasons.append(reason)
+        return Counter.NONE, "; ".join(reasons)
+    counter = Counter(wanted)
+    if reason := why_not(counter):
+        raise InputError(f"--counters {wanted}: {reason}")
+    return counter, None
