@@ -1,5 +1,5 @@
-// Counts the instructions of a stretch of code: by the processor where the kernel lets it, or under valgrind's callgrind,
-// which is told when to begin and when to end.
+// Counts the instructions of a stretch of code: by the processor where the kernel lets it, or under valgrind's
+// callgrind, which is told when to begin and when to end.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,8 @@ namespace memtool {
 
 class InstructionCounter {
  public:
-  // `counter`: MEMTOOL_COUNTER_PERF or MEMTOOL_COUNTER_CALLGRIND. `refusal()` says in words where that is not to be had.
+  // `counter`: MEMTOOL_COUNTER_PERF or MEMTOOL_COUNTER_CALLGRIND. `refusal()` says in words where that is not to be
+  // had.
   explicit InstructionCounter(std::uint32_t counter) noexcept;
   ~InstructionCounter();
   InstructionCounter(const InstructionCounter&) = delete;

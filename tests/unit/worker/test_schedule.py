@@ -325,7 +325,9 @@ def test_what_is_interpreted_replays_once_and_is_given_more_time() -> None:
         assert asked["mine.py"] == (0, 1, interpreted)
 
 
-@pytest.mark.parametrize(("repeats", "counter", "blocks"), [(1, "perf", [0]), (2, "callgrind", [0, 1]), (2, "none", [])])
+@pytest.mark.parametrize(
+    ("repeats", "counter", "blocks"), [(1, "perf", [0]), (2, "callgrind", [0, 1]), (2, "none", [])]
+)
 def test_instructions_are_counted_as_often_as_asked_and_never_without_a_counter(
     repeats: int, counter: str, blocks: list[int]
 ) -> None:
