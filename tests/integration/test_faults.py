@@ -18,6 +18,8 @@ from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from tests.images import churn, image_fd, make_image
 
 GIB = 1 << 30
+PASSES = [each for each in Pass if each is not Pass.COUNTERS]
+"""Those that every machine has; counting instructions is tested by itself."""
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def take(
     )
 
 
-@pytest.mark.parametrize("run_pass", list(Pass))
+@pytest.mark.parametrize("run_pass", PASSES)
 def test_a_sound_strategy_passes_every_pass(executor: WorkerExecutor, image: tuple[int, int], run_pass: Pass) -> None:
     sample = take(executor, image, "sound", run_pass)
     assert (sample.status, sample.reason) == (Status.OK, None)
@@ -155,7 +157,7 @@ def test_stats_that_cannot_be_true_are_named(executor: WorkerExecutor, image: tu
     assert "stats() claims fewer granted bytes" in sample.reason
 
 
-@pytest.mark.parametrize("run_pass", list(Pass))
+@pytest.mark.parametrize("run_pass", PASSES)
 def test_running_out_of_memory_names_the_event(
     executor: WorkerExecutor, image: tuple[int, int], run_pass: Pass
 ) -> None:
