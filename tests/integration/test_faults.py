@@ -138,7 +138,7 @@ def test_a_trap_of_the_guard_page_is_named(executor: WorkerExecutor, image: tupl
     )
 
 
-@pytest.mark.parametrize("run_pass", list(Pass))
+@pytest.mark.parametrize("run_pass", PASSES)
 @pytest.mark.parametrize(
     "recipe",
     ["sound+virtual", "sound+lock", "sound+fill+redzone+guard+quarantine+leak+track+pad", "malloc+redzone+lock"],
