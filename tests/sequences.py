@@ -24,7 +24,10 @@ class Step:
     alignment: int
 
 
-STEPS = st.lists(st.builds(Step, st.integers(0, 9), st.integers(0, 1 << 20), SIZES, ALIGNMENTS), max_size=120)
+_STEP = st.builds(Step, st.integers(0, 9), st.integers(0, 1 << 20), SIZES, ALIGNMENTS)
+STEPS = st.lists(_STEP, max_size=120)
+"""Short ones above all: hypothesis likes lists of five."""
+LONG_STEPS = st.lists(_STEP, min_size=40, max_size=120)
 
 
 class Block(NamedTuple):

@@ -59,7 +59,7 @@ class Callbacks:
         on_failure = None if abi.FUNCTIONS[name]._restype_ is None else 0
 
         def call(*arguments: Any) -> Any:  # noqa: ANN401
-            if self.failure is not None and name != "destroy":
+            if self.failure is not None and name not in ("create", "destroy"):
                 return on_failure
             try:
                 return method(*arguments)
@@ -75,6 +75,7 @@ class Callbacks:
         self.failure = last_line(problem) + where
 
     def _create(self, region: Any, values: Any, message: int) -> int:  # noqa: ANN401  # ctypes pointers
+        self.failure = None
         of = region.contents
         memory = memoryview((ctypes.c_ubyte * of.capacity).from_address(of.base)).cast("B")
         self._base = of.base

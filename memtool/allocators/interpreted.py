@@ -20,12 +20,17 @@ from typing import Any, Protocol
 from memtool.allocators.parameters import Parameter
 from memtool.errors import did_you_mean
 
-__all__ = ["Interpreted", "Parameter", "Region", "describe", "last_line", "limits_of", "load"]
+__all__ = ["Interpreted", "Parameter", "Region", "align_up", "describe", "last_line", "limits_of", "load"]
 
 NEEDED = ("allocate", "deallocate")
 _TEXTS = ("source", "complexity", "when")
-_FREE_ORDERS = ("any", "lifo", "reset")
+_FREE_ORDERS = ("any", "lifo", "fifo", "reset")
 _HUGE_PAGE = 2 << 20
+
+
+def align_up(value: int, alignment: int) -> int:
+    """Return the next multiple of a power of two."""
+    return value + alignment - 1 & -alignment
 
 
 class Region:
@@ -80,8 +85,8 @@ class Interpreted(Protocol):
     ``allocate_zeroed(size, alignment)``, ``mark()`` and ``release(marker)``, ``usable_size(offset, size)``, ``stats()``
     (a dictionary of the figures that it has), ``walk()`` (offset, bytes, "used" | "free" | "metadata"), ``check()``
     (raises in words). On the class: ``summary``, ``source``, ``complexity``, ``when``, ``free_order`` ("any", "lifo",
-    "reset"), ``parameters``, which the constructor takes by name, and ``limits(**parameters)``, which returns the
-    largest size and alignment served.
+    "fifo", "reset"), ``parameters``, which the constructor takes by name, and ``limits(**parameters)``, which returns
+    the largest size and alignment served.
     """
 
     def allocate(self, size: int, alignment: int) -> int | None:

@@ -22,7 +22,7 @@ namespace {
 static_assert(Strategy<AdoptedHeap> && !Scoped<AdoptedHeap> && Scoped<ScopedAdoptedHeap>);
 
 // By the numbers of memtool.h.
-constexpr std::array kFreeOrders{FreeOrder::any, FreeOrder::lifo, FreeOrder::reset};
+constexpr std::array kFreeOrders{FreeOrder::any, FreeOrder::lifo, FreeOrder::reset, FreeOrder::fifo};
 
 // Where the functions of the adopted allocator lie; null for one that is not a library's.
 const void* adopted_code = nullptr;

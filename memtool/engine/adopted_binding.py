@@ -15,7 +15,7 @@ ABI = 1
 STRATEGY = "adopted"
 """What the engine calls the allocator that it has adopted."""
 MESSAGE_BYTES = 400
-FREE_ORDERS = ("any", "lifo", "reset")
+FREE_ORDERS = ("any", "lifo", "reset", "fifo")
 STATES = ("used", "free", "metadata")
 
 _void = ctypes.c_void_p

@@ -51,6 +51,7 @@ enum {
   MEMTOOL_FREE_ANY = 0,   /* each by itself, whenever */
   MEMTOOL_FREE_LIFO = 1,  /* only the youngest live block */
   MEMTOOL_FREE_RESET = 2, /* never: memory comes back at the end of a scope, or with the heap */
+  MEMTOOL_FREE_FIFO = 3,  /* only the oldest live block */
 };
 
 enum {

@@ -3,108 +3,23 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from memtool.engine import binding
 from memtool.engine.binding import Heap
+from tests.property.machine import machine_of
 
 DESCRIBED = {str(each["name"]): each for each in binding.describe() if not each["is_control"]}
 ON_REGION = [name for name, each in DESCRIBED.items() if each["uses_region"]]
 MIB = 1 << 20
 
-Request = tuple[str, int, int]
-requests = st.lists(
-    st.one_of(
-        st.tuples(
-            st.just("allocate"),
-            st.one_of(st.integers(0, 200), st.integers(0, 40_000)),
-            st.sampled_from([16, 16, 16, 16, 1, 8, 32, 64, 4096]),
-        ),
-        st.tuples(st.just("deallocate"), st.integers(0, 10_000), st.just(0)),
-        st.tuples(st.just("reallocate"), st.integers(0, 20_000), st.just(0)),
-    ),
-    max_size=120,
-)
 
-
-class Model:
-    """The oracle: what is live where, as a sound allocator must keep it."""
-
-    def __init__(self, name: str, heap: Heap) -> None:
-        self.heap = heap
-        self.order = DESCRIBED[name]["free_order"]
-        self.individual = DESCRIBED[name]["free_order"] != "reset"
-        largest, alignment = binding.limits(name, "")
-        self.largest = largest if largest is not None else 1 << 62
-        self.alignment = alignment if alignment is not None else 1 << 62
-        self.live: list[tuple[int, int, int]] = []
-
-    def apply(self, request: Request) -> None:
-        kind, number, alignment = request
-        if kind == "allocate":
-            size, alignment = min(number, self.largest), min(alignment, self.alignment)
-            self.enter(self.heap.allocate(size, alignment), size, alignment)
-        elif self.live:
-            offset, size, alignment = self.live.pop(self.choice(kind, number))
-            if kind == "deallocate":
-                self.heap.deallocate(offset, size, alignment)
-                return
-            new_size = min(number, self.largest)
-            moved = self.heap.reallocate(offset, size, new_size, alignment)
-            if moved is None:
-                self.live.append((offset, size, alignment))
-            else:
-                self.enter(moved, new_size, alignment)
-
-    def choice(self, kind: str, number: int) -> int:
-        """Return which live block an operation is on: one that the strategy can take it on."""
-        if self.order == "lifo" or (self.order == "fifo" and kind == "reallocate"):
-            return -1
-        return 0 if self.order == "fifo" else number % len(self.live)
-
-    def enter(self, offset: int | None, size: int, alignment: int) -> None:
-        if offset is None:
-            return
-        natural = 1 << (max(size, 1).bit_length() - 1)
-        need = min(16, natural) if alignment == 16 else alignment
-        assert (self.heap.base + offset) % need == 0
-        assert offset >= 0
-        assert offset + size <= self.heap.footprint
-        assert self.heap.usable_size(offset, size) >= size
-        for other, other_size, _ in self.live:
-            assert offset + max(size, 1) <= other or other + max(other_size, 1) <= offset
-        self.live.append((offset, size, alignment))
-
-    def verify(self) -> None:
-        self.heap.check()
-        stats = self.heap.stats()
-        footprint = stats["footprint"]
-        assert footprint is not None
-        walked = self.heap.walk()
-        position = 0
-        for offset, size, _ in walked:
-            assert offset == position
-            position += size
-        assert position == footprint
-        if stats["granted"] is not None and self.individual:
-            assert stats["granted"] == sum(self.heap.usable_size(at, size) for at, size, _ in self.live)
-            parts = stats["granted"] + (stats["free_bytes"] or 0) + (stats["metadata_bytes"] or 0)
-            assert parts <= footprint + (stats["metadata_apart_bytes"] or 0)
-
-
-@pytest.mark.parametrize("name", ON_REGION)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(requests=requests, capacity=st.sampled_from([64 * 1024, MIB, 16 * MIB]))
-def test_blocks_are_apart_aligned_and_accounted_for(name: str, requests: list[Request], capacity: int) -> None:
-    with Heap(name, capacity=capacity) as heap:
-        model = Model(name, heap)
-        for request in requests:
-            model.apply(request)
-        model.verify()
-        while model.live:
-            model.apply(("deallocate", len(model.live) - 1, 0))
-        model.verify()
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_a_strategy_answers_as_its_model_expects(name: str) -> None:
+    """Patterns written and read back, blocks apart and aligned, figures true, memory found again, whatever is asked."""
+    machine = machine_of(name, str(DESCRIBED[name]["free_order"]), on_region=name in ON_REGION)
+    run_state_machine_as_test(machine, settings=settings(max_examples=20, stateful_step_count=50, deadline=None))
 
 
 @pytest.mark.parametrize("name", ON_REGION)

@@ -236,7 +236,10 @@ class PhysicalHeap {
     PhysicalBlock* next = block->after(bytes);
     const std::size_t behind = next->is_free() ? next->bytes() : 0;
     if (bytes + behind < need) {
-      if (next->after(behind) != end_ || !extend(need - bytes - behind)) return false;
+      // Where nothing is free there, what the heap grows by is a block for a moment, and must hold one.
+      const std::size_t missing = need - bytes - behind;
+      const std::size_t least = behind == 0 ? std::max(missing, PhysicalBlock::kMinimum) : missing;
+      if (next->after(behind) != end_ || !extend(least)) return false;
     }
     const std::size_t more = next->bytes();
     lists_.remove(next, more);

@@ -157,9 +157,9 @@ def test_a_class_in_python_is_adopted(write: Write) -> None:
             ": which class is meant? it has A, B; write mine.py:A",
         ),
         (
-            "class A:\n free_order = 'fifo'\n allocate = deallocate = print\n",
+            "class A:\n free_order = 'random'\n allocate = deallocate = print\n",
             "",
-            ": free_order must be one of any, lifo, reset, is 'fifo'",
+            ": free_order must be one of any, lifo, fifo, reset, is 'random'",
         ),
         (
             "class A:\n allocate = deallocate = print\n",

@@ -228,6 +228,20 @@ def test_the_growth_step_has_a_range(name: str, grow: int) -> None:
         Heap(name, f"grow={grow}")
 
 
+@pytest.mark.parametrize("spared", range(0, 64, 16))
+@pytest.mark.parametrize("fit", [*NAMES, "first-fit", "next-fit", "best-fit"])
+def test_the_last_block_grows_by_what_is_left_or_not_at_all(fit: str, spared: int) -> None:
+    """Sixteen bytes are no block: made one for a moment, their links would be written over the end of the heap."""
+    with Heap(fit, "grow=16", capacity=16_384 + spared) as heap:
+        last = None
+        while (offset := heap.allocate(24)) is not None:
+            last = offset
+        assert last is not None
+        resized = heap.reallocate(last, 24, 40)
+        assert resized in (None, last)
+        heap.check()
+
+
 @settings(max_examples=200, deadline=None)
 @given(name=st.sampled_from(NAMES), grow=st.sampled_from([16, 4096, 65536]), steps=STEPS)
 def test_no_sequence_breaks_it(name: str, grow: int, steps: list[Step]) -> None:

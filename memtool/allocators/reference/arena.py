@@ -1,0 +1,92 @@
+"""A monotonic arena with scopes: the oracle of the engine's ``arena``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from memtool.allocators.interpreted import Parameter, Region, align_up
+from memtool.units import GIB
+
+
+class Arena:
+    """Hands memory out upwards; a free does nothing, the end of a scope gives all of it back."""
+
+    source = 'Hanson, "Fast allocation and deallocation of memory based on object lifetimes", SPE 20(1), 1990'
+    complexity = "allocate O(1), deallocate nothing, end of a scope O(1)"
+    when = "to read, and to compare with arena"
+    free_order = "reset"
+    parameters = (
+        Parameter("chunk", "taken from the region at a time", "64KiB", minimum=4096, maximum=GIB, unit="bytes"),
+    )
+
+    def __init__(self, region: Region, chunk: int) -> None:
+        """Take the region, and what is taken from it at a time."""
+        self.region = region
+        self.chunk = chunk
+        self.next = 0
+        """Where the next block begins, before alignment."""
+        self.scope = 0
+        """Where the innermost scope begins."""
+
+    def allocate(self, size: int, alignment: int) -> int | None:
+        """Return the next aligned offset."""
+        offset = align_up(self.region.base + self.next, alignment) - self.region.base
+        if not self._reach(offset + self.usable_size(offset, size)):
+            return None
+        self.next = offset + self.usable_size(offset, size)
+        return offset
+
+    def deallocate(self, offset: int, size: int, alignment: int) -> None:
+        """Do nothing: the memory comes back at the end of its scope."""
+
+    def reallocate(self, offset: int, old_size: int, new_size: int, alignment: int) -> int | None:
+        """Resize the youngest block of the scope in place, shrink any other where it lies, else allocate anew."""
+        old, new = self.usable_size(offset, old_size), self.usable_size(offset, new_size)
+        if offset + old == self.next and offset >= self.scope:
+            if not self._reach(offset + new):
+                return None
+            self.next = offset + new
+            return offset
+        if new <= old:
+            return offset
+        fresh = self.allocate(new_size, alignment)
+        if fresh is not None:
+            self.region.memory[fresh : fresh + old_size] = self.region.memory[offset : offset + old_size]
+        return fresh
+
+    def mark(self) -> tuple[int, int]:
+        """Begin a scope and return what its end needs."""
+        marker = (self.next, self.scope)
+        self.scope = self.next
+        return marker
+
+    def release(self, marker: tuple[int, int]) -> None:
+        """End a scope: everything since its mark is gone."""
+        self.next, self.scope = marker
+
+    def usable_size(self, offset: int, size: int) -> int:
+        """Return the size in whole steps of 16 bytes."""
+        return align_up(max(size, 1), 16)
+
+    def stats(self) -> dict[str, int]:
+        """Return the figures; what lives is not known."""
+        room = self.region.used - self.next
+        return {"free_bytes": room, "largest_free": room, "free_blocks": int(room > 0), "metadata_bytes": 0}
+
+    def walk(self) -> Iterator[tuple[int, int, str]]:
+        """Yield what was handed out, and the rest of the chunk."""
+        if self.next > 0:
+            yield 0, self.next, "used"
+        if self.region.used > self.next:
+            yield self.next, self.region.used - self.next, "free"
+
+    def check(self) -> None:
+        """The scope began before the next address, and that lies in what was taken."""
+        assert 0 <= self.scope <= self.next <= self.region.used, "the next address lies beyond what was taken"
+
+    def _reach(self, end: int) -> bool:
+        """Take memory up to ``end``, a chunk at least where that much is left."""
+        need = end - self.region.used
+        if need <= 0:
+            return True
+        return self.region.grow(max(need, min(self.chunk, self.region.capacity - self.region.used))) is not None

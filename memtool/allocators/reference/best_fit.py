@@ -1,0 +1,25 @@
+"""Best fit, ties by address: the oracle of the engine's ``best-fit``."""
+
+from __future__ import annotations
+
+from memtool.allocators.interpreted import Region
+from memtool.allocators.reference.tagged import GROW, TaggedHeap
+
+
+class BestFit(TaggedHeap):
+    """The smallest free block that is large enough, of equal ones the lowest."""
+
+    source = "Wilson et al., Dynamic storage allocation: a survey and critical review, IWMM 1995, 3.5"
+    complexity = "allocate O(n) in n free blocks, deallocate O(1)"
+    when = "to read, and to compare with best-fit"
+    parameters = (GROW,)
+
+    def __init__(self, region: Region, grow: int) -> None:
+        """Take the region, and the fewest bytes by which the heap grows."""
+        super().__init__(region, grow=grow)
+
+    def choose(self, need: int) -> tuple[int | None, int]:
+        """Return the smallest of the free blocks that are large enough."""
+        fitting = ((count, start) for start, count in self.free.items() if count >= need)
+        _, start = min(fitting, default=(0, None))
+        return start, need

@@ -1,0 +1,191 @@
+"""Blocks that lie end to end, each behind a tag of eight bytes: what first fit, best fit and TLSF have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+from memtool.allocators.interpreted import Parameter, Region, align_up
+from memtool.units import GIB
+
+GROW = Parameter("grow", "fewest bytes by which the heap grows", "64KiB", minimum=16, maximum=4 * GIB, unit="bytes")
+
+
+class TaggedHeap(ABC):
+    """Boundary tags (Knuth, TAOCP 1, 2.5): free neighbours are merged at once, remainders that can be blocks split off.
+
+    A block begins at its tag, its payload after it. Subclasses choose among the free blocks.
+    """
+
+    TAG, GRANULE, LEAST = 8, 16, 32
+
+    def __init__(self, region: Region, *, grow: int, table: int = 0) -> None:
+        """Begin the heap behind ``table`` bytes, and end it with a tag, so that no block lacks a neighbour."""
+        self.region = region
+        self.step = align_up(grow, self.GRANULE)
+        self.used: dict[int, int] = {}
+        """Where blocks begin -> their bytes, tags included."""
+        self.free: dict[int, int] = {}
+        self.free_by_end: dict[int, int] = {}
+        """Where free blocks end -> where they begin."""
+        self.first = self.end = align_up(region.base + table + self.TAG, self.GRANULE) - self.TAG - region.base
+        there = region.grow(self.first + self.TAG) is not None
+        self.limit = region.capacity - self.first - self.TAG if there else 0
+
+    @abstractmethod
+    def choose(self, need: int) -> tuple[int | None, int]:
+        """Return where a free block of at least ``need`` bytes begins, and the bytes that it is to be cut to."""
+
+    def largest(self) -> int:
+        """Return the largest need that would be met without growing, where anything is free."""
+        return max(self.free.values())
+
+    def link(self, start: int, count: int) -> None:
+        """Enter a free block."""
+        self.free[start] = count
+        self.free_by_end[start + count] = start
+
+    def unlink(self, start: int) -> int:
+        """Remove a free block and return its bytes."""
+        count = self.free.pop(start)
+        del self.free_by_end[start + count]
+        return count
+
+    def allocate(self, size: int, alignment: int) -> int | None:
+        """Return the offset of a new payload; None when the region is spent."""
+        if size >= self.limit or alignment >= self.limit:
+            return None
+        need = self._bytes_for(size)
+        if alignment > self.GRANULE:
+            return self._allocate_aligned(need, alignment)
+        start, cut = self.choose(need)
+        if start is None:
+            start = self._last(need, cut)
+        return None if start is None else self._keep(start, cut)
+
+    def deallocate(self, offset: int, size: int, alignment: int) -> None:
+        """Free a block, merged with the neighbours that are free."""
+        start = offset - self.TAG
+        self._release(start, self.used.pop(start))
+
+    def reallocate(self, offset: int, old_size: int, new_size: int, alignment: int) -> int | None:
+        """Stay in place where what lies free behind the block suffices, or the heap ends there; else move."""
+        if new_size >= self.limit:
+            return None
+        start, need = offset - self.TAG, self._bytes_for(new_size)
+        count = self.used[start]
+        behind = start + count
+        if count < need:
+            more = self.free.get(behind, 0)
+            at_end = behind + more == self.end
+            missing = need - count - more
+            if missing > 0 and not (at_end and self._extend(missing if more else max(missing, self.LEAST))):
+                return self._move(offset, old_size, new_size, alignment)
+            count += self.unlink(behind)
+        if count - need >= self.LEAST:
+            self._release(start + need, count - need)
+            count = need
+        self.used[start] = count
+        return offset
+
+    def usable_size(self, offset: int, size: int) -> int:
+        """Return the bytes up to the next tag."""
+        return self.used[offset - self.TAG] - self.TAG
+
+    def stats(self) -> dict[str, int]:
+        """Return the heap's figures; every block costs its tag."""
+        blocks = len(self.used) + len(self.free)
+        granted = sum(self.used.values()) - self.TAG * len(self.used)
+        free = sum(self.free.values()) - self.TAG * len(self.free)
+        return {
+            "granted": granted,
+            "free_bytes": free,
+            "largest_free": self.largest() - self.TAG if self.free else 0,
+            "free_blocks": len(self.free),
+            "used_blocks": len(self.used),
+            "metadata_bytes": self.region.used - granted - free if blocks else self.region.used,
+        }
+
+    def walk(self) -> Iterator[tuple[int, int, str]]:
+        """Yield tags and payloads in address order."""
+        if self.limit:
+            yield 0, self.first, "metadata"
+        for start, count in sorted((self.used | self.free).items()):
+            yield start, self.TAG, "metadata"
+            yield start + self.TAG, count - self.TAG, "free" if start in self.free else "used"
+        if self.limit:
+            yield self.end, self.TAG, "metadata"
+
+    def check(self) -> None:
+        """Blocks lie end to end, none is both used and free, and no two free ones touch."""
+        assert not self.used.keys() & self.free.keys(), "a block is both used and free"
+        at = self.first
+        for start, count in sorted((self.used | self.free).items()):
+            assert start == at, "a block does not begin where the one before it ends"
+            assert not (start in self.free and start in self.free_by_end), "two free neighbours were not merged"
+            at += count
+        assert at == self.end, "the blocks do not end where the heap does"
+
+    def _bytes_for(self, size: int) -> int:
+        return max(self.LEAST, align_up(size + self.TAG, self.GRANULE))
+
+    def _keep(self, start: int, need: int) -> int:
+        """Make ``need`` bytes of a free block a used one, and return its payload."""
+        count = self.unlink(start)
+        if count - need >= self.LEAST:
+            self.link(start + need, count - need)
+            count = need
+        self.used[start] = count
+        return start + self.TAG
+
+    def _release(self, start: int, count: int) -> None:
+        if start + count in self.free:
+            count += self.unlink(start + count)
+        if start in self.free_by_end:
+            start = self.free_by_end[start]
+            count += self.unlink(start)
+        self.link(start, count)
+
+    def _extend(self, count: int) -> bool:
+        """Grow by the step, or by what is needed where that many are not left."""
+        for taken in (max(count, self.step), count):
+            if self.region.grow(taken) is not None:
+                fresh, self.end = self.end, self.end + taken
+                self._release(fresh, taken)
+                return True
+        return False
+
+    def _last(self, least: int, wanted: int) -> int | None:
+        """Return the heap's last free block, grown to ``wanted`` or at least ``least`` bytes."""
+        have = self.free.get(self.free_by_end.get(self.end, self.end), 0)
+        if have < least and not self._extend(wanted - have) and not self._extend(least - have):
+            return None
+        return self.free_by_end[self.end]
+
+    def _lead(self, start: int, alignment: int) -> int:
+        """Return the bytes to leave free in front, so that the payload is aligned: none, or a block."""
+        payload = self.region.base + start + self.TAG
+        return 0 if payload % alignment == 0 else align_up(payload + self.LEAST, alignment) - payload
+
+    def _allocate_aligned(self, need: int, alignment: int) -> int | None:
+        anywhere = need + self.LEAST + alignment - self.GRANULE
+        start = self.choose(anywhere)[0] if anywhere < self.limit else None
+        if start is None:
+            least = self._lead(self.free_by_end.get(self.end, self.end), alignment) + need
+            start = self._last(least, least)
+            if start is None:
+                return None
+        lead = self._lead(start, alignment)
+        if lead:
+            count = self.unlink(start)
+            self.link(start, lead)
+            self.link(start + lead, count - lead)
+        return self._keep(start + lead, need)
+
+    def _move(self, offset: int, old_size: int, new_size: int, alignment: int) -> int | None:
+        fresh = self.allocate(new_size, alignment)
+        if fresh is not None:
+            kept = min(old_size, new_size)
+            self.region.memory[fresh : fresh + kept] = self.region.memory[offset : offset + kept]
+            self.deallocate(offset, old_size, alignment)
+        return fresh
