@@ -264,7 +264,9 @@ def refuse_stale() -> None:
 
     folder = Path(package_folder())
     sources = sorted(str(path) for path in folder.rglob("*") if path.suffix in (".cpp", ".hpp", ".h"))
-    if not sources or os.environ.get("MEMTOOL_ENGINE"):
+    # An installed package has memtool.h, and none of the sources.
+    installed = not (Path(folder) / "engine" / "capi.cpp").is_file()
+    if installed or os.environ.get("MEMTOOL_ENGINE"):
         return
     # As CMakeLists.txt has it: the hash of all files' hashes, in order of their paths.
     hashes = "".join(hashlib.sha256(Path(path).read_bytes()).hexdigest() + "\n" for path in sources)

@@ -12,6 +12,7 @@ import memtool
 from memtool.allocators import own
 from memtool.allocators.library import library_plan
 from memtool.allocators.own import adopted_limits, python_plan
+from memtool.engine import binding
 from memtool.errors import InputError
 from memtool.model import AllocatorPlan, AllocatorSpec
 from tests.conftest import ROOT
@@ -188,3 +189,18 @@ def test_files_that_are_not_there_or_never_end(write: Write, monkeypatch: pytest
 
 def test_what_a_file_prints_is_not_taken_for_an_answer(write: Write) -> None:
     assert plan(write("print('hello')\n" + HEAP)).interpreted
+
+
+def test_an_installed_package_has_the_header_without_being_taken_for_a_stale_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (Path(memtool.get_include()) / "memtool.h").is_file()
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include/memtool.h").touch()
+    monkeypatch.delenv("MEMTOOL_ENGINE", raising=False)
+    monkeypatch.setattr(binding, "package_folder", lambda: str(tmp_path))
+    binding.refuse_stale()
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "engine/capi.cpp").touch()
+    with pytest.raises(binding.EngineError, match="built from other sources"):
+        binding.refuse_stale()
