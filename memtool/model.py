@@ -16,6 +16,7 @@ class Pass(StrEnum):
     LATENCY = "latency"
     FOOTPRINT = "footprint"
     COUNTERS = "counters"
+    HEAP = "heap"
 
 
 class Status(StrEnum):
@@ -133,6 +134,8 @@ class TraceInfo:
     notes: tuple[str, ...] = ()
     """What the generator rounded or dropped, for the report."""
     threads: int = 1
+    packing_bytes: int | None = None
+    """Least memory that the blocks were packed into by one who knows all of them beforehand; None: not packed."""
 
 
 @dataclass(frozen=True, slots=True)

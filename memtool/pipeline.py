@@ -12,14 +12,14 @@ from pathlib import Path
 from memtool import __version__
 from memtool.allocators import regions, registry
 from memtool.allocators.spec import parse_allocators
-from memtool.engine import binding
+from memtool.engine import binding, packing_binding
 from memtool.errors import InputError, MemtoolError
 from memtool.measure import counters, machine
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Pass, Run, Sample, Status
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Pass, Run, Sample, Status, TraceInfo
 from memtool.report import plots
 from memtool.stats.summarise import Clock, noise_floor, summarise_cell
 from memtool.store import journal, run_file, series
-from memtool.units import format_size
+from memtool.units import format_count, format_size
 from memtool.worker.parent import Executor, RegionRequest, WorkerExecutor
 from memtool.worker.schedule import NULL, Measurable, Schedule, Settings
 from memtool.workload.trace import Trace, load_trace
@@ -123,6 +123,7 @@ def make_plan(options: BenchOptions) -> Plan:
         counter=counts_by,
         # One count is what `auto` takes time for; a counter that is asked for by name is also seen to repeat itself.
         counter_repeats=1 if options.counters == "auto" else 2,
+        memory_bytes=machine.available_memory() // 2,
     )
     traces = tuple(load_trace(path, seed=options.seed) for path in options.workloads or (_BENCH_DEFAULT_WORKLOAD,))
     _refuse_duplicate_names(traces)
@@ -274,7 +275,7 @@ def summarise(
     by_cell: dict[Cell, list[Sample]] = {}
     for sample in samples:
         by_cell.setdefault(sample.cell, []).append(sample)
-    infos = {trace.info.name: trace.info for trace in plan.traces}
+    infos = {trace.info.name: _packed(trace, plan.settings.passes) for trace in plan.traces}
     results: list[CellResult] = []
     histories: dict[Cell, series.History] = {}
     for cell, resolved in plan.plans.items():
@@ -305,13 +306,24 @@ def summarise(
             "ns_per_tick": clock.ns_per_tick,
             "instruction_counter": str(plan.settings.counter),
         },
-        workloads=tuple(trace.info for trace in plan.traces),
+        workloads=tuple(infos.values()),
         cells=tuple(results) + plan.excluded,
         blocks=options.blocks,
         reference=options.reference,
         notes=plan.notes,
     )
     return run, histories
+
+
+def _packed(trace: Trace, passes: Sequence[Pass]) -> TraceInfo:
+    """Return what is known of a trace, with the best packing of its blocks where footprints are held against it."""
+    if Pass.FOOTPRINT not in passes:
+        return trace.info
+    found = packing_binding.pack_image(trace.image_fd, trace.image_bytes)
+    if found is None:
+        note = f"not packed offline, packing_ratio is n/a: more than {format_count(packing_binding.MOST_BLOCKS)} blocks"
+        return replace(trace.info, notes=(*trace.info.notes, note))
+    return replace(trace.info, packing_bytes=found)
 
 
 def _value(result: CellResult, metric: str) -> float | None:

@@ -149,7 +149,7 @@ def read_image(image: bytes) -> list[Word]:
     found: list[Word] = []
     for word in words:
         kind, slot, size = word & 0xF, (word & 0xFFFFFFFF) >> 4, word >> 32
-        if kind in (SCOPE_BEGIN, SCOPE_END):
+        if kind in (SCOPE_BEGIN, SCOPE_END, MARK):
             found.append((kind, word >> 4))
         elif kind == REALLOCATE:
             asked = next(words)

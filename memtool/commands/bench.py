@@ -16,7 +16,7 @@ from memtool.errors import EXIT_FAILED
 if TYPE_CHECKING:
     from memtool.pipeline import Outcome, Plan
 
-_PASSES = ("check", "throughput", "latency", "footprint", "counters")
+_PASSES = ("check", "throughput", "latency", "footprint", "counters", "heap")
 _COUNTERS = ("auto", "perf", "callgrind", "none")
 _FORMATS = ("table", "markdown", "json", "csv")
 Progress = Callable[[str, int, int], None]
@@ -70,7 +70,7 @@ def _regions() -> tuple[str, ...]:
     type=_Listed("pass", lambda: _PASSES),
     default=_PASSES,
     metavar="LIST",
-    help="Of check,throughput,latency,footprint,counters; all unless given.",
+    help="Of check,throughput,latency,footprint,counters,heap; all unless given.",
 )
 @click.option(
     "--region",

@@ -12,10 +12,13 @@ import os
 
 ABI_VERSION = 4
 
-CHECK, THROUGHPUT, LATENCY, FOOTPRINT, COUNTERS = range(5)
+CHECK, THROUGHPUT, LATENCY, FOOTPRINT, COUNTERS, HEAP = range(6)
 DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)
 HISTOGRAMS = ("allocate", "deallocate", "reallocate", "first_touch", "floor")
 MOST_ITERATIONS = 64
+MOST_EXTENTS, MOST_BUCKETS, MOST_MAPS = 256, 2048, 8
+AT_PEAK, AT_END = 2**64 - 1, 2**64 - 2
+DRAIN_READINGS = 4
 NOT_APPLICABLE = 2**64 - 1
 REGION_SHARED, REGION_LOCKED = 1, 2
 COUNTERS_OF = ("none", "perf", "callgrind")
@@ -63,6 +66,46 @@ class RegionAccount(ctypes.Structure):
     ]
 
 
+OWN_FIGURES = ("in_use_bytes", "free_bytes", "metadata_bytes", "mapped_bytes")
+BUCKET_FIGURES = ("used", "free", "metadata", "resident", "before")
+
+
+class OwnFigures(ctypes.Structure):
+    """What a malloc says of itself; 2^64 - 1 where it does not say."""
+
+    _fields_ = [(name, _u64) for name in OWN_FIGURES]
+
+
+class MapExtent(ctypes.Structure):
+    """Addresses that lie together."""
+
+    _fields_ = [(name, _u64) for name in ("address", "bytes", "first_bucket")]
+
+
+class MapBucket(ctypes.Structure):
+    """Who holds how many bytes of a bucket."""
+
+    _fields_ = [(name, _u64) for name in BUCKET_FIGURES]
+
+
+class HeapMap(ctypes.Structure):
+    """A heap at one moment; see engine/capi.h."""
+
+    _fields_ = [
+        ("moment", _u64),
+        ("clock", _u64),
+        ("live_bytes", _u64),
+        ("walked", _u64),
+        ("bucket_bytes", _u64),
+        ("extents", _u64),
+        ("buckets", _u64),
+        ("left_out_bytes", _u64),
+        ("own", OwnFigures),
+        ("extent", MapExtent * MOST_EXTENTS),
+        ("bucket", MapBucket * MOST_BUCKETS),
+    ]
+
+
 class ReplayRequest(ctypes.Structure):
     """What to replay, on what, and where to put histograms and series."""
 
@@ -85,6 +128,8 @@ class ReplayRequest(ctypes.Structure):
         ("reserved", _u32),
         ("histograms", ctypes.c_void_p),
         ("series", ctypes.c_void_p),
+        ("maps", ctypes.c_void_p),
+        ("drain_waits_ms", _u64 * DRAIN_READINGS),
     ]
 
 
@@ -125,6 +170,10 @@ class ReplayResult(ctypes.Structure):
         ("report", ctypes.c_char * _REPORT_BYTES),
         ("region", RegionAccount),
         ("instructions", _u64),
+        ("drained", CheckpointRow),
+        ("maps", _u64),
+        ("after_drain_resident", _u64 * DRAIN_READINGS),
+        ("own_after_drain", OwnFigures),
     ]
 
 

@@ -13,7 +13,7 @@ extern "C" {
 
 #define MEMTOOL_ABI_VERSION 4u
 
-enum { MEMTOOL_CHECK = 0, MEMTOOL_THROUGHPUT = 1, MEMTOOL_LATENCY = 2, MEMTOOL_FOOTPRINT = 3, MEMTOOL_COUNTERS = 4 };
+enum { MEMTOOL_CHECK = 0, MEMTOOL_THROUGHPUT = 1, MEMTOOL_LATENCY = 2, MEMTOOL_FOOTPRINT = 3, MEMTOOL_COUNTERS = 4, MEMTOOL_HEAP = 5 };
 enum { MEMTOOL_DONE = 0, MEMTOOL_OUT_OF_MEMORY = 1, MEMTOOL_WRONG = 2, MEMTOOL_BAD_REQUEST = 3 };
 /* Histograms of the latency pass, in this order. */
 enum {
@@ -53,6 +53,46 @@ typedef struct RegionAccount {
   uint64_t page_bytes; /* largest page that the processor maps it with */
   char mapping[256];   /* permissions and name of its first mapping: "rw-s /memfd:memtool-region (deleted)" */
 } RegionAccount;
+/* What the malloc under a strategy says of itself. Bytes; ~0: it does not say. */
+typedef struct OwnFigures {
+  uint64_t in_use_bytes; /* by its count of what the program has, rounding included */
+  uint64_t free_bytes;   /* held for reuse */
+  uint64_t metadata_bytes;
+  uint64_t mapped_bytes; /* taken from the kernel and not given back */
+} OwnFigures;
+
+/* A heap map: extents of addresses, cut into buckets. All in bytes. */
+#define MEMTOOL_MOST_EXTENTS 256
+#define MEMTOOL_MOST_BUCKETS 2048
+#define MEMTOOL_MOST_MAPS 8
+#define MEMTOOL_AT_PEAK (~0ull)
+#define MEMTOOL_AT_END (~1ull)
+typedef struct MapExtent {
+  uint64_t address; /* of a region: from its base */
+  uint64_t bytes;
+  uint64_t first_bucket; /* index of its first bucket */
+} MapExtent;
+typedef struct MapBucket {
+  uint64_t used;
+  uint64_t free;     /* 0 where only the strategy could know */
+  uint64_t metadata; /* 0 where only the strategy could know */
+  uint64_t resident;
+  uint64_t before; /* part of resident that was resident before the replay */
+} MapBucket;
+typedef struct HeapMap {
+  uint64_t moment; /* MEMTOOL_AT_PEAK, MEMTOOL_AT_END, or the number of a mark */
+  uint64_t clock;  /* operations done */
+  uint64_t live_bytes;
+  uint64_t walked; /* 1: the strategy said what is free and what is metadata */
+  uint64_t bucket_bytes;
+  uint64_t extents;
+  uint64_t buckets;
+  uint64_t left_out_bytes; /* resident, in extents beyond the most */
+  OwnFigures own;
+  MapExtent extent[MEMTOOL_MOST_EXTENTS];
+  MapBucket bucket[MEMTOOL_MOST_BUCKETS];
+} HeapMap;
+#define MEMTOOL_DRAIN_READINGS 4
 
 typedef struct ReplayRequest {
   uint64_t struct_bytes; /* sizeof(ReplayRequest): refused when it differs */
@@ -73,6 +113,9 @@ typedef struct ReplayRequest {
   uint32_t reserved;
   uint64_t* histograms;  /* MEMTOOL_HISTOGRAMS x memtool_histogram_buckets() counts, zeroed; latency pass */
   CheckpointRow* series; /* checkpoints + 2 rows; footprint pass */
+  HeapMap* maps;           /* MEMTOOL_MOST_MAPS; heap pass */
+  /* Milliseconds after the drain at which resident memory is read, ascending; heap pass. */
+  uint64_t drain_waits_ms[MEMTOOL_DRAIN_READINGS];
 } ReplayRequest;
 
 typedef struct ReplayResult {
@@ -113,6 +156,11 @@ typedef struct ReplayResult {
   /* Counters pass: user instructions of the replay before the epilogue; 0 under callgrind, which keeps them to itself.
    */
   uint64_t instructions;
+  CheckpointRow drained; /* after the epilogue: nothing is alive */
+  /* Heap pass. */
+  uint64_t maps;
+  uint64_t after_drain_resident[MEMTOOL_DRAIN_READINGS]; /* bytes */
+  OwnFigures own_after_drain;
 } ReplayResult;
 
 typedef struct StrategyLimits {

@@ -16,6 +16,7 @@
 #include "engine/capi.h"
 #include "engine/probes.hpp"
 #include "engine/strategy.hpp"
+#include "engine/truth.hpp"
 
 namespace memtool {
 
@@ -84,16 +85,8 @@ class CheckProbe : public PlainProbe {
     } catch (const std::exception& broken) {
       complain(std::string("its own check fails: ") + broken.what());
     }
-    const HeapStats stats = strategy_.stats();
-    if (stats.granted == kNotApplicable) return;
-    if (stats.granted < live_)
-      complain("stats() claims fewer granted bytes (" + std::to_string(stats.granted) + ") than are live (" +
-               std::to_string(live_) + ")");
-    const auto known = [](std::uint64_t figure) { return figure == kNotApplicable ? 0 : figure; };
-    const std::uint64_t sum = stats.granted + known(stats.free_bytes) + known(stats.metadata_bytes);
-    const std::uint64_t footprint = region_.used() + stats.metadata_apart_bytes;
-    if (sum > footprint)
-      complain("stats() accounts for " + std::to_string(sum) + " bytes of a footprint of " + std::to_string(footprint));
+    const std::string lie = why_untrue(strategy_.stats(), live_, region_.used());
+    if (!lie.empty()) complain(lie);
   }
 
   [[nodiscard]] bool failed() const noexcept { return !complaint_.empty(); }

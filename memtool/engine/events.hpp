@@ -53,7 +53,8 @@ static_assert(sizeof(TraceEvent) == 16 && std::endian::native == std::endian::li
 //   *_wide      + 1: size (58 bits) | log2 of the alignment
 //   reallocate  + 2: new size | log2 of the alignment; old size
 // scope_end carries in bits 4-63 the number of words to skip to reach the end of the scope's deallocations, for
-// strategies that release a scope at once. scope_closed and mark are not in the image.
+// strategies that release a scope at once. mark carries the number of its name for a slot; scope_closed is not in the
+// image.
 namespace word {
 inline constexpr std::uint64_t kMostSlots = std::uint64_t{1} << 28;
 inline constexpr unsigned kDefaultLog2Alignment = 4;
@@ -69,6 +70,12 @@ constexpr std::uint32_t slot(std::uint64_t w) noexcept {
 }
 constexpr std::uint64_t size(std::uint64_t w) noexcept {
   return w >> 32;
+}
+// Words of the event that begins with this one.
+constexpr std::uint64_t length(std::uint64_t w) noexcept {
+  const Kind of = kind(w);
+  const bool wide = of == Kind::allocate_wide || of == Kind::allocate_zeroed_wide || of == Kind::deallocate_wide;
+  return of == Kind::reallocate ? 3 : wide ? 2 : 1;
 }
 constexpr std::uint64_t wide_size(std::uint64_t w) noexcept {
   return w & TraceEvent::kSizeMask;

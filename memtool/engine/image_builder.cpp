@@ -70,7 +70,7 @@ void ImageBuilder::take(const TraceEvent& event) {
     case Kind::scope_closed:
       return close_scope();
     case Kind::mark:
-      return;
+      return put(word::make(Kind::mark, event.object(), 0));
     case Kind::epilogue:
       return begin_epilogue();
     default:

@@ -10,16 +10,19 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/capi.h"
 #include "engine/check_probe.hpp"
 #include "engine/events.hpp"
+#include "engine/heap_pass.hpp"
 #include "engine/instructions.hpp"
 #include "engine/probes.hpp"
 #include "engine/registry.hpp"
 #include "engine/replay.hpp"
 #include "engine/resident.hpp"
+#include "engine/truth.hpp"
 
 namespace memtool {
 
@@ -83,7 +86,8 @@ class Runner {
       fail(result_, MEMTOOL_BAD_REQUEST, "no memory for a slot table of %llu objects", as_printed(image_.head.slots));
       return;
     }
-    if (request_.pass != MEMTOOL_FOOTPRINT && !populate()) return;
+    const bool needs_baseline = request_.pass == MEMTOOL_FOOTPRINT || request_.pass == MEMTOOL_HEAP;
+    if (!needs_baseline && !populate()) return;
     switch (request_.pass) {
       case MEMTOOL_CHECK:
         return check();
@@ -95,6 +99,8 @@ class Runner {
         return footprint();
       case MEMTOOL_COUNTERS:
         return counters();
+      case MEMTOOL_HEAP:
+        return heap();
       default:
         fail(result_, MEMTOOL_BAD_REQUEST, "unknown pass %u", request_.pass);
     }
@@ -222,10 +228,8 @@ class Runner {
     std::uint64_t operation = 0;
     for (const std::uint64_t* word = image_.begin; word < at;) {
       const Kind kind = word::kind(*word);
-      const bool wide =
-          kind == Kind::allocate_wide || kind == Kind::allocate_zeroed_wide || kind == Kind::deallocate_wide;
-      operation += kind != Kind::scope_begin && kind != Kind::scope_end;
-      word += kind == Kind::reallocate ? 3 : wide ? 2 : 1;
+      operation += kind != Kind::scope_begin && kind != Kind::scope_end && kind != Kind::mark;
+      word += word::length(*word);
     }
     const Kind kind = word::kind(*at);
     const bool short_form = kind == Kind::allocate || kind == Kind::allocate_zeroed;
@@ -280,13 +284,14 @@ class Runner {
       if (!peak_seen && peak <= stop) {
         at = replay.run(at, peak);
         peak_seen = true;
-        if (!replay.out_of_memory()) at_peak_live(strategy, probe, resident, baseline);
+        if (replay.out_of_memory()) return out_of_memory(strategy, at);
+        if (!at_peak_live(strategy, probe, resident, baseline)) return;
       }
       at = replay.run(at, stop);
       if (replay.out_of_memory()) return out_of_memory(strategy, at);
       const std::uint64_t now = above(resident.approximate(), rough_baseline);
       result_.peak_resident_bytes = std::max(result_.peak_resident_bytes, now);
-      request_.series[result_.rows++] = row(strategy, probe, now);
+      if (!note(strategy, probe, now, request_.series[result_.rows++])) return;
     }
     rusage after;
     getrusage(RUSAGE_SELF, &after);
@@ -299,24 +304,96 @@ class Runner {
     replay.run(at, image_.end);
     if (detected_in(strategy)) return;
     result_.drained_resident_bytes = above(resident.exact().bytes, baseline);
+    note(strategy, probe, result_.drained_resident_bytes, result_.drained);
   }
 
-  void at_peak_live(const S& strategy, const FootprintProbe<S>& probe, const Resident& resident,
+  // Fills in a checkpoint. False: its figures cannot be true together, and the sample has failed, in words.
+  bool note(const S& strategy, const FootprintProbe<S>& probe, std::uint64_t resident, CheckpointRow& row) {
+    const HeapStats stats = strategy.stats();
+    row = figures(strategy, stats, probe, resident);
+    std::string lie = why_untrue(stats, row.live_bytes, region_.used());
+    if (lie.empty() && row.granted_bytes < row.live_bytes)
+      lie = "usable_size() sums up to " + std::to_string(row.granted_bytes) + " bytes of live blocks that asked for " +
+            std::to_string(row.live_bytes);
+    if (lie.empty()) return true;
+    result_.failed_operation = row.clock;
+    fail(result_, MEMTOOL_WRONG, "after %llu operations: %s", as_printed(row.clock), lie.c_str());
+    return false;
+  }
+
+  void heap() {
+    const OwnPages sizes(std::max<std::uint64_t>(image_.head.slots, 1) * sizeof(std::uint64_t));
+    const std::uintptr_t slots = reinterpret_cast<std::uintptr_t>(slots_.data());
+    const std::uintptr_t region = reinterpret_cast<std::uintptr_t>(request_.region);
+    const AddressRange ours[] = {{region, region + request_.region_bytes},
+                                 {slots, slots + std::max<std::uint64_t>(image_.head.slots, 1) * sizeof(void*)},
+                                 sizes.range()};
+    const HeapMapper mapper(ours);
+    if (!sizes.mapped() || !mapper.ready()) return fail(result_, MEMTOOL_BAD_REQUEST, "no memory for a heap map");
+    std::memset(request_.maps, 0, MEMTOOL_MOST_MAPS * sizeof(HeapMap));
+    // Else what the replay marks in it would count as the heap's.
+    std::memset(sizes.base(), 0, image_.head.slots * sizeof(std::uint64_t));
+    const OwnStatistics own;
+    const Resident resident(request_.region, request_.region_bytes,
+                            (request_.region_flags & MEMTOOL_REGION_SHARED) != 0);
+    region_.reset();
+    (void)resident.exact();
+    const std::uint64_t baseline = resident.exact().bytes;
+    if (!populate()) return;
+
+    S strategy(region_, given_);
+    HeapProbe probe(image_.touch(), static_cast<std::uint64_t*>(sizes.base()));
+    Replay<S, HeapProbe> replay(strategy, probe, slots_.data());
+    const auto map = [&](std::uint64_t moment) {
+      if (result_.maps == MEMTOOL_MOST_MAPS) return;
+      HeapMap& next = request_.maps[result_.maps++];
+      next.moment = moment;
+      map_heap(strategy, probe, slots_.data(), image_.head.slots, region_, mapper, own, next);
+    };
+    const std::uint64_t* peak = image_.begin + image_.head.peak_live_word;
+    MapStop mark = next_mark(image_.begin, image_.epilogue);
+    const std::uint64_t* at = image_.begin;
+    for (bool peak_seen = false; at < image_.epilogue;) {
+      at = replay.run(at, peak_seen ? mark.at : std::min(peak, mark.at));
+      if (replay.out_of_memory()) return out_of_memory(strategy, at);
+      if (!peak_seen && at >= peak) {
+        peak_seen = true;
+        map(MEMTOOL_AT_PEAK);
+      }
+      if (at >= mark.at && mark.at < image_.epilogue) {
+        // One is left for the end.
+        if (result_.maps < MEMTOOL_MOST_MAPS - 1) map(mark.moment);
+        mark = next_mark(mark.at + 1, image_.epilogue);
+      }
+    }
+    map(MEMTOOL_AT_END);
+    replay.run(at, image_.end);
+    if (detected_in(strategy)) return;
+    timespec drained{};
+    clock_gettime(CLOCK_MONOTONIC, &drained);
+    for (std::size_t i = 0; i < MEMTOOL_DRAIN_READINGS; ++i) {
+      sleep_until(drained, request_.drain_waits_ms[i]);
+      result_.after_drain_resident[i] = above(resident.exact().bytes, baseline);
+    }
+    result_.own_after_drain = own_figures(strategy, own);
+  }
+
+  bool at_peak_live(const S& strategy, const FootprintProbe<S>& probe, const Resident& resident,
                     std::uint64_t baseline) {
     const auto exact = resident.exact();
     result_.resident_at_peak_live_bytes = above(exact.bytes, baseline);
     result_.huge_resident_bytes = exact.huge;
     result_.region = resident.of_region();
     result_.peak_resident_bytes = std::max(result_.peak_resident_bytes, result_.resident_at_peak_live_bytes);
-    result_.at_peak_live = row(strategy, probe, result_.resident_at_peak_live_bytes);
+    return note(strategy, probe, result_.resident_at_peak_live_bytes, result_.at_peak_live);
   }
 
   static std::uint64_t above(std::uint64_t value, std::uint64_t baseline) noexcept {
     return value > baseline ? value - baseline : 0;
   }
 
-  CheckpointRow row(const S& strategy, const FootprintProbe<S>& probe, std::uint64_t resident) const noexcept {
-    const HeapStats stats = strategy.stats();
+  CheckpointRow figures(const S& strategy, const HeapStats& stats, const FootprintProbe<S>& probe,
+                        std::uint64_t resident) const noexcept {
     return {.clock = probe.operations(),
             .live_bytes = probe.live(),
             .live_objects = probe.objects(),

@@ -82,12 +82,35 @@ _ALL = [
     MetricInfo("footprint_at_peak_ratio", "", "footprint / live, when the footprint peaks"),
     MetricInfo("footprint_peak_ratio", "", "peak footprint / peak live"),
     MetricInfo("load_ratio", "", "peak footprint / load; load is the peak of live bytes, which no allocator can beat"),
-    MetricInfo("metadata_bytes", "B", "headers, bitmaps and tables, when live bytes peak", by_difference=True),
-    MetricInfo("holes_ratio", "", "free blocks / used blocks, when live bytes peak", by_difference=True),
     MetricInfo(
-        "resident_after_drain_0ms_bytes",
+        "packing_ratio",
+        "",
+        "peak footprint / best offline packing found, by one who knows all life spans beforehand",
+    ),
+    MetricInfo("rounding_bytes", "B", "granted - live, when live bytes peak", by_difference=True),
+    MetricInfo("free_bytes", "B", "free blocks inside the footprint, when live bytes peak", by_difference=True),
+    MetricInfo("metadata_bytes", "B", "headers, bitmaps and tables, when live bytes peak", by_difference=True),
+    MetricInfo(
+        "unaccounted_bytes",
         "B",
-        "resident bytes at once after everything was freed",
+        "footprint that is neither granted, free nor metadata, when live bytes peak: padding, and leaks",
+        by_difference=True,
+    ),
+    MetricInfo("resident_at_peak_live_bytes", "B", "resident bytes, when live bytes peak"),
+    MetricInfo("holes_ratio", "", "free blocks / used blocks, when live bytes peak", by_difference=True),
+    *(
+        MetricInfo(f"resident_after_drain_{wait}_bytes", "B", f"resident bytes {when}", by_difference=True)
+        for wait, when in (
+            ("0ms", "at once after everything was freed"),
+            ("100ms", "100 ms after everything was freed, the program idle"),
+            ("1s", "1 s after everything was freed, the program idle"),
+            ("5s", "5 s after everything was freed, the program idle"),
+        )
+    ),
+    MetricInfo(
+        "unaccounted_after_drain_bytes",
+        "B",
+        "footprint that is neither free nor metadata after everything was freed: leaked, or padding",
         by_difference=True,
     ),
     MetricInfo("minor_faults", "", "page faults served without reading, from first event to last", by_difference=True),

@@ -20,6 +20,8 @@ OPERATIONS = ("allocate", "deallocate", "reallocate")
 LEAST_LIVE = 64 * 1024
 """Bytes: a ratio over fewer live bytes says nothing of the allocator."""
 
+DRAIN_WAITS = ("0ms", "100ms", "1s", "5s")
+
 Figures = dict[str, float | None]
 
 
@@ -52,8 +54,10 @@ def summarise_cell(
     metrics |= _throughput(_of(sound, Pass.THROUGHPUT), _of(null_samples, Pass.THROUGHPUT), trace, clock)
     metrics |= _latencies(_of(sound, Pass.LATENCY), clock)
     footprints = _of(sound, Pass.FOOTPRINT)
-    metrics |= _footprints(footprints)
+    metrics |= _footprints(footprints, trace)
     metrics |= _instructions(_of(sound, Pass.COUNTERS), trace)
+    heaps = _of(sound, Pass.HEAP)
+    metrics |= _drains(heaps)
     if exact_expected:
         notes += _differences(footprints)
     reported = _reported(footprints)
@@ -62,7 +66,7 @@ def summarise_cell(
         cell=cell,
         status=Status.FAILED if failed else Status.OK,
         reason=f"{failed.run_pass} pass, block {failed.block}: {failed.reason}" if failed else None,
-        proof=_proof(samples) | ({"adaptors": reported} if reported else {}),
+        proof=_proof(samples) | ({"adaptors": reported} if reported else {}) | _own_statistics(heaps),
         metrics={name: metrics[name] for name in METRICS if name in metrics},
         series={},
         notes=tuple(notes),
@@ -198,7 +202,15 @@ def _ratio(part: float | None, whole: float | None, least: float = 1) -> float |
     return part / whole if part is not None and whole is not None and whole >= least else None
 
 
-def _footprint_figures(payload: Mapping[str, Any]) -> Figures:
+def _unaccounted(row: Mapping[str, int | None]) -> float | None:
+    """Return what of a footprint is neither granted, free nor metadata; None where there is no footprint."""
+    footprint = row["footprint_bytes"]
+    if footprint is None:
+        return None
+    return footprint - sum(row[name] or 0 for name in ("granted_bytes", "free_bytes", "metadata_bytes"))
+
+
+def _footprint_figures(payload: Mapping[str, Any], trace: TraceInfo) -> Figures:
     """Return one footprint sample's metrics; None where the strategy has no such thing."""
     peak = payload["at_peak_live"]
     live = payload["peak_live_bytes"]
@@ -222,18 +234,24 @@ def _footprint_figures(payload: Mapping[str, Any]) -> Figures:
         "footprint_at_peak_ratio": _ratio(footprint, payload["live_at_peak_footprint_bytes"], LEAST_LIVE),
         "footprint_peak_ratio": _ratio(footprint, live, LEAST_LIVE),
         "load_ratio": _ratio(footprint, live, LEAST_LIVE),
+        "packing_ratio": _ratio(footprint, trace.packing_bytes, LEAST_LIVE) if enough else None,
+        "rounding_bytes": granted - live,
+        "free_bytes": peak["free_bytes"],
         "metadata_bytes": peak["metadata_bytes"],
+        "unaccounted_bytes": _unaccounted(peak),
+        "resident_at_peak_live_bytes": payload["resident_at_peak_live_bytes"],
         "holes_ratio": _ratio(peak["free_blocks"], peak["used_blocks"]),
         "resident_after_drain_0ms_bytes": payload["drained_resident_bytes"],
+        "unaccounted_after_drain_bytes": _unaccounted(payload["drained"]),
         "minor_faults": payload["minor_faults"],
         "major_faults": payload["major_faults"],
     }
 
 
-def _footprints(samples: Sequence[Sample]) -> dict[str, Metric]:
+def _footprints(samples: Sequence[Sample], trace: TraceInfo) -> dict[str, Metric]:
     if not samples:
         return {}
-    figures = [(sample.block, _footprint_figures(sample.payload)) for sample in samples]
+    figures = [(sample.block, _footprint_figures(sample.payload, trace)) for sample in samples]
     metrics = {}
     for name in figures[0][1]:
         pairs = [(block, found[name]) for block, found in figures]
@@ -253,6 +271,29 @@ def _determinism(pairs: Sequence[tuple[int, float | None]]) -> Determinism:
     """Exact is what repeats have shown to be the same; it is never assumed."""
     same = len(pairs) > 1 and len({figure for _, figure in pairs}) == 1
     return Determinism.EXACT if same else Determinism.SAMPLED
+
+
+def _drains(samples: Sequence[Sample]) -> dict[str, Metric]:
+    """Return what is resident a while after the drain. At once is the footprint pass's, which is taken more often."""
+    return {
+        f"resident_after_drain_{wait}_bytes": _metric(
+            f"resident_after_drain_{wait}_bytes",
+            [(sample.block, sample.payload["after_drain_resident_bytes"][index]) for sample in samples],
+            Determinism.SAMPLED,
+        )
+        for index, wait in enumerate(DRAIN_WAITS)
+        if index > 0 and samples
+    }
+
+
+def _own_statistics(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Return what the malloc says of itself at each moment, in bytes; nothing where it says nothing."""
+    for sample in samples:
+        moments = {each["moment"]: each["own"] for each in sample.payload["maps"]}
+        moments["after drain"] = sample.payload["own_after_drain"]
+        if any(figure is not None for figure in moments.get("peak", {}).values()):
+            return {"own_statistics": moments}
+    return {}
 
 
 def _differences(samples: Sequence[Sample]) -> list[str]:

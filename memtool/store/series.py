@@ -1,4 +1,4 @@
-"""What is too long for run.json: footprint over time and histograms, one file a cell beside it."""
+"""What is too long for run.json: footprint over time, histograms, heap maps; one file a cell beside it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ class History:
     """Column -> figure at each checkpoint of the first footprint sample; bytes, but ``clock`` in operations."""
     histograms: Mapping[str, Sequence[tuple[float, float, int]]]
     """Kind of operation, and ``floor`` -> (lowest ns, highest ns, count), raw, of all latency samples together."""
+    heap_maps: Sequence[Mapping[str, Any]] = field(default=())
+    """What holds which addresses, at each moment (docs/metrics.md, "Heap maps")."""
 
     @staticmethod
     def of(samples: Sequence[Sample], ns_per_tick: float) -> History:
@@ -40,7 +42,8 @@ class History:
                 for bucket in sorted(counts)
                 for low, high in [histogram.bounds(bucket)]
             ]
-        return History(footprints[0].payload["series"] if footprints else {}, merged)
+        heaps = [sample.payload["maps"] for sample in sound if sample.run_pass is Pass.HEAP]
+        return History(footprints[0].payload["series"] if footprints else {}, merged, heaps[0] if heaps else ())
 
 
 def write_all(
@@ -52,11 +55,15 @@ def write_all(
     written = []
     for result in cells:
         history = histories.get(result.cell)
-        if history is None or not (history.footprint or history.histograms):
+        if history is None or not (history.footprint or history.histograms or history.heap_maps):
             written.append(result)
             continue
         name = f"{FOLDER}/{slug(result.cell)}.json"
-        content = {"footprint": history.footprint, "histograms": history.histograms}
+        content = {
+            "footprint": history.footprint,
+            "histograms": history.histograms,
+            "heap_maps": history.heap_maps,
+        }
         (directory / name).write_text(json.dumps(content) + "\n", encoding="utf-8")
         parts = [part for part, found in content.items() if found]
         written.append(replace(result, series=dict.fromkeys(parts, name)))
@@ -73,7 +80,7 @@ def read(directory: Path, result: CellResult) -> History:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise InputError(f"{path}: is missing or damaged, and run.json names it") from None
-    return History(content["footprint"], content["histograms"])
+    return History(content["footprint"], content["histograms"], content.get("heap_maps", ()))
 
 
 def slug(cell: Cell) -> str:

@@ -58,6 +58,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     if request["run_pass"] == binding.LATENCY:
         histograms = (ctypes.c_uint64 * (len(binding.HISTOGRAMS) * buckets))()
     series = (binding.CheckpointRow * (request["checkpoints"] + 2))()
+    maps = (binding.HeapMap * binding.MOST_MAPS)() if request["run_pass"] == binding.HEAP else None
     result = binding.ReplayResult(struct_bytes=ctypes.sizeof(binding.ReplayResult))
     call = binding.ReplayRequest(
         struct_bytes=ctypes.sizeof(binding.ReplayRequest),
@@ -77,6 +78,8 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         populate_bytes=populate_bytes,
         histograms=ctypes.addressof(histograms) if histograms is not None else None,
         series=ctypes.addressof(series),
+        maps=ctypes.addressof(maps) if maps is not None else None,
+        drain_waits_ms=request["drain_waits_ms"],
     )
     before = noise.read()
     library.memtool_replay(ctypes.byref(call), ctypes.byref(result))
@@ -91,6 +94,8 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     }
     if callbacks is not None and callbacks.failure is not None:
         answer.update(status=binding.WRONG, message=callbacks.failure)
+    elif result.status == binding.DONE and maps is not None:
+        answer.update(_heap(binding, result, maps))
     elif result.status == binding.DONE:
         answer.update(_figures(binding, request["run_pass"], result, histograms, buckets, series))
     del memory
@@ -203,7 +208,8 @@ def _figures(binding: Any, run_pass: int, result: Any, histograms: Any, buckets:
         figures["region"]["mapping"] = result.region.mapping.decode(errors="replace")
         figures["ratio_allocations"] = result.ratio_allocations
         figures["ratio_sum"] = result.ratio_sum
-        figures["at_peak_live"] = {name: _known(getattr(result.at_peak_live, name)) for name in binding.SERIES_COLUMNS}
+        for row in ("at_peak_live", "drained"):
+            figures[row] = {name: _known(getattr(getattr(result, row), name)) for name in binding.SERIES_COLUMNS}
         figures["series"] = {
             name: [_known(getattr(series[row], name)) for row in range(result.rows)] for name in binding.SERIES_COLUMNS
         }
@@ -225,6 +231,38 @@ def _figures(binding: Any, run_pass: int, result: Any, histograms: Any, buckets:
             for index, name in enumerate(binding.HISTOGRAMS)
         }
     return figures
+
+
+def _heap(binding: Any, result: Any, maps: Any) -> dict[str, Any]:
+    names = {binding.AT_PEAK: "peak", binding.AT_END: "end"}
+    return {
+        "after_drain_resident_bytes": list(result.after_drain_resident),
+        "own_after_drain": _own(binding, result.own_after_drain),
+        "maps": [
+            {
+                "moment": names.get(each.moment, f"mark {each.moment}"),
+                "clock": each.clock,
+                "live_bytes": each.live_bytes,
+                "walked": bool(each.walked),
+                "bucket_bytes": each.bucket_bytes,
+                "left_out_bytes": each.left_out_bytes,
+                "extents": [
+                    {"address": extent.address, "bytes": extent.bytes, "first_bucket": extent.first_bucket}
+                    for extent in each.extent[: each.extents]
+                ],
+                "buckets": {
+                    name: [getattr(bucket, name) for bucket in each.bucket[: each.buckets]]
+                    for name in binding.BUCKET_FIGURES
+                },
+                "own": _own(binding, each.own),
+            }
+            for each in maps[: result.maps]
+        ],
+    }
+
+
+def _own(binding: Any, figures: Any) -> dict[str, int | None]:
+    return {name: _known(getattr(figures, name)) for name in binding.OWN_FIGURES}
 
 
 def _known(figure: int) -> int | None:

@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -64,6 +64,8 @@ class Job:
     """Seconds after which the worker is killed."""
     counter: Counter = Counter.NONE
     """What counts instructions; of the counters pass."""
+    drain_waits_ms: tuple[int, ...] = (0, 0, 0, 0)
+    """When the heap pass reads resident memory after the drain: four times in milliseconds, ascending."""
 
 
 class Executor(Protocol):
@@ -72,6 +74,43 @@ class Executor(Protocol):
     def execute(self, job: Job) -> Sample:
         """Return the sample; never raises for what the measured allocator does."""
         ...
+
+    def overlap(self, jobs: Sequence[Job]) -> Iterator[Sample]:
+        """Yield the samples of jobs that may run at the same time: of what waits, and times nothing."""
+        ...
+
+
+@dataclass(slots=True)
+class _Worker:
+    """A process that takes one sample."""
+
+    job: Job
+    process: subprocess.Popen[bytes]
+    answers: int
+    errors: int
+    deadline: float
+    count: Callable[[subprocess.Popen[bytes]], dict[str, int]]
+    """What to add to a sound answer, once the process ends (of the counters pass)."""
+
+    def ask(self, request: bytes) -> None:
+        """Send the request; a process that has died already is found when it is waited for."""
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(request)
+            self.process.stdin.close()
+
+    def sample(self) -> Sample:
+        """Wait for the answer, the death or the time limit of the process."""
+        data = _read_all(self.answers, self.deadline)
+        answer: dict[str, Any] | None = {"timed_out": True} if data is None else marshal.loads(data) if data else None
+        if answer is None:
+            self.process.wait()
+        else:
+            if answer.get("status") == protocol.DONE:
+                answer |= self.count(self.process)
+            self.process.kill()
+            self.process.wait()
+        return _sample(self.job, answer, self.process.returncode, _last_line(self.errors))
 
 
 class WorkerExecutor:
@@ -91,6 +130,18 @@ class WorkerExecutor:
 
     def execute(self, job: Job) -> Sample:
         """Start a worker, wait for its answer or its time limit, and return the sample."""
+        with self._worker(job) as worker:
+            return worker.sample()
+
+    def overlap(self, jobs: Sequence[Job]) -> Iterator[Sample]:
+        """Start a worker for each job, then yield their samples in order."""
+        with ExitStack() as stack:
+            workers = [stack.enter_context(self._worker(job)) for job in jobs]
+            for worker in workers:
+                yield worker.sample()
+
+    @contextmanager
+    def _worker(self, job: Job) -> Iterator[_Worker]:
         with (
             _pipe() as (answers, child_end),
             _memory_file("stderr") as errors,
@@ -107,40 +158,14 @@ class WorkerExecutor:
                 start_new_session=True,
             )
             try:
-                answer = self._converse(process, job, answers, child_end, region_file)
-                if answer and answer.get("status") == protocol.DONE:
-                    answer |= count(process)
+                worker = _Worker(job, process, answers.fileno(), errors, time.monotonic() + job.time_limit, count)
+                worker.ask(marshal.dumps(self._request(job, child_end.fileno(), region_file)))
+                child_end.close()  # so that the pipe ends when the worker does
+                yield worker
             finally:
                 # Whatever happens here, an interrupt included, no worker is left behind.
                 process.kill()
                 process.wait()
-            return _sample(job, answer, process.returncode, _last_line(errors))
-
-    def _converse(
-        self,
-        process: subprocess.Popen[bytes],
-        job: Job,
-        answers: IO[bytes],
-        child_end: IO[bytes],
-        region_file: int | None,
-    ) -> dict[str, Any] | None:
-        """Send the request and return the answer; None: none came in time, or the process died."""
-        request = marshal.dumps(self._request(job, child_end.fileno(), region_file))
-        child_end.close()  # so that the pipe ends when the worker does
-        assert process.stdin is not None
-        try:
-            process.stdin.write(request)
-            process.stdin.close()
-        except BrokenPipeError:
-            return None
-        data = _read_all(answers.fileno(), time.monotonic() + job.time_limit)
-        if data is None:
-            return {"timed_out": True}
-        if not data:
-            process.wait()
-            return None
-        answer: dict[str, Any] = marshal.loads(data)
-        return answer
 
     @contextmanager
     def backing(self, region: RegionRequest) -> Iterator[int | None]:
@@ -172,6 +197,7 @@ class WorkerExecutor:
             "warmups": job.warmups,
             "iterations": job.iterations,
             "checkpoints": job.checkpoints,
+            "drain_waits_ms": job.drain_waits_ms,
             "use_counter": int(job.use_counter),
             "counter": binding.COUNTERS_OF.index(job.counter),
             "result": result,

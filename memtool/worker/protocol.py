@@ -16,6 +16,7 @@ The request, on standard input:
                       numbers, flags are the engine's, descriptor is that of the file to map, or None
 ``warmups``           replays thrown away, and ``iterations`` kept
 ``checkpoints``       of the footprint pass
+``drain_waits_ms``    when the heap pass reads resident memory after the drain: a tuple, ascending
 ``use_counter``       whether the processor's counter may be used as clock
 ``counter``           what counts instructions, as the engine numbers it; of the counters pass
 ``result``            descriptor to write the answer to
@@ -30,5 +31,5 @@ the pass. A worker that ends without an answer has crashed.
 
 from __future__ import annotations
 
-PASSES = ("check", "throughput", "latency", "footprint", "counters")
+PASSES = ("check", "throughput", "latency", "footprint", "counters", "heap")
 DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)

@@ -10,7 +10,7 @@ import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from memtool.measure.counters import Counter
 from memtool.model import AllocatorPlan, Cell, Pass, Sample, Status
@@ -27,6 +27,10 @@ _SLOWER = {Pass.CHECK: 10, Pass.COUNTERS: 50}
 """Filling and reading back every block, or counting every instruction, takes longer than the replay that the time
 limit is derived from."""
 _FOOTPRINT_REPEATS = 2
+_MOST_AT_ONCE = 24
+"""Heap passes wait for seconds and time nothing, so as many as memory holds wait together (docs/adr/0006)."""
+_WORKER_BYTES = 32 << 20
+_UNKNOWN_SHARE = 4
 _SAME_RESIDENT = 0.01
 """Resident sets this near to each other (and 64 KiB) are taken as the same: no further repeats."""
 _SAME_RESIDENT_BYTES = 64 * 1024
@@ -47,6 +51,10 @@ class Settings:
     counter: Counter = Counter.NONE
     """What counts instructions in the counters pass; none: there is no such pass."""
     counter_repeats: int = 1
+    drain_waits_ms: tuple[int, ...] = (0, 100, 1_000, 5_000)
+    """When resident memory is read after the drain, ascending."""
+    memory_bytes: int | None = None
+    """What workers that run at the same time may take together; None: no limit."""
     time_limit: float | None = None
     """Seconds for each worker; None: 20 times the null replay of the same events, at least 30 s."""
 
@@ -113,6 +121,8 @@ class Schedule:
                         self._footprints(workload, cell, plan)
         if self.settings.counts:
             self._count(workloads)
+        if Pass.HEAP in self.settings.passes:
+            self._heaps([(each, cell, plan) for each in workloads for cell, plan in each.cells.items()])
         return self._samples
 
     def _block(self, workloads: Sequence[Measurable], block: int, timed: Sequence[Pass]) -> None:
@@ -165,6 +175,43 @@ class Schedule:
                 self._samples.append(sample)
                 self._done += 1
 
+    def _heaps(self, cells: Sequence[tuple[Measurable, Cell, AllocatorPlan]]) -> None:
+        """Take the heap pass of each cell, as many at once as memory holds."""
+        batch: list[Job] = []
+        taken = 0
+        limit = self.settings.memory_bytes
+        for workload, cell, plan in cells:
+            if plan.is_control or cell in self._failed:
+                continue
+            if (cell, 0, Pass.HEAP) in self.finished:
+                self._take(workload, cell, plan, 0, Pass.HEAP)
+                continue
+            need = self._memory_of(cell)
+            if batch and (len(batch) == _MOST_AT_ONCE or (limit is not None and taken + need > limit)):
+                self._overlap(batch)
+                batch, taken = [], 0
+            taken += need
+            batch.append(self._job(workload, cell, plan, 0, Pass.HEAP, self._time_limits[workload.name]))
+        if batch:
+            self._overlap(batch)
+
+    def _memory_of(self, cell: Cell) -> int:
+        """Return the bytes that a replay of a cell takes, as its footprint pass found, or a cautious guess."""
+        found = [
+            int(sample.payload["peak_resident_bytes"])
+            for sample in self._samples
+            if sample.cell == cell and sample.run_pass is Pass.FOOTPRINT and sample.status is Status.OK
+        ]
+        known = max(found) if found else (self.settings.memory_bytes or 0) // _UNKNOWN_SHARE
+        return known + _WORKER_BYTES
+
+    def _overlap(self, jobs: Sequence[Job]) -> None:
+        names = ", ".join(sorted({job.cell.workload for job in jobs}))
+        self.progress(f"{names} · {len(jobs)} allocators · heap", self._done, self._total)
+        for sample in self.executor.overlap(_sharing(jobs)):
+            self.record(sample)
+            self._finish(sample)
+
     @staticmethod
     def count(settings: Settings, workloads: Sequence[Measurable]) -> int:
         """Return how many samples a run takes when no repeat differs and nothing fails."""
@@ -178,6 +225,7 @@ class Schedule:
                 total += min(_FOOTPRINT_REPEATS, settings.blocks) * measured
             if settings.counts:
                 total += settings.counter_repeats * len(_counted(workload))
+            total += measured * (Pass.HEAP in settings.passes)
         return total
 
     def _pilot(self, workload: Measurable) -> None:
@@ -211,6 +259,7 @@ class Schedule:
             warmups=0 if plan.interpreted else self.settings.warmups,
             iterations=1 if plan.interpreted else self.settings.iterations,
             checkpoints=self.settings.checkpoints,
+            drain_waits_ms=self.settings.drain_waits_ms,
             use_counter=self.settings.use_counter,
             time_limit=limit * (1 if self.settings.time_limit is not None else _SLOWER.get(run_pass, 1)),
             counter=self.settings.counter if run_pass is Pass.COUNTERS else Counter.NONE,
@@ -228,12 +277,22 @@ class Schedule:
                 limit = max(_LEAST_INTERPRETED_LIMIT, _INTERPRETED_FACTOR * self._null_limits[workload.name])
             sample = self.executor.execute(self._job(workload, cell, plan, block, run_pass, limit))
             self.record(sample)
+        return self._finish(sample)
+
+    def _finish(self, sample: Sample) -> Sample | None:
         self._done += 1
         self._samples.append(sample)
         if sample.status is not Status.OK:
-            self._failed.add(cell)
+            self._failed.add(sample.cell)
             return None
         return sample
+
+
+def _sharing(jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs with the time that each needs when all share the processors, and when it waits."""
+    return [
+        replace(job, time_limit=len(jobs) * job.time_limit + max(job.drain_waits_ms, default=0) / 1000) for job in jobs
+    ]
 
 
 def _with_controls(workload: Measurable) -> dict[Cell, AllocatorPlan]:

@@ -33,9 +33,13 @@ CONTRACT = {
     "footprint_at_peak_ratio",
     "footprint_peak_ratio",
     "load_ratio",
+    "packing_ratio",
     "metadata_bytes",
     "holes_ratio",
     "resident_after_drain_0ms_bytes",
+    "resident_after_drain_100ms_bytes",
+    "resident_after_drain_1s_bytes",
+    "resident_after_drain_5s_bytes",
     "minor_faults",
     "major_faults",
 }

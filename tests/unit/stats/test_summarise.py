@@ -62,6 +62,7 @@ PEAK: Mapping[str, int | None] = {
     "free_blocks": 4,
     "used_blocks": 16,
     "metadata_bytes": 1_234,
+    "granted_bytes": 110_000,
 }
 FOOTPRINT: Mapping[str, Any] = {
     "peak_live_bytes": 100_000,
@@ -77,11 +78,13 @@ FOOTPRINT: Mapping[str, Any] = {
     "ratio_sum": 7.0,
     "minor_faults": 40,
     "major_faults": 0,
+    "resident_at_peak_live_bytes": 150_000,
     "at_peak_live": PEAK,
+    "drained": {"footprint_bytes": 160_000, "granted_bytes": 0, "free_bytes": 157_000, "metadata_bytes": 1_000},
 }
 
 
-def footprint(block: int = 0, peak: Mapping[str, Any] | None = None, **changed: float) -> Sample:
+def footprint(block: int = 0, peak: Mapping[str, Any] | None = None, **changed: Any) -> Sample:
     at_peak = {**PEAK, **(peak or {})}
     return sample(Pass.FOOTPRINT, {**FOOTPRINT, **changed, "at_peak_live": at_peak}, block)
 
@@ -231,9 +234,15 @@ def test_figures_of_one_footprint_sample() -> None:
         "footprint_at_peak_ratio": 2.0,  # 160,000 / 80,000
         "footprint_peak_ratio": 1.6,  # 160,000 / 100,000
         "load_ratio": 1.6,
+        "packing_ratio": None,
+        "rounding_bytes": 25_000,  # 125,000 - 100,000
+        "free_bytes": 20_000,
         "metadata_bytes": 1_234,
+        "unaccounted_bytes": 8_766,  # 140,000 - 110,000 - 20,000 - 1,234
+        "resident_at_peak_live_bytes": 150_000,
         "holes_ratio": 0.25,  # 4 / 16
         "resident_after_drain_0ms_bytes": 8_192,
+        "unaccounted_after_drain_bytes": 2_000,  # 160,000 - 157,000 - 1,000
         "minor_faults": 40,
         "major_faults": 0,
     }
@@ -269,7 +278,9 @@ def test_a_system_allocator_has_no_footprint_of_its_own() -> None:
     unknown = dict.fromkeys(
         ("footprint_bytes", "free_bytes", "largest_free", "free_blocks", "used_blocks", "metadata_bytes")
     )
-    result = summarise(footprint(peak=unknown), exact=False)
+    result = summarise(
+        footprint(peak=unknown, drained=unknown), exact=False, trace=replace(TRACE, packing_bytes=1 << 20)
+    )
     names = [name for name, metric in result.metrics.items() if metric.value is None]
     assert names == [
         "peak_footprint_bytes",
@@ -279,10 +290,37 @@ def test_a_system_allocator_has_no_footprint_of_its_own() -> None:
         "footprint_at_peak_ratio",
         "footprint_peak_ratio",
         "load_ratio",
+        "packing_ratio",
+        "free_bytes",
         "metadata_bytes",
+        "unaccounted_bytes",
         "holes_ratio",
+        "unaccounted_after_drain_bytes",
     ]
     assert values(result, "peak_granted_bytes", "peak_resident_bytes") == [126_000, 164_000]
+
+
+def test_the_footprint_over_the_best_packing() -> None:
+    result = summarise(footprint(), trace=replace(TRACE, packing_bytes=128_000))
+    assert values(result, "packing_ratio", "load_ratio") == [1.25, 1.6]
+
+
+def heap(own: Mapping[str, int | None]) -> Sample:
+    maps = [{"moment": moment, "own": own} for moment in ("peak", "end")]
+    payload = {"after_drain_resident_bytes": [400, 300, 200, 100], "maps": maps, "own_after_drain": own}
+    return sample(Pass.HEAP, payload)
+
+
+def test_what_is_resident_after_the_drain_is_read_four_times() -> None:
+    result = summarise(footprint(), heap({"in_use_bytes": None}))
+    names = [f"resident_after_drain_{wait}_bytes" for wait in ("0ms", "100ms", "1s", "5s")]
+    assert values(result, *names) == [8_192, 300, 200, 100]
+    assert "own_statistics" not in result.proof
+
+
+def test_what_a_malloc_says_of_itself_is_in_the_proof() -> None:
+    own = {"in_use_bytes": 5, "free_bytes": None, "metadata_bytes": None, "mapped_bytes": 7}
+    assert summarise(heap(own)).proof["own_statistics"] == {"peak": own, "end": own, "after drain": own}
 
 
 def test_a_full_heap_has_no_external_fragmentation() -> None:

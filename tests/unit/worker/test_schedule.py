@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -50,6 +50,7 @@ class FakeExecutor:
 
     answer: Answer = quiet
     jobs: list[Job] = field(default_factory=list)
+    batches: list[list[str]] = field(default_factory=list)
 
     def execute(self, job: Job) -> Sample:
         self.jobs.append(job)
@@ -57,6 +58,11 @@ class FakeExecutor:
         if isinstance(found, str):
             return Sample(job.cell, job.block, job.run_pass, Status.FAILED, found)
         return Sample(job.cell, job.block, job.run_pass, Status.OK, None, found)
+
+    def overlap(self, jobs: Sequence[Job]) -> Iterator[Sample]:
+        self.batches.append([job.cell.allocator for job in jobs])
+        for job in jobs:
+            yield self.execute(job)
 
 
 @dataclass
@@ -147,8 +153,45 @@ def test_workloads_take_turns_to_begin_a_block() -> None:
 def test_checks_come_before_everything_and_footprints_after() -> None:
     passes = [each for _, _, each in run().taken()]
     assert passes[:5] == [Pass.CHECK] * 5
-    assert passes[-10:] == [Pass.FOOTPRINT] * 10
-    assert set(passes[5:-10]) == {Pass.THROUGHPUT, Pass.LATENCY}
+    assert passes[-15:-5] == [Pass.FOOTPRINT] * 10
+    assert passes[-5:] == [Pass.HEAP] * 5
+    assert set(passes[5:-15]) == {Pass.THROUGHPUT, Pass.LATENCY}
+
+
+def heap_batches(
+    *workloads: Measurable, memory: int | None, resident: int = 100 << 20, passes: tuple[Pass, ...] = tuple(Pass)
+) -> list[list[str]]:
+    """Return which allocators waited together, when each replay takes ``resident`` bytes."""
+    executor = FakeExecutor(
+        lambda job: footprint(peak_resident_bytes=resident) if job.run_pass is Pass.FOOTPRINT else quiet(job)
+    )
+    settings = Settings(blocks=1, memory_bytes=memory, passes=passes)
+    Schedule(executor, settings, lambda _: None).run(workloads or (measurable(),))
+    return executor.batches
+
+
+def test_heap_passes_wait_together_of_all_workloads() -> None:
+    found = heap_batches(measurable("a"), measurable("b"), memory=None)
+    assert found == [[*NAMES, *NAMES]]
+
+
+def test_no_more_heap_passes_wait_together_than_memory_holds() -> None:
+    # 100 MiB as the footprint pass found, and 32 MiB for the worker: two fit into 300 MiB, three do not.
+    assert heap_batches(memory=300 << 20) == [["glibc", "pool"], ["tlsf", "buddy"], ["slab"]]
+
+
+def test_a_heap_pass_that_memory_does_not_hold_runs_alone() -> None:
+    assert heap_batches(memory=1 << 20) == [[name] for name in NAMES]
+
+
+def test_without_a_footprint_a_heap_pass_is_taken_for_a_quarter_of_memory() -> None:
+    assert heap_batches(memory=1 << 30, passes=(Pass.HEAP,)) == [["glibc", "pool", "tlsf"], ["buddy", "slab"]]
+
+
+def test_heap_passes_that_share_the_machine_have_longer_and_time_to_wait() -> None:
+    outcome = run(settings=Settings(blocks=1, time_limit=7.0))
+    assert {job.time_limit for job in outcome.jobs if job.run_pass is Pass.HEAP} == {5 * 7.0 + 5}
+    assert {job.drain_waits_ms for job in outcome.jobs} == {(0, 100, 1_000, 5_000)}
 
 
 def test_only_the_chosen_passes_run() -> None:
@@ -169,10 +212,11 @@ def test_progress_counts_up_to_the_total_that_was_announced() -> None:
         FakeExecutor(), settings, lambda _: None, {}, lambda what, done, total: seen.append((what, done, total))
     )
     samples = schedule.run([measurable()])
-    # 5 checks, 4 blocks of 6 cells with 2 passes, 5 footprints twice.
-    assert {total for _, _, total in seen} == {63}
-    assert [done for _, done, _ in seen] == list(range(63))
-    assert len(samples) == Schedule.count(settings, [measurable()]) == 63
+    # 5 checks, 4 blocks of 6 cells with 2 passes, 5 footprints twice, 5 heaps that wait together.
+    assert {total for _, _, total in seen} == {68}
+    assert [done for _, done, _ in seen] == list(range(64))
+    assert len(samples) == Schedule.count(settings, [measurable()]) == 68
+    assert seen[-1][0] == "churn · 5 allocators · heap"
     assert seen[0][0] == "churn · glibc · check"
 
 
@@ -184,8 +228,8 @@ def test_a_failed_cell_is_not_measured_again_and_the_others_are() -> None:
     outcome = run(answer=fails)
     mine = [key[1:] for key in outcome.taken() if key[0] == "tlsf"]
     assert mine == [(0, Pass.CHECK), (0, Pass.THROUGHPUT), (0, Pass.LATENCY), (1, Pass.THROUGHPUT)]
-    assert outcome.samples[-1].run_pass is Pass.FOOTPRINT
-    assert len([key for key in outcome.taken() if key[0] == "pool"]) == 11
+    assert outcome.samples[-1].run_pass is Pass.HEAP
+    assert len([key for key in outcome.taken() if key[0] == "pool"]) == 12
     assert sum(each.status is Status.FAILED for each in outcome.recorded) == 1
 
 
@@ -288,12 +332,12 @@ def test_a_pilot_that_fails_leaves_the_least_time_limit() -> None:
     outcome = run(
         settings=Settings(blocks=1), answer=lambda job: "killed" if job.cell.allocator == "null" else quiet(job)
     )
-    assert {each.time_limit for each in outcome.jobs[1:]} == {30.0, 300.0}
+    assert {each.time_limit for each in outcome.jobs[1:] if each.run_pass is not Pass.HEAP} == {30.0, 300.0}
 
 
 def test_a_given_time_limit_is_for_every_pass_and_needs_no_pilot() -> None:
     outcome = run(settings=Settings(blocks=1, time_limit=5.0))
-    assert {each.time_limit for each in outcome.jobs} == {5.0}
+    assert {each.time_limit for each in outcome.jobs if each.run_pass is not Pass.HEAP} == {5.0}
     assert len(outcome.jobs) == len(outcome.samples)
 
 

@@ -1,0 +1,97 @@
+// The packer's C ABI (engine/packing_binding.py).
+#include <algorithm>
+#include <cstdint>
+#include <exception>
+#include <span>
+#include <vector>
+
+#include "engine/events.hpp"
+#include "engine/packing.hpp"
+
+namespace memtool {
+namespace {
+
+constexpr std::uint32_t kDone = 0;
+constexpr std::uint32_t kTooMany = 1;
+constexpr std::uint32_t kFailed = 2;
+
+// The life spans of an image's blocks, in words of it; a resized block is another block. False: more than `most`.
+bool intervals_of(const ImageHeader& head, std::uint64_t most, std::vector<Interval>& intervals) {
+  if (head.allocations + head.reallocations > most) return false;
+  intervals.reserve(head.allocations + head.reallocations);
+  std::vector<std::uint32_t> current(head.slots, 0);  // the interval that is alive in a slot
+  const auto* words = reinterpret_cast<const std::uint64_t*>(&head + 1);
+  for (std::uint64_t at = 0; at < head.words; at += word::length(words[at])) {
+    const std::uint64_t word = words[at];
+    const std::uint32_t slot = word::slot(word);
+    const auto begin = [&](std::uint64_t size) {
+      current[slot] = static_cast<std::uint32_t>(intervals.size());
+      intervals.push_back({at, head.words, size});
+    };
+    switch (word::kind(word)) {
+      case Kind::allocate:
+      case Kind::allocate_zeroed:
+        begin(word::size(word));
+        break;
+      case Kind::allocate_wide:
+      case Kind::allocate_zeroed_wide:
+        begin(word::wide_size(words[at + 1]));
+        break;
+      case Kind::reallocate:
+        intervals[current[slot]].upper = at;
+        begin(word::wide_size(words[at + 1]));
+        break;
+      case Kind::deallocate:
+      case Kind::deallocate_wide:
+        intervals[current[slot]].upper = at;
+        break;
+      default:
+        break;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+extern "C" {
+#pragma GCC visibility push(default)
+
+struct PackingResult {
+  std::uint64_t intervals;
+  std::uint64_t load;
+  std::uint64_t footprint;
+};
+
+// `offsets` takes `count` figures, or is null. 0, or 2 when memory is out.
+std::uint32_t memtool_pack(const std::uint64_t* lower, const std::uint64_t* upper, const std::uint64_t* size,
+                           std::uint64_t count, std::uint64_t work, std::uint64_t* offsets, PackingResult* result) {
+  try {
+    std::vector<Interval> intervals;
+    intervals.reserve(count);
+    for (std::uint64_t i = 0; i < count; ++i) intervals.push_back({lower[i], upper[i], size[i]});
+    const Packing found = pack(intervals, work);
+    *result = {count, load_of(intervals), found.footprint};
+    if (offsets != nullptr) std::ranges::copy(found.offsets, offsets);
+    return kDone;
+  } catch (const std::exception&) {
+    return kFailed;
+  }
+}
+
+// Packs the blocks of an event image; 1 when there are more than `most` of them.
+std::uint32_t memtool_pack_image(const void* image, std::uint64_t most, std::uint64_t work, PackingResult* result) {
+  try {
+    std::vector<Interval> intervals;
+    if (!intervals_of(*static_cast<const ImageHeader*>(image), most, intervals)) return kTooMany;
+    *result = {intervals.size(), load_of(intervals), pack(intervals, work).footprint};
+    return kDone;
+  } catch (const std::exception&) {
+    return kFailed;
+  }
+}
+
+#pragma GCC visibility pop
+}
+
+}  // namespace memtool

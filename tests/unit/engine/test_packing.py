@@ -1,0 +1,105 @@
+"""The offline packer: hand-worked instances, and that what it says is a packing."""
+
+from __future__ import annotations
+
+import os
+from itertools import combinations, permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memtool.engine.packing_binding import pack, pack_image
+from tests.images import churn, image_fd, make_image
+
+WORK = 2_000_000
+Block = tuple[int, int, int]
+"""(lower, upper, size)."""
+
+
+def packed(*blocks: Block, work: int = WORK) -> tuple[int, int, list[int]]:
+    lower, upper, size = ([block[column] for block in blocks] for column in range(3))
+    return pack(lower, upper, size, work)
+
+
+def test_nothing_needs_nothing() -> None:
+    assert packed() == (0, 0, [])
+
+
+def test_blocks_that_never_meet_share_memory() -> None:
+    assert packed((0, 1, 100), (1, 2, 60), (2, 3, 100)) == (100, 100, [0, 0, 0])
+
+
+def test_an_online_allocator_needs_more_than_who_knows_all() -> None:
+    # In order of time, the small block that stays lies at 64, between two that go: first fit needs 64 + 1 + 65.
+    load, footprint, _ = packed((0, 2, 64), (0, 9, 1), (3, 5, 65))
+    assert (load, footprint) == (66, 66)
+
+
+def best(blocks: list[Block]) -> int:
+    """Return the least footprint, by trying every order of first fit: an optimal packing is one of them."""
+    least = sum(size for *_, size in blocks)
+    for order in permutations(range(len(blocks))):
+        offsets: dict[int, int] = {}
+        for i in order:
+            lower, upper, size = blocks[i]
+            taken = sorted(
+                (offsets[j], offsets[j] + blocks[j][2])
+                for j in offsets
+                if lower < blocks[j][1] and blocks[j][0] < upper
+            )
+            offset = 0
+            for low, high in taken:
+                if low >= offset + size:
+                    break
+                offset = max(offset, high)
+            offsets[i] = offset
+        least = min(least, max((offsets[i] + blocks[i][2] for i in order), default=0))
+    return least
+
+
+block = st.tuples(st.integers(0, 12), st.integers(1, 8), st.integers(1, 9)).map(
+    lambda found: (found[0], found[0] + found[1], found[2])
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(block, min_size=1, max_size=6))
+def test_few_blocks_are_packed_as_well_as_can_be(blocks: list[Block]) -> None:
+    assert packed(*blocks)[1] == best(blocks)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(block, max_size=60), st.sampled_from([0, 10_000, WORK]))
+def test_what_is_found_is_a_packing(blocks: list[Block], work: int) -> None:
+    load, footprint, offsets = packed(*blocks, work=work)
+    for (a, b), (at_a, at_b) in zip(combinations(blocks, 2), combinations(offsets, 2), strict=True):
+        together = a[0] < b[1] and b[0] < a[1]
+        assert not together or at_a + a[2] <= at_b or at_b + b[2] <= at_a
+    assert footprint == max((at + size for at, (*_, size) in zip(offsets, blocks, strict=True)), default=0)
+    assert footprint >= load == max((sum(s for lo, up, s in blocks if lo <= t < up) for t in range(21)), default=0)
+
+
+def test_the_same_blocks_give_the_same_packing() -> None:
+    blocks = [(i * 7 % 40, i * 7 % 40 + 3 + i % 11, 1 + i * i % 97) for i in range(80)]
+    assert packed(*blocks) == packed(*blocks)
+
+
+def test_an_image_is_packed_by_its_events() -> None:
+    # 400 blocks of 64 bytes; half go and come again: nothing is lost by it.
+    image = make_image(churn(400))
+    descriptor = image_fd(image)
+    try:
+        assert pack_image(descriptor, len(image)) == 400 * 64
+        assert pack_image(descriptor, len(image), most=599) is None
+        assert pack_image(descriptor, len(image), most=600) == 400 * 64
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("count", [4_000])
+def test_many_blocks_are_packed_in_order_of_time(count: int) -> None:
+    """More pairs overlap than the search over orders keeps: all 4,000 blocks are alive at once."""
+    blocks = [(i, 2 * count - i, 16 + i % 7) for i in range(count)]
+    load, footprint, _ = packed(*blocks)
+    assert load == footprint == sum(16 + i % 7 for i in range(count))
