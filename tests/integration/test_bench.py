@@ -141,6 +141,8 @@ def test_json_prints_nothing_else(small: Path, tmp_path: Path, memtool_environme
         "tlsf",
         "--blocks",
         "1",
+        "--passes",
+        "check,throughput,latency,footprint",
         "--format",
         "json",
         "--no-plots",
@@ -163,9 +165,10 @@ def test_a_dry_run_measures_nothing(small: Path, tmp_path: Path, memtool_environ
         environment=memtool_environment,
     )
     assert ended.returncode == 0
-    # 1 check, 10 blocks x 2 passes x (tlsf and null), 2 footprints.
+    # 1 check, 10 blocks x 2 passes x (tlsf and null), 2 footprints, 1 heap.
     assert (
-        "43 samples, each a process of its own: 10 blocks; passes check, throughput, latency, footprint" in ended.stdout
+        "44 samples, each a process of its own: 10 blocks; passes check, throughput, latency, footprint, heap"
+        in ended.stdout
     )
     assert "left out: stack on anonymous: takes back only the youngest block" in ended.stdout
     assert not (tmp_path / "out").exists()
@@ -221,6 +224,8 @@ def test_a_fault_costs_its_cell_only(
         small,
         "-a",
         "sound,crashes,overlaps,runs-out,glibc",
+        "--passes",
+        "check,throughput,latency,footprint",
         "--blocks",
         "2",
         "--no-plots",
