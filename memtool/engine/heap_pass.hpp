@@ -77,7 +77,7 @@ inline MapStop next_mark(const std::uint64_t* at, const std::uint64_t* end) noex
 
 // What malloc says of itself is the strategy's only where it is malloc that serves.
 template <class S>
-OwnFigures own_figures(const S& strategy, const OwnStatistics& own) noexcept {
+OwnFigures own_figures([[maybe_unused]] const S& strategy, const OwnStatistics& own) noexcept {
   if (strategy.info.uses_region) return {kNotApplicable, kNotApplicable, kNotApplicable, kNotApplicable};
   return own.read();
 }

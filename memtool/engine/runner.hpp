@@ -392,7 +392,7 @@ class Runner {
     return value > baseline ? value - baseline : 0;
   }
 
-  CheckpointRow figures(const S& strategy, const HeapStats& stats, const FootprintProbe<S>& probe,
+  CheckpointRow figures([[maybe_unused]] const S& strategy, const HeapStats& stats, const FootprintProbe<S>& probe,
                         std::uint64_t resident) const noexcept {
     return {.clock = probe.operations(),
             .live_bytes = probe.live(),
