@@ -13,7 +13,14 @@ extern "C" {
 
 #define MEMTOOL_ABI_VERSION 4u
 
-enum { MEMTOOL_CHECK = 0, MEMTOOL_THROUGHPUT = 1, MEMTOOL_LATENCY = 2, MEMTOOL_FOOTPRINT = 3, MEMTOOL_COUNTERS = 4, MEMTOOL_HEAP = 5 };
+enum {
+  MEMTOOL_CHECK = 0,
+  MEMTOOL_THROUGHPUT = 1,
+  MEMTOOL_LATENCY = 2,
+  MEMTOOL_FOOTPRINT = 3,
+  MEMTOOL_COUNTERS = 4,
+  MEMTOOL_HEAP = 5
+};
 enum { MEMTOOL_DONE = 0, MEMTOOL_OUT_OF_MEMORY = 1, MEMTOOL_WRONG = 2, MEMTOOL_BAD_REQUEST = 3 };
 /* Histograms of the latency pass, in this order. */
 enum {
@@ -113,7 +120,7 @@ typedef struct ReplayRequest {
   uint32_t reserved;
   uint64_t* histograms;  /* MEMTOOL_HISTOGRAMS x memtool_histogram_buckets() counts, zeroed; latency pass */
   CheckpointRow* series; /* checkpoints + 2 rows; footprint pass */
-  HeapMap* maps;           /* MEMTOOL_MOST_MAPS; heap pass */
+  HeapMap* maps;         /* MEMTOOL_MOST_MAPS; heap pass */
   /* Milliseconds after the drain at which resident memory is read, ascending; heap pass. */
   uint64_t drain_waits_ms[MEMTOOL_DRAIN_READINGS];
 } ReplayRequest;

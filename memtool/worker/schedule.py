@@ -121,8 +121,7 @@ class Schedule:
                         self._footprints(workload, cell, plan)
         if self.settings.counts:
             self._count(workloads)
-        if Pass.HEAP in self.settings.passes:
-            self._heaps([(each, cell, plan) for each in workloads for cell, plan in each.cells.items()])
+        self._heaps([(each, cell, plan) for each in workloads for cell, plan in each.cells.items()])
         return self._samples
 
     def _block(self, workloads: Sequence[Measurable], block: int, timed: Sequence[Pass]) -> None:
@@ -176,7 +175,9 @@ class Schedule:
                 self._done += 1
 
     def _heaps(self, cells: Sequence[tuple[Measurable, Cell, AllocatorPlan]]) -> None:
-        """Take the heap pass of each cell, as many at once as memory holds."""
+        """Take the heap pass of each cell, if it was asked for, as many at once as memory holds."""
+        if Pass.HEAP not in self.settings.passes:
+            return
         batch: list[Job] = []
         taken = 0
         limit = self.settings.memory_bytes

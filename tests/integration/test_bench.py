@@ -167,7 +167,7 @@ def test_a_dry_run_measures_nothing(small: Path, tmp_path: Path, memtool_environ
     assert ended.returncode == 0
     # 1 check, 10 blocks x 2 passes x (tlsf and null), 2 footprints, 1 heap.
     assert (
-        "44 samples, each a process of its own: 10 blocks; passes check, throughput, latency, footprint, heap"
+        "44 samples, each a process of its own: 10 blocks; passes check, throughput, latency, footprint, counters, heap"
         in ended.stdout
     )
     assert "left out: stack on anonymous: takes back only the youngest block" in ended.stdout
