@@ -21,6 +21,7 @@
 #include "allocators/strategies/stack.hpp"
 #include "allocators/strategies/double_ended_stack.hpp"
 #include "allocators/strategies/ring.hpp"
+#include "allocators/strategies/free_list.hpp"
 #include "allocators/strategies/first_fit.hpp"
 #include "allocators/strategies/next_fit.hpp"
 #include "allocators/strategies/best_fit.hpp"

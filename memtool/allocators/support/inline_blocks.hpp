@@ -1,0 +1,136 @@
+// Blocks that keep what is known of them in the heap itself, as a textbook draws them:
+//
+//   | size, free? | payload; in a free block: next, previous ....... | size, free? |
+//     header                                                           footer
+//
+// A word is 4 bytes where the header has no room for more, then for heaps of up to 2 GiB; else 8. Nothing is assumed
+// about alignment: a heap of bytes without any is as good as another.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "allocators/support/list_layout.hpp"
+#include "engine/strategy.hpp"
+
+namespace memtool {
+
+class InlineBlocks {
+ public:
+  // A block, by its first byte's distance from the region's base.
+  using Ref = std::size_t;
+  static constexpr Ref kNone = ~Ref{0};
+
+  InlineBlocks(std::byte* base, const ListLayout& layout) noexcept
+      : base_(base),
+        header_(layout.header),
+        footer_(layout.footer),
+        word_(word_bytes(layout)),
+        first_(layout.lead()),
+        end_(layout.lead()) {}
+
+  static constexpr std::size_t kLeastField = 4;  // bytes of a header, or of a footer where there is one
+  [[nodiscard]] static std::size_t word_bytes(const ListLayout& layout) noexcept {
+    return layout.header < 8 || (layout.footer != 0 && layout.footer < 8) ? 4 : 8;
+  }
+  // What a free block must hold.
+  [[nodiscard]] static std::size_t least_bytes(const ListLayout& layout, bool linked) noexcept {
+    return layout.overhead() + (linked ? 2 * word_bytes(layout) : 0);
+  }
+  [[nodiscard]] std::size_t most_heap_bytes() const noexcept { return std::size_t{1} << (8 * word_ - 1); }
+  [[nodiscard]] std::size_t apart_bytes() const noexcept { return 0; }
+
+  // The used block whose payload begins there.
+  [[nodiscard]] Ref of_payload(std::size_t offset) const noexcept { return offset - header_; }
+  [[nodiscard]] std::size_t offset(Ref at) const noexcept { return at; }
+  [[nodiscard]] std::size_t bytes(Ref at) const noexcept { return load(at) & ~free_bit(); }
+  [[nodiscard]] bool is_free(Ref at) const noexcept { return (load(at) & free_bit()) != 0; }
+  void set_free(Ref at, bool free) noexcept { set(at, bytes(at), free); }
+
+  [[nodiscard]] Ref first() const noexcept { return first_ == end_ ? kNone : first_; }
+  [[nodiscard]] Ref last() const noexcept { return last_; }
+  [[nodiscard]] Ref next_physical(Ref at) const noexcept {
+    const Ref next = at + bytes(at);
+    return next == end_ ? kNone : next;
+  }
+  // Without footers the block before is not to be found from here.
+  [[nodiscard]] bool knows_previous() const noexcept { return footer_ != 0; }
+  [[nodiscard]] Ref previous_physical(Ref at) const noexcept {
+    return at == first_ ? kNone : at - (load(at - footer_) & ~free_bit());
+  }
+
+  [[nodiscard]] Ref next(Ref at) const noexcept { return load_link(at + header_); }
+  [[nodiscard]] Ref previous(Ref at) const noexcept { return load_link(at + header_ + word_); }
+  void set_next(Ref at, Ref to) noexcept { store(at + header_, to); }
+  void set_previous(Ref at, Ref to) noexcept { store(at + header_ + word_, to); }
+
+  // A new free block behind the last one.
+  Ref append(std::size_t bytes) noexcept {
+    const Ref fresh = end_;
+    end_ += bytes;
+    set(fresh, bytes, true);
+    return fresh;
+  }
+  // The last block, free, gets longer.
+  void extend(Ref at, std::size_t more) noexcept {
+    end_ += more;
+    set(at, bytes(at) + more, true);
+  }
+  // Cuts a free block in two; the first keeps `bytes`. Returns the second, free too.
+  Ref cut(Ref at, std::size_t bytes) noexcept {
+    const std::size_t rest = this->bytes(at) - bytes;
+    set(at, bytes, true);
+    set(at + bytes, rest, true);
+    return at + bytes;
+  }
+  // Makes two free neighbours one.
+  void join(Ref at, Ref next) noexcept { set(at, bytes(at) + bytes(next), true); }
+
+  void check(Ref at) const {
+    require(footer_ == 0 || load(at + bytes(at) - footer_) == load(at), "a block's footer is not what its header says");
+  }
+
+ private:
+  [[nodiscard]] std::size_t free_bit() const noexcept { return std::size_t{1} << (8 * word_ - 1); }
+
+  [[nodiscard]] std::size_t load(std::size_t offset) const noexcept {
+    if (word_ == sizeof(std::uint32_t)) return load_as<std::uint32_t>(offset);
+    return load_as<std::uint64_t>(offset);
+  }
+  // No link is all ones in a word of either width.
+  [[nodiscard]] Ref load_link(std::size_t offset) const noexcept {
+    const std::size_t found = load(offset);
+    return found == (kNone >> (64 - 8 * word_)) ? kNone : found;
+  }
+  template <class Word>
+  [[nodiscard]] std::size_t load_as(std::size_t offset) const noexcept {
+    Word value;
+    std::memcpy(&value, base_ + offset, sizeof value);
+    return value;
+  }
+  void store(std::size_t offset, std::size_t value) noexcept {
+    if (word_ == sizeof(std::uint32_t)) {
+      const auto narrow = static_cast<std::uint32_t>(value);
+      std::memcpy(base_ + offset, &narrow, sizeof narrow);
+    } else {
+      std::memcpy(base_ + offset, &value, sizeof value);
+    }
+  }
+  void set(Ref at, std::size_t bytes, bool free) noexcept {
+    const std::size_t word = bytes | (free ? free_bit() : 0);
+    store(at, word);
+    if (footer_ != 0) store(at + bytes - footer_, word);
+    if (at + bytes == end_) last_ = at;
+  }
+
+  std::byte* base_;
+  std::size_t header_;
+  std::size_t footer_;
+  std::size_t word_;  // bytes of a size or a link
+  Ref first_;
+  Ref end_;
+  Ref last_ = kNone;
+};
+
+}  // namespace memtool

@@ -1,0 +1,502 @@
+// The textbook's allocator: blocks side by side in one growing heap, the free ones found by walking along a list, and
+// every decision a parameter. Nothing here is fast: a search looks at one block after the other, and so does whatever
+// keeps the list in order. That is what its users want to see.
+//
+// `Blocks` says where headers, footers and links are kept (inline_blocks.hpp, apart_blocks.hpp).
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "allocators/support/bits.hpp"
+#include "allocators/support/list_layout.hpp"
+#include "engine/strategy.hpp"
+
+namespace memtool {
+
+// In the order of the words that a user chooses from.
+enum class ListFit : std::uint8_t { first, next, best, worst };
+enum class ListOrder : std::uint8_t { address, lifo, fifo, size_ascending, size_descending };
+enum class Coalescing : std::uint8_t { immediate, deferred, listed, none };
+enum class Remainder : std::uint8_t { order, place };
+enum class Extension : std::uint8_t { gap, need };
+
+struct ListPolicy {
+  ListFit fit;
+  ListOrder order;
+  Coalescing coalescing;
+  Remainder remainder;  // what is left of a block is listed in its order, or keeps the place of the block
+  Extension extension;  // the heap grows by what is missing beside a free block at its end, or by the whole request
+  bool linked;          // false: there is no list, all blocks are walked
+  std::size_t initial;  // bytes the heap begins with
+  std::size_t grow;     // fewest bytes by which it grows; 0: never
+};
+
+template <class Blocks>
+class ListedHeap {
+ public:
+  ListedHeap(Region& region, const ListLayout& layout, const ListPolicy& policy)
+      : region_(region), layout_(layout), policy_(policy), blocks_(region.base(), layout) {
+    const std::size_t initial = bits::round_up(policy.initial, layout.alignment);
+    if (region.grow(layout.lead()) == nullptr) return;
+    limit_ = region.capacity();
+    if (initial != 0 && region.grow(initial) != nullptr) insert(blocks_.append(initial));
+  }
+
+  void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    if (size >= limit_ || alignment >= limit_) return nullptr;
+    const std::size_t need = layout_.bytes_for(size);
+    Ref found = search(need, alignment);
+    if (found == kNone && unmerged_) {
+      merge_all();
+      found = search(need, alignment);
+    }
+    const bool searched = found != kNone;
+    if (!searched) found = grow(need, alignment);
+    return found == kNone ? nullptr : payload(take(found, need, alignment, searched));
+  }
+
+  void deallocate(void* payload, std::size_t, std::size_t) noexcept {
+    const Ref block = blocks_.of_payload(offset_of(payload));
+    if (block == kNone) return;
+    --used_blocks_;
+    used_bytes_ -= blocks_.bytes(block);
+    blocks_.set_free(block, true);
+    release(block);
+  }
+
+  [[nodiscard]] std::size_t usable_size(const void* payload, std::size_t) const noexcept {
+    const Ref block = blocks_.of_payload(offset_of(payload));
+    return block == kNone ? 0 : blocks_.bytes(block) - layout_.overhead();
+  }
+
+  [[nodiscard]] HeapStats stats() const noexcept {
+    if (limit_ == 0) return {0, 0, 0, 0, 0, 0};
+    const std::size_t all = region_.used() - layout_.lead();
+    const std::size_t tags = (used_blocks_ + free_blocks_) * layout_.overhead();
+    return {.granted = used_bytes_ - used_blocks_ * layout_.overhead(),
+            .free_bytes = all - used_bytes_ - free_blocks_ * layout_.overhead(),
+            .largest_free = largest_free(),
+            .free_blocks = free_blocks_,
+            .used_blocks = used_blocks_,
+            .metadata_bytes = layout_.lead() + tags + blocks_.apart_bytes(),
+            .metadata_apart_bytes = blocks_.apart_bytes()};
+  }
+
+  void walk(const BlockVisitor& visit) const {
+    const auto part = [&](std::size_t offset, std::size_t bytes, BlockState state) {
+      if (bytes != 0) visit(region_.base() + offset, bytes, state);
+    };
+    if (limit_ == 0) return;
+    part(0, layout_.lead(), BlockState::metadata);
+    for (Ref at = blocks_.first(); at != kNone; at = blocks_.next_physical(at)) {
+      const std::size_t begin = blocks_.offset(at);
+      const std::size_t end = begin + blocks_.bytes(at);
+      part(begin, layout_.header, BlockState::metadata);
+      part(begin + layout_.header, end - begin - layout_.overhead(),
+           blocks_.is_free(at) ? BlockState::free : BlockState::used);
+      part(end - layout_.footer, layout_.footer, BlockState::metadata);
+    }
+  }
+
+  void check() const {
+    if (limit_ == 0) return;
+    check_blocks();
+    if (policy_.linked) check_list();
+  }
+
+ private:
+  using Ref = typename Blocks::Ref;
+  static constexpr Ref kNone = Blocks::kNone;
+  // What a block is aligned to whose request names no alignment; limits() of the strategy tells of the smaller ones.
+  [[nodiscard]] std::size_t natural() const noexcept { return std::max(layout_.alignment, kDefaultAlignment); }
+  [[nodiscard]] bool by_address() const noexcept { return policy_.order == ListOrder::address; }
+  [[nodiscard]] bool by_size() const noexcept {
+    return policy_.order == ListOrder::size_ascending || policy_.order == ListOrder::size_descending;
+  }
+
+  [[nodiscard]] std::size_t offset_of(const void* payload) const noexcept {
+    return static_cast<std::size_t>(static_cast<const std::byte*>(payload) - region_.base());
+  }
+  [[nodiscard]] void* payload(Ref at) const noexcept { return region_.base() + blocks_.offset(at) + layout_.header; }
+  [[nodiscard]] std::size_t end_of(Ref at) const noexcept { return blocks_.offset(at) + blocks_.bytes(at); }
+
+  // ---- searching
+
+  // The free blocks in the order in which they are searched.
+  [[nodiscard]] Ref first_free() const noexcept { return policy_.linked ? head_ : free_from(blocks_.first()); }
+  [[nodiscard]] Ref next_free(Ref at) const noexcept {
+    return policy_.linked ? blocks_.next(at) : free_from(blocks_.next_physical(at));
+  }
+  [[nodiscard]] Ref free_from(Ref at) const noexcept {
+    while (at != kNone && !blocks_.is_free(at)) at = blocks_.next_physical(at);
+    return at;
+  }
+
+  // Bytes to leave free in front, so that the payload of a block that begins at `offset` is aligned: none or a block.
+  [[nodiscard]] std::size_t lead_of(std::size_t offset, std::size_t alignment) const noexcept {
+    std::byte* first = region_.base() + offset + layout_.header;
+    if (alignment <= natural() || bits::is_aligned(first, alignment)) return 0;
+    return static_cast<std::size_t>(bits::align_up(first + layout_.minimum, alignment) - first);
+  }
+  [[nodiscard]] bool serves(Ref at, std::size_t need, std::size_t alignment) const noexcept {
+    return blocks_.bytes(at) >= need + lead_of(blocks_.offset(at), alignment);
+  }
+
+  [[nodiscard]] Ref search(std::size_t need, std::size_t alignment) const noexcept {
+    switch (policy_.fit) {
+      case ListFit::first:
+        return first_that_serves(first_free(), kNone, need, alignment);
+      case ListFit::next: {
+        const Ref from = policy_.linked ? rover_ : free_from(rover_);
+        const Ref found = first_that_serves(from, kNone, need, alignment);
+        return found != kNone ? found : first_that_serves(first_free(), from, need, alignment);
+      }
+      default:
+        return extreme_that_serves(need, alignment);
+    }
+  }
+  [[nodiscard]] Ref first_that_serves(Ref at, Ref end, std::size_t need, std::size_t alignment) const noexcept {
+    while (at != end && !serves(at, need, alignment)) at = next_free(at);
+    return at == end ? kNone : at;
+  }
+  // Of the smallest, or the largest, the first in the list.
+  [[nodiscard]] Ref extreme_that_serves(std::size_t need, std::size_t alignment) const noexcept {
+    const bool smallest = policy_.fit == ListFit::best;
+    Ref found = kNone;
+    for (Ref at = first_free(); at != kNone; at = next_free(at)) {
+      if (!serves(at, need, alignment)) continue;
+      const bool better = found == kNone || (smallest ? blocks_.bytes(at) < blocks_.bytes(found)
+                                                      : blocks_.bytes(at) > blocks_.bytes(found));
+      if (better) found = at;
+      if (smallest && blocks_.bytes(found) == need) break;
+    }
+    return found;
+  }
+
+  // ---- the list
+
+  void link(Ref previous, Ref at, Ref next) noexcept {
+    blocks_.set_previous(at, previous);
+    blocks_.set_next(at, next);
+    if (previous == kNone) {
+      head_ = at;
+    } else {
+      blocks_.set_next(previous, at);
+    }
+    if (next == kNone) {
+      tail_ = at;
+    } else {
+      blocks_.set_previous(next, at);
+    }
+  }
+  void unlink(Ref at) noexcept {
+    --free_blocks_;
+    if (!policy_.linked) return;
+    const Ref previous = blocks_.previous(at);
+    const Ref next = blocks_.next(at);
+    if (previous == kNone) {
+      head_ = next;
+    } else {
+      blocks_.set_next(previous, next);
+    }
+    if (next == kNone) {
+      tail_ = previous;
+    } else {
+      blocks_.set_previous(next, previous);
+    }
+    if (rover_ == at) rover_ = next;
+  }
+  // `fresh` takes the place of `at`; they may overlap.
+  void replace(Ref at, Ref fresh) noexcept {
+    if (!policy_.linked) return;
+    const Ref previous = blocks_.previous(at);
+    const Ref next = blocks_.next(at);
+    link(previous, fresh, next);
+    if (rover_ == at) rover_ = fresh;
+  }
+
+  // Lists a free block, in its order.
+  void insert(Ref at) noexcept {
+    ++free_blocks_;
+    if (!policy_.linked) return;
+    switch (policy_.order) {
+      case ListOrder::lifo:
+        return link(kNone, at, head_);
+      case ListOrder::fifo:
+        return link(tail_, at, kNone);
+      default:
+        return insert_sorted(at);
+    }
+  }
+  void insert_sorted(Ref at) noexcept {
+    if (disordered_) sort();
+    Ref previous = kNone;
+    Ref next = head_;
+    while (next != kNone && !before(at, next)) {
+      previous = next;
+      next = blocks_.next(next);
+    }
+    link(previous, at, next);
+    attract_rover(at);
+  }
+  // Whether `at` stands before `other`; of blocks of one size the one that was listed first does.
+  [[nodiscard]] bool before(Ref at, Ref other) const noexcept {
+    switch (policy_.order) {
+      case ListOrder::address:
+        return blocks_.offset(at) < blocks_.offset(other);
+      case ListOrder::size_ascending:
+        return blocks_.bytes(at) < blocks_.bytes(other);
+      default:
+        return blocks_.bytes(at) > blocks_.bytes(other);
+    }
+  }
+  // By insertion, since few blocks are out of place; blocks of one size keep their order.
+  void sort() noexcept {
+    disordered_ = false;
+    Ref at = head_;
+    while (at != kNone) {
+      const Ref following = blocks_.next(at);
+      Ref previous = blocks_.previous(at);
+      if (previous != kNone && before(at, previous)) {
+        const Ref rover = rover_;
+        unlink(at);
+        ++free_blocks_;
+        while (previous != kNone && before(at, previous)) previous = blocks_.previous(previous);
+        link(previous, at, previous == kNone ? head_ : blocks_.next(previous));
+        rover_ = rover;
+      }
+      at = following;
+    }
+  }
+
+  // In address order the rover is a place in the heap, and the next free block from there on is where a search begins:
+  // the place where the last search found its block, or where the block begins that this has become a part of.
+  void attract_rover(Ref at) noexcept {
+    const bool behind = by_address() && blocks_.offset(at) >= rover_offset_;
+    if (behind && (rover_ == kNone || blocks_.offset(at) < blocks_.offset(rover_))) rover_ = at;
+  }
+
+  // ---- taking
+
+  // Makes `need` bytes of a free block used and returns them.
+  Ref take(Ref found, std::size_t need, std::size_t alignment, bool searched) noexcept {
+    const std::size_t lead = lead_of(blocks_.offset(found), alignment);
+    const Ref used = lead == 0 ? found : blocks_.cut(found, lead);
+    if (searched) {
+      rover_offset_ = blocks_.offset(used);
+      rover_ = lead == 0 || !policy_.linked ? used : blocks_.next(found);
+    }
+    const bool cut = blocks_.bytes(used) >= need + layout_.split;
+    const Ref rest = cut ? blocks_.cut(used, need) : kNone;
+    if (lead != 0) {
+      relist(found);
+      if (cut) insert(rest);
+    } else if (cut && (by_address() || policy_.remainder == Remainder::place)) {
+      replace(used, rest);
+      disordered_ |= by_size();
+    } else {
+      unlink(used);
+      if (cut) insert(rest);
+    }
+    blocks_.set_free(used, false);
+    ++used_blocks_;
+    used_bytes_ += blocks_.bytes(used);
+    return used;
+  }
+  // Puts a listed block, whose size has changed, where it belongs.
+  void relist(Ref at) noexcept {
+    if (!by_size()) return;
+    unlink(at);
+    insert(at);
+  }
+
+  // Extends the region for a request that nothing free can serve; returns the last block, which can.
+  Ref grow(std::size_t need, std::size_t alignment) noexcept {
+    if (policy_.grow == 0) return kNone;
+    const Ref last = blocks_.last();
+    const bool extends = policy_.extension == Extension::gap && last != kNone && blocks_.is_free(last);
+    const std::size_t have = extends ? blocks_.bytes(last) : 0;
+    const std::size_t least = lead_of(region_.used() - have, alignment) + need - have;
+    for (const std::size_t wanted : {std::max(least, policy_.grow), least}) {
+      const std::size_t bytes = bits::round_up(wanted, layout_.alignment);
+      if (region_.used() + bytes > blocks_.most_heap_bytes() || region_.grow(bytes) == nullptr) continue;
+      if (!extends) return release(blocks_.append(bytes));
+      blocks_.extend(last, bytes);
+      relist(last);
+      return last;
+    }
+    return kNone;
+  }
+
+  // ---- giving back
+
+  // Lists a free block, merged with its neighbours where that is due; returns what it is a part of now.
+  Ref release(Ref at) noexcept {
+    if (policy_.coalescing == Coalescing::immediate) return merge(at);
+    insert(at);
+    if (policy_.coalescing == Coalescing::listed) merge_listed();
+    unmerged_ = policy_.coalescing == Coalescing::deferred;
+    return at;
+  }
+
+  Ref merge(Ref at) noexcept {
+    const Ref next = blocks_.next_physical(at);
+    const bool next_free = next != kNone && blocks_.is_free(next);
+    const Ref previous = free_before(at);
+    // In address order the merged block stands where one of its parts did: nothing is searched.
+    if (previous != kNone) {
+      if (next_free) absorb(at, next);
+      if (by_address()) {
+        join(previous, at);
+        return previous;
+      }
+      unlink(previous);
+      join(previous, at);
+      insert(previous);
+      return previous;
+    }
+    if (next_free && by_address()) {
+      replace(next, at);
+      join(at, next);
+      return at;
+    }
+    if (next_free) absorb(at, next);
+    insert(at);
+    return at;
+  }
+  // The block before, if it is free. Without footers it is searched for: in the list, or among all blocks.
+  [[nodiscard]] Ref free_before(Ref at) const noexcept {
+    if (blocks_.knows_previous()) {
+      const Ref previous = blocks_.previous_physical(at);
+      return previous != kNone && blocks_.is_free(previous) ? previous : kNone;
+    }
+    Ref each = first_free();
+    const bool ordered = !policy_.linked || by_address();
+    while (each != kNone && end_of(each) != blocks_.offset(at)) {
+      if (ordered && blocks_.offset(each) >= blocks_.offset(at)) return kNone;
+      each = next_free(each);
+    }
+    return each;
+  }
+
+  // `next`, which is listed, becomes part of the free block before it.
+  void absorb(Ref at, Ref next) noexcept {
+    unlink(next);
+    join(at, next);
+  }
+  void join(Ref at, Ref next) noexcept {
+    if (by_address() && rover_offset_ == blocks_.offset(next)) {
+      rover_offset_ = blocks_.offset(at);
+      rover_ = at;
+    }
+    blocks_.join(at, next);
+  }
+
+  // Every run of free blocks becomes one, in the place of its first.
+  void merge_all() noexcept {
+    unmerged_ = false;
+    for (Ref at = blocks_.first(); at != kNone; at = blocks_.next_physical(at)) {
+      if (!blocks_.is_free(at)) continue;
+      bool merged = false;
+      for (Ref next = blocks_.next_physical(at); next != kNone && blocks_.is_free(next);
+           next = blocks_.next_physical(at)) {
+        absorb(at, next);
+        merged = true;
+      }
+      if (merged) relist(at);
+    }
+  }
+  // Only neighbours that follow each other in the list are found, and what they become keeps its place in it.
+  void merge_listed() noexcept {
+    Ref at = head_;
+    while (at != kNone) {
+      const Ref next = blocks_.next(at);
+      if (next != kNone && end_of(at) == blocks_.offset(next)) {
+        absorb(at, next);
+        disordered_ |= by_size();
+      } else {
+        at = next;
+      }
+    }
+  }
+
+  // ---- verifying
+
+  // What could be asked for; free neighbours count as one where they would be merged for it.
+  [[nodiscard]] std::size_t largest_free() const noexcept {
+    std::size_t largest = 0;
+    if (policy_.coalescing != Coalescing::deferred) {
+      for (Ref at = first_free(); at != kNone; at = next_free(at)) largest = std::max(largest, blocks_.bytes(at));
+    } else {
+      std::size_t run = 0;
+      for (Ref at = blocks_.first(); at != kNone; at = blocks_.next_physical(at)) {
+        run = blocks_.is_free(at) ? run + blocks_.bytes(at) : 0;
+        largest = std::max(largest, run);
+      }
+    }
+    if (largest < layout_.minimum) return 0;
+    return (largest - layout_.overhead()) / layout_.round * layout_.round;
+  }
+
+  void check_blocks() const {
+    std::size_t at_offset = layout_.lead();
+    std::size_t used_bytes = 0;
+    std::size_t used = 0;
+    std::size_t free = 0;
+    bool previous_free = false;
+    for (Ref at = blocks_.first(); at != kNone; at = blocks_.next_physical(at)) {
+      const std::size_t bytes = blocks_.bytes(at);
+      require(blocks_.offset(at) == at_offset, "a block does not begin where the one before it ends");
+      require(bytes >= layout_.minimum, "a block is smaller than the smallest block");
+      require(bytes % layout_.alignment == 0, "a block's size is not a multiple of the alignment");
+      require(bytes <= region_.used() - at_offset, "a block reaches beyond the end of the heap");
+      blocks_.check(at);
+      const bool is_free = blocks_.is_free(at);
+      require(!(is_free && previous_free && policy_.coalescing == Coalescing::immediate),
+              "two free blocks touch: they were not merged");
+      previous_free = is_free;
+      used_bytes += is_free ? 0 : bytes;
+      ++(is_free ? free : used);
+      at_offset += bytes;
+    }
+    require(at_offset == region_.used(), "the blocks do not end where the heap does");
+    require(used == used_blocks_ && used_bytes == used_bytes_, "the used blocks are not what was counted");
+    require(free == free_blocks_, "the free blocks are not as many as were counted");
+  }
+
+  void check_list() const {
+    std::size_t listed = 0;
+    Ref previous = kNone;
+    bool rover_listed = rover_ == kNone;
+    for (Ref at = head_; at != kNone; previous = at, at = blocks_.next(at)) {
+      require(++listed <= free_blocks_, "the free list holds more blocks than are free, or runs in a circle");
+      require(blocks_.is_free(at), "a block in the free list is not free");
+      require(blocks_.previous(at) == previous, "a block in the free list does not point back to the one before it");
+      const bool sorted = by_address() || (by_size() && !disordered_);
+      require(!sorted || previous == kNone || !before(at, previous), "the free list is out of order");
+      rover_listed |= at == rover_;
+    }
+    require(previous == tail_, "the free list does not end with its last block");
+    require(listed == free_blocks_, "the free list does not hold all free blocks");
+    require(rover_listed, "the next search would begin at a block that is not free");
+  }
+
+  Region& region_;
+  ListLayout layout_;
+  ListPolicy policy_;
+  Blocks blocks_;
+  std::size_t limit_ = 0;  // requests must be smaller
+  std::size_t used_blocks_ = 0;
+  std::size_t used_bytes_ = 0;  // headers and footers included
+  std::size_t free_blocks_ = 0;
+  Ref head_ = kNone;
+  Ref tail_ = kNone;
+  Ref rover_ = kNone;             // where next fit begins, the next listed block where there is a list
+  std::size_t rover_offset_ = 0;  // in address order: where that is, at the earliest
+  bool disordered_ = false;       // by size: remainders or merged blocks have kept their places
+  bool unmerged_ = false;         // something was freed since all was merged
+};
+
+}  // namespace memtool
