@@ -1,5 +1,5 @@
 // The free list as textbooks describe it, every decision a parameter: what to compare the others with, and what
-// published figures are reproduced on (docs/architecture.md says how to write them down).
+// published figures are reproduced on (verification/malloc_lab.py and free_space.py write two of them down).
 #pragma once
 
 #include <array>
@@ -188,8 +188,8 @@ class FreeListHeap {
     demand(layout.footer == 0 || field(layout.footer),
            "footer: must be 0 or at least 4 to hold a block's size, is " + std::to_string(layout.footer));
 
-    const std::size_t held = apart ? layout.overhead() + 1 : InlineBlocks::least_bytes(layout, linked);
-    const std::size_t least = bits::round_up(std::max(held, layout.overhead() + 1), layout.alignment);
+    const std::size_t held = apart ? 1 : std::max(InlineBlocks::least_bytes(layout, linked), layout.overhead() + 1);
+    const std::size_t least = bits::round_up(held, layout.alignment);
     if (layout.minimum == 0) layout.minimum = least;
     demand(layout.minimum >= held, "minimum: must be at least " + std::to_string(held) +
                                        ", what a free block of this structure holds, is " +

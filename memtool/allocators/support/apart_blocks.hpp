@@ -19,6 +19,7 @@ class ApartBlocks {
   // A block, by the number of its record.
   using Ref = std::size_t;
   static constexpr Ref kNone = ~std::uint32_t{0};
+  static constexpr bool kInHeap = false;  // a free block is free from its first byte to its last
 
   ApartBlocks(std::byte*, const ListLayout& layout)
       : header_(layout.header), end_(layout.lead()), used_(kLeastSlots, kEmpty) {}

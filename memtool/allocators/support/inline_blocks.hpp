@@ -21,6 +21,7 @@ class InlineBlocks {
   // A block, by its first byte's distance from the region's base.
   using Ref = std::size_t;
   static constexpr Ref kNone = ~Ref{0};
+  static constexpr bool kInHeap = true;  // a free block has a header and a footer
 
   InlineBlocks(std::byte* base, const ListLayout& layout) noexcept
       : base_(base),

@@ -74,9 +74,10 @@ class ListedHeap {
   [[nodiscard]] HeapStats stats() const noexcept {
     if (limit_ == 0) return {0, 0, 0, 0, 0, 0};
     const std::size_t all = region_.used() - layout_.lead();
-    const std::size_t tags = (used_blocks_ + free_blocks_) * layout_.overhead();
+    const std::size_t free_tags = free_blocks_ * free_overhead();
+    const std::size_t tags = used_blocks_ * layout_.overhead() + free_tags;
     return {.granted = used_bytes_ - used_blocks_ * layout_.overhead(),
-            .free_bytes = all - used_bytes_ - free_blocks_ * layout_.overhead(),
+            .free_bytes = all - used_bytes_ - free_tags,
             .largest_free = largest_free(),
             .free_blocks = free_blocks_,
             .used_blocks = used_blocks_,
@@ -93,10 +94,13 @@ class ListedHeap {
     for (Ref at = blocks_.first(); at != kNone; at = blocks_.next_physical(at)) {
       const std::size_t begin = blocks_.offset(at);
       const std::size_t end = begin + blocks_.bytes(at);
-      part(begin, layout_.header, BlockState::metadata);
-      part(begin + layout_.header, end - begin - layout_.overhead(),
-           blocks_.is_free(at) ? BlockState::free : BlockState::used);
-      part(end - layout_.footer, layout_.footer, BlockState::metadata);
+      const bool is_free = blocks_.is_free(at);
+      const bool bare = is_free && free_overhead() == 0;
+      const std::size_t header = bare ? 0 : layout_.header;
+      const std::size_t footer = bare ? 0 : layout_.footer;
+      part(begin, header, BlockState::metadata);
+      part(begin + header, end - begin - header - footer, is_free ? BlockState::free : BlockState::used);
+      part(end - footer, footer, BlockState::metadata);
     }
   }
 
@@ -111,6 +115,7 @@ class ListedHeap {
   static constexpr Ref kNone = Blocks::kNone;
   // What a block is aligned to whose request names no alignment; limits() of the strategy tells of the smaller ones.
   [[nodiscard]] std::size_t natural() const noexcept { return std::max(layout_.alignment, kDefaultAlignment); }
+  [[nodiscard]] std::size_t free_overhead() const noexcept { return Blocks::kInHeap ? layout_.overhead() : 0; }
   [[nodiscard]] bool by_address() const noexcept { return policy_.order == ListOrder::address; }
   [[nodiscard]] bool by_size() const noexcept {
     return policy_.order == ListOrder::size_ascending || policy_.order == ListOrder::size_descending;
@@ -336,9 +341,8 @@ class ListedHeap {
   Ref release(Ref at) noexcept {
     if (policy_.coalescing == Coalescing::immediate) return merge(at);
     insert(at);
-    if (policy_.coalescing == Coalescing::listed) merge_listed();
     unmerged_ = policy_.coalescing == Coalescing::deferred;
-    return at;
+    return policy_.coalescing == Coalescing::listed ? merge_listed(at) : at;
   }
 
   Ref merge(Ref at) noexcept {
@@ -408,18 +412,21 @@ class ListedHeap {
       if (merged) relist(at);
     }
   }
-  // Only neighbours that follow each other in the list are found, and what they become keeps its place in it.
-  void merge_listed() noexcept {
+  // Only neighbours that follow each other in the list are found, and what they become keeps its place in it. Returns
+  // what `block` is a part of then.
+  Ref merge_listed(Ref block) noexcept {
     Ref at = head_;
     while (at != kNone) {
       const Ref next = blocks_.next(at);
       if (next != kNone && end_of(at) == blocks_.offset(next)) {
         absorb(at, next);
         disordered_ |= by_size();
+        if (block == next) block = at;
       } else {
         at = next;
       }
     }
+    return block;
   }
 
   // ---- verifying
@@ -436,7 +443,7 @@ class ListedHeap {
         largest = std::max(largest, run);
       }
     }
-    if (largest < layout_.minimum) return 0;
+    if (largest < std::max(layout_.minimum, layout_.overhead())) return 0;
     return (largest - layout_.overhead()) / layout_.round * layout_.round;
   }
 
