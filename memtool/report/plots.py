@@ -290,12 +290,15 @@ def _peak(history: series.History) -> int:
 
 
 def _speed_memory(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure | None:
-    """Each allocator by time and peak resident memory; the Pareto front joins those that nothing beats in both."""
+    """Each allocator by time and peak resident memory; the Pareto front joins those that nothing beats in both.
+
+    Without what is interpreted: its times are the interpreter's, and its objects are in its memory.
+    """
     points = [
         (cell, time.value, memory.value / _MIB)
         for cell in cells
         if (time := _value(cell, "time_per_op_ns")) and (memory := _value(cell, "peak_resident_bytes"))
-        if time.value is not None and memory.value is not None
+        if time.value is not None and memory.value is not None and not cell.interpreted
     ]
     if len(points) < 2:
         return None

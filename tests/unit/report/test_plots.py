@@ -98,3 +98,16 @@ def test_two_workloads_have_plots_of_their_own(tmp_path: Path) -> None:
     drawn = draw_all(tmp_path, both)
     assert len(drawn) == len(set(drawn)) == 6
     assert all(path.is_file() for path in drawn)
+
+
+def test_what_is_interpreted_is_not_set_against_the_others(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    run = fake_run()
+    cells = tuple(
+        replace(cell, proof={**cell.proof, "interpreted": cell.cell.allocator == "slab"})
+        for cell in run.cells
+        if cell.cell.allocator in ("slab", "glibc", "jemalloc")
+    )
+    draw_all(tmp_path, replace(run, cells=cells))
+    assert "slab (interpreted)" in texts["throughput"]
+    assert "glibc" in texts["speed-memory"]
+    assert not any("slab" in text for text in texts["speed-memory"])
