@@ -34,7 +34,7 @@ asan: $(VENV)/developing
 	$(BIN)/python -m pytest tests/native/test_stress.py --sanitize
 
 benchmarks: $(VENV)/developing
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 docs: $(VENV)/developing
 	$(BIN)/python scripts/allocators_page.py

@@ -1,34 +1,32 @@
-"""memtool measured: what the harness, the generator and a start cost, each against its goal.
+"""memtool measured: the harness, the generator, a start, and its strategies; each figure against its goal.
 
-    python benchmarks/run.py [NAME ...]      harness glibc generator start help build; all unless named
+    python -m benchmarks.run [NAME ...]      all unless named
 
-Each figure is a ratio or a time taken in this one run. Exit code 1 when a goal is missed.
+harness, glibc, generator, start, help, build: memtool itself. pools, mix, crowd, real-time: its strategies against what
+is best in the field (benchmarks/speed.py). Each figure is a ratio or a time taken in this one run. Exit code 1 when a
+goal is missed.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from tabulate import tabulate
 
-from memtool.allocators.registry import Registry
+from benchmarks import speed
+from benchmarks.harness import ROOT, Finding, build, handwritten, take
 from memtool.engine import binding
-from memtool.model import AllocatorSpec, Cell, Pass, Sample
-from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
+from memtool.model import AllocatorSpec, Pass
+from memtool.worker.parent import WorkerExecutor
 from memtool.workload.trace import Trace, load_trace
 
-ROOT = Path(__file__).parent.parent
 PAIRS = 15
 NULL, GLIBC = AllocatorSpec("null"), AllocatorSpec("glibc")
 # How often glibc gives the top of its heap back and faults it in again depends on where the heap happens to begin: one
@@ -36,72 +34,6 @@ NULL, GLIBC = AllocatorSpec("null"), AllocatorSpec("glibc")
 # Times are compared without that.
 UNTRIMMED = AllocatorSpec("glibc", (("trim_threshold", str(1 << 30)),))
 UNTRIMMED_ENVIRONMENT = {"GLIBC_TUNABLES": f"glibc.malloc.trim_threshold={1 << 30}"}
-REPLAYS = 5
-
-
-@dataclass(frozen=True)
-class Finding:
-    what: str
-    figure: str
-    goal: str
-    reached: bool
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as name:
-        yield Path(name)
-
-
-@contextmanager
-def build(target: str) -> Iterator[tuple[Path, float]]:
-    """Build a target from nothing, as a release; yield its path and the seconds it took."""
-    with scratch() as directory:
-        cmake, ninja = (shutil.which(tool) for tool in ("cmake", "ninja"))
-        if not cmake or not ninja:
-            sys.exit("benchmarks need cmake and ninja: make benchmarks installs them")
-        start = time.monotonic()
-        subprocess.run([cmake, "-S", ROOT, "-B", directory, "-G", "Ninja"], check=True, capture_output=True)
-        subprocess.run([cmake, "--build", directory, "--target", target], check=True, capture_output=True)
-        seconds = time.monotonic() - start
-        name = "libmemtool_engine.so" if target == "memtool_engine" else target
-        yield directory / name, seconds
-
-
-def take(executor: WorkerExecutor, trace: Trace, allocator: AllocatorSpec, run_pass: Pass) -> Sample:
-    sample = executor.execute(
-        Job(
-            cell=Cell(trace.info.name, allocator.label),
-            block=0,
-            run_pass=run_pass,
-            plan=Registry().resolve(allocator),
-            image_fd=trace.image_fd,
-            image_bytes=trace.image_bytes,
-            region=RegionRequest(64 << 30, 2 << 20),
-            warmups=1,
-            iterations=REPLAYS,
-            checkpoints=200,
-            use_counter=False,
-            time_limit=120,
-        )
-    )
-    assert sample.reason is None, sample.reason
-    return sample
-
-
-def handwritten(
-    program: Path, mode: str, trace: Trace, padding: int = 0, environment: dict[str, str] | None = None
-) -> tuple[float, int, int]:
-    """Return (ns of the best replay, resident growth at the peak of live bytes, and at the end)."""
-    printed = subprocess.run(
-        [program, mode, f"/proc/self/fd/{trace.image_fd}", str(REPLAYS), str(padding)],
-        pass_fds=(trace.image_fd,),
-        env={**os.environ, **(environment or {})},
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.split()
-    return min(map(float, printed[:-2])), int(printed[-2]), int(printed[-1])
 
 
 def paired_ratio(trace: Trace, program: Path, allocator: AllocatorSpec, mode: str) -> tuple[float, float, float]:
@@ -195,6 +127,10 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "start": start,
     "help": help_,
     "build": build_,
+    "pools": speed.pools,
+    "mix": speed.mix,
+    "crowd": speed.crowd,
+    "real-time": speed.real_time,
 }
 
 

@@ -1,10 +1,12 @@
 // What memtool is compared with: loops over the same events as a C++ programmer would write them by hand.
 //
-//   handwritten null|malloc IMAGE REPLAYS PADDING
+//   handwritten null|malloc|boost IMAGE REPLAYS PADDING
 //
 // prints the nanoseconds of each replay's body, one a line; then resident growth in bytes at the peak of live bytes and
 // at the end, from a first, cold replay. PADDING bytes are allocated before anything else and kept: where blocks come
 // to lie, and so when the C library trims its heap, depends on what was there before, in a worker as in any program.
+//
+// boost is a boost::pool of blocks as large as the image's largest request; exit code 3 where boost was not found.
 //
 // It shares nothing with the engine but the layout of the event image.
 #include <fcntl.h>
@@ -16,6 +18,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+
+#if __has_include(<boost/pool/pool.hpp>)
+#define MEMTOOL_HAS_BOOST 1
+#include <boost/pool/pool.hpp>
+#endif
 
 #include "engine/events.hpp"
 
@@ -98,6 +105,10 @@ void replay(const std::uint64_t* at, const std::uint64_t* end, void** slots, Tou
 int main(int count, char** arguments) {
   if (count != 5) return 2;
   const bool null = std::strcmp(arguments[1], "null") == 0;
+  const bool boost = std::strcmp(arguments[1], "boost") == 0;
+#ifndef MEMTOOL_HAS_BOOST
+  if (boost) return 3;
+#endif
   const int file = open(arguments[2], O_RDONLY);
   struct stat status;
   if (file < 0 || fstat(file, &status) != 0) return 2;
@@ -111,11 +122,20 @@ int main(int count, char** arguments) {
   if (null && head.largest_size > sizeof block) return 2;
   std::memset(block, 1, sizeof block);
   const auto how = static_cast<Touch>(head.touch);
+#ifdef MEMTOOL_HAS_BOOST
+  boost::pool<> pool(static_cast<std::size_t>(head.largest_size));
+#endif
   const auto run = [&](const std::uint64_t* from, const std::uint64_t* to) {
     if (null) {
       replay(
           from, to, slots, how, [&](std::uint64_t, std::uint64_t, bool) -> void* { return block; }, [](void*) {},
           [](void* old, std::uint64_t) { return old; });
+#ifdef MEMTOOL_HAS_BOOST
+    } else if (boost) {
+      replay(
+          from, to, slots, how, [&](std::uint64_t, std::uint64_t, bool) { return pool.malloc(); },
+          [&](void* old) { pool.free(old); }, [](void* old, std::uint64_t) { return old; });
+#endif
     } else {
       replay(
           from, to, slots, how,

@@ -33,24 +33,27 @@ template <ReplayableHeap S, class Probe>
 class Replay {
  public:
   // `slots` has one entry for each slot of the image.
-  Replay(S& strategy, Probe& probe, void** slots) noexcept : strategy_(strategy), probe_(probe), slots_(slots) {}
+  Replay(S& strategy, Probe& probe, void** slots) noexcept : parts_{strategy, probe, slots} {}
 
   // Replays the events from `at` up to the first event that begins at or after `end`, and returns where it stopped. A
   // request that cannot be served ends the replay there: out_of_memory() is true and the event was not replayed.
   [[gnu::noinline]] const std::uint64_t* run(const std::uint64_t* at, const std::uint64_t* end) noexcept {
+    // A copy, for what is reached through `this` would be loaded again after every store to a block or a slot.
+    const Parts parts = parts_;
     while (at < end) {
       const std::uint64_t head = *at;
       const Kind kind = word::kind(head);
       const std::uint32_t slot = word::slot(head);
       if (kind == Kind::deallocate) {
-        deallocate(slot, word::size(head), kDefaultAlignment);
+        deallocate(parts, slot, word::size(head), kDefaultAlignment);
         ++at;
       } else if (kind == Kind::allocate) {
-        if (!allocate<false>(slot, word::size(head), kDefaultAlignment)) return at;
+        if (!allocate<false>(parts, slot, word::size(head), kDefaultAlignment)) [[unlikely]]
+          return stop(at);
         ++at;
       } else {
         const std::uint64_t* next = rare(at, kind, slot, head);
-        if (next == nullptr) return at;
+        if (next == nullptr) return stop(at);
         at = next;
       }
     }
@@ -62,55 +65,58 @@ class Replay {
  private:
   static constexpr std::size_t kMostScopes = 64;
 
+  struct Parts {
+    S& strategy;
+    Probe& probe;
+    void** slots;
+  };
+
   template <bool kZeroed>
-  [[gnu::always_inline]] bool allocate(std::uint32_t slot, std::uint64_t size, std::size_t alignment) noexcept {
-    void* block = probe_.allocate([&]() noexcept {
+  [[gnu::always_inline]] static bool allocate(const Parts& parts, std::uint32_t slot, std::uint64_t size,
+                                              std::size_t alignment) noexcept {
+    void* block = parts.probe.allocate([&]() noexcept {
       if constexpr (!kZeroed) {
-        return strategy_.allocate(size, alignment);
+        return parts.strategy.allocate(size, alignment);
       } else if constexpr (AllocatesZeroed<S>) {
-        return strategy_.allocate_zeroed(size, alignment);
+        return parts.strategy.allocate_zeroed(size, alignment);
       } else {
-        void* fresh = strategy_.allocate(size, alignment);
+        void* fresh = parts.strategy.allocate(size, alignment);
         if (fresh != nullptr) std::memset(fresh, 0, size);
         return fresh;
       }
     });
-    if (block == nullptr) [[unlikely]] {
-      out_of_memory_ = true;
+    if (block == nullptr) [[unlikely]]
       return false;
-    }
-    slots_[slot] = block;
-    probe_.allocated(slot, block, size, alignment, kZeroed);
+    parts.slots[slot] = block;
+    parts.probe.allocated(slot, block, size, alignment, kZeroed);
     return true;
   }
 
-  [[gnu::always_inline]] void deallocate(std::uint32_t slot, std::uint64_t size, std::size_t alignment) noexcept {
-    void* block = slots_[slot];
-    probe_.deallocating(slot, block, size);
-    probe_.deallocate([&]() noexcept { strategy_.deallocate(block, size, alignment); });
+  [[gnu::always_inline]] static void deallocate(const Parts& parts, std::uint32_t slot, std::uint64_t size,
+                                                std::size_t alignment) noexcept {
+    void* block = parts.slots[slot];
+    parts.probe.deallocating(slot, block, size);
+    parts.probe.deallocate([&]() noexcept { parts.strategy.deallocate(block, size, alignment); });
   }
 
   [[gnu::noinline]] bool reallocate(std::uint32_t slot, std::uint64_t old_size, std::uint64_t new_size,
                                     std::size_t alignment) noexcept {
-    void* block = slots_[slot];
-    probe_.reallocating(slot, block, old_size);
-    void* moved = probe_.reallocate([&]() noexcept -> void* {
+    void* block = parts_.slots[slot];
+    parts_.probe.reallocating(slot, block, old_size);
+    void* moved = parts_.probe.reallocate([&]() noexcept -> void* {
       if constexpr (Reallocates<S>) {
-        return strategy_.reallocate(block, old_size, new_size, alignment);
+        return parts_.strategy.reallocate(block, old_size, new_size, alignment);
       } else {
-        void* fresh = strategy_.allocate(new_size, alignment);
+        void* fresh = parts_.strategy.allocate(new_size, alignment);
         if (fresh == nullptr) return nullptr;
         std::memcpy(fresh, block, old_size < new_size ? old_size : new_size);
-        strategy_.deallocate(block, old_size, alignment);
+        parts_.strategy.deallocate(block, old_size, alignment);
         return fresh;
       }
     });
-    if (moved == nullptr) {
-      out_of_memory_ = true;
-      return false;
-    }
-    slots_[slot] = moved;
-    probe_.reallocated(slot, moved, old_size, new_size, alignment);
+    if (moved == nullptr) return false;
+    parts_.slots[slot] = moved;
+    parts_.probe.reallocated(slot, moved, old_size, new_size, alignment);
     return true;
   }
 
@@ -119,13 +125,13 @@ class Replay {
                                               std::uint64_t head) noexcept {
     switch (kind) {
       case Kind::allocate_zeroed:
-        return allocate<true>(slot, word::size(head), kDefaultAlignment) ? at + 1 : nullptr;
+        return allocate<true>(parts_, slot, word::size(head), kDefaultAlignment) ? at + 1 : nullptr;
       case Kind::allocate_wide:
-        return allocate<false>(slot, word::wide_size(at[1]), word::wide_alignment(at[1])) ? at + 2 : nullptr;
+        return allocate<false>(parts_, slot, word::wide_size(at[1]), word::wide_alignment(at[1])) ? at + 2 : nullptr;
       case Kind::allocate_zeroed_wide:
-        return allocate<true>(slot, word::wide_size(at[1]), word::wide_alignment(at[1])) ? at + 2 : nullptr;
+        return allocate<true>(parts_, slot, word::wide_size(at[1]), word::wide_alignment(at[1])) ? at + 2 : nullptr;
       case Kind::deallocate_wide:
-        deallocate(slot, word::wide_size(at[1]), word::wide_alignment(at[1]));
+        deallocate(parts_, slot, word::wide_size(at[1]), word::wide_alignment(at[1]));
         return at + 2;
       case Kind::reallocate:
         return reallocate(slot, at[2], word::wide_size(at[1]), word::wide_alignment(at[1])) ? at + 3 : nullptr;
@@ -141,8 +147,8 @@ class Replay {
 
   void begin_scope() noexcept {
     if constexpr (Scoped<S>) {
-      if (!is_scoped(strategy_)) return;
-      if (scopes_ < kMostScopes) markers_[scopes_] = strategy_.mark();
+      if (!is_scoped(parts_.strategy)) return;
+      if (scopes_ < kMostScopes) markers_[scopes_] = parts_.strategy.mark();
       ++scopes_;
     }
   }
@@ -150,27 +156,30 @@ class Replay {
   // A scoped strategy gives back the scope at once and its objects' deallocations are skipped; any other frees them.
   const std::uint64_t* end_scope(const std::uint64_t* at, std::uint64_t words) noexcept {
     if constexpr (Scoped<S>) {
-      if (!is_scoped(strategy_)) return at;
+      if (!is_scoped(parts_.strategy)) return at;
       --scopes_;
       if (scopes_ < kMostScopes) {
         if constexpr (Probe::kSeesScopes) {
           for (const std::uint64_t* free = at; free < at + words;) {
             const bool wide = word::kind(*free) == Kind::deallocate_wide;
             const std::uint32_t slot = word::slot(*free);
-            probe_.deallocating(slot, slots_[slot], wide ? word::wide_size(free[1]) : word::size(*free));
+            parts_.probe.deallocating(slot, parts_.slots[slot], wide ? word::wide_size(free[1]) : word::size(*free));
             free += wide ? 2 : 1;
           }
         }
-        probe_.release([&]() noexcept { strategy_.release(markers_[scopes_]); });
+        parts_.probe.release([&]() noexcept { parts_.strategy.release(markers_[scopes_]); });
         return at + words;
       }
     }
     return at;
   }
 
-  S& strategy_;
-  Probe& probe_;
-  void** slots_;
+  const std::uint64_t* stop(const std::uint64_t* at) noexcept {
+    out_of_memory_ = true;
+    return at;
+  }
+
+  Parts parts_;
   bool out_of_memory_ = false;
   std::size_t scopes_ = 0;
   std::array<MarkerOf<S>, kMostScopes> markers_{};

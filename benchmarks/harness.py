@@ -1,0 +1,92 @@
+"""What the benchmarks share: a build of their own, one sample of memtool's, and one of a hand-written loop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from memtool.allocators.registry import Registry
+from memtool.model import AllocatorSpec, Cell, Pass, Sample
+from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
+from memtool.workload.trace import Trace
+
+ROOT = Path(__file__).parent.parent
+REPLAYS = 5
+"""In each process; the fastest counts."""
+NOT_BUILT_IN = 3
+"""The exit code of a hand-written loop over a library that is not installed."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    what: str
+    figure: str
+    goal: str
+    reached: bool
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+@contextmanager
+def build(target: str) -> Iterator[tuple[Path, float]]:
+    """Build a target from nothing, as a release; yield its path and the seconds it took."""
+    with scratch() as directory:
+        cmake, ninja = (shutil.which(tool) for tool in ("cmake", "ninja"))
+        if not cmake or not ninja:
+            sys.exit("benchmarks need cmake and ninja: make benchmarks installs them")
+        start = time.monotonic()
+        subprocess.run([cmake, "-S", ROOT, "-B", directory, "-G", "Ninja"], check=True, capture_output=True)
+        subprocess.run([cmake, "--build", directory, "--target", target], check=True, capture_output=True)
+        seconds = time.monotonic() - start
+        name = "libmemtool_engine.so" if target == "memtool_engine" else target
+        yield directory / name, seconds
+
+
+def take(
+    executor: WorkerExecutor, trace: Trace, allocator: AllocatorSpec, run_pass: Pass, replays: int = REPLAYS
+) -> Sample:
+    sample = executor.execute(
+        Job(
+            cell=Cell(trace.info.name, allocator.label),
+            block=0,
+            run_pass=run_pass,
+            plan=Registry().resolve(allocator),
+            image_fd=trace.image_fd,
+            image_bytes=trace.image_bytes,
+            region=RegionRequest(64 << 30, 2 << 20),
+            warmups=1,
+            iterations=replays,
+            checkpoints=200,
+            use_counter=False,
+            time_limit=120,
+        )
+    )
+    assert sample.reason is None, sample.reason
+    return sample
+
+
+def handwritten(
+    program: Path, mode: str, trace: Trace, padding: int = 0, environment: dict[str, str] | None = None
+) -> tuple[float, int, int]:
+    """Return (ns of the best replay, resident growth at the peak of live bytes, and at the end)."""
+    printed = subprocess.run(
+        [program, mode, f"/proc/self/fd/{trace.image_fd}", str(REPLAYS), str(padding)],
+        pass_fds=(trace.image_fd,),
+        env={**os.environ, **(environment or {})},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    return min(map(float, printed[:-2])), int(printed[-2]), int(printed[-1])
