@@ -171,17 +171,25 @@ class PhysicalHeap {
     lists_.insert(block, bytes);
   }
 
-  // Extends the region by `bytes` or, where that many are left, by the growth step; the new memory is free.
-  bool extend(std::size_t bytes) noexcept {
+  // Extends the region by `bytes` or, where that many are left, by the growth step, and moves the end there. Returns by
+  // how much; 0: not at all. What lies before the end is the caller's to make a block.
+  std::size_t move_end(std::size_t bytes) noexcept {
     for (const std::size_t taken : {std::max(bytes, growth_step_), bytes}) {
       if (region_.used() + taken > Lists::kMostHeapBytes || region_.grow(taken) == nullptr) continue;
-      PhysicalBlock* fresh = end_;  // the tag that ended the heap becomes that of the new block
-      end_ = fresh->after(taken);
+      end_ = end_->after(taken);
       end_->set_end();
-      release(fresh, taken);
-      return true;
+      return taken;
     }
-    return false;
+    return 0;
+  }
+
+  // The same; the new memory is free.
+  bool extend(std::size_t bytes) noexcept {
+    PhysicalBlock* fresh = end_;  // the tag that ended the heap becomes that of the new block
+    const std::size_t taken = move_end(bytes);
+    if (taken == 0) return false;
+    release(fresh, taken);
+    return true;
   }
 
   [[nodiscard]] std::size_t last_free_bytes() const noexcept {
@@ -236,16 +244,25 @@ class PhysicalHeap {
     PhysicalBlock* next = block->after(bytes);
     const std::size_t behind = next->is_free() ? next->bytes() : 0;
     if (bytes + behind < need) {
-      // Where nothing is free there, what the heap grows by is a block for a moment, and must hold one.
+      if (next->after(behind) != end_) return false;
       const std::size_t missing = need - bytes - behind;
-      const std::size_t least = behind == 0 ? std::max(missing, PhysicalBlock::kMinimum) : missing;
-      if (next->after(behind) != end_ || !extend(least)) return false;
+      // What the last block grows by is its own at once: it may be less than a free block holds.
+      if (behind == 0) return grow_last(block, missing);
+      if (!extend(missing)) return false;
     }
     const std::size_t more = next->bytes();
     lists_.remove(next, more);
     block->set_used(bytes + more);
     used_bytes_ += more;
     block->after(bytes + more)->set_previous_used();
+    return true;
+  }
+
+  bool grow_last(PhysicalBlock* block, std::size_t missing) noexcept {
+    const std::size_t taken = move_end(missing);
+    if (taken == 0) return false;
+    block->set_used(block->bytes() + taken);
+    used_bytes_ += taken;
     return true;
   }
 
