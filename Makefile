@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: bench test verify lint format native asan benchmarks docs clean
+.PHONY: bench test verify lint format native asan tsan soak benchmarks docs clean
 
 bench: $(VENV)/installed
 	$(BIN)/memtool bench
@@ -32,6 +32,13 @@ native: $(VENV)/developing
 
 asan: $(VENV)/developing
 	$(BIN)/python -m pytest tests/native/test_stress.py --sanitize
+
+tsan: $(VENV)/developing
+	$(BIN)/python -m pytest tests/native/test_locked.py --sanitize
+
+# SECONDS=600 or OPERATIONS=100M: how long it goes on; a minute unless told.
+soak: $(VENV)/developing
+	$(BIN)/python scripts/soak.py $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 benchmarks: $(VENV)/developing
 	$(BIN)/python -m benchmarks.run

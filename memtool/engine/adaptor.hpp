@@ -79,6 +79,8 @@ class Recipe;
 
 struct AdaptorEntry {
   const AdaptorInfo* info;
+  // What a request aligned to `alignment` is aligned to when it reaches what is below.
+  std::uint64_t (*alignment_below)(const Parameters&, std::uint64_t alignment);
   // What a heap serves with the adaptor over it, for requests aligned to `alignment`. Throws CannotStand.
   Limits (*limits)(const Parameters&, const Limits& below, std::uint64_t alignment);
   std::unique_ptr<AnyHeap> (*open)(std::unique_ptr<AnyHeap> below, const Parameters&, Findings&);

@@ -102,6 +102,12 @@ template <class A, class Outermost = AnyHeap>
 AdaptorEntry entry_of() {
   return {
       .info = &A::info,
+      .alignment_below =
+          [](const Parameters& parameters, std::uint64_t alignment) {
+            if constexpr (requires { A::alignment_below(parameters, alignment); })
+              return A::alignment_below(parameters, alignment);
+            return alignment;
+          },
       .limits = [](const Parameters& parameters, const Limits& below,
                    std::uint64_t alignment) { return A::limits(parameters, below, alignment); },
       .open = [](std::unique_ptr<AnyHeap> below, const Parameters& parameters, Findings& findings)
@@ -172,8 +178,15 @@ StrategyInfo Recipe::info() const noexcept {
 }
 
 Limits Recipe::limits(std::uint64_t alignment) const {
+  // Alignments are known from above, sizes from below.
+  std::vector<std::uint64_t> alignments(over_.size());
+  for (std::size_t i = over_.size(); i-- > 0;) {
+    alignments[i] = alignment;
+    alignment = over_[i].entry->alignment_below(over_[i].parameters, alignment);
+  }
   Limits limits = strategy_->limits(parameters_);
-  for (const Over& each : over_) limits = each.entry->limits(each.parameters, limits, alignment);
+  for (std::size_t i = 0; i < over_.size(); ++i)
+    limits = over_[i].entry->limits(over_[i].parameters, limits, alignments[i]);
   return limits;
 }
 

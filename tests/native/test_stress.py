@@ -1,4 +1,4 @@
-"""Every strategy under random operations; with --sanitize under AddressSanitizer and UndefinedBehaviorSanitizer."""
+"""Every strategy, and adaptors over it, under random operations; with --sanitize under ASan and UBSan."""
 
 from __future__ import annotations
 
@@ -8,21 +8,33 @@ from pathlib import Path
 import pytest
 
 from memtool.engine import binding
-from tests.conftest import build_engine
+from tests.native.conftest import BuildDriver
 
 STRATEGIES = [str(strategy["name"]) for strategy in binding.describe() if not strategy["is_control"]]
+RECIPES = [
+    *(f"tlsf+{each['name']}" for each in binding.describe_adaptors()),
+    "tlsf+guard:+side=before",
+    "tlsf+quarantine:+bytes=4096",
+    "malloc+guard+quarantine",
+    "malloc+redzone+quarantine+leak",
+    "pool+redzone+pad+track:block=1024+bytes=48+line=64+",
+    "pool+guard:block=16384",
+    "stack+fill+redzone+guard+pad+leak+track+lock",
+    "arena+redzone+quarantine",
+    "arena+guard+quarantine+track",
+    "buddy+lock+fill+redzone+guard+quarantine+leak+track+pad+virtual",
+    "first-fit+pad+redzone+pad+redzone",
+]
 
 
 @pytest.fixture(scope="session")
-def stress(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sanitizers = ["-DMEMTOOL_SANITIZE=address,undefined"] if request.config.getoption("--sanitize") else []
-    return build_engine(tmp_path_factory.mktemp("stress"), *sanitizers, target="stress")
+def stress(build_driver: BuildDriver) -> Path:
+    return build_driver("stress", "address,undefined")
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_random_operations(stress: Path, strategy: str) -> None:
+def run(stress: Path, operations: int, recipe: str) -> None:
     ended = subprocess.run(
-        [stress, "60000", "7", strategy],
+        [stress, str(operations), "7", recipe],
         capture_output=True,
         text=True,
         check=False,
@@ -31,4 +43,14 @@ def test_random_operations(stress: Path, strategy: str) -> None:
     )
     # On stderr the sanitizer notes each request that it refused, and what it found wrong.
     assert ended.returncode == 0, ended.stderr[-2000:]
-    assert ended.stdout.splitlines()[-1] == "60000 operations without a fault"
+    assert ended.stdout.splitlines()[-1] == f"{operations} operations without a fault"
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_strategies(stress: Path, strategy: str) -> None:
+    run(stress, 60_000, strategy)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_adaptors(stress: Path, recipe: str) -> None:
+    run(stress, 10_000, recipe)

@@ -38,21 +38,25 @@ class Guard final : public Bookkeeper, private FaultExplainer {
       .parameters = kParameters,
       .keeps_books = true,
   };
-  static Limits limits(const Parameters&, const Limits& below, std::uint64_t alignment) {
-    if (below.largest_size < lead(alignment) + kPage ||
-        below.largest_alignment < std::max<std::uint64_t>(alignment, kPage))
+  static Limits limits(const Parameters& parameters, const Limits& below, std::uint64_t alignment) {
+    const std::size_t added = parameters["side"] == 1 ? lead(alignment) : kPage;
+    if (below.largest_size < added + kPage || below.largest_alignment < kPage)
       throw CannotStand(
-          worded("guard needs blocks of %llu bytes aligned to %zu; what it stands on serves up to %llu "
+          worded("guard needs blocks of %zu bytes aligned to %zu; what it stands on serves up to %llu "
                  "bytes aligned to %llu",
-                 static_cast<unsigned long long>(lead(alignment) + kPage), kPage,
-                 static_cast<unsigned long long>(below.largest_size),
+                 added + kPage, kPage, static_cast<unsigned long long>(below.largest_size),
                  static_cast<unsigned long long>(below.largest_alignment)));
     Limits limits = below;
-    if (below.largest_size != kUnlimited)
-      limits.largest_size = bits::round_down(below.largest_size - lead(alignment), kPage);
+    if (below.largest_size != kUnlimited) {
+      limits.largest_size = bits::round_down(below.largest_size - added, kPage);
+      if (parameters["side"] == 1)
+        limits.largest_alignment =
+            std::min<std::uint64_t>(below.largest_alignment, std::bit_floor(below.largest_size - kPage));
+    }
     limits.most_blocks = std::min<std::uint64_t>(below.most_blocks, most_mappings() / 2);
     return limits;
   }
+  static std::uint64_t alignment_below(const Parameters&, std::uint64_t alignment) { return lead(alignment); }
   static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters& parameters,
                                        Findings& findings) {
     return std::make_unique<Guard>(std::move(below), parameters["side"] == 1, findings);

@@ -44,6 +44,9 @@ class Pad final : public Layer {
     if (below.largest_size != kUnlimited) limits.largest_size = bits::round_down(below.largest_size, line);
     return limits;
   }
+  static std::uint64_t alignment_below(const Parameters& parameters, std::uint64_t alignment) {
+    return std::max<std::uint64_t>(alignment, bytes_of_line(parameters));
+  }
   static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters& parameters, Findings&) {
     return std::make_unique<Pad>(std::move(below), bytes_of_line(parameters));
   }

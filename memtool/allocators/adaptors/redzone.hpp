@@ -1,7 +1,9 @@
 // Patterns before and behind each block.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
 #include "allocators/support/bits.hpp"
@@ -36,7 +38,11 @@ class Redzone final : public Bookkeeper {
       throw CannotStand(worded("redzone adds %zu bytes to a block; what it stands on serves up to %llu bytes", added,
                                static_cast<unsigned long long>(below.largest_size)));
     Limits limits = below;
-    if (below.largest_size != kUnlimited) limits.largest_size -= added;
+    if (below.largest_size != kUnlimited) {
+      limits.largest_size -= added;
+      limits.largest_alignment =
+          std::min<std::uint64_t>(below.largest_alignment, std::bit_floor(below.largest_size - zone - 1));
+    }
     return limits;
   }
   static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters& parameters,

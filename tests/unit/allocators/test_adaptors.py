@@ -370,12 +370,14 @@ def test_each_adaptor_of_a_recipe_reports() -> None:
 @pytest.mark.parametrize(
     ("recipe", "parameters", "alignment", "expected"),
     [
-        ("pool+redzone", "block=256+bytes=32", 16, (192, 256)),
-        ("pool+redzone", "block=256+bytes=32", 128, (96, 256)),  # before the block the zone grows to its alignment
+        ("pool+redzone", "block=256+bytes=32", 16, (192, 128)),  # aligned to 256 there is no room behind the zone
+        ("pool+redzone", "block=256+bytes=32", 128, (96, 128)),  # before the block the zone grows to its alignment
         ("pool+pad", "block=200+line=64", 16, None),  # blocks of 208 bytes are aligned to 16 only
         ("pool+pad", "block=256+line=64", 16, (256, 256)),
-        ("pool+redzone+pad", "block=256+bytes=16+line=64", 16, (192, 256)),
+        ("pool+redzone+pad", "block=256+bytes=16+line=64", 16, (128, 128)),  # 64 and 16 bytes of zone, whole lines
+        ("pool+pad+redzone", "block=256+line=64+bytes=16", 16, (224, 128)),
         ("pool+guard", "block=16384", 16, (12288, 4096)),
+        ("pool+guard", "block=16384+side=before", 4096, (12288, 4096)),
         ("tlsf+redzone+guard+pad", "", 16, (None, None)),
         ("malloc+guard", "", 16, (None, None)),
         ("pool+virtual+lock+fill+track", "block=64", 16, (64, 64)),

@@ -1,0 +1,51 @@
+"""Four threads on one heap behind a lock; with --sanitize (`make tsan`) under ThreadSanitizer."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from memtool.engine import binding
+from tests.native.conftest import BuildDriver
+
+STRATEGIES = [
+    str(each["name"])
+    for each in binding.describe()
+    if not each["is_control"] and each["free_order"] in ("any", "reset")
+]
+RECIPES = [
+    *(f"{name}+lock" for name in STRATEGIES),
+    "tlsf+redzone+quarantine+track+lock",
+    "tlsf+fill+leak+lock+virtual",
+    "pool+pad+lock",
+    "malloc",
+    "new-delete+virtual",
+    "malloc+redzone+lock",
+]
+
+
+@pytest.fixture(scope="session")
+def hammer(build_driver: BuildDriver) -> Path:
+    return build_driver("hammer", "thread")
+
+
+def run(hammer: Path, operations: int, recipe: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([hammer, str(operations), "7", recipe], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_what_a_lock_makes_thread_safe(hammer: Path, recipe: str) -> None:
+    ended = run(hammer, 5000, recipe)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert ended.stdout == "20000 operations without a fault\n"
+
+
+def test_what_is_not_thread_safe_is_found_by_the_same_test(hammer: Path, request: pytest.FixtureRequest) -> None:
+    """Without the sanitizer two threads may happen to be lucky; it needs no luck to see them."""
+    if not request.config.getoption("--sanitize"):
+        pytest.skip("needs --sanitize")
+    ended = run(hammer, 5000, "tlsf")
+    assert ended.returncode != 0
+    assert "data race" in ended.stderr
