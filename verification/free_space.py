@@ -6,9 +6,16 @@ compare addresses with over any sequence, and as parameters of the strategy `fre
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field, replace
+
+from memtool.engine.binding import Heap
+from verification.outcome import Line, Result, Verdict
+
+BASE = 1000
+"""The simulator's default for -b."""
 
 ORDERS = {
     "ADDRSORT": "address",
@@ -114,3 +121,97 @@ def random_requests(operations: int, seed: int = 0, largest: int = 10, share: fl
         else:
             continue
         done += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A command of the simulator's documentation and the addresses that it prints."""
+
+    command: str
+    settings: Settings
+    operations: int
+    addresses: tuple[int, ...]
+
+
+_HEADERS = Settings(header=4, alignment=4)
+EXAMPLES = (
+    Example("-S 100 -b 1000 -H 4 -a 4 -l ADDRSORT -p BEST -n 5", _HEADERS, 5, (1004, 1012, 1012)),
+    Example(
+        "-S 100 -b 1000 -H 4 -a 4 -l ADDRSORT -p BEST -n 5 -C", replace(_HEADERS, coalesce=True), 5, (1004, 1004, 1004)
+    ),
+    Example("-n 10 -H 0 -p BEST -s 0", Settings(), 10, (1000, 1003, 1008, 1008, 1000, 1008)),
+    Example("-n 10 -H 0 -p WORST -s 0", Settings(policy="WORST"), 10, (1000, 1003, 1008, 1016, 1024, 1026)),
+    Example("-n 10 -H 0 -p FIRST -s 0", Settings(policy="FIRST"), 10, (1000, 1003, 1008, 1008, 1000, 1008)),
+)
+EVERY_CHOICE = tuple(
+    Settings(100, header, alignment, policy, order, coalesce)
+    for header, alignment in [(0, 1), (4, 4), (4, 8), (8, 3)]
+    for policy, order, coalesce in itertools.product(POLICIES, ORDERS, [False, True])
+)
+
+
+def replay(requests: Requests, settings: Settings, *others: str) -> tuple[list[int | None], list[int | None]]:
+    """Return the addresses that `free-list` hands out, and those that the model does for the same requests.
+
+    ``others`` are further parameters of the strategy, which come to stand last. Both are asked to free the block that
+    was asked for at the same place, and what follows depends on what the strategy served.
+    """
+    simulator = Simulator(settings)
+    live: list[tuple[int, int, int | None]] = []
+    ours: list[int | None] = []
+    models: list[int | None] = []
+    with Heap("free-list", ",".join((settings.parameters, *others)), capacity=1 << 16) as heap:
+        served: bool | None = None
+        while True:
+            try:
+                kind, number = requests.send(served)
+            except StopIteration:
+                return ours, models
+            if kind == "allocate":
+                address, model = heap.allocate(number, 1), simulator.allocate(number)
+                ours.append(address)
+                models.append(model)
+                served = address is not None
+                if address is not None:
+                    live.append((address, number, model))
+            else:
+                address, size, model = live.pop(number)
+                heap.deallocate(address, size, 1)
+                if model is not None:
+                    simulator.deallocate(model)
+            heap.check()
+
+
+def lines(*others: str) -> Iterator[Line]:
+    """Compare addresses with those that are printed, and with the model's for every choice of the simulator."""
+    for example in EXAMPLES:
+        ours, models = replay(random_requests(example.operations), example.settings, *others)
+        found, model = (tuple(BASE + each for each in answers if each is not None) for answers in (ours, models))
+        yield Line(
+            f"addresses, malloc.py {example.command}",
+            " ".join(map(str, example.addresses)),
+            " ".join(map(str, found)),
+            Verdict.of(found == model == example.addresses),
+        )
+    count = differing = 0
+    for settings in EVERY_CHOICE:
+        for requests in (random_requests(400, 1, 14, 0.55), random_requests(400, 2, 30)):
+            ours, models = replay(requests, settings, *others)
+            count += len(ours)
+            differing += sum(address != model for address, model in zip(ours, models, strict=True))
+    yield Line(
+        f"addresses, every -p, -l and -C with four headers and alignments, {count:,} requests",
+        "the simulator's rules, written anew",
+        "the same" if not differing else f"{differing:,} differ",
+        Verdict.of(not differing),
+    )
+
+
+FREE_SPACE = Result(
+    8,
+    "The free-space simulator",
+    "Arpaci-Dusseau 2018",
+    "Arpaci-Dusseau and Arpaci-Dusseau: Operating Systems: Three Easy Pieces, 2018, 17; ostep-homework, "
+    "vm-freespace/malloc.py and README.md",
+    exact=lines,
+)

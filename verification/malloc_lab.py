@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from memtool.engine.binding import Heap
+from verification.outcome import Line, Result, Verdict
 
 PARAMETERS = "structure=implicit,header=4,footer=4,alignment=8,minimum=16,initial=4096,grow=4096,extend=need"
 """The list as the book has it; which fit is still to be said."""
@@ -92,3 +93,40 @@ def utilisation(requests: Iterable[Request], fit: str, *others: str) -> float:
             most = max(most, payload)
         heap.check()
         return 100 * most / heap.footprint
+
+
+RECORDED: Mapping[str, Mapping[str, int]] = {
+    "first": {"amptjp": 99, "cccp": 99, "cp-decl": 99, "expr": 100, "random": 92, "random2": 92},
+    "next": {"amptjp": 91, "cccp": 92, "cp-decl": 95, "expr": 97, "random": 91, "random2": 89},
+}
+"""The same for the traces that were recorded or drawn: those nobody can generate."""
+
+
+def lines(*others: str) -> Iterator[Line]:
+    """Compare each trace's utilisation; ``others`` are further parameters of `free-list`."""
+    for fit, published in PUBLISHED.items():
+        for name, percent in published.items():
+            found = utilisation(trace(name), fit, *others)
+            yield Line(
+                f"utilisation by {fit} fit, {name}",
+                f"{percent} %, ± 1",
+                f"{found:.1f} %",
+                Verdict.of(abs(found - percent) <= 1),
+            )
+    for fit, recorded in RECORDED.items():
+        percents = ", ".join(f"{name} {percent}" for name, percent in recorded.items())
+        yield Line(
+            f"utilisation by {fit} fit, recorded and random traces",
+            f"{percents} %, ± 1 (random ± 2)",
+            "needs the lab's .rep files",
+            Verdict.NEEDS_TRACES,
+        )
+
+
+MALLOC_LAB = Result(
+    1,
+    "Utilisation in the malloc lab",
+    "Bryant, O'Hallaron 2015",
+    "Bryant and O'Hallaron: Computer Systems: A Programmer's Perspective, 3rd ed. 2015, 9.9, and its malloc lab",
+    exact=lines,
+)

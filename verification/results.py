@@ -6,8 +6,11 @@ from verification.arenas import MONOTONIC
 from verification.consumption import CONSUMPTION
 from verification.faults import PAGE_FAULTS
 from verification.fifty_percent import FIFTY_PERCENT
+from verification.free_space import FREE_SPACE
 from verification.glibc import GLIBC
+from verification.malloc_lab import MALLOC_LAB
 from verification.outcome import Line, Result, Verdict
+from verification.robson import ROBSON
 from verification.rounding import BUDDY, SIZE_CLASSES
 from verification.saturation import BAYS, SHORE
 
@@ -18,10 +21,13 @@ def _later(number: int, title: str, source: str, reference: str, line: tuple[str
 
 
 _RESULTS = (
+    MALLOC_LAB,
+    ROBSON,
     BUDDY,
     FIFTY_PERCENT,
     SHORE,
     BAYS,
+    FREE_SPACE,
     SIZE_CLASSES,
     GLIBC,
     PAGE_FAULTS,

@@ -8,7 +8,7 @@ modulus, whichever keeps more words from being used: each block kept is worth 2^
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from memtool.engine.binding import Heap
@@ -88,9 +88,11 @@ def without_headers(fit: str) -> Heap:
     return Heap("free-list", f"fit={fit},{layout}", capacity=64 * MIB)
 
 
-def lines(open_heap: Callable[[str], Heap] = without_headers) -> Iterator[Line]:
+def lines(
+    open_heap: Callable[[str], Heap] = without_headers, cases: Sequence[tuple[int, int]] = CASES
+) -> Iterator[Line]:
     """Compare the words that each fit takes."""
-    for live, largest in CASES:
+    for live, largest in cases:
         needed = []
         for fit in FITS:
             with open_heap(fit) as heap:

@@ -7,7 +7,20 @@ from functools import cache
 
 import pytest
 
-from verification import arenas, consumption, faults, fifty_percent, glibc, report, rounding, saturation
+from memtool.engine.binding import Heap
+from verification import (
+    arenas,
+    consumption,
+    faults,
+    fifty_percent,
+    free_space,
+    glibc,
+    malloc_lab,
+    report,
+    robson,
+    rounding,
+    saturation,
+)
 from verification.__main__ import DOCUMENT
 from verification.outcome import Line, Result, Verdict, nothing
 from verification.results import RESULTS
@@ -57,10 +70,15 @@ def test_shore_and_bays_at_less_length() -> None:
 
 
 WRONG: dict[str, Callable[[], Iterable[Line]]] = {
+    "1: a heap that grows by what is missing": lambda: malloc_lab.lines("extend=gap", "grow=1"),
+    "2: first fit with headers": lambda: robson.lines(
+        lambda _: Heap("first-fit", "grow=16", capacity=1 << 20), robson.CASES[:1]
+    ),
     "3: a segregated pool for a buddy": lambda: rounding.buddy_lines("segregated-pool"),
     "4: a fit that never splits holes alike": lambda: fifty_percent.lines("buddy"),
     "5: best and first fit exchanged": lambda: saturation.shore_lines("first-fit", "best-fit", SHORT),
     "6: first fit for next fit": lambda: saturation.bays_lines("first-fit", effort=SHORT, large=()),
+    "8: neighbours merged at once": lambda: free_space.lines("coalescing=immediate"),
     "9: two classes a doubling": lambda: rounding.jemalloc_lines("spacing=2"),
     "9: sixteen lists a doubling": lambda: rounding.tlsf_lines("subdivisions=16"),
     "10: a header of two words": lambda: glibc.lines(lambda size: max(24, ((size + 31) & ~15) - 8)),
