@@ -13,9 +13,11 @@ from memtool.errors import EXIT_FAILED, EXIT_USAGE, MemtoolError, did_you_mean
 
 _COMMANDS = {
     "bench": "Replay workloads against allocators and report what came of it.",
+    "compare": "Compare two runs, or the allocators inside one.",
+    "check": "Measure and judge against a baseline or side by side; the exit code says what came of it.",
     "list": "List allocators, workloads, regions or metrics.",
     "inspect": "Characterise a workload without replaying it.",
-    "schema": "Print the JSON Schema of a workload or of run.json.",
+    "schema": "Print the JSON Schema of a workload, of run.json or of a comparison.",
     "doctor": "Say what this machine can and cannot measure, and how to mend it.",
 }
 _DEBUG = "--debug"
@@ -55,8 +57,8 @@ class _LazyGroup(click.Group):
 def cli(debug: bool) -> None:  # main() has taken --debug; it is here for the help
     """Benchmark memory management: allocators on real workloads, with numbers that can be explained.
 
-    `memtool bench` replays the quickstart. Exit codes: 0 done, 1 memtool or a cell failed, 2 usage or
-    invalid input.
+    `memtool bench` replays the quickstart. Exit codes: 0 done or pass, 1 memtool or a cell failed, 2 usage or
+    invalid input, 3 regression, 4 inconclusive, 5 no or incomparable baseline.
     """
 
 

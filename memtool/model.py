@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+AGAIN = " (again)"
+"""Ends the label of an allocator that is compared with itself."""
+
 
 class Pass(StrEnum):
     """One kind of worker process; each sample is of one pass. In the order in which a block runs them."""
@@ -34,6 +37,32 @@ class Determinism(StrEnum):
     EXACT = "exact"
 
 
+class Basis(StrEnum):
+    """What a difference between two figures stands on."""
+
+    EXACT = "exact"
+    """Repeats agree on both sides: the difference is what it is."""
+    PAIRED = "paired"
+    """Samples of the same block, taken next to each other in one job."""
+    UNPAIRED = "unpaired"
+    """Samples of two runs."""
+    NONE = "none"
+    """The two cannot be compared."""
+
+
+class Verdict(StrEnum):
+    """What a comparison comes to."""
+
+    REGRESSION = "regression"
+    PASS = "pass"
+    INCONCLUSIVE = "inconclusive"
+    ADVICE = "advice"
+    """Sampled figures of two runs: worth a look, never a verdict."""
+    INCOMPARABLE = "incomparable"
+    SHOWN = "shown"
+    """Not gated: net time, maxima, what lies at the timer's floor."""
+
+
 @dataclass(frozen=True, slots=True)
 class AdaptorSpec:
     """An adaptor over an allocator, with the parameters the user gave it."""
@@ -58,11 +87,14 @@ class AllocatorSpec:
     """As those of an adaptor."""
     adaptors: tuple[AdaptorSpec, ...] = ()
     """The innermost first."""
+    again: bool = False
+    """The same allocator a second time, as a column of its own: compared with itself it must come out equal."""
 
     @property
     def label(self) -> str:
         """Return the written form, which is also the column name: ``pool:block=64+lock``."""
-        return "+".join((_written(self.name, self.parameters), *(each.label for each in self.adaptors)))
+        written = "+".join((_written(self.name, self.parameters), *(each.label for each in self.adaptors)))
+        return written + (AGAIN if self.again else "")
 
 
 def _written(name: str, parameters: tuple[tuple[str, str], ...]) -> str:
@@ -212,3 +244,111 @@ class Run:
     blocks: int
     reference: str | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One figure of one cell against the same figure of another, before anyone judges it."""
+
+    workload: str
+    region: str
+    mode: str
+    base: str
+    """Allocator that is compared with."""
+    head: str
+    """Allocator that is compared; the same one where two runs are."""
+    metric: str
+    basis: Basis
+    is_ratio: bool
+    """Whether effects are ln(head / base), and change, low and high are head / base - 1; else all are head - base."""
+    base_value: float | None = None
+    head_value: float | None = None
+    effects: tuple[float, ...] = ()
+    """One for each block that both sides have; empty unless paired."""
+    change: float | None = None
+    low: float | None = None
+    high: float | None = None
+    """Interval of the change with at least 95 %; None where there are too few samples."""
+    samples: int = 0
+    """Pairs, or samples of the side that has fewer."""
+    at_floor: bool = False
+    """Either side is a latency that cannot be told from the timer's noise."""
+    repeats_differ: bool = False
+    """Exact on one side, and on the other not the same in every repeat."""
+    why_not: str | None = None
+    """Why there is no comparison: the field that differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A comparison and what it comes to."""
+
+    comparison: Comparison
+    verdict: Verdict
+    limit: float | None = None
+    """By how much the metric may get worse: a share where the comparison is a ratio, else in the metric's unit."""
+    reason: str = ""
+    p_regression: float | None = None
+    p_pass: float | None = None
+    """Of "worse by more than the limit", and of "not", adjusted for the family; None where nothing was tested."""
+    smallest_detectable: float | None = None
+    """The least true change, in the terms of ``limit``, that so many blocks find in four of five runs."""
+    blocks_needed: int | None = None
+    """Blocks with which an allocator that has not changed passes in four of five runs."""
+    is_suspect: bool = False
+    """Worse at the first look, and to be measured again before anyone calls it a regression."""
+    first_look: Comparison | None = None
+    """What the first look saw, where ``comparison`` is the second."""
+    next_step: str = ""
+    """What to run to see more, or to settle it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an allocator stands among those of its workload and region."""
+
+    workload: str
+    region: str
+    allocator: str
+    rank: int
+    """By time; those whose intervals overlap that of the first of a rank share it."""
+    is_on_front: bool
+    """Whether no other is at least as good in both time and resident memory, and better in one."""
+    time: float
+    low: float | None
+    high: float | None
+    resident: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One figure of an earlier run, for the history."""
+
+    started: str
+    source: str
+    memtool: str
+    cell: Cell
+    metric: str
+    figure: Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that a comparison has to say; what the table, the JSON and the annotations are written from."""
+
+    memtool: str
+    command: str
+    """``compare`` or ``check``."""
+    sources: tuple[str, ...]
+    """Files compared, the base first."""
+    judgements: tuple[Judgement, ...]
+    alpha: float
+    margin: float
+    family: int
+    """How many tests share alpha."""
+    looks: int = 1
+    """2: suspects were measured again on fresh blocks."""
+    places: tuple[Place, ...] = ()
+    notes: tuple[str, ...] = ()
+    history: tuple[Past, ...] = ()
+    machine: Mapping[str, Any] = field(default_factory=dict)

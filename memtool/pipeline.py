@@ -21,7 +21,7 @@ from memtool.stats.summarise import Clock, noise_floor, summarise_cell
 from memtool.store import journal, run_file, series
 from memtool.units import format_count, format_size
 from memtool.worker.parent import Executor, RegionRequest, WorkerExecutor
-from memtool.worker.schedule import NULL, Measurable, Schedule, Settings
+from memtool.worker.schedule import LEAST_FOOTPRINTS, NULL, Measurable, Schedule, Settings
 from memtool.workload.trace import Trace, load_trace
 
 RESERVED_BYTES = 64 << 30
@@ -36,8 +36,13 @@ class BenchOptions:
 
     workloads: tuple[str, ...] = ()
     allocators: str | None = None
+    specs: tuple[AllocatorSpec, ...] = ()
+    """In place of ``allocators``, where a command has made them."""
     regions: tuple[str, ...] = ("anonymous",)
     blocks: int = 10
+    first_block: int = 0
+    """Blocks count on from here: those of a second look are not the first ones again."""
+    footprint_repeats: int = LEAST_FOOTPRINTS
     passes: tuple[Pass, ...] = tuple(Pass)
     seed: int | None = None
     output: Path | None = None
@@ -113,6 +118,8 @@ def make_plan(options: BenchOptions) -> Plan:
     counts_by, no_counts = counters.choose(options.counters)
     settings = Settings(
         blocks=options.blocks,
+        first_block=options.first_block,
+        footprint_repeats=options.footprint_repeats,
         passes=options.passes,
         warmups=0 if options.cold else 1,
         iterations=1 if options.cold else 3,
@@ -153,7 +160,9 @@ def make_plan(options: BenchOptions) -> Plan:
 
 
 def _specs(options: BenchOptions, known: registry.Registry) -> tuple[AllocatorSpec, ...]:
-    if options.allocators is None:
+    if options.specs:
+        specs = options.specs
+    elif options.allocators is None:
         specs = known.default_allocators()
     else:
         specs = parse_allocators(options.allocators, known.groups)
@@ -223,7 +232,7 @@ def _run(
         started=started.isoformat(timespec="seconds"),
         resume=options.resume,
     ) as log:
-        executor = executor or WorkerExecutor(plan.settings.seed, directory)
+        executor = executor or WorkerExecutor(plan.settings.seed + options.first_block, directory)
         schedule = Schedule(executor, plan.settings, log.append, finished=log.finished, progress=progress)
         samples = schedule.run(plan.measurables)
     run, histories = summarise(options, plan, samples, log.started)
@@ -252,6 +261,7 @@ def _fingerprint(options: BenchOptions, plan: Plan) -> dict[str, object]:
         "own": _contents(plan.plans.values()),
         "cells": sorted(f"{cell.workload}/{cell.allocator}/{cell.region}/{cell.mode}" for cell in plan.plans),
         "blocks": options.blocks,
+        "first_block": options.first_block,
         "passes": [str(each) for each in options.passes],
         "cold": options.cold,
         "counters": options.counters,

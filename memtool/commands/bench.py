@@ -4,56 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from memtool.commands.options import PASSES, Listed, progress, region_names
 from memtool.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
     from memtool.pipeline import Outcome, Plan
 
-_PASSES = ("check", "throughput", "latency", "footprint", "counters", "heap")
 _COUNTERS = ("auto", "perf", "callgrind", "none")
 _FORMATS = ("table", "markdown", "json", "csv")
-Progress = Callable[[str, int, int], None]
-
-
-class _Listed(click.ParamType[tuple[str, ...]]):
-    """A comma-separated list of names from a fixed set; unknown ones are named with the nearest."""
-
-    name = "list"
-
-    def __init__(self, what: str, known: Callable[[], tuple[str, ...]]) -> None:
-        self._what = what
-        self._known = known
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        from memtool.errors import did_you_mean
-
-        names = tuple(name.strip() for name in str(value).split(",") if name.strip())
-        known = self._known()
-        for name in names:
-            if name not in known:
-                self.fail(
-                    f"unknown {self._what} '{name}' (known: {', '.join(known)}){did_you_mean(name, known)}",
-                    param,
-                    ctx,
-                )
-        if not names:
-            self.fail(f"no {self._what} named", param, ctx)
-        return names
-
-
-def _regions() -> tuple[str, ...]:
-    from memtool.allocators.regions import REGIONS
-
-    return tuple(REGIONS)
 
 
 @click.command("bench")
@@ -67,15 +30,15 @@ def _regions() -> tuple[str, ...]:
 @click.option("--blocks", type=click.IntRange(1, 1000), default=10, show_default=True, help="Samples of each cell.")
 @click.option(
     "--passes",
-    type=_Listed("pass", lambda: _PASSES),
-    default=_PASSES,
+    type=Listed("pass", lambda: PASSES),
+    default=PASSES,
     metavar="LIST",
     help="Of check,throughput,latency,footprint,counters,heap; all unless given.",
 )
 @click.option(
     "--region",
     "regions",
-    type=_Listed("region", _regions),
+    type=Listed("region", region_names),
     default=("anonymous",),
     metavar="LIST",
     help="Memory under the strategies (`memtool list regions`); several are several rows each.",
@@ -155,34 +118,11 @@ def command(
         finally:
             pipeline.close(plan)
         return
-    with _progress(quiet=output_format == "json") as show:
+    with progress(quiet=output_format == "json") as show:
         outcome = pipeline.bench(options, show)
     _show(outcome, output_format)
     if outcome.failed:
         sys.exit(EXIT_FAILED)
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Progress]:
-    """Yield what shows progress with an estimate on a terminal, and nothing in a pipe."""
-    from memtool.pipeline import terminal
-
-    if quiet or not terminal():
-        yield lambda what, done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("samples, about"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left · {task.description}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 
 
 def _show(outcome: Outcome, output_format: str) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from memtool.model import Pass
+
 Direction = Literal["lower", "higher", "neither"]
+Scope = Literal["events", "code", "job"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,18 @@ class MetricInfo:
     """Compared by difference, never by ratio: it can be 0."""
     gated: bool = True
     """Whether it may decide over pass or regression; net time, which can be negative, may not."""
+    is_share: bool = False
+    """A part of a whole: a limit of 2 % on it is two points, not a fiftieth of the figure."""
+    scope: Scope = "job"
+    """What two figures must have in common to be comparable.
+
+    ``events``: the same events, page size and architecture; what a strategy's own books say, exact where repeats agree.
+    ``code``: these, and the compiler and the C library; instruction counts.
+    ``job``: measured side by side; times, and whatever the kernel counts.
+    """
+    measured_by: Pass = Pass.FOOTPRINT
+    headline: bool = False
+    """Compared unless the user names others: each further one costs every other some power."""
 
 
 def _latencies() -> list[MetricInfo]:
@@ -32,74 +47,135 @@ def _latencies() -> list[MetricInfo]:
                     f"{kind}_{name}_ns",
                     "ns",
                     f"{share} of all {kind} calls take no longer; less the floor's median",
+                    measured_by=Pass.LATENCY,
                 )
             )
-        found.append(MetricInfo(f"{kind}_max_ns", "ns", f"longest {kind} call; less the floor's median", gated=False))
+        found.append(
+            MetricInfo(
+                f"{kind}_max_ns",
+                "ns",
+                f"longest {kind} call; less the floor's median",
+                gated=False,
+                measured_by=Pass.LATENCY,
+            )
+        )
     return found
 
 
 _ALL = [
-    MetricInfo("time_per_op_ns", "ns", "time of the whole replay / operations, harness included (gross)"),
+    MetricInfo(
+        "time_per_op_ns",
+        "ns",
+        "time of the whole replay / operations, harness included (gross)",
+        measured_by=Pass.THROUGHPUT,
+        headline=True,
+    ),
     MetricInfo(
         "net_time_per_op_ns",
         "ns",
         "gross time less the null strategy's in the same block",
         by_difference=True,
         gated=False,
+        measured_by=Pass.THROUGHPUT,
+        headline=True,
     ),
-    MetricInfo("instructions_per_op", "", "user instructions of the whole replay / operations, harness included"),
+    MetricInfo(
+        "instructions_per_op",
+        "",
+        "user instructions of the whole replay / operations, harness included",
+        scope="code",
+        measured_by=Pass.COUNTERS,
+    ),
     *_latencies(),
     MetricInfo(
         "first_touch_ns",
         "ns",
         "median of the first write to a fresh block; less the floor's median",
         by_difference=True,
+        measured_by=Pass.LATENCY,
     ),
     MetricInfo(
         "peak_live_bytes",
         "B",
         "most bytes alive at once, as asked for (a property of the workload)",
         "neither",
+        scope="events",
     ),
-    MetricInfo("peak_granted_bytes", "B", "most usable bytes of live blocks"),
-    MetricInfo("peak_footprint_bytes", "B", "most bytes that the strategy took from its region"),
-    MetricInfo("peak_resident_bytes", "B", "most anonymous resident bytes seen, less the worker's own"),
+    MetricInfo("peak_granted_bytes", "B", "most usable bytes of live blocks", scope="events"),
+    MetricInfo(
+        "peak_footprint_bytes", "B", "most bytes that the strategy took from its region", scope="events", headline=True
+    ),
+    MetricInfo("peak_resident_bytes", "B", "most anonymous resident bytes seen, less the worker's own", headline=True),
     MetricInfo(
         "end_resident_bytes",
         "B",
         "resident bytes after the last event before the epilogue",
         by_difference=True,
     ),
-    MetricInfo("internal_fragmentation", "", "1 - live / granted, when live bytes peak", by_difference=True),
+    MetricInfo(
+        "internal_fragmentation",
+        "",
+        "1 - live / granted, when live bytes peak",
+        by_difference=True,
+        scope="events",
+        is_share=True,
+        headline=True,
+    ),
     MetricInfo(
         "external_fragmentation",
         "",
         "1 - largest free block / free bytes, when live bytes peak",
         by_difference=True,
+        scope="events",
+        is_share=True,
+        headline=True,
     ),
-    MetricInfo("footprint_mean_ratio", "", "mean of footprint / live over all allocations with at least 64 KiB alive"),
-    MetricInfo("footprint_at_peak_live_ratio", "", "footprint / live, when live bytes peak"),
-    MetricInfo("footprint_at_peak_ratio", "", "footprint / live, when the footprint peaks"),
-    MetricInfo("footprint_peak_ratio", "", "peak footprint / peak live"),
-    MetricInfo("load_ratio", "", "peak footprint / load; load is the peak of live bytes, which no allocator can beat"),
+    MetricInfo(
+        "footprint_mean_ratio",
+        "",
+        "mean of footprint / live over all allocations with at least 64 KiB alive",
+        scope="events",
+    ),
+    MetricInfo("footprint_at_peak_live_ratio", "", "footprint / live, when live bytes peak", scope="events"),
+    MetricInfo("footprint_at_peak_ratio", "", "footprint / live, when the footprint peaks", scope="events"),
+    MetricInfo("footprint_peak_ratio", "", "peak footprint / peak live", scope="events"),
+    MetricInfo(
+        "load_ratio",
+        "",
+        "peak footprint / load; load is the peak of live bytes, which no allocator can beat",
+        scope="events",
+    ),
     MetricInfo(
         "packing_ratio",
         "",
         "peak footprint / best offline packing found, by one who knows all life spans beforehand",
     ),
-    MetricInfo("rounding_bytes", "B", "granted - live, when live bytes peak", by_difference=True),
-    MetricInfo("free_bytes", "B", "free blocks inside the footprint, when live bytes peak", by_difference=True),
-    MetricInfo("metadata_bytes", "B", "headers, bitmaps and tables, when live bytes peak", by_difference=True),
+    MetricInfo("rounding_bytes", "B", "granted - live, when live bytes peak", by_difference=True, scope="events"),
+    MetricInfo(
+        "free_bytes", "B", "free blocks inside the footprint, when live bytes peak", by_difference=True, scope="events"
+    ),
+    MetricInfo(
+        "metadata_bytes", "B", "headers, bitmaps and tables, when live bytes peak", by_difference=True, scope="events"
+    ),
     MetricInfo(
         "unaccounted_bytes",
         "B",
         "footprint that is neither granted, free nor metadata, when live bytes peak: padding, and leaks",
         by_difference=True,
+        scope="events",
     ),
     MetricInfo("resident_at_peak_live_bytes", "B", "resident bytes, when live bytes peak"),
-    MetricInfo("holes_ratio", "", "free blocks / used blocks, when live bytes peak", by_difference=True),
+    MetricInfo(
+        "holes_ratio", "", "free blocks / used blocks, when live bytes peak", by_difference=True, scope="events"
+    ),
     *(
-        MetricInfo(f"resident_after_drain_{wait}_bytes", "B", f"resident bytes {when}", by_difference=True)
+        MetricInfo(
+            f"resident_after_drain_{wait}_bytes",
+            "B",
+            f"resident bytes {when}",
+            by_difference=True,
+            measured_by=Pass.FOOTPRINT if wait == "0ms" else Pass.HEAP,
+        )
         for wait, when in (
             ("0ms", "at once after everything was freed"),
             ("100ms", "100 ms after everything was freed, the program idle"),
@@ -112,6 +188,7 @@ _ALL = [
         "B",
         "footprint that is neither free nor metadata after everything was freed: leaked, or padding",
         by_difference=True,
+        scope="events",
     ),
     MetricInfo("minor_faults", "", "page faults served without reading, from first event to last", by_difference=True),
     MetricInfo("major_faults", "", "page faults that had to read", by_difference=True),

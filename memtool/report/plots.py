@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memtool.model import CellResult, Metric, Run, TraceInfo
+from memtool.stats.summary import pareto_front
 from memtool.store import series
 
 if TYPE_CHECKING:
@@ -303,9 +304,8 @@ def _speed_memory(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> F
     if len(points) < 2:
         return None
     figure, axes = _figure(7.5, 5.2)
-    front = sorted(
-        (x, y) for _, x, y in points if not any((u <= x and v <= y and (u, v) != (x, y)) for _, u, v in points)
-    )
+    places = [(x, y) for _, x, y in points]
+    front = sorted(place for place, is_on_front in zip(places, pareto_front(places), strict=True) if is_on_front)
     # One allocator that never frees would press all others onto one line: it is drawn at the edge, with its figure.
     ceiling = _ceiling([y for _, _, y in points])
     shown = [(cell, x, min(y, ceiling)) for cell, x, y in points]

@@ -38,3 +38,8 @@ def ranks(intervals: Sequence[tuple[float, float | None, float | None]]) -> list
             best_high = high if high is not None else median
         found[index] = rank
     return found
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[bool]:
+    """Return of each point whether no other is at least as low in both coordinates and lower in one."""
+    return [not any(x <= own[0] and y <= own[1] and (x, y) != own for x, y in points) for own in points]

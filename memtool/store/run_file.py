@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from memtool.errors import InputError
 from memtool.model import Cell, CellResult, Determinism, Metric, Run, Status, TraceInfo
@@ -27,11 +27,11 @@ class MetricRecord(_Record):
 
     unit: str
     determinism: Literal["sampled", "exact"]
-    samples: list[float]
+    samples: list[FiniteFloat]
     blocks: list[int]
-    value: float | None
-    low: float | None
-    high: float | None
+    value: FiniteFloat | None
+    low: FiniteFloat | None
+    high: FiniteFloat | None
     at_floor: bool = False
 
 
@@ -158,7 +158,26 @@ def read(path: Path) -> Run:
         first = problems.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{file}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+    _refuse_unpaired(file, record)
     return _from_record(record)
+
+
+def _refuse_unpaired(file: Path, record: RunRecord) -> None:
+    """Complain of samples that are not one a block: nothing could be paired by them."""
+    seen: set[Cell] = set()
+    for each in record.cells:
+        cell = Cell(each.workload, each.allocator, each.region, each.mode)
+        where = f"{file}: {cell.workload}/{cell.allocator}/{cell.region}/{cell.mode}"
+        if cell in seen:
+            raise InputError(f"{where}: is there twice")
+        seen.add(cell)
+        for name, metric in each.metrics.items():
+            if len(metric.samples) != len(metric.blocks):
+                raise InputError(f"{where}: {name}: {len(metric.samples)} samples in {len(metric.blocks)} blocks")
+            if len(set(metric.blocks)) != len(metric.blocks):
+                raise InputError(f"{where}: {name}: more than one sample in a block")
+            if metric.value is not None and not metric.samples:
+                raise InputError(f"{where}: {name}: a value without samples")
 
 
 def _from_record(record: RunRecord) -> Run:

@@ -26,7 +26,8 @@ _LEAST_INTERPRETED_LIMIT = 120.0
 _SLOWER = {Pass.CHECK: 10, Pass.COUNTERS: 50}
 """Filling and reading back every block, or counting every instruction, takes longer than the replay that the time
 limit is derived from."""
-_FOOTPRINT_REPEATS = 2
+LEAST_FOOTPRINTS = 2
+"""Fewer could not show that a figure repeats."""
 _MOST_AT_ONCE = 24
 """Heap passes wait for seconds and time nothing, so as many as memory holds wait together (docs/adr/0006)."""
 _WORKER_BYTES = 32 << 20
@@ -41,6 +42,9 @@ class Settings:
     """How much to measure."""
 
     blocks: int = 10
+    first_block: int = 0
+    footprint_repeats: int = LEAST_FOOTPRINTS
+    """Footprint samples of each cell; more are taken only where they differ."""
     passes: tuple[Pass, ...] = tuple(Pass)
     warmups: int = 1
     iterations: int = 3
@@ -91,7 +95,7 @@ class Schedule:
     """Samples of an interrupted run: not taken again."""
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     """Called before each sample with what it is, how many are done, and how many there are (footprint repeats
-    beyond the second, which only measurements that vary need, are counted as they come)."""
+    beyond those asked for, which only measurements that vary need, are counted as they come)."""
     _samples: list[Sample] = field(default_factory=list)
     _failed: set[Cell] = field(default_factory=set)
     _time_limits: dict[str, float] = field(default_factory=dict)
@@ -112,7 +116,7 @@ class Schedule:
                         self._take(workload, cell, plan, 0, Pass.CHECK)
         timed = [each for each in (Pass.THROUGHPUT, Pass.LATENCY) if each in self.settings.passes]
         if timed and workloads:
-            for block in range(self.settings.blocks):
+            for block in self._blocks():
                 self._block(workloads, block, timed)
         if Pass.FOOTPRINT in self.settings.passes:
             for workload in workloads:
@@ -135,12 +139,12 @@ class Schedule:
                     self._take(workload, cell, plan, block, run_pass)
 
     def _footprints(self, workload: Measurable, cell: Cell, plan: AllocatorPlan) -> None:
-        """Measure twice, and more only where the two differ."""
+        """Measure twice, or as often as asked, and more only where the figures differ."""
         taken: list[Sample] = []
-        for block in range(self.settings.blocks):
-            if len(taken) >= _FOOTPRINT_REPEATS and not _differ(taken):
+        for block in self._blocks():
+            if len(taken) >= self.settings.footprint_repeats and not _differ(taken):
                 return
-            if block >= _FOOTPRINT_REPEATS:
+            if len(taken) >= self.settings.footprint_repeats:
                 self._total += 1
             sample = self._take(workload, cell, plan, block, Pass.FOOTPRINT)
             if sample is None:
@@ -213,6 +217,9 @@ class Schedule:
             self.record(sample)
             self._finish(sample)
 
+    def _blocks(self) -> range:
+        return range(self.settings.first_block, self.settings.first_block + self.settings.blocks)
+
     @staticmethod
     def count(settings: Settings, workloads: Sequence[Measurable]) -> int:
         """Return how many samples a run takes when no repeat differs and nothing fails."""
@@ -223,7 +230,7 @@ class Schedule:
             total += measured * (Pass.CHECK in settings.passes)
             total += timed * settings.blocks * len(_with_controls(workload))
             if Pass.FOOTPRINT in settings.passes:
-                total += min(_FOOTPRINT_REPEATS, settings.blocks) * measured
+                total += min(settings.footprint_repeats, settings.blocks) * measured
             if settings.counts:
                 total += settings.counter_repeats * len(_counted(workload))
             total += measured * (Pass.HEAP in settings.passes)

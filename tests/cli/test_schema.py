@@ -13,7 +13,7 @@ from memtool.cli import run
 from memtool.workload.trace import shipped
 
 
-@pytest.fixture(params=["workload", "run"])
+@pytest.fixture(params=["workload", "run", "compare"])
 def schema(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> object:
     assert run(["schema", request.param]) == 0
     return json.loads(capsys.readouterr().out)

@@ -194,6 +194,18 @@ def test_heap_passes_that_share_the_machine_have_longer_and_time_to_wait() -> No
     assert {job.drain_waits_ms for job in outcome.jobs} == {(0, 100, 1_000, 5_000)}
 
 
+def test_a_second_look_counts_its_blocks_on() -> None:
+    outcome = run(settings=Settings(blocks=3, first_block=31, passes=(Pass.THROUGHPUT,)))
+    assert sorted({block for _, block, _ in outcome.taken()}) == [31, 32, 33]
+    assert outcome.order(31) != run(settings=Settings(blocks=3, passes=(Pass.THROUGHPUT,))).order(0)
+
+
+def test_footprints_are_repeated_as_often_as_asked() -> None:
+    settings = Settings(blocks=5, footprint_repeats=5, passes=(Pass.FOOTPRINT,))
+    outcome = run(settings=settings)
+    assert len(outcome.taken()) == Schedule.count(settings, [measurable()]) == 25
+
+
 def test_only_the_chosen_passes_run() -> None:
     outcome = run(settings=Settings(blocks=2, passes=(Pass.LATENCY,)))
     assert {each for _, _, each in outcome.taken()} == {Pass.LATENCY}

@@ -1,0 +1,184 @@
+"""``memtool compare``: two runs, or the allocators inside one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from memtool.gate import FailOn
+    from memtool.model import Report, Run
+
+FORMATS = ("table", "markdown", "json", "junit", "github")
+
+
+def verdict_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what compare and check both take: what is compared, how strictly, and how it is written."""
+    for option in reversed(
+        (
+            click.option(
+                "--metric",
+                "metrics",
+                metavar="LIST",
+                help="Compare these; time, footprint, resident memory and fragmentation unless given.",
+            ),
+            click.option("--margin", default="2%", show_default=True, help="How much worse sampled metrics may get."),
+            click.option(
+                "--limit",
+                "limits",
+                multiple=True,
+                metavar="METRIC=X",
+                help="A margin for one metric: a percentage, or an amount in its unit. Exact metrics: 0 unless given.",
+            ),
+            click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+@click.command("compare")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN [RUN]", type=click.Path(path_type=Path))
+@verdict_options
+@click.option("--reference", metavar="ALLOCATOR", help="Inside one run: compare with this one, not the run's first.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["regression", "inconclusive"]),
+    help="Exit with 3 on a regression, with 4 also where nothing can be told. Neither unless given.",
+)
+@click.option("--history", type=click.Path(path_type=Path, file_okay=False), help="Add the figures of the runs in DIR.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the intervals into this PNG.")
+def command(
+    runs: tuple[Path, ...],
+    metrics: str | None,
+    margin: str,
+    limits: tuple[str, ...],
+    output_format: str,
+    reference: str | None,
+    fail_on: FailOn | None,
+    history: Path | None,
+    plot: Path | None,
+) -> int:
+    """Compare RUN with RUN, cell by cell, or the allocators inside one RUN with its reference.
+
+    A RUN is a folder of results or a run.json. Inside one run, figures are paired by block; two runs are not, so their
+    sampled figures advise and only exact ones can fail.
+    """
+    from memtool import gate
+    from memtool.report import forest, verdicts
+
+    if len(runs) > 2:
+        raise click.UsageError("takes one run or two")
+    rules = rules_from(metrics, margin, limits)
+    report = _two(runs, rules, history) if len(runs) == 2 else _one(runs[0], reference, rules, history)
+    click.echo(verdicts.render(report, output_format))
+    if output_format == "github":
+        verdicts.write_summary(report)
+    if plot is not None:
+        forest.draw(report, plot)
+    return gate.exit_code(report.judgements, fail_on)
+
+
+def rules_from(metrics: str | None, margin: str, limits: Sequence[str]) -> Any:  # noqa: ANN401  # gate.Policy, imported late
+    """Return the policy of these options; complains in one line of what they get wrong."""
+    from memtool import gate
+    from memtool.errors import InputError
+
+    try:
+        share = gate.parse_margin(margin)
+    except ValueError as problem:
+        raise InputError(f"--margin: {problem}") from None
+    names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
+    if names == []:
+        raise InputError("--metric: names no metric")
+    return gate.policy(names, share, limits)
+
+
+def _two(runs: tuple[Path, ...], rules: Any, history: Path | None) -> Report:  # noqa: ANN401
+    from memtool import __version__, gate
+    from memtool.check import judged_runs, unmatched
+    from memtool.model import Report
+    from memtool.store import run_file
+
+    base, head = (run_file.read(path) for path in runs)
+    sources = (str(runs[0]), str(runs[1]))
+    judged = judged_runs(base, head, sources, rules)
+    return Report(
+        memtool=__version__,
+        command="compare",
+        sources=sources,
+        judgements=tuple(gate.with_next_steps(judged, _arguments(head))),
+        alpha=rules.alpha,
+        margin=rules.margin,
+        family=0,
+        notes=tuple(unmatched(base, head)),
+        history=_history(history, head, rules.metrics),
+        machine=head.machine,
+    )
+
+
+def _one(path: Path, reference: str | None, rules: Any, history: Path | None) -> Report:  # noqa: ANN401
+    from memtool import __version__, gate
+    from memtool.check import Incomparable
+    from memtool.model import Report
+    from memtool.stats import compare
+    from memtool.store import run_file
+
+    run = run_file.read(path)
+    base = _reference(run, reference, path)
+    comparisons = compare.within(run, base, rules.metrics)
+    if not comparisons:
+        raise Incomparable(f"{path}: nothing to compare with {base}: no other allocator shares a workload with it")
+    return Report(
+        memtool=__version__,
+        command="compare",
+        sources=(str(path),),
+        judgements=tuple(gate.with_next_steps(gate.judge(comparisons, rules), _arguments(run))),
+        alpha=rules.alpha,
+        margin=rules.margin,
+        family=gate.family_of(comparisons),
+        places=tuple(compare.places(run)),
+        history=_history(history, run, rules.metrics),
+        machine=run.machine,
+    )
+
+
+def _reference(run: Run, named: str | None, path: Path) -> str:
+    from memtool.errors import InputError, did_you_mean
+    from memtool.model import Status
+
+    measured = list(dict.fromkeys(each.cell.allocator for each in run.cells if each.status is Status.OK))
+    if named is not None and named not in measured:
+        raise InputError(
+            f"--reference: {path} has no '{named}'{did_you_mean(named, measured) or '; it has ' + ', '.join(measured)}"
+        )
+    if named is None and run.reference in measured:
+        return str(run.reference)
+    if not measured:
+        raise InputError(f"{path}: no cell was measured")
+    return named or measured[0]
+
+
+def _arguments(run: Run) -> dict[str, str]:
+    """Return how each workload is named on the command line: a shipped one by its name, another by its file."""
+    from memtool.workload.trace import shipped
+
+    names = {path.resolve(): name for name, path in shipped().items()}
+    return {info.name: names.get(Path(info.source).resolve(), info.source or info.name) for info in run.workloads}
+
+
+def _history(folder: Path | None, run: Run, metrics: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return the figures of every run under a folder. Raises InputError where there is none."""
+    if folder is None:
+        return ()
+    from memtool.errors import InputError
+    from memtool.stats import compare
+    from memtool.store import run_file
+
+    files = [*folder.glob(f"*/{run_file.FILE_NAME}"), *folder.glob("*.json"), *folder.glob(run_file.FILE_NAME)]
+    if not files:
+        raise InputError(f"--history: {folder}: no run in it")
+    return tuple(compare.history([(str(file), run_file.read(file)) for file in dict.fromkeys(files)], run, metrics))

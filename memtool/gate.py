@@ -1,0 +1,398 @@
+"""From comparisons and limits to verdicts: regression, pass or inconclusive, and the exit code of the contract.
+
+The rules, and what they cost and find, are in docs/comparing.md and docs/adr/0010-gate.md.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from memtool.errors import (
+    EXIT_INCOMPARABLE,
+    EXIT_INCONCLUSIVE,
+    EXIT_OK,
+    EXIT_REGRESSION,
+    InputError,
+    did_you_mean,
+)
+from memtool.measure.metrics import METRICS, MetricInfo
+from memtool.model import AGAIN, Basis, Comparison, Judgement, Verdict
+from memtool.stats import paired
+from memtool.stats.compare import STATUS
+from memtool.stats.summary import LEAST_SAMPLES
+from memtool.units import parse_size
+
+ALPHA = 0.05
+"""How often a whole family of true nulls may give any regression, at most."""
+DEFAULT_MARGIN = 0.02
+MOST_BLOCKS = 999
+_CODE_MARGIN = 0.005
+"""For instruction counts, which scatter by thousandths at most."""
+FailOn = Literal["regression", "inconclusive"]
+_PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
+_NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?(?:[eE]-?\d+)?)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """By how much a metric may get worse."""
+
+    amount: float
+    is_share: bool
+    """Of the base's value; else ``amount`` is in the metric's unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is gated, and how strictly."""
+
+    metrics: tuple[str, ...]
+    """Compared, in the order in which they are shown."""
+    margin: float = DEFAULT_MARGIN
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+    alpha: float = ALPHA
+
+
+def policy(metrics: Sequence[str] | None, margin: float, limits: Sequence[str]) -> Policy:
+    """Return the policy of the command line's options. Raises InputError naming the option and what is allowed."""
+    parsed = dict(parse_limit(each) for each in limits)
+    names = list(metrics) if metrics is not None else [info.name for info in METRICS.values() if info.headline]
+    for name in names:
+        _refuse_unknown("--metric", name)
+    names += [name for name in parsed if name not in names]
+    for name in parsed:
+        if not _is_gated(METRICS[name]):
+            raise InputError(f"--limit: {name} is shown and never gated (memtool list metrics)")
+    return Policy(tuple(dict.fromkeys(names)), margin, parsed)
+
+
+def parse_margin(text: str) -> float:
+    """Return the share that ``2%`` means. Raises ValueError with one line."""
+    match = _PERCENT.fullmatch(text)
+    if match is None or not 0 <= float(match[1]) < 1000:
+        raise ValueError(f"must be a percentage such as 2%, from 0% up, is '{text}'")
+    return float(match[1]) / 100
+
+
+def parse_limit(text: str) -> tuple[str, Limit]:
+    """Return what ``allocate_p99_ns=10%`` or ``peak_footprint_bytes=0`` means. Raises InputError with one line."""
+    name, equals, amount = (part.strip() for part in text.partition("="))
+    if not equals:
+        raise InputError(f"--limit: must be METRIC=X, such as peak_footprint_bytes=0 or time_per_op_ns=3%, is '{text}'")
+    _refuse_unknown("--limit", name)
+    if (percent := _PERCENT.fullmatch(amount)) is not None:
+        return name, Limit(float(percent[1]) / 100, is_share=True)
+    if (number := _NUMBER.fullmatch(amount)) is not None:
+        return name, Limit(float(number[1]), is_share=False)
+    unit = METRICS[name].unit
+    if unit == "B":
+        try:
+            return name, Limit(float(parse_size(amount)), is_share=False)
+        except ValueError:
+            pass
+    known = "10%, 4096 or 4KiB" if unit == "B" else f"10% or a number{f' in {unit}' if unit else ''}"
+    raise InputError(f"--limit: {name}: must be {known}, is '{amount}'")
+
+
+def _refuse_unknown(option: str, name: str) -> None:
+    if name not in METRICS:
+        meant = did_you_mean(name, METRICS) or "; memtool list metrics has all"
+        raise InputError(f"{option}: unknown metric '{name}'{meant}")
+
+
+def _is_gated(info: MetricInfo) -> bool:
+    return info.gated and info.direction != "neither"
+
+
+def judge(comparisons: Sequence[Comparison], rules: Policy) -> list[Judgement]:
+    """Return what one look comes to: Holm over everything that is tested, at alpha, each way."""
+    tested = [each for each in comparisons if _is_tested(each)]
+    return _by_test(comparisons, tested, rules, _one_look)
+
+
+def screen(comparisons: Sequence[Comparison], rules: Policy) -> list[Judgement]:
+    """Return what the first of two looks comes to: what passes has passed, what looks worse is a suspect.
+
+    No regression comes of one look. Suspects are found at alpha each, unadjusted; ``confirm`` decides over them.
+    """
+    tested = [each for each in comparisons if _is_tested(each)]
+    return _by_test(comparisons, tested, rules, _first_look)
+
+
+def confirm(screened: Sequence[Judgement], fresh: Sequence[Comparison], rules: Policy) -> list[Judgement]:
+    """Return the verdicts after the suspects were measured on fresh blocks.
+
+    The fresh blocks know nothing of how suspects were chosen, so Holm over the suspects alone holds alpha.
+    """
+    again = {_key(each): each for each in fresh}
+    tested = [again[_key(each.comparison)] for each in screened if each.is_suspect and _key(each.comparison) in again]
+    tested = [each for each in tested if _is_tested(each)]
+    second = {_key(each.comparison): each for each in _by_test(tested, tested, rules, _second_look)}
+    judged = []
+    for first in screened:
+        found = second.get(_key(first.comparison))
+        if not first.is_suspect:
+            judged.append(first)
+        elif found is None:
+            failed = again.get((*_key(first.comparison)[:-1], STATUS))
+            why = failed.why_not if failed is not None else "it was not measured a second time"
+            judged.append(replace(first, reason=f"looked worse at first, and then: {why}"))
+        else:
+            judged.append(replace(found, first_look=first.comparison))
+    broken = [each for each in fresh if each.metric == STATUS and each.basis is Basis.EXACT]
+    return judged + [_judge_untested(each, rules) for each in broken]
+
+
+def _key(comparison: Comparison) -> tuple[str, ...]:
+    return (
+        comparison.workload,
+        comparison.region,
+        comparison.mode,
+        comparison.base,
+        comparison.head,
+        comparison.metric,
+    )
+
+
+def _is_tested(comparison: Comparison) -> bool:
+    """Return whether a sign test decides; known before any figure is, so the family does not depend on figures."""
+    return (
+        comparison.basis is Basis.PAIRED
+        and _is_gated(METRICS[comparison.metric])
+        and not comparison.at_floor
+        and comparison.samples >= LEAST_SAMPLES
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One tested comparison, oriented so that more is worse."""
+
+    comparison: Comparison
+    limit: float
+    worse: tuple[float, ...]
+    threshold: float
+    """The limit in the terms of the effects."""
+
+
+_Decide = Callable[[_Test, float, float, float, int, Policy], Judgement]
+
+
+def _by_test(
+    comparisons: Sequence[Comparison], tested: Sequence[Comparison], rules: Policy, decide: _Decide
+) -> list[Judgement]:
+    tests = [_test(each, rules) for each in tested]
+    raw = [paired.p_above(each.worse, each.threshold) for each in tests]
+    regressions = paired.holm(raw)
+    passes = paired.holm([paired.p_not_above(each.worse, each.threshold) for each in tests])
+    judged = {
+        _key(test.comparison): decide(test, p_raw, p_regression, p_pass, len(tests), rules)
+        for test, p_raw, p_regression, p_pass in zip(tests, raw, regressions, passes, strict=True)
+    }
+    return [judged.get(_key(each)) or _judge_untested(each, rules) for each in comparisons]
+
+
+def _test(comparison: Comparison, rules: Policy) -> _Test:
+    limit = _limit(comparison, rules)
+    sign = -1 if METRICS[comparison.metric].direction == "higher" else 1
+    threshold = math.log1p(limit) if comparison.is_ratio else limit
+    return _Test(comparison, limit, tuple(sign * effect for effect in comparison.effects), threshold)
+
+
+def _limit(comparison: Comparison, rules: Policy) -> float:
+    """Return the limit of a comparison: a share where it is a ratio, else in the metric's unit."""
+    info = METRICS[comparison.metric]
+    limit = rules.limits.get(comparison.metric)
+    if limit is None:
+        # Of one allocator and its own baseline; two allocators differ, and the margin says by how much they may.
+        is_own = comparison.basis is Basis.EXACT and info.scope == "events" and comparison.base == comparison.head
+        share = 0.0 if is_own else _CODE_MARGIN if info.scope == "code" else rules.margin
+        limit = Limit(share, is_share=True)
+    base = abs(comparison.base_value or 0.0)
+    if comparison.is_ratio:
+        return limit.amount if limit.is_share else limit.amount / base
+    if info.is_share or not limit.is_share:
+        return limit.amount
+    return limit.amount * base
+
+
+def _one_look(test: _Test, _: float, p_regression: float, p_pass: float, family: int, rules: Policy) -> Judgement:
+    level = rules.alpha / family
+    judged = _with_power(test, level, paired.POWER, level)
+    return replace(judged, **_verdict(judged, p_regression, p_pass, rules.alpha, rules.alpha))
+
+
+def _first_look(test: _Test, p_raw: float, _: float, p_pass: float, family: int, rules: Policy) -> Judgement:
+    """Half of alpha is for what passes here, half for suspects that pass on fresh blocks."""
+    # A regression must be seen twice; each look may miss it with the root of what both may.
+    judged = _with_power(test, rules.alpha, math.sqrt(paired.POWER), rules.alpha / 2 / family)
+    judged = replace(judged, **_verdict(judged, p_raw, p_pass, None, rules.alpha / 2))
+    return replace(judged, is_suspect=p_raw <= rules.alpha)
+
+
+def _second_look(test: _Test, _: float, p_regression: float, p_pass: float, family: int, rules: Policy) -> Judgement:
+    judged = _with_power(test, rules.alpha / family, math.sqrt(paired.POWER), rules.alpha / 2 / family)
+    judged = replace(judged, **_verdict(judged, p_regression, p_pass, rules.alpha, rules.alpha / 2))
+    is_confirmed = judged.verdict is Verdict.REGRESSION
+    return judged if is_confirmed else replace(judged, reason="looked worse at first, not confirmed")
+
+
+def _with_power(test: _Test, level: float, power: float, pass_level: float) -> Judgement:
+    """Return what so many blocks could find at a level, and how many would let what is unchanged pass at another."""
+    detectable = paired.smallest_detectable(test.worse, test.threshold, level, power)
+    if detectable is not None and test.comparison.is_ratio:
+        detectable = math.expm1(detectable)
+    needed = paired.blocks_needed(test.worse, test.threshold, pass_level)
+    least = max(paired.least_blocks(level), paired.least_blocks(pass_level))
+    samples = test.comparison.samples
+    if samples < least:
+        reason = f"{_count(samples)}; a verdict among so many needs {least}"
+    elif needed is None:
+        reason = "the pairs scatter too widely for this limit"
+    else:
+        reason = f"needs about {needed} blocks" if needed > samples else "near the limit"
+    return Judgement(
+        test.comparison,
+        Verdict.INCONCLUSIVE,
+        test.limit,
+        reason,
+        smallest_detectable=detectable,
+        blocks_needed=needed,
+    )
+
+
+def _verdict(
+    judged: Judgement, p_regression: float, p_pass: float, regression_level: float | None, pass_level: float
+) -> dict[str, Any]:
+    """Return the fields that p-values decide; ``regression_level`` None: this look makes none."""
+    verdict = Verdict.INCONCLUSIVE
+    if regression_level is not None and p_regression <= regression_level:
+        verdict = Verdict.REGRESSION
+    elif p_pass <= pass_level:
+        verdict = Verdict.PASS
+    reason = judged.reason if verdict is Verdict.INCONCLUSIVE else ""
+    return {"verdict": verdict, "reason": reason, "p_regression": p_regression, "p_pass": p_pass}
+
+
+def _judge_untested(comparison: Comparison, rules: Policy) -> Judgement:
+    """Return what a comparison comes to without a sign test."""
+    if comparison.metric == STATUS:
+        if comparison.basis is Basis.EXACT:
+            return Judgement(comparison, Verdict.REGRESSION, 0.0, f"failed: {comparison.why_not}")
+        return Judgement(comparison, Verdict.INCOMPARABLE, reason=comparison.why_not or "")
+    if not _is_gated(METRICS[comparison.metric]):
+        return Judgement(comparison, Verdict.SHOWN, reason=comparison.why_not or "never gated")
+    if comparison.basis is Basis.NONE:
+        return Judgement(comparison, Verdict.INCOMPARABLE, reason=comparison.why_not or "")
+    if comparison.at_floor:
+        return Judgement(comparison, Verdict.SHOWN, reason="at the floor: not told from the noise of timer and machine")
+    limit = _limit(comparison, rules)
+    if comparison.basis is Basis.PAIRED:
+        reason = f"{_count(comparison.samples)}; an interval needs {LEAST_SAMPLES}"
+        return Judgement(comparison, Verdict.INCONCLUSIVE, limit, reason)
+    if comparison.basis is Basis.EXACT or METRICS[comparison.metric].scope == "code":
+        return _by_bounds(comparison, limit)
+    if comparison.repeats_differ:
+        reason = "exact on one side, and on the other not the same in two repeats (or measured once)"
+        return Judgement(comparison, Verdict.INCONCLUSIVE, limit, reason)
+    return Judgement(comparison, Verdict.ADVICE, limit, _advice(comparison, limit))
+
+
+def _count(samples: int) -> str:
+    return f"{samples} block" if samples == 1 else f"{samples} blocks"
+
+
+def _worse(comparison: Comparison) -> tuple[float, float] | None:
+    """Return the bounds of how much worse it got; negative: better."""
+    if comparison.low is None or comparison.high is None:
+        return None
+    if METRICS[comparison.metric].direction != "higher":
+        return comparison.low, comparison.high
+    if comparison.is_ratio:
+        return 1 / (1 + comparison.high) - 1, 1 / (1 + comparison.low) - 1
+    return -comparison.high, -comparison.low
+
+
+def _by_bounds(comparison: Comparison, limit: float) -> Judgement:
+    """Judge what needs no statistics: it is beyond the limit, or it is not."""
+    bounds = _worse(comparison)
+    if bounds is None:
+        return Judgement(comparison, Verdict.INCONCLUSIVE, limit, "not enough repeats")
+    low, high = bounds
+    if low > limit:
+        return Judgement(comparison, Verdict.REGRESSION, limit)
+    if high <= limit:
+        return Judgement(comparison, Verdict.PASS, limit)
+    return Judgement(comparison, Verdict.INCONCLUSIVE, limit, "repeats lie on both sides of the limit")
+
+
+def _advice(comparison: Comparison, limit: float) -> str:
+    bounds = _worse(comparison)
+    if bounds is None:
+        return f"{comparison.samples} samples; two runs need 7 each for an interval"
+    low, high = bounds
+    if low > limit:
+        return "looks worse; two runs cannot prove it"
+    if high <= limit:
+        return "looks no worse"
+    return "cannot be told from two runs"
+
+
+def with_next_steps(
+    judgements: Sequence[Judgement], arguments: Mapping[str, str], renew: str | None = None
+) -> list[Judgement]:
+    """Return the judgements with what to run next.
+
+    Args:
+        judgements: as judged.
+        arguments: workload -> how it is named on the command line.
+        renew: the command that takes exact figures as the new baseline, where there is one.
+    """
+    return [replace(each, next_step=_next_step(each, arguments, renew)) for each in judgements]
+
+
+def _next_step(judged: Judgement, arguments: Mapping[str, str], renew: str | None) -> str:
+    found = judged.comparison
+    workload = shlex.quote(arguments.get(found.workload, found.workload))
+    again = found.head.endswith(AGAIN) or found.base.endswith(AGAIN)
+    names = [each.removesuffix(AGAIN) for each in (found.base, found.head)]
+    base, head = (shlex.quote(each) for each in names)
+    region = "" if found.region == "anonymous" else f" --region {found.region}"
+    if judged.verdict is Verdict.REGRESSION:
+        if found.metric == STATUS:
+            return f"memtool bench {workload} -a {head}{region} --blocks 1"
+        allocators = head if base == head or again else shlex.quote(",".join(names))
+        look = f"memtool bench {workload} -a {allocators}{region} --passes {METRICS[found.metric].measured_by}"
+        return f"{look}; if it is meant: {renew}" if renew and found.basis is Basis.EXACT else look
+    if judged.verdict is Verdict.ADVICE:
+        return f"memtool check {workload} --against {base} --candidate {head}{region}"
+    if judged.verdict is Verdict.INCONCLUSIVE and found.basis is Basis.PAIRED:
+        if found.samples < LEAST_SAMPLES:
+            return f"memtool check {workload} --against {base} --candidate {head}{region}"
+        needed = judged.blocks_needed or 0
+        more = f"--blocks {needed}" if found.samples < needed <= MOST_BLOCKS else "a quieter machine"
+        return f"{more}, or a wider --limit {found.metric}=X%"
+    return ""
+
+
+def exit_code(judgements: Sequence[Judgement], fail_on: FailOn | None) -> int:
+    """Return the exit code of the contract. ``fail_on`` None: verdicts are shown, and only their absence fails."""
+    verdicts = {each.verdict for each in judgements}
+    decided = {Verdict.REGRESSION, Verdict.PASS, Verdict.INCONCLUSIVE}
+    if not verdicts & (decided if fail_on is not None else decided | {Verdict.ADVICE, Verdict.SHOWN}):
+        return EXIT_INCOMPARABLE
+    if fail_on is not None and Verdict.REGRESSION in verdicts:
+        return EXIT_REGRESSION
+    if fail_on == "inconclusive" and Verdict.INCONCLUSIVE in verdicts:
+        return EXIT_INCONCLUSIVE
+    return EXIT_OK
+
+
+def family_of(comparisons: Sequence[Comparison]) -> int:
+    """Return how many comparisons share alpha."""
+    return sum(_is_tested(each) for each in comparisons)

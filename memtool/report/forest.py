@@ -1,0 +1,117 @@
+"""The plot of a comparison: every interval beside the margin that it is judged by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memtool.model import Comparison, Judgement, Report, Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DPI = 200
+_LOOKS = {
+    Verdict.REGRESSION: ("#D55E00", "s"),
+    Verdict.PASS: ("#009E73", "o"),
+    Verdict.INCONCLUSIVE: ("#E69F00", "D"),
+    Verdict.ADVICE: ("#0072B2", "^"),
+    Verdict.SHOWN: ("0.5", "x"),
+    Verdict.INCOMPARABLE: ("0.5", "x"),
+}
+"""Colour-blind safe (Okabe and Ito), and the marker says the same in grey."""
+_MOST_ROWS = 60
+_WIDEST = 0.6
+"""Changes beyond it are drawn at the edge, with their figure: one of +400 % would press all others onto a line."""
+
+
+def draw(report: Report, path: Path) -> Path | None:
+    """Draw the comparisons that are ratios, worst first, and return the file; None where there is none."""
+    rows = [each for each in report.judgements if each.comparison.is_ratio and each.comparison.change is not None]
+    if not rows:
+        return None
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows.sort(key=lambda each: each.comparison.change or 0.0)
+    shown = rows[-_MOST_ROWS:]
+    with pyplot.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        figure, axes = pyplot.subplots(figsize=(8.5, 1.6 + 0.27 * len(shown)), layout="constrained")
+    edge = 100 * min(_WIDEST, 1.15 * max(_reach(each) for each in shown))
+    for position, each in enumerate(shown):
+        _draw_row(axes, position, each, edge)
+    axes.axvline(0, color="0.7", linewidth=0.8, zorder=0)
+    axes.set_xlim(-edge * 1.02, edge * 1.02)
+    axes.set_ylim(-0.7, len(shown) - 0.3)
+    axes.set_yticks(range(len(shown)), [_name(each, report) for each in shown])
+    axes.set_xlabel("change (%); right of 0 is more")
+    axes.grid(axis="x", color="0.93")
+    for verdict in dict.fromkeys(each.verdict for each in shown):
+        colour, marker = _LOOKS[verdict]
+        word = "not gated" if verdict is Verdict.SHOWN else str(verdict)
+        axes.plot([], [], marker=marker, color=colour, linestyle="none", label=word)
+    axes.plot([], [], marker="|", color="black", linestyle="none", label="limit")
+    figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize=8)
+    machine = f"{report.machine.get('cpu', '')}, {report.machine.get('cores', '?')} cores"
+    figure.suptitle(f"{_title(shown)}\n{machine}", fontsize=10)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=_DPI, metadata={"Software": f"memtool {report.memtool}"})
+    pyplot.close(figure)
+    return path
+
+
+def _draw_row(axes: Axes, position: int, judged: Judgement, edge: float) -> None:
+    """Draw one interval with its limit; ``edge`` is how far the picture reaches, in percent."""
+    found = judged.comparison
+    colour, marker = _LOOKS[judged.verdict]
+    change = 100 * (found.change or 0.0)
+    inside = max(-edge, min(edge, change))
+    if found.low is not None and found.high is not None:
+        ends = [max(-edge, min(edge, 100 * each)) for each in (found.low, found.high)]
+        axes.plot(ends, [position, position], color=colour, linewidth=1.6, solid_capstyle="butt")
+    if judged.limit is not None:
+        limit = 100 * judged.limit
+        axes.plot([limit, limit], [position - 0.42, position + 0.42], color="black", linewidth=1)
+    axes.plot(inside, position, marker=marker, color=colour, markersize=6, linestyle="none", clip_on=False)
+    if inside != change:
+        is_more = change > 0
+        axes.annotate(
+            f"{change:+.0f} %",
+            (inside, position),
+            xytext=(-8 if is_more else 8, 0),
+            textcoords="offset points",
+            ha="right" if is_more else "left",
+            va="center",
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
+        )
+
+
+def _reach(judged: Judgement) -> float:
+    found = judged.comparison
+    ends = [found.change, found.low, found.high, judged.limit]
+    return max((abs(each) for each in ends if each is not None), default=0.0) or 0.01
+
+
+def _name(judged: Judgement, report: Report) -> str:
+    found = judged.comparison
+    parts = [found.head if found.region == "anonymous" else f"{found.head} on {found.region}", found.metric]
+    if len({each.comparison.workload for each in report.judgements}) > 1:
+        parts.insert(0, found.workload)
+    return " · ".join(parts)
+
+
+def _title(rows: list[Judgement]) -> str:
+    bases = {each.comparison.base for each in rows}
+    if all(_is_two_runs(each.comparison) for each in rows):
+        against = "the first run"
+    else:
+        against = bases.pop() if len(bases) == 1 else "their bases"
+    workloads = {each.comparison.workload for each in rows}
+    where = f" on {workloads.pop()}" if len(workloads) == 1 else ""
+    return f"Change against {against}{where}, 95 % intervals"
+
+
+def _is_two_runs(found: Comparison) -> bool:
+    return found.base == found.head

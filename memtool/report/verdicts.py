@@ -1,0 +1,423 @@
+"""A comparison as text: the tables and lines that people read, and what continuous integration reads.
+
+``table`` and ``markdown`` show everything; ``json`` is memtool.compare.v1; ``github`` writes one annotation for each
+verdict that someone must look at; ``junit`` is the XML that every CI knows, a test case for each gated figure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from tabulate import tabulate
+
+from memtool.measure.metrics import METRICS
+from memtool.model import Basis, Comparison, Judgement, Place, Report, Verdict
+from memtool.stats.compare import STATUS
+from memtool.stats.paired import least_blocks
+from memtool.store import compare_file
+from memtool.units import format_size
+
+FORMATS = ("table", "markdown", "json", "junit", "github")
+_ORDER = (Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.ADVICE, Verdict.INCOMPARABLE)
+"""What someone must look at, worst first."""
+_HEADINGS = ("metric", "allocator", "base", "other", "change", "95 % interval", "n", "limit", "can see", "verdict")
+_LEFT = {"metric", "allocator", "95 % interval", "verdict"}
+
+
+def render(report: Report, style: str) -> str:
+    """Return a comparison as text in one of ``FORMATS``."""
+    return _STYLES[style](report)
+
+
+def write_summary(report: Report, environment: Mapping[str, str] = os.environ) -> None:
+    """Add the Markdown to the summary of the GitHub job that this runs in; nowhere else anything."""
+    summary = environment.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(render(report, "markdown") + "\n")
+
+
+def sentence(judged: Judgement) -> str:
+    """Return which figure of which cell, how much, and why, in one line without the verdict."""
+    found = judged.comparison
+    where = f"{found.workload} · {_who(found)}"
+    if found.metric == STATUS:
+        return f"{where}: {judged.reason}"
+    parts = [f"{where} · {found.metric}"]
+    if found.basis is Basis.NONE:
+        return f"{parts[0]}: {judged.reason}"
+    figures = f"{_figure(found.metric, found.base_value)} -> {_figure(found.metric, found.head_value)}"
+    change = _change(found)
+    details = [change]
+    if found.basis is Basis.EXACT and found.is_ratio and found.base_value is not None and found.head_value is not None:
+        details.insert(0, _signed(found.metric, found.head_value - found.base_value))
+    if found.basis in (Basis.PAIRED, Basis.UNPAIRED) and found.low is not None:
+        details.append(f"95 % {_interval(found)}, {found.samples} {_samples(found)}")
+    if judged.limit is not None:
+        details.append(f"limit {_limit(judged)}")
+    text = f"{parts[0]}: {figures} ({', '.join(details)})"
+    return f"{text}: {judged.reason}" if judged.reason else text
+
+
+def _who(found: Comparison) -> str:
+    region = "" if found.region == "anonymous" else f" on {found.region}"
+    mode = "" if found.mode == "serial" else f", {found.mode}"
+    against = "" if found.base == found.head else f" against {found.base}"
+    return f"{found.head}{against}{region}{mode}"
+
+
+def _samples(found: Comparison) -> str:
+    return "pairs" if found.basis is Basis.PAIRED else "samples"
+
+
+def _table(report: Report) -> str:
+    return _text(report, "table")
+
+
+def _markdown(report: Report) -> str:
+    return _text(report, "markdown")
+
+
+def _text(report: Report, style: str) -> str:
+    parts = []
+    workloads = dict.fromkeys(each.comparison.workload for each in report.judgements)
+    for workload in workloads:
+        mine = _ordered([each for each in report.judgements if each.comparison.workload == workload])
+        shown = [each for each in mine if not _is_unchanged(each)]
+        folded = len(mine) - len(shown)
+        title = _title(workload, mine)
+        parts.append(f"## {title}" if style == "markdown" else title)
+        if shown:
+            parts.append(_grid(_HEADINGS, [_row(each) for each in shown], style))
+        if folded:
+            parts.append(f"{_counted(folded, 'exact figure')} unchanged.")
+        parts += _ranking(report.places, workload, style)
+    parts += _history(report, style)
+    lines = _lines(report.judgements)
+    if lines:
+        parts.append("\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in lines))
+    parts.append(conclusion(report))
+    parts += [f"Note: {note}" for note in report.notes]
+    parts.append("\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in _explanation(report)))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _ordered(judgements: Sequence[Judgement]) -> list[Judgement]:
+    """Return the judgements metric by metric, in each the best first."""
+    metrics = list(dict.fromkeys(each.comparison.metric for each in judgements))
+
+    def place(judged: Judgement) -> tuple[int, float]:
+        found = judged.comparison
+        return metrics.index(found.metric), found.change if found.change is not None else float("inf")
+
+    return sorted(judgements, key=place)
+
+
+def _title(workload: str, judgements: Sequence[Judgement]) -> str:
+    bases = {each.comparison.base for each in judgements}
+    between_runs = all(each.comparison.base == each.comparison.head for each in judgements)
+    return f"{workload}: the second run against the first" if between_runs else f"{workload}: against {bases.pop()}"
+
+
+def _is_unchanged(judged: Judgement) -> bool:
+    found = judged.comparison
+    return found.basis is Basis.EXACT and found.change == 0 and judged.verdict is Verdict.PASS
+
+
+def _row(judged: Judgement) -> list[str]:
+    found = judged.comparison
+    return [
+        found.metric,
+        _who(found).replace(f" against {found.base}", ""),
+        _figure(found.metric, found.base_value),
+        _figure(found.metric, found.head_value),
+        _change(found),
+        _interval(found),
+        str(found.samples) if found.samples else "",
+        _limit(judged) if judged.limit is not None else "",
+        _detectable(judged),
+        _verdict(judged),
+    ]
+
+
+def _verdict(judged: Judgement) -> str:
+    word = str(judged.verdict)
+    if judged.verdict is Verdict.PASS and _is_better(judged.comparison):
+        word = "pass (better)"
+    if judged.verdict is Verdict.SHOWN:
+        word = "not gated"
+    return f"{word}: {judged.reason}" if judged.reason and judged.reason != "never gated" else word
+
+
+def _is_better(found: Comparison) -> bool:
+    """Return whether the whole interval lies on the better side of no change."""
+    if found.low is None or found.high is None:
+        return False
+    return found.low > 0 if METRICS[found.metric].direction == "higher" else found.high < 0
+
+
+def _figure(metric: str, value: float | None) -> str:
+    if value is None or metric == STATUS:
+        return ""
+    unit = METRICS[metric].unit
+    if METRICS[metric].is_share:
+        return f"{100 * value:.2f} %"
+    if unit == "B" or (not unit and float(value).is_integer() and abs(value) >= 10):
+        return f"{value:,.0f}"
+    return f"{value:,.2f}" if unit else f"{value:.4f}"
+
+
+def _signed(metric: str, difference: float) -> str:
+    if METRICS[metric].is_share:
+        return f"{100 * difference:+.2f} points"
+    text = _figure(metric, difference)
+    unit = METRICS[metric].unit
+    return f"{'' if text.startswith('-') else '+'}{text}{f' {unit}' if unit else ''}"
+
+
+def _percent(share: float) -> str:
+    """Return a change as people read it: with as many digits as keep a small one from reading as none."""
+    percent = 100 * share
+    size = abs(percent)
+    if size == 0:
+        return "0 %"
+    digits = 1 if size >= 0.95 else 2 if size >= 0.095 else 4
+    return f"{percent:+.{digits}f} %"
+
+
+def _change(found: Comparison) -> str:
+    return "" if found.change is None or found.metric == STATUS else _amount(found, found.change)
+
+
+def _amount(found: Comparison, amount: float) -> str:
+    return _percent(amount) if found.is_ratio else _signed(found.metric, amount)
+
+
+def _interval(found: Comparison) -> str:
+    if found.metric == STATUS or found.basis is Basis.NONE:
+        return ""
+    if found.basis is Basis.EXACT:
+        return "exact"
+    if found.low is None or found.high is None:
+        return f"needs {6 if found.basis is Basis.PAIRED else 7} blocks"
+    return f"{_amount(found, found.low)} to {_amount(found, found.high)}"
+
+
+def _limit(judged: Judgement) -> str:
+    assert judged.limit is not None
+    if judged.limit == 0:
+        return "0"
+    return _amount(judged.comparison, judged.limit).removeprefix("+")
+
+
+def _detectable(judged: Judgement) -> str:
+    return "" if judged.smallest_detectable is None else _amount(judged.comparison, judged.smallest_detectable)
+
+
+def _lines(judgements: Sequence[Judgement]) -> list[str]:
+    """Return a line for each regression and for each reason why there is no verdict."""
+    return [f"{verdict}: {text}" for verdict, _, text in _findings(judgements) if verdict is not Verdict.ADVICE]
+
+
+def _findings(judgements: Sequence[Judgement]) -> list[tuple[Verdict, Judgement, str]]:
+    """Return what someone must look at, worst first, with the words for it.
+
+    Each regression by itself; what gives no verdict once for all figures of a metric that share the reason.
+    """
+    found: dict[tuple[object, ...], list[Judgement]] = {}
+    for verdict in _ORDER:
+        for each in judgements:
+            if each.verdict is verdict:
+                alone = (id(each),) if verdict is Verdict.REGRESSION else ()
+                key = (verdict, each.comparison.workload, each.comparison.metric, each.reason, *alone)
+                found.setdefault(key, []).append(each)
+    findings = []
+    for group in found.values():
+        first = group[0]
+        following = f"; next: {first.next_step}" if first.next_step else ""
+        others = f"; and {_counted(len(group) - 1, 'more allocator')}" if len(group) > 1 else ""
+        findings.append((first.verdict, first, f"{sentence(first)}{others}{following}"))
+    return findings
+
+
+def conclusion(report: Report) -> str:
+    """Return the verdict over all, with how many of each."""
+    counts = {verdict: sum(each.verdict is verdict for each in report.judgements) for verdict in Verdict}
+    parts = [
+        _counted(count, "regression") if verdict is Verdict.REGRESSION else f"{count:,} {verdict}"
+        for verdict, count in counts.items()
+        if count and verdict is not Verdict.SHOWN
+    ]
+    return f"{compare_file.overall(report.judgements).upper()}: {', '.join(parts) or 'nothing was compared'}"
+
+
+def _ranking(places: Sequence[Place], workload: str, style: str) -> list[str]:
+    parts = []
+    for region in dict.fromkeys(each.region for each in places if each.workload == workload):
+        mine = [each for each in places if each.workload == workload and each.region == region]
+        rows = [
+            [
+                str(each.rank),
+                each.allocator,
+                f"{each.time:.2f}",
+                "needs 6 blocks" if each.low is None else f"{each.low:.2f} to {each.high:.2f}",
+                "n/a" if each.resident is None else format_size(each.resident),
+                "*" if each.is_on_front else "",
+            ]
+            for each in sorted(mine, key=lambda place: place.time)
+        ]
+        headings = ("rank", "allocator", "ns/op", "95 % interval", "resident", "front")
+        where = "" if region == "anonymous" else f" on {region}"
+        title = f"Ranking{where} (ties where intervals overlap; * on the front of speed and memory)"
+        heading = f"**{title}**\n\n" if style == "markdown" else f"{title}\n"
+        parts.append(heading + _grid(headings, rows, style))
+    return parts
+
+
+def _history(report: Report, style: str) -> list[str]:
+    if not report.history:
+        return []
+    rows = []
+    before: dict[tuple[str, ...], float] = {}
+    for each in report.history:
+        key = (each.cell.workload, each.cell.allocator, each.cell.region, each.cell.mode, each.metric)
+        value, last = each.figure.value, before.get(key)
+        change = "" if value is None or not last else _percent(value / last - 1)
+        bounds = (
+            ""
+            if each.figure.low is None or each.figure.high is None
+            else f"{_figure(each.metric, each.figure.low)} to {_figure(each.metric, each.figure.high)}"
+        )
+        name = f"{each.cell.workload} · {each.cell.allocator}"
+        rows.append([name, each.metric, each.started[:16], _figure(each.metric, value), bounds, change])
+        if value is not None:
+            before[key] = value
+    headings = ("cell", "metric", "started", "value", "95 % interval", "since the run before")
+    title = "History (runs of other days: nothing is paired, nothing gated)"
+    return [(f"**{title}**\n\n" if style == "markdown" else f"{title}\n") + _grid(headings, rows, style)]
+
+
+def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]], style: str) -> str:
+    left = _LEFT | {"cell", "started", "front"}
+    used = [index for index, _ in enumerate(headings) if index < 2 or any(row[index] for row in rows)]
+    return tabulate(
+        [[row[index] for index in used] for row in rows],
+        headers=[headings[index] for index in used],
+        tablefmt="pipe" if style == "markdown" else "simple",
+        disable_numparse=True,
+        colalign=["left" if headings[index] in left else "right" for index in used],
+    )
+
+
+def _explanation(report: Report) -> list[str]:
+    """Say what the figures stand on, for someone who has not read the documentation."""
+    bases = {each.comparison.basis for each in report.judgements}
+    lines = []
+    if Basis.PAIRED in bases:
+        lines.append("Paired by block: median of head / base over n blocks, exact sign interval.")
+    if report.family:
+        least = least_blocks(report.alpha / report.family)
+        tests = _counted(report.family, "test")
+        if report.command == "check":
+            lines.append(
+                f"{tests}, alpha {report.alpha:g} (Holm). A regression is seen twice: what looks worse is measured "
+                "again, and the fresh blocks alone decide."
+            )
+        else:
+            lines.append(f"{tests} share alpha {report.alpha:g} (Holm): a verdict needs {_counted(least, 'block')}.")
+        lines.append("can see: the least true change that so many blocks find in four of five runs.")
+    if Basis.UNPAIRED in bases:
+        lines.append(
+            "Two runs are not paired: each median enclosed with 97.5 %, the ends furthest apart taken; "
+            "blind to a machine that changed between them, so sampled figures advise and never fail."
+        )
+    if Basis.EXACT in bases:
+        lines.append("exact: the same in every repeat on both sides, so gated without statistics.")
+    return lines
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _json(report: Report) -> str:
+    return json.dumps(compare_file.to_json(report), indent=1, allow_nan=False)
+
+
+_ANNOTATIONS = {
+    Verdict.REGRESSION: "error",
+    Verdict.INCONCLUSIVE: "warning",
+    Verdict.ADVICE: "notice",
+    Verdict.INCOMPARABLE: "notice",
+}
+
+
+def _github(report: Report) -> str:
+    """Return workflow commands: one line each, so what is in them is escaped as GitHub's runner asks."""
+    lines = []
+    for verdict, each, text in _findings(report.judgements):
+        found = each.comparison
+        title = _escaped(f"memtool: {verdict} in {found.workload}, {found.metric}", is_property=True)
+        lines.append(f"::{_ANNOTATIONS[verdict]} title={title}::{_escaped(text)}")
+    return "\n".join([*lines, conclusion(report)])
+
+
+def _escaped(text: str, *, is_property: bool = False) -> str:
+    replacements = {"%": "%25", "\r": "%0D", "\n": "%0A"} | ({":": "%3A", ",": "%2C"} if is_property else {})
+    for plain, code in replacements.items():
+        text = text.replace(plain, code)
+    return text
+
+
+def _junit(report: Report) -> str:
+    """Return JUnit XML: regressions are failures, what gives no verdict is skipped, what is not gated is left out."""
+    root = ElementTree.Element("testsuites", name=f"memtool {report.command}")
+    gated = [each for each in report.judgements if each.verdict is not Verdict.SHOWN]
+    for workload in dict.fromkeys(each.comparison.workload for each in gated):
+        mine = [each for each in gated if each.comparison.workload == workload]
+        failures = sum(each.verdict is Verdict.REGRESSION for each in mine)
+        passes = sum(each.verdict is Verdict.PASS for each in mine)
+        suite = ElementTree.SubElement(
+            root,
+            "testsuite",
+            name=workload,
+            tests=str(len(mine)),
+            failures=str(failures),
+            errors="0",
+            skipped=str(len(mine) - failures - passes),
+        )
+        for each in mine:
+            _junit_case(suite, each)
+    for name in ("tests", "failures", "errors", "skipped"):
+        root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
+
+
+def _junit_case(suite: ElementTree.Element, judged: Judgement) -> None:
+    found = judged.comparison
+    case = ElementTree.SubElement(
+        suite, "testcase", classname=f"{found.workload}.{_who(found)}", name=found.metric, time="0"
+    )
+    text = sentence(judged)
+    following = f"\nnext: {judged.next_step}" if judged.next_step else ""
+    if judged.verdict is Verdict.REGRESSION:
+        failure = ElementTree.SubElement(case, "failure", type="regression", message=text)
+        failure.text = f"{text}{following}"
+    elif judged.verdict is not Verdict.PASS:
+        ElementTree.SubElement(case, "skipped", message=f"{judged.verdict}: {text}{following}".replace("\n", "; "))
+    else:
+        ElementTree.SubElement(case, "system-out").text = text
+
+
+_STYLES: Mapping[str, Callable[[Report], str]] = {
+    "table": _table,
+    "markdown": _markdown,
+    "json": _json,
+    "junit": _junit,
+    "github": _github,
+}

@@ -1,0 +1,315 @@
+"""From one run or two to comparisons, figure by figure: what can be compared, on what basis, and if not, why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from memtool.measure.metrics import METRICS, MetricInfo
+from memtool.model import (
+    Basis,
+    Cell,
+    CellResult,
+    Comparison,
+    Determinism,
+    Metric,
+    Past,
+    Place,
+    Run,
+    Status,
+    TraceInfo,
+)
+from memtool.stats import paired
+from memtool.stats.summary import pareto_front, ranks
+
+STATUS = "status"
+"""In place of a metric: that the cell was measured at all."""
+_MACHINE: Mapping[str, tuple[str, ...]] = {
+    "events": ("architecture", "page_bytes"),
+    "code": ("architecture", "page_bytes", "compiler", "libc"),
+    "job": ("architecture", "page_bytes", "cpu", "cores", "kernel", "libc", "transparent_huge_pages", "governor"),
+}
+"""What of the machine must be the same, by the metric's scope, where two runs are compared."""
+_MAYBE_UNKNOWN = ("governor", "transparent_huge_pages")
+"""Not said by every kernel: two machines that both do not say are taken as the same."""
+
+
+def within(run: Run, reference: str, metrics: Sequence[str], heads: Sequence[str] | None = None) -> list[Comparison]:
+    """Return every allocator of a run against the reference on the same workload, region and mode, paired by block.
+
+    Args:
+        run: with the reference in at least one cell.
+        reference: an allocator's label.
+        metrics: names, in the order in which they are to be shown.
+        heads: allocators to compare; all others of the run unless given.
+    """
+    bases = {_place(each.cell): each for each in run.cells if each.cell.allocator == reference}
+    infos = {info.name: info for info in run.workloads}
+    found: list[Comparison] = []
+    for head in run.cells:
+        base = bases.get(_place(head.cell))
+        wanted = head.cell.allocator != reference and (heads is None or head.cell.allocator in heads)
+        if base is not None and wanted:
+            found += _cells(base, head, metrics, None, infos.get(head.cell.workload))
+    return found
+
+
+def between(base: Run, head: Run, metrics: Sequence[str]) -> list[Comparison]:
+    """Return every cell that both runs have, the second run's against the first's; nothing is paired."""
+    bases = {each.cell: each for each in base.cells}
+    base_infos = {info.name: info for info in base.workloads}
+    head_infos = {info.name: info for info in head.workloads}
+    found: list[Comparison] = []
+    for each in head.cells:
+        if each.cell not in bases:
+            continue
+        first, second = base_infos.get(each.cell.workload), head_infos.get(each.cell.workload)
+        differing = _Differing(base.machine, head.machine, first, second)
+        found += _cells(bases[each.cell], each, metrics, differing, second)
+    return found
+
+
+def _place(cell: Cell) -> tuple[str, str, str]:
+    return cell.workload, cell.region, cell.mode
+
+
+class _Differing:
+    """What two runs do not have in common, asked by a metric's scope."""
+
+    def __init__(
+        self,
+        base: Mapping[str, Any],
+        head: Mapping[str, Any],
+        base_trace: TraceInfo | None,
+        head_trace: TraceInfo | None,
+    ) -> None:
+        self._base, self._head = base, head
+        self._events = tuple(trace.event_hash[:12] if trace else "unknown" for trace in (base_trace, head_trace))
+
+    def field(self, info: MetricInfo) -> str | None:
+        """Return the first field that differs, with both values; None: the figures are comparable."""
+        if self._events[0] != self._events[1]:
+            return f"event_hash differs: {self._events[0]} and {self._events[1]}"
+        for name in _MACHINE[info.scope]:
+            base, head = self._base.get(name), self._head.get(name)
+            if base is None and head is None and name not in _MAYBE_UNKNOWN:
+                return f"{name} is not recorded"
+            if base != head:
+                return f"{name} differs: {base} and {head}"
+        return None
+
+
+def _cells(
+    base: CellResult,
+    head: CellResult,
+    metrics: Sequence[str],
+    differing: _Differing | None,
+    trace: TraceInfo | None,
+) -> Iterator[Comparison]:
+    """Yield the comparisons of two cells; ``differing``: of two runs, None where both are of one."""
+    names: dict[str, Any] = {
+        "workload": head.cell.workload,
+        "region": head.cell.region,
+        "mode": head.cell.mode,
+        "base": base.cell.allocator,
+        "head": head.cell.allocator,
+    }
+    if base.status is not Status.OK or head.status is not Status.OK:
+        yield _status(names, base, head)
+        return
+    for name in metrics:
+        first, second = base.metrics.get(name), head.metrics.get(name)
+        if first is None or second is None or first.value is None or second.value is None:
+            is_absent = [each is None or each.value is None for each in (first, second)]
+            # Inside a run, what one kind of allocator does not have is not applicable; it was there in another run.
+            if differing is None or all(is_absent):
+                continue
+            side = "base" if is_absent[0] else "other side"
+            yield Comparison(**names, metric=name, basis=Basis.NONE, is_ratio=False, why_not=f"the {side} has none")
+            continue
+        info = METRICS[name]
+        why_not = differing.field(info) if differing is not None else None
+        if why_not is not None:
+            yield Comparison(
+                **names,
+                metric=name,
+                basis=Basis.NONE,
+                is_ratio=False,
+                base_value=first.value,
+                head_value=second.value,
+                why_not=why_not,
+            )
+            continue
+        threads = trace.threads if trace is not None else 1
+        yield _figures(names, name, first, second, is_one_run=differing is None, is_exact=_is_exact(info, threads))
+
+
+def _is_exact(info: MetricInfo, threads: int) -> bool:
+    """Return whether a figure comes from books that one thread keeps, and may be exact where repeats say so.
+
+    Two repeats of what the kernel counts may agree by chance, and the next two on another figure.
+    """
+    return info.scope in ("events", "code") and threads == 1
+
+
+def _status(names: Mapping[str, Any], base: CellResult, head: CellResult) -> Comparison:
+    """Return that a cell which was measured no longer can be, or why two cells cannot be compared."""
+    if base.status is Status.OK and head.status is Status.FAILED:
+        return Comparison(
+            **names,
+            metric=STATUS,
+            basis=Basis.EXACT,
+            is_ratio=False,
+            base_value=0.0,
+            head_value=1.0,
+            change=1.0,
+            low=1.0,
+            high=1.0,
+            samples=1,
+            why_not=head.reason,
+        )
+    side, found = ("base", base) if base.status is not Status.OK else ("other side", head)
+    return Comparison(
+        **names,
+        metric=STATUS,
+        basis=Basis.NONE,
+        is_ratio=False,
+        why_not=f"the {side} was {'left out' if found.status is Status.EXCLUDED else 'not measured'}: {found.reason}",
+    )
+
+
+def _figures(
+    names: Mapping[str, Any], name: str, base: Metric, head: Metric, *, is_one_run: bool, is_exact: bool
+) -> Comparison:
+    assert base.value is not None
+    assert head.value is not None
+    is_ratio = not METRICS[name].by_difference and min(*base.samples, *head.samples, base.value, head.value) > 0
+    common: dict[str, Any] = {
+        **names,
+        "metric": name,
+        "is_ratio": is_ratio,
+        "base_value": base.value,
+        "head_value": head.value,
+        "at_floor": base.at_floor or head.at_floor,
+    }
+    if is_exact and base.determinism is Determinism.EXACT and head.determinism is Determinism.EXACT:
+        change = _effect(base.value, head.value, is_ratio=is_ratio)
+        shown = _shown(change, is_ratio=is_ratio)
+        count = min(len(base.samples), len(head.samples))
+        return Comparison(**common, basis=Basis.EXACT, change=shown, low=shown, high=shown, samples=count)
+    if is_one_run:
+        pairs = _pairs(base, head)
+        effects = tuple(_effect(first, second, is_ratio=is_ratio) for first, second in pairs)
+        if not effects:
+            return Comparison(**{**common, "basis": Basis.NONE, "why_not": "no block has both sides"})
+        return _measured(common, Basis.PAIRED, median(effects), paired.interval(effects), effects, len(effects))
+    if is_exact and Determinism.EXACT in (base.determinism, head.determinism):
+        common["repeats_differ"] = True
+    return _unpaired(common, name, base, head)
+
+
+def _pairs(base: Metric, head: Metric) -> list[tuple[float, float]]:
+    """Return the samples of blocks that both sides have, in the order of blocks."""
+    first = dict(zip(base.blocks, base.samples, strict=True))
+    second = dict(zip(head.blocks, head.samples, strict=True))
+    return [(first[block], second[block]) for block in sorted(first.keys() & second.keys())]
+
+
+def _unpaired(common: dict[str, Any], name: str, base: Metric, head: Metric) -> Comparison:
+    is_ratio = bool(common["is_ratio"])
+    first, second = (
+        [math.log(sample) for sample in side.samples] if is_ratio else list(side.samples) for side in (base, head)
+    )
+    bounds = paired.difference_of_medians(first, second)
+    if bounds is None and METRICS[name].scope == "code":
+        # Counts scatter by little: every repeat of the one against every repeat of the other says enough.
+        bounds = min(second) - max(first), max(second) - min(first)
+    change = median(second) - median(first)
+    return _measured(common, Basis.UNPAIRED, change, bounds, (), min(len(first), len(second)))
+
+
+def _measured(
+    common: dict[str, Any],
+    basis: Basis,
+    change: float,
+    bounds: tuple[float, float] | None,
+    effects: tuple[float, ...],
+    samples: int,
+) -> Comparison:
+    is_ratio = bool(common["is_ratio"])
+    low, high = (_shown(each, is_ratio=is_ratio) for each in bounds) if bounds is not None else (None, None)
+    return Comparison(
+        **common,
+        basis=basis,
+        effects=effects,
+        change=_shown(change, is_ratio=is_ratio),
+        low=low,
+        high=high,
+        samples=samples,
+    )
+
+
+def _effect(base: float, head: float, *, is_ratio: bool) -> float:
+    return math.log(head / base) if is_ratio else head - base
+
+
+def _shown(effect: float, *, is_ratio: bool) -> float:
+    return math.expm1(effect) if is_ratio else effect
+
+
+def places(run: Run) -> list[Place]:
+    """Return where each allocator of a run stands by time and by resident memory, workload by workload."""
+    groups: dict[tuple[str, str, str], list[CellResult]] = {}
+    for each in run.cells:
+        if each.status is Status.OK and _value(each, "time_per_op_ns") is not None:
+            groups.setdefault(_place(each.cell), []).append(each)
+    found: list[Place] = []
+    for (workload, region, _), cells in groups.items():
+        if len(cells) > 1:
+            found += _group_places(workload, region, cells)
+    return found
+
+
+def _group_places(workload: str, region: str, cells: Sequence[CellResult]) -> Iterator[Place]:
+    times = [each.metrics["time_per_op_ns"] for each in cells]
+    by_time = ranks([(each.value or 0.0, each.low, each.high) for each in times])
+    memory = [_value(each, "peak_resident_bytes") for each in cells]
+    known = [index for index, resident in enumerate(memory) if resident is not None]
+    front = pareto_front([(times[index].value or 0.0, memory[index] or 0.0) for index in known])
+    on_front = {index for index, is_on_front in zip(known, front, strict=True) if is_on_front}
+    for index, (each, time) in enumerate(zip(cells, times, strict=True)):
+        yield Place(
+            workload,
+            region,
+            each.cell.allocator,
+            by_time[index],
+            index in on_front,
+            time.value or 0.0,
+            time.low,
+            time.high,
+            memory[index],
+        )
+
+
+def _value(cell: CellResult, metric: str) -> float | None:
+    found = cell.metrics.get(metric)
+    return found.value if found is not None else None
+
+
+def history(runs: Sequence[tuple[str, Run]], of: Run, metrics: Sequence[str]) -> list[Past]:
+    """Return the figures of a run's cells in (source, run) pairs and in itself, each figure from the oldest on.
+
+    A run that replayed other events under the same name is left out: its figures are of another thing.
+    """
+    events = {info.name: info.event_hash for info in of.workloads}
+    found: list[Past] = []
+    for cell in (each.cell for each in of.cells):
+        for metric in metrics:
+            for source, run in sorted(runs, key=lambda pair: pair[1].started):
+                same = any(info.event_hash == events.get(cell.workload) for info in run.workloads)
+                figure = next((each.metrics.get(metric) for each in run.cells if each.cell == cell), None)
+                if same and figure is not None and figure.value is not None:
+                    found.append(Past(run.started, source, run.memtool, cell, metric, figure))
+    return found

@@ -1,0 +1,153 @@
+"""Two sets of samples: how far apart, how surely, and what so many samples could have seen.
+
+Everything rests on the sign test, which asks nothing of the distribution but that pairs are independent: times on a
+shared machine have heavy tails, and those of two processes move together. docs/comparing.md says what the figures mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from memtool.stats.summary import LEAST_SAMPLES
+
+CONFIDENCE = 0.95
+POWER = 0.8
+"""Share of runs in which what is called detectable is found."""
+_MOST_BLOCKS = 9_999
+"""More than anyone measures: beyond it, "cannot be told" is the better answer."""
+_ONE_SIGMA = 0.841344746068543
+"""Share of a normal distribution below its mean and one standard deviation."""
+
+
+def interval(effects: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float] | None:
+    """Return the exact interval of the median by order statistics; None where there are too few for it.
+
+    For 95 % that is below 6. ``scipy.stats.quantile_test`` (Conover, Practical Nonparametric Statistics, 3.2).
+    """
+    if len(effects) < LEAST_SAMPLES:
+        return None
+    from scipy.stats import quantile_test
+
+    found: Any = quantile_test(list(effects), p=0.5).confidence_interval(confidence)
+    low, high = float(found.low), float(found.high)
+    return None if math.isnan(low) or math.isnan(high) else (low, high)
+
+
+def difference_of_medians(base: Sequence[float], head: Sequence[float]) -> tuple[float, float] | None:
+    """Return an interval of median(head) - median(base) for samples that are not paired; None below 7 on either side.
+
+    Each median is enclosed with 97.5 %, so both are with at least 95 % (Bonferroni), whatever the distributions and
+    however different they are; the ends furthest apart enclose the difference. Wider than any interval that assumes
+    a shape, and blind to a machine that changed between the two runs: no interval from two runs can see that.
+    """
+    each = 1 - (1 - CONFIDENCE) / 2
+    first, second = interval(base, each), interval(head, each)
+    if first is None or second is None:
+        return None
+    return second[0] - first[1], second[1] - first[0]
+
+
+def p_above(effects: Sequence[float], limit: float) -> float:
+    """Return the p-value against "the median is at most ``limit``": small where it is above.
+
+    That of ``scipy.stats.quantile_test(effects, q=limit, p=0.5, alternative="greater")``, as a test asserts.
+    """
+    return _sign_test(sum(effect > limit for effect in effects), len(effects))
+
+
+def p_not_above(effects: Sequence[float], limit: float) -> float:
+    """Return the p-value against "the median is above ``limit``": small where it is not.
+
+    What is exactly at the limit is not above it: with a limit of 0 and nothing changed, all pairs lie there.
+    """
+    return _sign_test(sum(effect <= limit for effect in effects), len(effects))
+
+
+@cache
+def _sign_test(pairs: int, of: int) -> float:
+    """Return how probable it is that so many pairs or more fall on one side by chance."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(pairs, of, 0.5, alternative="greater").pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number (Holm 1979): below alpha all hold together with 1 - alpha."""
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for step, index in enumerate(sorted(range(len(p_values)), key=lambda each: p_values[each])):
+        largest = max(largest, min(1.0, (len(p_values) - step) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def least_blocks(level: float) -> int:
+    """Return how many pairs a sign test needs to reach a level at all: with all on one side, 2^-n."""
+    return max(1, math.ceil(-math.log2(level)))
+
+
+def scatter(effects: Sequence[float]) -> float:
+    """Return half the width of the middle 68 % of the pairs: the standard deviation where they are normal.
+
+    The sign test's power depends on the pairs near the middle; the few far out, which dominate a standard deviation
+    on a shared machine, count as one pair each. Quantiles are at i / (n + 1): narrower ones would promise too much
+    from few pairs (tests/verification/test_gate_replay.py).
+    """
+    import numpy as np
+
+    low, high = np.quantile(list(effects), [1 - _ONE_SIGMA, _ONE_SIGMA], method="weibull")
+    return float(high - low) / 2
+
+
+def smallest_detectable(effects: Sequence[float], limit: float, level: float, power: float = POWER) -> float | None:
+    """Return the least true effect that so many pairs find above ``limit`` with ``power``; None: none is.
+
+    The number of pairs above the limit is binomial; how probable it must be for one pair follows, and from the scatter
+    how far the median must lie above the limit.
+    """
+    from scipy.stats import norm
+
+    share = _needed_share(len(effects), level, power)
+    return None if share is None else limit + scatter(effects) * float(norm.ppf(share))
+
+
+def blocks_needed(effects: Sequence[float], limit: float, level: float, power: float = POWER) -> int | None:
+    """Return how many pairs, an odd number, let something unchanged be found not above ``limit`` with ``power``.
+
+    None: no number that anyone measures, or the limit is 0 and the pairs scatter.
+    """
+    from scipy.stats import norm
+
+    spread = scatter(effects)
+    share = 1.0 if spread == 0 else float(norm.cdf(limit / spread))
+
+    def suffices(pairs: int) -> bool:
+        needed = _needed_share(pairs, level, power)
+        return needed is not None and needed <= share
+
+    low, high = least_blocks(level) // 2, _MOST_BLOCKS // 2
+    if not suffices(2 * high + 1):
+        return None
+    # A binomial steps, so one pair more may do worse: the answer is right to within a few blocks.
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if suffices(2 * middle + 1) else (middle + 1, high)
+    return 2 * low + 1
+
+
+@cache
+def _needed_share(pairs: int, level: float, power: float) -> float | None:
+    """Return how probable it must be for one pair to lie on the far side of the limit; None: too few pairs."""
+    from scipy.stats import beta, binom
+
+    # The most pairs that may lie on the near side: the test rejects up to there.
+    near = int(binom.ppf(level, pairs, 0.5))
+    while near >= 0 and binom.cdf(near, pairs, 0.5) > level:
+        near -= 1
+    if near < 0:
+        return None
+    # P(at least pairs - near successes) = power; the binomial's tail is a beta distribution's.
+    return float(beta.ppf(power, pairs - near, near + 1))

@@ -1,0 +1,204 @@
+"""The JSON of a comparison, schema memtool.compare.v1: what scripts rely on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from memtool.measure.metrics import METRICS
+from memtool.model import Comparison, Judgement, Past, Report, Verdict
+
+SCHEMA = "memtool.compare.v1"
+FILE_NAME = "compare.json"
+
+
+class _Record(BaseModel):
+    # Later versions of memtool may add keys; what is named here keeps its meaning.
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class LookRecord(_Record):
+    """What one look at a cell saw."""
+
+    change: float | None = Field(description="head / base - 1 where `scale` is ratio, else head - base")
+    low: float | None
+    high: float | None
+    samples: int = Field(description="pairs, or samples of the side that has fewer")
+
+
+class ComparisonRecord(LookRecord):
+    """One figure of one cell against another's, and what it comes to."""
+
+    workload: str
+    region: str
+    mode: str
+    base: str = Field(description="the allocator that is compared with")
+    head: str = Field(description="the allocator that is compared; the same one where two runs are")
+    metric: str = Field(description="a metric's name, or `status`: whether the cell could be measured")
+    unit: str
+    direction: Literal["lower", "higher", "neither"]
+    basis: Literal["exact", "paired", "unpaired", "none"]
+    scale: Literal["ratio", "difference"]
+    base_value: float | None
+    head_value: float | None
+    limit: float | None = Field(description="how much worse is allowed, in the terms of `change`")
+    verdict: Literal["regression", "pass", "inconclusive", "advice", "incomparable", "shown"]
+    reason: str
+    next: str = Field(description="what to run to see more")
+    p_regression: float | None = Field(description="against 'not worse than the limit', adjusted for the family")
+    p_pass: float | None = Field(description="against 'worse than the limit', adjusted for the family")
+    smallest_detectable: float | None = Field(description="in the terms of `change`; found in 4 of 5 runs")
+    blocks_needed: int | None = Field(description="so that what has not changed passes in 4 of 5 runs")
+    effects: list[float] = Field(description="by block: ln(head / base), or head - base; empty unless paired")
+    first_look: LookRecord | None = Field(description="where this is the second look at a suspect")
+
+
+class PlaceRecord(_Record):
+    """Where an allocator stands among those of its workload and region."""
+
+    workload: str
+    region: str
+    allocator: str
+    rank: int
+    pareto: bool
+    time_per_op_ns: float
+    low: float | None
+    high: float | None
+    peak_resident_bytes: float | None
+
+
+class PastRecord(_Record):
+    """One figure of an earlier run."""
+
+    started: str
+    source: str
+    memtool: str
+    workload: str
+    allocator: str
+    region: str
+    mode: str
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class CompareRecord(_Record):
+    """A whole comparison."""
+
+    schema_: Literal["memtool.compare.v1"] = Field(alias="schema")
+    memtool: str
+    command: Literal["compare", "check"]
+    sources: list[str] = Field(description="files compared, the base first")
+    verdict: Literal["regression", "inconclusive", "pass", "incomparable", "advice"]
+    alpha: float
+    margin: float
+    family: int = Field(description="tests that share alpha")
+    looks: Literal[1, 2] = Field(description="2: suspects were measured again on fresh blocks")
+    machine: dict[str, Any]
+    comparisons: list[ComparisonRecord]
+    ranking: list[PlaceRecord]
+    history: list[PastRecord]
+    notes: list[str]
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a comparison."""
+    schema = CompareRecord.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": SCHEMA}
+
+
+def overall(judgements: tuple[Judgement, ...]) -> str:
+    """Return the worst verdict of all that decide; incomparable where none does."""
+    verdicts = {each.verdict for each in judgements}
+    order = (Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.ADVICE)
+    return str(next((each for each in order if each in verdicts), Verdict.INCOMPARABLE))
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """Return a comparison as the schema has it."""
+    return {
+        "schema": SCHEMA,
+        "memtool": report.memtool,
+        "command": report.command,
+        "sources": list(report.sources),
+        "verdict": overall(report.judgements),
+        "alpha": report.alpha,
+        "margin": report.margin,
+        "family": report.family,
+        "looks": report.looks,
+        "machine": dict(report.machine),
+        "comparisons": [_judgement(each) for each in report.judgements],
+        "ranking": [
+            {
+                "workload": each.workload,
+                "region": each.region,
+                "allocator": each.allocator,
+                "rank": each.rank,
+                "pareto": each.is_on_front,
+                "time_per_op_ns": each.time,
+                "low": each.low,
+                "high": each.high,
+                "peak_resident_bytes": each.resident,
+            }
+            for each in report.places
+        ],
+        "history": [_past(each) for each in report.history],
+        "notes": list(report.notes),
+    }
+
+
+def _judgement(judged: Judgement) -> dict[str, Any]:
+    found = judged.comparison
+    info = METRICS.get(found.metric)
+    return {
+        "workload": found.workload,
+        "region": found.region,
+        "mode": found.mode,
+        "base": found.base,
+        "head": found.head,
+        "metric": found.metric,
+        "unit": info.unit if info else "",
+        "direction": info.direction if info else "lower",
+        "basis": str(found.basis),
+        "scale": "ratio" if found.is_ratio else "difference",
+        "base_value": found.base_value,
+        "head_value": found.head_value,
+        **_look(found),
+        "limit": judged.limit,
+        "verdict": str(judged.verdict),
+        "reason": judged.reason,
+        "next": judged.next_step,
+        "p_regression": judged.p_regression,
+        "p_pass": judged.p_pass,
+        "smallest_detectable": judged.smallest_detectable,
+        "blocks_needed": judged.blocks_needed,
+        "effects": list(found.effects),
+        "first_look": _look(judged.first_look) if judged.first_look else None,
+    }
+
+
+def _look(found: Comparison) -> dict[str, Any]:
+    return {"change": found.change, "low": found.low, "high": found.high, "samples": found.samples}
+
+
+def _past(each: Past) -> dict[str, Any]:
+    return {
+        "started": each.started,
+        "source": each.source,
+        "memtool": each.memtool,
+        **asdict(each.cell),
+        "metric": each.metric,
+        "value": each.figure.value,
+        "low": each.figure.low,
+        "high": each.figure.high,
+    }
+
+
+def write(path: Path, report: Report) -> None:
+    """Write the JSON of a comparison."""
+    path.write_text(json.dumps(to_json(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")

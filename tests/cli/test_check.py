@@ -1,0 +1,168 @@
+"""``memtool check`` from the shell, on real processes: exit codes, files, baselines. No time is ever asserted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import jsonschema
+import pytest
+
+from memtool.cli import run as memtool
+from memtool.store import compare_file, run_file
+
+SMALL = """\
+name: small
+allocations: 20k
+objects:
+  - {weight: 80, size: {lognormal: {median: 64, sigma: 0.8, max: 4KiB}}, lifetime: {exponential: {mean: 100}}}
+  - {weight: 20, size: {uniform: [100, 2000]}, lifetime: {exponential: {mean: 2000}}}
+touch: first
+"""
+EXACT = "peak_footprint_bytes,internal_fragmentation,external_fragmentation"
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yaml").write_text(SMALL)
+    return Path("small.yaml")
+
+
+def check(*arguments: object) -> int:
+    return memtool(["check", *map(str, arguments)])
+
+
+def refused(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) -> str:
+    capsys.readouterr()
+    assert check(*arguments) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    return said.err.strip().removeprefix("memtool: ")
+
+
+def test_a_strategy_against_itself_passes_and_leaves_every_form(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--metric", EXACT, "--blocks", "2", "-o", "out")
+    assert check(small, "--against", "tlsf", "--candidate", "tlsf", *options) == 0
+    assert "3 exact figures unchanged.\n\nPASS: 3 pass" in capsys.readouterr().out
+    found = json.loads(Path("out/compare.json").read_text())
+    jsonschema.validate(found, compare_file.json_schema())
+    assert {(each["base"], each["head"], each["basis"]) for each in found["comparisons"]} == {
+        ("tlsf", "tlsf (again)", "exact")
+    }
+    assert ElementTree.parse("out/compare.xml").getroot().attrib["tests"] == "3"
+    assert Path("out/compare.md").read_text().startswith("## small: against tlsf")
+    # An even number of blocks is made odd.
+    assert run_file.read(Path("out")).blocks == 3
+
+
+def test_a_strategy_that_needs_more_memory_is_a_regression(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--metric", "peak_footprint_bytes", "--blocks", "1", "--no-plots")
+    # Buddies round to powers of two.
+    assert check(small, "--against", "tlsf", "--candidate", "buddy", *options, "-o", "one") == 0
+    assert "1 block; an interval needs 6" in capsys.readouterr().out
+    options = ("--metric", "peak_footprint_bytes", "--blocks", "3", "--no-plots")
+    assert check(small, "--against", "tlsf", "--candidate", "buddy", *options, "-o", "three") == 3
+    assert "regression: small · buddy against tlsf · peak_footprint_bytes: " in capsys.readouterr().out
+
+
+def stored(small: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    assert (
+        check(small, "--baseline", "b/main.json", "-a", "tlsf,slab", "--metric", EXACT, "--update", "-o", "made") == 0
+    )
+    assert capsys.readouterr().out == "b/main.json: 2 cells\n"
+    return json.loads(Path("b/main.json").read_text())  # type: ignore[no-any-return]  # JSON
+
+
+def test_a_baseline_is_written_and_passed(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = stored(small, capsys)
+    jsonschema.validate(content, run_file.json_schema())
+    assert content["command"] == []
+    assert content["workloads"][0]["source"] == "small.yaml"
+    assert str(Path.cwd()) not in json.dumps(content)
+    assert check(small, "--baseline", "b/main.json", "-o", "again", "--metric", EXACT) == 0
+    assert "PASS: 6 pass" in capsys.readouterr().out
+    # The check and the footprint pass are all that exact metrics need.
+    assert "time_per_op_ns" not in json.loads(Path("again/run.json").read_text())["cells"][0]["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"cpu": "Another", "kernel": "1.0"}, 0, "PASS: 6 pass"),
+        ({"page_bytes": 16384}, 5, "page_bytes differs: 16384 and "),
+        ({"architecture": "pdp11"}, 5, "architecture differs: pdp11 and "),
+    ],
+)
+def test_a_baseline_of_another_machine(
+    small: Path, capsys: pytest.CaptureFixture[str], change: dict[str, object], code: int, words: str
+) -> None:
+    content = stored(small, capsys)
+    content["machine"].update(change)
+    Path("b/main.json").write_text(json.dumps(content))
+    assert check(small, "--baseline", "b/main.json", "-o", "again", "--metric", EXACT) == code
+    assert words in capsys.readouterr().out
+
+
+def test_a_footprint_that_grew_by_a_granule_fails_with_what_to_do(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = stored(small, capsys)
+    for metric in (each["metrics"]["peak_footprint_bytes"] for each in content["cells"]):
+        metric.update(
+            {name: metric[name] - 16 for name in ("value",)}, samples=[each - 16 for each in metric["samples"]]
+        )
+    Path("b/main.json").write_text(json.dumps(content))
+    assert check(small, "--baseline", "b/main.json", "-a", "tlsf", "-o", "again", "--format", "github") == 3
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith(
+        "::error title=memtool%3A regression in small%2C peak_footprint_bytes::small · tlsf · peak_footprint_bytes: "
+    )
+    assert "(+16 B, +" in first
+    assert first.endswith("if it is meant: memtool check small.yaml --baseline b/main.json --update -a tlsf")
+
+
+def test_no_baseline(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, 5, small, "--baseline", "none.json")
+    assert said == "none.json: no baseline; the same command with --update writes one"
+
+
+def test_a_damaged_baseline(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bad.json").write_text('{"schema": "memtool.run.v1"')
+    assert refused(capsys, 2, small, "--baseline", "bad.json").startswith("bad.json: is not JSON, or not all of it")
+
+
+def test_a_baseline_of_another_workload(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored(small, capsys)
+    Path("other.yaml").write_text(SMALL.replace("name: small", "name: other"))
+    said = refused(capsys, 5, "other.yaml", "--baseline", "b/main.json", "--passes", "footprint", "-o", "again")
+    assert said == "b/main.json and again have no cell in common: small/tlsf, small/slab; other/tlsf, other/slab"
+
+
+def test_both_sides_left_out(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(small, "--against", "pool", "--candidate", "pool", "--blocks", "1", "-o", "out") == 5
+    assert "incomparable: the base was left out: serves requests of up to 64 B" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "takes --baseline FILE, or --against ALLOCATOR with --candidate ALLOCATOR"),
+        (("--against", "glibc"), "takes --baseline FILE, or --against"),
+        (("--baseline", "b", "--against", "glibc"), "--baseline goes without --against and --candidate"),
+        (("--against", "glibc", "--candidate", "tlsf", "-a", "glibc"), "-a goes with --baseline"),
+        (("--against", "glibc", "--candidate", "tlsf", "--update"), "--update needs --baseline FILE"),
+        (("--against", "glibc,tlsf", "--candidate", "tlsf"), "--against: must name one allocator, is 'glibc,tlsf'"),
+        (("--against", "glibc", "--candidate", "tslf"), "unknown allocator 'tslf'; did you mean 'tlsf'"),
+        (("--against", "glibc", "--candidate", "tlsf", "--passes", "speed"), "unknown pass 'speed'"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    small: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], words: str
+) -> None:
+    assert words in refused(capsys, 2, small, *options)

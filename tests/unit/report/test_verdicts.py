@@ -1,0 +1,92 @@
+"""What a comparison is written as, compared letter by letter with files that were read by people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import jsonschema
+import pytest
+
+from memtool.model import Report
+from memtool.report import forest, verdicts
+from memtool.store import compare_file
+from tests.unit.report.fake_report import inside_a_run, with_a_baseline
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+SUFFIX = {"table": "txt", "markdown": "md", "json": "json", "junit": "xml", "github": "github"}
+REPORTS = {"inside": inside_a_run, "baseline": with_a_baseline}
+
+
+@pytest.fixture(params=REPORTS)
+def report(request: pytest.FixtureRequest) -> Report:
+    return REPORTS[request.param]()
+
+
+@pytest.mark.parametrize("style", verdicts.FORMATS)
+@pytest.mark.parametrize("name", REPORTS)
+def test_golden(name: str, style: str) -> None:
+    golden = GOLDEN / f"compare-{name}.{SUFFIX[style]}"
+    assert verdicts.render(REPORTS[name](), style) + "\n" == golden.read_text(encoding="utf-8")
+
+
+def test_json_keeps_to_the_published_schema(report: Report) -> None:
+    jsonschema.validate(json.loads(verdicts.render(report, "json")), compare_file.json_schema())
+
+
+def test_junit_is_what_every_ci_reads(report: Report) -> None:
+    """By the de facto XSD: counts agree with children, and each case holds at most one outcome."""
+    root = ElementTree.fromstring(verdicts.render(report, "junit"))
+    assert root.tag == "testsuites"
+    for suite in root:
+        assert suite.tag == "testsuite"
+        cases = suite.findall("testcase")
+        assert int(suite.attrib["tests"]) == len(cases) == len(list(suite))
+        for outcome, counted in (("failure", "failures"), ("skipped", "skipped"), ("error", "errors")):
+            assert int(suite.attrib[counted]) == len(suite.findall(f"testcase/{outcome}"))
+        for case in cases:
+            assert {"classname", "name", "time"} <= case.attrib.keys()
+            assert len([each for each in case if each.tag in ("failure", "skipped", "error")]) <= 1
+    for counted in ("tests", "failures", "errors", "skipped"):
+        assert int(root.attrib[counted]) == sum(int(suite.attrib[counted]) for suite in root)
+
+
+def test_annotations_are_one_line_each_and_escaped(report: Report) -> None:
+    *annotations, conclusion = verdicts.render(report, "github").splitlines()
+    assert annotations
+    for line in annotations:
+        kind, _, rest = line.removeprefix("::").partition(" title=")
+        title, _, text = rest.partition("::")
+        assert kind in ("error", "warning", "notice")
+        assert ":" not in title
+        assert "%" not in text.replace("%25", "")
+    assert conclusion.startswith("REGRESSION: ")
+
+
+def test_the_summary_of_a_github_job_is_added_to(report: Report, tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("# before\n")
+    verdicts.write_summary(report, {"GITHUB_STEP_SUMMARY": str(summary)})
+    assert summary.read_text() == "# before\n" + verdicts.render(report, "markdown") + "\n"
+    verdicts.write_summary(report, {})
+
+
+def test_a_grown_header_is_named_with_figures_and_what_to_run_next() -> None:
+    lines = verdicts.render(with_a_baseline(), "table").splitlines()
+    assert (
+        "regression: web · tlsf · peak_footprint_bytes: 6,532,112 -> 6,532,128 (+16 B, +0.0002 %, limit 0); next: "
+        "memtool bench web.yaml -a tlsf --passes footprint; "
+        "if it is meant: memtool check web.yaml --baseline main.json --update"
+    ) in lines
+
+
+def test_the_plot_is_drawn(report: Report, tmp_path: Path) -> None:
+    drawn = forest.draw(report, tmp_path / "plots" / "compare.png")
+    assert drawn is not None
+    assert drawn.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_nothing_to_draw_is_not_drawn(tmp_path: Path) -> None:
+    assert forest.draw(replace(inside_a_run(), judgements=()), tmp_path / "no.png") is None

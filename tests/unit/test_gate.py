@@ -1,0 +1,296 @@
+"""Limits, verdicts and exit codes, by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memtool import gate
+from memtool.errors import InputError
+from memtool.gate import Limit, Policy
+from memtool.model import Basis, Comparison, Judgement, Verdict
+from memtool.stats import compare, paired
+from tests.runs import cell, figure, run
+
+TIME = "time_per_op_ns"
+FOOTPRINT = "peak_footprint_bytes"
+
+
+def pair(ratios: Sequence[float], metric: str = TIME, workload: str = "web", at_floor: bool = False) -> Comparison:
+    """Return a paired comparison whose blocks differ by these ratios."""
+    effects = tuple(math.log(ratio) for ratio in ratios)
+    found = paired.interval(effects)
+    low, high = (math.expm1(each) for each in found) if found else (None, None)
+    middle = math.expm1(sorted(effects)[len(effects) // 2])
+    return Comparison(
+        workload, "anonymous", "serial", "a", "b", metric, Basis.PAIRED, True, 10.0, 10.0, effects, middle, low, high,
+        len(effects), at_floor,
+    )  # fmt: skip
+
+
+def exact(base: float, head: float, metric: str = FOOTPRINT) -> list[Comparison]:
+    """Return a strategy against its own baseline."""
+    stored, now = (run(cell("t", {metric: figure(metric, each, each)})) for each in (base, head))
+    return compare.between(stored, now, [metric])
+
+
+def judge(comparisons: Sequence[Comparison], **rules: object) -> list[Judgement]:
+    return gate.judge(comparisons, Policy((TIME,), **rules))  # type: ignore[arg-type]  # as the test says
+
+
+def verdicts(comparisons: Sequence[Comparison], **rules: object) -> list[Verdict]:
+    return [each.verdict for each in judge(comparisons, **rules)]
+
+
+def test_three_verdicts() -> None:
+    slower, same, unclear = pair([1.05] * 10), pair([1.0] * 10, workload="w2"), pair([0.9, 1.1] * 5, workload="w3")
+    assert verdicts([slower, same, unclear]) == [Verdict.REGRESSION, Verdict.PASS, Verdict.INCONCLUSIVE]
+
+
+def test_faster_passes() -> None:
+    assert verdicts([pair([0.5] * 10)]) == [Verdict.PASS]
+
+
+def test_worse_within_the_margin_passes() -> None:
+    assert verdicts([pair([1.015] * 10)]) == [Verdict.PASS]
+    assert verdicts([pair([1.015] * 10)], margin=0.01) == [Verdict.REGRESSION]
+
+
+def test_a_family_of_twenty_needs_nine_blocks() -> None:
+    eight = [pair([1.5] * 8, workload=f"w{index}") for index in range(20)]
+    nine = [pair([1.5] * 9, workload=f"w{index}") for index in range(20)]
+    # 20 * 2^-8 = 0.078; 20 * 2^-9 = 0.039.
+    assert set(verdicts(eight)) == {Verdict.INCONCLUSIVE}
+    assert judge(eight)[0].reason == "8 blocks; a verdict among so many needs 9"
+    assert judge(eight)[0].p_regression == pytest.approx(20 / 256)
+    assert set(verdicts(nine)) == {Verdict.REGRESSION}
+
+
+def test_below_six_blocks_nothing_is_tested_and_the_family_is_not_the_larger_for_it() -> None:
+    few, enough = pair([1.5] * 5, workload="few"), pair([1.5] * 6)
+    first, second = judge([few, enough])
+    assert (first.verdict, first.reason) == (Verdict.INCONCLUSIVE, "5 blocks; an interval needs 6")
+    assert first.p_regression is None
+    assert second.p_regression == pytest.approx(1 / 64)
+    assert gate.family_of([few, enough]) == 1
+
+
+def test_a_single_block() -> None:
+    assert judge([pair([1.5])])[0].reason == "1 block; an interval needs 6"
+
+
+def test_what_is_at_the_floor_decides_nothing() -> None:
+    found = judge([pair([1.5] * 10, at_floor=True)])[0]
+    assert (found.verdict, found.reason) == (
+        Verdict.SHOWN,
+        "at the floor: not told from the noise of timer and machine",
+    )
+
+
+@pytest.mark.parametrize("metric", ["net_time_per_op_ns", "allocate_max_ns", "peak_live_bytes"])
+def test_what_the_registry_does_not_gate_is_shown(metric: str) -> None:
+    assert verdicts([pair([1.5] * 10, metric)]) == [Verdict.SHOWN]
+
+
+def test_exact_metrics_gate_without_statistics() -> None:
+    rules = Policy((FOOTPRINT,))
+    for base, head, verdict in ((4096, 4097, Verdict.REGRESSION), (4096, 4096, Verdict.PASS), (4096, 1, Verdict.PASS)):
+        assert gate.judge(exact(base, head), rules)[0].verdict is verdict
+
+
+def test_a_limit_allows_as_much_and_no_more() -> None:
+    found = exact(4096, 4112)
+    for limit, verdict in (
+        (Limit(16, is_share=False), Verdict.PASS),
+        (Limit(15, is_share=False), Verdict.REGRESSION),
+        (Limit(0.004, is_share=True), Verdict.PASS),
+        (Limit(0.003, is_share=True), Verdict.REGRESSION),
+    ):
+        assert gate.judge(found, Policy((FOOTPRINT,), limits={FOOTPRINT: limit}))[0].verdict is verdict
+
+
+def test_two_allocators_may_differ_by_the_margin_where_figures_are_exact() -> None:
+    both = run(cell("t", {FOOTPRINT: figure(FOOTPRINT, 100, 100)}), cell("u", {FOOTPRINT: figure(FOOTPRINT, 102, 102)}))
+    found = compare.within(both, "t", [FOOTPRINT])
+    assert gate.judge(found, Policy((FOOTPRINT,), margin=0.021))[0].verdict is Verdict.PASS
+    assert gate.judge(found, Policy((FOOTPRINT,), margin=0.019))[0].verdict is Verdict.REGRESSION
+
+
+def test_a_share_is_limited_in_points() -> None:
+    metric = "internal_fragmentation"
+    found = exact(0.10, 0.115, metric)
+    two_points = Policy((metric,), limits={metric: Limit(0.02, is_share=True)})
+    assert gate.judge(found, two_points)[0].verdict is Verdict.PASS
+    assert gate.judge(found, Policy((metric,)))[0].verdict is Verdict.REGRESSION
+
+
+def test_zeros_on_both_sides_pass() -> None:
+    name = "major_faults"
+    zeros = run(cell("a", {name: figure(name, *[0.0] * 9)}), cell("b", {name: figure(name, *[0.0] * 9)}))
+    assert [each.verdict for each in gate.judge(compare.within(zeros, "a", [name]), Policy((name,)))] == [Verdict.PASS]
+
+
+def test_two_runs_advise_and_never_fail() -> None:
+    base, head = (
+        run(cell("a", {TIME: figure(TIME, *[10.0] * 9)})),
+        run(cell("a", {TIME: figure(TIME, *[20.0] * 9)})),
+    )
+    found = gate.judge(compare.between(base, head, [TIME]), Policy((TIME,)))[0]
+    assert (found.verdict, found.reason) == (Verdict.ADVICE, "looks worse; two runs cannot prove it")
+    assert gate.exit_code([found], None) == 0
+    assert gate.exit_code([found], "regression") == 5
+
+
+def test_a_strategy_that_no_longer_repeats_does_not_pass() -> None:
+    base = run(cell("t", {FOOTPRINT: figure(FOOTPRINT, 4096, 4096)}))
+    head = run(cell("t", {FOOTPRINT: figure(FOOTPRINT, 4096, 4112)}))
+    found = gate.judge(compare.between(base, head, [FOOTPRINT]), Policy((FOOTPRINT,)))[0]
+    assert (found.verdict, found.reason) == (
+        Verdict.INCONCLUSIVE,
+        "exact on one side, and on the other not the same in two repeats (or measured once)",
+    )
+
+
+def test_a_crash_is_a_regression() -> None:
+    base, head = run(cell("t", {TIME: figure(TIME, *[1.0] * 9)})), run(cell("t", failed="block 2: SIGSEGV"))
+    found = gate.judge(compare.between(base, head, [TIME]), Policy((TIME,)))[0]
+    assert (found.verdict, found.reason) == (Verdict.REGRESSION, "failed: block 2: SIGSEGV")
+
+
+def test_no_regression_comes_of_one_look() -> None:
+    first = gate.screen([pair([1.5] * 31)], Policy((TIME,)))
+    assert [(each.verdict, each.is_suspect) for each in first] == [(Verdict.INCONCLUSIVE, True)]
+
+
+def test_a_suspect_is_confirmed_on_fresh_blocks() -> None:
+    rules = Policy((TIME,))
+    first = gate.screen([pair([1.5] * 31), pair([1.0] * 31, workload="w2")], rules)
+    again = gate.confirm(first, [pair([1.4] * 31)], rules)
+    assert [each.verdict for each in again] == [Verdict.REGRESSION, Verdict.PASS]
+    assert again[0].comparison.change == pytest.approx(0.4)
+    assert again[0].first_look is not None
+    assert again[0].first_look.change == pytest.approx(0.5)
+
+
+def test_a_suspect_that_was_chance_passes() -> None:
+    rules = Policy((TIME,))
+    first = gate.screen([pair([1.5] * 31)], rules)
+    assert gate.confirm(first, [pair([1.0] * 31)], rules)[0].verdict is Verdict.PASS
+    unclear = gate.confirm(first, [pair([0.9, 1.1] * 15 + [1.0])], rules)[0]
+    assert (unclear.verdict, unclear.reason) == (Verdict.INCONCLUSIVE, "looked worse at first, not confirmed")
+
+
+def test_fresh_blocks_are_judged_over_the_suspects_alone() -> None:
+    rules = Policy((TIME,))
+    cells = [pair([1.5] * 9, workload="w0"), *(pair([1.0] * 9, workload=f"w{index}") for index in range(1, 20))]
+    confirmed = gate.confirm(gate.screen(cells, rules), [pair([1.5] * 9, workload="w0")], rules)
+    assert confirmed[0].p_regression == pytest.approx(1 / 512)
+
+
+def test_a_suspect_that_crashes_at_the_second_look_is_a_regression() -> None:
+    rules = Policy((TIME,))
+    broken = compare.within(run(cell("a", {TIME: figure(TIME, 1.0)}), cell("b", failed="SIGSEGV")), "a", [TIME])
+    found = gate.confirm(gate.screen([pair([1.5] * 31)], rules), broken, rules)
+    assert [each.verdict for each in found] == [Verdict.INCONCLUSIVE, Verdict.REGRESSION]
+    assert found[0].reason == "looked worse at first, and then: SIGSEGV"
+
+
+def judged(*found: Verdict) -> list[Judgement]:
+    return [Judgement(pair([1.0] * 6), verdict) for verdict in found]
+
+
+@pytest.mark.parametrize(
+    ("found", "fail_on", "code"),
+    [
+        ([Verdict.PASS], "regression", 0),
+        ([Verdict.PASS, Verdict.REGRESSION], "regression", 3),
+        ([Verdict.PASS, Verdict.REGRESSION], None, 0),
+        ([Verdict.PASS, Verdict.INCONCLUSIVE], "regression", 0),
+        ([Verdict.PASS, Verdict.INCONCLUSIVE], "inconclusive", 4),
+        ([Verdict.REGRESSION, Verdict.INCONCLUSIVE], "inconclusive", 3),
+        ([Verdict.INCOMPARABLE, Verdict.SHOWN], "regression", 5),
+        ([Verdict.INCOMPARABLE], None, 5),
+        ([Verdict.INCOMPARABLE, Verdict.PASS], "regression", 0),
+        ([Verdict.ADVICE], "inconclusive", 5),
+        ([], "regression", 5),
+    ],
+)
+def test_exit_codes(found: list[Verdict], fail_on: gate.FailOn | None, code: int) -> None:
+    assert gate.exit_code(judged(*found), fail_on) == code
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("allocate_p99_ns=10%", Limit(0.1, is_share=True)),
+        ("peak_footprint_bytes=0", Limit(0, is_share=False)),
+        ("peak_footprint_bytes = 4KiB", Limit(4096, is_share=False)),
+        ("time_per_op_ns=0.5", Limit(0.5, is_share=False)),
+    ],
+)
+def test_limits(text: str, limit: Limit) -> None:
+    assert gate.parse_limit(text) == (text.split("=", maxsplit=1)[0].strip(), limit)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("10%", "--limit: must be METRIC=X, such as peak_footprint_bytes=0 or time_per_op_ns=3%, is '10%'"),
+        ("time_per_op=1%", "--limit: unknown metric 'time_per_op'; did you mean 'time_per_op_ns'"),
+        ("time_per_op_ns=fast", "--limit: time_per_op_ns: must be 10% or a number in ns, is 'fast'"),
+        ("time_per_op_ns=-1%", "--limit: time_per_op_ns: must be 10% or a number in ns, is '-1%'"),
+        ("time_per_op_ns=nan", "--limit: time_per_op_ns: must be 10% or a number in ns, is 'nan'"),
+        ("peak_footprint_bytes=4kb", "--limit: peak_footprint_bytes: must be 10%, 4096 or 4KiB, is '4kb'"),
+    ],
+)
+def test_a_wrong_limit_is_named(text: str, words: str) -> None:
+    with pytest.raises(InputError) as problem:
+        gate.parse_limit(text)
+    assert str(problem.value).startswith(words)
+
+
+def test_what_is_never_gated_cannot_be_limited() -> None:
+    with pytest.raises(InputError, match="net_time_per_op_ns is shown and never gated"):
+        gate.policy(None, 0.02, ["net_time_per_op_ns=1%"])
+
+
+def test_a_limit_adds_its_metric() -> None:
+    assert gate.policy([TIME], 0.02, ["allocate_p99_ns=10%"]).metrics == (TIME, "allocate_p99_ns")
+
+
+@pytest.mark.parametrize("text", ["2", "two%", "-1%", "nan%", ""])
+def test_a_wrong_margin_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match="must be a percentage such as 2%"):
+        gate.parse_margin(text)
+
+
+ratio_lists = st.lists(st.lists(st.floats(0.5, 2.0), min_size=1, max_size=12), min_size=1, max_size=8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ratio_lists)
+def test_every_comparison_gets_one_verdict_that_its_pairs_can_carry(ratios: list[list[float]]) -> None:
+    comparisons = [pair(each, workload=f"w{index}") for index, each in enumerate(ratios)]
+    found = judge(comparisons)
+    assert [each.comparison for each in found] == comparisons
+    for each in found:
+        if each.comparison.samples < 6:
+            assert each.verdict is Verdict.INCONCLUSIVE
+        if each.verdict is Verdict.REGRESSION:
+            assert each.comparison.change is not None
+            assert each.comparison.change > 0.02
+        if each.verdict is Verdict.PASS:
+            assert each.comparison.change is not None
+            assert each.comparison.change <= 0.02 + 1e-12
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(0.5, 2.0), min_size=6, max_size=20))
+def test_more_of_what_is_tested_never_turns_a_pass_into_a_regression(ratios: list[float]) -> None:
+    alone = judge([pair(ratios)])[0]
+    among = judge([pair(ratios), *(pair([1.0] * 9, workload=f"w{index}") for index in range(10))])[0]
+    assert among.verdict in (alone.verdict, Verdict.INCONCLUSIVE)
