@@ -68,6 +68,7 @@ def trace(name: str = "web", event_hash: str = "0123456789abcdef" * 2, threads: 
         largest_alignment=16,
         scopes=0,
         first_not_lifo=None,
+        first_not_fifo=None,
         touch="first",
         threads=threads,
     )

@@ -16,7 +16,7 @@ from memtool import cli as module
 from memtool.cli import run
 from memtool.errors import InputError, MemtoolError
 
-COMMANDS = ("bench", "list", "inspect", "schema", "doctor")
+COMMANDS = ("bench", "compare", "check", "list", "inspect", "schema", "doctor")
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 Fails = Callable[[BaseException], None]
 
