@@ -14,10 +14,10 @@ from memtool.errors import EXIT_FAILED, EXIT_USAGE, MemtoolError, did_you_mean
 _COMMANDS = {
     "bench": "Replay workloads against allocators and report what came of it.",
     "compare": "Compare two runs, or the allocators inside one.",
-    "check": "Measure and judge against a baseline or side by side; the exit code says what came of it.",
+    "check": "Measure and judge, against a baseline or side by side.",
     "list": "List allocators, workloads, regions or metrics.",
     "inspect": "Characterise a workload without replaying it.",
-    "schema": "Print the JSON Schema of a workload, of run.json or of a comparison.",
+    "schema": "Print the JSON Schema of a workload, a run or a comparison.",
     "doctor": "Say what this machine can and cannot measure, and how to mend it.",
 }
 _DEBUG = "--debug"
