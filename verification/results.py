@@ -10,6 +10,7 @@ from verification.free_space import FREE_SPACE
 from verification.glibc import GLIBC
 from verification.malloc_lab import MALLOC_LAB
 from verification.outcome import Line, Result, Verdict
+from verification.packing import MINIMALLOC
 from verification.robson import ROBSON
 from verification.rounding import BUDDY, SIZE_CLASSES
 from verification.saturation import BAYS, SHORE
@@ -33,14 +34,7 @@ _RESULTS = (
     PAGE_FAULTS,
     MONOTONIC,
     CONSUMPTION,
-    _later(
-        7,
-        "MiniMalloc: instances that fit exactly",
-        "Moffitt 2023",
-        "Moffitt: MiniMalloc, a lightweight memory allocator for hardware-accelerated machine learning, ASPLOS 2023",
-        ("offline packer's footprint / load", "<= 1.10; load of A B E F G 1,048,576, of C 1,039,360"),
-        "an offline packer",
-    ),
+    MINIMALLOC,
     _later(
         13,
         "Tracing collection: how often, and what marking costs",

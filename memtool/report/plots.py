@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memtool.model import CellResult, Metric, Run, TraceInfo
+from memtool.report import heap_maps
 from memtool.stats.summary import pareto_front
 from memtool.store import series
 
@@ -64,6 +65,8 @@ def draw_all(directory: Path, run: Run) -> list[Path]:
             "latency": _latency(cells, styles),
             "footprint": _over_time(cells, styles, histories),
             "speed-memory": _speed_memory(cells, styles),
+            "waterfall": _waterfall(cells, info),
+            **_heap_maps(cells, histories),
         }
         for name, figure in figures.items():
             if figure is not None:
@@ -326,6 +329,90 @@ def _speed_memory(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> F
     axes.grid(color="0.93")
     figure.suptitle("Memory against speed (lower left is better; dashed: the Pareto front)")
     return figure
+
+
+_PARTS = (
+    ("live", "peak_live_bytes", "#004C8C", ""),
+    ("rounding", "rounding_bytes", "#56B4E9", "///"),
+    ("free in the heap", "free_bytes", "#F5B83D", ""),
+    ("metadata", "metadata_bytes", "#000000", ""),
+    ("unaccounted", "unaccounted_bytes", "#B0557F", "xxx"),
+)
+
+
+def _waterfall(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
+    """Return bars of what a footprint is made of when live bytes peak, resident memory and the limits beside them."""
+    known = [cell for cell in cells if _value(cell, "rounding_bytes") and _value(cell, "resident_at_peak_live_bytes")]
+    if not known:
+        return None
+    totals = [_mebibytes(cell, "resident_at_peak_live_bytes") for cell in known]
+    limit = 1.15 * _ceiling(totals)
+    known = [cell for _, cell in sorted(zip(totals, known, strict=True), key=lambda pair: -pair[0])]
+    figure, axes = _figure(9, 1.6 + 0.34 * len(known))
+    for position, cell in enumerate(known):
+        left = 0.0
+        parts = [(colour, hatch, _mebibytes(cell, metric)) for _, metric, colour, hatch in _PARTS]
+        resident = _mebibytes(cell, "resident_at_peak_live_bytes")
+        if _value(cell, "free_bytes") is None:
+            # Of a malloc nobody but itself knows what lies between live blocks and resident memory.
+            parts.append(("#D9D9D9", "...", max(0.0, resident - sum(width for *_, width in parts))))
+        for colour, hatch, width in parts:
+            axes.barh(position, width, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
+            left += width
+        axes.plot(min(resident, limit), position, marker="D", color="white", markeredgecolor="black", markersize=6)
+        if left > limit:
+            axes.annotate(
+                f"{left:.0f} MiB", (limit, position), xytext=(-3, 0), textcoords="offset points",
+                ha="right", va="center", fontsize=8, color="white",
+            )  # fmt: skip
+    _limits(axes, info)
+    _waterfall_legend(figure)
+    axes.set_yticks(range(len(known)), [_label(cell) for cell in known])
+    axes.set_xlim(0, limit)
+    axes.set_xlabel("MiB")
+    figure.suptitle("Where memory is when live bytes peak")
+    return figure
+
+
+def _mebibytes(cell: CellResult, name: str) -> float:
+    metric = _value(cell, name)
+    return (metric.value or 0.0) / _MIB if metric else 0.0
+
+
+def _limits(axes: Axes, info: TraceInfo) -> None:
+    axes.axvline(info.peak_live_bytes / _MIB, color="black", linewidth=1, linestyle=":")
+    if info.packing_bytes is not None:
+        axes.axvline(info.packing_bytes / _MIB, color="black", linewidth=1, linestyle="--")
+
+
+def _waterfall_legend(figure: Figure) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Any] = [
+        Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=name) for name, _, colour, hatch in _PARTS
+    ]
+    handles += [
+        Patch(facecolor="#D9D9D9", hatch="...", edgecolor="white", label="held besides, of a malloc"),
+        Line2D([], [], marker="D", color="white", markeredgecolor="black", linestyle="none", label="resident"),
+        Line2D([], [], color="black", linestyle=":", label="load"),
+        Line2D([], [], color="black", linestyle="--", label="best offline packing found"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+
+
+def _heap_maps(cells: Sequence[CellResult], histories: Mapping[str, series.History]) -> dict[str, Figure]:
+    """Return a picture of all heaps for each moment that was mapped: heap-peak, heap-end, heap-mark-1 and so on."""
+    moments: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    for cell in cells:
+        for found in histories[_label(cell)].heap_maps:
+            if found["extents"]:
+                moments.setdefault(found["moment"], []).append((_label(cell), found))
+    titles = {"peak": "Heaps when live bytes peak", "end": "Heaps at the end, before everything is freed"}
+    return {
+        f"heap-{moment.replace(' ', '-')}": heap_maps.draw(panels, titles.get(moment, f"Heaps at {moment}"))
+        for moment, panels in moments.items()
+    }
 
 
 def _ceiling(values: Sequence[float]) -> float:

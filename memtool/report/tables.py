@@ -1,4 +1,4 @@
-"""Tables of a run: one for speed and one for memory a workload, and everything a stranger needs to explain a figure."""
+"""Tables of a run: speed and memory of each workload, and everything a stranger needs to explain a figure."""
 
 from __future__ import annotations
 
@@ -66,14 +66,38 @@ SPEED = (
 )
 INSTRUCTIONS = Column("instr.\n/op", "instructions_per_op", _number(1))
 MEMORY = (
-    Column("footprint\nMiB", "peak_footprint_bytes", _mebibytes),
-    Column("resident\nMiB", "peak_resident_bytes", _mebibytes),
-    Column("end\nMiB", "end_resident_bytes", _mebibytes),
-    Column("drained\nMiB", "resident_after_drain_0ms_bytes", _mebibytes),
-    Column("footprint\n/ live", "footprint_peak_ratio", _number(3)),
+    Column("footprint", "peak_footprint_bytes", _mebibytes),
+    Column("resident", "peak_resident_bytes", _mebibytes),
+    Column("at the\nend", "end_resident_bytes", _mebibytes),
+    Column("after the\ndrain", "resident_after_drain_0ms_bytes", _mebibytes),
+    Column("100 ms\nlater", "resident_after_drain_100ms_bytes", _mebibytes),
+    Column("5 s\nlater", "resident_after_drain_5s_bytes", _mebibytes),
+    Column("minor\nfaults", "minor_faults", _count),
+)
+WATERFALL = (
+    Column("live", "peak_live_bytes", _mebibytes),
+    Column("+ rounding", "rounding_bytes", _mebibytes),
+    Column("+ free", "free_bytes", _mebibytes),
+    Column("+ metadata", "metadata_bytes", _mebibytes),
+    Column("+ other", "unaccounted_bytes", _mebibytes),
+    Column("resident", "resident_at_peak_live_bytes", _mebibytes),
+    Column("other,\ndrained", "unaccounted_after_drain_bytes", _mebibytes),
+)
+OVERHEAD = (
     Column("internal\nfragm.", "internal_fragmentation", _percent),
     Column("external\nfragm.", "external_fragmentation", _percent),
-    Column("minor\nfaults", "minor_faults", _count),
+    Column("holes", "holes_ratio", _number(2)),
+    Column("mean\nF/L", "footprint_mean_ratio", _number(3)),
+    Column("F/L at\nmax L", "footprint_at_peak_live_ratio", _number(3)),
+    Column("F/L at\nmax F", "footprint_at_peak_ratio", _number(3)),
+    Column("max F/\nmax L", "footprint_peak_ratio", _number(3)),
+    Column("max F/\npacked", "packing_ratio", _number(3)),
+)
+_OWN = (
+    ("in use", "in_use_bytes"),
+    ("free", "free_bytes"),
+    ("metadata", "metadata_bytes"),
+    ("mapped", "mapped_bytes"),
 )
 
 
@@ -123,8 +147,7 @@ def _workload(run: Run, info: TraceInfo, style: str) -> str:
         ordered, ratios = _ordered(run, measured)
         if any({"time_per_op_ns", INSTRUCTIONS.metric} & cell.metrics.keys() for cell in measured):
             parts.append(_speed(ordered, ratios, run.reference, style))
-        if any("peak_resident_bytes" in cell.metrics for cell in measured):
-            parts.append(_memory(ordered, style))
+        parts += _memory(ordered, info, style)
     parts += _left_out(cells, style)
     parts += [f"Note: {note}" for note in info.notes]
     parts += _explanation(measured, style)
@@ -197,10 +220,41 @@ def _speed(cells: Sequence[CellResult], ratios: dict[int, str], reference: str |
     return _titled("Speed, in ns", style) + _table(headings, rows, style)
 
 
-def _memory(cells: Sequence[CellResult], style: str) -> str:
-    headings = ["allocator", *(column.heading for column in MEMORY)]
-    rows = [[_label(cell), *(_write(cell, column) for column in MEMORY)] for cell in cells]
-    return _titled("Memory", style) + _table(headings, rows, style)
+def _memory(cells: Sequence[CellResult], info: TraceInfo, style: str) -> list[str]:
+    """Return the tables of memory: each is left out where nothing that only it shows was measured."""
+    parts = []
+    for title, columns, sign in (
+        ("Memory, in MiB", MEMORY, "peak_resident_bytes"),
+        ("Where it is when live bytes peak, in MiB", WATERFALL, "rounding_bytes"),
+        ("Fragmentation, and footprint F over live bytes L", OVERHEAD, "internal_fragmentation"),
+    ):
+        if any(sign in cell.metrics for cell in cells):
+            headings = ["allocator", *(column.heading for column in columns)]
+            rows = [[_label(cell), *(_write(cell, column) for column in columns)] for cell in cells]
+            parts.append(_titled(title, style) + _table(headings, rows, style))
+    parts += _own_account(cells, style)
+    if info.packing_bytes is not None and info.peak_live_bytes:
+        parts.append(
+            f"Load (max L): {format_size(info.peak_live_bytes)}, which no allocator can beat; best offline packing "
+            f"found: {format_size(info.packing_bytes)}, {info.packing_bytes / info.peak_live_bytes:.3f} of it."
+        )
+    return parts
+
+
+def _own_account(cells: Sequence[CellResult], style: str) -> list[str]:
+    """Return what each malloc says of itself at the peak of live bytes."""
+    rows = []
+    for cell in cells:
+        own = cell.proof.get("own_statistics", {}).get("peak", {})
+        figures = [own.get(key) for _, key in _OWN]
+        if any(figure is not None for figure in figures):
+            rows.append(
+                [_label(cell), *(NOT_APPLICABLE if each is None else f"{each / 2**20:.2f}" for each in figures)]
+            )
+    if not rows:
+        return []
+    headings = ["allocator", *(heading for heading, _ in _OWN)]
+    return [_titled("By their own account when live bytes peak, in MiB", style) + _table(headings, rows, style)]
 
 
 def _titled(title: str, style: str) -> str:
@@ -285,7 +339,7 @@ def _explanation(cells: Sequence[CellResult], style: str) -> list[str]:
     if any(
         column.metric in cell.metrics and cell.metrics[column.metric].value is None
         for cell in cells
-        for column in MEMORY
+        for column in (*MEMORY, *WATERFALL, *OVERHEAD)
     ):
         lines.append(
             f"{NOT_APPLICABLE}: not applicable. A system allocator's heap is not on a region, so it shows itself in "

@@ -29,7 +29,7 @@ limit is derived from."""
 LEAST_FOOTPRINTS = 2
 """Fewer could not show that a figure repeats."""
 _MOST_AT_ONCE = 24
-"""Heap passes wait for seconds and time nothing, so as many as memory holds wait together (docs/adr/0006)."""
+"""Heap passes wait for seconds and time nothing, so as many as memory holds wait together (docs/adr/0007)."""
 _WORKER_BYTES = 32 << 20
 _UNKNOWN_SHARE = 4
 _SAME_RESIDENT = 0.01

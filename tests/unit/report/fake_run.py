@@ -81,14 +81,36 @@ def _metrics(figures: Figures) -> dict[str, Metric]:
         "peak_footprint_bytes": footprint,
         "peak_resident_bytes": figures.resident * _MIB,
         "end_resident_bytes": (figures.resident - 1) * _MIB,
+        "footprint_mean_ratio": None if footprint is None else 1.5 * footprint / (8 * _MIB),
+        "footprint_at_peak_live_ratio": None if footprint is None else 0.9 * footprint / (8 * _MIB),
+        "footprint_at_peak_ratio": None if footprint is None else 2 * footprint / (8 * _MIB),
+        "packing_ratio": None if footprint is None else footprint / (8.5 * _MIB),
+        "rounding_bytes": figures.internal * 8 * _MIB,
+        "free_bytes": None if footprint is None else footprint / 16,
+        "metadata_bytes": None if footprint is None else footprint / 64,
+        "unaccounted_bytes": None if footprint is None else 0,
+        "resident_at_peak_live_bytes": (figures.resident - 0.25) * _MIB,
+        "holes_ratio": None if footprint is None else 0.375,
         "internal_fragmentation": figures.internal,
         "external_fragmentation": figures.external,
         "footprint_peak_ratio": None if footprint is None else footprint / (8 * _MIB),
         "resident_after_drain_0ms_bytes": 0.5 * _MIB,
+        "resident_after_drain_100ms_bytes": 0.375 * _MIB,
+        "resident_after_drain_1s_bytes": 0.25 * _MIB,
+        "resident_after_drain_5s_bytes": 0.125 * _MIB,
+        "unaccounted_after_drain_bytes": None if footprint is None else 0,
         "minor_faults": figures.faults,
         "major_faults": 0,
     }
     return metrics | {name: _repeated(name, value) for name, value in repeated.items()}
+
+
+_OWN = {
+    "in_use_bytes": 8 * _MIB,
+    "free_bytes": 3 * _MIB,
+    "metadata_bytes": 2 * _MIB,
+    "mapped_bytes": 20 * _MIB,
+}
 
 
 def _proof(name: str) -> dict[str, Any]:
@@ -99,6 +121,7 @@ def _proof(name: str) -> dict[str, Any]:
         "noise_floor_ns": floor,
         "timer_resolution_ns": 1.0,
         "harness_ns": 4.0,
+        **({"own_statistics": {"peak": _OWN}} if name == "jemalloc" else {}),
     }
 
 
@@ -167,6 +190,7 @@ def fake_run(reference: str | None = None) -> Run:
                 first_not_lifo=2,
                 first_not_fifo=3,
                 touch="first",
+                packing_bytes=8_912_896,
             ),
         ),
         cells=_cells(),
@@ -190,7 +214,32 @@ def _history(cell: CellResult) -> series.History:
         "footprint_bytes": own,
         "resident_bytes": curve(figures.resident),
     }
-    return series.History(footprint, {"allocate": [(4.0, 4.5, 150_000), (12.0, 12.5, 51_000)]})
+    histograms = {"allocate": [(4.0, 4.5, 150_000), (12.0, 12.5, 51_000)]}
+    return series.History(footprint, histograms, [_heap_map(figures)])
+
+
+def _heap_map(figures: Figures) -> dict[str, Any]:
+    """Return a heap of eight buckets of 1 MiB and a half: used from the bottom, free at the top."""
+    walked = figures.footprint is not None
+    free = [0, 0, 0, 0, 0, _MIB // 2, _MIB, _MIB, _MIB // 2]
+    lengths = [_MIB] * 8 + [_MIB // 2]
+    return {
+        "moment": "peak",
+        "clock": 200_000,
+        "live_bytes": 6 * _MIB,
+        "walked": walked,
+        "bucket_bytes": _MIB,
+        "left_out_bytes": 0,
+        "extents": [{"address": 0, "bytes": 8 * _MIB + _MIB // 2, "first_bucket": 0}],
+        "buckets": {
+            "used": [length - each for length, each in zip(lengths, free, strict=True)],
+            "free": free if walked else [0] * 9,
+            "metadata": [0] * 9,
+            "resident": [_MIB] * 7 + [_MIB // 4, 0],
+            "before": [0] * 9,
+        },
+        "own": dict.fromkeys(("in_use_bytes", "free_bytes", "metadata_bytes", "mapped_bytes")),
+    }
 
 
 def fake_run_with_series(directory: Path, reference: str | None = None) -> Run:

@@ -14,7 +14,7 @@ from memtool.model import Status
 from memtool.report.plots import draw_all
 from tests.unit.report.fake_run import fake_run, fake_run_with_series
 
-NAMES = ("throughput", "latency", "footprint", "speed-memory")
+NAMES = ("throughput", "latency", "footprint", "speed-memory", "waterfall", "heap-peak")
 MEASURED = [cell.cell.allocator for cell in fake_run().cells if cell.status is Status.OK]
 
 
@@ -41,7 +41,7 @@ def size_of(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def test_four_plots_a_workload_large_enough_to_print(tmp_path: Path) -> None:
+def test_six_plots_a_workload_large_enough_to_print(tmp_path: Path) -> None:
     drawn = draw_all(tmp_path, fake_run_with_series(tmp_path))
     assert [path.relative_to(tmp_path).as_posix() for path in drawn] == [
         f"plots/web_requests-{name}.png" for name in NAMES
@@ -85,6 +85,7 @@ def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
         "web_requests-throughput",
         "web_requests-latency",
         "web_requests-speed-memory",
+        "web_requests-waterfall",
     ]
     nothing = replace(without_series, cells=without_series.cells[-1:])
     assert draw_all(tmp_path, nothing) == []
@@ -96,7 +97,7 @@ def test_two_workloads_have_plots_of_their_own(tmp_path: Path) -> None:
     cells = tuple(replace(cell, cell=replace(cell.cell, workload="other")) for cell in run.cells)
     both = replace(run, workloads=(*run.workloads, other), cells=(*run.cells, *cells))
     drawn = draw_all(tmp_path, both)
-    assert len(drawn) == len(set(drawn)) == 6
+    assert len(drawn) == len(set(drawn)) == 8
     assert all(path.is_file() for path in drawn)
 
 

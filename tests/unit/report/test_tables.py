@@ -68,7 +68,7 @@ def test_what_python_measured_is_marked_everywhere_and_ranked_nowhere() -> None:
         "tcmalloc": "2",
         "jemalloc": "4",
     }
-    assert len(lines_of(text, "slab (interpreted)")) == 2
+    assert len(lines_of(text, "slab (interpreted)")) == 4
     assert not re.search(r"slab(?! \(interpreted\))", text)
     assert "(interpreted): written in Python." in text
     rows = list(csv.DictReader(render(marked, "csv").splitlines()))
@@ -107,7 +107,7 @@ def test_no_cell_is_passed_over() -> None:
 def test_csv_rounds_nothing_and_has_a_line_for_each_figure() -> None:
     rows = list(csv.DictReader(render(fake_run(), "csv").splitlines()))
     # 8 cells with all figures, one that failed with 2, one left out: a line with its reason.
-    assert len(rows) == 8 * 24 + 2 + 1
+    assert len(rows) == 8 * 38 + 2 + 1
     assert (rows[-1]["allocator"], rows[-1]["status"], rows[-1]["metric"]) == ("pool", "excluded", "")
     assert {row["workload"] for row in rows} == {WORKLOAD}
     found = {row["metric"]: row for row in rows if row["allocator"] == "glibc"}
@@ -132,7 +132,7 @@ def test_a_region_other_than_the_usual_is_named() -> None:
     run = fake_run()
     moved = replace(run.cells[7], cell=replace(run.cells[7].cell, region="hugepages"))
     text = render(replace(run, cells=(*run.cells[:7], moved)), "table")
-    assert len(lines_of(text, "tlsf:subdivisions=16 on hugepages")) == 1
+    assert len(lines_of(text, "tlsf:subdivisions=16 on hugepages")) == 3
 
 
 def only(run: Run, *metrics: str) -> Run:
@@ -146,10 +146,10 @@ def only(run: Run, *metrics: str) -> Run:
 def test_a_table_without_any_figure_is_left_out() -> None:
     speed = render(only(fake_run(), "time_per_op_ns"), "table")
     assert "Speed, in ns" in speed
-    assert "Memory\n" not in speed
+    assert "Memory, in MiB" not in speed
     memory = render(only(fake_run(), "peak_resident_bytes"), "table")
     assert "Speed, in ns" not in memory
-    assert "Memory\n" in memory
+    assert "Memory, in MiB" in memory
 
 
 def test_fewer_than_six_blocks_have_no_interval() -> None:

@@ -1,0 +1,133 @@
+"""Pictures of heaps: who holds which addresses, one strip an allocator, all of a moment on one scale.
+
+From left to right the addresses; of each column, from bottom to top, the shares of what lies there. Colours can be told
+apart by colour-blind readers, and by their lightness in grey print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MIB = 2**20
+_COLUMNS = 720
+_ROWS = 48
+USED, METADATA, HELD, OTHER, OWN, UNTOUCHED = range(6)
+_LEGEND = (
+    ("used", "#004C8C"),
+    ("metadata", "#000000"),
+    ("free", "#F5B83D"),
+    ("unaccounted", "#B0557F"),
+    ("the worker's own", "#9A9A9A"),
+    ("untouched", "#F4F4F4"),
+)
+Shares = npt.NDArray[np.float64]
+
+
+def shares(found: Mapping[str, Any], columns: int = _COLUMNS) -> Shares:
+    """Return (class, column) -> share of the column's bytes, in the order of the legend; each column's sum is 1.
+
+    ``found`` is one heap map of a series file. Of a heap that cannot be walked, what is resident and not used is
+    counted as free: free, metadata and padding cannot be told apart from without.
+    """
+    bucket = found["buckets"]
+    figures = {name: np.asarray(bucket[name], dtype=np.float64) for name in bucket}
+    resident = figures["resident"]
+    known = np.zeros((len(_LEGEND), len(resident)))
+    if found["walked"]:
+        # What was given back or never written to is untouched, whoever holds it: of free memory first.
+        missing = _lengths(found) - resident
+        known[USED], known[METADATA] = figures["used"], figures["metadata"]
+        known[HELD] = np.maximum(figures["free"] - missing, 0)
+        known[OTHER] = np.maximum(_lengths(found) - figures["used"] - figures["free"] - figures["metadata"], 0)
+    else:
+        known[USED] = np.minimum(figures["used"], resident)
+        before = np.minimum(figures["before"], np.maximum(resident - known[USED], 0))
+        known[OWN] = before
+        known[HELD] = np.maximum(resident - known[USED] - before, 0)
+    lengths = _lengths(found)
+    known[UNTOUCHED] = np.maximum(lengths - known.sum(axis=0), 0)
+    return _resample(known, lengths, columns)
+
+
+def _lengths(found: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+    """Return the bytes of each bucket: the last of an extent may be cut short."""
+    lengths = np.full(len(found["buckets"]["used"]), float(found["bucket_bytes"]))
+    for extent in found["extents"]:
+        whole, rest = divmod(extent["bytes"], found["bucket_bytes"])
+        if rest:
+            lengths[extent["first_bucket"] + whole] = rest
+    return lengths
+
+
+def _resample(known: Shares, lengths: npt.NDArray[np.float64], columns: int) -> Shares:
+    """Return what lies in each of ``columns`` equal parts of the addresses, as shares."""
+    ends = np.concatenate(([0.0], np.cumsum(lengths)))
+    if ends[-1] == 0:
+        return np.zeros((len(known), 0))
+    cuts = np.linspace(0, ends[-1], columns + 1)
+    sums = np.concatenate((np.zeros((len(known), 1)), np.cumsum(known, axis=1)), axis=1)
+    parts = np.array([np.diff(np.interp(cuts, ends, row)) for row in sums])
+    total = parts.sum(axis=0)
+    return np.asarray(parts / np.where(total > 0, total, 1))
+
+
+def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
+    """Return the strips of these (label, heap map), all on one scale of addresses."""
+    from matplotlib import pyplot
+    from matplotlib.patches import Patch
+
+    with pyplot.rc_context({"font.size": 9}):
+        figure, axes = pyplot.subplots(
+            len(panels), 1, figsize=(9, 1.1 + 0.62 * len(panels)), layout="constrained", sharex=True, squeeze=False
+        )
+    widths = [sum(extent["bytes"] for extent in found["extents"]) / _MIB for _, found in panels]
+    # A heap that is many times the others' would make lines of them: it is cut, and says so.
+    limit = min(max(widths), 4 * sorted(widths)[len(widths) // 2])
+    seen: set[int] = set()
+    for axis, (label, found), width in zip(axes[:, 0], panels, widths, strict=True):
+        seen |= _strip(axis, found, width, limit)
+        cut = f"\n(first {limit:.0f} of {width:.0f} MiB)" if width > limit else ""
+        axis.set_ylabel(label + cut, rotation=0, ha="right", va="center", fontsize=8)
+    axes[-1, 0].set_xlabel(
+        "address, in MiB from the base of the region (of a malloc: its resident ranges side by side)"
+    )
+    axes[-1, 0].set_xlim(0, limit)
+    handles = [
+        Patch(facecolor=colour, edgecolor="0.5", linewidth=0.5, label=name)
+        for index, (name, colour) in enumerate(_LEGEND)
+        if index in seen
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _strip(axes: Axes, found: Mapping[str, Any], width: float, limit: float) -> set[int]:
+    """Draw one heap; returns which classes are in it."""
+    from matplotlib.colors import to_rgb
+
+    columns = max(1, round(_COLUMNS * width / limit))
+    parts = shares(found, columns)
+    colours = np.array([to_rgb(colour) for _, colour in _LEGEND])
+    tops = np.cumsum(parts, axis=0)
+    heights = (np.arange(_ROWS) + 0.5) / _ROWS
+    index = (heights[:, None, None] > tops[None, :, :]).sum(axis=1).clip(max=len(_LEGEND) - 1)
+    axes.imshow(colours[index], origin="lower", aspect="auto", extent=(0, width, 0, 1), interpolation="nearest")
+    edge = 0.0
+    for extent in found["extents"][:-1]:
+        edge += extent["bytes"] / _MIB
+        axes.axvline(edge, color="white", linewidth=1.5)
+        axes.axvline(edge, color="black", linewidth=0.5, linestyle=":")
+    axes.set_yticks([])
+    axes.set_ylim(0, 1)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    return {each for each in range(len(_LEGEND)) if parts[each].sum() > 0}

@@ -1,0 +1,74 @@
+"""Draws the heap maps of docs/: each strategy at the peak of live bytes, and three side by side.
+
+    python scripts/heap_map_images.py
+
+The quickstart, or for a strategy that cannot serve it the first of these workloads that it can. Strategies whose heap
+cannot be walked have no picture.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib import pyplot
+
+from memtool.allocators.registry import Registry
+from memtool.engine import binding
+from memtool.model import Pass, Status
+from memtool.pipeline import BenchOptions, bench
+from memtool.report import heap_maps
+from memtool.store import series
+
+FOLDER = Path(__file__).parent.parent / "docs/images/heap-maps"
+WORKLOADS = ("quickstart", "chapter/frequent-small-objects", "chapter/nested-lifetimes", "chapter/message-queue")
+BESIDE = ("first-fit", "buddy", "tlsf")
+DPI = 100
+
+
+def main() -> None:
+    """Replay, and draw what was mapped."""
+    names = [str(each["name"]) for each in binding.describe() if each["uses_region"] and not each["is_control"]]
+    known = Registry()
+    names = [name for name in names if name in known.names()]
+    maps = {workload: mapped(workload, names) for workload in WORKLOADS}
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        found = next(((workload, each[name]) for workload, each in maps.items() if name in each), None)
+        if found is not None:
+            save(name, [(name, found[1])], f"{found[0]}, when live bytes peak")
+    save("side-by-side", [(name, maps["quickstart"][name]) for name in BESIDE], "quickstart, when live bytes peak")
+
+
+def mapped(workload: str, names: list[str]) -> dict[str, Mapping[str, Any]]:
+    """Return the heap of each strategy that can serve the workload, at its peak of live bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = BenchOptions(
+            workloads=(workload,),
+            allocators=",".join(names),
+            passes=(Pass.FOOTPRINT, Pass.HEAP),
+            blocks=1,
+            output=Path(folder) / "run",
+            draw_plots=False,
+        )
+        outcome = bench(options, lambda *_: None)
+        found = {}
+        for cell in outcome.run.cells:
+            if cell.status is Status.OK:
+                at_peak = series.read(outcome.directory, cell).heap_maps[0]
+                if at_peak["walked"]:
+                    found[cell.cell.allocator] = at_peak
+        return found
+
+
+def save(name: str, panels: list[tuple[str, Mapping[str, Any]]], title: str) -> None:
+    """Draw the strips into a file of docs/images/heap-maps."""
+    figure = heap_maps.draw(panels, title)
+    figure.savefig(FOLDER / f"{name}.png", dpi=DPI)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    main()

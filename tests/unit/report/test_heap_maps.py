@@ -1,0 +1,59 @@
+"""Shares of a heap map, by columns of addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from memtool.report.heap_maps import HELD, METADATA, OTHER, OWN, UNTOUCHED, USED, shares
+
+PAGE = 4096
+
+
+def heap_map(
+    extents: Sequence[int] = (2 * PAGE,), *, walked: bool = True, **buckets: Sequence[int]
+) -> Mapping[str, Any]:
+    count = sum(-(-each // PAGE) for each in extents)
+    figures = {name: [0] * count for name in ("used", "free", "metadata", "resident", "before")} | buckets
+    first = 0
+    laid = []
+    for each in extents:
+        laid.append({"address": 0, "bytes": each, "first_bucket": first})
+        first += -(-each // PAGE)
+    return {"walked": walked, "bucket_bytes": PAGE, "extents": laid, "buckets": figures}
+
+
+def test_a_walked_heap_is_used_metadata_free_and_what_is_neither() -> None:
+    found = shares(heap_map(used=[1024, 0], metadata=[1024, 0], free=[1024, 4096], resident=[4096, 4096]), columns=2)
+    assert found[:, 0].tolist() == [0.25, 0.25, 0.25, 0.25, 0, 0]
+    assert found[:, 1].tolist() == [0, 0, 1, 0, 0, 0]
+    assert list(range(6)) == [USED, METADATA, HELD, OTHER, OWN, UNTOUCHED]
+
+
+def test_free_memory_that_is_not_resident_is_untouched() -> None:
+    found = shares(heap_map(used=[1024, 0], free=[3072, 4096], resident=[4096, 0]), columns=2)
+    assert (found[HELD].tolist(), found[UNTOUCHED].tolist()) == ([0.75, 0], [0, 1])
+
+
+def test_of_a_malloc_the_worker_had_some_before_and_the_rest_is_held() -> None:
+    found = shares(heap_map(walked=False, used=[1024, 4096], resident=[4096, 4096], before=[1024, 4096]), columns=2)
+    assert found[:, 0].tolist() == [0.25, 0, 0.5, 0, 0.25, 0]
+    assert found[:, 1].tolist() == [1, 0, 0, 0, 0, 0]
+
+
+def test_the_last_bucket_of_an_extent_may_be_cut_short() -> None:
+    found = shares(heap_map((PAGE, PAGE // 2), used=[0, 2048], free=[4096, 0], resident=[4096, 2048]), columns=3)
+    assert found[USED].tolist() == [0, 0, 1]
+    assert found[HELD].tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize("columns", [1, 3, 7, 100])
+def test_every_column_is_whole(columns: int) -> None:
+    found = shares(heap_map((5 * PAGE,), used=[4096, 0, 100, 0, 7], resident=[4096] * 5), columns=columns)
+    assert found.sum(axis=0) == pytest.approx([1.0] * columns)
+
+
+def test_an_empty_heap_has_no_columns() -> None:
+    assert shares(heap_map((0,)), columns=5).shape == (6, 0)
