@@ -32,7 +32,7 @@ def main() -> None:
     """Replay, and draw what was mapped."""
     names = [str(each["name"]) for each in binding.describe() if each["uses_region"] and not each["is_control"]]
     known = Registry()
-    names = [name for name in names if name in known.names()]
+    names = [name for name in names if name in known.names]
     maps = {workload: mapped(workload, names) for workload in WORKLOADS}
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in names:

@@ -96,9 +96,9 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
         seen |= _strip(axis, found, width, limit)
         cut = f"\n(first {limit:.0f} of {width:.0f} MiB)" if width > limit else ""
         axis.set_ylabel(label + cut, rotation=0, ha="right", va="center", fontsize=8)
-    axes[-1, 0].set_xlabel(
-        "address, in MiB from the base of the region (of a malloc: its resident ranges side by side)"
-    )
+    of_malloc = any(not found["walked"] for _, found in panels)
+    beside = " (of a malloc: its resident ranges side by side)" if of_malloc else ""
+    axes[-1, 0].set_xlabel(f"address, in MiB from the base of the region{beside}")
     axes[-1, 0].set_xlim(0, limit)
     handles = [
         Patch(facecolor=colour, edgecolor="0.5", linewidth=0.5, label=name)
