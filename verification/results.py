@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from verification.arenas import MONOTONIC
+from verification.constant_time import CONSTANT_TIME
 from verification.consumption import CONSUMPTION
 from verification.faults import PAGE_FAULTS
 from verification.fifty_percent import FIFTY_PERCENT
@@ -35,6 +36,7 @@ _RESULTS = (
     MONOTONIC,
     CONSUMPTION,
     MINIMALLOC,
+    CONSTANT_TIME,
     _later(
         13,
         "Tracing collection: how often, and what marking costs",
@@ -51,18 +53,6 @@ _RESULTS = (
         "OOPSLA 2005",
         ("excess time with 2x, 3x and 5x the memory", "about 70 %, 17 %, 0 %"),
         "collectors",
-    ),
-    _later(
-        15,
-        "TLSF's constant time",
-        "Masmano et al. 2008",
-        "Masmano, Ripoll, Real, Crespo and Wellings: Implementation of a constant-time dynamic storage allocator, "
-        "Software: Practice and Experience 38(10), 2008",
-        (
-            "instructions an operation, 10 to 10^5 free blocks",
-            "TLSF flat, <= 300; fits in proportion to the free blocks",
-        ),
-        "instruction counts",
     ),
     _later(
         17,

@@ -8,8 +8,10 @@ from functools import cache
 import pytest
 
 from memtool.engine.binding import Heap
+from memtool.measure.counters import choose
 from verification import (
     arenas,
+    constant_time,
     consumption,
     faults,
     fifty_percent,
@@ -139,3 +141,21 @@ def test_the_order_of_pmr_is_judged(monotonic: float, pool: float, verdict: Verd
     pmr = {"pmr-monotonic-buffer": (monotonic,), "pmr-unsynchronized-pool": (pool,)}
     _, second = arenas.order_lines(times | pmr)
     assert second.verdict is verdict
+
+
+def test_a_count_that_grows_with_what_is_free_is_not_constant_and_one_that_does_not_is_not_in_proportion() -> None:
+    assert constant_time.flat("tlsf", {10: 155.0, 100_000: 156.0}).verdict is Verdict.REPRODUCED
+    assert constant_time.flat("tlsf", {10: 155.0, 100_000: 170.0}).verdict is Verdict.NOT_REPRODUCED
+    assert constant_time.flat("tlsf", {10: 301.0, 100_000: 301.0}).verdict is Verdict.NOT_REPRODUCED
+    assert constant_time.proportional("list", {1000: 5_100.0, 10_000: 50_100.0}).verdict is Verdict.REPRODUCED
+    assert constant_time.proportional("list", {1000: 462.0, 10_000: 1_452.0}).verdict is Verdict.NOT_REPRODUCED
+
+
+def test_instructions_tell_a_list_from_tlsf() -> None:
+    counter, reason = choose("auto")
+    if reason is not None:
+        pytest.skip(reason)
+    listed = constant_time.LISTS[0]
+    counts = constant_time.count(("tlsf", listed), (100, 1000), counter)
+    assert constant_time.flat("tlsf", counts["tlsf"]).verdict is Verdict.REPRODUCED
+    assert counts[listed][1000] > 5 * counts[listed][100]
