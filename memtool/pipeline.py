@@ -15,6 +15,7 @@ from memtool.allocators.spec import parse_allocators
 from memtool.engine import binding, packing_binding
 from memtool.errors import InputError, MemtoolError
 from memtool.measure import counters, machine
+from memtool.measure.counters import Counter
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Pass, Run, Sample, Status, TraceInfo
 from memtool.report import plots
 from memtool.stats.summarise import Clock, noise_floor, summarise_cell
@@ -120,7 +121,7 @@ def make_plan(options: BenchOptions) -> Plan:
         blocks=options.blocks,
         first_block=options.first_block,
         footprint_repeats=options.footprint_repeats,
-        passes=options.passes,
+        passes=tuple(each for each in options.passes if each is not Pass.COUNTERS or counts_by is not Counter.NONE),
         warmups=0 if options.cold else 1,
         iterations=1 if options.cold else 3,
         seed=options.seed if options.seed is not None else 42,
