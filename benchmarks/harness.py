@@ -55,7 +55,12 @@ def build(target: str) -> Iterator[tuple[Path, float]]:
 
 
 def take(
-    executor: WorkerExecutor, trace: Trace, allocator: AllocatorSpec, run_pass: Pass, replays: int = REPLAYS
+    executor: WorkerExecutor,
+    trace: Trace,
+    allocator: AllocatorSpec,
+    run_pass: Pass,
+    replays: int = REPLAYS,
+    checkpoints: int = 200,
 ) -> Sample:
     sample = executor.execute(
         Job(
@@ -68,7 +73,7 @@ def take(
             region=RegionRequest(64 << 30, 2 << 20),
             warmups=1,
             iterations=replays,
-            checkpoints=200,
+            checkpoints=checkpoints,
             use_counter=False,
             time_limit=120,
         )

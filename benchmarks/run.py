@@ -2,7 +2,7 @@
 
     python -m benchmarks.run [NAME ...]      all unless named
 
-harness, glibc, generator, start, help, build: memtool itself. pools, mix, crowd, real-time: its strategies against what
+harness, glibc, checkpoints, generator, start, help, build: memtool itself. pools, mix, crowd, real-time: its strategies against what
 is best in the field (benchmarks/speed.py). Each figure is a ratio or a time taken in this one run. Exit code 1 when a
 goal is missed.
 """
@@ -85,6 +85,23 @@ def glibc() -> Iterator[Finding]:
         )
 
 
+def checkpoints() -> Iterator[Finding]:
+    """What 1,000 checkpoints add to a footprint pass: the fastest of each, taken in turn, so that noise cancels."""
+    with load_trace(str(ROOT / "benchmarks/checkpoints.yaml")) as trace:
+        executor = WorkerExecutor(1)
+        for name in ("tlsf", "first-fit", "glibc"):
+            ticks: dict[int, list[float]] = {1: [], 1000: []}
+            for turn in range(PAIRS):
+                for count in (1, 1000) if turn % 2 else (1000, 1):
+                    sample = take(executor, trace, AllocatorSpec(name), Pass.FOOTPRINT, checkpoints=count)
+                    ticks[count].append(sample.payload["body_ticks"][0])
+            added = min(ticks[1000]) / min(ticks[1]) - 1
+            each = (min(ticks[1000]) - min(ticks[1])) / 1000
+            figure = f"{added:+.2%} of {min(ticks[1]) / 1e6:.0f} ms, {each:,.0f} ns each"
+            what = f"1,000 checkpoints in {trace.info.operations:,} events, {name}"
+            yield Finding(what, figure, "<= 1 %", added <= 0.01)
+
+
 def generator() -> Iterator[Finding]:
     with load_trace(str(ROOT / "benchmarks/generator.yaml")) as trace:
         events = trace.info.operations + trace.info.epilogue_operations
@@ -123,6 +140,7 @@ def build_() -> Iterator[Finding]:
 BENCHMARKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "harness": harness,
     "glibc": glibc,
+    "checkpoints": checkpoints,
     "generator": generator,
     "start": start,
     "help": help_,

@@ -206,6 +206,7 @@ def _figures(binding: Any, run_pass: int, result: Any, histograms: Any, buckets:
             name: getattr(result.region, name) for name, *_ in binding.RegionAccount._fields_ if name != "mapping"
         }
         figures["region"]["mapping"] = result.region.mapping.decode(errors="replace")
+        figures["body_ticks"] = [result.body_ticks[0]]
         figures["ratio_allocations"] = result.ratio_allocations
         figures["ratio_sum"] = result.ratio_sum
         for row in ("at_peak_live", "drained"):
