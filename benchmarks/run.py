@@ -2,9 +2,9 @@
 
     python -m benchmarks.run [NAME ...]      all unless named
 
-harness, glibc, checkpoints, generator, start, help, build: memtool itself. pools, mix, crowd, real-time: its strategies against what
-is best in the field (benchmarks/speed.py). Each figure is a ratio or a time taken in this one run. Exit code 1 when a
-goal is missed.
+harness, glibc, checkpoints, generator, start, help, build: memtool itself. pools, mix, crowd, real-time: its
+strategies against what is best in the field (benchmarks/speed.py). Each figure is a ratio or a time taken in this one
+run. Exit code 1 when a goal is missed.
 """
 
 from __future__ import annotations
