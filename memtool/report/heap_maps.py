@@ -90,7 +90,8 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
         )
     widths = [sum(extent["bytes"] for extent in found["extents"]) / _MIB for _, found in panels]
     # A heap that is many times the others' would make lines of them: it is cut, and says so.
-    limit = min(max(widths), 4 * sorted(widths)[len(widths) // 2])
+    middle = sorted(widths)[len(widths) // 2]
+    limit = max(width for width in widths if width <= 4 * middle)
     seen: set[int] = set()
     for axis, (label, found), width in zip(axes[:, 0], panels, widths, strict=True):
         seen |= _strip(axis, found, width, limit)

@@ -359,12 +359,19 @@ def _waterfall(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
         for colour, hatch, width in parts:
             axes.barh(position, width, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
             left += width
-        axes.plot(min(resident, limit), position, marker="D", color="white", markeredgecolor="black", markersize=6)
+        if resident <= limit:
+            axes.plot(resident, position, marker="D", color="white", markeredgecolor="black", markersize=6)
         if left > limit:
             axes.annotate(
-                f"{left:.0f} MiB", (limit, position), xytext=(-3, 0), textcoords="offset points",
-                ha="right", va="center", fontsize=8, color="white",
-            )  # fmt: skip
+                f"{left:.0f} MiB, {resident:.0f} resident",
+                (limit, position),
+                xytext=(-3, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=8,
+                bbox={"boxstyle": "square,pad=0.2", "facecolor": "white", "edgecolor": "none"},
+            )
     _limits(axes, info)
     _waterfall_legend(figure)
     axes.set_yticks(range(len(known)), [_label(cell) for cell in known])
