@@ -108,7 +108,8 @@ def render(run: Run, style: str) -> str:
     if style == "csv":
         return _csv(run)
     parts = [_workload(run, info, style) for info in run.workloads]
-    parts += [f"Note: {note}" for note in run.notes]
+    parts += _legend([cell for cell in run.cells if cell.metrics], style)
+    parts += _listed([f"Note: {note}" for note in run.notes], style)
     parts.append(_footer(run, style))
     return "\n\n".join(part for part in parts if part)
 
@@ -149,7 +150,7 @@ def _workload(run: Run, info: TraceInfo, style: str) -> str:
             parts.append(_speed(ordered, ratios, run.reference, style))
         parts += _memory(ordered, info, style)
     parts += _left_out(cells, style)
-    parts += [f"Note: {note}" for note in info.notes]
+    parts += _listed([f"Note: {note}" for note in info.notes], style)
     parts += _explanation(measured, style)
     return "\n\n".join(part for part in parts if part)
 
@@ -306,7 +307,7 @@ def _left_out(cells: Sequence[CellResult], style: str) -> list[str]:
 
 
 def _explanation(cells: Sequence[CellResult], style: str) -> list[str]:
-    """Say what the figures contain: harness, noise floor, marks."""
+    """Say what the figures of a workload contain: harness and noise floor."""
     lines = []
     harness = [cell.proof.get("harness_ns") for cell in cells]
     known = sorted(figure for figure in harness if figure is not None)
@@ -324,6 +325,12 @@ def _explanation(cells: Sequence[CellResult], style: str) -> list[str]:
         floor = {name: sorted(each[name] for each in floors)[len(floors) // 2] for name in floors[0]}
         figures = ", ".join(f"{_percentile_name(name)} {format_ns(value)}" for name, value in floor.items())
         lines.append(f"Noise floor (an empty timed region): {figures}; its median is subtracted from every percentile.")
+    return _listed(lines, style)
+
+
+def _legend(cells: Sequence[CellResult], style: str) -> list[str]:
+    """Say what the marks in the tables mean, those that stand in any."""
+    lines = []
     steps = [step for cell in cells if (step := cell.proof.get("timer_resolution_ns"))]
     if steps and min(steps) >= 1:
         lines.append(
@@ -345,7 +352,11 @@ def _explanation(cells: Sequence[CellResult], style: str) -> list[str]:
             f"{NOT_APPLICABLE}: not applicable. A system allocator's heap is not on a region, so it shows itself in "
             "resident memory only; ratios need 64 KiB alive."
         )
-    return ["\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in lines)]
+    return _listed(lines, style)
+
+
+def _listed(lines: Sequence[str], style: str) -> list[str]:
+    return ["\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in lines)] if lines else []
 
 
 def _percentile_name(name: str) -> str:
