@@ -4,13 +4,25 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: bench test verify lint format native asan tsan soak benchmarks docs clean
+.PHONY: bench test gate baseline verify lint format native asan tsan soak benchmarks docs clean
 
 bench: $(VENV)/installed
 	$(BIN)/memtool bench
 
 test: $(VENV)/developing
 	$(BIN)/python -m pytest
+
+# memtool's own strategies against what they took when the baseline was made: exact figures, so any growth fails.
+GATE := check quickstart chapter/fragmentation chapter/growing-vectors -a @pools,@arenas,@free-lists,@real-time,@buddies \
+  --passes footprint \
+  --metric peak_footprint_bytes,footprint_mean_ratio,metadata_bytes,internal_fragmentation,external_fragmentation \
+  --baseline results/baselines/strategies.json
+
+gate: $(VENV)/developing
+	$(BIN)/memtool $(GATE)
+
+baseline: $(VENV)/developing
+	$(BIN)/memtool $(GATE) --update
 
 verify: $(VENV)/developing
 	$(BIN)/python -m verification

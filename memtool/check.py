@@ -249,7 +249,7 @@ def update_baseline(options: CheckOptions, progress: Progress, executor: Executo
         cells=tuple(
             replace(
                 each,
-                proof={},
+                proof={name: each.proof[name] for name in compare.LIBRARY if name in each.proof},
                 series={},
                 metrics={
                     name: metric for name, metric in each.metrics.items() if name in kept and metric.value is not None
@@ -275,13 +275,7 @@ def _arguments(run: Run, arguments: Sequence[str]) -> dict[str, str]:
 
 
 def _notes(run: Run) -> tuple[str, ...]:
-    notes = [f"{each.cell.workload} · {each.cell.allocator}: {note}" for each in run.cells for note in each.notes]
-    notes += [
-        f"{each.cell.workload} · {each.cell.allocator} was left out: {each.reason}"
-        for each in run.cells
-        if each.status is Status.EXCLUDED
-    ]
-    return tuple(notes)
+    return tuple(f"{each.cell.workload} · {each.cell.allocator}: {note}" for each in run.cells for note in each.notes)
 
 
 def _stored(report: Report, directory: Path, *, draw: bool) -> Checked:

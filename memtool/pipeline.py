@@ -313,6 +313,7 @@ def summarise(
         command=options.command,
         machine={
             **machine.fingerprint(),
+            "compiler": binding.compiler(),
             "clock": clock.name,
             "ns_per_tick": clock.ns_per_tick,
             "instruction_counter": str(plan.settings.counter),

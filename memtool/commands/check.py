@@ -109,7 +109,7 @@ def command(
     with progress(quiet=output_format == "json") as show:
         if update:
             path, cells = check.update_baseline(options, show)
-            click.echo(f"{path}: {cells} cells", err=output_format == "json")
+            click.echo(f"{path}: {cells} cell{'' if cells == 1 else 's'}", err=output_format == "json")
             return EXIT_OK
         run_check = check.side_by_side if baseline is None else check.against_baseline
         checked = run_check(options, show)

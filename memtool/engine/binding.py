@@ -267,6 +267,7 @@ def _declare(library: ctypes.CDLL) -> None:
     signatures: dict[str, tuple[object, list[object]]] = {
         "memtool_abi_version": (_u32, []),
         "memtool_source_hash": (text, []),
+        "memtool_compiler": (text, []),
         "memtool_describe": (text, []),
         "memtool_describe_adaptors": (text, []),
         "memtool_counter_refusal": (text, [_u32]),
@@ -342,6 +343,11 @@ def describe_adaptors() -> list[dict[str, object]]:
 
     described: list[dict[str, object]] = json.loads(load_library().memtool_describe_adaptors().decode())
     return described
+
+
+def compiler() -> str:
+    """Return which compiler built the engine: instruction counts are comparable where it is the same."""
+    return str(load_library().memtool_compiler().decode())
 
 
 def source_hash() -> str:

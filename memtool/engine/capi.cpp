@@ -134,6 +134,14 @@ uint32_t memtool_abi_version(void) {
   return MEMTOOL_ABI_VERSION;
 }
 
+const char* memtool_compiler(void) {
+#ifdef __clang__
+  return __VERSION__;
+#else
+  return "GCC " __VERSION__;
+#endif
+}
+
 const char* memtool_source_hash(void) {
   return MEMTOOL_SOURCE_HASH;
 }

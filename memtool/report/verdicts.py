@@ -89,7 +89,7 @@ def _text(report: Report, style: str) -> str:
         mine = _ordered([each for each in report.judgements if each.comparison.workload == workload])
         shown = [each for each in mine if not _is_unchanged(each)]
         folded = len(mine) - len(shown)
-        title = _title(workload, mine)
+        title = _title(workload, mine, report.command)
         parts.append(f"## {title}" if style == "markdown" else title)
         if shown:
             parts.append(_grid(_HEADINGS, [_row(each) for each in shown], style))
@@ -117,10 +117,12 @@ def _ordered(judgements: Sequence[Judgement]) -> list[Judgement]:
     return sorted(judgements, key=place)
 
 
-def _title(workload: str, judgements: Sequence[Judgement]) -> str:
+def _title(workload: str, judgements: Sequence[Judgement], command: str) -> str:
     bases = {each.comparison.base for each in judgements}
     between_runs = all(each.comparison.base == each.comparison.head for each in judgements)
-    return f"{workload}: the second run against the first" if between_runs else f"{workload}: against {bases.pop()}"
+    if between_runs:
+        return f"{workload}: {'against the baseline' if command == 'check' else 'the second run against the first'}"
+    return f"{workload}: against {bases.pop()}"
 
 
 def _is_unchanged(judged: Judgement) -> bool:

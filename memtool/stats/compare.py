@@ -32,6 +32,8 @@ _MACHINE: Mapping[str, tuple[str, ...]] = {
     "job": ("architecture", "page_bytes", "cpu", "cores", "kernel", "libc", "transparent_huge_pages", "governor"),
 }
 """What of the machine must be the same, by the metric's scope, where two runs are compared."""
+LIBRARY = ("malloc_build_id", "version")
+"""What of a cell's proof must be the same besides, where a malloc is compared with itself."""
 _MAYBE_UNKNOWN = ("governor", "transparent_huge_pages")
 """Not said by every kernel: two machines that both do not say are taken as the same."""
 
@@ -88,16 +90,23 @@ class _Differing:
         self._base, self._head = base, head
         self._events = tuple(trace.event_hash[:12] if trace else "unknown" for trace in (base_trace, head_trace))
 
-    def field(self, info: MetricInfo) -> str | None:
+    def field(self, info: MetricInfo, base: CellResult, head: CellResult) -> str | None:
         """Return the first field that differs, with both values; None: the figures are comparable."""
         if self._events[0] != self._events[1]:
             return f"event_hash differs: {self._events[0]} and {self._events[1]}"
         for name in _MACHINE[info.scope]:
-            base, head = self._base.get(name), self._head.get(name)
-            if base is None and head is None and name not in _MAYBE_UNKNOWN:
+            first, second = self._base.get(name), self._head.get(name)
+            if first is None and second is None and name not in _MAYBE_UNKNOWN:
                 return f"{name} is not recorded"
-            if base != head:
-                return f"{name} differs: {base} and {head}"
+            if first != second:
+                return f"{name} differs: {first} and {second}"
+        if any(_value(each, "peak_footprint_bytes") is not None for each in (base, head)):
+            return None
+        # Without a region under it, it is some malloc, whose version decides.
+        for name in LIBRARY:
+            first, second = base.proof.get(name), head.proof.get(name)
+            if info.scope != "job" and first != second:
+                return f"{name} differs: {first} and {second}"
         return None
 
 
@@ -130,7 +139,7 @@ def _cells(
             yield Comparison(**names, metric=name, basis=Basis.NONE, is_ratio=False, why_not=f"the {side} has none")
             continue
         info = METRICS[name]
-        why_not = differing.field(info) if differing is not None else None
+        why_not = differing.field(info, base, head) if differing is not None else None
         if why_not is not None:
             yield Comparison(
                 **names,

@@ -120,6 +120,7 @@ def test_two_runs_are_not_paired() -> None:
         ("cpu", "Another", FOOTPRINT, None),
         ("kernel", "6.9.0", "minor_faults", "kernel differs: 6.8.0 and 6.9.0"),
         ("libc", "musl", FOOTPRINT, None),
+        ("libc", "musl", TIME, "libc differs: glibc 2.39 and musl"),
         ("page_bytes", 16384, FOOTPRINT, "page_bytes differs: 4096 and 16384"),
         ("architecture", "aarch64", "internal_fragmentation", "architecture differs: x86_64 and aarch64"),
         ("page_bytes", None, FOOTPRINT, "page_bytes differs: 4096 and None"),
@@ -131,6 +132,17 @@ def test_what_makes_two_runs_comparable_depends_on_the_metric(
     mine = cell("a", {metric: figure(metric, *TEN)})
     found = only(compare.between(run(mine), run(mine, machine={field: value}), [metric]))
     assert found.why_not == why_not
+
+
+def test_a_malloc_of_another_version_is_another_allocator() -> None:
+    name = "internal_fragmentation"
+    mine = cell("glibc", {name: figure(name, 0.1, 0.1)})
+    other = replace(mine, proof={"malloc_build_id": "beef"})
+    found = only(compare.between(run(mine), run(other), [name]))
+    assert found.why_not == "malloc_build_id differs: None and beef"
+    # A strategy on its region does not care which malloc its worker has.
+    own = replace(mine, metrics={**mine.metrics, FOOTPRINT: figure(FOOTPRINT, 1, 1)})
+    assert only(compare.between(run(own), run(replace(own, proof=other.proof)), [name])).basis is Basis.EXACT
 
 
 def test_a_machine_that_neither_run_records_is_not_the_same_machine() -> None:

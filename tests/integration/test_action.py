@@ -1,0 +1,142 @@
+"""The GitHub action: its steps, taken from action.yml itself, run here as a runner would run them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+WORKLOAD = """\
+name: small
+allocations: 20k
+pattern: {random-victim: {live: 1000, size: {uniform: [16, 512]}}}
+touch: first
+"""
+
+
+# Makes a virtual environment of nothing but a pip that writes down what it was asked for.
+FAKE_PYTHON = """\
+#!/bin/sh
+mkdir -p "$3/bin"
+cat > "$3/bin/pip" <<'END'
+#!/bin/sh
+echo "$@" > "$0.asked"
+END
+chmod +x "$3/bin/pip"
+"""
+
+
+class Runner:
+    """As much of a runner as a composite action needs: expressions, step environments, the files it writes to."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.files = {name: folder / name.lower() for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+        self._environment = {**environment, "RUNNER_TEMP": str(folder / "temp")}
+        self._environment.update({name: str(path) for name, path in self.files.items()})
+        (folder / "temp").mkdir()
+        for path in self.files.values():
+            path.touch()
+
+    def run(self, step: dict[str, Any], inputs: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        given = {name: each.get("default", "") for name, each in ACTION["inputs"].items()} | inputs
+        known = {"github.action_path": str(ROOT), **{f"inputs.{name}": value for name, value in given.items()}}
+        environment = {
+            name: re.sub(r"\$\{\{ ([\w.-]+) \}\}", lambda found: known[found[1]], value)
+            for name, value in step["env"].items()
+        }
+        assert "${{" not in step["run"], "an expression inside a script is an injection waiting to happen"
+        script = self.folder / "step.sh"
+        script.write_text(step["run"])
+        # What "shell: bash" means to a runner.
+        return subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)],
+            cwd=self.folder,
+            env={**self._environment, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+
+    def outputs(self) -> dict[str, str]:
+        return dict(line.split("=", 1) for line in self.files["GITHUB_OUTPUT"].read_text().splitlines())
+
+
+@pytest.fixture
+def runner(tmp_path: Path, memtool_environment: dict[str, str]) -> Runner:
+    (tmp_path / "small.yaml").write_text(WORKLOAD)
+    return Runner(tmp_path, memtool_environment)
+
+
+def installed(runner: Runner) -> Runner:
+    """Put the memtool under test where the first step would install it."""
+    bin_folder = runner.folder / "temp/memtool-venv/bin"
+    bin_folder.mkdir(parents=True)
+    (bin_folder / "memtool").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m memtool "$@"\n')
+    (bin_folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    for each in bin_folder.iterdir():
+        each.chmod(0o755)
+    return runner
+
+
+def step(name: str) -> dict[str, Any]:
+    return next(each for each in ACTION["runs"]["steps"] if each["name"] == name)
+
+
+def test_it_is_a_composite_action_whose_outputs_its_steps_write() -> None:
+    assert ACTION["runs"]["using"] == "composite"
+    assert all(each["shell"] == "bash" for each in ACTION["runs"]["steps"])
+    for name, output in ACTION["outputs"].items():
+        assert output["value"] == f"${{{{ steps.check.outputs.{name} }}}}"
+        assert f"{name}=" in step("Check")["run"]
+
+
+def test_the_first_step_installs_what_is_checked_out(runner: Runner) -> None:
+    """With a venv whose pip only says what it was asked for: packages and compilers have tests of their own."""
+    fake = runner.folder / "fake-python"
+    fake.write_text(FAKE_PYTHON)
+    fake.chmod(0o755)
+    ended = runner.run(step("Install"), {"python": str(fake)})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    asked = (runner.folder / "temp/memtool-venv/bin/pip.asked").read_text().split()
+    assert asked[0] == "install"
+    assert asked[-3:] == ["--constraint", f"{ROOT}/constraints.txt", str(ROOT)]
+
+
+def test_a_check_that_passes(runner: Runner) -> None:
+    inputs = {
+        "arguments": "check small.yaml --against tlsf --candidate 'tlsf' --metric peak_footprint_bytes --blocks 3",
+        "output": "out here",
+    }
+    ended = installed(runner).run(step("Check"), inputs)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "PASS: 1 pass\n"
+    assert runner.outputs() == {"verdict": "pass", "exit-code": "0"}
+    assert runner.files["GITHUB_STEP_SUMMARY"].read_text().startswith("## small: against tlsf")
+    left = {path.name for path in (runner.folder / "out here").iterdir()}
+    assert {"compare.json", "compare.md", "compare.xml", "run.json"} <= left
+
+
+def test_a_regression_is_annotated_and_fails_the_step(runner: Runner) -> None:
+    inputs = {"arguments": "check small.yaml --against tlsf --candidate buddy --metric peak_footprint_bytes --blocks 3"}
+    ended = installed(runner).run(step("Check"), inputs)
+    assert ended.returncode == 3
+    assert ended.stdout.startswith("::error title=memtool%3A regression in small%2C peak_footprint_bytes::")
+    assert runner.outputs() == {"verdict": "regression", "exit-code": "3"}
+    assert "REGRESSION: 1 regression" in runner.files["GITHUB_STEP_SUMMARY"].read_text()
+
+
+def test_wrong_usage_fails_the_step_without_a_verdict(runner: Runner) -> None:
+    ended = installed(runner).run(step("Check"), {"arguments": "check small.yaml"})
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("memtool: takes --baseline FILE, or --against ALLOCATOR")
+    assert runner.outputs() == {"verdict": "", "exit-code": "2"}
