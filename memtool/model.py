@@ -20,6 +20,7 @@ class Pass(StrEnum):
     FOOTPRINT = "footprint"
     COUNTERS = "counters"
     HEAP = "heap"
+    CALLS = "calls"
 
 
 class Status(StrEnum):

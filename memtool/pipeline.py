@@ -117,6 +117,7 @@ def make_plan(options: BenchOptions) -> Plan:
     fingerprint = machine.fingerprint()
     counter = fingerprint.get("clocksource") in ("tsc", "arch_sys_counter")
     counts_by, no_counts = counters.choose(options.counters)
+    no_calls = binding.system_calls_refusal()
     settings = Settings(
         blocks=options.blocks,
         first_block=options.first_block,
@@ -129,6 +130,7 @@ def make_plan(options: BenchOptions) -> Plan:
         ns_per_tick=binding.calibrate_counter(_CALIBRATION_MS) if counter else 1.0,
         time_limit=options.time_limit,
         counter=counts_by,
+        can_count_calls=no_calls is None,
         # One count is what `auto` takes time for; a counter that is asked for by name is also seen to repeat itself.
         counter_repeats=1 if options.counters == "auto" else 2,
         memory_bytes=machine.available_memory() // 2,
@@ -156,7 +158,14 @@ def make_plan(options: BenchOptions) -> Plan:
             measurables.append(
                 Measurable(trace.info.name, trace.image_fd, trace.image_bytes, null_plan, cells, requests)
             )
-    notes = (f"Instructions were not counted: {no_counts}.",) if no_counts and Pass.COUNTERS in options.passes else ()
+    notes = tuple(
+        f"{what} were not counted: {reason}."
+        for what, run_pass, reason in (
+            ("Instructions", Pass.COUNTERS, no_counts),
+            ("System calls", Pass.CALLS, no_calls),
+        )
+        if reason and run_pass in options.passes
+    )
     return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, notes)
 
 

@@ -73,6 +73,7 @@ def examine() -> Iterator[Finding]:
     yield from allocators()
     yield counters(_COUNTERS, machine.text_of(_PARANOID))
     yield valgrind()
+    yield system_calls()
 
 
 def engine() -> Finding:
@@ -239,3 +240,14 @@ def valgrind() -> Finding:
         words, _, mend = reason.partition("; ")
         return Finding("valgrind", State.NOTE, words, mend.partition(": ")[2])
     return Finding("valgrind", State.OK, f"{shutil.which('valgrind')}, with what the engine needs to be counted by it")
+
+
+def system_calls() -> Finding:
+    """Say whether the system calls of a worker can be counted."""
+    from memtool.engine import binding
+
+    reason = binding.system_calls_refusal()
+    if reason is not None:
+        mend = "Linux 5.7 or newer; in a container: --security-opt seccomp=unconfined"
+        return Finding("system calls", State.NOTE, f"cannot be counted (seccomp): {reason}", mend)
+    return Finding("system calls", State.OK, "counted by a seccomp filter")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import click
 
-PASSES = ("check", "throughput", "latency", "footprint", "counters", "heap")
+PASSES = ("check", "throughput", "latency", "footprint", "counters", "heap", "calls")
 Progress = Callable[[str, int, int], None]
 
 

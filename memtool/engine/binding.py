@@ -10,12 +10,15 @@ import ctypes
 import mmap
 import os
 
-ABI_VERSION = 4
+ABI_VERSION = 5
 
-CHECK, THROUGHPUT, LATENCY, FOOTPRINT, COUNTERS, HEAP = range(6)
+CHECK, THROUGHPUT, LATENCY, FOOTPRINT, COUNTERS, HEAP, CALLS = range(7)
 DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)
 HISTOGRAMS = ("allocate", "deallocate", "reallocate", "first_touch", "floor")
 MOST_ITERATIONS = 64
+SIZE_CLASSES, SLICES, SLOW = 9, 400, 3
+SYSTEM_CALLS = ("mmap", "munmap", "mremap", "madvise", "brk", "mprotect")
+"""Those that are counted, in the engine's order."""
 MOST_EXTENTS, MOST_BUCKETS, MOST_MAPS = 256, 2048, 8
 AT_PEAK, AT_END = 2**64 - 1, 2**64 - 2
 DRAIN_READINGS = 4
@@ -45,6 +48,12 @@ SERIES_COLUMNS = (
     "used_blocks",
     "metadata_bytes",
 )
+
+
+class LatencySlice(ctypes.Structure):
+    """The slowest of one kind of operation in one slice of the run, in ticks, and how many were slow."""
+
+    _fields_ = [("maximum", _u64), ("slow", _u64 * SLOW)]
 
 
 class CheckpointRow(ctypes.Structure):
@@ -130,6 +139,13 @@ class ReplayRequest(ctypes.Structure):
         ("series", ctypes.c_void_p),
         ("maps", ctypes.c_void_p),
         ("drain_waits_ms", _u64 * DRAIN_READINGS),
+        ("size_histograms", ctypes.c_void_p),
+        ("slices", ctypes.c_void_p),
+        ("slow_ticks", _u64 * SLOW),
+        ("arrivals", ctypes.c_void_p),
+        ("ticks_per_ns", ctypes.c_double),
+        ("system_calls_socket", ctypes.c_int32),
+        ("reserved_2", ctypes.c_int32),
     ]
 
 
@@ -174,6 +190,11 @@ class ReplayResult(ctypes.Structure):
         ("maps", _u64),
         ("after_drain_resident", _u64 * DRAIN_READINGS),
         ("own_after_drain", OwnFigures),
+        ("cpu_ns", _u64 * MOST_ITERATIONS),
+        ("size_maximum", _u64 * (2 * SIZE_CLASSES)),
+        ("schedule_ticks", _u64),
+        ("latest_ticks", _u64),
+        ("end_behind_ticks", _u64),
     ]
 
 
@@ -272,6 +293,9 @@ def _declare(library: ctypes.CDLL) -> None:
         "memtool_describe_adaptors": (text, []),
         "memtool_counter_refusal": (text, [_u32]),
         "memtool_histogram_buckets": (_u64, []),
+        "memtool_schedule_arrivals": (None, [pointer, pointer, _u64]),
+        "memtool_system_calls_refusal": (text, []),
+        "memtool_count_system_calls": (_u32, [ctypes.c_int, ctypes.POINTER(_u32), ctypes.POINTER(_u64)]),
         "memtool_limits": (_u32, [text, text, _u64, ctypes.POINTER(_Limits), text]),
         "memtool_replay": (_u32, [ctypes.POINTER(ReplayRequest), ctypes.POINTER(ReplayResult)]),
         "memtool_calibrate_counter": (_u64, [_u32]),
@@ -390,6 +414,21 @@ def counter_refusal(counter: str) -> str | None:
     """Return why instructions cannot be counted by ``perf`` or ``callgrind`` here; None: the engine can."""
     words = load_library().memtool_counter_refusal(COUNTERS_OF.index(counter))
     return None if words is None else str(words.decode())
+
+
+def system_calls_refusal() -> str | None:
+    """Return why the kernel does not let system calls be counted; None: it does."""
+    words = load_library().memtool_system_calls_refusal()
+    return None if words is None else str(words.decode())
+
+
+def count_system_calls(listener: int, ended: ctypes.c_uint32) -> dict[str, int]:
+    """Count what a worker calls, and let it go on, until it is gone or ``ended`` is set. Raises OSError."""
+    counts = (_u64 * len(SYSTEM_CALLS))()
+    problem = load_library().memtool_count_system_calls(listener, ctypes.byref(ended), counts)
+    if problem:
+        raise OSError(problem, os.strerror(problem))
+    return dict(zip(SYSTEM_CALLS, counts, strict=True))
 
 
 def calibrate_counter(milliseconds: int) -> float:

@@ -11,7 +11,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-#define MEMTOOL_ABI_VERSION 4u
+#define MEMTOOL_ABI_VERSION 5u
 
 enum {
   MEMTOOL_CHECK = 0,
@@ -19,7 +19,8 @@ enum {
   MEMTOOL_LATENCY = 2,
   MEMTOOL_FOOTPRINT = 3,
   MEMTOOL_COUNTERS = 4,
-  MEMTOOL_HEAP = 5
+  MEMTOOL_HEAP = 5,
+  MEMTOOL_CALLS = 6
 };
 enum { MEMTOOL_DONE = 0, MEMTOOL_OUT_OF_MEMORY = 1, MEMTOOL_WRONG = 2, MEMTOOL_BAD_REQUEST = 3 };
 /* Histograms of the latency pass, in this order. */
@@ -32,9 +33,20 @@ enum {
   MEMTOOL_HISTOGRAMS = 5
 };
 #define MEMTOOL_MOST_ITERATIONS 64
+/* Latency by size, and over the run (engine/latency_detail.hpp). */
+#define MEMTOOL_SIZE_CLASSES 9
+#define MEMTOOL_SLICES 400
+#define MEMTOOL_SLOW 3
+#define MEMTOOL_SYSTEM_CALLS 6 /* mmap, munmap, mremap, madvise, brk, mprotect */
 #define MEMTOOL_REPORT_BYTES 8192
 enum { MEMTOOL_COUNTER_NONE = 0, MEMTOOL_COUNTER_PERF = 1, MEMTOOL_COUNTER_CALLGRIND = 2 };
 enum { MEMTOOL_REGION_SHARED = 1, MEMTOOL_REGION_LOCKED = 2 }; /* a shared mapping; its populated head is locked */
+
+/* One kind of operation in one slice of the run. */
+typedef struct LatencySlice {
+  uint64_t maximum;            /* ticks */
+  uint64_t slow[MEMTOOL_SLOW]; /* operations that took at least slow_ticks[i] */
+} LatencySlice;
 
 /* One checkpoint of the footprint pass. Bytes and blocks; ~0: not applicable. */
 typedef struct CheckpointRow {
@@ -123,6 +135,14 @@ typedef struct ReplayRequest {
   HeapMap* maps;         /* MEMTOOL_MOST_MAPS; heap pass */
   /* Milliseconds after the drain at which resident memory is read, ascending; heap pass. */
   uint64_t drain_waits_ms[MEMTOOL_DRAIN_READINGS];
+  /* Latency pass. */
+  uint64_t* size_histograms;         /* allocate, then deallocate: MEMTOOL_SIZE_CLASSES histograms each; zeroed */
+  LatencySlice* slices;              /* MEMTOOL_SLICES pairs: allocate, deallocate; zeroed */
+  uint64_t slow_ticks[MEMTOOL_SLOW]; /* ascending */
+  const uint64_t* arrivals;          /* program of engine/arrivals.hpp; NULL: closed loop */
+  double ticks_per_ns;
+  int32_t system_calls_socket; /* calls pass: where to send the means to count them */
+  int32_t reserved_2;
 } ReplayRequest;
 
 typedef struct ReplayResult {
@@ -168,6 +188,13 @@ typedef struct ReplayResult {
   uint64_t maps;
   uint64_t after_drain_resident[MEMTOOL_DRAIN_READINGS]; /* bytes */
   OwnFigures own_after_drain;
+  /* Throughput pass: processor time of all threads of the process in each replay before the epilogue. */
+  uint64_t cpu_ns[MEMTOOL_MOST_ITERATIONS];
+  /* Latency pass. */
+  uint64_t size_maximum[2 * MEMTOOL_SIZE_CLASSES]; /* ticks */
+  uint64_t schedule_ticks;                         /* when the last operation was meant to begin; 0: closed loop */
+  uint64_t latest_ticks;                           /* most that an operation began after it was meant to */
+  uint64_t end_behind_ticks;                       /* the same of the last operation */
 } ReplayResult;
 
 typedef struct StrategyLimits {
@@ -185,6 +212,13 @@ const char* memtool_describe_adaptors(void);
 /* Why instructions cannot be counted this way, in words; NULL: they can. Static storage, until the next call. */
 const char* memtool_counter_refusal(uint32_t counter);
 uint64_t memtool_histogram_buckets(void);
+/* Writes the intended starts of `count` operations in picoseconds; see engine/arrivals.hpp. */
+void memtool_schedule_arrivals(const uint64_t* program, uint64_t* starts, uint64_t count);
+/* Why the kernel does not let system calls be counted, in words; NULL: it does. */
+const char* memtool_system_calls_refusal(void);
+/* Counts what the process at the other end of `listener` calls, by MEMTOOL_SYSTEM_CALLS, and lets it go on, until it is
+ * gone or `*ended` is set. 0, or errno. */
+uint32_t memtool_count_system_calls(int listener, const volatile uint32_t* ended, uint64_t* counts);
 /* For requests aligned to `alignment`. 0, or with one line in `message` (400 bytes) MEMTOOL_BAD_REQUEST, or
  * MEMTOOL_WRONG where an adaptor cannot stand on what is below it. Here and below a strategy may have adaptors:
  * "pool+redzone+lock" with "block=64+bytes=32+". */

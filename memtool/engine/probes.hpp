@@ -9,6 +9,7 @@
 #include "engine/clock.hpp"
 #include "engine/events.hpp"
 #include "engine/histogram.hpp"
+#include "engine/latency_detail.hpp"
 #include "engine/region.hpp"
 
 namespace memtool {
@@ -37,6 +38,8 @@ namespace memtool {
 class PlainProbe {
  public:
   static constexpr bool kSeesScopes = false;
+  // Where kSeesScopes: whether it wants to, of this replay.
+  static constexpr bool wants_scopes() noexcept { return true; }
   template <class Operation>
   [[gnu::always_inline]] void* allocate(Operation operation) noexcept {
     return operation();
@@ -76,8 +79,12 @@ class ThroughputProbe : public PlainProbe {
 // conditions as what it is compared with.
 class LatencyProbe : public PlainProbe {
  public:
-  LatencyProbe(Touch touch, bool use_counter, std::uint64_t* counts) noexcept
+  static constexpr bool kSeesScopes = true;
+
+  // `detail` may be absent.
+  LatencyProbe(Touch touch, bool use_counter, std::uint64_t* counts, LatencyDetail* detail = nullptr) noexcept
       : touch_(touch),
+        detail_(detail),
         clock_(use_counter),
         allocate_(counts + MEMTOOL_HISTOGRAM_ALLOCATE * Histogram::kBuckets),
         deallocate_(counts + MEMTOOL_HISTOGRAM_DEALLOCATE * Histogram::kBuckets),
@@ -87,30 +94,38 @@ class LatencyProbe : public PlainProbe {
 
   template <class Operation>
   [[gnu::always_inline]] void* allocate(Operation operation) noexcept {
-    const std::uint64_t start = clock_.start();
+    const std::uint64_t start = begin();
     void* block = operation();
-    record(allocate_, start);
+    ticks_ = record(allocate_, start);
     return block;
   }
   template <class Operation>
   [[gnu::always_inline]] void* reallocate(Operation operation) noexcept {
-    const std::uint64_t start = clock_.start();
+    const std::uint64_t start = begin();
     void* block = operation();
     record(reallocate_, start);
     return block;
   }
   template <class Operation>
   [[gnu::always_inline]] void deallocate(Operation operation) noexcept {
-    const std::uint64_t start = clock_.start();
-    operation();
-    record(deallocate_, start);
+    const std::uint64_t ticks = deallocate_timed(operation);
+    if (detail_ != nullptr) detail_->record_size(LatencyDetail::kDeallocate, size_, ticks);
   }
-  // The end of a scope is one operation, and a deallocation.
+  // The end of a scope is one operation, and a deallocation, of no size.
   template <class Operation>
   void release(Operation operation) noexcept {
-    deallocate(operation);
+    deallocate_timed(operation);
+  }
+  [[nodiscard]] bool wants_scopes() const noexcept { return detail_ != nullptr && detail_->open_loop(); }
+  void deallocating(std::uint32_t, void*, std::uint64_t size) noexcept {
+    size_ = size;
+    if (wants_scopes()) detail_->skip();
   }
   void allocated(std::uint32_t, void* block, std::uint64_t size, std::size_t, bool) noexcept {
+    if (detail_ != nullptr) {
+      detail_->record(LatencyDetail::kAllocate, ticks_);
+      detail_->record_size(LatencyDetail::kAllocate, size, ticks_);
+    }
     if (touch_ == Touch::none) return;
     const std::uint64_t start = clock_.start();
     touch_block(touch_, block, size);
@@ -129,17 +144,35 @@ class LatencyProbe : public PlainProbe {
   // An odd number of operations, so that the slices do not keep step with a workload that repeats every 2^k operations.
   static constexpr unsigned kFloorEvery = 13;
 
-  [[gnu::always_inline]] void record(Histogram& histogram, std::uint64_t start) noexcept {
-    histogram.record(clock_.stop() - start);
+  [[nodiscard, gnu::always_inline]] std::uint64_t begin() noexcept {
+    return wants_scopes() ? detail_->wait(clock_) : clock_.start();
+  }
+
+  template <class Operation>
+  [[gnu::always_inline]] std::uint64_t deallocate_timed(Operation operation) noexcept {
+    const std::uint64_t start = begin();
+    operation();
+    const std::uint64_t ticks = record(deallocate_, start);
+    if (detail_ != nullptr) detail_->record(LatencyDetail::kDeallocate, ticks);
+    return ticks;
+  }
+
+  [[gnu::always_inline]] std::uint64_t record(Histogram& histogram, std::uint64_t start) noexcept {
+    const std::uint64_t ticks = clock_.stop() - start;
+    histogram.record(ticks);
     if (++since_floor_ == kFloorEvery) {
       since_floor_ = 0;
       const std::uint64_t empty = clock_.start();
       asm volatile("" ::: "memory");
       floor_.record(clock_.stop() - empty);
     }
+    return ticks;
   }
 
   Touch touch_;
+  LatencyDetail* detail_;
+  std::uint64_t ticks_ = 0;  // of the allocation that is being replayed
+  std::uint64_t size_ = 0;   // of the block that is being freed
   Clock clock_;
   unsigned since_floor_ = 0;
   Histogram allocate_, deallocate_, reallocate_, first_touch_, floor_;

@@ -160,7 +160,8 @@ class Replay {
       --scopes_;
       if (scopes_ < kMostScopes) {
         if constexpr (Probe::kSeesScopes) {
-          for (const std::uint64_t* free = at; free < at + words;) {
+          const std::uint64_t* seen = parts_.probe.wants_scopes() ? at + words : at;
+          for (const std::uint64_t* free = at; free < seen;) {
             const bool wide = word::kind(*free) == Kind::deallocate_wide;
             const std::uint32_t slot = word::slot(*free);
             parts_.probe.deallocating(slot, parts_.slots[slot], wide ? word::wide_size(free[1]) : word::size(*free));

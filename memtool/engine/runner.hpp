@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/arrivals.hpp"
 #include "engine/capi.h"
 #include "engine/check_probe.hpp"
 #include "engine/events.hpp"
@@ -22,6 +23,7 @@
 #include "engine/registry.hpp"
 #include "engine/replay.hpp"
 #include "engine/resident.hpp"
+#include "engine/system_calls.hpp"
 #include "engine/truth.hpp"
 
 namespace memtool {
@@ -101,6 +103,8 @@ class Runner {
         return counters();
       case MEMTOOL_HEAP:
         return heap();
+      case MEMTOOL_CALLS:
+        return calls();
       default:
         fail(result_, MEMTOOL_BAD_REQUEST, "unknown pass %u", request_.pass);
     }
@@ -146,9 +150,68 @@ class Runner {
   void latency() {
     ThroughputProbe<true> plain(image_.touch());
     if (!warm_up(plain)) return;
-    LatencyProbe probe(image_.touch(), request_.use_counter != 0, request_.histograms);
-    iterate(probe);
+    const OwnPages arrivals(std::max<std::uint64_t>(request_.arrivals == nullptr ? 0 : image_.head.operations, 1) *
+                            sizeof(std::uint64_t));
+    if (!arrivals.mapped()) return fail(result_, MEMTOOL_BAD_REQUEST, "no memory for a schedule of arrivals");
+    const std::uint64_t* starts = request_.arrivals == nullptr ? nullptr : schedule(arrivals);
+    LatencyDetail detail(request_, result_, starts);
+    LatencyProbe probe(image_.touch(), request_.use_counter != 0, request_.histograms, &detail);
+    for (std::uint32_t i = 0; i < request_.iterations; ++i) {
+      if (!latency_once(probe, detail, plain, result_.body_ticks[i])) break;
+      ++result_.iterations;
+    }
     probe.write_maxima(result_.histogram_maximum);
+  }
+
+  // The intended start of each operation, in ticks.
+  const std::uint64_t* schedule(const OwnPages& pages) noexcept {
+    auto* starts = static_cast<std::uint64_t*>(pages.base());
+    const std::uint64_t count = image_.head.operations;
+    schedule_arrivals(request_.arrivals, starts, count);
+    for (std::uint64_t i = 0; i < count; ++i)
+      starts[i] = static_cast<std::uint64_t>(static_cast<double>(starts[i]) * request_.ticks_per_ns / 1000);
+    result_.schedule_ticks = count == 0 ? 0 : starts[count - 1];
+    return starts;
+  }
+
+  // In slices, so that what was slow has its place in the run. The epilogue is not recorded.
+  bool latency_once(LatencyProbe& probe, LatencyDetail& detail, ThroughputProbe<true>& plain, std::uint64_t& ticks) {
+    const Clock clock(request_.use_counter != 0);
+    region_.reset();
+    S strategy(region_, given_);
+    Replay<S, LatencyProbe> replay(strategy, probe, slots_.data());
+    detail.begin_replay(clock);
+    const std::uint64_t start = clock.start();
+    const std::uint64_t* at = image_.begin;
+    for (std::uint64_t i = 0; i < MEMTOOL_SLICES && !replay.out_of_memory(); ++i) {
+      detail.begin_slice(i);
+      at = replay.run(at, image_.begin + image_.head.epilogue_word * (i + 1) / MEMTOOL_SLICES);
+    }
+    ticks = clock.stop() - start;
+    detail.end_replay();
+    if (replay.out_of_memory()) {
+      out_of_memory(strategy, at);
+      return false;
+    }
+    Replay<S, ThroughputProbe<true>> rest(strategy, plain, slots_.data());
+    rest.run(at, image_.end);
+    return !detected_in(strategy);
+  }
+
+  // Cold, for that is when most memory is taken.
+  void calls() {
+    ThroughputProbe<true> probe(image_.touch());
+    region_.reset();
+    S strategy(region_, given_);
+    Replay<S, ThroughputProbe<true>> replay(strategy, probe, slots_.data());
+    const SystemCallCounter counter(request_.system_calls_socket);
+    if (counter.refusal() != nullptr)
+      return fail(result_, MEMTOOL_BAD_REQUEST, "system calls cannot be counted: %s", counter.refusal());
+    const std::uint64_t* stopped = replay.run(image_.begin, image_.epilogue);
+    SystemCallCounter::stop();
+    if (replay.out_of_memory()) return out_of_memory(strategy, stopped);
+    replay.run(stopped, image_.end);
+    (void)detected_in(strategy);
   }
 
   // The replay of the throughput pass, to the letter, with its instructions counted in the place of its time.
@@ -176,41 +239,58 @@ class Runner {
   template <class Probe>
   bool warm_up(Probe& probe) {
     for (std::uint32_t i = 0; i < request_.warmups; ++i)
-      if (!replay_once(probe, nullptr, nullptr)) return false;
+      if (!replay_once(probe, nullptr)) return false;
     return true;
   }
 
   template <class Probe>
   void iterate(Probe& probe) {
     for (std::uint32_t i = 0; i < request_.iterations; ++i) {
-      if (!replay_once(probe, &result_.body_ticks[i], &result_.epilogue_ticks[i])) return;
+      Timing timing;
+      if (!replay_once(probe, &timing)) return;
+      result_.body_ticks[i] = timing.body_ticks;
+      result_.epilogue_ticks[i] = timing.epilogue_ticks;
+      result_.cpu_ns[i] = timing.cpu_ns;
       ++result_.iterations;
     }
   }
 
   // A new strategy on an emptied region replays everything once. The region's pages stay resident from one replay to
   // the next, and a strategy over malloc finds the heap as the last replay left it.
+  struct Timing {
+    std::uint64_t body_ticks;
+    std::uint64_t epilogue_ticks;
+    std::uint64_t cpu_ns;
+  };
+
   template <class Probe>
-  bool replay_once(Probe& probe, std::uint64_t* body_ticks, std::uint64_t* epilogue_ticks) {
+  bool replay_once(Probe& probe, Timing* timing) {
     const Clock clock(request_.use_counter != 0);
     region_.reset();
     S strategy(region_, given_);
     Replay<S, Probe> replay(strategy, probe, slots_.data());
+    const std::uint64_t cpu_before = process_cpu_nanoseconds();
     const std::uint64_t start = clock.start();
     const std::uint64_t* stopped = replay.run(image_.begin, image_.epilogue);
     const std::uint64_t middle = clock.stop();
+    const std::uint64_t cpu_after = process_cpu_nanoseconds();
     if (replay.out_of_memory()) {
       out_of_memory(strategy, stopped);
       return false;
     }
+    const std::uint64_t resumed = clock.start();
     replay.run(stopped, image_.end);
     const std::uint64_t end = clock.stop();
     if (detected_in(strategy)) return false;
-    if (body_ticks != nullptr) {
-      *body_ticks = middle - start;
-      *epilogue_ticks = end - middle;
-    }
+    if (timing != nullptr) *timing = {middle - start, end - resumed, cpu_after - cpu_before};
     return true;
+  }
+
+  // Of all threads, those that an allocator has started too.
+  static std::uint64_t process_cpu_nanoseconds() noexcept {
+    timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return static_cast<std::uint64_t>(used.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(used.tv_nsec);
   }
 
   // Whether adaptors have found misuse: then the sample has failed, with their words.

@@ -12,6 +12,10 @@ SUB_BITS = 7
 MOST_BITS = 40
 BUCKETS = (MOST_BITS - SUB_BITS + 1) << SUB_BITS
 Buckets = Mapping[int, int]
+SIZE_CLASSES: tuple[int | None, ...] = (16, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, None)
+"""Largest size in bytes of each class of sizes (engine/latency_detail.hpp); the last has no end."""
+SLOW_NS = (1_000, 10_000, 100_000)
+"""From what on an operation counts as slow, in three degrees."""
 
 
 def bucket_of(ticks: int) -> int:

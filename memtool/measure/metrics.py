@@ -80,6 +80,12 @@ _ALL = [
         headline=True,
     ),
     MetricInfo(
+        "cpu_ns_per_op",
+        "ns",
+        "processor time of all threads of the process during the replays / operations, harness included",
+        measured_by=Pass.THROUGHPUT,
+    ),
+    MetricInfo(
         "instructions_per_op",
         "",
         "user instructions of the whole replay / operations, harness included",
@@ -192,5 +198,12 @@ _ALL = [
     ),
     MetricInfo("minor_faults", "", "page faults served without reading, from first event to last", by_difference=True),
     MetricInfo("major_faults", "", "page faults that had to read", by_difference=True),
+    MetricInfo(
+        "system_calls",
+        "",
+        "mmap, munmap, mremap, madvise, brk and mprotect, by any thread, in a cold replay",
+        by_difference=True,
+        measured_by=Pass.CALLS,
+    ),
 ]
 METRICS = {metric.name: metric for metric in _ALL}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memtool.model import CellResult, Metric, Run, TraceInfo
-from memtool.report import heap_maps
+from memtool.report import heap_maps, latency_plots
 from memtool.stats.summary import pareto_front
 from memtool.store import series
 
@@ -60,9 +60,12 @@ def draw_all(directory: Path, run: Run) -> list[Path]:
         cells = [cell for cell in run.cells if cell.cell.workload == info.name and cell.metrics]
         styles = _styles(cells)
         histories = {_label(cell): series.read(directory, cell) for cell in cells}
+        labelled = [(_label(cell), cell, histories[_label(cell)]) for cell in cells]
         figures = {
             "throughput": _throughput(cells, styles),
             "latency": _latency(cells, styles),
+            "latency-by-size": latency_plots.by_size(labelled),
+            "latency-over-time": latency_plots.over_time(labelled),
             "footprint": _over_time(cells, styles, histories),
             "speed-memory": _speed_memory(cells, styles),
             "waterfall": _waterfall(cells, info),

@@ -74,6 +74,7 @@ MEMORY = (
     Column("5 s\nlater", "resident_after_drain_5s_bytes", _mebibytes),
     Column("minor\nfaults", "minor_faults", _count),
 )
+CALLS = Column("system\ncalls", "system_calls", _count)
 WATERFALL = (
     Column("live", "peak_live_bytes", _mebibytes),
     Column("+ rounding", "rounding_bytes", _mebibytes),
@@ -224,8 +225,9 @@ def _speed(cells: Sequence[CellResult], ratios: dict[int, str], reference: str |
 def _memory(cells: Sequence[CellResult], info: TraceInfo, style: str) -> list[str]:
     """Return the tables of memory: each is left out where nothing that only it shows was measured."""
     parts = []
+    counted = any(CALLS.metric in cell.metrics for cell in cells)
     for title, columns, sign in (
-        ("Memory, in MiB", MEMORY, "peak_resident_bytes"),
+        ("Memory, in MiB", (*MEMORY, CALLS) if counted else MEMORY, "peak_resident_bytes"),
         ("Where it is when live bytes peak, in MiB", WATERFALL, "rounding_bytes"),
         ("Fragmentation, and footprint F over live bytes L", OVERHEAD, "internal_fragmentation"),
     ):

@@ -56,6 +56,7 @@ def summarise_cell(
     footprints = _of(sound, Pass.FOOTPRINT)
     metrics |= _footprints(footprints, trace)
     metrics |= _instructions(_of(sound, Pass.COUNTERS), trace)
+    metrics |= _system_calls(_of(sound, Pass.CALLS))
     heaps = _of(sound, Pass.HEAP)
     metrics |= _drains(heaps)
     if exact_expected:
@@ -104,8 +105,9 @@ def _proof(samples: Sequence[Sample]) -> dict[str, Any]:
     for sample in samples:
         for key, value in sample.payload.get("proof", {}).items():
             proof.setdefault(key, value)
-        if "region" in sample.payload:
-            proof.setdefault("region", sample.payload["region"])
+        for key in ("region", "system_calls"):
+            if key in sample.payload:
+                proof.setdefault(key, sample.payload[key])
     noise = [sample.payload["noise"] for sample in samples if "noise" in sample.payload]
     for name in noise[0] if noise else ():
         proof[name] = sum(reading.get(name, 0) for reading in noise)
@@ -147,10 +149,16 @@ def _throughput(
     null = {sample.block: per_operation(sample) for sample in null_samples}
     gross = [(sample.block, per_operation(sample)) for sample in samples]
     net = [(block, figure - null[block] if block in null else None) for block, figure in gross]
-    return {
+    metrics = {
         "time_per_op_ns": _metric("time_per_op_ns", gross, Determinism.SAMPLED),
         "net_time_per_op_ns": _metric("net_time_per_op_ns", net, Determinism.SAMPLED),
     }
+    # Of all replays together: what other threads do need not keep step with one.
+    cpu = [(sample.block, used) for sample in samples if (used := sample.payload.get("cpu_ns"))]
+    if cpu:
+        pairs = [(block, sum(used) / (len(used) * max(trace.operations, 1))) for block, used in cpu]
+        metrics["cpu_ns_per_op"] = _metric("cpu_ns_per_op", pairs, Determinism.SAMPLED)
+    return metrics
 
 
 def _latencies(samples: Sequence[Sample], clock: Clock) -> dict[str, Metric]:
@@ -265,6 +273,13 @@ def _instructions(samples: Sequence[Sample], trace: TraceInfo) -> dict[str, Metr
     name = "instructions_per_op"
     pairs = [(sample.block, sample.payload["instructions"] / trace.operations) for sample in samples]
     return {name: _metric(name, pairs, _determinism(pairs))}
+
+
+def _system_calls(samples: Sequence[Sample]) -> dict[str, Metric]:
+    if not samples:
+        return {}
+    pairs = [(sample.block, float(sum(sample.payload["system_calls"].values()))) for sample in samples]
+    return {"system_calls": _metric("system_calls", pairs, _determinism(pairs))}
 
 
 def _determinism(pairs: Sequence[tuple[int, float | None]]) -> Determinism:

@@ -6,12 +6,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from memtool.errors import InputError
 from memtool.measure import histogram
+from memtool.measure.histogram import SLOW_NS
 from memtool.model import Cell, CellResult, Pass, Sample, Status
 
 FOLDER = "series"
@@ -27,23 +29,80 @@ class History:
     """Kind of operation, and ``floor`` -> (lowest ns, highest ns, count), raw, of all latency samples together."""
     heap_maps: Sequence[Mapping[str, Any]] = field(default=())
     """What holds which addresses, at each moment (docs/metrics.md, "Heap maps")."""
+    latency_by_size: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """Kind of operation -> one mapping a class of sizes that occurs: ``largest_bytes`` (None: no end), ``operations``,
+    ``maximum_ns`` and ``histogram``, as those above."""
+    latency_over_time: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Kind of operation -> ``maximum_ns``, for each slice of the run's events the median over the samples of the
+    longest, raw (None: there was none), and ``slow``, from how many ns on -> count of operations in each slice."""
 
     @staticmethod
     def of(samples: Sequence[Sample], ns_per_tick: float) -> History:
         """Return the series of a cell's samples."""
         sound = [sample for sample in samples if sample.status is Status.OK]
         footprints = [sample for sample in sound if sample.run_pass is Pass.FOOTPRINT]
-        latencies = [sample.payload["histograms"] for sample in sound if sample.run_pass is Pass.LATENCY]
+        timed = [sample.payload for sample in sound if sample.run_pass is Pass.LATENCY]
+        latencies = [payload["histograms"] for payload in timed]
         merged: dict[str, Sequence[tuple[float, float, int]]] = {}
         for kind in latencies[0] if latencies else ():
-            counts = histogram.merge(found[kind]["buckets"] for found in latencies)
-            merged[kind] = [
-                (low * ns_per_tick, (high + 1) * ns_per_tick, counts[bucket])
-                for bucket in sorted(counts)
-                for low, high in [histogram.bounds(bucket)]
-            ]
+            merged[kind] = _merged([found[kind] for found in latencies], ns_per_tick)
         heaps = [sample.payload["maps"] for sample in sound if sample.run_pass is Pass.HEAP]
-        return History(footprints[0].payload["series"] if footprints else {}, merged, heaps[0] if heaps else ())
+        return History(
+            footprints[0].payload["series"] if footprints else {},
+            merged,
+            heaps[0] if heaps else (),
+            _by_size([payload["by_size"] for payload in timed if "by_size" in payload], ns_per_tick),
+            _over_time([payload["slices"] for payload in timed if "slices" in payload], ns_per_tick),
+        )
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """Return the parts by the names under which run.json has them."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+def _merged(histograms: Sequence[Mapping[str, Any]], ns_per_tick: float) -> list[tuple[float, float, int]]:
+    counts = histogram.merge(found["buckets"] for found in histograms)
+    return [
+        (low * ns_per_tick, (high + 1) * ns_per_tick, counts[bucket])
+        for bucket in sorted(counts)
+        for low, high in [histogram.bounds(bucket)]
+    ]
+
+
+def _by_size(found: Sequence[Mapping[str, Any]], ns_per_tick: float) -> dict[str, list[dict[str, Any]]]:
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for kind in found[0] if found else ():
+        rows = []
+        for index, largest in enumerate(histogram.SIZE_CLASSES):
+            own = [each[kind][index] for each in found]
+            merged = _merged(own, ns_per_tick)
+            if merged:
+                rows.append(
+                    {
+                        "largest_bytes": largest,
+                        "operations": sum(count for _, _, count in merged),
+                        "maximum_ns": max(each["maximum"] for each in own) * ns_per_tick,
+                        "histogram": merged,
+                    }
+                )
+        kinds[kind] = rows
+    return kinds
+
+
+def _over_time(found: Sequence[Mapping[str, Any]], ns_per_tick: float) -> dict[str, dict[str, Any]]:
+    kinds = {}
+    for kind in found[0] if found else ():
+        longest = zip(*(each[kind]["maximum"] for each in found), strict=True)
+        levels = zip(*(each[kind]["slow"] for each in found), strict=True)
+        kinds[kind] = {
+            "maximum_ns": [median(ticks) * ns_per_tick if any(ticks) else None for ticks in longest],
+            "slow": {
+                str(ns): [sum(counts) for counts in zip(*level, strict=True)]
+                for ns, level in zip(SLOW_NS, levels, strict=True)
+            },
+        }
+    return kinds
 
 
 def write_all(
@@ -55,15 +114,11 @@ def write_all(
     written = []
     for result in cells:
         history = histories.get(result.cell)
-        if history is None or not (history.footprint or history.histograms or history.heap_maps):
+        if history is None or not any(history.parts.values()):
             written.append(result)
             continue
         name = f"{FOLDER}/{slug(result.cell)}.json"
-        content = {
-            "footprint": history.footprint,
-            "histograms": history.histograms,
-            "heap_maps": history.heap_maps,
-        }
+        content = history.parts
         (directory / name).write_text(json.dumps(content) + "\n", encoding="utf-8")
         parts = [part for part, found in content.items() if found]
         written.append(replace(result, series=dict.fromkeys(parts, name)))
@@ -80,7 +135,8 @@ def read(directory: Path, result: CellResult) -> History:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise InputError(f"{path}: is missing or damaged, and run.json names it") from None
-    return History(content["footprint"], content["histograms"], content.get("heap_maps", ()))
+    known = {each.name for each in fields(History)}
+    return History(**{name: part for name, part in content.items() if name in known})
 
 
 def slug(cell: Cell) -> str:

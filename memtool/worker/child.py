@@ -53,10 +53,14 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     if descriptor is not None:
         _map_file(base, region_bytes, descriptor, shared=bool(flags & binding.REGION_SHARED))
 
-    histograms = None
+    histograms = sizes = slices = arrivals = None
     buckets = library.memtool_histogram_buckets()
     if request["run_pass"] == binding.LATENCY:
         histograms = (ctypes.c_uint64 * (len(binding.HISTOGRAMS) * buckets))()
+        sizes = (ctypes.c_uint64 * (2 * binding.SIZE_CLASSES * buckets))()
+        slices = (binding.LatencySlice * (2 * binding.SLICES))()
+        if request["arrivals"] is not None:
+            arrivals = (ctypes.c_uint64 * len(request["arrivals"]))(*request["arrivals"])
     series = (binding.CheckpointRow * (request["checkpoints"] + 2))()
     maps = (binding.HeapMap * binding.MOST_MAPS)() if request["run_pass"] == binding.HEAP else None
     result = binding.ReplayResult(struct_bytes=ctypes.sizeof(binding.ReplayResult))
@@ -80,6 +84,12 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         series=ctypes.addressof(series),
         maps=ctypes.addressof(maps) if maps is not None else None,
         drain_waits_ms=request["drain_waits_ms"],
+        size_histograms=ctypes.addressof(sizes) if sizes is not None else None,
+        slices=ctypes.addressof(slices) if slices is not None else None,
+        slow_ticks=request["slow_ticks"],
+        arrivals=ctypes.addressof(arrivals) if arrivals is not None else None,
+        ticks_per_ns=1 / request["ns_per_tick"],
+        system_calls_socket=request["system_calls_socket"],
     )
     before = noise.read()
     library.memtool_replay(ctypes.byref(call), ctypes.byref(result))
@@ -98,6 +108,8 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         answer.update(_heap(binding, result, maps))
     elif result.status == binding.DONE:
         answer.update(_figures(binding, request["run_pass"], result, histograms, buckets, series))
+        if sizes is not None and slices is not None:
+            answer.update(_latency_detail(binding, result, sizes, slices, buckets))
     del memory
     return answer
 
@@ -195,6 +207,8 @@ def _figures(binding: Any, run_pass: int, result: Any, histograms: Any, buckets:
         return {"checks": result.checks}
     if run_pass == binding.COUNTERS:
         return {"instructions": result.instructions}
+    if run_pass == binding.CALLS:
+        return {}  # the parent has counted
     if run_pass == binding.FOOTPRINT:
         figures = {
             name: getattr(result, name)
@@ -218,20 +232,36 @@ def _figures(binding: Any, run_pass: int, result: Any, histograms: Any, buckets:
     figures = {
         "body_ticks": list(result.body_ticks[: result.iterations]),
         "epilogue_ticks": list(result.epilogue_ticks[: result.iterations]),
+        "cpu_ns": list(result.cpu_ns[: result.iterations]),
     }
     if run_pass == binding.LATENCY:
         figures["histograms"] = {
-            name: {
-                "maximum": result.histogram_maximum[index],
-                "buckets": [
-                    (bucket, count)
-                    for bucket, count in enumerate(histograms[index * buckets : (index + 1) * buckets])
-                    if count
-                ],
-            }
+            name: _histogram(histograms, buckets, index, result.histogram_maximum[index])
             for index, name in enumerate(binding.HISTOGRAMS)
         }
     return figures
+
+
+def _histogram(counts: Any, buckets: int, index: int, maximum: int) -> dict[str, Any]:
+    own = counts[index * buckets : (index + 1) * buckets]
+    return {"maximum": maximum, "buckets": [(bucket, count) for bucket, count in enumerate(own) if count]}
+
+
+def _latency_detail(binding: Any, result: Any, sizes: Any, slices: Any, buckets: int) -> dict[str, Any]:
+    """Return latencies by size class and by slice of the run, and how an open-loop replay kept up."""
+    detail: dict[str, Any] = {"by_size": {}, "slices": {}}
+    for kind, name in enumerate(("allocate", "deallocate")):
+        rows = range(kind * binding.SIZE_CLASSES, (kind + 1) * binding.SIZE_CLASSES)
+        detail["by_size"][name] = [_histogram(sizes, buckets, row, result.size_maximum[row]) for row in rows]
+        own = slices[kind::2]
+        detail["slices"][name] = {
+            "maximum": [each.maximum for each in own],
+            "slow": [[each.slow[level] for each in own] for level in range(binding.SLOW)],
+        }
+    if result.schedule_ticks:
+        names = ("schedule_ticks", "latest_ticks", "end_behind_ticks")
+        detail["open_loop"] = {name: getattr(result, name) for name in names}
+    return detail
 
 
 def _heap(binding: Any, result: Any, maps: Any) -> dict[str, Any]:

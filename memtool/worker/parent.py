@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import marshal
 import os
 import platform
@@ -9,11 +10,13 @@ import random
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,7 @@ from typing import IO, Any, Protocol
 from memtool.allocators.regions import Backing
 from memtool.engine import binding
 from memtool.measure.counters import Counter
+from memtool.measure.histogram import SLOW_NS
 from memtool.model import AllocatorPlan, Cell, Pass, Sample, Status
 from memtool.worker import protocol
 
@@ -66,6 +70,10 @@ class Job:
     """What counts instructions; of the counters pass."""
     drain_waits_ms: tuple[int, ...] = (0, 0, 0, 0)
     """When the heap pass reads resident memory after the drain: four times in milliseconds, ascending."""
+    ns_per_tick: float = 1.0
+    """Length of a tick of the worker's clock."""
+    arrivals: tuple[int, ...] | None = None
+    """When the operations arrive in the latency pass (workload/arrivals.py); None: closed loop."""
 
 
 class Executor(Protocol):
@@ -89,8 +97,8 @@ class _Worker:
     answers: int
     errors: int
     deadline: float
-    count: Callable[[subprocess.Popen[bytes]], dict[str, int]]
-    """What to add to a sound answer, once the process ends (of the counters pass)."""
+    count: Callable[[subprocess.Popen[bytes]], dict[str, Any]]
+    """What to add to a sound answer, once the process ends (of the passes that count from without)."""
 
     def ask(self, request: bytes) -> None:
         """Send the request; a process that has died already is found when it is waited for."""
@@ -146,20 +154,21 @@ class WorkerExecutor:
             _pipe() as (answers, child_end),
             _memory_file("stderr") as errors,
             self.backing(job.region) as region_file,
-            _counted(job) as (prefix, count),
+            _counted(job) as (prefix, count, calls),
         ):
+            passed = (job.image_fd, child_end.fileno(), region_file, calls)
             process = subprocess.Popen(
                 [*prefix, sys.executable, "-I", "-S", self._child],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                pass_fds=tuple(each for each in (job.image_fd, child_end.fileno(), region_file) if each is not None),
+                pass_fds=tuple(each for each in passed if each is not None and each >= 0),
                 env=self._environment(job),
                 start_new_session=True,
             )
             try:
                 worker = _Worker(job, process, answers.fileno(), errors, time.monotonic() + job.time_limit, count)
-                worker.ask(marshal.dumps(self._request(job, child_end.fileno(), region_file)))
+                worker.ask(marshal.dumps(self._request(job, child_end.fileno(), region_file, calls)))
                 child_end.close()  # so that the pipe ends when the worker does
                 yield worker
             finally:
@@ -181,7 +190,7 @@ class WorkerExecutor:
                 file.truncate(region.size)
                 yield file.fileno()
 
-    def _request(self, job: Job, result: int, region_file: int | None) -> dict[str, object]:
+    def _request(self, job: Job, result: int, region_file: int | None, calls: int) -> dict[str, object]:
         region = job.region
         size = min(region.size, _MOST_UNDER_VALGRIND) if job.counter is Counter.CALLGRIND else region.size
         flags = region.shared * binding.REGION_SHARED | region.locked * binding.REGION_LOCKED
@@ -199,6 +208,10 @@ class WorkerExecutor:
             "checkpoints": job.checkpoints,
             "drain_waits_ms": job.drain_waits_ms,
             "use_counter": int(job.use_counter),
+            "ns_per_tick": job.ns_per_tick,
+            "slow_ticks": tuple(round(each / job.ns_per_tick) for each in SLOW_NS),
+            "arrivals": job.arrivals,
+            "system_calls_socket": calls,
             "counter": binding.COUNTERS_OF.index(job.counter),
             "result": result,
             "version": job.plan.version_call,
@@ -221,19 +234,32 @@ class WorkerExecutor:
         return environment
 
 
+Count = Callable[[subprocess.Popen[bytes]], dict[str, Any]]
+
+
 @contextmanager
-def _counted(job: Job) -> Iterator[tuple[list[str], Callable[[subprocess.Popen[bytes]], dict[str, int]]]]:
+def _counted(job: Job) -> Iterator[tuple[list[str], Count, int]]:
+    """Yield (what the worker's command begins with, what returns the counts, a descriptor for the worker or -1)."""
+    if job.counter is Counter.CALLGRIND:
+        with _instructions_counted(job) as (prefix, count):
+            yield prefix, count, -1
+    elif job.run_pass is Pass.CALLS:
+        with _calls_counted(job) as (count, descriptor):
+            yield [], count, descriptor
+    else:
+        yield [], lambda _: {}, -1
+
+
+@contextmanager
+def _instructions_counted(job: Job) -> Iterator[tuple[list[str], Count]]:
     """Yield (what the worker's command begins with, what returns the count that callgrind has left behind).
 
     callgrind counts nothing until the worker tells it to, and writes its count when the worker ends.
     """
-    if job.counter is not Counter.CALLGRIND:
-        yield [], lambda _: {}
-        return
     with tempfile.TemporaryDirectory(prefix="memtool-") as folder:
         counts = Path(folder) / "callgrind.out"
 
-        def read(process: subprocess.Popen[bytes]) -> dict[str, int]:
+        def read(process: subprocess.Popen[bytes]) -> dict[str, Any]:
             process.wait(job.time_limit)
             totals = re.search(r"^totals: (\d+)$", counts.read_text(encoding="ascii"), re.MULTILINE)
             return {"instructions": int(totals[1])} if totals else {}
@@ -241,6 +267,41 @@ def _counted(job: Job) -> Iterator[tuple[list[str], Callable[[subprocess.Popen[b
         without_randomisation = ["setarch", platform.machine(), "-R"]
         options = ["-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={counts}"]
         yield [*without_randomisation, "valgrind", *options], read
+
+
+@contextmanager
+def _calls_counted(job: Job) -> Iterator[tuple[Count, int]]:
+    """Yield (what returns the counts of system calls, the socket over which the worker sends its listener).
+
+    From the moment that a worker has installed its filter, it stands still in every counted call until the thread here
+    lets it go on (engine/system_calls.hpp).
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours.settimeout(job.time_limit)
+    ended = ctypes.c_uint32(0)
+
+    def serve() -> dict[str, int]:
+        _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
+        if not descriptors:
+            return {}
+        try:
+            return binding.count_system_calls(descriptors[0], ended)
+        finally:
+            os.close(descriptors[0])
+
+    with ours, theirs, ThreadPoolExecutor(1) as pool:
+        counted = pool.submit(serve)
+
+        def read(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+            process.kill()
+            return {"system_calls": counted.result()}
+
+        try:
+            yield read, theirs.fileno()
+        finally:
+            ended.value = 1
+            with suppress(OSError):
+                ours.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -23,9 +23,9 @@ _TIME_LIMIT_FACTOR = 20
 _INTERPRETED_FACTOR = 100
 _LEAST_INTERPRETED_LIMIT = 120.0
 """An allocator in Python is about a hundred times slower than one in C++: more time, and one replay a sample."""
-_SLOWER = {Pass.CHECK: 10, Pass.COUNTERS: 50}
-"""Filling and reading back every block, or counting every instruction, takes longer than the replay that the time
-limit is derived from."""
+_SLOWER = {Pass.CHECK: 10, Pass.COUNTERS: 50, Pass.CALLS: 50}
+"""Filling and reading back every block, or counting every instruction or system call, takes longer than the replay
+that the time limit is derived from."""
 LEAST_FOOTPRINTS = 2
 """Fewer could not show that a figure repeats."""
 _MOST_AT_ONCE = 24
@@ -55,6 +55,8 @@ class Settings:
     counter: Counter = Counter.NONE
     """What counts instructions in the counters pass; none: there is no such pass."""
     counter_repeats: int = 1
+    can_count_calls: bool = False
+    """Whether the kernel lets system calls be counted; where it does not there is no calls pass."""
     drain_waits_ms: tuple[int, ...] = (0, 100, 1_000, 5_000)
     """When resident memory is read after the drain, ascending."""
     memory_bytes: int | None = None
@@ -66,6 +68,11 @@ class Settings:
     def counts(self) -> bool:
         """Return whether there is a counters pass."""
         return Pass.COUNTERS in self.passes and self.counter is not Counter.NONE
+
+    @property
+    def counts_calls(self) -> bool:
+        """Return whether there is a calls pass."""
+        return Pass.CALLS in self.passes and self.can_count_calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +130,7 @@ class Schedule:
                 for cell, plan in workload.cells.items():
                     if not plan.is_control:
                         self._footprints(workload, cell, plan)
-        if self.settings.counts:
-            self._count(workloads)
+        self._count(workloads)
         self._heaps([(each, cell, plan) for each in workloads for cell, plan in each.cells.items()])
         return self._samples
 
@@ -152,21 +158,29 @@ class Schedule:
             taken.append(sample)
 
     def _count(self, workloads: Sequence[Measurable]) -> None:
-        """Count instructions, as many workers at a time as there are processors: a count does not mind company."""
-        wanted = [
-            (workload, cell, plan, block)
-            for workload in workloads
-            for cell, plan in _counted(workload).items()
-            for block in range(self.settings.counter_repeats)
-            if cell not in self._failed
-        ]
+        """Count instructions and system calls, as many workers at a time as there are processors.
+
+        A count does not mind company.
+        """
+        wanted: list[tuple[Measurable, Cell, AllocatorPlan, int, Pass]] = []
+        for workload in workloads:
+            if self.settings.counts:
+                for cell, plan in _counted(workload).items():
+                    wanted += [
+                        (workload, cell, plan, block, Pass.COUNTERS) for block in range(self.settings.counter_repeats)
+                    ]
+            if self.settings.counts_calls:
+                wanted += [(workload, cell, plan, 0, Pass.CALLS) for cell, plan in _calling(workload).items()]
+        wanted = [each for each in wanted if each[1] not in self._failed]
         jobs = [
-            self._job(workload, cell, plan, block, Pass.COUNTERS, self._time_limits[workload.name])
-            for workload, cell, plan, block in wanted
-            if (cell, block, Pass.COUNTERS) not in self.finished
+            self._job(workload, cell, plan, block, run_pass, self._time_limits[workload.name])
+            for workload, cell, plan, block, run_pass in wanted
+            if (cell, block, run_pass) not in self.finished
         ]
         self._samples += [
-            self.finished[key] for _, cell, _, block in wanted if (key := (cell, block, Pass.COUNTERS)) in self.finished
+            self.finished[key]
+            for _, cell, _, block, run_pass in wanted
+            if (key := (cell, block, run_pass)) in self.finished
         ]
         self._done += len(wanted) - len(jobs)
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
@@ -233,6 +247,8 @@ class Schedule:
                 total += min(settings.footprint_repeats, settings.blocks) * measured
             if settings.counts:
                 total += settings.counter_repeats * len(_counted(workload))
+            if settings.counts_calls:
+                total += len(_calling(workload))
             total += measured * (Pass.HEAP in settings.passes)
         return total
 
@@ -269,6 +285,7 @@ class Schedule:
             checkpoints=self.settings.checkpoints,
             drain_waits_ms=self.settings.drain_waits_ms,
             use_counter=self.settings.use_counter,
+            ns_per_tick=self.settings.ns_per_tick,
             time_limit=limit * (1 if self.settings.time_limit is not None else _SLOWER.get(run_pass, 1)),
             counter=self.settings.counter if run_pass is Pass.COUNTERS else Counter.NONE,
         )
@@ -314,6 +331,11 @@ def _with_controls(workload: Measurable) -> dict[Cell, AllocatorPlan]:
 def _counted(workload: Measurable) -> dict[Cell, AllocatorPlan]:
     """Return what instructions are counted of: what is interpreted would count the interpreter's."""
     return {cell: plan for cell, plan in _with_controls(workload).items() if not plan.interpreted}
+
+
+def _calling(workload: Measurable) -> dict[Cell, AllocatorPlan]:
+    """Return what system calls are counted of."""
+    return {cell: plan for cell, plan in workload.cells.items() if not (plan.interpreted or plan.is_control)}
 
 
 def _differ(samples: Sequence[Sample]) -> bool:

@@ -43,6 +43,7 @@ def test_everything_is_looked_at_on_this_machine() -> None:
         *SYSTEM_ALLOCATORS,
         "hardware counters",
         "valgrind",
+        "system calls",
     ]
 
 

@@ -85,6 +85,8 @@ def test_a_run_leaves_what_the_contract_names(small: Path, tmp_path: Path, memto
         "small-footprint.png",
         "small-heap-end.png",
         "small-heap-peak.png",
+        "small-latency-by-size.png",
+        "small-latency-over-time.png",
         "small-latency.png",
         "small-speed-memory.png",
         "small-throughput.png",

@@ -215,7 +215,24 @@ def _history(cell: CellResult) -> series.History:
         "resident_bytes": curve(figures.resident),
     }
     histograms = {"allocate": [(4.0, 4.5, 150_000), (12.0, 12.5, 51_000)]}
-    return series.History(footprint, histograms, [_heap_map(figures)])
+    by_size, over_time = _latency_series(figures)
+    return series.History(footprint, histograms, [_heap_map(figures)], by_size, over_time)
+
+
+def _latency_series(figures: Figures) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return latencies of two classes of sizes, and over 400 slices of which the last 100 allocate nothing."""
+    p50, p99, p9999, most = figures.allocate
+    floor = 13.5
+    bands = [(each + floor, each + floor, count) for each, count in ((p50, 989), (p99, 10), (p9999, 1))]
+    large = [(2 * low, 2 * high, count) for low, high, count in bands]
+    rows = [
+        {"largest_bytes": 64, "operations": 1000, "maximum_ns": most, "histogram": bands},
+        {"largest_bytes": None, "operations": 1000, "maximum_ns": most, "histogram": large},
+    ]
+    longest = [None if slice_ >= 300 else most if slice_ % 50 == 49 else p9999 for slice_ in range(400)]
+    slow = {str(ns): [0] * 400 for ns in (1_000, 10_000, 100_000)}
+    strip = {"maximum_ns": longest, "slow": slow}
+    return {"allocate": rows, "deallocate": rows[:1]}, {"allocate": strip, "deallocate": strip}
 
 
 def _heap_map(figures: Figures) -> dict[str, Any]:

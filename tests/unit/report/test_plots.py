@@ -14,7 +14,16 @@ from memtool.model import Status
 from memtool.report.plots import draw_all
 from tests.unit.report.fake_run import fake_run, fake_run_with_series
 
-NAMES = ("throughput", "latency", "footprint", "speed-memory", "waterfall", "heap-peak")
+NAMES = (
+    "throughput",
+    "latency",
+    "latency-by-size",
+    "latency-over-time",
+    "footprint",
+    "speed-memory",
+    "waterfall",
+    "heap-peak",
+)
 MEASURED = [cell.cell.allocator for cell in fake_run().cells if cell.status is Status.OK]
 
 
@@ -41,7 +50,7 @@ def size_of(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def test_six_plots_a_workload_large_enough_to_print(tmp_path: Path) -> None:
+def test_eight_plots_a_workload_large_enough_to_print(tmp_path: Path) -> None:
     drawn = draw_all(tmp_path, fake_run_with_series(tmp_path))
     assert [path.relative_to(tmp_path).as_posix() for path in drawn] == [
         f"plots/web_requests-{name}.png" for name in NAMES
@@ -77,6 +86,16 @@ def test_the_harness_and_the_floor_are_drawn(tmp_path: Path, texts: dict[str, li
     draw_all(tmp_path, fake_run_with_series(tmp_path))
     assert "harness 4.0" in texts["throughput"]
     assert "noise floor" in texts["latency"]
+
+
+def test_latency_by_size_is_written_in_figures(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    draw_all(tmp_path, fake_run_with_series(tmp_path))
+    written = texts["latency-by-size"]
+    # glibc: 12.5, 60 and 1,850 ns above a floor of 13.5; twice as long, floor included, in the class without end.
+    for figure in ("12", "60", "38", "134", "64\nB", "more", "allocate p99.9", "deallocate p50"):
+        assert figure in written, figure
+    assert "1.8k" not in written  # p99.9 of 1,000 is the 999th
+    assert "longest operation of a slice (ns), raw" in texts["latency-over-time"]
 
 
 def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:

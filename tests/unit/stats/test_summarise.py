@@ -402,3 +402,16 @@ def test_metrics_are_in_the_order_of_the_registry() -> None:
     result = summarise(footprint(), latency(allocate=[(20, 1)]), timing(1))
     assert list(result.metrics)[:3] == ["time_per_op_ns", "net_time_per_op_ns", "allocate_p50_ns"]
     assert list(result.metrics)[-1] == "major_faults"
+
+
+def test_processor_time_is_that_of_all_replays_of_a_sample() -> None:
+    taken = [sample(Pass.THROUGHPUT, {"body_ticks": [1], "cpu_ns": [3_000, 5_000]}, block) for block in (0, 1)]
+    metric = summarise(*taken).metrics["cpu_ns_per_op"]
+    assert (metric.samples, metric.unit) == ((4.0, 4.0), "ns")  # 8,000 ns in 2 replays of 1,000 operations
+
+
+def test_system_calls_are_added_up_and_kept_by_call() -> None:
+    counts = {"mmap": 3, "munmap": 1, "brk": 7}
+    result = summarise(sample(Pass.CALLS, {"system_calls": counts}))
+    assert result.metrics["system_calls"].value == 11
+    assert result.proof["system_calls"] == counts

@@ -48,6 +48,41 @@ def test_failed_samples_are_in_no_series() -> None:
     assert History.of(failed, 1.0) == History({}, {})
 
 
+def detailed(maximum: int, *buckets: tuple[int, int], slow: int = 0) -> Sample:
+    """Return a latency sample of allocations of 17 to 64 bytes, in the second of three slices."""
+    none: dict[str, object] = {"maximum": 0, "buckets": []}
+    own = {"maximum": maximum, "buckets": list(buckets)}
+    slices = {"maximum": [0, maximum, 0], "slow": [[0, slow, 0], [0, slow, 0], [0, 0, 0]]}
+    histograms = {"allocate": own, "floor": {"maximum": 1, "buckets": [(1, 1)]}}
+    payload = {
+        "histograms": histograms,
+        "by_size": {"allocate": [none, own, *[none] * 7]},
+        "slices": {"allocate": slices},
+    }
+    return sample(Pass.LATENCY, payload)
+
+
+def test_latency_by_size_and_over_time_is_merged() -> None:
+    found = History.of([detailed(10, (10, 3)), detailed(400, (10, 1), (200, 1), slow=2), detailed(20, (20, 1))], 0.5)
+    assert found.latency_by_size == {
+        "allocate": [
+            {
+                "largest_bytes": 64,
+                "operations": 6,
+                "maximum_ns": 200.0,
+                "histogram": [(5.0, 5.5, 4), (10.0, 10.5, 1), (100.0, 100.5, 1)],
+            }
+        ]
+    }
+    # The median over samples, in which what disturbed one of three does not show; counts add up.
+    assert found.latency_over_time == {
+        "allocate": {
+            "maximum_ns": [None, 10.0, None],
+            "slow": {"1000": [0, 2, 0], "10000": [0, 2, 0], "100000": [0, 0, 0]},
+        }
+    }
+
+
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     history = History(COLUMNS, {"allocate": [(5.0, 5.5, 5)]})
     (written,) = series.write_all(tmp_path, [result()], {CELL: history})

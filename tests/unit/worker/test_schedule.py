@@ -194,6 +194,14 @@ def test_heap_passes_that_share_the_machine_have_longer_and_time_to_wait() -> No
     assert {job.drain_waits_ms for job in outcome.jobs} == {(0, 100, 1_000, 5_000)}
 
 
+def test_system_calls_are_counted_once_a_cell_and_never_of_the_control() -> None:
+    settings = Settings(blocks=3, passes=(Pass.CALLS,), can_count_calls=True)
+    outcome = run(settings=settings)
+    assert outcome.taken() == [(name, 0, Pass.CALLS) for name in NAMES]
+    assert Schedule.count(settings, [measurable()]) == 5
+    assert run(settings=replace(settings, can_count_calls=False)).taken() == []
+
+
 def test_a_second_look_counts_its_blocks_on() -> None:
     outcome = run(settings=Settings(blocks=3, first_block=31, passes=(Pass.THROUGHPUT,)))
     assert sorted({block for _, block, _ in outcome.taken()}) == [31, 32, 33]

@@ -1,0 +1,142 @@
+"""Pictures of latency: by the size of what is asked for, and over the run. Dark is fast, light is slow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from memtool.model import CellResult
+from memtool.store import series
+from memtool.units import format_size
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_KINDS = ("allocate", "deallocate")
+_SHARES = ((50.0, "p50"), (99.0, "p99"), (99.9, "p99.9"))
+_COLOURS = "cividis"
+"""Of one hue for colour-blind readers, and of rising lightness for grey print."""
+_LEAST_NS = 1.0
+Labelled = Sequence[tuple[str, CellResult, series.History]]
+
+
+def percentile(bands: Sequence[Sequence[float]], q: float) -> float:
+    """Return the nearest-rank percentile of a series file's histogram, [low, high, count] a band: the band's middle."""
+    rank = max(1, -(-round(q * 1000) * sum(int(band[2]) for band in bands) // 100_000))
+    seen = 0
+    for low, high, count in bands:
+        seen += int(count)
+        if seen >= rank:
+            return (low + high) / 2
+    raise ValueError("a histogram without values has no percentiles")
+
+
+def by_size(cells: Labelled) -> Figure | None:
+    """Percentiles of each class of sizes, less the floor's median, as figures on a scale of colours."""
+    known = [(label, cell, history) for label, cell, history in cells if any(history.latency_by_size.values())]
+    if not known:
+        return None
+    classes = _classes([history for _, _, history in known])
+    figure, grid = _panels(len(_KINDS), len(_SHARES), 14.0, 1.6 + 0.5 * len(known))
+    tables = {
+        (kind, name): [[_figure_of(cell, history, kind, size, q) for size in classes] for _, cell, history in known]
+        for kind in _KINDS
+        for q, name in _SHARES
+    }
+    norm = _scale([value for table in tables.values() for row in table for value in row])
+    for row, kind in enumerate(_KINDS):
+        for column, (_, name) in enumerate(_SHARES):
+            axes = grid[row][column]
+            _heat(axes, tables[kind, name], norm)
+            _write_figures(axes, tables[kind, name], norm)
+            axes.set_title(f"{kind} {name}", fontsize=9)
+            axes.set_xticks([each + 0.5 for each in range(len(classes))], [_ends_at(size) for size in classes])
+            axes.tick_params(axis="x", labelsize=7)
+            axes.set_yticks([each + 0.5 for each in range(len(known))], [label for label, _, _ in known])
+            axes.invert_yaxis()
+    figure.suptitle("Latency by size in ns, less the floor's median (k: thousand; blank: no such operation)")
+    figure.supxlabel("bytes asked for, up to", fontsize=9)
+    return figure
+
+
+def over_time(cells: Labelled) -> Figure | None:
+    """When the slow operations happened: the longest of each slice of the run, in the middle of the samples."""
+    known = [(label, history) for label, _, history in cells if history.latency_over_time]
+    if not known:
+        return None
+    tables = {kind: [history.latency_over_time[kind]["maximum_ns"] for _, history in known] for kind in _KINDS}
+    norm = _scale([value for table in tables.values() for row in table for value in row])
+    figure, grid = _panels(len(_KINDS), 1, 10.0, 1.4 + 0.5 * len(known))
+    for (axes,), kind in zip(grid, _KINDS, strict=True):
+        drawn = _heat(axes, tables[kind], norm, width=100.0)
+        axes.set_title(kind, fontsize=9)
+        axes.set_yticks([each + 0.5 for each in range(len(known))], [label for label, _ in known])
+        axes.invert_yaxis()
+    grid[-1][0].set_xlabel("events of the run (%)")
+    figure.colorbar(drawn, ax=[axes for (axes,) in grid], label="longest operation of a slice (ns), raw", pad=0.01)
+    figure.suptitle("Latency over time: when the slow operations happened (median of the samples)")
+    return figure
+
+
+def _panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, Any]:
+    from matplotlib import pyplot
+
+    with pyplot.rc_context({"font.size": 8}):
+        figure, grid = pyplot.subplots(
+            rows, columns, figsize=(width, height), layout="constrained", sharex=True, sharey=True, squeeze=False
+        )
+    return figure, grid
+
+
+def _classes(histories: Sequence[series.History]) -> list[int | None]:
+    """Return the classes of sizes that occur, by their largest size; the one without end is last."""
+    found = {row["largest_bytes"] for each in histories for rows in each.latency_by_size.values() for row in rows}
+    return sorted(found, key=lambda size: float("inf") if size is None else size)
+
+
+def _ends_at(size: int | None) -> str:
+    return "more" if size is None else format_size(size).replace(".00", "").replace(".0", "").replace(" ", "\n")
+
+
+def _figure_of(cell: CellResult, history: series.History, kind: str, size: int | None, q: float) -> float | None:
+    for row in history.latency_by_size.get(kind, ()):
+        if row["largest_bytes"] == size:
+            floor: Mapping[str, float] = cell.proof.get("noise_floor_ns", {})
+            return max(0.0, percentile(row["histogram"], q) - floor.get("p50", 0.0))
+    return None
+
+
+def _scale(values: Sequence[float | None]) -> Any:  # noqa: ANN401  # matplotlib's
+    from matplotlib.colors import LogNorm
+
+    known = [max(value, _LEAST_NS) for value in values if value is not None]
+    low, high = min(known, default=_LEAST_NS), max(known, default=_LEAST_NS)
+    return LogNorm(low, max(high, 10 * low))
+
+
+def _heat(axes: Axes, rows: Sequence[Sequence[float | None]], norm: Any, width: float | None = None) -> Any:  # noqa: ANN401
+    """Draw one strip a row, one unit high, over ``width`` units (one a column); return what a colour bar is made of."""
+    import numpy as np
+
+    values = np.array([[np.nan if value is None else max(value, _LEAST_NS) for value in row] for row in rows])
+    columns = np.linspace(0, width or values.shape[1], values.shape[1] + 1)
+    drawn = axes.pcolormesh(columns, np.arange(len(rows) + 1), values, norm=norm, cmap=_COLOURS, rasterized=True)
+    axes.hlines(range(1, len(rows)), columns[0], columns[-1], color="white", linewidth=1.5)
+    return drawn
+
+
+def _write_figures(axes: Axes, rows: Sequence[Sequence[float | None]], norm: Any) -> None:  # noqa: ANN401
+    light = 0.55
+    for row, values in enumerate(rows):
+        for column, value in enumerate(values):
+            if value is not None:
+                dark_ink = norm(max(value, _LEAST_NS)) > light
+                ink = "black" if dark_ink else "white"
+                axes.text(column + 0.5, row + 0.5, _short(value), ha="center", va="center", fontsize=7, color=ink)
+
+
+def _short(ns: float) -> str:
+    if ns < 999.5:
+        return f"{ns:.0f}"
+    return f"{ns / 1000:.1f}k" if ns < 99_950 else f"{ns / 1000:.0f}k"

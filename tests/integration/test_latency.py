@@ -1,0 +1,119 @@
+"""Latency by real workers, on strategies whose slow operations are planted. No figure is compared with a live one,
+except that a planted stall of 50 microseconds takes no less."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from memtool.engine import binding
+from memtool.measure import histogram
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Sample, Status
+from memtool.store.series import History
+from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
+from tests.images import churn, image_fd, make_image
+
+OBJECTS = 40_000
+ALLOCATIONS = 60_000
+"""Of churn(OBJECTS): all of them, and every second one again."""
+STALLS = ALLOCATIONS // 500
+STALL_NS = 50_000
+
+
+@pytest.fixture
+def executor(faulty_engine: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerExecutor:
+    monkeypatch.setenv("MEMTOOL_ENGINE", str(faulty_engine))
+    return WorkerExecutor(seed=1)
+
+
+@pytest.fixture
+def image() -> Iterator[tuple[int, int]]:
+    made = make_image(churn(OBJECTS))
+    descriptor = image_fd(made)
+    yield descriptor, len(made)
+    os.close(descriptor)
+
+
+def take(
+    executor: WorkerExecutor,
+    image: tuple[int, int],
+    strategy: str,
+    run_pass: Pass = Pass.LATENCY,
+    arrivals: tuple[int, ...] | None = None,
+) -> Sample:
+    sample = executor.execute(
+        Job(
+            cell=Cell("churn", strategy),
+            block=0,
+            run_pass=run_pass,
+            plan=AllocatorPlan(AllocatorSpec(strategy), strategy, ""),
+            image_fd=image[0],
+            image_bytes=image[1],
+            region=RegionRequest(64 << 20, 2 << 20),
+            warmups=0,
+            iterations=1,
+            checkpoints=1,
+            use_counter=False,
+            time_limit=120.0,
+            arrivals=arrivals,
+        )
+    )
+    assert (sample.status, sample.reason) == (Status.OK, None)
+    return sample
+
+
+def percentile(sample: Sample, kind: str, q: float) -> float:
+    return histogram.percentile(histogram.merge([sample.payload["histograms"][kind]["buckets"]]), q)
+
+
+def test_a_planted_stall_shows_in_the_tail_and_in_the_strip(executor: WorkerExecutor, image: tuple[int, int]) -> None:
+    sample = take(executor, image, "stalls")
+    # One allocation of 500 is 0.2 %: p99.9 is a stall, and half the allocations have nothing to do with one.
+    assert percentile(sample, "allocate", 99.9) >= STALL_NS * 0.99
+    assert percentile(sample, "allocate", 50.0) < STALL_NS
+    history = History.of([sample], 1.0)
+    slow = history.latency_over_time["allocate"]["slow"]["10000"]
+    longest = history.latency_over_time["allocate"]["maximum_ns"]
+    assert sum(slow) >= STALLS
+    # 400 slices of 300 events, of which the first 40,000 allocate: allocation 500 is in slice 1, 1,000 in slice 3.
+    for stalled in (1, 3, 4):
+        assert longest[stalled] >= STALL_NS * 0.99
+        assert slow[stalled] >= 1
+    assert longest[180] is None  # where events 54,000 to 54,299 only free
+
+
+def test_histograms_by_size_add_up_to_those_of_the_kind(executor: WorkerExecutor) -> None:
+    operations = [("allocate", slot, size) for slot, size in enumerate((1, 16, 17, 64, 256, 257, 262_144, 262_145))]
+    operations += [("deallocate", slot, size) for _, slot, size in operations]
+    made = make_image(operations)
+    descriptor = image_fd(made)
+    try:
+        sample = take(executor, (descriptor, len(made)), "sound")
+    finally:
+        os.close(descriptor)
+    for kind in ("allocate", "deallocate"):
+        classes = sample.payload["by_size"][kind]
+        assert [sum(count for _, count in each["buckets"]) for each in classes] == [2, 2, 1, 1, 0, 0, 0, 1, 1]
+        whole = sample.payload["histograms"][kind]
+        assert histogram.merge(each["buckets"] for each in classes) == histogram.merge([whole["buckets"]])
+        assert max(each["maximum"] for each in classes) == whole["maximum"]
+
+
+def test_system_calls_of_threads_that_block_signals_are_counted(
+    executor: WorkerExecutor, image: tuple[int, int]
+) -> None:
+    if reason := binding.system_calls_refusal():
+        pytest.skip(reason)
+    none = dict.fromkeys(binding.SYSTEM_CALLS, 0)
+    assert take(executor, image, "sound", Pass.CALLS).payload["system_calls"] == none
+    background = take(executor, image, "background", Pass.CALLS).payload["system_calls"]
+    # At least: what the C library does for a thread of its own accord is counted too.
+    assert background["mmap"] >= 10
+    assert background["munmap"] >= 10
+
+
+def test_processor_time_contains_that_of_other_threads(executor: WorkerExecutor, image: tuple[int, int]) -> None:
+    assert take(executor, image, "background", Pass.THROUGHPUT).payload["cpu_ns"][0] >= 20_000_000
