@@ -23,6 +23,14 @@ class Pass(StrEnum):
     CALLS = "calls"
 
 
+class Mode(StrEnum):
+    """How the threads of a workload are replayed."""
+
+    SERIAL = "serial"
+    LOCKSTEP = "lockstep"
+    PARALLEL = "parallel"
+
+
 class Status(StrEnum):
     """What became of a cell or a sample."""
 
@@ -167,6 +175,11 @@ class TraceInfo:
     notes: tuple[str, ...] = ()
     """What the generator rounded or dropped, for the report."""
     threads: int = 1
+    """How many work at once."""
+    lanes: int = 1
+    """How many there are in all; more where threads come and go."""
+    workload_name: str = ""
+    """The workload's own name, where ``name`` also says on how many threads."""
     packing_bytes: int | None = None
     """Least memory that the blocks were packed into by one who knows all of them beforehand; None: not packed."""
 

@@ -16,13 +16,14 @@ from memtool.engine import binding, packing_binding
 from memtool.errors import InputError, MemtoolError
 from memtool.measure import counters, machine
 from memtool.measure.counters import Counter
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Pass, Run, Sample, Status, TraceInfo
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Pass, Run, Sample, Status, TraceInfo
 from memtool.report import plots
 from memtool.stats.summarise import Clock, noise_floor, summarise_cell
 from memtool.store import journal, run_file, series
 from memtool.units import format_count, format_size
 from memtool.worker.parent import Executor, RegionRequest, WorkerExecutor
 from memtool.worker.schedule import LEAST_FOOTPRINTS, NULL, Measurable, Schedule, Settings
+from memtool.worker.threads import Threads
 from memtool.workload.trace import Trace, load_trace
 
 RESERVED_BYTES = 64 << 30
@@ -45,6 +46,9 @@ class BenchOptions:
     """Blocks count on from here: those of a second look are not the first ones again."""
     footprint_repeats: int = LEAST_FOOTPRINTS
     passes: tuple[Pass, ...] = tuple(Pass)
+    mode: Mode = Mode.SERIAL
+    threads: tuple[int, ...] = ()
+    """Each workload on these numbers of threads, in place of its own."""
     seed: int | None = None
     output: Path | None = None
     resume: bool = False
@@ -122,7 +126,7 @@ def make_plan(options: BenchOptions) -> Plan:
         blocks=options.blocks,
         first_block=options.first_block,
         footprint_repeats=options.footprint_repeats,
-        passes=tuple(each for each in options.passes if each is not Pass.COUNTERS or counts_by is not Counter.NONE),
+        passes=_passes(options, counts_by),
         warmups=0 if options.cold else 1,
         iterations=1 if options.cold else 3,
         seed=options.seed if options.seed is not None else 42,
@@ -135,7 +139,11 @@ def make_plan(options: BenchOptions) -> Plan:
         counter_repeats=1 if options.counters == "auto" else 2,
         memory_bytes=machine.available_memory() // 2,
     )
-    traces = tuple(load_trace(path, seed=options.seed) for path in options.workloads or (_BENCH_DEFAULT_WORKLOAD,))
+    traces = tuple(
+        load_trace(path, seed=options.seed, threads=threads, mode=options.mode)
+        for path in options.workloads or (_BENCH_DEFAULT_WORKLOAD,)
+        for threads in options.threads or (None,)
+    )
     _refuse_duplicate_names(traces)
     null_plan = known.resolve(AllocatorSpec(NULL))
     plans: dict[Cell, AllocatorPlan] = {}
@@ -146,8 +154,8 @@ def make_plan(options: BenchOptions) -> Plan:
         requests = {name: region_request(name, trace) for name in options.regions}
         for region in options.regions:
             for spec in specs:
-                cell = Cell(trace.info.name, spec.label, region)
-                reason, resolved = _resolve(known, spec, region, trace)
+                cell = Cell(trace.info.name, spec.label, region, str(options.mode))
+                reason, resolved = _resolve(known, spec, region, trace, options.mode)
                 if reason is not None or resolved is None:
                     proof = {"interpreted": True} if resolved is not None and resolved.interpreted else {}
                     excluded.append(CellResult(cell, Status.EXCLUDED, reason, proof, {}, {}))
@@ -156,7 +164,15 @@ def make_plan(options: BenchOptions) -> Plan:
         plans |= cells
         if cells:
             measurables.append(
-                Measurable(trace.info.name, trace.image_fd, trace.image_bytes, null_plan, cells, requests)
+                Measurable(
+                    trace.info.name,
+                    trace.image_fd,
+                    trace.image_bytes,
+                    null_plan,
+                    cells,
+                    requests,
+                    threads_of(trace, options.mode),
+                )
             )
     notes = tuple(
         f"{what} were not counted: {reason}."
@@ -164,9 +180,17 @@ def make_plan(options: BenchOptions) -> Plan:
             ("Instructions", Pass.COUNTERS, no_counts),
             ("System calls", Pass.CALLS, no_calls),
         )
-        if reason and run_pass in options.passes
+        if reason and run_pass in options.passes and options.mode is Mode.SERIAL
     )
     return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, notes)
+
+
+def _passes(options: BenchOptions, counter: Counter) -> tuple[Pass, ...]:
+    """Return what is measured: counts of instructions where something counts, and they and heap maps of one thread."""
+    dropped = set() if options.mode is Mode.SERIAL else {Pass.COUNTERS, Pass.HEAP, Pass.CALLS}
+    if counter is Counter.NONE:
+        dropped.add(Pass.COUNTERS)
+    return tuple(each for each in options.passes if each not in dropped)
 
 
 def _specs(options: BenchOptions, known: registry.Registry) -> tuple[AllocatorSpec, ...]:
@@ -193,17 +217,28 @@ def _refuse_unknown(known: registry.Registry, spec: AllocatorSpec) -> None:
 
 
 def _resolve(
-    known: registry.Registry, spec: AllocatorSpec, region: str, trace: Trace
+    known: registry.Registry, spec: AllocatorSpec, region: str, trace: Trace, mode: Mode
 ) -> tuple[str | None, AllocatorPlan | None]:
     """Return (reason, plan): the reason why this pairing cannot be measured; the plan where the allocator is there."""
     try:
         resolved = known.resolve(spec)
     except registry.Unavailable as problem:
         return str(problem), None
-    reason = regions.why_not(region, resolved.uses_region, trace.info.peak_live_bytes) or registry.why_not(
-        resolved, trace.info, available=machine.available_memory()
+    reason = (
+        registry.why_not_on_threads(resolved, trace.info, mode)
+        or regions.why_not(region, resolved.uses_region, trace.info.peak_live_bytes)
+        or registry.why_not(resolved, trace.info, available=machine.available_memory())
     )
     return reason, resolved
+
+
+def threads_of(trace: Trace, mode: Mode) -> Threads | None:
+    """Return how a trace's threads are replayed; None where one thread does it all."""
+    info = trace.info
+    if mode is Mode.SERIAL or info.lanes == 1:
+        return None
+    cores = len(os.sched_getaffinity(0))
+    return Threads(mode, info.lanes, info.threads, info.threads if info.threads <= cores else 0)
 
 
 def region_request(name: str, trace: Trace) -> RegionRequest:
@@ -275,6 +310,7 @@ def _fingerprint(options: BenchOptions, plan: Plan) -> dict[str, object]:
         "passes": [str(each) for each in options.passes],
         "cold": options.cold,
         "counters": options.counters,
+        "threads": list(options.threads),
     }
 
 
@@ -301,7 +337,8 @@ def summarise(
     for cell, resolved in plan.plans.items():
         taken = by_cell.get(cell, [])
         null = by_cell.get(replace(cell, allocator=NULL), [])
-        exact = resolved.exact and resolved.uses_region
+        # In parallel the order in which threads get at a heap is another each time.
+        exact = resolved.exact and resolved.uses_region and options.mode is not Mode.PARALLEL
         result = summarise_cell(cell, taken, null, infos[cell.workload], clock, exact_expected=exact)
         harness = summarise_cell(cell, null, null, infos[cell.workload], clock, exact_expected=False)
         proof = {

@@ -15,7 +15,7 @@ from memtool.allocators.system import Unavailable, environment_of, library_of, w
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.engine import binding
 from memtool.errors import InputError, did_you_mean
-from memtool.model import AllocatorPlan, AllocatorSpec, TraceInfo
+from memtool.model import AllocatorPlan, AllocatorSpec, Mode, TraceInfo
 from memtool.units import format_count, format_size
 
 __all__ = ["DEFAULT", "GROUPS", "Known", "KnownAdaptor", "Registry", "Unavailable", "why_not"]
@@ -44,6 +44,7 @@ GROUPS: Mapping[str, str] = {
     "real-time": "real-time",
     "buddies": "buddy",
     "pmr": "pmr",
+    "threads": "thread",
     "mappings": "mapping",
 }
 """Group -> the family that it stands for; besides these there are @strategies, @default and @all."""
@@ -382,6 +383,17 @@ def why_not(
         _why_too_much(plan, trace, available),
     )
     return next(filter(None, reasons), None)
+
+
+def why_not_on_threads(plan: AllocatorPlan, trace: TraceInfo, mode: Mode) -> str | None:
+    """Return why an allocator cannot serve a trace's threads in this mode; None when it can."""
+    if mode is Mode.SERIAL or trace.lanes == 1 or plan.thread_safe:
+        return None
+    threads = f"{trace.threads} threads" if trace.threads > 1 else "threads that come and go"
+    if plan.interpreted:
+        return f"is not thread-safe, and the workload has {threads}; --mode serial replays them on one"
+    remedy = f"put a lock round it ({plan.spec.label}+lock)"
+    return f"is not thread-safe, and the workload has {threads}: {remedy}, or replay them on one (--mode serial)"
 
 
 def _why_unbound(plan: AllocatorPlan, trace: TraceInfo) -> str | None:

@@ -30,3 +30,6 @@
 #include "allocators/strategies/segregated_fit.hpp"
 #include "allocators/strategies/buddy.hpp"
 #include "allocators/strategies/mapping.hpp"
+#include "allocators/strategies/thread_heaps.hpp"
+#include "allocators/strategies/thread_cache.hpp"
+#include "allocators/strategies/thread_pool.hpp"

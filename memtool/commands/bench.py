@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memtool.commands.options import PASSES, Listed, progress, region_names
+from memtool.commands.options import PASSES, Counts, Listed, progress, region_names
 from memtool.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -45,10 +45,17 @@ _FORMATS = ("table", "markdown", "json", "csv")
 )
 @click.option(
     "--mode",
-    type=click.Choice(["serial"]),
+    type=click.Choice(["serial", "lockstep", "parallel"]),
     default="serial",
     show_default=True,
-    help="How threads are replayed.",
+    help="How threads are replayed: on one, as many in the recorded order, as many side by side.",
+)
+@click.option(
+    "--threads",
+    type=Counts(),
+    default=(),
+    metavar="LIST",
+    help="Each workload on these numbers of threads (1,2,4) in place of its own.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the workload's own.")
 @click.option(
@@ -77,6 +84,7 @@ def command(
     passes: tuple[str, ...],
     regions: tuple[str, ...],
     mode: str,
+    threads: tuple[int, ...],
     seed: int | None,
     output: Path | None,
     resume: bool,
@@ -93,6 +101,7 @@ def command(
     (`memtool list workloads`).
     """
     from memtool import pipeline
+    from memtool.model import Mode
     from memtool.worker.schedule import passes_from
 
     options = pipeline.BenchOptions(
@@ -101,6 +110,8 @@ def command(
         regions=regions,
         blocks=blocks,
         passes=passes_from(iter(passes)),
+        mode=Mode(mode),
+        threads=threads,
         seed=seed,
         output=output,
         resume=resume,
@@ -110,7 +121,6 @@ def command(
         draw_plots=not no_plots,
         command=tuple(sys.argv),
     )
-    del mode  # one so far; the option is there for scripts that name it
     if dry_run:
         plan = pipeline.make_plan(options)
         try:

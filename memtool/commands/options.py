@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import click
 
+_MOST_THREADS = 1024
 PASSES = ("check", "throughput", "latency", "footprint", "counters", "heap", "calls")
 Progress = Callable[[str, int, int], None]
 
@@ -38,6 +39,25 @@ class Listed(click.ParamType[tuple[str, ...]]):
         if not names:
             self.fail(f"no {self._what} named", param, ctx)
         return names
+
+
+class Counts(click.ParamType[tuple[int, ...]]):
+    """A comma-separated list of numbers of threads."""
+
+    name = "list"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Return the numbers."""
+        if isinstance(value, tuple):
+            return value
+        found = []
+        for word in str(value).split(","):
+            if not word.strip().isdigit() or not 1 <= int(word) <= _MOST_THREADS:
+                self.fail(f"must be whole numbers from 1 to {_MOST_THREADS}, is '{value}'", param, ctx)
+            found.append(int(word))
+        if len(set(found)) < len(found):
+            self.fail(f"names a number twice: '{value}'", param, ctx)
+        return tuple(found)
 
 
 def region_names() -> tuple[str, ...]:

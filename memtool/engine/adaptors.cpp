@@ -95,7 +95,7 @@ class Adapted {
 
 template <class Outermost>
 void replay_adapted(const Recipe& recipe, const ReplayRequest& request, ReplayResult& result) {
-  Runner<Adapted<Outermost>, Recipe>(recipe, request, result).run();
+  replay_in_mode<Adapted<Outermost>>(recipe, request, result);
 }
 
 template <class A, class Outermost = AnyHeap>

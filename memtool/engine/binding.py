@@ -14,7 +14,7 @@ ABI_VERSION = 5
 
 CHECK, THROUGHPUT, LATENCY, FOOTPRINT, COUNTERS, HEAP, CALLS = range(7)
 DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)
-HISTOGRAMS = ("allocate", "deallocate", "reallocate", "first_touch", "floor")
+HISTOGRAMS = ("allocate", "deallocate", "reallocate", "first_touch", "floor", "remote_deallocate")
 MOST_ITERATIONS = 64
 SIZE_CLASSES, SLICES, SLOW = 9, 400, 3
 SYSTEM_CALLS = ("mmap", "munmap", "mremap", "madvise", "brk", "mprotect")
@@ -115,6 +115,22 @@ class HeapMap(ctypes.Structure):
     ]
 
 
+THREAD_FIGURES = ("operations", "remote_deallocations", "body_ticks", "wait_ticks")
+PLACE_FIGURES = ("at", "object", "other", "operations")
+
+
+class ThreadRow(ctypes.Structure):
+    """One thread of a replay on several."""
+
+    _fields_ = [(name, _u64) for name in THREAD_FIGURES]
+
+
+class ThreadPlace(ctypes.Structure):
+    """What a thread of a replay is at."""
+
+    _fields_ = [*((name, _u64) for name in PLACE_FIGURES), ("reserved", _u64 * 4)]
+
+
 class ReplayRequest(ctypes.Structure):
     """What to replay, on what, and where to put histograms and series."""
 
@@ -132,6 +148,7 @@ class ReplayRequest(ctypes.Structure):
         ("iterations", _u32),
         ("checkpoints", _u32),
         ("region_flags", _u32),
+        ("mode", _u32),
         ("populate_bytes", _u64),
         ("counter", _u32),
         ("reserved", _u32),
@@ -146,6 +163,11 @@ class ReplayRequest(ctypes.Structure):
         ("ticks_per_ns", ctypes.c_double),
         ("system_calls_socket", ctypes.c_int32),
         ("reserved_2", ctypes.c_int32),
+        ("threads", ctypes.c_void_p),
+        ("places", ctypes.c_void_p),
+        ("thread_histograms", ctypes.c_void_p),
+        ("thread_histogram_count", _u32),
+        ("processors", _u32),
     ]
 
 
@@ -182,6 +204,11 @@ class ReplayResult(ctypes.Structure):
         ("grow_calls", _u64),
         ("shrink_calls", _u64),
         ("checks", _u64),
+        ("surviving_objects", _u64),
+        ("surviving_size", _u64),
+        ("surviving_digest", _u64),
+        ("order_digest", _u64),
+        ("wait_ticks", _u64 * MOST_ITERATIONS),
         ("at_peak_live", CheckpointRow),
         ("report", ctypes.c_char * _REPORT_BYTES),
         ("region", RegionAccount),

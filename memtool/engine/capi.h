@@ -30,8 +30,11 @@ enum {
   MEMTOOL_HISTOGRAM_REALLOCATE = 2,
   MEMTOOL_HISTOGRAM_FIRST_TOUCH = 3,
   MEMTOOL_HISTOGRAM_FLOOR = 4,
-  MEMTOOL_HISTOGRAMS = 5
+  MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE = 5, /* of blocks that another thread had; part of the deallocations */
+  MEMTOOL_HISTOGRAMS = 6
 };
+/* How the threads of a workload are replayed (engine/thread_runner.hpp). */
+enum { MEMTOOL_SERIAL = 0, MEMTOOL_LOCKSTEP = 1, MEMTOOL_PARALLEL = 2 };
 #define MEMTOOL_MOST_ITERATIONS 64
 /* Latency by size, and over the run (engine/latency_detail.hpp). */
 #define MEMTOOL_SIZE_CLASSES 9
@@ -112,6 +115,33 @@ typedef struct HeapMap {
   MapBucket bucket[MEMTOOL_MOST_BUCKETS];
 } HeapMap;
 #define MEMTOOL_DRAIN_READINGS 4
+/* One thread of a replay on several. Ticks of the last iteration. */
+typedef struct ThreadRow {
+  uint64_t operations; /* before the epilogue */
+  uint64_t remote_deallocations;
+  uint64_t body_ticks; /* from its first event to its last before the epilogue */
+  uint64_t wait_ticks; /* of these, waiting for objects of other threads */
+} ThreadRow;
+
+/* What a thread of a replay is at, in memory that the parent reads when it has to kill the worker. */
+enum {
+  MEMTOOL_THREAD_NOTHING = 0, /* not started yet */
+  MEMTOOL_THREAD_REPLAY = 1,
+  MEMTOOL_THREAD_ALLOCATE = 2, /* the check pass tells these three from the replay */
+  MEMTOOL_THREAD_DEALLOCATE = 3,
+  MEMTOOL_THREAD_REALLOCATE = 4,
+  MEMTOOL_THREAD_OBJECT = 5, /* waits for `object` of thread `other` */
+  MEMTOOL_THREAD_JOIN = 6,   /* waits for the end of thread `other` */
+  MEMTOOL_THREAD_TURN = 7,   /* waits for its turn */
+  MEMTOOL_THREAD_END = 8
+};
+typedef struct ThreadPlace {
+  uint64_t at;
+  uint64_t object;
+  uint64_t other;
+  uint64_t operations; /* done, counted in the check pass */
+  uint64_t reserved[4];
+} ThreadPlace;
 
 typedef struct ReplayRequest {
   uint64_t struct_bytes; /* sizeof(ReplayRequest): refused when it differs */
@@ -127,6 +157,7 @@ typedef struct ReplayRequest {
   uint32_t iterations;
   uint32_t checkpoints;
   uint32_t region_flags;   /* MEMTOOL_REGION_* */
+  uint32_t mode;           /* MEMTOOL_SERIAL takes an image, the others a thread image */
   uint64_t populate_bytes; /* head of the region to fault in beforehand, after the resident baseline is taken */
   uint32_t counter;        /* MEMTOOL_COUNTER_*; counters pass */
   uint32_t reserved;
@@ -143,6 +174,12 @@ typedef struct ReplayRequest {
   double ticks_per_ns;
   int32_t system_calls_socket; /* calls pass: where to send the means to count them */
   int32_t reserved_2;
+  ThreadRow* threads;  /* one for each lane of a thread image */
+  ThreadPlace* places; /* the same; zeroed */
+  /* As `histograms` for each of the first thread_histogram_count lanes: its own allocate and deallocate. */
+  uint64_t* thread_histograms;
+  uint32_t thread_histogram_count;
+  uint32_t processors; /* that the lanes are pinned to, each on its own; 0: not pinned */
 } ReplayRequest;
 
 typedef struct ReplayResult {
@@ -176,6 +213,12 @@ typedef struct ReplayResult {
   uint64_t grow_calls;
   uint64_t shrink_calls;
   uint64_t checks; /* check pass: how often the strategy's own invariants were verified */
+  /* Check pass, before the epilogue: what is alive, with a digest of its sizes that does not depend on their order. */
+  uint64_t surviving_objects;
+  uint64_t surviving_size;
+  uint64_t surviving_digest;
+  uint64_t order_digest; /* of all operations with their sizes, in the order in which they were done */
+  uint64_t wait_ticks[MEMTOOL_MOST_ITERATIONS]; /* of all threads together */
   CheckpointRow at_peak_live;
   /* Footprint pass, before the epilogue: what each adaptor reports, as members of a JSON object. */
   char report[MEMTOOL_REPORT_BYTES];

@@ -4,21 +4,140 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <map>
+#include <mutex>
 #include <string>
-#include <vector>
 
 #include "engine/capi.h"
+#include "engine/lane_number.hpp"
 #include "engine/probes.hpp"
 #include "engine/strategy.hpp"
 #include "engine/truth.hpp"
 
 namespace memtool {
+
+// What the check passes know of a heap's live blocks: one book for all threads of a replay. A block leaves it before it
+// is freed and enters it after it was allocated, so that no two threads can be in it with the same memory unless the
+// strategy gave it to both.
+class CheckBook {
+ public:
+  struct Block {
+    std::byte* address = nullptr;
+    std::uint64_t pattern = 0;
+    bool sound = false;  // false: it was found wrong, so nothing is written to it or read from it
+  };
+  // What the replay has left alive and how it got there. Sums over live blocks do not depend on the order of the
+  // operations; `order` depends on nothing else.
+  struct Summary {
+    std::uint64_t live_objects = 0;
+    std::uint64_t live_bytes = 0;
+    std::uint64_t live_digest = 0;
+    std::uint64_t order_digest = 0;
+  };
+
+  // Whether anything was wrong: what comes after it may follow from it.
+  [[nodiscard]] bool failed() const noexcept { return failed_.load(std::memory_order_relaxed); }
+  // Only when no thread is in the book.
+  [[nodiscard]] const std::string& complaint() const noexcept { return complaint_; }
+  [[nodiscard]] std::uint64_t failed_operation() const noexcept { return failed_operation_; }
+  [[nodiscard]] std::uint64_t live_bytes() const noexcept { return summary_.live_bytes; }
+
+  void complain(const std::string& words) {
+    const std::scoped_lock lock(mutex_);
+    note(words);
+  }
+
+  // Counts an operation and enters its block.
+  Block enter(void* address, std::uint64_t size, std::uint64_t operation_kind) {
+    const std::scoped_lock lock(mutex_);
+    count(operation_kind, size);
+    return add(static_cast<std::byte*>(address), size);
+  }
+  // The second half of a reallocation, which has been counted.
+  Block enter_again(void* address, std::uint64_t size) {
+    const std::scoped_lock lock(mutex_);
+    return add(static_cast<std::byte*>(address), size);
+  }
+  // Counts an operation and takes its block out, which is still the caller's. The size is what it is freed with.
+  Block leave(const void* address, std::uint64_t size, std::uint64_t operation_kind) {
+    const std::scoped_lock lock(mutex_);
+    count(operation_kind, size);
+    const auto found = live_blocks_.find(reinterpret_cast<std::uintptr_t>(address));
+    if (found == live_blocks_.end()) return {};
+    const Live live = found->second;
+    if (live.size != size)
+      note("a block of " + std::to_string(live.size) + " bytes is freed as one of " + std::to_string(size) +
+           ": a defect of memtool, please report it");
+    summary_.live_bytes -= live.size;
+    summary_.live_digest -= mixed(live.size);
+    --summary_.live_objects;
+    const Block block{reinterpret_cast<std::byte*>(found->first), live.pattern, true};
+    live_blocks_.erase(found);
+    return block;
+  }
+
+  [[nodiscard]] Summary summary() const noexcept { return summary_; }
+
+ private:
+  struct Live {
+    std::uintptr_t end;  // one past the last byte
+    std::uint64_t size;
+    std::uint64_t pattern;
+  };
+
+  static std::uint64_t mixed(std::uint64_t value) noexcept {
+    value = (value + 1) * 0x9e3779b97f4a7c15ULL;
+    return value ^ value >> 29;
+  }
+
+  void count(std::uint64_t kind, std::uint64_t size) noexcept {
+    ++operations_;
+    summary_.order_digest = (summary_.order_digest ^ mixed(size << 2 | kind)) * 0xd6e8feb86659fd93ULL;
+  }
+
+  void note(const std::string& words) {
+    if (!complaint_.empty()) return;
+    complaint_ = lane_number == 0 ? words : "thread " + std::to_string(lane_number - 1) + ": " + words;
+    failed_operation_ = operations_ - (operations_ > 0);  // the one that was just counted, from 0
+    failed_.store(true, std::memory_order_relaxed);
+  }
+
+  Block add(std::byte* address, std::uint64_t size) {
+    const auto first = reinterpret_cast<std::uintptr_t>(address);
+    const std::uintptr_t end = first + std::max<std::uint64_t>(size, 1);
+    const auto next = live_blocks_.lower_bound(first);
+    const bool hits_next = next != live_blocks_.end() && next->first < end;
+    const bool hits_previous = next != live_blocks_.begin() && std::prev(next)->second.end > first;
+    if (hits_next || hits_previous) {
+      char text[32];
+      std::snprintf(text, sizeof text, "%p", static_cast<void*>(address));
+      note(std::string("overlapping blocks: ") + text + " of " + std::to_string(size) +
+           " bytes lies in a block that is still live");
+      return {};
+    }
+    const Block block{address, (operations_ + 1) * 0x9e3779b97f4a7c15ULL, true};
+    live_blocks_.emplace_hint(next, first, Live{end, size, block.pattern});
+    summary_.live_bytes += size;
+    summary_.live_digest += mixed(size);
+    ++summary_.live_objects;
+    return block;
+  }
+
+  std::mutex mutex_;
+  std::map<std::uintptr_t, Live> live_blocks_;  // by their first byte
+  Summary summary_;
+  std::uint64_t operations_ = 0;
+  std::string complaint_;
+  std::uint64_t failed_operation_ = 0;
+  std::atomic<bool> failed_ = false;
+};
 
 template <class S>
 class CheckProbe : public PlainProbe {
@@ -26,53 +145,45 @@ class CheckProbe : public PlainProbe {
   static constexpr bool kSeesScopes = true;
 
   // `on_region`: blocks must lie in the region.
-  CheckProbe(const S& strategy, const Region& region, bool on_region, std::uint64_t slots)
-      : strategy_(strategy), region_(region), on_region_(on_region), objects_(slots) {}
+  CheckProbe(const S& strategy, const Region& region, bool on_region, CheckBook& book) noexcept
+      : strategy_(strategy), region_(region), on_region_(on_region), book_(book) {}
 
   // After the first complaint the strategy is left alone: what it does next might take the process down, and the words
   // with it.
   template <class Operation>
   void* allocate(Operation operation) noexcept {
-    return failed() ? nullptr : operation();
+    return book_.failed() ? nullptr : operation();
   }
   template <class Operation>
   void* reallocate(Operation operation) noexcept {
-    return failed() ? nullptr : operation();
+    return book_.failed() ? nullptr : operation();
   }
   template <class Operation>
   void deallocate(Operation operation) noexcept {
-    if (!failed()) operation();
+    if (!book_.failed()) operation();
   }
   template <class Operation>
   void release(Operation operation) noexcept {
     deallocate(operation);
   }
 
-  void allocated(std::uint32_t slot, void* block, std::uint64_t size, std::size_t alignment, bool zeroed) {
-    ++operations_;
-    enter(slot, block, size, alignment);
-    if (zeroed) verify_zeroed(block, size);
-    fill(objects_[slot], size);
+  void allocated(std::uint32_t, void* block, std::uint64_t size, std::size_t alignment, bool zeroed) {
+    const Block entered = inspected(book_.enter(block, size, kAllocate), size, alignment);
+    if (zeroed && entered.sound) verify_zeroed(block, size);
+    fill(entered, size);
   }
-  void deallocating(std::uint32_t slot, void* block, std::uint64_t size) {
-    ++operations_;
-    verify(objects_[slot], size);
-    leave(block, size, objects_[slot]);
+  void deallocating(std::uint32_t, void* block, std::uint64_t size) {
+    verify(book_.leave(block, size, kDeallocate), size);
   }
-  void reallocating(std::uint32_t slot, void* block, std::uint64_t size) {
-    ++operations_;
-    verify(objects_[slot], size);
-    leave(block, size, objects_[slot]);
+  void reallocating(std::uint32_t, void* block, std::uint64_t size) {
+    resized_ = book_.leave(block, size, kReallocate);
+    verify(resized_, size);
   }
-  void reallocated(std::uint32_t slot, void* block, std::uint64_t old_size, std::uint64_t new_size,
-                   std::size_t alignment) {
-    const std::uint64_t kept = objects_[slot].pattern;
-    enter(slot, block, new_size, alignment);
-    const std::uint64_t fresh = objects_[slot].pattern;
-    objects_[slot].pattern = kept;
-    verify_prefix(objects_[slot], old_size, new_size);
-    objects_[slot].pattern = fresh;
-    fill(objects_[slot], new_size);
+  void reallocated(std::uint32_t, void* block, std::uint64_t old_size, std::uint64_t new_size, std::size_t alignment) {
+    const Block entered = inspected(book_.enter_again(block, new_size), new_size, alignment);
+    if (!entered.sound) return;
+    verify_prefix({entered.address, resized_.pattern, resized_.sound}, old_size, new_size);
+    fill(entered, new_size);
   }
 
   // The strategy's own invariants, and whether its figures can be true together.
@@ -85,33 +196,19 @@ class CheckProbe : public PlainProbe {
     } catch (const std::exception& broken) {
       complain(std::string("its own check fails: ") + broken.what());
     }
-    const std::string lie = why_untrue(strategy_.stats(), live_, region_.used());
+    const std::string lie = why_untrue(strategy_.stats(), book_.live_bytes(), region_.used());
     if (!lie.empty()) complain(lie);
   }
 
-  [[nodiscard]] bool failed() const noexcept { return !complaint_.empty(); }
-  [[nodiscard]] const std::string& complaint() const noexcept { return complaint_; }
-  [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
-  [[nodiscard]] std::uint64_t failed_operation() const noexcept { return failed_operation_; }
   [[nodiscard]] std::uint64_t checks() const noexcept { return checks_; }
 
  private:
-  struct Object {
-    std::byte* block = nullptr;
-    std::uint64_t pattern = 0;
-    bool sound = false;  // false: its block was found wrong, so nothing is written to it or read from it
-  };
+  using Block = CheckBook::Block;
+  enum Operation : std::uint64_t { kAllocate, kDeallocate, kReallocate };
   // Larger blocks are filled and verified at both ends and in one word of each page between.
   static constexpr std::uint64_t kFilledWhole = 64 * 1024;
   static constexpr std::uint64_t kEnd = 16 * 1024;
   static constexpr std::uint64_t kPage = 4096;
-
-  void complain(const std::string& words) {
-    if (complaint_.empty()) {
-      complaint_ = words;
-      failed_operation_ = operations_ - 1;  // the one that was just counted, from 0
-    }
-  }
 
   static std::string hex(const void* address) {
     char text[32];
@@ -119,43 +216,27 @@ class CheckProbe : public PlainProbe {
     return text;
   }
 
-  void enter(std::uint32_t slot, void* address, std::uint64_t size, std::size_t alignment) {
-    auto* block = static_cast<std::byte*>(address);
-    Object& object = objects_[slot];
-    object = {block, (operations_ + 1) * 0x9e3779b97f4a7c15ULL, true};
-    live_ += size;
+  void complain(const std::string& words) { book_.complain(words); }
+
+  // A block that was entered, unsound where it is not what was asked for.
+  Block inspected(Block block, std::uint64_t size, std::size_t alignment) {
+    if (!block.sound) return block;
     // A default request need not be aligned to more than the largest power of two that fits into it.
     const std::uint64_t need =
         alignment == kDefaultAlignment
             ? std::min<std::uint64_t>(kDefaultAlignment, std::bit_floor(std::max<std::uint64_t>(size, 1)))
             : alignment;
-    const auto number = reinterpret_cast<std::uintptr_t>(block);
-    if (number % need != 0)
-      complain("misaligned block: " + hex(block) + " for a request of " + std::to_string(size) + " bytes aligned to " +
-               std::to_string(need));
-    if (on_region_ && !region_.contains(block, size)) {
-      object.sound = false;
-      complain("block outside the region: " + hex(block) + " of " + std::to_string(size) + " bytes");
-      return;
+    if (reinterpret_cast<std::uintptr_t>(block.address) % need != 0)
+      complain("misaligned block: " + hex(block.address) + " for a request of " + std::to_string(size) +
+               " bytes aligned to " + std::to_string(need));
+    if (on_region_ && !region_.contains(block.address, size)) {
+      block.sound = false;
+      complain("block outside the region: " + hex(block.address) + " of " + std::to_string(size) + " bytes");
+      return block;
     }
-    if (strategy_.usable_size(block, size) < size)
+    if (strategy_.usable_size(block.address, size) < size)
       complain("usable_size() is smaller than the " + std::to_string(size) + " bytes asked for");
-    const std::uintptr_t end = number + std::max<std::uint64_t>(size, 1);
-    const auto next = live_blocks_.lower_bound(number);
-    const bool hits_next = next != live_blocks_.end() && next->first < end;
-    const bool hits_previous = next != live_blocks_.begin() && std::prev(next)->second > number;
-    if (hits_next || hits_previous) {
-      object.sound = false;
-      complain("overlapping blocks: " + hex(block) + " of " + std::to_string(size) +
-               " bytes lies in a block that is still live");
-      return;
-    }
-    live_blocks_.emplace_hint(next, number, end);
-  }
-
-  void leave(void* block, std::uint64_t size, const Object& object) {
-    live_ -= size;
-    if (object.sound) live_blocks_.erase(reinterpret_cast<std::uintptr_t>(block));
+    return block;
   }
 
   // Calls visit(offset, bytes) for the parts of a block that carry the pattern.
@@ -176,38 +257,38 @@ class CheckProbe : public PlainProbe {
     return pattern ^ (offset >> 3) * 0xd6e8feb86659fd93ULL;
   }
 
-  void fill(const Object& object, std::uint64_t size) {
-    if (!object.sound) return;
+  void fill(const Block& block, std::uint64_t size) {
+    if (!block.sound) return;
     for_each_part(size, [&](std::uint64_t offset, std::uint64_t bytes) {
       for (std::uint64_t at = offset; at < offset + bytes; at += 8) {
-        const std::uint64_t word = word_at(object.pattern, at);
-        std::memcpy(object.block + at, &word, std::min<std::uint64_t>(8, offset + bytes - at));
+        const std::uint64_t word = word_at(block.pattern, at);
+        std::memcpy(block.address + at, &word, std::min<std::uint64_t>(8, offset + bytes - at));
       }
     });
   }
 
-  bool part_holds(const Object& object, std::uint64_t offset, std::uint64_t bytes) {
+  bool part_holds(const Block& block, std::uint64_t offset, std::uint64_t bytes) {
     for (std::uint64_t at = offset; at < offset + bytes; at += 8) {
-      const std::uint64_t word = word_at(object.pattern, at);
-      if (std::memcmp(object.block + at, &word, std::min<std::uint64_t>(8, offset + bytes - at)) == 0) continue;
-      complain("contents changed: " + hex(object.block) + " was overwritten near byte " + std::to_string(at) +
+      const std::uint64_t word = word_at(block.pattern, at);
+      if (std::memcmp(block.address + at, &word, std::min<std::uint64_t>(8, offset + bytes - at)) == 0) continue;
+      complain("contents changed: " + hex(block.address) + " was overwritten near byte " + std::to_string(at) +
                " while it was live");
       return false;
     }
     return true;
   }
 
-  void verify(const Object& object, std::uint64_t size) {
-    if (!object.sound) return;
+  void verify(const Block& block, std::uint64_t size) {
+    if (!block.sound) return;
     bool holds = true;
     for_each_part(
-        size, [&](std::uint64_t offset, std::uint64_t bytes) { holds = holds && part_holds(object, offset, bytes); });
+        size, [&](std::uint64_t offset, std::uint64_t bytes) { holds = holds && part_holds(block, offset, bytes); });
   }
 
   // After a reallocation, of what was filled for the old size only the head is sure to have been filled throughout.
-  void verify_prefix(const Object& object, std::uint64_t old_size, std::uint64_t new_size) {
+  void verify_prefix(const Block& block, std::uint64_t old_size, std::uint64_t new_size) {
     const std::uint64_t filled = old_size <= kFilledWhole ? old_size : kEnd;
-    if (object.sound) part_holds(object, 0, std::min(filled, new_size));
+    if (block.sound) part_holds(block, 0, std::min(filled, new_size));
   }
 
   void verify_zeroed(const void* block, std::uint64_t size) {
@@ -219,13 +300,9 @@ class CheckProbe : public PlainProbe {
   const S& strategy_;
   const Region& region_;
   bool on_region_;
-  std::vector<Object> objects_;
-  std::map<std::uintptr_t, std::uintptr_t> live_blocks_;  // first byte -> one past the last
-  std::uint64_t live_ = 0;
-  std::uint64_t operations_ = 0;
+  CheckBook& book_;
+  Block resized_;  // the block of a reallocation, between its two hooks
   std::uint64_t checks_ = 0;
-  std::string complaint_;
-  std::uint64_t failed_operation_ = 0;
 };
 
 }  // namespace memtool

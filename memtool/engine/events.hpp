@@ -2,10 +2,13 @@
 //
 // TraceEvent is the canonical form: what a generator or an importer emits, what is hashed, and what `memtool inspect`
 // reads. It names objects. Word is the replay form, the event image: what the timed loop reads. It names dense recycled
-// slots, takes 8 bytes for the common event, and is read front to back.
+// slots, takes 8 bytes for the common event, and is read front to back. An image holds the events of all threads in
+// their recorded order; a thread image (engine/thread_image.hpp) holds those of each thread by themselves.
 #pragma once
 
+#include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 
 namespace memtool {
@@ -24,13 +27,20 @@ enum class Kind : std::uint8_t {
   deallocate_wide = 9,
   allocate_wide = 10,
   allocate_zeroed_wide = 11,
+  handover = 12,  // only in a thread image, see handover below
+  write = 13,     // object: written to `size` times by the thread of the event
+  // Only canonical, and not in an image: what threads do besides. object: number of the thread that is started, or
+  // whose end is waited for. A thread that nothing starts runs from the beginning.
+  thread_start = 16,
+  thread_join = 17,
 };
 
 // 16 bytes, little endian on both supported architectures. The event hash is taken over these bytes.
 //   word 0: bits 0-7 kind, bits 8-23 thread, bits 24-63 object
 //   word 1: bits 0-57 size in bytes, bits 58-63 log2 of the alignment (4, the default, when none was asked for)
 // Objects are numbered from 0 in order of their allocation. A deallocation carries size 0 and alignment 0; a
-// reallocation carries the new size. Scope events and the epilogue carry object 0.
+// reallocation carries the new size. Scope events and the epilogue carry object 0. Only the events of one thread lie in
+// the order in which that thread has them; what another does between them is one of the orders that might have been.
 struct TraceEvent {
   std::uint64_t head;
   std::uint64_t request;
@@ -52,6 +62,7 @@ static_assert(sizeof(TraceEvent) == 16 && std::endian::native == std::endian::li
 // followed by further words:
 //   *_wide      + 1: size (58 bits) | log2 of the alignment
 //   reallocate  + 2: new size | log2 of the alignment; old size
+//   write       times in bits 32-63
 // scope_end carries in bits 4-63 the number of words to skip to reach the end of the scope's deallocations, for
 // strategies that release a scope at once. mark carries the number of its name for a slot; scope_closed is not in the
 // image.
@@ -83,7 +94,54 @@ constexpr std::uint64_t wide_size(std::uint64_t w) noexcept {
 constexpr std::uint64_t wide_alignment(std::uint64_t w) noexcept {
   return std::uint64_t{1} << (w >> 58);
 }
+constexpr std::uint64_t wide(std::uint64_t size, unsigned log2_alignment) noexcept {
+  return size | std::uint64_t{log2_alignment} << 58;
+}
+// An allocation or a deallocation. The common one fits into one word; a large size or an alignment that was asked for
+// takes a second.
+struct Sized {
+  constexpr Sized(Kind narrow_kind, Kind wide_kind, std::uint64_t slot, std::uint64_t size,
+                  unsigned log2_alignment) noexcept {
+    const bool narrow = size >> 32 == 0 && log2_alignment == kDefaultLog2Alignment;
+    words = {narrow ? make(narrow_kind, slot, size) : make(wide_kind, slot, 0), wide(size, log2_alignment)};
+    count = narrow ? 1 : 2;
+  }
+  std::array<std::uint64_t, 2> words;
+  std::size_t count;
+};
 }  // namespace word
+
+// A word of a thread image that is between threads: bits 0-3 kind, bits 4-31 slot, bits 32-61 cell or lane, bits 62-63
+// which of these.
+namespace handover {
+enum class Act : std::uint64_t {
+  receive =
+      0,  // waits until the cell is filled and moves the block to the slot; + 1: object | lane it comes from << 40
+  publish = 1,  // fills the cell with the slot's block
+  start = 2,    // starts a lane
+  join = 3,     // waits for the end of a lane
+};
+inline constexpr std::uint64_t kMostCells = std::uint64_t{1} << 30;
+
+constexpr std::uint64_t make(Act act, std::uint64_t slot, std::uint64_t cell) noexcept {
+  return static_cast<std::uint64_t>(Kind::handover) | slot << 4 | cell << 32 | static_cast<std::uint64_t>(act) << 62;
+}
+constexpr Act act(std::uint64_t w) noexcept {
+  return static_cast<Act>(w >> 62);
+}
+constexpr std::uint64_t cell(std::uint64_t w) noexcept {
+  return w >> 32 & (kMostCells - 1);
+}
+constexpr std::uint64_t origin(std::uint64_t object, std::uint64_t lane) noexcept {
+  return object | lane << 40;
+}
+constexpr std::uint64_t object(std::uint64_t w) noexcept {
+  return w & ((std::uint64_t{1} << 40) - 1);
+}
+constexpr std::uint64_t lane(std::uint64_t w) noexcept {
+  return w >> 40;
+}
+}  // namespace handover
 
 enum class Touch : std::uint32_t { none = 0, first = 1, pages = 2, all = 3 };
 

@@ -20,6 +20,7 @@ class Calendar {
     std::uint32_t object_class;
     std::uint32_t resizes;  // still to come
     std::uint32_t next = kNone;
+    std::uint32_t thread = 0;  // that has allocated it
   };
 
   explicit Calendar(std::uint64_t ticks) : heads_(ticks + 1, kNone) {}
@@ -54,10 +55,11 @@ class Calendar {
   }
 
   // The objects that nothing has freed.
-  [[nodiscard]] std::vector<std::uint64_t> remaining() const {
-    std::vector<std::uint64_t> objects;
+  [[nodiscard]] std::vector<Epilogue::Survivor> remaining() const {
+    std::vector<Epilogue::Survivor> objects;
     const auto collect = [&](std::uint32_t index) {
-      for (; index != kNone; index = entries_[index].next) objects.push_back(entries_[index].object);
+      for (; index != kNone; index = entries_[index].next)
+        objects.push_back({entries_[index].object, entries_[index].thread});
     };
     for (const std::uint32_t head : heads_) collect(head);
     collect(survivors_);
@@ -75,9 +77,12 @@ class Calendar {
 // nothing dies, and during a drain it goes on without allocations.
 class ClassesGenerator final : public Generator {
  public:
-  ClassesGenerator(const std::uint64_t* program, const std::uint64_t* words)
-      : random_(program[0]), classes_(read_classes(program, words + 2, words[0])), calendar_(clock_ticks(words)) {
-    const std::uint64_t* phase = words + 2 + words[0] * kClassWords;
+  ClassesGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)
+      : random_(seed),
+        threads_(words[2]),
+        classes_(read_classes(program, words + 3, words[0])),
+        calendar_(clock_ticks(words)) {
+    const std::uint64_t* phase = words + 3 + words[0] * kClassWords;
     for (std::uint64_t i = 0; i < words[1]; ++i, phase += 3)
       phases_.push_back({static_cast<PhaseKind>(phase[0]), phase[1], Law(program + phase[2])});
   }
@@ -110,7 +115,7 @@ class ClassesGenerator final : public Generator {
   };
 
   static std::uint64_t clock_ticks(const std::uint64_t* words) {
-    const std::uint64_t* phase = words + 2 + words[0] * kClassWords;
+    const std::uint64_t* phase = words + 3 + words[0] * kClassWords;
     std::uint64_t ticks = 0;
     for (std::uint64_t i = 0; i < words[1]; ++i, phase += 3)
       if (static_cast<PhaseKind>(phase[0]) != PhaseKind::ramp) ticks += phase[1];
@@ -124,7 +129,9 @@ class ClassesGenerator final : public Generator {
                           .death = ~std::uint64_t{0},
                           .object_class = static_cast<std::uint32_t>(object_class),
                           .resizes = 0};
-    events.push_back(TraceEvent::make(objects.kind, entry.object, entry.size, objects.log2_alignment));
+    // One thread draws nothing, so that its events are what they were before there were others.
+    if (threads_ > 1) entry.thread = static_cast<std::uint32_t>(random_.below(threads_));
+    events.push_back(TraceEvent::make(objects.kind, entry.object, entry.size, objects.log2_alignment, entry.thread));
     if (!objects.lives_forever) {
       const std::uint64_t lifetime = std::max<std::uint64_t>(1, objects.lifetime.draw(random_));
       entry.death = clock_ + lifetime;
@@ -142,17 +149,21 @@ class ClassesGenerator final : public Generator {
 
   void happen(std::vector<TraceEvent>& events, const Calendar::Entry& due) {
     if (due.resizes == 0) {
-      events.push_back(TraceEvent::make(Kind::deallocate, due.object));
+      std::uint64_t thread = due.thread;
+      if (threads_ > 1 && classes_[due.object_class].freed_by_other)
+        thread = (thread + 1 + random_.below(threads_ - 1)) % threads_;
+      events.push_back(TraceEvent::make(Kind::deallocate, due.object, 0, 0, thread));
       return;
     }
     Calendar::Entry entry = due;
     entry.size = classes_[due.object_class].resized(due.size);
     --entry.resizes;
-    events.push_back(TraceEvent::make(Kind::reallocate, due.object, entry.size));
+    events.push_back(TraceEvent::make(Kind::reallocate, due.object, entry.size, 0, due.thread));
     schedule(entry);
   }
 
   Random random_;
+  std::uint64_t threads_;
   std::vector<ObjectClass> classes_;
   Calendar calendar_;
   std::vector<Phase> phases_;
@@ -164,18 +175,19 @@ class ClassesGenerator final : public Generator {
 
 }  // namespace
 
-std::unique_ptr<Generator> make_classes_generator(const std::uint64_t* program, const std::uint64_t* words) {
-  return std::make_unique<ClassesGenerator>(program, words);
+std::unique_ptr<Generator> make_classes_generator(const std::uint64_t* program, const std::uint64_t* words,
+                                                  std::uint64_t seed) {
+  return std::make_unique<ClassesGenerator>(program, words, seed);
 }
 
 std::unique_ptr<Generator> make_generator(const std::uint64_t* words, std::uint64_t count) {
   constexpr std::uint64_t kHead = 2;
   if (count <= kHead) throw std::invalid_argument("the workload program is too short");
-  using Make = std::unique_ptr<Generator> (*)(const std::uint64_t*, const std::uint64_t*);
-  constexpr std::array<Make, 4> kSources{make_classes_generator, make_fill_generator, make_frames_generator,
-                                         make_toggle_generator};
+  constexpr std::array<MakeGenerator*, 7> kSources{
+      make_classes_generator, make_fill_generator,     make_frames_generator, make_toggle_generator,
+      make_threads_generator, make_exchange_generator, make_sharing_generator};
   if (words[1] >= kSources.size()) throw std::invalid_argument("the workload program is of an unknown source");
-  return kSources[words[1]](words, words + kHead);
+  return kSources[words[1]](words, words + kHead, words[0]);
 }
 
 }  // namespace memtool

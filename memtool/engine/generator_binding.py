@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
 from memtool.engine.binding import DONE, EngineError, declare, load_library
 
@@ -34,6 +35,21 @@ HEADER_FIELDS = (
     "first_not_fifo",
     "touch",
 )
+THREAD_HEADER_FIELDS = (
+    "magic",
+    "touch",
+    "lanes",
+    "lanes_offset",
+    "chunks_offset",
+    "runs_offset",
+    "chunks",
+    "runs",
+    "body_runs",
+    "cells",
+    "operations",
+    "epilogue_operations",
+    "peak_operation",
+)
 TOUCHES = ("none", "first", "pages", "all")
 
 
@@ -41,6 +57,12 @@ class ImageHeader(ctypes.Structure):
     """The head of an event image (engine/events.hpp)."""
 
     _fields_ = [(name, _u64) for name in HEADER_FIELDS]
+
+
+class ThreadImageHeader(ctypes.Structure):
+    """The head of a thread image (engine/thread_image.hpp)."""
+
+    _fields_ = [(name, _u64) for name in THREAD_HEADER_FIELDS]
 
 
 def _library() -> ctypes.CDLL:
@@ -55,6 +77,11 @@ def _library() -> ctypes.CDLL:
         "memtool_image_append": (_u32, [handle, ctypes.c_void_p, _u64, text]),
         "memtool_image_complete": (_u32, [handle, ctypes.POINTER(ImageHeader), text]),
         "memtool_image_close": (None, [handle]),
+        "memtool_thread_image_begin": (handle, [_u32, ctypes.c_int, text]),
+        "memtool_thread_image_scan": (_u32, [handle, ctypes.c_void_p, _u64, text]),
+        "memtool_thread_image_append": (_u32, [handle, ctypes.c_void_p, _u64, text]),
+        "memtool_thread_image_complete": (_u32, [handle, ctypes.POINTER(ThreadImageHeader), text]),
+        "memtool_thread_image_close": (None, [handle]),
     }
     declare(library, signatures)
     return library
@@ -93,8 +120,10 @@ def _check(status: int, message: ctypes.Array[ctypes.c_char]) -> None:
         raise EngineError(message.value.decode())
 
 
-class ImageBuilder:
-    """Writes an event image from canonical events, as they come."""
+class _Builder:
+    """What builders of both kinds of image share: a handle of the engine's, and how events get to it."""
+
+    _kind: str
 
     def __init__(self, touch: str, descriptor: int) -> None:
         """Begin an image in an empty, seekable file, which must stay open as long as the builder is.
@@ -103,25 +132,54 @@ class ImageBuilder:
         """
         self._library = _library()
         self._message = ctypes.create_string_buffer(_MESSAGE_BYTES)
-        self._handle: int | None = self._library.memtool_image_begin(TOUCHES.index(touch), descriptor, self._message)
+        self._handle: int | None = self._function("begin")(TOUCHES.index(touch), descriptor, self._message)
         if not self._handle:
             raise EngineError(self._message.value.decode())
 
-    def __enter__(self) -> ImageBuilder:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._library.memtool_image_close(self._handle)
+        self._function("close")(self._handle)
         self._handle = None
 
     def append(self, events: memoryview) -> None:
         """Add events; they must come in order. Raises EngineError for a sequence that cannot be."""
+        self._feed("append", events)
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        function: Callable[..., Any] = getattr(self._library, f"memtool_{self._kind}_{name}")
+        return function
+
+    def _feed(self, name: str, events: memoryview) -> None:
         view = (ctypes.c_char * events.nbytes).from_buffer(events)
         address, count = ctypes.addressof(view), events.nbytes // EVENT_BYTES
-        _check(self._library.memtool_image_append(self._handle, address, count, self._message), self._message)
+        _check(self._function(name)(self._handle, address, count, self._message), self._message)
+
+    def _complete(self, head: ctypes.Structure) -> dict[str, int]:
+        _check(self._function("complete")(self._handle, ctypes.byref(head), self._message), self._message)
+        return {name: int(getattr(head, name)) for name, *_ in head._fields_}
+
+
+class ImageBuilder(_Builder):
+    """Writes an event image from canonical events, as they come."""
+
+    _kind = "image"
 
     def finish(self) -> dict[str, int]:
         """Complete the image and return its head. Raises EngineError."""
-        head = ImageHeader()
-        _check(self._library.memtool_image_complete(self._handle, ctypes.byref(head), self._message), self._message)
-        return {name: int(getattr(head, name)) for name in HEADER_FIELDS}
+        return self._complete(ImageHeader())
+
+
+class ThreadImageBuilder(_Builder):
+    """Writes a thread image from canonical events, which it reads twice: ``scan`` all, then ``append`` all."""
+
+    _kind = "thread_image"
+
+    def scan(self, events: memoryview) -> None:
+        """Look at events, in order. Raises EngineError for a sequence that cannot be."""
+        self._feed("scan", events)
+
+    def finish(self) -> dict[str, int]:
+        """Complete the image and return its head. Raises EngineError."""
+        return self._complete(ThreadImageHeader())

@@ -8,6 +8,7 @@
 #include "engine/capi.h"
 #include "engine/generator.hpp"
 #include "engine/image_builder.hpp"
+#include "engine/thread_image.hpp"
 
 namespace memtool {
 
@@ -20,6 +21,11 @@ struct GeneratorHandle {
 struct ImageHandle {
   ImageHandle(Touch touch, int descriptor) : builder(touch, descriptor) {}
   ImageBuilder builder;
+};
+
+struct ThreadImageHandle {
+  ThreadImageHandle(Touch touch, int descriptor) : builder(touch, descriptor) {}
+  ThreadImageBuilder builder;
 };
 
 namespace {
@@ -86,6 +92,31 @@ std::uint32_t memtool_image_complete(ImageHandle* handle, ImageHeader* head, cha
 }
 
 void memtool_image_close(ImageHandle* handle) {
+  delete handle;
+}
+
+// As the image above, but all events are read twice: by scan, then by append.
+ThreadImageHandle* memtool_thread_image_begin(std::uint32_t touch, int descriptor, char* message) {
+  std::unique_ptr<ThreadImageHandle> handle;
+  guarded(message, [&] { handle = std::make_unique<ThreadImageHandle>(static_cast<Touch>(touch), descriptor); });
+  return handle.release();
+}
+
+std::uint32_t memtool_thread_image_scan(ThreadImageHandle* handle, const TraceEvent* events, std::uint64_t count,
+                                        char* message) {
+  return guarded(message, [&] { handle->builder.scan(events, count); });
+}
+
+std::uint32_t memtool_thread_image_append(ThreadImageHandle* handle, const TraceEvent* events, std::uint64_t count,
+                                          char* message) {
+  return guarded(message, [&] { handle->builder.append(events, count); });
+}
+
+std::uint32_t memtool_thread_image_complete(ThreadImageHandle* handle, ThreadImageHeader* head, char* message) {
+  return guarded(message, [&] { *head = handle->builder.finish(); });
+}
+
+void memtool_thread_image_close(ThreadImageHandle* handle) {
   delete handle;
 }
 

@@ -9,8 +9,8 @@ namespace {
 // is still the youngest, as a string does that is put together.
 class FramesGenerator final : public Generator {
  public:
-  FramesGenerator(const std::uint64_t* program, const std::uint64_t* words)
-      : random_(program[0]),
+  FramesGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)
+      : random_(seed),
         frames_(words[0]),
         depth_(words[1]),
         frame_objects_(program + words[2]),
@@ -89,8 +89,9 @@ class FramesGenerator final : public Generator {
 
 }  // namespace
 
-std::unique_ptr<Generator> make_frames_generator(const std::uint64_t* program, const std::uint64_t* words) {
-  return std::make_unique<FramesGenerator>(program, words);
+std::unique_ptr<Generator> make_frames_generator(const std::uint64_t* program, const std::uint64_t* words,
+                                                 std::uint64_t seed) {
+  return std::make_unique<FramesGenerator>(program, words, seed);
 }
 
 }  // namespace memtool

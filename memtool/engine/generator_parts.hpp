@@ -15,7 +15,7 @@ namespace memtool {
 
 // Events are handed on in portions of about this many, so that a trace of any length needs bounded memory.
 inline constexpr std::size_t kPortion = std::size_t{1} << 16;
-inline constexpr std::uint64_t kClassWords = 8;
+inline constexpr std::uint64_t kClassWords = 9;
 inline constexpr std::uint64_t kLargestSize = std::uint64_t{1} << 47;
 
 // One class of objects: what its members look like.
@@ -29,7 +29,8 @@ struct ObjectClass {
         resize_threshold(words[4]),
         resizes(program + words[5]),
         growth_numerator(words[6]),
-        growth_denominator(words[7]) {}
+        growth_denominator(words[7]),
+        freed_by_other(words[8] != 0) {}
 
   [[nodiscard]] std::uint64_t resized(std::uint64_t bytes) const noexcept {
     const auto grown = static_cast<unsigned __int128>(bytes) * growth_numerator / growth_denominator;
@@ -50,6 +51,7 @@ struct ObjectClass {
   Law resizes;
   std::uint64_t growth_numerator;
   std::uint64_t growth_denominator;
+  bool freed_by_other;
 };
 
 inline std::vector<ObjectClass> read_classes(const std::uint64_t* program, const std::uint64_t* words,
@@ -63,29 +65,38 @@ inline std::vector<ObjectClass> read_classes(const std::uint64_t* program, const
 // Frees what a workload leaves alive, in order of birth.
 class Epilogue {
  public:
-  void begin(std::vector<std::uint64_t> objects) {
-    objects_ = std::move(objects);
-    std::ranges::sort(objects_);
+  struct Survivor {
+    std::uint64_t object;
+    std::uint64_t thread = 0;  // that frees it
+  };
+
+  void begin(std::vector<Survivor> survivors) {
+    survivors_ = std::move(survivors);
+    std::ranges::sort(survivors_, {}, &Survivor::object);
     begun_ = true;
   }
   [[nodiscard]] bool begun() const noexcept { return begun_; }
 
   void next(std::vector<TraceEvent>& events) {
-    if (at_ == 0 && !objects_.empty()) events.push_back(TraceEvent::make(Kind::epilogue, 0));
-    for (; at_ < objects_.size() && events.size() < kPortion; ++at_)
-      events.push_back(TraceEvent::make(Kind::deallocate, objects_[at_]));
+    if (at_ == 0 && !survivors_.empty()) events.push_back(TraceEvent::make(Kind::epilogue, 0));
+    for (; at_ < survivors_.size() && events.size() < kPortion; ++at_)
+      events.push_back(TraceEvent::make(Kind::deallocate, survivors_[at_].object, 0, 0, survivors_[at_].thread));
   }
 
  private:
-  std::vector<std::uint64_t> objects_;
+  std::vector<Survivor> survivors_;
   std::size_t at_ = 0;
   bool begun_ = false;
 };
 
-// Of each source: (program, its own words).
-std::unique_ptr<Generator> make_classes_generator(const std::uint64_t* program, const std::uint64_t* words);
-std::unique_ptr<Generator> make_fill_generator(const std::uint64_t* program, const std::uint64_t* words);
-std::unique_ptr<Generator> make_frames_generator(const std::uint64_t* program, const std::uint64_t* words);
-std::unique_ptr<Generator> make_toggle_generator(const std::uint64_t* program, const std::uint64_t* words);
+// Of each source: (program, its own words, seed).
+using MakeGenerator = std::unique_ptr<Generator>(const std::uint64_t*, const std::uint64_t*, std::uint64_t);
+MakeGenerator make_classes_generator;
+MakeGenerator make_fill_generator;
+MakeGenerator make_frames_generator;
+MakeGenerator make_toggle_generator;
+MakeGenerator make_threads_generator;
+MakeGenerator make_exchange_generator;
+MakeGenerator make_sharing_generator;
 
 }  // namespace memtool

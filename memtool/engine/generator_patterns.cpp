@@ -10,14 +10,16 @@ namespace {
 // batches and producer-consumer are all of this kind.
 class FillGenerator final : public Generator {
  public:
-  FillGenerator(const std::uint64_t* program, const std::uint64_t* words)
-      : random_(program[0]),
+  FillGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)
+      : random_(seed),
         size_(program + words[0]),
         allocations_(words[1]),
         fill_to_(program + words[2]),
         empty_to_(words[3]),
         victim_(static_cast<Victim>(words[4])),
-        log2_alignment_(static_cast<unsigned>(words[5])) {
+        log2_alignment_(static_cast<unsigned>(words[5])),
+        hand_every_(words[6]),
+        consumers_(words[7]) {
     begin_filling();
   }
 
@@ -29,7 +31,7 @@ class FillGenerator final : public Generator {
         live_.push_back(born_++);
         if (live() >= high_) begin_emptying();
       } else if (live() > empty_to_) {
-        events.push_back(TraceEvent::make(Kind::deallocate, choose()));
+        events.push_back(TraceEvent::make(Kind::deallocate, choose(), 0, 0, freeing_thread_));
       } else if (born_ < allocations_) {
         begin_filling();
       } else {
@@ -37,7 +39,11 @@ class FillGenerator final : public Generator {
       }
     }
     if (events.size() >= kPortion) return;
-    if (!epilogue_.begun()) epilogue_.begin({live_.begin() + static_cast<std::ptrdiff_t>(oldest_), live_.end()});
+    if (!epilogue_.begun()) {
+      std::vector<Epilogue::Survivor> rest;
+      for (std::size_t i = oldest_; i < live_.size(); ++i) rest.push_back({live_[i]});
+      epilogue_.begin(std::move(rest));
+    }
     epilogue_.next(events);
   }
 
@@ -53,6 +59,11 @@ class FillGenerator final : public Generator {
   void begin_emptying() {
     filling_ = false;
     older_half_ = live() > empty_to_ ? (live() - empty_to_) / 2 : 0;
+    // Who frees, as the threads generator understands it: how many threads after the one that allocates.
+    freeing_thread_ = 0;
+    if (consumers_ > 0) freeing_thread_ = 1 + 2 * (emptied_ % consumers_);
+    if (hand_every_ > 0 && emptied_ % hand_every_ == hand_every_ - 1) freeing_thread_ = 1;
+    ++emptied_;
   }
 
   std::uint64_t choose() {
@@ -84,20 +95,24 @@ class FillGenerator final : public Generator {
   std::uint64_t empty_to_;
   Victim victim_;
   unsigned log2_alignment_;
+  std::uint64_t hand_every_;         // every so many times another thread does the freeing; 0: never
+  std::uint64_t consumers_;          // among whom the freeing goes round, each next to a producer; 0: there are none
   std::vector<std::uint64_t> live_;  // from oldest_ on
   std::size_t oldest_ = 0;
   std::uint64_t born_ = 0;
   std::uint64_t high_ = 0;        // what is being filled to
   std::uint64_t older_half_ = 0;  // of both ends: how many are still to be taken from the older one
   bool filling_ = true;
+  std::uint64_t emptied_ = 0;
+  std::uint64_t freeing_thread_ = 0;
   Epilogue epilogue_;
 };
 
 // A slot is chosen again and again: where it is empty an object is allocated, where it is full its object is freed.
 class ToggleGenerator final : public Generator {
  public:
-  ToggleGenerator(const std::uint64_t* program, const std::uint64_t* words)
-      : random_(program[0]),
+  ToggleGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)
+      : random_(seed),
         size_(program + words[0]),
         allocations_(words[1]),
         slots_(words[2], kEmpty),
@@ -116,8 +131,9 @@ class ToggleGenerator final : public Generator {
     }
     if (born_ < allocations_) return;
     if (!epilogue_.begun()) {
-      std::vector<std::uint64_t> rest;
-      std::ranges::copy_if(slots_, std::back_inserter(rest), [](std::uint64_t slot) { return slot != kEmpty; });
+      std::vector<Epilogue::Survivor> rest;
+      for (const std::uint64_t slot : slots_)
+        if (slot != kEmpty) rest.push_back({slot});
       epilogue_.begin(std::move(rest));
     }
     epilogue_.next(events);
@@ -138,12 +154,14 @@ class ToggleGenerator final : public Generator {
 
 }  // namespace
 
-std::unique_ptr<Generator> make_fill_generator(const std::uint64_t* program, const std::uint64_t* words) {
-  return std::make_unique<FillGenerator>(program, words);
+std::unique_ptr<Generator> make_fill_generator(const std::uint64_t* program, const std::uint64_t* words,
+                                               std::uint64_t seed) {
+  return std::make_unique<FillGenerator>(program, words, seed);
 }
 
-std::unique_ptr<Generator> make_toggle_generator(const std::uint64_t* program, const std::uint64_t* words) {
-  return std::make_unique<ToggleGenerator>(program, words);
+std::unique_ptr<Generator> make_toggle_generator(const std::uint64_t* program, const std::uint64_t* words,
+                                                 std::uint64_t seed) {
+  return std::make_unique<ToggleGenerator>(program, words, seed);
 }
 
 }  // namespace memtool

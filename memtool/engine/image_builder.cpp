@@ -1,12 +1,10 @@
 #include "engine/image_builder.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <stdexcept>
 #include <string>
-#include <system_error>
+
+#include "engine/output.hpp"
 
 namespace memtool {
 namespace {
@@ -14,24 +12,8 @@ namespace {
 constexpr std::size_t kBufferWords = std::size_t{1} << 17;
 constexpr std::uint64_t kDefaultAlignment = std::uint64_t{1} << word::kDefaultLog2Alignment;
 
-void write_at(int descriptor, const void* data, std::size_t bytes, std::uint64_t offset) {
-  const auto* at = static_cast<const char*>(data);
-  while (bytes > 0) {
-    const ssize_t written = pwrite(descriptor, at, bytes, static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw std::system_error(errno, std::generic_category(), "the event image cannot be written");
-    at += written;
-    offset += static_cast<std::uint64_t>(written);
-    bytes -= static_cast<std::size_t>(written);
-  }
-}
-
 std::uint64_t offset_of_word(std::uint64_t index) {
   return sizeof(ImageHeader) + index * sizeof(std::uint64_t);
-}
-
-std::uint64_t wide_word(std::uint64_t size, unsigned log2_alignment) {
-  return size | std::uint64_t{log2_alignment} << 58;
 }
 
 }  // namespace
@@ -69,8 +51,13 @@ void ImageBuilder::take(const TraceEvent& event) {
       return end_scope();
     case Kind::scope_closed:
       return close_scope();
+    case Kind::write:
+      return put(word::make(Kind::write, objects_.live(event.object()).slot, event.size()));
     case Kind::mark:
       return put(word::make(Kind::mark, event.object(), 0));
+    case Kind::thread_start:
+    case Kind::thread_join:
+      return;
     case Kind::epilogue:
       return begin_epilogue();
     default:
@@ -89,11 +76,9 @@ void ImageBuilder::flush() {
   buffer_.clear();
 }
 
-// The common event fits into one word; a large size or an alignment that was asked for takes a second.
 void ImageBuilder::put_sized(Kind kind, Kind wide, std::uint32_t slot, std::uint64_t size, unsigned log2_alignment) {
-  if (size >> 32 == 0 && log2_alignment == word::kDefaultLog2Alignment) return put(word::make(kind, slot, size));
-  put(word::make(wide, slot, 0));
-  put(wide_word(size, log2_alignment));
+  const word::Sized words(kind, wide, slot, size, log2_alignment);
+  for (std::size_t i = 0; i < words.count; ++i) put(words.words[i]);
 }
 
 void ImageBuilder::end_scope() {
@@ -148,33 +133,9 @@ std::uint32_t ImageBuilder::take_slot() {
   return static_cast<std::uint32_t>(head_.slots++);
 }
 
-ImageBuilder::Object& ImageBuilder::enter(std::uint64_t object) {
-  if (object != born_) throw std::runtime_error("object " + std::to_string(object) + " is not the next number");
-  if (born_ % kPageObjects == 0) pages_.push_back(std::make_unique<Page>());
-  ++born_;
-  Page& page = *pages_.back();
-  ++page.alive;
-  return page.objects[object % kPageObjects];
-}
-
-ImageBuilder::Object& ImageBuilder::live_object(std::uint64_t object) {
-  if (object < born_) {
-    Page* page = pages_[object >> kPageBits].get();
-    if (page != nullptr && page->objects[object % kPageObjects].slot != kDead)
-      return page->objects[object % kPageObjects];
-  }
-  throw std::runtime_error("object " + std::to_string(object) + " is freed or resized while it is not alive");
-}
-
-void ImageBuilder::leave(std::uint64_t object) {
-  std::unique_ptr<Page>& page = pages_[object >> kPageBits];
-  page->objects[object % kPageObjects].slot = kDead;
-  if (--page->alive == 0 && (object | (kPageObjects - 1)) < born_) page.reset();
-}
-
 void ImageBuilder::allocate(const TraceEvent& event) {
   if (in_epilogue_) throw std::runtime_error("an allocation in the epilogue");
-  Object& object = enter(event.object());
+  Object& object = objects_.enter(event.object());
   object = {event.size(), take_slot(), static_cast<std::uint8_t>(event.log2_alignment())};
   const bool zeroed = event.kind() == Kind::allocate_zeroed;
   put_sized(event.kind(), zeroed ? Kind::allocate_zeroed_wide : Kind::allocate_wide, object.slot, event.size(),
@@ -188,7 +149,7 @@ void ImageBuilder::allocate(const TraceEvent& event) {
 }
 
 void ImageBuilder::deallocate(const TraceEvent& event) {
-  const Object& object = live_object(event.object());
+  const Object& object = objects_.live(event.object());
   put_sized(Kind::deallocate, Kind::deallocate_wide, object.slot, object.size, object.log2_alignment);
   note_lifo(event.object());
   note_fifo(event.object(), freed_++);
@@ -196,7 +157,7 @@ void ImageBuilder::deallocate(const TraceEvent& event) {
   live_bytes_ -= object.size;
   --live_objects_;
   free_slots_.push_back(object.slot);
-  leave(event.object());
+  objects_.leave(event.object());
   count_operation();
 }
 
@@ -217,12 +178,12 @@ void ImageBuilder::note_fifo(std::uint64_t object, std::uint64_t expected) noexc
 }
 
 void ImageBuilder::reallocate(const TraceEvent& event) {
-  Object& object = live_object(event.object());
+  Object& object = objects_.live(event.object());
   put(word::make(Kind::reallocate, object.slot, 0));
-  put(wide_word(event.size(), object.log2_alignment));
+  put(word::wide(event.size(), object.log2_alignment));
   put(object.size);
   note_lifo(event.object());
-  note_fifo(event.object(), born_ - 1);
+  note_fifo(event.object(), objects_.born() - 1);
   live_bytes_ -= object.size;
   object.size = event.size();
   count_operation();

@@ -4,15 +4,15 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "engine/events.hpp"
+#include "engine/object_table.hpp"
 
 namespace memtool {
 
 // Words go to the file as they come, and the table of objects forgets what has died: building needs memory for the live
-// objects, not for the trace.
+// objects, not for the trace. What threads do besides is no part of this image: it is replayed on one.
 class ImageBuilder {
  public:
   // `descriptor`: an empty file, seekable, open as long as the builder is. Throws std::system_error.
@@ -24,20 +24,12 @@ class ImageBuilder {
   const ImageHeader& finish();
 
  private:
-  static constexpr std::uint32_t kDead = ~std::uint32_t{0};
   static constexpr std::uint64_t kNever = ~std::uint64_t{0};
-  static constexpr unsigned kPageBits = 12;
-  static constexpr std::uint64_t kPageObjects = std::uint64_t{1} << kPageBits;
 
   struct Object {
     std::uint64_t size;
-    std::uint32_t slot = kDead;
+    std::uint32_t slot;
     std::uint8_t log2_alignment;
-  };
-  // Objects with neighbouring numbers; given up when the last of them has died.
-  struct Page {
-    std::array<Object, kPageObjects> objects;
-    std::uint32_t alive = 0;
   };
 
   void take(const TraceEvent& event);
@@ -48,9 +40,6 @@ class ImageBuilder {
   void close_scope();
   void begin_epilogue();
 
-  Object& enter(std::uint64_t object);
-  Object& live_object(std::uint64_t object);
-  void leave(std::uint64_t object);
   std::uint32_t take_slot();
 
   void put(std::uint64_t word);
@@ -65,8 +54,7 @@ class ImageBuilder {
   int descriptor_;
   std::vector<std::uint64_t> buffer_;  // words that are not in the file yet
   std::uint64_t flushed_ = 0;          // words that are
-  std::vector<std::unique_ptr<Page>> pages_;
-  std::uint64_t born_ = 0;
+  ObjectTable<Object> objects_;
   std::uint64_t freed_ = 0;
   std::vector<std::uint32_t> free_slots_;    // reused youngest first
   std::vector<std::uint64_t> youngest_;      // live objects in order of birth, while frees are LIFO

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "engine/capi.h"
 #include "engine/clock.hpp"
@@ -34,6 +35,13 @@ namespace memtool {
   }
 }
 
+// What a program does with an object that it writes to: the first byte, again and again. It is left as it was, so that
+// a block that is checked keeps its pattern; the cache line changes hands all the same.
+[[gnu::always_inline]] inline void write_block(void* block, std::uint64_t times) noexcept {
+  auto* byte = static_cast<volatile std::byte*>(block);
+  for (std::uint64_t i = 0; i < times; ++i) *byte = *byte;
+}
+
 // Hooks that do nothing, and operations that are merely run.
 class PlainProbe {
  public:
@@ -60,6 +68,8 @@ class PlainProbe {
   void deallocating(std::uint32_t, void*, std::uint64_t) noexcept {}
   void reallocating(std::uint32_t, void*, std::uint64_t) noexcept {}
   void reallocated(std::uint32_t, void*, std::uint64_t, std::uint64_t, std::size_t) noexcept {}
+  void received() noexcept {}
+  void write(void* block, std::uint64_t times) noexcept { write_block(block, times); }
 };
 
 // No timer inside: the whole replay is timed from without.
@@ -90,7 +100,8 @@ class LatencyProbe : public PlainProbe {
         deallocate_(counts + MEMTOOL_HISTOGRAM_DEALLOCATE * Histogram::kBuckets),
         reallocate_(counts + MEMTOOL_HISTOGRAM_REALLOCATE * Histogram::kBuckets),
         first_touch_(counts + MEMTOOL_HISTOGRAM_FIRST_TOUCH * Histogram::kBuckets),
-        floor_(counts + MEMTOOL_HISTOGRAM_FLOOR * Histogram::kBuckets) {}
+        floor_(counts + MEMTOOL_HISTOGRAM_FLOOR * Histogram::kBuckets),
+        remote_deallocate_(counts + MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE * Histogram::kBuckets) {}
 
   template <class Operation>
   [[gnu::always_inline]] void* allocate(Operation operation) noexcept {
@@ -104,12 +115,18 @@ class LatencyProbe : public PlainProbe {
     const std::uint64_t start = begin();
     void* block = operation();
     record(reallocate_, start);
+    received_ = false;
     return block;
   }
   template <class Operation>
   [[gnu::always_inline]] void deallocate(Operation operation) noexcept {
     const std::uint64_t ticks = deallocate_timed(operation);
     if (detail_ != nullptr) detail_->record_size(LatencyDetail::kDeallocate, size_, ticks);
+  }
+  void received() noexcept { received_ = true; }
+  void write(void* block, std::uint64_t times) noexcept {
+    received_ = false;
+    write_block(block, times);
   }
   // The end of a scope is one operation, and a deallocation, of no size.
   template <class Operation>
@@ -138,6 +155,7 @@ class LatencyProbe : public PlainProbe {
     maxima[MEMTOOL_HISTOGRAM_REALLOCATE] = reallocate_.maximum();
     maxima[MEMTOOL_HISTOGRAM_FIRST_TOUCH] = first_touch_.maximum();
     maxima[MEMTOOL_HISTOGRAM_FLOOR] = floor_.maximum();
+    maxima[MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE] = remote_deallocate_.maximum();
   }
 
  private:
@@ -152,7 +170,7 @@ class LatencyProbe : public PlainProbe {
   [[gnu::always_inline]] std::uint64_t deallocate_timed(Operation operation) noexcept {
     const std::uint64_t start = begin();
     operation();
-    const std::uint64_t ticks = record(deallocate_, start);
+    const std::uint64_t ticks = record(std::exchange(received_, false) ? remote_deallocate_ : deallocate_, start);
     if (detail_ != nullptr) detail_->record(LatencyDetail::kDeallocate, ticks);
     return ticks;
   }
@@ -175,7 +193,8 @@ class LatencyProbe : public PlainProbe {
   std::uint64_t size_ = 0;   // of the block that is being freed
   Clock clock_;
   unsigned since_floor_ = 0;
-  Histogram allocate_, deallocate_, reallocate_, first_touch_, floor_;
+  Histogram allocate_, deallocate_, reallocate_, first_touch_, floor_, remote_deallocate_;
+  bool received_ = false;  // the object of the next event was another thread's
 };
 
 // Live and granted bytes at every event, and the footprint's peak; stats() and the resident set are read from without,

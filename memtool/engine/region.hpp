@@ -3,10 +3,13 @@
 // Python maps the reservation and hands over base and length; a strategy takes from it with grow(), as a C heap
 // takes from sbrk. Every byte a strategy takes goes through this class, so that its footprint F(t), and the
 // number of times it asked, are counted in one place.
+//
+// One thread at a time grows, shrinks or resets it; used(), contains() and the rest may be asked by any at any time.
 #pragma once
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -25,26 +28,26 @@ class Region {
   // Extends the used part by `bytes` and returns the first new byte; nullptr when the reservation is spent.
   // Successive calls are contiguous. `bytes` is taken as it is: rounding to pages is the strategy's decision.
   [[nodiscard]] void* grow(std::size_t bytes) noexcept {
-    if (bytes > capacity_ - used_) return nullptr;
-    std::byte* first = base_ + used_;
-    used_ += bytes;
-    if (used_ > peak_) peak_ = used_;
+    const std::size_t before = used();
+    if (bytes > capacity_ - before) return nullptr;
+    set_used(before + bytes);
+    if (before + bytes > peak_) peak_ = before + bytes;
     ++grow_calls_;
-    return first;
+    return base_ + before;
   }
 
   // Gives the last `bytes` of the used part back to the system (whole pages are really returned).
   void shrink(std::size_t bytes) noexcept {
-    const std::size_t end = used_;
-    used_ -= bytes;
-    const std::size_t first_page = (used_ + kPage - 1) & ~(kPage - 1);
+    const std::size_t end = used();
+    set_used(end - bytes);
+    const std::size_t first_page = (end - bytes + kPage - 1) & ~(kPage - 1);
     if (first_page < end) madvise(base_ + first_page, end - first_page, give_back_);
     ++shrink_calls_;
   }
 
   // Between two replays in one process: nothing is used again; the pages stay resident (the heap is warm).
   void reset() noexcept {
-    used_ = 0;
+    set_used(0);
     peak_ = 0;
     grow_calls_ = 0;
     shrink_calls_ = 0;
@@ -52,22 +55,25 @@ class Region {
 
   [[nodiscard]] std::byte* base() const noexcept { return base_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
-  [[nodiscard]] std::size_t used() const noexcept { return used_; }  // F(t), bytes
-  [[nodiscard]] std::size_t peak() const noexcept { return peak_; }  // max F, bytes
+  [[nodiscard]] std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }  // F(t), bytes
+  [[nodiscard]] std::size_t peak() const noexcept { return peak_; }                                  // max F, bytes
   [[nodiscard]] std::uint64_t grow_calls() const noexcept { return grow_calls_; }
   [[nodiscard]] std::uint64_t shrink_calls() const noexcept { return shrink_calls_; }
   [[nodiscard]] bool contains(const void* address, std::size_t bytes) const noexcept {
     const auto first = reinterpret_cast<std::uintptr_t>(address);
     const auto low = reinterpret_cast<std::uintptr_t>(base_);
-    return first >= low && first - low <= used_ && bytes <= used_ - (first - low);
+    const std::size_t end = used();
+    return first >= low && first - low <= end && bytes <= end - (first - low);
   }
 
  private:
   static constexpr std::size_t kPage = 4096;
+  void set_used(std::size_t bytes) noexcept { used_.store(bytes, std::memory_order_relaxed); }
+
   std::byte* base_;
   std::size_t capacity_;
   int give_back_;
-  std::size_t used_ = 0;
+  std::atomic<std::size_t> used_ = 0;
   std::size_t peak_ = 0;
   std::uint64_t grow_calls_ = 0;
   std::uint64_t shrink_calls_ = 0;

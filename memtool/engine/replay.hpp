@@ -29,11 +29,19 @@ using MarkerOf = typename MarkerOfStrategy<S>::type;
 //   allocated(slot, block, size, alignment, zeroed)            after a success
 //   deallocating(slot, block, size)                            before the strategy sees the free, or its scope's end
 //   reallocating(slot, block, size), reallocated(slot, block, old size, new size, alignment)
-template <ReplayableHeap S, class Probe>
+//   received()                                                 the next event is of an object that comes from another
+//                                                              thread
+// What happens between threads in the middle of a replay: nothing, on one thread. See engine/lanes.hpp.
+struct NoExchange {
+  static constexpr bool kBetweenThreads = false;
+};
+
+template <ReplayableHeap S, class Probe, class Exchange = NoExchange>
 class Replay {
  public:
   // `slots` has one entry for each slot of the image.
-  Replay(S& strategy, Probe& probe, void** slots) noexcept : parts_{strategy, probe, slots} {}
+  Replay(S& strategy, Probe& probe, void** slots, Exchange exchange = {}) noexcept
+      : parts_{strategy, probe, slots}, exchange_(exchange) {}
 
   // Replays the events from `at` up to the first event that begins at or after `end`, and returns where it stopped. A
   // request that cannot be served ends the replay there: out_of_memory() is true and the event was not replayed.
@@ -52,6 +60,15 @@ class Replay {
           return stop(at);
         ++at;
       } else {
+        if constexpr (Exchange::kBetweenThreads) {
+          if (kind == Kind::handover) {
+            const std::uint64_t* after = hand_over(parts, at, slot, head);
+            if (after == nullptr) [[unlikely]]
+              return at;
+            at = after;
+            continue;
+          }
+        }
         const std::uint64_t* next = rare(at, kind, slot, head);
         if (next == nullptr) return stop(at);
         at = next;
@@ -120,6 +137,29 @@ class Replay {
     return true;
   }
 
+  // Returns the next event, or nullptr when another thread has given up what this one waits for.
+  [[gnu::always_inline]] const std::uint64_t* hand_over(const Parts& parts, const std::uint64_t* at, std::uint32_t slot,
+                                                        std::uint64_t head) noexcept {
+    switch (handover::act(head)) {
+      case handover::Act::publish:
+        exchange_.publish(handover::cell(head), parts.slots[slot]);
+        return at + 1;
+      case handover::Act::receive: {
+        void* block = exchange_.receive(handover::cell(head), at[1]);
+        if (block == nullptr) [[unlikely]]
+          return nullptr;
+        parts.slots[slot] = block;
+        parts.probe.received();
+        return at + 2;
+      }
+      case handover::Act::start:
+        return exchange_.start(handover::cell(head), at + 1) ? at + 1 : nullptr;
+      case handover::Act::join:
+        return exchange_.join(handover::cell(head)) ? at + 1 : nullptr;
+    }
+    __builtin_unreachable();
+  }
+
   // Everything but the two common events. Returns the next event, or nullptr when memory is out.
   [[gnu::noinline]] const std::uint64_t* rare(const std::uint64_t* at, Kind kind, std::uint32_t slot,
                                               std::uint64_t head) noexcept {
@@ -135,6 +175,9 @@ class Replay {
         return at + 2;
       case Kind::reallocate:
         return reallocate(slot, at[2], word::wide_size(at[1]), word::wide_alignment(at[1])) ? at + 3 : nullptr;
+      case Kind::write:
+        parts_.probe.write(parts_.slots[slot], word::size(head));
+        return at + 1;
       case Kind::scope_begin:
         begin_scope();
         return at + 1;
@@ -181,6 +224,7 @@ class Replay {
   }
 
   Parts parts_;
+  [[no_unique_address]] Exchange exchange_;
   bool out_of_memory_ = false;
   std::size_t scopes_ = 0;
   std::array<MarkerOf<S>, kMostScopes> markers_{};

@@ -5,9 +5,6 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdarg>
-#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -19,11 +16,13 @@
 #include "engine/events.hpp"
 #include "engine/heap_pass.hpp"
 #include "engine/instructions.hpp"
+#include "engine/pass.hpp"
 #include "engine/probes.hpp"
 #include "engine/registry.hpp"
 #include "engine/replay.hpp"
 #include "engine/resident.hpp"
 #include "engine/system_calls.hpp"
+#include "engine/thread_runner.hpp"
 #include "engine/truth.hpp"
 
 namespace memtool {
@@ -61,14 +60,6 @@ class SlotTable {
   std::uint64_t bytes_;
   void** slots_;
 };
-
-[[gnu::format(printf, 3, 4)]] inline void fail(ReplayResult& result, std::uint32_t status, const char* format, ...) {
-  result.status = status;
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(result.message, sizeof result.message, format, arguments);
-  va_end(arguments);
-}
 
 // `Given` is what the heap is made of: its parameters, or the recipe of one that adaptors stand on.
 template <ReplayableHeap S, class Given = Parameters>
@@ -111,31 +102,9 @@ class Runner {
   }
 
  private:
-  [[nodiscard]] bool on_region() const {
-    if constexpr (Strategy<S>) {
-      return uses_region<S>(given_);
-    } else {
-      return given_.info().uses_region;
-    }
-  }
+  [[nodiscard]] bool on_region() const { return is_on_region<S>(given_); }
 
-  static unsigned long long as_printed(std::uint64_t value) noexcept { return value; }
-
-  // Faults in the head of the region, and locks it there, as the region asks. Counted as resident from the start, for
-  // it is.
-  bool populate() {
-    constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14; absent from older headers
-    if (request_.populate_bytes == 0) return true;
-    if (madvise(request_.region, request_.populate_bytes, kPopulateWrite) != 0) {
-      fail(result_, MEMTOOL_BAD_REQUEST, "the region cannot be populated: %s", std::strerror(errno));
-      return false;
-    }
-    if ((request_.region_flags & MEMTOOL_REGION_LOCKED) != 0 && mlock(request_.region, request_.populate_bytes) != 0) {
-      fail(result_, MEMTOOL_BAD_REQUEST, "the region cannot be locked: %s", std::strerror(errno));
-      return false;
-    }
-    return true;
-  }
+  bool populate() { return populate_region(request_, result_); }
 
   void throughput() {
     if (image_.touch() == Touch::none) {
@@ -293,22 +262,14 @@ class Runner {
     return static_cast<std::uint64_t>(used.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(used.tv_nsec);
   }
 
-  // Whether adaptors have found misuse: then the sample has failed, with their words.
-  bool detected_in(const S& strategy) {
-    if constexpr (Watches<S>) {
-      if (strategy.finding().empty()) return false;
-      fail(result_, MEMTOOL_WRONG, "%s", strategy.finding().c_str());
-      return true;
-    }
-    return false;
-  }
+  bool detected_in(const S& strategy) { return has_detected(strategy, result_); }
 
   void out_of_memory(const S& strategy, const std::uint64_t* at) {
     if (detected_in(strategy)) return;  // which is why
     std::uint64_t operation = 0;
     for (const std::uint64_t* word = image_.begin; word < at;) {
       const Kind kind = word::kind(*word);
-      operation += kind != Kind::scope_begin && kind != Kind::scope_end && kind != Kind::mark;
+      operation += kind != Kind::scope_begin && kind != Kind::scope_end && kind != Kind::mark && kind != Kind::write;
       word += word::length(*word);
     }
     const Kind kind = word::kind(*at);
@@ -323,17 +284,26 @@ class Runner {
     constexpr std::uint64_t kChecks = 64;
     region_.reset();
     S strategy(region_, given_);
-    CheckProbe<S> probe(strategy, region_, on_region(), image_.head.slots);
+    CheckBook book;
+    CheckProbe<S> probe(strategy, region_, on_region(), book);
     Replay<S, CheckProbe<S>> replay(strategy, probe, slots_.data());
     const std::uint64_t* at = image_.begin;
-    for (std::uint64_t i = 1; i <= kChecks && !probe.failed() && !replay.out_of_memory(); ++i) {
-      at = replay.run(at, image_.begin + image_.head.words * i / kChecks);
-      if (!probe.failed()) probe.verify_heap();
+    for (std::uint64_t i = 1; i <= kChecks && !book.failed() && !replay.out_of_memory(); ++i) {
+      // Once at the end of the events before the epilogue, for what is alive there.
+      const std::uint64_t* stop = image_.begin + image_.head.words * i / kChecks;
+      if (at < image_.epilogue && stop >= image_.epilogue) {
+        at = replay.run(at, image_.epilogue);
+        report_survivors(book.summary(), result_);
+        if (replay.out_of_memory()) break;
+      }
+      at = replay.run(at, stop);
+      if (!book.failed()) probe.verify_heap();
     }
     result_.checks = probe.checks();
-    if (probe.failed()) {
-      result_.failed_operation = probe.failed_operation();
-      fail(result_, MEMTOOL_WRONG, "event %llu: %s", as_printed(probe.failed_operation()), probe.complaint().c_str());
+    result_.order_digest = book.summary().order_digest;
+    if (book.failed()) {
+      result_.failed_operation = book.failed_operation();
+      fail(result_, MEMTOOL_WRONG, "event %llu: %s", as_printed(book.failed_operation()), book.complaint().c_str());
     } else if (replay.out_of_memory()) {
       out_of_memory(strategy, at);
     }
@@ -399,7 +369,7 @@ class Runner {
   // Fills in a checkpoint. False: its figures cannot be true together, and the sample has failed, in words.
   bool note(const S& strategy, const FootprintProbe<S>& probe, std::uint64_t resident, CheckpointRow& row) {
     const HeapStats stats = strategy.stats();
-    row = figures(strategy, stats, probe, resident);
+    row = figures(stats, probe, resident);
     std::string lie = why_untrue(stats, row.live_bytes, region_.used());
     if (lie.empty() && row.granted_bytes < row.live_bytes)
       lie = "usable_size() sums up to " + std::to_string(row.granted_bytes) + " bytes of live blocks that asked for " +
@@ -477,23 +447,8 @@ class Runner {
     return note(strategy, probe, result_.resident_at_peak_live_bytes, result_.at_peak_live);
   }
 
-  static std::uint64_t above(std::uint64_t value, std::uint64_t baseline) noexcept {
-    return value > baseline ? value - baseline : 0;
-  }
-
-  CheckpointRow figures([[maybe_unused]] const S& strategy, const HeapStats& stats, const FootprintProbe<S>& probe,
-                        std::uint64_t resident) const noexcept {
-    return {.clock = probe.operations(),
-            .live_bytes = probe.live(),
-            .live_objects = probe.objects(),
-            .granted_bytes = probe.granted(),
-            .footprint_bytes = on_region() ? region_.used() + stats.metadata_apart_bytes : kNotApplicable,
-            .resident_bytes = resident,
-            .free_bytes = stats.free_bytes,
-            .largest_free = stats.largest_free,
-            .free_blocks = stats.free_blocks,
-            .used_blocks = stats.used_blocks,
-            .metadata_bytes = stats.metadata_bytes};
+  CheckpointRow figures(const HeapStats& stats, const FootprintProbe<S>& probe, std::uint64_t resident) const noexcept {
+    return checkpoint_row(stats, region_, on_region(), probe, resident);
   }
 
   const Given& given_;
@@ -560,6 +515,21 @@ class HeapOf final : public AnyHeap {
   std::vector<MarkerOf<S>> markers_;
 };
 
+// Whether it is known here already that a heap is not safe on several threads; of adaptors and adopted heaps it is not.
+template <class S>
+concept KnownUnsafe = requires { typename std::bool_constant<S::info.thread_safe>; } && !S::info.thread_safe;
+
+// On several threads only what may be safe there is compiled: the rest is left out of a run before it begins.
+template <ReplayableHeap S, class Given>
+void replay_in_mode(const Given& given, const ReplayRequest& request, ReplayResult& result) {
+  if (request.mode == MEMTOOL_SERIAL) return Runner<S, Given>(given, request, result).run();
+  if constexpr (KnownUnsafe<S>) {
+    fail(result, MEMTOOL_BAD_REQUEST, "not safe on several threads");
+  } else {
+    ThreadRunner<S, Given>(given, request, result).run();
+  }
+}
+
 template <Strategy S>
 StrategyEntry make_entry(int order) {
   return {
@@ -569,7 +539,7 @@ StrategyEntry make_entry(int order) {
       .limits = [](const Parameters& parameters) { return S::limits(parameters); },
       .uses_region = [](const Parameters& parameters) { return uses_region<S>(parameters); },
       .replay = [](const Parameters& parameters, const ReplayRequest& request,
-                   ReplayResult& result) { Runner<S>(parameters, request, result).run(); },
+                   ReplayResult& result) { replay_in_mode<S>(parameters, request, result); },
       .open = [](Region& region, const Parameters& parameters) -> std::unique_ptr<AnyHeap> {
         return std::make_unique<HeapOf<S>>(region, parameters);
       },

@@ -43,8 +43,9 @@ enum class FreeOrder : std::uint8_t {
 };
 
 struct StrategyInfo {
-  std::string_view name;        // as the user writes it: "segregated-pool"
-  std::string_view family;      // control | standard | pool | arena | free-list | real-time | buddy | pmr | mapping
+  std::string_view name;  // as the user writes it: "segregated-pool"
+  std::string_view
+      family;  // control | standard | pool | arena | free-list | real-time | buddy | pmr | mapping | thread
   std::string_view summary;     // one line
   std::string_view source;      // paper, book or reference implementation it follows
   std::string_view complexity;  // cost of allocate and of deallocate, in n free blocks or whatever it depends on
@@ -117,6 +118,8 @@ inline void require(bool holds, const char* words) {
   if (!holds) throw BrokenInvariant(words);
 }
 
+// A heap that is thread_safe is so for allocate and its kind, deallocate, usable_size of a live block, and stats(),
+// whose figures need only agree with each other while nothing else runs. walk() and check() are called in quiet only.
 // What a replay asks of a heap. Sizes are in bytes, >= 1; alignments are powers of two, kDefaultAlignment unless the
 // request asked for more or less.
 template <class S>

@@ -40,7 +40,7 @@ class MetricInfo:
 def _latencies() -> list[MetricInfo]:
     shares = {"p50": "half", "p90": "90 %", "p99": "99 %", "p999": "99.9 %", "p9999": "99.99 %"}
     found = []
-    for kind in ("allocate", "deallocate", "reallocate"):
+    for kind in ("allocate", "deallocate", "remote_deallocate", "reallocate"):
         for name, share in shares.items():
             found.append(
                 MetricInfo(
@@ -91,6 +91,14 @@ _ALL = [
         "user instructions of the whole replay / operations, harness included",
         scope="code",
         measured_by=Pass.COUNTERS,
+    ),
+    MetricInfo(
+        "wait_ns",
+        "ns",
+        "time that threads wait for each other's objects, all threads together / operations (parallel)",
+        by_difference=True,
+        gated=False,
+        measured_by=Pass.THROUGHPUT,
     ),
     *_latencies(),
     MetricInfo(

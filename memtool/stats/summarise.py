@@ -11,16 +11,17 @@ from typing import Any
 
 from memtool.measure import histogram
 from memtool.measure.metrics import METRICS
-from memtool.model import Cell, CellResult, Determinism, Metric, Pass, Sample, Status, TraceInfo
+from memtool.model import Cell, CellResult, Determinism, Metric, Mode, Pass, Sample, Status, TraceInfo
 from memtool.stats.adaptor_reports import sentences
 from memtool.stats.summary import median_interval
 
 PERCENTILES: Mapping[str, float] = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
-OPERATIONS = ("allocate", "deallocate", "reallocate")
+OPERATIONS = ("allocate", "deallocate", "remote_deallocate", "reallocate")
 LEAST_LIVE = 64 * 1024
 """Bytes: a ratio over fewer live bytes says nothing of the allocator."""
 
 DRAIN_WAITS = ("0ms", "100ms", "1s", "5s")
+_NO_HISTOGRAM: Mapping[str, Any] = {"buckets": (), "maximum": 0}
 
 Figures = dict[str, float | None]
 
@@ -52,6 +53,7 @@ def summarise_cell(
     metrics: dict[str, Metric] = {}
     notes: list[str] = []
     metrics |= _throughput(_of(sound, Pass.THROUGHPUT), _of(null_samples, Pass.THROUGHPUT), trace, clock)
+    metrics |= _waits(_of(sound, Pass.THROUGHPUT), trace, clock)
     metrics |= _latencies(_of(sound, Pass.LATENCY), clock)
     footprints = _of(sound, Pass.FOOTPRINT)
     metrics |= _footprints(footprints, trace)
@@ -161,6 +163,21 @@ def _throughput(
     return metrics
 
 
+def _waits(samples: Sequence[Sample], trace: TraceInfo, clock: Clock) -> dict[str, Metric]:
+    """Return what threads waited for each other's objects, in the replay whose time counts; in parallel only."""
+    parallel = [sample for sample in samples if sample.cell.mode == Mode.PARALLEL and "wait_ticks" in sample.payload]
+    if not parallel:
+        return {}
+
+    def waited(sample: Sample) -> float:
+        ticks = sample.payload["body_ticks"]
+        fastest = min(range(len(ticks)), key=ticks.__getitem__)
+        return float(sample.payload["wait_ticks"][fastest]) * clock.ns_per_tick / max(trace.operations, 1)
+
+    pairs = [(sample.block, waited(sample)) for sample in parallel]
+    return {"wait_ns": _metric("wait_ns", pairs, Determinism.SAMPLED)}
+
+
 def _latencies(samples: Sequence[Sample], clock: Clock) -> dict[str, Metric]:
     """Return the percentiles of each kind of operation, less the median of the same sample's noise floor."""
     if not samples:
@@ -171,7 +188,7 @@ def _latencies(samples: Sequence[Sample], clock: Clock) -> dict[str, Metric]:
     floor_maxima = [sample.payload["histograms"]["floor"]["maximum"] for sample in samples]
     metrics: dict[str, Metric] = {}
     for kind in OPERATIONS:
-        histograms = [sample.payload["histograms"][kind] for sample in samples]
+        histograms = [sample.payload["histograms"].get(kind, _NO_HISTOGRAM) for sample in samples]
         if not any(found["buckets"] for found in histograms):
             continue
         readings: dict[str, tuple[list[float], list[float]]] = {

@@ -61,6 +61,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         slices = (binding.LatencySlice * (2 * binding.SLICES))()
         if request["arrivals"] is not None:
             arrivals = (ctypes.c_uint64 * len(request["arrivals"]))(*request["arrivals"])
+    threads = _Threads(binding, request["threads"], buckets) if request["threads"] is not None else None
     series = (binding.CheckpointRow * (request["checkpoints"] + 2))()
     maps = (binding.HeapMap * binding.MOST_MAPS)() if request["run_pass"] == binding.HEAP else None
     result = binding.ReplayResult(struct_bytes=ctypes.sizeof(binding.ReplayResult))
@@ -91,6 +92,8 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         ticks_per_ns=1 / request["ns_per_tick"],
         system_calls_socket=request["system_calls_socket"],
     )
+    if threads is not None:
+        threads.add_to(call, request["run_pass"])
     before = noise.read()
     library.memtool_replay(ctypes.byref(call), ctypes.byref(result))
     after = noise.read()
@@ -108,10 +111,66 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         answer.update(_heap(binding, result, maps))
     elif result.status == binding.DONE:
         answer.update(_figures(binding, request["run_pass"], result, histograms, buckets, series))
-        if sizes is not None and slices is not None:
+        if threads is not None:
+            answer.update(threads.figures(result))
+        elif sizes is not None and slices is not None:
             answer.update(_latency_detail(binding, result, sizes, slices, buckets))
     del memory
     return answer
+
+
+class _Threads:
+    """What a replay on several threads needs besides, and what it says of each."""
+
+    _MOST_OF_THEIR_OWN = 64
+    """Threads with histograms of their own: 200 KiB each."""
+
+    def __init__(self, binding: Any, request: tuple[int, int, int, int], buckets: int) -> None:
+        import ctypes
+        import mmap
+
+        self._binding = binding
+        self._mode, lanes, self._processors, descriptor = request
+        self._buckets = buckets
+        self._rows = (binding.ThreadRow * lanes)()
+        self._own = min(lanes, self._MOST_OF_THEIR_OWN)
+        self._histograms: Any = None
+        self._memory = mmap.mmap(descriptor, lanes * ctypes.sizeof(binding.ThreadPlace))
+        self._places = (binding.ThreadPlace * lanes).from_buffer(self._memory)
+
+    def add_to(self, call: Any, run_pass: int) -> None:
+        import ctypes
+
+        call.mode = self._mode
+        call.processors = self._processors
+        call.threads = ctypes.addressof(self._rows)
+        call.places = ctypes.addressof(self._places)
+        if run_pass == self._binding.LATENCY:
+            counts = self._own * len(self._binding.HISTOGRAMS) * self._buckets
+            self._histograms = (ctypes.c_uint64 * counts)()
+            call.thread_histograms = ctypes.addressof(self._histograms)
+            call.thread_histogram_count = self._own
+
+    def figures(self, result: Any) -> dict[str, Any]:
+        names = self._binding.THREAD_FIGURES
+        rows = [{name: getattr(row, name) for name in names} for row in self._rows]
+        if self._histograms is not None:
+            for lane in range(self._own):
+                rows[lane]["histograms"] = {kind: self._of(lane, kind) for kind in ("allocate", "deallocate")}
+        return {"threads": rows, "wait_ticks": list(result.wait_ticks[: result.iterations])}
+
+    def _of(self, lane: int, kind: str) -> list[tuple[int, int]]:
+        """Return the (bucket, count) pairs of a thread; of all its frees for deallocate."""
+        counts = self._counts(lane, kind)
+        if kind == "deallocate":
+            remote = self._counts(lane, "remote_deallocate")
+            counts = [own + other for own, other in zip(counts, remote, strict=True)]
+        return [(bucket, count) for bucket, count in enumerate(counts) if count]
+
+    def _counts(self, lane: int, kind: str) -> list[int]:
+        names = self._binding.HISTOGRAMS
+        first = (lane * len(names) + names.index(kind)) * self._buckets
+        return list(self._histograms[first : first + self._buckets])
 
 
 def _adopt(source: tuple[str, ...]) -> Any:
@@ -204,7 +263,8 @@ def _version(library: Any, symbol: str, kind: str) -> str | None:
 
 def _figures(binding: Any, run_pass: int, result: Any, histograms: Any, buckets: int, series: Any) -> dict[str, Any]:
     if run_pass == binding.CHECK:
-        return {"checks": result.checks}
+        names = ("checks", "surviving_objects", "surviving_size", "surviving_digest", "order_digest")
+        return {name: getattr(result, name) for name in names}
     if run_pass == binding.COUNTERS:
         return {"instructions": result.instructions}
     if run_pass == binding.CALLS:

@@ -28,6 +28,7 @@ from memtool.measure.counters import Counter
 from memtool.measure.histogram import SLOW_NS
 from memtool.model import AllocatorPlan, Cell, Pass, Sample, Status
 from memtool.worker import protocol
+from memtool.worker.threads import Threads, read_places, told
 
 _MOST_UNDER_VALGRIND = 32 << 30
 """Bytes of a region: valgrind (3.19) refuses a mapping of 64 GiB."""
@@ -74,6 +75,8 @@ class Job:
     """Length of a tick of the worker's clock."""
     arrivals: tuple[int, ...] | None = None
     """When the operations arrive in the latency pass (workload/arrivals.py); None: closed loop."""
+    threads: Threads | None = None
+    """None: one thread replays everything, in the recorded order."""
 
 
 class Executor(Protocol):
@@ -99,6 +102,8 @@ class _Worker:
     deadline: float
     count: Callable[[subprocess.Popen[bytes]], dict[str, Any]]
     """What to add to a sound answer, once the process ends (of the passes that count from without)."""
+    places: int | None
+    """Memory file in which its threads say what they are at; None: it has but one."""
 
     def ask(self, request: bytes) -> None:
         """Send the request; a process that has died already is found when it is waited for."""
@@ -118,6 +123,8 @@ class _Worker:
                 answer |= self.count(self.process)
             self.process.kill()
             self.process.wait()
+            if data is None and self.places is not None and self.job.threads is not None:
+                answer["places"] = told(read_places(os.pread(self.places, self.job.threads.places_bytes, 0)))
         return _sample(self.job, answer, self.process.returncode, _last_line(self.errors))
 
 
@@ -155,8 +162,9 @@ class WorkerExecutor:
             _memory_file("stderr") as errors,
             self.backing(job.region) as region_file,
             _counted(job) as (prefix, count, calls),
+            _places(job.threads) as places,
         ):
-            passed = (job.image_fd, child_end.fileno(), region_file, calls)
+            passed = (job.image_fd, child_end.fileno(), region_file, calls, places)
             process = subprocess.Popen(
                 [*prefix, sys.executable, "-I", "-S", self._child],
                 stdin=subprocess.PIPE,
@@ -167,8 +175,9 @@ class WorkerExecutor:
                 start_new_session=True,
             )
             try:
-                worker = _Worker(job, process, answers.fileno(), errors, time.monotonic() + job.time_limit, count)
-                worker.ask(marshal.dumps(self._request(job, child_end.fileno(), region_file, calls)))
+                deadline = time.monotonic() + job.time_limit
+                worker = _Worker(job, process, answers.fileno(), errors, deadline, count, places)
+                worker.ask(marshal.dumps(self._request(job, child_end.fileno(), region_file, calls, places)))
                 child_end.close()  # so that the pipe ends when the worker does
                 yield worker
             finally:
@@ -190,7 +199,9 @@ class WorkerExecutor:
                 file.truncate(region.size)
                 yield file.fileno()
 
-    def _request(self, job: Job, result: int, region_file: int | None, calls: int) -> dict[str, object]:
+    def _request(
+        self, job: Job, result: int, region_file: int | None, calls: int, places: int | None
+    ) -> dict[str, object]:
         region = job.region
         size = min(region.size, _MOST_UNDER_VALGRIND) if job.counter is Counter.CALLGRIND else region.size
         flags = region.shared * binding.REGION_SHARED | region.locked * binding.REGION_LOCKED
@@ -215,6 +226,9 @@ class WorkerExecutor:
             "counter": binding.COUNTERS_OF.index(job.counter),
             "result": result,
             "version": job.plan.version_call,
+            "threads": None
+            if job.threads is None
+            else (protocol.MODES.index(job.threads.mode), job.threads.lanes, job.threads.processors, places),
             "adopted": job.plan.adopted,
             "path": tuple(sys.path) if job.plan.interpreted else (),
         }
@@ -320,6 +334,17 @@ def _memory_file(name: str) -> Iterator[int]:
         os.close(descriptor)
 
 
+@contextmanager
+def _places(threads: Threads | None) -> Iterator[int | None]:
+    """Yield the memory file in which the worker's threads say what they are at; None where it has but one."""
+    if threads is None:
+        yield None
+        return
+    with _memory_file("memtool-places") as descriptor:
+        os.ftruncate(descriptor, threads.places_bytes)
+        yield descriptor
+
+
 def _read_all(descriptor: int, deadline: float) -> bytes | None:
     """Return everything up to the end of the pipe; None when the deadline comes first."""
     chunks: list[bytes] = []
@@ -353,10 +378,8 @@ def _judge(job: Job, answer: Mapping[str, Any] | None, returncode: int, complain
     if answer is None:
         return Status.FAILED, _death(returncode, complaint)
     if answer.get("timed_out"):
-        return (
-            Status.FAILED,
-            f"no answer within {job.time_limit:.0f} s: killed (a loop without end, or far too slow)",
-        )
+        because = answer.get("places") or "a loop without end, or far too slow"
+        return Status.FAILED, f"no answer within {job.time_limit:.0f} s: killed ({because})"
     if answer["status"] != protocol.DONE:
         return Status.FAILED, str(answer["message"])
     status, reason = _judge_proof(job.plan, answer["proof"])

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from memtool.measure.counters import Counter
 from memtool.model import AllocatorPlan, Cell, Pass, Sample, Status
 from memtool.worker.parent import Executor, Job, RegionRequest
+from memtool.worker.threads import Threads
 
 NULL = "null"
 """The control strategy that every block replays besides: what the harness itself costs."""
@@ -85,6 +86,8 @@ class Measurable:
     null_plan: AllocatorPlan
     cells: Mapping[Cell, AllocatorPlan]
     regions: Mapping[str, RegionRequest]
+    threads: Threads | None = None
+    """None: one thread replays everything."""
 
 
 Key = tuple[Cell, int, Pass]
@@ -288,6 +291,7 @@ class Schedule:
             ns_per_tick=self.settings.ns_per_tick,
             time_limit=limit * (1 if self.settings.time_limit is not None else _SLOWER.get(run_pass, 1)),
             counter=self.settings.counter if run_pass is Pass.COUNTERS else Counter.NONE,
+            threads=workload.threads,
         )
 
     def _take(self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass) -> Sample | None:

@@ -13,6 +13,8 @@ from memtool.workload import tables
 from memtool.workload.laws import Law
 from memtool.workload.schema import (
     Batches,
+    Exchange,
+    FalseSharing,
     Frames,
     Live,
     Objects,
@@ -23,11 +25,10 @@ from memtool.workload.schema import (
     Ramp,
     Sawtooth,
     Stack,
-    Toggle,
     Workload,
 )
 
-_CLASSES, _FILL, _FRAMES, _TOGGLE = range(4)
+_CLASSES, _FILL, _FRAMES, _TOGGLE, _THREADS, _EXCHANGE, _SHARING = range(7)
 _RAMP, _STEADY, _DRAIN = range(3)
 _VICTIMS = ("oldest", "youngest", "random", "both-ends")
 _SKEW_LEVELS = 6
@@ -59,6 +60,18 @@ class _Writer:
         self._references.append((len(self._words), tuple(law)))
         self._words.append(0)
 
+    def put_place(self) -> int:
+        """Leave a place for a number that is known later; put_at() fills it."""
+        self._words.append(0)
+        return len(self._words) - 1
+
+    def put_at(self, place: int, word: int) -> None:
+        self._words[place] = word
+
+    @property
+    def length(self) -> int:
+        return len(self._words)
+
     def finish(self) -> array[int]:
         written: dict[tuple[int, ...], int] = {}
         for place, law in self._references:
@@ -82,6 +95,7 @@ class _Class:
     resize_share: Fraction = Fraction(0)
     resize_times: Words = (tables.CONSTANT, 0)
     resize_factor: Fraction = Fraction(1)
+    freed_by_other: bool = False
 
 
 def compile_workload(workload: Workload, seed: int) -> Program:
@@ -90,19 +104,21 @@ def compile_workload(workload: Workload, seed: int) -> Program:
         return _frames(workload.frames, _classes(workload.objects or ()), seed)
     assert workload.allocations is not None
     if workload.pattern is not None:
-        return _pattern(workload.pattern, workload.allocations, seed)
+        return _pattern(workload.pattern, workload, seed)
     if workload.profile is not None:
-        return _profile(workload.profile, workload.allocations, seed)
+        return _profile(workload.profile, workload.allocations, workload.threads, seed)
     classes = _classes(workload.objects or ())
     choice = _choice([each.weight for each in classes])
     phases = _phases(workload.phases or [Phase(steady=Fraction(1))], workload.allocations)
-    return _run_phases(seed, classes, [(kind, ticks, choice) for kind, ticks in phases])
+    return _run_phases(seed, workload.threads, classes, [(kind, ticks, choice) for kind, ticks in phases])
 
 
-def _run_phases(seed: int, classes: Sequence[_Class], phases: Sequence[tuple[int, int, Words]], *notes: str) -> Program:
+def _run_phases(
+    seed: int, threads: int, classes: Sequence[_Class], phases: Sequence[tuple[int, int, Words]], *notes: str
+) -> Program:
     """Return the program of phases, each its kind, its ticks, and the law by which classes are chosen."""
     writer = _Writer(seed, _CLASSES)
-    writer.put(len(classes), len(phases))
+    writer.put(len(classes), len(phases), threads)
     _put_classes(writer, classes)
     for kind, ticks, choice in phases:
         writer.put(kind, ticks)
@@ -119,7 +135,7 @@ def _put_classes(writer: _Writer, classes: Sequence[_Class]) -> None:
             writer.put_law(each.lifetime)
         writer.put(each.alignment.bit_length() - 1, int(each.zeroed), tables.probability(each.resize_share))
         writer.put_law(each.resize_times)
-        writer.put(each.resize_factor.numerator, each.resize_factor.denominator)
+        writer.put(each.resize_factor.numerator, each.resize_factor.denominator, int(each.freed_by_other))
 
 
 def _choice(weights: Sequence[Fraction]) -> list[int]:
@@ -136,7 +152,14 @@ def _classes_of(objects: Objects) -> list[_Class]:
 
     def make(weight: Fraction, size: Law[int] | None, lifetime: Law[int] | None) -> _Class:
         assert size is not None
-        made = _Class(weight, law_table(size, 1), _lifetime(lifetime), objects.alignment, objects.zeroed)
+        made = _Class(
+            weight,
+            law_table(size, 1),
+            _lifetime(lifetime),
+            objects.alignment,
+            objects.zeroed,
+            freed_by_other=objects.freed_by == "other_thread",
+        )
         if resize is None:
             return made
         return replace(
@@ -206,7 +229,7 @@ def _phases(phases: Sequence[Phase], allocations: int) -> list[tuple[int, int]]:
     return shared
 
 
-def _profile(profile: Profile, allocations: int, seed: int) -> Program:
+def _profile(profile: Profile, allocations: int, threads: int, seed: int) -> Program:
     """Make classes of a profile's rows by Little's law, and populate the heap before the steady phase.
 
     Lifetimes are exponential, so what a live object has left to live does not depend on its age: a ramp that draws
@@ -225,7 +248,7 @@ def _profile(profile: Profile, allocations: int, seed: int) -> Program:
     by_live = _choice([live for _, _, live in rows])
     by_rate = _choice([rate for _, rate, _ in rows])
     phases = [(_RAMP, populated, by_live), (_STEADY, allocations, by_rate)]
-    return _run_phases(seed, classes, phases, *_profile_notes(profile, populated, scale))
+    return _run_phases(seed, threads, classes, phases, *_profile_notes(profile, populated, scale))
 
 
 def _profile_notes(profile: Profile, populated: int, scale: Fraction) -> list[str]:
@@ -247,16 +270,62 @@ def _profile_notes(profile: Profile, populated: int, scale: Fraction) -> list[st
     return notes
 
 
-def _pattern(pattern: Pattern, allocations: int, seed: int) -> Program:
+def _pattern(pattern: Pattern, workload: Workload, seed: int) -> Program:
+    allocations = workload.allocations
+    assert allocations is not None
+    if pattern.exchange is not None:
+        return _exchange(pattern.exchange, allocations, workload.threads, workload.rounds, seed)
+    if pattern.false_sharing is not None:
+        return _false_sharing(pattern.false_sharing, allocations, workload.threads, seed)
+    source = _FILL if pattern.toggle is None else _TOGGLE
+    if workload.threads == workload.rounds == 1:
+        writer = _Writer(seed, source)
+        _put_pattern(writer, pattern, allocations, has_others=False, consumers=0)
+        return Program(writer.finish(), (), allocations)
+    # A producer and its consumer are one worker of two threads; every other thread is a worker of its own.
+    pairs = workload.threads // 2 if pattern.producer_consumer is not None else 0
+    workers, each = (pairs, 2) if pairs else (workload.threads, 1)
+    writer = _Writer(seed, _THREADS)
+    writer.put(workers, each, workload.rounds, int(pattern.larson is not None), source)
+    places = [writer.put_place() for _ in range(workers)]
+    for index, place in enumerate(places):
+        writer.put_at(place, writer.length)
+        share = allocations * (index + 1) // workers - allocations * index // workers
+        _put_pattern(writer, pattern, share, has_others=workload.threads > 1, consumers=pairs)
+    return Program(writer.finish(), (), allocations)
+
+
+def _put_pattern(writer: _Writer, pattern: Pattern, allocations: int, *, has_others: bool, consumers: int) -> None:
+    """Write the words of one thread's pattern, or of a producer's with its ``consumers``."""
     if pattern.toggle is not None:
-        return _toggle(pattern.toggle, allocations, seed)
+        toggle = pattern.toggle
+        writer.put_law(law_table(toggle.size, 1))
+        writer.put(allocations, toggle.slots)
+        writer.put_law(_slot_law(toggle.slots, toggle.skew))
+        writer.put(toggle.alignment.bit_length() - 1)
+        return
     chosen = next(each for name in Pattern.model_fields if (each := getattr(pattern, name)) is not None)
     fill_to, empty_to, victim = _levels(pattern, chosen, allocations)
-    writer = _Writer(seed, _FILL)
     writer.put_law(law_table(chosen.size, 1))
     writer.put(allocations)
     writer.put_law(fill_to)
     writer.put(empty_to, _VICTIMS.index(victim), chosen.alignment.bit_length() - 1)
+    writer.put(getattr(chosen, "handed_on", 0) if has_others else 0, consumers)
+
+
+def _exchange(exchange: Exchange, allocations: int, threads: int, rounds: int, seed: int) -> Program:
+    writer = _Writer(seed, _EXCHANGE)
+    writer.put_law(law_table(exchange.size, 1))
+    writer.put(allocations, threads, rounds, exchange.slots)
+    writer.put(tables.probability(exchange.freed), tables.probability(exchange.exchanged))
+    writer.put(exchange.alignment.bit_length() - 1)
+    return Program(writer.finish(), (), allocations)
+
+
+def _false_sharing(sharing: FalseSharing, allocations: int, threads: int, seed: int) -> Program:
+    writer = _Writer(seed, _SHARING)
+    writer.put_law(law_table(sharing.size, 1))
+    writer.put(allocations, threads, sharing.writes, int(sharing.passive), sharing.alignment.bit_length() - 1)
     return Program(writer.finish(), (), allocations)
 
 
@@ -278,15 +347,6 @@ def _levels(
     if isinstance(chosen, ProducerConsumer):
         return tables.constant(chosen.batch * chosen.depth), chosen.batch * (chosen.depth - 1), "oldest"
     return tables.constant(allocations), 0, chosen.order
-
-
-def _toggle(toggle: Toggle, allocations: int, seed: int) -> Program:
-    writer = _Writer(seed, _TOGGLE)
-    writer.put_law(law_table(toggle.size, 1))
-    writer.put(allocations, toggle.slots)
-    writer.put_law(_slot_law(toggle.slots, toggle.skew))
-    writer.put(toggle.alignment.bit_length() - 1)
-    return Program(writer.finish(), (), allocations)
 
 
 def _slot_law(slots: int, skew: Fraction | None) -> Words:

@@ -30,12 +30,19 @@ from memtool.workload.values import (
 _MOST_CLASSES = 1024
 _MOST_ROWS = 4096
 _MOST_SLOTS = 1 << 24
+_MOST_THREADS = 1024
+_MOST_ROUNDS = 10_000
+_MOST_LANES = 1 << 16
 _DEEPEST_SCOPES = 16
 _SOURCES = ("objects", "pattern", "profile")
 
 Touch = Literal["none", "first", "pages", "all"]
 Order = Literal["oldest", "youngest", "random", "both-ends"]
 """Whom to free first; both-ends: half of them from the oldest on, then half from the youngest back."""
+
+
+FreedBy = Literal["own_thread", "other_thread"]
+"""Which thread frees an object: the one that allocated it, or one of the others, drawn at random."""
 
 
 class Matrix(Strict):
@@ -78,6 +85,7 @@ class Objects(Strict):
     alignment: Alignment = 16
     zeroed: StrictBool = False
     resize: Resize | None = None
+    freed_by: FreedBy = "own_thread"
 
     @model_validator(mode="after")
     def _size_or_matrix(self) -> Objects:
@@ -136,6 +144,8 @@ class Batches(Requests):
 
     batch: CountLaw
     order: Order = "oldest"
+    handed_on: Natural = 0
+    """Every so many batches, the next thread does the freeing; 0: never."""
 
 
 class Sawtooth(Requests):
@@ -144,6 +154,8 @@ class Sawtooth(Requests):
     high: Count
     low: Natural = 0
     order: Order = "random"
+    handed_on: Natural = 0
+    """Every so many times, the next thread does the emptying; 0: never."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Sawtooth:
@@ -182,6 +194,28 @@ class Toggle(Requests):
         return self
 
 
+class Exchange(Requests):
+    """Threads that hand objects to each other through shared slots, now and then.
+
+    After each allocation a thread frees one of its objects with probability `freed`, and with probability `exchanged`
+    puts one into one of the `slots`, and takes what was there. At its end it frees what it has.
+    """
+
+    slots: Annotated[Count, Field(le=_MOST_SLOTS)] = 1000
+    freed: Share = Fraction(66, 100)
+    exchanged: Share = Fraction(1, 4)
+
+
+class FalseSharing(Requests):
+    """Each thread allocates an object, writes to it `writes` times, and frees it, again and again.
+
+    When it is `passive` each begins by freeing an object that the first thread has allocated, next to the others'.
+    """
+
+    writes: Annotated[Count, Field(lt=2**32)]
+    passive: StrictBool = False
+
+
 class Pattern(Strict):
     """A regular pattern: exactly one of these."""
 
@@ -197,6 +231,8 @@ class Pattern(Strict):
     sawtooth: Sawtooth | None = None
     producer_consumer: ProducerConsumer | None = Field(None, alias="producer-consumer")
     toggle: Toggle | None = None
+    exchange: Exchange | None = None
+    false_sharing: FalseSharing | None = Field(None, alias="false-sharing")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Pattern:
@@ -252,6 +288,8 @@ class Workload(Strict):
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     description: StrictStr = ""
     seed: Annotated[StrictInt, Field(ge=0, lt=2**63)] = 42
+    threads: Annotated[Count, Field(le=_MOST_THREADS)] = 1
+    rounds: Annotated[Count, Field(le=_MOST_ROUNDS)] = 1
     allocations: Count | None = None
     objects: Annotated[list[Objects], Field(min_length=1, max_length=_MOST_CLASSES)] | None = None
     pattern: Pattern | None = None
@@ -280,7 +318,25 @@ class Workload(Strict):
                     raise misfit("is missing", "objects", index, "lifetime")
         if self.phases is not None:
             self._check_phases(self.phases)
+        self._check_threads()
         return self
+
+    def _check_threads(self) -> None:
+        if self.frames is not None and self.threads > 1:
+            raise misfit("must be 1: frames run on one thread", "threads")
+        if self.pattern is None and self.rounds > 1:
+            raise misfit("must go: only patterns have rounds of threads", "rounds")
+        if self.threads * self.rounds >= _MOST_LANES:
+            raise misfit(f"would be {self.threads * self.rounds:,} threads, more than {_MOST_LANES - 1:,}", "rounds")
+        if self.pattern is None:
+            for index, each in enumerate(self.objects or ()):
+                if each.freed_by == "other_thread" and "threads" not in self.model_fields_set:
+                    raise misfit("needs threads", "objects", index, "freed_by")
+            return
+        if self.pattern.false_sharing is not None and self.rounds > 1:
+            raise misfit("must go: false-sharing has one", "rounds")
+        if self.pattern.producer_consumer is not None and self.threads > 1 and self.threads % 2:
+            raise misfit("must be even: half of them produce, half consume", "threads")
 
     def _check_frames(self) -> None:
         if self.allocations is not None:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from pydantic import ValidationError
 
 from memtool.engine import generator_binding
 from memtool.engine.binding import EngineError, package_folder
 from memtool.errors import InputError, MemtoolError, did_you_mean
-from memtool.model import TraceInfo
+from memtool.model import Mode, TraceInfo
 from memtool.units import format_size
 from memtool.workload.loader import load_workload
 from memtool.workload.program import Program, compile_workload
@@ -92,22 +93,43 @@ def canonical_events(program: Program) -> Iterator[memoryview]:
     return generator_binding.generate(program.words)
 
 
-def load_trace(name: str, seed: int | None = None) -> Trace:
-    """Load a workload file or a shipped workload, generate its events and build their image.
+def load_trace(name: str, seed: int | None = None, *, threads: int | None = None, mode: Mode = Mode.SERIAL) -> Trace:
+    """Load a workload file or a shipped workload, generate its events and build their image for this mode.
+
+    ``threads`` replaces the file's own number of them, and the trace's name says so.
 
     Raises InputError for what is wrong with the workload, MemtoolError when its image cannot be made.
     """
     path = find_workload(name)
     workload = load_workload(path)
-    return make_trace(workload, str(path), workload.seed if seed is None else seed)
+    if threads is not None:
+        workload = _with_threads(workload, str(path), threads)
+    return make_trace(workload, str(path), workload.seed if seed is None else seed, mode)
 
 
-def make_trace(workload: Workload, source: str, seed: int) -> Trace:
-    """Generate the events of a workload in portions; each is hashed and goes into the image. Raises MemtoolError."""
+def _with_threads(workload: Workload, source: str, threads: int) -> Workload:
+    try:
+        changed = Workload.model_validate(workload.effective() | {"threads": threads})
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        raise InputError(f"{source}: with --threads {threads}: {first['msg']}") from None
+    return changed.model_copy(update={"name": f"{workload.name}:threads={threads}"})
+
+
+def make_trace(workload: Workload, source: str, seed: int, mode: Mode = Mode.SERIAL) -> Trace:
+    """Generate the events of a workload in portions; each is hashed and goes into the image. Raises MemtoolError.
+
+    Where the mode asks for threads and there are several, the image is a thread image.
+    """
     program = compile_workload(workload, seed)
     descriptor = os.memfd_create("memtool-image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         head, event_hash, seconds = _build_image(program, source, workload.touch, descriptor)
+        lanes = 1
+        if mode is not Mode.SERIAL and has_threads(workload):
+            serial, descriptor = descriptor, os.memfd_create("memtool-image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            os.close(serial)
+            lanes = _build_thread_image(program, source, workload.touch, descriptor)
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
     except BaseException:
         os.close(descriptor)
@@ -120,6 +142,9 @@ def make_trace(workload: Workload, source: str, seed: int) -> Trace:
         touch=workload.touch,
         memory_limit=workload.memory_limit,
         notes=program.notes,
+        threads=workload.threads,
+        lanes=lanes,
+        workload_name=workload.name.partition(":threads=")[0],
         first_not_lifo=None if head["first_not_lifo"] == _NEVER else head["first_not_lifo"],
         first_not_fifo=None if head["first_not_fifo"] == _NEVER else head["first_not_fifo"],
         **{name: head[name] for name in _COPIED},
@@ -147,6 +172,26 @@ def _build_image(program: Program, source: str, touch: str, descriptor: int) -> 
                 builder.append(portion)
                 events += portion.nbytes // generator_binding.EVENT_BYTES
                 _refuse_too_long(source, events, available)
+    except EngineError as problem:
+        raise MemtoolError(f"{source}: {problem}") from None
+
+
+def has_threads(workload: Workload) -> bool:
+    """Return whether a workload's events are of several threads, at once or one after the other."""
+    pattern = workload.pattern
+    starts_threads = pattern is not None and (pattern.exchange is not None or pattern.false_sharing is not None)
+    return workload.threads > 1 or workload.rounds > 1 or starts_threads
+
+
+def _build_thread_image(program: Program, source: str, touch: str, descriptor: int) -> int:
+    """Return the number of lanes. Raises MemtoolError."""
+    try:
+        with generator_binding.ThreadImageBuilder(touch, descriptor) as builder:
+            for portion in canonical_events(program):
+                builder.scan(portion)
+            for portion in canonical_events(program):
+                builder.append(portion)
+            return builder.finish()["lanes"]
     except EngineError as problem:
         raise MemtoolError(f"{source}: {problem}") from None
 

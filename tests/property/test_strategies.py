@@ -53,7 +53,7 @@ def test_freed_memory_is_found_again(name: str, order: str) -> None:
 
         blocks = fill()
         assert len(blocks) == 500
-        first = heap.footprint
+        first = held(heap)
         for _ in range(5):
             freed = {
                 "first to last": blocks,
@@ -64,7 +64,17 @@ def test_freed_memory_is_found_again(name: str, order: str) -> None:
                 heap.deallocate(offset, 64)
             blocks = fill()
             assert len(blocks) == 500
-        assert heap.footprint == first
+        assert held(heap) == first
+
+
+def held(heap: Heap) -> int:
+    """Return the bytes taken for blocks: the footprint without what the strategy keeps in it for itself.
+
+    A free block may have to be noted somewhere (in a magazine), and the first frees take memory for that.
+    """
+    stats = heap.stats()
+    inside = (stats["metadata_bytes"] or 0) - (stats["metadata_apart_bytes"] or 0)
+    return heap.footprint - inside
 
 
 @pytest.mark.parametrize("name", ON_REGION)

@@ -1,6 +1,7 @@
 // The control: hands out the same touched block again and again, so that a replay of it costs what the harness costs.
 #pragma once
 
+#include "engine/lane_number.hpp"
 #include "engine/registry.hpp"
 
 namespace memtool {
@@ -15,13 +16,14 @@ class Null {
       .complexity = "O(1), no memory access",
       .when = "never; it is subtracted to give net times",
       .is_control = true,
+      .thread_safe = true,
   };
 
-  Null(Region& region, const Parameters&) noexcept : block_(region.base()) {}
+  Null(Region& region, const Parameters&) noexcept : block_(region.base()), capacity_(region.capacity()) {}
   static Limits limits(const Parameters&) { return {}; }
 
-  void* allocate(std::size_t, std::size_t) noexcept { return block_; }
-  void* allocate_zeroed(std::size_t, std::size_t) noexcept { return block_; }
+  void* allocate(std::size_t size, std::size_t) noexcept { return block(size); }
+  void* allocate_zeroed(std::size_t size, std::size_t) noexcept { return block(size); }
   void deallocate(void*, std::size_t, std::size_t) noexcept {}
   void* reallocate(void* block, std::size_t, std::size_t, std::size_t) noexcept { return block; }
   std::size_t usable_size(const void*, std::size_t size) const noexcept { return size; }
@@ -30,7 +32,17 @@ class Null {
   void check() const {}
 
  private:
-  void* block_;
+  // A block for each thread of a replay: one for all would measure how its cache line changes hands.
+  [[gnu::always_inline]] void* block(std::size_t size) const noexcept {
+    if (lane_number == 0) [[likely]]
+      return block_;
+    const std::size_t offset = lane_number % kBlocks * (capacity_ / (2 * kBlocks) & -std::size_t{4096});
+    return size <= capacity_ / 2 ? block_ + offset : block_;
+  }
+
+  static constexpr std::size_t kBlocks = 64;
+  std::byte* block_;
+  std::size_t capacity_;
 };
 
 }  // namespace memtool

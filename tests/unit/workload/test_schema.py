@@ -48,8 +48,19 @@ def test_every_default_is_written_out() -> None:
         "name": "a",
         "description": "",
         "seed": 42,
+        "threads": 1,
+        "rounds": 1,
         "allocations": 2_000_000,
-        "objects": [{"weight": 1, "size": 4096, "lifetime": "forever", "alignment": 16, "zeroed": False}],
+        "objects": [
+            {
+                "weight": 1,
+                "size": 4096,
+                "lifetime": "forever",
+                "alignment": 16,
+                "zeroed": False,
+                "freed_by": "own_thread",
+            }
+        ],
         "phases": [{"steady": "100%"}],
         "touch": "pages",
     }

@@ -1,0 +1,429 @@
+// Thread caches over a central store: magazines.
+//
+// Each thread has two magazines of blocks a size class; a magazine is an array of pointers, so a block is not touched
+// between its free and its next use, which matters most where another core uses it next. When both are empty, or both
+// full, one is exchanged at the depot for a full, or an empty one: one lock for as many blocks as it holds, and no more
+// than two magazines a class ever lie idle in a thread. What a thread has at its end goes to the depot.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <mutex>
+#include <vector>
+
+#include "allocators/support/class_table.hpp"
+#include "allocators/support/free_list.hpp"
+#include "allocators/support/large_blocks.hpp"
+#include "allocators/support/page_runs.hpp"
+#include "allocators/support/per_thread.hpp"
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+class ThreadCache {
+ public:
+  static constexpr std::size_t kMostRounds = 62;
+  static constexpr std::array<ParameterInfo, 4> kParameters{{
+      {.name = "rounds",
+       .summary = "most blocks in a magazine",
+       .default_value = kMostRounds,
+       .minimum = 1,
+       .maximum = kMostRounds,
+       .unit = "count"},
+      {.name = "cached",
+       .summary = "most bytes in a magazine; it holds at least one block",
+       .default_value = 16 * 1024,
+       .minimum = 16,
+       .maximum = 1 << 24},
+      {.name = "largest",
+       .summary = "largest size that has a class",
+       .default_value = 32 * 1024,
+       .minimum = 1024,
+       .maximum = ClassTable::kMostLargest},
+      {.name = "chunk",
+       .summary = "taken for a class at a time",
+       .default_value = 64 * 1024,
+       .minimum = 4096,
+       .maximum = 1 << 24},
+  }};
+  static constexpr StrategyInfo info{
+      .name = "thread-cache",
+      .family = "thread",
+      .summary = "Two magazines a size class in each thread, exchanged whole at a central depot.",
+      .source = "Bonwick and Adams, \"Magazines and vmem\", USENIX 2001",
+      .complexity = "allocate O(1), deallocate O(1); a lock for every magazine of blocks",
+      .when = "many threads, and objects that one makes and another frees",
+      .parameters = kParameters,
+      .thread_safe = true,
+  };
+
+  ThreadCache(Region& region, const Parameters& parameters)
+      : region_(region),
+        runs_(region),
+        classes_(2, parameters["largest"]),
+        chunk_(bits::round_up(parameters["chunk"], PageRuns::kPage)) {
+    for (std::size_t index = 0; index < classes_.count(); ++index)
+      capacity_[index] = static_cast<std::uint32_t>(
+          std::clamp<std::uint64_t>(parameters["cached"] / classes_.size(index), 1, parameters["rounds"]));
+  }
+
+  static Limits limits(const Parameters&) { return {}; }
+
+  void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    const std::size_t index = classes_.index(size, alignment);
+    if (index == ClassTable::kNone) [[unlikely]]
+      return allocate_large(size, alignment);
+    State* state = threads_.mine();
+    if (state == nullptr) [[unlikely]]
+      return nullptr;
+    Cached& cached = state->classes[index];
+    Magazine* loaded = cached.loaded.load(std::memory_order_relaxed);
+    if (loaded != nullptr) [[likely]] {
+      void* block = loaded->pop();
+      if (block != nullptr) [[likely]]
+        return block;
+    }
+    return allocate_slowly(cached, index);
+  }
+
+  void deallocate(void* block, std::size_t size, std::size_t alignment) noexcept {
+    const std::size_t index = classes_.index(size, alignment);
+    if (index == ClassTable::kNone) [[unlikely]]
+      return deallocate_large(block);
+    State* state = threads_.mine();
+    if (state == nullptr) [[unlikely]]
+      return keep_loose(index, block);
+    Cached& cached = state->classes[index];
+    Magazine* loaded = cached.loaded.load(std::memory_order_relaxed);
+    if (loaded != nullptr && loaded->push(block, capacity_[index])) [[likely]]
+      return;
+    deallocate_slowly(cached, index, block);
+  }
+
+  std::size_t usable_size(const void* block, std::size_t) const noexcept {
+    const std::uint32_t index = runs_.tag(block);
+    return index == PageRuns::kNoTag ? runs_.run_bytes(block) : classes_.size(index);
+  }
+
+  HeapStats stats() const noexcept {
+    const std::array<std::size_t, SizeClasses::kMost> cached = cached_blocks();
+    const std::size_t apart = threads_.bytes();
+    HeapStats stats;
+    {
+      const std::scoped_lock lock(pages_mutex_);
+      stats = {.granted = large_.bytes(),
+               .free_bytes = runs_.free_bytes(),
+               .largest_free = runs_.largest_free(),
+               .free_blocks = runs_.free_runs(),
+               .used_blocks = large_.blocks(),
+               .metadata_bytes = runs_.table_bytes() + apart + magazine_pages_ * PageRuns::kPage,
+               .metadata_apart_bytes = runs_.table_bytes() + apart};
+    }
+    for (std::size_t index = 0; index < classes_.count(); ++index) {
+      const Depot& depot = depots_[index];
+      const std::scoped_lock lock(depot.mutex);
+      const std::size_t size = classes_.size(index);
+      const std::size_t spare = std::min(depot.blocks, cached[index] + spare_blocks(index));
+      const std::size_t used = depot.blocks - spare;
+      stats.granted += used * size;
+      stats.used_blocks += used;
+      stats.free_bytes += spare * size;
+      stats.free_blocks += spare;
+      if (spare > 0) stats.largest_free = std::max<std::uint64_t>(stats.largest_free, size);
+    }
+    return stats;
+  }
+
+  // The end of a chunk that holds no whole block is shown as metadata.
+  void walk(const BlockVisitor& visit) const {
+    const std::vector<const std::byte*> free = free_blocks();
+    runs_.for_each([&](std::byte* address, std::size_t bytes, bool is_free) {
+      const std::uint32_t tag = is_free ? PageRuns::kNoTag : runs_.tag(address);
+      if (tag == PageRuns::kNoTag) return visit(address, bytes, is_free ? BlockState::free : BlockState::used);
+      if (tag == kMagazines) return visit(address, bytes, BlockState::metadata);
+      const std::size_t size = classes_.size(tag);
+      const Depot& depot = depots_[tag];
+      std::byte* block = address;
+      for (; block + size <= address + bytes; block += size) {
+        const bool fresh = block >= depot.fresh && block < depot.end;
+        visit(block, size, fresh || std::ranges::binary_search(free, block) ? BlockState::free : BlockState::used);
+      }
+      if (block < address + bytes)
+        visit(block, static_cast<std::size_t>(address + bytes - block), BlockState::metadata);
+    });
+  }
+
+  void check() const {
+    runs_.check();
+    std::array<std::size_t, SizeClasses::kMost> blocks{};
+    std::size_t magazine_pages = 0;
+    runs_.for_each([&](const std::byte* address, std::size_t bytes, bool is_free) {
+      const std::uint32_t tag = is_free ? PageRuns::kNoTag : runs_.tag(address);
+      if (tag == kMagazines) magazine_pages += bytes / PageRuns::kPage;
+      if (tag != PageRuns::kNoTag && tag != kMagazines) blocks[tag] += bytes / classes_.size(tag);
+    });
+    require(magazine_pages == magazine_pages_, "the count of pages with magazines is wrong");
+    for (std::size_t index = 0; index < classes_.count(); ++index)
+      require(blocks[index] == depots_[index].blocks, "a class does not know how many blocks its chunks hold");
+    threads_.for_each([&](const State& state) {
+      for (std::size_t index = 0; index < classes_.count(); ++index)
+        for (const Magazine* magazine : state.classes[index].both())
+          require(magazine == nullptr || magazine->rounds() <= capacity_[index], "a magazine holds more than it may");
+    });
+    for_each_free([&](const std::byte* block, std::size_t index) {
+      require(region_.contains(block, classes_.size(index)), "a magazine holds a block outside of the region");
+      require(runs_.tag(block) == index, "a magazine holds a block of another class");
+    });
+    const std::vector<const std::byte*> free = free_blocks();
+    require(std::ranges::adjacent_find(free) == free.end(), "a block is free twice");
+  }
+
+ private:
+  static constexpr std::uint32_t kMagazines = PageRuns::kNoTag - 1;
+
+  // Filled and emptied by its thread alone; others may ask how many it has. At the depot it belongs to whoever holds
+  // the lock.
+  class Magazine {
+   public:
+    Magazine* next = nullptr;
+
+    [[nodiscard]] std::uint32_t rounds() const noexcept { return rounds_.load(std::memory_order_relaxed); }
+    // nullptr when it is empty.
+    [[nodiscard, gnu::always_inline]] void* pop() noexcept {
+      const std::uint32_t rounds = rounds_.load(std::memory_order_relaxed);
+      if (rounds == 0) [[unlikely]]
+        return nullptr;
+      rounds_.store(rounds - 1, std::memory_order_relaxed);
+      return blocks_[rounds - 1];
+    }
+    // False when it holds `capacity` blocks already.
+    [[gnu::always_inline]] bool push(void* block, std::uint32_t capacity) noexcept {
+      const std::uint32_t rounds = rounds_.load(std::memory_order_relaxed);
+      if (rounds == capacity) [[unlikely]]
+        return false;
+      blocks_[rounds] = block;
+      rounds_.store(rounds + 1, std::memory_order_relaxed);
+      return true;
+    }
+    [[nodiscard]] void* block(std::uint32_t round) const noexcept { return blocks_[round]; }
+
+   private:
+    std::atomic<std::uint32_t> rounds_ = 0;
+    std::array<void*, kMostRounds> blocks_{};
+  };
+  static_assert(sizeof(Magazine) == 512);
+
+  struct Cached {
+    std::atomic<Magazine*> loaded = nullptr;
+    std::atomic<Magazine*> previous = nullptr;
+    [[nodiscard]] std::array<const Magazine*, 2> both() const noexcept {
+      return {loaded.load(std::memory_order_relaxed), previous.load(std::memory_order_relaxed)};
+    }
+  };
+  struct State {
+    explicit State(std::size_t) noexcept {}
+    std::array<Cached, SizeClasses::kMost> classes;
+  };
+
+  // Of one class, on cache lines of its own.
+  struct alignas(128) Depot {
+    mutable std::mutex mutex;
+    Magazine* full = nullptr;  // or what a thread had at its end
+    Magazine* empty = nullptr;
+    FreeList loose;              // freed when there was no memory for a magazine
+    std::byte* fresh = nullptr;  // never handed out from here to end
+    std::byte* end = nullptr;
+    std::size_t blocks = 0;  // of all chunks
+  };
+
+  friend class PerThread<State, ThreadCache>;
+  void thread_ends(State& state) noexcept {
+    for (std::size_t index = 0; index < classes_.count(); ++index) {
+      Depot& depot = depots_[index];
+      const std::scoped_lock lock(depot.mutex);
+      for (std::atomic<Magazine*>* held : {&state.classes[index].loaded, &state.classes[index].previous})
+        if (Magazine* magazine = held->exchange(nullptr, std::memory_order_relaxed))
+          put(magazine->rounds() > 0 ? depot.full : depot.empty, magazine);
+    }
+  }
+
+  static void put(Magazine*& list, Magazine* magazine) noexcept {
+    magazine->next = list;
+    list = magazine;
+  }
+  static Magazine* take(Magazine*& list) noexcept {
+    Magazine* magazine = list;
+    if (magazine != nullptr) list = magazine->next;
+    return magazine;
+  }
+
+  [[gnu::noinline]] void* allocate_slowly(Cached& cached, std::size_t index) noexcept {
+    Magazine* loaded = cached.loaded.load(std::memory_order_relaxed);
+    Magazine* previous = cached.previous.load(std::memory_order_relaxed);
+    if (previous != nullptr && previous->rounds() > 0) {
+      cached.loaded.store(previous, std::memory_order_relaxed);
+      cached.previous.store(loaded, std::memory_order_relaxed);
+      return previous->pop();
+    }
+    Depot& depot = depots_[index];
+    const std::scoped_lock lock(depot.mutex);
+    if (Magazine* full = take(depot.full)) {
+      if (loaded != nullptr) put(depot.empty, loaded);
+      cached.loaded.store(full, std::memory_order_relaxed);
+      return full->pop();
+    }
+    if (!depot.loose.empty()) return depot.loose.pop();
+    if (loaded == nullptr) {
+      loaded = empty_magazine(depot);
+      cached.loaded.store(loaded, std::memory_order_relaxed);
+    }
+    void* block = carve(depot, index);
+    if (block != nullptr && loaded != nullptr) stock(*loaded, depot, index);
+    return block;
+  }
+
+  [[gnu::noinline]] void deallocate_slowly(Cached& cached, std::size_t index, void* block) noexcept {
+    Magazine* loaded = cached.loaded.load(std::memory_order_relaxed);
+    Magazine* previous = cached.previous.load(std::memory_order_relaxed);
+    Magazine* room = previous != nullptr && previous->rounds() == 0 ? previous : nullptr;
+    if (room == nullptr) {
+      Depot& depot = depots_[index];
+      const std::scoped_lock lock(depot.mutex);
+      room = empty_magazine(depot);
+      if (room == nullptr) return depot.loose.push(block);
+      if (previous != nullptr) put(depot.full, previous);
+    }
+    cached.previous.store(loaded, std::memory_order_relaxed);
+    cached.loaded.store(room, std::memory_order_relaxed);
+    room->push(block, capacity_[index]);
+  }
+
+  void keep_loose(std::size_t index, void* block) noexcept {
+    const std::scoped_lock lock(depots_[index].mutex);
+    depots_[index].loose.push(block);
+  }
+
+  // Fills an empty magazine with fresh blocks, the first of them on top, from the chunk at hand.
+  void stock(Magazine& magazine, Depot& depot, std::size_t index) noexcept {
+    const std::size_t size = classes_.size(index);
+    const auto left = static_cast<std::size_t>(depot.end - depot.fresh) / size;
+    const std::size_t count = std::min<std::size_t>(capacity_[index], left);
+    for (std::size_t i = count; i-- > 0;) magazine.push(depot.fresh + i * size, capacity_[index]);
+    depot.fresh += count * size;
+  }
+
+  void* carve(Depot& depot, std::size_t index) noexcept {
+    if (depot.fresh == depot.end && !add_chunk(depot, index)) return nullptr;
+    std::byte* block = depot.fresh;
+    depot.fresh += classes_.size(index);
+    return block;
+  }
+
+  bool add_chunk(Depot& depot, std::size_t index) noexcept {
+    const std::size_t size = classes_.size(index);
+    const std::scoped_lock lock(pages_mutex_);
+    // At least eight blocks, so that large classes do not waste a chunk's tail; near the end of the region, what is
+    // left.
+    for (const std::size_t wanted : {std::max(chunk_, 8 * size), size}) {
+      const std::size_t bytes = bits::round_up(wanted, PageRuns::kPage);
+      void* chunk = runs_.allocate(bytes / PageRuns::kPage, PageRuns::kPage);
+      if (chunk == nullptr) continue;
+      runs_.set_tag(chunk, static_cast<std::uint32_t>(index));
+      depot.fresh = static_cast<std::byte*>(chunk);
+      depot.end = depot.fresh + bytes / size * size;
+      depot.blocks += bytes / size;
+      return true;
+    }
+    return false;
+  }
+
+  // nullptr when memory is out.
+  Magazine* empty_magazine(Depot& depot) noexcept {
+    if (Magazine* magazine = take(depot.empty)) return magazine;
+    const std::scoped_lock lock(pages_mutex_);
+    if (new_magazines_ == new_magazines_end_) {
+      void* page = runs_.allocate(1, PageRuns::kPage);
+      if (page == nullptr) return nullptr;
+      runs_.set_tag(page, kMagazines);
+      ++magazine_pages_;
+      new_magazines_ = static_cast<std::byte*>(page);
+      new_magazines_end_ = new_magazines_ + PageRuns::kPage;
+    }
+    void* place = new_magazines_;
+    new_magazines_ += sizeof(Magazine);
+    return new (place) Magazine;
+  }
+
+  [[gnu::noinline]] void* allocate_large(std::size_t size, std::size_t alignment) noexcept {
+    const std::scoped_lock lock(pages_mutex_);
+    return large_.allocate(size, alignment);
+  }
+  [[gnu::noinline]] void deallocate_large(void* block) noexcept {
+    const std::scoped_lock lock(pages_mutex_);
+    large_.deallocate(block);
+  }
+
+  // Of each class, what lies in the threads' magazines.
+  std::array<std::size_t, SizeClasses::kMost> cached_blocks() const noexcept {
+    std::array<std::size_t, SizeClasses::kMost> blocks{};
+    threads_.for_each([&](const State& state) {
+      for (std::size_t index = 0; index < classes_.count(); ++index)
+        for (const Magazine* magazine : state.classes[index].both())
+          if (magazine != nullptr) blocks[index] += magazine->rounds();
+    });
+    return blocks;
+  }
+  // What lies at the depot. With its lock held.
+  std::size_t spare_blocks(std::size_t index) const noexcept {
+    const Depot& depot = depots_[index];
+    std::size_t blocks = depot.loose.size() + static_cast<std::size_t>(depot.end - depot.fresh) / classes_.size(index);
+    for (const Magazine* magazine = depot.full; magazine != nullptr; magazine = magazine->next)
+      blocks += magazine->rounds();
+    return blocks;
+  }
+
+  // Calls visit(block, class) for every block in a magazine or loose; fresh ones are not among them.
+  template <class Visit>
+  void for_each_free(Visit visit) const {
+    const auto visit_all = [&](const Magazine* magazine, std::size_t index) {
+      for (std::uint32_t i = 0; magazine != nullptr && i < magazine->rounds(); ++i)
+        visit(static_cast<const std::byte*>(magazine->block(i)), index);
+    };
+    threads_.for_each([&](const State& state) {
+      for (std::size_t index = 0; index < classes_.count(); ++index)
+        for (const Magazine* magazine : state.classes[index].both()) visit_all(magazine, index);
+    });
+    for (std::size_t index = 0; index < classes_.count(); ++index) {
+      const Depot& depot = depots_[index];
+      const std::scoped_lock lock(depot.mutex);
+      for (const Magazine* magazine = depot.full; magazine != nullptr; magazine = magazine->next)
+        visit_all(magazine, index);
+      for (const FreeList::Link* link = depot.loose.top(); link != nullptr; link = link->next)
+        visit(reinterpret_cast<const std::byte*>(link), index);
+    }
+  }
+  std::vector<const std::byte*> free_blocks() const {
+    std::vector<const std::byte*> blocks;
+    for_each_free([&](const std::byte* block, std::size_t) { blocks.push_back(block); });
+    std::ranges::sort(blocks);
+    return blocks;
+  }
+
+  Region& region_;
+  mutable std::mutex pages_mutex_;  // taken last: runs_, large_, new magazines
+  PageRuns runs_;
+  LargeBlocks large_{runs_};
+  ClassTable classes_;
+  std::size_t chunk_;
+  std::array<std::uint32_t, SizeClasses::kMost> capacity_{};
+  std::array<Depot, SizeClasses::kMost> depots_;
+  std::byte* new_magazines_ = nullptr;
+  std::byte* new_magazines_end_ = nullptr;
+  std::size_t magazine_pages_ = 0;
+  PerThread<State, ThreadCache> threads_{*this};
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::ThreadCache);

@@ -1,0 +1,301 @@
+// One heap a thread: each has pools of its own for every size class, and chunks of its own to carve them from.
+//
+// A block belongs to the heap that carved it. When another thread frees it, `foreign=return` gives it back: it goes on
+// a list of its owner's that anyone may add to without a lock, and that the owner takes whole when its own blocks have
+// run out. `foreign=keep` leaves it with the thread that freed it. Then a thread that only allocates never gets its
+// memory back from one that only frees, and what is alive no longer bounds what is held: the textbook's mistake, to be
+// seen.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <mutex>
+#include <vector>
+
+#include "allocators/support/class_table.hpp"
+#include "allocators/support/large_blocks.hpp"
+#include "allocators/support/page_runs.hpp"
+#include "allocators/support/per_thread.hpp"
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+class ThreadHeaps {
+ public:
+  static constexpr std::array<ParameterInfo, 3> kParameters{{
+      {.name = "foreign",
+       .summary = "what becomes of a block that another thread frees",
+       .default_value = 0,
+       .unit = "choice",
+       .choices = "return|keep"},
+      {.name = "largest",
+       .summary = "largest size that has a class",
+       .default_value = 32 * 1024,
+       .minimum = 1024,
+       .maximum = ClassTable::kMostLargest},
+      {.name = "chunk",
+       .summary = "taken for a class of a heap at a time",
+       .default_value = 16 * 1024,
+       .minimum = 4096,
+       .maximum = 1 << 24},
+  }};
+  static constexpr StrategyInfo info{
+      .name = "thread-heaps",
+      .family = "thread",
+      .summary = "A heap for each thread; what another thread frees goes back to its owner.",
+      .source =
+          "Berger et al., \"Hoard\", ASPLOS 2000, section 2 (private heaps with ownership); Leijen et al., "
+          "\"Mimalloc\", 2019 (lists of foreign frees)",
+      .complexity = "allocate O(1), deallocate O(1): one atomic exchange for another thread's block",
+      .when = "threads that mostly free what they have allocated",
+      .parameters = kParameters,
+      .thread_safe = true,
+  };
+
+  ThreadHeaps(Region& region, const Parameters& parameters)
+      : region_(region),
+        runs_(region),
+        classes_(2, parameters["largest"]),
+        chunk_(bits::round_up(parameters["chunk"], PageRuns::kPage)),
+        keeps_foreign_(parameters["foreign"] != 0) {}
+
+  static Limits limits(const Parameters&) { return {}; }
+
+  void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    const std::size_t index = classes_.index(size, alignment);
+    if (index == ClassTable::kNone) [[unlikely]]
+      return allocate_large(size, alignment);
+    Heap* heap = heaps_.mine();
+    if (heap == nullptr) [[unlikely]]
+      return nullptr;
+    Pool& pool = heap->pools[index];
+    Link* block = pool.free;
+    if (block == nullptr) [[unlikely]]
+      return allocate_slowly(*heap, index);
+    pool.free = block->next;
+    pool.count(pool.allocations);
+    return block;
+  }
+
+  void deallocate(void* block, std::size_t size, std::size_t alignment) noexcept {
+    const std::size_t index = classes_.index(size, alignment);
+    if (index == ClassTable::kNone) [[unlikely]]
+      return deallocate_large(block);
+    Heap* heap = heaps_.mine();
+    const std::uint32_t owner = runs_.tag(block) >> kClassBits;
+    if (heap != nullptr && (owner == heap->number || keeps_foreign_)) [[likely]] {
+      Pool& pool = heap->pools[index];
+      pool.free = new (block) Link{pool.free};
+      pool.count(pool.frees);
+      return;
+    }
+    give_back(heaps_.at(owner).pools[index], block);
+  }
+
+  std::size_t usable_size(const void* block, std::size_t) const noexcept {
+    const std::uint32_t tag = runs_.tag(block);
+    return tag == PageRuns::kNoTag ? runs_.run_bytes(block) : classes_.size(tag & kClassMask);
+  }
+
+  HeapStats stats() const noexcept {
+    std::array<std::size_t, SizeClasses::kMost> blocks{};
+    std::array<std::size_t, SizeClasses::kMost> used{};
+    heaps_.for_each([&](const Heap& heap) {
+      for (std::size_t index = 0; index < classes_.count(); ++index) {
+        const Pool& pool = heap.pools[index];
+        blocks[index] += pool.blocks.load(std::memory_order_relaxed);
+        // A heap may have freed more than it has allocated: only the sum over all of them is a number of blocks.
+        used[index] += pool.allocations.load(std::memory_order_relaxed) - pool.frees.load(std::memory_order_relaxed) -
+                       pool.returned.load(std::memory_order_relaxed);
+      }
+    });
+    const std::size_t apart = heaps_.bytes();
+    const std::scoped_lock lock(pages_mutex_);
+    HeapStats stats{.granted = large_.bytes(),
+                    .free_bytes = runs_.free_bytes(),
+                    .largest_free = runs_.largest_free(),
+                    .free_blocks = runs_.free_runs(),
+                    .used_blocks = large_.blocks(),
+                    .metadata_bytes = runs_.table_bytes() + apart,
+                    .metadata_apart_bytes = runs_.table_bytes() + apart};
+    for (std::size_t index = 0; index < classes_.count(); ++index) {
+      const std::size_t size = classes_.size(index);
+      const std::size_t in_use = std::min(used[index], blocks[index]);
+      const std::size_t spare = blocks[index] - in_use;
+      stats.granted += in_use * size;
+      stats.used_blocks += in_use;
+      stats.free_bytes += spare * size;
+      stats.free_blocks += spare;
+      if (spare > 0) stats.largest_free = std::max<std::uint64_t>(stats.largest_free, size);
+    }
+    return stats;
+  }
+
+  // The end of a chunk that holds no whole block is shown as metadata.
+  void walk(const BlockVisitor& visit) const {
+    const std::vector<const std::byte*> free = free_blocks();
+    runs_.for_each([&](std::byte* address, std::size_t bytes, bool is_free) {
+      const std::uint32_t tag = is_free ? PageRuns::kNoTag : runs_.tag(address);
+      if (tag == PageRuns::kNoTag) return visit(address, bytes, is_free ? BlockState::free : BlockState::used);
+      const std::size_t size = classes_.size(tag & kClassMask);
+      const Pool& pool = heaps_.at(tag >> kClassBits).pools[tag & kClassMask];
+      std::byte* block = address;
+      for (; block + size <= address + bytes; block += size) {
+        const bool fresh = block >= pool.fresh && block < pool.end;
+        visit(block, size, fresh || std::ranges::binary_search(free, block) ? BlockState::free : BlockState::used);
+      }
+      if (block < address + bytes)
+        visit(block, static_cast<std::size_t>(address + bytes - block), BlockState::metadata);
+    });
+  }
+
+  void check() const {
+    runs_.check();
+    std::size_t carved = 0;
+    runs_.for_each([&](const std::byte* address, std::size_t bytes, bool is_free) {
+      const std::uint32_t tag = is_free ? PageRuns::kNoTag : runs_.tag(address);
+      if (tag != PageRuns::kNoTag) carved += bytes / classes_.size(tag & kClassMask);
+    });
+    std::size_t blocks = 0;
+    std::size_t fresh = 0;
+    std::size_t used = 0;
+    heaps_.for_each([&](const Heap& heap) {
+      for (std::size_t index = 0; index < classes_.count(); ++index) {
+        const Pool& pool = heap.pools[index];
+        blocks += pool.blocks.load();
+        fresh += static_cast<std::size_t>(pool.end - pool.fresh) / classes_.size(index);
+        used += pool.allocations.load() - pool.frees.load() - pool.returned.load();
+      }
+    });
+    require(carved == blocks, "the heaps do not know how many blocks their chunks hold");
+    for_each_free([&](const std::byte* block, const Heap& heap, std::size_t index, bool returned) {
+      require(region_.contains(block, classes_.size(index)), "a free list leaves the region");
+      const std::uint32_t tag = runs_.tag(block);
+      require((tag & kClassMask) == index, "a free list holds a block of another class");
+      require(keeps_foreign_ ? !returned : tag >> kClassBits == heap.number, "a free list holds another heap's block");
+    });
+    const std::vector<const std::byte*> free = free_blocks();
+    require(std::ranges::adjacent_find(free) == free.end(), "a block is in the free lists twice");
+    require(blocks == used + fresh + free.size(), "blocks are neither used nor free");
+  }
+
+ private:
+  static constexpr unsigned kClassBits = 8;
+  static constexpr std::uint32_t kClassMask = (1u << kClassBits) - 1;
+  static_assert(SizeClasses::kMost <= kClassMask);
+
+  struct Link {
+    Link* next;
+  };
+
+  struct alignas(64) Pool {
+    Link* free = nullptr;
+    std::byte* fresh = nullptr;  // never handed out from here to end
+    std::byte* end = nullptr;
+    std::atomic<std::size_t> blocks = 0;  // of all chunks
+    std::atomic<std::size_t> allocations = 0;
+    std::atomic<std::size_t> frees = 0;  // that stayed with the thread that did them
+    // What other threads have freed, on a line of its own: it is theirs to write.
+    alignas(64) std::atomic<Link*> foreign = nullptr;
+    std::atomic<std::size_t> returned = 0;  // blocks that came by it
+
+    // Only its thread counts, so there is nothing to lock; others may look.
+    static void count(std::atomic<std::size_t>& counter) noexcept {
+      counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
+  };
+  struct Heap {
+    explicit Heap(std::size_t index) noexcept : number(static_cast<std::uint32_t>(index)) {}
+    std::array<Pool, SizeClasses::kMost> pools;
+    std::uint32_t number;
+  };
+
+  // The heap of a thread that ends waits as it is for the next thread, which takes over its blocks with it.
+  friend class PerThread<Heap, ThreadHeaps>;
+  void thread_ends(Heap&) noexcept {}
+
+  static void give_back(Pool& owner, void* block) noexcept {
+    Link* link = new (block) Link{owner.foreign.load(std::memory_order_relaxed)};
+    while (
+        !owner.foreign.compare_exchange_weak(link->next, link, std::memory_order_release, std::memory_order_relaxed)) {
+    }
+    owner.returned.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  [[gnu::noinline]] void* allocate_slowly(Heap& heap, std::size_t index) noexcept {
+    Pool& pool = heap.pools[index];
+    std::byte* block = nullptr;
+    if (pool.foreign.load(std::memory_order_relaxed) != nullptr) {
+      Link* first = pool.foreign.exchange(nullptr, std::memory_order_acquire);
+      pool.free = first->next;
+      block = reinterpret_cast<std::byte*>(first);
+    } else {
+      if (pool.fresh == pool.end && !add_chunk(heap, index)) return nullptr;
+      block = pool.fresh;
+      pool.fresh += classes_.size(index);
+    }
+    pool.count(pool.allocations);
+    return block;
+  }
+
+  bool add_chunk(Heap& heap, std::size_t index) noexcept {
+    Pool& pool = heap.pools[index];
+    const std::size_t size = classes_.size(index);
+    const std::scoped_lock lock(pages_mutex_);
+    // At least eight blocks, so that large classes do not waste a chunk's tail; near the end of the region, what is
+    // left.
+    for (const std::size_t wanted : {std::max(chunk_, 8 * size), size}) {
+      const std::size_t bytes = bits::round_up(wanted, PageRuns::kPage);
+      void* chunk = runs_.allocate(bytes / PageRuns::kPage, PageRuns::kPage);
+      if (chunk == nullptr) continue;
+      runs_.set_tag(chunk, heap.number << kClassBits | static_cast<std::uint32_t>(index));
+      pool.fresh = static_cast<std::byte*>(chunk);
+      pool.end = pool.fresh + bytes / size * size;
+      pool.blocks.store(pool.blocks.load(std::memory_order_relaxed) + bytes / size, std::memory_order_relaxed);
+      return true;
+    }
+    return false;
+  }
+
+  [[gnu::noinline]] void* allocate_large(std::size_t size, std::size_t alignment) noexcept {
+    const std::scoped_lock lock(pages_mutex_);
+    return large_.allocate(size, alignment);
+  }
+  [[gnu::noinline]] void deallocate_large(void* block) noexcept {
+    const std::scoped_lock lock(pages_mutex_);
+    large_.deallocate(block);
+  }
+
+  // Calls visit(block, heap, class, returned) for every block in a list; fresh ones are in none.
+  template <class Visit>
+  void for_each_free(Visit visit) const {
+    heaps_.for_each([&](const Heap& heap) {
+      for (std::size_t index = 0; index < classes_.count(); ++index) {
+        for (const Link* link = heap.pools[index].free; link != nullptr; link = link->next)
+          visit(reinterpret_cast<const std::byte*>(link), heap, index, false);
+        for (const Link* link = heap.pools[index].foreign.load(); link != nullptr; link = link->next)
+          visit(reinterpret_cast<const std::byte*>(link), heap, index, true);
+      }
+    });
+  }
+  std::vector<const std::byte*> free_blocks() const {
+    std::vector<const std::byte*> blocks;
+    for_each_free([&](const std::byte* block, const Heap&, std::size_t, bool) { blocks.push_back(block); });
+    std::ranges::sort(blocks);
+    return blocks;
+  }
+
+  Region& region_;
+  mutable std::mutex pages_mutex_;  // runs_, large_
+  PageRuns runs_;
+  LargeBlocks large_{runs_};
+  ClassTable classes_;
+  std::size_t chunk_;
+  bool keeps_foreign_;
+  PerThread<Heap, ThreadHeaps> heaps_{*this};
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::ThreadHeaps);

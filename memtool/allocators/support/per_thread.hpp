@@ -1,0 +1,160 @@
+// What a heap keeps for each thread: made at the thread's first call, handed back when the thread ends.
+//
+// Looking it up is one load and one compare. A heap is known by a number that no other heap ever has, so that a thread
+// does not take what it kept for a heap that is gone for that of a new one at the same address.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include "allocators/support/bits.hpp"
+
+namespace memtool {
+
+// All heaps that keep something for threads: whom a thread tells that it ends.
+class ThreadEnds {
+ public:
+  class Listener {
+   public:
+    virtual void thread_ends(std::uint64_t thread) noexcept = 0;
+
+   protected:
+    ~Listener() = default;
+  };
+
+  static void add(Listener& listener) {
+    const std::scoped_lock lock(all().mutex);
+    all().listeners.push_back(&listener);
+  }
+  // When it returns, the listener is not being told anything, and never will be.
+  static void remove(Listener& listener) noexcept {
+    const std::scoped_lock lock(all().mutex);
+    std::erase(all().listeners, &listener);
+  }
+
+  // A number for the calling thread, which no other ever has; from now on its end is told.
+  static std::uint64_t this_thread() noexcept {
+    thread_local const End end;
+    return end.number;
+  }
+  static std::uint64_t next_number() noexcept {
+    static std::atomic<std::uint64_t> last{0};
+    return ++last;
+  }
+
+ private:
+  struct All {
+    std::mutex mutex;
+    std::vector<Listener*> listeners;
+  };
+  // Never destroyed: threads may end after everything else has.
+  static All& all() noexcept {
+    static All& one = *new All;
+    return one;
+  }
+  struct End {
+    std::uint64_t number = next_number();
+    ~End() {
+      const std::scoped_lock lock(all().mutex);
+      for (Listener* listener : all().listeners) listener->thread_ends(number);
+    }
+  };
+};
+
+// `State` is made from its index, and lives in memory that is never moved and, as long as the heap is there, never
+// given back: others may look at it at any time. A thread that ends leaves its state behind, for the next new thread.
+// `Owner::thread_ends(State&)` may empty it first.
+template <class State, class Owner>
+class PerThread final : private ThreadEnds::Listener {
+ public:
+  static constexpr std::size_t kMost = 4096;  // threads at once
+
+  explicit PerThread(Owner& owner) : owner_(owner), stride_(bits::round_up(sizeof(State), kPage)) {
+    void* mapped =
+        mmap(nullptr, kMost * stride_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    states_ = mapped == MAP_FAILED ? nullptr : static_cast<std::byte*>(mapped);
+    ThreadEnds::add(*this);
+  }
+  ~PerThread() {
+    ThreadEnds::remove(*this);
+    for (std::size_t i = 0; i < made_; ++i) at(i).~State();
+    if (states_ != nullptr) munmap(states_, kMost * stride_);
+  }
+  PerThread(const PerThread&) = delete;
+  PerThread& operator=(const PerThread&) = delete;
+
+  // The calling thread's; nullptr when there are too many threads.
+  [[nodiscard, gnu::always_inline]] State* mine() noexcept {
+    if (bound_.heap == number_) [[likely]]
+      return static_cast<State*>(bound_.state);
+    return bind();
+  }
+
+  [[nodiscard]] State& at(std::size_t index) const noexcept {
+    return *std::launder(reinterpret_cast<State*>(states_ + index * stride_));
+  }
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    const std::scoped_lock lock(mutex_);
+    return made_ * stride_;
+  }
+  template <class Visit>
+  void for_each(Visit visit) const {
+    const std::scoped_lock lock(mutex_);
+    for (std::size_t i = 0; i < made_; ++i) visit(at(i));
+  }
+
+ private:
+  static constexpr std::size_t kPage = 4096;
+  struct Bound {
+    std::uint64_t heap;  // its number; 0: none
+    void* state;
+  };
+
+  [[gnu::noinline]] State* bind() noexcept {
+    const std::uint64_t thread = ThreadEnds::this_thread();
+    const std::scoped_lock lock(mutex_);
+    const auto begin = threads_.begin();
+    // It may have one, and have called another heap meanwhile; else one that a thread has left behind.
+    auto found = std::find(begin, threads_.end(), thread);
+    if (found == threads_.end()) found = std::find(begin, threads_.end(), std::uint64_t{0});
+    const auto index = static_cast<std::size_t>(found - begin);
+    if (found == threads_.end()) {
+      if (states_ == nullptr || made_ == kMost) return nullptr;
+      new (states_ + index * stride_) State(index);
+      threads_.push_back(thread);
+      ++made_;
+    }
+    threads_[index] = thread;
+    bound_ = {number_, &at(index)};
+    return &at(index);
+  }
+
+  void thread_ends(std::uint64_t thread) noexcept override {
+    const std::scoped_lock lock(mutex_);
+    const auto found = std::find(threads_.begin(), threads_.end(), thread);
+    if (found == threads_.end()) return;
+    owner_.thread_ends(at(static_cast<std::size_t>(found - threads_.begin())));
+    *found = 0;
+    // What the thread's later destructors free finds no state of its own any more, and takes one anew.
+    if (bound_.heap == number_) bound_ = {};
+  }
+
+  static inline constinit thread_local Bound bound_ [[gnu::tls_model("initial-exec")]] = {0, nullptr};
+
+  Owner& owner_;
+  const std::uint64_t number_ = ThreadEnds::next_number();
+  std::size_t stride_;
+  std::byte* states_;
+  mutable std::mutex mutex_;
+  std::vector<std::uint64_t> threads_;  // of each state; 0: left behind
+  std::size_t made_ = 0;
+};
+
+}  // namespace memtool

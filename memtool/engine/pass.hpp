@@ -1,0 +1,98 @@
+// What the passes share, on one thread and on several.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+
+#include "engine/capi.h"
+#include "engine/check_probe.hpp"
+#include "engine/probes.hpp"
+#include "engine/region.hpp"
+#include "engine/replay.hpp"
+#include "engine/resident.hpp"
+#include "engine/strategy.hpp"
+
+namespace memtool {
+
+[[gnu::format(printf, 3, 4)]] inline void fail(ReplayResult& result, std::uint32_t status, const char* format, ...) {
+  result.status = status;
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(result.message, sizeof result.message, format, arguments);
+  va_end(arguments);
+}
+
+inline unsigned long long as_printed(std::uint64_t value) noexcept {
+  return value;
+}
+
+// Faults in the head of the region, and locks it there, as the region asks. Counted as resident from the start, for it
+// is.
+inline bool populate_region(const ReplayRequest& request, ReplayResult& result) {
+  constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14; absent from older headers
+  if (request.populate_bytes == 0) return true;
+  if (madvise(request.region, request.populate_bytes, kPopulateWrite) != 0) {
+    fail(result, MEMTOOL_BAD_REQUEST, "the region cannot be populated: %s", std::strerror(errno));
+    return false;
+  }
+  if ((request.region_flags & MEMTOOL_REGION_LOCKED) != 0 && mlock(request.region, request.populate_bytes) != 0) {
+    fail(result, MEMTOOL_BAD_REQUEST, "the region cannot be locked: %s", std::strerror(errno));
+    return false;
+  }
+  return true;
+}
+
+inline std::uint64_t above(std::uint64_t value, std::uint64_t baseline) noexcept {
+  return value > baseline ? value - baseline : 0;
+}
+
+// Whether a heap that is made of `given` lives on the region.
+template <class S, class Given>
+bool is_on_region(const Given& given) {
+  if constexpr (Strategy<S>) {
+    return uses_region<S>(given);
+  } else {
+    return given.info().uses_region;
+  }
+}
+
+// Whether adaptors have found misuse: then the sample has failed, with their words.
+template <class S>
+bool has_detected(const S& strategy, ReplayResult& result) {
+  if constexpr (Watches<S>) {
+    if (strategy.finding().empty()) return false;
+    fail(result, MEMTOOL_WRONG, "%s", strategy.finding().c_str());
+    return true;
+  }
+  return false;
+}
+
+// `resident`: bytes, less the baseline.
+template <class S>
+CheckpointRow checkpoint_row(const HeapStats& stats, const Region& region, bool on_region,
+                             const FootprintProbe<S>& probe, std::uint64_t resident) noexcept {
+  return {.clock = probe.operations(),
+          .live_bytes = probe.live(),
+          .live_objects = probe.objects(),
+          .granted_bytes = probe.granted(),
+          .footprint_bytes = on_region ? region.used() + stats.metadata_apart_bytes : kNotApplicable,
+          .resident_bytes = resident,
+          .free_bytes = stats.free_bytes,
+          .largest_free = stats.largest_free,
+          .free_blocks = stats.free_blocks,
+          .used_blocks = stats.used_blocks,
+          .metadata_bytes = stats.metadata_bytes};
+}
+
+inline void report_survivors(const CheckBook::Summary& summary, ReplayResult& result) noexcept {
+  result.surviving_objects = summary.live_objects;
+  result.surviving_size = summary.live_bytes;
+  result.surviving_digest = summary.live_digest;
+}
+
+}  // namespace memtool

@@ -1,0 +1,73 @@
+"""What a worker's threads are at, as the parent reads it when it has to kill them."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memtool.engine import binding
+from memtool.model import Mode
+
+NOTHING, REPLAY, ALLOCATE, DEALLOCATE, REALLOCATE, OBJECT, JOIN, TURN, END = range(9)
+_INSIDE = {ALLOCATE: "allocate", DEALLOCATE: "deallocate", REALLOCATE: "reallocate"}
+_MOST_NAMED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """How a job's threads are replayed; the image is a thread image."""
+
+    mode: Mode
+    lanes: int
+    """Threads in all."""
+    at_once: int
+    processors: int
+    """How many they are pinned to, each to its own; 0: they run where the kernel puts them."""
+
+    @property
+    def places_bytes(self) -> int:
+        """Return the length of the memory in which the threads say what they are at."""
+        return self.lanes * ctypes.sizeof(binding.ThreadPlace)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What one thread was at."""
+
+    thread: int
+    at: int
+    thing: int
+    """The object that it waits for."""
+    other: int
+    """The thread that it waits for."""
+    operations: int
+    """Done before; counted in the check pass."""
+
+
+def read_places(data: bytes) -> list[Place]:
+    """Return what each thread was at."""
+    size = ctypes.sizeof(binding.ThreadPlace)
+    found = (binding.ThreadPlace.from_buffer_copy(data, at) for at in range(0, len(data), size))
+    return [Place(thread, each.at, each.object, each.other, each.operations) for thread, each in enumerate(found)]
+
+
+def told(places: Sequence[Place]) -> str:
+    """Return in words what the threads that had not ended were at: who waits for whom, and who is in the allocator."""
+    unfinished = [place for place in places if place.at not in (NOTHING, END)]
+    words = [_told(place) for place in unfinished[:_MOST_NAMED]]
+    if len(unfinished) > _MOST_NAMED:
+        words.append(f"and {len(unfinished) - _MOST_NAMED} more")
+    return "; ".join(words)
+
+
+def _told(place: Place) -> str:
+    if place.at in _INSIDE:
+        return f"thread {place.thread} is inside {_INSIDE[place.at]}, operation {place.operations} of its own"
+    if place.at == OBJECT:
+        return f"thread {place.thread} waits for object {place.thing} of thread {place.other}"
+    if place.at == JOIN:
+        return f"thread {place.thread} waits for the end of thread {place.other}"
+    if place.at == TURN:
+        return f"thread {place.thread} waits for its turn"
+    return f"thread {place.thread} replays, or is inside the allocator"

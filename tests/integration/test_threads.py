@@ -1,0 +1,210 @@
+"""Replays on several threads, by real workers: nothing is lost, the recorded order is kept, and a deadlock is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Mode, Pass, Sample, Status
+from memtool.pipeline import threads_of
+from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
+from memtool.workload.schema import Workload
+from memtool.workload.trace import Trace, make_trace
+
+SIZES = {"uniform": [16, 4000]}
+XMALLOC = {
+    "name": "xmalloc",
+    "threads": 2,
+    "allocations": 6000,
+    "pattern": {"producer-consumer": {"batch": 50, "depth": 4, "size": SIZES}},
+}
+MIXED = {
+    "name": "mixed",
+    "threads": 3,
+    "allocations": 4000,
+    "objects": [
+        {"size": SIZES, "lifetime": {"exponential": {"mean": 100}}, "freed_by": "other_thread"},
+        {"size": SIZES, "lifetime": "forever", "weight": 0.2},
+        {"size": 64, "lifetime": {"uniform": [1, 500]}, "resize": {"times": 2}},
+    ],
+}
+LARSON = {
+    "name": "larson",
+    "threads": 2,
+    "rounds": 4,
+    "allocations": 4000,
+    "pattern": {"larson": {"live": 100, "size": SIZES}},
+}
+MSTRESS = {
+    "name": "mstress",
+    "threads": 2,
+    "rounds": 3,
+    "allocations": 3000,
+    "pattern": {"exchange": {"size": SIZES, "slots": 20}},
+}
+SCRATCH = {
+    "name": "cache-scratch",
+    "threads": 2,
+    "allocations": 500,
+    "pattern": {"false-sharing": {"size": 8, "writes": 10, "passive": True}},
+}
+CONTENTS = (XMALLOC, MIXED, LARSON, MSTRESS, SCRATCH)
+
+
+@contextmanager
+def trace_of(content: dict[str, Any], mode: Mode) -> Iterator[Trace]:
+    with make_trace(Workload.model_validate(content), "test", 7, mode) as trace:
+        yield trace
+
+
+def take(
+    content: dict[str, Any],
+    mode: Mode,
+    run_pass: Pass = Pass.CHECK,
+    strategy: str = "malloc",
+    *,
+    executor: WorkerExecutor | None = None,
+    time_limit: float = 60.0,
+) -> Sample:
+    with trace_of(content, mode) as trace:
+        return (executor or WorkerExecutor(1)).execute(
+            Job(
+                cell=Cell("test", strategy, mode=str(mode)),
+                block=0,
+                run_pass=run_pass,
+                plan=AllocatorPlan(AllocatorSpec(strategy), strategy, "", thread_safe=True),
+                image_fd=trace.image_fd,
+                image_bytes=trace.image_bytes,
+                region=RegionRequest(1 << 30, 2 << 20),
+                warmups=0,
+                iterations=1,
+                checkpoints=20,
+                use_counter=False,
+                time_limit=time_limit,
+                threads=threads_of(trace, mode),
+            )
+        )
+
+
+def survivors(sample: Sample) -> tuple[int, int, int]:
+    assert (sample.status, sample.reason) == (Status.OK, None)
+    payload = sample.payload
+    return payload["surviving_objects"], payload["surviving_size"], payload["surviving_digest"]
+
+
+@pytest.mark.parametrize("content", CONTENTS, ids=lambda content: str(content["name"]))
+@pytest.mark.parametrize("mode", [Mode.LOCKSTEP, Mode.PARALLEL])
+def test_every_mode_leaves_the_same_objects_alive(content: dict[str, Any], mode: Mode) -> None:
+    serial, threaded = take(content, Mode.SERIAL), take(content, mode)
+    assert survivors(serial) == survivors(threaded)
+
+
+@pytest.mark.parametrize("content", CONTENTS, ids=lambda content: str(content["name"]))
+def test_lockstep_reproduces_the_recorded_order(content: dict[str, Any]) -> None:
+    serial, lockstep = take(content, Mode.SERIAL), take(content, Mode.LOCKSTEP)
+    assert serial.payload["order_digest"] == lockstep.payload["order_digest"]
+
+
+@pytest.mark.parametrize("run_pass", [Pass.CHECK, Pass.THROUGHPUT, Pass.LATENCY, Pass.FOOTPRINT])
+@pytest.mark.parametrize("mode", [Mode.LOCKSTEP, Mode.PARALLEL])
+def test_every_pass_runs_on_threads(mode: Mode, run_pass: Pass) -> None:
+    sample = take(MIXED, mode, run_pass)
+    assert (sample.status, sample.reason) == (Status.OK, None)
+    if run_pass in (Pass.THROUGHPUT, Pass.LATENCY):
+        operations = sum(thread["operations"] for thread in sample.payload["threads"])
+        assert len(sample.payload["threads"]) == 3
+        with trace_of(MIXED, Mode.SERIAL) as trace:
+            assert operations == trace.info.operations
+    if run_pass is Pass.LATENCY:
+        counts = {
+            kind: sum(count for _, count in found["buckets"]) for kind, found in sample.payload["histograms"].items()
+        }
+        remote = sum(thread["remote_deallocations"] for thread in sample.payload["threads"])
+        assert counts["remote_deallocate"] == remote > 0
+        assert counts["deallocate"] > remote
+        assert counts["allocate"] == 4000
+
+
+def test_lockstep_knows_the_peak_exactly() -> None:
+    with trace_of(MIXED, Mode.SERIAL) as trace:
+        peak = trace.info.peak_live_bytes
+    payload = take(MIXED, Mode.LOCKSTEP, Pass.FOOTPRINT).payload
+    assert payload["peak_live_bytes"] == payload["at_peak_live"]["live_bytes"] == peak
+
+
+threaded_workloads = st.one_of(
+    st.builds(
+        lambda threads, mean, seed: {
+            "name": "objects",
+            "seed": seed,
+            "threads": threads,
+            "allocations": 300,
+            "objects": [
+                {"size": SIZES, "lifetime": {"exponential": {"mean": mean}}, "freed_by": "other_thread"},
+                {"size": 32, "lifetime": {"uniform": [1, 50]}, "resize": {"times": 3}},
+            ],
+        },
+        st.integers(2, 5),
+        st.integers(1, 60),
+        st.integers(0, 1000),
+    ),
+    st.builds(
+        lambda threads, rounds, handed: {
+            "name": "batches",
+            "threads": threads,
+            "rounds": rounds,
+            "allocations": 300,
+            "pattern": {"batches": {"batch": 7, "size": SIZES, "order": "random", "handed_on": handed}},
+        },
+        st.integers(1, 4),
+        st.integers(1, 4),
+        st.integers(0, 3),
+    ),
+    st.builds(
+        lambda threads, rounds, slots: {
+            "name": "exchange",
+            "threads": threads,
+            "rounds": rounds,
+            "allocations": 200,
+            "pattern": {"exchange": {"size": SIZES, "slots": slots}},
+        },
+        st.integers(1, 4),
+        st.integers(1, 3),
+        st.integers(1, 9),
+    ),
+)
+
+
+@given(threaded_workloads)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_generated_threads_replay_in_all_modes_without_loss(content: dict[str, Any]) -> None:
+    serial = take(content, Mode.SERIAL)
+    for mode in (Mode.LOCKSTEP, Mode.PARALLEL):
+        assert survivors(take(content, mode)) == survivors(serial)
+    assert take(content, Mode.LOCKSTEP).payload["order_digest"] == serial.payload["order_digest"]
+
+
+def test_a_deadlock_is_killed_and_its_edges_are_named(faulty_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMTOOL_ENGINE", str(faulty_engine))
+    executor = WorkerExecutor(seed=1)
+    content = XMALLOC | {"allocations": 400, "pattern": {"producer-consumer": {"batch": 50, "depth": 1, "size": 64}}}
+    sample = take(content, Mode.PARALLEL, strategy="never-returns", executor=executor, time_limit=3.0)
+    assert sample.status is Status.FAILED
+    assert sample.reason == (
+        "no answer within 3 s: killed (thread 0 is inside allocate, operation 99 of its own; "
+        "thread 1 waits for object 99 of thread 0)"
+    )
+
+
+def test_out_of_memory_names_the_thread(faulty_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMTOOL_ENGINE", str(faulty_engine))
+    sample = take(XMALLOC, Mode.PARALLEL, Pass.THROUGHPUT, "runs-out-safely", executor=WorkerExecutor(1))
+    assert sample.status is Status.FAILED
+    assert sample.reason is not None
+    assert sample.reason.startswith("out of memory at event 99 of thread 0, for a request of ")
