@@ -180,6 +180,8 @@ class TraceInfo:
     """How many there are in all; more where threads come and go."""
     workload_name: str = ""
     """The workload's own name, where ``name`` also says on how many threads."""
+    arrivals: Mapping[str, Any] | None = None
+    """``law``, ``rate_per_s`` and ``burst`` of an open-loop workload (workload/arrivals.py); None: closed loop."""
     packing_bytes: int | None = None
     """Least memory that the blocks were packed into by one who knows all of them beforehand; None: not packed."""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from memtool import __version__
 from memtool.allocators import regions, registry
@@ -163,17 +165,7 @@ def make_plan(options: BenchOptions) -> Plan:
                     cells[cell] = resolved
         plans |= cells
         if cells:
-            measurables.append(
-                Measurable(
-                    trace.info.name,
-                    trace.image_fd,
-                    trace.image_bytes,
-                    null_plan,
-                    cells,
-                    requests,
-                    threads_of(trace, options.mode),
-                )
-            )
+            measurables.append(_measurable(trace, null_plan, cells, requests, threads_of(trace, options.mode)))
     notes = tuple(
         f"{what} were not counted: {reason}."
         for what, run_pass, reason in (
@@ -191,6 +183,27 @@ def _passes(options: BenchOptions, counter: Counter) -> tuple[Pass, ...]:
     if counter is Counter.NONE:
         dropped.add(Pass.COUNTERS)
     return tuple(each for each in options.passes if each not in dropped)
+
+
+def _measurable(
+    trace: Trace,
+    null_plan: AllocatorPlan,
+    cells: dict[Cell, AllocatorPlan],
+    requests: dict[str, RegionRequest],
+    threads: Threads | None,
+) -> Measurable:
+    arrivals, info = (trace.arrivals if threads is None else None), trace.info
+    return Measurable(
+        info.name,
+        trace.image_fd,
+        trace.image_bytes,
+        null_plan,
+        cells,
+        requests,
+        threads,
+        None if arrivals is None else arrivals.words,
+        0.0 if arrivals is None else info.operations / arrivals.rate,
+    )
 
 
 def _specs(options: BenchOptions, known: registry.Registry) -> tuple[AllocatorSpec, ...]:
@@ -331,6 +344,8 @@ def summarise(
     by_cell: dict[Cell, list[Sample]] = {}
     for sample in samples:
         by_cell.setdefault(sample.cell, []).append(sample)
+    facts = machine.fingerprint()
+    fingerprint = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
     infos = {trace.info.name: _packed(trace, plan.settings.passes) for trace in plan.traces}
     results: list[CellResult] = []
     histories: dict[Cell, series.History] = {}
@@ -344,6 +359,10 @@ def summarise(
         proof = {
             **result.proof,
             **noise_floor(taken, clock),
+            "event_hash": infos[cell.workload].event_hash,
+            "seed": infos[cell.workload].seed,
+            "machine": fingerprint,
+            "order": _order(cell, samples),
             "harness_ns": _value(harness, "time_per_op_ns"),
             "harness_instructions": _value(harness, "instructions_per_op"),
             "preload": list(resolved.preload),
@@ -358,7 +377,8 @@ def summarise(
         started=started,
         command=options.command,
         machine={
-            **machine.fingerprint(),
+            **facts,
+            "fingerprint": fingerprint,
             "compiler": binding.compiler(),
             "clock": clock.name,
             "ns_per_tick": clock.ns_per_tick,
@@ -371,6 +391,20 @@ def summarise(
         notes=plan.notes,
     )
     return run, histories
+
+
+def _order(cell: Cell, samples: Sequence[Sample]) -> dict[str, list[Any]]:
+    """Return in what order a cell's passes ran, and its place among the throughput samples of each block."""
+    passes = list(dict.fromkeys(str(sample.run_pass) for sample in samples if sample.cell == cell))
+    places: dict[tuple[str, int], int] = {}
+    own = []
+    for sample in samples:
+        if sample.run_pass is Pass.THROUGHPUT:
+            block = (sample.cell.workload, sample.block)
+            places[block] = places.get(block, 0) + 1
+            if sample.cell == cell:
+                own.append(places[block])
+    return {"passes": passes, "places": own}
 
 
 def _packed(trace: Trace, passes: Sequence[Pass]) -> TraceInfo:

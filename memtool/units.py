@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -60,6 +62,13 @@ def format_ns(value: float) -> str:
             return f"{_three_digits(value)} {unit}"
         value /= 1000
     return f"{_three_digits(value)} s"
+
+
+def arrivals_in_words(arrivals: Mapping[str, Any]) -> str:
+    """Return what arrivals a workload has: ``"poisson, 2,000,000 operations/s"``."""
+    at_once = f" in bursts of {arrivals['burst']:,}" if arrivals["burst"] > 1 else ""
+    law = "" if arrivals["law"] == "bursts" else f"{arrivals['law']}, "
+    return f"{law}{arrivals['rate_per_s']:,} operations/s{at_once}"
 
 
 def _three_digits(value: float) -> str:

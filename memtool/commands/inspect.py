@@ -69,7 +69,7 @@ def _summary(info: TraceInfo, found: Characteristics, image_bytes: int) -> str:
 
 
 def _events(info: TraceInfo, found: Characteristics) -> Iterator[tuple[str, str]]:
-    from memtool.units import format_count, format_size
+    from memtool.units import arrivals_in_words, format_count, format_size
 
     yield "workload", f"{info.name} ({info.source})"
     yield "seed, event hash", f"{info.seed}, {info.event_hash}"
@@ -83,6 +83,8 @@ def _events(info: TraceInfo, found: Characteristics) -> Iterator[tuple[str, str]
     yield "alignments", ", ".join(alignments)
     yield "scopes", f"{format_count(info.scopes)} that end all at once" if info.scopes else "none"
     orders = (("LIFO", info.first_not_lifo), ("FIFO", info.first_not_fifo))
+    if info.arrivals is not None:
+        yield "arrivals", arrivals_in_words(info.arrivals)
     yield "frees", "; ".join(_order(name, first) for name, first in orders)
 
 

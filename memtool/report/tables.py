@@ -13,10 +13,11 @@ from tabulate import tabulate
 from memtool.model import CellResult, Metric, Run, Status, TraceInfo
 from memtool.stats.summary import ranks
 from memtool.store import run_file
-from memtool.units import format_count, format_ns, format_size
+from memtool.units import arrivals_in_words, format_count, format_ns, format_size
 
 NOT_APPLICABLE = "n/a"
 FLOOR_MARK = "~"
+NOISE_MARK = "!"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +161,14 @@ def _heading(info: TraceInfo) -> str:
     return (
         f"{info.name}: {format_count(info.operations)} operations ({format_count(info.allocations)} allocations), "
         f"peak {format_size(info.peak_live_bytes)} in {format_count(info.peak_live_objects)} objects\n"
-        f"seed {info.seed}, event hash {info.event_hash}, touch {info.touch}"
+        f"seed {info.seed}, event hash {info.event_hash}, touch {info.touch}" + _arrivals(info)
     )
+
+
+def _arrivals(info: TraceInfo) -> str:
+    if info.arrivals is None or info.lanes > 1:
+        return ""
+    return f"\nlatency open-loop, from the intended start of each operation: {arrivals_in_words(info.arrivals)}"
 
 
 def _ordered(run: Run, cells: Sequence[CellResult]) -> tuple[list[CellResult], dict[int, str]]:
@@ -213,7 +220,7 @@ def _speed(cells: Sequence[CellResult], ratios: dict[int, str], reference: str |
         row = [
             rank.get(index, ""),
             _label(cell),
-            _write(cell, Column("", "time_per_op_ns", _number(2))),
+            (NOISE_MARK if cell.proof.get("noisy") else "") + _write(cell, Column("", "time_per_op_ns", _number(2))),
             _bounds(metric),
         ]
         if reference is not None:
@@ -304,8 +311,12 @@ def _left_out(cells: Sequence[CellResult], style: str) -> list[str]:
         ]
         if lines:
             parts.append("\n".join([f"{title}:", *lines]))
-    notes = [f"{_label(cell)}: {note}" for cell in cells for note in cell.notes]
-    return parts + notes
+    # What several cells have in common, above all a noisy machine, is said once.
+    noted: dict[str, list[str]] = {}
+    for cell in cells:
+        for note in cell.notes:
+            noted.setdefault(note, []).append(_label(cell))
+    return parts + [f"{', '.join(labels)}: {note}" for note, labels in noted.items()]
 
 
 def _explanation(cells: Sequence[CellResult], style: str) -> list[str]:
@@ -340,6 +351,8 @@ def _legend(cells: Sequence[CellResult], style: str) -> list[str]:
         )
     if any(metric.at_floor for cell in cells for metric in cell.metrics.values()):
         lines.append(f"{FLOOR_MARK} at the floor: not told from the noise of timer and machine.")
+    if any(cell.proof.get("noisy") for cell in cells):
+        lines.append(f"{NOISE_MARK} taken on a noisy machine, as the notes say: hold no small difference for true.")
     if any(cell.interpreted for cell in cells):
         lines.append(
             "(interpreted): written in Python. Its times are those of calls into the interpreter, one replay a sample "

@@ -13,12 +13,15 @@ from memtool.measure import histogram
 from memtool.measure.metrics import METRICS
 from memtool.model import Cell, CellResult, Determinism, Metric, Mode, Pass, Sample, Status, TraceInfo
 from memtool.stats.adaptor_reports import sentences
+from memtool.stats.noise import why_noisy
 from memtool.stats.summary import median_interval
 
 PERCENTILES: Mapping[str, float] = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
 OPERATIONS = ("allocate", "deallocate", "remote_deallocate", "reallocate")
 LEAST_LIVE = 64 * 1024
 """Bytes: a ratio over fewer live bytes says nothing of the allocator."""
+
+_BEHIND = 0.01
 
 DRAIN_WAITS = ("0ms", "100ms", "1s", "5s")
 _NO_HISTOGRAM: Mapping[str, Any] = {"buckets": (), "maximum": 0}
@@ -65,11 +68,18 @@ def summarise_cell(
         notes += _differences(footprints)
     reported = _reported(footprints)
     notes += sentences(reported)
+    noisy = why_noisy(sound, null_samples)
+    if noisy:
+        notes.append(f"noisy machine: {'; '.join(noisy)}")
+    open_loop = _open_loop(_of(sound, Pass.LATENCY), trace, clock)
+    if open_loop.get("end_behind_operations"):
+        notes.append(_behind(open_loop))
+    extra = {"adaptors": reported, "open_loop": open_loop, "noisy": noisy}
     return CellResult(
         cell=cell,
         status=Status.FAILED if failed else Status.OK,
         reason=f"{failed.run_pass} pass, block {failed.block}: {failed.reason}" if failed else None,
-        proof=_proof(samples) | ({"adaptors": reported} if reported else {}) | _own_statistics(heaps),
+        proof=_proof(samples) | _own_statistics(heaps) | {name: found for name, found in extra.items() if found},
         metrics={name: metrics[name] for name in METRICS if name in metrics},
         series={},
         notes=tuple(notes),
@@ -156,7 +166,7 @@ def _throughput(
         "net_time_per_op_ns": _metric("net_time_per_op_ns", net, Determinism.SAMPLED),
     }
     # Of all replays together: what other threads do need not keep step with one.
-    cpu = [(sample.block, used) for sample in samples if (used := sample.payload.get("cpu_ns"))]
+    cpu = [(sample.block, used) for sample in samples if any(used := sample.payload.get("cpu_ns", ()))]
     if cpu:
         pairs = [(block, sum(used) / (len(used) * max(trace.operations, 1))) for block, used in cpu]
         metrics["cpu_ns_per_op"] = _metric("cpu_ns_per_op", pairs, Determinism.SAMPLED)
@@ -214,6 +224,35 @@ def _latencies(samples: Sequence[Sample], clock: Clock) -> dict[str, Metric]:
         ]
         metrics["first_touch_ns"] = _metric("first_touch_ns", pairs, Determinism.SAMPLED)
     return metrics
+
+
+def _open_loop(samples: Sequence[Sample], trace: TraceInfo, clock: Clock) -> dict[str, Any]:
+    """Return how the replays kept up with the arrivals; empty for a closed loop.
+
+    Behind is a cell whose replays, in the middle, take longer than their schedule by more than a hundredth of it.
+    """
+    found = [sample.payload for sample in samples if "open_loop" in sample.payload]
+    if not found or trace.arrivals is None:
+        return {}
+    ns = clock.ns_per_tick
+    rate = trace.arrivals["rate_per_s"]
+    whole = median(each["open_loop"]["schedule_ticks"] for each in found) * ns
+    took = median(ticks for each in found for ticks in each["body_ticks"]) * ns
+    return {
+        "offered_per_s": rate,
+        "achieved_per_s": round(trace.operations / took * 1e9),
+        "latest_start_ns": max(each["open_loop"]["latest_ticks"] for each in found) * ns,
+        "end_behind_ns": max(each["open_loop"]["end_behind_ticks"] for each in found) * ns,
+        "end_behind_operations": round((took - whole) * rate / 1e9) if took > (1 + _BEHIND) * whole else 0,
+    }
+
+
+def _behind(found: Mapping[str, Any]) -> str:
+    return (
+        f"did not keep up with its arrivals: {found['achieved_per_s']:,} of {found['offered_per_s']:,} operations a "
+        f"second; at the end {found['end_behind_operations']:,} were due and not begun, so its latencies are those of "
+        "a queue that grows with the length of the run"
+    )
 
 
 def _is_at_floor(raw: Sequence[float], floor: Sequence[float], floors: Sequence[Mapping[int, int]]) -> bool:

@@ -91,8 +91,10 @@ def _by_size(found: Sequence[Mapping[str, Any]], ns_per_tick: float) -> dict[str
 
 
 def _over_time(found: Sequence[Mapping[str, Any]], ns_per_tick: float) -> dict[str, dict[str, Any]]:
+    if not any(any(each[kind]["maximum"]) for each in found for kind in each):
+        return {}  # of a replay on several threads
     kinds = {}
-    for kind in found[0] if found else ():
+    for kind in found[0]:
         longest = zip(*(each[kind]["maximum"] for each in found), strict=True)
         levels = zip(*(each[kind]["slow"] for each in found), strict=True)
         kinds[kind] = {

@@ -15,6 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_TUNES = "MALLOC"
+"""In the names of the variables by which the system's allocators are tuned: MALLOC_CONF, MIMALLOC_PURGE_DELAY..."""
+_TUNING = ("GLIBC_TUNABLES", "LD_PRELOAD")
 _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
 
@@ -229,7 +232,11 @@ def _proof(binding: Any, version: tuple[str, str] | None) -> dict[str, Any]:
     import ctypes
 
     owner = binding.symbol_owner("malloc")
-    proof = {"malloc_owner": owner[0] if owner else None, "malloc_build_id": owner[1] if owner else None}
+    proof: dict[str, Any] = {
+        "malloc_owner": owner[0] if owner else None,
+        "malloc_build_id": owner[1] if owner else None,
+        "tuning": {name: value for name, value in sorted(os.environ.items()) if _TUNES in name or name in _TUNING},
+    }
     if version is not None:
         symbol, kind = version
         proof["version"] = _version(ctypes.CDLL(None), symbol, kind)

@@ -88,6 +88,10 @@ class Measurable:
     regions: Mapping[str, RegionRequest]
     threads: Threads | None = None
     """None: one thread replays everything."""
+    arrivals: tuple[int, ...] | None = None
+    """When the operations arrive in the latency pass (workload/arrivals.py); None: closed loop."""
+    arrivals_seconds: float = 0.0
+    """How long it takes until the last has arrived."""
 
 
 Key = tuple[Cell, int, Pass]
@@ -275,6 +279,8 @@ class Schedule:
     def _job(
         self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass, limit: float
     ) -> Job:
+        iterations = 1 if plan.interpreted else self.settings.iterations
+        waiting = iterations * workload.arrivals_seconds if run_pass is Pass.LATENCY else 0.0
         return Job(
             cell=cell,
             block=block,
@@ -284,12 +290,13 @@ class Schedule:
             image_bytes=workload.image_bytes,
             region=workload.regions[cell.region],
             warmups=0 if plan.interpreted else self.settings.warmups,
-            iterations=1 if plan.interpreted else self.settings.iterations,
+            iterations=iterations,
             checkpoints=self.settings.checkpoints,
             drain_waits_ms=self.settings.drain_waits_ms,
             use_counter=self.settings.use_counter,
             ns_per_tick=self.settings.ns_per_tick,
-            time_limit=limit * (1 if self.settings.time_limit is not None else _SLOWER.get(run_pass, 1)),
+            arrivals=workload.arrivals if run_pass is Pass.LATENCY else None,
+            time_limit=waiting + limit * (1 if self.settings.time_limit is not None else _SLOWER.get(run_pass, 1)),
             counter=self.settings.counter if run_pass is Pass.COUNTERS else Counter.NONE,
             threads=workload.threads,
         )

@@ -19,6 +19,7 @@ from memtool.workload.values import (
     Factor,
     Natural,
     Positive,
+    Rate,
     Share,
     Size,
     Strict,
@@ -34,6 +35,8 @@ _MOST_THREADS = 1024
 _MOST_ROUNDS = 10_000
 _MOST_LANES = 1 << 16
 _DEEPEST_SCOPES = 16
+_LONGEST_GAP = 5
+"""Seconds between bursts, on average: the tail of the law of gaps must fit into its table."""
 _SOURCES = ("objects", "pattern", "profile")
 
 Touch = Literal["none", "first", "pages", "all"]
@@ -282,6 +285,40 @@ class Frames(Strict):
     scopes: Scopes | None = None
 
 
+class Paced(Strict):
+    """So many operations a second."""
+
+    rate: Rate
+
+
+class Bursts(Paced):
+    """So many operations a second, of which `size` come at once; bursts come at random, as those of poisson."""
+
+    size: Count
+
+    @model_validator(mode="after")
+    def _often_enough(self) -> Bursts:
+        most = _LONGEST_GAP * self.rate
+        if self.size > most:
+            raise misfit(f"must be at most {_LONGEST_GAP} seconds' worth ({most:,}), is {self.size:,}", "size")
+        return self
+
+
+class Arrivals(Strict):
+    """When operations are meant to begin, whatever the allocator does: exactly one of these."""
+
+    model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
+
+    constant: Paced | None = None
+    poisson: Paced | None = None
+    bursts: Bursts | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Arrivals:
+        require_one_key(self, "kind of arrivals")
+        return self
+
+
 class Workload(Strict):
     """A workload file."""
 
@@ -297,6 +334,7 @@ class Workload(Strict):
     frames: Frames | None = None
     phases: Annotated[list[Phase], Field(min_length=1, max_length=64)] | None = None
     touch: Touch = "pages"
+    arrivals: Arrivals | None = None
     memory_limit: Size | None = None
 
     @model_validator(mode="after")

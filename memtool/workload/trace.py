@@ -18,6 +18,7 @@ from memtool.engine.binding import EngineError, package_folder
 from memtool.errors import InputError, MemtoolError, did_you_mean
 from memtool.model import Mode, TraceInfo
 from memtool.units import format_size
+from memtool.workload.arrivals import Schedule, compile_arrivals
 from memtool.workload.loader import load_workload
 from memtool.workload.program import Program, compile_workload
 from memtool.workload.schema import Workload
@@ -52,6 +53,8 @@ class Trace:
     image_bytes: int
     generation_seconds: float
     """Time to generate the canonical events alone, without hashing and image."""
+    arrivals: Schedule | None = None
+    """When the operations are meant to begin; None: each as soon as the one before it has ended."""
 
     def close(self) -> None:
         """Give the image back."""
@@ -122,9 +125,10 @@ def make_trace(workload: Workload, source: str, seed: int, mode: Mode = Mode.SER
     Where the mode asks for threads and there are several, the image is a thread image.
     """
     program = compile_workload(workload, seed)
+    arrivals = None if workload.arrivals is None else compile_arrivals(workload.arrivals, seed)
     descriptor = os.memfd_create("memtool-image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        head, event_hash, seconds = _build_image(program, source, workload.touch, descriptor)
+        head, event_hash, seconds = _build_image(program, source, workload.touch, descriptor, arrivals)
         lanes = 1
         if mode is not Mode.SERIAL and has_threads(workload):
             serial, descriptor = descriptor, os.memfd_create("memtool-image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -141,6 +145,7 @@ def make_trace(workload: Workload, source: str, seed: int, mode: Mode = Mode.SER
         event_hash=event_hash,
         touch=workload.touch,
         memory_limit=workload.memory_limit,
+        arrivals=None if arrivals is None else arrivals.described(),
         notes=program.notes,
         threads=workload.threads,
         lanes=lanes,
@@ -149,10 +154,12 @@ def make_trace(workload: Workload, source: str, seed: int, mode: Mode = Mode.SER
         first_not_fifo=None if head["first_not_fifo"] == _NEVER else head["first_not_fifo"],
         **{name: head[name] for name in _COPIED},
     )
-    return Trace(info, descriptor, os.fstat(descriptor).st_size, seconds)
+    return Trace(info, descriptor, os.fstat(descriptor).st_size, seconds, arrivals)
 
 
-def _build_image(program: Program, source: str, touch: str, descriptor: int) -> tuple[dict[str, int], str, float]:
+def _build_image(
+    program: Program, source: str, touch: str, descriptor: int, arrivals: Schedule | None
+) -> tuple[dict[str, int], str, float]:
     """Return (head of the image, hash of the events, seconds that generating them took). Raises MemtoolError."""
     digest = hashlib.blake2b(digest_size=16)
     seconds = 0.0
@@ -167,6 +174,8 @@ def _build_image(program: Program, source: str, touch: str, descriptor: int) -> 
                 portion = next(portions, None)
                 seconds += time.perf_counter() - begin
                 if portion is None:
+                    if arrivals is not None:
+                        digest.update(arrivals.to_bytes())
                     return builder.finish(), digest.hexdigest(), seconds
                 digest.update(portion)
                 builder.append(portion)

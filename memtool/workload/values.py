@@ -17,6 +17,9 @@ LARGEST_SIZE = 1 << 47
 LARGEST_COUNT = 1 << 31
 _LARGEST_ALIGNMENT = 2 << 20
 _LONGEST_NUMBER = 40
+_MOST_A_SECOND = 10**9
+_RATE = re.compile(r"(.*?)\s*/\s*s\s*")
+_RATE_PATTERN = COUNT_PATTERN.removesuffix("$") + r"/\s*s\s*$"
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,12})?)\s*%")
 
 
@@ -101,6 +104,20 @@ def _weight(value: object) -> Fraction:
     return Fraction(0) if is_zero else _number(value, "1e-15", "1e15")
 
 
+def _rate(value: object) -> int:
+    """Return how many a second."""
+    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and (match := _RATE.fullmatch(value)):
+        try:
+            rate = parse_count(match[1])
+        except ValueError:
+            rate = 0
+        if rate > _MOST_A_SECOND:
+            raise ValueError(f"must be at most {_MOST_A_SECOND:,} a second, is {shown(value)}")
+        if rate:
+            return rate
+    raise ValueError(f"must be a rate such as 500k/s or 2M/s, is {shown(value)}")
+
+
 def _share(value: object) -> Fraction:
     if isinstance(value, Fraction):
         return value
@@ -160,6 +177,15 @@ Share = Annotated[
     WithJsonSchema({"type": "string", "pattern": rf"^\s*{_SHARE.pattern}\s*$"}),
 ]
 """A percentage above 0: ``20%``."""
+
+
+Rate = Annotated[
+    int,
+    BeforeValidator(_rate),
+    PlainSerializer(lambda value: f"{value}/s"),
+    WithJsonSchema({"type": "string", "pattern": _RATE_PATTERN}),
+]
+"""So many a second: ``2M/s``."""
 
 
 class Strict(BaseModel):

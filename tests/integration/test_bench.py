@@ -79,6 +79,14 @@ def test_a_run_leaves_what_the_contract_names(small: Path, tmp_path: Path, memto
     assert found["glibc"]["metrics"]["peak_footprint_bytes"]["value"] is None
     assert "libc.so" in found["glibc"]["proof"]["malloc_owner"]
     assert found["glibc"]["proof"]["version"]
+    proof = found["tlsf"]["proof"]
+    assert proof["event_hash"] == content["workloads"][0]["event_hash"]
+    assert (proof["seed"], proof["tuning"]) == (42, {})
+    assert proof["machine"] == content["machine"]["fingerprint"]
+    assert proof["order"]["passes"][:4] == ["check", "throughput", "latency", "footprint"]
+    # Of each block of null, glibc and tlsf.
+    assert sorted(set(proof["order"]["places"]) | set(found["glibc"]["proof"]["order"]["places"])) == [1, 2, 3]
+    assert len(proof["order"]["places"]) == 6
     for name in found["tlsf"]["series"].values():
         assert (out / name).is_file()
     assert sorted(path.name for path in (out / "plots").iterdir()) == [

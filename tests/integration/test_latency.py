@@ -14,6 +14,8 @@ from memtool.measure import histogram
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Sample, Status
 from memtool.store.series import History
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
+from memtool.workload.arrivals import compile_arrivals
+from memtool.workload.schema import Arrivals
 from tests.images import churn, image_fd, make_image
 
 OBJECTS = 40_000
@@ -83,6 +85,35 @@ def test_a_planted_stall_shows_in_the_tail_and_in_the_strip(executor: WorkerExec
         assert longest[stalled] >= STALL_NS * 0.99
         assert slow[stalled] >= 1
     assert longest[180] is None  # where events 54,000 to 54,299 only free
+
+
+def test_open_loop_latency_contains_the_queue_behind_a_stall(executor: WorkerExecutor) -> None:
+    made = make_image(churn(2000))
+    descriptor = image_fd(made)
+    every_10_us = compile_arrivals(Arrivals.model_validate({"constant": {"rate": "100k/s"}}), 1)
+    try:
+        closed = take(executor, (descriptor, len(made)), "stalls")
+        opened = take(executor, (descriptor, len(made)), "stalls", arrivals=every_10_us.words)
+    finally:
+        os.close(descriptor)
+    # Behind each of six stalls of 50 us among 3,000 allocations, the next ones are meant to begin 10, 20 and 30 us
+    # after it: 40, 30 and 20 us late. Four of the stalls have only allocations behind them, so at least 16, more than
+    # 0.5 %, take 20 us and more. A closed loop has the six, and lets the others begin when they can.
+    assert percentile(opened, "allocate", 99.5) >= 20_000 * 0.99
+    assert percentile(closed, "allocate", 99.5) < percentile(opened, "allocate", 99.5)
+    assert opened.payload["open_loop"]["schedule_ticks"] == 6000 * 10_000
+    assert opened.payload["open_loop"]["latest_ticks"] >= 40_000
+    assert opened.payload["body_ticks"][0] >= 6000 * 10_000
+    assert "open_loop" not in closed.payload
+
+
+def test_a_schedule_that_nothing_keeps_up_with(executor: WorkerExecutor, image: tuple[int, int]) -> None:
+    at_once = compile_arrivals(Arrivals.model_validate({"constant": {"rate": "1G/s"}}), 1)
+    sample = take(executor, image, "stalls", arrivals=at_once.words)
+    # The stalls alone take 6 ms; all 120,000 operations are due within 120 us.
+    assert sample.payload["open_loop"]["end_behind_ticks"] >= STALLS * STALL_NS - 120_000
+    # Each waits for all before it: the median allocation for more than a third of the stalls.
+    assert percentile(sample, "allocate", 50.0) >= STALLS // 3 * STALL_NS * 0.99
 
 
 def test_histograms_by_size_add_up_to_those_of_the_kind(executor: WorkerExecutor) -> None:

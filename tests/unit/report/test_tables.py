@@ -128,6 +128,22 @@ def test_notes_of_cells_and_workloads_are_in_the_report() -> None:
     assert "glibc: differs between repeats" in text
 
 
+def test_a_noisy_machine_is_marked_and_explained_once() -> None:
+    run = fake_run()
+    note = "noisy machine: the host took 2.5% of the processors (limit 1%)"
+    cells = tuple(
+        replace(cell, proof={**cell.proof, "noisy": ["so"]}, notes=(note,))
+        if cell.cell.allocator in ("glibc", "slab")
+        else cell
+        for cell in run.cells
+    )
+    text = render(replace(run, cells=cells), "table")
+    assert len(lines_of(text, "glibc, slab: noisy machine: ")) == 1
+    assert len(re.findall(r" !21\.50 | !12\.50 ", text)) == 2
+    assert text.count("!") == 3  # and what the mark means
+    assert "!" not in render(run, "table")
+
+
 def test_a_region_other_than_the_usual_is_named() -> None:
     run = fake_run()
     moved = replace(run.cells[7], cell=replace(run.cells[7].cell, region="hugepages"))

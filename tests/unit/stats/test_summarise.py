@@ -415,3 +415,29 @@ def test_system_calls_are_added_up_and_kept_by_call() -> None:
     result = summarise(sample(Pass.CALLS, {"system_calls": counts}))
     assert result.metrics["system_calls"].value == 11
     assert result.proof["system_calls"] == counts
+
+
+def open_loop(*body_ticks: int, block: int = 0) -> Sample:
+    payload = dict(latency(block, allocate=[(20, 1)]).payload)
+    kept = {"schedule_ticks": 1_000_000, "latest_ticks": 40_000, "end_behind_ticks": 30_000}
+    return sample(Pass.LATENCY, {**payload, "body_ticks": list(body_ticks), "open_loop": kept}, block)
+
+
+def test_what_does_not_keep_up_with_its_arrivals_says_so() -> None:
+    # 1,000 operations at 2M/s are due within 500 us; a tick is half a nanosecond.
+    trace = replace(TRACE, arrivals={"law": "poisson", "rate_per_s": 2_000_000, "burst": 1})
+    samples = [open_loop(1_004_000, 9_000_000, block=0), open_loop(1_000_000, block=1)]
+    result = summarise_cell(CELL, samples, [], trace, CLOCK, exact_expected=False)
+    assert result.notes == ()
+    assert result.proof["open_loop"] == {
+        "offered_per_s": 2_000_000,
+        "achieved_per_s": 1_992_032,
+        "latest_start_ns": 20_000,
+        "end_behind_ns": 15_000,
+        "end_behind_operations": 0,
+    }
+    late = summarise_cell(CELL, [open_loop(1_250_000)], [], trace, CLOCK, exact_expected=False)
+    assert late.notes == (
+        "did not keep up with its arrivals: 1,600,000 of 2,000,000 operations a second; at the end 250 were due and "
+        "not begun, so its latencies are those of a queue that grows with the length of the run",
+    )

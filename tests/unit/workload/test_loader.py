@@ -50,6 +50,22 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
     ),
     "count": (PLAIN.replace("1k", "1e3"), "2:14: allocations: must be a count such as 1000 or 2M, is 1000.0"),
     "too many": (PLAIN.replace("1k", "3G"), "2:14: allocations: must be at most 2,147,483,648, is '3G'"),
+    "a rate without its unit": (
+        PLAIN + "arrivals: {poisson: {rate: 2M}}\n",
+        "6:28: arrivals.poisson.rate: must be a rate such as 500k/s or 2M/s, is '2M'",
+    ),
+    "too many a second": (
+        PLAIN + "arrivals: {constant: {rate: 5G/s}}\n",
+        "6:29: arrivals.constant.rate: must be at most 1,000,000,000 a second, is '5G/s'",
+    ),
+    "a burst a minute": (
+        PLAIN + "arrivals: {bursts: {rate: 1/s, size: 60}}\n",
+        "6:38: arrivals.bursts.size: must be at most 5 seconds' worth (5), is 60",
+    ),
+    "two kinds of arrivals": (
+        PLAIN + "arrivals: {constant: {rate: 1/s}, poisson: {rate: 1/s}}\n",
+        "6:11: arrivals: must have only one kind of arrivals, has constant and poisson",
+    ),
     "weight": (
         PLAIN.replace("lifetime: 4", "lifetime: 4, weight: 0"),
         "5:37: objects[1].weight: must be > 0, is 0",

@@ -40,6 +40,18 @@ def test_the_effective_form_is_the_same_workload(name: str) -> None:
     assert again.effective() == effective
 
 
+@pytest.mark.parametrize(
+    "arrivals",
+    [{"poisson": {"rate": "2M/s"}}, {"constant": {"rate": "1.5k/s"}}, {"bursts": {"rate": "9/s", "size": 3}}],
+)
+def test_arrivals_are_written_as_they_are_read(arrivals: dict[str, Any]) -> None:
+    content = {"name": "a", "allocations": 9, "objects": [OBJECT], "arrivals": arrivals}
+    effective = Workload.model_validate(content).effective()
+    VALIDATOR.validate(content)
+    VALIDATOR.validate(as_json(effective))
+    assert Workload.model_validate(effective).arrivals == Workload.model_validate(content).arrivals
+
+
 def test_every_default_is_written_out() -> None:
     workload = Workload.model_validate(
         {"name": "a", "allocations": "2M", "objects": [{"size": "4KiB", "lifetime": "forever"}]}

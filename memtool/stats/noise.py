@@ -1,0 +1,65 @@
+"""Whether the machine was too noisy while a cell was timed. docs/measurement.md has the rule, with its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median, quantiles
+
+from memtool.model import Pass, Sample, Status
+
+MOST_STOLEN = 0.01
+"""Of the processors' time, taken by the host."""
+MOST_SWITCHES = 25.0
+"""Times a second that the worker was taken off its processor for another."""
+MOST_SPREAD = 0.10
+"""Distance of the quartiles of the null strategy's time over the blocks, as a share of its median."""
+_LEAST_BLOCKS = 6
+_LEAST_SECONDS = 0.1
+_TIMED = (Pass.THROUGHPUT, Pass.LATENCY)
+
+
+def why_noisy(samples: Sequence[Sample], null_samples: Sequence[Sample]) -> list[str]:
+    """Return what disturbed the timed samples of a cell, in words; nothing for a quiet machine.
+
+    ``null_samples`` are those of the null strategy in the same region, which does the same in every block.
+    """
+    reasons = []
+    readings = [
+        sample.payload["noise"] for sample in samples if sample.run_pass in _TIMED and "noise" in sample.payload
+    ]
+    ticks = sum(each.get("machine_ticks", 0) for each in readings)
+    stolen = sum(each.get("steal_ticks", 0) for each in readings) / ticks if ticks else 0.0
+    if stolen > MOST_STOLEN:
+        reasons.append(
+            f"the host took about {_rough(100 * stolen)} % of the processors (limit {100 * MOST_STOLEN:.0f} %)"
+        )
+    seconds = sum(each.get("elapsed_ns", 0) for each in readings) / 1e9
+    switches = sum(each.get("involuntary_switches", 0) for each in readings) / seconds if seconds else 0.0
+    if seconds >= _LEAST_SECONDS and switches > MOST_SWITCHES:
+        reasons.append(
+            f"its workers were interrupted about {_rough(switches)} times a second (limit {MOST_SWITCHES:.0f})"
+        )
+    spread = _spread(null_samples)
+    if spread is not None and spread > MOST_SPREAD:
+        reasons.append(
+            f"the null strategy's time spread by {100 * spread:.0f} % over the blocks (limit {100 * MOST_SPREAD:.0f} %)"
+        )
+    return reasons
+
+
+def _rough(figure: float) -> str:
+    """Return one digit of a figure: it is not worth more, and cells that share a noise share its words."""
+    return f"{float(f'{figure:.0e}'):.0f}"
+
+
+def _spread(null_samples: Sequence[Sample]) -> float | None:
+    """Return the distance of the quartiles over the median; None where there are too few blocks."""
+    times = [
+        min(sample.payload["body_ticks"])
+        for sample in null_samples
+        if sample.run_pass is Pass.THROUGHPUT and sample.status is Status.OK
+    ]
+    if len(times) < _LEAST_BLOCKS or not median(times):
+        return None
+    first, _, third = quantiles(times, n=4, method="inclusive")
+    return float((third - first) / median(times))

@@ -1,0 +1,46 @@
+"""When the operations of an open-loop workload are meant to begin: the program of engine/arrivals.hpp."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from memtool.workload import tables
+from memtool.workload.schema import Arrivals, Bursts, Paced
+
+_PICOSECONDS = 10**12
+_APART = 0xA2217A15
+"""Added to the seed bit by bit, so that arrivals have draws of their own and do not change the events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Intended starts of a workload's operations, as a program that gives the same ones on every machine."""
+
+    law: str
+    """constant | poisson | bursts"""
+    rate: int
+    """Operations a second."""
+    burst: int
+    """Operations that come at once."""
+    words: tuple[int, ...]
+
+    def described(self) -> dict[str, Any]:
+        """Return what run.json says of it."""
+        return {"law": self.law, "rate_per_s": self.rate, "burst": self.burst}
+
+    def to_bytes(self) -> bytes:
+        """Return what is hashed of it."""
+        return array("Q", self.words).tobytes()
+
+
+def compile_arrivals(arrivals: Arrivals, seed: int) -> Schedule:
+    """Return the schedule of a workload with this seed."""
+    law, paced = next((name, each) for name in Arrivals.model_fields if (each := getattr(arrivals, name)) is not None)
+    assert isinstance(paced, Paced)
+    burst = paced.size if isinstance(paced, Bursts) else 1
+    gap = Fraction(_PICOSECONDS * burst, paced.rate)
+    table = tables.constant(round(gap)) if law == "constant" else tables.exponential(gap, 0, tables.LARGEST)
+    return Schedule(law, paced.rate, burst, (seed ^ _APART, burst, *table))

@@ -1,0 +1,77 @@
+"""Schedules of open-loop arrivals, worked by hand."""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from math import exp
+
+import pytest
+
+from memtool.engine.binding import load_library
+from memtool.workload import tables
+from memtool.workload.arrivals import compile_arrivals
+from memtool.workload.schema import Arrivals
+from memtool.workload.trace import make_trace
+from tests.events import workload_of
+
+QUEUE = {"allocations": 30, "pattern": {"fifo": {"live": 3, "size": 100}}}
+
+
+def starts(words: tuple[int, ...], count: int) -> list[int]:
+    """Return the intended starts in picoseconds, of the engine."""
+    program = (ctypes.c_uint64 * len(words))(*words)
+    found = (ctypes.c_uint64 * count)()
+    load_library().memtool_schedule_arrivals(program, found, count)
+    return list(found)
+
+
+def compiled(arrivals: object, seed: int = 42) -> tuple[int, ...]:
+    return compile_arrivals(Arrivals.model_validate(arrivals), seed).words
+
+
+def test_constant_arrivals_are_equally_far_apart() -> None:
+    assert starts(compiled({"constant": {"rate": "2M/s"}}), 4) == [500_000, 1_000_000, 1_500_000, 2_000_000]
+    # A third of a second, to the picosecond.
+    assert starts(compiled({"constant": {"rate": "3/s"}}), 2) == [333_333_333_333, 666_666_666_666]
+
+
+def test_what_comes_in_a_burst_comes_at_once() -> None:
+    assert starts((1, 3, *tables.constant(7)), 8) == [7, 7, 7, 14, 14, 14, 21, 21]
+
+
+def test_poisson_arrivals_are_memoryless_and_as_many_as_asked_for() -> None:
+    count = 200_000
+    found = starts(compiled({"poisson": {"rate": "2M/s"}}), count)
+    gaps = [after - before for before, after in zip([0, *found], found, strict=False)]
+    assert found[-1] / count == pytest.approx(500_000, rel=0.01)
+    # P(gap > t) = exp(-t / mean)
+    for share in (0.1, 1, 3):
+        assert sum(gap > share * 500_000 for gap in gaps) / count == pytest.approx(exp(-share), rel=0.05)
+    # Computed once, never to change: runs are compared by it.
+    assert found[:3] == [29_779, 102_019, 1_672_271]
+
+
+def test_bursts_have_the_rate_of_their_operations() -> None:
+    found = starts(compiled({"bursts": {"rate": "1M/s", "size": 50}}), 100_000)
+    assert found[0] == found[49] < found[50]
+    assert found[-1] / 100_000 == pytest.approx(1_000_000, rel=0.05)
+
+
+def test_arrivals_are_part_of_the_identity_and_do_not_change_the_events() -> None:
+    hashes = set()
+    for arrivals in (None, "1M/s", "2M/s"):
+        content = QUEUE if arrivals is None else {**QUEUE, "arrivals": {"poisson": {"rate": arrivals}}}
+        for seed in (7, 8):
+            with make_trace(workload_of(content), "w.yaml", seed) as made:
+                hashes.add(made.info.event_hash)
+                assert (made.info.peak_live_bytes, made.info.operations) == (400, 57)
+    # A queue's events are the same whatever the seed; its arrivals are not.
+    assert len(hashes) == 5
+    with make_trace(workload_of({**QUEUE, "arrivals": {"constant": {"rate": "1k/s"}}}), "w.yaml", 7) as made:
+        assert made.info.arrivals == {"law": "constant", "rate_per_s": 1000, "burst": 1}
+
+
+def test_draws_are_apart_from_those_of_the_events() -> None:
+    assert compiled({"poisson": {"rate": "1/s"}}, seed=1)[0] != 1
+    assert array("Q", compiled({"poisson": {"rate": "1/s"}}, seed=2**63 - 1))[0] < 2**64
