@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: bench test gate baseline verify lint format native asan tsan soak benchmarks docs clean
+.PHONY: bench test gate baseline experiment verify lint format native asan tsan soak benchmarks docs clean
 
 bench: $(VENV)/installed
 	$(BIN)/memtool bench
@@ -23,6 +23,9 @@ gate: $(VENV)/developing
 
 baseline: $(VENV)/developing
 	$(BIN)/memtool $(GATE) --update
+
+experiment: $(VENV)/developing
+	$(BIN)/python benchmarks/experiment.py --write docs/experiment.md
 
 verify: $(VENV)/developing
 	$(BIN)/python -m verification

@@ -1,0 +1,158 @@
+"""The gate, live: A/A checks of the quickstart, quiet and beside a busy loop, and a true slowdown of ten percent.
+
+    python benchmarks/experiment.py [--checks N] [--write docs/experiment.md]
+
+Each check is `memtool check quickstart --against X --candidate X`, as a user would type it, so a red one is a false
+alarm. The slowdown is that of a library over glibc's malloc with a delay in every call (native/delayed_malloc.c): the
+delay is chosen from a first paired measurement, and how much slower it truly is comes from all blocks of all checks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from numpy import polyfit
+from tabulate import tabulate
+
+from memtool import __version__
+from memtool.measure import machine
+from memtool.stats import paired
+
+SOURCE = Path(__file__).parent / "native" / "delayed_malloc.c"
+ALLOCATORS = ("tlsf", "mimalloc")
+SLOWDOWN = 0.10
+_TRIALS = (4, 8, 12, 16, 20)
+"""Delays, in additions a call."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checks", type=int, default=20, help="checks of each kind (default: 20)")
+    parser.add_argument("--write", type=Path, help="also write the figures into this Markdown file")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        rows = [_unchanged(folder, name, options.checks) for name in ALLOCATORS]
+        with _busy_loop():
+            rows += [_unchanged(folder, name, options.checks, beside=" beside a busy loop") for name in ALLOCATORS]
+        rows.append(_slower(folder, options.checks))
+    text = _table(rows, options.checks)
+    print(text)
+    if options.write is not None:
+        options.write.write_text(_page(text), encoding="utf-8")
+
+
+def _unchanged(folder: Path, name: str, checks: int, beside: str = "") -> tuple[str, ...]:
+    found = [_check(folder, name, name) for _ in range(checks)]
+    red = sum(each["verdict"] == "regression" for each in found)
+    return f"{name} against itself{beside}", _verdicts(found), "no regression", "yes" if red == 0 else "NO"
+
+
+def _slower(folder: Path, checks: int) -> tuple[str, ...]:
+    plain = _library(folder, 0)
+    delay = _delay(folder, plain)
+    slow = _library(folder, delay)
+    found = [_check(folder, str(plain), str(slow)) for _ in range(checks)]
+    effects = [effect for each in found for effect in each["comparisons"][0]["effects"]]
+    bounds = paired.interval(effects)
+    truly = f"{math.expm1(median(effects)):+.1%}"
+    if bounds is not None:
+        truly += f" ({math.expm1(bounds[0]):+.1%} to {math.expm1(bounds[1]):+.1%}, {len(effects)} pairs)"
+    red = sum(each["verdict"] == "regression" for each in found)
+    goal = math.ceil(0.95 * checks)
+    return f"slower by {truly}", _verdicts(found), f"at least {goal} found", "yes" if red >= goal else "NO"
+
+
+def _verdicts(found: Sequence[dict[str, Any]]) -> str:
+    counts = Counter(each["verdict"] for each in found)
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+
+
+def _check(folder: Path, against: str, candidate: str, blocks: int = 31) -> dict[str, Any]:
+    """Return the JSON of one check of time."""
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        ended = subprocess.run(
+            [
+                *(sys.executable, "-m", "memtool", "check", "quickstart", "--against", against),
+                *("--candidate", candidate, "--metric", "time_per_op_ns", "--passes", "throughput"),
+                *("--blocks", str(blocks), "--format", "json", "--no-plots", "-o", f"{out}/run"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if ended.returncode not in (0, 3):
+        raise SystemExit(f"experiment: {ended.stderr.strip()}")
+    found: dict[str, Any] = json.loads(ended.stdout)
+    print(f"{Path(against).name}, {Path(candidate).name}: {found['verdict']}", file=sys.stderr)
+    return found
+
+
+def _library(folder: Path, delay: int) -> Path:
+    path = folder / f"libdelayed{delay}.so"
+    subprocess.run(
+        ["cc", "-O2", "-shared", "-fPIC", "-fno-builtin", f"-DMEMTOOL_DELAY={delay}", SOURCE, "-o", path], check=True
+    )
+    return path
+
+
+def _delay(folder: Path, plain: Path) -> int:
+    """Return the additions a call that make the quickstart slower by a tenth and a little.
+
+    Not in proportion to one trial: the processor hides some of a short delay. A line through several trials says it.
+    """
+    costs = []
+    for delay in _TRIALS:
+        found = _check(folder, str(plain), str(_library(folder, delay)), blocks=61)
+        costs.append(median(found["comparisons"][0]["effects"]))
+    slope, start = (float(each) for each in polyfit(_TRIALS, costs, 1))
+    if slope <= 0:
+        raise SystemExit("experiment: a longer delay does not take longer: this machine is too noisy")
+    return min(max(1, math.ceil((math.log1p(SLOWDOWN) - start) / slope)), max(_TRIALS))
+
+
+@contextmanager
+def _busy_loop() -> Iterator[None]:
+    """Keep one core busy, the last that there is, for as long as the block lasts."""
+    core = max(os.sched_getaffinity(0))
+    loop = subprocess.Popen([sys.executable, "-c", f"import os; os.sched_setaffinity(0, [{core}])\nwhile True: pass"])
+    try:
+        yield
+    finally:
+        loop.kill()
+        loop.wait()
+
+
+def _table(rows: Sequence[Sequence[str]], checks: int) -> str:
+    return tabulate(rows, headers=(f"{checks} checks of", "verdicts", "goal", "reached"), tablefmt="pipe")
+
+
+def _page(table: str) -> str:
+    found = machine.fingerprint()
+    where = f"{found['cpu']}, {found['cores']} cores, Linux {found['kernel']}, {found['libc']}"
+    today = datetime.date.today().isoformat()
+    return (
+        "# The gate, live\n\n"
+        f"Written by `make experiment` (`benchmarks/experiment.py`), {today}, memtool {__version__}, on {where}.\n"
+        "Each row is as many `memtool check quickstart` of time: 31 blocks a side, as many fresh ones for a suspect,\n"
+        "margin 2 %. "
+        "What recorded processes say of the same rule is in [comparing.md](comparing.md).\n\n"
+        f"{table}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
