@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from numpy import polyfit
+import numpy
 from tabulate import tabulate
 
 from memtool import __version__
@@ -110,18 +110,19 @@ def _library(folder: Path, delay: int) -> Path:
 
 
 def _delay(folder: Path, plain: Path) -> int:
-    """Return the additions a call that make the quickstart slower by a tenth and a little.
+    """Return the additions a call that make the quickstart slower by a tenth.
 
-    Not in proportion to one trial: the processor hides some of a short delay. A line through several trials says it.
+    Not in proportion to one trial, nor on a line through several: the processor hides some of a short delay. It lies
+    between the two trials that enclose it.
     """
     costs = []
     for delay in _TRIALS:
         found = _check(folder, str(plain), str(_library(folder, delay)), blocks=61)
         costs.append(median(found["comparisons"][0]["effects"]))
-    slope, start = (float(each) for each in polyfit(_TRIALS, costs, 1))
-    if slope <= 0:
-        raise SystemExit("experiment: a longer delay does not take longer: this machine is too noisy")
-    return min(max(1, math.ceil((math.log1p(SLOWDOWN) - start) / slope)), max(_TRIALS))
+    target = math.log1p(SLOWDOWN)
+    if max(costs) < target:
+        raise SystemExit(f"experiment: {max(_TRIALS)} additions a call cost less than {SLOWDOWN:.0%}: is it too noisy?")
+    return math.ceil(numpy.interp(target, numpy.maximum.accumulate([0.0, *costs]), [0, *_TRIALS]))
 
 
 @contextmanager
