@@ -54,7 +54,9 @@ operation was the first to do so.""",
         "Free lists",
         """\
 Any size, any order: free blocks are searched for one that fits, cut to the request, and merged with their free
-neighbours.""",
+neighbours. `free-list` does so as a textbook describes it, every choice a parameter and every search a walk;
+`first-fit`, `next-fit`, `best-fit` and `worst-fit` take the very same blocks by an index. These merge at once: with
+boundary tags that takes constant time, and to defer it would only put more blocks into the index.""",
     ),
     "real-time": (
         "Real-time",

@@ -25,6 +25,7 @@
 #include "allocators/strategies/first_fit.hpp"
 #include "allocators/strategies/next_fit.hpp"
 #include "allocators/strategies/best_fit.hpp"
+#include "allocators/strategies/worst_fit.hpp"
 #include "allocators/strategies/tlsf.hpp"
 #include "allocators/strategies/half_fit.hpp"
 #include "allocators/strategies/segregated_fit.hpp"

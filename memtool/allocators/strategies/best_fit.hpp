@@ -3,23 +3,22 @@
 
 #include <array>
 
-#include "allocators/support/block_tree.hpp"
 #include "allocators/support/physical_heap.hpp"
+#include "allocators/support/size_index.hpp"
 #include "engine/registry.hpp"
 
 namespace memtool {
 
 struct BestFitPolicy {
-  using Tree = BlockTree<TreeOrder::size>;
-  static PhysicalBlock* take(Tree& tree, std::size_t bytes) noexcept {
-    PhysicalBlock* block = tree.smallest_at_least(bytes);
-    if (block != nullptr) tree.remove(block, block->bytes());
+  [[gnu::always_inline]] static PhysicalBlock* take(SizeIndex& index, std::size_t bytes) noexcept {
+    PhysicalBlock* block = index.smallest_at_least(bytes);
+    if (block != nullptr) index.remove(block, block->bytes());
     return block;
   }
-  static std::size_t largest(const Tree& tree) noexcept { return tree.largest(); }
+  static std::size_t largest(const SizeIndex& index) noexcept { return index.largest(); }
 };
 
-class BestFit : public PhysicalHeap<BestFitPolicy, BestFitPolicy::Tree> {
+class BestFit : public PhysicalHeap<BestFitPolicy, SizeIndex> {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       {.name = "grow",
@@ -33,13 +32,13 @@ class BestFit : public PhysicalHeap<BestFitPolicy, BestFitPolicy::Tree> {
       .family = "free-list",
       .summary = "The smallest free block that is large enough, of equal ones the lowest; merged at once.",
       .source = "Wilson et al., Dynamic storage allocation: a survey and critical review, IWMM 1995, 3.5",
-      .complexity = "allocate O(log n), deallocate O(log n) in n free blocks",
+      .complexity = "allocate O(log n), deallocate O(log n) in n free blocks of one size",
       .when = "mixed sizes where memory is tight",
       .parameters = kParameters,
   };
   static Limits limits(const Parameters&) { return {}; }
 
-  BestFit(Region& region, const Parameters& parameters) noexcept : PhysicalHeap(region, 0, parameters["grow"]) {}
+  BestFit(Region& region, const Parameters& parameters) : PhysicalHeap(region, 0, parameters["grow"]) {}
 };
 
 }  // namespace memtool

@@ -3,23 +3,22 @@
 
 #include <array>
 
-#include "allocators/support/block_tree.hpp"
+#include "allocators/support/address_index.hpp"
 #include "allocators/support/physical_heap.hpp"
 #include "engine/registry.hpp"
 
 namespace memtool {
 
 struct FirstFitPolicy {
-  using Tree = BlockTree<TreeOrder::address>;
-  static PhysicalBlock* take(Tree& tree, std::size_t bytes) noexcept {
-    PhysicalBlock* block = tree.first_at_least(bytes, nullptr);
-    if (block != nullptr) tree.remove(block, block->bytes());
+  [[gnu::always_inline]] static PhysicalBlock* take(AddressIndex& index, std::size_t bytes) noexcept {
+    PhysicalBlock* block = index.first_at_least(bytes, nullptr);
+    if (block != nullptr) index.remove(block, bytes);
     return block;
   }
-  static std::size_t largest(const Tree& tree) noexcept { return tree.largest(); }
+  static std::size_t largest(const AddressIndex& index) noexcept { return index.largest(); }
 };
 
-class FirstFit : public PhysicalHeap<FirstFitPolicy, FirstFitPolicy::Tree> {
+class FirstFit : public PhysicalHeap<FirstFitPolicy, AddressIndex> {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       {.name = "grow",
@@ -33,13 +32,13 @@ class FirstFit : public PhysicalHeap<FirstFitPolicy, FirstFitPolicy::Tree> {
       .family = "free-list",
       .summary = "The lowest free block that is large enough; boundary tags, merged at once.",
       .source = "Knuth, The Art of Computer Programming 1, 3rd ed. 1997, 2.5 (algorithm A)",
-      .complexity = "allocate O(log n), deallocate O(log n) in n free blocks",
+      .complexity = "allocate O(log m), deallocate O(log m) in m bytes of heap; both to the base 16",
       .when = "long runs of mixed sizes: packs towards low addresses",
       .parameters = kParameters,
   };
   static Limits limits(const Parameters&) { return {}; }
 
-  FirstFit(Region& region, const Parameters& parameters) noexcept : PhysicalHeap(region, 0, parameters["grow"]) {}
+  FirstFit(Region& region, const Parameters& parameters) : PhysicalHeap(region, 0, parameters["grow"]) {}
 };
 
 }  // namespace memtool

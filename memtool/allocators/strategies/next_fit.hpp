@@ -3,23 +3,28 @@
 
 #include <array>
 
-#include "allocators/support/block_tree.hpp"
+#include "allocators/support/address_index.hpp"
 #include "allocators/support/physical_heap.hpp"
 #include "engine/registry.hpp"
 
 namespace memtool {
 
-// The tree, and the place where the last search ended. A block that is merged away moves the rover with it, since it is
-// an address and not a block.
-class RovingTree : public BlockTree<TreeOrder::address> {
+// The index, and the place where the last search ended: a block's, or, once that was merged, that of the block which it
+// is a part of now.
+class RovingIndex : public AddressIndex {
  public:
-  using BlockTree::BlockTree;
+  using AddressIndex::AddressIndex;
+
+  void insert(PhysicalBlock* block, std::size_t bytes) noexcept {
+    if (rover_ > block && rover_ < block->after(bytes)) rover_ = block;
+    AddressIndex::insert(block, bytes);
+  }
 
   PhysicalBlock* take(std::size_t bytes) noexcept {
     PhysicalBlock* block = first_at_least(bytes, rover_);
-    if (block == nullptr) block = first_at_least(bytes, nullptr);
+    if (block == nullptr && rover_ != nullptr) block = first_at_least(bytes, nullptr);
     if (block == nullptr) return nullptr;
-    remove(block, block->bytes());
+    remove(block, bytes);
     rover_ = block;
     return block;
   }
@@ -29,11 +34,13 @@ class RovingTree : public BlockTree<TreeOrder::address> {
 };
 
 struct NextFitPolicy {
-  static PhysicalBlock* take(RovingTree& tree, std::size_t bytes) noexcept { return tree.take(bytes); }
-  static std::size_t largest(const RovingTree& tree) noexcept { return tree.largest(); }
+  [[gnu::always_inline]] static PhysicalBlock* take(RovingIndex& index, std::size_t bytes) noexcept {
+    return index.take(bytes);
+  }
+  static std::size_t largest(const RovingIndex& index) noexcept { return index.largest(); }
 };
 
-class NextFit : public PhysicalHeap<NextFitPolicy, RovingTree> {
+class NextFit : public PhysicalHeap<NextFitPolicy, RovingIndex> {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       {.name = "grow",
@@ -47,13 +54,13 @@ class NextFit : public PhysicalHeap<NextFitPolicy, RovingTree> {
       .family = "free-list",
       .summary = "First fit from where the last search ended; boundary tags, merged at once.",
       .source = "Knuth, The Art of Computer Programming 1, 3rd ed. 1997, 2.5, exercise 6",
-      .complexity = "allocate O(log n), deallocate O(log n) in n free blocks",
+      .complexity = "allocate O(log m), deallocate O(log m) in m bytes of heap; both to the base 16",
       .when = "to compare with first fit: it spreads blocks over the heap and fragments it more",
       .parameters = kParameters,
   };
   static Limits limits(const Parameters&) { return {}; }
 
-  NextFit(Region& region, const Parameters& parameters) noexcept : PhysicalHeap(region, 0, parameters["grow"]) {}
+  NextFit(Region& region, const Parameters& parameters) : PhysicalHeap(region, 0, parameters["grow"]) {}
 };
 
 }  // namespace memtool

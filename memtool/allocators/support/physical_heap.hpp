@@ -1,7 +1,9 @@
-// A heap of boundary-tagged blocks (physical_block.hpp) over an index of the free ones, segregated lists
-// (segregated_lists.hpp) or a tree (block_tree.hpp): everything in which TLSF, half-fit, segregated fit and
-// the classic fits agree. Free neighbours are merged at once, remainders of 32 bytes or more are split off,
-// and the region is extended at its end when nothing free can serve.
+// A heap of boundary-tagged blocks (physical_block.hpp) over an index of the free ones: segregated lists
+// (segregated_lists.hpp), by address (address_index.hpp) or by size (size_index.hpp). Everything in which TLSF,
+// half-fit, segregated fit and the classic fits agree: remainders of 32 bytes or more are split off, the region is
+// extended at its end when nothing free can serve, and free neighbours are merged at once. That is no parameter
+// here: with tags it takes constant time, only free blocks have a tag at their end because no two touch, and every
+// index would hold more blocks. `free-list` defers it for those who want to compare.
 //
 // `Fit` says what they do not agree in:
 //   static PhysicalBlock* take(Lists& lists, std::size_t& bytes)
@@ -10,8 +12,8 @@
 //   static std::size_t largest(const Lists& lists)
 //     the largest `bytes` for which take() would find a block; 0: none
 //
-// The heap begins with the table of the index and ends with a tag of its own, so that no block lacks a
-// neighbour. A strategy derives from it and adds what it is called.
+// The heap begins with the table of the index, where that lies in the region, and ends with a tag of its own, so that
+// no block lacks a neighbour. A strategy derives from it and adds what it is called.
 #pragma once
 
 #include <algorithm>
@@ -30,7 +32,7 @@ template <class Fit, class Lists = SegregatedLists>
 class PhysicalHeap {
  public:
   // `growth_step`: the fewest bytes by which the region is extended, where that many are left.
-  PhysicalHeap(Region& region, unsigned log2_subdivisions, std::size_t growth_step) noexcept
+  PhysicalHeap(Region& region, unsigned log2_subdivisions, std::size_t growth_step)
       : region_(region),
         lists_(log2_subdivisions, region.capacity()),
         growth_step_(bits::round_up(growth_step, PhysicalBlock::kGranule)) {
@@ -104,7 +106,8 @@ class PhysicalHeap {
             .largest_free = largest == 0 ? 0 : largest - PhysicalBlock::kHeader,
             .free_blocks = free_blocks,
             .used_blocks = used_blocks_,
-            .metadata_bytes = region_.used() - blocks_bytes + free_tags + used_tags};
+            .metadata_bytes = region_.used() - blocks_bytes + free_tags + used_tags + lists_.apart_bytes(),
+            .metadata_apart_bytes = lists_.apart_bytes()};
   }
 
   void walk(const BlockVisitor& visit) const {

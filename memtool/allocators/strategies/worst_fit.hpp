@@ -1,0 +1,47 @@
+// Worst fit, ties by address.
+#pragma once
+
+#include <array>
+
+#include "allocators/support/physical_heap.hpp"
+#include "allocators/support/size_index.hpp"
+#include "engine/registry.hpp"
+
+namespace memtool {
+
+struct WorstFitPolicy {
+  [[gnu::always_inline]] static PhysicalBlock* take(SizeIndex& index, std::size_t bytes) noexcept {
+    PhysicalBlock* block = index.largest_block();
+    if (block == nullptr || block->bytes() < bytes) return nullptr;
+    index.remove(block, block->bytes());
+    return block;
+  }
+  static std::size_t largest(const SizeIndex& index) noexcept { return index.largest(); }
+};
+
+class WorstFit : public PhysicalHeap<WorstFitPolicy, SizeIndex> {
+ public:
+  static constexpr std::array<ParameterInfo, 1> kParameters{{
+      {.name = "grow",
+       .summary = "fewest bytes by which the heap grows",
+       .default_value = 64 * 1024,
+       .minimum = 16,
+       .maximum = std::uint64_t{1} << 32},
+  }};
+  static constexpr StrategyInfo info{
+      .name = "worst-fit",
+      .family = "free-list",
+      .summary = "The largest free block, of equal ones the lowest; merged at once.",
+      .source = "Wilson et al., Dynamic storage allocation: a survey and critical review, IWMM 1995, 3.5",
+      .complexity = "allocate O(log n), deallocate O(log n) in n free blocks of one size",
+      .when = "to compare with the others: remainders stay large, and soon none is large enough",
+      .parameters = kParameters,
+  };
+  static Limits limits(const Parameters&) { return {}; }
+
+  WorstFit(Region& region, const Parameters& parameters) : PhysicalHeap(region, 0, parameters["grow"]) {}
+};
+
+}  // namespace memtool
+
+MEMTOOL_STRATEGY(memtool::WorstFit);
