@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from verification.arenas import MONOTONIC
+from verification.blowup import BLOWUP
 from verification.constant_time import CONSTANT_TIME
 from verification.consumption import CONSUMPTION
 from verification.faults import PAGE_FAULTS
@@ -37,6 +38,7 @@ _RESULTS = (
     CONSUMPTION,
     MINIMALLOC,
     CONSTANT_TIME,
+    BLOWUP,
     _later(
         13,
         "Tracing collection: how often, and what marking costs",
@@ -61,18 +63,6 @@ _RESULTS = (
         "Johnstone and Wilson: The memory fragmentation problem: solved?, ISMM 1998",
         ("fragmentation, headers aside", "near zero for best fit and address-ordered first fit"),
         "recordings of programs",
-    ),
-    _later(
-        18,
-        "Blowup of per-thread heaps",
-        "Berger et al. 2000",
-        "Berger, McKinley, Blumofe and Wilson: Hoard, a scalable memory allocator for multithreaded applications, "
-        "ASPLOS 2000",
-        (
-            "memory of a producer's heap, freed by a consumer",
-            "without bound when kept by the consumer, bounded when returned",
-        ),
-        "several threads",
     ),
     _later(
         19,

@@ -11,6 +11,7 @@ from memtool.engine.binding import Heap
 from memtool.measure.counters import choose
 from verification import (
     arenas,
+    blowup,
     constant_time,
     consumption,
     faults,
@@ -159,3 +160,12 @@ def test_instructions_tell_a_list_from_tlsf() -> None:
     counts = constant_time.count(("tlsf", listed), (100, 1000), counter)
     assert constant_time.flat("tlsf", counts["tlsf"]).verdict is Verdict.REPRODUCED
     assert counts[listed][1000] > 5 * counts[listed][100]
+
+
+def test_heaps_that_keep_what_they_free_blow_up_and_those_that_return_it_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blowup, "LENGTHS", (20_000, 40_000))
+    assert [line.verdict for line in blowup.lines()] == [Verdict.REPRODUCED, Verdict.REPRODUCED]
+    swapped = blowup.lines(keeps=blowup.RETURNS, returns=blowup.KEEPS)
+    assert [line.verdict for line in swapped] == [Verdict.NOT_REPRODUCED, Verdict.NOT_REPRODUCED]

@@ -1,0 +1,78 @@
+"""Row 18: what becomes of a producer's memory when a consumer frees it.
+
+Two threads: one allocates, the other frees, and never more than a few batches are alive at once. Heaps that keep what
+they free leave the producer without: it takes new memory for every batch, so the footprint grows with the length of the
+run. Heaps that give a block back to its owner need no more for a long run than for a short one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from memtool.model import Mode, Pass, Status
+from memtool.pipeline import BenchOptions, bench
+from verification.outcome import Line, Result, Verdict
+
+LENGTHS = (50_000, 100_000, 200_000)
+"""Allocations of each run: each twice as long as the one before."""
+KEEPS, RETURNS = "thread-heaps:foreign=keep", "thread-heaps"
+WORKLOAD = """\
+name: blowup-{allocations}
+threads: 2
+allocations: {allocations}
+pattern:
+  producer-consumer: {{batch: 100, depth: 4, size: 64}}
+touch: none
+"""
+
+
+def footprints(allocator: str) -> list[float]:
+    """Return the greatest footprint in bytes for each length, replayed in the recorded order on real threads."""
+    found = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for allocations in LENGTHS:
+            workload = folder / f"{allocations}.yaml"
+            workload.write_text(WORKLOAD.format(allocations=allocations))
+            options = BenchOptions(
+                workloads=(str(workload),),
+                allocators=allocator,
+                mode=Mode.LOCKSTEP,
+                passes=(Pass.FOOTPRINT,),
+                blocks=1,
+                output=folder / f"out-{allocations}",
+                draw_plots=False,
+            )
+            (cell,) = bench(options, lambda *_: None).run.cells
+            assert cell.status is Status.OK, cell.reason
+            value = cell.metrics["peak_footprint_bytes"].value
+            assert value is not None
+            found.append(value)
+    return found
+
+
+def lines(keeps: str = KEEPS, returns: str = RETURNS) -> Iterator[Line]:
+    """Compare how the footprints grow; ``keeps`` and ``returns`` are what stands for the two kinds of heaps."""
+    what = f"footprint of {{}}, {', '.join(f'{each:,}' for each in LENGTHS)} blocks"
+    kept, returned = footprints(keeps), footprints(returns)
+    grows = all(1.8 <= longer / shorter <= 2.2 for shorter, longer in pairwise(kept))
+    yield Line(what.format(keeps), "without bound: twice for twice the run", _written(kept), Verdict.of(grows))
+    same = len(set(returned)) == 1
+    yield Line(what.format(returns), "bounded: the same for any length", _written(returned), Verdict.of(same))
+
+
+def _written(found: list[float]) -> str:
+    return ", ".join(f"{each:,.0f}" for each in found)
+
+
+BLOWUP = Result(
+    18,
+    "Blowup of per-thread heaps",
+    "Berger et al. 2000",
+    "Berger, McKinley, Blumofe and Wilson: Hoard, a scalable memory allocator for multithreaded applications, "
+    "ASPLOS 2000",
+    measured=lines,
+)
