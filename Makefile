@@ -49,7 +49,7 @@ asan: $(VENV)/developing
 	$(BIN)/python -m pytest tests/native/test_stress.py --sanitize
 
 tsan: $(VENV)/developing
-	$(BIN)/python -m pytest tests/native/test_locked.py --sanitize
+	$(BIN)/python -m pytest tests/native/test_locked.py tests/native/test_replays.py --sanitize
 
 # SECONDS=600 or OPERATIONS=100M: how long it goes on; a minute unless told.
 soak: $(VENV)/developing

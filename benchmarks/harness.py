@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memtool.allocators.registry import Registry
-from memtool.model import AllocatorSpec, Cell, Pass, Sample
+from memtool.model import AllocatorSpec, Cell, Mode, Pass, Sample
+from memtool.pipeline import threads_of
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from memtool.workload.trace import Trace
 
@@ -76,6 +77,8 @@ def take(
             checkpoints=checkpoints,
             use_counter=False,
             time_limit=120,
+            # As the trace was loaded: on one thread unless for another mode.
+            threads=threads_of(trace, Mode.PARALLEL),
         )
     )
     assert sample.reason is None, sample.reason

@@ -149,6 +149,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "mix": speed.mix,
     "crowd": speed.crowd,
     "real-time": speed.real_time,
+    "threads": speed.threads,
 }
 
 

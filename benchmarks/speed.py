@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.harness import NOT_BUILT_IN, ROOT, Finding, build, handwritten, take
 from memtool.allocators.registry import Registry, Unavailable
 from memtool.measure import histogram
-from memtool.model import AllocatorSpec, Pass
+from memtool.model import AllocatorSpec, Mode, Pass
 from memtool.worker.parent import WorkerExecutor
 from memtool.workload.trace import Trace, load_trace
 
@@ -106,6 +106,15 @@ def crowd() -> Iterator[Finding]:
         found = in_turns(measured(trace, "glibc", *strategies, replays=2), turns=9)
         for strategy in strategies:
             yield against(found, strategy, ("glibc",), 5.0)
+
+
+def threads() -> Iterator[Finding]:
+    """xmalloc on two threads, side by side: one allocates, the other frees."""
+    with load_trace("classic/xmalloc", threads=2, mode=Mode.PARALLEL) as trace:
+        found = in_turns(measured(trace, "thread-cache", "thread-heaps", "null", *SYSTEM, replays=3), turns=11)
+        yield against(found, "thread-cache", SYSTEM, 1.0)
+        harness = f"{ratio(found['null'], found['thread-cache']):.3f} of thread-cache's time is the harness"
+        yield Finding("null / thread-cache", harness, "for the record", True)
 
 
 def real_time() -> Iterator[Finding]:

@@ -16,8 +16,8 @@
 
 namespace memtool {
 
-// Sums over the mappings of /proc/self/smaps that lie in [base, base + bytes): advice and locks split a region into
-// several.
+// Sums over the mappings of /proc/self/smaps that reach into [base, base + bytes): advice and locks split a region into
+// several, and the kernel may show it as one with what lies before it, up to the alignment of its base.
 class RegionAccounts {
  public:
   RegionAccounts(const void* base, std::uint64_t bytes) noexcept
@@ -58,7 +58,8 @@ class RegionAccounts {
     if (*line < 'A' || *line > 'Z') {  // "7f00-7f80 rw-p 00000000 00:01 1027 /memfd:name": the head of a mapping
       char* at = nullptr;
       const std::uintptr_t from = std::strtoull(line, &at, 16);
-      within = from >= first_ && from < end_;
+      const std::uintptr_t to = *at == '-' ? std::strtoull(at + 1, nullptr, 16) : from;
+      within = from < end_ && to > first_;
       if (within && account.mapping[0] == '\0') describe(at, account);
       return;
     }

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memtool.model import CellResult, Metric, Run, TraceInfo
-from memtool.report import heap_maps, latency_plots
+from memtool.report import heap_maps, latency_plots, scaling
 from memtool.stats.summary import pareto_front
 from memtool.store import series
 
@@ -74,6 +74,12 @@ def draw_all(directory: Path, run: Run) -> list[Path]:
         for name, figure in figures.items():
             if figure is not None:
                 drawn.append(_save(figure, folder / f"{_slug(info.name)}-{name}.png", run, info))
+    for name, infos in scaling.swept(run).items():
+        here = [cell for cell in run.cells if cell.cell.workload == infos[0].name and cell.metrics]
+        looks = {name: {"color": each.colour, "marker": each.marker} for name, each in _styles(here).items()}
+        figure = scaling.draw(run, infos, looks)
+        if figure is not None:
+            drawn.append(_save(figure, folder / f"{_slug(name)}-scaling.png", run, replace(infos[0], name=name)))
     return drawn
 
 

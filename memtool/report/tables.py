@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from memtool.model import CellResult, Metric, Run, Status, TraceInfo
+from memtool.model import CellResult, Metric, Mode, Run, Status, TraceInfo
 from memtool.stats.summary import ranks
 from memtool.store import run_file
 from memtool.units import arrivals_in_words, format_count, format_ns, format_size
@@ -65,6 +65,13 @@ SPEED = (
     Column("free\np99", "deallocate_p99_ns", _latency),
     Column("free\np99.99", "deallocate_p9999_ns", _latency),
 )
+THREADS = (
+    Column("waiting\n/op", "wait_ns", _number(2)),
+    Column("foreign\nfree p50", "remote_deallocate_p50_ns", _latency),
+    Column("foreign\nfree p99", "remote_deallocate_p99_ns", _latency),
+    Column("foreign\nfree p99.99", "remote_deallocate_p9999_ns", _latency),
+)
+"""Shown where any cell has them: what happens between threads."""
 INSTRUCTIONS = Column("instr.\n/op", "instructions_per_op", _number(1))
 MEMORY = (
     Column("footprint", "peak_footprint_bytes", _mebibytes),
@@ -144,12 +151,13 @@ def _names(result: CellResult) -> tuple[str, str, str, str]:
 def _workload(run: Run, info: TraceInfo, style: str) -> str:
     cells = [cell for cell in run.cells if cell.cell.workload == info.name]
     measured = [cell for cell in cells if cell.metrics]
-    heading = _heading(info)
+    heading = _heading(info) + _replayed(run, info, cells)
     parts = [f"## {heading}" if style == "markdown" else heading]
     if measured:
         ordered, ratios = _ordered(run, measured)
         if any({"time_per_op_ns", INSTRUCTIONS.metric} & cell.metrics.keys() for cell in measured):
             parts.append(_speed(ordered, ratios, run.reference, style))
+        parts.append(_between_threads(ordered, style))
         parts += _memory(ordered, info, style)
     parts += _left_out(cells, style)
     parts += _listed([f"Note: {note}" for note in info.notes], style)
@@ -169,6 +177,31 @@ def _arrivals(info: TraceInfo) -> str:
     if info.arrivals is None or info.lanes > 1:
         return ""
     return f"\nlatency open-loop, from the intended start of each operation: {arrivals_in_words(info.arrivals)}"
+
+
+def _replayed(run: Run, info: TraceInfo, cells: Sequence[CellResult]) -> str:
+    """Say how a workload's threads were replayed; nothing of a workload that has one."""
+    mode = cells[0].cell.mode if cells else Mode.SERIAL
+    if info.threads == info.lanes == 1:
+        return ""
+    threads = f"{info.threads} threads" if info.threads > 1 else "1 thread"
+    if mode == Mode.SERIAL:
+        return f"\n{threads} at a time, replayed on one, in the recorded order (mode serial)"
+    how = "side by side" if mode == Mode.PARALLEL else "one at a time in the recorded order"
+    text = f"\n{threads} at a time ({info.lanes} in all), replayed {how} (mode {mode})"
+    processors = int(run.machine.get("cores", 0))
+    if info.threads > processors:
+        return text + f"; MORE THREADS THAN THE {processors} PROCESSORS: times contain waiting for one"
+    return text + ", each on a processor of its own"
+
+
+def _between_threads(cells: Sequence[CellResult], style: str) -> str:
+    columns = [column for column in THREADS if any(column.metric in cell.metrics for cell in cells)]
+    if not columns:
+        return ""
+    rows = [[_label(cell), *(_write(cell, column) for column in columns)] for cell in cells]
+    headings = ["allocator", *(column.heading for column in columns)]
+    return _titled("Between threads, in ns", style) + _table(headings, rows, style)
 
 
 def _ordered(run: Run, cells: Sequence[CellResult]) -> tuple[list[CellResult], dict[int, str]]:

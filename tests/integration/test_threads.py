@@ -69,6 +69,7 @@ def take(
     run_pass: Pass = Pass.CHECK,
     strategy: str = "malloc",
     *,
+    parameters: str = "",
     executor: WorkerExecutor | None = None,
     time_limit: float = 60.0,
 ) -> Sample:
@@ -78,7 +79,7 @@ def take(
                 cell=Cell("test", strategy, mode=str(mode)),
                 block=0,
                 run_pass=run_pass,
-                plan=AllocatorPlan(AllocatorSpec(strategy), strategy, "", thread_safe=True),
+                plan=AllocatorPlan(AllocatorSpec(strategy), strategy, parameters, thread_safe=True),
                 image_fd=trace.image_fd,
                 image_bytes=trace.image_bytes,
                 region=RegionRequest(1 << 30, 2 << 20),
@@ -182,7 +183,7 @@ threaded_workloads = st.one_of(
 
 
 @given(threaded_workloads)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_generated_threads_replay_in_all_modes_without_loss(content: dict[str, Any]) -> None:
     serial = take(content, Mode.SERIAL)
     for mode in (Mode.LOCKSTEP, Mode.PARALLEL):

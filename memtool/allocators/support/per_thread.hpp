@@ -77,15 +77,21 @@ class PerThread final : private ThreadEnds::Listener {
   static constexpr std::size_t kMost = 4096;  // threads at once
 
   explicit PerThread(Owner& owner) : owner_(owner), stride_(bits::round_up(sizeof(State), kPage)) {
-    void* mapped =
-        mmap(nullptr, kMost * stride_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    states_ = mapped == MAP_FAILED ? nullptr : static_cast<std::byte*>(mapped);
+    // Between pages that nobody may touch, so that the kernel does not show it as one with the region next to it.
+    void* mapped = mmap(nullptr, mapped_bytes(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped != MAP_FAILED) {
+      states_ = static_cast<std::byte*>(mapped) + kPage;
+      if (mprotect(states_, kMost * stride_, PROT_READ | PROT_WRITE) != 0) {
+        munmap(mapped, mapped_bytes());
+        states_ = nullptr;
+      }
+    }
     ThreadEnds::add(*this);
   }
   ~PerThread() {
     ThreadEnds::remove(*this);
     for (std::size_t i = 0; i < made_; ++i) at(i).~State();
-    if (states_ != nullptr) munmap(states_, kMost * stride_);
+    if (states_ != nullptr) munmap(states_ - kPage, mapped_bytes());
   }
   PerThread(const PerThread&) = delete;
   PerThread& operator=(const PerThread&) = delete;
@@ -116,6 +122,8 @@ class PerThread final : private ThreadEnds::Listener {
     std::uint64_t heap;  // its number; 0: none
     void* state;
   };
+
+  [[nodiscard]] std::size_t mapped_bytes() const noexcept { return kMost * stride_ + 2 * kPage; }
 
   [[gnu::noinline]] State* bind() noexcept {
     const std::uint64_t thread = ThreadEnds::this_thread();
@@ -151,7 +159,7 @@ class PerThread final : private ThreadEnds::Listener {
   Owner& owner_;
   const std::uint64_t number_ = ThreadEnds::next_number();
   std::size_t stride_;
-  std::byte* states_;
+  std::byte* states_ = nullptr;
   mutable std::mutex mutex_;
   std::vector<std::uint64_t> threads_;  // of each state; 0: left behind
   std::size_t made_ = 0;

@@ -1,0 +1,84 @@
+"""How each allocator's throughput changes with the number of threads: one picture for a workload that was swept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from memtool.model import CellResult, Mode, Run, Status, TraceInfo
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Point = tuple[int, float, float | None, float | None]
+"""(threads, million operations a second, and the ends of its interval)."""
+
+
+def swept(run: Run) -> dict[str, list[TraceInfo]]:
+    """Return the workloads that a run has on several numbers of threads, each with its traces, fewest threads first."""
+    found: dict[str, list[TraceInfo]] = {}
+    for info in run.workloads:
+        found.setdefault(info.name.partition(":threads=")[0], []).append(info)
+    return {name: sorted(infos, key=lambda info: info.threads) for name, infos in found.items() if len(infos) > 1}
+
+
+def points(run: Run, infos: Sequence[TraceInfo]) -> dict[str, list[Point]]:
+    """Return for each allocator its throughput by number of threads."""
+    threads = {info.name: info.threads for info in infos}
+    found: dict[str, list[Point]] = {}
+    for cell in run.cells:
+        metric = cell.metrics.get("time_per_op_ns")
+        if cell.cell.workload not in threads or cell.status is not Status.OK or not metric or not metric.value:
+            continue
+        low = 1e3 / metric.high if metric.high else None
+        high = 1e3 / metric.low if metric.low else None
+        found.setdefault(_label(cell), []).append((threads[cell.cell.workload], 1e3 / metric.value, low, high))
+    return {name: sorted(each) for name, each in found.items()}
+
+
+def _label(cell: CellResult) -> str:
+    region = cell.cell.region
+    return cell.cell.allocator + ("" if region == "anonymous" else f" on {region}")
+
+
+def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, Any]]) -> Figure | None:
+    """Draw throughput over threads, with a line for each allocator; None where there is nothing to draw."""
+    from matplotlib.figure import Figure
+
+    found = points(run, infos)
+    if not any(len(each) > 1 for each in found.values()):
+        return None
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    axes = figure.subplots()
+    for name, each in sorted(found.items(), key=lambda item: -item[1][-1][1]):
+        counts, rates = [point[0] for point in each], [point[1] for point in each]
+        look: dict[str, Any] = {"marker": "o", "markersize": 5, **style.get(name, {})}
+        line = axes.plot(counts, rates, label=name, linewidth=1.8, **look)
+        color = line[0].get_color()
+        known = [(count, rate, low, high) for count, rate, low, high in each if low is not None and high is not None]
+        if known:
+            axes.errorbar(
+                [count for count, *_ in known],
+                [rate for _, rate, *_ in known],
+                yerr=[[rate - low for _, rate, low, _ in known], [high - rate for _, rate, _, high in known]],
+                fmt="none",
+                ecolor=color,
+                elinewidth=0.8,
+                capsize=3,
+            )
+    processors = int(run.machine.get("cores", 0))
+    most = max(info.threads for info in infos)
+    if 0 < processors < most:
+        axes.axvspan(processors, most, color="0.93", zorder=0, linewidth=0)
+        words = f" more threads than the {processors} processors"
+        axes.text(processors, 0.99, words, va="top", fontsize=8, transform=axes.get_xaxis_transform())
+    axes.set_ylim(bottom=0)
+    axes.set_xticks(sorted({info.threads for info in infos}))
+    axes.set_xlabel("threads")
+    axes.set_ylabel("million operations a second, all threads together")
+    axes.grid(visible=True, axis="y", color="0.9")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), title=f"fastest first, at {most} threads")
+    mode = next((cell.cell.mode for cell in run.cells), Mode.SERIAL)
+    figure.suptitle(f"Throughput by number of threads (mode {mode})")
+    return figure
