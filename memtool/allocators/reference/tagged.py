@@ -77,11 +77,17 @@ class TaggedHeap(ABC):
         behind = start + count
         if count < need:
             more = self.free.get(behind, 0)
-            at_end = behind + more == self.end
             missing = need - count - more
-            if missing > 0 and not (at_end and self._extend(missing if more else max(missing, self.LEAST))):
+            if missing > 0 and behind + more != self.end:
                 return self._move(offset, old_size, new_size, alignment)
-            count += self.unlink(behind)
+            if more == 0:
+                # What the last block grows by is its own at once: it may be less than a free block holds.
+                taken = self._grow(missing)
+            else:
+                taken = self.unlink(behind) if missing <= 0 or self._extend(missing) else 0
+            if taken == 0:
+                return self._move(offset, old_size, new_size, alignment)
+            count += taken
         if count - need >= self.LEAST:
             self._release(start + need, count - need)
             count = need
@@ -146,14 +152,21 @@ class TaggedHeap(ABC):
             count += self.unlink(start)
         self.link(start, count)
 
-    def _extend(self, count: int) -> bool:
-        """Grow by the step, or by what is needed where that many are not left."""
+    def _grow(self, count: int) -> int:
+        """Move the heap's end by the step, or by what is needed where that many are not left; 0: not at all."""
         for taken in (max(count, self.step), count):
             if self.region.grow(taken) is not None:
-                fresh, self.end = self.end, self.end + taken
-                self._release(fresh, taken)
-                return True
-        return False
+                self.end += taken
+                return taken
+        return 0
+
+    def _extend(self, count: int) -> bool:
+        """Grow by a free block of at least ``count`` bytes."""
+        fresh = self.end
+        taken = self._grow(count)
+        if taken:
+            self._release(fresh, taken)
+        return taken != 0
 
     def _last(self, least: int, wanted: int) -> int | None:
         """Return the heap's last free block, grown to ``wanted`` or at least ``least`` bytes."""
