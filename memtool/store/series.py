@@ -35,6 +35,10 @@ class History:
     latency_over_time: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Kind of operation -> ``maximum_ns``, for each slice of the run's events the median over the samples of the
     longest, raw (None: there was none), and ``slow``, from how many ns on -> count of operations in each slice."""
+    threads: Sequence[Mapping[str, Any]] = field(default=())
+    """One mapping a thread of a replay on several: of the first throughput sample ``operations``,
+    ``remote_deallocations``, ``time_ns`` and ``wait_ns`` (before the epilogue), and of all latency samples, for the
+    first 64 threads, ``allocate`` and ``deallocate`` as ``histograms`` above."""
 
     @staticmethod
     def of(samples: Sequence[Sample], ns_per_tick: float) -> History:
@@ -53,6 +57,19 @@ class History:
             heaps[0] if heaps else (),
             _by_size([payload["by_size"] for payload in timed if "by_size" in payload], ns_per_tick),
             _over_time([payload["slices"] for payload in timed if "slices" in payload], ns_per_tick),
+            _by_thread(
+                [
+                    sample.payload["threads"]
+                    for sample in sound
+                    if sample.run_pass is Pass.THROUGHPUT and _is_threaded(sample)
+                ],
+                [
+                    sample.payload["threads"]
+                    for sample in sound
+                    if sample.run_pass is Pass.LATENCY and _is_threaded(sample)
+                ],
+                ns_per_tick,
+            ),
         )
 
     @property
@@ -68,6 +85,27 @@ def _merged(histograms: Sequence[Mapping[str, Any]], ns_per_tick: float) -> list
         for bucket in sorted(counts)
         for low, high in [histogram.bounds(bucket)]
     ]
+
+
+def _is_threaded(sample: Sample) -> bool:
+    return "threads" in sample.payload
+
+
+def _by_thread(
+    timed: Sequence[Sequence[Mapping[str, Any]]], latencies: Sequence[Sequence[Mapping[str, Any]]], ns_per_tick: float
+) -> Sequence[dict[str, Any]]:
+    if not timed and not latencies:
+        return ()
+    count = max((len(each) for each in (*timed, *latencies)), default=0)
+    rows: list[dict[str, Any]] = [{"thread": number} for number in range(count)]
+    for row, found in zip(rows, timed[0] if timed else (), strict=False):
+        row |= {name: found[name] for name in ("operations", "remote_deallocations")}
+        row |= {"time_ns": found["body_ticks"] * ns_per_tick, "wait_ns": found["wait_ticks"] * ns_per_tick}
+    for number, row in enumerate(rows):
+        own = [each[number]["histograms"] for each in latencies if "histograms" in each[number]]
+        for kind in ("allocate", "deallocate") if own else ():
+            row[kind] = _merged([{"buckets": found[kind]} for found in own], ns_per_tick)
+    return rows
 
 
 def _by_size(found: Sequence[Mapping[str, Any]], ns_per_tick: float) -> dict[str, list[dict[str, Any]]]:
