@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+QUICKLY_BUILT = "-DMEMTOOL_OPTIMISE=-O1"
+"""For what has to be right and not fast: half the time goes into building."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,6 +39,7 @@ def faulty_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fixtures = ROOT / "tests/native/fixtures"
     return build_engine(
         tmp_path_factory.mktemp("faulty-engine"),
+        QUICKLY_BUILT,
         "-DMEMTOOL_STRATEGIES_HEADER=strategies.hpp",
         f"-DCMAKE_CXX_FLAGS=-I{fixtures}",
         "-DMEMTOOL_SHARDS=2",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import build_engine
+from tests.conftest import QUICKLY_BUILT, build_engine
 
 BuildDriver = Callable[[str, str], Path]
 """(driver, sanitizers used under --sanitize) -> the executable."""
@@ -20,8 +20,8 @@ def build_driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
     def build(driver: str, sanitizers: str) -> Path:
         if not request.config.getoption("--sanitize"):
-            return build_engine(plain, target=driver)
+            return build_engine(plain, QUICKLY_BUILT, target=driver)
         folder = tmp_path_factory.mktemp(driver)
-        return build_engine(folder, f"-DMEMTOOL_SANITIZE={sanitizers}", target=driver)
+        return build_engine(folder, QUICKLY_BUILT, f"-DMEMTOOL_SANITIZE={sanitizers}", target=driver)
 
     return build
