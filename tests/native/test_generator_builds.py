@@ -21,7 +21,7 @@ ENGINE = ROOT / "memtool/engine"
 def build(directory: Path, *flags: str) -> ctypes.CDLL:
     """Return the generator's part of the engine, compiled with these flags."""
     library = directory / "generator.so"
-    sources = [*sorted(ENGINE.glob("generator*.cpp")), ENGINE / "image_builder.cpp"]
+    sources = [*sorted(ENGINE.glob("generator*.cpp")), ENGINE / "image_builder.cpp", ENGINE / "thread_image.cpp"]
     compiler = ["c++", "-std=c++20", "-fPIC", f"-I{ROOT / 'memtool'}"]
     objects = []
     for source in sources:
