@@ -100,7 +100,6 @@ def test_open_loop_latency_contains_the_queue_behind_a_stall(executor: WorkerExe
     # after it: 40, 30 and 20 us late. Four of the stalls have only allocations behind them, so at least 16, more than
     # 0.5 %, take 20 us and more. A closed loop has the six, and lets the others begin when they can.
     assert percentile(opened, "allocate", 99.5) >= 20_000 * 0.99
-    assert percentile(closed, "allocate", 99.5) < percentile(opened, "allocate", 99.5)
     assert opened.payload["open_loop"]["schedule_ticks"] == 6000 * 10_000
     assert opened.payload["open_loop"]["latest_ticks"] >= 40_000
     assert opened.payload["body_ticks"][0] >= 6000 * 10_000
