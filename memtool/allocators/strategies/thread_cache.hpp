@@ -217,8 +217,9 @@ class ThreadCache {
   struct Cached {
     std::atomic<Magazine*> loaded = nullptr;
     std::atomic<Magazine*> previous = nullptr;
+    // For other threads: a magazine is published with release, so that whoever finds it finds it constructed.
     [[nodiscard]] std::array<const Magazine*, 2> both() const noexcept {
-      return {loaded.load(std::memory_order_relaxed), previous.load(std::memory_order_relaxed)};
+      return {loaded.load(std::memory_order_acquire), previous.load(std::memory_order_acquire)};
     }
   };
   struct State {
@@ -262,21 +263,21 @@ class ThreadCache {
     Magazine* loaded = cached.loaded.load(std::memory_order_relaxed);
     Magazine* previous = cached.previous.load(std::memory_order_relaxed);
     if (previous != nullptr && previous->rounds() > 0) {
-      cached.loaded.store(previous, std::memory_order_relaxed);
-      cached.previous.store(loaded, std::memory_order_relaxed);
+      cached.loaded.store(previous, std::memory_order_release);
+      cached.previous.store(loaded, std::memory_order_release);
       return previous->pop();
     }
     Depot& depot = depots_[index];
     const std::scoped_lock lock(depot.mutex);
     if (Magazine* full = take(depot.full)) {
       if (loaded != nullptr) put(depot.empty, loaded);
-      cached.loaded.store(full, std::memory_order_relaxed);
+      cached.loaded.store(full, std::memory_order_release);
       return full->pop();
     }
     if (!depot.loose.empty()) return depot.loose.pop();
     if (loaded == nullptr) {
       loaded = empty_magazine(depot);
-      cached.loaded.store(loaded, std::memory_order_relaxed);
+      cached.loaded.store(loaded, std::memory_order_release);
     }
     void* block = carve(depot, index);
     if (block != nullptr && loaded != nullptr) stock(*loaded, depot, index);
@@ -294,8 +295,8 @@ class ThreadCache {
       if (room == nullptr) return depot.loose.push(block);
       if (previous != nullptr) put(depot.full, previous);
     }
-    cached.previous.store(loaded, std::memory_order_relaxed);
-    cached.loaded.store(room, std::memory_order_relaxed);
+    cached.previous.store(loaded, std::memory_order_release);
+    cached.loaded.store(room, std::memory_order_release);
     room->push(block, capacity_[index]);
   }
 
