@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+TOOLS = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+"""Environment in which CMake and Ninja are those of the virtual environment, which has them wherever it was made."""
 QUICKLY_BUILT = "-DMEMTOOL_OPTIMISE=-O1"
 """For what has to be right and not fast: half the time goes into building."""
 
@@ -24,25 +27,35 @@ def build_engine(directory: Path, *definitions: str, target: str = "memtool_engi
         ["cmake", "-S", str(ROOT), "-B", str(directory), "-G", "Ninja", "-DMEMTOOL_WERROR=ON", *definitions],
         check=True,
         capture_output=True,
+        env=TOOLS,
     )
+    return build_target(directory, target)
+
+
+def build_target(directory: Path, target: str) -> Path:
+    """Build a target of a build tree that is configured, and return the path of what was built."""
     built = subprocess.run(
-        ["cmake", "--build", str(directory), "--target", target], check=False, capture_output=True, text=True
+        ["cmake", "--build", str(directory), "--target", target],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=TOOLS,
     )
     assert built.returncode == 0, built.stdout[-4000:]
     name = "libmemtool_engine.so" if target == "memtool_engine" else target
     return next(iter(directory.rglob(name)))
 
 
+def fixture_list(name: str) -> list[str]:
+    """Return the definitions that build an engine of the strategies in tests/native/fixtures/``name``."""
+    return [f"-DMEMTOOL_STRATEGIES_HEADER={name}", f"-DCMAKE_CXX_FLAGS=-I{ROOT / 'tests/native/fixtures'}"]
+
+
 @pytest.fixture(scope="session")
 def faulty_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an engine whose strategies are null, malloc and the faulty ones."""
-    fixtures = ROOT / "tests/native/fixtures"
     return build_engine(
-        tmp_path_factory.mktemp("faulty-engine"),
-        QUICKLY_BUILT,
-        "-DMEMTOOL_STRATEGIES_HEADER=strategies.hpp",
-        f"-DCMAKE_CXX_FLAGS=-I{fixtures}",
-        "-DMEMTOOL_SHARDS=2",
+        tmp_path_factory.mktemp("faulty-engine"), QUICKLY_BUILT, "-DMEMTOOL_SHARDS=2", *fixture_list("strategies.hpp")
     )
 
 

@@ -30,10 +30,11 @@ class LatencyDetail {
   LatencyDetail(const ReplayRequest& request, ReplayResult& result, const std::uint64_t* arrivals) noexcept
       : request_(request), result_(result), arrivals_(arrivals) {}
 
-  void begin_replay(const Clock& clock) noexcept {
+  // `start`: when the replay's body begins, which is what intended starts count from.
+  void begin_replay(std::uint64_t start) noexcept {
     next_ = 0;
     skipped_ = 0;
-    origin_ = clock.start();
+    origin_ = start;
   }
   void begin_slice(std::size_t slice) noexcept { slice_ = request_.slices + slice * 2; }
   void end_replay() noexcept {

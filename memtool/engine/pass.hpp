@@ -72,6 +72,12 @@ bool has_detected(const S& strategy, ReplayResult& result) {
   return false;
 }
 
+// Asking the kernel takes two microseconds with what it does to the caches, more than all else at a checkpoint: once in
+// 25,000 operations, which take some 400, and 40 times at least. The series says n/a elsewhere.
+inline std::uint64_t checkpoints_to_a_resident_reading(std::uint64_t checkpoints, std::uint64_t operations) noexcept {
+  return 1 + checkpoints / (std::max<std::uint64_t>(operations / 25'000, 40) + 1);
+}
+
 // `resident`: bytes, less the baseline.
 template <class S>
 CheckpointRow checkpoint_row(const HeapStats& stats, const Region& region, bool on_region,

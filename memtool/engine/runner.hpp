@@ -149,8 +149,8 @@ class Runner {
     region_.reset();
     S strategy(region_, given_);
     Replay<S, LatencyProbe> replay(strategy, probe, slots_.data());
-    detail.begin_replay(clock);
     const std::uint64_t start = clock.start();
+    detail.begin_replay(start);
     const std::uint64_t* at = image_.begin;
     for (std::uint64_t i = 0; i < MEMTOOL_SLICES && !replay.out_of_memory(); ++i) {
       detail.begin_slice(i);
@@ -330,9 +330,8 @@ class Runner {
     const std::uint64_t* peak = image_.begin + image_.head.peak_live_word;
     const std::uint64_t* at = image_.begin;
     bool peak_seen = false;
-    // Asking the kernel costs more than all else at a checkpoint: where there are many, at some of them only.
-    constexpr std::uint64_t kMostResidentReadings = 200;
-    const std::uint64_t resident_every = 1 + request_.checkpoints / (kMostResidentReadings + 1);
+    const std::uint64_t resident_every =
+        checkpoints_to_a_resident_reading(request_.checkpoints, image_.head.operations);
     for (std::uint64_t i = 0; i <= request_.checkpoints; ++i) {
       const std::uint64_t* stop =
           image_.begin + image_.head.epilogue_word * i / std::max<std::uint64_t>(request_.checkpoints, 1);

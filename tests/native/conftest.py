@@ -1,4 +1,4 @@
-"""What native tests share: one build of the drivers for all that are not sanitized."""
+"""What native tests share: the drivers, each built once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import QUICKLY_BUILT, build_engine
+from tests.conftest import QUICKLY_BUILT, ROOT, build_engine, build_target
 
 BuildDriver = Callable[[str, str], Path]
 """(driver, sanitizers used under --sanitize) -> the executable."""
@@ -16,12 +16,16 @@ BuildDriver = Callable[[str, str], Path]
 @pytest.fixture(scope="session")
 def build_driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> BuildDriver:
     """Return what builds a driver: tests/native/NAME.cpp with every strategy and adaptor."""
-    plain = tmp_path_factory.mktemp("drivers")
+    trees: dict[str, Path] = {}
 
     def build(driver: str, sanitizers: str) -> Path:
         if not request.config.getoption("--sanitize"):
-            return build_engine(plain, QUICKLY_BUILT, target=driver)
-        folder = tmp_path_factory.mktemp(driver)
+            # Where the engine is installed from, its strategies are compiled already.
+            installed = next(ROOT.glob("build/*/build.ninja"), None)
+            if installed is not None:
+                return build_target(installed.parent, driver)
+            return build_engine(trees.setdefault("", tmp_path_factory.mktemp("drivers")), QUICKLY_BUILT, target=driver)
+        folder = trees.setdefault(sanitizers, tmp_path_factory.mktemp(sanitizers.replace(",", "-")))
         return build_engine(folder, QUICKLY_BUILT, f"-DMEMTOOL_SANITIZE={sanitizers}", target=driver)
 
     return build

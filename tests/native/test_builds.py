@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, build_engine
+from tests.conftest import ROOT, build_engine, fixture_list
 
 WORKLOADS = ("quickstart", "chapter/game-frame", "chapter/long-lived-server", "classic/larson")
 STRATEGIES = "segregated-pool,slab,first-fit,next-fit,best-fit,buddy,tlsf"
@@ -38,11 +38,11 @@ print(json.dumps(figures))
 """
 
 
-def figures(engine: Path, out: Path, environment: dict[str, str]) -> object:
+def figures(out: Path, environment: dict[str, str]) -> object:
     script = SCRIPT.format(root=str(ROOT), workloads=WORKLOADS, strategies=STRATEGIES, out=str(out))
     printed = subprocess.run(
         [sys.executable, "-c", script],
-        env={**environment, "MEMTOOL_ENGINE": str(engine)},
+        env=environment,
         capture_output=True,
         text=True,
         check=True,
@@ -52,9 +52,14 @@ def figures(engine: Path, out: Path, environment: dict[str, str]) -> object:
 
 @pytest.mark.slow
 def test_native_and_generic_code_agree(tmp_path: Path, memtool_environment: dict[str, str]) -> None:
-    generic = build_engine(tmp_path / "generic")
-    native = build_engine(tmp_path / "native", "-DMEMTOOL_ARCH=native", "-DCMAKE_CXX_FLAGS_RELEASE=-O3")
-    found = figures(generic, tmp_path / "a", memtool_environment)
-    assert found == figures(native, tmp_path / "b", memtool_environment)
+    native = build_engine(
+        tmp_path / "native",
+        "-DMEMTOOL_ARCH=native",
+        "-DMEMTOOL_OPTIMISE=-O3",
+        "-DMEMTOOL_SHARDS=2",
+        *fixture_list("portable.hpp"),
+    )
+    found = figures(tmp_path / "generic", memtool_environment)
+    assert found == figures(tmp_path / "a", {**memtool_environment, "MEMTOOL_ENGINE": str(native)})
     assert isinstance(found, list)
     assert len(found) == 1 + len(WORKLOADS) * 7

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,10 +25,14 @@ def build(directory: Path, *flags: str) -> ctypes.CDLL:
     library = directory / "generator.so"
     sources = [*sorted(ENGINE.glob("generator*.cpp")), ENGINE / "image_builder.cpp", ENGINE / "thread_image.cpp"]
     compiler = ["c++", "-std=c++20", "-fPIC", f"-I{ROOT / 'memtool'}"]
-    objects = []
-    for source in sources:
-        objects.append(str(directory / f"{source.stem}.o"))
-        subprocess.run([*compiler, *flags, "-c", str(source), "-o", objects[-1]], check=True)
+
+    def compiled(source: Path) -> str:
+        made = str(directory / f"{source.stem}.o")
+        subprocess.run([*compiler, *flags, "-c", str(source), "-o", made], check=True)
+        return made
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compiled, sources))
     # Linked without the flags: -ffast-math would bring start-up code that changes the arithmetic of this whole process.
     subprocess.run([*compiler, "-shared", *objects, "-o", str(library)], check=True)
     return ctypes.CDLL(str(library))

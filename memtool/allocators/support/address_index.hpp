@@ -106,9 +106,7 @@ class AddressIndex {
 
   [[nodiscard]] std::size_t free_blocks() const noexcept { return free_blocks_; }
   [[nodiscard]] std::size_t largest() const noexcept {
-    std::size_t most = 0;
-    for_each([&](PhysicalBlock* block) { most = std::max(most, block->bytes()); });
-    return most;
+    return std::size_t{largest_below(top_, 0, 0)} * PhysicalBlock::kGranule;
   }
 
   template <class Visit>
@@ -171,6 +169,20 @@ class AddressIndex {
     for (std::uint64_t left = words_[segment]; left != 0; left &= left - 1)
       most = std::max(most, block_at(segment * kWordBits + static_cast<unsigned>(std::countr_zero(left)))->bytes());
     return granules(most);
+  }
+
+  // The largest block below a group, in granules, or `most` where none is larger. What promises most is looked at
+  // first, and what promises no more than has been found not at all.
+  [[nodiscard]] std::uint32_t largest_below(unsigned level, std::size_t group, std::uint32_t most) const noexcept {
+    std::array<std::uint32_t, kFanOut> promised;
+    std::copy_n(bounds_[level] + group, kFanOut, promised.begin());
+    for (;;) {
+      std::uint32_t* best = std::max_element(promised.begin(), promised.end());
+      if (*best <= most) return most;
+      const std::size_t at = group + static_cast<std::size_t>(best - promised.begin());
+      most = std::max(most, level == 0 ? largest_of(at) : largest_below(level - 1, at * kFanOut, most));
+      *best = 0;
+    }
   }
 
   // Bit i: the group's entry i is at least `size`. Without branches, since which one it is cannot be predicted.

@@ -17,7 +17,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
-#include <numeric>
 
 #include "allocators/support/bits.hpp"
 #include "allocators/support/physical_block.hpp"
@@ -128,7 +127,13 @@ class SegregatedLists {
   [[nodiscard]] const PhysicalBlock* none() const noexcept { return &none_; }
   [[nodiscard]] PhysicalBlock* head(unsigned size_class) const noexcept { return heads_[size_class]; }
   [[nodiscard]] std::size_t free_blocks() const noexcept {
-    return std::accumulate(counts_, counts_ + classes_, std::size_t{0});
+    std::size_t blocks = 0;
+    for (std::uint64_t words = summary_; words != 0; words &= words - 1) {
+      const unsigned word = static_cast<unsigned>(std::countr_zero(words));
+      for (std::uint64_t left = words_[word]; left != 0; left &= left - 1)
+        blocks += counts_[word * kWordBits + static_cast<unsigned>(std::countr_zero(left))];
+    }
+    return blocks;
   }
   [[nodiscard]] bool empty() const noexcept { return summary_ == 0; }
   // The highest class that holds a block; there must be one.
