@@ -146,6 +146,18 @@ class AllocatorPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A named moment of a trace."""
+
+    name: str
+    operation: int
+    """Operations done before it."""
+    live_bytes: int
+    progress: float
+    """Share of the event image before it, the epilogue left out: what latency over time is drawn over."""
+
+
+@dataclass(frozen=True, slots=True)
 class TraceInfo:
     """What is known of a trace before it is replayed; from the head of its image (engine/events.hpp)."""
 
@@ -184,6 +196,8 @@ class TraceInfo:
     """``law``, ``rate_per_s`` and ``burst`` of an open-loop workload (workload/arrivals.py); None: closed loop."""
     packing_bytes: int | None = None
     """Least memory that the blocks were packed into by one who knows all of them beforehand; None: not packed."""
+    marks: tuple[Mark, ...] = ()
+    """In the order of the run; none on several threads, which pass them over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,6 +203,7 @@ def _measurable(
         threads,
         None if arrivals is None else arrivals.words,
         0.0 if arrivals is None else info.operations / arrivals.rate,
+        tuple(mark.name for mark in info.marks),
     )
 
 

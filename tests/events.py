@@ -48,10 +48,12 @@ def encode(*events: Event) -> memoryview:
 def told(events: Iterable[Event]) -> str:
     """Return events in a line.
 
-    A0 and Z0 allocate object 0, R0 resizes it, F0 frees it; ( begins a scope, [ and ]) end it; | begins the epilogue.
+    A0 and Z0 allocate object 0, R0 resizes it, F0 frees it; ( begins a scope, [ and ]) end it; | begins the epilogue;
+    *0 is mark 0.
     """
-    words = {SCOPE_BEGIN: "(", SCOPE_END: "[", SCOPE_CLOSED: "])", EPILOGUE: "|"}
-    return " ".join(words.get(kind) or "FAZR"[kind] + str(thing) for kind, thing, _, _ in events)
+    bare = {SCOPE_BEGIN: "(", SCOPE_END: "[", SCOPE_CLOSED: "])", EPILOGUE: "|"}
+    numbered = {DEALLOCATE: "F", ALLOCATE: "A", ALLOCATE_ZEROED: "Z", REALLOCATE: "R", MARK: "*"}
+    return " ".join(bare.get(kind) or numbered[kind] + str(thing) for kind, thing, _, _ in events)
 
 
 @dataclass
@@ -67,6 +69,8 @@ class Oracle:
     ends: list[int] = field(default_factory=list)
     words: list[Word] = field(default_factory=list)
     epilogue_at: int | None = None
+    marks: list[tuple[int, int, int]] = field(default_factory=list)
+    """(operations before, live bytes, words of the image before)."""
     scopes: int = 0
     peak: int = 0
     most: int = 0
@@ -88,7 +92,7 @@ class Oracle:
                 self.words.append((kind, self.slots[thing], self.sizes.pop(thing), self.alignments[thing]))
                 self.free_slots.append(self.slots[thing])
             else:
-                self.pass_boundary(kind)
+                self.pass_boundary(kind, thing)
         assert not self.sizes
         assert not self.open_scopes
         return self
@@ -117,7 +121,7 @@ class Oracle:
         if self.first_not_fifo is None and thing != oldest_first:
             self.first_not_fifo = operation
 
-    def pass_boundary(self, kind: int) -> None:
+    def pass_boundary(self, kind: int, thing: int) -> None:
         if kind == SCOPE_BEGIN:
             self.scopes += 1
             self.open_scopes.append(set())
@@ -130,6 +134,12 @@ class Oracle:
             assert not self.open_scopes.pop() & set(self.sizes)
             at = self.ends.pop()
             self.words[at] = (SCOPE_END, sum(map(width, self.words[at + 1 :])))
+        elif kind == MARK:
+            # In none of what a strategy with scopes skips.
+            assert not self.ends
+            operations = sum(len(word) > 2 for word in self.words)
+            self.marks.append((operations, sum(self.sizes.values()), sum(map(width, self.words))))
+            self.words.append((kind, thing))
         else:
             assert kind == EPILOGUE
             assert self.epilogue_at is None

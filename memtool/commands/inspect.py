@@ -36,7 +36,7 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
     if plot is not None:
         from memtool.report.characteristics import draw
 
-        draw(plot, info.name, asdict(found))
+        draw(plot, info.name, asdict(found), info.marks)
     if output_format == "json":
         content = {"trace": asdict(info), "image_bytes": size, "workload": effective(loaded), **asdict(found)}
         click.echo(json.dumps(content, indent=1))
@@ -59,7 +59,12 @@ def _summary(info: TraceInfo, found: Characteristics, image_bytes: int) -> str:
 
     from memtool.units import format_count, format_size
 
-    rows = [*_events(info, found), *_memory(info, found, image_bytes), *(("note", note) for note in info.notes)]
+    rows = [
+        *_events(info, found),
+        *_memory(info, found, image_bytes),
+        *_marks(info),
+        *(("note", note) for note in info.notes),
+    ]
     # tabulate cannot wrap a cell that is a number with a comma in it: each says what it counts.
     facts = tabulate(rows, tablefmt="plain", maxcolwidths=[None, 90], disable_numparse=True)
     parts = [facts, "Sizes\n" + _bars(found.sizes, format_size)]
@@ -103,6 +108,14 @@ def _memory(info: TraceInfo, found: Characteristics, image_bytes: int) -> Iterat
     yield "mean live", format_size(found.mean_live_bytes)
     an_operation = image_bytes / max(info.operations, 1)
     yield "event image", f"{format_size(image_bytes)}, {an_operation:.1f} bytes an operation"
+
+
+def _marks(info: TraceInfo) -> Iterator[tuple[str, str]]:
+    from memtool.units import format_count, format_size
+
+    for mark in info.marks:
+        after = f"after {format_count(mark.operation)} operations, {format_size(mark.live_bytes)} live"
+        yield "mark", f"{mark.name}: {after}"
 
 
 def _bars(histogram: Mapping[int, int], write: Callable[[int], str]) -> str:

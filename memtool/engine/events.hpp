@@ -21,7 +21,7 @@ enum class Kind : std::uint8_t {
   scope_begin = 4,
   scope_end = 5,  // canonical: the deallocations of the scope's objects lie between scope_end and scope_closed
   scope_closed = 6,
-  mark = 7,      // object: number of the mark's name
+  mark = 7,      // object: number of the mark, from 0 in the order of the trace
   epilogue = 8,  // what follows frees what still lived at the end of the workload
   // Only in the image: the same with an explicit size beyond 32 bits or an alignment that is not the default.
   deallocate_wide = 9,
@@ -64,7 +64,7 @@ static_assert(sizeof(TraceEvent) == 16 && std::endian::native == std::endian::li
 //   reallocate  + 2: new size | log2 of the alignment; old size
 //   write       times in bits 32-63
 // scope_end carries in bits 4-63 the number of words to skip to reach the end of the scope's deallocations, for
-// strategies that release a scope at once. mark carries the number of its name for a slot; scope_closed is not in the
+// strategies that release a scope at once. mark carries its number for a slot; scope_closed is not in the
 // image.
 namespace word {
 inline constexpr std::uint64_t kMostSlots = std::uint64_t{1} << 28;

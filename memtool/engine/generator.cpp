@@ -181,13 +181,14 @@ std::unique_ptr<Generator> make_classes_generator(const std::uint64_t* program, 
 }
 
 std::unique_ptr<Generator> make_generator(const std::uint64_t* words, std::uint64_t count) {
-  constexpr std::uint64_t kHead = 2;
+  constexpr std::uint64_t kHead = 3;
   if (count <= kHead) throw std::invalid_argument("the workload program is too short");
   constexpr std::array<MakeGenerator*, 7> kSources{
       make_classes_generator, make_fill_generator,     make_frames_generator, make_toggle_generator,
       make_threads_generator, make_exchange_generator, make_sharing_generator};
   if (words[1] >= kSources.size()) throw std::invalid_argument("the workload program is of an unknown source");
-  return kSources[words[1]](words, words + kHead, words[0]);
+  auto source = kSources[words[1]](words, words + kHead, words[0]);
+  return words[2] == 0 ? std::move(source) : make_marks_generator(std::move(source), words + words[2]);
 }
 
 }  // namespace memtool

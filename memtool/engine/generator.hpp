@@ -1,7 +1,8 @@
 // Workloads as canonical events. A program is a block of 64-bit words that memtool/workload/program.py writes; offsets
 // of laws (engine/random.hpp) count from its start.
 //
-//   0 seed   1 source   2 ... the source's own words:
+//   0 seed   1 source   2 where the marks begin, from the start of the program (0: there are none)
+//   3 ... the source's own words:
 //   0 classes  number of classes, number of phases, threads, the classes,
 //              then for each phase: kind (0 ramp, 1 steady, 2 drain), ticks, law of the class
 //   1 fill     size law, allocations, law of how many to fill to, how many to empty to, victim (0 oldest, 1 youngest,
@@ -21,6 +22,8 @@
 // A class is kClassWords words: size law, lifetime law (0: for ever), log2 of the alignment, zeroed, resize threshold,
 // law of the number of resizes, growth as numerator and denominator, freed by another thread. An object whose draw is
 // at most its class's threshold (a probability times 2^64 - 1; 0: none is) is resized.
+// Marks are: how many; what they count (0 allocations, 1 frames); for each, ascending, after how many it stands: just
+// after that allocation, or at the end of that frame, before what it still has is freed. They are numbered from 0.
 #pragma once
 
 #include <cstdint>

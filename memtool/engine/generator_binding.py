@@ -65,6 +65,10 @@ class ThreadImageHeader(ctypes.Structure):
     _fields_ = [(name, _u64) for name in THREAD_HEADER_FIELDS]
 
 
+class _MarkPlace(ctypes.Structure):
+    _fields_ = [("operations", _u64), ("live_bytes", _u64), ("word", _u64)]
+
+
 def _library() -> ctypes.CDLL:
     library = load_library()
     handle = ctypes.c_void_p
@@ -76,6 +80,7 @@ def _library() -> ctypes.CDLL:
         "memtool_image_begin": (handle, [_u32, ctypes.c_int, text]),
         "memtool_image_append": (_u32, [handle, ctypes.c_void_p, _u64, text]),
         "memtool_image_complete": (_u32, [handle, ctypes.POINTER(ImageHeader), text]),
+        "memtool_image_marks": (_u64, [handle, ctypes.c_void_p, _u64]),
         "memtool_image_close": (None, [handle]),
         "memtool_thread_image_begin": (handle, [_u32, ctypes.c_int, text]),
         "memtool_thread_image_scan": (_u32, [handle, ctypes.c_void_p, _u64, text]),
@@ -169,6 +174,13 @@ class ImageBuilder(_Builder):
     def finish(self) -> dict[str, int]:
         """Complete the image and return its head. Raises EngineError."""
         return self._complete(ImageHeader())
+
+    def marks(self) -> list[tuple[int, int, int]]:
+        """Return of each mark so far: operations done before it, live bytes, index of its word in the image."""
+        count = self._library.memtool_image_marks(self._handle, None, 0)
+        places = (_MarkPlace * count)()
+        self._library.memtool_image_marks(self._handle, places, count)
+        return [(each.operations, each.live_bytes, each.word) for each in places]
 
 
 class ThreadImageBuilder(_Builder):

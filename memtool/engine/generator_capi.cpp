@@ -1,4 +1,5 @@
 // Generator and image builder for Python (engine/generator_binding.py).
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -89,6 +90,13 @@ std::uint32_t memtool_image_append(ImageHandle* handle, const TraceEvent* events
 // Completes the file and copies its head to `head`.
 std::uint32_t memtool_image_complete(ImageHandle* handle, ImageHeader* head, char* message) {
   return guarded(message, [&] { *head = handle->builder.finish(); });
+}
+
+// Returns how many marks there are and copies the first `most` of their places.
+std::uint64_t memtool_image_marks(const ImageHandle* handle, MarkPlace* places, std::uint64_t most) {
+  const std::vector<MarkPlace>& marks = handle->builder.marks();
+  std::copy_n(marks.begin(), std::min<std::uint64_t>(most, marks.size()), places);
+  return marks.size();
 }
 
 void memtool_image_close(ImageHandle* handle) {

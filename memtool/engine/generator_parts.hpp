@@ -99,4 +99,7 @@ MakeGenerator make_threads_generator;
 MakeGenerator make_exchange_generator;
 MakeGenerator make_sharing_generator;
 
+// The events of `source`, with marks among them; `words` as engine/generator.hpp has them.
+std::unique_ptr<Generator> make_marks_generator(std::unique_ptr<Generator> source, const std::uint64_t* words);
+
 }  // namespace memtool

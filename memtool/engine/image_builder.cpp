@@ -54,6 +54,7 @@ void ImageBuilder::take(const TraceEvent& event) {
     case Kind::write:
       return put(word::make(Kind::write, objects_.live(event.object()).slot, event.size()));
     case Kind::mark:
+      marks_.push_back({head_.operations, live_bytes_, flushed_ + buffer_.size()});
       return put(word::make(Kind::mark, event.object(), 0));
     case Kind::thread_start:
     case Kind::thread_join:

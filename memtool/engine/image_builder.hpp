@@ -11,6 +11,13 @@
 
 namespace memtool {
 
+// Where a mark is.
+struct MarkPlace {
+  std::uint64_t operations;  // done before it
+  std::uint64_t live_bytes;
+  std::uint64_t word;  // its index in the image
+};
+
 // Words go to the file as they come, and the table of objects forgets what has died: building needs memory for the live
 // objects, not for the trace. What threads do besides is no part of this image: it is replayed on one.
 class ImageBuilder {
@@ -22,6 +29,8 @@ class ImageBuilder {
   void append(const TraceEvent* events, std::size_t count);
   // Completes the file and returns its head. Throws as append() does.
   const ImageHeader& finish();
+  // In the order of the events.
+  [[nodiscard]] const std::vector<MarkPlace>& marks() const noexcept { return marks_; }
 
  private:
   static constexpr std::uint64_t kNever = ~std::uint64_t{0};
@@ -59,6 +68,7 @@ class ImageBuilder {
   std::vector<std::uint32_t> free_slots_;    // reused youngest first
   std::vector<std::uint64_t> youngest_;      // live objects in order of birth, while frees are LIFO
   std::vector<std::uint64_t> ended_scopes_;  // words that await the length of their scope's deallocations
+  std::vector<MarkPlace> marks_;
   std::uint64_t open_scopes_ = 0;
   std::uint64_t live_bytes_ = 0;
   std::uint64_t live_objects_ = 0;

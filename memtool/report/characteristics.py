@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from memtool.errors import InputError
+from memtool.model import Mark
+from memtool.report import marks
 from memtool.units import format_count, format_size
 
 
-def draw(path: Path, name: str, found: Mapping[str, Any]) -> None:
+def draw(path: Path, name: str, found: Mapping[str, Any], marked: Sequence[Mark] = ()) -> None:
     """Draw the characteristics of a workload (workload/characterise.py) into a file. Raises InputError."""
     import matplotlib
 
@@ -47,6 +49,8 @@ def draw(path: Path, name: str, found: Mapping[str, Any]) -> None:
     right.set_ylabel("live bytes (MiB)")
     right.set_ylim(bottom=0)
     right.margins(x=0)
+    marks.draw(right, marks.over_operations(marked))
+    marks.write_names(right, marks.over_operations(marked), inches=4)
     right.set_title("Live bytes over time", fontsize=9)
     figure.suptitle(f"{name}: {format_count(found['allocations'])} allocations", fontsize=10)
     try:

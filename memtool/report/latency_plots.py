@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from memtool.model import CellResult
+from memtool.model import CellResult, Mark
+from memtool.report import marks
 from memtool.store import series
 from memtool.units import format_size
 
@@ -60,7 +61,7 @@ def by_size(cells: Labelled) -> Figure | None:
     return figure
 
 
-def over_time(cells: Labelled) -> Figure | None:
+def over_time(cells: Labelled, marked: Sequence[Mark] = ()) -> Figure | None:
     """When the slow operations happened: the longest of each slice of the run, in the middle of the samples."""
     known = [(label, history) for label, _, history in cells if history.latency_over_time]
     if not known:
@@ -73,8 +74,10 @@ def over_time(cells: Labelled) -> Figure | None:
         axes.set_title(kind, fontsize=9)
         axes.set_yticks([each + 0.5 for each in range(len(known))], [label for label, _ in known])
         axes.invert_yaxis()
+        marks.draw(axes, marks.over_events(marked), "white")
+    marks.write_names(grid[0][0], marks.over_events(marked), inches=8.5)
     grid[-1][0].set_xlabel("events of the run (%)")
-    figure.colorbar(drawn, ax=[axes for (axes,) in grid], label="longest operation of a slice (ns), raw", pad=0.01)
+    figure.colorbar(drawn, ax=[axes for (axes,) in grid], label="longest operation\nof a slice (ns), raw", pad=0.01)
     figure.suptitle("Latency over time: when the slow operations happened (median of the samples)")
     return figure
 

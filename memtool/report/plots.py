@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memtool.model import CellResult, Metric, Run, TraceInfo
-from memtool.report import heap_maps, latency_plots, scaling
+from memtool.model import CellResult, Mark, Metric, Run, TraceInfo
+from memtool.report import heap_maps, latency_plots, marks, scaling
 from memtool.stats.summary import pareto_front
 from memtool.store import series
 
@@ -65,8 +65,8 @@ def draw_all(directory: Path, run: Run) -> list[Path]:
             "throughput": _throughput(cells, styles),
             "latency": _latency(cells, styles),
             "latency-by-size": latency_plots.by_size(labelled),
-            "latency-over-time": latency_plots.over_time(labelled),
-            "footprint": _over_time(cells, styles, histories),
+            "latency-over-time": latency_plots.over_time(labelled, info.marks),
+            "footprint": _over_time(cells, styles, histories, info.marks),
             "speed-memory": _speed_memory(cells, styles),
             "waterfall": _waterfall(cells, info),
             **_heap_maps(cells, histories),
@@ -249,7 +249,10 @@ def _least_visible(cells: Sequence[CellResult]) -> float:
 
 
 def _over_time(
-    cells: Sequence[CellResult], styles: Mapping[str, Style], histories: Mapping[str, series.History]
+    cells: Sequence[CellResult],
+    styles: Mapping[str, Style],
+    histories: Mapping[str, series.History],
+    marked: Sequence[Mark],
 ) -> Figure | None:
     """Footprint (or resident memory, for system allocators) and live bytes over the run."""
     known = [cell for cell in cells if histories[_label(cell)].footprint]
@@ -293,9 +296,16 @@ def _over_time(
     axes.set_ylabel("memory (MiB)")
     axes.set_ylim(bottom=0)
     axes.margins(x=0)
+    _draw_marks(axes, marked)
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
     figure.suptitle("Footprint over time (system allocators: resident memory)")
     return figure
+
+
+def _draw_marks(axes: Axes, marked: Sequence[Mark]) -> None:
+    places = marks.over_operations(marked)
+    marks.draw(axes, places)
+    marks.write_names(axes, places, inches=6.5)
 
 
 def _peak(history: series.History) -> int:
@@ -418,7 +428,7 @@ def _waterfall_legend(figure: Figure) -> None:
 
 
 def _heap_maps(cells: Sequence[CellResult], histories: Mapping[str, series.History]) -> dict[str, Figure]:
-    """Return a picture of all heaps for each moment that was mapped: heap-peak, heap-end, heap-mark-1 and so on."""
+    """Return a picture of all heaps for each moment that was mapped: heap-peak, heap-end, and one of each mark."""
     moments: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for cell in cells:
         for found in histories[_label(cell)].heap_maps:
@@ -426,7 +436,7 @@ def _heap_maps(cells: Sequence[CellResult], histories: Mapping[str, series.Histo
                 moments.setdefault(found["moment"], []).append((_label(cell), found))
     titles = {"peak": "Heaps when live bytes peak", "end": "Heaps at the end, before everything is freed"}
     return {
-        f"heap-{moment.replace(' ', '-')}": heap_maps.draw(panels, titles.get(moment, f"Heaps at {moment}"))
+        f"heap-{moment}": heap_maps.draw(panels, titles.get(moment, f"Heaps at the mark '{moment}'"))
         for moment, panels in moments.items()
     }
 

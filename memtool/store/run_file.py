@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from memtool.errors import InputError
-from memtool.model import Cell, CellResult, Determinism, Metric, Run, Status, TraceInfo
+from memtool.model import Cell, CellResult, Determinism, Mark, Metric, Run, Status, TraceInfo
 
 SCHEMA = "memtool.run.v1"
 FILE_NAME = "run.json"
@@ -50,6 +50,15 @@ class CellRecord(_Record):
     notes: list[str] = []
 
 
+class MarkRecord(_Record):
+    """A named moment: operations done before it, live bytes, and the share of the events that is before it."""
+
+    name: str
+    operation: int
+    live_bytes: int
+    progress: FiniteFloat
+
+
 class WorkloadRecord(_Record):
     """What was replayed."""
 
@@ -60,6 +69,7 @@ class WorkloadRecord(_Record):
     threads: int
     peak_live_bytes: int
     notes: list[str] = []
+    marks: list[MarkRecord] = []
 
 
 class RunRecord(_Record):
@@ -189,6 +199,7 @@ def _from_record(record: RunRecord) -> Run:
         known |= {name: getattr(each, name) for name in ("name", "seed", "event_hash", "threads", "peak_live_bytes")}
         known["operations"] = each.events
         known["notes"] = tuple(each.notes)
+        known["marks"] = tuple(Mark(mark.name, mark.operation, mark.live_bytes, mark.progress) for mark in each.marks)
         workloads.append(TraceInfo(**{**_BARE, **known}))
     return Run(
         memtool=record.memtool,

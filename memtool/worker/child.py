@@ -111,7 +111,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     if callbacks is not None and callbacks.failure is not None:
         answer.update(status=binding.WRONG, message=callbacks.failure)
     elif result.status == binding.DONE and maps is not None:
-        answer.update(_heap(binding, result, maps))
+        answer.update(_heap(binding, result, maps, request["marks"]))
     elif result.status == binding.DONE:
         answer.update(_figures(binding, request["run_pass"], result, histograms, buckets, series))
         if threads is not None:
@@ -331,14 +331,14 @@ def _latency_detail(binding: Any, result: Any, sizes: Any, slices: Any, buckets:
     return detail
 
 
-def _heap(binding: Any, result: Any, maps: Any) -> dict[str, Any]:
-    names = {binding.AT_PEAK: "peak", binding.AT_END: "end"}
+def _heap(binding: Any, result: Any, maps: Any, marks: tuple[str, ...]) -> dict[str, Any]:
+    names = {binding.AT_PEAK: "peak", binding.AT_END: "end", **dict(enumerate(marks))}
     return {
         "after_drain_resident_bytes": list(result.after_drain_resident),
         "own_after_drain": _own(binding, result.own_after_drain),
         "maps": [
             {
-                "moment": names.get(each.moment, f"mark {each.moment}"),
+                "moment": names[each.moment],
                 "clock": each.clock,
                 "live_bytes": each.live_bytes,
                 "walked": bool(each.walked),

@@ -77,6 +77,8 @@ class Job:
     """When the operations arrive in the latency pass (workload/arrivals.py); None: closed loop."""
     threads: Threads | None = None
     """None: one thread replays everything, in the recorded order."""
+    marks: tuple[str, ...] = ()
+    """Names of the image's marks, by their numbers; of the heap pass."""
 
 
 class Executor(Protocol):
@@ -222,6 +224,7 @@ class WorkerExecutor:
             "ns_per_tick": job.ns_per_tick,
             "slow_ticks": tuple(round(each / job.ns_per_tick) for each in SLOW_NS),
             "arrivals": job.arrivals,
+            "marks": job.marks,
             "system_calls_socket": calls,
             "counter": binding.COUNTERS_OF.index(job.counter),
             "result": result,

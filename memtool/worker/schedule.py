@@ -92,6 +92,8 @@ class Measurable:
     """When the operations arrive in the latency pass (workload/arrivals.py); None: closed loop."""
     arrivals_seconds: float = 0.0
     """How long it takes until the last has arrived."""
+    marks: tuple[str, ...] = ()
+    """Names of the image's marks, by their numbers."""
 
 
 Key = tuple[Cell, int, Pass]
@@ -296,6 +298,7 @@ class Schedule:
             use_counter=self.settings.use_counter,
             ns_per_tick=self.settings.ns_per_tick,
             arrivals=workload.arrivals if run_pass is Pass.LATENCY else None,
+            marks=workload.marks if run_pass is Pass.HEAP else (),
             time_limit=waiting + limit * (1 if self.settings.time_limit is not None else _SLOWER.get(run_pass, 1)),
             counter=self.settings.counter if run_pass is Pass.COUNTERS else Counter.NONE,
             threads=workload.threads,

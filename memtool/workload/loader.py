@@ -53,6 +53,8 @@ def _explain(document: Document, problem: dict[str, Any]) -> tuple[Position, Key
     if kind in ("extra_forbidden", "invalid_key"):
         key = str(location[-1])
         return document.key_position(keys), keys, f"unknown key{did_you_mean(key, _keys_beside(location))}"
+    if kind == "too_long":
+        context = {**context, "actual_length": len(problem["input"])}  # of a mapping pydantic does not count it
     if location[-1:] == ("[key]",):
         position = document.key_position(keys)
     return position, keys, _words(kind, context, shown(problem["input"]))

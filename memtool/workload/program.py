@@ -31,6 +31,7 @@ from memtool.workload.schema import (
 _CLASSES, _FILL, _FRAMES, _TOGGLE, _THREADS, _EXCHANGE, _SHARING = range(7)
 _RAMP, _STEADY, _DRAIN = range(3)
 _VICTIMS = ("oldest", "youngest", "random", "both-ends")
+_MARKS_PLACE = 2
 _SKEW_LEVELS = 6
 Words = Sequence[int]
 
@@ -43,13 +44,15 @@ class Program:
     notes: tuple[str, ...] = ()
     allocations: int | None = None
     """How many there will be; None: known when they have been generated."""
+    marks: tuple[str, ...] = ()
+    """Their names, in the order of the run."""
 
 
 class _Writer:
     """Program words, with the laws gathered at the end; a law used twice is written once."""
 
     def __init__(self, seed: int, source: int) -> None:
-        self._words: list[int] = [seed, source]
+        self._words: list[int] = [seed, source, 0]
         self._references: list[tuple[int, tuple[int, ...]]] = []
 
     def put(self, *words: int) -> None:
@@ -100,6 +103,16 @@ class _Class:
 
 def compile_workload(workload: Workload, seed: int) -> Program:
     """Return the program that generates the workload's events."""
+    program, moments = _compile_source(workload, seed), workload.moments
+    if not moments:
+        return program
+    words = array("Q", program.words)
+    words[_MARKS_PLACE] = len(words)
+    words.extend((len(moments), int(workload.frames is not None), *moments.values()))
+    return replace(program, words=words, marks=tuple(moments))
+
+
+def _compile_source(workload: Workload, seed: int) -> Program:
     if workload.frames is not None:
         return _frames(workload.frames, _classes(workload.objects or ()), seed)
     assert workload.allocations is not None
@@ -244,18 +257,17 @@ def _profile(profile: Profile, allocations: int, threads: int, seed: int) -> Pro
         _Class(rate, tables.constant(size), tables.exponential(live * scale / rate * rates, 1, tables.LARGEST))
         for size, rate, live in rows
     ]
-    populated = round(scale * sum((live for _, _, live in rows), Fraction(0)))
     by_live = _choice([live for _, _, live in rows])
     by_rate = _choice([rate for _, rate, _ in rows])
-    phases = [(_RAMP, populated, by_live), (_STEADY, allocations, by_rate)]
-    return _run_phases(seed, threads, classes, phases, *_profile_notes(profile, populated, scale))
+    phases = [(_RAMP, profile.populated, by_live), (_STEADY, allocations, by_rate)]
+    return _run_phases(seed, threads, classes, phases, *_profile_notes(profile, scale))
 
 
-def _profile_notes(profile: Profile, populated: int, scale: Fraction) -> list[str]:
+def _profile_notes(profile: Profile, scale: Fraction) -> list[str]:
     """Say what was rounded: objects populated, rows that hold less than one, rows and bytes dropped."""
     kept = [(size, live) for size, _, live in profile.rows if size <= profile.cap]
     notes = [
-        f"{populated:,} objects are allocated before the steady phase, "
+        f"{profile.populated:,} objects are allocated before the steady phase, "
         f"which so begins with about {format_size(profile.heap)} live"
     ]
     rare = sum(live * scale < 1 for _, live in kept)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
 
+from memtool.engine.binding import MOST_MAPS
 from memtool.workload.laws import CountLaw, Lifetime, NaturalLaw, SizeLaw
 from memtool.workload.values import (
     EXACTLY_ONE_KEY,
@@ -17,6 +18,7 @@ from memtool.workload.values import (
     Alignment,
     Count,
     Factor,
+    Moment,
     Natural,
     Positive,
     Rate,
@@ -38,11 +40,17 @@ _DEEPEST_SCOPES = 16
 _LONGEST_GAP = 5
 """Seconds between bursts, on average: the tail of the law of gaps must fit into its table."""
 _SOURCES = ("objects", "pattern", "profile")
+_MOST_MARKS = MOST_MAPS - 2
+"""Heap maps are of the peak and of the end too."""
+_OTHER_MOMENTS = ("peak", "end")
 
 Touch = Literal["none", "first", "pages", "all"]
 Order = Literal["oldest", "youngest", "random", "both-ends"]
 """Whom to free first; both-ends: half of them from the oldest on, then half from the youngest back."""
 
+
+Name = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+"""What tables and files call something."""
 
 FreedBy = Literal["own_thread", "other_thread"]
 """Which thread frees an object: the one that allocated it, or one of the others, drawn at random."""
@@ -255,18 +263,22 @@ class Profile(Strict):
 
     @model_validator(mode="after")
     def _holds_something(self) -> Profile:
-        kept = [(size, live) for size, _, live in self.rows if size <= self.cap]
-        if not kept:
+        if all(size > self.cap for size, _, _ in self.rows):
             raise misfit(f"has no row of at most {self.cap} bytes", "rows")
-        objects = self.heap * sum(live for _, live in kept) / sum(size * live for size, live in kept)
-        if objects > LARGEST_COUNT:
-            raise misfit(f"would be {float(objects):.2g} live objects, more than {LARGEST_COUNT:,}", "heap")
+        if self.populated > LARGEST_COUNT:
+            raise misfit(f"would be {float(self.populated):.2g} live objects, more than {LARGEST_COUNT:,}", "heap")
         return self
 
     @property
     def cap(self) -> int:
         """Return the largest size in bytes whose row is kept."""
         return self.largest or self.heap
+
+    @property
+    def populated(self) -> int:
+        """Return how many objects are allocated before the steady phase."""
+        kept = [(size, live) for size, _, live in self.rows if size <= self.cap]
+        return round(self.heap * sum(live for _, live in kept) / sum(size * live for size, live in kept))
 
 
 class Scopes(Strict):
@@ -322,7 +334,7 @@ class Arrivals(Strict):
 class Workload(Strict):
     """A workload file."""
 
-    name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    name: Name
     description: StrictStr = ""
     seed: Annotated[StrictInt, Field(ge=0, lt=2**63)] = 42
     threads: Annotated[Count, Field(le=_MOST_THREADS)] = 1
@@ -336,6 +348,13 @@ class Workload(Strict):
     touch: Touch = "pages"
     arrivals: Arrivals | None = None
     memory_limit: Size | None = None
+    marks: (
+        Annotated[
+            dict[Name, Moment],
+            Field(min_length=1, max_length=_MOST_MARKS, json_schema_extra={"additionalProperties": False}),
+        ]
+        | None
+    ) = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Workload:
@@ -357,6 +376,7 @@ class Workload(Strict):
         if self.phases is not None:
             self._check_phases(self.phases)
         self._check_threads()
+        self._check_marks()
         return self
 
     def _check_threads(self) -> None:
@@ -375,6 +395,30 @@ class Workload(Strict):
             raise misfit("must go: false-sharing has one", "rounds")
         if self.pattern.producer_consumer is not None and self.threads > 1 and self.threads % 2:
             raise misfit("must be even: half of them produce, half consume", "threads")
+
+    def _check_marks(self) -> None:
+        what = "allocations" if self.frames is None else "frames"
+        for name, moment in (self.marks or {}).items():
+            if name in _OTHER_MOMENTS:
+                raise misfit(f"must go: {name} is a moment of every workload", "marks", name)
+            if isinstance(moment, int) and moment > self.length:
+                raise misfit(f"must be at most {self.length:,}, the number of {what}, is {moment:,}", "marks", name)
+
+    @property
+    def length(self) -> int:
+        """Return the number of allocations; of frames where there are frames, whose allocations are drawn."""
+        if self.frames is not None:
+            return self.frames.count
+        return (self.allocations or 0) + (0 if self.profile is None else self.profile.populated)
+
+    @property
+    def moments(self) -> dict[str, int]:
+        """Return the marks in the order of the run: name -> allocations or frames after which it is."""
+        after = {
+            name: moment if isinstance(moment, int) else max(1, int(moment * self.length))
+            for name, moment in (self.marks or {}).items()
+        }
+        return dict(sorted(after.items(), key=lambda mark: mark[1]))
 
     def _check_frames(self) -> None:
         if self.allocations is not None:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from memtool.engine import generator_binding
 from memtool.engine.binding import EngineError, package_folder
 from memtool.errors import InputError, MemtoolError, did_you_mean
-from memtool.model import Mode, TraceInfo
+from memtool.model import Mark, Mode, TraceInfo
 from memtool.units import format_size
 from memtool.workload.arrivals import Schedule, compile_arrivals
 from memtool.workload.loader import load_workload
@@ -128,12 +128,15 @@ def make_trace(workload: Workload, source: str, seed: int, mode: Mode = Mode.SER
     arrivals = None if workload.arrivals is None else compile_arrivals(workload.arrivals, seed)
     descriptor = os.memfd_create("memtool-image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        head, event_hash, seconds = _build_image(program, source, workload.touch, descriptor, arrivals)
-        lanes = 1
+        head, marks, event_hash, seconds = _build_image(program, source, workload.touch, descriptor, arrivals)
+        notes, lanes = program.notes, 1
         if mode is not Mode.SERIAL and has_threads(workload):
             serial, descriptor = descriptor, os.memfd_create("memtool-image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             os.close(serial)
             lanes = _build_thread_image(program, source, workload.touch, descriptor)
+            if marks:
+                notes = (*notes, f"marks are passed over on several threads: {', '.join(program.marks)}")
+                marks = ()
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
     except BaseException:
         os.close(descriptor)
@@ -146,7 +149,8 @@ def make_trace(workload: Workload, source: str, seed: int, mode: Mode = Mode.SER
         touch=workload.touch,
         memory_limit=workload.memory_limit,
         arrivals=None if arrivals is None else arrivals.described(),
-        notes=program.notes,
+        notes=notes,
+        marks=marks,
         threads=workload.threads,
         lanes=lanes,
         workload_name=workload.name.partition(":threads=")[0],
@@ -159,8 +163,8 @@ def make_trace(workload: Workload, source: str, seed: int, mode: Mode = Mode.SER
 
 def _build_image(
     program: Program, source: str, touch: str, descriptor: int, arrivals: Schedule | None
-) -> tuple[dict[str, int], str, float]:
-    """Return (head of the image, hash of the events, seconds that generating them took). Raises MemtoolError."""
+) -> tuple[dict[str, int], tuple[Mark, ...], str, float]:
+    """Return (head of the image, marks, hash of the events, seconds that generating them took). Raises MemtoolError."""
     digest = hashlib.blake2b(digest_size=16)
     seconds = 0.0
     events = 0
@@ -176,13 +180,21 @@ def _build_image(
                 if portion is None:
                     if arrivals is not None:
                         digest.update(arrivals.to_bytes())
-                    return builder.finish(), digest.hexdigest(), seconds
+                    head = builder.finish()
+                    return head, _marks(program, builder, head), digest.hexdigest(), seconds
                 digest.update(portion)
                 builder.append(portion)
                 events += portion.nbytes // generator_binding.EVENT_BYTES
                 _refuse_too_long(source, events, available)
     except EngineError as problem:
         raise MemtoolError(f"{source}: {problem}") from None
+
+
+def _marks(program: Program, builder: generator_binding.ImageBuilder, head: dict[str, int]) -> tuple[Mark, ...]:
+    return tuple(
+        Mark(name, operation, live_bytes, word / head["epilogue_word"])
+        for name, (operation, live_bytes, word) in zip(program.marks, builder.marks(), strict=True)
+    )
 
 
 def has_threads(workload: Workload) -> bool:

@@ -21,6 +21,7 @@ _MOST_A_SECOND = 10**9
 _RATE = re.compile(r"(.*?)\s*/\s*s\s*")
 _RATE_PATTERN = COUNT_PATTERN.removesuffix("$") + r"/\s*s\s*$"
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,12})?)\s*%")
+_MOMENT = "share such as 20% or a count such as 1000 or 2M"
 
 
 def shown(value: object) -> str:
@@ -118,16 +119,32 @@ def _rate(value: object) -> int:
     raise ValueError(f"must be a rate such as 500k/s or 2M/s, is {shown(value)}")
 
 
+def _percentage(value: object) -> Fraction | None:
+    match = _SHARE.fullmatch(value.strip()) if isinstance(value, str) else None
+    return None if match is None else Fraction(match[1]) / 100
+
+
 def _share(value: object) -> Fraction:
     if isinstance(value, Fraction):
         return value
-    match = _SHARE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
+    share = _percentage(value)
+    if share is None:
         raise ValueError(f"must be a share such as 20%, is {shown(value)}")
-    share = Fraction(match[1]) / 100
     if not 0 < share <= 1:
         raise ValueError(f"must be above 0% and at most 100%, is {shown(value)}")
     return share
+
+
+def _moment(value: object) -> Fraction | int:
+    if isinstance(value, Fraction):
+        return value
+    if (share := _percentage(value)) is not None:
+        if not 0 < share < 1:
+            raise ValueError(f"must be above 0% and below 100%, is {shown(value)}")
+        return share
+    if isinstance(value, str) and not re.match(COUNT_PATTERN, value):
+        raise ValueError(f"must be a {_MOMENT}, is {shown(value)}")
+    return _whole(value, parse_count, _MOMENT, 1, LARGEST_COUNT)
 
 
 def _plain(value: Fraction) -> int | float:
@@ -177,7 +194,21 @@ Share = Annotated[
     WithJsonSchema({"type": "string", "pattern": rf"^\s*{_SHARE.pattern}\s*$"}),
 ]
 """A percentage above 0: ``20%``."""
-
+Moment = Annotated[
+    Fraction | int,
+    BeforeValidator(_moment),
+    PlainSerializer(lambda value: _percent(value) if isinstance(value, Fraction) else value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": COUNT_PATTERN},
+                {"type": "string", "pattern": rf"^\s*{_SHARE.pattern}\s*$"},
+            ]
+        }
+    ),
+]
+"""A share of a run, above 0 and below 1, or how much of it has been counted: ``20%``, ``5000``."""
 
 Rate = Annotated[
     int,

@@ -52,6 +52,21 @@ def test_the_same_as_json_and_nothing_else(ramp: Path, capsys: pytest.CaptureFix
     assert "touch" in found["workload"], "every default is shown"
 
 
+def test_marks_are_shown_with_what_is_done_and_alive(ramp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ramp.write_text(RAMP + "marks: {full: 100, half: 50%}\n", encoding="utf-8")
+    assert run(["inspect", str(ramp)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line.startswith("mark ")] == [
+        "mark half: after 50 operations, 3.12 KiB live",
+        "mark full: after 100 operations, 6.25 KiB live",
+    ]
+    assert run(["inspect", str(ramp), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["trace"]["marks"] == [
+        {"name": "half", "operation": 50, "live_bytes": 3200, "progress": 50 / 202},
+        {"name": "full", "operation": 100, "live_bytes": 6400, "progress": 101 / 202},
+    ]
+
+
 @pytest.mark.parametrize("name", [name for name in shipped() if "1GiB" not in name])
 def test_the_definition_with_every_default_is_a_workload_with_the_same_events(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -14,6 +14,7 @@ from tests.events import (
     ALLOCATE,
     ALLOCATE_ZEROED,
     DEALLOCATE,
+    MARK,
     REALLOCATE,
     Oracle,
     events_of,
@@ -113,6 +114,18 @@ FRAMES = st.fixed_dictionaries(
 PATTERNS = st.fixed_dictionaries({"allocations": st.integers(1, 200), "pattern": patterns()})
 WORKLOADS = st.one_of(MIXES, FRAMES, PATTERNS)
 SEEDS = st.integers(0, 2**63 - 1)
+SHARES = st.integers(1, 999).map(lambda tenths: f"{tenths / 10}%")
+MARKS = st.dictionaries(st.sampled_from("abcdef"), st.one_of(SHARES, st.just(1)), min_size=1)
+THREADS = st.fixed_dictionaries(
+    {
+        "allocations": st.integers(8, 200),
+        "threads": st.integers(2, 4),
+        "rounds": st.integers(1, 2),
+        "pattern": st.sampled_from(
+            [{"larson": {"live": 2, "size": 8}}, {"exchange": {"size": 8}}, {"batches": {"batch": 2, "size": 8}}]
+        ),
+    }
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -139,6 +152,29 @@ def test_events_are_possible_and_the_image_says_the_same(content: dict[str, Any]
     if oracle.epilogue_at is not None:
         after = sum(len(word) > 2 for word in oracle.words) - info.operations
         assert info.epilogue_operations == after
+
+
+@settings(max_examples=150, deadline=None)
+@given(content=st.one_of(WORKLOADS, THREADS), marks=MARKS, seed=SEEDS)
+def test_marks_change_nothing_but_that_they_are_there(
+    content: dict[str, Any], marks: dict[str, Any], seed: int
+) -> None:
+    events = events_of({**content, "marks": marks}, seed)
+    assert [event for event in events if event[0] != MARK] == events_of(content, seed)
+    assert [event for event in events if event[0] == MARK] == [(MARK, number, 0, 0) for number in range(len(marks))]
+
+
+@settings(max_examples=60, deadline=None)
+@given(content=WORKLOADS, marks=MARKS, seed=SEEDS)
+def test_the_image_says_where_marks_are(content: dict[str, Any], marks: dict[str, Any], seed: int) -> None:
+    workload = workload_of({**content, "marks": marks})
+    oracle = Oracle().follow(events_of({**content, "marks": marks}, seed))
+    with make_trace(workload, "test.yaml", seed) as trace:
+        assert read_image(os.pread(trace.image_fd, trace.image_bytes, 0)) == oracle.words
+        found = trace.info.marks
+    assert sorted(mark.name for mark in found) == sorted(marks)
+    assert [(mark.operation, mark.live_bytes) for mark in found] == [mark[:2] for mark in oracle.marks]
+    assert all(0 <= mark.progress <= 1 for mark in found)
 
 
 @settings(max_examples=60, deadline=None)

@@ -31,6 +31,7 @@ WHOLE: list[dict[str, Any]] = [
         "phases": [{"ramp": "20%"}, {"steady": "60%"}, {"drain": "20%"}],
         "touch": "all",
         "memory_limit": "1MiB",
+        "marks": {"warm": "20%", "late": 900},
     },
     {"name": "pattern", "allocations": 99, "pattern": {"toggle": {"slots": 9, "skew": "80%", "size": 8}}},
     {

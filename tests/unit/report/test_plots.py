@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from memtool.model import Status
+from memtool.model import Mark, Status
 from memtool.report.plots import draw_all
 from tests.unit.report.fake_run import fake_run, fake_run_with_series
 
@@ -95,7 +95,16 @@ def test_latency_by_size_is_written_in_figures(tmp_path: Path, texts: dict[str, 
     for figure in ("12", "60", "38", "134", "64\nB", "more", "allocate p99.9", "deallocate p50"):
         assert figure in written, figure
     assert "1.8k" not in written  # p99.9 of 1,000 is the 999th
-    assert "longest operation of a slice (ns), raw" in texts["latency-over-time"]
+    assert "longest operation\nof a slice (ns), raw" in texts["latency-over-time"]
+
+
+def test_marks_are_named_in_what_is_drawn_over_time(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    run = fake_run_with_series(tmp_path)
+    marks = (Mark("warm", 80_000, 1 << 20, 0.2), Mark("soon-after", 84_000, 1 << 20, 0.21))
+    draw_all(tmp_path, replace(run, workloads=(replace(run.workloads[0], marks=marks),)))
+    for name in NAMES:
+        drawn = {"warm", "soon-after\n"} <= set(texts[name])  # a row higher, so that neither covers the other
+        assert drawn == (name in ("footprint", "latency-over-time")), name
 
 
 def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from memtool.errors import InputError
-from memtool.model import Cell, CellResult, Determinism, Metric, Run, Status
+from memtool.model import Cell, CellResult, Determinism, Mark, Metric, Run, Status
 from memtool.store import run_file
 from tests.unit.report.fake_run import fake_run
 
@@ -64,6 +64,14 @@ def test_the_file_is_as_its_schema_says() -> None:
     broken = copy.deepcopy(content)
     broken["cells"][0]["status"] = "fine"
     assert not validator.is_valid(broken)
+
+
+def test_marks_are_kept(tmp_path: Path) -> None:
+    run = fake_run()
+    marks = (Mark("warm", 80_000, 1 << 20, 0.2), Mark("late", 300_000, 2 << 20, 0.75))
+    marked = replace(run, workloads=(replace(run.workloads[0], marks=marks),))
+    run_file.write(tmp_path, marked)
+    assert run_file.read(tmp_path).workloads[0].marks == marks
 
 
 def test_the_keys_of_the_contract() -> None:

@@ -148,6 +148,15 @@ def test_head_and_words_of_a_small_trace(file: int) -> None:
     ]
 
 
+def test_marks_know_where_they_are(file: int) -> None:
+    with ImageBuilder("pages", file) as builder:
+        builder.append(encode((MARK, 0, 0, 0), allocate(0, 100), (MARK, 1, 0, 0), (REALLOCATE, 0, 10, 4)))
+        builder.append(encode((MARK, 2, 0, 0), free(0)))
+        builder.finish()
+        # Operations before it, live bytes, words before it: a reallocation has three.
+        assert builder.marks() == [(0, 0, 0), (1, 100, 2), (2, 10, 6)]
+
+
 def test_slots_are_recycled_youngest_first(file: int) -> None:
     build(file, allocate(0), allocate(1), free(0), free(1), allocate(2), allocate(3), free(2), free(3))
     slots = [slot for _, slot, *_ in read_image(os.pread(file, 1000, 0))]

@@ -229,6 +229,36 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
         PATTERN % "ramp: {order: newest, size: 3}",
         "3:25: pattern.ramp.order: must be 'oldest', 'youngest', 'random' or 'both-ends', is 'newest'",
     ),
+    "no marks": (PLAIN + "marks: {}\n", "6:8: marks: must not be empty"),
+    "a mark at the end": (
+        PLAIN + "marks: {warm: 100%}\n",
+        "6:15: marks.warm: must be above 0% and below 100%, is '100%'",
+    ),
+    "a mark at the beginning": (PLAIN + "marks: {warm: 0}\n", "6:15: marks.warm: must be > 0, is 0"),
+    "a mark in words": (
+        PLAIN + "marks: {warm: soon}\n",
+        "6:15: marks.warm: must be a share such as 20% or a count such as 1000 or 2M, is 'soon'",
+    ),
+    "a mark after the end": (
+        PLAIN + "marks: {warm: 1001}\n",
+        "6:15: marks.warm: must be at most 1,000, the number of allocations, is 1,001",
+    ),
+    "a mark after the last frame": (
+        "name: a\nframes: {count: 3, objects_per_frame: 9}\nobjects: [{size: 5}]\nmarks: {warm: 4}\n",
+        "4:15: marks.warm: must be at most 3, the number of frames, is 4",
+    ),
+    "a mark of a name that is taken": (
+        PLAIN + "marks: {peak: 50%}\n",
+        "6:15: marks.peak: must go: peak is a moment of every workload",
+    ),
+    "a name of a mark": (
+        PLAIN + "marks: {burst over: 50%}\n",
+        "6:9: marks.burst over: must be letters, digits, '.', '_' and '-', at most 64, is 'burst over'",
+    ),
+    "too many marks": (
+        PLAIN + "marks: {a: 1, b: 2, c: 3, d: 4, e: 5, f: 6, g: 7}\n",
+        "6:8: marks: must have at most 6 entries, has 7",
+    ),
     "a row of two": (PROFILE % ("1MiB", "[[4, 3]]"), "3:30: profile.rows[0][2]: is missing"),
     "a row of four": (
         PROFILE % ("1MiB", "[[4, 3, 2, 1]]"),

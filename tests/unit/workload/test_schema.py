@@ -52,6 +52,15 @@ def test_arrivals_are_written_as_they_are_read(arrivals: dict[str, Any]) -> None
     assert Workload.model_validate(effective).arrivals == Workload.model_validate(content).arrivals
 
 
+def test_marks_are_written_as_they_are_read() -> None:
+    content = {"name": "a", "allocations": 900, "objects": [OBJECT], "marks": {"b": "12.5%", "a": 8, "c": "0.8k"}}
+    effective = Workload.model_validate(content).effective()
+    VALIDATOR.validate(content)
+    VALIDATOR.validate(as_json(effective))
+    assert list(effective["marks"].items()) == [("b", "12.5%"), ("a", 8), ("c", 800)]
+    assert Workload.model_validate(effective).moments == {"a": 8, "b": 112, "c": 800}
+
+
 def test_every_default_is_written_out() -> None:
     workload = Workload.model_validate(
         {"name": "a", "allocations": "2M", "objects": [{"size": "4KiB", "lifetime": "forever"}]}
@@ -97,6 +106,9 @@ WRONG: dict[str, dict[str, Any]] = {
     "share": {"objects": [OBJECT], "phases": [{"steady": 1}]},
     "two phases in one": {"objects": [OBJECT], "phases": [{"steady": "50%", "ramp": "50%"}]},
     "touch": {"objects": [OBJECT], "touch": "page"},
+    "no marks": {"objects": [OBJECT], "marks": {}},
+    "a mark of a bad name": {"objects": [OBJECT], "marks": {"a b": "20%"}},
+    "a mark as a fraction": {"objects": [OBJECT], "marks": {"a": 0.2}},
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.events import ALLOCATE, DEALLOCATE, REALLOCATE, events_of, told
+from tests.events import ALLOCATE, DEALLOCATE, MARK, REALLOCATE, events_of, told
 
 EXAMPLES: dict[str, tuple[dict[str, Any], str]] = {
     "lifetime 2: freed immediately before the second next allocation": (
@@ -123,6 +123,42 @@ EXAMPLES: dict[str, tuple[dict[str, Any], str]] = {
         },
         "( ( A0 ( A1 [ F1 ]) [ F0 ]) [ ])",
     ),
+    "a mark after so many allocations, before what is freed next": (
+        {"allocations": 5, "objects": [{"size": 8, "lifetime": 2}], "marks": {"most": "60%"}},
+        "A0 A1 F0 A2 *0 F1 A3 F2 A4 | F3 F4",
+    ),
+    "marks are numbered in the order of the run, and share a place in that of the file": (
+        {
+            "allocations": 5,
+            "objects": [{"size": 8, "lifetime": "forever"}],
+            "marks": {"c": 4, "a": "39.9%", "b": "20%", "d": "80%"},
+        },
+        "A0 *0 *1 A1 A2 A3 *2 *3 A4 | F0 F1 F2 F3 F4",
+    ),
+    "no share is before the first allocation, and the last one is a count": (
+        {"allocations": 3, "pattern": {"ramp": {"size": 8}}, "marks": {"first": "1%", "full": 3}},
+        "A0 *0 A1 A2 *1 F0 F1 F2",
+    ),
+    "a mark of a pattern": (
+        {"allocations": 4, "pattern": {"ring": {"live": 2, "size": 8}}, "marks": {"half": "50%"}},
+        "A0 A1 *0 F0 A2 F1 A3 F2 | F3",
+    ),
+    "a mark of frames is at the end of one, before its objects are freed": (
+        {
+            "frames": {"count": 2, "objects_per_frame": 2},
+            "objects": [{"size": 8}],
+            "marks": {"first": "50%", "last": 2},
+        },
+        "( A0 A1 *0 [ F1 F0 ]) ( A2 A3 *1 [ F3 F2 ])",
+    ),
+    "a mark of frames is not in the scopes": (
+        {
+            "frames": {"count": 1, "objects_per_frame": 1, "scopes": {"per_frame": 2, "objects": 1}},
+            "objects": [{"size": 8}],
+            "marks": {"end-of-frame": 1},
+        },
+        "( A0 ( A1 [ F1 ]) ( A2 [ F2 ]) *0 [ F0 ])",
+    ),
     "in a frame an object grows at once": (
         {"frames": {"count": 1, "objects_per_frame": 2}, "objects": [{"size": 8, "resize": {"times": 2}}]},
         "( A0 R0 R0 A1 R1 R1 [ F1 F0 ])",
@@ -141,6 +177,15 @@ def test_a_profile_populates_first_and_forgets_nothing() -> None:
     assert kinds[:100] == [ALLOCATE] * 100
     assert kinds.count(ALLOCATE) == 110
     assert kinds.count(DEALLOCATE) == 110
+
+
+def test_marks_of_a_profile_count_what_is_populated() -> None:
+    marks = {"half": "50%", "populated": 100, "last": 110}
+    events = events_of({"allocations": 10, "profile": {"heap": 800, "rows": [[8, 1, 1]]}, "marks": marks})
+    allocated = [
+        sum(kind == ALLOCATE for kind, *_ in events[:at]) for at, (kind, *_) in enumerate(events) if kind == MARK
+    ]
+    assert allocated == [55, 100, 110]
 
 
 def test_resized_objects_grow_by_the_factor() -> None:

@@ -21,7 +21,7 @@ HASHES = {
     "chapter/frequent-small-objects": "5fa30e94e3f6f2eb4e1667d821efff9c",
     "chapter/game-frame": "c43ab29267798eeb3dd363b9fdb6c014",
     "chapter/growing-vectors": "88d0dc7e1d28de3fc7c798e9440d9a62",
-    "chapter/long-lived-server": "c32b0b495c78c616eff62db9a489144d",
+    "chapter/long-lived-server": "967788ee6f62526319fa77e0258c991d",
     "chapter/message-queue": "38d54a9d2b68ab48c68803ec3c23982b",
     "chapter/nested-lifetimes": "e2651b248cdd26b6e75416dc9f467e1f",
     "chapter/real-time-loop": "f81e205a15fa586ac03780e3168f308a",

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from memtool.errors import InputError, MemtoolError
+from memtool.model import Mark, Mode
 from memtool.workload.program import compile_workload
 from memtool.workload.trace import canonical_events, find_workload, load_trace, make_trace
 from tests.events import workload_of
@@ -40,6 +41,23 @@ def test_the_first_free_that_is_not_lifo_is_known() -> None:
     with make_trace(workload_of(QUEUE), "w.yaml", 7) as made:
         assert made.info.first_not_lifo == 4
         assert made.info.epilogue_operations == 3
+
+
+def test_the_marks_of_a_trace_in_the_order_of_the_run() -> None:
+    with make_trace(workload_of({**QUEUE, "marks": {"late": "50%", "first": 1}}), "w.yaml", 7) as made:
+        # 15 allocations, and 11 deallocations from the fourth on; with the first mark 27 of the 59 words.
+        assert made.info.marks == (Mark("first", 1, 100, 1 / 59), Mark("late", 26, 400, 27 / 59))
+
+
+def test_several_threads_pass_marks_over_and_the_trace_says_so() -> None:
+    content = {**QUEUE, "threads": 2, "marks": {"late": "50%", "first": 1}}
+    for mode, marks, notes in (
+        (Mode.SERIAL, ["first", "late"], ()),
+        (Mode.LOCKSTEP, [], ("marks are passed over on several threads: first, late",)),
+    ):
+        with make_trace(workload_of(content), "w.yaml", 7, mode) as made:
+            assert [mark.name for mark in made.info.marks] == marks
+            assert made.info.notes == notes
 
 
 def test_the_hash_is_that_of_the_canonical_events() -> None:
