@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from memtool.model import Mark
 
@@ -37,22 +37,28 @@ def write_names(axes: Axes, places: Places, inches: float) -> None:
     if not places:
         return
     low, high = axes.get_xlim()
-    rows = _rows([(name, (place - low) / (high - low) * inches) for name, place in places])
+    laid = _lay_out([(name, (place - low) / (high - low) * inches) for name, place in places], inches)
     top = axes.secondary_xaxis("top")
-    labels = [name + "\n" * row for (name, _), row in zip(places, rows, strict=True)]
+    labels = [name + "\n" * row for (name, _), (row, _) in zip(places, laid, strict=True)]
     top.set_xticks([place for _, place in places], labels, fontsize=_POINTS)
     top.tick_params(length=0, pad=1)
-    for label in top.get_xticklabels():
-        label.set_horizontalalignment("left")
+    for label, (_, side) in zip(top.get_xticklabels(), laid, strict=True):
+        label.set_horizontalalignment(side)
     top.spines["top"].set_visible(False)
 
 
-def _rows(places: Places) -> list[int]:
-    """Return the row of each name, 0 the lowest, so that none overlaps another; places in inches."""
+def _lay_out(places: Places, inches: float) -> list[tuple[int, Literal["left", "right"]]]:
+    """Return (row, which side of the name is at its place): none overlaps another or leaves the axes; in inches.
+
+    Row 0 is the lowest.
+    """
     ends: list[float] = []
-    rows = []
+    laid: list[tuple[int, Literal["left", "right"]]] = []
     for name, place in places:
-        row = next((row for row, end in enumerate(ends) if end < place), len(ends))
-        ends[row : row + 1] = [place + _INCHES_A_LETTER * (len(name) + 1)]
-        rows.append(row)
-    return rows
+        width = _INCHES_A_LETTER * (len(name) + 1)
+        side: Literal["left", "right"] = "left" if place + width <= inches else "right"
+        begin = place if side == "left" else place - width
+        row = next((row for row, end in enumerate(ends) if end < begin), len(ends))
+        ends[row : row + 1] = [begin + width]
+        laid.append((row, side))
+    return laid

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memtool.model import CellResult, Mark, Metric, Run, TraceInfo
-from memtool.report import heap_maps, latency_plots, marks, scaling
+from memtool.report import fragmentation, heap_maps, latency_plots, marks, scaling
 from memtool.stats.summary import pareto_front
 from memtool.store import series
 
@@ -61,12 +61,16 @@ def draw_all(directory: Path, run: Run) -> list[Path]:
         styles = _styles(cells)
         histories = {_label(cell): series.read(directory, cell) for cell in cells}
         labelled = [(_label(cell), cell, histories[_label(cell)]) for cell in cells]
+        looks = {
+            name: {"color": each.colour, "linestyle": each.line, "marker": each.marker} for name, each in styles.items()
+        }
         figures = {
             "throughput": _throughput(cells, styles),
             "latency": _latency(cells, styles),
             "latency-by-size": latency_plots.by_size(labelled),
             "latency-over-time": latency_plots.over_time(labelled, info.marks),
             "footprint": _over_time(cells, styles, histories, info.marks),
+            "fragmentation-over-time": fragmentation.over_time(list(histories.items()), looks, info.marks),
             "speed-memory": _speed_memory(cells, styles),
             "waterfall": _waterfall(cells, info),
             **_heap_maps(cells, histories),

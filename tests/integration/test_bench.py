@@ -91,6 +91,7 @@ def test_a_run_leaves_what_the_contract_names(small: Path, tmp_path: Path, memto
         assert (out / name).is_file()
     assert sorted(path.name for path in (out / "plots").iterdir()) == [
         "small-footprint.png",
+        "small-fragmentation-over-time.png",
         "small-heap-end.png",
         "small-heap-peak.png",
         "small-latency-by-size.png",

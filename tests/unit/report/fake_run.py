@@ -213,6 +213,11 @@ def _history(cell: CellResult) -> series.History:
         "live_bytes": [int(share * 8 * _MIB) for share in _CURVE],
         "footprint_bytes": own,
         "resident_bytes": curve(figures.resident),
+        # A quarter of the footprint is free, in four pieces for each block in use, of which one is half of it.
+        "free_bytes": [None if each is None else each // 4 for each in own],
+        "largest_free": [None if each is None else each // 8 for each in own],
+        "free_blocks": [None if each is None else 40_000 for each in own],
+        "used_blocks": [None if each is None else 0 if step == 0 else 10_000 for step, each in enumerate(own)],
     }
     histograms = {"allocate": [(4.0, 4.5, 150_000), (12.0, 12.5, 51_000)]}
     by_size, over_time = _latency_series(figures)

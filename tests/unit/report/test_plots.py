@@ -20,6 +20,7 @@ NAMES = (
     "latency-by-size",
     "latency-over-time",
     "footprint",
+    "fragmentation-over-time",
     "speed-memory",
     "waterfall",
     "heap-peak",
@@ -43,6 +44,11 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     return found
 
 
+def _named(caption: str) -> list[str]:
+    """Return the labels that a caption ends with."""
+    return caption.partition(": ")[2].replace("\n", " ").split(", ")
+
+
 def size_of(path: Path) -> tuple[int, int]:
     head = path.read_bytes()[:24]
     assert head[:8] == b"\x89PNG\r\n\x1a\n"
@@ -50,7 +56,7 @@ def size_of(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def test_eight_plots_a_workload_large_enough_to_print(tmp_path: Path) -> None:
+def test_nine_plots_a_workload_large_enough_to_print(tmp_path: Path) -> None:
     drawn = draw_all(tmp_path, fake_run_with_series(tmp_path))
     assert [path.relative_to(tmp_path).as_posix() for path in drawn] == [
         f"plots/web_requests-{name}.png" for name in NAMES
@@ -66,6 +72,7 @@ def test_no_allocator_is_missing_from_any_plot(tmp_path: Path, texts: dict[str, 
     draw_all(tmp_path, fake_run_with_series(tmp_path))
     for name in NAMES:
         written = [text.removesuffix(" (resident)") for text in texts[name]]
+        written += [label for text in texts[name] if text.startswith("n/a") for label in _named(text)]
         assert [each for each in MEASURED if each not in written] == [], name
 
 
@@ -104,7 +111,7 @@ def test_marks_are_named_in_what_is_drawn_over_time(tmp_path: Path, texts: dict[
     draw_all(tmp_path, replace(run, workloads=(replace(run.workloads[0], marks=marks),)))
     for name in NAMES:
         drawn = {"warm", "soon-after\n"} <= set(texts[name])  # a row higher, so that neither covers the other
-        assert drawn == (name in ("footprint", "latency-over-time")), name
+        assert drawn == (name in ("footprint", "fragmentation-over-time", "latency-over-time")), name
 
 
 def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:

@@ -1,0 +1,141 @@
+"""The inside of each heap over the run: what is free in it, in what pieces."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from memtool.model import Mark
+from memtool.report import marks
+from memtool.store import series
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LETTERS_IN_LINE = 110
+Course = Sequence[float | None]
+"""A figure at each checkpoint; None: not applicable."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    title: str
+    unit: str
+    figures: Callable[[series.History], Course]
+    linear_to: float | None = None
+    """Beyond this the axis is logarithmic; None: it is linear, and ends where figures are far beyond the others."""
+
+
+def _scaled(column: str, unit: int) -> Callable[[series.History], Course]:
+    def figures(history: series.History) -> Course:
+        return [None if each is None else each / unit for each in history.footprint.get(column, ())]
+
+    return figures
+
+
+def _holes(history: series.History) -> Course:
+    blocks = (history.footprint.get(column, ()) for column in ("free_blocks", "used_blocks"))
+    return [None if free is None or not used else free / used for free, used in zip(*blocks, strict=True)]
+
+
+_PANELS = (
+    _Panel("free bytes", "MiB", _scaled("free_bytes", 2**20)),
+    _Panel("largest free block", "KiB", _scaled("largest_free", 2**10), linear_to=1),
+    _Panel("holes: free blocks / used blocks", "ratio", _holes, linear_to=0.1),
+)
+
+
+def over_time(
+    cells: Sequence[tuple[str, series.History]], looks: Mapping[str, Mapping[str, Any]], marked: Sequence[Mark]
+) -> Figure | None:
+    """Return free bytes, largest free block and holes over the operations, of those that know them.
+
+    ``looks`` has for each label how its line is drawn. Who does not know a figure is named as n/a.
+    """
+    courses = {panel.title: _courses(panel, cells) for panel in _PANELS}
+    known = [label for label, _ in cells if any(label in drawn for drawn in courses.values())]
+    if not known:
+        return None
+    from matplotlib import pyplot
+
+    with pyplot.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        figure, grid = pyplot.subplots(len(_PANELS), 1, figsize=(9, 8), layout="constrained", sharex=True)
+    lines: dict[str, Any] = {}
+    for axes, panel in zip(grid, _PANELS, strict=True):
+        drawn = courses[panel.title]
+        lines |= {label: _line(axes, drawn[label], looks[label]) for label in known if label in drawn}
+        title = f"{panel.title} (n/a: {', '.join(missing)})" if (missing := _without(known, drawn)) else panel.title
+        axes.set_title(title, fontsize=9, loc="left")
+        axes.set_ylabel(panel.unit)
+        axes.grid(axis="y", color="0.93")
+        if panel.linear_to is not None:
+            axes.set_yscale("symlog", linthresh=panel.linear_to)
+            axes.yaxis.set_major_formatter("{x:g}")
+        else:
+            _cut(axes, {label: course for label, (_, course) in drawn.items()})
+        axes.set_ylim(bottom=0)
+        axes.margins(x=0)
+        marks.draw(axes, marks.over_operations(marked))
+    marks.write_names(grid[0], marks.over_operations(marked), inches=6.5)
+    grid[-1].set_xlabel("operations (thousands)")
+    silent = _without([label for label, history in cells if history.footprint], known)
+    if silent:
+        figure.supxlabel(_wrapped(f"n/a, do not say what is free in them: {', '.join(silent)}"), fontsize=8)
+    handles = [lines[label] for label in known]
+    figure.legend(handles, known, loc="outside right center", frameon=False, fontsize=8)
+    figure.suptitle("Inside of the heap over time")
+    return figure
+
+
+def _courses(panel: _Panel, cells: Sequence[tuple[str, series.History]]) -> dict[str, tuple[Course, Course]]:
+    """Return (clock, figures) of those that know the figure at any time."""
+    found = (
+        (label, history.footprint["clock"], panel.figures(history)) for label, history in cells if history.footprint
+    )
+    return {label: (clock, course) for label, clock, course in found if any(each is not None for each in course)}
+
+
+def _without(labels: Sequence[str], others: Sequence[str] | Mapping[str, Any]) -> list[str]:
+    return [label for label in labels if label not in others]
+
+
+def _line(axes: Axes, course: tuple[Course, Course], look: Mapping[str, Any]) -> Any:  # noqa: ANN401  # matplotlib's
+    clock, values = course
+    every = max(1, len(clock) // 8)
+    nan = float("nan")
+    (line,) = axes.plot(
+        [(each or 0) / 1000 for each in clock],
+        [nan if each is None else each for each in values],
+        markevery=every,
+        markersize=4,
+        linewidth=1.2,
+        **look,
+    )
+    return line
+
+
+def _wrapped(text: str) -> str:
+    """Return text in lines, which may end at spaces only: names of allocators stay whole."""
+    return textwrap.fill(text, _LETTERS_IN_LINE, break_long_words=False, break_on_hyphens=False)
+
+
+def _cut(axes: Axes, courses: Mapping[str, Course]) -> None:
+    """Leave out of the picture what is far beyond the middle of every course: little is in use then."""
+    known = {label: [each for each in course if each is not None] for label, course in courses.items()}
+    ceiling = 3 * max((median(course) for course in known.values()), default=0)
+    above = [label for label, course in known.items() if max(course) > ceiling]
+    if not ceiling or not above:
+        return
+    axes.set_ylim(0, ceiling)
+    axes.annotate(
+        _wrapped(f"leaves the picture: {', '.join(above)}"),
+        (0.99, 0.97),
+        xycoords="axes fraction",
+        ha="right",
+        va="top",
+        fontsize=8,
+    )
