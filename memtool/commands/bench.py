@@ -97,8 +97,8 @@ def command(
 ) -> None:
     """Replay WORKLOADs against allocators and report time, latency, fragmentation and resident memory.
 
-    Without a WORKLOAD the quickstart is replayed. A WORKLOAD is a YAML file, or the name of a shipped one
-    (`memtool list workloads`).
+    Without a WORKLOAD the quickstart is replayed. A WORKLOAD is a YAML file, the name of a shipped one
+    (`memtool list workloads`), or the trace file of another tool (`memtool list importers`).
     """
     from memtool import pipeline
     from memtool.model import Mode

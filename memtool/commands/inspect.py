@@ -21,28 +21,33 @@ if TYPE_CHECKING:
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw sizes, lifetimes and live bytes.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the workload's own.")
 def command(workload: str, output_format: str, plot: Path | None, seed: int | None) -> None:
-    """Characterise WORKLOAD: events, sizes, lifetimes, live bytes, and the least memory that can serve it."""
-    from memtool.workload.characterise import characterise, effective
-    from memtool.workload.loader import load_workload
-    from memtool.workload.trace import find_workload, make_trace
+    """Characterise WORKLOAD: events, sizes, lifetimes, live bytes, and the least memory that can serve it.
+
+    WORKLOAD is as `memtool bench` takes it: a YAML file, the name of a shipped one, or a trace file.
+    """
+    from memtool.workload.characterise import characterise
+    from memtool.workload.schema import Workload
+    from memtool.workload.trace import canonical_events, compiled, find_workload, make_trace, read_source
 
     path = find_workload(workload)
-    loaded = load_workload(path)
-    seed = loaded.seed if seed is None else seed
-    with make_trace(loaded, str(path), seed) as trace:
+    source = read_source(path)
+    definition = source.effective() if isinstance(source, Workload) else None
+    seed = source.seed if seed is None or definition is None else seed
+    with make_trace(source, str(path), seed) as trace:
         info = trace.info
         size = trace.image_bytes
-    found = characterise(loaded, seed)
+    found = characterise(canonical_events(compiled(source, seed)))
     if plot is not None:
         from memtool.report.characteristics import draw
 
         draw(plot, info.name, asdict(found), info.marks)
     if output_format == "json":
-        content = {"trace": asdict(info), "image_bytes": size, "workload": effective(loaded), **asdict(found)}
+        content = {"trace": asdict(info), "image_bytes": size, "workload": definition, **asdict(found)}
         click.echo(json.dumps(content, indent=1))
         return
     click.echo(_summary(info, found, size))
-    click.echo("\nWith every default written out\n" + _definition(effective(loaded)))
+    if definition is not None:
+        click.echo("\nWith every default written out\n" + _definition(definition))
     if plot is not None:
         click.echo(f"\nPlot: {plot}")
 

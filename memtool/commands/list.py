@@ -16,11 +16,13 @@ Row = Mapping[str, Any]
 
 @click.command("list")
 @click.argument(
-    "what", type=click.Choice(["allocators", "adaptors", "workloads", "regions", "metrics"]), metavar="WHAT"
+    "what",
+    type=click.Choice(["allocators", "adaptors", "workloads", "regions", "metrics", "importers"]),
+    metavar="WHAT",
 )
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(what: str, output_format: str) -> None:
-    """List what there is: WHAT is allocators, adaptors, workloads, regions or metrics.
+    """List what there is: WHAT is allocators, adaptors, workloads, regions, metrics or importers.
 
     The table of allocators ends with the adaptors; as JSON each is a list of its own.
     """
@@ -86,6 +88,14 @@ def _metrics() -> list[dict[str, Any]]:
     return [
         {"name": each.name, "unit": each.unit, "meaning": each.meaning, "direction": each.direction}
         for each in METRICS.values()
+    ]
+
+
+def _importers() -> list[dict[str, Any]]:
+    from memtool.workload.importers.known import IMPORTERS
+
+    return [
+        {"name": each.name, "summary": each.summary, "begins": each.begins, "source": each.source} for each in IMPORTERS
     ]
 
 
@@ -167,6 +177,11 @@ def _metric_table(rows: Sequence[Row]) -> str:
     return _table(("metric", "unit", "better", "meaning"), shown, (None, None, None, 68))
 
 
+def _importer_table(rows: Sequence[Row]) -> str:
+    shown = [(row["name"], f"{row['summary']} {row['source']}.", row["begins"]) for row in rows]
+    return _table(("importer", "what it reads", "files begin with"), shown, (None, 60, None))
+
+
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int | None]) -> str:
     from tabulate import tabulate
 
@@ -187,6 +202,7 @@ _ROWS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
     "workloads": _workloads,
     "regions": _regions,
     "metrics": _metrics,
+    "importers": _importers,
 }
 _TABLES: Mapping[str, Callable[[Sequence[Row]], str]] = {
     "allocators": _allocator_table,
@@ -194,4 +210,5 @@ _TABLES: Mapping[str, Callable[[Sequence[Row]], str]] = {
     "workloads": _workload_table,
     "regions": _region_table,
     "metrics": _metric_table,
+    "importers": _importer_table,
 }

@@ -12,7 +12,13 @@ from memtool.engine.binding import DONE, EngineError, declare, load_library
 _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32
 _MESSAGE_BYTES = 400
+# A canonical event (engine/events.hpp).
 EVENT_BYTES = 16
+DEALLOCATE, ALLOCATE, ALLOCATE_ZEROED, REALLOCATE = range(4)
+EPILOGUE = 8
+OBJECT_SHIFT = 24
+SIZE_BITS = 58
+DEFAULT_LOG2_ALIGNMENT = 4
 
 HEADER_FIELDS = (
     "magic",

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from memtool.engine.generator_binding import EVENT_BYTES
-from memtool.workload.program import compile_workload
-from memtool.workload.schema import Workload
-from memtool.workload.trace import canonical_events
+from memtool.engine.generator_binding import (
+    ALLOCATE,
+    ALLOCATE_ZEROED,
+    DEALLOCATE,
+    EPILOGUE,
+    EVENT_BYTES,
+    OBJECT_SHIFT,
+    REALLOCATE,
+    SIZE_BITS,
+)
 
-_DEALLOCATE, _ALLOCATE, _ALLOCATE_ZEROED, _REALLOCATE = range(4)
-_EPILOGUE = 8
-_SIZE_BITS = 58
 _MOST_POINTS = 512
 _LEVELS = 64
 _FIRST_ROOM = 1 << 16
@@ -60,28 +62,23 @@ class Characteristics:
     live_objects: list[int]
 
 
-def characterise(workload: Workload, seed: int) -> Characteristics:
-    """Return the characteristics of a workload's events, which are read in portions and never kept."""
+def characterise(portions: Iterable[memoryview]) -> Characteristics:
+    """Return the characteristics of canonical events, which are read in portions and never kept."""
     survey = _Survey()
-    for events in _body(workload, seed):
+    for events in _body(portions):
         survey.take(events)
     return survey.result()
 
 
-def effective(workload: Workload) -> dict[str, Any]:
-    """Return the workload with every default filled in, as plain data that loads as the same workload."""
-    return workload.effective()
-
-
-def _body(workload: Workload, seed: int) -> Iterator[npt.NDArray[np.uint64]]:
+def _body(portions: Iterable[memoryview]) -> Iterator[npt.NDArray[np.uint64]]:
     """Yield the operations before the epilogue, in portions of (n, 2) words."""
-    for portion in canonical_events(compile_workload(workload, seed)):
+    for portion in portions:
         events = np.frombuffer(portion, dtype="<u8").reshape(-1, EVENT_BYTES // 8)
         kinds = events[:, 0] & np.uint64(0xFF)
-        ends = np.flatnonzero(kinds == _EPILOGUE)
+        ends = np.flatnonzero(kinds == EPILOGUE)
         if len(ends):
             events, kinds = events[: ends[0]], kinds[: ends[0]]
-        yield events[kinds <= _REALLOCATE]
+        yield events[kinds <= REALLOCATE]
         if len(ends):
             return
 
@@ -106,21 +103,21 @@ class _Survey:
         if not len(events):
             return
         kinds = (events[:, 0] & np.uint64(0xFF)).astype(np.int64)
-        objects = (events[:, 0] >> np.uint64(24)).astype(np.int64)
-        asked = (events[:, 1] & np.uint64((1 << _SIZE_BITS) - 1)).astype(np.int64)
-        is_birth = (kinds == _ALLOCATE) | (kinds == _ALLOCATE_ZEROED)
-        is_death = kinds == _DEALLOCATE
+        objects = (events[:, 0] >> np.uint64(OBJECT_SHIFT)).astype(np.int64)
+        asked = (events[:, 1] & np.uint64((1 << SIZE_BITS) - 1)).astype(np.int64)
+        is_birth = (kinds == ALLOCATE) | (kinds == ALLOCATE_ZEROED)
+        is_death = kinds == DEALLOCATE
         births = self._born + np.cumsum(is_birth)
         self._enter(asked[is_birth])
         dead = objects[is_death]
         # Objects are numbered in order of birth; one that dies before the next allocation has lived for one.
         lifetimes = births[is_death] - dead
         self._by_lifetime += _joint(self._first_size[dead], lifetimes)
-        alignments = (events[is_birth, 1] >> np.uint64(_SIZE_BITS)).astype(np.int64)
+        alignments = (events[is_birth, 1] >> np.uint64(SIZE_BITS)).astype(np.int64)
         self._alignments += np.bincount(alignments, minlength=_LEVELS)
-        self._zeroed += int((kinds == _ALLOCATE_ZEROED).sum())
-        np.add.at(self._resizes, objects[kinds == _REALLOCATE], 1)
-        self._resized += int((kinds == _REALLOCATE).sum())
+        self._zeroed += int((kinds == ALLOCATE_ZEROED).sum())
+        np.add.at(self._resizes, objects[kinds == REALLOCATE], 1)
+        self._resized += int((kinds == REALLOCATE).sum())
         self._bytes += int(asked[~is_death].sum())
         self._live.follow(self._changes(is_birth, is_death, objects, asked))
         self._alive.follow(is_birth.astype(np.int64) - is_death)

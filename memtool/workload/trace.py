@@ -19,6 +19,8 @@ from memtool.errors import InputError, MemtoolError, did_you_mean
 from memtool.model import Mark, Mode, TraceInfo
 from memtool.units import format_size
 from memtool.workload.arrivals import Schedule, compile_arrivals
+from memtool.workload.importers.importer import Imported
+from memtool.workload.importers.known import importer_of
 from memtool.workload.loader import load_workload
 from memtool.workload.program import Program, compile_workload
 from memtool.workload.schema import Workload
@@ -91,23 +93,37 @@ def find_workload(name: str) -> Path:
     raise InputError(f"{name}: no such file, and no shipped workload of that name{did_you_mean(name, known)}")
 
 
-def canonical_events(program: Program) -> Iterator[memoryview]:
+def read_source(path: Path) -> Workload | Imported:
+    """Return what is in a workload file, or in the trace file of another tool. Raises InputError."""
+    importer = importer_of(path)
+    return load_workload(path) if importer is None else importer.load(path)
+
+
+def compiled(source: Workload | Imported, seed: int) -> Program | Imported:
+    """Return what the events come from: a workload's program, or the trace as it was imported."""
+    return source if isinstance(source, Imported) else compile_workload(source, seed)
+
+
+def canonical_events(program: Program | Imported) -> Iterator[memoryview]:
     """Yield the canonical events in portions (engine/events.hpp); each is valid until the next is asked for."""
-    return generator_binding.generate(program.words)
+    return iter((program.events,)) if isinstance(program, Imported) else generator_binding.generate(program.words)
 
 
 def load_trace(name: str, seed: int | None = None, *, threads: int | None = None, mode: Mode = Mode.SERIAL) -> Trace:
-    """Load a workload file or a shipped workload, generate its events and build their image for this mode.
+    """Load a workload file, a shipped workload or a trace file, and build the image of its events for this mode.
 
-    ``threads`` replaces the file's own number of them, and the trace's name says so.
+    ``threads`` replaces a workload's own number of them, and the trace's name says so; ``seed`` its own seed. Neither
+    is of a trace file: nothing in it is drawn.
 
-    Raises InputError for what is wrong with the workload, MemtoolError when its image cannot be made.
+    Raises InputError for what is wrong with the file, MemtoolError when its image cannot be made.
     """
     path = find_workload(name)
-    workload = load_workload(path)
+    source = read_source(path)
     if threads is not None:
-        workload = _with_threads(workload, str(path), threads)
-    return make_trace(workload, str(path), workload.seed if seed is None else seed, mode)
+        if isinstance(source, Imported):
+            raise InputError(f"{path}: with --threads {threads}: the threads of a trace are its own")
+        source = _with_threads(source, str(path), threads)
+    return make_trace(source, str(path), source.seed if seed is None or isinstance(source, Imported) else seed, mode)
 
 
 def _with_threads(workload: Workload, source: str, threads: int) -> Workload:
@@ -119,13 +135,15 @@ def _with_threads(workload: Workload, source: str, threads: int) -> Workload:
     return changed.model_copy(update={"name": f"{workload.name}:threads={threads}"})
 
 
-def make_trace(workload: Workload, source: str, seed: int, mode: Mode = Mode.SERIAL) -> Trace:
+def make_trace(workload: Workload | Imported, source: str, seed: int, mode: Mode = Mode.SERIAL) -> Trace:
     """Generate the events of a workload in portions; each is hashed and goes into the image. Raises MemtoolError.
 
     Where the mode asks for threads and there are several, the image is a thread image.
     """
-    program = compile_workload(workload, seed)
-    arrivals = None if workload.arrivals is None else compile_arrivals(workload.arrivals, seed)
+    program = compiled(workload, seed)
+    arrivals = None
+    if isinstance(workload, Workload) and workload.arrivals is not None:
+        arrivals = compile_arrivals(workload.arrivals, seed)
     descriptor = os.memfd_create("memtool-image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         head, marks, event_hash, seconds = _build_image(program, source, workload.touch, descriptor, arrivals)
@@ -162,7 +180,7 @@ def make_trace(workload: Workload, source: str, seed: int, mode: Mode = Mode.SER
 
 
 def _build_image(
-    program: Program, source: str, touch: str, descriptor: int, arrivals: Schedule | None
+    program: Program | Imported, source: str, touch: str, descriptor: int, arrivals: Schedule | None
 ) -> tuple[dict[str, int], tuple[Mark, ...], str, float]:
     """Return (head of the image, marks, hash of the events, seconds that generating them took). Raises MemtoolError."""
     digest = hashlib.blake2b(digest_size=16)
@@ -190,21 +208,25 @@ def _build_image(
         raise MemtoolError(f"{source}: {problem}") from None
 
 
-def _marks(program: Program, builder: generator_binding.ImageBuilder, head: dict[str, int]) -> tuple[Mark, ...]:
+def _marks(
+    program: Program | Imported, builder: generator_binding.ImageBuilder, head: dict[str, int]
+) -> tuple[Mark, ...]:
     return tuple(
         Mark(name, operation, live_bytes, word / head["epilogue_word"])
         for name, (operation, live_bytes, word) in zip(program.marks, builder.marks(), strict=True)
     )
 
 
-def has_threads(workload: Workload) -> bool:
-    """Return whether a workload's events are of several threads, at once or one after the other."""
+def has_threads(workload: Workload | Imported) -> bool:
+    """Return whether events are of several threads, at once or one after the other."""
+    if isinstance(workload, Imported):
+        return workload.threads > 1
     pattern = workload.pattern
     starts_threads = pattern is not None and (pattern.exchange is not None or pattern.false_sharing is not None)
     return workload.threads > 1 or workload.rounds > 1 or starts_threads
 
 
-def _build_thread_image(program: Program, source: str, touch: str, descriptor: int) -> int:
+def _build_thread_image(program: Program | Imported, source: str, touch: str, descriptor: int) -> int:
     """Return the number of lanes. Raises MemtoolError."""
     try:
         with generator_binding.ThreadImageBuilder(touch, descriptor) as builder:

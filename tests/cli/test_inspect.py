@@ -124,3 +124,42 @@ def test_a_workload_that_is_not_there_names_the_nearest(capsys: pytest.CaptureFi
     assert capsys.readouterr().err == (
         "memtool: quickstrat: no such file, and no shipped workload of that name; did you mean 'quickstart'?\n"
     )
+
+
+BUFFERS = "id,lower,upper,size\na,0,4,100\nb,2,6,50\n"
+
+
+def test_a_trace_file_has_no_definition(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "two.csv"
+    file.write_text(BUFFERS, encoding="utf-8")
+    assert run(["inspect", str(file)]) == 0
+    shown = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert "operations 4, and 0 frees in the epilogue" in lines
+    assert "peak live 150 B in at most 2 objects: the load, the least memory that can serve it" in lines
+    assert "With every default" not in shown
+    assert run(["inspect", str(file), "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["workload"], found["trace"]["name"], found["allocations"]) == (None, "two", 2)
+
+
+@pytest.mark.parametrize("command", ["inspect", "bench"])
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        (
+            BUFFERS.replace("lower,upper", "start,end"),
+            "1: must be the columns id,lower,upper,size, is 'id,start,end,size'",
+        ),
+        (BUFFERS.replace("6,50", "6,-50"), "3: size: must be a whole number from 0 to 2^58 - 1, is '-50'"),
+        (BUFFERS.replace("2,6", "6,2"), "3: upper: must be above lower (6), is 2"),
+    ],
+)
+def test_a_wrong_trace_is_one_line_with_its_place(
+    command: str, wrong: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "two.csv"
+    file.write_text(wrong, encoding="utf-8")
+    assert run([command, str(file)]) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", f"memtool: {file}:{line}\n")

@@ -13,7 +13,7 @@ from memtool.cli import run
 from memtool.measure.metrics import METRICS
 from memtool.workload.trace import shipped
 
-WHAT = ("allocators", "adaptors", "workloads", "regions", "metrics")
+WHAT = ("allocators", "adaptors", "workloads", "regions", "metrics", "importers")
 
 
 @pytest.fixture
@@ -112,6 +112,13 @@ def test_a_region_that_is_not_there_says_what_mends_it(
 ) -> None:
     monkeypatch.setattr("memtool.allocators.regions.why_unavailable", lambda kind: "off; mend it")
     assert sum("off; mend it" in line for line in table("regions", capsys)) == 7
+
+
+def test_importers(listed: Any) -> None:
+    rows = {row["name"]: row for row in listed("importers")}
+    assert list(rows) == ["minimalloc"]
+    assert rows["minimalloc"]["begins"] == "id,lower,upper,size"
+    assert "ASPLOS 2023" in rows["minimalloc"]["source"]
 
 
 def test_metrics(listed: Any) -> None:

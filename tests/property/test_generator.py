@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtool.workload.characterise import characterise
-from memtool.workload.trace import make_trace
+from memtool.workload.program import compile_workload
+from memtool.workload.trace import canonical_events, make_trace
 from tests.events import (
     ALLOCATE,
     ALLOCATE_ZEROED,
@@ -205,7 +206,7 @@ def test_lifetimes_count_in_allocations(lifetime: int, allocations: int, seed: i
 @settings(max_examples=60, deadline=None)
 @given(content=WORKLOADS, seed=SEEDS)
 def test_characteristics_agree_with_a_plain_count(content: dict[str, Any], seed: int) -> None:
-    found = characterise(workload_of(content), seed)
+    found = characterise(canonical_events(compile_workload(workload_of(content), seed)))
     live: dict[int, int] = {}
     sizes: dict[int, int] = {}
     lifetimes: dict[int, int] = {}

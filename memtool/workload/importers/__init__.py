@@ -1,1 +1,1 @@
-"""Files of other tools, read as what memtool knows."""
+"""Files of other tools, read as traces."""
