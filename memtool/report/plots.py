@@ -273,13 +273,18 @@ def _over_time(
         history = histories[_label(cell)].footprint
         own = [each for each in history["footprint_bytes"] if each is not None]
         column, what = ("footprint_bytes", "") if own else ("resident_bytes", " (resident)")
+        # The kernel is not asked for resident memory at every checkpoint.
+        points = [
+            ((done or 0) / 1000, figure_ / _MIB)
+            for done, figure_ in zip(history["clock"], history[column], strict=True)
+            if figure_ is not None
+        ]
         axes.plot(
-            [(each or 0) / 1000 for each in history["clock"]],
-            [(each or 0) / _MIB for each in history[column]],
+            *zip(*points, strict=True),
             color=style.colour,
             linestyle=style.line,
             marker=style.marker,
-            markevery=max(1, len(clock) // 8),
+            markevery=max(1, len(points) // 8),
             markersize=4,
             linewidth=1.2,
             label=_label(cell) + what,

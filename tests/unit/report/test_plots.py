@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -112,6 +114,28 @@ def test_marks_are_named_in_what_is_drawn_over_time(tmp_path: Path, texts: dict[
     for name in NAMES:
         drawn = {"warm", "soon-after\n"} <= set(texts[name])  # a row higher, so that neither covers the other
         assert drawn == (name in ("footprint", "fragmentation-over-time", "latency-over-time")), name
+
+
+def test_where_the_kernel_was_not_asked_resident_memory_is_not_drawn_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fake_run_with_series(tmp_path)
+    file = tmp_path / run.cells[0].series["footprint"]
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["footprint"]["resident_bytes"] = [0, None, 5 << 20, None, None, 7 << 20, None, 6 << 20]
+    file.write_text(json.dumps(content), encoding="utf-8")
+    drawn: dict[str, list[list[float]]] = {}
+    save = Figure.savefig
+
+    def spy(figure: Figure, path: Path, **options: object) -> None:
+        save(figure, path, **options)  # type: ignore[arg-type]
+        if path.stem == "web_requests-footprint":
+            lines = figure.axes[0].lines
+            drawn.update({str(line.get_label()): np.asarray(line.get_xydata()).tolist() for line in lines})
+
+    monkeypatch.setattr(Figure, "savefig", spy)
+    draw_all(tmp_path, run)
+    assert drawn["glibc (resident)"] == [[0, 0], [100, 5], [250, 7], [350, 6]]
 
 
 def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
