@@ -46,7 +46,7 @@ native: $(VENV)/developing
 	$(PIP) install --quiet --no-build-isolation --no-deps --editable .
 
 asan: $(VENV)/developing
-	$(BIN)/python -m pytest tests/native/test_stress.py --sanitize
+	$(BIN)/python -m pytest tests/native/test_stress.py tests/native/test_passes.py --sanitize
 
 tsan: $(VENV)/developing
 	$(BIN)/python -m pytest tests/native/test_locked.py tests/native/test_replays.py --sanitize

@@ -10,6 +10,7 @@
 #include "engine/generator.hpp"
 #include "engine/image_builder.hpp"
 #include "engine/thread_image.hpp"
+#include "engine/trace_capi.hpp"
 
 namespace memtool {
 
@@ -49,7 +50,6 @@ std::uint32_t guarded(char* message, Work work) {
 }  // namespace
 
 extern "C" {
-#pragma GCC visibility push(default)
 
 GeneratorHandle* memtool_generator_open(const std::uint64_t* program, std::uint64_t words, char* message) {
   std::unique_ptr<GeneratorHandle> handle;
@@ -61,7 +61,6 @@ GeneratorHandle* memtool_generator_open(const std::uint64_t* program, std::uint6
   return status == MEMTOOL_DONE ? handle.release() : nullptr;
 }
 
-// The next events lie at *events until the next call; *count is 0 at the end.
 std::uint32_t memtool_generator_next(GeneratorHandle* handle, const TraceEvent** events, std::uint64_t* count,
                                      char* message) {
   return guarded(message, [&] {
@@ -76,7 +75,6 @@ void memtool_generator_close(GeneratorHandle* handle) {
   delete handle;
 }
 
-// The image is written to `descriptor`, an empty seekable file that stays open until the handle is closed.
 ImageHandle* memtool_image_begin(std::uint32_t touch, int descriptor, char* message) {
   std::unique_ptr<ImageHandle> handle;
   guarded(message, [&] { handle = std::make_unique<ImageHandle>(static_cast<Touch>(touch), descriptor); });
@@ -87,7 +85,6 @@ std::uint32_t memtool_image_append(ImageHandle* handle, const TraceEvent* events
   return guarded(message, [&] { handle->builder.append(events, count); });
 }
 
-// Completes the file and copies its head to `head`.
 std::uint32_t memtool_image_complete(ImageHandle* handle, ImageHeader* head, char* message) {
   return guarded(message, [&] { *head = handle->builder.finish(); });
 }
@@ -103,7 +100,6 @@ void memtool_image_close(ImageHandle* handle) {
   delete handle;
 }
 
-// As the image above, but all events are read twice: by scan, then by append.
 ThreadImageHandle* memtool_thread_image_begin(std::uint32_t touch, int descriptor, char* message) {
   std::unique_ptr<ThreadImageHandle> handle;
   guarded(message, [&] { handle = std::make_unique<ThreadImageHandle>(static_cast<Touch>(touch), descriptor); });
@@ -128,6 +124,5 @@ void memtool_thread_image_close(ThreadImageHandle* handle) {
   delete handle;
 }
 
-#pragma GCC visibility pop
 }  // extern "C"
 }  // namespace memtool

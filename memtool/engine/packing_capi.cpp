@@ -7,6 +7,7 @@
 
 #include "engine/events.hpp"
 #include "engine/packing.hpp"
+#include "engine/trace_capi.hpp"
 
 namespace memtool {
 namespace {
@@ -55,15 +56,7 @@ bool intervals_of(const ImageHeader& head, std::uint64_t most, std::vector<Inter
 }  // namespace
 
 extern "C" {
-#pragma GCC visibility push(default)
 
-struct PackingResult {
-  std::uint64_t intervals;
-  std::uint64_t load;
-  std::uint64_t footprint;
-};
-
-// `offsets` takes `count` figures, or is null. 0, or 2 when memory is out.
 std::uint32_t memtool_pack(const std::uint64_t* lower, const std::uint64_t* upper, const std::uint64_t* size,
                            std::uint64_t count, std::uint64_t work, std::uint64_t* offsets, PackingResult* result) {
   try {
@@ -79,7 +72,6 @@ std::uint32_t memtool_pack(const std::uint64_t* lower, const std::uint64_t* uppe
   }
 }
 
-// Packs the blocks of an event image; 1 when there are more than `most` of them.
 std::uint32_t memtool_pack_image(const void* image, std::uint64_t most, std::uint64_t work, PackingResult* result) {
   try {
     std::vector<Interval> intervals;
@@ -91,7 +83,6 @@ std::uint32_t memtool_pack_image(const void* image, std::uint64_t most, std::uin
   }
 }
 
-#pragma GCC visibility pop
-}
+}  // extern "C"
 
 }  // namespace memtool

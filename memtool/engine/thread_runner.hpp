@@ -448,8 +448,7 @@ class ThreadRunner {
    public:
     Account(FootprintProbe<S>& probe, const S& strategy, const Region& region, const ReplayRequest& request,
             ReplayResult& result, const ThreadImage& image, const FootprintTotals& totals, bool on_region)
-        : SharedFootprint<S>(probe,
-                             std::max<std::uint64_t>(1, image.head.operations / std::max(1u, request.checkpoints)),
+        : SharedFootprint<S>(probe, image.head.operations / std::max(1u, request.checkpoints) + 1,
                              request.mode == MEMTOOL_LOCKSTEP ? image.head.peak_operation : ~std::uint64_t{0}),
           strategy_(strategy),
           region_(region),
@@ -468,12 +467,13 @@ class ThreadRunner {
       result_.end_resident_bytes = above(totals_.resident.exact().bytes, totals_.baseline);
       if constexpr (Watches<S>) std::snprintf(result_.report, sizeof result_.report, "%s", strategy_.report().c_str());
       if (request_.mode == MEMTOOL_PARALLEL) result_.region = totals_.resident.of_region();
+      if (result_.rows == 0 || request_.series[result_.rows - 1].clock != this->probe_.operations()) checkpoint();
       in_epilogue_ = true;
     }
 
    private:
     void checkpoint() noexcept override {
-      if (in_epilogue_ || result_.rows == request_.checkpoints + 2) return;
+      if (in_epilogue_) return;
       const CheckpointRow row = take(above(totals_.resident.approximate(), totals_.rough_baseline));
       request_.series[result_.rows++] = row;
       if (request_.mode == MEMTOOL_LOCKSTEP || row.live_bytes < result_.at_peak_live.live_bytes) return;

@@ -11,6 +11,7 @@ from memtool.model import Mode
 from memtool.workload.schema import Workload
 from memtool.workload.trace import make_trace
 from tests.native.conftest import BuildDriver
+from tests.native.test_passes import THREAD_SAFE, on_threads
 
 SIZES = {"uniform": [16, 600]}
 XMALLOC = {"name": "x", "threads": 2, "pattern": {"producer-consumer": {"batch": 64, "depth": 4, "size": SIZES}}}
@@ -48,3 +49,8 @@ def test_parallel_ends_as_serial_does_100_times_of_100(replays: Path, images: di
     expected = left(replays, images[Mode.SERIAL], Mode.SERIAL, "malloc", 1)
     assert left(replays, images[Mode.PARALLEL], Mode.PARALLEL, strategy, 100) == expected * 100
     assert left(replays, images[Mode.LOCKSTEP], Mode.LOCKSTEP, strategy, 3) == expected * 3
+
+
+@pytest.mark.parametrize("recipe", THREAD_SAFE)
+def test_every_pass(build_driver: BuildDriver, tmp_path: Path, recipe: str) -> None:
+    on_threads(build_driver("passes", "thread"), tmp_path, recipe)
