@@ -89,7 +89,6 @@ std::uint32_t memtool_image_complete(ImageHandle* handle, ImageHeader* head, cha
   return guarded(message, [&] { *head = handle->builder.finish(); });
 }
 
-// Returns how many marks there are and copies the first `most` of their places.
 std::uint64_t memtool_image_marks(const ImageHandle* handle, MarkPlace* places, std::uint64_t most) {
   const std::vector<MarkPlace>& marks = handle->builder.marks();
   std::copy_n(marks.begin(), std::min<std::uint64_t>(most, marks.size()), places);

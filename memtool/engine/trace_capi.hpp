@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "engine/events.hpp"
+#include "engine/image_builder.hpp"
 #include "engine/thread_image.hpp"
 
 namespace memtool {
@@ -33,6 +34,8 @@ ImageHandle* memtool_image_begin(std::uint32_t touch, int descriptor, char* mess
 std::uint32_t memtool_image_append(ImageHandle* handle, const TraceEvent* events, std::uint64_t count, char* message);
 // Completes the file and copies its head to `head`.
 std::uint32_t memtool_image_complete(ImageHandle* handle, ImageHeader* head, char* message);
+// Returns how many marks there are and copies the first `most` of their places.
+std::uint64_t memtool_image_marks(const ImageHandle* handle, MarkPlace* places, std::uint64_t most);
 void memtool_image_close(ImageHandle* handle);
 
 // As the image above, but all events are read twice: by scan, then by append.
