@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +17,16 @@ from memtool import __version__, gate
 from memtool.allocators import registry
 from memtool.allocators.spec import parse_allocators
 from memtool.errors import EXIT_INCOMPARABLE, InputError, MemtoolError
+from memtool.measure.counters import Counter, why_not
 from memtool.measure.metrics import METRICS
-from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Pass, Report, Run, Status
-from memtool.pipeline import BenchOptions, bench, output_directory
+from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Mode, Pass, Past, Report, Run, Status
+from memtool.pipeline import SERIAL_PASSES, BenchOptions, bench, output_directory
 from memtool.report import forest, verdicts
 from memtool.stats import compare
-from memtool.store import compare_file, run_file
+from memtool.store import compare_file, journal, run_file
 from memtool.units import format_count
 from memtool.worker.parent import Executor
+from memtool.workload.trace import shipped
 
 DEFAULT_BLOCKS = 31
 """Finds +5 % where pairs scatter by 3 %, and is odd, so that the median is one of the pairs."""
@@ -48,8 +51,10 @@ class CheckOptions:
     against: str | None = None
     candidate: str | None = None
     update: bool = False
-    passes: tuple[Pass, ...] | None = None
-    """As the user named them; None: those that the metrics need."""
+    has_passes: bool = False
+    """Whether the user named the passes; else they are those that the metrics need."""
+    history: Path | None = None
+    """Folder of runs whose figures are shown beside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +71,18 @@ def side_by_side(options: CheckOptions, progress: Progress, executor: Executor |
 
     The number of blocks is fixed before the first, and nobody looks in between.
     """
-    base, head = _sides(options.against or "", options.candidate or "")
     started = datetime.datetime.now().astimezone()
-    blocks = options.bench.blocks | 1
-    settings = replace(
-        options.bench,
-        specs=(base, head),
-        blocks=blocks,
-        footprint_repeats=blocks,
-        passes=options.passes or _passes(options.rules.metrics),
-        output=output_directory(options.bench, started),
-    )
+    settings = to_be_measured(options)
+    settings = replace(settings, output=output_directory(settings, started))
     outcome = bench(settings, progress, executor)
     rules = options.rules
-    comparisons = compare.within(outcome.run, base.label, rules.metrics)
+    comparisons = compare.within(outcome.run, settings.specs[0].label, rules.metrics)
     _refuse_nothing(comparisons, outcome.run)
     judged = gate.screen(comparisons, rules)
     suspects = [each for each in judged if each.is_suspect]
     if suspects:
         judged = gate.confirm(judged, _second_look(settings, outcome.run, suspects, progress, executor), rules)
-    judged = gate.with_next_steps(judged, _arguments(outcome.run, settings.workloads))
+    judged = gate.with_next_steps(judged, arguments_of(outcome.run))
     report = Report(
         memtool=__version__,
         command="check",
@@ -96,9 +93,80 @@ def side_by_side(options: CheckOptions, progress: Progress, executor: Executor |
         family=gate.family_of(comparisons),
         looks=2 if suspects else 1,
         notes=_notes(outcome.run),
+        history=history_of(options.history, outcome.run, rules.metrics),
         machine=outcome.run.machine,
     )
     return _stored(report, outcome.directory, draw=settings.draw_plots)
+
+
+def to_be_measured(options: CheckOptions) -> BenchOptions:
+    """Return what a check measures.
+
+    Raises InputError for what does not go together, and Incomparable where the baseline has nothing of the kind.
+    """
+    _refuse_uncounted(options)
+    _history_files(options.history)
+    settings = options.bench
+    if options.baseline is None:
+        blocks = settings.blocks | 1
+        settings = replace(
+            settings,
+            specs=_sides(options.against or "", options.candidate or ""),
+            blocks=blocks,
+            footprint_repeats=blocks,
+            passes=_passes(options, options.rules.metrics),
+        )
+    elif options.update:
+        names = settings.allocators
+        if names is None and options.baseline.exists():
+            names = _labels(read_baseline(options.baseline))
+        passes = _passes(options, options.rules.metrics)
+        settings = replace(settings, allocators=names, passes=passes, draw_plots=False)
+    else:
+        base = read_baseline(options.baseline)
+        _refuse_other_cells(options.baseline, base, settings)
+        settings = replace(
+            settings,
+            allocators=settings.allocators or _labels(base),
+            passes=_passes(options, _metrics_of(base, options.rules.metrics)),
+            counters=_counters(base, settings.counters),
+        )
+    return settings
+
+
+def _refuse_uncounted(options: CheckOptions) -> None:
+    """Complain of a metric that is compared and would not be measured, and of a counter that nothing needs."""
+    mode, counters = options.bench.mode, options.bench.counters
+    metrics = options.rules.metrics
+    for name in metrics:
+        run_pass = METRICS[name].measured_by
+        if mode is not Mode.SERIAL and run_pass in SERIAL_PASSES:
+            raise InputError(f"--mode {mode}: {name} is measured in serial mode only")
+        if counters == Counter.NONE and run_pass is Pass.COUNTERS:
+            raise InputError(f"--counters none: {name}, which is to be compared, has to be counted")
+    if counters in (Counter.PERF, Counter.CALLGRIND) and Pass.COUNTERS not in _passes(options, metrics):
+        raise InputError(f"--counters {counters}: nothing that is compared is counted; --metric instructions_per_op is")
+
+
+def _refuse_other_cells(path: Path, base: Run, settings: BenchOptions) -> None:
+    """Say before anything is measured that a baseline has only other modes or regions."""
+    for option, wanted, known in (
+        ("--mode", {str(settings.mode)}, {each.cell.mode for each in base.cells}),
+        ("--region", set(settings.regions), {each.cell.region for each in base.cells}),
+    ):
+        if known and not wanted & known:
+            raise Incomparable(
+                f"{path}: nothing to compare: it was measured with {option} {','.join(sorted(known))}, "
+                f"this check is with {option} {','.join(sorted(wanted))}"
+            )
+
+
+def _counters(base: Run, wanted: str) -> str:
+    """Return what is to count: where the user leaves it open, what the baseline was counted by, if that is here."""
+    counted_by = base.machine.get("instruction_counter")
+    if wanted != "auto" or counted_by not in (Counter.PERF, Counter.CALLGRIND):
+        return wanted
+    return str(counted_by) if why_not(Counter(counted_by)) is None else wanted
 
 
 def _sides(against: str, candidate: str) -> tuple[AllocatorSpec, AllocatorSpec]:
@@ -113,7 +181,12 @@ def _sides(against: str, candidate: str) -> tuple[AllocatorSpec, AllocatorSpec]:
     return base, replace(head, again=True) if head == base else head
 
 
-def _passes(metrics: Sequence[str]) -> tuple[Pass, ...]:
+def _passes(options: CheckOptions, metrics: Sequence[str]) -> tuple[Pass, ...]:
+    """Return the passes that the user named, or those that metrics are measured by."""
+    return options.bench.passes if options.has_passes else _passes_of(metrics)
+
+
+def _passes_of(metrics: Sequence[str]) -> tuple[Pass, ...]:
     """Return the passes that metrics are measured by, and the check: what corrupts memory is not timed."""
     needed = {METRICS[name].measured_by for name in metrics} | {Pass.CHECK}
     return tuple(each for each in Pass if each in needed)
@@ -124,15 +197,19 @@ def _second_look(
 ) -> list[Comparison]:
     """Return the suspects' metrics on fresh blocks, of the workloads and regions that have any."""
     assert settings.output is not None
-    named = {info.name: argument for info, argument in zip(first.workloads, settings.workloads, strict=True)}
+    infos = {info.name: info for info in first.workloads}
+    suspected = [infos[each.comparison.workload] for each in suspects]
     metrics = tuple(dict.fromkeys(each.comparison.metric for each in suspects))
+    output = settings.output / SECOND_LOOK
     again = replace(
         settings,
-        workloads=tuple(dict.fromkeys(named[each.comparison.workload] for each in suspects)),
+        workloads=tuple(dict.fromkeys(info.source for info in suspected)),
+        threads=tuple(dict.fromkeys(info.threads for info in suspected)) if settings.threads else (),
         regions=tuple(dict.fromkeys(each.comparison.region for each in suspects)),
         first_block=settings.first_block + settings.blocks,
-        passes=tuple(each for each in _passes(metrics) if each is not Pass.CHECK),
-        output=settings.output / SECOND_LOOK,
+        passes=tuple(each for each in _passes_of(metrics) if each is not Pass.CHECK),
+        output=output,
+        resume=settings.resume and (output / journal.FILE_NAME).exists(),
         draw_plots=False,
     )
     run = bench(again, progress, executor).run
@@ -150,27 +227,41 @@ def against_baseline(options: CheckOptions, progress: Progress, executor: Execut
     """Measure the baseline's allocators on the workloads and judge them against what it says."""
     assert options.baseline is not None
     base = read_baseline(options.baseline)
-    names = options.bench.allocators or _labels(base)
     rules = options.rules
-    settings = replace(options.bench, allocators=names, passes=options.passes or _baseline_passes(base, rules.metrics))
+    settings = to_be_measured(options)
     outcome = bench(settings, progress, executor)
     judged = judged_runs(base, outcome.run, (str(options.baseline), str(outcome.directory)), rules)
-    arguments = _arguments(outcome.run, settings.workloads)
-    renew = f"memtool check {' '.join(settings.workloads)} --baseline {options.baseline} --update" + (
-        f" -a {options.bench.allocators}" if options.bench.allocators else ""
-    )
     report = Report(
         memtool=__version__,
         command="check",
         sources=(str(options.baseline), str(outcome.directory / run_file.FILE_NAME)),
-        judgements=tuple(gate.with_next_steps(judged, arguments, renew)),
+        judgements=tuple(gate.with_next_steps(judged, arguments_of(outcome.run), _renewal(options))),
         alpha=rules.alpha,
         margin=rules.margin,
         family=0,
         notes=(*_notes(outcome.run), *unmatched(base, outcome.run)),
+        history=history_of(options.history, outcome.run, rules.metrics),
         machine=outcome.run.machine,
     )
     return _stored(report, outcome.directory, draw=False)
+
+
+def _renewal(options: CheckOptions) -> str:
+    """Return the command that takes what is measured as the new baseline: this check's, with --update."""
+    bench, standard = options.bench, BenchOptions()
+    words = [*bench.workloads, "--baseline", str(options.baseline), "--update"]
+    for option, value, unless in (
+        ("-a", bench.allocators, None),
+        ("--metric", ",".join(options.rules.metrics), ",".join(gate.policy(None, 0, ()).metrics)),
+        ("--passes", ",".join(bench.passes) if options.has_passes else "", ""),
+        ("--region", ",".join(bench.regions), ",".join(standard.regions)),
+        ("--mode", bench.mode, standard.mode),
+        ("--threads", ",".join(map(str, bench.threads)), ""),
+        ("--seed", bench.seed, None),
+        ("--counters", bench.counters, standard.counters),
+    ):
+        words += [option, str(value)] if value != unless else []
+    return shlex.join(["memtool", "check", *words, *(["--cold"] if bench.cold else [])])
 
 
 def judged_runs(base: Run, head: Run, sources: tuple[str, str], rules: gate.Policy) -> list[Judgement]:
@@ -218,10 +309,10 @@ def _labels(base: Run) -> str:
     return ",".join(dict.fromkeys(each.cell.allocator.removesuffix(AGAIN) for each in base.cells))
 
 
-def _baseline_passes(base: Run, metrics: Sequence[str]) -> tuple[Pass, ...]:
-    """Return the passes of those metrics that the baseline has figures for."""
+def _metrics_of(base: Run, metrics: Sequence[str]) -> list[str]:
+    """Return those of the metrics that a baseline has figures for; all where it has none."""
     known = {name for each in base.cells for name, metric in each.metrics.items() if metric.value is not None}
-    return _passes([name for name in metrics if name in known] or list(metrics))
+    return [name for name in metrics if name in known] or list(metrics)
 
 
 def update_baseline(options: CheckOptions, progress: Progress, executor: Executor | None = None) -> tuple[Path, int]:
@@ -231,21 +322,17 @@ def update_baseline(options: CheckOptions, progress: Progress, executor: Executo
     read in diffs, and free of the paths of whoever measured it.
     """
     assert options.baseline is not None
-    settings = replace(options.bench, passes=options.passes or _passes(options.rules.metrics), draw_plots=False)
-    if settings.allocators is None and options.baseline.exists():
-        settings = replace(settings, allocators=_labels(read_baseline(options.baseline)))
+    settings = to_be_measured(options)
     outcome = bench(settings, progress, executor)
     if outcome.failed:
         failed = next(each for each in outcome.run.cells if each.status is Status.FAILED)
         raise MemtoolError(f"{failed.cell.workload} · {failed.cell.allocator} failed, so no baseline: {failed.reason}")
     kept = set(options.rules.metrics)
+    names = _typed(outcome.run)
     run = replace(
         outcome.run,
         command=(),
-        workloads=tuple(
-            replace(info, source=argument)
-            for info, argument in zip(outcome.run.workloads, settings.workloads, strict=True)
-        ),
+        workloads=tuple(replace(info, source=names[info.name]) for info in outcome.run.workloads),
         cells=tuple(
             replace(
                 each,
@@ -270,12 +357,40 @@ def update_baseline(options: CheckOptions, progress: Progress, executor: Executo
     return path, len(run.cells)
 
 
-def _arguments(run: Run, arguments: Sequence[str]) -> dict[str, str]:
-    return {info.name: argument for info, argument in zip(run.workloads, arguments, strict=True)}
+def arguments_of(run: Run) -> dict[str, str]:
+    """Return how each workload is named on the command line: quoted, with the threads that it was given there."""
+    typed = _typed(run)
+    return {
+        info.name: shlex.quote(typed[info.name])
+        + (f" --threads {info.threads}" if info.name != (info.workload_name or info.name) else "")
+        for info in run.workloads
+    }
+
+
+def _typed(run: Run) -> dict[str, str]:
+    """Return what each workload comes from: a shipped one's short name, or a file."""
+    names = {path.resolve(): name for name, path in shipped().items()}
+    return {info.name: names.get(Path(info.source).resolve(), info.source or info.name) for info in run.workloads}
+
+
+def history_of(folder: Path | None, run: Run, metrics: tuple[str, ...]) -> tuple[Past, ...]:
+    """Return the figures of every run under a folder. Raises InputError where there is none."""
+    files = _history_files(folder)
+    return tuple(compare.history([(str(file), run_file.read(file)) for file in files], run, metrics)) if files else ()
+
+
+def _history_files(folder: Path | None) -> list[Path]:
+    if folder is None:
+        return []
+    files = [*folder.glob(f"*/{run_file.FILE_NAME}"), *folder.glob("*.json"), *folder.glob(run_file.FILE_NAME)]
+    if not files:
+        raise InputError(f"--history: {folder}: no run in it")
+    return list(dict.fromkeys(files))
 
 
 def _notes(run: Run) -> tuple[str, ...]:
-    return tuple(f"{each.cell.workload} · {each.cell.allocator}: {note}" for each in run.cells for note in each.notes)
+    of_cells = (f"{each.cell.workload} · {each.cell.allocator}: {note}" for each in run.cells for note in each.notes)
+    return (*run.notes, *of_cells)
 
 
 def _stored(report: Report, directory: Path, *, draw: bool) -> Checked:

@@ -21,7 +21,7 @@ from memtool.errors import (
     did_you_mean,
 )
 from memtool.measure.metrics import METRICS, MetricInfo
-from memtool.model import AGAIN, Basis, Comparison, Judgement, Verdict
+from memtool.model import AGAIN, Basis, Comparison, Judgement, Mode, Verdict
 from memtool.stats import paired
 from memtool.stats.compare import STATUS
 from memtool.stats.summary import LEAST_SAMPLES
@@ -350,30 +350,31 @@ def with_next_steps(
 
     Args:
         judgements: as judged.
-        arguments: workload -> how it is named on the command line.
-        renew: the command that takes exact figures as the new baseline, where there is one.
+        arguments: workload -> how it is named on the command line, quoted.
+        renew: the command that takes these figures as the new baseline, where there is one.
     """
     return [replace(each, next_step=_next_step(each, arguments, renew)) for each in judgements]
 
 
 def _next_step(judged: Judgement, arguments: Mapping[str, str], renew: str | None) -> str:
     found = judged.comparison
-    workload = shlex.quote(arguments.get(found.workload, found.workload))
+    workload = arguments.get(found.workload, shlex.quote(found.workload))
     again = found.head.endswith(AGAIN) or found.base.endswith(AGAIN)
     names = [each.removesuffix(AGAIN) for each in (found.base, found.head)]
     base, head = (shlex.quote(each) for each in names)
-    region = "" if found.region == "anonymous" else f" --region {found.region}"
+    where = "" if found.region == "anonymous" else f" --region {found.region}"
+    where += "" if found.mode == Mode.SERIAL else f" --mode {found.mode}"
     if judged.verdict is Verdict.REGRESSION:
         if found.metric == STATUS:
-            return f"memtool bench {workload} -a {head}{region} --blocks 1"
+            return f"memtool bench {workload} -a {head}{where} --blocks 1"
         allocators = head if base == head or again else shlex.quote(",".join(names))
-        look = f"memtool bench {workload} -a {allocators}{region} --passes {METRICS[found.metric].measured_by}"
-        return f"{look}; if it is meant: {renew}" if renew and found.basis is Basis.EXACT else look
+        look = f"memtool bench {workload} -a {allocators}{where} --passes {METRICS[found.metric].measured_by}"
+        return f"{look}; if it is meant: {renew}" if renew else look
     if judged.verdict is Verdict.ADVICE:
-        return f"memtool check {workload} --against {base} --candidate {head}{region}"
+        return f"memtool check {workload} --against {base} --candidate {head}{where}"
     if judged.verdict is Verdict.INCONCLUSIVE and found.basis is Basis.PAIRED:
         if found.samples < LEAST_SAMPLES:
-            return f"memtool check {workload} --against {base} --candidate {head}{region}"
+            return f"memtool check {workload} --against {base} --candidate {head}{where}"
         needed = judged.blocks_needed or 0
         more = f"--blocks {needed}" if found.samples < needed <= MOST_BLOCKS else "a quieter machine"
         return f"{more}, or a wider --limit {found.metric}=X%"

@@ -30,6 +30,8 @@ from memtool.workload.trace import Trace, load_trace
 
 RESERVED_BYTES = 64 << 30
 """Address space reserved for a region where the workload sets no limit; taken as it is used."""
+SERIAL_PASSES = frozenset({Pass.COUNTERS, Pass.HEAP, Pass.CALLS})
+"""Of one thread only."""
 _CALIBRATION_MS = 50
 _BENCH_DEFAULT_WORKLOAD = "quickstart"
 
@@ -122,6 +124,8 @@ def make_plan(options: BenchOptions) -> Plan:
         _refuse_unknown(known, spec)
     fingerprint = machine.fingerprint()
     counter = fingerprint.get("clocksource") in ("tsc", "arch_sys_counter")
+    if options.mode is not Mode.SERIAL and options.counters in (Counter.PERF, Counter.CALLGRIND):
+        raise InputError(f"--counters {options.counters}: instructions are counted in serial mode only")
     counts_by, no_counts = counters.choose(options.counters)
     no_calls = binding.system_calls_refusal()
     settings = Settings(
@@ -179,9 +183,9 @@ def make_plan(options: BenchOptions) -> Plan:
 
 def _passes(options: BenchOptions, counter: Counter) -> tuple[Pass, ...]:
     """Return what is measured: counts of instructions where something counts, and they and heap maps of one thread."""
-    dropped = set() if options.mode is Mode.SERIAL else {Pass.COUNTERS, Pass.HEAP, Pass.CALLS}
+    dropped = frozenset() if options.mode is Mode.SERIAL else SERIAL_PASSES
     if counter is Counter.NONE:
-        dropped.add(Pass.COUNTERS)
+        dropped |= {Pass.COUNTERS}
     return tuple(each for each in options.passes if each not in dropped)
 
 

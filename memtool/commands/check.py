@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from memtool.commands.compare import rules_from, verdict_options
-from memtool.commands.options import PASSES, Listed, progress, region_names
+from memtool.commands.options import bench_options, measurement_options, progress, show_plan
 from memtool.errors import EXIT_OK
 
 if TYPE_CHECKING:
@@ -36,26 +35,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 999),
     help="Fixed beforehand; an even number is made odd. 31 side by side, 10 with a baseline, unless given.",
 )
-@click.option(
-    "--passes", type=Listed("pass", lambda: PASSES), metavar="LIST", help="What the metrics need unless given."
-)
-@click.option(
-    "--region",
-    "regions",
-    type=Listed("region", region_names),
-    default=("anonymous",),
-    metavar="LIST",
-    help="Memory under the strategies: anonymous, populate, hugepages.",
-)
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the workload's own.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the results; a new one under results/ unless given.",
-)
-@click.option("--cold", is_flag=True, help="No warm-up: one replay in each fresh process.")
-@click.option("--no-plots", is_flag=True, help="Draw nothing.")
+@measurement_options("what the metrics need")
 def command(
     workloads: tuple[str, ...],
     baseline: Path | None,
@@ -66,46 +46,39 @@ def command(
     metrics: str | None,
     margin: str,
     limits: tuple[str, ...],
+    history: Path | None,
     output_format: str,
     fail_on: FailOn,
     blocks: int | None,
-    passes: tuple[str, ...] | None,
-    regions: tuple[str, ...],
-    seed: int | None,
-    output: Path | None,
-    cold: bool,
-    no_plots: bool,
+    **measured: Any,  # noqa: ANN401  # of measurement_options
 ) -> int:
     """Measure WORKLOADs and judge: side by side (--against, --candidate), or against a stored --baseline.
 
     Exit codes: 0 pass, 3 regression, 4 inconclusive (where asked to fail on it), 5 nothing gated can be compared.
     """
     from memtool import check, gate
-    from memtool.pipeline import BenchOptions
     from memtool.report import verdicts
-    from memtool.worker.schedule import passes_from
 
     _refuse_mixture(baseline, update=update, against=against, candidate=candidate, allocators=allocators)
     default_blocks = check.DEFAULT_BLOCKS if baseline is None else 10
     options = check.CheckOptions(
-        bench=BenchOptions(
+        bench=bench_options(
+            measured,
             workloads=workloads,
             allocators=allocators,
-            regions=regions,
             blocks=blocks if blocks is not None else default_blocks,
-            seed=seed,
-            output=output,
-            cold=cold,
-            draw_plots=not no_plots,
-            command=tuple(sys.argv),
         ),
         rules=rules_from(metrics, margin, limits),
         baseline=baseline,
         against=against,
         candidate=candidate,
         update=update,
-        passes=passes_from(iter(passes)) if passes is not None else None,
+        has_passes=measured["passes"] is not None,
+        history=history,
     )
+    if measured["dry_run"]:
+        show_plan(check.to_be_measured(options), output_format)
+        return EXIT_OK
     with progress(quiet=output_format == "json") as show:
         if update:
             path, cells = check.update_baseline(options, show)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from memtool.commands.options import with_options
 
 if TYPE_CHECKING:
     from memtool.gate import FailOn
@@ -15,29 +17,27 @@ if TYPE_CHECKING:
 FORMATS = ("table", "markdown", "json", "junit", "github")
 
 
-def verdict_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what compare and check both take: what is compared, how strictly, and how it is written."""
-    for option in reversed(
-        (
-            click.option(
-                "--metric",
-                "metrics",
-                metavar="LIST",
-                help="Compare these; time, footprint, resident memory and fragmentation unless given.",
-            ),
-            click.option("--margin", default="2%", show_default=True, help="How much worse sampled metrics may get."),
-            click.option(
-                "--limit",
-                "limits",
-                multiple=True,
-                metavar="METRIC=X",
-                help="A margin for one metric: a percentage, or an amount in its unit. Exact metrics: 0 unless given.",
-            ),
-            click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True),
-        )
-    ):
-        function = option(function)
-    return function
+verdict_options = with_options(
+    click.option(
+        "--metric",
+        "metrics",
+        metavar="LIST",
+        help="Compare these; time, footprint, resident memory and fragmentation unless given.",
+    ),
+    click.option("--margin", default="2%", show_default=True, help="How much worse sampled metrics may get."),
+    click.option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="METRIC=X",
+        help="A margin for one metric: a percentage, or an amount in its unit. Exact metrics: 0 unless given.",
+    ),
+    click.option(
+        "--history", type=click.Path(path_type=Path, file_okay=False), help="Add the figures of the runs in DIR."
+    ),
+    click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True),
+)
+"""What compare and check both take: what is compared, how strictly, and how it is written."""
 
 
 @click.command("compare")
@@ -49,7 +49,6 @@ def verdict_options(function: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Choice(["regression", "inconclusive"]),
     help="Exit with 3 on a regression, with 4 also where nothing can be told. Neither unless given.",
 )
-@click.option("--history", type=click.Path(path_type=Path, file_okay=False), help="Add the figures of the runs in DIR.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the intervals into this PNG.")
 def command(
     runs: tuple[Path, ...],
@@ -99,7 +98,7 @@ def rules_from(metrics: str | None, margin: str, limits: Sequence[str]) -> Any: 
 
 def _two(runs: tuple[Path, ...], rules: Any, history: Path | None) -> Report:  # noqa: ANN401
     from memtool import __version__, gate
-    from memtool.check import judged_runs, unmatched
+    from memtool.check import arguments_of, history_of, judged_runs, unmatched
     from memtool.model import Report
     from memtool.store import run_file
 
@@ -110,19 +109,19 @@ def _two(runs: tuple[Path, ...], rules: Any, history: Path | None) -> Report:  #
         memtool=__version__,
         command="compare",
         sources=sources,
-        judgements=tuple(gate.with_next_steps(judged, _arguments(head))),
+        judgements=tuple(gate.with_next_steps(judged, arguments_of(head))),
         alpha=rules.alpha,
         margin=rules.margin,
         family=0,
         notes=tuple(unmatched(base, head)),
-        history=_history(history, head, rules.metrics),
+        history=history_of(history, head, rules.metrics),
         machine=head.machine,
     )
 
 
 def _one(path: Path, reference: str | None, rules: Any, history: Path | None) -> Report:  # noqa: ANN401
     from memtool import __version__, gate
-    from memtool.check import Incomparable
+    from memtool.check import Incomparable, arguments_of, history_of
     from memtool.model import Report
     from memtool.stats import compare
     from memtool.store import run_file
@@ -136,12 +135,12 @@ def _one(path: Path, reference: str | None, rules: Any, history: Path | None) ->
         memtool=__version__,
         command="compare",
         sources=(str(path),),
-        judgements=tuple(gate.with_next_steps(gate.judge(comparisons, rules), _arguments(run))),
+        judgements=tuple(gate.with_next_steps(gate.judge(comparisons, rules), arguments_of(run))),
         alpha=rules.alpha,
         margin=rules.margin,
         family=gate.family_of(comparisons),
         places=tuple(compare.places(run)),
-        history=_history(history, run, rules.metrics),
+        history=history_of(history, run, rules.metrics),
         machine=run.machine,
     )
 
@@ -160,25 +159,3 @@ def _reference(run: Run, named: str | None, path: Path) -> str:
     if not measured:
         raise InputError(f"{path}: no cell was measured")
     return named or measured[0]
-
-
-def _arguments(run: Run) -> dict[str, str]:
-    """Return how each workload is named on the command line: a shipped one by its name, another by its file."""
-    from memtool.workload.trace import shipped
-
-    names = {path.resolve(): name for name, path in shipped().items()}
-    return {info.name: names.get(Path(info.source).resolve(), info.source or info.name) for info in run.workloads}
-
-
-def _history(folder: Path | None, run: Run, metrics: tuple[str, ...]) -> tuple[Any, ...]:
-    """Return the figures of every run under a folder. Raises InputError where there is none."""
-    if folder is None:
-        return ()
-    from memtool.errors import InputError
-    from memtool.stats import compare
-    from memtool.store import run_file
-
-    files = [*folder.glob(f"*/{run_file.FILE_NAME}"), *folder.glob("*.json"), *folder.glob(run_file.FILE_NAME)]
-    if not files:
-        raise InputError(f"--history: {folder}: no run in it")
-    return tuple(compare.history([(str(file), run_file.read(file)) for file in dict.fromkeys(files)], run, metrics))

@@ -1,14 +1,22 @@
-"""What several commands take and show: lists of names, progress."""
+"""What several commands take and show: what is measured and how, lists of names, plans, progress."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from memtool.pipeline import BenchOptions, Plan
+
 _MOST_THREADS = 1024
 PASSES = ("check", "throughput", "latency", "footprint", "counters", "heap", "calls")
+_COUNTERS = ("auto", "perf", "callgrind", "none")
 Progress = Callable[[str, int, int], None]
 
 
@@ -65,6 +73,166 @@ def region_names() -> tuple[str, ...]:
     from memtool.allocators.regions import REGIONS
 
     return tuple(REGIONS)
+
+
+def with_options(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what adds several options to a command, in the order in which its help shows them."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add what every command that measures takes; ``bench_options`` makes of it what is to be done.
+
+    ``passes_unless_given`` says which passes there are where none is named.
+    """
+    return with_options(
+        click.option(
+            "--passes",
+            type=Listed("pass", lambda: PASSES),
+            metavar="LIST",
+            help=f"Of {', '.join(PASSES)}; {passes_unless_given} unless given.",
+        ),
+        click.option(
+            "--region",
+            "regions",
+            type=Listed("region", region_names),
+            default=("anonymous",),
+            metavar="LIST",
+            help="Memory under the strategies (`memtool list regions`); several are several rows each.",
+        ),
+        click.option(
+            "--mode",
+            type=click.Choice(["serial", "lockstep", "parallel"]),
+            default="serial",
+            show_default=True,
+            help="How threads are replayed: on one, as many in the recorded order, as many side by side.",
+        ),
+        click.option(
+            "--threads",
+            type=Counts(),
+            default=(),
+            metavar="LIST",
+            help="Each workload on these numbers of threads (1,2,4) in place of its own.",
+        ),
+        click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the workload's own."),
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Folder of the results; a new one under results/ unless given.",
+        ),
+        click.option(
+            "--resume", is_flag=True, help="Go on with the run in -o, or with the newest: no sample is taken twice."
+        ),
+        click.option("--cold", is_flag=True, help="No warm-up: one replay in each fresh process."),
+        click.option(
+            "--counters",
+            type=click.Choice(_COUNTERS),
+            default="auto",
+            show_default=True,
+            help="What counts instructions: the processor, else valgrind; named, it counts twice.",
+        ),
+        click.option("--dry-run", is_flag=True, help="Say what would be measured, and what would be left out."),
+        click.option("--no-plots", is_flag=True, help="Draw nothing."),
+    )
+
+
+def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noqa: ANN401  # as BenchOptions has them
+    """Return what is to be measured: what was chosen of ``measurement_options``, and what a command has of its own."""
+    from memtool.model import Mode, Pass
+    from memtool.pipeline import BenchOptions
+    from memtool.worker.schedule import passes_from
+
+    return BenchOptions(
+        passes=tuple(Pass) if chosen["passes"] is None else passes_from(iter(chosen["passes"])),
+        regions=chosen["regions"],
+        mode=Mode(chosen["mode"]),
+        threads=chosen["threads"],
+        seed=chosen["seed"],
+        output=chosen["output"],
+        resume=chosen["resume"],
+        cold=chosen["cold"],
+        counters=chosen["counters"],
+        draw_plots=not chosen["no_plots"],
+        command=tuple(sys.argv),
+        **own,
+    )
+
+
+def show_plan(options: BenchOptions, output_format: str) -> None:
+    """Say what a run would measure."""
+    from memtool import pipeline
+
+    plan = pipeline.make_plan(options)
+    try:
+        click.echo(_describe_plan(plan, output_format))
+    finally:
+        pipeline.close(plan)
+
+
+def _describe_plan(plan: Plan, output_format: str) -> str:
+    """Return what a run would measure: workloads, cells, samples, and what is left out with the reason."""
+    from memtool.units import format_count, format_size
+    from memtool.worker.schedule import Schedule
+
+    if output_format == "json":
+        return json.dumps(
+            {
+                "workloads": [
+                    {
+                        "name": trace.info.name,
+                        "events": trace.info.operations,
+                        "event_hash": trace.info.event_hash,
+                        "peak_live_bytes": trace.info.peak_live_bytes,
+                    }
+                    for trace in plan.traces
+                ],
+                "cells": [
+                    {"workload": cell.workload, "allocator": cell.allocator, "region": cell.region}
+                    for cell in plan.plans
+                ],
+                "excluded": [
+                    {
+                        "workload": each.cell.workload,
+                        "allocator": each.cell.allocator,
+                        "region": each.cell.region,
+                        "reason": each.reason,
+                    }
+                    for each in plan.excluded
+                ],
+                "samples": Schedule.count(plan.settings, plan.measurables),
+            },
+            indent=2,
+        )
+    lines = []
+    for trace in plan.traces:
+        info = trace.info
+        lines.append(
+            f"{info.name}: {format_count(info.operations)} operations, peak {format_size(info.peak_live_bytes)} live, "
+            f"event hash {info.event_hash}"
+        )
+        cells = [cell for cell in plan.plans if cell.workload == info.name]
+        names = (
+            cell.allocator if cell.region == "anonymous" else f"{cell.allocator} on {cell.region}" for cell in cells
+        )
+        lines.append(f"  measured: {', '.join(names) or 'nothing'}")
+        lines += [
+            f"  left out: {each.cell.allocator} on {each.cell.region}: {each.reason}"
+            for each in plan.excluded
+            if each.cell.workload == info.name
+        ]
+    passes = ", ".join(plan.settings.passes)
+    lines.append(
+        f"{Schedule.count(plan.settings, plan.measurables)} samples, each a process of its own: "
+        f"{plan.settings.blocks} blocks; passes {passes}"
+    )
+    return "\n".join(lines)
 
 
 @contextmanager

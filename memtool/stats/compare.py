@@ -28,7 +28,7 @@ STATUS = "status"
 """In place of a metric: that the cell was measured at all."""
 _MACHINE: Mapping[str, tuple[str, ...]] = {
     "events": ("architecture", "page_bytes"),
-    "code": ("architecture", "page_bytes", "compiler", "libc"),
+    "code": ("architecture", "page_bytes", "compiler", "libc", "instruction_counter"),
     "job": ("architecture", "page_bytes", "cpu", "cores", "kernel", "libc", "transparent_huge_pages", "governor"),
 }
 """What of the machine must be the same, by the metric's scope, where two runs are compared."""
@@ -151,16 +151,17 @@ def _cells(
                 why_not=why_not,
             )
             continue
-        threads = trace.threads if trace is not None else 1
-        yield _figures(names, name, first, second, is_one_run=differing is None, is_exact=_is_exact(info, threads))
+        lanes = trace.lanes if trace is not None else 1
+        yield _figures(names, name, first, second, is_one_run=differing is None, is_exact=_is_exact(info, lanes))
 
 
-def _is_exact(info: MetricInfo, threads: int) -> bool:
+def _is_exact(info: MetricInfo, lanes: int) -> bool:
     """Return whether a figure comes from books that one thread keeps, and may be exact where repeats say so.
 
-    Two repeats of what the kernel counts may agree by chance, and the next two on another figure.
+    Two repeats of what the kernel counts, or of threads side by side, may agree by chance, and the next two on another
+    figure. ``lanes``: threads that replay; in serial mode one does, however many the workload has.
     """
-    return info.scope in ("events", "code") and threads == 1
+    return info.scope in ("events", "code") and lanes == 1
 
 
 def _status(names: Mapping[str, Any], base: CellResult, head: CellResult) -> Comparison:

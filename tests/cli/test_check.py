@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import click
 import jsonschema
 import pytest
 
 from memtool.cli import run as memtool
+from memtool.commands import bench, compare
+from memtool.commands import check as check_command
 from memtool.store import compare_file, run_file
 
 SMALL = """\
@@ -21,6 +24,7 @@ objects:
   - {weight: 20, size: {uniform: [100, 2000]}, lifetime: {exponential: {mean: 2000}}}
 touch: first
 """
+SIDES = ("--against", "glibc", "--candidate", "tlsf")
 EXACT = "peak_footprint_bytes,internal_fragmentation,external_fragmentation"
 
 
@@ -160,9 +164,116 @@ def test_both_sides_left_out(small: Path, capsys: pytest.CaptureFixture[str]) ->
         (("--against", "glibc,tlsf", "--candidate", "tlsf"), "--against: must name one allocator, is 'glibc,tlsf'"),
         (("--against", "glibc", "--candidate", "tslf"), "unknown allocator 'tslf'; did you mean 'tlsf'"),
         (("--against", "glibc", "--candidate", "tlsf", "--passes", "speed"), "unknown pass 'speed'"),
+        (
+            (*SIDES, "--metric", "instructions_per_op", "--mode", "parallel"),
+            "--mode parallel: instructions_per_op is measured in serial mode only",
+        ),
+        (
+            (*SIDES, "--metric", "system_calls", "--mode", "lockstep"),
+            "--mode lockstep: system_calls is measured in serial mode only",
+        ),
+        (
+            (*SIDES, "--metric", "instructions_per_op", "--counters", "none"),
+            "--counters none: instructions_per_op, which is to be compared, has to be counted",
+        ),
+        (
+            (*SIDES, "--counters", "callgrind"),
+            "--counters callgrind: nothing that is compared is counted; --metric instructions_per_op is",
+        ),
+        ((*SIDES, "--threads", "0"), "must be whole numbers from 1 to 1024, is '0'"),
+        ((*SIDES, "--history", "."), "--history: .: no run in it"),
+        ((*SIDES, "--resume", "-o", "nothing"), "nothing: no run to resume"),
     ],
 )
 def test_options_that_do_not_go_together(
     small: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], words: str
 ) -> None:
     assert words in refused(capsys, 2, small, *options)
+
+
+def test_a_check_takes_what_bench_and_compare_take() -> None:
+    def options(command: click.Command) -> set[str]:
+        return {name for each in command.params for name in each.opts if name.startswith("-")}
+
+    own = options(check_command.command)
+    # A reference is what --against names; the picture of the intervals lies beside the run.
+    assert options(bench.command) - own == {"--reference"}
+    assert options(compare.command) - own == {"--reference", "--plot"}
+
+
+def test_both_sides_on_threads(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sides = ("--against", "glibc", "--candidate", "glibc", "--metric", "time_per_op_ns", "--blocks", "1")
+    assert check(small, *sides, "--mode", "parallel", "--threads", "1,2", "--no-plots", "-o", "out") == 0
+    text = capsys.readouterr().out
+    found = json.loads(Path("out/compare.json").read_text())["comparisons"]
+    assert [(each["workload"], each["mode"], each["head"]) for each in found] == [
+        ("small:threads=1", "parallel", "glibc (again)"),
+        ("small:threads=2", "parallel", "glibc (again)"),
+    ]
+    # What is to be run next measures the same.
+    assert "next: memtool check small.yaml --threads 2 --against glibc --candidate glibc --mode parallel\n" in text
+
+
+def test_a_baseline_of_another_mode_or_region_is_refused_before_anything_is_measured(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored(small, capsys)
+    said = refused(capsys, 5, small, "--baseline", "b/main.json", "--mode", "lockstep", "-o", "out")
+    assert said == (
+        "b/main.json: nothing to compare: it was measured with --mode serial, this check is with --mode lockstep"
+    )
+    said = refused(capsys, 5, small, "--baseline", "b/main.json", "--region", "hugepages", "-o", "out")
+    assert said == (
+        "b/main.json: nothing to compare: it was measured with --region anonymous, "
+        "this check is with --region hugepages"
+    )
+    assert not Path("out").exists()
+
+
+def test_a_baseline_is_renewed_with_the_options_of_the_check(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--baseline", "main.json", "-a", "tlsf", "--metric", "peak_footprint_bytes", "--seed", "7", "--cold")
+    assert check(small, *options, "--threads", "2", "--region", "populate", "--update", "-o", "made") == 0
+    content = json.loads(Path("main.json").read_text())
+    assert content["workloads"][0]["source"] == "small.yaml"
+    content["cells"][0]["metrics"]["peak_footprint_bytes"] |= {"samples": [16, 16], "value": 16}
+    Path("main.json").write_text(json.dumps(content))
+    capsys.readouterr()
+    assert check(small, *options, "--threads", "2", "--region", "populate", "-o", "again") == 3
+    assert (
+        "next: memtool bench small.yaml --threads 2 -a tlsf --region populate --passes footprint; if it is meant: "
+        "memtool check small.yaml --baseline main.json --update -a tlsf --metric peak_footprint_bytes "
+        "--region populate --threads 2 --seed 7 --cold\n"
+    ) in capsys.readouterr().out
+
+
+def test_a_dry_run_says_what_would_be_measured(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(small, "--against", "glibc", "--candidate", "tlsf", "--blocks", "2", "--dry-run", "-o", "out") == 0
+    text = capsys.readouterr().out
+    assert "measured: glibc, tlsf\n" in text
+    assert "3 blocks; passes check, throughput, footprint" in text
+    stored(small, capsys)
+    assert check(small, "--baseline", "b/main.json", "--metric", EXACT, "--dry-run", "-o", "out") == 0
+    assert "measured: tlsf, slab\n" in capsys.readouterr().out
+    assert not Path("out").exists()
+
+
+def test_a_check_goes_on_where_it_was_interrupted(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--against", "tlsf", "--candidate", "buddy", "--metric", "peak_footprint_bytes", "--blocks", "1")
+    assert check(small, *options, "-o", "out") == 0
+    first = capsys.readouterr().out
+    journal = Path("out/journal.jsonl")
+    lines = journal.read_text().splitlines(keepends=True)
+    # As if it had been killed before its last sample.
+    journal.write_text("".join(lines[:-1]))
+    assert check(small, *options, "-o", "out", "--resume") == 0
+    assert capsys.readouterr().out == first
+    assert journal.read_text().splitlines(keepends=True)[:-1] == lines[:-1]
+    assert len(journal.read_text().splitlines()) == len(lines)
+
+
+def test_the_figures_of_earlier_runs_stand_beside(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored(small, capsys)
+    assert check(small, "--baseline", "b/main.json", "--metric", EXACT, "--history", ".", "-o", "again") == 0
+    table = capsys.readouterr().out.split("History")[1].split("\n\n")[0]
+    # What the baseline was made from, and this run.
+    assert table.count("small · tlsf") == 2 * 3

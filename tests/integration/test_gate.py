@@ -42,6 +42,6 @@ def test_a_header_that_grew_by_a_byte_fails_the_check(
         r"regression: full · tlsf · peak_footprint_bytes: "
         r"[\d,]+ -> [\d,]+ \(\+[\d,]+ B, \+\d+\.\d+ %, limit 0\); "
         r"next: memtool bench full.yaml -a tlsf --passes footprint; "
-        r"if it is meant: memtool check full.yaml --baseline main.json --update -a tlsf",
+        r"if it is meant: memtool check full.yaml --baseline main.json --update -a tlsf --metric peak_footprint_bytes",
         found,
     )

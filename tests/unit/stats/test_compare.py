@@ -99,10 +99,11 @@ def test_what_the_kernel_counts_is_never_exact_however_often_it_agrees() -> None
     assert found.basis is Basis.UNPAIRED
 
 
-def test_with_threads_nothing_is_taken_as_exact() -> None:
+@pytest.mark.parametrize(("lanes", "basis"), [(1, Basis.EXACT), (4, Basis.UNPAIRED)])
+def test_where_several_threads_replay_nothing_is_taken_as_exact(lanes: int, basis: Basis) -> None:
     metric = figure(FOOTPRINT, 4096, 4096)
-    both = run(cell("t", {FOOTPRINT: metric}), traces=[trace(threads=4)])
-    assert only(compare.between(both, both, [FOOTPRINT])).basis is Basis.UNPAIRED
+    both = run(cell("t", {FOOTPRINT: metric}), traces=[replace(trace(threads=4), lanes=lanes)])
+    assert only(compare.between(both, both, [FOOTPRINT])).basis is basis
 
 
 def test_two_runs_are_not_paired() -> None:
@@ -185,14 +186,18 @@ def test_instruction_counts_are_compared_where_compiler_and_libc_are_the_same(mo
     info = MetricInfo("instructions_per_op", "", "instructions", scope="code")
     monkeypatch.setitem(metrics.METRICS, info.name, info)
     assert METRICS[info.name] is info
-    base = run(cell("a", {info.name: figure(info.name, 100, 100.1, 99.9)}), machine={"compiler": "gcc 12"})
-    head = run(cell("a", {info.name: figure(info.name, 101, 101.1, 100.9)}), machine={"compiler": "gcc 12"})
+    counted = {"compiler": "gcc 12", "instruction_counter": "callgrind"}
+    base = run(cell("a", {info.name: figure(info.name, 100, 100.1, 99.9)}), machine=counted)
+    head = run(cell("a", {info.name: figure(info.name, 101, 101.1, 100.9)}), machine=counted)
     found = only(compare.between(base, head, [info.name]))
     assert (found.low, found.high) == pytest.approx((100.9 / 100.1 - 1, 101.1 / 99.9 - 1))
-    changed: dict[str, Any] = {"machine": {**head.machine, "compiler": "gcc 13"}}
-    assert only(compare.between(base, replace(head, **changed), [info.name])).why_not == (
-        "compiler differs: gcc 12 and gcc 13"
-    )
+    for field, other, why_not in (
+        ("compiler", "gcc 13", "compiler differs: gcc 12 and gcc 13"),
+        ("libc", "musl", "libc differs: glibc 2.39 and musl"),
+        ("instruction_counter", "perf", "instruction_counter differs: callgrind and perf"),
+    ):
+        changed: dict[str, Any] = {"machine": {**head.machine, field: other}}
+        assert only(compare.between(base, replace(head, **changed), [info.name])).why_not == why_not
 
 
 def test_places_and_the_front() -> None:
