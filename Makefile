@@ -25,7 +25,8 @@ baseline: $(VENV)/developing
 	$(BIN)/memtool $(GATE) --update
 
 experiment: $(VENV)/developing
-	$(BIN)/python benchmarks/experiment.py --write docs/experiment.md
+	$(BIN)/python benchmarks/experiment.py --write verification/experiment.md
+	$(BIN)/python -m verification --write
 
 verify: $(VENV)/developing
 	$(BIN)/python -m verification

@@ -1,6 +1,6 @@
 """The gate, live: A/A checks of the quickstart, quiet and beside a busy loop, and a true slowdown of ten percent.
 
-    python benchmarks/experiment.py [--checks N] [--write docs/experiment.md]
+    python benchmarks/experiment.py [--checks N] [--write verification/experiment.md]
 
 Each check is `memtool check quickstart --against X --candidate X`, as a user would type it, so a red one is a false
 alarm. The slowdown is that of a library over glibc's malloc with a delay in every call (native/delayed_malloc.c): the
@@ -41,7 +41,7 @@ _TRIALS = (4, 8, 12, 16, 20)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checks", type=int, default=20, help="checks of each kind (default: 20)")
-    parser.add_argument("--write", type=Path, help="also write the figures into this Markdown file")
+    parser.add_argument("--write", type=Path, help="also write the figures into this part of docs/verification.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -52,7 +52,7 @@ def main() -> None:
     text = _table(rows, options.checks)
     print(text)
     if options.write is not None:
-        options.write.write_text(_page(text), encoding="utf-8")
+        options.write.write_text(_section(text), encoding="utf-8")
 
 
 def _unchanged(folder: Path, name: str, checks: int, beside: str = "") -> tuple[str, ...]:
@@ -141,12 +141,12 @@ def _table(rows: Sequence[Sequence[str]], checks: int) -> str:
     return tabulate(rows, headers=(f"{checks} checks of", "verdicts", "goal", "reached"), tablefmt="pipe")
 
 
-def _page(table: str) -> str:
+def _section(table: str) -> str:
     found = machine.fingerprint()
     where = f"{found['cpu']}, {found['cores']} cores, Linux {found['kernel']}, {found['libc']}"
     today = datetime.date.today().isoformat()
     return (
-        "# The gate, live\n\n"
+        "## The gate, live\n\n"
         f"Written by `make experiment` (`benchmarks/experiment.py`), {today}, memtool {__version__}, on {where}.\n"
         "Each row is as many `memtool check quickstart` of time: 31 blocks a side, as many fresh ones for a suspect,\n"
         "margin 2 %. "

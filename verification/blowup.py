@@ -8,7 +8,7 @@ run. Heaps that give a block back to its owner need no more for a long run than 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from verification.outcome import Line, Result, Verdict
 
 LENGTHS = (50_000, 100_000, 200_000)
 """Allocations of each run: each twice as long as the one before."""
-KEEPS, RETURNS = "thread-heaps:foreign=keep", "thread-heaps"
+KEEPS = "thread-heaps:foreign=keep"
+RETURN = ("thread-heaps", "thread-cache", "thread-pool")
 WORKLOAD = """\
 name: blowup-{allocations}
 threads: 2
@@ -54,14 +55,16 @@ def footprints(allocator: str) -> list[float]:
     return found
 
 
-def lines(keeps: str = KEEPS, returns: str = RETURNS) -> Iterator[Line]:
-    """Compare how the footprints grow; ``keeps`` and ``returns`` are what stands for the two kinds of heaps."""
+def lines(keeps: str = KEEPS, give_back: Sequence[str] = RETURN) -> Iterator[Line]:
+    """Compare how the footprints grow; ``keeps`` and ``give_back`` are what stands for the two kinds of heaps."""
     what = f"footprint of {{}}, {', '.join(f'{each:,}' for each in LENGTHS)} blocks"
-    kept, returned = footprints(keeps), footprints(returns)
+    kept = footprints(keeps)
     grows = all(1.8 <= longer / shorter <= 2.2 for shorter, longer in pairwise(kept))
     yield Line(what.format(keeps), "without bound: twice for twice the run", _written(kept), Verdict.of(grows))
-    same = len(set(returned)) == 1
-    yield Line(what.format(returns), "bounded: the same for any length", _written(returned), Verdict.of(same))
+    for each in give_back:
+        returned = footprints(each)
+        same = len(set(returned)) == 1
+        yield Line(what.format(each), "bounded: the same for any length", _written(returned), Verdict.of(same))
 
 
 def _written(found: list[float]) -> str:

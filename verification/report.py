@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
 from tabulate import tabulate
 
@@ -14,6 +15,8 @@ from verification.outcome import Line, Result, Verdict
 
 HEADINGS = ("row", "published result", "published", "source", "ours", "verdict")
 COMMAND = "python -m verification --write"
+EXPERIMENT = Path(__file__).with_name("experiment.md")
+"""What `make experiment` found last: it takes too long to be run with the rest."""
 _WIDTH = 34
 _PREAMBLE = """\
 # Verification
@@ -65,6 +68,8 @@ def markdown(exact: Sequence[Entry], measured: Sequence[Entry], results: Sequenc
     for heading, entries in ((_EXACT, exact), (_MEASURED, ran), (_LATER, later)):
         rows = [[cell.replace("|", "\\|") for cell in cells(entry)] for entry in entries]
         parts += [heading, tabulate(rows, headers=HEADINGS, disable_numparse=True, tablefmt="pipe")]
+    if EXPERIMENT.exists():
+        parts.append(EXPERIMENT.read_text(encoding="utf-8").strip())
     parts.append("## Sources")
     parts.append("\n".join(f"- Row {result.number}, {result.title}: {result.reference}" for result in results))
     return "\n\n".join(parts) + "\n"

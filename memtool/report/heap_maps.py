@@ -95,7 +95,7 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
     seen: set[int] = set()
     for axis, (label, found), width in zip(axes[:, 0], panels, widths, strict=True):
         seen |= _strip(axis, found, width, limit)
-        cut = f"\n(first {limit:.0f} of {width:.0f} MiB)" if width > limit else ""
+        cut = f"\n(first {limit:.3g} of {width:.3g} MiB)" if width > limit else ""
         axis.set_ylabel(label + cut, rotation=0, ha="right", va="center", fontsize=8)
     of_malloc = any(not found["walked"] for _, found in panels)
     beside = " (of a malloc: its resident ranges side by side)" if of_malloc else ""

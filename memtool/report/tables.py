@@ -297,7 +297,8 @@ def _own_account(cells: Sequence[CellResult], style: str) -> list[str]:
     if not rows:
         return []
     headings = ["allocator", *(heading for heading, _ in _OWN)]
-    return [_titled("By their own account when live bytes peak, in MiB", style) + _table(headings, rows, style)]
+    title = "By their own account when live bytes peak, in MiB above what they had before the replay"
+    return [_titled(title, style) + _table(headings, rows, style)]
 
 
 def _titled(title: str, style: str) -> str:

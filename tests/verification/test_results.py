@@ -166,6 +166,6 @@ def test_heaps_that_keep_what_they_free_blow_up_and_those_that_return_it_do_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(blowup, "LENGTHS", (20_000, 40_000))
-    assert [line.verdict for line in blowup.lines()] == [Verdict.REPRODUCED, Verdict.REPRODUCED]
-    swapped = blowup.lines(keeps=blowup.RETURNS, returns=blowup.KEEPS)
+    assert [line.verdict for line in blowup.lines()] == [Verdict.REPRODUCED] * 4
+    swapped = blowup.lines(keeps="thread-heaps", give_back=[blowup.KEEPS])
     assert [line.verdict for line in swapped] == [Verdict.NOT_REPRODUCED, Verdict.NOT_REPRODUCED]
