@@ -358,6 +358,7 @@ class Runner {
     result_.grow_calls = region_.grow_calls();
     result_.shrink_calls = region_.shrink_calls();
     result_.end_resident_bytes = above(resident.exact().bytes, baseline);
+    result_.peak_resident_bytes = std::max(result_.peak_resident_bytes, result_.end_resident_bytes);
     if constexpr (Watches<S>) std::snprintf(result_.report, sizeof result_.report, "%s", strategy.report().c_str());
     replay.run(at, image_.end);
     if (detected_in(strategy)) return;

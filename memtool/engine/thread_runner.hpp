@@ -465,6 +465,7 @@ class ThreadRunner {
       result_.grow_calls = region_.grow_calls();
       result_.shrink_calls = region_.shrink_calls();
       result_.end_resident_bytes = above(totals_.resident.exact().bytes, totals_.baseline);
+      result_.peak_resident_bytes = std::max(result_.peak_resident_bytes, result_.end_resident_bytes);
       if constexpr (Watches<S>) std::snprintf(result_.report, sizeof result_.report, "%s", strategy_.report().c_str());
       if (request_.mode == MEMTOOL_PARALLEL) result_.region = totals_.resident.of_region();
       if (result_.rows == 0 || request_.series[result_.rows - 1].clock != this->probe_.operations()) checkpoint();

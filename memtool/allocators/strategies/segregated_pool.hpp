@@ -8,6 +8,7 @@
 #include <array>
 #include <vector>
 
+#include "allocators/support/class_chunks.hpp"
 #include "allocators/support/class_table.hpp"
 #include "allocators/support/free_list.hpp"
 #include "allocators/support/large_blocks.hpp"
@@ -76,27 +77,14 @@ class SegregatedPool {
   }
 
   HeapStats stats() const noexcept {
-    HeapStats stats{.granted = large_.bytes(),
-                    .free_bytes = runs_.free_bytes(),
-                    .largest_free = runs_.largest_free(),
-                    .free_blocks = runs_.free_runs(),
-                    .used_blocks = large_.blocks(),
-                    .metadata_bytes = runs_.table_bytes(),
-                    .metadata_apart_bytes = runs_.table_bytes()};
+    HeapStats stats = class_chunks::stats_of_pages(runs_, large_, 0);
     for (std::size_t index = 0; index < classes_.count(); ++index) {
-      const std::size_t size = classes_.size(index);
       const std::size_t spare = spare_blocks(index);
-      const std::size_t used = pools_[index].blocks - spare;
-      stats.granted += used * size;
-      stats.used_blocks += used;
-      stats.free_bytes += spare * size;
-      stats.free_blocks += spare;
-      if (spare > 0) stats.largest_free = std::max<std::uint64_t>(stats.largest_free, size);
+      class_chunks::add_class(stats, classes_.size(index), pools_[index].blocks - spare, spare);
     }
     return stats;
   }
 
-  // The end of a chunk that holds no whole block is shown as metadata.
   void walk(const BlockVisitor& visit) const {
     const std::vector<const std::byte*> free = listed_blocks();
     runs_.for_each([&](std::byte* address, std::size_t bytes, bool is_free) {
@@ -105,15 +93,8 @@ class SegregatedPool {
         visit(address, bytes, is_free ? BlockState::free : BlockState::used);
         return;
       }
-      const std::size_t size = classes_.size(index);
       const Pool& pool = pools_[index];
-      std::byte* block = address;
-      for (; block + size <= address + bytes; block += size) {
-        const bool fresh = block >= pool.fresh && block < pool.end;
-        visit(block, size, fresh || std::ranges::binary_search(free, block) ? BlockState::free : BlockState::used);
-      }
-      if (block < address + bytes)
-        visit(block, static_cast<std::size_t>(address + bytes - block), BlockState::metadata);
+      class_chunks::walk(address, bytes, classes_.size(index), pool.fresh, pool.end, free, visit);
     });
   }
 
@@ -161,20 +142,12 @@ class SegregatedPool {
 
   bool add_chunk(std::size_t index) noexcept {
     const std::size_t size = classes_.size(index);
-    // At least eight blocks, so that large classes do not waste a chunk's tail.
-    std::size_t bytes = std::max(chunk_, bits::round_up(8 * size, PageRuns::kPage));
-    void* chunk = runs_.allocate(bytes / PageRuns::kPage, PageRuns::kPage);
-    if (chunk == nullptr) {
-      // Near the end of the region fewer pages may still be had.
-      bytes = bits::round_up(size, PageRuns::kPage);
-      chunk = runs_.allocate(bytes / PageRuns::kPage, PageRuns::kPage);
-    }
-    if (chunk == nullptr) return false;
-    runs_.set_tag(chunk, static_cast<std::uint32_t>(index));
+    const auto chunk = class_chunks::take(runs_, chunk_, size, static_cast<std::uint32_t>(index));
+    if (chunk.empty()) return false;
     Pool& pool = pools_[index];
-    pool.fresh = static_cast<std::byte*>(chunk);
-    pool.end = pool.fresh + bytes / size * size;
-    pool.blocks += bytes / size;
+    pool.fresh = chunk.data();
+    pool.end = pool.fresh + chunk.size();
+    pool.blocks += chunk.size() / size;
     return true;
   }
 

@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "allocators/support/class_chunks.hpp"
 #include "allocators/support/class_table.hpp"
 #include "allocators/support/large_blocks.hpp"
 #include "allocators/support/page_runs.hpp"
@@ -88,22 +89,11 @@ class Slab {
   }
 
   HeapStats stats() const noexcept {
-    HeapStats stats{.granted = large_.bytes(),
-                    .free_bytes = runs_.free_bytes(),
-                    .largest_free = runs_.largest_free(),
-                    .free_blocks = runs_.free_runs(),
-                    .used_blocks = large_.blocks(),
-                    .metadata_bytes = runs_.table_bytes(),
-                    .metadata_apart_bytes = runs_.table_bytes()};
+    HeapStats stats = class_chunks::stats_of_pages(runs_, large_, 0);
     for (std::size_t index = 0; index < classes_.count(); ++index) {
       const Cache& cache = caches_[index];
       const std::size_t spare = spare_blocks(cache);
-      const std::size_t used = cache.slabs * shape(index).blocks - spare;
-      stats.granted += used * cache.size;
-      stats.used_blocks += used;
-      stats.free_bytes += spare * cache.size;
-      stats.free_blocks += spare;
-      if (spare > 0) stats.largest_free = std::max<std::uint64_t>(stats.largest_free, cache.size);
+      class_chunks::add_class(stats, cache.size, cache.slabs * shape(index).blocks - spare, spare);
       stats.metadata_bytes += cache.slabs * shape(index).first;
     }
     return stats;

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <vector>
 
+#include "allocators/support/class_chunks.hpp"
 #include "allocators/support/class_table.hpp"
 #include "allocators/support/free_list.hpp"
 #include "allocators/support/large_blocks.hpp"
@@ -112,45 +113,26 @@ class ThreadCache {
     HeapStats stats;
     {
       const std::scoped_lock lock(pages_mutex_);
-      stats = {.granted = large_.bytes(),
-               .free_bytes = runs_.free_bytes(),
-               .largest_free = runs_.largest_free(),
-               .free_blocks = runs_.free_runs(),
-               .used_blocks = large_.blocks(),
-               .metadata_bytes = runs_.table_bytes() + apart + magazine_pages_ * PageRuns::kPage,
-               .metadata_apart_bytes = runs_.table_bytes() + apart};
+      stats = class_chunks::stats_of_pages(runs_, large_, apart);
+      stats.metadata_bytes += magazine_pages_ * PageRuns::kPage;
     }
     for (std::size_t index = 0; index < classes_.count(); ++index) {
       const Depot& depot = depots_[index];
       const std::scoped_lock lock(depot.mutex);
-      const std::size_t size = classes_.size(index);
       const std::size_t spare = std::min(depot.blocks, cached[index] + spare_blocks(index));
-      const std::size_t used = depot.blocks - spare;
-      stats.granted += used * size;
-      stats.used_blocks += used;
-      stats.free_bytes += spare * size;
-      stats.free_blocks += spare;
-      if (spare > 0) stats.largest_free = std::max<std::uint64_t>(stats.largest_free, size);
+      class_chunks::add_class(stats, classes_.size(index), depot.blocks - spare, spare);
     }
     return stats;
   }
 
-  // The end of a chunk that holds no whole block is shown as metadata.
   void walk(const BlockVisitor& visit) const {
     const std::vector<const std::byte*> free = free_blocks();
     runs_.for_each([&](std::byte* address, std::size_t bytes, bool is_free) {
       const std::uint32_t tag = is_free ? PageRuns::kNoTag : runs_.tag(address);
       if (tag == PageRuns::kNoTag) return visit(address, bytes, is_free ? BlockState::free : BlockState::used);
       if (tag == kMagazines) return visit(address, bytes, BlockState::metadata);
-      const std::size_t size = classes_.size(tag);
       const Depot& depot = depots_[tag];
-      std::byte* block = address;
-      for (; block + size <= address + bytes; block += size) {
-        const bool fresh = block >= depot.fresh && block < depot.end;
-        visit(block, size, fresh || std::ranges::binary_search(free, block) ? BlockState::free : BlockState::used);
-      }
-      if (block < address + bytes)
-        visit(block, static_cast<std::size_t>(address + bytes - block), BlockState::metadata);
+      class_chunks::walk(address, bytes, classes_.size(tag), depot.fresh, depot.end, free, visit);
     });
   }
 
@@ -324,19 +306,12 @@ class ThreadCache {
   bool add_chunk(Depot& depot, std::size_t index) noexcept {
     const std::size_t size = classes_.size(index);
     const std::scoped_lock lock(pages_mutex_);
-    // At least eight blocks, so that large classes do not waste a chunk's tail; near the end of the region, what is
-    // left.
-    for (const std::size_t wanted : {std::max(chunk_, 8 * size), size}) {
-      const std::size_t bytes = bits::round_up(wanted, PageRuns::kPage);
-      void* chunk = runs_.allocate(bytes / PageRuns::kPage, PageRuns::kPage);
-      if (chunk == nullptr) continue;
-      runs_.set_tag(chunk, static_cast<std::uint32_t>(index));
-      depot.fresh = static_cast<std::byte*>(chunk);
-      depot.end = depot.fresh + bytes / size * size;
-      depot.blocks += bytes / size;
-      return true;
-    }
-    return false;
+    const auto chunk = class_chunks::take(runs_, chunk_, size, static_cast<std::uint32_t>(index));
+    if (chunk.empty()) return false;
+    depot.fresh = chunk.data();
+    depot.end = depot.fresh + chunk.size();
+    depot.blocks += chunk.size() / size;
+    return true;
   }
 
   // nullptr when memory is out.

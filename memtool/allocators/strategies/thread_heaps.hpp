@@ -13,6 +13,7 @@
 #include <mutex>
 #include <vector>
 
+#include "allocators/support/class_chunks.hpp"
 #include "allocators/support/class_table.hpp"
 #include "allocators/support/large_blocks.hpp"
 #include "allocators/support/page_runs.hpp"
@@ -112,41 +113,21 @@ class ThreadHeaps {
     });
     const std::size_t apart = heaps_.bytes();
     const std::scoped_lock lock(pages_mutex_);
-    HeapStats stats{.granted = large_.bytes(),
-                    .free_bytes = runs_.free_bytes(),
-                    .largest_free = runs_.largest_free(),
-                    .free_blocks = runs_.free_runs(),
-                    .used_blocks = large_.blocks(),
-                    .metadata_bytes = runs_.table_bytes() + apart,
-                    .metadata_apart_bytes = runs_.table_bytes() + apart};
+    HeapStats stats = class_chunks::stats_of_pages(runs_, large_, apart);
     for (std::size_t index = 0; index < classes_.count(); ++index) {
-      const std::size_t size = classes_.size(index);
       const std::size_t in_use = std::min(used[index], blocks[index]);
-      const std::size_t spare = blocks[index] - in_use;
-      stats.granted += in_use * size;
-      stats.used_blocks += in_use;
-      stats.free_bytes += spare * size;
-      stats.free_blocks += spare;
-      if (spare > 0) stats.largest_free = std::max<std::uint64_t>(stats.largest_free, size);
+      class_chunks::add_class(stats, classes_.size(index), in_use, blocks[index] - in_use);
     }
     return stats;
   }
 
-  // The end of a chunk that holds no whole block is shown as metadata.
   void walk(const BlockVisitor& visit) const {
     const std::vector<const std::byte*> free = free_blocks();
     runs_.for_each([&](std::byte* address, std::size_t bytes, bool is_free) {
       const std::uint32_t tag = is_free ? PageRuns::kNoTag : runs_.tag(address);
       if (tag == PageRuns::kNoTag) return visit(address, bytes, is_free ? BlockState::free : BlockState::used);
-      const std::size_t size = classes_.size(tag & kClassMask);
       const Pool& pool = heaps_.at(tag >> kClassBits).pools[tag & kClassMask];
-      std::byte* block = address;
-      for (; block + size <= address + bytes; block += size) {
-        const bool fresh = block >= pool.fresh && block < pool.end;
-        visit(block, size, fresh || std::ranges::binary_search(free, block) ? BlockState::free : BlockState::used);
-      }
-      if (block < address + bytes)
-        visit(block, static_cast<std::size_t>(address + bytes - block), BlockState::metadata);
+      class_chunks::walk(address, bytes, classes_.size(tag & kClassMask), pool.fresh, pool.end, free, visit);
     });
   }
 
@@ -243,19 +224,13 @@ class ThreadHeaps {
     Pool& pool = heap.pools[index];
     const std::size_t size = classes_.size(index);
     const std::scoped_lock lock(pages_mutex_);
-    // At least eight blocks, so that large classes do not waste a chunk's tail; near the end of the region, what is
-    // left.
-    for (const std::size_t wanted : {std::max(chunk_, 8 * size), size}) {
-      const std::size_t bytes = bits::round_up(wanted, PageRuns::kPage);
-      void* chunk = runs_.allocate(bytes / PageRuns::kPage, PageRuns::kPage);
-      if (chunk == nullptr) continue;
-      runs_.set_tag(chunk, heap.number << kClassBits | static_cast<std::uint32_t>(index));
-      pool.fresh = static_cast<std::byte*>(chunk);
-      pool.end = pool.fresh + bytes / size * size;
-      pool.blocks.store(pool.blocks.load(std::memory_order_relaxed) + bytes / size, std::memory_order_relaxed);
-      return true;
-    }
-    return false;
+    const auto chunk =
+        class_chunks::take(runs_, chunk_, size, heap.number << kClassBits | static_cast<std::uint32_t>(index));
+    if (chunk.empty()) return false;
+    pool.fresh = chunk.data();
+    pool.end = pool.fresh + chunk.size();
+    pool.blocks.store(pool.blocks.load(std::memory_order_relaxed) + chunk.size() / size, std::memory_order_relaxed);
+    return true;
   }
 
   [[gnu::noinline]] void* allocate_large(std::size_t size, std::size_t alignment) noexcept {

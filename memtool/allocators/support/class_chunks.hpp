@@ -1,0 +1,64 @@
+// Chunks of pages that are cut into blocks of one size class: what the pools of size classes have in common. A chunk's
+// run carries a tag that says whose it is.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "allocators/support/bits.hpp"
+#include "allocators/support/large_blocks.hpp"
+#include "allocators/support/page_runs.hpp"
+#include "engine/strategy.hpp"
+
+namespace memtool::class_chunks {
+
+// A new chunk's whole blocks; none when there is no memory. At least eight, so that large classes do not waste a
+// chunk's tail; near the end of the region, what is left.
+inline std::span<std::byte> take(PageRuns& runs, std::size_t chunk_bytes, std::size_t size,
+                                 std::uint32_t tag) noexcept {
+  for (const std::size_t wanted : {std::max(chunk_bytes, 8 * size), size}) {
+    const std::size_t bytes = bits::round_up(wanted, PageRuns::kPage);
+    void* chunk = runs.allocate(bytes / PageRuns::kPage, PageRuns::kPage);
+    if (chunk == nullptr) continue;
+    runs.set_tag(chunk, tag);
+    return {static_cast<std::byte*>(chunk), bytes / size * size};
+  }
+  return {};
+}
+
+// Shows a chunk's blocks: free are those in [fresh, end), and those in `free`, which is sorted. The end of a chunk that
+// holds no whole block is shown as metadata.
+inline void walk(std::byte* chunk, std::size_t bytes, std::size_t size, const std::byte* fresh, const std::byte* end,
+                 const std::vector<const std::byte*>& free, const BlockVisitor& visit) {
+  std::byte* block = chunk;
+  for (; block + size <= chunk + bytes; block += size) {
+    const bool is_fresh = block >= fresh && block < end;
+    visit(block, size, is_fresh || std::ranges::binary_search(free, block) ? BlockState::free : BlockState::used);
+  }
+  if (block < chunk + bytes) visit(block, static_cast<std::size_t>(chunk + bytes - block), BlockState::metadata);
+}
+
+// The figures of the runs and of the large blocks; `apart`: what else lies outside the region.
+inline HeapStats stats_of_pages(const PageRuns& runs, const LargeBlocks& large, std::size_t apart) noexcept {
+  return {.granted = large.bytes(),
+          .free_bytes = runs.free_bytes(),
+          .largest_free = runs.largest_free(),
+          .free_blocks = runs.free_runs(),
+          .used_blocks = large.blocks(),
+          .metadata_bytes = runs.table_bytes() + apart,
+          .metadata_apart_bytes = runs.table_bytes() + apart};
+}
+
+// Adds a class of blocks of `size` bytes.
+inline void add_class(HeapStats& stats, std::size_t size, std::size_t used, std::size_t spare) noexcept {
+  stats.granted += used * size;
+  stats.used_blocks += used;
+  stats.free_bytes += spare * size;
+  stats.free_blocks += spare;
+  if (spare > 0) stats.largest_free = std::max<std::uint64_t>(stats.largest_free, size);
+}
+
+}  // namespace memtool::class_chunks
