@@ -125,11 +125,13 @@ def to_be_measured(options: CheckOptions) -> BenchOptions:
     else:
         base = read_baseline(options.baseline)
         _refuse_other_cells(options.baseline, base, settings)
+        counted_by = _counter_of(base)
+        if settings.counters == "auto" and counted_by is not None and why_not(counted_by) is None:
+            settings = replace(settings, counters=str(counted_by), counter_repeats=1)
         settings = replace(
             settings,
             allocators=settings.allocators or _labels(base),
             passes=_passes(options, _metrics_of(base, options.rules.metrics)),
-            counters=_counters(base, settings.counters),
         )
     return settings
 
@@ -161,12 +163,10 @@ def _refuse_other_cells(path: Path, base: Run, settings: BenchOptions) -> None:
             )
 
 
-def _counters(base: Run, wanted: str) -> str:
-    """Return what is to count: where the user leaves it open, what the baseline was counted by, if that is here."""
-    counted_by = base.machine.get("instruction_counter")
-    if wanted != "auto" or counted_by not in (Counter.PERF, Counter.CALLGRIND):
-        return wanted
-    return str(counted_by) if why_not(Counter(counted_by)) is None else wanted
+def _counter_of(base: Run) -> Counter | None:
+    """Return what counted a baseline's instructions, and has to count again what is held against them."""
+    counted = str(base.machine.get("instruction_counter"))
+    return Counter(counted) if counted in (Counter.PERF, Counter.CALLGRIND) else None
 
 
 def _sides(against: str, candidate: str) -> tuple[AllocatorSpec, AllocatorSpec]:

@@ -59,6 +59,8 @@ class BenchOptions:
     cold: bool = False
     counters: str = "auto"
     """auto | perf | callgrind | none"""
+    counter_repeats: int | None = None
+    """None: one count is what ``auto`` takes time for; a counter that is asked for by name is also seen to repeat."""
     reference: str | None = None
     draw_plots: bool = True
     time_limit: float | None = None
@@ -141,8 +143,7 @@ def make_plan(options: BenchOptions) -> Plan:
         time_limit=options.time_limit,
         counter=counts_by,
         can_count_calls=no_calls is None,
-        # One count is what `auto` takes time for; a counter that is asked for by name is also seen to repeat itself.
-        counter_repeats=1 if options.counters == "auto" else 2,
+        counter_repeats=options.counter_repeats or (1 if options.counters == "auto" else 2),
         memory_bytes=machine.available_memory() // 2,
     )
     traces = tuple(

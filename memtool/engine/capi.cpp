@@ -147,9 +147,9 @@ uint32_t memtool_abi_version(void) {
 
 const char* memtool_compiler(void) {
 #ifdef __clang__
-  return __VERSION__;
+  return __VERSION__ " " MEMTOOL_CODE_FLAGS;
 #else
-  return "GCC " __VERSION__;
+  return "GCC " __VERSION__ " " MEMTOOL_CODE_FLAGS;
 #endif
 }
 

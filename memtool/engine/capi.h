@@ -249,7 +249,7 @@ typedef struct StrategyLimits {
 
 uint32_t memtool_abi_version(void);
 const char* memtool_source_hash(void); /* of the sources this library was built from */
-const char* memtool_compiler(void);    /* that built it, with its version */
+const char* memtool_compiler(void);    /* that built it: version and flags */
 const char* memtool_describe(void);    /* every strategy as a JSON array; static storage */
 const char* memtool_describe_adaptors(void);
 /* Why instructions cannot be counted this way, in words; NULL: they can. Static storage, until the next call. */

@@ -55,7 +55,7 @@ def sentence(judged: Judgement) -> str:
     details = [change]
     if found.basis is Basis.EXACT and found.is_ratio and found.base_value is not None and found.head_value is not None:
         details.insert(0, _signed(found.metric, found.head_value - found.base_value))
-    if found.basis in (Basis.PAIRED, Basis.UNPAIRED) and found.low is not None:
+    if found.basis in (Basis.PAIRED, Basis.UNPAIRED) and found.low is not None and not _is_one_count(found):
         details.append(f"95 % {_interval(found)}, {found.samples} {_samples(found)}")
     if judged.limit is not None:
         details.append(f"limit {_limit(judged)}")
@@ -68,6 +68,11 @@ def _who(found: Comparison) -> str:
     mode = "" if found.mode == "serial" else f", {found.mode}"
     against = "" if found.base == found.head else f" against {found.base}"
     return f"{found.head}{against}{region}{mode}"
+
+
+def _is_one_count(found: Comparison) -> bool:
+    """Return whether there is one count of instructions against another, and so no interval."""
+    return METRICS[found.metric].scope == "code" and found.basis is Basis.UNPAIRED and found.samples == 1
 
 
 def _samples(found: Comparison) -> str:
@@ -88,13 +93,14 @@ def _text(report: Report, style: str) -> str:
     for workload in workloads:
         mine = _ordered([each for each in report.judgements if each.comparison.workload == workload])
         shown = [each for each in mine if not _is_unchanged(each)]
-        folded = len(mine) - len(shown)
+        folded = [each.comparison.basis for each in mine if _is_unchanged(each)]
         title = _title(workload, mine, report.command)
         parts.append(f"## {title}" if style == "markdown" else title)
         if shown:
             parts.append(_grid(_HEADINGS, [_row(each) for each in shown], style))
         if folded:
-            parts.append(f"{_counted(folded, 'exact figure')} unchanged.")
+            what = "exact figure" if set(folded) == {Basis.EXACT} else "figure"
+            parts.append(f"{_counted(len(folded), what)} unchanged.")
         parts += _ranking(report.places, workload, style)
     parts += _history(report, style)
     lines = _lines(report.judgements)
@@ -126,8 +132,10 @@ def _title(workload: str, judgements: Sequence[Judgement], command: str) -> str:
 
 
 def _is_unchanged(judged: Judgement) -> bool:
+    """Return whether a figure is what it was to the last digit, and so no line of its own."""
     found = judged.comparison
-    return found.basis is Basis.EXACT and found.change == 0 and judged.verdict is Verdict.PASS
+    is_same = found.low == found.high == found.change == 0 and found.basis is not Basis.PAIRED
+    return is_same and judged.verdict is Verdict.PASS
 
 
 def _row(judged: Judgement) -> list[str]:
@@ -204,6 +212,8 @@ def _interval(found: Comparison) -> str:
         return ""
     if found.basis is Basis.EXACT:
         return "exact"
+    if _is_one_count(found):
+        return "one count"
     if found.low is None or found.high is None:
         return f"needs {6 if found.basis is Basis.PAIRED else 7} blocks"
     return f"{_amount(found, found.low)} to {_amount(found, found.high)}"
@@ -317,7 +327,8 @@ def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]], style: str) ->
 
 def _explanation(report: Report) -> list[str]:
     """Say what the figures stand on, for someone who has not read the documentation."""
-    bases = {each.comparison.basis for each in report.judgements}
+    compared = [each.comparison for each in report.judgements]
+    bases = {each.basis for each in compared}
     lines = []
     if Basis.PAIRED in bases:
         lines.append("Paired by block: median of head / base over n blocks, exact sign interval.")
@@ -332,7 +343,10 @@ def _explanation(report: Report) -> list[str]:
         else:
             lines.append(f"{tests} share alpha {report.alpha:g} (Holm): a verdict needs {_counted(least, 'block')}.")
         lines.append("can see: the least true change that so many blocks find in four of five runs.")
-    if Basis.UNPAIRED in bases:
+    scopes = {METRICS[found.metric].scope for found in compared if found.basis is Basis.UNPAIRED}
+    if "code" in scopes:
+        lines.append("Instructions of two runs: every repeat of one against every repeat of the other; so gated.")
+    if scopes - {"code"}:
         lines.append(
             "Two runs are not paired: each median enclosed with 97.5 %, the ends furthest apart taken; "
             "blind to a machine that changed between them, so sampled figures advise and never fail."

@@ -1,11 +1,17 @@
-"""A strategy that gets worse fails the gate: TLSF in an engine where its header has grown by one byte."""
+"""A strategy that gets worse fails the gate: a header that has grown by a byte, an allocate that has become slower."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+
+from memtool.measure.counters import Counter, why_not
 
 # Blocks that only just fit their granules, and none freed: nothing else moves the footprint.
 FULL = """\
@@ -16,21 +22,29 @@ touch: first
 """
 
 
-def test_a_header_that_grew_by_a_byte_fails_the_check(
-    faulty_engine: Path, tmp_path: Path, memtool_environment: dict[str, str]
-) -> None:
-    def check(*arguments: str, **engine: str) -> subprocess.CompletedProcess[str]:
+Check = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def check(tmp_path: Path, memtool_environment: dict[str, str]) -> Check:
+    """Return what runs ``memtool check full.yaml --baseline main.json``, with changes to its environment."""
+    (tmp_path / "full.yaml").write_text(FULL)
+
+    def run(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "memtool", "check", "full.yaml", "--baseline", "main.json", *arguments],
             capture_output=True,
             text=True,
-            env={**memtool_environment, **engine},
+            env={**memtool_environment, **changed},
             cwd=tmp_path,
             check=False,
             timeout=120,
         )
 
-    (tmp_path / "full.yaml").write_text(FULL)
+    return run
+
+
+def test_a_header_that_grew_by_a_byte_fails_the_check(faulty_engine: Path, check: Check) -> None:
     options = ("--metric", "peak_footprint_bytes", "-a", "tlsf")
     assert check(*options, "--update", "-o", "before").returncode == 0
     unchanged = check(*options, "-o", "same")
@@ -45,3 +59,82 @@ def test_a_header_that_grew_by_a_byte_fails_the_check(
         r"if it is meant: memtool check full.yaml --baseline main.json --update -a tlsf --metric peak_footprint_bytes",
         found,
     )
+
+
+COUNTED = ("--metric", "instructions_per_op,peak_footprint_bytes")
+needs_callgrind = pytest.mark.skipif(bool(why_not(Counter.CALLGRIND)), reason=str(why_not(Counter.CALLGRIND)))
+
+
+@pytest.fixture
+def counted(faulty_engine: Path, check: Check, tmp_path: Path) -> Callable[..., None]:
+    """Return what writes a baseline of instructions, counted of ``sound``, as that of another allocator or compiler."""
+
+    def write(allocator: str = "sound", **machine: str) -> None:
+        options = (*COUNTED, "-a", "sound", "--counters", "callgrind", "--update", "-o", "before")
+        done = check(*options, MEMTOOL_ENGINE=str(faulty_engine))
+        assert (done.returncode, done.stderr) == (0, "")
+        path = tmp_path / "main.json"
+        content = json.loads(path.read_text())
+        content["machine"] |= machine
+        content["cells"][0]["allocator"] = allocator
+        path.write_text(json.dumps(content))
+
+    return write
+
+
+@needs_callgrind
+def test_five_more_instructions_fail_the_check(faulty_engine: Path, check: Check, counted: Callable[..., None]) -> None:
+    counted("five-more")
+    slower = check(*COUNTED, "-o", "after", MEMTOOL_ENGINE=str(faulty_engine))
+    assert (slower.returncode, slower.stderr) == (3, "")
+    found = next(line for line in slower.stdout.splitlines() if line.startswith("regression: "))
+    match = re.fullmatch(
+        r"regression: full · five-more · instructions_per_op: (\d+\.\d+) -> (\d+\.\d+) "
+        r"\(\+\d+\.\d %, limit 0\.50 %\); "
+        r"next: memtool bench full.yaml -a five-more --passes counters; if it is meant: "
+        r"memtool check full.yaml --baseline main.json --update --metric instructions_per_op,peak_footprint_bytes",
+        found,
+    )
+    assert match is not None, found
+    # Every second operation allocates.
+    assert float(match[2]) - float(match[1]) == pytest.approx(2.5, abs=0.01)
+
+
+@needs_callgrind
+def test_unchanged_instructions_pass_the_check(faulty_engine: Path, check: Check, counted: Callable[..., None]) -> None:
+    counted()
+    same = check(*COUNTED, "-o", "same", MEMTOOL_ENGINE=str(faulty_engine))
+    assert (same.returncode, same.stderr) == (0, "")
+    assert "2 figures unchanged.\n\nPASS: 2 pass\n" in same.stdout
+
+
+@needs_callgrind
+def test_instructions_of_another_compiler_are_not_compared_and_the_rest_is(
+    faulty_engine: Path, check: Check, counted: Callable[..., None]
+) -> None:
+    counted(compiler="GCC 11.4.0 -O2")
+    other = check(*COUNTED, "-o", "other", MEMTOOL_ENGINE=str(faulty_engine))
+    assert (other.returncode, other.stderr) == (0, "")
+    assert re.search(
+        r"^incomparable: full · sound · instructions_per_op: compiler differs: GCC 11\.4\.0 -O2 and [^/]+ -O1$",
+        other.stdout,
+        re.MULTILINE,
+    )
+    assert "PASS: 1 pass, 1 incomparable" in other.stdout
+    nothing = check("--metric", "instructions_per_op", "-o", "nothing", MEMTOOL_ENGINE=str(faulty_engine))
+    assert nothing.returncode == 5
+
+
+@needs_callgrind
+def test_where_nothing_counts_the_rest_is_gated(
+    faulty_engine: Path, check: Check, counted: Callable[..., None], tmp_path: Path
+) -> None:
+    if why_not(Counter.PERF) is None:
+        pytest.skip("the processor counts here")
+    counted()
+    (tmp_path / "empty").mkdir()
+    rest = check(*COUNTED, "-o", "rest", MEMTOOL_ENGINE=str(faulty_engine), PATH=str(tmp_path / "empty"))
+    assert (rest.returncode, rest.stderr) == (0, "")
+    assert "valgrind is not installed; get it with: apt install valgrind.\n" in rest.stdout
+    assert "incomparable: full · sound · instructions_per_op: the other side has none\n" in rest.stdout
+    assert "PASS: 1 pass, 1 incomparable" in rest.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,3 +60,18 @@ def test_five_more_instructions_are_counted(
     assert abs(again - sound) <= (0 if counter is Counter.CALLGRIND else 0.0001 * sound)
     assert five_more - sound == pytest.approx(5 * ALLOCATIONS, rel=0.01)
     assert ALLOCATIONS * 5 < sound < ALLOCATIONS * 200
+
+
+def test_where_the_engine_lies_does_not_change_the_count(
+    image: tuple[int, int], faulty_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reason := why_not(Counter.CALLGRIND):
+        pytest.skip(reason)
+    moved = tmp_path / ("elsewhere, and on a path that is " + "long " * 20) / "engine.so"
+    moved.parent.mkdir()
+    shutil.copy(faulty_engine, moved)
+    counts = []
+    for engine in (faulty_engine, moved):
+        monkeypatch.setenv("MEMTOOL_ENGINE", str(engine))
+        counts.append(instructions(image, "sound", Counter.CALLGRIND))
+    assert counts[0] == counts[1]
