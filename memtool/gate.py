@@ -89,7 +89,7 @@ def parse_limit(text: str) -> tuple[str, Limit]:
         return name, Limit(float(percent[1]) / 100, is_share=True)
     if (number := _NUMBER.fullmatch(amount)) is not None:
         return name, Limit(float(number[1]), is_share=False)
-    unit = METRICS[name].unit
+    unit = METRICS[name].written_unit
     if unit == "B":
         try:
             return name, Limit(float(parse_size(amount)), is_share=False)

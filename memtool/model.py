@@ -228,6 +228,7 @@ class Metric:
     """One figure of one cell, with the samples that it stands on."""
 
     unit: str
+    """``ns``, ``B``, or ``1`` for a plain number; what was read from a file keeps what stands there."""
     determinism: Determinism
     samples: tuple[float, ...]
     blocks: tuple[int, ...]

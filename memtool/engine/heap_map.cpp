@@ -156,15 +156,19 @@ HeapMapper::HeapMapper(std::span<const AddressRange> ours) noexcept
 }
 
 void HeapMapper::map_region(const Region& region, const std::function<void(const BlockVisitor&)>& walk,
-                            HeapMap& map) const {
+                            const std::function<void(const BlockReport&)>& live, HeapMap& map) const {
   const auto base = reinterpret_cast<std::uintptr_t>(region.base());
   map.extents = 1;
   map.extent[0] = {.address = base, .bytes = region.used(), .first_bucket = 0};
   lay_out(map);
   walk([&](const void* address, std::size_t bytes, BlockState state) {
-    constexpr std::uint64_t MapBucket::* kFigures[] = {&MapBucket::used, &MapBucket::free, &MapBucket::metadata};
+    if (state == BlockState::used) return;
     const auto begin = reinterpret_cast<std::uintptr_t>(address);
-    add(map, map.extent[0], begin, begin + bytes, kFigures[static_cast<std::size_t>(state)]);
+    add(map, map.extent[0], begin, begin + bytes, state == BlockState::free ? &MapBucket::free : &MapBucket::metadata);
+  });
+  live([&](const void* block, std::size_t bytes) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(block);
+    add(map, map.extent[0], begin, begin + bytes, &MapBucket::used);
   });
   const std::uintptr_t end = (base + region.used() + kPage - 1) & ~(kPage - 1);
   const auto note = [&](std::uintptr_t low, std::uintptr_t high) {

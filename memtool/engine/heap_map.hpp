@@ -1,7 +1,7 @@
 // Where the memory of a heap lies: bucket by bucket of addresses, who holds it, and whether it is resident.
 //
-// A strategy on a region says itself what is used, free and metadata (walk()); of any other heap it is known where the
-// live blocks are and which pages are resident. Nothing here allocates after the construction: it would be in the map.
+// Where the live blocks are is known of every heap, and which pages are resident; a strategy on a region says itself
+// what is free and metadata (walk()). Nothing here allocates after the construction: it would be in the map.
 #pragma once
 
 #include <cstddef>
@@ -47,8 +47,10 @@ class HeapMapper {
   explicit HeapMapper(std::span<const AddressRange> ours) noexcept;
   [[nodiscard]] bool ready() const noexcept { return pages_.mapped() && before_pages_.mapped() && text_.mapped(); }
 
-  // A strategy on a region; `walk` calls its visitor for every block, as Strategy::walk does.
-  void map_region(const Region& region, const std::function<void(const BlockVisitor&)>& walk, HeapMap& map) const;
+  // A strategy on a region; `walk` calls its visitor for every block, as Strategy::walk does, `live` reports every live
+  // block: an arena does not know which of the blocks that it handed out are dead.
+  void map_region(const Region& region, const std::function<void(const BlockVisitor&)>& walk,
+                  const std::function<void(const BlockReport&)>& live, HeapMap& map) const;
   // The anonymous memory of the process; `live` reports every live block.
   void map_process(const std::function<void(const BlockReport&)>& live, HeapMap& map) const;
 

@@ -87,6 +87,10 @@ void map_heap(const S& strategy, const HeapProbe& probe, void* const* slots, std
               const Region& region, const HeapMapper& mapper, const OwnStatistics& own, HeapMap& map) {
   map.clock = probe.operations();
   map.live_bytes = probe.live();
+  const auto live = [&](const HeapMapper::BlockReport& report) {
+    for (std::uint64_t slot = 0; slot < slot_count; ++slot)
+      if (probe.holds(slot)) report(slots[slot], strategy.usable_size(slots[slot], probe.size(slot)));
+  };
   if (strategy.info.uses_region) {
     const auto walk = [&](const BlockVisitor& visit) {
       strategy.walk([&](const void* block, std::size_t bytes, BlockState state) {
@@ -94,12 +98,8 @@ void map_heap(const S& strategy, const HeapProbe& probe, void* const* slots, std
         visit(block, bytes, state);
       });
     };
-    mapper.map_region(region, std::cref(walk), map);
+    mapper.map_region(region, std::cref(walk), std::cref(live), map);
   } else {
-    const auto live = [&](const HeapMapper::BlockReport& report) {
-      for (std::uint64_t slot = 0; slot < slot_count; ++slot)
-        if (probe.holds(slot)) report(slots[slot], strategy.usable_size(slots[slot], probe.size(slot)));
-    };
     mapper.map_process(std::cref(live), map);
   }
   map.own = own_figures(strategy, own);

@@ -17,6 +17,7 @@ class MetricInfo:
 
     name: str
     unit: str
+    """``ns``, ``B``, or ``1`` for a plain number."""
     meaning: str
     direction: Direction = "lower"
     by_difference: bool = False
@@ -35,6 +36,11 @@ class MetricInfo:
     measured_by: Pass = Pass.FOOTPRINT
     headline: bool = False
     """Compared unless the user names others: each further one costs every other some power."""
+
+    @property
+    def written_unit(self) -> str:
+        """Return what stands behind a figure in text: nothing behind a plain number."""
+        return "" if self.unit == "1" else self.unit
 
 
 def _latencies() -> list[MetricInfo]:
@@ -87,7 +93,7 @@ _ALL = [
     ),
     MetricInfo(
         "instructions_per_op",
-        "",
+        "1",
         "user instructions of the whole replay / operations, harness included",
         scope="code",
         measured_by=Pass.COUNTERS,
@@ -128,7 +134,7 @@ _ALL = [
     ),
     MetricInfo(
         "internal_fragmentation",
-        "",
+        "1",
         "1 - live / granted, when live bytes peak",
         by_difference=True,
         scope="events",
@@ -137,7 +143,7 @@ _ALL = [
     ),
     MetricInfo(
         "external_fragmentation",
-        "",
+        "1",
         "1 - largest free block / free bytes, when live bytes peak",
         by_difference=True,
         scope="events",
@@ -146,22 +152,22 @@ _ALL = [
     ),
     MetricInfo(
         "footprint_mean_ratio",
-        "",
+        "1",
         "mean of footprint / live over all allocations with at least 64 KiB alive",
         scope="events",
     ),
-    MetricInfo("footprint_at_peak_live_ratio", "", "footprint / live, when live bytes peak", scope="events"),
-    MetricInfo("footprint_at_peak_ratio", "", "footprint / live, when the footprint peaks", scope="events"),
-    MetricInfo("footprint_peak_ratio", "", "peak footprint / peak live", scope="events"),
+    MetricInfo("footprint_at_peak_live_ratio", "1", "footprint / live, when live bytes peak", scope="events"),
+    MetricInfo("footprint_at_peak_ratio", "1", "footprint / live, when the footprint peaks", scope="events"),
+    MetricInfo("footprint_peak_ratio", "1", "peak footprint / peak live", scope="events"),
     MetricInfo(
         "load_ratio",
-        "",
+        "1",
         "peak footprint / load; load is the peak of live bytes, which no allocator can beat",
         scope="events",
     ),
     MetricInfo(
         "packing_ratio",
-        "",
+        "1",
         "peak footprint / best offline packing found, by one who knows all life spans beforehand",
     ),
     MetricInfo("rounding_bytes", "B", "granted - live, when live bytes peak", by_difference=True, scope="events"),
@@ -180,7 +186,7 @@ _ALL = [
     ),
     MetricInfo("resident_at_peak_live_bytes", "B", "resident bytes, when live bytes peak"),
     MetricInfo(
-        "holes_ratio", "", "free blocks / used blocks, when live bytes peak", by_difference=True, scope="events"
+        "holes_ratio", "1", "free blocks / used blocks, when live bytes peak", by_difference=True, scope="events"
     ),
     *(
         MetricInfo(
@@ -204,11 +210,11 @@ _ALL = [
         by_difference=True,
         scope="events",
     ),
-    MetricInfo("minor_faults", "", "page faults served without reading, from first event to last", by_difference=True),
-    MetricInfo("major_faults", "", "page faults that had to read", by_difference=True),
+    MetricInfo("minor_faults", "1", "page faults served without reading, from first event to last", by_difference=True),
+    MetricInfo("major_faults", "1", "page faults that had to read", by_difference=True),
     MetricInfo(
         "system_calls",
-        "",
+        "1",
         "mmap, munmap, mremap, madvise, brk and mprotect, by any thread, in a cold replay",
         by_difference=True,
         measured_by=Pass.CALLS,

@@ -134,13 +134,17 @@ def _csv(run: Run) -> str:
     writer.writerow((*_CSV_CELL, *_CSV_FIGURE, "interpreted"))
     for cell in run.cells:
         head = (*_names(cell), str(cell.status), cell.reason or "")
-        interpreted = "yes" if cell.interpreted else "no"
+        interpreted = _yes(cell.interpreted)
         if not cell.metrics:
             writer.writerow((*head, *("" for _ in _CSV_FIGURE), interpreted))
         for name, each in cell.metrics.items():
-            figures = (len(each.samples), each.value, each.low, each.high, each.at_floor)
+            figures = (len(each.samples), each.value, each.low, each.high, _yes(each.at_floor))
             writer.writerow((*head, name, each.unit, str(each.determinism), *figures, interpreted))
     return out.getvalue().rstrip("\n")
+
+
+def _yes(is_so: bool) -> str:
+    return "yes" if is_so else "no"
 
 
 def _names(result: CellResult) -> tuple[str, str, str, str]:
@@ -240,6 +244,8 @@ def _speed(cells: Sequence[CellResult], ratios: dict[int, str], reference: str |
         if metric is not None and metric.value is not None
         if cells[index].status is Status.OK and not cells[index].interpreted
     ]
+    # Without intervals nothing says which of two is the faster.
+    known = [index for index in known if timed[index].low is not None]  # type: ignore[union-attr]
     places = ranks([_interval(timed[index]) for index in known])
     rank = {index: str(place) for index, place in zip(known, places, strict=True)}
     headings = ["rank", "allocator", "ns/op", "95 % interval"]

@@ -173,7 +173,7 @@ def _is_better(found: Comparison) -> bool:
 def _figure(metric: str, value: float | None) -> str:
     if value is None or metric == STATUS:
         return ""
-    unit = METRICS[metric].unit
+    unit = METRICS[metric].written_unit
     if METRICS[metric].is_share:
         return f"{100 * value:.2f} %"
     if unit == "B" or (not unit and float(value).is_integer() and abs(value) >= 10):
@@ -185,7 +185,7 @@ def _signed(metric: str, difference: float) -> str:
     if METRICS[metric].is_share:
         return f"{100 * difference:+.2f} points"
     text = _figure(metric, difference)
-    unit = METRICS[metric].unit
+    unit = METRICS[metric].written_unit
     return f"{'' if text.startswith('-') else '+'}{text}{f' {unit}' if unit else ''}"
 
 

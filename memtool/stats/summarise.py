@@ -96,9 +96,9 @@ def noise_floor(samples: Iterable[Sample], clock: Clock) -> dict[str, Any]:
         for sample in samples
         if sample.run_pass is Pass.LATENCY and sample.status is Status.OK
     ]
-    if not floors:
-        return {}
     merged = histogram.merge(floor["buckets"] for floor in floors)
+    if not merged:
+        return {}
     figures = {name: histogram.percentile(merged, q) * clock.ns_per_tick for name, q in PERCENTILES.items()}
     figures["max"] = max(floor["maximum"] for floor in floors) * clock.ns_per_tick
     return {
@@ -189,9 +189,20 @@ def _waits(samples: Sequence[Sample], trace: TraceInfo, clock: Clock) -> dict[st
 
 
 def _latencies(samples: Sequence[Sample], clock: Clock) -> dict[str, Metric]:
-    """Return the percentiles of each kind of operation, less the median of the same sample's noise floor."""
+    """Return the percentiles of each kind of operation, less the median of the same sample's noise floor.
+
+    Not applicable where a sample is too short to have read its floor.
+    """
     if not samples:
         return {}
+    if not all(sample.payload["histograms"]["floor"]["buckets"] for sample in samples):
+        happened = [
+            kind
+            for kind in OPERATIONS
+            if any(sample.payload["histograms"].get(kind, _NO_HISTOGRAM)["buckets"] for sample in samples)
+        ]
+        names = [f"{kind}_{share}_ns" for kind in happened for share in (*PERCENTILES, "max")]
+        return {name: _metric(name, (), Determinism.SAMPLED) for name in names}
     ns = clock.ns_per_tick
     floors = [histogram.merge([sample.payload["histograms"]["floor"]["buckets"]]) for sample in samples]
     floor_medians = [histogram.percentile(floor, 50.0) for floor in floors]
@@ -319,7 +330,7 @@ def _footprints(samples: Sequence[Sample], trace: TraceInfo) -> dict[str, Metric
     metrics = {}
     for name in figures[0][1]:
         pairs = [(block, found[name]) for block, found in figures]
-        metrics[name] = _metric(name, pairs, _determinism(pairs))
+        metrics[name] = _metric(name, pairs, _determinism(name, pairs))
     return metrics
 
 
@@ -328,19 +339,20 @@ def _instructions(samples: Sequence[Sample], trace: TraceInfo) -> dict[str, Metr
         return {}
     name = "instructions_per_op"
     pairs = [(sample.block, sample.payload["instructions"] / trace.operations) for sample in samples]
-    return {name: _metric(name, pairs, _determinism(pairs))}
+    return {name: _metric(name, pairs, _determinism(name, pairs))}
 
 
 def _system_calls(samples: Sequence[Sample]) -> dict[str, Metric]:
     if not samples:
         return {}
     pairs = [(sample.block, float(sum(sample.payload["system_calls"].values()))) for sample in samples]
-    return {"system_calls": _metric("system_calls", pairs, _determinism(pairs))}
+    return {"system_calls": _metric("system_calls", pairs, _determinism("system_calls", pairs))}
 
 
-def _determinism(pairs: Sequence[tuple[int, float | None]]) -> Determinism:
-    """Exact is what repeats have shown to be the same; it is never assumed."""
-    same = len(pairs) > 1 and len({figure for _, figure in pairs}) == 1
+def _determinism(name: str, pairs: Sequence[tuple[int, float | None]]) -> Determinism:
+    """Exact is what repeats have shown to be the same; it is never assumed, nor of what the kernel counts."""
+    figures = [figure for _, figure in pairs if figure is not None]
+    same = METRICS[name].scope != "job" and len(figures) > 1 and len(set(figures)) == 1
     return Determinism.EXACT if same else Determinism.SAMPLED
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,17 +26,18 @@ def median_interval(samples: Sequence[float]) -> tuple[float | None, float | Non
 
 
 def ranks(intervals: Sequence[tuple[float, float | None, float | None]]) -> list[int]:
-    """Return the rank of each (median, low, high), 1 for the least; overlapping the best of a rank ties with it."""
-    order = sorted(range(len(intervals)), key=lambda index: intervals[index][0])
+    """Return the rank of each (median, low, high), 1 for the least.
+
+    Intervals that overlap share a rank, so two ranks never hold such. No interval is an endless one.
+    """
+    bounds = [(-math.inf, math.inf) if low is None or high is None else (low, high) for _, low, high in intervals]
     found = [0] * len(intervals)
-    rank = 0
-    best_high: float | None = None
-    for position, index in enumerate(order):
-        median, low, high = intervals[index]
-        tied = best_high is not None and (low if low is not None else median) <= best_high
-        if not tied:
+    rank, reached = 0, -math.inf
+    for position, index in enumerate(sorted(range(len(bounds)), key=bounds.__getitem__)):
+        low, high = bounds[index]
+        if position == 0 or low > reached:
             rank = position + 1
-            best_high = high if high is not None else median
+        reached = max(reached, high)
         found[index] = rank
     return found
 

@@ -59,7 +59,7 @@ def test_every_metric_is_documented_with_its_unit(name: str) -> None:
     rows = [line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith(f"| `{name}` ")]
     assert len(rows) == 1, f"{name} needs one row in docs/metrics.md"
     cells = [cell.strip() for cell in rows[0].strip("|").split("|")]
-    assert cells[1] == (METRICS[name].unit or "1")
+    assert cells[1] == METRICS[name].unit
 
 
 def test_the_document_has_no_metric_that_does_not_exist() -> None:

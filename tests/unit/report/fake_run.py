@@ -52,7 +52,8 @@ _CURVE = (0.0, 0.3, 0.55, 0.8, 0.7, 1.0, 0.85, 0.6)
 
 def _metric(name: str, samples: tuple[float, ...], value: float, at_floor: bool = False) -> Metric:
     low, high = (None, None) if len(samples) < 6 else (value - 0.75, value + 0.75)
-    determinism = Determinism.EXACT if len(samples) == 2 else Determinism.SAMPLED
+    is_exact = len(samples) == 2 and METRICS[name].scope != "job"
+    determinism = Determinism.EXACT if is_exact else Determinism.SAMPLED
     return Metric(METRICS[name].unit, determinism, samples, tuple(range(len(samples))), value, low, high, at_floor)
 
 

@@ -195,6 +195,14 @@ def test_an_operation_that_never_happens_has_no_latency() -> None:
     assert [name for name in result.metrics if name.startswith(("deallocate", "reallocate", "first_touch"))] == []
 
 
+def test_a_replay_too_short_to_read_its_floor_has_no_latencies() -> None:
+    brief = latency(floor=[], allocate=[(20, 1)], deallocate=[(15, 1)], first_touch=[(30, 1)])
+    result = summarise(brief, timing(1_000))
+    assert values(result, "time_per_op_ns", "allocate_p50_ns", "deallocate_max_ns") == [0.5, None, None]
+    assert not any(name.startswith("reallocate") for name in result.metrics)
+    assert noise_floor([brief], CLOCK) == {}
+
+
 def test_the_first_touch_is_a_median_less_the_floor() -> None:
     result = summarise(latency(allocate=[(20, 100)], first_touch=[(12, 60), (250, 40)]))
     assert values(result, "first_touch_ns") == [1.0]
@@ -336,11 +344,20 @@ def test_repeats_that_agree_are_exact_and_one_alone_is_not() -> None:
 
 
 def test_each_metric_is_exact_or_sampled_by_itself() -> None:
-    result = summarise(footprint(0), footprint(1, peak_resident_bytes=168_000))
-    assert result.metrics["peak_resident_bytes"].determinism is Determinism.SAMPLED
-    assert result.metrics["peak_resident_bytes"].value == 166_000
+    result = summarise(footprint(0), footprint(1, peak_granted_bytes=127_000))
+    assert result.metrics["peak_granted_bytes"].determinism is Determinism.SAMPLED
+    assert result.metrics["peak_granted_bytes"].value == 126_500
     assert result.metrics["peak_footprint_bytes"].determinism is Determinism.EXACT
-    assert result.notes == ()
+
+
+def test_what_the_kernel_counts_is_never_exact_and_neither_is_what_is_not_there() -> None:
+    unknown = dict.fromkeys(("footprint_bytes", "free_bytes", "metadata_bytes"))
+    metrics = summarise(footprint(0, peak=unknown), footprint(1, peak=unknown)).metrics
+    of_kernel = ("minor_faults", "major_faults", "peak_resident_bytes", "end_resident_bytes")
+    for name in (*of_kernel, "resident_at_peak_live_bytes", "peak_footprint_bytes", "free_bytes"):
+        assert metrics[name].determinism is Determinism.SAMPLED, name
+    assert metrics["peak_footprint_bytes"].samples == ()
+    assert metrics["peak_live_bytes"].determinism is Determinism.EXACT
 
 
 def test_repeats_that_differ_and_should_not_are_noted() -> None:
