@@ -352,7 +352,7 @@ def summarise(
         by_cell.setdefault(sample.cell, []).append(sample)
     facts = machine.fingerprint()
     fingerprint = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
-    infos = {trace.info.name: _packed(trace, plan.settings.passes) for trace in plan.traces}
+    infos = {trace.info.name: _packed(trace, plan.settings.passes, options.mode) for trace in plan.traces}
     results: list[CellResult] = []
     histories: dict[Cell, series.History] = {}
     for cell, resolved in plan.plans.items():
@@ -413,10 +413,13 @@ def _order(cell: Cell, samples: Sequence[Sample]) -> dict[str, list[Any]]:
     return {"passes": passes, "places": own}
 
 
-def _packed(trace: Trace, passes: Sequence[Pass]) -> TraceInfo:
+def _packed(trace: Trace, passes: Sequence[Pass], mode: Mode) -> TraceInfo:
     """Return what is known of a trace, with the best packing of its blocks where footprints are held against it."""
     if Pass.FOOTPRINT not in passes:
         return trace.info
+    if threads_of(trace, mode) is not None:
+        note = "not packed offline, packing_ratio is n/a: only what is replayed on one thread is (--mode serial)"
+        return replace(trace.info, notes=(*trace.info.notes, note))
     found = packing_binding.pack_image(trace.image_fd, trace.image_bytes)
     if found is None:
         note = f"not packed offline, packing_ratio is n/a: more than {format_count(packing_binding.MOST_BLOCKS)} blocks"

@@ -115,6 +115,13 @@ _ALL = [
         measured_by=Pass.LATENCY,
     ),
     MetricInfo(
+        "first_touch_p99_ns",
+        "ns",
+        "99 % of all first writes to a fresh block take no longer; less the floor's median",
+        by_difference=True,
+        measured_by=Pass.LATENCY,
+    ),
+    MetricInfo(
         "peak_live_bytes",
         "B",
         "most bytes alive at once, as asked for (a property of the workload)",

@@ -57,7 +57,7 @@ def summarise_cell(
     notes: list[str] = []
     metrics |= _throughput(_of(sound, Pass.THROUGHPUT), _of(null_samples, Pass.THROUGHPUT), trace, clock)
     metrics |= _waits(_of(sound, Pass.THROUGHPUT), trace, clock)
-    metrics |= _latencies(_of(sound, Pass.LATENCY), clock)
+    metrics |= _latencies(_of(sound, Pass.LATENCY), _of(null_samples, Pass.LATENCY), clock)
     footprints = _of(sound, Pass.FOOTPRINT)
     metrics |= _footprints(footprints, trace)
     metrics |= _instructions(_of(sound, Pass.COUNTERS), trace)
@@ -71,7 +71,7 @@ def summarise_cell(
     noisy = why_noisy(sound, null_samples)
     if noisy:
         notes.append(f"noisy machine: {'; '.join(noisy)}")
-    open_loop = _open_loop(_of(sound, Pass.LATENCY), trace, clock)
+    open_loop = _open_loop(_of(sound, Pass.LATENCY), _of(null_samples, Pass.LATENCY), trace, clock)
     if open_loop.get("end_behind_operations"):
         notes.append(_behind(open_loop))
     extra = {"adaptors": reported, "open_loop": open_loop, "noisy": noisy}
@@ -188,10 +188,11 @@ def _waits(samples: Sequence[Sample], trace: TraceInfo, clock: Clock) -> dict[st
     return {"wait_ns": _metric("wait_ns", pairs, Determinism.SAMPLED)}
 
 
-def _latencies(samples: Sequence[Sample], clock: Clock) -> dict[str, Metric]:
+def _latencies(samples: Sequence[Sample], null_samples: Sequence[Sample], clock: Clock) -> dict[str, Metric]:
     """Return the percentiles of each kind of operation, less the median of the same sample's noise floor.
 
-    Not applicable where a sample is too short to have read its floor.
+    Under arrivals it is also held against the null strategy's, which has queues and interruptions of its own. Not
+    applicable where a sample is too short to have read its floor.
     """
     if not samples:
         return {}
@@ -206,39 +207,50 @@ def _latencies(samples: Sequence[Sample], clock: Clock) -> dict[str, Metric]:
     ns = clock.ns_per_tick
     floors = [histogram.merge([sample.payload["histograms"]["floor"]["buckets"]]) for sample in samples]
     floor_medians = [histogram.percentile(floor, 50.0) for floor in floors]
-    floor_maxima = [sample.payload["histograms"]["floor"]["maximum"] for sample in samples]
+    readings_of_floor = _readings(samples, "floor")
+    null = null_samples if all("open_loop" in sample.payload for sample in samples) else ()
     metrics: dict[str, Metric] = {}
     for kind in OPERATIONS:
-        histograms = [sample.payload["histograms"].get(kind, _NO_HISTOGRAM) for sample in samples]
-        if not any(found["buckets"] for found in histograms):
-            continue
-        readings: dict[str, tuple[list[float], list[float]]] = {
-            name: (
-                [histogram.percentile(histogram.merge([found["buckets"]]), q) for found in histograms],
-                [histogram.percentile(floor, q) for floor in floors],
-            )
-            for name, q in PERCENTILES.items()
-        }
-        readings["max"] = ([found["maximum"] for found in histograms], floor_maxima)
-        for name, (raw, floor) in readings.items():
+        of_null = _readings(null, kind)
+        for name, raw in _readings(samples, kind).items():
             metric = f"{kind}_{name}_ns"
-            pairs = [
-                (sample.block, max(0.0, ticks - base) * ns)
-                for sample, ticks, base in zip(samples, raw, floor_medians, strict=True)
-            ]
-            metrics[metric] = _metric(metric, pairs, Determinism.SAMPLED, at_floor=_is_at_floor(raw, floor, floors))
-    touches = [sample.payload["histograms"]["first_touch"]["buckets"] for sample in samples]
-    if any(touches):
-        pairs = [
-            (sample.block, max(0.0, histogram.percentile(histogram.merge([found]), 50.0) - base) * ns)
-            for sample, found, base in zip(samples, touches, floor_medians, strict=True)
-        ]
-        metrics["first_touch_ns"] = _metric("first_touch_ns", pairs, Determinism.SAMPLED)
+            pairs = _less_floor(samples, raw, floor_medians, ns)
+            at_floor = _is_at_floor(raw, readings_of_floor[name], floors)
+            if name in of_null:
+                at_floor |= _is_at_floor(raw, of_null[name], floors)
+            metrics[metric] = _metric(metric, pairs, Determinism.SAMPLED, at_floor=at_floor)
+    touches = _readings(samples, "first_touch")
+    for name, metric in (("p50", "first_touch_ns"), ("p99", "first_touch_p99_ns")):
+        if touches:
+            pairs = _less_floor(samples, touches[name], floor_medians, ns)
+            at_floor = _is_at_floor(touches[name], readings_of_floor[name], floors)
+            metrics[metric] = _metric(metric, pairs, Determinism.SAMPLED, at_floor=at_floor)
     return metrics
 
 
-def _open_loop(samples: Sequence[Sample], trace: TraceInfo, clock: Clock) -> dict[str, Any]:
-    """Return how the replays kept up with the arrivals; empty for a closed loop.
+def _readings(samples: Sequence[Sample], kind: str) -> dict[str, list[float]]:
+    """Return each percentile and the maximum of a kind, in ticks, one a sample; empty where a sample has none of it."""
+    found = [sample.payload["histograms"].get(kind, _NO_HISTOGRAM) for sample in samples]
+    if not found or not all(each["buckets"] for each in found):
+        return {}
+    merged = [histogram.merge([each["buckets"]]) for each in found]
+    readings = {name: [histogram.percentile(each, q) for each in merged] for name, q in PERCENTILES.items()}
+    return readings | {"max": [float(each["maximum"]) for each in found]}
+
+
+def _less_floor(
+    samples: Sequence[Sample], raw: Sequence[float], floor_medians: Sequence[float], ns: float
+) -> list[tuple[int, float | None]]:
+    return [
+        (sample.block, max(0.0, ticks - base) * ns)
+        for sample, ticks, base in zip(samples, raw, floor_medians, strict=True)
+    ]
+
+
+def _open_loop(
+    samples: Sequence[Sample], null_samples: Sequence[Sample], trace: TraceInfo, clock: Clock
+) -> dict[str, Any]:
+    """Return how the replays kept up with the arrivals, and what the null strategy shows; empty for a closed loop.
 
     Behind is a cell whose replays, in the middle, take longer than their schedule by more than a hundredth of it.
     """
@@ -255,6 +267,18 @@ def _open_loop(samples: Sequence[Sample], trace: TraceInfo, clock: Clock) -> dic
         "latest_start_ns": max(each["open_loop"]["latest_ticks"] for each in found) * ns,
         "end_behind_ns": max(each["open_loop"]["end_behind_ticks"] for each in found) * ns,
         "end_behind_operations": round((took - whole) * rate / 1e9) if took > (1 + _BEHIND) * whole else 0,
+        **({"null_ns": of_null} if (of_null := _of_null(null_samples, clock)) else {}),
+    }
+
+
+def _of_null(samples: Sequence[Sample], clock: Clock) -> dict[str, dict[str, float]]:
+    """Return the null strategy's latencies under the arrivals, by kind: medians, as an allocator's."""
+    shares = ("p50", "p99", "p999", "max")
+    found = _latencies(samples, (), clock)
+    return {
+        kind: {share: value for share in shares if (value := found[f"{kind}_{share}_ns"].value) is not None}
+        for kind in ("allocate", "deallocate", "reallocate")
+        if f"{kind}_p50_ns" in found
     }
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from memtool.model import CellResult, Metric, Run
+from memtool.measure.metrics import METRICS
+from memtool.model import CellResult, Metric, Run, Status
 from memtool.report.tables import render
 from memtool.store.run_file import to_json
+from tests.runs import figure
 from tests.unit.report.fake_run import LONG_NAME, WORKLOAD, fake_run
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -40,7 +42,7 @@ def test_json_is_the_result_file() -> None:
 
 def test_rows_are_ordered_by_time_and_ranks_tie_where_intervals_overlap() -> None:
     table = render(fake_run(), "table").split("Speed, in ns\n")[1].split("\n\n")[0]
-    ranked = [line.split()[:2] for line in table.splitlines()[3:]]
+    ranked = [line.split()[:2] for line in table.splitlines()[2:]]
     assert ranked == [
         ["1", LONG_NAME],
         ["2", "mimalloc"],
@@ -68,7 +70,7 @@ def test_what_python_measured_is_marked_everywhere_and_ranked_nowhere() -> None:
         "tcmalloc": "2",
         "jemalloc": "4",
     }
-    assert len(lines_of(text, "slab (interpreted)")) == 4
+    assert len(lines_of(text, "slab (interpreted)")) == 5
     assert not re.search(r"slab(?! \(interpreted\))", text)
     assert "(interpreted): written in Python." in text
     rows = list(csv.DictReader(render(marked, "csv").splitlines()))
@@ -78,7 +80,9 @@ def test_what_python_measured_is_marked_everywhere_and_ranked_nowhere() -> None:
 def test_a_reference_adds_ratios_and_is_1_itself() -> None:
     text = render(fake_run("glibc"), "markdown")
     rows = {
-        cells[1]: cells[4] for line in text.splitlines() if len(cells := [c.strip() for c in line.split("|")[1:]]) > 12
+        cells[1]: cells[4]
+        for line in text.split("**Latency")[0].splitlines()
+        if len(cells := [c.strip() for c in line.split("|")[1:]]) > 5
     }
     assert rows["allocator"] == "/ glibc"
     assert rows["glibc"] == "1.000"
@@ -94,6 +98,50 @@ def test_a_reference_that_was_not_measured_has_no_ratios() -> None:
         if (cells := [each.strip() for each in line.split("|")])[1:3] == ["2", "mimalloc"]
     ]
     assert [cells[5] for cells in rows] == ["n/a"]
+
+
+def table_of(text: str, title: str) -> list[list[str]]:
+    """Return the rows of a table in text, by its title: name of the allocator, then the figures."""
+    lines = text.split(f"{title}\n")[1].split("\n\n", maxsplit=1)[0].splitlines()
+    first = next(index for index, line in enumerate(lines) if line.startswith("-")) + 1
+    return [line.replace(" (failed)", "").split() for line in lines[first:]]
+
+
+def test_a_reference_adds_a_ratio_to_every_table_and_orders_it() -> None:
+    text = render(fake_run("glibc"), "table")
+    titles = {
+        "Latency of operations, in ns": 4,
+        "Memory, in MiB": 3,
+        "Where it is when live bytes peak, in MiB": 7,
+        "Fragmentation, and footprint F over live bytes L": 2,
+    }
+    for title, place in titles.items():
+        ratios = [row[place] for row in table_of(text, title)]
+        assert ratios[-1] == "n/a", title  # what failed is last
+        assert ratios[:-1] == sorted(ratios[:-1], key=float), title
+        assert [row[place] for row in table_of(text, title) if row[0] == "glibc"] == ["1.000"], title
+    latency = {row[0]: row[4] for row in table_of(text, "Latency of operations, in ns")}
+    assert (latency["slab"], latency["first-fit"]) == ("0.317", "3.500")  # 19 and 210 of 60
+    assert [row[0] for row in table_of(text, "Memory, in MiB")][:3] == ["first-fit", "tlsf:subdivisions=16", "glibc"]
+
+
+def test_a_ratio_is_to_the_reference_on_the_same_region_and_else_says_why_not() -> None:
+    run = fake_run("glibc")
+    moved = tuple(replace(cell, cell=replace(cell.cell, region="hugepages")) for cell in run.cells[5:7])
+    slower = replace(moved[0], metrics={**moved[0].metrics, "time_per_op_ns": run.cells[6].metrics["time_per_op_ns"]})
+    text = render(replace(run, cells=(run.cells[0], slower, moved[1])), "table")
+    assert [row[-2] for row in table_of(text, "Speed, in ns")] == ["1.000", "n/a", "n/a"]
+    assert "glibc was not measured on hugepages, so nothing there has a ratio to it" in text
+    both = render(replace(run, reference="slab", cells=(run.cells[5], slower, moved[1])), "table")
+    assert [row[-2] for row in table_of(both, "Speed, in ns")] == ["1.000", "1.000", "1.000"]
+    assert "not measured" not in both
+
+
+def test_tables_fit_150_columns_but_for_the_longest_names() -> None:
+    run = fake_run("glibc")
+    short = replace(run, cells=tuple(cell for cell in run.cells if len(cell.cell.allocator) < 20))
+    tables = render(short, "table").partition("Load (")[0].splitlines()
+    assert max(len(line) for line in tables) <= 150
 
 
 def test_no_cell_is_passed_over() -> None:
@@ -148,7 +196,7 @@ def test_a_region_other_than_the_usual_is_named() -> None:
     run = fake_run()
     moved = replace(run.cells[7], cell=replace(run.cells[7].cell, region="hugepages"))
     text = render(replace(run, cells=(*run.cells[:7], moved)), "table")
-    assert len(lines_of(text, "tlsf:subdivisions=16 on hugepages")) == 3
+    assert len(lines_of(text, "tlsf:subdivisions=16 on hugepages")) == 4
 
 
 def only(run: Run, *metrics: str) -> Run:
@@ -166,6 +214,120 @@ def test_a_table_without_any_figure_is_left_out() -> None:
     memory = render(only(fake_run(), "peak_resident_bytes"), "table")
     assert "Speed, in ns" not in memory
     assert "Memory, in MiB" in memory
+    assert "n/a" not in speed.replace("(failed)", "")
+    assert "footprint" not in memory
+
+
+LATENCIES = tuple(name for name in METRICS if name.startswith(("allocate", "deallocate")))
+
+
+def test_latencies_stand_in_a_table_of_their_own_without_any_throughput() -> None:
+    text = render(only(fake_run(), *LATENCIES), "table")
+    assert "Speed" not in text
+    rows = {row[0]: row[1:] for row in table_of(text, "Latency of operations, in ns")}
+    assert rows["glibc"] == ["12.5", "60.0", "60.0", "~48,000", "9.0", "41.0", "41.0", "~31,000"]
+    assert set(rows) == {cell.cell.allocator for cell in fake_run().cells if cell.status is Status.OK}
+
+
+def test_reallocations_and_first_touches_have_a_table_where_there_are_any() -> None:
+    run = fake_run()
+    assert "reallocations" not in render(run, "table")
+    glibc = run.cells[0]
+    further = {
+        name: figure(name, 12.0 + place, at_floor=place == 0)
+        for place, name in enumerate(
+            (
+                *(f"reallocate_{share}_ns" for share in ("p50", "p99", "p999", "max")),
+                "first_touch_ns",
+                "first_touch_p99_ns",
+            )
+        )
+    }
+    changed = replace(glibc, metrics={**glibc.metrics, **further})
+    text = render(replace(run, cells=(changed,)), "table")
+    title = "Latency of reallocations, and of the first touch of a fresh block, in ns"
+    assert table_of(text, title) == [["glibc", "~12.0", "13.0", "14.0", "15.0", "16.0", "17.0"]]
+
+
+def test_the_check_pass_alone_says_what_it_found() -> None:
+    run = fake_run()
+    checked = [replace(cell, metrics={}, proof={"invariants_checked": 1_500}) for cell in run.cells[:2]]
+    assert "Checked: 2 allocators, every block and 3,000 times the whole heap; all sound." in render(
+        replace(run, cells=tuple(checked)), "table"
+    )
+    broken = replace(checked[1], status=Status.FAILED, reason="check pass, block 0: two live blocks overlap", proof={})
+    text = render(replace(run, cells=(checked[0], broken)), "table")
+    assert "Checked: 2 allocators, every block and 1,500 times the whole heap; 1 NOT sound: jemalloc (failed)." in text
+    assert "Checked" not in render(run, "table")
+
+
+def test_each_not_applicable_has_its_own_reason() -> None:
+    run = fake_run()
+    text = render(run, "table")
+    reasons = next(line for line in text.splitlines() if line.startswith("n/a: "))
+    assert reasons == (
+        "n/a: what had failed was measured no further; a system allocator's heap is not on a region, so it shows "
+        "itself in resident memory only."
+    )
+    small = replace(
+        run.cells[5], metrics={**run.cells[5].metrics, "internal_fragmentation": figure("internal_fragmentation")}
+    )
+    unpacked = {**run.cells[5].metrics, "packing_ratio": figure("packing_ratio")}
+    info = replace(run.workloads[0], packing_bytes=None)
+    assert "n/a: ratios need 64 KiB alive." in render(replace(run, cells=(small,)), "table")
+    text = render(replace(run, cells=(replace(run.cells[5], metrics=unpacked),), workloads=(info,)), "table")
+    assert "n/a: the workload was not packed offline." in text
+    unread = {**run.cells[5].metrics, "allocate_p50_ns": figure("allocate_p50_ns")}
+    text = render(replace(run, cells=(replace(run.cells[5], metrics=unread),)), "table")
+    assert "n/a: too few operations for a reading of the noise floor" in text
+
+
+def test_without_any_n_a_no_reason_is_given() -> None:
+    run = fake_run()
+    slab = replace(run, cells=(run.cells[5],))
+    assert "n/a" not in render(slab, "table")
+
+
+def test_small_heaps_are_in_kib() -> None:
+    metrics = {"peak_resident_bytes": figure("peak_resident_bytes", 12_288.0)}
+    run = fake_run()
+    small = replace(run.cells[0], metrics=metrics, proof={})
+    text = render(replace(run, cells=(small,)), "table")
+    assert table_of(text, "Memory, in KiB") == [["glibc", "12.00"]]
+    one_is_large = replace(
+        small,
+        cell=replace(small.cell, allocator="arena"),
+        metrics={"peak_resident_bytes": figure("peak_resident_bytes", 3 * 2.0**20)},
+    )
+    text = render(replace(run, cells=(small, one_is_large)), "table")
+    assert table_of(text, "Memory, in MiB") == [["glibc", "0.01"], ["arena", "3.00"]]
+
+
+def test_side_by_side_memory_is_not_compared_byte_by_byte() -> None:
+    run = fake_run()
+    cells = tuple(replace(cell, cell=replace(cell.cell, mode="parallel")) for cell in run.cells[:2])
+    assert "each has live bytes of its own" in render(replace(run, cells=cells), "table")
+    assert "each has live bytes of its own" not in render(run, "table")
+
+
+def test_under_arrivals_the_null_strategy_is_the_floor() -> None:
+    run = fake_run()
+    null = {"allocate": {"p50": 40.0, "p99": 6_500.0}}
+    cell = replace(run.cells[0], proof={**run.cells[0].proof, "open_loop": {"null_ns": null}})
+    text = render(replace(run, cells=(cell,)), "table")
+    assert "Under the same arrivals the null strategy shows: allocate p50 40.0 ns, p99 6.50 µs." in text
+
+
+def test_without_six_blocks_nothing_is_ranked() -> None:
+    run = fake_run()
+    few = only(run, "time_per_op_ns")
+    cells = tuple(
+        replace(cell, metrics={name: replace(metric, low=None, high=None) for name, metric in cell.metrics.items()})
+        for cell in few.cells
+    )
+    rows = table_of(render(replace(few, cells=cells), "table"), "Speed, in ns")
+    assert [row[-3:] for row in rows] == [["needs", "6", "blocks"]] * 9
+    assert not any(row[0].isdigit() for row in rows)
 
 
 def test_fewer_than_six_blocks_have_no_interval() -> None:

@@ -203,9 +203,11 @@ def test_a_replay_too_short_to_read_its_floor_has_no_latencies() -> None:
     assert noise_floor([brief], CLOCK) == {}
 
 
-def test_the_first_touch_is_a_median_less_the_floor() -> None:
+def test_the_first_touch_is_a_percentile_less_the_floor() -> None:
     result = summarise(latency(allocate=[(20, 100)], first_touch=[(12, 60), (250, 40)]))
-    assert values(result, "first_touch_ns") == [1.0]
+    assert values(result, "first_touch_ns", "first_touch_p99_ns") == [1.0, 120.0]
+    touched = summarise(latency(floor=[(10, 90), (14, 10)], allocate=[(20, 100)], first_touch=[(12, 60), (250, 40)]))
+    assert [touched.metrics[name].at_floor for name in ("first_touch_ns", "first_touch_p99_ns")] == [True, False]
 
 
 def test_the_noise_floor_is_merged_over_samples() -> None:
@@ -438,6 +440,24 @@ def open_loop(*body_ticks: int, block: int = 0) -> Sample:
     payload = dict(latency(block, allocate=[(20, 1)]).payload)
     kept = {"schedule_ticks": 1_000_000, "latest_ticks": 40_000, "end_behind_ticks": 30_000}
     return sample(Pass.LATENCY, {**payload, "body_ticks": list(body_ticks), "open_loop": kept}, block)
+
+
+def test_under_arrivals_the_floor_is_what_the_null_strategy_shows() -> None:
+    trace = replace(TRACE, arrivals={"law": "poisson", "rate_per_s": 2_000_000, "burst": 1})
+
+    def waited(ticks: int, block: int) -> Sample:
+        payload = dict(open_loop(1_000_000, block=block).payload)
+        return sample(Pass.LATENCY, {**payload, **latency(block, allocate=[(20, 95), (ticks, 5)]).payload}, block)
+
+    # The closed floor reads 10 ticks. What the null strategy waits at its p99 differs by 20 between blocks.
+    null = [waited(100, 0), waited(120, 1)]
+    near = summarise_cell(CELL, [waited(115, 0), waited(125, 1)], null, trace, CLOCK, exact_expected=False)
+    far = summarise_cell(CELL, [waited(200, 0), waited(210, 1)], null, trace, CLOCK, exact_expected=False)
+    assert (near.metrics["allocate_p99_ns"].at_floor, far.metrics["allocate_p99_ns"].at_floor) == (True, False)
+    assert near.proof["open_loop"]["null_ns"]["allocate"]["p50"] == 5.0  # (20 - 10) / 2
+    assert list(near.proof["open_loop"]["null_ns"]["allocate"]) == ["p50", "p99", "p999", "max"]
+    closed = summarise_cell(CELL, [latency(allocate=[(20, 95), (120, 5)])], null, TRACE, CLOCK, exact_expected=False)
+    assert closed.metrics["allocate_p99_ns"].at_floor is False
 
 
 def test_what_does_not_keep_up_with_its_arrivals_says_so() -> None:
