@@ -50,6 +50,11 @@ def format_size(count: float) -> str:
     return f"{_three_digits(count / KIB)} TiB"
 
 
+def unit_for(largest: float) -> tuple[int, str]:
+    """Return (bytes, name) of the unit for a table or an axis whose largest figure is this: KiB below one MiB."""
+    return (MIB, "MiB") if largest >= MIB else (KIB, "KiB")
+
+
 def format_count(count: int) -> str:
     """Return a count for reading, with thin groups: ``"400,000"``."""
     return f"{count:,}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from memtool.errors import InputError
 from memtool.model import Mark
 from memtool.report import marks
-from memtool.units import format_count, format_size
+from memtool.units import format_count, format_size, unit_for
 
 
 def draw(path: Path, name: str, found: Mapping[str, Any], marked: Sequence[Mark] = ()) -> None:
@@ -20,6 +21,7 @@ def draw(path: Path, name: str, found: Mapping[str, Any], marked: Sequence[Mark]
     from matplotlib import pyplot
     from matplotlib.colors import LogNorm
 
+    today = datetime.datetime.now().astimezone().date().isoformat()
     with pyplot.rc_context({"font.size": 9}):
         figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
     matrix = found["size_by_lifetime"]
@@ -39,20 +41,21 @@ def draw(path: Path, name: str, found: Mapping[str, Any], marked: Sequence[Mark]
     left.set_xlabel("lifetime, at least (allocations)")
     left.set_ylabel("size, at least")
     left.set_title("Objects by size and lifetime", fontsize=9)
+    unit, unit_name = unit_for(max(found["live_bytes"], default=0))
     right.fill_between(
         [each / 1000 for each in found["clock"]],
-        [each / 2**20 for each in found["live_bytes"]],
+        [each / unit for each in found["live_bytes"]],
         color="#0072B2",
         alpha=0.6,
     )
     right.set_xlabel("operations (thousands)")
-    right.set_ylabel("live bytes (MiB)")
+    right.set_ylabel(f"live bytes ({unit_name})")
     right.set_ylim(bottom=0)
     right.margins(x=0)
     marks.draw(right, marks.over_operations(marked))
     marks.write_names(right, marks.over_operations(marked), inches=4)
     right.set_title("Live bytes over time", fontsize=9)
-    figure.suptitle(f"{name}: {format_count(found['allocations'])} allocations", fontsize=10)
+    figure.suptitle(f"{name}: {format_count(found['allocations'])} allocations · {today}", fontsize=10)
     try:
         figure.savefig(path, dpi=200)
     except (OSError, ValueError) as problem:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LETTERS_IN_LINE = 110
+_MOST_NAMED = 6
 Course = Sequence[float | None]
 """A figure at each checkpoint; None: not applicable."""
 
@@ -63,7 +64,9 @@ def over_time(
     from matplotlib import pyplot
 
     with pyplot.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure, grid = pyplot.subplots(len(_PANELS), 1, figsize=(9, 8), layout="constrained", sharex=True)
+        figure, grid = pyplot.subplots(
+            len(_PANELS), 1, figsize=(9, max(8.0, 1.2 + 0.17 * len(known))), layout="constrained", sharex=True
+        )
     lines: dict[str, Any] = {}
     for axes, panel in zip(grid, _PANELS, strict=True):
         drawn = courses[panel.title]
@@ -123,6 +126,12 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(text, _LETTERS_IN_LINE, break_long_words=False, break_on_hyphens=False)
 
 
+def leaving(labels: Sequence[str]) -> str:
+    """Return a caption that names those whose lines leave a picture, the first few of many."""
+    more = f" and {len(labels) - _MOST_NAMED} more" if len(labels) > _MOST_NAMED else ""
+    return _wrapped(f"leaves the picture: {', '.join(labels[:_MOST_NAMED])}{more}")
+
+
 def _cut(axes: Axes, courses: Mapping[str, Course]) -> None:
     """Leave out of the picture what is far beyond the middle of every course: little is in use then."""
     known = {label: [each for each in course if each is not None] for label, course in courses.items()}
@@ -132,7 +141,7 @@ def _cut(axes: Axes, courses: Mapping[str, Course]) -> None:
         return
     axes.set_ylim(0, ceiling)
     axes.annotate(
-        _wrapped(f"leaves the picture: {', '.join(above)}"),
+        leaving(above),
         (0.99, 0.97),
         xycoords="axes fraction",
         ha="right",

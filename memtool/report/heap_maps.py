@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from memtool.units import unit_for
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MIB = 2**20
 _COLUMNS = 720
 _ROWS = 48
 USED, METADATA, HELD, OTHER, OWN, UNTOUCHED = range(6)
@@ -88,18 +89,20 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
         figure, axes = pyplot.subplots(
             len(panels), 1, figsize=(9, 1.1 + 0.62 * len(panels)), layout="constrained", sharex=True, squeeze=False
         )
-    widths = [sum(extent["bytes"] for extent in found["extents"]) / _MIB for _, found in panels]
+    lengths = [sum(extent["bytes"] for extent in found["extents"]) for _, found in panels]
+    unit, unit_name = unit_for(max(lengths))
+    widths = [length / unit for length in lengths]
     # A heap that is many times the others' would make lines of them: it is cut, and says so.
     middle = sorted(widths)[len(widths) // 2]
     limit = max(width for width in widths if width <= 4 * middle)
     seen: set[int] = set()
     for axis, (label, found), width in zip(axes[:, 0], panels, widths, strict=True):
-        seen |= _strip(axis, found, width, limit)
-        cut = f"\n(first {limit:.3g} of {width:.3g} MiB)" if width > limit else ""
+        seen |= _strip(axis, found, width, limit, unit)
+        cut = f"\n(first {limit:.3g} of {width:.3g} {unit_name})" if width > limit else ""
         axis.set_ylabel(label + cut, rotation=0, ha="right", va="center", fontsize=8)
     of_malloc = any(not found["walked"] for _, found in panels)
     beside = " (of a malloc: its resident ranges side by side)" if of_malloc else ""
-    axes[-1, 0].set_xlabel(f"address, in MiB from the base of the region{beside}")
+    axes[-1, 0].set_xlabel(f"address, in {unit_name} from the base of the region{beside}")
     axes[-1, 0].set_xlim(0, limit)
     handles = [
         Patch(facecolor=colour, edgecolor="0.5", linewidth=0.5, label=name)
@@ -111,7 +114,7 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
     return figure
 
 
-def _strip(axes: Axes, found: Mapping[str, Any], width: float, limit: float) -> set[int]:
+def _strip(axes: Axes, found: Mapping[str, Any], width: float, limit: float, unit: int) -> set[int]:
     """Draw one heap; returns which classes are in it."""
     from matplotlib.colors import to_rgb
 
@@ -124,7 +127,7 @@ def _strip(axes: Axes, found: Mapping[str, Any], width: float, limit: float) -> 
     axes.imshow(colours[index], origin="lower", aspect="auto", extent=(0, width, 0, 1), interpolation="nearest")
     edge = 0.0
     for extent in found["extents"][:-1]:
-        edge += extent["bytes"] / _MIB
+        edge += extent["bytes"] / unit
         axes.axvline(edge, color="white", linewidth=1.5)
         axes.axvline(edge, color="black", linewidth=0.5, linestyle=":")
     axes.set_yticks([])

@@ -47,16 +47,21 @@ def by_size(cells: Labelled) -> Figure | None:
     }
     norm = _scale([value for table in tables.values() for row in table for value in row])
     for row, kind in enumerate(_KINDS):
-        for column, (_, name) in enumerate(_SHARES):
+        for column, (q, name) in enumerate(_SHARES):
             axes = grid[row][column]
             _heat(axes, tables[kind, name], norm)
-            _write_figures(axes, tables[kind, name], norm)
+            at_floor = [
+                [_is_at_floor(cell, history, kind, size, q, name) for size in classes] for _, cell, history in known
+            ]
+            _write_figures(axes, tables[kind, name], at_floor, norm)
             axes.set_title(f"{kind} {name}", fontsize=9)
             axes.set_xticks([each + 0.5 for each in range(len(classes))], [_ends_at(size) for size in classes])
             axes.tick_params(axis="x", labelsize=7)
             axes.set_yticks([each + 0.5 for each in range(len(known))], [label for label, _, _ in known])
             axes.invert_yaxis()
-    figure.suptitle("Latency by size in ns, less the floor's median (k: thousand; blank: no such operation)")
+    figure.suptitle(
+        "Latency by size in ns, less the floor's median (~: at the floor; k: thousand; blank: no such operation)"
+    )
     figure.supxlabel("bytes asked for, up to", fontsize=9)
     return figure
 
@@ -110,6 +115,21 @@ def _figure_of(cell: CellResult, history: series.History, kind: str, size: int |
     return None
 
 
+def _is_at_floor(cell: CellResult, history: series.History, kind: str, size: int | None, q: float, name: str) -> bool:
+    """Return whether a figure is above the floor's same percentile by less than a step of the timer.
+
+    Under arrivals the floor is the null strategy's.
+    """
+    value = _figure_of(cell, history, kind, size, q)
+    floor: Mapping[str, float] = cell.proof.get("noise_floor_ns", {})
+    key = name.replace(".", "")
+    if value is None or key not in floor:
+        return False
+    null = cell.proof.get("open_loop", {}).get("null_ns", {}).get(kind, {}).get(key, 0.0)
+    least = max(floor[key] - floor["p50"], null)
+    return bool(value - least < cell.proof.get("timer_resolution_ns", 0.0))
+
+
 def _scale(values: Sequence[float | None]) -> Any:  # noqa: ANN401  # matplotlib's
     from matplotlib.colors import LogNorm
 
@@ -129,14 +149,20 @@ def _heat(axes: Axes, rows: Sequence[Sequence[float | None]], norm: Any, width: 
     return drawn
 
 
-def _write_figures(axes: Axes, rows: Sequence[Sequence[float | None]], norm: Any) -> None:  # noqa: ANN401
+def _write_figures(
+    axes: Axes,
+    rows: Sequence[Sequence[float | None]],
+    at_floor: Sequence[Sequence[bool]],
+    norm: Any,  # noqa: ANN401
+) -> None:
     light = 0.55
     for row, values in enumerate(rows):
         for column, value in enumerate(values):
             if value is not None:
                 dark_ink = norm(max(value, _LEAST_NS)) > light
                 ink = "black" if dark_ink else "white"
-                axes.text(column + 0.5, row + 0.5, _short(value), ha="center", va="center", fontsize=7, color=ink)
+                text = ("~" if at_floor[row][column] else "") + _short(value)
+                axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7, color=ink)
 
 
 def _short(ns: float) -> str:

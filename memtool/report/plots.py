@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memtool.model import CellResult, Mark, Metric, Run, TraceInfo
+from memtool.model import CellResult, Mark, Metric, Mode, Run, TraceInfo
 from memtool.report import fragmentation, heap_maps, latency_plots, marks, scaling
 from memtool.stats.summary import pareto_front
 from memtool.store import series
+from memtool.units import format_size, unit_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 FOLDER = "plots"
 _DPI = 200
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C", "#8C6D1F")
+"""No black: whiskers and the harness are."""
+_SHADES = (1.0, 0.6, 1.5)
+"""Of the colours, when there are more allocators than those: as they are, darker, lighter."""
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "p")
 _LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 _HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---")
@@ -35,7 +39,8 @@ _PERCENTILES = (
     ("p9999", "99.99"),
     ("max", "max"),
 )
-_MIB = 2**20
+_LEGEND_ROW = 0.17
+"""Inches of a name in a legend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +84,14 @@ def draw_all(directory: Path, run: Run) -> list[Path]:
             if figure is not None:
                 drawn.append(_save(figure, folder / f"{_slug(info.name)}-{name}.png", run, info))
     for name, infos in scaling.swept(run).items():
-        here = [cell for cell in run.cells if cell.cell.workload == infos[0].name and cell.metrics]
-        looks = {name: {"color": each.colour, "marker": each.marker} for name, each in _styles(here).items()}
+        # One that was left out on few threads may be there on more of them.
+        counts = {info.name for info in infos}
+        by_label = {_label(cell): cell for cell in run.cells if cell.cell.workload in counts and cell.metrics}
+        here = list(by_label.values())
+        looks = {
+            name: {"color": each.colour, "marker": each.marker, "linestyle": each.line}
+            for name, each in _styles(here).items()
+        }
         figure = scaling.draw(run, infos, looks)
         if figure is not None:
             drawn.append(_save(figure, folder / f"{_slug(name)}-scaling.png", run, replace(infos[0], name=name)))
@@ -100,13 +111,30 @@ def _label(cell: CellResult) -> str:
 def _styles(cells: Sequence[CellResult]) -> dict[str, Style]:
     return {
         _label(cell): Style(
-            _COLOURS[index % len(_COLOURS)],
+            _colour(index),
             _MARKERS[index % len(_MARKERS)],
             _LINES[index % len(_LINES)],
             _HATCHES[index % len(_HATCHES)],
         )
         for index, cell in enumerate(cells)
     }
+
+
+def _colour(index: int) -> str:
+    """Return the colour of the allocator of this number: 24 differ."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    turn, place = divmod(index, len(_COLOURS))
+    shade = _SHADES[turn % len(_SHADES)]
+    red, green, blue = (
+        each * shade if shade <= 1 else each + (1 - each) * (shade - 1) for each in to_rgb(_COLOURS[place])
+    )
+    return to_hex((red, green, blue))
+
+
+def _tall_enough(height: float, names: int) -> float:
+    """Return the height of a figure whose legend beside the axes names so many."""
+    return max(height, 1.2 + _LEGEND_ROW * names)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Any]:
@@ -156,7 +184,7 @@ def _throughput(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Fig
     harness = [figure_ for cell, _ in known if (figure_ := cell.proof.get("harness_ns")) is not None]
     if harness:
         middle = sorted(harness)[len(harness) // 2]
-        axes.axvline(middle, color="black", linestyle=":", linewidth=1.2)
+        axes.axvline(middle, color="black", linestyle=":", linewidth=1.2, zorder=3)
         axes.annotate(
             f"harness {middle:.1f}",
             (middle, 1),
@@ -174,17 +202,29 @@ def _throughput(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Fig
 
 
 def _latency(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure | None:
-    """Percentiles of allocate and deallocate on a log axis, the noise floor beneath them."""
-    known = [cell for cell in cells if _value(cell, "allocate_p50_ns")]
+    """Percentiles of each kind of operation on a log axis, the noise floor beneath them."""
+    kinds = [
+        kind
+        for kind in ("allocate", "deallocate", "reallocate")
+        if any(_value(cell, f"{kind}_p50_ns") for cell in cells)
+    ]
+    known = [cell for cell in cells if any(_value(cell, f"{kind}_p50_ns") for kind in kinds)]
     if not known:
         return None
     from matplotlib import pyplot
 
     with pyplot.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure, both = pyplot.subplots(1, 2, figsize=(10.5, 5.4), layout="constrained", sharey=True)
+        figure, (panels,) = pyplot.subplots(
+            1,
+            len(kinds),
+            figsize=(2.5 + 4 * len(kinds), _tall_enough(5.4, len(known))),
+            layout="constrained",
+            sharey=True,
+            squeeze=False,
+        )
     positions = range(len(_PERCENTILES))
     bottom = _least_visible(known)
-    for axes, kind in zip(both, ("allocate", "deallocate"), strict=True):
+    for axes, kind in zip(panels, kinds, strict=True):
         for cell in known:
             style = styles[_label(cell)]
             metrics = [_value(cell, f"{kind}_{name}_ns") for name, _ in _PERCENTILES]
@@ -213,7 +253,7 @@ def _latency(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure
                         color=style.colour,
                         markerfacecolor="white" if hollow else style.colour,
                     )
-        floor = [max(figure_, bottom) for figure_ in _floor(known)]
+        floor = [max(figure_, bottom) for figure_ in _floor(known, kind)]
         if floor:
             axes.fill_between(
                 list(positions)[: len(floor)],
@@ -221,23 +261,34 @@ def _latency(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure
                 floor,
                 color="0.85",
                 zorder=0,
-                label="noise floor",
+                label="null strategy,\nsame arrivals" if _under_arrivals(known) else "noise floor",
             )
         axes.set_yscale("log")
         axes.set_xticks(list(positions), [name for _, name in _PERCENTILES])
         axes.set_xlabel("percentile of operations (%)")
         axes.set_title(kind, fontsize=9)
         axes.grid(axis="y", which="major", color="0.9")
-    both[0].set_ylabel("latency less the floor's median (ns)")
-    figure.legend(*both[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
+    panels[0].set_ylabel("latency less the floor's median (ns)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
     figure.suptitle(
         f"Latency (hollow: not told from the noise floor; {bottom:.2g} ns, half the timer's step, stands for less)"
     )
     return figure
 
 
-def _floor(cells: Sequence[CellResult]) -> list[float]:
-    """Return the noise floor's percentiles above its own median, in the middle of the cells."""
+def _under_arrivals(cells: Sequence[CellResult]) -> list[dict[str, dict[str, float]]]:
+    """Return what the null strategy shows under the same arrivals; nothing of a closed loop."""
+    return [found for cell in cells if (found := cell.proof.get("open_loop", {}).get("null_ns"))]
+
+
+def _floor(cells: Sequence[CellResult], kind: str) -> list[float]:
+    """Return the noise floor's percentiles above its own median, in the middle of the cells.
+
+    Under arrivals the null strategy's.
+    """
+    null = [found[kind] for found in _under_arrivals(cells) if kind in found]
+    if null:
+        return [null[0][name] for name, _ in _PERCENTILES]
     floors = [cell.proof["noise_floor_ns"] for cell in cells if cell.proof.get("noise_floor_ns")]
     if not floors:
         return []
@@ -262,12 +313,17 @@ def _over_time(
     known = [cell for cell in cells if histories[_label(cell)].footprint]
     if not known:
         return None
-    figure, axes = _figure(9, 5)
+    figure, axes = _figure(9, _tall_enough(5, len(known)))
     live = histories[_label(known[0])].footprint
+    most_live = max((each or 0) for cell in known for each in histories[_label(cell)].footprint["live_bytes"])
+    most = max(*(_peak(histories[_label(cell)]) for cell in known), most_live)
+    unit, name = unit_for(min(most, 3 * most_live) if most_live else most)
     clock = [(each or 0) / 1000 for each in live["clock"]]
-    axes.fill_between(
-        clock, [(each or 0) / _MIB for each in live["live_bytes"]], color="0.85", label="live bytes", zorder=0
-    )
+    beside = _are_side_by_side(known)
+    if not beside:
+        axes.fill_between(
+            clock, [(each or 0) / unit for each in live["live_bytes"]], color="0.85", label="live bytes", zorder=0
+        )
     for cell in known:
         style = styles[_label(cell)]
         history = histories[_label(cell)].footprint
@@ -275,7 +331,7 @@ def _over_time(
         column, what = ("footprint_bytes", "") if own else ("resident_bytes", " (resident)")
         # The kernel is not asked for resident memory at every checkpoint.
         points = [
-            ((done or 0) / 1000, figure_ / _MIB)
+            ((done or 0) / 1000, figure_ / unit)
             for done, figure_ in zip(history["clock"], history[column], strict=True)
             if figure_ is not None
         ]
@@ -289,26 +345,24 @@ def _over_time(
             linewidth=1.2,
             label=_label(cell) + what,
         )
-    ceiling = 3 * max((each or 0) / _MIB for each in live["live_bytes"])
-    above = [_label(cell) for cell in known if _peak(histories[_label(cell)]) / _MIB > ceiling]
-    if above:
-        axes.set_ylim(0, ceiling)
-        axes.annotate(
-            f"leaves the picture: {', '.join(above)}",
-            (0.99, 0.98),
-            xycoords="axes fraction",
-            ha="right",
-            va="top",
-            fontsize=8,
-        )
+    above = [_label(cell) for cell in known if _peak(histories[_label(cell)]) > 3 * most_live]
+    if above and most_live:
+        axes.set_ylim(0, 3 * most_live / unit)
+        figure.supxlabel(fragmentation.leaving(above), fontsize=8)
     axes.set_xlabel("operations (thousands)")
-    axes.set_ylabel("memory (MiB)")
+    axes.set_ylabel(f"memory ({name})")
     axes.set_ylim(bottom=0)
     axes.margins(x=0)
     _draw_marks(axes, marked)
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
-    figure.suptitle("Footprint over time (system allocators: resident memory)")
+    live_too = "; live bytes are each one's own, and not drawn" if beside else ""
+    figure.suptitle(f"Footprint over time (system allocators: resident memory{live_too})")
     return figure
+
+
+def _are_side_by_side(cells: Sequence[CellResult]) -> bool:
+    """Return whether threads ran side by side, so that each allocator has live bytes of its own."""
+    return any(cell.cell.mode == Mode.PARALLEL for cell in cells)
 
 
 def _draw_marks(axes: Axes, marked: Sequence[Mark]) -> None:
@@ -327,20 +381,24 @@ def _speed_memory(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> F
     Without what is interpreted: its times are the interpreter's, and its objects are in its memory.
     """
     points = [
-        (cell, time.value, memory.value / _MIB)
+        (cell, time.value, memory.value)
         for cell in cells
         if (time := _value(cell, "time_per_op_ns")) and (memory := _value(cell, "peak_resident_bytes"))
         if time.value is not None and memory.value is not None and not cell.interpreted
     ]
     if len(points) < 2:
         return None
+    unit, unit_name = unit_for(_ceiling([y for *_, y in points]))
+    points = [(cell, x, y / unit) for cell, x, y in points]
     figure, axes = _figure(7.5, 5.2)
     places = [(x, y) for _, x, y in points]
     front = sorted(place for place, is_on_front in zip(places, pareto_front(places), strict=True) if is_on_front)
     # One allocator that never frees would press all others onto one line: it is drawn at the edge, with its figure.
     ceiling = _ceiling([y for _, _, y in points])
     shown = [(cell, x, min(y, ceiling)) for cell, x, y in points]
-    names = [_label(cell) if y <= ceiling else f"{_label(cell)}, {y:.0f} MiB, above" for cell, _, y in points]
+    names = [
+        _label(cell) if y <= ceiling else f"{_label(cell)}, {format_size(y * unit)}, above" for cell, _, y in points
+    ]
     inside = [(x, y) for x, y in front if y <= ceiling]
     axes.step(*zip(*inside, strict=True), where="post", color="0.6", linestyle="--", linewidth=1, zorder=0)
     for cell, x, y in shown:
@@ -353,7 +411,7 @@ def _speed_memory(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> F
     _plain_ticks(axes)
     _label_points(figure, axes, [(name, x, y) for name, (_, x, y) in zip(names, shown, strict=True)])
     axes.set_xlabel("time an operation, gross (ns)")
-    axes.set_ylabel("peak resident memory (MiB)")
+    axes.set_ylabel(f"peak resident memory ({unit_name})")
     axes.grid(color="0.93")
     figure.suptitle("Memory against speed (lower left is better; dashed: the Pareto front)")
     return figure
@@ -373,14 +431,15 @@ def _waterfall(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
     known = [cell for cell in cells if _value(cell, "rounding_bytes") and _value(cell, "resident_at_peak_live_bytes")]
     if not known:
         return None
-    totals = [_mebibytes(cell, "resident_at_peak_live_bytes") for cell in known]
-    limit = 1.15 * _ceiling(totals)
+    totals = [_bytes(cell, "resident_at_peak_live_bytes") for cell in known]
+    unit, unit_name = unit_for(_ceiling(totals))
+    limit = 1.15 * _ceiling(totals) / unit
     known = [cell for _, cell in sorted(zip(totals, known, strict=True), key=lambda pair: -pair[0])]
     figure, axes = _figure(9, 1.6 + 0.34 * len(known))
     for position, cell in enumerate(known):
         left = 0.0
-        parts = [(colour, hatch, _mebibytes(cell, metric)) for _, metric, colour, hatch in _PARTS]
-        resident = _mebibytes(cell, "resident_at_peak_live_bytes")
+        parts = [(colour, hatch, _bytes(cell, metric) / unit) for _, metric, colour, hatch in _PARTS]
+        resident = _bytes(cell, "resident_at_peak_live_bytes") / unit
         if _value(cell, "free_bytes") is None:
             # Of a malloc nobody but itself knows what lies between live blocks and resident memory.
             parts.append(("#D9D9D9", "...", max(0.0, resident - sum(width for *_, width in parts))))
@@ -391,7 +450,7 @@ def _waterfall(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
             axes.plot(resident, position, marker="D", color="white", markeredgecolor="black", markersize=6)
         if left > limit:
             axes.annotate(
-                f"{left:.0f} MiB, {resident:.0f} resident",
+                f"{format_size(left * unit)}, {format_size(resident * unit)} resident",
                 (limit, position),
                 xytext=(-3, 0),
                 textcoords="offset points",
@@ -400,39 +459,45 @@ def _waterfall(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
                 fontsize=8,
                 bbox={"boxstyle": "square,pad=0.2", "facecolor": "white", "edgecolor": "none"},
             )
-    _limits(axes, info)
-    _waterfall_legend(figure)
+    beside = _are_side_by_side(known)
+    lines = [] if beside else _limits(axes, info, unit)
+    _waterfall_legend(figure, lines, of_system=any(_value(cell, "free_bytes") is None for cell in known))
     axes.set_yticks(range(len(known)), [_label(cell) for cell in known])
     axes.set_xlim(0, limit)
-    axes.set_xlabel("MiB")
-    figure.suptitle("Where memory is when live bytes peak")
+    axes.set_ylim(-0.7, len(known) - 0.3)
+    axes.set_xlabel(unit_name)
+    figure.suptitle(
+        "Where memory is when live bytes peak" + (" (threads side by side: at each one's own peak)" if beside else "")
+    )
     return figure
 
 
-def _mebibytes(cell: CellResult, name: str) -> float:
+def _bytes(cell: CellResult, name: str) -> float:
     metric = _value(cell, name)
-    return (metric.value or 0.0) / _MIB if metric else 0.0
+    return (metric.value or 0.0) if metric else 0.0
 
 
-def _limits(axes: Axes, info: TraceInfo) -> None:
-    axes.axvline(info.peak_live_bytes / _MIB, color="black", linewidth=1, linestyle=":")
+def _limits(axes: Axes, info: TraceInfo, unit: int) -> list[Any]:
+    """Draw what no allocator can beat, and the best packing where there is one; returns them for the legend."""
+    drawn = [axes.axvline(info.peak_live_bytes / unit, color="black", linewidth=1, linestyle=":", label="load")]
     if info.packing_bytes is not None:
-        axes.axvline(info.packing_bytes / _MIB, color="black", linewidth=1, linestyle="--")
+        label = "best offline packing found"
+        drawn.append(axes.axvline(info.packing_bytes / unit, color="black", linewidth=1, linestyle="--", label=label))
+    return drawn
 
 
-def _waterfall_legend(figure: Figure) -> None:
+def _waterfall_legend(figure: Figure, lines: Sequence[Any], *, of_system: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles: list[Any] = [
         Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=name) for name, _, colour, hatch in _PARTS
     ]
-    handles += [
-        Patch(facecolor="#D9D9D9", hatch="...", edgecolor="white", label="held besides, of a malloc"),
-        Line2D([], [], marker="D", color="white", markeredgecolor="black", linestyle="none", label="resident"),
-        Line2D([], [], color="black", linestyle=":", label="load"),
-        Line2D([], [], color="black", linestyle="--", label="best offline packing found"),
-    ]
+    if of_system:
+        label = "rest of resident memory (system allocators)"
+        handles.append(Patch(facecolor="#D9D9D9", hatch="...", edgecolor="white", label=label))
+    resident = Line2D([], [], marker="D", color="white", markeredgecolor="black", linestyle="none", label="resident")
+    handles += [resident, *lines]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
 
 

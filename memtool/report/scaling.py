@@ -48,7 +48,7 @@ def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, 
     found = points(run, infos)
     if not any(len(each) > 1 for each in found.values()):
         return None
-    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    figure = Figure(figsize=(8, max(4.8, 1.2 + 0.19 * len(found))), layout="constrained")
     axes = figure.subplots()
     for name, each in sorted(found.items(), key=lambda item: -item[1][-1][1]):
         counts, rates = [point[0] for point in each], [point[1] for point in each]
@@ -67,14 +67,21 @@ def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, 
                 capsize=3,
             )
     processors = int(run.machine.get("cores", 0))
-    most = max(info.threads for info in infos)
-    if 0 < processors < most:
-        axes.axvspan(processors, most, color="0.93", zorder=0, linewidth=0)
-        words = f" more threads than the {processors} processors"
-        axes.text(processors, 0.99, words, va="top", fontsize=8, transform=axes.get_xaxis_transform())
+    counts = sorted({info.threads for info in infos})
+    most = counts[-1]
+    beyond = next((count for count in counts if count > processors), None)
+    margin = 0.05 * (most - counts[0])
+    axes.set_xlim(counts[0] - margin, most + margin)
+    if processors > 0 and beyond is not None:
+        begin = (processors + beyond) / 2
+        axes.axvspan(begin, most + margin, color="0.93", zorder=0, linewidth=0)
+        words = f"more threads than the {processors} processors "
+        axes.text(most + margin, 0.99, words, va="top", ha="right", fontsize=8, transform=axes.get_xaxis_transform())
     axes.set_ylim(bottom=0)
-    axes.set_xticks(sorted({info.threads for info in infos}))
-    axes.set_xlabel("threads")
+    axes.set_xticks(counts)
+    has_intervals = any(low is not None for each in found.values() for _, _, low, _ in each)
+    whiskers = "whiskers: 95 % interval of the median" if has_intervals else "no intervals: fewer than 6 blocks"
+    axes.set_xlabel(f"threads ({whiskers})")
     axes.set_ylabel("million operations a second, all threads together")
     axes.grid(visible=True, axis="y", color="0.9")
     axes.spines[["top", "right"]].set_visible(False)

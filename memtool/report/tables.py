@@ -13,7 +13,7 @@ from tabulate import tabulate
 from memtool.model import CellResult, Determinism, Metric, Mode, Pass, Run, Status, TraceInfo
 from memtool.stats.summary import LEAST_SAMPLES, ranks
 from memtool.store import run_file
-from memtool.units import KIB, MIB, arrivals_in_words, format_count, format_ns, format_size
+from memtool.units import arrivals_in_words, format_count, format_ns, format_size, unit_for
 
 NOT_APPLICABLE = "n/a"
 FLOOR_MARK = "~"
@@ -149,9 +149,9 @@ WATERFALL = Sheet(
         Column("+ rounding", "rounding_bytes", _bytes),
         Column("+ free", "free_bytes", _bytes),
         Column("+ metadata", "metadata_bytes", _bytes),
-        Column("+ other", "unaccounted_bytes", _bytes),
+        Column("+ unaccounted", "unaccounted_bytes", _bytes),
         Column("resident", "resident_at_peak_live_bytes", _bytes),
-        Column("other,\ndrained", "unaccounted_after_drain_bytes", _bytes),
+        Column("unaccounted,\ndrained", "unaccounted_after_drain_bytes", _bytes),
     ),
     ("resident_at_peak_live_bytes",),
     sign="rounding_bytes",
@@ -321,7 +321,7 @@ def _sheet(sheet: Sheet, cells: Sequence[CellResult], context: _Context) -> str:
         return ""
     is_bytes = [column for column in columns if column.write is _bytes]
     largest = max((abs(_figure(cell, column.metric) or 0.0) for cell in cells for column in is_bytes), default=0.0)
-    unit, name = (MIB, "MiB") if largest >= MIB else (KIB, "KiB")
+    unit, name = unit_for(largest)
     if context.run.reference is not None:
         columns, cells = _with_ratio(sheet, columns, cells, context.run.reference)
     rows = [
@@ -521,7 +521,10 @@ def _explanation(cells: Sequence[CellResult], context: _Context) -> list[str]:
     null = next((found for cell in cells if (found := cell.proof.get("open_loop", {}).get("null_ns"))), None)
     if null:
         figures = "; ".join(
-            f"{kind} " + ", ".join(f"{_percentile_name(name)} {format_ns(value)}" for name, value in found.items())
+            f"{kind} "
+            + ", ".join(
+                f"{_percentile_name(name)} {format_ns(value)}" for name, value in found.items() if name != "p90"
+            )
             for kind, found in null.items()
         )
         lines.append(
@@ -543,7 +546,7 @@ def _legend(cells: Sequence[CellResult], style: str) -> list[str]:
         )
     if any(metric.at_floor for cell in cells for metric in cell.metrics.values()):
         lines.append(f"{FLOOR_MARK} at the floor: not told from the noise of timer and machine.")
-    if any(cell.proof.get("noisy") for cell in cells):
+    if any(cell.proof.get("noisy") and "time_per_op_ns" in cell.metrics for cell in cells):
         lines.append(f"{NOISE_MARK} taken on a noisy machine, as the notes say: hold no small difference for true.")
     if any(cell.interpreted for cell in cells):
         lines.append(

@@ -273,7 +273,7 @@ def _open_loop(
 
 def _of_null(samples: Sequence[Sample], clock: Clock) -> dict[str, dict[str, float]]:
     """Return the null strategy's latencies under the arrivals, by kind: medians, as an allocator's."""
-    shares = ("p50", "p99", "p999", "max")
+    shares = (*PERCENTILES, "max")
     found = _latencies(samples, (), clock)
     return {
         kind: {share: value for share in shares if (value := found[f"{kind}_{share}_ns"].value) is not None}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memtool.report.heap_maps import HELD, METADATA, OTHER, OWN, UNTOUCHED, USED, shares
+from memtool.report.heap_maps import HELD, METADATA, OTHER, OWN, UNTOUCHED, USED, draw, shares
 
 PAGE = 4096
 
@@ -53,6 +53,14 @@ def test_the_last_bucket_of_an_extent_may_be_cut_short() -> None:
 def test_every_column_is_whole(columns: int) -> None:
     found = shares(heap_map((5 * PAGE,), used=[4096, 0, 100, 0, 7], resident=[4096] * 5), columns=columns)
     assert found.sum(axis=0) == pytest.approx([1.0] * columns)
+
+
+@pytest.mark.parametrize(("pages", "unit"), [(3, "KiB"), (300, "MiB")])
+def test_addresses_are_in_the_unit_that_suits_the_heap(pages: int, unit: str) -> None:
+    length = pages * PAGE
+    figure = draw([("stack", heap_map((length,), used=[PAGE] * pages, resident=[PAGE] * pages))], "Heaps")
+    assert figure.axes[0].get_xlabel() == f"address, in {unit} from the base of the region"
+    assert figure.axes[0].get_xlim()[1] == (12 if unit == "KiB" else 300 / 256)
 
 
 def test_an_empty_heap_has_no_columns() -> None:

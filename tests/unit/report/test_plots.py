@@ -12,8 +12,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from memtool.model import Mark, Status
+from memtool.model import Cell, Mark, Metric, Status
+from memtool.report import fragmentation, plots
 from memtool.report.plots import draw_all
+from tests.runs import figure
 from tests.unit.report.fake_run import fake_run, fake_run_with_series
 
 NAMES = (
@@ -101,8 +103,8 @@ def test_latency_by_size_is_written_in_figures(tmp_path: Path, texts: dict[str, 
     draw_all(tmp_path, fake_run_with_series(tmp_path))
     written = texts["latency-by-size"]
     # glibc: 12.5, 60 and 1,850 ns above a floor of 13.5; twice as long, floor included, in the class without end.
-    for figure in ("12", "60", "38", "134", "64\nB", "more", "allocate p99.9", "deallocate p50"):
-        assert figure in written, figure
+    for text in ("12", "60", "38", "134", "64\nB", "more", "allocate p99.9", "deallocate p50"):
+        assert text in written, text
     assert "1.8k" not in written  # p99.9 of 1,000 is the 999th
     assert "longest operation\nof a slice (ns), raw" in texts["latency-over-time"]
 
@@ -136,6 +138,92 @@ def test_where_the_kernel_was_not_asked_resident_memory_is_not_drawn_as_none(
     monkeypatch.setattr(Figure, "savefig", spy)
     draw_all(tmp_path, run)
     assert drawn["glibc (resident)"] == [[0, 0], [100, 5], [250, 7], [350, 6]]
+
+
+def test_reallocations_have_a_panel_of_their_own(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    run = fake_run()
+    glibc = run.cells[0]
+    resized = {f"reallocate_{share}_ns": figure(f"reallocate_{share}_ns", 30.0) for share in ("p50", "p99", "max")}
+    changed = replace(run, cells=(replace(glibc, metrics={**glibc.metrics, **resized}), *run.cells[1:]))
+    draw_all(tmp_path, changed)
+    assert {"allocate", "deallocate", "reallocate"} <= set(texts["latency"])
+    draw_all(tmp_path, run)
+    assert "reallocate" not in texts["latency"]
+
+
+def test_under_arrivals_the_floor_drawn_is_the_null_strategy(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    run = fake_run()
+    null = {
+        kind: dict.fromkeys(("p50", "p90", "p99", "p999", "p9999", "max"), 70.0) for kind in ("allocate", "deallocate")
+    }
+    cells = tuple(replace(cell, proof={**cell.proof, "open_loop": {"null_ns": null}}) for cell in run.cells[:3])
+    draw_all(tmp_path, replace(run, cells=cells))
+    assert "null strategy,\nsame arrivals" in texts["latency"]
+    assert "noise floor" not in texts["latency"]
+
+
+def test_a_size_class_at_the_floor_is_marked(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    run = fake_run_with_series(tmp_path)
+    coarse = tuple(replace(cell, proof={**cell.proof, "timer_resolution_ns": 10.0}) for cell in run.cells)
+    draw_all(tmp_path, replace(run, cells=coarse))
+    # A step of 10 ns: tlsf's p50 of 10 is a step above the floor's, mimalloc's of 4.5 is not.
+    assert {"10", "~4", "60"} <= set(texts["latency-by-size"])
+    assert "~10" not in texts["latency-by-size"]
+
+
+def test_side_by_side_no_live_bytes_and_no_load_are_common(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    run = fake_run_with_series(tmp_path)
+    draw_all(tmp_path, run)
+    assert "live bytes" in texts["footprint"]
+    assert {"load", "best offline packing found"} <= set(texts["waterfall"])
+    beside = tuple(replace(cell, cell=replace(cell.cell, mode="parallel")) for cell in run.cells)
+    draw_all(tmp_path, replace(run, cells=beside))
+    assert "live bytes" not in texts["footprint"]
+    assert any("live bytes are each one's own" in text for text in texts["footprint"])
+    assert not {"load", "best offline packing found"} & set(texts["waterfall"])
+    assert any("at each one's own peak" in text for text in texts["waterfall"])
+
+
+def test_the_waterfall_names_only_what_is_drawn(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    run = fake_run()
+    own = tuple(cell for cell in run.cells if cell.cell.allocator in ("slab", "first-fit"))
+    draw_all(tmp_path, replace(run, cells=own, workloads=(replace(run.workloads[0], packing_bytes=None),)))
+    assert "load" in texts["waterfall"]
+    assert not any("packing" in text or "system allocators" in text for text in texts["waterfall"])
+
+
+def test_a_small_heap_is_drawn_in_kib(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    run = fake_run()
+
+    def small(name: str, metric: Metric) -> Metric:
+        known = name.endswith("_bytes") and metric.value is not None
+        return replace(metric, value=(metric.value or 0) / 1024) if known else metric
+
+    cells = tuple(
+        replace(cell, metrics={name: small(name, metric) for name, metric in cell.metrics.items()})
+        for cell in run.cells
+    )
+    draw_all(tmp_path, replace(run, cells=cells))
+    assert "KiB" in texts["waterfall"]
+    assert "peak resident memory (KiB)" in texts["speed-memory"]
+
+
+def test_many_allocators_differ_in_colour_and_all_stand_in_the_legend() -> None:
+    cells = [replace(fake_run().cells[0], cell=Cell("web", f"heap-{number}")) for number in range(24)]
+    colours = {style.colour for style in plots._styles(cells).values()}
+    assert len(colours) == 24
+    assert "#000000" not in colours
+    drawn = plots._latency(cells, plots._styles(cells))
+    assert drawn is not None
+    drawn.canvas.draw()
+    box = drawn.legends[0].get_window_extent()
+    assert box.y0 >= 0
+    assert box.y1 <= drawn.bbox.y1
+
+
+def test_of_many_that_leave_a_picture_the_first_are_named() -> None:
+    assert fragmentation.leaving(["a", "b"]) == "leaves the picture: a, b"
+    assert fragmentation.leaving([*"abcdefgh"]) == "leaves the picture: a, b, c, d, e, f and 2 more"
 
 
 def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:

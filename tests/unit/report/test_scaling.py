@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from matplotlib.patches import Rectangle
+
 from memtool.model import Cell, CellResult, Determinism, Metric, Status
 from memtool.report import scaling
 from tests.unit.report.fake_run import fake_run
@@ -26,6 +28,26 @@ def test_a_sweep_is_one_picture_and_its_points_are_operations_a_second() -> None
     figure = scaling.draw(run, swept["xmalloc"], {})
     assert figure is not None
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["2", "4"]
+
+
+def test_points_on_as_many_threads_as_processors_are_not_in_the_grey() -> None:
+    base = fake_run()
+    infos = [replace(base.workloads[0], name=f"xmalloc:threads={count}", threads=count) for count in (1, 2, 4)]
+    cells = tuple(cell(info.name, "glibc", 50.0) for info in infos)
+    run = replace(base, workloads=tuple(infos), cells=cells, machine={**base.machine, "cores": 2})
+    figure = scaling.draw(run, infos, {})
+    assert figure is not None
+    (grey,) = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
+    assert grey.get_x() == 3
+    assert grey.get_x() + grey.get_width() > 4
+    assert figure.axes[0].get_xlabel() == "threads (whiskers: 95 % interval of the median)"
+    few = tuple(
+        replace(each, metrics={"time_per_op_ns": replace(each.metrics["time_per_op_ns"], low=None, high=None)})
+        for each in cells
+    )
+    figure = scaling.draw(replace(run, cells=few), infos, {})
+    assert figure is not None
+    assert figure.axes[0].get_xlabel() == "threads (no intervals: fewer than 6 blocks)"
 
 
 def test_one_number_of_threads_is_no_sweep() -> None:

@@ -190,6 +190,7 @@ def test_a_noisy_machine_is_marked_and_explained_once() -> None:
     assert len(re.findall(r" !21\.50 | !12\.50 ", text)) == 2
     assert text.count("!") == 3  # and what the mark means
     assert "!" not in render(run, "table")
+    assert "!" not in render(only(replace(run, cells=cells), *LATENCIES), "table")
 
 
 def test_a_region_other_than_the_usual_is_named() -> None:

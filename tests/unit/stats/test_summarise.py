@@ -455,7 +455,7 @@ def test_under_arrivals_the_floor_is_what_the_null_strategy_shows() -> None:
     far = summarise_cell(CELL, [waited(200, 0), waited(210, 1)], null, trace, CLOCK, exact_expected=False)
     assert (near.metrics["allocate_p99_ns"].at_floor, far.metrics["allocate_p99_ns"].at_floor) == (True, False)
     assert near.proof["open_loop"]["null_ns"]["allocate"]["p50"] == 5.0  # (20 - 10) / 2
-    assert list(near.proof["open_loop"]["null_ns"]["allocate"]) == ["p50", "p99", "p999", "max"]
+    assert list(near.proof["open_loop"]["null_ns"]["allocate"]) == ["p50", "p90", "p99", "p999", "p9999", "max"]
     closed = summarise_cell(CELL, [latency(allocate=[(20, 95), (120, 5)])], null, TRACE, CLOCK, exact_expected=False)
     assert closed.metrics["allocate_p99_ns"].at_floor is False
 
