@@ -44,13 +44,17 @@ class Clock {
     return system_nanoseconds();
   }
 
-  static std::uint64_t system_nanoseconds() noexcept {
-    timespec now;
-    clock_gettime(CLOCK_MONOTONIC_RAW, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
-  }
+  static std::uint64_t system_nanoseconds() noexcept { return nanoseconds(CLOCK_MONOTONIC_RAW); }
+  // Of all threads of the process, those that an allocator has started too; and of the calling one.
+  static std::uint64_t process_cpu_nanoseconds() noexcept { return nanoseconds(CLOCK_PROCESS_CPUTIME_ID); }
+  static std::uint64_t thread_cpu_nanoseconds() noexcept { return nanoseconds(CLOCK_THREAD_CPUTIME_ID); }
 
  private:
+  static std::uint64_t nanoseconds(clockid_t clock) noexcept {
+    timespec now;
+    clock_gettime(clock, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
+  }
 #if defined(__aarch64__)
   static std::uint64_t read_cntvct() noexcept {
     std::uint64_t ticks;

@@ -144,6 +144,8 @@ class Processors {
 class Patience {
  public:
   explicit Patience(bool own_processor) noexcept : spins_(own_processor ? 2000 : 50) {}
+  [[nodiscard]] bool spins() const noexcept { return rounds_ + 1 < spins_; }
+  [[nodiscard]] std::uint32_t rounds() const noexcept { return rounds_; }
   void wait() noexcept {
     ++rounds_;
     if (rounds_ < spins_) {
@@ -185,6 +187,10 @@ struct alignas(128) Lane {
   std::uint64_t body_end = 0;
   std::uint64_t end = 0;
   std::uint64_t wait_ticks = 0;
+  // What of the processor it used for waiting, for whatever it was; before the epilogue.
+  std::uint64_t spun_ticks = 0;
+  std::uint64_t idle_cpu_ns = 0;
+  bool in_body = true;
   std::atomic<bool> started = false;
   std::atomic<bool> joined = false;
   Lanes* lanes = nullptr;
@@ -225,6 +231,8 @@ class Lanes {
     if (lockstep() && image_.head.runs > 0) lanes_[image_.runs[0].lane()]->turn = 1;
     for (const auto& lane : lanes_)
       if (lane->entry.started_by == LaneEntry::kRoot && !create(*lane)) break;
+    start_cpu_ns_ = Clock::process_cpu_nanoseconds();
+    start_ns_ = Clock::system_nanoseconds();
     start_ticks_ = clock_.start();
     gate_.store(true, std::memory_order_release);
     gate_.notify_all();
@@ -257,6 +265,23 @@ class Lanes {
     std::uint64_t last = body_end();
     for (const auto& lane : lanes_) last = std::max(last, lane->end);
     return last - body_end();
+  }
+
+  // Processor time of all threads of the process from the start of the replay to the last event before the epilogue,
+  // less what lanes used for waiting. Out of line, as wait_until() is: in every strategy's runner it would leave the
+  // compiler less room to inline the strategy.
+  [[nodiscard, gnu::noinline]] std::uint64_t body_cpu_ns() const noexcept {
+    std::uint64_t spun = 0;
+    std::uint64_t waited = 0;
+    for (const auto& lane : lanes_) {
+      spun += lane->spun_ticks;
+      waited += lane->idle_cpu_ns;
+    }
+    const double ns_per_tick =
+        static_cast<double>(end_ns_ - start_ns_) / static_cast<double>(std::max<std::uint64_t>(body_ticks(), 1));
+    waited += static_cast<std::uint64_t>(static_cast<double>(spun) * ns_per_tick);
+    const std::uint64_t used = end_cpu_ns_ - start_cpu_ns_;
+    return used > waited ? used - waited : 0;
   }
 
   // After a fault: nobody waits any more, everything comes to its end.
@@ -295,7 +320,10 @@ class Lanes {
   // more to do.
   void end_body(Lane& lane) noexcept {
     lane.body_end = lane.end = clock_.stop();
+    lane.in_body = false;
     if (body_left_.fetch_sub(1) == 1) {
+      end_ns_ = Clock::system_nanoseconds();
+      end_cpu_ns_ = Clock::process_cpu_nanoseconds();
       if (!given_up()) work_.body_ended();
       body_ended_.store(true, std::memory_order_release);
       body_ended_.notify_all();
@@ -319,6 +347,8 @@ class Lanes {
 
  private:
   static constexpr std::size_t kStack = 256 * 1024;
+  // Of waiting: a pause and a look at what another processor writes; a quarter of a microsecond on a slow one.
+  static constexpr std::uint64_t kMostTicksOfRound = 600;
 
   [[nodiscard]] std::uint64_t body_end() const noexcept {
     std::uint64_t last = start_ticks_;
@@ -375,14 +405,26 @@ class Lanes {
   }
 
   template <class Ready>
-  void wait_until(Lane& lane, std::uint64_t at, std::uint64_t object, std::uint64_t other, Ready ready) noexcept {
+  [[gnu::noinline]] void wait_until(Lane& lane, std::uint64_t at, std::uint64_t object, std::uint64_t other,
+                                    Ready ready) noexcept {
     if (ready()) return;
     const std::uint64_t start = clock_.start();
     set_place(lane, at, object, other);
+    const auto goes_on = [&] { return !ready() && !given_up(); };
     Patience patience(request_.processors != 0);
-    while (!ready() && !given_up()) patience.wait();
+    while (patience.spins() && goes_on()) patience.wait();
+    std::uint64_t now = clock_.stop();
+    // As long as it spins it has the processor, and asking the kernel would take longer than most waits do. Should the
+    // kernel take it away even so, no more counts as spun than so many rounds can take.
+    if (lane.in_body) lane.spun_ticks += std::min(now - start, patience.rounds() * kMostTicksOfRound);
+    if (goes_on()) {
+      const std::uint64_t used = Clock::thread_cpu_nanoseconds();
+      while (goes_on()) patience.wait();
+      if (lane.in_body) lane.idle_cpu_ns += Clock::thread_cpu_nanoseconds() - used;
+      now = clock_.stop();
+    }
     set_place(lane, MEMTOOL_THREAD_REPLAY);
-    if (at == MEMTOOL_THREAD_OBJECT) lane.wait_ticks += clock_.stop() - start;
+    if (at == MEMTOOL_THREAD_OBJECT) lane.wait_ticks += now - start;
   }
 
   [[gnu::noinline]] void* wait_for_object(Lane& lane, std::uint64_t cell, std::uint64_t origin) noexcept {
@@ -399,6 +441,11 @@ class Lanes {
   Processors processors_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::uint64_t start_ticks_ = 0;
+  // When the first lane may start and when the last has ended its body: by the system's clock, and processor time.
+  std::uint64_t start_ns_ = 0;
+  std::uint64_t start_cpu_ns_ = 0;
+  std::uint64_t end_ns_ = 0;
+  std::uint64_t end_cpu_ns_ = 0;
   alignas(128) std::atomic<bool> given_up_ = false;
   std::atomic<bool> no_thread_ = false;
   std::atomic<bool> gate_ = false;

@@ -238,11 +238,11 @@ class Runner {
     region_.reset();
     S strategy(region_, given_);
     Replay<S, Probe> replay(strategy, probe, slots_.data());
-    const std::uint64_t cpu_before = process_cpu_nanoseconds();
+    const std::uint64_t cpu_before = Clock::process_cpu_nanoseconds();
     const std::uint64_t start = clock.start();
     const std::uint64_t* stopped = replay.run(image_.begin, image_.epilogue);
     const std::uint64_t middle = clock.stop();
-    const std::uint64_t cpu_after = process_cpu_nanoseconds();
+    const std::uint64_t cpu_after = Clock::process_cpu_nanoseconds();
     if (replay.out_of_memory()) {
       out_of_memory(strategy, stopped);
       return false;
@@ -253,13 +253,6 @@ class Runner {
     if (detected_in(strategy)) return false;
     if (timing != nullptr) *timing = {middle - start, end - resumed, cpu_after - cpu_before};
     return true;
-  }
-
-  // Of all threads, those that an allocator has started too.
-  static std::uint64_t process_cpu_nanoseconds() noexcept {
-    timespec used;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    return static_cast<std::uint64_t>(used.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(used.tv_nsec);
   }
 
   bool detected_in(const S& strategy) { return has_detected(strategy, result_); }

@@ -322,6 +322,7 @@ class ThreadRunner {
     const std::uint32_t i = result_.iterations++;
     result_.body_ticks[i] = lanes.body_ticks();
     result_.epilogue_ticks[i] = lanes.epilogue_ticks();
+    result_.cpu_ns[i] = lanes.body_cpu_ns();
     result_.wait_ticks[i] = lanes.wait_ticks();
     for (const auto& lane : lanes.all())
       request_.threads[lane->number] = {.operations = lane->entry.body_operations,

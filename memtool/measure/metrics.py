@@ -88,7 +88,8 @@ _ALL = [
     MetricInfo(
         "cpu_ns_per_op",
         "ns",
-        "processor time of all threads of the process during the replays / operations, harness included",
+        "processor time of all threads of the process during the replays, less what they wait for each other / "
+        "operations, harness included",
         measured_by=Pass.THROUGHPUT,
     ),
     MetricInfo(

@@ -191,6 +191,19 @@ def test_generated_threads_replay_in_all_modes_without_loss(content: dict[str, A
     assert take(content, Mode.LOCKSTEP).payload["order_digest"] == serial.payload["order_digest"]
 
 
+@pytest.mark.parametrize("mode", [Mode.LOCKSTEP, Mode.PARALLEL])
+def test_processor_time_is_that_of_all_threads_but_for_their_waiting(
+    mode: Mode, faulty_engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMTOOL_ENGINE", str(faulty_engine))
+    content = XMALLOC | {"allocations": 400, "pattern": {"producer-consumer": {"batch": 50, "depth": 1, "size": 64}}}
+    sample = take(content, mode, Pass.THROUGHPUT, "background", executor=WorkerExecutor(1))
+    assert (sample.status, sample.reason) == (Status.OK, None)
+    # A thread of the allocator works for 20 ms. One of the replay's sleeps meanwhile; the other waits for it, and uses
+    # several milliseconds more for that. (Measured by the processor's time, not by the clock on the wall.)
+    assert 20_000_000 <= sample.payload["cpu_ns"][0] < 21_500_000
+
+
 def test_a_deadlock_is_killed_and_its_edges_are_named(faulty_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMTOOL_ENGINE", str(faulty_engine))
     executor = WorkerExecutor(seed=1)
