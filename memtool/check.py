@@ -26,6 +26,7 @@ from memtool.stats import compare
 from memtool.store import compare_file, journal, run_file
 from memtool.units import format_count
 from memtool.worker.parent import Executor
+from memtool.worker.schedule import LEAST_FOOTPRINTS
 from memtool.workload.trace import shipped
 
 DEFAULT_BLOCKS = 31
@@ -113,7 +114,6 @@ def to_be_measured(options: CheckOptions) -> BenchOptions:
             settings,
             specs=_sides(options.against or "", options.candidate or ""),
             blocks=blocks,
-            footprint_repeats=blocks,
             passes=_passes(options, options.rules.metrics),
         )
     elif options.update:
@@ -121,7 +121,9 @@ def to_be_measured(options: CheckOptions) -> BenchOptions:
         if names is None and options.baseline.exists():
             names = _labels(read_baseline(options.baseline))
         passes = _passes(options, options.rules.metrics)
-        settings = replace(settings, allocators=names, passes=passes, draw_plots=False)
+        settings = replace(
+            settings, allocators=names, passes=passes, footprint_repeats=LEAST_FOOTPRINTS, draw_plots=False
+        )
     else:
         base = read_baseline(options.baseline)
         _refuse_other_cells(options.baseline, base, settings)
@@ -132,6 +134,7 @@ def to_be_measured(options: CheckOptions) -> BenchOptions:
             settings,
             allocators=settings.allocators or _labels(base),
             passes=_passes(options, _metrics_of(base, options.rules.metrics)),
+            footprint_repeats=LEAST_FOOTPRINTS,
         )
     return settings
 

@@ -24,7 +24,7 @@ from memtool.stats.summarise import Clock, noise_floor, summarise_cell
 from memtool.store import journal, run_file, series
 from memtool.units import format_count, format_size
 from memtool.worker.parent import Executor, RegionRequest, WorkerExecutor
-from memtool.worker.schedule import LEAST_FOOTPRINTS, NULL, Measurable, Schedule, Settings
+from memtool.worker.schedule import NULL, Measurable, Schedule, Settings
 from memtool.worker.threads import Threads
 from memtool.workload.trace import Trace, load_trace
 
@@ -48,7 +48,9 @@ class BenchOptions:
     blocks: int = 10
     first_block: int = 0
     """Blocks count on from here: those of a second look are not the first ones again."""
-    footprint_repeats: int = LEAST_FOOTPRINTS
+    footprint_repeats: int | None = None
+    """Footprint samples of each cell, more only where they differ; None: one in every block. Resident memory never
+    repeats to the byte, and a verdict on it needs as many pairs as one on time."""
     passes: tuple[Pass, ...] = tuple(Pass)
     mode: Mode = Mode.SERIAL
     threads: tuple[int, ...] = ()
@@ -133,7 +135,7 @@ def make_plan(options: BenchOptions) -> Plan:
     settings = Settings(
         blocks=options.blocks,
         first_block=options.first_block,
-        footprint_repeats=options.footprint_repeats,
+        footprint_repeats=options.footprint_repeats or options.blocks,
         passes=_passes(options, counts_by),
         warmups=0 if options.cold else 1,
         iterations=1 if options.cold else 3,
@@ -209,6 +211,7 @@ def _measurable(
         None if arrivals is None else arrivals.words,
         0.0 if arrivals is None else info.operations / arrivals.rate,
         tuple(mark.name for mark in info.marks),
+        info.operations,
     )
 
 

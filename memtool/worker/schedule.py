@@ -20,13 +20,18 @@ from memtool.worker.threads import Threads
 NULL = "null"
 """The control strategy that every block replays besides: what the harness itself costs."""
 _LEAST_TIME_LIMIT = 30.0
+"""Seconds that every worker is given: a loop without end on a workload of some hundred operations costs no more."""
 _TIME_LIMIT_FACTOR = 20
-_INTERPRETED_FACTOR = 100
-_LEAST_INTERPRETED_LIMIT = 120.0
-"""An allocator in Python is about a hundred times slower than one in C++: more time, and one replay a sample."""
+_PILOT_TIME_LIMIT = 600.0
 _SLOWER = {Pass.CHECK: 10, Pass.COUNTERS: 50, Pass.CALLS: 50}
 """Filling and reading back every block, or counting every instruction or system call, takes longer than the replay
 that the time limit is derived from."""
+_INTERPRETED_FACTOR = 100
+_INTERPRETED_SECONDS = 0.0005
+"""An allocator in Python is about a hundred times slower than one in C++, and one that searches a list of its free
+blocks may take this long for an operation."""
+_COUNTING_SECONDS = 0.0003
+"""An operation's time under valgrind, for an allocator that searches some thousand free blocks."""
 LEAST_FOOTPRINTS = 2
 """Fewer could not show that a figure repeats."""
 _MOST_AT_ONCE = 24
@@ -45,7 +50,7 @@ class Settings:
     blocks: int = 10
     first_block: int = 0
     footprint_repeats: int = LEAST_FOOTPRINTS
-    """Footprint samples of each cell; more are taken only where they differ."""
+    """Footprint samples of each cell; more are taken only where they differ. Two show what is exact."""
     passes: tuple[Pass, ...] = tuple(Pass)
     warmups: int = 1
     iterations: int = 3
@@ -63,7 +68,7 @@ class Settings:
     memory_bytes: int | None = None
     """What workers that run at the same time may take together; None: no limit."""
     time_limit: float | None = None
-    """Seconds for each worker; None: 20 times the null replay of the same events, at least 30 s."""
+    """Seconds for each worker; None: as ``Schedule.limit`` has it."""
 
     @property
     def counts(self) -> bool:
@@ -94,6 +99,8 @@ class Measurable:
     """How long it takes until the last has arrived."""
     marks: tuple[str, ...] = ()
     """Names of the image's marks, by their numbers."""
+    operations: int = 0
+    """Of one replay, before the epilogue."""
 
 
 Key = tuple[Cell, int, Pass]
@@ -114,9 +121,10 @@ class Schedule:
     beyond those asked for, which only measurements that vary need, are counted as they come)."""
     _samples: list[Sample] = field(default_factory=list)
     _failed: set[Cell] = field(default_factory=set)
-    _time_limits: dict[str, float] = field(default_factory=dict)
-    _null_limits: dict[str, float] = field(default_factory=dict)
-    """Seconds by the null replay alone, without the least that a native allocator is given."""
+    _null_seconds: dict[str, float] = field(default_factory=dict)
+    """Workload -> what all null replays of a worker take, as the pilot found; 0 where it failed."""
+    _own_seconds: dict[Cell, float] = field(default_factory=dict)
+    """What all replays of a throughput sample take, of the cells that have one."""
     _done: int = 0
     _total: int = 0
 
@@ -182,7 +190,7 @@ class Schedule:
                 wanted += [(workload, cell, plan, 0, Pass.CALLS) for cell, plan in _calling(workload).items()]
         wanted = [each for each in wanted if each[1] not in self._failed]
         jobs = [
-            self._job(workload, cell, plan, block, run_pass, self._time_limits[workload.name])
+            self._job(workload, cell, plan, block, run_pass)
             for workload, cell, plan, block, run_pass in wanted
             if (cell, block, run_pass) not in self.finished
         ]
@@ -219,7 +227,7 @@ class Schedule:
                 self._overlap(batch)
                 batch, taken = [], 0
             taken += need
-            batch.append(self._job(workload, cell, plan, 0, Pass.HEAP, self._time_limits[workload.name]))
+            batch.append(self._job(workload, cell, plan, 0, Pass.HEAP))
         if batch:
             self._overlap(batch)
 
@@ -263,24 +271,37 @@ class Schedule:
 
     def _pilot(self, workload: Measurable) -> None:
         """Replay the null strategy once, so that the time limit of everything else is known."""
-        limit = self.settings.time_limit
-        null_limit = 0.0
-        if limit is None:
-            cell = next(iter(_with_controls(workload)))
-            null_cell = Cell(workload.name, NULL, cell.region, cell.mode)
-            pilot = self.executor.execute(self._job(workload, null_cell, workload.null_plan, 0, Pass.THROUGHPUT, 600.0))
-            limit = _LEAST_TIME_LIMIT
-            if pilot.status is Status.OK:
-                replays = self.settings.warmups + self.settings.iterations
-                seconds = min(pilot.payload["body_ticks"]) * self.settings.ns_per_tick * 1e-9 * replays
-                null_limit = _TIME_LIMIT_FACTOR * seconds
-                limit = max(limit, null_limit)
-        self._time_limits[workload.name] = limit
-        self._null_limits[workload.name] = null_limit
+        if self.settings.time_limit is not None:
+            return
+        cell = next(iter(_with_controls(workload)))
+        null_cell = Cell(workload.name, NULL, cell.region, cell.mode)
+        job = self._job(workload, null_cell, workload.null_plan, 0, Pass.THROUGHPUT)
+        pilot = self.executor.execute(replace(job, time_limit=_PILOT_TIME_LIMIT))
+        self._null_seconds[workload.name] = self._seconds(pilot) if pilot.status is Status.OK else 0.0
 
-    def _job(
-        self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass, limit: float
-    ) -> Job:
+    def _seconds(self, sample: Sample) -> float:
+        """Return what the replays of a throughput sample take together, warm-ups included."""
+        replays = self.settings.warmups + self.settings.iterations
+        return float(min(sample.payload["body_ticks"])) * self.settings.ns_per_tick * 1e-9 * replays
+
+    def limit(self, workload: Measurable, cell: Cell, plan: AllocatorPlan, run_pass: Pass) -> float:
+        """Return the seconds after which a worker is killed, without what it waits for arrivals.
+
+        20 times the null replay of the same events, as often as the pass or an interpreter is slower, and at least
+        30 s. What has been seen to end may be slow: passes after throughput have twice its own time, as often.
+        """
+        if self.settings.time_limit is not None:
+            return self.settings.time_limit
+        slower = _SLOWER.get(run_pass, 1)
+        null = slower * _TIME_LIMIT_FACTOR * self._null_seconds.get(workload.name, 0.0)
+        own = 2 * slower * self._own_seconds.get(cell, 0.0)
+        if run_pass is Pass.COUNTERS and self.settings.counter is Counter.CALLGRIND:
+            null = max(null, _COUNTING_SECONDS * workload.operations)
+        if plan.interpreted:
+            null = max(_INTERPRETED_FACTOR * null, _INTERPRETED_SECONDS * workload.operations)
+        return max(_LEAST_TIME_LIMIT, null, own)
+
+    def _job(self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass) -> Job:
         iterations = 1 if plan.interpreted else self.settings.iterations
         waiting = iterations * workload.arrivals_seconds if run_pass is Pass.LATENCY else 0.0
         return Job(
@@ -299,7 +320,7 @@ class Schedule:
             ns_per_tick=self.settings.ns_per_tick,
             arrivals=workload.arrivals if run_pass is Pass.LATENCY else None,
             marks=workload.marks if run_pass is Pass.HEAP else (),
-            time_limit=waiting + limit * (1 if self.settings.time_limit is not None else _SLOWER.get(run_pass, 1)),
+            time_limit=waiting + self.limit(workload, cell, plan, run_pass),
             counter=self.settings.counter if run_pass is Pass.COUNTERS else Counter.NONE,
             threads=workload.threads,
         )
@@ -311,10 +332,7 @@ class Schedule:
         self.progress(f"{cell.workload} · {cell.allocator} · {run_pass}", self._done, self._total)
         sample = self.finished.get((cell, block, run_pass))
         if sample is None:
-            limit = self._time_limits[workload.name]
-            if plan.interpreted and self.settings.time_limit is None:
-                limit = max(_LEAST_INTERPRETED_LIMIT, _INTERPRETED_FACTOR * self._null_limits[workload.name])
-            sample = self.executor.execute(self._job(workload, cell, plan, block, run_pass, limit))
+            sample = self.executor.execute(self._job(workload, cell, plan, block, run_pass))
             self.record(sample)
         return self._finish(sample)
 
@@ -324,6 +342,8 @@ class Schedule:
         if sample.status is not Status.OK:
             self._failed.add(sample.cell)
             return None
+        if sample.run_pass is Pass.THROUGHPUT:
+            self._own_seconds[sample.cell] = self._seconds(sample)
         return sample
 
 

@@ -138,6 +138,21 @@ def test_footprints_and_hash_are_the_same_on_every_run(
             assert first["metrics"][metric]["samples"] == second["metrics"][metric]["samples"]
 
 
+def test_resident_memory_is_compared_after_a_run_of_nine_blocks(
+    small: Path, tmp_path: Path, memtool_environment: dict[str, str]
+) -> None:
+    """What the kernel counts is never exact, so it takes a pair in every block to say anything of it."""
+    arguments = ("-a", "glibc,arena", "--blocks", "9", "--passes", "footprint", "--no-plots", "-o", tmp_path / "out")
+    memtool("bench", small, *arguments, environment=memtool_environment)
+    for each in cells(tmp_path / "out").values():
+        assert each["metrics"]["peak_resident_bytes"]["blocks"] == list(range(9))
+    ended = memtool("compare", tmp_path / "out", "--format", "json", environment=memtool_environment)
+    found = {each["metric"]: each for each in json.loads(ended.stdout)["comparisons"]}
+    assert found["peak_resident_bytes"]["samples"] == 9
+    # An arena gives nothing back: it holds every block that was ever asked for.
+    assert found["peak_resident_bytes"]["verdict"] == "regression"
+
+
 def test_a_run_in_which_everything_is_left_out_says_why(
     small: Path, tmp_path: Path, memtool_environment: dict[str, str]
 ) -> None:
