@@ -279,7 +279,7 @@ def judged_runs(base: Run, head: Run, sources: tuple[str, str], rules: gate.Poli
 
 
 def _some(run: Run) -> str:
-    cells = [f"{each.cell.workload}/{each.cell.allocator}" for each in run.cells]
+    cells = [f"{each.cell.workload}/{each.cell.allocator}" for each in run.cells] or ["no cell at all"]
     return ", ".join(cells[:3]) + (f" and {format_count(len(cells) - 3)} more" if len(cells) > 3 else "")
 
 

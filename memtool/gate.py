@@ -10,7 +10,8 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from statistics import median
+from typing import Literal
 
 from memtool.errors import (
     EXIT_INCOMPARABLE,
@@ -224,20 +225,24 @@ def _limit(comparison: Comparison, rules: Policy) -> float:
 def _one_look(test: _Test, _: float, p_regression: float, p_pass: float, family: int, rules: Policy) -> Judgement:
     level = rules.alpha / family
     judged = _with_power(test, level, paired.POWER, level)
-    return replace(judged, **_verdict(judged, p_regression, p_pass, rules.alpha, rules.alpha))
+    looked = _Look(p_regression, p_pass, level, level, family)
+    return _decided(judged, test, looked, rules.alpha, rules.alpha)
 
 
 def _first_look(test: _Test, p_raw: float, _: float, p_pass: float, family: int, rules: Policy) -> Judgement:
     """Half of alpha is for what passes here, half for suspects that pass on fresh blocks."""
     # A regression must be seen twice; each look may miss it with the root of what both may.
-    judged = _with_power(test, rules.alpha, math.sqrt(paired.POWER), rules.alpha / 2 / family)
-    judged = replace(judged, **_verdict(judged, p_raw, p_pass, None, rules.alpha / 2))
-    return replace(judged, is_suspect=p_raw <= rules.alpha)
+    pass_level = rules.alpha / 2 / family
+    judged = _with_power(test, rules.alpha, math.sqrt(paired.POWER), pass_level)
+    looked = _Look(p_raw, p_pass, rules.alpha, pass_level, family)
+    return replace(_decided(judged, test, looked, None, rules.alpha / 2), is_suspect=p_raw <= rules.alpha)
 
 
 def _second_look(test: _Test, _: float, p_regression: float, p_pass: float, family: int, rules: Policy) -> Judgement:
-    judged = _with_power(test, rules.alpha / family, math.sqrt(paired.POWER), rules.alpha / 2 / family)
-    judged = replace(judged, **_verdict(judged, p_regression, p_pass, rules.alpha, rules.alpha / 2))
+    level, pass_level = rules.alpha / family, rules.alpha / 2 / family
+    judged = _with_power(test, level, math.sqrt(paired.POWER), pass_level)
+    looked = _Look(p_regression, p_pass, level, pass_level, family)
+    judged = _decided(judged, test, looked, rules.alpha, rules.alpha / 2)
     is_confirmed = judged.verdict is Verdict.REGRESSION
     return judged if is_confirmed else replace(judged, reason="looked worse at first, not confirmed")
 
@@ -247,36 +252,64 @@ def _with_power(test: _Test, level: float, power: float, pass_level: float) -> J
     detectable = paired.smallest_detectable(test.worse, test.threshold, level, power)
     if detectable is not None and test.comparison.is_ratio:
         detectable = math.expm1(detectable)
-    needed = paired.blocks_needed(test.worse, test.threshold, pass_level)
-    least = max(paired.least_blocks(level), paired.least_blocks(pass_level))
-    samples = test.comparison.samples
-    if samples < least:
-        reason = f"{_count(samples)}; a verdict among so many needs {least}"
-    elif needed is None:
-        reason = "the pairs scatter too widely for this limit"
-    else:
-        reason = f"needs about {needed} blocks" if needed > samples else "near the limit"
     return Judgement(
         test.comparison,
         Verdict.INCONCLUSIVE,
         test.limit,
-        reason,
         smallest_detectable=detectable,
-        blocks_needed=needed,
+        blocks_needed=paired.blocks_needed(test.worse, test.threshold, pass_level),
     )
 
 
-def _verdict(
-    judged: Judgement, p_regression: float, p_pass: float, regression_level: float | None, pass_level: float
-) -> dict[str, Any]:
-    """Return the fields that p-values decide; ``regression_level`` None: this look makes none."""
-    verdict = Verdict.INCONCLUSIVE
-    if regression_level is not None and p_regression <= regression_level:
-        verdict = Verdict.REGRESSION
-    elif p_pass <= pass_level:
-        verdict = Verdict.PASS
-    reason = judged.reason if verdict is Verdict.INCONCLUSIVE else ""
-    return {"verdict": verdict, "reason": reason, "p_regression": p_regression, "p_pass": p_pass}
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a look found, and how small a p-value of a single test has to be for it to decide."""
+
+    p_regression: float
+    p_pass: float
+    regression_level: float
+    pass_level: float
+    family: int
+
+
+def _decided(
+    judged: Judgement, test: _Test, look: _Look, regression_alpha: float | None, pass_alpha: float
+) -> Judgement:
+    """Return the verdict of adjusted p-values; ``regression_alpha`` None: this look makes no regression."""
+    judged = replace(judged, p_regression=look.p_regression, p_pass=look.p_pass)
+    if regression_alpha is not None and look.p_regression <= regression_alpha:
+        return replace(judged, verdict=Verdict.REGRESSION)
+    if look.p_pass <= pass_alpha:
+        return replace(judged, verdict=Verdict.PASS)
+    return _undecided(judged, test, look)
+
+
+def _undecided(judged: Judgement, test: _Test, look: _Look) -> Judgement:
+    """Say why the pairs decide nothing, and how many of their kind would.
+
+    The interval beside it is of this one comparison; the verdict holds for all tests together and asks for more.
+    """
+    samples = len(test.worse)
+    least = max(paired.least_blocks(look.regression_level), paired.least_blocks(look.pass_level))
+    if samples < least:
+        return replace(
+            judged, reason=f"{_count(samples)}; a verdict among so many needs {least}", blocks_to_decide=least
+        )
+    above = sum(each > test.threshold for each in test.worse)
+    is_above = median(test.worse) > test.threshold
+    pairs, side = (above, "beyond") if is_above else (samples - above, "within")
+    p_value = look.p_regression if is_above else look.p_pass
+    level = look.regression_level if is_above else look.pass_level
+    needed = paired.blocks_to_decide(test.worse, test.threshold, level)
+    among = f" (Holm over {look.family} tests)" if look.family > 1 and level != ALPHA else ""
+    found = f"{pairs} of {samples} pairs {side} the limit, p = {p_value:.2g}{among}"
+    if needed is None:
+        more = "too near the limit for their scatter"
+    elif needed > samples:
+        more = f"to decide an effect like it takes about {needed:,} blocks"
+    else:
+        more = f"four of five runs of {needed} blocks decide an effect like it, this one does not"
+    return replace(judged, reason=f"{found}: {more}", blocks_to_decide=needed)
 
 
 def _judge_untested(comparison: Comparison, rules: Policy) -> Judgement:
@@ -375,15 +408,22 @@ def _next_step(judged: Judgement, arguments: Mapping[str, str], renew: str | Non
     if judged.verdict is Verdict.INCONCLUSIVE and found.basis is Basis.PAIRED:
         if found.samples < LEAST_SAMPLES:
             return f"memtool check {workload} --against {base} --candidate {head}{where}"
-        needed = judged.blocks_needed or 0
-        more = f"--blocks {needed}" if found.samples < needed <= MOST_BLOCKS else "a quieter machine"
+        needed = judged.blocks_to_decide
+        if needed is not None and needed <= found.samples:
+            needed = 2 * found.samples + 1
+        more = f"--blocks {needed}" if needed is not None and needed <= MOST_BLOCKS else "a quieter machine"
         return f"{more}, or a wider --limit {found.metric}=X%"
     return ""
 
 
 def exit_code(judgements: Sequence[Judgement], fail_on: FailOn | None) -> int:
     """Return the exit code of the contract. ``fail_on`` None: verdicts are shown, and only their absence fails."""
-    verdicts = {each.verdict for each in judgements}
+    # Something that is never gated, and could not be compared either, is no comparison.
+    verdicts = {
+        each.verdict
+        for each in judgements
+        if each.verdict is not Verdict.SHOWN or each.comparison.basis is not Basis.NONE
+    }
     decided = {Verdict.REGRESSION, Verdict.PASS, Verdict.INCONCLUSIVE}
     if not verdicts & (decided if fail_on is not None else decided | {Verdict.ADVICE, Verdict.SHOWN}):
         return EXIT_INCOMPARABLE

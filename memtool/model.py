@@ -326,6 +326,8 @@ class Judgement:
     """The least true change, in the terms of ``limit``, that so many blocks find in four of five runs."""
     blocks_needed: int | None = None
     """Blocks with which an allocator that has not changed passes in four of five runs."""
+    blocks_to_decide: int | None = None
+    """Blocks with which an effect and a scatter such as these are decided in four of five runs, where they were not."""
     is_suspect: bool = False
     """Worse at the first look, and to be measured again before anyone calls it a regression."""
     first_look: Comparison | None = None

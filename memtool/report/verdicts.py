@@ -24,7 +24,19 @@ from memtool.units import format_size
 FORMATS = ("table", "markdown", "json", "junit", "github")
 _ORDER = (Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.ADVICE, Verdict.INCOMPARABLE)
 """What someone must look at, worst first."""
-_HEADINGS = ("metric", "allocator", "base", "other", "change", "95 % interval", "n", "limit", "can see", "verdict")
+_HEADINGS = (
+    "metric",
+    "allocator",
+    "base",
+    "other",
+    "change",
+    "95 % interval",
+    "n",
+    "limit",
+    "can see",
+    "needs",
+    "verdict",
+)
 _LEFT = {"metric", "allocator", "95 % interval", "verdict"}
 
 
@@ -150,6 +162,7 @@ def _row(judged: Judgement) -> list[str]:
         str(found.samples) if found.samples else "",
         _limit(judged) if judged.limit is not None else "",
         _detectable(judged),
+        _needed(judged),
         _verdict(judged),
     ]
 
@@ -160,7 +173,9 @@ def _verdict(judged: Judgement) -> str:
         word = "pass (better)"
     if judged.verdict is Verdict.SHOWN:
         word = "not gated"
-    return f"{word}: {judged.reason}" if judged.reason and judged.reason != "never gated" else word
+    # How improbable, and what it takes, is said below the table.
+    reason = judged.reason.partition(", p = ")[0]
+    return f"{word}: {reason}" if reason and reason != "never gated" else word
 
 
 def _is_better(found: Comparison) -> bool:
@@ -228,6 +243,12 @@ def _limit(judged: Judgement) -> str:
 
 def _detectable(judged: Judgement) -> str:
     return "" if judged.smallest_detectable is None else _amount(judged.comparison, judged.smallest_detectable)
+
+
+def _needed(judged: Judgement) -> str:
+    if judged.smallest_detectable is None:
+        return ""
+    return "> 9,999" if judged.blocks_needed is None else f"{judged.blocks_needed:,}"
 
 
 def _lines(judgements: Sequence[Judgement]) -> list[str]:
@@ -343,6 +364,7 @@ def _explanation(report: Report) -> list[str]:
         else:
             lines.append(f"{tests} share alpha {report.alpha:g} (Holm): a verdict needs {_counted(least, 'block')}.")
         lines.append("can see: the least true change that so many blocks find in four of five runs.")
+        lines.append("needs: blocks with which what has not changed at all passes in four of five runs.")
     scopes = {METRICS[found.metric].scope for found in compared if found.basis is Basis.UNPAIRED}
     if "code" in scopes:
         lines.append("Instructions of two runs: every repeat of one against every repeat of the other; so gated.")

@@ -38,6 +38,10 @@ _MAYBE_UNKNOWN = ("governor", "transparent_huge_pages")
 """Not said by every kernel: two machines that both do not say are taken as the same."""
 
 
+_LEAST_RATIO = 1e-12
+"""Of what no figure is so small, a ratio may be larger than any number."""
+
+
 def within(run: Run, reference: str, metrics: Sequence[str], heads: Sequence[str] | None = None) -> list[Comparison]:
     """Return every allocator of a run against the reference on the same workload, region and mode, paired by block.
 
@@ -197,7 +201,8 @@ def _figures(
 ) -> Comparison:
     assert base.value is not None
     assert head.value is not None
-    is_ratio = not METRICS[name].by_difference and min(*base.samples, *head.samples, base.value, head.value) > 0
+    least = min(*base.samples, *head.samples, base.value, head.value)
+    is_ratio = not METRICS[name].by_difference and least > _LEAST_RATIO
     common: dict[str, Any] = {
         **names,
         "metric": name,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
+from statistics import median
 from typing import Any
 
 from memtool.stats.summary import LEAST_SAMPLES
@@ -119,10 +120,22 @@ def blocks_needed(effects: Sequence[float], limit: float, level: float, power: f
 
     None: no number that anyone measures, or the limit is 0 and the pairs scatter.
     """
+    return _pairs_at(limit, scatter(effects), level, power)
+
+
+def blocks_to_decide(effects: Sequence[float], limit: float, level: float, power: float = POWER) -> int | None:
+    """Return how many pairs, an odd number, tell on which side of ``limit`` a median as far from it as theirs is.
+
+    With ``power``, and scattering as these do. None: no number that anyone measures.
+    """
+    return _pairs_at(abs(median(effects) - limit), scatter(effects), level, power)
+
+
+def _pairs_at(distance: float, spread: float, level: float, power: float) -> int | None:
+    """Return the pairs that find a median which lies ``distance`` from a limit, where single ones lie ``spread``."""
     from scipy.stats import norm
 
-    spread = scatter(effects)
-    share = 1.0 if spread == 0 else float(norm.cdf(limit / spread))
+    share = 1.0 if spread == 0 else float(norm.cdf(distance / spread))
 
     def suffices(pairs: int) -> bool:
         needed = _needed_share(pairs, level, power)

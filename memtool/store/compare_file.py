@@ -53,6 +53,9 @@ class ComparisonRecord(LookRecord):
     p_pass: float | None = Field(description="against 'worse than the limit', adjusted for the family")
     smallest_detectable: float | None = Field(description="in the terms of `change`; found in 4 of 5 runs")
     blocks_needed: int | None = Field(description="so that what has not changed passes in 4 of 5 runs")
+    blocks_to_decide: int | None = Field(
+        description="where undecided: blocks that decide such an effect in 4 of 5 runs; null: none does"
+    )
     effects: list[float] = Field(description="by block: ln(head / base), or head - base; empty unless paired")
     first_look: LookRecord | None = Field(description="where this is the second look at a suspect")
 
@@ -177,6 +180,7 @@ def _judgement(judged: Judgement) -> dict[str, Any]:
         "p_pass": judged.p_pass,
         "smallest_detectable": judged.smallest_detectable,
         "blocks_needed": judged.blocks_needed,
+        "blocks_to_decide": judged.blocks_to_decide,
         "effects": list(found.effects),
         "first_look": _look(judged.first_look) if judged.first_look else None,
     }

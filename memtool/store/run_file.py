@@ -6,20 +6,29 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from memtool.errors import InputError
+from memtool.measure.metrics import METRICS
 from memtool.model import Cell, CellResult, Determinism, Mark, Metric, Run, Status, TraceInfo
 
 SCHEMA = "memtool.run.v1"
 FILE_NAME = "run.json"
+_BEYOND = 1e18
+"""Nanoseconds of 31 years, and bytes beyond any memory: no figure is larger."""
+_SAME = 1e-9
+"""Relative difference of a value that was computed from the same samples by another program."""
 
 
 class _Record(BaseModel):
     # Later versions of memtool may add keys; what is named here keeps its meaning.
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+
+Figure = Annotated[FiniteFloat, Field(ge=-_BEYOND, le=_BEYOND)]
 
 
 class MetricRecord(_Record):
@@ -27,11 +36,11 @@ class MetricRecord(_Record):
 
     unit: str
     determinism: Literal["sampled", "exact"]
-    samples: list[FiniteFloat]
+    samples: list[Figure]
     blocks: list[int]
-    value: FiniteFloat | None
-    low: FiniteFloat | None
-    high: FiniteFloat | None
+    value: Figure | None
+    low: Figure | None
+    high: Figure | None
     at_floor: bool = False
 
 
@@ -157,6 +166,10 @@ def read(path: Path) -> Run:
         raise InputError(f"{file}: cannot be read: {problem.strerror}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as problem:
         raise InputError(f"{file}: is not JSON, or not all of it: {problem}") from None
+    except RecursionError:
+        raise InputError(f"{file}: is nested too deeply for a result of memtool bench") from None
+    except ValueError:  # of Python, for an integer of some thousand digits
+        raise InputError(f"{file}: has a number with too many digits") from None
     name = data.get("schema") if isinstance(data, dict) else None
     if name != SCHEMA:
         later = isinstance(name, str) and name.startswith("memtool.run.")
@@ -168,12 +181,12 @@ def read(path: Path) -> Run:
         first = problems.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{file}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
-    _refuse_unpaired(file, record)
+    _refuse_impossible(file, record)
     return _from_record(record)
 
 
-def _refuse_unpaired(file: Path, record: RunRecord) -> None:
-    """Complain of samples that are not one a block: nothing could be paired by them."""
+def _refuse_impossible(file: Path, record: RunRecord) -> None:
+    """Complain of samples that are not one a block, which nothing could be paired by, and of figures that are none."""
     seen: set[Cell] = set()
     for each in record.cells:
         cell = Cell(each.workload, each.allocator, each.region, each.mode)
@@ -186,8 +199,17 @@ def _refuse_unpaired(file: Path, record: RunRecord) -> None:
                 raise InputError(f"{where}: {name}: {len(metric.samples)} samples in {len(metric.blocks)} blocks")
             if len(set(metric.blocks)) != len(metric.blocks):
                 raise InputError(f"{where}: {name}: more than one sample in a block")
-            if metric.value is not None and not metric.samples:
-                raise InputError(f"{where}: {name}: a value without samples")
+            if (metric.value is None) != (not metric.samples):
+                found = "samples without a value" if metric.samples else "a value without samples"
+                raise InputError(f"{where}: {name}: {found}")
+            info = METRICS.get(name)
+            if info is not None and info.unit == "ns" and not info.by_difference and min(metric.samples, default=0) < 0:
+                raise InputError(f"{where}: {name}: a time of {min(metric.samples):g} ns")
+            if metric.value is not None and not math.isclose(metric.value, median(metric.samples), rel_tol=_SAME):
+                raise InputError(
+                    f"{where}: {name}: the value is {metric.value:g}, the median of its samples "
+                    f"{median(metric.samples):g}"
+                )
 
 
 def _from_record(record: RunRecord) -> Run:

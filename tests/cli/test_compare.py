@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,37 @@ def test_truncated_foreign_and_future_files(tmp_path: Path, saved: Saved, capsys
         assert f"{path}: {words}" in refused(capsys, 2, "compare", whole, path)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[" * 100_000, "is nested too deeply for a result of memtool bench"),
+        ('{"schema": ' + "9" * 6_000 + "}", "has a number with too many digits"),
+    ],
+)
+def test_what_no_reader_of_json_takes_is_one_line(
+    tmp_path: Path, saved: Saved, capsys: pytest.CaptureFixture[str], content: str, words: str
+) -> None:
+    path = tmp_path / "damaged.json"
+    path.write_text(content)
+    assert refused(capsys, 2, "compare", saved("a", timed(10)), path) == f"{path}: {words}"
+    assert refused(capsys, 2, "compare", path) == f"{path}: {words}"
+
+
+def test_a_run_without_a_cell_says_so(saved: Saved, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, 5, "compare", saved("a", timed(10)), saved("b", run()))
+    assert said.endswith("have no cell in common: web/tlsf; no cell at all")
+
+
+def test_runs_of_other_events_are_incomparable_also_where_no_verdict_is_asked_for(
+    saved: Saved, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = figure("net_time_per_op_ns", 1.0, 1.5, 2.0)
+    base = run(cell("tlsf", {TIME: figure(TIME, 10, 11, 12), "net_time_per_op_ns": net}))
+    head = replace(base, workloads=tuple(replace(each, event_hash="f" * 32) for each in base.workloads))
+    assert memtool(["compare", str(saved("a", base)), str(saved("b", head))]) == 5
+    assert "INCOMPARABLE: 1 incomparable" in capsys.readouterr().out
+
+
 def _metric(data: dict[str, Any]) -> dict[str, Any]:
     return data["cells"][0]["metrics"][TIME]  # type: ignore[no-any-return]  # JSON
 
@@ -167,6 +199,18 @@ def _metric(data: dict[str, Any]) -> dict[str, Any]:
         (lambda data: _metric(data)["blocks"].__setitem__(1, 0), "time_per_op_ns: more than one sample in a block"),
         (lambda data: data["cells"].append(data["cells"][0]), "web/tlsf/anonymous/serial: is there twice"),
         (lambda data: _metric(data).update(samples=[], blocks=[]), "time_per_op_ns: a value without samples"),
+        (lambda data: _metric(data).update(value=None), "time_per_op_ns: samples without a value"),
+        (lambda data: _metric(data)["samples"].__setitem__(3, -1.5), "time_per_op_ns: a time of -1.5 ns"),
+        (lambda data: _metric(data)["samples"].__setitem__(3, "10"), "samples.3: input should be a valid number"),
+        (lambda data: _metric(data)["blocks"].__setitem__(3, "3"), "blocks.3: input should be a valid integer"),
+        (
+            lambda data: _metric(data)["samples"].__setitem__(3, 1e308),
+            "samples.3: input should be less than or equal to 1000000000000000000",
+        ),
+        (
+            lambda data: _metric(data).update(value=16.33),
+            "time_per_op_ns: the value is 16.33, the median of its samples 10",
+        ),
     ],
 )
 def test_damaged_figures_are_named(

@@ -70,6 +70,24 @@ def test_a_family_of_twenty_needs_nine_blocks() -> None:
     assert set(verdicts(nine)) == {Verdict.REGRESSION}
 
 
+def test_an_effect_that_holm_leaves_undecided_says_why_and_what_it_takes() -> None:
+    """Nine of ten pairs are 30 to 50 % faster: p = 11 / 1024, and as the surest of eleven tests eleven times that."""
+    faster = [0.5, 0.52, 0.55, 0.57, 0.6, 0.62, 0.65, 0.67, 0.7, 1.3]
+    found = judge([pair(faster), *(pair([0.9, 1.1] * 5, workload=f"w{index}") for index in range(10))])
+    assert found[0].verdict is Verdict.INCONCLUSIVE
+    assert found[0].p_pass == pytest.approx(11 * 11 / 1024)
+    assert found[0].comparison.high == pytest.approx(-0.3)  # the interval of this comparison alone
+    assert found[0].reason == (
+        "9 of 10 pairs within the limit, p = 0.12 (Holm over 11 tests): "
+        "four of five runs of 9 blocks decide an effect like it, this one does not"
+    )
+    assert (found[0].blocks_to_decide, found[0].blocks_needed) == (9, 2607)
+    assert gate.with_next_steps(found, {})[0].next_step == "--blocks 21, or a wider --limit time_per_op_ns=X%"
+    assert found[1].reason == (
+        "5 of 10 pairs within the limit, p = 1 (Holm over 11 tests): to decide an effect like it takes about 323 blocks"
+    )
+
+
 def test_below_six_blocks_nothing_is_tested_and_the_family_is_not_the_larger_for_it() -> None:
     few, enough = pair([1.5] * 5, workload="few"), pair([1.5] * 6)
     first, second = judge([few, enough])

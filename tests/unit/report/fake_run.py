@@ -58,7 +58,7 @@ def _metric(name: str, samples: tuple[float, ...], value: float, at_floor: bool 
 
 
 def _timed(name: str, value: float, blocks: int = 10, at_floor: bool = False) -> Metric:
-    return _metric(name, tuple(value + offset for offset in _OFFSETS[:blocks]), float(value), at_floor)
+    return _metric(name, tuple(max(0.0, value + offset) for offset in _OFFSETS[:blocks]), float(value), at_floor)
 
 
 def _repeated(name: str, value: float | None) -> Metric:

@@ -78,6 +78,18 @@ def test_p_values_are_those_of_the_quantile_test(samples: list[float], limit: fl
     assert paired.p_not_above(samples, limit) == pytest.approx(not_above)
 
 
+def test_blocks_that_decide_an_effect_and_blocks_that_the_margin_takes_are_two_figures() -> None:
+    """Half as fast and scattering by a fifth: five pairs on one side say so; 2 % are a tenth of the scatter."""
+    samples = [-0.5 + 0.2 * each for each in (-1.5, -1.0, -0.6, -0.4, -0.1, 0.1, 0.4, 0.6, 1.0, 1.5)]
+    decides = paired.blocks_to_decide(samples, 0.02, 0.05)
+    needed = paired.blocks_needed(samples, 0.02, 0.05)
+    assert decides is not None
+    assert needed is not None
+    assert decides <= 9
+    assert needed > 500
+    assert paired.blocks_to_decide([0.0, 0.04] * 5, 0.02, 0.05) is None
+
+
 @settings(max_examples=40, deadline=None)
 @given(effects, st.floats(-5, 5))
 def test_both_ways_never_agree(samples: list[float], limit: float) -> None:
