@@ -34,7 +34,7 @@ Figure = Annotated[FiniteFloat, Field(ge=-_BEYOND, le=_BEYOND)]
 class MetricRecord(_Record):
     """One figure of one cell; `samples[i]` was taken in `blocks[i]`."""
 
-    unit: str
+    unit: Annotated[str, Field(description="ns, B, or 1 for a plain number")]
     determinism: Literal["sampled", "exact"]
     samples: list[Figure]
     blocks: list[int]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from memtool.cli import run
 from memtool.workload.trace import shipped
@@ -88,9 +90,20 @@ def test_another_seed_gives_other_events(capsys: pytest.CaptureFixture[str]) -> 
     assert hashes[0] == hashes[2] != hashes[1]
 
 
-def test_a_plot(ramp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plot(
+    ramp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     plot = tmp_path / "ramp.png"
+    titles = []
+    save = Figure.savefig
+
+    def spy(figure: Figure, path: Path, **options: object) -> None:
+        titles.append(figure.get_suptitle())
+        save(figure, path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Figure, "savefig", spy)
     assert run(["inspect", str(ramp), "--plot", str(plot)]) == 0
+    assert re.fullmatch(r"ramp: [\d,]+ allocations · \d{4}-\d\d-\d\d", titles[0])
     assert capsys.readouterr().out.endswith(f"\nPlot: {plot}\n")
     assert plot.read_bytes().startswith(b"\x89PNG")
 

@@ -141,6 +141,16 @@ def test_a_map_of_a_region_that_was_touched_whole(executor: WorkerExecutor, imag
     assert not peak["walked"]
 
 
+def test_what_an_arena_holds_of_dead_blocks_is_not_used_in_its_map(image: tuple[int, int]) -> None:
+    peak, end = heap_maps(WorkerExecutor(seed=1), image, "arena")
+    assert peak["walked"]
+    # 272 bytes are a multiple of the alignment. By the end 30,000 blocks were handed out, and none is alive.
+    assert sum(peak["buckets"]["used"]) == PEAK
+    assert sum(end["buckets"]["used"]) == 0
+    assert end["extents"][0]["bytes"] >= 30_000 * SIZE
+    assert sum(end["buckets"]["free"]) < OBJECTS * SIZE
+
+
 def test_a_map_of_malloc_holds_every_live_byte(executor: WorkerExecutor, image: tuple[int, int]) -> None:
     peak, end = heap_maps(executor, image, "malloc")
     # glibc grants 280 bytes for 272, and may hand out 16 more.
