@@ -96,6 +96,7 @@ def side_by_side(options: CheckOptions, progress: Progress, executor: Executor |
         notes=_notes(outcome.run),
         history=history_of(options.history, outcome.run, rules.metrics),
         machine=outcome.run.machine,
+        started=outcome.run.started,
     )
     return _stored(report, outcome.directory, draw=settings.draw_plots)
 
@@ -245,6 +246,7 @@ def against_baseline(options: CheckOptions, progress: Progress, executor: Execut
         notes=(*_notes(outcome.run), *unmatched(base, outcome.run)),
         history=history_of(options.history, outcome.run, rules.metrics),
         machine=outcome.run.machine,
+        started=outcome.run.started,
     )
     return _stored(report, outcome.directory, draw=False)
 
@@ -404,6 +406,7 @@ def _stored(report: Report, directory: Path, *, draw: bool) -> Checked:
         files.append(directory / name)
         files[-1].write_text(verdicts.render(report, style) + "\n", encoding="utf-8")
     if draw:
+        (directory / "plots").mkdir(exist_ok=True)
         drawn = forest.draw(report, directory / "plots" / "compare.png")
         files += [drawn] if drawn is not None else []
     return Checked(report, directory, tuple(files))

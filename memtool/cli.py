@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from memtool import __version__
-from memtool.errors import EXIT_FAILED, EXIT_USAGE, MemtoolError, did_you_mean
+from memtool.errors import EXIT_FAILED, EXIT_USAGE, Interrupted, MemtoolError, did_you_mean
 
 _COMMANDS = {
     "bench": "Replay workloads against allocators and report what came of it.",
@@ -82,9 +82,10 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
     try:
         # Not standalone: Click would write several lines for one error.
         ended = cli.main(list(arguments), prog_name="memtool", standalone_mode=False)
-    except (click.Abort, KeyboardInterrupt):
-        resume = "; finished samples are in the journal, --resume goes on" if "bench" in arguments else ""
-        return _fail(f"interrupted{resume}")
+    except (click.Abort, KeyboardInterrupt) as stopped:
+        # Click turns an interrupt into an abort of its own.
+        cause = stopped.__cause__ or stopped
+        return _fail(f"interrupted: {cause}" if isinstance(cause, Interrupted) else "interrupted")
     except click.ClickException as problem:
         return _fail(_usage(problem), problem.exit_code, debug=debug)
     except MemtoolError as problem:

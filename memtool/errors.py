@@ -19,6 +19,10 @@ class MemtoolError(Exception):
     exit_code = EXIT_FAILED
 
 
+class Interrupted(KeyboardInterrupt):
+    """The user stopped a run; the message says what is left of it."""
+
+
 class InputError(MemtoolError):
     """What the user gave is wrong (a file, a name, a range): exit code 2. The message names it."""
 

@@ -385,3 +385,5 @@ class Report:
     notes: tuple[str, ...] = ()
     history: tuple[Past, ...] = ()
     machine: Mapping[str, Any] = field(default_factory=dict)
+    started: str = ""
+    """When the run that is compared began."""

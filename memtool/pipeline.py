@@ -15,14 +15,14 @@ from memtool import __version__
 from memtool.allocators import regions, registry
 from memtool.allocators.spec import parse_allocators
 from memtool.engine import binding, packing_binding
-from memtool.errors import InputError, MemtoolError
+from memtool.errors import InputError, Interrupted, MemtoolError
 from memtool.measure import counters, machine
 from memtool.measure.counters import Counter
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Pass, Run, Sample, Status, TraceInfo
 from memtool.report import plots
 from memtool.stats.summarise import Clock, noise_floor, summarise_cell
 from memtool.store import journal, run_file, series
-from memtool.units import format_count, format_size
+from memtool.units import format_count, format_duration, format_size
 from memtool.worker.parent import Executor, RegionRequest, WorkerExecutor
 from memtool.worker.schedule import NULL, Measurable, Schedule, Settings
 from memtool.worker.threads import Threads
@@ -33,6 +33,8 @@ RESERVED_BYTES = 64 << 30
 SERIAL_PASSES = frozenset({Pass.COUNTERS, Pass.HEAP, Pass.CALLS})
 """Of one thread only."""
 _CALIBRATION_MS = 50
+_LONG_WAIT = 60.0
+"""Seconds of waiting for arrivals that are worth a word beforehand."""
 _BENCH_DEFAULT_WORKLOAD = "quickstart"
 
 
@@ -99,8 +101,11 @@ def bench(
     options: BenchOptions,
     progress: Callable[[str, int, int], None],
     executor: Executor | None = None,
+    announce: Callable[[str], None] = lambda words: None,
 ) -> Outcome:
     """Measure, store and draw what the options ask for.
+
+    ``announce`` is called with what the user should know before it begins.
 
     Every finished sample is on disk before the next is begun. Raises InputError for what the user got wrong and
     MemtoolError for what this machine cannot do; a fault of a measured allocator costs its own cell only.
@@ -108,9 +113,24 @@ def bench(
     plan = make_plan(options)
     try:
         refuse_too_large(plan)
+        waiting = schedule_of_arrivals(plan)
+        if waiting is not None and Schedule.waiting(plan.settings, plan.measurables) >= _LONG_WAIT:
+            announce(waiting)
         return _run(options, plan, progress, executor)
     finally:
         close(plan)
+
+
+def schedule_of_arrivals(plan: Plan) -> str | None:
+    """Return how long the latency pass waits for arrivals, in words; None where no workload has any."""
+    whole = Schedule.waiting(plan.settings, plan.measurables)
+    if whole == 0:
+        return None
+    longest = max(plan.measurables, key=lambda each: each.arrivals_seconds)
+    return (
+        f"{longest.name}: its operations arrive over {format_duration(longest.arrivals_seconds)} in each replay; "
+        f"the latency pass takes {format_duration(whole)} at least"
+    )
 
 
 def close(plan: Plan) -> None:
@@ -173,6 +193,8 @@ def make_plan(options: BenchOptions) -> Plan:
         plans |= cells
         if cells:
             measurables.append(_measurable(trace, null_plan, cells, requests, threads_of(trace, options.mode)))
+    unthreaded = [str(each) for each in options.passes if each in SERIAL_PASSES and options.mode is not Mode.SERIAL]
+    serial_only = (f"Passes left out, which are taken in serial mode only: {', '.join(unthreaded)}.",)
     notes = tuple(
         f"{what} were not counted: {reason}."
         for what, run_pass, reason in (
@@ -181,6 +203,7 @@ def make_plan(options: BenchOptions) -> Plan:
         )
         if reason and run_pass in options.passes and options.mode is Mode.SERIAL
     )
+    notes = serial_only + notes if unthreaded else notes
     return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, notes)
 
 
@@ -292,7 +315,7 @@ def _run(
     options: BenchOptions, plan: Plan, progress: Callable[[str, int, int], None], executor: Executor | None
 ) -> Outcome:
     started = datetime.datetime.now().astimezone()
-    directory = output_directory(options, started)
+    directory = output_directory(options, started, plan)
     with journal.open_journal(
         directory,
         _fingerprint(options, plan),
@@ -301,7 +324,10 @@ def _run(
     ) as log:
         executor = executor or WorkerExecutor(plan.settings.seed + options.first_block, directory)
         schedule = Schedule(executor, plan.settings, log.append, finished=log.finished, progress=progress)
-        samples = schedule.run(plan.measurables)
+        try:
+            samples = schedule.run(plan.measurables)
+        except KeyboardInterrupt:
+            raise Interrupted(_left(directory, log.samples)) from None
     run, histories = summarise(options, plan, samples, log.started)
     run = replace(run, cells=series.write_all(directory, run.cells, histories))
     run_file.write(directory, run)
@@ -309,13 +335,27 @@ def _run(
     return Outcome(run, directory, tuple(drawn))
 
 
-def output_directory(options: BenchOptions, started: datetime.datetime) -> Path:
-    """Return the folder of this run: the one named, the newest one to resume, or a new one under results/."""
+def _left(directory: Path, samples: int) -> str:
+    if samples == 0:
+        return "no sample was finished"
+    word = "sample is" if samples == 1 else "samples are"
+    return f"{samples:,} finished {word} in {directory}; the same command with --resume goes on"
+
+
+def output_directory(options: BenchOptions, started: datetime.datetime, plan: Plan | None = None) -> Path:
+    """Return the folder of this run: the one named, the newest one that --resume can go on with, or a new one.
+
+    ``plan``: of these options, where there is one already.
+    """
     if options.output is not None:
         return options.output
     root = Path("results")
+    if options.resume and plan is not None:
+        return journal.newest(root, _fingerprint(options, plan))
     if options.resume:
-        return journal.newest(root)
+        plan = make_plan(options)
+        close(plan)
+        return journal.newest(root, _fingerprint(options, plan))
     return root / started.strftime("%Y-%m-%d-%H%M%S")
 
 

@@ -76,6 +76,17 @@ def arrivals_in_words(arrivals: Mapping[str, Any]) -> str:
     return f"{law}{arrivals['rate_per_s']:,} operations/s{at_once}"
 
 
+def format_duration(seconds: float) -> str:
+    """Return a time as people read it: ``0.12 s``, ``39.5 s``, ``12 min``, ``10 h 59 min``, ``27 d 11 h``."""
+    if seconds < 99.95:
+        return f"{_three_digits(seconds)} s"
+    minutes = round(seconds / 60)
+    if minutes >= 24 * 60:
+        days, hours = divmod(round(seconds / 3600), 24)
+        return f"{days:,} d {hours} h"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+
+
 def _three_digits(value: float) -> str:
     magnitude = abs(value)
     return f"{value:.2f}" if magnitude < 9.995 else f"{value:.1f}" if magnitude < 99.95 else f"{value:.0f}"

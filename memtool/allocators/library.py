@@ -24,7 +24,7 @@ def library_plan(spec: AllocatorSpec) -> AllocatorPlan:
     """Return the plan of a library. Raises InputError that says what a file lacks to be an allocator."""
     path = Path(spec.name).resolve()
     if not path.is_file():
-        raise InputError(f"-a: {spec.name}: no such file")
+        raise InputError(f"-a: {spec.name}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
     if has_interface(path):
         return adopted_plan(spec, (LIBRARY, str(path)))
     if spec.parameters:

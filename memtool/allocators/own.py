@@ -34,7 +34,7 @@ def python_plan(spec: AllocatorSpec) -> AllocatorPlan:
     file, _, name = spec.name.partition(":")
     path = Path(file).resolve()
     if not path.is_file():
-        raise InputError(f"-a: {spec.name}: no such file")
+        raise InputError(f"-a: {spec.name}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
     return adopted_plan(spec, (PYTHON, str(path), name))
 
 

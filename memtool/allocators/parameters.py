@@ -54,9 +54,12 @@ class Parameter:
             if text not in self.choices:
                 raise ValueError(f"must be {self.range}, is '{text}'")
             return text
-        value = self._number(text)
+        between = self.range if self.maximum is None else f"from {self.range}"
+        try:
+            value = self._number(text)
+        except ValueError as problem:
+            raise ValueError(f"{problem}; allowed is {between}") from None
         if value < self.minimum or (self.maximum is not None and value > self.maximum):
-            between = self.range if self.maximum is None else f"from {self.range}"
             raise ValueError(f"must be {between}, is {text}")
         return str(value)
 

@@ -22,7 +22,7 @@ _FORMATS = ("table", "markdown", "json", "csv")
     "-a",
     "--allocators",
     metavar="LIST",
-    help="Names, @groups, parameters (pool:block=64), sweeps (block=32|64).",
+    help="Names, @groups, parameters (pool:block=64), sweeps (block=32|64), adaptors (pool+lock), ./lib.so, mine.py.",
 )
 @click.option("--blocks", type=click.IntRange(1, 1000), default=10, show_default=True, help="Samples of each cell.")
 @measurement_options("all")
@@ -48,7 +48,7 @@ def command(
         show_plan(options, output_format)
         return
     with progress(quiet=output_format == "json") as show:
-        outcome = pipeline.bench(options, show)
+        outcome = pipeline.bench(options, show, announce=lambda words: click.echo(f"memtool: {words}", err=True))
     _show(outcome, output_format)
     if outcome.failed:
         sys.exit(EXIT_FAILED)

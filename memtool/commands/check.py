@@ -9,7 +9,7 @@ import click
 
 from memtool.commands.compare import rules_from, verdict_options
 from memtool.commands.options import bench_options, measurement_options, progress, show_plan
-from memtool.errors import EXIT_OK
+from memtool.errors import EXIT_INCOMPARABLE, EXIT_OK
 
 if TYPE_CHECKING:
     from memtool.gate import FailOn
@@ -77,8 +77,8 @@ def command(
         history=history,
     )
     if measured["dry_run"]:
-        show_plan(check.to_be_measured(options), output_format)
-        return EXIT_OK
+        found = show_plan(check.to_be_measured(options), output_format)
+        return EXIT_OK if found >= (2 if baseline is None else 1) else EXIT_INCOMPARABLE
     with progress(quiet=output_format == "json") as show:
         if update:
             path, cells = check.update_baseline(options, show)

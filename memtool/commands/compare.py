@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memtool.commands.options import with_options
+from memtool.commands.options import PlotFile, with_options
 
 if TYPE_CHECKING:
     from memtool.gate import FailOn
@@ -49,7 +49,7 @@ verdict_options = with_options(
     type=click.Choice(["regression", "inconclusive"]),
     help="Exit with 3 on a regression, with 4 also where nothing can be told. Neither unless given.",
 )
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw the intervals into this PNG.")
+@click.option("--plot", type=PlotFile(), help="Draw the intervals into this PNG.")
 def command(
     runs: tuple[Path, ...],
     metrics: str | None,
@@ -116,6 +116,7 @@ def _two(runs: tuple[Path, ...], rules: Any, history: Path | None) -> Report:  #
         notes=tuple(unmatched(base, head)),
         history=history_of(history, head, rules.metrics),
         machine=head.machine,
+        started=head.started,
     )
 
 
@@ -130,7 +131,7 @@ def _one(path: Path, reference: str | None, rules: Any, history: Path | None) ->
     base = _reference(run, reference, path)
     comparisons = compare.within(run, base, rules.metrics)
     if not comparisons:
-        raise Incomparable(f"{path}: nothing to compare with {base}: no other allocator shares a workload with it")
+        raise Incomparable(f"{path}: nothing to compare with {base}: {_why_nothing(run, base, rules.metrics)}")
     return Report(
         memtool=__version__,
         command="compare",
@@ -142,7 +143,18 @@ def _one(path: Path, reference: str | None, rules: Any, history: Path | None) ->
         places=tuple(compare.places(run)),
         history=history_of(history, run, rules.metrics),
         machine=run.machine,
+        started=run.started,
     )
+
+
+def _why_nothing(run: Run, base: str, metrics: Sequence[str]) -> str:
+    places = {
+        (each.cell.workload, each.cell.region, each.cell.mode) for each in run.cells if each.cell.allocator == base
+    }
+    others = [each for each in run.cells if each.cell.allocator != base]
+    if any((each.cell.workload, each.cell.region, each.cell.mode) in places for each in others):
+        return f"no two allocators of one workload have a figure of {', '.join(metrics)}"
+    return "no other allocator shares a workload with it"
 
 
 def _reference(run: Run, named: str | None, path: Path) -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memtool.commands.options import PlotFile
+
 if TYPE_CHECKING:
     from memtool.model import TraceInfo
     from memtool.workload.characterise import Characteristics
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("workload")
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw sizes, lifetimes and live bytes.")
+@click.option("--plot", type=PlotFile(), help="Draw sizes, lifetimes and live bytes.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the workload's own.")
 def command(workload: str, output_format: str, plot: Path | None, seed: int | None) -> None:
     """Characterise WORKLOAD: events, sizes, lifetimes, live bytes, and the least memory that can serve it.

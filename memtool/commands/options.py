@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from memtool.pipeline import BenchOptions, Plan
 
 _MOST_THREADS = 1024
+_PICTURES = (".png", ".svg", ".pdf")
 PASSES = ("check", "throughput", "latency", "footprint", "counters", "heap", "calls")
 _COUNTERS = ("auto", "perf", "callgrind", "none")
 Progress = Callable[[str, int, int], None]
@@ -128,7 +130,9 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             help="Folder of the results; a new one under results/ unless given.",
         ),
         click.option(
-            "--resume", is_flag=True, help="Go on with the run in -o, or with the newest: no sample is taken twice."
+            "--resume",
+            is_flag=True,
+            help="Go on with the run in -o, or with the newest interrupted one of these arguments; no sample twice.",
         ),
         click.option("--cold", is_flag=True, help="No warm-up: one replay in each fresh process."),
         click.option(
@@ -165,8 +169,29 @@ def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noq
     )
 
 
-def show_plan(options: BenchOptions, output_format: str) -> None:
-    """Say what a run would measure."""
+class PlotFile(click.ParamType[Path]):
+    """A picture to write: its folder is there, and its name says of what kind it is."""
+
+    name = "file"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path; fails before anything is computed."""
+        path = Path(str(value))
+        if path.suffix.lower() not in _PICTURES:
+            self.fail(f"{path}: must end in {', '.join(_PICTURES[:-1])} or {_PICTURES[-1]}", param, ctx)
+        if path.is_dir():
+            self.fail(f"{path}: is a folder", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"{path}: there is no folder {path.parent}", param, ctx)
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            self.fail(f"{path}: cannot be written", param, ctx)
+        return path
+
+
+def show_plan(options: BenchOptions, output_format: str) -> int:
+    """Say what a run would measure, and return how many allocators would be on one workload, at most."""
+    from collections import Counter
+
     from memtool import pipeline
 
     plan = pipeline.make_plan(options)
@@ -174,10 +199,13 @@ def show_plan(options: BenchOptions, output_format: str) -> None:
         click.echo(_describe_plan(plan, output_format))
     finally:
         pipeline.close(plan)
+    places = Counter((cell.workload, cell.region) for cell in plan.plans)
+    return max(places.values(), default=0)
 
 
 def _describe_plan(plan: Plan, output_format: str) -> str:
     """Return what a run would measure: workloads, cells, samples, and what is left out with the reason."""
+    from memtool.pipeline import schedule_of_arrivals
     from memtool.units import format_count, format_size
     from memtool.worker.schedule import Schedule
 
@@ -207,6 +235,8 @@ def _describe_plan(plan: Plan, output_format: str) -> str:
                     for each in plan.excluded
                 ],
                 "samples": Schedule.count(plan.settings, plan.measurables),
+                "waiting_seconds": Schedule.waiting(plan.settings, plan.measurables),
+                "notes": list(plan.notes),
             },
             indent=2,
         )
@@ -230,8 +260,11 @@ def _describe_plan(plan: Plan, output_format: str) -> str:
     passes = ", ".join(plan.settings.passes)
     lines.append(
         f"{Schedule.count(plan.settings, plan.measurables)} samples, each a process of its own: "
-        f"{plan.settings.blocks} blocks; passes {passes}"
+        f"{plan.settings.blocks} block{'' if plan.settings.blocks == 1 else 's'}; passes {passes}"
     )
+    waiting = schedule_of_arrivals(plan)
+    lines += [waiting] if waiting is not None else []
+    lines += [f"Note: {note}" for note in plan.notes]
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memtool.errors import InputError
 from memtool.model import Comparison, Judgement, Report, Verdict
 
 if TYPE_CHECKING:
@@ -53,12 +54,20 @@ def draw(report: Report, path: Path) -> Path | None:
         word = "not gated" if verdict is Verdict.SHOWN else str(verdict)
         axes.plot([], [], marker=marker, color=colour, linestyle="none", label=word)
     axes.plot([], [], marker="|", color="black", linestyle="none", label="limit")
+    if any(100 * _reach(each) > edge for each in shown):
+        axes.plot([], [], marker=">", color="0.4", linestyle="none", label="goes on beyond the picture")
     figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     machine = f"{report.machine.get('cpu', '')}, {report.machine.get('cores', '?')} cores"
-    figure.suptitle(f"{_title(shown)}\n{machine}", fontsize=10)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=_DPI, metadata={"Software": f"memtool {report.memtool}"})
-    pyplot.close(figure)
+    when = f"; measured {report.started[:10]}" if report.started else ""
+    figure.suptitle(f"{_title(shown)}\n{machine}{when}; memtool {report.memtool}", fontsize=10)
+    try:
+        # Only PNG has this field.
+        metadata = {"Software": f"memtool {report.memtool}"} if path.suffix.lower() == ".png" else None
+        figure.savefig(path, dpi=_DPI, metadata=metadata)
+    except OSError as problem:
+        raise InputError(f"{path}: cannot be written: {problem.strerror}") from None
+    finally:
+        pyplot.close(figure)
     return path
 
 
@@ -71,11 +80,16 @@ def _draw_row(axes: Axes, position: int, judged: Judgement, edge: float) -> None
     if found.low is not None and found.high is not None:
         ends = [max(-edge, min(edge, 100 * each)) for each in (found.low, found.high)]
         axes.plot(ends, [position, position], color=colour, linewidth=1.6, solid_capstyle="butt")
+        for end, bound in zip(ends, (found.low, found.high), strict=True):
+            if end != 100 * bound:
+                _draw_beyond(axes, end, position, colour, size=4)
     if judged.limit is not None:
         limit = 100 * judged.limit
         axes.plot([limit, limit], [position - 0.42, position + 0.42], color="black", linewidth=1)
-    axes.plot(inside, position, marker=marker, color=colour, markersize=6, linestyle="none", clip_on=False)
-    if inside != change:
+    if inside == change:
+        axes.plot(inside, position, marker=marker, color=colour, markersize=6, linestyle="none", clip_on=False)
+    else:
+        _draw_beyond(axes, inside, position, colour, size=8)
         is_more = change > 0
         axes.annotate(
             f"{change:+.0f} %",
@@ -86,6 +100,12 @@ def _draw_row(axes: Axes, position: int, judged: Judgement, edge: float) -> None
             va="center",
             bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
         )
+
+
+def _draw_beyond(axes: Axes, end: float, position: int, colour: str, size: float) -> None:
+    """Mark at the edge that there is more in this direction."""
+    marker = ">" if end > 0 else "<"
+    axes.plot(end, position, marker=marker, color=colour, markersize=size, linestyle="none", clip_on=False)
 
 
 def _reach(judged: Judgement) -> float:

@@ -24,11 +24,14 @@ class Journal:
     started: str
     finished: Mapping[tuple[Cell, int, Pass], Sample]
     _file: IO[str] = field(repr=False)
+    samples: int = 0
+    """In it, those that it was opened with included."""
 
     def append(self, sample: Sample) -> None:
         """Add a sample; it is in the kernel's hands when this returns, so that killing memtool does not lose it."""
         self._file.write(json.dumps(asdict(sample), separators=(",", ":")) + "\n")
         self._file.flush()
+        self.samples += 1
 
 
 @contextmanager
@@ -66,7 +69,7 @@ def open_journal(
         if not resume:
             file.write(json.dumps({"schema": _SCHEMA, "started": started, "fingerprint": fingerprint}) + "\n")
             file.flush()
-        yield Journal(started, finished, file)
+        yield Journal(started, finished, file, len(finished))
 
 
 def _lock(file: IO[str], directory: Path) -> None:
@@ -77,12 +80,31 @@ def _lock(file: IO[str], directory: Path) -> None:
         raise InputError(f"{directory}: another memtool is writing this run") from None
 
 
-def newest(root: Path) -> Path:
-    """Return the newest run under a folder. Raises InputError when there is none."""
-    journals = sorted(root.glob(f"*/{FILE_NAME}"), key=lambda path: path.stat().st_mtime)
-    if not journals:
-        raise InputError(f"{root}: no run to resume")
-    return journals[-1].parent
+def newest(root: Path, fingerprint: Mapping[str, object]) -> Path:
+    """Return the newest run under a folder that was interrupted and measured the same.
+
+    Interrupted is what has no run.json, or a second look of a check without its report. Raises InputError when there
+    is none; where one was interrupted that measured something else, it says what.
+    """
+    journals = sorted(root.glob(f"*/{FILE_NAME}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    interrupted = [path for path in journals if not _is_finished(path.parent)]
+    others: list[str] = []
+    for path in interrupted:
+        try:
+            head, _, _ = _read(path)
+            _same(path, head["fingerprint"], fingerprint)
+        except InputError as problem:
+            others.append(str(problem))
+        else:
+            return path.parent
+    if others:
+        raise InputError(f"{root}: no interrupted run with these arguments; {others[0]}")
+    raise InputError(f"{root}: no interrupted run to resume{': all are finished' if journals else ''}")
+
+
+def _is_finished(directory: Path) -> bool:
+    looks_again = (directory / "second-look").exists() and not (directory / "compare.json").exists()
+    return (directory / "run.json").exists() and not looks_again
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[Cell, int, Pass], Sample], int]:

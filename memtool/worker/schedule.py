@@ -269,6 +269,17 @@ class Schedule:
             total += measured * (Pass.HEAP in settings.passes)
         return total
 
+    @staticmethod
+    def waiting(settings: Settings, workloads: Sequence[Measurable]) -> float:
+        """Return the seconds that a run's latency samples wait for arrivals, when nothing fails."""
+        if Pass.LATENCY not in settings.passes:
+            return 0.0
+        return settings.blocks * sum(
+            workload.arrivals_seconds * (1 if plan.interpreted else settings.iterations)
+            for workload in workloads
+            for plan in _with_controls(workload).values()
+        )
+
     def _pilot(self, workload: Measurable) -> None:
         """Replay the null strategy once, so that the time limit of everything else is known."""
         if self.settings.time_limit is not None:

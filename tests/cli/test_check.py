@@ -257,6 +257,27 @@ def test_a_dry_run_says_what_would_be_measured(small: Path, capsys: pytest.Captu
     assert not Path("out").exists()
 
 
+def test_a_dry_run_of_what_could_compare_nothing_ends_as_the_check_would(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(small, "--against", "pool", "--candidate", "tlsf", "--dry-run") == 5
+    assert "left out: pool on anonymous: serves requests of up to 64 B" in capsys.readouterr().out
+    assert check(small, "--against", "pool", "--candidate", "tlsf", "--blocks", "1", "-o", "out") == 5
+
+
+def test_a_plan_says_which_passes_a_mode_leaves_out_and_how_long_arrivals_take(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write_text(SMALL + "arrivals: {constant: {rate: 1/s}}\n")
+    assert memtool(["bench", str(small), "-a", "tlsf", "--mode", "parallel", "--blocks", "1", "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    assert "Note: Passes left out, which are taken in serial mode only: counters, heap, calls.\n" in text
+    assert "process of its own: 1 block; passes check" in text
+    # 39,000 operations and some, one a second, in three replays of tlsf and of the control.
+    assert "small: its operations arrive over 1" in text
+    assert "in each replay; the latency pass takes 2 d 1" in text
+
+
 def test_a_check_goes_on_where_it_was_interrupted(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--against", "tlsf", "--candidate", "buddy", "--metric", "peak_footprint_bytes", "--blocks", "1")
     assert check(small, *options, "-o", "out") == 0

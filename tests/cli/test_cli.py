@@ -14,7 +14,7 @@ import pytest
 from memtool import __version__
 from memtool import cli as module
 from memtool.cli import run
-from memtool.errors import InputError, MemtoolError
+from memtool.errors import InputError, Interrupted, MemtoolError
 
 COMMANDS = ("bench", "compare", "check", "list", "inspect", "schema", "doctor")
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -97,6 +97,7 @@ def test_wrong_usage_is_one_line(arguments: list[str], line: str, capsys: pytest
         (ValueError("unforeseen"), 1, "ValueError: unforeseen (--debug shows where)"),
         (OSError(28, "No space left"), 1, "OSError: [Errno 28] No space left (--debug shows where)"),
         (KeyboardInterrupt(), 1, "interrupted"),
+        (Interrupted("no sample was finished"), 1, "interrupted: no sample was finished"),
     ],
 )
 def test_an_error_is_one_line_and_an_exit_code(

@@ -110,6 +110,29 @@ def test_a_plot(saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     capsys.readouterr()
 
 
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("none/p.png", "there is no folder "),
+        ("p.txt", "must end in .png, .svg or .pdf"),
+        ("folder.png", "is a folder"),
+    ],
+)
+def test_a_plot_that_cannot_be_written_is_said_before_anything_else(
+    saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, words: str
+) -> None:
+    path = saved("a", run(figures("glibc", 20), figures("tlsf", 10)))
+    (tmp_path / "folder.png").mkdir()
+    said = refused(capsys, 2, "compare", path, "--plot", tmp_path / file)
+    assert said.startswith(f"Invalid value for '--plot': {tmp_path / file}: {words}")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_run_that_measured_none_of_the_metrics_says_so(saved: Saved, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, 5, "compare", saved("a", run(cell("glibc"), cell("tlsf"))), "--metric", TIME)
+    assert said.endswith("nothing to compare with glibc: no two allocators of one workload have a figure of " + TIME)
+
+
 def test_runs_without_common_cells(saved: Saved, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = saved("a", timed(10)), saved("b", timed(10, allocator="buddy"))
     assert refused(capsys, 5, "compare", first, second).endswith("have no cell in common: web/tlsf; web/buddy")

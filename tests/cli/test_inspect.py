@@ -108,10 +108,17 @@ def test_a_plot(
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("plot", ["gone/ramp.png", "ramp.mp3"])
-def test_a_plot_that_cannot_be_drawn(plot: str, ramp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("plot", "words"),
+    [("gone/ramp.png", "there is no folder "), ("ramp.mp3", "must end in .png, .svg or .pdf")],
+)
+def test_a_plot_that_cannot_be_drawn(
+    plot: str, words: str, ramp: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["inspect", str(ramp), "--plot", str(tmp_path / plot)]) == 2
-    assert capsys.readouterr().err.startswith(f"memtool: {tmp_path / plot}: cannot be drawn: ")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"memtool: Invalid value for '--plot': {tmp_path / plot}: {words}")
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,33 @@ def test_a_regression_is_annotated_and_fails_the_step(runner: Runner) -> None:
     assert "REGRESSION: 1 regression" in runner.files["GITHUB_STEP_SUMMARY"].read_text()
 
 
+@pytest.mark.parametrize("arguments", ["check 'small.yaml --against tlsf", 'check small.yaml --against "tlsf'])
+def test_a_quote_without_an_end_fails_the_step_and_drops_nothing(runner: Runner, arguments: str) -> None:
+    ended = installed(runner).run(step("Check"), {"arguments": arguments})
+    said = f"::error title=memtool::arguments: cannot be split into words, a quote has no end: {arguments}\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, said, "")
+    assert runner.outputs() == {"verdict": "", "exit-code": "2"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("check 'a b.yaml' \"it's\" --metric ''", ["check", "a b.yaml", "it's", "--metric", ""]),
+        ("check a.yaml\n  --blocks 3\n", ["check", "a.yaml", "--blocks", "3"]),
+        ("$(touch hacked) `touch hacked` *", ["$(touch", "hacked)", "`touch", "hacked`", "*"]),
+        ("", []),
+    ],
+)
+def test_arguments_reach_memtool_word_by_word(runner: Runner, arguments: str, words: list[str]) -> None:
+    memtool = installed(runner).folder / "temp/memtool-venv/bin/memtool"
+    memtool.write_text('#!/bin/sh\nprintf "[%s]" "$@"\n')
+    ended = runner.run(step("Check"), {"arguments": arguments})
+    given = [*words, "-o", "memtool-results", "--format", "github"]
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "".join(f"[{word}]" for word in given)
+    assert not (runner.folder / "hacked").exists()
+
+
 def test_wrong_usage_fails_the_step_without_a_verdict(runner: Runner) -> None:
     ended = installed(runner).run(step("Check"), {"arguments": "check small.yaml"})
     assert ended.returncode == 2

@@ -196,9 +196,9 @@ def test_a_dry_run_measures_nothing(small: Path, tmp_path: Path, memtool_environ
         environment=memtool_environment,
     )
     assert ended.returncode == 0
-    # 1 check, 10 blocks x 2 passes x (tlsf and null), 2 footprints.
+    # 1 check, 10 blocks x 2 passes x (tlsf and null), 10 footprints.
     assert (
-        "43 samples, each a process of its own: 10 blocks; passes check, throughput, latency, footprint\n"
+        "51 samples, each a process of its own: 10 blocks; passes check, throughput, latency, footprint\n"
         in ended.stdout
     )
     assert "left out: stack on anonymous: takes back only the youngest block" in ended.stdout
@@ -306,11 +306,13 @@ def test_what_is_finished_survives_and_is_not_measured_again(
     running.send_signal(how)
     _, complaint = running.communicate(timeout=60)
     wait_until(lambda: all(ended(int(child)) for child in children))
+    finished = len(journal.read_text().splitlines()) - 1
     if how is signal.SIGINT:
         assert running.returncode == 1
         assert complaint.decode().split("\n") == [
             "",
-            "memtool: interrupted; finished samples are in the journal, --resume goes on",
+            f"memtool: interrupted: {finished} finished {'sample is' if finished == 1 else 'samples are'} in {out}; "
+            "the same command with --resume goes on",
             "",
         ]
     before = journal.read_text().splitlines()

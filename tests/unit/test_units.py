@@ -10,6 +10,7 @@ from memtool.units import (
     COUNT_PATTERN,
     SIZE_PATTERN,
     format_count,
+    format_duration,
     format_ns,
     format_size,
     parse_count,
@@ -111,3 +112,18 @@ def test_durations_for_reading(value: float, expected: str) -> None:
 
 def test_counts_for_reading() -> None:
     assert [format_count(count) for count in (0, 999, 400_000, 12_345_678)] == ["0", "999", "400,000", "12,345,678"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.125, "0.12 s"),
+        (39.529, "39.5 s"),
+        (100, "2 min"),
+        (3599, "1 h 0 min"),
+        (39_529, "10 h 59 min"),
+        (2_371_740, "27 d 11 h"),
+    ],
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert format_duration(seconds) == words

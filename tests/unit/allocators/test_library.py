@@ -137,6 +137,7 @@ def test_what_is_no_library(tmp_path: Path) -> None:
     text.write_text("not a library", encoding="ascii")
     assert refusal(text).startswith("cannot be preloaded (")
     assert refusal(tmp_path / "gone.so") == "no such file"
+    assert refusal(tmp_path) == "is a folder, not a file"
 
 
 def test_a_name_that_the_linker_would_cut(build: Build, tmp_path: Path) -> None:

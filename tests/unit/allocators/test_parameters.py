@@ -39,13 +39,13 @@ def test_values_are_read_as_people_write_them(parameter: Parameter, text: str, c
     [
         (BLOCK, "7", "must be from 8 to 1MiB, is 7"),
         (BLOCK, "2MiB", "must be from 8 to 1MiB, is 2MiB"),
-        (BLOCK, "-8", "must be a size such as 64, 4KiB or 1.5MiB, is '-8'"),
-        (BLOCK, "big", "must be a size such as 64, 4KiB or 1.5MiB, is 'big'"),
-        (BLOCK, "1.5", "must be a whole number, is '1.5'"),
+        (BLOCK, "-8", "must be a size such as 64, 4KiB or 1.5MiB, is '-8'; allowed is from 8 to 1MiB"),
+        (BLOCK, "big", "must be a size such as 64, 4KiB or 1.5MiB, is 'big'; allowed is from 8 to 1MiB"),
+        (BLOCK, "1.5", "must be a whole number, is '1.5'; allowed is from 8 to 1MiB"),
         (GROW, "1KiB", "must be at least 4KiB, is 1KiB"),
-        (COUNT, "4KiB", "must be a count such as 1000, 200k or 2M, is '4KiB'"),
+        (COUNT, "4KiB", "must be a count such as 1000, 200k or 2M, is '4KiB'; allowed is from 0 to 5000"),
         (DECAY, "-2", "must be from -1 to 10000, is -2"),
-        (DECAY, "--1", "must be a count such as 1000, 200k or 2M, is '-1'"),
+        (DECAY, "--1", "must be a count such as 1000, 200k or 2M, is '-1'; allowed is from -1 to 10000"),
         (FIT, "frist", "must be first, next or best, is 'frist'"),
     ],
 )

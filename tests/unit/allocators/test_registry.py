@@ -281,7 +281,10 @@ def test_new_delete_over_another_malloc(registry: Registry) -> None:
             "-a: slab+redzone:byte=8: redzone has no parameter 'byte', only bytes (1 to 4KiB); did you mean 'bytes'?",
         ),
         ("pool:block=4KiB,chunk=1+lock", "-a: pool:block=4KiB,chunk=1: chunk: must hold a block"),
-        ("pool:block=big", "-a: pool:block=big: block: must be a size such as 64, 4KiB or 1.5MiB, is 'big'"),
+        (
+            "pool:block=big",
+            "-a: pool:block=big: block: must be a size such as 64, 4KiB or 1.5MiB, is 'big'; allowed is from 1 to 4KiB",
+        ),
         ("pool:block=8KiB", "-a: pool:block=8KiB: block: must be from 1 to 4KiB, is 8KiB"),
         ("tlsf:subdivisions=9", "-a: tlsf:subdivisions=9: subdivisions: must be 8 or 16, is '9'"),
         ("pool:block=4KiB,chunk=1", "-a: pool:block=4KiB,chunk=1: chunk: must hold a block"),

@@ -173,7 +173,12 @@ def test_a_setting_that_the_installed_build_does_not_know_is_no_setting(install:
     [
         ("glibc", "arena_max", "0", "arena_max: must be from 1 to 1024, is 0"),
         ("glibc", "top_pad", "2GiB", "top_pad: must be from 0 to 1GiB, is 2GiB"),
-        ("glibc", "arena_max", "few", "arena_max: must be a count such as 1000, 200k or 2M, is 'few'"),
+        (
+            "glibc",
+            "arena_max",
+            "few",
+            "arena_max: must be a count such as 1000, 200k or 2M, is 'few'; allowed is from 1 to 1024",
+        ),
         ("jemalloc", "thp", "maybe", "thp: must be default, always or never, is 'maybe'"),
         ("jemalloc", "muzzy_decay_ms", "-2", "muzzy_decay_ms: must be from -1 to 1000000, is -2"),
     ],

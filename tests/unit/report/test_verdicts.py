@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
+from memtool.errors import InputError
 from memtool.model import Report
 from memtool.report import forest, verdicts
 from memtool.store import compare_file
@@ -83,9 +84,32 @@ def test_a_grown_header_is_named_with_figures_and_what_to_run_next() -> None:
 
 
 def test_the_plot_is_drawn(report: Report, tmp_path: Path) -> None:
-    drawn = forest.draw(report, tmp_path / "plots" / "compare.png")
+    drawn = forest.draw(report, tmp_path / "compare.png")
     assert drawn is not None
     assert drawn.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_what_lies_beyond_the_picture_is_an_arrow_with_its_figure_and_the_title_has_the_day(
+    tmp_path: Path,
+) -> None:
+    """Forty times as much memory, and a time whose interval reaches beyond 60 %."""
+    first, second, *_ = [each for each in inside_a_run().judgements if each.comparison.is_ratio]
+    far = replace(first, comparison=replace(first.comparison, change=39.0, low=38.5, high=39.5))
+    wide = replace(second, comparison=replace(second.comparison, change=0.1, low=-0.7, high=0.3))
+    report = replace(inside_a_run(), judgements=(far, wide), started="2026-01-02T03:04:05+00:00")
+    drawn = forest.draw(report, tmp_path / "far.svg")
+    assert drawn is not None
+    text = drawn.read_text(encoding="utf-8")
+    for words in ("+3900 %", "goes on beyond the picture", "measured 2026-01-02"):
+        assert f"<!-- {words}" in text or words in text, words
+    near = forest.draw(replace(report, judgements=(second,)), tmp_path / "near.svg")
+    assert near is not None
+    assert "goes on beyond the picture" not in near.read_text(encoding="utf-8")
+
+
+def test_a_picture_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none/p.png: cannot be written: No such file or directory$"):
+        forest.draw(inside_a_run(), tmp_path / "none" / "p.png")
 
 
 def test_nothing_to_draw_is_not_drawn(tmp_path: Path) -> None:

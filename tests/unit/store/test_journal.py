@@ -135,10 +135,37 @@ def test_a_journal_of_a_later_memtool(tmp_path: Path) -> None:
     assert "is of schema memtool.journal.v2, not memtool.journal.v1" in refusal(tmp_path, resume=True)
 
 
-def test_the_newest_run_is_the_one_written_last(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no run to resume"):
-        newest(tmp_path)
-    for name, time in (("a", 300), ("b", 500), ("c", 400)):
+def test_what_is_gone_on_with_is_the_newest_that_was_interrupted(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no interrupted run to resume$"):
+        newest(tmp_path, FINGERPRINT)
+    for name, time in (("a", 300), ("b", 500), ("c", 400), ("finished", 600)):
         os.utime(begin(tmp_path / name), (time, time))
+    (tmp_path / "finished" / "run.json").write_text("{}")
     (tmp_path / "empty").mkdir()
-    assert newest(tmp_path) == tmp_path / "b"
+    assert newest(tmp_path, FINGERPRINT) == tmp_path / "b"
+
+
+def test_of_finished_runs_none_is_gone_on_with(tmp_path: Path) -> None:
+    begin(tmp_path / "a")
+    (tmp_path / "a" / "run.json").write_text("{}")
+    with pytest.raises(InputError, match="no interrupted run to resume: all are finished"):
+        newest(tmp_path, FINGERPRINT)
+
+
+def test_an_interrupted_run_of_something_else_is_named_and_passed_over(tmp_path: Path) -> None:
+    os.utime(begin(tmp_path / "mine"), (300, 300))
+    with pytest.raises(InputError, match=r"no interrupted run with these arguments; .*mine: cannot be .* other blocks"):
+        newest(tmp_path, {**FINGERPRINT, "blocks": 99})
+    damaged = begin(tmp_path / "damaged")
+    damaged.write_text("no json\n")
+    assert newest(tmp_path, FINGERPRINT) == tmp_path / "mine"
+
+
+def test_a_second_look_that_was_interrupted_is_gone_on_with(tmp_path: Path) -> None:
+    begin(tmp_path / "a")
+    (tmp_path / "a" / "run.json").write_text("{}")
+    (tmp_path / "a" / "second-look").mkdir()
+    assert newest(tmp_path, FINGERPRINT) == tmp_path / "a"
+    (tmp_path / "a" / "compare.json").write_text("{}")
+    with pytest.raises(InputError, match="all are finished"):
+        newest(tmp_path, FINGERPRINT)

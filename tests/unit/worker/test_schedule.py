@@ -421,6 +421,15 @@ def test_what_was_seen_to_end_has_twice_its_own_time_in_later_passes() -> None:
     }  # fmt: skip
 
 
+def test_arrivals_are_waited_for_in_each_latency_replay_of_every_block_and_of_the_control() -> None:
+    workload = replace(measurable(allocators=("tlsf",)), arrivals_seconds=10.0, arrivals=(1,))
+    # 4 blocks of 2 cells with 3 replays each.
+    assert Schedule.waiting(Settings(blocks=4), [workload]) == 240.0
+    assert Schedule.waiting(Settings(blocks=4, passes=(Pass.THROUGHPUT,)), [workload]) == 0.0
+    limits = {job.run_pass: job.time_limit for job in run(workload, settings=Settings(blocks=1)).jobs}
+    assert (limits[Pass.LATENCY], limits[Pass.THROUGHPUT]) == (60.0, 30.0)
+
+
 def test_an_interpreted_allocator_replays_once_without_a_warm_up() -> None:
     workload = replace(measurable(), cells={Cell("churn", "pool"): plan("pool"), Cell("churn", "mine.py"): PYTHON})
     found = run(workload, settings=Settings(blocks=1, passes=(Pass.THROUGHPUT,)))
