@@ -2,8 +2,9 @@
 
     python scripts/heap_map_images.py
 
-The quickstart, or for a strategy that cannot serve it the first of these workloads that it can. Strategies whose heap
-cannot be walked have no picture.
+The quickstart, or for a strategy that cannot serve it the first of these workloads that it can. Of an allocator that
+does not live on a region: what is resident, and what of that is used. A strategy on its region that cannot walk its
+heap has no picture.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ DPI = 100
 
 def main() -> None:
     """Replay, and draw what was mapped."""
-    names = [str(each["name"]) for each in binding.describe() if each["uses_region"] and not each["is_control"]]
-    known = Registry()
-    names = [name for name in names if name in known.names]
-    maps = {workload: mapped(workload, names) for workload in WORKLOADS}
+    registry = Registry()
+    names = [each.name for each in registry.known() if each.family != "control" and each.missing is None]
+    on_region = {str(each["name"]) for each in binding.describe() if each["uses_region"]}
+    maps = {workload: mapped(workload, names, on_region) for workload in WORKLOADS}
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in names:
         found = next(((workload, each[name]) for workload, each in maps.items() if name in each), None)
@@ -42,7 +43,7 @@ def main() -> None:
     save("side-by-side", [(name, maps["quickstart"][name]) for name in BESIDE], "quickstart, when live bytes peak")
 
 
-def mapped(workload: str, names: list[str]) -> dict[str, Mapping[str, Any]]:
+def mapped(workload: str, names: list[str], on_region: set[str]) -> dict[str, Mapping[str, Any]]:
     """Return the heap of each strategy that can serve the workload, at its peak of live bytes."""
     with tempfile.TemporaryDirectory() as folder:
         options = BenchOptions(
@@ -58,7 +59,7 @@ def mapped(workload: str, names: list[str]) -> dict[str, Mapping[str, Any]]:
         for cell in outcome.run.cells:
             if cell.status is Status.OK:
                 at_peak = series.read(outcome.directory, cell).heap_maps[0]
-                if at_peak["walked"]:
+                if at_peak["walked"] or cell.cell.allocator not in on_region:
                     found[cell.cell.allocator] = at_peak
         return found
 
