@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
 
     WORKLOAD is as `memtool bench` takes it: a YAML file, the name of a shipped one, or a trace file.
     """
+    from memtool.engine.packing_binding import pack_image
     from memtool.workload.characterise import characterise
     from memtool.workload.schema import Workload
     from memtool.workload.trace import canonical_events, compiled, find_workload, make_trace, read_source
@@ -36,8 +37,8 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
     definition = source.effective() if isinstance(source, Workload) else None
     seed = source.seed if seed is None or definition is None else seed
     with make_trace(source, str(path), seed) as trace:
-        info = trace.info
         size = trace.image_bytes
+        info = replace(trace.info, packing_bytes=pack_image(trace.image_fd, size))
     found = characterise(canonical_events(compiled(source, seed)))
     if plot is not None:
         from memtool.report.characteristics import draw
@@ -91,8 +92,13 @@ def _events(info: TraceInfo, found: Characteristics) -> Iterator[tuple[str, str]
     yield "allocations", f"{format_count(found.allocations)}, {resized} resized, {zeroed} zeroed"
     sizes = f"{format_size(info.smallest_size)} to {format_size(info.largest_size)}"
     yield "sizes", f"{sizes}, median {format_size(found.median_size)}, mean {format_size(found.mean_size)}"
+    if found.resize_chains:
+        resized_objects = format_count(sum(found.resize_chains.values()))
+        yield "resizes", f"of {resized_objects} objects, the most of one {format_count(max(found.resize_chains))}"
     alignments = (f"{alignment} ({format_count(uses)})" for alignment, uses in found.alignments.items())
     yield "alignments", ", ".join(alignments)
+    remote = format_count(found.remote_frees)
+    yield "threads", f"{found.threads}; {remote} frees by another than allocated" if found.threads > 1 else "one"
     yield "scopes", f"{format_count(info.scopes)} that end all at once" if info.scopes else "none"
     orders = (("LIFO", info.first_not_lifo), ("FIFO", info.first_not_fifo))
     if info.arrivals is not None:
@@ -112,6 +118,11 @@ def _memory(info: TraceInfo, found: Characteristics, image_bytes: int) -> Iterat
     yield "all bytes ever asked for", format_size(info.total_bytes)
     peak = f"{format_size(info.peak_live_bytes)} in at most {format_count(info.peak_live_objects)} objects"
     yield "peak live", f"{peak}: the load, the least memory that can serve it"
+    if info.packing_bytes is not None:
+        packed = (
+            f"{format_size(info.packing_bytes)}, {info.packing_bytes / max(info.peak_live_bytes, 1):.3f} of the load"
+        )
+        yield "best packing found", f"{packed}: offline, with all events known beforehand"
     yield "mean live", format_size(found.mean_live_bytes)
     an_operation = image_bytes / max(info.operations, 1)
     yield "event image", f"{format_size(image_bytes)}, {an_operation:.1f} bytes an operation"

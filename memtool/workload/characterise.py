@@ -17,6 +17,7 @@ from memtool.engine.generator_binding import (
     OBJECT_SHIFT,
     REALLOCATE,
     SIZE_BITS,
+    THREAD_SHIFT,
 )
 
 _MOST_POINTS = 512
@@ -44,6 +45,10 @@ class Characteristics:
     """[log2 of the size][log2 of the lifetime] -> objects; of the size they were allocated with."""
     alignments: dict[int, int]
     """Alignment -> allocations."""
+    threads: int
+    """That have an operation."""
+    remote_frees: int
+    """Objects that another thread frees than the one that allocated them, before the epilogue."""
     resize_chains: dict[int, int]
     """How often an object was resized -> objects; those that never were are left out."""
     total_bytes: int
@@ -92,6 +97,9 @@ class _Survey:
         self._first_size = np.zeros(_FIRST_ROOM, dtype=np.int64)
         self._size = np.zeros(_FIRST_ROOM, dtype=np.int64)
         self._resizes = np.zeros(_FIRST_ROOM, dtype=np.int32)
+        self._thread = np.zeros(_FIRST_ROOM, dtype=np.uint16)
+        self._threads = np.zeros(1 << 16, dtype=np.bool_)
+        self._remote = 0
         self._by_lifetime = np.zeros((_LEVELS, _LEVELS), dtype=np.int64)
         self._alignments = np.zeros(_LEVELS, dtype=np.int64)
         self._zeroed = self._resized = self._bytes = 0
@@ -108,8 +116,11 @@ class _Survey:
         is_birth = (kinds == ALLOCATE) | (kinds == ALLOCATE_ZEROED)
         is_death = kinds == DEALLOCATE
         births = self._born + np.cumsum(is_birth)
-        self._enter(asked[is_birth])
+        threads = (events[:, 0] >> np.uint64(THREAD_SHIFT)).astype(np.uint16)
+        self._enter(asked[is_birth], threads[is_birth])
         dead = objects[is_death]
+        self._threads[threads] = True
+        self._remote += int((self._thread[dead] != threads[is_death]).sum())
         # Objects are numbered in order of birth; one that dies before the next allocation has lived for one.
         lifetimes = births[is_death] - dead
         self._by_lifetime += _joint(self._first_size[dead], lifetimes)
@@ -123,15 +134,16 @@ class _Survey:
         self._alive.follow(is_birth.astype(np.int64) - is_death)
         self._operations += len(events)
 
-    def _enter(self, sizes: Integers) -> None:
+    def _enter(self, sizes: Integers, threads: npt.NDArray[np.uint16]) -> None:
         last = self._born + len(sizes)
         if last > len(self._size):
             room = max(last, 2 * len(self._size))
-            for name in ("_first_size", "_size", "_resizes"):
+            for name in ("_first_size", "_size", "_resizes", "_thread"):
                 grown = np.zeros(room, dtype=getattr(self, name).dtype)
                 grown[: self._born] = getattr(self, name)[: self._born]
                 setattr(self, name, grown)
         self._first_size[self._born : last] = sizes
+        self._thread[self._born : last] = threads
         self._born = last
 
     def _changes(
@@ -172,6 +184,8 @@ class _Survey:
             lifetimes=_counted(lifetimes),
             size_by_lifetime=_trimmed(self._by_lifetime),
             alignments={1 << level: count for level, count in _counted(self._alignments).items()},
+            threads=int(self._threads.sum()),
+            remote_frees=self._remote,
             resize_chains={times: count for times, count in _counted(resizes).items() if times},
             total_bytes=self._bytes,
             mean_size=float(sizes.mean()) if len(sizes) else 0.0,

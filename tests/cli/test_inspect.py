@@ -35,7 +35,9 @@ def test_a_table_of_figures_worked_out_by_hand(ramp: Path, capsys: pytest.Captur
     assert "sizes 64 B to 64 B, median 64 B, mean 64 B" in lines
     assert "alignments 16 (100)" in lines
     assert "all bytes ever asked for 6.25 KiB" in lines
+    assert "threads one" in lines
     assert "peak live 6.25 KiB in at most 100 objects: the load, the least memory that can serve it" in lines
+    assert "best packing found 6.25 KiB, 1.000 of the load: offline, with all events known beforehand" in lines
     assert "frees operation 100 is the first that is not LIFO; all FIFO" in lines
     assert f"from 64 B 100 100.0% {40 * '#'}" in lines
     # The k-th to be born dies after the 100th birth, 101 - k births later: 37 of them 64 to 100 later.
@@ -52,6 +54,23 @@ def test_the_same_as_json_and_nothing_else(ramp: Path, capsys: pytest.CaptureFix
     assert (max(found["live_bytes"]), found["live_bytes"][-1]) == (6400, 0)
     assert found["workload"]["allocations"] == 100
     assert "touch" in found["workload"], "every default is shown"
+
+
+def test_frees_of_other_threads_and_resizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "handed-over.yaml"
+    # The consumer frees whatever the producer allocates, but for the last batch, which is still in the queue.
+    path.write_text(
+        "name: queue\nthreads: 2\nallocations: 600\npattern:\n  producer-consumer: {batch: 10, depth: 2, size: 64}\n"
+    )
+    assert run(["inspect", str(path)]) == 0
+    assert "2; 590 frees by another than allocated" in capsys.readouterr().out
+    # Every object is resized three times.
+    path.write_text(
+        "name: grown\nallocations: 50\nobjects:\n"
+        "  - {size: 16, lifetime: {uniform: [20, 20]}, resize: {share: 100%, times: 3}}\n"
+    )
+    assert run(["inspect", str(path)]) == 0
+    assert "of 50 objects, the most of one 3" in capsys.readouterr().out
 
 
 def test_marks_are_shown_with_what_is_done_and_alive(ramp: Path, capsys: pytest.CaptureFixture[str]) -> None:
