@@ -122,7 +122,7 @@ def _delay(folder: Path, plain: Path) -> int:
     target = math.log1p(SLOWDOWN)
     if max(costs) < target:
         raise SystemExit(f"experiment: {max(_TRIALS)} additions a call cost less than {SLOWDOWN:.0%}: is it too noisy?")
-    return math.ceil(numpy.interp(target, numpy.maximum.accumulate([0.0, *costs]), [0, *_TRIALS]))
+    return round(numpy.interp(target, numpy.maximum.accumulate([0.0, *costs]), [0, *_TRIALS]))
 
 
 @contextmanager
