@@ -30,7 +30,7 @@ def grants() -> tuple[str, list[int]]:
     printed = subprocess.run(
         # A process that did next to nothing before, in an environment without LD_PRELOAD and GLIBC_TUNABLES.
         [sys.executable, "-I", "-S", str(Path(__file__).with_name("glibc_grants.py")), str(root), str(SIZES)],
-        env={"PATH": os.defpath, "MEMTOOL_ENGINE": binding.library_path()},
+        env={"PATH": os.defpath, "MEMTOOL_ENGINE": binding.engine_path()},
         capture_output=True,
         text=True,
         check=True,

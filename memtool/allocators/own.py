@@ -123,7 +123,7 @@ def tried(requests: Sequence[Request]) -> list[Mapping[str, Any]]:
         ended = subprocess.run(
             [
                 *(sys.executable, "-I", "-S", str(package / "allocators/adoption.py")),
-                *(str(package.parent), binding.library_path()),
+                *(str(package.parent), binding.engine_path()),
             ],
             input=asked,
             capture_output=True,

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from memtool.allocators import own
-from memtool.allocators.library import library_plan
 from memtool.allocators.own import Source, adopted_limits, adopted_plan, adopted_refusal, entry_points, python_plan
 from memtool.allocators.parameters import Parameter, settle
+from memtool.allocators.shared_library import library_plan
 from memtool.allocators.spec import is_file, is_python
 from memtool.allocators.system import Unavailable, environment_of, library_of, why_missing
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS

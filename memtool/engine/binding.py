@@ -261,7 +261,7 @@ class BrokenInvariant(Exception):
     """A strategy's own check() failed, or an adaptor has detected misuse; the words are its own."""
 
 
-def library_path() -> str:
+def engine_path() -> str:
     """Return the path of the engine library. ``MEMTOOL_ENGINE`` names another build of it. Raises EngineError."""
     chosen = os.environ.get("MEMTOOL_ENGINE")
     if chosen:
@@ -293,10 +293,10 @@ _loaded: list[ctypes.CDLL] = []
 def load_library(path: str | None = None) -> ctypes.CDLL:
     """Return the engine library, loaded and declared once in a process. Raises EngineError with one line.
 
-    The first call decides which build it is: the one at ``path``, or the one that library_path() finds.
+    The first call decides which build it is: the one at ``path``, or the one that engine_path() finds.
     """
     if not _loaded:
-        path = path or library_path()
+        path = path or engine_path()
         try:
             library = ctypes.CDLL(path)
         except OSError as problem:

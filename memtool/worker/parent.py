@@ -140,7 +140,7 @@ class WorkerExecutor:
         """
         self._scratch = scratch
         self._random = random.Random(seed)
-        self._library = binding.library_path()
+        self._library = binding.engine_path()
         folder = Path(binding.package_folder())
         self._package_root = str(folder.parent)
         self._child = str(folder / "worker" / "child.py")

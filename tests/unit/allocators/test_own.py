@@ -10,8 +10,8 @@ import pytest
 
 import memtool
 from memtool.allocators import own
-from memtool.allocators.library import library_plan
 from memtool.allocators.own import adopted_limits, python_plan
+from memtool.allocators.shared_library import library_plan
 from memtool.engine import binding
 from memtool.errors import InputError
 from memtool.model import AllocatorPlan, AllocatorSpec
