@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "tests/golden"
 TOOLS = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 """Environment in which CMake and Ninja are those of the virtual environment, which has them wherever it was made."""
 QUICKLY_BUILT = "-DMEMTOOL_OPTIMISE=-O1"
@@ -17,8 +19,9 @@ QUICKLY_BUILT = "-DMEMTOOL_OPTIMISE=-O1"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --sanitize: native tests run against an engine built with AddressSanitizer and UBSan."""
+    """Add --sanitize, for native tests, and --renew-golden, which writes the expected text instead of comparing."""
     parser.addoption("--sanitize", action="store_true", help="run the native tests under ASan and UBSan")
+    parser.addoption("--renew-golden", action="store_true", help="write tests/golden/ anew; read the diff")
 
 
 def build_engine(directory: Path, *definitions: str, target: str = "memtool_engine") -> Path:
@@ -57,6 +60,18 @@ def faulty_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_engine(
         tmp_path_factory.mktemp("faulty-engine"), QUICKLY_BUILT, "-DMEMTOOL_SHARDS=2", *fixture_list("strategies.hpp")
     )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Return what compares a text with the file of that name in tests/golden/, letter by letter."""
+
+    def compare(name: str, text: str) -> None:
+        if request.config.getoption("--renew-golden"):
+            (GOLDEN / name).write_text(text + "\n", encoding="utf-8")
+        assert text + "\n" == (GOLDEN / name).read_text(encoding="utf-8")
+
+    return compare
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -17,23 +17,21 @@ from memtool.store.run_file import to_json
 from tests.runs import figure
 from tests.unit.report.fake_run import LONG_NAME, WORKLOAD, fake_run
 
-GOLDEN = Path(__file__).parents[2] / "golden"
-
 
 def lines_of(text: str, start: str) -> list[str]:
     return [line for line in text.splitlines() if line.lstrip().startswith(start)]
 
 
 @pytest.mark.parametrize(
-    ("style", "reference", "golden"),
+    ("style", "reference", "name"),
     [
         ("table", None, "bench-table.txt"),
         ("markdown", "glibc", "bench-markdown.md"),
         ("csv", None, "bench.csv"),
     ],
 )
-def test_golden(style: str, reference: str | None, golden: str) -> None:
-    assert render(fake_run(reference), style) + "\n" == (GOLDEN / golden).read_text(encoding="utf-8")
+def test_golden(style: str, reference: str | None, name: str, golden: Callable[[str, str], None]) -> None:
+    golden(name, render(fake_run(reference), style))
 
 
 def test_json_is_the_result_file() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,7 +17,6 @@ from memtool.report import forest, verdicts
 from memtool.store import compare_file
 from tests.unit.report.fake_report import inside_a_run, with_a_baseline
 
-GOLDEN = Path(__file__).parents[2] / "golden"
 SUFFIX = {"table": "txt", "markdown": "md", "json": "json", "junit": "xml", "github": "github"}
 REPORTS = {"inside": inside_a_run, "baseline": with_a_baseline}
 
@@ -28,9 +28,8 @@ def report(request: pytest.FixtureRequest) -> Report:
 
 @pytest.mark.parametrize("style", verdicts.FORMATS)
 @pytest.mark.parametrize("name", REPORTS)
-def test_golden(name: str, style: str) -> None:
-    golden = GOLDEN / f"compare-{name}.{SUFFIX[style]}"
-    assert verdicts.render(REPORTS[name](), style) + "\n" == golden.read_text(encoding="utf-8")
+def test_golden(name: str, style: str, golden: Callable[[str, str], None]) -> None:
+    golden(f"compare-{name}.{SUFFIX[style]}", verdicts.render(REPORTS[name](), style))
 
 
 def test_json_keeps_to_the_published_schema(report: Report) -> None:
