@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memtool.commands.options import bench_options, measurement_options, progress, show_plan
+from memtool.commands.options import (
+    bench_options,
+    measurement_options,
+    progress,
+    show_plan,
+    wide_option,
+    width_of_tables,
+)
 from memtool.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -26,14 +33,16 @@ _FORMATS = ("table", "markdown", "json", "csv")
 )
 @click.option("--blocks", type=click.IntRange(1, 1000), default=10, show_default=True, help="Samples of each cell.")
 @measurement_options("all")
-@click.option("--reference", metavar="ALLOCATOR", help="Add a ratio to this allocator to every table, and order by it.")
+@click.option("--reference", metavar="ALLOCATOR", help="Add a ratio to this allocator to every table.")
 @click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
+@wide_option
 def command(
     workloads: tuple[str, ...],
     allocators: str | None,
     blocks: int,
     reference: str | None,
     output_format: str,
+    wide: bool,
     **measured: Any,  # noqa: ANN401  # of measurement_options
 ) -> None:
     """Replay WORKLOADs against allocators and report time, latency, fragmentation and resident memory.
@@ -49,18 +58,18 @@ def command(
         return
     with progress(quiet=output_format == "json") as show:
         outcome = pipeline.bench(options, show, announce=lambda words: click.echo(f"memtool: {words}", err=True))
-    _show(outcome, output_format)
+    _show(outcome, output_format, width_of_tables(wide=wide))
     if outcome.failed:
         sys.exit(EXIT_FAILED)
 
 
-def _show(outcome: Outcome, output_format: str) -> None:
+def _show(outcome: Outcome, output_format: str, width: int | None) -> None:
     from memtool.report import tables
 
     if output_format == "json":
         click.echo((outcome.directory / "run.json").read_text(encoding="utf-8"), nl=False)
         return
-    click.echo(tables.render(outcome.run, output_format))
+    click.echo(tables.render(outcome.run, output_format, width))
     if output_format == "table":
         click.echo(f"\nResults: {outcome.directory / 'run.json'}")
         for path in outcome.plots:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memtool.commands.compare import rules_from, verdict_options
-from memtool.commands.options import bench_options, measurement_options, progress, show_plan
+from memtool.commands.options import bench_options, measurement_options, progress, show_plan, width_of_tables
 from memtool.errors import EXIT_INCOMPARABLE, EXIT_OK
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def command(
     limits: tuple[str, ...],
     history: Path | None,
     output_format: str,
+    wide: bool,
     fail_on: FailOn,
     blocks: int | None,
     **measured: Any,  # noqa: ANN401  # of measurement_options
@@ -86,7 +87,7 @@ def command(
             return EXIT_OK
         run_check = check.side_by_side if baseline is None else check.against_baseline
         checked = run_check(options, show)
-    click.echo(verdicts.render(checked.report, output_format))
+    click.echo(verdicts.render(checked.report, output_format, width_of_tables(wide=wide)))
     if output_format == "table":
         click.echo("\n" + "\n".join(f"Results: {file}" for file in checked.files))
     if output_format == "github":

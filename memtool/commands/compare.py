@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memtool.commands.options import PlotFile, with_options
+from memtool.commands.options import PlotFile, wide_option, width_of_tables, with_options
 
 if TYPE_CHECKING:
     from memtool.gate import FailOn
@@ -36,6 +36,7 @@ verdict_options = with_options(
         "--history", type=click.Path(path_type=Path, file_okay=False), help="Add the figures of the runs in DIR."
     ),
     click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True),
+    wide_option,
 )
 """What compare and check both take: what is compared, how strictly, and how it is written."""
 
@@ -56,6 +57,7 @@ def command(
     margin: str,
     limits: tuple[str, ...],
     output_format: str,
+    wide: bool,
     reference: str | None,
     fail_on: FailOn | None,
     history: Path | None,
@@ -73,7 +75,7 @@ def command(
         raise click.UsageError("takes one run or two")
     rules = rules_from(metrics, margin, limits)
     report = _two(runs, rules, history) if len(runs) == 2 else _one(runs[0], reference, rules, history)
-    click.echo(verdicts.render(report, output_format))
+    click.echo(verdicts.render(report, output_format, width_of_tables(wide=wide)))
     if output_format == "github":
         verdicts.write_summary(report)
     if plot is not None:

@@ -169,6 +169,20 @@ def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noq
     )
 
 
+wide_option = click.option("--wide", is_flag=True, help="Tables as wide as they need, not as the terminal.")
+
+
+def width_of_tables(*, wide: bool) -> int | None:
+    """Return the columns that tables may take: the terminal's, 80 at least; None in a pipe or where told wide."""
+    import shutil
+
+    from memtool.report.grid import LEAST_WIDTH
+
+    if wide or not sys.stdout.isatty():
+        return None
+    return max(shutil.get_terminal_size((LEAST_WIDTH, 24)).columns, LEAST_WIDTH)
+
+
 class PlotFile(click.ParamType[Path]):
     """A picture to write: its folder is there, and its name says of what kind it is."""
 

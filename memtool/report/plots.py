@@ -1,19 +1,16 @@
-"""Plots of a run, one set a workload: readable in grey print and by colour-blind readers.
-
-Colours are Okabe and Ito's ("Color universal design", 2008); markers, hatches and line styles say the same again. An
-allocator has the same ones in every plot.
-"""
+"""Plots of a run, one set a workload: readable in grey print and by colour-blind readers (report/look.py)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memtool.model import CellResult, Mark, Metric, Mode, Run, TraceInfo
-from memtool.report import fragmentation, heap_maps, latency_plots, marks, scaling
+from memtool.report import fragmentation, heap_maps, latency_plots, look, marks, scaling
+from memtool.report.look import Style
 from memtool.stats.summary import pareto_front
 from memtool.store import series
 from memtool.units import format_size, unit_for
@@ -24,13 +21,6 @@ if TYPE_CHECKING:
 
 FOLDER = "plots"
 _DPI = 200
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C", "#8C6D1F")
-"""No black: whiskers and the harness are."""
-_SHADES = (1.0, 0.6, 1.5)
-"""Of the colours, when there are more allocators than those: as they are, darker, lighter."""
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "p")
-_LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
-_HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---")
 _PERCENTILES = (
     ("p50", "50"),
     ("p90", "90"),
@@ -43,16 +33,6 @@ _LEGEND_ROW = 0.17
 """Inches of a name in a legend."""
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How an allocator looks in every plot."""
-
-    colour: str
-    marker: str
-    line: Any
-    hatch: str
-
-
 def draw_all(directory: Path, run: Run) -> list[Path]:
     """Draw every plot that the run has figures for into ``directory/plots`` and return the files."""
     import matplotlib
@@ -61,21 +41,19 @@ def draw_all(directory: Path, run: Run) -> list[Path]:
     folder = directory / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     drawn: list[Path] = []
+    styles = look.styles(run)
+    lines = {name: style.of_line for name, style in styles.items()}
     for info in run.workloads:
-        cells = [cell for cell in run.cells if cell.cell.workload == info.name and cell.metrics]
-        styles = _styles(cells)
-        histories = {_label(cell): series.read(directory, cell) for cell in cells}
-        labelled = [(_label(cell), cell, histories[_label(cell)]) for cell in cells]
-        looks = {
-            name: {"color": each.colour, "linestyle": each.line, "marker": each.marker} for name, each in styles.items()
-        }
+        cells = look.ordered([cell for cell in run.cells if cell.cell.workload == info.name and cell.metrics])
+        histories = {look.label(cell): series.read(directory, cell) for cell in cells}
+        labelled = [(look.label(cell), cell, histories[look.label(cell)]) for cell in cells]
         figures = {
             "throughput": _throughput(cells, styles),
             "latency": _latency(cells, styles),
             "latency-by-size": latency_plots.by_size(labelled),
             "latency-over-time": latency_plots.over_time(labelled, info.marks),
             "footprint": _over_time(cells, styles, histories, info.marks),
-            "fragmentation-over-time": fragmentation.over_time(list(histories.items()), looks, info.marks),
+            "fragmentation-over-time": fragmentation.over_time(list(histories.items()), lines, info.marks),
             "speed-memory": _speed_memory(cells, styles),
             "waterfall": _waterfall(cells, info),
             **_heap_maps(cells, histories),
@@ -84,15 +62,7 @@ def draw_all(directory: Path, run: Run) -> list[Path]:
             if figure is not None:
                 drawn.append(_save(figure, folder / f"{_slug(info.name)}-{name}.png", run, info))
     for name, infos in scaling.swept(run).items():
-        # One that was left out on few threads may be there on more of them.
-        counts = {info.name for info in infos}
-        by_label = {_label(cell): cell for cell in run.cells if cell.cell.workload in counts and cell.metrics}
-        here = list(by_label.values())
-        looks = {
-            name: {"color": each.colour, "marker": each.marker, "linestyle": each.line}
-            for name, each in _styles(here).items()
-        }
-        figure = scaling.draw(run, infos, looks)
+        figure = scaling.draw(run, infos, lines)
         if figure is not None:
             drawn.append(_save(figure, folder / f"{_slug(name)}-scaling.png", run, replace(infos[0], name=name)))
     return drawn
@@ -100,36 +70,6 @@ def draw_all(directory: Path, run: Run) -> list[Path]:
 
 def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]+", "_", name)
-
-
-def _label(cell: CellResult) -> str:
-    region = cell.cell.region
-    interpreted = " (interpreted)" if cell.interpreted else ""
-    return cell.cell.allocator + interpreted + ("" if region == "anonymous" else f" on {region}")
-
-
-def _styles(cells: Sequence[CellResult]) -> dict[str, Style]:
-    return {
-        _label(cell): Style(
-            _colour(index),
-            _MARKERS[index % len(_MARKERS)],
-            _LINES[index % len(_LINES)],
-            _HATCHES[index % len(_HATCHES)],
-        )
-        for index, cell in enumerate(cells)
-    }
-
-
-def _colour(index: int) -> str:
-    """Return the colour of the allocator of this number: 24 differ."""
-    from matplotlib.colors import to_hex, to_rgb
-
-    turn, place = divmod(index, len(_COLOURS))
-    shade = _SHADES[turn % len(_SHADES)]
-    red, green, blue = (
-        each * shade if shade <= 1 else each + (1 - each) * (shade - 1) for each in to_rgb(_COLOURS[place])
-    )
-    return to_hex((red, green, blue))
 
 
 def _tall_enough(height: float, names: int) -> float:
@@ -172,7 +112,7 @@ def _throughput(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Fig
     known.sort(key=lambda pair: pair[1].value or 0, reverse=True)
     figure, axes = _figure(7.5, 1.3 + 0.34 * len(known))
     for position, (cell, metric) in enumerate(known):
-        style = styles[_label(cell)]
+        style = styles[look.label(cell)]
         value = metric.value or 0.0
         axes.barh(position, value, color=style.colour, alpha=0.85, hatch=style.hatch, edgecolor="white", linewidth=0)
         end = value
@@ -193,7 +133,7 @@ def _throughput(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Fig
             textcoords="offset points",
             fontsize=8,
         )
-    axes.set_yticks(range(len(known)), [_label(cell) for cell, _ in known])
+    axes.set_yticks(range(len(known)), [look.label(cell) for cell, _ in known])
     axes.set_xlabel("time an operation, gross (ns); whiskers: 95 % interval of the median")
     axes.margins(x=0.08)
     axes.set_xlim(left=0)
@@ -226,7 +166,7 @@ def _latency(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure
     bottom = _least_visible(known)
     for axes, kind in zip(panels, kinds, strict=True):
         for cell in known:
-            style = styles[_label(cell)]
+            style = styles[look.label(cell)]
             metrics = [_value(cell, f"{kind}_{name}_ns") for name, _ in _PERCENTILES]
             points = [
                 (position, max(metric.value or 0.0, bottom), metric.at_floor)
@@ -239,7 +179,7 @@ def _latency(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure
                 color=style.colour,
                 linestyle=style.line,
                 linewidth=1.3,
-                label=_label(cell),
+                label=look.label(cell),
             )
             for hollow in (False, True):
                 chosen = [(x, y) for x, y, at_floor in points if at_floor is hollow]
@@ -310,13 +250,13 @@ def _over_time(
     marked: Sequence[Mark],
 ) -> Figure | None:
     """Footprint (or resident memory, for system allocators) and live bytes over the run."""
-    known = [cell for cell in cells if histories[_label(cell)].footprint]
+    known = [cell for cell in cells if histories[look.label(cell)].footprint]
     if not known:
         return None
     figure, axes = _figure(9, _tall_enough(5, len(known)))
-    live = histories[_label(known[0])].footprint
-    most_live = max((each or 0) for cell in known for each in histories[_label(cell)].footprint["live_bytes"])
-    most = max(*(_peak(histories[_label(cell)]) for cell in known), most_live)
+    live = histories[look.label(known[0])].footprint
+    most_live = max((each or 0) for cell in known for each in histories[look.label(cell)].footprint["live_bytes"])
+    most = max(*(_peak(histories[look.label(cell)]) for cell in known), most_live)
     unit, name = unit_for(min(most, 3 * most_live) if most_live else most)
     clock = [(each or 0) / 1000 for each in live["clock"]]
     beside = _are_side_by_side(known)
@@ -325,8 +265,8 @@ def _over_time(
             clock, [(each or 0) / unit for each in live["live_bytes"]], color="0.85", label="live bytes", zorder=0
         )
     for cell in known:
-        style = styles[_label(cell)]
-        history = histories[_label(cell)].footprint
+        style = styles[look.label(cell)]
+        history = histories[look.label(cell)].footprint
         own = [each for each in history["footprint_bytes"] if each is not None]
         column, what = ("footprint_bytes", "") if own else ("resident_bytes", " (resident)")
         # The kernel is not asked for resident memory at every checkpoint.
@@ -343,9 +283,9 @@ def _over_time(
             markevery=max(1, len(points) // 8),
             markersize=4,
             linewidth=1.2,
-            label=_label(cell) + what,
+            label=look.label(cell) + what,
         )
-    above = [_label(cell) for cell in known if _peak(histories[_label(cell)]) > 3 * most_live]
+    above = [look.label(cell) for cell in known if _peak(histories[look.label(cell)]) > 3 * most_live]
     if above and most_live:
         axes.set_ylim(0, 3 * most_live / unit)
         figure.supxlabel(fragmentation.leaving(above), fontsize=8)
@@ -397,12 +337,13 @@ def _speed_memory(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> F
     ceiling = _ceiling([y for _, _, y in points])
     shown = [(cell, x, min(y, ceiling)) for cell, x, y in points]
     names = [
-        _label(cell) if y <= ceiling else f"{_label(cell)}, {format_size(y * unit)}, above" for cell, _, y in points
+        look.label(cell) if y <= ceiling else f"{look.label(cell)}, {format_size(y * unit)}, above"
+        for cell, _, y in points
     ]
     inside = [(x, y) for x, y in front if y <= ceiling]
     axes.step(*zip(*inside, strict=True), where="post", color="0.6", linestyle="--", linewidth=1, zorder=0)
     for cell, x, y in shown:
-        style = styles[_label(cell)]
+        style = styles[look.label(cell)]
         axes.plot(x, y, marker=style.marker, color=style.colour, markersize=8, linestyle="none")
     xs = [x for _, x, _ in shown]
     if min(xs) > 0 and max(xs) / min(xs) > 8:
@@ -462,7 +403,7 @@ def _waterfall(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
     beside = _are_side_by_side(known)
     lines = [] if beside else _limits(axes, info, unit)
     _waterfall_legend(figure, lines, of_system=any(_value(cell, "free_bytes") is None for cell in known))
-    axes.set_yticks(range(len(known)), [_label(cell) for cell in known])
+    axes.set_yticks(range(len(known)), [look.label(cell) for cell in known])
     axes.set_xlim(0, limit)
     axes.set_ylim(-0.7, len(known) - 0.3)
     axes.set_xlabel(unit_name)
@@ -505,9 +446,9 @@ def _heap_maps(cells: Sequence[CellResult], histories: Mapping[str, series.Histo
     """Return a picture of all heaps for each moment that was mapped: heap-peak, heap-end, and one of each mark."""
     moments: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for cell in cells:
-        for found in histories[_label(cell)].heap_maps:
+        for found in histories[look.label(cell)].heap_maps:
             if found["extents"]:
-                moments.setdefault(found["moment"], []).append((_label(cell), found))
+                moments.setdefault(found["moment"], []).append((look.label(cell), found))
     titles = {"peak": "Heaps when live bytes peak", "end": "Heaps at the end, before everything is freed"}
     return {
         f"heap-{moment}": heap_maps.draw(panels, titles.get(moment, f"Heaps at the mark '{moment}'"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from memtool.model import CellResult, Mode, Run, Status, TraceInfo
+from memtool.model import Mode, Run, Status, TraceInfo
+from memtool.report import look
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,13 +33,8 @@ def points(run: Run, infos: Sequence[TraceInfo]) -> dict[str, list[Point]]:
             continue
         low = 1e3 / metric.high if metric.high else None
         high = 1e3 / metric.low if metric.low else None
-        found.setdefault(_label(cell), []).append((threads[cell.cell.workload], 1e3 / metric.value, low, high))
+        found.setdefault(look.label(cell), []).append((threads[cell.cell.workload], 1e3 / metric.value, low, high))
     return {name: sorted(each) for name, each in found.items()}
-
-
-def _label(cell: CellResult) -> str:
-    region = cell.cell.region
-    return cell.cell.allocator + ("" if region == "anonymous" else f" on {region}")
 
 
 def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, Any]]) -> Figure | None:
@@ -52,8 +48,8 @@ def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, 
     axes = figure.subplots()
     for name, each in sorted(found.items(), key=lambda item: -item[1][-1][1]):
         counts, rates = [point[0] for point in each], [point[1] for point in each]
-        look: dict[str, Any] = {"marker": "o", "markersize": 5, **style.get(name, {})}
-        line = axes.plot(counts, rates, label=name, linewidth=1.8, **look)
+        drawn: dict[str, Any] = {"marker": "o", "markersize": 5, **style.get(name, {})}
+        line = axes.plot(counts, rates, label=name, linewidth=1.8, **drawn)
         color = line[0].get_color()
         known = [(count, rate, low, high) for count, rate, low, high in each if low is not None and high is not None]
         if known:

@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tabulate import tabulate
-
 from memtool.measure.metrics import METRICS
 from memtool.model import Basis, Comparison, Judgement, Place, Report, Verdict
+from memtool.report import grid
 from memtool.stats.compare import STATUS
 from memtool.stats.paired import least_blocks
 from memtool.store import compare_file
@@ -37,12 +36,12 @@ _HEADINGS = (
     "needs",
     "verdict",
 )
-_LEFT = {"metric", "allocator", "95 % interval", "verdict"}
+_LEFT = frozenset({"metric", "allocator", "95 % interval", "verdict"})
 
 
-def render(report: Report, style: str) -> str:
-    """Return a comparison as text in one of ``FORMATS``."""
-    return _STYLES[style](report)
+def render(report: Report, style: str, width: int | None = None) -> str:
+    """Return a comparison as text in one of ``FORMATS``; a table takes at most ``width`` columns."""
+    return _text(report, style, width) if style in ("table", "markdown") else _STYLES[style](report)
 
 
 def write_summary(report: Report, environment: Mapping[str, str] = os.environ) -> None:
@@ -91,37 +90,29 @@ def _samples(found: Comparison) -> str:
     return "pairs" if found.basis is Basis.PAIRED else "samples"
 
 
-def _table(report: Report) -> str:
-    return _text(report, "table")
-
-
-def _markdown(report: Report) -> str:
-    return _text(report, "markdown")
-
-
-def _text(report: Report, style: str) -> str:
-    parts = []
+def _text(report: Report, style: str, width: int | None) -> str:
+    width = width if style == "table" else None
+    parts: list[str] = []
     workloads = dict.fromkeys(each.comparison.workload for each in report.judgements)
     for workload in workloads:
         mine = _ordered([each for each in report.judgements if each.comparison.workload == workload])
         shown = [each for each in mine if not _is_unchanged(each)]
         folded = [each.comparison.basis for each in mine if _is_unchanged(each)]
         title = _title(workload, mine, report.command)
-        parts.append(f"## {title}" if style == "markdown" else title)
+        parts.append(f"## {title}" if style == "markdown" else grid.wrapped(title, width))
         if shown:
-            parts.append(_grid(_HEADINGS, [_row(each) for each in shown], style))
+            parts += _grid(_HEADINGS, [_row(each) for each in shown], style, width)
         if folded:
             what = "exact figure" if set(folded) == {Basis.EXACT} else "figure"
             parts.append(f"{_counted(len(folded), what)} unchanged.")
-        parts += _ranking(report.places, workload, style)
-    parts += _history(report, style)
+        parts += _ranking(report.places, workload, style, width)
+    parts += _history(report, style, width)
     lines = _lines(report.judgements)
-    if lines:
-        parts.append("\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in lines))
-    parts.append(conclusion(report))
-    parts += [f"Note: {note}" for note in report.notes]
-    parts.append("\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in _explanation(report)))
-    return "\n\n".join(part for part in parts if part)
+    prose = ["\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in lines)]
+    prose.append(conclusion(report))
+    prose += [f"Note: {note}" for note in report.notes]
+    prose.append("\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in _explanation(report)))
+    return "\n\n".join(part for part in (*parts, *(grid.wrapped(each, width) for each in prose)) if part)
 
 
 def _ordered(judgements: Sequence[Judgement]) -> list[Judgement]:
@@ -288,7 +279,7 @@ def conclusion(report: Report) -> str:
     return f"{compare_file.overall(report.judgements).upper()}: {', '.join(parts) or 'nothing was compared'}"
 
 
-def _ranking(places: Sequence[Place], workload: str, style: str) -> list[str]:
+def _ranking(places: Sequence[Place], workload: str, style: str, width: int | None) -> list[str]:
     parts = []
     for region in dict.fromkeys(each.region for each in places if each.workload == workload):
         mine = [each for each in places if each.workload == workload and each.region == region]
@@ -307,11 +298,12 @@ def _ranking(places: Sequence[Place], workload: str, style: str) -> list[str]:
         where = "" if region == "anonymous" else f" on {region}"
         title = f"Ranking{where} (ties where intervals overlap; * on the front of speed and memory)"
         heading = f"**{title}**\n\n" if style == "markdown" else f"{title}\n"
-        parts.append(heading + _grid(headings, rows, style))
+        first, *rest = _grid(headings, rows, style, width)
+        parts += [heading + first, *rest]
     return parts
 
 
-def _history(report: Report, style: str) -> list[str]:
+def _history(report: Report, style: str, width: int | None) -> list[str]:
     if not report.history:
         return []
     rows = []
@@ -331,18 +323,20 @@ def _history(report: Report, style: str) -> list[str]:
             before[key] = value
     headings = ("cell", "metric", "started", "value", "95 % interval", "since the run before")
     title = "History (runs of other days: nothing is paired, nothing gated)"
-    return [(f"**{title}**\n\n" if style == "markdown" else f"{title}\n") + _grid(headings, rows, style)]
+    first, *rest = _grid(headings, rows, style, width)
+    return [(f"**{title}**\n\n" if style == "markdown" else f"{title}\n") + first, *rest]
 
 
-def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]], style: str) -> str:
-    left = _LEFT | {"cell", "started", "front"}
+def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]], style: str, width: int | None) -> list[str]:
+    """Return a table, or several where it is wider than ``width``, without the columns that are empty."""
     used = [index for index, _ in enumerate(headings) if index < 2 or any(row[index] for row in rows)]
-    return tabulate(
+    return grid.table(
+        [headings[index] for index in used],
         [[row[index] for index in used] for row in rows],
-        headers=[headings[index] for index in used],
-        tablefmt="pipe" if style == "markdown" else "simple",
-        disable_numparse=True,
-        colalign=["left" if headings[index] in left else "right" for index in used],
+        style,
+        left=_LEFT | {"cell", "started", "front"},
+        keys=2,
+        width=width,
     )
 
 
@@ -453,8 +447,6 @@ def _junit_case(suite: ElementTree.Element, judged: Judgement) -> None:
 
 
 _STYLES: Mapping[str, Callable[[Report], str]] = {
-    "table": _table,
-    "markdown": _markdown,
     "json": _json,
     "junit": _junit,
     "github": _github,

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from memtool.model import Cell, Mark, Metric, Status
-from memtool.report import fragmentation, plots
+from memtool.report import fragmentation, look, plots
 from memtool.report.plots import draw_all
 from tests.runs import figure
 from tests.unit.report.fake_run import fake_run, fake_run_with_series
@@ -210,10 +210,11 @@ def test_a_small_heap_is_drawn_in_kib(tmp_path: Path, texts: dict[str, list[str]
 
 def test_many_allocators_differ_in_colour_and_all_stand_in_the_legend() -> None:
     cells = [replace(fake_run().cells[0], cell=Cell("web", f"heap-{number}")) for number in range(24)]
-    colours = {style.colour for style in plots._styles(cells).values()}
+    styles = look.styles(replace(fake_run(), cells=tuple(cells)))
+    colours = {style.colour for style in styles.values()}
     assert len(colours) == 24
     assert "#000000" not in colours
-    drawn = plots._latency(cells, plots._styles(cells))
+    drawn = plots._latency(cells, styles)
     assert drawn is not None
     drawn.canvas.draw()
     box = drawn.legends[0].get_window_extent()

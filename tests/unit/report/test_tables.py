@@ -47,10 +47,10 @@ def test_rows_are_ordered_by_time_and_ranks_tie_where_intervals_overlap() -> Non
         ["2", "tcmalloc"],
         ["2", "slab"],
         ["5", "jemalloc"],
-        ["buddy", "(failed)"],
         ["6", "tlsf:subdivisions=16"],
         ["7", "glibc"],
         ["8", "first-fit"],
+        ["buddy", "(failed)"],
     ]
 
 
@@ -105,7 +105,7 @@ def table_of(text: str, title: str) -> list[list[str]]:
     return [line.replace(" (failed)", "").split() for line in lines[first:]]
 
 
-def test_a_reference_adds_a_ratio_to_every_table_and_orders_it() -> None:
+def test_a_reference_adds_a_ratio_to_every_table() -> None:
     text = render(fake_run("glibc"), "table")
     titles = {
         "Latency of operations, in ns": 4,
@@ -114,13 +114,71 @@ def test_a_reference_adds_a_ratio_to_every_table_and_orders_it() -> None:
         "Fragmentation, and footprint F over live bytes L": 2,
     }
     for title, place in titles.items():
-        ratios = [row[place] for row in table_of(text, title)]
-        assert ratios[-1] == "n/a", title  # what failed is last
-        assert ratios[:-1] == sorted(ratios[:-1], key=float), title
-        assert [row[place] for row in table_of(text, title) if row[0] == "glibc"] == ["1.000"], title
+        ratios = {row[0]: row[place] for row in table_of(text, title)}
+        assert ratios["glibc"] == "1.000", title
+        assert ratios["buddy"] == "n/a", title
     latency = {row[0]: row[4] for row in table_of(text, "Latency of operations, in ns")}
     assert (latency["slab"], latency["first-fit"]) == ("0.317", "3.500")  # 19 and 210 of 60
-    assert [row[0] for row in table_of(text, "Memory, in MiB")][:3] == ["first-fit", "tlsf:subdivisions=16", "glibc"]
+
+
+@pytest.mark.parametrize("reference", [None, "glibc"])
+def test_every_table_has_the_same_order_of_rows(reference: str | None) -> None:
+    text = render(fake_run(reference), "table")
+    titles = ("Latency of operations, in ns", "Memory, in MiB", "Where it is when live bytes peak, in MiB")
+    order = [LONG_NAME, "mimalloc", "tcmalloc", "slab", "jemalloc", "tlsf:subdivisions=16", "glibc", "first-fit"]
+    for title in titles:
+        assert [row[0] for row in table_of(text, title)] == [*order, "buddy"], title
+
+
+@pytest.mark.parametrize("width", [80, 100, 132])
+def test_tables_and_lines_fit_the_terminal(width: int) -> None:
+    text = render(fake_run("glibc"), "table", width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    whole = render(fake_run("glibc"), "table")
+    assert sorted(set(re.findall(r"\d+\.\d+", text))) == sorted(set(re.findall(r"\d+\.\d+", whole)))
+
+
+def test_what_does_not_fit_is_continued_below_with_the_names_again() -> None:
+    text = render(fake_run(), "table", 80)
+    first = table_of(text, "Latency of operations, in ns")
+    second = table_of(text, "Latency of operations, in ns (continued)")
+    assert [row[0] for row in first] == [row[0] for row in second]
+    glibc = [next(row for row in part if row[0] == "glibc") for part in (first, second)]
+    assert glibc[0][1:] == ["12.5", "60.0", "60.0", "~48.0", "µs", "9.0", "41.0", "41.0"]
+    assert glibc[1][1:] == ["~31.0", "µs"]
+
+
+def test_a_long_name_is_broken_at_its_signs() -> None:
+    lines = render(fake_run(), "table", 80).splitlines()
+    place = next(index for index, line in enumerate(lines) if "segregated-pool:spacing=3," in line)
+    assert "chunk=1048576" in lines[place + 1]
+
+
+def test_a_column_that_is_n_a_for_all_is_named_once_and_not_shown() -> None:
+    run = fake_run()
+    text = render(replace(run, cells=(run.cells[0], run.cells[1])), "table")
+    assert "holes" not in text.partition("Load (")[0]
+    assert (
+        "Not shown, n/a for all: footprint, + free, + metadata, + unac- counted, unaccounted, drained, external "
+        "fragm., holes, mean F/L, F/L at max L, F/L at max F, max F/ max L, max F/ packed (a system allocator's heap "
+        "is not on a region, so it shows itself in resident memory only)."
+    ) in text
+
+
+def test_one_giant_does_not_flatten_the_rest() -> None:
+    run = fake_run()
+    sizes = {"a": 30_720.0, "b": 31_744.0, "c": 32_768.0, "giant": 23_068_672.0}
+    cells = tuple(
+        replace(
+            run.cells[0],
+            cell=replace(run.cells[0].cell, allocator=name),
+            metrics={"peak_resident_bytes": figure("peak_resident_bytes", size)},
+            proof={},
+        )
+        for name, size in sizes.items()
+    )
+    rows = table_of(render(replace(run, cells=cells), "table"), "Memory, in KiB")
+    assert rows == [["a", "30.00"], ["b", "31.00"], ["c", "32.00"], ["giant", "22.0", "MiB"]]
 
 
 def test_a_ratio_is_to_the_reference_on_the_same_region_and_else_says_why_not() -> None:
@@ -224,7 +282,7 @@ def test_latencies_stand_in_a_table_of_their_own_without_any_throughput() -> Non
     text = render(only(fake_run(), *LATENCIES), "table")
     assert "Speed" not in text
     rows = {row[0]: row[1:] for row in table_of(text, "Latency of operations, in ns")}
-    assert rows["glibc"] == ["12.5", "60.0", "60.0", "~48,000", "9.0", "41.0", "41.0", "~31,000"]
+    assert rows["glibc"] == ["12.5", "60.0", "60.0", "~48.0", "µs", "9.0", "41.0", "41.0", "~31.0", "µs"]
     assert set(rows) == {cell.cell.allocator for cell in fake_run().cells if cell.status is Status.OK}
 
 
@@ -273,12 +331,14 @@ def test_each_not_applicable_has_its_own_reason() -> None:
     )
     unpacked = {**run.cells[5].metrics, "packing_ratio": figure("packing_ratio")}
     info = replace(run.workloads[0], packing_bytes=None)
-    assert "n/a: ratios need 64 KiB alive." in render(replace(run, cells=(small,)), "table")
+    assert "Not shown, n/a for all: internal fragm. (ratios need 64 KiB alive)." in render(
+        replace(run, cells=(small,)), "table"
+    )
     text = render(replace(run, cells=(replace(run.cells[5], metrics=unpacked),), workloads=(info,)), "table")
-    assert "n/a: the workload was not packed offline." in text
+    assert "Not shown, n/a for all: max F/ packed (the workload was not packed offline)." in text
     unread = {**run.cells[5].metrics, "allocate_p50_ns": figure("allocate_p50_ns")}
     text = render(replace(run, cells=(replace(run.cells[5], metrics=unread),)), "table")
-    assert "n/a: too few operations for a reading of the noise floor" in text
+    assert "n/a for all: alloc p50 (too few operations for a reading of the noise floor" in text
 
 
 def test_without_any_n_a_no_reason_is_given() -> None:
@@ -299,7 +359,7 @@ def test_small_heaps_are_in_kib() -> None:
         metrics={"peak_resident_bytes": figure("peak_resident_bytes", 3 * 2.0**20)},
     )
     text = render(replace(run, cells=(small, one_is_large)), "table")
-    assert table_of(text, "Memory, in MiB") == [["glibc", "0.01"], ["arena", "3.00"]]
+    assert table_of(text, "Memory, in MiB") == [["glibc", "12.0", "KiB"], ["arena", "3.00"]]
 
 
 def test_side_by_side_memory_is_not_compared_byte_by_byte() -> None:

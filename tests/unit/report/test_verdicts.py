@@ -113,3 +113,10 @@ def test_a_picture_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 def test_nothing_to_draw_is_not_drawn(tmp_path: Path) -> None:
     assert forest.draw(replace(inside_a_run(), judgements=()), tmp_path / "no.png") is None
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_tables_and_lines_fit_the_terminal(report: Report, width: int) -> None:
+    text = verdicts.render(report, "table", width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert max(len(line) for line in verdicts.render(report, "table").splitlines()) > 120

@@ -1,0 +1,97 @@
+"""Tables as text that fit into a width: what is wider is continued in a further table below, names first in each."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+
+import tabulate
+
+LEAST_WIDTH = 80
+_GAP = 2
+_LEAST_NAME = 24
+tabulate.MIN_PADDING = 0
+"""Headings are as wide as their words, not two letters wider: in 80 columns that is a column more."""
+
+
+def table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    style: str,
+    *,
+    left: frozenset[str],
+    keys: int = 1,
+    width: int | None = None,
+) -> list[str]:
+    """Return a table of text cells as ``table`` or ``markdown``: several tables where it does not fit into ``width``.
+
+    ``left`` are the headings whose columns are aligned to the left, ``keys`` how many columns on the left stand in each
+    of the tables. Markdown is rendered by others, and is never divided. Headings hold their own line breaks.
+    """
+    if style == "markdown" or width is None:
+        return [_drawn(headings, rows, style, left)]
+    longest = max(_LEAST_NAME, width // 3)
+    rows = [[broken(cell, longest) if index < keys else cell for index, cell in enumerate(row)] for row in rows]
+    return [
+        _drawn([headings[index] for index in part], [[row[index] for index in part] for row in rows], style, left)
+        for part in _parts(headings, rows, keys, width)
+    ]
+
+
+def _parts(headings: Sequence[str], rows: Sequence[Sequence[str]], keys: int, width: int) -> list[list[int]]:
+    """Return which columns stand in each of the tables."""
+    widths = [
+        max(len(line) for text in (heading, *(row[index] for row in rows)) for line in text.split("\n"))
+        for index, heading in enumerate(headings)
+    ]
+    room = width - sum(widths[:keys]) - _GAP * (keys - 1)
+    parts: list[list[int]] = []
+    used = room
+    for index in range(keys, len(headings)):
+        needed = widths[index] + _GAP
+        if used + needed > room:
+            parts.append(list(range(keys)))
+            used = 0
+        parts[-1].append(index)
+        used += needed
+    return parts or [list(range(len(headings)))]
+
+
+def broken(name: str, longest: int) -> str:
+    """Return a name in lines of at most so many letters, which end at the signs within it where they can."""
+    if len(name) <= longest:
+        return name
+    lines = [""]
+    for piece in re.split(r"(?<=[:,+/ ])", name):
+        if lines[-1] and len(lines[-1]) + len(piece) > longest:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(part for line in lines for part in textwrap.wrap(line, longest) or [""])
+
+
+def wrapped(text: str, width: int | None) -> str:
+    """Return prose in lines of at most ``width``; a line that goes on is indented by two more than it began."""
+    return text if width is None else "\n".join(_filled(line, width) for line in text.split("\n"))
+
+
+def _filled(line: str, width: int) -> str:
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.fill(
+        line.lstrip(),
+        width,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _drawn(headings: Sequence[str], rows: Sequence[Sequence[str]], style: str, left: frozenset[str]) -> str:
+    return tabulate.tabulate(
+        [[cell.replace("|", "\\|") for cell in row] if style == "markdown" else row for row in rows],
+        headers=headings if style == "table" else [heading.replace("\n", " ") for heading in headings],
+        tablefmt="pipe" if style == "markdown" else "simple",
+        disable_numparse=True,
+        colalign=["left" if heading in left else "right" for heading in headings],
+    )

@@ -1,0 +1,96 @@
+"""How allocators look wherever they are shown: their names, the order of their rows, their colours and markers.
+
+Colours are Okabe and Ito's ("Color universal design", 2008); markers, hatches and line styles say the same again, for
+grey print and colour-blind readers. An allocator has the same ones in every table and picture of a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from memtool.model import CellResult, Run, Status
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C", "#8C6D1F")
+"""No black: whiskers and the harness are."""
+_SHADES = (1.0, 0.6, 1.5)
+"""Of the colours, when there are more allocators than those: as they are, darker, lighter."""
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "p")
+_LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+_HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---")
+_ORDERED_BY = ("time_per_op_ns", "instructions_per_op", "peak_resident_bytes", "peak_footprint_bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How an allocator is drawn."""
+
+    colour: str
+    marker: str
+    line: Any
+    """What matplotlib takes as a line style."""
+    hatch: str
+
+    @property
+    def of_line(self) -> dict[str, Any]:
+        """Return the arguments with which matplotlib draws its line."""
+        return {"color": self.colour, "linestyle": self.line, "marker": self.marker}
+
+
+def label(cell: CellResult) -> str:
+    """Return what a row or a line of a cell is called."""
+    region = "" if cell.cell.region == "anonymous" else f" on {cell.cell.region}"
+    interpreted = " (interpreted)" if cell.interpreted else ""
+    return cell.cell.allocator + interpreted + region
+
+
+def ordered(cells: Sequence[CellResult], reference: str | None = None) -> list[CellResult]:
+    """Return the cells of one workload in the order in which every table and picture of it shows them.
+
+    The fastest is first. With a reference that is the least of its time, on each region of the reference's there. Where
+    nothing was timed the first figure that was measured decides. What has none comes next, and what failed is last.
+    """
+    name = next((each for each in _ORDERED_BY if any(_value(cell, each) is not None for cell in cells)), None)
+    if name is None:
+        return sorted(cells, key=lambda cell: cell.status is Status.FAILED)
+    bases = {cell.cell.region: _value(cell, name) for cell in cells if cell.cell.allocator == reference}
+
+    def place(cell: CellResult) -> tuple[bool, bool, float]:
+        value = _value(cell, name)
+        base = bases.get(cell.cell.region) if bases else 1.0
+        known = value is not None and bool(base)
+        return cell.status is Status.FAILED, not known, (value or 0.0) / base if base else value or 0.0
+
+    return sorted(cells, key=place)
+
+
+def _value(cell: CellResult, name: str) -> float | None:
+    metric = cell.metrics.get(name)
+    return None if metric is None else metric.value
+
+
+def styles(run: Run) -> dict[str, Style]:
+    """Return how each allocator of a run is drawn, by its label: the same on every workload."""
+    labels = dict.fromkeys(label(cell) for cell in run.cells if cell.metrics)
+    return {
+        each: Style(
+            _colour(index),
+            _MARKERS[index % len(_MARKERS)],
+            _LINES[index % len(_LINES)],
+            _HATCHES[index % len(_HATCHES)],
+        )
+        for index, each in enumerate(labels)
+    }
+
+
+def _colour(index: int) -> str:
+    """Return the colour of the allocator of this number: 24 differ."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    turn, place = divmod(index, len(_COLOURS))
+    shade = _SHADES[turn % len(_SHADES)]
+    red, green, blue = (
+        each * shade if shade <= 1 else each + (1 - each) * (shade - 1) for each in to_rgb(_COLOURS[place])
+    )
+    return to_hex((red, green, blue))
