@@ -32,7 +32,7 @@ def table(
     if style == "markdown" or width is None:
         return [_drawn(headings, rows, style, left)]
     longest = max(_LEAST_NAME, width // 3)
-    rows = [[broken(cell, longest) if index < keys else cell for index, cell in enumerate(row)] for row in rows]
+    rows = [[broken(cell, longest if index < keys else width // 2) for index, cell in enumerate(row)] for row in rows]
     return [
         _drawn([headings[index] for index in part], [[row[index] for index in part] for row in rows], style, left)
         for part in _parts(headings, rows, keys, width)
