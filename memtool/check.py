@@ -7,13 +7,12 @@ exact can fail: two runs of different days cannot prove a difference in time.
 from __future__ import annotations
 
 import datetime
-import json
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from memtool import __version__, gate
+from memtool import __version__, files, gate
 from memtool.allocators import registry
 from memtool.allocators.spec import parse_allocators
 from memtool.errors import EXIT_INCOMPARABLE, InputError, MemtoolError
@@ -21,7 +20,7 @@ from memtool.measure.counters import Counter, why_not
 from memtool.measure.metrics import METRICS
 from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Mode, Pass, Past, Report, Run, Status
 from memtool.pipeline import SERIAL_PASSES, BenchOptions, bench, output_directory
-from memtool.report import forest, verdicts
+from memtool.report import forest, plots, verdicts
 from memtool.stats import compare
 from memtool.store import compare_file, journal, run_file
 from memtool.units import format_count
@@ -65,6 +64,8 @@ class Checked:
     report: Report
     directory: Path
     files: tuple[Path, ...]
+    complaints: tuple[str, ...] = ()
+    """What could not be done besides, such as a plot that could not be drawn."""
 
 
 def side_by_side(options: CheckOptions, progress: Progress, executor: Executor | None = None) -> Checked:
@@ -107,7 +108,7 @@ def to_be_measured(options: CheckOptions) -> BenchOptions:
     Raises InputError for what does not go together, and Incomparable where the baseline has nothing of the kind.
     """
     _refuse_uncounted(options)
-    _history_files(options.history)
+    read_history(options.history)  # what is foreign in it is refused before anything is measured
     settings = options.bench
     if options.baseline is None:
         blocks = settings.blocks | 1
@@ -356,9 +357,9 @@ def update_baseline(options: CheckOptions, progress: Progress, executor: Executo
     path = options.baseline
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(run_file.to_json(run), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        run_file.write_file(path, run)
     except OSError as problem:
-        raise InputError(f"{path}: cannot be written: {problem.strerror}") from None
+        raise InputError(files.refusal(problem, path)) from None
     return path, len(run.cells)
 
 
@@ -380,17 +381,18 @@ def _typed(run: Run) -> dict[str, str]:
 
 def history_of(folder: Path | None, run: Run, metrics: tuple[str, ...]) -> tuple[Past, ...]:
     """Return the figures of every run under a folder. Raises InputError where there is none."""
-    files = _history_files(folder)
-    return tuple(compare.history([(str(file), run_file.read(file)) for file in files], run, metrics)) if files else ()
+    runs = read_history(folder)
+    return tuple(compare.history(runs, run, metrics)) if runs else ()
 
 
-def _history_files(folder: Path | None) -> list[Path]:
+def read_history(folder: Path | None) -> list[tuple[str, Run]]:
+    """Return every run under a folder with its file. Raises InputError where there is none, or one is damaged."""
     if folder is None:
         return []
-    files = [*folder.glob(f"*/{run_file.FILE_NAME}"), *folder.glob("*.json"), *folder.glob(run_file.FILE_NAME)]
-    if not files:
+    places = [*folder.glob(f"*/{run_file.FILE_NAME}"), *folder.glob("*.json"), *folder.glob(run_file.FILE_NAME)]
+    if not places:
         raise InputError(f"--history: {folder}: no run in it")
-    return list(dict.fromkeys(files))
+    return [(str(file), run_file.read(file)) for file in dict.fromkeys(places)]
 
 
 def _notes(run: Run) -> tuple[str, ...]:
@@ -399,14 +401,25 @@ def _notes(run: Run) -> tuple[str, ...]:
 
 
 def _stored(report: Report, directory: Path, *, draw: bool) -> Checked:
-    """Write every form of the report beside the run, so that a job can keep whichever it needs."""
-    files = [directory / compare_file.FILE_NAME]
-    compare_file.write(files[0], report)
-    for name, style in (("compare.md", "markdown"), ("compare.xml", "junit")):
-        files.append(directory / name)
-        files[-1].write_text(verdicts.render(report, style) + "\n", encoding="utf-8")
-    if draw:
-        (directory / "plots").mkdir(exist_ok=True)
-        drawn = forest.draw(report, directory / "plots" / "compare.png")
-        files += [drawn] if drawn is not None else []
-    return Checked(report, directory, tuple(files))
+    """Write every form of the report beside the run, so that a job can keep whichever it needs.
+
+    A form that cannot be written is a complaint: the verdict stands without it.
+    """
+    written: list[Path] = []
+    complaints: tuple[str, ...] = ()
+    try:
+        written.append(compare_file.write(directory / compare_file.FILE_NAME, report))
+        for name, style in (("compare.md", "markdown"), ("compare.xml", "junit")):
+            written.append(files.write_whole(directory / name, verdicts.render(report, style) + "\n"))
+    except OSError as problem:
+        complaints = (files.refusal(problem, directory),)
+    if draw and not complaints:
+        drawn, complaints = plots.try_to_draw(lambda: _drawn(report, directory / plots.FOLDER))
+        written += drawn
+    return Checked(report, directory, tuple(written), complaints)
+
+
+def _drawn(report: Report, folder: Path) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    drawn = forest.draw(report, folder / "compare.png")
+    return [drawn] if drawn is not None else []

@@ -90,6 +90,8 @@ class Outcome:
     run: Run
     directory: Path
     plots: tuple[Path, ...] = field(default=())
+    complaints: tuple[str, ...] = ()
+    """What could not be done besides, such as a plot that could not be drawn."""
 
     @property
     def failed(self) -> bool:
@@ -331,8 +333,10 @@ def _run(
     run, histories = summarise(options, plan, samples, log.started)
     run = replace(run, cells=series.write_all(directory, run.cells, histories))
     run_file.write(directory, run)
-    drawn = plots.draw_all(directory, run) if options.draw_plots else ()
-    return Outcome(run, directory, tuple(drawn))
+    if not options.draw_plots:
+        return Outcome(run, directory)
+    drawn, complaints = plots.try_to_draw(lambda: plots.draw_all(directory, run))
+    return Outcome(run, directory, drawn, complaints)
 
 
 def _left(directory: Path, samples: int) -> str:

@@ -14,13 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib import pyplot
-
 from memtool.allocators.registry import Registry
 from memtool.engine import binding
 from memtool.model import Pass, Status
 from memtool.pipeline import BenchOptions, bench
-from memtool.report import heap_maps
+from memtool.report import canvas, heap_maps
 from memtool.store import series
 
 FOLDER = Path(__file__).parent.parent / "docs/images/heap-maps"
@@ -66,9 +64,8 @@ def mapped(workload: str, names: list[str], on_region: set[str]) -> dict[str, Ma
 
 def save(name: str, panels: list[tuple[str, Mapping[str, Any]]], title: str) -> None:
     """Draw the strips into a file of docs/images/heap-maps."""
-    figure = heap_maps.draw(panels, title)
-    figure.savefig(FOLDER / f"{name}.png", dpi=DPI)
-    pyplot.close(figure)
+    with canvas.own_style():
+        heap_maps.draw(panels, title).savefig(FOLDER / f"{name}.png", dpi=DPI)
 
 
 if __name__ == "__main__":

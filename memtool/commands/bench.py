@@ -9,6 +9,7 @@ import click
 
 from memtool.commands.options import (
     bench_options,
+    complain,
     measurement_options,
     progress,
     show_plan,
@@ -59,6 +60,7 @@ def command(
     with progress(quiet=output_format == "json") as show:
         outcome = pipeline.bench(options, show, announce=lambda words: click.echo(f"memtool: {words}", err=True))
     _show(outcome, output_format, width_of_tables(wide=wide))
+    complain(outcome.complaints)
     if outcome.failed:
         sys.exit(EXIT_FAILED)
 

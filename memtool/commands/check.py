@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memtool.commands.compare import rules_from, verdict_options
-from memtool.commands.options import bench_options, measurement_options, progress, show_plan, width_of_tables
+from memtool.commands.options import bench_options, complain, measurement_options, progress, show_plan, width_of_tables
 from memtool.errors import EXIT_INCOMPARABLE, EXIT_OK
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ def command(
     click.echo(verdicts.render(checked.report, output_format, width_of_tables(wide=wide)))
     if output_format == "table":
         click.echo("\n" + "\n".join(f"Results: {file}" for file in checked.files))
-    if output_format == "github":
-        verdicts.write_summary(checked.report)
+    complain((*checked.complaints, *(verdicts.write_summary(checked.report) if output_format == "github" else ())))
     return gate.exit_code(checked.report.judgements, fail_on)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memtool.commands.options import PlotFile, wide_option, width_of_tables, with_options
+from memtool.commands.options import PlotFile, complain, wide_option, width_of_tables, with_options
 
 if TYPE_CHECKING:
     from memtool.gate import FailOn
@@ -69,7 +69,8 @@ def command(
     sampled figures advise and only exact ones can fail.
     """
     from memtool import gate
-    from memtool.report import forest, verdicts
+    from memtool.errors import EXIT_FAILED, EXIT_OK
+    from memtool.report import forest, plots, verdicts
 
     if len(runs) > 2:
         raise click.UsageError("takes one run or two")
@@ -77,10 +78,13 @@ def command(
     report = _two(runs, rules, history) if len(runs) == 2 else _one(runs[0], reference, rules, history)
     click.echo(verdicts.render(report, output_format, width_of_tables(wide=wide)))
     if output_format == "github":
-        verdicts.write_summary(report)
+        complain(verdicts.write_summary(report))
+    code = gate.exit_code(report.judgements, fail_on)
     if plot is not None:
-        forest.draw(report, plot)
-    return gate.exit_code(report.judgements, fail_on)
+        _, complaints = plots.try_to_draw(lambda: [drawn] if (drawn := forest.draw(report, plot)) else [])
+        complain(complaints)
+        return code or (EXIT_FAILED if complaints else EXIT_OK)
+    return code
 
 
 def rules_from(metrics: str | None, margin: str, limits: Sequence[str]) -> Any:  # noqa: ANN401  # gate.Policy, imported late

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -280,6 +280,12 @@ def _describe_plan(plan: Plan, output_format: str) -> str:
     lines += [waiting] if waiting is not None else []
     lines += [f"Note: {note}" for note in plan.notes]
     return "\n".join(lines)
+
+
+def complain(complaints: Sequence[str]) -> None:
+    """Say on standard error what could not be done besides; what was measured and judged stands."""
+    for words in complaints:
+        click.echo(f"memtool: {' '.join(words.split())}", err=True)
 
 
 @contextmanager

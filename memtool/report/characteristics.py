@@ -5,25 +5,32 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memtool.errors import InputError
 from memtool.model import Mark
-from memtool.report import marks
+from memtool.report import canvas, marks
 from memtool.units import format_count, format_size, unit_for
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw(path: Path, name: str, found: Mapping[str, Any], marked: Sequence[Mark] = ()) -> None:
     """Draw the characteristics of a workload (workload/characterise.py) into a file. Raises InputError."""
-    import matplotlib
+    with canvas.own_style():
+        figure = _figure(name, found, marked)
+        try:
+            canvas.save(figure, path)
+        except (OSError, ValueError) as problem:
+            raise InputError(f"{path}: cannot be drawn: {problem}") from None
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+
+def _figure(name: str, found: Mapping[str, Any], marked: Sequence[Mark]) -> Figure:
     from matplotlib.colors import LogNorm
 
     today = datetime.datetime.now().astimezone().date().isoformat()
-    with pyplot.rc_context({"font.size": 9}):
-        figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+    figure, (left, right) = canvas.subplots(1, 2, 11, 4.6)
     matrix = found["size_by_lifetime"]
     if matrix:
         image = left.imshow(
@@ -56,9 +63,4 @@ def draw(path: Path, name: str, found: Mapping[str, Any], marked: Sequence[Mark]
     marks.write_names(right, marks.over_operations(marked), inches=4)
     right.set_title("Live bytes over time", fontsize=9)
     figure.suptitle(f"{name}: {format_count(found['allocations'])} allocations · {today}", fontsize=10)
-    try:
-        figure.savefig(path, dpi=200)
-    except (OSError, ValueError) as problem:
-        raise InputError(f"{path}: cannot be drawn: {problem}") from None
-    finally:
-        pyplot.close(figure)
+    return figure

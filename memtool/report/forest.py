@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from memtool.errors import InputError
 from memtool.model import Comparison, Judgement, Report, Verdict
+from memtool.report import canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_DPI = 200
 _LOOKS = {
     Verdict.REGRESSION: ("#D55E00", "s"),
     Verdict.PASS: ("#009E73", "o"),
@@ -31,15 +32,20 @@ def draw(report: Report, path: Path) -> Path | None:
     rows = [each for each in report.judgements if each.comparison.is_ratio and each.comparison.change is not None]
     if not rows:
         return None
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     rows.sort(key=lambda each: each.comparison.change or 0.0)
-    shown = rows[-_MOST_ROWS:]
-    with pyplot.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure, axes = pyplot.subplots(figsize=(8.5, 1.6 + 0.27 * len(shown)), layout="constrained")
+    with canvas.own_style():
+        figure = _figure(report, rows[-_MOST_ROWS:])
+        try:
+            # Only PNG has this field.
+            metadata = {"Software": f"memtool {report.memtool}"} if path.suffix.lower() == ".png" else None
+            canvas.save(figure, path, metadata)
+        except OSError as problem:
+            raise InputError(f"{path}: cannot be written: {problem.strerror}") from None
+    return path
+
+
+def _figure(report: Report, shown: list[Judgement]) -> Figure:
+    figure, axes = canvas.subplots(1, 1, 8.5, 1.6 + 0.27 * len(shown), is_open=True)
     edge = 100 * min(_WIDEST, 1.15 * max(_reach(each) for each in shown))
     for position, each in enumerate(shown):
         _draw_row(axes, position, each, edge)
@@ -60,15 +66,7 @@ def draw(report: Report, path: Path) -> Path | None:
     machine = f"{report.machine.get('cpu', '')}, {report.machine.get('cores', '?')} cores"
     when = f"; measured {report.started[:10]}" if report.started else ""
     figure.suptitle(f"{_title(shown)}\n{machine}{when}; memtool {report.memtool}", fontsize=10)
-    try:
-        # Only PNG has this field.
-        metadata = {"Software": f"memtool {report.memtool}"} if path.suffix.lower() == ".png" else None
-        figure.savefig(path, dpi=_DPI, metadata=metadata)
-    except OSError as problem:
-        raise InputError(f"{path}: cannot be written: {problem.strerror}") from None
-    finally:
-        pyplot.close(figure)
-    return path
+    return figure
 
 
 def _draw_row(axes: Axes, position: int, judged: Judgement, edge: float) -> None:

@@ -9,7 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from memtool.model import Mark
-from memtool.report import marks
+from memtool.report import canvas, marks
 from memtool.store import series
 
 if TYPE_CHECKING:
@@ -61,12 +61,8 @@ def over_time(
     known = [label for label, _ in cells if any(label in drawn for drawn in courses.values())]
     if not known:
         return None
-    from matplotlib import pyplot
-
-    with pyplot.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure, grid = pyplot.subplots(
-            len(_PANELS), 1, figsize=(9, max(8.0, 1.2 + 0.17 * len(known))), layout="constrained", sharex=True
-        )
+    height = max(8.0, 1.2 + 0.17 * len(known))
+    figure, grid = canvas.subplots(len(_PANELS), 1, 9, height, is_open=True, sharex=True)
     lines: dict[str, Any] = {}
     for axes, panel in zip(grid, _PANELS, strict=True):
         drawn = courses[panel.title]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from memtool.report import canvas
 from memtool.units import unit_for
 
 if TYPE_CHECKING:
@@ -82,13 +83,9 @@ def _resample(known: Shares, lengths: npt.NDArray[np.float64], columns: int) -> 
 
 def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
     """Return the strips of these (label, heap map), all on one scale of addresses."""
-    from matplotlib import pyplot
     from matplotlib.patches import Patch
 
-    with pyplot.rc_context({"font.size": 9}):
-        figure, axes = pyplot.subplots(
-            len(panels), 1, figsize=(9, 1.1 + 0.62 * len(panels)), layout="constrained", sharex=True, squeeze=False
-        )
+    figure, axes = canvas.subplots(len(panels), 1, 9, 1.1 + 0.62 * len(panels), sharex=True, squeeze=False)
     lengths = [sum(extent["bytes"] for extent in found["extents"]) for _, found in panels]
     unit, unit_name = unit_for(max(lengths))
     widths = [length / unit for length in lengths]

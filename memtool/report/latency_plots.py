@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from memtool.model import CellResult, Mark
-from memtool.report import marks
+from memtool.report import canvas, marks
 from memtool.store import series
 from memtool.units import format_size
 
@@ -88,13 +88,7 @@ def over_time(cells: Labelled, marked: Sequence[Mark] = ()) -> Figure | None:
 
 
 def _panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, Any]:
-    from matplotlib import pyplot
-
-    with pyplot.rc_context({"font.size": 8}):
-        figure, grid = pyplot.subplots(
-            rows, columns, figsize=(width, height), layout="constrained", sharex=True, sharey=True, squeeze=False
-        )
-    return figure, grid
+    return canvas.subplots(rows, columns, width, height, font=8, sharex=True, sharey=True, squeeze=False)
 
 
 def _classes(histories: Sequence[series.History]) -> list[int | None]:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memtool import files
 from memtool.model import CellResult, Mark, Metric, Mode, Run, TraceInfo
-from memtool.report import fragmentation, heap_maps, latency_plots, look, marks, scaling
+from memtool.report import canvas, fragmentation, heap_maps, latency_plots, look, marks, scaling
 from memtool.report.look import Style
 from memtool.stats.summary import pareto_front
 from memtool.store import series
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FOLDER = "plots"
-_DPI = 200
 _PERCENTILES = (
     ("p50", "50"),
     ("p90", "90"),
@@ -29,15 +29,26 @@ _PERCENTILES = (
     ("p9999", "99.99"),
     ("max", "max"),
 )
+_LONGEST_SLUG = 80
 _LEGEND_ROW = 0.17
 """Inches of a name in a legend."""
 
 
 def draw_all(directory: Path, run: Run) -> list[Path]:
     """Draw every plot that the run has figures for into ``directory/plots`` and return the files."""
-    import matplotlib
+    with canvas.own_style():
+        return _draw_all(directory, run)
 
-    matplotlib.use("Agg")
+
+def try_to_draw(draw: Callable[[], Sequence[Path]]) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Return the pictures, and in words why there are none: figures that are stored are not lost for a picture."""
+    try:
+        return tuple(draw()), ()
+    except Exception as problem:
+        return (), (f"nothing was drawn: {type(problem).__name__}: {problem}",)
+
+
+def _draw_all(directory: Path, run: Run) -> list[Path]:
     folder = directory / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     drawn: list[Path] = []
@@ -60,7 +71,10 @@ def draw_all(directory: Path, run: Run) -> list[Path]:
         }
         for name, figure in figures.items():
             if figure is not None:
-                drawn.append(_save(figure, folder / f"{_slug(info.name)}-{name}.png", run, info))
+                path = folder / f"{_slug(info.name)}-{_slug(name)}.png"
+                if path in drawn:
+                    path = folder / f"{files.safe_name(info.name)}-{files.safe_name(name)}.png"
+                drawn.append(_save(figure, path, run, info))
     for name, infos in scaling.swept(run).items():
         figure = scaling.draw(run, infos, lines)
         if figure is not None:
@@ -69,7 +83,9 @@ def draw_all(directory: Path, run: Run) -> list[Path]:
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.-]+", "_", name)
+    """Return a name for files, as readable as can be."""
+    readable = re.sub(r"[^A-Za-z0-9.-]+", "_", name)
+    return readable if len(readable) == len(name) and len(name) <= _LONGEST_SLUG else files.safe_name(name)
 
 
 def _tall_enough(height: float, names: int) -> float:
@@ -78,24 +94,17 @@ def _tall_enough(height: float, names: int) -> float:
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Any]:
-    from matplotlib import pyplot
-
-    with pyplot.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure, axes = pyplot.subplots(figsize=(width, height), layout="constrained")
-    return figure, axes
+    return canvas.subplots(1, 1, width, height, is_open=True)
 
 
 def _save(figure: Figure, path: Path, run: Run, info: TraceInfo) -> Path:
-    from matplotlib import pyplot
-
     title = figure.get_suptitle()
     figure.suptitle(
         f"{title}\n{info.name} · {run.machine.get('cpu', '')}, {run.machine.get('cores', '?')} cores"
         f" · {run.started[:10]}",
         fontsize=10,
     )
-    figure.savefig(path, dpi=_DPI, metadata={"Software": f"memtool {run.memtool}"})
-    pyplot.close(figure)
+    canvas.save(figure, path, {"Software": f"memtool {run.memtool}"})
     return path
 
 
@@ -151,17 +160,8 @@ def _latency(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure
     known = [cell for cell in cells if any(_value(cell, f"{kind}_p50_ns") for kind in kinds)]
     if not known:
         return None
-    from matplotlib import pyplot
-
-    with pyplot.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure, (panels,) = pyplot.subplots(
-            1,
-            len(kinds),
-            figsize=(2.5 + 4 * len(kinds), _tall_enough(5.4, len(known))),
-            layout="constrained",
-            sharey=True,
-            squeeze=False,
-        )
+    width, height = 2.5 + 4 * len(kinds), _tall_enough(5.4, len(known))
+    figure, (panels,) = canvas.subplots(1, len(kinds), width, height, is_open=True, sharey=True, squeeze=False)
     positions = range(len(_PERCENTILES))
     bottom = _least_visible(known)
     for axes, kind in zip(panels, kinds, strict=True):

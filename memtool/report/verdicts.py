@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from memtool import files
 from memtool.measure.metrics import METRICS
 from memtool.model import Basis, Comparison, Judgement, Place, Report, Verdict
 from memtool.report import grid
@@ -20,6 +22,8 @@ from memtool.stats.paired import least_blocks
 from memtool.store import compare_file
 from memtool.units import format_size
 
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 has no way to write: most control characters, and halves of pairs."""
 FORMATS = ("table", "markdown", "json", "junit", "github")
 _ORDER = (Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.ADVICE, Verdict.INCOMPARABLE)
 """What someone must look at, worst first."""
@@ -44,12 +48,19 @@ def render(report: Report, style: str, width: int | None = None) -> str:
     return _text(report, style, width) if style in ("table", "markdown") else _STYLES[style](report)
 
 
-def write_summary(report: Report, environment: Mapping[str, str] = os.environ) -> None:
-    """Add the Markdown to the summary of the GitHub job that this runs in; nowhere else anything."""
+def write_summary(report: Report, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Add the Markdown to the summary of the GitHub job that this runs in; nowhere else anything.
+
+    Returns in words why it could not be done: the verdict stands without it.
+    """
     summary = environment.get("GITHUB_STEP_SUMMARY")
     if summary:
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(render(report, "markdown") + "\n")
+        try:
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(render(report, "markdown") + "\n")
+        except OSError as problem:
+            return (f"GITHUB_STEP_SUMMARY: {files.refusal(problem, Path(summary))}",)
+    return ()
 
 
 def sentence(judged: Judgement) -> str:
@@ -427,7 +438,7 @@ def _junit(report: Report) -> str:
     for name in ("tests", "failures", "errors", "skipped"):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
     ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
+    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", ElementTree.tostring(root, "unicode", xml_declaration=True))
 
 
 def _junit_case(suite: ElementTree.Element, judged: Judgement) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from memtool import files
 from memtool.measure.metrics import METRICS
 from memtool.model import Comparison, Judgement, Past, Report, Verdict
 
@@ -203,6 +204,6 @@ def _past(each: Past) -> dict[str, Any]:
     }
 
 
-def write(path: Path, report: Report) -> None:
-    """Write the JSON of a comparison."""
-    path.write_text(json.dumps(to_json(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+def write(path: Path, report: Report) -> Path:
+    """Write the JSON of a comparison, whole or not at all, and return its path."""
+    return files.write_whole(path, json.dumps(to_json(report), indent=1, allow_nan=False) + "\n")

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from memtool import files
 from memtool.errors import InputError
 from memtool.measure.metrics import METRICS
 from memtool.model import Cell, CellResult, Determinism, Mark, Metric, Run, Status, TraceInfo
@@ -148,22 +149,19 @@ def _finite(figure: float | None) -> float | None:
 
 def write(directory: Path, run: Run) -> Path:
     """Write run.json into a folder, whole or not at all, and return its path."""
-    path = directory / FILE_NAME
-    scratch = path.with_suffix(".json.part")
-    scratch.write_text(json.dumps(to_json(run), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    scratch.replace(path)
-    return path
+    return write_file(directory / FILE_NAME, run)
+
+
+def write_file(path: Path, run: Run) -> Path:
+    """Write a run into a file of any name, whole or not at all, and return its path."""
+    return files.write_whole(path, json.dumps(to_json(run), indent=1, allow_nan=False) + "\n")
 
 
 def read(path: Path) -> Run:
     """Return the run of a file or of a folder with one. Raises InputError with one line."""
-    file = path / FILE_NAME if path.is_dir() else path
+    file = path / FILE_NAME if files.is_folder(path) else path
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such file") from None
-    except OSError as problem:
-        raise InputError(f"{file}: cannot be read: {problem.strerror}") from None
+        data = json.loads(files.read_text(file))
     except (json.JSONDecodeError, UnicodeDecodeError) as problem:
         raise InputError(f"{file}: is not JSON, or not all of it: {problem}") from None
     except RecursionError:

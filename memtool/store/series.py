@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from memtool import files
 from memtool.errors import InputError
 from memtool.measure import histogram
 from memtool.measure.histogram import SLOW_NS
@@ -159,7 +159,7 @@ def write_all(
             continue
         name = f"{FOLDER}/{slug(result.cell)}.json"
         content = history.parts
-        (directory / name).write_text(json.dumps(content) + "\n", encoding="utf-8")
+        files.write_whole(directory / name, json.dumps(content) + "\n")
         parts = [part for part, found in content.items() if found]
         written.append(replace(result, series=dict.fromkeys(parts, name)))
     return tuple(written)
@@ -172,8 +172,8 @@ def read(directory: Path, result: CellResult) -> History:
         return History({}, {})
     path = directory / names.pop()
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content: dict[str, Any] = json.loads(files.read_text(path))
+    except (InputError, ValueError):
         raise InputError(f"{path}: is missing or damaged, and run.json names it") from None
     known = {each.name for each in fields(History)}
     return History(**{name: part for name, part in content.items() if name in known})
@@ -182,5 +182,5 @@ def read(directory: Path, result: CellResult) -> History:
 def slug(cell: Cell) -> str:
     """Return a file name that tells the cells of a run apart: readable, and with a digest where names need escaping."""
     parts = (cell.workload, cell.allocator, cell.region, cell.mode)
-    readable = re.sub(r"[^A-Za-z0-9.=-]+", "_", "_".join(parts[:2]))
-    return f"{readable}_{hashlib.blake2b(repr(parts).encode(), digest_size=4).hexdigest()}"
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=4).hexdigest()
+    return f"{files.readable_name('_'.join(parts[:2]))}_{digest}"

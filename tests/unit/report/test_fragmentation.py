@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
-import pytest
-from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from memtool.report.fragmentation import over_time
 from memtool.store.series import History
 
-matplotlib.use("Agg")
 KIB, MIB = 2**10, 2**20
-
-
-@pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
-    yield
-    pyplot.close("all")
 
 
 def history(**columns: Sequence[int | None]) -> History:

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from memtool.errors import InputError
-from memtool.model import Report
+from memtool.model import Report, Verdict
 from memtool.report import forest, verdicts
 from memtool.store import compare_file
 from tests.unit.report.fake_report import inside_a_run, with_a_baseline
@@ -120,3 +120,26 @@ def test_tables_and_lines_fit_the_terminal(report: Report, width: int) -> None:
     text = verdicts.render(report, "table", width)
     assert max(len(line) for line in text.splitlines()) <= width
     assert max(len(line) for line in verdicts.render(report, "table").splitlines()) > 120
+
+
+def test_what_xml_cannot_write_is_replaced() -> None:
+    # A crashed library's last words may hold anything; the file was malformed for every reader.
+    report = inside_a_run()
+    worse = replace(report.judgements[0], reason="killed: \x1b[31m\x00 \ud800 end", verdict=Verdict.REGRESSION)
+    text = verdicts.render(replace(report, judgements=(worse,)), "junit")
+    assert "killed: \ufffd[31m\ufffd \ufffd end" in "".join(ElementTree.fromstring(text).itertext())
+
+
+def test_a_bar_in_a_name_does_not_end_a_cell() -> None:
+    report = inside_a_run()
+    first = report.judgements[0]
+    named = replace(first, comparison=replace(first.comparison, head="a|b.so"))
+    lines = verdicts.render(replace(report, judgements=(named,)), "markdown").splitlines()
+    assert sum("a\\|b.so" in line for line in lines if line.startswith("|")) == 1
+
+
+def test_a_full_summary_does_not_cost_the_verdict(tmp_path: Path) -> None:
+    assert verdicts.write_summary(inside_a_run(), {"GITHUB_STEP_SUMMARY": "/dev/full"}) == (
+        "GITHUB_STEP_SUMMARY: /dev/full: cannot be written: No space left on device",
+    )
+    assert verdicts.write_summary(inside_a_run(), {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}) == ()

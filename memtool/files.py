@@ -1,0 +1,112 @@
+"""Files that users rely on: written whole or not at all, read without hanging, named as every disk takes it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from memtool.errors import InputError
+
+_LONGEST_NAME = 100
+"""Bytes; with what is added to it, a name stays far below the 255 that file systems take."""
+_UNSAFE = re.compile(r"[^A-Za-z0-9.=-]+")
+LARGEST_READ = 256 << 20
+"""Bytes of a file that is read as a whole; no result comes near it."""
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Write a file that may replace another: beside it, then renamed, so that either is there in full. Raises OSError.
+
+    A link is followed. Where something else than a file stands in its place (/dev/null), that is written to.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return path
+    descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=".memtool-", suffix=".part")
+    try:
+        # Names of files may hold bytes that are no UTF-8: written so that they can be read.
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            os.fchmod(file.fileno(), _mode_of(path))
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(scratch).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(scratch).unlink()
+        raise
+    return path
+
+
+def _mode_of(path: Path) -> int:
+    """Return the mode of the file that is replaced, else that of any new file."""
+    with suppress(OSError):
+        return stat.S_IMODE(path.stat().st_mode)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Return the descriptor of a plain file: a pipe would hang, a device has no end. Raises InputError, OSError."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError(f"{path}: is {_kind(path)}, not a file")
+    return descriptor
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a plain file. Raises InputError with one line, UnicodeDecodeError."""
+    try:
+        with os.fdopen(open_file(path), "rb") as file:
+            content = file.read(LARGEST_READ + 1)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError) as problem:  # ValueError: a NUL in the name
+        raise InputError(f"{path}: cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
+    if len(content) > LARGEST_READ:
+        raise InputError(f"{path}: is larger than {LARGEST_READ >> 20} MiB, which no result is")
+    return content.decode("utf-8")
+
+
+def _kind(path: Path) -> str:
+    mode = path.stat().st_mode
+    kinds = (("a folder", stat.S_ISDIR), ("a pipe", stat.S_ISFIFO), ("a socket", stat.S_ISSOCK))
+    return next((name for name, holds in kinds if holds(mode)), "a device")
+
+
+def refusal(problem: OSError, path: Path) -> str:
+    """Return in one line which file could not be written, and why; ``path``: where the problem names none."""
+    return f"{problem.filename or path}: cannot be written: {problem.strerror or problem}"
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; what cannot be looked at (a name too long, a loop of links) is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def readable_name(text: str) -> str:
+    """Return what a file name can begin with for this text: two texts may have the same."""
+    return _UNSAFE.sub("_", text).lstrip(".-")[:_LONGEST_NAME]
+
+
+def safe_name(text: str) -> str:
+    """Return a file name that says what it is of, whatever that is called: readable, bounded, no two alike.
+
+    What is changed or cut has a digest of the whole at its end.
+    """
+    readable = readable_name(text)
+    if readable == text:
+        return readable
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    return f"{readable}_{digest}"

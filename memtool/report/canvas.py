@@ -1,0 +1,91 @@
+"""What pictures are drawn on: figures of memtool's own, in matplotlib's own style, whatever the user has set up.
+
+A notebook's backend, a matplotlibrc and a style are the user's for the user's pictures. Text is text: a library may be
+called ``$x$.so``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+DPI = 200
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Draw in matplotlib's own style as long as this lasts, from the first figure to the last that is saved."""
+    matplotlib = _imported()
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams["text.parse_math"] = False
+        yield
+
+
+def _imported() -> Any:  # noqa: ANN401  # a module
+    """Return matplotlib, imported without the user's choice of a backend: one that it does not know is refused."""
+    chosen = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib
+    finally:
+        if chosen is not None:
+            os.environ["MPLBACKEND"] = chosen
+    return matplotlib
+
+
+def subplots(
+    rows: int,
+    columns: int,
+    width: float,
+    height: float,
+    *,
+    font: int = 9,
+    is_open: bool = False,
+    sharex: bool = False,
+    sharey: bool = False,
+    squeeze: bool = True,
+) -> tuple[Figure, Any]:
+    """Return a figure of so many inches and its axes, one or an array of them.
+
+    ``font``: points; ``is_open``: without a frame above and to the right; the rest as ``Figure.subplots`` has it.
+    """
+    matplotlib = _imported()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    style = {"font.size": font, **({"axes.spines.top": False, "axes.spines.right": False} if is_open else {})}
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)  # it can say how large a text is
+        axes = figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=squeeze)
+    return figure, axes
+
+
+def save(figure: Figure, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a figure into a file whose name says of what kind it is. Raises OSError."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            _write_plainly(axis)
+    figure.savefig(path, dpi=DPI, metadata=None if metadata is None else dict(metadata))
+
+
+def _write_plainly(axis: Axis) -> None:
+    """Write 1,000 on a log axis where matplotlib writes a formula, which here is but text."""
+    from matplotlib.ticker import LogFormatterMathtext, LogFormatterSciNotation
+
+    class Plain(LogFormatterSciNotation):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:,.10g}" if super().__call__(x, pos) else ""
+
+    major, minor = axis.get_major_formatter(), axis.get_minor_formatter()
+    if isinstance(major, LogFormatterMathtext):
+        axis.set_major_formatter(Plain(labelOnlyBase=major.labelOnlyBase))
+    if isinstance(minor, LogFormatterMathtext):
+        axis.set_minor_formatter(Plain(labelOnlyBase=minor.labelOnlyBase))
