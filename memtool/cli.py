@@ -13,6 +13,8 @@ from memtool.errors import EXIT_FAILED, EXIT_USAGE, Interrupted, MemtoolError, d
 
 _COMMANDS = {
     "bench": "Replay workloads against allocators and report what came of it.",
+    "show": "Show a stored run again, or a part of it.",
+    "plot": "Draw the pictures of a stored run again.",
     "compare": "Compare two runs, or the allocators inside one.",
     "check": "Measure and judge, against a baseline or side by side.",
     "list": "List allocators, workloads, regions or metrics.",

@@ -51,6 +51,27 @@ class Listed(click.ParamType[tuple[str, ...]]):
         return names
 
 
+class Named(click.ParamType[tuple[str, ...]]):
+    """A comma-separated list of names that only a stored run knows; commas within parameters belong to their name."""
+
+    name = "list"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the names."""
+        if isinstance(value, tuple):
+            return value
+        names: list[str] = []
+        for word in (part.strip() for part in str(value).split(",")):
+            # "segregated-pool:spacing=3,chunk=64" is one label: what has a value but no name of its own goes on.
+            if names and ":" in names[-1] and "=" in word and ":" not in word:
+                names[-1] += f",{word}"
+            elif word:
+                names.append(word)
+        if not names:
+            self.fail("names nothing", param, ctx)
+        return tuple(names)
+
+
 class Counts(click.ParamType[tuple[int, ...]]):
     """A comma-separated list of numbers of threads."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memtool import files
+from memtool.errors import InputError, did_you_mean
 from memtool.model import CellResult, Mark, Metric, Mode, Run, TraceInfo
 from memtool.report import canvas, fragmentation, heap_maps, latency_plots, look, marks, scaling
 from memtool.report.look import Style
@@ -34,10 +36,21 @@ _LEGEND_ROW = 0.17
 """Inches of a name in a legend."""
 
 
-def draw_all(directory: Path, run: Run) -> list[Path]:
-    """Draw every plot that the run has figures for into ``directory/plots`` and return the files."""
+def draw_all(
+    directory: Path,
+    run: Run,
+    folder: Path | None = None,
+    *,
+    only: Sequence[str] | None = None,
+    suffix: str = "png",
+) -> list[Path]:
+    """Draw the plots that the run has figures for into ``folder`` (``directory/plots``) and return the files.
+
+    ``directory`` has the run's series; ``only`` names the pictures that are drawn, all unless given. Raises InputError
+    for one that there is not.
+    """
     with canvas.own_style():
-        return _draw_all(directory, run)
+        return _draw_all(directory, run, folder or directory / FOLDER, only, suffix)
 
 
 def try_to_draw(draw: Callable[[], Sequence[Path]]) -> tuple[tuple[Path, ...], tuple[str, ...]]:
@@ -48,38 +61,57 @@ def try_to_draw(draw: Callable[[], Sequence[Path]]) -> tuple[tuple[Path, ...], t
         return (), (f"nothing was drawn: {type(problem).__name__}: {problem}",)
 
 
-def _draw_all(directory: Path, run: Run) -> list[Path]:
-    folder = directory / FOLDER
+def _draw_all(directory: Path, run: Run, folder: Path, only: Sequence[str] | None, suffix: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
+    pictures = [(name, draw, info) for info, drawers in _pictures(directory, run) for name, draw in drawers.items()]
+    _refuse_unknown(only, [name for name, *_ in pictures])
     drawn: list[Path] = []
+    for name, draw, info in pictures:
+        figure = draw() if only is None or name in only else None
+        if figure is None:
+            continue
+        path = folder / f"{_slug(info.name)}-{_slug(name)}.{suffix}"
+        if path in drawn:
+            path = folder / f"{files.safe_name(info.name)}-{files.safe_name(name)}.{suffix}"
+        drawn.append(_save(figure, path, run, info))
+    return drawn
+
+
+def _refuse_unknown(only: Sequence[str] | None, known: Sequence[str]) -> None:
+    for name in only or ():
+        if name not in known:
+            names = ", ".join(dict.fromkeys(known))
+            raise InputError(f"--only: the run has no picture '{name}'{did_you_mean(name, known)}; it has {names}")
+
+
+Drawers = dict[str, "Callable[[], Figure | None]"]
+"""By the names of pictures, what draws them; None where the run has no figures for one."""
+
+
+def _pictures(directory: Path, run: Run) -> Iterator[tuple[TraceInfo, Drawers]]:
+    """Yield what can be drawn of each workload, and of each that was measured on several numbers of threads."""
     styles = look.styles(run)
     lines = {name: style.of_line for name, style in styles.items()}
     for info in run.workloads:
         cells = look.ordered([cell for cell in run.cells if cell.cell.workload == info.name and cell.metrics])
         histories = {look.label(cell): series.read(directory, cell) for cell in cells}
         labelled = [(look.label(cell), cell, histories[look.label(cell)]) for cell in cells]
-        figures = {
-            "throughput": _throughput(cells, styles),
-            "latency": _latency(cells, styles),
-            "latency-by-size": latency_plots.by_size(labelled),
-            "latency-over-time": latency_plots.over_time(labelled, info.marks),
-            "footprint": _over_time(cells, styles, histories, info.marks),
-            "fragmentation-over-time": fragmentation.over_time(list(histories.items()), lines, info.marks),
-            "speed-memory": _speed_memory(cells, styles),
-            "waterfall": _waterfall(cells, info),
-            **_heap_maps(cells, histories),
-        }
-        for name, figure in figures.items():
-            if figure is not None:
-                path = folder / f"{_slug(info.name)}-{_slug(name)}.png"
-                if path in drawn:
-                    path = folder / f"{files.safe_name(info.name)}-{files.safe_name(name)}.png"
-                drawn.append(_save(figure, path, run, info))
+        yield (
+            info,
+            {
+                "throughput": partial(_throughput, cells, styles),
+                "latency": partial(_latency, cells, styles),
+                "latency-by-size": partial(latency_plots.by_size, labelled),
+                "latency-over-time": partial(latency_plots.over_time, labelled, info.marks),
+                "footprint": partial(_over_time, cells, styles, histories, info.marks),
+                "fragmentation-over-time": partial(fragmentation.over_time, list(histories.items()), lines, info.marks),
+                "speed-memory": partial(_speed_memory, cells, styles),
+                "waterfall": partial(_waterfall, cells, info),
+                **_heap_maps(cells, histories),
+            },
+        )
     for name, infos in scaling.swept(run).items():
-        figure = scaling.draw(run, infos, lines)
-        if figure is not None:
-            drawn.append(_save(figure, folder / f"{_slug(name)}-scaling.png", run, replace(infos[0], name=name)))
-    return drawn
+        yield replace(infos[0], name=name), {"scaling": partial(scaling.draw, run, infos, lines)}
 
 
 def _slug(name: str) -> str:
@@ -104,7 +136,8 @@ def _save(figure: Figure, path: Path, run: Run, info: TraceInfo) -> Path:
         f" · {run.started[:10]}",
         fontsize=10,
     )
-    canvas.save(figure, path, {"Software": f"memtool {run.memtool}"})
+    author = "Software" if path.suffix == ".png" else "Creator"
+    canvas.save(figure, path, {author: f"memtool {run.memtool}"})
     return path
 
 
@@ -442,8 +475,8 @@ def _waterfall_legend(figure: Figure, lines: Sequence[Any], *, of_system: bool) 
     figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
 
 
-def _heap_maps(cells: Sequence[CellResult], histories: Mapping[str, series.History]) -> dict[str, Figure]:
-    """Return a picture of all heaps for each moment that was mapped: heap-peak, heap-end, and one of each mark."""
+def _heap_maps(cells: Sequence[CellResult], histories: Mapping[str, series.History]) -> Drawers:
+    """Return what draws all heaps at each moment that was mapped: heap-peak, heap-end, and one of each mark."""
     moments: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for cell in cells:
         for found in histories[look.label(cell)].heap_maps:
@@ -451,7 +484,7 @@ def _heap_maps(cells: Sequence[CellResult], histories: Mapping[str, series.Histo
                 moments.setdefault(found["moment"], []).append((look.label(cell), found))
     titles = {"peak": "Heaps when live bytes peak", "end": "Heaps at the end, before everything is freed"}
     return {
-        f"heap-{moment}": heap_maps.draw(panels, titles.get(moment, f"Heaps at the mark '{moment}'"))
+        f"heap-{moment}": partial(heap_maps.draw, panels, titles.get(moment, f"Heaps at the mark '{moment}'"))
         for moment, panels in moments.items()
     }
 

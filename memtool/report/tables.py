@@ -16,10 +16,11 @@ from memtool.units import arrivals_in_words, format_count, format_ns, format_siz
 _LEFT = frozenset({"allocator", "95 % interval"})
 
 
-def render(run: Run, style: str, width: int | None = None) -> str:
+def render(run: Run, style: str, width: int | None = None, chosen: Sequence[sheets.SheetInfo] | None = None) -> str:
     """Return the whole report of a run as text: ``table``, ``markdown``, ``csv``, ``samples`` (as CSV) or ``json``.
 
-    Tables and lines of prose take at most ``width`` columns; None: as many as they need.
+    Tables and lines of prose take at most ``width`` columns; None: as many as they need. ``chosen`` are the sheets that
+    stand in it; None: all that the run has figures for.
     """
     if style == "json":
         return json.dumps(run_file.to_json(run), indent=1, allow_nan=False)
@@ -28,7 +29,7 @@ def render(run: Run, style: str, width: int | None = None) -> str:
     if style == "samples":
         return _samples(run)
     width = width if style == "table" else None
-    parts = [part for info in run.workloads for part in _workload(run, info, style, width)]
+    parts = [part for info in run.workloads for part in _workload(run, info, style, width, chosen or sheets.SHEETS)]
     prose = _legend([cell for cell in run.cells if cell.metrics], style)
     prose += _listed([f"Note: {note}" for note in run.notes], style)
     prose.append(_footer(run, style))
@@ -77,11 +78,13 @@ def _names(result: CellResult) -> tuple[str, str, str, str]:
     return cell.workload, cell.allocator, cell.region, cell.mode
 
 
-def _workload(run: Run, info: TraceInfo, style: str, width: int | None) -> list[str]:
+def _workload(
+    run: Run, info: TraceInfo, style: str, width: int | None, chosen: Sequence[sheets.SheetInfo]
+) -> list[str]:
     """Return the parts of the report on one workload: its heading, its tables, and what explains them."""
     cells = [cell for cell in run.cells if cell.cell.workload == info.name]
     measured = look.ordered([cell for cell in cells if cell.metrics], run.reference)
-    built = [sheet for each in sheets.SHEETS if (sheet := sheets.build(each, measured, run, info)) is not None]
+    built = [sheet for each in chosen if (sheet := sheets.build(each, measured, run, info)) is not None]
     heading = _heading(info) + _replayed(run, info, cells)
     parts = [grid.wrapped(f"## {heading}" if style == "markdown" else heading, width)]
     parts += [text for sheet in built for text in _sheet(sheet, style, width)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,10 @@ MEASURED = [cell.cell.allocator for cell in fake_run().cells if cell.status is S
 @pytest.fixture
 def texts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """Return what is written in each plot that is saved, by the name of its file."""
+    return _spied(monkeypatch)
+
+
+def _spied(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     save = Figure.savefig
 
@@ -46,6 +50,23 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
 
     monkeypatch.setattr(Figure, "savefig", spy)
     return found
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """All plots of the run, drawn once for all tests that only look at them."""
+
+    folder: Path
+    files: list[Path]
+    texts: dict[str, list[str]]
+
+
+@pytest.fixture(scope="module")
+def all_drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    folder = tmp_path_factory.mktemp("drawn")
+    with pytest.MonkeyPatch.context() as patch:
+        texts = _spied(patch)
+        return Drawn(folder, draw_all(folder, fake_run_with_series(folder)), texts)
 
 
 def _named(caption: str) -> list[str]:
@@ -60,53 +81,49 @@ def size_of(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def test_nine_plots_a_workload_large_enough_to_print(tmp_path: Path) -> None:
-    drawn = draw_all(tmp_path, fake_run_with_series(tmp_path))
-    assert [path.relative_to(tmp_path).as_posix() for path in drawn] == [
+def test_nine_plots_a_workload_large_enough_to_print(all_drawn: Drawn) -> None:
+    assert [path.relative_to(all_drawn.folder).as_posix() for path in all_drawn.files] == [
         f"plots/web_requests-{name}.png" for name in NAMES
     ]
-    for path in drawn:
+    for path in all_drawn.files:
         width, height = size_of(path)
         assert width > 1000
         assert height > 500
         assert path.stat().st_size > 10_000
 
 
-def test_no_allocator_is_missing_from_any_plot(tmp_path: Path, texts: dict[str, list[str]]) -> None:
-    draw_all(tmp_path, fake_run_with_series(tmp_path))
+def test_no_allocator_is_missing_from_any_plot(all_drawn: Drawn) -> None:
     for name in NAMES:
-        written = [text.removesuffix(" (resident)") for text in texts[name]]
-        written += [label for text in texts[name] if text.startswith("n/a") for label in _named(text)]
+        written = [text.removesuffix(" (resident)") for text in all_drawn.texts[name]]
+        written += [label for text in all_drawn.texts[name] if text.startswith("n/a") for label in _named(text)]
         assert [each for each in MEASURED if each not in written] == [], name
 
 
-def test_a_cell_that_failed_is_in_the_plots_of_what_it_did_measure(tmp_path: Path, texts: dict[str, list[str]]) -> None:
-    draw_all(tmp_path, fake_run_with_series(tmp_path))
-    assert "buddy" in texts["throughput"]
-    assert "buddy" not in texts["latency"]
-    assert not any("pool" in each and each.startswith("pool") for name in NAMES for each in texts[name])
+def test_a_cell_that_failed_is_in_the_plots_of_what_it_did_measure(all_drawn: Drawn) -> None:
+    assert "buddy" in all_drawn.texts["throughput"]
+    assert "buddy" not in all_drawn.texts["latency"]
+    assert not any("pool" in each and each.startswith("pool") for name in NAMES for each in all_drawn.texts[name])
 
 
-def test_every_plot_says_what_where_and_when(tmp_path: Path, texts: dict[str, list[str]]) -> None:
-    draw_all(tmp_path, fake_run_with_series(tmp_path))
+def test_every_plot_says_what_where_and_when(all_drawn: Drawn) -> None:
     for name in NAMES:
-        assert any("web requests · Example Processor 9000, 8 cores · 2026-01-02" in text for text in texts[name])
+        assert any(
+            "web requests · Example Processor 9000, 8 cores · 2026-01-02" in text for text in all_drawn.texts[name]
+        )
 
 
-def test_the_harness_and_the_floor_are_drawn(tmp_path: Path, texts: dict[str, list[str]]) -> None:
-    draw_all(tmp_path, fake_run_with_series(tmp_path))
-    assert "harness 4.0" in texts["throughput"]
-    assert "noise floor" in texts["latency"]
+def test_the_harness_and_the_floor_are_drawn(all_drawn: Drawn) -> None:
+    assert "harness 4.0" in all_drawn.texts["throughput"]
+    assert "noise floor" in all_drawn.texts["latency"]
 
 
-def test_latency_by_size_is_written_in_figures(tmp_path: Path, texts: dict[str, list[str]]) -> None:
-    draw_all(tmp_path, fake_run_with_series(tmp_path))
-    written = texts["latency-by-size"]
+def test_latency_by_size_is_written_in_figures(all_drawn: Drawn) -> None:
+    written = all_drawn.texts["latency-by-size"]
     # glibc: 12.5, 60 and 1,850 ns above a floor of 13.5; twice as long, floor included, in the class without end.
     for text in ("12", "60", "38", "134", "64\nB", "more", "allocate p99.9", "deallocate p50"):
         assert text in written, text
     assert "1.8k" not in written  # p99.9 of 1,000 is the 999th
-    assert "longest operation\nof a slice (ns), raw" in texts["latency-over-time"]
+    assert "longest operation\nof a slice (ns), raw" in all_drawn.texts["latency-over-time"]
 
 
 def test_marks_are_named_in_what_is_drawn_over_time(tmp_path: Path, texts: dict[str, list[str]]) -> None:
@@ -136,7 +153,7 @@ def test_where_the_kernel_was_not_asked_resident_memory_is_not_drawn_as_none(
             drawn.update({str(line.get_label()): np.asarray(line.get_xydata()).tolist() for line in lines})
 
     monkeypatch.setattr(Figure, "savefig", spy)
-    draw_all(tmp_path, run)
+    draw_all(tmp_path, run, only=["footprint"])
     assert drawn["glibc (resident)"] == [[0, 0], [100, 5], [250, 7], [350, 6]]
 
 
@@ -145,9 +162,9 @@ def test_reallocations_have_a_panel_of_their_own(tmp_path: Path, texts: dict[str
     glibc = run.cells[0]
     resized = {f"reallocate_{share}_ns": figure(f"reallocate_{share}_ns", 30.0) for share in ("p50", "p99", "max")}
     changed = replace(run, cells=(replace(glibc, metrics={**glibc.metrics, **resized}), *run.cells[1:]))
-    draw_all(tmp_path, changed)
+    draw_all(tmp_path, changed, only=["latency"])
     assert {"allocate", "deallocate", "reallocate"} <= set(texts["latency"])
-    draw_all(tmp_path, run)
+    draw_all(tmp_path, run, only=["latency"])
     assert "reallocate" not in texts["latency"]
 
 
@@ -157,7 +174,7 @@ def test_under_arrivals_the_floor_drawn_is_the_null_strategy(tmp_path: Path, tex
         kind: dict.fromkeys(("p50", "p90", "p99", "p999", "p9999", "max"), 70.0) for kind in ("allocate", "deallocate")
     }
     cells = tuple(replace(cell, proof={**cell.proof, "open_loop": {"null_ns": null}}) for cell in run.cells[:3])
-    draw_all(tmp_path, replace(run, cells=cells))
+    draw_all(tmp_path, replace(run, cells=cells), only=["latency"])
     assert "null strategy,\nsame arrivals" in texts["latency"]
     assert "noise floor" not in texts["latency"]
 
@@ -165,7 +182,7 @@ def test_under_arrivals_the_floor_drawn_is_the_null_strategy(tmp_path: Path, tex
 def test_a_size_class_at_the_floor_is_marked(tmp_path: Path, texts: dict[str, list[str]]) -> None:
     run = fake_run_with_series(tmp_path)
     coarse = tuple(replace(cell, proof={**cell.proof, "timer_resolution_ns": 10.0}) for cell in run.cells)
-    draw_all(tmp_path, replace(run, cells=coarse))
+    draw_all(tmp_path, replace(run, cells=coarse), only=["latency-by-size"])
     # A step of 10 ns: tlsf's p50 of 10 is a step above the floor's, mimalloc's of 4.5 is not.
     assert {"10", "~4", "60"} <= set(texts["latency-by-size"])
     assert "~10" not in texts["latency-by-size"]
@@ -173,11 +190,11 @@ def test_a_size_class_at_the_floor_is_marked(tmp_path: Path, texts: dict[str, li
 
 def test_side_by_side_no_live_bytes_and_no_load_are_common(tmp_path: Path, texts: dict[str, list[str]]) -> None:
     run = fake_run_with_series(tmp_path)
-    draw_all(tmp_path, run)
+    draw_all(tmp_path, run, only=["footprint", "waterfall"])
     assert "live bytes" in texts["footprint"]
     assert {"load", "best offline packing found"} <= set(texts["waterfall"])
     beside = tuple(replace(cell, cell=replace(cell.cell, mode="parallel")) for cell in run.cells)
-    draw_all(tmp_path, replace(run, cells=beside))
+    draw_all(tmp_path, replace(run, cells=beside), only=["footprint", "waterfall"])
     assert "live bytes" not in texts["footprint"]
     assert any("live bytes are each one's own" in text for text in texts["footprint"])
     assert not {"load", "best offline packing found"} & set(texts["waterfall"])
@@ -187,7 +204,11 @@ def test_side_by_side_no_live_bytes_and_no_load_are_common(tmp_path: Path, texts
 def test_the_waterfall_names_only_what_is_drawn(tmp_path: Path, texts: dict[str, list[str]]) -> None:
     run = fake_run()
     own = tuple(cell for cell in run.cells if cell.cell.allocator in ("slab", "first-fit"))
-    draw_all(tmp_path, replace(run, cells=own, workloads=(replace(run.workloads[0], packing_bytes=None),)))
+    draw_all(
+        tmp_path,
+        replace(run, cells=own, workloads=(replace(run.workloads[0], packing_bytes=None),)),
+        only=["waterfall"],
+    )
     assert "load" in texts["waterfall"]
     assert not any("packing" in text or "system allocators" in text for text in texts["waterfall"])
 
@@ -203,7 +224,7 @@ def test_a_small_heap_is_drawn_in_kib(tmp_path: Path, texts: dict[str, list[str]
         replace(cell, metrics={name: small(name, metric) for name, metric in cell.metrics.items()})
         for cell in run.cells
     )
-    draw_all(tmp_path, replace(run, cells=cells))
+    draw_all(tmp_path, replace(run, cells=cells), only=["waterfall", "speed-memory"])
     assert "KiB" in texts["waterfall"]
     assert "peak resident memory (KiB)" in texts["speed-memory"]
 
@@ -244,8 +265,8 @@ def test_two_workloads_have_plots_of_their_own(tmp_path: Path) -> None:
     other = replace(run.workloads[0], name="other")
     cells = tuple(replace(cell, cell=replace(cell.cell, workload="other")) for cell in run.cells)
     both = replace(run, workloads=(*run.workloads, other), cells=(*run.cells, *cells))
-    drawn = draw_all(tmp_path, both)
-    assert len(drawn) == len(set(drawn)) == 8
+    drawn = draw_all(tmp_path, both, only=["throughput", "speed-memory"])
+    assert len(drawn) == len(set(drawn)) == 4
     assert all(path.is_file() for path in drawn)
 
 
@@ -256,7 +277,7 @@ def test_what_is_interpreted_is_not_set_against_the_others(tmp_path: Path, texts
         for cell in run.cells
         if cell.cell.allocator in ("slab", "glibc", "jemalloc")
     )
-    draw_all(tmp_path, replace(run, cells=cells))
+    draw_all(tmp_path, replace(run, cells=cells), only=["throughput", "speed-memory"])
     assert "slab (interpreted)" in texts["throughput"]
     assert "glibc" in texts["speed-memory"]
     assert not any("slab" in text for text in texts["speed-memory"])

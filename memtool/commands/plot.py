@@ -1,0 +1,33 @@
+"""``memtool plot``: the pictures of a stored run again, without measuring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from memtool.commands.options import Named
+
+
+@click.command("plot")
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--only", type=Named(), metavar="LIST", help="Only these pictures: throughput, latency, footprint, …")
+@click.option("-a", "--allocators", type=Named(), metavar="LIST", help="Only these, named as in `memtool show`.")
+@click.option("--format", "suffix", type=click.Choice(["png", "svg", "pdf"]), default="png", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the pictures; the folder plots of the run unless given.",
+)
+def command(
+    run: Path, only: tuple[str, ...] | None, allocators: tuple[str, ...] | None, suffix: str, output: Path | None
+) -> None:
+    """Draw the pictures of RUN, a folder of results or a run.json, and print their names."""
+    from memtool.report import plots, selection
+    from memtool.store import run_file
+
+    directory = run if run.is_dir() else run.parent
+    stored = selection.select(run_file.read(run), allocators, None)
+    for path in plots.draw_all(directory, stored, output or directory / plots.FOLDER, only=only, suffix=suffix):
+        click.echo(path)

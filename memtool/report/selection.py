@@ -1,0 +1,59 @@
+"""A part of a stored run: some of its allocators, another reference, chosen metrics. Nothing is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from memtool.errors import InputError, did_you_mean
+from memtool.measure.metrics import METRICS
+from memtool.model import CellResult, Run
+from memtool.report.sheets import Column, Quantity, SheetInfo
+
+
+def select(run: Run, wanted: Sequence[str] | None, reference: str | None) -> Run:
+    """Return the run with the allocators that ``wanted`` names, and with another reference where one is given.
+
+    A name is a label of the run (``pool:block=64+lock``), its first part (``pool``), or a pattern (``*+lock``). Raises
+    InputError for a name that no cell has.
+    """
+    labels = list(dict.fromkeys(cell.cell.allocator for cell in run.cells))
+    if reference is not None and reference not in labels:
+        raise InputError(f"--reference: the run has no '{reference}'{did_you_mean(reference, labels)}")
+    for name in wanted or ():
+        if not any(_is_named(label, name) for label in labels):
+            known = did_you_mean(name, labels) or f"; it has {', '.join(labels)}"
+            raise InputError(f"-a: the run has no '{name}'{known}")
+    cells = tuple(cell for cell in run.cells if wanted is None or _is_wanted(cell, wanted))
+    kept = {cell.cell.allocator for cell in cells}
+    return replace(run, cells=cells, reference=reference or (run.reference if run.reference in kept else None))
+
+
+def _is_wanted(cell: CellResult, wanted: Sequence[str]) -> bool:
+    return any(_is_named(cell.cell.allocator, name) for name in wanted)
+
+
+def _is_named(label: str, name: str) -> bool:
+    first = label.partition("+")[0].partition(":")[0]
+    return name in (label, first) or fnmatchcase(label, name)
+
+
+def sheet_of(names: Sequence[str]) -> SheetInfo:
+    """Return a sheet of the metrics of these names. Raises InputError for one that there is not."""
+    for name in names:
+        if name not in METRICS:
+            raise InputError(f"--metrics: no metric '{name}' (`memtool list metrics`){did_you_mean(name, METRICS)}")
+    return SheetInfo(
+        "Chosen figures (bytes in {unit}, times in ns)", tuple(_column(name) for name in names), tuple(names)
+    )
+
+
+def _column(name: str) -> Column:
+    metric = METRICS[name]
+    heading = name.removesuffix("_ns").removesuffix("_bytes").replace("_", "\n")
+    if metric.unit == "B":
+        return Column(heading, name, Quantity.BYTES)
+    if metric.unit == "ns":
+        return Column(heading, name, Quantity.TIME)
+    return Column(heading, name, Quantity.SHARE if metric.is_share else Quantity.NUMBER, 3)
