@@ -123,7 +123,8 @@ def real_time() -> Iterator[Finding]:
     def tail(trace: Trace, name: str) -> Measure:
         def measure() -> float:
             payload = take(executor, trace, AllocatorSpec(name), Pass.LATENCY).payload
-            return histogram.percentile(histogram.merge([payload["histograms"]["allocate"]["buckets"]]), 99.99)
+            found = payload["histograms"]["allocate"]
+            return histogram.percentile(histogram.merge([found["buckets"]]), 99.99, found["maximum"])
 
         return measure
 

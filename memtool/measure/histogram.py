@@ -5,6 +5,7 @@ A histogram is a mapping from bucket to count. Histograms of processes are merge
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
@@ -46,11 +47,12 @@ def merge(histograms: Iterable[Sequence[tuple[int, int]]]) -> dict[int, int]:
     return merged
 
 
-def percentile(histogram: Buckets, q: float) -> float:
-    """Return the nearest-rank percentile in ticks: the middle of the bucket that holds it.
+def percentile(histogram: Buckets, q: float, maximum: float) -> float:
+    """Return the nearest-rank percentile in ticks: the middle of the bucket that holds it, or the maximum if less.
 
     The smallest value such that at least q per cent of all values are not above it (the inverse of the cumulative
-    distribution). Raises ValueError for an empty histogram.
+    distribution). ``maximum``: the exact one of these values, which no percentile lies above. Raises ValueError for an
+    empty histogram.
     """
     total = sum(histogram.values())
     if total == 0:
@@ -62,12 +64,54 @@ def percentile(histogram: Buckets, q: float) -> float:
         seen += histogram[bucket]
         if seen >= rank:
             low, high = bounds(bucket)
-            return (low + high) / 2
+            return min((low + high) / 2, maximum)
     raise AssertionError("the ranks of a histogram add up to its total")
 
 
-def resolution(histogram: Buckets) -> int:
-    """Return the timer's resolution in ticks: the smallest step between values seen in exact buckets."""
-    seen = sorted(bucket for bucket, count in histogram.items() if count and bucket < 2 << SUB_BITS)
-    steps = [after - before for before, after in pairwise(seen)]
-    return min(steps, default=1)
+def step(readings: Buckets) -> float:
+    """Return the step of the clock in ticks, from the lengths that it measured.
+
+    Some counters move in steps of many ticks, which no tick divides: lengths are then multiples of the step, rounded
+    up or down, such as 0, 73, 74, 147. The longest step that all lengths are multiples of, to within a tick, is taken,
+    if so many of them cannot be by chance. Else it is the smallest difference between lengths in exact buckets.
+    """
+    values = [bounds(bucket) for bucket, count in sorted(readings.items()) if count]
+    least = next((each for each in values if each[0] > 0), None)
+    if least is not None:
+        for parts in range(1, least[0] // _LEAST_STEP + 1):
+            period = _period(values, (least[0] - 1) / parts, (least[1] + 1) / parts)
+            if period is not None and period >= _LEAST_STEP:
+                return period
+    exact = [low for low, high in values if low == high]
+    return float(min((after - before for before, after in pairwise(exact)), default=1))
+
+
+def is_within_a_step(difference: float, of: float) -> bool:
+    """Return whether two readings differ by one step at most: rounding makes it a little more or less."""
+    return difference < 1.5 * of
+
+
+_LEAST_STEP = 4
+"""Ticks: with a tick of tolerance, nearly everything is a multiple of less."""
+_BY_CHANCE = 0.05
+
+
+def _period(values: Sequence[tuple[int, int]], shortest: float, longest: float) -> float | None:
+    """Return the period from ``shortest`` to ``longest`` that all values have, to within a tick; None: there is none.
+
+    Values are (lowest, highest) and ascend. Those in buckets too wide for the period say nothing.
+    """
+    used = [each for each in values if each[1] - each[0] + 2 <= longest / 2]
+    for low, high in used:
+        most, fewest = math.floor((high + 1) / shortest), math.ceil((low - 1) / longest)
+        if most < fewest:
+            return None
+        if most == fewest and most > 0:
+            shortest, longest = max(shortest, (low - 1) / most), min(longest, (high + 1) / most)
+    period = (shortest + longest) / 2
+    multiples = [round((low + high) / 2 / period) for low, high in used]
+    if any(not low - 1 <= period * multiple <= high + 1 for (low, high), multiple in zip(used, multiples, strict=True)):
+        return None
+    # A clock without steps never reads nothing at all. Two values make any period.
+    is_sure = values[0] == (0, 0) or (3 / period) ** (len(used) - 2) < _BY_CHANCE
+    return period if is_sure and len(set(multiples)) > 1 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from memtool.measure.histogram import is_within_a_step
 from memtool.model import CellResult, Mark
 from memtool.report import canvas, marks
 from memtool.store import series
@@ -22,14 +23,17 @@ _LEAST_NS = 1.0
 Labelled = Sequence[tuple[str, CellResult, series.History]]
 
 
-def percentile(bands: Sequence[Sequence[float]], q: float) -> float:
-    """Return the nearest-rank percentile of a series file's histogram, [low, high, count] a band: the band's middle."""
+def percentile(bands: Sequence[Sequence[float]], q: float, maximum: float) -> float:
+    """Return the nearest-rank percentile of a series file's histogram, [low, high, count] a band.
+
+    It is the band's middle, or the exact ``maximum`` of the values where that is less.
+    """
     rank = max(1, -(-round(q * 1000) * sum(int(band[2]) for band in bands) // 100_000))
     seen = 0
     for low, high, count in bands:
         seen += int(count)
         if seen >= rank:
-            return (low + high) / 2
+            return min((low + high) / 2, maximum)
     raise ValueError("a histogram without values has no percentiles")
 
 
@@ -105,12 +109,12 @@ def _figure_of(cell: CellResult, history: series.History, kind: str, size: int |
     for row in history.latency_by_size.get(kind, ()):
         if row["largest_bytes"] == size:
             floor: Mapping[str, float] = cell.proof.get("noise_floor_ns", {})
-            return max(0.0, percentile(row["histogram"], q) - floor.get("p50", 0.0))
+            return max(0.0, percentile(row["histogram"], q, row["maximum_ns"]) - floor.get("p50", 0.0))
     return None
 
 
 def _is_at_floor(cell: CellResult, history: series.History, kind: str, size: int | None, q: float, name: str) -> bool:
-    """Return whether a figure is above the floor's same percentile by less than a step of the timer.
+    """Return whether a figure is above the floor's same percentile by one step of the timer at most.
 
     Under arrivals the floor is the null strategy's.
     """
@@ -121,7 +125,7 @@ def _is_at_floor(cell: CellResult, history: series.History, kind: str, size: int
         return False
     null = cell.proof.get("open_loop", {}).get("null_ns", {}).get(kind, {}).get(key, 0.0)
     least = max(floor[key] - floor["p50"], null)
-    return bool(value - least < cell.proof.get("timer_resolution_ns", 0.0))
+    return is_within_a_step(value - least, cell.proof.get("timer_resolution_ns", 0.0))
 
 
 def _scale(values: Sequence[float | None]) -> Any:  # noqa: ANN401  # matplotlib's

@@ -86,25 +86,36 @@ def summarise_cell(
     )
 
 
-def noise_floor(samples: Iterable[Sample], clock: Clock) -> dict[str, Any]:
+def noise_floor(samples: Sequence[Sample], clock: Clock) -> dict[str, Any]:
     """Return what an empty timed region took in the latency samples of one cell, merged, for its proof.
 
-    ``noise_floor_ns``: percentiles and maximum; ``timer_resolution_ns``: the smallest step between readings.
+    ``noise_floor_ns``: percentiles and maximum; ``timer_resolution_ns``: the step of the timer.
     """
-    floors = [
-        sample.payload["histograms"]["floor"]
-        for sample in samples
-        if sample.run_pass is Pass.LATENCY and sample.status is Status.OK
-    ]
+    timed = _of(samples, Pass.LATENCY)
+    floors = [sample.payload["histograms"]["floor"] for sample in timed]
     merged = histogram.merge(floor["buckets"] for floor in floors)
     if not merged:
         return {}
-    figures = {name: histogram.percentile(merged, q) * clock.ns_per_tick for name, q in PERCENTILES.items()}
-    figures["max"] = max(floor["maximum"] for floor in floors) * clock.ns_per_tick
+    maximum = max(floor["maximum"] for floor in floors)
+    ticks = {name: histogram.percentile(merged, q, maximum) for name, q in PERCENTILES.items()} | {"max": maximum}
     return {
-        "noise_floor_ns": figures,
-        "timer_resolution_ns": histogram.resolution(merged) * clock.ns_per_tick,
+        "noise_floor_ns": {name: reading * clock.ns_per_tick for name, reading in ticks.items()},
+        "timer_resolution_ns": _timer_step(timed) * clock.ns_per_tick,
     }
+
+
+def _timer_step(samples: Sequence[Sample]) -> float:
+    """Return the step of the timer in ticks, from everything that latency samples measured with it.
+
+    Under arrivals a latency begins when the operation is due, which is no reading of the timer: the floor alone counts.
+    """
+    readings = [
+        found["buckets"]
+        for sample in samples
+        for kind, found in sample.payload["histograms"].items()
+        if kind == "floor" or "open_loop" not in sample.payload
+    ]
+    return histogram.step(histogram.merge(readings))
 
 
 def _of(samples: Sequence[Sample], run_pass: Pass) -> list[Sample]:
@@ -205,9 +216,9 @@ def _latencies(samples: Sequence[Sample], null_samples: Sequence[Sample], clock:
         names = [f"{kind}_{share}_ns" for kind in happened for share in (*PERCENTILES, "max")]
         return {name: _metric(name, (), Determinism.SAMPLED) for name in names}
     ns = clock.ns_per_tick
-    floors = [histogram.merge([sample.payload["histograms"]["floor"]["buckets"]]) for sample in samples]
-    floor_medians = [histogram.percentile(floor, 50.0) for floor in floors]
+    step = _timer_step(samples)
     readings_of_floor = _readings(samples, "floor")
+    floor_medians = readings_of_floor["p50"]
     null = null_samples if all("open_loop" in sample.payload for sample in samples) else ()
     metrics: dict[str, Metric] = {}
     for kind in OPERATIONS:
@@ -215,15 +226,15 @@ def _latencies(samples: Sequence[Sample], null_samples: Sequence[Sample], clock:
         for name, raw in _readings(samples, kind).items():
             metric = f"{kind}_{name}_ns"
             pairs = _less_floor(samples, raw, floor_medians, ns)
-            at_floor = _is_at_floor(raw, readings_of_floor[name], floors)
+            at_floor = _is_at_floor(raw, readings_of_floor[name], step)
             if name in of_null:
-                at_floor |= _is_at_floor(raw, of_null[name], floors)
+                at_floor |= _is_at_floor(raw, of_null[name], step)
             metrics[metric] = _metric(metric, pairs, Determinism.SAMPLED, at_floor=at_floor)
     touches = _readings(samples, "first_touch")
     for name, metric in (("p50", "first_touch_ns"), ("p99", "first_touch_p99_ns")):
         if touches:
             pairs = _less_floor(samples, touches[name], floor_medians, ns)
-            at_floor = _is_at_floor(touches[name], readings_of_floor[name], floors)
+            at_floor = _is_at_floor(touches[name], readings_of_floor[name], step)
             metrics[metric] = _metric(metric, pairs, Determinism.SAMPLED, at_floor=at_floor)
     return metrics
 
@@ -233,9 +244,12 @@ def _readings(samples: Sequence[Sample], kind: str) -> dict[str, list[float]]:
     found = [sample.payload["histograms"].get(kind, _NO_HISTOGRAM) for sample in samples]
     if not found or not all(each["buckets"] for each in found):
         return {}
-    merged = [histogram.merge([each["buckets"]]) for each in found]
-    readings = {name: [histogram.percentile(each, q) for each in merged] for name, q in PERCENTILES.items()}
-    return readings | {"max": [float(each["maximum"]) for each in found]}
+    merged = [(histogram.merge([each["buckets"]]), float(each["maximum"])) for each in found]
+    readings = {
+        name: [histogram.percentile(buckets, q, maximum) for buckets, maximum in merged]
+        for name, q in PERCENTILES.items()
+    }
+    return readings | {"max": [maximum for _, maximum in merged]}
 
 
 def _less_floor(
@@ -290,11 +304,10 @@ def _behind(found: Mapping[str, Any]) -> str:
     )
 
 
-def _is_at_floor(raw: Sequence[float], floor: Sequence[float], floors: Sequence[Mapping[int, int]]) -> bool:
-    """Return whether a percentile is above the floor's by less than the timer's resolution or the floor's spread."""
-    resolution = max(histogram.resolution(found) for found in floors)
-    spread = max(floor) - min(floor)
-    return median(raw) - median(floor) < max(resolution, spread)
+def _is_at_floor(raw: Sequence[float], floor: Sequence[float], step: float) -> bool:
+    """Return whether a percentile is above the floor's by a step of the timer at most, or by less than it spreads."""
+    above = median(raw) - median(floor)
+    return histogram.is_within_a_step(above, step) or above < max(floor) - min(floor)
 
 
 def _ratio(part: float | None, whole: float | None, least: float = 1) -> float | None:

@@ -79,9 +79,12 @@ class History:
 
 
 def _merged(histograms: Sequence[Mapping[str, Any]], ns_per_tick: float) -> list[tuple[float, float, int]]:
+    """Return the bands of merged histograms. The last one ends with the exact maximum, where that is known."""
     counts = histogram.merge(found["buckets"] for found in histograms)
+    maxima = [found["maximum"] for found in histograms if "maximum" in found]
+    most = max(maxima) if len(maxima) == len(histograms) and maxima else None
     return [
-        (low * ns_per_tick, (high + 1) * ns_per_tick, counts[bucket])
+        (low * ns_per_tick, ((high if most is None else min(high, max(low, most))) + 1) * ns_per_tick, counts[bucket])
         for bucket in sorted(counts)
         for low, high in [histogram.bounds(bucket)]
     ]

@@ -68,7 +68,8 @@ def take(
 
 
 def percentile(sample: Sample, kind: str, q: float) -> float:
-    return histogram.percentile(histogram.merge([sample.payload["histograms"][kind]["buckets"]]), q)
+    found = sample.payload["histograms"][kind]
+    return histogram.percentile(histogram.merge([found["buckets"]]), q, found["maximum"])
 
 
 def test_a_planted_stall_shows_in_the_tail_and_in_the_strip(executor: WorkerExecutor, image: tuple[int, int]) -> None:

@@ -183,9 +183,9 @@ def test_a_size_class_at_the_floor_is_marked(tmp_path: Path, texts: dict[str, li
     run = fake_run_with_series(tmp_path)
     coarse = tuple(replace(cell, proof={**cell.proof, "timer_resolution_ns": 10.0}) for cell in run.cells)
     draw_all(tmp_path, replace(run, cells=coarse), only=["latency-by-size"])
-    # A step of 10 ns: tlsf's p50 of 10 is a step above the floor's, mimalloc's of 4.5 is not.
-    assert {"10", "~4", "60"} <= set(texts["latency-by-size"])
-    assert "~10" not in texts["latency-by-size"]
+    # A step of 10 ns: p50s of 10 and 4.5 are a step above the floor or less, one of 60 is not.
+    assert {"~10", "~4", "60"} <= set(texts["latency-by-size"])
+    assert not {"10", "~60"} & set(texts["latency-by-size"])
 
 
 def test_side_by_side_no_live_bytes_and_no_load_are_common(tmp_path: Path, texts: dict[str, list[str]]) -> None:

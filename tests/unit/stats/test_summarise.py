@@ -45,10 +45,11 @@ def timing(*ticks: int, block: int = 0) -> Sample:
     return sample(Pass.THROUGHPUT, {"body_ticks": list(ticks)}, block)
 
 
-def latency(block: int = 0, floor: Pairs = ((10, 100),), floor_maximum: int = 10, **kinds: Pairs) -> Sample:
+def latency(block: int = 0, floor: Pairs = ((10, 100),), floor_maximum: int | None = None, **kinds: Pairs) -> Sample:
     empty = {"maximum": 0, "buckets": []}
     histograms: dict[str, Any] = dict.fromkeys(("allocate", "deallocate", "reallocate", "first_touch"), empty)
-    histograms["floor"] = {"maximum": floor_maximum, "buckets": list(floor)}
+    most = max((ticks for ticks, _ in floor), default=0) if floor_maximum is None else floor_maximum
+    histograms["floor"] = {"maximum": most, "buckets": list(floor)}
     for kind, pairs in kinds.items():
         histograms[kind] = {"maximum": max(ticks for ticks, _ in pairs) + 5, "buckets": list(pairs)}
     return sample(Pass.LATENCY, {"histograms": histograms}, block)
@@ -168,11 +169,22 @@ def test_a_latency_below_the_floor_is_nought() -> None:
     assert (metric.value, metric.at_floor) == (0.0, True)
 
 
-@pytest.mark.parametrize(("ticks", "at_floor"), [(10, True), (13, True), (14, False), (20, False)])
-def test_at_floor_means_nearer_to_the_floor_than_a_step_of_the_timer(ticks: int, at_floor: bool) -> None:
-    # The floor reads 10 or 14, so the timer moves in steps of 4.
-    result = summarise(latency(floor=[(10, 90), (14, 10)], allocate=[(ticks, 100)]))
-    assert result.metrics["allocate_p50_ns"].at_floor is at_floor
+@pytest.mark.parametrize(("ticks", "at_floor"), [(0, True), (73, True), (74, True), (147, False)])
+def test_at_floor_means_a_step_of_the_timer_above_the_floor_or_less(ticks: int, at_floor: bool) -> None:
+    # The timer moves in steps of 73.4 ticks: what takes less reads 0, 73 or 74.
+    timed = latency(floor=[(0, 90), (73, 6), (74, 4)], allocate=[(ticks, 100)])
+    assert summarise(timed).metrics["allocate_p50_ns"].at_floor is at_floor
+    assert noise_floor([timed], CLOCK)["timer_resolution_ns"] == pytest.approx(36.7, abs=0.1)
+
+
+def test_no_percentile_lies_above_the_maximum() -> None:
+    # All take 1,000 ticks, in bucket 506, whose middle is 1,001.5; the floor takes 10, and a tick half a nanosecond.
+    timed = latency(floor=[(10, 100)])
+    timed.payload["histograms"]["allocate"] = {"maximum": 1_000, "buckets": [(506, 100)]}
+    timed.payload["histograms"]["floor"] = {"maximum": 1_000, "buckets": [(10, 9_998), (506, 2)]}
+    assert values(summarise(timed), "allocate_p50_ns", "allocate_p9999_ns", "allocate_max_ns") == [495.0] * 3
+    found = noise_floor([timed], CLOCK)["noise_floor_ns"]
+    assert (found["p9999"], found["max"]) == (500.0, 500.0)
 
 
 @pytest.mark.parametrize(("ticks", "at_floor"), [(20, True), (22, False)])
@@ -185,7 +197,7 @@ def test_at_floor_also_means_nearer_than_the_floor_is_to_itself(ticks: int, at_f
 
 
 def test_a_maximum_is_held_against_the_maximum_of_the_floor() -> None:
-    low = summarise(latency(floor_maximum=5_000, allocate=[(20, 99), (90, 1)])).metrics
+    low = summarise(latency(floor=[(10, 99), (11, 1)], floor_maximum=5_000, allocate=[(20, 99), (90, 1)])).metrics
     assert (low["allocate_max_ns"].at_floor, low["allocate_p50_ns"].at_floor) == (True, False)
     assert low["allocate_max_ns"].value == 42.5
 

@@ -21,7 +21,7 @@ def sample(run_pass: Pass, payload: Mapping[str, object], status: Status = Statu
 
 
 def latency(*buckets: tuple[int, int], status: Status = Status.OK) -> Sample:
-    kinds = {"allocate": {"maximum": 9, "buckets": list(buckets)}, "floor": {"maximum": 9, "buckets": [(1, 1)]}}
+    kinds = {"allocate": {"maximum": 257, "buckets": list(buckets)}, "floor": {"maximum": 9, "buckets": [(1, 1)]}}
     return sample(Pass.LATENCY, {"histograms": kinds}, status)
 
 
@@ -35,6 +35,12 @@ def test_histograms_of_all_samples_are_merged_in_nanoseconds() -> None:
     assert found.histograms["allocate"] == [(5.0, 5.5, 5), (128.0, 129.0, 1)]
     assert found.histograms["floor"] == [(0.5, 1.0, 2)]
     assert found.footprint == {}
+
+
+def test_the_last_band_ends_with_the_exact_maximum() -> None:
+    # Bucket 506 counts 1,000 to 1,003 ticks, and nothing took more than 1,001.
+    kinds = {"allocate": {"maximum": 1_001, "buckets": [(506, 2)]}}
+    assert History.of([sample(Pass.LATENCY, {"histograms": kinds})], 1.0).histograms["allocate"] == [(1000, 1002, 2)]
 
 
 def test_the_footprint_is_that_of_the_first_sample() -> None:
