@@ -20,7 +20,8 @@ from memtool.measure.counters import Counter, why_not
 from memtool.measure.metrics import METRICS
 from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Mode, Pass, Past, Report, Run, Status
 from memtool.pipeline import SERIAL_PASSES, BenchOptions, bench, output_directory
-from memtool.report import forest, plots, verdicts
+from memtool.report import verdicts
+from memtool.report.plots import forest, pictures
 from memtool.stats import compare
 from memtool.store import compare_file, journal, run_file
 from memtool.units import format_count
@@ -414,7 +415,7 @@ def _stored(report: Report, directory: Path, *, draw: bool) -> Checked:
     except OSError as problem:
         complaints = (files.refusal(problem, directory),)
     if draw and not complaints:
-        drawn, complaints = plots.try_to_draw(lambda: _drawn(report, directory / plots.FOLDER))
+        drawn, complaints = pictures.try_to_draw(lambda: _drawn(report, directory / pictures.FOLDER))
         written += drawn
     return Checked(report, directory, tuple(written), complaints)
 

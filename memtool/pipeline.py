@@ -19,7 +19,7 @@ from memtool.errors import InputError, Interrupted, MemtoolError
 from memtool.measure import counters, machine
 from memtool.measure.counters import Counter
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Pass, Run, Sample, Status, TraceInfo
-from memtool.report import plots
+from memtool.report.plots import pictures
 from memtool.stats.summarise import Clock, noise_floor, summarise_cell
 from memtool.store import journal, run_file, series
 from memtool.units import format_count, format_duration, format_size
@@ -335,7 +335,7 @@ def _run(
     run_file.write(directory, run)
     if not options.draw_plots:
         return Outcome(run, directory)
-    drawn, complaints = plots.try_to_draw(lambda: plots.draw_all(directory, run))
+    drawn, complaints = pictures.try_to_draw(lambda: pictures.draw_all(directory, run))
     return Outcome(run, directory, drawn, complaints)
 
 

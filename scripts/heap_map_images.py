@@ -18,7 +18,7 @@ from memtool.allocators.registry import Registry
 from memtool.engine import binding
 from memtool.model import Pass, Status
 from memtool.pipeline import BenchOptions, bench
-from memtool.report import canvas, heap_maps
+from memtool.report.plots import canvas, heap_maps
 from memtool.store import series
 
 FOLDER = Path(__file__).parent.parent / "docs/images/heap-maps"

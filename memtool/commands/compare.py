@@ -70,7 +70,8 @@ def command(
     """
     from memtool import gate
     from memtool.errors import EXIT_FAILED, EXIT_OK
-    from memtool.report import forest, plots, verdicts
+    from memtool.report import verdicts
+    from memtool.report.plots import forest, pictures
 
     if len(runs) > 2:
         raise click.UsageError("takes one run or two")
@@ -81,7 +82,7 @@ def command(
         complain(verdicts.write_summary(report))
     code = gate.exit_code(report.judgements, fail_on)
     if plot is not None:
-        _, complaints = plots.try_to_draw(lambda: [drawn] if (drawn := forest.draw(report, plot)) else [])
+        _, complaints = pictures.try_to_draw(lambda: [drawn] if (drawn := forest.draw(report, plot)) else [])
         complain(complaints)
         return code or (EXIT_FAILED if complaints else EXIT_OK)
     return code

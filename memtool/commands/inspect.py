@@ -41,7 +41,7 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
         info = replace(trace.info, packing_bytes=pack_image(trace.image_fd, size))
     found = characterise(canonical_events(compiled(source, seed)))
     if plot is not None:
-        from memtool.report.characteristics import draw
+        from memtool.report.plots.characteristics import draw
 
         draw(plot, info.name, asdict(found), info.marks)
     if output_format == "json":

@@ -12,6 +12,7 @@ from typing import Any
 
 from memtool.model import CellResult, Run, Status
 
+NOISE_MARK = "!"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C", "#8C6D1F")
 """No black: whiskers and the harness are."""
 _SHADES = (1.0, 0.6, 1.5)
@@ -43,6 +44,12 @@ def label(cell: CellResult) -> str:
     region = "" if cell.cell.region == "anonymous" else f" on {cell.cell.region}"
     interpreted = " (interpreted)" if cell.interpreted else ""
     return cell.cell.allocator + interpreted + region
+
+
+def marked(cell: CellResult) -> str:
+    """Return the label in a picture of times, with what a reader must know of them: a noisy machine, a failed cell."""
+    noisy = f" {NOISE_MARK}" if cell.proof.get("noisy") else ""
+    return label(cell) + noisy + (" (failed)" if cell.status is Status.FAILED else "")
 
 
 def ordered(cells: Sequence[CellResult], reference: str | None = None) -> list[CellResult]:

@@ -17,7 +17,6 @@ from memtool.units import format_ns, format_size, unit_for
 
 NOT_APPLICABLE = "n/a"
 FLOOR_MARK = "~"
-NOISE_MARK = "!"
 _OWN = "own:"
 """Before the name of a figure that a malloc gives of itself."""
 _LEAST_SHOWN = 0.095
@@ -286,7 +285,7 @@ def _figure(cell: CellResult, column: Column, unit: int, trace: TraceInfo) -> Fi
         low, high = (_written(column, each, unit) for each in (metric.low, metric.high))
         return Figure(f"{low} to {high}")
     noisy = column.metric == "time_per_op_ns" and cell.proof.get("noisy")
-    mark = (FLOOR_MARK if metric.at_floor else "") + (NOISE_MARK if noisy else "")
+    mark = (FLOOR_MARK if metric.at_floor else "") + (look.NOISE_MARK if noisy else "")
     return Figure(mark + _written(column, metric.value, unit), metric.value)
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from memtool.model import CellResult, Mode, Pass, Run, Status, TraceInfo
 from memtool.report import grid, look, sheets
-from memtool.report.sheets import FLOOR_MARK, NOISE_MARK, NOT_APPLICABLE, Sheet, label_of
+from memtool.report.look import NOISE_MARK
+from memtool.report.sheets import FLOOR_MARK, NOT_APPLICABLE, Sheet, label_of
 from memtool.store import run_file
 from memtool.units import arrivals_in_words, format_count, format_ns, format_size
 

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from memtool.model import Cell, Run
-from memtool.report import canvas, plots
-from memtool.report.plots import draw_all
+from memtool.report.plots import canvas, pictures
+from memtool.report.plots.pictures import draw_all
 from tests.unit.report.fake_run import fake_run
 
 HOSTILE = "./$\\frac$.so"
@@ -70,7 +70,7 @@ def test_a_notebooks_backend_and_a_matplotlibrc_change_nothing(tmp_path: Path) -
         "from pathlib import Path\n"
         "from tests.unit.report.fake_run import fake_run\n"
         "from tests.unit.report.test_canvas import called\n"
-        "from memtool.report.plots import draw_all\n"
+        "from memtool.report.plots.pictures import draw_all\n"
         "print(draw_all(Path('.'), called(fake_run(), ['glibc', 'tlsf'])))\n"
     )
     root = str(Path(__file__).parents[3])
@@ -86,7 +86,7 @@ def test_what_cannot_be_drawn_is_said_and_costs_nothing_else() -> None:
     def fails() -> list[Path]:
         raise ValueError("arange: cannot compute length")
 
-    assert plots.try_to_draw(fails) == ((), ("nothing was drawn: ValueError: arange: cannot compute length",))
+    assert pictures.try_to_draw(fails) == ((), ("nothing was drawn: ValueError: arange: cannot compute length",))
 
 
 def test_files_are_named_whatever_a_workload_is_called(tmp_path: Path) -> None:

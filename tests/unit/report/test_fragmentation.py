@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from memtool.report.fragmentation import over_time
+from memtool.report.plots.fragmentation import over_time
 from memtool.store.series import History
 
 KIB, MIB = 2**10, 2**20

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memtool.report.heap_maps import HELD, METADATA, OTHER, OWN, UNTOUCHED, USED, draw, shares
+from memtool.report.plots.heap_maps import HELD, METADATA, OTHER, OWN, UNTOUCHED, USED, draw, shares
 
 PAGE = 4096
 

@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from memtool.model import Cell, Mark, Metric, Status
-from memtool.report import fragmentation, look, plots
-from memtool.report.plots import draw_all
+from memtool.report import look
+from memtool.report.plots import fragmentation, memory, percentiles, speed
+from memtool.report.plots.pictures import draw_all
+from memtool.store import series
 from tests.runs import figure
 from tests.unit.report.fake_run import fake_run, fake_run_with_series
 
@@ -94,14 +96,14 @@ def test_nine_plots_a_workload_large_enough_to_print(all_drawn: Drawn) -> None:
 
 def test_no_allocator_is_missing_from_any_plot(all_drawn: Drawn) -> None:
     for name in NAMES:
-        written = [text.removesuffix(" (resident)") for text in all_drawn.texts[name]]
+        written = list(all_drawn.texts[name])
         written += [label for text in all_drawn.texts[name] if text.startswith("n/a") for label in _named(text)]
         assert [each for each in MEASURED if each not in written] == [], name
 
 
 def test_a_cell_that_failed_is_in_the_plots_of_what_it_did_measure(all_drawn: Drawn) -> None:
-    assert "buddy" in all_drawn.texts["throughput"]
-    assert "buddy" not in all_drawn.texts["latency"]
+    assert "buddy (failed)" in all_drawn.texts["throughput"]
+    assert not any("buddy" in text for text in all_drawn.texts["latency"])
     assert not any("pool" in each and each.startswith("pool") for name in NAMES for each in all_drawn.texts[name])
 
 
@@ -149,12 +151,14 @@ def test_where_the_kernel_was_not_asked_resident_memory_is_not_drawn_as_none(
     def spy(figure: Figure, path: Path, **options: object) -> None:
         save(figure, path, **options)  # type: ignore[arg-type]
         if path.stem == "web_requests-footprint":
-            lines = figure.axes[0].lines
+            lines = [
+                line for axes in figure.axes for line in axes.lines if axes.get_title("left").startswith("resident m")
+            ]
             drawn.update({str(line.get_label()): np.asarray(line.get_xydata()).tolist() for line in lines})
 
     monkeypatch.setattr(Figure, "savefig", spy)
     draw_all(tmp_path, run, only=["footprint"])
-    assert drawn["glibc (resident)"] == [[0, 0], [100, 5], [250, 7], [350, 6]]
+    assert drawn["glibc"] == [[0, 0], [100, 5], [250, 7], [350, 6]]
 
 
 def test_reallocations_have_a_panel_of_their_own(tmp_path: Path, texts: dict[str, list[str]]) -> None:
@@ -235,7 +239,7 @@ def test_many_allocators_differ_in_colour_and_all_stand_in_the_legend() -> None:
     colours = {style.colour for style in styles.values()}
     assert len(colours) == 24
     assert "#000000" not in colours
-    drawn = plots._latency(cells, styles)
+    drawn = percentiles.draw(cells, styles)
     assert drawn is not None
     drawn.canvas.draw()
     box = drawn.legends[0].get_window_extent()
@@ -281,3 +285,92 @@ def test_what_is_interpreted_is_not_set_against_the_others(tmp_path: Path, texts
     assert "slab (interpreted)" in texts["throughput"]
     assert "glibc" in texts["speed-memory"]
     assert not any("slab" in text for text in texts["speed-memory"])
+
+
+def _plotted(drawn: Figure, title: str) -> dict[str, list[list[float]]]:
+    """Return the points of each line, by its label, of the axes whose title begins so."""
+    axes = next(each for each in drawn.axes if each.get_title("left").startswith(title))
+    return {str(line.get_label()): np.asarray(line.get_xydata()).tolist() for line in axes.lines}
+
+
+@pytest.fixture(scope="module")
+def memory_drawn(tmp_path_factory: pytest.TempPathFactory) -> Figure:
+    folder = tmp_path_factory.mktemp("memory")
+    run = fake_run_with_series(folder)
+    cells = look.ordered([cell for cell in run.cells if cell.metrics])
+    histories = {look.label(cell): series.read(folder, cell) for cell in cells}
+    info = replace(run.workloads[0], memory_limit=9 << 20)
+    drawn = memory.over_time(cells, look.styles(run), histories, info)
+    assert drawn is not None
+    return drawn
+
+
+def test_footprint_and_resident_memory_are_on_axes_of_their_own(memory_drawn: Figure) -> None:
+    footprints = _plotted(memory_drawn, "footprint")
+    resident = _plotted(memory_drawn, "resident memory")
+    assert max(y for _, y in footprints["slab"]) == 10.75
+    assert max(y for _, y in resident["slab"]) == 10.25
+    assert "glibc" not in footprints
+    assert max(y for _, y in resident["glibc"]) == 9.75
+
+
+def test_what_stays_after_the_drain_has_a_panel(memory_drawn: Figure) -> None:
+    axes = next(each for each in memory_drawn.axes if each.get_title("left") == "resident, all freed")
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "0.1 s", "1 s", "5 s"]
+    assert len(axes.lines) == 8
+    assert np.asarray(axes.lines[0].get_ydata()).tolist() == [0.5, 0.375, 0.25, 0.125]
+
+
+def test_the_memory_limit_is_a_line(memory_drawn: Figure) -> None:
+    assert _plotted(memory_drawn, "footprint")["memory limit"] == [[0, 9], [1, 9]]
+    run = fake_run()
+    for draw in (
+        speed.against_memory(run.cells[:6], look.styles(run), replace(run.workloads[0], memory_limit=9 << 20)),
+        memory.waterfall(run.cells[:6], replace(run.workloads[0], memory_limit=9 << 20)),
+    ):
+        assert draw is not None
+        assert "memory limit" in [text.get_text() for text in draw.findobj(Text) if isinstance(text, Text)]
+
+
+def test_one_slow_row_does_not_flatten_the_others() -> None:
+    run = fake_run()
+    few = [cell for cell in run.cells if cell.cell.allocator in ("glibc", "slab", "mimalloc")]
+    usual = speed.throughput(few, look.styles(run))
+    slow = replace(few[0], metrics={"time_per_op_ns": figure("time_per_op_ns", 5_000.0)})
+    flattened = speed.throughput([*few[1:], slow], look.styles(run))
+    assert usual is not None
+    assert flattened is not None
+    assert [each.axes[0].get_xscale() for each in (usual, flattened)] == ["linear", "log"]
+
+
+def test_names_that_would_lie_on_each_other_stand_in_a_legend() -> None:
+    run = fake_run()
+    many = [
+        replace(run.cells[0], cell=Cell("web", f"an-allocator-of-a-long-name:parameter={number}"))
+        for number in range(22)
+    ]
+    drawn = speed.against_memory(many, look.styles(replace(run, cells=tuple(many))), run.workloads[0])
+    few = speed.against_memory(run.cells[:4], look.styles(run), run.workloads[0])
+    assert drawn is not None
+    assert few is not None
+    assert [len(each.legends[0].get_texts()) for each in (drawn,)] == [22]
+    assert not few.legends
+
+
+def test_a_noisy_machine_is_marked_in_the_pictures() -> None:
+    run = fake_run()
+    noisy = [replace(cell, proof={**cell.proof, "noisy": True}) for cell in run.cells[:3]]
+    for draw in (
+        speed.throughput(noisy, look.styles(run)),
+        speed.against_memory(noisy, look.styles(run), run.workloads[0]),
+    ):
+        assert draw is not None
+        assert "glibc !" in [text.get_text() for text in draw.findobj(Text) if isinstance(text, Text)]
+
+
+def test_an_allocator_looks_the_same_on_every_workload() -> None:
+    run = fake_run()
+    other = tuple(replace(cell, cell=replace(cell.cell, workload="other")) for cell in run.cells[3:6])
+    both = look.styles(replace(run, cells=(*run.cells, *other)))
+    alone = look.styles(run)
+    assert both == alone

@@ -7,7 +7,7 @@ from dataclasses import replace
 from matplotlib.patches import Rectangle
 
 from memtool.model import Cell, CellResult, Determinism, Metric, Status
-from memtool.report import scaling
+from memtool.report.plots import scaling
 from tests.unit.report.fake_run import fake_run
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from memtool.errors import InputError
 from memtool.model import Report, Verdict
-from memtool.report import forest, verdicts
+from memtool.report import verdicts
+from memtool.report.plots import forest
 from memtool.store import compare_file
 from tests.unit.report.fake_report import inside_a_run, with_a_baseline
 

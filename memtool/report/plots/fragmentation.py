@@ -9,7 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from memtool.model import Mark
-from memtool.report import canvas, marks
+from memtool.report.plots import canvas, marks
 from memtool.store import series
 
 if TYPE_CHECKING:

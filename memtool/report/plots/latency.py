@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from memtool.measure.histogram import is_within_a_step
 from memtool.model import CellResult, Mark
-from memtool.report import canvas, marks
+from memtool.report.plots import canvas, marks
 from memtool.store import series
 from memtool.units import format_size
 

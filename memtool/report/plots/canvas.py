@@ -7,10 +7,12 @@ called ``$x$.so``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from memtool.model import CellResult, Metric
 
 if TYPE_CHECKING:
     from matplotlib.axis import Axis
@@ -49,8 +51,9 @@ def subplots(
     font: int = 9,
     is_open: bool = False,
     sharex: bool = False,
-    sharey: bool = False,
+    sharey: bool | Literal["row"] = False,
     squeeze: bool = True,
+    widths: Sequence[float] | None = None,
 ) -> tuple[Figure, Any]:
     """Return a figure of so many inches and its axes, one or an array of them.
 
@@ -64,7 +67,7 @@ def subplots(
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)  # it can say how large a text is
-        axes = figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=squeeze)
+        axes = figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=squeeze, width_ratios=widths)
     return figure, axes
 
 
@@ -89,3 +92,30 @@ def _write_plainly(axis: Axis) -> None:
         axis.set_major_formatter(Plain(labelOnlyBase=major.labelOnlyBase))
     if isinstance(minor, LogFormatterMathtext):
         axis.set_minor_formatter(Plain(labelOnlyBase=minor.labelOnlyBase))
+
+
+LEGEND_ROW = 0.17
+"""Inches of a name in a legend."""
+
+
+def tall_enough(height: float, names: int) -> float:
+    """Return the height of a figure whose legend beside the axes names so many."""
+    return max(height, 1.2 + LEGEND_ROW * names)
+
+
+def single(width: float, height: float) -> tuple[Figure, Any]:
+    """Return a figure of so many inches with one open pair of axes."""
+    return subplots(1, 1, width, height, is_open=True)
+
+
+def metric_of(cell: CellResult, name: str) -> Metric | None:
+    """Return a metric that has a value."""
+    metric = cell.metrics.get(name)
+    return metric if metric is not None and metric.value is not None else None
+
+
+def ceiling(values: Sequence[float]) -> float:
+    """Return the largest value worth a place on the axis: an outlier beyond six times the median is not."""
+    middle = sorted(values)[len(values) // 2]
+    inside = max(value for value in values if value <= 3 * middle)
+    return 1.25 * inside if max(values) > 6 * middle else max(values)

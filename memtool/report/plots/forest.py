@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from memtool.errors import InputError
 from memtool.model import Comparison, Judgement, Report, Verdict
-from memtool.report import canvas
+from memtool.report.plots import canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,0 +1,282 @@
+"""Memory over the run, after it, and where it is when live bytes peak."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from memtool.model import CellResult, Mode, TraceInfo
+from memtool.report import look
+from memtool.report.look import Style
+from memtool.report.plots import canvas, fragmentation, marks
+from memtool.report.plots.canvas import ceiling, metric_of
+from memtool.store import series
+from memtool.units import format_size, unit_for
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_DRAINED = ("0ms", "100ms", "1s", "5s")
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """What one allocator has over the run: operations (thousands) and bytes, where they are known."""
+
+    label: str
+    clock: list[float]
+    values: list[float]
+
+    @property
+    def most(self) -> float:
+        return max(self.values)
+
+
+def over_time(
+    cells: Sequence[CellResult],
+    styles: Mapping[str, Style],
+    histories: Mapping[str, series.History],
+    info: TraceInfo,
+) -> Figure | None:
+    """Footprint of strategies and resident memory of all, each on axes of its own, and what stays after the drain.
+
+    A footprint is address space that a strategy took, resident memory is pages that the kernel gave: side by side they
+    explain each other, on one axis they would be compared with each other.
+    """
+    known = [cell for cell in cells if histories[look.label(cell)].footprint]
+    if not known:
+        return None
+    panels = [
+        (title, courses)
+        for title, column in (
+            ("footprint (memtool's strategies; a malloc has none)", "footprint_bytes"),
+            ("resident memory (all)", "resident_bytes"),
+        )
+        if (courses := _courses(known, histories, column))
+    ]
+    drained = _after_the_drain(known)
+    figure, grid = canvas.subplots(
+        len(panels),
+        2 if drained else 1,
+        10.5 if drained else 9,
+        canvas.tall_enough(1.4 + 2.7 * len(panels), len(known)),
+        is_open=True,
+        sharey="row",
+        squeeze=False,
+        widths=(4, 1) if drained else None,
+    )
+    live = None if _are_side_by_side(known) else _live(histories[look.label(known[0])])
+    unit = 1
+    for (axes, *beside), (title, courses) in zip(grid, panels, strict=True):
+        unit = _panel(axes, title, courses, styles, live, info)
+        for further in beside:
+            further.set_visible(False)
+    grid[-1][0].set_xlabel("operations (thousands)")
+    _draw_marks(grid, info)
+    if drained:
+        _draw_drained(grid[-1][1], drained, styles, unit)
+    lines = {label: line for axes, *_ in grid for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(lines.values(), lines.keys(), loc="outside right center", frameon=False, fontsize=8)
+    apart = "" if live is not None else " (threads side by side: live bytes are each one's own, and not drawn)"
+    figure.suptitle(f"Memory over time{apart}")
+    return figure
+
+
+def _courses(cells: Sequence[CellResult], histories: Mapping[str, series.History], column: str) -> list[_Course]:
+    """Return the courses of those that know a figure; the kernel is not asked at every checkpoint."""
+    found = []
+    for cell in cells:
+        history = histories[look.label(cell)].footprint
+        points = [
+            ((clock or 0) / 1000, float(value))
+            for clock, value in zip(history["clock"], history[column], strict=True)
+            if value is not None
+        ]
+        if points:
+            found.append(_Course(look.label(cell), [x for x, _ in points], [y for _, y in points]))
+    return found
+
+
+def _live(history: series.History) -> _Course:
+    live = history.footprint
+    return _Course(
+        "live bytes", [(each or 0) / 1000 for each in live["clock"]], [float(each or 0) for each in live["live_bytes"]]
+    )
+
+
+def _panel(
+    axes: Axes,
+    title: str,
+    courses: Sequence[_Course],
+    styles: Mapping[str, Style],
+    live: _Course | None,
+    info: TraceInfo,
+) -> int:
+    """Draw one panel, and return the bytes in a unit of its axis."""
+    most_live = info.peak_live_bytes if live is None else max(live.most, info.peak_live_bytes)
+    # What never frees would press all others onto one line: it leaves the picture, and is named with its figure.
+    top = max(1.5 * median(course.most for course in courses), 1.3 * most_live)
+    above = [course for course in courses if course.most > 2 * top]
+    if not above:
+        top = max(*(course.most for course in courses), most_live) * 1.05
+    unit, name = unit_for(top)
+    if live is not None:
+        values = [each / unit for each in live.values]
+        axes.fill_between(live.clock, values, color="0.85", label="live bytes", zorder=0)
+    for course in courses:
+        axes.plot(
+            course.clock,
+            [each / unit for each in course.values],
+            markevery=max(1, len(course.values) // 8),
+            markersize=4,
+            linewidth=1.2,
+            label=course.label,
+            **styles[course.label].of_line,
+        )
+    _draw_limit(axes, info, unit, top)
+    if above:
+        words = fragmentation.leaving([f"{course.label} ({format_size(course.most)})" for course in above])
+        axes.annotate(words, (0.99, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=8)
+    axes.set_ylim(0, top / unit)
+    axes.set_ylabel(name)
+    axes.set_title(title, fontsize=9, loc="left")
+    axes.grid(axis="y", color="0.93")
+    axes.margins(x=0)
+    return unit
+
+
+def _draw_limit(axes: Axes, info: TraceInfo, unit: int, top: float) -> None:
+    """Draw the memory limit of the workload where it is near enough to matter."""
+    if info.memory_limit is not None and info.memory_limit <= top:
+        axes.axhline(info.memory_limit / unit, color="black", linewidth=1.2, label="memory limit")
+
+
+def _after_the_drain(cells: Sequence[CellResult]) -> dict[str, list[float]]:
+    """Return the resident bytes at once, 100 ms, 1 s and 5 s after everything was freed, of those that know them."""
+    found = {}
+    for cell in cells:
+        metrics = [metric_of(cell, f"resident_after_drain_{wait}_bytes") for wait in _DRAINED]
+        if all(metric is not None for metric in metrics):
+            found[look.label(cell)] = [metric.value or 0.0 for metric in metrics if metric is not None]
+    return found
+
+
+def _draw_drained(axes: Axes, drained: Mapping[str, Sequence[float]], styles: Mapping[str, Style], unit: int) -> None:
+    """Draw what stays resident, on the scale of the panel to the left."""
+    axes.set_visible(True)
+    for label, values in drained.items():
+        axes.plot(
+            range(len(values)),
+            [each / unit for each in values],
+            linewidth=1.2,
+            markersize=4,
+            **styles[label].of_line,
+        )
+    axes.set_xticks(range(len(_DRAINED)), ["0", "0.1 s", "1 s", "5 s"], fontsize=8)
+    axes.set_xlabel("after the drain", fontsize=9)
+    axes.set_title("resident, all freed", fontsize=9, loc="left")
+    axes.tick_params(axis="y", labelleft=False)
+    axes.grid(axis="y", color="0.93")
+
+
+def _are_side_by_side(cells: Sequence[CellResult]) -> bool:
+    """Return whether threads ran side by side, so that each allocator has live bytes of its own."""
+    return any(cell.cell.mode == Mode.PARALLEL for cell in cells)
+
+
+def _draw_marks(grid: Any, info: TraceInfo) -> None:  # noqa: ANN401  # an array of axes
+    places = marks.over_operations(info.marks)
+    for axes, *_ in grid:
+        marks.draw(axes, places)
+    marks.write_names(grid[0][0], places, inches=6.5)
+
+
+_PARTS = (
+    ("live", "peak_live_bytes", "#004C8C", ""),
+    ("rounding", "rounding_bytes", "#56B4E9", "///"),
+    ("free in the heap", "free_bytes", "#F5B83D", ""),
+    ("metadata", "metadata_bytes", "#000000", ""),
+    ("unaccounted", "unaccounted_bytes", "#B0557F", "xxx"),
+)
+
+
+def waterfall(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
+    """Return bars of what a footprint is made of when live bytes peak, resident memory and the limits beside them."""
+    known = [
+        cell for cell in cells if metric_of(cell, "rounding_bytes") and metric_of(cell, "resident_at_peak_live_bytes")
+    ]
+    if not known:
+        return None
+    totals = [_bytes(cell, "resident_at_peak_live_bytes") for cell in known]
+    unit, unit_name = unit_for(ceiling(totals))
+    limit = 1.15 * ceiling(totals) / unit
+    known = known[::-1]  # the first row is the topmost bar
+    figure, axes = canvas.single(9, 1.6 + 0.34 * len(known))
+    for position, cell in enumerate(known):
+        left = 0.0
+        parts = [(colour, hatch, _bytes(cell, metric) / unit) for _, metric, colour, hatch in _PARTS]
+        resident = _bytes(cell, "resident_at_peak_live_bytes") / unit
+        if metric_of(cell, "free_bytes") is None:
+            # Of a malloc nobody but itself knows what lies between live blocks and resident memory.
+            parts.append(("#D9D9D9", "...", max(0.0, resident - sum(width for *_, width in parts))))
+        for colour, hatch, width in parts:
+            axes.barh(position, width, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
+            left += width
+        if resident <= limit:
+            axes.plot(resident, position, marker="D", color="white", markeredgecolor="black", markersize=6)
+        if left > limit:
+            axes.annotate(
+                f"{format_size(left * unit)}, {format_size(resident * unit)} resident",
+                (limit, position),
+                xytext=(-3, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=8,
+                bbox={"boxstyle": "square,pad=0.2", "facecolor": "white", "edgecolor": "none"},
+            )
+    beside = _are_side_by_side(known)
+    lines = [] if beside else _limits(axes, info, unit)
+    if info.memory_limit is not None and info.memory_limit / unit <= limit:
+        lines.append(axes.axvline(info.memory_limit / unit, color="black", linewidth=1.4, label="memory limit"))
+    _waterfall_legend(figure, lines, of_system=any(metric_of(cell, "free_bytes") is None for cell in known))
+    axes.set_yticks(range(len(known)), [look.label(cell) for cell in known])
+    axes.set_xlim(0, limit)
+    axes.set_ylim(-0.7, len(known) - 0.3)
+    axes.set_xlabel(unit_name)
+    figure.suptitle(
+        "Where memory is when live bytes peak" + (" (threads side by side: at each one's own peak)" if beside else "")
+    )
+    return figure
+
+
+def _bytes(cell: CellResult, name: str) -> float:
+    metric = metric_of(cell, name)
+    return (metric.value or 0.0) if metric else 0.0
+
+
+def _limits(axes: Axes, info: TraceInfo, unit: int) -> list[Any]:
+    """Draw what no allocator can beat, and the best packing where there is one; returns them for the legend."""
+    drawn = [axes.axvline(info.peak_live_bytes / unit, color="black", linewidth=1, linestyle=":", label="load")]
+    if info.packing_bytes is not None:
+        label = "best offline packing found"
+        drawn.append(axes.axvline(info.packing_bytes / unit, color="black", linewidth=1, linestyle="--", label=label))
+    return drawn
+
+
+def _waterfall_legend(figure: Figure, lines: Sequence[Any], *, of_system: bool) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Any] = [
+        Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=name) for name, _, colour, hatch in _PARTS
+    ]
+    if of_system:
+        label = "rest of resident memory (system allocators)"
+        handles.append(Patch(facecolor="#D9D9D9", hatch="...", edgecolor="white", label=label))
+    resident = Line2D([], [], marker="D", color="white", markeredgecolor="black", linestyle="none", label="resident")
+    handles += [resident, *lines]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)

@@ -1,0 +1,136 @@
+"""Which pictures there are of a run, one set a workload, and where they go.
+
+They are readable in grey print and by colour-blind readers (report/look.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memtool import files
+from memtool.errors import InputError, did_you_mean
+from memtool.model import CellResult, Run, TraceInfo
+from memtool.report import look
+from memtool.report.plots import canvas, fragmentation, heap_maps, latency, memory, percentiles, scaling, speed
+from memtool.store import series
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FOLDER = "plots"
+_LONGEST_SLUG = 80
+
+
+def draw_all(
+    directory: Path,
+    run: Run,
+    folder: Path | None = None,
+    *,
+    only: Sequence[str] | None = None,
+    suffix: str = "png",
+) -> list[Path]:
+    """Draw the plots that the run has figures for into ``folder`` (``directory/plots``) and return the files.
+
+    ``directory`` has the run's series; ``only`` names the pictures that are drawn, all unless given. Raises InputError
+    for one that there is not.
+    """
+    with canvas.own_style():
+        return _draw_all(directory, run, folder or directory / FOLDER, only, suffix)
+
+
+def try_to_draw(draw: Callable[[], Sequence[Path]]) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Return the pictures, and in words why there are none: figures that are stored are not lost for a picture."""
+    try:
+        return tuple(draw()), ()
+    except Exception as problem:
+        return (), (f"nothing was drawn: {type(problem).__name__}: {problem}",)
+
+
+def _draw_all(directory: Path, run: Run, folder: Path, only: Sequence[str] | None, suffix: str) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = [(name, draw, info) for info, drawers in _pictures(directory, run) for name, draw in drawers.items()]
+    _refuse_unknown(only, [name for name, *_ in pictures])
+    drawn: list[Path] = []
+    for name, draw, info in pictures:
+        figure = draw() if only is None or name in only else None
+        if figure is None:
+            continue
+        path = folder / f"{_slug(info.name)}-{_slug(name)}.{suffix}"
+        if path in drawn:
+            path = folder / f"{files.safe_name(info.name)}-{files.safe_name(name)}.{suffix}"
+        drawn.append(_save(figure, path, run, info))
+    return drawn
+
+
+def _refuse_unknown(only: Sequence[str] | None, known: Sequence[str]) -> None:
+    for name in only or ():
+        if name not in known:
+            names = ", ".join(dict.fromkeys(known))
+            raise InputError(f"--only: the run has no picture '{name}'{did_you_mean(name, known)}; it has {names}")
+
+
+Drawers = dict[str, "Callable[[], Figure | None]"]
+"""By the names of pictures, what draws them; None where the run has no figures for one."""
+
+
+def _pictures(directory: Path, run: Run) -> Iterator[tuple[TraceInfo, Drawers]]:
+    """Yield what can be drawn of each workload, and of each that was measured on several numbers of threads."""
+    styles = look.styles(run)
+    lines = {name: style.of_line for name, style in styles.items()}
+    for info in run.workloads:
+        cells = look.ordered([cell for cell in run.cells if cell.cell.workload == info.name and cell.metrics])
+        histories = {look.label(cell): series.read(directory, cell) for cell in cells}
+        labelled = [(look.label(cell), cell, histories[look.label(cell)]) for cell in cells]
+        yield (
+            info,
+            {
+                "throughput": partial(speed.throughput, cells, styles),
+                "latency": partial(percentiles.draw, cells, styles),
+                "latency-by-size": partial(latency.by_size, labelled),
+                "latency-over-time": partial(latency.over_time, labelled, info.marks),
+                "footprint": partial(memory.over_time, cells, styles, histories, info),
+                "fragmentation-over-time": partial(fragmentation.over_time, list(histories.items()), lines, info.marks),
+                "speed-memory": partial(speed.against_memory, cells, styles, info),
+                "waterfall": partial(memory.waterfall, cells, info),
+                **_heap_maps(cells, histories),
+            },
+        )
+    for name, infos in scaling.swept(run).items():
+        yield replace(infos[0], name=name), {"scaling": partial(scaling.draw, run, infos, lines)}
+
+
+def _slug(name: str) -> str:
+    """Return a name for files, as readable as can be."""
+    readable = re.sub(r"[^A-Za-z0-9.-]+", "_", name)
+    return readable if len(readable) == len(name) and len(name) <= _LONGEST_SLUG else files.safe_name(name)
+
+
+def _save(figure: Figure, path: Path, run: Run, info: TraceInfo) -> Path:
+    title = figure.get_suptitle()
+    figure.suptitle(
+        f"{title}\n{info.name} · {run.machine.get('cpu', '')}, {run.machine.get('cores', '?')} cores"
+        f" · {run.started[:10]}",
+        fontsize=10,
+    )
+    author = "Software" if path.suffix == ".png" else "Creator"
+    canvas.save(figure, path, {author: f"memtool {run.memtool}"})
+    return path
+
+
+def _heap_maps(cells: Sequence[CellResult], histories: Mapping[str, series.History]) -> Drawers:
+    """Return what draws all heaps at each moment that was mapped: heap-peak, heap-end, and one of each mark."""
+    moments: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    for cell in cells:
+        for found in histories[look.label(cell)].heap_maps:
+            if found["extents"]:
+                moments.setdefault(found["moment"], []).append((look.label(cell), found))
+    titles = {"peak": "Heaps when live bytes peak", "end": "Heaps at the end, before everything is freed"}
+    return {
+        f"heap-{moment}": partial(heap_maps.draw, panels, titles.get(moment, f"Heaps at the mark '{moment}'"))
+        for moment, panels in moments.items()
+    }
