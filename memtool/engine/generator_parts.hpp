@@ -98,6 +98,9 @@ MakeGenerator make_toggle_generator;
 MakeGenerator make_threads_generator;
 MakeGenerator make_exchange_generator;
 MakeGenerator make_sharing_generator;
+MakeGenerator make_buffer_generator;
+MakeGenerator make_refill_generator;
+MakeGenerator make_sweep_generator;
 
 // The events of `source`, with marks among them; `words` as engine/generator.hpp has them.
 std::unique_ptr<Generator> make_marks_generator(std::unique_ptr<Generator> source, const std::uint64_t* words);

@@ -48,7 +48,7 @@ class FillGenerator final : public Generator {
   }
 
  private:
-  enum class Victim : std::uint64_t { oldest, youngest, random, both_ends };
+  enum class Victim : std::uint64_t { oldest, youngest, random, both_ends, random_but_youngest };
 
   [[nodiscard]] std::uint64_t live() const noexcept { return live_.size() - oldest_; }
 
@@ -73,6 +73,8 @@ class FillGenerator final : public Generator {
       return take_oldest();
     }
     if (victim_ == Victim::random) std::swap(live_[random_.below(live_.size())], live_.back());
+    if (victim_ == Victim::random_but_youngest && live_.size() > 1)
+      std::swap(live_[random_.below(live_.size() - 1)], live_.back());
     const std::uint64_t object = live_.back();
     live_.pop_back();
     return object;
@@ -108,7 +110,8 @@ class FillGenerator final : public Generator {
   Epilogue epilogue_;
 };
 
-// A slot is chosen again and again: where it is empty an object is allocated, where it is full its object is freed.
+// Some of the slots are filled at first. Then a slot is chosen again and again: where it is empty an object is
+// allocated, where it is full its object is freed.
 class ToggleGenerator final : public Generator {
  public:
   ToggleGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)
@@ -117,14 +120,17 @@ class ToggleGenerator final : public Generator {
         allocations_(words[1]),
         slots_(words[2], kEmpty),
         slot_(program + words[3]),
-        log2_alignment_(static_cast<unsigned>(words[4])) {}
+        log2_alignment_(static_cast<unsigned>(words[4])),
+        filled_(words[5]),
+        to_fill_(filled_ == 0 ? slots_.size() : 0) {}
 
   void next(std::vector<TraceEvent>& events) override {
+    for (; to_fill_ < slots_.size() && born_ < allocations_ && events.size() < kPortion; ++to_fill_)
+      if (random_.next() <= filled_) fill(events, slots_[to_fill_]);
     while (born_ < allocations_ && events.size() < kPortion) {
       std::uint64_t& slot = slots_[slot_.draw(random_)];
       if (slot == kEmpty) {
-        events.push_back(TraceEvent::make(Kind::allocate, born_, size_.draw(random_), log2_alignment_));
-        slot = born_++;
+        fill(events, slot);
       } else {
         events.push_back(TraceEvent::make(Kind::deallocate, std::exchange(slot, kEmpty)));
       }
@@ -142,12 +148,19 @@ class ToggleGenerator final : public Generator {
  private:
   static constexpr std::uint64_t kEmpty = ~std::uint64_t{0};
 
+  void fill(std::vector<TraceEvent>& events, std::uint64_t& slot) {
+    events.push_back(TraceEvent::make(Kind::allocate, born_, size_.draw(random_), log2_alignment_));
+    slot = born_++;
+  }
+
   Random random_;
   Law size_;
   std::uint64_t allocations_;
   std::vector<std::uint64_t> slots_;
   Law slot_;
   unsigned log2_alignment_;
+  std::uint64_t filled_;
+  std::size_t to_fill_;  // the next slot that may be filled at first
   std::uint64_t born_ = 0;
   Epilogue epilogue_;
 };

@@ -70,6 +70,9 @@ class ThreadsGenerator final : public Generator {
                                                const std::uint64_t* words, std::uint64_t seed) {
     if (source == 1) return make_fill_generator(program, words, seed);
     if (source == 3) return make_toggle_generator(program, words, seed);
+    if (source == 7) return make_buffer_generator(program, words, seed);
+    if (source == 8) return make_refill_generator(program, words, seed);
+    if (source == 9) return make_sweep_generator(program, words, seed);
     throw std::invalid_argument("this source has no threads");
   }
 
@@ -165,93 +168,146 @@ class ThreadsGenerator final : public Generator {
   Epilogue epilogue_;
 };
 
-// Rounds of short threads, each with objects of its own, and slots that all share: now and then a thread puts one of
-// its objects into a slot and takes what was there, to free it later. At its end a thread frees what it has; what is
-// left in the slots after the last round, the first thread frees.
+// Rounds of short threads, each with places for objects of its own, and slots that all share. After each allocation a
+// thread may choose one of the places that it has used and free what is there, if anything is; and it may choose one
+// and exchange what is there with a slot, each of which may be empty. Some objects it retains. At its end it frees what
+// it has; in every round it draws the same. Between rounds the first thread frees some of what is in the slots, after
+// the last round all.
 class ExchangeGenerator final : public Generator {
  public:
   ExchangeGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)
-      : random_(seed),
+      : seed_(seed),
+        random_(seed),
         size_(program + words[0]),
         allocations_(words[1]),
-        own_(words[2]),
+        workers_(words[2], Worker(seed)),
         rounds_(words[3]),
         slots_(words[4], kEmpty),
         freed_(words[5]),
         exchanged_(words[6]),
-        log2_alignment_(static_cast<unsigned>(words[7])) {
-    refuse_too_many(1 + own_.size() * rounds_);
+        log2_alignment_(static_cast<unsigned>(words[7])),
+        retained_numerator_(words[8]),
+        retained_denominator_(words[9]),
+        retained_size_(program + words[10]),
+        survive_(words[11]),
+        uneven_(words[12] != 0),
+        first_works_(words[13] != 0) {
+    refuse_too_many(1 + workers_.size() * rounds_);
   }
 
   void next(std::vector<TraceEvent>& events) override {
     while (events.size() < kPortion && round_ < rounds_) {
-      if (!started_) for_all(events, Kind::thread_start);
-      started_ = true;
+      if (!started_) start_round(events);
       bool moved = false;
-      for (std::size_t i = 0; i < own_.size(); ++i) moved |= take_turn(events, i);
-      if (moved) continue;
-      for (std::size_t i = 0; i < own_.size(); ++i)
-        for (; !own_[i].empty(); own_[i].pop_back()) free(events, own_[i].back(), thread_of(i));
-      for_all(events, Kind::thread_join);
-      ++round_;
-      done_.assign(own_.size(), 0);
-      started_ = false;
-      if (round_ < rounds_) continue;
-      for (std::uint64_t& slot : slots_)
-        if (slot != kEmpty) free(events, std::exchange(slot, kEmpty), 0);
+      for (std::size_t i = 0; i < workers_.size(); ++i) moved |= take_turn(events, i);
+      if (!moved) end_round(events);
     }
   }
 
  private:
   static constexpr std::uint64_t kEmpty = ~std::uint64_t{0};
 
-  [[nodiscard]] std::uint64_t thread_of(std::size_t index) const noexcept { return 1 + round_ * own_.size() + index; }
+  struct Worker {
+    explicit Worker(std::uint64_t seed) : random(seed) {}
+    Random random;
+    std::vector<std::uint64_t> places;
+    std::vector<std::uint64_t> retained;
+    std::uint64_t to_place = 0;
+    std::uint64_t to_retain = 0;
+  };
+
+  [[nodiscard]] std::uint64_t thread_of(std::size_t index) const noexcept {
+    if (!first_works_) return 1 + round_ * workers_.size() + index;
+    return index == 0 ? 0 : round_ * (workers_.size() - 1) + index;
+  }
   void for_all(std::vector<TraceEvent>& events, Kind kind) const {
-    for (std::size_t i = 0; i < own_.size(); ++i) events.push_back(TraceEvent::make(kind, thread_of(i)));
+    for (std::size_t i = first_works_ ? 1 : 0; i < workers_.size(); ++i)
+      events.push_back(TraceEvent::make(kind, thread_of(i)));
   }
   static void free(std::vector<TraceEvent>& events, std::uint64_t object, std::uint64_t thread) {
-    events.push_back(TraceEvent::make(Kind::deallocate, object, 0, 0, thread));
+    if (object != kEmpty) events.push_back(TraceEvent::make(Kind::deallocate, object, 0, 0, thread));
+  }
+  // What the threads before this one do of a round, in parts of which the first thread does one.
+  [[nodiscard]] std::uint64_t parts_before(std::size_t index) const noexcept {
+    if (!uneven_) return index;
+    constexpr std::uint64_t kMost = 8;  // then from one on again
+    const std::uint64_t rest = index % kMost;
+    return index / kMost * (kMost * (kMost + 1) / 2) + rest * (rest + 1) / 2;
   }
   // Rounded by running totals, over rounds and threads.
   [[nodiscard]] std::uint64_t share_of(std::size_t index) const noexcept {
-    const std::uint64_t parts = rounds_ * own_.size();
-    const std::uint64_t part = round_ * own_.size() + index;
+    const std::uint64_t in_round = parts_before(workers_.size());
+    const std::uint64_t parts = rounds_ * in_round;
     const auto whole = static_cast<unsigned __int128>(allocations_);
-    return static_cast<std::uint64_t>(whole * (part + 1) / parts - whole * part / parts);
+    const auto until = [&](std::size_t i) { return whole * (round_ * in_round + parts_before(i)) / parts; };
+    return static_cast<std::uint64_t>(until(index + 1) - until(index));
+  }
+
+  void start_round(std::vector<TraceEvent>& events) {
+    for_all(events, Kind::thread_start);
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      const std::uint64_t share = share_of(i);
+      workers_[i] = Worker(seed_ + (i + 1) * 0x9e3779b97f4a7c15ULL);
+      workers_[i].to_retain = share * retained_numerator_ / retained_denominator_;
+      workers_[i].to_place = share - workers_[i].to_retain;
+    }
+    started_ = true;
+  }
+
+  void end_round(std::vector<TraceEvent>& events) {
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      for (const std::uint64_t object : workers_[i].retained) free(events, object, thread_of(i));
+      for (const std::uint64_t object : workers_[i].places) free(events, object, thread_of(i));
+    }
+    for_all(events, Kind::thread_join);
+    ++round_;
+    started_ = false;
+    for (std::uint64_t& slot : slots_)
+      if (slot != kEmpty && (round_ == rounds_ || random_.next() > survive_))
+        free(events, std::exchange(slot, kEmpty), 0);
   }
 
   bool take_turn(std::vector<TraceEvent>& events, std::size_t index) {
-    std::vector<std::uint64_t>& own = own_[index];
-    const std::uint64_t thread = thread_of(index);
+    Worker& worker = workers_[index];
     bool moved = false;
-    for (std::uint64_t i = 0; i < kTurn / 2 && done_[index] < share_of(index); ++i, ++done_[index], moved = true) {
-      events.push_back(TraceEvent::make(Kind::allocate, born_, size_.draw(random_), log2_alignment_, thread));
-      own.push_back(born_++);
-      if (random_.next() <= freed_) {
-        std::swap(own[random_.below(own.size())], own.back());
-        free(events, own.back(), thread);
-        own.pop_back();
-      }
-      if (!own.empty() && random_.next() <= exchanged_) {
-        std::uint64_t& slot = slots_[random_.below(slots_.size())];
-        std::swap(own[random_.below(own.size())], own.back());
-        std::swap(own.back(), slot);
-        if (own.back() == kEmpty) own.pop_back();
-      }
+    for (std::uint64_t i = 0; i < kTurn / 2 && worker.to_place + worker.to_retain > 0; ++i, moved = true) {
+      allocate(events, worker, thread_of(index));
+      std::vector<std::uint64_t>& places = worker.places;
+      Random& random = worker.random;
+      if (!places.empty() && random.next() <= freed_)
+        free(events, std::exchange(places[random.below(places.size())], kEmpty), thread_of(index));
+      if (!places.empty() && random.next() <= exchanged_)
+        std::swap(places[random.below(places.size())], slots_[random.below(slots_.size())]);
     }
     return moved;
   }
 
-  Random random_;
+  // What is retained is as likely as what is not, as long as there is of both.
+  void allocate(std::vector<TraceEvent>& events, Worker& worker, std::uint64_t thread) {
+    const bool both = worker.to_place > 0 && worker.to_retain > 0;
+    const bool retained = both ? worker.random.below(2) != 0 : worker.to_retain > 0;
+    const std::uint64_t size = (retained ? retained_size_ : size_).draw(worker.random);
+    events.push_back(TraceEvent::make(Kind::allocate, born_, size, log2_alignment_, thread));
+    (retained ? worker.retained : worker.places).push_back(born_++);
+    --(retained ? worker.to_retain : worker.to_place);
+  }
+
+  std::uint64_t seed_;
+  Random random_;  // of the first thread, between rounds
   Law size_;
   std::uint64_t allocations_;
-  std::vector<std::vector<std::uint64_t>> own_;  // of each thread
+  std::vector<Worker> workers_;
   std::uint64_t rounds_;
   std::vector<std::uint64_t> slots_;
   std::uint64_t freed_;
   std::uint64_t exchanged_;
   unsigned log2_alignment_;
-  std::vector<std::uint64_t> done_ = std::vector<std::uint64_t>(own_.size());
+  std::uint64_t retained_numerator_;
+  std::uint64_t retained_denominator_;
+  Law retained_size_;
+  std::uint64_t survive_;
+  bool uneven_;
+  bool first_works_;
   std::uint64_t round_ = 0;
   std::uint64_t born_ = 0;
   bool started_ = false;

@@ -47,6 +47,7 @@ class Random {
 //   discrete  2, n, n values, n thresholds, n aliases   Walker's alias method; a threshold is a probability times 2^64
 //   - 1 quantile  3, low, high, kKnots knots below the median, kKnots above ranges    4, n, n lows, n thresholds, n
 //   aliases, n widths   one of n ranges, then uniform in [low, low + width)
+//   cycle     5, n, n values, n counts                 so many of the first value, then of the next, round and round
 // The quantile function is tabulated towards both ends: a tail's probability v / 2^64 runs through kOctaves octaves of
 // kSteps equal steps, and between two knots it is interpolated. Knots are in 2^-16; tails beyond 2^-(kOctaves + 1) are
 // cut.
@@ -68,6 +69,8 @@ class Law {
         return words_[2 + column(random)];
       case 3:
         return quantile(random.next());
+      case 5:
+        return next_in_cycle();
       default:
         return in_range(random);
     }
@@ -81,6 +84,16 @@ class Law {
     const auto chosen = static_cast<std::uint64_t>(product >> 64);
     const bool stays = static_cast<std::uint64_t>(product) <= words_[2 + count + chosen];
     return stays ? chosen : words_[2 + 2 * count + chosen];
+  }
+
+  [[nodiscard]] std::uint64_t next_in_cycle() const noexcept {
+    const std::uint64_t count = words_[1];
+    const std::uint64_t value = words_[2 + at_];
+    if (++drawn_ == words_[2 + count + at_]) {
+      drawn_ = 0;
+      at_ = (at_ + 1) % count;
+    }
+    return value;
   }
 
   [[nodiscard]] std::uint64_t in_range(Random& random) const noexcept {
@@ -108,6 +121,9 @@ class Law {
   }
 
   const std::uint64_t* words_;
+  // Of a cycle: which value, and how often it has been drawn. Who draws sees a law, whatever it remembers.
+  mutable std::uint64_t at_ = 0;
+  mutable std::uint64_t drawn_ = 0;
 };
 
 }  // namespace memtool

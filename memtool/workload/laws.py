@@ -102,6 +102,14 @@ class Law(Strict, Generic[N]):
         list[tuple[N, N, Positive]] | None,
         Field(min_length=1, max_length=_MOST_ENTRIES, description="[low, high, weight]: uniform within a range"),
     ] = None
+    cycle: Annotated[
+        list[tuple[Count, N]] | None,
+        Field(
+            min_length=1,
+            max_length=_MOST_ENTRIES,
+            description="[count, value]: not drawn, but so many of the first value, then of the next, round and round",
+        ),
+    ] = None
     exponential: Exponential[N] | None = None
     lognormal: Lognormal[N] | None = None
     normal: Normal[N] | None = None

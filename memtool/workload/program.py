@@ -6,16 +6,18 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import comb
 from typing import Any
 
 from memtool.units import format_size
 from memtool.workload import tables
 from memtool.workload.laws import Law
+from memtool.workload.patterns import Buffer, Exchange, Refill, Toggle
 from memtool.workload.schema import (
     Batches,
-    Exchange,
     FalseSharing,
     Frames,
+    Larson,
     Live,
     Objects,
     Pattern,
@@ -28,9 +30,9 @@ from memtool.workload.schema import (
     Workload,
 )
 
-_CLASSES, _FILL, _FRAMES, _TOGGLE, _THREADS, _EXCHANGE, _SHARING = range(7)
+_CLASSES, _FILL, _FRAMES, _TOGGLE, _THREADS, _EXCHANGE, _SHARING, _BUFFER, _REFILL, _SWEEP = range(10)
 _RAMP, _STEADY, _DRAIN = range(3)
-_VICTIMS = ("oldest", "youngest", "random", "both-ends")
+_VICTIMS = ("oldest", "youngest", "random", "both-ends", "random but the youngest")
 _MARKS_PLACE = 2
 _SKEW_LEVELS = 6
 Words = Sequence[int]
@@ -208,6 +210,8 @@ def law_table(law: Law[Any], least: int) -> list[int]:
         return tables.discrete(law.choice)
     if law.histogram is not None:
         return tables.ranges(law.histogram)
+    if law.cycle is not None:
+        return tables.cycle(law.cycle)
     if law.pareto is not None:
         minimum, most = law.pareto.minimum, _or(law.pareto.max, tables.LARGEST)
         return tables.pareto(Fraction(minimum), law.pareto.alpha, max(least, minimum), most)
@@ -289,7 +293,7 @@ def _pattern(pattern: Pattern, workload: Workload, seed: int) -> Program:
         return _exchange(pattern.exchange, allocations, workload.threads, workload.rounds, seed)
     if pattern.false_sharing is not None:
         return _false_sharing(pattern.false_sharing, allocations, workload.threads, seed)
-    source = _FILL if pattern.toggle is None else _TOGGLE
+    source = _source_of(pattern)
     if workload.threads == workload.rounds == 1:
         writer = _Writer(seed, source)
         _put_pattern(writer, pattern, allocations, has_others=False, consumers=0)
@@ -307,14 +311,16 @@ def _pattern(pattern: Pattern, workload: Workload, seed: int) -> Program:
     return Program(writer.finish(), (), allocations)
 
 
+def _source_of(pattern: Pattern) -> int:
+    """Return the source of the events of a pattern that each thread has for itself."""
+    own = {"toggle": _TOGGLE, "buffer": _BUFFER, "refill": _REFILL, "sweep": _SWEEP}
+    return next((source for name, source in own.items() if getattr(pattern, name) is not None), _FILL)
+
+
 def _put_pattern(writer: _Writer, pattern: Pattern, allocations: int, *, has_others: bool, consumers: int) -> None:
     """Write the words of one thread's pattern, or of a producer's with its ``consumers``."""
-    if pattern.toggle is not None:
-        toggle = pattern.toggle
-        writer.put_law(law_table(toggle.size, 1))
-        writer.put(allocations, toggle.slots)
-        writer.put_law(_slot_law(toggle.slots, toggle.skew))
-        writer.put(toggle.alignment.bit_length() - 1)
+    if pattern.toggle or pattern.buffer or pattern.refill or pattern.sweep:
+        _put_slots(writer, pattern, allocations, has_others=has_others)
         return
     chosen = next(each for name in Pattern.model_fields if (each := getattr(pattern, name)) is not None)
     fill_to, empty_to, victim = _levels(pattern, chosen, allocations)
@@ -325,12 +331,37 @@ def _put_pattern(writer: _Writer, pattern: Pattern, allocations: int, *, has_oth
     writer.put(getattr(chosen, "handed_on", 0) if has_others else 0, consumers)
 
 
+def _put_slots(writer: _Writer, pattern: Pattern, allocations: int, *, has_others: bool) -> None:
+    """Write the words of one thread's pattern over slots."""
+    chosen = pattern.toggle or pattern.buffer or pattern.refill or pattern.sweep
+    assert chosen is not None
+    alignment = chosen.alignment.bit_length() - 1
+    writer.put_law(law_table(chosen.size, 1))
+    writer.put(allocations)
+    if isinstance(chosen, Toggle):
+        writer.put(chosen.slots)
+        writer.put_law(_slot_law(chosen.slots, chosen.skew))
+        writer.put(alignment, tables.probability(chosen.filled))
+    elif isinstance(chosen, Buffer):
+        writer.put(chosen.slots, int(chosen.slots * chosen.kept), int(chosen.forgetful), alignment)
+    elif isinstance(chosen, Refill):
+        writer.put(chosen.slots)
+        writer.put_law(law_table(chosen.emptied, 0))
+        writer.put_law(law_table(chosen.filled, 1))
+        writer.put(chosen.handed_on if has_others else 0, alignment)
+    else:
+        writer.put(chosen.settled, chosen.largest, alignment)
+
+
 def _exchange(exchange: Exchange, allocations: int, threads: int, rounds: int, seed: int) -> Program:
     writer = _Writer(seed, _EXCHANGE)
     writer.put_law(law_table(exchange.size, 1))
     writer.put(allocations, threads, rounds, exchange.slots)
     writer.put(tables.probability(exchange.freed), tables.probability(exchange.exchanged))
     writer.put(exchange.alignment.bit_length() - 1)
+    writer.put(exchange.retained.numerator, exchange.retained.denominator)
+    writer.put_law(law_table(exchange.retained_size or exchange.size, 1))
+    writer.put(tables.probability(exchange.survivors), int(exchange.uneven), int(exchange.first_thread))
     return Program(writer.finish(), (), allocations)
 
 
@@ -345,6 +376,8 @@ def _levels(
     pattern: Pattern, chosen: Live | Stack | Batches | Ramp | Sawtooth | ProducerConsumer, allocations: int
 ) -> tuple[Words, int, str]:
     """Return (law of what to fill to, what to empty to, whom to free) for a pattern."""
+    if isinstance(chosen, Larson) and chosen.allocate_first:
+        return tables.constant(chosen.live + 1), chosen.live, "random but the youngest"
     if isinstance(chosen, Live):
         victim = "oldest" if chosen in (pattern.fifo, pattern.ring) else "random"
         # A queue takes in before it gives out; a slot is emptied before it is filled again.
@@ -362,18 +395,20 @@ def _levels(
 
 
 def _slot_law(slots: int, skew: Fraction | None) -> Words:
-    """Return the law of slots: a share `skew` of the choices falls on 1 - skew of the slots, and so on within these."""
+    """Return the law of slots: a share `skew` of the choices falls on 1 - skew of them, and so on in either part."""
     if skew is None:
         return tables.uniform(0, slots - 1)
     bands: list[tuple[int, int, Fraction]] = []
-    first, chosen = 0, Fraction(1)
-    for _ in range(_SKEW_LEVELS):
-        hot = round((slots - first) * (1 - skew))
-        if hot < 1:
-            break
-        bands.append((first, slots - hot - 1, chosen * (1 - skew)))
-        first, chosen = slots - hot, chosen * skew
-    return tables.ranges([*bands, (first, slots - 1, chosen)])
+    first, before = 0, Fraction(0)
+    for cold in range(_SKEW_LEVELS, -1, -1):
+        # Of the parts of parts, those that are the larger and colder one so many times out of six.
+        parts, hot = comb(_SKEW_LEVELS, cold), _SKEW_LEVELS - cold
+        before += parts * skew**cold * (1 - skew) ** hot
+        end = round(slots * before)
+        if end > first:
+            bands.append((first, end - 1, parts * (1 - skew) ** cold * skew**hot))
+            first = end
+    return tables.ranges(bands)
 
 
 def _frames(frames: Frames, classes: Sequence[_Class], seed: int) -> Program:

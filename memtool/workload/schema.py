@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_
 
 from memtool.engine.binding import MOST_MAPS
 from memtool.workload.laws import CountLaw, Lifetime, NaturalLaw, SizeLaw
+from memtool.workload.patterns import Buffer, Exchange, Refill, Requests, Sweep, Toggle, most_swept
 from memtool.workload.values import (
     EXACTLY_ONE_KEY,
     LARGEST_COUNT,
@@ -32,7 +33,6 @@ from memtool.workload.values import (
 
 _MOST_CLASSES = 1024
 _MOST_ROWS = 4096
-_MOST_SLOTS = 1 << 24
 _MOST_THREADS = 1024
 _MOST_ROUNDS = 10_000
 _MOST_LANES = 1 << 16
@@ -131,17 +131,16 @@ class Phase(Strict):
         return self.ramp or self.steady or self.drain or Fraction(0)
 
 
-class Requests(Strict):
-    """What a pattern asks for."""
-
-    size: SizeLaw
-    alignment: Alignment = 16
-
-
 class Live(Requests):
     """`live` objects, of which one is replaced at a time."""
 
     live: Count
+
+
+class Larson(Live):
+    """The same; with `allocate_first` the new object is allocated before the old one is freed."""
+
+    allocate_first: StrictBool = False
 
 
 class Stack(Requests):
@@ -188,35 +187,6 @@ class ProducerConsumer(Requests):
     depth: Count
 
 
-class Toggle(Requests):
-    """A slot is chosen at random, again and again: if it is empty it is filled, if it is full its object is freed.
-
-    With `skew: 80%` four fifths of the choices fall on a fifth of the slots, four fifths of these on a fifth of that
-    fifth, and so on, six levels deep.
-    """
-
-    slots: Annotated[Count, Field(le=_MOST_SLOTS)]
-    skew: Share | None = None
-
-    @model_validator(mode="after")
-    def _skewed(self) -> Toggle:
-        if self.skew is not None and not Fraction(1, 2) <= self.skew < 1:
-            raise misfit("must be at least 50% and below 100%", "skew")
-        return self
-
-
-class Exchange(Requests):
-    """Threads that hand objects to each other through shared slots, now and then.
-
-    After each allocation a thread frees one of its objects with probability `freed`, and with probability `exchanged`
-    puts one into one of the `slots`, and takes what was there. At its end it frees what it has.
-    """
-
-    slots: Annotated[Count, Field(le=_MOST_SLOTS)] = 1000
-    freed: Share = Fraction(66, 100)
-    exchanged: Share = Fraction(1, 4)
-
-
 class FalseSharing(Requests):
     """Each thread allocates an object, writes to it `writes` times, and frees it, again and again.
 
@@ -236,7 +206,7 @@ class Pattern(Strict):
     fifo: Live | None = None
     ring: Live | None = None
     random_victim: Live | None = Field(None, alias="random-victim")
-    larson: Live | None = None
+    larson: Larson | None = None
     batches: Batches | None = None
     ramp: Ramp | None = None
     sawtooth: Sawtooth | None = None
@@ -244,6 +214,9 @@ class Pattern(Strict):
     toggle: Toggle | None = None
     exchange: Exchange | None = None
     false_sharing: FalseSharing | None = Field(None, alias="false-sharing")
+    buffer: Buffer | None = None
+    refill: Refill | None = None
+    sweep: Sweep | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Pattern:
@@ -391,6 +364,8 @@ class Workload(Strict):
                 if each.freed_by == "other_thread" and "threads" not in self.model_fields_set:
                     raise misfit("needs threads", "objects", index, "freed_by")
             return
+        if (words := most_swept((self.allocations or 0) // self.threads, self.pattern.sweep)) is not None:
+            raise misfit(words, "allocations")
         if self.pattern.false_sharing is not None and self.rounds > 1:
             raise misfit("must go: false-sharing has one", "rounds")
         if self.pattern.producer_consumer is not None and self.threads > 1 and self.threads % 2:

@@ -20,7 +20,7 @@ _FIXED_POINT = 1 << 16
 _ALWAYS = 2**64 - 1
 _CONTEXT = Context(prec=24, rounding=ROUND_HALF_EVEN)
 
-CONSTANT, UNIFORM, DISCRETE, QUANTILE, RANGES = range(5)
+CONSTANT, UNIFORM, DISCRETE, QUANTILE, RANGES, CYCLE = range(6)
 LARGEST = 1 << 47
 """Largest value of a law: beyond it a fixed-point knot would not fit into 64 bits."""
 
@@ -54,6 +54,11 @@ def ranges(bands: Sequence[tuple[int, int, Fraction]]) -> list[int]:
     lows = [low for low, _, _ in bands]
     widths = [high - low + 1 for low, high, _ in bands]
     return [RANGES, len(bands), *lows, *_alias([weight for _, _, weight in bands]), *widths]
+
+
+def cycle(entries: Sequence[tuple[int, int]]) -> list[int]:
+    """Return the table of so many (count) of a value, then of the next, round and round; entries are (count, value)."""
+    return [CYCLE, len(entries), *(value for _, value in entries), *(count for count, _ in entries)]
 
 
 def _alias(weights: Sequence[Fraction]) -> list[int]:

@@ -135,6 +135,12 @@ def _share(value: object) -> Fraction:
     return share
 
 
+def _chance(value: object) -> Fraction:
+    if not isinstance(value, Fraction) and _percentage(value) == 0:
+        return Fraction(0)
+    return _share(value)
+
+
 def _moment(value: object) -> Fraction | int:
     if isinstance(value, Fraction):
         return value
@@ -194,6 +200,13 @@ Share = Annotated[
     WithJsonSchema({"type": "string", "pattern": rf"^\s*{_SHARE.pattern}\s*$"}),
 ]
 """A percentage above 0: ``20%``."""
+Chance = Annotated[
+    Fraction,
+    BeforeValidator(_chance),
+    PlainSerializer(_percent),
+    WithJsonSchema({"type": "string", "pattern": rf"^\s*{_SHARE.pattern}\s*$"}),
+]
+"""A percentage that may be 0: ``0%``."""
 Moment = Annotated[
     Fraction | int,
     BeforeValidator(_moment),

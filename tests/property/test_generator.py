@@ -38,6 +38,7 @@ LIFETIMES = st.one_of(
     st.just("forever"),
     st.just({"exponential": {"mean": 20}}),
     st.just({"pareto": {"minimum": 3, "alpha": 0.7}}),
+    st.just({"cycle": [[2, 3], [1, 500]]}),
 )
 RESIZES = st.fixed_dictionaries(
     {"share": st.sampled_from(["30%", "100%"]), "factor": st.sampled_from([0.5, 2, 1.1]), "times": st.integers(1, 4)}
@@ -70,11 +71,14 @@ def patterns(draw: st.DrawFn) -> dict[str, Any]:
         "fifo": {"live": draw(few)},
         "ring": {"live": draw(few)},
         "random-victim": {"live": draw(few)},
-        "larson": {"live": draw(few)},
+        "larson": {"live": draw(few), "allocate_first": draw(st.booleans())},
         "ramp": {"order": draw(order)},
         "sawtooth": {"low": low, "high": low + draw(few), "order": draw(order)},
         "producer-consumer": {"batch": draw(few), "depth": draw(few)},
-        "toggle": {"slots": draw(few), **draw(st.sampled_from([{}, {"skew": "80%"}]))},
+        "toggle": {"slots": draw(few), **draw(st.sampled_from([{}, {"skew": "80%"}, {"filled": "50%"}]))},
+        "buffer": {"slots": draw(few), "kept": draw(st.sampled_from(["20%", "75%"])), "forgetful": draw(st.booleans())},
+        "refill": {"slots": draw(few), "emptied": draw(st.integers(0, 9)), "filled": draw(few)},
+        "sweep": {"settled": draw(few)},
     }
     name = draw(st.sampled_from(sorted(kinds)))
     return {name: {**kinds[name], "size": size, "alignment": draw(ALIGNMENTS)}}
@@ -123,7 +127,15 @@ THREADS = st.fixed_dictionaries(
         "threads": st.integers(2, 4),
         "rounds": st.integers(1, 2),
         "pattern": st.sampled_from(
-            [{"larson": {"live": 2, "size": 8}}, {"exchange": {"size": 8}}, {"batches": {"batch": 2, "size": 8}}]
+            [
+                {"larson": {"live": 2, "size": 8}},
+                {"exchange": {"size": 8}},
+                {"exchange": {"size": 8, "retained": "40%", "uneven": True, "first_thread": True, "survivors": "50%"}},
+                {"batches": {"batch": 2, "size": 8}},
+                {"buffer": {"slots": 5, "size": 8}},
+                {"refill": {"slots": 5, "emptied": 2, "filled": 3, "handed_on": 2, "size": 8}},
+                {"sweep": {"settled": 4, "size": 8}},
+            ]
         ),
     }
 )

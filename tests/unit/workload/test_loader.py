@@ -132,7 +132,8 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
     ),
     "no law": (
         OBJECTS % "{}",
-        SIZE_AT + ": must have one law of constant, uniform, choice, histogram, exponential, lognormal, normal, pareto",
+        SIZE_AT
+        + ": must have one law of constant, uniform, choice, histogram, cycle, exponential, lognormal, normal, pareto",
     ),
     "a law misspelt": (
         OBJECTS % "{unifrom: [1, 2]}",
@@ -224,6 +225,18 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
     "skew": (
         PATTERN % "toggle: {slots: 3, skew: 20%, size: 3}",
         "3:36: pattern.toggle.skew: must be at least 50% and below 100%",
+    ),
+    "kept": (
+        PATTERN % "buffer: {slots: 5, kept: 100%, size: 3}",
+        "3:36: pattern.buffer.kept: must be below 100%",
+    ),
+    "retained size": (
+        PATTERN % "exchange: {retained_size: 5, size: 3}",
+        "3:37: pattern.exchange.retained_size: needs retained, the share of what is kept",
+    ),
+    "sweep": (
+        PATTERN.replace("1k", "65537") % "sweep: {size: 3}",
+        "2:14: allocations: must be at most 65,536 a thread: a sweep resizes a third of all objects each time",
     ),
     "order": (
         PATTERN % "ramp: {order: newest, size: 3}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from fractions import Fraction
 from statistics import mean
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from memtool.workload.program import _phases, _slot_law, compile_workload
 from memtool.workload.schema import Phase
-from tests.events import ALLOCATE, DEALLOCATE, EPILOGUE, events_of, workload_of
+from memtool.workload.trace import canonical_events
+from tests.events import ALLOCATE, DEALLOCATE, EPILOGUE, REALLOCATE, events_of, workload_of
 
 RAMP, STEADY, DRAIN = range(3)
 
@@ -38,13 +40,17 @@ def test_rounding_loses_no_allocation(shares: list[tuple[str, int]], allocations
     assert all(count >= 0 for _, count in ticks)
 
 
-def test_skewed_slots_are_hot_in_fifths() -> None:
-    law = list(_slot_law(3125, Fraction(4, 5)))
+def test_skewed_slots_are_hot_in_fifths_of_fifths() -> None:
+    law = list(_slot_law(15_625, Fraction(4, 5)))
     count = law[1]
-    lows, widths = law[2 : 2 + count], law[2 + 3 * count :]
-    # Four fifths cold, then four fifths of the rest, and so on; the last fifth of a fifth has one slot left.
-    assert lows == [0, 2500, 3000, 3100, 3120, 3124]
-    assert widths == [2500, 500, 100, 20, 4, 1]
+    lows, thresholds, aliases, widths = (law[2 + part * count : 2 + (part + 1) * count] for part in range(4))
+    # Of 5^6 slots: 4^6 are of the colder part six times out of six, 6 * 4^5 five times, and so on down to one.
+    assert widths == [4096, 6144, 3840, 1280, 240, 24, 1]
+    assert lows == [0, 4096, 10_240, 14_080, 15_360, 15_600, 15_624]
+    chosen = [threshold / 2**64 / count for threshold in thresholds]
+    for threshold, alias in zip(thresholds, aliases, strict=True):
+        chosen[alias] += (1 - threshold / 2**64) / count
+    assert chosen == pytest.approx([0.000064, 0.001536, 0.01536, 0.08192, 0.24576, 0.393216, 0.262144])
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
@@ -138,3 +144,72 @@ def test_draws_are_clamped() -> None:
     # 1 - exp(-1/2) of the draws lie below, exp(-3/2) above.
     assert sizes.count(500) / 20_000 == pytest.approx(0.3935, abs=0.02)
     assert sizes.count(1500) / 20_000 == pytest.approx(0.2231, abs=0.02)
+
+
+def test_a_cycle_goes_through_its_values_again_and_again() -> None:
+    law = {"cycle": [[2, 8], [1, "1KiB"]]}
+    events = events_of({"allocations": 7, "objects": [{"size": law, "lifetime": 1}]})
+    assert [size for kind, _, size, _ in events if kind == ALLOCATE] == [8, 8, 1024, 8, 8, 1024, 8]
+
+
+def test_a_sweep_doubles_small_objects_and_quarters_large_ones() -> None:
+    # Only the first object is passed: the sweep leaves out the one that was just made.
+    for size, resized in ((8, 16), (1024, 2048), (1025, 256), (4000, 1000)):
+        events = events_of({"allocations": 2, "pattern": {"sweep": {"settled": 1, "size": size}}})
+        assert [(thing, bytes_) for kind, thing, bytes_, _ in events if kind == REALLOCATE] == [(0, resized)]
+
+
+def threads_of(content: dict[str, Any]) -> list[str]:
+    """Return allocations, frees, starts and joins, each with the thread that does it: ``1:A0`` is by thread 1."""
+    letters = {ALLOCATE: "A", DEALLOCATE: "F", 16: "start ", 17: "join "}
+    return [
+        f"{head >> 8 & 0xFFFF}:{letters[head & 0xFF]}{head >> 24}"
+        for portion in canonical_events(compile_workload(workload_of(content), 42))
+        for head, _ in struct.iter_unpack("<QQ", portion)
+        if head & 0xFF != EPILOGUE
+    ]
+
+
+def test_threads_that_leave_an_object_in_a_slot_and_free_what_was_there() -> None:
+    pattern = {"exchange": {"slots": 1, "freed": "0%", "exchanged": "100%", "size": 8}}
+    assert threads_of({"allocations": 3, "rounds": 3, "pattern": pattern}) == [
+        *("0:start 1", "1:A0", "0:join 1"),
+        *("0:start 2", "2:A1", "2:F0", "0:join 2"),
+        *("0:start 3", "3:A2", "3:F1", "0:join 3", "0:F2"),
+    ]
+
+
+def test_between_rounds_the_first_thread_frees_what_does_not_survive() -> None:
+    pattern = {"exchange": {"slots": 1, "freed": "0%", "exchanged": "100%", "survivors": "0%", "size": 8}}
+    events = threads_of({"allocations": 2, "rounds": 2, "pattern": pattern})
+    assert [event for event in events if event[2] in "AF"] == ["1:A0", "0:F0", "2:A1", "0:F1"]
+
+
+def test_a_share_of_the_objects_is_retained_to_the_end_of_the_thread() -> None:
+    # What is not retained is freed at once: the only place that was ever used is chosen, and full.
+    exchange = {"slots": 1, "freed": "100%", "exchanged": "0%", "retained": "50%", "size": 8, "retained_size": 64}
+    events = [each for each in events_of({"allocations": 8, "pattern": {"exchange": exchange}}) if each[0] <= 1]
+    sizes = {thing: size for kind, thing, size, _ in events if kind == ALLOCATE}
+    assert sorted(sizes.values()) == [8] * 4 + [64] * 4
+    freed = [thing for kind, thing, *_ in events if kind == DEALLOCATE]
+    # The retained ones before what is left in places, each in order of birth.
+    retained = [thing for thing in sizes if sizes[thing] == 64]
+    first = freed.index(retained[0])
+    assert freed[first : first + 4] == retained
+
+
+def test_the_first_thread_works_too_and_the_second_twice_as_much() -> None:
+    exchange = {"slots": 1, "freed": "0%", "exchanged": "0%", "uneven": True, "first_thread": True, "size": 8}
+    events = threads_of({"allocations": 18, "threads": 2, "rounds": 2, "pattern": {"exchange": exchange}})
+    allocated = Counter(event.split(":")[0] for event in events if ":A" in event)
+    assert allocated == {"0": 6, "1": 6, "2": 6}
+    assert [event for event in events if "start" in event or "join" in event] == [
+        *("0:start 1", "0:join 1", "0:start 2", "0:join 2")
+    ]
+
+
+def test_every_second_loop_of_a_refill_is_for_the_next_thread() -> None:
+    refill = {"slots": 5, "emptied": 0, "filled": 2, "handed_on": 2, "size": 8}
+    events = threads_of({"allocations": 12, "threads": 2, "pattern": {"refill": refill}})
+    assert [event for event in events if event[0] == "0"][:6] == ["0:A0", "0:A1", "0:A2", "0:A3", "0:A4", "0:A5"]
+    assert [event for event in events if event[:3] == "1:F"][:2] == ["1:F2", "1:F3"]

@@ -105,6 +105,30 @@ EXAMPLES: dict[str, tuple[dict[str, Any], str]] = {
         {"allocations": 3, "pattern": {"toggle": {"slots": 1, "size": 8}}},
         "A0 F0 A1 F1 A2 | F2",
     ),
+    "toggle, filled at first": (
+        {"allocations": 2, "pattern": {"toggle": {"slots": 2, "filled": "100%", "size": 8}}},
+        "A0 A1 | F0 F1",
+    ),
+    "a slot is filled before its old object goes": (
+        {"allocations": 4, "pattern": {"larson": {"live": 1, "allocate_first": True, "size": 8}}},
+        "A0 A1 F0 A2 F1 A3 F2 | F3",
+    ),
+    "a buffer keeps its next fifth": (
+        {"allocations": 12, "pattern": {"buffer": {"slots": 5, "size": 8}}},
+        "A0 A1 A2 A3 A4 F4 F3 F2 F1 A5 A6 A7 A8 F0 F8 F7 F6 A9 A10 A11 | F5 F9 F10 F11",
+    ),
+    "a forgetful buffer overwrites its first fifth": (
+        {"allocations": 12, "pattern": {"buffer": {"slots": 5, "size": 8, "forgetful": True}}},
+        "A0 A1 A2 A3 A4 F4 F3 F2 F1 A5 A6 A7 A8 A9 F5 F9 F8 F7 A10 A11 | F0 F6 F10 F11",
+    ),
+    "slots are emptied in strides of 11 and filled in strides of 7": (
+        {"allocations": 12, "pattern": {"refill": {"slots": 5, "emptied": 2, "filled": 3, "size": 8}}},
+        "A0 A1 A2 F1 A3 A4 F0 A5 F2 F5 A6 A7 F3 A8 F8 F6 F4 A9 A10 A11 | F7 F9 F10 F11",
+    ),
+    "a sweep": (
+        {"allocations": 2, "pattern": {"sweep": {"settled": 1, "size": 8}}},
+        "A0 A1 R0 | F0 F1",
+    ),
     "frames end with the youngest": (
         {"frames": {"count": 2, "objects_per_frame": 2}, "objects": [{"size": 8}]},
         "( A0 A1 [ F1 F0 ]) ( A2 A3 [ F3 F2 ])",
