@@ -20,7 +20,7 @@ from memtool.measure.counters import Counter, why_not
 from memtool.measure.metrics import METRICS
 from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Mode, Pass, Past, Report, Run, Status
 from memtool.pipeline import SERIAL_PASSES, BenchOptions, bench, output_directory
-from memtool.report import verdicts
+from memtool.report import calls, verdicts
 from memtool.report.plots import forest, pictures
 from memtool.stats import compare
 from memtool.store import compare_file, journal, run_file
@@ -95,7 +95,7 @@ def side_by_side(options: CheckOptions, progress: Progress, executor: Executor |
         margin=rules.margin,
         family=gate.family_of(comparisons),
         looks=2 if suspects else 1,
-        notes=_notes(outcome.run),
+        notes=(*_notes(outcome.run), *calls.mixture(outcome.run.cells)),
         history=history_of(options.history, outcome.run, rules.metrics),
         machine=outcome.run.machine,
         started=outcome.run.started,
@@ -262,6 +262,7 @@ def _renewal(options: CheckOptions) -> str:
         ("--metric", ",".join(options.rules.metrics), ",".join(gate.policy(None, 0, ()).metrics)),
         ("--passes", ",".join(bench.passes) if options.has_passes else "", ""),
         ("--region", ",".join(bench.regions), ",".join(standard.regions)),
+        ("--as", "malloc" if bench.as_malloc else None, None),
         ("--mode", bench.mode, standard.mode),
         ("--threads", ",".join(map(str, bench.threads)), ""),
         ("--seed", bench.seed, None),
@@ -343,7 +344,7 @@ def update_baseline(options: CheckOptions, progress: Progress, executor: Executo
         cells=tuple(
             replace(
                 each,
-                proof={name: each.proof[name] for name in compare.LIBRARY if name in each.proof},
+                proof={name: each.proof[name] for name in (*compare.LIBRARY, "call") if name in each.proof},
                 series={},
                 metrics={
                     name: metric for name, metric in each.metrics.items() if name in kept and metric.value is not None
@@ -370,6 +371,7 @@ def arguments_of(run: Run) -> dict[str, str]:
     return {
         info.name: shlex.quote(typed[info.name])
         + (f" --threads {info.threads}" if info.name != (info.workload_name or info.name) else "")
+        + (" --as malloc" if any(each.call is not None and each.call.as_malloc for each in run.cells) else "")
         for info in run.workloads
     }
 

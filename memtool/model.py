@@ -111,6 +111,25 @@ def _written(name: str, parameters: tuple[tuple[str, str], ...]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """How the operations of an allocator are called: rows of another kind pay for other things."""
+
+    route: str = "inlined"
+    """inlined (into the replay loop) | pointer (an indirect call) | linker (by the dynamic linker)."""
+    free: str = "sized"
+    """What a free is told: sized | bare (the pointer alone) | header (the pointer alone, so that a header before each
+    block keeps the size)."""
+    threads: str = "one"
+    """How many threads may call at a time: one | any."""
+    as_malloc: bool = False
+    """Whether this is the footing of a malloc that ``--as malloc`` asked for."""
+
+
+AS_MALLOC = "as-malloc"
+"""The adaptor that puts what it stands on on the footing of a malloc."""
+
+
+@dataclass(frozen=True, slots=True)
 class AllocatorPlan:
     """How a worker gets at an allocator: everything the child process needs, resolved by the registry."""
 
@@ -138,6 +157,9 @@ class AllocatorPlan:
     """Whether any thread may call it at any time."""
     adopted: tuple[str, ...] | None = None
     """What the worker adopts (allocators/adoption.py): ("library", path), or ("python", file or module, class)."""
+    call: Call = Call()
+    frees_bare: bool = False
+    """Whether it needs nothing but the pointer at a free."""
 
     @property
     def interpreted(self) -> bool:
@@ -259,6 +281,12 @@ class CellResult:
     def interpreted(self) -> bool:
         """Return whether the allocator is written in Python: marked wherever it is shown, and ranked nowhere."""
         return bool(self.proof.get("interpreted"))
+
+    @property
+    def call(self) -> Call | None:
+        """Return how it was called; None where that was not recorded."""
+        recorded = self.proof.get("call")
+        return Call(**recorded) if recorded else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class BenchOptions:
     repeats to the byte, and a verdict on it needs as many pairs as one on time."""
     passes: tuple[Pass, ...] = tuple(Pass)
     mode: Mode = Mode.SERIAL
+    as_malloc: bool = False
+    """Every row on the footing of a malloc: one indirect call, a bare pointer at the free, safe on threads."""
     threads: tuple[int, ...] = ()
     """Each workload on these numbers of threads, in place of its own."""
     seed: int | None = None
@@ -176,7 +178,7 @@ def make_plan(options: BenchOptions) -> Plan:
         for threads in options.threads or (None,)
     )
     _refuse_duplicate_names(traces)
-    null_plan = known.resolve(AllocatorSpec(NULL))
+    null_plan = known.resolve(AllocatorSpec(NULL), as_malloc=options.as_malloc)
     plans: dict[Cell, AllocatorPlan] = {}
     excluded: list[CellResult] = []
     measurables: list[Measurable] = []
@@ -186,7 +188,7 @@ def make_plan(options: BenchOptions) -> Plan:
         for region in options.regions:
             for spec in specs:
                 cell = Cell(trace.info.name, spec.label, region, str(options.mode))
-                reason, resolved = _resolve(known, spec, region, trace, options.mode)
+                reason, resolved = _resolve(known, spec, region, trace, options)
                 if reason is not None or resolved is None:
                     proof = {"interpreted": True} if resolved is not None and resolved.interpreted else {}
                     excluded.append(CellResult(cell, Status.EXCLUDED, reason, proof, {}, {}))
@@ -264,15 +266,15 @@ def _refuse_unknown(known: registry.Registry, spec: AllocatorSpec) -> None:
 
 
 def _resolve(
-    known: registry.Registry, spec: AllocatorSpec, region: str, trace: Trace, mode: Mode
+    known: registry.Registry, spec: AllocatorSpec, region: str, trace: Trace, options: BenchOptions
 ) -> tuple[str | None, AllocatorPlan | None]:
     """Return (reason, plan): the reason why this pairing cannot be measured; the plan where the allocator is there."""
     try:
-        resolved = known.resolve(spec)
+        resolved = known.resolve(spec, as_malloc=options.as_malloc)
     except registry.Unavailable as problem:
         return str(problem), None
     reason = (
-        registry.why_not_on_threads(resolved, trace.info, mode)
+        registry.why_not_on_threads(resolved, trace.info, options.mode)
         or regions.why_not(region, resolved.uses_region, trace.info.peak_live_bytes)
         or registry.why_not(resolved, trace.info, available=machine.available_memory())
     )
@@ -377,6 +379,7 @@ def _fingerprint(options: BenchOptions, plan: Plan) -> dict[str, object]:
         "cold": options.cold,
         "counters": options.counters,
         "threads": list(options.threads),
+        "as_malloc": options.as_malloc,
     }
 
 
@@ -420,6 +423,7 @@ def summarise(
             "harness_instructions": _value(harness, "instructions_per_op"),
             "preload": list(resolved.preload),
             "environment": dict(resolved.environment),
+            "call": asdict(resolved.call),
         }
         if resolved.interpreted:
             proof["interpreted"] = True  # also where the worker died before it could say so

@@ -2,6 +2,7 @@
 // a replay loop of its own when it is the outermost.
 #pragma once
 
+#include "allocators/adaptors/as_malloc.hpp"
 #include "allocators/adaptors/fill.hpp"
 #include "allocators/adaptors/guard.hpp"
 #include "allocators/adaptors/leak.hpp"
@@ -13,6 +14,6 @@
 #include "allocators/adaptors/virtual.hpp"
 #include "engine/adaptor.hpp"
 
-#define MEMTOOL_ADAPTORS                                                                                 \
-  entry_of<VirtualCall>(), entry_of<Lock, Lock>(), entry_of<Pad>(), entry_of<Track>(), entry_of<Leak>(), \
-      entry_of<Fill>(), entry_of<Redzone>(), entry_of<Guard>(), entry_of<Quarantine>()
+#define MEMTOOL_ADAPTORS                                                                                     \
+  entry_of<VirtualCall>(), entry_of<AsMalloc>(), entry_of<Lock, Lock>(), entry_of<Pad>(), entry_of<Track>(), \
+      entry_of<Leak>(), entry_of<Fill>(), entry_of<Redzone>(), entry_of<Guard>(), entry_of<Quarantine>()

@@ -16,7 +16,7 @@ from memtool.allocators.parameters import Parameter, settle
 from memtool.engine import binding
 from memtool.engine.adopted_binding import STRATEGY
 from memtool.errors import InputError
-from memtool.model import AllocatorPlan, AllocatorSpec
+from memtool.model import AllocatorPlan, AllocatorSpec, Call
 
 GROUP = "memtool.allocators"
 """The entry points by which installed packages bring allocators in Python, memtool's own references among them."""
@@ -67,6 +67,7 @@ def adopted_plan(spec: AllocatorSpec, source: Source) -> AllocatorPlan:
         uses_region=bool(described["uses_region"]),
         free_order=str(described["free_order"]),
         thread_safe=bool(described["thread_safe"]),
+        call=Call("pointer", "sized", "any" if described["thread_safe"] else "one"),
         adopted=source,
     )
 

@@ -15,7 +15,7 @@ from memtool.allocators.system import Unavailable, environment_of, library_of, w
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.engine import binding
 from memtool.errors import InputError, did_you_mean
-from memtool.model import AllocatorPlan, AllocatorSpec, Mode, TraceInfo
+from memtool.model import AS_MALLOC, AdaptorSpec, AllocatorPlan, AllocatorSpec, Call, Mode, TraceInfo
 from memtool.units import format_count, format_size
 
 __all__ = ["DEFAULT", "GROUPS", "Known", "KnownAdaptor", "Registry", "Unavailable", "why_not"]
@@ -223,19 +223,25 @@ class Registry:
             for said in (each.get("description", {}),)
         ]
 
-    def resolve(self, spec: AllocatorSpec) -> AllocatorPlan:
+    def resolve(self, spec: AllocatorSpec, *, as_malloc: bool = False) -> AllocatorPlan:
         """Return what a worker needs for an allocator, and for the adaptors over it.
+
+        ``as_malloc``: on the footing of a malloc, whatever it is; its name stays as it was written.
 
         Raises:
             InputError: there is no such allocator, adaptor or parameter, or a value is out of range.
             Unavailable: this machine does not have it.
         """
         plan = self._resolve_base(replace(spec, adaptors=()))
-        return self._adapted(plan, spec) if spec.adaptors else plan
+        over = spec.adaptors
+        if as_malloc and (not over or over[-1].name != AS_MALLOC):
+            over = (*over, AdaptorSpec(AS_MALLOC))
+        plan = self._adapted(plan, spec, over) if over else plan
+        return replace(plan, call=replace(plan.call, as_malloc=as_malloc))
 
-    def _adapted(self, plan: AllocatorPlan, spec: AllocatorSpec) -> AllocatorPlan:
+    def _adapted(self, plan: AllocatorPlan, spec: AllocatorSpec, over: Sequence[AdaptorSpec]) -> AllocatorPlan:
         names, parameters, thread_safe = [plan.strategy], [plan.engine_parameters], plan.thread_safe
-        for each in spec.adaptors:
+        for each in over:
             described = self._adaptors.get(each.name)
             if described is None:
                 meant = did_you_mean(each.name, self._adaptors)
@@ -249,7 +255,17 @@ class Registry:
         refusal = refuses(strategy, joined)
         if refusal is not None:
             raise InputError(f"-a: {spec.label}: {refusal}")
-        return replace(plan, spec=spec, strategy=strategy, engine_parameters=joined, thread_safe=thread_safe)
+        free = "sized"
+        if names[-1] == AS_MALLOC:
+            free = "bare" if plan.frees_bare and len(over) == 1 else "header"
+        return replace(
+            plan,
+            spec=spec,
+            strategy=strategy,
+            engine_parameters=joined,
+            thread_safe=thread_safe,
+            call=Call("pointer", free, _threads(thread_safe)),
+        )
 
     def _resolve_base(self, spec: AllocatorSpec) -> AllocatorPlan:
         if is_python(spec.name):
@@ -291,7 +307,17 @@ class Registry:
             is_control=bool(described["is_control"]),
             free_order=str(described["free_order"]),
             thread_safe=bool(described["thread_safe"]),
+            call=Call(
+                str(described["route"]),
+                "sized" if described["sized_free"] else "bare",
+                _threads(bool(described["thread_safe"])),
+            ),
+            frees_bare=bool(described["frees_bare"]),
         )
+
+
+def _threads(thread_safe: bool) -> str:
+    return "any" if thread_safe else "one"
 
 
 def _parameters(described: Mapping[str, Any]) -> tuple[Parameter, ...]:
@@ -345,6 +371,8 @@ def _system_plan(spec: AllocatorSpec) -> AllocatorPlan:
         exact=False,
         uses_region=False,
         thread_safe=True,
+        call=Call("linker", "bare", "any"),
+        frees_bare=True,
     )
 
 
@@ -433,9 +461,11 @@ def _why_out_of_order(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
 def _why_too_much(plan: AllocatorPlan, trace: TraceInfo, available: int | None) -> str | None:
     """Return that a strategy which takes nothing back would need more than there is.
 
-    Where scopes end, what it needs lies between the peak of live bytes and all that is ever asked for.
+    Where scopes end, what it needs lies between the peak of live bytes and all that is ever asked for; called as a
+    malloc is, it is not told of them.
     """
-    if plan.free_order != "reset" or trace.scopes > 0 or trace.touch == "none":
+    ends_scopes = trace.scopes > 0 and plan.call.free == "sized"
+    if plan.free_order != "reset" or ends_scopes or trace.touch == "none":
         return None
     if available is None or trace.total_bytes <= available:
         return None

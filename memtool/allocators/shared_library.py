@@ -13,7 +13,7 @@ from memtool.allocators.adoption import LIBRARY
 from memtool.allocators.own import adopted_plan, has_interface
 from memtool.allocators.system import why_not_preloadable
 from memtool.errors import InputError
-from memtool.model import AllocatorPlan, AllocatorSpec
+from memtool.model import AllocatorPlan, AllocatorSpec, Call
 
 NEEDED = ("malloc", "free", "calloc", "realloc", "aligned_alloc", "malloc_usable_size")
 """What a replay calls. A library that leaves one out would be handed blocks of the C library's."""
@@ -42,6 +42,8 @@ def library_plan(spec: AllocatorSpec) -> AllocatorPlan:
         exact=False,
         uses_region=False,
         thread_safe=True,
+        call=Call("linker", "bare", "any"),
+        frees_bare=True,
     )
 
 

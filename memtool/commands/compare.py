@@ -131,6 +131,7 @@ def _one(path: Path, reference: str | None, rules: Any, history: Path | None) ->
     from memtool import __version__, gate
     from memtool.check import Incomparable, arguments_of, history_of
     from memtool.model import Report
+    from memtool.report import calls
     from memtool.stats import compare
     from memtool.store import run_file
 
@@ -148,6 +149,7 @@ def _one(path: Path, reference: str | None, rules: Any, history: Path | None) ->
         margin=rules.margin,
         family=gate.family_of(comparisons),
         places=tuple(compare.places(run)),
+        notes=tuple(calls.mixture(run.cells)),
         history=history_of(history, run, rules.metrics),
         machine=run.machine,
         started=run.started,

@@ -137,6 +137,12 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             help="How threads are replayed: on one, as many in the recorded order, as many side by side.",
         ),
         click.option(
+            "--as",
+            "footing",
+            type=click.Choice(["malloc"]),
+            help="Call every row as a malloc is called: through a pointer, no size at the free, safe on threads.",
+        ),
+        click.option(
             "--threads",
             type=Counts(),
             default=(),
@@ -178,6 +184,7 @@ def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noq
         passes=tuple(Pass) if chosen["passes"] is None else passes_from(iter(chosen["passes"])),
         regions=chosen["regions"],
         mode=Mode(chosen["mode"]),
+        as_malloc=chosen["footing"] == "malloc",
         threads=chosen["threads"],
         seed=chosen["seed"],
         output=chosen["output"],

@@ -103,6 +103,8 @@ class Recipe {
   // For requests aligned to `alignment`, which decides what some adaptors add to a block. Throws CannotStand.
   [[nodiscard]] Limits limits(std::uint64_t alignment = kDefaultAlignment) const;
   [[nodiscard]] std::unique_ptr<AnyHeap> open(Region& region, Findings& findings) const;
+  // Of a recipe that ends with the adaptor as-malloc.
+  [[nodiscard]] std::unique_ptr<MallocHeap> open_as_malloc(Region& region, Findings& findings) const;
   void replay(const ReplayRequest& request, ReplayResult& result) const;
 
  private:
@@ -111,6 +113,10 @@ class Recipe {
     Parameters parameters;
   };
   void refuse_what_cannot_stand() const;
+  [[nodiscard]] StrategyInfo info_of(std::size_t adaptors) const noexcept;
+  [[nodiscard]] std::unique_ptr<AnyHeap> open(Region& region, Findings& findings, std::size_t adaptors) const;
+  // Whether the adaptor at `place` puts the strategy itself on the footing of a malloc.
+  [[nodiscard]] bool compiles_as_malloc(std::size_t place) const noexcept;
 
   const StrategyEntry* strategy_;
   Parameters parameters_;

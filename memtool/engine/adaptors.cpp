@@ -93,6 +93,57 @@ class Adapted {
   Outermost& top_;
 };
 
+// A recipe on the footing of a malloc, as the replay sees it: a table of functions, and what is not timed.
+class CalledAsMalloc {
+ public:
+  CalledAsMalloc(Region& region, const Recipe& recipe)
+      : info(recipe.info()), heap_(recipe.open_as_malloc(region, findings_)), calls_(heap_->calls()) {}
+
+  void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    return alignment <= kDefaultAlignment ? calls_.allocate(size) : calls_.allocate_aligned(alignment, size);
+  }
+  void* allocate_zeroed(std::size_t size, std::size_t alignment) noexcept {
+    if (alignment <= kDefaultAlignment) return calls_.allocate_zeroed(1, size);
+    void* block = calls_.allocate_aligned(alignment, size);
+    if (block != nullptr) std::memset(block, 0, size);
+    return block;
+  }
+  void deallocate(void* block, std::size_t, std::size_t) noexcept { calls_.deallocate(block); }
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
+    // realloc(p, 0) frees in glibc; here it is the smallest block.
+    if (alignment <= kDefaultAlignment || heap_->resizes_aligned())
+      return calls_.reallocate(block, new_size + (new_size == 0));
+    void* fresh = calls_.allocate_aligned(alignment, new_size);  // realloc would lose the alignment
+    if (fresh == nullptr) return nullptr;
+    std::memcpy(fresh, block, std::min(old_size, new_size));
+    calls_.deallocate(block);
+    return fresh;
+  }
+  [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const noexcept {
+    return heap_->usable_size(block, size);
+  }
+  [[nodiscard]] HeapStats stats() const noexcept { return heap_->stats(); }
+  void walk(const BlockVisitor& visit) const { heap_->walk(visit); }
+  void check() const { heap_->check(); }
+  [[nodiscard]] std::string report() const {
+    std::string json;
+    heap_->report(json);
+    return json;
+  }
+  [[nodiscard]] const std::string& finding() const noexcept { return findings_.first(); }
+
+  const StrategyInfo info;
+
+ private:
+  Findings findings_;
+  std::unique_ptr<MallocHeap> heap_;
+  MallocCalls calls_;
+};
+
+void replay_as_malloc(const Recipe& recipe, const ReplayRequest& request, ReplayResult& result) {
+  replay_in_mode<CalledAsMalloc>(recipe, request, result);
+}
+
 template <class Outermost>
 void replay_adapted(const Recipe& recipe, const ReplayRequest& request, ReplayResult& result) {
   replay_in_mode<Adapted<Outermost>>(recipe, request, result);
@@ -112,7 +163,7 @@ AdaptorEntry entry_of() {
                    std::uint64_t alignment) { return A::limits(parameters, below, alignment); },
       .open = [](std::unique_ptr<AnyHeap> below, const Parameters& parameters, Findings& findings)
           -> std::unique_ptr<AnyHeap> { return A::open(std::move(below), parameters, findings); },
-      .replay = replay_adapted<Outermost>,
+      .replay = std::is_same_v<A, AsMalloc> ? replay_as_malloc : replay_adapted<Outermost>,
   };
 }
 
@@ -170,11 +221,21 @@ void Recipe::refuse_what_cannot_stand() const {
 }
 
 StrategyInfo Recipe::info() const noexcept {
+  return info_of(over_.size());
+}
+
+StrategyInfo Recipe::info_of(std::size_t adaptors) const noexcept {
   StrategyInfo info = *strategy_->info;
   info.uses_region = strategy_->uses_region(parameters_);
-  for (const Over& each : over_)
-    if (each.entry->info->threads != Threads::as_below) info.thread_safe = each.entry->info->threads == Threads::any;
+  for (std::size_t i = 0; i < adaptors; ++i) {
+    const Threads threads = over_[i].entry->info->threads;
+    if (threads != Threads::as_below) info.thread_safe = threads == Threads::any;
+  }
   return info;
+}
+
+bool Recipe::compiles_as_malloc(std::size_t place) const noexcept {
+  return place == 0 && over_[place].entry->info == &AsMalloc::info;
 }
 
 Limits Recipe::limits(std::uint64_t alignment) const {
@@ -186,16 +247,37 @@ Limits Recipe::limits(std::uint64_t alignment) const {
   }
   Limits limits = strategy_->limits(parameters_);
   for (std::size_t i = 0; i < over_.size(); ++i)
-    limits = over_[i].entry->limits(over_[i].parameters, limits, alignments[i]);
+    limits = compiles_as_malloc(i) && strategy_->abilities.frees_bare
+                 ? AsMalloc::limits_of(limits, 0)
+                 : over_[i].entry->limits(over_[i].parameters, limits, alignments[i]);
   return limits;
 }
 
 std::unique_ptr<AnyHeap> Recipe::open(Region& region, Findings& findings) const {
   (void)limits();  // what cannot stand is refused here too
+  return open(region, findings, over_.size());
+}
+
+std::unique_ptr<MallocHeap> Recipe::open_as_malloc(Region& region, Findings& findings) const {
+  const std::size_t below = over_.size() - 1;
+  if (below == 0) return strategy_->open_as_malloc(region, parameters_);
+  return AsMalloc::open_bare(open(region, findings, below), info_of(below).thread_safe);
+}
+
+std::unique_ptr<AnyHeap> Recipe::open(Region& region, Findings& findings, std::size_t adaptors) const {
   const auto keeps_books = [](const Over& each) { return each.entry->info->keeps_books; };
   const auto numbered = std::find_if(over_.rbegin(), over_.rend(), keeps_books);
-  std::unique_ptr<AnyHeap> heap = strategy_->open(region, parameters_);
-  for (const Over& each : over_) {
+  std::size_t first = 0;
+  std::unique_ptr<AnyHeap> heap;
+  if (adaptors > 0 && compiles_as_malloc(0)) {
+    heap =
+        std::make_unique<AsMalloc>(strategy_->open_as_malloc(region, parameters_), strategy_->uses_region(parameters_));
+    first = 1;
+  } else {
+    heap = strategy_->open(region, parameters_);
+  }
+  for (std::size_t i = first; i < adaptors; ++i) {
+    const Over& each = over_[i];
     heap = each.entry->open(std::move(heap), each.parameters, findings);
     if (numbered != over_.rend() && &each == &*numbered) heap = std::make_unique<Numbered>(std::move(heap), findings);
   }

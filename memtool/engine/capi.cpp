@@ -60,6 +60,10 @@ void describe_strategy(JsonWriter& json, const StrategyEntry& entry) {
   json.key("uses_malloc").boolean(info.uses_malloc).raw(",");
   json.key("is_control").boolean(info.is_control).raw(",");
   json.key("thread_safe").boolean(info.thread_safe).raw(",");
+  constexpr std::array<std::string_view, 3> kRoutes{"inlined", "pointer", "linker"};
+  json.key("route").text(kRoutes[static_cast<std::size_t>(info.route)]).raw(",");
+  json.key("sized_free").boolean(info.sized_free).raw(",");
+  json.key("frees_bare").boolean(entry.abilities.frees_bare).raw(",");
   json.key("allocates_zeroed").boolean(entry.abilities.allocates_zeroed).raw(",");
   json.key("reallocates").boolean(entry.abilities.reallocates).raw(",");
   json.key("scoped").boolean(entry.abilities.scoped).raw(",");

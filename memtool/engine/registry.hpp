@@ -15,6 +15,7 @@ namespace memtool {
 
 struct ReplayRequest;
 struct ReplayResult;
+class MallocHeap;  // engine/as_malloc.hpp
 
 // A strategy on its region behind virtual calls: what adaptors stand on, and what drives a heap operation by operation
 // (tests, the verification's adversaries).
@@ -42,6 +43,7 @@ struct Abilities {
   bool allocates_zeroed;
   bool reallocates;
   bool scoped;
+  bool frees_bare;
 };
 
 struct StrategyEntry {
@@ -52,6 +54,8 @@ struct StrategyEntry {
   bool (*uses_region)(const Parameters&);
   void (*replay)(const Parameters&, const ReplayRequest&, ReplayResult&);
   std::unique_ptr<AnyHeap> (*open)(Region&, const Parameters&);
+  // On the footing of a malloc, the strategy compiled into it.
+  std::unique_ptr<MallocHeap> (*open_as_malloc)(Region&, const Parameters&);
 };
 
 // All strategies in the order of allocators/strategies.hpp.

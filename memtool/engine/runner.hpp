@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/arrivals.hpp"
+#include "engine/as_malloc.hpp"
 #include "engine/capi.h"
 #include "engine/check_probe.hpp"
 #include "engine/events.hpp"
@@ -528,13 +529,19 @@ StrategyEntry make_entry(int order) {
   return {
       .order = order,
       .info = &S::info,
-      .abilities = {.allocates_zeroed = AllocatesZeroed<S>, .reallocates = Reallocates<S>, .scoped = Scoped<S>},
+      .abilities = {.allocates_zeroed = AllocatesZeroed<S>,
+                    .reallocates = Reallocates<S>,
+                    .scoped = Scoped<S>,
+                    .frees_bare = FreesBare<S>},
       .limits = [](const Parameters& parameters) { return S::limits(parameters); },
       .uses_region = [](const Parameters& parameters) { return uses_region<S>(parameters); },
       .replay = [](const Parameters& parameters, const ReplayRequest& request,
                    ReplayResult& result) { replay_in_mode<S>(parameters, request, result); },
       .open = [](Region& region, const Parameters& parameters) -> std::unique_ptr<AnyHeap> {
         return std::make_unique<HeapOf<S>>(region, parameters);
+      },
+      .open_as_malloc = [](Region& region, const Parameters& parameters) -> std::unique_ptr<MallocHeap> {
+        return std::make_unique<MallocOf<S>>(S::info.thread_safe, region, parameters);
       },
   };
 }

@@ -42,6 +42,13 @@ enum class FreeOrder : std::uint8_t {
   reset,  // never by itself: deallocate is a no-op, memory comes back at the end of a scope or a reset
 };
 
+// How a replay, like the program that it stands for, reaches a strategy's operations.
+enum class CallRoute : std::uint8_t {
+  inlined,  // compiled into the loop
+  pointer,  // by an indirect call
+  linker,   // by the dynamic linker, into another library or the kernel
+};
+
 struct StrategyInfo {
   std::string_view name;  // as the user writes it: "segregated-pool"
   std::string_view
@@ -56,6 +63,8 @@ struct StrategyInfo {
   bool uses_malloc = false;  // takes memory from whichever malloc serves the process, always or with some parameters
   bool is_control = false;   // hands out the same block again and again: measures the harness, is not checked
   bool thread_safe = false;  // any thread may call it at any time, and free what another has allocated
+  CallRoute route = CallRoute::inlined;
+  bool sized_free = true;  // false: its free gets the pointer alone, whatever the replay knows
 };
 
 // The parameters of one cell: every declared parameter has a value, given or default.
@@ -165,6 +174,12 @@ template <class S>
 concept Reallocates = requires(S s, void* block, std::size_t n) {
   // (block, old size, new size, alignment); nullptr leaves the block as it was.
   { s.reallocate(block, n, n, n) } noexcept -> std::same_as<void*>;
+};
+// Needs nothing but the block to free it; its usable_size() and reallocate() need no size either. Any other strategy
+// has to be told the size, or to keep it, where a program frees a bare pointer (engine/as_malloc.hpp).
+template <class S>
+concept FreesBare = requires(S s, void* block) {
+  { s.deallocate(block) } noexcept;
 };
 template <class S>
 concept Scoped = requires(S s, typename S::Marker m) {

@@ -11,7 +11,7 @@ from enum import StrEnum
 from statistics import median
 
 from memtool.model import CellResult, Determinism, Metric, Run, Status, TraceInfo
-from memtool.report import look
+from memtool.report import calls, look
 from memtool.stats.summary import LEAST_SAMPLES, ranks
 from memtool.units import format_ns, format_size, unit_for
 
@@ -221,6 +221,8 @@ def build(info: SheetInfo, cells: Sequence[CellResult], run: Run, trace: TraceIn
     written = [(column.heading, [_figure(cell, column, unit, trace) for cell in cells]) for column in known]
     if run.reference is not None and known:
         _add_ratios(info, known, written, cells, run)
+    if info is SPEED and known and any(cell.call is not None for cell in cells):
+        written.append((calls.HEADING, [Figure("" if cell.call is None else calls.code(cell.call)) for cell in cells]))
     rank = ranking(cells) if info.ranked else {}
     return Sheet(
         title=info.title.format(unit=name),

@@ -8,13 +8,13 @@ import json
 from collections.abc import Sequence
 
 from memtool.model import CellResult, Mode, Pass, Run, Status, TraceInfo
-from memtool.report import grid, look, sheets
+from memtool.report import calls, grid, look, sheets
 from memtool.report.look import NOISE_MARK
 from memtool.report.sheets import FLOOR_MARK, NOT_APPLICABLE, Sheet, label_of
 from memtool.store import run_file
 from memtool.units import arrivals_in_words, format_count, format_ns, format_size
 
-_LEFT = frozenset({"allocator", "95 % interval"})
+_LEFT = frozenset({"allocator", "95 % interval", calls.HEADING})
 
 
 def render(run: Run, style: str, width: int | None = None, chosen: Sequence[sheets.SheetInfo] | None = None) -> str:
@@ -58,15 +58,15 @@ def _csv(run: Run) -> str:
     """Return one line a figure, nothing rounded, and one for each cell without any: for a data frame."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow((*_CSV_CELL, *_CSV_FIGURE, "interpreted"))
+    writer.writerow((*_CSV_CELL, *_CSV_FIGURE, "interpreted", calls.HEADING))
     for cell in run.cells:
         head = (*_names(cell), str(cell.status), cell.reason or "")
-        interpreted = _yes(cell.interpreted)
+        rest = (_yes(cell.interpreted), "" if cell.call is None else calls.code(cell.call))
         if not cell.metrics:
-            writer.writerow((*head, *("" for _ in _CSV_FIGURE), interpreted))
+            writer.writerow((*head, *("" for _ in _CSV_FIGURE), *rest))
         for name, each in cell.metrics.items():
             figures = (len(each.samples), each.value, each.low, each.high, _yes(each.at_floor))
-            writer.writerow((*head, name, each.unit, str(each.determinism), *figures, interpreted))
+            writer.writerow((*head, name, each.unit, str(each.determinism), *figures, *rest))
     return out.getvalue().rstrip("\n")
 
 
@@ -241,7 +241,7 @@ def _explanation(cells: Sequence[CellResult], built: Sequence[Sheet], style: str
 
 def _legend(cells: Sequence[CellResult], style: str) -> list[str]:
     """Say what the marks in the tables mean, those that stand in any."""
-    lines = []
+    lines = calls.legend(cells)
     steps = [step for cell in cells if (step := cell.proof.get("timer_resolution_ns"))]
     if steps and min(steps) >= 1:
         lines.append(

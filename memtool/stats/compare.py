@@ -10,6 +10,7 @@ from typing import Any
 from memtool.measure.metrics import METRICS, MetricInfo
 from memtool.model import (
     Basis,
+    Call,
     Cell,
     CellResult,
     Comparison,
@@ -77,6 +78,14 @@ def between(base: Run, head: Run, metrics: Sequence[str]) -> list[Comparison]:
     return found
 
 
+def in_words(call: Call | None) -> str:
+    """Return how operations are called, in a few words: ``inlined, sized free, one thread``."""
+    if call is None:
+        return "not recorded"
+    words = f"{call.route}, {call.free} free, {call.threads} thread{'s' if call.threads == 'any' else ''}"
+    return words + (" (--as malloc)" if call.as_malloc else "")
+
+
 def _place(cell: Cell) -> tuple[str, str, str]:
     return cell.workload, cell.region, cell.mode
 
@@ -98,6 +107,10 @@ class _Differing:
         """Return the first field that differs, with both values; None: the figures are comparable."""
         if self._events[0] != self._events[1]:
             return f"event_hash differs: {self._events[0]} and {self._events[1]}"
+        calls = base.call, head.call
+        # A run of before calls were recorded was on no footing of another's.
+        if calls[0] != calls[1] and (None not in calls or any(each is not None and each.as_malloc for each in calls)):
+            return f"call differs: {in_words(calls[0])} and {in_words(calls[1])}"
         # The C library chooses its memcpy by the processor, which valgrind makes look the same everywhere.
         is_by_processor = info.scope == "code" and self._head.get("instruction_counter") == "perf"
         for name in (*_MACHINE[info.scope], *(("cpu",) if is_by_processor else ())):

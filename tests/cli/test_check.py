@@ -298,3 +298,9 @@ def test_the_figures_of_earlier_runs_stand_beside(small: Path, capsys: pytest.Ca
     table = capsys.readouterr().out.split("History")[1].split("\n\n")[0]
     # What the baseline was made from, and this run.
     assert table.count("small · tlsf") == 2 * 3
+
+
+def test_a_baseline_on_another_footing_is_incomparable(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored(small, capsys)
+    assert check(small, "--baseline", "b/main.json", "--metric", EXACT, "--as", "malloc", "-o", "again") == 5
+    assert "call differs: inlined, sized free, one thread and pointer, " in capsys.readouterr().out

@@ -18,6 +18,7 @@ RECIPES = [
         for each in MEASURED
         if not each["thread_safe"] and each["free_order"] in ("any", "reset")
     ),
+    *(f"{each['name']}+as-malloc" for each in MEASURED if each["free_order"] in ("any", "reset")),
     "tlsf+redzone+quarantine+track+lock",
     "tlsf+fill+leak+lock+virtual",
     "pool+pad+lock",

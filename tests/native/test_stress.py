@@ -24,6 +24,8 @@ RECIPES = [
     "arena+guard+quarantine+track",
     "buddy+lock+fill+redzone+guard+quarantine+leak+track+pad+virtual",
     "first-fit+pad+redzone+pad+redzone",
+    *(f"{name}+as-malloc" for name in ("segregated-pool", "slab", "buddy", "arena", "mmap", "pmr-synchronized-pool")),
+    "tlsf+redzone+as-malloc+leak",
 ]
 
 

@@ -59,7 +59,7 @@ def test_a_stack_stays_one_under_adaptors(over: list[str], sizes: list[tuple[int
 
 @settings(max_examples=40, deadline=None)
 @given(
-    over=st.lists(st.sampled_from(ADAPTORS), min_size=1, max_size=3),
+    over=st.lists(st.sampled_from([name for name in ADAPTORS if name != "as-malloc"]), min_size=1, max_size=3),
     sizes=st.lists(st.one_of(st.integers(0, 3000), st.none()), max_size=60),
 )
 def test_scopes_are_scopes_under_adaptors(over: list[str], sizes: list[int | None]) -> None:

@@ -98,6 +98,9 @@ class Buddy {
     release(unit_of(block), order);
   }
 
+  // The map knows the order of each block.
+  void deallocate(void* block) noexcept { deallocate(block, usable_size(block, 0), kDefaultAlignment); }
+
   // Stays in place where the block shrinks, and where the buddies behind it, up to the new order, are free.
   [[gnu::noinline]] void* reallocate(void* block, std::size_t old_size, std::size_t new_size,
                                      std::size_t alignment) noexcept {

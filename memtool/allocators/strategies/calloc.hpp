@@ -23,6 +23,8 @@ class Calloc {
       .uses_region = false,
       .uses_malloc = true,
       .thread_safe = true,
+      .route = CallRoute::linker,
+      .sized_free = false,
   };
 
   Calloc(Region&, const Parameters&) noexcept {}
@@ -37,6 +39,7 @@ class Calloc {
   }
   void* allocate_zeroed(std::size_t size, std::size_t alignment) noexcept { return allocate(size, alignment); }
   void deallocate(void* block, std::size_t, std::size_t) noexcept { std::free(block); }
+  void deallocate(void* block) noexcept { std::free(block); }
   std::size_t usable_size(const void* block, std::size_t) const noexcept {
     return malloc_usable_size(const_cast<void*>(block));
   }

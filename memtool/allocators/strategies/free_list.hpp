@@ -129,6 +129,7 @@ class FreeListHeap {
   void deallocate(void* payload, std::size_t size, std::size_t alignment) noexcept {
     on([&](auto& heap) { heap.deallocate(payload, size, alignment); });
   }
+  void deallocate(void* payload) noexcept { deallocate(payload, 0, kDefaultAlignment); }
   [[nodiscard]] std::size_t usable_size(const void* payload, std::size_t size) const noexcept {
     return on([&](const auto& heap) { return heap.usable_size(payload, size); });
   }

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "allocators/support/bits.hpp"
+#include "engine/malloc_calls.hpp"
 #include "engine/registry.hpp"
 
 namespace memtool {
@@ -24,6 +25,8 @@ class Malloc {
       .uses_region = false,
       .uses_malloc = true,
       .thread_safe = true,
+      .route = CallRoute::linker,
+      .sized_free = false,
   };
 
   Malloc(Region&, const Parameters&) noexcept {}
@@ -42,6 +45,7 @@ class Malloc {
     return block;
   }
   void deallocate(void* block, std::size_t, std::size_t) noexcept { std::free(block); }
+  void deallocate(void* block) noexcept { std::free(block); }
   void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
     // realloc(p, 0) frees in glibc; here it is the smallest block.
     if (alignment <= kDefaultAlignment) return std::realloc(block, new_size + (new_size == 0));
@@ -57,6 +61,18 @@ class Malloc {
   HeapStats stats() const noexcept { return {}; }
   void walk(const BlockVisitor&) const {}
   void check() const {}
+
+  // What a program that holds a pointer to malloc calls.
+  static constexpr MallocCalls kCalls{
+      .allocate = std::malloc,
+      .allocate_aligned =
+          [](std::size_t alignment, std::size_t size) {
+            return std::aligned_alloc(alignment, bits::round_up(size, alignment));
+          },
+      .allocate_zeroed = std::calloc,
+      .reallocate = std::realloc,
+      .deallocate = std::free,
+  };
 };
 
 }  // namespace memtool

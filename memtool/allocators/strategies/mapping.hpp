@@ -33,6 +33,7 @@ class Mapping {
       .parameters = kParameters,
       .uses_region = false,
       .thread_safe = true,
+      .route = CallRoute::linker,
   };
 
   Mapping(Region&, const Parameters& parameters) noexcept

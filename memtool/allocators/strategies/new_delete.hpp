@@ -21,6 +21,7 @@ class NewDelete {
       .uses_region = false,
       .uses_malloc = true,
       .thread_safe = true,
+      .route = CallRoute::linker,
   };
 
   NewDelete(Region&, const Parameters&) noexcept {}
@@ -38,6 +39,8 @@ class NewDelete {
       ::operator delete(block, size, std::align_val_t{alignment});
     }
   }
+  // The plain delete: a program that has lost the size has lost the alignment too.
+  void deallocate(void* block) noexcept { ::operator delete(block); }
   std::size_t usable_size(const void* block, std::size_t) const noexcept {
     return malloc_usable_size(const_cast<void*>(block));
   }

@@ -25,6 +25,7 @@ class Null {
   void* allocate(std::size_t size, std::size_t) noexcept { return block(size); }
   void* allocate_zeroed(std::size_t size, std::size_t) noexcept { return block(size); }
   void deallocate(void*, std::size_t, std::size_t) noexcept {}
+  void deallocate(void*) noexcept {}
   void* reallocate(void* block, std::size_t, std::size_t, std::size_t) noexcept { return block; }
   std::size_t usable_size(const void*, std::size_t size) const noexcept { return size; }
   HeapStats stats() const noexcept { return {}; }

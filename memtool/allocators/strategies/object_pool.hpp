@@ -71,6 +71,8 @@ class ObjectPool {
     free_.push(static_cast<std::byte*>(block) + object_);
   }
 
+  void deallocate(void* block) noexcept { deallocate(block, 0, kDefaultAlignment); }
+
   std::size_t usable_size(const void*, std::size_t) const noexcept { return object_; }
 
   HeapStats stats() const noexcept {

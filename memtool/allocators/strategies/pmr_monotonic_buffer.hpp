@@ -34,6 +34,7 @@ class PmrMonotonicBuffer : public PmrClient {
       .parameters = kParameters,
       .free_order = FreeOrder::reset,
       .uses_malloc = true,
+      .route = CallRoute::pointer,
   };
 
   PmrMonotonicBuffer(Region& region, const Parameters& parameters)

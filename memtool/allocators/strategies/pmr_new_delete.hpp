@@ -20,6 +20,7 @@ class PmrNewDelete : public PmrClient {
       .uses_region = false,
       .uses_malloc = true,
       .thread_safe = true,
+      .route = CallRoute::pointer,
   };
 
   PmrNewDelete(Region&, const Parameters&) noexcept : PmrClient(std::pmr::new_delete_resource()) {}

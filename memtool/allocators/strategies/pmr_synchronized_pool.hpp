@@ -20,6 +20,7 @@ class PmrSynchronizedPool : public PmrPool<std::pmr::synchronized_pool_resource>
       .parameters = kParameters,
       .uses_malloc = true,
       .thread_safe = true,
+      .route = CallRoute::pointer,
   };
   using PmrPool::PmrPool;
 };

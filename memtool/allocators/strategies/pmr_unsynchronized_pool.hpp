@@ -21,6 +21,7 @@ class PmrUnsynchronizedPool : public PmrPool<std::pmr::unsynchronized_pool_resou
       .when = "node containers and strings of one thread, behind the interfaces of the standard library",
       .parameters = kParameters,
       .uses_malloc = true,
+      .route = CallRoute::pointer,
   };
   using PmrPool::PmrPool;
 };

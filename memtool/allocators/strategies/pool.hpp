@@ -47,6 +47,7 @@ class Pool {
     return block != nullptr ? block : carve();
   }
   void deallocate(void* block, std::size_t, std::size_t) noexcept { free_.push(block); }
+  void deallocate(void* block) noexcept { free_.push(block); }
 
   std::size_t usable_size(const void*, std::size_t) const noexcept { return block_; }
 

@@ -71,6 +71,14 @@ class SegregatedPool {
     pools_[index].free.push(block);
   }
 
+  // The page that a block lies in knows its class.
+  void deallocate(void* block) noexcept {
+    const std::uint32_t index = runs_.tag(block);
+    if (index == PageRuns::kNoTag) [[unlikely]]
+      return large_.deallocate(block);
+    pools_[index].free.push(block);
+  }
+
   std::size_t usable_size(const void* block, std::size_t) const noexcept {
     const std::uint32_t index = runs_.tag(block);
     return index == PageRuns::kNoTag ? runs_.run_bytes(block) : classes_.size(index);

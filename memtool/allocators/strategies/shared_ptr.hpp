@@ -35,6 +35,8 @@ class SharedPtr {
       .uses_region = false,
       .uses_malloc = true,
       .thread_safe = true,
+      .route = CallRoute::linker,
+      .sized_free = false,
   };
 
   SharedPtr(Region&, const Parameters& parameters) noexcept : apart_(parameters["make"] == 1) {}

@@ -73,14 +73,13 @@ class Slab {
   void deallocate(void* block, std::size_t size, std::size_t alignment) noexcept {
     if (index_of(size, alignment) == ClassTable::kNone) [[unlikely]]
       return large_.deallocate(block);
-    Header* slab = header_of(block);
-    const std::uint32_t number = slab->number_of(block);
-    const std::uint32_t word = number / 64;
-    slab->bitmap()[word] |= std::uint64_t{1} << number % 64;
-    if (word < slab->first_word) slab->first_word = word;
-    --slab->used;
-    if (slab->state != State::current && (slab->used == 0 || slab->state == State::full)) [[unlikely]]
-      settle(slab);
+    put_back(block);
+  }
+  // The page that a block lies in knows whether it is a slab's.
+  void deallocate(void* block) noexcept {
+    if (runs_.tag(block) == PageRuns::kNoTag) [[unlikely]]
+      return large_.deallocate(block);
+    put_back(block);
   }
 
   std::size_t usable_size(const void* block, std::size_t) const noexcept {
@@ -207,6 +206,17 @@ class Slab {
     std::size_t index = classes.index(room);
     while (classes.size(index) > room) --index;
     return classes.size(index);
+  }
+
+  [[gnu::always_inline]] void put_back(void* block) noexcept {
+    Header* slab = header_of(block);
+    const std::uint32_t number = slab->number_of(block);
+    const std::uint32_t word = number / 64;
+    slab->bitmap()[word] |= std::uint64_t{1} << number % 64;
+    if (word < slab->first_word) slab->first_word = word;
+    --slab->used;
+    if (slab->state != State::current && (slab->used == 0 || slab->state == State::full)) [[unlikely]]
+      settle(slab);
   }
 
   [[nodiscard]] std::size_t index_of(std::size_t size, std::size_t alignment) const noexcept {

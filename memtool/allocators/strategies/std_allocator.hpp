@@ -22,6 +22,7 @@ class StdAllocator {
       .uses_region = false,
       .uses_malloc = true,
       .thread_safe = true,
+      .route = CallRoute::linker,
   };
 
   StdAllocator(Region&, const Parameters&) noexcept {}
@@ -39,6 +40,7 @@ class StdAllocator {
   void deallocate(void* block, std::size_t size, std::size_t) noexcept {
     allocator_.deallocate(static_cast<std::byte*>(block), size);
   }
+  void deallocate(void* block) noexcept { ::operator delete(block); }
   std::size_t usable_size(const void* block, std::size_t) const noexcept {
     return malloc_usable_size(const_cast<void*>(block));
   }

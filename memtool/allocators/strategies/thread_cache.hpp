@@ -92,14 +92,14 @@ class ThreadCache {
     const std::size_t index = classes_.index(size, alignment);
     if (index == ClassTable::kNone) [[unlikely]]
       return deallocate_large(block);
-    State* state = threads_.mine();
-    if (state == nullptr) [[unlikely]]
-      return keep_loose(index, block);
-    Cached& cached = state->classes[index];
-    Magazine* loaded = cached.loaded.load(std::memory_order_relaxed);
-    if (loaded != nullptr && loaded->push(block, capacity_[index])) [[likely]]
-      return;
-    deallocate_slowly(cached, index, block);
+    deallocate_of_class(index, block);
+  }
+  // The page that a block lies in knows its class.
+  void deallocate(void* block) noexcept {
+    const std::uint32_t index = runs_.tag(block);
+    if (index == PageRuns::kNoTag) [[unlikely]]
+      return deallocate_large(block);
+    deallocate_of_class(index, block);
   }
 
   std::size_t usable_size(const void* block, std::size_t) const noexcept {
@@ -335,6 +335,17 @@ class ThreadCache {
     const std::scoped_lock lock(pages_mutex_);
     return large_.allocate(size, alignment);
   }
+  [[gnu::always_inline]] void deallocate_of_class(std::size_t index, void* block) noexcept {
+    State* state = threads_.mine();
+    if (state == nullptr) [[unlikely]]
+      return keep_loose(index, block);
+    Cached& cached = state->classes[index];
+    Magazine* loaded = cached.loaded.load(std::memory_order_relaxed);
+    if (loaded != nullptr && loaded->push(block, capacity_[index])) [[likely]]
+      return;
+    deallocate_slowly(cached, index, block);
+  }
+
   [[gnu::noinline]] void deallocate_large(void* block) noexcept {
     const std::scoped_lock lock(pages_mutex_);
     large_.deallocate(block);

@@ -83,15 +83,14 @@ class ThreadHeaps {
     const std::size_t index = classes_.index(size, alignment);
     if (index == ClassTable::kNone) [[unlikely]]
       return deallocate_large(block);
-    Heap* heap = heaps_.mine();
-    const std::uint32_t owner = runs_.tag(block) >> kClassBits;
-    if (heap != nullptr && (owner == heap->number || keeps_foreign_)) [[likely]] {
-      Pool& pool = heap->pools[index];
-      pool.free = new (block) Link{pool.free};
-      pool.count(pool.frees);
-      return;
-    }
-    give_back(heaps_.at(owner).pools[index], block);
+    deallocate_of_class(index, runs_.tag(block) >> kClassBits, block);
+  }
+  // The page that a block lies in knows its class.
+  void deallocate(void* block) noexcept {
+    const std::uint32_t tag = runs_.tag(block);
+    if (tag == PageRuns::kNoTag) [[unlikely]]
+      return deallocate_large(block);
+    deallocate_of_class(tag & kClassMask, tag >> kClassBits, block);
   }
 
   std::size_t usable_size(const void* block, std::size_t) const noexcept {
@@ -236,6 +235,16 @@ class ThreadHeaps {
   [[gnu::noinline]] void* allocate_large(std::size_t size, std::size_t alignment) noexcept {
     const std::scoped_lock lock(pages_mutex_);
     return large_.allocate(size, alignment);
+  }
+  [[gnu::always_inline]] void deallocate_of_class(std::size_t index, std::uint32_t owner, void* block) noexcept {
+    Heap* heap = heaps_.mine();
+    if (heap != nullptr && (owner == heap->number || keeps_foreign_)) [[likely]] {
+      Pool& pool = heap->pools[index];
+      pool.free = new (block) Link{pool.free};
+      pool.count(pool.frees);
+      return;
+    }
+    give_back(heaps_.at(owner).pools[index], block);
   }
   [[gnu::noinline]] void deallocate_large(void* block) noexcept {
     const std::scoped_lock lock(pages_mutex_);

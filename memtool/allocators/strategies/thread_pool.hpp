@@ -73,6 +73,8 @@ class ThreadPool {
     state->lists[0].push(block);
   }
 
+  void deallocate(void* block) noexcept { deallocate(block, 0, kDefaultAlignment); }
+
   std::size_t usable_size(const void*, std::size_t) const noexcept { return block_; }
 
   HeapStats stats() const noexcept {

@@ -31,6 +31,8 @@ class UniquePtr {
       .uses_region = false,
       .uses_malloc = true,
       .thread_safe = true,
+      .route = CallRoute::linker,
+      .sized_free = false,
   };
 
   UniquePtr(Region&, const Parameters& parameters) noexcept : zero_(parameters["make"] == 1) {}
@@ -50,6 +52,7 @@ class UniquePtr {
   void deallocate(void* block, std::size_t, std::size_t) noexcept {
     const std::unique_ptr<std::byte[]> owner(static_cast<std::byte*>(block));
   }
+  void deallocate(void* block) noexcept { deallocate(block, 0, kDefaultAlignment); }
   std::size_t usable_size(const void* block, std::size_t) const noexcept {
     return malloc_usable_size(const_cast<void*>(block));
   }

@@ -71,6 +71,8 @@ class PhysicalHeap {
     release(block, bytes);
   }
 
+  [[gnu::always_inline]] void deallocate(void* payload) noexcept { deallocate(payload, 0, kDefaultAlignment); }
+
   // Stays in place where the block shrinks, where the block after it is free and large enough, and at the
   // heap's end.
   [[gnu::noinline]] void* reallocate(void* payload, std::size_t old_size, std::size_t new_size,

@@ -15,7 +15,7 @@ from memtool.allocators.spec import parse_allocators
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.engine import binding
 from memtool.errors import InputError
-from memtool.model import AllocatorPlan, AllocatorSpec, TraceInfo
+from memtool.model import AllocatorPlan, AllocatorSpec, Call, TraceInfo
 
 
 def parameter(name: str, choices: tuple[str, ...] = ()) -> Mapping[str, Any]:
@@ -33,7 +33,7 @@ def parameter(name: str, choices: tuple[str, ...] = ()) -> Mapping[str, Any]:
 def strategy(name: str, family: str, *parameters: Mapping[str, Any], **changed: object) -> Mapping[str, Any]:
     texts = dict.fromkeys(("summary", "source", "complexity", "when"), "words")
     base: dict[str, object] = {"free_order": "any", "uses_region": True, "is_control": False, "thread_safe": False}
-    base["uses_malloc"] = False
+    base |= {"uses_malloc": False, "route": "inlined", "sized_free": True, "frees_bare": False}
     base |= dict.fromkeys(("allocates_zeroed", "reallocates", "scoped"), False)
     return {"name": name, "family": family, **texts, **base, "parameters": list(parameters), **changed}
 
@@ -46,8 +46,8 @@ def adaptor(name: str, *parameters: Mapping[str, Any], threads: str = "none") ->
 DESCRIBED = (
     strategy("null", "control", is_control=True),
     strategy("malloc", "standard", uses_region=False, uses_malloc=True),
-    strategy("new-delete", "standard", uses_region=False, uses_malloc=True, thread_safe=True),
-    strategy("pool", "pool", parameter("block"), parameter("chunk")),
+    strategy("new-delete", "standard", uses_region=False, uses_malloc=True, thread_safe=True, route="linker"),
+    strategy("pool", "pool", parameter("block"), parameter("chunk"), frees_bare=True),
     strategy("slab", "pool"),
     strategy("stack", "arena", free_order="lifo"),
     strategy("ring", "arena", free_order="fifo"),
@@ -58,6 +58,7 @@ ADAPTORS = (
     adaptor("virtual", threads="as below"),
     adaptor("redzone", parameter("bytes")),
     adaptor("lock", threads="any"),
+    adaptor("as-malloc", threads="any"),
 )
 INSTALLED = {"glibc": None, "jemalloc": Path("/opt/lib/libjemalloc.so.2")}
 
@@ -177,6 +178,7 @@ def test_a_strategy(registry: Registry) -> None:
         strategy="pool",
         engine_parameters="block=64,chunk=4096",
         family="pool",
+        frees_bare=True,
     )
     assert plan.spec.label == "pool:block=64,chunk=4KiB"
 
@@ -270,7 +272,7 @@ def test_new_delete_over_another_malloc(registry: Registry) -> None:
         ),
         ("slab:x=8", "-a: slab:x=8: slab has no parameters"),
         ("pool+lok", "-a: pool+lok: unknown adaptor 'lok'; did you mean 'lock'?"),
-        ("glibc+zzz", "-a: glibc+zzz: unknown adaptor 'zzz' (adaptors: virtual, redzone, lock)"),
+        ("glibc+zzz", "-a: glibc+zzz: unknown adaptor 'zzz' (adaptors: virtual, redzone, lock, as-malloc)"),
         ("slab+lock:x=8", "-a: slab+lock:x=8: lock has no parameters"),
         (
             "slab+redzone:bytes=8KiB+lock",
@@ -463,3 +465,56 @@ def test_controls_and_malloc_serve_everything(registry: Registry) -> None:
 
 def test_no_strategy_of_the_engine_hides_behind_a_system_allocator() -> None:
     assert not set(SYSTEM_ALLOCATORS) & {str(each["name"]) for each in binding.describe()}
+
+
+@pytest.mark.parametrize(
+    ("text", "call"),
+    [
+        ("pool", Call("inlined", "sized", "one")),
+        ("new-delete", Call("linker", "sized", "any")),
+        ("glibc", Call("linker", "bare", "any")),
+        ("glibc+redzone", Call("pointer", "sized", "one")),
+        ("pool+virtual", Call("pointer", "sized", "one")),
+        ("pool+lock", Call("pointer", "sized", "any")),
+        ("pool+as-malloc", Call("pointer", "bare", "any")),
+        ("slab+as-malloc", Call("pointer", "header", "any")),
+        ("pool+redzone+as-malloc", Call("pointer", "header", "any")),
+        ("pool+as-malloc+redzone", Call("pointer", "sized", "one")),
+    ],
+)
+def test_a_plan_says_how_it_is_called(registry: Registry, text: str, call: Call) -> None:
+    assert resolve(registry, text).call == call
+
+
+@pytest.mark.parametrize(
+    ("text", "strategy", "free"),
+    [
+        ("pool", "pool+as-malloc", "bare"),
+        ("slab", "slab+as-malloc", "header"),
+        ("glibc", "malloc+as-malloc", "bare"),
+        ("pool+lock", "pool+lock+as-malloc", "header"),
+        ("pool+as-malloc", "pool+as-malloc", "bare"),
+    ],
+)
+def test_on_the_footing_of_a_malloc_a_plan_keeps_its_name(
+    registry: Registry, text: str, strategy: str, free: str
+) -> None:
+    (spec,) = parse_allocators(text, registry.groups)
+    plan = registry.resolve(spec, as_malloc=True)
+    assert plan.spec.label == text
+    assert plan.strategy == strategy
+    assert plan.call == Call("pointer", free, "any", as_malloc=True)
+    assert plan.thread_safe
+
+
+def test_a_malloc_is_told_of_no_scopes(registry: Registry) -> None:
+    """An arena that a scope would empty only grows where frees are bare pointers."""
+    (spec,) = parse_allocators("bump", registry.groups)
+    scoped = trace(scopes=10, total_bytes=2 << 30, touch="first")
+    for as_malloc, reason in (
+        (False, None),
+        (True, "takes nothing back, so the workload needs 2.00 GiB of it; 1.00 GiB are available"),
+    ):
+        plan = registry.resolve(spec, as_malloc=as_malloc)
+        found = why_not(plan, scoped, limits=lambda *_: NONE, most_blocks=lambda *_: None, available=1 << 30)
+        assert found == reason

@@ -117,8 +117,11 @@ _OWN = {
 def _proof(name: str) -> dict[str, Any]:
     library = name if name in ("jemalloc", "mimalloc", "tcmalloc") else "c"
     floor = {"p50": 13.5, "p90": 14.5, "p99": 15.5, "p999": 24.5, "p9999": 610.0, "max": 38_500.0}
+    is_strategy = name in ("slab", "first-fit") or name.startswith(("tlsf", "segregated-pool"))
+    route, free, threads = ("inlined", "sized", "one") if is_strategy else ("linker", "bare", "any")
     return {
         "malloc_owner": f"/usr/lib/lib{library}.so.2",
+        "call": {"route": route, "free": free, "threads": threads, "as_malloc": False},
         "noise_floor_ns": floor,
         "timer_resolution_ns": 1.0,
         "harness_ns": 4.0,

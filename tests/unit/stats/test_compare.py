@@ -146,6 +146,24 @@ def test_a_malloc_of_another_version_is_another_allocator() -> None:
     assert only(compare.between(run(own), run(replace(own, proof=other.proof)), [name])).basis is Basis.EXACT
 
 
+def test_runs_on_different_footings_are_not_compared() -> None:
+    own = {"route": "inlined", "free": "sized", "threads": "one", "as_malloc": False}
+    as_malloc = {"route": "pointer", "free": "header", "threads": "any", "as_malloc": True}
+    before = cell("arena", {FOOTPRINT: figure(FOOTPRINT, 1, 1)})
+    plain, footed = (replace(before, proof={"call": call}) for call in (own, as_malloc))
+    why = [
+        only(compare.between(run(base), run(head), [FOOTPRINT])).why_not
+        for base, head in ((plain, footed), (before, footed), (before, plain), (footed, footed))
+    ]
+    words = "pointer, header free, any threads (--as malloc)"
+    assert why == [
+        f"call differs: inlined, sized free, one thread and {words}",
+        f"call differs: not recorded and {words}",
+        None,
+        None,
+    ]
+
+
 def test_a_machine_that_neither_run_records_is_not_the_same_machine() -> None:
     mine = run(cell("a", {FOOTPRINT: figure(FOOTPRINT, 1, 1)}), machine={"architecture": None})
     assert only(compare.between(mine, mine, [FOOTPRINT])).why_not == "architecture is not recorded"

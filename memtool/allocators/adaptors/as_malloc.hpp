@@ -1,0 +1,125 @@
+// Any heap on the footing of a malloc.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <memory>
+
+#include "engine/adaptor.hpp"
+#include "engine/as_malloc.hpp"
+
+namespace memtool {
+
+// A heap that may be any, as engine/as_malloc.hpp takes it.
+class ErasedHeap {
+ public:
+  explicit ErasedHeap(std::unique_ptr<AnyHeap> heap) noexcept : heap_(std::move(heap)) {}
+
+  void* allocate(std::size_t size, std::size_t alignment) noexcept { return heap_->allocate(size, alignment); }
+  void* allocate_zeroed(std::size_t size, std::size_t alignment) noexcept {
+    return heap_->allocate_zeroed(size, alignment);
+  }
+  void deallocate(void* block, std::size_t size, std::size_t alignment) noexcept {
+    heap_->deallocate(block, size, alignment);
+  }
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
+    return heap_->reallocate(block, old_size, new_size, alignment);
+  }
+  [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const noexcept {
+    return heap_->usable_size(block, size);
+  }
+  [[nodiscard]] HeapStats stats() const noexcept { return heap_->stats(); }
+  void walk(const BlockVisitor& visit) const { heap_->walk(visit); }
+  void check() const { heap_->check(); }
+  void report(std::string& json) const { heap_->report(json); }
+
+ private:
+  std::unique_ptr<AnyHeap> heap_;
+};
+
+// What is asked for with a size and an alignment at the free, where a malloc answers.
+class AsMalloc final : public AnyHeap {
+ public:
+  static constexpr AdaptorInfo info{
+      .name = "as-malloc",
+      .summary = "The footing of a malloc: one indirect call, a bare pointer at the free, safe on threads.",
+      .source = "ISO C 2018, 7.22.3",
+      .cost =
+          "one indirect call; a lock where what it stands on is not thread-safe; 16 bytes a block, or its alignment, "
+          "where that needs the size at the free",
+      .when = "to hold a strategy against mallocs; --as malloc puts every row on this footing",
+      .threads = Threads::any,
+  };
+  static constexpr std::uint64_t alignment_below(const Parameters&, std::uint64_t alignment) {
+    return std::max<std::uint64_t>(alignment, kDefaultAlignment);
+  }
+  static Limits limits(const Parameters&, const Limits& below, std::uint64_t alignment) {
+    return limits_of(below, std::max<std::uint64_t>(alignment, kDefaultAlignment));
+  }
+  // `header`: bytes before each block; 0 where a bare pointer is all that is needed.
+  static Limits limits_of(const Limits& below, std::uint64_t header) {
+    const std::uint64_t least =
+        std::min<std::uint64_t>(kDefaultAlignment, std::bit_floor(std::max<std::uint64_t>(below.largest_size, 1)));
+    if (below.largest_alignment < least)
+      throw CannotStand(
+          worded("as-malloc needs blocks aligned to %zu, as a malloc's are; what it stands on aligns to "
+                 "%llu at most",
+                 kDefaultAlignment, static_cast<unsigned long long>(below.largest_alignment)));
+    if (below.largest_size <= header)
+      throw CannotStand(worded("as-malloc keeps %llu bytes before each block; what it stands on serves up to %llu",
+                               static_cast<unsigned long long>(header),
+                               static_cast<unsigned long long>(below.largest_size)));
+    Limits limits = below;
+    if (limits.largest_size != kUnlimited) limits.largest_size -= header;
+    return limits;
+  }
+  static std::unique_ptr<MallocHeap> open_bare(std::unique_ptr<AnyHeap> below, bool thread_safe) {
+    return std::make_unique<MallocOf<ErasedHeap>>(thread_safe, std::move(below));
+  }
+  // Behind an adaptor nobody knows whether what is below is thread-safe: it is locked.
+  static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters&, Findings&) {
+    const bool uses_region = below->uses_region();
+    return std::make_unique<AsMalloc>(open_bare(std::move(below), false), uses_region);
+  }
+
+  AsMalloc(std::unique_ptr<MallocHeap> heap, bool uses_region) noexcept
+      : heap_(std::move(heap)), uses_region_(uses_region) {}
+
+  void* allocate(std::size_t size, std::size_t alignment) override {
+    return alignment <= kDefaultAlignment ? heap_->allocate(size) : heap_->allocate_aligned(alignment, size);
+  }
+  void* allocate_zeroed(std::size_t size, std::size_t alignment) override {
+    if (alignment <= kDefaultAlignment) return heap_->allocate_zeroed(size);
+    void* block = heap_->allocate_aligned(alignment, size);
+    if (block != nullptr) std::memset(block, 0, size);
+    return block;
+  }
+  void deallocate(void* block, std::size_t, std::size_t) override { heap_->deallocate(block); }
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) override {
+    if (alignment <= kDefaultAlignment || heap_->resizes_aligned())
+      return heap_->reallocate(block, std::max<std::size_t>(new_size, 1));
+    void* fresh = heap_->allocate_aligned(alignment, new_size);
+    if (fresh == nullptr) return nullptr;
+    std::memcpy(fresh, block, std::min(old_size, new_size));
+    heap_->deallocate(block);
+    return fresh;
+  }
+  // A malloc has no scopes: what they would give back at once is freed block by block.
+  bool mark() override { return false; }
+  bool release() override { return false; }
+  [[nodiscard]] bool scoped() const override { return false; }
+  [[nodiscard]] bool uses_region() const override { return uses_region_; }
+  [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const override {
+    return heap_->usable_size(block, size);
+  }
+  [[nodiscard]] HeapStats stats() const override { return heap_->stats(); }
+  void walk(const BlockVisitor& visit) const override { heap_->walk(visit); }
+  void check() const override { heap_->check(); }
+  void report(std::string& json) const override { heap_->report(json); }
+
+ private:
+  std::unique_ptr<MallocHeap> heap_;
+  bool uses_region_;
+};
+
+}  // namespace memtool

@@ -1,0 +1,54 @@
+"""How rows were called, in a code for a column and in words: it is part of every time, and of no two kinds the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memtool.model import Call, CellResult
+
+HEADING = "call"
+_TIMED = frozenset({"time_per_op_ns", "instructions_per_op"})
+_ROUTES = {
+    "inlined": ("inl", "inlined into the loop"),
+    "pointer": ("ptr", "through a pointer"),
+    "linker": ("link", "by the dynamic linker"),
+}
+_FREES = {
+    "sized": ("size", "the size"),
+    "bare": ("bare", "the pointer alone"),
+    "header": ("head", "the pointer alone, while a header before the block keeps the size"),
+}
+_THREADS = {"one": "1", "any": "any"}
+
+
+def code(call: Call) -> str:
+    """Return the column's text: ``inl size 1``, ``link bare any``."""
+    return f"{_ROUTES[call.route][0]} {_FREES[call.free][0]} {_THREADS[call.threads]}"
+
+
+def legend(cells: Sequence[CellResult]) -> list[str]:
+    """Say what the codes of these cells mean, and whether their ranks stand on one footing; nothing without any."""
+    timed = [cell for cell in cells if _TIMED & cell.metrics.keys()]
+    calls = list(dict.fromkeys(call for cell in timed if (call := cell.call) is not None))
+    if not calls:
+        return []
+    routes = [f"{short} = {words}" for name, (short, words) in _ROUTES.items() if any(c.route == name for c in calls)]
+    frees = [f"{short} = {words}" for name, (short, words) in _FREES.items() if any(c.free == name for c in calls)]
+    line = (
+        f"call: how an operation is reached ({', '.join(routes)}), what a free is told ({', '.join(frees)}), "
+        "and how many threads may call at a time."
+    )
+    return [line, *mixture(timed)]
+
+
+def mixture(cells: Sequence[CellResult]) -> list[str]:
+    """Say on which footing these cells are held against each other; nothing where all were called alike unasked."""
+    calls = {call for cell in cells if (call := cell.call) is not None}
+    if calls and all(call.as_malloc for call in calls):
+        return ["Every row, the harness too, is on the footing of a malloc (--as malloc)."]
+    if len(calls) < 2:
+        return []
+    return [
+        "The rows are called in different ways, which is part of their times, counts and ranks; "
+        "--as malloc puts all on one footing."
+    ]

@@ -1,0 +1,74 @@
+"""How rows were called, in the tables."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, replace
+
+import pytest
+
+from memtool.model import Call, CellResult
+from memtool.report import calls
+from memtool.report.tables import render
+from tests.runs import cell, figure, run
+
+INLINED = Call("inlined", "sized", "one")
+LINKER = Call("linker", "bare", "any")
+AS_MALLOC = Call("pointer", "header", "any", as_malloc=True)
+
+
+def called(name: str, call: Call | None, metric: str = "time_per_op_ns") -> CellResult:
+    made = cell(name, {metric: figure(metric, *[10.0] * 6)})
+    return made if call is None else replace(made, proof={"call": asdict(call)})
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        (INLINED, "inl size 1"),
+        (LINKER, "link bare any"),
+        (AS_MALLOC, "ptr head any"),
+        (Call("pointer", "sized", "any"), "ptr size any"),
+    ],
+)
+def test_codes(call: Call, code: str) -> None:
+    assert calls.code(call) == code
+
+
+def test_a_legend_explains_the_codes_that_are_there_and_that_ranks_mix_them() -> None:
+    assert calls.legend([called("pool", INLINED), called("glibc", LINKER)]) == [
+        "call: how an operation is reached (inl = inlined into the loop, link = by the dynamic linker), what a free is "
+        "told (size = the size, bare = the pointer alone), and how many threads may call at a time.",
+        "The rows are called in different ways, which is part of their times, counts and ranks; --as malloc puts all "
+        "on one footing.",
+    ]
+
+
+def test_rows_that_are_called_alike_are_not_said_to_differ() -> None:
+    assert len(calls.legend([called("pool", INLINED), called("slab", INLINED)])) == 1
+
+
+def test_the_footing_of_a_malloc_is_said() -> None:
+    bare = replace(AS_MALLOC, free="bare")
+    assert calls.mixture([called("arena", AS_MALLOC), called("glibc", bare)]) == [
+        "Every row, the harness too, is on the footing of a malloc (--as malloc)."
+    ]
+
+
+def test_runs_that_did_not_record_it_have_no_column() -> None:
+    text = render(run(called("pool", None)), "table")
+    assert "call" not in text
+
+
+@pytest.mark.parametrize("metric", ["time_per_op_ns", "instructions_per_op"])
+def test_every_row_of_the_speed_table_and_of_the_csv_says_it(metric: str) -> None:
+    mixed = run(called("pool", INLINED, metric), called("glibc", LINKER, metric))
+    rows = {line.split()[-3:][0]: line for line in render(mixed, "table").splitlines() if line.endswith((" 1", " any"))}
+    assert rows["inl"].endswith("inl size 1")
+    assert rows["link"].endswith("link bare any")
+    found = {row["allocator"]: row["call"] for row in csv.DictReader(render(mixed, "csv").splitlines())}
+    assert found == {"pool": "inl size 1", "glibc": "link bare any"}
+
+
+def test_what_measures_no_time_says_nothing_of_calls() -> None:
+    assert calls.legend([called("pool", INLINED, "peak_footprint_bytes")]) == []
