@@ -79,7 +79,7 @@ def side_by_side(options: CheckOptions, progress: Progress, executor: Executor |
     settings = replace(settings, output=output_directory(settings, started))
     outcome = bench(settings, progress, executor)
     rules = options.rules
-    comparisons = compare.within(outcome.run, settings.specs[0].label, rules.metrics)
+    comparisons = compare.within(outcome.run, settings.specs[0].label, rules.metrics, required=rules.named)
     _refuse_nothing(comparisons, outcome.run)
     judged = gate.screen(comparisons, rules)
     suspects = [each for each in judged if each.is_suspect]
@@ -91,6 +91,7 @@ def side_by_side(options: CheckOptions, progress: Progress, executor: Executor |
         command="check",
         sources=(str(outcome.directory / run_file.FILE_NAME),),
         judgements=tuple(judged),
+        unjudged=tuple(gate.unjudged(judged, rules)),
         alpha=rules.alpha,
         margin=rules.margin,
         family=gate.family_of(comparisons),
@@ -242,6 +243,7 @@ def against_baseline(options: CheckOptions, progress: Progress, executor: Execut
         command="check",
         sources=(str(options.baseline), str(outcome.directory / run_file.FILE_NAME)),
         judgements=tuple(gate.with_next_steps(judged, arguments_of(outcome.run), _renewal(options))),
+        unjudged=(*gate.unjudged(judged, rules), *_not_in(base, outcome.run, options.baseline)),
         alpha=rules.alpha,
         margin=rules.margin,
         family=0,
@@ -274,7 +276,7 @@ def _renewal(options: CheckOptions) -> str:
 
 def judged_runs(base: Run, head: Run, sources: tuple[str, str], rules: gate.Policy) -> list[Judgement]:
     """Return the verdicts of one run against another. Raises Incomparable where they have no cell in common."""
-    comparisons = compare.between(base, head, rules.metrics)
+    comparisons = compare.between(base, head, rules.metrics, rules.named)
     if not comparisons:
         common = {each.cell for each in base.cells} & {each.cell for each in head.cells}
         if common:
@@ -303,6 +305,28 @@ def unmatched(base: Run, head: Run) -> list[str]:
             shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             notes.append(f"{what}, so not compared: {shown}")
     return notes
+
+
+def gone(base: Run, head: Run) -> list[str]:
+    """Return what the first of two runs measured and the second does not have at all, in words."""
+    second = {each.cell for each in head.cells}
+    return [
+        f"{each.cell.workload} · {each.cell.allocator}: the second run does not have it"
+        for each in base.cells
+        if each.cell not in second and each.status is Status.OK
+    ]
+
+
+def _not_in(base: Run, head: Run, path: Path) -> list[str]:
+    """Return what was measured and has nothing in a baseline to be held against, in words."""
+    known = {each.cell for each in base.cells}
+    lines = []
+    for each in head.cells:
+        if each.cell not in known and each.status is not Status.EXCLUDED:
+            others = dict.fromkeys(cell.allocator for cell in known if cell.workload == each.cell.workload)
+            has = f"it has {', '.join(sorted(others)[:5])}" if others else "it has not this workload at all"
+            lines.append(f"{each.cell.workload} · {each.cell.allocator}: not in {path}; {has}")
+    return lines
 
 
 def read_baseline(path: Path) -> Run:

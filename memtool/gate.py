@@ -57,6 +57,8 @@ class Policy:
     margin: float = DEFAULT_MARGIN
     limits: Mapping[str, Limit] = field(default_factory=dict)
     alpha: float = ALPHA
+    named: frozenset[str] = frozenset()
+    """Metrics that the user asked for, so that a gate which cannot judge one does not pass."""
 
 
 def policy(metrics: Sequence[str] | None, margin: float, limits: Sequence[str]) -> Policy:
@@ -66,10 +68,11 @@ def policy(metrics: Sequence[str] | None, margin: float, limits: Sequence[str]) 
     for name in names:
         _refuse_unknown("--metric", name)
     names += [name for name in parsed if name not in names]
+    named = frozenset(parsed if metrics is None else names)
     for name in parsed:
         if not _is_gated(METRICS[name]):
             raise InputError(f"--limit: {name} is shown and never gated (memtool list metrics)")
-    return Policy(tuple(dict.fromkeys(names)), margin, parsed)
+    return Policy(tuple(dict.fromkeys(names)), margin, parsed, named=named)
 
 
 def parse_margin(text: str) -> float:
@@ -165,7 +168,6 @@ def _is_tested(comparison: Comparison) -> bool:
     return (
         comparison.basis is Basis.PAIRED
         and _is_gated(METRICS[comparison.metric])
-        and not comparison.at_floor
         and comparison.samples >= LEAST_SAMPLES
     )
 
@@ -217,9 +219,8 @@ def _limit(comparison: Comparison, rules: Policy) -> float:
     base = abs(comparison.base_value or 0.0)
     if comparison.is_ratio:
         return limit.amount if limit.is_share else limit.amount / base
-    if info.is_share or not limit.is_share:
-        return limit.amount
-    return limit.amount * base
+    amount = limit.amount if info.is_share or not limit.is_share else limit.amount * base
+    return max(amount, comparison.resolution) if comparison.at_floor else amount
 
 
 def _one_look(test: _Test, _: float, p_regression: float, p_pass: float, family: int, rules: Policy) -> Judgement:
@@ -322,8 +323,6 @@ def _judge_untested(comparison: Comparison, rules: Policy) -> Judgement:
         return Judgement(comparison, Verdict.SHOWN, reason=comparison.why_not or "never gated")
     if comparison.basis is Basis.NONE:
         return Judgement(comparison, Verdict.INCOMPARABLE, reason=comparison.why_not or "")
-    if comparison.at_floor:
-        return Judgement(comparison, Verdict.SHOWN, reason="at the floor: not told from the noise of timer and machine")
     limit = _limit(comparison, rules)
     if comparison.basis is Basis.PAIRED:
         reason = f"{_count(comparison.samples)}; an interval needs {LEAST_SAMPLES}"
@@ -416,8 +415,46 @@ def _next_step(judged: Judgement, arguments: Mapping[str, str], renew: str | Non
     return ""
 
 
-def exit_code(judgements: Sequence[Judgement], fail_on: FailOn | None) -> int:
-    """Return the exit code of the contract. ``fail_on`` None: verdicts are shown, and only their absence fails."""
+def unjudged(judgements: Sequence[Judgement], rules: Policy) -> list[str]:
+    """Return what a gate was to judge and could not, in words: it must not pass as if it had.
+
+    A figure may be incomparable because the machine differs, as long as others of its cell decide.
+    """
+    lines = []
+    cells: dict[tuple[str, ...], list[Judgement]] = {}
+    for each in judgements:
+        cells.setdefault(_key(each.comparison)[:-1], []).append(each)
+    for found in cells.values():
+        gated = [each for each in found if each.verdict is not Verdict.SHOWN]
+        lost = [each for each in gated if _is_lost(each)]
+        if not lost and gated and all(each.verdict is Verdict.INCOMPARABLE for each in gated):
+            lost = [each for each in gated if each.comparison.metric != STATUS][:1]
+        lines += [_unjudged_line(each) for each in lost]
+    judged = {each.comparison.metric for each in judgements}
+    ran = any(each.comparison.metric != STATUS for each in judgements)
+    missing = sorted(rules.named - judged) if ran else ()
+    return lines + [f"{name}: nothing that was compared has a figure of it" for name in missing]
+
+
+def _is_lost(judged: Judgement) -> bool:
+    if judged.verdict is Verdict.INCOMPARABLE:
+        return judged.comparison.is_required
+    # Its second look did not happen.
+    return judged.is_suspect and judged.first_look is None and judged.verdict is Verdict.INCONCLUSIVE
+
+
+def _unjudged_line(judged: Judgement) -> str:
+    found = judged.comparison
+    against = "" if found.base == found.head else f" against {found.base}"
+    metric = "" if found.metric == STATUS else f" · {found.metric}"
+    return f"{found.workload} · {found.head}{against}{metric}: {judged.reason}"
+
+
+def exit_code(judgements: Sequence[Judgement], fail_on: FailOn | None, unjudged: Sequence[str] = ()) -> int:
+    """Return the exit code of the contract. ``fail_on`` None: verdicts are shown, and only their absence fails.
+
+    ``unjudged``: what was to be judged and could not be. Nothing passes then, but a regression is still one.
+    """
     # Something that is never gated, and could not be compared either, is no comparison.
     verdicts = {
         each.verdict
@@ -429,6 +466,8 @@ def exit_code(judgements: Sequence[Judgement], fail_on: FailOn | None) -> int:
         return EXIT_INCOMPARABLE
     if fail_on is not None and Verdict.REGRESSION in verdicts:
         return EXIT_REGRESSION
+    if fail_on is not None and unjudged:
+        return EXIT_INCOMPARABLE
     if fail_on == "inconclusive" and Verdict.INCONCLUSIVE in verdicts:
         return EXIT_INCONCLUSIVE
     return EXIT_OK

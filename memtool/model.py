@@ -331,7 +331,11 @@ class Comparison:
     samples: int = 0
     """Pairs, or samples of the side that has fewer."""
     at_floor: bool = False
-    """Either side is a latency that cannot be told from the timer's noise."""
+    """Either side is a latency that cannot be told from the timer's noise; compared by difference."""
+    resolution: float = 0.0
+    """What the timer cannot tell apart, in the metric's unit, where ``at_floor``: no limit is less."""
+    is_required: bool = False
+    """Whether a gate that cannot judge this has not seen what it is to guard, and does not pass."""
     repeats_differ: bool = False
     """Exact on one side, and on the other not the same in every repeat."""
     why_not: str | None = None
@@ -372,7 +376,7 @@ class Place:
     region: str
     allocator: str
     rank: int
-    """By time; those whose intervals overlap that of the first of a rank share it."""
+    """By time; those whose pairs do not tell them from the first of a rank share it."""
     is_on_front: bool
     """Whether no other is at least as good in both time and resident memory, and better in one."""
     time: float
@@ -411,6 +415,8 @@ class Report:
     """2: suspects were measured again on fresh blocks."""
     places: tuple[Place, ...] = ()
     notes: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
+    """What was to be judged and could not be, with the reason: a gate does not pass."""
     history: tuple[Past, ...] = ()
     machine: Mapping[str, Any] = field(default_factory=dict)
     started: str = ""

@@ -91,7 +91,7 @@ def command(
     if output_format == "table":
         click.echo("\n" + "\n".join(f"Results: {file}" for file in checked.files))
     complain((*checked.complaints, *(verdicts.write_summary(checked.report) if output_format == "github" else ())))
-    return gate.exit_code(checked.report.judgements, fail_on)
+    return gate.exit_code(checked.report.judgements, fail_on, checked.report.unjudged)
 
 
 def _refuse_mixture(

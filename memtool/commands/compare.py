@@ -80,7 +80,7 @@ def command(
     click.echo(verdicts.render(report, output_format, width_of_tables(wide=wide)))
     if output_format == "github":
         complain(verdicts.write_summary(report))
-    code = gate.exit_code(report.judgements, fail_on)
+    code = gate.exit_code(report.judgements, fail_on, report.unjudged)
     if plot is not None:
         _, complaints = pictures.try_to_draw(lambda: [drawn] if (drawn := forest.draw(report, plot)) else [])
         complain(complaints)
@@ -105,7 +105,7 @@ def rules_from(metrics: str | None, margin: str, limits: Sequence[str]) -> Any: 
 
 def _two(runs: tuple[Path, ...], rules: Any, history: Path | None) -> Report:  # noqa: ANN401
     from memtool import __version__, gate
-    from memtool.check import arguments_of, history_of, judged_runs, unmatched
+    from memtool.check import arguments_of, gone, history_of, judged_runs, unmatched
     from memtool.model import Report
     from memtool.store import run_file
 
@@ -121,6 +121,7 @@ def _two(runs: tuple[Path, ...], rules: Any, history: Path | None) -> Report:  #
         margin=rules.margin,
         family=0,
         notes=tuple(unmatched(base, head)),
+        unjudged=(*gate.unjudged(judged, rules), *gone(base, head)),
         history=history_of(history, head, rules.metrics),
         machine=head.machine,
         started=head.started,
@@ -137,14 +138,16 @@ def _one(path: Path, reference: str | None, rules: Any, history: Path | None) ->
 
     run = run_file.read(path)
     base = _reference(run, reference, path)
-    comparisons = compare.within(run, base, rules.metrics)
+    comparisons = compare.within(run, base, rules.metrics, required=rules.named)
     if not comparisons:
         raise Incomparable(f"{path}: nothing to compare with {base}: {_why_nothing(run, base, rules.metrics)}")
+    judged = gate.judge(comparisons, rules)
     return Report(
         memtool=__version__,
         command="compare",
         sources=(str(path),),
-        judgements=tuple(gate.with_next_steps(gate.judge(comparisons, rules), arguments_of(run))),
+        judgements=tuple(gate.with_next_steps(judged, arguments_of(run))),
+        unjudged=tuple(gate.unjudged(judged, rules)),
         alpha=rules.alpha,
         margin=rules.margin,
         family=gate.family_of(comparisons),

@@ -88,9 +88,11 @@ def step(readings: Buckets) -> float:
 
 def is_within_a_step(difference: float, of: float) -> bool:
     """Return whether two readings differ by one step at most: rounding makes it a little more or less."""
-    return difference < 1.5 * of
+    return difference < STEPS_APART * of
 
 
+STEPS_APART = 1.5
+"""Steps of the timer between readings that surely differ: rounding makes one step a little more or less."""
 _LEAST_STEP = 4
 """Ticks: with a tick of tolerance, nearly everything is a multiple of less."""
 _BY_CHANCE = 0.05

@@ -24,6 +24,7 @@ class MetricInfo:
     """Compared by difference, never by ratio: it can be 0."""
     gated: bool = True
     """Whether it may decide over pass or regression; net time, which can be negative, may not."""
+    may_be_negative: bool = False
     is_share: bool = False
     """A part of a whole: a limit of 2 % on it is two points, not a fiftieth of the figure."""
     scope: Scope = "job"
@@ -81,6 +82,7 @@ _ALL = [
         "ns",
         "gross time less the null strategy's in the same block",
         by_difference=True,
+        may_be_negative=True,
         gated=False,
         measured_by=Pass.THROUGHPUT,
         headline=True,
@@ -145,6 +147,7 @@ _ALL = [
         "1",
         "1 - live / granted, when live bytes peak",
         by_difference=True,
+        may_be_negative=True,
         scope="events",
         is_share=True,
         headline=True,
@@ -178,7 +181,14 @@ _ALL = [
         "1",
         "peak footprint / best offline packing found, by one who knows all life spans beforehand",
     ),
-    MetricInfo("rounding_bytes", "B", "granted - live, when live bytes peak", by_difference=True, scope="events"),
+    MetricInfo(
+        "rounding_bytes",
+        "B",
+        "granted - live, when live bytes peak",
+        by_difference=True,
+        may_be_negative=True,
+        scope="events",
+    ),
     MetricInfo(
         "free_bytes", "B", "free blocks inside the footprint, when live bytes peak", by_difference=True, scope="events"
     ),
@@ -190,6 +200,7 @@ _ALL = [
         "B",
         "footprint that is neither granted, free nor metadata, when live bytes peak: padding, and leaks",
         by_difference=True,
+        may_be_negative=True,
         scope="events",
     ),
     MetricInfo("resident_at_peak_live_bytes", "B", "resident bytes, when live bytes peak"),
@@ -216,6 +227,7 @@ _ALL = [
         "B",
         "footprint that is neither free nor metadata after everything was freed: leaked, or padding",
         by_difference=True,
+        may_be_negative=True,
         scope="events",
     ),
     MetricInfo("minor_faults", "1", "page faults served without reading, from first event to last", by_difference=True),

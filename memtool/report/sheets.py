@@ -12,7 +12,8 @@ from statistics import median
 
 from memtool.model import CellResult, Determinism, Metric, Run, Status, TraceInfo
 from memtool.report import calls, look
-from memtool.stats.summary import LEAST_SAMPLES, ranks
+from memtool.stats.paired import ranks
+from memtool.stats.summary import LEAST_SAMPLES
 from memtool.units import format_ns, format_size, unit_for
 
 NOT_APPLICABLE = "n/a"
@@ -249,13 +250,13 @@ def says_of_itself(cell: CellResult) -> bool:
 def ranking(cells: Sequence[CellResult]) -> dict[int, str]:
     """Return the rank by time of each cell that has one, by its place. What has no interval has no rank."""
     ranked = [
-        (index, metric.value, metric.low, metric.high)
+        (index, dict(zip(metric.blocks, metric.samples, strict=True)))
         for index, cell in enumerate(cells)
         if (metric := cell.metrics.get("time_per_op_ns")) and metric.value is not None and metric.low is not None
         if cell.status is Status.OK and not cell.interpreted
     ]
-    places = ranks([(value, low, high) for _, value, low, high in ranked])
-    return {index: str(place) for (index, *_), place in zip(ranked, places, strict=True)}
+    places = ranks([samples for _, samples in ranked])
+    return {index: str(place) for (index, _), place in zip(ranked, places, strict=True)}
 
 
 def _metric(cell: CellResult, name: str) -> Metric | None:

@@ -120,6 +120,7 @@ def _text(report: Report, style: str, width: int | None) -> str:
     parts += _history(report, style, width)
     lines = _lines(report.judgements)
     prose = ["\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in lines)]
+    prose.append("\n".join(f"{'- ' if style == 'markdown' else ''}not judged: {each}" for each in report.unjudged))
     prose.append(conclusion(report))
     prose += [f"Note: {note}" for note in report.notes]
     prose.append("\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in _explanation(report)))
@@ -287,7 +288,7 @@ def conclusion(report: Report) -> str:
         for verdict, count in counts.items()
         if count and verdict is not Verdict.SHOWN
     ]
-    return f"{compare_file.overall(report.judgements).upper()}: {', '.join(parts) or 'nothing was compared'}"
+    return f"{compare_file.overall(report).upper()}: {', '.join(parts) or 'nothing was compared'}"
 
 
 def _ranking(places: Sequence[Place], workload: str, style: str, width: int | None) -> list[str]:
@@ -307,7 +308,7 @@ def _ranking(places: Sequence[Place], workload: str, style: str, width: int | No
         ]
         headings = ("rank", "allocator", "ns/op", "95 % interval", "resident", "front")
         where = "" if region == "anonymous" else f" on {region}"
-        title = f"Ranking{where} (ties where intervals overlap; * on the front of speed and memory)"
+        title = f"Ranking{where} (by paired blocks, with ties; * on the front of speed and memory)"
         heading = f"**{title}**\n\n" if style == "markdown" else f"{title}\n"
         first, *rest = _grid(headings, rows, style, width)
         parts += [heading + first, *rest]
@@ -406,6 +407,7 @@ def _github(report: Report) -> str:
         found = each.comparison
         title = _escaped(f"memtool: {verdict} in {found.workload}, {found.metric}", is_property=True)
         lines.append(f"::{_ANNOTATIONS[verdict]} title={title}::{_escaped(text)}")
+    lines += [f"::error title=memtool%3A not judged::{_escaped(each)}" for each in report.unjudged]
     return "\n".join([*lines, conclusion(report)])
 
 

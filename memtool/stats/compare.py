@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from memtool.measure.histogram import STEPS_APART
 from memtool.measure.metrics import METRICS, MetricInfo
 from memtool.model import (
     Basis,
@@ -23,7 +24,7 @@ from memtool.model import (
     TraceInfo,
 )
 from memtool.stats import paired
-from memtool.stats.summary import pareto_front, ranks
+from memtool.stats.summary import pareto_front
 
 STATUS = "status"
 """In place of a metric: that the cell was measured at all."""
@@ -43,7 +44,13 @@ _LEAST_RATIO = 1e-12
 """Of what no figure is so small, a ratio may be larger than any number."""
 
 
-def within(run: Run, reference: str, metrics: Sequence[str], heads: Sequence[str] | None = None) -> list[Comparison]:
+def within(
+    run: Run,
+    reference: str,
+    metrics: Sequence[str],
+    heads: Sequence[str] | None = None,
+    required: Collection[str] = (),
+) -> list[Comparison]:
     """Return every allocator of a run against the reference on the same workload, region and mode, paired by block.
 
     Args:
@@ -51,6 +58,7 @@ def within(run: Run, reference: str, metrics: Sequence[str], heads: Sequence[str
         reference: an allocator's label.
         metrics: names, in the order in which they are to be shown.
         heads: allocators to compare; all others of the run unless given.
+        required: metrics that the user named, and that a gate may therefore not leave out.
     """
     bases = {_place(each.cell): each for each in run.cells if each.cell.allocator == reference}
     infos = {info.name: info for info in run.workloads}
@@ -59,12 +67,15 @@ def within(run: Run, reference: str, metrics: Sequence[str], heads: Sequence[str
         base = bases.get(_place(head.cell))
         wanted = head.cell.allocator != reference and (heads is None or head.cell.allocator in heads)
         if base is not None and wanted:
-            found += _cells(base, head, metrics, None, infos.get(head.cell.workload))
+            found += _cells(base, head, metrics, None, infos.get(head.cell.workload), required)
     return found
 
 
-def between(base: Run, head: Run, metrics: Sequence[str]) -> list[Comparison]:
-    """Return every cell that both runs have, the second run's against the first's; nothing is paired."""
+def between(base: Run, head: Run, metrics: Sequence[str], required: Collection[str] = ()) -> list[Comparison]:
+    """Return every cell that both runs have, the second run's against the first's; nothing is paired.
+
+    ``required``: as those of ``within``.
+    """
     bases = {each.cell: each for each in base.cells}
     base_infos = {info.name: info for info in base.workloads}
     head_infos = {info.name: info for info in head.workloads}
@@ -74,7 +85,7 @@ def between(base: Run, head: Run, metrics: Sequence[str]) -> list[Comparison]:
             continue
         first, second = base_infos.get(each.cell.workload), head_infos.get(each.cell.workload)
         differing = _Differing(base.machine, head.machine, first, second)
-        found += _cells(bases[each.cell], each, metrics, differing, second)
+        found += _cells(bases[each.cell], each, metrics, differing, second, required)
     return found
 
 
@@ -101,11 +112,18 @@ class _Differing:
         head_trace: TraceInfo | None,
     ) -> None:
         self._base, self._head = base, head
-        self._events = tuple(trace.event_hash[:12] if trace else "unknown" for trace in (base_trace, head_trace))
+        self._events = tuple(trace.event_hash[:12] if trace else None for trace in (base_trace, head_trace))
+
+    @property
+    def is_of_other_events(self) -> bool:
+        """Return whether the runs replayed different things, or do not say what."""
+        return self._events[0] != self._events[1] or None in self._events
 
     def field(self, info: MetricInfo, base: CellResult, head: CellResult) -> str | None:
         """Return the first field that differs, with both values; None: the figures are comparable."""
-        if self._events[0] != self._events[1]:
+        if None in self._events:
+            return "event_hash is not recorded"
+        if self.is_of_other_events:
             return f"event_hash differs: {self._events[0]} and {self._events[1]}"
         calls = base.call, head.call
         # A run of before calls were recorded was on no footing of another's.
@@ -135,6 +153,7 @@ def _cells(
     metrics: Sequence[str],
     differing: _Differing | None,
     trace: TraceInfo | None,
+    required: Collection[str],
 ) -> Iterator[Comparison]:
     """Yield the comparisons of two cells; ``differing``: of two runs, None where both are of one."""
     names: dict[str, Any] = {
@@ -152,10 +171,17 @@ def _cells(
         if first is None or second is None or first.value is None or second.value is None:
             is_absent = [each is None or each.value is None for each in (first, second)]
             # Inside a run, what one kind of allocator does not have is not applicable; it was there in another run.
-            if differing is None or all(is_absent):
+            if all(is_absent) or (differing is None and name not in required):
                 continue
             side = "base" if is_absent[0] else "other side"
-            yield Comparison(**names, metric=name, basis=Basis.NONE, is_ratio=False, why_not=f"the {side} has none")
+            yield Comparison(
+                **names,
+                metric=name,
+                basis=Basis.NONE,
+                is_ratio=False,
+                is_required=name in required or not is_absent[0],
+                why_not=f"the {side} has none",
+            )
             continue
         info = METRICS[name]
         why_not = differing.field(info, base, head) if differing is not None else None
@@ -167,11 +193,25 @@ def _cells(
                 is_ratio=False,
                 base_value=first.value,
                 head_value=second.value,
+                is_required=differing is not None and differing.is_of_other_events,
                 why_not=why_not,
             )
             continue
         lanes = trace.lanes if trace is not None else 1
-        yield _figures(names, name, first, second, is_one_run=differing is None, is_exact=_is_exact(info, lanes))
+        yield _figures(
+            names | {"resolution": STEPS_APART * max(_step(base), _step(head))},
+            name,
+            first,
+            second,
+            is_one_run=differing is None,
+            is_exact=_is_exact(info, lanes),
+        )
+
+
+def _step(cell: CellResult) -> float:
+    """Return the step of the timer that a cell was measured with, in ns; 0 where that is not known."""
+    found = cell.proof.get("timer_resolution_ns", 0.0)
+    return float(found) if isinstance(found, int | float) else 0.0
 
 
 def _is_exact(info: MetricInfo, lanes: int) -> bool:
@@ -205,6 +245,8 @@ def _status(names: Mapping[str, Any], base: CellResult, head: CellResult) -> Com
         metric=STATUS,
         basis=Basis.NONE,
         is_ratio=False,
+        # What neither can serve is no loss, and what the base could not serve before neither.
+        is_required=base.status is not Status.EXCLUDED,
         why_not=f"the {side} was {'left out' if found.status is Status.EXCLUDED else 'not measured'}: {found.reason}",
     )
 
@@ -215,14 +257,15 @@ def _figures(
     assert base.value is not None
     assert head.value is not None
     least = min(*base.samples, *head.samples, base.value, head.value)
-    is_ratio = not METRICS[name].by_difference and least > _LEAST_RATIO
+    at_floor = base.at_floor or head.at_floor
+    is_ratio = not METRICS[name].by_difference and least > _LEAST_RATIO and not at_floor
     common: dict[str, Any] = {
         **names,
         "metric": name,
         "is_ratio": is_ratio,
         "base_value": base.value,
         "head_value": head.value,
-        "at_floor": base.at_floor or head.at_floor,
+        "at_floor": at_floor,
     }
     if is_exact and base.determinism is Determinism.EXACT and head.determinism is Determinism.EXACT:
         change = _effect(base.value, head.value, is_ratio=is_ratio)
@@ -304,7 +347,7 @@ def places(run: Run) -> list[Place]:
 
 def _group_places(workload: str, region: str, cells: Sequence[CellResult]) -> Iterator[Place]:
     times = [each.metrics["time_per_op_ns"] for each in cells]
-    by_time = ranks([(each.value or 0.0, each.low, each.high) for each in times])
+    by_time = paired.ranks([dict(zip(each.blocks, each.samples, strict=True)) for each in times])
     memory = [_value(each, "peak_resident_bytes") for each in cells]
     known = [index for index, resident in enumerate(memory) if resident is not None]
     front = pareto_front([(times[index].value or 0.0, memory[index] or 0.0) for index in known])

@@ -1,8 +1,7 @@
-"""Medians with exact intervals, and ranks with ties."""
+"""Medians with exact intervals, and the front of speed and memory."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,23 +22,6 @@ def median_interval(samples: Sequence[float]) -> tuple[float | None, float | Non
 
     interval: Any = quantile_test(list(samples), p=0.5).confidence_interval(0.95)
     return float(interval.low), float(interval.high)
-
-
-def ranks(intervals: Sequence[tuple[float, float | None, float | None]]) -> list[int]:
-    """Return the rank of each (median, low, high), 1 for the least.
-
-    Intervals that overlap share a rank, so two ranks never hold such. No interval is an endless one.
-    """
-    bounds = [(-math.inf, math.inf) if low is None or high is None else (low, high) for _, low, high in intervals]
-    found = [0] * len(intervals)
-    rank, reached = 0, -math.inf
-    for position, index in enumerate(sorted(range(len(bounds)), key=bounds.__getitem__)):
-        low, high = bounds[index]
-        if position == 0 or low > reached:
-            rank = position + 1
-        reached = max(reached, high)
-        found[index] = rank
-    return found
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[bool]:

@@ -108,6 +108,9 @@ class CompareRecord(_Record):
     ranking: list[PlaceRecord]
     history: list[PastRecord]
     notes: list[str]
+    unjudged: list[str] = Field(
+        [], description="what was to be judged and could not be, with the reason: nothing passes"
+    )
 
 
 def json_schema() -> dict[str, Any]:
@@ -116,9 +119,11 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": SCHEMA}
 
 
-def overall(judgements: tuple[Judgement, ...]) -> str:
-    """Return the worst verdict of all that decide; incomparable where none does."""
-    verdicts = {each.verdict for each in judgements}
+def overall(report: Report) -> str:
+    """Return the worst verdict of all that decide; incomparable where none does, or one that must is missing."""
+    verdicts = {each.verdict for each in report.judgements}
+    if report.unjudged and Verdict.REGRESSION not in verdicts:
+        return str(Verdict.INCOMPARABLE)
     order = (Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.ADVICE)
     return str(next((each for each in order if each in verdicts), Verdict.INCOMPARABLE))
 
@@ -130,7 +135,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "memtool": report.memtool,
         "command": report.command,
         "sources": list(report.sources),
-        "verdict": overall(report.judgements),
+        "verdict": overall(report),
         "alpha": report.alpha,
         "margin": report.margin,
         "family": report.family,
@@ -153,6 +158,7 @@ def to_json(report: Report) -> dict[str, Any]:
         ],
         "history": [_past(each) for each in report.history],
         "notes": list(report.notes),
+        "unjudged": list(report.unjudged),
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -15,6 +17,7 @@ from memtool import files
 from memtool.errors import InputError
 from memtool.measure.metrics import METRICS
 from memtool.model import Cell, CellResult, Determinism, Mark, Metric, Run, Status, TraceInfo
+from memtool.stats.summary import LEAST_SAMPLES
 
 SCHEMA = "memtool.run.v1"
 FILE_NAME = "run.json"
@@ -29,6 +32,9 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
 
+_HALF = re.compile("[\ud800-\udfff]")
+
+
 Figure = Annotated[FiniteFloat, Field(ge=-_BEYOND, le=_BEYOND)]
 
 
@@ -38,7 +44,7 @@ class MetricRecord(_Record):
     unit: Annotated[str, Field(description="ns, B, or 1 for a plain number")]
     determinism: Literal["sampled", "exact"]
     samples: list[Figure]
-    blocks: list[int]
+    blocks: list[Annotated[int, Field(ge=0)]]
     value: Figure | None
     low: Figure | None
     high: Figure | None
@@ -74,12 +80,16 @@ class WorkloadRecord(_Record):
 
     name: str
     seed: int
-    events: int
+    events: Annotated[int, Field(ge=0)]
     event_hash: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
-    threads: int
-    peak_live_bytes: int
+    threads: Annotated[int, Field(ge=1)]
+    peak_live_bytes: Annotated[int, Field(ge=0)]
     notes: list[str] = []
     marks: list[MarkRecord] = []
+    source: str = ""
+    workload_name: str = ""
+    lanes: Annotated[int, Field(ge=1)] = 1
+    touch: str = "none"
 
 
 class RunRecord(_Record):
@@ -179,12 +189,37 @@ def read(path: Path) -> Run:
         first = problems.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{file}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+    why = _why_unwritable(data)
+    if why is not None:
+        raise InputError(f"{file}: {why.lstrip('.')}")
     _refuse_impossible(file, record)
     return _from_record(record)
 
 
+def _why_unwritable(value: object) -> str | None:
+    """Return where a value has what Python's JSON reader takes and nothing can write again; None: nowhere."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f": is {value}, and no number"
+    if isinstance(value, str):
+        return ": has half of a character (a lone surrogate)" if _HALF.search(value) else None
+    parts: Iterable[tuple[object, object]] = ()
+    if isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, list):
+        parts = enumerate(value)
+    for name, part in parts:
+        why = _why_unwritable(name) or _why_unwritable(part)
+        if why is not None:
+            return f".{name!r}{why}" if _HALF.search(str(name)) else f".{name}{why}"
+    return None
+
+
 def _refuse_impossible(file: Path, record: RunRecord) -> None:
-    """Complain of samples that are not one a block, which nothing could be paired by, and of figures that are none."""
+    """Complain of a run that memtool cannot have written: nothing in it is to be believed, least of all by a gate."""
+    workloads = [each.name for each in record.workloads]
+    twice = next((name for name in workloads if workloads.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{file}: workloads: '{twice}' is there twice")
     seen: set[Cell] = set()
     for each in record.cells:
         cell = Cell(each.workload, each.allocator, each.region, each.mode)
@@ -192,22 +227,53 @@ def _refuse_impossible(file: Path, record: RunRecord) -> None:
         if cell in seen:
             raise InputError(f"{where}: is there twice")
         seen.add(cell)
+        if cell.workload not in workloads:
+            raise InputError(f"{where}: workloads: has no '{cell.workload}', so nothing says what was replayed")
         for name, metric in each.metrics.items():
-            if len(metric.samples) != len(metric.blocks):
-                raise InputError(f"{where}: {name}: {len(metric.samples)} samples in {len(metric.blocks)} blocks")
-            if len(set(metric.blocks)) != len(metric.blocks):
-                raise InputError(f"{where}: {name}: more than one sample in a block")
-            if (metric.value is None) != (not metric.samples):
-                found = "samples without a value" if metric.samples else "a value without samples"
-                raise InputError(f"{where}: {name}: {found}")
-            info = METRICS.get(name)
-            if info is not None and info.unit == "ns" and not info.by_difference and min(metric.samples, default=0) < 0:
-                raise InputError(f"{where}: {name}: a time of {min(metric.samples):g} ns")
-            if metric.value is not None and not math.isclose(metric.value, median(metric.samples), rel_tol=_SAME):
-                raise InputError(
-                    f"{where}: {name}: the value is {metric.value:g}, the median of its samples "
-                    f"{median(metric.samples):g}"
-                )
+            if (why := _why_impossible(name, metric)) is not None:
+                raise InputError(f"{where}: {name}: {why}")
+
+
+def _why_impossible(name: str, metric: MetricRecord) -> str | None:
+    """Return what of a metric's figures contradicts itself or what the metric means; None: nothing does."""
+    samples, value = metric.samples, metric.value
+    if len(samples) != len(metric.blocks):
+        return f"{len(samples)} samples in {len(metric.blocks)} blocks"
+    if len(set(metric.blocks)) != len(metric.blocks):
+        return "more than one sample in a block"
+    if (value is None) != (not samples):
+        return "samples without a value" if samples else "a value without samples"
+    if metric.determinism == "exact" and len(set(samples)) > 1:
+        return f"is exact, and its samples differ: {min(samples):g} and {max(samples):g}"
+    if value is not None and not math.isclose(value, median(samples), rel_tol=_SAME):
+        return f"the value is {value:g}, the median of its samples {median(samples):g}"
+    return _why_no_interval(metric) or _why_not_of_its_kind(name, metric)
+
+
+def _why_no_interval(metric: MetricRecord) -> str | None:
+    low, high, value = metric.low, metric.high, metric.value
+    if low is None and high is None:
+        return None
+    if low is None or high is None or value is None or len(metric.samples) < LEAST_SAMPLES:
+        return f"an interval of {len(metric.samples)} samples; it takes {LEAST_SAMPLES}"
+    if not low <= value <= high:
+        return f"the value is {value:g}, and its interval from {low:g} to {high:g}"
+    return None
+
+
+def _why_not_of_its_kind(name: str, metric: MetricRecord) -> str | None:
+    """Return what a figure of this name cannot be; later versions of memtool may have other names."""
+    info = METRICS.get(name)
+    if info is None:
+        return None
+    if metric.unit != info.unit:
+        return f"is in '{metric.unit}', must be in '{info.unit}'"
+    least, most = min(metric.samples, default=0), max(metric.samples, default=0)
+    if least < 0 and not info.may_be_negative:
+        return f"is {least:g} {info.written_unit}".rstrip() + ", and cannot be negative"
+    if most > 1 and info.is_share:
+        return f"is {most:g}, and is a part of a whole"
+    return None
 
 
 def _from_record(record: RunRecord) -> Run:
@@ -216,7 +282,7 @@ def _from_record(record: RunRecord) -> Run:
     for each in record.workloads:
         extra = each.model_extra or {}
         known = {name: extra[name] for name in infos if name in extra}
-        known |= {name: getattr(each, name) for name in ("name", "seed", "event_hash", "threads", "peak_live_bytes")}
+        known |= {name: getattr(each, name) for name in _KEPT}
         known["operations"] = each.events
         known["notes"] = tuple(each.notes)
         known["marks"] = tuple(Mark(mark.name, mark.operation, mark.live_bytes, mark.progress) for mark in each.marks)
@@ -234,9 +300,9 @@ def _from_record(record: RunRecord) -> Run:
     )
 
 
+_KEPT = ("name", "seed", "event_hash", "threads", "peak_live_bytes", "source", "workload_name", "lanes", "touch")
 # What a file that has only the contract's keys leaves open.
 _BARE: dict[str, Any] = {
-    "source": "",
     "epilogue_operations": 0,
     "allocations": 0,
     "reallocations": 0,
@@ -249,7 +315,6 @@ _BARE: dict[str, Any] = {
     "scopes": 0,
     "first_not_lifo": None,
     "first_not_fifo": None,
-    "touch": "none",
 }
 
 

@@ -223,7 +223,10 @@ def _metric(data: dict[str, Any]) -> dict[str, Any]:
         (lambda data: data["cells"].append(data["cells"][0]), "web/tlsf/anonymous/serial: is there twice"),
         (lambda data: _metric(data).update(samples=[], blocks=[]), "time_per_op_ns: a value without samples"),
         (lambda data: _metric(data).update(value=None), "time_per_op_ns: samples without a value"),
-        (lambda data: _metric(data)["samples"].__setitem__(3, -1.5), "time_per_op_ns: a time of -1.5 ns"),
+        (
+            lambda data: _metric(data)["samples"].__setitem__(3, -1.5),
+            "time_per_op_ns: is -1.5 ns, and cannot be negative",
+        ),
         (lambda data: _metric(data)["samples"].__setitem__(3, "10"), "samples.3: input should be a valid number"),
         (lambda data: _metric(data)["blocks"].__setitem__(3, "3"), "blocks.3: input should be a valid integer"),
         (

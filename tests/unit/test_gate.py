@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from memtool.errors import InputError
 from memtool.gate import Limit, Policy
 from memtool.model import Basis, Comparison, Judgement, Verdict
 from memtool.stats import compare, paired
-from tests.runs import cell, figure, run
+from tests.runs import cell, excluded, figure, run, trace
 
 TIME = "time_per_op_ns"
 FOOTPRINT = "peak_footprint_bytes"
@@ -101,12 +102,30 @@ def test_a_single_block() -> None:
     assert judge([pair([1.5])])[0].reason == "1 block; an interval needs 6"
 
 
-def test_what_is_at_the_floor_decides_nothing() -> None:
-    found = judge([pair([1.5] * 10, at_floor=True)])[0]
-    assert (found.verdict, found.reason) == (
-        Verdict.SHOWN,
-        "at the floor: not told from the noise of timer and machine",
+P50 = "allocate_p50_ns"
+
+
+def latencies(base: Sequence[float], head: Sequence[float], step: float = 10.0) -> list[Comparison]:
+    """Return two allocators' medians in ns, the base's at the floor of a timer with this step."""
+    first, second = (
+        replace(cell(name, {P50: figure(P50, *samples, at_floor=at_floor)}), proof={"timer_resolution_ns": step})
+        for name, samples, at_floor in (("a", base, True), ("b", head, False))
     )
+    return compare.within(run(first, second), "a", [P50])
+
+
+@pytest.mark.parametrize("slow", [120.0, 820.0])
+def test_a_base_at_the_floor_hides_no_slowdown(slow: float) -> None:
+    found = judge(latencies([0.0, 10.0, 0.0, 10.0, 0.0, 0.0, 10.0, 0.0, 0.0], [slow] * 9))[0]
+    assert (found.verdict, found.limit, found.comparison.is_ratio) == (Verdict.REGRESSION, 15.0, False)
+    assert found.comparison.change == slow
+
+
+def test_at_the_floor_a_step_of_the_timer_is_no_change() -> None:
+    # Rounded, one step of 10 ns reads as up to 10.4.
+    assert verdicts(latencies([0.0] * 9, [10.4, 0.0, 10.4, 10.4, 10.0, 0.0, 10.4, 10.4, 10.4])) == [Verdict.PASS]
+    assert verdicts(latencies([3.0] * 9, [4.0] * 9), limits={P50: Limit(0.5, is_share=False)}) == [Verdict.PASS]
+    assert verdicts(latencies([3.0] * 9, [4.0] * 9, step=0.4)) == [Verdict.REGRESSION]
 
 
 @pytest.mark.parametrize("metric", ["net_time_per_op_ns", "allocate_max_ns", "peak_live_bytes"])
@@ -215,6 +234,75 @@ def test_a_suspect_that_crashes_at_the_second_look_is_a_regression() -> None:
     found = gate.confirm(gate.screen([pair([1.5] * 31)], rules), broken, rules)
     assert [each.verdict for each in found] == [Verdict.INCONCLUSIVE, Verdict.REGRESSION]
     assert found[0].reason == "looked worse at first, and then: SIGSEGV"
+
+
+def lost(comparisons: Sequence[Comparison], *named: str) -> tuple[list[str], int]:
+    """Return what a gate could not judge, and the exit code."""
+    rules = Policy((TIME, FOOTPRINT), named=frozenset(named))
+    found = gate.judge(comparisons, rules)
+    unjudged = gate.unjudged(found, rules)
+    return unjudged, gate.exit_code(found, "regression", unjudged)
+
+
+TIMES = {TIME: figure(TIME, *[1.0] * 9)}
+BYTES = {FOOTPRINT: figure(FOOTPRINT, 64, 64)}
+
+
+def test_a_candidate_that_no_longer_serves_a_workload_does_not_pass() -> None:
+    both = [cell(name, TIMES, workload=workload) for name, workload in (("a", "w1"), ("b", "w1"), ("a", "w2"))]
+    found = compare.within(run(*both, excluded("b", "too small", workload="w2")), "a", [TIME])
+    assert lost(found) == (["w2 · b against a: the other side was left out: too small"], 5)
+    # What the base could not serve either is no loss.
+    nowhere = [*both[:2], excluded("a", "too small", workload="w2"), excluded("b", "too small", workload="w2")]
+    assert lost(compare.within(run(*nowhere), "a", [TIME])) == ([], 0)
+
+
+def test_a_base_that_failed_does_not_let_its_workload_pass() -> None:
+    stored = run(cell("a", BYTES), cell("b", failed="SIGSEGV"))
+    found = compare.between(stored, run(cell("a", BYTES), cell("b", BYTES)), [FOOTPRINT])
+    assert lost(found) == (["web · b: the base was not measured: SIGSEGV"], 5)
+
+
+def test_a_workload_whose_events_changed_does_not_pass_beside_one_that_is_compared() -> None:
+    cells = [cell("a", BYTES, workload="w1"), cell("a", BYTES, workload="w2")]
+    other = run(*cells, traces=[trace("w1"), trace("w2", "f" * 32)])
+    reason = "event_hash differs: 0123456789ab and ffffffffffff"
+    assert lost(compare.between(run(*cells), other, [FOOTPRINT])) == ([f"w2 · a · {FOOTPRINT}: {reason}"], 5)
+    unknown = run(*cells, traces=[trace("w1")])
+    reason = "event_hash is not recorded"
+    assert lost(compare.between(unknown, unknown, [FOOTPRINT])) == ([f"w2 · a · {FOOTPRINT}: {reason}"], 5)
+
+
+def test_a_metric_that_is_gone_or_was_asked_for_does_not_pass_unseen() -> None:
+    both = TIMES | BYTES
+    gone = compare.between(run(cell("a", both)), run(cell("a", BYTES)), [TIME, FOOTPRINT])
+    assert lost(gone) == ([f"web · a · {TIME}: the other side has none"], 5)
+    one_sided = run(cell("a", both), cell("b", TIMES))
+    assert lost(compare.within(one_sided, "a", [TIME, FOOTPRINT])) == ([], 0)
+    asked = compare.within(one_sided, "a", [TIME, FOOTPRINT], required={FOOTPRINT})
+    assert lost(asked, FOOTPRINT) == ([f"web · b against a · {FOOTPRINT}: the other side has none"], 5)
+    neither = compare.within(run(cell("a", TIMES), cell("b", TIMES)), "a", [TIME, FOOTPRINT], required={FOOTPRINT})
+    assert lost(neither, FOOTPRINT) == ([f"{FOOTPRINT}: nothing that was compared has a figure of it"], 5)
+
+
+def test_another_compiler_costs_the_instructions_only() -> None:
+    code = "instructions_per_op"
+    cells = cell("a", BYTES | {code: figure(code, 40.0, 40.0)})
+    here, there = (run(cells, machine={"compiler": name, "instruction_counter": "callgrind"}) for name in ("X", "Y"))
+    assert lost(compare.between(here, there, [code, FOOTPRINT], {code, FOOTPRINT})) == ([], 0)
+
+
+def test_a_second_look_that_did_not_happen_does_not_pass() -> None:
+    rules = Policy((TIME,))
+    found = gate.confirm(gate.screen([pair([1.5] * 31)], rules), [], rules)
+    reason = "looked worse at first, and then: it was not measured a second time"
+    assert gate.unjudged(found, rules) == [f"web · b against a · {TIME}: {reason}"]
+    assert gate.exit_code(found, "inconclusive", gate.unjudged(found, rules)) == 5
+
+
+def test_a_regression_is_one_whatever_else_was_not_judged() -> None:
+    assert gate.exit_code(judged(Verdict.REGRESSION), "regression", ["web · b: gone"]) == 3
+    assert gate.exit_code(judged(Verdict.PASS), None, ["web · b: gone"]) == 0
 
 
 def judged(*found: Verdict) -> list[Judgement]:

@@ -38,14 +38,14 @@ def test_json_is_the_result_file() -> None:
     assert json.loads(render(fake_run(), "json")) == json.loads(json.dumps(to_json(fake_run())))
 
 
-def test_rows_are_ordered_by_time_and_ranks_tie_where_intervals_overlap() -> None:
+def test_rows_are_ordered_by_time_and_ranks_count_from_the_fastest() -> None:
     table = render(fake_run(), "table").split("Speed, in ns\n")[1].split("\n\n")[0]
     ranked = [line.split()[:2] for line in table.splitlines()[2:]]
     assert ranked == [
         ["1", LONG_NAME],
         ["2", "mimalloc"],
-        ["2", "tcmalloc"],
-        ["2", "slab"],
+        ["3", "tcmalloc"],
+        ["4", "slab"],
         ["5", "jemalloc"],
         ["6", "tlsf:subdivisions=16"],
         ["7", "glibc"],
@@ -65,7 +65,7 @@ def test_what_python_measured_is_marked_everywhere_and_ranked_nowhere() -> None:
     ranked = {line.split()[1]: line.split()[0] for line in text.split("\n\n")[1].splitlines()[4:]}
     assert {name: ranked[name] for name in ("mimalloc", "tcmalloc", "jemalloc")} == {
         "mimalloc": "2",
-        "tcmalloc": "2",
+        "tcmalloc": "3",
         "jemalloc": "4",
     }
     assert len(lines_of(text, "slab (interpreted)")) == 5

@@ -181,3 +181,48 @@ def test_so_many_blocks_are_odd_and_can_reach_the_level(samples: list[float], li
         assert needed % 2 == 1
         assert 0.5**needed <= 0.01
         assert not math.isnan(needed)
+
+
+def blocks(*figures: float) -> dict[int, float]:
+    return dict(enumerate(figures))
+
+
+def test_ranks_of_what_every_block_tells_apart() -> None:
+    assert paired.ranks([blocks(*[30.0] * 6), blocks(*[10.0] * 6), blocks(*[20.0] * 6)]) == [3, 1, 2]
+
+
+def test_pairs_tell_apart_what_a_busy_machine_lets_overlap() -> None:
+    # The machine takes from 1 to 50 times as long, so their intervals overlap; in each block 300 ns are slower than 8.
+    load = (1, 2, 3, 5, 8, 13, 21, 34, 40, 50)
+    assert paired.ranks([blocks(*(300.0 * by for by in load)), blocks(*(8.0 * by for by in load))]) == [2, 1]
+
+
+def test_eight_of_ten_pairs_are_a_tie_and_nine_are_not() -> None:
+    best = blocks(*[10.0] * 10)
+    assert paired.ranks([best, blocks(*[11.0] * 8, 9.0, 9.0)]) == [1, 1]
+    assert paired.ranks([best, blocks(*[11.0] * 9, 9.0)]) == [1, 2]
+
+
+def test_no_chain_of_ties_joins_what_lies_apart() -> None:
+    # Each ties with its neighbour: 6 of 10 pairs. The third is slower than the first in all ten.
+    first = blocks(*[10.0] * 10)
+    second = blocks(*[11.0] * 6, *[9.5] * 4)
+    third = blocks(*[10.9] * 4, *[12.0] * 6)
+    assert paired.ranks([first, second]) == [1, 1]
+    assert paired.ranks([second, third]) == [1, 1]
+    assert paired.ranks([third, first, second]) == [3, 1, 1]
+
+
+def test_a_tie_is_skipped_by_the_next_rank() -> None:
+    assert paired.ranks([blocks(*[10.0] * 6), blocks(*[10.0] * 6), blocks(*[20.0] * 6)]) == [1, 1, 3]
+
+
+def test_below_six_blocks_what_they_agree_about_is_apart() -> None:
+    assert paired.ranks([blocks(300.0), blocks(8.0)]) == [2, 1]
+    assert paired.ranks([blocks(10.0, 12.0, 11.0), blocks(11.0, 11.0, 12.0)]) == [1, 1]
+    assert paired.ranks([]) == []
+
+
+def test_without_a_common_block_only_a_gap_tells_apart() -> None:
+    assert paired.ranks([{0: 10.0, 1: 12.0}, {2: 13.0, 3: 14.0}]) == [1, 2]
+    assert paired.ranks([{0: 10.0, 1: 12.0}, {2: 11.0, 3: 14.0}]) == [1, 1]

@@ -23,7 +23,8 @@ def metric(value: float | None, low: float | None = None, samples: tuple[float, 
 
 
 def with_metric(found: Metric) -> Run:
-    cell = CellResult(Cell("w", "a"), Status.OK, None, {}, {"time_per_op_ns": found}, {})
+    name = fake_run().workloads[0].name
+    cell = CellResult(Cell(name, "a"), Status.OK, None, {}, {"time_per_op_ns": found}, {})
     return replace(fake_run(), cells=(cell,))
 
 
@@ -197,3 +198,60 @@ def test_what_is_missing_or_wrong_is_named(tmp_path: Path) -> None:
     content = run_file.to_json(fake_run())
     content["workloads"][0]["event_hash"] = "short"
     assert refusal(saved(tmp_path, content)).startswith("workloads.0.event_hash: string should match")
+
+
+def forged(path: Path, **changed: object) -> str:
+    """Return why a run is refused, one metric of which was changed by hand."""
+    content = run_file.to_json(fake_run())
+    cell = next(each for each in content["cells"] if each["allocator"] == "slab")
+    name = str(changed.pop("name", "peak_footprint_bytes"))
+    cell["metrics"][name] |= changed
+    return refusal(saved(path, content)).rpartition(f"{name}: ")[2]
+
+
+def test_a_figure_that_memtool_cannot_have_written_is_refused(tmp_path: Path) -> None:
+    assert forged(tmp_path, unit="parsec") == "is in 'parsec', must be in 'B'"
+    assert forged(tmp_path, samples=[-8.0, -8.0], value=-8.0) == "is -8 B, and cannot be negative"
+    assert forged(tmp_path, samples=[4096.0, 8192.0], value=6144.0) == (
+        "is exact, and its samples differ: 4096 and 8192"
+    )
+    assert forged(tmp_path, name="external_fragmentation", samples=[1.5, 1.5], value=1.5) == (
+        "is 1.5, and is a part of a whole"
+    )
+    assert forged(tmp_path, low=1.0, high=2.0) == "an interval of 2 samples; it takes 6"
+    assert forged(tmp_path, name="time_per_op_ns", low=40.0, high=50.0) == (
+        "the value is 12.5, and its interval from 40 to 50"
+    )
+    assert "blocks.1: input should be greater" in forged(tmp_path, blocks=[0, -1])
+
+
+def test_net_time_may_be_negative(tmp_path: Path) -> None:
+    content = run_file.to_json(fake_run())
+    content["cells"][0]["metrics"]["net_time_per_op_ns"] |= {"samples": [-0.5], "blocks": [0], "value": -0.5}
+    content["cells"][0]["metrics"]["net_time_per_op_ns"] |= {"low": None, "high": None}
+    run_file.read(saved(tmp_path, content))
+
+
+def test_a_cell_of_a_workload_that_the_run_does_not_have_is_refused(tmp_path: Path) -> None:
+    content = run_file.to_json(fake_run())
+    content["workloads"] = []
+    assert refusal(saved(tmp_path, content)).endswith("so nothing says what was replayed")
+    content = run_file.to_json(fake_run())
+    content["workloads"] *= 2
+    assert refusal(saved(tmp_path, content)).endswith("is there twice")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("NaN", "machine.cpu: is nan, and no number"),
+        ("1e999", "machine.cpu: is inf, and no number"),
+        ('"\\ud800"', "machine.cpu: has half of a character (a lone surrogate)"),
+    ],
+)
+def test_what_json_cannot_write_again_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    content = run_file.to_json(fake_run())
+    content["machine"] = {"cpu": "REPLACED"}
+    file = saved(tmp_path, content)
+    file.write_text(file.read_text(encoding="utf-8").replace('"REPLACED"', text), encoding="utf-8")
+    assert refusal(file) == words
