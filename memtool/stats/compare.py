@@ -119,6 +119,10 @@ class _Differing:
         """Return whether the runs replayed different things, or do not say what."""
         return self._events[0] != self._events[1] or None in self._events
 
+    def is_uncounted(self, info: MetricInfo) -> bool:
+        """Return whether the second machine has nothing that counts what the metric counts."""
+        return info.scope == "code" and self._head.get("instruction_counter") == "none"
+
     def field(self, info: MetricInfo, base: CellResult, head: CellResult) -> str | None:
         """Return the first field that differs, with both values; None: the figures are comparable."""
         if None in self._events:
@@ -179,7 +183,8 @@ def _cells(
                 metric=name,
                 basis=Basis.NONE,
                 is_ratio=False,
-                is_required=name in required or not is_absent[0],
+                is_required=(name in required or not is_absent[0])
+                and not (differing is not None and differing.is_uncounted(METRICS[name])),
                 why_not=f"the {side} has none",
             )
             continue

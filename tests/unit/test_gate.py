@@ -285,11 +285,13 @@ def test_a_metric_that_is_gone_or_was_asked_for_does_not_pass_unseen() -> None:
     assert lost(neither, FOOTPRINT) == ([f"{FOOTPRINT}: nothing that was compared has a figure of it"], 5)
 
 
-def test_another_compiler_costs_the_instructions_only() -> None:
+def test_another_compiler_or_no_counter_costs_the_instructions_only() -> None:
     code = "instructions_per_op"
     cells = cell("a", BYTES | {code: figure(code, 40.0, 40.0)})
     here, there = (run(cells, machine={"compiler": name, "instruction_counter": "callgrind"}) for name in ("X", "Y"))
     assert lost(compare.between(here, there, [code, FOOTPRINT], {code, FOOTPRINT})) == ([], 0)
+    uncounted = run(cell("a", BYTES), machine={"compiler": "X", "instruction_counter": "none"})
+    assert lost(compare.between(here, uncounted, [code, FOOTPRINT], {code, FOOTPRINT})) == ([], 0)
 
 
 def test_a_second_look_that_did_not_happen_does_not_pass() -> None:
