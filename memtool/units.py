@@ -13,14 +13,15 @@ GIB = 1024 * MIB
 
 _SIZE_UNITS = {"": 1, "b": 1, "kib": KIB, "mib": MIB, "gib": GIB, "tib": 1024 * GIB}
 _COUNT_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
-_NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", re.ASCII)
+_COUNT = re.compile(r"\s*(\d+(?:\.\d+)?(?:[eE]\+?\d{1,2})?)\s*([A-Za-z]*)\s*", re.ASCII)
 
 SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([bB]|[kKmMgGtT]i[bB])?\s*$"
-COUNT_PATTERN = r"^\s*\d+(\.\d+)?\s*[kKmMgGbB]?\s*$"
+COUNT_PATTERN = r"^\s*\d+(\.\d+)?([eE]\+?\d{1,2})?\s*[kKmMgGbB]?\s*$"
 
 
-def _scaled(text: str, units: dict[str, int], what: str, example: str) -> int:
-    match = _NUMBER.fullmatch(text)
+def _scaled(text: str, number: re.Pattern[str], units: dict[str, int], what: str, example: str) -> int:
+    match = number.fullmatch(text)
     if match is None or match[2].lower() not in units:
         raise ValueError(f"must be a {what} such as {example}, is '{text}'")
     value = Fraction(match[1]) * units[match[2].lower()]
@@ -31,12 +32,12 @@ def _scaled(text: str, units: dict[str, int], what: str, example: str) -> int:
 
 def parse_size(text: str | int) -> int:
     """Return the bytes that ``64``, ``"4KiB"`` or ``"1.5MiB"`` means. Raises ValueError with one line."""
-    return text if isinstance(text, int) else _scaled(text, _SIZE_UNITS, "size", "64, 4KiB or 1.5MiB")
+    return text if isinstance(text, int) else _scaled(text, _SIZE, _SIZE_UNITS, "size", "64, 4KiB or 1.5MiB")
 
 
 def parse_count(text: str | int) -> int:
-    """Return the number that ``1000``, ``"200k"`` or ``"2M"`` means. Raises ValueError with one line."""
-    return text if isinstance(text, int) else _scaled(text, _COUNT_UNITS, "count", "1000, 200k or 2M")
+    """Return the number that ``1000``, ``"200k"``, ``"2M"`` or ``"1e6"`` means. Raises ValueError with one line."""
+    return text if isinstance(text, int) else _scaled(text, _COUNT, _COUNT_UNITS, "count", "1000, 200k or 2M")
 
 
 def format_size(count: float) -> str:

@@ -90,11 +90,14 @@ def _events(info: TraceInfo, found: Characteristics) -> Iterator[tuple[str, str]
     yield "operations", f"{format_count(info.operations)}, and {epilogue} frees in the epilogue"
     resized, zeroed = format_count(found.reallocations), format_count(found.zeroed)
     yield "allocations", f"{format_count(found.allocations)}, {resized} resized, {zeroed} zeroed"
-    sizes = f"{format_size(info.smallest_size)} to {format_size(info.largest_size)}"
-    yield "sizes", f"{sizes}, median {format_size(found.median_size)}, mean {format_size(found.mean_size)}"
-    if found.resize_chains:
+    sizes = f"{format_size(found.smallest_size)} to {format_size(found.largest_size)}"
+    middle = f"median {format_size(found.median_size)}, mean {format_size(found.mean_size)}"
+    yield "sizes", f"{sizes}, {middle}{'; when allocated' if found.reallocations else ''}"
+    if found.resized_to is not None:
         resized_objects = format_count(sum(found.resize_chains.values()))
-        yield "resizes", f"of {resized_objects} objects, the most of one {format_count(max(found.resize_chains))}"
+        least, most = (format_size(size) for size in found.resized_to)
+        chain = f"of {resized_objects} objects, the most of one {format_count(max(found.resize_chains))}"
+        yield "resizes", f"{chain}; to {least} to {most}"
     alignments = (f"{alignment} ({format_count(uses)})" for alignment, uses in found.alignments.items())
     yield "alignments", ", ".join(alignments)
     remote = format_count(found.remote_frees)
@@ -140,7 +143,7 @@ def _bars(histogram: Mapping[int, int], write: Callable[[int], str]) -> str:
     """Return a histogram over powers of two as bars of text; ``write`` says what a power stands for."""
     from tabulate import tabulate
 
-    total, most = sum(histogram.values()), max(histogram.values())
+    total, most = sum(histogram.values()), max(histogram.values(), default=0)
     rows = [
         (f"from {write(1 << level)}", f"{count:,}", f"{count / total:.1%}", "#" * round(40 * count / most))
         for level, count in histogram.items()

@@ -8,6 +8,7 @@ namespace memtool {
 namespace {
 
 constexpr std::uint32_t kNone = ~std::uint32_t{0};
+constexpr std::uint64_t kMostResizes = ~std::uint32_t{0};
 
 // What is to happen to live objects, by the tick at which it happens: a list for each tick, what was scheduled last
 // first.
@@ -90,6 +91,8 @@ class ClassesGenerator final : public Generator {
   void next(std::vector<TraceEvent>& events) override {
     while (phase_ < phases_.size() && events.size() < kPortion) {
       Phase& phase = phases_[phase_];
+      growth_.next(events);
+      if (!growth_.ended()) return;
       if (phase.ticks == 0) {
         ++phase_;
         continue;
@@ -101,10 +104,13 @@ class ClassesGenerator final : public Generator {
       }
       if (phase.kind != PhaseKind::drain) allocate(events, phase.class_law.draw(random_));
     }
-    if (phase_ < phases_.size()) return;
+    growth_.next(events);
+    if (phase_ < phases_.size() || !growth_.ended()) return;
     if (!epilogue_.begun()) epilogue_.begin(calendar_.remaining());
     epilogue_.next(events);
   }
+
+  [[nodiscard]] std::uint64_t resizes_left_out() const noexcept override { return left_out_; }
 
  private:
   enum class PhaseKind : std::uint64_t { ramp, steady, drain };
@@ -135,9 +141,15 @@ class ClassesGenerator final : public Generator {
     if (!objects.lives_forever) {
       const std::uint64_t lifetime = std::max<std::uint64_t>(1, objects.lifetime.draw(random_));
       entry.death = clock_ + lifetime;
-      // Each resize has a tick of its own, and the death another.
-      entry.resizes = static_cast<std::uint32_t>(std::min(objects.draw_resizes(random_), lifetime - 1));
+      if (!objects.grows_at_birth) {
+        // Each resize has a tick of its own, and the death another.
+        const std::uint64_t resizes = objects.draw_resizes(random_);
+        entry.resizes = static_cast<std::uint32_t>(std::min({resizes, lifetime - 1, kMostResizes}));
+        left_out_ += resizes - entry.resizes;
+      }
     }
+    if (objects.grows_at_birth)
+      growth_.begin(objects, entry.object, entry.size, entry.thread, objects.draw_resizes(random_));
     schedule(entry);
   }
 
@@ -170,6 +182,8 @@ class ClassesGenerator final : public Generator {
   std::size_t phase_ = 0;
   std::uint64_t clock_ = 0;
   std::uint64_t born_ = 0;
+  Growth growth_;  // of the object that was born last
+  std::uint64_t left_out_ = 0;
   Epilogue epilogue_;
 };
 

@@ -31,7 +31,8 @@
 //   the
 //              alignment
 // A class is kClassWords words: size law, lifetime law (0: for ever), log2 of the alignment, zeroed, resize threshold,
-// law of the number of resizes, growth as numerator and denominator, freed by another thread. An object whose draw is
+// law of the number of resizes, growth as numerator and denominator, freed by another thread, resized right after its
+// allocation (0: spread over its life; in frames it always is). An object whose draw is
 // at most its class's threshold (a probability times 2^64 - 1; 0: none is) is resized.
 // Marks are: how many; what they count (0 allocations, 1 frames); for each, ascending, after how many it stands: just
 // after that allocation, or at the end of that frame, before what it still has is freed. They are numbered from 0.
@@ -50,6 +51,8 @@ class Generator {
   virtual ~Generator() = default;
   // Appends the next events, at least one while there are any; none means the end.
   virtual void next(std::vector<TraceEvent>& events) = 0;
+  // Resizes that were drawn and are not among the events: their objects do not live for as many ticks.
+  [[nodiscard]] virtual std::uint64_t resizes_left_out() const noexcept { return 0; }
 };
 
 // `words` outlives the generator. Throws std::invalid_argument for a program of no known source.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Self
 
 from memtool.engine.binding import DONE, EngineError, declare, load_library
@@ -83,6 +84,7 @@ def _library() -> ctypes.CDLL:
     signatures: dict[str, tuple[object, list[object]]] = {
         "memtool_generator_open": (handle, [ctypes.c_void_p, _u64, text]),
         "memtool_generator_next": (_u32, [handle, ctypes.c_void_p, ctypes.POINTER(_u64), text]),
+        "memtool_generator_resizes_left_out": (_u64, [handle]),
         "memtool_generator_close": (None, [handle]),
         "memtool_image_begin": (handle, [_u32, ctypes.c_int, text]),
         "memtool_image_append": (_u32, [handle, ctypes.c_void_p, _u64, text]),
@@ -99,8 +101,16 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def generate(program: array[int]) -> Iterator[memoryview]:
-    """Yield the canonical events of a workload program in portions of 16-byte records.
+@dataclass(slots=True)
+class Generated:
+    """What is known of a workload's events when the last one has been generated."""
+
+    resizes_left_out: int = 0
+    """Drawn, for objects that do not live for as many allocations."""
+
+
+def generate(program: array[int], result: Generated | None = None) -> Iterator[memoryview]:
+    """Yield the canonical events of a workload program in portions of 16-byte records; ``result`` is filled at the end.
 
     A portion is valid until the next one is asked for. Raises EngineError.
     """
@@ -119,6 +129,8 @@ def generate(program: array[int]) -> Iterator[memoryview]:
                 message,
             )
             if found.value == 0:
+                if result is not None:
+                    result.resizes_left_out = library.memtool_generator_resizes_left_out(handle)
                 return
             assert events.value is not None
             portion = (ctypes.c_char * (found.value * EVENT_BYTES)).from_address(events.value)

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,9 @@ std::uint32_t guarded(char* message, Work work) {
   try {
     work();
     return MEMTOOL_DONE;
+  } catch (const std::bad_alloc&) {
+    std::strncpy(message, "its events need more memory than there is", kMessageBytes);
+    return MEMTOOL_BAD_REQUEST;
   } catch (const std::exception& problem) {
     std::strncpy(message, problem.what(), kMessageBytes - 1);
     message[kMessageBytes - 1] = '\0';
@@ -69,6 +73,10 @@ std::uint32_t memtool_generator_next(GeneratorHandle* handle, const TraceEvent**
     *events = handle->events.data();
     *count = handle->events.size();
   });
+}
+
+std::uint64_t memtool_generator_resizes_left_out(const GeneratorHandle* handle) {
+  return handle->generator->resizes_left_out();
 }
 
 void memtool_generator_close(GeneratorHandle* handle) {

@@ -21,6 +21,10 @@ class FramesGenerator final : public Generator {
 
   void next(std::vector<TraceEvent>& events) override {
     while (events.size() < kPortion) {
+      if (!growth_.ended()) {
+        growth_.next(events);
+        continue;
+      }
       if (open_.empty()) {
         if (frames_ == 0) return;
         --frames_;
@@ -57,12 +61,9 @@ class FramesGenerator final : public Generator {
 
   void allocate(std::vector<TraceEvent>& events) {
     const ObjectClass& objects = classes_[class_law_.draw(random_)];
-    std::uint64_t size = objects.size.draw(random_);
+    const std::uint64_t size = objects.size.draw(random_);
     events.push_back(TraceEvent::make(objects.kind, born_, size, objects.log2_alignment));
-    for (std::uint64_t resizes = objects.draw_resizes(random_); resizes > 0; --resizes) {
-      size = objects.resized(size);
-      events.push_back(TraceEvent::make(Kind::reallocate, born_, size));
-    }
+    growth_.begin(objects, born_, size, 0, objects.draw_resizes(random_));
     live_.push_back(born_++);
   }
 
@@ -84,6 +85,7 @@ class FramesGenerator final : public Generator {
   std::vector<ObjectClass> classes_;
   std::vector<std::uint64_t> live_;
   std::vector<Scope> open_;
+  Growth growth_;  // of the object that was born last
   std::uint64_t born_ = 0;
 };
 

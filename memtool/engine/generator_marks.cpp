@@ -23,6 +23,8 @@ class MarksGenerator final : public Generator {
     }
   }
 
+  [[nodiscard]] std::uint64_t resizes_left_out() const noexcept override { return source_->resizes_left_out(); }
+
  private:
   static bool allocates(Kind kind) noexcept { return kind == Kind::allocate || kind == Kind::allocate_zeroed; }
 

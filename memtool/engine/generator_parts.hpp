@@ -15,7 +15,7 @@ namespace memtool {
 
 // Events are handed on in portions of about this many, so that a trace of any length needs bounded memory.
 inline constexpr std::size_t kPortion = std::size_t{1} << 16;
-inline constexpr std::uint64_t kClassWords = 9;
+inline constexpr std::uint64_t kClassWords = 10;
 inline constexpr std::uint64_t kLargestSize = std::uint64_t{1} << 47;
 
 // One class of objects: what its members look like.
@@ -30,7 +30,8 @@ struct ObjectClass {
         resizes(program + words[5]),
         growth_numerator(words[6]),
         growth_denominator(words[7]),
-        freed_by_other(words[8] != 0) {}
+        freed_by_other(words[8] != 0),
+        grows_at_birth(words[9] != 0) {}
 
   [[nodiscard]] std::uint64_t resized(std::uint64_t bytes) const noexcept {
     const auto grown = static_cast<unsigned __int128>(bytes) * growth_numerator / growth_denominator;
@@ -52,6 +53,35 @@ struct ObjectClass {
   std::uint64_t growth_numerator;
   std::uint64_t growth_denominator;
   bool freed_by_other;
+  bool grows_at_birth;
+};
+
+// The resizes of an object that follow its allocation at once, as far as a portion has room for them.
+class Growth {
+ public:
+  void begin(const ObjectClass& objects, std::uint64_t object, std::uint64_t size, std::uint64_t thread,
+             std::uint64_t resizes) noexcept {
+    objects_ = &objects;
+    object_ = object;
+    size_ = size;
+    thread_ = thread;
+    left_ = resizes;
+  }
+  [[nodiscard]] bool ended() const noexcept { return left_ == 0; }
+
+  void next(std::vector<TraceEvent>& events) {
+    for (; left_ > 0 && events.size() < kPortion; --left_) {
+      size_ = objects_->resized(size_);
+      events.push_back(TraceEvent::make(Kind::reallocate, object_, size_, 0, thread_));
+    }
+  }
+
+ private:
+  const ObjectClass* objects_ = nullptr;
+  std::uint64_t object_ = 0;
+  std::uint64_t size_ = 0;
+  std::uint64_t thread_ = 0;
+  std::uint64_t left_ = 0;
 };
 
 inline std::vector<ObjectClass> read_classes(const std::uint64_t* program, const std::uint64_t* words,

@@ -10,6 +10,7 @@ namespace memtool {
 namespace {
 
 constexpr std::size_t kBufferWords = std::size_t{1} << 17;
+constexpr std::uint64_t kMostLiveBytes = std::uint64_t{1} << 62;
 constexpr std::uint64_t kDefaultAlignment = std::uint64_t{1} << word::kDefaultLog2Alignment;
 
 std::uint64_t offset_of_word(std::uint64_t index) {
@@ -113,10 +114,12 @@ void ImageBuilder::count_operation() noexcept {
   ++(in_epilogue_ ? head_.epilogue_operations : head_.operations);
 }
 
-// Bytes asked for have grown: remembers the peak, and where it was first reached.
-void ImageBuilder::grow(std::uint64_t size) noexcept {
+// Bytes asked for have grown: remembers the peak, and where it was first reached. Sizes are below 2^58, so that the sum
+// is seen to be too large before it wraps; what was asked for in all may be any number, and stops at the largest.
+void ImageBuilder::grow(std::uint64_t size) {
   live_bytes_ += size;
-  head_.total_bytes += size;
+  if (live_bytes_ > kMostLiveBytes) throw std::runtime_error("more than 2^62 bytes are alive at once");
+  if (__builtin_add_overflow(head_.total_bytes, size, &head_.total_bytes)) head_.total_bytes = kNever;
   head_.smallest_size = std::min(head_.smallest_size, size);
   head_.largest_size = std::max(head_.largest_size, size);
   if (live_bytes_ <= head_.peak_live_bytes) return;

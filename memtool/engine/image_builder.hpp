@@ -55,7 +55,7 @@ class ImageBuilder {
   void put_sized(Kind kind, Kind wide, std::uint32_t slot, std::uint64_t size, unsigned log2_alignment);
   void flush();
   void count_operation() noexcept;
-  void grow(std::uint64_t size) noexcept;
+  void grow(std::uint64_t size);
   void note_lifo(std::uint64_t object) noexcept;
   void note_fifo(std::uint64_t object, std::uint64_t expected) noexcept;
 

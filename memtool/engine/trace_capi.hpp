@@ -27,6 +27,7 @@ GeneratorHandle* memtool_generator_open(const std::uint64_t* program, std::uint6
 // The next events lie at *events until the next call; *count is 0 at the end.
 std::uint32_t memtool_generator_next(GeneratorHandle* handle, const TraceEvent** events, std::uint64_t* count,
                                      char* message);
+std::uint64_t memtool_generator_resizes_left_out(const GeneratorHandle* handle);
 void memtool_generator_close(GeneratorHandle* handle);
 
 // The image is written to `descriptor`, an empty seekable file that stays open until the handle is closed.

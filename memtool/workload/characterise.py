@@ -56,6 +56,11 @@ class Characteristics:
     mean_size: float
     median_size: int
     """The lower one of an even number of allocations."""
+    smallest_size: int
+    largest_size: int
+    """As median and mean: of what allocations ask for, whatever the objects are resized to."""
+    resized_to: tuple[int, int] | None
+    """Smallest and largest size that a reallocation asks for; None: there are none."""
     mean_live_bytes: float
     """Over the operations before the epilogue."""
     peak_live_bytes: int
@@ -103,6 +108,7 @@ class _Survey:
         self._by_lifetime = np.zeros((_LEVELS, _LEVELS), dtype=np.int64)
         self._alignments = np.zeros(_LEVELS, dtype=np.int64)
         self._zeroed = self._resized = self._bytes = 0
+        self._resized_to: tuple[int, int] | None = None
         self._live = _Course()
         self._alive = _Course()
 
@@ -129,7 +135,12 @@ class _Survey:
         self._zeroed += int((kinds == ALLOCATE_ZEROED).sum())
         np.add.at(self._resizes, objects[kinds == REALLOCATE], 1)
         self._resized += int((kinds == REALLOCATE).sum())
-        self._bytes += int(asked[~is_death].sum())
+        self._bytes += _exact_sum(asked[~is_death])
+        is_resize = kinds == REALLOCATE
+        if is_resize.any():
+            new = asked[is_resize]
+            least, most = self._resized_to or (int(new[0]), int(new[0]))
+            self._resized_to = (min(least, int(new.min())), max(most, int(new.max())))
         self._live.follow(self._changes(is_birth, is_death, objects, asked))
         self._alive.follow(is_birth.astype(np.int64) - is_death)
         self._operations += len(events)
@@ -190,6 +201,9 @@ class _Survey:
             total_bytes=self._bytes,
             mean_size=float(sizes.mean()) if len(sizes) else 0.0,
             median_size=int(sizes[(len(sizes) - 1) // 2]) if len(sizes) else 0,
+            smallest_size=int(sizes[0]) if len(sizes) else 0,
+            largest_size=int(sizes[-1]) if len(sizes) else 0,
+            resized_to=self._resized_to,
             mean_live_bytes=self._live.sum / self._operations if self._operations else 0.0,
             peak_live_bytes=self._live.peak,
             peak_live_objects=self._alive.peak,
@@ -214,7 +228,7 @@ class _Course:
     def follow(self, changes: Integers) -> None:
         """Go on by what each operation adds."""
         levels = self._level + np.cumsum(changes)
-        self.sum += int(levels.sum())
+        self.sum += _exact_sum(levels)
         self.peak = max(self.peak, int(levels.max()))
         first = -(self._done + 1) % self._step
         self._clock += range(self._done + first + 1, self._done + len(levels) + 1, self._step)
@@ -236,6 +250,11 @@ class _Course:
             return clock, values
         chosen = np.linspace(0, len(clock) - 1, _MOST_POINTS).astype(np.int64)
         return [clock[index] for index in chosen], [values[index] for index in chosen]
+
+
+def _exact_sum(values: Integers) -> int:
+    """Return the sum of whole numbers below 2^62, whose sum may not fit into 64 bits."""
+    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
 
 
 def _levels(values: Integers) -> Integers:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import comb
-from typing import Any
 
 from memtool.units import format_size
 from memtool.workload import tables
+from memtool.workload.law_tables import law_table
 from memtool.workload.laws import Law
 from memtool.workload.patterns import Buffer, Exchange, Refill, Toggle
 from memtool.workload.schema import (
@@ -101,6 +101,7 @@ class _Class:
     resize_times: Words = (tables.CONSTANT, 0)
     resize_factor: Fraction = Fraction(1)
     freed_by_other: bool = False
+    grows_at_birth: bool = False
 
 
 def compile_workload(workload: Workload, seed: int) -> Program:
@@ -150,7 +151,8 @@ def _put_classes(writer: _Writer, classes: Sequence[_Class]) -> None:
             writer.put_law(each.lifetime)
         writer.put(each.alignment.bit_length() - 1, int(each.zeroed), tables.probability(each.resize_share))
         writer.put_law(each.resize_times)
-        writer.put(each.resize_factor.numerator, each.resize_factor.denominator, int(each.freed_by_other))
+        writer.put(each.resize_factor.numerator, each.resize_factor.denominator)
+        writer.put(int(each.freed_by_other), int(each.grows_at_birth))
 
 
 def _choice(weights: Sequence[Fraction]) -> list[int]:
@@ -182,6 +184,7 @@ def _classes_of(objects: Objects) -> list[_Class]:
             resize_share=resize.share,
             resize_times=law_table(resize.times, 1),
             resize_factor=resize.factor,
+            grows_at_birth=resize.when == "at_birth",
         )
 
     if matrix is None:
@@ -198,36 +201,6 @@ def _classes_of(objects: Objects) -> list[_Class]:
 def _lifetime(law: Law[int] | None) -> Words | None:
     """Return the table of a lifetime; None for ever, which in a frame means until its end."""
     return None if law is None or getattr(law, "forever", None) else law_table(law, 1)
-
-
-def law_table(law: Law[Any], least: int) -> list[int]:
-    """Return the table of a law; draws of an unbounded one below ``least`` become ``least``."""
-    if law.constant is not None:
-        return tables.constant(law.constant)
-    if law.uniform is not None:
-        return tables.uniform(*law.uniform)
-    if law.choice is not None:
-        return tables.discrete(law.choice)
-    if law.histogram is not None:
-        return tables.ranges(law.histogram)
-    if law.cycle is not None:
-        return tables.cycle(law.cycle)
-    if law.pareto is not None:
-        minimum, most = law.pareto.minimum, _or(law.pareto.max, tables.LARGEST)
-        return tables.pareto(Fraction(minimum), law.pareto.alpha, max(least, minimum), most)
-    bounded = law.exponential or law.lognormal or law.normal
-    assert bounded is not None
-    bounds = (_or(bounded.min, least), _or(bounded.max, tables.LARGEST))
-    if law.exponential is not None:
-        return tables.exponential(Fraction(law.exponential.mean), *bounds)
-    if law.lognormal is not None:
-        return tables.lognormal(Fraction(law.lognormal.median), law.lognormal.sigma, *bounds)
-    assert law.normal is not None
-    return tables.normal(Fraction(law.normal.mean), law.normal.deviation, *bounds)
-
-
-def _or(bound: int | None, default: int) -> int:
-    return default if bound is None else bound
 
 
 def _phases(phases: Sequence[Phase], allocations: int) -> list[tuple[int, int]]:

@@ -11,12 +11,14 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from memtool.engine.binding import MOST_MAPS
+from memtool.workload.bounds import refuse_unbounded
 from memtool.workload.laws import CountLaw, Lifetime, NaturalLaw, SizeLaw
 from memtool.workload.patterns import Buffer, Exchange, Refill, Requests, Sweep, Toggle, most_swept
 from memtool.workload.values import (
     EXACTLY_ONE_KEY,
-    LARGEST_COUNT,
+    MOST_LIVE,
     Alignment,
+    Capacity,
     Count,
     Factor,
     Moment,
@@ -32,7 +34,7 @@ from memtool.workload.values import (
 )
 
 _MOST_CLASSES = 1024
-_MOST_ROWS = 4096
+_MOST_ROWS = 2048
 _MOST_THREADS = 1024
 _MOST_ROUNDS = 10_000
 _MOST_LANES = 1 << 16
@@ -77,12 +79,16 @@ class Matrix(Strict):
         return self
 
 
+ResizeWhen = Literal["spread", "at_birth"]
+
+
 class Resize(Strict):
-    """A share of the objects is reallocated, evenly spread over its life, each time to `factor` times its size."""
+    """A share of the objects is reallocated, each time to `factor` times its size."""
 
     share: Share = Fraction(1)
     factor: Factor = Fraction(2)
     times: CountLaw = Field(1, validate_default=True)
+    when: ResizeWhen | None = None
 
 
 class Objects(Strict):
@@ -106,8 +112,9 @@ class Objects(Strict):
             for key in ("size", "lifetime"):
                 if getattr(self, key) is not None:
                     raise misfit("must go: matrix has sizes and lifetimes", key)
-        if self.resize is not None and self.lifetime is not None and self.lifetime.forever:
-            raise misfit("needs a lifetime that ends", "resize")
+        spread = self.resize is not None and self.resize.when != "at_birth"
+        if spread and self.lifetime is not None and self.lifetime.forever:
+            raise misfit("needs a lifetime that ends, or when: at_birth", "resize")
         return self
 
 
@@ -238,8 +245,8 @@ class Profile(Strict):
     def _holds_something(self) -> Profile:
         if all(size > self.cap for size, _, _ in self.rows):
             raise misfit(f"has no row of at most {self.cap} bytes", "rows")
-        if self.populated > LARGEST_COUNT:
-            raise misfit(f"would be {float(self.populated):.2g} live objects, more than {LARGEST_COUNT:,}", "heap")
+        if self.populated > MOST_LIVE:
+            raise misfit(f"would be {float(self.populated):.2g} live objects, more than {MOST_LIVE:,}", "heap")
         return self
 
     @property
@@ -320,7 +327,7 @@ class Workload(Strict):
     phases: Annotated[list[Phase], Field(min_length=1, max_length=64)] | None = None
     touch: Touch = "pages"
     arrivals: Arrivals | None = None
-    memory_limit: Size | None = None
+    memory_limit: Capacity | None = None
     marks: (
         Annotated[
             dict[Name, Moment],
@@ -350,6 +357,7 @@ class Workload(Strict):
             self._check_phases(self.phases)
         self._check_threads()
         self._check_marks()
+        refuse_unbounded(self)
         return self
 
     def _check_threads(self) -> None:
@@ -404,6 +412,8 @@ class Workload(Strict):
             for key in ("lifetime", "matrix"):
                 if getattr(each, key) is not None:
                     raise misfit("must go: objects die with their frame", "objects", index, key)
+            if each.resize is not None and each.resize.when == "spread":
+                raise misfit("must be at_birth: in frames objects grow at once", "objects", index, "resize", "when")
 
     def _check_phases(self, phases: list[Phase]) -> None:
         if self.objects is None:
@@ -419,6 +429,9 @@ class Workload(Strict):
         plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         if self.objects is not None and self.frames is None:
             plain.setdefault("phases", [{"steady": "100%"}])
+        for each in plain.get("objects", ()):
+            if "resize" in each:
+                each["resize"].setdefault("when", "spread" if self.frames is None else "at_birth")
         return plain
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from math import lcm
 
 OCTAVES = 24
@@ -18,6 +18,7 @@ STEP_BITS = 5
 _STEPS = 1 << STEP_BITS
 _FIXED_POINT = 1 << 16
 _ALWAYS = 2**64 - 1
+_SHAPES_KEPT = 32
 _CONTEXT = Context(prec=24, rounding=ROUND_HALF_EVEN)
 
 CONSTANT, UNIFORM, DISCRETE, QUANTILE, RANGES, CYCLE = range(6)
@@ -93,20 +94,35 @@ def exponential(mean: Fraction, low: int, high: int) -> list[int]:
 
 def pareto(minimum: Fraction, alpha: Fraction, low: int, high: int) -> list[int]:
     """Return the table of a Pareto law, P(X > x) = (minimum / x)^alpha, clamped to [low, high]."""
-    least, slope = _decimal(minimum), -_decimal(1 / alpha)
-    return _tabulate(_survival_logarithms(), lambda logarithm: least * (logarithm * slope).exp(), low, high)
+    least = _decimal(minimum)
+    return _tabulate(_survival_powers(alpha), lambda power: least * power, low, high)
 
 
 def lognormal(median: Fraction, sigma: Fraction, low: int, high: int) -> list[int]:
     """Return the table of a law whose logarithm is normal: its median, the deviation of the logarithm; clamped."""
-    middle, spread = _decimal(median), _decimal(sigma)
-    return _tabulate(_normal_scores(), lambda score: middle * (spread * score).exp(), low, high)
+    middle = _decimal(median)
+    return _tabulate(_normal_powers(sigma), lambda power: middle * power, low, high)
 
 
 def normal(mean: Fraction, deviation: Fraction, low: int, high: int) -> list[int]:
     """Return the table of a normal law, clamped to [low, high]."""
     middle, spread = _decimal(mean), _decimal(deviation)
     return _tabulate(_normal_scores(), lambda score: middle + spread * score, low, high)
+
+
+def mean(table: Sequence[int]) -> float:
+    """Return the mean of a continuous law's table: what its draws come to, tails cut as theirs are."""
+    low, high, knots = table[1], table[2], table[3:]
+    half = len(knots) // 2
+    total = 0.0
+    for tail in (knots[:half], knots[half:]):
+        values = [min(max(knot / _FIXED_POINT, low), high) for knot in tail]
+        shares = [float(share) for share in _tail_probabilities()]
+        total += values[0] * shares[0]
+        total += sum(
+            (shares[index + 1] - shares[index]) * (values[index] + values[index + 1]) / 2 for index in range(half - 1)
+        )
+    return total
 
 
 def _decimal(value: Fraction) -> Decimal:
@@ -117,8 +133,13 @@ def _tabulate(knots: Sequence[Decimal], quantile: Callable[[Decimal], Decimal], 
     """Return the quantile function at every knot, clamped, in fixed point."""
     least, most = Decimal(low), Decimal(high)
     with localcontext(_CONTEXT):
-        values = (min(max(quantile(knot), least), most) for knot in knots)
-        return [QUANTILE, low, high, *(int(value * _FIXED_POINT) for value in values)]
+        values = [quantile(knot) for knot in knots]
+        return [
+            QUANTILE,
+            low,
+            high,
+            *(int((least if value < least else most if value > most else value) * _FIXED_POINT) for value in values),
+        ]
 
 
 @cache
@@ -146,6 +167,23 @@ def _normal_scores() -> tuple[Decimal, ...]:
     with localcontext(_CONTEXT):
         upper = tuple(normal_score(p) for p in _tail_probabilities())
         return tuple(-score for score in upper) + upper
+
+
+# A power costs ten times what the rest of a knot does, and laws of one shape have the same ones.
+@lru_cache(maxsize=_SHAPES_KEPT)
+def _survival_powers(alpha: Fraction) -> tuple[Decimal, ...]:
+    """Return P(X > x) to the power of -1/alpha at the knots of both tails."""
+    slope = -_decimal(1 / alpha)
+    with localcontext(_CONTEXT):
+        return tuple((logarithm * slope).exp() for logarithm in _survival_logarithms())
+
+
+@lru_cache(maxsize=_SHAPES_KEPT)
+def _normal_powers(sigma: Fraction) -> tuple[Decimal, ...]:
+    """Return e to the power of ``sigma`` standard normal quantiles at the knots of both tails."""
+    spread = _decimal(sigma)
+    with localcontext(_CONTEXT):
+        return tuple((spread * score).exp() for score in _normal_scores())
 
 
 # Rational approximations of the normal quantile: M. J. Wichura, "Algorithm AS 241: the percentage points of the

@@ -17,7 +17,7 @@ from memtool.engine import generator_binding
 from memtool.engine.binding import EngineError, package_folder
 from memtool.errors import InputError, MemtoolError, did_you_mean
 from memtool.model import Mark, Mode, TraceInfo
-from memtool.units import format_size
+from memtool.units import format_duration, format_size
 from memtool.workload.arrivals import Schedule, compile_arrivals
 from memtool.workload.importers.importer import Imported
 from memtool.workload.importers.known import importer_of
@@ -26,6 +26,8 @@ from memtool.workload.program import Program, compile_workload
 from memtool.workload.schema import Workload
 
 _NEVER = 2**64 - 1
+_LONGEST_ARRIVALS = 86_400
+"""Seconds: a day of waiting in each replay is no measurement."""
 _IMAGE_BYTES_PER_EVENT = 8
 """More for what is resized, aligned or larger than 4 GiB."""
 _MOST_OF_MEMORY = 0.75
@@ -104,9 +106,16 @@ def compiled(source: Workload | Imported, seed: int) -> Program | Imported:
     return source if isinstance(source, Imported) else compile_workload(source, seed)
 
 
-def canonical_events(program: Program | Imported) -> Iterator[memoryview]:
-    """Yield the canonical events in portions (engine/events.hpp); each is valid until the next is asked for."""
-    return iter((program.events,)) if isinstance(program, Imported) else generator_binding.generate(program.words)
+def canonical_events(
+    program: Program | Imported, result: generator_binding.Generated | None = None
+) -> Iterator[memoryview]:
+    """Yield the canonical events in portions (engine/events.hpp); each is valid until the next is asked for.
+
+    ``result`` is filled when the last has been.
+    """
+    if isinstance(program, Imported):
+        return iter((program.events,))
+    return generator_binding.generate(program.words, result)
 
 
 def load_trace(name: str, seed: int | None = None, *, threads: int | None = None, mode: Mode = Mode.SERIAL) -> Trace:
@@ -146,8 +155,13 @@ def make_trace(workload: Workload | Imported, source: str, seed: int, mode: Mode
         arrivals = compile_arrivals(workload.arrivals, seed)
     descriptor = os.memfd_create("memtool-image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        head, marks, event_hash, seconds = _build_image(program, source, workload.touch, descriptor, arrivals)
-        notes, lanes = program.notes, 1
+        generated = generator_binding.Generated()
+        head, marks, event_hash, seconds = _build_image(
+            program, source, workload.touch, descriptor, arrivals, generated
+        )
+        _refuse_nothing(head, source, seed)
+        _refuse_too_slow(head, source, arrivals)
+        notes, lanes = (*program.notes, *_left_out(generated, head)), 1
         if mode is not Mode.SERIAL and has_threads(workload):
             serial, descriptor = descriptor, os.memfd_create("memtool-image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             os.close(serial)
@@ -180,7 +194,12 @@ def make_trace(workload: Workload | Imported, source: str, seed: int, mode: Mode
 
 
 def _build_image(
-    program: Program | Imported, source: str, touch: str, descriptor: int, arrivals: Schedule | None
+    program: Program | Imported,
+    source: str,
+    touch: str,
+    descriptor: int,
+    arrivals: Schedule | None,
+    generated: generator_binding.Generated,
 ) -> tuple[dict[str, int], tuple[Mark, ...], str, float]:
     """Return (head of the image, marks, hash of the events, seconds that generating them took). Raises MemtoolError."""
     digest = hashlib.blake2b(digest_size=16)
@@ -190,7 +209,7 @@ def _build_image(
     _refuse_too_long(source, 2 * (program.allocations or 0), available)
     try:
         with generator_binding.ImageBuilder(touch, descriptor) as builder:
-            portions = canonical_events(program)
+            portions = canonical_events(program, generated)
             while True:
                 begin = time.perf_counter()
                 portion = next(portions, None)
@@ -205,7 +224,17 @@ def _build_image(
                 events += portion.nbytes // generator_binding.EVENT_BYTES
                 _refuse_too_long(source, events, available)
     except EngineError as problem:
-        raise MemtoolError(f"{source}: {problem}") from None
+        raise InputError(f"{source}: {problem}") from None
+
+
+def _left_out(generated: generator_binding.Generated, head: dict[str, int]) -> Iterator[str]:
+    """Yield what is said of resizes that found no time."""
+    if generated.resizes_left_out:
+        yield (
+            f"{generated.resizes_left_out:,} resizes found no time and were left out, {head['reallocations']:,} took "
+            "place: an object that lives for k allocations is resized at most k - 1 times "
+            "(with `when: at_birth` all its resizes follow its allocation at once)"
+        )
 
 
 def _marks(
@@ -237,6 +266,19 @@ def _build_thread_image(program: Program | Imported, source: str, touch: str, de
             return builder.finish()["lanes"]
     except EngineError as problem:
         raise MemtoolError(f"{source}: {problem}") from None
+
+
+def _refuse_nothing(head: dict[str, int], source: str, seed: int) -> None:
+    if head["allocations"] == 0:
+        raise InputError(f"{source}: allocates nothing (with seed {seed}), so there is nothing to measure")
+
+
+def _refuse_too_slow(head: dict[str, int], source: str, arrivals: Schedule | None) -> None:
+    if arrivals is not None and head["operations"] > _LONGEST_ARRIVALS * arrivals.rate:
+        needed = format_duration(head["operations"] / arrivals.rate)
+        raise InputError(
+            f"{source}: arrivals: its {head['operations']:,} operations would arrive over {needed}, more than a day"
+        )
 
 
 def _refuse_too_long(source: str, events: int, available: int) -> None:

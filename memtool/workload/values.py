@@ -15,6 +15,10 @@ from memtool.units import COUNT_PATTERN, SIZE_PATTERN, format_size, parse_count,
 LARGEST_SIZE = 1 << 47
 """The address space of a process on both supported architectures."""
 LARGEST_COUNT = 1 << 31
+LARGEST_CAPACITY = 1 << 46
+"""Half of that address space: the rest is the process's own, and a reservation lies in one piece."""
+MOST_LIVE = 1 << 28
+"""Objects alive at once: an event image (engine/events.hpp) has as many slots."""
 _LARGEST_ALIGNMENT = 2 << 20
 _LONGEST_NUMBER = 40
 _MOST_A_SECOND = 10**9
@@ -48,6 +52,8 @@ def misfit(words: str, *path: str | int) -> PydanticCustomError:
 
 def _whole(value: object, parse: Callable[[str | int], int], what: str, least: int, most: int) -> int:
     wrong = ValueError(f"must be a {what}, is {shown(value)}")
+    if parse is parse_count and isinstance(value, float) and value.is_integer():
+        value = int(value)  # 1e6
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise wrong
     if len(str(value)) > _LONGEST_NUMBER or not str(value).isprintable():
@@ -64,6 +70,10 @@ def _whole(value: object, parse: Callable[[str | int], int], what: str, least: i
 
 def _size(value: object) -> int:
     return _whole(value, parse_size, "size such as 64 or 4KiB", 1, LARGEST_SIZE)
+
+
+def _capacity(value: object) -> int:
+    return _whole(value, parse_size, "size such as 64 or 4KiB", 1, LARGEST_CAPACITY)
 
 
 def _count(value: object) -> int:
@@ -169,6 +179,8 @@ _POSITIVE = WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
 
 Size = Annotated[int, BeforeValidator(_size), _number_or_text(SIZE_PATTERN, 1)]
 """Bytes: ``64``, ``4KiB``."""
+Capacity = Annotated[int, BeforeValidator(_capacity), _number_or_text(SIZE_PATTERN, 1)]
+"""Bytes of a region."""
 Count = Annotated[int, BeforeValidator(_count), _number_or_text(COUNT_PATTERN, 1)]
 """``1000``, ``2M``; at least 1."""
 Natural = Annotated[int, BeforeValidator(_natural), _number_or_text(COUNT_PATTERN, 0)]

@@ -76,6 +76,27 @@ def test_frees_of_other_threads_and_resizes(tmp_path: Path, capsys: pytest.Captu
     assert "of 45 objects, the most of one 3" in capsys.readouterr().out
 
 
+def test_sizes_are_those_of_allocations_and_resizes_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "grown.yaml"
+    # Lives of three allocations have time for two of ten resizes: 64, 96, 144 bytes. All but the last two objects have
+    # both, the last but one has one: 1,998 x 2 + 1, and all but these two have 8 left out, in all 1,999 x 8 and 8.
+    path.write_text(
+        "name: grown\nallocations: 2e3\nobjects:\n  - {size: 64, lifetime: 3, resize: {times: 10, factor: 1.5}}\n"
+    )
+    assert run(["inspect", str(path)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "sizes 64 B to 64 B, median 64 B, mean 64 B; when allocated" in lines
+    assert "resizes of 1,999 objects, the most of one 2; to 96 B to 144 B" in lines
+    note = next(line for line in lines if line.startswith("note"))
+    assert note.startswith("note 16,000 resizes found no time and were left out, 3,997 took place: an object that")
+    assert run(["inspect", str(path), "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["smallest_size"], found["largest_size"], found["resized_to"]) == (64, 64, [96, 144])
+    assert found["workload"]["objects"][0]["resize"]["when"] == "spread"
+
+
 def test_marks_are_shown_with_what_is_done_and_alive(ramp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ramp.write_text(RAMP + "marks: {full: 100, half: 50%}\n", encoding="utf-8")
     assert run(["inspect", str(ramp)]) == 0

@@ -40,7 +40,16 @@ def test_sizes(text: str | int, expected: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [(1000, 1000), ("1000", 1000), ("200k", 200_000), ("2M", 2_000_000), ("1.5m", 1_500_000), ("3G", 3_000_000_000)],
+    [
+        (1000, 1000),
+        ("1000", 1000),
+        ("200k", 200_000),
+        ("2M", 2_000_000),
+        ("1.5m", 1_500_000),
+        ("3G", 3_000_000_000),
+        ("1e6", 10**6),
+        ("1.5E3", 1500),
+    ],
 )
 def test_counts(text: str | int, expected: int) -> None:
     assert parse_count(text) == expected
@@ -54,7 +63,7 @@ def test_what_is_no_size_says_how_one_is_written(text: str) -> None:
     assert not re.match(SIZE_PATTERN, text)
 
 
-@pytest.mark.parametrize("text", ["", "k", "-1", "2KiB", "1_000", "1,000"])
+@pytest.mark.parametrize("text", ["", "k", "-1", "2KiB", "1_000", "1,000", "1e", "1e-3"])
 def test_what_is_no_count_says_how_one_is_written(text: str) -> None:
     with pytest.raises(ValueError, match="must be a count such as 1000, 200k or 2M, is '"):
         parse_count(text)

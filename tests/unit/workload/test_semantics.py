@@ -57,6 +57,14 @@ EXAMPLES: dict[str, tuple[dict[str, Any], str]] = {
         {"allocations": 5, "objects": [{"size": 8, "lifetime": 4, "resize": {}}]},
         "A0 A1 R0 A2 R1 A3 R2 F0 A4 | F1 F2 F3 F4",
     ),
+    "resizes right after the birth need no time": (
+        {"allocations": 2, "objects": [{"size": 8, "lifetime": 1, "resize": {"times": 3, "when": "at_birth"}}]},
+        "A0 R0 R0 R0 F0 A1 R1 R1 R1 | F1",
+    ),
+    "so may grow what lives for ever": (
+        {"allocations": 2, "objects": [{"size": 8, "lifetime": "forever", "resize": {"when": "at_birth"}}]},
+        "A0 R0 A1 R1 | F0 F1",
+    ),
     "two resizes, spread over the life": (
         {"allocations": 7, "objects": [{"size": 8, "lifetime": 6, "resize": {"times": 2}}]},
         "A0 A1 R0 A2 R1 A3 R2 R0 A4 R3 R1 A5 R4 F0 R2 A6 | F1 F2 F3 F4 F5 F6",

@@ -95,7 +95,7 @@ def test_closing_gives_the_image_back() -> None:
     "content",
     [
         {"allocations": "1G", "objects": [{"size": 8, "lifetime": 1}]},
-        {"frames": {"count": "1G", "objects_per_frame": 1000}, "objects": [{"size": 8}]},
+        {"frames": {"count": "1M", "objects_per_frame": 1000}, "objects": [{"size": 8}]},
     ],
     ids=["known beforehand", "found out"],
 )
