@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests/golden"
@@ -54,12 +56,20 @@ def fixture_list(name: str) -> list[str]:
     return [f"-DMEMTOOL_STRATEGIES_HEADER={name}", f"-DCMAKE_CXX_FLAGS=-I{ROOT / 'tests/native/fixtures'}"]
 
 
+@contextmanager
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """Yield a folder that all processes of a test run share, one of them at a time: what one has built is there."""
+    own = tmp_path_factory.getbasetemp()
+    common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with FileLock(common / f"{name}.lock"):
+        yield common / name
+
+
 @pytest.fixture(scope="session")
 def faulty_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an engine whose strategies are null, malloc and the faulty ones."""
-    return build_engine(
-        tmp_path_factory.mktemp("faulty-engine"), QUICKLY_BUILT, "-DMEMTOOL_SHARDS=2", *fixture_list("strategies.hpp")
-    )
+    with shared_folder(tmp_path_factory, "faulty-engine") as folder:
+        return build_engine(folder, QUICKLY_BUILT, "-DMEMTOOL_SHARDS=2", *fixture_list("strategies.hpp"))
 
 
 @pytest.fixture

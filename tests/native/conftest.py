@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import QUICKLY_BUILT, ROOT, build_engine, build_target
+from tests.conftest import QUICKLY_BUILT, ROOT, build_engine, build_target, shared_folder
 
 BuildDriver = Callable[[str, str], Path]
 """(driver, sanitizers used under --sanitize) -> the executable."""
@@ -16,16 +16,17 @@ BuildDriver = Callable[[str, str], Path]
 @pytest.fixture(scope="session")
 def build_driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> BuildDriver:
     """Return what builds a driver: tests/native/NAME.cpp with every strategy and adaptor."""
-    trees: dict[str, Path] = {}
+    sanitize = request.config.getoption("--sanitize")
 
     def build(driver: str, sanitizers: str) -> Path:
-        if not request.config.getoption("--sanitize"):
-            # Where the engine is installed from, its strategies are compiled already.
-            installed = next(ROOT.glob("build/*/build.ninja"), None)
+        # Where the engine is installed from, its strategies are compiled already.
+        installed = next(ROOT.glob("build/*/build.ninja"), None)
+        name = f"drivers-{sanitizers.replace(',', '-')}" if sanitize else "drivers"
+        with shared_folder(tmp_path_factory, name) as folder:
+            if sanitize:
+                return build_engine(folder, QUICKLY_BUILT, f"-DMEMTOOL_SANITIZE={sanitizers}", target=driver)
             if installed is not None:
                 return build_target(installed.parent, driver)
-            return build_engine(trees.setdefault("", tmp_path_factory.mktemp("drivers")), QUICKLY_BUILT, target=driver)
-        folder = trees.setdefault(sanitizers, tmp_path_factory.mktemp(sanitizers.replace(",", "-")))
-        return build_engine(folder, QUICKLY_BUILT, f"-DMEMTOOL_SANITIZE={sanitizers}", target=driver)
+            return build_engine(folder, QUICKLY_BUILT, target=driver)
 
     return build
