@@ -14,7 +14,7 @@ from memtool.allocators.own import adopted_limits, python_plan
 from memtool.allocators.shared_library import library_plan
 from memtool.engine import binding
 from memtool.errors import InputError
-from memtool.model import AllocatorPlan, AllocatorSpec
+from memtool.model import AllocatorPlan, AllocatorSpec, Call
 from tests.conftest import ROOT
 
 Build = Callable[..., Path]
@@ -68,6 +68,7 @@ def test_a_library_by_memtool_h_is_adopted_not_preloaded(build: Build) -> None:
         strategy="adopted",
         engine_parameters="step=4096,mode=loose",
         family="library",
+        call=Call(route="pointer", free="sized", threads="one"),
         exact=False,
         adopted=("library", str(path)),
     )

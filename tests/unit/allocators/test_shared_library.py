@@ -13,7 +13,7 @@ from memtool.allocators import own
 from memtool.allocators import shared_library as module
 from memtool.allocators.shared_library import NEEDED, library_plan
 from memtool.errors import InputError
-from memtool.model import AllocatorPlan, AllocatorSpec
+from memtool.model import AllocatorPlan, AllocatorSpec, Call
 
 # A bump allocator over static memory, enough for a Python that starts and ends; the size stands before each block.
 REPLACEMENT = """
@@ -98,6 +98,8 @@ def test_a_replacement_is_preloaded_and_must_own_malloc(build: Build) -> None:
         exact=False,
         uses_region=False,
         thread_safe=True,
+        call=Call(route="linker", free="bare", threads="any"),
+        frees_bare=True,
     )
 
 
