@@ -59,6 +59,8 @@ class BenchOptions:
     """Every row on the footing of a malloc: one indirect call, a bare pointer at the free, safe on threads."""
     threads: tuple[int, ...] = ()
     """Each workload on these numbers of threads, in place of its own."""
+    rates: tuple[int, ...] = ()
+    """Operations a second: each workload with arrivals at these rates, in place of its own."""
     seed: int | None = None
     output: Path | None = None
     resume: bool = False
@@ -173,8 +175,9 @@ def make_plan(options: BenchOptions) -> Plan:
         memory_bytes=machine.available_memory() // 2,
     )
     traces = tuple(
-        load_trace(path, seed=options.seed, threads=threads, mode=options.mode)
+        load_trace(path, seed=options.seed, threads=threads, rate=rate, mode=options.mode)
         for path in options.workloads or (_BENCH_DEFAULT_WORKLOAD,)
+        for rate in options.rates or (None,)
         for threads in options.threads or (None,)
     )
     _refuse_duplicate_names(traces)
@@ -236,7 +239,7 @@ def _measurable(
         requests,
         threads,
         None if arrivals is None else arrivals.words,
-        0.0 if arrivals is None else info.operations / arrivals.rate,
+        0.0 if arrivals is None else arrivals.seconds(info.operations),
         tuple(mark.name for mark in info.marks),
         info.operations,
     )

@@ -61,6 +61,14 @@ def format_count(count: int) -> str:
     return f"{count:,}"
 
 
+def format_rate(rate: int) -> str:
+    """Return so many a second as a file would have it: ``"500k/s"``, ``"2M/s"``."""
+    for unit, scale in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if rate >= scale and rate % (scale // 1000) == 0:
+            return f"{f'{rate / scale:.3f}'.rstrip('0').rstrip('.')}{unit}/s"
+    return f"{rate}/s"
+
+
 def format_ns(value: float) -> str:
     """Return a duration given in nanoseconds for reading: ``"9.12 ns"``, ``"1.20 µs"``, ``"3.4 s"``."""
     for unit in ("ns", "µs", "ms"):
@@ -73,6 +81,9 @@ def format_ns(value: float) -> str:
 def arrivals_in_words(arrivals: Mapping[str, Any]) -> str:
     """Return what arrivals a workload has: ``"poisson, 2,000,000 operations/s"``."""
     at_once = f" in bursts of {arrivals['burst']:,}" if arrivals["burst"] > 1 else ""
+    if arrivals["law"] == "periodic":
+        every = format_ns(1e9 * arrivals["burst"] / arrivals["rate_per_s"])
+        return f"{arrivals['burst']:,} operations at once every {every}"
     law = "" if arrivals["law"] == "bursts" else f"{arrivals['law']}, "
     return f"{law}{arrivals['rate_per_s']:,} operations/s{at_once}"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memtool.commands.options import (
+    Rates,
     bench_options,
     complain,
     measurement_options,
@@ -34,6 +35,14 @@ _FORMATS = ("table", "markdown", "json", "csv")
 )
 @click.option("--blocks", type=click.IntRange(1, 1000), default=10, show_default=True, help="Samples of each cell.")
 @measurement_options("all")
+@click.option(
+    "--rate",
+    "rates",
+    type=Rates(),
+    default=(),
+    metavar="LIST",
+    help="Each workload open-loop at these rates of operations (1M/s,2M/s), in place of its own arrivals.",
+)
 @click.option("--reference", metavar="ALLOCATOR", help="Add a ratio to this allocator to every table.")
 @click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
 @wide_option
@@ -44,6 +53,7 @@ def command(
     reference: str | None,
     output_format: str,
     wide: bool,
+    rates: tuple[int, ...],
     **measured: Any,  # noqa: ANN401  # of measurement_options
 ) -> None:
     """Replay WORKLOADs against allocators and report time, latency, fragmentation and resident memory.
@@ -53,7 +63,8 @@ def command(
     """
     from memtool import pipeline
 
-    options = bench_options(measured, workloads=workloads, allocators=allocators, blocks=blocks, reference=reference)
+    own = {"workloads": workloads, "allocators": allocators, "blocks": blocks, "reference": reference, "rates": rates}
+    options = bench_options(measured, **own)
     if measured["dry_run"]:
         show_plan(options, output_format)
         return

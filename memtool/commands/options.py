@@ -91,6 +91,26 @@ class Counts(click.ParamType[tuple[int, ...]]):
         return tuple(found)
 
 
+class Rates(click.ParamType[tuple[int, ...]]):
+    """A comma-separated list of rates, in operations a second."""
+
+    name = "list"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Return the rates."""
+        if isinstance(value, tuple):
+            return value
+        from memtool.workload.values import parse_rate
+
+        try:
+            rates = tuple(parse_rate(word.strip()) for word in str(value).split(","))
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+        if len(set(rates)) < len(rates):
+            self.fail(f"names a rate twice: '{value}'", param, ctx)
+        return rates
+
+
 def region_names() -> tuple[str, ...]:
     """Return the names of the regions, which are imported only where one is asked for."""
     from memtool.allocators.regions import REGIONS

@@ -275,12 +275,16 @@ def _open_loop(
     rate = trace.arrivals["rate_per_s"]
     whole = median(each["open_loop"]["schedule_ticks"] for each in found) * ns
     took = median(ticks for each in found for ticks in each["body_ticks"]) * ns
+    null = [ticks for each in null_samples if "open_loop" in each.payload for ticks in each.payload["body_ticks"]]
+    null_took = median(null) * ns if null else 0.0
     return {
         "offered_per_s": rate,
         "achieved_per_s": round(trace.operations / took * 1e9),
         "latest_start_ns": max(each["open_loop"]["latest_ticks"] for each in found) * ns,
         "end_behind_ns": max(each["open_loop"]["end_behind_ticks"] for each in found) * ns,
         "end_behind_operations": round((took - whole) * rate / 1e9) if took > (1 + _BEHIND) * whole else 0,
+        **({"null_achieved_per_s": round(trace.operations / null_took * 1e9)} if null_took else {}),
+        **({"null_behind": True} if null_took > (1 + _BEHIND) * whole else {}),
         **({"null_ns": of_null} if (of_null := _of_null(null_samples, clock)) else {}),
     }
 
@@ -297,6 +301,12 @@ def _of_null(samples: Sequence[Sample], clock: Clock) -> dict[str, dict[str, flo
 
 
 def _behind(found: Mapping[str, Any]) -> str:
+    if found.get("null_behind"):
+        return (
+            f"arrivals too fast for this machine: the null strategy, which allocates nothing, did "
+            f"{found['null_achieved_per_s']:,} of {found['offered_per_s']:,} operations a second; so latencies are "
+            "those of a queue that grows with the length of the run, whatever the allocator does"
+        )
     return (
         f"did not keep up with its arrivals: {found['achieved_per_s']:,} of {found['offered_per_s']:,} operations a "
         f"second; at the end {found['end_behind_operations']:,} were due and not begun, so its latencies are those of "

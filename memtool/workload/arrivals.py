@@ -20,8 +20,8 @@ class Schedule:
     """Intended starts of a workload's operations, as a program that gives the same ones on every machine."""
 
     law: str
-    """constant | poisson | bursts"""
-    rate: int
+    """constant | poisson | bursts | periodic"""
+    rate: Fraction
     """Operations a second."""
     burst: int
     """Operations that come at once."""
@@ -29,7 +29,12 @@ class Schedule:
 
     def described(self) -> dict[str, Any]:
         """Return what run.json says of it."""
-        return {"law": self.law, "rate_per_s": self.rate, "burst": self.burst}
+        rate = int(self.rate) if self.rate.denominator == 1 else round(float(self.rate), 3)
+        return {"law": self.law, "rate_per_s": rate, "burst": self.burst}
+
+    def seconds(self, operations: int) -> float:
+        """Return how long it takes until so many operations have arrived, on average."""
+        return float(operations / self.rate)
 
     def to_bytes(self) -> bytes:
         """Return what is hashed of it."""
@@ -39,8 +44,13 @@ class Schedule:
 def compile_arrivals(arrivals: Arrivals, seed: int) -> Schedule:
     """Return the schedule of a workload with this seed."""
     law, paced = next((name, each) for name in Arrivals.model_fields if (each := getattr(arrivals, name)) is not None)
-    assert isinstance(paced, Paced)
+    assert isinstance(paced, (Paced, Bursts))
     burst = paced.size if isinstance(paced, Bursts) else 1
-    gap = Fraction(_PICOSECONDS * burst, paced.rate)
-    table = tables.constant(round(gap)) if law == "constant" else tables.exponential(gap, 0, tables.LARGEST)
-    return Schedule(law, paced.rate, burst, (seed ^ _APART, burst, *table))
+    if isinstance(paced, Bursts) and paced.every is not None:
+        law, gap = "periodic", Fraction(paced.every)
+    else:
+        assert paced.rate is not None
+        gap = Fraction(_PICOSECONDS * burst, paced.rate)
+    is_even = law in ("constant", "periodic")
+    table = tables.constant(round(gap)) if is_even else tables.exponential(gap, 0, tables.LARGEST)
+    return Schedule(law, _PICOSECONDS * burst / gap, burst, (seed ^ _APART, burst, *table))

@@ -156,7 +156,7 @@ def _put_classes(writer: _Writer, classes: Sequence[_Class]) -> None:
 
 
 def _choice(weights: Sequence[Fraction]) -> list[int]:
-    return tables.discrete(list(enumerate(weights)))
+    return tables.discrete([(index, weight) for index, weight in enumerate(weights) if weight])
 
 
 def _classes(objects: Sequence[Objects]) -> list[_Class]:
@@ -225,19 +225,28 @@ def _profile(profile: Profile, allocations: int, threads: int, seed: int) -> Pro
     Lifetimes are exponential, so what a live object has left to live does not depend on its age: a ramp that draws
     rows by their live counts, and whole lifetimes for what it draws, begins in the steady state.
     """
-    rows = [row for row in profile.rows if row[0] <= profile.cap]
+    rows = [row for row in profile.rows if row[0] <= profile.cap and (row[1] or row[2])]
     bytes_kept = sum((size * live for size, _, live in rows), Fraction(0))
     scale = profile.heap / bytes_kept
     rates = sum((rate for _, rate, _ in rows), Fraction(0))
     classes = [
-        # Mean lifetime live / rate, in allocations: during it, live * scale / rate * (all rates) of them are made.
-        _Class(rate, tables.constant(size), tables.exponential(live * scale / rate * rates, 1, tables.LARGEST))
-        for size, rate, live in rows
+        _Class(rate, tables.constant(size), _row_lifetime(live * scale, rate / rates)) for size, rate, live in rows
     ]
     by_live = _choice([live for _, _, live in rows])
     by_rate = _choice([rate for _, rate, _ in rows])
     phases = [(_RAMP, profile.populated, by_live), (_STEADY, allocations, by_rate)]
     return _run_phases(seed, threads, classes, phases, *_profile_notes(profile, scale))
+
+
+def _row_lifetime(live: Fraction, share: Fraction) -> Words | None:
+    """Return the table of the lifetimes of a row with so many live objects and this share of the allocations.
+
+    In allocations the mean is live / share. What is never allocated lives for ever; what is never alive, no longer than
+    until the next allocation.
+    """
+    if share == 0:
+        return None
+    return tables.exponential(live / share, 1, tables.LARGEST) if live else tables.constant(1)
 
 
 def _profile_notes(profile: Profile, scale: Fraction) -> list[str]:
@@ -247,9 +256,15 @@ def _profile_notes(profile: Profile, scale: Fraction) -> list[str]:
         f"{profile.populated:,} objects are allocated before the steady phase, "
         f"which so begins with about {format_size(profile.heap)} live"
     ]
-    rare = sum(live * scale < 1 for _, live in kept)
+    rare = sum(0 < live * scale < 1 for _, live in kept)
     if rare:
         notes.append(f"{rare} of {len(kept)} rows hold less than one object on average at this scale")
+    ended = sum(live == 0 and rate > 0 for size, rate, live in profile.rows if size <= profile.cap)
+    if ended:
+        notes.append(f"{ended} of {len(kept)} rows have no live objects: theirs die before the next allocation")
+    old = sum(live > 0 and rate == 0 for size, rate, live in profile.rows if size <= profile.cap)
+    if old:
+        notes.append(f"{old} of {len(kept)} rows are not allocated any more: what is live of them lives to the end")
     dropped = len(profile.rows) - len(kept)
     if dropped:
         whole = sum((size * live for size, _, live in profile.rows), Fraction(0))

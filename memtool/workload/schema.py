@@ -23,6 +23,7 @@ from memtool.workload.values import (
     Factor,
     Moment,
     Natural,
+    Period,
     Positive,
     Rate,
     Share,
@@ -239,12 +240,15 @@ class Profile(Strict):
 
     heap: Size
     largest: Size | None = None
-    rows: Annotated[list[tuple[Size, Positive, Positive]], Field(min_length=1, max_length=_MOST_ROWS)]
+    rows: Annotated[list[tuple[Size, Weight, Weight]], Field(min_length=1, max_length=_MOST_ROWS)]
 
     @model_validator(mode="after")
     def _holds_something(self) -> Profile:
         if all(size > self.cap for size, _, _ in self.rows):
             raise misfit(f"has no row of at most {self.cap} bytes", "rows")
+        for what, column in (("allocated", 1), ("live", 2)):
+            if not any(row[column] for row in self.rows if row[0] <= self.cap):
+                raise misfit(f"has no row of at most {self.cap} bytes that is {what}: all are 0", "rows")
         if self.populated > MOST_LIVE:
             raise misfit(f"would be {float(self.populated):.2g} live objects, more than {MOST_LIVE:,}", "heap")
         return self
@@ -283,13 +287,21 @@ class Paced(Strict):
     rate: Rate
 
 
-class Bursts(Paced):
-    """So many operations a second, of which `size` come at once; bursts come at random, as those of poisson."""
+class Bursts(Strict):
+    """`size` operations come at once: at random as those of poisson, at a `rate` of operations, or `every` so often."""
 
+    rate: Rate | None = None
+    every: Period | None = None
     size: Count
 
     @model_validator(mode="after")
     def _often_enough(self) -> Bursts:
+        if self.rate is None:
+            if self.every is None:
+                raise misfit("is missing, or every: how long it is from one burst to the next", "rate")
+            return self
+        if self.every is not None:
+            raise misfit("must go: rate is there already", "every")
         most = _LONGEST_GAP * self.rate
         if self.size > most:
             raise misfit(f"must be at most {_LONGEST_GAP} seconds' worth ({most:,}), is {self.size:,}", "size")

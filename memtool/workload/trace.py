@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from pydantic import ValidationError
@@ -17,7 +18,7 @@ from memtool.engine import generator_binding
 from memtool.engine.binding import EngineError, package_folder
 from memtool.errors import InputError, MemtoolError, did_you_mean
 from memtool.model import Mark, Mode, TraceInfo
-from memtool.units import format_duration, format_size
+from memtool.units import format_duration, format_rate, format_size
 from memtool.workload.arrivals import Schedule, compile_arrivals
 from memtool.workload.importers.importer import Imported
 from memtool.workload.importers.known import importer_of
@@ -118,16 +119,28 @@ def canonical_events(
     return generator_binding.generate(program.words, result)
 
 
-def load_trace(name: str, seed: int | None = None, *, threads: int | None = None, mode: Mode = Mode.SERIAL) -> Trace:
+def load_trace(
+    name: str,
+    seed: int | None = None,
+    *,
+    threads: int | None = None,
+    rate: int | None = None,
+    mode: Mode = Mode.SERIAL,
+) -> Trace:
     """Load a workload file, a shipped workload or a trace file, and build the image of its events for this mode.
 
-    ``threads`` replaces a workload's own number of them, and the trace's name says so; ``seed`` its own seed. Neither
-    is of a trace file: nothing in it is drawn.
+    ``threads`` replaces a workload's own number of them, ``rate`` (operations a second) that of its arrivals, which are
+    poisson where it has none; the trace's name says so. ``seed`` replaces its own seed. None of them is of a trace
+    file: nothing in it is drawn.
 
     Raises InputError for what is wrong with the file, MemtoolError when its image cannot be made.
     """
     path = find_workload(name)
     source = read_source(path)
+    if rate is not None:
+        if isinstance(source, Imported):
+            raise InputError(f"{path}: with --rate {format_rate(rate)}: a trace has no arrivals")
+        source = _with_rate(source, str(path), rate)
     if threads is not None:
         if isinstance(source, Imported):
             raise InputError(f"{path}: with --threads {threads}: the threads of a trace are its own")
@@ -136,12 +149,31 @@ def load_trace(name: str, seed: int | None = None, *, threads: int | None = None
 
 
 def _with_threads(workload: Workload, source: str, threads: int) -> Workload:
+    return _changed(workload, source, "threads", threads, str(threads))
+
+
+def _with_rate(workload: Workload, source: str, rate: int) -> Workload:
+    written = format_rate(rate)
+    arrivals = workload.effective().get("arrivals", {"poisson": {}})
+    paced = next(iter(arrivals.values()))
+    paced.pop("every", None)
+    paced["rate"] = written
+    if workload.arrivals is not None and workload.arrivals.bursts is not None and workload.arrivals.bursts.every:
+        paced.pop("rate")
+        paced["every"] = f"{10**9 * workload.arrivals.bursts.size / rate:.3f}ns"
+    return _changed(workload, source, "rate", {"arrivals": arrivals}, written)
+
+
+def _changed(workload: Workload, source: str, option: str, value: Any, written: str) -> Workload:  # noqa: ANN401
+    """Return the workload with what an option puts in place of its own."""
+    changes = value if isinstance(value, dict) else {option: value}
+    own = workload.name.partition(":")[0]
     try:
-        changed = Workload.model_validate(workload.effective() | {"threads": threads})
+        changed = Workload.model_validate(workload.effective() | {"name": own} | changes)
     except ValidationError as problem:
         first = problem.errors()[0]
-        raise InputError(f"{source}: with --threads {threads}: {first['msg']}") from None
-    return changed.model_copy(update={"name": f"{workload.name}:threads={threads}"})
+        raise InputError(f"{source}: with --{option} {written}: {first['msg']}") from None
+    return changed.model_copy(update={"name": f"{workload.name}:{option}={written.removesuffix('/s')}"})
 
 
 def make_trace(workload: Workload | Imported, source: str, seed: int, mode: Mode = Mode.SERIAL) -> Trace:
@@ -274,8 +306,8 @@ def _refuse_nothing(head: dict[str, int], source: str, seed: int) -> None:
 
 
 def _refuse_too_slow(head: dict[str, int], source: str, arrivals: Schedule | None) -> None:
-    if arrivals is not None and head["operations"] > _LONGEST_ARRIVALS * arrivals.rate:
-        needed = format_duration(head["operations"] / arrivals.rate)
+    if arrivals is not None and arrivals.seconds(head["operations"]) > _LONGEST_ARRIVALS:
+        needed = format_duration(arrivals.seconds(head["operations"]))
         raise InputError(
             f"{source}: arrivals: its {head['operations']:,} operations would arrive over {needed}, more than a day"
         )

@@ -24,6 +24,9 @@ _LONGEST_NUMBER = 40
 _MOST_A_SECOND = 10**9
 _RATE = re.compile(r"(.*?)\s*/\s*s\s*")
 _RATE_PATTERN = COUNT_PATTERN.removesuffix("$") + r"/\s*s\s*$"
+_LONGEST_PERIOD = 5 * 10**12
+_PERIOD = re.compile(r"\s*(\d{1,9}(?:\.\d{1,12})?)\s*(ns|us|µs|ms|s)\s*", re.ASCII)
+_PICOSECONDS = {"ns": 10**3, "us": 10**6, "µs": 10**6, "ms": 10**9, "s": 10**12}
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,12})?)\s*%")
 _MOMENT = "share such as 20% or a count such as 1000 or 2M"
 
@@ -115,8 +118,8 @@ def _weight(value: object) -> Fraction:
     return Fraction(0) if is_zero else _number(value, "1e-15", "1e15")
 
 
-def _rate(value: object) -> int:
-    """Return how many a second."""
+def parse_rate(value: object) -> int:
+    """Return how many a second. Raises ValueError with one line."""
     if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and (match := _RATE.fullmatch(value)):
         try:
             rate = parse_count(match[1])
@@ -127,6 +130,24 @@ def _rate(value: object) -> int:
         if rate:
             return rate
     raise ValueError(f"must be a rate such as 500k/s or 2M/s, is {shown(value)}")
+
+
+def _period(value: object) -> int:
+    """Return picoseconds."""
+    match = _PERIOD.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"must be a time such as 2666us, 16.7ms or 1s, is {shown(value)}")
+    period = Fraction(match[1]) * _PICOSECONDS[match[2]]
+    if not 1000 <= period <= _LONGEST_PERIOD:
+        raise ValueError(f"must be from 1ns to 5s, is {shown(value)}")
+    return round(period)
+
+
+def _written_period(picoseconds: int) -> str:
+    unit = next(unit for unit in ("s", "ms", "us", "ns") if picoseconds >= _PICOSECONDS[unit])
+    whole, rest = divmod(picoseconds, _PICOSECONDS[unit])
+    digits = len(str(_PICOSECONDS[unit])) - 1
+    return f"{whole}.{rest:0{digits}d}".rstrip("0").rstrip(".") + unit
 
 
 def _percentage(value: object) -> Fraction | None:
@@ -237,11 +258,20 @@ Moment = Annotated[
 
 Rate = Annotated[
     int,
-    BeforeValidator(_rate),
+    BeforeValidator(parse_rate),
     PlainSerializer(lambda value: f"{value}/s"),
     WithJsonSchema({"type": "string", "pattern": _RATE_PATTERN}),
 ]
 """So many a second: ``2M/s``."""
+
+
+Period = Annotated[
+    int,
+    BeforeValidator(_period),
+    PlainSerializer(_written_period),
+    WithJsonSchema({"type": "string", "pattern": rf"^{_PERIOD.pattern}$"}),
+]
+"""A time, in picoseconds: ``2666us``."""
 
 
 class Strict(BaseModel):

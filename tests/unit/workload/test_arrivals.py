@@ -5,14 +5,16 @@ from __future__ import annotations
 import ctypes
 from array import array
 from math import exp
+from pathlib import Path
 
 import pytest
 
 from memtool.engine.binding import load_library
+from memtool.units import arrivals_in_words
 from memtool.workload import tables
 from memtool.workload.arrivals import compile_arrivals
 from memtool.workload.schema import Arrivals
-from memtool.workload.trace import make_trace
+from memtool.workload.trace import load_trace, make_trace
 from tests.events import workload_of
 
 QUEUE = {"allocations": 30, "pattern": {"fifo": {"live": 3, "size": 100}}}
@@ -50,6 +52,53 @@ def test_poisson_arrivals_are_memoryless_and_as_many_as_asked_for() -> None:
         assert sum(gap > share * 500_000 for gap in gaps) / count == pytest.approx(exp(-share), rel=0.05)
     # Computed once, never to change: runs are compared by it.
     assert found[:3] == [29_779, 102_019, 1_672_271]
+
+
+def test_periodic_bursts_are_equally_far_apart() -> None:
+    # An audio callback: 2,666 us from one to the next, two requests each; rates need not be whole.
+    schedule = compile_arrivals(Arrivals.model_validate({"bursts": {"every": "2666us", "size": 2}}), 42)
+    every = 2_666_000_000
+    assert starts(schedule.words, 5) == [every, every, 2 * every, 2 * every, 3 * every]
+    assert schedule.described() == {"law": "periodic", "rate_per_s": 750.188, "burst": 2}
+    assert schedule.seconds(6) == pytest.approx(3 * 2.666e-3)
+    assert arrivals_in_words(schedule.described()) == "2 operations at once every 2.67 ms"
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "words"),
+    [
+        ({"size": 3}, "is missing, or every: how long it is from one burst to the next"),
+        ({"size": 3, "rate": "1/s", "every": "1s"}, "must go: rate is there already"),
+        ({"size": 3, "every": 5}, "must be a time such as 2666us, 16.7ms or 1s, is 5"),
+        ({"size": 3, "every": "6s"}, "must be from 1ns to 5s, is '6s'"),
+        ({"size": 3, "every": "0ms"}, "must be from 1ns to 5s, is '0ms'"),
+    ],
+)
+def test_periods_that_cannot_be(arrivals: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Arrivals.model_validate({"bursts": arrivals})
+
+
+SWEPT = "name: w\nallocations: 9\nobjects: [{size: 8, lifetime: 1}]\n"
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ("", {"law": "poisson", "rate_per_s": 1_500_000, "burst": 1}),
+        ("arrivals: {constant: {rate: 1/s}}\n", {"law": "constant", "rate_per_s": 1_500_000, "burst": 1}),
+        ("arrivals: {bursts: {rate: 9/s, size: 3}}\n", {"law": "bursts", "rate_per_s": 1_500_000, "burst": 3}),
+        ("arrivals: {bursts: {every: 1ms, size: 3}}\n", {"law": "periodic", "rate_per_s": 1_500_000, "burst": 3}),
+    ],
+)
+def test_a_rate_replaces_the_workloads_own(tmp_path: Path, own: str, expected: dict[str, object]) -> None:
+    path = tmp_path / "w.yaml"
+    path.write_text(SWEPT + own)
+    with load_trace(str(path), rate=1_500_000) as trace:
+        assert trace.info.name == "w:rate=1.5M"
+        assert trace.info.arrivals == expected
+    with load_trace(str(path), rate=700, threads=2) as trace:
+        assert trace.info.name == "w:rate=700:threads=2"
 
 
 def test_bursts_have_the_rate_of_their_operations() -> None:

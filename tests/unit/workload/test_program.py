@@ -101,6 +101,39 @@ def test_a_profile_says_what_it_rounded() -> None:
     )
 
 
+def test_rows_of_nothing_live_and_of_what_is_not_allocated_any_more() -> None:
+    # As dumps have them: sixteen bytes that are gone at once, and fifty objects of long ago, never allocated again.
+    rows = [[16, 1, 0], [32, 1, 50], [64, 0, 50], [128, 0, 0]]
+    content = {"allocations": 200, "profile": {"heap": 4800, "rows": rows}}
+    assert compile_workload(workload_of(content), 42).notes[1:] == (
+        "1 of 4 rows have no live objects: theirs die before the next allocation",
+        "1 of 4 rows are not allocated any more: what is live of them lives to the end",
+    )
+    born: dict[int, int] = {}
+    sizes: dict[int, int] = {}
+    lifetimes: dict[int, set[int]] = {16: set(), 32: set(), 64: set()}
+    for kind, thing, size, _ in events_of(content):
+        if kind == EPILOGUE:
+            break
+        if kind == ALLOCATE:
+            born[thing], sizes[thing] = len(born), size
+        else:
+            lifetimes[sizes[thing]].add(len(born) - born[thing])
+    assert lifetimes[16] == {1}
+    assert lifetimes[64] == set()
+    assert 30 < sum(size == 64 for size in sizes.values()) < 70
+    assert all(born[thing] < 100 for thing, size in sizes.items() if size == 64)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [([[8, 0, 3]], "has no row of at most 1024 bytes that is allocated"), ([[8, 3, 0]], "that is live: all are 0")],
+)
+def test_a_profile_of_nothing_is_refused(rows: list[list[int]], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        workload_of({"allocations": 9, "profile": {"heap": 1024, "rows": rows}})
+
+
 def test_a_matrix_joins_sizes_and_lifetimes() -> None:
     matrix = {"sizes": [8, 64], "lifetimes": [1, 5], "weights": [[3, 0], [0, 1]]}
     events = events_of({"allocations": 4000, "objects": [{"matrix": matrix}]})

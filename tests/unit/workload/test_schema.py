@@ -42,7 +42,12 @@ def test_the_effective_form_is_the_same_workload(name: str) -> None:
 
 @pytest.mark.parametrize(
     "arrivals",
-    [{"poisson": {"rate": "2M/s"}}, {"constant": {"rate": "1.5k/s"}}, {"bursts": {"rate": "9/s", "size": 3}}],
+    [
+        {"poisson": {"rate": "2M/s"}},
+        {"constant": {"rate": "1.5k/s"}},
+        {"bursts": {"rate": "9/s", "size": 3}},
+        {"bursts": {"every": "16.7ms", "size": 3}},
+    ],
 )
 def test_arrivals_are_written_as_they_are_read(arrivals: dict[str, Any]) -> None:
     content = {"name": "a", "allocations": 9, "objects": [OBJECT], "arrivals": arrivals}
