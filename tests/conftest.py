@@ -84,7 +84,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     return compare
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def memtool_environment() -> dict[str, str]:
     """Return an environment for subprocesses of tests, without what a developer may have set."""
     dropped = ("MEMTOOL_", "MALLOC_", "MIMALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")

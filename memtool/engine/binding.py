@@ -10,7 +10,7 @@ import ctypes
 import mmap
 import os
 
-ABI_VERSION = 5
+ABI_VERSION = 6
 
 CHECK, THROUGHPUT, LATENCY, FOOTPRINT, COUNTERS, HEAP, CALLS = range(7)
 DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)
@@ -31,6 +31,7 @@ _REPORT_BYTES = 8192
 MAP_NORESERVE = 0x4000
 """Linux, x86-64 and aarch64; Python's mmap module does not name it."""
 LIBRARY_NAME = "libmemtool_engine.so"
+LEAN_NAME = "memtool-lean"
 
 _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32
@@ -47,6 +48,9 @@ SERIES_COLUMNS = (
     "free_blocks",
     "used_blocks",
     "metadata_bytes",
+    "most_live_bytes",
+    "most_footprint_bytes",
+    "most_resident_bytes",
 )
 
 
@@ -225,6 +229,43 @@ class ReplayResult(ctypes.Structure):
     ]
 
 
+_PATH_BYTES, _BUILD_ID_BYTES, _MOST_ADVICE = 4096, 128, 8
+
+
+class LeanJob(ctypes.Structure):
+    """What a lean worker is told, and what it answers; see engine/capi.h."""
+
+    _fields_ = [
+        *(
+            (name, _u64)
+            for name in (
+                "struct_bytes",
+                "bytes",
+                "starter",
+                "adopted",
+                "strategy",
+                "parameters",
+                "series",
+                "maps",
+                "threads",
+                "lanes",
+                "region_alignment",
+            )
+        ),
+        ("advice", ctypes.c_int32 * _MOST_ADVICE),
+        ("image_descriptor", ctypes.c_int32),
+        ("region_descriptor", ctypes.c_int32),
+        ("places_descriptor", ctypes.c_int32),
+        ("finished", _u32),
+        ("malloc_owner", ctypes.c_char * _PATH_BYTES),
+        ("malloc_build_id", ctypes.c_char * _BUILD_ID_BYTES),
+        ("adopted_owner", ctypes.c_char * _PATH_BYTES),
+        ("adopted_build_id", ctypes.c_char * _BUILD_ID_BYTES),
+        ("request", ReplayRequest),
+        ("result", ReplayResult),
+    ]
+
+
 class _Limits(ctypes.Structure):
     _fields_ = [(name, _u64) for name in ("largest_size", "largest_alignment", "uses_region", "most_blocks")]
 
@@ -274,6 +315,16 @@ def engine_path() -> str:
     found = files("memtool.engine").joinpath(LIBRARY_NAME)
     if not found.is_file():
         raise EngineError(f"the engine library {LIBRARY_NAME} is not built: run `make native`, or `pip install .`")
+    return str(found)
+
+
+def lean_path() -> str:
+    """Return the path of the program in which memory is measured (worker/lean.cpp). Raises EngineError."""
+    from importlib.resources import files
+
+    found = files("memtool.engine").joinpath(LEAN_NAME)
+    if not found.is_file():
+        raise EngineError(f"the program {LEAN_NAME} is not built: run `make native`, or `pip install .`")
     return str(found)
 
 

@@ -83,11 +83,11 @@ void describe_adaptor(JsonWriter& json, const AdaptorEntry& entry) {
   json.raw("}");
 }
 
-template <class Entry, class Describe>
-std::string describe_all(const std::vector<Entry>& entries, Describe describe) {
+template <class Entries, class Describe>
+std::string describe_all(const Entries& entries, Describe describe) {
   JsonWriter json;
   json.raw("[");
-  for (const Entry& entry : entries) {
+  for (const auto& entry : entries) {
     if (&entry != &entries.front()) json.raw(",\n ");
     describe(json, entry);
   }

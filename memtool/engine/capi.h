@@ -11,7 +11,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-#define MEMTOOL_ABI_VERSION 5u
+#define MEMTOOL_ABI_VERSION 6u
 
 enum {
   MEMTOOL_CHECK = 0,
@@ -64,6 +64,11 @@ typedef struct CheckpointRow {
   uint64_t free_blocks;
   uint64_t used_blocks;
   uint64_t metadata_bytes;
+  /* The most of each since the row before it, so that nothing between two checkpoints is missed; of resident memory,
+   * which the kernel remembers, since the last row that has it. */
+  uint64_t most_live_bytes;
+  uint64_t most_footprint_bytes;
+  uint64_t most_resident_bytes;
 } CheckpointRow;
 
 /* What the kernel says of the region's mappings at the peak of live bytes; zeroes in other passes. */
@@ -204,7 +209,7 @@ typedef struct ReplayResult {
   double ratio_sum;           /* sum of footprint / live over them */
   uint64_t baseline_resident_bytes;
   uint64_t resident_at_peak_live_bytes; /* exact (smaps_rollup) */
-  uint64_t peak_resident_bytes;         /* the largest seen: at every checkpoint and at the peak of live bytes */
+  uint64_t peak_resident_bytes;         /* the larger of what was read and of what the kernel remembers as the most */
   uint64_t end_resident_bytes;          /* exact, after the last event before the epilogue */
   uint64_t drained_resident_bytes;      /* exact, after the epilogue */
   uint64_t huge_resident_bytes;         /* part of resident_at_peak_live_bytes in transparent huge pages */
@@ -239,6 +244,35 @@ typedef struct ReplayResult {
   uint64_t latest_ticks;                           /* most that an operation began after it was meant to */
   uint64_t end_behind_ticks;                       /* the same of the last operation */
 } ReplayResult;
+
+/* What a lean worker is told, and what it answers (worker/lean.cpp): one memory file that it shares with the worker
+ * that started it. Offsets are from the beginning of the file; 0: there is none. */
+#define MEMTOOL_MOST_ADVICE 8
+typedef struct LeanJob {
+  uint64_t struct_bytes; /* sizeof(LeanJob): refused when it differs */
+  uint64_t bytes;        /* of the whole file */
+  uint64_t starter;      /* the process that started it, without which it ends */
+  /* Where these texts begin. */
+  uint64_t adopted; /* path of a library to adopt */
+  uint64_t strategy;
+  uint64_t parameters;
+  uint64_t series;
+  uint64_t maps;
+  uint64_t threads;
+  uint64_t lanes;
+  uint64_t region_alignment;
+  int32_t advice[MEMTOOL_MOST_ADVICE]; /* madvise numbers for the region; 0: no more */
+  int32_t image_descriptor;
+  int32_t region_descriptor; /* -1: anonymous */
+  int32_t places_descriptor; /* -1: one thread */
+  uint32_t finished;         /* 1: what follows is filled in */
+  char malloc_owner[4096];   /* as memtool_symbol_owner() has it */
+  char malloc_build_id[128];
+  char adopted_owner[4096];
+  char adopted_build_id[128];
+  ReplayRequest request; /* with no pointer: the lean worker puts them in */
+  ReplayResult result;
+} LeanJob;
 
 typedef struct StrategyLimits {
   uint64_t largest_size;

@@ -78,6 +78,9 @@ inline std::uint64_t checkpoints_to_a_resident_reading(std::uint64_t checkpoints
   return 1 + checkpoints / (std::max<std::uint64_t>(operations / 25'000, 40) + 1);
 }
 
+// What the kernel remembers costs three times as much: this many times in a run, and at its end.
+inline constexpr std::uint64_t kPeakReadings = 8;
+
 // `resident`: bytes, less the baseline.
 template <class S>
 CheckpointRow checkpoint_row(const HeapStats& stats, const Region& region, bool on_region,
@@ -92,7 +95,19 @@ CheckpointRow checkpoint_row(const HeapStats& stats, const Region& region, bool 
           .largest_free = stats.largest_free,
           .free_blocks = stats.free_blocks,
           .used_blocks = stats.used_blocks,
-          .metadata_bytes = stats.metadata_bytes};
+          .metadata_bytes = stats.metadata_bytes,
+          .most_live_bytes = probe.live(),
+          .most_footprint_bytes = on_region ? region.used() + stats.metadata_apart_bytes : kNotApplicable,
+          .most_resident_bytes = kNotApplicable};
+}
+
+// Adds to a row of the series what was most since the row before it.
+template <class S>
+void note_most(CheckpointRow& row, FootprintProbe<S>& probe, Region& region) noexcept {
+  row.most_live_bytes = probe.take_most_live();
+  if (row.footprint_bytes == kNotApplicable) return;
+  const std::uint64_t apart = row.footprint_bytes - region.used();
+  row.most_footprint_bytes = region.take_peak() + apart;
 }
 
 inline void report_survivors(const CheckBook::Summary& summary, ReplayResult& result) noexcept {

@@ -68,6 +68,7 @@ class PlainProbe {
   void deallocating(std::uint32_t, void*, std::uint64_t) noexcept {}
   void reallocating(std::uint32_t, void*, std::uint64_t) noexcept {}
   void reallocated(std::uint32_t, void*, std::uint64_t, std::uint64_t, std::size_t) noexcept {}
+  void moving(void*, std::uint64_t) noexcept {}
   void received() noexcept {}
   void write(void* block, std::uint64_t times) noexcept { write_block(block, times); }
 };
@@ -221,6 +222,8 @@ class FootprintProbe : public PlainProbe {
     remove(block, size);
   }
   void reallocating(std::uint32_t, void* block, std::uint64_t size) noexcept { remove(block, size); }
+  // As std::vector::resize() does: what is new is written before what is old is freed, so both are resident together.
+  void moving(void* block, std::uint64_t size) noexcept { touch_block(touch_, block, size); }
   void reallocated(std::uint32_t, void* block, std::uint64_t, std::uint64_t size, std::size_t) noexcept {
     touch_block(touch_, block, size);
     ++operations_;
@@ -231,10 +234,13 @@ class FootprintProbe : public PlainProbe {
   [[nodiscard]] std::uint64_t objects() const noexcept { return objects_; }
   [[nodiscard]] std::uint64_t live() const noexcept { return live_; }
   [[nodiscard]] std::uint64_t granted() const noexcept { return granted_; }
+  // The most live bytes since the last call.
+  [[nodiscard]] std::uint64_t take_most_live() noexcept { return std::exchange(most_live_, live_); }
 
  private:
   void add(void* block, std::uint64_t size) noexcept {
     live_ += size;
+    if (live_ > most_live_) most_live_ = live_;
     granted_ += strategy_.usable_size(block, size);
     if (live_ > result_.peak_live_bytes) {
       result_.peak_live_bytes = live_;
@@ -264,6 +270,7 @@ class FootprintProbe : public PlainProbe {
   std::uint64_t objects_ = 0;
   std::uint64_t live_ = 0;
   std::uint64_t granted_ = 0;
+  std::uint64_t most_live_ = 0;
 };
 
 }  // namespace memtool

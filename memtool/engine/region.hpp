@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 namespace memtool {
 
@@ -56,7 +57,8 @@ class Region {
   [[nodiscard]] std::byte* base() const noexcept { return base_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }  // F(t), bytes
-  [[nodiscard]] std::size_t peak() const noexcept { return peak_; }                                  // max F, bytes
+  // The most that was used at once since the last call or reset, bytes: also in the middle of an operation.
+  [[nodiscard]] std::size_t take_peak() noexcept { return std::exchange(peak_, used()); }
   [[nodiscard]] std::uint64_t grow_calls() const noexcept { return grow_calls_; }
   [[nodiscard]] std::uint64_t shrink_calls() const noexcept { return shrink_calls_; }
   [[nodiscard]] bool contains(const void* address, std::size_t bytes) const noexcept {

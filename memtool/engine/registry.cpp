@@ -1,15 +1,21 @@
 #include "engine/registry.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <memory_resource>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace memtool {
 namespace {
 
-std::vector<StrategyEntry>& registered() {
-  static std::vector<StrategyEntry> entries;
+// Not in memory of malloc, which would hold free blocks of it before anything is measured.
+std::pmr::vector<StrategyEntry>& registered() {
+  static std::array<std::byte, 64 << 10> room;
+  static std::pmr::monotonic_buffer_resource memory(room.data(), room.size());
+  static std::pmr::vector<StrategyEntry> entries(&memory);
   return entries;
 }
 
@@ -64,7 +70,7 @@ void set_adopted(const StrategyEntry& entry) {
   adopted_entry() = entry;
 }
 
-const std::vector<StrategyEntry>& strategies() {
+std::span<const StrategyEntry> strategies() {
   return registered();
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -59,7 +60,7 @@ struct StrategyEntry {
 };
 
 // All strategies in the order of allocators/strategies.hpp.
-const std::vector<StrategyEntry>& strategies();
+std::span<const StrategyEntry> strategies();
 // nullptr when there is none of that name.
 const StrategyEntry* find_strategy(std::string_view name);
 

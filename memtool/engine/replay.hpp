@@ -29,6 +29,7 @@ using MarkerOf = typename MarkerOfStrategy<S>::type;
 //   allocated(slot, block, size, alignment, zeroed)            after a success
 //   deallocating(slot, block, size)                            before the strategy sees the free, or its scope's end
 //   reallocating(slot, block, size), reallocated(slot, block, old size, new size, alignment)
+//   moving(block, size)                                        between copying into it and freeing what was copied
 //   received()                                                 the next event is of an object that comes from another
 //                                                              thread
 // What happens between threads in the middle of a replay: nothing, on one thread. See engine/lanes.hpp.
@@ -127,6 +128,7 @@ class Replay {
         void* fresh = parts_.strategy.allocate(new_size, alignment);
         if (fresh == nullptr) return nullptr;
         std::memcpy(fresh, block, old_size < new_size ? old_size : new_size);
+        parts_.probe.moving(fresh, new_size);
         parts_.strategy.deallocate(block, old_size, alignment);
         return fresh;
       }

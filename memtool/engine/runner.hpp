@@ -305,10 +305,10 @@ class Runner {
 
   void footprint() {
     std::memset(request_.series, 0, (request_.checkpoints + 2) * sizeof(CheckpointRow));
-    const Resident resident(request_.region, request_.region_bytes,
-                            (request_.region_flags & MEMTOOL_REGION_SHARED) != 0);
+    Resident resident(request_.region, request_.region_bytes, (request_.region_flags & MEMTOOL_REGION_SHARED) != 0);
     region_.reset();
     (void)resident.exact();  // faults in what the reading itself needs, before the baseline
+    resident.begin_peak();
     const std::uint64_t baseline = resident.exact().bytes;
     const std::uint64_t rough_baseline = resident.approximate();
     result_.baseline_resident_bytes = baseline;
@@ -326,6 +326,7 @@ class Runner {
     bool peak_seen = false;
     const std::uint64_t resident_every =
         checkpoints_to_a_resident_reading(request_.checkpoints, image_.head.operations);
+    const std::uint64_t peak_every = std::max<std::uint64_t>(request_.checkpoints / kPeakReadings, 1);
     for (std::uint64_t i = 0; i <= request_.checkpoints; ++i) {
       const std::uint64_t* stop =
           image_.begin + image_.head.epilogue_word * i / std::max<std::uint64_t>(request_.checkpoints, 1);
@@ -342,7 +343,12 @@ class Runner {
         now = above(resident.approximate(), rough_baseline);
         result_.peak_resident_bytes = std::max(result_.peak_resident_bytes, now);
       }
-      if (!note(strategy, probe, now, request_.series[result_.rows++])) return;
+      CheckpointRow& row = request_.series[result_.rows++];
+      if (!note(strategy, probe, now, row)) return;
+      note_most(row, probe, region_);
+      if ((i > 0 && i % peak_every == 0) || i == request_.checkpoints)
+        result_.peak_resident_bytes =
+            std::max(result_.peak_resident_bytes, row.most_resident_bytes = resident.take_peak());
     }
     result_.body_ticks[0] = clock.stop() - start;  // of no metric: what checkpoints cost (benchmarks/run.py)
     rusage after;

@@ -421,6 +421,7 @@ class ThreadRunner {
     Lanes lanes(image_, request_, cells_.data(), work);
     // Everything of the harness first: what is resident before the strategy is made is not the strategy's.
     (void)totals.resident.exact();
+    totals.resident.begin_peak();
     totals.baseline = totals.resident.exact().bytes;
     totals.rough_baseline = totals.resident.approximate();
     result_.baseline_resident_bytes = totals.baseline;
@@ -447,8 +448,8 @@ class ThreadRunner {
   // with the most of them stands for it.
   class Account : public SharedFootprint<S> {
    public:
-    Account(FootprintProbe<S>& probe, const S& strategy, const Region& region, const ReplayRequest& request,
-            ReplayResult& result, const ThreadImage& image, const FootprintTotals& totals, bool on_region)
+    Account(FootprintProbe<S>& probe, const S& strategy, Region& region, const ReplayRequest& request,
+            ReplayResult& result, const ThreadImage& image, FootprintTotals& totals, bool on_region)
         : SharedFootprint<S>(probe, image.head.operations / std::max(1u, request.checkpoints) + 1,
                              request.mode == MEMTOOL_LOCKSTEP ? image.head.peak_operation : ~std::uint64_t{0}),
           strategy_(strategy),
@@ -470,17 +471,26 @@ class ThreadRunner {
       if constexpr (Watches<S>) std::snprintf(result_.report, sizeof result_.report, "%s", strategy_.report().c_str());
       if (request_.mode == MEMTOOL_PARALLEL) result_.region = totals_.resident.of_region();
       if (result_.rows == 0 || request_.series[result_.rows - 1].clock != this->probe_.operations()) checkpoint();
+      take_peak(request_.series[result_.rows - 1]);
       in_epilogue_ = true;
     }
 
    private:
     void checkpoint() noexcept override {
       if (in_epilogue_) return;
-      const CheckpointRow row = take(above(totals_.resident.approximate(), totals_.rough_baseline));
+      CheckpointRow row = take(above(totals_.resident.approximate(), totals_.rough_baseline));
+      note_most(row, this->probe_, region_);
+      if (result_.rows % std::max<std::uint64_t>(request_.checkpoints / kPeakReadings, 1) == 0) take_peak(row);
       request_.series[result_.rows++] = row;
       if (request_.mode == MEMTOOL_LOCKSTEP || row.live_bytes < result_.at_peak_live.live_bytes) return;
       result_.at_peak_live = row;
       result_.resident_at_peak_live_bytes = row.resident_bytes;
+    }
+    void take_peak(CheckpointRow& row) noexcept {
+      const std::uint64_t most = totals_.resident.take_peak();
+      row.most_resident_bytes =
+          row.most_resident_bytes == kNotApplicable ? most : std::max(most, row.most_resident_bytes);
+      result_.peak_resident_bytes = std::max(result_.peak_resident_bytes, most);
     }
     void at_peak() noexcept override {
       const auto exact = totals_.resident.exact();
@@ -495,10 +505,10 @@ class ThreadRunner {
     }
 
     const S& strategy_;
-    const Region& region_;
+    Region& region_;
     const ReplayRequest& request_;
     ReplayResult& result_;
-    const FootprintTotals& totals_;
+    FootprintTotals& totals_;
     bool on_region_;
     bool in_epilogue_ = false;
   };

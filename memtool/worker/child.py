@@ -32,7 +32,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL)
     if os.getppid() != request["parent"]:
         os._exit(1)
-    answer = dumps(_replay(request))
+    answer = dumps(_replay(request) if request["lean"] is None else _replay_in_lean_worker(request))
     while answer:
         answer = answer[os.write(request["result"], answer) :]
     os._exit(0)
@@ -105,7 +105,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         "status": result.status,
         "message": result.message.decode(errors="replace"),
         "failed_operation": result.failed_operation,
-        "proof": _proof(binding, request["version"]) | _proof_of_adopted(request["adopted"]),
+        "proof": _proof(binding.symbol_owner("malloc"), request["version"]) | _proof_of_adopted(request["adopted"]),
         "noise": {name: after[name] - before[name] for name in after},
     }
     if callbacks is not None and callbacks.failure is not None:
@@ -120,6 +120,125 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
             answer.update(_latency_detail(binding, result, sizes, slices, buckets))
     del memory
     return answer
+
+
+def _replay_in_lean_worker(request: dict[str, Any]) -> dict[str, Any]:
+    """Replay in a process that did nothing before (lean.cpp), so that the malloc under test holds nothing of ours."""
+    from memtool.engine import binding
+    from memtool.measure import noise
+
+    job = _LeanJob(binding, request)
+    before = noise.read()
+    job.run()
+    after = noise.read()
+    found = job.head
+    owner = (os.fsdecode(found.malloc_owner), found.malloc_build_id.decode()) if found.malloc_owner else None
+    proof = _proof(owner, request["version"])
+    if found.adopted_owner:
+        proof |= {
+            "library": os.fsdecode(found.adopted_owner),
+            "library_build_id": found.adopted_build_id.decode() or None,
+        }
+    result = found.result
+    answer = {
+        "status": result.status,
+        "message": result.message.decode(errors="replace"),
+        "failed_operation": result.failed_operation,
+        "proof": proof,
+        "noise": {name: after[name] - before[name] for name in after},
+    }
+    if result.status == binding.DONE and request["run_pass"] == binding.HEAP:
+        maps = (binding.HeapMap * binding.MOST_MAPS).from_buffer(job.memory, found.maps)
+        answer.update(_heap(binding, result, maps, request["marks"]))
+    elif result.status == binding.DONE:
+        series = (binding.CheckpointRow * (request["checkpoints"] + 2)).from_buffer(job.memory, found.series)
+        answer.update(_figures(binding, request["run_pass"], result, None, 0, series))
+        if found.lanes:
+            rows = (binding.ThreadRow * found.lanes).from_buffer(job.memory, found.threads)
+            names = binding.THREAD_FIGURES
+            answer["threads"] = [{name: getattr(row, name) for name in names} for row in rows]
+            answer["wait_ticks"] = list(result.wait_ticks[: result.iterations])
+    return answer
+
+
+class _LeanJob:
+    """The memory file that a lean worker shares with this process."""
+
+    def __init__(self, binding: Any, request: dict[str, Any]) -> None:
+        import ctypes
+        import mmap
+
+        self._program = request["lean"]
+        self._engine = request["library"]
+        region_bytes, alignment, advice, populate_bytes, flags, region_descriptor = request["region"]
+        mode, lanes, processors, places = request["threads"] or (0, 0, 0, -1)
+        image_descriptor, image_bytes = request["image"]
+        adopted = request["adopted"][1] if request["adopted"] is not None else ""
+        texts = {
+            "adopted": adopted,
+            "strategy": request["strategy"],
+            "parameters": request["parameters"],
+        }
+        parts: dict[str, int] = {
+            name: len(os.fsencode(text)) + 1 for name, text in texts.items() if text or name != "adopted"
+        }
+        parts["series"] = ctypes.sizeof(binding.CheckpointRow) * (request["checkpoints"] + 2)
+        if request["run_pass"] == binding.HEAP:
+            parts["maps"] = ctypes.sizeof(binding.HeapMap) * binding.MOST_MAPS
+        if lanes:
+            parts["threads"] = ctypes.sizeof(binding.ThreadRow) * lanes
+        end = ctypes.sizeof(binding.LeanJob)
+        offsets = {}
+        for name, length in parts.items():
+            offsets[name] = end
+            end += (length + 63) & -64
+        self._descriptor = os.memfd_create("memtool-job", 0)
+        os.ftruncate(self._descriptor, end)
+        self.memory = mmap.mmap(self._descriptor, end)
+        self.head = binding.LeanJob.from_buffer(self.memory)
+        for name, text in texts.items():
+            if name in offsets:
+                encoded = os.fsencode(text)
+                self.memory[offsets[name] : offsets[name] + len(encoded)] = encoded
+        head = self.head
+        head.struct_bytes = ctypes.sizeof(binding.LeanJob)
+        head.bytes = end
+        head.starter = os.getpid()
+        for name, offset in offsets.items():
+            setattr(head, name, offset)
+        head.lanes = lanes
+        head.region_alignment = alignment
+        head.advice[: len(advice)] = advice
+        head.image_descriptor = image_descriptor
+        head.region_descriptor = -1 if region_descriptor is None else region_descriptor
+        head.places_descriptor = places
+        head.result.struct_bytes = ctypes.sizeof(binding.ReplayResult)
+        call = head.request
+        call.struct_bytes = ctypes.sizeof(binding.ReplayRequest)
+        for name in ("run_pass", "use_counter", "warmups", "iterations", "checkpoints", "drain_waits_ms"):
+            setattr(call, name, request[name])
+        call.image_bytes = image_bytes
+        call.region_bytes = region_bytes
+        call.populate_bytes = populate_bytes
+        call.region_flags = flags
+        call.mode = mode
+        call.processors = processors
+        call.ticks_per_ns = 1 / request["ns_per_tick"]
+        call.system_calls_socket = -1
+
+    def run(self) -> None:
+        """Start the lean worker and wait for it. Where it dies, this process dies in the same way."""
+        environment = dict(os.environ)
+        if self._engine.rpartition("/")[0] != self._program.rpartition("/")[0]:
+            # It takes the engine that lies beside it, unless another one is there before.
+            loaded = [environment["LD_PRELOAD"]] if "LD_PRELOAD" in environment else []
+            environment["LD_PRELOAD"] = ":".join([*loaded, self._engine])
+        process = os.posix_spawn(self._program, [self._program, str(self._descriptor)], environment)
+        _, status = os.waitpid(process, 0)
+        if os.WIFSIGNALED(status):
+            os.kill(os.getpid(), os.WTERMSIG(status))
+        if not self.head.finished:
+            os._exit(os.waitstatus_to_exitcode(status))
 
 
 class _Threads:
@@ -227,11 +346,10 @@ def _map_file(base: int, size: int, descriptor: int, *, shared: bool) -> None:
         raise OSError(f"the region's file cannot be mapped: {os.strerror(ctypes.get_errno())}")
 
 
-def _proof(binding: Any, version: tuple[str, str] | None) -> dict[str, Any]:
-    """Return what shows which library served malloc in this process."""
+def _proof(owner: tuple[str, str] | None, version: tuple[str, str] | None) -> dict[str, Any]:
+    """Return what shows which library serves malloc; ``owner`` is its path and its build id."""
     import ctypes
 
-    owner = binding.symbol_owner("malloc")
     proof: dict[str, Any] = {
         "malloc_owner": owner[0] if owner else None,
         "malloc_build_id": owner[1] if owner else None,

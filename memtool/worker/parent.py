@@ -34,6 +34,10 @@ _MOST_UNDER_VALGRIND = 32 << 30
 """Bytes of a region: valgrind (3.19) refuses a mapping of 64 GiB."""
 
 
+_IN_LEAN_WORKER = (Pass.FOOTPRINT, Pass.HEAP)
+"""Passes in which memory is measured, of a process that must not have used the malloc under test."""
+
+
 @dataclass(frozen=True, slots=True)
 class RegionRequest:
     """How the worker maps the region: bytes and madvise numbers (allocators/regions.py)."""
@@ -141,6 +145,7 @@ class WorkerExecutor:
         self._scratch = scratch
         self._random = random.Random(seed)
         self._library = binding.engine_path()
+        self._lean = binding.lean_path()
         folder = Path(binding.package_folder())
         self._package_root = str(folder.parent)
         self._child = str(folder / "worker" / "child.py")
@@ -233,6 +238,7 @@ class WorkerExecutor:
             if job.threads is None
             else (protocol.MODES.index(job.threads.mode), job.threads.lanes, job.threads.processors, places),
             "adopted": job.plan.adopted,
+            "lean": self._lean if job.run_pass in _IN_LEAN_WORKER and not job.plan.interpreted else None,
             "path": tuple(sys.path) if job.plan.interpreted else (),
         }
 

@@ -1,0 +1,80 @@
+"""Resident memory of mallocs, against what plain C++ programs of the same requests grow by.
+
+The literals are VmHWM and smaps_rollup of such programs: malloc and memset in a loop; operator new, memset of the new
+block, memcpy from the old one, operator delete of it; realloc and memset.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import pytest
+
+from memtool.allocators.system import why_missing
+from tests.conftest import ROOT
+
+KEPT = "allocations: {count}\ntouch: all\nobjects: [{{size: 64, lifetime: forever}}]\nphases: [{{ramp: 100%}}]\n"
+GROWING = """
+name: growing
+allocations: 1
+objects: [{size: 64KiB, lifetime: 99, resize: {times: 15, factor: 1.5}}]
+phases: [{steady: 1%}, {drain: 99%}]
+"""
+KIB = 1024
+MALLOCS = [name for name in ("glibc", "jemalloc", "mimalloc", "tcmalloc") if why_missing(name) is None]
+PAGES = 12 * KIB
+"""A stack page or two, and what the C++ library has allocated before main, which a C program has not."""
+BATCH = 256 * KIB
+
+
+@pytest.fixture(scope="module")
+def peaks(
+    tmp_path_factory: pytest.TempPathFactory, memtool_environment: Mapping[str, str]
+) -> dict[tuple[str, str], float]:
+    """Bytes by workload and allocator, of one footprint sample each."""
+    folder = tmp_path_factory.mktemp("resident")
+    for count in (1000, 4000):
+        (folder / f"kept-{count}.yaml").write_text(f"name: kept-{count}\n" + KEPT.format(count=count))
+    (folder / "growing.yaml").write_text(GROWING)
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "memtool", "bench", "kept-1000.yaml", "kept-4000.yaml", "growing.yaml"),
+            *("-a", ",".join(["new-delete", *MALLOCS]), "--passes", "footprint", "--blocks", "1", "--no-plots"),
+            *("-o", "out"),
+        ],
+        cwd=folder,
+        env={**memtool_environment, "PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+    )
+    cells = json.loads((folder / "out/run.json").read_text())["cells"]
+    assert {cell["status"] for cell in cells} == {"ok"}
+    return {(cell["workload"], cell["allocator"]): cell["metrics"]["peak_resident_bytes"]["value"] for cell in cells}
+
+
+@pytest.mark.parametrize(
+    ("name", "kept_1000", "kept_4000"),
+    [("glibc", 80, 316), ("new-delete", 80, 316), ("jemalloc", 72, 264), ("mimalloc", 64, 256), ("tcmalloc", 64, 256)],
+)
+def test_what_was_written_is_resident(
+    peaks: dict[tuple[str, str], float], name: str, kept_1000: int, kept_4000: int
+) -> None:
+    if ("kept-1000", name) not in peaks:
+        pytest.skip(f"{name} is not installed")
+    assert peaks["kept-1000", name] == pytest.approx(kept_1000 * KIB, abs=PAGES)
+    assert peaks["kept-4000", name] == pytest.approx(kept_4000 * KIB, abs=PAGES)
+
+
+@pytest.mark.parametrize(
+    ("name", "mib"), [("glibc", 27.6), ("new-delete", 45.7), ("jemalloc", 51.5), ("mimalloc", 37.7), ("tcmalloc", 46.3)]
+)
+def test_what_is_resident_inside_one_call_only_is_in_the_peak(
+    peaks: dict[tuple[str, str], float], name: str, mib: float
+) -> None:
+    if ("growing", name) not in peaks:
+        pytest.skip(f"{name} is not installed")
+    # jemalloc gives back by the clock.
+    assert peaks["growing", name] == pytest.approx(mib * KIB * KIB, rel=0.05, abs=BATCH)
