@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -66,8 +67,23 @@ def cli(debug: bool) -> None:  # main() has taken --debug; it is here for the he
 
 def main() -> None:
     """Run the command line and exit."""
+    _open_missing_descriptors()
     own, rest = _split(sys.argv[1:])
     sys.exit(run([*(each for each in own if each != _DEBUG), *rest], debug=_DEBUG in own))
+
+
+def _open_missing_descriptors() -> None:
+    """Put /dev/null where standard input, output or error is closed.
+
+    The next file that is opened would else take its number, and a worker, which is given its own three, would lose it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    # Python has None for what was closed when it began.
+    for name, descriptor, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:

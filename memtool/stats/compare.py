@@ -230,7 +230,7 @@ def _is_exact(info: MetricInfo, lanes: int) -> bool:
 
 def _status(names: Mapping[str, Any], base: CellResult, head: CellResult) -> Comparison:
     """Return that a cell which was measured no longer can be, or why two cells cannot be compared."""
-    if base.status is Status.OK and head.status is Status.FAILED:
+    if base.status is Status.OK and head.status is Status.FAILED and not head.proof.get("harness_fault"):
         return Comparison(
             **names,
             metric=STATUS,

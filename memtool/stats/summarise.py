@@ -74,15 +74,34 @@ def summarise_cell(
     open_loop = _open_loop(_of(sound, Pass.LATENCY), _of(null_samples, Pass.LATENCY), trace, clock)
     if open_loop.get("end_behind_operations"):
         notes.append(_behind(open_loop))
-    extra = {"adaptors": reported, "open_loop": open_loop, "noisy": noisy}
+    is_harness_fault = (
+        failed is not None
+        and _is_dead(failed)
+        and any(_is_dead(sample) and sample.run_pass is failed.run_pass for sample in null_samples)
+    )
+    extra = {"harness_fault": is_harness_fault, "adaptors": reported, "open_loop": open_loop, "noisy": noisy}
     return CellResult(
         cell=cell,
         status=Status.FAILED if failed else Status.OK,
-        reason=f"{failed.run_pass} pass, block {failed.block}: {failed.reason}" if failed else None,
+        reason=_why_failed(failed, is_harness_fault=is_harness_fault) if failed else None,
         proof=_proof(samples) | _own_statistics(heaps) | {name: found for name, found in extra.items() if found},
         metrics={name: metrics[name] for name in METRICS if name in metrics},
         series={},
         notes=tuple(notes),
+    )
+
+
+def _is_dead(sample: Sample) -> bool:
+    return sample.status is Status.FAILED and bool(sample.payload.get("died"))
+
+
+def _why_failed(failed: Sample, *, is_harness_fault: bool) -> str:
+    """Return in which sample a cell failed and why; no fault of the allocator where null does too."""
+    reason = f"{failed.run_pass} pass, block {failed.block}: {failed.reason}"
+    return (
+        f"{reason} (no fault of the allocator: the null strategy fails in this pass too)"
+        if is_harness_fault
+        else reason
     )
 
 

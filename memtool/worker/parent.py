@@ -9,6 +9,7 @@ import platform
 import random
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -287,9 +288,10 @@ def _instructions_counted(job: Job) -> Iterator[tuple[list[str], Count]]:
             totals = re.search(r"^totals: (\d+)$", counts.read_text(encoding="ascii"), re.MULTILINE)
             return {"instructions": int(totals[1])} if totals else {}
 
-        without_randomisation = ["setarch", platform.machine(), "-R"]
+        without_randomisation = [shutil.which("setarch") or "setarch", platform.machine(), "-R"]
         options = ["-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={counts}"]
-        yield [*without_randomisation, "valgrind", *options], read
+        # By its path: the worker's environment has the system's PATH alone, and valgrind may lie elsewhere.
+        yield [*without_randomisation, shutil.which("valgrind") or "valgrind", *options], read
 
 
 @contextmanager
@@ -378,6 +380,8 @@ def _last_line(descriptor: int) -> str:
 def _sample(job: Job, answer: Mapping[str, Any] | None, returncode: int, complaint: str) -> Sample:
     status, reason = _judge(job, answer, returncode, complaint)
     payload = dict(answer) if answer and status is Status.OK else {}
+    if answer is None:
+        payload["died"] = True
     if answer and "proof" in answer:
         payload["proof"] = answer["proof"]
     return Sample(job.cell, job.block, job.run_pass, status, reason, payload)

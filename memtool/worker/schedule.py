@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+from memtool.errors import MemtoolError
 from memtool.measure.counters import Counter
 from memtool.model import AllocatorPlan, Cell, Pass, Sample, Status
 from memtool.worker.parent import Executor, Job, RegionRequest
@@ -281,13 +282,18 @@ class Schedule:
         )
 
     def _pilot(self, workload: Measurable) -> None:
-        """Replay the null strategy once, so that the time limit of everything else is known."""
+        """Replay the null strategy once, so that the time limit of everything else is known.
+
+        Raises MemtoolError where its worker dies: it allocates nothing, so no allocator could be blamed for another.
+        """
         if self.settings.time_limit is not None:
             return
         cell = next(iter(_with_controls(workload)))
         null_cell = Cell(workload.name, NULL, cell.region, cell.mode)
         job = self._job(workload, null_cell, workload.null_plan, 0, Pass.THROUGHPUT)
         pilot = self.executor.execute(replace(job, time_limit=_PILOT_TIME_LIMIT))
+        if pilot.payload.get("died"):
+            raise MemtoolError(f"a worker that replays {workload.name} on no allocator at all fails: {pilot.reason}")
         self._null_seconds[workload.name] = self._seconds(pilot) if pilot.status is Status.OK else 0.0
 
     def _seconds(self, sample: Sample) -> float:

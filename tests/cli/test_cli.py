@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -150,3 +151,13 @@ def test_a_reader_that_has_gone_is_no_error_to_speak_of(memtool_environment: dic
             env=memtool_environment,
         )
     assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_descriptor_is_taken_by_nothing_that_matters(closed: str, tmp_path: Path) -> None:
+    # What is opened first would have its number: an event image, the pipe of a worker.
+    words = "bench chapter/nested-lifetimes -a stack --blocks 1 --passes footprint --no-plots -o out"
+    command = ["sh", "-c", f"{sys.executable} -m memtool {words} {closed}"]
+    ended = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    assert [each["status"] for each in json.loads((tmp_path / "out/run.json").read_text())["cells"]] == ["ok"]

@@ -187,6 +187,14 @@ def test_a_base_that_failed_is_nothing_to_compare_with() -> None:
     assert (found.basis, found.why_not) == (Basis.NONE, "the base was not measured: killed by SIGSEGV")
 
 
+def test_a_cell_that_the_harness_could_not_measure_is_no_worse() -> None:
+    good = cell("a", {TIME: figure(TIME, *TEN)})
+    lost = replace(cell("a", failed="counters pass: died"), proof={"harness_fault": True})
+    found = only(compare.between(run(good), run(lost), [TIME]))
+    assert (found.basis, found.is_required) == (Basis.NONE, True)
+    assert found.why_not == "the other side was not measured: counters pass: died"
+
+
 def test_a_cell_that_is_left_out_now_is_said_to_be() -> None:
     good = cell("a", {TIME: figure(TIME, *TEN)})
     found = only(compare.between(run(good), run(excluded("a", "too small")), [TIME]))

@@ -100,6 +100,30 @@ def values(result: CellResult, *names: str) -> list[float | None]:
     return [result.metrics[name].value for name in names]
 
 
+# What failed
+
+
+def dead(allocator: str, *, died: bool = True, run_pass: Pass = Pass.COUNTERS) -> Sample:
+    return Sample(Cell("w", allocator), 0, run_pass, Status.FAILED, "no valgrind", {"died": True} if died else {})
+
+
+def test_what_the_null_strategy_dies_of_too_is_no_fault_of_the_allocator() -> None:
+    found = summarise(dead("a"), null=[dead("null")])
+    assert (found.status, found.proof["harness_fault"]) == (Status.FAILED, True)
+    assert found.reason == (
+        "counters pass, block 0: no valgrind (no fault of the allocator: the null strategy fails in this pass too)"
+    )
+
+
+@pytest.mark.parametrize(
+    "null", [[], [dead("null", run_pass=Pass.THROUGHPUT)], [dead("null", died=False)]], ids=["none", "pass", "answered"]
+)
+def test_what_the_allocator_alone_dies_of_is_its_own(null: Sequence[Sample]) -> None:
+    found = summarise(dead("a"), null=null)
+    assert "harness_fault" not in found.proof
+    assert found.reason == "counters pass, block 0: no valgrind"
+
+
 # Throughput
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from memtool.errors import MemtoolError
 from memtool.measure.counters import Counter as InstructionCounter
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Sample, Status
 from memtool.worker.parent import Job, RegionRequest
@@ -56,7 +57,8 @@ class FakeExecutor:
         self.jobs.append(job)
         found = self.answer(job)
         if isinstance(found, str):
-            return Sample(job.cell, job.block, job.run_pass, Status.FAILED, found)
+            payload = {"died": True} if found.startswith("died") else {}
+            return Sample(job.cell, job.block, job.run_pass, Status.FAILED, found, payload)
         return Sample(job.cell, job.block, job.run_pass, Status.OK, None, found)
 
     def overlap(self, jobs: Sequence[Job]) -> Iterator[Sample]:
@@ -353,6 +355,12 @@ def test_a_pilot_that_fails_leaves_the_least_time_limit() -> None:
         settings=Settings(blocks=1), answer=lambda job: "killed" if job.cell.allocator == "null" else quiet(job)
     )
     assert {each.time_limit for each in outcome.jobs[1:] if each.run_pass is not Pass.HEAP} == {30.0}
+
+
+def test_where_a_worker_without_any_allocator_dies_nothing_is_measured_and_nobody_blamed() -> None:
+    words = "a worker that replays churn on no allocator at all fails: died of no memory"
+    with pytest.raises(MemtoolError, match=words):
+        run(settings=Settings(blocks=1), answer=lambda _: "died of no memory")
 
 
 def test_a_given_time_limit_is_for_every_pass_and_needs_no_pilot() -> None:
