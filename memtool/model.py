@@ -218,6 +218,8 @@ class TraceInfo:
     """``law``, ``rate_per_s`` and ``burst`` of an open-loop workload (workload/arrivals.py); None: closed loop."""
     packing_bytes: int | None = None
     """Least memory that the blocks were packed into by one who knows all of them beforehand; None: not packed."""
+    packing_by: str | None = None
+    """The allocator of the run that placed them in ``packing_bytes``, where the packer needs more; None: the packer."""
     marks: tuple[Mark, ...] = ()
     """In the order of the run; none on several threads, which pass them over."""
 

@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -405,7 +405,10 @@ def summarise(
         by_cell.setdefault(sample.cell, []).append(sample)
     facts = machine.fingerprint()
     fingerprint = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
-    infos = {trace.info.name: _packed(trace, plan.settings.passes, options.mode) for trace in plan.traces}
+    infos = {
+        trace.info.name: _packed(trace, plan.settings.passes, options.mode, _placements(trace.info.name, plan, samples))
+        for trace in plan.traces
+    }
     results: list[CellResult] = []
     histories: dict[Cell, series.History] = {}
     for cell, resolved in plan.plans.items():
@@ -467,8 +470,29 @@ def _order(cell: Cell, samples: Sequence[Sample]) -> dict[str, list[Any]]:
     return {"passes": passes, "places": own}
 
 
-def _packed(trace: Trace, passes: Sequence[Pass], mode: Mode) -> TraceInfo:
-    """Return what is known of a trace, with the best packing of its blocks where footprints are held against it."""
+def _placements(workload: str, plan: Plan, samples: Sequence[Sample]) -> dict[str, int]:
+    """Return allocator -> the least footprint in bytes that it served a workload in, of those on a region.
+
+    Each has placed every block in it, so each is a packing, headers and rounding included.
+    """
+    least: dict[str, int] = {}
+    for sample in samples:
+        cell, resolved = sample.cell, plan.plans.get(sample.cell)
+        if cell.workload != workload or sample.run_pass is not Pass.FOOTPRINT or sample.status is not Status.OK:
+            continue
+        # The null strategy serves nothing: its blocks lie upon each other.
+        if resolved is None or not resolved.uses_region or cell.allocator.partition("+")[0] == NULL:
+            continue
+        footprint = int(sample.payload["peak_footprint_bytes"])
+        least[cell.allocator] = min(footprint, least.get(cell.allocator, footprint))
+    return least
+
+
+def _packed(trace: Trace, passes: Sequence[Pass], mode: Mode, placements: Mapping[str, int]) -> TraceInfo:
+    """Return what is known of a trace, with the best packing of its blocks where footprints are held against it.
+
+    It is the better one of what the packer finds and of ``placements``, what allocators of this run did.
+    """
     if Pass.FOOTPRINT not in passes:
         return trace.info
     if threads_of(trace, mode) is not None:
@@ -478,6 +502,9 @@ def _packed(trace: Trace, passes: Sequence[Pass], mode: Mode) -> TraceInfo:
     if found is None:
         note = f"not packed offline, packing_ratio is n/a: more than {format_count(packing_binding.MOST_BLOCKS)} blocks"
         return replace(trace.info, notes=(*trace.info.notes, note))
+    best = min(placements, key=lambda name: placements[name], default=None)
+    if best is not None and placements[best] < found:
+        return replace(trace.info, packing_bytes=placements[best], packing_by=best)
     return replace(trace.info, packing_bytes=found)
 
 

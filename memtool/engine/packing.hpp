@@ -2,16 +2,11 @@
 // allocator knows as much, so what is found here is the limit that allocators are held against.
 //
 // The problem is NP-hard, and what is found is an upper bound of the optimum; the load, the greatest sum of sizes alive
-// at once, is a lower one. Blocks are placed one by one, in an order that decides everything, each at the lowest
-// address at which nothing is in its way (first fit) or into the tightest gap (best fit):
-//   - few blocks: several orders by size and life span, then a local search that moves blocks which reach the top to an
-//     earlier place in the order, for the heuristics: Moffitt, "MiniMalloc: a lightweight memory allocator for
-//     hardware-accelerated machine learning", ASPLOS 2023, and Maas et al., "TelaMalloc", ASPLOS 2023;
-//   - many: in order of time, as a heap without headers and rounding would, but with long-lived blocks at the bottom
-//   and
-//     short-lived ones at the top, which only who knows life spans can do, for the idea: Buchsbaum et al., "OPT versus
-//     LOAD in dynamic storage allocation", SIAM J. Comput. 33(3), 2004.
-// Nothing depends on the time that it takes or on the machine: the same blocks give the same packing.
+// at once, is a lower one. What is found does not depend on the order of the blocks, on the unit of time, on how long
+// it takes or on the machine. Spans of time that no block reaches out of are packed on their own, each in turn by
+//   - placement in order of time (engine/packing_in_time.hpp);
+//   - first fit in many orders (engine/packing_first_fit.hpp);
+//   - where there are few blocks, a depth-first search (engine/packing_skyline.hpp).
 #pragma once
 
 #include <cstdint>
@@ -35,7 +30,7 @@ struct Packing {
 // The greatest sum of sizes that are alive at once.
 std::uint64_t load_of(std::span<const Interval> intervals);
 
-// The best packing found with about `work` steps, each some nanoseconds; there is one whatever `work` is.
-Packing pack(std::span<const Interval> intervals, std::uint64_t work);
+// The best packing found with about `steps` steps, each about a nanosecond; there is one whatever `steps` is.
+Packing pack(std::span<const Interval> intervals, std::uint64_t steps);
 
 }  // namespace memtool

@@ -155,9 +155,10 @@ def _of_parallel_memory(cells: Sequence[CellResult]) -> str:
 def _limits(info: TraceInfo) -> str:
     if info.packing_bytes is None or not info.peak_live_bytes:
         return ""
+    by = "" if info.packing_by is None else f", as {info.packing_by} placed them in this run"
     return (
         f"Load (max L): {format_size(info.peak_live_bytes)}, which no allocator can beat; best offline packing "
-        f"found: {format_size(info.packing_bytes)}, {info.packing_bytes / info.peak_live_bytes:.3f} of it."
+        f"found: {format_size(info.packing_bytes)}, {info.packing_bytes / info.peak_live_bytes:.3f} of it{by}."
     )
 
 

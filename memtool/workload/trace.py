@@ -218,6 +218,7 @@ def make_trace(workload: Workload | Imported, source: str, seed: int, mode: Mode
         threads=workload.threads,
         lanes=lanes,
         workload_name=workload.name.partition(":threads=")[0],
+        packing_by=None,
         first_not_lifo=None if head["first_not_lifo"] == _NEVER else head["first_not_lifo"],
         first_not_fifo=None if head["first_not_fifo"] == _NEVER else head["first_not_fifo"],
         **{name: head[name] for name in _COPIED},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from itertools import combinations, permutations
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -80,9 +81,47 @@ def test_what_is_found_is_a_packing(blocks: list[Block], work: int) -> None:
     assert footprint >= load == max((sum(s for lo, up, s in blocks if lo <= t < up) for t in range(21)), default=0)
 
 
-def test_the_same_blocks_give_the_same_packing() -> None:
-    blocks = [(i * 7 % 40, i * 7 % 40 + 3 + i % 11, 1 + i * i % 97) for i in range(80)]
-    assert packed(*blocks) == packed(*blocks)
+@settings(max_examples=60, deadline=None)
+@given(st.lists(block, max_size=40), st.randoms(use_true_random=False))
+def test_neither_the_order_of_the_blocks_nor_the_unit_of_time_matters(blocks: list[Block], random: Random) -> None:
+    load, footprint, offsets = packed(*blocks, work=100_000)
+    assert packed(*blocks, work=100_000) == (load, footprint, offsets)
+    others = [(7 * lower, 7 * upper, size) for lower, upper, size in blocks]
+    random.shuffle(others)
+    assert packed(*others, work=100_000)[:2] == (load, footprint)
+
+
+def test_blocks_that_are_known_to_fit_exactly_are_packed_exactly() -> None:
+    """A rectangle of 100 sections of time by 4,096 bytes, cut at random into 120 blocks: they fit as they were cut."""
+    random = Random(7)
+    rectangles = [(0, 100, 4096)]
+    while len(rectangles) < 120:
+        lower, upper, size = rectangles.pop(max(range(len(rectangles)), key=lambda k: area(rectangles[k])))
+        if upper - lower > 1 and random.random() < 0.5:
+            middle = random.randint(lower + 1, upper - 1)
+            rectangles += [(lower, middle, size), (middle, upper, size)]
+        else:
+            part = random.randint(1, size - 1)
+            rectangles += [(lower, upper, part), (lower, upper, size - part)]
+    assert packed(*rectangles, work=200_000_000)[:2] == (4096, 4096)
+
+
+def area(rectangle: Block) -> int:
+    lower, upper, size = rectangle
+    return (upper - lower) * size
+
+
+def test_many_small_blocks_among_few_that_grow_end_at_the_load() -> None:
+    """Sixteen blocks grow by two fifths each, old and new alive together; 4,000 small ones come and go between them."""
+    random, count = Random(5), 4_000
+    step = count // 16
+    large = [(2 * k * step, 2 * (k + 1) * step + 4, int(100_000 * 1.4**k)) for k in range(16)]
+    small = [
+        (2 * i + 1, 2 * i + 1 + random.choice([2, 4, 8, 40, 400]), random.choice([16, 32, 48, 120, 500]))
+        for i in range(count)
+    ]
+    load, footprint, _ = packed(*large, *small, work=100_000_000)
+    assert load <= footprint <= 1.01 * load
 
 
 def test_an_image_is_packed_by_its_events() -> None:
