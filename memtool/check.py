@@ -6,7 +6,6 @@ exact can fail: two runs of different days cannot prove a difference in time.
 
 from __future__ import annotations
 
-import datetime
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from memtool.errors import EXIT_INCOMPARABLE, InputError, MemtoolError
 from memtool.measure.counters import Counter, why_not
 from memtool.measure.metrics import METRICS
 from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Mode, Pass, Past, Report, Run, Status
-from memtool.pipeline import SERIAL_PASSES, BenchOptions, bench, output_directory
+from memtool.pipeline import SERIAL_PASSES, BenchOptions, bench
 from memtool.report import calls, verdicts
 from memtool.report.plots import forest, pictures
 from memtool.stats import compare
@@ -31,8 +30,6 @@ from memtool.workload.trace import shipped
 
 DEFAULT_BLOCKS = 31
 """Finds +5 % where pairs scatter by 3 %, and is odd, so that the median is one of the pairs."""
-SECOND_LOOK = "second-look"
-"""Folder of the fresh blocks, inside that of the run."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -74,10 +71,9 @@ def side_by_side(options: CheckOptions, progress: Progress, executor: Executor |
 
     The number of blocks is fixed before the first, and nobody looks in between.
     """
-    started = datetime.datetime.now().astimezone()
     settings = to_be_measured(options)
-    settings = replace(settings, output=output_directory(settings, started))
     outcome = bench(settings, progress, executor)
+    settings = replace(settings, output=outcome.directory)
     rules = options.rules
     comparisons = compare.within(outcome.run, settings.specs[0].label, rules.metrics, required=rules.named)
     _refuse_nothing(comparisons, outcome.run)
@@ -207,7 +203,7 @@ def _second_look(
     infos = {info.name: info for info in first.workloads}
     suspected = [infos[each.comparison.workload] for each in suspects]
     metrics = tuple(dict.fromkeys(each.comparison.metric for each in suspects))
-    output = settings.output / SECOND_LOOK
+    output = settings.output / journal.SECOND_LOOK
     again = replace(
         settings,
         workloads=tuple(dict.fromkeys(info.source for info in suspected)),

@@ -161,6 +161,14 @@ class AllocatorPlan:
     frees_bare: bool = False
     """Whether it needs nothing but the pointer at a free."""
 
+    files: tuple[str, ...] = ()
+    """Files that the code of an adopted allocator comes from, the modules and libraries that it loads included."""
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Return the files that its code comes from, those of the C library and the engine left out."""
+        return (*self.preload, *self.files)
+
     @property
     def interpreted(self) -> bool:
         """Return whether it is written in Python, so that its times are the interpreter's."""

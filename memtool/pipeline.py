@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from memtool import __version__
+from memtool import __version__, files
 from memtool.allocators import regions, registry
 from memtool.allocators.spec import parse_allocators
 from memtool.engine import binding, packing_binding
@@ -23,6 +24,7 @@ from memtool.report.plots import pictures
 from memtool.stats.summarise import Clock, noise_floor, summarise_cell
 from memtool.store import journal, run_file, series
 from memtool.units import format_count, format_duration, format_size
+from memtool.worker.evidence import digest_of
 from memtool.worker.parent import Executor, RegionRequest, WorkerExecutor
 from memtool.worker.schedule import NULL, Measurable, Schedule, Settings
 from memtool.worker.threads import Threads
@@ -36,6 +38,7 @@ _CALIBRATION_MS = 50
 _LONG_WAIT = 60.0
 """Seconds of waiting for arrivals that are worth a word beforehand."""
 _BENCH_DEFAULT_WORKLOAD = "quickstart"
+_RESULTS = Path("results")
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,10 +325,11 @@ def _run(
     options: BenchOptions, plan: Plan, progress: Callable[[str, int, int], None], executor: Executor | None
 ) -> Outcome:
     started = datetime.datetime.now().astimezone()
-    directory = output_directory(options, started, plan)
+    fingerprint = _fingerprint(options, plan)
+    directory = output_directory(options, started, fingerprint)
     with journal.open_journal(
         directory,
-        _fingerprint(options, plan),
+        fingerprint,
         started=started.isoformat(timespec="seconds"),
         resume=options.resume,
     ) as log:
@@ -336,8 +340,14 @@ def _run(
         except KeyboardInterrupt:
             raise Interrupted(_left(directory, log.samples)) from None
     run, histories = summarise(options, plan, samples, log.started)
-    run = replace(run, cells=series.write_all(directory, run.cells, histories))
-    run_file.write(directory, run)
+    try:
+        run = replace(run, cells=series.write_all(directory, run.cells, histories))
+        run_file.write(directory, run)
+    except OSError as problem:
+        raise MemtoolError(
+            f"{files.refusal(problem, directory)}; every sample is in its journal, and the same command with --resume "
+            "stores what came of them"
+        ) from None
     if not options.draw_plots:
         return Outcome(run, directory)
     drawn, complaints = pictures.try_to_draw(lambda: pictures.draw_all(directory, run))
@@ -351,21 +361,31 @@ def _left(directory: Path, samples: int) -> str:
     return f"{samples:,} finished {word} in {directory}; the same command with --resume goes on"
 
 
-def output_directory(options: BenchOptions, started: datetime.datetime, plan: Plan | None = None) -> Path:
-    """Return the folder of this run: the one named, the newest one that --resume can go on with, or a new one.
-
-    ``plan``: of these options, where there is one already.
-    """
+def output_directory(options: BenchOptions, started: datetime.datetime, fingerprint: Mapping[str, object]) -> Path:
+    """Return the folder of this run: the one named, the newest one that --resume can go on with, or a new one."""
     if options.output is not None:
         return options.output
-    root = Path("results")
-    if options.resume and plan is not None:
-        return journal.newest(root, _fingerprint(options, plan))
     if options.resume:
-        plan = make_plan(options)
-        close(plan)
-        return journal.newest(root, _fingerprint(options, plan))
-    return root / started.strftime("%Y-%m-%d-%H%M%S")
+        return journal.newest(_RESULTS, fingerprint)
+    return _new_folder(_RESULTS, started.strftime("%Y-%m-%d-%H%M%S"))
+
+
+def _new_folder(root: Path, name: str) -> Path:
+    """Make a folder of this name, with a number after it where another run began in the same second."""
+    for number in itertools.count(1):
+        folder = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as problem:
+            raise InputError(files.refusal(problem, folder)) from None
+        return folder
+    raise AssertionError
+
+
+_OF_NO_MATTER = ("name", "source", "notes", "workload_name", "packing_bytes")
+"""What is known of a trace, and changes nothing that is measured."""
 
 
 def _fingerprint(options: BenchOptions, plan: Plan) -> dict[str, object]:
@@ -373,8 +393,16 @@ def _fingerprint(options: BenchOptions, plan: Plan) -> dict[str, object]:
     return {
         "memtool": __version__,
         "engine": binding.source_hash(),
-        "workloads": {trace.info.name: trace.info.event_hash for trace in plan.traces},
-        "own": _contents(plan.plans.values()),
+        "machine": machine.fingerprint(),
+        "workloads": {
+            trace.info.name: {key: each for key, each in asdict(trace.info).items() if key not in _OF_NO_MATTER}
+            for trace in plan.traces
+        },
+        "code": _contents(plan.plans.values()),
+        "environment": {
+            cell.allocator: dict(each.environment) for cell, each in plan.plans.items() if each.environment
+        },
+        "counter": str(plan.settings.counter),
         "cells": sorted(f"{cell.workload}/{cell.allocator}/{cell.region}/{cell.mode}" for cell in plan.plans),
         "blocks": options.blocks,
         "first_block": options.first_block,
@@ -387,12 +415,8 @@ def _fingerprint(options: BenchOptions, plan: Plan) -> dict[str, object]:
 
 
 def _contents(plans: Iterable[AllocatorPlan]) -> dict[str, str]:
-    """Return the hashes of the files that the user's own allocators come from."""
-    named = {each.adopted[1] for each in plans if each.adopted} | {
-        library for each in plans if each.family == "library" for library in each.preload
-    }
-    files = (Path(name) for name in sorted(named))
-    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()}
+    """Return digests of the files that allocators come from: libraries, and modules with all that they import."""
+    return {name: digest_of(Path(name)) for name in sorted({name for each in plans for name in each.code})}
 
 
 def summarise(

@@ -1,8 +1,9 @@
 """Takes an allocator that the user brings into this process; run as a file, tries that in a process of its own.
 
-A *source* is ("library", path) or ("python", file or module, class). ``python -I -S adoption.py PACKAGE_ROOT ENGINE``
-reads {"path", "requests": [[source, recipe, parameters, alignment], ...]} as JSON and answers with a list of what it
-found: {"description", "refusal", "limits" or "cannot_stand"}, {"error"}, or {"none"} for a library of another kind.
+A *source* is ("library", path) or ("python", file or module, class). ``python -I -S adoption.py ROOT ENGINE FD`` reads
+{"path", "requests": [[source, recipe, parameters, alignment], ...]} as JSON and writes to the descriptor FD a list of
+what it found: {"description", "refusal", "files", "limits" or "cannot_stand"}, {"error"}, or {"none"} for a
+library of another kind. "files" are those that the code comes from, one's own modules and libraries included.
 memtool itself never runs code that nobody has vouched for.
 """
 
@@ -36,16 +37,19 @@ def adopt(source: Sequence[str]) -> Callbacks | None:
     import site
 
     from memtool.allocators.callbacks import Callbacks
+    from memtool.allocators.code_files import ignore_modules
     from memtool.allocators.interpreted import load
 
     # A worker starts without the installed packages; a class in Python may need them.
     site.main()
+    ignore_modules()
     callbacks = Callbacks(load(source[1], source[2]))
     callbacks.adopt()
     return callbacks
 
 
 def _tried(source: Sequence[str], recipe: str, parameters: str, alignment: int) -> dict[str, Any]:
+    from memtool.allocators.code_files import code_files
     from memtool.allocators.interpreted import LoadError
     from memtool.engine import adopted_binding, binding
 
@@ -55,7 +59,8 @@ def _tried(source: Sequence[str], recipe: str, parameters: str, alignment: int) 
         return {"none": True}
     except (binding.EngineError, LoadError) as problem:
         return {"error": str(problem)}
-    answer: dict[str, Any] = {"description": adopted_binding.describe_adopted(), "refusal": None}
+    description = adopted_binding.describe_adopted()
+    answer: dict[str, Any] = {"description": description, "refusal": None, "files": sorted(code_files())}
     try:
         answer["limits"] = binding.limits(recipe, parameters, alignment)
         binding.Heap(recipe, parameters, _TRIAL_BYTES).close()
@@ -72,18 +77,17 @@ def main() -> None:
     """Answer the requests on standard input."""
     import json
 
-    package_root, engine = sys.argv[1:]
+    package_root, engine, answers = sys.argv[1:]
     sys.path.insert(0, package_root)
     from memtool.engine import binding
 
-    # What a user's file prints must not be taken for the answer.
-    answers = os.dup(1)
-    os.dup2(2, 1)
     binding.load_library(engine)
     asked = json.load(sys.stdin)
     sys.path += [each for each in asked["path"] if each not in sys.path]
     found = [_tried(*each) for each in asked["requests"]]
-    with os.fdopen(answers, "w") as out:
+    for each in found:
+        each["files"] = [path for path in each.get("files", ()) if path != os.path.realpath(engine)]
+    with os.fdopen(int(answers), "w") as out:
         json.dump(found, out)
     # A library may have left threads or handlers behind.
     os._exit(0)

@@ -1,13 +1,15 @@
 """Says which library defines a symbol: a process of its own, for libraries that nobody has vouched for.
 
-``python -I -S library_probe.py LIBRARY SYMBOL ...`` opens a library and prints, a line for each symbol, the file that
-defines it, or nothing. Without a library ("") it prints what serves the symbol in this very process, in which a library
-may have been preloaded.
+``python -I -S library_probe.py LIBRARY SYMBOL ... FD`` opens a library and writes to the descriptor FD, as a list in
+JSON, for each symbol the file that defines it, or "". Without a library ("") it is what serves the symbol in this very
+process, in which a library may have been preloaded. What a library prints when it is loaded is no part of the answer.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
+import os
 import sys
 
 
@@ -30,10 +32,11 @@ def definer(scope: ctypes.CDLL, symbol: str) -> str:
         return ""
     address = ctypes.cast(getattr(scope, symbol), ctypes.c_void_p)
     found = ctypes.CDLL(None).dladdr(address, ctypes.byref(info))
-    return str(info.file.decode()) if found else ""
+    return os.fsdecode(info.file) if found else ""
 
 
 if __name__ == "__main__":
-    _library, *_symbols = sys.argv[1:]
+    _library, *_symbols, _descriptor = sys.argv[1:]
     _scope = ctypes.CDLL(_library or None)
-    print(*(definer(_scope, symbol) for symbol in _symbols), sep="\n")
+    _answer = json.dumps([definer(_scope, symbol) for symbol in _symbols])
+    os.write(int(_descriptor), _answer.encode())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -13,6 +12,7 @@ from typing import Any
 
 from memtool.allocators.adoption import LIBRARY, PYTHON
 from memtool.allocators.parameters import Parameter, settle
+from memtool.allocators.trial import try_apart
 from memtool.engine import binding
 from memtool.engine.adopted_binding import STRATEGY
 from memtool.errors import InputError
@@ -69,6 +69,7 @@ def adopted_plan(spec: AllocatorSpec, source: Source) -> AllocatorPlan:
         thread_safe=bool(described["thread_safe"]),
         call=Call("pointer", "sized", "any" if described["thread_safe"] else "one"),
         adopted=source,
+        files=tuple(found["files"]),
     )
 
 
@@ -120,23 +121,21 @@ def tried(requests: Sequence[Request]) -> list[Mapping[str, Any]]:
     package = Path(binding.package_folder())
     asked = json.dumps({"path": [each for each in sys.path if each], "requests": requests})
     where = ", ".join(dict.fromkeys(source[1] for source, *_ in requests))
+    script = str(package / "allocators/adoption.py")
     try:
-        ended = subprocess.run(
-            [
-                *(sys.executable, "-I", "-S", str(package / "allocators/adoption.py")),
-                *(str(package.parent), binding.engine_path()),
-            ],
-            input=asked,
-            capture_output=True,
-            text=True,
-            timeout=TRIAL_SECONDS,
-            check=False,
+        ended = try_apart(
+            [sys.executable, "-I", "-S", script, str(package.parent), binding.engine_path()],
+            request=asked.encode(),
+            seconds=TRIAL_SECONDS,
         )
-    except subprocess.TimeoutExpired:
+    except TimeoutError:
         raise InputError(f"-a: {where}: a process that loads it does not answer within {TRIAL_SECONDS} s") from None
-    if ended.returncode != 0:
-        last = ended.stderr.strip().splitlines()[-1:]
-        how = f"dies of signal {-ended.returncode}" if ended.returncode < 0 else f"fails: {''.join(last)}"
-        raise InputError(f"-a: {where}: a process that loads it {how}")
-    answers: list[Mapping[str, Any]] = json.loads(ended.stdout)
+    if ended.status != 0 or not ended.answer:
+        raise InputError(f"-a: {where}: a process that loads it {ended.ending}")
+    try:
+        answers: list[Mapping[str, Any]] = json.loads(ended.answer)
+    except ValueError:
+        raise InputError(
+            f"-a: {where}: a process that loads it answers with something else than it was asked"
+        ) from None
     return answers

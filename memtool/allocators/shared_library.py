@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
 import sys
 from functools import cache
 from importlib.resources import files
@@ -12,6 +12,7 @@ from pathlib import Path
 from memtool.allocators.adoption import LIBRARY
 from memtool.allocators.own import adopted_plan, has_interface
 from memtool.allocators.system import why_not_preloadable
+from memtool.allocators.trial import Trial, try_apart
 from memtool.errors import InputError
 from memtool.model import AllocatorPlan, AllocatorSpec, Call
 
@@ -56,42 +57,32 @@ def _why_no_replacement(library: Path) -> str | None:
     """
     try:
         preloaded = _probe("", LD_PRELOAD=str(library))
-        if preloaded.returncode != 0:
+        if preloaded.status != 0 or not preloaded.answer:
             # What a process that mixes two allocators dies of says nothing; what the library leaves out does.
-            return _why_incomplete(_probe(str(library)), library) or f"a process that preloads it {_ending(preloaded)}"
-    except subprocess.TimeoutExpired:
+            return _why_incomplete(_probe(str(library)), library) or f"a process that preloads it {preloaded.ending}"
+    except TimeoutError:
         return f"a process that preloads it does not answer within {_PROBE_SECONDS} s"
-    refused = [line for line in preloaded.stderr.splitlines() if line.startswith("ERROR: ld.so:")]
+    refused = [line for line in preloaded.complaint.splitlines() if line.startswith("ERROR: ld.so:")]
     if refused:
         return "cannot be preloaded" + refused[0].rpartition("cannot be preloaded")[2].removesuffix(": ignored.")
     return _why_incomplete(preloaded, library)
 
 
-def _probe(opened: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def _probe(opened: str, **environment: str) -> Trial:
     script = str(files("memtool.allocators").joinpath("library_probe.py"))
-    return subprocess.run(
+    return try_apart(
         [sys.executable, "-I", "-S", script, opened, *NEEDED],
-        env={"PATH": os.defpath, "LC_ALL": "C", **environment},
-        capture_output=True,
-        text=True,
-        timeout=_PROBE_SECONDS,
-        check=False,
+        environment={"PATH": os.defpath, "LC_ALL": "C", **environment},
+        seconds=_PROBE_SECONDS,
     )
 
 
-def _why_incomplete(ended: subprocess.CompletedProcess[str], library: Path) -> str | None:
+def _why_incomplete(ended: Trial, library: Path) -> str | None:
     """Return which of the needed symbols are another's, as a probe found them; None: it found none or died."""
-    owners = ended.stdout.splitlines()
-    if ended.returncode != 0 or len(owners) != len(NEEDED):
+    if ended.status != 0 or not ended.answer:
         return None
+    owners: list[str] = json.loads(ended.answer)
     foreign = [symbol for symbol, owner in zip(NEEDED, owners, strict=True) if Path(owner).resolve() != library]
     if len(foreign) == len(NEEDED):
         return f"defines neither memtool_get_allocator (memtool.h) nor what replaces malloc: {', '.join(NEEDED)}"
     return f"does not define {', '.join(foreign)}" if foreign else None
-
-
-def _ending(ended: subprocess.CompletedProcess[str]) -> str:
-    if ended.returncode < 0:
-        return f"dies of signal {-ended.returncode}"
-    last = ended.stderr.strip().splitlines()[-1:]
-    return f"fails: {last[0] if last else f'status {ended.returncode}'}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 from typing import Any
 
 from memtool.engine import binding
@@ -128,7 +129,7 @@ def adopt_library(path: str) -> None:
         EngineError: it cannot be loaded, or what it describes cannot be used; one line.
     """
     message = ctypes.create_string_buffer(MESSAGE_BYTES)
-    status = _library().memtool_adopt_library(path.encode(), message)
+    status = _library().memtool_adopt_library(os.fsencode(path), message)
     if status != binding.DONE:
         kind = NoAllocatorError if status == binding.WRONG else binding.EngineError
         raise kind(message.value.decode(errors="replace"))
@@ -155,4 +156,4 @@ def adopted_owner() -> tuple[str, str] | None:
     build_id = ctypes.create_string_buffer(128)
     if _library().memtool_adopted_owner(path, len(path), build_id, len(build_id)) != 0:
         return None
-    return path.value.decode(errors="replace"), build_id.value.decode()
+    return os.fsdecode(path.value), build_id.value.decode()

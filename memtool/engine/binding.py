@@ -487,7 +487,7 @@ def _limits(strategy: str, parameters: str, alignment: int) -> _Limits:
         strategy.encode(), parameters.encode(), alignment, ctypes.byref(found), message
     )
     if status != DONE:
-        raise (CannotStand if status == WRONG else EngineError)(message.value.decode())
+        raise (CannotStand if status == WRONG else EngineError)(message.value.decode(errors="replace"))
     return found
 
 
@@ -523,7 +523,7 @@ def symbol_owner(symbol: str) -> tuple[str, str] | None:
     build_id = ctypes.create_string_buffer(128)
     if load_library().memtool_symbol_owner(symbol.encode(), path, len(path), build_id, len(build_id)) != 0:
         return None
-    return path.value.decode(), build_id.value.decode()
+    return os.fsdecode(path.value), build_id.value.decode()
 
 
 def _known(figure: int) -> int | None:
@@ -548,7 +548,7 @@ class Heap:
         )
         if not self._heap:
             self.close()
-            raise EngineError(message.value.decode())
+            raise EngineError(message.value.decode(errors="replace"))
 
     def close(self) -> None:
         """Give everything back; the heap cannot be used any more."""
@@ -624,7 +624,7 @@ class Heap:
         """Verify the strategy's own invariants. Raises BrokenInvariant."""
         message = ctypes.create_string_buffer(_MESSAGE_BYTES)
         if self._library.memtool_heap_check(self._heap, message) != DONE:
-            raise BrokenInvariant(message.value.decode())
+            raise BrokenInvariant(message.value.decode(errors="replace"))
 
     def report(self) -> dict[str, object]:
         """Return what the adaptors report, by adaptor."""

@@ -1,20 +1,36 @@
-"""The journal of a run: every finished sample is in it before the next is begun, so nothing finished is ever lost."""
+"""The journal of a run: every finished sample is in it before the next is begun, so nothing finished is ever lost.
+
+Each line is a JSON object, ``{"check": "0123abcd", "head": {...}}`` once and then ``{"check": ..., "sample": {...}}``,
+where check is the CRC-32 of what stands after it. A line that was damaged is found by it, whatever it says now.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import os
+import time
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from memtool.errors import InputError
+from memtool import files
+from memtool.errors import InputError, MemtoolError
 from memtool.model import Cell, Pass, Sample, Status
 
 FILE_NAME = "journal.jsonl"
-_SCHEMA = "memtool.journal.v1"
+SECOND_LOOK = "second-look"
+"""Folder of a check's fresh blocks, inside that of its run."""
+_SCHEMA = "memtool.journal.v2"
+_LOCK_SECONDS = 1.0
+"""How long to wait for the lock: another memtool may look for an instant whether a run is going on."""
+_LONGEST_LINE = 64 << 20
+
+Key = tuple[Cell, int, Pass]
 
 
 @dataclass(slots=True)
@@ -22,16 +38,41 @@ class Journal:
     """An open journal: what is in it, and where to add."""
 
     started: str
-    finished: Mapping[tuple[Cell, int, Pass], Sample]
-    _file: IO[str] = field(repr=False)
+    finished: Mapping[Key, Sample]
+    _path: Path = field(repr=False)
+    _descriptor: int = field(repr=False)
     samples: int = 0
     """In it, those that it was opened with included."""
 
     def append(self, sample: Sample) -> None:
-        """Add a sample; it is in the kernel's hands when this returns, so that killing memtool does not lose it."""
-        self._file.write(json.dumps(asdict(sample), separators=(",", ":")) + "\n")
-        self._file.flush()
+        """Add a sample; it is in the kernel's hands when this returns, so that killing memtool does not lose it.
+
+        Raises MemtoolError where there is no room for it; what is in the journal is still whole.
+        """
+        try:
+            _write(self._descriptor, _line("sample", asdict(sample)))
+        except OSError as problem:
+            kept = f"{self.samples:,} finished sample{'' if self.samples == 1 else 's'}"
+            raise MemtoolError(
+                f"{files.refusal(problem, self._path)}; it holds {kept}, and the same command with --resume goes on"
+            ) from None
         self.samples += 1
+
+
+def _line(kind: str, record: Mapping[str, Any]) -> bytes:
+    return _framed(kind, json.dumps(record, separators=(",", ":")).encode())
+
+
+def _write(descriptor: int, line: bytes) -> None:
+    """Add a line, or nothing of it."""
+    end = os.lseek(descriptor, 0, os.SEEK_END)
+    try:
+        while line:
+            line = line[os.write(descriptor, line) :]
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(descriptor, end)
+        raise
 
 
 @contextmanager
@@ -47,54 +88,98 @@ def open_journal(
         resume: go on with the samples that are there, rather than refuse to.
 
     Raises:
-        InputError: there is another run in the folder, or none to resume, or it measured something else.
+        InputError: there is another run in the folder, or none to resume, or it measured something else, or another
+            memtool is writing it. A run that is refused is left as it is.
     """
     path = directory / FILE_NAME
-    finished: dict[tuple[Cell, int, Pass], Sample] = {}
-    if resume:
-        head, finished, whole = _read(path)
-        _same(path, head["fingerprint"], fingerprint)
-        started = str(head["started"])
-        with path.open("r+b") as cut_short:
-            cut_short.truncate(whole)
-    elif path.exists() or (directory / "run.json").exists():
-        raise InputError(f"{directory}: holds a run already; --resume goes on with it, another -o keeps it")
+    descriptor = _opened(path, new=not resume)
     try:
+        # Nothing is read, and nothing cut off, before it is certain that nobody else is writing.
+        _lock(descriptor, directory)
+        if resume:
+            head, finished, whole = _read(path, descriptor)
+            _same(path, head["fingerprint"], fingerprint)
+            os.ftruncate(descriptor, whole)
+            yield Journal(str(head["started"]), finished, path, descriptor, len(finished))
+        else:
+            try:
+                head = {"schema": _SCHEMA, "started": started, "fingerprint": fingerprint}
+                _write(descriptor, _line("head", head))
+            except OSError as problem:
+                raise MemtoolError(files.refusal(problem, path)) from None
+            yield Journal(started, {}, path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _opened(path: Path, *, new: bool) -> int:
+    directory = path.parent
+    try:
+        if not new:
+            return files.open_file(path, os.O_RDWR)
+        if (directory / "run.json").exists():
+            raise FileExistsError
         directory.mkdir(parents=True, exist_ok=True)
-        file = path.open("a", encoding="utf-8")
+        return files.open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    except FileExistsError:
+        if directory.exists() and not directory.is_dir():
+            raise InputError(f"{directory}: is a file, not a folder") from None
+        raise InputError(f"{directory}: holds a run already; --resume goes on with it, another -o keeps it") from None
     except OSError as problem:
-        raise InputError(f"{directory}: cannot be written: {problem.strerror}") from None
-    with file:
-        _lock(file, directory)
-        if not resume:
-            file.write(json.dumps({"schema": _SCHEMA, "started": started, "fingerprint": fingerprint}) + "\n")
-            file.flush()
-        yield Journal(started, finished, file, len(finished))
+        if not new and problem.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise InputError(f"{directory}: no run to resume") from None
+        raise InputError(files.refusal(problem, path)) from None
 
 
-def _lock(file: IO[str], directory: Path) -> None:
+def _lock(descriptor: int, directory: Path) -> None:
     """Keep a second memtool from writing into the same run; the lock ends with the process."""
+    end = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise InputError(f"{directory}: another memtool is writing this run") from None
+        except OSError as problem:
+            raise InputError(f"{directory}: cannot be locked: {problem.strerror}") from None
+        time.sleep(0.02)
+
+
+def _is_written(path: Path) -> bool:
+    """Return whether another memtool is writing a journal at this moment."""
+    descriptor = files.open_file(path)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise InputError(f"{directory}: another memtool is writing this run") from None
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def newest(root: Path, fingerprint: Mapping[str, object]) -> Path:
     """Return the newest run under a folder that was interrupted and measured the same.
 
-    Interrupted is what has no run.json, or a second look of a check without its report. Raises InputError when there
-    is none; where one was interrupted that measured something else, it says what.
+    Interrupted is what has no run.json, or a second look of a check without its report, and is not being written.
+    Raises InputError when there is none; where one was interrupted that measured something else, it says what.
     """
-    journals = sorted(root.glob(f"*/{FILE_NAME}"), key=lambda path: path.stat().st_mtime, reverse=True)
-    interrupted = [path for path in journals if not _is_finished(path.parent)]
     others: list[str] = []
-    for path in interrupted:
+    journals = sorted(root.glob(f"*/{FILE_NAME}"), key=_changed, reverse=True)
+    for path in journals:
+        if _is_finished(path.parent):
+            continue
         try:
-            head, _, _ = _read(path)
+            again = path.parent / SECOND_LOOK / FILE_NAME
+            if _is_written(path) or (again.exists() and _is_written(again)):
+                raise InputError(f"{path.parent}: another memtool is writing this run")
+            descriptor = files.open_file(path)
+            try:
+                head, _, _ = _read(path, descriptor)
+            finally:
+                os.close(descriptor)
             _same(path, head["fingerprint"], fingerprint)
-        except InputError as problem:
-            others.append(str(problem))
+        except (InputError, OSError) as problem:
+            others.append(files.refusal(problem, path) if isinstance(problem, OSError) else str(problem))
         else:
             return path.parent
     if others:
@@ -102,29 +187,72 @@ def newest(root: Path, fingerprint: Mapping[str, object]) -> Path:
     raise InputError(f"{root}: no interrupted run to resume{': all are finished' if journals else ''}")
 
 
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _is_finished(directory: Path) -> bool:
-    looks_again = (directory / "second-look").exists() and not (directory / "compare.json").exists()
+    looks_again = (directory / SECOND_LOOK).exists() and not (directory / "compare.json").exists()
     return (directory / "run.json").exists() and not looks_again
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[Cell, int, Pass], Sample], int]:
+def _read(path: Path, descriptor: int) -> tuple[dict[str, Any], dict[Key, Sample], int]:
     """Return (head, samples, bytes of whole lines): a line cut short by a kill does not count."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        raise InputError(f"{path.parent}: no run to resume") from None
-    whole = content.rfind(b"\n") + 1
-    lines = content[:whole].decode(errors="replace").splitlines()
-    try:
-        records = [json.loads(line) for line in lines]
-        head = records[0]
-        if head["schema"] != _SCHEMA:
-            raise InputError(f"{path}: is of schema {head['schema']}, not {_SCHEMA}")
-        head = {name: head[name] for name in ("fingerprint", "started")}
-        samples = [_sample(record) for record in records[1:]]
-    except (ValueError, KeyError, IndexError, TypeError):
-        raise InputError(f"{path}: is damaged; start anew with another -o") from None
-    return head, {(sample.cell, sample.block, sample.run_pass): sample for sample in samples}, whole
+    head: dict[str, Any] | None = None
+    samples: dict[Key, Sample] = {}
+    whole = 0
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        file.seek(0)
+        for number in range(1, 1 << 62):
+            line = file.readline(_LONGEST_LINE)
+            if not line.endswith(b"\n"):
+                if len(line) == _LONGEST_LINE:
+                    raise _damaged(path, number)
+                break
+            try:
+                if head is None:
+                    head = _head(path, line)
+                else:
+                    sample = _sample(_checked("sample", line))
+                    samples[sample.cell, sample.block, sample.run_pass] = sample
+            except (ValueError, KeyError, TypeError, RecursionError):
+                raise _damaged(path, number) from None
+            whole += len(line)
+    if head is None:
+        raise _damaged(path, 1)
+    return head, samples, whole
+
+
+def _damaged(path: Path, number: int) -> InputError:
+    return InputError(f"{path}: line {number} is damaged; start anew with another -o")
+
+
+def _head(path: Path, line: bytes) -> dict[str, Any]:
+    record = json.loads(line)
+    schema = record["schema"] if "schema" in record else record["head"]["schema"]
+    if schema != _SCHEMA:
+        raise InputError(f"{path}: is of schema {schema}, not {_SCHEMA}")
+    head = _checked("head", line)
+    if not isinstance(head["fingerprint"], dict):
+        raise TypeError
+    return {name: head[name] for name in ("fingerprint", "started")}
+
+
+def _checked(kind: str, line: bytes) -> dict[str, Any]:
+    """Return what a line holds. Raises ValueError where it is not what was written."""
+    before = b'{"check":"%08x","%s":'
+    body = line[len(before % (0, kind.encode())) : -len(b"}\n")]
+    if _framed(kind, body) != line:
+        raise ValueError("not what was written")
+    record: dict[str, Any] = json.loads(body)
+    return record
+
+
+def _framed(kind: str, body: bytes) -> bytes:
+    return b'{"check":"%08x","%s":%s}\n' % (zlib.crc32(body), kind.encode(), body)
 
 
 def _sample(record: Mapping[str, Any]) -> Sample:
@@ -138,7 +266,22 @@ def _sample(record: Mapping[str, Any]) -> Sample:
     )
 
 
-def _same(path: Path, before: Mapping[str, object], now: Mapping[str, object]) -> None:
-    for name in {**before, **now}:
-        if before.get(name) != json.loads(json.dumps(now.get(name))):
-            raise InputError(f"{path.parent}: cannot be resumed: it was begun with other {name}")
+def _same(path: Path, before: Mapping[str, Any], now: Mapping[str, object]) -> None:
+    """Raise InputError that names what is not as it was when the run was begun."""
+    current = json.loads(json.dumps(now))
+    for name in {**before, **current}:
+        first, second = before.get(name), current.get(name)
+        if first == second:
+            continue
+        keys = []
+        while isinstance(first, dict) and isinstance(second, dict):
+            key = next(each for each in {**first, **second} if first.get(each) != second.get(each))
+            first, second = first.get(key), second.get(key)
+            keys.append(key)
+        values = f" ({', '.join(keys)}): {_shown(first)}, and now {_shown(second)}" if keys else ""
+        raise InputError(f"{path.parent}: cannot be resumed: it was begun with other {name}{values}")
+
+
+def _shown(value: object) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

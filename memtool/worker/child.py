@@ -33,6 +33,7 @@ def main() -> None:
     if os.getppid() != request["parent"]:
         os._exit(1)
     answer = dumps(_replay(request) if request["lean"] is None else _replay_in_lean_worker(request))
+    answer = request["token"] + len(answer).to_bytes(8, "little") + answer + request["token"]
     while answer:
         answer = answer[os.write(request["result"], answer) :]
     os._exit(0)
@@ -105,7 +106,11 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         "status": result.status,
         "message": result.message.decode(errors="replace"),
         "failed_operation": result.failed_operation,
-        "proof": _proof(binding.symbol_owner("malloc"), request["version"]) | _proof_of_adopted(request["adopted"]),
+        "proof": {
+            **_proof(binding.symbol_owner("malloc"), request["version"]),
+            **_proof_of_adopted(request["adopted"]),
+            "code": _code(),
+        },
         "noise": {name: after[name] - before[name] for name in after},
     }
     if callbacks is not None and callbacks.failure is not None:
@@ -144,7 +149,7 @@ def _replay_in_lean_worker(request: dict[str, Any]) -> dict[str, Any]:
         "status": result.status,
         "message": result.message.decode(errors="replace"),
         "failed_operation": result.failed_operation,
-        "proof": proof,
+        "proof": {**proof, "code": _code(request["library"], os.fsdecode(found.adopted_owner))},
         "noise": {name: after[name] - before[name] for name in after},
     }
     if result.status == binding.DONE and request["run_pass"] == binding.HEAP:
@@ -314,6 +319,13 @@ def _proof_of_adopted(source: tuple[str, ...] | None) -> dict[str, Any]:
     return {"interpreted": True, "python": sys.version.split()[0], "class": ":".join(source[1:])}
 
 
+def _code(*of_lean_worker: str) -> dict[str, tuple[int, int, int]]:
+    """Return which files the code comes from, so that one that is replaced during a run is noticed."""
+    from memtool.allocators.code_files import code_files
+
+    return code_files(*(os.path.realpath(path) for path in of_lean_worker if path))
+
+
 def _reserve(size: int, alignment: int, advice: tuple[int, ...]) -> tuple[object, int]:
     """Reserve address space for the region and return (what keeps it mapped, its base)."""
     import ctypes
@@ -370,16 +382,16 @@ def _version(library: Any, symbol: str, kind: str) -> str | None:
         return None
     if kind == "text":
         function.restype = ctypes.c_char_p
-        return str(function().decode())
+        return str(function().decode(errors="replace"))
     if kind == "mallctl":
         text = ctypes.c_char_p()
         size = ctypes.c_size_t(ctypes.sizeof(text))
         if function(b"version", ctypes.byref(text), ctypes.byref(size), None, 0) != 0:
             return None
-        return text.value.decode() if text.value else None
+        return text.value.decode(errors="replace") if text.value else None
     if kind == "tcmalloc":
         function.restype = ctypes.c_char_p
-        return str(function(None, None, None).decode())
+        return str(function(None, None, None).decode(errors="replace"))
     # mimalloc says 2.0.9 as 209 and, since 3.2, 3.4.3 as 30403.
     number = function()
     base = 100 if number >= 10000 else 10
@@ -400,7 +412,7 @@ def _figures(binding: Any, run_pass: int, result: Any, histograms: Any, buckets:
             for name, *_ in binding.ReplayResult._fields_
             if name.endswith(("_bytes", "_faults", "_calls")) and name != "struct_bytes"
         }
-        figures["report"] = result.report.decode()
+        figures["report"] = result.report.decode(errors="replace")
         figures["region"] = {
             name: getattr(result.region, name) for name, *_ in binding.RegionAccount._fields_ if name != "mapping"
         }

@@ -8,17 +8,17 @@ import os
 import platform
 import random
 import re
-import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -29,6 +29,9 @@ from memtool.measure.counters import Counter
 from memtool.measure.histogram import SLOW_NS
 from memtool.model import AllocatorPlan, Cell, Pass, Sample, Status
 from memtool.worker import protocol
+from memtool.worker.answer import TOKEN_BYTES, Foreign, TimedOut, read_answer
+from memtool.worker.evidence import Contents
+from memtool.worker.offspring import VARIABLE, adopt_orphans, end_worker, kill_session
 from memtool.worker.threads import Threads, read_places, told
 
 _MOST_UNDER_VALGRIND = 32 << 30
@@ -93,8 +96,11 @@ class Executor(Protocol):
         """Return the sample; never raises for what the measured allocator does."""
         ...
 
-    def overlap(self, jobs: Sequence[Job]) -> Iterator[Sample]:
-        """Yield the samples of jobs that may run at the same time: of what waits, and times nothing."""
+    def overlap(self, jobs: Sequence[Job], at_once: int) -> Generator[Sample, None, None]:
+        """Yield the samples of jobs of which so many may run at the same time, in the order in which they end.
+
+        Of what times nothing. When it is closed, or interrupted, what is still running is ended.
+        """
         ...
 
 
@@ -105,6 +111,7 @@ class _Worker:
     job: Job
     process: subprocess.Popen[bytes]
     answers: int
+    token: bytes
     errors: int
     deadline: float
     count: Callable[[subprocess.Popen[bytes]], dict[str, Any]]
@@ -112,26 +119,20 @@ class _Worker:
     places: int | None
     """Memory file in which its threads say what they are at; None: it has but one."""
 
-    def ask(self, request: bytes) -> None:
-        """Send the request; a process that has died already is found when it is waited for."""
-        assert self.process.stdin is not None
-        with suppress(BrokenPipeError):
-            self.process.stdin.write(request)
-            self.process.stdin.close()
-
     def sample(self) -> Sample:
-        """Wait for the answer, the death or the time limit of the process."""
-        data = _read_all(self.answers, self.deadline)
-        answer: dict[str, Any] | None = {"timed_out": True} if data is None else marshal.loads(data) if data else None
-        if answer is None:
-            self.process.wait()
-        else:
-            if answer.get("status") == protocol.DONE:
+        """Wait for the answer, the death or the time limit of the process; it is gone when this returns."""
+        answer: dict[str, Any] | None
+        try:
+            answer = read_answer(self.answers, self.process.pid, self.token, self.deadline)
+            if answer is not None and answer["status"] == protocol.DONE:
                 answer |= self.count(self.process)
-            self.process.kill()
-            self.process.wait()
-            if data is None and self.places is not None and self.job.threads is not None:
-                answer["places"] = told(read_places(os.pread(self.places, self.job.threads.places_bytes, 0)))
+        except TimedOut:
+            answer = {"timed_out": True}
+        except (Foreign, OSError, subprocess.TimeoutExpired) as problem:
+            answer = {"status": protocol.WRONG, "message": f"the worker {_fault(problem)}"}
+        end_worker(self.process, self.token.hex())
+        if answer is not None and "timed_out" in answer and self.places is not None and self.job.threads is not None:
+            answer["places"] = told(read_places(os.pread(self.places, self.job.threads.places_bytes, 0)))
         return _sample(self.job, answer, self.process.returncode, _last_line(self.errors))
 
 
@@ -145,6 +146,11 @@ class WorkerExecutor:
         """
         self._scratch = scratch
         self._random = random.Random(seed)
+        self._contents = Contents()
+        self._live: set[subprocess.Popen[bytes]] = set()
+        self._is_stopping = False
+        self._lock = threading.Lock()
+        adopt_orphans()
         self._library = binding.engine_path()
         self._lean = binding.lean_path()
         folder = Path(binding.package_folder())
@@ -154,44 +160,68 @@ class WorkerExecutor:
     def execute(self, job: Job) -> Sample:
         """Start a worker, wait for its answer or its time limit, and return the sample."""
         with self._worker(job) as worker:
-            return worker.sample()
+            sample = worker.sample()
+        code = sample.payload.get("proof", {}).get("code", {})
+        for path, identity in code.items():
+            code[path] = self._contents.digest(path, identity)
+        return sample
 
-    def overlap(self, jobs: Sequence[Job]) -> Iterator[Sample]:
-        """Start a worker for each job, then yield their samples in order."""
-        with ExitStack() as stack:
-            workers = [stack.enter_context(self._worker(job)) for job in jobs]
-            for worker in workers:
-                yield worker.sample()
+    def overlap(self, jobs: Sequence[Job], at_once: int) -> Generator[Sample, None, None]:
+        """Take samples at the same time, each watched by a thread of its own, so that none waits for another."""
+        with ThreadPoolExecutor(max(1, min(at_once, len(jobs)))) as pool:
+            futures = [pool.submit(self.execute, job) for job in jobs]
+            try:
+                for future in as_completed(futures):
+                    yield future.result()
+            except BaseException:
+                self._is_stopping = True
+                pool.shutdown(wait=False, cancel_futures=True)
+                with self._lock:
+                    for process in self._live:
+                        kill_session(process)
+                raise
+            finally:
+                pool.shutdown()
+                self._is_stopping = False
 
     @contextmanager
     def _worker(self, job: Job) -> Iterator[_Worker]:
         with (
             _pipe() as (answers, child_end),
             _memory_file("stderr") as errors,
+            _memory_file("request") as asked,
             self.backing(job.region) as region_file,
             _counted(job) as (prefix, count, calls),
             _places(job.threads) as places,
         ):
+            token = os.urandom(TOKEN_BYTES)
+            request = self._request(job, child_end.fileno(), region_file, calls, places)
+            # A file: a pipe would keep us where a library does not let the worker come to reading it.
+            os.write(asked, marshal.dumps({**request, "token": token}))
+            os.lseek(asked, 0, os.SEEK_SET)
             passed = (job.image_fd, child_end.fileno(), region_file, calls, places)
             process = subprocess.Popen(
                 [*prefix, sys.executable, "-I", "-S", self._child],
-                stdin=subprocess.PIPE,
+                stdin=asked,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 pass_fds=tuple(each for each in passed if each is not None and each >= 0),
-                env=self._environment(job),
+                env={**self._environment(job), VARIABLE: token.hex()},
                 start_new_session=True,
             )
             try:
-                deadline = time.monotonic() + job.time_limit
-                worker = _Worker(job, process, answers.fileno(), errors, deadline, count, places)
-                worker.ask(marshal.dumps(self._request(job, child_end.fileno(), region_file, calls, places)))
+                with self._lock:
+                    self._live.add(process)
+                    if self._is_stopping:
+                        kill_session(process)
                 child_end.close()  # so that the pipe ends when the worker does
-                yield worker
+                deadline = time.monotonic() + job.time_limit
+                yield _Worker(job, process, answers.fileno(), token, errors, deadline, count, places)
             finally:
                 # Whatever happens here, an interrupt included, no worker is left behind.
-                process.kill()
-                process.wait()
+                with self._lock:
+                    self._live.discard(process)
+                end_worker(process, token.hex())
 
     @contextmanager
     def backing(self, region: RegionRequest) -> Iterator[int | None]:
@@ -356,19 +386,10 @@ def _places(threads: Threads | None) -> Iterator[int | None]:
         yield descriptor
 
 
-def _read_all(descriptor: int, deadline: float) -> bytes | None:
-    """Return everything up to the end of the pipe; None when the deadline comes first."""
-    chunks: list[bytes] = []
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN | select.POLLHUP)
-    while True:
-        remaining = deadline - time.monotonic()
-        if remaining <= 0 or not poll.poll(remaining * 1000):
-            return None
-        chunk = os.read(descriptor, 1 << 20)
-        if not chunk:
-            return b"".join(chunks)
-        chunks.append(chunk)
+def _fault(problem: Exception) -> str:
+    if isinstance(problem, subprocess.TimeoutExpired):
+        return "answered, and did not end"
+    return str(problem) if isinstance(problem, Foreign) else f"could not be counted: {problem}"
 
 
 def _last_line(descriptor: int) -> str:

@@ -5,7 +5,8 @@ the same interpreter and the same version of this package, so its version depend
 
 The request, on standard input:
 
-========================  =========================================================================
+The request's ``token``, drawn anew for each worker, stands before and after the answer (answer.py).
+
 The answer, on the descriptor ``result``: ``status`` (DONE and so on), ``message``, ``proof``, and the figures of
 the pass. A worker that ends without an answer has crashed.
 """

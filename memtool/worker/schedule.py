@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from memtool.errors import MemtoolError
 from memtool.measure.counters import Counter
 from memtool.model import AllocatorPlan, Cell, Pass, Sample, Status
+from memtool.worker.evidence import Evidence
 from memtool.worker.parent import Executor, Job, RegionRequest
 from memtool.worker.threads import Threads
 
@@ -120,6 +121,7 @@ class Schedule:
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     """Called before each sample with what it is, how many are done, and how many there are (footprint repeats
     beyond those asked for, which only measurements that vary need, are counted as they come)."""
+    _evidence: Evidence = field(default_factory=Evidence)
     _samples: list[Sample] = field(default_factory=list)
     _failed: set[Cell] = field(default_factory=set)
     _null_seconds: dict[str, float] = field(default_factory=dict)
@@ -195,20 +197,19 @@ class Schedule:
             for workload, cell, plan, block, run_pass in wanted
             if (cell, block, run_pass) not in self.finished
         ]
-        self._samples += [
-            self.finished[key]
-            for _, cell, _, block, run_pass in wanted
-            if (key := (cell, block, run_pass)) in self.finished
-        ]
-        self._done += len(wanted) - len(jobs)
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            counted = pool.map(self.executor.execute, jobs)
-            for job in jobs:
-                self.progress(f"{job.cell.workload} · {job.cell.allocator} · {job.run_pass}", self._done, self._total)
-                sample = next(counted)
-                self.record(sample)
-                self._samples.append(sample)
+        keys = [(cell, block, run_pass) for _, cell, _, block, run_pass in wanted]
+        taken = {key: self._evidence.hold(self.finished[key]) for key in keys if key in self.finished}
+        self._done += len(taken)
+        if not jobs:
+            self._samples += taken.values()
+            return
+        self.progress(f"{jobs[0].cell.workload} · {jobs[0].cell.allocator} · counts", self._done, self._total)
+        with closing(self.executor.overlap(jobs, len(os.sched_getaffinity(0)))) as samples:
+            for sample in samples:
+                taken[sample.cell, sample.block, sample.run_pass] = self._recorded(sample)
                 self._done += 1
+                self.progress(f"{sample.cell.workload} · {sample.cell.allocator} · counts", self._done, self._total)
+        self._samples += [taken[key] for key in keys]
 
     def _heaps(self, cells: Sequence[tuple[Measurable, Cell, AllocatorPlan]]) -> None:
         """Take the heap pass of each cell, if it was asked for, as many at once as memory holds."""
@@ -245,9 +246,10 @@ class Schedule:
     def _overlap(self, jobs: Sequence[Job]) -> None:
         names = ", ".join(sorted({job.cell.workload for job in jobs}))
         self.progress(f"{names} · {len(jobs)} allocators · heap", self._done, self._total)
-        for sample in self.executor.overlap(_sharing(jobs)):
-            self.record(sample)
-            self._finish(sample)
+        with closing(self.executor.overlap(_sharing(jobs), len(jobs))) as samples:
+            taken = {sample.cell: self._recorded(sample) for sample in samples}
+        for job in jobs:
+            self._finish(taken[job.cell])
 
     def _blocks(self) -> range:
         return range(self.settings.first_block, self.settings.first_block + self.settings.blocks)
@@ -348,10 +350,15 @@ class Schedule:
             return None
         self.progress(f"{cell.workload} · {cell.allocator} · {run_pass}", self._done, self._total)
         sample = self.finished.get((cell, block, run_pass))
-        if sample is None:
-            sample = self.executor.execute(self._job(workload, cell, plan, block, run_pass))
-            self.record(sample)
-        return self._finish(sample)
+        if sample is not None:
+            return self._finish(self._evidence.hold(sample))
+        return self._finish(self._recorded(self.executor.execute(self._job(workload, cell, plan, block, run_pass))))
+
+    def _recorded(self, sample: Sample) -> Sample:
+        """Return a new sample, once it is on disk; failed, where it measured something else than those before."""
+        sample = self._evidence.hold(sample)
+        self.record(sample)
+        return sample
 
     def _finish(self, sample: Sample) -> Sample | None:
         self._done += 1

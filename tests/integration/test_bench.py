@@ -323,7 +323,8 @@ def test_what_is_finished_survives_and_is_not_measured_again(
     after = journal.read_text().splitlines()
     whole = [line for line in before if is_json(line)]
     assert after[: len(whole)] == whole
-    keys = [(line["cell"]["allocator"], line["block"], line["run_pass"]) for line in map(json.loads, after[1:])]
+    samples = [json.loads(line)["sample"] for line in after[1:]]
+    keys = [(each["cell"]["allocator"], each["block"], each["run_pass"]) for each in samples]
     assert len(keys) == len(set(keys))
     assert {cell["status"] for cell in cells(out).values()} == {"ok"}
 
@@ -349,7 +350,10 @@ def test_another_run_is_not_resumed(small: Path, tmp_path: Path, memtool_environ
     small.write_text(SMALL.replace("mean: 100", "mean: 101"))
     other = memtool(*arguments, "--resume", environment=memtool_environment)
     assert other.returncode == 2
-    assert "cannot be resumed: it was begun with other workloads" in other.stderr
+    assert "cannot be resumed: it was begun with other workloads (small, event_hash): " in other.stderr
+    small.write_text(SMALL.replace("touch: first", "touch: all"))
+    other = memtool(*arguments, "--resume", environment=memtool_environment)
+    assert (other.returncode, "(small, touch): first, and now all" in other.stderr) == (2, True)
 
 
 def is_json(line: str) -> bool:

@@ -71,6 +71,7 @@ def test_a_library_by_memtool_h_is_adopted_not_preloaded(build: Build) -> None:
         call=Call(route="pointer", free="sized", threads="one"),
         exact=False,
         adopted=("library", str(path)),
+        files=(str(path),),
     )
     assert adopted_limits(("library", str(path)))("adopted", "step=4096", 16) == (4 << 20, 4096)
 
@@ -205,3 +206,31 @@ def test_an_installed_package_has_the_header_without_being_taken_for_a_stale_che
     (tmp_path / "engine/capi.cpp").touch()
     with pytest.raises(binding.EngineError, match="built from other sources"):
         binding.refuse_stale()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import os\nos._exit(0)", ": a process that loads it ends without an answer"),
+        ("import os\nos._exit(3)", ": a process that loads it fails: status 3"),
+        (
+            "import os\nos.write(2, b'gr\\xa9\\n')\nos._exit(3)",
+            ": a process that loads it fails: gr\ufffd",
+        ),
+        ("import sys\nsys.exit(0)", ": line 2: SystemExit: 0"),
+    ],
+)
+def test_a_file_that_exits_or_writes_no_text_is_refused_in_one_line(write: Write, text: str, words: str) -> None:
+    assert refusal(write(text)) == words
+
+
+def test_modules_that_are_imported_are_part_of_an_allocators_code(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("import json\n", encoding="utf-8")
+    path = write(
+        "import helper\n"
+        "class Heap:\n"
+        "    def __init__(self, region): pass\n"
+        "    def allocate(self, size, alignment): return None\n"
+        "    def deallocate(self, offset, size, alignment): pass\n"
+    )
+    assert plan(path).files == (str(tmp_path / "helper.py"), str(path))

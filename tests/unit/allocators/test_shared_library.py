@@ -52,6 +52,20 @@ __attribute__((constructor)) static void crash(void) { __builtin_trap(); }
 #include <unistd.h>
 __attribute__((constructor)) static void hang(void) { for (;;) pause(); }
 #endif
+#ifdef EXITS
+#include <unistd.h>
+__attribute__((constructor)) static void leave(void) { _exit(0); }
+#endif
+#ifdef SPEAKS
+#include <unistd.h>
+__attribute__((constructor)) static void speak(void) {
+  if (write(1, "\\xa9\\n", 2) + write(2, "\\xa9\\n", 2) != 4) __builtin_trap();
+}
+#endif
+#ifdef FORKS
+#include <unistd.h>
+__attribute__((constructor)) static void leave_a_child(void) { if (fork() == 0) for (;;) pause(); }
+#endif
 int nothing(void) { return take(16, 1) != 0; }
 """
 Build = Callable[..., Path]
@@ -132,6 +146,26 @@ def test_a_library_that_never_lets_go(build: Build, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(own, "TRIAL_SECONDS", 1)
     words = refusal(build("libhang.so", "ALLOCATE", "REST", "HANGS"))
     assert words == "a process that preloads it does not answer within 1 s"
+
+
+def test_a_library_that_exits_when_it_is_loaded(build: Build) -> None:
+    words = refusal(build("libexit.so", "ALLOCATE", "REST", "EXITS"))
+    assert words == "a process that preloads it ends without an answer"
+
+
+@pytest.mark.parametrize("rest", [("REST",), ()])
+def test_what_a_library_writes_when_it_is_loaded_is_no_answer(build: Build, rest: tuple[str, ...]) -> None:
+    # One byte that is no UTF-8 ended the whole bench; a line on standard output hid what a library leaves out.
+    path = build(f"libspeak{len(rest)}.so", "ALLOCATE", "SPEAKS", *rest)
+    if rest:
+        assert plan(path).expected_owner == "libspeak1.so"
+    else:
+        assert refusal(path) == "does not define calloc, malloc_usable_size"
+
+
+@pytest.mark.timeout(8)  # a trial that waits for the child takes ten seconds
+def test_a_library_that_leaves_a_child_when_it_is_loaded_does_not_keep_memtool(build: Build) -> None:
+    assert plan(build("libfork.so", "ALLOCATE", "REST", "FORKS")).family == "library"
 
 
 def test_what_is_no_library(tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from memtool.errors import InputError
+from memtool.errors import InputError, MemtoolError
 from memtool.model import Cell, Pass, Sample, Status
 from memtool.store.journal import newest, open_journal
 
@@ -64,7 +66,7 @@ def test_a_sample_is_in_the_file_as_soon_as_it_is_appended(tmp_path: Path) -> No
             journal.append(sample(block))
             lines = (tmp_path / "journal.jsonl").read_text(encoding="utf-8").splitlines()
             assert len(lines) == block + 2
-            assert json.loads(lines[-1])["block"] == block
+            assert json.loads(lines[-1])["sample"]["block"] == block
 
 
 def test_a_resumed_run_adds_to_the_same_journal(tmp_path: Path) -> None:
@@ -97,6 +99,81 @@ def test_tuples_in_a_fingerprint_are_the_lists_that_json_makes_of_them(tmp_path:
     assert resumed(tmp_path, {**FINGERPRINT, "passes": ["check", "latency"]}) == {}
 
 
+def test_what_differs_in_a_part_of_the_fingerprint_is_named_with_both_values(tmp_path: Path) -> None:
+    begin_with = {**FINGERPRINT, "workloads": {"churn": {"touch": "none", "seed": 42}}}
+    with open_journal(tmp_path, begin_with, started=STARTED, resume=False):
+        pass
+    other = {**FINGERPRINT, "workloads": {"churn": {"touch": "all", "seed": 42}}}
+    assert refusal(tmp_path, resume=True, fingerprint=other) == (
+        f"{tmp_path}: cannot be resumed: it was begun with other workloads (churn, touch): none, and now all"
+    )
+
+
+def test_a_refused_resume_leaves_a_run_that_is_being_written_as_it_is(tmp_path: Path) -> None:
+    # It once cut off the line that was being written at that moment, before it looked at the lock.
+    with open_journal(tmp_path, FINGERPRINT, started=STARTED, resume=False) as journal:
+        journal.append(sample(0))
+        path = tmp_path / "journal.jsonl"
+        with path.open("ab") as half:
+            half.write(b'{"check":"0123')
+        before = path.read_bytes()
+        assert refusal(tmp_path, resume=True) == f"{tmp_path}: another memtool is writing this run"
+        assert path.read_bytes() == before
+
+
+def test_the_run_that_is_being_written_is_not_the_one_to_go_on_with(tmp_path: Path) -> None:
+    os.utime(begin(tmp_path / "old", sample(0)), (300, 300))
+    with open_journal(tmp_path / "running", FINGERPRINT, started=STARTED, resume=False):
+        assert newest(tmp_path, FINGERPRINT) == tmp_path / "old"
+        shutil.rmtree(tmp_path / "old")
+        with pytest.raises(InputError, match="running: another memtool is writing this run"):
+            newest(tmp_path, FINGERPRINT)
+    assert newest(tmp_path, FINGERPRINT) == tmp_path / "running"
+
+
+def test_a_full_disk_names_the_file_and_the_way_on_and_leaves_whole_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, left = os.write, [30]
+
+    def filling(descriptor: int, data: bytes) -> int:
+        if left[0] == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = write(descriptor, data[: left[0]])
+        left[0] -= written
+        return written
+
+    with open_journal(tmp_path, FINGERPRINT, started=STARTED, resume=False) as journal:
+        journal.append(sample(0))
+        monkeypatch.setattr(os, "write", filling)
+        with pytest.raises(MemtoolError) as caught:
+            journal.append(sample(1))
+        assert str(caught.value) == (
+            f"{tmp_path}/journal.jsonl: cannot be written: No space left on device; it holds 1 finished sample, "
+            "and the same command with --resume goes on"
+        )
+        assert caught.value.exit_code == 1
+        left[0] = 10_000
+        journal.append(sample(2))
+    assert [block for _, block, _ in resumed(tmp_path)] == [0, 2]
+
+
+def test_what_is_no_plain_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "journal.jsonl")
+    assert refusal(tmp_path, resume=True) == f"{tmp_path}/journal.jsonl: is a pipe, not a file"
+    assert "holds a run already" in refusal(tmp_path, resume=False)
+
+
+def test_a_journal_that_cannot_be_written_is_invalid_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(tmp_path, sample(0))
+
+    def denied(path: Path, flags: int, mode: int = 0) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "open", denied)  # a superuser may write to anything
+    assert refusal(tmp_path, resume=True) == f"{tmp_path}/journal.jsonl: cannot be written: Permission denied"
+
+
 @pytest.mark.parametrize("name", ["journal.jsonl", "run.json"])
 def test_a_folder_that_holds_a_run_is_not_written_into(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("precious", encoding="utf-8")
@@ -120,19 +197,22 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "no json\n", "[]\n", "{}\n", "null\n", '{"schema": "memtool.journal.v1"'])
 def test_a_damaged_journal(content: str, tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").write_text(content, encoding="utf-8")
-    assert "is damaged; start anew with another -o" in refusal(tmp_path, resume=True)
+    assert refusal(tmp_path, resume=True).endswith("line 1 is damaged; start anew with another -o")
 
 
 @pytest.mark.parametrize("line", ["{}", "[]", "1", '{"cell": {"workload": "w"}}'])
 def test_a_damaged_line_in_the_middle(line: str, tmp_path: Path) -> None:
     path = begin(tmp_path, sample(0))
     path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
-    assert "is damaged" in refusal(tmp_path, resume=True)
+    assert refusal(tmp_path, resume=True).endswith("line 3 is damaged; start anew with another -o")
 
 
 def test_a_journal_of_a_later_memtool(tmp_path: Path) -> None:
-    (tmp_path / "journal.jsonl").write_text('{"schema": "memtool.journal.v2"}\n', encoding="utf-8")
-    assert "is of schema memtool.journal.v2, not memtool.journal.v1" in refusal(tmp_path, resume=True)
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"check":"00000000","head":{"schema":"memtool.journal.v3"}}\n', encoding="utf-8")
+    assert refusal(tmp_path, resume=True) == f"{path}: is of schema memtool.journal.v3, not memtool.journal.v2"
+    path.write_text('{"schema": "memtool.journal.v1", "started": "", "fingerprint": {}}\n', encoding="utf-8")
+    assert refusal(tmp_path, resume=True) == f"{path}: is of schema memtool.journal.v1, not memtool.journal.v2"
 
 
 def test_what_is_gone_on_with_is_the_newest_that_was_interrupted(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,7 +61,7 @@ class FakeExecutor:
             return Sample(job.cell, job.block, job.run_pass, Status.FAILED, found, payload)
         return Sample(job.cell, job.block, job.run_pass, Status.OK, None, found)
 
-    def overlap(self, jobs: Sequence[Job]) -> Iterator[Sample]:
+    def overlap(self, jobs: Sequence[Job], at_once: int) -> Generator[Sample, None, None]:
         self.batches.append([job.cell.allocator for job in jobs])
         for job in jobs:
             yield self.execute(job)

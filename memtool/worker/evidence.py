@@ -1,0 +1,74 @@
+"""Whether all samples measured the same thing: what each proves is held against what the others proved."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from memtool.allocators.code_files import REPLACED, Identity
+from memtool.model import Cell, Sample, Status
+
+_OF_A_CELL = ("malloc_owner", "malloc_build_id", "version", "library", "library_build_id", "python", "class")
+"""What of a proof is the same in every sample of a cell."""
+
+
+@dataclass(slots=True)
+class Contents:
+    """The contents of the files that code comes from, each read once as long as nobody touches it."""
+
+    _known: dict[tuple[str, Identity], str] = field(default_factory=dict)
+
+    def digest(self, path: str, identity: Identity) -> str:
+        """Return a digest of the file that a worker has seen, or what it was replaced by says."""
+        key = (path, identity)
+        if key not in self._known:
+            self._known[key] = digest_of(Path(path)) if self._is_still(path, identity) else "replaced"
+        return self._known[key]
+
+    @staticmethod
+    def _is_still(path: str, identity: Identity) -> bool:
+        if identity == REPLACED:
+            return False
+        try:
+            known = Path(path).stat()
+        except OSError:
+            return False
+        return (known.st_ino, known.st_size, known.st_mtime_ns) == tuple(identity)
+
+
+def digest_of(path: Path) -> str:
+    """Return a digest of a file's content; where it cannot be read, why."""
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    except OSError as problem:
+        return str(problem.strerror)
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What the samples of a run have proved so far."""
+
+    _cells: dict[Cell, Mapping[str, Any]] = field(default_factory=dict)
+    _code: dict[str, str] = field(default_factory=dict)
+
+    def hold(self, sample: Sample) -> Sample:
+        """Return a sample as it is, or failed where it measured something else than those before it."""
+        proof = sample.payload.get("proof")
+        if sample.status is not Status.OK or not isinstance(proof, Mapping):
+            return sample
+        for path, digest in proof.get("code", {}).items():
+            if self._code.setdefault(path, digest) != digest:
+                return _failed(sample, f"{path} was replaced during the run: its samples would be of two builds")
+        own = {name: proof[name] for name in _OF_A_CELL if name in proof}
+        before = self._cells.setdefault(sample.cell, own)
+        for name in _OF_A_CELL:
+            if before.get(name) != own.get(name):
+                return _failed(sample, f"{name} is {own.get(name)}, and was {before.get(name)} in the samples before")
+        return sample
+
+
+def _failed(sample: Sample, reason: str) -> Sample:
+    return replace(sample, status=Status.FAILED, reason=reason, payload={"proof": sample.payload["proof"]})

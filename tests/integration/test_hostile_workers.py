@@ -1,0 +1,177 @@
+"""Allocators that exit, write into the pipe of the answer, close it, leave children: each costs its sample alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Sample, Status
+from memtool.worker import answer
+from memtool.worker.evidence import Evidence
+from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
+from tests.images import churn, image_fd, make_image
+
+HEAP = """
+import os, stat, sys, time
+{before}
+class Heap:
+    def __init__(self, region):
+        self.region = region
+        {made}
+    def allocate(self, size, alignment):
+        return self.region.grow(size + 15 & -16)
+    def deallocate(self, offset, size, alignment):
+        pass
+"""
+PIPES = "[fd for fd in range(3, 64) if os.path.exists(f'/proc/self/fd/{fd}') and stat.S_ISFIFO(os.fstat(fd).st_mode)]"
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[tuple[int, int]]:
+    made = make_image(churn(50))
+    descriptor = image_fd(made)
+    yield descriptor, len(made)
+    os.close(descriptor)
+
+
+def job(image: tuple[int, int], plan: AllocatorPlan, run_pass: Pass = Pass.THROUGHPUT, limit: float = 60.0) -> Job:
+    return Job(
+        cell=Cell("churn", plan.spec.label),
+        block=0,
+        run_pass=run_pass,
+        plan=plan,
+        image_fd=image[0],
+        image_bytes=image[1],
+        region=RegionRequest(1 << 24, 4096),
+        warmups=0,
+        iterations=1,
+        checkpoints=4,
+        use_counter=False,
+        time_limit=limit,
+    )
+
+
+def heap(folder: Path, made: str = "pass", before: str = "") -> AllocatorPlan:
+    path = folder / "mine.py"
+    path.write_text(HEAP.format(made=made, before=before), encoding="utf-8")
+    return AllocatorPlan(AllocatorSpec("mine.py:Heap"), "adopted", "", adopted=("python", str(path), "Heap"))
+
+
+def take(image: tuple[int, int], plan: AllocatorPlan) -> Sample:
+    return WorkerExecutor(seed=1).execute(job(image, plan))
+
+
+def is_gone(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("made", "before", "words"),
+    [
+        ("os._exit(7)", "", "the worker ended with status 7 and no answer"),
+        ("pass", "os._exit(0)", "the worker ended with status 0 and no answer"),
+        (
+            f"[os.write(fd, b'\\xa9 is no answer, and is longer') for fd in {PIPES}]",
+            "",
+            "the worker wrote what is no answer into the pipe of its answer",
+        ),
+        (
+            "write = os.write; os.write = lambda fd, data: (write(fd, data[:40]), os._exit(0))",
+            "",
+            "the worker wrote what is no answer into the pipe of its answer",
+        ),
+        (
+            f"[os.close(fd) for fd in {PIPES}]; time.sleep(60)",
+            "",
+            "the worker closed the pipe of its answer, and went on",
+        ),
+    ],
+)
+def test_what_is_no_answer_costs_the_sample(
+    image: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str, before: str, words: str
+) -> None:
+    monkeypatch.setattr(answer, "_GRACE_SECONDS", 0.3)
+    sample = take(image, heap(tmp_path, made, before))
+    assert (sample.status, sample.reason) == (Status.FAILED, words)
+
+
+@pytest.mark.timeout(50)  # the children sleep for a hundred seconds, with the pipe of the answer open
+@pytest.mark.parametrize("leaves", ["", "os.setsid(); os.fork() and os._exit(0); "])
+@pytest.mark.parametrize(("dies", "status"), [("", Status.OK), ("os.kill(os.getpid(), 9)", Status.FAILED)])
+def test_children_of_an_allocator_end_with_its_worker(
+    image: tuple[int, int], tmp_path: Path, leaves: str, dies: str, status: Status
+) -> None:
+    child = f"{leaves}open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(100)"
+    wait = f"while not os.path.exists({str(tmp_path / 'pid')!r}): time.sleep(0.01)"
+    made = f"if os.fork() == 0: exec({child!r})\n        {wait}\n        time.sleep(0.05)\n        {dies}"
+    sample = take(image, heap(tmp_path, made))
+    assert sample.status is status
+    assert is_gone(int((tmp_path / "pid").read_text(encoding="ascii")))
+
+
+def endless(folder: Path) -> AllocatorPlan:
+    """Return an allocator that never comes to an answer."""
+    (folder / "endless").mkdir()
+    says = f"open({str(folder / 'pid')!r}, 'w').write(str(os.getpid()))"
+    plan = heap(folder / "endless", f"{says}\n        while True: time.sleep(1)")
+    return replace(plan, spec=AllocatorSpec("endless"))
+
+
+@pytest.mark.timeout(100)
+def test_one_that_never_ends_costs_no_other_of_its_batch(image: tuple[int, int], tmp_path: Path) -> None:
+    plans = [endless(tmp_path), heap(tmp_path), AllocatorPlan(AllocatorSpec("glibc"), "malloc", "")]
+    jobs = [job(image, plan, Pass.HEAP, limit=2.0 if plan is plans[0] else 60.0) for plan in plans]
+    found = {each.cell.allocator: (each.status, each.reason) for each in WorkerExecutor(1).overlap(jobs, 3)}
+    assert found == {
+        "endless": (Status.FAILED, "no answer within 2 s: killed (a loop without end, or far too slow)"),
+        "mine.py:Heap": (Status.OK, None),
+        "glibc": (Status.OK, None),
+    }
+
+
+@pytest.mark.timeout(100)
+def test_what_is_interrupted_ends_all_that_runs_beside_it(image: tuple[int, int], tmp_path: Path) -> None:
+    # Ctrl-C while instructions were counted waited for each worker's time limit.
+    never, soon = endless(tmp_path), heap(tmp_path)
+    executor = WorkerExecutor(seed=1)
+    samples = executor.overlap([job(image, plan, limit=600.0) for plan in (never, soon, never)], 2)
+    assert next(samples).cell.allocator == "mine.py:Heap"
+    samples.close()
+    assert executor.execute(job(image, soon)).status is Status.OK
+
+
+@pytest.mark.timeout(100)
+def test_an_interrupt_ends_the_worker_and_is_handed_on(image: tuple[int, int], tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 3.0)
+        with pytest.raises(KeyboardInterrupt):
+            WorkerExecutor(seed=1).execute(job(image, endless(tmp_path), limit=600.0))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert is_gone(int((tmp_path / "pid").read_text(encoding="ascii")))
+
+
+def test_a_module_that_is_changed_between_two_samples_is_noticed(image: tuple[int, int], tmp_path: Path) -> None:
+    plan = heap(tmp_path, before="import helper")
+    (tmp_path / "helper.py").write_text("ROUND = 16\n", encoding="utf-8")
+    executor, evidence = WorkerExecutor(seed=1), Evidence()
+    assert evidence.hold(executor.execute(job(image, plan))).status is Status.OK
+    os.utime(tmp_path / "helper.py")  # touched, but the same
+    assert evidence.hold(executor.execute(job(image, plan))).status is Status.OK
+    (tmp_path / "helper.py").write_text("ROUND = 32\n", encoding="utf-8")
+    replaced = evidence.hold(executor.execute(job(image, plan)))
+    assert (replaced.status, replaced.reason) == (
+        Status.FAILED,
+        f"{tmp_path}/helper.py was replaced during the run: its samples would be of two builds",
+    )
