@@ -10,7 +10,15 @@ from collections.abc import Sequence
 import click
 
 from memtool import __version__
-from memtool.errors import EXIT_FAILED, EXIT_USAGE, Interrupted, MemtoolError, did_you_mean
+from memtool.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    InputErrors,
+    Interrupted,
+    MemtoolError,
+    did_you_mean,
+)
 
 _COMMANDS = {
     "bench": "Replay workloads against allocators and report what came of it.",
@@ -61,7 +69,7 @@ def cli(debug: bool) -> None:  # main() has taken --debug; it is here for the he
     """Benchmark memory management: allocators on real workloads, with numbers that can be explained.
 
     `memtool bench` replays the quickstart. Exit codes: 0 done or pass, 1 memtool or a cell failed, 2 usage or
-    invalid input, 3 regression, 4 inconclusive, 5 no or incomparable baseline.
+    invalid input, 3 regression, 4 inconclusive, 5 no or incomparable baseline, 130 interrupted.
     """
 
 
@@ -69,7 +77,11 @@ def main() -> None:
     """Run the command line and exit."""
     _open_missing_descriptors()
     own, rest = _split(sys.argv[1:])
-    sys.exit(run([*(each for each in own if each != _DEBUG), *rest], debug=_DEBUG in own))
+    try:
+        code = run([*(each for each in own if each != _DEBUG), *rest], debug=_DEBUG in own)
+    except KeyboardInterrupt:  # a second one, while the first is being answered
+        code = EXIT_INTERRUPTED
+    sys.exit(code)
 
 
 def _open_missing_descriptors() -> None:
@@ -103,22 +115,27 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
     except (click.Abort, KeyboardInterrupt) as stopped:
         # Click turns an interrupt into an abort of its own.
         cause = stopped.__cause__ or stopped
-        return _fail(f"interrupted: {cause}" if isinstance(cause, Interrupted) else "interrupted")
+        words = f"interrupted: {cause}" if isinstance(cause, Interrupted) else "interrupted"
+        return _fail(words, code=EXIT_INTERRUPTED)
     except click.ClickException as problem:
-        return _fail(_usage(problem), problem.exit_code, debug=debug)
+        return _fail(_usage(problem), code=problem.exit_code, debug=debug)
+    except InputErrors as problem:
+        return _fail(*problem.lines, code=problem.exit_code, debug=debug)
     except MemtoolError as problem:
-        return _fail(str(problem), problem.exit_code, debug=debug)
+        return _fail(str(problem), code=problem.exit_code, debug=debug)
     except Exception as problem:
         return _fail(_unexpected(problem, debug=debug), debug=debug)
     return ended if isinstance(ended, int) else 0
 
 
-def _fail(words: str, code: int = EXIT_FAILED, *, debug: bool = False) -> int:
+def _fail(*errors: str, code: int = EXIT_FAILED, debug: bool = False) -> int:
+    """Write each error as one line."""
     if debug:
         import traceback
 
         traceback.print_exc()
-    click.echo(f"memtool: {' '.join(words.split())}", err=True)
+    for words in errors:
+        click.echo(f"memtool: {' '.join(words.split())}", err=True)
     return code
 
 

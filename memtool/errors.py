@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -11,6 +11,7 @@ EXIT_USAGE = 2
 EXIT_REGRESSION = 3
 EXIT_INCONCLUSIVE = 4
 EXIT_INCOMPARABLE = 5
+EXIT_INTERRUPTED = 130
 
 
 class MemtoolError(Exception):
@@ -27,6 +28,15 @@ class InputError(MemtoolError):
     """What the user gave is wrong (a file, a name, a range): exit code 2. The message names it."""
 
     exit_code = EXIT_USAGE
+
+
+class InputErrors(InputError):
+    """Several things are wrong with what the user gave: each is one line, and the message is the first of them."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        """Take at least one line."""
+        super().__init__(lines[0])
+        self.lines = tuple(lines)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from memtool.pipeline import BenchOptions, Plan
+    from memtool.workload.trace import Trace
 
 _MOST_THREADS = 1024
 _PICTURES = (".png", ".svg", ".pdf")
@@ -280,6 +281,8 @@ def _describe_plan(plan: Plan, output_format: str) -> str:
                         "events": trace.info.operations,
                         "event_hash": trace.info.event_hash,
                         "peak_live_bytes": trace.info.peak_live_bytes,
+                        "threads": trace.info.threads,
+                        "notes": [*trace.info.notes, *_how_threads_run(trace, plan)],
                     }
                     for trace in plan.traces
                 ],
@@ -314,6 +317,7 @@ def _describe_plan(plan: Plan, output_format: str) -> str:
             cell.allocator if cell.region == "anonymous" else f"{cell.allocator} on {cell.region}" for cell in cells
         )
         lines.append(f"  measured: {', '.join(names) or 'nothing'}")
+        lines += [f"  note: {note}" for note in (*info.notes, *_how_threads_run(trace, plan))]
         lines += [
             f"  left out: {each.cell.allocator} on {each.cell.region}: {each.reason}"
             for each in plan.excluded
@@ -328,6 +332,18 @@ def _describe_plan(plan: Plan, output_format: str) -> str:
     lines += [waiting] if waiting is not None else []
     lines += [f"Note: {note}" for note in plan.notes]
     return "\n".join(lines)
+
+
+def _how_threads_run(trace: Trace, plan: Plan) -> Iterator[str]:
+    """Yield what becomes of a workload's threads where they are not threads."""
+    from memtool.model import Mode
+
+    serial = any(cell.mode == Mode.SERIAL for cell in plan.plans if cell.workload == trace.info.name)
+    if serial and trace.info.threads > 1:
+        yield (
+            "its threads are replayed on one, in the recorded order; `--mode parallel` has them side by side, "
+            "`--mode lockstep` in that order"
+        )
 
 
 def complain(complaints: Sequence[str]) -> None:

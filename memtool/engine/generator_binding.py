@@ -90,6 +90,7 @@ def _library() -> ctypes.CDLL:
         "memtool_image_append": (_u32, [handle, ctypes.c_void_p, _u64, text]),
         "memtool_image_complete": (_u32, [handle, ctypes.POINTER(ImageHeader), text]),
         "memtool_image_marks": (_u64, [handle, ctypes.c_void_p, _u64]),
+        "memtool_image_course": (None, [handle, ctypes.POINTER(ctypes.c_double), *[ctypes.POINTER(_u64)] * 2]),
         "memtool_image_close": (None, [handle]),
         "memtool_thread_image_begin": (handle, [_u32, ctypes.c_int, text]),
         "memtool_thread_image_scan": (_u32, [handle, ctypes.c_void_p, _u64, text]),
@@ -107,6 +108,12 @@ class Generated:
 
     resizes_left_out: int = 0
     """Drawn, for objects that do not live for as many allocations."""
+    live_sum: float = 0.0
+    """Live bytes after each operation before the epilogue, added up."""
+    filled_bytes: int = 0
+    """The peak of live bytes before anything is freed."""
+    refilled_bytes: int = 0
+    """What live bytes grow to afterwards."""
 
 
 def generate(program: array[int], result: Generated | None = None) -> Iterator[memoryview]:
@@ -193,6 +200,13 @@ class ImageBuilder(_Builder):
     def finish(self) -> dict[str, int]:
         """Complete the image and return its head. Raises EngineError."""
         return self._complete(ImageHeader())
+
+    def course(self) -> tuple[float, int, int]:
+        """Return of live bytes: their sum over the operations, their peak before any is freed, and that afterwards."""
+        live_sum, filled, refilled = ctypes.c_double(), _u64(), _u64()
+        pointers = (ctypes.byref(each) for each in (live_sum, filled, refilled))
+        self._library.memtool_image_course(self._handle, *pointers)
+        return live_sum.value, filled.value, refilled.value
 
     def marks(self) -> list[tuple[int, int, int]]:
         """Return of each mark so far: operations done before it, live bytes, index of its word in the image."""

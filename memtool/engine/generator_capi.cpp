@@ -103,6 +103,12 @@ std::uint64_t memtool_image_marks(const ImageHandle* handle, MarkPlace* places, 
   return marks.size();
 }
 
+void memtool_image_course(const ImageHandle* handle, double* live_sum, std::uint64_t* filled, std::uint64_t* refilled) {
+  *live_sum = handle->builder.live_sum();
+  *filled = handle->builder.filled();
+  *refilled = handle->builder.refilled();
+}
+
 void memtool_image_close(ImageHandle* handle) {
   delete handle;
 }

@@ -32,7 +32,11 @@ ImageBuilder::ImageBuilder(Touch touch, int descriptor) : descriptor_(descriptor
 }
 
 void ImageBuilder::append(const TraceEvent* events, std::size_t count) {
-  for (const TraceEvent* event = events; event != events + count; ++event) take(*event);
+  for (const TraceEvent* event = events; event != events + count; ++event) {
+    const std::uint64_t done = head_.operations;
+    take(*event);
+    if (head_.operations != done) live_sum_ += static_cast<double>(live_bytes_);
+  }
 }
 
 void ImageBuilder::take(const TraceEvent& event) {
@@ -122,6 +126,7 @@ void ImageBuilder::grow(std::uint64_t size) {
   if (__builtin_add_overflow(head_.total_bytes, size, &head_.total_bytes)) head_.total_bytes = kNever;
   head_.smallest_size = std::min(head_.smallest_size, size);
   head_.largest_size = std::max(head_.largest_size, size);
+  if (freed_ > 0) refilled_ = std::max(refilled_, live_bytes_);
   if (live_bytes_ <= head_.peak_live_bytes) return;
   head_.peak_live_bytes = live_bytes_;
   head_.peak_live_word = flushed_ + buffer_.size();
@@ -153,6 +158,7 @@ void ImageBuilder::allocate(const TraceEvent& event) {
 }
 
 void ImageBuilder::deallocate(const TraceEvent& event) {
+  if (freed_ == 0) filled_ = head_.peak_live_bytes;
   const Object& object = objects_.live(event.object());
   put_sized(Kind::deallocate, Kind::deallocate_wide, object.slot, object.size, object.log2_alignment);
   note_lifo(event.object());

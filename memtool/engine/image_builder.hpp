@@ -31,6 +31,9 @@ class ImageBuilder {
   const ImageHeader& finish();
   // In the order of the events.
   [[nodiscard]] const std::vector<MarkPlace>& marks() const noexcept { return marks_; }
+  [[nodiscard]] double live_sum() const noexcept { return live_sum_; }
+  [[nodiscard]] std::uint64_t filled() const noexcept { return filled_; }
+  [[nodiscard]] std::uint64_t refilled() const noexcept { return refilled_; }
 
  private:
   static constexpr std::uint64_t kNever = ~std::uint64_t{0};
@@ -60,6 +63,9 @@ class ImageBuilder {
   void note_fifo(std::uint64_t object, std::uint64_t expected) noexcept;
 
   ImageHeader head_{};
+  double live_sum_ = 0;         // live bytes after each operation before the epilogue
+  std::uint64_t filled_ = 0;    // their peak before anything is freed
+  std::uint64_t refilled_ = 0;  // what they grow to afterwards
   int descriptor_;
   std::vector<std::uint64_t> buffer_;  // words that are not in the file yet
   std::uint64_t flushed_ = 0;          // words that are

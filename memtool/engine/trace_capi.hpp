@@ -37,6 +37,9 @@ std::uint32_t memtool_image_append(ImageHandle* handle, const TraceEvent* events
 std::uint32_t memtool_image_complete(ImageHandle* handle, ImageHeader* head, char* message);
 // Returns how many marks there are and copies the first `most` of their places.
 std::uint64_t memtool_image_marks(const ImageHandle* handle, MarkPlace* places, std::uint64_t most);
+// Of all events so far: the sum of live bytes after each operation before the epilogue, their peak before the first
+// deallocation, and what they grow to after it.
+void memtool_image_course(const ImageHandle* handle, double* live_sum, std::uint64_t* filled, std::uint64_t* refilled);
 void memtool_image_close(ImageHandle* handle);
 
 // As the image above, but all events are read twice: by scan, then by append.

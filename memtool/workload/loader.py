@@ -1,4 +1,4 @@
-"""Loads a workload file. Whatever is wrong with it is one line: FILE:LINE:COLUMN: key: what it must be, what it is."""
+"""Loads a workload file. What is wrong with it is a line each: FILE:LINE:COLUMN: key: what it must be, what it is."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from memtool.errors import InputError, did_you_mean
+from memtool.errors import InputErrors, did_you_mean
 from memtool.workload.document import Document, Keys, Position, read_document
 from memtool.workload.schema import Workload
 from memtool.workload.values import shown
 
+_MOST_ERRORS = 20
+
 
 def load_workload(file: str | Path) -> Workload:
-    """Return the workload of a file. Raises InputError with one line: what is wrong first in it."""
+    """Return the workload of a file. Raises InputErrors: what is wrong in it, one line each."""
     document = read_document(Path(file))
     if not isinstance(document.data, dict):
         words = f"must be a mapping of keys, is {shown(document.data)}"
@@ -23,21 +25,24 @@ def load_workload(file: str | Path) -> Workload:
     try:
         return Workload.model_validate(document.data)
     except ValidationError as problems:
-        raise _first(document, problems) from None
+        raise _all(document, problems) from None
 
 
-def _first(document: Document, problems: ValidationError) -> InputError:
-    """Return the error that stands first in the file."""
+def _all(document: Document, problems: ValidationError) -> InputErrors:
+    """Return the errors in the order in which they stand in the file, one line each."""
     found: list[dict[str, Any]] = [{**problem} for problem in problems.errors(include_url=False)]
     # A misspelt key is a missing one, too: the misspelling is what to mend.
     misspelt = {problem["loc"][:-1] for problem in found if problem["type"] == "extra_forbidden"}
-    errors = [
+    explained = [
         _explain(document, problem)
         for problem in found
         if problem["type"] != "missing" or problem["loc"][:-1] not in misspelt
     ]
-    position, keys, words = min(errors, key=lambda error: error[0])
-    return document.error(position, keys, words)
+    explained.sort(key=lambda error: error[0])
+    lines = list(dict.fromkeys(str(document.error(*error)) for error in explained))
+    if len(lines) > _MOST_ERRORS:
+        lines[_MOST_ERRORS:] = [f"{document.file}: and {len(lines) - _MOST_ERRORS} more errors"]
+    return InputErrors(lines)
 
 
 def _explain(document: Document, problem: dict[str, Any]) -> tuple[Position, Keys, str]:

@@ -27,6 +27,10 @@ from memtool.workload.program import Program, compile_workload
 from memtool.workload.schema import Workload
 
 _NEVER = 2**64 - 1
+_FAR_ABOVE = 4
+_REFILLED = 0.75
+_LEAST_PEAK = 64 * 1024
+"""Bytes: below this a heap is its allocator's smallest, and ratios to it are n/a."""
 _LONGEST_ARRIVALS = 86_400
 """Seconds: a day of waiting in each replay is no measurement."""
 _IMAGE_BYTES_PER_EVENT = 8
@@ -193,7 +197,7 @@ def make_trace(workload: Workload | Imported, source: str, seed: int, mode: Mode
         )
         _refuse_nothing(head, source, seed)
         _refuse_too_slow(head, source, arrivals)
-        notes, lanes = (*program.notes, *_left_out(generated, head)), 1
+        notes, lanes = (*program.notes, *_left_out(generated, head), *_misleading_peak(generated, head)), 1
         if mode is not Mode.SERIAL and has_threads(workload):
             serial, descriptor = descriptor, os.memfd_create("memtool-image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             os.close(serial)
@@ -251,6 +255,7 @@ def _build_image(
                     if arrivals is not None:
                         digest.update(arrivals.to_bytes())
                     head = builder.finish()
+                    generated.live_sum, generated.filled_bytes, generated.refilled_bytes = builder.course()
                     return head, _marks(program, builder, head), digest.hexdigest(), seconds
                 digest.update(portion)
                 builder.append(portion)
@@ -267,6 +272,25 @@ def _left_out(generated: generator_binding.Generated, head: dict[str, int]) -> I
             f"{generated.resizes_left_out:,} resizes found no time and were left out, {head['reallocations']:,} took "
             "place: an object that lives for k allocations is resized at most k - 1 times "
             "(with `when: at_birth` all its resizes follow its allocation at once)"
+        )
+
+
+def _misleading_peak(generated: generator_binding.Generated, head: dict[str, int]) -> Iterator[str]:
+    """Yield what is said of a peak that figures at the peak should not be read of."""
+    peak = head["peak_live_bytes"]
+    mean = generated.live_sum / max(head["operations"], 1)
+    if peak < _LEAST_PEAK:
+        return
+    if peak >= _FAR_ABOVE * mean:
+        comes = ", and comes before anything is freed" if generated.filled_bytes == peak else ""
+        yield (
+            f"the peak of {format_size(peak)} live is {peak / mean:.0f} times the mean of {format_size(mean)}{comes}: "
+            "figures at the peak say little of the rest of the run"
+        )
+    elif generated.refilled_bytes < _REFILLED * peak and head["epilogue_operations"] < head["allocations"]:
+        yield (
+            f"the peak of {format_size(peak)} live comes before anything is freed: figures at the peak are those of a "
+            "heap that was only filled"
         )
 
 

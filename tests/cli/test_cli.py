@@ -97,8 +97,8 @@ def test_wrong_usage_is_one_line(arguments: list[str], line: str, capsys: pytest
         (MemtoolError("two\n  lines"), 1, "two lines"),
         (ValueError("unforeseen"), 1, "ValueError: unforeseen (--debug shows where)"),
         (OSError(28, "No space left"), 1, "OSError: [Errno 28] No space left (--debug shows where)"),
-        (KeyboardInterrupt(), 1, "interrupted"),
-        (Interrupted("no sample was finished"), 1, "interrupted: no sample was finished"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (Interrupted("no sample was finished"), 130, "interrupted: no sample was finished"),
     ],
 )
 def test_an_error_is_one_line_and_an_exit_code(

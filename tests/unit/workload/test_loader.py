@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from memtool.errors import InputError
+from memtool.cli import run
+from memtool.errors import InputError, InputErrors
 from memtool.workload.loader import load_workload
 
 HEAD = "name: test\nallocations: 1k\n"
@@ -310,9 +311,26 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, content: str | bytes,
     assert complaint(tmp_path, content) == words
 
 
-def test_of_several_errors_the_first_in_the_file_is_said(tmp_path: Path) -> None:
-    content = PLAIN.replace("1k", "many").replace("size: 16", "size: -1") + "touch: page\nspeed: 3\n"
+def test_all_errors_are_said_in_the_order_of_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = PLAIN.replace("1k", "many").replace("size: 16", "size: -1") + "touch: page\nxyz: 3\n"
     assert complaint(tmp_path, content) == "2:14: allocations: must be a count such as 1000, 200k or 2M, is 'many'"
+    path = tmp_path / "w.yaml"
+    assert run(["inspect", str(path)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"memtool: {path}:2:14: allocations: must be a count such as 1000, 200k or 2M, is 'many'",
+        f"memtool: {path}:5:12: objects[1].size: must be > 0, is -1",
+        f"memtool: {path}:6:8: touch: must be 'none', 'first', 'pages' or 'all', is 'page'",
+        f"memtool: {path}:7:1: xyz: unknown key",
+    ]
+
+
+def test_of_very_many_errors_the_first_twenty_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "w.yaml"
+    path.write_text(PLAIN + "".join(f"x{index}: 1\n" for index in range(50)))
+    with pytest.raises(InputErrors) as caught:
+        load_workload(path)
+    assert len(caught.value.lines) == 21
+    assert caught.value.lines[-1] == f"{path}: and 30 more errors"
 
 
 def test_a_misspelt_key_is_not_called_missing(tmp_path: Path) -> None:

@@ -129,3 +129,34 @@ def test_a_name_that_nothing_has_comes_with_the_nearest() -> None:
         find_workload("clasic/larson")
     expected = "clasic/larson: no such file, and no shipped workload of that name; did you mean 'classic/larson'"
     assert str(caught.value).startswith(expected)
+
+
+PEAKS = {
+    # 4,000 objects of 100 bytes at the end of the ramp; after it they live for one allocation each.
+    "far above": (
+        {
+            "allocations": 80_000,
+            "objects": [{"size": 100, "lifetime": 1}],
+            "phases": [{"ramp": "5%"}, {"steady": "95%"}],
+        },
+        ("the peak of 391 KiB live is ",),
+    ),
+    "a fill": (
+        {"allocations": 4000, "pattern": {"ramp": {"size": 100}}},
+        (
+            "the peak of 391 KiB live comes before anything is freed: figures at the peak are those of a heap that was "
+            "only filled",
+        ),
+    ),
+    "a steady state": ({"allocations": 4000, "pattern": {"fifo": {"live": 1000, "size": 100}}}, ()),
+    "a heap too small to matter": ({"allocations": 400, "pattern": {"ramp": {"size": 100}}}, ()),
+}
+
+
+@pytest.mark.parametrize(("content", "notes"), PEAKS.values(), ids=PEAKS)
+def test_a_peak_that_misleads_is_said(content: dict[str, object], notes: tuple[str, ...]) -> None:
+    with make_trace(workload_of(content), "w.yaml", 7) as trace:
+        found = trace.info.notes
+    assert len(found) == len(notes)
+    assert all(one.startswith(words) for one, words in zip(found, notes, strict=True))
+    assert all("comes before anything is freed" in one for one in found)
