@@ -1,4 +1,8 @@
-"""MiniMalloc's CSV of buffers with known life spans (Moffitt, ASPLOS 2023): ``id,lower,upper,size``."""
+"""MiniMalloc's CSV of buffers (Moffitt, ASPLOS 2023): ``id,lower,upper,size``, by these and other names.
+
+The columns may come in any order, and there may be others besides. ``end`` is the last moment at which a buffer is
+alive, as in MiniMalloc; ``upper`` the first at which it is not.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,14 @@ from memtool.workload.importers.importer import Imported, Importer
 from memtool.workload.values import LARGEST_SIZE, shown
 
 _COLUMNS = ("id", "lower", "upper", "size")
+_LARGEST_ALIGNMENT = 2 << 20
+_ALIASES = {"buffer": "id", "buffer_id": "id", "begin": "lower", "start": "lower"}
+_END = "end"
+_WHY_IGNORED = {
+    "offset": "allocators place buffers as they do",
+    "hint": "allocators place buffers as they do",
+    "gaps": "a buffer stays allocated from its beginning to its end",
+}
 _LATEST = (1 << 58) - 1
 _DIGITS = re.compile(r"[0-9]{1,40}")
 _LONGEST_NAME = 64
@@ -29,37 +41,85 @@ class Buffer:
     upper: int
     size: int
     """Bytes."""
+    alignment: int = 1
+    """Of its address; a power of two. 1: none is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Where a file has what."""
+
+    columns: dict[str, int]
+    width: int
+    inclusive: bool
+    """Whether the last moment of a buffer's life is given, and not the first one after it."""
+    ignored: tuple[str, ...]
+    """Columns that say nothing about a trace."""
 
 
 def read(path: Path) -> list[Buffer]:
     """Return the buffers of a file, in its order. Raises InputError that names the line and the column."""
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[list[Buffer], _Table]:
     try:
-        # What is not UTF-8 is either in an id, which nobody reads, or no number.
-        with path.open(newline="", encoding="utf-8", errors="replace") as file:
-            return _read(path, csv.reader(file))
+        # What is not UTF-8 is either in an id, which nobody reads, or no number. Spreadsheets begin with a mark.
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            return _parsed(path, csv.reader(file))
     except OSError as problem:
         raise InputError(f"{path}: cannot be read: {problem.strerror}") from None
 
 
-def _read(path: Path, rows: Any) -> list[Buffer]:  # noqa: ANN401  # the csv module has no name for a reader
+def _parsed(path: Path, rows: Any) -> tuple[list[Buffer], _Table]:  # noqa: ANN401  # csv has no name for a reader
     try:
-        head: list[str] = next(rows, [])
-        if tuple(name.strip() for name in head) != _COLUMNS:
-            raise InputError(f"{path}:1: must be the columns {','.join(_COLUMNS)}, is {shown(','.join(head))}")
-        return [_buffer(path, rows.line_num, row) for row in rows if row]
+        table = _table(path, next(rows, []))
+        return [_buffer(path, rows.line_num, row, table) for row in rows if row], table
     except csv.Error as problem:
         raise InputError(f"{path}:{rows.line_num}: is not CSV: {problem}") from None
 
 
-def _buffer(path: Path, line: int, row: list[str]) -> Buffer:
-    if len(row) != len(_COLUMNS):
-        raise InputError(f"{path}:{line}: must have {len(_COLUMNS)} columns, has {len(row)}")
-    lower, upper, size = (_number(path, line, name, text) for name, text in zip(_COLUMNS[1:], row[1:], strict=True))
+def _table(path: Path, head: list[str]) -> _Table:
+    names = _names(head)
+    missing = [name for name in _COLUMNS if name not in names]
+    if missing:
+        asked = (
+            "must have the columns id (or buffer, buffer_id), lower (begin, start), upper (end) and size, in any order"
+        )
+        raise InputError(f"{path}:1: {asked}; is {shown(','.join(head))}")
+    twice = next((name for name in names if names.count(name) > 1 and name), None)
+    if twice is not None:
+        raise InputError(f"{path}:1: has two columns for {twice}; is {shown(','.join(head))}")
+    columns = {name: names.index(name) for name in (*_COLUMNS, "alignment") if name in names}
+    inclusive = head[columns["upper"]].strip() == _END
+    return _Table(columns, len(names), inclusive, tuple(name for name in _WHY_IGNORED if name in names))
+
+
+def _names(head: list[str]) -> list[str]:
+    """Return the names of columns, each the one that is ours."""
+    names = (name.strip() for name in head)
+    return ["upper" if name == _END else _ALIASES.get(name, name) for name in names]
+
+
+def _buffer(path: Path, line: int, row: list[str], table: _Table) -> Buffer:
+    if len(row) != table.width:
+        raise InputError(f"{path}:{line}: must have {table.width} columns, has {len(row)}")
+    lower, upper, size = (_number(path, line, name, row[table.columns[name]]) for name in _COLUMNS[1:])
     if size > LARGEST_SIZE:
         raise InputError(f"{path}:{line}: size: must be at most {format_size(LARGEST_SIZE)}, is {size}")
+    if table.inclusive:
+        upper += 1
+        if lower >= upper:
+            raise InputError(f"{path}:{line}: end: must be at least the beginning ({lower}), is {upper - 1}")
     if lower >= upper:
         raise InputError(f"{path}:{line}: upper: must be above lower ({lower}), is {upper}")
-    return Buffer(row[0].strip(), lower, upper, size)
+    alignment = 1
+    if "alignment" in table.columns:
+        alignment = _number(path, line, "alignment", row[table.columns["alignment"]])
+        if alignment.bit_count() != 1 or alignment > _LARGEST_ALIGNMENT:
+            largest = format_size(_LARGEST_ALIGNMENT)
+            raise InputError(f"{path}:{line}: alignment: must be a power of two up to {largest}, is {alignment}")
+    return Buffer(row[table.columns["id"]].strip(), lower, upper, size, alignment)
 
 
 def _number(path: Path, line: int, name: str, text: str) -> int:
@@ -73,11 +133,12 @@ def load(path: Path) -> Imported:
     """Return the trace in which each buffer is allocated at its ``lower`` and freed at its ``upper``.
 
     What ends at a time goes before what begins then, as no two of them are alive together; else in the order of the
-    file. Raises InputError that names the line and the column.
+    file. Columns that say nothing about a trace are named in the notes. Raises InputError that names the line and the
+    column.
     """
     import numpy as np  # here, for it takes longer than all else that listing importers needs
 
-    buffers = read(path)
+    buffers, table = _read(path)
     kept = [each for each in buffers if each.size > 0]
     if not kept:
         raise InputError(f"{path}: has no buffers of at least 1 byte")
@@ -86,14 +147,18 @@ def load(path: Path) -> Imported:
     size = np.array([each.size for each in kept], dtype=np.uint64)[births]
     upper = np.array([each.upper for each in kept], dtype=np.uint64)[births]
     objects = np.arange(len(kept), dtype=np.uint64)
+    # Less than a malloc's own alignment is not asked for.
+    logs = [max((each.alignment - 1).bit_length(), DEFAULT_LOG2_ALIGNMENT) for each in kept]
+    alignments = np.array(logs, dtype=np.uint64)[births] << np.uint64(SIZE_BITS)
     head = np.concatenate([objects << OBJECT_SHIFT | ALLOCATE, objects << OBJECT_SHIFT | DEALLOCATE])
-    request = np.concatenate([size | np.uint64(DEFAULT_LOG2_ALIGNMENT << SIZE_BITS), np.zeros_like(size)])
+    request = np.concatenate([size | alignments, np.zeros_like(size)])
     times = np.concatenate([lower[births], upper])
     order = np.lexsort((np.tile(objects, 2), head & 0xFF, times))
     events = np.stack([head, request], axis=1).astype("<u8")[order]
     empty = len(buffers) - len(kept)
-    notes = (f"{format_count(empty)} buffers of 0 bytes are left out",) if empty else ()
-    return Imported(_name(path), events.data.cast("B"), len(kept), notes)
+    notes = [f"{format_count(empty)} buffers of 0 bytes are left out"] if empty else []
+    notes.extend(f"the column {name} is passed over: {_WHY_IGNORED[name]}" for name in table.ignored)
+    return Imported(_name(path), events.data.cast("B"), len(kept), tuple(notes))
 
 
 def _name(path: Path) -> str:
@@ -103,8 +168,8 @@ def _name(path: Path) -> str:
 
 
 def _recognises(head: bytes) -> bool:
-    first = head.partition(b"\n")[0].decode("utf-8", "replace")
-    return tuple(name.strip() for name in first.split(",")) == _COLUMNS
+    first = head.partition(b"\n")[0].decode("utf-8-sig", "replace")
+    return set(_COLUMNS) <= set(_names(first.split(",")))
 
 
 IMPORTER = Importer(

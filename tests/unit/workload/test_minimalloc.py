@@ -17,6 +17,7 @@ from tests.events import ALLOCATE, DEALLOCATE, decode, told
 from verification.packing import CAPACITY, INSTANCES, LOADS
 
 # At 2 and at 4 one buffer ends where another begins.
+COLUMNS = "must have the columns id (or buffer, buffer_id), lower (begin, start), upper (end) and size, in any order"
 FOUR = "id,lower,upper,size\na,0,4,100\nb,2,6,50\nc,4,8,70\nd,0,2,10\n"
 
 
@@ -34,8 +35,19 @@ def test_buffers_are_read_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", ":1: must be the columns id,lower,upper,size, is ''"),
-        ("id,start,end,size\n", ":1: must be the columns id,lower,upper,size, is 'id,start,end,size'"),
+        ("", f":1: {COLUMNS}; is ''"),
+        ("id,first,last,size\n", f":1: {COLUMNS}; is 'id,first,last,size'"),
+        ("id,lower,upper,size,begin\n", ":1: has two columns for lower; is 'id,lower,upper,size,begin'"),
+        ("id,lower,upper,size,end\n", ":1: has two columns for upper; is 'id,lower,upper,size,end'"),
+        ("id,start,end,size\n0,3,2,8\n", ":2: end: must be at least the beginning (3), is 2"),
+        (
+            "id,lower,upper,size,alignment\n0,1,2,8,24\n",
+            ":2: alignment: must be a power of two up to 2.00 MiB, is 24",
+        ),
+        (
+            "alignment,id,lower,upper,size\n4194304,0,1,2,8\n",
+            ":2: alignment: must be a power of two up to 2.00 MiB, is 4194304",
+        ),
         ("id,lower,upper,size\n0,1,2\n", ":2: must have 4 columns, has 3"),
         ("id,lower,upper,size\n0,1,2,3\n1,2,2,3\n", ":3: upper: must be above lower (2), is 2"),
         (
@@ -70,7 +82,7 @@ def test_what_is_wrong_is_named_with_its_line(text: str, words: str, tmp_path: P
             f":2: size: must be a whole number from 0 to 2^58 - 1, is '{37 * '9'}...'",
         ),
         (b"id,lower,upper,size\n" + 200_000 * b"a", ":2: is not CSV: field larger than field limit (131072)"),
-        (b"\x7fELF\x02\x01\x00", ":1: must be the columns id,lower,upper,size, is '\\x7fELF\\x02\\x01\\x00'"),
+        (b"\x7fELF\x02\x01\x00", f":1: {COLUMNS}; is '\\x7fELF\\x02\\x01\\x00'"),
     ],
     ids=["not UTF-8", "two lines", "5,000 digits", "a long field", "a program"],
 )
@@ -93,6 +105,37 @@ def test_a_trace_allocates_at_lower_and_frees_at_upper(tmp_path: Path) -> None:
     assert told(events) == "A0 A1 F1 A2 F0 A3 F2 F3"
     assert [size for kind, _, size, _ in events if kind == ALLOCATE] == [100, 10, 50, 70]
     assert (imported.name, imported.allocations, imported.notes) == ("buffers", 4, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "buffer,begin,upper,size\na,0,4,100\nb,2,6,50\n",
+        "buffer_id,start,end,size\na,0,3,100\nb,2,5,50\n",
+        "size, upper ,id,lower\n100,4,a,0\n50,6,b,2\n",
+        "\ufeffid,lower,upper,size\na,0,4,100\nb,2,6,50\n",
+        "name,id,lower,upper,size\nx,a,0,4,100\ny,b,2,6,50\n",
+    ],
+    ids=["begin", "end is the last moment", "another order", "a byte-order mark", "one column more"],
+)
+def test_other_names_and_orders_of_columns_are_the_same_buffers(text: str, tmp_path: Path) -> None:
+    path = written(tmp_path, text)
+    assert read(path) == [Buffer("a", 0, 4, 100), Buffer("b", 2, 6, 50)]
+    assert importer_of(path.rename(tmp_path / "trace.txt")) is IMPORTER
+
+
+def test_alignments_are_asked_for_and_what_says_nothing_about_a_trace_is_named(tmp_path: Path) -> None:
+    rows = "id,lower,upper,size,offset,alignment,hint,gaps\na,0,4,100,0,64,-1,1-2\nb,2,6,50,128,1,-1,\n"
+    imported = load(written(tmp_path, rows))
+    assert [(size, align) for kind, _, size, align in decode(imported.events) if kind == ALLOCATE] == [
+        (100, 6),
+        (50, 4),
+    ]
+    assert imported.notes == (
+        "the column offset is passed over: allocators place buffers as they do",
+        "the column hint is passed over: allocators place buffers as they do",
+        "the column gaps is passed over: a buffer stays allocated from its beginning to its end",
+    )
 
 
 def test_what_is_empty_is_left_out_and_told(tmp_path: Path) -> None:
