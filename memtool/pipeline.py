@@ -14,6 +14,7 @@ from typing import Any
 
 from memtool import __version__, files
 from memtool.allocators import regions, registry
+from memtool.allocators.environment import ignored_note
 from memtool.allocators.spec import parse_allocators
 from memtool.engine import binding, packing_binding
 from memtool.errors import InputError, Interrupted, MemtoolError
@@ -214,6 +215,8 @@ def make_plan(options: BenchOptions) -> Plan:
         if reason and run_pass in options.passes and options.mode is Mode.SERIAL
     )
     notes = serial_only + notes if unthreaded else notes
+    ignored = ignored_note(plans.values())
+    notes = notes if ignored is None else (*notes, ignored)
     return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, notes)
 
 

@@ -31,7 +31,10 @@ FAMILIES = {
         """\
 Whatever serves `malloc` in a process: preloaded into the worker, and proven there to have served. They take memory
 from the kernel themselves, so they show in resident memory, not in a footprint. Their tuning variables are
-parameters; one without a default is left to the allocator. `-a ./libmine.so` adds any other.""",
+parameters; one without a default is left to the allocator. `-a ./libmine.so` adds any other.
+`-a 'jemalloc:env.MALLOC_CONF="narenas:1,tcache:false"'` passes a variable as it stands to one of them, and to a
+library of your own, in quotes where its value has commas. Workers have a bare environment: variables that are set in
+yours reach none of them, and a note names those.""",
     ),
     "standard": (
         "Standard C++",

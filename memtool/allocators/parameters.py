@@ -64,7 +64,7 @@ class Parameter:
         return str(value)
 
     def _number(self, text: str) -> int:
-        if self.unit == "bytes":
+        if self.unit == "bytes" and not (self.minimum < 0 and text.startswith("-")):
             return parse_size(text)
         # Only where the allocator gives negative numbers a meaning ("never") are they numbers at all.
         sign = -1 if self.minimum < 0 and text.startswith("-") else 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from memtool.allocators import own
+from memtool.allocators.environment import variables_of, with_variables
 from memtool.allocators.own import Source, adopted_limits, adopted_plan, adopted_refusal, entry_points, python_plan
 from memtool.allocators.parameters import Parameter, settle
 from memtool.allocators.shared_library import library_plan
@@ -268,6 +269,14 @@ class Registry:
         )
 
     def _resolve_base(self, spec: AllocatorSpec) -> AllocatorPlan:
+        bare, variables = variables_of(spec)
+        if not variables:
+            return self._resolve_bare(spec)
+        if is_python(spec.name) or not (is_file(spec.name) or spec.name in SYSTEM_ALLOCATORS):
+            raise InputError(f"-a: {spec.label}: variables are for system allocators and libraries (-a ./libmine.so)")
+        return with_variables(self._resolve_bare(bare), spec, variables)
+
+    def _resolve_bare(self, spec: AllocatorSpec) -> AllocatorPlan:
         if is_python(spec.name):
             return python_plan(spec)
         if is_file(spec.name):

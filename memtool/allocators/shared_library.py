@@ -29,7 +29,9 @@ def library_plan(spec: AllocatorSpec) -> AllocatorPlan:
     if has_interface(path):
         return adopted_plan(spec, (LIBRARY, str(path)))
     if spec.parameters:
-        raise InputError(f"-a: {spec.label}: a malloc replacement takes no parameters; a library by memtool.h can")
+        raise InputError(
+            f"-a: {spec.label}: a malloc replacement takes no parameters but env.NAME=value; a library by memtool.h can"
+        )
     reason = why_not_preloadable(path) or _why_no_replacement(path)
     if reason is not None:
         raise InputError(f"-a: {spec.name}: {reason}")

@@ -1,6 +1,7 @@
 """The language of ``-a``: names, @groups, parameters, sweeps, files, adaptors.
 
-``glibc,pool:block=64,chunk=4KiB,tlsf:subdivisions=16|32,@system,./libmine.so,pool:block=64+redzone:bytes=32+lock``
+``glibc,pool:block=64,chunk=4KiB,tlsf:subdivisions=16|32,@system,./libmine.so,pool:block=64+redzone:bytes=32+lock``;
+``./libmine.so:env.MINE_CONF="a:1,b:2"`` sets a variable of the environment, in quotes where its value has commas.
 """
 
 from __future__ import annotations
@@ -16,11 +17,16 @@ from memtool.model import AdaptorSpec, AllocatorSpec
 
 MOST_COLUMNS = 1000
 """More than anyone can compare; a sweep over several parameters gets there by a slip of the hand."""
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\s*=")
+VARIABLE = "env."
+"""What a parameter begins with that is a variable of the worker's environment: ``env.MALLOC_CONF=narenas:1``."""
+_ASSIGNMENT = re.compile(rf"(?:{re.escape(VARIABLE)})?[A-Za-z_]\w*\s*=")
 _BEFORE_PARAMETERS = re.compile(rf":(?=\s*{_ASSIGNMENT.pattern})")
 """The colon of ``pool:block=64``, not the one of ``mine.py:Heap``."""
 _BEFORE_ADAPTOR = re.compile(r"\+(?=\s*[A-Za-z][\w-]*\s*(?:[:+]|$))")
 """The plus of ``pool+lock``, not one in the name of a file: what follows it is a word."""
+# A comma or a bar within "..." is part of a value.
+_UNQUOTED = r'(?=(?:[^"]*"[^"]*")*[^"]*$)'
+_COMMA, _BAR = re.compile("," + _UNQUOTED), re.compile(r"\|" + _UNQUOTED)
 _FORM = "parameter=value or parameter=value|value"
 
 
@@ -57,7 +63,7 @@ def is_python(name: str) -> bool:
 def _items(text: str) -> list[str]:
     """Split at commas, parameters put back together with their allocator: ``a:x=1,y=2`` is one item."""
     items: list[str] = []
-    for part in (part.strip() for part in text.split(",")):
+    for part in (part.strip() for part in _COMMA.split(text)):
         if not part:
             continue
         if _ASSIGNMENT.match(part) is None:
@@ -100,9 +106,9 @@ def _sweep(item: str) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
     if ":" in name and not is_python(name):
         raise InputError(f"-a: {item}: '{name.partition(':')[2]}' must be {_FORM}")
     choices: dict[str, list[tuple[str, str]]] = {}
-    for pair in assignments[0].split(",") if assignments else ():
+    for pair in _COMMA.split(assignments[0]) if assignments else ():
         key, equals, values = (part.strip() for part in pair.partition("="))
-        alternatives = [value.strip() for value in values.split("|")]
+        alternatives = [value.strip() for value in _BAR.split(values)]
         if not equals or not all(alternatives):
             raise InputError(f"-a: {item}: '{pair.strip()}' must be {_FORM}")
         if key in choices:

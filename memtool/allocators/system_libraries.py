@@ -107,7 +107,14 @@ _GLIBC = SystemAllocator(
         _glibc(_size("tcache_max", "largest size in a thread's cache", maximum=1032)),
         _glibc(_size("mxfast", "largest size in fast bins; 0: none", maximum=160)),
         _glibc(_size("mmap_threshold", "size from which a block is a mapping of its own", maximum=32 * MIB)),
-        _glibc(_size("trim_threshold", "free bytes at the top that are given back", maximum=_LARGEST)),
+        _glibc(
+            _count("mmap_max", "most blocks that are mappings of their own at once; 0: none", maximum=(1 << 31) - 1)
+        ),
+        _glibc(
+            _size(
+                "trim_threshold", "free bytes at the top that are given back; -1: never", minimum=-1, maximum=_LARGEST
+            )
+        ),
         _glibc(_size("top_pad", "bytes asked of the system beyond what is needed", maximum=GIB)),
         _glibc(_count("hugetlb", "huge pages: 0 none, 1 transparent, 2 reserved", default="0", maximum=2)),
     ),

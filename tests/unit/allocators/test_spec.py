@@ -40,6 +40,10 @@ def labels(text: str) -> list[str]:
         ("pool+redzone,bytes=32,fill=1+lock", ["pool+redzone:bytes=32,fill=1+lock"]),
         ("pool:block=64,chunk=4KiB+pad,line=64", ["pool:block=64,chunk=4KiB+pad:line=64"]),
         ("./libmine.so+lock", ["./libmine.so+lock"]),
+        ("./libmine.so:env.MINE=1,glibc", ["./libmine.so:env.MINE=1", "glibc"]),
+        ("./libmine.so:env.MINE=1|2", ["./libmine.so:env.MINE=1", "./libmine.so:env.MINE=2"]),
+        ("glibc:env.GLIBC_TUNABLES=a.b=1:c.d=2,mmap_max=0", ["glibc:env.GLIBC_TUNABLES=a.b=1:c.d=2,mmap_max=0"]),
+        ('jemalloc:env.MALLOC_CONF="a:1,b:x|y",glibc', ['jemalloc:env.MALLOC_CONF="a:1,b:x|y"', "glibc"]),
         ("./c++/lib+x.so+lock:a=1", ["./c++/lib+x.so+lock:a=1"]),
     ],
 )

@@ -150,6 +150,14 @@ def test_settings_of_one_variable_stand_in_it_together(install: Install) -> None
     )
 
 
+def test_what_glibc_is_told_never_to_do(install: Install) -> None:
+    assert environment_of(spec("glibc", ("trim_threshold", "-1"), ("mmap_max", "0"))) == (
+        ("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=-1:glibc.malloc.mmap_max=0"),
+    )
+    with pytest.raises(InputError, match="trim_threshold: must be from -1 to 128TiB, is -2"):
+        environment_of(spec("glibc", ("trim_threshold", "-2")))
+
+
 def test_an_allocator_may_have_a_variable_for_each(install: Install) -> None:
     assert environment_of(spec("mimalloc", ("purge_delay", "0"), ("eager_commit", "1"))) == (
         ("MIMALLOC_PURGE_DELAY", "0"),

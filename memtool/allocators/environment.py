@@ -1,0 +1,53 @@
+"""Tuning variables: those that ``-a`` passes to a worker, and those of the user's environment, which it never sees."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from memtool.allocators.spec import VARIABLE
+from memtool.errors import InputError
+from memtool.model import AllocatorPlan, AllocatorSpec
+
+_TUNES = re.compile(r"GLIBC_TUNABLES|\w*MALLOC_\w+")
+"""MALLOC_CONF and _RJEM_MALLOC_CONF, MALLOC_ARENA_MAX, MIMALLOC_*, TCMALLOC_*, TBB_MALLOC_*, ..."""
+_OURS = re.compile(r"LD_\w+|PATH|LC_ALL|LANG|MEMTOOL_\w*|PYTHON\w*")
+"""What would change the worker itself, or which allocator it measures."""
+
+
+def variables_of(spec: AllocatorSpec) -> tuple[AllocatorSpec, tuple[tuple[str, str], ...]]:
+    """Return an allocator without its ``env.`` parameters, and the variables that they set.
+
+    Raises InputError for a variable that is memtool's own.
+    """
+    variables = tuple((name, value) for name, value in spec.parameters if name.startswith(VARIABLE))
+    for name, _ in variables:
+        if _OURS.fullmatch(name.removeprefix(VARIABLE)):
+            raise InputError(f"-a: {spec.label}: {name}: is not an allocator's; memtool sets it for every worker")
+    rest = tuple(each for each in spec.parameters if each not in variables)
+    values = tuple((name.removeprefix(VARIABLE), value.strip('"')) for name, value in variables)
+    return replace(spec, parameters=rest), values
+
+
+def with_variables(plan: AllocatorPlan, spec: AllocatorSpec, variables: Iterable[tuple[str, str]]) -> AllocatorPlan:
+    """Return a plan whose workers have these variables too. Raises InputError where a parameter sets the same one."""
+    taken = dict(plan.environment)
+    for name, _ in variables:
+        if name in taken:
+            raise InputError(f"-a: {spec.label}: {VARIABLE}{name}: other parameters set it to '{taken[name]}'")
+    return replace(plan, spec=spec, environment=(*plan.environment, *variables))
+
+
+def ignored_note(plans: Iterable[AllocatorPlan], environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return which tuning variables the user has set and no worker sees, and how to pass them; None: none matters."""
+    if all(plan.uses_region for plan in plans):
+        return None
+    ignored = sorted(name for name in environment if _TUNES.fullmatch(name))
+    if not ignored:
+        return None
+    example = f"-a 'ALLOCATOR:{VARIABLE}{ignored[0]}=VALUE'"
+    return (
+        f"Not passed on to the allocators, though set in the environment: {', '.join(ignored)} ({example} passes one)."
+    )
