@@ -59,9 +59,10 @@ asan: $(VENV)/developing
 tsan: $(VENV)/developing
 	$(BIN)/python -m pytest tests/native/test_locked.py tests/native/test_replays.py --sanitize
 
-# SECONDS=600 or OPERATIONS=100M: how long it goes on; a minute unless told.
+# SECONDS=600 or OPERATIONS=100M: how long the first part goes on; a minute unless told. Then the fuzzers, and kills with resume.
 soak: $(VENV)/developing
 	$(BIN)/python scripts/soak.py $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SECONDS),--seconds $(SECONDS))
+	$(BIN)/python -m pytest tests/property tests/integration/test_kills.py --documents 2000 --kills 50 --timeout 7200
 
 benchmarks: $(VENV)/developing
 	$(BIN)/python -m benchmarks.run

@@ -118,7 +118,7 @@ def to_be_measured(options: CheckOptions) -> BenchOptions:
         )
     elif options.update:
         names = settings.allocators
-        if names is None and options.baseline.exists():
+        if names is None and files.is_there(options.baseline):
             names = _labels(read_baseline(options.baseline))
         passes = _passes(options, options.rules.metrics)
         settings = replace(
@@ -327,8 +327,8 @@ def _not_in(base: Run, head: Run, path: Path) -> list[str]:
 
 def read_baseline(path: Path) -> Run:
     """Return a stored baseline. Raises Incomparable where there is none, InputError where it is not a run."""
-    file = path / run_file.FILE_NAME if path.is_dir() else path
-    if not file.exists():
+    file = path / run_file.FILE_NAME if files.is_folder(path) else path
+    if not files.is_there(file):
         raise Incomparable(f"{path}: no baseline; the same command with --update writes one")
     return run_file.read(path)
 

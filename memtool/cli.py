@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -76,12 +78,32 @@ def cli(debug: bool) -> None:  # main() has taken --debug; it is here for the he
 def main() -> None:
     """Run the command line and exit."""
     _open_missing_descriptors()
+    ended_by = _end_in_order()
     own, rest = _split(sys.argv[1:])
     try:
         code = run([*(each for each in own if each != _DEBUG), *rest], debug=_DEBUG in own)
     except KeyboardInterrupt:  # a second one, while the first is being answered
         code = EXIT_INTERRUPTED
-    sys.exit(code)
+    sys.exit(128 + ended_by[0] if ended_by else code)
+
+
+def _end_in_order() -> list[int]:
+    """Let what asks memtool to end be an interrupt, so that no worker and no file is left behind.
+
+    Returns a list in which the number of the signal will be.
+    """
+    received: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_IGN)
+        received.append(number)
+        raise KeyboardInterrupt
+
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) is not signal.SIG_IGN:  # nohup
+            signal.signal(each, stop)
+    return received
 
 
 def _open_missing_descriptors() -> None:
@@ -93,6 +115,10 @@ def _open_missing_descriptors() -> None:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
     # Python has None for what was closed when it began.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names of files may hold bytes that are no text, and terminals that have no letter for some of ours.
+            stream.reconfigure(errors="backslashreplace")
     for name, descriptor, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115

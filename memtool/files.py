@@ -87,6 +87,17 @@ def refusal(problem: OSError, path: Path) -> str:
     return f"{problem.filename or path}: cannot be written: {problem.strerror or problem}"
 
 
+def is_there(path: Path) -> bool:
+    """Return whether a path leads to something. Raises InputError for one that leads nowhere (a loop of links)."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as problem:  # ValueError: a NUL in the name
+        raise InputError(f"{path}: cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
+    return True
+
+
 def is_folder(path: Path) -> bool:
     """Return whether a path is a folder; what cannot be looked at (a name too long, a loop of links) is none."""
     try:

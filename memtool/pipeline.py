@@ -473,6 +473,8 @@ def summarise(
             "clock": clock.name,
             "ns_per_tick": clock.ns_per_tick,
             "instruction_counter": str(plan.settings.counter),
+            "warmups": plan.settings.warmups,
+            "iterations": plan.settings.iterations,
         },
         workloads=tuple(infos.values()),
         cells=tuple(results) + plan.excluded,

@@ -24,6 +24,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --sanitize, for native tests, and --renew-golden, which writes the expected text instead of comparing."""
     parser.addoption("--sanitize", action="store_true", help="run the native tests under ASan and UBSan")
     parser.addoption("--renew-golden", action="store_true", help="write tests/golden/ anew; read the diff")
+    parser.addoption("--documents", type=int, default=60, help="how many a fuzzer makes; make soak: 2,000")
+    parser.addoption("--kills", type=int, default=3, help="how often a run is killed and resumed; make soak: 50")
+
+
+@pytest.fixture
+def documents(request: pytest.FixtureRequest) -> int:
+    """Return how many documents a fuzzer is to make."""
+    return int(request.config.getoption("--documents"))
 
 
 def build_engine(directory: Path, *definitions: str, target: str = "memtool_engine") -> Path:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from memtool import files
 from memtool.allocators.adoption import LIBRARY, PYTHON
 from memtool.allocators.parameters import Parameter, settle
 from memtool.allocators.trial import try_apart
@@ -29,10 +30,19 @@ Request = tuple[Source, str, str, int]
 """Source, recipe (the adopted strategy and adaptors over it), parameters, alignment of the requests."""
 
 
+def resolved(name: str) -> Path:
+    """Return the whole path of a file that the user names. Raises InputError for a name that leads nowhere."""
+    try:
+        files.is_there(Path(name))
+    except InputError as problem:
+        raise InputError(f"-a: {problem}") from None
+    return Path(name).resolve()
+
+
 def python_plan(spec: AllocatorSpec) -> AllocatorPlan:
     """Return the plan of ``mine.py:Heap``. Raises InputError."""
     file, _, name = spec.name.partition(":")
-    path = Path(file).resolve()
+    path = resolved(file)
     if not path.is_file():
         raise InputError(f"-a: {spec.name}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
     return adopted_plan(spec, (PYTHON, str(path), name))

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from memtool.allocators.adoption import LIBRARY
-from memtool.allocators.own import adopted_plan, has_interface
+from memtool.allocators.own import adopted_plan, has_interface, resolved
 from memtool.allocators.system import why_not_preloadable
 from memtool.allocators.trial import Trial, try_apart
 from memtool.errors import InputError
@@ -23,7 +23,7 @@ _PROBE_SECONDS = 10
 
 def library_plan(spec: AllocatorSpec) -> AllocatorPlan:
     """Return the plan of a library. Raises InputError that says what a file lacks to be an allocator."""
-    path = Path(spec.name).resolve()
+    path = resolved(spec.name)
     if not path.is_file():
         raise InputError(f"-a: {spec.name}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
     if has_interface(path):

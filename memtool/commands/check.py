@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memtool.commands.compare import rules_from, verdict_options
-from memtool.commands.options import bench_options, complain, measurement_options, progress, show_plan, width_of_tables
+from memtool.commands.options import (
+    UserPath,
+    bench_options,
+    complain,
+    measurement_options,
+    progress,
+    show_plan,
+    width_of_tables,
+)
 from memtool.errors import EXIT_INCOMPARABLE, EXIT_OK
 
 if TYPE_CHECKING:
@@ -17,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command("check")
 @click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD ...")
-@click.option("--baseline", type=click.Path(path_type=Path), help="A stored run: exact metrics gate, times advise.")
+@click.option("--baseline", type=UserPath(), help="A stored run: exact metrics gate, times advise.")
 @click.option("--update", is_flag=True, help="Write the baseline from what is measured now, and judge nothing.")
 @click.option("--against", metavar="ALLOCATOR", help="Measured in the same job as the candidate, paired by block.")
 @click.option("--candidate", metavar="ALLOCATOR", help="What is judged.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memtool.commands.options import PlotFile, complain, wide_option, width_of_tables, with_options
+from memtool.commands.options import PlotFile, UserPath, complain, wide_option, width_of_tables, with_options
 
 if TYPE_CHECKING:
     from memtool.gate import FailOn
@@ -32,9 +32,7 @@ verdict_options = with_options(
         metavar="METRIC=X",
         help="A margin for one metric: a percentage, or an amount in its unit. Exact metrics: 0 unless given.",
     ),
-    click.option(
-        "--history", type=click.Path(path_type=Path, file_okay=False), help="Add the figures of the runs in DIR."
-    ),
+    click.option("--history", type=UserPath(file_okay=False), help="Add the figures of the runs in DIR."),
     click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True),
     wide_option,
 )
@@ -42,7 +40,7 @@ verdict_options = with_options(
 
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN [RUN]", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, metavar="RUN [RUN]", type=UserPath())
 @verdict_options
 @click.option("--reference", metavar="ALLOCATOR", help="Inside one run: compare with this one, not the run's first.")
 @click.option(

@@ -73,6 +73,31 @@ class Named(click.ParamType[tuple[str, ...]]):
         return tuple(names)
 
 
+class UserPath(click.Path):
+    """A path that is not empty, as one of a variable that is not set is, and that the system can look at."""
+
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(path_type=Path, file_okay=file_okay)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401  # as click has it
+        """Return the path; fails before anything is done."""
+        from memtool import files
+        from memtool.errors import InputError
+
+        if not os.fspath(value):
+            self.fail("is empty", param, ctx)
+        try:
+            files.is_there(Path(value))
+        except InputError as problem:
+            self.fail(str(problem), param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Counts(click.ParamType[tuple[int, ...]]):
     """A comma-separated list of numbers of threads."""
 
@@ -84,7 +109,7 @@ class Counts(click.ParamType[tuple[int, ...]]):
             return value
         found = []
         for word in str(value).split(","):
-            if not word.strip().isdigit() or not 1 <= int(word) <= _MOST_THREADS:
+            if not word.strip().isdecimal() or not word.isascii() or not 1 <= int(word) <= _MOST_THREADS:
                 self.fail(f"must be whole numbers from 1 to {_MOST_THREADS}, is '{value}'", param, ctx)
             found.append(int(word))
         if len(set(found)) < len(found):
@@ -174,7 +199,7 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
         click.option(
             "-o",
             "--output",
-            type=click.Path(path_type=Path, file_okay=False),
+            type=UserPath(file_okay=False),
             help="Folder of the results; a new one under results/ unless given.",
         ),
         click.option(

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import click
 
-from memtool.commands.options import Named
+from memtool.commands.options import Named, UserPath
 
 
 @click.command("plot")
-@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("run", metavar="RUN", type=UserPath())
 @click.option("--only", type=Named(), metavar="LIST", help="Only these pictures: throughput, latency, footprint, …")
 @click.option("-a", "--allocators", type=Named(), metavar="LIST", help="Only these, named as in `memtool show`.")
 @click.option("--format", "suffix", type=click.Choice(["png", "svg", "pdf"]), default="png", show_default=True)
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(file_okay=False),
     help="Folder of the pictures; the folder plots of the run unless given.",
 )
 def command(

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from memtool.commands.options import Named, wide_option, width_of_tables
+from memtool.commands.options import Named, UserPath, wide_option, width_of_tables
 
 _FORMATS = ("table", "markdown", "json", "csv")
 
 
 @click.command("show")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN ...", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, metavar="RUN ...", type=UserPath())
 @click.option(
     "-a",
     "--allocators",

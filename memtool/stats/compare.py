@@ -28,16 +28,21 @@ from memtool.stats.summary import pareto_front
 
 STATUS = "status"
 """In place of a metric: that the cell was measured at all."""
+_SINCE_THEN = ("warmups", "iterations")
+"""Replays in a timed worker, which earlier versions did not record: a run that does not say is taken as the same."""
+_OF_A_JOB = ("cpu", "cores", "kernel", "libc", "transparent_huge_pages", "governor", *_SINCE_THEN)
 _MACHINE: Mapping[str, tuple[str, ...]] = {
     "events": ("architecture", "page_bytes"),
     "code": ("architecture", "page_bytes", "compiler", "libc", "instruction_counter"),
-    "job": ("architecture", "page_bytes", "cpu", "cores", "kernel", "libc", "transparent_huge_pages", "governor"),
+    "job": ("architecture", "page_bytes", *_OF_A_JOB),
 }
 """What of the machine must be the same, by the metric's scope, where two runs are compared."""
 LIBRARY = ("malloc_build_id", "version")
 """What of a cell's proof must be the same besides, where a malloc is compared with itself."""
-_MAYBE_UNKNOWN = ("governor", "transparent_huge_pages")
+_MAYBE_UNKNOWN = ("governor", "transparent_huge_pages", *_SINCE_THEN)
 """Not said by every kernel: two machines that both do not say are taken as the same."""
+_TRACE = ("touch", "memory_limit")
+"""What is measured besides the events: whether memory is written to, and how much there is."""
 
 
 _LEAST_RATIO = 1e-12
@@ -112,7 +117,9 @@ class _Differing:
         head_trace: TraceInfo | None,
     ) -> None:
         self._base, self._head = base, head
-        self._events = tuple(trace.event_hash[:12] if trace else None for trace in (base_trace, head_trace))
+        traces = (base_trace, head_trace)
+        self._events = tuple(trace.event_hash[:12] if trace else None for trace in traces)
+        self._traces = tuple({name: getattr(trace, name, None) for name in _TRACE} for trace in traces)
 
     @property
     def is_of_other_events(self) -> bool:
@@ -129,6 +136,9 @@ class _Differing:
             return "event_hash is not recorded"
         if self.is_of_other_events:
             return f"event_hash differs: {self._events[0]} and {self._events[1]}"
+        for name in _TRACE:
+            if self._traces[0][name] != self._traces[1][name]:
+                return f"{name} differs: {self._traces[0][name]} and {self._traces[1][name]}"
         calls = base.call, head.call
         # A run of before calls were recorded was on no footing of another's.
         if calls[0] != calls[1] and (None not in calls or any(each is not None and each.as_malloc for each in calls)):
@@ -139,7 +149,7 @@ class _Differing:
             first, second = self._base.get(name), self._head.get(name)
             if first is None and second is None and name not in _MAYBE_UNKNOWN:
                 return f"{name} is not recorded"
-            if first != second:
+            if first != second and (name not in _SINCE_THEN or None not in (first, second)):
                 return f"{name} differs: {first} and {second}"
         if any(_value(each, "peak_footprint_bytes") is not None for each in (base, head)):
             return None

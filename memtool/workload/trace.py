@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 from pydantic import ValidationError
 
+from memtool import files
 from memtool.engine import generator_binding
 from memtool.engine.binding import EngineError, package_folder
 from memtool.errors import InputError, MemtoolError, did_you_mean
@@ -93,9 +94,11 @@ def find_workload(name: str) -> Path:
     """Return the file of a path, or of a shipped workload's short name. Raises InputError."""
     path = Path(name)
     known = shipped()
+    if not name:
+        raise InputError("WORKLOAD: is empty; memtool list workloads names those that are shipped")
     if name in known and not path.is_file():
         return known[name]
-    if path.suffix in (".yaml", ".yml") or path.exists():
+    if files.is_there(path) or path.suffix in (".yaml", ".yml"):
         return path
     raise InputError(f"{name}: no such file, and no shipped workload of that name{did_you_mean(name, known)}")
 

@@ -10,7 +10,7 @@ import pytest
 
 from memtool.measure import metrics
 from memtool.measure.metrics import METRICS, MetricInfo
-from memtool.model import Basis, Comparison
+from memtool.model import Basis, Comparison, Run
 from memtool.stats import compare
 from tests.runs import cell, excluded, figure, run, trace
 
@@ -244,3 +244,29 @@ def test_history_is_in_the_order_of_time_and_of_the_same_events() -> None:
     other = run(cell("a", {TIME: figure(TIME, *TEN)}), traces=[trace(event_hash="f" * 32)])
     found = compare.history([("now", now), ("before", before), ("other", other)], now, [TIME])
     assert [(each.source, each.figure.value) for each in found] == [("before", 9.0), ("now", 10.0)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"touch": "all"}, "touch differs: first and all"),
+        ({"memory_limit": 1 << 20}, "memory_limit differs: None and 1048576"),
+    ],
+)
+def test_what_is_measured_besides_the_events_is_compared(changed: dict[str, Any], words: str) -> None:
+    runs = [
+        run(cell("tlsf", {"time_per_op_ns": figure("time_per_op_ns", 20.0)}), traces=[each])
+        for each in (trace(), replace(trace(), **changed))
+    ]
+    (found,) = compare.between(runs[0], runs[1], ["time_per_op_ns"])
+    assert (found.basis, found.why_not) == (Basis.NONE, words)
+
+
+def test_a_cold_run_is_not_compared_with_a_warm_one_and_an_old_run_is() -> None:
+    def replayed(**machine: int) -> Run:
+        return run(cell("tlsf", {"time_per_op_ns": figure("time_per_op_ns", 20.0)}), machine=machine)
+
+    (found,) = compare.between(replayed(warmups=1, iterations=3), replayed(warmups=0, iterations=1), ["time_per_op_ns"])
+    assert found.why_not == "warmups differs: 1 and 0"
+    (found,) = compare.between(replayed(), replayed(warmups=1, iterations=3), ["time_per_op_ns"])
+    assert found.why_not is None
