@@ -90,7 +90,7 @@ def side_by_side(options: CheckOptions, progress: Progress, executor: Executor |
         unjudged=tuple(gate.unjudged(judged, rules)),
         alpha=rules.alpha,
         margin=rules.margin,
-        family=gate.family_of(comparisons),
+        family=gate.family_of(comparisons, rules),
         looks=2 if suspects else 1,
         notes=(*_notes(outcome.run), *calls.mixture(outcome.run.cells)),
         history=history_of(options.history, outcome.run, rules.metrics),
@@ -98,6 +98,15 @@ def side_by_side(options: CheckOptions, progress: Progress, executor: Executor |
         started=outcome.run.started,
     )
     return _stored(report, outcome.directory, draw=settings.draw_plots)
+
+
+def too_few_blocks(options: CheckOptions) -> str | None:
+    """Return before anything is measured that no verdict on sampled figures can come of it, and how many blocks can."""
+    bench = options.bench
+    if options.baseline is not None:
+        return None  # sampled figures only advise
+    pairs = len(bench.workloads) * max(1, len(bench.threads)) * len(bench.regions)
+    return gate.too_few_blocks(bench.blocks | 1, pairs, options.rules, looks=2)
 
 
 def to_be_measured(options: CheckOptions) -> BenchOptions:
@@ -353,7 +362,9 @@ def update_baseline(options: CheckOptions, progress: Progress, executor: Executo
     settings = to_be_measured(options)
     outcome = bench(settings, progress, executor)
     if outcome.failed:
-        failed = next(each for each in outcome.run.cells if each.status is Status.FAILED)
+        failed = next((each for each in outcome.run.cells if each.status is Status.FAILED), None)
+        if failed is None:
+            raise Incomparable(f"{options.baseline}: nothing was measured that a baseline could hold")
         raise MemtoolError(f"{failed.cell.workload} · {failed.cell.allocator} failed, so no baseline: {failed.reason}")
     kept = set(options.rules.metrics)
     names = _typed(outcome.run)

@@ -31,9 +31,12 @@ from memtool.units import parse_size
 ALPHA = 0.05
 """How often a whole family of true nulls may give any regression, at most."""
 DEFAULT_MARGIN = 0.02
-MOST_BLOCKS = 999
 _CODE_MARGIN = 0.005
 """For instruction counts, which scatter by thousandths at most."""
+_TIMES_OF_CODE = ("time_per_op_ns", "cpu_ns_per_op")
+"""What instructions stand for where a machine is too noisy for them."""
+_MANY_BLOCKS = 99
+"""Beyond which counting is the shorter way."""
 FailOn = Literal["regression", "inconclusive"]
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 _NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?(?:[eE]-?\d+)?)\s*")
@@ -110,12 +113,18 @@ def _refuse_unknown(option: str, name: str) -> None:
 
 
 def _is_gated(info: MetricInfo) -> bool:
+    """Return whether a metric can be gated."""
     return info.gated and info.direction != "neither"
+
+
+def _decides(name: str, rules: Policy) -> bool:
+    """Return whether a metric is gated: what only explains others is where the user names it."""
+    return _is_gated(METRICS[name]) and (not METRICS[name].is_cause or name in rules.named)
 
 
 def judge(comparisons: Sequence[Comparison], rules: Policy) -> list[Judgement]:
     """Return what one look comes to: Holm over everything that is tested, at alpha, each way."""
-    tested = [each for each in comparisons if _is_tested(each)]
+    tested = [each for each in comparisons if _is_tested(each, rules)]
     return _by_test(comparisons, tested, rules, _one_look)
 
 
@@ -124,7 +133,7 @@ def screen(comparisons: Sequence[Comparison], rules: Policy) -> list[Judgement]:
 
     No regression comes of one look. Suspects are found at alpha each, unadjusted; ``confirm`` decides over them.
     """
-    tested = [each for each in comparisons if _is_tested(each)]
+    tested = [each for each in comparisons if _is_tested(each, rules)]
     return _by_test(comparisons, tested, rules, _first_look)
 
 
@@ -135,7 +144,7 @@ def confirm(screened: Sequence[Judgement], fresh: Sequence[Comparison], rules: P
     """
     again = {_key(each): each for each in fresh}
     tested = [again[_key(each.comparison)] for each in screened if each.is_suspect and _key(each.comparison) in again]
-    tested = [each for each in tested if _is_tested(each)]
+    tested = [each for each in tested if _is_tested(each, rules)]
     second = {_key(each.comparison): each for each in _by_test(tested, tested, rules, _second_look)}
     judged = []
     for first in screened:
@@ -163,12 +172,10 @@ def _key(comparison: Comparison) -> tuple[str, ...]:
     )
 
 
-def _is_tested(comparison: Comparison) -> bool:
+def _is_tested(comparison: Comparison, rules: Policy) -> bool:
     """Return whether a sign test decides; known before any figure is, so the family does not depend on figures."""
     return (
-        comparison.basis is Basis.PAIRED
-        and _is_gated(METRICS[comparison.metric])
-        and comparison.samples >= LEAST_SAMPLES
+        comparison.basis is Basis.PAIRED and _decides(comparison.metric, rules) and comparison.samples >= LEAST_SAMPLES
     )
 
 
@@ -306,6 +313,8 @@ def _undecided(judged: Judgement, test: _Test, look: _Look) -> Judgement:
     found = f"{pairs} of {samples} pairs {side} the limit, p = {p_value:.2g}{among}"
     if needed is None:
         more = "too near the limit for their scatter"
+    elif needed > paired.MOST_BLOCKS:
+        more = f"an effect like it takes more than {paired.MOST_BLOCKS} blocks"
     elif needed > samples:
         more = f"to decide an effect like it takes about {needed:,} blocks"
     else:
@@ -319,8 +328,10 @@ def _judge_untested(comparison: Comparison, rules: Policy) -> Judgement:
         if comparison.basis is Basis.EXACT:
             return Judgement(comparison, Verdict.REGRESSION, 0.0, f"failed: {comparison.why_not}")
         return Judgement(comparison, Verdict.INCOMPARABLE, reason=comparison.why_not or "")
-    if not _is_gated(METRICS[comparison.metric]):
-        return Judgement(comparison, Verdict.SHOWN, reason=comparison.why_not or "never gated")
+    if not _decides(comparison.metric, rules):
+        is_possible = _is_gated(METRICS[comparison.metric])
+        why = f"--metric {comparison.metric} gates it" if is_possible else "never gated"
+        return Judgement(comparison, Verdict.SHOWN, reason=comparison.why_not or why)
     if comparison.basis is Basis.NONE:
         return Judgement(comparison, Verdict.INCOMPARABLE, reason=comparison.why_not or "")
     limit = _limit(comparison, rules)
@@ -410,8 +421,13 @@ def _next_step(judged: Judgement, arguments: Mapping[str, str], renew: str | Non
         needed = judged.blocks_to_decide
         if needed is not None and needed <= found.samples:
             needed = 2 * found.samples + 1
-        more = f"--blocks {needed}" if needed is not None and needed <= MOST_BLOCKS else "a quieter machine"
-        return f"{more}, or a wider --limit {found.metric}=X%"
+        more = f"--blocks {needed}" if needed is not None and needed <= paired.MOST_BLOCKS else "a quieter machine"
+        counted = ""
+        is_noisy = needed is None or needed > _MANY_BLOCKS
+        if is_noisy and found.metric in _TIMES_OF_CODE and found.mode == Mode.SERIAL:
+            counted = f", or counted instructions, which no noise moves: memtool check {workload} --against {base} "
+            counted += f"--candidate {head}{where} --metric instructions_per_op"
+        return f"{more}, or a wider --limit {found.metric}=X%{counted}"
     return ""
 
 
@@ -473,6 +489,29 @@ def exit_code(judgements: Sequence[Judgement], fail_on: FailOn | None, unjudged:
     return EXIT_OK
 
 
-def family_of(comparisons: Sequence[Comparison]) -> int:
+def family_of(comparisons: Sequence[Comparison], rules: Policy) -> int:
     """Return how many comparisons share alpha."""
-    return sum(_is_tested(each) for each in comparisons)
+    return sum(_is_tested(each, rules) for each in comparisons)
+
+
+def too_few_blocks(blocks: int, pairs: int, rules: Policy, *, looks: int) -> str | None:
+    """Return before anything is measured why so many blocks cannot decide, in words; None: they can.
+
+    Args:
+        blocks: of each side.
+        pairs: of cells that are compared.
+        rules: of which the metrics that are sampled count. Those that repeats will show to be exact count too, so the
+            number of blocks is on the safe side.
+        looks: 2 where what looks worse is measured again.
+    """
+    sampled = [name for name in rules.metrics if _decides(name, rules) and METRICS[name].scope == "job"]
+    family = pairs * len(sampled)
+    if not family:
+        return None
+    least = max(LEAST_SAMPLES, paired.least_blocks(rules.alpha / looks / family))
+    if blocks >= least:
+        return None
+    tests = "one figure" if family == 1 else f"{family:,} figures together"
+    return (
+        f"{_count(blocks)} cannot decide: a verdict on {tests} needs --blocks {least} at least, however clear they are"
+    )

@@ -421,6 +421,8 @@ class Report:
     margin: float
     family: int
     """How many tests share alpha."""
+    is_choice: bool = False
+    """Allocators of one run that nobody holds to a base: neither of two is a regression of the other."""
     looks: int = 1
     """2: suspects were measured again on fresh blocks."""
     places: tuple[Place, ...] = ()

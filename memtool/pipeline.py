@@ -103,8 +103,9 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        """Return whether any cell failed."""
-        return any(cell.status is Status.FAILED for cell in self.run.cells)
+        """Return whether any cell failed, or nothing could be measured at all."""
+        statuses = {cell.status for cell in self.run.cells}
+        return Status.FAILED in statuses or Status.OK not in statuses
 
 
 def bench(

@@ -88,6 +88,8 @@ def command(
     if measured["dry_run"]:
         found = show_plan(check.to_be_measured(options), output_format)
         return EXIT_OK if found >= (2 if baseline is None else 1) else EXIT_INCOMPARABLE
+    if (few := check.too_few_blocks(options)) is not None:
+        click.echo(f"memtool: {few}", err=True)
     with progress(quiet=output_format == "json") as show:
         if update:
             path, cells = check.update_baseline(options, show)

@@ -74,7 +74,7 @@ def command(
     if len(runs) > 2:
         raise click.UsageError("takes one run or two")
     rules = rules_from(metrics, margin, limits)
-    report = _two(runs, rules, history) if len(runs) == 2 else _one(runs[0], reference, rules, history)
+    report = _two(runs, rules, history) if len(runs) == 2 else _one(runs[0], reference, rules, history, fail_on)
     click.echo(verdicts.render(report, output_format, width_of_tables(wide=wide)))
     if output_format == "github":
         complain(verdicts.write_summary(report))
@@ -126,7 +126,13 @@ def _two(runs: tuple[Path, ...], rules: Any, history: Path | None) -> Report:  #
     )
 
 
-def _one(path: Path, reference: str | None, rules: Any, history: Path | None) -> Report:  # noqa: ANN401
+def _one(
+    path: Path,
+    reference: str | None,
+    rules: Any,  # noqa: ANN401
+    history: Path | None,
+    fail_on: FailOn | None,
+) -> Report:
     from memtool import __version__, gate
     from memtool.check import Incomparable, arguments_of, history_of
     from memtool.model import Report
@@ -148,7 +154,8 @@ def _one(path: Path, reference: str | None, rules: Any, history: Path | None) ->
         unjudged=tuple(gate.unjudged(judged, rules)),
         alpha=rules.alpha,
         margin=rules.margin,
-        family=gate.family_of(comparisons),
+        family=gate.family_of(comparisons, rules),
+        is_choice=fail_on is None,
         places=tuple(compare.places(run)),
         notes=tuple(calls.mixture(run.cells)),
         history=history_of(history, run, rules.metrics),

@@ -35,6 +35,8 @@ class MetricInfo:
     ``job``: measured side by side; times, and whatever the kernel counts.
     """
     measured_by: Pass = Pass.FOOTPRINT
+    is_cause: bool = False
+    """Says why a footprint is what it is, and costs nothing by itself: gated only where the user names it."""
     headline: bool = False
     """Compared unless the user names others: each further one costs every other some power."""
 
@@ -150,6 +152,7 @@ _ALL = [
         may_be_negative=True,
         scope="events",
         is_share=True,
+        is_cause=True,
         headline=True,
     ),
     MetricInfo(
@@ -159,6 +162,7 @@ _ALL = [
         by_difference=True,
         scope="events",
         is_share=True,
+        is_cause=True,
         headline=True,
     ),
     MetricInfo(

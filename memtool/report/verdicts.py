@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,7 +19,8 @@ from memtool.measure.metrics import METRICS
 from memtool.model import Basis, Comparison, Judgement, Place, Report, Verdict
 from memtool.report import grid
 from memtool.stats.compare import STATUS
-from memtool.stats.paired import least_blocks
+from memtool.stats.paired import MOST_BLOCKS, least_blocks
+from memtool.stats.words import is_better, neutral_word
 from memtool.store import compare_file
 from memtool.units import format_size
 
@@ -112,13 +114,13 @@ def _text(report: Report, style: str, width: int | None) -> str:
         title = _title(workload, mine, report.command)
         parts.append(f"## {title}" if style == "markdown" else grid.wrapped(title, width))
         if shown:
-            parts += _grid(_HEADINGS, [_row(each) for each in shown], style, width)
+            parts += _grid(_HEADINGS, [_row(each, report) for each in shown], style, width)
         if folded:
             what = "exact figure" if set(folded) == {Basis.EXACT} else "figure"
             parts.append(f"{_counted(len(folded), what)} unchanged.")
         parts += _ranking(report.places, workload, style, width)
     parts += _history(report, style, width)
-    lines = _lines(report.judgements)
+    lines = _lines(report)
     prose = ["\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in lines)]
     prose.append("\n".join(f"{'- ' if style == 'markdown' else ''}not judged: {each}" for each in report.unjudged))
     prose.append(conclusion(report))
@@ -153,7 +155,7 @@ def _is_unchanged(judged: Judgement) -> bool:
     return is_same and judged.verdict is Verdict.PASS
 
 
-def _row(judged: Judgement) -> list[str]:
+def _row(judged: Judgement, report: Report) -> list[str]:
     found = judged.comparison
     return [
         found.metric,
@@ -166,26 +168,19 @@ def _row(judged: Judgement) -> list[str]:
         _limit(judged) if judged.limit is not None else "",
         _detectable(judged),
         _needed(judged),
-        _verdict(judged),
+        _verdict(judged, report),
     ]
 
 
-def _verdict(judged: Judgement) -> str:
-    word = str(judged.verdict)
-    if judged.verdict is Verdict.PASS and _is_better(judged.comparison):
+def _verdict(judged: Judgement, report: Report) -> str:
+    word = _word(judged, report)
+    if judged.verdict is Verdict.PASS and not report.is_choice and is_better(judged.comparison):
         word = "pass (better)"
     if judged.verdict is Verdict.SHOWN:
         word = "not gated"
     # How improbable, and what it takes, is said below the table.
     reason = judged.reason.partition(", p = ")[0]
-    return f"{word}: {reason}" if reason and reason != "never gated" else word
-
-
-def _is_better(found: Comparison) -> bool:
-    """Return whether the whole interval lies on the better side of no change."""
-    if found.low is None or found.high is None:
-        return False
-    return found.low > 0 if METRICS[found.metric].direction == "higher" else found.high < 0
+    return f"{word}: {reason}" if reason and judged.verdict is not Verdict.SHOWN else word
 
 
 def _figure(metric: str, value: float | None) -> str:
@@ -251,12 +246,19 @@ def _detectable(judged: Judgement) -> str:
 def _needed(judged: Judgement) -> str:
     if judged.smallest_detectable is None:
         return ""
-    return "> 9,999" if judged.blocks_needed is None else f"{judged.blocks_needed:,}"
+    # More than --blocks takes is no advice.
+    is_sayable = judged.blocks_needed is not None and judged.blocks_needed <= MOST_BLOCKS
+    return f"{judged.blocks_needed:,}" if is_sayable else f"> {MOST_BLOCKS:,}"
 
 
-def _lines(judgements: Sequence[Judgement]) -> list[str]:
+def _word(judged: Judgement, report: Report) -> str:
+    return neutral_word(judged) if report.is_choice else str(judged.verdict)
+
+
+def _lines(report: Report) -> list[str]:
     """Return a line for each regression and for each reason why there is no verdict."""
-    return [f"{verdict}: {text}" for verdict, _, text in _findings(judgements) if verdict is not Verdict.ADVICE]
+    findings = _findings(report.judgements)
+    return [f"{_word(judged, report)}: {text}" for verdict, judged, text in findings if verdict is not Verdict.ADVICE]
 
 
 def _findings(judgements: Sequence[Judgement]) -> list[tuple[Verdict, Judgement, str]]:
@@ -281,7 +283,10 @@ def _findings(judgements: Sequence[Judgement]) -> list[tuple[Verdict, Judgement,
 
 
 def conclusion(report: Report) -> str:
-    """Return the verdict over all, with how many of each."""
+    """Return the verdict over all, with how many of each; of a choice, how many of each alone."""
+    if report.is_choice:
+        words = Counter(_word(each, report) for each in report.judgements if each.verdict is not Verdict.SHOWN)
+        return f"Compared: {', '.join(f'{count:,} {word}' for word, count in words.items()) or 'nothing'}"
     counts = {verdict: sum(each.verdict is verdict for each in report.judgements) for verdict in Verdict}
     parts = [
         _counted(count, "regression") if verdict is Verdict.REGRESSION else f"{count:,} {verdict}"
@@ -405,8 +410,9 @@ def _github(report: Report) -> str:
     lines = []
     for verdict, each, text in _findings(report.judgements):
         found = each.comparison
-        title = _escaped(f"memtool: {verdict} in {found.workload}, {found.metric}", is_property=True)
-        lines.append(f"::{_ANNOTATIONS[verdict]} title={title}::{_escaped(text)}")
+        title = _escaped(f"memtool: {_word(each, report)} in {found.workload}, {found.metric}", is_property=True)
+        level = "notice" if report.is_choice else _ANNOTATIONS[verdict]
+        lines.append(f"::{level} title={title}::{_escaped(text)}")
     lines += [f"::error title=memtool%3A not judged::{_escaped(each)}" for each in report.unjudged]
     return "\n".join([*lines, conclusion(report)])
 

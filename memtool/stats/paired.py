@@ -18,6 +18,8 @@ CONFIDENCE = 0.95
 POWER = 0.8
 """Share of runs in which what is called detectable is found."""
 _ROUNDING = 1e-12
+MOST_BLOCKS = 999
+"""The most that ``check --blocks`` takes."""
 _MOST_BLOCKS = 9_999
 """More than anyone measures: beyond it, "cannot be told" is the better answer."""
 _ONE_SIGMA = 0.841344746068543

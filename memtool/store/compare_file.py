@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from memtool import files
 from memtool.measure.metrics import METRICS
 from memtool.model import Comparison, Judgement, Past, Report, Verdict
+from memtool.stats.words import neutral_word
 
 SCHEMA = "memtool.compare.v1"
 FILE_NAME = "compare.json"
@@ -48,6 +49,7 @@ class ComparisonRecord(LookRecord):
     head_value: float | None
     limit: float | None = Field(description="how much worse is allowed, in the terms of `change`")
     verdict: Literal["regression", "pass", "inconclusive", "advice", "incomparable", "shown"]
+    word: str = Field("", description="the verdict for a choice between two: slower, no slower, faster, and so on")
     reason: str
     next: str = Field(description="what to run to see more")
     p_regression: float | None = Field(description="against 'not worse than the limit', adjusted for the family")
@@ -181,6 +183,7 @@ def _judgement(judged: Judgement) -> dict[str, Any]:
         **_look(found),
         "limit": judged.limit,
         "verdict": str(judged.verdict),
+        "word": neutral_word(judged),
         "reason": judged.reason,
         "next": judged.next_step,
         "p_regression": judged.p_regression,

@@ -58,7 +58,7 @@ def test_allocators_inside_a_run(saved: Saved, capsys: pytest.CaptureFixture[str
     assert memtool(["compare", str(path)]) == 0
     text = capsys.readouterr().out
     assert "web: against glibc" in text
-    assert "regression: web · buddy against glibc · time_per_op_ns: 20.00 -> 30.00 (+50.0 %" in text
+    assert "slower: web · buddy against glibc · time_per_op_ns: 20.00 -> 30.00 (+50.0 %" in text
     assert memtool(["compare", str(path), "--fail-on", "regression"]) == 3
     assert memtool(["compare", str(path), "--fail-on", "regression", "--limit", "time_per_op_ns=60%"]) == 0
 

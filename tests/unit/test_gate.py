@@ -95,7 +95,61 @@ def test_below_six_blocks_nothing_is_tested_and_the_family_is_not_the_larger_for
     assert (first.verdict, first.reason) == (Verdict.INCONCLUSIVE, "5 blocks; an interval needs 6")
     assert first.p_regression is None
     assert second.p_regression == pytest.approx(1 / 64)
-    assert gate.family_of([few, enough]) == 1
+    assert gate.family_of([few, enough], Policy((TIME,))) == 1
+
+
+@pytest.mark.parametrize(
+    ("blocks", "pairs", "looks", "least"),
+    [(5, 1, 1, 6), (6, 1, 1, None), (3, 10, 1, 8), (7, 10, 1, 8), (8, 10, 1, None), (8, 10, 2, 9), (9, 10, 2, None)],
+)
+def test_too_few_blocks_are_known_before_anything_is_measured(
+    blocks: int, pairs: int, looks: int, least: int | None
+) -> None:
+    # 2^-8 is within 0.05 / 10 and not within 0.05 / 2 / 10; an interval takes 6.
+    found = gate.too_few_blocks(blocks, pairs, Policy((TIME, FOOTPRINT, "net_time_per_op_ns")), looks=looks)
+    assert (found is None) == (least is None)
+    assert least is None or f"needs --blocks {least} at least" in str(found)
+
+
+def test_exact_figures_need_no_blocks() -> None:
+    assert gate.too_few_blocks(1, 20, Policy((FOOTPRINT,)), looks=2) is None
+
+
+@pytest.mark.parametrize("metric", ["internal_fragmentation", "external_fragmentation"])
+def test_what_explains_a_footprint_is_gated_where_it_is_named(metric: str) -> None:
+    sides = run(
+        cell("a", {FOOTPRINT: figure(FOOTPRINT, 100, 100), metric: figure(metric, 0.1, 0.1)}),
+        cell("b", {FOOTPRINT: figure(FOOTPRINT, 79, 79), metric: figure(metric, 0.9, 0.9)}),
+    )
+    found = compare.within(sides, "a", [FOOTPRINT, metric])
+    by_default = gate.judge(found, gate.policy(None, 0.02, ()))
+    assert [each.verdict for each in by_default] == [Verdict.PASS, Verdict.SHOWN]
+    assert by_default[1].reason == f"--metric {metric} gates it"
+    assert [each.verdict for each in gate.judge(found, gate.policy([FOOTPRINT, metric], 0.02, ()))] == [
+        Verdict.PASS,
+        Verdict.REGRESSION,
+    ]
+    assert gate.judge(found, gate.policy(None, 0.02, (f"{metric}=1%",)))[1].verdict is Verdict.REGRESSION
+
+
+def test_by_default_time_and_memory_are_gated_and_nothing_else() -> None:
+    rules = gate.policy(None, 0.02, ())
+    found = gate.judge([pair([1.0] * 9, metric) for metric in rules.metrics], rules)
+    assert [each.comparison.metric for each in found if each.verdict is not Verdict.SHOWN] == [
+        "time_per_op_ns",
+        "peak_footprint_bytes",
+        "peak_resident_bytes",
+    ]
+
+
+def test_a_noisy_machine_is_told_of_counted_instructions_and_no_absurd_number() -> None:
+    noisy = [0.8, 1.25, 0.9, 1.12, 1.0, 0.7, 1.4, 0.95, 1.06]
+    found = gate.with_next_steps(judge([pair(noisy)]), {"web": "web.yaml"})[0]
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.next_step == (
+        "a quieter machine, or a wider --limit time_per_op_ns=X%, or counted instructions, which no noise moves: "
+        "memtool check web.yaml --against a --candidate b --metric instructions_per_op"
+    )
 
 
 def test_a_single_block() -> None:
@@ -160,9 +214,9 @@ def test_two_allocators_may_differ_by_the_margin_where_figures_are_exact() -> No
 def test_a_share_is_limited_in_points() -> None:
     metric = "internal_fragmentation"
     found = exact(0.10, 0.115, metric)
-    two_points = Policy((metric,), limits={metric: Limit(0.02, is_share=True)})
+    two_points = Policy((metric,), named=frozenset({metric}), limits={metric: Limit(0.02, is_share=True)})
     assert gate.judge(found, two_points)[0].verdict is Verdict.PASS
-    assert gate.judge(found, Policy((metric,)))[0].verdict is Verdict.REGRESSION
+    assert gate.judge(found, Policy((metric,), named=frozenset({metric})))[0].verdict is Verdict.REGRESSION
 
 
 def test_zeros_on_both_sides_pass() -> None:

@@ -137,7 +137,7 @@ def test_with_the_blocks_that_it_says_are_needed_what_is_unchanged_passes() -> N
     for effects in recorded().values():
         for _ in range(20):
             needed = paired.blocks_needed(draw(random, effects), MARGIN, level)
-            if needed is not None and needed <= gate.MOST_BLOCKS:
+            if needed is not None and needed <= paired.MOST_BLOCKS:
                 replays += 1
                 passed += paired.p_not_above(draw(random, effects, blocks=needed), MARGIN) <= level
     assert replays >= 200

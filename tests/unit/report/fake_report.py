@@ -64,7 +64,8 @@ def inside_a_run() -> Report:
         judgements=tuple(gate.with_next_steps(gate.judge(comparisons, rules), {"web": "web.yaml"})),
         alpha=rules.alpha,
         margin=rules.margin,
-        family=gate.family_of(comparisons),
+        family=gate.family_of(comparisons, rules),
+        is_choice=True,
         places=tuple(compare.places(found)),
         machine=MACHINE,
     )

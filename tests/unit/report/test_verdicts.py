@@ -63,7 +63,7 @@ def test_annotations_are_one_line_each_and_escaped(report: Report) -> None:
         assert kind in ("error", "warning", "notice")
         assert ":" not in title
         assert "%" not in text.replace("%25", "")
-    assert conclusion.startswith("REGRESSION: ")
+    assert conclusion.startswith("Compared: " if report.is_choice else "REGRESSION: ")
 
 
 def test_the_summary_of_a_github_job_is_added_to(report: Report, tmp_path: Path) -> None:
@@ -144,3 +144,21 @@ def test_a_full_summary_does_not_cost_the_verdict(tmp_path: Path) -> None:
         "GITHUB_STEP_SUMMARY: /dev/full: cannot be written: No space left on device",
     )
     assert verdicts.write_summary(inside_a_run(), {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}) == ()
+
+
+def test_a_choice_between_two_mallocs_has_no_regression() -> None:
+    text = verdicts.render(REPORTS["inside"](), "table")
+    assert "regression" not in text.lower()
+    gated = verdicts.render(replace(REPORTS["inside"](), is_choice=False), "table")
+    assert "REGRESSION: 3 regressions, 8 pass, 1 inconclusive" in gated
+    found = json.loads(verdicts.render(REPORTS["inside"](), "json"))["comparisons"]
+    words = {(each["verdict"], each["word"]) for each in found if each["metric"] == "time_per_op_ns"}
+    assert words == {("regression", "slower"), ("pass", "faster"), ("pass", "no slower"), ("inconclusive",) * 2}
+
+
+def test_what_was_not_judged_is_named_in_every_form() -> None:
+    report = replace(REPORTS["baseline"](), judgements=(), unjudged=("web · tlsf: gone",))
+    assert "not judged: web · tlsf: gone\n\nINCOMPARABLE: " in verdicts.render(report, "table")
+    assert "::error title=memtool%3A not judged::web · tlsf: gone\n" in verdicts.render(report, "github")
+    content = json.loads(verdicts.render(report, "json"))
+    assert (content["verdict"], content["unjudged"]) == ("incomparable", ["web · tlsf: gone"])
