@@ -249,6 +249,7 @@ def _measurable(
         0.0 if arrivals is None else arrivals.seconds(info.operations),
         tuple(mark.name for mark in info.marks),
         info.operations,
+        info.total_bytes,
     )
 
 

@@ -103,9 +103,13 @@ class Measurable:
     """Names of the image's marks, by their numbers."""
     operations: int = 0
     """Of one replay, before the epilogue."""
+    total_bytes: int = 0
+    """All bytes ever asked for in one replay: what an allocator holds that never gives any back."""
 
 
 Key = tuple[Cell, int, Pass]
+Wanted = tuple[Measurable, Cell, AllocatorPlan, int, Pass]
+"""A sample to be taken: of what, and in which block and pass."""
 
 
 @dataclass(slots=True)
@@ -137,19 +141,13 @@ class Schedule:
         for workload in workloads:
             self._pilot(workload)
         if Pass.CHECK in self.settings.passes:
-            for workload in workloads:
-                for cell, plan in workload.cells.items():
-                    if not plan.is_control:
-                        self._take(workload, cell, plan, 0, Pass.CHECK)
+            self._take_together([(*each, 0, Pass.CHECK) for each in _measured(workloads)])
         timed = [each for each in (Pass.THROUGHPUT, Pass.LATENCY) if each in self.settings.passes]
         if timed and workloads:
             for block in self._blocks():
                 self._block(workloads, block, timed)
         if Pass.FOOTPRINT in self.settings.passes:
-            for workload in workloads:
-                for cell, plan in workload.cells.items():
-                    if not plan.is_control:
-                        self._footprints(workload, cell, plan)
+            self._footprints(workloads)
         self._count(workloads)
         self._heaps([(each, cell, plan) for each in workloads for cell, plan in each.cells.items()])
         return self._samples
@@ -164,25 +162,57 @@ class Schedule:
                 for run_pass in timed:
                     self._take(workload, cell, plan, block, run_pass)
 
-    def _footprints(self, workload: Measurable, cell: Cell, plan: AllocatorPlan) -> None:
-        """Measure twice, or as often as asked, and more only where the figures differ."""
-        taken: list[Sample] = []
-        for block in self._blocks():
-            if len(taken) >= self.settings.footprint_repeats and not _differ(taken):
-                return
-            if len(taken) >= self.settings.footprint_repeats:
-                self._total += 1
-            sample = self._take(workload, cell, plan, block, Pass.FOOTPRINT)
-            if sample is None:
-                return
-            taken.append(sample)
+    def _footprints(self, workloads: Sequence[Measurable]) -> None:
+        """Measure every cell twice, or as often as asked, and more only those whose figures differ; block by block."""
+        taken: dict[Cell, list[Sample]] = {}
+        for turn, block in enumerate(self._blocks()):
+            wanted: list[Wanted] = []
+            for workload, cell, plan in _measured(workloads):
+                own = taken.setdefault(cell, [])
+                if turn < self.settings.footprint_repeats or (len(own) == turn and _differ(own)):
+                    wanted.append((workload, cell, plan, block, Pass.FOOTPRINT))
+            if turn >= self.settings.footprint_repeats:
+                self._total += len(wanted)
+            for sample in self._take_together(wanted):
+                taken[sample.cell].append(sample)
+
+    def _take_together(self, wanted: Sequence[Wanted]) -> list[Sample]:
+        """Take samples of what times nothing, one of a cell at the most, and return those that are sound.
+
+        As many workers at a time as there are processors, while memory holds the most that any of them can take.
+        Threads have the processors to themselves: in whose company they run decides in which order they meet.
+        """
+        wanted = [each for each in wanted if each[1] not in self._failed]
+        alone = any(workload.threads is not None for workload, *_ in wanted)
+        at_once = 1 if alone else self._most_at_once([workload for workload, *_ in wanted])
+        new = [self._job(*each) for each in wanted if (each[1], *each[3:]) not in self.finished]
+        sound: list[Sample] = []
+        with ThreadPoolExecutor(at_once) as pool:
+            results = pool.map(self.executor.execute, new)
+            for _, cell, _, block, run_pass in wanted:
+                self.progress(f"{cell.workload} · {cell.allocator} · {run_pass}", self._done, self._total)
+                sample = self.finished.get((cell, block, run_pass))
+                if sample is None:
+                    sample = next(results)
+                    self.record(sample)
+                if self._finish(sample) is not None:
+                    sound.append(sample)
+        return sound
+
+    def _most_at_once(self, workloads: Sequence[Measurable]) -> int:
+        """Return how many workers may run at a time, each of which takes all that its workload ever asks for."""
+        processors = len(os.sched_getaffinity(0))
+        if self.settings.memory_bytes is None:
+            return processors
+        most = max((each.total_bytes for each in workloads), default=0) + _WORKER_BYTES
+        return max(1, min(processors, self.settings.memory_bytes // most))
 
     def _count(self, workloads: Sequence[Measurable]) -> None:
         """Count instructions and system calls, as many workers at a time as there are processors.
 
         A count does not mind company.
         """
-        wanted: list[tuple[Measurable, Cell, AllocatorPlan, int, Pass]] = []
+        wanted: list[Wanted] = []
         for workload in workloads:
             if self.settings.counts:
                 for cell, plan in _counted(workload).items():
@@ -369,6 +399,13 @@ class Schedule:
         if sample.run_pass is Pass.THROUGHPUT:
             self._own_seconds[sample.cell] = self._seconds(sample)
         return sample
+
+
+def _measured(workloads: Sequence[Measurable]) -> list[tuple[Measurable, Cell, AllocatorPlan]]:
+    """Return the cells that are measured for themselves, not as controls."""
+    return [
+        (workload, cell, plan) for workload in workloads for cell, plan in workload.cells.items() if not plan.is_control
+    ]
 
 
 def _sharing(jobs: Sequence[Job]) -> list[Job]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -466,3 +468,46 @@ def test_counts_of_an_interrupted_run_are_not_taken_again() -> None:
     outcome = run(measurable(allocators=("pool",)), settings=settings, finished=finished)
     assert [sample.cell.allocator for sample in outcome.samples] == ["pool", "null"]
     assert [job.cell.allocator for job in outcome.jobs if job.run_pass is Pass.COUNTERS] == ["null"]
+
+
+@dataclass
+class Crowd:
+    """Sees how many jobs of a pass run at the same time; each stays until another comes, or for a moment."""
+
+    together: dict[Pass, int] = field(default_factory=dict)
+    _running: int = 0
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def execute(self, job: Job) -> Sample:
+        with self._changed:
+            self._running += 1
+            self.together[job.run_pass] = max(self.together.get(job.run_pass, 0), self._running)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._running > 1, timeout=0.05)
+            self._running -= 1
+        found = quiet(job)
+        assert not isinstance(found, str)
+        return Sample(job.cell, job.block, job.run_pass, Status.OK, None, found)
+
+    def overlap(self, jobs: Sequence[Job]) -> Iterator[Sample]:
+        return (self.execute(job) for job in jobs)
+
+
+def crowd(monkeypatch: pytest.MonkeyPatch, workload: Measurable, settings: Settings) -> dict[Pass, int]:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    executor = Crowd()
+    Schedule(executor, settings, lambda _: None).run([workload])
+    return executor.together
+
+
+def test_what_times_nothing_runs_on_all_processors_and_what_is_timed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = crowd(monkeypatch, measurable(), Settings(blocks=2))
+    assert (together[Pass.CHECK], together[Pass.FOOTPRINT]) == (2, 2)
+    assert (together[Pass.THROUGHPUT], together[Pass.LATENCY]) == (1, 1)
+
+
+def test_no_two_workers_run_where_memory_holds_but_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = replace(measurable(), total_bytes=3 << 30)
+    for memory, most in ((4 << 30, 1), (7 << 30, 2)):
+        together = crowd(monkeypatch, large, Settings(blocks=1, memory_bytes=memory))
+        assert together[Pass.CHECK] == most
