@@ -398,11 +398,21 @@ def _last_line(descriptor: int) -> str:
     return tail.splitlines()[-1].strip() if tail else ""
 
 
+_UNDER_VALGRIND = (
+    "under valgrind a process has less address space than the system gives it, and a library that reserves 64 GiB or "
+    "more cannot run there (--counters none leaves the pass out)"
+)
+
+
 def _sample(job: Job, answer: Mapping[str, Any] | None, returncode: int, complaint: str) -> Sample:
     status, reason = _judge(job, answer, returncode, complaint)
     payload = dict(answer) if answer and status is Status.OK else {}
     if answer is None:
         payload["died"] = True
+    if answer is None and job.counter is Counter.CALLGRIND and job.plan.preload:
+        # It has run in the passes before this one, so that it is a matter of the two of them.
+        payload["under"] = "valgrind"
+        reason = f"{reason}; {_UNDER_VALGRIND}"
     if answer and "proof" in answer:
         payload["proof"] = answer["proof"]
     return Sample(job.cell, job.block, job.run_pass, status, reason, payload)

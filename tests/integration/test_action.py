@@ -162,8 +162,57 @@ def test_arguments_reach_memtool_word_by_word(runner: Runner, arguments: str, wo
     assert not (runner.folder / "hacked").exists()
 
 
+@pytest.mark.parametrize(
+    ("script", "code", "annotation"),
+    [
+        ("echo 'memtool: w.yaml:3: size: 5% is no size' >&2; exit 2", 2, "w.yaml:3: size: 5%25 is no size"),
+        ("echo 'a warning' >&2; echo 'memtool: no memory' >&2; exit 1", 1, "no memory"),
+        ("exit 1", 1, "memtool ended with exit code 1"),
+    ],
+)
+def test_what_ends_without_a_verdict_is_an_annotation(runner: Runner, script: str, code: int, annotation: str) -> None:
+    memtool = installed(runner).folder / "temp/memtool-venv/bin/memtool"
+    memtool.write_text(f"#!/bin/sh\n{script}\n")
+    ended = runner.run(step("Check"), {"arguments": "check small.yaml"})
+    assert (ended.returncode, ended.stdout) == (code, f"::error title=memtool::{annotation}\n")
+    assert runner.outputs() == {"verdict": "", "exit-code": str(code)}
+
+
 def test_wrong_usage_fails_the_step_without_a_verdict(runner: Runner) -> None:
     ended = installed(runner).run(step("Check"), {"arguments": "check small.yaml"})
     assert ended.returncode == 2
+    assert ended.stdout.startswith("::error title=memtool::takes --baseline FILE, or --against ALLOCATOR")
     assert ended.stderr.startswith("memtool: takes --baseline FILE, or --against ALLOCATOR")
     assert runner.outputs() == {"verdict": "", "exit-code": "2"}
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
+
+
+def test_the_recipe_for_pull_requests_builds_both_sides_from_a_shallow_checkout(tmp_path: Path) -> None:
+    """The steps of docs/comparing.md, in a checkout as actions/checkout makes it: one commit, detached, no branches."""
+    text = (ROOT / "docs/comparing.md").read_text(encoding="utf-8")
+    (recipe,) = (found for found in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "actions/checkout" in found)
+    steps = yaml.safe_load(recipe)["jobs"]["memory"]["steps"]
+    assert [next(iter(each)) for each in steps] == ["uses", "run", "uses"]
+    assert steps[2]["with"]["arguments"].endswith("--against ../main/libmine.so --candidate ./libmine.so")
+    upstream, checkout = tmp_path / "upstream", tmp_path / "work/checkout"
+    upstream.mkdir()
+    checkout.mkdir(parents=True)
+    git(upstream, "init")
+    (upstream / "Makefile").write_text("libmine.so: source\n\tcp source libmine.so\n")
+    for side in ("main", "feature"):
+        (upstream / "source").write_text(side)
+        git(upstream, "add", "-A")
+        git(upstream, "commit", "-m", side)
+        if side == "main":
+            git(upstream, "checkout", "-b", "feature")
+    git(checkout, "init")
+    git(checkout, "remote", "add", "origin", f"file://{upstream}")
+    git(checkout, "fetch", "--depth=1", "origin", "+refs/heads/feature:refs/remotes/pull/1/merge")
+    git(checkout, "checkout", "--detach", "refs/remotes/pull/1/merge")
+    subprocess.run(["bash", "-eo", "pipefail", "-c", steps[1]["run"]], cwd=checkout, check=True, timeout=60)
+    assert (checkout / "libmine.so").read_text() == "feature"
+    assert (tmp_path / "work/main/libmine.so").read_text() == "main"

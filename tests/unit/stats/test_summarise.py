@@ -124,6 +124,17 @@ def test_what_the_allocator_alone_dies_of_is_its_own(null: Sequence[Sample]) -> 
     assert found.reason == "counters pass, block 0: no valgrind"
 
 
+def test_what_dies_under_the_instrument_costs_that_pass_only() -> None:
+    lost = replace(dead("a"), payload={"died": True, "under": "valgrind"})
+    found = summarise(lost, timing(90_000))
+    assert (found.status, found.reason) == (Status.OK, None)
+    assert "instructions were not counted: no valgrind" in found.notes
+    assert values(found, "time_per_op_ns") == [45.0]
+    # Where nothing can be counted, it is no matter of the allocator.
+    found = summarise(lost, null=[dead("null")])
+    assert (found.status, found.proof["harness_fault"]) == (Status.FAILED, True)
+
+
 # Throughput
 
 
