@@ -185,19 +185,27 @@ class Schedule:
         wanted = [each for each in wanted if each[1] not in self._failed]
         alone = any(workload.threads is not None for workload, *_ in wanted)
         at_once = 1 if alone else self._most_at_once([workload for workload, *_ in wanted])
-        new = [self._job(*each) for each in wanted if (each[1], *each[3:]) not in self.finished]
-        sound: list[Sample] = []
-        with ThreadPoolExecutor(at_once) as pool:
-            results = pool.map(self.executor.execute, new)
-            for _, cell, _, block, run_pass in wanted:
-                self.progress(f"{cell.workload} · {cell.allocator} · {run_pass}", self._done, self._total)
-                sample = self.finished.get((cell, block, run_pass))
-                if sample is None:
-                    sample = next(results)
-                    self.record(sample)
-                if self._finish(sample) is not None:
-                    sound.append(sample)
-        return sound
+        finished = [self._finish(sample) for sample in self._overlapping(wanted, at_once)]
+        return [sample for sample in finished if sample is not None]
+
+    def _overlapping(self, wanted: Sequence[Wanted], at_once: int) -> list[Sample]:
+        """Return samples in the order wanted, those that are not there yet taken so many at a time."""
+        keys = [(cell, block, run_pass) for _, cell, _, block, run_pass in wanted]
+        taken = {key: self._evidence.hold(self.finished[key]) for key in keys if key in self.finished}
+        jobs = [self._job(*each) for each, key in zip(wanted, keys, strict=True) if key not in taken]
+        if not jobs:
+            return [taken[key] for key in keys]
+        done = self._done + len(taken)
+        with closing(self.executor.overlap(jobs, at_once)) as samples:
+            for job in jobs:
+                self._say(job.cell, job.run_pass, done)
+                sample = self._recorded(next(samples))
+                taken[sample.cell, sample.block, sample.run_pass] = sample
+                done += 1
+        return [taken[key] for key in keys]
+
+    def _say(self, cell: Cell, run_pass: Pass, done: int) -> None:
+        self.progress(f"{cell.workload} · {cell.allocator} · {run_pass}", done, self._total)
 
     def _most_at_once(self, workloads: Sequence[Measurable]) -> int:
         """Return how many workers may run at a time, each of which takes all that its workload ever asks for."""
@@ -222,24 +230,8 @@ class Schedule:
             if self.settings.counts_calls:
                 wanted += [(workload, cell, plan, 0, Pass.CALLS) for cell, plan in _calling(workload).items()]
         wanted = [each for each in wanted if each[1] not in self._failed]
-        jobs = [
-            self._job(workload, cell, plan, block, run_pass)
-            for workload, cell, plan, block, run_pass in wanted
-            if (cell, block, run_pass) not in self.finished
-        ]
-        keys = [(cell, block, run_pass) for _, cell, _, block, run_pass in wanted]
-        taken = {key: self._evidence.hold(self.finished[key]) for key in keys if key in self.finished}
-        self._done += len(taken)
-        if not jobs:
-            self._samples += taken.values()
-            return
-        self.progress(f"{jobs[0].cell.workload} · {jobs[0].cell.allocator} · counts", self._done, self._total)
-        with closing(self.executor.overlap(jobs, len(os.sched_getaffinity(0)))) as samples:
-            for sample in samples:
-                taken[sample.cell, sample.block, sample.run_pass] = self._recorded(sample)
-                self._done += 1
-                self.progress(f"{sample.cell.workload} · {sample.cell.allocator} · counts", self._done, self._total)
-        self._samples += [taken[key] for key in keys]
+        self._samples += self._overlapping(wanted, len(os.sched_getaffinity(0)))
+        self._done += len(wanted)
 
     def _heaps(self, cells: Sequence[tuple[Measurable, Cell, AllocatorPlan]]) -> None:
         """Take the heap pass of each cell, if it was asked for, as many at once as memory holds."""
@@ -378,7 +370,7 @@ class Schedule:
         """Take one sample, or the one that an interrupted run has taken; None: the cell has failed, now or before."""
         if cell in self._failed:
             return None
-        self.progress(f"{cell.workload} · {cell.allocator} · {run_pass}", self._done, self._total)
+        self._say(cell, run_pass, self._done)
         sample = self.finished.get((cell, block, run_pass))
         if sample is not None:
             return self._finish(self._evidence.hold(sample))
