@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from memtool.workload.schema import Frames, Objects, Pattern, Workload
 
 _MOST_DRAIN_TICKS = 1 << 27
-_MOST_RESIZES = 1 << 24
+_MOST_RESIZES = 1 << 22
 _RESIZES_AN_ALLOCATION = 64
-_MOST_SCOPES = 1 << 24
+_MOST_SCOPES = 1 << 22
 _SCOPES_A_FRAME = 64
 _MOST_TABLES = 128
 """Laws that differ and have a table of quantiles, a few milliseconds each."""
@@ -29,7 +29,7 @@ _MOST_SLOTS = 1 << 24
 _MOST_STEPS = 1 << 28
 _STEPS_AN_ALLOCATION = 64
 """Slots that a pattern passes over without an event."""
-_MOST_SWEPT = 1 << 25
+_MOST_SWEPT = 1 << 24
 _MOST_WRITES = 1 << 34
 """Some ten seconds of a replay."""
 

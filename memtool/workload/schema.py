@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_
 
 from memtool.engine.binding import MOST_MAPS
 from memtool.workload.bounds import refuse_unbounded
+from memtool.workload.descriptions import described
 from memtool.workload.laws import CountLaw, Lifetime, NaturalLaw, SizeLaw
 from memtool.workload.patterns import Buffer, Exchange, Refill, Requests, Sweep, Toggle, most_swept
 from memtool.workload.values import (
@@ -449,7 +450,7 @@ class Workload(Strict):
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a workload file, for editors and validators."""
-    schema = Workload.model_json_schema(by_alias=True)
+    schema = described(Workload.model_json_schema(by_alias=True), "Workload")
     sources = {"oneOf": [{"required": [key]} for key in _SOURCES]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -39,15 +39,15 @@ REFUSED = {
     ),
     "one object resized as often as a count can be": (
         RESIZE % (1, "2G", "2147483648", ""),
-        "objects[0].resize.times: would be 2,000,000,000 reallocations, more than 16,777,216",
+        "objects[0].resize.times: would be 2,000,000,000 reallocations, more than 4,194,304",
     ),
     "resized at once": (
         RESIZE % (1, "1", "2147483648", ", when: at_birth"),
-        "objects[0].resize.times: would be 2,147,483,648 reallocations, more than 16,777,216",
+        "objects[0].resize.times: would be 2,147,483,648 reallocations, more than 4,194,304",
     ),
     "resized in frames": (
         "name: w\nframes: {count: 10, objects_per_frame: 9}\nobjects: [{size: 8, resize: {times: 1G}}]\n",
-        "objects[0].resize.times: would be 90,000,000,000 reallocations, more than 16,777,216",
+        "objects[0].resize.times: would be 90,000,000,000 reallocations, more than 4,194,304",
     ),
     "as many resizes as a law may draw": (
         RESIZE % (1000, "{pareto: {minimum: 1000000, alpha: 0.1}}", "{pareto: {minimum: 1000000, alpha: 0.1}}", ""),
@@ -71,11 +71,11 @@ REFUSED = {
     ),
     "scopes within scopes": (
         SCOPES % (9, 1, 1000, 1, 16) + OBJECTS,
-        "frames.scopes.per_frame: would be 9.0e+48 scopes, more than 16,777,216",
+        "frames.scopes.per_frame: would be 9.0e+48 scopes, more than 4,194,304",
     ),
     "empty scopes": (
         SCOPES % (9, 1, "1G", 0, 1) + OBJECTS,
-        "frames.scopes.per_frame: would be 9,000,000,000 scopes, more than 16,777,216",
+        "frames.scopes.per_frame: would be 9,000,000,000 scopes, more than 4,194,304",
     ),
     "a scope of too much": (
         SCOPES % (9, 1, 1, "2G", 1) + OBJECTS,
@@ -103,7 +103,7 @@ REFUSED = {
     ),
     "a sweep over a sixth of the square": (
         PATTERN % ("60k", 1, "sweep: {settled: 9, size: 8}"),
-        "pattern.sweep.settled: would be 600,000,000 reallocations, more than 33,554,432",
+        "pattern.sweep.settled: would be 600,000,000 reallocations, more than 16,777,216",
     ),
     "more alive than an image has slots": (
         PATTERN % ("2G", 1, "fifo: {live: 1G, size: 8}"),

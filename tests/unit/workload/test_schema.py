@@ -123,3 +123,33 @@ def test_the_schema_refuses_what_the_loader_refuses(content: dict[str, Any]) -> 
     assert not VALIDATOR.is_valid(whole)
     with pytest.raises(ValueError, match="validation error"):
         Workload.model_validate(whole)
+
+
+def properties(node: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """Return every property of a JSON Schema, and where it is."""
+    if isinstance(node, list):
+        return [each for item in node for each in properties(item, path)]
+    if not isinstance(node, dict):
+        return []
+    own = [(f"{path}/{name}", schema) for name, schema in node.get("properties", {}).items()]
+    return own + [
+        each for key, value in node.items() if key != "examples" for each in properties(value, f"{path}/{key}")
+    ]
+
+
+def test_every_property_is_described_for_editors() -> None:
+    found = properties(json_schema())
+    assert len(found) > 500
+    assert [path for path, schema in found if not schema.get("description")] == []
+
+
+def test_what_editors_offer_is_allowed() -> None:
+    whole = json_schema()
+    offered = [(path, schema, value) for path, schema in properties(whole) for value in schema.get("examples", ())]
+    assert len(offered) > 100
+    validators: dict[int, jsonschema.Draft202012Validator] = {}
+    for path, schema, value in offered:
+        validator = validators.setdefault(
+            id(schema), jsonschema.Draft202012Validator({**schema, "$defs": whole["$defs"]})
+        )
+        assert validator.is_valid(as_json(value)), f"{path}: {value}"
