@@ -248,7 +248,7 @@ def against_baseline(options: CheckOptions, progress: Progress, executor: Execut
         command="check",
         sources=(str(options.baseline), str(outcome.directory / run_file.FILE_NAME)),
         judgements=tuple(gate.with_next_steps(judged, arguments_of(outcome.run), _renewal(options))),
-        unjudged=(*gate.unjudged(judged, rules), *_not_in(base, outcome.run, options.baseline)),
+        unjudged=(*gate.unjudged(judged, rules), *not_in(base, outcome.run, options.baseline)),
         alpha=rules.alpha,
         margin=rules.margin,
         family=0,
@@ -322,7 +322,7 @@ def gone(base: Run, head: Run) -> list[str]:
     ]
 
 
-def _not_in(base: Run, head: Run, path: Path) -> list[str]:
+def not_in(base: Run, head: Run, path: Path) -> list[str]:
     """Return what was measured and has nothing in a baseline to be held against, in words."""
     known = {each.cell for each in base.cells}
     lines = []

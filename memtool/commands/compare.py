@@ -103,7 +103,7 @@ def rules_from(metrics: str | None, margin: str, limits: Sequence[str]) -> Any: 
 
 def _two(runs: tuple[Path, ...], rules: Any, history: Path | None) -> Report:  # noqa: ANN401
     from memtool import __version__, gate
-    from memtool.check import arguments_of, gone, history_of, judged_runs, unmatched
+    from memtool.check import arguments_of, gone, history_of, judged_runs, not_in, unmatched
     from memtool.model import Report
     from memtool.store import run_file
 
@@ -119,7 +119,7 @@ def _two(runs: tuple[Path, ...], rules: Any, history: Path | None) -> Report:  #
         margin=rules.margin,
         family=0,
         notes=tuple(unmatched(base, head)),
-        unjudged=(*gate.unjudged(judged, rules), *gone(base, head)),
+        unjudged=(*gate.unjudged(judged, rules), *gone(base, head), *not_in(base, head, runs[0])),
         history=history_of(history, head, rules.metrics),
         machine=head.machine,
         started=head.started,

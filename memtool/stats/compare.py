@@ -45,6 +45,8 @@ _TRACE = ("touch", "memory_limit")
 """What is measured besides the events: whether memory is written to, and how much there is."""
 
 
+_LONGEST_STEP = 10_000.0
+"""Nanoseconds: no timer that anything is measured with is as coarse, whatever a file says."""
 _LEAST_RATIO = 1e-12
 """Of what no figure is so small, a ratio may be larger than any number."""
 
@@ -178,7 +180,7 @@ def _cells(
         "head": head.cell.allocator,
     }
     if base.status is not Status.OK or head.status is not Status.OK:
-        yield _status(names, base, head)
+        yield _status(names, base, head, is_one_run=differing is None)
         return
     for name in metrics:
         first, second = base.metrics.get(name), head.metrics.get(name)
@@ -226,7 +228,7 @@ def _cells(
 def _step(cell: CellResult) -> float:
     """Return the step of the timer that a cell was measured with, in ns; 0 where that is not known."""
     found = cell.proof.get("timer_resolution_ns", 0.0)
-    return float(found) if isinstance(found, int | float) else 0.0
+    return min(float(found), _LONGEST_STEP) if isinstance(found, int | float) else 0.0
 
 
 def _is_exact(info: MetricInfo, lanes: int) -> bool:
@@ -238,7 +240,7 @@ def _is_exact(info: MetricInfo, lanes: int) -> bool:
     return info.scope in ("events", "code") and lanes == 1
 
 
-def _status(names: Mapping[str, Any], base: CellResult, head: CellResult) -> Comparison:
+def _status(names: Mapping[str, Any], base: CellResult, head: CellResult, *, is_one_run: bool) -> Comparison:
     """Return that a cell which was measured no longer can be, or why two cells cannot be compared."""
     if base.status is Status.OK and head.status is Status.FAILED and not head.proof.get("harness_fault"):
         return Comparison(
@@ -260,8 +262,8 @@ def _status(names: Mapping[str, Any], base: CellResult, head: CellResult) -> Com
         metric=STATUS,
         basis=Basis.NONE,
         is_ratio=False,
-        # What neither can serve is no loss, and what the base could not serve before neither.
-        is_required=base.status is not Status.EXCLUDED,
+        # What neither can serve is no loss. What a stored run left out, and is measured now, has no baseline.
+        is_required=base.status is not Status.EXCLUDED or (not is_one_run and head.status is Status.OK),
         why_not=f"the {side} was {'left out' if found.status is Status.EXCLUDED else 'not measured'}: {found.reason}",
     )
 

@@ -229,6 +229,8 @@ def _refuse_impossible(file: Path, record: RunRecord) -> None:
         seen.add(cell)
         if cell.workload not in workloads:
             raise InputError(f"{where}: workloads: has no '{cell.workload}', so nothing says what was replayed")
+        if each.status == "excluded" and each.metrics:
+            raise InputError(f"{where}: was left out, and has figures")
         for name, metric in each.metrics.items():
             if (why := _why_impossible(name, metric)) is not None:
                 raise InputError(f"{where}: {name}: {why}")
@@ -268,6 +270,8 @@ def _why_not_of_its_kind(name: str, metric: MetricRecord) -> str | None:
         return None
     if metric.unit != info.unit:
         return f"is in '{metric.unit}', must be in '{info.unit}'"
+    if metric.at_floor and info.unit != "ns":
+        return "is no time, and cannot be at the timer's floor"
     least, most = min(metric.samples, default=0), max(metric.samples, default=0)
     if least < 0 and not info.may_be_negative:
         return f"is {least:g} {info.written_unit}".rstrip() + ", and cannot be negative"

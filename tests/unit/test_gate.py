@@ -339,6 +339,16 @@ def test_a_metric_that_is_gone_or_was_asked_for_does_not_pass_unseen() -> None:
     assert lost(neither, FOOTPRINT) == ([f"{FOOTPRINT}: nothing that was compared has a figure of it"], 5)
 
 
+def test_what_a_stored_run_left_out_has_no_baseline() -> None:
+    stored = run(cell("a", BYTES), excluded("b", "too small"))
+    found = compare.between(stored, run(cell("a", BYTES), cell("b", BYTES)), [FOOTPRINT])
+    assert lost(found) == (["web · b: the base was left out: too small"], 5)
+
+
+def test_no_file_makes_the_timer_as_coarse_as_it_likes() -> None:
+    assert verdicts(latencies([0.0] * 9, [20_000.0] * 9, step=1e12)) == [Verdict.REGRESSION]
+
+
 def test_another_compiler_or_no_counter_costs_the_instructions_only() -> None:
     code = "instructions_per_op"
     cells = cell("a", BYTES | {code: figure(code, 40.0, 40.0)})
