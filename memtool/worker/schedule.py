@@ -6,6 +6,7 @@ alike; see docs/measurement.md. Each finished sample is handed on before the nex
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -402,9 +403,8 @@ def _measured(workloads: Sequence[Measurable]) -> list[tuple[Measurable, Cell, A
 
 def _sharing(jobs: Sequence[Job]) -> list[Job]:
     """Return the jobs with the time that each needs when all share the processors, and when it waits."""
-    return [
-        replace(job, time_limit=len(jobs) * job.time_limit + max(job.drain_waits_ms, default=0) / 1000) for job in jobs
-    ]
+    turns = math.ceil(len(jobs) / len(os.sched_getaffinity(0)))
+    return [replace(job, time_limit=turns * job.time_limit + max(job.drain_waits_ms, default=0) / 1000) for job in jobs]
 
 
 def _with_controls(workload: Measurable) -> dict[Cell, AllocatorPlan]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,6 +12,7 @@ import pytest
 
 from memtool import pipeline
 from memtool.engine import packing_binding
+from memtool.errors import InputError
 from memtool.model import Cell, Mode, Pass, Sample, Status
 from tests.runs import trace
 
@@ -48,3 +51,39 @@ def test_what_an_allocator_of_the_run_did_bounds_the_best_packing(monkeypatch: p
         monkeypatch.setattr(packing_binding, "pack_image", lambda *_, searched=searched: searched)
         found = pipeline._packed(made, (Pass.FOOTPRINT,), Mode.SERIAL, placements)
         assert (found.packing_bytes, found.packing_by) == (packing_bytes, packing_by)
+
+
+def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    began = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    folders = [pipeline.output_directory(pipeline.BenchOptions(), began, {}) for _ in range(3)]
+    assert [str(each) for each in folders] == [
+        "results/2026-01-02-030405",
+        "results/2026-01-02-030405-2",
+        "results/2026-01-02-030405-3",
+    ]
+    assert all(each.is_dir() for each in folders)
+
+
+def test_a_folder_of_results_that_cannot_be_made_is_invalid_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("results").write_text("a file", encoding="utf-8")
+    with pytest.raises(InputError, match=r"^results/2026-01-02-030405: cannot be written: Not a directory$"):
+        pipeline.output_directory(pipeline.BenchOptions(), datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), {})
+
+
+def test_whatever_changes_what_is_measured_is_in_the_fingerprint() -> None:
+    # A resume went on with samples of another touch: the hash of the events does not know it.
+    info = replace(trace(), memory_limit=1 << 20, threads=2, lanes=3)
+    plan = cast(
+        "Any",
+        SimpleNamespace(traces=(SimpleNamespace(info=info),), plans={}, settings=SimpleNamespace(counter="none")),
+    )
+    found = cast("Any", pipeline._fingerprint(pipeline.BenchOptions(), plan))
+    known = {name: found["workloads"]["web"][name] for name in ("touch", "memory_limit", "threads", "lanes", "seed")}
+    assert known == {"touch": "first", "memory_limit": 1 << 20, "threads": 2, "lanes": 3, "seed": 42}
+    assert {"machine", "engine", "code", "environment", "counter", "passes", "cold", "cells"} <= set(found)
