@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import os
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
@@ -135,6 +137,8 @@ class Schedule:
     """What all replays of a throughput sample take, of the cells that have one."""
     _done: int = 0
     _total: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    """Heap passes wait beside what is counted."""
 
     def run(self, workloads: Sequence[Measurable]) -> list[Sample]:
         """Return every sample, in the order taken. A failed sample takes its cell out of what follows."""
@@ -149,8 +153,7 @@ class Schedule:
                 self._block(workloads, block, timed)
         if Pass.FOOTPRINT in self.settings.passes:
             self._footprints(workloads)
-        self._count(workloads)
-        self._heaps([(each, cell, plan) for each in workloads for cell, plan in each.cells.items()])
+        self._count_and_wait(workloads)
         return self._samples
 
     def _block(self, workloads: Sequence[Measurable], block: int, timed: Sequence[Pass]) -> None:
@@ -197,7 +200,7 @@ class Schedule:
         if not jobs:
             return [taken[key] for key in keys]
         done = self._done + len(taken)
-        with closing(self.executor.overlap(jobs, at_once)) as samples:
+        with closing(self.executor.overlap(_sharing(jobs, at_once), at_once)) as samples:
             for job in jobs:
                 self._say(job.cell, job.run_pass, done)
                 sample = self._recorded(next(samples))
@@ -216,11 +219,29 @@ class Schedule:
         most = max((each.total_bytes for each in workloads), default=0) + _WORKER_BYTES
         return max(1, min(processors, self.settings.memory_bytes // most))
 
-    def _count(self, workloads: Sequence[Measurable]) -> None:
-        """Count instructions and system calls, as many workers at a time as there are processors.
+    def _count_and_wait(self, workloads: Sequence[Measurable]) -> None:
+        """Count, and take the heap passes: these mostly wait, so counting goes on beside them where memory holds both.
 
         A count does not mind company.
         """
+        counts = self._counts(workloads)
+        batches = self._heap_batches(workloads)
+        processors = len(os.sched_getaffinity(0))
+        if not batches or not counts or not self._holds([cell for _, cell, *_ in (*batches[0], *counts[:processors])]):
+            self._samples += self._counted(counts, processors)
+            for batch in batches:
+                self._wait_together(batch)
+            return
+        with ThreadPoolExecutor(1) as beside:
+            waiting = beside.submit(self._wait_together, batches[0])
+            counted = self._counted(counts, processors)
+            waiting.result()
+        self._samples += counted
+        for batch in batches[1:]:
+            self._wait_together(batch)
+
+    def _counts(self, workloads: Sequence[Measurable]) -> list[Wanted]:
+        """Return the counts of instructions and system calls that are wanted."""
         wanted: list[Wanted] = []
         for workload in workloads:
             if self.settings.counts:
@@ -230,31 +251,38 @@ class Schedule:
                     ]
             if self.settings.counts_calls:
                 wanted += [(workload, cell, plan, 0, Pass.CALLS) for cell, plan in _calling(workload).items()]
-        wanted = [each for each in wanted if each[1] not in self._failed]
-        self._samples += self._overlapping(wanted, len(os.sched_getaffinity(0)))
-        self._done += len(wanted)
+        return [each for each in wanted if each[1] not in self._failed]
 
-    def _heaps(self, cells: Sequence[tuple[Measurable, Cell, AllocatorPlan]]) -> None:
-        """Take the heap pass of each cell, if it was asked for, as many at once as memory holds."""
+    def _counted(self, wanted: Sequence[Wanted], at_once: int) -> list[Sample]:
+        """Return the counts; one that fails costs itself only."""
+        counted = self._overlapping(wanted, at_once)
+        with self._lock:
+            self._done += len(counted)
+        return counted
+
+    def _heap_batches(self, workloads: Sequence[Measurable]) -> list[list[Wanted]]:
+        """Return the heap passes that are wanted, as many in a batch as memory holds."""
         if Pass.HEAP not in self.settings.passes:
-            return
-        batch: list[Job] = []
-        taken = 0
+            return []
+        batches: list[list[Wanted]] = []
+        for workload, cell, plan in _measured(workloads):
+            if cell in self._failed:
+                continue
+            wanted = (workload, cell, plan, 0, Pass.HEAP)
+            together = [] if not batches else [each[1] for each in batches[-1]]
+            if not batches or len(together) == _MOST_AT_ONCE or not self._holds([*together, cell]):
+                batches.append([])
+            batches[-1].append(wanted)
+        return batches
+
+    def _holds(self, cells: Sequence[Cell]) -> bool:
+        """Return whether memory holds a worker of each of these at the same time."""
         limit = self.settings.memory_bytes
-        for workload, cell, plan in cells:
-            if plan.is_control or cell in self._failed:
-                continue
-            if (cell, 0, Pass.HEAP) in self.finished:
-                self._take(workload, cell, plan, 0, Pass.HEAP)
-                continue
-            need = self._memory_of(cell)
-            if batch and (len(batch) == _MOST_AT_ONCE or (limit is not None and taken + need > limit)):
-                self._overlap(batch)
-                batch, taken = [], 0
-            taken += need
-            batch.append(self._job(workload, cell, plan, 0, Pass.HEAP))
-        if batch:
-            self._overlap(batch)
+        return limit is None or sum(self._memory_of(cell) for cell in cells) <= limit
+
+    def _wait_together(self, wanted: Sequence[Wanted]) -> None:
+        for sample in self._overlapping(wanted, len(wanted)):
+            self._finish(sample)
 
     def _memory_of(self, cell: Cell) -> int:
         """Return the bytes that a replay of a cell takes, as its footprint pass found, or a cautious guess."""
@@ -265,14 +293,6 @@ class Schedule:
         ]
         known = max(found) if found else (self.settings.memory_bytes or 0) // _UNKNOWN_SHARE
         return known + _WORKER_BYTES
-
-    def _overlap(self, jobs: Sequence[Job]) -> None:
-        names = ", ".join(sorted({job.cell.workload for job in jobs}))
-        self.progress(f"{names} · {len(jobs)} allocators · heap", self._done, self._total)
-        with closing(self.executor.overlap(_sharing(jobs), len(jobs))) as samples:
-            taken = {sample.cell: self._recorded(sample) for sample in samples}
-        for job in jobs:
-            self._finish(taken[job.cell])
 
     def _blocks(self) -> range:
         return range(self.settings.first_block, self.settings.first_block + self.settings.blocks)
@@ -379,12 +399,14 @@ class Schedule:
 
     def _recorded(self, sample: Sample) -> Sample:
         """Return a new sample, once it is on disk; failed, where it measured something else than those before."""
-        sample = self._evidence.hold(sample)
-        self.record(sample)
+        with self._lock:
+            sample = self._evidence.hold(sample)
+            self.record(sample)
         return sample
 
     def _finish(self, sample: Sample) -> Sample | None:
-        self._done += 1
+        with self._lock:
+            self._done += 1
         self._samples.append(sample)
         if sample.status is not Status.OK:
             self._failed.add(sample.cell)
@@ -401,10 +423,15 @@ def _measured(workloads: Sequence[Measurable]) -> list[tuple[Measurable, Cell, A
     ]
 
 
-def _sharing(jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs with the time that each needs when all share the processors, and when it waits."""
-    turns = math.ceil(len(jobs) / len(os.sched_getaffinity(0)))
-    return [replace(job, time_limit=turns * job.time_limit + max(job.drain_waits_ms, default=0) / 1000) for job in jobs]
+def _sharing(jobs: Sequence[Job], at_once: int) -> list[Job]:
+    """Return the jobs with the time that each needs when so many of them share the processors, and when it waits."""
+    turns = math.ceil(min(at_once, len(jobs)) / len(os.sched_getaffinity(0)))
+    return [replace(job, time_limit=turns * job.time_limit + _waits(job)) for job in jobs]
+
+
+def _waits(job: Job) -> float:
+    """Return the seconds that the heap pass waits after the drain."""
+    return max(job.drain_waits_ms, default=0) / 1000 if job.run_pass is Pass.HEAP else 0.0
 
 
 def _with_controls(workload: Measurable) -> dict[Cell, AllocatorPlan]:

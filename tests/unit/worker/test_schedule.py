@@ -243,9 +243,9 @@ def test_progress_counts_up_to_the_total_that_was_announced() -> None:
     samples = schedule.run([measurable()])
     # 5 checks, 4 blocks of 6 cells with 2 passes, 5 footprints twice, 5 heaps that wait together.
     assert {total for _, _, total in seen} == {68}
-    assert [done for _, done, _ in seen] == list(range(64))
+    assert [done for _, done, _ in seen] == list(range(68))
     assert len(samples) == Schedule.count(settings, [measurable()]) == 68
-    assert seen[-1][0] == "churn · 5 allocators · heap"
+    assert seen[-1][0] == "churn · slab · heap"
     assert seen[0][0] == "churn · glibc · check"
 
 
@@ -517,3 +517,21 @@ def test_no_two_workers_run_where_memory_holds_but_one(monkeypatch: pytest.Monke
     for memory, most in ((4 << 30, 1), (7 << 30, 2)):
         together = crowd(monkeypatch, large, Settings(blocks=1, memory_bytes=memory))
         assert together[Pass.CHECK] == most
+
+
+def test_heap_passes_wait_beside_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    settings = Settings(blocks=1, counter=InstructionCounter.CALLGRIND, memory_bytes=None)
+    started = {Pass.HEAP: threading.Event(), Pass.COUNTERS: threading.Event()}
+    met: list[bool] = []
+
+    class Meeting(Crowd):
+        def execute(self, job: Job) -> Sample:
+            if job.run_pass in started:
+                started[job.run_pass].set()
+                met.append(all(event.wait(10) for event in started.values()))
+            return super().execute(job)
+
+    samples = Schedule(Meeting(), settings, lambda _: None).run([measurable()])
+    assert met == [True] * 11  # 5 heaps; 6 counts, null's too
+    assert Counter(sample.run_pass for sample in samples)[Pass.HEAP] == 5
