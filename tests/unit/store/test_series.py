@@ -151,3 +151,14 @@ def test_names_that_are_alike_do_not_share_a_file() -> None:
         Cell("w", "a"),
     ]
     assert len({series.slug(cell) for cell in alike}) == 6
+
+
+def test_names_of_files_are_bounded_whatever_a_column_is_called() -> None:
+    # Thirty adaptors, or a deep path: a measured run ended with "File name too long" and no run.json.
+    deep = "./" + "deep/" * 80 + "libmine.so" + "+lock" * 30
+    names = {series.slug(Cell("churn", label)) for label in (deep, deep + "+pad", "../../etc/passwd", "a/b", "a b")}
+    assert len(names) == 5
+    for name in names:
+        assert len(f"{name}.json") <= 120
+        assert "/" not in name
+        assert not name.startswith(".")

@@ -1,0 +1,68 @@
+"""What goes wrong after the measuring costs nothing that was measured."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from memtool import files, pipeline
+from memtool.errors import MemtoolError
+from memtool.model import Pass, Status
+from memtool.pipeline import BenchOptions
+from memtool.report.plots import pictures
+
+WORKLOAD = """
+name: small
+allocations: 500
+objects: [{size: 64, lifetime: 20}]
+"""
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """Show no progress."""
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> BenchOptions:
+    workload = tmp_path / "small.yaml"
+    workload.write_text(WORKLOAD, encoding="utf-8")
+    return BenchOptions(
+        workloads=(str(workload),), allocators="tlsf", passes=(Pass.FOOTPRINT,), blocks=1, output=tmp_path / "out"
+    )
+
+
+def test_a_disk_that_is_full_after_the_measuring_costs_no_sample(
+    options: BenchOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    assert options.output is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_whole", full)
+        with pytest.raises(MemtoolError) as caught:
+            pipeline.bench(replace(options, draw_plots=False), quiet)
+    words = str(caught.value)
+    assert words.startswith(f"{options.output}/series/small_tlsf_")
+    assert words.endswith(
+        ".json: cannot be written: No space left on device; every sample is in its journal, and the same command with "
+        "--resume stores what came of them"
+    )
+    before = (options.output / "journal.jsonl").read_bytes()
+    outcome = pipeline.bench(replace(options, draw_plots=False, resume=True), quiet)
+    assert [cell.status for cell in outcome.run.cells] == [Status.OK]
+    assert (options.output / "journal.jsonl").read_bytes() == before
+
+
+def test_a_picture_that_cannot_be_drawn_is_a_complaint(options: BenchOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(directory: Path, run: object) -> list[Path]:
+        raise ValueError("Failed to process string with tex")
+
+    monkeypatch.setattr(pictures, "draw_all", fails)
+    outcome = pipeline.bench(options, quiet)
+    assert outcome.complaints == ("nothing was drawn: ValueError: Failed to process string with tex",)
+    assert outcome.plots == ()
+    assert (outcome.directory / "run.json").is_file()
