@@ -88,6 +88,7 @@ def adopted_limits(source: Source) -> Callable[[str, str, int], tuple[int | None
 
     def limits(strategy: str, parameters: str, alignment: int) -> tuple[int | None, int | None]:
         (found,) = tried(((source, strategy, parameters, alignment),))
+        _refuse_error(source, found)
         if "cannot_stand" in found:
             raise binding.CannotStand(found["cannot_stand"])
         size, largest_alignment = found["limits"]
@@ -101,10 +102,17 @@ def adopted_refusal(source: Source) -> Callable[[str, str], str | None]:
 
     def refusal(strategy: str, parameters: str) -> str | None:
         (found,) = tried(((source, strategy, parameters, DEFAULT_ALIGNMENT),))
+        _refuse_error(source, found)
         words: str | None = found["refusal"]
         return words
 
     return refusal
+
+
+def _refuse_error(source: Source, found: Mapping[str, Any]) -> None:
+    """Raise InputError where what could be loaded before no longer can."""
+    if "limits" not in found and "cannot_stand" not in found:
+        raise InputError(f"-a: {source[1]}: {found.get('error', 'is another kind of library than it was')}")
 
 
 def has_interface(library: Path) -> bool:
@@ -117,8 +125,18 @@ def has_interface(library: Path) -> bool:
 
 
 def described(sources: Sequence[Source]) -> list[Mapping[str, Any]]:
-    """Return what adoption.py finds of each source with its defaults."""
-    return tried(tuple(_request(source) for source in sources))
+    """Return what adoption.py finds of each source with its defaults; one that ends the process costs no other."""
+    try:
+        return tried(tuple(_request(source) for source in sources))
+    except InputError:
+        return [_described_alone(source) for source in sources]
+
+
+def _described_alone(source: Source) -> Mapping[str, Any]:
+    try:
+        return tried((_request(source),))[0]
+    except InputError as problem:
+        return {"error": str(problem).removeprefix("-a: ")}
 
 
 def _request(source: Source, parameters: str = "") -> Request:

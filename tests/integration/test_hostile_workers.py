@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +17,7 @@ from memtool.worker import answer
 from memtool.worker.evidence import Evidence
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from tests.images import churn, image_fd, make_image
+from tests.unit.allocators.test_shared_library import REPLACEMENT
 
 HEAP = """
 import os, stat, sys, time
@@ -175,3 +177,18 @@ def test_a_module_that_is_changed_between_two_samples_is_noticed(image: tuple[in
         Status.FAILED,
         f"{tmp_path}/helper.py was replaced during the run: its samples would be of two builds",
     )
+
+
+def test_a_malloc_that_is_replaced_between_two_samples_is_noticed(image: tuple[int, int], tmp_path: Path) -> None:
+    path, source = tmp_path / "libmine.so", tmp_path / "mine.c"
+    source.write_text(REPLACEMENT, encoding="ascii")
+    flags = ["-shared", "-fPIC", "-O1", "-DALLOCATE", "-DREST", "-Wl,--build-id=none"]
+    plan = AllocatorPlan(AllocatorSpec("./libmine.so"), "malloc", "", preload=(str(path),), expected_owner=path.name)
+    executor, evidence = WorkerExecutor(seed=1), Evidence()
+    held = []
+    for build in ("-DFIRST", "-Dheap=other_heap"):
+        subprocess.run(["cc", *flags, build, "-o", path, source], check=True)
+        for run_pass in (Pass.THROUGHPUT, Pass.FOOTPRINT):  # the second in a program of its own
+            held.append(evidence.hold(executor.execute(job(image, plan, run_pass))))
+    reason = f"{path} was replaced during the run: its samples would be of two builds"
+    assert [each.reason for each in held] == [None, None, reason, reason]

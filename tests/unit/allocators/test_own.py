@@ -234,3 +234,16 @@ def test_modules_that_are_imported_are_part_of_an_allocators_code(write: Write, 
         "    def deallocate(self, offset, size, alignment): pass\n"
     )
     assert plan(path).files == (str(tmp_path / "helper.py"), str(path))
+
+
+def test_one_that_ends_the_process_costs_no_other(write: Write, tmp_path: Path) -> None:
+    bad = write("import os\nos._exit(0)")
+    good = ("python", "memtool.allocators.reference.arena", "Arena")
+    first, second = own.described((("python", str(bad), "Heap"), good))
+    assert first == {"error": f"{bad}: a process that loads it ends without an answer"}
+    assert second["description"]["name"] == "Arena"
+
+
+def test_a_library_that_is_taken_away_meanwhile_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.py: "):
+        adopted_limits(("python", str(tmp_path / "gone.py"), "Heap"))("adopted", "", 16)
