@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from verification.arenas import MONOTONIC
 from verification.blowup import BLOWUP
+from verification.classics import CLASSICS
 from verification.constant_time import CONSTANT_TIME
 from verification.consumption import CONSUMPTION
 from verification.faults import PAGE_FAULTS
@@ -39,6 +40,7 @@ _RESULTS = (
     MINIMALLOC,
     CONSTANT_TIME,
     BLOWUP,
+    CLASSICS,
     _later(
         13,
         "Tracing collection: how often, and what marking costs",

@@ -26,7 +26,8 @@
 //   7 buffer   size law, allocations, slots, slots kept, 1 when what is kept in the first slots is overwritten, log2 of
 //              the alignment
 //   8 refill   size law, allocations, slots, law of the slots emptied in a loop, law of those filled, every how many
-//              loops as many objects are made for the next thread to free (0: never), log2 of the alignment
+//              loops as many objects are made for the next thread to free (0: never), log2 of the alignment, every how
+//              many loops it frees them
 //   9 sweep    size law, allocations, how many of them before the first sweep, largest size that is doubled, log2 of
 //   the
 //              alignment

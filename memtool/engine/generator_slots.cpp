@@ -99,7 +99,8 @@ class BufferGenerator final : public SlotsGenerator {
 };
 
 // In each loop some slots are emptied, then some are filled, those that are full being emptied first; both go over the
-// slots in strides of their own. In some loops as many objects are made besides, which the next thread frees.
+// slots in strides of their own. In some loops as many objects are made besides; every so many loops the next thread
+// frees what has come together of them.
 class RefillGenerator final : public SlotsGenerator {
  public:
   RefillGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)
@@ -108,7 +109,8 @@ class RefillGenerator final : public SlotsGenerator {
         emptied_(program + words[3]),
         filled_(program + words[4]),
         hand_every_(words[5]),
-        log2_alignment_(static_cast<unsigned>(words[6])) {
+        log2_alignment_(static_cast<unsigned>(words[6])),
+        wait_(words[7]) {
     const std::size_t first = next_stride(0);
     fill_stride_ = kStrides[first];
     empty_stride_ = kStrides[next_stride(first + 1)];
@@ -133,12 +135,13 @@ class RefillGenerator final : public SlotsGenerator {
       slots_[fill_at_] = allocate(events, size_.draw(random_), log2_alignment_);
       fill_at_ = (fill_at_ + fill_stride_) % slots_.size();
     }
-    if (hand_every_ == 0 || loops_++ % hand_every_ != 0) return;
-    const std::uint64_t first = born_;
-    for (std::uint64_t i = 0; i < filled && born_ < allocations_; ++i)
-      allocate(events, size_.draw(random_), log2_alignment_);
-    for (std::uint64_t object = first; object < born_; ++object)
-      events.push_back(TraceEvent::make(Kind::deallocate, object, 0, 0, 1));
+    if (hand_every_ == 0) return;
+    if (loops_ % hand_every_ == 0)
+      for (std::uint64_t i = 0; i < filled && born_ < allocations_; ++i)
+        handed_.push_back(allocate(events, size_.draw(random_), log2_alignment_));
+    if (++loops_ % wait_ != 0 && born_ < allocations_) return;
+    for (std::uint64_t& object : handed_) free(events, object, 1);
+    handed_.clear();
   }
 
   [[nodiscard]] std::vector<Epilogue::Survivor> survivors() const override { return those_in(slots_); }
@@ -148,6 +151,8 @@ class RefillGenerator final : public SlotsGenerator {
   Law filled_;
   std::uint64_t hand_every_;
   unsigned log2_alignment_;
+  std::uint64_t wait_;                 // loops until the next thread frees
+  std::vector<std::uint64_t> handed_;  // that it is to free
   std::size_t fill_stride_ = 1;
   std::size_t empty_stride_ = 1;
   std::size_t fill_at_ = 0;

@@ -118,6 +118,7 @@ _KEYS: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "passive": ("Each thread first frees an object that the first thread has allocated.", (True, False)),
     "kept": ("Part of the buffer that is kept each time.", ("20%",)),
     "forgetful": ("The first part is overwritten, and so never freed.", (True, False)),
+    "wait": ("Loops until the next thread frees what it was handed.", (1, 100)),
     "settled": ("Objects before the first sweep.", (1000,)),
     "Sweep.largest": ("An object of up to so many bytes is doubled, a larger one cut to a quarter.", _SIZES),
     # profiles, arrivals

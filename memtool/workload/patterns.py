@@ -89,13 +89,15 @@ class Buffer(Requests):
 class Refill(Requests):
     """In loops, some of the `slots` are `emptied`, then some `filled` anew, in strides.
 
-    Every `handed_on` loops as many objects are made besides, which the next thread frees; 0: never.
+    Every `handed_on` loops as many objects are made besides, for the next thread to free; 0: never. It does so every
+    `wait` loops: so far do threads drift apart that wait for nobody.
     """
 
     slots: Annotated[Count, Field(le=MOST_SLOTS)]
     emptied: NaturalLaw
     filled: CountLaw
     handed_on: Natural = 0
+    wait: Count = 1
 
 
 class Sweep(Requests):

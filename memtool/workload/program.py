@@ -336,7 +336,7 @@ def _put_slots(writer: _Writer, pattern: Pattern, allocations: int, *, has_other
         writer.put(chosen.slots)
         writer.put_law(law_table(chosen.emptied, 0))
         writer.put_law(law_table(chosen.filled, 1))
-        writer.put(chosen.handed_on if has_others else 0, alignment)
+        writer.put(chosen.handed_on if has_others else 0, alignment, chosen.wait)
     else:
         writer.put(chosen.settled, chosen.largest, alignment)
 

@@ -133,7 +133,7 @@ THREADS = st.fixed_dictionaries(
                 {"exchange": {"size": 8, "retained": "40%", "uneven": True, "first_thread": True, "survivors": "50%"}},
                 {"batches": {"batch": 2, "size": 8}},
                 {"buffer": {"slots": 5, "size": 8}},
-                {"refill": {"slots": 5, "emptied": 2, "filled": 3, "handed_on": 2, "size": 8}},
+                {"refill": {"slots": 5, "emptied": 2, "filled": 3, "handed_on": 2, "wait": 2, "size": 8}},
                 {"sweep": {"settled": 4, "size": 8}},
             ]
         ),

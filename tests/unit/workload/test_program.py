@@ -241,6 +241,14 @@ def test_the_first_thread_works_too_and_the_second_twice_as_much() -> None:
     ]
 
 
+def test_what_a_refill_hands_on_waits_for_some_loops() -> None:
+    refill = {"slots": 9, "emptied": 0, "filled": 1, "handed_on": 1, "wait": 3, "size": 8}
+    events = threads_of({"allocations": 24, "threads": 2, "pattern": {"refill": refill}})
+    own = [event for event in events if event[:2] == "0:" or event[:3] == "1:F"]
+    # Three loops of an object for the slots and one for the other thread, of which all three then go.
+    assert own[:9] == ["0:A0", "0:A1", "0:A2", "0:A3", "0:A4", "0:A5", "1:F1", "1:F3", "1:F5"]
+
+
 def test_every_second_loop_of_a_refill_is_for_the_next_thread() -> None:
     refill = {"slots": 5, "emptied": 0, "filled": 2, "handed_on": 2, "size": 8}
     events = threads_of({"allocations": 12, "threads": 2, "pattern": {"refill": refill}})

@@ -30,7 +30,7 @@ HASHES = {
     "classic/cache-thrash": "4da5b50f007623ba46d5240e8a71c6ee",
     "classic/mleak": "ce6b179f18162def4a303110b3268157",
     "classic/phong": "3b797f3d1a6484bc8ee0a9a3ba07ed9f",
-    "classic/rptest": "7e345949ada12d8255094f8a1099ca69",
+    "classic/rptest": "ad89b5187dd03608a930bb806f7e3348",
     "classic/sh8bench": "11c34e1dc76c80e34ec4de80680edc60",
     "classic/xmalloc": "5e5609618c47d9948fb8dc0cc34c5102",
     "classic/alloc-test": "a0261511739f20604187da0384b91025",
