@@ -17,8 +17,8 @@ from memtool.allocators.spec import parse_allocators
 from memtool.errors import EXIT_INCOMPARABLE, InputError, MemtoolError
 from memtool.measure.counters import Counter, why_not
 from memtool.measure.metrics import METRICS
-from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Mode, Pass, Past, Report, Run, Status
-from memtool.pipeline import SERIAL_PASSES, BenchOptions, bench
+from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Pass, Past, Report, Run, Status
+from memtool.pipeline import BenchOptions, bench
 from memtool.report import calls, verdicts
 from memtool.report.plots import forest, pictures
 from memtool.stats import compare
@@ -150,12 +150,10 @@ def to_be_measured(options: CheckOptions) -> BenchOptions:
 
 def _refuse_uncounted(options: CheckOptions) -> None:
     """Complain of a metric that is compared and would not be measured, and of a counter that nothing needs."""
-    mode, counters = options.bench.mode, options.bench.counters
+    counters = options.bench.counters
     metrics = options.rules.metrics
     for name in metrics:
         run_pass = METRICS[name].measured_by
-        if mode is not Mode.SERIAL and run_pass in SERIAL_PASSES:
-            raise InputError(f"--mode {mode}: {name} is measured in serial mode only")
         if counters == Counter.NONE and run_pass is Pass.COUNTERS:
             raise InputError(f"--counters none: {name}, which is to be compared, has to be counted")
     if counters in (Counter.PERF, Counter.CALLGRIND) and Pass.COUNTERS not in _passes(options, metrics):

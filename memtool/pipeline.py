@@ -33,8 +33,6 @@ from memtool.workload.trace import Trace, load_trace
 
 RESERVED_BYTES = 64 << 30
 """Address space reserved for a region where the workload sets no limit; taken as it is used."""
-SERIAL_PASSES = frozenset({Pass.COUNTERS, Pass.HEAP, Pass.CALLS})
-"""Of one thread only."""
 _CALIBRATION_MS = 50
 _LONG_WAIT = 60.0
 """Seconds of waiting for arrivals that are worth a word beforehand."""
@@ -89,6 +87,8 @@ class Plan:
     plans: dict[Cell, AllocatorPlan]
     settings: Settings
     notes: tuple[str, ...] = ()
+    serial: tuple[Trace, ...] = ()
+    """What threads replay, for one: how much more memory threads take is held against that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def schedule_of_arrivals(plan: Plan) -> str | None:
 
 def close(plan: Plan) -> None:
     """Give back the event images of a plan."""
-    for trace in plan.traces:
+    for trace in (*plan.traces, *plan.serial):
         trace.close()
 
 
@@ -159,8 +159,6 @@ def make_plan(options: BenchOptions) -> Plan:
         _refuse_unknown(known, spec)
     fingerprint = machine.fingerprint()
     counter = fingerprint.get("clocksource") in ("tsc", "arch_sys_counter")
-    if options.mode is not Mode.SERIAL and options.counters in (Counter.PERF, Counter.CALLGRIND):
-        raise InputError(f"--counters {options.counters}: instructions are counted in serial mode only")
     counts_by, no_counts = counters.choose(options.counters)
     no_calls = binding.system_calls_refusal()
     settings = Settings(
@@ -186,6 +184,7 @@ def make_plan(options: BenchOptions) -> Plan:
         for threads in options.threads or (None,)
     )
     _refuse_duplicate_names(traces)
+    serial = _on_one_thread(options, traces)
     null_plan = known.resolve(AllocatorSpec(NULL), as_malloc=options.as_malloc)
     plans: dict[Cell, AllocatorPlan] = {}
     excluded: list[CellResult] = []
@@ -204,29 +203,39 @@ def make_plan(options: BenchOptions) -> Plan:
                     cells[cell] = resolved
         plans |= cells
         if cells:
-            measurables.append(_measurable(trace, null_plan, cells, requests, threads_of(trace, options.mode)))
-    unthreaded = [str(each) for each in options.passes if each in SERIAL_PASSES and options.mode is not Mode.SERIAL]
-    serial_only = (f"Passes left out, which are taken in serial mode only: {', '.join(unthreaded)}.",)
+            threads = threads_of(trace, options.mode)
+            measurables.append(_measurable(trace, null_plan, cells, requests, threads, serial.get(trace.info.name)))
     notes = tuple(
         f"{what} were not counted: {reason}."
         for what, run_pass, reason in (
             ("Instructions", Pass.COUNTERS, no_counts),
             ("System calls", Pass.CALLS, no_calls),
         )
-        if reason and run_pass in options.passes and options.mode is Mode.SERIAL
+        if reason and run_pass in options.passes
     )
-    notes = serial_only + notes if unthreaded else notes
     ignored = ignored_note(plans.values())
     notes = notes if ignored is None else (*notes, ignored)
-    return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, notes)
+    return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, notes, tuple(serial.values()))
+
+
+def _on_one_thread(options: BenchOptions, traces: Sequence[Trace]) -> dict[str, Trace]:
+    """Return the serial form of each trace that threads replay, where the footprint is measured."""
+    if Pass.FOOTPRINT not in options.passes:
+        return {}
+    return {
+        trace.info.name: load_trace(
+            trace.info.source,
+            seed=options.seed,
+            threads=trace.info.threads if trace.info.name != trace.info.workload_name else None,
+        )
+        for trace in traces
+        if threads_of(trace, options.mode) is not None
+    }
 
 
 def _passes(options: BenchOptions, counter: Counter) -> tuple[Pass, ...]:
-    """Return what is measured: counts of instructions where something counts, and they and heap maps of one thread."""
-    dropped = frozenset() if options.mode is Mode.SERIAL else SERIAL_PASSES
-    if counter is Counter.NONE:
-        dropped |= {Pass.COUNTERS}
-    return tuple(each for each in options.passes if each not in dropped)
+    """Return what is measured: counts of instructions only where something counts."""
+    return tuple(each for each in options.passes if each is not Pass.COUNTERS or counter is not Counter.NONE)
 
 
 def _measurable(
@@ -235,6 +244,7 @@ def _measurable(
     cells: dict[Cell, AllocatorPlan],
     requests: dict[str, RegionRequest],
     threads: Threads | None,
+    serial: Trace | None,
 ) -> Measurable:
     arrivals, info = (trace.arrivals if threads is None else None), trace.info
     return Measurable(
@@ -250,6 +260,7 @@ def _measurable(
         tuple(mark.name for mark in info.marks),
         info.operations,
         info.total_bytes,
+        None if serial is None else (serial.image_fd, serial.image_bytes),
     )
 
 
@@ -445,7 +456,8 @@ def summarise(
         null = by_cell.get(replace(cell, allocator=NULL), [])
         # In parallel the order in which threads get at a heap is another each time.
         exact = resolved.exact and resolved.uses_region and options.mode is not Mode.PARALLEL
-        result = summarise_cell(cell, taken, null, infos[cell.workload], clock, exact_expected=exact)
+        alone = by_cell.get(replace(cell, mode=str(Mode.SERIAL)), []) if options.mode is not Mode.SERIAL else []
+        result = summarise_cell(cell, taken, null, infos[cell.workload], clock, exact_expected=exact, serial=alone)
         harness = summarise_cell(cell, null, null, infos[cell.workload], clock, exact_expected=False)
         proof = {
             **result.proof,

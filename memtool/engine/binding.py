@@ -226,6 +226,7 @@ class ReplayResult(ctypes.Structure):
         ("schedule_ticks", _u64),
         ("latest_ticks", _u64),
         ("end_behind_ticks", _u64),
+        ("own_switches", _u64),
     ]
 
 

@@ -243,6 +243,7 @@ typedef struct ReplayResult {
   uint64_t schedule_ticks;                         /* when the last operation was meant to begin; 0: closed loop */
   uint64_t latest_ticks;                           /* most that an operation began after it was meant to */
   uint64_t end_behind_ticks;                       /* the same of the last operation */
+  uint64_t own_switches; /* involuntary switches of threads that waited for each other and offered their processor */
 } ReplayResult;
 
 /* What a lean worker is told, and what it answers (worker/lean.cpp): one memory file that it shares with the worker

@@ -82,15 +82,10 @@ OwnFigures own_figures([[maybe_unused]] const S& strategy, const OwnStatistics& 
   return own.read();
 }
 
-template <class S>
-void map_heap(const S& strategy, const HeapProbe& probe, void* const* slots, std::uint64_t slot_count,
-              const Region& region, const HeapMapper& mapper, const OwnStatistics& own, HeapMap& map) {
-  map.clock = probe.operations();
-  map.live_bytes = probe.live();
-  const auto live = [&](const HeapMapper::BlockReport& report) {
-    for (std::uint64_t slot = 0; slot < slot_count; ++slot)
-      if (probe.holds(slot)) report(slots[slot], strategy.usable_size(slots[slot], probe.size(slot)));
-  };
+// `live(report)` calls report(block, usable bytes) for each live block.
+template <class S, class Live>
+void map_live_heap(const S& strategy, Live live, const Region& region, const HeapMapper& mapper,
+                   const OwnStatistics& own, HeapMap& map) {
   if (strategy.info.uses_region) {
     const auto walk = [&](const BlockVisitor& visit) {
       strategy.walk([&](const void* block, std::size_t bytes, BlockState state) {
@@ -105,6 +100,18 @@ void map_heap(const S& strategy, const HeapProbe& probe, void* const* slots, std
   map.own = own_figures(strategy, own);
 }
 
+template <class S>
+void map_heap(const S& strategy, const HeapProbe& probe, void* const* slots, std::uint64_t slot_count,
+              const Region& region, const HeapMapper& mapper, const OwnStatistics& own, HeapMap& map) {
+  map.clock = probe.operations();
+  map.live_bytes = probe.live();
+  const auto live = [&](const HeapMapper::BlockReport& report) {
+    for (std::uint64_t slot = 0; slot < slot_count; ++slot)
+      if (probe.holds(slot)) report(slots[slot], strategy.usable_size(slots[slot], probe.size(slot)));
+  };
+  map_live_heap(strategy, live, region, mapper, own, map);
+}
+
 // Sleeps until `milliseconds` after `start`, of the monotonic clock.
 inline void sleep_until(timespec start, std::uint64_t milliseconds) noexcept {
   start.tv_sec += static_cast<time_t>(milliseconds / 1000);
@@ -114,6 +121,18 @@ inline void sleep_until(timespec start, std::uint64_t milliseconds) noexcept {
     ++start.tv_sec;
   }
   while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &start, nullptr) == EINTR) {
+  }
+}
+
+// Reads what is resident at once and a while after everything was freed, the program idle.
+inline void read_after_drain(const ReplayRequest& request, const Resident& resident, std::uint64_t baseline,
+                             ReplayResult& result) noexcept {
+  timespec drained{};
+  clock_gettime(CLOCK_MONOTONIC, &drained);
+  for (std::size_t i = 0; i < MEMTOOL_DRAIN_READINGS; ++i) {
+    sleep_until(drained, request.drain_waits_ms[i]);
+    const std::uint64_t now = resident.exact().bytes;
+    result.after_drain_resident[i] = now > baseline ? now - baseline : 0;
   }
 }
 

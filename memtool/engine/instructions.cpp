@@ -61,6 +61,51 @@ std::uint64_t InstructionCounter::stop() noexcept {
   return 0;
 }
 
+// callgrind keeps for each thread whether it collects, and every thread begins with not collecting
+// (--collect-atstart=no).
+void InstructionCounter::start_thread() noexcept {
+  if (event_ >= 0) ioctl(event_, PERF_EVENT_IOC_RESET, 0);
+  resume();
+}
+
+void InstructionCounter::pause() noexcept {
+  if (event_ >= 0) {
+    ioctl(event_, PERF_EVENT_IOC_DISABLE, 0);
+    return;
+  }
+#if MEMTOOL_HAS_CALLGRIND
+  CALLGRIND_TOGGLE_COLLECT;
+#endif
+}
+
+void InstructionCounter::resume() noexcept {
+  if (event_ >= 0) {
+    ioctl(event_, PERF_EVENT_IOC_ENABLE, 0);
+    return;
+  }
+#if MEMTOOL_HAS_CALLGRIND
+  CALLGRIND_TOGGLE_COLLECT;
+#endif
+}
+
+std::uint64_t InstructionCounter::stop_thread() noexcept {
+  pause();
+  std::uint64_t count = 0;
+  return event_ >= 0 && read(event_, &count, sizeof count) == sizeof count ? count : 0;
+}
+
+void InstructionCounter::instrument() noexcept {
+#if MEMTOOL_HAS_CALLGRIND
+  CALLGRIND_START_INSTRUMENTATION;
+#endif
+}
+
+void InstructionCounter::stop_instrumenting() noexcept {
+#if MEMTOOL_HAS_CALLGRIND
+  CALLGRIND_STOP_INSTRUMENTATION;
+#endif
+}
+
 const char* memtool_counter_refusal(uint32_t counter) {
   const InstructionCounter probe(counter);
   return probe.refusal();

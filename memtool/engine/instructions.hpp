@@ -17,6 +17,14 @@ class InstructionCounter {
 
   [[nodiscard]] const char* refusal() const noexcept { return refusal_; }  // nullptr: none
   void start() noexcept;
+  // On one of several threads, the one that made the counter: only what it executes counts, and not what it does
+  // between pause() and resume(). instrument() and stop_instrumenting() stand around all of them.
+  void start_thread() noexcept;
+  void pause() noexcept;
+  void resume() noexcept;
+  [[nodiscard]] std::uint64_t stop_thread() noexcept;
+  static void instrument() noexcept;
+  static void stop_instrumenting() noexcept;
   // User instructions since start(); 0 under callgrind, which writes the count to a file of its own.
   [[nodiscard]] std::uint64_t stop() noexcept;
 

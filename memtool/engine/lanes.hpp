@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include <algorithm>
@@ -17,6 +18,8 @@
 #include "engine/capi.h"
 #include "engine/clock.hpp"
 #include "engine/events.hpp"
+#include "engine/heap_map.hpp"
+#include "engine/instructions.hpp"
 #include "engine/lane_number.hpp"
 #include "engine/thread_image.hpp"
 
@@ -190,6 +193,9 @@ struct alignas(128) Lane {
   // What of the processor it used for waiting, for whatever it was; before the epilogue.
   std::uint64_t spun_ticks = 0;
   std::uint64_t idle_cpu_ns = 0;
+  // How often the kernel took its processor away while it waited and offered it: of the replay's own making.
+  std::uint64_t own_switches = 0;
+  InstructionCounter* counter = nullptr;  // to be paused while it waits
   bool in_body = true;
   std::atomic<bool> started = false;
   std::atomic<bool> joined = false;
@@ -205,17 +211,23 @@ class Lanes {
    public:
     virtual ~Work() = default;
     virtual void run(Lane& lane, Lanes& lanes) noexcept = 0;
+    // Called once, when the threads that begin by themselves have been made and none of them has begun.
+    virtual void about_to_begin() noexcept {}
     // Called once, by the last lane to reach the end of its body, while no other is in a replay.
     virtual void body_ended() noexcept {}
     // Whether lanes are to stay until then, so that no thread is just handing its cache back when body_ended() looks.
     [[nodiscard]] virtual bool holds_lanes() const noexcept { return false; }
   };
 
-  Lanes(const ThreadImage& image, const ReplayRequest& request, std::atomic<void*>* cells, Work& work)
+  // `stacks`: kStack bytes for each lane, so that making a thread asks the kernel for no memory; nullptr: the C library
+  // takes them.
+  Lanes(const ThreadImage& image, const ReplayRequest& request, std::atomic<void*>* cells, Work& work,
+        const OwnPages* stacks = nullptr)
       : image_(image),
         request_(request),
         cells_(cells),
         work_(work),
+        stacks_(stacks),
         clock_(request.use_counter != 0),
         processors_(request.processors),
         body_left_(static_cast<std::uint32_t>(image.head.lanes)) {
@@ -231,6 +243,7 @@ class Lanes {
     if (lockstep() && image_.head.runs > 0) lanes_[image_.runs[0].lane()]->turn = 1;
     for (const auto& lane : lanes_)
       if (lane->entry.started_by == LaneEntry::kRoot && !create(*lane)) break;
+    work_.about_to_begin();
     start_cpu_ns_ = Clock::process_cpu_nanoseconds();
     start_ns_ = Clock::system_nanoseconds();
     start_ticks_ = clock_.start();
@@ -256,6 +269,12 @@ class Lanes {
   [[nodiscard]] std::uint64_t wait_ticks() const noexcept {
     std::uint64_t sum = 0;
     for (const auto& lane : lanes_) sum += lane->wait_ticks;
+    return sum;
+  }
+
+  [[nodiscard]] std::uint64_t own_switches() const noexcept {
+    std::uint64_t sum = 0;
+    for (const auto& lane : lanes_) sum += lane->own_switches;
     return sum;
   }
 
@@ -345,8 +364,9 @@ class Lanes {
       lanes_[image_.runs[run + 1].lane()]->turn.store(static_cast<std::uint32_t>(run + 2), std::memory_order_release);
   }
 
- private:
   static constexpr std::size_t kStack = 256 * 1024;
+
+ private:
   // Of waiting: a pause and a look at what another processor writes; a quarter of a microsecond on a slow one.
   static constexpr std::uint64_t kMostTicksOfRound = 600;
 
@@ -364,7 +384,11 @@ class Lanes {
   bool create(Lane& lane) noexcept {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, kStack);
+    if (stacks_ != nullptr) {
+      pthread_attr_setstack(&attributes, static_cast<std::byte*>(stacks_->base()) + lane.number * kStack, kStack);
+    } else {
+      pthread_attr_setstacksize(&attributes, kStack);
+    }
     lane.processor = processors_.take();
     processors_.pin(attributes, lane.processor);
     const bool made = pthread_create(&lane.thread, &attributes, &Lanes::main, &lane) == 0;
@@ -408,6 +432,7 @@ class Lanes {
   [[gnu::noinline]] void wait_until(Lane& lane, std::uint64_t at, std::uint64_t object, std::uint64_t other,
                                     Ready ready) noexcept {
     if (ready()) return;
+    if (lane.counter != nullptr) lane.counter->pause();
     const std::uint64_t start = clock_.start();
     set_place(lane, at, object, other);
     const auto goes_on = [&] { return !ready() && !given_up(); };
@@ -419,12 +444,22 @@ class Lanes {
     if (lane.in_body) lane.spun_ticks += std::min(now - start, patience.rounds() * kMostTicksOfRound);
     if (goes_on()) {
       const std::uint64_t used = Clock::thread_cpu_nanoseconds();
+      const std::uint64_t switches = switches_of_thread();
       while (goes_on()) patience.wait();
+      lane.own_switches += switches_of_thread() - switches;
       if (lane.in_body) lane.idle_cpu_ns += Clock::thread_cpu_nanoseconds() - used;
       now = clock_.stop();
     }
     set_place(lane, MEMTOOL_THREAD_REPLAY);
     if (at == MEMTOOL_THREAD_OBJECT) lane.wait_ticks += now - start;
+    if (lane.counter != nullptr) lane.counter->resume();
+  }
+
+  // How often the kernel has taken this thread's processor away, also where the thread had offered it (sched_yield).
+  static std::uint64_t switches_of_thread() noexcept {
+    rusage used;
+    getrusage(RUSAGE_THREAD, &used);
+    return static_cast<std::uint64_t>(used.ru_nivcsw);
   }
 
   [[gnu::noinline]] void* wait_for_object(Lane& lane, std::uint64_t cell, std::uint64_t origin) noexcept {
@@ -437,6 +472,7 @@ class Lanes {
   const ReplayRequest& request_;
   std::atomic<void*>* cells_;
   Work& work_;
+  const OwnPages* stacks_;
   Clock clock_;
   Processors processors_;
   std::vector<std::unique_ptr<Lane>> lanes_;

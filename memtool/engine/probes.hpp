@@ -69,7 +69,8 @@ class PlainProbe {
   void reallocating(std::uint32_t, void*, std::uint64_t) noexcept {}
   void reallocated(std::uint32_t, void*, std::uint64_t, std::uint64_t, std::size_t) noexcept {}
   void moving(void*, std::uint64_t) noexcept {}
-  void received() noexcept {}
+  void published(std::uint32_t, std::uint64_t) noexcept {}
+  void received(std::uint32_t, std::uint64_t) noexcept {}
   void write(void* block, std::uint64_t times) noexcept { write_block(block, times); }
 };
 
@@ -124,7 +125,7 @@ class LatencyProbe : public PlainProbe {
     const std::uint64_t ticks = deallocate_timed(operation);
     if (detail_ != nullptr) detail_->record_size(LatencyDetail::kDeallocate, size_, ticks);
   }
-  void received() noexcept { received_ = true; }
+  void received(std::uint32_t, std::uint64_t) noexcept { received_ = true; }
   void write(void* block, std::uint64_t times) noexcept {
     received_ = false;
     write_block(block, times);

@@ -30,8 +30,9 @@ using MarkerOf = typename MarkerOfStrategy<S>::type;
 //   deallocating(slot, block, size)                            before the strategy sees the free, or its scope's end
 //   reallocating(slot, block, size), reallocated(slot, block, old size, new size, alignment)
 //   moving(block, size)                                        between copying into it and freeing what was copied
-//   received()                                                 the next event is of an object that comes from another
-//                                                              thread
+//   published(slot, cell)                                      before the slot's object goes to another thread
+//   received(slot, cell)                                       the next event is of an object that comes from another
+//                                                              thread, and is in the slot
 // What happens between threads in the middle of a replay: nothing, on one thread. See engine/lanes.hpp.
 struct NoExchange {
   static constexpr bool kBetweenThreads = false;
@@ -144,6 +145,7 @@ class Replay {
                                                         std::uint64_t head) noexcept {
     switch (handover::act(head)) {
       case handover::Act::publish:
+        parts.probe.published(slot, handover::cell(head));
         exchange_.publish(handover::cell(head), parts.slots[slot]);
         return at + 1;
       case handover::Act::receive: {
@@ -151,7 +153,7 @@ class Replay {
         if (block == nullptr) [[unlikely]]
           return nullptr;
         parts.slots[slot] = block;
-        parts.probe.received();
+        parts.probe.received(slot, handover::cell(head));
         return at + 2;
       }
       case handover::Act::start:

@@ -428,12 +428,7 @@ class Runner {
     map(MEMTOOL_AT_END);
     replay.run(at, image_.end);
     if (detected_in(strategy)) return;
-    timespec drained{};
-    clock_gettime(CLOCK_MONOTONIC, &drained);
-    for (std::size_t i = 0; i < MEMTOOL_DRAIN_READINGS; ++i) {
-      sleep_until(drained, request_.drain_waits_ms[i]);
-      result_.after_drain_resident[i] = above(resident.exact().bytes, baseline);
-    }
+    read_after_drain(request_, resident, baseline, result_);
     result_.own_after_drain = own_figures(strategy, own);
   }
 

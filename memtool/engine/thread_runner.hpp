@@ -11,13 +11,16 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
 
+#include "engine/lane_passes.hpp"
 #include "engine/lanes.hpp"
 #include "engine/pass.hpp"
+#include "engine/system_calls.hpp"
 
 namespace memtool {
 
@@ -127,6 +130,7 @@ class LaneWork : public Lanes::Work {
     auto&& probe = make_probe_(lane);
     std::uint32_t turn = 0;
     const bool finished = replay_part(probe, lane, lanes, lane.entry.body_words, turn);
+    if constexpr (requires { probe.body_ended(); }) probe.body_ended();
     lanes.end_body(lane);
     if (!finished) return;
     const std::uint64_t rest = lane.entry.words - lane.entry.body_words;
@@ -210,6 +214,12 @@ class ThreadRunner {
         return latency();
       case MEMTOOL_FOOTPRINT:
         return footprint();
+      case MEMTOOL_COUNTERS:
+        return counters();
+      case MEMTOOL_HEAP:
+        return heap();
+      case MEMTOOL_CALLS:
+        return calls();
       default:
         fail(result_, MEMTOOL_BAD_REQUEST, "unknown pass %u", request_.pass);
     }
@@ -337,7 +347,9 @@ class ThreadRunner {
   // Runs the lanes to their end, and says what went wrong.
   template <class Work>
   bool finish(Lanes& lanes, const Work& work, const S& strategy) {
-    if (!lanes.run()) {
+    const bool made = lanes.run();
+    result_.own_switches += lanes.own_switches();
+    if (!made) {
       fail(result_, MEMTOOL_BAD_REQUEST, "a thread could not be made: %s", std::strerror(EAGAIN));
       return false;
     }
@@ -368,6 +380,100 @@ class ThreadRunner {
   }
   static bool is_operation(std::uint64_t word) noexcept {
     return word::kind(word) != Kind::handover && word::kind(word) != Kind::write && word::kind(word) != Kind::mark;
+  }
+
+  // As Runner::counters(): what the lanes execute, less what they do while they wait for each other.
+  void counters() {
+    const InstructionCounter trial(request_.counter);
+    if (trial.refusal() != nullptr)
+      return fail(result_, MEMTOOL_BAD_REQUEST, "instructions cannot be counted: %s", trial.refusal());
+    if (!populate_region(request_, result_)) return;
+    const auto plain = [&](const Lane&) { return ThroughputProbe<true>(image_.touch()); };
+    for (std::uint32_t i = 0; i < request_.warmups; ++i)
+      if (!replay_once(plain, false)) return;
+    std::atomic<std::uint64_t> total = 0;
+    const auto counted = [&](Lane& lane) { return CountedProbe(image_.touch(), lane, request_.counter, total); };
+    if (request_.counter == MEMTOOL_COUNTER_CALLGRIND) InstructionCounter::instrument();
+    (void)replay_once(counted, false);
+    if (request_.counter == MEMTOOL_COUNTER_CALLGRIND) InstructionCounter::stop_instrumenting();
+    result_.instructions = total;
+  }
+
+  // Cold, as Runner::calls(). The threads that begin by themselves are there before the count begins, and all have
+  // stacks of ours: what making a thread asks the kernel for is not the allocator's.
+  void calls() {
+    region_.reset();
+    clear_cells();
+    S strategy(region_, given_);
+    const auto make_probe = [&](const Lane&) { return ThroughputProbe<true>(image_.touch()); };
+    struct Work : LaneWork<S, decltype(make_probe)> {
+      using LaneWork<S, decltype(make_probe)>::LaneWork;
+      void about_to_begin() noexcept override { counter.emplace(socket); }
+      void body_ended() noexcept override { SystemCallCounter::stop(); }
+      int socket = -1;
+      std::optional<SystemCallCounter> counter;
+    };
+    Work work(make_probe);
+    work.set_strategy(strategy);
+    work.socket = request_.system_calls_socket;
+    const OwnPages stacks(image_.head.lanes * Lanes::kStack);
+    Lanes lanes(image_, request_, cells_.data(), work, stacks.mapped() ? &stacks : nullptr);
+    const bool finished = finish(lanes, work, strategy);
+    if (finished && work.counter->refusal() != nullptr)
+      fail(result_, MEMTOOL_BAD_REQUEST, "system calls cannot be counted: %s", work.counter->refusal());
+  }
+
+  // As Runner::heap(). In lockstep there is a map of the peak; side by side nobody knows its moment beforehand, and the
+  // others do not stand still.
+  void heap() {
+    std::memset(request_.maps, 0, MEMTOOL_MOST_MAPS * sizeof(HeapMap));
+    region_.reset();
+    clear_cells();
+    LaneBook book(image_, request_.mode == MEMTOOL_LOCKSTEP ? image_.head.peak_operation : ~std::uint64_t{0});
+    const OwnPages stacks(image_.head.lanes * Lanes::kStack);
+    std::optional<S> strategy;
+    std::function<void(std::uint64_t)> map;
+    const auto at_peak = [&] { map(MEMTOOL_AT_PEAK); };
+    const auto make_probe = [&](const Lane& lane) {
+      return LaneHeapProbe<decltype(at_peak)>(image_.touch(), lane, book, at_peak);
+    };
+    struct Work : LaneWork<S, decltype(make_probe)> {
+      using LaneWork<S, decltype(make_probe)>::LaneWork;
+      void body_ended() noexcept override { (*map)(MEMTOOL_AT_END); }
+      [[nodiscard]] bool holds_lanes() const noexcept override { return true; }
+      std::function<void(std::uint64_t)>* map = nullptr;
+    };
+    Work work(make_probe);
+    Lanes lanes(image_, request_, cells_.data(), work, stacks.mapped() ? &stacks : nullptr);
+    // Everything of the harness first, as in footprint().
+    const std::uintptr_t region = reinterpret_cast<std::uintptr_t>(request_.region);
+    const AddressRange ours[] = {{region, region + request_.region_bytes}, stacks.range()};
+    const HeapMapper mapper(ours);
+    if (!book.mapped() || !mapper.ready()) return fail(result_, MEMTOOL_BAD_REQUEST, "no memory for a heap map");
+    const OwnStatistics own;
+    const Resident resident(request_.region, request_.region_bytes,
+                            (request_.region_flags & MEMTOOL_REGION_SHARED) != 0);
+    map = [&](std::uint64_t moment) {
+      HeapMap& next = request_.maps[result_.maps++];
+      next.moment = moment;
+      next.clock = book.operations();
+      next.live_bytes = book.live();
+      const auto live = [&](const HeapMapper::BlockReport& report) {
+        book.for_each(lanes, cells_.data(), [&](const void* block, std::uint64_t size) {
+          report(block, strategy->usable_size(block, size));
+        });
+      };
+      map_live_heap(*strategy, live, region_, mapper, own, next);
+    };
+    (void)resident.exact();
+    const std::uint64_t baseline = resident.exact().bytes;
+    if (!populate_region(request_, result_)) return;
+    strategy.emplace(region_, given_);
+    work.set_strategy(*strategy);
+    work.map = &map;
+    if (!finish(lanes, work, *strategy)) return;
+    read_after_drain(request_, resident, baseline, result_);
+    result_.own_after_drain = own_figures(*strategy, own);
   }
 
   void check() {

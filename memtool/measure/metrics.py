@@ -186,6 +186,11 @@ _ALL = [
         "peak footprint / best offline packing found, by one who knows all life spans beforehand",
     ),
     MetricInfo(
+        "blowup_ratio",
+        "1",
+        "peak memory on the workload's threads / peak on one thread: footprint, or resident where that is not counted",
+    ),
+    MetricInfo(
         "rounding_bytes",
         "B",
         "granted - live, when live bytes peak",

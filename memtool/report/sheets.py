@@ -13,6 +13,7 @@ from statistics import median
 from memtool.model import CellResult, Determinism, Metric, Run, Status, TraceInfo
 from memtool.report import calls, look
 from memtool.stats.paired import ranks
+from memtool.stats.summarise import harness_dominates
 from memtool.stats.summary import LEAST_SAMPLES
 from memtool.units import format_ns, format_size, unit_for
 
@@ -142,6 +143,7 @@ MEMORY = SheetInfo(
         Column("5 s\nlater", "resident_after_drain_5s_bytes", Quantity.BYTES),
         Column("minor\nfaults", "minor_faults", Quantity.COUNT),
         Column("system\ncalls", "system_calls", Quantity.COUNT),
+        Column("/ on one\nthread", "blowup_ratio", Quantity.RATIO, 2),
     ),
     ("peak_resident_bytes", "resident_after_drain_100ms_bytes", "system_calls"),
 )
@@ -346,6 +348,15 @@ def _why_no_ratio(cell: CellResult, run: Run) -> str:
 
 _REASONS: tuple[tuple[Callable[[str, CellResult, TraceInfo], bool], str], ...] = (
     (lambda name, _cell, _trace: name.startswith(_OWN), "a malloc does not say it of itself"),
+    (
+        lambda name, cell, trace: (
+            name == "net_time_per_op_ns"
+            and harness_dominates(
+                cell.cell, trace, cell.proof.get("harness_ns") or 0.0, _value(cell, "time_per_op_ns") or 0.0
+            )
+        ),
+        "more than half of the time is the harness's, which hands objects over between threads, so there is no net",
+    ),
     (lambda name, _cell, _trace: name == "net_time_per_op_ns", "no block has a null replay to take off"),
     (
         lambda name, _cell, _trace: name.endswith("_ns"),

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 
 from memtool.model import CellResult, Mode, Pass, Run, Status, TraceInfo
-from memtool.report import calls, grid, look, sheets
+from memtool.report import calls, grid, look, scaling, sheets
 from memtool.report.look import NOISE_MARK
 from memtool.report.sheets import FLOOR_MARK, NOT_APPLICABLE, Sheet, label_of
 from memtool.store import run_file
@@ -31,6 +31,7 @@ def render(run: Run, style: str, width: int | None = None, chosen: Sequence[shee
         return _samples(run)
     width = width if style == "table" else None
     parts = [part for info in run.workloads for part in _workload(run, info, style, width, chosen or sheets.SHEETS)]
+    parts += _scaling(run, style, width)
     prose = _legend([cell for cell in run.cells if cell.metrics], style)
     prose += _listed([f"Note: {note}" for note in run.notes], style)
     prose.append(_footer(run, style))
@@ -94,6 +95,26 @@ def _workload(
     prose += _listed([f"Note: {note}" for note in info.notes], style)
     prose += _explanation(measured, built, style)
     return [*parts, *(grid.wrapped(part, width) for part in prose if part)]
+
+
+def _scaling(run: Run, style: str, width: int | None) -> list[str]:
+    """Return a table of throughput by number of threads for each workload that was swept, the harness's among them."""
+    parts = []
+    for name, infos in scaling.swept(run).items():
+        headings, rows = scaling.table(run, infos)
+        if not any(len(row) - row.count("-") > 2 for row in rows):
+            continue
+        title = f"{name}: throughput by number of threads, in million operations a second, all threads together"
+        text = grid.table(headings, rows, style, left=_LEFT, keys=1, width=width)
+        form = "{}\n{}" if style == "table" else "**{}**\n\n{}"
+        parts += [form.format(grid.wrapped(title, width), each) for each in text]
+        parts.append(
+            grid.wrapped(
+                f"{scaling.HARNESS} hands objects over between threads, and nothing else: where it collapses, all do.",
+                width,
+            )
+        )
+    return parts
 
 
 def _sheet(sheet: Sheet, style: str, width: int | None) -> list[str]:

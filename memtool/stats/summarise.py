@@ -22,6 +22,9 @@ LEAST_LIVE = 64 * 1024
 """Bytes: a ratio over fewer live bytes says nothing of the allocator."""
 
 _BEHIND = 0.01
+HARNESS_DOMINATES = 0.5
+"""On several threads the harness hands objects over, and what an allocator takes hides behind the waiting: from this
+share of the time on, taking the harness off gives no figure."""
 
 DRAIN_WAITS = ("0ms", "100ms", "1s", "5s")
 _NO_HISTOGRAM: Mapping[str, Any] = {"buckets": (), "maximum": 0}
@@ -45,10 +48,12 @@ def summarise_cell(
     clock: Clock,
     *,
     exact_expected: bool,
+    serial: Sequence[Sample] = (),
 ) -> CellResult:
     """Return the cell's metrics, with median and interval, from all its samples.
 
     ``null_samples`` are those of the null strategy in the same region: what the harness costs, block by block.
+    ``serial`` are those of the same allocator and events on one thread, of a cell that several replay.
     ``exact_expected`` says that footprints must not differ between repeats; a difference is noted as memtool's own bug.
     """
     null_runs = not any(_is_dead(sample) and sample.run_pass is Pass.COUNTERS for sample in null_samples)
@@ -70,6 +75,7 @@ def summarise_cell(
     metrics |= _latencies(_of(sound, Pass.LATENCY), _of(null_samples, Pass.LATENCY), clock)
     footprints = _of(sound, Pass.FOOTPRINT)
     metrics |= _footprints(footprints, trace)
+    metrics |= _blowup(footprints, _of(serial, Pass.FOOTPRINT))
     metrics |= _instructions(_of(sound, Pass.COUNTERS), trace)
     metrics |= _system_calls(_of(sound, Pass.CALLS))
     heaps = _of(sound, Pass.HEAP)
@@ -191,6 +197,11 @@ def _metric(
     return Metric(METRICS[name].unit, determinism, samples, blocks, median(samples), low, high, at_floor)
 
 
+def harness_dominates(cell: Cell, trace: TraceInfo, harness: float, gross: float) -> bool:
+    """Return whether a time on several threads is mostly the harness's, both in the same unit."""
+    return cell.mode != Mode.SERIAL and trace.lanes > 1 and harness > HARNESS_DOMINATES * gross
+
+
 def _throughput(
     samples: Sequence[Sample], null_samples: Sequence[Sample], trace: TraceInfo, clock: Clock
 ) -> dict[str, Metric]:
@@ -203,6 +214,8 @@ def _throughput(
     null = {sample.block: per_operation(sample) for sample in null_samples}
     gross = [(sample.block, per_operation(sample)) for sample in samples]
     net = [(block, figure - null[block] if block in null else None) for block, figure in gross]
+    if harness_dominates(samples[0].cell, trace, median(null.values()) if null else 0.0, median(f for _, f in gross)):
+        net = []
     metrics = {
         "time_per_op_ns": _metric("time_per_op_ns", gross, Determinism.SAMPLED),
         "net_time_per_op_ns": _metric("net_time_per_op_ns", net, Determinism.SAMPLED),
@@ -410,6 +423,17 @@ def _footprints(samples: Sequence[Sample], trace: TraceInfo) -> dict[str, Metric
         pairs = [(block, found[name]) for block, found in figures]
         metrics[name] = _metric(name, pairs, _determinism(name, pairs))
     return metrics
+
+
+def _blowup(samples: Sequence[Sample], serial: Sequence[Sample]) -> dict[str, Metric]:
+    """Return the peak of memory over that of one thread: of the footprint where that is counted, else of resident."""
+    if not samples or not serial:
+        return {}
+    alone = serial[0].payload
+    on_region = alone["at_peak_live"]["footprint_bytes"] is not None
+    peak = "peak_footprint_bytes" if on_region else "peak_resident_bytes"
+    pairs = [(sample.block, _ratio(sample.payload[peak], alone[peak], LEAST_LIVE)) for sample in samples]
+    return {"blowup_ratio": _metric("blowup_ratio", pairs, Determinism.SAMPLED)}
 
 
 def _instructions(samples: Sequence[Sample], trace: TraceInfo) -> dict[str, Metric]:

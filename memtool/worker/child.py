@@ -113,6 +113,9 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         },
         "noise": {name: after[name] - before[name] for name in after},
     }
+    # Threads without a processor each take it from one another.
+    shares = request["threads"] is not None and request["threads"][2] == 0
+    answer["noise"]["own_switches"] = answer["noise"]["involuntary_switches"] if shares else result.own_switches
     if callbacks is not None and callbacks.failure is not None:
         answer.update(status=binding.WRONG, message=callbacks.failure)
     elif result.status == binding.DONE and maps is not None:

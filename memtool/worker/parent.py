@@ -320,6 +320,9 @@ def _instructions_counted(job: Job) -> Iterator[tuple[list[str], Count]]:
 
         without_randomisation = [shutil.which("setarch") or "setarch", platform.machine(), "-R"]
         options = ["-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={counts}"]
+        if job.threads is not None:
+            # Each thread says for itself when it counts; none starves another that waits.
+            options += ["--collect-atstart=no", "--fair-sched=try"]
         # By its path: the worker's environment has the system's PATH alone, and valgrind may lie elsewhere.
         yield [*without_randomisation, shutil.which("valgrind") or "valgrind", *options], read
 

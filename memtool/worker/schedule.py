@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from memtool.errors import MemtoolError
 from memtool.measure.counters import Counter
-from memtool.model import AllocatorPlan, Cell, Pass, Sample, Status
+from memtool.model import AllocatorPlan, Cell, Mode, Pass, Sample, Status
 from memtool.worker.evidence import Evidence
 from memtool.worker.parent import Executor, Job, RegionRequest
 from memtool.worker.threads import Threads
@@ -108,6 +108,8 @@ class Measurable:
     """Of one replay, before the epilogue."""
     total_bytes: int = 0
     """All bytes ever asked for in one replay: what an allocator holds that never gives any back."""
+    serial: tuple[int, int] | None = None
+    """(descriptor, bytes) of the image for one thread, of what threads replay; None: none is needed."""
 
 
 Key = tuple[Cell, int, Pass]
@@ -153,6 +155,7 @@ class Schedule:
                 self._block(workloads, block, timed)
         if Pass.FOOTPRINT in self.settings.passes:
             self._footprints(workloads)
+            self._footprints_alone(workloads)
         self._count_and_wait(workloads)
         return self._samples
 
@@ -218,6 +221,17 @@ class Schedule:
             return processors
         most = max((each.total_bytes for each in workloads), default=0) + _WORKER_BYTES
         return max(1, min(processors, self.settings.memory_bytes // most))
+
+    def _footprints_alone(self, workloads: Sequence[Measurable]) -> None:
+        """Measure once what one thread takes for what several replay; that it cannot costs the cell nothing else."""
+        wanted: list[Wanted] = []
+        for workload, cell, plan in _measured(workloads):
+            if workload.serial is None or cell in self._failed:
+                continue
+            image_fd, image_bytes = workload.serial
+            alone = replace(workload, image_fd=image_fd, image_bytes=image_bytes, threads=None)
+            wanted.append((alone, replace(cell, mode=str(Mode.SERIAL)), plan, 0, Pass.FOOTPRINT))
+        self._take_together(wanted)
 
     def _count_and_wait(self, workloads: Sequence[Measurable]) -> None:
         """Count, and take the heap passes: these mostly wait, so counting goes on beside them where memory holds both.
@@ -308,6 +322,7 @@ class Schedule:
             total += timed * settings.blocks * len(_with_controls(workload))
             if Pass.FOOTPRINT in settings.passes:
                 total += min(settings.footprint_repeats, settings.blocks) * measured
+                total += measured * (workload.serial is not None)
             if settings.counts:
                 total += settings.counter_repeats * len(_counted(workload))
             if settings.counts_calls:
@@ -384,7 +399,7 @@ class Schedule:
             marks=workload.marks if run_pass is Pass.HEAP else (),
             time_limit=waiting + self.limit(workload, cell, plan, run_pass),
             counter=self.settings.counter if run_pass is Pass.COUNTERS else Counter.NONE,
-            threads=workload.threads,
+            threads=_unpinned(workload.threads) if run_pass in (Pass.COUNTERS, Pass.HEAP) else workload.threads,
         )
 
     def _take(self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass) -> Sample | None:
@@ -421,6 +436,11 @@ def _measured(workloads: Sequence[Measurable]) -> list[tuple[Measurable, Cell, A
     return [
         (workload, cell, plan) for workload in workloads for cell, plan in workload.cells.items() if not plan.is_control
     ]
+
+
+def _unpinned(threads: Threads | None) -> Threads | None:
+    """Return the threads of what is not timed and has company: they offer their processor sooner while they wait."""
+    return None if threads is None else replace(threads, processors=0)
 
 
 def _sharing(jobs: Sequence[Job], at_once: int) -> list[Job]:

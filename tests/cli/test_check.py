@@ -165,14 +165,6 @@ def test_both_sides_left_out(small: Path, capsys: pytest.CaptureFixture[str]) ->
         (("--against", "glibc", "--candidate", "tslf"), "unknown allocator 'tslf'; did you mean 'tlsf'"),
         (("--against", "glibc", "--candidate", "tlsf", "--passes", "speed"), "unknown pass 'speed'"),
         (
-            (*SIDES, "--metric", "instructions_per_op", "--mode", "parallel"),
-            "--mode parallel: instructions_per_op is measured in serial mode only",
-        ),
-        (
-            (*SIDES, "--metric", "system_calls", "--mode", "lockstep"),
-            "--mode lockstep: system_calls is measured in serial mode only",
-        ),
-        (
             (*SIDES, "--metric", "instructions_per_op", "--counters", "none"),
             "--counters none: instructions_per_op, which is to be compared, has to be counted",
         ),
@@ -265,14 +257,15 @@ def test_a_dry_run_of_what_could_compare_nothing_ends_as_the_check_would(
     assert check(small, "--against", "pool", "--candidate", "tlsf", "--blocks", "1", "-o", "out") == 5
 
 
-def test_a_plan_says_which_passes_a_mode_leaves_out_and_how_long_arrivals_take(
+def test_a_plan_leaves_no_pass_out_on_threads_and_says_how_long_arrivals_take(
     small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small.write_text(SMALL + "arrivals: {constant: {rate: 1/s}}\n")
     assert memtool(["bench", str(small), "-a", "tlsf", "--mode", "parallel", "--blocks", "1", "--dry-run"]) == 0
     text = capsys.readouterr().out
-    assert "Note: Passes left out, which are taken in serial mode only: counters, heap, calls.\n" in text
-    assert "process of its own: 1 block; passes check" in text
+    assert "Passes left out" not in text
+    assert "process of its own: 1 block; passes check, throughput, latency, footprint, " in text
+    assert ", heap, calls\n" in text
     # 39,000 operations and some, one a second, in three replays of tlsf and of the control.
     assert "small: its operations arrive over 1" in text
     assert "in each replay; the latency pass takes 2 d 1" in text

@@ -11,6 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from memtool.engine import binding
+from memtool.measure import counters
+from memtool.measure.counters import Counter
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Mode, Pass, Sample, Status
 from memtool.pipeline import threads_of
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
@@ -89,6 +92,7 @@ def take(
                 use_counter=False,
                 time_limit=time_limit,
                 threads=threads_of(trace, mode),
+                counter=Counter.CALLGRIND if run_pass is Pass.COUNTERS else Counter.NONE,
             )
         )
 
@@ -130,6 +134,64 @@ def test_every_pass_runs_on_threads(mode: Mode, run_pass: Pass) -> None:
         assert counts["remote_deallocate"] == remote > 0
         assert counts["deallocate"] > remote
         assert counts["allocate"] == 4000
+
+
+THREAD_ARENAS = {
+    "name": "thread-arenas-mprotect",
+    "allocations": 2000,
+    "threads": 2,
+    "touch": "first",
+    "pattern": {"ramp": {"size": 24 * 1024}},
+}
+
+
+@pytest.mark.parametrize(("mode", "grows"), [(Mode.SERIAL, False), (Mode.LOCKSTEP, True), (Mode.PARALLEL, True)])
+def test_glibc_grows_the_arenas_of_threads_by_mprotect(mode: Mode, grows: bool) -> None:
+    if binding.system_calls_refusal() is not None:
+        pytest.skip(str(binding.system_calls_refusal()))
+    sample = take(THREAD_ARENAS, mode, Pass.CALLS)
+    assert (sample.status, sample.reason) == (Status.OK, None)
+    # 24 MiB a thread in steps of 132 KiB or so, and not one where the main arena serves both.
+    assert (sample.payload["system_calls"]["mprotect"] > 300) is grows
+    assert sample.payload["system_calls"]["mprotect"] > 300 or not grows
+
+
+@pytest.mark.parametrize("mode", [Mode.LOCKSTEP, Mode.PARALLEL])
+def test_making_threads_is_no_system_call_of_the_allocator(mode: Mode) -> None:
+    """A strategy on its region maps nothing; the stacks of its threads are not its own."""
+    if binding.system_calls_refusal() is not None:
+        pytest.skip(str(binding.system_calls_refusal()))
+    sample = take(MIXED, mode, Pass.CALLS, "segregated-pool+lock")
+    assert (sample.status, sample.reason) == (Status.OK, None)
+    assert sum(sample.payload["system_calls"].values()) == 0
+
+
+@pytest.mark.parametrize("mode", [Mode.LOCKSTEP, Mode.PARALLEL])
+@pytest.mark.parametrize("strategy", ["malloc", "thread-heaps"])
+def test_heap_maps_of_threads_know_every_live_block(mode: Mode, strategy: str) -> None:
+    with trace_of(MIXED, Mode.SERIAL) as trace:
+        peak, objects = trace.info.peak_live_bytes, survivors(take(MIXED, Mode.SERIAL))
+    sample = take(MIXED, mode, Pass.HEAP, strategy)
+    assert (sample.status, sample.reason) == (Status.OK, None)
+    maps = {each["moment"]: each for each in sample.payload["maps"]}
+    assert set(maps) == ({"peak", "end"} if mode is Mode.LOCKSTEP else {"end"})
+    assert maps["end"]["live_bytes"] == objects[1]
+    if mode is Mode.LOCKSTEP:
+        assert maps["peak"]["live_bytes"] == peak
+    for each in maps.values():
+        assert each["live_bytes"] <= sum(each["buckets"]["used"])
+    assert len(sample.payload["after_drain_resident_bytes"]) == 4
+
+
+@pytest.mark.skipif(counters.why_not(Counter.CALLGRIND) is not None, reason="needs valgrind")
+@pytest.mark.parametrize("mode", [Mode.LOCKSTEP, Mode.PARALLEL])
+def test_instructions_of_threads_are_those_of_one_and_of_handing_over(mode: Mode) -> None:
+    """What threads do while they wait does not count, or no two counts would agree."""
+    alone, *twice = (take(XMALLOC, each, Pass.COUNTERS, "thread-heaps") for each in (Mode.SERIAL, mode, mode))
+    assert [each.reason for each in (alone, *twice)] == [None] * 3
+    one, first, second = (each.payload["instructions"] for each in (alone, *twice))
+    assert abs(first - second) < 0.02 * first
+    assert 0.9 * one < first < 4 * one
 
 
 def test_lockstep_knows_the_peak_exactly() -> None:

@@ -5,53 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from memtool.model import Mode, Run, Status, TraceInfo
-from memtool.report import look
+from memtool.model import Mode, Run, TraceInfo
+from memtool.report.scaling import HARNESS, lines, swept
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Point = tuple[int, float, float | None, float | None]
-"""(threads, million operations a second, and the ends of its interval)."""
+__all__ = ["draw", "swept"]
 
-
-def swept(run: Run) -> dict[str, list[TraceInfo]]:
-    """Return the workloads that a run has on several numbers of threads, each with its traces, fewest threads first."""
-    found: dict[str, list[TraceInfo]] = {}
-    for info in run.workloads:
-        found.setdefault(info.name.partition(":threads=")[0], []).append(info)
-    return {name: sorted(infos, key=lambda info: info.threads) for name, infos in found.items() if len(infos) > 1}
-
-
-def points(run: Run, infos: Sequence[TraceInfo]) -> dict[str, list[Point]]:
-    """Return for each allocator its throughput by number of threads."""
-    threads = {info.name: info.threads for info in infos}
-    found: dict[str, list[Point]] = {}
-    for cell in run.cells:
-        metric = cell.metrics.get("time_per_op_ns")
-        if cell.cell.workload not in threads or cell.status is not Status.OK or not metric or not metric.value:
-            continue
-        low = 1e3 / metric.high if metric.high else None
-        high = 1e3 / metric.low if metric.low else None
-        found.setdefault(look.label(cell), []).append((threads[cell.cell.workload], 1e3 / metric.value, low, high))
-    return {name: sorted(each) for name, each in found.items()}
+_OF_HARNESS: Mapping[str, Any] = {"color": "black", "linestyle": ":", "marker": "."}
 
 
 def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, Any]]) -> Figure | None:
-    """Draw throughput over threads, with a line for each allocator; None where there is nothing to draw."""
+    """Draw throughput over threads, with a line for each allocator and the harness; None where there is no sweep."""
     from matplotlib.figure import Figure
 
-    found = points(run, infos)
-    if not any(len(each) > 1 for each in found.values()):
+    found = lines(run, infos)
+    if not any(len(each.points) > 1 for each in found):
         return None
     figure = Figure(figsize=(8, max(4.8, 1.2 + 0.19 * len(found))), layout="constrained")
     axes = figure.subplots()
-    for name, each in sorted(found.items(), key=lambda item: -item[1][-1][1]):
-        counts, rates = [point[0] for point in each], [point[1] for point in each]
-        drawn: dict[str, Any] = {"marker": "o", "markersize": 5, **style.get(name, {})}
-        line = axes.plot(counts, rates, label=name, linewidth=1.8, **drawn)
+    for each in found:
+        counts, rates = [point[0] for point in each.points], [point[1] for point in each.points]
+        look = _OF_HARNESS if each.name == HARNESS else style.get(each.name, {})
+        drawn: dict[str, Any] = {"marker": "o", "markersize": 5, **look}
+        line = axes.plot(counts, rates, label=each.label, linewidth=1.8, **drawn)
         color = line[0].get_color()
-        known = [(count, rate, low, high) for count, rate, low, high in each if low is not None and high is not None]
+        known = [
+            (count, rate, low, high) for count, rate, low, high in each.points if low is not None and high is not None
+        ]
         if known:
             axes.errorbar(
                 [count for count, *_ in known],
@@ -75,7 +57,7 @@ def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, 
         axes.text(most + margin, 0.99, words, va="top", ha="right", fontsize=8, transform=axes.get_xaxis_transform())
     axes.set_ylim(bottom=0)
     axes.set_xticks(counts)
-    has_intervals = any(low is not None for each in found.values() for _, _, low, _ in each)
+    has_intervals = any(low is not None for each in found for _, _, low, _ in each.points)
     whiskers = "whiskers: 95 % interval of the median" if has_intervals else "no intervals: fewer than 6 blocks"
     axes.set_xlabel(f"threads ({whiskers})")
     axes.set_ylabel("million operations a second, all threads together")

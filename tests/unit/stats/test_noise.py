@@ -38,6 +38,13 @@ def test_interruptions_are_counted_by_the_second() -> None:
     assert why_noisy([timed(elapsed_ns=10_000_000, involuntary_switches=2)], []) == []
 
 
+def test_switches_of_threads_that_wait_for_each_other_are_not_the_machines() -> None:
+    assert why_noisy([timed(involuntary_switches=100_000, own_switches=99_980)], []) == []
+    # What is left of 100,030 is the machine's, and it is too much.
+    found = why_noisy([timed(involuntary_switches=100_030, own_switches=100_000)], [])
+    assert found == ["its workers were interrupted about 30 times a second (limit 25)"]
+
+
 def test_only_timed_passes_count() -> None:
     assert why_noisy([timed(), timed(Pass.CHECK, involuntary_switches=1_000)], []) == []
 

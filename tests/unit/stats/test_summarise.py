@@ -537,3 +537,30 @@ def test_what_does_not_keep_up_with_its_arrivals_says_so() -> None:
         "did not keep up with its arrivals: 1,600,000 of 2,000,000 operations a second; at the end 250 were due and "
         "not begun, so its latencies are those of a queue that grows with the length of the run",
     )
+
+
+THREADED = replace(TRACE, threads=4, lanes=4)
+
+
+@pytest.mark.parametrize(("null_ticks", "net"), [(60_000, 30.0), (60_001, None)])
+def test_on_threads_what_is_mostly_the_harness_has_no_net_time(null_ticks: int, net: float | None) -> None:
+    cell = replace(CELL, mode="parallel")
+    taken = [replace(timing(120_000), cell=cell)]
+    null = [replace(timing(null_ticks), cell=cell)]
+    result = summarise_cell(cell, taken, null, THREADED, CLOCK, exact_expected=False)
+    assert values(result, "time_per_op_ns", "net_time_per_op_ns") == [60.0, net]
+
+
+def test_on_one_thread_the_harness_may_be_most_of_the_time() -> None:
+    assert values(summarise(timing(120_000), null=[timing(100_000)]), "net_time_per_op_ns") == [10.0]
+
+
+def test_a_blow_up_is_the_peak_on_threads_over_that_of_one() -> None:
+    cell = replace(CELL, mode="parallel")
+    alone = footprint(peak_footprint_bytes=80_000, peak_resident_bytes=400_000)
+    of_malloc = footprint(peak={"footprint_bytes": None}, peak_resident_bytes=80_000)
+    for serial, expected in ((alone, (2.0, 2.0)), (of_malloc, (2.05, 2.05))):
+        on_threads = [footprint(block) for block in (0, 1)]  # a footprint of 160,000, 164,000 resident
+        result = summarise_cell(cell, on_threads, (), THREADED, CLOCK, exact_expected=False, serial=[serial])
+        assert result.metrics["blowup_ratio"].samples == expected
+    assert "blowup_ratio" not in summarise(footprint()).metrics

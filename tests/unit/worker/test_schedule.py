@@ -14,9 +14,10 @@ import pytest
 
 from memtool.errors import MemtoolError
 from memtool.measure.counters import Counter as InstructionCounter
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Sample, Status
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Mode, Pass, Sample, Status
 from memtool.worker.parent import Job, RegionRequest
 from memtool.worker.schedule import Key, Measurable, Schedule, Settings, passes_from
+from memtool.worker.threads import Threads
 
 NAMES = ("glibc", "pool", "tlsf", "buddy", "slab")
 Answer = Callable[[Job], Mapping[str, Any] | str]
@@ -535,3 +536,21 @@ def test_heap_passes_wait_beside_what_is_counted(monkeypatch: pytest.MonkeyPatch
     samples = Schedule(Meeting(), settings, lambda _: None).run([measurable()])
     assert met == [True] * 11  # 5 heaps; 6 counts, null's too
     assert Counter(sample.run_pass for sample in samples)[Pass.HEAP] == 5
+
+
+def test_what_threads_replay_is_measured_once_on_one() -> None:
+    threaded = replace(measurable(), threads=Threads(Mode.PARALLEL, 2, 2, 2), serial=(77, 4096))
+    jobs = [job for job in run(threaded).jobs if job.run_pass is Pass.FOOTPRINT]
+    alone = [job for job in jobs if job.image_fd == 77]
+    names = [cell.allocator for cell in threaded.cells]
+    assert [job.cell.allocator for job in alone] == names
+    assert {(job.cell.mode, job.image_bytes, job.threads) for job in alone} == {("serial", 4096, None)}
+    assert {job.threads for job in jobs if job not in alone} == {Threads(Mode.PARALLEL, 2, 2, 2)}
+
+
+def test_what_is_not_timed_on_threads_is_not_pinned() -> None:
+    threaded = replace(measurable(), threads=Threads(Mode.LOCKSTEP, 2, 2, 2))
+    settings = Settings(blocks=1, counter=InstructionCounter.CALLGRIND)
+    pinned = {job.run_pass: job.threads.processors for job in run(threaded, settings=settings).jobs if job.threads}
+    assert pinned[Pass.THROUGHPUT] == pinned[Pass.FOOTPRINT] == 2
+    assert pinned[Pass.COUNTERS] == pinned[Pass.HEAP] == 0
