@@ -30,6 +30,8 @@ from memtool.workload.trace import shipped
 
 DEFAULT_BLOCKS = 31
 """Finds +5 % where pairs scatter by 3 %, and is odd, so that the median is one of the pairs."""
+_KEPT_PROOF = (*compare.LIBRARY, compare.NAMED, "call")
+"""What of a cell's proof a baseline keeps."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -81,7 +83,7 @@ def side_by_side(options: CheckOptions, progress: Progress, executor: Executor |
     suspects = [each for each in judged if each.is_suspect]
     if suspects:
         judged = gate.confirm(judged, _second_look(settings, outcome.run, suspects, progress, executor), rules)
-    judged = gate.with_next_steps(judged, arguments_of(outcome.run))
+    judged = gate.with_next_steps(judged, arguments_of(outcome.run), named=named_in(outcome.run))
     report = Report(
         memtool=__version__,
         command="check",
@@ -188,6 +190,8 @@ def _sides(against: str, candidate: str) -> tuple[AllocatorSpec, AllocatorSpec]:
             raise InputError(f"{option}: must name one allocator, is '{text}'")
         sides.append(specs[0])
     base, head = sides
+    if base.label == head.label and base != head:
+        raise InputError(f"--candidate: '{head.label}' is also the name of --against; two allocators take two names")
     return base, replace(head, again=True) if head == base else head
 
 
@@ -245,7 +249,9 @@ def against_baseline(options: CheckOptions, progress: Progress, executor: Execut
         memtool=__version__,
         command="check",
         sources=(str(options.baseline), str(outcome.directory / run_file.FILE_NAME)),
-        judgements=tuple(gate.with_next_steps(judged, arguments_of(outcome.run), _renewal(options))),
+        judgements=tuple(
+            gate.with_next_steps(judged, arguments_of(outcome.run), _renewal(options), named_in(outcome.run))
+        ),
         unjudged=(*gate.unjudged(judged, rules), *not_in(base, outcome.run, options.baseline)),
         alpha=rules.alpha,
         margin=rules.margin,
@@ -341,7 +347,14 @@ def read_baseline(path: Path) -> Run:
 
 
 def _labels(base: Run) -> str:
-    return ",".join(dict.fromkeys(each.cell.allocator.removesuffix(AGAIN) for each in base.cells))
+    names = named_in(base)
+    labels = (each.cell.allocator.removesuffix(AGAIN) for each in base.cells)
+    return ",".join(dict.fromkeys(names.get(label, label) for label in labels))
+
+
+def named_in(run: Run) -> dict[str, str]:
+    """Return how what the user calls by a name is written on the command line: ``mine`` -> ``mine=./libmine.so``."""
+    return {each.cell.allocator: str(each.proof[compare.NAMED]) for each in run.cells if compare.NAMED in each.proof}
 
 
 def _metrics_of(base: Run, metrics: Sequence[str]) -> list[str]:
@@ -373,7 +386,7 @@ def update_baseline(options: CheckOptions, progress: Progress, executor: Executo
         cells=tuple(
             replace(
                 each,
-                proof={name: each.proof[name] for name in (*compare.LIBRARY, "call") if name in each.proof},
+                proof={name: each.proof[name] for name in _KEPT_PROOF if name in each.proof},
                 series={},
                 metrics={
                     name: metric for name, metric in each.metrics.items() if name in kept and metric.value is not None

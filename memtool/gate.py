@@ -387,7 +387,10 @@ def _advice(comparison: Comparison, limit: float) -> str:
 
 
 def with_next_steps(
-    judgements: Sequence[Judgement], arguments: Mapping[str, str], renew: str | None = None
+    judgements: Sequence[Judgement],
+    arguments: Mapping[str, str],
+    renew: str | None = None,
+    named: Mapping[str, str] | None = None,
 ) -> list[Judgement]:
     """Return the judgements with what to run next.
 
@@ -395,15 +398,17 @@ def with_next_steps(
         judgements: as judged.
         arguments: workload -> how it is named on the command line, quoted.
         renew: the command that takes these figures as the new baseline, where there is one.
+        named: allocator -> how it is named on the command line, of those that the user gave a name.
     """
-    return [replace(each, next_step=_next_step(each, arguments, renew)) for each in judgements]
+    return [replace(each, next_step=_next_step(each, arguments, renew, named or {})) for each in judgements]
 
 
-def _next_step(judged: Judgement, arguments: Mapping[str, str], renew: str | None) -> str:
+def _next_step(judged: Judgement, arguments: Mapping[str, str], renew: str | None, named: Mapping[str, str]) -> str:
     found = judged.comparison
     workload = arguments.get(found.workload, shlex.quote(found.workload))
     again = found.head.endswith(AGAIN) or found.base.endswith(AGAIN)
-    names = [each.removesuffix(AGAIN) for each in (found.base, found.head)]
+    labels = (each.removesuffix(AGAIN) for each in (found.base, found.head))
+    names = [named.get(each, each) for each in labels]
     base, head = (shlex.quote(each) for each in names)
     where = "" if found.region == "anonymous" else f" --region {found.region}"
     where += "" if found.mode == Mode.SERIAL else f" --mode {found.mode}"

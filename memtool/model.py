@@ -98,12 +98,18 @@ class AllocatorSpec:
     """The innermost first."""
     again: bool = False
     """The same allocator a second time, as a column of its own: compared with itself it must come out equal."""
+    title: str = ""
+    """What the user calls it: the ``mine`` of ``mine=./libmine.so``, so that it keeps its name wherever it lies."""
 
     @property
     def label(self) -> str:
-        """Return the written form, which is also the column name: ``pool:block=64+lock``."""
-        written = "+".join((_written(self.name, self.parameters), *(each.label for each in self.adaptors)))
-        return written + (AGAIN if self.again else "")
+        """Return the column name: what the user calls it, else the written form."""
+        return (self.title or self.written) + (AGAIN if self.again else "")
+
+    @property
+    def written(self) -> str:
+        """Return the written form without a name: ``pool:block=64+lock``."""
+        return "+".join((_written(self.name, self.parameters), *(each.label for each in self.adaptors)))
 
 
 def _written(name: str, parameters: tuple[tuple[str, str], ...]) -> str:

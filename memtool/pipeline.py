@@ -22,6 +22,7 @@ from memtool.measure import counters, machine
 from memtool.measure.counters import Counter
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Pass, Run, Sample, Status, TraceInfo
 from memtool.report.plots import pictures
+from memtool.stats.compare import NAMED
 from memtool.stats.summarise import Clock, noise_floor, summarise_cell
 from memtool.store import journal, run_file, series
 from memtool.units import format_count, format_duration, format_size
@@ -470,6 +471,7 @@ def summarise(
             "harness_instructions": _value(harness, "instructions_per_op"),
             "preload": list(resolved.preload),
             "environment": dict(resolved.environment),
+            **({NAMED: f"{resolved.spec.title}={resolved.spec.written}"} if resolved.spec.title else {}),
             "call": asdict(resolved.call),
         }
         if resolved.interpreted:

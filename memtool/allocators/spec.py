@@ -2,6 +2,7 @@
 
 ``glibc,pool:block=64,chunk=4KiB,tlsf:subdivisions=16|32,@system,./libmine.so,pool:block=64+redzone:bytes=32+lock``;
 ``./libmine.so:env.MINE_CONF="a:1,b:2"`` sets a variable of the environment, in quotes where its value has commas.
+``mine=./libmine.so`` names the column of a file that the user brings.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _BEFORE_ADAPTOR = re.compile(r"\+(?=\s*[A-Za-z][\w-]*\s*(?:[:+]|$))")
 # A comma or a bar within "..." is part of a value.
 _UNQUOTED = r'(?=(?:[^"]*"[^"]*")*[^"]*$)'
 _COMMA, _BAR = re.compile("," + _UNQUOTED), re.compile(r"\|" + _UNQUOTED)
+_NAMED = re.compile(r"([A-Za-z_][\w-]*)\s*=\s*(\S.*)", re.DOTALL)
 _FORM = "parameter=value or parameter=value|value"
 
 
@@ -42,11 +44,15 @@ def parse_allocators(text: str, groups: Mapping[str, tuple[str, ...]]) -> tuple[
     """
     specs: dict[AllocatorSpec, None] = {}
     for item in _items(text):
-        specs.update(dict.fromkeys(_unfold(item, groups)))
+        specs.update(dict.fromkeys(_named(item, groups)))
         if len(specs) > MOST_COLUMNS:
             raise InputError(f"-a: names more than {MOST_COLUMNS} allocators")
     if not specs:
         raise InputError("-a: names no allocator")
+    labels = [each.label for each in specs]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise InputError(f"-a: '{twice}' names two allocators")
     return tuple(specs)
 
 
@@ -66,7 +72,7 @@ def _items(text: str) -> list[str]:
     for part in (part.strip() for part in _COMMA.split(text)):
         if not part:
             continue
-        if _ASSIGNMENT.match(part) is None:
+        if _ASSIGNMENT.match(part) is None or _name_of(part) is not None:
             items.append(part)
             continue
         if not items:
@@ -76,6 +82,29 @@ def _items(text: str) -> list[str]:
             raise InputError(f"-a: {items[-1]},{part}: a group takes no parameters; name the allocator that is meant")
         items[-1] += ("," if _BEFORE_PARAMETERS.search(owner) else ":") + part
     return items
+
+
+def _name_of(item: str) -> tuple[str, str] | None:
+    """Return (name, rest) of ``mine=./lib.so``; None: it has no name. A parameter's value is no file."""
+    match = _NAMED.fullmatch(item)
+    if match is None:
+        return None
+    file = _BEFORE_ADAPTOR.split(_BEFORE_PARAMETERS.split(match[2], maxsplit=1)[0], maxsplit=1)[0].strip()
+    return (match[1], match[2]) if file.endswith(".so") or ".so." in file or is_python(file) else None
+
+
+def _named(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorSpec]:
+    """Return the allocators of an item, under the name that the user gives it."""
+    found = _name_of(item)
+    if found is None:
+        return _unfold(item, groups)
+    name, rest = found
+    specs = _unfold(rest, groups)
+    if len(specs) > 1:
+        raise InputError(f"-a: {item}: a name is of one allocator, and these are {len(specs)}")
+    if any(name in members for members in groups.values()):
+        raise InputError(f"-a: {item}: '{name}' is the name of another allocator (memtool list allocators)")
+    return [replace(specs[0], title=name)]
 
 
 def _unfold(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorSpec]:

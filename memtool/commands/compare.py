@@ -103,7 +103,7 @@ def rules_from(metrics: str | None, margin: str, limits: Sequence[str]) -> Any: 
 
 def _two(runs: tuple[Path, ...], rules: Any, history: Path | None) -> Report:  # noqa: ANN401
     from memtool import __version__, gate
-    from memtool.check import arguments_of, gone, history_of, judged_runs, not_in, unmatched
+    from memtool.check import arguments_of, gone, history_of, judged_runs, named_in, not_in, unmatched
     from memtool.model import Report
     from memtool.store import run_file
 
@@ -114,7 +114,7 @@ def _two(runs: tuple[Path, ...], rules: Any, history: Path | None) -> Report:  #
         memtool=__version__,
         command="compare",
         sources=sources,
-        judgements=tuple(gate.with_next_steps(judged, arguments_of(head))),
+        judgements=tuple(gate.with_next_steps(judged, arguments_of(head), named=named_in(head))),
         alpha=rules.alpha,
         margin=rules.margin,
         family=0,
@@ -134,7 +134,7 @@ def _one(
     fail_on: FailOn | None,
 ) -> Report:
     from memtool import __version__, gate
-    from memtool.check import Incomparable, arguments_of, history_of
+    from memtool.check import Incomparable, arguments_of, history_of, named_in
     from memtool.model import Report
     from memtool.report import calls
     from memtool.stats import compare
@@ -150,7 +150,7 @@ def _one(
         memtool=__version__,
         command="compare",
         sources=(str(path),),
-        judgements=tuple(gate.with_next_steps(judged, arguments_of(run))),
+        judgements=tuple(gate.with_next_steps(judged, arguments_of(run), named=named_in(run))),
         unjudged=tuple(gate.unjudged(judged, rules)),
         alpha=rules.alpha,
         margin=rules.margin,

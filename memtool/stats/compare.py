@@ -39,6 +39,8 @@ _MACHINE: Mapping[str, tuple[str, ...]] = {
 """What of the machine must be the same, by the metric's scope, where two runs are compared."""
 LIBRARY = ("malloc_build_id", "version")
 """What of a cell's proof must be the same besides, where a malloc is compared with itself."""
+NAMED = "named"
+"""In a cell's proof: name and file of what the user calls by a name, and compares though it was built anew."""
 _MAYBE_UNKNOWN = ("governor", "transparent_huge_pages", *_SINCE_THEN)
 """Not said by every kernel: two machines that both do not say are taken as the same."""
 _TRACE = ("touch", "memory_limit")
@@ -154,6 +156,8 @@ class _Differing:
             if first != second and (name not in _SINCE_THEN or None not in (first, second)):
                 return f"{name} differs: {first} and {second}"
         if any(_value(each, "peak_footprint_bytes") is not None for each in (base, head)):
+            return None
+        if NAMED in base.proof and NAMED in head.proof:
             return None
         # Without a region under it, it is some malloc, whose version decides.
         for name in LIBRARY:

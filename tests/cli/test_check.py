@@ -297,3 +297,32 @@ def test_a_baseline_on_another_footing_is_incomparable(small: Path, capsys: pyte
     stored(small, capsys)
     assert check(small, "--baseline", "b/main.json", "--metric", EXACT, "--as", "malloc", "-o", "again") == 5
     assert "call differs: inlined, sized free, one thread and pointer, " in capsys.readouterr().out
+
+
+HEAP = """\
+from memtool.allocators.reference.first_fit import FirstFit
+
+
+class Heap(FirstFit):
+    pass
+"""
+
+
+def test_a_file_that_the_baseline_does_not_know_is_not_green_and_a_name_follows_it(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write_text(SMALL.replace("20k", "500"))
+    for folder in ("old", "new"):
+        Path(folder).mkdir()
+        Path(folder, "heap.py").write_text(HEAP)
+    words = (small, "--metric", "peak_footprint_bytes", "--baseline")
+    assert check(*words, "by-path.json", "-a", "./old/heap.py:Heap,tlsf", "--update", "-o", "1") == 0
+    assert check(*words, "by-path.json", "-a", "./new/heap.py:Heap,tlsf", "-o", "2") == 5
+    said = capsys.readouterr().out
+    assert "not judged: small · ./new/heap.py:Heap: not in by-path.json; it has ./old/heap.py:Heap, tlsf\n" in said
+    assert check(*words, "by-name.json", "-a", "mine=./old/heap.py:Heap", "--update", "-o", "3") == 0
+    assert check(*words, "by-name.json", "-a", "mine=./new/heap.py:Heap", "-o", "4") == 0
+    # Without -a it is what the baseline was made from.
+    assert check(*words, "by-name.json", "-o", "5") == 0
+    found = json.loads(Path("5/run.json").read_text())["cells"]
+    assert [(each["allocator"], each["proof"]["named"]) for each in found] == [("mine", "mine=./old/heap.py:Heap")]

@@ -108,6 +108,25 @@ def test_parameters_do_not_make_two_of_the_same_name_one() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mine=./new/libmine.so", [("mine", "./new/libmine.so")]),
+        ("glibc,mine=./libmine.so", [("glibc", "glibc"), ("mine", "./libmine.so")]),
+        (
+            "pool:block=64,old=libmine.so.2,chunk=4KiB",
+            [("pool:block=64", "pool:block=64"), ("old", "libmine.so.2:chunk=4KiB")],
+        ),
+        ("my-heap = heap.py:Heap+lock", [("my-heap", "heap.py:Heap+lock")]),
+        ('tuned=./lib.so:env.MALLOC_CONF="a:1,b:2"', [("tuned", './lib.so:env.MALLOC_CONF="a:1,b:2"')]),
+        ("pool,block=64", [("pool:block=64", "pool:block=64")]),
+        ("./lib.so:env.CONF=/etc/lib.so", [("./lib.so:env.CONF=/etc/lib.so",) * 2]),
+    ],
+)
+def test_a_file_may_have_a_name(text: str, expected: list[tuple[str, str]]) -> None:
+    assert [(each.label, each.written) for each in parse_allocators(text, GROUPS)] == expected
+
+
 FORM = "must be parameter=value or parameter=value|value"
 
 
@@ -120,6 +139,9 @@ FORM = "must be parameter=value or parameter=value|value"
         ("@pool", "-a: unknown group '@pool'; did you mean '@pools'? (groups: @pools, @system, @empty)"),
         ("block=64", "-a: block=64: a parameter, but no allocator before it"),
         ("@pools,block=8", "-a: @pools,block=8: a group takes no parameters; name the allocator that is meant"),
+        ("mine=./a.so,mine=./b.so", "-a: 'mine' names two allocators"),
+        ("mine=./a.so:x=1|2", "-a: mine=./a.so:x=1|2: a name is of one allocator, and these are 2"),
+        ("glibc=./a.so", "-a: glibc=./a.so: 'glibc' is the name of another allocator (memtool list allocators)"),
         ("pool:block", f"-a: pool:block: 'block' {FORM}"),
         ("pool+", "-a: pool+: an adaptor is written +name, such as pool+lock"),
         ("pool++lock", "-a: pool++lock: an adaptor is written +name, such as pool+lock"),

@@ -164,6 +164,15 @@ def test_runs_on_different_footings_are_not_compared() -> None:
     ]
 
 
+def test_a_malloc_with_a_name_is_compared_though_it_was_built_anew() -> None:
+    name = "internal_fragmentation"
+    old, new = (
+        replace(cell("mine", {name: figure(name, 0.1, 0.1)}), proof={"malloc_build_id": build, "named": f"mine={file}"})
+        for build, file in (("aa", "./old/libmine.so"), ("bb", "./new/libmine.so"))
+    )
+    assert only(compare.between(run(old), run(new), [name])).basis is Basis.EXACT
+
+
 def test_a_machine_that_neither_run_records_is_not_the_same_machine() -> None:
     mine = run(cell("a", {FOOTPRINT: figure(FOOTPRINT, 1, 1)}), machine={"architecture": None})
     assert only(compare.between(mine, mine, [FOOTPRINT])).why_not == "architecture is not recorded"
