@@ -102,7 +102,11 @@ MIXES = st.fixed_dictionaries(
 FRAMES = st.fixed_dictionaries(
     {
         "frames": st.fixed_dictionaries(
-            {"count": st.integers(1, 5), "objects_per_frame": st.integers(0, 9)},
+            {
+                "count": st.integers(1, 5),
+                # Never 0: a workload that allocates nothing is refused.
+                "objects_per_frame": st.one_of(st.integers(1, 9), st.just({"uniform": [1, 9]})),
+            },
             optional={
                 "scopes": st.fixed_dictionaries(
                     {
