@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from verification.arenas import MONOTONIC
 from verification.blowup import BLOWUP
+from verification.calls import CLASSES_OF_CALL
 from verification.classics import CLASSICS
 from verification.constant_time import CONSTANT_TIME
 from verification.consumption import CONSUMPTION
@@ -41,6 +42,7 @@ _RESULTS = (
     CONSTANT_TIME,
     BLOWUP,
     CLASSICS,
+    CLASSES_OF_CALL,
     _later(
         13,
         "Tracing collection: how often, and what marking costs",

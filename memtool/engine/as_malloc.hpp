@@ -2,7 +2,7 @@
 // thread may call it at any time. What a strategy needs besides at a free is kept in a header before the block.
 //
 // `BareHeap` is all of this but the call. A replay reaches it by a table of functions (MallocCalls), a malloc
-// replacement by the symbols that the dynamic linker looks for (include/memtool_malloc.hpp).
+// replacement by the symbols that the dynamic linker looks for (engine/malloc_library.hpp).
 #pragma once
 
 #include <algorithm>

@@ -8,10 +8,12 @@ from functools import cache
 import pytest
 
 from memtool.engine.binding import Heap
+from memtool.measure import counters
 from memtool.measure.counters import choose
 from verification import (
     arenas,
     blowup,
+    calls,
     constant_time,
     consumption,
     faults,
@@ -169,3 +171,15 @@ def test_heaps_that_keep_what_they_free_blow_up_and_those_that_return_it_do_not(
     assert [line.verdict for line in blowup.lines()] == [Verdict.REPRODUCED] * 4
     swapped = blowup.lines(keeps="thread-heaps", give_back=[blowup.KEEPS])
     assert [line.verdict for line in swapped] == [Verdict.NOT_REPRODUCED, Verdict.NOT_REPRODUCED]
+
+
+@pytest.mark.parametrize(
+    ("counted", "verdict"), [((109.9, 100.0), Verdict.REPRODUCED), ((88.0, 100.0), Verdict.NOT_REPRODUCED)]
+)
+def test_the_footing_of_a_malloc_is_judged(
+    monkeypatch: pytest.MonkeyPatch, counted: tuple[float, float], verdict: Verdict
+) -> None:
+    monkeypatch.setattr(counters, "why_not", lambda counter: None)
+    monkeypatch.setattr(calls, "library", lambda name, folder: folder / name)
+    monkeypatch.setattr(calls, "_counted", lambda *_: counted)
+    assert [line.verdict for line in calls.lines()] == [verdict] * 4
