@@ -23,7 +23,7 @@ from verification.outcome import Line, Result, Verdict
 
 ALLOCATORS = ("glibc", "jemalloc", "mimalloc", "tcmalloc")
 CLEAR = 1.4
-NEAR = 2.0
+NEAR = 2.5
 ALIKE = 1.5
 SMALL = 3.0
 """MiB."""
