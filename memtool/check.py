@@ -7,7 +7,7 @@ exact can fail: two runs of different days cannot prove a difference in time.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,14 +25,13 @@ from memtool.stats import compare
 from memtool.store import compare_file, journal, run_file
 from memtool.units import format_count
 from memtool.worker.parent import Executor
-from memtool.worker.schedule import LEAST_FOOTPRINTS
+from memtool.worker.schedule import LEAST_FOOTPRINTS, Progress
 from memtool.workload.trace import shipped
 
 DEFAULT_BLOCKS = 31
 """Finds +5 % where pairs scatter by 3 %, and is odd, so that the median is one of the pairs."""
 _KEPT_PROOF = (*compare.LIBRARY, compare.NAMED, "call")
 """What of a cell's proof a baseline keeps."""
-Progress = Callable[[str, int, int], None]
 
 
 class Incomparable(MemtoolError):

@@ -28,7 +28,7 @@ from memtool.store import journal, run_file, series
 from memtool.units import format_count, format_duration, format_size
 from memtool.worker.evidence import digest_of
 from memtool.worker.parent import Executor, RegionRequest, WorkerExecutor
-from memtool.worker.schedule import NULL, Measurable, Schedule, Settings
+from memtool.worker.schedule import NULL, Measurable, Progress, Schedule, Settings
 from memtool.worker.threads import Threads
 from memtool.workload.trace import Trace, load_trace
 
@@ -111,7 +111,7 @@ class Outcome:
 
 def bench(
     options: BenchOptions,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
     executor: Executor | None = None,
     announce: Callable[[str], None] = lambda words: None,
 ) -> Outcome:
@@ -338,9 +338,7 @@ def _refuse_duplicate_names(traces: Sequence[Trace]) -> None:
         seen[trace.info.name] = trace.info.source
 
 
-def _run(
-    options: BenchOptions, plan: Plan, progress: Callable[[str, int, int], None], executor: Executor | None
-) -> Outcome:
+def _run(options: BenchOptions, plan: Plan, progress: Progress, executor: Executor | None) -> Outcome:
     started = datetime.datetime.now().astimezone()
     fingerprint = _fingerprint(options, plan)
     directory = output_directory(options, started, fingerprint)

@@ -40,7 +40,7 @@ def main() -> None:
                         output=Path(scratch) / "run",
                         draw_plots=False,
                     ),
-                    lambda what, done, total: None,
+                    lambda *_: None,
                 ).run
             for side, result in enumerate(run.cells):
                 if result.metrics:

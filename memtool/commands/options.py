@@ -14,13 +14,13 @@ import click
 
 if TYPE_CHECKING:
     from memtool.pipeline import BenchOptions, Plan
+    from memtool.worker.schedule import Progress
     from memtool.workload.trace import Trace
 
 _MOST_THREADS = 1024
 _PICTURES = (".png", ".svg", ".pdf")
 PASSES = ("check", "throughput", "latency", "footprint", "counters", "heap", "calls")
 _COUNTERS = ("auto", "perf", "callgrind", "none")
-Progress = Callable[[str, int, int], None]
 
 
 class Listed(click.ParamType[tuple[str, ...]]):
@@ -383,18 +383,20 @@ def progress(*, quiet: bool) -> Iterator[Progress]:
     from memtool.pipeline import terminal
 
     if quiet or not terminal():
-        yield lambda what, done, total: None
+        yield lambda what, done, total, seconds_left: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
 
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("samples, about"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left · {task.description}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+    from memtool.units import format_duration
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("samples{task.fields[left]} · {task.description}"))
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None, left="")
+
+        def show(what: str, done: int, total: int, seconds_left: float | None) -> None:
+            left = "" if seconds_left is None else f", about {format_duration(round(seconds_left))} left"
+            bar.update(task, description=what, completed=done, total=total, left=left)
+
+        yield show

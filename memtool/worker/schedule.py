@@ -10,14 +10,16 @@ import math
 import os
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from memtool.errors import MemtoolError
-from memtool.measure.counters import Counter
+from memtool.measure import counters
 from memtool.model import AllocatorPlan, Cell, Mode, Pass, Sample, Status
+from memtool.worker.estimate import Estimate
 from memtool.worker.evidence import Evidence
 from memtool.worker.parent import Executor, Job, RegionRequest
 from memtool.worker.threads import Threads
@@ -63,7 +65,7 @@ class Settings:
     seed: int = 42
     use_counter: bool = True
     ns_per_tick: float = 1.0
-    counter: Counter = Counter.NONE
+    counter: counters.Counter = counters.Counter.NONE
     """What counts instructions in the counters pass; none: there is no such pass."""
     counter_repeats: int = 1
     can_count_calls: bool = False
@@ -78,7 +80,7 @@ class Settings:
     @property
     def counts(self) -> bool:
         """Return whether there is a counters pass."""
-        return Pass.COUNTERS in self.passes and self.counter is not Counter.NONE
+        return Pass.COUNTERS in self.passes and self.counter is not counters.Counter.NONE
 
     @property
     def counts_calls(self) -> bool:
@@ -112,6 +114,9 @@ class Measurable:
     """(descriptor, bytes) of the image for one thread, of what threads replay; None: none is needed."""
 
 
+Progress = Callable[[str, int, int, float | None], None]
+"""Called before each sample with what it is, how many are done and how many there are, and the seconds left, where they
+can be told."""
 Key = tuple[Cell, int, Pass]
 Wanted = tuple[Measurable, Cell, AllocatorPlan, int, Pass]
 """A sample to be taken: of what, and in which block and pass."""
@@ -127,9 +132,8 @@ class Schedule:
     """Called with every new sample, before the next is begun."""
     finished: Mapping[Key, Sample] = field(default_factory=dict)
     """Samples of an interrupted run: not taken again."""
-    progress: Callable[[str, int, int], None] = lambda what, done, total: None
-    """Called before each sample with what it is, how many are done, and how many there are (footprint repeats
-    beyond those asked for, which only measurements that vary need, are counted as they come)."""
+    progress: Progress = lambda what, done, total, seconds_left: None
+    """Footprint repeats beyond those asked for, which only measurements that vary need, are counted as they come."""
     _evidence: Evidence = field(default_factory=Evidence)
     _samples: list[Sample] = field(default_factory=list)
     _failed: set[Cell] = field(default_factory=set)
@@ -137,6 +141,7 @@ class Schedule:
     """Workload -> what all null replays of a worker take, as the pilot found; 0 where it failed."""
     _own_seconds: dict[Cell, float] = field(default_factory=dict)
     """What all replays of a throughput sample take, of the cells that have one."""
+    _estimate: Estimate = field(default_factory=Estimate)
     _done: int = 0
     _total: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -144,7 +149,9 @@ class Schedule:
 
     def run(self, workloads: Sequence[Measurable]) -> list[Sample]:
         """Return every sample, in the order taken. A failed sample takes its cell out of what follows."""
-        self._total = self.count(self.settings, workloads)
+        counts = self.counts(self.settings, workloads)
+        self._total = counts.total()
+        self._estimate.expect(counts)
         for workload in workloads:
             self._pilot(workload)
         if Pass.CHECK in self.settings.passes:
@@ -180,6 +187,7 @@ class Schedule:
                     wanted.append((workload, cell, plan, block, Pass.FOOTPRINT))
             if turn >= self.settings.footprint_repeats:
                 self._total += len(wanted)
+                self._estimate.expect({Pass.FOOTPRINT: len(wanted)})
             for sample in self._take_together(wanted):
                 taken[sample.cell].append(sample)
 
@@ -202,6 +210,8 @@ class Schedule:
         jobs = [self._job(*each) for each, key in zip(wanted, keys, strict=True) if key not in taken]
         if not jobs:
             return [taken[key] for key in keys]
+        for _, _, run_pass in taken:
+            self._estimate.skip(run_pass)
         done = self._done + len(taken)
         with closing(self.executor.overlap(_sharing(jobs, at_once), at_once)) as samples:
             for job in jobs:
@@ -212,7 +222,9 @@ class Schedule:
         return [taken[key] for key in keys]
 
     def _say(self, cell: Cell, run_pass: Pass, done: int) -> None:
-        self.progress(f"{cell.workload} · {cell.allocator} · {run_pass}", done, self._total)
+        self._estimate.begin(run_pass)
+        left = self._estimate.seconds_left()
+        self.progress(f"{cell.workload} · {cell.allocator} · {run_pass}", done, self._total, left)
 
     def _most_at_once(self, workloads: Sequence[Measurable]) -> int:
         """Return how many workers may run at a time, each of which takes all that its workload ever asks for."""
@@ -314,21 +326,27 @@ class Schedule:
     @staticmethod
     def count(settings: Settings, workloads: Sequence[Measurable]) -> int:
         """Return how many samples a run takes when no repeat differs and nothing fails."""
-        total = 0
+        return Schedule.counts(settings, workloads).total()
+
+    @staticmethod
+    def counts(settings: Settings, workloads: Sequence[Measurable]) -> Counter[Pass]:
+        """Return how many samples of each pass a run takes when no repeat differs and nothing fails."""
+        counts: Counter[Pass] = Counter()
         for workload in workloads:
             measured = sum(not plan.is_control for plan in workload.cells.values())
-            timed = sum(each in settings.passes for each in (Pass.THROUGHPUT, Pass.LATENCY))
-            total += measured * (Pass.CHECK in settings.passes)
-            total += timed * settings.blocks * len(_with_controls(workload))
-            if Pass.FOOTPRINT in settings.passes:
-                total += min(settings.footprint_repeats, settings.blocks) * measured
-                total += measured * (workload.serial is not None)
-            if settings.counts:
-                total += settings.counter_repeats * len(_counted(workload))
-            if settings.counts_calls:
-                total += len(_calling(workload))
-            total += measured * (Pass.HEAP in settings.passes)
-        return total
+            footprints = min(settings.footprint_repeats, settings.blocks) + (workload.serial is not None)
+            timed = settings.blocks * len(_with_controls(workload))
+            wanted = {
+                Pass.CHECK: measured,
+                Pass.THROUGHPUT: timed,
+                Pass.LATENCY: timed,
+                Pass.FOOTPRINT: footprints * measured,
+                Pass.COUNTERS: settings.counter_repeats * len(_counted(workload)) if settings.counts else 0,
+                Pass.CALLS: len(_calling(workload)) if settings.counts_calls else 0,
+                Pass.HEAP: measured,
+            }
+            counts.update({each: count for each, count in wanted.items() if each in settings.passes})
+        return counts
 
     @staticmethod
     def waiting(settings: Settings, workloads: Sequence[Measurable]) -> float:
@@ -372,7 +390,7 @@ class Schedule:
         slower = _SLOWER.get(run_pass, 1)
         null = slower * _TIME_LIMIT_FACTOR * self._null_seconds.get(workload.name, 0.0)
         own = 2 * slower * self._own_seconds.get(cell, 0.0)
-        if run_pass is Pass.COUNTERS and self.settings.counter is Counter.CALLGRIND:
+        if run_pass is Pass.COUNTERS and self.settings.counter is counters.Counter.CALLGRIND:
             null = max(null, _COUNTING_SECONDS * workload.operations)
         if plan.interpreted:
             null = max(_INTERPRETED_FACTOR * null, _INTERPRETED_SECONDS * workload.operations)
@@ -398,7 +416,7 @@ class Schedule:
             arrivals=workload.arrivals if run_pass is Pass.LATENCY else None,
             marks=workload.marks if run_pass is Pass.HEAP else (),
             time_limit=waiting + self.limit(workload, cell, plan, run_pass),
-            counter=self.settings.counter if run_pass is Pass.COUNTERS else Counter.NONE,
+            counter=self.settings.counter if run_pass is Pass.COUNTERS else counters.Counter.NONE,
             threads=_unpinned(workload.threads) if run_pass in (Pass.COUNTERS, Pass.HEAP) else workload.threads,
         )
 
@@ -406,10 +424,11 @@ class Schedule:
         """Take one sample, or the one that an interrupted run has taken; None: the cell has failed, now or before."""
         if cell in self._failed:
             return None
-        self._say(cell, run_pass, self._done)
         sample = self.finished.get((cell, block, run_pass))
         if sample is not None:
+            self._estimate.skip(run_pass)
             return self._finish(self._evidence.hold(sample))
+        self._say(cell, run_pass, self._done)
         return self._finish(self._recorded(self.executor.execute(self._job(workload, cell, plan, block, run_pass))))
 
     def _recorded(self, sample: Sample) -> Sample:

@@ -21,7 +21,7 @@ objects: [{size: 64, lifetime: 20}]
 """
 
 
-def quiet(what: str, done: int, total: int) -> None:
+def quiet(what: str, done: int, total: int, seconds_left: float | None) -> None:
     """Show no progress."""
 
 

@@ -239,7 +239,7 @@ def test_progress_counts_up_to_the_total_that_was_announced() -> None:
     seen: list[tuple[str, int, int]] = []
     settings = Settings(blocks=4)
     schedule = Schedule(
-        FakeExecutor(), settings, lambda _: None, {}, lambda what, done, total: seen.append((what, done, total))
+        FakeExecutor(), settings, lambda _: None, {}, lambda what, done, total, _: seen.append((what, done, total))
     )
     samples = schedule.run([measurable()])
     # 5 checks, 4 blocks of 6 cells with 2 passes, 5 footprints twice, 5 heaps that wait together.
@@ -330,7 +330,7 @@ def test_repeats_beyond_the_second_are_added_to_the_total() -> None:
     executor = FakeExecutor(
         lambda job: footprint(ratio_sum=job.block) if job.run_pass is Pass.FOOTPRINT else quiet(job)
     )
-    Schedule(executor, settings, lambda _: None, {}, lambda _what, _done, total: totals.append(total)).run(
+    Schedule(executor, settings, lambda _: None, {}, lambda _what, _done, total, _left: totals.append(total)).run(
         [measurable(allocators=("tlsf",))]
     )
     assert totals == [2, 2, 3, 4]

@@ -1,0 +1,64 @@
+"""How long a run will still take, from what its samples have taken so far, pass by pass."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from memtool.model import Pass
+
+_USUAL = {
+    Pass.CHECK: 2.5,
+    Pass.THROUGHPUT: 1.0,
+    Pass.LATENCY: 3.0,
+    Pass.FOOTPRINT: 0.6,
+    Pass.COUNTERS: 9.0,
+    Pass.HEAP: 6.0,
+    Pass.CALLS: 1.0,
+}
+"""What a sample of a pass takes, in samples of the throughput pass (the quickstart on two processors): what is promised
+of a pass of which none is done yet."""
+
+
+@dataclass(slots=True)
+class Estimate:
+    """Seconds that are left; each pass by the mean of its own samples, which differ between passes tenfold."""
+
+    clock: Callable[[], float] = time.monotonic
+    _left: Counter[Pass] = field(default_factory=Counter)
+    _taken: Counter[Pass] = field(default_factory=Counter)
+    _seconds: dict[Pass, float] = field(default_factory=dict)
+    _last: float | None = None
+    _current: Pass | None = None
+
+    def expect(self, samples: Mapping[Pass, int]) -> None:
+        """Add samples that will be taken."""
+        self._left.update(samples)
+
+    def begin(self, run_pass: Pass) -> None:
+        """Note that a sample begins, and so that the one before it has ended."""
+        now = self.clock()
+        if self._current is not None and self._last is not None:
+            self._taken[self._current] += 1
+            self._seconds[self._current] = self._seconds.get(self._current, 0.0) + now - self._last
+        self._current, self._last = run_pass, now
+        self._left[run_pass] -= 1
+
+    def skip(self, run_pass: Pass) -> None:
+        """Note that a sample that was expected is not taken: it is there already, or its cell has failed."""
+        self._left[run_pass] -= 1
+
+    def seconds_left(self) -> float | None:
+        """Return the seconds left, the sample that has begun included; None before one has ended."""
+        unit = [self._seconds[each] / self._taken[each] / _USUAL[each] for each in self._taken]
+        if not unit:
+            return None
+        usual = sum(unit) / len(unit)
+        left = self._left + Counter([self._current] if self._current is not None else [])
+        return sum(count * self._mean(each, usual) for each, count in left.items())
+
+    def _mean(self, run_pass: Pass, usual: float) -> float:
+        taken = self._taken[run_pass]
+        return self._seconds[run_pass] / taken if taken else usual * _USUAL[run_pass]
