@@ -157,7 +157,7 @@ def test_a_run_in_which_everything_is_left_out_says_why(
     small: Path, tmp_path: Path, memtool_environment: dict[str, str]
 ) -> None:
     ended = memtool("bench", small, "-a", "pool,stack", "-o", tmp_path / "out", environment=memtool_environment)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.returncode == 1  # nothing was measured
     assert "pool: serves requests of up to 64 B" in ended.stdout
     assert {cell["status"] for cell in cells(tmp_path / "out").values()} == {"excluded"}
 
@@ -308,7 +308,7 @@ def test_what_is_finished_survives_and_is_not_measured_again(
     wait_until(lambda: all(ended(int(child)) for child in children))
     finished = len(journal.read_text().splitlines()) - 1
     if how is signal.SIGINT:
-        assert running.returncode == 1
+        assert running.returncode == 130
         assert complaint.decode().split("\n") == [
             "",
             f"memtool: interrupted: {finished} finished {'sample is' if finished == 1 else 'samples are'} in {out}; "
