@@ -14,7 +14,7 @@ ABI_VERSION = 6
 
 CHECK, THROUGHPUT, LATENCY, FOOTPRINT, COUNTERS, HEAP, CALLS = range(7)
 DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)
-HISTOGRAMS = ("allocate", "deallocate", "reallocate", "first_touch", "floor", "remote_deallocate")
+HISTOGRAMS = ("allocate", "deallocate", "reallocate", "first_touch", "floor", "remote_deallocate", "frame")
 MOST_ITERATIONS = 64
 SIZE_CLASSES, SLICES, SLOW = 9, 400, 3
 SYSTEM_CALLS = ("mmap", "munmap", "mremap", "madvise", "brk", "mprotect")

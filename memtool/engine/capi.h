@@ -31,7 +31,8 @@ enum {
   MEMTOOL_HISTOGRAM_FIRST_TOUCH = 3,
   MEMTOOL_HISTOGRAM_FLOOR = 4,
   MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE = 5, /* of blocks that another thread had; part of the deallocations */
-  MEMTOOL_HISTOGRAMS = 6
+  MEMTOOL_HISTOGRAM_FRAME = 6,             /* of all operations of an outermost scope together, less the floor */
+  MEMTOOL_HISTOGRAMS = 7
 };
 /* How the threads of a workload are replayed (engine/thread_runner.hpp). */
 enum { MEMTOOL_SERIAL = 0, MEMTOOL_LOCKSTEP = 1, MEMTOOL_PARALLEL = 2 };

@@ -1,9 +1,12 @@
 // What is measured during a replay. Each probe is one pass; see engine/replay.hpp for when its hooks are called.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 #include "engine/capi.h"
@@ -71,6 +74,8 @@ class PlainProbe {
   void moving(void*, std::uint64_t) noexcept {}
   void published(std::uint32_t, std::uint64_t) noexcept {}
   void received(std::uint32_t, std::uint64_t) noexcept {}
+  void scope_begins() noexcept {}
+  void scope_ends() noexcept {}
   void write(void* block, std::uint64_t times) noexcept { write_block(block, times); }
 };
 
@@ -103,7 +108,8 @@ class LatencyProbe : public PlainProbe {
         reallocate_(counts + MEMTOOL_HISTOGRAM_REALLOCATE * Histogram::kBuckets),
         first_touch_(counts + MEMTOOL_HISTOGRAM_FIRST_TOUCH * Histogram::kBuckets),
         floor_(counts + MEMTOOL_HISTOGRAM_FLOOR * Histogram::kBuckets),
-        remote_deallocate_(counts + MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE * Histogram::kBuckets) {}
+        remote_deallocate_(counts + MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE * Histogram::kBuckets),
+        frame_(counts + MEMTOOL_HISTOGRAM_FRAME * Histogram::kBuckets) {}
 
   template <class Operation>
   [[gnu::always_inline]] void* allocate(Operation operation) noexcept {
@@ -126,6 +132,23 @@ class LatencyProbe : public PlainProbe {
     if (detail_ != nullptr) detail_->record_size(LatencyDetail::kDeallocate, size_, ticks);
   }
   void received(std::uint32_t, std::uint64_t) noexcept { received_ = true; }
+  // A frame is an outermost scope, with the frees at its end, which come behind it where a strategy has no scopes.
+  void scope_begins() noexcept {
+    if (depth_++ == 0) {
+      end_frame();
+      if (overhead_ == 0) overhead_ = empty_regions();
+      in_frame_ = true;
+    }
+  }
+  void scope_ends() noexcept { --depth_; }
+  // Also at the end of a replay. Under arrivals latencies contain each other's queues, and a sum says nothing.
+  void end_frame() noexcept {
+    const std::uint64_t overhead = frame_operations_ * overhead_ / kReadings;
+    if (in_frame_ && !wants_scopes()) frame_.record(frame_ticks_ > overhead ? frame_ticks_ - overhead : 0);
+    in_frame_ = false;
+    frame_ticks_ = 0;
+    frame_operations_ = 0;
+  }
   void write(void* block, std::uint64_t times) noexcept {
     received_ = false;
     write_block(block, times);
@@ -158,6 +181,7 @@ class LatencyProbe : public PlainProbe {
     maxima[MEMTOOL_HISTOGRAM_FIRST_TOUCH] = first_touch_.maximum();
     maxima[MEMTOOL_HISTOGRAM_FLOOR] = floor_.maximum();
     maxima[MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE] = remote_deallocate_.maximum();
+    maxima[MEMTOOL_HISTOGRAM_FRAME] = frame_.maximum();
   }
 
  private:
@@ -180,6 +204,8 @@ class LatencyProbe : public PlainProbe {
   [[gnu::always_inline]] std::uint64_t record(Histogram& histogram, std::uint64_t start) noexcept {
     const std::uint64_t ticks = clock_.stop() - start;
     histogram.record(ticks);
+    frame_ticks_ += ticks;
+    ++frame_operations_;
     if (++since_floor_ == kFloorEvery) {
       since_floor_ = 0;
       const std::uint64_t empty = clock_.start();
@@ -189,13 +215,33 @@ class LatencyProbe : public PlainProbe {
     return ticks;
   }
 
+  // Ticks of kReadings empty timed regions together, which is taken off the operations of a frame: a frame has hundreds
+  // of them. A sum, for where a counter moves in steps, a mean is right and a median is off by up to a step; the
+  // longest tenth is left out, which is the machine's.
+  static constexpr std::size_t kReadings = 900;
+  [[nodiscard]] std::uint64_t empty_regions() const noexcept {
+    std::array<std::uint64_t, kReadings + kReadings / 9> readings{};
+    for (std::uint64_t& reading : readings) {
+      const std::uint64_t start = clock_.start();
+      asm volatile("" ::: "memory");
+      reading = clock_.stop() - start;
+    }
+    std::ranges::sort(readings);
+    return std::accumulate(readings.begin(), readings.begin() + kReadings, std::uint64_t{0});
+  }
+
   Touch touch_;
   LatencyDetail* detail_;
   std::uint64_t ticks_ = 0;  // of the allocation that is being replayed
   std::uint64_t size_ = 0;   // of the block that is being freed
   Clock clock_;
   unsigned since_floor_ = 0;
-  Histogram allocate_, deallocate_, reallocate_, first_touch_, floor_, remote_deallocate_;
+  Histogram allocate_, deallocate_, reallocate_, first_touch_, floor_, remote_deallocate_, frame_;
+  std::uint64_t overhead_ = 0;          // ticks of kReadings empty timed regions
+  std::uint64_t frame_ticks_ = 0;       // of the operations of the present frame
+  std::uint64_t frame_operations_ = 0;  // how many there are
+  std::uint64_t depth_ = 0;             // of open scopes
+  bool in_frame_ = false;
   bool received_ = false;  // the object of the next event was another thread's
 };
 

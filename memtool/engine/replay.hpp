@@ -183,9 +183,11 @@ class Replay {
         parts_.probe.write(parts_.slots[slot], word::size(head));
         return at + 1;
       case Kind::scope_begin:
+        parts_.probe.scope_begins();
         begin_scope();
         return at + 1;
       case Kind::scope_end:
+        parts_.probe.scope_ends();
         return end_scope(at + 1, head >> 4);
       default:
         return at + 1;

@@ -158,6 +158,7 @@ class Runner {
       at = replay.run(at, image_.begin + image_.head.epilogue_word * (i + 1) / MEMTOOL_SLICES);
     }
     ticks = clock.stop() - start;
+    probe.end_frame();
     detail.end_replay();
     if (replay.out_of_memory()) {
       out_of_memory(strategy, at);

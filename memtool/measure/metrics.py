@@ -71,6 +71,23 @@ def _latencies() -> list[MetricInfo]:
     return found
 
 
+def _frames() -> list[MetricInfo]:
+    shares = {"p50": "half", "p90": "90 %", "p99": "99 %", "p999": "99.9 %"}
+    what = "operations of a frame together, each less the floor's mean"
+    return [
+        *(
+            MetricInfo(
+                f"frame_{name}_ns",
+                "ns",
+                f"{share} of all frames take no longer: all {what}",
+                measured_by=Pass.LATENCY,
+            )
+            for name, share in shares.items()
+        ),
+        MetricInfo("frame_max_ns", "ns", f"the worst frame: all {what}", gated=False, measured_by=Pass.LATENCY),
+    ]
+
+
 _ALL = [
     MetricInfo(
         "time_per_op_ns",
@@ -112,6 +129,7 @@ _ALL = [
         measured_by=Pass.THROUGHPUT,
     ),
     *_latencies(),
+    *_frames(),
     MetricInfo(
         "first_touch_ns",
         "ns",

@@ -132,6 +132,18 @@ THREADS = SheetInfo(
     ("remote_deallocate_p999_ns", "wait_ns"),
 )
 """Shown where any cell has them: what happens between threads."""
+FRAMES = SheetInfo(
+    "Time of all operations of a frame together, in ns",
+    (
+        Column("half of\nframes", "frame_p50_ns", Quantity.TIME, 1),
+        Column("99 %", "frame_p99_ns", Quantity.TIME, 1),
+        Column("99.9 %", "frame_p999_ns", Quantity.TIME, 1),
+        Column("worst\nframe", "frame_max_ns", Quantity.TIME, 1),
+    ),
+    ("frame_p99_ns", "frame_max_ns"),
+    sign="frame_p50_ns",
+)
+"""Shown where a workload has frames."""
 MEMORY = SheetInfo(
     "Memory, in {unit}",
     (
@@ -184,7 +196,7 @@ OWN_ACCOUNT = SheetInfo(
     ),
     (f"{_OWN}mapped_bytes", f"{_OWN}in_use_bytes"),
 )
-SHEETS = (SPEED, LATENCY, FURTHER_LATENCY, THREADS, MEMORY, WATERFALL, OVERHEAD, OWN_ACCOUNT)
+SHEETS = (SPEED, LATENCY, FURTHER_LATENCY, THREADS, FRAMES, MEMORY, WATERFALL, OVERHEAD, OWN_ACCOUNT)
 """In the order in which they are shown."""
 _NEED_LIVE = {
     "internal_fragmentation",

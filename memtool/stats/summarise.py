@@ -73,6 +73,7 @@ def summarise_cell(
     metrics |= _throughput(_of(sound, Pass.THROUGHPUT), _of(null_samples, Pass.THROUGHPUT), trace, clock)
     metrics |= _waits(_of(sound, Pass.THROUGHPUT), trace, clock)
     metrics |= _latencies(_of(sound, Pass.LATENCY), _of(null_samples, Pass.LATENCY), clock)
+    metrics |= _frames(_of(sound, Pass.LATENCY), clock)
     footprints = _of(sound, Pass.FOOTPRINT)
     metrics |= _footprints(footprints, trace)
     metrics |= _blowup(footprints, _of(serial, Pass.FOOTPRINT))
@@ -281,6 +282,20 @@ def _latencies(samples: Sequence[Sample], null_samples: Sequence[Sample], clock:
             at_floor = _is_at_floor(touches[name], readings_of_floor[name], step)
             metrics[metric] = _metric(metric, pairs, Determinism.SAMPLED, at_floor=at_floor)
     return metrics
+
+
+def _frames(samples: Sequence[Sample], clock: Clock) -> dict[str, Metric]:
+    """Return what a frame's operations take together; the worker has taken the floor off each of them."""
+    readings = _readings(samples, "frame")
+    return {
+        name: _metric(
+            name,
+            [(sample.block, ticks * clock.ns_per_tick) for sample, ticks in zip(samples, raw, strict=True)],
+            Determinism.SAMPLED,
+        )
+        for share, raw in readings.items()
+        if (name := f"frame_{share}_ns") in METRICS
+    }
 
 
 def _readings(samples: Sequence[Sample], kind: str) -> dict[str, list[float]]:

@@ -16,6 +16,8 @@ from memtool.store.series import History
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from memtool.workload.arrivals import compile_arrivals
 from memtool.workload.schema import Arrivals
+from memtool.workload.trace import make_trace
+from tests.events import workload_of
 from tests.images import churn, image_fd, make_image
 
 OBJECTS = 40_000
@@ -86,6 +88,17 @@ def test_a_planted_stall_shows_in_the_tail_and_in_the_strip(executor: WorkerExec
         assert longest[stalled] >= STALL_NS * 0.99
         assert slow[stalled] >= 1
     assert longest[180] is None  # where events 54,000 to 54,299 only free
+
+
+def test_a_frame_is_as_long_as_what_happens_in_it(executor: WorkerExecutor) -> None:
+    # 1,000 allocations in 10 frames of 100, and one of 500 stalls for 50 us: two frames have a stall, eight have none.
+    content = {"frames": {"count": 10, "objects_per_frame": 100}, "objects": [{"size": 64}]}
+    with make_trace(workload_of(content), "w.yaml", 1) as trace:
+        sample = take(executor, (trace.image_fd, trace.image_bytes), "stalls")
+    frames = sample.payload["histograms"]["frame"]
+    assert sum(count for _, count in frames["buckets"]) == 10
+    assert frames["maximum"] >= STALL_NS * 0.99
+    assert percentile(sample, "frame", 90.0) >= STALL_NS * 0.98
 
 
 def test_open_loop_latency_contains_the_queue_behind_a_stall(executor: WorkerExecutor) -> None:

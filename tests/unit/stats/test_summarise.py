@@ -507,6 +507,18 @@ def test_under_arrivals_the_floor_is_what_the_null_strategy_shows() -> None:
     assert closed.metrics["allocate_p99_ns"].at_floor is False
 
 
+def test_frames_have_percentiles_and_the_worst_of_them() -> None:
+    # A tick is half a nanosecond. Of 100 frames 98 took 20 ticks, two 30, the worst 35; the floor is off them already.
+    result = summarise_cell(
+        CELL, [latency(allocate=[(20, 100)], frame=[(20, 98), (30, 2)])], [], TRACE, CLOCK, exact_expected=False
+    )
+    found = {name: metric.value for name, metric in result.metrics.items() if name.startswith("frame")}
+    assert list(found) == ["frame_p50_ns", "frame_p90_ns", "frame_p99_ns", "frame_p999_ns", "frame_max_ns"]
+    assert list(found.values()) == [10.0, 10.0, 15.0, 15.0, 17.5]
+    none = summarise_cell(CELL, [latency(allocate=[(20, 100)])], [], TRACE, CLOCK, exact_expected=False)
+    assert not any(name.startswith("frame") for name in none.metrics)
+
+
 def test_who_is_behind_where_the_null_strategy_is_too_is_not_blamed() -> None:
     # 1,000 operations at 2M/s are due within 500 us; the null strategy took 1,000 us, the allocator 1,250.
     trace = replace(TRACE, arrivals={"law": "poisson", "rate_per_s": 2_000_000, "burst": 1})
