@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from memtool import __version__, files
-from memtool.allocators import regions, registry
+from memtool.allocators import pairing, regions, registry
 from memtool.allocators.environment import ignored_note
 from memtool.allocators.spec import parse_allocators
 from memtool.engine import binding, packing_binding
@@ -190,6 +190,7 @@ def make_plan(options: BenchOptions) -> Plan:
     plans: dict[Cell, AllocatorPlan] = {}
     excluded: list[CellResult] = []
     measurables: list[Measurable] = []
+    roundings: list[str | None] = []
     for trace in traces:
         cells: dict[Cell, AllocatorPlan] = {}
         requests = {name: region_request(name, trace) for name in options.regions}
@@ -204,6 +205,7 @@ def make_plan(options: BenchOptions) -> Plan:
                     cells[cell] = resolved
         plans |= cells
         if cells:
+            roundings.append(pairing.rounding(tuple(cells.values()), trace.info))
             threads = threads_of(trace, options.mode)
             measurables.append(_measurable(trace, null_plan, cells, requests, threads, serial.get(trace.info.name)))
     notes = tuple(
@@ -214,6 +216,7 @@ def make_plan(options: BenchOptions) -> Plan:
         )
         if reason and run_pass in options.passes
     )
+    notes += tuple(filter(None, roundings))
     ignored = ignored_note(plans.values())
     notes = notes if ignored is None else (*notes, ignored)
     return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, notes, tuple(serial.values()))
@@ -297,9 +300,9 @@ def _resolve(
     except registry.Unavailable as problem:
         return str(problem), None
     reason = (
-        registry.why_not_on_threads(resolved, trace.info, options.mode)
+        pairing.why_not_on_threads(resolved, trace.info, options.mode)
         or regions.why_not(region, resolved.uses_region, trace.info.peak_live_bytes)
-        or registry.why_not(resolved, trace.info, available=machine.available_memory())
+        or pairing.why_not(resolved, trace.info, available=machine.available_memory())
     )
     return reason, resolved
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from memtool.allocators import own
 from memtool.allocators.environment import variables_of, with_variables
-from memtool.allocators.own import Source, adopted_limits, adopted_plan, adopted_refusal, entry_points, python_plan
+from memtool.allocators.own import Source, adopted_plan, adopted_refusal, entry_points, python_plan
+from memtool.allocators.pairing import MALLOC
 from memtool.allocators.parameters import Parameter, settle
 from memtool.allocators.shared_library import library_plan
 from memtool.allocators.spec import is_file, is_python
@@ -16,10 +17,9 @@ from memtool.allocators.system import Unavailable, environment_of, library_of, w
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.engine import binding
 from memtool.errors import InputError, did_you_mean
-from memtool.model import AS_MALLOC, AdaptorSpec, AllocatorPlan, AllocatorSpec, Call, Mode, TraceInfo
-from memtool.units import format_count, format_size
+from memtool.model import AS_MALLOC, AdaptorSpec, AllocatorPlan, AllocatorSpec, Call
 
-__all__ = ["DEFAULT", "GROUPS", "Known", "KnownAdaptor", "Registry", "Unavailable", "why_not"]
+__all__ = ["DEFAULT", "GROUPS", "Known", "KnownAdaptor", "Registry", "Unavailable"]
 
 DEFAULT = (
     "glibc",
@@ -53,8 +53,6 @@ INTERPRETED = "interpreted"
 """The group of what installed packages bring in Python."""
 _PYTHON = "python"
 _CONTROL = "control"
-_MALLOC = "malloc"
-"""The strategy behind every system allocator, and the parameter of those that stand on one."""
 _TRIAL_BYTES = 64 << 20
 
 
@@ -196,7 +194,7 @@ class Registry:
                 capabilities=_capabilities(each, *self._limits(name, "")),
             )
             for name, each in self._strategies.items()
-            if name != _MALLOC
+            if name != MALLOC
         ]
         return system + own
 
@@ -285,14 +283,14 @@ class Registry:
             return _system_plan(spec)
         if spec.name in self._interpreted:
             return adopted_plan(spec, self._interpreted[spec.name])
-        if spec.name not in self._strategies or spec.name == _MALLOC:
+        if spec.name not in self._strategies or spec.name == MALLOC:
             meant = did_you_mean(spec.name, self.names)
             raise InputError(f"-a: unknown allocator '{spec.name}'{meant or '; memtool list allocators has all'}")
         return self._strategy_plan(spec, self._strategies[spec.name])
 
     def _strategy_plan(self, spec: AllocatorSpec, described: Mapping[str, Any]) -> AllocatorPlan:
         settled = settle(spec, _parameters(described))
-        malloc = settled.pop(_MALLOC, None)
+        malloc = settled.pop(MALLOC, None)
         parameters = _joined(settled)
         # Values within their ranges may still not go together; the defaults do, as the tests show.
         refusal = self._refusal(spec.name, parameters) if parameters else None
@@ -335,7 +333,7 @@ def _parameters(described: Mapping[str, Any]) -> tuple[Parameter, ...]:
     if not described["uses_malloc"]:
         return own
     choices = tuple(SYSTEM_ALLOCATORS)
-    return (*own, Parameter(_MALLOC, "what serves malloc below it", "glibc", unit="choice", choices=choices))
+    return (*own, Parameter(MALLOC, "what serves malloc below it", "glibc", unit="choice", choices=choices))
 
 
 def _capabilities(
@@ -370,7 +368,7 @@ def _system_plan(spec: AllocatorSpec) -> AllocatorPlan:
     library = library_of(spec.name)
     return AllocatorPlan(
         spec=spec,
-        strategy=_MALLOC,
+        strategy=MALLOC,
         engine_parameters="",
         preload=(str(library),) if library is not None else (),
         environment=environment,
@@ -383,100 +381,3 @@ def _system_plan(spec: AllocatorSpec) -> AllocatorPlan:
         call=Call("linker", "bare", "any"),
         frees_bare=True,
     )
-
-
-def why_not(
-    plan: AllocatorPlan,
-    trace: TraceInfo,
-    *,
-    limits: Callable[[str, str, int], tuple[int | None, int | None]] = binding.limits,
-    most_blocks: Callable[[str, str], int | None] = binding.most_blocks,
-    available: int | None = None,
-) -> str | None:
-    """Return why an allocator cannot serve a trace; None when it can. Known before anything runs.
-
-    Args:
-        plan: the allocator.
-        trace: the workload's events in figures.
-        limits: (strategy, parameters, alignment of the requests) -> (largest size, largest alignment), bytes;
-            None: no limit.
-        most_blocks: (strategy, parameters) -> blocks that can be live at once; None: no limit.
-        available: bytes of memory that this machine can still give; None: not asked.
-    """
-    try:
-        asked = adopted_limits(plan.adopted) if plan.adopted is not None else limits
-        most = asked(plan.strategy, plan.engine_parameters, trace.largest_alignment)
-    except binding.CannotStand as problem:
-        return str(problem)
-    # An adopted allocator is not in this process; over it, what is too much fails its cell instead.
-    blocks = None if plan.adopted is not None else most_blocks(plan.strategy, plan.engine_parameters)
-    if plan.strategy == _MALLOC or plan.is_control:
-        return _why_unbound(plan, trace)
-    reasons = (
-        _why_unbound(plan, trace),
-        _why_beyond(trace, *most),
-        _why_too_many(trace, blocks),
-        _why_out_of_order(plan, trace),
-        _why_too_much(plan, trace, available),
-    )
-    return next(filter(None, reasons), None)
-
-
-def why_not_on_threads(plan: AllocatorPlan, trace: TraceInfo, mode: Mode) -> str | None:
-    """Return why an allocator cannot serve a trace's threads in this mode; None when it can."""
-    if mode is Mode.SERIAL or trace.lanes == 1 or plan.thread_safe:
-        return None
-    threads = f"{trace.threads} threads" if trace.threads > 1 else "threads that come and go"
-    if plan.interpreted:
-        return f"is not thread-safe, and the workload has {threads}; --mode serial replays them on one"
-    remedy = f"put a lock round it ({plan.spec.label}+lock)"
-    return f"is not thread-safe, and the workload has {threads}: {remedy}, or replay them on one (--mode serial)"
-
-
-def _why_unbound(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
-    if plan.uses_region or trace.memory_limit is None:
-        return None
-    return f"takes memory from the system, where a memory_limit of {format_size(trace.memory_limit)} does not hold"
-
-
-def _why_beyond(trace: TraceInfo, largest_size: int | None, largest_alignment: int | None) -> str | None:
-    if largest_size is not None and trace.largest_size > largest_size:
-        asked = format_size(trace.largest_size)
-        return f"serves requests of up to {format_size(largest_size)}; the workload asks for up to {asked}"
-    if largest_alignment is not None and trace.largest_alignment > largest_alignment:
-        return f"aligns to {largest_alignment} at most; the workload asks for {trace.largest_alignment}"
-    return None
-
-
-def _why_too_many(trace: TraceInfo, most: int | None) -> str | None:
-    if most is None or trace.peak_live_objects <= most:
-        return None
-    return f"serves up to {format_count(most)} live blocks; the workload has {format_count(trace.peak_live_objects)}"
-
-
-def _why_out_of_order(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
-    if plan.free_order == "lifo" and trace.first_not_lifo is not None:
-        first = format_count(trace.first_not_lifo)
-        return f"takes back only the youngest block; operation {first} of the workload frees or resizes another"
-    if plan.free_order == "fifo" and trace.first_not_fifo is not None:
-        first = format_count(trace.first_not_fifo)
-        return (
-            f"takes back only the oldest block and resizes only the youngest; operation {first} of the workload frees "
-            "or resizes another"
-        )
-    return None
-
-
-def _why_too_much(plan: AllocatorPlan, trace: TraceInfo, available: int | None) -> str | None:
-    """Return that a strategy which takes nothing back would need more than there is.
-
-    Where scopes end, what it needs lies between the peak of live bytes and all that is ever asked for; called as a
-    malloc is, it is not told of them.
-    """
-    ends_scopes = trace.scopes > 0 and plan.call.free == "sized"
-    if plan.free_order != "reset" or ends_scopes or trace.touch == "none":
-        return None
-    if available is None or trace.total_bytes <= available:
-        return None
-    needed = format_size(trace.total_bytes)
-    return f"takes nothing back, so the workload needs {needed} of it; {format_size(available)} are available"

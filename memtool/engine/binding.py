@@ -268,7 +268,9 @@ class LeanJob(ctypes.Structure):
 
 
 class _Limits(ctypes.Structure):
-    _fields_ = [(name, _u64) for name in ("largest_size", "largest_alignment", "uses_region", "most_blocks")]
+    _fields_ = [
+        (name, _u64) for name in ("largest_size", "largest_alignment", "uses_region", "most_blocks", "least_alignment")
+    ]
 
 
 class _HeapFigures(ctypes.Structure):
@@ -479,6 +481,11 @@ def uses_region(strategy: str, parameters: str) -> bool:
 def most_blocks(strategy: str, parameters: str) -> int | None:
     """Return how many blocks a strategy can have live at once; None: no limit. Raises as limits() does."""
     return _known(_limits(strategy, parameters, 16).most_blocks)
+
+
+def least_alignment(strategy: str, parameters: str) -> int:
+    """Return what a strategy aligns every block to, also where less is asked for. Raises as limits() does."""
+    return int(_limits(strategy, parameters, 16).least_alignment)
 
 
 def _limits(strategy: str, parameters: str, alignment: int) -> _Limits:

@@ -192,6 +192,7 @@ uint32_t memtool_limits(const char* strategy, const char* parameters, uint64_t a
     limits->largest_alignment = found.largest_alignment;
     limits->uses_region = recipe.info().uses_region ? 1 : 0;
     limits->most_blocks = found.most_blocks;
+    limits->least_alignment = found.least_alignment;
   });
 }
 

@@ -279,8 +279,9 @@ typedef struct LeanJob {
 typedef struct StrategyLimits {
   uint64_t largest_size;
   uint64_t largest_alignment;
-  uint64_t uses_region; /* 0: its footprint is not counted */
-  uint64_t most_blocks; /* live at once */
+  uint64_t uses_region;     /* 0: its footprint is not counted */
+  uint64_t most_blocks;     /* live at once */
+  uint64_t least_alignment; /* of every block, also where less is asked for */
 } StrategyLimits;
 
 uint32_t memtool_abi_version(void);

@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::size_t kBufferWords = std::size_t{1} << 17;
 constexpr std::uint64_t kMostLiveBytes = std::uint64_t{1} << 62;
-constexpr std::uint64_t kDefaultAlignment = std::uint64_t{1} << word::kDefaultLog2Alignment;
 
 std::uint64_t offset_of_word(std::uint64_t index) {
   return sizeof(ImageHeader) + index * sizeof(std::uint64_t);
@@ -23,7 +22,7 @@ ImageBuilder::ImageBuilder(Touch touch, int descriptor) : descriptor_(descriptor
   head_.magic = ImageHeader::kMagic;
   head_.touch = static_cast<std::uint64_t>(touch);
   head_.smallest_size = kNever;
-  head_.largest_alignment = kDefaultAlignment;
+  head_.largest_alignment = 1;
   head_.first_not_lifo = kNever;
   head_.first_not_fifo = kNever;
   buffer_.reserve(kBufferWords);

@@ -91,6 +91,8 @@ struct Limits {
   std::uint64_t largest_size = kUnlimited;
   std::uint64_t largest_alignment = kUnlimited;
   std::uint64_t most_blocks = kUnlimited;  // live at once
+  // What every block is aligned to, also where less is asked for: what blocks take is rounded up to a multiple of it.
+  std::uint64_t least_alignment = kDefaultAlignment;
 };
 
 // All in bytes or blocks, kNotApplicable where the strategy has no such thing.

@@ -41,6 +41,7 @@ class Pad final : public Layer {
                  line, static_cast<unsigned long long>(below.largest_size),
                  static_cast<unsigned long long>(below.largest_alignment)));
     Limits limits = below;
+    limits.least_alignment = std::max<std::uint64_t>(below.least_alignment, line);
     if (below.largest_size != kUnlimited) limits.largest_size = bits::round_down(below.largest_size, line);
     return limits;
   }

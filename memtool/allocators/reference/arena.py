@@ -31,9 +31,10 @@ class Arena:
     def allocate(self, size: int, alignment: int) -> int | None:
         """Return the next aligned offset."""
         offset = align_up(self.region.base + self.next, alignment) - self.region.base
-        if not self._reach(offset + self.usable_size(offset, size)):
+        end = offset + self._bytes_for(size, alignment)
+        if not self._reach(end):
             return None
-        self.next = offset + self.usable_size(offset, size)
+        self.next = end
         return offset
 
     def deallocate(self, offset: int, size: int, alignment: int) -> None:
@@ -41,7 +42,7 @@ class Arena:
 
     def reallocate(self, offset: int, old_size: int, new_size: int, alignment: int) -> int | None:
         """Resize the youngest block of the scope in place, shrink any other where it lies, else allocate anew."""
-        old, new = self.usable_size(offset, old_size), self.usable_size(offset, new_size)
+        old, new = self._bytes_for(old_size, alignment), self._bytes_for(new_size, alignment)
         if offset + old == self.next and offset >= self.scope:
             if not self._reach(offset + new):
                 return None
@@ -65,8 +66,8 @@ class Arena:
         self.next, self.scope = marker
 
     def usable_size(self, offset: int, size: int) -> int:
-        """Return the size in whole steps of 16 bytes."""
-        return align_up(max(size, 1), 16)
+        """Return what was asked for: what lies behind it may be the next block's."""
+        return max(size, 1)
 
     def stats(self) -> dict[str, int]:
         """Return the figures; what lives is not known."""
@@ -83,6 +84,11 @@ class Arena:
     def check(self) -> None:
         """The scope began before the next address, and that lies in what was taken."""
         assert 0 <= self.scope <= self.next <= self.region.used, "the next address lies beyond what was taken"
+
+    @staticmethod
+    def _bytes_for(size: int, alignment: int) -> int:
+        """Return what a block takes: whole steps of its alignment, or of 16 bytes where that is more."""
+        return align_up(max(size, 1), min(alignment, 16))
 
     def _reach(self, end: int) -> bool:
         """Take memory up to ``end``, a chunk at least where that much is left."""

@@ -19,7 +19,7 @@ class Pool:
     complexity = "allocate O(1), deallocate O(1)"
     when = "to read, and to compare with pool"
     parameters = (
-        Parameter("block", "size of every block", "64", minimum=1, maximum=MIB, unit="bytes"),
+        Parameter("block", "size of every block, in multiples of 8", "64", minimum=1, maximum=MIB, unit="bytes"),
         Parameter("chunk", "taken from the region at a time", "64KiB", minimum=4096, maximum=GIB, unit="bytes"),
     )
 
@@ -35,8 +35,8 @@ class Pool:
 
     @staticmethod
     def stride(block: int) -> int:
-        """Return the distance between blocks: a link must fit, and from 16 bytes on they are aligned to 16."""
-        return align_up(max(block, _LINK.size), _LINK.size if block < 16 else 16)
+        """Return the distance between blocks: a link must fit, and be aligned."""
+        return align_up(block, _LINK.size)
 
     @classmethod
     def limits(cls, block: int, chunk: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@
 #include <array>
 #include <cstring>
 
-#include "allocators/support/bits.hpp"
+#include "allocators/support/arena_bytes.hpp"
 #include "engine/registry.hpp"
 
 namespace memtool {
@@ -38,11 +38,11 @@ class Arena {
   };
 
   Arena(Region& region, const Parameters& parameters) noexcept : region_(region), chunk_(parameters["chunk"]) {}
-  static Limits limits(const Parameters&) { return {}; }
+  static Limits limits(const Parameters&) { return {.least_alignment = 1}; }
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     const std::size_t padding = -reinterpret_cast<std::uintptr_t>(next_) & (alignment - 1);
-    const std::size_t bytes = usable_size(nullptr, size);
+    const std::size_t bytes = arena_bytes(size, alignment);
     const auto room = static_cast<std::size_t>(end_ - next_);
     if (padding > room || bytes > room - padding || bytes < size) [[unlikely]] {
       if (!grow(bytes, padding)) return nullptr;
@@ -54,8 +54,8 @@ class Arena {
   void deallocate(void*, std::size_t, std::size_t) noexcept {}
 
   void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
-    const std::size_t old_bytes = usable_size(nullptr, old_size);
-    const std::size_t bytes = usable_size(nullptr, new_size);
+    const std::size_t old_bytes = arena_bytes(old_size, alignment);
+    const std::size_t bytes = arena_bytes(new_size, alignment);
     auto* at = static_cast<std::byte*>(block);
     // A block from before the scope keeps its end, for the scope gives back all that lies behind it.
     const bool youngest = at + old_bytes == next_ && at >= scope_;
@@ -84,9 +84,7 @@ class Arena {
     scope_ = marker.scope;
   }
 
-  std::size_t usable_size(const void*, std::size_t size) const noexcept {
-    return bits::round_up(size + (size == 0), kDefaultAlignment);
-  }
+  std::size_t usable_size(const void*, std::size_t size) const noexcept { return size + (size == 0); }
   // What lives is not known: a free leaves no trace, and to count it would cost more than to allocate. What was freed
   // is not free either, until its scope ends.
   HeapStats stats() const noexcept {

@@ -1,7 +1,7 @@
 // The speed limit: one addition an allocation, nothing on a free.
 #pragma once
 
-#include "allocators/support/bits.hpp"
+#include "allocators/support/arena_bytes.hpp"
 #include "engine/registry.hpp"
 
 namespace memtool {
@@ -19,20 +19,18 @@ class Bump {
   };
 
   Bump(Region& region, const Parameters&) noexcept : region_(region) {}
-  static Limits limits(const Parameters&) { return {}; }
+  static Limits limits(const Parameters&) { return {.least_alignment = 1}; }
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     const std::size_t padding = -reinterpret_cast<std::uintptr_t>(region_.base() + region_.used()) & (alignment - 1);
-    const std::size_t bytes = usable_size(nullptr, size);
+    const std::size_t bytes = arena_bytes(size, alignment);
     if (bytes < size || bytes + padding < bytes) return nullptr;
     auto* first = static_cast<std::byte*>(region_.grow(padding + bytes));
     return first == nullptr ? nullptr : first + padding;
   }
   void deallocate(void*, std::size_t, std::size_t) noexcept {}
 
-  std::size_t usable_size(const void*, std::size_t size) const noexcept {
-    return bits::round_up(size + (size == 0), kDefaultAlignment);
-  }
+  std::size_t usable_size(const void*, std::size_t size) const noexcept { return size + (size == 0); }
   // What lives is not known: a free leaves no trace, and to count it would cost more than to allocate.
   HeapStats stats() const noexcept { return {.free_bytes = 0, .free_blocks = 0, .metadata_bytes = 0}; }
   void walk(const BlockVisitor& visit) const {

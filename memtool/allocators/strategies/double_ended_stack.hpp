@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "allocators/support/bits.hpp"
+#include "allocators/support/headed_bytes.hpp"
 #include "engine/registry.hpp"
 
 namespace memtool {
@@ -57,19 +58,19 @@ class DoubleEndedStack {
     now_.high.top = end_;
     floor_ = now_;
   }
-  static Limits limits(const Parameters&) { return {}; }
+  static Limits limits(const Parameters&) { return {.least_alignment = kHeaderWord}; }
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     std::byte* block = find(size, alignment);
     if (block == nullptr) [[unlikely]]
       return nullptr;
-    enter(block, size);
+    enter(block, size, alignment);
     return block;
   }
 
   void deallocate(void* block, std::size_t size, std::size_t) noexcept {
     End& end = end_of(now_, size);
-    end = {.top = top_before(block), .granted = end.granted - usable_size(nullptr, size), .blocks = end.blocks - 1};
+    end = {.top = top_before(block), .granted = end.granted - headed_usable(size), .blocks = end.blocks - 1};
     // What was older than the scope is not there any more to come back to.
     if (end.top < floor_.low.top || end.top > floor_.high.top) [[unlikely]]
       end_of(floor_, size) = end;
@@ -81,7 +82,8 @@ class DoubleEndedStack {
                                      std::size_t alignment) noexcept {
     auto* at = static_cast<std::byte*>(block);
     const bool was_high = is_high(old_size);
-    if (was_high ? at - kHeader != now_.high.top : at + usable_size(nullptr, old_size) != now_.low.top) return nullptr;
+    if (was_high ? at - kHeader != now_.high.top : at + headed_bytes(old_size, alignment) != now_.low.top)
+      return nullptr;
     const bool is_older = was_high ? at >= floor_.high.top : at < floor_.low.top;
     const Marker now = now_;
     const Marker floor = floor_;
@@ -93,7 +95,7 @@ class DoubleEndedStack {
       return nullptr;
     }
     std::memmove(place, block, std::min(old_size, new_size));  // before a header is written where it lay
-    enter(place, new_size);
+    enter(place, new_size, alignment);
     if (is_older) end_of(floor_, new_size) = end_of(now_, new_size);  // it outlives the scope
     return place;
   }
@@ -110,10 +112,7 @@ class DoubleEndedStack {
     if (around.high.top > floor_.high.top) floor_.high = around.high;
   }
 
-  // Low blocks end where the next header may begin: 8 bytes below a multiple of 16.
-  std::size_t usable_size(const void*, std::size_t size) const noexcept {
-    return bits::round_up(std::max<std::size_t>(size, kHeader) + kHeader, kDefaultAlignment) - kHeader;
-  }
+  std::size_t usable_size(const void*, std::size_t size) const noexcept { return headed_usable(size); }
   HeapStats stats() const noexcept {
     const auto room = static_cast<std::size_t>(now_.high.top - now_.low.top);
     const std::size_t granted = now_.low.granted + now_.high.granted;
@@ -148,7 +147,7 @@ class DoubleEndedStack {
   }
 
  private:
-  static constexpr std::size_t kHeader = sizeof(std::byte*);
+  static constexpr std::size_t kHeader = kHeaderWord;
 
   static std::byte*& top_before(void* block) noexcept { return static_cast<std::byte**>(block)[-1]; }
 
@@ -159,8 +158,8 @@ class DoubleEndedStack {
 
   // Where a block would be put; nullptr: it does not fit between the ends.
   [[nodiscard]] std::byte* find(std::size_t size, std::size_t alignment) const noexcept {
-    alignment = std::max(alignment, kDefaultAlignment);
-    const std::size_t bytes = usable_size(nullptr, size);
+    alignment = std::max(alignment, kHeader);
+    const std::size_t bytes = headed_bytes(size, alignment);
     const auto room = static_cast<std::size_t>(now_.high.top - now_.low.top);
     if (bytes < size || bytes > room) return nullptr;
     const std::size_t left = room - bytes;
@@ -175,12 +174,11 @@ class DoubleEndedStack {
   }
 
   // Makes what lies at `block` the youngest block of its end.
-  void enter(std::byte* block, std::size_t size) noexcept {
+  void enter(std::byte* block, std::size_t size, std::size_t alignment) noexcept {
     End& end = end_of(now_, size);
-    const std::size_t bytes = usable_size(nullptr, size);
     top_before(block) = end.top;
-    end = {.top = is_high(size) ? block - kHeader : block + bytes,
-           .granted = end.granted + bytes,
+    end = {.top = is_high(size) ? block - kHeader : block + headed_bytes(size, alignment),
+           .granted = end.granted + headed_usable(size),
            .blocks = end.blocks + 1};
   }
 

@@ -14,6 +14,7 @@
 #include <new>
 #include <vector>
 
+#include "allocators/support/arena_bytes.hpp"
 #include "allocators/support/bits.hpp"
 #include "engine/registry.hpp"
 
@@ -58,10 +59,10 @@ class FrameArena {
       : region_(region),
         chunk_(bits::round_up(parameters["chunk"], kDefaultAlignment)),
         frames_(parameters["buffers"]) {}
-  static Limits limits(const Parameters&) { return {}; }
+  static Limits limits(const Parameters&) { return {.least_alignment = 1}; }
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
-    const std::size_t bytes = usable_size(nullptr, size);
+    const std::size_t bytes = arena_bytes(size, alignment);
     const auto room = static_cast<std::size_t>(buffer_->end - buffer_->next);
     const std::size_t padding = -reinterpret_cast<std::uintptr_t>(buffer_->next) & (alignment - 1);
     if (padding > room || bytes > room - padding || bytes < size) [[unlikely]]
@@ -73,8 +74,8 @@ class FrameArena {
   void deallocate(void*, std::size_t, std::size_t) noexcept {}
 
   void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
-    const std::size_t old_bytes = usable_size(nullptr, old_size);
-    const std::size_t bytes = usable_size(nullptr, new_size);
+    const std::size_t old_bytes = arena_bytes(old_size, alignment);
+    const std::size_t bytes = arena_bytes(new_size, alignment);
     auto* at = static_cast<std::byte*>(block);
     // A block from before the scope keeps its end, for the scope gives back all that lies behind it.
     const bool youngest = at + old_bytes == buffer_->next && at >= scope_;
@@ -112,9 +113,7 @@ class FrameArena {
     buffer_ = &buffers_[0];
   }
 
-  std::size_t usable_size(const void*, std::size_t size) const noexcept {
-    return bits::round_up(size + (size == 0), kDefaultAlignment);
-  }
+  std::size_t usable_size(const void*, std::size_t size) const noexcept { return size + (size == 0); }
   // What lives is not known: a free leaves no trace. What is free is so to the buffer in use; the others keep theirs.
   HeapStats stats() const noexcept {
     const auto room = static_cast<std::size_t>(buffer_->end - buffer_->next);
@@ -210,7 +209,8 @@ class FrameArena {
     std::byte* at = region_.base() + region_.used();
     if (left < sizeof(Chunk) || !fits(at + sizeof(Chunk), at + left, bytes, alignment)) return nullptr;
     const std::size_t padding = -reinterpret_cast<std::uintptr_t>(at + sizeof(Chunk)) & (alignment - 1);
-    const std::size_t taken = std::min(std::max(sizeof(Chunk) + padding + bytes, chunk_), left);
+    const std::size_t need = bits::round_up(sizeof(Chunk) + padding + bytes, alignof(Chunk));
+    const std::size_t taken = std::min(std::max(need, chunk_), left);
     if (region_.grow(taken) == nullptr) return nullptr;
     auto* chunk = new (at) Chunk{.next = nullptr, .end = at + taken, .filled = nullptr};
     (buffer_->first == nullptr ? buffer_->first : buffer_->last->next) = chunk;

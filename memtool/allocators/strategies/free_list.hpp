@@ -109,7 +109,7 @@ class FreeListHeap {
   };
   static Limits limits(const Parameters& parameters) {
     const std::uint64_t alignment = parameters["alignment"];
-    return {.largest_alignment = alignment < kDefaultAlignment ? alignment : kUnlimited};
+    return {.largest_alignment = alignment < kDefaultAlignment ? alignment : kUnlimited, .least_alignment = alignment};
   }
 
   // Throws std::invalid_argument, one line, where parameters do not go together.

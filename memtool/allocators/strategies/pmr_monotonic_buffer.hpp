@@ -39,7 +39,7 @@ class PmrMonotonicBuffer : public PmrClient {
 
   PmrMonotonicBuffer(Region& region, const Parameters& parameters)
       : PmrClient(&resource_), region_(region), end_(region), resource_(make(region, end_, parameters)) {}
-  static Limits limits(const Parameters&) { return {}; }
+  static Limits limits(const Parameters&) { return {.least_alignment = 1}; }
   static bool uses_region(const Parameters& parameters) { return parameters["upstream"] == 0; }
 
   HeapStats stats() const noexcept { return {}; }

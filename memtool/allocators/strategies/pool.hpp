@@ -17,7 +17,11 @@ namespace memtool {
 class Pool {
  public:
   static constexpr std::array<ParameterInfo, 2> kParameters{{
-      {.name = "block", .summary = "size of every block", .default_value = 64, .minimum = 1, .maximum = 1 << 20},
+      {.name = "block",
+       .summary = "size of every block, in multiples of 8",
+       .default_value = 64,
+       .minimum = 1,
+       .maximum = 1 << 20},
       {.name = "chunk",
        .summary = "taken from the region at a time",
        .default_value = 64 * 1024,
@@ -39,7 +43,10 @@ class Pool {
 
   static Limits limits(const Parameters& parameters) {
     const std::size_t block = stride(parameters);
-    return {.largest_size = parameters["block"], .largest_alignment = std::min<std::size_t>(block & -block, 4096)};
+    const std::size_t alignment = std::min<std::size_t>(block & -block, 4096);
+    return {.largest_size = parameters["block"],
+            .largest_alignment = alignment,
+            .least_alignment = std::min(alignment, kDefaultAlignment)};
   }
 
   void* allocate(std::size_t, std::size_t) noexcept {
@@ -77,10 +84,10 @@ class Pool {
   }
 
  private:
-  // Blocks below 16 bytes need only be aligned to what fits into them; a link takes 8.
+  // Blocks lie side by side, so that they are aligned to the largest power of two that divides their size; a link takes
+  // 8 bytes.
   static std::size_t stride(const Parameters& parameters) {
-    const std::size_t block = std::max<std::size_t>(parameters["block"], sizeof(FreeList::Link));
-    return bits::round_up(block, block < kDefaultAlignment ? sizeof(FreeList::Link) : kDefaultAlignment);
+    return bits::round_up(parameters["block"], sizeof(FreeList::Link));
   }
   static std::size_t chunk_bytes(const Parameters& parameters) {
     const std::size_t block = stride(parameters);

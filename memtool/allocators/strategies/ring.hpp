@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "allocators/support/bits.hpp"
+#include "allocators/support/headed_bytes.hpp"
 #include "engine/registry.hpp"
 
 namespace memtool {
@@ -38,11 +39,11 @@ class Ring {
   };
 
   Ring(Region& region, const Parameters& parameters) noexcept : region_(region), chunk_(parameters["chunk"]) {}
-  static Limits limits(const Parameters&) { return {}; }
+  static Limits limits(const Parameters&) { return {.least_alignment = kHeaderWord}; }
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
-    alignment = std::max(alignment, kDefaultAlignment);
-    const std::size_t bytes = usable_size(nullptr, size);
+    alignment = std::max(alignment, kLink);
+    const std::size_t bytes = headed_bytes(size, alignment);
     if (bytes < size) return nullptr;
     if (!fits(head_, limit_, bytes, alignment) && !find_room(bytes, alignment)) [[unlikely]]
       return nullptr;
@@ -53,14 +54,14 @@ class Ring {
     std::byte* block = youngest_ + kLink;
     head_ = block + bytes;
     set_link(youngest_, head_, 0);
-    granted_ += bytes;
+    granted_ += headed_usable(size);
     ++blocks_;
     return block;
   }
 
   void deallocate(void* block, std::size_t size, std::size_t) noexcept {
     tail_ = next_of(static_cast<std::byte*>(block) - kLink);
-    granted_ -= usable_size(nullptr, size);
+    granted_ -= headed_usable(size);
     if (--blocks_ == 0) [[unlikely]]
       restart();
   }
@@ -69,8 +70,7 @@ class Ring {
   [[gnu::noinline]] void* reallocate(void* block, std::size_t old_size, std::size_t new_size,
                                      std::size_t alignment) noexcept {
     auto* at = static_cast<std::byte*>(block);
-    const std::size_t old_bytes = usable_size(nullptr, old_size);
-    const std::size_t bytes = usable_size(nullptr, new_size);
+    const std::size_t bytes = headed_bytes(new_size, alignment);
     if (at - kLink != youngest_ || bytes < new_size) return nullptr;
     if (bytes > room(at, limit_)) {
       std::byte* link = youngest_;
@@ -78,20 +78,17 @@ class Ring {
       if (fresh == nullptr) return nullptr;
       std::memcpy(fresh, block, std::min(old_size, new_size));
       link_at(link) |= kPadding;  // what it leaves behind goes with the new block
-      granted_ -= old_bytes;
+      granted_ -= headed_usable(old_size);
       --blocks_;
       return fresh;
     }
     head_ = at + bytes;
     set_link(youngest_, head_, 0);
-    granted_ = granted_ - old_bytes + bytes;
+    granted_ = granted_ - headed_usable(old_size) + headed_usable(new_size);
     return block;
   }
 
-  // Blocks end where the next link may begin: 8 bytes below a multiple of 16.
-  std::size_t usable_size(const void*, std::size_t size) const noexcept {
-    return bits::round_up(std::max<std::size_t>(size, kLink) + kLink, kDefaultAlignment) - kLink;
-  }
+  std::size_t usable_size(const void*, std::size_t size) const noexcept { return headed_usable(size); }
 
   HeapStats stats() const noexcept {
     const std::size_t ahead = room(head_, wrapped() ? tail_ : end_);
@@ -126,20 +123,22 @@ class Ring {
     require(blocks_ > 0 || (head_ == region_.base() && tail_ == head_), "an empty ring does not begin at its base");
     const std::byte* at = region_.base();
     std::size_t blocks = 0;
-    std::size_t granted = 0;
+    std::size_t taken = 0;
     for (const Span& span : spans()) {
       require(at <= span.begin && span.begin < span.end && span.end <= end_, "two blocks of the ring overlap");
       at = span.end;
       if (!span.is_block) continue;
       ++blocks;
-      granted += static_cast<std::size_t>(span.end - span.begin) - kLink;
+      taken += static_cast<std::size_t>(span.end - span.begin) - kLink;
     }
     require(blocks == blocks_, "the ring does not lead through as many blocks as were counted");
-    require(granted == granted_, "the blocks of the ring are not as large as was counted");
+    // A block that is aligned to 16 may end a word behind what it grants.
+    require(granted_ <= taken && taken - granted_ <= blocks * kLink,
+            "the blocks of the ring are not as large as was counted");
   }
 
  private:
-  static constexpr std::size_t kLink = sizeof(std::uintptr_t);
+  static constexpr std::size_t kLink = kHeaderWord;
   // In the low bits of a link: what begins there is no block, but padding before one, or the end of a run.
   static constexpr std::uintptr_t kPadding = 1;
   static constexpr std::uintptr_t kTurn = 2;

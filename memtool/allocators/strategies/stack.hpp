@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 
-#include "allocators/support/bits.hpp"
+#include "allocators/support/headed_bytes.hpp"
 #include "engine/registry.hpp"
 
 namespace memtool {
@@ -40,11 +40,11 @@ class Stack {
   };
 
   Stack(Region& region, const Parameters& parameters) noexcept : region_(region), chunk_(parameters["chunk"]) {}
-  static Limits limits(const Parameters&) { return {}; }
+  static Limits limits(const Parameters&) { return {.least_alignment = kHeaderWord}; }
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
-    alignment = std::max(alignment, kDefaultAlignment);
-    const std::size_t bytes = usable_size(nullptr, size);
+    alignment = std::max(alignment, kHeader);
+    const std::size_t bytes = headed_bytes(size, alignment);
     if (bytes < size) return nullptr;
     const auto first = reinterpret_cast<std::uintptr_t>(now_.top) + kHeader;
     const std::size_t before = kHeader + (-first & (alignment - 1));
@@ -55,29 +55,29 @@ class Stack {
     std::byte* block = now_.top + before;
     previous_top(block) = now_.top;
     now_.top = block + bytes;
-    now_.granted += bytes;
+    now_.granted += headed_usable(size);
     ++now_.blocks;
     return block;
   }
   void deallocate(void* block, std::size_t size, std::size_t) noexcept {
     now_.top = previous_top(block);
-    now_.granted -= usable_size(nullptr, size);
+    now_.granted -= headed_usable(size);
     --now_.blocks;
     if (now_.top < floor_.top) [[unlikely]]
       floor_ = now_;
   }
   // In place, where the block is the youngest; another cannot be resized, as it cannot be freed.
-  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t) noexcept {
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
     auto* at = static_cast<std::byte*>(block);
-    const std::size_t old_bytes = usable_size(nullptr, old_size);
-    const std::size_t bytes = usable_size(nullptr, new_size);
+    const std::size_t old_bytes = headed_bytes(old_size, alignment);
+    const std::size_t bytes = headed_bytes(new_size, alignment);
     if (at + old_bytes != now_.top || bytes < new_size) return nullptr;
     if (bytes > old_bytes) {
       const std::size_t more = bytes - old_bytes;
       if (more > static_cast<std::size_t>(end_ - now_.top) && !grow(more, 0)) return nullptr;
     }
     now_.top = at + bytes;
-    now_.granted = now_.granted - old_bytes + bytes;
+    now_.granted = now_.granted - headed_usable(old_size) + headed_usable(new_size);
     if (at < floor_.top) floor_ = now_;
     return block;
   }
@@ -93,10 +93,7 @@ class Stack {
     if (around.top < floor_.top) floor_ = around;
   }
 
-  // Blocks end where the next header may begin: 8 bytes below a multiple of 16.
-  std::size_t usable_size(const void*, std::size_t size) const noexcept {
-    return bits::round_up(std::max<std::size_t>(size, kHeader) + kHeader, kDefaultAlignment) - kHeader;
-  }
+  std::size_t usable_size(const void*, std::size_t size) const noexcept { return headed_usable(size); }
   HeapStats stats() const noexcept {
     const auto room = static_cast<std::size_t>(end_ - now_.top);
     const auto used = static_cast<std::size_t>(now_.top - region_.base());
@@ -123,7 +120,7 @@ class Stack {
   }
 
  private:
-  static constexpr std::size_t kHeader = sizeof(std::byte*);
+  static constexpr std::size_t kHeader = kHeaderWord;
 
   static std::byte*& previous_top(void* block) noexcept { return static_cast<std::byte**>(block)[-1]; }
 

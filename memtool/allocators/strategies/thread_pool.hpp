@@ -51,7 +51,10 @@ class ThreadPool {
 
   static Limits limits(const Parameters& parameters) {
     const std::size_t block = stride(parameters);
-    return {.largest_size = parameters["block"], .largest_alignment = std::min<std::size_t>(block & -block, 4096)};
+    const std::size_t alignment = std::min<std::size_t>(block & -block, 4096);
+    return {.largest_size = parameters["block"],
+            .largest_alignment = alignment,
+            .least_alignment = std::min(alignment, kDefaultAlignment)};
   }
 
   void* allocate(std::size_t, std::size_t) noexcept {
@@ -167,9 +170,9 @@ class ThreadPool {
     }
   }
 
-  // Blocks below 16 bytes take that much: two links.
+  // Blocks below 16 bytes take that much: two links. Others lie side by side as they are, but for the links' alignment.
   static std::size_t stride(const Parameters& parameters) {
-    return bits::round_up(std::max<std::size_t>(parameters["block"], sizeof(Link)), kDefaultAlignment);
+    return bits::round_up(std::max<std::size_t>(parameters["block"], sizeof(Link)), alignof(Link));
   }
   static std::size_t chunk_bytes(const Parameters& parameters) {
     const std::size_t block = stride(parameters);

@@ -76,9 +76,8 @@ class PmrClient {
     const Request asked = request(size, alignment);
     resource_->deallocate(block, asked.bytes, asked.alignment);
   }
-  [[nodiscard]] std::size_t usable_size(const void*, std::size_t size) const noexcept {
-    return request(size, kDefaultAlignment).bytes;
-  }
+  // A resource knows no more of a block than what was asked for.
+  [[nodiscard]] std::size_t usable_size(const void*, std::size_t size) const noexcept { return size + (size == 0); }
 
  private:
   struct Request {

@@ -34,7 +34,7 @@ class PmrPool : public PmrClient {
 
   PmrPool(Region& region, const Parameters& parameters)
       : PmrClient(&resource_), upstream_(region, parameters), resource_(options(parameters), upstream_.chosen()) {}
-  static Limits limits(const Parameters&) { return {}; }
+  static Limits limits(const Parameters&) { return {.least_alignment = sizeof(void*)}; }
   static bool uses_region(const Parameters& parameters) { return parameters["upstream"] != kNewDelete; }
 
   HeapStats stats() const noexcept { return {}; }

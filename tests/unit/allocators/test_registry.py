@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from memtool.allocators import pairing, system
 from memtool.allocators import registry as module
-from memtool.allocators import system
-from memtool.allocators.registry import Capabilities, Registry, Unavailable, why_not
+from memtool.allocators.pairing import why_not
+from memtool.allocators.registry import Capabilities, Registry, Unavailable
 from memtool.allocators.spec import parse_allocators
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.engine import binding
@@ -342,7 +343,7 @@ def test_a_package_that_cannot_be_imported_is_said_where_it_is_listed_and_named(
 
 def test_an_adopted_allocator_says_its_limits_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        module, "adopted_limits", lambda source: lambda *_: (100, None) if source[1] == "/x.so" else NONE
+        pairing, "adopted_limits", lambda source: lambda *_: (100, None) if source[1] == "/x.so" else NONE
     )
     plan = AllocatorPlan(AllocatorSpec("./x.so"), "adopted", "", adopted=("library", "/x.so"))
     assert why_not(plan, trace(largest_size=101)) == (

@@ -1,0 +1,149 @@
+"""Which allocator cannot serve which trace, and which rounds up what it asks for: known before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from memtool.allocators.own import DEFAULT_ALIGNMENT, adopted_limits
+from memtool.engine import binding
+from memtool.model import AllocatorPlan, Mode, TraceInfo
+from memtool.units import format_count, format_size
+
+MALLOC = "malloc"
+"""The strategy behind every system allocator, and the parameter of those that stand on one."""
+
+
+def why_not(
+    plan: AllocatorPlan,
+    trace: TraceInfo,
+    *,
+    limits: Callable[[str, str, int], tuple[int | None, int | None]] = binding.limits,
+    most_blocks: Callable[[str, str], int | None] = binding.most_blocks,
+    available: int | None = None,
+) -> str | None:
+    """Return why an allocator cannot serve a trace; None when it can. Known before anything runs.
+
+    Args:
+        plan: the allocator.
+        trace: the workload's events in figures.
+        limits: (strategy, parameters, alignment of the requests) -> (largest size, largest alignment), bytes;
+            None: no limit.
+        most_blocks: (strategy, parameters) -> blocks that can be live at once; None: no limit.
+        available: bytes of memory that this machine can still give; None: not asked.
+    """
+    try:
+        asked = adopted_limits(plan.adopted) if plan.adopted is not None else limits
+        most = asked(plan.strategy, plan.engine_parameters, trace.largest_alignment)
+    except binding.CannotStand as problem:
+        return str(problem)
+    # An adopted allocator is not in this process; over it, what is too much fails its cell instead.
+    blocks = None if plan.adopted is not None else most_blocks(plan.strategy, plan.engine_parameters)
+    if plan.strategy == MALLOC or plan.is_control:
+        return _why_unbound(plan, trace)
+    reasons = (
+        _why_unbound(plan, trace),
+        _why_beyond(trace, *most),
+        _why_too_many(trace, blocks),
+        _why_out_of_order(plan, trace),
+        _why_too_much(plan, trace, available),
+    )
+    return next(filter(None, reasons), None)
+
+
+def why_not_on_threads(plan: AllocatorPlan, trace: TraceInfo, mode: Mode) -> str | None:
+    """Return why an allocator cannot serve a trace's threads in this mode; None when it can."""
+    if mode is Mode.SERIAL or trace.lanes == 1 or plan.thread_safe:
+        return None
+    threads = f"{trace.threads} threads" if trace.threads > 1 else "threads that come and go"
+    if plan.interpreted:
+        return f"is not thread-safe, and the workload has {threads}; --mode serial replays them on one"
+    remedy = f"put a lock round it ({plan.spec.label}+lock)"
+    return f"is not thread-safe, and the workload has {threads}: {remedy}, or replay them on one (--mode serial)"
+
+
+def _why_unbound(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
+    if plan.uses_region or trace.memory_limit is None:
+        return None
+    return f"takes memory from the system, where a memory_limit of {format_size(trace.memory_limit)} does not hold"
+
+
+def _why_beyond(trace: TraceInfo, largest_size: int | None, largest_alignment: int | None) -> str | None:
+    if largest_size is not None and trace.largest_size > largest_size:
+        asked = format_size(trace.largest_size)
+        return f"serves requests of up to {format_size(largest_size)}; the workload asks for up to {asked}"
+    needed = _needed_alignment(trace)
+    if largest_alignment is not None and needed > largest_alignment:
+        words = f"aligns to {largest_alignment} at most; the workload asks for {needed}"
+        by_default = needed == DEFAULT_ALIGNMENT
+        return f"{words}, unless it says alignment: {largest_alignment}" if by_default else words
+    return None
+
+
+def _needed_alignment(trace: TraceInfo) -> int:
+    """Return what the trace's blocks must be aligned to: the default asks no more of one than what fits into it."""
+    is_default = trace.largest_alignment == DEFAULT_ALIGNMENT
+    return 8 if is_default and trace.largest_size < DEFAULT_ALIGNMENT else trace.largest_alignment
+
+
+def rounding(
+    plans: Sequence[AllocatorPlan],
+    trace: TraceInfo,
+    *,
+    least_alignment: Callable[[str, str], int] = binding.least_alignment,
+) -> str | None:
+    """Return which strategies align more than the trace asks for, in a sentence; None where the trace asks for 16.
+
+    Args:
+        plans: the allocators that replay the trace.
+        trace: the workload's events in figures.
+        least_alignment: (strategy, parameters) -> what it aligns every block to, bytes.
+    """
+    asked = trace.largest_alignment
+    if asked >= DEFAULT_ALIGNMENT:
+        return None
+    more: dict[int, list[str]] = {}
+    for plan in plans:
+        if plan.uses_region and not plan.is_control and plan.adopted is None:
+            aligned = least_alignment(plan.strategy, plan.engine_parameters)
+            labels = more.setdefault(aligned, [])
+            if aligned > asked and plan.spec.label not in labels:
+                labels.append(plan.spec.label)
+    rounded = "; ".join(f"to {aligned}: {', '.join(labels)}" for aligned, labels in sorted(more.items()) if labels)
+    if not rounded:
+        return None
+    words = "Some align every block to more, and round it up"
+    return f"{trace.name} asks for an alignment of {asked}. {words} ({rounded})."
+
+
+def _why_too_many(trace: TraceInfo, most: int | None) -> str | None:
+    if most is None or trace.peak_live_objects <= most:
+        return None
+    return f"serves up to {format_count(most)} live blocks; the workload has {format_count(trace.peak_live_objects)}"
+
+
+def _why_out_of_order(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
+    if plan.free_order == "lifo" and trace.first_not_lifo is not None:
+        first = format_count(trace.first_not_lifo)
+        return f"takes back only the youngest block; operation {first} of the workload frees or resizes another"
+    if plan.free_order == "fifo" and trace.first_not_fifo is not None:
+        first = format_count(trace.first_not_fifo)
+        return (
+            f"takes back only the oldest block and resizes only the youngest; operation {first} of the workload frees "
+            "or resizes another"
+        )
+    return None
+
+
+def _why_too_much(plan: AllocatorPlan, trace: TraceInfo, available: int | None) -> str | None:
+    """Return that a strategy which takes nothing back would need more than there is.
+
+    Where scopes end, what it needs lies between the peak of live bytes and all that is ever asked for; called as a
+    malloc is, it is not told of them.
+    """
+    ends_scopes = trace.scopes > 0 and plan.call.free == "sized"
+    if plan.free_order != "reset" or ends_scopes or trace.touch == "none":
+        return None
+    if available is None or trace.total_bytes <= available:
+        return None
+    needed = format_size(trace.total_bytes)
+    return f"takes nothing back, so the workload needs {needed} of it; {format_size(available)} are available"
