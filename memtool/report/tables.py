@@ -185,18 +185,23 @@ def _limits(info: TraceInfo) -> str:
 
 def _checked(cells: Sequence[CellResult]) -> str:
     """Say what the check pass came to, in one line; nothing where there was none."""
-    unsound = [
+    failed = [
         cell for cell in cells if cell.status is Status.FAILED and (cell.reason or "").startswith(f"{Pass.CHECK} ")
     ]
-    sound = [cell for cell in cells if "invariants_checked" in cell.proof and cell not in unsound]
-    if not sound and not unsound:
+    spent = [cell for cell in failed if ": out of memory at event " in (cell.reason or "")]
+    unsound = [cell for cell in failed if cell not in spent]
+    sound = [cell for cell in cells if "invariants_checked" in cell.proof and cell not in failed]
+    if not sound and not failed:
         return ""
     checks = sum(int(cell.proof["invariants_checked"]) for cell in sound)
-    count = len(sound) + len(unsound)
+    count = len(sound) + len(failed)
     line = f"Checked: {count} allocators, every block and {format_count(checks)} times the whole heap; "
-    return line + (
-        f"{len(unsound)} NOT sound: {', '.join(label_of(cell) for cell in unsound)}." if unsound else "all sound."
-    )
+    verdicts = [
+        f"{len(group)} {words}: {', '.join(label_of(cell) for cell in group)}"
+        for words, group in (("NOT sound", unsound), ("out of memory", spent))
+        if group
+    ]
+    return line + ("; ".join(verdicts) + "." if verdicts else "all sound.")
 
 
 def _left_out(cells: Sequence[CellResult], style: str) -> list[str]:

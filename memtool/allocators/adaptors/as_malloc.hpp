@@ -70,6 +70,7 @@ class AsMalloc final : public AnyHeap {
                                static_cast<unsigned long long>(header),
                                static_cast<unsigned long long>(below.largest_size)));
     Limits limits = below;
+    limits.least_alignment = std::max<std::uint64_t>(below.least_alignment, kDefaultAlignment);
     if (limits.largest_size != kUnlimited) limits.largest_size -= header;
     return limits;
   }

@@ -85,7 +85,7 @@ class FreeListHeap {
        .minimum = 0,
        .maximum = 1 << 30},
       {.name = "initial",
-       .summary = "what the heap begins with",
+       .summary = "what the heap begins with; at most what the region has",
        .default_value = 0,
        .minimum = 0,
        .maximum = std::uint64_t{1} << 40},

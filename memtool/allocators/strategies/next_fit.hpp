@@ -42,12 +42,17 @@ struct NextFitPolicy {
 
 class NextFit : public PhysicalHeap<NextFitPolicy, RovingIndex> {
  public:
-  static constexpr std::array<ParameterInfo, 1> kParameters{{
+  static constexpr std::array<ParameterInfo, 2> kParameters{{
       {.name = "grow",
-       .summary = "fewest bytes by which the heap grows",
+       .summary = "fewest bytes by which the heap grows; 0: never",
        .default_value = 64 * 1024,
-       .minimum = 16,
+       .minimum = 0,
        .maximum = std::uint64_t{1} << 32},
+      {.name = "initial",
+       .summary = "what the heap begins with, its tables included: one pool, whose block is on its list; 0: nothing",
+       .default_value = 0,
+       .minimum = 0,
+       .maximum = std::uint64_t{1} << 40},
   }};
   static constexpr StrategyInfo info{
       .name = "next-fit",
@@ -60,7 +65,8 @@ class NextFit : public PhysicalHeap<NextFitPolicy, RovingIndex> {
   };
   static Limits limits(const Parameters&) { return {}; }
 
-  NextFit(Region& region, const Parameters& parameters) : PhysicalHeap(region, 0, parameters["grow"]) {}
+  NextFit(Region& region, const Parameters& parameters)
+      : PhysicalHeap(region, 0, parameters["grow"], parameters["initial"]) {}
 };
 
 }  // namespace memtool

@@ -27,7 +27,7 @@ class PmrMonotonicBuffer : public PmrClient {
   static constexpr StrategyInfo info{
       .name = "pmr-monotonic-buffer",
       .family = "pmr",
-      .summary = "std::pmr::monotonic_buffer_resource: hands out buffers upwards, takes nothing back.",
+      .summary = "std::pmr::monotonic_buffer_resource: hands out buffers upwards; release() at the end of a scope.",
       .source = "ISO C++20, [mem.res.monotonic.buffer]; measured by Lakos et al., N4468 and P0089, 2015",
       .complexity = "allocate O(1) and a virtual call, deallocate a virtual call that does nothing",
       .when = "a burst of allocations that all end together, behind the interfaces of the standard library",
@@ -41,6 +41,22 @@ class PmrMonotonicBuffer : public PmrClient {
       : PmrClient(&resource_), region_(region), end_(region), resource_(make(region, end_, parameters)) {}
   static Limits limits(const Parameters&) { return {.least_alignment = 1}; }
   static bool uses_region(const Parameters& parameters) { return parameters["upstream"] == 0; }
+
+  // release() gives back all that there is, so it is called where a scope ends outside of which nothing was allocated.
+  struct Marker {};
+  void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    used_outside_ |= depth_ == 0;
+    return PmrClient::allocate(size, alignment);
+  }
+  Marker mark() noexcept {
+    ++depth_;
+    return {};
+  }
+  void release(Marker) noexcept {
+    if (--depth_ > 0 || used_outside_) return;
+    resource_.release();
+    region_.shrink(region_.used() - first_);
+  }
 
   HeapStats stats() const noexcept { return {}; }
   void walk(const BlockVisitor& visit) const {
@@ -58,7 +74,10 @@ class PmrMonotonicBuffer : public PmrClient {
 
   Region& region_;
   RegionEnd end_;
+  std::size_t depth_ = 0;
+  bool used_outside_ = false;  // something was allocated in no scope
   std::pmr::monotonic_buffer_resource resource_;
+  std::size_t first_ = region_.used();  // the first buffer, which it keeps
 };
 
 }  // namespace memtool

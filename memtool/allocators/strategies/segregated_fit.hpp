@@ -33,7 +33,7 @@ struct FirstInClass {
 
 class SegregatedFit : public PhysicalHeap<FirstInClass> {
  public:
-  static constexpr std::array<ParameterInfo, 2> kParameters{{
+  static constexpr std::array<ParameterInfo, 3> kParameters{{
       {.name = "classes",
        .summary = "size classes in each power of two",
        .default_value = 4,
@@ -42,10 +42,15 @@ class SegregatedFit : public PhysicalHeap<FirstInClass> {
        .unit = "choice",
        .choices = "1|2|4|8|16|32"},
       {.name = "grow",
-       .summary = "fewest bytes by which the heap grows",
+       .summary = "fewest bytes by which the heap grows; 0: never",
        .default_value = 64 * 1024,
-       .minimum = 16,
+       .minimum = 0,
        .maximum = std::uint64_t{1} << 32},
+      {.name = "initial",
+       .summary = "what the heap begins with, its tables included: one pool, whose block is on its list; 0: nothing",
+       .default_value = 0,
+       .minimum = 0,
+       .maximum = std::uint64_t{1} << 40},
   }};
   static constexpr StrategyInfo info{
       .name = "segregated-fit",
@@ -62,8 +67,8 @@ class SegregatedFit : public PhysicalHeap<FirstInClass> {
   };
   static Limits limits(const Parameters&) { return {}; }
 
-  SegregatedFit(Region& region, const Parameters& parameters) noexcept
-      : PhysicalHeap(region, static_cast<unsigned>(parameters["classes"]), parameters["grow"]) {}
+  SegregatedFit(Region& region, const Parameters& parameters)
+      : PhysicalHeap(region, static_cast<unsigned>(parameters["classes"]), parameters["grow"], parameters["initial"]) {}
 };
 
 }  // namespace memtool

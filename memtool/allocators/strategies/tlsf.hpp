@@ -24,7 +24,7 @@ struct RoundedGoodFit {
 
 class Tlsf : public PhysicalHeap<RoundedGoodFit> {
  public:
-  static constexpr std::array<ParameterInfo, 2> kParameters{{
+  static constexpr std::array<ParameterInfo, 3> kParameters{{
       {.name = "subdivisions",
        .summary = "size classes in each power of two",
        .default_value = 2,
@@ -33,10 +33,15 @@ class Tlsf : public PhysicalHeap<RoundedGoodFit> {
        .unit = "choice",
        .choices = "8|16|32|64"},
       {.name = "grow",
-       .summary = "fewest bytes by which the heap grows",
+       .summary = "fewest bytes by which the heap grows; 0: never",
        .default_value = 64 * 1024,
-       .minimum = 16,
+       .minimum = 0,
        .maximum = std::uint64_t{1} << 32},
+      {.name = "initial",
+       .summary = "what the heap begins with, its tables included: one pool, whose block is on its list; 0: nothing",
+       .default_value = 0,
+       .minimum = 0,
+       .maximum = std::uint64_t{1} << 40},
   }};
   static constexpr StrategyInfo info{
       .name = "tlsf",
@@ -51,9 +56,9 @@ class Tlsf : public PhysicalHeap<RoundedGoodFit> {
   };
   static Limits limits(const Parameters&) { return {}; }
 
-  Tlsf(Region& region, const Parameters& parameters) noexcept
+  Tlsf(Region& region, const Parameters& parameters)
       : PhysicalHeap(region, kLeastLog2Subdivisions + static_cast<unsigned>(parameters["subdivisions"]),
-                     parameters["grow"]) {}
+                     parameters["grow"], parameters["initial"]) {}
 
  private:
   static constexpr unsigned kLeastLog2Subdivisions = 3;

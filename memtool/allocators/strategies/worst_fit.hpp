@@ -21,12 +21,17 @@ struct WorstFitPolicy {
 
 class WorstFit : public PhysicalHeap<WorstFitPolicy, SizeIndex> {
  public:
-  static constexpr std::array<ParameterInfo, 1> kParameters{{
+  static constexpr std::array<ParameterInfo, 2> kParameters{{
       {.name = "grow",
-       .summary = "fewest bytes by which the heap grows",
+       .summary = "fewest bytes by which the heap grows; 0: never",
        .default_value = 64 * 1024,
-       .minimum = 16,
+       .minimum = 0,
        .maximum = std::uint64_t{1} << 32},
+      {.name = "initial",
+       .summary = "what the heap begins with, its tables included: one pool, whose block is on its list; 0: nothing",
+       .default_value = 0,
+       .minimum = 0,
+       .maximum = std::uint64_t{1} << 40},
   }};
   static constexpr StrategyInfo info{
       .name = "worst-fit",
@@ -39,7 +44,8 @@ class WorstFit : public PhysicalHeap<WorstFitPolicy, SizeIndex> {
   };
   static Limits limits(const Parameters&) { return {}; }
 
-  WorstFit(Region& region, const Parameters& parameters) : PhysicalHeap(region, 0, parameters["grow"]) {}
+  WorstFit(Region& region, const Parameters& parameters)
+      : PhysicalHeap(region, 0, parameters["grow"], parameters["initial"]) {}
 };
 
 }  // namespace memtool

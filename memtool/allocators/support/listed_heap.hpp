@@ -38,10 +38,12 @@ class ListedHeap {
  public:
   ListedHeap(Region& region, const ListLayout& layout, const ListPolicy& policy)
       : region_(region), layout_(layout), policy_(policy), blocks_(region.base(), layout) {
-    const std::size_t initial = bits::round_up(policy.initial, layout.alignment);
     if (region.grow(layout.lead()) == nullptr) return;
     limit_ = region.capacity();
-    if (initial != 0 && region.grow(initial) != nullptr) insert(blocks_.append(initial));
+    // Where the region is no larger than that, the heap's own first bytes come out of it.
+    const std::size_t left = bits::round_down(region.capacity() - region.used(), layout.alignment);
+    const std::size_t initial = std::min(bits::round_up(policy.initial, layout.alignment), left);
+    if (initial >= layout.minimum && region.grow(initial) != nullptr) insert(blocks_.append(initial));
   }
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {

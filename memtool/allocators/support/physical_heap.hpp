@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <stdexcept>
 #include <vector>
 
 #include "allocators/support/bits.hpp"
@@ -31,11 +32,14 @@ namespace memtool {
 template <class Fit, class Lists = SegregatedLists>
 class PhysicalHeap {
  public:
-  // `growth_step`: the fewest bytes by which the region is extended, where that many are left.
-  PhysicalHeap(Region& region, unsigned log2_subdivisions, std::size_t growth_step)
-      : region_(region),
-        lists_(log2_subdivisions, region.capacity()),
-        growth_step_(bits::round_up(growth_step, PhysicalBlock::kGranule)) {
+  // `growth_step`: the fewest bytes by which the region is extended, where that many are left; 0: never. `initial`:
+  // what the heap begins with, its table included, or what the region has: one free block, which is found through the
+  // index and in no other way; 0: it begins with nothing, and what lies at its end serves what the index has passed
+  // over. Throws std::invalid_argument, one line, where both are 0.
+  PhysicalHeap(Region& region, unsigned log2_subdivisions, std::size_t growth_step, std::size_t initial = 0)
+      : region_(region), lists_(log2_subdivisions, region.capacity()), is_pool_(initial != 0) {
+    if (growth_step == 0 && initial == 0)
+      throw std::invalid_argument("grow: a heap that begins with nothing must grow");
     std::byte* base = region.base();
     const auto first = static_cast<std::size_t>(
         bits::align_up(base + lists_.table_bytes() + PhysicalBlock::kHeader, PhysicalBlock::kGranule) -
@@ -46,6 +50,11 @@ class PhysicalHeap {
     first_->set_end();
     end_ = first_;
     limit_ = region.capacity() - first - PhysicalBlock::kHeader;
+    const std::size_t begins_with = std::min(initial, region.capacity());
+    if (begins_with >= region.used() + PhysicalBlock::kMinimum)
+      (void)extend(bits::round_down(begins_with - region.used(), PhysicalBlock::kGranule));
+    growth_step_ = bits::round_up(growth_step, PhysicalBlock::kGranule);
+    grows_ = growth_step != 0;
   }
 
   [[gnu::always_inline]] void* allocate(std::size_t size, std::size_t alignment) noexcept {
@@ -102,7 +111,7 @@ class PhysicalHeap {
     const std::size_t free_blocks = lists_.free_blocks();
     const std::size_t free_tags = free_blocks * PhysicalBlock::kHeader;
     const std::size_t used_tags = used_blocks_ * PhysicalBlock::kHeader;
-    const std::size_t largest = std::max(Fit::largest(lists_), last_free_bytes());
+    const std::size_t largest = std::max(Fit::largest(lists_), is_pool_ ? 0 : last_free_bytes());
     return {.granted = used_bytes_ - used_tags,
             .free_bytes = blocks_bytes - used_bytes_ - free_tags,
             .largest_free = largest == 0 ? 0 : largest - PhysicalBlock::kHeader,
@@ -179,6 +188,7 @@ class PhysicalHeap {
   // Extends the region by `bytes` or, where that many are left, by the growth step, and moves the end there. Returns by
   // how much; 0: not at all. What lies before the end is the caller's to make a block.
   std::size_t move_end(std::size_t bytes) noexcept {
+    if (!grows_) return 0;
     for (const std::size_t taken : {std::max(bytes, growth_step_), bytes}) {
       if (region_.used() + taken > Lists::kMostHeapBytes || region_.grow(taken) == nullptr) continue;
       end_ = end_->after(taken);
@@ -206,7 +216,11 @@ class PhysicalHeap {
   // need not grow then.
   [[gnu::noinline]] PhysicalBlock* take_last(std::size_t least, std::size_t need) noexcept {
     const std::size_t have = last_free_bytes();
-    if (have < least && !extend(need - have) && !extend(least - have)) return nullptr;
+    if (is_pool_) {
+      if (!extend(have < need ? need - have : growth_step_)) return nullptr;
+    } else if (have < least && !extend(need - have) && !extend(least - have)) {
+      return nullptr;
+    }
     PhysicalBlock* last = end_->previous_physical();
     lists_.remove(last, last->bytes());
     return last;
@@ -322,7 +336,9 @@ class PhysicalHeap {
   std::size_t used_bytes_ = 0;  // tags included
   PhysicalBlock* first_ = nullptr;
   PhysicalBlock* end_ = nullptr;  // the tag that ends the heap
-  std::size_t growth_step_;
+  std::size_t growth_step_ = 0;
+  bool is_pool_;       // it began with a block of its own
+  bool grows_ = true;  // until it has begun
 };
 
 }  // namespace memtool

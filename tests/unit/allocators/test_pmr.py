@@ -82,3 +82,29 @@ def test_only_an_upstream_on_the_region_is_counted() -> None:
     with Heap("pmr-unsynchronized-pool", "upstream=new-delete", capacity=1 << 20) as heap:
         assert heap.allocate(64) is not None
         assert heap.footprint == 0
+
+
+def test_the_end_of_a_scope_releases_a_monotonic_buffer() -> None:
+    with Heap("pmr-monotonic-buffer", "", 1 << 20) as heap:
+        peaks = []
+        for _ in range(500):
+            assert heap.mark()
+            for _ in range(100):
+                assert heap.allocate(64) is not None
+            peaks.append(heap.footprint)
+            assert heap.release()
+        # The first buffer, then chunks of 1.5 times the last and a header, in multiples of 64: 1600, 2368, 3520.
+        assert set(peaks) == {1024 + 1600 + 2368 + 3520}
+        assert heap.footprint == 1024  # the first buffer is its own
+
+
+def test_a_monotonic_buffer_keeps_all_where_something_was_allocated_outside_of_scopes() -> None:
+    with Heap("pmr-monotonic-buffer", "", 1 << 20) as heap:
+        kept = heap.allocate(64)
+        assert heap.mark()
+        assert heap.allocate(64) is not None
+        assert heap.release()
+        fresh = heap.allocate(64)
+        assert kept is not None
+        assert fresh is not None
+        assert fresh >= kept + 128

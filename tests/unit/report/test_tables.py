@@ -315,6 +315,12 @@ def test_the_check_pass_alone_says_what_it_found() -> None:
     broken = replace(checked[1], status=Status.FAILED, reason="check pass, block 0: two live blocks overlap", proof={})
     text = render(replace(run, cells=(checked[0], broken)), "table")
     assert "Checked: 2 allocators, every block and 1,500 times the whole heap; 1 NOT sound: jemalloc (failed)." in text
+    spent = replace(
+        broken, reason="check pass, block 0: out of memory at event 7, for a request of 16 bytes: 8 bytes live"
+    )
+    text = render(replace(run, cells=(checked[0], spent)), "table")
+    assert "1,500 times the whole heap; 1 out of memory: jemalloc (failed)." in text
+    assert "NOT sound" not in text
     assert "Checked" not in render(run, "table")
 
 
