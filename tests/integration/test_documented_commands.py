@@ -1,0 +1,204 @@
+"""Every command that README.md and docs/*.md show is run as it stands there, and says what it is said to.
+
+Three reductions keep it short, all made around the command and never in it: ``quickstart`` and ``mine.yaml``
+are local files of a few thousand allocations; a ``memtool`` that stands before the real one adds
+options where a command would measure for long (`REDUCED`); and what stands in a command's way to be run at all (a
+library, a trace file, two stored runs, an interrupted one) is made beforehand. The roads of docs/your-own-allocator.md
+have a test of their own (test_your_own_allocator.py), and so have the recipes for CI (test_action.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, shared_folder
+
+PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))]
+ELSEWHERE = {"docs/your-own-allocator.md"}
+_COMMAND = re.compile(r"^(?:    |\$ )?(memtool (?:[a-z]+ ?)(?:.*))$", re.MULTILINE)
+_KNOWN = frozenset(
+    [
+        "bench",
+        "compare",
+        "check",
+        "list",
+        "inspect",
+        "record",
+        "import",
+        "fit",
+        "run",
+        "show",
+        "plot",
+        "report",
+        "history",
+        "doctor",
+        "schema",
+        "--help",
+    ]
+)
+REDUCED = """\
+#!{python}
+import os, sys
+given = sys.argv[1:]
+if given[:1] == ["bench"] and "--dry-run" not in given:
+    if "--counters" in given:
+        given += ["--blocks", "1", "--passes", "counters", "-a", "tlsf"]
+    elif "--passes" not in given:
+        given += ["--blocks", "1", "--passes", "throughput" if "parallel" in given else "check,footprint", "--no-plots"]
+if given[:1] == ["check"] and "--update" not in given:
+    given += ["--blocks", "2"] + (["--metric", "peak_footprint_bytes"] if "--against" in given else [])
+os.execv(sys.executable, [sys.executable, "-m", "memtool", *given])
+"""
+SAYS = {
+    "bench": r"peak [\d.]+ [KMG]?i?B in [\d,]+ objects[\s\S]*^Results: results/",
+    "show": r"ns/op[\s\S]*tlsf",
+    "plot": r"\.svg",
+    "compare": r"^metric +.*verdict$|ranks? ",
+    "check": r"^PASS: ",
+    "inspect": r"^peak live .*the load, the least memory that can serve it$",
+    "list": r"\btlsf\b",
+    "doctor": r"perf|valgrind",
+    "schema": r"^\{",
+}
+"""Subcommand -> what its output has."""
+INSTEAD = {"--dry-run": r"blocks", "--update": r"^results/baselines/main\.json: \d+ cells$"}
+"""Option -> what the output has with it."""
+
+
+def commands_of(page: str) -> list[str]:
+    """Return the commands of a page's code blocks, without the remarks behind them."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = (line for line in _COMMAND.findall(text) if line.split()[1] in _KNOWN)
+    return [re.sub(r"\s+#.*$", "", line) for line in found]
+
+
+COMMANDS = list(dict.fromkeys(command for page in PAGES if page not in ELSEWHERE for command in commands_of(page)))
+
+
+def short(name: str, allocations: str) -> str:
+    """Return a shipped workload with fewer allocations."""
+    text = (ROOT / f"workloads/{name}.yaml").read_text(encoding="utf-8")
+    return re.sub(r"^allocations: \S+$", f"allocations: {allocations}", text, count=1, flags=re.MULTILINE)
+
+
+def block_of(page: str, beginning: str) -> str:
+    """Return the block of code on a page that begins so."""
+    blocks: list[str] = re.findall(
+        r"^```\w+\n(.*?)^```$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    return next(block for block in blocks if block.startswith(beginning))
+
+
+def run(folder: Path, command: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env={**environment, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, memtool_environment: dict[str, str]) -> Path:
+    """Return a folder with every file that a command names; to be copied."""
+    with shared_folder(tmp_path_factory, "documented") as made:
+        if (made / "complete").exists():
+            return made
+        shutil.rmtree(made, ignore_errors=True)
+        (made / "bin").mkdir(parents=True)
+        (made / "bin/memtool").write_text(REDUCED.format(python=sys.executable))
+        (made / "bin/memtool").chmod(0o755)
+        (made / "quickstart").write_text(short("quickstart", "4k"), encoding="utf-8")
+        (made / "mine.yaml").write_text(block_of("README.md", "name: web-server").replace("500k", "5k"))
+        (made / "buffers.csv").write_text("id,lower,upper,size\n0,0,40,70000\n1,10,30,9000\n2,20,50,5000\n")
+        heap = block_of("docs/your-own-allocator.md", "# powers.py").replace("Powers", "Heap")
+        heap = heap.replace("max(4, ", "max(6, ").replace("return 1 << 40, 16", "return 1 << 40, 64")
+        (made / "mine.py").write_text(heap, encoding="utf-8")
+        _build(made)
+        stored = "bench quickstart -a glibc,tlsf,segregated-pool --blocks 6 --passes throughput,latency,footprint"
+        done = run(made, f"{sys.executable} -m memtool {stored} --no-plots -o results/A", memtool_environment)
+        assert done.returncode == 0, done.stderr
+        shutil.copytree(made / "results/A", made / "results/B")
+        update = next(command for command in COMMANDS if command.endswith("--update"))
+        assert run(made, update, memtool_environment).returncode == 0
+        (made / "complete").touch()
+        return made
+
+
+def _build(folder: Path) -> None:
+    """Make the page's library by memtool.h, with a parameter called as the commands call it."""
+    source = block_of("docs/your-own-allocator.md", "/* powers.c */")
+    source = re.sub(r'\{"smallest".*\}', '{"block", "smallest block", 16, 16, 4096, "bytes", NULL}', source)
+    # Every block is a multiple of 64 bytes, so that it is aligned to as much.
+    source = source.replace("(unsigned)parameters[0]", "(unsigned)(parameters[0] > 32 ? 7 : 6)")
+    source = source.replace("*largest_alignment = 16", "*largest_alignment = 64")
+    (folder / "mine.c").write_text(source, encoding="utf-8")
+    include = ROOT / "memtool/include"
+    build = ["cc", "-O2", "-shared", "-fPIC", f"-I{include}", "-o", "libmine.so", "mine.c"]
+    subprocess.run(build, cwd=folder, check=True, capture_output=True)
+    for name in ("old.so", "new.so", "libmine-main.so"):
+        shutil.copy(folder / "libmine.so", folder / name)
+
+
+def test_the_pages_have_commands() -> None:
+    assert len(COMMANDS) >= 25
+    assert {command.split()[1] for command in COMMANDS} >= set(SAYS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_documentation_runs(
+    command: str, prepared: Path, tmp_path: Path, memtool_environment: dict[str, str]
+) -> None:
+    folder = tmp_path / "here"
+    shutil.copytree(prepared, folder)
+    if "--resume" in command:
+        shutil.rmtree(folder / "results")
+        assert run(folder, command.replace(" --resume", ""), memtool_environment).returncode == 0
+        (interrupted,) = (folder / "results").iterdir()
+        (interrupted / "run.json").unlink()
+    done = run(folder, command, memtool_environment)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+    said = done.stdout
+    written = re.search(r"(?:--plot|>|--baseline) (\S+)", command)
+    assert written is None or (folder / written[1]).stat().st_size > 0
+    if " > " in command:
+        said = (folder / command.partition(" > ")[2]).read_text(encoding="utf-8")
+    if command.startswith("memtool schema"):
+        json.loads(said)
+    option = next((each for each in INSTEAD if each in command), None)
+    expected = SAYS[command.split()[1]] if option is None else INSTEAD[option]
+    assert re.search(expected, said, re.MULTILINE), said[-3000:]
+
+
+def test_the_tables_that_the_readme_shows_are_those_that_are_written(
+    prepared: Path, memtool_environment: dict[str, str]
+) -> None:
+    """Of the sample: titles of tables that its passes have, and names of columns."""
+    sample = next(block for block in re.findall(r"```text\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
+    done = run(prepared, "memtool show results/A", memtool_environment)
+    assert done.returncode == 0, done.stderr
+    titles = re.findall(r"^([A-Z][a-z ]+), in ", sample, re.MULTILINE)
+    assert titles[0] == "Speed"
+    assert "Memory" in " ".join(titles)
+    for title in titles[:2]:
+        assert re.search(rf"^{title}, in ", done.stdout, re.MULTILINE), title
+    for column in ("rank", "allocator", "ns/op", "95 % interval", "net", "call"):
+        assert column in sample
+        assert column in done.stdout
+    assert re.search(r"^Load \(max L\): [\d.]+ [KM]iB, .* packing found: [\d.]+ [KM]iB, \d\.\d{3} of it", sample, re.M)
+    assert re.search(
+        r"^Load \(max L\): [\d.]+ [KM]iB, .* packing found: [\d.]+ [KM]iB, \d\.\d{3} of it", done.stdout, re.M
+    )
