@@ -15,6 +15,7 @@ from verification.glibc import GLIBC
 from verification.malloc_lab import MALLOC_LAB
 from verification.outcome import Line, Result, Verdict
 from verification.packing import MINIMALLOC
+from verification.peaks import PEAKS
 from verification.robson import ROBSON
 from verification.rounding import BUDDY, SIZE_CLASSES
 from verification.saturation import BAYS, SHORE
@@ -43,6 +44,7 @@ _RESULTS = (
     BLOWUP,
     CLASSICS,
     CLASSES_OF_CALL,
+    PEAKS,
     _later(
         13,
         "Tracing collection: how often, and what marking costs",

@@ -218,6 +218,7 @@ class ReplayResult(ctypes.Structure):
         ("region", RegionAccount),
         ("instructions", _u64),
         ("drained", CheckpointRow),
+        ("at_mark", CheckpointRow * MOST_MAPS),
         ("maps", _u64),
         ("after_drain_resident", _u64 * DRAIN_READINGS),
         ("own_after_drain", OwnFigures),

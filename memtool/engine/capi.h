@@ -232,7 +232,8 @@ typedef struct ReplayResult {
   /* Counters pass: user instructions of the replay before the epilogue; 0 under callgrind, which keeps them to itself.
    */
   uint64_t instructions;
-  CheckpointRow drained; /* after the epilogue: nothing is alive */
+  CheckpointRow drained;                    /* after the epilogue: nothing is alive */
+  CheckpointRow at_mark[MEMTOOL_MOST_MAPS]; /* by the marks' numbers; on one thread */
   /* Heap pass. */
   uint64_t maps;
   uint64_t after_drain_resident[MEMTOOL_DRAIN_READINGS]; /* bytes */

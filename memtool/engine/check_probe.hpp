@@ -54,16 +54,16 @@ class CheckBook {
     note(words);
   }
 
-  // Counts an operation and enters its block.
-  Block enter(void* address, std::uint64_t size, std::uint64_t operation_kind) {
+  // Counts an operation and enters its block, of which the program may use `usable` bytes.
+  Block enter(void* address, std::uint64_t size, std::uint64_t usable, std::uint64_t operation_kind) {
     const std::scoped_lock lock(mutex_);
     count(operation_kind, size);
-    return add(static_cast<std::byte*>(address), size);
+    return add(static_cast<std::byte*>(address), size, usable);
   }
   // The second half of a reallocation, which has been counted.
-  Block enter_again(void* address, std::uint64_t size) {
+  Block enter_again(void* address, std::uint64_t size, std::uint64_t usable) {
     const std::scoped_lock lock(mutex_);
-    return add(static_cast<std::byte*>(address), size);
+    return add(static_cast<std::byte*>(address), size, usable);
   }
   // Counts an operation and takes its block out, which is still the caller's. The size is what it is freed with.
   Block leave(const void* address, std::uint64_t size, std::uint64_t operation_kind) {
@@ -87,10 +87,11 @@ class CheckBook {
 
  private:
   struct Live {
-    std::uintptr_t end;  // one past the last byte
+    std::uintptr_t end;  // one past the last byte that may be used
     std::uint64_t size;
     std::uint64_t pattern;
   };
+  using Blocks = std::map<std::uintptr_t, Live>;
 
   static std::uint64_t mixed(std::uint64_t value) noexcept {
     value = (value + 1) * 0x9e3779b97f4a7c15ULL;
@@ -109,17 +110,19 @@ class CheckBook {
     failed_.store(true, std::memory_order_relaxed);
   }
 
-  Block add(std::byte* address, std::uint64_t size) {
+  Block add(std::byte* address, std::uint64_t size, std::uint64_t usable) {
     const auto first = reinterpret_cast<std::uintptr_t>(address);
-    const std::uintptr_t end = first + std::max<std::uint64_t>(size, 1);
+    const std::string lie = why_unusable(usable, size);
+    if (!lie.empty()) note(lie);
+    const std::uintptr_t end = first + std::max<std::uint64_t>(lie.empty() ? usable : size, 1);
     const auto next = live_blocks_.lower_bound(first);
     const bool hits_next = next != live_blocks_.end() && next->first < end;
     const bool hits_previous = next != live_blocks_.begin() && std::prev(next)->second.end > first;
     if (hits_next || hits_previous) {
       char text[32];
       std::snprintf(text, sizeof text, "%p", static_cast<void*>(address));
-      note(std::string("overlapping blocks: ") + text + " of " + std::to_string(size) +
-           " bytes lies in a block that is still live");
+      const std::string block = std::string("overlapping blocks: ") + text + " of " + std::to_string(size) + " bytes";
+      note(block + why_overlapping(first, size, next));
       return {};
     }
     const Block block{address, (operations_ + 1) * 0x9e3779b97f4a7c15ULL, true};
@@ -130,8 +133,19 @@ class CheckBook {
     return block;
   }
 
+  // Whether the bytes asked for overlap, or only what usable_size() says of them.
+  [[nodiscard]] std::string why_overlapping(std::uintptr_t first, std::uint64_t size,
+                                            Blocks::const_iterator next) const {
+    const auto asked_end = [](const auto& live) { return live.first + std::max<std::uint64_t>(live.second.size, 1); };
+    const bool hits_next = next != live_blocks_.end() && next->first < first + std::max<std::uint64_t>(size, 1);
+    const bool hits_previous = next != live_blocks_.begin() && asked_end(*std::prev(next)) > first;
+    return hits_next || hits_previous
+               ? " lies in a block that is still live"
+               : " lies in what usable_size() says of a block that is still live, or that one in its own";
+  }
+
   std::mutex mutex_;
-  std::map<std::uintptr_t, Live> live_blocks_;  // by their first byte
+  Blocks live_blocks_;  // by their first byte
   Summary summary_;
   std::uint64_t operations_ = 0;
   std::string complaint_;
@@ -168,7 +182,8 @@ class CheckProbe : public PlainProbe {
   }
 
   void allocated(std::uint32_t, void* block, std::uint64_t size, std::size_t alignment, bool zeroed) {
-    const Block entered = inspected(book_.enter(block, size, kAllocate), size, alignment);
+    const std::uint64_t usable = usable_of(block, size);
+    const Block entered = inspected(book_.enter(block, size, usable, kAllocate), size, usable, alignment);
     if (zeroed && entered.sound) verify_zeroed(block, size);
     fill(entered, size);
   }
@@ -180,7 +195,8 @@ class CheckProbe : public PlainProbe {
     verify(resized_, size);
   }
   void reallocated(std::uint32_t, void* block, std::uint64_t old_size, std::uint64_t new_size, std::size_t alignment) {
-    const Block entered = inspected(book_.enter_again(block, new_size), new_size, alignment);
+    const std::uint64_t usable = usable_of(block, new_size);
+    const Block entered = inspected(book_.enter_again(block, new_size, usable), new_size, usable, alignment);
     if (!entered.sound) return;
     verify_prefix({entered.address, resized_.pattern, resized_.sound}, old_size, new_size);
     fill(entered, new_size);
@@ -218,8 +234,13 @@ class CheckProbe : public PlainProbe {
 
   void complain(const std::string& words) { book_.complain(words); }
 
+  // A strategy is not asked about a block that lies outside of its region: it would look for its books there.
+  [[nodiscard]] std::uint64_t usable_of(void* block, std::uint64_t size) const noexcept {
+    return on_region_ && !region_.contains(block, size) ? size : strategy_.usable_size(block, size);
+  }
+
   // A block that was entered, unsound where it is not what was asked for.
-  Block inspected(Block block, std::uint64_t size, std::size_t alignment) {
+  Block inspected(Block block, std::uint64_t size, std::uint64_t usable, std::size_t alignment) {
     if (!block.sound) return block;
     // A default request need not be aligned to more than the largest power of two that fits into it.
     const std::uint64_t need =
@@ -234,8 +255,9 @@ class CheckProbe : public PlainProbe {
       complain("block outside the region: " + hex(block.address) + " of " + std::to_string(size) + " bytes");
       return block;
     }
-    if (strategy_.usable_size(block.address, size) < size)
-      complain("usable_size() is smaller than the " + std::to_string(size) + " bytes asked for");
+    if (on_region_ && usable <= kMostBytes && !region_.contains(block.address, usable))
+      complain("usable_size() says " + std::to_string(usable) + " bytes of a block of " + std::to_string(size) +
+               ", which reach beyond the region");
     return block;
   }
 

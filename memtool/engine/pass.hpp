@@ -16,6 +16,7 @@
 #include "engine/replay.hpp"
 #include "engine/resident.hpp"
 #include "engine/strategy.hpp"
+#include "engine/truth.hpp"
 
 namespace memtool {
 
@@ -103,11 +104,23 @@ CheckpointRow checkpoint_row(const HeapStats& stats, const Region& region, bool 
 
 // Adds to a row of the series what was most since the row before it.
 template <class S>
-void note_most(CheckpointRow& row, FootprintProbe<S>& probe, Region& region) noexcept {
+void note_most(CheckpointRow& row, FootprintProbe<S>& probe, Region& region, ReplayResult& result) noexcept {
   row.most_live_bytes = probe.take_most_live();
   if (row.footprint_bytes == kNotApplicable) return;
   const std::uint64_t apart = row.footprint_bytes - region.used();
   row.most_footprint_bytes = region.take_peak() + apart;
+  // Tables of adaptors are known at checkpoints only.
+  if (row.most_footprint_bytes > result.peak_footprint_bytes) {
+    result.peak_footprint_bytes = row.most_footprint_bytes;
+    result.live_at_peak_footprint_bytes = row.live_bytes;
+  }
+}
+
+// At the end: between two checkpoints usable_size() may have said what cannot be.
+inline void fail_if_overgranted(ReplayResult& result, bool on_region) {
+  const std::string lie = why_not_granted(result.peak_granted_bytes, result.peak_live_bytes,
+                                          on_region ? result.peak_footprint_bytes : kNotApplicable);
+  if (!lie.empty()) fail(result, MEMTOOL_WRONG, "%s", lie.c_str());
 }
 
 inline void report_survivors(const CheckBook::Summary& summary, ReplayResult& result) noexcept {

@@ -289,19 +289,22 @@ class FootprintProbe : public PlainProbe {
     live_ += size;
     if (live_ > most_live_) most_live_ = live_;
     granted_ += strategy_.usable_size(block, size);
+    const std::uint64_t footprint = region_.footprint();
     if (live_ > result_.peak_live_bytes) {
       result_.peak_live_bytes = live_;
       result_.granted_at_peak_live_bytes = granted_;
-      result_.footprint_at_peak_live_bytes = region_.used();
+      result_.footprint_at_peak_live_bytes = footprint;
     }
     if (granted_ > result_.peak_granted_bytes) result_.peak_granted_bytes = granted_;
-    if (region_.used() > result_.peak_footprint_bytes) {
-      result_.peak_footprint_bytes = region_.used();
+    // Also what was used in the middle of this operation, or of a deallocation since the last.
+    const std::uint64_t most = footprint + (region_.peak() - region_.used());
+    if (most > result_.peak_footprint_bytes) {
+      result_.peak_footprint_bytes = most;
       result_.live_at_peak_footprint_bytes = live_;
     }
     if (live_ >= kLeastLive) {
       ++result_.ratio_allocations;
-      result_.ratio_sum += static_cast<double>(region_.used()) / static_cast<double>(live_);
+      result_.ratio_sum += static_cast<double>(footprint) / static_cast<double>(live_);
     }
   }
   void remove(const void* block, std::uint64_t size) noexcept {

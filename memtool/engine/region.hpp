@@ -30,7 +30,7 @@ class Region {
   // Successive calls are contiguous. `bytes` is taken as it is: rounding to pages is the strategy's decision.
   [[nodiscard]] void* grow(std::size_t bytes) noexcept {
     const std::size_t before = used();
-    if (bytes > capacity_ - before) return nullptr;
+    if (bytes > capacity_ - before || (budgets_apart_ && apart() > capacity_ - before - bytes)) return nullptr;
     set_used(before + bytes);
     if (before + bytes > peak_) peak_ = before + bytes;
     ++grow_calls_;
@@ -52,12 +52,27 @@ class Region {
     peak_ = 0;
     grow_calls_ = 0;
     shrink_calls_ = 0;
+    keeper_ = nullptr;
+    apart_of_ = nullptr;
   }
+
+  // Until the next reset `bytes(keeper)` says how large the tables are that a strategy keeps outside of the region.
+  // They are part of its footprint and, where `budgeted`, of what the capacity allows: no table is to be had for
+  // nothing.
+  using ApartOf = std::size_t (*)(const void* keeper) noexcept;
+  void count_apart(const void* keeper, ApartOf bytes, bool budgeted = true) noexcept {
+    keeper_ = keeper;
+    budgets_apart_ = budgeted;
+    apart_of_ = bytes;
+  }
+  [[nodiscard]] std::size_t apart() const noexcept { return apart_of_ == nullptr ? 0 : apart_of_(keeper_); }
+  [[nodiscard]] std::size_t footprint() const noexcept { return used() + apart(); }
 
   [[nodiscard]] std::byte* base() const noexcept { return base_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }  // F(t), bytes
-  // The most that was used at once since the last call or reset, bytes: also in the middle of an operation.
+  // The most that was used at once since take_peak() or reset(), bytes: also in the middle of an operation.
+  [[nodiscard]] std::size_t peak() const noexcept { return peak_; }
   [[nodiscard]] std::size_t take_peak() noexcept { return std::exchange(peak_, used()); }
   [[nodiscard]] std::uint64_t grow_calls() const noexcept { return grow_calls_; }
   [[nodiscard]] std::uint64_t shrink_calls() const noexcept { return shrink_calls_; }
@@ -77,6 +92,9 @@ class Region {
   int give_back_;
   std::atomic<std::size_t> used_ = 0;
   std::size_t peak_ = 0;
+  const void* keeper_ = nullptr;
+  ApartOf apart_of_ = nullptr;
+  bool budgets_apart_ = false;
   std::uint64_t grow_calls_ = 0;
   std::uint64_t shrink_calls_ = 0;
 };

@@ -357,6 +357,16 @@ class Runner {
     Replay<S, FootprintProbe<S>> replay(strategy, probe, slots_.data());
     const std::uint64_t* peak = image_.begin + image_.head.peak_live_word;
     const std::uint64_t* at = image_.begin;
+    MapStop mark = next_mark(image_.begin, image_.epilogue);
+    const auto run_to = [&](const std::uint64_t* stop) {
+      for (; mark.at < stop; mark = next_mark(mark.at + 1, image_.epilogue)) {
+        at = replay.run(at, mark.at);
+        if (replay.out_of_memory()) return;
+        if (mark.moment < MEMTOOL_MOST_MAPS)
+          result_.at_mark[mark.moment] = figures(strategy.stats(), probe, kNotApplicable);
+      }
+      at = replay.run(at, stop);
+    };
     bool peak_seen = false;
     const std::uint64_t resident_every =
         checkpoints_to_a_resident_reading(request_.checkpoints, image_.head.operations);
@@ -365,12 +375,12 @@ class Runner {
       const std::uint64_t* stop =
           image_.begin + image_.head.epilogue_word * i / std::max<std::uint64_t>(request_.checkpoints, 1);
       if (!peak_seen && peak <= stop) {
-        at = replay.run(at, peak);
+        run_to(peak);
         peak_seen = true;
         if (replay.out_of_memory()) return out_of_memory(strategy, at);
         if (!at_peak_live(strategy, probe, resident, baseline)) return;
       }
-      at = replay.run(at, stop);
+      run_to(stop);
       if (replay.out_of_memory()) return out_of_memory(strategy, at);
       std::uint64_t now = kNotApplicable;
       if (i % resident_every == 0 || i == request_.checkpoints) {
@@ -379,7 +389,7 @@ class Runner {
       }
       CheckpointRow& row = request_.series[result_.rows++];
       if (!note(strategy, probe, now, row)) return;
-      note_most(row, probe, region_);
+      note_most(row, probe, region_, result_);
       if ((i > 0 && i % peak_every == 0) || i == request_.checkpoints)
         result_.peak_resident_bytes =
             std::max(result_.peak_resident_bytes, row.most_resident_bytes = resident.take_peak());
@@ -397,7 +407,8 @@ class Runner {
     replay.run(at, image_.end);
     if (detected_in(strategy)) return;
     result_.drained_resident_bytes = above(resident.exact().bytes, baseline);
-    note(strategy, probe, result_.drained_resident_bytes, result_.drained);
+    if (note(strategy, probe, result_.drained_resident_bytes, result_.drained))
+      fail_if_overgranted(result_, on_region());
   }
 
   // Fills in a checkpoint. False: its figures cannot be true together, and the sample has failed, in words.
@@ -405,9 +416,7 @@ class Runner {
     const HeapStats stats = strategy.stats();
     row = figures(stats, probe, resident);
     std::string lie = why_untrue(stats, row.live_bytes, region_.used());
-    if (lie.empty() && row.granted_bytes < row.live_bytes)
-      lie = "usable_size() sums up to " + std::to_string(row.granted_bytes) + " bytes of live blocks that asked for " +
-            std::to_string(row.live_bytes);
+    if (lie.empty()) lie = why_not_granted(row.granted_bytes, row.live_bytes, row.footprint_bytes);
     if (lie.empty()) return true;
     result_.failed_operation = row.clock;
     fail(result_, MEMTOOL_WRONG, "after %llu operations: %s", as_printed(row.clock), lie.c_str());

@@ -540,7 +540,11 @@ class ThreadRunner {
     getrusage(RUSAGE_SELF, &totals.before);
     if (!finish(lanes, work, *strategy)) return;
     result_.drained_resident_bytes = above(totals.resident.exact().bytes, totals.baseline);
-    result_.drained = checkpoint_row(strategy->stats(), region_, on_region(), probe, result_.drained_resident_bytes);
+    const HeapStats stats = strategy->stats();
+    result_.drained = checkpoint_row(stats, region_, on_region(), probe, result_.drained_resident_bytes);
+    const std::string lie = why_untrue(stats, 0, region_.used());
+    if (!lie.empty()) return fail(result_, MEMTOOL_WRONG, "after everything was freed: %s", lie.c_str());
+    fail_if_overgranted(result_, on_region());
   }
 
   struct FootprintTotals {
@@ -585,7 +589,7 @@ class ThreadRunner {
     void checkpoint() noexcept override {
       if (in_epilogue_) return;
       CheckpointRow row = take(above(totals_.resident.approximate(), totals_.rough_baseline));
-      note_most(row, this->probe_, region_);
+      note_most(row, this->probe_, region_, result_);
       if (result_.rows % std::max<std::uint64_t>(request_.checkpoints / kPeakReadings, 1) == 0) take_peak(row);
       request_.series[result_.rows++] = row;
       if (request_.mode == MEMTOOL_LOCKSTEP || row.live_bytes < result_.at_peak_live.live_bytes) return;

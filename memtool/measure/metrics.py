@@ -88,6 +88,27 @@ def _frames() -> list[MetricInfo]:
     ]
 
 
+MOST_MARKS = 8
+"""Of a workload have figures of their own: the engine's number of heap maps."""
+
+
+def _over_the_run() -> list[MetricInfo]:
+    formulas = {
+        "internal_fragmentation": "1 - live / granted, with at least 64 KiB alive",
+        "external_fragmentation": "1 - largest free block / free bytes",
+    }
+    moments = {
+        "max": "greatest over all checkpoints",
+        "mean": "mean over all checkpoints that have one",
+        **{f"mark_{number}": f"at mark {number} of the workload" for number in range(1, MOST_MARKS + 1)},
+    }
+    return [
+        MetricInfo(f"{name}_{moment}", "1", f"{formula}, {when}", by_difference=True, scope="events", is_share=True)
+        for name, formula in formulas.items()
+        for moment, when in moments.items()
+    ]
+
+
 _ALL = [
     MetricInfo(
         "time_per_op_ns",
@@ -183,6 +204,7 @@ _ALL = [
         is_cause=True,
         headline=True,
     ),
+    *_over_the_run(),
     MetricInfo(
         "footprint_mean_ratio",
         "1",
@@ -233,6 +255,20 @@ _ALL = [
     MetricInfo("resident_at_peak_live_bytes", "B", "resident bytes, when live bytes peak"),
     MetricInfo(
         "holes_ratio", "1", "free blocks / used blocks, when live bytes peak", by_difference=True, scope="events"
+    ),
+    MetricInfo(
+        "huge_resident_bytes",
+        "B",
+        "part of the resident bytes in transparent huge pages, when live bytes peak",
+        by_difference=True,
+        gated=False,
+    ),
+    MetricInfo(
+        "resident_before_idle_bytes",
+        "B",
+        "resident bytes at once after everything was freed, in the process that is then read 100 ms, 1 s and 5 s later",
+        by_difference=True,
+        measured_by=Pass.HEAP,
     ),
     *(
         MetricInfo(

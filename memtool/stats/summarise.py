@@ -10,11 +10,12 @@ from statistics import median
 from typing import Any
 
 from memtool.measure import histogram
-from memtool.measure.metrics import METRICS
+from memtool.measure.metrics import METRICS, MOST_MARKS
 from memtool.model import Cell, CellResult, Determinism, Metric, Mode, Pass, Sample, Status, TraceInfo
 from memtool.stats.adaptor_reports import sentences
 from memtool.stats.noise import why_noisy
 from memtool.stats.summary import median_interval
+from memtool.units import format_size
 
 PERCENTILES: Mapping[str, float] = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
 OPERATIONS = ("allocate", "deallocate", "remote_deallocate", "reallocate")
@@ -25,6 +26,8 @@ _BEHIND = 0.01
 HARNESS_DOMINATES = 0.5
 """On several threads the harness hands objects over, and what an allocator takes hides behind the waiting: from this
 share of the time on, taking the harness off gives no figure."""
+_MOST = 10**18
+"""Beyond it run.json has no figure: a heap of an exbibyte, an operation of thirty years."""
 
 DRAIN_WAITS = ("0ms", "100ms", "1s", "5s")
 _NO_HISTOGRAM: Mapping[str, Any] = {"buckets": (), "maximum": 0}
@@ -85,6 +88,7 @@ def summarise_cell(
         notes.append(f"instructions were not counted: {uncounted.reason}")
     if exact_expected:
         notes += _differences(footprints)
+    notes += _memory_notes(footprints)
     reported = _reported(footprints)
     notes += sentences(reported)
     noisy = why_noisy(sound, null_samples)
@@ -93,6 +97,8 @@ def summarise_cell(
     open_loop = _open_loop(_of(sound, Pass.LATENCY), _of(null_samples, Pass.LATENCY), trace, clock)
     if open_loop.get("end_behind_operations"):
         notes.append(_behind(open_loop))
+    impossible = next((name for name, metric in metrics.items() if not _is_figure(metric)), None)
+    metrics = {name: metric for name, metric in metrics.items() if _is_figure(metric)}
     is_harness_fault = (
         failed is not None
         and _is_dead(failed)
@@ -101,8 +107,8 @@ def summarise_cell(
     extra = {"harness_fault": is_harness_fault, "adaptors": reported, "open_loop": open_loop, "noisy": noisy}
     return CellResult(
         cell=cell,
-        status=Status.FAILED if failed else Status.OK,
-        reason=_why_failed(failed, is_harness_fault=is_harness_fault) if failed else None,
+        status=Status.FAILED if failed or impossible else Status.OK,
+        reason=_why_failed(failed, is_harness_fault=is_harness_fault) if failed else _why_impossible(impossible),
         proof=_proof(samples) | _own_statistics(heaps) | {name: found for name, found in extra.items() if found},
         metrics={name: metrics[name] for name in METRICS if name in metrics},
         series={},
@@ -122,6 +128,14 @@ def _why_failed(failed: Sample, *, is_harness_fault: bool) -> str:
         if is_harness_fault
         else reason
     )
+def _why_impossible(name: str | None) -> str | None:
+    if name is None:
+        return None
+    return f"{name} is more than there can be of anything: what the allocator says of itself is not true"
+
+
+def _is_figure(metric: Metric) -> bool:
+    return all(abs(figure) <= _MOST for figure in metric.samples)
 
 
 def noise_floor(samples: Sequence[Sample], clock: Clock) -> dict[str, Any]:
@@ -391,6 +405,35 @@ def _unaccounted(row: Mapping[str, int | None]) -> float | None:
     return footprint - sum(row[name] or 0 for name in ("granted_bytes", "free_bytes", "metadata_bytes"))
 
 
+def _internal(row: Mapping[str, int | None]) -> float | None:
+    live, granted = row.get("live_bytes"), row.get("granted_bytes")
+    share = _ratio(live, granted, LEAST_LIVE) if live is not None and live >= LEAST_LIVE else None
+    return 1 - share if share is not None else None
+
+
+def _external(row: Mapping[str, int | None]) -> float | None:
+    share = _ratio(row["largest_free"], row["free_bytes"])
+    return 1 - share if share is not None else None
+
+
+def _over_the_run(payload: Mapping[str, Any]) -> Figures:
+    """Return fragmentation over the checkpoints of a sample, and at the marks."""
+    columns = ("live_bytes", "granted_bytes", "free_bytes", "largest_free")
+    series = payload.get("series") or dict.fromkeys(columns, ())
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*(series[name] for name in columns), strict=True)]
+    rows.append(payload["at_peak_live"])
+    marks = list(payload.get("at_marks", {}).values())
+    figures: Figures = {}
+    for name, of in (("internal_fragmentation", _internal), ("external_fragmentation", _external)):
+        course = [figure for row in (*rows, *marks) if (figure := of(row)) is not None]
+        # Evenly over the run: marks and the peak are not.
+        even = [figure for row in rows[:-1] if (figure := of(row)) is not None]
+        figures[f"{name}_max"] = max(course, default=None)
+        figures[f"{name}_mean"] = math.fsum(even) / len(even) if even else None
+        figures |= {f"{name}_mark_{number}": of(row) for number, row in enumerate(marks[:MOST_MARKS], 1)}
+    return figures
+
+
 def _footprint_figures(payload: Mapping[str, Any], trace: TraceInfo) -> Figures:
     """Return one footprint sample's metrics; None where the strategy has no such thing."""
     peak = payload["at_peak_live"]
@@ -399,7 +442,6 @@ def _footprint_figures(payload: Mapping[str, Any], trace: TraceInfo) -> Figures:
     at_peak_live = payload["footprint_at_peak_live_bytes"] if footprint is not None else None
     granted = payload["granted_at_peak_live_bytes"]
     live_share = _ratio(live, granted, LEAST_LIVE)
-    largest_free_share = _ratio(peak["largest_free"], peak["free_bytes"])
     enough = live >= LEAST_LIVE
     mean_over = payload["ratio_allocations"]
     return {
@@ -409,7 +451,8 @@ def _footprint_figures(payload: Mapping[str, Any], trace: TraceInfo) -> Figures:
         "peak_resident_bytes": payload["peak_resident_bytes"],
         "end_resident_bytes": payload["end_resident_bytes"],
         "internal_fragmentation": 1 - live_share if live_share is not None and enough else None,
-        "external_fragmentation": 1 - largest_free_share if largest_free_share is not None else None,
+        "external_fragmentation": _external(peak),
+        **_over_the_run(payload),
         "footprint_mean_ratio": payload["ratio_sum"] / mean_over if mean_over and footprint is not None else None,
         "footprint_at_peak_live_ratio": _ratio(at_peak_live, live, LEAST_LIVE),
         "footprint_at_peak_ratio": _ratio(footprint, payload["live_at_peak_footprint_bytes"], LEAST_LIVE),
@@ -421,12 +464,25 @@ def _footprint_figures(payload: Mapping[str, Any], trace: TraceInfo) -> Figures:
         "metadata_bytes": peak["metadata_bytes"],
         "unaccounted_bytes": _unaccounted(peak),
         "resident_at_peak_live_bytes": payload["resident_at_peak_live_bytes"],
+        "huge_resident_bytes": payload.get("huge_resident_bytes"),
         "holes_ratio": _ratio(peak["free_blocks"], peak["used_blocks"]),
         "resident_after_drain_0ms_bytes": payload["drained_resident_bytes"],
         "unaccounted_after_drain_bytes": _unaccounted(payload["drained"]),
         "minor_faults": payload["minor_faults"],
         "major_faults": payload["major_faults"],
     }
+
+
+def _memory_notes(samples: Sequence[Sample]) -> list[str]:
+    """Return what a reader of the memory figures must know to read them rightly."""
+    notes = []
+    huge = max((sample.payload.get("huge_resident_bytes", 0) for sample in samples), default=0)
+    if huge and samples[0].cell.region != "hugepages":
+        notes.append(
+            f"{format_size(huge)} of its resident memory at the peak are transparent huge pages, so resident memory "
+            "comes in steps of a huge page whatever the workload needs"
+        )
+    return notes
 
 
 def _footprints(samples: Sequence[Sample], trace: TraceInfo) -> dict[str, Metric]:
@@ -475,14 +531,16 @@ def _determinism(name: str, pairs: Sequence[tuple[int, float | None]]) -> Determ
 
 def _drains(samples: Sequence[Sample]) -> dict[str, Metric]:
     """Return what is resident a while after the drain. At once is the footprint pass's, which is taken more often."""
+    # What is read later compares with what the same process had at once: two processes differ by more than idling does.
+    names = ["resident_before_idle_bytes", *(f"resident_after_drain_{wait}_bytes" for wait in DRAIN_WAITS[1:])]
     return {
-        f"resident_after_drain_{wait}_bytes": _metric(
-            f"resident_after_drain_{wait}_bytes",
+        name: _metric(
+            name,
             [(sample.block, sample.payload["after_drain_resident_bytes"][index]) for sample in samples],
             Determinism.SAMPLED,
         )
-        for index, wait in enumerate(DRAIN_WAITS)
-        if index > 0 and samples
+        for index, name in enumerate(names)
+        if samples
     }
 
 

@@ -122,6 +122,8 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         answer.update(_heap(binding, result, maps, request["marks"]))
     elif result.status == binding.DONE:
         answer.update(_figures(binding, request["run_pass"], result, histograms, buckets, series))
+        if request["run_pass"] == binding.FOOTPRINT:
+            answer["at_marks"] = _at_marks(binding, result, request["marks"])
         if threads is not None:
             answer.update(threads.figures(result))
         elif sizes is not None and slices is not None:
@@ -161,6 +163,7 @@ def _replay_in_lean_worker(request: dict[str, Any]) -> dict[str, Any]:
     elif result.status == binding.DONE:
         series = (binding.CheckpointRow * (request["checkpoints"] + 2)).from_buffer(job.memory, found.series)
         answer.update(_figures(binding, request["run_pass"], result, None, 0, series))
+        answer["at_marks"] = _at_marks(binding, result, request["marks"])
         if found.lanes:
             rows = (binding.ThreadRow * found.lanes).from_buffer(job.memory, found.threads)
             names = binding.THREAD_FIGURES
@@ -440,6 +443,11 @@ def _figures(binding: Any, run_pass: int, result: Any, histograms: Any, buckets:
             for index, name in enumerate(binding.HISTOGRAMS)
         }
     return figures
+
+
+def _at_marks(binding: Any, result: Any, marks: tuple[str, ...]) -> dict[str, dict[str, int | None]]:
+    rows = zip(marks, result.at_mark, strict=False)
+    return {mark: {name: _known(getattr(row, name)) for name in binding.SERIES_COLUMNS} for mark, row in rows}
 
 
 def _histogram(counts: Any, buckets: int, index: int, maximum: int) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Job:
     threads: Threads | None = None
     """None: one thread replays everything, in the recorded order."""
     marks: tuple[str, ...] = ()
-    """Names of the image's marks, by their numbers; of the heap pass."""
+    """Names of the image's marks, by their numbers; of the footprint and heap passes."""
 
 
 class Executor(Protocol):

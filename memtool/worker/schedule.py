@@ -414,7 +414,7 @@ class Schedule:
             use_counter=self.settings.use_counter,
             ns_per_tick=self.settings.ns_per_tick,
             arrivals=workload.arrivals if run_pass is Pass.LATENCY else None,
-            marks=workload.marks if run_pass is Pass.HEAP else (),
+            marks=workload.marks if run_pass in (Pass.HEAP, Pass.FOOTPRINT) else (),
             time_limit=waiting + self.limit(workload, cell, plan, run_pass),
             counter=self.settings.counter if run_pass is Pass.COUNTERS else counters.Counter.NONE,
             threads=_unpinned(workload.threads) if run_pass in (Pass.COUNTERS, Pass.HEAP) else workload.threads,

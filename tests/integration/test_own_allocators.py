@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -62,7 +63,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("own")
     (made / "small.yaml").write_text(WORKLOAD)
     (made / "mine.py").write_text(PYTHON)
-    for name, *macros in (("libstep.so",), ("libscoped.so", "-DSCOPED"), ("libcrash.so", "-DCRASHES")):
+    for name, *macros in (
+        ("libstep.so",),
+        ("libscoped.so", "-DSCOPED"),
+        ("libcrash.so", "-DCRASHES"),
+        ("libstretched.so", "-DUSABLE=4*size"),
+        ("libendless.so", "-DUSABLE=(size_t)-1"),
+    ):
         source = ROOT / "tests/native/fixtures/own.c"
         flags = ["-shared", "-fPIC", "-O1", "-Wl,--build-id=0x0123abcd", *macros]
         subprocess.run(["cc", *flags, f"-I{memtool.get_include()}", "-o", made / name, source], check=True)
@@ -132,6 +139,24 @@ def test_a_fault_costs_its_own_cell_and_is_named(folder: Path, memtool_environme
     assert reasons["mine.py:Overlaps"].startswith("event ")
     assert "overlapping blocks: " in reasons["mine.py:Overlaps"]
     assert reasons["mine.py:Broken"].endswith("its own check fails: more than a hundred calls")
+
+
+@pytest.mark.parametrize("run_pass", ["check", "footprint"])
+def test_a_lie_about_usable_sizes_fails_its_cell_in_words(
+    folder: Path, memtool_environment: dict[str, str], run_pass: str
+) -> None:
+    names = "./libstretched.so,./libendless.so,./libstep.so"
+    code, cells, _ = bench(folder, names, memtool_environment, "--passes", run_pass)
+    assert code == 1
+    assert (cells["./libstep.so"]["status"], cells["./libstep.so"]["reason"]) == ("ok", None)
+    stretched, endless = (str(cells[name]["reason"]) for name in ("./libstretched.so", "./libendless.so"))
+    if run_pass == "check":
+        assert "usable_size() says" in stretched
+        assert "usable_size() says 18446744073709551615 bytes of a block of " in endless
+    else:
+        assert re.search(r"usable_size\(\) sums up to \d+ bytes of live blocks in a footprint of \d+", stretched)
+        assert re.search(r"usable_size\(\) sums up to \d+ bytes of live blocks", endless)
+    assert not any("peak_granted_bytes" in cells[name]["metrics"] for name in ("./libstretched.so", "./libendless.so"))
 
 
 def test_what_is_timed_is_guarded_as_well(folder: Path, memtool_environment: dict[str, str]) -> None:

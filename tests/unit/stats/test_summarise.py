@@ -286,6 +286,11 @@ def test_figures_of_one_footprint_sample() -> None:
         "end_resident_bytes": 150_000,
         "internal_fragmentation": pytest.approx(0.2),  # 1 - 100,000 / 125,000
         "external_fragmentation": 0.75,  # 1 - 5,000 / 20,000
+        "internal_fragmentation_max": None,
+        "internal_fragmentation_mean": None,
+        "external_fragmentation_max": 0.75,
+        "external_fragmentation_mean": None,
+        "huge_resident_bytes": None,
         "footprint_mean_ratio": 1.75,  # 7 / 4
         "footprint_at_peak_live_ratio": 1.4,  # 140,000 / 100,000
         "footprint_at_peak_ratio": 2.0,  # 160,000 / 80,000
@@ -303,6 +308,57 @@ def test_figures_of_one_footprint_sample() -> None:
         "minor_faults": 40,
         "major_faults": 0,
     }
+
+
+def test_fragmentation_over_the_run_and_at_marks() -> None:
+    """Every other block is freed, then all: nothing at the peak, most in the middle, nothing at the end."""
+    series = {
+        "live_bytes": [100_000, 80_000, 70_000, 0],
+        "granted_bytes": [100_000, 100_000, 140_000, 0],
+        "free_bytes": [0, 20_000, 40_000, 100_000],
+        "largest_free": [0, 10_000, 10_000, 100_000],
+    }
+    nothing = dict.fromkeys(series, 0)
+    marks = {
+        "half": {"live_bytes": 65_536, "granted_bytes": 81_920, "free_bytes": 10, "largest_free": 1},
+        "end": nothing,
+    }
+    peak = {"free_bytes": 0, "largest_free": 0, "live_bytes": 100_000, "granted_bytes": 100_000}
+    result = summarise(footprint(series=series, at_marks=marks, peak=peak))
+    names = ("max", "mean", "mark_1", "mark_2")
+    # 1 - 1 / 10 at the mark; (0.5 + 0.75 + 0) / 3 over the checkpoints at which anything is free.
+    assert values(result, *(f"external_fragmentation_{name}" for name in names)) == [
+        0.9,
+        pytest.approx(5 / 12),
+        0.9,
+        None,
+    ]
+    # 1 - 70,000 / 140,000; (0 + 0.2 + 0.5) / 3 where 64 KiB are alive.
+    assert values(result, *(f"internal_fragmentation_{name}" for name in names)) == [
+        0.5,
+        pytest.approx(0.7 / 3),
+        pytest.approx(0.2),
+        None,
+    ]
+    assert values(result, "external_fragmentation") == [None]
+
+
+def test_what_cannot_be_a_figure_fails_the_cell_and_is_not_in_it() -> None:
+    result = summarise(footprint(peak_granted_bytes=2**64 - 1))
+    assert (result.status, result.reason) == (
+        Status.FAILED,
+        "peak_granted_bytes is more than there can be of anything: what the allocator says of itself is not true",
+    )
+    assert "peak_granted_bytes" not in result.metrics
+
+
+def test_huge_pages_are_in_a_note() -> None:
+    result = summarise(footprint(huge_resident_bytes=2 << 20))
+    assert values(result, "huge_resident_bytes") == [2_097_152]
+    assert result.notes == (
+        "2.00 MiB of its resident memory at the peak are transparent huge pages, so resident memory comes in steps of a "
+        "huge page whatever the workload needs",
+    )
 
 
 RATIOS = ("internal_fragmentation", "footprint_at_peak_live_ratio", "footprint_peak_ratio", "load_ratio")
@@ -342,6 +398,10 @@ def test_a_system_allocator_has_no_footprint_of_its_own() -> None:
     assert names == [
         "peak_footprint_bytes",
         "external_fragmentation",
+        "internal_fragmentation_max",
+        "internal_fragmentation_mean",
+        "external_fragmentation_max",
+        "external_fragmentation_mean",
         "footprint_mean_ratio",
         "footprint_at_peak_live_ratio",
         "footprint_at_peak_ratio",
@@ -352,6 +412,7 @@ def test_a_system_allocator_has_no_footprint_of_its_own() -> None:
         "metadata_bytes",
         "unaccounted_bytes",
         "holes_ratio",
+        "huge_resident_bytes",
         "unaccounted_after_drain_bytes",
     ]
     assert values(result, "peak_granted_bytes", "peak_resident_bytes") == [126_000, 164_000]
