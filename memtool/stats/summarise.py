@@ -128,6 +128,8 @@ def _why_failed(failed: Sample, *, is_harness_fault: bool) -> str:
         if is_harness_fault
         else reason
     )
+
+
 def _why_impossible(name: str | None) -> str | None:
     if name is None:
         return None

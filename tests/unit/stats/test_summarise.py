@@ -356,8 +356,8 @@ def test_huge_pages_are_in_a_note() -> None:
     result = summarise(footprint(huge_resident_bytes=2 << 20))
     assert values(result, "huge_resident_bytes") == [2_097_152]
     assert result.notes == (
-        "2.00 MiB of its resident memory at the peak are transparent huge pages, so resident memory comes in steps of a "
-        "huge page whatever the workload needs",
+        "2.00 MiB of its resident memory at the peak are transparent huge pages, so resident memory comes in steps of "
+        "a huge page whatever the workload needs",
     )
 
 
