@@ -69,12 +69,12 @@ def test_what_was_written_is_resident(
 
 
 @pytest.mark.parametrize(
-    ("name", "mib"), [("glibc", 27.6), ("new-delete", 45.7), ("jemalloc", 51.5), ("mimalloc", 37.7), ("tcmalloc", 46.3)]
+    ("name", "mib"), [("glibc", 27.6), ("new-delete", 45.7), ("jemalloc", 51.5), ("tcmalloc", 46.3)]
 )
 def test_what_is_resident_inside_one_call_only_is_in_the_peak(
     peaks: dict[tuple[str, str], float], name: str, mib: float
 ) -> None:
     if ("growing", name) not in peaks:
         pytest.skip(f"{name} is not installed")
-    # jemalloc gives back by the clock.
+    # mimalloc is not among them: it gives back by the clock, after 10 ms, and keeps 38 or 62 MiB, as a plain program does.
     assert peaks["growing", name] == pytest.approx(mib * KIB * KIB, rel=0.05, abs=BATCH)
