@@ -76,5 +76,5 @@ def test_what_is_resident_inside_one_call_only_is_in_the_peak(
 ) -> None:
     if ("growing", name) not in peaks:
         pytest.skip(f"{name} is not installed")
-    # mimalloc is not among them: it gives back by the clock, after 10 ms, and keeps 38 or 62 MiB, as a plain program does.
+    # mimalloc is not among them: it gives back by the clock, after 10 ms, and keeps 38 or 62 MiB, as plain programs do.
     assert peaks["growing", name] == pytest.approx(mib * KIB * KIB, rel=0.05, abs=BATCH)
