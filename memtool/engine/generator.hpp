@@ -9,8 +9,7 @@
 //              2 random, 3 both ends, 4 random but never the youngest), log2 of the alignment, every how many times the
 //              next thread does the emptying (0: never), number of consumers that do it in turns (0: none)
 //   2 frames   frames, depth of nesting, law of the objects of a frame, law of the scopes in a frame or scope, law of
-//   the
-//              objects of a scope, number of classes, law of the class, the classes
+//              the objects of a scope, number of classes, law of the class, the classes
 //   3 toggle   size law, allocations, slots, law of the slot, log2 of the alignment, share of the slots that is filled
 //              at first (a probability times 2^64 - 1)
 //   4 threads  workers, threads of each, rounds, successors (1: a thread starts its own; 0: the first thread starts all

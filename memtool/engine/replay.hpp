@@ -33,6 +33,7 @@ using MarkerOf = typename MarkerOfStrategy<S>::type;
 //   published(slot, cell)                                      before the slot's object goes to another thread
 //   received(slot, cell)                                       the next event is of an object that comes from another
 //                                                              thread, and is in the slot
+
 // What happens between threads in the middle of a replay: nothing, on one thread. See engine/lanes.hpp.
 struct NoExchange {
   static constexpr bool kBetweenThreads = false;

@@ -131,6 +131,7 @@ inline void require(bool holds, const char* words) {
 
 // A heap that is thread_safe is so for allocate and its kind, deallocate, usable_size of a live block, and stats(),
 // whose figures need only agree with each other while nothing else runs. walk() and check() are called in quiet only.
+
 // What a replay asks of a heap. Sizes are in bytes, >= 1; alignments are powers of two, kDefaultAlignment unless the
 // request asked for more or less.
 template <class S>
