@@ -57,7 +57,9 @@ def efficiency(fit: str, law: Law, mean: float, requests: int, seed: int) -> flo
     stored: list[tuple[float, int, int]] = []  # (time of release, offset, words), earliest first
     now = begin = product = 0.0
     live = 0
-    with Heap(fit, f"grow={WORD}", capacity=(MEMORY + 8) * WORD) as heap:
+    # A fixed memory: what an index needs beside it comes out of the capacity, and not out of the memory.
+    bounds = f"initial={(MEMORY + 8) * WORD},grow=0"
+    with Heap(fit, bounds, capacity=2 * (MEMORY + 8) * WORD) as heap:
         for number in range(requests):
             words = 0
             while not SMALLEST <= words <= MEMORY:
