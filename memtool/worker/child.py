@@ -25,7 +25,6 @@ _SIGKILL = 9
 def main() -> None:
     """Read the request, replay, answer. Ends with os._exit: what the interpreter would tidy up is not ours to time."""
     request = loads(sys.stdin.buffer.read())
-    sys.path.insert(0, request["package_root"])
     import ctypes
 
     # Before anything can go on for long: a worker must not outlive the parent that would have killed it.
@@ -506,7 +505,3 @@ def _own(binding: Any, figures: Any) -> dict[str, int | None]:
 
 def _known(figure: int) -> int | None:
     return None if figure == 2**64 - 1 else figure
-
-
-if __name__ == "__main__":
-    main()

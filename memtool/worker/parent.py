@@ -154,8 +154,7 @@ class WorkerExecutor:
         self._library = binding.engine_path()
         self._lean = binding.lean_path()
         folder = Path(binding.package_folder())
-        self._package_root = str(folder.parent)
-        self._child = str(folder / "worker" / "child.py")
+        self._child = str(folder / "worker" / "start.py")
 
     def execute(self, job: Job) -> Sample:
         """Start a worker, wait for its answer or its time limit, and return the sample."""
@@ -245,7 +244,6 @@ class WorkerExecutor:
         flags = region.shared * binding.REGION_SHARED | region.locked * binding.REGION_LOCKED
         return {
             "parent": os.getpid(),
-            "package_root": self._package_root,
             "library": self._library,
             "run_pass": protocol.PASSES.index(job.run_pass),
             "image": (job.image_fd, job.image_bytes),
