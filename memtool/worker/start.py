@@ -7,6 +7,6 @@ import sys
 
 sys.path.insert(0, __file__.rpartition("/memtool/")[0])
 
-from memtool.worker.child import main  # noqa: E402  # the line above says where it is
+from memtool.worker.child import main  # the line above says where it is
 
 main()
