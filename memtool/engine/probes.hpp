@@ -38,6 +38,26 @@ namespace memtool {
   }
 }
 
+// Writes to what a block has grown by what the workload says its program writes: what was there before, it has written.
+[[gnu::always_inline]] inline void touch_grown(Touch touch, void* block, std::uint64_t old_size,
+                                               std::uint64_t new_size) noexcept {
+  if (new_size <= old_size) return;
+  auto* bytes = static_cast<std::byte*>(block);
+  switch (touch) {
+    case Touch::none:
+    case Touch::first:
+      return;
+    case Touch::pages:
+      for (std::uint64_t at = (old_size + 4095) / 4096 * 4096; at < new_size; at += 4096)
+        *static_cast<volatile std::byte*>(bytes + at) = std::byte{1};
+      return;
+    case Touch::all:
+      std::memset(bytes + old_size, 1, new_size - old_size);
+      asm volatile("" ::"r"(block) : "memory");
+      return;
+  }
+}
+
 // What a program does with an object that it writes to: the first byte, again and again. It is left as it was, so that
 // a block that is checked keeps its pattern; the cache line changes hands all the same.
 [[gnu::always_inline]] inline void write_block(void* block, std::uint64_t times) noexcept {
@@ -86,6 +106,9 @@ class ThroughputProbe : public PlainProbe {
   explicit ThroughputProbe(Touch touch) noexcept : touch_(touch) {}
   [[gnu::always_inline]] void allocated(std::uint32_t, void* block, std::uint64_t size, std::size_t, bool) noexcept {
     if constexpr (kTouches) touch_block(touch_, block, size);
+  }
+  void reallocated(std::uint32_t, void* block, std::uint64_t old_size, std::uint64_t new_size, std::size_t) noexcept {
+    if constexpr (kTouches) touch_grown(touch_, block, old_size, new_size);
   }
 
  private:
@@ -172,6 +195,10 @@ class LatencyProbe : public PlainProbe {
     const std::uint64_t start = clock_.start();
     touch_block(touch_, block, size);
     first_touch_.record(clock_.stop() - start);
+  }
+  // What a block has grown by is written too, or the next resize would copy what the kernel has not given yet.
+  void reallocated(std::uint32_t, void* block, std::uint64_t old_size, std::uint64_t new_size, std::size_t) noexcept {
+    touch_grown(touch_, block, old_size, new_size);
   }
 
   void write_maxima(std::uint64_t* maxima) const noexcept {

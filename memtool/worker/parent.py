@@ -173,6 +173,9 @@ class WorkerExecutor:
                 for future in as_completed(futures):
                     yield future.result()
             except BaseException:
+                # Closed when the last sample has been taken: what runs beside these goes on.
+                if all(future.done() for future in futures):
+                    raise
                 self._is_stopping = True
                 pool.shutdown(wait=False, cancel_futures=True)
                 with self._lock:

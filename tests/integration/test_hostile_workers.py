@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,6 +120,27 @@ def test_children_of_an_allocator_end_with_its_worker(
     sample = take(image, heap(tmp_path, made))
     assert sample.status is status
     assert is_gone(int((tmp_path / "pid").read_text(encoding="ascii")))
+
+
+# A workload of one allocation, all passes. Counting was done before the heap passes had waited for their
+# memory, and its end killed them: "heap pass, block 0: the worker was killed by SIGKILL", exit code 1.
+@pytest.mark.timeout(50)
+def test_samples_that_have_ended_end_none_that_are_taken_beside_them(image: tuple[int, int], tmp_path: Path) -> None:
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    waits = f"open({str(begun)!r}, 'w').close()"
+    waits += f"\n        while not os.path.exists({str(ended)!r}): time.sleep(0.01)"
+    slow, quick = (tmp_path / name for name in ("slow", "quick"))
+    slow.mkdir()
+    quick.mkdir()
+    executor = WorkerExecutor(seed=1)
+    with ThreadPoolExecutor(1) as beside:
+        waiting = beside.submit(lambda: list(executor.overlap([job(image, heap(slow, waits))], 1)))
+        while not begun.exists() and not waiting.done():
+            time.sleep(0.01)
+        with closing(executor.overlap([job(image, heap(quick))] * 2, 2)) as samples:
+            assert [next(samples).status for _ in range(2)] == [Status.OK] * 2
+        ended.touch()
+        assert [(each.status, each.reason) for each in waiting.result()] == [(Status.OK, None)]
 
 
 def endless(folder: Path) -> AllocatorPlan:

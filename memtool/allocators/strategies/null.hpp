@@ -26,7 +26,7 @@ class Null {
   void* allocate_zeroed(std::size_t size, std::size_t) noexcept { return block(size); }
   void deallocate(void*, std::size_t, std::size_t) noexcept {}
   void deallocate(void*) noexcept {}
-  void* reallocate(void* block, std::size_t, std::size_t, std::size_t) noexcept { return block; }
+  void* reallocate(void*, std::size_t, std::size_t size, std::size_t) noexcept { return block(size); }
   std::size_t usable_size(const void*, std::size_t size) const noexcept { return size; }
   HeapStats stats() const noexcept { return {}; }
   void walk(const BlockVisitor&) const {}
