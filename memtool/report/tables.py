@@ -156,6 +156,8 @@ def _replayed(run: Run, info: TraceInfo, cells: Sequence[CellResult]) -> str:
     threads = f"{info.threads} threads" if info.threads > 1 else "1 thread"
     if mode == Mode.SERIAL:
         return f"\n{threads} at a time, replayed on one, in the recorded order (mode serial)"
+    if info.lanes == 1:
+        return f"\n{threads} at a time, of which one does anything: replayed on one (mode {mode})"
     how = "side by side" if mode == Mode.PARALLEL else "one at a time in the recorded order"
     text = f"\n{threads} at a time ({info.lanes} in all), replayed {how} (mode {mode})"
     processors = int(run.machine.get("cores", 0))

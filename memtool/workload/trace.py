@@ -186,7 +186,7 @@ def _changed(workload: Workload, source: str, option: str, value: Any, written: 
 def make_trace(workload: Workload | Imported, source: str, seed: int, mode: Mode = Mode.SERIAL) -> Trace:
     """Generate the events of a workload in portions; each is hashed and goes into the image. Raises MemtoolError.
 
-    Where the mode asks for threads and there are several, the image is a thread image.
+    Where the mode asks for threads and several do something, the image is a thread image.
     """
     program = compiled(workload, seed)
     arrivals = None
@@ -202,10 +202,15 @@ def make_trace(workload: Workload | Imported, source: str, seed: int, mode: Mode
         _refuse_too_slow(head, source, arrivals)
         notes, lanes = (*program.notes, *_left_out(generated, head), *_misleading_peak(generated, head)), 1
         if mode is not Mode.SERIAL and has_threads(workload):
-            serial, descriptor = descriptor, os.memfd_create("memtool-image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-            os.close(serial)
+            descriptor = _emptied(descriptor)
             lanes = _build_thread_image(program, source, workload.touch, descriptor)
-            if marks:
+            if lanes == 1:
+                # Which image a trace has goes by its lanes.
+                descriptor = _emptied(descriptor)
+                again = generator_binding.Generated()
+                _build_image(program, source, workload.touch, descriptor, arrivals, again)
+                notes = (*notes, "only one of its threads does anything, and so it is replayed on one")
+            elif marks:
                 notes = (*notes, f"marks are passed over on several threads: {', '.join(program.marks)}")
                 marks = ()
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
@@ -304,6 +309,13 @@ def _marks(
         Mark(name, operation, live_bytes, word / head["epilogue_word"])
         for name, (operation, live_bytes, word) in zip(program.marks, builder.marks(), strict=True)
     )
+
+
+def _emptied(descriptor: int) -> int:
+    """Return the descriptor of an empty image in place of one that is closed."""
+    fresh = os.memfd_create("memtool-image", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.close(descriptor)
+    return fresh
 
 
 def has_threads(workload: Workload | Imported) -> bool:

@@ -60,6 +60,21 @@ def test_several_threads_pass_marks_over_and_the_trace_says_so() -> None:
             assert made.info.notes == notes
 
 
+def test_threads_of_which_one_does_anything_are_replayed_as_one() -> None:
+    """The batch is never full, so that the thread that frees has nothing to do."""
+    pattern = {"producer-consumer": {"batch": 100, "depth": 4, "size": 64}}
+    content = {"name": "cut", "threads": 2, "allocations": 20, "pattern": pattern, "marks": {"late": "50%"}}
+    with (
+        make_trace(workload_of(content), "w.yaml", 7) as serial,
+        make_trace(workload_of(content), "w.yaml", 7, Mode.PARALLEL) as made,
+    ):
+        assert made.info.lanes == 1
+        assert made.info.notes == ("only one of its threads does anything, and so it is replayed on one",)
+        assert made.info.marks == serial.info.marks
+        images = [Path(f"/proc/self/fd/{trace.image_fd}").read_bytes() for trace in (made, serial)]
+        assert images[0] == images[1]
+
+
 def test_the_hash_is_that_of_the_canonical_events() -> None:
     events = b"".join(bytes(portion) for portion in canonical_events(compile_workload(workload_of(QUEUE), 7)))
     with make_trace(workload_of(QUEUE), "w.yaml", 7) as made:
