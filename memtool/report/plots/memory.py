@@ -118,10 +118,9 @@ def _panel(
     """Draw one panel, and return the bytes in a unit of its axis."""
     most_live = info.peak_live_bytes if live is None else max(live.most, info.peak_live_bytes)
     # What never frees would press all others onto one line: it leaves the picture, and is named with its figure.
-    top = max(1.5 * median(course.most for course in courses), 1.3 * most_live)
-    above = [course for course in courses if course.most > 2 * top]
-    if not above:
-        top = max(*(course.most for course in courses), most_live) * 1.05
+    usual = max(1.5 * median(course.most for course in courses), 1.3 * most_live)
+    top = 1.05 * max([most_live, *(course.most for course in courses if course.most <= 1.6 * usual)])
+    above = [course for course in courses if course.most > top]
     unit, name = unit_for(top)
     if live is not None:
         values = [each / unit for each in live.values]
@@ -138,8 +137,7 @@ def _panel(
         )
     _draw_limit(axes, info, unit, top)
     if above:
-        words = fragmentation.leaving([f"{course.label} ({format_size(course.most)})" for course in above])
-        axes.annotate(words, (0.99, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=8)
+        title += "\n" + fragmentation.leaving([f"{course.label} ({format_size(course.most)})" for course in above])
     axes.set_ylim(0, top / unit)
     axes.set_ylabel(name)
     axes.set_title(title, fontsize=9, loc="left")

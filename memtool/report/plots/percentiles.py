@@ -10,6 +10,7 @@ from memtool.report import look
 from memtool.report.look import Style
 from memtool.report.plots import canvas
 from memtool.report.plots.canvas import metric_of
+from memtool.units import format_ns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +36,8 @@ def draw(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure | N
     known = [cell for cell in cells if any(metric_of(cell, f"{kind}_p50_ns") for kind in kinds)]
     if not known:
         return None
+    from matplotlib.lines import Line2D
+
     width, height = 2.5 + 4 * len(kinds), canvas.tall_enough(5.4, len(known))
     figure, (panels,) = canvas.subplots(1, len(kinds), width, height, is_open=True, sharey=True, squeeze=False)
     positions = range(len(_PERCENTILES))
@@ -54,7 +57,6 @@ def draw(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure | N
                 color=style.colour,
                 linestyle=style.line,
                 linewidth=1.3,
-                label=look.label(cell),
             )
             _whiskers(axes, metrics, bottom, style.colour)
             for hollow in (False, True):
@@ -80,12 +82,17 @@ def draw(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure | N
                 label="null strategy,\nsame arrivals" if _under_arrivals(known) else "noise floor",
             )
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda ns, _place: format_ns(ns).replace(".00", "").replace(".0", ""))
         axes.set_xticks(list(positions), [name for _, name in _PERCENTILES])
         axes.set_xlabel("percentile of operations (%)")
         axes.set_title(kind, fontsize=9)
         axes.grid(axis="y", which="major", color="0.9")
-    panels[0].set_ylabel("latency less the floor's median (ns)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
+    panels[0].set_ylabel("latency less the floor's median")
+    handles, names = panels[0].get_legend_handles_labels()
+    lines = [Line2D([], [], markersize=5, **styles[look.label(cell)].of_line) for cell in known]
+    figure.legend(
+        [*lines, *handles], [*map(look.label, known), *names], loc="outside right center", frameon=False, fontsize=8
+    )
     figure.suptitle(
         f"Latency (hollow: not told from the noise floor; {bottom:.2g} ns, half the timer's step, stands for less)"
     )
