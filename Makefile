@@ -54,10 +54,10 @@ native: $(VENV)/developing
 	$(PIP) install --quiet --no-build-isolation --no-deps --editable .
 
 asan: $(VENV)/developing
-	$(BIN)/python -m pytest tests/native/test_stress.py tests/native/test_passes.py --sanitize
+	$(BIN)/python -m pytest --numprocesses auto tests/native/test_stress.py tests/native/test_passes.py --sanitize
 
 tsan: $(VENV)/developing
-	$(BIN)/python -m pytest tests/native/test_locked.py tests/native/test_replays.py --sanitize
+	$(BIN)/python -m pytest --numprocesses auto tests/native/test_locked.py tests/native/test_replays.py --sanitize
 
 # SECONDS=600 or OPERATIONS=100M: how long the first part goes on; a minute unless told. Then the fuzzers, and kills with resume.
 soak: $(VENV)/developing
