@@ -22,7 +22,7 @@ class Heap:
         with open({log!r}, "a") as log:
             print(size, len(written), written[:6], file=log)
 """
-# A block of 5,000 bytes that is resized to 20,000: what is in either when it is freed. The first ends in its second page.
+# A block of 5,000 bytes is resized to 20,000: what is in either when it is freed.
 WRITTEN = {
     "none": ["5000 0 []", "20000 0 []"],
     "first": ["5000 1 [0]", "20000 1 [0]"],
