@@ -28,7 +28,7 @@ from memtool.store import journal, run_file, series
 from memtool.units import format_count, format_duration, format_size
 from memtool.worker.evidence import digest_of
 from memtool.worker.parent import Executor, RegionRequest, WorkerExecutor
-from memtool.worker.schedule import NULL, Measurable, Progress, Schedule, Settings
+from memtool.worker.schedule import LEAST_TIME_LIMIT, NULL, Measurable, Progress, Schedule, Settings
 from memtool.worker.threads import Threads
 from memtool.workload.trace import Trace, load_trace
 
@@ -75,6 +75,8 @@ class BenchOptions:
     reference: str | None = None
     draw_plots: bool = True
     time_limit: float | None = None
+    least_time_limit: float = LEAST_TIME_LIMIT
+    """Seconds that every worker has before it is killed."""
     command: tuple[str, ...] = ()
 
 
@@ -173,6 +175,7 @@ def make_plan(options: BenchOptions) -> Plan:
         use_counter=counter,
         ns_per_tick=binding.calibrate_counter(_CALIBRATION_MS) if counter else 1.0,
         time_limit=options.time_limit,
+        least_time_limit=options.least_time_limit,
         counter=counts_by,
         can_count_calls=no_calls is None,
         counter_repeats=options.counter_repeats or (1 if options.counters == "auto" else 2),
@@ -317,9 +320,15 @@ def threads_of(trace: Trace, mode: Mode) -> Threads | None:
 
 
 def region_request(name: str, trace: Trace) -> RegionRequest:
-    """Return how a worker maps the region of this name for this trace."""
+    """Return how a worker maps the region of this name for this trace.
+
+    Raises MemtoolError where this process may not reserve so much: no worker could.
+    """
     region = regions.REGIONS[name]
     size = trace.info.memory_limit or RESERVED_BYTES
+    refused = regions.why_no_addresses(size)
+    if refused is not None:
+        raise MemtoolError(f"{trace.info.name}: {refused}")
     return RegionRequest(
         size,
         region.alignment,

@@ -13,6 +13,7 @@ from memtool.model import AllocatorPlan, AllocatorSpec
 
 _TUNES = re.compile(r"GLIBC_TUNABLES|\w*MALLOC_\w+")
 """MALLOC_CONF and _RJEM_MALLOC_CONF, MALLOC_ARENA_MAX, MIMALLOC_*, TCMALLOC_*, TBB_MALLOC_*, ..."""
+_PRELOAD = "LD_PRELOAD"
 _OURS = re.compile(r"LD_\w+|PATH|LC_ALL|LANG|MEMTOOL_\w*|PYTHON\w*")
 """What would change the worker itself, or which allocator it measures."""
 
@@ -45,9 +46,12 @@ def ignored_note(plans: Iterable[AllocatorPlan], environment: Mapping[str, str] 
     if all(plan.uses_region for plan in plans):
         return None
     ignored = sorted(name for name in environment if _TUNES.fullmatch(name))
+    preloaded = [each for each in re.split("[: ]", environment.get(_PRELOAD, "")) if each]
+    if preloaded:
+        ignored.append(_PRELOAD)
     if not ignored:
         return None
-    example = f"-a 'ALLOCATOR:{VARIABLE}{ignored[0]}=VALUE'"
-    return (
-        f"Not passed on to the allocators, though set in the environment: {', '.join(ignored)} ({example} passes one)."
-    )
+    example = f"-a {preloaded[0]} measures it, where it is a malloc" if preloaded else ""
+    if ignored[0] != _PRELOAD:
+        example = f"-a 'ALLOCATOR:{VARIABLE}{ignored[0]}=VALUE' passes one{example and f', {example}'}"
+    return f"Not passed on to the allocators, though set in the environment: {', '.join(ignored)} ({example})."

@@ -122,6 +122,18 @@ def why_not(name: str, uses_region: bool, peak_live_bytes: int = 0) -> str | Non
     return why_unavailable(REGIONS[name], peak_live_bytes)
 
 
+def why_no_addresses(size: int) -> str | None:
+    """Return why this process cannot reserve so many bytes of addresses, and what mends it; None when it may."""
+    for which, option in ((resource.RLIMIT_AS, "-v"), (resource.RLIMIT_DATA, "-d")):
+        limit = resource.getrlimit(which)[0]
+        if limit != resource.RLIM_INFINITY and limit < size:
+            return (
+                f"{format_size(size)} of addresses are reserved for a region, and this shell allows "
+                f"{format_size(limit)} (ulimit {option}): give the workload a memory_limit, or lift the shell's limit"
+            )
+    return None
+
+
 def why_unavailable(kind: RegionKind, peak_live_bytes: int = 0) -> str | None:
     """Return why this machine has no such region for a workload of this peak, and what mends it; None when it has."""
     if kind.locked:

@@ -66,7 +66,8 @@ def examine() -> Iterator[Finding]:
     yield from quiet(facts["cores"])
     yield frequency(facts["governor"])
     yield memory(machine.available_memory(), facts["memory_limit_bytes"])
-    yield address_space(facts["overcommit"], resource.getrlimit(resource.RLIMIT_AS)[0])
+    limits = [resource.getrlimit(each)[0] for each in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    yield address_space(facts["overcommit"], min((each for each in limits if each >= 0), default=-1))
     yield locked_memory(resource.getrlimit(resource.RLIMIT_MEMLOCK)[0])
     yield randomisation(facts["aslr"])
     yield from regions()
@@ -178,7 +179,7 @@ def address_space(overcommit: str | None, limit: int) -> Finding:
         mend = "sudo sysctl vm.overcommit_memory=0, or give workloads a memory_limit"
         return Finding(subject, State.NOTE, f"{needed}; overcommit is off, so that may fail", mend)
     if limit not in (resource.RLIM_INFINITY, -1) and limit < RESERVED_BYTES:
-        mend = "ulimit -v unlimited, or give workloads a memory_limit"
+        mend = "ulimit -v unlimited and ulimit -d unlimited, or give workloads a memory_limit"
         return Finding(subject, State.NOTE, f"{needed}; this shell allows {format_size(limit)}", mend)
     return Finding(subject, State.OK, f"unlimited; {needed}")
 

@@ -207,6 +207,14 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             is_flag=True,
             help="Go on with the run in -o, or with the newest interrupted one of these arguments; no sample twice.",
         ),
+        click.option(
+            "--time-limit",
+            type=click.FloatRange(1, 86_400),
+            default=30,
+            show_default=True,
+            metavar="SECONDS",
+            help="Each worker has so long to answer before it is killed; longer where the harness alone is slow.",
+        ),
         click.option("--cold", is_flag=True, help="No warm-up: one replay in each fresh process."),
         click.option(
             "--counters",
@@ -236,6 +244,7 @@ def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noq
         output=chosen["output"],
         resume=chosen["resume"],
         cold=chosen["cold"],
+        least_time_limit=chosen["time_limit"],
         counters=chosen["counters"],
         draw_plots=not chosen["no_plots"],
         command=tuple(sys.argv),

@@ -426,7 +426,7 @@ def _judge(job: Job, answer: Mapping[str, Any] | None, returncode: int, complain
     if answer is None:
         return Status.FAILED, _death(returncode, complaint)
     if answer.get("timed_out"):
-        because = answer.get("places") or "a loop without end, or far too slow"
+        because = answer.get("places") or "a loop without end, or too slow: --time-limit waits longer"
         return Status.FAILED, f"no answer within {job.time_limit:.0f} s: killed ({because})"
     if answer["status"] != protocol.DONE:
         return Status.FAILED, str(answer["message"])

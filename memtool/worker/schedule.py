@@ -26,7 +26,7 @@ from memtool.worker.threads import Threads
 
 NULL = "null"
 """The control strategy that every block replays besides: what the harness itself costs."""
-_LEAST_TIME_LIMIT = 30.0
+LEAST_TIME_LIMIT = 30.0
 """Seconds that every worker is given: a loop without end on a workload of some hundred operations costs no more."""
 _TIME_LIMIT_FACTOR = 20
 _PILOT_TIME_LIMIT = 600.0
@@ -76,6 +76,8 @@ class Settings:
     """What workers that run at the same time may take together; None: no limit."""
     time_limit: float | None = None
     """Seconds for each worker; None: as ``Schedule.limit`` has it."""
+    least_time_limit: float = LEAST_TIME_LIMIT
+    """Seconds that ``Schedule.limit`` gives a worker in any case."""
 
     @property
     def counts(self) -> bool:
@@ -383,7 +385,8 @@ class Schedule:
         """Return the seconds after which a worker is killed, without what it waits for arrivals.
 
         20 times the null replay of the same events, as often as the pass or an interpreter is slower, and at least
-        30 s. What has been seen to end may be slow: passes after throughput have twice its own time, as often.
+        ``least_time_limit``. What has been seen to end may be slow: passes after throughput have twice its own time,
+        as often.
         """
         if self.settings.time_limit is not None:
             return self.settings.time_limit
@@ -394,7 +397,7 @@ class Schedule:
             null = max(null, _COUNTING_SECONDS * workload.operations)
         if plan.interpreted:
             null = max(_INTERPRETED_FACTOR * null, _INTERPRETED_SECONDS * workload.operations)
-        return max(_LEAST_TIME_LIMIT, null, own)
+        return max(self.settings.least_time_limit, null, own)
 
     def _job(self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass) -> Job:
         iterations = 1 if plan.interpreted else self.settings.iterations

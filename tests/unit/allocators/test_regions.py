@@ -103,3 +103,32 @@ def test_what_is_faulted_in_beforehand() -> None:
     assert regions.populated(REGIONS["locked"], 4 << 20, 1 << 30) == 9 << 20
     assert regions.populated(REGIONS["populate"], 4 << 20, 2 << 20) == 2 << 20
     assert regions.populated(REGIONS["file-shared"], 4 << 20, 1 << 30) == 0
+
+
+@pytest.mark.parametrize(
+    ("limited", "limit", "size", "words"),
+    [
+        (
+            resource.RLIMIT_AS,
+            8_000_000 * 1024,
+            64 << 30,
+            "64.0 GiB of addresses are reserved for a region, and this shell allows 7.63 GiB (ulimit -v): "
+            "give the workload a memory_limit, or lift the shell's limit",
+        ),
+        (
+            resource.RLIMIT_DATA,
+            200_000 * 1024,
+            1 << 30,
+            "1.00 GiB of addresses are reserved for a region, and this shell allows 195 MiB (ulimit -d): "
+            "give the workload a memory_limit, or lift the shell's limit",
+        ),
+        (resource.RLIMIT_DATA, 200_000 * 1024, 1 << 20, None),
+        (resource.RLIMIT_STACK, 1, 64 << 30, None),
+    ],
+)
+def test_a_shell_may_allow_fewer_addresses_than_a_region_takes(
+    monkeypatch: pytest.MonkeyPatch, limited: int, limit: int, size: int, words: str | None
+) -> None:
+    endless = resource.RLIM_INFINITY
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (limit if which == limited else endless, endless))
+    assert regions.why_no_addresses(size) == words

@@ -365,6 +365,11 @@ def test_a_pilot_that_fails_leaves_the_least_time_limit() -> None:
     assert {each.time_limit for each in outcome.jobs[1:] if each.run_pass is not Pass.HEAP} == {30.0}
 
 
+def test_a_worker_has_at_least_as_long_as_the_user_says() -> None:
+    outcome = run(settings=Settings(blocks=1, least_time_limit=200.0))
+    assert {each.time_limit for each in outcome.jobs[1:] if each.run_pass is not Pass.HEAP} == {200.0}
+
+
 def test_where_a_worker_without_any_allocator_dies_nothing_is_measured_and_nobody_blamed() -> None:
     words = "a worker that replays churn on no allocator at all fails: died of no memory"
     with pytest.raises(MemtoolError, match=words):
