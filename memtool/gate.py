@@ -24,9 +24,9 @@ from memtool.errors import (
 from memtool.measure.metrics import METRICS, MetricInfo
 from memtool.model import AGAIN, Basis, Comparison, Judgement, Mode, Verdict
 from memtool.stats import paired
-from memtool.stats.compare import STATUS
+from memtool.stats.compare import STATUS, in_terms_of_change
 from memtool.stats.summary import LEAST_SAMPLES
-from memtool.units import parse_size
+from memtool.units import format_size, parse_size
 
 ALPHA = 0.05
 """How often a whole family of true nulls may give any regression, at most."""
@@ -186,8 +186,10 @@ class _Test:
     comparison: Comparison
     limit: float
     worse: tuple[float, ...]
-    threshold: float
-    """The limit in the terms of the effects."""
+    worse_above: float
+    """The limit in the terms of the effects, and where figures are known within so much only, that much beyond it."""
+    fine_up_to: float
+    """The limit, less what two samples of one allocator differ by; what lies between the two may be an error."""
 
 
 _Decide = Callable[[_Test, float, float, float, int, Policy], Judgement]
@@ -197,9 +199,9 @@ def _by_test(
     comparisons: Sequence[Comparison], tested: Sequence[Comparison], rules: Policy, decide: _Decide
 ) -> list[Judgement]:
     tests = [_test(each, rules) for each in tested]
-    raw = [paired.p_above(each.worse, each.threshold) for each in tests]
+    raw = [paired.p_above(each.worse, each.worse_above) for each in tests]
     regressions = paired.holm(raw)
-    passes = paired.holm([paired.p_not_above(each.worse, each.threshold) for each in tests])
+    passes = paired.holm([paired.p_not_above(each.worse, each.fine_up_to) for each in tests])
     judged = {
         _key(test.comparison): decide(test, p_raw, p_regression, p_pass, len(tests), rules)
         for test, p_raw, p_regression, p_pass in zip(tests, raw, regressions, passes, strict=True)
@@ -210,8 +212,33 @@ def _by_test(
 def _test(comparison: Comparison, rules: Policy) -> _Test:
     limit = _limit(comparison, rules)
     sign = -1 if METRICS[comparison.metric].direction == "higher" else 1
-    threshold = math.log1p(limit) if comparison.is_ratio else limit
-    return _Test(comparison, limit, tuple(sign * effect for effect in comparison.effects), threshold)
+    low, high = _unsure(comparison, limit)
+    if comparison.is_ratio:
+        # What is known within more than there is of it never passes by being smaller.
+        low, high = math.log1p(low) if low > -1 else -math.inf, math.log1p(high)
+    return _Test(comparison, limit, tuple(sign * effect for effect in comparison.effects), high, low)
+
+
+def _unsure(comparison: Comparison, limit: float) -> tuple[float, float]:
+    """Return between which changes figures do not say whether anything changed by more than the limit.
+
+    What looks worse must be so whatever the error of both figures is. What does not is believed up to what the same
+    allocator shows twice: otherwise nothing of less than 7 MiB would ever be found unchanged.
+    """
+    below, above = (
+        in_terms_of_change(each, comparison) for each in (comparison.repeats_within, comparison.known_within)
+    )
+    return limit - below, limit + above
+
+
+def _is_unsure(comparison: Comparison, limit: float) -> bool:
+    """Return whether the change is one that the error of the figures alone may make or hide."""
+    low, high = _unsure(comparison, limit)
+    return comparison.known_within > 0 and comparison.change is not None and low < comparison.change <= high
+
+
+def _unsure_words(comparison: Comparison) -> str:
+    return f"resident memory is known within {format_size(comparison.known_within)}"
 
 
 def _limit(comparison: Comparison, rules: Policy) -> float:
@@ -257,7 +284,7 @@ def _second_look(test: _Test, _: float, p_regression: float, p_pass: float, fami
 
 def _with_power(test: _Test, level: float, power: float, pass_level: float) -> Judgement:
     """Return what so many blocks could find at a level, and how many would let what is unchanged pass at another."""
-    detectable = paired.smallest_detectable(test.worse, test.threshold, level, power)
+    detectable = paired.smallest_detectable(test.worse, test.worse_above, level, power)
     if detectable is not None and test.comparison.is_ratio:
         detectable = math.expm1(detectable)
     return Judgement(
@@ -265,7 +292,8 @@ def _with_power(test: _Test, level: float, power: float, pass_level: float) -> J
         Verdict.INCONCLUSIVE,
         test.limit,
         smallest_detectable=detectable,
-        blocks_needed=paired.blocks_needed(test.worse, test.threshold, pass_level),
+        # What has not changed lies at 0, which no number of blocks lets pass where the error is larger than the limit.
+        blocks_needed=paired.blocks_needed(test.worse, test.fine_up_to, pass_level) if test.fine_up_to >= 0 else None,
     )
 
 
@@ -303,12 +331,15 @@ def _undecided(judged: Judgement, test: _Test, look: _Look) -> Judgement:
         return replace(
             judged, reason=f"{_count(samples)}; a verdict among so many needs {least}", blocks_to_decide=least
         )
-    above = sum(each > test.threshold for each in test.worse)
-    is_above = median(test.worse) > test.threshold
+    if _is_unsure(test.comparison, test.limit):
+        return replace(judged, reason=_unsure_words(test.comparison))
+    is_above = median(test.worse) > test.worse_above
+    threshold = test.worse_above if is_above else test.fine_up_to
+    above = sum(each > threshold for each in test.worse)
     pairs, side = (above, "beyond") if is_above else (samples - above, "within")
     p_value = look.p_regression if is_above else look.p_pass
     level = look.regression_level if is_above else look.pass_level
-    needed = paired.blocks_to_decide(test.worse, test.threshold, level)
+    needed = paired.blocks_to_decide(test.worse, threshold, level)
     among = f" (Holm over {look.family} tests)" if look.family > 1 and level != ALPHA else ""
     found = f"{pairs} of {samples} pairs {side} the limit, p = {p_value:.2g}{among}"
     if needed is None:
@@ -379,10 +410,13 @@ def _advice(comparison: Comparison, limit: float) -> str:
     if bounds is None:
         return f"{comparison.samples} samples; two runs need 7 each for an interval"
     low, high = bounds
-    if low > limit:
+    fine_up_to, worse_above = _unsure(comparison, limit)
+    if low > worse_above:
         return "looks worse; two runs cannot prove it"
-    if high <= limit:
+    if high <= fine_up_to:
         return "looks no worse"
+    if _is_unsure(comparison, limit):
+        return _unsure_words(comparison)
     return "cannot be told from two runs"
 
 
@@ -423,6 +457,8 @@ def _next_step(judged: Judgement, arguments: Mapping[str, str], renew: str | Non
     if judged.verdict is Verdict.INCONCLUSIVE and found.basis is Basis.PAIRED:
         if found.samples < LEAST_SAMPLES:
             return f"memtool check {workload} --against {base} --candidate {head}{where}"
+        if judged.limit is not None and _is_unsure(found, judged.limit):
+            return f"a workload that needs more memory, or a wider --limit {found.metric}=X"
         needed = judged.blocks_to_decide
         if needed is not None and needed <= found.samples:
             needed = 2 * found.samples + 1

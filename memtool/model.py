@@ -350,6 +350,10 @@ class Comparison:
     """Either side is a latency that cannot be told from the timer's noise; compared by difference."""
     resolution: float = 0.0
     """What the timer cannot tell apart, in the metric's unit, where ``at_floor``: no limit is less."""
+    known_within: float = 0.0
+    """In the metric's unit: what two figures may differ by though the truth does not; a change below is none."""
+    repeats_within: float = 0.0
+    """By so much of it two samples of the same allocator differ."""
     is_required: bool = False
     """Whether a gate that cannot judge this has not seen what it is to guard, and does not pass."""
     repeats_differ: bool = False

@@ -33,6 +33,7 @@ def fingerprint() -> dict[str, Any]:
         "cpu": cpu_model(),
         "architecture": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
+        "processors": os.cpu_count(),
         "physical_cores": psutil.cpu_count(logical=False),
         "core_quota": allowed.cores,
         "caches": caches(),

@@ -11,9 +11,12 @@ from memtool.model import CellResult, Mode, Pass, Run, Status, TraceInfo
 from memtool.report import calls, grid, look, scaling, sheets
 from memtool.report.look import NOISE_MARK
 from memtool.report.sheets import FLOOR_MARK, NOT_APPLICABLE, Sheet, label_of
+from memtool.stats.compare import error_on
 from memtool.store import run_file
 from memtool.units import arrivals_in_words, format_count, format_ns, format_size
 
+_ERRORS_IN_A_FIGURE = 20
+"""Fewer, and the error of resident memory is named: it may be more than 5 % of the figure."""
 _LEFT = frozenset({"allocator", "95 % interval", calls.HEADING})
 
 
@@ -32,7 +35,7 @@ def render(run: Run, style: str, width: int | None = None, chosen: Sequence[shee
     width = width if style == "table" else None
     parts = [part for info in run.workloads for part in _workload(run, info, style, width, chosen or sheets.SHEETS)]
     parts += _scaling(run, style, width)
-    prose = _legend([cell for cell in run.cells if cell.metrics], style)
+    prose = _legend(run, style)
     prose += _listed([f"Note: {note}" for note in run.notes], style)
     prose.append(_footer(run, style))
     return "\n\n".join([*parts, *(grid.wrapped(part, width) for part in prose)])
@@ -268,14 +271,16 @@ def _explanation(cells: Sequence[CellResult], built: Sequence[Sheet], style: str
     return _listed(lines, style)
 
 
-def _legend(cells: Sequence[CellResult], style: str) -> list[str]:
+def _legend(run: Run, style: str) -> list[str]:
     """Say what the marks in the tables mean, those that stand in any."""
+    cells = [cell for cell in run.cells if cell.metrics]
     lines = calls.legend(cells)
     steps = [step for cell in cells if (step := cell.proof.get("timer_resolution_ns"))]
     if steps and min(steps) >= 1:
         lines.append(
             f"The timer moves in steps of {format_ns(min(steps))} here: a latency below that reads as 0 or as one step."
         )
+    lines += _errors(run)
     if any(metric.at_floor for cell in cells for metric in cell.metrics.values()):
         lines.append(f"{FLOOR_MARK} at the floor: not told from the noise of timer and machine.")
     if any(cell.proof.get("noisy") and "time_per_op_ns" in cell.metrics for cell in cells):
@@ -286,6 +291,24 @@ def _legend(cells: Sequence[CellResult], style: str) -> list[str]:
             "without warm-up, so it has no rank; its footprint compares, its resident memory contains its objects."
         )
     return _listed(lines, style)
+
+
+def _errors(run: Run) -> list[str]:
+    """Say how surely resident memory is known, where that is much of a figure."""
+    lanes = {info.name: info.lanes for info in run.workloads}
+    errors = []
+    for cell in run.cells:
+        peak = cell.metrics.get("peak_resident_bytes")
+        error = error_on("peak_resident_bytes", lanes.get(cell.cell.workload, 1), run.machine)
+        if peak is not None and peak.value is not None and peak.value < _ERRORS_IN_A_FIGURE * error.within:
+            errors.append(error)
+    if not errors:
+        return []
+    widest = max(errors, key=lambda error: error.within)
+    return [
+        f"Resident memory is known within {format_size(widest.repeats)}, and a peak inside an operation may be "
+        f"{format_size(widest.within - widest.repeats)} higher than it says: trust no smaller differences."
+    ]
 
 
 def _listed(lines: Sequence[str], style: str) -> list[str]:

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from memtool.measure.histogram import STEPS_APART
-from memtool.measure.metrics import METRICS, MetricInfo
+from memtool.measure.metrics import METRICS, Error, MetricInfo, error_of
 from memtool.model import (
     Basis,
     Call,
@@ -49,6 +49,8 @@ _TRACE = ("touch", "memory_limit")
 
 _LONGEST_STEP = 10_000.0
 """Nanoseconds: no timer that anything is measured with is as coarse, whatever a file says."""
+_MOST_PROCESSORS = 8192
+_LARGEST_PAGE = 64 << 10
 _LEAST_RATIO = 1e-12
 """Of what no figure is so small, a ratio may be larger than any number."""
 
@@ -76,7 +78,7 @@ def within(
         base = bases.get(_place(head.cell))
         wanted = head.cell.allocator != reference and (heads is None or head.cell.allocator in heads)
         if base is not None and wanted:
-            found += _cells(base, head, metrics, None, infos.get(head.cell.workload), required)
+            found += _cells(base, head, metrics, None, infos.get(head.cell.workload), required, run.machine)
     return found
 
 
@@ -94,7 +96,7 @@ def between(base: Run, head: Run, metrics: Sequence[str], required: Collection[s
             continue
         first, second = base_infos.get(each.cell.workload), head_infos.get(each.cell.workload)
         differing = _Differing(base.machine, head.machine, first, second)
-        found += _cells(bases[each.cell], each, metrics, differing, second, required)
+        found += _cells(bases[each.cell], each, metrics, differing, second, required, head.machine)
     return found
 
 
@@ -174,6 +176,7 @@ def _cells(
     differing: _Differing | None,
     trace: TraceInfo | None,
     required: Collection[str],
+    machine: Mapping[str, Any],
 ) -> Iterator[Comparison]:
     """Yield the comparisons of two cells; ``differing``: of two runs, None where both are of one."""
     names: dict[str, Any] = {
@@ -219,8 +222,14 @@ def _cells(
             )
             continue
         lanes = trace.lanes if trace is not None else 1
+        error = error_on(name, lanes, machine)
         yield _figures(
-            names | {"resolution": STEPS_APART * max(_step(base), _step(head))},
+            names
+            | {
+                "resolution": STEPS_APART * max(_step(base), _step(head)),
+                "known_within": error.within,
+                "repeats_within": error.repeats,
+            },
             name,
             first,
             second,
@@ -233,6 +242,18 @@ def _step(cell: CellResult) -> float:
     """Return the step of the timer that a cell was measured with, in ns; 0 where that is not known."""
     found = cell.proof.get("timer_resolution_ns", 0.0)
     return min(float(found), _LONGEST_STEP) if isinstance(found, int | float) else 0.0
+
+
+def error_on(metric: str, lanes: int, machine: Mapping[str, Any]) -> Error:
+    """Return the error of a metric's figures on a machine."""
+    processors, page = machine.get("processors") or machine.get("cores"), machine.get("page_bytes")
+    # A file may say what it likes: no machine has as many, and no kernel as large pages.
+    return error_of(
+        metric,
+        threads=min(max(lanes, 1), _MOST_PROCESSORS),
+        processors=processors if isinstance(processors, int) and 0 < processors <= _MOST_PROCESSORS else 1,
+        page_bytes=page if isinstance(page, int) and 0 < page <= _LARGEST_PAGE else 4096,
+    )
 
 
 def _is_exact(info: MetricInfo, lanes: int) -> bool:
@@ -351,6 +372,11 @@ def _effect(base: float, head: float, *, is_ratio: bool) -> float:
 
 def _shown(effect: float, *, is_ratio: bool) -> float:
     return math.expm1(effect) if is_ratio else effect
+
+
+def in_terms_of_change(amount: float, comparison: Comparison) -> float:
+    """Return an amount in the metric's unit in the terms of the change: a share of the base's figure, or as it is."""
+    return amount / abs(comparison.base_value) if comparison.is_ratio and comparison.base_value else amount
 
 
 def places(run: Run) -> list[Place]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memtool.measure.metrics import METRICS
 from memtool.model import Comparison, Judgement, Verdict
-from memtool.stats.compare import STATUS
+from memtool.stats.compare import STATUS, in_terms_of_change
 
 _WORDS = {"ns": ("slower", "faster"), "B": ("more memory", "less memory")}
 """By the unit of a metric: what is worse, and what is better."""
@@ -24,7 +24,8 @@ def neutral_word(judged: Judgement) -> str:
 
 
 def is_better(found: Comparison) -> bool:
-    """Return whether the whole interval lies on the better side of no change."""
+    """Return whether the whole interval lies on the better side of no change, by more than the figures' error."""
     if found.low is None or found.high is None:
         return False
-    return found.low > 0 if METRICS[found.metric].direction == "higher" else found.high < 0
+    error = in_terms_of_change(found.known_within, found)
+    return found.low > error if METRICS[found.metric].direction == "higher" else found.high < -error

@@ -15,6 +15,7 @@ from memtool.errors import InputError
 from memtool.gate import Limit, Policy
 from memtool.model import Basis, Comparison, Judgement, Verdict
 from memtool.stats import compare, paired
+from memtool.stats.words import is_better
 from tests.runs import cell, excluded, figure, run, trace
 
 TIME = "time_per_op_ns"
@@ -209,6 +210,58 @@ def test_two_allocators_may_differ_by_the_margin_where_figures_are_exact() -> No
     found = compare.within(both, "t", [FOOTPRINT])
     assert gate.judge(found, Policy((FOOTPRINT,), margin=0.021))[0].verdict is Verdict.PASS
     assert gate.judge(found, Policy((FOOTPRINT,), margin=0.019))[0].verdict is Verdict.REGRESSION
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "threads", "verdict", "is_called_better"),
+    [
+        (80, 72, 1, Verdict.INCONCLUSIVE, False),
+        (80, 80, 1, Verdict.INCONCLUSIVE, False),
+        (80, 16, 1, Verdict.PASS, False),
+        (80, 200, 1, Verdict.INCONCLUSIVE, False),
+        # 80 KiB, 2 % of them, and 3 and 32 pages: 221.6 KiB.
+        (80, 221, 1, Verdict.INCONCLUSIVE, False),
+        (80, 222, 1, Verdict.REGRESSION, False),
+        # A batch for each thread: 3 and 128 pages are 524 KiB.
+        (80, 222, 4, Verdict.INCONCLUSIVE, False),
+        (8192, 8192, 1, Verdict.PASS, False),
+        (8192, 8392, 1, Verdict.INCONCLUSIVE, False),
+        (8192, 8100, 1, Verdict.PASS, False),
+        (8192, 8000, 1, Verdict.PASS, True),
+        (8192, 9000, 1, Verdict.REGRESSION, False),
+    ],
+)
+def test_the_error_of_resident_memory_is_no_change(
+    base: int, head: int, threads: int, verdict: Verdict, is_called_better: bool
+) -> None:
+    name = "peak_resident_bytes"
+    kib = [cell(which, {name: figure(name, *[size * 1024.0] * 9)}) for which, size in (("a", base), ("b", head))]
+    both = run(*kib, traces=[replace(trace(), lanes=threads)])
+    judged = gate.judge(compare.within(both, "a", [name]), Policy((name,)))
+    assert [each.verdict for each in judged] == [verdict]
+    assert (verdict is Verdict.PASS and is_better(judged[0].comparison)) is is_called_better
+    within = "140 KiB" if threads == 1 else "524 KiB"
+    reason = f"resident memory is known within {within}" if verdict is Verdict.INCONCLUSIVE else ""
+    assert judged[0].reason == reason
+    screened = gate.screen(compare.within(both, "a", [name]), Policy((name,)))
+    assert screened[0].is_suspect is (verdict is Verdict.REGRESSION)
+
+
+def test_no_number_of_blocks_settles_what_is_within_the_error() -> None:
+    name = "peak_resident_bytes"
+    both = run(*(cell(each, {name: figure(name, *[81920.0] * 9)}) for each in ("a", "b")))
+    judged = gate.judge(compare.within(both, "a", [name]), Policy((name,)))
+    assert judged[0].blocks_needed is None
+    assert gate.with_next_steps(judged, {})[0].next_step == (
+        "a workload that needs more memory, or a wider --limit peak_resident_bytes=X"
+    )
+
+
+def test_two_runs_are_within_the_error_too() -> None:
+    name = "peak_resident_bytes"
+    base, head = (run(cell("a", {name: figure(name, *[kib * 1024.0] * 9)})) for kib in (80, 72))
+    judged = gate.judge(compare.between(base, head, [name]), Policy((name,)))[0]
+    assert (judged.verdict, judged.reason) == (Verdict.ADVICE, "resident memory is known within 140 KiB")
 
 
 def test_a_share_is_limited_in_points() -> None:

@@ -14,7 +14,7 @@ from memtool.measure.metrics import METRICS
 from memtool.model import CellResult, Metric, Run, Status
 from memtool.report.tables import render
 from memtool.store.run_file import to_json
-from tests.runs import figure
+from tests.runs import cell, figure, run, trace
 from tests.unit.report.fake_run import LONG_NAME, WORKLOAD, fake_run
 
 
@@ -405,3 +405,23 @@ def test_a_run_in_which_nothing_was_measured_still_says_why() -> None:
     text = render(run, "table")
     assert "Speed" not in text
     assert "Left out:\n  pool: serves requests of up to 64 B" in text
+
+
+def test_small_resident_memory_has_its_error_in_words() -> None:
+    name = "peak_resident_bytes"
+
+    def text(kib: int, lanes: int = 1) -> str:
+        measured = run(
+            cell("glibc", {name: figure(name, *[kib * 1024.0] * 7)}),
+            traces=[replace(trace(), lanes=lanes)],
+        )
+        return render(measured, "markdown")
+
+    assert (
+        "Resident memory is known within 12.0 KiB, and a peak inside an operation may be 128 KiB higher than it says"
+        in text(80)
+    )
+    assert "may be 512 KiB higher" in text(80, lanes=4)
+    # Twenty times 140 KiB.
+    assert "known within" in text(2799)
+    assert "known within" not in text(2800)

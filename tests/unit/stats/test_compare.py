@@ -78,6 +78,28 @@ def test_a_ratio_with_a_zero_among_its_samples_becomes_a_difference() -> None:
     assert found.effects == (20, 0, 0, 0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("name", "lanes", "processors", "repeats", "within"),
+    [
+        ("peak_resident_bytes", 1, 2, 12_288, 143_360),
+        ("peak_resident_bytes", 4, 2, 12_288, 536_576),
+        # Two pages for each processor where that is more than 32.
+        ("peak_resident_bytes", 1, 64, 12_288, 536_576),
+        ("end_resident_bytes", 4, 64, 12_288, 12_288),
+        ("resident_after_drain_1s_bytes", 1, 2, 12_288, 12_288),
+        (FOOTPRINT, 1, 2, 0, 0),
+        (TIME, 1, 2, 0, 0),
+    ],
+)
+def test_figures_of_resident_memory_have_an_error(
+    name: str, lanes: int, processors: int, repeats: int, within: int
+) -> None:
+    cells = [cell(each, {name: figure(name, *[1e6] * 7)}) for each in ("a", "b")]
+    measured = run(*cells, traces=[replace(trace(), lanes=lanes)], machine={"processors": processors})
+    found = only(compare.within(measured, "a", [name]))
+    assert (found.repeats_within, found.known_within) == (repeats, within)
+
+
 def test_exact_figures_need_no_interval() -> None:
     base, head = figure(FOOTPRINT, 4096, 4096), figure(FOOTPRINT, 4112, 4112)
     found = only(compare.between(run(cell("t", {FOOTPRINT: base})), run(cell("t", {FOOTPRINT: head})), [FOOTPRINT]))
