@@ -15,7 +15,7 @@ namespace memtool {
 
 // Events are handed on in portions of about this many, so that a trace of any length needs bounded memory.
 inline constexpr std::size_t kPortion = std::size_t{1} << 16;
-inline constexpr std::uint64_t kClassWords = 10;
+inline constexpr std::uint64_t kClassWords = 11;
 inline constexpr std::uint64_t kLargestSize = std::uint64_t{1} << 47;
 
 // One class of objects: what its members look like.
@@ -31,10 +31,11 @@ struct ObjectClass {
         growth_numerator(words[6]),
         growth_denominator(words[7]),
         freed_by_other(words[8] != 0),
-        grows_at_birth(words[9] != 0) {}
+        grows_at_birth(words[9] != 0),
+        growth_addend(words[10]) {}
 
   [[nodiscard]] std::uint64_t resized(std::uint64_t bytes) const noexcept {
-    const auto grown = static_cast<unsigned __int128>(bytes) * growth_numerator / growth_denominator;
+    const auto grown = static_cast<unsigned __int128>(bytes) * growth_numerator / growth_denominator + growth_addend;
     return static_cast<std::uint64_t>(std::clamp<unsigned __int128>(grown, 1, kLargestSize));
   }
   // How often a new object is to be resized.
@@ -54,6 +55,7 @@ struct ObjectClass {
   std::uint64_t growth_denominator;
   bool freed_by_other;
   bool grows_at_birth;
+  std::uint64_t growth_addend;
 };
 
 // The resizes of an object that follow its allocation at once, as far as a portion has room for them.

@@ -53,14 +53,15 @@ _KEYS: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "zeroed": ("The block must be all zeroes, as from calloc.", (True, False)),
     "freed_by": ("The thread that frees an object: its own, or one of the others, drawn at random.", ()),
     "resize": (
-        "A share of the objects is reallocated, each time to factor times its size.",
-        ({"factor": 2, "times": 3},),
+        "A share of the objects is reallocated, each time to factor times its size and by bytes more.",
+        ({"factor": 2, "times": 3}, {"by": 8, "times": 64}),
     ),
     "sizes": ("Sizes, or laws of sizes: the rows of weights.", ([64, "4KiB"],)),
     "lifetimes": ("Lifetimes, or laws of lifetimes: the columns of weights.", ([10, 1000],)),
     "weights": ("weights[i][j] is that of sizes[i] with lifetimes[j].", ([[9, 1], [1, 1]],)),
     "share": ("How many of the objects are resized.", _SHARES),
     "factor": ("What the size is multiplied by each time.", (1.5, 2)),
+    "by": ("Bytes that are added each time; where this is given, factor is 1 unless given.", (8, "4KiB")),
     "times": ("How often an object is resized: a number or a law.", (1, 10)),
     "when": ("Spread over the object's life, or all at_birth, with no allocation in between.", ()),
     # phases, frames

@@ -102,6 +102,7 @@ class _Class:
     resize_factor: Fraction = Fraction(1)
     freed_by_other: bool = False
     grows_at_birth: bool = False
+    resize_by: int = 0
 
 
 def compile_workload(workload: Workload, seed: int) -> Program:
@@ -152,7 +153,7 @@ def _put_classes(writer: _Writer, classes: Sequence[_Class]) -> None:
         writer.put(each.alignment.bit_length() - 1, int(each.zeroed), tables.probability(each.resize_share))
         writer.put_law(each.resize_times)
         writer.put(each.resize_factor.numerator, each.resize_factor.denominator)
-        writer.put(int(each.freed_by_other), int(each.grows_at_birth))
+        writer.put(int(each.freed_by_other), int(each.grows_at_birth), each.resize_by)
 
 
 def _choice(weights: Sequence[Fraction]) -> list[int]:
@@ -185,6 +186,7 @@ def _classes_of(objects: Objects) -> list[_Class]:
             resize_times=law_table(resize.times, 1),
             resize_factor=resize.factor,
             grows_at_birth=resize.when == "at_birth",
+            resize_by=resize.by or 0,
         )
 
     if matrix is None:

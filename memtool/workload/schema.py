@@ -85,12 +85,20 @@ ResizeWhen = Literal["spread", "at_birth"]
 
 
 class Resize(Strict):
-    """A share of the objects is reallocated, each time to `factor` times its size."""
+    """A share of the objects is reallocated, each time to `factor` times its size and `by` bytes more."""
 
     share: Share = Fraction(1)
     factor: Factor = Fraction(2)
+    by: Size | None = None
     times: CountLaw = Field(1, validate_default=True)
     when: ResizeWhen | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_alone_adds(cls, content: Any) -> Any:  # noqa: ANN401  # whatever the file holds
+        """Without a factor of its own, what grows by so many bytes is not multiplied."""
+        grows = isinstance(content, dict) and content.get("by") is not None and "factor" not in content
+        return {**content, "factor": 1} if grows else content
 
 
 class Objects(Strict):

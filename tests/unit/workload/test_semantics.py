@@ -220,6 +220,24 @@ def test_marks_of_a_profile_count_what_is_populated() -> None:
     assert allocated == [55, 100, 110]
 
 
+# A buffer that is reallocated for every element of 8 bytes could not be said.
+@pytest.mark.parametrize(
+    ("resize", "sizes"),
+    [
+        ({"by": 8}, [16, 24, 32]),
+        ({"by": "4KiB"}, [4104, 8200, 12296]),
+        ({"by": 1, "factor": 2}, [17, 35, 71]),
+        ({"by": 1, "factor": 0.5}, [5, 3, 2]),
+        ({"factor": 1}, [8, 8, 8]),
+        ({}, [16, 32, 64]),
+    ],
+)
+def test_resized_objects_grow_by_so_many_bytes(resize: dict[str, Any], sizes: list[int]) -> None:
+    grows = {"size": 8, "lifetime": "forever", "resize": {"times": 3, "when": "at_birth", **resize}}
+    content = {"allocations": 1, "objects": [grows]}
+    assert [size for kind, _, size, _ in events_of(content) if kind == REALLOCATE] == sizes
+
+
 def test_resized_objects_grow_by_the_factor() -> None:
     resize = {"times": 3, "factor": 1.5}
     events = events_of({"allocations": 20, "objects": [{"size": 100, "lifetime": 8, "resize": resize}]})
