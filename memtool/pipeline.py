@@ -67,6 +67,8 @@ class BenchOptions:
     seed: int | None = None
     output: Path | None = None
     resume: bool = False
+    adds_blocks: bool = False
+    """A run that is resumed may be given more blocks. A check may not: who looks and then adds decides by chance."""
     cold: bool = False
     counters: str = "auto"
     """auto | perf | callgrind | none"""
@@ -359,6 +361,7 @@ def _run(options: BenchOptions, plan: Plan, progress: Progress, executor: Execut
         fingerprint,
         started=started.isoformat(timespec="seconds"),
         resume=options.resume,
+        adds_blocks=options.adds_blocks,
     ) as log:
         executor = executor or WorkerExecutor(plan.settings.seed + options.first_block, directory)
         schedule = Schedule(executor, plan.settings, log.append, finished=log.finished, progress=progress)
@@ -393,7 +396,7 @@ def output_directory(options: BenchOptions, started: datetime.datetime, fingerpr
     if options.output is not None:
         return options.output
     if options.resume:
-        return journal.newest(_RESULTS, fingerprint)
+        return journal.newest(_RESULTS, fingerprint, adds_blocks=options.adds_blocks)
     return _new_folder(_RESULTS, started.strftime("%Y-%m-%d-%H%M%S"))
 
 

@@ -64,7 +64,7 @@ def command(
     from memtool import pipeline
 
     own = {"workloads": workloads, "allocators": allocators, "blocks": blocks, "reference": reference, "rates": rates}
-    options = bench_options(measured, **own)
+    options = bench_options(measured, **own, adds_blocks=True)
     if measured["dry_run"]:
         show_plan(options, output_format)
         return

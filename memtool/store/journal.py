@@ -77,7 +77,7 @@ def _write(descriptor: int, line: bytes) -> None:
 
 @contextmanager
 def open_journal(
-    directory: Path, fingerprint: Mapping[str, object], *, started: str, resume: bool
+    directory: Path, fingerprint: Mapping[str, object], *, started: str, resume: bool, adds_blocks: bool = False
 ) -> Iterator[Journal]:
     """Open the journal of a run in a folder.
 
@@ -86,6 +86,7 @@ def open_journal(
         fingerprint: what must be the same for a run to be resumed.
         started: when this run began; a resumed one keeps the time of its beginning.
         resume: go on with the samples that are there, rather than refuse to.
+        adds_blocks: a run that is resumed may have more blocks than it was begun with, and never fewer than it has.
 
     Raises:
         InputError: there is another run in the folder, or none to resume, or it measured something else, or another
@@ -98,7 +99,8 @@ def open_journal(
         _lock(descriptor, directory)
         if resume:
             head, finished, whole = _read(path, descriptor)
-            _same(path, head["fingerprint"], fingerprint)
+            before = head["fingerprint"]
+            _same(path, _grown(path, before, finished, fingerprint) if adds_blocks else before, fingerprint)
             os.ftruncate(descriptor, whole)
             yield Journal(str(head["started"]), finished, path, descriptor, len(finished))
         else:
@@ -157,8 +159,8 @@ def _is_written(path: Path) -> bool:
     return False
 
 
-def newest(root: Path, fingerprint: Mapping[str, object]) -> Path:
-    """Return the newest run under a folder that was interrupted and measured the same.
+def newest(root: Path, fingerprint: Mapping[str, object], *, adds_blocks: bool = False) -> Path:
+    """Return the newest run under a folder that was interrupted and measured the same, as in ``open_journal``.
 
     Interrupted is what has no run.json, or a second look of a check without its report, and is not being written.
     Raises InputError when there is none; where one was interrupted that measured something else, it says what.
@@ -174,10 +176,11 @@ def newest(root: Path, fingerprint: Mapping[str, object]) -> Path:
                 raise InputError(f"{path.parent}: another memtool is writing this run")
             descriptor = files.open_file(path)
             try:
-                head, _, _ = _read(path, descriptor)
+                head, samples, _ = _read(path, descriptor)
             finally:
                 os.close(descriptor)
-            _same(path, head["fingerprint"], fingerprint)
+            before = head["fingerprint"]
+            _same(path, _grown(path, before, samples, fingerprint) if adds_blocks else before, fingerprint)
         except (InputError, OSError) as problem:
             others.append(files.refusal(problem, path) if isinstance(problem, OSError) else str(problem))
         else:
@@ -280,6 +283,23 @@ def _same(path: Path, before: Mapping[str, Any], now: Mapping[str, object]) -> N
             keys.append(key)
         values = f" ({', '.join(keys)}): {_shown(first)}, and now {_shown(second)}" if keys else ""
         raise InputError(f"{path.parent}: cannot be resumed: it was begun with other {name}{values}")
+
+
+def _grown(
+    path: Path, before: Mapping[str, Any], samples: Mapping[Key, Sample], now: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a run was begun with, the number of its blocks now in place of the one it had.
+
+    Raises InputError where it has more: a figure of fewer would leave samples out. It may have been given more since
+    it was begun, which its samples show.
+    """
+    begun, wanted = before.get("blocks"), now["blocks"]
+    if not isinstance(begun, int):
+        raise _damaged(path, 1)
+    has = max((begun, *(block + 1 - now["first_block"] for _, block, _ in samples)))
+    if wanted < has:
+        raise InputError(f"{path.parent}: has {has} blocks already; --blocks {wanted} would leave some of them out")
+    return {**before, "blocks": wanted}
 
 
 def _shown(value: object) -> str:

@@ -329,6 +329,32 @@ def test_what_is_finished_survives_and_is_not_measured_again(
     assert {cell["status"] for cell in cells(out).values()} == {"ok"}
 
 
+def test_a_finished_run_is_given_more_blocks(small: Path, tmp_path: Path, memtool_environment: dict[str, str]) -> None:
+    out = tmp_path / "run"
+    arguments = ["bench", str(small), "-a", "bump,glibc", "--passes", "throughput,footprint", "-o", str(out)]
+    arguments += ["--no-plots"]
+    assert memtool(*arguments, "--blocks", "2", environment=memtool_environment).returncode == 0
+    journal = out / "journal.jsonl"
+    before = journal.read_text().splitlines()
+
+    more = memtool(*arguments, "--resume", "--blocks", "4", environment=memtool_environment)
+    assert more.returncode == 0
+    after = journal.read_text().splitlines()
+    assert after[: len(before)] == before
+    samples = [json.loads(line)["sample"] for line in after[1:]]
+    keys = [(each["cell"]["allocator"], each["block"], each["run_pass"]) for each in samples]
+    assert len(keys) == len(set(keys))
+    run = json.loads((out / "run.json").read_text())
+    assert run["blocks"] == 4
+    for cell in cells(out).values():
+        assert cell["metrics"]["time_per_op_ns"]["blocks"] == [0, 1, 2, 3]
+
+    fewer = memtool(*arguments, "--resume", "--blocks", "3", environment=memtool_environment)
+    assert (fewer.returncode, fewer.stderr.count("\n")) == (2, 1)
+    assert "has 4 blocks already; --blocks 3 would leave some of them out" in fewer.stderr
+    assert journal.read_text().splitlines() == after
+
+
 def test_another_run_is_not_resumed(small: Path, tmp_path: Path, memtool_environment: dict[str, str]) -> None:
     arguments = (
         "bench",

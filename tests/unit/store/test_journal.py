@@ -94,6 +94,31 @@ def test_another_fingerprint_names_what_differs(tmp_path: Path) -> None:
     assert len(resumed(tmp_path)) == 1
 
 
+def test_a_run_is_given_more_blocks_and_never_fewer_than_it_has(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    begun = {"blocks": 2, "first_block": 0, "seed": 42}
+    with open_journal(folder, begun, started=STARTED, resume=False) as journal:
+        journal.append(sample(0))
+        journal.append(sample(1))
+    more = {**begun, "blocks": 4}
+    with open_journal(folder, more, started="later", resume=True, adds_blocks=True) as journal:
+        assert [block for _, block, _ in journal.finished] == [0, 1]
+        journal.append(sample(2))
+        journal.append(sample(3))
+    for wanted, has in ((3, 4), (1, 4)):
+        fewer = {**begun, "blocks": wanted}
+        with pytest.raises(InputError) as caught:
+            open_journal(folder, fewer, started="later", resume=True, adds_blocks=True).__enter__()
+        assert str(caught.value) == (
+            f"{folder}: has {has} blocks already; --blocks {wanted} would leave some of them out"
+        )
+    with pytest.raises(InputError, match="begun with other seed"):
+        open_journal(folder, {**more, "seed": 1}, started="later", resume=True, adds_blocks=True).__enter__()
+    with pytest.raises(InputError, match="begun with other blocks"):
+        open_journal(folder, more, started="later", resume=True).__enter__()
+    assert newest(tmp_path, more, adds_blocks=True) == folder
+
+
 def test_tuples_in_a_fingerprint_are_the_lists_that_json_makes_of_them(tmp_path: Path) -> None:
     begin(tmp_path)
     assert resumed(tmp_path, {**FINGERPRINT, "passes": ["check", "latency"]}) == {}
