@@ -60,7 +60,8 @@ Offsets pack_part(const Instance& instance, std::uint64_t target, Work& work) {
   Offsets best;
   place_in_time(instance, work, best);
   if (best.footprint <= target) return best;
-  const bool few = instance.size() <= kMostBlocks && count_pairs(instance, kMostPairs) <= kMostPairs;
+  const bool free = std::ranges::all_of(instance.blocks, [](const Block& block) { return block.alignment == 1; });
+  const bool few = free && instance.size() <= kMostBlocks && count_pairs(instance, kMostPairs) <= kMostPairs;
   Work first(work.left() / (few ? 4 : 2));
   work.spend(first.left());
   if (few) {
@@ -71,6 +72,19 @@ Offsets pack_part(const Instance& instance, std::uint64_t target, Work& work) {
     search_orders(instance, target, work, best);
   }
   return best;
+}
+
+// Where all ask for the same alignment, sizes in multiples of it keep it, and no other packing needs less.
+std::vector<Interval> rounded(std::span<const Interval> intervals) {
+  std::vector<Interval> result(intervals.begin(), intervals.end());
+  if (result.empty()) return result;
+  const std::uint64_t alignment = result.front().alignment;
+  if (!std::ranges::all_of(result, [&](const Interval& each) { return each.alignment == alignment; })) return result;
+  for (Interval& each : result) {
+    each.size = (each.size + alignment - 1) & -alignment;
+    each.alignment = 1;
+  }
+  return result;
 }
 
 }  // namespace
@@ -86,11 +100,14 @@ Packing pack(std::span<const Interval> intervals, std::uint64_t steps) {
   Work work(steps);
   // The part of the greatest load first: what it needs is what the others may have.
   std::uint64_t target = 0;
-  for (const Instance& part : instances_of(intervals)) {
+  for (const Instance& part : instances_of(rounded(intervals))) {
     target = std::max(target, part.load);
     const Offsets best = pack_part(part, target, work);
-    for (std::size_t i = 0; i < part.size(); ++i) result.offsets[part.origins[i]] = best.of[i];
-    result.footprint = std::max(result.footprint, best.footprint);
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      const Index origin = part.origins[i];
+      result.offsets[origin] = best.of[i];
+      result.footprint = std::max(result.footprint, best.of[i] + intervals[origin].size);
+    }
     target = std::max(target, best.footprint);
   }
   return result;

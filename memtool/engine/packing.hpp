@@ -6,7 +6,7 @@
 // it takes or on the machine. Spans of time that no block reaches out of are packed on their own, each in turn by
 //   - placement in order of time (engine/packing_in_time.hpp);
 //   - first fit in many orders (engine/packing_first_fit.hpp);
-//   - where there are few blocks, a depth-first search (engine/packing_skyline.hpp).
+//   - where there are few blocks, a depth-first search (engine/packing_skyline.hpp), unless they differ in alignment.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,7 @@ struct Interval {
   std::uint64_t lower;
   std::uint64_t upper;
   std::uint64_t size;
+  std::uint64_t alignment = 1;  // a power of two, which its offset is a multiple of
 };
 
 struct Packing {

@@ -16,6 +16,13 @@ constexpr std::uint32_t kDone = 0;
 constexpr std::uint32_t kTooMany = 1;
 constexpr std::uint32_t kFailed = 2;
 
+// What a block asks for beyond the alignment of every malloc, which is not held against a packing.
+std::uint64_t alignment_of(std::uint64_t request) noexcept {
+  constexpr std::uint64_t kEverywhere = std::uint64_t{1} << word::kDefaultLog2Alignment;
+  const std::uint64_t alignment = word::wide_alignment(request);
+  return alignment > kEverywhere ? alignment : 1;
+}
+
 // The life spans of an image's blocks, in words of it; a resized block is another block. False: more than `most`.
 bool intervals_of(const ImageHeader& head, std::uint64_t most, std::vector<Interval>& intervals) {
   if (head.allocations + head.reallocations > most) return false;
@@ -25,22 +32,23 @@ bool intervals_of(const ImageHeader& head, std::uint64_t most, std::vector<Inter
   for (std::uint64_t at = 0; at < head.words; at += word::length(words[at])) {
     const std::uint64_t word = words[at];
     const std::uint32_t slot = word::slot(word);
-    const auto begin = [&](std::uint64_t size) {
+    const auto begin = [&](std::uint64_t size, std::uint64_t alignment) {
       current[slot] = static_cast<std::uint32_t>(intervals.size());
-      intervals.push_back({at, head.words, size});
+      intervals.push_back({at, head.words, size, alignment});
     };
+    const auto begin_wide = [&] { begin(word::wide_size(words[at + 1]), alignment_of(words[at + 1])); };
     switch (word::kind(word)) {
       case Kind::allocate:
       case Kind::allocate_zeroed:
-        begin(word::size(word));
+        begin(word::size(word), 1);
         break;
       case Kind::allocate_wide:
       case Kind::allocate_zeroed_wide:
-        begin(word::wide_size(words[at + 1]));
+        begin_wide();
         break;
       case Kind::reallocate:
         intervals[current[slot]].upper = at;
-        begin(word::wide_size(words[at + 1]));
+        begin_wide();
         break;
       case Kind::deallocate:
       case Kind::deallocate_wide:
@@ -62,7 +70,7 @@ std::uint32_t memtool_pack(const std::uint64_t* lower, const std::uint64_t* uppe
   try {
     std::vector<Interval> intervals;
     intervals.reserve(count);
-    for (std::uint64_t i = 0; i < count; ++i) intervals.push_back({lower[i], upper[i], size[i]});
+    for (std::uint64_t i = 0; i < count; ++i) intervals.push_back({lower[i], upper[i], size[i], 1});
     const Packing found = pack(intervals, work);
     *result = {count, load_of(intervals), found.footprint};
     if (offsets != nullptr) std::ranges::copy(found.offsets, offsets);

@@ -48,10 +48,10 @@ std::uint64_t FirstFit::lowest(const Block& block, std::uint64_t limit) {
     next = static_cast<std::size_t>(found - spans->begin());
     steps_ += 8;
     if (next < spans->size() && (*spans)[next].first < offset + block.size) {
-      offset = (*spans)[next].second;
+      offset = ((*spans)[next].second + block.alignment - 1) & -block.alignment;
       if (offset + block.size >= limit) return kNowhere;
       agreed = 0;  // the gap behind may be too small as well
-      ++next;
+      if (block.alignment == 1) ++next;
     }
   }
   return offset + block.size >= limit ? kNowhere : offset;

@@ -17,14 +17,27 @@ class Gaps {
     if (end > 0) add(0, end);
   }
 
-  // Takes `size` bytes from the tightest gap, at its low or high end; kNowhere: there is none.
-  std::uint64_t take(std::uint64_t size, bool high) {
-    const auto found = by_size_.lower_bound({size, 0});
+  // Takes a block from the tightest gap, at its low or high end; kNowhere: there is none. Of gaps that its alignment
+  // may spoil only some are looked at.
+  std::uint64_t take(const Block& block, bool high) {
+    constexpr unsigned kLooks = 32;
+    auto found = by_size_.lower_bound({block.size, 0});
+    for (unsigned looks = 0; found != by_size_.end() && place_in(*found, block, high) == kNowhere; ++looks)
+      found = looks < kLooks ? std::next(found) : by_size_.lower_bound({block.size + block.alignment - 1, 0});
     if (found == by_size_.end()) return kNowhere;
-    const auto [bytes, offset] = *found;
-    remove(offset, bytes);
-    if (bytes > size) add(high ? offset : offset + size, bytes - size);
-    return high ? offset + bytes - size : offset;
+    const auto gap = *found;
+    return carve(gap, block.size, place_in(gap, block, high));
+  }
+
+  // Takes a block from the gap that ends at `end`, which is made as large as it needs to be. Returns its offset, and
+  // raises the end.
+  std::uint64_t extend(const Block& block, std::uint64_t& end) {
+    const std::uint64_t bytes = last(end), start = end - bytes;
+    const std::uint64_t offset = (start + block.alignment - 1) & -block.alignment;
+    if (bytes != 0) remove(start, bytes);
+    if (offset > start) add(start, offset - start);
+    end = offset + block.size;
+    return offset;
   }
 
   void give(std::uint64_t offset, std::uint64_t size) {
@@ -55,6 +68,23 @@ class Gaps {
   }
 
  private:
+  using Gap = std::pair<std::uint64_t, std::uint64_t>;  // bytes, offset
+
+  // Where a block lies in a gap; kNowhere: it does not fit.
+  [[nodiscard]] static std::uint64_t place_in(const Gap& gap, const Block& block, bool high) {
+    const auto [bytes, offset] = gap;
+    const std::uint64_t end = offset + bytes;
+    const std::uint64_t at =
+        high ? (end - block.size) & -block.alignment : (offset + block.alignment - 1) & -block.alignment;
+    return at >= offset && at + block.size <= end ? at : kNowhere;
+  }
+  std::uint64_t carve(const Gap& gap, std::uint64_t size, std::uint64_t at) {
+    const auto [bytes, offset] = gap;
+    remove(offset, bytes);
+    if (at > offset) add(offset, at - offset);
+    if (at + size < offset + bytes) add(at + size, offset + bytes - at - size);
+    return at;
+  }
   void add(std::uint64_t offset, std::uint64_t bytes) {
     by_address_.emplace(offset, bytes);
     by_size_.emplace(bytes, offset);
@@ -87,13 +117,10 @@ class InTime {
       while (section < block.begin)
         for (const Index j : endings_[++section]) gaps.give(offsets_[j], instance_.blocks[j].size);
       work.spend(2 * kStepsAnEdge);
-      std::uint64_t offset = gaps.take(block.size, lengths_[i] < long_lived);
+      std::uint64_t offset = gaps.take(block, lengths_[i] < long_lived);
       if (offset == kNowhere) {
         if (capacity != 0) return kNowhere;
-        const std::uint64_t more = block.size - gaps.last(end);
-        gaps.give(end, more);
-        end += more;
-        offset = gaps.take(block.size, false);
+        offset = gaps.extend(block, end);
       }
       offsets_[i] = offset;
       footprint = std::max(footprint, offset + block.size);

@@ -71,7 +71,8 @@ std::vector<Instance> instances_of(std::span<const Interval> intervals) {
       if (ended) ++part.sections;
       ended = false;
       place[edge.interval] = static_cast<Index>(part.size());
-      part.blocks.push_back({part.sections - 1, part.sections, intervals[edge.interval].size});
+      const Interval& interval = intervals[edge.interval];
+      part.blocks.push_back({part.sections - 1, part.sections, interval.size, interval.alignment});
       part.origins.push_back(edge.interval);
       ++alive;
     } else {

@@ -21,6 +21,7 @@ struct Block {
   Index begin;  // sections [begin, end)
   Index end;
   std::uint64_t size;  // at least 1
+  std::uint64_t alignment = 1;
   friend auto operator<=>(const Block&, const Block&) = default;
 };
 
