@@ -519,3 +519,24 @@ def test_more_of_what_is_tested_never_turns_a_pass_into_a_regression(ratios: lis
     alone = judge([pair(ratios)])[0]
     among = judge([pair(ratios), *(pair([1.0] * 9, workload=f"w{index}") for index in range(10))])[0]
     assert among.verdict in (alone.verdict, Verdict.INCONCLUSIVE)
+
+
+def test_six_mallocs_in_eight_blocks_are_decided() -> None:
+    """Five pairs by two figures are ten tests: 10 * 2^-8 = 0.039. One is half as slow again, four are as fast."""
+    noise = (1.0, 1.003, 0.998, 1.001, 0.999, 1.004, 0.997, 1.002)
+    resident = "peak_resident_bytes"
+    cells = [
+        cell(
+            name,
+            {
+                TIME: figure(TIME, *(ns * each for each in (*noise[turn:], *noise[:turn]))),
+                resident: figure(resident, *(50_000_000 + 4096 * (index % 2) for index in range(8))),
+            },
+        )
+        for turn, (name, ns) in enumerate([*((name, 20.0) for name in "abcde"), ("slow", 30.0)])
+    ]
+    rules = gate.policy(None, gate.DEFAULT_MARGIN, [])
+    found = gate.judge(compare.within(run(*cells), "a", rules.metrics), rules)
+    judged = {(each.comparison.head, each.comparison.metric): each.verdict for each in found if each.verdict}
+    others = {(name, metric): Verdict.PASS for name in ("b", "c", "d", "e") for metric in (TIME, resident)}
+    assert judged == {**others, ("slow", TIME): Verdict.REGRESSION, ("slow", resident): Verdict.PASS}

@@ -14,7 +14,7 @@ from memtool import pipeline
 from memtool.engine import packing_binding
 from memtool.errors import InputError
 from memtool.model import Cell, Mode, Pass, Sample, Status
-from tests.runs import trace
+from tests.runs import cell, excluded, run, trace
 
 
 @pytest.mark.parametrize("mode", [Mode.PARALLEL, Mode.LOCKSTEP])
@@ -87,3 +87,15 @@ def test_whatever_changes_what_is_measured_is_in_the_fingerprint() -> None:
     known = {name: found["workloads"]["web"][name] for name in ("touch", "memory_limit", "threads", "lanes", "seed")}
     assert known == {"touch": "first", "memory_limit": 1 << 20, "threads": 2, "lanes": 3, "seed": 42}
     assert {"machine", "engine", "code", "environment", "counter", "passes", "cold", "cells"} <= set(found)
+
+
+def test_a_run_that_measured_nothing_has_failed() -> None:
+    sound, left_out, broken = cell("a"), excluded("b", "is not here"), cell("c", failed="killed by SIGSEGV")
+    for cells, failed in (
+        ((sound,), False),
+        ((sound, left_out), False),
+        ((left_out,), True),
+        ((), True),
+        ((sound, broken), True),
+    ):
+        assert pipeline.Outcome(run(*cells), Path()).failed is failed
