@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_PEAK = "2"
+"""A star of three rays, which no allocator has as its marker."""
 _DRAINED = ("0ms", "100ms", "1s", "5s")
 
 
@@ -29,10 +31,12 @@ class _Course:
     label: str
     clock: list[float]
     values: list[float]
+    peak: tuple[float, float] | None = None
+    """Where it is most, if that is between two checkpoints and more than at any: the point behind it, and bytes."""
 
     @property
     def most(self) -> float:
-        return max(self.values)
+        return max(self.values) if self.peak is None else self.peak[1]
 
 
 def over_time(
@@ -79,6 +83,8 @@ def over_time(
     if drained:
         _draw_drained(grid[-1][1], drained, styles, unit)
     lines = {label: line for axes, *_ in grid for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    if any(course.peak is not None for _, courses in panels for course in courses) or (live and live.peak):
+        lines["most between checkpoints"] = _peak_in_legend()
     figure.legend(lines.values(), lines.keys(), loc="outside right center", frameon=False, fontsize=8)
     apart = "" if live is not None else " (threads side by side: live bytes are each one's own, and not drawn)"
     figure.suptitle(f"Memory over time{apart}")
@@ -96,15 +102,27 @@ def _courses(cells: Sequence[CellResult], histories: Mapping[str, series.History
             if value is not None
         ]
         if points:
-            found.append(_Course(look.label(cell), [x for x, _ in points], [y for _, y in points]))
+            peak = _between(history, f"most_{column}", max(y for _, y in points))
+            found.append(_Course(look.label(cell), [x for x, _ in points], [y for _, y in points], peak))
     return found
 
 
 def _live(history: series.History) -> _Course:
     live = history.footprint
-    return _Course(
-        "live bytes", [(each or 0) / 1000 for each in live["clock"]], [float(each or 0) for each in live["live_bytes"]]
-    )
+    values = [float(each or 0) for each in live["live_bytes"]]
+    peak = _between(live, "most_live_bytes", max(values))
+    return _Course("live bytes", [(each or 0) / 1000 for each in live["clock"]], values, peak)
+
+
+def _between(history: Mapping[str, Sequence[int | None]], column: str, most: float) -> tuple[float, float] | None:
+    """Return where a figure was more than at any checkpoint, and how much; series of earlier versions do not say."""
+    points = [
+        ((clock or 0) / 1000, float(value))
+        for clock, value in zip(history["clock"], history.get(column, ()), strict=False)
+        if value is not None
+    ]
+    where, value = max(points, key=lambda point: point[1], default=(0.0, 0.0))
+    return (where, value) if value > most else None
 
 
 def _panel(
@@ -125,6 +143,7 @@ def _panel(
     if live is not None:
         values = [each / unit for each in live.values]
         axes.fill_between(live.clock, values, color="0.85", label="live bytes", zorder=0)
+        _draw_peak(axes, live, unit, {"color": "0.6"})
     for course in courses:
         axes.plot(
             course.clock,
@@ -135,6 +154,8 @@ def _panel(
             label=course.label,
             **styles[course.label].of_line,
         )
+        if course.most <= top:
+            _draw_peak(axes, course, unit, {"color": styles[course.label].of_line["color"]})
     _draw_limit(axes, info, unit, top)
     if above:
         title += "\n" + fragmentation.leaving([f"{course.label} ({format_size(course.most)})" for course in above])
@@ -146,10 +167,23 @@ def _panel(
     return unit
 
 
+def _draw_peak(axes: Axes, course: _Course, unit: int, style: Mapping[str, Any]) -> None:
+    """Draw the most there was between two checkpoints, which the line does not reach."""
+    if course.peak is not None:
+        x, value = course.peak
+        axes.plot([x], [value / unit], marker=_PEAK, markersize=7, linestyle="none", clip_on=False, **style)
+
+
 def _draw_limit(axes: Axes, info: TraceInfo, unit: int, top: float) -> None:
     """Draw the memory limit of the workload where it is near enough to matter."""
     if info.memory_limit is not None and info.memory_limit <= top:
         axes.axhline(info.memory_limit / unit, color="black", linewidth=1.2, label="memory limit")
+
+
+def _peak_in_legend() -> Any:  # noqa: ANN401  # a line of matplotlib
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], marker=_PEAK, markersize=7, linestyle="none", color="0.3")
 
 
 def _after_the_drain(cells: Sequence[CellResult]) -> dict[str, list[float]]:

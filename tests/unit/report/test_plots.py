@@ -314,6 +314,39 @@ def test_footprint_and_resident_memory_are_on_axes_of_their_own(memory_drawn: Fi
     assert max(y for _, y in resident["glibc"]) == 9.75
 
 
+def test_what_was_most_between_two_checkpoints_has_a_point() -> None:
+    run = fake_run()
+    cells = [cell for cell in run.cells if cell.cell.allocator == "slab"]
+    rows: dict[str, list[int | None]] = {
+        "clock": [0, 1000, 2000, 3000],
+        "live_bytes": [0, 4 << 20, 4 << 20, 0],
+        "most_live_bytes": [0, 4 << 20, 8 << 20, 4 << 20],
+        "footprint_bytes": [0, 4 << 20, 10 << 20, 10 << 20],
+        "most_footprint_bytes": [0, 4 << 20, 10 << 20, 10 << 20],
+        "resident_bytes": [0, 4 << 20, None, 6 << 20],
+        "most_resident_bytes": [None, None, 9 << 20, 6 << 20],
+    }
+    drawn = memory.over_time(cells, look.styles(run), {"slab": series.History(rows, {})}, run.workloads[0])
+    assert drawn is not None
+
+    def points(title: str) -> list[list[float]]:
+        axes = next(each for each in drawn.axes if each.get_title("left").startswith(title))
+        return [
+            np.asarray(line.get_xydata()).tolist()[0] for line in axes.lines if len(np.ravel(line.get_xdata())) == 1
+        ]
+
+    # The live bytes in both; the footprint was never more than at a checkpoint.
+    assert points("footprint") == [[2, 8]]
+    assert points("resident memory") == [[2, 8], [2, 9]]
+    assert "most between checkpoints" in [text.get_text() for text in drawn.findobj(Text) if isinstance(text, Text)]
+    without = {name: column for name, column in rows.items() if not name.startswith("most_")}
+    before = memory.over_time(cells, look.styles(run), {"slab": series.History(without, {})}, run.workloads[0])
+    assert before is not None
+    assert "most between checkpoints" not in [
+        text.get_text() for text in before.findobj(Text) if isinstance(text, Text)
+    ]
+
+
 def test_what_stays_after_the_drain_has_a_panel(memory_drawn: Figure) -> None:
     axes = next(each for each in memory_drawn.axes if each.get_title("left") == "resident, all freed")
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "0.1 s", "1 s", "5 s"]
