@@ -14,7 +14,19 @@ from verification.outcome import Line, Result, Verdict
 INSTANCES = Path(os.environ.get("MEMTOOL_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")) / "minimalloc"
 """The CSV files of google/minimalloc (Apache-2.0), which are not part of memtool."""
 CAPACITY = 1_048_576
-LOADS = {"A": 1_048_576, "B": 1_048_576, "C": 1_039_360, "E": 1_048_576, "F": 1_048_576, "G": 1_048_576}
+LOADS = {
+    "A": 1_048_576,
+    "B": 1_048_576,
+    "C": 1_039_360,
+    "D": 986_112,
+    "E": 1_048_576,
+    "F": 1_048_576,
+    "G": 1_048_576,
+    "H": 1_048_576,
+    "I": 1_048_576,
+    "J": 989_184,
+    "K": 1_048_576,
+}
 
 
 def lines(folder: Path = INSTANCES, loads: dict[str, int] = LOADS) -> Iterator[Line]:

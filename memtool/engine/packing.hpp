@@ -6,7 +6,8 @@
 // it takes or on the machine. Spans of time that no block reaches out of are packed on their own, each in turn by
 //   - placement in order of time (engine/packing_in_time.hpp);
 //   - first fit in many orders (engine/packing_first_fit.hpp);
-//   - where there are few blocks, a depth-first search (engine/packing_skyline.hpp), unless they differ in alignment.
+//   - where there are few blocks, unless they differ in alignment, two depth-first searches in turn, for ever longer:
+//     from the bottom to the top (engine/packing_canonical.hpp) and over skylines of time (engine/packing_skyline.hpp).
 #pragma once
 
 #include <cstdint>

@@ -12,7 +12,7 @@ from memtool.engine.binding import DONE, EngineError, declare, load_library
 _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32
 _TOO_MANY = 1
-DEFAULT_WORK = 2_000_000_000
+DEFAULT_WORK = 3_000_000_000
 """Steps of about a nanosecond, counted and not timed, so that the same blocks give the same packing everywhere."""
 MOST_BLOCKS = 1 << 21
 """A trace of more blocks is not packed: it would take half a minute and more than 250 MiB."""

@@ -81,6 +81,9 @@ struct Offsets {
   }
 };
 
+// Of a search for a packing within a capacity; none: there is none.
+enum class Outcome { packed, none, spent };
+
 // Steps that are left, each about a nanosecond; counted, so that the same blocks give the same packing everywhere.
 class Work {
  public:

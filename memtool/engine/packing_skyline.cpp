@@ -22,14 +22,7 @@ SkylineSearch::SkylineSearch(const Instance& instance)
       lengths_(lengths_of(instance)),
       failed_(kFailed, 0) {}
 
-std::uint64_t SkylineSearch::footprint() const {
-  std::uint64_t top = 0;
-  for (std::size_t i = 0; i < instance_.size(); ++i) top = std::max(top, offsets_[i] + instance_.blocks[i].size);
-  return top;
-}
-
-SkylineSearch::Outcome SkylineSearch::run(std::uint64_t capacity, const Preference& preference, std::uint64_t limit,
-                                          Work& work) {
+Outcome SkylineSearch::run(std::uint64_t capacity, const Preference& preference, std::uint64_t limit, Work& work) {
   // What fails in a capacity fails in a smaller one.
   if (capacity > known_capacity_) std::ranges::fill(failed_, 0);
   capacity_ = known_capacity_ = capacity;
@@ -56,7 +49,7 @@ SkylineSearch::Outcome SkylineSearch::run(std::uint64_t capacity, const Preferen
 }
 
 // Sections that nothing spans are problems of their own.
-SkylineSearch::Outcome SkylineSearch::search(Index begin, Index end) {
+Outcome SkylineSearch::search(Index begin, Index end) {
   for (Index s = begin; s + 1 < end; ++s) {
     if (cuts_[s] != 0) continue;
     const bool left_first = s + 1 - begin <= end - s - 1;
@@ -68,7 +61,7 @@ SkylineSearch::Outcome SkylineSearch::search(Index begin, Index end) {
   return search_valley(begin, end);
 }
 
-SkylineSearch::Outcome SkylineSearch::search_valley(Index begin, Index end) {
+Outcome SkylineSearch::search_valley(Index begin, Index end) {
   if (left_ == 0) return Outcome::spent;
   const std::uint64_t key = key_of(begin, end);
   if (failed_[key % kFailed] == key) return Outcome::none;
@@ -162,7 +155,7 @@ std::uint64_t SkylineSearch::raised_height(const Valley& valley) {
   return lowest == kNowhere || lowest + totals_[section] > capacity_ ? kNowhere : lowest;
 }
 
-SkylineSearch::Outcome SkylineSearch::decide(Index begin, Index end, const Valley& valley) {
+Outcome SkylineSearch::decide(Index begin, Index end, const Valley& valley) {
   std::vector<Index> blocks;
   for (const Index i : valley.at_end ? ends_[valley.end] : begins_[valley.begin])
     if (may_lie(i, valley)) blocks.push_back(i);

@@ -17,7 +17,6 @@ namespace memtool::packing {
 
 class SkylineSearch {
  public:
-  enum class Outcome { packed, none, spent };
   // Which block of several is tried first: by length × size^power, and `noise` powers of two more or less.
   struct Preference {
     double power;
@@ -30,7 +29,6 @@ class SkylineSearch {
   // Packs into `capacity` with at most `limit` steps; none: it cannot be done. The packing is in offsets().
   Outcome run(std::uint64_t capacity, const Preference& preference, std::uint64_t limit, Work& work);
   [[nodiscard]] const std::vector<std::uint64_t>& offsets() const noexcept { return offsets_; }
-  [[nodiscard]] std::uint64_t footprint() const;
 
  private:
   // Sections [begin, end), of one height.
