@@ -26,7 +26,7 @@ def _library() -> ctypes.CDLL:
     library = load_library()
     pointer = ctypes.c_void_p
     signatures: dict[str, tuple[object, list[object]]] = {
-        "memtool_pack": (_u32, [pointer, pointer, pointer, _u64, _u64, pointer, ctypes.POINTER(_Result)]),
+        "memtool_pack": (_u32, [pointer, pointer, pointer, pointer, _u64, _u64, pointer, ctypes.POINTER(_Result)]),
         "memtool_pack_image": (_u32, [pointer, _u64, _u64, ctypes.POINTER(_Result)]),
     }
     declare(library, signatures)
@@ -34,18 +34,22 @@ def _library() -> ctypes.CDLL:
 
 
 def pack(
-    lower: Sequence[int], upper: Sequence[int], size: Sequence[int], work: int = DEFAULT_WORK
+    lower: Sequence[int],
+    upper: Sequence[int],
+    size: Sequence[int],
+    work: int = DEFAULT_WORK,
+    alignment: Sequence[int] | None = None,
 ) -> tuple[int, int, list[int]]:
     """Return (load, footprint, offset of each block) of the best packing found.
 
-    Block ``i`` has ``size[i]`` bytes and is alive in ``[lower[i], upper[i])``, in any unit of time. Raises EngineError
-    when memory is out.
+    Block ``i`` has ``size[i]`` bytes and is alive in ``[lower[i], upper[i])``, in any unit of time. Its offset is a
+    multiple of ``alignment[i]``, a power of two; 1 where none are given. Raises EngineError when memory is out.
     """
-    columns = [array("Q", column) for column in (lower, upper, size)]
+    columns = [array("Q", column) for column in (lower, upper, size, alignment or [1] * len(size))]
     offsets = array("Q", bytes(8 * len(size)))
     result = _Result()
     addresses = [column.buffer_info()[0] for column in (*columns, offsets)]
-    status = _library().memtool_pack(*addresses[:3], len(size), work, addresses[3], ctypes.byref(result))
+    status = _library().memtool_pack(*addresses[:4], len(size), work, addresses[4], ctypes.byref(result))
     if status != DONE:
         raise EngineError(f"no memory to pack {len(size):,} blocks")
     return result.load, result.footprint, offsets.tolist()

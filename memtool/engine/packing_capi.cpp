@@ -66,11 +66,13 @@ bool intervals_of(const ImageHeader& head, std::uint64_t most, std::vector<Inter
 extern "C" {
 
 std::uint32_t memtool_pack(const std::uint64_t* lower, const std::uint64_t* upper, const std::uint64_t* size,
-                           std::uint64_t count, std::uint64_t work, std::uint64_t* offsets, PackingResult* result) {
+                           const std::uint64_t* alignment, std::uint64_t count, std::uint64_t work,
+                           std::uint64_t* offsets, PackingResult* result) {
   try {
     std::vector<Interval> intervals;
     intervals.reserve(count);
-    for (std::uint64_t i = 0; i < count; ++i) intervals.push_back({lower[i], upper[i], size[i], 1});
+    for (std::uint64_t i = 0; i < count; ++i)
+      intervals.push_back({lower[i], upper[i], size[i], alignment == nullptr ? 1 : alignment[i]});
     const Packing found = pack(intervals, work);
     *result = {count, load_of(intervals), found.footprint};
     if (offsets != nullptr) std::ranges::copy(found.offsets, offsets);

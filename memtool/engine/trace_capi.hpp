@@ -53,7 +53,8 @@ void memtool_thread_image_close(ThreadImageHandle* handle);
 
 // `offsets` takes `count` figures, or is null. 0, or 2 when memory is out.
 std::uint32_t memtool_pack(const std::uint64_t* lower, const std::uint64_t* upper, const std::uint64_t* size,
-                           std::uint64_t count, std::uint64_t work, std::uint64_t* offsets, PackingResult* result);
+                           const std::uint64_t* alignment, std::uint64_t count, std::uint64_t work,
+                           std::uint64_t* offsets, PackingResult* result);
 // Packs the blocks of an event image; 1 when there are more than `most` of them.
 std::uint32_t memtool_pack_image(const void* image, std::uint64_t most, std::uint64_t work, PackingResult* result);
 

@@ -85,6 +85,19 @@ def test_what_is_found_is_a_packing(blocks: list[Block], work: int) -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(block, st.sampled_from([1, 1, 2, 8])), max_size=60), st.sampled_from([0, 10_000, WORK]))
+def test_what_is_found_is_aligned_and_a_packing(asked: list[tuple[Block, int]], work: int) -> None:
+    blocks, alignments = [each for each, _ in asked], [alignment for _, alignment in asked]
+    columns = [[each[column] for each in blocks] for column in range(3)]
+    load, footprint, offsets = pack(*columns, work, alignments)
+    assert [at % alignment for at, alignment in zip(offsets, alignments, strict=True)] == [0] * len(blocks)
+    for (a, b), (at_a, at_b) in zip(combinations(blocks, 2), combinations(offsets, 2), strict=True):
+        together = a[0] < b[1] and b[0] < a[1]
+        assert not together or at_a + a[2] <= at_b or at_b + b[2] <= at_a
+    assert footprint == max((at + size for at, (*_, size) in zip(offsets, blocks, strict=True)), default=0) >= load
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.lists(block, max_size=40), st.randoms(use_true_random=False))
 def test_neither_the_order_of_the_blocks_nor_the_unit_of_time_matters(blocks: list[Block], random: Random) -> None:
     load, footprint, offsets = packed(*blocks, work=100_000)
