@@ -88,8 +88,8 @@ def test_what_is_found_is_a_packing(blocks: list[Block], work: int) -> None:
 @given(st.lists(st.tuples(block, st.sampled_from([1, 1, 2, 8])), max_size=60), st.sampled_from([0, 10_000, WORK]))
 def test_what_is_found_is_aligned_and_a_packing(asked: list[tuple[Block, int]], work: int) -> None:
     blocks, alignments = [each for each, _ in asked], [alignment for _, alignment in asked]
-    columns = [[each[column] for each in blocks] for column in range(3)]
-    load, footprint, offsets = pack(*columns, work, alignments)
+    lower, upper, size = ([each[column] for each in blocks] for column in range(3))
+    load, footprint, offsets = pack(lower, upper, size, work, alignments)
     assert [at % alignment for at, alignment in zip(offsets, alignments, strict=True)] == [0] * len(blocks)
     for (a, b), (at_a, at_b) in zip(combinations(blocks, 2), combinations(offsets, 2), strict=True):
         together = a[0] < b[1] and b[0] < a[1]
