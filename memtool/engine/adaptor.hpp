@@ -55,6 +55,7 @@ class Layer : public AnyHeap {
   void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) override {
     return below_->reallocate(block, old_size, new_size, alignment);
   }
+  void write_when_moved(Touch touch, std::size_t rear) override { below_->write_when_moved(touch, rear); }
   bool mark() override { return below_->mark(); }
   bool release() override { return below_->release(); }
   [[nodiscard]] bool scoped() const override { return below_->scoped(); }

@@ -66,6 +66,7 @@ class Adapted {
   void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
     return top_.reallocate(block, old_size, new_size, alignment);
   }
+  void write_when_moved(Touch touch, std::size_t rear) noexcept { top_.write_when_moved(touch, rear); }
   Marker mark() noexcept {
     top_.mark();
     return {};
@@ -116,9 +117,12 @@ class CalledAsMalloc {
     void* fresh = calls_.allocate_aligned(alignment, new_size);  // realloc would lose the alignment
     if (fresh == nullptr) return nullptr;
     std::memcpy(fresh, block, std::min(old_size, new_size));
+    touch_grown(touch_, fresh, old_size, new_size);
     calls_.deallocate(block);
     return fresh;
   }
+  // See AnyHeap. What realloc() does inside is the malloc's.
+  void write_when_moved(Touch touch, std::size_t) noexcept { touch_ = touch; }
   [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const noexcept {
     return heap_->usable_size(block, size);
   }
@@ -138,6 +142,7 @@ class CalledAsMalloc {
   Findings findings_;
   std::unique_ptr<MallocHeap> heap_;
   MallocCalls calls_;
+  Touch touch_ = Touch::none;
 };
 
 void replay_as_malloc(const Recipe& recipe, const ReplayRequest& request, ReplayResult& result) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/strategy.hpp"
+#include "engine/touch.hpp"
 #include "include/memtool.h"
 
 namespace memtool {
@@ -60,8 +61,14 @@ class AdoptedHeap {
     void* fresh = allocate(new_size, alignment);
     if (fresh == nullptr) return nullptr;
     std::memcpy(fresh, block, std::min(old_size, new_size));
+    if (new_size > rear_) touch_grown(touch_, fresh, old_size, new_size - rear_);
     deallocate(block, old_size, alignment);
     return fresh;
+  }
+  // See AnyHeap.
+  void write_when_moved(Touch touch, std::size_t rear) noexcept {
+    touch_ = touch;
+    rear_ = rear;
   }
 
   std::size_t usable_size(const void* block, std::size_t size) const noexcept {
@@ -95,6 +102,8 @@ class AdoptedHeap {
 
  protected:
   const memtool_allocator table_;
+  Touch touch_ = Touch::none;
+  std::size_t rear_ = 0;
   void* heap_ = nullptr;
 
  private:

@@ -73,6 +73,12 @@ bool has_detected(const S& strategy, ReplayResult& result) {
   return false;
 }
 
+// Tells a heap that may resize blocks by a copy of its own what the program writes: see AnyHeap.
+template <class S>
+void write_when_moved(S& strategy, Touch touch) {
+  if constexpr (requires { strategy.write_when_moved(touch, 0); }) strategy.write_when_moved(touch, 0);
+}
+
 // Asking the kernel takes two microseconds with what it does to the caches, more than all else at a checkpoint: once in
 // 25,000 operations, which take some 400, and 40 times at least. The series says n/a elsewhere.
 inline std::uint64_t checkpoints_to_a_resident_reading(std::uint64_t checkpoints, std::uint64_t operations) noexcept {

@@ -15,48 +15,9 @@
 #include "engine/histogram.hpp"
 #include "engine/latency_detail.hpp"
 #include "engine/region.hpp"
+#include "engine/touch.hpp"
 
 namespace memtool {
-
-// Writes to a fresh block what the workload says its program writes.
-[[gnu::always_inline]] inline void touch_block(Touch touch, void* block, std::uint64_t size) noexcept {
-  auto* bytes = static_cast<volatile std::byte*>(block);
-  if (size == 0) return;
-  switch (touch) {
-    case Touch::none:
-      return;
-    case Touch::first:
-      *bytes = std::byte{1};
-      return;
-    case Touch::pages:
-      for (std::uint64_t at = 0; at < size; at += 4096) bytes[at] = std::byte{1};
-      return;
-    case Touch::all:
-      std::memset(block, 1, size);
-      asm volatile("" ::"r"(block) : "memory");
-      return;
-  }
-}
-
-// Writes to what a block has grown by what the workload says its program writes: what was there before, it has written.
-[[gnu::always_inline]] inline void touch_grown(Touch touch, void* block, std::uint64_t old_size,
-                                               std::uint64_t new_size) noexcept {
-  if (new_size <= old_size) return;
-  auto* bytes = static_cast<std::byte*>(block);
-  switch (touch) {
-    case Touch::none:
-    case Touch::first:
-      return;
-    case Touch::pages:
-      for (std::uint64_t at = (old_size + 4095) / 4096 * 4096; at < new_size; at += 4096)
-        *static_cast<volatile std::byte*>(bytes + at) = std::byte{1};
-      return;
-    case Touch::all:
-      std::memset(bytes + old_size, 1, new_size - old_size);
-      asm volatile("" ::"r"(block) : "memory");
-      return;
-  }
-}
 
 // What a program does with an object that it writes to: the first byte, again and again. It is left as it was, so that
 // a block that is checked keeps its pattern; the cache line changes hands all the same.

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/events.hpp"
 #include "engine/strategy.hpp"
 
 namespace memtool {
@@ -27,6 +28,9 @@ class AnyHeap {
   virtual void* allocate_zeroed(std::size_t size, std::size_t alignment) = 0;
   virtual void deallocate(void* block, std::size_t size, std::size_t alignment) = 0;
   virtual void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) = 0;
+  // A heap that resizes by a copy of its own does what the program would: it writes to the new block before it frees
+  // the old, so both are resident together. `rear`: bytes at the end of a block that no program writes to.
+  virtual void write_when_moved(Touch, std::size_t /*rear*/) {}
   virtual bool mark() = 0;     // false: not a scoped strategy, or too many marks
   virtual bool release() = 0;  // back to the youngest mark
   [[nodiscard]] virtual bool scoped() const = 0;

@@ -353,6 +353,7 @@ class Runner {
     const std::uint64_t start = clock.start();
 
     S strategy(region_, given_);
+    write_when_moved(strategy, image_.touch());
     FootprintProbe<S> probe(image_.touch(), strategy, region_, result_);
     Replay<S, FootprintProbe<S>> replay(strategy, probe, slots_.data());
     const std::uint64_t* peak = image_.begin + image_.head.peak_live_word;
@@ -519,8 +520,14 @@ class HeapOf final : public AnyHeap {
     void* fresh = strategy_.allocate(new_size, alignment);
     if (fresh == nullptr) return nullptr;
     std::memcpy(fresh, block, std::min(old_size, new_size));
+    if (new_size > rear_) touch_grown(touch_, fresh, old_size, new_size - rear_);
     strategy_.deallocate(block, old_size, alignment);
     return fresh;
+  }
+  void write_when_moved(Touch touch, std::size_t rear) override {
+    touch_ = touch;
+    rear_ = rear;
+    if constexpr (requires { strategy_.write_when_moved(touch, rear); }) strategy_.write_when_moved(touch, rear);
   }
   bool mark() override {
     if constexpr (Scoped<S>) {
@@ -550,6 +557,8 @@ class HeapOf final : public AnyHeap {
  private:
   S strategy_;
   bool uses_region_;
+  Touch touch_ = Touch::none;
+  std::size_t rear_ = 0;
   std::vector<MarkerOf<S>> markers_;
 };
 

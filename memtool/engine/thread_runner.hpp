@@ -110,6 +110,9 @@ class LaneFootprintProbe : public PlainProbe {
   void reallocating(std::uint32_t slot, void* block, std::uint64_t size) noexcept {
     account_.enter([&](auto& probe) { probe.reallocating(slot, block, size); });
   }
+  void moving(void* block, std::uint64_t size) noexcept {
+    account_.enter([&](auto& probe) { probe.moving(block, size); });
+  }
   void reallocated(std::uint32_t slot, void* block, std::uint64_t old_size, std::uint64_t new_size,
                    std::size_t alignment) noexcept {
     account_.enter([&](auto& probe) { probe.reallocated(slot, block, old_size, new_size, alignment); });
@@ -533,6 +536,7 @@ class ThreadRunner {
     result_.baseline_resident_bytes = totals.baseline;
     if (!populate_region(request_, result_)) return;
     strategy.emplace(region_, given_);
+    write_when_moved(*strategy, image_.touch());
     FootprintProbe<S> probe(image_.touch(), *strategy, region_, result_);
     account.emplace(probe, *strategy, region_, request_, result_, image_, totals, on_region());
     work.set_strategy(*strategy);

@@ -7,6 +7,7 @@
 
 #include "engine/adaptor.hpp"
 #include "engine/as_malloc.hpp"
+#include "engine/touch.hpp"
 
 namespace memtool {
 
@@ -102,9 +103,12 @@ class AsMalloc final : public AnyHeap {
     void* fresh = heap_->allocate_aligned(alignment, new_size);
     if (fresh == nullptr) return nullptr;
     std::memcpy(fresh, block, std::min(old_size, new_size));
+    touch_grown(touch_, fresh, old_size, new_size);
     heap_->deallocate(block);
     return fresh;
   }
+  // Where a malloc has no call for it, the program copies. What realloc() does inside is the malloc's.
+  void write_when_moved(Touch touch, std::size_t) override { touch_ = touch; }
   // A malloc has no scopes: what they would give back at once is freed block by block.
   bool mark() override { return false; }
   bool release() override { return false; }
@@ -121,6 +125,7 @@ class AsMalloc final : public AnyHeap {
  private:
   std::unique_ptr<MallocHeap> heap_;
   bool uses_region_;
+  Touch touch_ = Touch::none;
 };
 
 }  // namespace memtool

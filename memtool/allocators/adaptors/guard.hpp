@@ -112,6 +112,9 @@ class Guard final : public Bookkeeper, private FaultExplainer {
     book().resize(block, to.block, new_size);
     return to.block;
   }
+  void write_when_moved(Touch touch, std::size_t rear) override {
+    below().write_when_moved(touch, before_ ? rear : rear + kPage);
+  }
   [[nodiscard]] std::size_t usable_size(const void*, std::size_t size) const override { return size; }
   [[nodiscard]] HeapStats stats() const override { return with_exact_blocks(); }
   void check() const override {

@@ -64,9 +64,11 @@ class Quarantine final : public Bookkeeper {
     void* fresh = allocate(new_size, alignment);
     if (fresh == nullptr) return nullptr;
     std::memcpy(fresh, block, std::min(old_size, new_size));
+    touch_grown(touch_, fresh, old_size, new_size);
     hold(block, *entry);
     return fresh;
   }
+  void write_when_moved(Touch touch, std::size_t) override { touch_ = touch; }
   bool release() override {
     if (!below().scoped()) return false;
     // What was allocated in the scope goes with it, freed or not.
@@ -148,6 +150,7 @@ class Quarantine final : public Bookkeeper {
   std::size_t held_bytes_ = 0;
   std::size_t depth_ = 0;
   std::pmr::deque<Held> held_{book().memory()};
+  Touch touch_ = Touch::none;
 };
 
 }  // namespace memtool

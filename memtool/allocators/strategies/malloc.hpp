@@ -10,6 +10,7 @@
 #include "allocators/support/bits.hpp"
 #include "engine/malloc_calls.hpp"
 #include "engine/registry.hpp"
+#include "engine/touch.hpp"
 
 namespace memtool {
 
@@ -52,8 +53,14 @@ class Malloc {
     void* fresh = allocate(new_size, alignment);  // realloc would lose the alignment
     if (fresh == nullptr) return nullptr;
     std::memcpy(fresh, block, old_size < new_size ? old_size : new_size);
+    if (new_size > rear_) touch_grown(touch_, fresh, old_size, new_size - rear_);
     std::free(block);
     return fresh;
+  }
+  // See AnyHeap: what is aligned to more the program copies itself.
+  void write_when_moved(Touch touch, std::size_t rear) noexcept {
+    touch_ = touch;
+    rear_ = rear;
   }
   std::size_t usable_size(const void* block, std::size_t) const noexcept {
     return malloc_usable_size(const_cast<void*>(block));
@@ -73,6 +80,10 @@ class Malloc {
       .reallocate = std::realloc,
       .deallocate = std::free,
   };
+
+ private:
+  Touch touch_ = Touch::none;
+  std::size_t rear_ = 0;
 };
 
 }  // namespace memtool
