@@ -176,6 +176,14 @@ _ALL = [
     MetricInfo(
         "peak_footprint_bytes", "B", "most bytes that the strategy took from its region", scope="events", headline=True
     ),
+    MetricInfo(
+        "limit_used_share",
+        "1",
+        "peak footprint / the workload's memory_limit",
+        by_difference=True,
+        scope="events",
+        is_share=True,
+    ),
     MetricInfo("peak_resident_bytes", "B", "most anonymous resident bytes seen, less the worker's own", headline=True),
     MetricInfo(
         "end_resident_bytes",

@@ -148,6 +148,7 @@ MEMORY = SheetInfo(
     "Memory, in {unit}",
     (
         Column("footprint", "peak_footprint_bytes", Quantity.BYTES),
+        Column("of the\nlimit", "limit_used_share", Quantity.SHARE),
         Column("resident", "peak_resident_bytes", Quantity.BYTES),
         Column("at the\nend", "end_resident_bytes", Quantity.BYTES),
         Column("after the\ndrain", "resident_after_drain_0ms_bytes", Quantity.BYTES),

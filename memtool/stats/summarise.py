@@ -436,6 +436,13 @@ def _over_the_run(payload: Mapping[str, Any]) -> Figures:
     return figures
 
 
+def _of_limit(footprint: int | None, trace: TraceInfo) -> Figures:
+    """Return how much of the workload's limit was used; nothing where it has none."""
+    if trace.memory_limit is None:
+        return {}
+    return {"limit_used_share": footprint / trace.memory_limit if footprint is not None else None}
+
+
 def _footprint_figures(payload: Mapping[str, Any], trace: TraceInfo) -> Figures:
     """Return one footprint sample's metrics; None where the strategy has no such thing."""
     peak = payload["at_peak_live"]
@@ -450,6 +457,7 @@ def _footprint_figures(payload: Mapping[str, Any], trace: TraceInfo) -> Figures:
         "peak_live_bytes": live,
         "peak_granted_bytes": payload["peak_granted_bytes"],
         "peak_footprint_bytes": footprint,
+        **_of_limit(footprint, trace),
         "peak_resident_bytes": payload["peak_resident_bytes"],
         "end_resident_bytes": payload["end_resident_bytes"],
         "internal_fragmentation": 1 - live_share if live_share is not None and enough else None,
