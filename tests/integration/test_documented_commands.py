@@ -1,6 +1,6 @@
 """Every command that README.md and docs/*.md show is run as it stands there, and says what it is said to.
 
-Three reductions keep it short, all made around the command and never in it: ``quickstart`` and ``mine.yaml``
+Three reductions keep it short, all made around the command and never in it: the workloads that are measured
 are local files of a few thousand allocations; a ``memtool`` that stands before the real one adds
 options where a command would measure for long (`REDUCED`); and what stands in a command's way to be run at all (a
 library, a trace file, two stored runs, an interrupted one) is made beforehand. The roads of docs/your-own-allocator.md
@@ -48,7 +48,9 @@ REDUCED = """\
 #!{python}
 import os, sys
 given = sys.argv[1:]
-if given[:1] == ["bench"] and "--dry-run" not in given:
+if given[:1] == ["bench"] and "--resume" in given:
+    given += {stored!r}.split()[1:] + ["--no-plots"]
+elif given[:1] == ["bench"] and "--dry-run" not in given:
     if "--counters" in given:
         given += ["--blocks", "1", "--passes", "counters", "-a", "tlsf"]
     elif "--passes" not in given:
@@ -57,6 +59,15 @@ if given[:1] == ["check"] and "--update" not in given:
     given += ["--blocks", "2"] + (["--metric", "peak_footprint_bytes"] if "--against" in given else [])
 os.execv(sys.executable, [sys.executable, "-m", "memtool", *given])
 """
+STORED = "bench quickstart -a glibc,tlsf,segregated-pool --blocks 2 --passes throughput,latency,footprint"
+"""The run that is shown, plotted, compared, and interrupted and resumed."""
+WORKLOADS = {
+    "quickstart": "4k",
+    "chapter/real-time-loop": "4k",
+    "chapter/frequent-small-objects": "4k",
+    "classic/xmalloc": "20k",
+}
+"""Shipped workloads that commands name -> allocations of the local files in their place."""
 SAYS = {
     "bench": r"peak [\d.]+ [KMG]?i?B in [\d,]+ objects[\s\S]*^Results: results/",
     "show": r"ns/op[\s\S]*tlsf",
@@ -69,7 +80,7 @@ SAYS = {
     "schema": r"^\{",
 }
 """Subcommand -> what its output has."""
-INSTEAD = {"--dry-run": r"blocks", "--update": r"^results/baselines/main\.json: \d+ cells$"}
+INSTEAD = {"--dry-run": r"blocks", "--update": r"^[\w/]*main\.json: \d+ cells?$"}
 """Option -> what the output has with it."""
 
 
@@ -81,6 +92,9 @@ def commands_of(page: str) -> list[str]:
 
 
 COMMANDS = list(dict.fromkeys(command for page in PAGES if page not in ELSEWHERE for command in commands_of(page)))
+
+UPDATES = [command for command in COMMANDS if command.endswith("--update")]
+"""Those that write a baseline, which others read: each is run once, before the others."""
 
 
 def short(name: str, allocations: str) -> str:
@@ -118,21 +132,24 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, memtool_environment: dict
             return made
         shutil.rmtree(made, ignore_errors=True)
         (made / "bin").mkdir(parents=True)
-        (made / "bin/memtool").write_text(REDUCED.format(python=sys.executable))
+        (made / "bin/memtool").write_text(REDUCED.format(python=sys.executable, stored=STORED))
         (made / "bin/memtool").chmod(0o755)
-        (made / "quickstart").write_text(short("quickstart", "4k"), encoding="utf-8")
+        for name, allocations in WORKLOADS.items():
+            (made / name).parent.mkdir(exist_ok=True)
+            (made / name).write_text(short(name, allocations), encoding="utf-8")
         (made / "mine.yaml").write_text(block_of("README.md", "name: web-server").replace("500k", "5k"))
         (made / "buffers.csv").write_text("id,lower,upper,size\n0,0,40,70000\n1,10,30,9000\n2,20,50,5000\n")
         heap = block_of("docs/your-own-allocator.md", "# powers.py").replace("Powers", "Heap")
         heap = heap.replace("max(4, ", "max(6, ").replace("return 1 << 40, 16", "return 1 << 40, 64")
         (made / "mine.py").write_text(heap, encoding="utf-8")
         _build(made)
-        stored = "bench quickstart -a glibc,tlsf,segregated-pool --blocks 6 --passes throughput,latency,footprint"
-        done = run(made, f"{sys.executable} -m memtool {stored} --no-plots -o results/A", memtool_environment)
+        done = run(made, f"{sys.executable} -m memtool {STORED} --no-plots -o results/A", memtool_environment)
         assert done.returncode == 0, done.stderr
         shutil.copytree(made / "results/A", made / "results/B")
-        update = next(command for command in COMMANDS if command.endswith("--update"))
-        assert run(made, update, memtool_environment).returncode == 0
+        for command in UPDATES:
+            done = run(made, command, memtool_environment)
+            assert done.returncode == 0, done.stderr
+            (made / f"{UPDATES.index(command)}.update").write_text(done.stdout)
         (made / "complete").touch()
         return made
 
@@ -148,7 +165,8 @@ def _build(folder: Path) -> None:
     include = ROOT / "memtool/include"
     build = ["cc", "-O2", "-shared", "-fPIC", f"-I{include}", "-o", "libmine.so", "mine.c"]
     subprocess.run(build, cwd=folder, check=True, capture_output=True)
-    for name in ("old.so", "new.so", "libmine-main.so"):
+    for name in ("old.so", "new.so", "libmine-main.so", "old/libmine.so", "new/libmine.so"):
+        (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(folder / "libmine.so", folder / name)
 
 
@@ -164,10 +182,14 @@ def test_a_command_of_the_documentation_runs(
     folder = tmp_path / "here"
     shutil.copytree(prepared, folder)
     if "--resume" in command:
-        shutil.rmtree(folder / "results")
-        assert run(folder, command.replace(" --resume", ""), memtool_environment).returncode == 0
-        (interrupted,) = (folder / "results").iterdir()
-        (interrupted / "run.json").unlink()
+        shutil.rmtree(folder / "results/B")
+        (folder / "results/A/run.json").unlink()
+        journal = folder / "results/A/journal.jsonl"
+        journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-2]))
+    if command in UPDATES:
+        said = (folder / f"{UPDATES.index(command)}.update").read_text()
+        assert re.search(INSTEAD["--update"], said, re.MULTILINE), said
+        return
     done = run(folder, command, memtool_environment)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "Traceback" not in done.stderr
@@ -202,3 +224,32 @@ def test_the_tables_that_the_readme_shows_are_those_that_are_written(
     assert re.search(
         r"^Load \(max L\): [\d.]+ [KM]iB, .* packing found: [\d.]+ [KM]iB, \d\.\d{3} of it", done.stdout, re.M
     )
+
+
+def test_the_comparison_that_the_readme_shows_is_in_the_words_that_are_written(
+    prepared: Path, tmp_path: Path, memtool_environment: dict[str, str]
+) -> None:
+    """Its figures are of one machine; names of columns and metrics, what is gated, and what is said below are not."""
+    sample = block_of("README.md", "quickstart: against tlsf").splitlines()
+    folder = tmp_path / "here"
+    shutil.copytree(prepared, folder)
+    command = "memtool check quickstart --against tlsf --candidate half-fit"
+    assert command in (ROOT / "README.md").read_text(encoding="utf-8")
+    done = run(folder, f"{sys.executable} -m {command} --blocks 6 --no-plots", memtool_environment)
+    lines = done.stdout.splitlines()
+    header = next(line for line in lines if line.startswith("metric "))
+    for column in re.split(r"  +", next(line for line in sample if line.startswith("metric "))):
+        assert column in header
+    assert not_gated(lines) == not_gated(sample) != {}
+    below = [
+        line for line in sample if line.startswith(("Paired by block: ", "can see: ", "exact: ")) or "Holm" in line
+    ]
+    assert len(below) == 4
+    for line in below:
+        assert line in lines
+
+
+def not_gated(lines: list[str]) -> dict[str, bool]:
+    """Return of each metric of a table of verdicts whether it is not gated."""
+    rows = (line for line in lines if re.match(r"[a-z_]+ +half-fit ", line))
+    return {row.split()[0]: row.endswith("not gated") for row in rows}
