@@ -62,7 +62,7 @@ os.execv(sys.executable, [sys.executable, "-m", "memtool", *given])
 STORED = "bench quickstart -a glibc,tlsf,segregated-pool --blocks 2 --passes throughput,latency,footprint"
 """The run that is shown, plotted, compared, and interrupted and resumed."""
 WORKLOADS = {
-    "quickstart": "4k",
+    "quickstart": "5k",
     "chapter/real-time-loop": "4k",
     "chapter/frequent-small-objects": "4k",
     "classic/xmalloc": "20k",
