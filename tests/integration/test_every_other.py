@@ -1,0 +1,60 @@
+"""Six blocks, and every other one freed: fragmentation after the peak, and one footprint in all figures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+
+EVERY_OTHER = (
+    "id,lower,upper,size\nb0,0,10,8000\nb1,1,30,8000\nb2,2,10,8000\nb3,3,30,8000\nb4,4,10,8000\nb5,5,30,8000\n"
+)
+
+
+@pytest.fixture(scope="module")
+def cells(
+    tmp_path_factory: pytest.TempPathFactory, memtool_environment: Mapping[str, str]
+) -> dict[str, tuple[Any, list[int]]]:
+    """Figures and footprints at checkpoints, by strategy."""
+    folder = tmp_path_factory.mktemp("every-other")
+    (folder / "every-other.csv").write_text(EVERY_OTHER)
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "memtool", "bench", "every-other.csv", "-a", "@strategies,free-list:grow=4096"),
+            *("--passes", "footprint", "--blocks", "1", "--no-plots", "-o", "out"),
+        ],
+        cwd=folder,
+        env={**memtool_environment, "PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+    )
+    found = {}
+    for cell in json.loads((folder / "out/run.json").read_text())["cells"]:
+        if cell["metrics"].get("peak_footprint_bytes", {}).get("value") is not None:
+            rows = json.loads((folder / "out" / cell["series"]["footprint"]).read_text())["footprint"]
+            found[cell["allocator"]] = cell["metrics"], [each for each in rows["footprint_bytes"] if each is not None]
+    return found
+
+
+def test_external_fragmentation_after_the_peak_is_in_the_greatest_over_the_run(
+    cells: Mapping[str, tuple[Any, list[int]]],
+) -> None:
+    # The heap grows by pages and has given all of them to six blocks; three holes of 8,000 B are apart: 1 - 8000/24000.
+    figures, _ = cells["free-list:grow=4096"]
+    assert figures["external_fragmentation_max"]["value"] == pytest.approx(2 / 3, abs=0.01)
+
+
+def test_the_peak_of_the_footprint_is_never_below_the_series(cells: Mapping[str, tuple[Any, list[int]]]) -> None:
+    assert len(cells) > 10
+    below = {
+        name: (figures["peak_footprint_bytes"]["value"], max(footprints, default=0))
+        for name, (figures, footprints) in cells.items()
+        if figures["peak_footprint_bytes"]["value"] < max(footprints, default=0)
+    }
+    assert below == {}
