@@ -89,6 +89,10 @@ class Job:
     """Names of the image's marks, by their numbers; of the footprint and heap passes."""
 
 
+class Interrupted(Exception):
+    """A worker was ended because memtool stops: it has no sample."""
+
+
 class Executor(Protocol):
     """Takes samples: the real one starts processes; tests of what comes after have a fake one."""
 
@@ -148,6 +152,7 @@ class WorkerExecutor:
         self._random = random.Random(seed)
         self._contents = Contents()
         self._live: set[subprocess.Popen[bytes]] = set()
+        self._killed: set[subprocess.Popen[bytes]] = set()
         self._is_stopping = False
         self._lock = threading.Lock()
         adopt_orphans()
@@ -157,9 +162,14 @@ class WorkerExecutor:
         self._child = str(folder / "worker" / "start.py")
 
     def execute(self, job: Job) -> Sample:
-        """Start a worker, wait for its answer or its time limit, and return the sample."""
+        """Start a worker, wait for its answer or its time limit, and return the sample.
+
+        Raises Interrupted where memtool itself has ended the worker: that is no failure of the allocator.
+        """
         with self._worker(job) as worker:
             sample = worker.sample()
+            if worker.process in self._killed:
+                raise Interrupted
         code = sample.payload.get("proof", {}).get("code", {})
         for path, identity in code.items():
             code[path] = self._contents.digest(path, identity)
@@ -180,11 +190,15 @@ class WorkerExecutor:
                 pool.shutdown(wait=False, cancel_futures=True)
                 with self._lock:
                     for process in self._live:
-                        kill_session(process)
+                        self._kill(process)
                 raise
             finally:
                 pool.shutdown()
                 self._is_stopping = False
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        self._killed.add(process)
+        kill_session(process)
 
     @contextmanager
     def _worker(self, job: Job) -> Iterator[_Worker]:
@@ -215,7 +229,7 @@ class WorkerExecutor:
                 with self._lock:
                     self._live.add(process)
                     if self._is_stopping:
-                        kill_session(process)
+                        self._kill(process)
                 child_end.close()  # so that the pipe ends when the worker does
                 deadline = time.monotonic() + job.time_limit
                 yield _Worker(job, process, answers.fileno(), token, errors, deadline, count, places)
@@ -223,6 +237,7 @@ class WorkerExecutor:
                 # Whatever happens here, an interrupt included, no worker is left behind.
                 with self._lock:
                     self._live.discard(process)
+                    self._killed.discard(process)
                 end_worker(process, token.hex())
 
     @contextmanager

@@ -21,7 +21,7 @@ from memtool.measure import counters
 from memtool.model import AllocatorPlan, Cell, Mode, Pass, Sample, Status
 from memtool.worker.estimate import Estimate
 from memtool.worker.evidence import Evidence
-from memtool.worker.parent import Executor, Job, RegionRequest
+from memtool.worker.parent import Executor, Interrupted, Job, RegionRequest
 from memtool.worker.threads import Threads
 
 NULL = "null"
@@ -262,7 +262,11 @@ class Schedule:
             return
         with ThreadPoolExecutor(1) as beside:
             waiting = beside.submit(self._wait_together, batches[0])
-            counted = self._counted(counts, processors)
+            try:
+                counted = self._counted(counts, processors)
+            except Interrupted:
+                waiting.result()  # what ended the counts: it says why
+                raise
             waiting.result()
         self._samples += counted
         for batch in batches[1:]:

@@ -17,7 +17,7 @@ import pytest
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Sample, Status
 from memtool.worker import answer
 from memtool.worker.evidence import Evidence
-from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
+from memtool.worker.parent import Interrupted, Job, RegionRequest, WorkerExecutor
 from tests.images import churn, image_fd, make_image
 from tests.unit.allocators.test_shared_library import REPLACEMENT
 
@@ -175,6 +175,25 @@ def test_what_is_interrupted_ends_all_that_runs_beside_it(image: tuple[int, int]
     assert next(samples).cell.allocator == "mine.py:Heap"
     samples.close()
     assert executor.execute(job(image, soon)).status is Status.OK
+
+
+@pytest.mark.timeout(100)
+def test_what_memtool_itself_ends_is_no_failed_sample(image: tuple[int, int], tmp_path: Path) -> None:
+    # A heap pass waits beside the counts. When those are interrupted it is ended too, and a failed sample in the
+    # journal would take its cell out of the resumed run.
+    never, soon = endless(tmp_path), heap(tmp_path)
+    (tmp_path / "beside").mkdir()
+    alone = endless(tmp_path / "beside")
+    executor = WorkerExecutor(seed=1)
+    counts = executor.overlap([job(image, plan, limit=600.0) for plan in (never, soon, never)], 2)
+    with ThreadPoolExecutor(1) as beside:
+        waiting = beside.submit(lambda: list(executor.overlap([job(image, alone, limit=600.0)], 1)))
+        assert next(counts).status is Status.OK
+        while not (tmp_path / "beside" / "pid").exists():
+            time.sleep(0.01)
+        counts.close()
+        with pytest.raises(Interrupted):
+            waiting.result()
 
 
 @pytest.mark.timeout(100)
