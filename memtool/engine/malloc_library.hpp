@@ -10,6 +10,7 @@
 #include <malloc.h>
 #include <sys/mman.h>
 
+#include <bit>
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
@@ -20,6 +21,12 @@
 #include "engine/region.hpp"
 
 namespace memtool {
+
+// POSIX wants any other to be refused with EINVAL.
+constexpr bool is_alignment(std::size_t alignment) noexcept {
+  return std::has_single_bit(alignment);
+}
+static_assert(is_alignment(8) && is_alignment(4096) && !is_alignment(0) && !is_alignment(24));
 
 template <class S>
 class MallocLibrary {
@@ -76,12 +83,14 @@ class MallocLibrary {
   }                                                                                                                \
   [[gnu::visibility("default")]] void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept {           \
     using Library = memtool::MallocLibrary<TYPE>;                                                                  \
+    if (!memtool::is_alignment(alignment)) return errno = EINVAL, nullptr;                                         \
     return Library::or_no_memory(Library::heap(PARAMETERS).allocate_aligned(alignment, size));                     \
   }                                                                                                                \
   [[gnu::visibility("default")]] void* memalign(std::size_t alignment, std::size_t size) noexcept {                \
     return aligned_alloc(alignment, size);                                                                         \
   }                                                                                                                \
   [[gnu::visibility("default")]] int posix_memalign(void** to, std::size_t alignment, std::size_t size) noexcept { \
+    if (!memtool::is_alignment(alignment) || alignment % sizeof(void*) != 0) return EINVAL;                        \
     void* block = memtool::MallocLibrary<TYPE>::heap(PARAMETERS).allocate_aligned(alignment, size);                \
     if (block == nullptr) return ENOMEM;                                                                           \
     *to = block;                                                                                                   \
