@@ -4,15 +4,16 @@
 // takes from sbrk. Every byte a strategy takes goes through this class, so that its footprint F(t), and the
 // number of times it asked, are counted in one place.
 //
-// One thread at a time grows, shrinks or resets it; used(), contains() and the rest may be asked by any at any time.
+// One thread at a time grows, shrinks or resets it; used(), peak(), take_peak() and contains() may be asked by any at
+// any time.
 #pragma once
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 namespace memtool {
 
@@ -32,7 +33,10 @@ class Region {
     const std::size_t before = used();
     if (bytes > capacity_ - before || (budgets_apart_ && apart() > capacity_ - before - bytes)) return nullptr;
     set_used(before + bytes);
-    if (before + bytes > peak_) peak_ = before + bytes;
+    // No read-modify-write: only one thread grows, and what a take_peak() beside it misses here, used() tells it.
+    if (before + bytes > peak_.load(std::memory_order_relaxed)) {
+      peak_.store(before + bytes, std::memory_order_relaxed);
+    }
     ++grow_calls_;
     return base_ + before;
   }
@@ -49,7 +53,7 @@ class Region {
   // Between two replays in one process: nothing is used again; the pages stay resident (the heap is warm).
   void reset() noexcept {
     set_used(0);
-    peak_ = 0;
+    peak_.store(0, std::memory_order_relaxed);
     grow_calls_ = 0;
     shrink_calls_ = 0;
     keeper_ = nullptr;
@@ -72,8 +76,11 @@ class Region {
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }  // F(t), bytes
   // The most that was used at once since take_peak() or reset(), bytes: also in the middle of an operation.
-  [[nodiscard]] std::size_t peak() const noexcept { return peak_; }
-  [[nodiscard]] std::size_t take_peak() noexcept { return std::exchange(peak_, used()); }
+  [[nodiscard]] std::size_t peak() const noexcept { return std::max(peak_.load(std::memory_order_relaxed), used()); }
+  [[nodiscard]] std::size_t take_peak() noexcept {
+    const std::size_t now = used();
+    return std::max(peak_.exchange(now, std::memory_order_relaxed), now);
+  }
   [[nodiscard]] std::uint64_t grow_calls() const noexcept { return grow_calls_; }
   [[nodiscard]] std::uint64_t shrink_calls() const noexcept { return shrink_calls_; }
   [[nodiscard]] bool contains(const void* address, std::size_t bytes) const noexcept {
@@ -91,7 +98,7 @@ class Region {
   std::size_t capacity_;
   int give_back_;
   std::atomic<std::size_t> used_ = 0;
-  std::size_t peak_ = 0;
+  std::atomic<std::size_t> peak_ = 0;
   const void* keeper_ = nullptr;
   ApartOf apart_of_ = nullptr;
   bool budgets_apart_ = false;
