@@ -20,7 +20,7 @@ from memtool.commands.options import (
 from memtool.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
-    from memtool.pipeline import Outcome
+    from memtool.pipeline import BenchOptions, Outcome
 
 _FORMATS = ("table", "markdown", "json", "csv")
 
@@ -43,10 +43,19 @@ _FORMATS = ("table", "markdown", "json", "csv")
     metavar="LIST",
     help="Each workload open-loop at these rates of operations (1M/s,2M/s), in place of its own arrivals.",
 )
+@click.option(
+    "--find-limit",
+    is_flag=True,
+    help="Find the least memory_limit that each strategy survives, and measure nothing else.",
+)
+@click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Of --find-limit: how many.")
 @click.option("--reference", metavar="ALLOCATOR", help="Add a ratio to this allocator to every table.")
 @click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
 @wide_option
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     workloads: tuple[str, ...],
     allocators: str | None,
     blocks: int,
@@ -54,6 +63,8 @@ def command(
     output_format: str,
     wide: bool,
     rates: tuple[int, ...],
+    find_limit: bool,
+    seeds: int,
     **measured: Any,  # noqa: ANN401  # of measurement_options
 ) -> None:
     """Replay WORKLOADs against allocators and report time, latency, fragmentation and resident memory.
@@ -65,6 +76,10 @@ def command(
 
     own = {"workloads": workloads, "allocators": allocators, "blocks": blocks, "reference": reference, "rates": rates}
     options = bench_options(measured, **own, adds_blocks=True)
+    _refuse_without_meaning(context, find_limit=find_limit)
+    if find_limit:
+        _find_limits(options, seeds, output_format, width_of_tables(wide=wide))
+        return
     if measured["dry_run"]:
         show_plan(options, output_format)
         return
@@ -73,6 +88,53 @@ def command(
     _show(outcome, output_format, width_of_tables(wide=wide))
     complain(outcome.complaints)
     if outcome.failed:
+        sys.exit(EXIT_FAILED)
+
+
+_WITH_LIMITS = frozenset(
+    [
+        "workloads",
+        "allocators",
+        "regions",
+        "mode",
+        "footing",
+        "threads",
+        "seed",
+        "time_limit",
+        "no_plots",
+        "output_format",
+        "wide",
+        "find_limit",
+        "seeds",
+    ]
+)
+"""What a search for limits takes; the rest is of what it does not measure."""
+
+
+def _refuse_without_meaning(context: click.Context, *, find_limit: bool) -> None:
+    """Complain of an option that would change nothing."""
+    from click.core import ParameterSource
+
+    from memtool.errors import InputError
+
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        if find_limit and name not in _WITH_LIMITS:
+            raise InputError(f"{parameter.opts[-1]}: does not go with --find-limit, which measures nothing else")
+        if not find_limit and name == "seeds":
+            raise InputError("--seeds: goes with --find-limit only; --seed is the seed of a bench")
+
+
+def _find_limits(options: BenchOptions, seeds: int, output_format: str, width: int | None) -> None:
+    from memtool.find_limit import find_limits
+    from memtool.report import limits
+
+    with progress(quiet=output_format == "json") as show:
+        result = find_limits(options, seeds, show)
+    click.echo(limits.render(result, output_format, width))
+    if result.failed:
         sys.exit(EXIT_FAILED)
 
 

@@ -53,7 +53,7 @@ if given[:1] == ["bench"] and "--resume" in given:
 elif given[:1] == ["bench"] and "--dry-run" not in given:
     if "--counters" in given:
         given += ["--blocks", "1", "--passes", "counters", "-a", "tlsf"]
-    elif "--passes" not in given:
+    elif "--passes" not in given and "--find-limit" not in given:
         given += ["--blocks", "1", "--passes", "throughput" if "parallel" in given else "check,footprint", "--no-plots"]
 if given[:1] == ["check"] and "--update" not in given:
     given += ["--blocks", "2"] + (["--metric", "peak_footprint_bytes"] if "--against" in given else [])
@@ -65,6 +65,7 @@ WORKLOADS = {
     "quickstart": "5k",
     "chapter/real-time-loop": "4k",
     "chapter/frequent-small-objects": "4k",
+    "chapter/embedded-fixed-budget": "4k",
     "classic/xmalloc": "20k",
 }
 """Shipped workloads that commands name -> allocations of the local files in their place."""
@@ -80,7 +81,11 @@ SAYS = {
     "schema": r"^\{",
 }
 """Subcommand -> what its output has."""
-INSTEAD = {"--dry-run": r"blocks", "--update": r"^[\w/]*main\.json: \d+ cells?$"}
+INSTEAD = {
+    "--dry-run": r"blocks",
+    "--find-limit": r"^tlsf +[\d,]{5,} ",
+    "--update": r"^[\w/]*main\.json: \d+ cells?$",
+}
 """Option -> what the output has with it."""
 
 

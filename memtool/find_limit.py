@@ -1,0 +1,236 @@
+"""The least memory limit in which an allocator survives a workload, found by bisection, for several seeds.
+
+The first replay has all the room there is, and shows the footprint. Then the capacity of the region is halved in
+between the peak of live bytes, below which nobody can serve the workload, and that footprint. Whether one survives need
+not be monotone in the capacity: a heap that begins elsewhere, or grows by other steps, may fail in more and survive in
+less. What is found survives, and what is ``STEP`` bytes less does not, or is less than what lives; there may be
+a smaller one that survives all the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+
+from memtool import __version__
+from memtool.errors import InputError
+from memtool.measure.counters import Counter
+from memtool.model import AllocatorPlan, Cell, Mode, Pass, Sample, Status, TraceInfo
+from memtool.pipeline import RESERVED_BYTES, BenchOptions, Plan, close, make_plan, refuse_too_large
+from memtool.stats.limits import LeastLimit, LimitRow, Limits
+from memtool.worker.parent import Executor, Job, WorkerExecutor
+from memtool.worker.schedule import Measurable, Progress
+
+STEP = 16
+"""Bytes: limits are multiples of it, what malloc aligns to."""
+_CHECKPOINTS = 1
+_OUT_OF_MEMORY = "out of memory at event "
+_FROM_THE_SYSTEM = "takes its memory from the system, not from a region: no limit holds it"
+_SERVES_NOTHING = "serves nothing: its blocks lie upon each other"
+
+Search = Generator[int, Sample, int]
+"""Yields the capacity to replay in, takes what became of it, and returns the least limit, all in bytes."""
+
+
+class CannotServeError(Exception):
+    """The search is given up: no limit would help, or something else than memory was amiss."""
+
+
+def find_limits(options: BenchOptions, seeds: int, progress: Progress, executor: Executor | None = None) -> Limits:
+    """Return the least limits of every allocator that lives on a region, for the workloads' own seeds and those after.
+
+    Raises InputError for what the user got wrong and MemtoolError for what this machine cannot do; a fault of an
+    allocator costs its own row only.
+    """
+    if options.mode is not Mode.SERIAL:
+        raise InputError(f"--find-limit: limits are found on one thread: --mode must be serial, is '{options.mode}'")
+    options = replace(options, passes=(Pass.FOOTPRINT,), counters=str(Counter.NONE))
+    hunt = _Hunt(executor or WorkerExecutor(options.seed or 0), options, seeds, progress)
+    plan = make_plan(options)
+    try:
+        sources = {trace.info.source: trace.info.seed for trace in plan.traces}
+        hunt.search(plan)
+    finally:
+        close(plan)
+    for source, seed in sources.items():
+        for number in range(1, seeds):
+            another = make_plan(replace(options, workloads=(source,), seed=seed + number))
+            try:
+                hunt.search(another)
+            finally:
+                close(another)
+    return hunt.result()
+
+
+def search(peak_live_bytes: int) -> Search:
+    """Search for the least limit of one allocator and one seed's events.
+
+    Raises CannotServeError where it does not survive with all the room there is, or fails of something else.
+    """
+    low, high = bounds(peak_live_bytes, _footprint((yield RESERVED_BYTES)))
+    while high < RESERVED_BYTES and not _survives(high, (yield high)):
+        low, high = high, min(2 * high, RESERVED_BYTES)
+    while high - low > STEP:
+        middle = low + (high - low) // 2 // STEP * STEP
+        if _survives(middle, (yield middle)):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def bounds(peak_live_bytes: int, footprint_bytes: int) -> tuple[int, int]:
+    """Return (one step less than what can serve these bytes, what surely can), multiples of ``STEP``."""
+    least = max(_rounded_up(peak_live_bytes), STEP)
+    return least - STEP, min(max(_rounded_up(footprint_bytes), least), RESERVED_BYTES)
+
+
+def _rounded_up(size: int) -> int:
+    return -(-size // STEP) * STEP
+
+
+def _footprint(sample: Sample) -> int:
+    if sample.status is not Status.OK:
+        raise CannotServeError(sample.reason)
+    return int(sample.payload["peak_footprint_bytes"])
+
+
+def _survives(limit: int, sample: Sample) -> bool:
+    if sample.status is Status.OK:
+        return True
+    if _OUT_OF_MEMORY in (sample.reason or ""):
+        return False
+    raise CannotServeError(f"with a limit of {limit:,} bytes: {sample.reason}")
+
+
+@dataclass(slots=True)
+class _Hunt:
+    """Searches for all allocators at once, one seed after the other, and keeps what it finds."""
+
+    executor: Executor
+    options: BenchOptions
+    seeds: int
+    progress: Progress
+    infos: dict[str, list[TraceInfo]] = field(default_factory=dict)
+    rows: dict[Cell, LimitRow] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    _done: int = 0
+
+    def search(self, plan: Plan) -> None:
+        """Search on these events, where no seed before gave the same."""
+        refuse_too_large(plan)
+        new: dict[str, TraceInfo] = {}
+        for trace in plan.traces:
+            known = self.infos.setdefault(trace.info.name, [])
+            if trace.info.event_hash not in {each.event_hash for each in known}:
+                known.append(trace.info)
+                new[trace.info.name] = trace.info
+        self.notes = tuple(dict.fromkeys((*self.notes, *plan.notes)))
+        for excluded in plan.excluded:
+            self._leave_out(excluded.cell, Status.EXCLUDED, excluded.reason or "", new.get(excluded.cell.workload))
+        searched: dict[Cell, _Pending] = {}
+        for measurable in plan.measurables:
+            for cell, resolved in measurable.cells.items():
+                info = new.get(measurable.name)
+                if not resolved.uses_region:
+                    self._leave_out(cell, Status.EXCLUDED, _FROM_THE_SYSTEM, info)
+                elif resolved.is_control:
+                    self._leave_out(cell, Status.EXCLUDED, _SERVES_NOTHING, info)
+                elif info is not None and self._row(cell).status is Status.OK:
+                    searched[cell] = _Pending(measurable, resolved, info)
+        self._replay(searched, plan)
+
+    def _replay(self, pending: dict[Cell, _Pending], plan: Plan) -> None:
+        """Take the next replay of every search at the same time, until all are at their ends."""
+        while pending:
+            jobs = [self._job(cell, each) for cell, each in pending.items()]
+            first = next(iter(pending.values()))
+            self.progress(f"{first.info.name}, seed {first.info.seed}", self._done, self._total(pending), None)
+            for sample in self.executor.overlap(jobs, _at_once(jobs, pending, plan.settings.memory_bytes)):
+                each = pending[sample.cell]
+                try:
+                    each.size = each.search.send(sample)
+                    continue
+                except StopIteration as end:
+                    found = LeastLimit(each.info.seed, each.info.peak_live_bytes, end.value)
+                    row = self._row(sample.cell)
+                    self.rows[sample.cell] = replace(row, limits=(*row.limits, found))
+                except CannotServeError as problem:
+                    self._leave_out(sample.cell, Status.FAILED, str(problem), each.info)
+                self._done += 1
+                del pending[sample.cell]
+
+    def _total(self, pending: Mapping[Cell, _Pending]) -> int:
+        """Return how many searches there are, as far as is known: those of the seeds to come are as many."""
+        return max(self.seeds * len(self.rows), self._done + len(pending))
+
+    def _row(self, cell: Cell) -> LimitRow:
+        return self.rows.setdefault(cell, LimitRow(cell, Status.OK))
+
+    def _leave_out(self, cell: Cell, status: Status, reason: str, info: TraceInfo | None) -> None:
+        """Note the first reason why an allocator has no limit; with the seed, where others before it were survived."""
+        row = self._row(cell)
+        if row.reason is None:
+            words = f"seed {info.seed}: {reason}" if row.limits and info is not None else reason
+            self.rows[cell] = replace(row, status=status, reason=words)
+
+    def _job(self, cell: Cell, pending: _Pending) -> Job:
+        measurable = pending.measurable
+        region = measurable.regions[cell.region]
+        return Job(
+            cell=cell,
+            block=0,
+            run_pass=Pass.FOOTPRINT,
+            plan=pending.plan,
+            image_fd=measurable.image_fd,
+            image_bytes=measurable.image_bytes,
+            region=replace(region, size=pending.size, populate=min(region.populate, pending.size)),
+            warmups=0,
+            iterations=1,
+            checkpoints=_CHECKPOINTS,
+            use_counter=False,
+            time_limit=self.options.least_time_limit,
+            marks=measurable.marks,
+        )
+
+    def result(self) -> Limits:
+        """Return what was found; rows in the order of the workloads."""
+        notes = list(self.notes)
+        notes += [
+            f"{name}: seeds that give the same events as one before are left out."
+            for name, infos in self.infos.items()
+            if len(infos) < self.seeds
+        ]
+        return Limits(
+            memtool=__version__,
+            workloads=tuple(tuple(infos) for infos in self.infos.values()),
+            rows=tuple(row for name in self.infos for cell, row in self.rows.items() if cell.workload == name),
+            step_bytes=STEP,
+            notes=tuple(notes),
+        )
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A search that is under way."""
+
+    measurable: Measurable
+    plan: AllocatorPlan
+    info: TraceInfo
+    search: Search = field(init=False)
+    size: int = field(init=False)
+    """Capacity of the next replay, bytes."""
+
+    def __post_init__(self) -> None:
+        self.search = search(self.info.peak_live_bytes)
+        self.size = next(self.search)
+
+
+def _at_once(jobs: list[Job], pending: Mapping[Cell, _Pending], memory_bytes: int | None) -> int:
+    """Return how many may run at the same time: as many as there are processors, if memory has room for them all."""
+    most = len(os.sched_getaffinity(0))
+    if memory_bytes is None:
+        return most
+    needed = max(min(job.region.size, 2 * pending[job.cell].measurable.total_bytes) for job in jobs)
+    return max(1, min(most, memory_bytes // max(needed, 1)))

@@ -1,0 +1,115 @@
+"""The least memory limits of a search, as tables, as CSV, or as a document."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from memtool.model import Status, TraceInfo
+from memtool.report import grid
+from memtool.stats.limits import LimitRow, Limits
+from memtool.units import format_size
+
+_LEFT = frozenset({"allocator"})
+_LEFT_OUT = ((Status.FAILED, "Failed"), (Status.EXCLUDED, "Left out"))
+
+
+def render(limits: Limits, style: str, width: int | None = None) -> str:
+    """Return a search's result as ``table``, ``markdown``, ``csv`` or ``json``; sizes are bytes, not rounded."""
+    if style == "json":
+        return json.dumps(to_json(limits), indent=1, allow_nan=False)
+    if style == "csv":
+        return _csv(limits)
+    width = width if style == "table" else None
+    parts = [part for infos in limits.workloads for part in _workload(limits, infos, style, width)]
+    how = (
+        f"Limits are bytes, in steps of {limits.step_bytes}: the least memory_limit found by bisection that one replay "
+        "survives.\n× peak live: the largest / the peak of live bytes of its seed."
+    )
+    notes = [how, *(f"Note: {note}" for note in limits.notes)]
+    return "\n\n".join([*parts, *(grid.wrapped(note, width) for note in notes)])
+
+
+def _workload(limits: Limits, infos: Sequence[TraceInfo], style: str, width: int | None) -> list[str]:
+    name = infos[0].name
+    rows = [row for row in limits.rows if row.cell.workload == name]
+    peaks = sorted({info.peak_live_bytes for info in infos})
+    peak = " to ".join(format_size(each) for each in dict.fromkeys((peaks[0], peaks[-1])))
+    title = f"{name}: least memory limit, peak {peak} live"
+    parts = [f"## {title}" if style == "markdown" else title]
+    survived = [row for row in rows if row.status is Status.OK]
+    if survived:
+        headings = ["allocator", *(f"seed {info.seed}" for info in infos), "largest", "× peak live"]
+        cells = [_cells(row) for row in sorted(survived, key=lambda row: row.largest_bytes or 0)]
+        parts += grid.table(headings, cells, style, left=_LEFT, width=width)
+    for status, words in _LEFT_OUT:
+        lines = [f"{_label(row)}: {row.reason}" for row in rows if row.status is status]
+        if lines:
+            bullet = "- " if style == "markdown" else "  "
+            parts.append("\n".join([f"{words}:", *(grid.wrapped(f"{bullet}{line}", width) for line in lines)]))
+    return parts
+
+
+def _label(row: LimitRow) -> str:
+    return row.cell.allocator if row.cell.region == "anonymous" else f"{row.cell.allocator} on {row.cell.region}"
+
+
+def _cells(row: LimitRow) -> list[str]:
+    ratio = row.largest_over_peak_live
+    figures = [*(each.limit_bytes for each in row.limits), row.largest_bytes or 0]
+    return [_label(row), *(f"{each:,}" for each in figures), "n/a" if ratio is None else f"{ratio:.3f}"]
+
+
+def to_json(limits: Limits) -> dict[str, Any]:
+    """Return a search's result as a document: sizes in bytes, a row for each allocator, with those left out."""
+    return {
+        "memtool": limits.memtool,
+        "kind": "limits",
+        "step_bytes": limits.step_bytes,
+        "workloads": [
+            {
+                "name": infos[0].name,
+                "seeds": [
+                    {"seed": info.seed, "event_hash": info.event_hash, "peak_live_bytes": info.peak_live_bytes}
+                    for info in infos
+                ],
+            }
+            for infos in limits.workloads
+        ],
+        "rows": [
+            {
+                "workload": row.cell.workload,
+                "allocator": row.cell.allocator,
+                "region": row.cell.region,
+                "status": str(row.status),
+                "reason": row.reason,
+                "limits": [
+                    {"seed": each.seed, "peak_live_bytes": each.peak_live_bytes, "limit_bytes": each.limit_bytes}
+                    for each in row.limits
+                ],
+                "largest_bytes": row.largest_bytes,
+                "largest_over_peak_live": row.largest_over_peak_live,
+            }
+            for row in limits.rows
+        ],
+        "notes": list(limits.notes),
+    }
+
+
+_CSV = ("workload", "allocator", "region", "status", "reason", "seed", "peak_live_bytes", "limit_bytes")
+
+
+def _csv(limits: Limits) -> str:
+    """Return one line for each limit, and one for each allocator without any."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_CSV)
+    for row in limits.rows:
+        head = (row.cell.workload, row.cell.allocator, row.cell.region, str(row.status), row.reason or "")
+        if not row.limits:
+            writer.writerow((*head, "", "", ""))
+        writer.writerows((*head, each.seed, each.peak_live_bytes, each.limit_bytes) for each in row.limits)
+    return out.getvalue().rstrip("\n")

@@ -1,0 +1,63 @@
+"""The least memory limits that a search has found: plain records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memtool.model import Cell, Status, TraceInfo
+
+
+@dataclass(frozen=True, slots=True)
+class LeastLimit:
+    """The least capacity of a region in which an allocator survived the events of one seed."""
+
+    seed: int
+    peak_live_bytes: int
+    """Of these events: what no allocator can do without."""
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRow:
+    """What became of the search for one allocator's least limits."""
+
+    cell: Cell
+    status: Status
+    reason: str | None = None
+    """Why it has no limits; None where it has."""
+    limits: tuple[LeastLimit, ...] = ()
+    """One for each seed, in the order of the seeds."""
+
+    @property
+    def largest_bytes(self) -> int | None:
+        """Return the least limit that every one of the seeds survives; None where there is none."""
+        return max((each.limit_bytes for each in self.limits), default=None)
+
+    @property
+    def largest_over_peak_live(self) -> float | None:
+        """Return how many times the seed's own peak of live bytes that is; the most, where several seeds need it."""
+        ratios = [
+            each.limit_bytes / each.peak_live_bytes
+            for each in self.limits
+            if each.limit_bytes == self.largest_bytes and each.peak_live_bytes > 0
+        ]
+        return max(ratios, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A finished search for the least memory limits."""
+
+    memtool: str
+    workloads: tuple[tuple[TraceInfo, ...], ...]
+    """Of each workload its events, one for each seed; one alone where every seed gives the same."""
+    rows: tuple[LimitRow, ...]
+    step_bytes: int
+    """Between one limit that is looked at and the next."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Return whether any search failed, or nothing could be searched at all."""
+        statuses = {row.status for row in self.rows}
+        return Status.FAILED in statuses or Status.OK not in statuses
