@@ -160,4 +160,4 @@ def test_system_calls_of_threads_that_block_signals_are_counted(
 
 
 def test_processor_time_contains_that_of_other_threads(executor: WorkerExecutor, image: tuple[int, int]) -> None:
-    assert take(executor, image, "background", Pass.THROUGHPUT).payload["cpu_ns"][0] >= 20_000_000
+    assert take(executor, image, "background", Pass.THROUGHPUT).payload["cpu_ns"][0] >= 100_000_000

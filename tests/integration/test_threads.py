@@ -261,9 +261,10 @@ def test_processor_time_is_that_of_all_threads_but_for_their_waiting(
     content = XMALLOC | {"allocations": 400, "pattern": {"producer-consumer": {"batch": 50, "depth": 1, "size": 64}}}
     sample = take(content, mode, Pass.THROUGHPUT, "background", executor=WorkerExecutor(1))
     assert (sample.status, sample.reason) == (Status.OK, None)
-    # A thread of the allocator works for 20 ms. One of the replay's sleeps meanwhile; the other waits for it, and uses
-    # several milliseconds more for that. (Measured by the processor's time, not by the clock on the wall.)
-    assert 20_000_000 <= sample.payload["cpu_ns"][0] < 21_500_000
+    # A thread of the allocator works for 100 ms of its processor. One of the replay's sleeps meanwhile, the other waits
+    # for it: counted, its waiting would be about as much again where a processor is free for it. How long all of this
+    # takes on the clock does not matter, and switches on a busy machine cost less than the tenth that is left for them.
+    assert 90_000_000 <= sample.payload["cpu_ns"][0] < 150_000_000
 
 
 def test_a_deadlock_is_killed_and_its_edges_are_named(faulty_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
