@@ -33,10 +33,6 @@ class Region {
     const std::size_t before = used();
     if (bytes > capacity_ - before || (budgets_apart_ && apart() > capacity_ - before - bytes)) return nullptr;
     set_used(before + bytes);
-    // No read-modify-write: only one thread grows, and what a take_peak() beside it misses here, used() tells it.
-    if (before + bytes > peak_.load(std::memory_order_relaxed)) {
-      peak_.store(before + bytes, std::memory_order_relaxed);
-    }
     ++grow_calls_;
     return base_ + before;
   }
@@ -44,6 +40,9 @@ class Region {
   // Gives the last `bytes` of the used part back to the system (whole pages are really returned).
   void shrink(std::size_t bytes) noexcept {
     const std::size_t end = used();
+    // The only place where a peak can pass: as long as it grows, used() is the peak. No read-modify-write, for only one
+    // thread shrinks; a take_peak() beside it has seen used().
+    if (end > peak_.load(std::memory_order_relaxed)) peak_.store(end, std::memory_order_relaxed);
     set_used(end - bytes);
     const std::size_t first_page = (end - bytes + kPage - 1) & ~(kPage - 1);
     if (first_page < end) madvise(base_ + first_page, end - first_page, give_back_);
