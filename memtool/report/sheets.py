@@ -179,6 +179,7 @@ OVERHEAD = SheetInfo(
     (
         Column("internal\nfragm.", "internal_fragmentation", Quantity.SHARE),
         Column("external\nfragm.", "external_fragmentation", Quantity.SHARE),
+        Column("the most\never", "external_fragmentation_max", Quantity.SHARE),
         Column("holes", "holes_ratio", Quantity.RATIO, 2),
         Column("mean\nF/L", "footprint_mean_ratio", Quantity.RATIO, 3),
         Column("F/L at\nmax L", "footprint_at_peak_live_ratio", Quantity.RATIO, 3),
@@ -210,6 +211,7 @@ _NEED_LIVE = {
 _OF_REGION = {
     "peak_footprint_bytes",
     "external_fragmentation",
+    "external_fragmentation_max",
     "holes_ratio",
     "free_bytes",
     "metadata_bytes",
@@ -389,7 +391,7 @@ _REASONS: tuple[tuple[Callable[[str, CellResult, TraceInfo], bool], str], ...] =
         "holes need a block in use, and a strategy that counts its blocks",
     ),
     (
-        lambda name, _cell, _trace: name == "external_fragmentation",
+        lambda name, _cell, _trace: name.startswith("external_fragmentation"),
         "external fragmentation needs free bytes at the peak, and a strategy of more than one size of blocks",
     ),
 )
