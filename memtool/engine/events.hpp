@@ -23,7 +23,7 @@ enum class Kind : std::uint8_t {
   scope_closed = 6,
   mark = 7,      // object: number of the mark, from 0 in the order of the trace
   epilogue = 8,  // what follows frees what still lived at the end of the workload
-  // Only in the image: the same with an explicit size beyond 32 bits or an alignment that is not the default.
+  // Only in the image: the same with an explicit size of 0 or beyond 32 bits, or an alignment that is not the default.
   deallocate_wide = 9,
   allocate_wide = 10,
   allocate_zeroed_wide = 11,
@@ -98,11 +98,11 @@ constexpr std::uint64_t wide(std::uint64_t size, unsigned log2_alignment) noexce
   return size | std::uint64_t{log2_alignment} << 58;
 }
 // An allocation or a deallocation. The common one fits into one word; a large size or an alignment that was asked for
-// takes a second.
+// takes a second. So does a size of 0, which is rare: the loop over the common ones need not ask for it.
 struct Sized {
   constexpr Sized(Kind narrow_kind, Kind wide_kind, std::uint64_t slot, std::uint64_t size,
                   unsigned log2_alignment) noexcept {
-    const bool narrow = size >> 32 == 0 && log2_alignment == kDefaultLog2Alignment;
+    const bool narrow = size != 0 && size >> 32 == 0 && log2_alignment == kDefaultLog2Alignment;
     words = {narrow ? make(narrow_kind, slot, size) : make(wide_kind, slot, 0), wide(size, log2_alignment)};
     count = narrow ? 1 : 2;
   }

@@ -34,7 +34,9 @@ struct ObjectClass {
         grows_at_birth(words[9] != 0),
         growth_addend(words[10]) {}
 
+  // What was nothing stays nothing unless bytes are added; what was something never becomes nothing.
   [[nodiscard]] std::uint64_t resized(std::uint64_t bytes) const noexcept {
+    if (bytes == 0) return std::min(growth_addend, kLargestSize);
     const auto grown = static_cast<unsigned __int128>(bytes) * growth_numerator / growth_denominator + growth_addend;
     return static_cast<std::uint64_t>(std::clamp<unsigned __int128>(grown, 1, kLargestSize));
   }

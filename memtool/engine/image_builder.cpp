@@ -56,7 +56,7 @@ void ImageBuilder::take(const TraceEvent& event) {
     case Kind::scope_closed:
       return close_scope();
     case Kind::write:
-      return put(word::make(Kind::write, objects_.live(event.object()).slot, event.size()));
+      return write(event);
     case Kind::mark:
       marks_.push_back({head_.operations, live_bytes_, flushed_ + buffer_.size()});
       return put(word::make(Kind::mark, event.object(), 0));
@@ -68,6 +68,12 @@ void ImageBuilder::take(const TraceEvent& event) {
     default:
       throw std::runtime_error("an event of the unknown kind " + std::to_string(static_cast<unsigned>(event.kind())));
   }
+}
+
+// There is nothing to write to in an object of 0 bytes.
+void ImageBuilder::write(const TraceEvent& event) {
+  const Object& object = objects_.live(event.object());
+  if (object.size > 0) put(word::make(Kind::write, object.slot, event.size()));
 }
 
 void ImageBuilder::put(std::uint64_t word) {

@@ -46,6 +46,7 @@ class ImageBuilder {
 
   void take(const TraceEvent& event);
   void allocate(const TraceEvent& event);
+  void write(const TraceEvent& event);
   void deallocate(const TraceEvent& event);
   void reallocate(const TraceEvent& event);
   void end_scope();

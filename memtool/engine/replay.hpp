@@ -91,6 +91,21 @@ class Replay {
     void** slots;
   };
 
+  // ISO C allows a malloc to have nothing to give for 0 bytes, which is not the end of memory. It is asked again for 1,
+  // as portable programs do, so that every object has a block of its own.
+  template <bool kZeroed>
+  bool allocate_wide(std::uint32_t slot, std::uint64_t word) noexcept {
+    const std::uint64_t size = word::wide_size(word);
+    const std::size_t alignment = word::wide_alignment(word);
+    if (allocate<kZeroed>(parts_, slot, size, alignment)) return true;
+    if (size > 0 || !parts_.strategy.info.uses_malloc) return false;
+    void* block = parts_.probe.allocate([&]() noexcept { return parts_.strategy.allocate(1, alignment); });
+    if (block == nullptr) return false;
+    parts_.slots[slot] = block;
+    parts_.probe.allocated(slot, block, 0, alignment, kZeroed);
+    return true;
+  }
+
   template <bool kZeroed>
   [[gnu::always_inline]] static bool allocate(const Parts& parts, std::uint32_t slot, std::uint64_t size,
                                               std::size_t alignment) noexcept {
@@ -172,9 +187,9 @@ class Replay {
       case Kind::allocate_zeroed:
         return allocate<true>(parts_, slot, word::size(head), kDefaultAlignment) ? at + 1 : nullptr;
       case Kind::allocate_wide:
-        return allocate<false>(parts_, slot, word::wide_size(at[1]), word::wide_alignment(at[1])) ? at + 2 : nullptr;
+        return allocate_wide<false>(slot, at[1]) ? at + 2 : nullptr;
       case Kind::allocate_zeroed_wide:
-        return allocate<true>(parts_, slot, word::wide_size(at[1]), word::wide_alignment(at[1])) ? at + 2 : nullptr;
+        return allocate_wide<true>(slot, at[1]) ? at + 2 : nullptr;
       case Kind::deallocate_wide:
         deallocate(parts_, slot, word::wide_size(at[1]), word::wide_alignment(at[1]));
         return at + 2;

@@ -132,7 +132,8 @@ inline void require(bool holds, const char* words) {
 // A heap that is thread_safe is so for allocate and its kind, deallocate, usable_size of a live block, and stats(),
 // whose figures need only agree with each other while nothing else runs. walk() and check() are called in quiet only.
 
-// What a replay asks of a heap. Sizes are in bytes, >= 1; alignments are powers of two, kDefaultAlignment unless the
+// What a replay asks of a heap. Sizes are in bytes, >= 0: like operator new a heap serves 0 as 1, with a block that is
+// no other's, and only one over malloc hands the 0 on. Alignments are powers of two, kDefaultAlignment unless the
 // request asked for more or less.
 template <class S>
 concept ReplayableHeap = requires(S s, const S c, void* block, std::size_t n, const BlockVisitor& visit) {

@@ -112,7 +112,7 @@ void ThreadImageBuilder::take_object(const TraceEvent& event, Lane& lane) {
       lane.entry.remote_deallocations += event.kind() == Kind::deallocate;
     }
     if (event.kind() == Kind::write) {
-      put(lane, word::make(Kind::write, object.slot, event.size()));
+      if (object.size > 0) put(lane, word::make(Kind::write, object.slot, event.size()));
     } else if (event.kind() == Kind::reallocate) {
       put(lane, word::make(Kind::reallocate, object.slot, 0));
       put(lane, word::wide(event.size(), object.log2_alignment));

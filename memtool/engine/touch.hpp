@@ -36,7 +36,9 @@ namespace memtool {
   auto* bytes = static_cast<std::byte*>(block);
   switch (touch) {
     case Touch::none:
-    case Touch::first:
+      return;
+    case Touch::first:  // of what had none
+      if (old_size == 0) *static_cast<volatile std::byte*>(bytes) = std::byte{1};
       return;
     case Touch::pages:
       for (std::uint64_t at = (old_size + 4095) / 4096 * 4096; at < new_size; at += 4096)

@@ -92,9 +92,9 @@ typedef struct memtool_allocator {
    * in `message`, where the values do not go together. */
   void* (*create)(memtool_region* region, const uint64_t* parameters, char* message);
   void (*destroy)(void* heap);
-  /* `size` is at least 0, `alignment` a power of two (16 unless the workload asks otherwise; a request for fewer bytes
-   * may then be aligned to the largest power of two that fits into it). NULL: out of memory, and the heap stays
-   * usable. */
+  /* `size` is at least 0: as from operator new, 0 bytes are a block that is no other's. `alignment` is a power of two
+   * (16 unless the workload asks otherwise; a request for fewer bytes may then be aligned to the largest power of two
+   * that fits into it). NULL: out of memory, and the heap stays usable. */
   void* (*allocate)(void* heap, size_t size, size_t alignment);
   /* `size` and `alignment` are those of the allocation. */
   void (*deallocate)(void* heap, void* block, size_t size, size_t alignment);

@@ -38,7 +38,7 @@ class Characteristics:
     never_freed: int
     """Objects that only the epilogue frees."""
     sizes: dict[int, int]
-    """log2 of the size -> allocations."""
+    """log2 of the size -> allocations; those of 0 bytes count with those of 1."""
     lifetimes: dict[int, int]
     """log2 of the lifetime -> objects that are freed before the epilogue."""
     size_by_lifetime: list[list[int]]

@@ -22,6 +22,7 @@ from memtool.workload.values import (
     Count,
     Natural,
     Positive,
+    Request,
     Size,
     Spread,
     Strict,
@@ -126,6 +127,15 @@ class Law(Strict, Generic[N]):
         return self
 
 
+class RequestLaw(Law[Request]):
+    """How many bytes are asked for. 0 where a file names it; what is drawn of a continuous law is at least 1."""
+
+    exponential: Exponential[Size] | None = None
+    lognormal: Lognormal[Size] | None = None
+    normal: Normal[Size] | None = None
+    pareto: Pareto[Size] | None = None
+
+
 class LifetimeLaw(Law[Count]):
     """How many allocations an object lives, or `forever`: until the epilogue."""
 
@@ -178,7 +188,7 @@ def _inlined(law: type[Law[Any]]) -> dict[str, Any]:
 _SHORT = BeforeValidator(_from_short)
 _WRITTEN = PlainSerializer(_to_short)
 
-SizeLaw = Annotated[Law[Size], _SHORT, _WRITTEN, _forms(Law[Size], 1, SIZE_PATTERN)]
+SizeLaw = Annotated[RequestLaw, _SHORT, _WRITTEN, _forms(RequestLaw, 0, SIZE_PATTERN)]
 CountLaw = Annotated[Law[Count], _SHORT, _WRITTEN, _forms(Law[Count], 1, COUNT_PATTERN)]
 NaturalLaw = Annotated[Law[Natural], _SHORT, _WRITTEN, _forms(Law[Natural], 0, COUNT_PATTERN)]
 Lifetime = Annotated[

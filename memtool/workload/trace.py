@@ -343,6 +343,8 @@ def _build_thread_image(program: Program | Imported, source: str, touch: str, de
 def _refuse_nothing(head: dict[str, int], source: str, seed: int) -> None:
     if head["allocations"] == 0:
         raise InputError(f"{source}: allocates nothing (with seed {seed}), so there is nothing to measure")
+    if head["total_bytes"] == 0:
+        raise InputError(f"{source}: asks for 0 bytes in all (with seed {seed}), so there is nothing to measure")
 
 
 def _refuse_too_slow(head: dict[str, int], source: str, arrivals: Schedule | None) -> None:

@@ -75,6 +75,10 @@ def _size(value: object) -> int:
     return _whole(value, parse_size, "size such as 64 or 4KiB", 1, LARGEST_SIZE)
 
 
+def _request(value: object) -> int:
+    return _whole(value, parse_size, "size such as 64 or 4KiB", 0, LARGEST_SIZE)
+
+
 def _capacity(value: object) -> int:
     return _whole(value, parse_size, "size such as 64 or 4KiB", 1, LARGEST_CAPACITY)
 
@@ -200,6 +204,8 @@ _POSITIVE = WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
 
 Size = Annotated[int, BeforeValidator(_size), _number_or_text(SIZE_PATTERN, 1)]
 """Bytes: ``64``, ``4KiB``."""
+Request = Annotated[int, BeforeValidator(_request), _number_or_text(SIZE_PATTERN, 0)]
+"""Bytes that a program asks for: as ``malloc(0)`` they may be 0."""
 Capacity = Annotated[int, BeforeValidator(_capacity), _number_or_text(SIZE_PATTERN, 1)]
 """Bytes of a region."""
 Count = Annotated[int, BeforeValidator(_count), _number_or_text(COUNT_PATTERN, 1)]

@@ -14,7 +14,7 @@ from typing import Any
 
 from memtool.engine.generator_binding import ALLOCATE, DEALLOCATE, DEFAULT_LOG2_ALIGNMENT, OBJECT_SHIFT, SIZE_BITS
 from memtool.errors import InputError
-from memtool.units import format_count, format_size
+from memtool.units import format_size
 from memtool.workload.importers.importer import Imported, Importer
 from memtool.workload.values import LARGEST_SIZE, shown
 
@@ -139,26 +139,23 @@ def load(path: Path) -> Imported:
     import numpy as np  # here, for it takes longer than all else that listing importers needs
 
     buffers, table = _read(path)
-    kept = [each for each in buffers if each.size > 0]
-    if not kept:
+    if all(each.size == 0 for each in buffers):
         raise InputError(f"{path}: has no buffers of at least 1 byte")
-    lower = np.array([each.lower for each in kept], dtype=np.uint64)
+    lower = np.array([each.lower for each in buffers], dtype=np.uint64)
     births = np.argsort(lower, kind="stable")
-    size = np.array([each.size for each in kept], dtype=np.uint64)[births]
-    upper = np.array([each.upper for each in kept], dtype=np.uint64)[births]
-    objects = np.arange(len(kept), dtype=np.uint64)
+    size = np.array([each.size for each in buffers], dtype=np.uint64)[births]
+    upper = np.array([each.upper for each in buffers], dtype=np.uint64)[births]
+    objects = np.arange(len(buffers), dtype=np.uint64)
     # Less than a malloc's own alignment is not asked for.
-    logs = [max((each.alignment - 1).bit_length(), DEFAULT_LOG2_ALIGNMENT) for each in kept]
+    logs = [max((each.alignment - 1).bit_length(), DEFAULT_LOG2_ALIGNMENT) for each in buffers]
     alignments = np.array(logs, dtype=np.uint64)[births] << np.uint64(SIZE_BITS)
     head = np.concatenate([objects << OBJECT_SHIFT | ALLOCATE, objects << OBJECT_SHIFT | DEALLOCATE])
     request = np.concatenate([size | alignments, np.zeros_like(size)])
     times = np.concatenate([lower[births], upper])
     order = np.lexsort((np.tile(objects, 2), head & 0xFF, times))
     events = np.stack([head, request], axis=1).astype("<u8")[order]
-    empty = len(buffers) - len(kept)
-    notes = [f"{format_count(empty)} buffers of 0 bytes are left out"] if empty else []
-    notes.extend(f"the column {name} is passed over: {_WHY_IGNORED[name]}" for name in table.ignored)
-    return Imported(_name(path), events.data.cast("B"), len(kept), tuple(notes))
+    notes = tuple(f"the column {name} is passed over: {_WHY_IGNORED[name]}" for name in table.ignored)
+    return Imported(_name(path), events.data.cast("B"), len(buffers), notes)
 
 
 def _name(path: Path) -> str:

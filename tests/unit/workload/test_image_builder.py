@@ -205,3 +205,11 @@ def test_a_long_trace_is_written_as_it_comes(file: int) -> None:
     image = os.pread(file, 8 * (head["words"] + 19), 0)
     assert read_image(image)[count + 1] == (SCOPE_END, count)
     assert head["first_not_lifo"] == NEVER
+
+
+def test_nothing_is_written_to_an_object_of_0_bytes(file: int) -> None:
+    """WRITE is kind 13; requests of 0 bytes take the form with a word for their size."""
+    with ImageBuilder("none", file) as builder:
+        builder.append(encode(allocate(0, 0), allocate(1, 8), (13, 0, 5, 0), (13, 1, 5, 0), free(0), free(1)))
+        head = builder.finish()
+    assert (head["operations"], head["smallest_size"], head["words"]) == (4, 0, 2 + 1 + 1 + 2 + 1)

@@ -318,7 +318,7 @@ def test_all_errors_are_said_in_the_order_of_the_file(tmp_path: Path, capsys: py
     assert run(["inspect", str(path)]) == 2
     assert capsys.readouterr().err.splitlines() == [
         f"memtool: {path}:2:14: allocations: must be a count such as 1000, 200k or 2M, is 'many'",
-        f"memtool: {path}:5:12: objects[1].size: must be > 0, is -1",
+        f"memtool: {path}:5:12: objects[1].size: must be >= 0, is -1",
         f"memtool: {path}:6:8: touch: must be 'none', 'first', 'pages' or 'all', is 'page'",
         f"memtool: {path}:7:1: xyz: unknown key",
     ]

@@ -138,10 +138,11 @@ def test_alignments_are_asked_for_and_what_says_nothing_about_a_trace_is_named(t
     )
 
 
-def test_what_is_empty_is_left_out_and_told(tmp_path: Path) -> None:
+def test_buffers_of_nothing_are_requests_too(tmp_path: Path) -> None:
     imported = load(written(tmp_path, "id,lower,upper,size\na,0,4,0\nb,1,2,8\nc,1,9,0\n"))
-    assert told(decode(imported.events)) == "A0 F0"
-    assert imported.notes == ("2 buffers of 0 bytes are left out",)
+    assert told(decode(imported.events)) == "A0 A1 A2 F1 F0 F2"
+    assert [size for kind, _, size, _ in decode(imported.events) if kind == ALLOCATE] == [0, 8, 0]
+    assert imported.notes == ()
     with pytest.raises(InputError, match=r"buffers\.csv: has no buffers of at least 1 byte$"):
         load(written(tmp_path, "id,lower,upper,size\na,0,4,0\n"))
 

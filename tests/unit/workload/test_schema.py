@@ -92,7 +92,7 @@ def test_every_default_is_written_out() -> None:
     }
 
 
-@pytest.mark.parametrize("size", [64, "64", "4KiB", "1.5MiB", {"uniform": [1, "4KiB"]}, {"choice": {"4KiB": 1}}])
+@pytest.mark.parametrize("size", [64, 0, "64", "4KiB", "1.5MiB", {"uniform": [0, "4KiB"]}, {"choice": {"4KiB": 1}}])
 def test_short_forms_are_accepted(size: object) -> None:
     content = {"name": "a", "allocations": "2M", "objects": [{**OBJECT, "size": size}]}
     VALIDATOR.validate(content)
@@ -103,7 +103,9 @@ WRONG: dict[str, dict[str, Any]] = {
     "no source": {},
     "two sources": {"objects": [OBJECT], "pattern": {"ring": {"live": 3, "size": 3}}},
     "unknown key": {"objects": [OBJECT], "speed": 3},
-    "size of 0": {"objects": [{**OBJECT, "size": 0}]},
+    "size below 0": {"objects": [{**OBJECT, "size": -1}]},
+    "a mean of 0": {"objects": [{**OBJECT, "size": {"exponential": {"mean": 0}}}]},
+    "alignment of 0": {"objects": [{**OBJECT, "alignment": 0}]},
     "unit": {"objects": [{**OBJECT, "size": "4KB"}]},
     "two laws": {"objects": [{**OBJECT, "size": {"uniform": [1, 2], "pareto": {"minimum": 1, "alpha": 1}}}]},
     "no law": {"objects": [{**OBJECT, "size": {}}]},

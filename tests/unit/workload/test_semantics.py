@@ -238,6 +238,42 @@ def test_resized_objects_grow_by_so_many_bytes(resize: dict[str, Any], sizes: li
     assert [size for kind, _, size, _ in events_of(content) if kind == REALLOCATE] == sizes
 
 
+@pytest.mark.parametrize(
+    ("resize", "sizes"),
+    [({"factor": 2}, [0, 0]), ({"factor": 0.1}, [0, 0]), ({"by": 8}, [8, 16]), ({"by": 3, "factor": 2}, [3, 9])],
+)
+def test_nothing_stays_nothing_unless_bytes_are_added(resize: dict[str, Any], sizes: list[int]) -> None:
+    grows = {"size": 0, "lifetime": "forever", "resize": {"times": 2, "when": "at_birth", **resize}}
+    events = events_of({"allocations": 1, "objects": [grows]})
+    assert [size for kind, _, size, _ in events if kind == REALLOCATE] == sizes
+
+
+@pytest.mark.parametrize(
+    ("size", "sizes"),
+    [
+        (0, [0, 0, 0, 0]),
+        ({"cycle": [[1, 0], [2, 64]]}, [0, 64, 64, 0]),
+        ({"choice": {0: 1}}, [0, 0, 0, 0]),
+        ({"uniform": [0, 0]}, [0, 0, 0, 0]),
+        ({"histogram": [[0, 0, 1]]}, [0, 0, 0, 0]),
+    ],
+)
+def test_requests_of_nothing_are_events_like_others(size: object, sizes: list[int]) -> None:
+    events = events_of({"allocations": 4, "objects": [{"size": size, "lifetime": 2}]})
+    assert told(events) == "A0 A1 F0 A2 F1 A3 | F2 F3"
+    assert [size for kind, _, size, _ in events if kind == ALLOCATE] == sizes
+
+
+def test_a_law_that_begins_at_0_draws_it() -> None:
+    events = events_of({"allocations": 400, "objects": [{"size": {"uniform": [0, 3]}, "lifetime": 1}]})
+    assert {size for kind, _, size, _ in events if kind == ALLOCATE} == {0, 1, 2, 3}
+
+
+def test_a_continuous_law_draws_at_least_1() -> None:
+    events = events_of({"allocations": 400, "objects": [{"size": {"exponential": {"mean": 1}}, "lifetime": 1}]})
+    assert min(size for kind, _, size, _ in events if kind == ALLOCATE) == 1
+
+
 def test_resized_objects_grow_by_the_factor() -> None:
     resize = {"times": 3, "factor": 1.5}
     events = events_of({"allocations": 20, "objects": [{"size": 100, "lifetime": 8, "resize": resize}]})

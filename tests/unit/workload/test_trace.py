@@ -37,6 +37,21 @@ def test_the_figures_of_a_trace() -> None:
     assert info.threads == 1
 
 
+def test_requests_of_0_bytes_count_and_add_nothing() -> None:
+    content = {"allocations": 4, "objects": [{"size": {"cycle": [[1, 0], [1, 100]]}, "lifetime": "forever"}]}
+    with make_trace(workload_of(content), "w.yaml", 7) as made:
+        info = made.info
+    assert (info.allocations, info.peak_live_objects, info.peak_live_bytes, info.total_bytes) == (4, 4, 200, 200)
+    assert (info.smallest_size, info.largest_size) == (0, 100)
+
+
+def test_a_workload_that_asks_for_nothing_but_0_bytes_is_refused() -> None:
+    content = {"allocations": 4, "objects": [{"size": 0, "lifetime": 2}]}
+    with pytest.raises(InputError) as caught:
+        make_trace(workload_of(content), "w.yaml", 7)
+    assert str(caught.value) == "w.yaml: asks for 0 bytes in all (with seed 7), so there is nothing to measure"
+
+
 def test_the_first_free_that_is_not_lifo_is_known() -> None:
     with make_trace(workload_of(QUEUE), "w.yaml", 7) as made:
         assert made.info.first_not_lifo == 4
