@@ -210,27 +210,6 @@ def test_a_command_of_the_documentation_runs(
     assert re.search(expected, said, re.MULTILINE), said[-3000:]
 
 
-def test_the_tables_that_the_readme_shows_are_those_that_are_written(
-    prepared: Path, memtool_environment: dict[str, str]
-) -> None:
-    """Of the sample: titles of tables that its passes have, and names of columns."""
-    sample = next(block for block in re.findall(r"```text\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
-    done = run(prepared, "memtool show results/A", memtool_environment)
-    assert done.returncode == 0, done.stderr
-    titles = re.findall(r"^([A-Z][a-z ]+), in ", sample, re.MULTILINE)
-    assert titles[0] == "Speed"
-    assert "Memory" in " ".join(titles)
-    for title in titles[:2]:
-        assert re.search(rf"^{title}, in ", done.stdout, re.MULTILINE), title
-    for column in ("rank", "allocator", "ns/op", "95 % interval", "net", "call"):
-        assert column in sample
-        assert column in done.stdout
-    assert re.search(r"^Load \(max L\): [\d.]+ [KM]iB, .* packing found: [\d.]+ [KM]iB, \d\.\d{3} of it", sample, re.M)
-    assert re.search(
-        r"^Load \(max L\): [\d.]+ [KM]iB, .* packing found: [\d.]+ [KM]iB, \d\.\d{3} of it", done.stdout, re.M
-    )
-
-
 def test_the_comparison_that_the_readme_shows_is_in_the_words_that_are_written(
     prepared: Path, tmp_path: Path, memtool_environment: dict[str, str]
 ) -> None:

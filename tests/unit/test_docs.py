@@ -22,3 +22,9 @@ def test_every_allocator_has_its_section() -> None:
     sections = [line.removeprefix("### ") for line in PAGE.read_text(encoding="utf-8").splitlines()]
     assert {each.name for each in Registry().known()} <= set(sections)
     assert {f"+{each.name}" for each in Registry().known_adaptors()} <= set(sections)
+
+
+def test_the_sample_of_the_readme_and_its_pictures_are_those_of_the_stored_run() -> None:
+    command = [sys.executable, "scripts/readme_sample.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
