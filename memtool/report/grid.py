@@ -11,8 +11,6 @@ import tabulate
 LEAST_WIDTH = 80
 _GAP = 2
 _LEAST_NAME = 24
-tabulate.MIN_PADDING = 0
-"""Headings are as wide as their words, not two letters wider: in 80 columns that is a column more."""
 
 
 def table(
@@ -88,10 +86,15 @@ def _filled(line: str, width: int) -> str:
 
 
 def _drawn(headings: Sequence[str], rows: Sequence[Sequence[str]], style: str, left: frozenset[str]) -> str:
-    return tabulate.tabulate(
-        [[cell.replace("|", "\\|") for cell in row] if style == "markdown" else row for row in rows],
-        headers=headings if style == "table" else [heading.replace("\n", " ") for heading in headings],
-        tablefmt="pipe" if style == "markdown" else "simple",
-        disable_numparse=True,
-        colalign=["left" if heading in left else "right" for heading in headings],
-    )
+    # Headings as wide as their words, not two letters wider: in 80 columns that is a column more.
+    padding, tabulate.MIN_PADDING = tabulate.MIN_PADDING, 0
+    try:
+        return tabulate.tabulate(
+            [[cell.replace("|", "\\|") for cell in row] if style == "markdown" else row for row in rows],
+            headers=headings if style == "table" else [heading.replace("\n", " ") for heading in headings],
+            tablefmt="pipe" if style == "markdown" else "simple",
+            disable_numparse=True,
+            colalign=["left" if heading in left else "right" for heading in headings],
+        )
+    finally:
+        tabulate.MIN_PADDING = padding

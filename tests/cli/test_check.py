@@ -189,7 +189,7 @@ def test_a_check_takes_what_bench_and_compare_take() -> None:
 
     own = options(check_command.command)
     # A reference is what --against names; the picture of the intervals lies beside the run.
-    assert options(bench.command) - own == {"--reference", "--rate"}
+    assert options(bench.command) - own == {"--rate", "--reference", "--find-limit", "--seeds"}
     assert options(compare.command) - own == {"--reference", "--plot"}
 
 
