@@ -179,7 +179,7 @@ OVERHEAD = SheetInfo(
     (
         Column("internal\nfragm.", "internal_fragmentation", Quantity.SHARE),
         Column("external\nfragm.", "external_fragmentation", Quantity.SHARE),
-        Column("the most\never", "external_fragmentation_max", Quantity.SHARE),
+        Column("greatest\nexternal", "external_fragmentation_max", Quantity.SHARE),
         Column("holes", "holes_ratio", Quantity.RATIO, 2),
         Column("mean\nF/L", "footprint_mean_ratio", Quantity.RATIO, 3),
         Column("F/L at\nmax L", "footprint_at_peak_live_ratio", Quantity.RATIO, 3),
