@@ -153,7 +153,7 @@ class WorkerExecutor:
         self._contents = Contents()
         self._live: set[subprocess.Popen[bytes]] = set()
         self._killed: set[subprocess.Popen[bytes]] = set()
-        self._is_stopping = False
+        self._stops = 0
         self._lock = threading.Lock()
         adopt_orphans()
         self._library = binding.engine_path()
@@ -166,7 +166,11 @@ class WorkerExecutor:
 
         Raises Interrupted where memtool itself has ended the worker: that is no failure of the allocator.
         """
-        with self._worker(job) as worker:
+        return self._execute(job, self._stops)
+
+    def _execute(self, job: Job, stops: int) -> Sample:
+        """Take a sample that is wanted for as long as memtool has been stopped so many times and no more."""
+        with self._worker(job, stops) as worker:
             sample = worker.sample()
             if worker.process in self._killed:
                 raise Interrupted
@@ -177,8 +181,9 @@ class WorkerExecutor:
 
     def overlap(self, jobs: Sequence[Job], at_once: int) -> Generator[Sample, None, None]:
         """Take samples at the same time, each watched by a thread of its own, so that none waits for another."""
+        stops = self._stops
         with ThreadPoolExecutor(max(1, min(at_once, len(jobs)))) as pool:
-            futures = [pool.submit(self.execute, job) for job in jobs]
+            futures = [pool.submit(self._execute, job, stops) for job in jobs]
             try:
                 for future in as_completed(futures):
                     yield future.result()
@@ -186,22 +191,20 @@ class WorkerExecutor:
                 # Closed when the last sample has been taken: what runs beside these goes on.
                 if all(future.done() for future in futures):
                     raise
-                self._is_stopping = True
                 pool.shutdown(wait=False, cancel_futures=True)
                 with self._lock:
+                    # A worker that is being started, here or beside, sees this when it is entered among the live.
+                    self._stops += 1
                     for process in self._live:
                         self._kill(process)
                 raise
-            finally:
-                pool.shutdown()
-                self._is_stopping = False
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
         self._killed.add(process)
         kill_session(process)
 
     @contextmanager
-    def _worker(self, job: Job) -> Iterator[_Worker]:
+    def _worker(self, job: Job, stops: int) -> Iterator[_Worker]:
         with (
             _pipe() as (answers, child_end),
             _memory_file("stderr") as errors,
@@ -228,7 +231,7 @@ class WorkerExecutor:
             try:
                 with self._lock:
                     self._live.add(process)
-                    if self._is_stopping:
+                    if self._stops != stops:
                         self._kill(process)
                 child_end.close()  # so that the pipe ends when the worker does
                 deadline = time.monotonic() + job.time_limit

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -192,6 +194,41 @@ def test_what_memtool_itself_ends_is_no_failed_sample(image: tuple[int, int], tm
         while not (tmp_path / "beside" / "pid").exists():
             time.sleep(0.01)
         counts.close()
+        with pytest.raises(Interrupted):
+            waiting.result()
+
+
+@pytest.mark.timeout(100)
+def test_a_worker_that_is_started_while_memtool_stops_ends_too(
+    image: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What was started beside it ended first, and took the word that memtool stops with it.
+    (tmp_path / "late").mkdir()
+    never, late = endless(tmp_path), endless(tmp_path / "late")
+    started, stopped = threading.Event(), threading.Event()
+    start = subprocess.Popen
+
+    def slowly(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = start(*arguments, **options)
+        if threading.current_thread().name.startswith("late"):
+            started.set()
+            stopped.wait()
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", slowly)
+    executor = WorkerExecutor(seed=1)
+
+    def taken(plan: AllocatorPlan) -> list[Sample]:
+        threading.current_thread().name = "late" if plan is late else "never"
+        return [executor.execute(job(image, plan, limit=600.0))]
+
+    with ThreadPoolExecutor(2) as beside:
+        samples = executor.overlap([job(image, heap(tmp_path)), job(image, never, limit=600.0)], 2)
+        assert next(samples).status is Status.OK
+        waiting = beside.submit(taken, late)
+        started.wait()
+        samples.close()
+        stopped.set()
         with pytest.raises(Interrupted):
             waiting.result()
 
