@@ -28,7 +28,7 @@ import numpy
 from tabulate import tabulate
 
 from memtool import __version__
-from memtool.measure import machine
+from memtool.host import machine
 from memtool.stats import paired
 
 SOURCE = Path(__file__).parent / "native" / "delayed_malloc.c"

@@ -15,7 +15,7 @@ from memtool import __version__, files, gate
 from memtool.allocators import registry
 from memtool.allocators.spec import parse_allocators
 from memtool.errors import EXIT_INCOMPARABLE, InputError, MemtoolError
-from memtool.measure.counters import Counter, why_not
+from memtool.host.counters import Counter, why_not
 from memtool.measure.metrics import METRICS
 from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Pass, Past, Report, Run, Status
 from memtool.pipeline import BenchOptions, bench

@@ -9,13 +9,13 @@ a smaller one that survives all the same.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 
 from memtool import __version__
 from memtool.errors import InputError
-from memtool.measure.counters import Counter
+from memtool.host import machine
+from memtool.host.counters import Counter
 from memtool.model import AllocatorPlan, Cell, Mode, Pass, Sample, Status, TraceInfo
 from memtool.pipeline import RESERVED_BYTES, BenchOptions, Plan, close, make_plan, refuse_too_large
 from memtool.stats.limits import LeastLimit, LimitRow, Limits
@@ -229,7 +229,7 @@ class _Pending:
 
 def _at_once(jobs: list[Job], pending: Mapping[Cell, _Pending], memory_bytes: int | None) -> int:
     """Return how many may run at the same time: as many as there are processors, if memory has room for them all."""
-    most = len(os.sched_getaffinity(0))
+    most = machine.usable_cores()
     if memory_bytes is None:
         return most
     needed = max(min(job.region.size, 2 * pending[job.cell].measurable.total_bytes) for job in jobs)

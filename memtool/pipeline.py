@@ -18,8 +18,8 @@ from memtool.allocators.environment import ignored_note
 from memtool.allocators.spec import parse_allocators
 from memtool.engine import binding, packing_binding
 from memtool.errors import InputError, Interrupted, MemtoolError
-from memtool.measure import counters, machine
-from memtool.measure.counters import Counter
+from memtool.host import counters, machine
+from memtool.host.counters import Counter
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Pass, Run, Sample, Status, TraceInfo
 from memtool.report.plots import pictures
 from memtool.stats.compare import NAMED
@@ -317,7 +317,7 @@ def threads_of(trace: Trace, mode: Mode) -> Threads | None:
     info = trace.info
     if mode is Mode.SERIAL or info.lanes == 1:
         return None
-    cores = len(os.sched_getaffinity(0))
+    cores = machine.usable_cores()
     return Threads(mode, info.lanes, info.threads, info.threads if info.threads <= cores else 0)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from memtool.engine import binding
 from memtool.errors import InputError
-from memtool.measure import counters
-from memtool.measure.counters import Counter
+from memtool.host import counters
+from memtool.host.counters import Counter
 from memtool.model import Pass, Status
 from memtool.pipeline import BenchOptions, bench
 from verification.outcome import Line, Result, Verdict

@@ -16,7 +16,7 @@ import numpy as np
 from memtool.allocators.registry import Registry
 from memtool.allocators.spec import parse_allocators
 from memtool.engine.generator_binding import ImageBuilder
-from memtool.measure.counters import Counter, choose
+from memtool.host.counters import Counter, choose
 from memtool.model import Cell, Pass, Status
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from verification.outcome import Line, Result, Verdict

@@ -10,7 +10,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from memtool import __version__
-from memtool.measure import machine
+from memtool.host import machine
 from verification.outcome import Line, Result, Verdict
 
 HEADINGS = ("row", "published result", "published", "source", "ours", "verdict")

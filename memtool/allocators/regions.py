@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from memtool.host import machine
 from memtool.units import MIB, format_size
 
 _MADV_HUGEPAGE = 14
@@ -125,8 +126,8 @@ def why_not(name: str, uses_region: bool, peak_live_bytes: int = 0) -> str | Non
 def why_no_addresses(size: int) -> str | None:
     """Return why this process cannot reserve so many bytes of addresses, and what mends it; None when it may."""
     for which, option in ((resource.RLIMIT_AS, "-v"), (resource.RLIMIT_DATA, "-d")):
-        limit = resource.getrlimit(which)[0]
-        if limit != resource.RLIM_INFINITY and limit < size:
+        limit = machine.soft_limit(which)
+        if limit is not None and limit < size:
             return (
                 f"{format_size(size)} of addresses are reserved for a region, and this shell allows "
                 f"{format_size(limit)} (ulimit {option}): give the workload a memory_limit, or lift the shell's limit"
@@ -150,8 +151,8 @@ def why_unavailable(kind: RegionKind, peak_live_bytes: int = 0) -> str | None:
 
 
 def _why_unlockable(needed: int) -> str | None:
-    limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
-    if limit in (resource.RLIM_INFINITY, -1) or limit >= needed or _may_lock_any():
+    limit = machine.soft_limit(resource.RLIMIT_MEMLOCK)
+    if limit is None or limit >= needed or _may_lock_any():
         return None
     return (
         f"{format_size(needed)} would have to be locked, and this shell may lock {format_size(limit)}; "

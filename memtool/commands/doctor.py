@@ -55,7 +55,7 @@ def command() -> None:
 
 def examine() -> Iterator[Finding]:
     """Yield every finding, in the order in which a person would want to know."""
-    from memtool.measure import machine
+    from memtool.host import machine
 
     facts = machine.fingerprint()
     yield engine()
@@ -66,9 +66,9 @@ def examine() -> Iterator[Finding]:
     yield from quiet(facts["cores"])
     yield frequency(facts["governor"])
     yield memory(machine.available_memory(), facts["memory_limit_bytes"])
-    limits = [resource.getrlimit(each)[0] for each in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
-    yield address_space(facts["overcommit"], min((each for each in limits if each >= 0), default=-1))
-    yield locked_memory(resource.getrlimit(resource.RLIMIT_MEMLOCK)[0])
+    limits = (machine.soft_limit(which) for which in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+    yield address_space(facts["overcommit"], min((limit for limit in limits if limit is not None), default=None))
+    yield locked_memory(machine.soft_limit(resource.RLIMIT_MEMLOCK))
     yield randomisation(facts["aslr"])
     yield from regions()
     yield from allocators()
@@ -126,11 +126,11 @@ def cores(facts: Mapping[str, Any]) -> Finding:
 
 def quiet(count: int) -> Iterator[Finding]:
     """Look for a moment at what else uses the processors."""
-    import psutil
+    from memtool.host import machine
 
-    times = psutil.cpu_times_percent(interval=_LOOK_SECONDS)
-    yield load(os.getloadavg()[0], 100 - times.idle - times.iowait, count)
-    yield stolen(getattr(times, "steal", 0.0))
+    busy, taken = machine.processor_use(_LOOK_SECONDS)
+    yield load(os.getloadavg()[0], busy, count)
+    yield stolen(taken)
 
 
 def load(average: float, busy: float, count: int) -> Finding:
@@ -169,7 +169,7 @@ def memory(available: int, limit: int | None) -> Finding:
     return Finding("memory", State.OK, f"{format_size(available)} available{within}")
 
 
-def address_space(overcommit: str | None, limit: int) -> Finding:
+def address_space(overcommit: str | None, limit: int | None) -> Finding:
     """Say whether a region can be reserved as large as bench reserves it: 64 GiB."""
     from memtool.pipeline import RESERVED_BYTES
     from memtool.units import format_size
@@ -178,17 +178,17 @@ def address_space(overcommit: str | None, limit: int) -> Finding:
     if overcommit == "2":
         mend = "sudo sysctl vm.overcommit_memory=0, or give workloads a memory_limit"
         return Finding(subject, State.NOTE, f"{needed}; overcommit is off, so that may fail", mend)
-    if limit not in (resource.RLIM_INFINITY, -1) and limit < RESERVED_BYTES:
+    if limit is not None and limit < RESERVED_BYTES:
         mend = "ulimit -v unlimited and ulimit -d unlimited, or give workloads a memory_limit"
         return Finding(subject, State.NOTE, f"{needed}; this shell allows {format_size(limit)}", mend)
     return Finding(subject, State.OK, f"unlimited; {needed}")
 
 
-def locked_memory(limit: int) -> Finding:
+def locked_memory(limit: int | None) -> Finding:
     """Say how much memory a process may keep from being swapped."""
     from memtool.units import format_size
 
-    words = "unlimited" if limit in (resource.RLIM_INFINITY, -1) else f"up to {format_size(limit)} (ulimit -l)"
+    words = "unlimited" if limit is None else f"up to {format_size(limit)} (ulimit -l)"
     return Finding("locked memory", State.OK, words)
 
 
@@ -234,7 +234,7 @@ def counters(devices: Path, paranoid: str | None) -> Finding:
 
 def valgrind() -> Finding:
     """Look for what counts instructions where the processor does not."""
-    from memtool.measure.counters import Counter, why_not
+    from memtool.host.counters import Counter, why_not
 
     reason = why_not(Counter.CALLGRIND)
     if reason is not None:

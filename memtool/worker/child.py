@@ -43,7 +43,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     import mmap
 
     from memtool.engine import binding
-    from memtool.measure import noise
+    from memtool.host import noise
 
     library = binding.load_library(request["library"])
     sys.path += [each for each in request["path"] if each not in sys.path]
@@ -134,7 +134,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
 def _replay_in_lean_worker(request: dict[str, Any]) -> dict[str, Any]:
     """Replay in a process that did nothing before (lean.cpp), so that the malloc under test holds nothing of ours."""
     from memtool.engine import binding
-    from memtool.measure import noise
+    from memtool.host import noise
 
     job = _LeanJob(binding, request)
     before = noise.read()

@@ -25,7 +25,7 @@ from typing import IO, Any, Protocol
 
 from memtool.allocators.regions import Backing
 from memtool.engine import binding
-from memtool.measure.counters import Counter
+from memtool.host.counters import Counter
 from memtool.measure.histogram import SLOW_NS
 from memtool.model import AllocatorPlan, Cell, Pass, Sample, Status
 from memtool.worker import protocol

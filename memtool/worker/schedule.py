@@ -7,7 +7,6 @@ alike; see docs/measurement.md. Each finished sample is handed on before the nex
 from __future__ import annotations
 
 import math
-import os
 import random
 import threading
 from collections import Counter
@@ -17,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from memtool.errors import MemtoolError
-from memtool.measure import counters
+from memtool.host import counters, machine
 from memtool.model import AllocatorPlan, Cell, Mode, Pass, Sample, Status
 from memtool.worker.estimate import Estimate
 from memtool.worker.evidence import Evidence
@@ -230,7 +229,7 @@ class Schedule:
 
     def _most_at_once(self, workloads: Sequence[Measurable]) -> int:
         """Return how many workers may run at a time, each of which takes all that its workload ever asks for."""
-        processors = len(os.sched_getaffinity(0))
+        processors = machine.usable_cores()
         if self.settings.memory_bytes is None:
             return processors
         most = max((each.total_bytes for each in workloads), default=0) + _WORKER_BYTES
@@ -254,7 +253,7 @@ class Schedule:
         """
         counts = self._counts(workloads)
         batches = self._heap_batches(workloads)
-        processors = len(os.sched_getaffinity(0))
+        processors = machine.usable_cores()
         if not batches or not counts or not self._holds([cell for _, cell, *_ in (*batches[0], *counts[:processors])]):
             self._samples += self._counted(counts, processors)
             for batch in batches:
@@ -471,7 +470,7 @@ def _unpinned(threads: Threads | None) -> Threads | None:
 
 def _sharing(jobs: Sequence[Job], at_once: int) -> list[Job]:
     """Return the jobs with the time that each needs when so many of them share the processors, and when it waits."""
-    turns = math.ceil(min(at_once, len(jobs)) / len(os.sched_getaffinity(0)))
+    turns = math.ceil(min(at_once, len(jobs)) / machine.usable_cores())
     return [replace(job, time_limit=turns * job.time_limit + _waits(job)) for job in jobs]
 
 

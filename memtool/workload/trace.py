@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from pydantic import ValidationError
 
 from memtool import files
 from memtool.engine import generator_binding
 from memtool.engine.binding import EngineError, package_folder
 from memtool.errors import InputError, MemtoolError, did_you_mean
+from memtool.host import machine
 from memtool.model import Mark, Mode, TraceInfo
 from memtool.units import format_duration, format_rate, format_size
 from memtool.workload.arrivals import Schedule, compile_arrivals
@@ -250,7 +250,7 @@ def _build_image(
     digest = hashlib.blake2b(digest_size=16)
     seconds = 0.0
     events = 0
-    available = int(psutil.virtual_memory().available)
+    available = machine.available_memory()
     _refuse_too_long(source, 2 * (program.allocations or 0), available)
     try:
         with generator_binding.ImageBuilder(touch, descriptor) as builder:

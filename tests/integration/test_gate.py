@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from memtool.measure.counters import Counter, why_not
+from memtool.host.counters import Counter, why_not
 
 # Blocks that only just fit their granules, and none freed: nothing else moves the footprint.
 FULL = """\

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from memtool.measure.counters import Counter, why_not
+from memtool.host.counters import Counter, why_not
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Status
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from tests.images import churn, image_fd, make_image

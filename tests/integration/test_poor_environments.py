@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from memtool.measure.counters import Counter
+from memtool.host.counters import Counter
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass
 from memtool.worker import parent
 from memtool.worker.parent import Job, RegionRequest

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memtool.engine import binding
-from memtool.measure import counters
-from memtool.measure.counters import Counter
+from memtool.host import counters
+from memtool.host.counters import Counter
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Mode, Pass, Sample, Status
 from memtool.pipeline import threads_of
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor

@@ -8,8 +8,8 @@ from functools import cache
 import pytest
 
 from memtool.engine.binding import Heap
-from memtool.measure import counters
-from memtool.measure.counters import choose
+from memtool.host import counters
+from memtool.host.counters import choose
 from verification import (
     arenas,
     blowup,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from memtool.errors import MemtoolError
-from memtool.measure.counters import Counter as InstructionCounter
+from memtool.host.counters import Counter as InstructionCounter
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Mode, Pass, Sample, Status
 from memtool.worker.parent import Job, RegionRequest
 from memtool.worker.schedule import Key, Measurable, Schedule, Settings, passes_from

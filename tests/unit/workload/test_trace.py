@@ -6,11 +6,11 @@ import fcntl
 import hashlib
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from memtool.errors import InputError, MemtoolError
+from memtool.host.cgroup import Allowance
 from memtool.model import Mark, Mode
 from memtool.workload.program import compile_workload
 from memtool.workload.trace import canonical_events, find_workload, load_trace, make_trace
@@ -132,7 +132,8 @@ def test_closing_gives_the_image_back() -> None:
 def test_an_image_that_does_not_fit_into_memory_is_refused(
     monkeypatch: pytest.MonkeyPatch, content: dict[str, object]
 ) -> None:
-    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1 << 20))
+    # The machine has more than the control group of a container leaves; what counts is the smaller one.
+    monkeypatch.setattr("memtool.host.machine.allowance", lambda: Allowance(2 << 20, 1 << 20, None))
     before = descriptors()
     with pytest.raises(MemtoolError) as caught:
         make_trace(workload_of(content), "w.yaml", 7)

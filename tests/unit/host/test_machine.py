@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from memtool.measure import machine
-from memtool.measure.cgroup import Allowance
-from memtool.measure.machine import available_memory, bracketed, caches, cpu_model, fingerprint, text_of
+from memtool.host import machine
+from memtool.host.cgroup import Allowance
+from memtool.host.machine import available_memory, bracketed, caches, cpu_model, fingerprint, text_of
 
 
 def test_the_fingerprint_is_plain_data_and_the_same_again() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from memtool.measure import noise
+from memtool.host import noise
 
 
 def test_counters_only_grow() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memtool.errors import InputError
-from memtool.measure.counters import Counter, choose, why_not
+from memtool.host.counters import Counter, choose, why_not
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memtool.measure.cgroup import Allowance, allowance
+from memtool.host.cgroup import Allowance, allowance
 
 MIB = 1 << 20
 Tree = Callable[..., Allowance]

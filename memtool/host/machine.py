@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from memtool.measure.cgroup import allowance
+from memtool.host.cgroup import allowance
 
 _SYSTEM = Path("/sys/devices/system")
 _CLOCKSOURCE = _SYSTEM / "clocksource/clocksource0/current_clocksource"
@@ -32,7 +33,7 @@ def fingerprint() -> dict[str, Any]:
     return {
         "cpu": cpu_model(),
         "architecture": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "processors": os.cpu_count(),
         "physical_cores": psutil.cpu_count(logical=False),
         "core_quota": allowed.cores,
@@ -58,6 +59,23 @@ def available_memory() -> int:
     available = int(psutil.virtual_memory().available)
     free = allowance().free_bytes
     return available if free is None else min(available, free)
+
+
+def usable_cores() -> int:
+    """Return how many processors this process may run on; a quota of processor time does not count."""
+    return len(os.sched_getaffinity(0))
+
+
+def soft_limit(which: int) -> int | None:
+    """Return this process's soft limit, such as that of ``resource.RLIMIT_AS``; None: no limit."""
+    limit = resource.getrlimit(which)[0]
+    return None if limit in (resource.RLIM_INFINITY, -1) else limit
+
+
+def processor_use(seconds: float) -> tuple[float, float]:
+    """Watch all processors for so long; return the per cent that worked and the per cent that the host took away."""
+    times = psutil.cpu_times_percent(interval=seconds)
+    return 100 - times.idle - times.iowait, getattr(times, "steal", 0.0)
 
 
 def text_of(path: Path) -> str | None:
