@@ -15,7 +15,7 @@ from pathlib import Path
 
 from memtool.allocators.registry import Registry
 from memtool.model import AllocatorSpec, Cell, Mode, Pass, Sample
-from memtool.pipeline import threads_of
+from memtool.plan import threads_of
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from memtool.workload.trace import Trace
 

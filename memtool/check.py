@@ -18,10 +18,11 @@ from memtool.errors import EXIT_INCOMPARABLE, InputError, MemtoolError
 from memtool.host.counters import Counter, why_not
 from memtool.measure.metrics import METRICS
 from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Pass, Past, Report, Run, Status
-from memtool.pipeline import BenchOptions, bench
+from memtool.plan import BenchOptions
 from memtool.report import calls, verdicts
 from memtool.report.plots import forest, pictures
-from memtool.stats import compare
+from memtool.run import bench
+from memtool.stats import compare, proof
 from memtool.store import compare_file, journal, run_file
 from memtool.units import format_count
 from memtool.worker.parent import Executor
@@ -30,7 +31,7 @@ from memtool.workload.trace import shipped
 
 DEFAULT_BLOCKS = 31
 """Finds +5 % where pairs scatter by 3 %, and is odd, so that the median is one of the pairs."""
-_KEPT_PROOF = (*compare.LIBRARY, compare.NAMED, "call")
+_KEPT_PROOF = (*compare.LIBRARY, proof.NAMED, "call")
 """What of a cell's proof a baseline keeps."""
 
 
@@ -353,7 +354,7 @@ def _labels(base: Run) -> str:
 
 def named_in(run: Run) -> dict[str, str]:
     """Return how what the user calls by a name is written on the command line: ``mine`` -> ``mine=./libmine.so``."""
-    return {each.cell.allocator: str(each.proof[compare.NAMED]) for each in run.cells if compare.NAMED in each.proof}
+    return {each.cell.allocator: str(each.proof[proof.NAMED]) for each in run.cells if proof.NAMED in each.proof}
 
 
 def _metrics_of(base: Run, metrics: Sequence[str]) -> list[str]:

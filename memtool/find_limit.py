@@ -10,6 +10,7 @@ a smaller one that survives all the same.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from memtool import __version__
@@ -17,7 +18,7 @@ from memtool.errors import InputError
 from memtool.host import machine
 from memtool.host.counters import Counter
 from memtool.model import AllocatorPlan, Cell, Mode, Pass, Sample, Status, TraceInfo
-from memtool.pipeline import RESERVED_BYTES, BenchOptions, Plan, close, make_plan, refuse_too_large
+from memtool.plan import RESERVED_BYTES, BenchOptions, Plan, make_plan, refuse_too_large
 from memtool.stats.limits import LeastLimit, LimitRow, Limits
 from memtool.worker.parent import Executor, Job, WorkerExecutor
 from memtool.worker.schedule import Measurable, Progress
@@ -47,19 +48,13 @@ def find_limits(options: BenchOptions, seeds: int, progress: Progress, executor:
         raise InputError(f"--find-limit: limits are found on one thread: --mode must be serial, is '{options.mode}'")
     options = replace(options, passes=(Pass.FOOTPRINT,), counters=str(Counter.NONE))
     hunt = _Hunt(executor or WorkerExecutor(options.seed or 0), options, seeds, progress)
-    plan = make_plan(options)
-    try:
+    with closing(make_plan(options)) as plan:
         sources = {trace.info.source: trace.info.seed for trace in plan.traces}
         hunt.search(plan)
-    finally:
-        close(plan)
     for source, seed in sources.items():
         for number in range(1, seeds):
-            another = make_plan(replace(options, workloads=(source,), seed=seed + number))
-            try:
+            with closing(make_plan(replace(options, workloads=(source,), seed=seed + number))) as another:
                 hunt.search(another)
-            finally:
-                close(another)
     return hunt.result()
 
 

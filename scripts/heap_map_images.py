@@ -17,8 +17,9 @@ from typing import Any
 from memtool.allocators.registry import Registry
 from memtool.engine import binding
 from memtool.model import Pass, Status
-from memtool.pipeline import BenchOptions, bench
+from memtool.plan import BenchOptions
 from memtool.report.plots import canvas, heap_maps
+from memtool.run import bench
 from memtool.store import series
 
 FOLDER = Path(__file__).parent.parent / "docs/images/heap-maps"

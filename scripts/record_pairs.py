@@ -19,7 +19,8 @@ from pathlib import Path
 
 from memtool.allocators.spec import parse_allocators
 from memtool.model import Pass
-from memtool.pipeline import BenchOptions, bench
+from memtool.plan import BenchOptions
+from memtool.run import bench
 
 WORKLOADS = ("quickstart", "chapter/frequent-small-objects", "chapter/message-queue")
 ALLOCATORS = "glibc,jemalloc,mimalloc,tcmalloc,segregated-pool,tlsf"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from memtool.engine.binding import Heap
 from memtool.model import Pass, Status
-from memtool.pipeline import BenchOptions, bench
+from memtool.plan import BenchOptions
+from memtool.run import bench
 from verification.outcome import Line, Result, Verdict
 
 BLOCKS = 6

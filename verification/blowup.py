@@ -13,7 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from memtool.model import Mode, Pass, Status
-from memtool.pipeline import BenchOptions, bench
+from memtool.plan import BenchOptions
+from memtool.run import bench
 from verification.outcome import Line, Result, Verdict
 
 LENGTHS = (50_000, 100_000, 200_000)

@@ -13,7 +13,8 @@ from memtool.errors import InputError
 from memtool.host import counters
 from memtool.host.counters import Counter
 from memtool.model import Pass, Status
-from memtool.pipeline import BenchOptions, bench
+from memtool.plan import BenchOptions
+from memtool.run import bench
 from verification.outcome import Line, Result, Verdict
 
 STRATEGIES: Mapping[str, str] = {"segregated-pool": "SegregatedPool", "tlsf": "Tlsf", "buddy": "Buddy", "slab": "Slab"}

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from memtool.allocators.system import why_missing
 from memtool.model import CellResult, Mode, Pass, Status
-from memtool.pipeline import BenchOptions, bench
+from memtool.plan import BenchOptions
+from memtool.run import bench
 from verification.outcome import Line, Result, Verdict
 
 ALLOCATORS = ("glibc", "jemalloc", "mimalloc", "tcmalloc")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from memtool.allocators import regions
 from memtool.model import Pass, Status
-from memtool.pipeline import BenchOptions, bench
+from memtool.plan import BenchOptions
+from memtool.run import bench
 from verification.outcome import Line, Result, Verdict
 
 FAULTS = {"anonymous": 65_536, "hugepages": 128, "populate": 0}

@@ -12,7 +12,8 @@ from statistics import median
 
 from memtool.allocators.registry import Registry, Unavailable
 from memtool.model import AllocatorPlan, AllocatorSpec, Pass, Status
-from memtool.pipeline import BenchOptions, bench
+from memtool.plan import BenchOptions
+from memtool.run import bench
 from verification.outcome import Line, Result, Verdict
 
 MALLOCS = ("glibc", "jemalloc", "mimalloc", "tcmalloc")

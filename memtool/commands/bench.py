@@ -20,7 +20,8 @@ from memtool.commands.options import (
 from memtool.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
-    from memtool.pipeline import BenchOptions, Outcome
+    from memtool.plan import BenchOptions
+    from memtool.run import Outcome
 
 _FORMATS = ("table", "markdown", "json", "csv")
 
@@ -72,7 +73,7 @@ def command(
     Without a WORKLOAD the quickstart is replayed. A WORKLOAD is a YAML file, the name of a shipped one
     (`memtool list workloads`), or the trace file of another tool (`memtool list importers`).
     """
-    from memtool import pipeline
+    from memtool import run
 
     own = {"workloads": workloads, "allocators": allocators, "blocks": blocks, "reference": reference, "rates": rates}
     options = bench_options(measured, **own, adds_blocks=True)
@@ -84,7 +85,7 @@ def command(
         show_plan(options, output_format)
         return
     with progress(quiet=output_format == "json") as show:
-        outcome = pipeline.bench(options, show, announce=lambda words: click.echo(f"memtool: {words}", err=True))
+        outcome = run.bench(options, show, announce=lambda words: click.echo(f"memtool: {words}", err=True))
     _show(outcome, output_format, width_of_tables(wide=wide))
     complain(outcome.complaints)
     if outcome.failed:

@@ -171,7 +171,7 @@ def memory(available: int, limit: int | None) -> Finding:
 
 def address_space(overcommit: str | None, limit: int | None) -> Finding:
     """Say whether a region can be reserved as large as bench reserves it: 64 GiB."""
-    from memtool.pipeline import RESERVED_BYTES
+    from memtool.plan import RESERVED_BYTES
     from memtool.units import format_size
 
     subject, needed = "address space", f"{format_size(RESERVED_BYTES)} are reserved for a region without memory_limit"

@@ -6,14 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from memtool.pipeline import BenchOptions, Plan
+    from memtool.plan import BenchOptions, Plan
     from memtool.worker.schedule import Progress
     from memtool.workload.trace import Trace
 
@@ -231,7 +231,7 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
 def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noqa: ANN401  # as BenchOptions has them
     """Return what is to be measured: what was chosen of ``measurement_options``, and what a command has of its own."""
     from memtool.model import Mode, Pass
-    from memtool.pipeline import BenchOptions
+    from memtool.plan import BenchOptions
     from memtool.worker.schedule import passes_from
 
     return BenchOptions(
@@ -289,22 +289,18 @@ def show_plan(options: BenchOptions, output_format: str) -> int:
     """Say what a run would measure, and return how many allocators would be on one workload, at most."""
     from collections import Counter
 
-    from memtool import pipeline
+    from memtool.plan import make_plan
 
-    plan = pipeline.make_plan(options)
-    try:
+    with closing(make_plan(options)) as plan:
         click.echo(_describe_plan(plan, output_format))
-    finally:
-        pipeline.close(plan)
     places = Counter((cell.workload, cell.region) for cell in plan.plans)
     return max(places.values(), default=0)
 
 
 def _describe_plan(plan: Plan, output_format: str) -> str:
     """Return what a run would measure: workloads, cells, samples, and what is left out with the reason."""
-    from memtool.pipeline import schedule_of_arrivals
+    from memtool.plan import schedule_of_arrivals
     from memtool.units import format_count, format_size
-    from memtool.worker.schedule import Schedule
 
     if output_format == "json":
         return json.dumps(
@@ -333,8 +329,8 @@ def _describe_plan(plan: Plan, output_format: str) -> str:
                     }
                     for each in plan.excluded
                 ],
-                "samples": Schedule.count(plan.settings, plan.measurables),
-                "waiting_seconds": Schedule.waiting(plan.settings, plan.measurables),
+                "samples": plan.samples,
+                "waiting_seconds": plan.waiting_seconds,
                 "notes": list(plan.notes),
             },
             indent=2,
@@ -359,7 +355,7 @@ def _describe_plan(plan: Plan, output_format: str) -> str:
         ]
     passes = ", ".join(plan.settings.passes)
     lines.append(
-        f"{Schedule.count(plan.settings, plan.measurables)} samples, each a process of its own: "
+        f"{plan.samples} samples, each a process of its own: "
         f"{plan.settings.blocks} block{'' if plan.settings.blocks == 1 else 's'}; passes {passes}"
     )
     waiting = schedule_of_arrivals(plan)
@@ -389,9 +385,7 @@ def complain(complaints: Sequence[str]) -> None:
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Progress]:
     """Yield what shows progress with an estimate on a terminal, and nothing in a pipe."""
-    from memtool.pipeline import terminal
-
-    if quiet or not terminal():
+    if quiet or not os.isatty(2):
         yield lambda what, done, total, seconds_left: None
         return
     from rich.console import Console

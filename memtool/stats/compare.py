@@ -24,6 +24,7 @@ from memtool.model import (
     TraceInfo,
 )
 from memtool.stats import paired
+from memtool.stats.proof import NAMED
 from memtool.stats.summary import pareto_front
 
 STATUS = "status"
@@ -39,8 +40,6 @@ _MACHINE: Mapping[str, tuple[str, ...]] = {
 """What of the machine must be the same, by the metric's scope, where two runs are compared."""
 LIBRARY = ("malloc_build_id", "version")
 """What of a cell's proof must be the same besides, where a malloc is compared with itself."""
-NAMED = "named"
-"""In a cell's proof: name and file of what the user calls by a name, and compares though it was built anew."""
 _MAYBE_UNKNOWN = ("governor", "transparent_huge_pages", *_SINCE_THEN)
 """Not said by every kernel: two machines that both do not say are taken as the same."""
 _TRACE = ("touch", "memory_limit")

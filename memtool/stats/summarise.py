@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from memtool.measure import histogram
 from memtool.measure.metrics import METRICS, MOST_MARKS
 from memtool.model import Cell, CellResult, Determinism, Metric, Mode, Pass, Sample, Status, TraceInfo
+from memtool.stats import proof
 from memtool.stats.adaptor_reports import sentences
+from memtool.stats.clock import PERCENTILES, Clock, timer_step
 from memtool.stats.noise import why_noisy
 from memtool.stats.summary import median_interval
 from memtool.units import format_size
 
-PERCENTILES: Mapping[str, float] = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
 OPERATIONS = ("allocate", "deallocate", "remote_deallocate", "reallocate")
 LEAST_LIVE = 64 * 1024
 """Bytes: a ratio over fewer live bytes says nothing of the allocator."""
@@ -33,14 +33,6 @@ DRAIN_WAITS = ("0ms", "100ms", "1s", "5s")
 _NO_HISTOGRAM: Mapping[str, Any] = {"buckets": (), "maximum": 0}
 
 Figures = dict[str, float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """How ticks become nanoseconds."""
-
-    ns_per_tick: float
-    name: str
 
 
 def summarise_cell(
@@ -109,7 +101,7 @@ def summarise_cell(
         cell=cell,
         status=Status.FAILED if failed or impossible else Status.OK,
         reason=_why_failed(failed, is_harness_fault=is_harness_fault) if failed else _why_impossible(impossible),
-        proof=_proof(samples) | _own_statistics(heaps) | {name: found for name, found in extra.items() if found},
+        proof=proof.of_samples(samples) | {name: finding for name, finding in extra.items() if finding},
         metrics={name: metrics[name] for name in METRICS if name in metrics},
         series={},
         notes=tuple(notes),
@@ -140,58 +132,8 @@ def _is_figure(metric: Metric) -> bool:
     return all(abs(figure) <= _MOST for figure in metric.samples)
 
 
-def noise_floor(samples: Sequence[Sample], clock: Clock) -> dict[str, Any]:
-    """Return what an empty timed region took in the latency samples of one cell, merged, for its proof.
-
-    ``noise_floor_ns``: percentiles and maximum; ``timer_resolution_ns``: the step of the timer.
-    """
-    timed = _of(samples, Pass.LATENCY)
-    floors = [sample.payload["histograms"]["floor"] for sample in timed]
-    merged = histogram.merge(floor["buckets"] for floor in floors)
-    if not merged:
-        return {}
-    maximum = max(floor["maximum"] for floor in floors)
-    ticks = {name: histogram.percentile(merged, q, maximum) for name, q in PERCENTILES.items()} | {"max": maximum}
-    return {
-        "noise_floor_ns": {name: reading * clock.ns_per_tick for name, reading in ticks.items()},
-        "timer_resolution_ns": _timer_step(timed) * clock.ns_per_tick,
-    }
-
-
-def _timer_step(samples: Sequence[Sample]) -> float:
-    """Return the step of the timer in ticks, from everything that latency samples measured with it.
-
-    Under arrivals a latency begins when the operation is due, which is no reading of the timer: the floor alone counts.
-    """
-    readings = [
-        found["buckets"]
-        for sample in samples
-        for kind, found in sample.payload["histograms"].items()
-        if kind == "floor" or "open_loop" not in sample.payload
-    ]
-    return histogram.step(histogram.merge(readings))
-
-
 def _of(samples: Sequence[Sample], run_pass: Pass) -> list[Sample]:
     return [sample for sample in samples if sample.run_pass is run_pass and sample.status is Status.OK]
-
-
-def _proof(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Return what the first sample proved, and how quiet the machine was over all of them."""
-    proof: dict[str, Any] = {}
-    for sample in samples:
-        for key, value in sample.payload.get("proof", {}).items():
-            proof.setdefault(key, value)
-        for key in ("region", "system_calls"):
-            if key in sample.payload:
-                proof.setdefault(key, sample.payload[key])
-    noise = [sample.payload["noise"] for sample in samples if "noise" in sample.payload]
-    for name in noise[0] if noise else ():
-        proof[name] = sum(reading.get(name, 0) for reading in noise)
-    checks = [sample.payload["checks"] for sample in samples if "checks" in sample.payload]
-    if checks:
-        proof["invariants_checked"] = sum(checks)
-    return proof
 
 
 def _reported(footprints: Sequence[Sample]) -> dict[str, Any]:
@@ -277,7 +219,7 @@ def _latencies(samples: Sequence[Sample], null_samples: Sequence[Sample], clock:
         names = [f"{kind}_{share}_ns" for kind in happened for share in (*PERCENTILES, "max")]
         return {name: _metric(name, (), Determinism.SAMPLED) for name in names}
     ns = clock.ns_per_tick
-    step = _timer_step(samples)
+    step = timer_step(samples)
     readings_of_floor = _readings(samples, "floor")
     floor_medians = readings_of_floor["p50"]
     null = null_samples if all("open_loop" in sample.payload for sample in samples) else ()
@@ -552,16 +494,6 @@ def _drains(samples: Sequence[Sample]) -> dict[str, Metric]:
         for index, name in enumerate(names)
         if samples
     }
-
-
-def _own_statistics(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Return what the malloc says of itself at each moment, in bytes; nothing where it says nothing."""
-    for sample in samples:
-        moments = {each["moment"]: each["own"] for each in sample.payload["maps"]}
-        moments["after drain"] = sample.payload["own_after_drain"]
-        if any(figure is not None for figure in moments.get("peak", {}).values()):
-            return {"own_statistics": moments}
-    return {}
 
 
 def _differences(samples: Sequence[Sample]) -> list[str]:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from memtool import files, pipeline
+from memtool import files
 from memtool.errors import MemtoolError
 from memtool.model import Pass, Status
-from memtool.pipeline import BenchOptions
+from memtool.plan import BenchOptions
 from memtool.report.plots import pictures
+from memtool.run import bench
 
 WORKLOAD = """
 name: small
@@ -44,7 +45,7 @@ def test_a_disk_that_is_full_after_the_measuring_costs_no_sample(
     with monkeypatch.context() as patch:
         patch.setattr(files, "write_whole", full)
         with pytest.raises(MemtoolError) as caught:
-            pipeline.bench(replace(options, draw_plots=False), quiet)
+            bench(replace(options, draw_plots=False), quiet)
     words = str(caught.value)
     assert words.startswith(f"{options.output}/series/small_tlsf_")
     assert words.endswith(
@@ -52,7 +53,7 @@ def test_a_disk_that_is_full_after_the_measuring_costs_no_sample(
         "--resume stores what came of them"
     )
     before = (options.output / "journal.jsonl").read_bytes()
-    outcome = pipeline.bench(replace(options, draw_plots=False, resume=True), quiet)
+    outcome = bench(replace(options, draw_plots=False, resume=True), quiet)
     assert [cell.status for cell in outcome.run.cells] == [Status.OK]
     assert (options.output / "journal.jsonl").read_bytes() == before
 
@@ -62,7 +63,7 @@ def test_a_picture_that_cannot_be_drawn_is_a_complaint(options: BenchOptions, mo
         raise ValueError("Failed to process string with tex")
 
     monkeypatch.setattr(pictures, "draw_all", fails)
-    outcome = pipeline.bench(options, quiet)
+    outcome = bench(options, quiet)
     assert outcome.complaints == ("nothing was drawn: ValueError: Failed to process string with tex",)
     assert outcome.plots == ()
     assert (outcome.directory / "run.json").is_file()

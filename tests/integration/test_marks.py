@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from memtool.model import Cell, Pass
-from memtool.pipeline import BenchOptions, bench
+from memtool.plan import BenchOptions
+from memtool.run import bench
 from memtool.store import series
 
 PAGE = 4096

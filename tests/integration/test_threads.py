@@ -15,7 +15,7 @@ from memtool.engine import binding
 from memtool.host import counters
 from memtool.host.counters import Counter
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Mode, Pass, Sample, Status
-from memtool.pipeline import threads_of
+from memtool.plan import threads_of
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from memtool.workload.schema import Workload
 from memtool.workload.trace import Trace, make_trace

@@ -16,7 +16,8 @@ STRATEGIES = "segregated-pool,slab,first-fit,next-fit,best-fit,buddy,tlsf"
 SCRIPT = """
 import sys
 sys.path.insert(0, {root!r})
-from memtool.pipeline import BenchOptions, bench
+from memtool.plan import BenchOptions
+from memtool.run import bench
 from memtool.model import Pass
 import json, pathlib
 options = BenchOptions(

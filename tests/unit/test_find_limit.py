@@ -14,7 +14,7 @@ import pytest
 from memtool.cli import run
 from memtool.find_limit import CannotServeError, find_limits, search
 from memtool.model import Cell, Pass, Sample, Status
-from memtool.pipeline import BenchOptions
+from memtool.plan import BenchOptions
 from memtool.report import limits as report
 from memtool.stats.limits import Limits
 from memtool.worker.parent import Job

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from memtool.model import Cell, CellResult, Determinism, Pass, Sample, Status, TraceInfo
-from memtool.stats.summarise import Clock, noise_floor, summarise_cell
+from memtool.stats.clock import Clock
+from memtool.stats.proof import of_timer
+from memtool.stats.summarise import summarise_cell
 
 CELL = Cell("churn", "tlsf")
 CLOCK = Clock(0.5, "counter")
@@ -209,7 +211,7 @@ def test_at_floor_means_a_step_of_the_timer_above_the_floor_or_less(ticks: int, 
     # The timer moves in steps of 73.4 ticks: what takes less reads 0, 73 or 74.
     timed = latency(floor=[(0, 90), (73, 6), (74, 4)], allocate=[(ticks, 100)])
     assert summarise(timed).metrics["allocate_p50_ns"].at_floor is at_floor
-    assert noise_floor([timed], CLOCK)["timer_resolution_ns"] == pytest.approx(36.7, abs=0.1)
+    assert of_timer([timed], CLOCK)["timer_resolution_ns"] == pytest.approx(36.7, abs=0.1)
 
 
 def test_no_percentile_lies_above_the_maximum() -> None:
@@ -218,7 +220,7 @@ def test_no_percentile_lies_above_the_maximum() -> None:
     timed.payload["histograms"]["allocate"] = {"maximum": 1_000, "buckets": [(506, 100)]}
     timed.payload["histograms"]["floor"] = {"maximum": 1_000, "buckets": [(10, 9_998), (506, 2)]}
     assert values(summarise(timed), "allocate_p50_ns", "allocate_p9999_ns", "allocate_max_ns") == [495.0] * 3
-    found = noise_floor([timed], CLOCK)["noise_floor_ns"]
+    found = of_timer([timed], CLOCK)["noise_floor_ns"]
     assert (found["p9999"], found["max"]) == (500.0, 500.0)
 
 
@@ -247,7 +249,7 @@ def test_a_replay_too_short_to_read_its_floor_has_no_latencies() -> None:
     result = summarise(brief, timing(1_000))
     assert values(result, "time_per_op_ns", "allocate_p50_ns", "deallocate_max_ns") == [0.5, None, None]
     assert not any(name.startswith("reallocate") for name in result.metrics)
-    assert noise_floor([brief], CLOCK) == {}
+    assert of_timer([brief], CLOCK) == {}
 
 
 def test_the_first_touch_is_a_percentile_less_the_floor() -> None:
@@ -258,7 +260,7 @@ def test_the_first_touch_is_a_percentile_less_the_floor() -> None:
 
 
 def test_the_noise_floor_is_merged_over_samples() -> None:
-    found = noise_floor(
+    found = of_timer(
         [
             latency(0, floor=[(10, 100)], floor_maximum=70, allocate=[(20, 1)]),
             latency(1, floor=[(14, 99), (60, 1)], floor_maximum=60, allocate=[(20, 1)]),
@@ -270,7 +272,7 @@ def test_the_noise_floor_is_merged_over_samples() -> None:
         "noise_floor_ns": {"p50": 5.0, "p90": 7.0, "p99": 7.0, "p999": 30.0, "p9999": 30.0, "max": 35.0},
         "timer_resolution_ns": 2.0,
     }
-    assert noise_floor([timing(1)], CLOCK) == {}
+    assert of_timer([timing(1)], CLOCK) == {}
 
 
 # Footprint

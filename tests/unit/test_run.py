@@ -10,10 +10,11 @@ from typing import Any, cast
 
 import pytest
 
-from memtool import pipeline
 from memtool.engine import packing_binding
 from memtool.errors import InputError
 from memtool.model import Cell, Mode, Pass, Sample, Status
+from memtool.plan import BenchOptions
+from memtool.run import Outcome, _fingerprint, _packed, _placements, output_directory
 from tests.runs import cell, excluded, run, trace
 
 
@@ -21,7 +22,7 @@ from tests.runs import cell, excluded, run, trace
 def test_what_several_threads_replay_is_not_packed_and_says_that_this_is_why(mode: Mode) -> None:
     info = trace(threads=2)
     made = cast("Any", SimpleNamespace(info=replace(info, lanes=2)))
-    found = pipeline._packed(made, (Pass.FOOTPRINT,), mode, {})
+    found = _packed(made, (Pass.FOOTPRINT,), mode, {})
     assert found.packing_bytes is None
     assert found.notes == (
         "not packed offline, packing_ratio is n/a: only what is replayed on one thread is (--mode serial)",
@@ -44,12 +45,12 @@ def test_what_an_allocator_of_the_run_did_bounds_the_best_packing(monkeypatch: p
         placed("w", "glibc", 1),
     ]
     plans = {sample.cell: SimpleNamespace(uses_region=sample.cell.allocator != "glibc") for sample in samples}
-    placements = pipeline._placements("w", cast("Any", SimpleNamespace(plans=plans)), samples)
+    placements = _placements("w", cast("Any", SimpleNamespace(plans=plans)), samples)
     assert placements == {"tlsf": 203_000, "first-fit": 198_400}
     made = cast("Any", SimpleNamespace(info=trace(), image_fd=-1, image_bytes=0))
     for searched, packing_bytes, packing_by in ((201_000, 198_400, "first-fit"), (198_400, 198_400, None)):
         monkeypatch.setattr(packing_binding, "pack_image", lambda *_, searched=searched: searched)
-        found = pipeline._packed(made, (Pass.FOOTPRINT,), Mode.SERIAL, placements)
+        found = _packed(made, (Pass.FOOTPRINT,), Mode.SERIAL, placements)
         assert (found.packing_bytes, found.packing_by) == (packing_bytes, packing_by)
 
 
@@ -58,7 +59,7 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     began = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    folders = [pipeline.output_directory(pipeline.BenchOptions(), began, {}) for _ in range(3)]
+    folders = [output_directory(BenchOptions(), began, {}) for _ in range(3)]
     assert [str(each) for each in folders] == [
         "results/2026-01-02-030405",
         "results/2026-01-02-030405-2",
@@ -73,7 +74,7 @@ def test_a_folder_of_results_that_cannot_be_made_is_invalid_input(
     monkeypatch.chdir(tmp_path)
     Path("results").write_text("a file", encoding="utf-8")
     with pytest.raises(InputError, match=r"^results/2026-01-02-030405: cannot be written: Not a directory$"):
-        pipeline.output_directory(pipeline.BenchOptions(), datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), {})
+        output_directory(BenchOptions(), datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), {})
 
 
 def test_whatever_changes_what_is_measured_is_in_the_fingerprint() -> None:
@@ -83,7 +84,7 @@ def test_whatever_changes_what_is_measured_is_in_the_fingerprint() -> None:
         "Any",
         SimpleNamespace(traces=(SimpleNamespace(info=info),), plans={}, settings=SimpleNamespace(counter="none")),
     )
-    found = cast("Any", pipeline._fingerprint(pipeline.BenchOptions(), plan))
+    found = cast("Any", _fingerprint(BenchOptions(), plan))
     known = {name: found["workloads"]["web"][name] for name in ("touch", "memory_limit", "threads", "lanes", "seed")}
     assert known == {"touch": "first", "memory_limit": 1 << 20, "threads": 2, "lanes": 3, "seed": 42}
     assert {"machine", "engine", "code", "environment", "counter", "passes", "cold", "cells"} <= set(found)
@@ -98,4 +99,4 @@ def test_a_run_that_measured_nothing_has_failed() -> None:
         ((), True),
         ((sound, broken), True),
     ):
-        assert pipeline.Outcome(run(*cells), Path()).failed is failed
+        assert Outcome(run(*cells), Path()).failed is failed

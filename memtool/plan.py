@@ -1,0 +1,327 @@
+"""What will be measured: the options of a bench resolved into traces, cells and settings, and what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from memtool.allocators import pairing, regions, registry
+from memtool.allocators.environment import ignored_note
+from memtool.allocators.spec import parse_allocators
+from memtool.engine import binding
+from memtool.errors import InputError, MemtoolError
+from memtool.host import counters, machine
+from memtool.host.counters import Counter
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Pass, Status
+from memtool.stats import proof
+from memtool.units import format_duration, format_size
+from memtool.worker.parent import RegionRequest
+from memtool.worker.schedule import LEAST_TIME_LIMIT, NULL, Measurable, Schedule, Settings
+from memtool.worker.threads import Threads
+from memtool.workload.trace import Trace, load_trace
+
+RESERVED_BYTES = 64 << 30
+"""Address space reserved for a region where the workload sets no limit; taken as it is used."""
+_CALIBRATION_MS = 50
+_BENCH_DEFAULT_WORKLOAD = "quickstart"
+
+
+@dataclass(frozen=True, slots=True)
+class BenchOptions:
+    """What the user asked ``memtool bench`` for."""
+
+    workloads: tuple[str, ...] = ()
+    allocators: str | None = None
+    specs: tuple[AllocatorSpec, ...] = ()
+    """In place of ``allocators``, where a command has made them."""
+    regions: tuple[str, ...] = ("anonymous",)
+    blocks: int = 10
+    first_block: int = 0
+    """Blocks count on from here: those of a second look are not the first ones again."""
+    footprint_repeats: int | None = None
+    """Footprint samples of each cell, more only where they differ; None: one in every block. Resident memory never
+    repeats to the byte, and a verdict on it needs as many pairs as one on time."""
+    passes: tuple[Pass, ...] = tuple(Pass)
+    mode: Mode = Mode.SERIAL
+    as_malloc: bool = False
+    """Every row on the footing of a malloc: one indirect call, a bare pointer at the free, safe on threads."""
+    threads: tuple[int, ...] = ()
+    """Each workload on these numbers of threads, in place of its own."""
+    rates: tuple[int, ...] = ()
+    """Operations a second: each workload with arrivals at these rates, in place of its own."""
+    seed: int | None = None
+    output: Path | None = None
+    resume: bool = False
+    adds_blocks: bool = False
+    """A run that is resumed may be given more blocks. A check may not: who looks and then adds decides by chance."""
+    cold: bool = False
+    counters: str = "auto"
+    """auto | perf | callgrind | none"""
+    counter_repeats: int | None = None
+    """None: one count is what ``auto`` takes time for; a counter that is asked for by name is also seen to repeat."""
+    reference: str | None = None
+    draw_plots: bool = True
+    time_limit: float | None = None
+    least_time_limit: float = LEAST_TIME_LIMIT
+    """Seconds that every worker has before it is killed."""
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be measured, and what will not, with the reason."""
+
+    traces: tuple[Trace, ...]
+    measurables: tuple[Measurable, ...]
+    excluded: tuple[CellResult, ...]
+    plans: dict[Cell, AllocatorPlan]
+    settings: Settings
+    notes: tuple[str, ...] = ()
+    serial: tuple[Trace, ...] = ()
+    """What threads replay, for one: how much more memory threads take is held against that."""
+
+    def close(self) -> None:
+        """Give back the event images."""
+        for trace in (*self.traces, *self.serial):
+            trace.close()
+
+    @property
+    def waiting_seconds(self) -> float:
+        """Return how long the latency pass waits for arrivals."""
+        return Schedule.waiting(self.settings, self.measurables)
+
+    @property
+    def samples(self) -> int:
+        """Return how many samples there will be, each a process of its own."""
+        return Schedule.count(self.settings, self.measurables)
+
+
+def schedule_of_arrivals(plan: Plan) -> str | None:
+    """Return how long the latency pass waits for arrivals, in words; None where no workload has any."""
+    if plan.waiting_seconds == 0:
+        return None
+    longest = max(plan.measurables, key=lambda measurable: measurable.arrivals_seconds)
+    return (
+        f"{longest.name}: its operations arrive over {format_duration(longest.arrivals_seconds)} in each replay; "
+        f"the latency pass takes {format_duration(plan.waiting_seconds)} at least"
+    )
+
+
+def make_plan(options: BenchOptions) -> Plan:
+    """Load the workloads, resolve the allocators, and say which pairs cannot be measured, and why."""
+    binding.refuse_stale()
+    known = registry.Registry()
+    specs = _specs(options, known)
+    for spec in specs:
+        _refuse_unknown(known, spec)
+    settings, notes = _settings(options)
+    traces = tuple(
+        load_trace(path, seed=options.seed, threads=threads, rate=rate, mode=options.mode)
+        for path in options.workloads or (_BENCH_DEFAULT_WORKLOAD,)
+        for rate in options.rates or (None,)
+        for threads in options.threads or (None,)
+    )
+    _refuse_duplicate_names(traces)
+    serial = _on_one_thread(options, traces)
+    null_plan = known.resolve(AllocatorSpec(NULL), as_malloc=options.as_malloc)
+    plans: dict[Cell, AllocatorPlan] = {}
+    excluded: list[CellResult] = []
+    measurables: list[Measurable] = []
+    for trace in traces:
+        requests = {name: region_request(name, trace) for name in options.regions}
+        cells, left_out = _cells(known, specs, trace, options)
+        excluded += left_out
+        plans |= cells
+        if cells:
+            notes += tuple(filter(None, [pairing.rounding(tuple(cells.values()), trace.info)]))
+            threads = threads_of(trace, options.mode)
+            measurables.append(_measurable(trace, null_plan, cells, requests, threads, serial.get(trace.info.name)))
+    notes += tuple(filter(None, [ignored_note(plans.values())]))
+    return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, notes, tuple(serial.values()))
+
+
+def _settings(options: BenchOptions) -> tuple[Settings, tuple[str, ...]]:
+    """Return how samples are taken on this machine, and what it cannot count, in words."""
+    has_counter = machine.fingerprint().get("clocksource") in ("tsc", "arch_sys_counter")
+    counts_by, no_counts = counters.choose(options.counters)
+    no_calls = binding.system_calls_refusal()
+    settings = Settings(
+        blocks=options.blocks,
+        first_block=options.first_block,
+        footprint_repeats=options.footprint_repeats or options.blocks,
+        passes=_passes(options, counts_by),
+        warmups=0 if options.cold else 1,
+        iterations=1 if options.cold else 3,
+        seed=options.seed if options.seed is not None else 42,
+        use_counter=has_counter,
+        ns_per_tick=binding.calibrate_counter(_CALIBRATION_MS) if has_counter else 1.0,
+        time_limit=options.time_limit,
+        least_time_limit=options.least_time_limit,
+        counter=counts_by,
+        can_count_calls=no_calls is None,
+        counter_repeats=options.counter_repeats or (1 if options.counters == "auto" else 2),
+        memory_bytes=machine.available_memory() // 2,
+    )
+    uncounted = (("Instructions", Pass.COUNTERS, no_counts), ("System calls", Pass.CALLS, no_calls))
+    return settings, tuple(
+        f"{what} were not counted: {reason}."
+        for what, run_pass, reason in uncounted
+        if reason and run_pass in options.passes
+    )
+
+
+def _cells(
+    known: registry.Registry, specs: Sequence[AllocatorSpec], trace: Trace, options: BenchOptions
+) -> tuple[dict[Cell, AllocatorPlan], list[CellResult]]:
+    """Return the cells of one workload that are measured, and those that cannot be, each with its reason."""
+    cells: dict[Cell, AllocatorPlan] = {}
+    excluded: list[CellResult] = []
+    for region in options.regions:
+        for spec in specs:
+            cell = Cell(trace.info.name, spec.label, region, str(options.mode))
+            reason, resolved = _resolve(known, spec, region, trace, options)
+            if reason is not None or resolved is None:
+                excluded.append(CellResult(cell, Status.EXCLUDED, reason, proof.of_excluded(resolved), {}, {}))
+            else:
+                cells[cell] = resolved
+    return cells, excluded
+
+
+def _on_one_thread(options: BenchOptions, traces: Sequence[Trace]) -> dict[str, Trace]:
+    """Return the serial form of each trace that threads replay, where the footprint is measured."""
+    if Pass.FOOTPRINT not in options.passes:
+        return {}
+    return {
+        trace.info.name: load_trace(
+            trace.info.source,
+            seed=options.seed,
+            threads=trace.info.threads if trace.info.name != trace.info.workload_name else None,
+        )
+        for trace in traces
+        if threads_of(trace, options.mode) is not None
+    }
+
+
+def _passes(options: BenchOptions, counter: Counter) -> tuple[Pass, ...]:
+    """Return what is measured: counts of instructions only where something counts."""
+    return tuple(
+        run_pass for run_pass in options.passes if run_pass is not Pass.COUNTERS or counter is not Counter.NONE
+    )
+
+
+def _measurable(
+    trace: Trace,
+    null_plan: AllocatorPlan,
+    cells: dict[Cell, AllocatorPlan],
+    requests: dict[str, RegionRequest],
+    threads: Threads | None,
+    serial: Trace | None,
+) -> Measurable:
+    arrivals, info = (trace.arrivals if threads is None else None), trace.info
+    return Measurable(
+        info.name,
+        trace.image_fd,
+        trace.image_bytes,
+        null_plan,
+        cells,
+        requests,
+        threads,
+        None if arrivals is None else arrivals.words,
+        0.0 if arrivals is None else arrivals.seconds(info.operations),
+        tuple(mark.name for mark in info.marks),
+        info.operations,
+        info.total_bytes,
+        None if serial is None else (serial.image_fd, serial.image_bytes),
+    )
+
+
+def _specs(options: BenchOptions, known: registry.Registry) -> tuple[AllocatorSpec, ...]:
+    if options.specs:
+        specs = options.specs
+    elif options.allocators is None:
+        specs = known.default_allocators()
+    else:
+        specs = parse_allocators(options.allocators, known.groups)
+    if options.reference is None:
+        return specs
+    reference = parse_allocators(options.reference, known.groups)
+    if len(reference) != 1:
+        raise InputError(f"--reference: must name one allocator, is '{options.reference}'")
+    return specs if reference[0] in specs else (*specs, *reference)
+
+
+def _refuse_unknown(known: registry.Registry, spec: AllocatorSpec) -> None:
+    """Complain of a name or parameter before any workload is generated."""
+    try:
+        known.resolve(spec)
+    except registry.Unavailable:
+        return
+
+
+def _resolve(
+    known: registry.Registry, spec: AllocatorSpec, region: str, trace: Trace, options: BenchOptions
+) -> tuple[str | None, AllocatorPlan | None]:
+    """Return (reason, plan): the reason why this pairing cannot be measured; the plan where the allocator is there."""
+    try:
+        resolved = known.resolve(spec, as_malloc=options.as_malloc)
+    except registry.Unavailable as problem:
+        return str(problem), None
+    reason = (
+        pairing.why_not_on_threads(resolved, trace.info, options.mode)
+        or regions.why_not(region, resolved.uses_region, trace.info.peak_live_bytes)
+        or pairing.why_not(resolved, trace.info, available=machine.available_memory())
+    )
+    return reason, resolved
+
+
+def threads_of(trace: Trace, mode: Mode) -> Threads | None:
+    """Return how a trace's threads are replayed; None where one thread does it all."""
+    info = trace.info
+    if mode is Mode.SERIAL or info.lanes == 1:
+        return None
+    cores = machine.usable_cores()
+    return Threads(mode, info.lanes, info.threads, info.threads if info.threads <= cores else 0)
+
+
+def region_request(name: str, trace: Trace) -> RegionRequest:
+    """Return how a worker maps the region of this name for this trace.
+
+    Raises MemtoolError where this process may not reserve so much: no worker could.
+    """
+    region = regions.REGIONS[name]
+    size = trace.info.memory_limit or RESERVED_BYTES
+    refused = regions.why_no_addresses(size)
+    if refused is not None:
+        raise MemtoolError(f"{trace.info.name}: {refused}")
+    return RegionRequest(
+        size,
+        region.alignment,
+        region.advice,
+        regions.populated(region, trace.info.peak_live_bytes, size),
+        region.backing,
+        region.shared,
+        region.locked,
+    )
+
+
+def _refuse_duplicate_names(traces: Sequence[Trace]) -> None:
+    seen: dict[str, str] = {}
+    for trace in traces:
+        if trace.info.name in seen:
+            raise InputError(
+                f"{trace.info.source}: name: '{trace.info.name}' is also the name of {seen[trace.info.name]}"
+            )
+        seen[trace.info.name] = trace.info.source
+
+
+def refuse_too_large(plan: Plan) -> None:
+    """Say before it starts that a workload does not fit into this machine's memory. Raises MemtoolError."""
+    available = machine.available_memory()
+    for trace in plan.traces:
+        need = trace.info.peak_live_bytes + trace.info.slots * 8
+        if need > available:
+            raise MemtoolError(
+                f"{trace.info.source}: needs at least {format_size(need)} (its peak of live bytes), "
+                f"and {format_size(available)} are available"
+            )

@@ -1,0 +1,256 @@
+"""How a run comes about: plan, replay, summarise, store. The stages are the functions below, in order."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from memtool import __version__, files
+from memtool.engine import binding, packing_binding
+from memtool.errors import InputError, Interrupted, MemtoolError
+from memtool.host import machine
+from memtool.model import AllocatorPlan, Cell, CellResult, Mode, Pass, Run, Sample, Status, TraceInfo
+from memtool.plan import BenchOptions, Plan, make_plan, refuse_too_large, schedule_of_arrivals, threads_of
+from memtool.report.plots import pictures
+from memtool.stats import proof
+from memtool.stats.clock import Clock
+from memtool.stats.summarise import summarise_cell
+from memtool.store import journal, run_file, series
+from memtool.units import format_count
+from memtool.worker.evidence import digest_of
+from memtool.worker.parent import Executor, WorkerExecutor
+from memtool.worker.schedule import NULL, Progress, Schedule
+from memtool.workload.trace import Trace
+
+_LONG_WAIT = 60.0
+"""Seconds of waiting for arrivals that are worth a word beforehand."""
+_RESULTS = Path("results")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished run and where it lies."""
+
+    run: Run
+    directory: Path
+    plots: tuple[Path, ...] = field(default=())
+    complaints: tuple[str, ...] = ()
+    """What could not be done besides, such as a plot that could not be drawn."""
+
+    @property
+    def failed(self) -> bool:
+        """Return whether any cell failed, or nothing could be measured at all."""
+        statuses = {cell.status for cell in self.run.cells}
+        return Status.FAILED in statuses or Status.OK not in statuses
+
+
+def bench(
+    options: BenchOptions,
+    progress: Progress,
+    executor: Executor | None = None,
+    announce: Callable[[str], None] = lambda words: None,
+) -> Outcome:
+    """Measure, store and draw what the options ask for.
+
+    ``announce`` is called with what the user should know before it begins.
+
+    Every finished sample is on disk before the next is begun. Raises InputError for what the user got wrong and
+    MemtoolError for what this machine cannot do; a fault of a measured allocator costs its own cell only.
+    """
+    with closing(make_plan(options)) as plan:
+        refuse_too_large(plan)
+        waiting = schedule_of_arrivals(plan)
+        if waiting is not None and plan.waiting_seconds >= _LONG_WAIT:
+            announce(waiting)
+        return _run(options, plan, progress, executor)
+
+
+def _run(options: BenchOptions, plan: Plan, progress: Progress, executor: Executor | None) -> Outcome:
+    started = datetime.datetime.now().astimezone()
+    fingerprint = _fingerprint(options, plan)
+    directory = output_directory(options, started, fingerprint)
+    with journal.open_journal(
+        directory,
+        fingerprint,
+        started=started.isoformat(timespec="seconds"),
+        resume=options.resume,
+        adds_blocks=options.adds_blocks,
+    ) as log:
+        executor = executor or WorkerExecutor(plan.settings.seed + options.first_block, directory)
+        schedule = Schedule(executor, plan.settings, log.append, finished=log.finished, progress=progress)
+        try:
+            samples = schedule.run(plan.measurables)
+        except KeyboardInterrupt:
+            raise Interrupted(_left(directory, log.samples)) from None
+    run, histories = summarise(options, plan, samples, log.started)
+    try:
+        run = replace(run, cells=series.write_all(directory, run.cells, histories))
+        run_file.write(directory, run)
+    except OSError as problem:
+        raise MemtoolError(
+            f"{files.refusal(problem, directory)}; every sample is in its journal, and the same command with --resume "
+            "stores what came of them"
+        ) from None
+    if not options.draw_plots:
+        return Outcome(run, directory)
+    drawn, complaints = pictures.try_to_draw(lambda: pictures.draw_all(directory, run))
+    return Outcome(run, directory, drawn, complaints)
+
+
+def _left(directory: Path, samples: int) -> str:
+    if samples == 0:
+        return "no sample was finished"
+    word = "sample is" if samples == 1 else "samples are"
+    return f"{samples:,} finished {word} in {directory}; the same command with --resume goes on"
+
+
+def output_directory(options: BenchOptions, started: datetime.datetime, fingerprint: Mapping[str, object]) -> Path:
+    """Return the folder of this run: the one named, the newest one that --resume can go on with, or a new one."""
+    if options.output is not None:
+        return options.output
+    if options.resume:
+        return journal.newest(_RESULTS, fingerprint, adds_blocks=options.adds_blocks)
+    return _new_folder(_RESULTS, started.strftime("%Y-%m-%d-%H%M%S"))
+
+
+def _new_folder(root: Path, name: str) -> Path:
+    """Make a folder of this name, with a number after it where another run began in the same second."""
+    for number in itertools.count(1):
+        folder = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as problem:
+            raise InputError(files.refusal(problem, folder)) from None
+        return folder
+    raise AssertionError
+
+
+_OF_NO_MATTER = ("name", "source", "notes", "workload_name", "packing_bytes")
+"""What is known of a trace, and changes nothing that is measured."""
+
+
+def _fingerprint(options: BenchOptions, plan: Plan) -> dict[str, object]:
+    """Return what must be the same for a run to be resumed: it would otherwise mix samples of different things."""
+    return {
+        "memtool": __version__,
+        "engine": binding.source_hash(),
+        "machine": machine.fingerprint(),
+        "workloads": {
+            trace.info.name: {key: each for key, each in asdict(trace.info).items() if key not in _OF_NO_MATTER}
+            for trace in plan.traces
+        },
+        "code": _contents(plan.plans.values()),
+        "environment": {
+            cell.allocator: dict(each.environment) for cell, each in plan.plans.items() if each.environment
+        },
+        "counter": str(plan.settings.counter),
+        "cells": sorted(f"{cell.workload}/{cell.allocator}/{cell.region}/{cell.mode}" for cell in plan.plans),
+        "blocks": options.blocks,
+        "first_block": options.first_block,
+        "passes": [str(each) for each in options.passes],
+        "cold": options.cold,
+        "counters": options.counters,
+        "threads": list(options.threads),
+        "as_malloc": options.as_malloc,
+    }
+
+
+def _contents(plans: Iterable[AllocatorPlan]) -> dict[str, str]:
+    """Return digests of the files that allocators come from: libraries, and modules with all that they import."""
+    return {name: digest_of(Path(name)) for name in sorted({name for each in plans for name in each.code})}
+
+
+def summarise(
+    options: BenchOptions, plan: Plan, samples: Sequence[Sample], started: str
+) -> tuple[Run, dict[Cell, series.History]]:
+    """Return the run, and the series of each cell that was measured."""
+    clock = Clock(plan.settings.ns_per_tick, "counter" if plan.settings.use_counter else "clock_gettime")
+    by_cell: dict[Cell, list[Sample]] = {}
+    for sample in samples:
+        by_cell.setdefault(sample.cell, []).append(sample)
+    facts = machine.fingerprint()
+    fingerprint = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
+    infos = {
+        trace.info.name: _packed(trace, plan.settings.passes, options.mode, _placements(trace.info.name, plan, samples))
+        for trace in plan.traces
+    }
+    results: list[CellResult] = []
+    histories: dict[Cell, series.History] = {}
+    for cell, resolved in plan.plans.items():
+        info, taken = infos[cell.workload], by_cell.get(cell, [])
+        null = by_cell.get(replace(cell, allocator=NULL), [])
+        # In parallel the order in which threads get at a heap is another each time.
+        exact = resolved.exact and resolved.uses_region and options.mode is not Mode.PARALLEL
+        alone = by_cell.get(replace(cell, mode=str(Mode.SERIAL)), []) if options.mode is not Mode.SERIAL else []
+        result = summarise_cell(cell, taken, null, info, clock, exact_expected=exact, serial=alone)
+        harness = summarise_cell(cell, null, null, info, clock, exact_expected=False)
+        evidence = proof.of_cell(result, harness, resolved, info, fingerprint, samples) | proof.of_timer(taken, clock)
+        results.append(replace(result, proof=evidence))
+        histories[cell] = series.History.of(taken, clock.ns_per_tick)
+    run = Run(
+        memtool=__version__,
+        started=started,
+        command=options.command,
+        machine={
+            **facts,
+            "fingerprint": fingerprint,
+            "compiler": binding.compiler(),
+            "clock": clock.name,
+            "ns_per_tick": clock.ns_per_tick,
+            "instruction_counter": str(plan.settings.counter),
+            "warmups": plan.settings.warmups,
+            "iterations": plan.settings.iterations,
+        },
+        workloads=tuple(infos.values()),
+        cells=tuple(results) + plan.excluded,
+        blocks=options.blocks,
+        reference=options.reference,
+        notes=plan.notes,
+    )
+    return run, histories
+
+
+def _placements(workload: str, plan: Plan, samples: Sequence[Sample]) -> dict[str, int]:
+    """Return allocator -> the least footprint in bytes that it served a workload in, of those on a region.
+
+    Each has placed every block in it, so each is a packing, headers and rounding included.
+    """
+    least: dict[str, int] = {}
+    for sample in samples:
+        cell, resolved = sample.cell, plan.plans.get(sample.cell)
+        if cell.workload != workload or sample.run_pass is not Pass.FOOTPRINT or sample.status is not Status.OK:
+            continue
+        # The null strategy serves nothing: its blocks lie upon each other.
+        if resolved is None or not resolved.uses_region or cell.allocator.partition("+")[0] == NULL:
+            continue
+        footprint = int(sample.payload["peak_footprint_bytes"])
+        least[cell.allocator] = min(footprint, least.get(cell.allocator, footprint))
+    return least
+
+
+def _packed(trace: Trace, passes: Sequence[Pass], mode: Mode, placements: Mapping[str, int]) -> TraceInfo:
+    """Return what is known of a trace, with the best packing of its blocks where footprints are held against it.
+
+    It is the better one of what the packer finds and of ``placements``, what allocators of this run did.
+    """
+    if Pass.FOOTPRINT not in passes:
+        return trace.info
+    if threads_of(trace, mode) is not None:
+        note = "not packed offline, packing_ratio is n/a: only what is replayed on one thread is (--mode serial)"
+        return replace(trace.info, notes=(*trace.info.notes, note))
+    found = packing_binding.pack_image(trace.image_fd, trace.image_bytes)
+    if found is None:
+        note = f"not packed offline, packing_ratio is n/a: more than {format_count(packing_binding.MOST_BLOCKS)} blocks"
+        return replace(trace.info, notes=(*trace.info.notes, note))
+    best = min(placements, key=lambda name: placements[name], default=None)
+    if best is not None and placements[best] < found:
+        return replace(trace.info, packing_bytes=placements[best], packing_by=best)
+    return replace(trace.info, packing_bytes=found)
