@@ -17,6 +17,9 @@ EVERY_OTHER = (
 )
 
 
+ALLOCATORS = "@strategies,free-list:grow=4096,free-list:initial=53464"
+
+
 @pytest.fixture(scope="module")
 def cells(
     tmp_path_factory: pytest.TempPathFactory, memtool_environment: Mapping[str, str]
@@ -26,7 +29,7 @@ def cells(
     (folder / "every-other.csv").write_text(EVERY_OTHER)
     subprocess.run(
         [
-            *(sys.executable, "-m", "memtool", "bench", "every-other.csv", "-a", "@strategies,free-list:grow=4096"),
+            *(sys.executable, "-m", "memtool", "bench", "every-other.csv", "-a", ALLOCATORS),
             *("--passes", "footprint", "--blocks", "1", "--no-plots", "-o", "out"),
         ],
         cwd=folder,
@@ -48,6 +51,15 @@ def test_external_fragmentation_after_the_peak_is_in_the_greatest_over_the_run(
     # The heap grows by pages and has given all of them to six blocks; three holes of 8,000 B are apart: 1 - 8000/24000.
     figures, _ = cells["free-list:grow=4096"]
     assert figures["external_fragmentation_max"]["value"] == pytest.approx(2 / 3, abs=0.01)
+
+
+def test_the_rest_of_a_pool_is_a_hole_besides(cells: Mapping[str, tuple[Any, list[int]]]) -> None:
+    # A pool of 53,464 B holds six blocks of 8,000 B with headers of 8 B, and 5,360 B behind them. With every other
+    # block freed its holes are 3 x 8,000 and 5,360 B: 1 - 8000/29360. (With headers: 1 - 8008/29384, the same 0.7275.)
+    figures, _ = cells["free-list:initial=53464"]
+    assert figures["external_fragmentation_max"]["value"] == pytest.approx(0.7275, abs=0.00005)
+    # At the peak of live bytes the only hole is the one behind the blocks.
+    assert figures["external_fragmentation"]["value"] == 0.0
 
 
 def test_the_peak_of_the_footprint_is_never_below_the_series(cells: Mapping[str, tuple[Any, list[int]]]) -> None:

@@ -133,6 +133,17 @@ def test_what_explains_a_footprint_is_gated_where_it_is_named(metric: str) -> No
     assert gate.judge(found, gate.policy(None, 0.02, (f"{metric}=1%",)))[1].verdict is Verdict.REGRESSION
 
 
+@pytest.mark.parametrize("moment", ["max", "mean", "mark_1", "mark_8"])
+@pytest.mark.parametrize("kind", ["internal_fragmentation", "external_fragmentation"])
+def test_fragmentation_at_any_moment_is_gated_where_it_is_named(kind: str, moment: str) -> None:
+    name = f"{kind}_{moment}"
+    found = exact(0.5, 0.5275, name)
+    assert [each.verdict for each in gate.judge(found, gate.policy([name], 0.02, ()))] == [Verdict.REGRESSION]
+    wider = gate.policy(None, 0.02, (f"{name}=3%",))
+    assert name in wider.metrics
+    assert [each.verdict for each in gate.judge(found, wider)] == [Verdict.PASS]
+
+
 def test_by_default_time_and_memory_are_gated_and_nothing_else() -> None:
     rules = gate.policy(None, 0.02, ())
     found = gate.judge([pair([1.0] * 9, metric) for metric in rules.metrics], rules)
