@@ -11,6 +11,10 @@ AGAIN = " (again)"
 """Ends the label of an allocator that is compared with itself."""
 
 
+HARNESS = "harness"
+"""Whose fault a failure is that says nothing of the allocator: memtool's own, or the machine's."""
+
+
 class Pass(StrEnum):
     """One kind of worker process; each sample is of one pass. In the order in which a block runs them."""
 
@@ -299,6 +303,13 @@ class CellResult:
         return bool(self.proof.get("interpreted"))
 
     @property
+    def fault(self) -> str | None:
+        """Return whose fault it is that the cell failed, ``allocator`` or ``harness``; None: it did not fail."""
+        if self.status is not Status.FAILED:
+            return None
+        return HARNESS if self.proof.get("harness_fault") else "allocator"
+
+    @property
     def call(self) -> Call | None:
         """Return how it was called; None where that was not recorded."""
         recorded = self.proof.get("call")
@@ -360,6 +371,8 @@ class Comparison:
     """Exact on one side, and on the other not the same in every repeat."""
     why_not: str | None = None
     """Why there is no comparison: the field that differs."""
+    fault: str | None = None
+    """``harness``: one of the two could not be measured, through no fault of its allocator."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memtool.model import CellResult, Run, Status
+from memtool.model import HARNESS, CellResult, Run, Status
 
 NOISE_MARK = "!"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C", "#8C6D1F")
@@ -49,7 +49,14 @@ def label(cell: CellResult) -> str:
 def marked(cell: CellResult) -> str:
     """Return the label in a picture of times, with what a reader must know of them: a noisy machine, a failed cell."""
     noisy = f" {NOISE_MARK}" if cell.proof.get("noisy") else ""
-    return label(cell) + noisy + (" (failed)" if cell.status is Status.FAILED else "")
+    return label(cell) + noisy + failed(cell)
+
+
+def failed(cell: CellResult) -> str:
+    """Return what stands behind the label of a cell that failed: one that the harness failed was *not measured*."""
+    if cell.fault is None:
+        return ""
+    return " (not measured)" if cell.fault == HARNESS else " (failed)"
 
 
 def ordered(cells: Sequence[CellResult], reference: str | None = None) -> list[CellResult]:

@@ -256,7 +256,7 @@ def build(info: SheetInfo, cells: Sequence[CellResult], run: Run, trace: TraceIn
 
 def label_of(cell: CellResult) -> str:
     """Return what the row of a cell is called; what failed says so."""
-    return look.label(cell) + (" (failed)" if cell.status is Status.FAILED else "")
+    return look.label(cell) + look.failed(cell)
 
 
 def says_of_itself(cell: CellResult) -> bool:

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 
-from memtool.model import CellResult, Mode, Pass, Run, Status, TraceInfo
+from memtool.model import HARNESS, CellResult, Mode, Pass, Run, Status, TraceInfo
 from memtool.report import calls, grid, look, scaling, sheets
 from memtool.report.look import NOISE_MARK
 from memtool.report.sheets import FLOOR_MARK, NOT_APPLICABLE, Sheet, label_of
@@ -190,12 +190,11 @@ def _limits(info: TraceInfo) -> str:
 
 def _checked(cells: Sequence[CellResult]) -> str:
     """Say what the check pass came to, in one line; nothing where there was none."""
-    failed = [
-        cell for cell in cells if cell.status is Status.FAILED and (cell.reason or "").startswith(f"{Pass.CHECK} ")
-    ]
+    in_check = [cell for cell in cells if cell.fault is not None and (cell.reason or "").startswith(f"{Pass.CHECK} ")]
+    failed = [cell for cell in in_check if cell.fault != HARNESS]
     spent = [cell for cell in failed if ": out of memory at event " in (cell.reason or "")]
     unsound = [cell for cell in failed if cell not in spent]
-    sound = [cell for cell in cells if "invariants_checked" in cell.proof and cell not in failed]
+    sound = [cell for cell in cells if "invariants_checked" in cell.proof and cell not in in_check]
     if not sound and not failed:
         return ""
     checks = sum(int(cell.proof["invariants_checked"]) for cell in sound)
@@ -211,8 +210,11 @@ def _checked(cells: Sequence[CellResult]) -> str:
 
 def _left_out(cells: Sequence[CellResult], style: str) -> list[str]:
     parts = []
-    for status, title in ((Status.FAILED, "Failed"), (Status.EXCLUDED, "Left out")):
-        found = [cell for cell in cells if cell.status is status]
+    for title, found in (
+        ("Failed", [cell for cell in cells if cell.fault not in (None, HARNESS)]),
+        ("Not measured, through no fault of the allocator", [cell for cell in cells if cell.fault == HARNESS]),
+        ("Left out", [cell for cell in cells if cell.status is Status.EXCLUDED]),
+    ):
         lines = [f"{'- ' if style == 'markdown' else '  '}{look.label(cell)}: {cell.reason}" for cell in found]
         if lines:
             parts.append("\n".join([f"{title}:", *lines]))

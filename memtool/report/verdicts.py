@@ -425,28 +425,45 @@ def _escaped(text: str, *, is_property: bool = False) -> str:
 
 
 def _junit(report: Report) -> str:
-    """Return JUnit XML: regressions are failures, what gives no verdict is skipped, what is not gated is left out."""
+    """Return JUnit XML: regressions are failures, what gives no verdict is skipped, what is not gated is left out.
+
+    What a gate had to judge and could not is an error, so that it is not taken for green.
+    """
     root = ElementTree.Element("testsuites", name=f"memtool {report.command}")
     gated = [each for each in report.judgements if each.verdict is not Verdict.SHOWN]
     for workload in dict.fromkeys(each.comparison.workload for each in gated):
         mine = [each for each in gated if each.comparison.workload == workload]
         failures = sum(each.verdict is Verdict.REGRESSION for each in mine)
         passes = sum(each.verdict is Verdict.PASS for each in mine)
+        errors = sum(each.comparison.fault is not None for each in mine)
         suite = ElementTree.SubElement(
             root,
             "testsuite",
             name=workload,
             tests=str(len(mine)),
             failures=str(failures),
-            errors="0",
-            skipped=str(len(mine) - failures - passes),
+            errors=str(errors),
+            skipped=str(len(mine) - failures - passes - errors),
         )
         for each in mine:
             _junit_case(suite, each)
+    _junit_unjudged(root, report.unjudged)
     for name in ("tests", "failures", "errors", "skipped"):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
     ElementTree.indent(root)
     return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", ElementTree.tostring(root, "unicode", xml_declaration=True))
+
+
+def _junit_unjudged(root: ElementTree.Element, unjudged: Sequence[str]) -> None:
+    if not unjudged:
+        return
+    count = str(len(unjudged))
+    suite = ElementTree.SubElement(
+        root, "testsuite", name="not judged", tests=count, failures="0", errors=count, skipped="0"
+    )
+    for line in unjudged:
+        case = ElementTree.SubElement(suite, "testcase", classname="not judged", name=line, time="0")
+        ElementTree.SubElement(case, "error", type="not judged", message=line)
 
 
 def _junit_case(suite: ElementTree.Element, judged: Judgement) -> None:
@@ -459,6 +476,8 @@ def _junit_case(suite: ElementTree.Element, judged: Judgement) -> None:
     if judged.verdict is Verdict.REGRESSION:
         failure = ElementTree.SubElement(case, "failure", type="regression", message=text)
         failure.text = f"{text}{following}"
+    elif found.fault is not None:
+        ElementTree.SubElement(case, "error", type=found.fault, message=text)
     elif judged.verdict is not Verdict.PASS:
         ElementTree.SubElement(case, "skipped", message=f"{judged.verdict}: {text}{following}".replace("\n", "; "))
     else:

@@ -10,6 +10,7 @@ from typing import Any
 from memtool.measure.histogram import STEPS_APART
 from memtool.measure.metrics import METRICS, Error, MetricInfo, error_of
 from memtool.model import (
+    HARNESS,
     Basis,
     Call,
     Cell,
@@ -266,7 +267,7 @@ def _is_exact(info: MetricInfo, lanes: int) -> bool:
 
 def _status(names: Mapping[str, Any], base: CellResult, head: CellResult, *, is_one_run: bool) -> Comparison:
     """Return that a cell which was measured no longer can be, or why two cells cannot be compared."""
-    if base.status is Status.OK and head.status is Status.FAILED and not head.proof.get("harness_fault"):
+    if base.status is Status.OK and head.fault is not None and head.fault != HARNESS:
         return Comparison(
             **names,
             metric=STATUS,
@@ -289,6 +290,7 @@ def _status(names: Mapping[str, Any], base: CellResult, head: CellResult, *, is_
         # What neither can serve is no loss. What a stored run left out, and is measured now, has no baseline.
         is_required=base.status is not Status.EXCLUDED or (not is_one_run and head.status is Status.OK),
         why_not=f"the {side} was {'left out' if found.status is Status.EXCLUDED else 'not measured'}: {found.reason}",
+        fault=HARNESS if found.fault == HARNESS else None,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from memtool.measure import histogram
 from memtool.measure.metrics import METRICS, MOST_MARKS
-from memtool.model import Cell, CellResult, Determinism, Metric, Mode, Pass, Sample, Status, TraceInfo
+from memtool.model import HARNESS, Cell, CellResult, Determinism, Metric, Mode, Pass, Sample, Status, TraceInfo
 from memtool.stats import proof
 from memtool.stats.adaptor_reports import sentences
 from memtool.stats.clock import PERCENTILES, Clock, timer_step
@@ -91,16 +91,12 @@ def summarise_cell(
         notes.append(_behind(open_loop))
     impossible = next((name for name, metric in metrics.items() if not _is_figure(metric)), None)
     metrics = {name: metric for name, metric in metrics.items() if _is_figure(metric)}
-    is_harness_fault = (
-        failed is not None
-        and _is_dead(failed)
-        and any(_is_dead(sample) and sample.run_pass is failed.run_pass for sample in null_samples)
-    )
-    extra = {"harness_fault": is_harness_fault, "adaptors": reported, "open_loop": open_loop, "noisy": noisy}
+    why_no_fault = _why_no_fault(failed, null_samples) if failed else None
+    extra = {"harness_fault": why_no_fault is not None, "adaptors": reported, "open_loop": open_loop, "noisy": noisy}
     return CellResult(
         cell=cell,
         status=Status.FAILED if failed or impossible else Status.OK,
-        reason=_why_failed(failed, is_harness_fault=is_harness_fault) if failed else _why_impossible(impossible),
+        reason=_why_failed(failed, why_no_fault) if failed else _why_impossible(impossible),
         proof=proof.of_samples(samples) | {name: finding for name, finding in extra.items() if finding},
         metrics={name: metrics[name] for name in METRICS if name in metrics},
         series={},
@@ -109,17 +105,21 @@ def summarise_cell(
 
 
 def _is_dead(sample: Sample) -> bool:
-    return sample.status is Status.FAILED and bool(sample.payload.get("died"))
+    """Return whether a worker did not come to an answer."""
+    return sample.status is Status.FAILED and bool(sample.payload.get("died") or sample.payload.get("timed_out"))
 
 
-def _why_failed(failed: Sample, *, is_harness_fault: bool) -> str:
-    """Return in which sample a cell failed and why; no fault of the allocator where null does too."""
+def _why_no_fault(failed: Sample, null_samples: Sequence[Sample]) -> str | None:
+    """Return in words that a failure says nothing of the allocator; None: it does."""
+    if _is_dead(failed) and any(_is_dead(each) and each.run_pass is failed.run_pass for each in null_samples):
+        return "no fault of the allocator: the null strategy fails in this pass too"
+    return "no fault of the allocator" if failed.payload.get(HARNESS) else None
+
+
+def _why_failed(failed: Sample, why_no_fault: str | None) -> str:
+    """Return in which sample a cell failed and why."""
     reason = f"{failed.run_pass} pass, block {failed.block}: {failed.reason}"
-    return (
-        f"{reason} (no fault of the allocator: the null strategy fails in this pass too)"
-        if is_harness_fault
-        else reason
-    )
+    return f"{reason} ({why_no_fault})" if why_no_fault else reason
 
 
 def _why_impossible(name: str | None) -> str | None:

@@ -51,6 +51,9 @@ class ComparisonRecord(LookRecord):
     verdict: Literal["regression", "pass", "inconclusive", "advice", "incomparable", "shown"]
     word: str = Field("", description="the verdict for a choice between two: slower, no slower, faster, and so on")
     reason: str
+    fault: Literal["harness"] | None = Field(
+        None, description="harness: one of the two could not be measured, through no fault of its allocator"
+    )
     next: str = Field(description="what to run to see more")
     p_regression: float | None = Field(description="against 'not worse than the limit', adjusted for the family")
     p_pass: float | None = Field(description="against 'worse than the limit', adjusted for the family")
@@ -185,6 +188,7 @@ def _judgement(judged: Judgement) -> dict[str, Any]:
         "verdict": str(judged.verdict),
         "word": neutral_word(judged),
         "reason": judged.reason,
+        "fault": found.fault,
         "next": judged.next_step,
         "p_regression": judged.p_regression,
         "p_pass": judged.p_pass,

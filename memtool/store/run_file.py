@@ -60,6 +60,10 @@ class CellRecord(_Record):
     mode: str
     status: Literal["ok", "failed", "excluded"]
     reason: str | None
+    fault: Annotated[
+        Literal["allocator", "harness"] | None,
+        Field(description="whose it is that the cell failed; harness: memtool's own or the machine's"),
+    ] = None
     proof: dict[str, Any]
     metrics: dict[str, MetricRecord]
     series: dict[str, str] = {}
@@ -150,6 +154,7 @@ def _cell_to_json(result: CellResult) -> dict[str, Any]:
         },
         "series": dict(result.series),
         "notes": list(result.notes),
+        "fault": result.fault,
     }
 
 
@@ -231,6 +236,8 @@ def _refuse_impossible(file: Path, record: RunRecord) -> None:
             raise InputError(f"{where}: workloads: has no '{cell.workload}', so nothing says what was replayed")
         if each.status == "excluded" and each.metrics:
             raise InputError(f"{where}: was left out, and has figures")
+        if each.fault not in (None, _cell_from_record(each).fault):
+            raise InputError(f"{where}: fault: says {each.fault}, and status and proof do not")
         for name, metric in each.metrics.items():
             if (why := _why_impossible(name, metric)) is not None:
                 raise InputError(f"{where}: {name}: {why}")

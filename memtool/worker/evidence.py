@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from memtool.allocators.code_files import REPLACED, Identity
-from memtool.model import Cell, Sample, Status
+from memtool.model import HARNESS, Cell, Sample, Status
 
 _OF_A_CELL = ("malloc_owner", "malloc_build_id", "version", "library", "library_build_id", "python", "class")
 """What of a proof is the same in every sample of a cell."""
@@ -71,4 +71,5 @@ class Evidence:
 
 
 def _failed(sample: Sample, reason: str) -> Sample:
-    return replace(sample, status=Status.FAILED, reason=reason, payload={"proof": sample.payload["proof"]})
+    payload = {"proof": sample.payload["proof"], HARNESS: True}
+    return replace(sample, status=Status.FAILED, reason=reason, payload=payload)

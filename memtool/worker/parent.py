@@ -27,7 +27,7 @@ from memtool.allocators.regions import Backing
 from memtool.engine import binding
 from memtool.host.counters import Counter
 from memtool.measure.histogram import SLOW_NS
-from memtool.model import AllocatorPlan, Cell, Pass, Sample, Status
+from memtool.model import HARNESS, AllocatorPlan, Cell, Pass, Sample, Status
 from memtool.worker import protocol
 from memtool.worker.answer import TOKEN_BYTES, Foreign, TimedOut, read_answer
 from memtool.worker.evidence import Contents
@@ -133,7 +133,8 @@ class _Worker:
         except TimedOut:
             answer = {"timed_out": True}
         except (Foreign, OSError, subprocess.TimeoutExpired) as problem:
-            answer = {"status": protocol.WRONG, "message": f"the worker {_fault(problem)}"}
+            status = protocol.BAD_REQUEST if isinstance(problem, OSError) else protocol.WRONG
+            answer = {"status": status, "message": f"the worker {_fault(problem)}"}
         end_worker(self.process, self.token.hex())
         if answer is not None and "timed_out" in answer and self.places is not None and self.job.threads is not None:
             answer["places"] = told(read_places(os.pread(self.places, self.job.threads.places_bytes, 0)))
@@ -429,8 +430,10 @@ _UNDER_VALGRIND = (
 def _sample(job: Job, answer: Mapping[str, Any] | None, returncode: int, complaint: str) -> Sample:
     status, reason = _judge(job, answer, returncode, complaint)
     payload = dict(answer) if answer and status is Status.OK else {}
-    if answer is None:
-        payload["died"] = True
+    if answer is None or answer.get("timed_out"):
+        payload["died" if answer is None else "timed_out"] = True
+    if status is Status.FAILED and _is_of_the_harness(job, answer, returncode):
+        payload[HARNESS] = True
     if answer is None and job.counter is Counter.CALLGRIND and job.plan.preload:
         # It has run in the passes before this one, so that it is a matter of the two of them.
         payload["under"] = "valgrind"
@@ -438,6 +441,17 @@ def _sample(job: Job, answer: Mapping[str, Any] | None, returncode: int, complai
     if answer and "proof" in answer:
         payload["proof"] = answer["proof"]
     return Sample(job.cell, job.block, job.run_pass, status, reason, payload)
+
+
+def _is_of_the_harness(job: Job, answer: Mapping[str, Any] | None, returncode: int) -> bool:
+    """Return whether a failed sample says nothing of its allocator.
+
+    The worker could not begin or could not count, something else than the allocator was measured, or the worker has
+    ended by an exit of the interpreter's own, with no code in it but memtool's and the C library's.
+    """
+    if answer is None:
+        return returncode > 0 and not job.plan.code
+    return not answer.get("timed_out") and answer["status"] in (protocol.DONE, protocol.BAD_REQUEST)
 
 
 def _judge(job: Job, answer: Mapping[str, Any] | None, returncode: int, complaint: str) -> tuple[Status, str | None]:

@@ -316,6 +316,28 @@ def test_a_crash_is_a_regression() -> None:
     assert (found.verdict, found.reason) == (Verdict.REGRESSION, "failed: block 2: SIGSEGV")
 
 
+def test_what_the_harness_fails_is_no_regression_and_no_pass() -> None:
+    good, other = cell("a", {TIME: figure(TIME, *[1.0] * 9)}), cell("c", {TIME: figure(TIME, *[1.0] * 9)})
+    broken = replace(cell("b", failed="no memory (no fault of the allocator)"), proof={"harness_fault": True})
+    reason = "was not measured: no memory (no fault of the allocator)"
+    assert lost(compare.within(run(good, broken, other), "a", [TIME])) == (
+        [f"web · b against a: the other side {reason}"],
+        5,
+    )
+    assert lost(compare.within(run(good, broken), "b", [TIME])) == ([f"web · a against b: the base {reason}"], 5)
+    # The allocator's own failure beside it is a regression.
+    crashed = cell("d", failed="SIGSEGV")
+    assert lost(compare.within(run(good, broken, crashed), "a", [TIME]))[1] == 3
+
+
+def test_a_second_look_that_the_harness_fails_is_no_regression_and_no_pass() -> None:
+    rules = Policy((TIME,))
+    broken = replace(cell("b", failed="no memory"), proof={"harness_fault": True})
+    fresh = compare.within(run(cell("a", {TIME: figure(TIME, 1.0)}), broken), "a", [TIME])
+    found = gate.confirm(gate.screen([pair([1.5] * 31)], rules), fresh, rules)
+    assert gate.exit_code(found, "regression", gate.unjudged(found, rules)) == 5
+
+
 def test_no_regression_comes_of_one_look() -> None:
     first = gate.screen([pair([1.5] * 31)], Policy((TIME,)))
     assert [(each.verdict, each.is_suspect) for each in first] == [(Verdict.INCONCLUSIVE, True)]

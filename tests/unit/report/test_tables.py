@@ -324,6 +324,21 @@ def test_the_check_pass_alone_says_what_it_found() -> None:
     assert "Checked" not in render(run, "table")
 
 
+def test_what_the_harness_failed_is_no_failure_of_the_allocator() -> None:
+    run = fake_run()
+    lost = replace(
+        run.cells[1],
+        status=Status.FAILED,
+        reason="check pass, block 0: no memory (no fault of the allocator)",
+        proof={"harness_fault": True},
+    )
+    lines = render(replace(run, cells=(run.cells[0], lost)), "table").splitlines()
+    assert "  jemalloc: check pass, block 0: no memory (no fault of the allocator)" in lines
+    assert "Not measured, through no fault of the allocator:" in lines
+    assert any(line.startswith("jemalloc (not measured)") for line in lines)
+    assert not [line for line in lines if "(failed)" in line or "NOT sound" in line or line.startswith("Failed")]
+
+
 def test_each_not_applicable_has_its_own_reason() -> None:
     run = fake_run()
     text = render(run, "table")

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from memtool.errors import InputError
-from memtool.model import Report, Verdict
+from memtool.model import Basis, Report, Verdict
 from memtool.report import verdicts
 from memtool.report.plots import forest
 from memtool.store import compare_file
@@ -64,6 +64,21 @@ def test_annotations_are_one_line_each_and_escaped(report: Report) -> None:
         assert ":" not in title
         assert "%" not in text.replace("%25", "")
     assert conclusion.startswith("Compared: " if report.is_choice else "REGRESSION: ")
+
+
+def test_what_a_gate_could_not_judge_is_an_error_in_junit_and_json_says_whose_fault(report: Report) -> None:
+    first, *others = report.judgements
+    lost = replace(first.comparison, metric="status", basis=Basis.NONE, is_required=True, fault="harness")
+    lost_verdict = replace(first, comparison=lost, verdict=Verdict.INCOMPARABLE, reason="not measured: no memory")
+    line = "web · slower against glibc: not measured: no memory"
+    changed = replace(report, judgements=(lost_verdict, *others), unjudged=(line,))
+    root = ElementTree.fromstring(verdicts.render(changed, "junit"))
+    assert root.attrib["errors"] == "2"
+    assert [each.attrib["type"] for each in root.findall("testsuite/testcase/error")] == ["harness", "not judged"]
+    assert [each.attrib["name"] for each in root.findall("testsuite[@name='not judged']/testcase")] == [line]
+    document = json.loads(verdicts.render(changed, "json"))
+    jsonschema.validate(document, compare_file.json_schema())
+    assert [each["fault"] for each in document["comparisons"]] == ["harness", *[None] * len(others)]
 
 
 def test_the_summary_of_a_github_job_is_added_to(report: Report, tmp_path: Path) -> None:

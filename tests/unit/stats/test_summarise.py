@@ -126,6 +126,18 @@ def test_what_the_allocator_alone_dies_of_is_its_own(null: Sequence[Sample]) -> 
     assert found.reason == "counters pass, block 0: no valgrind"
 
 
+def test_what_the_worker_says_is_no_fault_of_the_allocator_is_none() -> None:
+    found = summarise(replace(dead("a"), payload={"harness": True}))
+    assert (found.status, found.fault, found.proof["harness_fault"]) == (Status.FAILED, "harness", True)
+    assert found.reason == "counters pass, block 0: no valgrind (no fault of the allocator)"
+
+
+def test_a_machine_on_which_null_does_not_end_either_says_nothing_of_the_allocator() -> None:
+    late = [replace(dead(name), payload={"timed_out": True}) for name in ("a", "null")]
+    assert summarise(late[0], null=[late[1]]).fault == "harness"
+    assert summarise(late[0]).fault == "allocator"
+
+
 def test_what_dies_under_the_instrument_costs_that_pass_only() -> None:
     lost = replace(dead("a"), payload={"died": True, "under": "valgrind"})
     found = summarise(lost, timing(90_000))

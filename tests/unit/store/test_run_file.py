@@ -225,6 +225,18 @@ def test_a_figure_that_memtool_cannot_have_written_is_refused(tmp_path: Path) ->
     assert "blocks.1: input should be greater" in forged(tmp_path, blocks=[0, -1])
 
 
+def test_whose_fault_a_failure_is_agrees_with_its_proof(tmp_path: Path) -> None:
+    content = run_file.to_json(fake_run())
+    failed = next(each for each in content["cells"] if each["status"] == "failed")
+    assert failed["fault"] == "allocator"
+    failed["fault"] = "harness"
+    assert refusal(saved(tmp_path, content)).endswith("fault: says harness, and status and proof do not")
+    failed["proof"] = {**failed["proof"], "harness_fault": True}
+    assert [each.fault for each in run_file.read(saved(tmp_path, content)).cells if each.fault] == ["harness"]
+    content["cells"][0]["fault"] = "allocator"  # of one that is ok
+    assert refusal(saved(tmp_path, content)).endswith("fault: says allocator, and status and proof do not")
+
+
 def test_net_time_may_be_negative(tmp_path: Path) -> None:
     content = run_file.to_json(fake_run())
     content["cells"][0]["metrics"]["net_time_per_op_ns"] |= {"samples": [-0.5], "blocks": [0], "value": -0.5}

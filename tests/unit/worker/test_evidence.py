@@ -31,6 +31,7 @@ def test_a_library_that_is_replaced_during_a_run_is_named() -> None:
     assert held.status is Status.FAILED
     assert held.reason == "/m.so was replaced during the run: its samples would be of two builds"
     assert "body_ticks" not in held.payload
+    assert held.payload["harness"]  # whoever replaced it: it says nothing of the allocator
     assert evidence.hold(sample(block=2, code={"/m.so": "11"})).status is Status.OK
 
 
