@@ -162,7 +162,7 @@ class AllocatorPlan:
     uses_region: bool = True
     is_control: bool = False
     free_order: str = "any"
-    """any | lifo | fifo | reset, see engine/strategy.hpp."""
+    """any | lifo | fifo | reset, see allocators/concept/strategy.hpp."""
     thread_safe: bool = False
     """Whether any thread may call it at any time."""
     adopted: tuple[str, ...] | None = None
@@ -199,7 +199,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class TraceInfo:
-    """What is known of a trace before it is replayed; from the head of its image (engine/events.hpp)."""
+    """What is known of a trace before it is replayed; from the head of its image (engine/events/events.hpp)."""
 
     name: str
     source: str

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from memtool import __version__, files
-from memtool.engine import binding, packing_binding
+from memtool.engine import binding
+from memtool.engine.packing import binding as packing_binding
 from memtool.errors import InputError, Interrupted, MemtoolError
 from memtool.host import machine
 from memtool.model import AllocatorPlan, Cell, CellResult, Mode, Pass, Run, Sample, Status, TraceInfo

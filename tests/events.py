@@ -154,7 +154,7 @@ def width(word: Word) -> int:
 
 
 def read_image(image: bytes) -> list[Word]:
-    """Return the operations of an event image (engine/events.hpp)."""
+    """Return the operations of an event image (engine/events/events.hpp)."""
     words = iter(struct.unpack(f"<{(len(image) - _HEAD_BYTES) // 8}Q", image[_HEAD_BYTES:]))
     found: list[Word] = []
     for word in words:

@@ -35,13 +35,13 @@ def library(name: str, folder: Path) -> Path:
     header = name.replace("-", "_")
     file, built = folder / f"{header}_malloc.cpp", folder / f"lib{header}.so"
     file.write_text(
-        f'#include "allocators/strategies/{header}.hpp"\n#include "engine/malloc_library.hpp"\n'
+        f'#include "allocators/strategies/{header}.hpp"\n#include "allocators/malloc_library.hpp"\n'
         f'MEMTOOL_MALLOC(memtool::{STRATEGIES[name]}, "");\n'
     )
     flags = ["-std=c++20", "-O2", "-fno-builtin", "-shared", "-fPIC", f"-I{sources}"]
     compiler = os.environ.get("CXX", "c++")
     subprocess.run(
-        [compiler, *flags, "-o", str(built), str(file), str(sources / "engine/registry.cpp")],
+        [compiler, *flags, "-o", str(built), str(file), str(sources / "engine/replay/registry.cpp")],
         check=True,
         capture_output=True,
         text=True,

@@ -15,7 +15,7 @@ import numpy as np
 
 from memtool.allocators.registry import Registry
 from memtool.allocators.spec import parse_allocators
-from memtool.engine.generator_binding import ImageBuilder
+from memtool.engine.generate.binding import ImageBuilder
 from memtool.host.counters import Counter, choose
 from memtool.model import Cell, Pass, Status
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
@@ -39,7 +39,7 @@ _LOG2_ALIGNMENT = 4
 
 
 def _events(free_blocks: int, requests: int) -> memoryview:
-    """Return canonical events (engine/events.hpp): 2n blocks, every second one freed, then requests and their frees."""
+    """Return canonical events (events/events.hpp): 2n blocks, every second one freed, then requests and their frees."""
     blocks = np.arange(2 * free_blocks, dtype=np.uint64)
     large = np.arange(2 * free_blocks, 2 * free_blocks + requests, dtype=np.uint64)
     parts = [

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from memtool.engine.packing_binding import pack, pack_image
+from memtool.engine.packing.binding import pack, pack_image
 from memtool.workload.importers import minimalloc
 from memtool.workload.trace import load_trace
 from verification.outcome import Line, Result, Verdict

@@ -24,7 +24,7 @@
 #include <boost/pool/pool.hpp>
 #endif
 
-#include "engine/events.hpp"
+#include "engine/events/events.hpp"
 
 namespace {
 

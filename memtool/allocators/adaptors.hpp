@@ -12,7 +12,7 @@
 #include "allocators/adaptors/redzone.hpp"
 #include "allocators/adaptors/track.hpp"
 #include "allocators/adaptors/virtual.hpp"
-#include "engine/adaptor.hpp"
+#include "allocators/concept/adaptor.hpp"
 
 #define MEMTOOL_ADAPTORS                                                                                     \
   entry_of<VirtualCall>(), entry_of<AsMalloc>(), entry_of<Lock, Lock>(), entry_of<Pad>(), entry_of<Track>(), \

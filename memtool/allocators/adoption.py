@@ -30,7 +30,7 @@ def adopt(source: Sequence[str]) -> Callbacks | None:
     Raises EngineError or LoadError with one line.
     """
     if source[0] == LIBRARY:
-        from memtool.engine import adopted_binding
+        from memtool.engine.adopted import binding as adopted_binding
 
         adopted_binding.adopt_library(source[1])
         return None
@@ -51,7 +51,8 @@ def adopt(source: Sequence[str]) -> Callbacks | None:
 def _tried(source: Sequence[str], recipe: str, parameters: str, alignment: int) -> dict[str, Any]:
     from memtool.allocators.code_files import code_files
     from memtool.allocators.interpreted import LoadError
-    from memtool.engine import adopted_binding, binding
+    from memtool.engine import binding
+    from memtool.engine.adopted import binding as adopted_binding
 
     try:
         callbacks = adopt(source)

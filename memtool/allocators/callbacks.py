@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from memtool.allocators.interpreted import Region, describe, last_line, limits_of, settings_of
-from memtool.engine import adopted_binding as abi
+from memtool.engine.adopted import binding as abi
 
 _OPTIONAL = ("allocate_zeroed", "reallocate", "usable_size", "stats", "walk", "check")
 

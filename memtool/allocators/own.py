@@ -15,7 +15,7 @@ from memtool.allocators.adoption import LIBRARY, PYTHON
 from memtool.allocators.parameters import Parameter, settle
 from memtool.allocators.trial import try_apart
 from memtool.engine import binding
-from memtool.engine.adopted_binding import STRATEGY
+from memtool.engine.adopted.binding import STRATEGY
 from memtool.errors import InputError
 from memtool.model import AllocatorPlan, AllocatorSpec, Call
 

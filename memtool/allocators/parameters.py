@@ -27,7 +27,7 @@ class Parameter:
 
     @classmethod
     def from_engine(cls, described: Mapping[str, Any]) -> Parameter:
-        """Return a parameter as the engine describes it (engine/capi.cpp)."""
+        """Return a parameter as the engine describes it (engine/abi/capi.cpp)."""
         choices = tuple(described["choices"])
         unit, default = str(described["unit"]), int(described["default"])
         return cls(

@@ -1,4 +1,4 @@
-"""Regions: where a strategy's memory comes from. The worker maps them; engine/region.hpp hands them out."""
+"""Regions: where a strategy's memory comes from. The worker maps them; allocators/concept/region.hpp hands them out."""
 
 from __future__ import annotations
 

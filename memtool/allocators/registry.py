@@ -61,7 +61,7 @@ class Capabilities:
     """What an allocator can serve, with its default parameters."""
 
     free_order: str = "any"
-    """any | lifo | fifo | reset, see engine/strategy.hpp."""
+    """any | lifo | fifo | reset, see allocators/concept/strategy.hpp."""
     reallocates: bool = True
     """Whether it resizes by itself; else the replay allocates, copies and frees, as a program would."""
     allocates_zeroed: bool = True

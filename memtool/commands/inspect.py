@@ -27,7 +27,7 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
 
     WORKLOAD is as `memtool bench` takes it: a YAML file, the name of a shipped one, or a trace file.
     """
-    from memtool.engine.packing_binding import pack_image
+    from memtool.engine.packing.binding import pack_image
     from memtool.workload.characterise import characterise
     from memtool.workload.schema import Workload
     from memtool.workload.trace import canonical_events, compiled, find_workload, make_trace, read_source

@@ -1,1 +1,1 @@
-"""The native engine: event images, strategies, the replay loop, and its one ctypes binding."""
+"""The native engine, a wing each: events, generate, replay, passes, packing, adopted, instruments, abi."""

@@ -1,4 +1,4 @@
-"""The only ctypes signatures of the engine (engine/capi.h), for the parent and for the worker.
+"""The only ctypes signatures of the engine (engine/abi/capi.h), for the parent and for the worker.
 
 A worker imports this module under ``python -I -S`` and is measured in milliseconds, so nothing is imported here that
 ctypes does not need itself.
@@ -102,7 +102,7 @@ class MapBucket(ctypes.Structure):
 
 
 class HeapMap(ctypes.Structure):
-    """A heap at one moment; see engine/capi.h."""
+    """A heap at one moment; see engine/abi/capi.h."""
 
     _fields_ = [
         ("moment", _u64),
@@ -176,7 +176,7 @@ class ReplayRequest(ctypes.Structure):
 
 
 class ReplayResult(ctypes.Structure):
-    """What the replay found; see engine/capi.h for units."""
+    """What the replay found; see engine/abi/capi.h for units."""
 
     _fields_ = [
         ("struct_bytes", _u64),
@@ -235,7 +235,7 @@ _PATH_BYTES, _BUILD_ID_BYTES, _MOST_ADVICE = 4096, 128, 8
 
 
 class LeanJob(ctypes.Structure):
-    """What a lean worker is told, and what it answers; see engine/capi.h."""
+    """What a lean worker is told, and what it answers; see engine/abi/capi.h."""
 
     _fields_ = [
         *(
@@ -421,7 +421,7 @@ def refuse_stale() -> None:
     folder = Path(package_folder())
     sources = sorted(str(path) for path in folder.rglob("*") if path.suffix in (".cpp", ".hpp", ".h"))
     # An installed package has memtool.h, and none of the sources.
-    installed = not (Path(folder) / "engine" / "capi.cpp").is_file()
+    installed = not (Path(folder) / "engine" / "abi" / "capi.cpp").is_file()
     if installed or os.environ.get("MEMTOOL_ENGINE"):
         return
     # As CMakeLists.txt has it: the hash of all files' hashes, in order of their paths.
@@ -431,7 +431,7 @@ def refuse_stale() -> None:
 
 
 def describe_json() -> str:
-    """Return every strategy of the engine as a JSON array (engine/capi.cpp describes the objects)."""
+    """Return every strategy of the engine as a JSON array (engine/abi/capi.cpp describes the objects)."""
     return str(load_library().memtool_describe().decode())
 
 

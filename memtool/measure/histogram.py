@@ -1,4 +1,4 @@
-"""The log-linear histogram of the latency pass, as engine/histogram.hpp lays it out: at most 1/128 (0.8 %) a bucket.
+"""The log-linear histogram of the latency pass (engine/instruments/histogram.hpp): at most 1/128 (0.8 %) a bucket.
 
 A histogram is a mapping from bucket to count. Histograms of processes are merged by adding.
 """
@@ -14,7 +14,7 @@ MOST_BITS = 40
 BUCKETS = (MOST_BITS - SUB_BITS + 1) << SUB_BITS
 Buckets = Mapping[int, int]
 SIZE_CLASSES: tuple[int | None, ...] = (16, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, None)
-"""Largest size in bytes of each class of sizes (engine/latency_detail.hpp); the last has no end."""
+"""Largest size in bytes of each class of sizes (engine/passes/latency_detail.hpp); the last has no end."""
 SLOW_NS = (1_000, 10_000, 100_000)
 """From what on an operation counts as slow, in three degrees."""
 

@@ -316,7 +316,7 @@ def _proof_of_adopted(source: tuple[str, ...] | None) -> dict[str, Any]:
     """Return what shows whose code the adopted strategy is."""
     if source is None:
         return {}
-    from memtool.engine.adopted_binding import adopted_owner
+    from memtool.engine.adopted.binding import adopted_owner
 
     owner = adopted_owner()
     if owner is not None:

@@ -4,8 +4,8 @@
 //
 //   memtool-lean DESCRIPTOR
 //
-// takes a LeanJob (engine/capi.h) from a memory file, and writes the result there. It is linked against the engine and
-// opens nothing, so that the dynamic linker has allocated nothing with the malloc under test either; and before the
+// takes a LeanJob (engine/abi/capi.h) from a memory file, and writes the result there. It is linked against the engine
+// and opens nothing, so that the dynamic linker has allocated nothing with the malloc under test either; and before the
 // replay it allocates nothing itself.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -23,7 +23,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "engine/capi.h"
+#include "engine/abi/capi.h"
 
 namespace {
 

@@ -352,7 +352,7 @@ def _calls_counted(job: Job) -> Iterator[tuple[Count, int]]:
     """Yield (what returns the counts of system calls, the socket over which the worker sends its listener).
 
     From the moment that a worker has installed its filter, it stands still in every counted call until the thread here
-    lets it go on (engine/system_calls.hpp).
+    lets it go on (engine/instruments/system_calls.hpp).
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     ours.settimeout(job.time_limit)

@@ -1,4 +1,4 @@
-"""When the operations of an open-loop workload are meant to begin: the program of engine/arrivals.hpp."""
+"""When the operations of an open-loop workload are meant to begin: the program of engine/generate/arrivals.hpp."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from memtool.engine.generator_binding import (
+from memtool.engine.generate.binding import (
     ALLOCATE,
     ALLOCATE_ZEROED,
     DEALLOCATE,

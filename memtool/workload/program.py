@@ -1,4 +1,4 @@
-"""From a workload to the generator's program: 64-bit words, laid out as engine/generator.hpp says."""
+"""From a workload to the generator's program: 64-bit words, laid out as engine/generate/generator.hpp says."""
 
 from __future__ import annotations
 

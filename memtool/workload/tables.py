@@ -1,4 +1,4 @@
-"""Distributions as tables of integers, for the native generator (engine/random.hpp has the layouts).
+"""Distributions as tables of integers, for the native generator (engine/generate/random.hpp has the layouts).
 
 No binary floating point decides an event: exp, ln and pow of the C library differ between machines, even between
 processors of one kind. Quantiles are computed with ``decimal``, whose exp and ln are correctly rounded, and cut to

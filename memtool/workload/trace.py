@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from memtool import files
-from memtool.engine import generator_binding
 from memtool.engine.binding import EngineError, package_folder
+from memtool.engine.generate import binding as generator_binding
 from memtool.errors import InputError, MemtoolError, did_you_mean
 from memtool.host import machine
 from memtool.model import Mark, Mode, TraceInfo
@@ -117,7 +117,7 @@ def compiled(source: Workload | Imported, seed: int) -> Program | Imported:
 def canonical_events(
     program: Program | Imported, result: generator_binding.Generated | None = None
 ) -> Iterator[memoryview]:
-    """Yield the canonical events in portions (engine/events.hpp); each is valid until the next is asked for.
+    """Yield the canonical events in portions (engine/events/events.hpp); each is valid until the next is asked for.
 
     ``result`` is filled when the last has been.
     """

@@ -18,7 +18,7 @@ LARGEST_COUNT = 1 << 31
 LARGEST_CAPACITY = 1 << 46
 """Half of that address space: the rest is the process's own, and a reservation lies in one piece."""
 MOST_LIVE = 1 << 28
-"""Objects alive at once: an event image (engine/events.hpp) has as many slots."""
+"""Objects alive at once: an event image (engine/events/events.hpp) has as many slots."""
 _LARGEST_ALIGNMENT = 2 << 20
 _LONGEST_NUMBER = 40
 _MOST_A_SECOND = 10**9

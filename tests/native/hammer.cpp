@@ -15,8 +15,8 @@
 #include <thread>
 #include <vector>
 
-#include "engine/adaptor.hpp"
-#include "engine/registry.hpp"
+#include "allocators/concept/adaptor.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace {
 

@@ -3,8 +3,8 @@
 //
 //   passes PROGRAM ARRIVALS RECIPE PARAMETERS serial|lockstep|parallel|heap...
 //
-// PROGRAM and ARRIVALS are files of 64-bit words (engine/generator.hpp, engine/arrivals.hpp). Prints a line for each
-// pass: its group, its name, its status, and the operations that it is known to have done or 0.
+// PROGRAM and ARRIVALS are files of 64-bit words (engine/generate/generator.hpp, engine/generate/arrivals.hpp). Prints
+// a line for each pass: its group, its name, its status, and the operations that it is known to have done or 0.
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,8 +20,8 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/capi.h"
-#include "engine/trace_capi.hpp"
+#include "engine/abi/capi.h"
+#include "engine/events/trace_capi.hpp"
 
 namespace {
 

@@ -12,9 +12,9 @@
 #include <cstring>
 #include <vector>
 
-#include "engine/capi.h"
-#include "engine/registry.hpp"
-#include "engine/thread_image.hpp"
+#include "engine/abi/capi.h"
+#include "engine/events/thread_image.hpp"
+#include "engine/replay/registry.hpp"
 
 int main(int count, char** arguments) {
   using namespace memtool;

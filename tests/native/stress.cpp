@@ -16,9 +16,9 @@
 #include <random>
 #include <string>
 
+#include "allocators/concept/adaptor.hpp"
 #include "allocators/support/bits.hpp"
-#include "engine/adaptor.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace {
 

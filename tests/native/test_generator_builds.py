@@ -23,7 +23,7 @@ ENGINE = ROOT / "memtool/engine"
 def build(directory: Path, *flags: str) -> ctypes.CDLL:
     """Return the generator's part of the engine, compiled with these flags."""
     library = directory / "generator.so"
-    sources = [*sorted(ENGINE.glob("generator*.cpp")), ENGINE / "image_builder.cpp", ENGINE / "thread_image.cpp"]
+    sources = [*sorted((ENGINE / "generate").glob("*.cpp")), *sorted((ENGINE / "events").glob("*.cpp"))]
     compiler = ["c++", "-std=c++20", "-fPIC", f"-I{ROOT / 'memtool'}"]
 
     def compiled(source: Path) -> str:

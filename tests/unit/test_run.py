@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from memtool.engine import packing_binding
+from memtool.engine.packing import binding as packing_binding
 from memtool.errors import InputError
 from memtool.model import Cell, Mode, Pass, Sample, Status
 from memtool.plan import BenchOptions

@@ -5,13 +5,13 @@
 #include <bit>
 #include <memory>
 
-#include "engine/adaptor.hpp"
-#include "engine/as_malloc.hpp"
-#include "engine/touch.hpp"
+#include "allocators/concept/adaptor.hpp"
+#include "allocators/concept/touch.hpp"
+#include "allocators/support/as_malloc.hpp"
 
 namespace memtool {
 
-// A heap that may be any, as engine/as_malloc.hpp takes it.
+// A heap that may be any, as allocators/support/as_malloc.hpp takes it.
 class ErasedHeap {
  public:
   explicit ErasedHeap(std::unique_ptr<AnyHeap> heap) noexcept : heap_(std::move(heap)) {}

@@ -5,7 +5,7 @@
 #include <array>
 #include <cstring>
 
-#include "engine/adaptor.hpp"
+#include "allocators/concept/adaptor.hpp"
 
 namespace memtool {
 

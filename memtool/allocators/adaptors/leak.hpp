@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "allocators/support/bookkeeper.hpp"
-#include "engine/json.hpp"
+#include "allocators/support/json.hpp"
 
 namespace memtool {
 

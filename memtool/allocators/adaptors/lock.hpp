@@ -3,7 +3,7 @@
 
 #include <mutex>
 
-#include "engine/adaptor.hpp"
+#include "allocators/concept/adaptor.hpp"
 
 namespace memtool {
 

@@ -5,8 +5,8 @@
 #include <array>
 #include <bit>
 
+#include "allocators/concept/adaptor.hpp"
 #include "allocators/support/bits.hpp"
-#include "engine/adaptor.hpp"
 
 namespace memtool {
 

@@ -1,7 +1,7 @@
 // A heap behind one indirect call, as behind std::pmr::memory_resource.
 #pragma once
 
-#include "engine/adaptor.hpp"
+#include "allocators/concept/adaptor.hpp"
 
 namespace memtool {
 

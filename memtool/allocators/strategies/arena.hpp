@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "allocators/support/arena_bytes.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -21,7 +21,7 @@
 #include "allocators/support/bits.hpp"
 #include "allocators/support/buddy_lists.hpp"
 #include "allocators/support/buddy_map.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

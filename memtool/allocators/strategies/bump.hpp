@@ -2,7 +2,7 @@
 #pragma once
 
 #include "allocators/support/arena_bytes.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "allocators/support/bits.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -11,7 +11,7 @@
 
 #include "allocators/support/bits.hpp"
 #include "allocators/support/headed_bytes.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -5,7 +5,7 @@
 
 #include "allocators/support/address_index.hpp"
 #include "allocators/support/physical_heap.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

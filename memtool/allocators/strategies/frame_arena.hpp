@@ -16,7 +16,7 @@
 
 #include "allocators/support/arena_bytes.hpp"
 #include "allocators/support/bits.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -11,7 +11,7 @@
 #include "allocators/support/apart_blocks.hpp"
 #include "allocators/support/inline_blocks.hpp"
 #include "allocators/support/listed_heap.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "allocators/support/physical_heap.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -7,10 +7,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "allocators/concept/touch.hpp"
 #include "allocators/support/bits.hpp"
-#include "engine/malloc_calls.hpp"
-#include "engine/registry.hpp"
-#include "engine/touch.hpp"
+#include "allocators/support/malloc_calls.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -5,7 +5,7 @@
 
 #include <new>
 
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -1,8 +1,8 @@
 // The control: hands out the same touched block again and again, so that a replay of it costs what the harness costs.
 #pragma once
 
-#include "engine/lane_number.hpp"
-#include "engine/registry.hpp"
+#include "allocators/support/lane_number.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

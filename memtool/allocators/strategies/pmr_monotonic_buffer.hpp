@@ -6,7 +6,7 @@
 #include <memory_resource>
 
 #include "allocators/support/memory_resource.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

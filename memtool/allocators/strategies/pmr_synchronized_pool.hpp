@@ -4,7 +4,7 @@
 #include <memory_resource>
 
 #include "allocators/support/pmr_pool.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -10,7 +10,7 @@
 
 #include "allocators/support/bits.hpp"
 #include "allocators/support/free_list.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

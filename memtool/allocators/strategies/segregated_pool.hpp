@@ -13,7 +13,7 @@
 #include "allocators/support/free_list.hpp"
 #include "allocators/support/large_blocks.hpp"
 #include "allocators/support/page_runs.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "allocators/support/bits.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 // GCC 11's library does not make arrays together with their control block.
 #ifdef __cpp_lib_smart_ptr_for_overwrite

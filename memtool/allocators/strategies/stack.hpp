@@ -7,7 +7,7 @@
 #include <array>
 
 #include "allocators/support/headed_bytes.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -18,7 +18,7 @@
 #include "allocators/support/large_blocks.hpp"
 #include "allocators/support/page_runs.hpp"
 #include "allocators/support/per_thread.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -13,7 +13,7 @@
 
 #include "allocators/support/bits.hpp"
 #include "allocators/support/per_thread.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -7,7 +7,7 @@
 #include <memory>
 #include <new>
 
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

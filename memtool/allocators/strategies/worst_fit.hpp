@@ -5,7 +5,7 @@
 
 #include "allocators/support/physical_heap.hpp"
 #include "allocators/support/size_index.hpp"
-#include "engine/registry.hpp"
+#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

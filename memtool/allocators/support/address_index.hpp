@@ -20,9 +20,9 @@
 #include <cstdint>
 #include <new>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
 #include "allocators/support/physical_block.hpp"
-#include "engine/strategy.hpp"
 
 namespace memtool {
 

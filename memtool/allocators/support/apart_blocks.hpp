@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/list_layout.hpp"
-#include "engine/strategy.hpp"
 
 namespace memtool {
 

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "allocators/concept/adaptor.hpp"
 #include "allocators/support/mapped_memory.hpp"
-#include "engine/adaptor.hpp"
 
 namespace memtool {
 

@@ -8,8 +8,8 @@
 #include <numeric>
 #include <vector>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
-#include "engine/strategy.hpp"
 
 namespace memtool {
 

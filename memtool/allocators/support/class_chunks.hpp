@@ -8,10 +8,10 @@
 #include <span>
 #include <vector>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
 #include "allocators/support/large_blocks.hpp"
 #include "allocators/support/page_runs.hpp"
-#include "engine/strategy.hpp"
 
 namespace memtool::class_chunks {
 

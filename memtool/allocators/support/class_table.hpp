@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/size_classes.hpp"
-#include "engine/strategy.hpp"
 
 namespace memtool {
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
-#include "engine/strategy.hpp"
 
 namespace memtool {
 

@@ -11,8 +11,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/list_layout.hpp"
-#include "engine/strategy.hpp"
 
 namespace memtool {
 

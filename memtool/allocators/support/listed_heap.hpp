@@ -9,9 +9,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
 #include "allocators/support/list_layout.hpp"
-#include "engine/strategy.hpp"
 
 namespace memtool {
 

@@ -7,10 +7,10 @@
 #include <memory_resource>
 #include <new>
 
+#include "allocators/concept/region.hpp"
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
 #include "allocators/support/physical_heap.hpp"
-#include "engine/region.hpp"
-#include "engine/strategy.hpp"
 
 namespace memtool {
 

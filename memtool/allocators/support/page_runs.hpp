@@ -15,9 +15,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "allocators/concept/region.hpp"
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
-#include "engine/region.hpp"
-#include "engine/strategy.hpp"
 
 namespace memtool {
 

@@ -22,10 +22,10 @@
 #include <stdexcept>
 #include <vector>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
 #include "allocators/support/physical_block.hpp"
 #include "allocators/support/segregated_lists.hpp"
-#include "engine/strategy.hpp"
 
 namespace memtool {
 

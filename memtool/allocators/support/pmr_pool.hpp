@@ -5,8 +5,8 @@
 #include <memory_resource>
 #include <optional>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/memory_resource.hpp"
-#include "engine/strategy.hpp"
 
 namespace memtool {
 

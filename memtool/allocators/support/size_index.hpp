@@ -15,9 +15,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
 #include "allocators/support/physical_block.hpp"
-#include "engine/strategy.hpp"
 
 namespace memtool {
 

@@ -16,7 +16,7 @@ class Imported:
     name: str
     """From the file's; what tables call it."""
     events: memoryview
-    """Canonical, 16 bytes each (engine/events.hpp); writable, for the engine reads them where they are."""
+    """Canonical, 16 bytes each (engine/events/events.hpp); writable, for the engine reads them where they are."""
     allocations: int
     notes: tuple[str, ...] = ()
     """What was left out."""

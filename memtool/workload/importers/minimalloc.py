@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from memtool.engine.generator_binding import ALLOCATE, DEALLOCATE, DEFAULT_LOG2_ALIGNMENT, OBJECT_SHIFT, SIZE_BITS
+from memtool.engine.generate.binding import ALLOCATE, DEALLOCATE, DEFAULT_LOG2_ALIGNMENT, OBJECT_SHIFT, SIZE_BITS
 from memtool.errors import InputError
 from memtool.units import format_size
 from memtool.workload.importers.importer import Imported, Importer

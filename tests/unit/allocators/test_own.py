@@ -202,8 +202,8 @@ def test_an_installed_package_has_the_header_without_being_taken_for_a_stale_che
     monkeypatch.delenv("MEMTOOL_ENGINE", raising=False)
     monkeypatch.setattr(binding, "package_folder", lambda: str(tmp_path))
     binding.refuse_stale()
-    (tmp_path / "engine").mkdir()
-    (tmp_path / "engine/capi.cpp").touch()
+    (tmp_path / "engine/abi").mkdir(parents=True)
+    (tmp_path / "engine/abi/capi.cpp").touch()
     with pytest.raises(binding.EngineError, match="built from other sources"):
         binding.refuse_stale()
 

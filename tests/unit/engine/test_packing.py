@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtool.engine.packing_binding import pack, pack_image
+from memtool.engine.packing.binding import pack, pack_image
 from memtool.workload.importers.minimalloc import load
 from memtool.workload.trace import make_trace
 from tests.images import churn, image_fd, make_image

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from memtool.engine.binding import EngineError
-from memtool.engine.generator_binding import ImageBuilder
+from memtool.engine.generate.binding import ImageBuilder
 from tests.events import (
     ALLOCATE,
     ALLOCATE_ZEROED,

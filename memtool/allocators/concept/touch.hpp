@@ -1,0 +1,54 @@
+// What a workload says that its program writes to a block.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "engine/events/events.hpp"
+
+namespace memtool {
+
+// Writes to a fresh block what the workload says its program writes.
+[[gnu::always_inline]] inline void touch_block(Touch touch, void* block, std::uint64_t size) noexcept {
+  auto* bytes = static_cast<volatile std::byte*>(block);
+  if (size == 0) return;
+  switch (touch) {
+    case Touch::none:
+      return;
+    case Touch::first:
+      *bytes = std::byte{1};
+      return;
+    case Touch::pages:
+      for (std::uint64_t at = 0; at < size; at += 4096) bytes[at] = std::byte{1};
+      return;
+    case Touch::all:
+      std::memset(block, 1, size);
+      asm volatile("" ::"r"(block) : "memory");
+      return;
+  }
+}
+
+// Writes to what a block has grown by what the workload says its program writes: what was there before, it has written.
+[[gnu::always_inline]] inline void touch_grown(Touch touch, void* block, std::uint64_t old_size,
+                                               std::uint64_t new_size) noexcept {
+  if (new_size <= old_size) return;
+  auto* bytes = static_cast<std::byte*>(block);
+  switch (touch) {
+    case Touch::none:
+      return;
+    case Touch::first:  // of what had none
+      if (old_size == 0) *static_cast<volatile std::byte*>(bytes) = std::byte{1};
+      return;
+    case Touch::pages:
+      for (std::uint64_t at = (old_size + 4095) / 4096 * 4096; at < new_size; at += 4096)
+        *static_cast<volatile std::byte*>(bytes + at) = std::byte{1};
+      return;
+    case Touch::all:
+      std::memset(bytes + old_size, 1, new_size - old_size);
+      asm volatile("" ::"r"(block) : "memory");
+      return;
+  }
+}
+
+}  // namespace memtool

@@ -1,0 +1,273 @@
+// A heap on the footing of a malloc: it is called through a pointer, its free gets nothing but the block, and any
+// thread may call it at any time. What a strategy needs besides at a free is kept in a header before the block.
+//
+// `BareHeap` is all of this but the call. A replay reaches it by a table of functions (MallocCalls), a malloc
+// replacement by the symbols that the dynamic linker looks for (allocators/malloc_library.hpp).
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "allocators/concept/strategy.hpp"
+#include "allocators/support/malloc_calls.hpp"
+#include "engine/replay/registry.hpp"
+
+namespace memtool {
+
+// What stands before a block whose heap has to be told the size again. `front`: bytes from the heap's own block to the
+// program's, which is also the alignment of both.
+struct BareHeader {
+  std::size_t size;
+  std::size_t front;
+};
+static_assert(sizeof(BareHeader) <= kDefaultAlignment);
+
+// Whether it is known at compile time that a heap is safe on several threads, or that it is not.
+template <class S>
+inline constexpr bool kKnownThreads = requires { typename std::bool_constant<S::info.thread_safe>; };
+template <class S>
+constexpr bool is_known_safe() noexcept {
+  if constexpr (kKnownThreads<S>) return S::info.thread_safe;
+  return false;
+}
+
+// Every call is safe on several threads. Blocks are aligned to kDefaultAlignment where they are not aligned to more.
+template <class S>
+class BareHeap {
+ public:
+  static constexpr bool kKeepsHeader = !FreesBare<S>;
+  // Whether a block keeps its alignment when it is resized. A malloc's does not; a heap that takes back only the
+  // youngest block could not serve who has to copy it.
+  static constexpr bool kResizesAligned = kKeepsHeader && Reallocates<S>;
+
+  // The rest of the arguments are the heap's own. `thread_safe` is asked only where the type does not say it.
+  template <class... Arguments>
+  explicit BareHeap(bool thread_safe, Arguments&&... arguments)
+      : heap_(std::forward<Arguments>(arguments)...), locks_(!thread_safe) {}
+
+  void* allocate(std::size_t size) noexcept {
+    const Held held(lock());
+    return make<false>(size, kDefaultAlignment);
+  }
+  void* allocate_aligned(std::size_t alignment, std::size_t size) noexcept {
+    const Held held(lock());
+    return make<false>(size, std::max(alignment, kDefaultAlignment));
+  }
+  void* allocate_zeroed(std::size_t size) noexcept {
+    const Held held(lock());
+    return make<true>(size, kDefaultAlignment);
+  }
+  void deallocate(void* block) noexcept {
+    const Held held(lock());
+    take_back(block);
+  }
+
+  // nullptr leaves the block as it was. A block that is large enough stays where it is, unless the heap resizes blocks
+  // by itself.
+  void* reallocate(void* block, std::size_t size) noexcept {
+    const Held held(lock());
+    if constexpr (kResizesAligned) return resize(block, size);
+    if constexpr (Reallocates<S>) return heap_.reallocate(block, usable(block), size, kDefaultAlignment);
+    const std::size_t old = usable(block);
+    if (size <= old) return block;
+    void* fresh = make<false>(size, kDefaultAlignment);
+    if (fresh == nullptr) return nullptr;
+    std::memcpy(fresh, block, old);
+    take_back(block);
+    return fresh;
+  }
+
+  [[nodiscard]] std::size_t usable_size(const void* block) const noexcept {
+    const Held held(lock());
+    return usable(block);
+  }
+  // What a control hands out has the size that was asked for: it has no books.
+  [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const noexcept {
+    if constexpr (!kKeepsHeader) {
+      const Held held(lock());
+      return heap_.usable_size(block, size);
+    }
+    return usable_size(block);
+  }
+
+  // Headers are metadata, where something counts them: a heap that takes no lock of ours does not.
+  [[nodiscard]] HeapStats stats() const noexcept {
+    const Held held(lock());
+    HeapStats stats = heap_.stats();
+    if (stats.granted != kNotApplicable) {
+      stats.granted -= headers_;
+      if (stats.metadata_bytes != kNotApplicable) stats.metadata_bytes += headers_;
+    }
+    return stats;
+  }
+  void walk(const BlockVisitor& visit) const {
+    const Held held(lock());
+    heap_.walk(visit);
+  }
+  void check() const {
+    const Held held(lock());
+    heap_.check();
+  }
+  [[nodiscard]] const S& heap() const noexcept { return heap_; }
+
+ private:
+  class Held {
+   public:
+    explicit Held(std::mutex* mutex) noexcept : mutex_(mutex) {
+      if (mutex_ != nullptr) mutex_->lock();
+    }
+    ~Held() {
+      if (mutex_ != nullptr) mutex_->unlock();
+    }
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+
+   private:
+    std::mutex* mutex_;
+  };
+  [[nodiscard]] bool is_locked() const noexcept {
+    if constexpr (kKnownThreads<S>) return !is_known_safe<S>();
+    return locks_;
+  }
+  [[nodiscard]] std::mutex* lock() const noexcept { return is_locked() ? &mutex_ : nullptr; }
+
+  template <bool kZeroed>
+  void* from_heap(std::size_t size, std::size_t alignment) noexcept {
+    if constexpr (!kZeroed) return heap_.allocate(size, alignment);
+    if constexpr (kZeroed && AllocatesZeroed<S>) return heap_.allocate_zeroed(size, alignment);
+    void* block = heap_.allocate(size, alignment);
+    if (block != nullptr) std::memset(block, 0, size);
+    return block;
+  }
+
+  template <bool kZeroed>
+  void* make(std::size_t size, std::size_t alignment) noexcept {
+    if constexpr (!kKeepsHeader) return from_heap<kZeroed>(size, alignment);
+    size += size == 0;  // behind a header a block of nothing would be another's
+    const std::size_t whole = size + alignment;
+    void* block = whole < size ? nullptr : from_heap<kZeroed>(whole, alignment);
+    return block == nullptr ? nullptr : headed(block, size, alignment);
+  }
+  // The program's block in one of the heap's own.
+  void* headed(void* own, std::size_t size, std::size_t front) noexcept {
+    std::byte* block = static_cast<std::byte*>(own) + front;
+    reinterpret_cast<BareHeader*>(block)[-1] = {.size = size, .front = front};
+    if (is_locked()) headers_ += front;
+    return block;
+  }
+  static BareHeader header_of(const void* block) noexcept { return static_cast<const BareHeader*>(block)[-1]; }
+
+  void take_back(void* block) noexcept {
+    if constexpr (!kKeepsHeader) {
+      heap_.deallocate(block);
+    } else {
+      const BareHeader header = header_of(block);
+      if (is_locked()) headers_ -= header.front;
+      heap_.deallocate(static_cast<std::byte*>(block) - header.front, header.size + header.front, header.front);
+    }
+  }
+  void* resize(void* block, std::size_t size) noexcept {
+    const BareHeader header = header_of(block);
+    size += size == 0;
+    const std::size_t whole = size + header.front;
+    if (whole < size) return nullptr;
+    void* own = static_cast<std::byte*>(block) - header.front;
+    void* moved = heap_.reallocate(own, header.size + header.front, whole, header.front);
+    if (moved == nullptr) return nullptr;
+    if (is_locked()) headers_ -= header.front;
+    return headed(moved, size, header.front);
+  }
+  [[nodiscard]] std::size_t usable(const void* block) const noexcept {
+    if constexpr (!kKeepsHeader) {
+      return heap_.usable_size(block, 0);
+    } else {
+      const BareHeader header = header_of(block);
+      const void* own = static_cast<const std::byte*>(block) - header.front;
+      return heap_.usable_size(own, header.size + header.front) - header.front;
+    }
+  }
+
+  S heap_;
+  bool locks_;
+  std::size_t headers_ = 0;  // bytes of all headers, and of what is left before them for their alignment
+  mutable std::mutex mutex_;
+};
+
+// A heap of any type on the footing of a malloc.
+class MallocHeap {
+ public:
+  virtual ~MallocHeap() = default;
+  // The functions that a program would call. They are those of this heap until another of the same type gives its own:
+  // as in a process that has one malloc.
+  virtual MallocCalls calls() noexcept = 0;
+
+  virtual void* allocate(std::size_t size) = 0;
+  virtual void* allocate_aligned(std::size_t alignment, std::size_t size) = 0;
+  virtual void* allocate_zeroed(std::size_t size) = 0;
+  virtual void* reallocate(void* block, std::size_t size) = 0;
+  virtual void deallocate(void* block) = 0;
+  // See BareHeap::kResizesAligned.
+  [[nodiscard]] virtual bool resizes_aligned() const = 0;
+  [[nodiscard]] virtual std::size_t usable_size(const void* block, std::size_t size) const = 0;
+  [[nodiscard]] virtual HeapStats stats() const = 0;
+  virtual void walk(const BlockVisitor& visit) const = 0;
+  virtual void check() const = 0;
+  virtual void report(std::string& json) const = 0;
+};
+
+template <class S>
+class MallocOf final : public MallocHeap {
+ public:
+  template <class... Arguments>
+  explicit MallocOf(bool thread_safe, Arguments&&... arguments)
+      : bare_(thread_safe, std::forward<Arguments>(arguments)...) {}
+  ~MallocOf() override {
+    if (current == this) current = nullptr;
+  }
+  MallocOf(const MallocOf&) = delete;
+  MallocOf& operator=(const MallocOf&) = delete;
+
+  MallocCalls calls() noexcept override {
+    // A malloc's own functions are what a program calls; another layer would be ours.
+    if constexpr (requires { S::kCalls; }) return S::kCalls;
+    current = this;
+    return {
+        .allocate = [](std::size_t size) { return current->bare_.allocate(size); },
+        .allocate_aligned = [](std::size_t alignment,
+                               std::size_t size) { return current->bare_.allocate_aligned(alignment, size); },
+        .allocate_zeroed = [](std::size_t count,
+                              std::size_t size) { return current->bare_.allocate_zeroed(count * size); },
+        .reallocate = [](void* block, std::size_t size) { return current->bare_.reallocate(block, size); },
+        .deallocate = [](void* block) { current->bare_.deallocate(block); },
+    };
+  }
+
+  void* allocate(std::size_t size) override { return bare_.allocate(size); }
+  void* allocate_aligned(std::size_t alignment, std::size_t size) override {
+    return bare_.allocate_aligned(alignment, size);
+  }
+  void* allocate_zeroed(std::size_t size) override { return bare_.allocate_zeroed(size); }
+  void* reallocate(void* block, std::size_t size) override { return bare_.reallocate(block, size); }
+  void deallocate(void* block) override { bare_.deallocate(block); }
+  [[nodiscard]] bool resizes_aligned() const override { return BareHeap<S>::kResizesAligned; }
+  [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const override {
+    return bare_.usable_size(block, size);
+  }
+  [[nodiscard]] HeapStats stats() const override { return bare_.stats(); }
+  void walk(const BlockVisitor& visit) const override { bare_.walk(visit); }
+  void check() const override { bare_.check(); }
+  void report(std::string& json) const override {
+    if constexpr (requires { bare_.heap().report(json); }) bare_.heap().report(json);
+  }
+
+ private:
+  static inline MallocOf* current = nullptr;
+  BareHeap<S> bare_;
+};
+
+}  // namespace memtool

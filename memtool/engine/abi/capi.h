@@ -1,0 +1,354 @@
+/* The C ABI between the engine and Python (engine/binding.py has the same structures). Plain C, no ownership crosses
+ * it. */
+#ifndef MEMTOOL_ENGINE_CAPI_H
+#define MEMTOOL_ENGINE_CAPI_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+namespace memtool {
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+#define MEMTOOL_ABI_VERSION 6u
+
+enum {
+  MEMTOOL_CHECK = 0,
+  MEMTOOL_THROUGHPUT = 1,
+  MEMTOOL_LATENCY = 2,
+  MEMTOOL_FOOTPRINT = 3,
+  MEMTOOL_COUNTERS = 4,
+  MEMTOOL_HEAP = 5,
+  MEMTOOL_CALLS = 6
+};
+enum { MEMTOOL_DONE = 0, MEMTOOL_OUT_OF_MEMORY = 1, MEMTOOL_WRONG = 2, MEMTOOL_BAD_REQUEST = 3 };
+/* Histograms of the latency pass, in this order. */
+enum {
+  MEMTOOL_HISTOGRAM_ALLOCATE = 0,
+  MEMTOOL_HISTOGRAM_DEALLOCATE = 1,
+  MEMTOOL_HISTOGRAM_REALLOCATE = 2,
+  MEMTOOL_HISTOGRAM_FIRST_TOUCH = 3,
+  MEMTOOL_HISTOGRAM_FLOOR = 4,
+  MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE = 5, /* of blocks that another thread had; part of the deallocations */
+  MEMTOOL_HISTOGRAM_FRAME = 6,             /* of all operations of an outermost scope together, less the floor */
+  MEMTOOL_HISTOGRAMS = 7
+};
+/* How the threads of a workload are replayed (engine/replay/thread_runner.hpp). */
+enum { MEMTOOL_SERIAL = 0, MEMTOOL_LOCKSTEP = 1, MEMTOOL_PARALLEL = 2 };
+#define MEMTOOL_MOST_ITERATIONS 64
+/* Latency by size, and over the run (engine/passes/latency_detail.hpp). */
+#define MEMTOOL_SIZE_CLASSES 9
+#define MEMTOOL_SLICES 400
+#define MEMTOOL_SLOW 3
+#define MEMTOOL_SYSTEM_CALLS 6 /* mmap, munmap, mremap, madvise, brk, mprotect */
+#define MEMTOOL_REPORT_BYTES 8192
+enum { MEMTOOL_COUNTER_NONE = 0, MEMTOOL_COUNTER_PERF = 1, MEMTOOL_COUNTER_CALLGRIND = 2 };
+enum { MEMTOOL_REGION_SHARED = 1, MEMTOOL_REGION_LOCKED = 2 }; /* a shared mapping; its populated head is locked */
+
+/* One kind of operation in one slice of the run. */
+typedef struct LatencySlice {
+  uint64_t maximum;            /* ticks */
+  uint64_t slow[MEMTOOL_SLOW]; /* operations that took at least slow_ticks[i] */
+} LatencySlice;
+
+/* One checkpoint of the footprint pass. Bytes and blocks; ~0: not applicable. */
+typedef struct CheckpointRow {
+  uint64_t clock; /* operations done */
+  uint64_t live_bytes;
+  uint64_t live_objects;
+  uint64_t granted_bytes;
+  uint64_t footprint_bytes;
+  uint64_t resident_bytes; /* anonymous, and what is resident of a shared region; less the baseline */
+  uint64_t free_bytes;
+  uint64_t largest_free;
+  uint64_t free_blocks;
+  uint64_t used_blocks;
+  uint64_t metadata_bytes;
+  /* The most of each since the row before it, so that nothing between two checkpoints is missed; of resident memory,
+   * which the kernel remembers, since the last row that has it. */
+  uint64_t most_live_bytes;
+  uint64_t most_footprint_bytes;
+  uint64_t most_resident_bytes;
+} CheckpointRow;
+
+/* What the kernel says of the region's mappings at the peak of live bytes; zeroes in other passes. */
+typedef struct RegionAccount {
+  uint64_t resident_bytes;
+  uint64_t anonymous_bytes;
+  uint64_t huge_bytes;
+  uint64_t locked_bytes;
+  uint64_t page_bytes; /* largest page that the processor maps it with */
+  char mapping[256];   /* permissions and name of its first mapping: "rw-s /memfd:memtool-region (deleted)" */
+} RegionAccount;
+/* What the malloc under a strategy says of itself. Bytes; ~0: it does not say. */
+typedef struct OwnFigures {
+  uint64_t in_use_bytes; /* by its count of what the program has, rounding included */
+  uint64_t free_bytes;   /* held for reuse */
+  uint64_t metadata_bytes;
+  uint64_t mapped_bytes; /* taken from the kernel and not given back */
+} OwnFigures;
+
+/* A heap map: extents of addresses, cut into buckets. All in bytes. */
+#define MEMTOOL_MOST_EXTENTS 256
+#define MEMTOOL_MOST_BUCKETS 2048
+#define MEMTOOL_MOST_MAPS 8
+#define MEMTOOL_AT_PEAK (~0ull)
+#define MEMTOOL_AT_END (~1ull)
+typedef struct MapExtent {
+  uint64_t address; /* of a region: from its base */
+  uint64_t bytes;
+  uint64_t first_bucket; /* index of its first bucket */
+} MapExtent;
+typedef struct MapBucket {
+  uint64_t used;
+  uint64_t free;     /* 0 where only the strategy could know */
+  uint64_t metadata; /* 0 where only the strategy could know */
+  uint64_t resident;
+  uint64_t before; /* part of resident that was resident before the replay */
+} MapBucket;
+typedef struct HeapMap {
+  uint64_t moment; /* MEMTOOL_AT_PEAK, MEMTOOL_AT_END, or the number of a mark */
+  uint64_t clock;  /* operations done */
+  uint64_t live_bytes;
+  uint64_t walked; /* 1: the strategy said what is free and what is metadata */
+  uint64_t bucket_bytes;
+  uint64_t extents;
+  uint64_t buckets;
+  uint64_t left_out_bytes; /* resident, in extents beyond the most */
+  OwnFigures own;
+  MapExtent extent[MEMTOOL_MOST_EXTENTS];
+  MapBucket bucket[MEMTOOL_MOST_BUCKETS];
+} HeapMap;
+#define MEMTOOL_DRAIN_READINGS 4
+/* One thread of a replay on several. Ticks of the last iteration. */
+typedef struct ThreadRow {
+  uint64_t operations; /* before the epilogue */
+  uint64_t remote_deallocations;
+  uint64_t body_ticks; /* from its first event to its last before the epilogue */
+  uint64_t wait_ticks; /* of these, waiting for objects of other threads */
+} ThreadRow;
+
+/* What a thread of a replay is at, in memory that the parent reads when it has to kill the worker. */
+enum {
+  MEMTOOL_THREAD_NOTHING = 0, /* not started yet */
+  MEMTOOL_THREAD_REPLAY = 1,
+  MEMTOOL_THREAD_ALLOCATE = 2, /* the check pass tells these three from the replay */
+  MEMTOOL_THREAD_DEALLOCATE = 3,
+  MEMTOOL_THREAD_REALLOCATE = 4,
+  MEMTOOL_THREAD_OBJECT = 5, /* waits for `object` of thread `other` */
+  MEMTOOL_THREAD_JOIN = 6,   /* waits for the end of thread `other` */
+  MEMTOOL_THREAD_TURN = 7,   /* waits for its turn */
+  MEMTOOL_THREAD_END = 8
+};
+typedef struct ThreadPlace {
+  uint64_t at;
+  uint64_t object;
+  uint64_t other;
+  uint64_t operations; /* done, counted in the check pass */
+  uint64_t reserved[4];
+} ThreadPlace;
+
+typedef struct ReplayRequest {
+  uint64_t struct_bytes; /* sizeof(ReplayRequest): refused when it differs */
+  uint32_t pass;
+  uint32_t use_counter; /* 1: time stamp counter (or cntvct), 0: clock_gettime */
+  const char* strategy;
+  const char* parameters;
+  const void* image; /* ImageHeader, then words */
+  uint64_t image_bytes;
+  void* region;
+  uint64_t region_bytes;
+  uint32_t warmups;
+  uint32_t iterations;
+  uint32_t checkpoints;
+  uint32_t region_flags;   /* MEMTOOL_REGION_* */
+  uint32_t mode;           /* MEMTOOL_SERIAL takes an image, the others a thread image */
+  uint64_t populate_bytes; /* head of the region to fault in beforehand, after the resident baseline is taken */
+  uint32_t counter;        /* MEMTOOL_COUNTER_*; counters pass */
+  uint32_t reserved;
+  uint64_t* histograms;  /* MEMTOOL_HISTOGRAMS x memtool_histogram_buckets() counts, zeroed; latency pass */
+  CheckpointRow* series; /* checkpoints + 2 rows; footprint pass */
+  HeapMap* maps;         /* MEMTOOL_MOST_MAPS; heap pass */
+  /* Milliseconds after the drain at which resident memory is read, ascending; heap pass. */
+  uint64_t drain_waits_ms[MEMTOOL_DRAIN_READINGS];
+  /* Latency pass. */
+  uint64_t* size_histograms;         /* allocate, then deallocate: MEMTOOL_SIZE_CLASSES histograms each; zeroed */
+  LatencySlice* slices;              /* MEMTOOL_SLICES pairs: allocate, deallocate; zeroed */
+  uint64_t slow_ticks[MEMTOOL_SLOW]; /* ascending */
+  const uint64_t* arrivals;          /* program of engine/generate/arrivals.hpp; NULL: closed loop */
+  double ticks_per_ns;
+  int32_t system_calls_socket; /* calls pass: where to send the means to count them */
+  int32_t reserved_2;
+  ThreadRow* threads;  /* one for each lane of a thread image */
+  ThreadPlace* places; /* the same; zeroed */
+  /* As `histograms` for each of the first thread_histogram_count lanes: its own allocate and deallocate. */
+  uint64_t* thread_histograms;
+  uint32_t thread_histogram_count;
+  uint32_t processors; /* that the lanes are pinned to, each on its own; 0: not pinned */
+} ReplayRequest;
+
+typedef struct ReplayResult {
+  uint64_t struct_bytes;
+  uint32_t status;
+  uint32_t iterations;
+  uint64_t failed_operation; /* when status is OUT_OF_MEMORY or WRONG: operations done before it */
+  uint64_t failed_size;
+  char message[400];
+  uint64_t body_ticks[MEMTOOL_MOST_ITERATIONS];
+  uint64_t epilogue_ticks[MEMTOOL_MOST_ITERATIONS];
+  uint64_t histogram_maximum[MEMTOOL_HISTOGRAMS];
+  /* Footprint pass. */
+  uint64_t rows; /* rows of the series that were written */
+  uint64_t peak_live_bytes;
+  uint64_t peak_granted_bytes;
+  uint64_t peak_footprint_bytes;
+  uint64_t live_at_peak_footprint_bytes;
+  uint64_t granted_at_peak_live_bytes;
+  uint64_t footprint_at_peak_live_bytes;
+  uint64_t ratio_allocations; /* allocations with at least 64 KiB alive: what the mean ratio runs over */
+  double ratio_sum;           /* sum of footprint / live over them */
+  uint64_t baseline_resident_bytes;
+  uint64_t resident_at_peak_live_bytes; /* exact (smaps_rollup) */
+  uint64_t peak_resident_bytes;         /* the larger of what was read and of what the kernel remembers as the most */
+  uint64_t end_resident_bytes;          /* exact, after the last event before the epilogue */
+  uint64_t drained_resident_bytes;      /* exact, after the epilogue */
+  uint64_t huge_resident_bytes;         /* part of resident_at_peak_live_bytes in transparent huge pages */
+  uint64_t minor_faults;
+  uint64_t major_faults;
+  uint64_t grow_calls;
+  uint64_t shrink_calls;
+  uint64_t checks; /* check pass: how often the strategy's own invariants were verified */
+  /* Check pass, before the epilogue: what is alive, with a digest of its sizes that does not depend on their order. */
+  uint64_t surviving_objects;
+  uint64_t surviving_size;
+  uint64_t surviving_digest;
+  uint64_t order_digest; /* of all operations with their sizes, in the order in which they were done */
+  uint64_t wait_ticks[MEMTOOL_MOST_ITERATIONS]; /* of all threads together */
+  CheckpointRow at_peak_live;
+  /* Footprint pass, before the epilogue: what each adaptor reports, as members of a JSON object. */
+  char report[MEMTOOL_REPORT_BYTES];
+  RegionAccount region;
+  /* Counters pass: user instructions of the replay before the epilogue; 0 under callgrind, which keeps them to itself.
+   */
+  uint64_t instructions;
+  CheckpointRow drained;                    /* after the epilogue: nothing is alive */
+  CheckpointRow at_mark[MEMTOOL_MOST_MAPS]; /* by the marks' numbers; on one thread */
+  /* Heap pass. */
+  uint64_t maps;
+  uint64_t after_drain_resident[MEMTOOL_DRAIN_READINGS]; /* bytes */
+  OwnFigures own_after_drain;
+  /* Throughput pass: processor time of all threads of the process in each replay before the epilogue. */
+  uint64_t cpu_ns[MEMTOOL_MOST_ITERATIONS];
+  /* Latency pass. */
+  uint64_t size_maximum[2 * MEMTOOL_SIZE_CLASSES]; /* ticks */
+  uint64_t schedule_ticks;                         /* when the last operation was meant to begin; 0: closed loop */
+  uint64_t latest_ticks;                           /* most that an operation began after it was meant to */
+  uint64_t end_behind_ticks;                       /* the same of the last operation */
+  uint64_t own_switches; /* involuntary switches of threads that waited for each other and offered their processor */
+} ReplayResult;
+
+/* What a lean worker is told, and what it answers (worker/lean.cpp): one memory file that it shares with the worker
+ * that started it. Offsets are from the beginning of the file; 0: there is none. */
+#define MEMTOOL_MOST_ADVICE 8
+typedef struct LeanJob {
+  uint64_t struct_bytes; /* sizeof(LeanJob): refused when it differs */
+  uint64_t bytes;        /* of the whole file */
+  uint64_t starter;      /* the process that started it, without which it ends */
+  /* Where these texts begin. */
+  uint64_t adopted; /* path of a library to adopt */
+  uint64_t strategy;
+  uint64_t parameters;
+  uint64_t series;
+  uint64_t maps;
+  uint64_t threads;
+  uint64_t lanes;
+  uint64_t region_alignment;
+  int32_t advice[MEMTOOL_MOST_ADVICE]; /* madvise numbers for the region; 0: no more */
+  int32_t image_descriptor;
+  int32_t region_descriptor; /* -1: anonymous */
+  int32_t places_descriptor; /* -1: one thread */
+  uint32_t finished;         /* 1: what follows is filled in */
+  char malloc_owner[4096];   /* as memtool_symbol_owner() has it */
+  char malloc_build_id[128];
+  char adopted_owner[4096];
+  char adopted_build_id[128];
+  ReplayRequest request; /* with no pointer: the lean worker puts them in */
+  ReplayResult result;
+} LeanJob;
+
+typedef struct StrategyLimits {
+  uint64_t largest_size;
+  uint64_t largest_alignment;
+  uint64_t uses_region;     /* 0: its footprint is not counted */
+  uint64_t most_blocks;     /* live at once */
+  uint64_t least_alignment; /* of every block, also where less is asked for */
+} StrategyLimits;
+
+uint32_t memtool_abi_version(void);
+const char* memtool_source_hash(void); /* of the sources this library was built from */
+const char* memtool_compiler(void);    /* that built it: version and flags */
+const char* memtool_describe(void);    /* every strategy as a JSON array; static storage */
+const char* memtool_describe_adaptors(void);
+/* Why instructions cannot be counted this way, in words; NULL: they can. Static storage, until the next call. */
+const char* memtool_counter_refusal(uint32_t counter);
+uint64_t memtool_histogram_buckets(void);
+/* Writes the intended starts of `count` operations in picoseconds; see engine/generate/arrivals.hpp. */
+void memtool_schedule_arrivals(const uint64_t* program, uint64_t* starts, uint64_t count);
+/* Why the kernel does not let system calls be counted, in words; NULL: it does. */
+const char* memtool_system_calls_refusal(void);
+/* Counts what the process at the other end of `listener` calls, by MEMTOOL_SYSTEM_CALLS, and lets it go on, until it is
+ * gone or `*ended` is set. 0, or errno. */
+uint32_t memtool_count_system_calls(int listener, const volatile uint32_t* ended, uint64_t* counts);
+/* For requests aligned to `alignment`. 0, or with one line in `message` (400 bytes) MEMTOOL_BAD_REQUEST, or
+ * MEMTOOL_WRONG where an adaptor cannot stand on what is below it. Here and below a strategy may have adaptors:
+ * "pool+redzone+lock" with "block=64+bytes=32+". */
+uint32_t memtool_limits(const char* strategy, const char* parameters, uint64_t alignment, StrategyLimits* limits,
+                        char* message);
+uint32_t memtool_replay(const ReplayRequest* request, ReplayResult* result);
+
+/* Takes in the allocator of a shared library, or of a memtool_allocator (memtool.h) that the caller keeps: the strategy
+ * "adopted" from then on, one a process. 0, or one line in `message` (400 bytes): MEMTOOL_WRONG when the library has no
+ * memtool_get_allocator, MEMTOOL_BAD_REQUEST when it or its table cannot be used. */
+uint32_t memtool_adopt_library(const char* path, char* message);
+uint32_t memtool_adopt_table(const void* table, char* message);
+const char* memtool_adopted_name(void);     /* what it calls itself */
+const char* memtool_describe_adopted(void); /* as a JSON object of memtool_describe(); until the next adoption */
+/* The library that the adopted allocator came from, as memtool_symbol_owner() has it. */
+uint32_t memtool_adopted_owner(char* path, uint64_t path_bytes, char* build_id, uint64_t build_id_bytes);
+
+/* Nanoseconds in 2^32 counter ticks, measured over at least `milliseconds`. */
+uint64_t memtool_calibrate_counter(uint32_t milliseconds);
+
+/* The library that owns `symbol` in this process: its path, and its build id in hex ("" when it has none). Returns 0
+ * when found. */
+uint32_t memtool_symbol_owner(const char* symbol, char* path, uint64_t path_bytes, char* build_id,
+                              uint64_t build_id_bytes);
+
+/* One strategy on one region, driven operation by operation. NULL with one line in `message` when it cannot be made. */
+typedef struct HeapHandle HeapHandle;
+typedef struct HeapFigures {
+  uint64_t footprint, granted, free_bytes, largest_free, free_blocks, used_blocks, metadata_bytes, metadata_apart_bytes;
+} HeapFigures;
+typedef void (*WalkCallback)(const void* address, uint64_t bytes, uint32_t state, void* context);
+HeapHandle* memtool_heap_open(const char* strategy, const char* parameters, void* region, uint64_t bytes,
+                              char* message);
+void memtool_heap_close(HeapHandle* heap);
+void* memtool_heap_allocate(HeapHandle* heap, uint64_t size, uint64_t alignment);
+void* memtool_heap_allocate_zeroed(HeapHandle* heap, uint64_t size, uint64_t alignment);
+void memtool_heap_deallocate(HeapHandle* heap, void* block, uint64_t size, uint64_t alignment);
+void* memtool_heap_reallocate(HeapHandle* heap, void* block, uint64_t old_size, uint64_t new_size, uint64_t alignment);
+uint32_t memtool_heap_mark(HeapHandle* heap);
+uint32_t memtool_heap_release(HeapHandle* heap);
+uint64_t memtool_heap_usable_size(HeapHandle* heap, const void* block, uint64_t size);
+void memtool_heap_figures(HeapHandle* heap, HeapFigures* figures);
+void memtool_heap_walk(HeapHandle* heap, WalkCallback visit, void* context);
+uint32_t memtool_heap_check(HeapHandle* heap, char* message); /* 0, or MEMTOOL_WRONG with words (400 bytes) */
+const char* memtool_heap_report(HeapHandle* heap);            /* as ReplayResult.report; valid until the next call */
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+}
+#endif
+#endif

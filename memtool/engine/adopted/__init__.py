@@ -1,0 +1,1 @@
+"""Allocators that came at run time."""

@@ -1,0 +1,175 @@
+// The two forms of a sequence of memory events.
+//
+// TraceEvent is the canonical form: what a generator or an importer emits, what is hashed, and what `memtool inspect`
+// reads. It names objects. Word is the replay form, the event image: what the timed loop reads. It names dense recycled
+// slots, takes 8 bytes for the common event, and is read front to back. An image holds the events of all threads in
+// their recorded order; a thread image (engine/events/thread_image.hpp) holds those of each thread by themselves.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+namespace memtool {
+
+enum class Kind : std::uint8_t {
+  deallocate = 0,
+  allocate = 1,
+  allocate_zeroed = 2,
+  reallocate = 3,
+  scope_begin = 4,
+  scope_end = 5,  // canonical: the deallocations of the scope's objects lie between scope_end and scope_closed
+  scope_closed = 6,
+  mark = 7,      // object: number of the mark, from 0 in the order of the trace
+  epilogue = 8,  // what follows frees what still lived at the end of the workload
+  // Only in the image: the same with an explicit size of 0 or beyond 32 bits, or an alignment that is not the default.
+  deallocate_wide = 9,
+  allocate_wide = 10,
+  allocate_zeroed_wide = 11,
+  handover = 12,  // only in a thread image, see handover below
+  write = 13,     // object: written to `size` times by the thread of the event
+  // Only canonical, and not in an image: what threads do besides. object: number of the thread that is started, or
+  // whose end is waited for. A thread that nothing starts runs from the beginning.
+  thread_start = 16,
+  thread_join = 17,
+};
+
+// 16 bytes, little endian on both supported architectures. The event hash is taken over these bytes.
+//   word 0: bits 0-7 kind, bits 8-23 thread, bits 24-63 object
+//   word 1: bits 0-57 size in bytes, bits 58-63 log2 of the alignment (4, the default, when none was asked for)
+// Objects are numbered from 0 in order of their allocation. A deallocation carries size 0 and alignment 0; a
+// reallocation carries the new size. Scope events and the epilogue carry object 0. Only the events of one thread lie in
+// the order in which that thread has them; what another does between them is one of the orders that might have been.
+struct TraceEvent {
+  std::uint64_t head;
+  std::uint64_t request;
+
+  static constexpr std::uint64_t kSizeMask = (std::uint64_t{1} << 58) - 1;
+  static constexpr TraceEvent make(Kind kind, std::uint64_t object, std::uint64_t size = 0, unsigned log2_alignment = 0,
+                                   std::uint64_t thread = 0) noexcept {
+    return {static_cast<std::uint64_t>(kind) | thread << 8 | object << 24, size | std::uint64_t{log2_alignment} << 58};
+  }
+  [[nodiscard]] constexpr Kind kind() const noexcept { return static_cast<Kind>(head & 0xff); }
+  [[nodiscard]] constexpr std::uint64_t thread() const noexcept { return head >> 8 & 0xffff; }
+  [[nodiscard]] constexpr std::uint64_t object() const noexcept { return head >> 24; }
+  [[nodiscard]] constexpr std::uint64_t size() const noexcept { return request & kSizeMask; }
+  [[nodiscard]] constexpr unsigned log2_alignment() const noexcept { return static_cast<unsigned>(request >> 58); }
+};
+static_assert(sizeof(TraceEvent) == 16 && std::endian::native == std::endian::little);
+
+// One word of the image: bits 0-3 kind, bits 4-31 slot, bits 32-63 size in bytes. Wide kinds and reallocations are
+// followed by further words:
+//   *_wide      + 1: size (58 bits) | log2 of the alignment
+//   reallocate  + 2: new size | log2 of the alignment; old size
+//   write       times in bits 32-63
+// scope_end carries in bits 4-63 the number of words to skip to reach the end of the scope's deallocations, for
+// strategies that release a scope at once. mark carries its number for a slot; scope_closed is not in the
+// image.
+namespace word {
+inline constexpr std::uint64_t kMostSlots = std::uint64_t{1} << 28;
+inline constexpr unsigned kDefaultLog2Alignment = 4;
+
+constexpr std::uint64_t make(Kind kind, std::uint64_t slot, std::uint64_t size) noexcept {
+  return static_cast<std::uint64_t>(kind) | slot << 4 | size << 32;
+}
+constexpr Kind kind(std::uint64_t w) noexcept {
+  return static_cast<Kind>(w & 0xf);
+}
+constexpr std::uint32_t slot(std::uint64_t w) noexcept {
+  return static_cast<std::uint32_t>(w) >> 4;
+}
+constexpr std::uint64_t size(std::uint64_t w) noexcept {
+  return w >> 32;
+}
+// Words of the event that begins with this one.
+constexpr std::uint64_t length(std::uint64_t w) noexcept {
+  const Kind of = kind(w);
+  const bool wide = of == Kind::allocate_wide || of == Kind::allocate_zeroed_wide || of == Kind::deallocate_wide;
+  return of == Kind::reallocate ? 3 : wide ? 2 : 1;
+}
+constexpr std::uint64_t wide_size(std::uint64_t w) noexcept {
+  return w & TraceEvent::kSizeMask;
+}
+constexpr std::uint64_t wide_alignment(std::uint64_t w) noexcept {
+  return std::uint64_t{1} << (w >> 58);
+}
+constexpr std::uint64_t wide(std::uint64_t size, unsigned log2_alignment) noexcept {
+  return size | std::uint64_t{log2_alignment} << 58;
+}
+// An allocation or a deallocation. The common one fits into one word; a large size or an alignment that was asked for
+// takes a second. So does a size of 0, which is rare: the loop over the common ones need not ask for it.
+struct Sized {
+  constexpr Sized(Kind narrow_kind, Kind wide_kind, std::uint64_t slot, std::uint64_t size,
+                  unsigned log2_alignment) noexcept {
+    const bool narrow = size != 0 && size >> 32 == 0 && log2_alignment == kDefaultLog2Alignment;
+    words = {narrow ? make(narrow_kind, slot, size) : make(wide_kind, slot, 0), wide(size, log2_alignment)};
+    count = narrow ? 1 : 2;
+  }
+  std::array<std::uint64_t, 2> words;
+  std::size_t count;
+};
+}  // namespace word
+
+// A word of a thread image that is between threads: bits 0-3 kind, bits 4-31 slot, bits 32-61 cell or lane, bits 62-63
+// which of these.
+namespace handover {
+enum class Act : std::uint64_t {
+  receive =
+      0,  // waits until the cell is filled and moves the block to the slot; + 1: object | lane it comes from << 40
+  publish = 1,  // fills the cell with the slot's block
+  start = 2,    // starts a lane
+  join = 3,     // waits for the end of a lane
+};
+inline constexpr std::uint64_t kMostCells = std::uint64_t{1} << 30;
+
+constexpr std::uint64_t make(Act act, std::uint64_t slot, std::uint64_t cell) noexcept {
+  return static_cast<std::uint64_t>(Kind::handover) | slot << 4 | cell << 32 | static_cast<std::uint64_t>(act) << 62;
+}
+constexpr Act act(std::uint64_t w) noexcept {
+  return static_cast<Act>(w >> 62);
+}
+constexpr std::uint64_t cell(std::uint64_t w) noexcept {
+  return w >> 32 & (kMostCells - 1);
+}
+constexpr std::uint64_t origin(std::uint64_t object, std::uint64_t lane) noexcept {
+  return object | lane << 40;
+}
+constexpr std::uint64_t object(std::uint64_t w) noexcept {
+  return w & ((std::uint64_t{1} << 40) - 1);
+}
+constexpr std::uint64_t lane(std::uint64_t w) noexcept {
+  return w >> 40;
+}
+}  // namespace handover
+
+enum class Touch : std::uint32_t { none = 0, first = 1, pages = 2, all = 3 };
+
+// The head of an image; the words follow at once. Everything a plan must know about a trace before it is replayed.
+struct ImageHeader {
+  static constexpr std::uint64_t kMagic = 0x33474d494d544d4dULL;  // "MMTMIMG3"
+  std::uint64_t magic;
+  std::uint64_t words;          // 8-byte words that follow, epilogue included
+  std::uint64_t epilogue_word;  // index of the epilogue's first word; == words when nothing is left over
+  std::uint64_t operations;     // allocate + deallocate + reallocate before the epilogue
+  std::uint64_t epilogue_operations;
+  std::uint64_t allocations;  // allocate and allocate_zeroed
+  std::uint64_t reallocations;
+  std::uint64_t slots;              // size of the slot table
+  std::uint64_t peak_live_bytes;    // max L
+  std::uint64_t peak_live_word;     // index just past the event at which L first reaches its maximum
+  std::uint64_t peak_live_objects;  // largest number of objects alive at once
+  std::uint64_t total_bytes;        // all bytes ever asked for
+  std::uint64_t smallest_size;
+  std::uint64_t largest_size;
+  std::uint64_t largest_alignment;
+  std::uint64_t scopes;
+  // Number of the first operation that frees another object than the youngest or the oldest, or resizes another than
+  // the youngest; ~0: none.
+  std::uint64_t first_not_lifo;
+  std::uint64_t first_not_fifo;
+  std::uint64_t touch;  // Touch
+};
+static_assert(sizeof(ImageHeader) == 19 * 8);
+
+}  // namespace memtool

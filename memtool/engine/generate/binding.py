@@ -1,0 +1,230 @@
+"""ctypes signatures of the generator and the image builder (engine/generate/capi.cpp)."""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from memtool.engine.binding import DONE, EngineError, declare, load_library
+
+_u64 = ctypes.c_uint64
+_u32 = ctypes.c_uint32
+_MESSAGE_BYTES = 400
+# A canonical event (engine/events/events.hpp).
+EVENT_BYTES = 16
+DEALLOCATE, ALLOCATE, ALLOCATE_ZEROED, REALLOCATE = range(4)
+EPILOGUE = 8
+THREAD_SHIFT = 8
+OBJECT_SHIFT = 24
+SIZE_BITS = 58
+DEFAULT_LOG2_ALIGNMENT = 4
+
+HEADER_FIELDS = (
+    "magic",
+    "words",
+    "epilogue_word",
+    "operations",
+    "epilogue_operations",
+    "allocations",
+    "reallocations",
+    "slots",
+    "peak_live_bytes",
+    "peak_live_word",
+    "peak_live_objects",
+    "total_bytes",
+    "smallest_size",
+    "largest_size",
+    "largest_alignment",
+    "scopes",
+    "first_not_lifo",
+    "first_not_fifo",
+    "touch",
+)
+THREAD_HEADER_FIELDS = (
+    "magic",
+    "touch",
+    "lanes",
+    "lanes_offset",
+    "chunks_offset",
+    "runs_offset",
+    "chunks",
+    "runs",
+    "body_runs",
+    "cells",
+    "operations",
+    "epilogue_operations",
+    "peak_operation",
+)
+TOUCHES = ("none", "first", "pages", "all")
+
+
+class ImageHeader(ctypes.Structure):
+    """The head of an event image (engine/events/events.hpp)."""
+
+    _fields_ = [(name, _u64) for name in HEADER_FIELDS]
+
+
+class ThreadImageHeader(ctypes.Structure):
+    """The head of a thread image (engine/events/thread_image.hpp)."""
+
+    _fields_ = [(name, _u64) for name in THREAD_HEADER_FIELDS]
+
+
+class _MarkPlace(ctypes.Structure):
+    _fields_ = [("operations", _u64), ("live_bytes", _u64), ("word", _u64)]
+
+
+def _library() -> ctypes.CDLL:
+    library = load_library()
+    handle = ctypes.c_void_p
+    text = ctypes.c_char_p
+    signatures: dict[str, tuple[object, list[object]]] = {
+        "memtool_generator_open": (handle, [ctypes.c_void_p, _u64, text]),
+        "memtool_generator_next": (_u32, [handle, ctypes.c_void_p, ctypes.POINTER(_u64), text]),
+        "memtool_generator_resizes_left_out": (_u64, [handle]),
+        "memtool_generator_close": (None, [handle]),
+        "memtool_image_begin": (handle, [_u32, ctypes.c_int, text]),
+        "memtool_image_append": (_u32, [handle, ctypes.c_void_p, _u64, text]),
+        "memtool_image_complete": (_u32, [handle, ctypes.POINTER(ImageHeader), text]),
+        "memtool_image_marks": (_u64, [handle, ctypes.c_void_p, _u64]),
+        "memtool_image_course": (None, [handle, ctypes.POINTER(ctypes.c_double), *[ctypes.POINTER(_u64)] * 2]),
+        "memtool_image_close": (None, [handle]),
+        "memtool_thread_image_begin": (handle, [_u32, ctypes.c_int, text]),
+        "memtool_thread_image_scan": (_u32, [handle, ctypes.c_void_p, _u64, text]),
+        "memtool_thread_image_append": (_u32, [handle, ctypes.c_void_p, _u64, text]),
+        "memtool_thread_image_complete": (_u32, [handle, ctypes.POINTER(ThreadImageHeader), text]),
+        "memtool_thread_image_close": (None, [handle]),
+    }
+    declare(library, signatures)
+    return library
+
+
+@dataclass(slots=True)
+class Generated:
+    """What is known of a workload's events when the last one has been generated."""
+
+    resizes_left_out: int = 0
+    """Drawn, for objects that do not live for as many allocations."""
+    live_sum: float = 0.0
+    """Live bytes after each operation before the epilogue, added up."""
+    filled_bytes: int = 0
+    """The peak of live bytes before anything is freed."""
+    refilled_bytes: int = 0
+    """What live bytes grow to afterwards."""
+
+
+def generate(program: array[int], result: Generated | None = None) -> Iterator[memoryview]:
+    """Yield the canonical events of a workload program in portions of 16-byte records; ``result`` is filled at the end.
+
+    A portion is valid until the next one is asked for. Raises EngineError.
+    """
+    library = _library()
+    message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+    address, count = program.buffer_info()
+    handle = library.memtool_generator_open(address, count, message)
+    if not handle:
+        raise EngineError(message.value.decode())
+    try:
+        events = ctypes.c_void_p()
+        found = _u64()
+        while True:
+            _check(
+                library.memtool_generator_next(handle, ctypes.byref(events), ctypes.byref(found), message),
+                message,
+            )
+            if found.value == 0:
+                if result is not None:
+                    result.resizes_left_out = library.memtool_generator_resizes_left_out(handle)
+                return
+            assert events.value is not None
+            portion = (ctypes.c_char * (found.value * EVENT_BYTES)).from_address(events.value)
+            yield memoryview(portion).cast("B")
+    finally:
+        library.memtool_generator_close(handle)
+
+
+def _check(status: int, message: ctypes.Array[ctypes.c_char]) -> None:
+    if status != DONE:
+        raise EngineError(message.value.decode())
+
+
+class _Builder:
+    """What builders of both kinds of image share: a handle of the engine's, and how events get to it."""
+
+    _kind: str
+
+    def __init__(self, touch: str, descriptor: int) -> None:
+        """Begin an image in an empty, seekable file, which must stay open as long as the builder is.
+
+        The replay will touch fresh blocks as ``touch`` says: none, first, pages or all. Raises EngineError.
+        """
+        self._library = _library()
+        self._message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+        self._handle: int | None = self._function("begin")(TOUCHES.index(touch), descriptor, self._message)
+        if not self._handle:
+            raise EngineError(self._message.value.decode())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._function("close")(self._handle)
+        self._handle = None
+
+    def append(self, events: memoryview) -> None:
+        """Add events; they must come in order. Raises EngineError for a sequence that cannot be."""
+        self._feed("append", events)
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        function: Callable[..., Any] = getattr(self._library, f"memtool_{self._kind}_{name}")
+        return function
+
+    def _feed(self, name: str, events: memoryview) -> None:
+        view = (ctypes.c_char * events.nbytes).from_buffer(events)
+        address, count = ctypes.addressof(view), events.nbytes // EVENT_BYTES
+        _check(self._function(name)(self._handle, address, count, self._message), self._message)
+
+    def _complete(self, head: ctypes.Structure) -> dict[str, int]:
+        _check(self._function("complete")(self._handle, ctypes.byref(head), self._message), self._message)
+        return {name: int(getattr(head, name)) for name, *_ in head._fields_}
+
+
+class ImageBuilder(_Builder):
+    """Writes an event image from canonical events, as they come."""
+
+    _kind = "image"
+
+    def finish(self) -> dict[str, int]:
+        """Complete the image and return its head. Raises EngineError."""
+        return self._complete(ImageHeader())
+
+    def course(self) -> tuple[float, int, int]:
+        """Return of live bytes: their sum over the operations, their peak before any is freed, and that afterwards."""
+        live_sum, filled, refilled = ctypes.c_double(), _u64(), _u64()
+        pointers = (ctypes.byref(each) for each in (live_sum, filled, refilled))
+        self._library.memtool_image_course(self._handle, *pointers)
+        return live_sum.value, filled.value, refilled.value
+
+    def marks(self) -> list[tuple[int, int, int]]:
+        """Return of each mark so far: operations done before it, live bytes, index of its word in the image."""
+        count = self._library.memtool_image_marks(self._handle, None, 0)
+        places = (_MarkPlace * count)()
+        self._library.memtool_image_marks(self._handle, places, count)
+        return [(each.operations, each.live_bytes, each.word) for each in places]
+
+
+class ThreadImageBuilder(_Builder):
+    """Writes a thread image from canonical events, which it reads twice: ``scan`` all, then ``append`` all."""
+
+    _kind = "thread_image"
+
+    def scan(self, events: memoryview) -> None:
+        """Look at events, in order. Raises EngineError for a sequence that cannot be."""
+        self._feed("scan", events)
+
+    def finish(self) -> dict[str, int]:
+        """Complete the image and return its head. Raises EngineError."""
+        return self._complete(ThreadImageHeader())

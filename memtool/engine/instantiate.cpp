@@ -1,3 +1,0 @@
-// Compiled once for each shard, with MEMTOOL_SHARD and MEMTOOL_SHARDS: every strategy with every probe.
-#include "engine/runner.hpp"
-#include MEMTOOL_STRATEGIES_HEADER

@@ -1,0 +1,76 @@
+// Where the memory of a heap lies: bucket by bucket of addresses, who holds it, and whether it is resident.
+//
+// Where the live blocks are is known of every heap, and which pages are resident; a strategy on a region says itself
+// what is free and metadata (walk()). Nothing here allocates after the construction: it would be in the map.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "allocators/concept/region.hpp"
+#include "allocators/concept/strategy.hpp"
+#include "engine/abi/capi.h"
+
+namespace memtool {
+
+struct AddressRange {
+  std::uintptr_t begin;
+  std::uintptr_t end;
+};
+
+// Pages of its own, given back at the end; resident only where it was written to.
+class OwnPages {
+ public:
+  explicit OwnPages(std::size_t bytes) noexcept;
+  ~OwnPages();
+  OwnPages(const OwnPages&) = delete;
+  OwnPages& operator=(const OwnPages&) = delete;
+  [[nodiscard]] bool mapped() const noexcept { return base_ != nullptr; }
+  [[nodiscard]] void* base() const noexcept { return base_; }
+  [[nodiscard]] AddressRange range() const noexcept {
+    const auto begin = reinterpret_cast<std::uintptr_t>(base_);
+    return {begin, begin + bytes_};
+  }
+
+ private:
+  void* base_ = nullptr;
+  std::size_t bytes_;
+};
+
+class HeapMapper {
+ public:
+  using BlockReport = std::function<void(const void* block, std::size_t bytes)>;
+
+  // Notes what is resident now. Memory in `ours` is the harness's: it is on no map.
+  explicit HeapMapper(std::span<const AddressRange> ours) noexcept;
+  [[nodiscard]] bool ready() const noexcept { return pages_.mapped() && before_pages_.mapped() && text_.mapped(); }
+
+  // A strategy on a region; `walk` calls its visitor for every block, as Strategy::walk does, `live` reports every live
+  // block: an arena does not know which of the blocks that it handed out are dead.
+  void map_region(const Region& region, const std::function<void(const BlockVisitor&)>& walk,
+                  const std::function<void(const BlockReport&)>& live, HeapMap& map) const;
+  // The anonymous memory of the process; `live` reports every live block.
+  void map_process(const std::function<void(const BlockReport&)>& live, HeapMap& map) const;
+
+ private:
+  // Calls visit(begin, end) for each run of resident pages in anonymous writable memory that is not ours, in order.
+  template <class Visit>
+  void for_each_resident_run(Visit visit) const;
+  template <class Visit>
+  void visit_runs(std::uintptr_t begin, std::uintptr_t end, Visit& visit) const;
+  [[nodiscard]] std::span<const AddressRange> before() const noexcept {
+    return {static_cast<const AddressRange*>(before_pages_.base()), before_count_};
+  }
+
+  static constexpr std::size_t kMostOurs = 16;
+  AddressRange ours_[kMostOurs];
+  std::size_t ours_count_ = 0;
+  OwnPages pages_;         // what mincore() writes: a byte a page
+  OwnPages before_pages_;  // runs that were resident at the construction
+  OwnPages text_;          // /proc/self/maps
+  std::size_t before_count_ = 0;
+};
+
+}  // namespace memtool

@@ -1,0 +1,83 @@
+// What the latency pass records beside the histograms of each kind: by size, over the run, and when operations arrive.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "engine/abi/capi.h"
+#include "engine/instruments/clock.hpp"
+#include "engine/instruments/histogram.hpp"
+
+namespace memtool {
+
+// Classes end at 16, 64, 256 bytes and so on by powers of four; the last one has no end. measure/histogram.py has the
+// same.
+constexpr std::size_t size_class(std::uint64_t size) noexcept {
+  const unsigned width = size <= 16 ? 4u : 64u - static_cast<unsigned>(std::countl_zero(size - 1));
+  const std::size_t of = (width - 3) / 2;
+  return of < MEMTOOL_SIZE_CLASSES ? of : MEMTOOL_SIZE_CLASSES - 1;
+}
+static_assert(size_class(0) == 0 && size_class(16) == 0 && size_class(17) == 1 && size_class(64) == 1);
+static_assert(size_class(65) == 2 && size_class(256 * 1024) == 7 && size_class(256 * 1024 + 1) == 8);
+
+// All in memory that the request brings; nothing here allocates.
+class LatencyDetail {
+ public:
+  enum Operation : std::size_t { kAllocate = 0, kDeallocate = 1 };
+
+  LatencyDetail(const ReplayRequest& request, ReplayResult& result, const std::uint64_t* arrivals) noexcept
+      : request_(request), result_(result), arrivals_(arrivals) {}
+
+  // `start`: when the replay's body begins, which is what intended starts count from.
+  void begin_replay(std::uint64_t start) noexcept {
+    next_ = 0;
+    skipped_ = 0;
+    origin_ = start;
+  }
+  void begin_slice(std::size_t slice) noexcept { slice_ = request_.slices + slice * 2; }
+  void end_replay() noexcept {
+    if (late_ > result_.end_behind_ticks) result_.end_behind_ticks = late_;
+  }
+
+  void record(Operation operation, std::uint64_t ticks) noexcept {
+    LatencySlice& now = slice_[operation];
+    if (ticks > now.maximum) now.maximum = ticks;
+    for (std::size_t i = 0; i < MEMTOOL_SLOW && ticks >= request_.slow_ticks[i]; ++i) ++now.slow[i];
+  }
+  void record_size(Operation operation, std::uint64_t size, std::uint64_t ticks) noexcept {
+    const std::size_t row = operation * MEMTOOL_SIZE_CLASSES + size_class(size);
+    ++request_.size_histograms[row * Histogram::kBuckets + Histogram::bucket(ticks)];
+    std::uint64_t& maximum = result_.size_maximum[row];
+    if (ticks > maximum) maximum = ticks;
+  }
+
+  // Open loop: every operation of the workload has its time, whether a strategy is asked for it or, at the end of a
+  // scope, not.
+  [[nodiscard]] bool open_loop() const noexcept { return arrivals_ != nullptr; }
+  void skip() noexcept { ++skipped_; }
+  // Waits for the next operation's time and returns it: where its latency begins, however late it is.
+  std::uint64_t wait(const Clock& clock) noexcept {
+    const std::uint64_t due = origin_ + arrivals_[next_];
+    next_ += skipped_ == 0 ? 1 : skipped_;
+    skipped_ = 0;
+    std::uint64_t now = clock.start();
+    while (now < due) now = clock.start();
+    late_ = now - due;
+    if (late_ > result_.latest_ticks) result_.latest_ticks = late_;
+    return due;
+  }
+
+ private:
+  const ReplayRequest& request_;
+  ReplayResult& result_;
+  const std::uint64_t* arrivals_;
+  LatencySlice* slice_ = nullptr;
+  std::uint64_t origin_ = 0;
+  std::uint64_t next_ = 0;
+  std::uint64_t skipped_ = 0;
+  std::uint64_t late_ = 0;
+};
+
+}  // namespace memtool

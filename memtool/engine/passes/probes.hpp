@@ -1,0 +1,314 @@
+// What is measured during a replay. Each probe is one pass; see engine/replay/replay.hpp for when its hooks are called.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <numeric>
+#include <utility>
+
+#include "allocators/concept/region.hpp"
+#include "allocators/concept/touch.hpp"
+#include "engine/abi/capi.h"
+#include "engine/events/events.hpp"
+#include "engine/instruments/clock.hpp"
+#include "engine/instruments/histogram.hpp"
+#include "engine/passes/latency_detail.hpp"
+
+namespace memtool {
+
+// What a program does with an object that it writes to: the first byte, again and again. It is left as it was, so that
+// a block that is checked keeps its pattern; the cache line changes hands all the same.
+[[gnu::always_inline]] inline void write_block(void* block, std::uint64_t times) noexcept {
+  auto* byte = static_cast<volatile std::byte*>(block);
+  for (std::uint64_t i = 0; i < times; ++i) *byte = *byte;
+}
+
+// Hooks that do nothing, and operations that are merely run.
+class PlainProbe {
+ public:
+  static constexpr bool kSeesScopes = false;
+  // Where kSeesScopes: whether it wants to, of this replay.
+  static constexpr bool wants_scopes() noexcept { return true; }
+  template <class Operation>
+  [[gnu::always_inline]] void* allocate(Operation operation) noexcept {
+    return operation();
+  }
+  template <class Operation>
+  [[gnu::always_inline]] void* reallocate(Operation operation) noexcept {
+    return operation();
+  }
+  template <class Operation>
+  [[gnu::always_inline]] void deallocate(Operation operation) noexcept {
+    operation();
+  }
+  template <class Operation>
+  void release(Operation operation) noexcept {
+    operation();
+  }
+  void allocated(std::uint32_t, void*, std::uint64_t, std::size_t, bool) noexcept {}
+  void deallocating(std::uint32_t, void*, std::uint64_t) noexcept {}
+  void reallocating(std::uint32_t, void*, std::uint64_t) noexcept {}
+  void reallocated(std::uint32_t, void*, std::uint64_t, std::uint64_t, std::size_t) noexcept {}
+  void moving(void*, std::uint64_t) noexcept {}
+  void published(std::uint32_t, std::uint64_t) noexcept {}
+  void received(std::uint32_t, std::uint64_t) noexcept {}
+  void scope_begins() noexcept {}
+  void scope_ends() noexcept {}
+  void write(void* block, std::uint64_t times) noexcept { write_block(block, times); }
+};
+
+// No timer inside: the whole replay is timed from without.
+template <bool kTouches>
+class ThroughputProbe : public PlainProbe {
+ public:
+  explicit ThroughputProbe(Touch touch) noexcept : touch_(touch) {}
+  [[gnu::always_inline]] void allocated(std::uint32_t, void* block, std::uint64_t size, std::size_t, bool) noexcept {
+    if constexpr (kTouches) touch_block(touch_, block, size);
+  }
+  void reallocated(std::uint32_t, void* block, std::uint64_t old_size, std::uint64_t new_size, std::size_t) noexcept {
+    if constexpr (kTouches) touch_grown(touch_, block, old_size, new_size);
+  }
+
+ private:
+  Touch touch_;
+};
+
+// A clock around each operation, and every few operations around nothing at all: the noise floor, taken under the same
+// conditions as what it is compared with.
+class LatencyProbe : public PlainProbe {
+ public:
+  static constexpr bool kSeesScopes = true;
+
+  // `detail` may be absent.
+  LatencyProbe(Touch touch, bool use_counter, std::uint64_t* counts, LatencyDetail* detail = nullptr) noexcept
+      : touch_(touch),
+        detail_(detail),
+        clock_(use_counter),
+        allocate_(counts + MEMTOOL_HISTOGRAM_ALLOCATE * Histogram::kBuckets),
+        deallocate_(counts + MEMTOOL_HISTOGRAM_DEALLOCATE * Histogram::kBuckets),
+        reallocate_(counts + MEMTOOL_HISTOGRAM_REALLOCATE * Histogram::kBuckets),
+        first_touch_(counts + MEMTOOL_HISTOGRAM_FIRST_TOUCH * Histogram::kBuckets),
+        floor_(counts + MEMTOOL_HISTOGRAM_FLOOR * Histogram::kBuckets),
+        remote_deallocate_(counts + MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE * Histogram::kBuckets),
+        frame_(counts + MEMTOOL_HISTOGRAM_FRAME * Histogram::kBuckets) {}
+
+  template <class Operation>
+  [[gnu::always_inline]] void* allocate(Operation operation) noexcept {
+    const std::uint64_t start = begin();
+    void* block = operation();
+    ticks_ = record(allocate_, start);
+    return block;
+  }
+  template <class Operation>
+  [[gnu::always_inline]] void* reallocate(Operation operation) noexcept {
+    const std::uint64_t start = begin();
+    void* block = operation();
+    record(reallocate_, start);
+    received_ = false;
+    return block;
+  }
+  template <class Operation>
+  [[gnu::always_inline]] void deallocate(Operation operation) noexcept {
+    const std::uint64_t ticks = deallocate_timed(operation);
+    if (detail_ != nullptr) detail_->record_size(LatencyDetail::kDeallocate, size_, ticks);
+  }
+  void received(std::uint32_t, std::uint64_t) noexcept { received_ = true; }
+  // A frame is an outermost scope, with the frees at its end, which come behind it where a strategy has no scopes.
+  void scope_begins() noexcept {
+    if (depth_++ == 0) {
+      end_frame();
+      if (overhead_ == 0) overhead_ = empty_regions();
+      in_frame_ = true;
+    }
+  }
+  void scope_ends() noexcept { --depth_; }
+  // Also at the end of a replay. Under arrivals latencies contain each other's queues, and a sum says nothing.
+  void end_frame() noexcept {
+    const std::uint64_t overhead = frame_operations_ * overhead_ / kReadings;
+    if (in_frame_ && !wants_scopes()) frame_.record(frame_ticks_ > overhead ? frame_ticks_ - overhead : 0);
+    in_frame_ = false;
+    frame_ticks_ = 0;
+    frame_operations_ = 0;
+  }
+  void write(void* block, std::uint64_t times) noexcept {
+    received_ = false;
+    write_block(block, times);
+  }
+  // The end of a scope is one operation, and a deallocation, of no size.
+  template <class Operation>
+  void release(Operation operation) noexcept {
+    deallocate_timed(operation);
+  }
+  [[nodiscard]] bool wants_scopes() const noexcept { return detail_ != nullptr && detail_->open_loop(); }
+  void deallocating(std::uint32_t, void*, std::uint64_t size) noexcept {
+    size_ = size;
+    if (wants_scopes()) detail_->skip();
+  }
+  void allocated(std::uint32_t, void* block, std::uint64_t size, std::size_t, bool) noexcept {
+    if (detail_ != nullptr) {
+      detail_->record(LatencyDetail::kAllocate, ticks_);
+      detail_->record_size(LatencyDetail::kAllocate, size, ticks_);
+    }
+    if (touch_ == Touch::none) return;
+    const std::uint64_t start = clock_.start();
+    touch_block(touch_, block, size);
+    first_touch_.record(clock_.stop() - start);
+  }
+  // What a block has grown by is written too, or the next resize would copy what the kernel has not given yet.
+  void reallocated(std::uint32_t, void* block, std::uint64_t old_size, std::uint64_t new_size, std::size_t) noexcept {
+    touch_grown(touch_, block, old_size, new_size);
+  }
+
+  void write_maxima(std::uint64_t* maxima) const noexcept {
+    maxima[MEMTOOL_HISTOGRAM_ALLOCATE] = allocate_.maximum();
+    maxima[MEMTOOL_HISTOGRAM_DEALLOCATE] = deallocate_.maximum();
+    maxima[MEMTOOL_HISTOGRAM_REALLOCATE] = reallocate_.maximum();
+    maxima[MEMTOOL_HISTOGRAM_FIRST_TOUCH] = first_touch_.maximum();
+    maxima[MEMTOOL_HISTOGRAM_FLOOR] = floor_.maximum();
+    maxima[MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE] = remote_deallocate_.maximum();
+    maxima[MEMTOOL_HISTOGRAM_FRAME] = frame_.maximum();
+  }
+
+ private:
+  // An odd number of operations, so that the slices do not keep step with a workload that repeats every 2^k operations.
+  static constexpr unsigned kFloorEvery = 13;
+
+  [[nodiscard, gnu::always_inline]] std::uint64_t begin() noexcept {
+    return wants_scopes() ? detail_->wait(clock_) : clock_.start();
+  }
+
+  template <class Operation>
+  [[gnu::always_inline]] std::uint64_t deallocate_timed(Operation operation) noexcept {
+    const std::uint64_t start = begin();
+    operation();
+    const std::uint64_t ticks = record(std::exchange(received_, false) ? remote_deallocate_ : deallocate_, start);
+    if (detail_ != nullptr) detail_->record(LatencyDetail::kDeallocate, ticks);
+    return ticks;
+  }
+
+  [[gnu::always_inline]] std::uint64_t record(Histogram& histogram, std::uint64_t start) noexcept {
+    const std::uint64_t ticks = clock_.stop() - start;
+    histogram.record(ticks);
+    frame_ticks_ += ticks;
+    ++frame_operations_;
+    if (++since_floor_ == kFloorEvery) {
+      since_floor_ = 0;
+      const std::uint64_t empty = clock_.start();
+      asm volatile("" ::: "memory");
+      floor_.record(clock_.stop() - empty);
+    }
+    return ticks;
+  }
+
+  // Ticks of kReadings empty timed regions together, which is taken off the operations of a frame: a frame has hundreds
+  // of them. A sum, for where a counter moves in steps, a mean is right and a median is off by up to a step; the
+  // longest tenth is left out, which is the machine's.
+  static constexpr std::size_t kReadings = 900;
+  [[nodiscard]] std::uint64_t empty_regions() const noexcept {
+    std::array<std::uint64_t, kReadings + kReadings / 9> readings{};
+    for (std::uint64_t& reading : readings) {
+      const std::uint64_t start = clock_.start();
+      asm volatile("" ::: "memory");
+      reading = clock_.stop() - start;
+    }
+    std::ranges::sort(readings);
+    return std::accumulate(readings.begin(), readings.begin() + kReadings, std::uint64_t{0});
+  }
+
+  Touch touch_;
+  LatencyDetail* detail_;
+  std::uint64_t ticks_ = 0;  // of the allocation that is being replayed
+  std::uint64_t size_ = 0;   // of the block that is being freed
+  Clock clock_;
+  unsigned since_floor_ = 0;
+  Histogram allocate_, deallocate_, reallocate_, first_touch_, floor_, remote_deallocate_, frame_;
+  std::uint64_t overhead_ = 0;          // ticks of kReadings empty timed regions
+  std::uint64_t frame_ticks_ = 0;       // of the operations of the present frame
+  std::uint64_t frame_operations_ = 0;  // how many there are
+  std::uint64_t depth_ = 0;             // of open scopes
+  bool in_frame_ = false;
+  bool received_ = false;  // the object of the next event was another thread's
+};
+
+// Live and granted bytes at every event, and the footprint's peak; stats() and the resident set are read from without,
+// at checkpoints.
+template <class S>
+class FootprintProbe : public PlainProbe {
+ public:
+  static constexpr bool kSeesScopes = true;
+  // Below this a ratio of footprint to live bytes says nothing of the strategy.
+  static constexpr std::uint64_t kLeastLive = 64 * 1024;
+
+  FootprintProbe(Touch touch, const S& strategy, const Region& region, ReplayResult& result) noexcept
+      : touch_(touch), strategy_(strategy), region_(region), result_(result) {}
+
+  void allocated(std::uint32_t, void* block, std::uint64_t size, std::size_t, bool) noexcept {
+    touch_block(touch_, block, size);
+    ++operations_;
+    ++objects_;
+    add(block, size);
+  }
+  void deallocating(std::uint32_t, void* block, std::uint64_t size) noexcept {
+    ++operations_;
+    --objects_;
+    remove(block, size);
+  }
+  void reallocating(std::uint32_t, void* block, std::uint64_t size) noexcept { remove(block, size); }
+  // As std::vector::resize() does: what is new is written before what is old is freed, so both are resident together.
+  void moving(void* block, std::uint64_t size) noexcept { touch_block(touch_, block, size); }
+  void reallocated(std::uint32_t, void* block, std::uint64_t, std::uint64_t size, std::size_t) noexcept {
+    touch_block(touch_, block, size);
+    ++operations_;
+    add(block, size);
+  }
+
+  [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
+  [[nodiscard]] std::uint64_t objects() const noexcept { return objects_; }
+  [[nodiscard]] std::uint64_t live() const noexcept { return live_; }
+  [[nodiscard]] std::uint64_t granted() const noexcept { return granted_; }
+  // The most live bytes since the last call.
+  [[nodiscard]] std::uint64_t take_most_live() noexcept { return std::exchange(most_live_, live_); }
+
+ private:
+  void add(void* block, std::uint64_t size) noexcept {
+    live_ += size;
+    if (live_ > most_live_) most_live_ = live_;
+    granted_ += strategy_.usable_size(block, size);
+    const std::uint64_t footprint = region_.footprint();
+    if (live_ > result_.peak_live_bytes) {
+      result_.peak_live_bytes = live_;
+      result_.granted_at_peak_live_bytes = granted_;
+      result_.footprint_at_peak_live_bytes = footprint;
+    }
+    if (granted_ > result_.peak_granted_bytes) result_.peak_granted_bytes = granted_;
+    // Also what was used in the middle of this operation, or of a deallocation since the last.
+    const std::uint64_t most = footprint + (region_.peak() - region_.used());
+    if (most > result_.peak_footprint_bytes) {
+      result_.peak_footprint_bytes = most;
+      result_.live_at_peak_footprint_bytes = live_;
+    }
+    if (live_ >= kLeastLive) {
+      ++result_.ratio_allocations;
+      result_.ratio_sum += static_cast<double>(footprint) / static_cast<double>(live_);
+    }
+  }
+  void remove(const void* block, std::uint64_t size) noexcept {
+    live_ -= size;
+    granted_ -= strategy_.usable_size(block, size);
+  }
+
+  Touch touch_;
+  const S& strategy_;
+  const Region& region_;
+  ReplayResult& result_;
+  std::uint64_t operations_ = 0;
+  std::uint64_t objects_ = 0;
+  std::uint64_t live_ = 0;
+  std::uint64_t granted_ = 0;
+  std::uint64_t most_live_ = 0;
+};
+
+}  // namespace memtool

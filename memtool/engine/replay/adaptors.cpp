@@ -1,0 +1,301 @@
+// The adaptors of this engine, and the replay of what they stand on.
+#include "allocators/adaptors.hpp"
+
+#include <algorithm>
+
+#include "engine/replay/runner.hpp"
+
+namespace memtool {
+namespace {
+
+// Numbers the program's operations. Stands on the topmost adaptor that speaks of them, so that whatever lock there is
+// above covers it too.
+class Numbered final : public Layer {
+ public:
+  Numbered(std::unique_ptr<AnyHeap> below, Findings& findings) noexcept
+      : Layer(std::move(below)), findings_(findings) {}
+
+  void* allocate(std::size_t size, std::size_t alignment) override {
+    findings_.begin_operation();
+    return below().allocate(size, alignment);
+  }
+  void* allocate_zeroed(std::size_t size, std::size_t alignment) override {
+    findings_.begin_operation();
+    return below().allocate_zeroed(size, alignment);
+  }
+  void deallocate(void* block, std::size_t size, std::size_t alignment) override {
+    findings_.begin_operation();
+    below().deallocate(block, size, alignment);
+  }
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) override {
+    findings_.begin_operation();
+    return below().reallocate(block, old_size, new_size, alignment);
+  }
+  bool release() override {
+    const bool released = below().release();
+    findings_.end_scope();
+    return released;
+  }
+  // What has been found outlives the moment: every check after it fails.
+  void check() const override {
+    if (findings_.first().empty()) below().check();
+    if (!findings_.first().empty()) throw Detected(findings_.first());
+  }
+
+ private:
+  Findings& findings_;
+};
+
+// A recipe as the replay sees it. `Outermost` is the adaptor at the end of the recipe where that one is worth being
+// compiled into the replay loop, else AnyHeap.
+template <class Outermost>
+class Adapted {
+ public:
+  struct Marker {};
+
+  Adapted(Region& region, const Recipe& recipe)
+      : info(recipe.info()), heap_(recipe.open(region, findings_)), top_(static_cast<Outermost&>(*heap_)) {}
+
+  void* allocate(std::size_t size, std::size_t alignment) noexcept { return top_.allocate(size, alignment); }
+  void* allocate_zeroed(std::size_t size, std::size_t alignment) noexcept {
+    return top_.allocate_zeroed(size, alignment);
+  }
+  void deallocate(void* block, std::size_t size, std::size_t alignment) noexcept {
+    top_.deallocate(block, size, alignment);
+  }
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
+    return top_.reallocate(block, old_size, new_size, alignment);
+  }
+  void write_when_moved(Touch touch, std::size_t rear) noexcept { top_.write_when_moved(touch, rear); }
+  Marker mark() noexcept {
+    top_.mark();
+    return {};
+  }
+  void release(Marker) noexcept { top_.release(); }
+  [[nodiscard]] bool scoped() const noexcept { return top_.scoped(); }
+  [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const noexcept {
+    return top_.usable_size(block, size);
+  }
+  [[nodiscard]] HeapStats stats() const noexcept { return top_.stats(); }
+  void walk(const BlockVisitor& visit) const { top_.walk(visit); }
+  void check() const { top_.check(); }
+  [[nodiscard]] std::string report() const {
+    std::string json;
+    top_.report(json);
+    return json;
+  }
+  [[nodiscard]] const std::string& finding() const noexcept { return findings_.first(); }
+
+  const StrategyInfo info;
+
+ private:
+  Findings findings_;
+  std::unique_ptr<AnyHeap> heap_;
+  Outermost& top_;
+};
+
+// A recipe on the footing of a malloc, as the replay sees it: a table of functions, and what is not timed.
+class CalledAsMalloc {
+ public:
+  CalledAsMalloc(Region& region, const Recipe& recipe)
+      : info(recipe.info()), heap_(recipe.open_as_malloc(region, findings_)), calls_(heap_->calls()) {}
+
+  void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    return alignment <= kDefaultAlignment ? calls_.allocate(size) : calls_.allocate_aligned(alignment, size);
+  }
+  void* allocate_zeroed(std::size_t size, std::size_t alignment) noexcept {
+    if (alignment <= kDefaultAlignment) return calls_.allocate_zeroed(1, size);
+    void* block = calls_.allocate_aligned(alignment, size);
+    if (block != nullptr) std::memset(block, 0, size);
+    return block;
+  }
+  void deallocate(void* block, std::size_t, std::size_t) noexcept { calls_.deallocate(block); }
+  void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
+    // realloc(p, 0) frees in glibc; here it is the smallest block.
+    if (alignment <= kDefaultAlignment || heap_->resizes_aligned())
+      return calls_.reallocate(block, new_size + (new_size == 0));
+    void* fresh = calls_.allocate_aligned(alignment, new_size);  // realloc would lose the alignment
+    if (fresh == nullptr) return nullptr;
+    std::memcpy(fresh, block, std::min(old_size, new_size));
+    touch_grown(touch_, fresh, old_size, new_size);
+    calls_.deallocate(block);
+    return fresh;
+  }
+  // See AnyHeap. What realloc() does inside is the malloc's.
+  void write_when_moved(Touch touch, std::size_t) noexcept { touch_ = touch; }
+  [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const noexcept {
+    return heap_->usable_size(block, size);
+  }
+  [[nodiscard]] HeapStats stats() const noexcept { return heap_->stats(); }
+  void walk(const BlockVisitor& visit) const { heap_->walk(visit); }
+  void check() const { heap_->check(); }
+  [[nodiscard]] std::string report() const {
+    std::string json;
+    heap_->report(json);
+    return json;
+  }
+  [[nodiscard]] const std::string& finding() const noexcept { return findings_.first(); }
+
+  const StrategyInfo info;
+
+ private:
+  Findings findings_;
+  std::unique_ptr<MallocHeap> heap_;
+  MallocCalls calls_;
+  Touch touch_ = Touch::none;
+};
+
+void replay_as_malloc(const Recipe& recipe, const ReplayRequest& request, ReplayResult& result) {
+  replay_in_mode<CalledAsMalloc>(recipe, request, result);
+}
+
+template <class Outermost>
+void replay_adapted(const Recipe& recipe, const ReplayRequest& request, ReplayResult& result) {
+  replay_in_mode<Adapted<Outermost>>(recipe, request, result);
+}
+
+template <class A, class Outermost = AnyHeap>
+AdaptorEntry entry_of() {
+  return {
+      .info = &A::info,
+      .alignment_below =
+          [](const Parameters& parameters, std::uint64_t alignment) {
+            if constexpr (requires { A::alignment_below(parameters, alignment); })
+              return A::alignment_below(parameters, alignment);
+            return alignment;
+          },
+      .limits = [](const Parameters& parameters, const Limits& below,
+                   std::uint64_t alignment) { return A::limits(parameters, below, alignment); },
+      .open = [](std::unique_ptr<AnyHeap> below, const Parameters& parameters, Findings& findings)
+          -> std::unique_ptr<AnyHeap> { return A::open(std::move(below), parameters, findings); },
+      .replay = std::is_same_v<A, AsMalloc> ? replay_as_malloc : replay_adapted<Outermost>,
+  };
+}
+
+// The part before the next '+', which is taken off `text`.
+std::string_view next_part(std::string_view& text) {
+  const auto plus = text.find('+');
+  const std::string_view part = text.substr(0, plus);
+  text = plus == std::string_view::npos ? std::string_view{} : text.substr(plus + 1);
+  return part;
+}
+
+const StrategyEntry* known_strategy(std::string_view name) {
+  const StrategyEntry* entry = find_strategy(name.substr(0, name.find('+')));
+  if (entry == nullptr)
+    throw std::invalid_argument("no strategy '" + std::string(name.substr(0, name.find('+'))) + "' in this engine");
+  return entry;
+}
+
+const AdaptorEntry* known_adaptor(std::string_view name) {
+  for (const AdaptorEntry& entry : adaptors())
+    if (entry.info->name == name) return &entry;
+  throw std::invalid_argument("no adaptor '" + std::string(name) + "' in this engine");
+}
+
+}  // namespace
+
+const std::vector<AdaptorEntry>& adaptors() {
+  static const std::vector<AdaptorEntry> entries = {
+      MEMTOOL_ADAPTORS,
+  };
+  return entries;
+}
+
+Recipe::Recipe(std::string_view name, std::string_view parameters)
+    : strategy_(known_strategy(name)), parameters_(*strategy_->info, next_part(parameters)) {
+  next_part(name);
+  while (!name.empty()) {
+    const AdaptorEntry* entry = known_adaptor(next_part(name));
+    over_.push_back({entry, Parameters(entry->info->name, entry->info->parameters, next_part(parameters))});
+  }
+  refuse_what_cannot_stand();
+}
+
+void Recipe::refuse_what_cannot_stand() const {
+  for (const Over& each : over_) {
+    const std::string name(each.entry->info->name);
+    const std::string bottom(strategy_->info->name);
+    if (strategy_->info->is_control && each.entry->info->keeps_books)
+      throw CannotStand(name + " follows each block; " + bottom + " hands out the same block again and again");
+    const FreeOrder order = strategy_->info->free_order;
+    if ((order == FreeOrder::lifo || order == FreeOrder::fifo) && each.entry->info->delays_frees)
+      throw CannotStand(name + " gives blocks back later, in another order; " + bottom + " takes back only the " +
+                        (order == FreeOrder::lifo ? "youngest" : "oldest") + " block");
+  }
+}
+
+StrategyInfo Recipe::info() const noexcept {
+  return info_of(over_.size());
+}
+
+StrategyInfo Recipe::info_of(std::size_t adaptors) const noexcept {
+  StrategyInfo info = *strategy_->info;
+  info.uses_region = strategy_->uses_region(parameters_);
+  for (std::size_t i = 0; i < adaptors; ++i) {
+    const Threads threads = over_[i].entry->info->threads;
+    if (threads != Threads::as_below) info.thread_safe = threads == Threads::any;
+  }
+  return info;
+}
+
+bool Recipe::compiles_as_malloc(std::size_t place) const noexcept {
+  return place == 0 && over_[place].entry->info == &AsMalloc::info;
+}
+
+Limits Recipe::limits(std::uint64_t alignment) const {
+  // Alignments are known from above, sizes from below.
+  std::vector<std::uint64_t> alignments(over_.size());
+  for (std::size_t i = over_.size(); i-- > 0;) {
+    alignments[i] = alignment;
+    alignment = over_[i].entry->alignment_below(over_[i].parameters, alignment);
+  }
+  Limits limits = strategy_->limits(parameters_);
+  for (std::size_t i = 0; i < over_.size(); ++i)
+    limits = compiles_as_malloc(i) && strategy_->abilities.frees_bare
+                 ? AsMalloc::limits_of(limits, 0)
+                 : over_[i].entry->limits(over_[i].parameters, limits, alignments[i]);
+  return limits;
+}
+
+std::unique_ptr<AnyHeap> Recipe::open(Region& region, Findings& findings) const {
+  (void)limits();  // what cannot stand is refused here too
+  return open(region, findings, over_.size());
+}
+
+std::unique_ptr<MallocHeap> Recipe::open_as_malloc(Region& region, Findings& findings) const {
+  const std::size_t below = over_.size() - 1;
+  if (below == 0) return strategy_->open_as_malloc(region, parameters_);
+  return AsMalloc::open_bare(open(region, findings, below), info_of(below).thread_safe);
+}
+
+std::unique_ptr<AnyHeap> Recipe::open(Region& region, Findings& findings, std::size_t adaptors) const {
+  const auto keeps_books = [](const Over& each) { return each.entry->info->keeps_books; };
+  const auto numbered = std::find_if(over_.rbegin(), over_.rend(), keeps_books);
+  std::size_t first = 0;
+  std::unique_ptr<AnyHeap> heap;
+  if (adaptors > 0 && compiles_as_malloc(0)) {
+    heap =
+        std::make_unique<AsMalloc>(strategy_->open_as_malloc(region, parameters_), strategy_->uses_region(parameters_));
+    first = 1;
+  } else {
+    heap = strategy_->open(region, parameters_);
+  }
+  for (std::size_t i = first; i < adaptors; ++i) {
+    const Over& each = over_[i];
+    heap = each.entry->open(std::move(heap), each.parameters, findings);
+    if (numbered != over_.rend() && &each == &*numbered) heap = std::make_unique<Numbered>(std::move(heap), findings);
+  }
+  return heap;
+}
+
+void Recipe::replay(const ReplayRequest& request, ReplayResult& result) const {
+  if (over_.empty()) {
+    strategy_->replay(parameters_, request, result);
+  } else {
+    (void)limits();
+    over_.back().entry->replay(*this, request, result);
+  }
+}
+
+}  // namespace memtool

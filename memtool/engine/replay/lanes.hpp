@@ -1,0 +1,509 @@
+// The threads of a replay: what a thread image (engine/events/thread_image.hpp) looks like in memory, and how its lanes
+// start, hand objects over, wait for each other and end.
+#pragma once
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "allocators/support/lane_number.hpp"
+#include "engine/abi/capi.h"
+#include "engine/events/events.hpp"
+#include "engine/events/thread_image.hpp"
+#include "engine/instruments/clock.hpp"
+#include "engine/instruments/instructions.hpp"
+#include "engine/passes/heap_map.hpp"
+
+namespace memtool {
+
+struct ThreadImage {
+  explicit ThreadImage(const void* image) noexcept
+      : bytes(static_cast<const std::byte*>(image)),
+        head(*static_cast<const ThreadImageHeader*>(image)),
+        lanes(reinterpret_cast<const LaneEntry*>(bytes + head.lanes_offset)),
+        chunks(reinterpret_cast<const ChunkEntry*>(bytes + head.chunks_offset)),
+        runs(reinterpret_cast<const Run*>(bytes + head.runs_offset)) {}
+  [[nodiscard]] Touch touch() const noexcept { return static_cast<Touch>(head.touch); }
+
+  const std::byte* bytes;
+  const ThreadImageHeader& head;
+  const LaneEntry* lanes;
+  const ChunkEntry* chunks;
+  const Run* runs;
+};
+
+// Where a lane is in its words.
+class Cursor {
+ public:
+  Cursor(const ThreadImage& image, const LaneEntry& lane) noexcept
+      : image_(&image), chunk_(lane.first_chunk), chunks_end_(lane.first_chunk + lane.chunks) {
+    open();
+  }
+
+  // The next words that lie together, at most `most`; empty at the end of the lane.
+  struct Piece {
+    const std::uint64_t* begin;
+    const std::uint64_t* end;
+  };
+  [[nodiscard]] Piece piece(std::uint64_t most) noexcept {
+    if (at_ == end_ && chunk_ < chunks_end_) {
+      ++chunk_;
+      open();
+    }
+    return {at_, at_ + std::min<std::uint64_t>(most, static_cast<std::uint64_t>(end_ - at_))};
+  }
+  // `to`: within the piece, or its end.
+  void move(const std::uint64_t* to) noexcept { at_ = to; }
+  // Whether nothing follows in the lane before `next`, which is within the piece or its end.
+  [[nodiscard]] bool is_end(const std::uint64_t* next) const noexcept {
+    return next == end_ && chunk_ + 1 >= chunks_end_;
+  }
+
+ private:
+  void open() noexcept {
+    at_ = end_ = nullptr;
+    if (chunk_ >= chunks_end_) return;
+    const ChunkEntry& chunk = image_->chunks[chunk_];
+    at_ = reinterpret_cast<const std::uint64_t*>(image_->bytes + chunk.offset);
+    end_ = at_ + chunk.words;
+  }
+
+  const ThreadImage* image_;
+  std::uint64_t chunk_;
+  std::uint64_t chunks_end_;
+  const std::uint64_t* at_ = nullptr;
+  const std::uint64_t* end_ = nullptr;
+};
+
+// Zeroed memory that is resident from the start: tables of the harness must not fault while something is timed.
+template <class T>
+class Table {
+ public:
+  explicit Table(std::uint64_t count) noexcept : bytes_(std::max<std::uint64_t>(count, 1) * sizeof(T)) {
+    void* mapped = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    entries_ = mapped == MAP_FAILED ? nullptr : static_cast<T*>(mapped);
+  }
+  ~Table() {
+    if (entries_ != nullptr) munmap(entries_, bytes_);
+  }
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
+  [[nodiscard]] T* data() const noexcept { return entries_; }
+
+ private:
+  std::uint64_t bytes_;
+  T* entries_;
+};
+
+// On which processors lanes run: each on one of its own as long as there are as many.
+class Processors {
+ public:
+  // 0: lanes run where the kernel puts them.
+  explicit Processors(std::uint32_t count) {
+    cpu_set_t allowed;
+    if (count == 0 || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+    for (int number = 0; number < CPU_SETSIZE && numbers_.size() < count; ++number)
+      if (CPU_ISSET(number, &allowed)) numbers_.push_back(number);
+    taken_ = std::vector<std::atomic<std::uint32_t>>(numbers_.size());
+  }
+  static constexpr std::size_t kNone = ~std::size_t{0};
+
+  // The one with the fewest lanes; kNone where lanes are not pinned. For a thread that is yet to be made.
+  [[nodiscard]] std::size_t take() noexcept {
+    if (numbers_.empty()) return kNone;
+    std::size_t best = 0;
+    for (std::size_t i = 1; i < taken_.size(); ++i)
+      if (taken_[i].load() < taken_[best].load()) best = i;
+    ++taken_[best];
+    return best;
+  }
+  void give_back(std::size_t place) noexcept {
+    if (place != kNone) --taken_[place];
+  }
+  void pin(pthread_attr_t& attributes, std::size_t place) const noexcept {
+    if (place == kNone) return;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(numbers_[place], &one);
+    pthread_attr_setaffinity_np(&attributes, sizeof one, &one);
+  }
+
+ private:
+  std::vector<int> numbers_;
+  std::vector<std::atomic<std::uint32_t>> taken_;
+};
+
+// Waiting without a system call at first, for the other thread is usually a few hundred nanoseconds away; then giving
+// the processor up, which it may need; then sleeping, for nothing seems to come.
+class Patience {
+ public:
+  explicit Patience(bool own_processor) noexcept : spins_(own_processor ? 2000 : 50) {}
+  [[nodiscard]] bool spins() const noexcept { return rounds_ + 1 < spins_; }
+  [[nodiscard]] std::uint32_t rounds() const noexcept { return rounds_; }
+  void wait() noexcept {
+    ++rounds_;
+    if (rounds_ < spins_) {
+      pause();
+    } else if (rounds_ < spins_ + 20'000) {
+      sched_yield();
+    } else {
+      const timespec nap{.tv_sec = 0, .tv_nsec = 50'000};
+      nanosleep(&nap, nullptr);
+    }
+  }
+
+ private:
+  static void pause() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+  std::uint32_t spins_;
+  std::uint32_t rounds_ = 0;
+};
+
+class Lanes;
+
+// One thread of a replay. On cache lines of its own: what one lane writes must not slow down another.
+struct alignas(128) Lane {
+  Lane(const ThreadImage& image, std::uint32_t index) noexcept
+      : entry(image.lanes[index]), number(index), cursor(image, entry), slots(entry.slots) {}
+
+  const LaneEntry& entry;
+  std::uint32_t number;
+  Cursor cursor;
+  Table<void*> slots;
+  pthread_t thread{};
+  std::size_t processor = Processors::kNone;
+  std::uint64_t body_start = 0;
+  std::uint64_t body_end = 0;
+  std::uint64_t end = 0;
+  std::uint64_t wait_ticks = 0;
+  // What of the processor it used for waiting, for whatever it was; before the epilogue.
+  std::uint64_t spun_ticks = 0;
+  std::uint64_t idle_cpu_ns = 0;
+  // How often the kernel took its processor away while it waited and offered it: of the replay's own making.
+  std::uint64_t own_switches = 0;
+  InstructionCounter* counter = nullptr;  // to be paused while it waits
+  bool in_body = true;
+  std::atomic<bool> started = false;
+  std::atomic<bool> joined = false;
+  Lanes* lanes = nullptr;
+  alignas(128) std::atomic<std::uint32_t> turn = 0;  // lockstep: the run that it may replay, + 1
+};
+
+// All threads of one replay.
+class Lanes {
+ public:
+  // What a lane does: replays the words of its cursor. Called on the lane's thread.
+  class Work {
+   public:
+    virtual ~Work() = default;
+    virtual void run(Lane& lane, Lanes& lanes) noexcept = 0;
+    // Called once, when the threads that begin by themselves have been made and none of them has begun.
+    virtual void about_to_begin() noexcept {}
+    // Called once, by the last lane to reach the end of its body, while no other is in a replay.
+    virtual void body_ended() noexcept {}
+    // Whether lanes are to stay until then, so that no thread is just handing its cache back when body_ended() looks.
+    [[nodiscard]] virtual bool holds_lanes() const noexcept { return false; }
+  };
+
+  // `stacks`: kStack bytes for each lane, so that making a thread asks the kernel for no memory; nullptr: the C library
+  // takes them.
+  Lanes(const ThreadImage& image, const ReplayRequest& request, std::atomic<void*>* cells, Work& work,
+        const OwnPages* stacks = nullptr)
+      : image_(image),
+        request_(request),
+        cells_(cells),
+        work_(work),
+        stacks_(stacks),
+        clock_(request.use_counter != 0),
+        processors_(request.processors),
+        body_left_(static_cast<std::uint32_t>(image.head.lanes)) {
+    for (std::uint32_t index = 0; index < image.head.lanes; ++index) {
+      lanes_.push_back(std::make_unique<Lane>(image, index));
+      lanes_.back()->lanes = this;
+      set_place(*lanes_.back(), MEMTOOL_THREAD_NOTHING);
+    }
+  }
+
+  // Runs everything; returns when the last thread has ended. False: a thread could not be made.
+  bool run() noexcept {
+    if (lockstep() && image_.head.runs > 0) lanes_[image_.runs[0].lane()]->turn = 1;
+    for (const auto& lane : lanes_)
+      if (lane->entry.started_by == LaneEntry::kRoot && !create(*lane)) break;
+    work_.about_to_begin();
+    start_cpu_ns_ = Clock::process_cpu_nanoseconds();
+    start_ns_ = Clock::system_nanoseconds();
+    start_ticks_ = clock_.start();
+    gate_.store(true, std::memory_order_release);
+    gate_.notify_all();
+    // Whom no lane joins, this thread does; a lane that was joined may have started others meanwhile.
+    for (bool found = true; found;) {
+      found = false;
+      for (const auto& lane : lanes_) {
+        if (!lane->started.load() || (lane->entry.joined != 0 && !given_up()) || lane->joined.exchange(true)) continue;
+        pthread_join(lane->thread, nullptr);
+        found = true;
+      }
+    }
+    return !no_thread_.load();
+  }
+
+  [[nodiscard]] const std::vector<std::unique_ptr<Lane>>& all() const noexcept { return lanes_; }
+  [[nodiscard]] bool lockstep() const noexcept { return request_.mode == MEMTOOL_LOCKSTEP; }
+  [[nodiscard]] const ThreadImage& image() const noexcept { return image_; }
+  [[nodiscard]] Clock clock() const noexcept { return clock_; }
+  [[nodiscard]] ThreadPlace& place(const Lane& lane) const noexcept { return request_.places[lane.number]; }
+  [[nodiscard]] std::uint64_t wait_ticks() const noexcept {
+    std::uint64_t sum = 0;
+    for (const auto& lane : lanes_) sum += lane->wait_ticks;
+    return sum;
+  }
+
+  [[nodiscard]] std::uint64_t own_switches() const noexcept {
+    std::uint64_t sum = 0;
+    for (const auto& lane : lanes_) sum += lane->own_switches;
+    return sum;
+  }
+
+  // From the start of the replay to the last event before the epilogue, and from there to the very last.
+  [[nodiscard]] std::uint64_t body_ticks() const noexcept { return body_end() - start_ticks_; }
+  [[nodiscard]] std::uint64_t epilogue_ticks() const noexcept {
+    std::uint64_t last = body_end();
+    for (const auto& lane : lanes_) last = std::max(last, lane->end);
+    return last - body_end();
+  }
+
+  // Processor time of all threads of the process from the start of the replay to the last event before the epilogue,
+  // less what lanes used for waiting. Out of line, as wait_until() is: in every strategy's runner it would leave the
+  // compiler less room to inline the strategy.
+  [[nodiscard, gnu::noinline]] std::uint64_t body_cpu_ns() const noexcept {
+    std::uint64_t spun = 0;
+    std::uint64_t waited = 0;
+    for (const auto& lane : lanes_) {
+      spun += lane->spun_ticks;
+      waited += lane->idle_cpu_ns;
+    }
+    const double ns_per_tick =
+        static_cast<double>(end_ns_ - start_ns_) / static_cast<double>(std::max<std::uint64_t>(body_ticks(), 1));
+    waited += static_cast<std::uint64_t>(static_cast<double>(spun) * ns_per_tick);
+    const std::uint64_t used = end_cpu_ns_ - start_cpu_ns_;
+    return used > waited ? used - waited : 0;
+  }
+
+  // After a fault: nobody waits any more, everything comes to its end.
+  void give_up() noexcept {
+    given_up_.store(true, std::memory_order_relaxed);
+    body_ended_.store(true);
+    body_ended_.notify_all();
+  }
+  [[nodiscard]] bool given_up() const noexcept { return given_up_.load(std::memory_order_relaxed); }
+
+  [[gnu::always_inline]] void publish(std::uint64_t cell, void* block) noexcept {
+    cells_[cell].store(block, std::memory_order_release);
+  }
+  // nullptr: given up.
+  [[gnu::always_inline]] void* receive(Lane& lane, std::uint64_t cell, std::uint64_t origin) noexcept {
+    void* block = cells_[cell].load(std::memory_order_acquire);
+    return block != nullptr ? block : wait_for_object(lane, cell, origin);
+  }
+
+  // `next`: the starter's next word.
+  bool start(Lane& starter, std::uint64_t index, const std::uint64_t* next) noexcept {
+    // The last thing that a thread does is often to start its successor, which then may have its processor.
+    if (starter.cursor.is_end(next)) leave_processor(starter);
+    return create(*lanes_[index]);
+  }
+
+  bool join(Lane& waiter, std::uint64_t index) noexcept {
+    Lane& other = *lanes_[index];
+    wait_until(waiter, MEMTOOL_THREAD_JOIN, 0, index, [&] { return ended(other); });
+    if (given_up()) return false;
+    if (!other.joined.exchange(true)) pthread_join(other.thread, nullptr);
+    return true;
+  }
+
+  // The end of a lane's events before the epilogue; returns when all lanes are there, at once for a lane that has no
+  // more to do.
+  void end_body(Lane& lane) noexcept {
+    lane.body_end = lane.end = clock_.stop();
+    lane.in_body = false;
+    if (body_left_.fetch_sub(1) == 1) {
+      end_ns_ = Clock::system_nanoseconds();
+      end_cpu_ns_ = Clock::process_cpu_nanoseconds();
+      if (!given_up()) work_.body_ended();
+      body_ended_.store(true, std::memory_order_release);
+      body_ended_.notify_all();
+      return;
+    }
+    const bool has_epilogue = lane.entry.words > lane.entry.body_words;
+    if (has_epilogue || (work_.holds_lanes() && lane.entry.joined == 0))
+      body_ended_.wait(false, std::memory_order_acquire);
+  }
+
+  // Lockstep: waits until the next of its runs may be replayed, and returns its number; none: given up.
+  static constexpr std::uint64_t kNoRun = ~std::uint64_t{0};
+  std::uint64_t await_turn(Lane& lane, std::uint32_t last) noexcept {
+    wait_until(lane, MEMTOOL_THREAD_TURN, 0, 0, [&] { return lane.turn.load(std::memory_order_acquire) != last; });
+    return given_up() ? kNoRun : lane.turn.load(std::memory_order_acquire) - 1;
+  }
+  void pass_turn(std::uint64_t run) noexcept {
+    if (run + 1 < image_.head.runs)
+      lanes_[image_.runs[run + 1].lane()]->turn.store(static_cast<std::uint32_t>(run + 2), std::memory_order_release);
+  }
+
+  static constexpr std::size_t kStack = 256 * 1024;
+
+ private:
+  // Of waiting: a pause and a look at what another processor writes; a quarter of a microsecond on a slow one.
+  static constexpr std::uint64_t kMostTicksOfRound = 600;
+
+  [[nodiscard]] std::uint64_t body_end() const noexcept {
+    std::uint64_t last = start_ticks_;
+    for (const auto& lane : lanes_) last = std::max(last, lane->body_end);
+    return last;
+  }
+
+  static bool ended(const Lane& lane) noexcept {
+    return lane.started.load() &&
+           std::atomic_ref(lane.lanes->place(lane).at).load(std::memory_order_acquire) == MEMTOOL_THREAD_END;
+  }
+
+  bool create(Lane& lane) noexcept {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    if (stacks_ != nullptr) {
+      pthread_attr_setstack(&attributes, static_cast<std::byte*>(stacks_->base()) + lane.number * kStack, kStack);
+    } else {
+      pthread_attr_setstacksize(&attributes, kStack);
+    }
+    lane.processor = processors_.take();
+    processors_.pin(attributes, lane.processor);
+    const bool made = pthread_create(&lane.thread, &attributes, &Lanes::main, &lane) == 0;
+    pthread_attr_destroy(&attributes);
+    if (made) {
+      lane.started.store(true);
+    } else {
+      no_thread_.store(true);
+      give_up();
+    }
+    return made;
+  }
+
+  static void* main(void* of) {
+    Lane& lane = *static_cast<Lane*>(of);
+    Lanes& lanes = *lane.lanes;
+    lane_number = lane.number + 1;
+    lanes.set_place(lane, MEMTOOL_THREAD_REPLAY);
+    if (lane.entry.started_by == LaneEntry::kRoot) lanes.gate_.wait(false, std::memory_order_acquire);
+    lane.body_start = lanes.clock_.start();
+    lanes.work_.run(lane, lanes);
+    lane.end = std::max(lane.end, lanes.clock_.stop());
+    lanes.leave_processor(lane);
+    lanes.set_place(lane, MEMTOOL_THREAD_END);
+    return nullptr;
+  }
+
+  void leave_processor(Lane& lane) noexcept {
+    processors_.give_back(lane.processor);
+    lane.processor = Processors::kNone;
+  }
+
+  void set_place(const Lane& lane, std::uint64_t at, std::uint64_t object = 0, std::uint64_t other = 0) noexcept {
+    ThreadPlace& place = request_.places[lane.number];
+    std::atomic_ref(place.object).store(object, std::memory_order_relaxed);
+    std::atomic_ref(place.other).store(other, std::memory_order_relaxed);
+    std::atomic_ref(place.at).store(at, std::memory_order_release);
+  }
+
+  template <class Ready>
+  [[gnu::noinline]] void wait_until(Lane& lane, std::uint64_t at, std::uint64_t object, std::uint64_t other,
+                                    Ready ready) noexcept {
+    if (ready()) return;
+    if (lane.counter != nullptr) lane.counter->pause();
+    const std::uint64_t start = clock_.start();
+    set_place(lane, at, object, other);
+    const auto goes_on = [&] { return !ready() && !given_up(); };
+    Patience patience(request_.processors != 0);
+    while (patience.spins() && goes_on()) patience.wait();
+    std::uint64_t now = clock_.stop();
+    // As long as it spins it has the processor, and asking the kernel would take longer than most waits do. Should the
+    // kernel take it away even so, no more counts as spun than so many rounds can take.
+    if (lane.in_body) lane.spun_ticks += std::min(now - start, patience.rounds() * kMostTicksOfRound);
+    if (goes_on()) {
+      const std::uint64_t used = Clock::thread_cpu_nanoseconds();
+      const std::uint64_t switches = switches_of_thread();
+      while (goes_on()) patience.wait();
+      lane.own_switches += switches_of_thread() - switches;
+      if (lane.in_body) lane.idle_cpu_ns += Clock::thread_cpu_nanoseconds() - used;
+      now = clock_.stop();
+    }
+    set_place(lane, MEMTOOL_THREAD_REPLAY);
+    if (at == MEMTOOL_THREAD_OBJECT) lane.wait_ticks += now - start;
+    if (lane.counter != nullptr) lane.counter->resume();
+  }
+
+  // How often the kernel has taken this thread's processor away, also where the thread had offered it (sched_yield).
+  static std::uint64_t switches_of_thread() noexcept {
+    rusage used;
+    getrusage(RUSAGE_THREAD, &used);
+    return static_cast<std::uint64_t>(used.ru_nivcsw);
+  }
+
+  [[gnu::noinline]] void* wait_for_object(Lane& lane, std::uint64_t cell, std::uint64_t origin) noexcept {
+    wait_until(lane, MEMTOOL_THREAD_OBJECT, handover::object(origin), handover::lane(origin),
+               [&] { return cells_[cell].load(std::memory_order_acquire) != nullptr; });
+    return cells_[cell].load(std::memory_order_acquire);
+  }
+
+  const ThreadImage& image_;
+  const ReplayRequest& request_;
+  std::atomic<void*>* cells_;
+  Work& work_;
+  const OwnPages* stacks_;
+  Clock clock_;
+  Processors processors_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::uint64_t start_ticks_ = 0;
+  // When the first lane may start and when the last has ended its body: by the system's clock, and processor time.
+  std::uint64_t start_ns_ = 0;
+  std::uint64_t start_cpu_ns_ = 0;
+  std::uint64_t end_ns_ = 0;
+  std::uint64_t end_cpu_ns_ = 0;
+  alignas(128) std::atomic<bool> given_up_ = false;
+  std::atomic<bool> no_thread_ = false;
+  std::atomic<bool> gate_ = false;
+  std::atomic<bool> body_ended_ = false;
+  std::atomic<std::uint32_t> body_left_;
+};
+
+// What Replay does between threads (engine/replay/replay.hpp).
+class LaneExchange {
+ public:
+  static constexpr bool kBetweenThreads = true;
+  LaneExchange(Lane& lane, Lanes& lanes) noexcept : lane_(lane), lanes_(lanes) {}
+  [[gnu::always_inline]] void publish(std::uint64_t cell, void* block) noexcept { lanes_.publish(cell, block); }
+  [[gnu::always_inline]] void* receive(std::uint64_t cell, std::uint64_t origin) noexcept {
+    return lanes_.receive(lane_, cell, origin);
+  }
+  bool start(std::uint64_t lane, const std::uint64_t* next) noexcept { return lanes_.start(lane_, lane, next); }
+  bool join(std::uint64_t lane) noexcept { return lanes_.join(lane_, lane); }
+
+ private:
+  Lane& lane_;
+  Lanes& lanes_;
+};
+
+}  // namespace memtool
