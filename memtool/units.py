@@ -51,6 +51,11 @@ def format_size(count: float) -> str:
     return f"{_three_digits(count / KIB)} TiB"
 
 
+def format_mean_size(mean: float) -> str:
+    """Return mean bytes for reading, as ``format_size``, but with a half of a byte where that is much: ``"0.5 B"``."""
+    return f"{f'{mean:.1f}'.removesuffix('.0')} B" if mean < 9.95 else format_size(mean)
+
+
 def unit_for(largest: float) -> tuple[int, str]:
     """Return (bytes, name) of the unit for a table or an axis whose largest figure is this: KiB below one MiB."""
     return (MIB, "MiB") if largest >= MIB else (KIB, "KiB")
@@ -59,6 +64,11 @@ def unit_for(largest: float) -> tuple[int, str]:
 def format_count(count: int) -> str:
     """Return a count for reading, with thin groups: ``"400,000"``."""
     return f"{count:,}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return so many of a noun: ``"1 object"``, ``"1,600 objects"``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def format_rate(rate: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,7 @@ def _definition(workload: Mapping[str, Any]) -> str:
 def _summary(info: TraceInfo, found: Characteristics, image_bytes: int) -> str:
     from tabulate import tabulate
 
-    from memtool.units import format_count, format_size
+    from memtool.units import format_count, format_size, plural
 
     rows = [
         *_events(info, found),
@@ -75,33 +75,35 @@ def _summary(info: TraceInfo, found: Characteristics, image_bytes: int) -> str:
     ]
     # tabulate cannot wrap a cell that is a number with a comma in it: each says what it counts.
     facts = tabulate(rows, tablefmt="plain", maxcolwidths=[None, 90], disable_numparse=True)
-    parts = [facts, "Sizes\n" + _bars(found.sizes, format_size)]
-    if found.lifetimes:
-        parts.append("Lifetimes, in allocations\n" + _bars(found.lifetimes, format_count))
+    sizes = [(f"from {format_size(1 << level)}", count) for level, count in found.sizes.items()]
+    empty = [(format_size(0), found.empty)] if found.empty else []
+    lifetimes = [(f"from {format_count(1 << level)}", count) for level, count in found.lifetimes.items()]
+    freed = f"of the {plural(found.allocations - found.never_freed, 'object')} freed before the epilogue"
+    parts = [facts, "Sizes of allocations\n" + _bars([*empty, *sizes])]
+    if lifetimes:
+        parts.append(f"Lifetimes in allocations, {freed}\n" + _bars(lifetimes))
     return "\n\n".join(parts)
 
 
 def _events(info: TraceInfo, found: Characteristics) -> Iterator[tuple[str, str]]:
-    from memtool.units import arrivals_in_words, format_count, format_size
+    from memtool.units import arrivals_in_words, format_count, format_mean_size, format_size, plural
 
     yield "workload", f"{info.name} ({info.source})"
     yield "seed, event hash", f"{info.seed}, {info.event_hash}"
-    epilogue = format_count(info.epilogue_operations)
-    yield "operations", f"{format_count(info.operations)}, and {epilogue} frees in the epilogue"
+    yield "operations", f"{format_count(info.operations)}, and {plural(info.epilogue_operations, 'free')} in the epilogue"
     resized, zeroed = format_count(found.reallocations), format_count(found.zeroed)
     yield "allocations", f"{format_count(found.allocations)}, {resized} resized, {zeroed} zeroed"
     sizes = f"{format_size(found.smallest_size)} to {format_size(found.largest_size)}"
-    middle = f"median {format_size(found.median_size)}, mean {format_size(found.mean_size)}"
+    middle = f"median {format_size(found.median_size)}, mean {format_mean_size(found.mean_size)}"
     yield "sizes", f"{sizes}, {middle}{'; when allocated' if found.reallocations else ''}"
     if found.resized_to is not None:
-        resized_objects = format_count(sum(found.resize_chains.values()))
+        resized_objects = plural(sum(found.resize_chains.values()), "object")
         least, most = (format_size(size) for size in found.resized_to)
-        chain = f"of {resized_objects} objects, the most of one {format_count(max(found.resize_chains))}"
+        chain = f"of {resized_objects}, the most of one {format_count(max(found.resize_chains))}"
         yield "resizes", f"{chain}; to {least} to {most}"
     alignments = (f"{alignment} ({format_count(uses)})" for alignment, uses in found.alignments.items())
     yield "alignments", ", ".join(alignments)
-    remote = format_count(found.remote_frees)
-    yield "threads", f"{found.threads}; {remote} frees by another than allocated" if found.threads > 1 else "one"
+    yield "threads", _threads(info, found)
     yield "scopes", f"{format_count(info.scopes)} that end all at once" if info.scopes else "none"
     orders = (("LIFO", info.first_not_lifo), ("FIFO", info.first_not_fifo))
     if info.arrivals is not None:
@@ -109,26 +111,38 @@ def _events(info: TraceInfo, found: Characteristics) -> Iterator[tuple[str, str]
     yield "frees", "; ".join(_order(name, first) for name, first in orders)
 
 
-def _order(name: str, first: int | None) -> str:
-    from memtool.units import format_count
+def _threads(info: TraceInfo, found: Characteristics) -> str:
+    from memtool.units import format_count, plural
 
-    return f"all {name}" if first is None else f"operation {format_count(first)} is the first that is not {name}"
+    if found.threads == 1:
+        return "one"
+    at_once = "" if found.threads == info.threads else f" in all, {format_count(info.threads)} at once"
+    return f"{format_count(found.threads)}{at_once}; {plural(found.remote_frees, 'free')} by another than allocated"
+
+
+def _order(name: str, first: int | None) -> str:
+    from memtool.units import plural
+
+    return f"all {name}" if first is None else f"{name} for the first {plural(first, 'operation')}"
 
 
 def _memory(info: TraceInfo, found: Characteristics, image_bytes: int) -> Iterator[tuple[str, str]]:
-    from memtool.units import format_count, format_size
+    from memtool.units import format_mean_size, format_size, plural
 
     yield "all bytes ever asked for", format_size(info.total_bytes)
-    peak = f"{format_size(info.peak_live_bytes)} in at most {format_count(info.peak_live_objects)} objects"
+    peak = f"{format_size(info.peak_live_bytes)} in at most {plural(info.peak_live_objects, 'object')}"
     yield "peak live", f"{peak}: the load, the least memory that can serve it"
     if info.packing_bytes is not None:
         packed = (
             f"{format_size(info.packing_bytes)}, {info.packing_bytes / max(info.peak_live_bytes, 1):.3f} of the load"
         )
         yield "best packing found", f"{packed}: offline, with all events known beforehand"
-    yield "mean live", format_size(found.mean_live_bytes)
-    an_operation = image_bytes / max(info.operations, 1)
-    yield "event image", f"{format_size(image_bytes)}, {an_operation:.1f} bytes an operation"
+    if info.memory_limit is not None:
+        of_it = info.peak_live_bytes / info.memory_limit
+        yield "memory limit", f"{format_size(info.memory_limit)}; the load is {of_it:.1%} of it"
+    yield "mean live", format_mean_size(found.mean_live_bytes)
+    an_operation = image_bytes / (info.operations + info.epilogue_operations)
+    yield "event image", f"{format_size(image_bytes)}, {an_operation:.1f} bytes an operation, epilogue included"
 
 
 def _marks(info: TraceInfo) -> Iterator[tuple[str, str]]:
@@ -139,13 +153,17 @@ def _marks(info: TraceInfo) -> Iterator[tuple[str, str]]:
         yield "mark", f"{mark.name}: {after}"
 
 
-def _bars(histogram: Mapping[int, int], write: Callable[[int], str]) -> str:
-    """Return a histogram over powers of two as bars of text; ``write`` says what a power stands for."""
+def _bars(classes: Sequence[tuple[str, int]]) -> str:
+    """Return a histogram of (name, count) as bars of text."""
     from tabulate import tabulate
 
-    total, most = sum(histogram.values()), max(histogram.values(), default=0)
-    rows = [
-        (f"from {write(1 << level)}", f"{count:,}", f"{count / total:.1%}", "#" * round(40 * count / most))
-        for level, count in histogram.items()
-    ]
+    total, most = sum(count for _, count in classes), max(count for _, count in classes)
+    rows = [(name, f"{count:,}", _share(count, total), "#" * round(40 * count / most)) for name, count in classes]
     return tabulate(rows, tablefmt="plain", colalign=("right", "right", "right", "left"))
+
+
+def _share(count: int, total: int) -> str:
+    """Return a share in percent: neither nothing nor all where it is but nearly that."""
+    if count == total:
+        return "100.0%"
+    return "<0.1%" if count / total < 0.0005 else ">99.9%" if count / total >= 0.9995 else f"{count / total:.1%}"

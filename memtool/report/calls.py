@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from memtool.model import Call, CellResult
+from memtool.report import look
 
 HEADING = "call"
 _TIMED = frozenset({"time_per_op_ns", "instructions_per_op"})
@@ -16,7 +18,7 @@ _ROUTES = {
 _FREES = {
     "sized": ("size", "the size"),
     "bare": ("bare", "the pointer alone"),
-    "header": ("head", "the pointer alone, while a header before the block keeps the size"),
+    "header": ("head", "the pointer alone, while --as malloc keeps the size in a header before the block"),
 }
 _THREADS = {"one": "1", "any": "any"}
 
@@ -39,6 +41,28 @@ def legend(cells: Sequence[CellResult]) -> list[str]:
         "and how many threads may call at a time."
     )
     return [line, *mixture(timed)]
+
+
+def caption(cells: Sequence[CellResult], width: int) -> str:
+    """Return what a picture of these cells says of it, in lines of so many characters.
+
+    Nothing where all were called alike unasked; else who was called in which way, in words, since a picture has no
+    column for it.
+    """
+    called = {look.label(cell): call for cell in cells if _TIMED & cell.metrics.keys() and (call := cell.call)}
+    calls = list(dict.fromkeys(called.values()))
+    if calls and all(call.as_malloc for call in calls):
+        return "on the footing of a malloc (--as malloc)"
+    if len(calls) < 2:
+        return ""
+    groups = (f"{_words(each)}: {', '.join(name for name, call in called.items() if call == each)}" for each in calls)
+    return textwrap.fill(f"called in different ways: {'; '.join(groups)}", width, break_on_hyphens=False)
+
+
+def _words(call: Call) -> str:
+    frees = {"sized": "size at the free", "bare": "bare pointer at the free", "header": "size kept in a header"}
+    threads = "one thread" if call.threads == "one" else "any thread"
+    return f"{_ROUTES[call.route][1]}, {frees[call.free]}, {threads}"
 
 
 def mixture(cells: Sequence[CellResult]) -> list[str]:

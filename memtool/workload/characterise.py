@@ -37,12 +37,14 @@ class Characteristics:
     zeroed: int
     never_freed: int
     """Objects that only the epilogue frees."""
+    empty: int
+    """Allocations of 0 bytes, which are in no class of sizes."""
     sizes: dict[int, int]
-    """log2 of the size -> allocations; those of 0 bytes count with those of 1."""
+    """log2 of the size -> allocations."""
     lifetimes: dict[int, int]
     """log2 of the lifetime -> objects that are freed before the epilogue."""
     size_by_lifetime: list[list[int]]
-    """[log2 of the size][log2 of the lifetime] -> objects; of the size they were allocated with."""
+    """[log2 of the size][log2 of the lifetime] -> objects; of the size they were allocated with, if that is not 0."""
     alignments: dict[int, int]
     """Alignment -> allocations."""
     threads: int
@@ -106,6 +108,7 @@ class _Survey:
         self._threads = np.zeros(1 << 16, dtype=np.bool_)
         self._remote = 0
         self._by_lifetime = np.zeros((_LEVELS, _LEVELS), dtype=np.int64)
+        self._lifetimes = np.zeros(_LEVELS, dtype=np.int64)
         self._alignments = np.zeros(_LEVELS, dtype=np.int64)
         self._zeroed = self._resized = self._bytes = 0
         self._resized_to: tuple[int, int] | None = None
@@ -129,7 +132,9 @@ class _Survey:
         self._remote += int((self._thread[dead] != threads[is_death]).sum())
         # Objects are numbered in order of birth; one that dies before the next allocation has lived for one.
         lifetimes = births[is_death] - dead
-        self._by_lifetime += _joint(self._first_size[dead], lifetimes)
+        self._lifetimes += np.bincount(_levels(lifetimes), minlength=_LEVELS)
+        has_size = self._first_size[dead] > 0
+        self._by_lifetime += _joint(self._first_size[dead][has_size], lifetimes[has_size])
         alignments = (events[is_birth, 1] >> np.uint64(SIZE_BITS)).astype(np.int64)
         self._alignments += np.bincount(alignments, minlength=_LEVELS)
         self._zeroed += int((kinds == ALLOCATE_ZEROED).sum())
@@ -183,16 +188,17 @@ class _Survey:
     def result(self) -> Characteristics:
         sizes = np.sort(self._first_size[: self._born])
         resizes = np.bincount(self._resizes[: self._born], minlength=1)
-        lifetimes = self._by_lifetime.sum(axis=0)
+        empty = int(np.searchsorted(sizes, 1))
         clock, live = self._live.points()
         return Characteristics(
             operations=self._operations,
             allocations=self._born,
             reallocations=self._resized,
             zeroed=self._zeroed,
-            never_freed=self._born - int(lifetimes.sum()),
-            sizes=_counted(np.bincount(_levels(sizes), minlength=1)),
-            lifetimes=_counted(lifetimes),
+            never_freed=self._born - int(self._lifetimes.sum()),
+            empty=empty,
+            sizes=_counted(np.bincount(_levels(sizes[empty:]), minlength=1)),
+            lifetimes=_counted(self._lifetimes),
             size_by_lifetime=_trimmed(self._by_lifetime),
             alignments={1 << level: count for level, count in _counted(self._alignments).items()},
             threads=int(self._threads.sum()),
@@ -258,9 +264,9 @@ def _exact_sum(values: Integers) -> int:
 
 
 def _levels(values: Integers) -> Integers:
-    """Return the floor of log2 of whole numbers; 0 for 0."""
+    """Return the floor of log2 of positive whole numbers."""
     _, exponents = np.frexp(values.astype(np.longdouble))
-    return np.maximum(exponents.astype(np.int64) - 1, 0)
+    return exponents.astype(np.int64) - 1
 
 
 def _joint(sizes: Integers, lifetimes: Integers) -> Integers:

@@ -41,7 +41,9 @@ def test_a_table_of_figures_worked_out_by_hand(ramp: Path, capsys: pytest.Captur
     assert "threads one" in lines
     assert "peak live 6.25 KiB in at most 100 objects: the load, the least memory that can serve it" in lines
     assert "best packing found 6.25 KiB, 1.000 of the load: offline, with all events known beforehand" in lines
-    assert "frees operation 100 is the first that is not LIFO; all FIFO" in lines
+    assert "frees LIFO for the first 100 operations; all FIFO" in lines
+    # A head of 136 B, and a word of 8 B an event: the start of the epilogue and the end are two.
+    assert "event image 1.71 KiB, 8.8 bytes an operation, epilogue included" in lines
     assert f"from 64 B 100 100.0% {40 * '#'}" in lines
     # The k-th to be born dies after the 100th birth, 101 - k births later: 37 of them 64 to 100 later.
     assert f"from 64 37 37.0% {40 * '#'}" in lines
@@ -95,6 +97,68 @@ def test_sizes_are_those_of_allocations_and_resizes_are_told_apart(
     found = json.loads(capsys.readouterr().out)
     assert (found["smallest_size"], found["largest_size"], found["resized_to"]) == (64, 64, [96, 144])
     assert found["workload"]["objects"][0]["resize"]["when"] == "spread"
+
+
+def test_requests_of_nothing_are_a_class_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "nothing.yaml"
+    # Of ten in turn six are of 0 bytes and four of 40: each lives until the next allocation, but for the last.
+    path.write_text(
+        "name: nothing\nallocations: 50\nobjects:\n  - {size: {cycle: [[3, 0], [4, 40], [3, 0]]}, lifetime: 1}\n"
+    )
+    assert run(["inspect", str(path), "--plot", str(tmp_path / "nothing.png")]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "sizes 0 B to 40 B, median 0 B, mean 16 B" in lines
+    bars = lines.index("Sizes of allocations")
+    assert lines[bars + 1 : bars + 4] == [f"0 B 30 60.0% {40 * '#'}", f"from 32 B 20 40.0% {27 * '#'}", ""]
+    assert lines[bars + 4 : bars + 6] == [
+        "Lifetimes in allocations, of the 49 objects freed before the epilogue",
+        f"from 1 49 100.0% {40 * '#'}",
+    ]
+    assert run(["inspect", str(path), "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["empty"], found["sizes"], found["lifetimes"]) == (30, {"5": 20}, {"0": 49})
+    # By size and lifetime only what has a size: the last object, which nobody frees, has none.
+    assert found["size_by_lifetime"] == [[0], [0], [0], [0], [0], [20]]
+    assert (found["smallest_size"], found["median_size"], found["trace"]["smallest_size"]) == (0, 0, 0)
+
+
+def test_figures_that_a_stranger_would_stumble_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One is no plural, half a byte is not none, and of many threads only some are there at once."""
+    assert run(["inspect", "classic/cache-thrash"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "peak live 1 B in at most 1 object: the load, the least memory that can serve it" in lines
+    assert "mean live 0.5 B" in lines
+    assert run(["inspect", "classic/mleak"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "threads 2,001 in all, 10 at once; 2,000 frees by another than allocated" in lines
+    path = tmp_path / "limited.yaml"
+    path.write_text(
+        "name: limited\nmemory_limit: 64KiB\nallocations: 4k\nobjects:\n"
+        "  - {size: {cycle: [[3999, 16], [1, 8KiB]]}, lifetime: 1}\n"
+    )
+    assert run(["inspect", str(path)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "operations 7,999, and 1 free in the epilogue" in lines
+    assert "memory limit 64.0 KiB; the load is 12.5% of it" in lines
+    assert f"from 16 B 3,999 >99.9% {40 * '#'}" in lines
+    assert "from 8.00 KiB 1 <0.1%" in lines
+
+
+@pytest.mark.parametrize("name", ["cache-scratch", "malloc-large", "mleak"])
+def test_the_figures_of_a_workload_agree_with_each_other(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", f"classic/{name}", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    trace = found["trace"]
+    for key in ("operations", "allocations", "reallocations", "total_bytes", "peak_live_bytes", "peak_live_objects"):
+        assert found[key] == trace[key], key
+    assert trace["smallest_size"] <= found["smallest_size"] <= found["median_size"] <= found["largest_size"]
+    assert found["empty"] + sum(found["sizes"].values()) == found["allocations"] == sum(found["alignments"].values())
+    freed = sum(found["lifetimes"].values())
+    assert freed == sum(map(sum, found["size_by_lifetime"])) == found["allocations"] - found["never_freed"]
+    assert found["operations"] == found["allocations"] + found["reallocations"] + freed
+    assert found["never_freed"] == trace["epilogue_operations"]
+    assert found["mean_size"] * found["allocations"] == pytest.approx(found["total_bytes"])
+    assert max(found["live_bytes"]) <= found["peak_live_bytes"] <= trace["packing_bytes"]
 
 
 def test_marks_are_shown_with_what_is_done_and_alive(ramp: Path, capsys: pytest.CaptureFixture[str]) -> None:

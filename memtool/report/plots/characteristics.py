@@ -47,7 +47,8 @@ def _figure(name: str, found: Mapping[str, Any], marked: Sequence[Mark]) -> Figu
         left.set_xticks(columns, [format_count(1 << level) for level in columns], rotation=45)
     left.set_xlabel("lifetime, at least (allocations)")
     left.set_ylabel("size, at least")
-    left.set_title("Objects by size and lifetime", fontsize=9)
+    empty = f", without {format_count(found['empty'])} of 0 bytes" if found["empty"] else ""
+    left.set_title(f"Objects by size and lifetime{empty}", fontsize=9)
     unit, unit_name = unit_for(max(found["live_bytes"], default=0))
     right.fill_between(
         [each / 1000 for each in found["clock"]],

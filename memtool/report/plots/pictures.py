@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from memtool import files
 from memtool.errors import InputError, did_you_mean
 from memtool.model import CellResult, Run, TraceInfo
-from memtool.report import look
+from memtool.report import calls, look
 from memtool.report.plots import canvas, fragmentation, heap_maps, latency, memory, percentiles, scaling, speed
 from memtool.store import series
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FOLDER = "plots"
+_TIMED = frozenset({"throughput", "latency", "latency-by-size", "latency-over-time", "speed-memory", "scaling"})
+"""The pictures of what the way of a call is part of."""
+_CAPTION_POINTS = 8
 _LONGEST_SLUG = 80
 
 
@@ -63,6 +66,8 @@ def _draw_all(directory: Path, run: Run, folder: Path, only: Sequence[str] | Non
         path = folder / f"{_slug(info.name)}-{_slug(name)}.{suffix}"
         if path in drawn:
             path = folder / f"{files.safe_name(info.name)}-{files.safe_name(name)}.{suffix}"
+        if name in _TIMED:
+            _write_caption(figure, run, info)
         drawn.append(_save(figure, path, run, info))
     return drawn
 
@@ -108,6 +113,16 @@ def _slug(name: str) -> str:
     """Return a name for files, as readable as can be."""
     readable = re.sub(r"[^A-Za-z0-9.-]+", "_", name)
     return readable if len(readable) == len(name) and len(name) <= _LONGEST_SLUG else files.safe_name(name)
+
+
+def _write_caption(figure: Figure, run: Run, info: TraceInfo) -> None:
+    """Write below a picture how its rows were called, if in different ways; the figure grows by these lines."""
+    width, height = figure.get_size_inches()
+    cells = [cell for cell in run.cells if info.name in (cell.cell.workload, cell.cell.workload.partition(":threads=")[0])]
+    words = calls.caption(cells, int(width * 130 / _CAPTION_POINTS))
+    if words:
+        figure.set_size_inches(width, height + (words.count("\n") + 1) * 1.25 * _CAPTION_POINTS / 72)
+        figure.supxlabel(words, x=0.01, ha="left", fontsize=_CAPTION_POINTS, color="0.3")
 
 
 def _save(figure: Figure, path: Path, run: Run, info: TraceInfo) -> Path:
