@@ -90,7 +90,10 @@ def _events(info: TraceInfo, found: Characteristics) -> Iterator[tuple[str, str]
 
     yield "workload", f"{info.name} ({info.source})"
     yield "seed, event hash", f"{info.seed}, {info.event_hash}"
-    yield "operations", f"{format_count(info.operations)}, and {plural(info.epilogue_operations, 'free')} in the epilogue"
+    yield (
+        "operations",
+        f"{format_count(info.operations)}, and {plural(info.epilogue_operations, 'free')} in the epilogue",
+    )
     resized, zeroed = format_count(found.reallocations), format_count(found.zeroed)
     yield "allocations", f"{format_count(found.allocations)}, {resized} resized, {zeroed} zeroed"
     sizes = f"{format_size(found.smallest_size)} to {format_size(found.largest_size)}"

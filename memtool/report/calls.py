@@ -9,6 +9,11 @@ from memtool.model import Call, CellResult
 from memtool.report import look
 
 HEADING = "call"
+AS_MALLOC = "Every row, the harness too, is on the footing of a malloc (--as malloc)."
+MIXED = (
+    "The rows are called in different ways, which is part of their times, counts and ranks; "
+    "--as malloc puts all on one footing."
+)
 _TIMED = frozenset({"time_per_op_ns", "instructions_per_op"})
 _ROUTES = {
     "inlined": ("inl", "inlined into the loop"),
@@ -46,17 +51,17 @@ def legend(cells: Sequence[CellResult]) -> list[str]:
 def caption(cells: Sequence[CellResult], width: int) -> str:
     """Return what a picture of these cells says of it, in lines of so many characters.
 
-    Nothing where all were called alike unasked; else who was called in which way, in words, since a picture has no
-    column for it.
+    Nothing where all were called alike unasked; else who was called in which way.
     """
     called = {look.label(cell): call for cell in cells if _TIMED & cell.metrics.keys() and (call := cell.call)}
     calls = list(dict.fromkeys(called.values()))
     if calls and all(call.as_malloc for call in calls):
-        return "on the footing of a malloc (--as malloc)"
+        return AS_MALLOC
     if len(calls) < 2:
         return ""
-    groups = (f"{_words(each)}: {', '.join(name for name, call in called.items() if call == each)}" for each in calls)
-    return textwrap.fill(f"called in different ways: {'; '.join(groups)}", width, break_on_hyphens=False)
+    groups = [(call, ", ".join(name for name, of in called.items() if of == call)) for call in calls]
+    lines = (textwrap.fill(f"called {_words(call)}: {names}", width, break_on_hyphens=False) for call, names in groups)
+    return "\n".join(lines)
 
 
 def _words(call: Call) -> str:
@@ -69,10 +74,5 @@ def mixture(cells: Sequence[CellResult]) -> list[str]:
     """Say on which footing these cells are held against each other; nothing where all were called alike unasked."""
     calls = {call for cell in cells if (call := cell.call) is not None}
     if calls and all(call.as_malloc for call in calls):
-        return ["Every row, the harness too, is on the footing of a malloc (--as malloc)."]
-    if len(calls) < 2:
-        return []
-    return [
-        "The rows are called in different ways, which is part of their times, counts and ranks; "
-        "--as malloc puts all on one footing."
-    ]
+        return [AS_MALLOC]
+    return [MIXED] if len(calls) > 1 else []

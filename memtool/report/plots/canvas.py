@@ -7,12 +7,13 @@ called ``$x$.so``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from memtool.model import CellResult, Metric
+from memtool.units import format_ns
 
 if TYPE_CHECKING:
     from matplotlib.axis import Axis
@@ -108,10 +109,37 @@ def single(width: float, height: float) -> tuple[Figure, Any]:
     return subplots(1, 1, width, height, is_open=True)
 
 
+_CAPTION_POINTS = 8
+
+
+def width_of_caption(figure: Figure) -> int:
+    """Return how many characters a line below a figure has."""
+    return int(130 / _CAPTION_POINTS * figure.get_size_inches()[0])
+
+
+def write_below(figure: Figure, words: str) -> None:
+    """Write lines below everything else, for which the figure grows; nothing of no words."""
+    if words:
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width, height + (words.count("\n") + 1) * 1.25 * _CAPTION_POINTS / 72)
+        figure.supxlabel(words, x=0.01, ha="left", fontsize=_CAPTION_POINTS, color="0.3")
+
+
 def metric_of(cell: CellResult, name: str) -> Metric | None:
     """Return a metric that has a value."""
     metric = cell.metrics.get(name)
     return metric if metric is not None and metric.value is not None else None
+
+
+def times(ns: float, _place: int | None = None) -> str:
+    """Return a tick of an axis of times: ``10 ns``, ``1 ms``."""
+    return format_ns(ns).replace(".00", "").replace(".0", "")
+
+
+def whiskers(metrics: Iterable[Metric]) -> str:
+    """Return what the words of an axis say of whiskers: there are none below six blocks."""
+    has_any = any(metric.low is not None for metric in metrics)
+    return "whiskers: 95 % interval of the median" if has_any else "no intervals: fewer than 6 blocks"
 
 
 def ceiling(values: Sequence[float]) -> float:

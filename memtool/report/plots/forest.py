@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memtool.errors import InputError
 from memtool.model import Comparison, Judgement, Report, Verdict
+from memtool.report import calls
 from memtool.report.plots import canvas
 
 if TYPE_CHECKING:
@@ -65,6 +67,9 @@ def _figure(report: Report, shown: list[Judgement]) -> Figure:
     figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     machine = f"{report.machine.get('cpu', '')}, {report.machine.get('cores', '?')} cores"
     when = f"; measured {report.started[:10]}" if report.started else ""
+    for note in (calls.MIXED, calls.AS_MALLOC):
+        if note in report.notes:
+            canvas.write_below(figure, textwrap.fill(note, canvas.width_of_caption(figure)))
     figure.suptitle(f"{_title(shown)}\n{machine}{when}; memtool {report.memtool}", fontsize=10)
     return figure
 

@@ -61,12 +61,12 @@ def by_size(cells: Labelled) -> Figure | None:
             axes.set_title(f"{kind} {name}", fontsize=9)
             axes.set_xticks([each + 0.5 for each in range(len(classes))], [_ends_at(size) for size in classes])
             axes.tick_params(axis="x", labelsize=7)
-            axes.set_yticks([each + 0.5 for each in range(len(known))], [label for label, _, _ in known])
-            axes.invert_yaxis()
+            _name_rows(axes, [label for label, _, _ in known])
+    for axes in grid[-1]:
+        axes.set_xlabel("bytes asked for, up to")
     figure.suptitle(
         "Latency by size in ns, less the floor's median (~: at the floor; k: thousand; blank: no such operation)"
     )
-    figure.supxlabel("bytes asked for, up to", fontsize=9)
     return figure
 
 
@@ -81,14 +81,20 @@ def over_time(cells: Labelled, marked: Sequence[Mark] = ()) -> Figure | None:
     for (axes,), kind in zip(grid, _KINDS, strict=True):
         drawn = _heat(axes, tables[kind], norm, width=100.0)
         axes.set_title(kind, fontsize=9)
-        axes.set_yticks([each + 0.5 for each in range(len(known))], [label for label, _ in known])
-        axes.invert_yaxis()
+        _name_rows(axes, [label for label, _ in known])
         marks.draw(axes, marks.over_events(marked), "white")
     marks.write_names(grid[0][0], marks.over_events(marked), inches=8.5)
     grid[-1][0].set_xlabel("events of the run (%)")
-    figure.colorbar(drawn, ax=[axes for (axes,) in grid], label="longest operation\nof a slice (ns), raw", pad=0.01)
+    bar = figure.colorbar(drawn, ax=[axes for (axes,) in grid], pad=0.01, format=canvas.times)
+    bar.set_label("longest operation of a slice,\nthe floor's median included", fontsize=9)
     figure.suptitle("Latency over time: when the slow operations happened (median of the samples)")
     return figure
+
+
+def _name_rows(axes: Axes, labels: Sequence[str]) -> None:
+    """Name the rows, the first at the top, as in every table."""
+    axes.set_yticks([each + 0.5 for each in range(len(labels))], labels)
+    axes.set_ylim(len(labels), 0)  # axes that share an axis would be turned over again by each inversion
 
 
 def _panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, Any]:

@@ -82,7 +82,9 @@ def over_time(
     _draw_marks(grid, info)
     if drained:
         _draw_drained(grid[-1][1], drained, styles, unit)
-    lines = {label: line for axes, *_ in grid for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    drawn = {label: line for axes, *_ in grid for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    rows = [look.label(cell) for cell in known]  # in the order of the tables, after what is no allocator's
+    lines = {label: drawn[label] for label in (*(each for each in drawn if each not in rows), *rows) if label in drawn}
     if any(course.peak is not None for _, courses in panels for course in courses) or (live and live.peak):
         lines["most between checkpoints"] = _peak_in_legend()
     figure.legend(lines.values(), lines.keys(), loc="outside right center", frameon=False, fontsize=8)

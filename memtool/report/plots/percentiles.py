@@ -10,7 +10,6 @@ from memtool.report import look
 from memtool.report.look import Style
 from memtool.report.plots import canvas
 from memtool.report.plots.canvas import metric_of
-from memtool.units import format_ns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,12 +81,13 @@ def draw(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure | N
                 label="null strategy,\nsame arrivals" if _under_arrivals(known) else "noise floor",
             )
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(lambda ns, _place: format_ns(ns).replace(".00", "").replace(".0", ""))
+        axes.yaxis.set_major_formatter(canvas.times)
         axes.set_xticks(list(positions), [name for _, name in _PERCENTILES])
         axes.set_xlabel("percentile of operations (%)")
         axes.set_title(kind, fontsize=9)
         axes.grid(axis="y", which="major", color="0.9")
-    panels[0].set_ylabel("latency less the floor's median")
+    shown = (metric for cell in known for kind in kinds if (metric := metric_of(cell, f"{kind}_p50_ns")))
+    panels[0].set_ylabel(f"latency less the floor's median; {canvas.whiskers(shown)}")
     handles, names = panels[0].get_legend_handles_labels()
     lines = [Line2D([], [], markersize=5, **styles[look.label(cell)].of_line) for cell in known]
     figure.legend(

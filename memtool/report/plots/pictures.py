@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 FOLDER = "plots"
 _TIMED = frozenset({"throughput", "latency", "latency-by-size", "latency-over-time", "speed-memory", "scaling"})
 """The pictures of what the way of a call is part of."""
-_CAPTION_POINTS = 8
 _LONGEST_SLUG = 80
 
 
@@ -67,7 +66,7 @@ def _draw_all(directory: Path, run: Run, folder: Path, only: Sequence[str] | Non
         if path in drawn:
             path = folder / f"{files.safe_name(info.name)}-{files.safe_name(name)}.{suffix}"
         if name in _TIMED:
-            _write_caption(figure, run, info)
+            _write_caption(figure, run, info, but_interpreted=name == "speed-memory")
         drawn.append(_save(figure, path, run, info))
     return drawn
 
@@ -115,14 +114,11 @@ def _slug(name: str) -> str:
     return readable if len(readable) == len(name) and len(name) <= _LONGEST_SLUG else files.safe_name(name)
 
 
-def _write_caption(figure: Figure, run: Run, info: TraceInfo) -> None:
-    """Write below a picture how its rows were called, if in different ways; the figure grows by these lines."""
-    width, height = figure.get_size_inches()
-    cells = [cell for cell in run.cells if info.name in (cell.cell.workload, cell.cell.workload.partition(":threads=")[0])]
-    words = calls.caption(cells, int(width * 130 / _CAPTION_POINTS))
-    if words:
-        figure.set_size_inches(width, height + (words.count("\n") + 1) * 1.25 * _CAPTION_POINTS / 72)
-        figure.supxlabel(words, x=0.01, ha="left", fontsize=_CAPTION_POINTS, color="0.3")
+def _write_caption(figure: Figure, run: Run, info: TraceInfo, *, but_interpreted: bool) -> None:
+    """Write below a picture how its rows were called, if in different ways."""
+    names = {each.name for each in run.workloads if info.name in (each.name, each.name.partition(":threads=")[0])}
+    cells = [cell for cell in run.cells if cell.cell.workload in names and not (but_interpreted and cell.interpreted)]
+    canvas.write_below(figure, calls.caption(look.ordered(cells), canvas.width_of_caption(figure)))
 
 
 def _save(figure: Figure, path: Path, run: Run, info: TraceInfo) -> Path:

@@ -59,7 +59,7 @@ def throughput(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figu
         )
     axes.set_yticks(range(len(known)), [look.marked(cell) for cell, _ in known])
     noise = f"; {look.NOISE_MARK} noisy machine" if any(cell.proof.get("noisy") for cell, _ in known) else ""
-    axes.set_xlabel(f"time an operation, gross (ns); whiskers: 95 % interval of the median{noise}")
+    axes.set_xlabel(f"time an operation, gross (ns); {canvas.whiskers(metric for _, metric in known)}{noise}")
     axes.margins(x=0.08)
     if is_log:
         axes.set_xscale("log")
@@ -119,7 +119,8 @@ def against_memory(cells: Sequence[CellResult], styles: Mapping[str, Style], inf
     if not _label_points(figure, axes, [(point.name, point.x, point.y) for point in points]):
         figure.legend(loc="outside right center", frameon=False, fontsize=8, title="fastest first", title_fontsize=8)
     noise = f"; {look.NOISE_MARK} noisy machine" if any(cell.proof.get("noisy") for cell, *_ in measured) else ""
-    axes.set_xlabel(f"time an operation, gross (ns); whiskers: 95 % intervals{noise}")
+    whiskers = canvas.whiskers(cell.metrics["time_per_op_ns"] for cell, *_ in measured)
+    axes.set_xlabel(f"time an operation, gross (ns); {whiskers}{noise}")
     axes.set_ylabel(f"peak resident memory ({unit_name})")
     axes.grid(color="0.93")
     figure.suptitle("Memory against speed (lower left is better; dashed: the Pareto front)")

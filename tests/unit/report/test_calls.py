@@ -55,6 +55,17 @@ def test_the_footing_of_a_malloc_is_said() -> None:
     ]
 
 
+def test_the_caption_of_a_picture_names_who_was_called_how() -> None:
+    cells = [called("pool", INLINED), called("glibc", LINKER), called("slab", INLINED), called("old", None)]
+    assert calls.caption(cells, 200) == (
+        "called inlined into the loop, size at the free, one thread: pool, slab\n"
+        "called by the dynamic linker, bare pointer at the free, any thread: glibc"
+    )
+    assert max(map(len, calls.caption(cells, 40).splitlines())) <= 40
+    assert calls.caption(cells[::2], 200) == ""
+    assert calls.caption([called("pool", AS_MALLOC)], 200) == calls.AS_MALLOC
+
+
 def test_runs_that_did_not_record_it_have_no_column() -> None:
     text = render(run(called("pool", None)), "table")
     assert "call" not in text

@@ -14,7 +14,7 @@ from matplotlib.text import Text
 
 from memtool.model import Cell, Mark, Metric, Status
 from memtool.report import look
-from memtool.report.plots import fragmentation, memory, percentiles, speed
+from memtool.report.plots import fragmentation, latency, memory, percentiles, speed
 from memtool.report.plots.pictures import draw_all
 from memtool.store import series
 from tests.runs import figure
@@ -34,8 +34,11 @@ NAMES = (
 MEASURED = [cell.cell.allocator for cell in fake_run().cells if cell.status is Status.OK]
 
 
+Texts = dict[str, list[str]]
+
+
 @pytest.fixture
-def texts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+def texts(monkeypatch: pytest.MonkeyPatch) -> Texts:
     """Return what is written in each plot that is saved, by the name of its file."""
     return _spied(monkeypatch)
 
@@ -125,7 +128,57 @@ def test_latency_by_size_is_written_in_figures(all_drawn: Drawn) -> None:
     for text in ("12", "60", "38", "134", "64\nB", "more", "allocate p99.9", "deallocate p50"):
         assert text in written, text
     assert "1.8k" not in written  # p99.9 of 1,000 is the 999th
-    assert "longest operation\nof a slice (ns), raw" in all_drawn.texts["latency-over-time"]
+    assert "longest operation of a slice,\nthe floor's median included" in all_drawn.texts["latency-over-time"]
+    assert "10 µs" in all_drawn.texts["latency-over-time"]
+
+
+TIMED = ("throughput", "latency", "latency-by-size", "latency-over-time", "speed-memory")
+
+
+def test_pictures_of_times_say_how_their_rows_were_called(tmp_path: Path, all_drawn: Drawn, texts: Texts) -> None:
+    inlined = (
+        "called inlined into the loop, size at the free, one thread: segregated-pool:spacing=3,chunk=1048576, slab,"
+    )
+    linked = "called by the dynamic linker, bare pointer at the free, any thread: mimalloc, tcmalloc, jemalloc, glibc"
+    for name in NAMES:
+        said = [text for text in all_drawn.texts[name] if text.startswith("called ")]
+        assert len(said) == (name in TIMED), name
+        for text in said:
+            assert [line.replace(" slab,", "") in text.replace("\n", " ") for line in (inlined, linked)] == [True, True]
+    run = fake_run()
+    alike = tuple(replace(cell, proof={**cell.proof, "call": run.cells[0].proof["call"]}) for cell in run.cells)
+    draw_all(tmp_path, replace(run, cells=alike), only=["throughput"])
+    assert not any("called" in text for text in texts["throughput"])
+    bare = {"route": "pointer", "free": "bare", "threads": "any", "as_malloc": True}
+    on_malloc = tuple(replace(cell, proof={**cell.proof, "call": bare}) for cell in run.cells)
+    draw_all(tmp_path, replace(run, cells=on_malloc), only=["throughput"])
+    assert "Every row, the harness too, is on the footing of a malloc (--as malloc)." in texts["throughput"]
+
+
+def test_rows_are_in_one_order_in_every_picture(tmp_path: Path, memory_drawn: Figure) -> None:
+    run = fake_run_with_series(tmp_path)
+    cells = look.ordered([cell for cell in run.cells if cell.status is Status.OK])
+    names = [look.label(cell) for cell in cells]
+    labelled = [(look.label(cell), cell, series.read(tmp_path, cell)) for cell in cells]
+    for figure_ in (latency.by_size(labelled), latency.over_time(labelled)):
+        assert figure_ is not None
+        axes = figure_.axes[0]
+        places = [axes.transData.transform((0, tick))[1] for tick in axes.get_yticks()]
+        downwards = sorted(zip(places, axes.get_yticklabels(), strict=True), key=lambda each: -each[0])
+        assert [label.get_text() for _, label in downwards] == names
+    assert [text.get_text() for text in memory_drawn.legends[0].get_texts() if text.get_text() in names] == names
+
+
+def test_whiskers_are_named_where_there_are_any(tmp_path: Path, all_drawn: Drawn, texts: Texts) -> None:
+    assert "time an operation, gross (ns); whiskers: 95 % interval of the median" in all_drawn.texts["throughput"]
+    run = fake_run()
+    few = tuple(
+        replace(each, metrics={name: replace(metric, low=None, high=None) for name, metric in each.metrics.items()})
+        for each in run.cells
+    )
+    draw_all(tmp_path, replace(run, cells=few), only=["throughput", "speed-memory", "latency"])
+    for name in ("throughput", "speed-memory", "latency"):
+        assert any(text.endswith("; no intervals: fewer than 6 blocks") for text in texts[name]), name
 
 
 def test_marks_are_named_in_what_is_drawn_over_time(tmp_path: Path, texts: dict[str, list[str]]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from memtool.errors import InputError
 from memtool.model import Basis, Report, Verdict
-from memtool.report import verdicts
+from memtool.report import calls, verdicts
 from memtool.report.plots import forest
 from memtool.store import compare_file
 from tests.unit.report.fake_report import inside_a_run, with_a_baseline
@@ -120,6 +120,17 @@ def test_what_lies_beyond_the_picture_is_an_arrow_with_its_figure_and_the_title_
     near = forest.draw(replace(report, judgements=(second,)), tmp_path / "near.svg")
     assert near is not None
     assert "goes on beyond the picture" not in near.read_text(encoding="utf-8")
+
+
+def test_the_picture_says_that_its_rows_are_called_in_different_ways(tmp_path: Path) -> None:
+    def written(report: Report) -> str:
+        drawn = forest.draw(report, tmp_path / "calls.svg")
+        assert drawn is not None
+        return drawn.read_text(encoding="utf-8")
+
+    report = replace(inside_a_run(), notes=())
+    assert "different ways" not in written(report)
+    assert "The rows are called in different ways" in written(replace(report, notes=(calls.MIXED,)))
 
 
 def test_a_picture_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
