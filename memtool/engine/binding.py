@@ -419,7 +419,7 @@ def refuse_stale() -> None:
     from pathlib import Path
 
     folder = Path(package_folder())
-    sources = sorted(str(path) for path in folder.rglob("*") if path.suffix in (".cpp", ".hpp", ".h"))
+    sources = sorted(str(path) for path in folder.rglob("*") if path.suffix in (".cpp", ".hpp", ".h", ".c"))
     # An installed package has memtool.h, and none of the sources.
     installed = not (Path(folder) / "engine" / "abi" / "capi.cpp").is_file()
     if installed or os.environ.get("MEMTOOL_ENGINE"):

@@ -1,0 +1,212 @@
+"""ctypes signatures of recordings and of the matcher of addresses (engine/recorded/capi.cpp)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from memtool.engine.binding import DONE, EngineError, declare, load_library
+
+_u64 = ctypes.c_uint64
+_u32 = ctypes.c_uint32
+_MESSAGE_BYTES = 400
+SEEN_BYTES = 48
+"""Of an AddressEvent (engine/recorded/address_events.hpp)."""
+NEVER = 2**64 - 1
+"""A limit in ticks that nothing reaches; and `not counted` in the column of resident bytes."""
+COUNTS = (
+    "allocations",
+    "frees",
+    "reallocations",
+    "freed_by_other_thread",
+    "unmatched_frees",
+    "unmatched_reallocations",
+    "implicit_frees",
+    "refused",
+    "reordered",
+    "oversized",
+    "threads",
+    "live_objects",
+    "live_bytes",
+    "peak_live_bytes",
+    "peak_live_objects",
+    "total_bytes",
+    "mapped_bytes",
+    "peak_mapped_bytes",
+)
+"""Fields of MatchCounts (engine/recorded/matcher.hpp), which says what they mean."""
+
+
+class _Counts(ctypes.Structure):
+    _fields_ = [(name, _u64) for name in COUNTS]
+
+
+class _Columns(ctypes.Structure):
+    _fields_ = [
+        ("count", _u64),
+        ("events", ctypes.c_void_p),
+        ("ticks", ctypes.c_void_p),
+        ("callers", ctypes.c_void_p),
+        ("resident", ctypes.c_void_p),
+    ]
+
+
+class RecordingHead(ctypes.Structure):
+    """The head of a recording (recorder/format.h)."""
+
+    _fields_ = [
+        ("magic", _u64),
+        ("process", _u32),
+        ("parent", _u32),
+        ("clock", _u32),
+        ("word_bytes", _u32),
+        ("start_ticks", _u64),
+        ("start_nanoseconds", _u64),
+        ("start_realtime", _u64),
+        ("end", _u64),
+        ("missed", _u64),
+        ("lost", _u64),
+        ("stopped", _u32),
+        ("is_over", _u32),
+        ("chunks", _u32),
+        ("padding", _u32),
+        ("program", ctypes.c_char * 256),
+        ("arguments", ctypes.c_ubyte * 1024),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Canonical events of 16 bytes, and columns of 8 bytes an event; valid until the next one is made."""
+
+    events: memoryview
+    ticks: memoryview
+    callers: memoryview
+    resident: memoryview
+    """Bytes of resident pages in what a deallocation frees; NEVER where they were not counted."""
+
+
+def _library() -> ctypes.CDLL:
+    library = load_library()
+    handle, text = ctypes.c_void_p, ctypes.c_char_p
+    signatures: dict[str, tuple[object, list[object]]] = {
+        "memtool_matcher_open": (handle, []),
+        "memtool_matcher_append": (_u32, [handle, ctypes.c_void_p, _u64, ctypes.POINTER(_Columns)]),
+        "memtool_matcher_counts": (None, [handle, ctypes.POINTER(_Counts)]),
+        "memtool_matcher_close": (None, [handle]),
+        "memtool_recording_open": (handle, [ctypes.c_int, text]),
+        "memtool_recording_read": (
+            _u32,
+            [handle, _u64, _u64, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(_u64), text],
+        ),
+        "memtool_recording_head": (ctypes.POINTER(RecordingHead), [handle]),
+        "memtool_recording_damaged": (_u64, [handle]),
+        "memtool_recording_close": (None, [handle]),
+    }
+    declare(library, signatures)
+    return library
+
+
+def _view(address: int | None, nbytes: int) -> memoryview:
+    if not nbytes:
+        return memoryview(b"")
+    assert address is not None
+    return memoryview((ctypes.c_char * nbytes).from_address(address)).cast("B")
+
+
+class Matcher:
+    """Makes canonical events of what was seen by addresses, in portions; memory for what is live."""
+
+    def __init__(self) -> None:
+        """Begin with nothing live. Raises EngineError when memory is out."""
+        self._library = _library()
+        self._handle: int | None = self._library.memtool_matcher_open()
+        if not self._handle:
+            raise EngineError("no memory to match addresses")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._library.memtool_matcher_close(self._handle)
+        self._handle = None
+
+    def append(self, seen: memoryview) -> Portion:
+        """Return the canonical events of AddressEvents, which lie in order in a writable buffer. Raises EngineError."""
+        columns = _Columns()
+        count = seen.nbytes // SEEN_BYTES
+        view = (ctypes.c_char * seen.nbytes).from_buffer(seen) if count else None
+        address = None if view is None else ctypes.addressof(view)
+        if self._library.memtool_matcher_append(self._handle, address, count, ctypes.byref(columns)) != DONE:
+            raise EngineError("no memory to match addresses")
+        made = int(columns.count)
+        return Portion(
+            _view(columns.events, 16 * made),
+            _view(columns.ticks, 8 * made),
+            _view(columns.callers, 8 * made),
+            _view(columns.resident, 8 * made),
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Return what has been kept, repaired and dropped so far."""
+        counts = _Counts()
+        self._library.memtool_matcher_counts(self._handle, ctypes.byref(counts))
+        return {name: int(getattr(counts, name)) for name in COUNTS}
+
+
+class Recording:
+    """What the recorder leaves of one process, read in the order of time while it is written or afterwards."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Take a file that is open for reading and writing, for as long as this is. Raises EngineError."""
+        self._library = _library()
+        self._message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+        self._handle: int | None = self._library.memtool_recording_open(descriptor, self._message)
+        if not self._handle:
+            raise EngineError(self._message.value.decode())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._library.memtool_recording_close(self._handle)
+        self._handle = None
+
+    @property
+    def head(self) -> RecordingHead:
+        """The head as it is now: what is counted in it grows while the program runs."""
+        head: RecordingHead = self._library.memtool_recording_head(self._handle).contents
+        return head
+
+    def program(self) -> str:
+        """Return the path of the program, cut where it is longer than 255 bytes."""
+        return os.fsdecode(self.head.program)
+
+    def arguments(self) -> list[str]:
+        """Return what the program was called with, its name first; cut where it is longer than 1,023 bytes."""
+        words = bytes(self.head.arguments).rstrip(b"\0")
+        return [os.fsdecode(word) for word in words.split(b"\0")]
+
+    @property
+    def damaged_chunks(self) -> int:
+        """How many chunks are not, or not to their end, what a recorder writes."""
+        return int(self._library.memtool_recording_damaged(self._handle))
+
+    def read(self, limit: int = NEVER, most: int = 1 << 18) -> Iterator[memoryview]:
+        """Yield AddressEvents that are earlier than ``limit``, in ticks, at most so many at a time. Raises EngineError.
+
+        What has been read is given back to the disk.
+        """
+        seen, count = ctypes.c_void_p(), _u64()
+        while True:
+            status = self._library.memtool_recording_read(
+                self._handle, limit, most, ctypes.byref(seen), ctypes.byref(count), self._message
+            )
+            if status != DONE:
+                raise EngineError(self._message.value.decode())
+            if count.value == 0:
+                return
+            yield _view(seen.value, SEEN_BYTES * count.value)

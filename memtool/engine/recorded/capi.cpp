@@ -1,0 +1,118 @@
+// The C ABI of what makes canonical events of what a program was seen to do (engine/recorded/binding.py).
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <limits>
+#include <memory>
+#include <new>
+#include <span>
+#include <vector>
+
+#include "engine/recorded/matcher.hpp"
+#include "engine/recorded/recording.hpp"
+
+namespace memtool {
+namespace {
+
+constexpr std::size_t kMessageBytes = 400;
+
+void say(char* message, const std::exception& problem) noexcept {
+  std::snprintf(message, kMessageBytes, "%s", problem.what());
+}
+
+}  // namespace
+
+struct MatcherHandle {
+  AddressMatcher matcher;
+  MatchedPortion portion;
+};
+
+struct RecordingHandle {
+  explicit RecordingHandle(int descriptor) : recording(descriptor) {}
+  Recording recording;
+  std::vector<AddressEvent> seen;
+};
+
+struct MatchedColumns {
+  std::uint64_t count;
+  const TraceEvent* events;
+  const std::uint64_t* ticks;
+  const std::uint64_t* callers;
+  const std::uint64_t* resident;
+};
+
+extern "C" {
+#pragma GCC visibility push(default)
+
+MatcherHandle* memtool_matcher_open() {
+  try {
+    return new MatcherHandle;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+// The canonical events of what was seen lie at the columns until the next call. 0; 2 where memory is out.
+std::uint32_t memtool_matcher_append(MatcherHandle* handle, const AddressEvent* seen, std::uint64_t count,
+                                     MatchedColumns* columns) {
+  try {
+    MatchedPortion& portion = handle->portion;
+    portion.clear();
+    handle->matcher.append(std::span(seen, count), portion);
+    *columns = {portion.events.size(), portion.events.data(), portion.ticks.data(), portion.callers.data(),
+                portion.resident.data()};
+    return 0;
+  } catch (const std::exception&) {
+    return 2;
+  }
+}
+
+void memtool_matcher_counts(const MatcherHandle* handle, MatchCounts* counts) {
+  *counts = handle->matcher.counts();
+}
+
+void memtool_matcher_close(MatcherHandle* handle) {
+  delete handle;
+}
+
+// See Recording. Null, and one line in 400 bytes, for what is no recording.
+RecordingHandle* memtool_recording_open(int descriptor, char* message) {
+  try {
+    return std::make_unique<RecordingHandle>(descriptor).release();
+  } catch (const std::exception& problem) {
+    say(message, problem);
+    return nullptr;
+  }
+}
+
+// What was seen lies at `*seen` until the next call. 0; 2 and a message otherwise.
+std::uint32_t memtool_recording_read(RecordingHandle* handle, std::uint64_t limit, std::uint64_t most,
+                                     const AddressEvent** seen, std::uint64_t* count, char* message) {
+  try {
+    handle->seen.clear();
+    handle->recording.read(limit, most, handle->seen);
+    *seen = handle->seen.data();
+    *count = handle->seen.size();
+    return 0;
+  } catch (const std::exception& problem) {
+    say(message, problem);
+    return 2;
+  }
+}
+
+const memtool_recording* memtool_recording_head(const RecordingHandle* handle) {
+  return &handle->recording.head();
+}
+
+std::uint64_t memtool_recording_damaged(const RecordingHandle* handle) {
+  return handle->recording.damaged_chunks();
+}
+
+void memtool_recording_close(RecordingHandle* handle) {
+  delete handle;
+}
+
+#pragma GCC visibility pop
+}  // extern "C"
+
+}  // namespace memtool

@@ -1,0 +1,93 @@
+// From addresses to objects: canonical events of what a program was seen to do.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/events/events.hpp"
+#include "engine/recorded/address_events.hpp"
+
+namespace memtool {
+
+// The columns of a portion of a trace beside its canonical events; as long as these.
+struct MatchedPortion {
+  std::vector<TraceEvent> events;
+  std::vector<std::uint64_t> ticks;
+  std::vector<std::uint64_t> callers;
+  std::vector<std::uint64_t> resident;  // of frees
+
+  void clear() noexcept;
+};
+
+// What a matcher has kept, repaired and dropped.
+struct MatchCounts {
+  std::uint64_t allocations;
+  std::uint64_t frees;
+  std::uint64_t reallocations;
+  std::uint64_t freed_by_other_thread;
+  std::uint64_t unmatched_frees;          // of what is not live: dropped
+  std::uint64_t unmatched_reallocations;  // of what is not live: kept as allocations
+  std::uint64_t implicit_frees;           // an allocation at the address of a live block: that one was freed unseen
+  std::uint64_t refused;                  // requests that the allocator had no memory for
+  std::uint64_t reordered;                // events that came with an earlier time than the one before
+  std::uint64_t oversized;                // requests beyond what a canonical event can say: dropped
+  std::uint64_t threads;
+  std::uint64_t live_objects;
+  std::uint64_t live_bytes;
+  std::uint64_t peak_live_bytes;
+  std::uint64_t peak_live_objects;
+  std::uint64_t total_bytes;
+  std::uint64_t mapped_bytes;  // by the program itself, now and at most
+  std::uint64_t peak_mapped_bytes;
+};
+
+// Memory for what is live, not for the trace. Never fails for what it is given: what cannot have happened is repaired
+// or dropped, and counted.
+class AddressMatcher {
+ public:
+  AddressMatcher();
+  void append(std::span<const AddressEvent> seen, MatchedPortion& to);
+  [[nodiscard]] const MatchCounts& counts() const noexcept { return counts_; }
+
+ private:
+  static constexpr std::uint64_t kMostThreads = 1 << 16;
+  struct Block {
+    std::uint64_t address;  // 0: the place is free
+    std::uint64_t object;
+    std::uint64_t size;
+    std::uint32_t thread;  // that allocated it
+  };
+  struct Moving {
+    Block block;
+    bool is_under_way;
+  };
+
+  void take(const AddressEvent& seen, MatchedPortion& to);
+  void allocate(const AddressEvent& seen, MatchedPortion& to);
+  void free(const AddressEvent& seen, MatchedPortion& to);
+  void end_reallocation(const AddressEvent& seen, MatchedPortion& to);
+  void put(const AddressEvent& seen, Kind kind, std::uint64_t object, std::uint64_t size, MatchedPortion& to) const;
+  void put_free(const AddressEvent& seen, const Block& block, std::uint64_t resident, MatchedPortion& to);
+  void grow_live(std::uint64_t bytes, std::uint64_t objects) noexcept;
+  Moving& moving(std::uint32_t thread);
+
+  // An open-addressing table with linear probing; removal shifts back, so that there are no tombstones.
+  [[nodiscard]] std::size_t place_of(std::uint64_t address) const noexcept;
+  [[nodiscard]] bool remove(std::uint64_t address, Block& block) noexcept;
+  void insert(const Block& block);
+  void rehash();
+
+  std::vector<Block> table_;
+  std::size_t mask_;
+  std::size_t held_ = 0;
+  std::vector<Moving> moving_;  // by thread
+  std::uint64_t objects_ = 0;
+  std::uint64_t last_ticks_ = 0;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t count_ = 0;
+  MatchCounts counts_{};
+};
+
+}  // namespace memtool

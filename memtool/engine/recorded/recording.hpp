@@ -1,0 +1,68 @@
+// Reads what the recorder leaves of one process (recorder/format.h), while it is being written or afterwards.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <queue>
+#include <vector>
+
+#include "engine/recorded/address_events.hpp"
+#include "recorder/format.h"
+
+namespace memtool {
+
+// The events of all threads in the order of time. What is read is given back to the disk.
+class Recording {
+ public:
+  // `descriptor`: the file, open for reading and writing as long as this is. Throws std::runtime_error with one line
+  // for what is no recording, and std::system_error.
+  explicit Recording(int descriptor);
+  ~Recording();
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+
+  // Appends at most `most` events that are earlier than `limit` (in ticks), in order. What a thread has stamped before
+  // the limit and not written yet would come late: keep the limit behind the clock. Throws std::system_error.
+  void read(std::uint64_t limit, std::size_t most, std::vector<AddressEvent>& to);
+
+  [[nodiscard]] const memtool_recording& head() const noexcept { return *head_; }
+  // Chunks that are not, or not to their end, what a recorder writes.
+  [[nodiscard]] std::uint64_t damaged_chunks() const noexcept { return damaged_; }
+
+ private:
+  struct Stream;
+  class Body;
+  struct Place {
+    std::uint64_t offset;
+    std::uint64_t bytes;
+  };
+  struct Turn {
+    std::uint64_t ticks;
+    std::uint32_t thread;
+    Stream* stream;
+    bool operator>(const Turn& other) const noexcept {
+      return ticks != other.ticks ? ticks > other.ticks : thread > other.thread;
+    }
+  };
+
+  void find_chunks();
+  bool open_chunk(const Place& place);
+  void queue(Stream& stream);
+  void drop(Stream& stream);
+  bool decode(Stream& stream);
+  static void read_body(Stream& stream, unsigned kind, Body& body, AddressEvent event);
+
+  int descriptor_;
+  const memtool_recording* head_;
+  std::uint32_t chunks_ = 0;                       // that are known
+  std::uint64_t end_ = sizeof(memtool_recording);  // of the last of them
+  std::uint64_t damaged_ = 0;
+  std::vector<Place> unopened_;  // handed out to a thread that has not begun them
+  std::vector<std::unique_ptr<Stream>> streams_;
+  std::vector<Stream*> waiting_;  // without a next event, so far
+  std::priority_queue<Turn, std::vector<Turn>, std::greater<>> turns_;
+};
+
+}  // namespace memtool

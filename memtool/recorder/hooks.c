@@ -1,0 +1,266 @@
+/* The functions of C that are recorded. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdalign.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "recorder/recorder.h"
+
+enum { ARENA_BYTES = 256 * 1024 };
+
+/* For what asks for memory while the functions are being looked up. Zeroed; gives nothing back. */
+static alignas(16) uint8_t arena[ARENA_BYTES];
+static size_t arena_used;
+
+static bool is_of_arena(const void* block) {
+  return (uintptr_t)block - (uintptr_t)arena < sizeof arena;
+}
+
+/* Keeps the size before the block. */
+static void* from_arena(size_t size, size_t alignment) {
+  if (alignment < 16) alignment = 16;
+  const size_t front = (arena_used + 16 + alignment - 1) & ~(alignment - 1);
+  if (size > sizeof arena || front > sizeof arena - size) return NULL;
+  arena_used = front + size;
+  memcpy(arena + front - sizeof size, &size, sizeof size);
+  return arena + front;
+}
+
+static size_t size_in_arena(const void* block) {
+  size_t size;
+  memcpy(&size, (const uint8_t*)block - sizeof size, sizeof size);
+  return size;
+}
+
+/* Runs a call of the allocator, and then what records it: what it calls in turn is its own affair. */
+#define RECORDED(CALL, RECORD)            \
+  do {                                    \
+    if (UNLIKELY(is_inside != OUTSIDE)) { \
+      CALL;                               \
+      miss();                             \
+    } else {                              \
+      is_inside = RECORDING;              \
+      CALL;                               \
+      RECORD;                             \
+      is_inside = OUTSIDE;                \
+    }                                     \
+  } while (0)
+
+EXPORT void* malloc(size_t size) {
+  if (UNLIKELY(!has_functions())) return from_arena(size, 16);
+  void* block;
+  RECORDED(block = real.malloc(size), put_block(MEMTOOL_ALLOCATE, false, block, size, 0, CALLER));
+  return block;
+}
+
+#define FREED(BLOCK, CALL)                                        \
+  do {                                                            \
+    if (UNLIKELY(is_of_arena(BLOCK) || !has_functions())) return; \
+    if (UNLIKELY(is_inside != OUTSIDE || (BLOCK) == NULL)) {      \
+      CALL;                                                       \
+      if ((BLOCK) != NULL) miss();                                \
+    } else {                                                      \
+      is_inside = RECORDING;                                      \
+      put_free(false, BLOCK);                                     \
+      CALL;                                                       \
+      is_inside = OUTSIDE;                                        \
+    }                                                             \
+  } while (0)
+
+EXPORT void free(void* block) {
+  FREED(block, real.free(block));
+}
+
+EXPORT void free_sized(void* block, size_t size) {
+  FREED(block, real.free_sized != NULL ? real.free_sized(block, size) : real.free(block));
+}
+
+EXPORT void free_aligned_sized(void* block, size_t alignment, size_t size) {
+  FREED(block, real.free_aligned_sized != NULL ? real.free_aligned_sized(block, alignment, size) : real.free(block));
+}
+
+EXPORT void* calloc(size_t count, size_t size) {
+  size_t bytes = 0;
+  const bool overflows = __builtin_mul_overflow(count, size, &bytes);
+  if (UNLIKELY(!has_functions())) return overflows ? NULL : from_arena(bytes, 16);
+  void* block;
+  RECORDED(block = real.calloc(count, size), put_block(MEMTOOL_ZEROED, false, block, bytes, 0, CALLER));
+  return block;
+}
+
+static void* out_of_arena(void* block, size_t size) {
+  void* fresh = real.malloc(size);
+  const size_t old = size_in_arena(block);
+  if (fresh != NULL) memcpy(fresh, block, old < size ? old : size);
+  return fresh;
+}
+
+/* `is_overflow`: the product that was asked for is no size. */
+static void* resize(void* block, size_t bytes, bool is_overflow, const void* caller) {
+  if (UNLIKELY(is_overflow)) return errno = ENOMEM, NULL;
+  if (UNLIKELY(!has_functions())) {
+    void* fresh = from_arena(bytes, 16);
+    if (fresh != NULL && block != NULL) memcpy(fresh, block, size_in_arena(block));
+    return fresh;
+  }
+  void* fresh;
+  if (UNLIKELY(is_of_arena(block))) {
+    RECORDED(fresh = out_of_arena(block, bytes), put_block(MEMTOOL_ALLOCATE, false, fresh, bytes, 0, caller));
+    return fresh;
+  }
+  if (UNLIKELY(is_inside != OUTSIDE)) {
+    miss();
+    return real.realloc(block, bytes);
+  }
+  is_inside = RECORDING;
+  struct record record;
+  const bool is_recorded = has_room(&record);
+  const uint64_t before = ticks_now();
+  fresh = real.realloc(block, bytes);
+  if (is_recorded && block != NULL) {
+    const uint64_t after = ticks_now();
+    const uintptr_t old = (uintptr_t)block;
+    if (fresh != NULL) {
+      if (UNLIKELY((old & 7) != 0)) put_low_bits(&record, old);
+      begin(&record, MEMTOOL_REALLOCATE, false, before);
+      put_address(&record, old);
+      record.to = put_varint(record.to, bytes);
+      put_address(&record, (uintptr_t)fresh);
+      record.to = put_varint(record.to, after - before);
+      record.state->ticks += after - before;
+      if (UNLIKELY(bytes >= LARGE)) note_large((uintptr_t)fresh);
+      put_caller(&record, (uintptr_t)caller);
+    } else if (bytes == 0) {
+      /* glibc frees; others answer a size of 0 with a block. */
+      begin(&record, MEMTOOL_FREE, false, before);
+      put_address(&record, old);
+    } else {
+      begin(&record, MEMTOOL_REFUSED, false, after);
+      record.to = put_varint(record.to, bytes);
+      put_caller(&record, (uintptr_t)caller);
+    }
+    end(&record);
+  } else if (block == NULL) {
+    put_block(MEMTOOL_ALLOCATE, false, fresh, bytes, 0, caller);
+  }
+  is_inside = OUTSIDE;
+  return fresh;
+}
+
+EXPORT void* realloc(void* block, size_t size) {
+  return resize(block, size, false, CALLER);
+}
+
+EXPORT void* reallocarray(void* block, size_t count, size_t size) {
+  size_t bytes;
+  const bool is_overflow = __builtin_mul_overflow(count, size, &bytes);
+  return resize(block, bytes, is_overflow, CALLER);
+}
+
+EXPORT int posix_memalign(void** to, size_t alignment, size_t size) {
+  if (UNLIKELY(!has_functions())) return (*to = from_arena(size, alignment)) == NULL ? ENOMEM : 0;
+  int problem;
+  RECORDED(problem = real.posix_memalign(to, alignment, size),
+           put_block(MEMTOOL_ALIGNED, false, problem == 0 ? *to : NULL, size, alignment, CALLER));
+  return problem;
+}
+
+EXPORT void* aligned_alloc(size_t alignment, size_t size) {
+  if (UNLIKELY(!has_functions())) return from_arena(size, alignment);
+  void* block;
+  RECORDED(block = real.aligned_alloc(alignment, size),
+           put_block(MEMTOOL_ALIGNED, false, block, size, alignment, CALLER));
+  return block;
+}
+
+EXPORT void* memalign(size_t alignment, size_t size) {
+  if (UNLIKELY(!has_functions())) return from_arena(size, alignment);
+  void* block;
+  RECORDED(block = real.memalign(alignment, size), put_block(MEMTOOL_ALIGNED, false, block, size, alignment, CALLER));
+  return block;
+}
+
+EXPORT void* valloc(size_t size) {
+  if (UNLIKELY(!has_functions())) return from_arena(size, PAGE);
+  void* block;
+  RECORDED(block = real.valloc(size), put_block(MEMTOOL_ALIGNED, false, block, size, PAGE, CALLER));
+  return block;
+}
+
+EXPORT void* pvalloc(size_t size) {
+  const size_t whole = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
+  if (UNLIKELY(!has_functions())) return from_arena(whole, PAGE);
+  void* block;
+  RECORDED(block = real.pvalloc(size), put_block(MEMTOOL_ALIGNED, false, block, whole, PAGE, CALLER));
+  return block;
+}
+
+EXPORT size_t malloc_usable_size(void* block) {
+  if (block == NULL) return 0;
+  if (is_of_arena(block)) return size_in_arena(block);
+  return has_functions() && real.malloc_usable_size != NULL ? real.malloc_usable_size(block) : 0;
+}
+
+/* A system call in any case: dlsym itself may map. */
+EXPORT void* mmap(void* wish, size_t bytes, int protection, int flags, int file, off_t offset) {
+  void* memory = (void*)syscall(SYS_mmap, wish, bytes, protection, flags, file, offset);
+  if (memory != MAP_FAILED && (flags & MAP_ANONYMOUS) != 0) put_mapping(MEMTOOL_MAP, (uintptr_t)memory, bytes);
+  return memory;
+}
+
+EXPORT void* mmap64(void* wish, size_t bytes, int protection, int flags, int file, off_t offset) {
+  return mmap(wish, bytes, protection, flags, file, offset);
+}
+
+EXPORT int munmap(void* memory, size_t bytes) {
+  put_mapping(MEMTOOL_UNMAP, (uintptr_t)memory, bytes);
+  return (int)syscall(SYS_munmap, memory, bytes);
+}
+
+EXPORT void* mremap(void* memory, size_t bytes, size_t wanted, int flags, ...) {
+  void* wish = NULL;
+  if ((flags & MREMAP_FIXED) != 0) {
+    va_list more;
+    va_start(more, flags);
+    wish = va_arg(more, void*);
+    va_end(more);
+  }
+  void* moved = (void*)syscall(SYS_mremap, memory, bytes, wanted, flags, wish);
+  if (moved != MAP_FAILED) {
+    put_mapping(MEMTOOL_UNMAP, (uintptr_t)memory, bytes);
+    put_mapping(MEMTOOL_MAP, (uintptr_t)moved, wanted);
+  }
+  return moved;
+}
+
+/* What a thread is to run, and its number; in a page of its own. */
+struct begun {
+  void* (*run)(void*);
+  void* argument;
+  uint32_t thread;
+};
+
+static void* run_thread(void* page) {
+  const struct begun begun = *(struct begun*)page;
+  syscall(SYS_munmap, page, (size_t)PAGE);
+  begin_thread(begun.thread);
+  return begun.run(begun.argument);
+}
+
+EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*), void* argument) {
+  if (!has_functions() || real.pthread_create == NULL) return EAGAIN;
+  struct begun* begun = MAP_FAILED;
+  if (is_inside == OUTSIDE && !process->is_without)
+    begun = (struct begun*)syscall(SYS_mmap, NULL, (size_t)PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                                   -1, 0);
+  if (begun == MAP_FAILED) return real.pthread_create(thread, attributes, run, argument);
+  *begun = (struct begun){.run = run, .argument = argument, .thread = next_thread()};
+  put_number(MEMTOOL_STARTS, begun->thread);
+  const int problem = real.pthread_create(thread, attributes, run_thread, begun);
+  if (problem != 0) syscall(SYS_munmap, begun, (size_t)PAGE);
+  return problem;
+}

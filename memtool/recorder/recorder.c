@@ -1,0 +1,431 @@
+/* What an event needs seldom: the process's file, the buffers of threads, and the start and end of both.
+ *
+ * Environment: MEMTOOL_RECORD, the folder of the files; MEMTOOL_RECORD_OPTIONS, letters: `n` CLOCK_MONOTONIC in place
+ * of the counter, `l` forked and executed children are left out, `o` nothing is recorded until the signal comes;
+ * MEMTOOL_RECORD_SIGNAL, the number of the signal that switches recording on and off.
+ */
+#define _GNU_SOURCE
+#include "recorder/recorder.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { STATES_BYTES = 64 * 1024 };
+
+struct functions real;
+struct process* process;
+bool is_ready;
+bool is_off;
+bool counts_nanoseconds;
+__thread struct state* mine INITIAL_EXEC;
+__thread enum inside is_inside INITIAL_EXEC;
+
+static bool is_looking_up;
+static bool is_configured;
+static uint32_t opened_by; /* the process that opened a file at last; survives a fork */
+static bool leaves_out_children;
+static char folder[PATH_MAX - 64];
+static pthread_key_t at_thread_end;
+
+uint64_t nanoseconds(clockid_t clock) {
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void acquire(int* lock) {
+  while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE) != 0) syscall(SYS_sched_yield);
+}
+
+static void release(int* lock) {
+  __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+}
+
+static char* with_number(char* to, uint64_t number) {
+  char digits[24];
+  size_t count = 0;
+  do digits[count++] = (char)('0' + number % 10);
+  while ((number /= 10) != 0);
+  while (count != 0) *to++ = digits[--count];
+  return to;
+}
+
+/* `FOLDER/PID.TICKS`: a process that executes another program keeps its number. Writes the path, and its end. */
+static void path_of(char* path, uint32_t pid, uint64_t ticks) {
+  const size_t length = strlen(folder);
+  memcpy(path, folder, length);
+  char* to = path + length;
+  *to++ = '/';
+  to = with_number(to, pid);
+  *to++ = '.';
+  to = with_number(to, ticks);
+  *to = 0;
+}
+
+/* What lies beyond the limit for files would be a signal to the program. */
+static bool is_beyond_limit(uint64_t end) {
+  struct rlimit limit;
+  return syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) == 0 && limit.rlim_cur < end;
+}
+
+/* Reserves and maps a part of the process's file; NULL, and errno, where it cannot be had. */
+static void* mapped(const char* path, int flags, uint64_t offset, size_t bytes) {
+  if (is_beyond_limit(offset + bytes)) return errno = EFBIG, NULL;
+  const int file = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+  if (file < 0) return NULL;
+  void* memory = MAP_FAILED;
+  /* Without blocks of its own a page of a full disk is a SIGBUS of the program's. */
+  if (syscall(SYS_fallocate, file, 0, offset, bytes) == 0 ||
+      (errno == EOPNOTSUPP && syscall(SYS_pwrite64, file, "", 1, offset + bytes - 1) == 1))
+    memory = (void*)syscall(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, offset);
+  const int problem = errno;
+  syscall(SYS_close, file);
+  errno = problem;
+  if (memory == MAP_FAILED) return NULL;
+  syscall(SYS_madvise, memory, bytes, MADV_DONTFORK);
+  return memory;
+}
+
+static void read_whole(const char* path, char* to, size_t bytes) {
+  const int file = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+  if (file < 0) return;
+  const ssize_t got = syscall(SYS_read, file, to, bytes - 1);
+  if (got > 0) to[got] = 0;
+  syscall(SYS_close, file);
+}
+
+/* Opens the process's file; with the lock held. */
+static bool open_file(void) {
+  if (process->file != NULL) return true;
+  if (process->is_without) return false;
+  const uint32_t pid = (uint32_t)syscall(SYS_getpid);
+  const bool is_child = opened_by != 0 && opened_by != pid;
+  process->is_without = true;
+  if (is_child && leaves_out_children) return false;
+  char path[PATH_MAX];
+  const uint64_t ticks = ticks_now();
+  path_of(path, pid, ticks);
+  struct memtool_recording* file = mapped(path, O_CREAT | O_EXCL, 0, sizeof *file);
+  if (file == NULL) return false;
+  file->process = pid;
+  file->parent = is_child ? opened_by : 0;
+  file->clock = counts_nanoseconds ? MEMTOOL_NANOSECONDS : MEMTOOL_TICKS;
+  file->word_bytes = sizeof(void*);
+  file->start_ticks = ticks;
+  file->start_nanoseconds = nanoseconds(CLOCK_MONOTONIC);
+  file->start_realtime = nanoseconds(CLOCK_REALTIME);
+  file->end = MEMTOOL_CHUNK_UNIT;
+  const ssize_t length = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", file->program, sizeof file->program - 1);
+  if (length > 0) file->program[length] = 0;
+  read_whole("/proc/self/cmdline", file->arguments, sizeof file->arguments);
+  __atomic_store_n(&file->magic, MEMTOOL_RECORDING_MAGIC, __ATOMIC_RELEASE);
+  opened_by = pid;
+  process->file = file;
+  process->is_without = false;
+  return true;
+}
+
+static bool is_dead(const struct state* state) {
+  return syscall(SYS_tgkill, (pid_t)syscall(SYS_getpid), (pid_t)state->kernel_thread, 0) != 0 && errno == ESRCH;
+}
+
+/* A state for this thread, or that of one that is gone; with the lock held. */
+static struct state* take_state(void) {
+  for (struct state** at = &process->left; *at != NULL; at = &(*at)->next) {
+    if (is_dead(*at)) {
+      struct state* found = *at;
+      *at = found->next;
+      return found;
+    }
+  }
+  if ((size_t)(process->slab_end - process->slab) < sizeof(struct state)) {
+    void* slab = (void*)syscall(SYS_mmap, NULL, (size_t)STATES_BYTES, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (slab == MAP_FAILED) return NULL;
+    syscall(SYS_madvise, slab, (size_t)STATES_BYTES, MADV_WIPEONFORK);
+    process->slab = slab;
+    process->slab_end = process->slab + STATES_BYTES;
+  }
+  struct state* fresh = (struct state*)(void*)process->slab;
+  process->slab += sizeof(struct state);
+  return fresh;
+}
+
+/* Gives a state a chunk of its own, twice as large as the one before. */
+static bool take_chunk(struct state* state) {
+  uint64_t bytes = state->chunk_bytes == 0 ? MEMTOOL_CHUNK_UNIT : 2 * state->chunk_bytes;
+  if (bytes > MEMTOOL_MOST_CHUNK) bytes = MEMTOOL_MOST_CHUNK;
+  struct memtool_recording* file = process->file;
+  acquire(&process->lock);
+  const uint64_t offset = file->end;
+  const bool has_place = file->chunks < MEMTOOL_MOST_CHUNKS;
+  if (has_place) {
+    file->end += bytes;
+    file->chunk_units[file->chunks] = (uint8_t)(bytes / MEMTOOL_CHUNK_UNIT);
+    __atomic_store_n(&file->chunks, file->chunks + 1, __ATOMIC_RELEASE);
+  }
+  release(&process->lock);
+  char path[PATH_MAX];
+  path_of(path, file->process, file->start_ticks);
+  errno = EFBIG;
+  struct memtool_chunk* chunk = has_place ? mapped(path, 0, offset, bytes) : NULL;
+  if (chunk == NULL) {
+    uint32_t none = 0;
+    __atomic_compare_exchange_n(&file->stopped, &none, (uint32_t)errno, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    return false;
+  }
+  if (state->chunk != NULL) syscall(SYS_munmap, state->chunk, state->chunk_bytes);
+  state->ticks = ticks_now();
+  state->address = 0;
+  memset(state->callers, 0, sizeof state->callers);
+  chunk->thread = state->thread;
+  chunk->kernel_thread = state->kernel_thread;
+  chunk->bytes = bytes;
+  chunk->ticks = state->ticks;
+  state->chunk = (uint8_t*)chunk;
+  state->chunk_bytes = bytes;
+  state->cursor = (uint8_t*)(chunk + 1);
+  state->end = (uint8_t*)chunk + bytes - 1; /* a byte of 0 ends the last record */
+  __atomic_store_n(&chunk->magic, MEMTOOL_CHUNK_MAGIC, __ATOMIC_RELEASE);
+  return true;
+}
+
+uint32_t next_thread(void) {
+  return __atomic_fetch_add(&process->threads, 1, __ATOMIC_RELAXED);
+}
+
+COLD void put_low_bits(struct record* record, uintptr_t address) {
+  begin(record, MEMTOOL_LOW_BITS, false, record->state->ticks);
+  *record->to++ = (uint8_t)(address & 7);
+  end(record);
+}
+
+/* Makes a state this thread's; the thread is RECORDING, since the C library may ask for memory for its own books. */
+static bool adopt(struct state* state, uint32_t thread) {
+  struct record record = {.state = state};
+  const bool is_used = state->chunk != NULL;
+  state->thread = thread;
+  state->kernel_thread = (uint32_t)syscall(SYS_gettid);
+  if (mine != state) pthread_setspecific(at_thread_end, state);
+  mine = state;
+  if (!(is_used && state->end - state->cursor > 2 * MOST_RECORD) && !take_chunk(state)) return false;
+  begin(&record, MEMTOOL_THREAD, false, ticks_now());
+  record.to = put_varint(put_varint(record.to, state->thread), state->kernel_thread);
+  end(&record);
+  return true;
+}
+
+static struct state* state_of_file(struct state* own) {
+  acquire(&process->lock);
+  struct state* state = !open_file() ? NULL : own != NULL ? own : take_state();
+  release(&process->lock);
+  return state;
+}
+
+COLD bool make_room(struct record* record) {
+  if (process->is_without) return false;
+  const int problem = errno;
+  struct state* state = NULL;
+  bool is_made = false;
+  if (process->file == NULL || process->file->stopped == 0) {
+    state = state_of_file(mine);
+    if (state != NULL)
+      is_made = state->chunk == NULL || state != mine ? adopt(state, next_thread()) : take_chunk(state);
+  }
+  record->state = state;
+  if (!is_made && process->file != NULL) __atomic_fetch_add(&process->file->lost, 1, __ATOMIC_RELAXED);
+  errno = problem;
+  return is_made;
+}
+
+void begin_thread(uint32_t thread) {
+  if (process->is_without) return;
+  const int problem = errno;
+  is_inside = RECORDING;
+  struct state* state = state_of_file(NULL);
+  if (state != NULL) adopt(state, thread);
+  is_inside = OUTSIDE;
+  errno = problem;
+}
+
+COLD void miss(void) {
+  if (is_inside == RECORDING && process->file != NULL) __atomic_fetch_add(&process->file->missed, 1, __ATOMIC_RELAXED);
+}
+
+COLD void note_large(uintptr_t address) {
+  const unsigned bit = large_bit(address);
+  __atomic_fetch_or(&process->large[bit / 64], UINT64_C(1) << bit % 64, __ATOMIC_RELAXED);
+}
+
+/* How much of a large block is resident, before it is freed: so much of it the program may have touched. */
+COLD void put_resident(struct record* record, uintptr_t address, uint64_t ticks) {
+  const int problem = errno;
+  const size_t bytes = real.malloc_usable_size == NULL ? 0 : real.malloc_usable_size((void*)address);
+  if (bytes >= LARGE) {
+    unsigned char pages[1024];
+    uint64_t resident = 0;
+    uintptr_t at = address & ~(uintptr_t)(PAGE - 1);
+    const uintptr_t last = (address + bytes + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+    while (at < last) {
+      size_t count = (last - at) / PAGE;
+      if (count > sizeof pages) count = sizeof pages;
+      if (syscall(SYS_mincore, at, count * PAGE, pages) != 0) break;
+      for (size_t each = 0; each < count; ++each) resident += pages[each] & 1u;
+      at += count * PAGE;
+    }
+    resident *= PAGE;
+    begin(record, MEMTOOL_RESIDENT, false, ticks);
+    record->to = put_varint(record->to, resident < bytes ? resident : bytes);
+    end(record);
+  }
+  errno = problem;
+}
+
+static bool begin_plain(struct record* record, enum memtool_record kind) {
+  if (is_inside != OUTSIDE || !is_ready) return false;
+  is_inside = RECORDING;
+  if (has_room(record)) {
+    begin(record, kind, false, ticks_now());
+    return true;
+  }
+  is_inside = OUTSIDE;
+  return false;
+}
+
+static void end_plain(struct record* record) {
+  end(record);
+  is_inside = OUTSIDE;
+}
+
+void put_number(enum memtool_record kind, uint64_t number) {
+  struct record record;
+  if (!begin_plain(&record, kind)) return;
+  if (kind != MEMTOOL_ENDS && kind != MEMTOOL_FORKS) record.to = put_varint(record.to, number);
+  end_plain(&record);
+}
+
+void put_mapping(enum memtool_record kind, uintptr_t address, uint64_t bytes) {
+  struct record record;
+  if (!begin_plain(&record, kind)) return;
+  put_address(&record, address);
+  record.to = put_varint(record.to, bytes);
+  end_plain(&record);
+}
+
+static void leave_thread(void* own) {
+  struct state* state = own;
+  if (state == NULL || state->chunk == NULL) return;
+  put_number(MEMTOOL_ENDS, 0);
+  /* The C library frees more for this thread after this: its state stays its own until the kernel has forgotten it. */
+  acquire(&process->lock);
+  state->next = process->left;
+  process->left = state;
+  release(&process->lock);
+}
+
+static void before_fork(void) {
+  put_number(MEMTOOL_FORKS, 0);
+}
+
+static void switch_recording(int signal_number) {
+  (void)signal_number;
+  const int problem = errno;
+  /* Written while it is on, so that what is missing has a beginning and an end. */
+  if (!is_off) put_number(MEMTOOL_SWITCHED, 0);
+  is_off = !is_off;
+  if (!is_off) put_number(MEMTOOL_SWITCHED, 1);
+  errno = problem;
+}
+
+/* Takes ourselves out of what programs that this one starts will load. */
+static void leave_environment(void) {
+  extern char** environ;
+  static const char name[] = "LD_PRELOAD=";
+  for (char** at = environ; at != NULL && *at != NULL; ++at) {
+    if (strncmp(*at, name, sizeof name - 1) != 0) continue;
+    char* own = strstr(*at, "libmemtool-record.so");
+    if (own == NULL) return;
+    char* first = own;
+    while (first > *at + sizeof name - 1 && first[-1] != ':' && first[-1] != ' ') --first;
+    char* rest = own + strcspn(own, ": ");
+    if (*rest != 0) ++rest;
+    memmove(first, rest, strlen(rest) + 1);
+    return;
+  }
+}
+
+static void look_up(void* function, const char* name) {
+  *(void**)function = dlsym(RTLD_NEXT, name);
+}
+
+/* Reads the environment, once there is one: the dynamic linker asks for memory before that. */
+static void configure(void) {
+  const char* where = getenv("MEMTOOL_RECORD");
+  const char* options = getenv("MEMTOOL_RECORD_OPTIONS");
+  if (where == NULL || strlen(where) >= sizeof folder) return;
+  memcpy(folder, where, strlen(where) + 1);
+  if (options == NULL) options = "";
+  counts_nanoseconds = strchr(options, 'n') != NULL;
+  leaves_out_children = strchr(options, 'l') != NULL;
+  is_off = strchr(options, 'o') != NULL;
+  process->is_without = false;
+  is_configured = true;
+}
+
+bool prepare(void) {
+  if (is_looking_up) return false;
+  is_looking_up = true;
+  look_up(&real.malloc, "malloc");
+  look_up(&real.free, "free");
+  look_up(&real.calloc, "calloc");
+  look_up(&real.realloc, "realloc");
+  look_up(&real.posix_memalign, "posix_memalign");
+  look_up(&real.aligned_alloc, "aligned_alloc");
+  look_up(&real.memalign, "memalign");
+  look_up(&real.valloc, "valloc");
+  look_up(&real.pvalloc, "pvalloc");
+  look_up(&real.free_sized, "free_sized");
+  look_up(&real.free_aligned_sized, "free_aligned_sized");
+  look_up(&real.malloc_usable_size, "malloc_usable_size");
+  look_up(&real.pthread_create, "pthread_create");
+
+  const size_t bytes = (sizeof(struct process) + PAGE - 1) & ~(size_t)(PAGE - 1);
+  void* memory = (void*)syscall(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  static struct process none;
+  process = &none;
+  if (memory != MAP_FAILED && syscall(SYS_madvise, memory, bytes, MADV_WIPEONFORK) == 0) process = memory;
+  process->is_without = true;
+  pthread_key_create(&at_thread_end, leave_thread);
+  if (process != &none) configure();
+  is_ready = true;
+  return true;
+}
+
+static __attribute__((constructor)) void start(void) {
+  if (!has_functions()) return;
+  if (!is_configured) configure();
+  if (!is_configured) return;
+  pthread_atfork(before_fork, NULL, NULL);
+  const char* number = getenv("MEMTOOL_RECORD_SIGNAL");
+  if (number != NULL) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = switch_recording;
+    action.sa_flags = SA_RESTART;
+    sigaction(atoi(number), &action, NULL);
+  }
+  if (leaves_out_children) leave_environment();
+  /* The first thread is number 0, and a program that never asks for memory has been seen, too. */
+  if (mine == NULL) begin_thread(next_thread());
+}
+
+static __attribute__((destructor)) void finish(void) {
+  if (is_ready && process->file != NULL) __atomic_store_n(&process->file->is_over, 1, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,234 @@
+/* The path of an event: what hooks.c and hooks_cpp.c write into the buffer of their thread.
+ *
+ * It allocates nothing, takes no lock, makes no system call and keeps errno: it reads the time stamp counter and writes
+ * some bytes into a shared mapping of the process's file (format.h). A thread needs the kernel only when its buffer is
+ * full (recorder.c).
+ *
+ * What a forked child must not write to is wiped by the kernel (MADV_WIPEONFORK), however the child came to be: its
+ * threads find themselves without a buffer, and open a file of the child's own. A child of vfork shares our memory and
+ * our heap, so its events are rightly those of the thread that waits for it.
+ */
+#ifndef MEMTOOL_RECORDER_RECORDER_H
+#define MEMTOOL_RECORDER_RECORDER_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include "recorder/format.h"
+
+#define EXPORT __attribute__((visibility("default")))
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define COLD __attribute__((noinline, cold))
+#define INITIAL_EXEC __attribute__((tls_model("initial-exec")))
+#define CALLER __builtin_return_address(0)
+
+enum {
+  MOST_RECORD = 96,  /* bytes of the longest record, with those that go before it */
+  LARGE = 32 * 1024, /* bytes of a block whose resident pages are counted when it is freed */
+  LARGE_BITS = 16,   /* log2 of the bits that tell which frees may be of a large block */
+  PAGE = 4096,
+};
+
+/* A thread's own, in memory that a forked child finds zeroed. */
+struct state {
+  uint8_t* cursor;
+  uint8_t* end;
+  uint64_t ticks;    /* of the record before */
+  uintptr_t address; /* of the record before */
+  uint32_t thread;
+  uint32_t kernel_thread;
+  uint8_t* chunk; /* NULL: it has none yet */
+  uint64_t chunk_bytes;
+  struct state* next; /* of those that have been left */
+  uintptr_t callers[MEMTOOL_CALLERS];
+};
+
+/* The process's own, wiped in a forked child like the states. */
+struct process {
+  struct memtool_recording* file;
+  struct state* left; /* of threads that have ended, or are about to */
+  uint8_t* slab;      /* what new states are taken from */
+  uint8_t* slab_end;
+  uint32_t threads; /* numbers given to threads; atomic */
+  int lock;
+  bool is_without; /* nothing can be recorded here */
+  uint64_t large[(1u << LARGE_BITS) / 64];
+};
+
+/* The allocator that the program would have without us. */
+struct functions {
+  void* (*malloc)(size_t);
+  void (*free)(void*);
+  void* (*calloc)(size_t, size_t);
+  void* (*realloc)(void*, size_t);
+  int (*posix_memalign)(void**, size_t, size_t);
+  void* (*aligned_alloc)(size_t, size_t);
+  void* (*memalign)(size_t, size_t);
+  void* (*valloc)(size_t);
+  void* (*pvalloc)(size_t);
+  void (*free_sized)(void*, size_t);
+  void (*free_aligned_sized)(void*, size_t, size_t);
+  size_t (*malloc_usable_size)(void*);
+  int (*pthread_create)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+};
+
+/* What a thread is at. */
+enum inside {
+  OUTSIDE = 0,
+  RECORDING = 1, /* in a recorded call, or in its record: what calls us then is missed */
+  FORWARDING = 2 /* in a call of C++ that is recorded: that it calls those of C is no event */
+};
+
+extern struct functions real;
+extern struct process* process; /* the same address for good; its content is wiped by a fork */
+extern bool is_ready;           /* the functions are there */
+extern bool is_off;
+extern bool counts_nanoseconds;
+extern __thread struct state* mine INITIAL_EXEC;
+extern __thread enum inside is_inside INITIAL_EXEC;
+
+bool prepare(void);
+uint64_t nanoseconds(clockid_t clock);
+void miss(void);
+/* Of a thread that is starting, by the number that its creator has drawn for it. */
+void begin_thread(uint32_t thread);
+uint32_t next_thread(void);
+
+/* Whether the functions are there; while they are being looked up they are not. */
+ALWAYS_INLINE bool has_functions(void) {
+  return LIKELY(is_ready) || prepare();
+}
+
+ALWAYS_INLINE uint64_t ticks_now(void) {
+  if (UNLIKELY(counts_nanoseconds)) return nanoseconds(CLOCK_MONOTONIC);
+#if defined(__x86_64__)
+  return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+  uint64_t ticks;
+  __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+  return ticks;
+#endif
+}
+
+/* A record that is being written: `to` is where its next byte goes. */
+struct record {
+  struct state* state;
+  uint8_t* to;
+  uint8_t first;
+};
+
+/* Sees to a state with room for a record; false: nothing is recorded here. */
+bool make_room(struct record* record);
+
+/* Whether an event can be recorded now; who asks is not OUTSIDE. */
+ALWAYS_INLINE bool has_room(struct record* record) {
+  struct state* state = mine;
+  record->state = state;
+  if (UNLIKELY(is_off)) return false;
+  if (LIKELY(state != NULL && state->end - state->cursor > MOST_RECORD)) return true;
+  return make_room(record);
+}
+
+ALWAYS_INLINE uint8_t* put_varint(uint8_t* to, uint64_t value) {
+  while (value >= 0x80) {
+    *to++ = (uint8_t)(value | 0x80);
+    value >>= 7;
+  }
+  *to++ = (uint8_t)value;
+  return to;
+}
+
+ALWAYS_INLINE void begin(struct record* record, unsigned kind, bool is_cpp, uint64_t ticks) {
+  struct state* state = record->state;
+  /* Counters of two processors may differ by a little where a thread moves. */
+  const uint64_t since = ticks > state->ticks ? ticks - state->ticks : 0;
+  state->ticks += since;
+  const uint64_t head = since << MEMTOOL_KIND_BITS | (uint64_t)is_cpp << 4 | kind;
+  record->to = state->cursor + 1;
+  record->first = (uint8_t)(head & 0x7f);
+  if (head >= 0x80) {
+    record->first |= 0x80;
+    record->to = put_varint(record->to, head >> 7);
+  }
+}
+
+/* Makes the record readable: whoever sees its first byte sees all of it. */
+ALWAYS_INLINE void end(struct record* record) {
+  __atomic_store_n(record->state->cursor, record->first, __ATOMIC_RELEASE);
+  record->state->cursor = record->to;
+}
+
+ALWAYS_INLINE void put_address(struct record* record, uintptr_t address) {
+  const int64_t units = (int64_t)(address >> 3) - (int64_t)(record->state->address >> 3);
+  record->state->address = address;
+  record->to = put_varint(record->to, (uint64_t)units << 1 ^ (uint64_t)(units >> 63));
+}
+
+ALWAYS_INLINE void put_caller(struct record* record, uintptr_t caller) {
+  const unsigned place = (unsigned)((caller * UINT64_C(0x9e3779b97f4a7c15)) >> 57);
+  uintptr_t* const known = &record->state->callers[place];
+  if (LIKELY(*known == caller)) {
+    *record->to++ = (uint8_t)place;
+    return;
+  }
+  *known = caller;
+  *record->to++ = (uint8_t)(MEMTOOL_CALLERS + place);
+  const uint64_t address = caller;
+  memcpy(record->to, &address, 6);
+  record->to += 6;
+}
+
+void put_low_bits(struct record* record, uintptr_t address);
+void put_resident(struct record* record, uintptr_t address, uint64_t ticks);
+void note_large(uintptr_t address);
+/* A record with up to two numbers; `put_mapping` with an address and a length. */
+void put_number(enum memtool_record kind, uint64_t number);
+void put_mapping(enum memtool_record kind, uintptr_t address, uint64_t bytes);
+
+ALWAYS_INLINE unsigned large_bit(uintptr_t address) {
+  return (unsigned)((address >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> (64 - LARGE_BITS));
+}
+
+/* The record of a block that is handed out. */
+ALWAYS_INLINE void put_block(unsigned kind, bool is_cpp, void* block, size_t size, size_t alignment,
+                             const void* caller) {
+  struct record record;
+  const uint64_t ticks = ticks_now();
+  if (!has_room(&record)) return;
+  const uintptr_t address = (uintptr_t)block;
+  if (UNLIKELY(block == NULL)) {
+    begin(&record, MEMTOOL_REFUSED, is_cpp, ticks);
+    record.to = put_varint(record.to, size);
+  } else {
+    if (UNLIKELY((address & 7) != 0)) put_low_bits(&record, address);
+    begin(&record, kind, is_cpp, ticks);
+    if (kind == MEMTOOL_ALIGNED) *record.to++ = (uint8_t)__builtin_ctzll(alignment | UINT64_C(1) << 63);
+    record.to = put_varint(record.to, size);
+    put_address(&record, address);
+    if (UNLIKELY(size >= LARGE)) note_large(address);
+  }
+  put_caller(&record, (uintptr_t)caller);
+  end(&record);
+}
+
+ALWAYS_INLINE void put_free(bool is_cpp, const void* block) {
+  struct record record;
+  const uintptr_t address = (uintptr_t)block;
+  if (!has_room(&record)) return;
+  const uint64_t ticks = ticks_now();
+  const unsigned bit = large_bit(address);
+  if (UNLIKELY(process->large[bit / 64] >> bit % 64 & 1)) put_resident(&record, address, ticks);
+  if (UNLIKELY((address & 7) != 0)) put_low_bits(&record, address);
+  begin(&record, MEMTOOL_FREE, is_cpp, ticks);
+  put_address(&record, address);
+  end(&record);
+}
+
+#endif
