@@ -64,10 +64,11 @@ struct memtool_recording {
   uint32_t stopped;           /* errno of what made it stop; 0: nothing */
   uint32_t is_over;           /* 1: the process came to its end by itself */
   uint32_t chunks;            /* how many there are; atomic. One may have been handed out and not begun. */
-  uint32_t padding;
-  char program[256];    /* /proc/self/exe, cut where it is longer */
-  char arguments[1024]; /* separated by 0 bytes, cut where they are longer */
-  char reserved[2728];
+  uint32_t ticks_per_event;   /* what recording takes, times 1024, as it timed itself at the start */
+  uint64_t peak_resident;     /* bytes, when the process came to its end; 0: it did not */
+  char program[256];          /* /proc/self/exe, cut where it is longer */
+  char arguments[1024];       /* separated by 0 bytes, cut where they are longer */
+  char reserved[2720];
   uint8_t chunk_units[MEMTOOL_MOST_CHUNKS]; /* length of each chunk, in 64 KiB */
 };
 

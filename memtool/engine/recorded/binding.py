@@ -72,7 +72,8 @@ class RecordingHead(ctypes.Structure):
         ("stopped", _u32),
         ("is_over", _u32),
         ("chunks", _u32),
-        ("padding", _u32),
+        ("ticks_per_event", _u32),
+        ("peak_resident", _u64),
         ("program", ctypes.c_char * 256),
         ("arguments", ctypes.c_ubyte * 1024),
     ]

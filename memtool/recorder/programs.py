@@ -1,0 +1,85 @@
+"""What can be known of a program before it is started: whether a library can be preloaded into it at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.dynamic import DynamicSection
+from elftools.elf.elffile import ELFFile
+from elftools.elf.segments import InterpSegment
+
+from memtool.errors import InputError
+
+_MOST_INTERPRETERS = 4
+"""A script may be run by a script; the kernel follows as many."""
+_SANITIZERS = ("libasan", "libtsan", "liblsan", "libclang_rt.asan", "libclang_rt.tsan")
+
+
+def find_program(name: str) -> Path:
+    """Return the file that a command's first word stands for. Raises InputError."""
+    path = shutil.which(name)
+    if path is not None:
+        return Path(path)
+    if os.sep in name and Path(name).is_file():
+        raise InputError(f"{name}: is not executable")
+    raise InputError(f"{name}: no such program")
+
+
+def refuse_what_takes_no_preload(program: Path) -> None:
+    """Raise InputError, with the reason, for a program whose requests a preloaded library cannot see."""
+    path = program
+    for _ in range(_MOST_INTERPRETERS):
+        script_of = _interpreter_of(path)
+        if script_of is None:
+            break
+        path = script_of
+    about = "" if path == program else f"{path}, which runs it, "
+    try:
+        mode = path.stat().st_mode
+        with path.open("rb") as file:
+            problem = _problem_of(ELFFile(file), mode)
+    except (OSError, ELFError) as unreadable:
+        raise InputError(f"{program}: {about}cannot be read as a program: {unreadable}") from None
+    if problem is not None:
+        raise InputError(f"{program}: {about}{problem}")
+
+
+def _interpreter_of(path: Path) -> Path | None:
+    """Return the program that a script names in its first line; None for what is no script."""
+    with path.open("rb") as file:
+        first = file.readline(4096)
+    if not first.startswith(b"#!"):
+        return None
+    words = os.fsdecode(first[2:]).split()
+    # `env NAME` looks for the name in PATH.
+    names = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+    name = names[0] if words and Path(words[0]).name == "env" and names else (words or [""])[0]
+    return find_program(name)
+
+
+def _problem_of(elf: ELFFile, mode: int) -> str | None:
+    interpreter = next(
+        (each.get_interp_name() for each in elf.iter_segments() if isinstance(each, InterpSegment)), None
+    )
+    if interpreter is None:
+        return "is linked statically: nothing can be preloaded into it (link it dynamically, or record a test of it)"
+    if elf.elfclass != 64:
+        return "is a 32-bit program, and the recorder a 64-bit library"
+    if "ld-musl" in interpreter:
+        return "is linked against musl, which does not load what glibc programs do"
+    if mode & (stat.S_ISUID | stat.S_ISGID):
+        return "runs as another user (setuid): the dynamic linker preloads nothing then"
+    needed = [
+        str(tag.needed)  # type: ignore[attr-defined]  # made for tags of this kind
+        for section in elf.iter_sections()
+        if isinstance(section, DynamicSection)
+        for tag in section.iter_tags("DT_NEEDED")
+    ]
+    sanitizer = next((each for each in needed if each.startswith(_SANITIZERS)), None)
+    if sanitizer is not None:
+        return f"is built with a sanitizer ({sanitizer}), which brings an allocator of its own: record a build without"
+    return None

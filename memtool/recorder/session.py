@@ -1,0 +1,273 @@
+"""Runs a program under the recorder and takes what it records, while it runs: a trace for each process."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from memtool.engine.binding import EngineError
+from memtool.engine.recorded.binding import NEVER, Matcher, Portion, Recording
+from memtool.recorder.preload import LIBRARY, Preload
+
+_LAG_NS = 500_000_000
+"""What a thread has stamped so long ago it has written, unless it was stopped in between: then its event comes late and
+is counted as such."""
+_POLL_SECONDS = 0.1
+
+
+class Sink(Protocol):
+    """Takes the events of one process, in order."""
+
+    def append(self, portion: Portion, nanoseconds: NDArray[np.int64]) -> None:
+        """Take a portion; nanoseconds since the process began to be recorded, as many as the portion has events."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """What the whole program held at a moment."""
+
+    seconds: float
+    """Since the program was started."""
+    resident_bytes: int
+
+
+@dataclass(slots=True)
+class ProcessRecord:
+    """What came of one process."""
+
+    number: int
+    """From 1, in the order in which they began to be recorded."""
+    process: int
+    parent: int
+    """The process that this one was forked from, with what was live there; 0: it began with nothing."""
+    program: str
+    arguments: list[str]
+    begun_ns: int
+    """CLOCK_REALTIME, when it began to be recorded."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """As the matcher has them (engine/recorded/matcher.hpp)."""
+    missed: int = 0
+    """Calls from within a signal handler that interrupted a recorded call."""
+    lost: int = 0
+    """Calls after recording had to stop."""
+    stopped: str | None = None
+    """Why it had to stop."""
+    damaged: int = 0
+    recording_ns: float = 0.0
+    """What recording took of the process's own time at least, as it timed itself at its start."""
+    came_to_its_end: bool = False
+    peak_resident_bytes: int = 0
+    """The kernel's high-water mark, at its end or when it was last looked at; 0: it was too short to be looked at."""
+
+    @property
+    def events(self) -> int:
+        """Return how many calls were recorded."""
+        names = ("allocations", "frees", "reallocations", "refused", "unmatched_frees")
+        return sum(self.counts.get(name, 0) for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What came of a program and its children."""
+
+    status: int
+    """Exit status of the program; negative: the signal that killed it."""
+    seconds: float
+    user_seconds: float
+    system_seconds: float
+    resident: tuple[Resident, ...]
+    processes: tuple[ProcessRecord, ...]
+    unseen: tuple[str, ...]
+    """Programs that ran and left no recording: they were started with another environment, or are linked statically."""
+
+
+Progress = Callable[[float, int, int], None]
+"""Called now and then with seconds, events, and bytes resident."""
+
+
+class _Taker:
+    """Takes the file of one process."""
+
+    def __init__(self, path: Path, number: int, open_sink: Callable[[ProcessRecord], Sink], ns_per_tick: float) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._stack = ExitStack()
+        self._stack.callback(os.close, self._descriptor)
+        try:
+            self._recording = self._stack.enter_context(Recording(self._descriptor))
+        except EngineError:
+            self._stack.close()
+            raise
+        self._matcher = self._stack.enter_context(Matcher())
+        self.path = path
+        head = self._recording.head
+        self._ns_per_tick = 1.0 if head.clock else ns_per_tick
+        self._start = head.start_ticks
+        self._start_ns = head.start_nanoseconds
+        self.record = ProcessRecord(
+            number,
+            head.process,
+            head.parent,
+            self._recording.program(),
+            self._recording.arguments(),
+            head.start_realtime,
+        )
+        self._sink = open_sink(self.record)
+
+    def take(self, until_ns: int | None) -> None:
+        """Take the events before a moment of CLOCK_MONOTONIC; None: all there are."""
+        limit = NEVER
+        if until_ns is not None:
+            limit = max(0, self._start + int((until_ns - self._start_ns) / self._ns_per_tick))
+        for seen in self._recording.read(limit):
+            portion = self._matcher.append(seen)
+            ticks = np.frombuffer(portion.ticks, np.uint64)
+            since = np.maximum(ticks, np.uint64(self._start)) - np.uint64(self._start)
+            self._sink.append(portion, (since * self._ns_per_tick).astype(np.int64))
+        self._read_head()
+
+    def _read_head(self) -> None:
+        record, head = self.record, self._recording.head
+        record.counts = self._matcher.counts()
+        record.missed, record.lost, record.damaged = head.missed, head.lost, self._recording.damaged_chunks
+        record.stopped = os.strerror(head.stopped) if head.stopped else None
+        record.came_to_its_end = head.is_over == 1
+        record.peak_resident_bytes = head.peak_resident or max(record.peak_resident_bytes, _peak_resident(head.process))
+        record.recording_ns = record.events * head.ticks_per_event / 1024 * self._ns_per_tick
+
+    def close(self) -> None:
+        """Give the file back; it is deleted."""
+        self._stack.close()
+        self.path.unlink(missing_ok=True)
+
+
+class Session:
+    """A program that is being recorded."""
+
+    def __init__(self, preload: Preload, open_sink: Callable[[ProcessRecord], Sink], ns_per_tick: float) -> None:
+        """Take the events of each process to what ``open_sink`` returns for it."""
+        self._preload = preload
+        self._open_sink = open_sink
+        self._ns_per_tick = ns_per_tick
+        self._takers: dict[str, _Taker] = {}
+        self._resident: list[Resident] = []
+        self._loaded: set[int] = set()
+        self._bare: dict[int, str] = {}
+        self._unseen: set[str] = set()
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str], progress: Progress | None = None) -> Recorded:
+        """Run a program to its end. What it does, and what it is sent, is its own affair.
+
+        Raises OSError where it cannot be started or a trace cannot be written.
+        """
+        begun = time.monotonic()
+        process = subprocess.Popen(command, env=self._preload.environment(environment))
+        with _left_to(process):
+            while (ended := _wait(process, _POLL_SECONDS)) is None:
+                self._look(process.pid, time.monotonic() - begun)
+                self._take(time.monotonic_ns() - _LAG_NS)
+                if progress is not None:
+                    events = sum(taker.record.events for taker in self._takers.values())
+                    progress(
+                        time.monotonic() - begun, events, self._resident[-1].resident_bytes if self._resident else 0
+                    )
+        seconds = time.monotonic() - begun
+        status, usage = ended
+        self._take(None)
+        records = tuple(taker.record for taker in self._takers.values())
+        for taker in self._takers.values():
+            taker.close()
+        return Recorded(
+            status,
+            seconds,
+            usage.ru_utime,
+            usage.ru_stime,
+            tuple(self._resident),
+            records,
+            tuple(sorted(self._unseen)),
+        )
+
+    def _look(self, pid: int, seconds: float) -> None:
+        """Note what the program and its children hold, and which of them has come up without the recorder."""
+        bare: dict[int, str] = {}
+        resident = 0
+        with suppress(psutil.Error):
+            program = psutil.Process(pid)
+            for each in (program, *program.children(recursive=True)):
+                with suppress(psutil.Error, OSError):
+                    resident += each.memory_info().rss
+                    if each.pid not in self._loaded:
+                        maps = Path(f"/proc/{each.pid}/maps").read_bytes()
+                        if maps and LIBRARY.encode() not in maps:
+                            bare[each.pid] = each.exe()
+                        elif maps:
+                            self._loaded.add(each.pid)
+            self._resident.append(Resident(seconds, resident))
+        # What has just been started is without it for a moment.
+        self._unseen.update(name for pid, name in bare.items() if self._bare.get(pid) == name)
+        self._bare = bare
+
+    def _take(self, until_ns: int | None) -> None:
+        for path in sorted(self._preload.folder.iterdir()):
+            if path.name not in self._takers:
+                self._open(path)
+        for taker in self._takers.values():
+            taker.take(until_ns)
+
+    def _open(self, path: Path) -> None:
+        # A file that has no head yet is one that a process is just beginning.
+        with suppress(EngineError):
+            self._takers[path.name] = _Taker(path, len(self._takers) + 1, self._open_sink, self._ns_per_tick)
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> tuple[int, resource.struct_rusage] | None:
+    """Return (status, what it used) of a program that has ended within that time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode, usage
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(0.005)
+
+
+def _peak_resident(pid: int) -> int:
+    """Return the kernel's high-water mark of a process in bytes; 0 once it is gone."""
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").split()
+        if "VmHWM:" in words:
+            return 1024 * int(words[words.index("VmHWM:") + 1])
+    return 0
+
+
+@contextmanager
+def _left_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Leave what a terminal sends to the program, and hand on what only we are sent; kill it when we fail."""
+    before = {}
+    try:
+        for each in (signal.SIGINT, signal.SIGQUIT):
+            before[each] = signal.signal(each, signal.SIG_IGN)
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            before[each] = signal.signal(each, lambda number, _: process.send_signal(number))
+        yield
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
