@@ -43,12 +43,12 @@ lint: $(VENV)/developing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	git ls-files '*.cpp' '*.hpp' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+	git ls-files '*.c' '*.cpp' '*.hpp' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
 
 format: $(VENV)/developing
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	git ls-files '*.cpp' '*.hpp' '*.h' | xargs $(BIN)/clang-format -i
+	git ls-files '*.c' '*.cpp' '*.hpp' '*.h' | xargs $(BIN)/clang-format -i
 
 native: $(VENV)/developing
 	$(PIP) install --quiet --no-build-isolation --no-deps --editable .

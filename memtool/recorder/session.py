@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from memtool.engine.binding import EngineError
 from memtool.engine.recorded.binding import NEVER, Matcher, Portion, Recording
+from memtool.host import processes
 from memtool.recorder.preload import LIBRARY, Preload
 
 _LAG_NS = 500_000_000
@@ -144,7 +144,8 @@ class _Taker:
         record.missed, record.lost, record.damaged = head.missed, head.lost, self._recording.damaged_chunks
         record.stopped = os.strerror(head.stopped) if head.stopped else None
         record.came_to_its_end = head.is_over == 1
-        record.peak_resident_bytes = head.peak_resident or max(record.peak_resident_bytes, _peak_resident(head.process))
+        seen = processes.peak_resident_bytes(head.process)
+        record.peak_resident_bytes = head.peak_resident or max(record.peak_resident_bytes, seen)
         record.recording_ns = record.events * head.ticks_per_event / 1024 * self._ns_per_tick
 
     def close(self) -> None:
@@ -203,17 +204,16 @@ class Session:
         """Note what the program and its children hold, and which of them has come up without the recorder."""
         bare: dict[int, str] = {}
         resident = 0
-        with suppress(psutil.Error):
-            program = psutil.Process(pid)
-            for each in (program, *program.children(recursive=True)):
-                with suppress(psutil.Error, OSError):
-                    resident += each.memory_info().rss
-                    if each.pid not in self._loaded:
-                        maps = Path(f"/proc/{each.pid}/maps").read_bytes()
-                        if maps and LIBRARY.encode() not in maps:
-                            bare[each.pid] = each.exe()
-                        elif maps:
-                            self._loaded.add(each.pid)
+        for each in processes.tree(pid):
+            resident += each.resident_bytes
+            if each.pid in self._loaded:
+                continue
+            is_loaded = processes.has_loaded(each.pid, LIBRARY)
+            if is_loaded:
+                self._loaded.add(each.pid)
+            elif is_loaded is not None:
+                bare[each.pid] = each.program
+        if resident:
             self._resident.append(Resident(seconds, resident))
         # What has just been started is without it for a moment.
         self._unseen.update(name for pid, name in bare.items() if self._bare.get(pid) == name)
@@ -243,15 +243,6 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> tuple[int, resour
         if time.monotonic() >= deadline:
             return None
         time.sleep(0.005)
-
-
-def _peak_resident(pid: int) -> int:
-    """Return the kernel's high-water mark of a process in bytes; 0 once it is gone."""
-    with suppress(OSError):
-        words = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").split()
-        if "VmHWM:" in words:
-            return 1024 * int(words[words.index("VmHWM:") + 1])
-    return 0
 
 
 @contextmanager

@@ -38,7 +38,10 @@ SEEN = np.dtype(
         ("padding", "u1"),
     ]
 )
-KINDS = "? allocate free zeroed realloc< >realloc start end map unmap refused fork off on".split()
+KINDS = (
+    *("?", "allocate", "free", "zeroed", "realloc<", ">realloc", "start", "end"),
+    *("map", "unmap", "refused", "fork", "off", "on"),
+)
 CHILD = 64
 """The line of the forked child in the file of counts_calls."""
 

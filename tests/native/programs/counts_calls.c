@@ -1,5 +1,6 @@
-/* Allocates and frees in threads and in a forked child, and counts each call before and after it in a file, so that what
- * a recording must hold is known however the program ends: counts_calls FILE THREADS ROUNDS (0: until it is killed). */
+/* Allocates and frees in threads and in a forked child, and counts each call before and after it in a file, so that
+ * what a recording must hold is known however the program ends: counts_calls FILE THREADS ROUNDS (0: until it is
+ * killed). */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>

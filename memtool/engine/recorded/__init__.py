@@ -1,0 +1,1 @@
+"""What programs were seen to do, native: recordings, and from addresses to objects."""
