@@ -78,12 +78,10 @@ class Plan:
     plans: dict[Cell, AllocatorPlan]
     settings: Settings
     notes: tuple[str, ...] = ()
-    serial: tuple[Trace, ...] = ()
-    """What threads replay, for one: how much more memory threads take is held against that."""
 
     def close(self) -> None:
         """Give back the event images."""
-        for trace in (*self.traces, *self.serial):
+        for trace in self.traces:
             trace.close()
 
     @property
@@ -123,7 +121,6 @@ def make_plan(options: BenchOptions) -> Plan:
         for threads in options.threads or (None,)
     )
     _refuse_duplicate_names(traces)
-    serial = _on_one_thread(options, traces)
     null_plan = known.resolve(AllocatorSpec(NULL), as_malloc=options.as_malloc)
     plans: dict[Cell, AllocatorPlan] = {}
     excluded: list[CellResult] = []
@@ -136,9 +133,9 @@ def make_plan(options: BenchOptions) -> Plan:
         if cells:
             notes += tuple(filter(None, [pairing.rounding(tuple(cells.values()), trace.info)]))
             threads = threads_of(trace, options.mode)
-            measurables.append(_measurable(trace, null_plan, cells, requests, threads, serial.get(trace.info.name)))
+            measurables.append(_measurable(trace, null_plan, cells, requests, threads))
     notes += tuple(filter(None, [ignored_note(plans.values())]))
-    return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, notes, tuple(serial.values()))
+    return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, notes)
 
 
 def _settings(options: BenchOptions) -> tuple[Settings, tuple[str, ...]]:
@@ -188,21 +185,6 @@ def _cells(
     return cells, excluded
 
 
-def _on_one_thread(options: BenchOptions, traces: Sequence[Trace]) -> dict[str, Trace]:
-    """Return the serial form of each trace that threads replay, where the footprint is measured."""
-    if Pass.FOOTPRINT not in options.passes:
-        return {}
-    return {
-        trace.info.name: load_trace(
-            trace.info.source,
-            seed=options.seed,
-            threads=trace.info.threads if trace.info.name != trace.info.workload_name else None,
-        )
-        for trace in traces
-        if threads_of(trace, options.mode) is not None
-    }
-
-
 def _passes(options: BenchOptions, counter: Counter) -> tuple[Pass, ...]:
     """Return what is measured: counts of instructions only where something counts."""
     return tuple(
@@ -216,7 +198,6 @@ def _measurable(
     cells: dict[Cell, AllocatorPlan],
     requests: dict[str, RegionRequest],
     threads: Threads | None,
-    serial: Trace | None,
 ) -> Measurable:
     arrivals, info = (trace.arrivals if threads is None else None), trace.info
     return Measurable(
@@ -232,7 +213,7 @@ def _measurable(
         tuple(mark.name for mark in info.marks),
         info.operations,
         info.total_bytes,
-        None if serial is None else (serial.image_fd, serial.image_bytes),
+        trace.serial,
     )
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from memtool.workload.program import compile_workload
+from memtool.workload.generated import generated
 from memtool.workload.schema import Workload
-from memtool.workload.trace import canonical_events
+from memtool.workload.source import Ending
 
 DEALLOCATE, ALLOCATE, ALLOCATE_ZEROED, REALLOCATE, SCOPE_BEGIN, SCOPE_END, SCOPE_CLOSED, MARK, EPILOGUE = range(9)
 _WIDE = {9: DEALLOCATE, 10: ALLOCATE, 11: ALLOCATE_ZEROED}
@@ -27,7 +27,7 @@ def workload_of(content: Mapping[str, Any]) -> Workload:
 
 def events_of(content: Mapping[str, Any], seed: int = 42) -> list[Event]:
     """Return the canonical events of a workload."""
-    portions = canonical_events(compile_workload(workload_of(content), seed))
+    portions = generated(workload_of(content), seed).events(Ending())
     return [event for portion in portions for event in decode(portion)]
 
 

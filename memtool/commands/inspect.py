@@ -29,17 +29,16 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
     """
     from memtool.engine.packing.binding import pack_image
     from memtool.workload.characterise import characterise
-    from memtool.workload.schema import Workload
-    from memtool.workload.trace import canonical_events, compiled, find_workload, make_trace, read_source
+    from memtool.workload.source import Ending
+    from memtool.workload.trace import find_workload, make_trace, open_source
 
     path = find_workload(workload)
-    source = read_source(path)
-    definition = source.effective() if isinstance(source, Workload) else None
-    seed = source.seed if seed is None or definition is None else seed
-    with make_trace(source, str(path), seed) as trace:
+    source = open_source(path, seed=seed)
+    definition = source.definition
+    with make_trace(source, str(path)) as trace:
         size = trace.image_bytes
         info = replace(trace.info, packing_bytes=pack_image(trace.image_fd, size))
-    found = characterise(canonical_events(compiled(source, seed)))
+    found = characterise(source.events(Ending()))
     if plot is not None:
         from memtool.report.plots.characteristics import draw
 

@@ -38,6 +38,20 @@ def main() -> None:
     os._exit(0)
 
 
+def _is_in_memory(image: int) -> bool:
+    """Return whether an image may be mapped at once: one on a disk is there because memory has no room for it.
+
+    Only files in memory have seals.
+    """
+    import fcntl
+
+    try:
+        fcntl.fcntl(image, fcntl.F_GET_SEALS)
+    except OSError:
+        return False
+    return True
+
+
 def _replay(request: dict[str, Any]) -> dict[str, Any]:
     import ctypes
     import mmap
@@ -49,7 +63,9 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     sys.path += [each for each in request["path"] if each not in sys.path]
     callbacks = _adopt(request["adopted"]) if request["adopted"] is not None else None
     descriptor, image_bytes = request["image"]
-    image = mmap.mmap(descriptor, image_bytes, mmap.MAP_SHARED | mmap.MAP_POPULATE)
+    image = mmap.mmap(
+        descriptor, image_bytes, mmap.MAP_SHARED | (mmap.MAP_POPULATE if _is_in_memory(descriptor) else 0)
+    )
     image_view = (ctypes.c_char * image_bytes).from_buffer(image)
     region_bytes, alignment, advice, populate_bytes, flags, descriptor = request["region"]
     memory, base = _reserve(region_bytes, alignment, advice)

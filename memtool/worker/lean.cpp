@@ -36,8 +36,10 @@ constexpr int kPopulateRead = 22;  // MADV_POPULATE_READ, Linux 5.14; absent fro
   _exit(1);
 }
 
+// A file on a disk, which has no seals, is there because memory has no room for it: not faulted in at once.
 void* map_file(int descriptor, std::size_t bytes, int protection) {
-  void* mapped = mmap(nullptr, bytes, protection, MAP_SHARED | MAP_POPULATE, descriptor, 0);
+  const int populate = fcntl(descriptor, F_GET_SEALS) >= 0 ? MAP_POPULATE : 0;
+  void* mapped = mmap(nullptr, bytes, protection, MAP_SHARED | populate, descriptor, 0);
   if (mapped == MAP_FAILED) give_up("mmap");
   return mapped;
 }

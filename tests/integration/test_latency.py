@@ -15,6 +15,7 @@ from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Sample, Stat
 from memtool.store.series import History
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from memtool.workload.arrivals import compile_arrivals
+from memtool.workload.generated import generated
 from memtool.workload.schema import Arrivals
 from memtool.workload.trace import make_trace
 from tests.events import workload_of
@@ -93,7 +94,7 @@ def test_a_planted_stall_shows_in_the_tail_and_in_the_strip(executor: WorkerExec
 def test_a_frame_is_as_long_as_what_happens_in_it(executor: WorkerExecutor) -> None:
     # 1,000 allocations in 10 frames of 100, and one of 500 stalls for 50 us: two frames have a stall, eight have none.
     content = {"frames": {"count": 10, "objects_per_frame": 100}, "objects": [{"size": 64}]}
-    with make_trace(workload_of(content), "w.yaml", 1) as trace:
+    with make_trace(generated(workload_of(content), 1), "w.yaml") as trace:
         sample = take(executor, (trace.image_fd, trace.image_bytes), "stalls")
     frames = sample.payload["histograms"]["frame"]
     assert sum(count for _, count in frames["buckets"]) == 10

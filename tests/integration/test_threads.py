@@ -17,6 +17,7 @@ from memtool.host.counters import Counter
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Mode, Pass, Sample, Status
 from memtool.plan import threads_of
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
+from memtool.workload.generated import generated
 from memtool.workload.schema import Workload
 from memtool.workload.trace import Trace, make_trace
 
@@ -62,7 +63,7 @@ CONTENTS = (XMALLOC, MIXED, LARSON, MSTRESS, SCRATCH)
 
 @contextmanager
 def trace_of(content: dict[str, Any], mode: Mode) -> Iterator[Trace]:
-    with make_trace(Workload.model_validate(content), "test", 7, mode) as trace:
+    with make_trace(generated(Workload.model_validate(content), 7), "test", mode) as trace:
         yield trace
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Status
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
+from memtool.workload.generated import generated
 from memtool.workload.schema import Workload
 from memtool.workload.trace import make_trace
 
@@ -40,7 +41,7 @@ def test_what_a_resize_adds_is_written_in_every_pass(tmp_path: Path, run_pass: P
     source.write_text(HEAP.format(log=str(log)), encoding="utf-8")
     grows = {"size": 5000, "lifetime": "forever", "resize": {"factor": 4, "times": 1, "when": "at_birth"}}
     workload = Workload.model_validate({"name": "grows", "allocations": 1, "touch": touch, "objects": [grows]})
-    with make_trace(workload, "test", 1) as trace:
+    with make_trace(generated(workload, 1), "test") as trace:
         job = Job(
             cell=Cell("grows", "mine"),
             block=0,

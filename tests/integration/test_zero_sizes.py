@@ -11,6 +11,7 @@ import pytest
 
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Status
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
+from memtool.workload.generated import generated
 from memtool.workload.trace import Trace, make_trace
 from tests.events import workload_of
 
@@ -32,7 +33,7 @@ STACK_OF_NOTHING = {"allocations": 300, "pattern": {"lifo": {"batch": 9, "size":
 
 @pytest.fixture(scope="module")
 def mixed() -> Iterator[Trace]:
-    with make_trace(workload_of(HALF_OF_NOTHING), "mixed.yaml", 3) as made:
+    with make_trace(generated(workload_of(HALF_OF_NOTHING), 3), "mixed.yaml") as made:
         assert made.info.smallest_size == 0
         yield made
 
@@ -87,7 +88,7 @@ def test_every_pass_replays_them(mixed: Trace, recipe: str, run_pass: Pass) -> N
 
 def test_strategies_with_an_order_of_their_own() -> None:
     for content, recipe in ((QUEUE_OF_NOTHING, "ring"), (STACK_OF_NOTHING, "stack")):
-        with make_trace(workload_of(content), "order.yaml", 3) as trace:
+        with make_trace(generated(workload_of(content), 3), "order.yaml") as trace:
             check(trace, recipe)
 
 

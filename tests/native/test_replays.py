@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from memtool.model import Mode
+from memtool.workload.generated import generated
 from memtool.workload.schema import Workload
 from memtool.workload.trace import make_trace
 from tests.native.conftest import BuildDriver
@@ -31,7 +32,7 @@ def images(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     workload = Workload.model_validate(request.param | {"allocations": 1500})
     found = {}
     for mode in MODES:
-        with make_trace(workload, "test", 3, mode) as trace:
+        with make_trace(generated(workload, 3), "test", mode) as trace:
             found[mode] = folder / str(mode)
             found[mode].write_bytes(Path(f"/proc/self/fd/{trace.image_fd}").read_bytes())
     return found

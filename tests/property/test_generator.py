@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtool.workload.characterise import characterise
-from memtool.workload.program import compile_workload
-from memtool.workload.trace import canonical_events, make_trace
+from memtool.workload.generated import generated
+from memtool.workload.source import Ending
+from memtool.workload.trace import make_trace
 from tests.events import (
     ALLOCATE,
     ALLOCATE_ZEROED,
@@ -151,7 +152,7 @@ THREADS = st.fixed_dictionaries(
 def test_events_are_possible_and_the_image_says_the_same(content: dict[str, Any], seed: int) -> None:
     events = events_of(content, seed)
     oracle = Oracle().follow(events)
-    with make_trace(workload_of(content), "test.yaml", seed) as trace:
+    with make_trace(generated(workload_of(content), seed), "test.yaml") as trace:
         assert read_image(os.pread(trace.image_fd, trace.image_bytes, 0)) == oracle.words
         info = trace.info
     kinds = [kind for kind, *_ in events]
@@ -187,7 +188,7 @@ def test_marks_change_nothing_but_that_they_are_there(
 def test_the_image_says_where_marks_are(content: dict[str, Any], marks: dict[str, Any], seed: int) -> None:
     workload = workload_of({**content, "marks": marks})
     oracle = Oracle().follow(events_of({**content, "marks": marks}, seed))
-    with make_trace(workload, "test.yaml", seed) as trace:
+    with make_trace(generated(workload, seed), "test.yaml") as trace:
         assert read_image(os.pread(trace.image_fd, trace.image_bytes, 0)) == oracle.words
         found = trace.info.marks
     assert sorted(mark.name for mark in found) == sorted(marks)
@@ -223,7 +224,7 @@ def test_lifetimes_count_in_allocations(lifetime: int, allocations: int, seed: i
 @settings(max_examples=60, deadline=None)
 @given(content=WORKLOADS, seed=SEEDS)
 def test_characteristics_agree_with_a_plain_count(content: dict[str, Any], seed: int) -> None:
-    found = characterise(canonical_events(compile_workload(workload_of(content), seed)))
+    found = characterise(generated(workload_of(content), seed).events(Ending()))
     live: dict[int, int] = {}
     sizes: dict[int, int] = {}
     lifetimes: dict[int, int] = {}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
 from typing import Any, Self
 
 from memtool.engine.binding import DONE, EngineError, declare, load_library
@@ -102,24 +101,11 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-@dataclass(slots=True)
-class Generated:
-    """What is known of a workload's events when the last one has been generated."""
+def generate(program: array[int]) -> Generator[memoryview, None, int]:
+    """Yield the canonical events of a workload program in portions of 16-byte records.
 
-    resizes_left_out: int = 0
-    """Drawn, for objects that do not live for as many allocations."""
-    live_sum: float = 0.0
-    """Live bytes after each operation before the epilogue, added up."""
-    filled_bytes: int = 0
-    """The peak of live bytes before anything is freed."""
-    refilled_bytes: int = 0
-    """What live bytes grow to afterwards."""
-
-
-def generate(program: array[int], result: Generated | None = None) -> Iterator[memoryview]:
-    """Yield the canonical events of a workload program in portions of 16-byte records; ``result`` is filled at the end.
-
-    A portion is valid until the next one is asked for. Raises EngineError.
+    Returns how many resizes were left out: they were drawn for objects that do not live for as many allocations. A
+    portion is valid until the next one is asked for. Raises EngineError.
     """
     library = _library()
     message = ctypes.create_string_buffer(_MESSAGE_BYTES)
@@ -136,9 +122,7 @@ def generate(program: array[int], result: Generated | None = None) -> Iterator[m
                 message,
             )
             if found.value == 0:
-                if result is not None:
-                    result.resizes_left_out = library.memtool_generator_resizes_left_out(handle)
-                return
+                return int(library.memtool_generator_resizes_left_out(handle))
             assert events.value is not None
             portion = (ctypes.c_char * (found.value * EVENT_BYTES)).from_address(events.value)
             yield memoryview(portion).cast("B")
@@ -171,6 +155,10 @@ class _Builder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what the engine keeps for it."""
         self._function("close")(self._handle)
         self._handle = None
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from memtool.workload.schema import Touch
+from memtool.workload.source import Ending, Source
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """A trace that another tool has written down. Nothing in it is drawn."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported(Source):
+    """A trace of another tool that is short enough to be held as a whole."""
 
-    name: str
-    """From the file's; what tables call it."""
-    events: memoryview
-    """Canonical, 16 bytes each (engine/events/events.hpp); writable, for the engine reads them where they are."""
-    allocations: int
-    notes: tuple[str, ...] = ()
-    """What was left out."""
-    marks: tuple[str, ...] = ()
-    touch: Touch = "pages"
-    memory_limit: int | None = None
-    threads: int = 1
-    seed: int = 0
+    records: memoryview
+    """Canonical events, 16 bytes each (engine/events/events.hpp); writable, for the engine reads them in place."""
+
+    def events(self, ending: Ending) -> Iterator[memoryview]:
+        """Yield all events at once."""
+        yield self.records
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,5 +34,5 @@ class Importer:
     """What its files' names end with; of a file of that name whose beginning nobody knows, it says what is wrong."""
     recognises: Callable[[bytes], bool]
     """Whether a file that begins so is one of its own."""
-    load: Callable[[Path], Imported]
+    load: Callable[[Path], Source]
     """Raises InputError, with one line that names the file, the line and the column."""

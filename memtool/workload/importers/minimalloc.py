@@ -155,7 +155,7 @@ def load(path: Path) -> Imported:
     order = np.lexsort((np.tile(objects, 2), head & 0xFF, times))
     events = np.stack([head, request], axis=1).astype("<u8")[order]
     notes = tuple(f"the column {name} is passed over: {_WHY_IGNORED[name]}" for name in table.ignored)
-    return Imported(_name(path), events.data.cast("B"), len(buffers), notes)
+    return Imported(name=_name(path), records=events.data.cast("B"), allocations=len(buffers), notes=notes)
 
 
 def _name(path: Path) -> str:

@@ -9,6 +9,7 @@ from memtool.allocators.registry import Registry
 from memtool.allocators.spec import parse_allocators
 from memtool.engine.binding import Heap
 from memtool.model import AllocatorPlan
+from memtool.workload.generated import generated
 from memtool.workload.trace import Trace, make_trace
 from tests.events import workload_of
 
@@ -19,7 +20,7 @@ HEAP4 = "header=8,footer=0,alignment=8,initial=45360,grow=0"
 def trace_of(size: int, alignment: int | None = None) -> Trace:
     ramp = {"size": size} | ({} if alignment is None else {"alignment": alignment})
     content = {"name": "w", "allocations": 10, "pattern": {"ramp": ramp}}
-    return make_trace(workload_of(content), "w.yaml", 1)
+    return make_trace(generated(workload_of(content), 1), "w.yaml")
 
 
 def plan_of(text: str) -> AllocatorPlan:

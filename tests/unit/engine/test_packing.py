@@ -193,7 +193,7 @@ def test_blocks_are_packed_as_they_are_aligned(tmp_path: Path, rows: list[str], 
     file = tmp_path / "buffers.csv"
     lines = ["id,lower,upper,size,alignment", *(f"{i},{row}" for i, row in enumerate(rows))]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    with make_trace(load(file), "test", 0) as trace:
+    with make_trace(load(file), "test") as trace:
         assert pack_image(trace.image_fd, trace.image_bytes) == needed
 
 
@@ -202,7 +202,7 @@ def test_many_blocks_of_several_alignments_are_packed_as_they_are_aligned(tmp_pa
     file = tmp_path / "buffers.csv"
     rows = [f"{i},{i},9000,{(2048, 1024, 1024)[i % 3]},{(4096, 1024, 16)[i % 3]}" for i in range(3_000)]
     file.write_text("\n".join(["id,lower,upper,size,alignment", *rows]) + "\n", encoding="utf-8")
-    with make_trace(load(file), "test", 0) as trace:
+    with make_trace(load(file), "test") as trace:
         assert pack_image(trace.image_fd, trace.image_bytes) == 1_000 * 4096
 
 

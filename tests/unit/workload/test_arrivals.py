@@ -13,6 +13,7 @@ from memtool.engine.binding import load_library
 from memtool.units import arrivals_in_words
 from memtool.workload import tables
 from memtool.workload.arrivals import compile_arrivals
+from memtool.workload.generated import generated
 from memtool.workload.schema import Arrivals
 from memtool.workload.trace import load_trace, make_trace
 from tests.events import workload_of
@@ -112,12 +113,12 @@ def test_arrivals_are_part_of_the_identity_and_do_not_change_the_events() -> Non
     for arrivals in (None, "1M/s", "2M/s"):
         content = QUEUE if arrivals is None else {**QUEUE, "arrivals": {"poisson": {"rate": arrivals}}}
         for seed in (7, 8):
-            with make_trace(workload_of(content), "w.yaml", seed) as made:
+            with make_trace(generated(workload_of(content), seed), "w.yaml") as made:
                 hashes.add(made.info.event_hash)
                 assert (made.info.peak_live_bytes, made.info.operations) == (400, 57)
     # A queue's events are the same whatever the seed; its arrivals are not.
     assert len(hashes) == 5
-    with make_trace(workload_of({**QUEUE, "arrivals": {"constant": {"rate": "1k/s"}}}), "w.yaml", 7) as made:
+    with make_trace(generated(workload_of({**QUEUE, "arrivals": {"constant": {"rate": "1k/s"}}}), 7), "w.yaml") as made:
         assert made.info.arrivals == {"law": "constant", "rate_per_s": 1000, "burst": 1}
 
 

@@ -101,7 +101,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_trace_allocates_at_lower_and_frees_at_upper(tmp_path: Path) -> None:
     imported = load(written(tmp_path, FOUR))
-    events = list(decode(imported.events))
+    events = list(decode(imported.records))
     assert told(events) == "A0 A1 F1 A2 F0 A3 F2 F3"
     assert [size for kind, _, size, _ in events if kind == ALLOCATE] == [100, 10, 50, 70]
     assert (imported.name, imported.allocations, imported.notes) == ("buffers", 4, ())
@@ -127,7 +127,7 @@ def test_other_names_and_orders_of_columns_are_the_same_buffers(text: str, tmp_p
 def test_alignments_are_asked_for_and_what_says_nothing_about_a_trace_is_named(tmp_path: Path) -> None:
     rows = "id,lower,upper,size,offset,alignment,hint,gaps\na,0,4,100,0,64,-1,1-2\nb,2,6,50,128,1,-1,\n"
     imported = load(written(tmp_path, rows))
-    assert [(size, align) for kind, _, size, align in decode(imported.events) if kind == ALLOCATE] == [
+    assert [(size, align) for kind, _, size, align in decode(imported.records) if kind == ALLOCATE] == [
         (100, 6),
         (50, 4),
     ]
@@ -140,8 +140,8 @@ def test_alignments_are_asked_for_and_what_says_nothing_about_a_trace_is_named(t
 
 def test_buffers_of_nothing_are_requests_too(tmp_path: Path) -> None:
     imported = load(written(tmp_path, "id,lower,upper,size\na,0,4,0\nb,1,2,8\nc,1,9,0\n"))
-    assert told(decode(imported.events)) == "A0 A1 A2 F1 F0 F2"
-    assert [size for kind, _, size, _ in decode(imported.events) if kind == ALLOCATE] == [0, 8, 0]
+    assert told(decode(imported.records)) == "A0 A1 A2 F1 F0 F2"
+    assert [size for kind, _, size, _ in decode(imported.records) if kind == ALLOCATE] == [0, 8, 0]
     assert imported.notes == ()
     with pytest.raises(InputError, match=r"buffers\.csv: has no buffers of at least 1 byte$"):
         load(written(tmp_path, "id,lower,upper,size\na,0,4,0\n"))
@@ -159,7 +159,7 @@ def test_buffers_are_alive_together_exactly_when_their_spans_meet(
     path.write_text("\n".join(["id,lower,upper,size", *rows]), encoding="utf-8")
     born = [spans[index] for index in sorted(range(len(spans)), key=lambda index: spans[index][0])]
     together, live = set[tuple[int, int]](), set[int]()
-    for kind, thing, size, _ in decode(load(path).events):
+    for kind, thing, size, _ in decode(load(path).records):
         if kind == DEALLOCATE:
             live.remove(thing)
             continue

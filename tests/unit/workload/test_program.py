@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memtool.workload.generated import generated
 from memtool.workload.program import _phases, _slot_law, compile_workload
 from memtool.workload.schema import Phase
-from memtool.workload.trace import canonical_events
+from memtool.workload.source import Ending
 from tests.events import ALLOCATE, DEALLOCATE, EPILOGUE, REALLOCATE, events_of, workload_of
 
 RAMP, STEADY, DRAIN = range(3)
@@ -197,7 +198,7 @@ def threads_of(content: dict[str, Any]) -> list[str]:
     letters = {ALLOCATE: "A", DEALLOCATE: "F", 16: "start ", 17: "join "}
     return [
         f"{head >> 8 & 0xFFFF}:{letters[head & 0xFF]}{head >> 24}"
-        for portion in canonical_events(compile_workload(workload_of(content), 42))
+        for portion in generated(workload_of(content), 42).events(Ending())
         for head, _ in struct.iter_unpack("<QQ", portion)
         if head & 0xFF != EPILOGUE
     ]

@@ -1,0 +1,58 @@
+"""What a source of events is, wherever they come from: a workload, another tool's recording, a trace file."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from memtool.workload.arrivals import Schedule
+from memtool.workload.schema import Touch
+
+
+@dataclass(slots=True)
+class Ending:
+    """What a source knows of its events once it has given the last one away."""
+
+    resizes_left_out: int = 0
+    """Drawn, for objects that do not live for as many allocations."""
+    threads: int | None = None
+    """Where only reading the events counts them."""
+    notes: list[str] = field(default_factory=list)
+    """What was repaired, and where it ends too early."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source(ABC):
+    """Gives the canonical events of a trace (engine/events/events.hpp), the same ones each time it is asked."""
+
+    name: str
+    """What tables call the trace."""
+    seed: int = 0
+    """0 where nothing is drawn."""
+    touch: Touch = "pages"
+    """How the replay writes to fresh blocks."""
+    threads: int = 1
+    """How many threads the events are of, as far as that is known before they are read."""
+    has_threads: bool = False
+    """Whether events may be of several threads, at once or one after the other."""
+    memory_limit: int | None = None
+    """Bytes that a region may take; None: no limit."""
+    allocations: int | None = None
+    """How many there will be; None: known when they have been read."""
+    marks: tuple[str, ...] = ()
+    """Names of the marks, in the order of the run."""
+    notes: tuple[str, ...] = ()
+    """What was rounded or left out, as far as that is known before the events are read."""
+    arrivals: Schedule | None = None
+    """When operations are meant to begin; None: each as soon as the one before it has ended."""
+    definition: Mapping[str, Any] | None = None
+    """The workload with every default written out; None for a trace, which has none."""
+
+    @abstractmethod
+    def events(self, ending: Ending) -> Iterator[memoryview]:
+        """Yield the events in portions of 16-byte records; each is valid until the next is asked for.
+
+        ``ending`` is filled when the last has been taken. Raises InputError, EngineError.
+        """
