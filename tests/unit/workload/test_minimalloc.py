@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtool.errors import InputError
@@ -150,6 +150,7 @@ def test_buffers_of_nothing_are_requests_too(tmp_path: Path) -> None:
 SPANS = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20), st.integers(1, 100)), min_size=1, max_size=30)
 
 
+@settings(deadline=None)
 @given(SPANS)
 def test_buffers_are_alive_together_exactly_when_their_spans_meet(
     tmp_path_factory: pytest.TempPathFactory, spans: list[tuple[int, int, int]]
