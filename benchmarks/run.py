@@ -22,7 +22,7 @@ from tabulate import tabulate
 
 from benchmarks import speed
 from benchmarks.harness import ROOT, Finding, build, handwritten, take
-from memtool.engine import binding
+from memtool.engine.library import source_hash
 from memtool.model import AllocatorSpec, Pass
 from memtool.worker.parent import WorkerExecutor
 from memtool.workload.trace import Trace, load_trace
@@ -160,7 +160,7 @@ def main() -> None:
     findings = [finding for name in sys.argv[1:] or BENCHMARKS for finding in BENCHMARKS[name]()]
     rows = [(each.what, each.figure, each.goal, "yes" if each.reached else "NO") for each in findings]
     print(tabulate(rows, headers=("what", "figure", "goal", "reached"), disable_numparse=True))
-    print(f"\nengine {binding.source_hash()[:12]}, {os.cpu_count()} cores")
+    print(f"\nengine {source_hash()[:12]}, {os.cpu_count()} cores")
     sys.exit(0 if all(each.reached for each in findings) else 1)
 
 

@@ -173,7 +173,7 @@ def _usage(problem: click.ClickException) -> str:
 
 
 def _unexpected(problem: Exception, *, debug: bool) -> str:
-    from memtool.engine.binding import EngineError
+    from memtool.engine.library import EngineError
 
     if isinstance(problem, EngineError):
         return str(problem)

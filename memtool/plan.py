@@ -9,7 +9,8 @@ from pathlib import Path
 from memtool.allocators import pairing, regions, registry
 from memtool.allocators.environment import ignored_note
 from memtool.allocators.spec import parse_allocators
-from memtool.engine import binding
+from memtool.engine.instruments.binding import calibrate_counter, system_calls_refusal
+from memtool.engine.library import refuse_stale
 from memtool.errors import InputError, MemtoolError
 from memtool.host import counters, machine
 from memtool.host.counters import Counter
@@ -108,7 +109,7 @@ def schedule_of_arrivals(plan: Plan) -> str | None:
 
 def make_plan(options: BenchOptions) -> Plan:
     """Load the workloads, resolve the allocators, and say which pairs cannot be measured, and why."""
-    binding.refuse_stale()
+    refuse_stale()
     known = registry.Registry()
     specs = _specs(options, known)
     for spec in specs:
@@ -142,7 +143,7 @@ def _settings(options: BenchOptions) -> tuple[Settings, tuple[str, ...]]:
     """Return how samples are taken on this machine, and what it cannot count, in words."""
     has_counter = machine.fingerprint().get("clocksource") in ("tsc", "arch_sys_counter")
     counts_by, no_counts = counters.choose(options.counters)
-    no_calls = binding.system_calls_refusal()
+    no_calls = system_calls_refusal()
     settings = Settings(
         blocks=options.blocks,
         first_block=options.first_block,
@@ -152,7 +153,7 @@ def _settings(options: BenchOptions) -> tuple[Settings, tuple[str, ...]]:
         iterations=1 if options.cold else 3,
         seed=options.seed if options.seed is not None else 42,
         use_counter=has_counter,
-        ns_per_tick=binding.calibrate_counter(_CALIBRATION_MS) if has_counter else 1.0,
+        ns_per_tick=calibrate_counter(_CALIBRATION_MS) if has_counter else 1.0,
         time_limit=options.time_limit,
         least_time_limit=options.least_time_limit,
         counter=counts_by,

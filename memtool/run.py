@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from memtool import __version__, files
-from memtool.engine import binding
+from memtool.engine.library import compiler, source_hash
 from memtool.engine.packing import binding as packing_binding
 from memtool.errors import InputError, Interrupted, MemtoolError
 from memtool.host import machine
@@ -142,7 +142,7 @@ def _fingerprint(options: BenchOptions, plan: Plan) -> dict[str, object]:
     """Return what must be the same for a run to be resumed: it would otherwise mix samples of different things."""
     return {
         "memtool": __version__,
-        "engine": binding.source_hash(),
+        "engine": source_hash(),
         "machine": machine.fingerprint(),
         "workloads": {
             trace.info.name: {key: each for key, each in asdict(trace.info).items() if key not in _OF_NO_MATTER}
@@ -203,7 +203,7 @@ def summarise(
         machine={
             **facts,
             "fingerprint": fingerprint,
-            "compiler": binding.compiler(),
+            "compiler": compiler(),
             "clock": clock.name,
             "ns_per_tick": clock.ns_per_tick,
             "instruction_counter": str(plan.settings.counter),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from memtool.allocators.registry import Registry
-from memtool.engine import binding
+from memtool.engine.abi import binding
 from memtool.model import Pass, Status
 from memtool.plan import BenchOptions
 from memtool.report.plots import canvas, heap_maps

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from memtool.engine import binding
+from memtool.engine.abi import binding
 from memtool.errors import InputError
 from memtool.units import format_count, parse_count
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 
 SIZES = st.one_of(st.integers(0, 200), st.integers(0, 20_000), st.sampled_from([65536, 1 << 18, 1 << 60]))
 ALIGNMENTS = st.sampled_from([1, 8, 16, 16, 16, 64, 256, 4096, 65536, 2 << 20])

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 from memtool.model import Pass, Status
 from memtool.plan import BenchOptions
 from memtool.run import bench

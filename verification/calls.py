@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from memtool.engine import binding
+from memtool.engine.library import package_folder
 from memtool.errors import InputError
 from memtool.host import counters
 from memtool.host.counters import Counter
@@ -31,7 +31,7 @@ objects:
 
 def library(name: str, folder: Path) -> Path:
     """Return a malloc replacement of a strategy, built from its header as docs/your-own-allocator.md has it."""
-    sources = Path(binding.package_folder())
+    sources = Path(package_folder())
     header = name.replace("-", "_")
     file, built = folder / f"{header}_malloc.cpp", folder / f"lib{header}.so"
     file.write_text(

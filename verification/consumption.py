@@ -11,7 +11,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 from verification.outcome import Line, Result, Verdict
 from verification.robson import attack
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 from verification.outcome import Line, Result, Verdict
 
 BLOCKS, LARGEST, STEPS, SETTLED = 1000, 10_000, 40_000, 20_000

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 from verification.outcome import Line, Result, Verdict
 
 BASE = 1000

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from memtool.engine import binding
+from memtool.engine.library import engine_path, package_folder
 from verification.outcome import Line, Result, Verdict
 
 SIZES = 20_000
@@ -26,11 +26,11 @@ def grants() -> tuple[str, list[int]]:
     Raises:
         subprocess.CalledProcessError: the process found no fresh memory; its stderr says so in one line.
     """
-    root = Path(binding.package_folder()).parent
+    root = Path(package_folder()).parent
     printed = subprocess.run(
         # A process that did next to nothing before, in an environment without LD_PRELOAD and GLIBC_TUNABLES.
         [sys.executable, "-I", "-S", str(Path(__file__).with_name("glibc_grants.py")), str(root), str(SIZES)],
-        env={"PATH": os.defpath, "MEMTOOL_ENGINE": binding.engine_path()},
+        env={"PATH": os.defpath, "MEMTOOL_ENGINE": engine_path()},
         capture_output=True,
         text=True,
         check=True,

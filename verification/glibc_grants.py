@@ -18,7 +18,7 @@ import sys
 # Type checkers take the name for true; the engine's bindings are found through an argument.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from memtool.engine.binding import Heap
+    from memtool.engine.abi.binding import Heap
 
 _HEADER, _SMALLEST = 8, 24
 """Bytes between the end of what is usable of a chunk and what is usable of the next; the smallest grant."""
@@ -32,9 +32,10 @@ def main() -> None:
     """Print the owner of malloc and what it grants. Exits with one line when the top of the heap never answers."""
     root, sizes = sys.argv[1], int(sys.argv[2])
     sys.path.insert(0, root)
-    from memtool.engine import binding
+    from memtool.engine.abi import binding
+    from memtool.engine.instruments.binding import symbol_owner
 
-    owner = binding.symbol_owner("malloc")
+    owner = symbol_owner("malloc")
     with binding.Heap("malloc") as heap:
         _use_up(heap)
         grants = _sweep(heap, sizes)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 from verification.outcome import Line, Result, Verdict
 
 PARAMETERS = "structure=implicit,header=4,footer=4,alignment=8,minimum=16,initial=4096,grow=4096,extend=need"

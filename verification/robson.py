@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 from verification.outcome import Line, Result, Verdict
 
 WORD = 8

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 from verification.outcome import Line, Result, Verdict
 
 MEMORY = 32_768

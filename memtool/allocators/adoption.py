@@ -51,14 +51,15 @@ def adopt(source: Sequence[str]) -> Callbacks | None:
 def _tried(source: Sequence[str], recipe: str, parameters: str, alignment: int) -> dict[str, Any]:
     from memtool.allocators.code_files import code_files
     from memtool.allocators.interpreted import LoadError
-    from memtool.engine import binding
+    from memtool.engine.abi import binding
     from memtool.engine.adopted import binding as adopted_binding
+    from memtool.engine.library import EngineError
 
     try:
         callbacks = adopt(source)
     except adopted_binding.NoAllocatorError:
         return {"none": True}
-    except (binding.EngineError, LoadError) as problem:
+    except (EngineError, LoadError) as problem:
         return {"error": str(problem)}
     description = adopted_binding.describe_adopted()
     answer: dict[str, Any] = {"description": description, "refusal": None, "files": sorted(code_files())}
@@ -67,7 +68,7 @@ def _tried(source: Sequence[str], recipe: str, parameters: str, alignment: int) 
         binding.Heap(recipe, parameters, _TRIAL_BYTES).close()
     except binding.CannotStand as problem:
         answer["cannot_stand"] = str(problem)
-    except binding.EngineError as problem:
+    except EngineError as problem:
         answer["refusal"] = str(problem)
     if callbacks is not None and callbacks.failure is not None:
         answer["refusal"] = callbacks.failure
@@ -80,9 +81,9 @@ def main() -> None:
 
     package_root, engine, answers = sys.argv[1:]
     sys.path.insert(0, package_root)
-    from memtool.engine import binding
+    from memtool.engine.library import load_library
 
-    binding.load_library(engine)
+    load_library(engine)
     asked = json.load(sys.stdin)
     sys.path += [each for each in asked["path"] if each not in sys.path]
     found = [_tried(*each) for each in asked["requests"]]

@@ -14,8 +14,9 @@ from memtool import files
 from memtool.allocators.adoption import LIBRARY, PYTHON
 from memtool.allocators.parameters import Parameter, settle
 from memtool.allocators.trial import try_apart
-from memtool.engine import binding
+from memtool.engine.abi import binding
 from memtool.engine.adopted.binding import STRATEGY
+from memtool.engine.library import engine_path, package_folder
 from memtool.errors import InputError
 from memtool.model import AllocatorPlan, AllocatorSpec, Call
 
@@ -146,13 +147,13 @@ def _request(source: Source, parameters: str = "") -> Request:
 @cache
 def tried(requests: Sequence[Request]) -> list[Mapping[str, Any]]:
     """Return what adoption.py finds of each request, in a process of their own. Raises InputError."""
-    package = Path(binding.package_folder())
+    package = Path(package_folder())
     asked = json.dumps({"path": [each for each in sys.path if each], "requests": requests})
     where = ", ".join(dict.fromkeys(source[1] for source, *_ in requests))
     script = str(package / "allocators/adoption.py")
     try:
         ended = try_apart(
-            [sys.executable, "-I", "-S", script, str(package.parent), binding.engine_path()],
+            [sys.executable, "-I", "-S", script, str(package.parent), engine_path()],
             request=asked.encode(),
             seconds=TRIAL_SECONDS,
         )

@@ -15,7 +15,8 @@ from memtool.allocators.shared_library import library_plan
 from memtool.allocators.spec import is_file, is_python
 from memtool.allocators.system import Unavailable, environment_of, library_of, why_missing
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
-from memtool.engine import binding
+from memtool.engine.abi import binding
+from memtool.engine.library import EngineError
 from memtool.errors import InputError, did_you_mean
 from memtool.model import AS_MALLOC, AdaptorSpec, AllocatorPlan, AllocatorSpec, Call
 
@@ -117,7 +118,7 @@ def _refusal(strategy: str, parameters: str) -> str | None:
         binding.Heap(strategy, parameters, _TRIAL_BYTES).close()
     except binding.CannotStand:
         return None  # the values are good; why_not() says why the pairing is not
-    except binding.EngineError as problem:
+    except EngineError as problem:
         return str(problem)
     return None
 

@@ -79,11 +79,12 @@ def examine() -> Iterator[Finding]:
 
 def engine() -> Finding:
     """Look for the native core."""
-    from memtool.engine import binding
+    from memtool.engine.abi import binding
+    from memtool.engine.library import EngineError, source_hash
 
     try:
-        words = f"{len(binding.describe())} strategies, from sources {binding.source_hash()[:12]}"
-    except binding.EngineError as problem:
+        words = f"{len(binding.describe())} strategies, from sources {source_hash()[:12]}"
+    except EngineError as problem:
         return Finding("engine", State.MISSING, str(problem))
     return Finding("engine", State.OK, words)
 
@@ -245,9 +246,9 @@ def valgrind() -> Finding:
 
 def system_calls() -> Finding:
     """Say whether the system calls of a worker can be counted."""
-    from memtool.engine import binding
+    from memtool.engine.instruments.binding import system_calls_refusal
 
-    reason = binding.system_calls_refusal()
+    reason = system_calls_refusal()
     if reason is not None:
         mend = "Linux 5.7 or newer; in a container: --security-opt seccomp=unconfined"
         return Finding("system calls", State.NOTE, f"cannot be counted (seccomp): {reason}", mend)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from enum import StrEnum
 
-from memtool.engine import binding
+from memtool.engine.instruments.binding import counter_refusal
 from memtool.errors import InputError
 
 CALLGRIND = ("valgrind", "setarch")
@@ -25,13 +25,13 @@ class Counter(StrEnum):
 def why_not(counter: Counter) -> str | None:
     """Return why instructions cannot be counted this way here, and what mends it; None when they can."""
     if counter is Counter.PERF:
-        refusal = binding.counter_refusal(counter)
+        refusal = counter_refusal(counter)
         return None if refusal is None else f"the kernel refuses a counter of instructions: {refusal}"
     if counter is Counter.CALLGRIND:
         missing = next((program for program in CALLGRIND if shutil.which(program) is None), None)
         if missing is not None:
             return f"{missing} is not installed; get it with: apt install {_PACKAGES[missing]}"
-        refusal = binding.counter_refusal(counter)
+        refusal = counter_refusal(counter)
         return None if refusal is None else f"{refusal}; mend it with: apt install valgrind && make native"
     return None
 

@@ -56,10 +56,12 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     import ctypes
     import mmap
 
-    from memtool.engine import binding
+    from memtool.engine.instruments.binding import symbol_owner
+    from memtool.engine.library import DONE, WRONG
+    from memtool.engine.replay import binding
     from memtool.host import noise
 
-    library = binding.load_library(request["library"])
+    library = binding.replay_library(request["library"])
     sys.path += [each for each in request["path"] if each not in sys.path]
     callbacks = _adopt(request["adopted"]) if request["adopted"] is not None else None
     descriptor, image_bytes = request["image"]
@@ -122,7 +124,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         "message": result.message.decode(errors="replace"),
         "failed_operation": result.failed_operation,
         "proof": {
-            **_proof(binding.symbol_owner("malloc"), request["version"]),
+            **_proof(symbol_owner("malloc"), request["version"]),
             **_proof_of_adopted(request["adopted"]),
             "code": _code(),
         },
@@ -132,10 +134,10 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     shares = request["threads"] is not None and request["threads"][2] == 0
     answer["noise"]["own_switches"] = answer["noise"]["involuntary_switches"] if shares else result.own_switches
     if callbacks is not None and callbacks.failure is not None:
-        answer.update(status=binding.WRONG, message=callbacks.failure)
-    elif result.status == binding.DONE and maps is not None:
+        answer.update(status=WRONG, message=callbacks.failure)
+    elif result.status == DONE and maps is not None:
         answer.update(_heap(binding, result, maps, request["marks"]))
-    elif result.status == binding.DONE:
+    elif result.status == DONE:
         answer.update(_figures(binding, request["run_pass"], result, histograms, buckets, series))
         if request["run_pass"] == binding.FOOTPRINT:
             answer["at_marks"] = _at_marks(binding, result, request["marks"])
@@ -149,7 +151,8 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
 
 def _replay_in_lean_worker(request: dict[str, Any]) -> dict[str, Any]:
     """Replay in a process that did nothing before (lean.cpp), so that the malloc under test holds nothing of ours."""
-    from memtool.engine import binding
+    from memtool.engine.library import DONE
+    from memtool.engine.replay import binding
     from memtool.host import noise
 
     job = _LeanJob(binding, request)
@@ -172,10 +175,10 @@ def _replay_in_lean_worker(request: dict[str, Any]) -> dict[str, Any]:
         "proof": {**proof, "code": _code(request["library"], os.fsdecode(found.adopted_owner))},
         "noise": {name: after[name] - before[name] for name in after},
     }
-    if result.status == binding.DONE and request["run_pass"] == binding.HEAP:
+    if result.status == DONE and request["run_pass"] == binding.HEAP:
         maps = (binding.HeapMap * binding.MOST_MAPS).from_buffer(job.memory, found.maps)
         answer.update(_heap(binding, result, maps, request["marks"]))
-    elif result.status == binding.DONE:
+    elif result.status == DONE:
         series = (binding.CheckpointRow * (request["checkpoints"] + 2)).from_buffer(job.memory, found.series)
         answer.update(_figures(binding, request["run_pass"], result, None, 0, series))
         answer["at_marks"] = _at_marks(binding, result, request["marks"])
@@ -352,7 +355,7 @@ def _reserve(size: int, alignment: int, advice: tuple[int, ...]) -> tuple[object
     import ctypes
     import mmap
 
-    from memtool.engine.binding import MAP_NORESERVE
+    from memtool.engine.library import MAP_NORESERVE
 
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
     memory = mmap.mmap(-1, size + alignment, flags)
@@ -368,7 +371,7 @@ def _map_file(base: int, size: int, descriptor: int, *, shared: bool) -> None:
     import ctypes
     import mmap
 
-    from memtool.engine.binding import MAP_NORESERVE
+    from memtool.engine.library import MAP_NORESERVE
 
     map_fixed = 0x10
     function = ctypes.CDLL(None, use_errno=True).mmap

@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from memtool.allocators.regions import Backing
-from memtool.engine import binding
+from memtool.engine.instruments.binding import COUNTERS_OF, count_system_calls
+from memtool.engine.library import engine_path, lean_path, package_folder
+from memtool.engine.replay.binding import REGION_LOCKED, REGION_SHARED
 from memtool.host.counters import Counter
 from memtool.measure.histogram import SLOW_NS
 from memtool.model import HARNESS, AllocatorPlan, Cell, Pass, Sample, Status
@@ -157,9 +159,9 @@ class WorkerExecutor:
         self._stops = 0
         self._lock = threading.Lock()
         adopt_orphans()
-        self._library = binding.engine_path()
-        self._lean = binding.lean_path()
-        folder = Path(binding.package_folder())
+        self._library = engine_path()
+        self._lean = lean_path()
+        folder = Path(package_folder())
         self._child = str(folder / "worker" / "start.py")
 
     def execute(self, job: Job) -> Sample:
@@ -263,7 +265,7 @@ class WorkerExecutor:
     ) -> dict[str, object]:
         region = job.region
         size = min(region.size, _MOST_UNDER_VALGRIND) if job.counter is Counter.CALLGRIND else region.size
-        flags = region.shared * binding.REGION_SHARED | region.locked * binding.REGION_LOCKED
+        flags = region.shared * REGION_SHARED | region.locked * REGION_LOCKED
         return {
             "parent": os.getpid(),
             "library": self._library,
@@ -282,7 +284,7 @@ class WorkerExecutor:
             "arrivals": job.arrivals,
             "marks": job.marks,
             "system_calls_socket": calls,
-            "counter": binding.COUNTERS_OF.index(job.counter),
+            "counter": COUNTERS_OF.index(job.counter),
             "result": result,
             "version": job.plan.version_call,
             "threads": None
@@ -363,7 +365,7 @@ def _calls_counted(job: Job) -> Iterator[tuple[Count, int]]:
         if not descriptors:
             return {}
         try:
-            return binding.count_system_calls(descriptors[0], ended)
+            return count_system_calls(descriptors[0], ended)
         finally:
             os.close(descriptors[0])
 

@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memtool.engine import binding
+from memtool.engine.replay.binding import ThreadPlace
 from memtool.model import Mode
 
 NOTHING, REPLAY, ALLOCATE, DEALLOCATE, REALLOCATE, OBJECT, JOIN, TURN, END = range(9)
@@ -28,7 +28,7 @@ class Threads:
     @property
     def places_bytes(self) -> int:
         """Return the length of the memory in which the threads say what they are at."""
-        return self.lanes * ctypes.sizeof(binding.ThreadPlace)
+        return self.lanes * ctypes.sizeof(ThreadPlace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Place:
 
 def read_places(data: bytes) -> list[Place]:
     """Return what each thread was at."""
-    size = ctypes.sizeof(binding.ThreadPlace)
-    found = (binding.ThreadPlace.from_buffer_copy(data, at) for at in range(0, len(data), size))
+    size = ctypes.sizeof(ThreadPlace)
+    found = (ThreadPlace.from_buffer_copy(data, at) for at in range(0, len(data), size))
     return [Place(thread, each.at, each.object, each.other, each.operations) for thread, each in enumerate(found)]
 
 

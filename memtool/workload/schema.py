@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from memtool.engine.binding import MOST_MAPS
+from memtool.engine.replay.binding import MOST_MAPS
 from memtool.workload.bounds import refuse_unbounded
 from memtool.workload.descriptions import described
 from memtool.workload.laws import CountLaw, Lifetime, NaturalLaw, SizeLaw

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Self
 
 from memtool import files
-from memtool.engine.binding import EngineError, package_folder
 from memtool.engine.generate import binding as generator_binding
+from memtool.engine.library import EngineError, package_folder
 from memtool.errors import InputError, MemtoolError, did_you_mean
 from memtool.model import Mark, Mode, TraceInfo
 from memtool.units import format_duration, format_rate, format_size

@@ -11,7 +11,7 @@ from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.cli import run
 from memtool.commands import doctor
 from memtool.commands.doctor import Finding, State, examine
-from memtool.engine import binding
+from memtool.engine.library import EngineError
 
 GIB = 1 << 30
 FACTS = {"cpu": "AMD EPYC", "cores": 2, "core_quota": None, "virtual_machine": False}
@@ -63,9 +63,9 @@ def test_the_table_fits(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_engine_that_is_not_built_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent() -> None:
-        raise binding.EngineError("the engine library is not built: run `make native`")
+        raise EngineError("the engine library is not built: run `make native`")
 
-    monkeypatch.setattr(binding, "describe", absent)
+    monkeypatch.setattr("memtool.engine.abi.binding.describe", absent)
     assert doctor.engine() == Finding("engine", State.MISSING, "the engine library is not built: run `make native`")
 
 

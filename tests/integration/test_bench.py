@@ -410,7 +410,8 @@ def test_the_worker_imports_nothing_large(tmp_path: Path) -> None:
     root = Path(__file__).parent.parent.parent
     script.write_text(
         f"import sys\nsys.path.insert(0, {str(root)!r})\n"
-        "import memtool.engine.binding, memtool.host.noise\nprint(*sys.modules)\n"
+        "import memtool.engine.replay.binding, memtool.engine.instruments.binding, memtool.host.noise\n"
+        "print(*sys.modules)\n"
     )
     loaded = subprocess.run(
         [sys.executable, "-I", "-S", script],

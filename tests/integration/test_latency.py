@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from memtool.engine import binding
+from memtool.engine.instruments.binding import SYSTEM_CALLS, system_calls_refusal
 from memtool.measure import histogram
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Sample, Status
 from memtool.store.series import History
@@ -150,9 +150,9 @@ def test_histograms_by_size_add_up_to_those_of_the_kind(executor: WorkerExecutor
 def test_system_calls_of_threads_that_block_signals_are_counted(
     executor: WorkerExecutor, image: tuple[int, int]
 ) -> None:
-    if reason := binding.system_calls_refusal():
+    if reason := system_calls_refusal():
         pytest.skip(reason)
-    none = dict.fromkeys(binding.SYSTEM_CALLS, 0)
+    none = dict.fromkeys(SYSTEM_CALLS, 0)
     assert take(executor, image, "sound", Pass.CALLS).payload["system_calls"] == none
     background = take(executor, image, "background", Pass.CALLS).payload["system_calls"]
     # At least: what the C library does for a thread of its own accord is counted too.

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memtool.engine import binding
+from memtool.engine.instruments.binding import system_calls_refusal
 from memtool.host import counters
 from memtool.host.counters import Counter
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Mode, Pass, Sample, Status
@@ -148,8 +148,8 @@ THREAD_ARENAS = {
 
 @pytest.mark.parametrize(("mode", "grows"), [(Mode.SERIAL, False), (Mode.LOCKSTEP, True), (Mode.PARALLEL, True)])
 def test_glibc_grows_the_arenas_of_threads_by_mprotect(mode: Mode, grows: bool) -> None:
-    if binding.system_calls_refusal() is not None:
-        pytest.skip(str(binding.system_calls_refusal()))
+    if system_calls_refusal() is not None:
+        pytest.skip(str(system_calls_refusal()))
     sample = take(THREAD_ARENAS, mode, Pass.CALLS)
     assert (sample.status, sample.reason) == (Status.OK, None)
     # 24 MiB a thread in steps of 132 KiB or so, and not one where the main arena serves both.
@@ -160,8 +160,8 @@ def test_glibc_grows_the_arenas_of_threads_by_mprotect(mode: Mode, grows: bool) 
 @pytest.mark.parametrize("mode", [Mode.LOCKSTEP, Mode.PARALLEL])
 def test_making_threads_is_no_system_call_of_the_allocator(mode: Mode) -> None:
     """A strategy on its region maps nothing; the stacks of its threads are not its own."""
-    if binding.system_calls_refusal() is not None:
-        pytest.skip(str(binding.system_calls_refusal()))
+    if system_calls_refusal() is not None:
+        pytest.skip(str(system_calls_refusal()))
     sample = take(MIXED, mode, Pass.CALLS, "segregated-pool+lock")
     assert (sample.status, sample.reason) == (Status.OK, None)
     assert sum(sample.payload["system_calls"].values()) == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memtool.engine import binding
+from memtool.engine.abi import binding
 from tests.native.conftest import BuildDriver
 
 MEASURED = [each for each in binding.describe() if not each["is_control"]]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from memtool.engine import binding
+from memtool.engine.abi import binding
 from memtool.workload.arrivals import compile_arrivals
 from memtool.workload.program import compile_workload
 from memtool.workload.schema import Arrivals, Workload

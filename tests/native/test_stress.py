@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memtool.engine import binding
+from memtool.engine.abi import binding
 from tests.native.conftest import BuildDriver
 
 STRATEGIES = [str(strategy["name"]) for strategy in binding.describe() if not strategy["is_control"]]

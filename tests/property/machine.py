@@ -11,8 +11,8 @@ from itertools import pairwise
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from memtool.engine import binding
-from memtool.engine.binding import Heap
+from memtool.engine.abi import binding
+from memtool.engine.abi.binding import Heap
 
 KIB, MIB = 1 << 10, 1 << 20
 SIZES = st.one_of(

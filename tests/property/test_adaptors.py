@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtool.engine import binding
-from memtool.engine.binding import Heap
+from memtool.engine.abi import binding
+from memtool.engine.abi.binding import Heap
 from tests.sequences import STEPS, Block, Step, assert_sound, drive
 
 ADAPTORS = [str(each["name"]) for each in binding.describe_adaptors()]

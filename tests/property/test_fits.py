@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 
 FITS = ("first", "next", "best", "worst")
 # The layout of support/physical_block.hpp: a tag in front, and room for links and a size in free blocks.

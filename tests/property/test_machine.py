@@ -15,7 +15,7 @@ from memtool.allocators.reference.buddy import Buddy
 from memtool.allocators.reference.first_fit import FirstFit
 from memtool.allocators.reference.pool import Pool
 from memtool.allocators.reference.tlsf import Tlsf
-from memtool.engine.binding import BrokenInvariant
+from memtool.engine.abi.binding import BrokenInvariant
 from tests.property.machine import machine_of
 
 

@@ -17,8 +17,8 @@ from memtool.allocators.reference.buddy import Buddy
 from memtool.allocators.reference.first_fit import FirstFit
 from memtool.allocators.reference.pool import Pool
 from memtool.allocators.reference.tlsf import Tlsf
-from memtool.engine import binding
-from memtool.engine.binding import Heap
+from memtool.engine.abi import binding
+from memtool.engine.abi.binding import Heap
 from tests.sequences import LONG_STEPS, STEPS, Block, Step
 
 KIB, MIB = 1 << 10, 1 << 20

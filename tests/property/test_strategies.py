@@ -6,8 +6,8 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from memtool.engine import binding
-from memtool.engine.binding import Heap
+from memtool.engine.abi import binding
+from memtool.engine.abi.binding import Heap
 from tests.property.machine import machine_of
 
 DESCRIBED = {str(each["name"]): each for each in binding.describe() if not each["is_control"]}

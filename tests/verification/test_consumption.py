@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings, target
 from hypothesis import strategies as st
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 from verification.consumption import FACTORS, GRANULE, Ledger
 
 # Rounds that fill up with blocks of one size and then free some, by address: (log2 of granules, surplus granules,

@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 from memtool.host import counters
 from memtool.host.counters import choose
 from verification import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memtool.engine import binding
-from memtool.engine.binding import Heap
+from memtool.engine.abi import binding
+from memtool.engine.abi.binding import Heap
 from verification.robson import attack, bound
 
 WORD = 8

@@ -1,4 +1,4 @@
-/* The C ABI between the engine and Python (engine/binding.py has the same structures). Plain C, no ownership crosses
+/* The C ABI between the engine and Python (engine/replay/binding.py has the same structures). Plain C, no ownership crosses
  * it. */
 #ifndef MEMTOOL_ENGINE_CAPI_H
 #define MEMTOOL_ENGINE_CAPI_H

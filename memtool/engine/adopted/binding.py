@@ -10,7 +10,7 @@ import json
 import os
 from typing import Any
 
-from memtool.engine import binding
+from memtool.engine.library import DONE, WRONG, EngineError, declare, load_library
 
 ABI = 1
 STRATEGY = "adopted"
@@ -100,7 +100,7 @@ class Allocator(ctypes.Structure):
     ]
 
 
-class NoAllocatorError(binding.EngineError):
+class NoAllocatorError(EngineError):
     """A library does not export the interface of memtool.h at all."""
 
 
@@ -109,7 +109,7 @@ _adopted: list[Allocator] = []
 
 
 def _library() -> ctypes.CDLL:
-    library = binding.load_library()
+    library = load_library()
     signatures: dict[str, tuple[object, list[object]]] = {
         "memtool_adopt_library": (_u32, [_text, _text]),
         "memtool_adopt_table": (_u32, [_void, _text]),
@@ -117,7 +117,7 @@ def _library() -> ctypes.CDLL:
         "memtool_describe_adopted": (_text, []),
         "memtool_adopted_owner": (_u32, [_text, _u64, _text, _u64]),
     }
-    binding.declare(library, signatures)
+    declare(library, signatures)
     return library
 
 
@@ -130,16 +130,16 @@ def adopt_library(path: str) -> None:
     """
     message = ctypes.create_string_buffer(MESSAGE_BYTES)
     status = _library().memtool_adopt_library(os.fsencode(path), message)
-    if status != binding.DONE:
-        kind = NoAllocatorError if status == binding.WRONG else binding.EngineError
+    if status != DONE:
+        kind = NoAllocatorError if status == WRONG else EngineError
         raise kind(message.value.decode(errors="replace"))
 
 
 def adopt_table(table: Allocator) -> None:
     """Make an allocator of this process the engine's strategy STRATEGY. Raises EngineError with one line."""
     message = ctypes.create_string_buffer(MESSAGE_BYTES)
-    if _library().memtool_adopt_table(ctypes.addressof(table), message) != binding.DONE:
-        raise binding.EngineError(message.value.decode(errors="replace"))
+    if _library().memtool_adopt_table(ctypes.addressof(table), message) != DONE:
+        raise EngineError(message.value.decode(errors="replace"))
     _adopted[:] = [table]
 
 

@@ -7,11 +7,10 @@ from array import array
 from collections.abc import Callable, Generator
 from typing import Any, Self
 
-from memtool.engine.binding import DONE, EngineError, declare, load_library
+from memtool.engine.library import DONE, MESSAGE_BYTES, EngineError, declare, load_library
 
 _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32
-_MESSAGE_BYTES = 400
 # A canonical event (engine/events/events.hpp).
 EVENT_BYTES = 16
 DEALLOCATE, ALLOCATE, ALLOCATE_ZEROED, REALLOCATE = range(4)
@@ -108,7 +107,7 @@ def generate(program: array[int]) -> Generator[memoryview, None, int]:
     portion is valid until the next one is asked for. Raises EngineError.
     """
     library = _library()
-    message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+    message = ctypes.create_string_buffer(MESSAGE_BYTES)
     address, count = program.buffer_info()
     handle = library.memtool_generator_open(address, count, message)
     if not handle:
@@ -146,7 +145,7 @@ class _Builder:
         The replay will touch fresh blocks as ``touch`` says: none, first, pages or all. Raises EngineError.
         """
         self._library = _library()
-        self._message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+        self._message = ctypes.create_string_buffer(MESSAGE_BYTES)
         self._handle: int | None = self._function("begin")(TOUCHES.index(touch), descriptor, self._message)
         if not self._handle:
             raise EngineError(self._message.value.decode())

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from memtool.engine.binding import DONE, EngineError, declare, load_library
+from memtool.engine.library import DONE, MESSAGE_BYTES, EngineError, declare, load_library
 
 _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32
-_MESSAGE_BYTES = 400
 SEEN_BYTES = 48
 """Of an AddressEvent (engine/recorded/address_events.hpp)."""
 NEVER = 2**64 - 1
@@ -164,7 +163,7 @@ class Recording:
     def __init__(self, descriptor: int) -> None:
         """Take a file that is open for reading and writing, for as long as this is. Raises EngineError."""
         self._library = _library()
-        self._message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+        self._message = ctypes.create_string_buffer(MESSAGE_BYTES)
         self._handle: int | None = self._library.memtool_recording_open(descriptor, self._message)
         if not self._handle:
             raise EngineError(self._message.value.decode())

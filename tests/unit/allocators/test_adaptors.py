@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from memtool.engine import binding
-from memtool.engine.binding import BrokenInvariant, CannotStand, EngineError, Heap
+from memtool.engine.abi import binding
+from memtool.engine.abi.binding import BrokenInvariant, CannotStand, Heap
+from memtool.engine.library import EngineError
 from tests.conftest import ROOT
 
 Misdeed = Callable[[Heap], None]
@@ -186,7 +187,7 @@ def test_writes_within_a_block_are_nobodys_business() -> None:
 
 TRAPPED = """
 import ctypes, sys
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 heap = Heap("tlsf+guard", sys.argv[1])
 heap.allocate(40)
 offset = heap.allocate(int(sys.argv[2]))
@@ -215,7 +216,9 @@ def test_the_guard_page_traps_and_names(side: str, size: int, at: int, words: st
 
 
 def test_a_fault_elsewhere_is_not_explained_away() -> None:
-    script = "import ctypes; from memtool.engine.binding import Heap\nheap = Heap('tlsf+guard'); heap.allocate(40)\n"
+    script = (
+        "import ctypes; from memtool.engine.abi.binding import Heap\nheap = Heap('tlsf+guard'); heap.allocate(40)\n"
+    )
     command = [sys.executable, "-c", script + "ctypes.c_ubyte.from_address(4096).value = 1"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (-11, "")

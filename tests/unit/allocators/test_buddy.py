@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtool.engine import binding
-from memtool.engine.binding import EngineError, Heap
+from memtool.engine.abi import binding
+from memtool.engine.abi.binding import Heap
+from memtool.engine.library import EngineError
 from tests.sequences import STEPS, Step, assert_sound, drive
 
 

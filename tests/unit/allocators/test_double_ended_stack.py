@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 
 BYTES = 8192
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memtool.engine.binding import EngineError, Heap
+from memtool.engine.abi.binding import Heap
+from memtool.engine.library import EngineError
 
 POOL = 2 << 20
 FIXED = f"initial={POOL},grow=0"

@@ -6,7 +6,7 @@ import ctypes
 
 import pytest
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 
 CONSTRUCTED = b"\x5a"
 

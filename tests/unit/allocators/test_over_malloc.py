@@ -7,7 +7,7 @@ import mmap
 
 import pytest
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 
 NAMES = ["new-delete", "std-allocator", "calloc", "unique-ptr", "shared-ptr", "pmr-new-delete", "mmap"]
 PAGE = mmap.PAGESIZE

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtool.engine.binding import EngineError, Heap
+from memtool.engine.abi.binding import Heap
+from memtool.engine.library import EngineError
 from tests.sequences import STEPS, Step, assert_sound, drive
 
 NAMES = ("tlsf", "half-fit", "segregated-fit")

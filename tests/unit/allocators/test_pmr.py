@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from memtool.engine.binding import Heap, uses_region
+from memtool.engine.abi.binding import Heap, uses_region
 
 POOLS = ["pmr-unsynchronized-pool", "pmr-synchronized-pool"]
 

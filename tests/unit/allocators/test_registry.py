@@ -14,7 +14,7 @@ from memtool.allocators.pairing import why_not
 from memtool.allocators.registry import Capabilities, Registry, Unavailable
 from memtool.allocators.spec import parse_allocators
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
-from memtool.engine import binding
+from memtool.engine.abi import binding
 from memtool.errors import InputError
 from memtool.model import AllocatorPlan, AllocatorSpec, Call, TraceInfo
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 
 SIZE = 56
 FIRST = 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 
 
 def holes_of(heap: Heap, *sizes: int) -> list[int]:

@@ -7,7 +7,7 @@ import pytest
 from memtool.allocators.pairing import rounding, why_not
 from memtool.allocators.registry import Registry
 from memtool.allocators.spec import parse_allocators
-from memtool.engine.binding import Heap
+from memtool.engine.abi.binding import Heap
 from memtool.model import AllocatorPlan
 from memtool.workload.generated import generated
 from memtool.workload.trace import Trace, make_trace

@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from memtool.engine.binding import EngineError, Heap
+from memtool.engine.abi.binding import Heap
+from memtool.engine.library import EngineError
 
 
 def hole_of(heap: Heap, size: int) -> int:

@@ -12,7 +12,7 @@ from memtool.host.counters import Counter, choose, why_not
 def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     """Return what the engine refuses, by counter; nothing yet. Every program is installed."""
     refusals: dict[str, str | None] = {}
-    monkeypatch.setattr("memtool.engine.binding.counter_refusal", lambda counter: refusals.get(str(counter)))
+    monkeypatch.setattr("memtool.host.counters.counter_refusal", lambda counter: refusals.get(str(counter)))
     monkeypatch.setattr("shutil.which", lambda program: f"/usr/bin/{program}")
     return refusals
 

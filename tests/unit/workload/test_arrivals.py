@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from memtool.engine.binding import load_library
+from memtool.engine.library import declare, load_library
 from memtool.units import arrivals_in_words
 from memtool.workload import tables
 from memtool.workload.arrivals import compile_arrivals
@@ -25,7 +25,10 @@ def starts(words: tuple[int, ...], count: int) -> list[int]:
     """Return the intended starts in picoseconds, of the engine."""
     program = (ctypes.c_uint64 * len(words))(*words)
     found = (ctypes.c_uint64 * count)()
-    load_library().memtool_schedule_arrivals(program, found, count)
+    library = load_library()
+    pointer = ctypes.c_void_p
+    declare(library, {"memtool_schedule_arrivals": (None, [pointer, pointer, ctypes.c_uint64])})
+    library.memtool_schedule_arrivals(program, found, count)
     return list(found)
 
 

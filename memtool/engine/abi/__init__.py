@@ -1,0 +1,1 @@
+"""The C ABI, and heaps driven through it."""

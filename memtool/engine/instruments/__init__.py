@@ -1,0 +1,1 @@
+"""What is measured with, native: clock, counters, resident memory, proof."""

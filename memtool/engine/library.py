@@ -1,0 +1,131 @@
+"""The engine library: where it is, whether it is of these sources, and its functions. Each wing declares its own.
+
+A worker imports this module under ``python -I -S`` and is measured in milliseconds, so nothing is imported here that
+ctypes does not need itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+ABI_VERSION = 6
+DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)
+NOT_APPLICABLE = 2**64 - 1
+MESSAGE_BYTES = 400
+MAP_NORESERVE = 0x4000
+"""Linux, x86-64 and aarch64; Python's mmap module does not name it."""
+LIBRARY_NAME = "libmemtool_engine.so"
+LEAN_NAME = "memtool-lean"
+
+
+class EngineError(Exception):
+    """The engine library is absent, does not fit this package, or refuses a request. One line."""
+
+
+def engine_path() -> str:
+    """Return the path of the engine library. ``MEMTOOL_ENGINE`` names another build of it. Raises EngineError."""
+    chosen = os.environ.get("MEMTOOL_ENGINE")
+    if chosen:
+        if not os.path.exists(chosen):
+            raise EngineError(f"MEMTOOL_ENGINE names {chosen}, which does not exist")
+        return os.path.abspath(chosen)
+    # Not __file__: an editable install keeps the library elsewhere than the sources.
+    from importlib.resources import files
+
+    found = files("memtool.engine").joinpath(LIBRARY_NAME)
+    if not found.is_file():
+        raise EngineError(f"the engine library {LIBRARY_NAME} is not built: run `make native`, or `pip install .`")
+    return str(found)
+
+
+def lean_path() -> str:
+    """Return the path of the program in which memory is measured (worker/lean.cpp). Raises EngineError."""
+    from importlib.resources import files
+
+    found = files("memtool.engine").joinpath(LEAN_NAME)
+    if not found.is_file():
+        raise EngineError(f"the program {LEAN_NAME} is not built: run `make native`, or `pip install .`")
+    return str(found)
+
+
+def package_folder() -> str:
+    """Return the folder of memtool's Python sources.
+
+    Asked for by a file in it: an editable install has the package in two places, here and where the library was built.
+    """
+    from importlib.resources import files
+
+    return os.path.dirname(str(files("memtool").joinpath("__init__.py")))
+
+
+_loaded: list[ctypes.CDLL] = []
+
+
+def load_library(path: str | None = None) -> ctypes.CDLL:
+    """Return the engine library, loaded and declared once in a process. Raises EngineError with one line.
+
+    The first call decides which build it is: the one at ``path``, or the one that engine_path() finds.
+    """
+    if not _loaded:
+        path = path or engine_path()
+        try:
+            library = ctypes.CDLL(path)
+        except OSError as problem:
+            raise EngineError(f"the engine library cannot be loaded: {problem}") from None
+        declare(
+            library,
+            {
+                "memtool_abi_version": (ctypes.c_uint32, []),
+                "memtool_source_hash": (ctypes.c_char_p, []),
+                "memtool_compiler": (ctypes.c_char_p, []),
+            },
+        )
+        if library.memtool_abi_version() != ABI_VERSION:
+            raise EngineError(f"{path} has another ABI version than this package: run `make native`")
+        _loaded.append(library)
+    return _loaded[0]
+
+
+def declare(library: ctypes.CDLL, signatures: dict[str, tuple[object, list[object]]]) -> None:
+    """Declare functions of the library by name. Raises EngineError for one that it lacks."""
+    for name, (result, arguments) in signatures.items():
+        try:
+            function = getattr(library, name)
+        except AttributeError:
+            raise EngineError(f"the engine library has no {name}: run `make native`") from None
+        function.restype = result
+        function.argtypes = arguments
+
+
+def refuse_stale() -> None:
+    """Raise EngineError when the C++ sources beside this package are not those that the library was built from.
+
+    A library that MEMTOOL_ENGINE names is taken as it is.
+    """
+    import hashlib
+    from pathlib import Path
+
+    folder = Path(package_folder())
+    sources = sorted(str(path) for path in folder.rglob("*") if path.suffix in (".cpp", ".hpp", ".h", ".c"))
+    # An installed package has memtool.h, and none of the sources.
+    installed = not (Path(folder) / "engine" / "abi" / "capi.cpp").is_file()
+    if installed or os.environ.get("MEMTOOL_ENGINE"):
+        return
+    # As CMakeLists.txt has it: the hash of all files' hashes, in order of their paths.
+    hashes = "".join(hashlib.sha256(Path(path).read_bytes()).hexdigest() + "\n" for path in sources)
+    if hashlib.sha256(hashes.encode()).hexdigest() != source_hash():
+        raise EngineError("the engine library was built from other sources than these: run `make native`")
+
+
+def compiler() -> str:
+    """Return which compiler built the engine, with which flags: ``GCC 12.2.0 -O2``.
+
+    Instruction counts are comparable where it is the same.
+    """
+    return str(load_library().memtool_compiler().decode())
+
+
+def source_hash() -> str:
+    """Return the hash of the sources that the loaded library was built from."""
+    return str(load_library().memtool_source_hash().decode())

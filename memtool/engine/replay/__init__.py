@@ -1,0 +1,1 @@
+"""The replay loop, its runners and the registry of strategies, native."""
