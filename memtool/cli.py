@@ -141,17 +141,26 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
     except (click.Abort, KeyboardInterrupt) as stopped:
         # Click turns an interrupt into an abort of its own.
         cause = stopped.__cause__ or stopped
-        words = f"interrupted: {cause}" if isinstance(cause, Interrupted) else "interrupted"
-        return _fail(words, code=EXIT_INTERRUPTED)
+        words = f": {cause.spelled(_options_of(arguments))}" if isinstance(cause, Interrupted) else ""
+        return _fail(f"interrupted{words}", code=EXIT_INTERRUPTED)
     except click.ClickException as problem:
         return _fail(_usage(problem), code=problem.exit_code, debug=debug)
     except InputErrors as problem:
         return _fail(*problem.lines, code=problem.exit_code, debug=debug)
     except MemtoolError as problem:
-        return _fail(str(problem), code=problem.exit_code, debug=debug)
+        return _fail(problem.spelled(_options_of(arguments)), code=problem.exit_code, debug=debug)
     except Exception as problem:
         return _fail(_unexpected(problem, debug=debug), debug=debug)
     return ended if isinstance(ended, int) else 0
+
+
+def _options_of(arguments: Sequence[str]) -> dict[str, str]:
+    """Return what each field is called on the line of the command that was run: ``allocators`` -> ``-a``."""
+    name = next((argument for argument in arguments if argument in _COMMANDS), None)
+    if name is None:
+        return {}
+    command: click.Command = importlib.import_module(f"memtool.commands.{name}").command
+    return {str(parameter.name): parameter.opts[0] for parameter in command.params}
 
 
 def _fail(*errors: str, code: int = EXIT_FAILED, debug: bool = False) -> int:

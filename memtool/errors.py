@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -14,20 +15,62 @@ EXIT_INCOMPARABLE = 5
 EXIT_INTERRUPTED = 130
 
 
-class MemtoolError(Exception):
+_OPTION = re.compile("\N{LEFT-POINTING ANGLE BRACKET}([a-z_]+)\N{RIGHT-POINTING ANGLE BRACKET}")
+
+
+def option(field: str) -> str:
+    """Return a field of an option record as a message has it: a command puts its option there, Python the field."""
+    return f"\N{LEFT-POINTING ANGLE BRACKET}{field}\N{RIGHT-POINTING ANGLE BRACKET}"
+
+
+class _Spelled(BaseException):
+    """A message in which fields of option records are marked."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        """Take one line; ``field`` is what is wrong, and stands before it."""
+        self._marked = message
+        self.field = field
+        super().__init__(self.spelled({}))
+
+    @property
+    def message(self) -> str:
+        """Return the message without the field before it."""
+        return _OPTION.sub(r"\1", self._marked)
+
+    def spelled(self, options: Mapping[str, str]) -> str:
+        """Return the message with each field as these options, where they have it."""
+        whole = self._marked if self.field is None else f"{option(self.field)}: {self._marked}"
+        return _OPTION.sub(lambda marked: options.get(marked[1], marked[1]), whole)
+
+
+class MemtoolError(_Spelled, Exception):
     """memtool itself could not do what was asked: exit code 1. The message is one line."""
 
     exit_code = EXIT_FAILED
 
 
-class Interrupted(KeyboardInterrupt):
+class Interrupted(_Spelled, KeyboardInterrupt):
     """The user stopped a run; the message says what is left of it."""
+
+
+class Incomparable(MemtoolError):
+    """There is nothing that could be compared: exit code 5."""
+
+    exit_code = EXIT_INCOMPARABLE
 
 
 class InputError(MemtoolError):
     """What the user gave is wrong (a file, a name, a range): exit code 2. The message names it."""
 
     exit_code = EXIT_USAGE
+
+
+class AllocatorError(InputError):
+    """What the user wrote of an allocator is wrong."""
+
+    def __init__(self, message: str) -> None:
+        """Take one line without the field, which is always the same."""
+        super().__init__(message, field="allocators")
 
 
 class InputErrors(InputError):

@@ -45,7 +45,7 @@ def find_limits(options: BenchOptions, seeds: int, progress: Progress, executor:
     allocator costs its own row only.
     """
     if options.mode is not Mode.SERIAL:
-        raise InputError(f"--find-limit: limits are found on one thread: --mode must be serial, is '{options.mode}'")
+        raise InputError(f"limits are found on one thread: must be serial, is '{options.mode}'", field="mode")
     options = replace(options, passes=(Pass.FOOTPRINT,), counters=str(Counter.NONE))
     hunt = _Hunt(executor or WorkerExecutor(options.seed or 0), options, seeds, progress)
     with closing(make_plan(options)) as plan:

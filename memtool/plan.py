@@ -229,7 +229,7 @@ def _specs(options: BenchOptions, known: registry.Registry) -> tuple[AllocatorSp
         return specs
     reference = parse_allocators(options.reference, known.groups)
     if len(reference) != 1:
-        raise InputError(f"--reference: must name one allocator, is '{options.reference}'")
+        raise InputError(f"must name one allocator, is '{options.reference}'", field="reference")
     return specs if reference[0] in specs else (*specs, *reference)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from memtool import __version__, files
 from memtool.engine.library import compiler, source_hash
 from memtool.engine.packing import binding as packing_binding
-from memtool.errors import InputError, Interrupted, MemtoolError
+from memtool.errors import InputError, Interrupted, MemtoolError, option
 from memtool.host import machine
 from memtool.model import AllocatorPlan, Cell, CellResult, Mode, Pass, Run, Sample, Status, TraceInfo
 from memtool.plan import BenchOptions, Plan, make_plan, refuse_too_large, schedule_of_arrivals, threads_of
@@ -95,8 +95,8 @@ def _run(options: BenchOptions, plan: Plan, progress: Progress, executor: Execut
         run_file.write(directory, run)
     except OSError as problem:
         raise MemtoolError(
-            f"{files.refusal(problem, directory)}; every sample is in its journal, and the same command with --resume "
-            "stores what came of them"
+            f"{files.refusal(problem, directory)}; every sample is in its journal, and the same command with "
+            f"{option('resume')} stores what came of them"
         ) from None
     if not options.draw_plots:
         return Outcome(run, directory)
@@ -108,11 +108,11 @@ def _left(directory: Path, samples: int) -> str:
     if samples == 0:
         return "no sample was finished"
     word = "sample is" if samples == 1 else "samples are"
-    return f"{samples:,} finished {word} in {directory}; the same command with --resume goes on"
+    return f"{samples:,} finished {word} in {directory}; the same command with {option('resume')} goes on"
 
 
 def output_directory(options: BenchOptions, started: datetime.datetime, fingerprint: Mapping[str, object]) -> Path:
-    """Return the folder of this run: the one named, the newest one that --resume can go on with, or a new one."""
+    """Return the folder of this run: the one named, the newest one that can be resumed, or a new one."""
     if options.output is not None:
         return options.output
     if options.resume:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from memtool.commands import spelling
+from memtool.gate import NextStep
 from memtool.measure.metrics import METRICS
 from memtool.model import Cell, CellResult, Determinism, Metric, Run, Status, TraceInfo
 from memtool.stats.summary import median_interval
@@ -41,6 +43,11 @@ def cell(
     """Return a cell with these metrics; ``failed``: the reason why it did."""
     status = Status.FAILED if failed else Status.OK
     return CellResult(Cell(workload, allocator, region), status, failed, {}, metrics or {}, {})
+
+
+def typed(step: NextStep, renewal: str | None = None) -> str:
+    """Return what to do next about the workload of web.yaml, as a command says it."""
+    return spelling.next_step(step, run(traces=[trace()]), renewal)
 
 
 def excluded(allocator: str, reason: str, workload: str = "web") -> CellResult:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from memtool.allocators.spec import VARIABLE
-from memtool.errors import InputError
+from memtool.errors import AllocatorError
 from memtool.model import AllocatorPlan, AllocatorSpec
 
 _TUNES = re.compile(r"GLIBC_TUNABLES|\w*MALLOC_\w+")
@@ -26,7 +26,7 @@ def variables_of(spec: AllocatorSpec) -> tuple[AllocatorSpec, tuple[tuple[str, s
     variables = tuple((name, value) for name, value in spec.parameters if name.startswith(VARIABLE))
     for name, _ in variables:
         if _OURS.fullmatch(name.removeprefix(VARIABLE)):
-            raise InputError(f"-a: {spec.label}: {name}: is not an allocator's; memtool sets it for every worker")
+            raise AllocatorError(f"{spec.label}: {name}: is not an allocator's; memtool sets it for every worker")
     rest = tuple(each for each in spec.parameters if each not in variables)
     values = tuple((name.removeprefix(VARIABLE), value.strip('"')) for name, value in variables)
     return replace(spec, parameters=rest), values
@@ -37,7 +37,7 @@ def with_variables(plan: AllocatorPlan, spec: AllocatorSpec, variables: Iterable
     taken = dict(plan.environment)
     for name, _ in variables:
         if name in taken:
-            raise InputError(f"-a: {spec.label}: {VARIABLE}{name}: other parameters set it to '{taken[name]}'")
+            raise AllocatorError(f"{spec.label}: {VARIABLE}{name}: other parameters set it to '{taken[name]}'")
     return replace(plan, spec=spec, environment=(*plan.environment, *variables))
 
 

@@ -17,7 +17,7 @@ from memtool.allocators.trial import try_apart
 from memtool.engine.abi import binding
 from memtool.engine.adopted.binding import STRATEGY
 from memtool.engine.library import engine_path, package_folder
-from memtool.errors import InputError
+from memtool.errors import AllocatorError, InputError
 from memtool.model import AllocatorPlan, AllocatorSpec, Call
 
 GROUP = "memtool.allocators"
@@ -36,7 +36,7 @@ def resolved(name: str) -> Path:
     try:
         files.is_there(Path(name))
     except InputError as problem:
-        raise InputError(f"-a: {problem}") from None
+        raise AllocatorError(f"{problem}") from None
     return Path(name).resolve()
 
 
@@ -45,7 +45,7 @@ def python_plan(spec: AllocatorSpec) -> AllocatorPlan:
     file, _, name = spec.name.partition(":")
     path = resolved(file)
     if not path.is_file():
-        raise InputError(f"-a: {spec.name}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
+        raise AllocatorError(f"{spec.name}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
     return adopted_plan(spec, (PYTHON, str(path), name))
 
 
@@ -59,7 +59,7 @@ def adopted_plan(spec: AllocatorSpec, source: Source) -> AllocatorPlan:
     """Return the plan of an allocator that a worker adopts. Raises InputError with one line that says what is wrong."""
     (found,) = tried((_request(source),))
     if "error" in found:
-        raise InputError(f"-a: {spec.name}: {found['error']}")
+        raise AllocatorError(f"{spec.name}: {found['error']}")
     described = found["description"]
     settled = settle(spec, [Parameter.from_engine(each) for each in described["parameters"]])
     parameters = ",".join(f"{name}={value}" for name, value in settled.items())
@@ -67,7 +67,7 @@ def adopted_plan(spec: AllocatorSpec, source: Source) -> AllocatorPlan:
         (found,) = tried((_request(source, parameters),))
     refusal = found.get("refusal") or found.get("error")
     if refusal is not None:
-        raise InputError(f"-a: {spec.label}: {refusal}")
+        raise AllocatorError(f"{spec.label}: {refusal}")
     return AllocatorPlan(
         spec=spec,
         strategy=STRATEGY,
@@ -113,7 +113,7 @@ def adopted_refusal(source: Source) -> Callable[[str, str], str | None]:
 def _refuse_error(source: Source, found: Mapping[str, Any]) -> None:
     """Raise InputError where what could be loaded before no longer can."""
     if "limits" not in found and "cannot_stand" not in found:
-        raise InputError(f"-a: {source[1]}: {found.get('error', 'is another kind of library than it was')}")
+        raise AllocatorError(f"{source[1]}: {found.get('error', 'is another kind of library than it was')}")
 
 
 def has_interface(library: Path) -> bool:
@@ -137,7 +137,7 @@ def _described_alone(source: Source) -> Mapping[str, Any]:
     try:
         return tried((_request(source),))[0]
     except InputError as problem:
-        return {"error": str(problem).removeprefix("-a: ")}
+        return {"error": problem.message}
 
 
 def _request(source: Source, parameters: str = "") -> Request:
@@ -158,13 +158,13 @@ def tried(requests: Sequence[Request]) -> list[Mapping[str, Any]]:
             seconds=TRIAL_SECONDS,
         )
     except TimeoutError:
-        raise InputError(f"-a: {where}: a process that loads it does not answer within {TRIAL_SECONDS} s") from None
+        raise AllocatorError(f"{where}: a process that loads it does not answer within {TRIAL_SECONDS} s") from None
     if ended.status != 0 or not ended.answer:
-        raise InputError(f"-a: {where}: a process that loads it {ended.ending}")
+        raise AllocatorError(f"{where}: a process that loads it {ended.ending}")
     try:
         answers: list[Mapping[str, Any]] = json.loads(ended.answer)
     except ValueError:
-        raise InputError(
-            f"-a: {where}: a process that loads it answers with something else than it was asked"
+        raise AllocatorError(
+            f"{where}: a process that loads it answers with something else than it was asked"
         ) from None
     return answers

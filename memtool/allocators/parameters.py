@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memtool.errors import InputError, did_you_mean
+from memtool.errors import AllocatorError, did_you_mean
 from memtool.model import AdaptorSpec, AllocatorSpec
 from memtool.units import GIB, KIB, MIB, parse_count, parse_size
 
@@ -82,11 +82,11 @@ def settle(spec: AllocatorSpec | AdaptorSpec, known: Sequence[Parameter], label:
     settled = {}
     for name, text in spec.parameters:
         if name not in by_name:
-            raise InputError(f"-a: {label}: {_unknown(spec.name, name, known)}")
+            raise AllocatorError(f"{label}: {_unknown(spec.name, name, known)}")
         try:
             settled[name] = by_name[name].canonical(text)
         except ValueError as problem:
-            raise InputError(f"-a: {label}: {name}: {problem}") from None
+            raise AllocatorError(f"{label}: {name}: {problem}") from None
     return settled
 
 

@@ -17,7 +17,7 @@ from memtool.allocators.system import Unavailable, environment_of, library_of, w
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.engine.abi import binding
 from memtool.engine.library import EngineError
-from memtool.errors import InputError, did_you_mean
+from memtool.errors import AllocatorError, did_you_mean, option
 from memtool.model import AS_MALLOC, AdaptorSpec, AllocatorPlan, AllocatorSpec, Call
 
 __all__ = ["DEFAULT", "GROUPS", "Known", "KnownAdaptor", "Registry", "Unavailable"]
@@ -246,7 +246,7 @@ class Registry:
             if described is None:
                 meant = did_you_mean(each.name, self._adaptors)
                 known = f" (adaptors: {', '.join(self._adaptors)})"
-                raise InputError(f"-a: {spec.label}: unknown adaptor '{each.name}'{meant or known}")
+                raise AllocatorError(f"{spec.label}: unknown adaptor '{each.name}'{meant or known}")
             names.append(each.name)
             parameters.append(_joined(settle(each, _own_parameters(described), spec.label)))
             thread_safe = {"none": False, "as below": thread_safe, "any": True}[str(described["threads"])]
@@ -254,7 +254,7 @@ class Registry:
         refuses = self._refusal if plan.adopted is None else adopted_refusal(plan.adopted)
         refusal = refuses(strategy, joined)
         if refusal is not None:
-            raise InputError(f"-a: {spec.label}: {refusal}")
+            raise AllocatorError(f"{spec.label}: {refusal}")
         free = "sized"
         if names[-1] == AS_MALLOC:
             free = "bare" if plan.frees_bare and len(over) == 1 else "header"
@@ -272,7 +272,8 @@ class Registry:
         if not variables:
             return self._resolve_bare(spec)
         if is_python(spec.name) or not (is_file(spec.name) or spec.name in SYSTEM_ALLOCATORS):
-            raise InputError(f"-a: {spec.label}: variables are for system allocators and libraries (-a ./libmine.so)")
+            way = f"({option('allocators')} ./libmine.so)"
+            raise AllocatorError(f"{spec.label}: variables are for system allocators and libraries {way}")
         return with_variables(self._resolve_bare(bare), spec, variables)
 
     def _resolve_bare(self, spec: AllocatorSpec) -> AllocatorPlan:
@@ -286,7 +287,7 @@ class Registry:
             return adopted_plan(spec, self._interpreted[spec.name])
         if spec.name not in self._strategies or spec.name == MALLOC:
             meant = did_you_mean(spec.name, self.names)
-            raise InputError(f"-a: unknown allocator '{spec.name}'{meant or '; memtool list allocators has all'}")
+            raise AllocatorError(f"unknown allocator '{spec.name}'{meant or '; memtool list allocators has all'}")
         return self._strategy_plan(spec, self._strategies[spec.name])
 
     def _strategy_plan(self, spec: AllocatorSpec, described: Mapping[str, Any]) -> AllocatorPlan:
@@ -296,11 +297,11 @@ class Registry:
         # Values within their ranges may still not go together; the defaults do, as the tests show.
         refusal = self._refusal(spec.name, parameters) if parameters else None
         if refusal is not None:
-            raise InputError(f"-a: {spec.label}: {refusal}")
+            raise AllocatorError(f"{spec.label}: {refusal}")
         uses_region = self._uses_region(spec.name, parameters) if described["uses_malloc"] else described["uses_region"]
         on_malloc = described["uses_malloc"] and not uses_region
         if malloc is not None and not on_malloc:
-            raise InputError(f"-a: {spec.label}: malloc: takes its memory from the region as its parameters stand")
+            raise AllocatorError(f"{spec.label}: malloc: takes its memory from the region as its parameters stand")
         under = _system_plan(AllocatorSpec(malloc or "glibc")) if on_malloc else None
         return AllocatorPlan(
             spec=spec,

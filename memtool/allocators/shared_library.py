@@ -13,7 +13,7 @@ from memtool.allocators.adoption import LIBRARY
 from memtool.allocators.own import adopted_plan, has_interface, resolved
 from memtool.allocators.system import why_not_preloadable
 from memtool.allocators.trial import Trial, try_apart
-from memtool.errors import InputError
+from memtool.errors import AllocatorError
 from memtool.model import AllocatorPlan, AllocatorSpec, Call
 
 NEEDED = ("malloc", "free", "calloc", "realloc", "aligned_alloc", "malloc_usable_size")
@@ -25,16 +25,16 @@ def library_plan(spec: AllocatorSpec) -> AllocatorPlan:
     """Return the plan of a library. Raises InputError that says what a file lacks to be an allocator."""
     path = resolved(spec.name)
     if not path.is_file():
-        raise InputError(f"-a: {spec.name}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
+        raise AllocatorError(f"{spec.name}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
     if has_interface(path):
         return adopted_plan(spec, (LIBRARY, str(path)))
     if spec.parameters:
-        raise InputError(
-            f"-a: {spec.label}: a malloc replacement takes no parameters but env.NAME=value; a library by memtool.h can"
+        raise AllocatorError(
+            f"{spec.label}: a malloc replacement takes no parameters but env.NAME=value; a library by memtool.h can"
         )
     reason = why_not_preloadable(path) or _why_no_replacement(path)
     if reason is not None:
-        raise InputError(f"-a: {spec.name}: {reason}")
+        raise AllocatorError(f"{spec.name}: {reason}")
     return AllocatorPlan(
         spec=spec,
         strategy="malloc",

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from memtool.errors import InputError, did_you_mean
+from memtool.errors import AllocatorError, did_you_mean
 from memtool.model import AdaptorSpec, AllocatorSpec
 
 MOST_COLUMNS = 1000
@@ -46,13 +46,13 @@ def parse_allocators(text: str, groups: Mapping[str, tuple[str, ...]]) -> tuple[
     for item in _items(text):
         specs.update(dict.fromkeys(_named(item, groups)))
         if len(specs) > MOST_COLUMNS:
-            raise InputError(f"-a: names more than {MOST_COLUMNS} allocators")
+            raise AllocatorError(f"names more than {MOST_COLUMNS} allocators")
     if not specs:
-        raise InputError("-a: names no allocator")
+        raise AllocatorError("names no allocator")
     labels = [each.label for each in specs]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
-        raise InputError(f"-a: '{twice}' names two allocators")
+        raise AllocatorError(f"'{twice}' names two allocators")
     return tuple(specs)
 
 
@@ -76,10 +76,10 @@ def _items(text: str) -> list[str]:
             items.append(part)
             continue
         if not items:
-            raise InputError(f"-a: {part}: a parameter, but no allocator before it")
+            raise AllocatorError(f"{part}: a parameter, but no allocator before it")
         owner = _BEFORE_ADAPTOR.split(items[-1])[-1]
         if owner.startswith("@"):
-            raise InputError(f"-a: {items[-1]},{part}: a group takes no parameters; name the allocator that is meant")
+            raise AllocatorError(f"{items[-1]},{part}: a group takes no parameters; name the allocator that is meant")
         items[-1] += ("," if _BEFORE_PARAMETERS.search(owner) else ":") + part
     return items
 
@@ -101,9 +101,9 @@ def _named(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorSp
     name, rest = found
     specs = _unfold(rest, groups)
     if len(specs) > 1:
-        raise InputError(f"-a: {item}: a name is of one allocator, and these are {len(specs)}")
+        raise AllocatorError(f"{item}: a name is of one allocator, and these are {len(specs)}")
     if any(name in members for members in groups.values()):
-        raise InputError(f"-a: {item}: '{name}' is the name of another allocator (memtool list allocators)")
+        raise AllocatorError(f"{item}: '{name}' is the name of another allocator (memtool list allocators)")
     return [replace(specs[0], title=name)]
 
 
@@ -111,13 +111,13 @@ def _unfold(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorS
     """Return every combination of the alternatives of an allocator, or of a group's members, and its adaptors."""
     base, *over = (part.strip() for part in _BEFORE_ADAPTOR.split(item))
     if not base:
-        raise InputError(f"-a: {item}: no allocator before the adaptor")
+        raise AllocatorError(f"{item}: no allocator before the adaptor")
     if "+" in base.partition(":")[0] and not is_file(base):
-        raise InputError(f"-a: {item}: an adaptor is written +name, such as pool+lock")
+        raise AllocatorError(f"{item}: an adaptor is written +name, such as pool+lock")
     bases = _group(base, groups) if base.startswith("@") else [AllocatorSpec(*each) for each in _sweep(base)]
     layers = [[AdaptorSpec(*each) for each in _sweep(part)] for part in over]
     if len(bases) * math.prod(map(len, layers)) > MOST_COLUMNS:
-        raise InputError(f"-a: {item}: the sweep has more than {MOST_COLUMNS} combinations")
+        raise AllocatorError(f"{item}: the sweep has more than {MOST_COLUMNS} combinations")
     return [replace(each, adaptors=combination) for each in bases for combination in itertools.product(*layers)]
 
 
@@ -125,7 +125,7 @@ def _group(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorSp
     name = item[1:]
     if name not in groups:
         known = [f"@{group}" for group in groups]
-        raise InputError(f"-a: unknown group '{item}'{did_you_mean(item, known)} (groups: {', '.join(known)})")
+        raise AllocatorError(f"unknown group '{item}'{did_you_mean(item, known)} (groups: {', '.join(known)})")
     return [AllocatorSpec(member) for member in groups[name]]
 
 
@@ -133,16 +133,16 @@ def _sweep(item: str) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
     """Return (name, parameters) for every combination of alternatives, the last parameter varying fastest."""
     name, *assignments = (part.strip() for part in _BEFORE_PARAMETERS.split(item, maxsplit=1))
     if ":" in name and not is_python(name):
-        raise InputError(f"-a: {item}: '{name.partition(':')[2]}' must be {_FORM}")
+        raise AllocatorError(f"{item}: '{name.partition(':')[2]}' must be {_FORM}")
     choices: dict[str, list[tuple[str, str]]] = {}
     for pair in _COMMA.split(assignments[0]) if assignments else ():
         key, equals, values = (part.strip() for part in pair.partition("="))
         alternatives = [value.strip() for value in _BAR.split(values)]
         if not equals or not all(alternatives):
-            raise InputError(f"-a: {item}: '{pair.strip()}' must be {_FORM}")
+            raise AllocatorError(f"{item}: '{pair.strip()}' must be {_FORM}")
         if key in choices:
-            raise InputError(f"-a: {item}: {key} is given twice; a sweep is written {key}=1|2")
+            raise AllocatorError(f"{item}: {key} is given twice; a sweep is written {key}=1|2")
         choices[key] = [(key, value) for value in alternatives]
     if math.prod(map(len, choices.values())) > MOST_COLUMNS:
-        raise InputError(f"-a: {item}: the sweep has more than {MOST_COLUMNS} combinations")
+        raise AllocatorError(f"{item}: the sweep has more than {MOST_COLUMNS} combinations")
     return [(name, combination) for combination in itertools.product(*choices.values())]

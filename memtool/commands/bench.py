@@ -17,7 +17,7 @@ from memtool.commands.options import (
     wide_option,
     width_of_tables,
 )
-from memtool.errors import EXIT_FAILED
+from memtool.errors import EXIT_FAILED, InputError
 
 if TYPE_CHECKING:
     from memtool.plan import BenchOptions
@@ -73,19 +73,23 @@ def command(
     Without a WORKLOAD the quickstart is replayed. A WORKLOAD is a YAML file, the name of a shipped one
     (`memtool list workloads`), or the trace file of another tool (`memtool list importers`).
     """
-    from memtool import run
+    from memtool import api
 
     own = {"workloads": workloads, "allocators": allocators, "blocks": blocks, "reference": reference, "rates": rates}
     options = bench_options(measured, **own, adds_blocks=True)
     _refuse_without_meaning(context, find_limit=find_limit)
     if find_limit:
+        if options.mode != "serial":
+            raise InputError(
+                f"--find-limit: limits are found on one thread: --mode must be serial, is '{options.mode}'"
+            )
         _find_limits(options, seeds, output_format, width_of_tables(wide=wide))
         return
     if measured["dry_run"]:
         show_plan(options, output_format)
         return
     with progress(quiet=output_format == "json") as show:
-        outcome = run.bench(options, show, announce=lambda words: click.echo(f"memtool: {words}", err=True))
+        outcome = api.bench(options, progress=show, announce=lambda words: click.echo(f"memtool: {words}", err=True))
     _show(outcome, output_format, width_of_tables(wide=wide))
     complain(outcome.complaints)
     if outcome.failed:
@@ -116,8 +120,6 @@ def _refuse_without_meaning(context: click.Context, *, find_limit: bool) -> None
     """Complain of an option that would change nothing."""
     from click.core import ParameterSource
 
-    from memtool.errors import InputError
-
     for parameter in context.command.params:
         name = parameter.name or ""
         if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
@@ -129,11 +131,11 @@ def _refuse_without_meaning(context: click.Context, *, find_limit: bool) -> None
 
 
 def _find_limits(options: BenchOptions, seeds: int, output_format: str, width: int | None) -> None:
-    from memtool.find_limit import find_limits
+    from memtool import api
     from memtool.report import limits
 
     with progress(quiet=output_format == "json") as show:
-        result = find_limits(options, seeds, show)
+        result = api.find_limits(options, seeds, progress=show)
     click.echo(limits.render(result, output_format, width))
     if result.failed:
         sys.exit(EXIT_FAILED)

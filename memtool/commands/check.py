@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,8 @@ def command(
 
     Exit codes: 0 pass, 3 regression, 4 inconclusive (where asked to fail on it), 5 nothing gated can be compared.
     """
-    from memtool import check, gate
+    from memtool import api, check, gate
+    from memtool.commands import spelling
     from memtool.report import verdicts
 
     _refuse_mixture(baseline, update=update, against=against, candidate=candidate, allocators=allocators)
@@ -89,14 +91,14 @@ def command(
         found = show_plan(check.to_be_measured(options), output_format)
         return EXIT_OK if found >= (2 if baseline is None else 1) else EXIT_INCOMPARABLE
     if (few := check.too_few_blocks(options)) is not None:
-        click.echo(f"memtool: {few}", err=True)
+        click.echo(f"memtool: {spelling.too_few_blocks(few)}", err=True)
     with progress(quiet=output_format == "json") as show:
         if update:
-            path, cells = check.update_baseline(options, show)
+            path, cells = api.update_baseline(options, progress=show)
             click.echo(f"{path}: {cells} cell{'' if cells == 1 else 's'}", err=output_format == "json")
             return EXIT_OK
-        run_check = check.side_by_side if baseline is None else check.against_baseline
-        checked = run_check(options, show)
+        renewal = spelling.renewal(options) if baseline is not None else None
+        checked = api.check(options, progress=show, spell=partial(spelling.next_step, renewal=renewal))
     click.echo(verdicts.render(checked.report, output_format, width_of_tables(wide=wide)))
     if output_format == "table":
         click.echo("\n" + "\n".join(f"Results: {file}" for file in checked.files))

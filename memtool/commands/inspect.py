@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,18 +27,11 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
 
     WORKLOAD is as `memtool bench` takes it: a YAML file, the name of a shipped one, or a trace file.
     """
-    from memtool.engine.packing.binding import pack_image
-    from memtool.workload.characterise import characterise
-    from memtool.workload.source import Ending
-    from memtool.workload.trace import find_workload, make_trace, open_source
+    from memtool import api
 
-    path = find_workload(workload)
-    source = open_source(path, seed=seed)
-    definition = source.definition
-    with make_trace(source, str(path)) as trace:
-        size = trace.image_bytes
-        info = replace(trace.info, packing_bytes=pack_image(trace.image_fd, size))
-    found = characterise(source.events(Ending()))
+    inspection = api.inspect(workload, seed=seed)
+    info, size, definition = inspection.trace, inspection.image_bytes, inspection.definition
+    found = inspection.characteristics
     if plot is not None:
         from memtool.report.plots.characteristics import draw
 

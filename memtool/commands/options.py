@@ -289,9 +289,9 @@ def show_plan(options: BenchOptions, output_format: str) -> int:
     """Say what a run would measure, and return how many allocators would be on one workload, at most."""
     from collections import Counter
 
-    from memtool.plan import make_plan
+    from memtool import api
 
-    with closing(make_plan(options)) as plan:
+    with closing(api.plan(options)) as plan:
         click.echo(_describe_plan(plan, output_format))
     places = Counter((cell.workload, cell.region) for cell in plan.plans)
     return max(places.values(), default=0)

@@ -24,11 +24,10 @@ def command(
     run: Path, only: tuple[str, ...] | None, allocators: tuple[str, ...] | None, suffix: str, output: Path | None
 ) -> None:
     """Draw the pictures of RUN, a folder of results or a run.json, and print their names."""
-    from memtool.report import selection
+    from memtool import api
     from memtool.report.plots import pictures
-    from memtool.store import run_file
 
     directory = run if run.is_dir() else run.parent
-    stored = selection.select(run_file.read(run), allocators, None)
+    stored = api.show(run, allocators=allocators)
     for path in pictures.draw_all(directory, stored, output or directory / pictures.FOLDER, only=only, suffix=suffix):
         click.echo(path)

@@ -38,6 +38,7 @@ def command(
     wide: bool,
 ) -> None:
     """Show the tables of each RUN, a folder of results or a run.json, as `memtool bench` showed them."""
+    from memtool import api
     from memtool.report import selection, tables
     from memtool.store import run_file
 
@@ -46,7 +47,7 @@ def command(
     if metrics is not None and output_format not in ("table", "markdown"):
         raise click.UsageError("--metrics goes with --format table or markdown; csv and json have all of them")
     chosen = (selection.sheet_of(metrics),) if metrics is not None else None
-    read = [(path, selection.select(run_file.read(path), allocators, reference)) for path in runs]
+    read = [(path, api.show(path, allocators=allocators, reference=reference)) for path in runs]
     if output_format == "json":
         documents = [run_file.to_json(run) for _, run in read]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1, allow_nan=False))

@@ -6,7 +6,7 @@ import shutil
 from enum import StrEnum
 
 from memtool.engine.instruments.binding import counter_refusal
-from memtool.errors import InputError
+from memtool.errors import InputError, option
 
 CALLGRIND = ("valgrind", "setarch")
 """What a worker that callgrind counts is started with: setarch takes the randomisation of addresses away."""
@@ -57,5 +57,5 @@ def choose(wanted: str) -> tuple[Counter, str | None]:
         return Counter.NONE, "; ".join(reasons)
     counter = Counter(wanted)
     if reason := why_not(counter):
-        raise InputError(f"--counters {wanted}: {reason}")
+        raise InputError(f"{option('counters')} {wanted}: {reason}")
     return counter, None

@@ -7,13 +7,9 @@ from collections.abc import Sequence
 
 from memtool.model import Call, CellResult
 from memtool.report import look
+from memtool.stats.words import AS_MALLOC, mixture
 
 HEADING = "call"
-AS_MALLOC = "Every row, the harness too, is on the footing of a malloc (--as malloc)."
-MIXED = (
-    "The rows are called in different ways, which is part of their times, counts and ranks; "
-    "--as malloc puts all on one footing."
-)
 _TIMED = frozenset({"time_per_op_ns", "instructions_per_op"})
 _ROUTES = {
     "inlined": ("inl", "inlined into the loop"),
@@ -68,11 +64,3 @@ def _words(call: Call) -> str:
     frees = {"sized": "size at the free", "bare": "bare pointer at the free", "header": "size kept in a header"}
     threads = "one thread" if call.threads == "one" else "any thread"
     return f"{_ROUTES[call.route][1]}, {frees[call.free]}, {threads}"
-
-
-def mixture(cells: Sequence[CellResult]) -> list[str]:
-    """Say on which footing these cells are held against each other; nothing where all were called alike unasked."""
-    calls = {call for cell in cells if (call := cell.call) is not None}
-    if calls and all(call.as_malloc for call in calls):
-        return [AS_MALLOC]
-    return [MIXED] if len(calls) > 1 else []

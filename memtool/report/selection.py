@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from memtool.errors import InputError, did_you_mean
+from memtool.errors import AllocatorError, InputError, did_you_mean
 from memtool.measure.metrics import METRICS
 from memtool.model import CellResult, Run
 from memtool.report.sheets import Column, Quantity, SheetInfo
@@ -20,11 +20,11 @@ def select(run: Run, wanted: Sequence[str] | None, reference: str | None) -> Run
     """
     labels = list(dict.fromkeys(cell.cell.allocator for cell in run.cells))
     if reference is not None and reference not in labels:
-        raise InputError(f"--reference: the run has no '{reference}'{did_you_mean(reference, labels)}")
+        raise InputError(f"the run has no '{reference}'{did_you_mean(reference, labels)}", field="reference")
     for name in wanted or ():
         if not any(_is_named(label, name) for label in labels):
             known = did_you_mean(name, labels) or f"; it has {', '.join(labels)}"
-            raise InputError(f"-a: the run has no '{name}'{known}")
+            raise AllocatorError(f"the run has no '{name}'{known}")
     cells = tuple(cell for cell in run.cells if wanted is None or _is_wanted(cell, wanted))
     kept = {cell.cell.allocator for cell in cells}
     return replace(run, cells=cells, reference=reference or (run.reference if run.reference in kept else None))
@@ -43,7 +43,9 @@ def sheet_of(names: Sequence[str]) -> SheetInfo:
     """Return a sheet of the metrics of these names. Raises InputError for one that there is not."""
     for name in names:
         if name not in METRICS:
-            raise InputError(f"--metrics: no metric '{name}' (`memtool list metrics`){did_you_mean(name, METRICS)}")
+            raise InputError(
+                f"no metric '{name}' (`memtool list metrics`){did_you_mean(name, METRICS)}", field="metrics"
+            )
     return SheetInfo(
         "Chosen figures (bytes in {unit}, times in ns)", tuple(_column(name) for name in names), tuple(names)
     )

@@ -1,11 +1,18 @@
-"""A verdict in words that blame nobody, for a choice between two allocators of which none is the other's base."""
+"""Words for verdicts that blame nobody, where no allocator is the other's base, and for how rows were called."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from memtool.measure.metrics import METRICS
-from memtool.model import Comparison, Judgement, Verdict
+from memtool.model import CellResult, Comparison, Judgement, Verdict
 from memtool.stats.compare import STATUS, in_terms_of_change
 
+AS_MALLOC = "Every row, the harness too, is on the footing of a malloc (--as malloc)."
+MIXED = (
+    "The rows are called in different ways, which is part of their times, counts and ranks; "
+    "--as malloc puts all on one footing."
+)
 _WORDS = {"ns": ("slower", "faster"), "B": ("more memory", "less memory")}
 """By the unit of a metric: what is worse, and what is better."""
 
@@ -29,3 +36,11 @@ def is_better(found: Comparison) -> bool:
         return False
     error = in_terms_of_change(found.known_within, found)
     return found.low > error if METRICS[found.metric].direction == "higher" else found.high < -error
+
+
+def mixture(cells: Sequence[CellResult]) -> list[str]:
+    """Say on which footing these cells are held against each other; nothing where all were called alike unasked."""
+    calls = {call for cell in cells if (call := cell.call) is not None}
+    if calls and all(call.as_malloc for call in calls):
+        return [AS_MALLOC]
+    return [MIXED] if len(calls) > 1 else []

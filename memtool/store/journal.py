@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from memtool import files
-from memtool.errors import InputError, MemtoolError
+from memtool.errors import InputError, MemtoolError, option
 from memtool.model import Cell, Pass, Sample, Status
 
 FILE_NAME = "journal.jsonl"
@@ -54,7 +54,8 @@ class Journal:
         except OSError as problem:
             kept = f"{self.samples:,} finished sample{'' if self.samples == 1 else 's'}"
             raise MemtoolError(
-                f"{files.refusal(problem, self._path)}; it holds {kept}, and the same command with --resume goes on"
+                f"{files.refusal(problem, self._path)}; it holds {kept}, "
+                f"and the same command with {option('resume')} goes on"
             ) from None
         self.samples += 1
 
@@ -126,7 +127,8 @@ def _opened(path: Path, *, new: bool) -> int:
     except FileExistsError:
         if directory.exists() and not directory.is_dir():
             raise InputError(f"{directory}: is a file, not a folder") from None
-        raise InputError(f"{directory}: holds a run already; --resume goes on with it, another -o keeps it") from None
+        ways = f"{option('resume')} goes on with it, another {option('output')} keeps it"
+        raise InputError(f"{directory}: holds a run already; {ways}") from None
     except OSError as problem:
         if not new and problem.errno in (errno.ENOENT, errno.ENOTDIR):
             raise InputError(f"{directory}: no run to resume") from None
@@ -230,7 +232,7 @@ def _read(path: Path, descriptor: int) -> tuple[dict[str, Any], dict[Key, Sample
 
 
 def _damaged(path: Path, number: int) -> InputError:
-    return InputError(f"{path}: line {number} is damaged; start anew with another -o")
+    return InputError(f"{path}: line {number} is damaged; start anew with another {option('output')}")
 
 
 def _head(path: Path, line: bytes) -> dict[str, Any]:
@@ -298,7 +300,9 @@ def _grown(
         raise _damaged(path, 1)
     has = max((begun, *(block + 1 - now["first_block"] for _, block, _ in samples)))
     if wanted < has:
-        raise InputError(f"{path.parent}: has {has} blocks already; --blocks {wanted} would leave some of them out")
+        raise InputError(
+            f"{path.parent}: has {has} blocks already; {option('blocks')} {wanted} would leave some of them out"
+        )
     return {**before, "blocks": wanted}
 
 

@@ -201,6 +201,14 @@ def read(path: Path) -> Run:
     return _from_record(record)
 
 
+def read_all(folder: Path) -> list[tuple[str, Run]]:
+    """Return every run under a folder with its file. Raises InputError where there is none, or one is damaged."""
+    places = [*folder.glob(f"*/{FILE_NAME}"), *folder.glob("*.json"), *folder.glob(FILE_NAME)]
+    if not places:
+        raise InputError(f"{folder}: no run in it", field="history")
+    return [(str(file), read(file)) for file in dict.fromkeys(places)]
+
+
 def _why_unwritable(value: object) -> str | None:
     """Return where a value has what Python's JSON reader takes and nothing can write again; None: nowhere."""
     if isinstance(value, float) and not math.isfinite(value):

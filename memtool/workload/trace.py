@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Self
 from memtool import files
 from memtool.engine.generate import binding as generator_binding
 from memtool.engine.library import EngineError, package_folder
-from memtool.errors import InputError, MemtoolError, did_you_mean
+from memtool.errors import InputError, MemtoolError, did_you_mean, option
 from memtool.model import Mark, Mode, TraceInfo
 from memtool.units import format_duration, format_rate, format_size
 from memtool.workload import generated
@@ -122,9 +122,9 @@ def open_source(path: Path, *, seed: int | None = None, threads: int | None = No
     if importer is None:
         return generated.load(path, seed, threads, rate)
     if rate is not None:
-        raise InputError(f"{path}: with --rate {format_rate(rate)}: a trace has no arrivals")
+        raise InputError(f"{path}: with {option('rates')} {format_rate(rate)}: a trace has no arrivals")
     if threads is not None:
-        raise InputError(f"{path}: with --threads {threads}: the threads of a trace are its own")
+        raise InputError(f"{path}: with {option('threads')} {threads}: the threads of a trace are its own")
     return importer.load(path)
 
 
@@ -146,6 +146,12 @@ def load_trace(
     """
     path = find_workload(name)
     return make_trace(open_source(path, seed=seed, threads=threads, rate=rate), str(path), mode)
+
+
+def written_sources(infos: Iterable[TraceInfo]) -> dict[str, str]:
+    """Return what each workload comes from, by its name: a shipped one's short name, or a file."""
+    names = {path.resolve(): name for name, path in shipped().items()}
+    return {info.name: names.get(Path(info.source).resolve(), info.source or info.name) for info in infos}
 
 
 def make_trace(source: Source, path: str, mode: Mode = Mode.SERIAL) -> Trace:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from memtool.errors import InputError
 from memtool.model import Comparison, Judgement, Report, Verdict
-from memtool.report import calls
 from memtool.report.plots import canvas
+from memtool.stats.words import AS_MALLOC, MIXED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def _figure(report: Report, shown: list[Judgement]) -> Figure:
     figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     machine = f"{report.machine.get('cpu', '')}, {report.machine.get('cores', '?')} cores"
     when = f"; measured {report.started[:10]}" if report.started else ""
-    for note in (calls.MIXED, calls.AS_MALLOC):
+    for note in (MIXED, AS_MALLOC):
         if note in report.notes:
             canvas.write_below(figure, textwrap.fill(note, canvas.width_of_caption(figure)))
     figure.suptitle(f"{_title(shown)}\n{machine}{when}; memtool {report.memtool}", fontsize=10)

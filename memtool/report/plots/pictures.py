@@ -75,7 +75,8 @@ def _refuse_unknown(only: Sequence[str] | None, known: Sequence[str]) -> None:
     for name in only or ():
         if name not in known:
             names = ", ".join(dict.fromkeys(known))
-            raise InputError(f"--only: the run has no picture '{name}'{did_you_mean(name, known)}; it has {names}")
+            meant = did_you_mean(name, known)
+            raise InputError(f"the run has no picture '{name}'{meant}; it has {names}", field="only")
 
 
 Drawers = dict[str, "Callable[[], Figure | None]"]

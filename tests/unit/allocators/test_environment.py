@@ -41,14 +41,14 @@ def test_a_plan_has_them_beside_those_of_its_parameters_and_keeps_its_label() ->
             "glibc:arena_max=1,env.GLIBC_TUNABLES=glibc.malloc.mxfast=0",
             "env.GLIBC_TUNABLES: other parameters set it to 'glibc.malloc.arena_max=1'",
         ),
-        ("pool:env.X=1", "variables are for system allocators and libraries (-a ./libmine.so)"),
-        ("mine.py:Heap:env.X=1", "variables are for system allocators and libraries (-a ./libmine.so)"),
+        ("pool:env.X=1", "variables are for system allocators and libraries (allocators ./libmine.so)"),
+        ("mine.py:Heap:env.X=1", "variables are for system allocators and libraries (allocators ./libmine.so)"),
     ],
 )
 def test_variables_that_are_refused(text: str, words: str) -> None:
     with pytest.raises(InputError) as problem:
         Registry().resolve(spec(text))
-    assert str(problem.value) == f"-a: {text}: {words}"
+    assert str(problem.value) == f"allocators: {text}: {words}"
 
 
 def test_what_the_users_environment_sets_in_vain_is_named() -> None:

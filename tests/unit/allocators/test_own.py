@@ -58,7 +58,7 @@ def refusal(path: Path | str, *parameters: tuple[str, str]) -> str:
         plan(path, *parameters)
     message = str(caught.value)
     assert "\n" not in message
-    return message.removeprefix(f"-a: {path}")
+    return message.removeprefix(f"allocators: {path}")
 
 
 def test_a_library_by_memtool_h_is_adopted_not_preloaded(build: Build) -> None:

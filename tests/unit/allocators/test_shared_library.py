@@ -97,7 +97,7 @@ def plan(path: Path) -> AllocatorPlan:
 def refusal(path: Path) -> str:
     with pytest.raises(InputError) as caught:
         plan(path)
-    return str(caught.value).removeprefix(f"-a: {path}: ")
+    return str(caught.value).removeprefix(f"allocators: {path}: ")
 
 
 def test_a_replacement_is_preloaded_and_must_own_malloc(build: Build) -> None:
@@ -188,4 +188,4 @@ def test_a_malloc_replacement_has_no_parameters(build: Build) -> None:
     with pytest.raises(InputError) as caught:
         library_plan(AllocatorSpec(str(path), (("grow", "1"),)))
     words = "a malloc replacement takes no parameters but env.NAME=value; a library by memtool.h can"
-    assert str(caught.value) == f"-a: {path}:grow=1: {words}"
+    assert str(caught.value) == f"allocators: {path}:grow=1: {words}"

@@ -194,7 +194,7 @@ def test_a_setting_that_the_installed_build_does_not_know_is_no_setting(install:
 def test_values_out_of_range(name: str, parameter: str, value: str, problem: str, install: Install) -> None:
     with pytest.raises(InputError) as caught:
         environment_of(spec(name, (parameter, value)))
-    assert str(caught.value) == f"-a: {name}:{parameter}={value}: {problem}"
+    assert str(caught.value) == f"allocators: {name}:{parameter}={value}: {problem}"
 
 
 @pytest.mark.parametrize("name", SYSTEM_ALLOCATORS)

@@ -43,7 +43,7 @@ def test_a_counter_that_was_named_must_be_there(machine: dict[str, str | None]) 
     with pytest.raises(InputError) as raised:
         choose("callgrind")
     assert str(raised.value) == (
-        "--counters callgrind: the engine was built without valgrind's header callgrind.h; "
+        "counters callgrind: the engine was built without valgrind's header callgrind.h; "
         "mend it with: apt install valgrind && make native"
     )
     assert choose("none") == (Counter.NONE, None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from memtool import gate
 from memtool.model import CellResult, Report
 from memtool.stats import compare
-from tests.runs import MACHINE, cell, excluded, figure, run
+from tests.runs import MACHINE, cell, excluded, figure, run, typed
 
 TIME = "time_per_op_ns"
 NET = "net_time_per_op_ns"
@@ -61,7 +63,7 @@ def inside_a_run() -> Report:
         memtool="0.1.0",
         command="compare",
         sources=("results/a",),
-        judgements=tuple(gate.with_next_steps(gate.judge(comparisons, rules), {"web": "web.yaml"})),
+        judgements=tuple(gate.with_next_steps(gate.judge(comparisons, rules), typed)),
         alpha=rules.alpha,
         margin=rules.margin,
         family=gate.family_of(comparisons, rules),
@@ -99,7 +101,7 @@ def with_a_baseline() -> Report:
         sources=("main.json", "results/b/run.json"),
         judgements=tuple(
             gate.with_next_steps(
-                gate.judge(compare.between(base, head, rules.metrics), rules), {"web": "web.yaml"}, renew
+                gate.judge(compare.between(base, head, rules.metrics), rules), partial(typed, renewal=renew)
             )
         ),
         alpha=rules.alpha,

@@ -10,6 +10,8 @@ import pytest
 from memtool.model import Call, CellResult
 from memtool.report import calls
 from memtool.report.tables import render
+from memtool.stats import words
+from memtool.stats.words import mixture
 from tests.runs import cell, figure, run
 
 INLINED = Call("inlined", "sized", "one")
@@ -50,7 +52,7 @@ def test_rows_that_are_called_alike_are_not_said_to_differ() -> None:
 
 def test_the_footing_of_a_malloc_is_said() -> None:
     bare = replace(AS_MALLOC, free="bare")
-    assert calls.mixture([called("arena", AS_MALLOC), called("glibc", bare)]) == [
+    assert mixture([called("arena", AS_MALLOC), called("glibc", bare)]) == [
         "Every row, the harness too, is on the footing of a malloc (--as malloc)."
     ]
 
@@ -63,7 +65,7 @@ def test_the_caption_of_a_picture_names_who_was_called_how() -> None:
     )
     assert max(map(len, calls.caption(cells, 40).splitlines())) <= 40
     assert calls.caption(cells[::2], 200) == ""
-    assert calls.caption([called("pool", AS_MALLOC)], 200) == calls.AS_MALLOC
+    assert calls.caption([called("pool", AS_MALLOC)], 200) == words.AS_MALLOC
 
 
 def test_runs_that_did_not_record_it_have_no_column() -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from memtool.errors import InputError
 from memtool.model import Basis, Report, Verdict
-from memtool.report import calls, verdicts
+from memtool.report import verdicts
 from memtool.report.plots import forest
+from memtool.stats.words import MIXED
 from memtool.store import compare_file
 from tests.unit.report.fake_report import inside_a_run, with_a_baseline
 
@@ -130,7 +131,7 @@ def test_the_picture_says_that_its_rows_are_called_in_different_ways(tmp_path: P
 
     report = replace(inside_a_run(), notes=())
     assert "different ways" not in written(report)
-    assert "The rows are called in different ways" in written(replace(report, notes=(calls.MIXED,)))
+    assert "The rows are called in different ways" in written(replace(report, notes=(MIXED,)))
 
 
 def test_a_picture_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_run_is_given_more_blocks_and_never_fewer_than_it_has(tmp_path: Path) 
         with pytest.raises(InputError) as caught:
             open_journal(folder, fewer, started="later", resume=True, adds_blocks=True).__enter__()
         assert str(caught.value) == (
-            f"{folder}: has {has} blocks already; --blocks {wanted} would leave some of them out"
+            f"{folder}: has {has} blocks already; blocks {wanted} would leave some of them out"
         )
     with pytest.raises(InputError, match="begun with other seed"):
         open_journal(folder, {**more, "seed": 1}, started="later", resume=True, adds_blocks=True).__enter__()
@@ -175,7 +175,7 @@ def test_a_full_disk_names_the_file_and_the_way_on_and_leaves_whole_lines(
             journal.append(sample(1))
         assert str(caught.value) == (
             f"{tmp_path}/journal.jsonl: cannot be written: No space left on device; it holds 1 finished sample, "
-            "and the same command with --resume goes on"
+            "and the same command with resume goes on"
         )
         assert caught.value.exit_code == 1
         left[0] = 10_000
@@ -203,7 +203,7 @@ def test_a_journal_that_cannot_be_written_is_invalid_input(tmp_path: Path, monke
 def test_a_folder_that_holds_a_run_is_not_written_into(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("precious", encoding="utf-8")
     assert refusal(tmp_path, resume=False) == (
-        f"{tmp_path}: holds a run already; --resume goes on with it, another -o keeps it"
+        f"{tmp_path}: holds a run already; resume goes on with it, another output keeps it"
     )
     assert (tmp_path / name).read_text(encoding="utf-8") == "precious"
 
@@ -222,14 +222,14 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "no json\n", "[]\n", "{}\n", "null\n", '{"schema": "memtool.journal.v1"'])
 def test_a_damaged_journal(content: str, tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").write_text(content, encoding="utf-8")
-    assert refusal(tmp_path, resume=True).endswith("line 1 is damaged; start anew with another -o")
+    assert refusal(tmp_path, resume=True).endswith("line 1 is damaged; start anew with another output")
 
 
 @pytest.mark.parametrize("line", ["{}", "[]", "1", '{"cell": {"workload": "w"}}'])
 def test_a_damaged_line_in_the_middle(line: str, tmp_path: Path) -> None:
     path = begin(tmp_path, sample(0))
     path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
-    assert refusal(tmp_path, resume=True).endswith("line 3 is damaged; start anew with another -o")
+    assert refusal(tmp_path, resume=True).endswith("line 3 is damaged; start anew with another output")
 
 
 def test_a_journal_of_a_later_memtool(tmp_path: Path) -> None:

@@ -1,0 +1,96 @@
+"""How commands are typed: which option a field is, and what is to be run next. Nothing below the commands knows."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from memtool.model import Mode
+
+if TYPE_CHECKING:
+    from memtool.check import CheckOptions
+    from memtool.gate import TooFewBlocks
+    from memtool.gate.next_step import NextStep
+    from memtool.model import Run
+
+
+def next_step(step: NextStep, run: Run, renewal: str | None = None) -> str:
+    """Return what to type to see more, or to settle it.
+
+    Args:
+        step: what to do.
+        run: from which the comparison comes, which says how workloads and allocators were named.
+        renewal: the command that takes these figures as the new baseline, where there is one.
+    """
+    from memtool.gate.next_step import Action
+    from memtool.stats.matching import named_in
+
+    comparison = step.comparison
+    workload = _workloads(run).get(comparison.workload, shlex.quote(comparison.workload))
+    named = named_in(run)
+    names = [named.get(label, label) for label in step.allocators]
+    base, head = shlex.quote(names[0]), shlex.quote(names[-1])
+    where = "" if comparison.region == "anonymous" else f" --region {comparison.region}"
+    where += "" if comparison.mode == Mode.SERIAL else f" --mode {comparison.mode}"
+    side_by_side = f"memtool check {workload} --against {base} --candidate {head}{where}"
+    wider = f"or a wider --limit {comparison.metric}=X"
+    counted = f", or counted instructions, which no noise moves: {side_by_side} --metric instructions_per_op"
+    counted = counted if step.counts_instead else ""
+    match step.action:
+        case Action.REPLAY:
+            return f"memtool bench {workload} -a {head}{where} --blocks 1"
+        case Action.LOOK:
+            allocators = shlex.quote(",".join(names))
+            look = f"memtool bench {workload} -a {allocators}{where} --passes {step.measured_by}"
+            return f"{look}; if it is meant: {renewal}" if renewal else look
+        case Action.SIDE_BY_SIDE:
+            return side_by_side
+        case Action.MORE_MEMORY:
+            return f"a workload that needs more memory, {wider}"
+        case Action.MORE_BLOCKS:
+            return f"--blocks {step.blocks}, {wider}%{counted}"
+        case Action.QUIETER_MACHINE:
+            return f"a quieter machine, {wider}%{counted}"
+
+
+def renewal(options: CheckOptions) -> str:
+    """Return the command that takes what is measured as the new baseline: this check's, with --update."""
+    from memtool.gate import default_metrics
+    from memtool.plan import BenchOptions
+
+    bench, standard = options.bench, BenchOptions()
+    words = [*bench.workloads, "--baseline", str(options.baseline), "--update"]
+    for option, value, unless in (
+        ("-a", bench.allocators, None),
+        ("--metric", ",".join(options.rules.metrics), ",".join(default_metrics())),
+        ("--passes", ",".join(bench.passes) if options.has_passes else "", ""),
+        ("--region", ",".join(bench.regions), ",".join(standard.regions)),
+        ("--as", "malloc" if bench.as_malloc else None, None),
+        ("--mode", bench.mode, standard.mode),
+        ("--threads", ",".join(map(str, bench.threads)), ""),
+        ("--seed", bench.seed, None),
+        ("--counters", bench.counters, standard.counters),
+    ):
+        words += [option, str(value)] if value != unless else []
+    return shlex.join(["memtool", "check", *words, *(["--cold"] if bench.cold else [])])
+
+
+def too_few_blocks(few: TooFewBlocks) -> str:
+    """Return why a check cannot decide, and how many blocks can."""
+    blocks = f"{few.blocks} block{'' if few.blocks == 1 else 's'}"
+    tests = "one figure" if few.family == 1 else f"{few.family:,} figures together"
+    return f"{blocks} cannot decide: a verdict on {tests} needs --blocks {few.needed} at least, however clear they are"
+
+
+def _workloads(run: Run) -> dict[str, str]:
+    """Return how each workload is named on the command line: quoted, with the threads that it was given there."""
+    from memtool.workload.trace import written_sources
+
+    sources = written_sources(run.workloads)
+    as_malloc = " --as malloc" if any(cell.call is not None and cell.call.as_malloc for cell in run.cells) else ""
+    return {
+        info.name: shlex.quote(sources[info.name])
+        + (f" --threads {info.threads}" if info.name != (info.workload_name or info.name) else "")
+        + as_malloc
+        for info in run.workloads
+    }

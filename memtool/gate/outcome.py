@@ -1,0 +1,104 @@
+"""What verdicts come to: the exit code of the contract, what could not be judged, and whether blocks suffice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from memtool.errors import EXIT_INCOMPARABLE, EXIT_INCONCLUSIVE, EXIT_OK, EXIT_REGRESSION
+from memtool.gate.looks import key_of
+from memtool.gate.policy import Policy, decides
+from memtool.measure.metrics import METRICS
+from memtool.model import Basis, Judgement, Verdict
+from memtool.stats import paired
+from memtool.stats.compare import STATUS
+from memtool.stats.summary import LEAST_SAMPLES
+
+FailOn = Literal["regression", "inconclusive"]
+
+
+def unjudged(judgements: Sequence[Judgement], rules: Policy) -> list[str]:
+    """Return what a gate was to judge and could not, in words: it must not pass as if it had.
+
+    A figure may be incomparable because the machine differs, as long as others of its cell decide.
+    """
+    lines = []
+    cells: dict[tuple[str, ...], list[Judgement]] = {}
+    for each in judgements:
+        cells.setdefault(key_of(each.comparison)[:-1], []).append(each)
+    for found in cells.values():
+        gated = [each for each in found if each.verdict is not Verdict.SHOWN]
+        lost = [each for each in gated if _is_lost(each)]
+        if not lost and gated and all(each.verdict is Verdict.INCOMPARABLE for each in gated):
+            lost = [each for each in gated if each.comparison.metric != STATUS][:1]
+        lines += [_unjudged_line(each) for each in lost]
+    judged = {each.comparison.metric for each in judgements}
+    ran = any(each.comparison.metric != STATUS for each in judgements)
+    missing = sorted(rules.named - judged) if ran else ()
+    return lines + [f"{name}: nothing that was compared has a figure of it" for name in missing]
+
+
+def _is_lost(judged: Judgement) -> bool:
+    if judged.verdict is Verdict.INCOMPARABLE:
+        return judged.comparison.is_required
+    # Its second look did not happen.
+    return judged.is_suspect and judged.first_look is None and judged.verdict is Verdict.INCONCLUSIVE
+
+
+def _unjudged_line(judged: Judgement) -> str:
+    found = judged.comparison
+    against = "" if found.base == found.head else f" against {found.base}"
+    metric = "" if found.metric == STATUS else f" · {found.metric}"
+    return f"{found.workload} · {found.head}{against}{metric}: {judged.reason}"
+
+
+def exit_code(judgements: Sequence[Judgement], fail_on: FailOn | None, unjudged: Sequence[str] = ()) -> int:
+    """Return the exit code of the contract. ``fail_on`` None: verdicts are shown, and only their absence fails.
+
+    ``unjudged``: what was to be judged and could not be. Nothing passes then, but a regression is still one.
+    """
+    # Something that is never gated, and could not be compared either, is no comparison.
+    verdicts = {
+        each.verdict
+        for each in judgements
+        if each.verdict is not Verdict.SHOWN or each.comparison.basis is not Basis.NONE
+    }
+    decided = {Verdict.REGRESSION, Verdict.PASS, Verdict.INCONCLUSIVE}
+    if not verdicts & (decided if fail_on is not None else decided | {Verdict.ADVICE, Verdict.SHOWN}):
+        return EXIT_INCOMPARABLE
+    if fail_on is not None and Verdict.REGRESSION in verdicts:
+        return EXIT_REGRESSION
+    if fail_on is not None and unjudged:
+        return EXIT_INCOMPARABLE
+    if fail_on == "inconclusive" and Verdict.INCONCLUSIVE in verdicts:
+        return EXIT_INCONCLUSIVE
+    return EXIT_OK
+
+
+@dataclass(frozen=True, slots=True)
+class TooFewBlocks:
+    """So many blocks cannot decide, however clear the figures are."""
+
+    blocks: int
+    needed: int
+    family: int
+    """Figures that share alpha."""
+
+
+def too_few_blocks(blocks: int, pairs: int, rules: Policy, *, looks: int) -> TooFewBlocks | None:
+    """Return before anything is measured whether so many blocks cannot decide; None: they can.
+
+    Args:
+        blocks: of each side.
+        pairs: of cells that are compared.
+        rules: of which the metrics that are sampled count. Those that repeats will show to be exact count too, so the
+            number of blocks is on the safe side.
+        looks: 2 where what looks worse is measured again.
+    """
+    sampled = [name for name in rules.metrics if decides(name, rules) and METRICS[name].scope == "job"]
+    family = pairs * len(sampled)
+    if not family:
+        return None
+    needed = max(LEAST_SAMPLES, paired.least_blocks(rules.alpha / looks / family))
+    return TooFewBlocks(blocks, needed, family) if blocks < needed else None

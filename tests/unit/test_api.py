@@ -1,0 +1,74 @@
+"""memtool from Python: the example of docs/api.md, and errors that name a field."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from memtool import api, cli
+from memtool.errors import AllocatorError, InputError, Interrupted, MemtoolError, option
+from tests.conftest import ROOT
+
+
+def test_the_example_of_the_page_does_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    example, errors = re.findall(r"```python\n(.*?)```", (ROOT / "docs/api.md").read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(example, names)
+    exec(errors, names)
+    live, first, second, verdicts, verdict, error = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\d+ bytes are live at the peak", live)
+    assert (first.split()[0], first.split()[2]) == ("first-fit", "exact")
+    assert (second.split()[0], second.split()[2]) == ("tlsf", "exact")
+    assert verdicts.startswith("[<Verdict.")
+    assert verdict == "pass"
+    assert error == "allocators | unknown allocator 'tslf'; did you mean 'tlsf'?"
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny.yaml", "tiny-run", "tiny-baseline.json", "results"}
+
+
+def test_every_function_and_record_that_is_named_is_there() -> None:
+    assert [name for name in api.__all__ if not hasattr(api, name)] == []
+    assert not hasattr(api, "no_such_record")
+
+
+def test_an_error_names_its_field_and_a_command_names_its_option() -> None:
+    wrong = InputError(f"must name one, or {option('resume')} goes on", field="against")
+    assert (wrong.field, wrong.message) == ("against", "must name one, or resume goes on")
+    assert str(wrong) == "against: must name one, or resume goes on"
+    spelled = wrong.spelled({"against": "--against", "resume": "--resume"})
+    assert spelled == "--against: must name one, or --resume goes on"
+    assert AllocatorError("names none").field == "allocators"
+    assert MemtoolError("no field").field is None
+    assert str(Interrupted(f"{option('resume')} goes on")) == "resume goes on"
+
+
+@pytest.mark.parametrize(
+    ("command", "field", "written"),
+    [
+        ("bench", "allocators", "-a"),
+        ("bench", "rates", "--rate"),
+        ("bench", "output", "-o"),
+        ("check", "regions", "--region"),
+        ("check", "metrics", "--metric"),
+        ("check", "limits", "--limit"),
+        ("show", "metrics", "--metrics"),
+        ("compare", "margin", "--margin"),
+    ],
+)
+def test_a_command_has_an_option_for_the_fields_that_errors_name(command: str, field: str, written: str) -> None:
+    assert cli._options_of([command, "x.yaml"])[field] == written
+
+
+def test_nothing_below_the_commands_begins_an_error_with_an_option() -> None:
+    """A caller in Python has no options; `commands/` and `cli.py` write them."""
+    begins_with_option = re.compile(r"""Error\(\s*f?["']-""")
+    offenders = [
+        str(path)
+        for path in (ROOT / "memtool").rglob("*.py")
+        if path.parent.name != "commands" and begins_with_option.search(path.read_text(encoding="utf-8"))
+    ]
+    assert offenders == []
