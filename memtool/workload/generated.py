@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from memtool.engine.generate import binding as generator_binding
-from memtool.errors import InputError
+from memtool.errors import InputError, option
 from memtool.units import format_rate
 from memtool.workload.arrivals import compile_arrivals
 from memtool.workload.loader import load_workload
@@ -50,6 +50,10 @@ def generated(workload: Workload, seed: int) -> Generated:
     )
 
 
+_FIELDS = {"rate": "rates", "threads": "threads"}
+"""Key of a workload's name -> field of the options that replaces it."""
+
+
 def load(path: Path, seed: int | None, threads: int | None, rate: int | None) -> Generated:
     """Return the events of a workload file; what is not None is put in place of its own. Raises InputError."""
     workload = load_workload(path)
@@ -72,12 +76,12 @@ def _with_rate(workload: Workload, path: Path, rate: int) -> Workload:
     return _changed(workload, path, "rate", {"arrivals": arrivals}, written)
 
 
-def _changed(workload: Workload, path: Path, option: str, changes: dict[str, Any], written: str) -> Workload:
-    """Return the workload with what an option puts in place of its own."""
+def _changed(workload: Workload, path: Path, key: str, changes: dict[str, Any], written: str) -> Workload:
+    """Return the workload with what a bench puts in place of its own."""
     own = workload.name.partition(":")[0]
     try:
         changed = Workload.model_validate(workload.effective() | {"name": own} | changes)
     except ValidationError as problem:
         first = problem.errors()[0]
-        raise InputError(f"{path}: with --{option} {written}: {first['msg']}") from None
-    return changed.model_copy(update={"name": f"{workload.name}:{option}={written.removesuffix('/s')}"})
+        raise InputError(f"{path}: with {option(_FIELDS[key])} {written}: {first['msg']}") from None
+    return changed.model_copy(update={"name": f"{workload.name}:{key}={written.removesuffix('/s')}"})
