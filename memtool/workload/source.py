@@ -5,10 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memtool.workload.arrivals import Schedule
 from memtool.workload.schema import Touch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(slots=True)
@@ -21,6 +25,20 @@ class Ending:
     """Where only reading the events counts them."""
     notes: list[str] = field(default_factory=list)
     """What was repaired, and where it ends too early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A portion of a trace: its events, and what else is known of each; None where that is not."""
+
+    events: memoryview
+    """Canonical, 16 bytes each, writable."""
+    nanoseconds: NDArray[np.int64] | None = None
+    """Since the trace begins."""
+    callers: NDArray[np.uint64] | None = None
+    """Return addresses."""
+    resident: NDArray[np.uint64] | None = None
+    """Of what is freed: bytes of it in resident pages; 2^64 - 1 where they were not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,5 +72,10 @@ class Source(ABC):
     def events(self, ending: Ending) -> Iterator[memoryview]:
         """Yield the events in portions of 16-byte records; each is valid until the next is asked for.
 
-        ``ending`` is filled when the last has been taken. Raises InputError, EngineError.
+        At the end everything has been freed. ``ending`` is filled when the last has been taken. Raises InputError,
+        EngineError.
         """
+
+    def portions(self, ending: Ending) -> Iterator[Rows]:
+        """Yield the events with what else is known of each."""
+        return (Rows(events) for events in self.events(ending))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from memtool.workload.source import Ending, Source
+
+_LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +39,9 @@ class Importer:
     """Whether a file that begins so is one of its own."""
     load: Callable[[Path], Source]
     """Raises InputError, with one line that names the file, the line and the column."""
+
+
+def name_of(path: Path, otherwise: str) -> str:
+    """Return what tables call a trace: the file's name in the letters of a workload's."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-")
+    return name[:_LONGEST_NAME] or otherwise

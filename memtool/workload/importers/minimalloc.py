@@ -15,7 +15,7 @@ from typing import Any
 from memtool.engine.generate.binding import ALLOCATE, DEALLOCATE, DEFAULT_LOG2_ALIGNMENT, OBJECT_SHIFT, SIZE_BITS
 from memtool.errors import InputError
 from memtool.units import format_size
-from memtool.workload.importers.importer import Imported, Importer
+from memtool.workload.importers.importer import Imported, Importer, name_of
 from memtool.workload.values import LARGEST_SIZE, shown
 
 _COLUMNS = ("id", "lower", "upper", "size")
@@ -29,7 +29,6 @@ _WHY_IGNORED = {
 }
 _LATEST = (1 << 58) - 1
 _DIGITS = re.compile(r"[0-9]{1,40}")
-_LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +154,7 @@ def load(path: Path) -> Imported:
     order = np.lexsort((np.tile(objects, 2), head & 0xFF, times))
     events = np.stack([head, request], axis=1).astype("<u8")[order]
     notes = tuple(f"the column {name} is passed over: {_WHY_IGNORED[name]}" for name in table.ignored)
-    return Imported(name=_name(path), records=events.data.cast("B"), allocations=len(buffers), notes=notes)
-
-
-def _name(path: Path) -> str:
-    """Return what tables call the trace: the file's name in the letters of a workload's."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-")
-    return name[:_LONGEST_NAME] or "buffers"
+    return Imported(name=name_of(path, "buffers"), records=events.data.cast("B"), allocations=len(buffers), notes=notes)
 
 
 def _recognises(head: bytes) -> bool:

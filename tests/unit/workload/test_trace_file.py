@@ -1,0 +1,212 @@
+"""The trace file: what is written comes back, in bounded portions, and damage is said in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from memtool.errors import InputError, MemtoolError
+from memtool.model import Mode
+from memtool.workload import trace_file
+from memtool.workload.generated import generated
+from memtool.workload.source import Ending, Rows
+from memtool.workload.trace import load_trace, make_trace, open_source
+from memtool.workload.trace_file import TraceFile, TraceWriter
+from tests.events import ALLOCATE, DEALLOCATE, Event, encode, told, workload_of
+
+pq: Any = pytest.importorskip("pyarrow.parquet")
+EVENTS = ((1, 0, 100, 4), (1, 1, 64, 6), (3, 0, 200, 0), (2, 2, 0, 4), (0, 1, 0, 0), (0, 2, 0, 0))
+"""Kind, object, size, log2 of the alignment."""
+
+
+def allocate(thing: int, size: int) -> Event:
+    return ALLOCATE, thing, size, 4
+
+
+def free(thing: int) -> Event:
+    return DEALLOCATE, thing, 0, 0
+
+
+def written(path: Path, *events: tuple[int, int, int, int], **metadata: object) -> Path:
+    with TraceWriter(path) as writer:
+        writer.append(Rows(encode(*events)))
+        writer.close(metadata)
+    return path
+
+
+def read(path: Path) -> bytes:
+    return b"".join(bytes(portion) for portion in trace_file.load(path).events(Ending()))
+
+
+def test_the_columns_of_a_trace(tmp_path: Path) -> None:
+    with TraceWriter(tmp_path / "a.parquet", ("time", "caller", "resident")) as writer:
+        never = 2**64 - 1
+        resident = np.array([never, never, never, never, 4096, never], np.uint64)
+        times, callers = np.arange(6, dtype=np.int64) * 10, np.full(6, 2**63, np.uint64)
+        writer.append(Rows(encode(*EVENTS), times, callers, resident))
+        writer.close({"source": "by hand", "threads": 1})
+    table = pq.read_table(tmp_path / "a.parquet").to_pydict()
+    assert table == {
+        "kind": [1, 1, 3, 2, 0, 0],
+        "thread": [0] * 6,
+        "size": [100, 64, 200, 0, 0, 0],
+        "age": [0, 0, 2, 0, 2, 1],
+        "alignment": [16, 64, 0, 16, 0, 0],
+        "time": [0, 10, 20, 30, 40, 50],
+        "caller": [2**63] * 6,
+        "resident": [None, None, None, None, 4096, None],
+    }
+    metadata = json.loads(pq.read_metadata(tmp_path / "a.parquet").metadata[b"memtool.trace"])
+    assert (metadata["schema"], metadata["source"], metadata["threads"]) == ("memtool.trace.v1", "by hand", 1)
+    assert metadata["kinds"]["3"] == "reallocate"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.parquet"]
+
+
+def test_each_column_has_the_encoding_that_was_measured_as_the_smallest(tmp_path: Path) -> None:
+    with TraceWriter(tmp_path / "a.parquet", ("time", "caller")) as writer:
+        writer.append(Rows(encode(*EVENTS), np.zeros(6, np.int64), np.zeros(6, np.uint64)))
+        writer.close({})
+    group = pq.read_metadata(tmp_path / "a.parquet").row_group(0)
+    columns = [group.column(index) for index in range(group.num_columns)]
+    encodings = {column.path_in_schema: column.encodings for column in columns}
+    assert {column.compression for column in columns} == {"ZSTD"}
+    for name in ("kind", "thread", "size", "age", "alignment"):
+        assert "BYTE_STREAM_SPLIT" in encodings[name]
+        assert not any("DICTIONARY" in encoding for encoding in encodings[name])
+    assert "DELTA_BINARY_PACKED" in encodings["time"]
+
+
+def test_what_is_left_alive_is_freed_by_an_epilogue_in_the_order_of_birth(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.parquet", allocate(0, 8), allocate(1, 8), allocate(2, 8), free(1))
+    words = np.frombuffer(read(path), "<u8")[::2]
+    assert told((int(word & 0xFF), int(word >> 24), 0, 0) for word in words) == "A0 A1 A2 F1 | F0 F2"
+
+
+WORKLOADS = {
+    "resizes and frames": {
+        "frames": {"count": 50, "objects_per_frame": 10},
+        "objects": [
+            {"size": {"uniform": [1, 5000]}, "alignment": 64, "resize": {"factor": 2, "times": 1, "share": "50%"}}
+        ],
+    },
+    "marks": {"allocations": 3000, "pattern": {"fifo": {"live": 30, "size": 100}}, "marks": {"half": "50%"}},
+}
+
+
+@pytest.mark.parametrize("content", WORKLOADS.values(), ids=WORKLOADS)
+def test_a_workload_in_a_trace_file_is_the_same_workload(tmp_path: Path, content: dict[str, object]) -> None:
+    source = generated(workload_of(content), 7)
+    with TraceWriter(tmp_path / "a.parquet") as writer:
+        for rows in source.portions(Ending()):
+            writer.append(rows)
+        writer.close({"marks": source.marks})
+    with make_trace(source, "w.yaml") as made, load_trace(str(tmp_path / "a.parquet")) as again:
+        assert (again.info.operations, again.info.total_bytes) == (made.info.operations, made.info.total_bytes)
+        assert again.info.peak_live_bytes == made.info.peak_live_bytes
+        assert again.info.marks == made.info.marks
+        assert again.info.epilogue_operations == made.info.epilogue_operations
+
+
+def test_a_trace_of_threads_is_replayed_on_threads(tmp_path: Path) -> None:
+    source = generated(workload_of({"threads": 3, "allocations": 3000, "pattern": {"fifo": {"live": 9, "size": 8}}}), 7)
+    with TraceWriter(tmp_path / "a.parquet") as writer:
+        for rows in source.portions(Ending()):
+            writer.append(rows)
+        writer.close({"threads": 3})
+    with load_trace(str(tmp_path / "a.parquet"), mode=Mode.PARALLEL) as trace:
+        assert (trace.info.threads, trace.info.lanes) == (3, 3)
+
+
+def test_portions_are_bounded_on_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_file, "_GROUP_EVENTS", 100)
+    monkeypatch.setattr(trace_file, "_READ_EVENTS", 40)
+    with TraceWriter(tmp_path / "a.parquet") as writer:
+        for index in range(100):
+            writer.append(Rows(encode(allocate(2 * index, 8), allocate(2 * index + 1, 8), free(2 * index))))
+        writer.close({})
+    groups = pq.read_metadata(tmp_path / "a.parquet")
+    assert [groups.row_group(index).num_rows for index in range(groups.num_row_groups)] == [102, 102, 96]
+    portions = [len(rows.events) // 16 for rows in trace_file.load(tmp_path / "a.parquet").portions(Ending())]
+    assert sum(portions) == 300
+    assert max(portions) <= 40
+
+
+def test_what_a_killed_recording_leaves_is_a_trace(tmp_path: Path) -> None:
+    writer = TraceWriter(tmp_path / "a.parquet", part_seconds=0)
+    writer.append(Rows(encode(allocate(0, 8), allocate(1, 8))))
+    writer.append(Rows(encode(free(0), allocate(2, 8))))
+    # Nothing more is done: the process is killed.
+    source = trace_file.load(tmp_path / "a.parquet.parts")
+    assert source.notes == ("the recording was cut short: what is there is what it had written",)
+    with load_trace(str(tmp_path / "a.parquet.parts")) as trace:
+        assert (trace.info.allocations, trace.info.operations) == (3, 4)
+    writer.close({"threads": 1})
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.parquet"]
+    assert pq.read_table(tmp_path / "a.parquet")["age"].to_pylist() == [0, 0, 2, 0]
+    assert trace_file.load(tmp_path / "a.parquet").metadata["threads"] == 1
+
+
+def test_what_fails_leaves_no_file(tmp_path: Path) -> None:
+    def failing() -> None:
+        with TraceWriter(tmp_path / "a.parquet") as writer:
+            writer.append(Rows(encode(allocate(0, 8))))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
+    assert list(tmp_path.iterdir()) == []
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def bent(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[4:60] = bytes(56)
+    path.write_bytes(content)
+
+
+def freed_before(path: Path) -> None:
+    table = pq.read_table(path)
+    ages = table["age"].to_numpy().copy()
+    ages[-1] = 2**63
+    pq.write_table(table.set_column(3, "age", [ages]), path)
+
+
+def without_sizes(path: Path) -> None:
+    pq.write_table(pq.read_table(path).drop_columns(["size"]), path)
+
+
+@pytest.mark.parametrize("damage", [cut, bent, freed_before, without_sizes])
+def test_damage_is_said_in_one_line(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    path = written(tmp_path / "a.parquet", *EVENTS)
+    damage(path)
+    with pytest.raises(InputError) as problem:
+        read(path)
+    assert str(problem.value).startswith(f"{path}: ")
+    assert "\n" not in str(problem.value)
+
+
+def test_an_object_that_is_freed_twice_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.parquet", allocate(0, 8), free(0), allocate(1, 8), free(0))
+    with pytest.raises(InputError) as problem:
+        load_trace(str(path))
+    assert str(problem.value) == f"{path}: object 0 is freed or resized while it is not alive"
+
+
+def test_without_pyarrow_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "a.parquet", *EVENTS)
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(MemtoolError) as problem:
+        open_source(path)
+    assert str(problem.value) == "trace files need pyarrow, which is not installed: pip install 'memtool[traces]'"
+
+
+def test_a_file_is_known_as_a_trace_by_its_content(tmp_path: Path) -> None:
+    assert isinstance(open_source(written(tmp_path / "odd.name", *EVENTS)), TraceFile)
