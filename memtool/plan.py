@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from memtool import gate
 from memtool.allocators import pairing, regions, registry
 from memtool.allocators.environment import ignored_note
 from memtool.allocators.spec import parse_allocators
@@ -14,6 +16,7 @@ from memtool.engine.library import refuse_stale
 from memtool.errors import InputError, MemtoolError
 from memtool.host import counters, machine
 from memtool.host.counters import Counter
+from memtool.measure.metrics import METRICS
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Pass, Status
 from memtool.stats import proof
 from memtool.units import format_duration, format_size
@@ -56,6 +59,8 @@ class BenchOptions:
     resume: bool = False
     adds_blocks: bool = False
     """A run that is resumed may be given more blocks. A check may not: who looks and then adds decides by chance."""
+    keeps_blocks: bool = False
+    """A run that is resumed has as many blocks as it was begun with, whatever ``blocks`` says: the user named none."""
     cold: bool = False
     counters: str = "auto"
     """auto | perf | callgrind | none"""
@@ -105,6 +110,16 @@ def schedule_of_arrivals(plan: Plan) -> str | None:
         f"{longest.name}: its operations arrive over {format_duration(longest.arrivals_seconds)} in each replay; "
         f"the latency pass takes {format_duration(plan.waiting_seconds)} at least"
     )
+
+
+def too_few_to_compare(plan: Plan) -> str | None:
+    """Return that a later ``memtool compare`` of this run cannot decide, in words, and how many blocks can."""
+    rows = collections.Counter((cell.workload, cell.region) for cell in plan.plans)
+    rules = gate.policy(None, gate.DEFAULT_MARGIN, ())
+    measured = tuple(name for name in rules.metrics if METRICS[name].measured_by in plan.settings.passes)
+    pairs = sum(count - 1 for count in rows.values())
+    few = gate.too_few_blocks(plan.settings.blocks, pairs, replace(rules, metrics=measured), looks=1)
+    return None if few is None else f"for a later `memtool compare`: {few} (--resume adds blocks)"
 
 
 def make_plan(options: BenchOptions) -> Plan:

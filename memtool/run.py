@@ -17,7 +17,15 @@ from memtool.engine.packing import binding as packing_binding
 from memtool.errors import InputError, Interrupted, MemtoolError, option
 from memtool.host import machine
 from memtool.model import AllocatorPlan, Cell, CellResult, Mode, Pass, Run, Sample, Status, TraceInfo
-from memtool.plan import BenchOptions, Plan, make_plan, refuse_too_large, schedule_of_arrivals, threads_of
+from memtool.plan import (
+    BenchOptions,
+    Plan,
+    make_plan,
+    refuse_too_large,
+    schedule_of_arrivals,
+    threads_of,
+    too_few_to_compare,
+)
 from memtool.report.plots import pictures
 from memtool.stats import proof
 from memtool.stats.clock import Clock
@@ -69,10 +77,16 @@ def bench(
         waiting = schedule_of_arrivals(plan)
         if waiting is not None and plan.waiting_seconds >= _LONG_WAIT:
             announce(waiting)
-        return _run(options, plan, progress, executor)
+        return _run(options, plan, progress, executor, announce)
 
 
-def _run(options: BenchOptions, plan: Plan, progress: Progress, executor: Executor | None) -> Outcome:
+def _run(
+    options: BenchOptions,
+    plan: Plan,
+    progress: Progress,
+    executor: Executor | None,
+    announce: Callable[[str], None],
+) -> Outcome:
     started = datetime.datetime.now().astimezone()
     fingerprint = _fingerprint(options, plan)
     directory = output_directory(options, started, fingerprint)
@@ -83,6 +97,14 @@ def _run(options: BenchOptions, plan: Plan, progress: Progress, executor: Execut
         resume=options.resume,
         adds_blocks=options.adds_blocks,
     ) as log:
+        if log.blocks is not None and log.blocks != options.blocks:
+            announce(f"{directory}: goes on with its own number of blocks, {log.blocks}; --blocks adds more")
+            options = replace(options, blocks=log.blocks)
+            repeats = options.footprint_repeats or log.blocks
+            plan = replace(plan, settings=replace(plan.settings, blocks=log.blocks, footprint_repeats=repeats))
+        few = too_few_to_compare(plan)
+        if few is not None:
+            announce(few)
         executor = executor or WorkerExecutor(plan.settings.seed + options.first_block, directory)
         schedule = Schedule(executor, plan.settings, log.append, finished=log.finished, progress=progress)
         try:
@@ -154,7 +176,7 @@ def _fingerprint(options: BenchOptions, plan: Plan) -> dict[str, object]:
         },
         "counter": str(plan.settings.counter),
         "cells": sorted(f"{cell.workload}/{cell.allocator}/{cell.region}/{cell.mode}" for cell in plan.plans),
-        "blocks": options.blocks,
+        "blocks": None if options.resume and options.keeps_blocks else options.blocks,
         "first_block": options.first_block,
         "passes": [str(each) for each in options.passes],
         "cold": options.cold,

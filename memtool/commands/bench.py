@@ -34,7 +34,11 @@ _FORMATS = ("table", "markdown", "json", "csv")
     metavar="LIST",
     help="Names, @groups, parameters (pool:block=64), sweeps (block=32|64), adaptors (pool+lock), ./lib.so, mine.py.",
 )
-@click.option("--blocks", type=click.IntRange(1, 1000), default=10, show_default=True, help="Samples of each cell.")
+@click.option(
+    "--blocks",
+    type=click.IntRange(1, 1000),
+    help="Samples of each cell: 10 unless given; a run that is resumed keeps its own number.",
+)
 @measurement_options("all")
 @click.option(
     "--rate",
@@ -59,7 +63,7 @@ def command(
     /,
     workloads: tuple[str, ...],
     allocators: str | None,
-    blocks: int,
+    blocks: int | None,
     reference: str | None,
     output_format: str,
     wide: bool,
@@ -75,8 +79,9 @@ def command(
     """
     from memtool import api
 
-    own = {"workloads": workloads, "allocators": allocators, "blocks": blocks, "reference": reference, "rates": rates}
-    options = bench_options(measured, **own, adds_blocks=True)
+    own = {"workloads": workloads, "allocators": allocators, "reference": reference, "rates": rates}
+    counted: dict[str, Any] = {"keeps_blocks": True} if blocks is None else {"blocks": blocks}
+    options = bench_options(measured, **own, **counted, adds_blocks=True)
     _refuse_without_meaning(context, find_limit=find_limit)
     if find_limit:
         if options.mode != "serial":
@@ -86,7 +91,9 @@ def command(
         _find_limits(options, seeds, output_format, width_of_tables(wide=wide))
         return
     if measured["dry_run"]:
-        show_plan(options, output_format)
+        from memtool.plan import too_few_to_compare
+
+        show_plan(options, output_format, too_few_to_compare)
         return
     with progress(quiet=output_format == "json") as show:
         outcome = api.bench(options, progress=show, announce=lambda words: click.echo(f"memtool: {words}", err=True))

@@ -88,7 +88,7 @@ def command(
         history=history,
     )
     if measured["dry_run"]:
-        found = show_plan(check.to_be_measured(options), output_format)
+        found = show_plan(check.to_be_measured(options), output_format, lambda _: check.too_few_blocks(options))
         return EXIT_OK if found >= (2 if baseline is None else 1) else EXIT_INCOMPARABLE
     if (few := check.too_few_blocks(options)) is not None:
         click.echo(f"memtool: {spelling.too_few_blocks(few)}", err=True)

@@ -285,14 +285,18 @@ class PlotFile(click.ParamType[Path]):
         return path
 
 
-def show_plan(options: BenchOptions, output_format: str) -> int:
-    """Say what a run would measure, and return how many allocators would be on one workload, at most."""
+def show_plan(options: BenchOptions, output_format: str, too_few: Callable[[Plan], str | None]) -> int:
+    """Say what a run would measure, and return how many allocators would be on one workload, at most.
+
+    ``too_few``: returns why its blocks cannot decide; that is said as before a run.
+    """
     from collections import Counter
 
     from memtool import api
 
     with closing(api.plan(options)) as plan:
         click.echo(_describe_plan(plan, output_format))
+        complain(tuple(filter(None, [too_few(plan)])))
     places = Counter((cell.workload, cell.region) for cell in plan.plans)
     return max(places.values(), default=0)
 

@@ -43,6 +43,8 @@ class Journal:
     _descriptor: int = field(repr=False)
     samples: int = 0
     """In it, those that it was opened with included."""
+    blocks: int | None = None
+    """How many the run has, where it is resumed and may be given more."""
 
     def append(self, sample: Sample) -> None:
         """Add a sample; it is in the kernel's hands when this returns, so that killing memtool does not lose it.
@@ -87,7 +89,8 @@ def open_journal(
         fingerprint: what must be the same for a run to be resumed.
         started: when this run began; a resumed one keeps the time of its beginning.
         resume: go on with the samples that are there, rather than refuse to.
-        adds_blocks: a run that is resumed may have more blocks than it was begun with, and never fewer than it has.
+        adds_blocks: a run that is resumed may have more blocks than it was begun with, and never fewer than it has;
+            where the fingerprint has None of them, it keeps those that it has.
 
     Raises:
         InputError: there is another run in the folder, or none to resume, or it measured something else, or another
@@ -100,10 +103,12 @@ def open_journal(
         _lock(descriptor, directory)
         if resume:
             head, finished, whole = _read(path, descriptor)
-            before = head["fingerprint"]
-            _same(path, _grown(path, before, finished, fingerprint) if adds_blocks else before, fingerprint)
+            before, blocks = head["fingerprint"], None
+            if adds_blocks:
+                before, blocks = _grown(path, before, finished, fingerprint)
+            _same(path, before, fingerprint)
             os.ftruncate(descriptor, whole)
-            yield Journal(str(head["started"]), finished, path, descriptor, len(finished))
+            yield Journal(str(head["started"]), finished, path, descriptor, len(finished), blocks)
         else:
             try:
                 head = {"schema": _SCHEMA, "started": started, "fingerprint": fingerprint}
@@ -182,7 +187,7 @@ def newest(root: Path, fingerprint: Mapping[str, object], *, adds_blocks: bool =
             finally:
                 os.close(descriptor)
             before = head["fingerprint"]
-            _same(path, _grown(path, before, samples, fingerprint) if adds_blocks else before, fingerprint)
+            _same(path, _grown(path, before, samples, fingerprint)[0] if adds_blocks else before, fingerprint)
         except (InputError, OSError) as problem:
             others.append(files.refusal(problem, path) if isinstance(problem, OSError) else str(problem))
         else:
@@ -289,8 +294,8 @@ def _same(path: Path, before: Mapping[str, Any], now: Mapping[str, object]) -> N
 
 def _grown(
     path: Path, before: Mapping[str, Any], samples: Mapping[Key, Sample], now: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what a run was begun with, the number of its blocks now in place of the one it had.
+) -> tuple[dict[str, Any], int]:
+    """Return (what a run was begun with, the number of blocks wanted in place of the one it had; its blocks from now).
 
     Raises InputError where it has more: a figure of fewer would leave samples out. It may have been given more since
     it was begun, which its samples show.
@@ -299,11 +304,13 @@ def _grown(
     if not isinstance(begun, int):
         raise _damaged(path, 1)
     has = max((begun, *(block + 1 - now["first_block"] for _, block, _ in samples)))
+    if wanted is None:
+        return {**before, "blocks": None}, has
     if wanted < has:
         raise InputError(
             f"{path.parent}: has {has} blocks already; {option('blocks')} {wanted} would leave some of them out"
         )
-    return {**before, "blocks": wanted}
+    return {**before, "blocks": wanted}, wanted
 
 
 def _shown(value: object) -> str:

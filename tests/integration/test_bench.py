@@ -307,9 +307,14 @@ def test_what_is_finished_survives_and_is_not_measured_again(
     _, complaint = running.communicate(timeout=60)
     wait_until(lambda: all(ended(int(child)) for child in children))
     finished = len(journal.read_text().splitlines()) - 1
+    too_few = (
+        "memtool: for a later `memtool compare`: 2 blocks cannot decide: a verdict on 2 figures together needs "
+        "--blocks 6 at least, however clear they are (--resume adds blocks)"
+    )
     if how is signal.SIGINT:
         assert running.returncode == 130
         assert complaint.decode().split("\n") == [
+            too_few,
             "",
             f"memtool: interrupted: {finished} finished {'sample is' if finished == 1 else 'samples are'} in {out}; "
             "the same command with --resume goes on",
@@ -319,7 +324,7 @@ def test_what_is_finished_survives_and_is_not_measured_again(
     assert not (out / "run.json").exists()
 
     resumed = memtool(*arguments, "--resume", environment=memtool_environment)
-    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert (resumed.returncode, resumed.stderr) == (0, f"{too_few}\n")
     after = journal.read_text().splitlines()
     whole = [line for line in before if is_json(line)]
     assert after[: len(whole)] == whole
@@ -348,6 +353,12 @@ def test_a_finished_run_is_given_more_blocks(small: Path, tmp_path: Path, memtoo
     assert run["blocks"] == 4
     for cell in cells(out).values():
         assert cell["metrics"]["time_per_op_ns"]["blocks"] == [0, 1, 2, 3]
+
+    kept = memtool(*arguments, "--resume", environment=memtool_environment)
+    assert kept.returncode == 0
+    assert f"memtool: {out}: goes on with its own number of blocks, 4; --blocks adds more\n" in kept.stderr
+    assert json.loads((out / "run.json").read_text())["blocks"] == 4
+    assert journal.read_text().splitlines() == after
 
     fewer = memtool(*arguments, "--resume", "--blocks", "3", environment=memtool_environment)
     assert (fewer.returncode, fewer.stderr.count("\n")) == (2, 1)

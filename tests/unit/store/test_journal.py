@@ -119,6 +119,23 @@ def test_a_run_is_given_more_blocks_and_never_fewer_than_it_has(tmp_path: Path) 
     assert newest(tmp_path, more, adds_blocks=True) == folder
 
 
+def test_a_run_that_is_resumed_without_a_number_of_blocks_keeps_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    begun = {"blocks": 3, "first_block": 0, "seed": 42}
+    with open_journal(folder, begun, started=STARTED, resume=False) as journal:
+        assert journal.blocks is None
+        journal.append(sample(0))
+    own = {**begun, "blocks": None}
+    assert newest(tmp_path, own, adds_blocks=True) == folder
+    with open_journal(folder, own, started="later", resume=True, adds_blocks=True) as journal:
+        assert journal.blocks == 3
+    with open_journal(folder, {**begun, "blocks": 5}, started="later", resume=True, adds_blocks=True) as journal:
+        assert journal.blocks == 5
+        journal.append(sample(4))
+    with open_journal(folder, own, started="later", resume=True, adds_blocks=True) as journal:
+        assert journal.blocks == 5  # as its samples show
+
+
 def test_tuples_in_a_fingerprint_are_the_lists_that_json_makes_of_them(tmp_path: Path) -> None:
     begin(tmp_path)
     assert resumed(tmp_path, {**FINGERPRINT, "passes": ["check", "latency"]}) == {}
