@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memtool.check import Checked, CheckOptions, RunSpeller
+    from memtool.find_limit import FoundLimits
     from memtool.gate import Policy
     from memtool.model import Report, Run, TraceInfo
     from memtool.plan import BenchOptions, Plan
     from memtool.run import Outcome
-    from memtool.stats.limits import Limits
     from memtool.worker.parent import Executor
     from memtool.worker.schedule import Progress
     from memtool.workload.characterise import Characteristics
@@ -26,6 +26,7 @@ _RECORDS = {
     "BenchOptions": "memtool.plan",
     "CheckOptions": "memtool.check",
     "Checked": "memtool.check",
+    "FoundLimits": "memtool.find_limit",
     "Incomparable": "memtool.errors",
     "InputError": "memtool.errors",
     "Limits": "memtool.stats.limits",
@@ -89,8 +90,8 @@ def bench(
 
 def find_limits(
     options: BenchOptions, seeds: int = 3, *, progress: Progress = _silent, executor: Executor | None = None
-) -> Limits:
-    """Return the least memory limit that each strategy survives, for so many seeds."""
+) -> FoundLimits:
+    """Find and store the least memory limit that each strategy survives, for so many seeds."""
     from memtool.find_limit import find_limits
 
     return find_limits(options, seeds, progress, executor)

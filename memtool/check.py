@@ -103,13 +103,14 @@ def side_by_side(
     return _stored(report, outcome.directory, draw=settings.draw_plots)
 
 
-def too_few_blocks(options: CheckOptions) -> gate.TooFewBlocks | None:
+def too_few_blocks(options: CheckOptions) -> str | None:
     """Return before anything is measured that no verdict on sampled figures can come of it, and how many blocks can."""
     bench = options.bench
     if options.baseline is not None:
         return None  # sampled figures only advise
     pairs = len(bench.workloads) * max(1, len(bench.threads)) * len(bench.regions)
-    return gate.too_few_blocks(bench.blocks | 1, pairs, options.rules, looks=2)
+    few = gate.too_few_blocks(bench.blocks | 1, pairs, options.rules, looks=2)
+    return None if few is None else str(few)
 
 
 def to_be_measured(options: CheckOptions) -> BenchOptions:

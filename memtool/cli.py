@@ -30,7 +30,7 @@ _COMMANDS = {
     "check": "Measure and judge, against a baseline or side by side.",
     "list": "List allocators, workloads, regions or metrics.",
     "inspect": "Characterise a workload without replaying it.",
-    "schema": "Print the JSON Schema of a workload, a run or a comparison.",
+    "schema": "Print the JSON Schema of a workload, a run, a comparison or a search for limits.",
     "doctor": "Say what this machine can and cannot measure, and how to mend it.",
 }
 _DEBUG = "--debug"

@@ -23,6 +23,11 @@ def option(field: str) -> str:
     return f"\N{LEFT-POINTING ANGLE BRACKET}{field}\N{RIGHT-POINTING ANGLE BRACKET}"
 
 
+def in_options(words: str, options: Mapping[str, str]) -> str:
+    """Return a message with each field as these options, where they have it, else by its name."""
+    return _OPTION.sub(lambda marked: options.get(marked[1], marked[1]), words)
+
+
 class _Spelled(BaseException):
     """A message in which fields of option records are marked."""
 
@@ -35,12 +40,12 @@ class _Spelled(BaseException):
     @property
     def message(self) -> str:
         """Return the message without the field before it."""
-        return _OPTION.sub(r"\1", self._marked)
+        return in_options(self._marked, {})
 
     def spelled(self, options: Mapping[str, str]) -> str:
         """Return the message with each field as these options, where they have it."""
         whole = self._marked if self.field is None else f"{option(self.field)}: {self._marked}"
-        return _OPTION.sub(lambda marked: options.get(marked[1], marked[1]), whole)
+        return in_options(whole, options)
 
 
 class MemtoolError(_Spelled, Exception):

@@ -5,21 +5,31 @@ between the peak of live bytes, below which nobody can serve the workload, and t
 not be monotone in the capacity: a heap that begins elsewhere, or grows by other steps, may fail in more and survive in
 less. What is found survives, and what is ``STEP`` bytes less does not, or is less than what lives; there may be
 a smaller one that survives all the same.
+
+Every replay is in a journal before the next is begun. What comes next in a search is decided by what came before, so
+that a search which is resumed asks for the same replays in the same order, and finds those that it has taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import collections
+import datetime
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from memtool import __version__
-from memtool.errors import InputError
+from memtool import __version__, files
+from memtool.errors import InputError, Interrupted, MemtoolError, option
 from memtool.host import machine
 from memtool.host.counters import Counter
-from memtool.model import AllocatorPlan, Cell, Mode, Pass, Sample, Status, TraceInfo
+from memtool.model import HARNESS, AllocatorPlan, Cell, Mode, Pass, Sample, Status, TraceInfo
 from memtool.plan import RESERVED_BYTES, BenchOptions, Plan, make_plan, refuse_too_large
-from memtool.stats.limits import LeastLimit, LimitRow, Limits
+from memtool.run import fingerprint_of, output_directory, what_is_left
+from memtool.stats.limits import Events, LeastLimit, LimitRow, Limits
+from memtool.store import limits_file
+from memtool.store.journal import Journal, open_journal
+from memtool.worker.evidence import Evidence
 from memtool.worker.parent import Executor, Job, WorkerExecutor
 from memtool.worker.schedule import Measurable, Progress
 
@@ -38,24 +48,46 @@ class CannotServeError(Exception):
     """The search is given up: no limit would help, or something else than memory was amiss."""
 
 
-def find_limits(options: BenchOptions, seeds: int, progress: Progress, executor: Executor | None = None) -> Limits:
-    """Return the least limits of every allocator that lives on a region, for the workloads' own seeds and those after.
+@dataclass(frozen=True, slots=True)
+class FoundLimits:
+    """A finished search, and the file in which it is stored."""
+
+    limits: Limits
+    file: Path
+
+
+def find_limits(options: BenchOptions, seeds: int, progress: Progress, executor: Executor | None = None) -> FoundLimits:
+    """Find and store the least limits of every allocator that lives on a region.
+
+    They are found for the workloads' own seeds and for those after, ``seeds`` of each.
 
     Raises InputError for what the user got wrong and MemtoolError for what this machine cannot do; a fault of an
     allocator costs its own row only.
     """
     if options.mode is not Mode.SERIAL:
         raise InputError(f"limits are found on one thread: must be serial, is '{options.mode}'", field="mode")
-    options = replace(options, passes=(Pass.FOOTPRINT,), counters=str(Counter.NONE))
-    hunt = _Hunt(executor or WorkerExecutor(options.seed or 0), options, seeds, progress)
+    options = replace(
+        options, passes=(Pass.FOOTPRINT,), counters=str(Counter.NONE), adds_blocks=False, keeps_blocks=False
+    )
+    started = datetime.datetime.now().astimezone()
     with closing(make_plan(options)) as plan:
-        sources = {trace.info.source: trace.info.seed for trace in plan.traces}
-        hunt.search(plan)
-    for source, seed in sources.items():
-        for number in range(1, seeds):
-            with closing(make_plan(replace(options, workloads=(source,), seed=seed + number))) as another:
-                hunt.search(another)
-    return hunt.result()
+        fingerprint = {**fingerprint_of(options, plan), "search": f"least limits in steps of {STEP} bytes"}
+        directory = output_directory(options, started, fingerprint)
+        begun = started.isoformat(timespec="seconds")
+        with open_journal(directory, fingerprint, started=begun, resume=options.resume) as log:
+            hunt = _Hunt(executor or WorkerExecutor(options.seed or 0, directory), log, options, seeds, progress)
+            try:
+                hunt.run(plan)
+            except KeyboardInterrupt:
+                raise Interrupted(what_is_left(directory, log.samples)) from None
+            limits = hunt.result()
+    try:
+        return FoundLimits(limits, limits_file.write(directory, limits))
+    except OSError as problem:
+        raise MemtoolError(
+            f"{files.refusal(problem, directory)}; every replay is in its journal, and the same command with "
+            f"{option('resume')} stores what came of them"
+        ) from None
 
 
 def search(peak_live_bytes: int) -> Search:
@@ -87,7 +119,7 @@ def _rounded_up(size: int) -> int:
 
 def _footprint(sample: Sample) -> int:
     if sample.status is not Status.OK:
-        raise CannotServeError(sample.reason)
+        raise CannotServeError(_why(sample))
     return int(sample.payload["peak_footprint_bytes"])
 
 
@@ -96,7 +128,11 @@ def _survives(limit: int, sample: Sample) -> bool:
         return True
     if _OUT_OF_MEMORY in (sample.reason or ""):
         return False
-    raise CannotServeError(f"with a limit of {limit:,} bytes: {sample.reason}")
+    raise CannotServeError(f"with a limit of {limit:,} bytes: {_why(sample)}")
+
+
+def _why(sample: Sample) -> str:
+    return f"{sample.reason} (no fault of the allocator)" if sample.payload.get(HARNESS) else str(sample.reason)
 
 
 @dataclass(slots=True)
@@ -104,6 +140,7 @@ class _Hunt:
     """Searches for all allocators at once, one seed after the other, and keeps what it finds."""
 
     executor: Executor
+    log: Journal
     options: BenchOptions
     seeds: int
     progress: Progress
@@ -111,6 +148,19 @@ class _Hunt:
     rows: dict[Cell, LimitRow] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     _done: int = 0
+    _taken: collections.Counter[Cell] = field(default_factory=collections.Counter)
+    """Replays of each allocator, those of a search that was interrupted included."""
+    _evidence: Evidence = field(default_factory=Evidence)
+
+    def run(self, plan: Plan) -> None:
+        """Search with the seeds of a plan, and with those after."""
+        self.search(plan)
+        sources = {trace.info.source: trace.info.seed for trace in plan.traces}
+        for source, seed in sources.items():
+            for number in range(1, self.seeds):
+                options = replace(self.options, workloads=(source,), seed=seed + number)
+                with closing(make_plan(options)) as another:
+                    self.search(another)
 
     def search(self, plan: Plan) -> None:
         """Search on these events, where no seed before gave the same."""
@@ -142,7 +192,7 @@ class _Hunt:
             jobs = [self._job(cell, each) for cell, each in pending.items()]
             first = next(iter(pending.values()))
             self.progress(f"{first.info.name}, seed {first.info.seed}", self._done, self._total(pending), None)
-            for sample in self.executor.overlap(jobs, _at_once(jobs, pending, plan.settings.memory_bytes)):
+            for sample in self._samples(jobs, _at_once(jobs, pending, plan.settings.memory_bytes)):
                 each = pending[sample.cell]
                 try:
                     each.size = each.search.send(sample)
@@ -155,6 +205,20 @@ class _Hunt:
                     self._leave_out(sample.cell, Status.FAILED, str(problem), each.info)
                 self._done += 1
                 del pending[sample.cell]
+
+    def _samples(self, jobs: Sequence[Job], at_once: int) -> Iterator[Sample]:
+        """Yield the samples of an interrupted search, and take those that it has not."""
+        wanted = [job for job in jobs if (job.cell, job.block, job.run_pass) not in self.log.finished]
+        for job in jobs:
+            if job not in wanted:
+                yield self._evidence.hold(self.log.finished[job.cell, job.block, job.run_pass])
+        if not wanted:
+            return
+        with closing(self.executor.overlap(wanted, at_once)) as samples:
+            for taken in samples:
+                sample = self._evidence.hold(taken)
+                self.log.append(sample)
+                yield sample
 
     def _total(self, pending: Mapping[Cell, _Pending]) -> int:
         """Return how many searches there are, as far as is known: those of the seeds to come are as many."""
@@ -173,9 +237,10 @@ class _Hunt:
     def _job(self, cell: Cell, pending: _Pending) -> Job:
         measurable = pending.measurable
         region = measurable.regions[cell.region]
+        self._taken[cell] += 1
         return Job(
             cell=cell,
-            block=0,
+            block=self._taken[cell] - 1,
             run_pass=Pass.FOOTPRINT,
             plan=pending.plan,
             image_fd=measurable.image_fd,
@@ -199,10 +264,16 @@ class _Hunt:
         ]
         return Limits(
             memtool=__version__,
-            workloads=tuple(tuple(infos) for infos in self.infos.values()),
+            workloads=tuple(
+                tuple(Events(info.name, info.seed, info.event_hash, info.peak_live_bytes) for info in infos)
+                for infos in self.infos.values()
+            ),
             rows=tuple(row for name in self.infos for cell, row in self.rows.items() if cell.workload == name),
             step_bytes=STEP,
             notes=tuple(notes),
+            started=self.log.started,
+            command=self.options.command,
+            machine=machine.fingerprint(),
         )
 
 

@@ -13,7 +13,7 @@ from memtool.allocators.environment import ignored_note
 from memtool.allocators.spec import parse_allocators
 from memtool.engine.instruments.binding import calibrate_counter, system_calls_refusal
 from memtool.engine.library import refuse_stale
-from memtool.errors import InputError, MemtoolError
+from memtool.errors import InputError, MemtoolError, option
 from memtool.host import counters, machine
 from memtool.host.counters import Counter
 from memtool.measure.metrics import METRICS
@@ -119,7 +119,7 @@ def too_few_to_compare(plan: Plan) -> str | None:
     measured = tuple(name for name in rules.metrics if METRICS[name].measured_by in plan.settings.passes)
     pairs = sum(count - 1 for count in rows.values())
     few = gate.too_few_blocks(plan.settings.blocks, pairs, replace(rules, metrics=measured), looks=1)
-    return None if few is None else f"for a later `memtool compare`: {few} (--resume adds blocks)"
+    return None if few is None else f"for a later `memtool compare`: {few} ({option('resume')} adds blocks)"
 
 
 def make_plan(options: BenchOptions) -> Plan:

@@ -88,7 +88,7 @@ def _run(
     announce: Callable[[str], None],
 ) -> Outcome:
     started = datetime.datetime.now().astimezone()
-    fingerprint = _fingerprint(options, plan)
+    fingerprint = fingerprint_of(options, plan)
     directory = output_directory(options, started, fingerprint)
     with journal.open_journal(
         directory,
@@ -98,7 +98,7 @@ def _run(
         adds_blocks=options.adds_blocks,
     ) as log:
         if log.blocks is not None and log.blocks != options.blocks:
-            announce(f"{directory}: goes on with its own number of blocks, {log.blocks}; --blocks adds more")
+            announce(f"{directory}: goes on with its own number of blocks, {log.blocks}; {option('blocks')} adds more")
             options = replace(options, blocks=log.blocks)
             repeats = options.footprint_repeats or log.blocks
             plan = replace(plan, settings=replace(plan.settings, blocks=log.blocks, footprint_repeats=repeats))
@@ -110,7 +110,7 @@ def _run(
         try:
             samples = schedule.run(plan.measurables)
         except KeyboardInterrupt:
-            raise Interrupted(_left(directory, log.samples)) from None
+            raise Interrupted(what_is_left(directory, log.samples)) from None
     run, histories = summarise(options, plan, samples, log.started)
     try:
         run = replace(run, cells=series.write_all(directory, run.cells, histories))
@@ -126,7 +126,8 @@ def _run(
     return Outcome(run, directory, drawn, complaints)
 
 
-def _left(directory: Path, samples: int) -> str:
+def what_is_left(directory: Path, samples: int) -> str:
+    """Return what an interrupted run leaves behind, in words."""
     if samples == 0:
         return "no sample was finished"
     word = "sample is" if samples == 1 else "samples are"
@@ -160,7 +161,7 @@ _OF_NO_MATTER = ("name", "source", "notes", "workload_name", "packing_bytes")
 """What is known of a trace, and changes nothing that is measured."""
 
 
-def _fingerprint(options: BenchOptions, plan: Plan) -> dict[str, object]:
+def fingerprint_of(options: BenchOptions, plan: Plan) -> dict[str, object]:
     """Return what must be the same for a run to be resumed: it would otherwise mix samples of different things."""
     return {
         "memtool": __version__,

@@ -96,7 +96,7 @@ def command(
         show_plan(options, output_format, too_few_to_compare)
         return
     with progress(quiet=output_format == "json") as show:
-        outcome = api.bench(options, progress=show, announce=lambda words: click.echo(f"memtool: {words}", err=True))
+        outcome = api.bench(options, progress=show, announce=lambda words: complain((words,)))
     _show(outcome, output_format, width_of_tables(wide=wide))
     complain(outcome.complaints)
     if outcome.failed:
@@ -112,6 +112,8 @@ _WITH_LIMITS = frozenset(
         "footing",
         "threads",
         "seed",
+        "output",
+        "resume",
         "time_limit",
         "no_plots",
         "output_format",
@@ -142,9 +144,11 @@ def _find_limits(options: BenchOptions, seeds: int, output_format: str, width: i
     from memtool.report import limits
 
     with progress(quiet=output_format == "json") as show:
-        result = api.find_limits(options, seeds, progress=show)
-    click.echo(limits.render(result, output_format, width))
-    if result.failed:
+        found = api.find_limits(options, seeds, progress=show)
+    click.echo(limits.render(found.limits, output_format, width))
+    if output_format == "table":
+        click.echo(f"\nResults: {found.file}")
+    if found.limits.failed:
         sys.exit(EXIT_FAILED)
 
 

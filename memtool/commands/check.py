@@ -87,11 +87,11 @@ def command(
         has_passes=measured["passes"] is not None,
         history=history,
     )
+    few = check.too_few_blocks(options)
     if measured["dry_run"]:
-        found = show_plan(check.to_be_measured(options), output_format, lambda _: check.too_few_blocks(options))
+        found = show_plan(check.to_be_measured(options), output_format, lambda _: few)
         return EXIT_OK if found >= (2 if baseline is None else 1) else EXIT_INCOMPARABLE
-    if (few := check.too_few_blocks(options)) is not None:
-        click.echo(f"memtool: {spelling.too_few_blocks(few)}", err=True)
+    complain([few] if few is not None else [])
     with progress(quiet=output_format == "json") as show:
         if update:
             path, cells = api.update_baseline(options, progress=show)

@@ -382,8 +382,11 @@ def _how_threads_run(trace: Trace, plan: Plan) -> Iterator[str]:
 
 def complain(complaints: Sequence[str]) -> None:
     """Say on standard error what could not be done besides; what was measured and judged stands."""
+    from memtool.errors import in_options
+
+    options = {str(each.name): each.opts[0] for each in click.get_current_context().command.params}
     for words in complaints:
-        click.echo(f"memtool: {' '.join(words.split())}", err=True)
+        click.echo(f"memtool: {' '.join(in_options(words, options).split())}", err=True)
 
 
 @contextmanager

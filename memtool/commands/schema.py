@@ -8,13 +8,15 @@ import click
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["workload", "run", "compare"]))
+@click.argument("what", type=click.Choice(["workload", "run", "compare", "limits"]))
 def command(what: str) -> None:
-    """Print the JSON Schema of a workload file, of run.json, or of a comparison."""
+    """Print the JSON Schema of a workload file, of run.json, of a comparison, or of what --find-limit finds."""
     if what == "workload":
         from memtool.workload.schema import json_schema
     elif what == "run":
         from memtool.store.run_file import json_schema
+    elif what == "limits":
+        from memtool.store.limits_file import json_schema
     else:
         from memtool.store.compare_file import json_schema
     click.echo(json.dumps(json_schema(), indent=2))

@@ -37,15 +37,24 @@ def command(
     samples: bool,
     wide: bool,
 ) -> None:
-    """Show the tables of each RUN, a folder of results or a run.json, as `memtool bench` showed them."""
+    """Show the tables of each RUN, a folder of results or a run.json, as `memtool bench` showed them.
+
+    What --find-limit has found is shown again too, by itself: one folder or limits.json.
+    """
     from memtool import api
-    from memtool.report import selection, tables
-    from memtool.store import run_file
+    from memtool.report import limits, selection, tables
+    from memtool.store import limits_file, run_file
 
     if samples and output_format != "csv":
         raise click.UsageError("--samples goes with --format csv")
     if metrics is not None and output_format not in ("table", "markdown"):
         raise click.UsageError("--metrics goes with --format table or markdown; csv and json have all of them")
+    found = [file for path in runs if (file := limits_file.file_of(path)) is not None]
+    if found:
+        if len(runs) > 1 or samples or any(each is not None for each in (allocators, reference, metrics)):
+            raise click.UsageError(f"{found[0]}: limits are shown by themselves and whole: no other RUN, no choice")
+        click.echo(limits.render(limits_file.read(found[0]), output_format, width_of_tables(wide=wide)))
+        return
     chosen = (selection.sheet_of(metrics),) if metrics is not None else None
     read = [(path, api.show(path, allocators=allocators, reference=reference)) for path in runs]
     if output_format == "json":

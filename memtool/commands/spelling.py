@@ -9,7 +9,6 @@ from memtool.model import Mode
 
 if TYPE_CHECKING:
     from memtool.check import CheckOptions
-    from memtool.gate import TooFewBlocks
     from memtool.gate.next_step import NextStep
     from memtool.model import Run
 
@@ -73,13 +72,6 @@ def renewal(options: CheckOptions) -> str:
     ):
         words += [option, str(value)] if value != unless else []
     return shlex.join(["memtool", "check", *words, *(["--cold"] if bench.cold else [])])
-
-
-def too_few_blocks(few: TooFewBlocks) -> str:
-    """Return why a check cannot decide, and how many blocks can."""
-    blocks = f"{few.blocks} block{'' if few.blocks == 1 else 's'}"
-    tests = "one figure" if few.family == 1 else f"{few.family:,} figures together"
-    return f"{blocks} cannot decide: a verdict on {tests} needs --blocks {few.needed} at least, however clear they are"
 
 
 def _workloads(run: Run) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from memtool.errors import EXIT_INCOMPARABLE, EXIT_INCONCLUSIVE, EXIT_OK, EXIT_REGRESSION
+from memtool.errors import EXIT_INCOMPARABLE, EXIT_INCONCLUSIVE, EXIT_OK, EXIT_REGRESSION, option
 from memtool.gate.looks import key_of
 from memtool.gate.policy import Policy, decides
 from memtool.measure.metrics import METRICS
@@ -84,6 +84,13 @@ class TooFewBlocks:
     needed: int
     family: int
     """Figures that share alpha."""
+
+    def __str__(self) -> str:
+        """Return why they cannot, and how many can; the option is marked."""
+        blocks = f"{self.blocks} block{'' if self.blocks == 1 else 's'}"
+        tests = "one figure" if self.family == 1 else f"{self.family:,} figures together"
+        least = f"{option('blocks')} {self.needed}"
+        return f"{blocks} cannot decide: a verdict on {tests} needs {least} at least, however clear they are"
 
 
 def too_few_blocks(blocks: int, pairs: int, rules: Policy, *, looks: int) -> TooFewBlocks | None:

@@ -6,11 +6,11 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from typing import Any
 
-from memtool.model import Status, TraceInfo
+from memtool.model import Status
 from memtool.report import grid
-from memtool.stats.limits import LimitRow, Limits
+from memtool.stats.limits import Events, LimitRow, Limits
+from memtool.store import limits_file
 from memtool.units import format_size
 
 _LEFT = frozenset({"allocator"})
@@ -20,7 +20,7 @@ _LEFT_OUT = ((Status.FAILED, "Failed"), (Status.EXCLUDED, "Left out"))
 def render(limits: Limits, style: str, width: int | None = None) -> str:
     """Return a search's result as ``table``, ``markdown``, ``csv`` or ``json``; sizes are bytes, not rounded."""
     if style == "json":
-        return json.dumps(to_json(limits), indent=1, allow_nan=False)
+        return json.dumps(limits_file.to_json(limits), indent=1, allow_nan=False)
     if style == "csv":
         return _csv(limits)
     width = width if style == "table" else None
@@ -33,7 +33,7 @@ def render(limits: Limits, style: str, width: int | None = None) -> str:
     return "\n\n".join([*parts, *(grid.wrapped(note, width) for note in notes)])
 
 
-def _workload(limits: Limits, infos: Sequence[TraceInfo], style: str, width: int | None) -> list[str]:
+def _workload(limits: Limits, infos: Sequence[Events], style: str, width: int | None) -> list[str]:
     name = infos[0].name
     rows = [row for row in limits.rows if row.cell.workload == name]
     peaks = sorted({info.peak_live_bytes for info in infos})
@@ -61,42 +61,6 @@ def _cells(row: LimitRow) -> list[str]:
     ratio = row.largest_over_peak_live
     figures = [*(each.limit_bytes for each in row.limits), row.largest_bytes or 0]
     return [_label(row), *(f"{each:,}" for each in figures), "n/a" if ratio is None else f"{ratio:.3f}"]
-
-
-def to_json(limits: Limits) -> dict[str, Any]:
-    """Return a search's result as a document: sizes in bytes, a row for each allocator, with those left out."""
-    return {
-        "memtool": limits.memtool,
-        "kind": "limits",
-        "step_bytes": limits.step_bytes,
-        "workloads": [
-            {
-                "name": infos[0].name,
-                "seeds": [
-                    {"seed": info.seed, "event_hash": info.event_hash, "peak_live_bytes": info.peak_live_bytes}
-                    for info in infos
-                ],
-            }
-            for infos in limits.workloads
-        ],
-        "rows": [
-            {
-                "workload": row.cell.workload,
-                "allocator": row.cell.allocator,
-                "region": row.cell.region,
-                "status": str(row.status),
-                "reason": row.reason,
-                "limits": [
-                    {"seed": each.seed, "peak_live_bytes": each.peak_live_bytes, "limit_bytes": each.limit_bytes}
-                    for each in row.limits
-                ],
-                "largest_bytes": row.largest_bytes,
-                "largest_over_peak_live": row.largest_over_peak_live,
-            }
-            for row in limits.rows
-        ],
-        "notes": list(limits.notes),
-    }
 
 
 _CSV = ("workload", "allocator", "region", "status", "reason", "seed", "peak_live_bytes", "limit_bytes")

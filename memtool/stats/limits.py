@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from memtool.model import Cell, Status, TraceInfo
+from memtool.model import Cell, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """What one seed of a workload gives."""
+
+    name: str
+    """The workload's."""
+    seed: int
+    event_hash: str
+    peak_live_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +62,16 @@ class Limits:
     """A finished search for the least memory limits."""
 
     memtool: str
-    workloads: tuple[tuple[TraceInfo, ...], ...]
+    workloads: tuple[tuple[Events, ...], ...]
     """Of each workload its events, one for each seed; one alone where every seed gives the same."""
     rows: tuple[LimitRow, ...]
     step_bytes: int
     """Between one limit that is looked at and the next."""
     notes: tuple[str, ...] = ()
+    started: str = ""
+    """ISO 8601, with offset."""
+    command: tuple[str, ...] = ()
+    machine: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:

@@ -169,7 +169,8 @@ def _is_written(path: Path) -> bool:
 def newest(root: Path, fingerprint: Mapping[str, object], *, adds_blocks: bool = False) -> Path:
     """Return the newest run under a folder that was interrupted and measured the same, as in ``open_journal``.
 
-    Interrupted is what has no run.json, or a second look of a check without its report, and is not being written.
+    Interrupted is what has no run.json and no limits.json, or a second look of a check without its report, and is not
+    being written.
     Raises InputError when there is none; where one was interrupted that measured something else, it says what.
     """
     others: list[str] = []
@@ -206,6 +207,8 @@ def _changed(path: Path) -> float:
 
 def _is_finished(directory: Path) -> bool:
     looks_again = (directory / SECOND_LOOK).exists() and not (directory / "compare.json").exists()
+    if (directory / "limits.json").exists():
+        return True
     return (directory / "run.json").exists() and not looks_again
 
 

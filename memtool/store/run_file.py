@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from memtool import files
 from memtool.errors import InputError
 from memtool.measure.metrics import METRICS
 from memtool.model import Cell, CellResult, Determinism, Mark, Metric, Run, Status, TraceInfo
 from memtool.stats.summary import LEAST_SAMPLES
+from memtool.store import document
 
 SCHEMA = "memtool.run.v1"
 FILE_NAME = "run.json"
@@ -30,9 +29,6 @@ _SAME = 1e-9
 class _Record(BaseModel):
     # Later versions of memtool may add keys; what is named here keeps its meaning.
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-
-
-_HALF = re.compile("[\ud800-\udfff]")
 
 
 Figure = Annotated[FiniteFloat, Field(ge=-_BEYOND, le=_BEYOND)]
@@ -175,28 +171,7 @@ def write_file(path: Path, run: Run) -> Path:
 def read(path: Path) -> Run:
     """Return the run of a file or of a folder with one. Raises InputError with one line."""
     file = path / FILE_NAME if files.is_folder(path) else path
-    try:
-        data = json.loads(files.read_text(file))
-    except (json.JSONDecodeError, UnicodeDecodeError) as problem:
-        raise InputError(f"{file}: is not JSON, or not all of it: {problem}") from None
-    except RecursionError:
-        raise InputError(f"{file}: is nested too deeply for a result of memtool bench") from None
-    except ValueError:  # of Python, for an integer of some thousand digits
-        raise InputError(f"{file}: has a number with too many digits") from None
-    name = data.get("schema") if isinstance(data, dict) else None
-    if name != SCHEMA:
-        later = isinstance(name, str) and name.startswith("memtool.run.")
-        what = f"is of schema {name}, which needs a later memtool" if later else "is not a result of memtool bench"
-        raise InputError(f"{file}: {what}")
-    try:
-        record = RunRecord.model_validate(data)
-    except ValidationError as problems:
-        first = problems.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{file}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
-    why = _why_unwritable(data)
-    if why is not None:
-        raise InputError(f"{file}: {why.lstrip('.')}")
+    record = document.read(file, RunRecord, SCHEMA, "a result of memtool bench")
     _refuse_impossible(file, record)
     return _from_record(record)
 
@@ -207,24 +182,6 @@ def read_all(folder: Path) -> list[tuple[str, Run]]:
     if not places:
         raise InputError(f"{folder}: no run in it", field="history")
     return [(str(file), read(file)) for file in dict.fromkeys(places)]
-
-
-def _why_unwritable(value: object) -> str | None:
-    """Return where a value has what Python's JSON reader takes and nothing can write again; None: nowhere."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return f": is {value}, and no number"
-    if isinstance(value, str):
-        return ": has half of a character (a lone surrogate)" if _HALF.search(value) else None
-    parts: Iterable[tuple[object, object]] = ()
-    if isinstance(value, dict):
-        parts = value.items()
-    elif isinstance(value, list):
-        parts = enumerate(value)
-    for name, part in parts:
-        why = _why_unwritable(name) or _why_unwritable(part)
-        if why is not None:
-            return f".{name!r}{why}" if _HALF.search(str(name)) else f".{name}{why}"
-    return None
 
 
 def _refuse_impossible(file: Path, record: RunRecord) -> None:

@@ -6,17 +6,22 @@ import csv
 import io
 import json
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 
 from memtool.cli import run
+from memtool.errors import InputError, Interrupted
 from memtool.find_limit import CannotServeError, find_limits, search
 from memtool.model import Cell, Pass, Sample, Status
 from memtool.plan import BenchOptions
 from memtool.report import limits as report
+from memtool.run import bench
 from memtool.stats.limits import Limits
+from memtool.store import limits_file
 from memtool.worker.parent import Job
 
 UNLIMITED = 64 << 30
@@ -44,7 +49,7 @@ class FakeExecutor:
 
     def execute(self, job: Job) -> Sample:
         self.jobs.append(job)
-        return sample(job.cell, self.answer(job))
+        return replace(sample(job.cell, self.answer(job)), block=job.block)
 
     def overlap(self, jobs: Sequence[Job], at_once: int) -> Generator[Sample, None, None]:
         for job in jobs:
@@ -106,11 +111,16 @@ def test_what_fails_of_something_else_is_given_up(answers: list[str | int], reas
         hunt.send(sample(Cell("w", "tlsf"), answers[-1]))
 
 
-def found_in(tmp_path: Path, text: str, allocators: str, answer: Answer, seeds: int = 3) -> tuple[Limits, FakeExecutor]:
+def found_in(
+    tmp_path: Path, text: str, allocators: str, answer: Answer, seeds: int = 3, *, resume: bool = False
+) -> tuple[Limits, FakeExecutor]:
     path = tmp_path / "w.yaml"
     path.write_text(text, encoding="utf-8")
     executor = FakeExecutor(answer)
-    return find_limits(BenchOptions((str(path),), allocators), seeds, quiet, executor), executor
+    options = BenchOptions((str(path),), allocators, output=tmp_path / str(len(text)), resume=resume)
+    found = find_limits(options, seeds, quiet, executor)
+    assert found.file == tmp_path / str(len(text)) / "limits.json"
+    return found.limits, executor
 
 
 def by_seed(job: Job, seen: list[Cell]) -> str | int:
@@ -185,7 +195,8 @@ REAL = {"free-list:header=8,footer=0,alignment=8": 2400, "pool:block=64": 6400, 
 def test_real_heaps_have_the_limits_that_their_layout_gives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "h.yaml"
     path.write_text(RAMP, encoding="utf-8")
-    assert run(["bench", str(path), "-a", ",".join(REAL), "--find-limit", "--seeds", "1", "--format", "json"]) == 0
+    options = ["--find-limit", "--seeds", "1", "--format", "json", "-o", str(tmp_path / "out")]
+    assert run(["bench", str(path), "-a", ",".join(REAL), *options]) == 0
     document = json.loads(capsys.readouterr().out)
     assert {row["allocator"]: row["largest_bytes"] for row in document["rows"]} == REAL
     assert (document["kind"], document["step_bytes"]) == ("limits", 16)
@@ -193,12 +204,99 @@ def test_real_heaps_have_the_limits_that_their_layout_gives(tmp_path: Path, caps
     assert [each["name"] for each in document["workloads"]] == ["h"]
 
 
+def test_what_was_found_is_stored_and_shown_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[Cell] = []
+    found, _ = found_in(tmp_path, DRAWN, "tlsf,glibc", lambda job: by_seed(job, seen))
+    folder = tmp_path / str(len(DRAWN))
+    document = json.loads((folder / "limits.json").read_text(encoding="utf-8"))
+    assert (document["schema"], document["kind"], document["step_bytes"]) == ("memtool.limits.v1", "limits", 16)
+    assert run(["schema", "limits"]) == 0
+    jsonschema.validate(document, json.loads(capsys.readouterr().out))
+    assert limits_file.read(folder / "limits.json") == found
+    for path in (folder, folder / "limits.json"):
+        for style in ("table", "markdown", "csv", "json"):
+            assert run(["show", str(path), "--format", style]) == 0
+            assert capsys.readouterr().out == report.render(found, style) + "\n"
+    assert run(["show", str(folder), "-a", "tlsf"]) == 2
+    assert "limits are shown by themselves and whole" in capsys.readouterr().err
+
+
+class Interrupting(FakeExecutor):
+    """Takes so many samples, and is interrupted in the next."""
+
+    def __init__(self, answer: Answer, left: int) -> None:
+        super().__init__(answer)
+        self.left = left
+
+    def execute(self, job: Job) -> Sample:
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return super().execute(job)
+
+
+@pytest.mark.parametrize("after", [0, 1, 7, 20])
+def test_an_interrupted_search_goes_on_and_takes_no_replay_twice(tmp_path: Path, after: int) -> None:
+    whole, once = found_in(tmp_path, DRAWN, "tlsf,first-fit", lambda job: 40_000 if job.region.size > 15_000 else SPENT)
+    taken = [(job.cell, job.block, job.region.size) for job in once.jobs]
+    path, out = tmp_path / "w.yaml", tmp_path / "out"
+    options = BenchOptions((str(path),), "tlsf,first-fit", output=out)
+    first = Interrupting(once.answer, after)
+    with pytest.raises(Interrupted, match="no sample was finished" if after == 0 else f"^{after} finished sample"):
+        find_limits(options, 3, quiet, first)
+    assert not (out / "limits.json").exists()
+    second = FakeExecutor(once.answer)
+    found = find_limits(replace(options, resume=True), 3, quiet, second).limits
+    assert replace(found, started=whole.started) == whole
+    assert [(job.cell, job.block, job.region.size) for job in (*first.jobs, *second.jobs)] == taken
+    # And more seeds can be added to it, of which the first are not searched again.
+    third = FakeExecutor(once.answer)
+    more = find_limits(replace(options, resume=True), 4, quiet, third).limits
+    assert [len(row.limits) for row in more.rows] == [4, 4]
+    assert min(job.block for job in third.jobs) == len(taken) // 2
+
+
+def test_a_search_and_a_bench_do_not_resume_each_other(tmp_path: Path) -> None:
+    found_in(tmp_path, RAMP, "tlsf", lambda job: 4000)
+    folder = tmp_path / str(len(RAMP))
+    options = BenchOptions((str(tmp_path / "w.yaml"),), "tlsf", output=folder, passes=(Pass.FOOTPRINT,), resume=True)
+    with pytest.raises(InputError, match="cannot be resumed: it was begun with other"):
+        bench(replace(options, counters="none"), quiet)
+    (folder / "journal.jsonl").unlink()
+    with pytest.raises(InputError, match="no run to resume"):
+        find_limits(options, 1, quiet, FakeExecutor(lambda job: 4000))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda content: content["rows"][0]["limits"].pop(), "limits: are not of the seeds that the workload has"),
+        (lambda content: content["rows"][0]["limits"][0].update(limit_bytes=8), "limits: one is less than what is"),
+        (lambda content: content["rows"].append(content["rows"][0]), "has a row or a workload twice"),
+        (lambda content: content["rows"][0].update(workload="x"), "workloads: has no 'x'"),
+        (lambda content: content["rows"][0].update(status="great"), "rows.0.status: input should be"),
+        (lambda content: content.update(schema="memtool.limits.v2"), "needs a later memtool"),
+        (lambda content: content.update(schema="memtool.run.v1"), "is not a result of memtool bench --find-limit"),
+    ],
+)
+def test_what_no_search_has_left_is_refused(tmp_path: Path, change: Callable[[Any], object], words: str) -> None:
+    found_in(tmp_path, DRAWN, "tlsf", lambda job: 40_000 if job.region.size > 15_000 else SPENT)
+    file = tmp_path / str(len(DRAWN)) / "limits.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    change(content)
+    file.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        limits_file.read(file)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert words in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("options", "line"),
     [
         (["--find-limit", "--mode", "parallel"], "--find-limit: limits are found on one thread: --mode must be serial"),
         (["--find-limit", "--blocks", "3"], "--blocks: does not go with --find-limit, which measures nothing else"),
-        (["--find-limit", "-o", "x"], "--output: does not go with --find-limit, which measures nothing else"),
+        (["--find-limit", "--cold"], "--cold: does not go with --find-limit, which measures nothing else"),
         (["--seeds", "3"], "--seeds: goes with --find-limit only; --seed is the seed of a bench"),
     ],
 )

@@ -14,7 +14,7 @@ from memtool.engine.packing import binding as packing_binding
 from memtool.errors import InputError
 from memtool.model import Cell, Mode, Pass, Sample, Status
 from memtool.plan import BenchOptions
-from memtool.run import Outcome, _fingerprint, _packed, _placements, output_directory
+from memtool.run import Outcome, _packed, _placements, fingerprint_of, output_directory
 from tests.runs import cell, excluded, run, trace
 
 
@@ -84,7 +84,7 @@ def test_whatever_changes_what_is_measured_is_in_the_fingerprint() -> None:
         "Any",
         SimpleNamespace(traces=(SimpleNamespace(info=info),), plans={}, settings=SimpleNamespace(counter="none")),
     )
-    found = cast("Any", _fingerprint(BenchOptions(), plan))
+    found = cast("Any", fingerprint_of(BenchOptions(), plan))
     known = {name: found["workloads"]["web"][name] for name in ("touch", "memory_limit", "threads", "lanes", "seed")}
     assert known == {"touch": "first", "memory_limit": 1 << 20, "threads": 2, "lanes": 3, "seed": 42}
     assert {"machine", "engine", "code", "environment", "counter", "passes", "cold", "cells"} <= set(found)
