@@ -5,14 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, Literal
 
 AGAIN = " (again)"
 """Ends the label of an allocator that is compared with itself."""
 
 
-HARNESS = "harness"
+HARNESS: Literal["harness"] = "harness"
 """Whose fault a failure is that says nothing of the allocator: memtool's own, or the machine's."""
+
+
+class Within:
+    """What a stored value has to keep to: ``ge``, ``le`` or ``pattern`` in the terms of pydantic, which asks for it."""
+
+    def __init__(self, **terms: object) -> None:
+        """Take the terms."""
+        self._terms = terms
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:  # noqa: ANN401
+        """Return the schema of the type with the terms."""
+        return {**handler(source), **self._terms}
+
+
+Count = Annotated[int, Within(ge=0)]
+Figure = Annotated[float, Within(ge=-1e18, le=1e18)]
+"""Nanoseconds of 31 years, and bytes beyond any memory: no figure is larger."""
 
 
 class Pass(StrEnum):
@@ -202,33 +219,33 @@ class TraceInfo:
     """What is known of a trace before it is replayed; from the head of its image (engine/events/events.hpp)."""
 
     name: str
-    source: str
-    """Path of the workload file."""
     seed: int
-    event_hash: str
-    operations: int
-    epilogue_operations: int
-    allocations: int
-    reallocations: int
-    slots: int
-    peak_live_bytes: int
-    peak_live_objects: int
-    total_bytes: int
-    smallest_size: int
-    largest_size: int
-    largest_alignment: int
-    scopes: int
-    first_not_lifo: int | None
-    first_not_fifo: int | None
+    event_hash: Annotated[str, Within(pattern="^[0-9a-f]{32}$")]
+    operations: Count
+    threads: Annotated[int, Within(ge=1)]
+    """How many work at once."""
+    peak_live_bytes: Count
+    source: str = ""
+    """Path of the workload file."""
+    epilogue_operations: int = 0
+    allocations: int = 0
+    reallocations: int = 0
+    slots: int = 0
+    peak_live_objects: int = 0
+    total_bytes: int = 0
+    smallest_size: int = 0
+    largest_size: int = 0
+    largest_alignment: int = 16
+    scopes: int = 0
+    first_not_lifo: int | None = None
+    first_not_fifo: int | None = None
     """Numbers of the first operation that frees another object than the youngest or the oldest, or resizes another than
     the youngest; None: frees are all LIFO or all FIFO."""
-    touch: str
+    touch: str = "none"
     memory_limit: int | None = None
     notes: tuple[str, ...] = ()
     """What the generator rounded or dropped, for the report."""
-    threads: int = 1
-    """How many work at once."""
-    lanes: int = 1
+    lanes: Annotated[int, Within(ge=1)] = 1
     """How many there are in all; more where threads come and go."""
     workload_name: str = ""
     """The workload's own name, where ``name`` also says on how many threads."""
@@ -272,13 +289,13 @@ class Metric:
     unit: str
     """``ns``, ``B``, or ``1`` for a plain number; what was read from a file keeps what stands there."""
     determinism: Determinism
-    samples: tuple[float, ...]
-    blocks: tuple[int, ...]
+    samples: tuple[Figure, ...]
+    blocks: tuple[Count, ...]
     """``samples[i]`` was taken in ``blocks[i]``."""
-    value: float | None
+    value: Figure | None
     """Median of the samples; None: not applicable."""
-    low: float | None = None
-    high: float | None = None
+    low: Figure | None = None
+    high: Figure | None = None
     """Exact 95 % interval of the median; None below 6 samples."""
     at_floor: bool = False
     """A latency that cannot be told from the timer's own noise."""
@@ -293,7 +310,7 @@ class CellResult:
     reason: str | None
     proof: Mapping[str, Any]
     metrics: Mapping[str, Metric]
-    series: Mapping[str, str]
+    series: Mapping[str, str] = field(default_factory=dict)
     """Name of a series -> file beside run.json."""
     notes: tuple[str, ...] = ()
 
@@ -327,7 +344,7 @@ class Run:
     machine: Mapping[str, Any]
     workloads: tuple[TraceInfo, ...]
     cells: tuple[CellResult, ...]
-    blocks: int
+    blocks: int = 0
     reference: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -371,7 +388,7 @@ class Comparison:
     """Exact on one side, and on the other not the same in every repeat."""
     why_not: str | None = None
     """Why there is no comparison: the field that differs."""
-    fault: str | None = None
+    fault: Literal["harness"] | None = None
     """``harness``: one of the two could not be measured, through no fault of its allocator."""
 
 
@@ -435,8 +452,7 @@ class Report:
     """Everything that a comparison has to say; what the table, the JSON and the annotations are written from."""
 
     memtool: str
-    command: str
-    """``compare`` or ``check``."""
+    command: Literal["compare", "check"]
     sources: tuple[str, ...]
     """Files compared, the base first."""
     judgements: tuple[Judgement, ...]
@@ -446,7 +462,7 @@ class Report:
     """How many tests share alpha."""
     is_choice: bool = False
     """Allocators of one run that nobody holds to a base: neither of two is a regression of the other."""
-    looks: int = 1
+    looks: Literal[1, 2] = 1
     """2: suspects were measured again on fresh blocks."""
     places: tuple[Place, ...] = ()
     notes: tuple[str, ...] = ()

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from memtool import files
 from memtool.measure.metrics import METRICS
-from memtool.model import Comparison, Judgement, Past, Report, Verdict
+from memtool.model import Basis, Comparison, Judgement, Past, Report, Verdict
 from memtool.stats.words import neutral_word
 
 SCHEMA = "memtool.compare.v1"
 FILE_NAME = "compare.json"
+
+
+Figure = Annotated[float, SkipValidation]
+"""Written as it is: bytes that are whole stay whole."""
 
 
 class _Record(BaseModel):
@@ -23,16 +27,20 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
+_CHANGE = "head / base - 1 where `scale` is ratio, else head - base"
+_SAMPLES = "pairs, or samples of the side that has fewer"
+
+
 class LookRecord(_Record):
     """What one look at a cell saw."""
 
-    change: float | None = Field(description="head / base - 1 where `scale` is ratio, else head - base")
-    low: float | None
-    high: float | None
-    samples: int = Field(description="pairs, or samples of the side that has fewer")
+    change: Figure | None = Field(description=_CHANGE)
+    low: Figure | None
+    high: Figure | None
+    samples: int = Field(description=_SAMPLES)
 
 
-class ComparisonRecord(LookRecord):
+class ComparisonRecord(_Record):
     """One figure of one cell against another's, and what it comes to."""
 
     workload: str
@@ -43,26 +51,30 @@ class ComparisonRecord(LookRecord):
     metric: str = Field(description="a metric's name, or `status`: whether the cell could be measured")
     unit: str
     direction: Literal["lower", "higher", "neither"]
-    basis: Literal["exact", "paired", "unpaired", "none"]
+    basis: Basis
     scale: Literal["ratio", "difference"]
-    base_value: float | None
-    head_value: float | None
-    limit: float | None = Field(description="how much worse is allowed, in the terms of `change`")
-    verdict: Literal["regression", "pass", "inconclusive", "advice", "incomparable", "shown"]
+    base_value: Figure | None
+    head_value: Figure | None
+    change: Figure | None = Field(description=_CHANGE)
+    low: Figure | None
+    high: Figure | None
+    samples: int = Field(description=_SAMPLES)
+    limit: Figure | None = Field(description="how much worse is allowed, in the terms of `change`")
+    verdict: Verdict
     word: str = Field("", description="the verdict for a choice between two: slower, no slower, faster, and so on")
     reason: str
     fault: Literal["harness"] | None = Field(
         None, description="harness: one of the two could not be measured, through no fault of its allocator"
     )
     next: str = Field(description="what to run to see more")
-    p_regression: float | None = Field(description="against 'not worse than the limit', adjusted for the family")
-    p_pass: float | None = Field(description="against 'worse than the limit', adjusted for the family")
-    smallest_detectable: float | None = Field(description="in the terms of `change`; found in 4 of 5 runs")
+    p_regression: Figure | None = Field(description="against 'not worse than the limit', adjusted for the family")
+    p_pass: Figure | None = Field(description="against 'worse than the limit', adjusted for the family")
+    smallest_detectable: Figure | None = Field(description="in the terms of `change`; found in 4 of 5 runs")
     blocks_needed: int | None = Field(description="so that what has not changed passes in 4 of 5 runs")
     blocks_to_decide: int | None = Field(
         description="where undecided: blocks that decide such an effect in 4 of 5 runs; null: none does"
     )
-    effects: list[float] = Field(description="by block: ln(head / base), or head - base; empty unless paired")
+    effects: list[Figure] = Field(description="by block: ln(head / base), or head - base; empty unless paired")
     first_look: LookRecord | None = Field(description="where this is the second look at a suspect")
 
 
@@ -74,10 +86,10 @@ class PlaceRecord(_Record):
     allocator: str
     rank: int
     pareto: bool
-    time_per_op_ns: float
-    low: float | None
-    high: float | None
-    peak_resident_bytes: float | None
+    time_per_op_ns: Figure
+    low: Figure | None
+    high: Figure | None
+    peak_resident_bytes: Figure | None
 
 
 class PastRecord(_Record):
@@ -91,9 +103,9 @@ class PastRecord(_Record):
     region: str
     mode: str
     metric: str
-    value: float | None
-    low: float | None
-    high: float | None
+    value: Figure | None
+    low: Figure | None
+    high: Figure | None
 
 
 class CompareRecord(_Record):
@@ -103,9 +115,9 @@ class CompareRecord(_Record):
     memtool: str
     command: Literal["compare", "check"]
     sources: list[str] = Field(description="files compared, the base first")
-    verdict: Literal["regression", "inconclusive", "pass", "incomparable", "advice"]
-    alpha: float
-    margin: float
+    verdict: Verdict
+    alpha: Figure
+    margin: Figure
     family: int = Field(description="tests that share alpha")
     looks: Literal[1, 2] = Field(description="2: suspects were measured again on fresh blocks")
     machine: dict[str, Any]
@@ -124,97 +136,98 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": SCHEMA}
 
 
-def overall(report: Report) -> str:
+def overall(report: Report) -> Verdict:
     """Return the worst verdict of all that decide; incomparable where none does, or one that must is missing."""
     verdicts = {each.verdict for each in report.judgements}
     if report.unjudged and Verdict.REGRESSION not in verdicts:
-        return str(Verdict.INCOMPARABLE)
+        return Verdict.INCOMPARABLE
     order = (Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.ADVICE)
-    return str(next((each for each in order if each in verdicts), Verdict.INCOMPARABLE))
+    return next((verdict for verdict in order if verdict in verdicts), Verdict.INCOMPARABLE)
 
 
 def to_json(report: Report) -> dict[str, Any]:
     """Return a comparison as the schema has it."""
-    return {
-        "schema": SCHEMA,
-        "memtool": report.memtool,
-        "command": report.command,
-        "sources": list(report.sources),
-        "verdict": overall(report),
-        "alpha": report.alpha,
-        "margin": report.margin,
-        "family": report.family,
-        "looks": report.looks,
-        "machine": dict(report.machine),
-        "comparisons": [_judgement(each) for each in report.judgements],
-        "ranking": [
-            {
-                "workload": each.workload,
-                "region": each.region,
-                "allocator": each.allocator,
-                "rank": each.rank,
-                "pareto": each.is_on_front,
-                "time_per_op_ns": each.time,
-                "low": each.low,
-                "high": each.high,
-                "peak_resident_bytes": each.resident,
-            }
+    record = CompareRecord(
+        schema="memtool.compare.v1",
+        memtool=report.memtool,
+        command=report.command,
+        sources=list(report.sources),
+        verdict=overall(report),
+        alpha=report.alpha,
+        margin=report.margin,
+        family=report.family,
+        looks=report.looks,
+        machine=dict(report.machine),
+        comparisons=[_judgement(each) for each in report.judgements],
+        ranking=[
+            PlaceRecord(
+                workload=each.workload,
+                region=each.region,
+                allocator=each.allocator,
+                rank=each.rank,
+                pareto=each.is_on_front,
+                time_per_op_ns=each.time,
+                low=each.low,
+                high=each.high,
+                peak_resident_bytes=each.resident,
+            )
             for each in report.places
         ],
-        "history": [_past(each) for each in report.history],
-        "notes": list(report.notes),
-        "unjudged": list(report.unjudged),
-    }
+        history=[_past(each) for each in report.history],
+        notes=list(report.notes),
+        unjudged=list(report.unjudged),
+    )
+    return record.model_dump(mode="json", by_alias=True)
 
 
-def _judgement(judged: Judgement) -> dict[str, Any]:
+def _judgement(judged: Judgement) -> ComparisonRecord:
     found = judged.comparison
     info = METRICS.get(found.metric)
-    return {
-        "workload": found.workload,
-        "region": found.region,
-        "mode": found.mode,
-        "base": found.base,
-        "head": found.head,
-        "metric": found.metric,
-        "unit": info.unit if info else "",
-        "direction": info.direction if info else "lower",
-        "basis": str(found.basis),
-        "scale": "ratio" if found.is_ratio else "difference",
-        "base_value": found.base_value,
-        "head_value": found.head_value,
+    return ComparisonRecord(
+        workload=found.workload,
+        region=found.region,
+        mode=found.mode,
+        base=found.base,
+        head=found.head,
+        metric=found.metric,
+        unit=info.unit if info else "",
+        direction=info.direction if info else "lower",
+        basis=found.basis,
+        scale="ratio" if found.is_ratio else "difference",
+        base_value=found.base_value,
+        head_value=found.head_value,
         **_look(found),
-        "limit": judged.limit,
-        "verdict": str(judged.verdict),
-        "word": neutral_word(judged),
-        "reason": judged.reason,
-        "fault": found.fault,
-        "next": judged.next_step,
-        "p_regression": judged.p_regression,
-        "p_pass": judged.p_pass,
-        "smallest_detectable": judged.smallest_detectable,
-        "blocks_needed": judged.blocks_needed,
-        "blocks_to_decide": judged.blocks_to_decide,
-        "effects": list(found.effects),
-        "first_look": _look(judged.first_look) if judged.first_look else None,
-    }
+        limit=judged.limit,
+        verdict=judged.verdict,
+        word=neutral_word(judged),
+        reason=judged.reason,
+        fault=found.fault,
+        next=judged.next_step,
+        p_regression=judged.p_regression,
+        p_pass=judged.p_pass,
+        smallest_detectable=judged.smallest_detectable,
+        blocks_needed=judged.blocks_needed,
+        blocks_to_decide=judged.blocks_to_decide,
+        effects=list(found.effects),
+        first_look=LookRecord(**_look(judged.first_look)) if judged.first_look else None,
+    )
 
 
 def _look(found: Comparison) -> dict[str, Any]:
     return {"change": found.change, "low": found.low, "high": found.high, "samples": found.samples}
 
 
-def _past(each: Past) -> dict[str, Any]:
-    return {
-        "started": each.started,
-        "source": each.source,
-        "memtool": each.memtool,
+def _past(each: Past) -> PastRecord:
+    return PastRecord(
+        started=each.started,
+        source=each.source,
+        memtool=each.memtool,
         **asdict(each.cell),
-        "metric": each.metric,
-        "value": each.figure.value,
-        "low": each.figure.low,
-        "high": each.figure.high,
-    }
+        metric=each.metric,
+        value=each.figure.value,
+        low=each.figure.low,
+        high=each.figure.high,
+    )
 
 
 def write(path: Path, report: Report) -> Path:

@@ -5,38 +5,54 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from memtool import files
 from memtool.errors import InputError
 
 _HALF = re.compile("[\ud800-\udfff]")
-_Record = TypeVar("_Record", bound=BaseModel)
+_STORED = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True)
+"""Later versions of memtool may add keys; what is named keeps its meaning, and has no other type."""
+_Record = TypeVar("_Record")
 
 
-def read(file: Path, kind: type[_Record], schema: str, what: str) -> _Record:
+def form(record: type[_Record]) -> TypeAdapter[_Record]:
+    """Return what reads, writes and publishes a dataclass: fields are keys, and their docstrings are in the schema."""
+    return TypeAdapter(with_config(_STORED)(record))
+
+
+def read(
+    file: Path,
+    validate: Callable[[dict[str, Any]], _Record],
+    schema: str,
+    what: str,
+    written: Mapping[str, str] = MappingProxyType({}),
+) -> _Record:
     """Return the record of a file that says that it is of a schema.
+
+    ``written`` says which fields have another key in the file; ``""``: their parts stand beside the others.
 
     Raises InputError with one line: the file is not ``what``, or names the first key that is not as the schema says.
     """
     data = _load(file, schema, what)
-    try:
-        record = kind.model_validate(data)
-    except ValidationError as problems:
-        first = problems.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{file}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
     why = _why_unwritable(data)
     if why is not None:
         raise InputError(f"{file}: {why.lstrip('.')}")
-    return record
+    try:
+        return validate(data)
+    except ValidationError as problems:
+        first = problems.errors()[0]
+        keys = (written.get(str(part), str(part)) for part in first["loc"])
+        where = ".".join(filter(None, keys))
+        raise InputError(f"{file}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
 
 
-def _load(file: Path, schema: str, what: str) -> object:
+def _load(file: Path, schema: str, what: str) -> dict[str, Any]:
     try:
         data = json.loads(files.read_text(file))
     except (json.JSONDecodeError, UnicodeDecodeError) as problem:
@@ -50,6 +66,7 @@ def _load(file: Path, schema: str, what: str) -> object:
         is_later = isinstance(name, str) and name.startswith(schema.rpartition("v")[0])
         words = f"is of schema {name}, which needs a later memtool" if is_later else f"is not {what}"
         raise InputError(f"{file}: {words}")
+    assert isinstance(data, dict)
     return data
 
 

@@ -84,36 +84,40 @@ def json_schema() -> dict[str, Any]:
 
 def to_json(limits: Limits) -> dict[str, Any]:
     """Return a search's result as the schema has it: sizes in bytes, a row for each allocator, with those left out."""
-    return {
-        "schema": SCHEMA,
-        "kind": "limits",
-        "memtool": limits.memtool,
-        "started": limits.started,
-        "command": list(limits.command),
-        "machine": dict(limits.machine),
-        "step_bytes": limits.step_bytes,
-        "workloads": [
-            {
-                "name": events[0].name,
-                "seeds": [{key: each for key, each in asdict(one).items() if key != "name"} for one in events],
-            }
+    record = LimitsRecord(
+        schema="memtool.limits.v1",
+        kind="limits",
+        memtool=limits.memtool,
+        started=limits.started,
+        command=list(limits.command),
+        machine=dict(limits.machine),
+        step_bytes=limits.step_bytes,
+        workloads=[
+            WorkloadRecord(
+                name=events[0].name,
+                seeds=[
+                    SeedRecord(seed=one.seed, event_hash=one.event_hash, peak_live_bytes=one.peak_live_bytes)
+                    for one in events
+                ],
+            )
             for events in limits.workloads
         ],
-        "rows": [
-            {
-                "workload": row.cell.workload,
-                "allocator": row.cell.allocator,
-                "region": row.cell.region,
-                "status": str(row.status),
-                "reason": row.reason,
-                "limits": [asdict(each) for each in row.limits],
-                "largest_bytes": row.largest_bytes,
-                "largest_over_peak_live": row.largest_over_peak_live,
-            }
+        rows=[
+            RowRecord(
+                workload=row.cell.workload,
+                allocator=row.cell.allocator,
+                region=row.cell.region,
+                status=row.status.value,
+                reason=row.reason,
+                limits=[LimitRecord(**asdict(limit)) for limit in row.limits],
+                largest_bytes=row.largest_bytes,
+                largest_over_peak_live=row.largest_over_peak_live,
+            )
             for row in limits.rows
         ],
-        "notes": list(limits.notes),
-    }
+        notes=list(limits.notes),
+    )
+    return record.model_dump(mode="json", by_alias=True)
 
 
 def write(directory: Path, limits: Limits) -> Path:
@@ -131,7 +135,7 @@ def file_of(path: Path) -> Path | None:
 
 def read(file: Path) -> Limits:
     """Return what a search has stored. Raises InputError with one line."""
-    record = document.read(file, LimitsRecord, SCHEMA, "a result of memtool bench --find-limit")
+    record = document.read(file, LimitsRecord.model_validate, SCHEMA, "a result of memtool bench --find-limit")
     workloads = {
         each.name: tuple(Events(each.name, one.seed, one.event_hash, one.peak_live_bytes) for one in each.seeds)
         for each in record.workloads

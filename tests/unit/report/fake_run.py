@@ -180,6 +180,7 @@ def fake_run(reference: str | None = None) -> Run:
                 seed=42,
                 event_hash="0123456789abcdef" * 2,
                 operations=400_000,
+                threads=1,
                 epilogue_operations=2_000,
                 allocations=201_000,
                 reallocations=0,

@@ -20,6 +20,7 @@ TRACE = TraceInfo(
     source="churn.yaml",
     seed=42,
     event_hash="0" * 32,
+    threads=1,
     operations=1000,
     epilogue_operations=10,
     allocations=505,

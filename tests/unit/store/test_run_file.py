@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from memtool.errors import InputError
-from memtool.model import Cell, CellResult, Determinism, Mark, Metric, Run, Status
+from memtool.model import Cell, CellResult, Determinism, Mark, Metric, Run, Status, TraceInfo
 from memtool.store import run_file
 from tests.unit.report.fake_run import fake_run
 
@@ -267,3 +267,28 @@ def test_what_json_cannot_write_again_is_refused(tmp_path: Path, text: str, word
     file = saved(tmp_path, content)
     file.write_text(file.read_text(encoding="utf-8").replace('"REPLACED"', text), encoding="utf-8")
     assert refusal(file) == words
+
+
+def test_the_schema_has_every_field_of_the_records_and_their_meaning() -> None:
+    """The records, their schema and their reader are one definition: what is added to one is in all."""
+    schema = run_file.json_schema()
+    for record, name in ((TraceInfo, "TraceInfo"), (Metric, "Metric"), (CellResult, "CellResult")):
+        stored = set(schema["$defs"][name]["properties"])
+        assert {part.name for part in fields(record)} - {"cell"} <= stored
+    assert {"workload", "allocator", "region", "mode", "fault"} <= set(schema["$defs"]["CellResult"]["properties"])
+    assert schema["$defs"]["TraceInfo"]["required"] == [
+        "name",
+        "seed",
+        "event_hash",
+        "events",
+        "threads",
+        "peak_live_bytes",
+    ]
+    assert schema["$defs"]["Metric"]["properties"]["samples"]["items"] == {
+        "maximum": 1e18,
+        "minimum": -1e18,
+        "type": "number",
+    }
+    assert schema["$defs"]["Metric"]["properties"]["value"]["description"] == (
+        "Median of the samples; None: not applicable."
+    )
