@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memtool.allocators.registry import Registry
-from memtool.model import AllocatorSpec, Cell, Mode, Pass, Sample
+from memtool.model import AllocatorSpec, Cell, Mode
+from memtool.passes import Pass, Sample
 from memtool.plan import threads_of
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from memtool.workload.trace import Trace

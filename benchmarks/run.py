@@ -23,7 +23,10 @@ from tabulate import tabulate
 from benchmarks import speed
 from benchmarks.harness import ROOT, Finding, build, handwritten, take
 from memtool.engine.library import source_hash
-from memtool.model import AllocatorSpec, Pass
+from memtool.model import AllocatorSpec
+from memtool.passes import Pass
+from memtool.passes.footprint import Footprint
+from memtool.passes.throughput import Throughput
 from memtool.worker.parent import WorkerExecutor
 from memtool.workload.trace import Trace, load_trace
 
@@ -42,7 +45,7 @@ def paired_ratio(trace: Trace, program: Path, allocator: AllocatorSpec, mode: st
     ratios = []
     for turn in range(PAIRS):
         measure: list[Callable[[], float]] = [
-            lambda: float(min(take(executor, trace, allocator, Pass.THROUGHPUT).payload["body_ticks"])),
+            lambda: float(take(executor, trace, allocator, Pass.THROUGHPUT).of(Throughput).replay_ticks),
             lambda: handwritten(program, mode, trace, environment=UNTRIMMED_ENVIRONMENT)[0],
         ]
         order = (0, 1) if turn % 2 else (1, 0)
@@ -64,9 +67,9 @@ def glibc() -> Iterator[Finding]:
         figure = f"{middle:.3f} ({low:.3f} to {high:.3f}, {PAIRS} pairs)"
         yield Finding("glibc without trimming, memtool / plain C++", figure, "0.95 to 1.05", 0.95 <= middle <= 1.05)
         executor, draw = WorkerExecutor(1), random.Random(1)
-        ours = [take(executor, trace, GLIBC, Pass.FOOTPRINT).payload for _ in range(PAIRS)]
+        ours = [take(executor, trace, GLIBC, Pass.FOOTPRINT).of(Footprint) for _ in range(PAIRS)]
         plain = [handwritten(program, "malloc", trace, draw.randrange(4096)) for _ in range(PAIRS)]
-        peak = statistics.median(each["resident_at_peak_live_bytes"] for each in ours)
+        peak = statistics.median(each.resident_at_peak_live_bytes for each in ours)
         plain_peak = statistics.median(each[1] for each in plain)
         yield Finding(
             "glibc's resident growth at the peak, memtool - plain C++",
@@ -75,7 +78,7 @@ def glibc() -> Iterator[Finding]:
             abs(peak - plain_peak) <= max(plain_peak * 0.01, 200 * 1024),
         )
         # When the heap is trimmed decides over what is left at the end, and differs from one plain run to the next.
-        end = statistics.median(each["end_resident_bytes"] for each in ours)
+        end = statistics.median(each.end_resident_bytes for each in ours)
         low, high = min(each[2] for each in plain), max(each[2] for each in plain)
         yield Finding(
             "glibc's resident growth at the end",
@@ -94,7 +97,7 @@ def checkpoints() -> Iterator[Finding]:
             for turn in range(PAIRS):
                 for count in (1, 1000) if turn % 2 else (1000, 1):
                     sample = take(executor, trace, AllocatorSpec(name), Pass.FOOTPRINT, checkpoints=count)
-                    ticks[count].append(sample.payload["body_ticks"][0])
+                    ticks[count].append(sample.of(Footprint).body_ticks[0])
             added = min(ticks[1000]) / min(ticks[1]) - 1
             each = (min(ticks[1000]) - min(ticks[1])) / 1000
             figure = f"{added:+.2%} of {min(ticks[1]) / 1e6:.0f} ms, {each:,.0f} ns each"

@@ -14,8 +14,10 @@ from pathlib import Path
 
 from benchmarks.harness import NOT_BUILT_IN, ROOT, Finding, build, handwritten, take
 from memtool.allocators.registry import Registry, Unavailable
-from memtool.measure import histogram
-from memtool.model import AllocatorSpec, Mode, Pass
+from memtool.model import AllocatorSpec, Mode
+from memtool.passes import Pass, histogram
+from memtool.passes.latency import Latency
+from memtool.passes.throughput import Throughput
 from memtool.worker.parent import WorkerExecutor
 from memtool.workload.trace import Trace, load_trace
 
@@ -52,7 +54,7 @@ def against(found: Mapping[str, Sequence[float]], ours: str, theirs: Sequence[st
 
 def replay(trace: Trace, name: str, replays: int) -> Measure:
     executor, spec = WorkerExecutor(1), AllocatorSpec(name)
-    return lambda: float(min(take(executor, trace, spec, Pass.THROUGHPUT, replays).payload["body_ticks"]))
+    return lambda: float(take(executor, trace, spec, Pass.THROUGHPUT, replays).of(Throughput).replay_ticks)
 
 
 def measured(trace: Trace, *names: str, replays: int = 9) -> dict[str, Measure]:
@@ -122,9 +124,9 @@ def real_time() -> Iterator[Finding]:
 
     def tail(trace: Trace, name: str) -> Measure:
         def measure() -> float:
-            payload = take(executor, trace, AllocatorSpec(name), Pass.LATENCY).payload
-            found = payload["histograms"]["allocate"]
-            return histogram.percentile(histogram.merge([found["buckets"]]), 99.99, found["maximum"])
+            sample = take(executor, trace, AllocatorSpec(name), Pass.LATENCY)
+            found = sample.of(Latency).histograms["allocate"]
+            return histogram.percentile(histogram.merge([found.buckets]), 99.99, found.maximum)
 
         return measure
 

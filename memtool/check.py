@@ -17,7 +17,8 @@ from memtool.errors import Incomparable, InputError, MemtoolError, option
 from memtool.gate import reports
 from memtool.host.counters import Counter, why_not
 from memtool.measure.metrics import METRICS
-from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Pass, Report, Run, Status
+from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Report, Run, Status
+from memtool.passes import Instrument, Pass
 from memtool.plan import BenchOptions
 from memtool.report import verdicts
 from memtool.report.plots import forest, pictures
@@ -26,7 +27,8 @@ from memtool.stats import compare, proof
 from memtool.stats.matching import named_in
 from memtool.store import compare_file, journal, run_file
 from memtool.worker.parent import Executor
-from memtool.worker.schedule import LEAST_FOOTPRINTS, Progress
+from memtool.worker.schedule import Progress
+from memtool.worker.settings import LEAST_FOOTPRINTS
 from memtool.workload.trace import written_sources
 
 DEFAULT_BLOCKS = 31
@@ -157,14 +159,17 @@ def _refuse_uncounted(options: CheckOptions) -> None:
     counters = options.bench.counters
     metrics = options.rules.metrics
     for name in metrics:
-        run_pass = METRICS[name].measured_by
-        if counters == Counter.NONE and run_pass is Pass.COUNTERS:
+        if counters == Counter.NONE and _is_counted(METRICS[name].measured_by):
             raise InputError(f"{option('counters')} none: {name}, which is to be compared, has to be counted")
-    if counters in (Counter.PERF, Counter.CALLGRIND) and Pass.COUNTERS not in _passes(options, metrics):
+    if counters in (Counter.PERF, Counter.CALLGRIND) and not any(map(_is_counted, _passes(options, metrics))):
         raise InputError(
             f"{option('counters')} {counters}: nothing that is compared is counted; "
             f"{option('metrics')} instructions_per_op is"
         )
+
+
+def _is_counted(run_pass: Pass) -> bool:
+    return run_pass.declared.instrument is Instrument.INSTRUCTIONS
 
 
 def _refuse_other_cells(path: Path, base: Run, settings: BenchOptions) -> None:

@@ -23,7 +23,9 @@ from memtool import __version__, files
 from memtool.errors import InputError, Interrupted, MemtoolError, option
 from memtool.host import machine
 from memtool.host.counters import Counter
-from memtool.model import HARNESS, AllocatorPlan, Cell, Mode, Pass, Sample, Status, TraceInfo
+from memtool.model import AllocatorPlan, Cell, Mode, Status, TraceInfo
+from memtool.passes import Pass, Sample
+from memtool.passes.footprint import Footprint
 from memtool.plan import RESERVED_BYTES, BenchOptions, Plan, make_plan, refuse_too_large
 from memtool.run import fingerprint_of, output_directory, what_is_left
 from memtool.stats.limits import Events, LeastLimit, LimitRow, Limits
@@ -31,7 +33,8 @@ from memtool.store import limits_file
 from memtool.store.journal import Journal, open_journal
 from memtool.worker.evidence import Evidence
 from memtool.worker.parent import Executor, Job, WorkerExecutor
-from memtool.worker.schedule import Measurable, Progress
+from memtool.worker.schedule import Progress
+from memtool.worker.settings import Measurable
 
 STEP = 16
 """Bytes: limits are multiples of it, what malloc aligns to."""
@@ -120,7 +123,7 @@ def _rounded_up(size: int) -> int:
 def _footprint(sample: Sample) -> int:
     if sample.status is not Status.OK:
         raise CannotServeError(_why(sample))
-    return int(sample.payload["peak_footprint_bytes"])
+    return sample.of(Footprint).peak_footprint_bytes
 
 
 def _survives(limit: int, sample: Sample) -> bool:
@@ -132,7 +135,7 @@ def _survives(limit: int, sample: Sample) -> bool:
 
 
 def _why(sample: Sample) -> str:
-    return f"{sample.reason} (no fault of the allocator)" if sample.payload.get(HARNESS) else str(sample.reason)
+    return f"{sample.reason} (no fault of the allocator)" if sample.of_harness else str(sample.reason)
 
 
 @dataclass(slots=True)

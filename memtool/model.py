@@ -32,18 +32,6 @@ Figure = Annotated[float, Within(ge=-1e18, le=1e18)]
 """Nanoseconds of 31 years, and bytes beyond any memory: no figure is larger."""
 
 
-class Pass(StrEnum):
-    """One kind of worker process; each sample is of one pass. In the order in which a block runs them."""
-
-    CHECK = "check"
-    THROUGHPUT = "throughput"
-    LATENCY = "latency"
-    FOOTPRINT = "footprint"
-    COUNTERS = "counters"
-    HEAP = "heap"
-    CALLS = "calls"
-
-
 class Mode(StrEnum):
     """How the threads of a workload are replayed."""
 
@@ -267,19 +255,6 @@ class Cell:
     allocator: str
     region: str = "anonymous"
     mode: str = "serial"
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What one worker process found out: one cell, one block, one pass."""
-
-    cell: Cell
-    block: int
-    run_pass: Pass
-    status: Status
-    reason: str | None
-    payload: Mapping[str, Any] = field(default_factory=dict)
-    """As the worker sent it: ticks, histograms, series, proof (worker/protocol.py)."""
 
 
 @dataclass(frozen=True, slots=True)

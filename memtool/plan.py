@@ -17,11 +17,12 @@ from memtool.errors import InputError, MemtoolError, option
 from memtool.host import counters, machine
 from memtool.host.counters import Counter
 from memtool.measure.metrics import METRICS
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Pass, Status
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Status
+from memtool.passes import Instrument, Pass
 from memtool.stats import proof
 from memtool.units import format_duration, format_size
 from memtool.worker.parent import RegionRequest
-from memtool.worker.schedule import LEAST_TIME_LIMIT, NULL, Measurable, Schedule, Settings
+from memtool.worker.settings import LEAST_TIME_LIMIT, NULL, Measurable, Settings, counts, seconds_waiting
 from memtool.worker.threads import Threads
 from memtool.workload.trace import Trace, load_trace
 
@@ -93,12 +94,12 @@ class Plan:
     @property
     def waiting_seconds(self) -> float:
         """Return how long the latency pass waits for arrivals."""
-        return Schedule.waiting(self.settings, self.measurables)
+        return seconds_waiting(self.settings, self.measurables)
 
     @property
     def samples(self) -> int:
         """Return how many samples there will be, each a process of its own."""
-        return Schedule.count(self.settings, self.measurables)
+        return counts(self.settings, self.measurables).total()
 
 
 def schedule_of_arrivals(plan: Plan) -> str | None:
@@ -176,11 +177,11 @@ def _settings(options: BenchOptions) -> tuple[Settings, tuple[str, ...]]:
         counter_repeats=options.counter_repeats or (1 if options.counters == "auto" else 2),
         memory_bytes=machine.available_memory() // 2,
     )
-    uncounted = (("Instructions", Pass.COUNTERS, no_counts), ("System calls", Pass.CALLS, no_calls))
+    uncounted = ((Instrument.INSTRUCTIONS, no_counts), (Instrument.SYSTEM_CALLS, no_calls))
     return settings, tuple(
-        f"{what} were not counted: {reason}."
-        for what, run_pass, reason in uncounted
-        if reason and run_pass in options.passes
+        f"{instrument.capitalize()} were not counted: {reason}."
+        for instrument, reason in uncounted
+        if reason and any(each.declared.instrument is instrument for each in options.passes)
     )
 
 
@@ -203,9 +204,8 @@ def _cells(
 
 def _passes(options: BenchOptions, counter: Counter) -> tuple[Pass, ...]:
     """Return what is measured: counts of instructions only where something counts."""
-    return tuple(
-        run_pass for run_pass in options.passes if run_pass is not Pass.COUNTERS or counter is not Counter.NONE
-    )
+    missing = Instrument.INSTRUCTIONS if counter is Counter.NONE else None
+    return tuple(each for each in options.passes if missing is None or each.declared.instrument is not missing)
 
 
 def _measurable(

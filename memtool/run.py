@@ -16,7 +16,8 @@ from memtool.engine.library import compiler, source_hash
 from memtool.engine.packing import binding as packing_binding
 from memtool.errors import InputError, Interrupted, MemtoolError, option
 from memtool.host import machine
-from memtool.model import AllocatorPlan, Cell, CellResult, Mode, Pass, Run, Sample, Status, TraceInfo
+from memtool.model import AllocatorPlan, Cell, CellResult, Mode, Run, Status, TraceInfo
+from memtool.passes import Clock, Pass, Sample
 from memtool.plan import (
     BenchOptions,
     Plan,
@@ -28,13 +29,13 @@ from memtool.plan import (
 )
 from memtool.report.plots import pictures
 from memtool.stats import proof
-from memtool.stats.clock import Clock
 from memtool.stats.summarise import summarise_cell
 from memtool.store import journal, run_file, series
 from memtool.units import format_count
 from memtool.worker.evidence import digest_of
 from memtool.worker.parent import Executor, WorkerExecutor
-from memtool.worker.schedule import NULL, Progress, Schedule
+from memtool.worker.schedule import Progress, Schedule
+from memtool.worker.settings import NULL
 from memtool.workload.trace import Trace
 
 _LONG_WAIT = 60.0
@@ -216,7 +217,7 @@ def summarise(
         alone = by_cell.get(replace(cell, mode=str(Mode.SERIAL)), []) if options.mode is not Mode.SERIAL else []
         result = summarise_cell(cell, taken, null, info, clock, exact_expected=exact, serial=alone)
         harness = summarise_cell(cell, null, null, info, clock, exact_expected=False)
-        evidence = proof.of_cell(result, harness, resolved, info, fingerprint, samples) | proof.of_timer(taken, clock)
+        evidence = proof.of_cell(result, harness, resolved, info, fingerprint, samples)
         results.append(replace(result, proof=evidence))
         histories[cell] = series.History.of(taken, clock.ns_per_tick)
     run = Run(
@@ -250,12 +251,12 @@ def _placements(workload: str, plan: Plan, samples: Sequence[Sample]) -> dict[st
     least: dict[str, int] = {}
     for sample in samples:
         cell, resolved = sample.cell, plan.plans.get(sample.cell)
-        if cell.workload != workload or sample.run_pass is not Pass.FOOTPRINT or sample.status is not Status.OK:
+        footprint = None if sample.payload is None else sample.payload.placed_in_bytes
+        if cell.workload != workload or footprint is None:
             continue
         # The null strategy serves nothing: its blocks lie upon each other.
         if resolved is None or not resolved.uses_region or cell.allocator.partition("+")[0] == NULL:
             continue
-        footprint = int(sample.payload["peak_footprint_bytes"])
         least[cell.allocator] = min(footprint, least.get(cell.allocator, footprint))
     return least
 
@@ -265,7 +266,7 @@ def _packed(trace: Trace, passes: Sequence[Pass], mode: Mode, placements: Mappin
 
     It is the better one of what the packer finds and of ``placements``, what allocators of this run did.
     """
-    if Pass.FOOTPRINT not in passes:
+    if not any(each.declared.places_blocks for each in passes):
         return trace.info
     if threads_of(trace, mode) is not None:
         note = "not packed offline, packing_ratio is n/a: only what is replayed on one thread is (--mode serial)"

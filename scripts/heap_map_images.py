@@ -16,7 +16,8 @@ from typing import Any
 
 from memtool.allocators.registry import Registry
 from memtool.engine.abi import binding
-from memtool.model import Pass, Status
+from memtool.model import Status
+from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.report.plots import canvas, heap_maps
 from memtool.run import bench

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from memtool.allocators.spec import parse_allocators
-from memtool.model import Pass
+from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.run import bench
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from memtool.engine.abi.binding import Heap
-from memtool.model import Pass, Status
+from memtool.model import Status
+from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.run import bench
 from verification.outcome import Line, Result, Verdict

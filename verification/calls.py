@@ -12,7 +12,8 @@ from memtool.engine.library import package_folder
 from memtool.errors import InputError
 from memtool.host import counters
 from memtool.host.counters import Counter
-from memtool.model import Pass, Status
+from memtool.model import Status
+from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.run import bench
 from verification.outcome import Line, Result, Verdict

@@ -17,7 +17,8 @@ from itertools import permutations
 from pathlib import Path
 
 from memtool.allocators.system import why_missing
-from memtool.model import CellResult, Mode, Pass, Status
+from memtool.model import CellResult, Mode, Status
+from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.run import bench
 from verification.outcome import Line, Result, Verdict

@@ -17,7 +17,9 @@ from memtool.allocators.registry import Registry
 from memtool.allocators.spec import parse_allocators
 from memtool.engine.generate.binding import ImageBuilder
 from memtool.host.counters import Counter, choose
-from memtool.model import Cell, Pass, Status
+from memtool.model import Cell, Status
+from memtool.passes import Pass
+from memtool.passes.counters import Instructions
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from verification.outcome import Line, Result, Verdict
 
@@ -90,7 +92,7 @@ def _instructions(allocator: str, free_blocks: int, requests: int, *, counter: C
     finally:
         os.close(descriptor)
     assert sample.status is Status.OK, sample.reason
-    return int(sample.payload["instructions"])
+    return sample.of(Instructions).instructions
 
 
 def count(allocators: Sequence[str], free_blocks: Sequence[int], counter: Counter) -> dict[str, dict[int, float]]:

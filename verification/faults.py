@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from memtool.allocators import regions
-from memtool.model import Pass, Status
+from memtool.model import Status
+from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.run import bench
 from verification.outcome import Line, Result, Verdict

@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import median
 
 from memtool.allocators.registry import Registry, Unavailable
-from memtool.model import AllocatorPlan, AllocatorSpec, Pass, Status
+from memtool.model import AllocatorPlan, AllocatorSpec, Status
+from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.run import bench
 from verification.outcome import Line, Result, Verdict

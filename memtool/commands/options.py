@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memtool.passes import Pass, passes_from
+
 if TYPE_CHECKING:
     from memtool.plan import BenchOptions, Plan
     from memtool.worker.schedule import Progress
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
 _MOST_THREADS = 1024
 _PICTURES = (".png", ".svg", ".pdf")
-PASSES = ("check", "throughput", "latency", "footprint", "counters", "heap", "calls")
 _COUNTERS = ("auto", "perf", "callgrind", "none")
 
 
@@ -163,9 +164,9 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
     return with_options(
         click.option(
             "--passes",
-            type=Listed("pass", lambda: PASSES),
+            type=Listed("pass", lambda: tuple(Pass)),
             metavar="LIST",
-            help=f"Of {', '.join(PASSES)}; {passes_unless_given} unless given.",
+            help=f"Of {', '.join(Pass)}; {passes_unless_given} unless given.",
         ),
         click.option(
             "--region",
@@ -230,12 +231,11 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
 
 def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noqa: ANN401  # as BenchOptions has them
     """Return what is to be measured: what was chosen of ``measurement_options``, and what a command has of its own."""
-    from memtool.model import Mode, Pass
+    from memtool.model import Mode
     from memtool.plan import BenchOptions
-    from memtool.worker.schedule import passes_from
 
     return BenchOptions(
-        passes=tuple(Pass) if chosen["passes"] is None else passes_from(iter(chosen["passes"])),
+        passes=tuple(Pass) if chosen["passes"] is None else passes_from(chosen["passes"]),
         regions=chosen["regions"],
         mode=Mode(chosen["mode"]),
         as_malloc=chosen["footing"] == "malloc",

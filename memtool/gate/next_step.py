@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from memtool.gate.uncertainty import is_uncertain
 from memtool.measure.metrics import METRICS
-from memtool.model import AGAIN, Basis, Comparison, Judgement, Mode, Pass, Verdict
+from memtool.model import AGAIN, Basis, Comparison, Judgement, Mode, Verdict
+from memtool.passes import Pass
 from memtool.stats import paired
 from memtool.stats.compare import STATUS
 from memtool.stats.summary import LEAST_SAMPLES

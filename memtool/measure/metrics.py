@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from memtool.model import Pass
+from memtool.passes import Pass
+from memtool.passes.footprint import MOST_MARKS
 
 Direction = Literal["lower", "higher", "neither"]
 Scope = Literal["events", "code", "job"]
@@ -86,10 +87,6 @@ def _frames() -> list[MetricInfo]:
         ),
         MetricInfo("frame_max_ns", "ns", f"the worst frame: all {what}", gated=False, measured_by=Pass.LATENCY),
     ]
-
-
-MOST_MARKS = 8
-"""Of a workload have figures of their own: the engine's number of heap maps."""
 
 
 def _over_the_run() -> list[MetricInfo]:

@@ -11,9 +11,9 @@ from enum import StrEnum
 from statistics import median
 
 from memtool.model import CellResult, Determinism, Metric, Run, Status, TraceInfo
+from memtool.passes.throughput import harness_dominates
 from memtool.report import calls, look
 from memtool.stats.paired import ranks
-from memtool.stats.summarise import harness_dominates
 from memtool.stats.summary import LEAST_SAMPLES
 from memtool.units import format_ns, format_size, unit_for
 

@@ -7,7 +7,8 @@ import io
 import json
 from collections.abc import Sequence
 
-from memtool.model import HARNESS, CellResult, Mode, Pass, Run, Status, TraceInfo
+from memtool.model import HARNESS, CellResult, Mode, Run, Status, TraceInfo
+from memtool.passes import Pass
 from memtool.report import calls, grid, look, scaling, sheets
 from memtool.report.look import NOISE_MARK
 from memtool.report.sheets import FLOOR_MARK, NOT_APPLICABLE, Sheet, label_of

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from memtool.measure.histogram import STEPS_APART
 from memtool.measure.metrics import METRICS, Error, MetricInfo, error_of
 from memtool.model import (
     HARNESS,
@@ -24,6 +23,7 @@ from memtool.model import (
     Status,
     TraceInfo,
 )
+from memtool.passes.histogram import STEPS_APART
 from memtool.stats import paired
 from memtool.stats.proof import NAMED
 from memtool.stats.summary import pareto_front

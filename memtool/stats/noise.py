@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median, quantiles
 
-from memtool.model import Pass, Sample, Status
+from memtool.model import Status
+from memtool.passes import PACE, Phase, Sample
 
 MOST_STOLEN = 0.01
 """Of the processors' time, taken by the host."""
@@ -15,7 +16,6 @@ MOST_SPREAD = 0.10
 """Distance of the quartiles of the null strategy's time over the blocks, as a share of its median."""
 _LEAST_BLOCKS = 6
 _LEAST_SECONDS = 0.1
-_TIMED = (Pass.THROUGHPUT, Pass.LATENCY)
 
 
 def why_noisy(samples: Sequence[Sample], null_samples: Sequence[Sample]) -> list[str]:
@@ -25,17 +25,17 @@ def why_noisy(samples: Sequence[Sample], null_samples: Sequence[Sample]) -> list
     """
     reasons = []
     readings = [
-        sample.payload["noise"] for sample in samples if sample.run_pass in _TIMED and "noise" in sample.payload
+        sample.noise for sample in samples if sample.run_pass.declared.phase is Phase.TIMED and sample.noise is not None
     ]
-    ticks = sum(each.get("machine_ticks", 0) for each in readings)
-    stolen = sum(each.get("steal_ticks", 0) for each in readings) / ticks if ticks else 0.0
+    ticks = sum(each.machine_ticks for each in readings)
+    stolen = sum(each.steal_ticks for each in readings) / ticks if ticks else 0.0
     if stolen > MOST_STOLEN:
         reasons.append(
             f"the host took about {_rough(100 * stolen)} % of the processors (limit {100 * MOST_STOLEN:.0f} %)"
         )
-    seconds = sum(each.get("elapsed_ns", 0) for each in readings) / 1e9
+    seconds = sum(each.elapsed_ns for each in readings) / 1e9
     # Threads that wait for each other offer their processor: those switches are the replay's, not the machine's.
-    taken = sum(max(0, each.get("involuntary_switches", 0) - each.get("own_switches", 0)) for each in readings)
+    taken = sum(max(0, each.involuntary_switches - each.own_switches) for each in readings)
     switches = taken / seconds if seconds else 0.0
     if seconds >= _LEAST_SECONDS and switches > MOST_SWITCHES:
         reasons.append(
@@ -57,9 +57,9 @@ def _rough(figure: float) -> str:
 def _spread(null_samples: Sequence[Sample]) -> float | None:
     """Return the distance of the quartiles over the median; None where there are too few blocks."""
     times = [
-        min(sample.payload["body_ticks"])
+        sample.payload.replay_ticks
         for sample in null_samples
-        if sample.run_pass is Pass.THROUGHPUT and sample.status is Status.OK
+        if sample.run_pass is PACE and sample.status is Status.OK and sample.payload is not None
     ]
     if len(times) < _LEAST_BLOCKS or not median(times):
         return None

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from memtool.measure import histogram
-from memtool.model import AllocatorPlan, Cell, CellResult, Pass, Sample, Status, TraceInfo
-from memtool.stats.clock import PERCENTILES, Clock, timer_step
+from memtool.model import AllocatorPlan, Cell, CellResult, TraceInfo
+from memtool.passes import PACE, Sample
+from memtool.passes.records import plain
 
 NAMED = "named"
 """Name and file of what the user calls by a name, and compares though it was built anew."""
@@ -55,12 +55,12 @@ def of_cell(
 
 
 def _order(cell: Cell, samples: Sequence[Sample]) -> dict[str, list[Any]]:
-    """Return in what order a cell's passes ran, and its place among the throughput samples of each block."""
+    """Return in what order a cell's passes ran, and its place among the cells of each block."""
     passes = list(dict.fromkeys(str(sample.run_pass) for sample in samples if sample.cell == cell))
     places: dict[tuple[str, int], int] = {}
     own = []
     for sample in samples:
-        if sample.run_pass is Pass.THROUGHPUT:
+        if sample.run_pass is PACE:
             block = (sample.cell.workload, sample.block)
             places[block] = places.get(block, 0) + 1
             if sample.cell == cell:
@@ -74,50 +74,10 @@ def _value(result: CellResult, metric: str) -> float | None:
 
 
 def of_samples(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Return what the samples of a cell proved, and how quiet the machine was over all of them."""
+    """Return what the first sample of a cell proved, and how quiet the machine was over all of them."""
     proof: dict[str, Any] = {}
     for sample in samples:
-        for key, value in sample.payload.get("proof", {}).items():
+        for key, value in sample.proof.items():
             proof.setdefault(key, value)
-        for key in ("region", "system_calls"):
-            if key in sample.payload:
-                proof.setdefault(key, sample.payload[key])
-    noise = [sample.payload["noise"] for sample in samples if "noise" in sample.payload]
-    for name in noise[0] if noise else ():
-        proof[name] = sum(reading.get(name, 0) for reading in noise)
-    checks = [sample.payload["checks"] for sample in samples if "checks" in sample.payload]
-    if checks:
-        proof["invariants_checked"] = sum(checks)
-    return proof | _own_statistics(samples)
-
-
-def _own_statistics(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Return what the malloc says of itself at each moment, in bytes; nothing where it says nothing."""
-    for sample in _of(samples, Pass.HEAP):
-        moments = {each["moment"]: each["own"] for each in sample.payload["maps"]}
-        moments["after drain"] = sample.payload["own_after_drain"]
-        if any(figure is not None for figure in moments.get("peak", {}).values()):
-            return {"own_statistics": moments}
-    return {}
-
-
-def of_timer(samples: Sequence[Sample], clock: Clock) -> dict[str, Any]:
-    """Return what an empty timed region took in the latency samples of one cell, merged, for its proof.
-
-    ``noise_floor_ns``: percentiles and maximum; ``timer_resolution_ns``: the step of the timer.
-    """
-    timed = _of(samples, Pass.LATENCY)
-    floors = [sample.payload["histograms"]["floor"] for sample in timed]
-    merged = histogram.merge(floor["buckets"] for floor in floors)
-    if not merged:
-        return {}
-    maximum = max(floor["maximum"] for floor in floors)
-    ticks = {name: histogram.percentile(merged, q, maximum) for name, q in PERCENTILES.items()} | {"max": maximum}
-    return {
-        "noise_floor_ns": {name: reading * clock.ns_per_tick for name, reading in ticks.items()},
-        "timer_resolution_ns": timer_step(timed) * clock.ns_per_tick,
-    }
-
-
-def _of(samples: Sequence[Sample], run_pass: Pass) -> list[Sample]:
-    return [sample for sample in samples if sample.run_pass is run_pass and sample.status is Status.OK]
+    noise = [plain(sample.noise) for sample in samples if sample.noise is not None]
+    return proof | {name: sum(reading[name] for reading in noise) for name in (noise[0] if noise else ())}

@@ -14,18 +14,20 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from memtool import files
 from memtool.errors import InputError, MemtoolError, option
-from memtool.model import Cell, Pass, Sample, Status
+from memtool.model import Cell, Status
+from memtool.passes import Noise, Pass, Sample
+from memtool.passes.records import plain, record_from
 
 FILE_NAME = "journal.jsonl"
 SECOND_LOOK = "second-look"
 """Folder of a check's fresh blocks, inside that of its run."""
-_SCHEMA = "memtool.journal.v2"
+_SCHEMA = "memtool.journal.v3"
 _LOCK_SECONDS = 1.0
 """How long to wait for the lock: another memtool may look for an instant whether a run is going on."""
 _LONGEST_LINE = 64 << 20
@@ -52,7 +54,7 @@ class Journal:
         Raises MemtoolError where there is no room for it; what is in the journal is still whole.
         """
         try:
-            _write(self._descriptor, _line("sample", asdict(sample)))
+            _write(self._descriptor, _line("sample", plain(sample)))
         except OSError as problem:
             kept = f"{self.samples:,} finished sample{'' if self.samples == 1 else 's'}"
             raise MemtoolError(
@@ -63,7 +65,7 @@ class Journal:
 
 
 def _line(kind: str, record: Mapping[str, Any]) -> bytes:
-    return _framed(kind, json.dumps(record, separators=(",", ":")).encode())
+    return _framed(kind, json.dumps(record, separators=(",", ":"), default=plain).encode())
 
 
 def _write(descriptor: int, line: bytes) -> None:
@@ -269,14 +271,12 @@ def _framed(kind: str, body: bytes) -> bytes:
 
 
 def _sample(record: Mapping[str, Any]) -> Sample:
-    return Sample(
-        Cell(**record["cell"]),
-        record["block"],
-        Pass(record["run_pass"]),
-        Status(record["status"]),
-        record["reason"],
-        record["payload"],
-    )
+    """Return a sample as it was written. Raises ValueError, KeyError or TypeError for what is none."""
+    run_pass = Pass(record["run_pass"])
+    made = {"cell": Cell(**record["cell"]), "run_pass": run_pass, "status": Status(record["status"])}
+    for name, kind in (("payload", run_pass.declared.figures), ("noise", Noise)):
+        made[name] = None if record[name] is None else record_from(kind, record[name])
+    return Sample(**{**record, **made})
 
 
 def _same(path: Path, before: Mapping[str, Any], now: Mapping[str, object]) -> None:

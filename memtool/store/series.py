@@ -5,16 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from memtool import files
 from memtool.errors import InputError
-from memtool.measure import histogram
-from memtool.measure.histogram import SLOW_NS
-from memtool.model import Cell, CellResult, Pass, Sample, Status
+from memtool.model import Cell, CellResult
+from memtool.passes import Sample, histogram
+from memtool.passes.declaration import taken
+from memtool.passes.footprint import Footprint
+from memtool.passes.heap import Heap
+from memtool.passes.histogram import SLOW_NS
+from memtool.passes.latency import Histogram, Latency, Slices
+from memtool.passes.throughput import Throughput
+from memtool.passes.timing import Pairs, ThreadRow
 
 FOLDER = "series"
 
@@ -43,31 +49,20 @@ class History:
     @staticmethod
     def of(samples: Sequence[Sample], ns_per_tick: float) -> History:
         """Return the series of a cell's samples."""
-        sound = [sample for sample in samples if sample.status is Status.OK]
-        footprints = [sample for sample in sound if sample.run_pass is Pass.FOOTPRINT]
-        timed = [sample.payload for sample in sound if sample.run_pass is Pass.LATENCY]
-        latencies = [payload["histograms"] for payload in timed]
-        merged: dict[str, Sequence[tuple[float, float, int]]] = {}
-        for kind in latencies[0] if latencies else ():
-            merged[kind] = _merged([found[kind] for found in latencies], ns_per_tick)
-        heaps = [sample.payload["maps"] for sample in sound if sample.run_pass is Pass.HEAP]
+        footprints, heaps = taken(samples, Footprint), taken(samples, Heap)
+        timed, latencies = taken(samples, Throughput), taken(samples, Latency)
         return History(
-            footprints[0].payload["series"] if footprints else {},
-            merged,
-            heaps[0] if heaps else (),
-            _by_size([payload["by_size"] for payload in timed if "by_size" in payload], ns_per_tick),
-            _over_time([payload["slices"] for payload in timed if "slices" in payload], ns_per_tick),
+            footprints[0].figures.series if footprints else {},
+            {
+                kind: _merged([sample.figures.histograms[kind] for sample in latencies], ns_per_tick)
+                for kind in (latencies[0].figures.histograms if latencies else ())
+            },
+            [asdict(each) for each in heaps[0].figures.maps] if heaps else (),
+            _by_size([each.figures.by_size for each in latencies if each.figures.by_size], ns_per_tick),
+            _over_time([each.figures.slices for each in latencies if each.figures.slices], ns_per_tick),
             _by_thread(
-                [
-                    sample.payload["threads"]
-                    for sample in sound
-                    if sample.run_pass is Pass.THROUGHPUT and _is_threaded(sample)
-                ],
-                [
-                    sample.payload["threads"]
-                    for sample in sound
-                    if sample.run_pass is Pass.LATENCY and _is_threaded(sample)
-                ],
+                [each.figures.threads for each in timed if each.figures.threads],
+                [each.figures.threads for each in latencies if each.figures.threads],
                 ns_per_tick,
             ),
         )
@@ -78,11 +73,14 @@ class History:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
-def _merged(histograms: Sequence[Mapping[str, Any]], ns_per_tick: float) -> list[tuple[float, float, int]]:
-    """Return the bands of merged histograms. The last one ends with the exact maximum, where that is known."""
-    counts = histogram.merge(found["buckets"] for found in histograms)
-    maxima = [found["maximum"] for found in histograms if "maximum" in found]
-    most = max(maxima) if len(maxima) == len(histograms) and maxima else None
+def _merged(histograms: Sequence[Histogram], ns_per_tick: float) -> list[tuple[float, float, int]]:
+    """Return the bands of merged histograms. The last one ends with the exact maximum."""
+    most = max((each.maximum for each in histograms), default=0)
+    return _bands([each.buckets for each in histograms], ns_per_tick, most)
+
+
+def _bands(buckets: Sequence[Pairs], ns_per_tick: float, most: int | None = None) -> list[tuple[float, float, int]]:
+    counts = histogram.merge(buckets)
     return [
         (low * ns_per_tick, ((high if most is None else min(high, max(low, most))) + 1) * ns_per_tick, counts[bucket])
         for bucket in sorted(counts)
@@ -90,28 +88,24 @@ def _merged(histograms: Sequence[Mapping[str, Any]], ns_per_tick: float) -> list
     ]
 
 
-def _is_threaded(sample: Sample) -> bool:
-    return "threads" in sample.payload
-
-
 def _by_thread(
-    timed: Sequence[Sequence[Mapping[str, Any]]], latencies: Sequence[Sequence[Mapping[str, Any]]], ns_per_tick: float
+    timed: Sequence[Sequence[ThreadRow]], latencies: Sequence[Sequence[ThreadRow]], ns_per_tick: float
 ) -> Sequence[dict[str, Any]]:
     if not timed and not latencies:
         return ()
     count = max((len(each) for each in (*timed, *latencies)), default=0)
     rows: list[dict[str, Any]] = [{"thread": number} for number in range(count)]
     for row, found in zip(rows, timed[0] if timed else (), strict=False):
-        row |= {name: found[name] for name in ("operations", "remote_deallocations")}
-        row |= {"time_ns": found["body_ticks"] * ns_per_tick, "wait_ns": found["wait_ticks"] * ns_per_tick}
+        row |= {"operations": found.operations, "remote_deallocations": found.remote_deallocations}
+        row |= {"time_ns": found.body_ticks * ns_per_tick, "wait_ns": found.wait_ticks * ns_per_tick}
     for number, row in enumerate(rows):
-        own = [each[number]["histograms"] for each in latencies if "histograms" in each[number]]
+        own = [histograms for each in latencies if (histograms := each[number].histograms) is not None]
         for kind in ("allocate", "deallocate") if own else ():
-            row[kind] = _merged([{"buckets": found[kind]} for found in own], ns_per_tick)
+            row[kind] = _bands([found[kind] for found in own], ns_per_tick)
     return rows
 
 
-def _by_size(found: Sequence[Mapping[str, Any]], ns_per_tick: float) -> dict[str, list[dict[str, Any]]]:
+def _by_size(found: Sequence[Mapping[str, Sequence[Histogram]]], ns_per_tick: float) -> dict[str, list[dict[str, Any]]]:
     kinds: dict[str, list[dict[str, Any]]] = {}
     for kind in found[0] if found else ():
         rows = []
@@ -123,7 +117,7 @@ def _by_size(found: Sequence[Mapping[str, Any]], ns_per_tick: float) -> dict[str
                     {
                         "largest_bytes": largest,
                         "operations": sum(count for _, _, count in merged),
-                        "maximum_ns": max(each["maximum"] for each in own) * ns_per_tick,
+                        "maximum_ns": max(each.maximum for each in own) * ns_per_tick,
                         "histogram": merged,
                     }
                 )
@@ -131,13 +125,13 @@ def _by_size(found: Sequence[Mapping[str, Any]], ns_per_tick: float) -> dict[str
     return kinds
 
 
-def _over_time(found: Sequence[Mapping[str, Any]], ns_per_tick: float) -> dict[str, dict[str, Any]]:
-    if not any(any(each[kind]["maximum"]) for each in found for kind in each):
+def _over_time(found: Sequence[Mapping[str, Slices]], ns_per_tick: float) -> dict[str, dict[str, Any]]:
+    if not any(any(each.maximum) for slices in found for each in slices.values()):
         return {}  # of a replay on several threads
     kinds = {}
     for kind in found[0]:
-        longest = zip(*(each[kind]["maximum"] for each in found), strict=True)
-        levels = zip(*(each[kind]["slow"] for each in found), strict=True)
+        longest = zip(*(each[kind].maximum for each in found), strict=True)
+        levels = zip(*(each[kind].slow for each in found), strict=True)
         kinds[kind] = {
             "maximum_ns": [median(ticks) * ns_per_tick if any(ticks) else None for ticks in longest],
             "slow": {

@@ -136,15 +136,15 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     if callbacks is not None and callbacks.failure is not None:
         answer.update(status=WRONG, message=callbacks.failure)
     elif result.status == DONE and maps is not None:
-        answer.update(_heap(binding, result, maps, request["marks"]))
+        answer["figures"] = _heap(binding, result, maps, request["marks"])
     elif result.status == DONE:
-        answer.update(_figures(binding, request["run_pass"], result, histograms, buckets, series))
-        if request["run_pass"] == binding.FOOTPRINT:
-            answer["at_marks"] = _at_marks(binding, result, request["marks"])
-        if threads is not None:
-            answer.update(threads.figures(result))
-        elif sizes is not None and slices is not None:
-            answer.update(_latency_detail(binding, result, sizes, slices, buckets))
+        figures = _figures(binding, request["run_pass"], result, histograms, buckets, series)
+        figures |= _at_marks(binding, request["run_pass"], result, request["marks"])
+        if threads is not None and request["run_pass"] in (binding.THROUGHPUT, binding.LATENCY):
+            figures.update(threads.figures(result))
+        if sizes is not None and slices is not None:
+            figures.update(_latency_detail(binding, result, sizes, slices, buckets, threads is None))
+        answer["figures"] = figures
     del memory
     return answer
 
@@ -177,16 +177,11 @@ def _replay_in_lean_worker(request: dict[str, Any]) -> dict[str, Any]:
     }
     if result.status == DONE and request["run_pass"] == binding.HEAP:
         maps = (binding.HeapMap * binding.MOST_MAPS).from_buffer(job.memory, found.maps)
-        answer.update(_heap(binding, result, maps, request["marks"]))
+        answer["figures"] = _heap(binding, result, maps, request["marks"])
     elif result.status == DONE:
         series = (binding.CheckpointRow * (request["checkpoints"] + 2)).from_buffer(job.memory, found.series)
-        answer.update(_figures(binding, request["run_pass"], result, None, 0, series))
-        answer["at_marks"] = _at_marks(binding, result, request["marks"])
-        if found.lanes:
-            rows = (binding.ThreadRow * found.lanes).from_buffer(job.memory, found.threads)
-            names = binding.THREAD_FIGURES
-            answer["threads"] = [{name: getattr(row, name) for name in names} for row in rows]
-            answer["wait_ticks"] = list(result.wait_ticks[: result.iterations])
+        figures = _figures(binding, request["run_pass"], result, None, 0, series)
+        answer["figures"] = figures | _at_marks(binding, request["run_pass"], result, request["marks"])
     return answer
 
 
@@ -451,6 +446,8 @@ def _figures(binding: Any, run_pass: int, result: Any, histograms: Any, buckets:
         }
         return figures
     figures = {
+        "wait_ticks": [],
+        "threads": [],
         "body_ticks": list(result.body_ticks[: result.iterations]),
         "epilogue_ticks": list(result.epilogue_ticks[: result.iterations]),
         "cpu_ns": list(result.cpu_ns[: result.iterations]),
@@ -463,9 +460,13 @@ def _figures(binding: Any, run_pass: int, result: Any, histograms: Any, buckets:
     return figures
 
 
-def _at_marks(binding: Any, result: Any, marks: tuple[str, ...]) -> dict[str, dict[str, int | None]]:
+def _at_marks(binding: Any, run_pass: int, result: Any, marks: tuple[str, ...]) -> dict[str, Any]:
+    if run_pass != binding.FOOTPRINT:
+        return {}
     rows = zip(marks, result.at_mark, strict=False)
-    return {mark: {name: _known(getattr(row, name)) for name in binding.SERIES_COLUMNS} for mark, row in rows}
+    return {
+        "at_marks": {mark: {name: _known(getattr(row, name)) for name in binding.SERIES_COLUMNS} for mark, row in rows}
+    }
 
 
 def _histogram(counts: Any, buckets: int, index: int, maximum: int) -> dict[str, Any]:
@@ -473,9 +474,11 @@ def _histogram(counts: Any, buckets: int, index: int, maximum: int) -> dict[str,
     return {"maximum": maximum, "buckets": [(bucket, count) for bucket, count in enumerate(own) if count]}
 
 
-def _latency_detail(binding: Any, result: Any, sizes: Any, slices: Any, buckets: int) -> dict[str, Any]:
+def _latency_detail(binding: Any, result: Any, sizes: Any, slices: Any, buckets: int, alone: bool) -> dict[str, Any]:
     """Return latencies by size class and by slice of the run, and how an open-loop replay kept up."""
-    detail: dict[str, Any] = {"by_size": {}, "slices": {}}
+    detail: dict[str, Any] = {"by_size": {}, "slices": {}, "open_loop": None}
+    if not alone:
+        return detail
     for kind, name in enumerate(("allocate", "deallocate")):
         rows = range(kind * binding.SIZE_CLASSES, (kind + 1) * binding.SIZE_CLASSES)
         detail["by_size"][name] = [_histogram(sizes, buckets, row, result.size_maximum[row]) for row in rows]

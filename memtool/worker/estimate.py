@@ -7,19 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from memtool.model import Pass
-
-_USUAL = {
-    Pass.CHECK: 2.5,
-    Pass.THROUGHPUT: 1.0,
-    Pass.LATENCY: 3.0,
-    Pass.FOOTPRINT: 0.6,
-    Pass.COUNTERS: 9.0,
-    Pass.HEAP: 6.0,
-    Pass.CALLS: 1.0,
-}
-"""What a sample of a pass takes, in samples of the throughput pass (the quickstart on two processors): what is promised
-of a pass of which none is done yet."""
+from memtool.passes import Pass
 
 
 @dataclass(slots=True)
@@ -52,7 +40,7 @@ class Estimate:
 
     def seconds_left(self) -> float | None:
         """Return the seconds left, the sample that has begun included; None before one has ended."""
-        unit = [self._seconds[each] / self._taken[each] / _USUAL[each] for each in self._taken]
+        unit = [self._seconds[each] / self._taken[each] / each.declared.usual for each in self._taken]
         if not unit:
             return None
         usual = sum(unit) / len(unit)
@@ -61,4 +49,4 @@ class Estimate:
 
     def _mean(self, run_pass: Pass, usual: float) -> float:
         taken = self._taken[run_pass]
-        return self._seconds[run_pass] / taken if taken else usual * _USUAL[run_pass]
+        return self._seconds[run_pass] / taken if taken else usual * run_pass.declared.usual

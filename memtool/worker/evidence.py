@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from memtool.allocators.code_files import REPLACED, Identity
-from memtool.model import HARNESS, Cell, Sample, Status
+from memtool.model import Cell, Status
+from memtool.passes import Sample
 
 _OF_A_CELL = ("malloc_owner", "malloc_build_id", "version", "library", "library_build_id", "python", "class")
 """What of a proof is the same in every sample of a cell."""
@@ -56,8 +57,8 @@ class Evidence:
 
     def hold(self, sample: Sample) -> Sample:
         """Return a sample as it is, or failed where it measured something else than those before it."""
-        proof = sample.payload.get("proof")
-        if sample.status is not Status.OK or not isinstance(proof, Mapping):
+        proof = sample.proof
+        if sample.status is not Status.OK or not proof:
             return sample
         for path, digest in proof.get("code", {}).items():
             if self._code.setdefault(path, digest) != digest:
@@ -71,5 +72,4 @@ class Evidence:
 
 
 def _failed(sample: Sample, reason: str) -> Sample:
-    payload = {"proof": sample.payload["proof"], HARNESS: True}
-    return replace(sample, status=Status.FAILED, reason=reason, payload=payload)
+    return replace(sample, status=Status.FAILED, reason=reason, payload=None, of_harness=True)

@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-import ctypes
 import marshal
 import os
-import platform
 import random
-import re
-import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from memtool.allocators.regions import Backing
-from memtool.engine.instruments.binding import COUNTERS_OF, count_system_calls
+from memtool.engine.instruments.binding import COUNTERS_OF
 from memtool.engine.library import engine_path, lean_path, package_folder
 from memtool.engine.replay.binding import REGION_LOCKED, REGION_SHARED
 from memtool.host.counters import Counter
-from memtool.measure.histogram import SLOW_NS
-from memtool.model import HARNESS, AllocatorPlan, Cell, Pass, Sample, Status
+from memtool.model import AllocatorPlan, Cell
+from memtool.passes import Noise, Pass, Sample
+from memtool.passes.histogram import SLOW_NS
+from memtool.passes.records import record_from
 from memtool.worker import protocol
 from memtool.worker.answer import TOKEN_BYTES, Foreign, TimedOut, read_answer
 from memtool.worker.evidence import Contents
+from memtool.worker.instruments import counted
+from memtool.worker.judge import Answer, sample_of
 from memtool.worker.offspring import VARIABLE, adopt_orphans, end_worker, kill_session
 from memtool.worker.threads import Threads, read_places, told
 
 _MOST_UNDER_VALGRIND = 32 << 30
 """Bytes of a region: valgrind (3.19) refuses a mapping of 64 GiB."""
-
-
-_IN_LEAN_WORKER = (Pass.FOOTPRINT, Pass.HEAP)
-"""Passes in which memory is measured, of a process that must not have used the malloc under test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +121,32 @@ class _Worker:
 
     def sample(self) -> Sample:
         """Wait for the answer, the death or the time limit of the process; it is gone when this returns."""
-        answer: dict[str, Any] | None
+        answer: Answer | None = None
         try:
-            answer = read_answer(self.answers, self.process.pid, self.token, self.deadline)
-            if answer is not None and answer["status"] == protocol.DONE:
-                answer |= self.count(self.process)
+            data = read_answer(self.answers, self.process.pid, self.token, self.deadline)
+            if data is not None:
+                answer = self._read(data)
         except TimedOut:
-            answer = {"timed_out": True}
+            answer = Answer(protocol.WRONG, "", timed_out=True)
         except (Foreign, OSError, subprocess.TimeoutExpired) as problem:
             status = protocol.BAD_REQUEST if isinstance(problem, OSError) else protocol.WRONG
-            answer = {"status": status, "message": f"the worker {_fault(problem)}"}
+            answer = Answer(status, f"the worker {_fault(problem)}")
         end_worker(self.process, self.token.hex())
-        if answer is not None and "timed_out" in answer and self.places is not None and self.job.threads is not None:
-            answer["places"] = told(read_places(os.pread(self.places, self.job.threads.places_bytes, 0)))
-        return _sample(self.job, answer, self.process.returncode, _last_line(self.errors))
+        if answer is not None and answer.timed_out and self.places is not None and self.job.threads is not None:
+            places = read_places(os.pread(self.places, self.job.threads.places_bytes, 0))
+            answer = replace(answer, message=told(places))
+        return sample_of(self.job, answer, self.process.returncode, _last_line(self.errors))
+
+    def _read(self, data: dict[str, Any]) -> Answer:
+        """Return a worker's answer, with what was counted of it. Raises Foreign for what is none."""
+        try:
+            answer = Answer(data["status"], data["message"], data["proof"], record_from(Noise, data["noise"]))
+            if answer.status != protocol.DONE:
+                return answer
+            figures = data["figures"] | self.count(self.process)
+            return replace(answer, figures=record_from(self.job.run_pass.declared.figures, figures))
+        except (KeyError, TypeError, ValueError) as problem:
+            raise Foreign(f"answered what is no {self.job.run_pass} sample: {problem}") from None
 
 
 class WorkerExecutor:
@@ -177,7 +183,7 @@ class WorkerExecutor:
             sample = worker.sample()
             if worker.process in self._killed:
                 raise Interrupted
-        code = sample.payload.get("proof", {}).get("code", {})
+        code = sample.proof.get("code", {})
         for path, identity in code.items():
             code[path] = self._contents.digest(path, identity)
         return sample
@@ -213,7 +219,7 @@ class WorkerExecutor:
             _memory_file("stderr") as errors,
             _memory_file("request") as asked,
             self.backing(job.region) as region_file,
-            _counted(job) as (prefix, count, calls),
+            counted(job) as (prefix, count, calls),
             _places(job.threads) as places,
         ):
             token = os.urandom(TOKEN_BYTES)
@@ -269,7 +275,7 @@ class WorkerExecutor:
         return {
             "parent": os.getpid(),
             "library": self._library,
-            "run_pass": protocol.PASSES.index(job.run_pass),
+            "run_pass": list(Pass).index(job.run_pass),
             "image": (job.image_fd, job.image_bytes),
             "strategy": job.plan.strategy,
             "parameters": job.plan.engine_parameters,
@@ -291,7 +297,7 @@ class WorkerExecutor:
             if job.threads is None
             else (protocol.MODES.index(job.threads.mode), job.threads.lanes, job.threads.processors, places),
             "adopted": job.plan.adopted,
-            "lean": self._lean if job.run_pass in _IN_LEAN_WORKER and not job.plan.interpreted else None,
+            "lean": self._lean if job.run_pass.declared.lean and not job.plan.interpreted else None,
             "path": tuple(sys.path) if job.plan.interpreted else (),
         }
 
@@ -302,86 +308,12 @@ class WorkerExecutor:
         instructions are counted it is always the same, so that the counts are.
         """
         environment = {"PATH": os.defpath, "LC_ALL": "C"}
-        if job.run_pass is not Pass.COUNTERS:
+        if not job.run_pass.declared.counts_repeat:
             environment["MEMTOOL_PADDING"] = "x" * self._random.randrange(4096)
         if job.plan.preload:
             environment["LD_PRELOAD"] = ":".join(job.plan.preload)
         environment.update(job.plan.environment)
         return environment
-
-
-Count = Callable[[subprocess.Popen[bytes]], dict[str, Any]]
-
-
-@contextmanager
-def _counted(job: Job) -> Iterator[tuple[list[str], Count, int]]:
-    """Yield (what the worker's command begins with, what returns the counts, a descriptor for the worker or -1)."""
-    if job.counter is Counter.CALLGRIND:
-        with _instructions_counted(job) as (prefix, count):
-            yield prefix, count, -1
-    elif job.run_pass is Pass.CALLS:
-        with _calls_counted(job) as (count, descriptor):
-            yield [], count, descriptor
-    else:
-        yield [], lambda _: {}, -1
-
-
-@contextmanager
-def _instructions_counted(job: Job) -> Iterator[tuple[list[str], Count]]:
-    """Yield (what the worker's command begins with, what returns the count that callgrind has left behind).
-
-    callgrind counts nothing until the worker tells it to, and writes its count when the worker ends.
-    """
-    with tempfile.TemporaryDirectory(prefix="memtool-") as folder:
-        counts = Path(folder) / "callgrind.out"
-
-        def read(process: subprocess.Popen[bytes]) -> dict[str, Any]:
-            process.wait(job.time_limit)
-            totals = re.search(r"^totals: (\d+)$", counts.read_text(encoding="ascii"), re.MULTILINE)
-            return {"instructions": int(totals[1])} if totals else {}
-
-        without_randomisation = [shutil.which("setarch") or "setarch", platform.machine(), "-R"]
-        options = ["-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={counts}"]
-        if job.threads is not None:
-            # Each thread says for itself when it counts; none starves another that waits.
-            options += ["--collect-atstart=no", "--fair-sched=try"]
-        # By its path: the worker's environment has the system's PATH alone, and valgrind may lie elsewhere.
-        yield [*without_randomisation, shutil.which("valgrind") or "valgrind", *options], read
-
-
-@contextmanager
-def _calls_counted(job: Job) -> Iterator[tuple[Count, int]]:
-    """Yield (what returns the counts of system calls, the socket over which the worker sends its listener).
-
-    From the moment that a worker has installed its filter, it stands still in every counted call until the thread here
-    lets it go on (engine/instruments/system_calls.hpp).
-    """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    ours.settimeout(job.time_limit)
-    ended = ctypes.c_uint32(0)
-
-    def serve() -> dict[str, int]:
-        _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
-        if not descriptors:
-            return {}
-        try:
-            return count_system_calls(descriptors[0], ended)
-        finally:
-            os.close(descriptors[0])
-
-    with ours, theirs, ThreadPoolExecutor(1) as pool:
-        counted = pool.submit(serve)
-
-        def read(process: subprocess.Popen[bytes]) -> dict[str, Any]:
-            process.kill()
-            return {"system_calls": counted.result()}
-
-        try:
-            yield read, theirs.fileno()
-        finally:
-            ended.value = 1
-            with suppress(OSError):
-                ours.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
@@ -421,82 +353,3 @@ def _last_line(descriptor: int) -> str:
     size = os.fstat(descriptor).st_size
     tail = os.pread(descriptor, 4096, max(0, size - 4096)).decode(errors="replace").strip()
     return tail.splitlines()[-1].strip() if tail else ""
-
-
-_UNDER_VALGRIND = (
-    "under valgrind a process has less address space than the system gives it, and a library that reserves 64 GiB or "
-    "more cannot run there (--counters none leaves the pass out)"
-)
-
-
-def _sample(job: Job, answer: Mapping[str, Any] | None, returncode: int, complaint: str) -> Sample:
-    status, reason = _judge(job, answer, returncode, complaint)
-    payload = dict(answer) if answer and status is Status.OK else {}
-    if answer is None or answer.get("timed_out"):
-        payload["died" if answer is None else "timed_out"] = True
-    if status is Status.FAILED and _is_of_the_harness(job, answer, returncode):
-        payload[HARNESS] = True
-    if answer is None and job.counter is Counter.CALLGRIND and job.plan.preload:
-        # It has run in the passes before this one, so that it is a matter of the two of them.
-        payload["under"] = "valgrind"
-        reason = f"{reason}; {_UNDER_VALGRIND}"
-    if answer and "proof" in answer:
-        payload["proof"] = answer["proof"]
-    return Sample(job.cell, job.block, job.run_pass, status, reason, payload)
-
-
-def _is_of_the_harness(job: Job, answer: Mapping[str, Any] | None, returncode: int) -> bool:
-    """Return whether a failed sample says nothing of its allocator.
-
-    The worker could not begin or could not count, something else than the allocator was measured, or the worker has
-    ended by an exit of the interpreter's own, with no code in it but memtool's and the C library's.
-    """
-    if answer is None:
-        return returncode > 0 and not job.plan.code
-    return not answer.get("timed_out") and answer["status"] in (protocol.DONE, protocol.BAD_REQUEST)
-
-
-def _judge(job: Job, answer: Mapping[str, Any] | None, returncode: int, complaint: str) -> tuple[Status, str | None]:
-    if answer is None:
-        return Status.FAILED, _death(returncode, complaint)
-    if answer.get("timed_out"):
-        because = answer.get("places") or "a loop without end, or too slow: --time-limit waits longer"
-        return Status.FAILED, f"no answer within {job.time_limit:.0f} s: killed ({because})"
-    if answer["status"] != protocol.DONE:
-        return Status.FAILED, str(answer["message"])
-    status, reason = _judge_proof(job.plan, answer["proof"])
-    return (status, reason) if reason else _judge_region(job, answer)
-
-
-def _judge_proof(plan: AllocatorPlan, proof: Mapping[str, Any]) -> tuple[Status, str | None]:
-    """Fail a sample in which another library than the one named served malloc: it measured something else."""
-    owner = proof["malloc_owner"] or "nothing"
-    if plan.expected_owner is not None and plan.expected_owner not in Path(owner).name:
-        return Status.FAILED, f"malloc was served by {owner}, not by {plan.expected_owner}"
-    return Status.OK, None
-
-
-def _judge_region(job: Job, answer: Mapping[str, Any]) -> tuple[Status, str | None]:
-    """Fail a footprint sample whose region was not, by the kernel's own account, what it is called."""
-    if job.run_pass is not Pass.FOOTPRINT or not job.plan.uses_region:
-        return Status.OK, None
-    region, found = job.region, answer["region"]
-    locked = found["locked_bytes"]
-    if region.locked and locked < region.populate:
-        return Status.FAILED, f"the kernel has {locked} bytes of the region locked, not {region.populate}"
-    permissions, _, backing = found["mapping"].partition(" ")
-    is_file = backing != "anonymous"
-    if permissions[-1:] != ("s" if region.shared else "p") or is_file != (region.backing is not Backing.NONE):
-        return Status.FAILED, f"the kernel has the region as '{found['mapping']}', which is not what was asked for"
-    return Status.OK, None
-
-
-def _death(returncode: int, complaint: str) -> str:
-    because = f": {complaint}" if complaint else ""
-    if returncode < 0:
-        try:
-            name = signal.Signals(-returncode).name
-        except ValueError:
-            name = f"signal {-returncode}"
-        return f"the worker was killed by {name}{because}"
-    return f"the worker ended with status {returncode} and no answer{because}"

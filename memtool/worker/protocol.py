@@ -14,5 +14,4 @@ the pass. A worker that ends without an answer has crashed.
 from __future__ import annotations
 
 MODES = ("serial", "lockstep", "parallel")
-PASSES = ("check", "throughput", "latency", "footprint", "counters", "heap", "calls")
 DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)

@@ -10,7 +10,8 @@ import pytest
 
 from memtool import files
 from memtool.errors import MemtoolError
-from memtool.model import Pass, Status
+from memtool.model import Status
+from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.report.plots import pictures
 from memtool.run import bench

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Sample, Status
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Status
+from memtool.passes import Pass, Sample
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from tests.images import churn, image_fd, make_image
 
@@ -184,7 +185,7 @@ def test_another_library_than_named_fails_the_proof(executor: WorkerExecutor, im
 ORPHAN = """
 import sys
 sys.path.insert(0, {root!r})
-from memtool.model import Pass
+
 from memtool.worker.parent import WorkerExecutor
 from tests.images import churn, image_fd, make_image
 from tests.integration.test_faults import take

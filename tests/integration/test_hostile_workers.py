@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Sample, Status
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Status
+from memtool.passes import Pass, Sample
 from memtool.worker import answer
 from memtool.worker.evidence import Evidence
 from memtool.worker.parent import Interrupted, Job, RegionRequest, WorkerExecutor

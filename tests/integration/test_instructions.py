@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from memtool.host.counters import Counter, why_not
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Status
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Status
+from memtool.passes import Pass
+from memtool.passes.counters import Instructions
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from tests.images import churn, image_fd, make_image
 
@@ -45,7 +47,7 @@ def instructions(image: tuple[int, int], strategy: str, counter: Counter) -> int
     )
     sample = WorkerExecutor(seed=1).execute(job)
     assert (sample.status, sample.reason) == (Status.OK, None)
-    return int(sample.payload["instructions"])
+    return sample.of(Instructions).instructions
 
 
 @pytest.mark.parametrize("counter", [Counter.CALLGRIND, Counter.PERF])

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from memtool.engine.instruments.binding import SYSTEM_CALLS, system_calls_refusal
-from memtool.measure import histogram
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Sample, Status
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Status
+from memtool.passes import Pass, Sample, histogram
+from memtool.passes.calls import Calls
+from memtool.passes.latency import Latency
+from memtool.passes.throughput import Throughput
 from memtool.store.series import History
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from memtool.workload.arrivals import compile_arrivals
@@ -71,8 +74,8 @@ def take(
 
 
 def percentile(sample: Sample, kind: str, q: float) -> float:
-    found = sample.payload["histograms"][kind]
-    return histogram.percentile(histogram.merge([found["buckets"]]), q, found["maximum"])
+    found = sample.of(Latency).histograms[kind]
+    return histogram.percentile(histogram.merge([found.buckets]), q, found.maximum)
 
 
 def test_a_planted_stall_shows_in_the_tail_and_in_the_strip(executor: WorkerExecutor, image: tuple[int, int]) -> None:
@@ -96,9 +99,9 @@ def test_a_frame_is_as_long_as_what_happens_in_it(executor: WorkerExecutor) -> N
     content = {"frames": {"count": 10, "objects_per_frame": 100}, "objects": [{"size": 64}]}
     with make_trace(generated(workload_of(content), 1), "w.yaml") as trace:
         sample = take(executor, (trace.image_fd, trace.image_bytes), "stalls")
-    frames = sample.payload["histograms"]["frame"]
-    assert sum(count for _, count in frames["buckets"]) == 10
-    assert frames["maximum"] >= STALL_NS * 0.99
+    frames = sample.of(Latency).histograms["frame"]
+    assert sum(count for _, count in frames.buckets) == 10
+    assert frames.maximum >= STALL_NS * 0.99
     assert percentile(sample, "frame", 90.0) >= STALL_NS * 0.98
 
 
@@ -115,17 +118,21 @@ def test_open_loop_latency_contains_the_queue_behind_a_stall(executor: WorkerExe
     # after it: 40, 30 and 20 us late. Four of the stalls have only allocations behind them, so at least 16, more than
     # 0.5 %, take 20 us and more. A closed loop has the six, and lets the others begin when they can.
     assert percentile(opened, "allocate", 99.5) >= 20_000 * 0.99
-    assert opened.payload["open_loop"]["schedule_ticks"] == 6000 * 10_000
-    assert opened.payload["open_loop"]["latest_ticks"] >= 40_000
-    assert opened.payload["body_ticks"][0] >= 6000 * 10_000
-    assert "open_loop" not in closed.payload
+    kept = opened.of(Latency).open_loop
+    assert kept is not None
+    assert kept.schedule_ticks == 6000 * 10_000
+    assert kept.latest_ticks >= 40_000
+    assert opened.of(Latency).body_ticks[0] >= 6000 * 10_000
+    assert closed.of(Latency).open_loop is None
 
 
 def test_a_schedule_that_nothing_keeps_up_with(executor: WorkerExecutor, image: tuple[int, int]) -> None:
     at_once = compile_arrivals(Arrivals.model_validate({"constant": {"rate": "1G/s"}}), 1)
     sample = take(executor, image, "stalls", arrivals=at_once.words)
     # The stalls alone take 6 ms; all 120,000 operations are due within 120 us.
-    assert sample.payload["open_loop"]["end_behind_ticks"] >= STALLS * STALL_NS - 120_000
+    kept = sample.of(Latency).open_loop
+    assert kept is not None
+    assert kept.end_behind_ticks >= STALLS * STALL_NS - 120_000
     # Each waits for all before it: the median allocation for more than a third of the stalls.
     assert percentile(sample, "allocate", 50.0) >= STALLS // 3 * STALL_NS * 0.99
 
@@ -140,11 +147,11 @@ def test_histograms_by_size_add_up_to_those_of_the_kind(executor: WorkerExecutor
     finally:
         os.close(descriptor)
     for kind in ("allocate", "deallocate"):
-        classes = sample.payload["by_size"][kind]
-        assert [sum(count for _, count in each["buckets"]) for each in classes] == [2, 2, 1, 1, 0, 0, 0, 1, 1]
-        whole = sample.payload["histograms"][kind]
-        assert histogram.merge(each["buckets"] for each in classes) == histogram.merge([whole["buckets"]])
-        assert max(each["maximum"] for each in classes) == whole["maximum"]
+        classes = sample.of(Latency).by_size[kind]
+        assert [sum(count for _, count in each.buckets) for each in classes] == [2, 2, 1, 1, 0, 0, 0, 1, 1]
+        whole = sample.of(Latency).histograms[kind]
+        assert histogram.merge(each.buckets for each in classes) == histogram.merge([whole.buckets])
+        assert max(each.maximum for each in classes) == whole.maximum
 
 
 def test_system_calls_of_threads_that_block_signals_are_counted(
@@ -153,12 +160,12 @@ def test_system_calls_of_threads_that_block_signals_are_counted(
     if reason := system_calls_refusal():
         pytest.skip(reason)
     none = dict.fromkeys(SYSTEM_CALLS, 0)
-    assert take(executor, image, "sound", Pass.CALLS).payload["system_calls"] == none
-    background = take(executor, image, "background", Pass.CALLS).payload["system_calls"]
+    assert take(executor, image, "sound", Pass.CALLS).of(Calls).system_calls == none
+    background = take(executor, image, "background", Pass.CALLS).of(Calls).system_calls
     # At least: what the C library does for a thread of its own accord is counted too.
     assert background["mmap"] >= 10
     assert background["munmap"] >= 10
 
 
 def test_processor_time_contains_that_of_other_threads(executor: WorkerExecutor, image: tuple[int, int]) -> None:
-    assert take(executor, image, "background", Pass.THROUGHPUT).payload["cpu_ns"][0] >= 100_000_000
+    assert take(executor, image, "background", Pass.THROUGHPUT).of(Throughput).cpu_ns[0] >= 100_000_000

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from memtool.model import Cell, Pass
+from memtool.model import Cell
+from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.run import bench
 from memtool.store import series

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Metric, Pass, Sample, Status
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Metric, Status
+from memtool.passes import Pass, Sample
+from memtool.passes.heap import Heap
 from memtool.stats.summarise import summarise_cell
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from tests.images import churn, image_fd, make_image
@@ -127,14 +129,14 @@ def test_fewer_granted_than_live_is_a_lie_in_the_footprint_pass_too(
 def heap_maps(executor: WorkerExecutor, image: tuple[int, int], strategy: str) -> list[dict[str, Any]]:
     sample = take(executor, image, strategy, Pass.HEAP)
     assert sample.reason is None
-    return list(sample.payload["maps"])
+    return [asdict(each) for each in sample.of(Heap).maps]
 
 
 def test_a_map_of_a_region_that_was_touched_whole(executor: WorkerExecutor, image: tuple[int, int]) -> None:
     peak, end = heap_maps(executor, image, "keeps")
     assert (peak["moment"], peak["clock"], peak["live_bytes"]) == ("peak", 20_000, 5_440_000)
     assert (end["moment"], end["clock"], end["live_bytes"]) == ("end", 60_000, 0)
-    assert peak["extents"] == [{"address": 0, "bytes": 5_440_000, "first_bucket": 0}]
+    assert list(peak["extents"]) == [{"address": 0, "bytes": 5_440_000, "first_bucket": 0}]
     # 5,440,000 bytes are 1,329 pages, the last of them in part.
     assert (peak["bucket_bytes"], len(peak["buckets"]["resident"])) == (4096, 1329)
     assert sum(peak["buckets"]["resident"]) == 5_440_000

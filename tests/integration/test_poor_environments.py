@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from memtool.host.counters import Counter
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass
-from memtool.worker import parent
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell
+from memtool.passes import Pass
+from memtool.worker import instruments
 from memtool.worker.parent import Job, RegionRequest
 
 ARGUMENTS = (
@@ -64,5 +65,5 @@ def test_valgrind_is_started_from_where_the_path_has_it(tmp_path: Path, monkeypa
         time_limit=1.0,
         counter=Counter.CALLGRIND,
     )
-    with parent._instructions_counted(job) as (prefix, *_):
+    with instruments._instructions_counted(job) as (prefix, *_):
         assert str(elsewhere) in prefix

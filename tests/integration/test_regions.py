@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from memtool.allocators.regions import REGIONS, populated, why_unavailable
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Sample, Status
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Status
+from memtool.passes import Pass, Sample
+from memtool.passes.footprint import Footprint
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from tests.images import image_fd, make_image
 
@@ -50,9 +51,9 @@ def job(image: tuple[int, int], name: str, strategy: str = "bump", run_pass: Pas
     )
 
 
-def found(sample: Sample) -> dict[str, Any]:
+def found(sample: Sample) -> Footprint:
     assert (sample.status, sample.reason) == (Status.OK, None)
-    return dict(sample.payload)
+    return sample.of(Footprint)
 
 
 @pytest.mark.parametrize("name", list(REGIONS))
@@ -60,7 +61,7 @@ def test_the_kernel_has_the_region_as_what_it_is_called(name: str, image: tuple[
     if reason := why_unavailable(REGIONS[name], BLOCKS * BLOCK):
         pytest.skip(reason)
     payload = found(WorkerExecutor(1, tmp_path).execute(job(image, name)))
-    region = payload["region"]
+    region = payload.region
     # Twice the 4 MiB that are live and one more are faulted in beforehand.
     resident = {"populate": 9 * MIB, "locked": 9 * MIB}.get(name, 4 * MIB)
     kinds = {
@@ -68,14 +69,14 @@ def test_the_kernel_has_the_region_as_what_it_is_called(name: str, image: tuple[
         "file-shared": f"rw-s {tmp_path}/",
         "shared-memory": "rw-s /memfd:memtool-region (deleted)",
     }
-    assert region["mapping"].startswith(kinds.get(name, "rw-p anonymous"))
-    assert region["resident_bytes"] == resident
-    assert region["anonymous_bytes"] == (0 if REGIONS[name].shared else resident)
-    assert region["locked_bytes"] == (9 * MIB if name == "locked" else 0)
-    assert region["huge_bytes"] == (4 * MIB if name == "hugepages" else 0)
+    assert region.mapping.startswith(kinds.get(name, "rw-p anonymous"))
+    assert region.resident_bytes == resident
+    assert region.anonymous_bytes == (0 if REGIONS[name].shared else resident)
+    assert region.locked_bytes == (9 * MIB if name == "locked" else 0)
+    assert region.huge_bytes == (4 * MIB if name == "hugepages" else 0)
     # What is reported is the region's, whatever kind of pages it consists of; a few pages are the engine's own.
-    assert resident <= payload["resident_at_peak_live_bytes"] <= resident + 64 * 1024
-    assert resident <= payload["peak_resident_bytes"] <= resident + 512 * 1024
+    assert resident <= payload.resident_at_peak_live_bytes <= resident + 64 * 1024
+    assert resident <= payload.peak_resident_bytes <= resident + 512 * 1024
     assert list(tmp_path.iterdir()) == []
 
 
@@ -99,7 +100,7 @@ def test_what_was_written_is_in_the_file_when_the_process_is_gone(
     with (tmp_path / "heap").open("w+b") as file:
         payload = found(KeptFile(file.fileno()).execute(job(image, name, "arena")))
         content = file.read()
-    assert payload["peak_footprint_bytes"] == 4 * MIB
+    assert payload.peak_footprint_bytes == 4 * MIB
     # Every byte of every block was set to one; beyond the footprint the file has a hole.
     assert len(content) == 64 * MIB
     assert content.count(1) == written

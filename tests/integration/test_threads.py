@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from memtool.engine.instruments.binding import system_calls_refusal
 from memtool.host import counters
 from memtool.host.counters import Counter
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Mode, Pass, Sample, Status
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Mode, Status
+from memtool.passes import Pass, Sample
+from memtool.passes.calls import Calls
+from memtool.passes.check import Check
+from memtool.passes.counters import Instructions
+from memtool.passes.footprint import Footprint
+from memtool.passes.heap import Heap
+from memtool.passes.latency import Latency
+from memtool.passes.throughput import Throughput
+from memtool.passes.timing import Timing
 from memtool.plan import threads_of
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from memtool.workload.generated import generated
@@ -100,8 +109,8 @@ def take(
 
 def survivors(sample: Sample) -> tuple[int, int, int]:
     assert (sample.status, sample.reason) == (Status.OK, None)
-    payload = sample.payload
-    return payload["surviving_objects"], payload["surviving_size"], payload["surviving_digest"]
+    found = sample.of(Check)
+    return found.surviving_objects, found.surviving_size, found.surviving_digest
 
 
 @pytest.mark.parametrize("content", CONTENTS, ids=lambda content: str(content["name"]))
@@ -114,7 +123,7 @@ def test_every_mode_leaves_the_same_objects_alive(content: dict[str, Any], mode:
 @pytest.mark.parametrize("content", CONTENTS, ids=lambda content: str(content["name"]))
 def test_lockstep_reproduces_the_recorded_order(content: dict[str, Any]) -> None:
     serial, lockstep = take(content, Mode.SERIAL), take(content, Mode.LOCKSTEP)
-    assert serial.payload["order_digest"] == lockstep.payload["order_digest"]
+    assert serial.of(Check).order_digest == lockstep.of(Check).order_digest
 
 
 @pytest.mark.parametrize("run_pass", [Pass.CHECK, Pass.THROUGHPUT, Pass.LATENCY, Pass.FOOTPRINT])
@@ -123,15 +132,15 @@ def test_every_pass_runs_on_threads(mode: Mode, run_pass: Pass) -> None:
     sample = take(MIXED, mode, run_pass)
     assert (sample.status, sample.reason) == (Status.OK, None)
     if run_pass in (Pass.THROUGHPUT, Pass.LATENCY):
-        operations = sum(thread["operations"] for thread in sample.payload["threads"])
-        assert len(sample.payload["threads"]) == 3
+        assert isinstance(sample.payload, Timing)
+        operations = sum(thread.operations for thread in sample.payload.threads)
+        assert len(sample.payload.threads) == 3
         with trace_of(MIXED, Mode.SERIAL) as trace:
             assert operations == trace.info.operations
     if run_pass is Pass.LATENCY:
-        counts = {
-            kind: sum(count for _, count in found["buckets"]) for kind, found in sample.payload["histograms"].items()
-        }
-        remote = sum(thread["remote_deallocations"] for thread in sample.payload["threads"])
+        latency = sample.of(Latency)
+        counts = {kind: sum(count for _, count in found.buckets) for kind, found in latency.histograms.items()}
+        remote = sum(thread.remote_deallocations for thread in latency.threads)
         assert counts["remote_deallocate"] == remote > 0
         assert counts["deallocate"] > remote
         assert counts["allocate"] == 4000
@@ -153,8 +162,8 @@ def test_glibc_grows_the_arenas_of_threads_by_mprotect(mode: Mode, grows: bool) 
     sample = take(THREAD_ARENAS, mode, Pass.CALLS)
     assert (sample.status, sample.reason) == (Status.OK, None)
     # 24 MiB a thread in steps of 132 KiB or so, and not one where the main arena serves both.
-    assert (sample.payload["system_calls"]["mprotect"] > 300) is grows
-    assert sample.payload["system_calls"]["mprotect"] > 300 or not grows
+    assert (sample.of(Calls).system_calls["mprotect"] > 300) is grows
+    assert sample.of(Calls).system_calls["mprotect"] > 300 or not grows
 
 
 @pytest.mark.parametrize("mode", [Mode.LOCKSTEP, Mode.PARALLEL])
@@ -164,7 +173,7 @@ def test_making_threads_is_no_system_call_of_the_allocator(mode: Mode) -> None:
         pytest.skip(str(system_calls_refusal()))
     sample = take(MIXED, mode, Pass.CALLS, "segregated-pool+lock")
     assert (sample.status, sample.reason) == (Status.OK, None)
-    assert sum(sample.payload["system_calls"].values()) == 0
+    assert sum(sample.of(Calls).system_calls.values()) == 0
 
 
 @pytest.mark.parametrize("mode", [Mode.LOCKSTEP, Mode.PARALLEL])
@@ -174,14 +183,14 @@ def test_heap_maps_of_threads_know_every_live_block(mode: Mode, strategy: str) -
         peak, objects = trace.info.peak_live_bytes, survivors(take(MIXED, Mode.SERIAL))
     sample = take(MIXED, mode, Pass.HEAP, strategy)
     assert (sample.status, sample.reason) == (Status.OK, None)
-    maps = {each["moment"]: each for each in sample.payload["maps"]}
+    maps = {each.moment: each for each in sample.of(Heap).maps}
     assert set(maps) == ({"peak", "end"} if mode is Mode.LOCKSTEP else {"end"})
-    assert maps["end"]["live_bytes"] == objects[1]
+    assert maps["end"].live_bytes == objects[1]
     if mode is Mode.LOCKSTEP:
-        assert maps["peak"]["live_bytes"] == peak
+        assert maps["peak"].live_bytes == peak
     for each in maps.values():
-        assert each["live_bytes"] <= sum(each["buckets"]["used"])
-    assert len(sample.payload["after_drain_resident_bytes"]) == 4
+        assert each.live_bytes <= sum(each.buckets["used"])
+    assert len(sample.of(Heap).after_drain_resident_bytes) == 4
 
 
 @pytest.mark.skipif(counters.why_not(Counter.CALLGRIND) is not None, reason="needs valgrind")
@@ -190,7 +199,7 @@ def test_instructions_of_threads_are_those_of_one_and_of_handing_over(mode: Mode
     """What threads do while they wait does not count, or no two counts would agree."""
     alone, *twice = (take(XMALLOC, each, Pass.COUNTERS, "thread-heaps") for each in (Mode.SERIAL, mode, mode))
     assert [each.reason for each in (alone, *twice)] == [None] * 3
-    one, first, second = (each.payload["instructions"] for each in (alone, *twice))
+    one, first, second = (each.of(Instructions).instructions for each in (alone, *twice))
     assert abs(first - second) < 0.02 * first
     assert 0.9 * one < first < 4 * one
 
@@ -198,8 +207,8 @@ def test_instructions_of_threads_are_those_of_one_and_of_handing_over(mode: Mode
 def test_lockstep_knows_the_peak_exactly() -> None:
     with trace_of(MIXED, Mode.SERIAL) as trace:
         peak = trace.info.peak_live_bytes
-    payload = take(MIXED, Mode.LOCKSTEP, Pass.FOOTPRINT).payload
-    assert payload["peak_live_bytes"] == payload["at_peak_live"]["live_bytes"] == peak
+    found = take(MIXED, Mode.LOCKSTEP, Pass.FOOTPRINT).of(Footprint)
+    assert found.peak_live_bytes == found.at_peak_live.live_bytes == peak
 
 
 threaded_workloads = st.one_of(
@@ -251,7 +260,7 @@ def test_generated_threads_replay_in_all_modes_without_loss(content: dict[str, A
     serial = take(content, Mode.SERIAL)
     for mode in (Mode.LOCKSTEP, Mode.PARALLEL):
         assert survivors(take(content, mode)) == survivors(serial)
-    assert take(content, Mode.LOCKSTEP).payload["order_digest"] == serial.payload["order_digest"]
+    assert take(content, Mode.LOCKSTEP).of(Check).order_digest == serial.of(Check).order_digest
 
 
 @pytest.mark.parametrize("mode", [Mode.LOCKSTEP, Mode.PARALLEL])
@@ -265,7 +274,7 @@ def test_processor_time_is_that_of_all_threads_but_for_their_waiting(
     # A thread of the allocator works for 100 ms of its processor. One of the replay's sleeps meanwhile, the other waits
     # for it: counted, its waiting would be about as much again where a processor is free for it. How long all of this
     # takes on the clock does not matter, and switches on a busy machine cost less than the tenth that is left for them.
-    assert 90_000_000 <= sample.payload["cpu_ns"][0] < 150_000_000
+    assert 90_000_000 <= sample.of(Throughput).cpu_ns[0] < 150_000_000
 
 
 def test_a_deadlock_is_killed_and_its_edges_are_named(faulty_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memtool.model import Pass, Status
+from memtool.model import Status
+from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.run import bench
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Pass, Status
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Status
+from memtool.passes import Pass
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from memtool.workload.generated import generated
 from memtool.workload.trace import Trace, make_trace

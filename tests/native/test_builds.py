@@ -18,7 +18,8 @@ import sys
 sys.path.insert(0, {root!r})
 from memtool.plan import BenchOptions
 from memtool.run import bench
-from memtool.model import Pass
+
+from memtool.passes import Pass
 import json, pathlib
 options = BenchOptions(
     workloads={workloads!r},

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from memtool.errors import InputError
-from memtool.model import Cell, Pass, Sample, Status
+from memtool.model import Cell, Status
+from memtool.passes import Pass, Sample
 from memtool.store.journal import newest, open_journal
+from tests.payloads import figures
 
 FINGERPRINT: dict[str, object] = {
     "workloads": {"web": {"touch": "first", "seed": 42}},
@@ -25,8 +26,9 @@ def samples(draw: random.Random) -> list[Sample]:
     found = []
     for block in range(draw.randrange(1, 6)):
         status = draw.choice([Status.OK, Status.FAILED])
-        payload: dict[str, Any] = {"body_ticks": [draw.randrange(1 << 40)], "proof": {"version": "5.3", "x": 0.1}}
-        found.append(Sample(Cell("web", "pool:block=64"), block, draw.choice(list(Pass)), status, None, payload))
+        run_pass, proof = draw.choice(list(Pass)), {"version": "5.3", "x": 0.1}
+        payload = figures(run_pass) if status is Status.OK else None
+        found.append(Sample(Cell("web", "pool:block=64"), block, run_pass, status, None, payload, proof))
     return found
 
 

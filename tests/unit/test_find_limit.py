@@ -16,13 +16,15 @@ import pytest
 from memtool.cli import run
 from memtool.errors import InputError, Interrupted
 from memtool.find_limit import CannotServeError, find_limits, search
-from memtool.model import Cell, Pass, Sample, Status
+from memtool.model import Cell, Status
+from memtool.passes import Pass, Sample
 from memtool.plan import BenchOptions
 from memtool.report import limits as report
 from memtool.run import bench
 from memtool.stats.limits import Limits
 from memtool.store import limits_file
 from memtool.worker.parent import Job
+from tests.payloads import figures
 
 UNLIMITED = 64 << 30
 SPENT = "out of memory at event 7, for a request of 16 bytes"
@@ -38,8 +40,8 @@ def quiet(what: str, done: int, total: int, seconds_left: float | None) -> None:
 def sample(cell: Cell, answer: str | int) -> Sample:
     """Return what became of a replay: the reason of its failure, or its footprint in bytes."""
     if isinstance(answer, str):
-        return Sample(cell, 0, Pass.FOOTPRINT, Status.FAILED, answer, {})
-    return Sample(cell, 0, Pass.FOOTPRINT, Status.OK, None, {"peak_footprint_bytes": answer})
+        return Sample(cell, 0, Pass.FOOTPRINT, Status.FAILED, answer)
+    return Sample(cell, 0, Pass.FOOTPRINT, Status.OK, None, figures(Pass.FOOTPRINT, peak_footprint_bytes=answer))
 
 
 @dataclass

@@ -12,9 +12,11 @@ import pytest
 
 from memtool.engine.packing import binding as packing_binding
 from memtool.errors import InputError
-from memtool.model import Cell, Mode, Pass, Sample, Status
+from memtool.model import Cell, Mode, Status
+from memtool.passes import Pass, Sample
 from memtool.plan import BenchOptions
 from memtool.run import Outcome, _packed, _placements, fingerprint_of, output_directory
+from tests.payloads import figures
 from tests.runs import cell, excluded, run, trace
 
 
@@ -30,7 +32,7 @@ def test_what_several_threads_replay_is_not_packed_and_says_that_this_is_why(mod
 
 
 def placed(workload: str, allocator: str, footprint: int, status: Status = Status.OK) -> Sample:
-    payload = {"peak_footprint_bytes": footprint} if status is Status.OK else {}
+    payload = figures(Pass.FOOTPRINT, peak_footprint_bytes=footprint) if status is Status.OK else None
     return Sample(Cell(workload, allocator), 0, Pass.FOOTPRINT, status, None, payload)
 
 

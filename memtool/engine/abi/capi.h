@@ -1,5 +1,5 @@
-/* The C ABI between the engine and Python (engine/replay/binding.py has the same structures). Plain C, no ownership crosses
- * it. */
+/* The C ABI between the engine and Python (engine/replay/binding.py has the same structures). Plain C, no ownership
+ * crosses it. */
 #ifndef MEMTOOL_ENGINE_CAPI_H
 #define MEMTOOL_ENGINE_CAPI_H
 

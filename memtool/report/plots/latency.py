@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from memtool.measure.histogram import is_within_a_step
 from memtool.model import CellResult, Mark
+from memtool.passes.histogram import is_within_a_step
 from memtool.report.plots import canvas, marks
 from memtool.store import series
 from memtool.units import format_size

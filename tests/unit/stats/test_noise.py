@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from memtool.model import Cell, Pass, Sample, Status
+from dataclasses import replace
+
+from memtool.model import Cell, Status
+from memtool.passes import Noise, Pass, Sample
 from memtool.stats.noise import why_noisy
+from tests.payloads import figures
 
 CELL = Cell("churn", "tlsf")
-QUIET = {"elapsed_ns": 1_000_000_000, "machine_ticks": 200, "steal_ticks": 2, "involuntary_switches": 25}
+QUIET = Noise(elapsed_ns=1_000_000_000, machine_ticks=200, steal_ticks=2, involuntary_switches=25)
 
 
 def timed(run_pass: Pass = Pass.THROUGHPUT, **changed: int) -> Sample:
-    return Sample(CELL, 0, run_pass, Status.OK, None, {"noise": QUIET | changed})
+    return Sample(CELL, 0, run_pass, Status.OK, None, figures(run_pass), noise=replace(QUIET, **changed))
 
 
 def null(*ticks: int) -> list[Sample]:
     return [
-        Sample(CELL, block, Pass.THROUGHPUT, Status.OK, None, {"body_ticks": [each, 2 * each]})
+        Sample(CELL, block, Pass.THROUGHPUT, Status.OK, None, figures(Pass.THROUGHPUT, body_ticks=[each, 2 * each]))
         for block, each in enumerate(ticks)
     ]
 

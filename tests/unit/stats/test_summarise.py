@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from memtool.model import Cell, CellResult, Determinism, Pass, Sample, Status, TraceInfo
-from memtool.stats.clock import Clock
-from memtool.stats.proof import of_timer
+from memtool.model import Cell, CellResult, Determinism, Status, TraceInfo
+from memtool.passes import Clock, Noise, Pass, Sample
+from memtool.passes.latency import Latency, OpenLoop
 from memtool.stats.summarise import summarise_cell
+from tests.payloads import OWN, PEAK, figures, heap_map
 
 CELL = Cell("churn", "tlsf")
 CLOCK = Clock(0.5, "counter")
@@ -41,7 +42,7 @@ Pairs = Sequence[tuple[int, int]]
 
 
 def sample(run_pass: Pass, payload: Mapping[str, Any], block: int = 0, cell: Cell = CELL) -> Sample:
-    return Sample(cell, block, run_pass, Status.OK, None, payload)
+    return Sample(cell, block, run_pass, Status.OK, None, figures(run_pass, **payload))
 
 
 def timing(*ticks: int, block: int = 0) -> Sample:
@@ -49,48 +50,15 @@ def timing(*ticks: int, block: int = 0) -> Sample:
 
 
 def latency(block: int = 0, floor: Pairs = ((10, 100),), floor_maximum: int | None = None, **kinds: Pairs) -> Sample:
-    empty = {"maximum": 0, "buckets": []}
-    histograms: dict[str, Any] = dict.fromkeys(("allocate", "deallocate", "reallocate", "first_touch"), empty)
     most = max((ticks for ticks, _ in floor), default=0) if floor_maximum is None else floor_maximum
-    histograms["floor"] = {"maximum": most, "buckets": list(floor)}
+    histograms = {"floor": {"maximum": most, "buckets": floor}}
     for kind, pairs in kinds.items():
-        histograms[kind] = {"maximum": max(ticks for ticks, _ in pairs) + 5, "buckets": list(pairs)}
+        histograms[kind] = {"maximum": max(ticks for ticks, _ in pairs) + 5, "buckets": pairs}
     return sample(Pass.LATENCY, {"histograms": histograms}, block)
 
 
-PEAK: Mapping[str, int | None] = {
-    "footprint_bytes": 140_000,
-    "resident_bytes": 150_000,
-    "free_bytes": 20_000,
-    "largest_free": 5_000,
-    "free_blocks": 4,
-    "used_blocks": 16,
-    "metadata_bytes": 1_234,
-    "granted_bytes": 110_000,
-}
-FOOTPRINT: Mapping[str, Any] = {
-    "peak_live_bytes": 100_000,
-    "peak_granted_bytes": 126_000,
-    "granted_at_peak_live_bytes": 125_000,
-    "peak_footprint_bytes": 160_000,
-    "live_at_peak_footprint_bytes": 80_000,
-    "footprint_at_peak_live_bytes": 140_000,
-    "peak_resident_bytes": 164_000,
-    "end_resident_bytes": 150_000,
-    "drained_resident_bytes": 8_192,
-    "ratio_allocations": 4,
-    "ratio_sum": 7.0,
-    "minor_faults": 40,
-    "major_faults": 0,
-    "resident_at_peak_live_bytes": 150_000,
-    "at_peak_live": PEAK,
-    "drained": {"footprint_bytes": 160_000, "granted_bytes": 0, "free_bytes": 157_000, "metadata_bytes": 1_000},
-}
-
-
 def footprint(block: int = 0, peak: Mapping[str, Any] | None = None, **changed: Any) -> Sample:
-    at_peak = {**PEAK, **(peak or {})}
-    return sample(Pass.FOOTPRINT, {**FOOTPRINT, **changed, "at_peak_live": at_peak}, block)
+    return sample(Pass.FOOTPRINT, {**changed, "at_peak_live": {**PEAK, **(peak or {})}}, block)
 
 
 def summarise(
@@ -107,7 +75,7 @@ def values(result: CellResult, *names: str) -> list[float | None]:
 
 
 def dead(allocator: str, *, died: bool = True, run_pass: Pass = Pass.COUNTERS) -> Sample:
-    return Sample(Cell("w", allocator), 0, run_pass, Status.FAILED, "no valgrind", {"died": True} if died else {})
+    return Sample(Cell("w", allocator), 0, run_pass, Status.FAILED, "no valgrind", died=died)
 
 
 def test_what_the_null_strategy_dies_of_too_is_no_fault_of_the_allocator() -> None:
@@ -128,19 +96,19 @@ def test_what_the_allocator_alone_dies_of_is_its_own(null: Sequence[Sample]) -> 
 
 
 def test_what_the_worker_says_is_no_fault_of_the_allocator_is_none() -> None:
-    found = summarise(replace(dead("a"), payload={"harness": True}))
+    found = summarise(replace(dead("a"), of_harness=True))
     assert (found.status, found.fault, found.proof["harness_fault"]) == (Status.FAILED, "harness", True)
     assert found.reason == "counters pass, block 0: no valgrind (no fault of the allocator)"
 
 
 def test_a_machine_on_which_null_does_not_end_either_says_nothing_of_the_allocator() -> None:
-    late = [replace(dead(name), payload={"timed_out": True}) for name in ("a", "null")]
+    late = [replace(dead(name, died=False), timed_out=True) for name in ("a", "null")]
     assert summarise(late[0], null=[late[1]]).fault == "harness"
     assert summarise(late[0]).fault == "allocator"
 
 
 def test_what_dies_under_the_instrument_costs_that_pass_only() -> None:
-    lost = replace(dead("a"), payload={"died": True, "under": "valgrind"})
+    lost = replace(dead("a"), under="valgrind")
     found = summarise(lost, timing(90_000))
     assert (found.status, found.reason) == (Status.OK, None)
     assert "instructions were not counted: no valgrind" in found.notes
@@ -224,16 +192,18 @@ def test_at_floor_means_a_step_of_the_timer_above_the_floor_or_less(ticks: int, 
     # The timer moves in steps of 73.4 ticks: what takes less reads 0, 73 or 74.
     timed = latency(floor=[(0, 90), (73, 6), (74, 4)], allocate=[(ticks, 100)])
     assert summarise(timed).metrics["allocate_p50_ns"].at_floor is at_floor
-    assert of_timer([timed], CLOCK)["timer_resolution_ns"] == pytest.approx(36.7, abs=0.1)
+    assert summarise(timed).proof["timer_resolution_ns"] == pytest.approx(36.7, abs=0.1)
 
 
 def test_no_percentile_lies_above_the_maximum() -> None:
     # All take 1,000 ticks, in bucket 506, whose middle is 1,001.5; the floor takes 10, and a tick half a nanosecond.
-    timed = latency(floor=[(10, 100)])
-    timed.payload["histograms"]["allocate"] = {"maximum": 1_000, "buckets": [(506, 100)]}
-    timed.payload["histograms"]["floor"] = {"maximum": 1_000, "buckets": [(10, 9_998), (506, 2)]}
+    histograms = {
+        "allocate": {"maximum": 1_000, "buckets": [(506, 100)]},
+        "floor": {"maximum": 1_000, "buckets": [(10, 9_998), (506, 2)]},
+    }
+    timed = sample(Pass.LATENCY, {"histograms": histograms})
     assert values(summarise(timed), "allocate_p50_ns", "allocate_p9999_ns", "allocate_max_ns") == [495.0] * 3
-    found = of_timer([timed], CLOCK)["noise_floor_ns"]
+    found = summarise(timed).proof["noise_floor_ns"]
     assert (found["p9999"], found["max"]) == (500.0, 500.0)
 
 
@@ -262,7 +232,7 @@ def test_a_replay_too_short_to_read_its_floor_has_no_latencies() -> None:
     result = summarise(brief, timing(1_000))
     assert values(result, "time_per_op_ns", "allocate_p50_ns", "deallocate_max_ns") == [0.5, None, None]
     assert not any(name.startswith("reallocate") for name in result.metrics)
-    assert of_timer([brief], CLOCK) == {}
+    assert "noise_floor_ns" not in result.proof
 
 
 def test_the_first_touch_is_a_percentile_less_the_floor() -> None:
@@ -273,19 +243,16 @@ def test_the_first_touch_is_a_percentile_less_the_floor() -> None:
 
 
 def test_the_noise_floor_is_merged_over_samples() -> None:
-    found = of_timer(
-        [
-            latency(0, floor=[(10, 100)], floor_maximum=70, allocate=[(20, 1)]),
-            latency(1, floor=[(14, 99), (60, 1)], floor_maximum=60, allocate=[(20, 1)]),
-            timing(1),
-        ],
-        CLOCK,
-    )
+    found = summarise(
+        latency(0, floor=[(10, 100)], floor_maximum=70, allocate=[(20, 1)]),
+        latency(1, floor=[(14, 99), (60, 1)], floor_maximum=60, allocate=[(20, 1)]),
+        timing(1),
+    ).proof
     assert found == {
         "noise_floor_ns": {"p50": 5.0, "p90": 7.0, "p99": 7.0, "p999": 30.0, "p9999": 30.0, "max": 35.0},
         "timer_resolution_ns": 2.0,
     }
-    assert of_timer([timing(1)], CLOCK) == {}
+    assert summarise(timing(1)).proof == {}
 
 
 # Footprint
@@ -305,7 +272,7 @@ def test_figures_of_one_footprint_sample() -> None:
         "internal_fragmentation_mean": None,
         "external_fragmentation_max": 0.75,
         "external_fragmentation_mean": None,
-        "huge_resident_bytes": None,
+        "huge_resident_bytes": 0,
         "footprint_mean_ratio": 1.75,  # 7 / 4
         "footprint_at_peak_live_ratio": 1.4,  # 140,000 / 100,000
         "footprint_at_peak_ratio": 2.0,  # 160,000 / 80,000
@@ -325,6 +292,18 @@ def test_figures_of_one_footprint_sample() -> None:
     }
 
 
+@pytest.mark.parametrize(("limit", "share"), [(160_000, 1.0), (320_000, 0.5), (None, None)])
+def test_the_share_of_a_limit_is_the_peak_of_the_footprint_over_it(limit: int | None, share: float | None) -> None:
+    metrics = summarise(footprint(), trace=replace(TRACE, memory_limit=limit)).metrics
+    assert ("limit_used_share" in metrics) is (limit is not None)
+    assert limit is None or metrics["limit_used_share"].value == share
+
+
+def test_what_is_not_on_a_region_has_no_share_of_a_limit() -> None:
+    result = summarise(footprint(peak={"footprint_bytes": None}), trace=replace(TRACE, memory_limit=320_000))
+    assert values(result, "limit_used_share") == [None]
+
+
 def test_fragmentation_over_the_run_and_at_marks() -> None:
     """Every other block is freed, then all: nothing at the peak, most in the middle, nothing at the end."""
     series = {
@@ -333,9 +312,9 @@ def test_fragmentation_over_the_run_and_at_marks() -> None:
         "free_bytes": [0, 20_000, 40_000, 100_000],
         "largest_free": [0, 10_000, 10_000, 100_000],
     }
-    nothing = dict.fromkeys(series, 0)
+    nothing = {**PEAK, **dict.fromkeys(series, 0)}
     marks = {
-        "half": {"live_bytes": 65_536, "granted_bytes": 81_920, "free_bytes": 10, "largest_free": 1},
+        "half": {**PEAK, "live_bytes": 65_536, "granted_bytes": 81_920, "free_bytes": 10, "largest_free": 1},
         "end": nothing,
     }
     peak = {"free_bytes": 0, "largest_free": 0, "live_bytes": 100_000, "granted_bytes": 100_000}
@@ -407,7 +386,7 @@ def test_a_system_allocator_has_no_footprint_of_its_own() -> None:
         ("footprint_bytes", "free_bytes", "largest_free", "free_blocks", "used_blocks", "metadata_bytes")
     )
     result = summarise(
-        footprint(peak=unknown, drained=unknown), exact=False, trace=replace(TRACE, packing_bytes=1 << 20)
+        footprint(peak=unknown, drained={**PEAK, **unknown}), exact=False, trace=replace(TRACE, packing_bytes=1 << 20)
     )
     names = [name for name, metric in result.metrics.items() if metric.value is None]
     assert names == [
@@ -427,7 +406,6 @@ def test_a_system_allocator_has_no_footprint_of_its_own() -> None:
         "metadata_bytes",
         "unaccounted_bytes",
         "holes_ratio",
-        "huge_resident_bytes",
         "unaccounted_after_drain_bytes",
     ]
     assert values(result, "peak_granted_bytes", "peak_resident_bytes") == [126_000, 164_000]
@@ -439,13 +417,13 @@ def test_the_footprint_over_the_best_packing() -> None:
 
 
 def heap(own: Mapping[str, int | None]) -> Sample:
-    maps = [{"moment": moment, "own": own} for moment in ("peak", "end")]
+    maps = [heap_map(moment, own=own) for moment in ("peak", "end")]
     payload = {"after_drain_resident_bytes": [400, 300, 200, 100], "maps": maps, "own_after_drain": own}
     return sample(Pass.HEAP, payload)
 
 
 def test_what_is_resident_after_the_drain_is_read_four_times() -> None:
-    result = summarise(footprint(), heap({"in_use_bytes": None}))
+    result = summarise(footprint(), heap(OWN))
     names = [f"resident_after_drain_{wait}_bytes" for wait in ("0ms", "100ms", "1s", "5s")]
     assert values(result, *names) == [8_192, 300, 200, 100]
     assert "own_statistics" not in result.proof
@@ -514,7 +492,7 @@ def test_every_kind_of_difference_is_noted_but_that_of_resident_memory() -> None
 
 
 def test_a_failed_sample_fails_the_cell_and_keeps_the_figures_of_the_others() -> None:
-    failed = Sample(CELL, 1, Pass.THROUGHPUT, Status.FAILED, "killed by SIGSEGV", {})
+    failed = Sample(CELL, 1, Pass.THROUGHPUT, Status.FAILED, "killed by SIGSEGV")
     result = summarise(timing(60_000), failed)
     assert result.status is Status.FAILED
     assert result.reason == "throughput pass, block 1: killed by SIGSEGV"
@@ -522,7 +500,7 @@ def test_a_failed_sample_fails_the_cell_and_keeps_the_figures_of_the_others() ->
 
 
 def test_failed_null_samples_are_not_subtracted() -> None:
-    broken = Sample(CELL, 0, Pass.THROUGHPUT, Status.FAILED, "killed", {})
+    broken = Sample(CELL, 0, Pass.THROUGHPUT, Status.FAILED, "killed")
     assert values(summarise(timing(60_000), null=[broken]), "net_time_per_op_ns") == [None]
 
 
@@ -534,10 +512,22 @@ def test_a_cell_without_samples_has_no_metrics() -> None:
 def test_the_proof_is_of_the_first_sample_and_noise_is_summed() -> None:
     proof = {"malloc_owner": "libc.so.6"}
     result = summarise(
-        sample(Pass.CHECK, {"proof": proof, "checks": 64, "noise": {"steal_ticks": 1}}),
-        sample(Pass.CHECK, {"proof": {"malloc_owner": "other", "version": "2"}, "noise": {"steal_ticks": 2}}),
+        replace(sample(Pass.CHECK, {"checks": 64}), proof=proof, noise=Noise(steal_ticks=1)),
+        replace(
+            sample(Pass.CHECK, {"checks": 1}),
+            proof={"malloc_owner": "other", "version": "2"},
+            noise=Noise(steal_ticks=2, elapsed_ns=7),
+        ),
     )
-    assert result.proof == {"malloc_owner": "libc.so.6", "version": "2", "steal_ticks": 3, "invariants_checked": 64}
+    silent = {"machine_ticks": 0, "involuntary_switches": 0, "voluntary_switches": 0, "own_switches": 0}
+    assert result.proof == {
+        "malloc_owner": "libc.so.6",
+        "version": "2",
+        "steal_ticks": 3,
+        "elapsed_ns": 7,
+        **silent,
+        "invariants_checked": 65,
+    }
 
 
 def test_metrics_are_in_the_order_of_the_registry() -> None:
@@ -559,18 +549,17 @@ def test_system_calls_are_added_up_and_kept_by_call() -> None:
     assert result.proof["system_calls"] == counts
 
 
-def open_loop(*body_ticks: int, block: int = 0) -> Sample:
-    payload = dict(latency(block, allocate=[(20, 1)]).payload)
-    kept = {"schedule_ticks": 1_000_000, "latest_ticks": 40_000, "end_behind_ticks": 30_000}
-    return sample(Pass.LATENCY, {**payload, "body_ticks": list(body_ticks), "open_loop": kept}, block)
+def open_loop(*body_ticks: int, block: int = 0, allocate: Pairs = ((20, 1),)) -> Sample:
+    kept = OpenLoop(schedule_ticks=1_000_000, latest_ticks=40_000, end_behind_ticks=30_000)
+    closed = latency(block, allocate=allocate)
+    return replace(closed, payload=replace(closed.of(Latency), body_ticks=body_ticks, open_loop=kept))
 
 
 def test_under_arrivals_the_floor_is_what_the_null_strategy_shows() -> None:
     trace = replace(TRACE, arrivals={"law": "poisson", "rate_per_s": 2_000_000, "burst": 1})
 
     def waited(ticks: int, block: int) -> Sample:
-        payload = dict(open_loop(1_000_000, block=block).payload)
-        return sample(Pass.LATENCY, {**payload, **latency(block, allocate=[(20, 95), (ticks, 5)]).payload}, block)
+        return open_loop(1_000_000, block=block, allocate=[(20, 95), (ticks, 5)])
 
     # The closed floor reads 10 ticks. What the null strategy waits at its p99 differs by 20 between blocks.
     null = [waited(100, 0), waited(120, 1)]

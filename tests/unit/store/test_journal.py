@@ -6,13 +6,18 @@ import errno
 import json
 import os
 import shutil
+import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from memtool.errors import InputError, MemtoolError
-from memtool.model import Cell, Pass, Sample, Status
+from memtool.model import Cell, Status
+from memtool.passes import Noise, Pass, Sample
 from memtool.store.journal import newest, open_journal
+from tests.payloads import figures
 
 FINGERPRINT = {"workload": "0" * 32, "seed": 42, "passes": ("check", "latency")}
 STARTED = "2026-01-02T03:04:05+00:00"
@@ -21,7 +26,8 @@ CELL = Cell("churn", "pool:block=64", "hugepages", "serial")
 
 def sample(block: int, status: Status = Status.OK) -> Sample:
     reason = None if status is Status.OK else "killed by SIGSEGV"
-    return Sample(CELL, block, Pass.THROUGHPUT, status, reason, {"body_ticks": [1, 2, 3], "proof": {"version": "5"}})
+    payload = figures(Pass.THROUGHPUT) if status is Status.OK else None
+    return Sample(CELL, block, Pass.THROUGHPUT, status, reason, payload, {"version": "5"}, Noise(elapsed_ns=7))
 
 
 def begin(directory: Path, *samples: Sample) -> Path:
@@ -249,12 +255,48 @@ def test_a_damaged_line_in_the_middle(line: str, tmp_path: Path) -> None:
     assert refusal(tmp_path, resume=True).endswith("line 3 is damaged; start anew with another output")
 
 
-def test_a_journal_of_a_later_memtool(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "line"),
+    [
+        ("v4", '{"check":"00000000","head":{"schema":"memtool.journal.v4"}}'),
+        # Samples of v2 are mappings of anything; v1 has no checksums.
+        ("v2", '{"check":"00000000","head":{"schema":"memtool.journal.v2"}}'),
+        ("v1", '{"schema": "memtool.journal.v1", "started": "", "fingerprint": {}}'),
+    ],
+)
+def test_a_journal_of_another_memtool(version: str, line: str, tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    path.write_text('{"check":"00000000","head":{"schema":"memtool.journal.v3"}}\n', encoding="utf-8")
-    assert refusal(tmp_path, resume=True) == f"{path}: is of schema memtool.journal.v3, not memtool.journal.v2"
-    path.write_text('{"schema": "memtool.journal.v1", "started": "", "fingerprint": {}}\n', encoding="utf-8")
-    assert refusal(tmp_path, resume=True) == f"{path}: is of schema memtool.journal.v1, not memtool.journal.v2"
+    path.write_text(f"{line}\n", encoding="utf-8")
+    assert refusal(tmp_path, resume=True) == f"{path}: is of schema memtool.journal.{version}, not memtool.journal.v3"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda payload: payload.pop("body_ticks"),
+        lambda payload: payload.update(other=1),
+        lambda payload: payload.update(body_ticks=["many"]),
+    ],
+    ids=["absent", "left over", "mistyped"],
+)
+def test_a_sample_whose_figures_are_no_record_of_its_pass(
+    change: Callable[[dict[str, Any]], object], tmp_path: Path
+) -> None:
+    path = begin(tmp_path, sample(0))
+    head, line = path.read_bytes().splitlines()
+    record = json.loads(line)["sample"]
+    change(record["payload"])
+    body = json.dumps(record, separators=(",", ":")).encode()
+    path.write_bytes(head + b'\n{"check":"%08x","sample":%s}\n' % (zlib.crc32(body), body))
+    assert "line 2 is damaged; " in refusal(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("run_pass", list(Pass))
+def test_the_figures_of_every_pass_are_read_as_they_were_written(run_pass: Pass, tmp_path: Path) -> None:
+    wrote = Sample(CELL, 3, run_pass, Status.OK, None, figures(run_pass), {"version": "5"}, Noise(steal_ticks=1))
+    died = Sample(CELL, 4, run_pass, Status.FAILED, "killed", died=True, under="valgrind")
+    begin(tmp_path, wrote, died)
+    assert list(resumed(tmp_path).values()) == [wrote, died]
 
 
 def test_what_is_gone_on_with_is_the_newest_that_was_interrupted(tmp_path: Path) -> None:

@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 
 from memtool.errors import InputError
-from memtool.model import Cell, CellResult, Pass, Sample, Status
+from memtool.model import Cell, CellResult, Status
+from memtool.passes import Pass, Sample
 from memtool.store import series
 from memtool.store.series import History
+from tests.payloads import figures
 
 CELL = Cell("churn", "pool:block=64")
-COLUMNS: Mapping[str, Sequence[int | None]] = {"clock": [0, 10], "footprint_bytes": [None, 4096]}
+COLUMNS: Mapping[str, Sequence[int | None]] = {"clock": (0, 10), "footprint_bytes": (None, 4096)}
 
 
 def sample(run_pass: Pass, payload: Mapping[str, object], status: Status = Status.OK, block: int = 0) -> Sample:
-    return Sample(CELL, block, run_pass, status, None, payload)
+    return Sample(CELL, block, run_pass, status, None, figures(run_pass, **payload))
 
 
 def latency(*buckets: tuple[int, int], status: Status = Status.OK) -> Sample:
@@ -44,7 +46,7 @@ def test_the_last_band_ends_with_the_exact_maximum() -> None:
 
 
 def test_the_footprint_is_that_of_the_first_sample() -> None:
-    later = {"series": {"clock": [1]}}
+    later = {"series": {"clock": (1,)}}
     found = History.of([sample(Pass.FOOTPRINT, {"series": COLUMNS}), sample(Pass.FOOTPRINT, later, block=1)], 1.0)
     assert found == History(COLUMNS, {})
 
@@ -96,7 +98,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert written.series == {"footprint": name, "histograms": name}
     assert (tmp_path / name).is_file()
     read = series.read(tmp_path, written)
-    assert read.footprint == COLUMNS
+    assert read.footprint == {"clock": [0, 10], "footprint_bytes": [None, 4096]}
     assert [tuple(row) for row in read.histograms["allocate"]] == [(5.0, 5.5, 5)]
 
 

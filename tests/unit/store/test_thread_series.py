@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from memtool.model import Cell, Pass, Sample, Status
+from memtool.model import Cell, Status
+from memtool.passes import Pass, Sample
 from memtool.store.series import History
+from tests.payloads import figures
 
 
 def sample(run_pass: Pass, block: int, threads: list[dict[str, object]]) -> Sample:
-    payload = {"threads": threads, "histograms": {}} if run_pass is Pass.LATENCY else {"threads": threads}
+    payload = figures(run_pass, threads=threads)
     return Sample(Cell("w", "a", mode="parallel"), block, run_pass, Status.OK, None, payload)
 
 
@@ -18,7 +20,8 @@ def row(operations: int, ticks: int, waited: int) -> dict[str, object]:
 def test_each_thread_has_a_row() -> None:
     timed = sample(Pass.THROUGHPUT, 0, [row(10, 100, 0), row(20, 300, 50)])
     found = [{"allocate": [(5, 2)], "deallocate": [(7, 1)]}, {"allocate": [(5, 1), (6, 1)], "deallocate": []}]
-    latencies = [sample(Pass.LATENCY, block, [{"histograms": each} for each in found]) for block in (0, 1)]
+    rows = [{**row(0, 0, 0), "histograms": each} for each in found]
+    latencies = [sample(Pass.LATENCY, block, rows) for block in (0, 1)]
     history = History.of([timed, *latencies], 2.0)
     first, second = history.threads
     assert first == {
@@ -35,5 +38,5 @@ def test_each_thread_has_a_row() -> None:
 
 
 def test_one_thread_has_none() -> None:
-    plain = Sample(Cell("w", "a"), 0, Pass.THROUGHPUT, Status.OK, None, {"body_ticks": [1]})
+    plain = Sample(Cell("w", "a"), 0, Pass.THROUGHPUT, Status.OK, None, figures(Pass.THROUGHPUT))
     assert History.of([plain], 1.0).threads == ()

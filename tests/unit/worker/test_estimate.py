@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memtool.model import Pass
+from memtool.passes import Pass
 from memtool.worker.estimate import Estimate
 
 

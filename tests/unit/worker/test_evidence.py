@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from memtool.allocators.code_files import REPLACED
-from memtool.model import Cell, Pass, Sample, Status
+from memtool.model import Cell, Status
+from memtool.passes import Pass, Sample
 from memtool.worker.evidence import Contents, Evidence, digest_of
+from tests.payloads import figures
 
 
 def sample(allocator: str = "mine", block: int = 0, **proof: Any) -> Sample:
-    return Sample(Cell("web", allocator), block, Pass.THROUGHPUT, Status.OK, None, {"proof": proof, "body_ticks": [1]})
+    return Sample(Cell("web", allocator), block, Pass.THROUGHPUT, Status.OK, None, figures(Pass.THROUGHPUT), proof)
 
 
 def test_samples_that_agree_are_left_as_they_are() -> None:
@@ -30,8 +32,8 @@ def test_a_library_that_is_replaced_during_a_run_is_named() -> None:
     held = evidence.hold(sample("other", 1, code={"/m.so": "22"}))  # the same file, in another cell
     assert held.status is Status.FAILED
     assert held.reason == "/m.so was replaced during the run: its samples would be of two builds"
-    assert "body_ticks" not in held.payload
-    assert held.payload["harness"]  # whoever replaced it: it says nothing of the allocator
+    assert held.payload is None
+    assert held.of_harness  # whoever replaced it: it says nothing of the allocator
     assert evidence.hold(sample(block=2, code={"/m.so": "11"})).status is Status.OK
 
 
@@ -46,7 +48,7 @@ def test_a_proof_that_differs_is_named_with_both_values(name: str) -> None:
 
 def test_a_failed_sample_proves_nothing() -> None:
     evidence = Evidence()
-    failed = Sample(Cell("web", "mine"), 0, Pass.CHECK, Status.FAILED, "died", {"proof": {"version": "1"}})
+    failed = Sample(Cell("web", "mine"), 0, Pass.CHECK, Status.FAILED, "died", proof={"version": "1"})
     assert evidence.hold(failed) is failed
     assert evidence.hold(sample(version="2")).status is Status.OK
 

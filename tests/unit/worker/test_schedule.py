@@ -14,10 +14,13 @@ import pytest
 
 from memtool.errors import MemtoolError
 from memtool.host.counters import Counter as InstructionCounter
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Mode, Pass, Sample, Status
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Mode, Status
+from memtool.passes import Pass, Sample, passes_from
 from memtool.worker.parent import Job, RegionRequest
-from memtool.worker.schedule import Key, Measurable, Schedule, Settings, passes_from
+from memtool.worker.schedule import Key, Schedule
+from memtool.worker.settings import Measurable, Settings, counts, seconds_waiting
 from memtool.worker.threads import Threads
+from tests.payloads import figures
 
 NAMES = ("glibc", "pool", "tlsf", "buddy", "slab")
 Answer = Callable[[Job], Mapping[str, Any] | str]
@@ -34,9 +37,7 @@ def measurable(name: str = "churn", allocators: tuple[str, ...] = NAMES, region:
 
 def quiet(job: Job) -> Mapping[str, Any] | str:
     """Return figures that are the same in every repeat; a null replay of 1 µs."""
-    if job.run_pass is Pass.FOOTPRINT:
-        return footprint()
-    return {"body_ticks": [1000, 1200, 1100]}
+    return footprint() if job.run_pass is Pass.FOOTPRINT else {}
 
 
 def footprint(**changed: float) -> Mapping[str, Any]:
@@ -47,6 +48,15 @@ def footprint(**changed: float) -> Mapping[str, Any]:
         "ratio_sum": 3.0,
     }
     return {**same, **changed}
+
+
+def sound(job: Job, found: Mapping[str, Any]) -> Sample:
+    return Sample(job.cell, job.block, job.run_pass, Status.OK, None, figures(job.run_pass, **found))
+
+
+def timed(job: Job, ticks: int) -> Mapping[str, Any]:
+    """Return replays that take so long, of the passes that are timed."""
+    return {"body_ticks": [ticks] * 3} if job.run_pass in (Pass.THROUGHPUT, Pass.LATENCY) else {}
 
 
 @dataclass
@@ -62,9 +72,9 @@ class FakeExecutor:
         self.jobs.append(job)
         found = self.answer(job)
         if isinstance(found, str):
-            payload = {"died": True} if found.startswith("died") else {}
-            return Sample(job.cell, job.block, job.run_pass, Status.FAILED, found, payload)
-        return Sample(job.cell, job.block, job.run_pass, Status.OK, None, found)
+            died = found.startswith("died")
+            return Sample(job.cell, job.block, job.run_pass, Status.FAILED, found, died=died)
+        return sound(job, found)
 
     def overlap(self, jobs: Sequence[Job], at_once: int) -> Generator[Sample, None, None]:
         if jobs[0].run_pass is Pass.HEAP:
@@ -208,7 +218,7 @@ def test_system_calls_are_counted_once_a_cell_and_never_of_the_control() -> None
     settings = Settings(blocks=3, passes=(Pass.CALLS,), can_count_calls=True)
     outcome = run(settings=settings)
     assert outcome.taken() == [(name, 0, Pass.CALLS) for name in NAMES]
-    assert Schedule.count(settings, [measurable()]) == 5
+    assert counts(settings, [measurable()]).total() == 5
     assert run(settings=replace(settings, can_count_calls=False)).taken() == []
 
 
@@ -221,7 +231,7 @@ def test_a_second_look_counts_its_blocks_on() -> None:
 def test_footprints_are_repeated_as_often_as_asked() -> None:
     settings = Settings(blocks=5, footprint_repeats=5, passes=(Pass.FOOTPRINT,))
     outcome = run(settings=settings)
-    assert len(outcome.taken()) == Schedule.count(settings, [measurable()]) == 25
+    assert len(outcome.taken()) == counts(settings, [measurable()]).total() == 25
 
 
 def test_only_the_chosen_passes_run() -> None:
@@ -245,7 +255,7 @@ def test_progress_counts_up_to_the_total_that_was_announced() -> None:
     # 5 checks, 4 blocks of 6 cells with 2 passes, 5 footprints twice, 5 heaps that wait together.
     assert {total for _, _, total in seen} == {68}
     assert [done for _, done, _ in seen] == list(range(68))
-    assert len(samples) == Schedule.count(settings, [measurable()]) == 68
+    assert len(samples) == counts(settings, [measurable()]).total() == 68
     assert seen[-1][0] == "churn · slab · heap"
     assert seen[0][0] == "churn · glibc · check"
 
@@ -343,9 +353,7 @@ def test_repeats_beyond_the_second_are_added_to_the_total() -> None:
 )
 def test_the_time_limit_is_20_times_the_null_replay_and_at_least_30_s(null_seconds: float, limit: float) -> None:
     ticks = int(null_seconds * 1e9 * 2)
-    outcome = run(
-        settings=Settings(blocks=1, ns_per_tick=0.5), answer=lambda job: {**footprint(), "body_ticks": [ticks] * 3}
-    )
+    outcome = run(settings=Settings(blocks=1, ns_per_tick=0.5), answer=lambda job: timed(job, ticks))
     limits = {each.run_pass: each.time_limit for each in outcome.jobs[1:]}
     assert limits[Pass.THROUGHPUT] == limits[Pass.LATENCY] == limits[Pass.FOOTPRINT] == pytest.approx(limit)
     assert limits[Pass.CHECK] == pytest.approx(max(30.0, 20 * 4 * 10 * null_seconds))
@@ -389,9 +397,9 @@ def test_jobs_carry_the_settings() -> None:
 
 
 def test_passes_are_in_the_order_in_which_they_run() -> None:
-    assert passes_from(iter(["footprint", "check", "footprint"])) == (Pass.CHECK, Pass.FOOTPRINT)
+    assert passes_from(("footprint", "check", "footprint")) == (Pass.CHECK, Pass.FOOTPRINT)
     with pytest.raises(ValueError, match="cold"):
-        passes_from(iter(["cold"]))
+        passes_from(("cold",))
 
 
 PYTHON = replace(plan("mine.py"), adopted=("python", "mine.py", "Heap"))
@@ -404,10 +412,7 @@ def limits(operations: int, null_ns: int, own_ns: int | None = None, counter: st
     outcome = run(
         workload,
         settings=Settings(blocks=1, counter=InstructionCounter(counter), can_count_calls=True),
-        answer=lambda job: {
-            **footprint(),
-            "body_ticks": [null_ns if own_ns is None or job.cell.allocator == "null" else own_ns],
-        },
+        answer=lambda job: timed(job, null_ns if own_ns is None or job.cell.allocator == "null" else own_ns),
     )
     return {
         str(job.run_pass) if job.cell.allocator == "pool" else f"python {job.run_pass}": job.time_limit
@@ -445,8 +450,8 @@ def test_what_was_seen_to_end_has_twice_its_own_time_in_later_passes() -> None:
 def test_arrivals_are_waited_for_in_each_latency_replay_of_every_block_and_of_the_control() -> None:
     workload = replace(measurable(allocators=("tlsf",)), arrivals_seconds=10.0, arrivals=(1,))
     # 4 blocks of 2 cells with 3 replays each.
-    assert Schedule.waiting(Settings(blocks=4), [workload]) == 240.0
-    assert Schedule.waiting(Settings(blocks=4, passes=(Pass.THROUGHPUT,)), [workload]) == 0.0
+    assert seconds_waiting(Settings(blocks=4), [workload]) == 240.0
+    assert seconds_waiting(Settings(blocks=4, passes=(Pass.THROUGHPUT,)), [workload]) == 0.0
     limits = {job.run_pass: job.time_limit for job in run(workload, settings=Settings(blocks=1)).jobs}
     assert (limits[Pass.LATENCY], limits[Pass.THROUGHPUT]) == (60.0, 30.0)
 
@@ -469,12 +474,12 @@ def test_instructions_are_counted_as_often_as_asked_and_never_without_a_counter(
     # The null strategy is counted too: what the harness executes.
     expected = [(name, block, Pass.COUNTERS) for name in ("pool", "null") for block in blocks]
     assert run(workload, settings=settings).taken() == expected
-    assert Schedule.count(settings, [workload]) == len(expected)
+    assert counts(settings, [workload]).total() == len(expected)
 
 
 def test_counts_of_an_interrupted_run_are_not_taken_again() -> None:
     key = (Cell("churn", "pool"), 0, Pass.COUNTERS)
-    finished = {key: Sample(*key, Status.OK, None, {"instructions": 7})}
+    finished = {key: Sample(*key, Status.OK, None, figures(Pass.COUNTERS))}
     settings = Settings(passes=(Pass.COUNTERS,), counter=InstructionCounter.PERF)
     outcome = run(measurable(allocators=("pool",)), settings=settings, finished=finished)
     assert [sample.cell.allocator for sample in outcome.samples] == ["pool", "null"]
@@ -498,7 +503,7 @@ class Crowd:
             self._running -= 1
         found = quiet(job)
         assert not isinstance(found, str)
-        return Sample(job.cell, job.block, job.run_pass, Status.OK, None, found)
+        return sound(job, found)
 
     def overlap(self, jobs: Sequence[Job], at_once: int) -> Generator[Sample, None, None]:
         with ThreadPoolExecutor(at_once) as pool:

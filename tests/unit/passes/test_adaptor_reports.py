@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memtool.stats.adaptor_reports import sentences
+from memtool.passes.adaptor_reports import sentences
 
 TRACK = {
     "allocations": 1000,

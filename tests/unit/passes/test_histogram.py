@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from memtool.measure import histogram
+from memtool.passes import histogram
 
 
 @pytest.mark.parametrize(

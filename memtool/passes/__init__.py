@@ -1,0 +1,42 @@
+"""The passes: what a worker process measures, a file each. ``Pass`` is THE list, in the order of a run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from memtool.passes import calls, check, counters, footprint, heap, latency, throughput
+from memtool.passes.declaration import Clock, Declaration, Figures, Instrument, Noise, Phase, Sample
+
+__all__ = ["PACE", "Clock", "Declaration", "Figures", "Instrument", "Noise", "Pass", "Phase", "Sample", "passes_from"]
+
+
+class Pass(StrEnum):
+    """One kind of worker process; each sample is of one pass."""
+
+    declared: Declaration
+
+    def __new__(cls, declared: Declaration | str) -> Pass:
+        """Make the member of a declaration, equal to its name; a name gives the member that has it."""
+        assert isinstance(declared, Declaration)
+        member = str.__new__(cls, declared.name)
+        member._value_ = declared.name
+        member.declared = declared
+        return member
+
+    CHECK = check.PASS
+    THROUGHPUT = throughput.PASS
+    LATENCY = latency.PASS
+    FOOTPRINT = footprint.PASS
+    COUNTERS = counters.PASS
+    HEAP = heap.PASS
+    CALLS = calls.PASS
+
+
+PACE = next(each for each in Pass if each.declared.sets_pace)
+"""The pass whose time limits, and the order of cells within a block, are known from."""
+
+
+def passes_from(names: tuple[str, ...]) -> tuple[Pass, ...]:
+    """Return the passes of these names, in the order in which they run. Raises ValueError for an unknown one."""
+    wanted = {Pass(name) for name in names}
+    return tuple(each for each in Pass if each in wanted)

@@ -1,0 +1,37 @@
+"""The calls pass: system calls that manage memory, of one cold replay, counted by the parent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from memtool.passes.declaration import CellSamples, Declaration, Figure, Figures, Instrument, Phase, Summary, taken
+
+
+@dataclass(frozen=True, slots=True)
+class Calls(Figures):
+    """Calls of all threads before the epilogue."""
+
+    system_calls: Mapping[str, int]
+    """By the name of the call."""
+
+
+def summarise(samples: CellSamples) -> Summary:
+    """Return the sum of the calls, and for the proof how many there were of each."""
+    counted = taken(samples.own, Calls)
+    if not counted:
+        return Summary()
+    pairs = [(sample.block, float(sum(sample.figures.system_calls.values()))) for sample in counted]
+    return Summary({"system_calls": Figure(pairs)}, proof={"system_calls": dict(counted[0].figures.system_calls)})
+
+
+PASS = Declaration(
+    name="calls",
+    figures=Calls,
+    phase=Phase.COUNTED,
+    summarise=summarise,
+    usual=1.0,
+    slower=50,
+    interpreted=False,
+    instrument=Instrument.SYSTEM_CALLS,
+)

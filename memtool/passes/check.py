@@ -1,0 +1,29 @@
+"""The check pass: every block is filled and read back, and a strategy's own invariants are verified. Never timed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memtool.passes.declaration import CellSamples, Declaration, Figures, Phase, Summary, taken
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Figures):
+    """What is alive before the epilogue, with a digest of its sizes that does not depend on their order."""
+
+    checks: int
+    """How often the strategy's own invariants were verified."""
+    surviving_objects: int
+    surviving_size: int
+    surviving_digest: int
+    order_digest: int
+    """Of all operations with their sizes, in the order in which they were done."""
+
+
+def summarise(samples: CellSamples) -> Summary:
+    """Return how often invariants were verified, for the proof."""
+    checks = [sample.figures.checks for sample in taken(samples.own, Check)]
+    return Summary(proof={"invariants_checked": sum(checks)} if checks else {})
+
+
+PASS = Declaration(name="check", figures=Check, phase=Phase.PROOF, summarise=summarise, usual=2.5, slower=10)

@@ -1,0 +1,38 @@
+"""The counters pass: instructions of the throughput pass's replay, counted by the processor or by callgrind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memtool.passes.declaration import CellSamples, Declaration, Figure, Figures, Instrument, Phase, Summary, taken
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions(Figures):
+    """User instructions of the replay before the epilogue."""
+
+    instructions: int
+
+
+def summarise(samples: CellSamples) -> Summary:
+    """Return the instructions of an operation, harness included."""
+    counted = taken(samples.own, Instructions)
+    if not counted or samples.trace.operations == 0:
+        return Summary()
+    pairs = [(sample.block, sample.figures.instructions / samples.operations) for sample in counted]
+    return Summary({"instructions_per_op": Figure(pairs)})
+
+
+PASS = Declaration(
+    name="counters",
+    figures=Instructions,
+    phase=Phase.COUNTED,
+    summarise=summarise,
+    usual=9.0,
+    slower=50,
+    with_null=True,
+    interpreted=False,  # what is interpreted would count the interpreter's
+    instrument=Instrument.INSTRUCTIONS,
+    counts_repeat=True,
+    pinned=False,
+)

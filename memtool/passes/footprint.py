@@ -1,0 +1,270 @@
+"""The footprint pass: memory at checkpoints and at the peak, by a strategy's own books and by the kernel's. Untimed."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from memtool.passes.adaptor_reports import sentences
+from memtool.passes.declaration import (
+    CellSamples,
+    Declaration,
+    Figure,
+    Figures,
+    Phase,
+    RegionAccount,
+    Summary,
+    Taken,
+    taken,
+)
+from memtool.units import format_size
+
+LEAST_LIVE = 64 * 1024
+"""Bytes: a ratio over fewer live bytes says nothing of the allocator."""
+MOST_MARKS = 8
+"""Of a workload have figures of their own: the engine's number of heap maps."""
+_SAME_RESIDENT = 0.01
+"""Resident sets this near to each other (and 64 KiB) are taken as the same: no further repeats."""
+_SAME_RESIDENT_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Memory at one moment; bytes and blocks, None where the strategy has no such thing."""
+
+    clock: int
+    """Operations done."""
+    live_bytes: int
+    live_objects: int
+    granted_bytes: int
+    footprint_bytes: int | None
+    resident_bytes: int | None
+    """Less the baseline."""
+    free_bytes: int | None
+    largest_free: int | None
+    free_blocks: int | None
+    used_blocks: int | None
+    metadata_bytes: int | None
+    most_live_bytes: int
+    """The most since the checkpoint before it; so below."""
+    most_footprint_bytes: int | None
+    most_resident_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint(Figures):
+    """Bytes, unless a name says otherwise."""
+
+    peak_live_bytes: int
+    peak_granted_bytes: int
+    peak_footprint_bytes: int
+    live_at_peak_footprint_bytes: int
+    granted_at_peak_live_bytes: int
+    footprint_at_peak_live_bytes: int
+    ratio_allocations: int
+    """Allocations with at least 64 KiB alive: what the mean ratio runs over."""
+    ratio_sum: float
+    """Sum of footprint / live over them."""
+    baseline_resident_bytes: int
+    resident_at_peak_live_bytes: int
+    peak_resident_bytes: int
+    end_resident_bytes: int
+    """After the last event before the epilogue."""
+    drained_resident_bytes: int
+    huge_resident_bytes: int
+    """Part of resident_at_peak_live_bytes in transparent huge pages."""
+    minor_faults: int
+    major_faults: int
+    grow_calls: int
+    shrink_calls: int
+    body_ticks: tuple[int, ...]
+    """Of no metric: what checkpoints cost."""
+    report: str
+    """What each adaptor reports, as members of a JSON object."""
+    region: RegionAccount
+    at_peak_live: Checkpoint
+    drained: Checkpoint
+    """After the epilogue: nothing is alive."""
+    at_marks: Mapping[str, Checkpoint]
+    """By the marks' names; on one thread."""
+    series: Mapping[str, tuple[int | None, ...]]
+    """Each field of a Checkpoint, one figure a checkpoint."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Return what a replay takes of the machine's memory."""
+        return self.peak_resident_bytes
+
+    @property
+    def placed_in_bytes(self) -> int:
+        """Return the length of the region that all blocks were placed in."""
+        return self.peak_footprint_bytes
+
+    @property
+    def account(self) -> RegionAccount:
+        """Return the kernel's account of the region."""
+        return self.region
+
+
+def differ(repeats: Sequence[Footprint]) -> bool:
+    """Return whether repeats disagree in a figure that matters."""
+    residents = [each.peak_resident_bytes for each in repeats]
+    spread = max(residents) - min(residents)
+    if spread > max(_SAME_RESIDENT * max(residents), _SAME_RESIDENT_BYTES):
+        return True
+    return len({(each.peak_granted_bytes, each.peak_footprint_bytes, each.ratio_sum) for each in repeats}) > 1
+
+
+def summarise(samples: CellSamples) -> Summary:
+    """Return peaks, fragmentation, ratios and faults, with what a reader must know to read them rightly."""
+    found = taken(samples.own, Footprint)
+    if not found:
+        return Summary()
+    by_sample = [(sample.block, _figures(sample.figures, samples)) for sample in found]
+    figures = {name: Figure([(block, of[name]) for block, of in by_sample]) for name in by_sample[0][1]}
+    reported: dict[str, Any] = json.loads(f"{{{found[0].figures.report}}}")
+    return Summary(
+        figures | _blowup(found, taken(samples.alone, Footprint)),
+        notes=[
+            *(_differences(found) if samples.exact_expected else ()),
+            *_notes(found),
+            *sentences(reported),
+        ],
+        proof={"region": asdict(found[0].figures.region)} | ({"adaptors": reported} if reported else {}),
+    )
+
+
+def _figures(found: Footprint, samples: CellSamples) -> dict[str, float | None]:
+    """Return one sample's metrics; None where the strategy has no such thing."""
+    trace, peak, live = samples.trace, found.at_peak_live, found.peak_live_bytes
+    footprint = found.peak_footprint_bytes if peak.footprint_bytes is not None else None
+    at_peak_live = found.footprint_at_peak_live_bytes if footprint is not None else None
+    granted = found.granted_at_peak_live_bytes
+    live_share = _ratio(live, granted, LEAST_LIVE)
+    enough = live >= LEAST_LIVE
+    mean_over = found.ratio_allocations
+    of_limit = {} if trace.memory_limit is None else {"limit_used_share": _ratio(footprint, trace.memory_limit)}
+    return {
+        "peak_live_bytes": live,
+        "peak_granted_bytes": found.peak_granted_bytes,
+        "peak_footprint_bytes": footprint,
+        **of_limit,
+        "peak_resident_bytes": found.peak_resident_bytes,
+        "end_resident_bytes": found.end_resident_bytes,
+        "internal_fragmentation": 1 - live_share if live_share is not None and enough else None,
+        "external_fragmentation": _external(peak.free_bytes, peak.largest_free),
+        **_over_the_run(found),
+        "footprint_mean_ratio": found.ratio_sum / mean_over if mean_over and footprint is not None else None,
+        "footprint_at_peak_live_ratio": _ratio(at_peak_live, live, LEAST_LIVE),
+        "footprint_at_peak_ratio": _ratio(footprint, found.live_at_peak_footprint_bytes, LEAST_LIVE),
+        "footprint_peak_ratio": _ratio(footprint, live, LEAST_LIVE),
+        "load_ratio": _ratio(footprint, live, LEAST_LIVE),
+        "packing_ratio": _ratio(footprint, trace.packing_bytes, LEAST_LIVE) if enough else None,
+        "rounding_bytes": granted - live,
+        "free_bytes": peak.free_bytes,
+        "metadata_bytes": peak.metadata_bytes,
+        "unaccounted_bytes": _unaccounted(peak),
+        "resident_at_peak_live_bytes": found.resident_at_peak_live_bytes,
+        "huge_resident_bytes": found.huge_resident_bytes,
+        "holes_ratio": _ratio(peak.free_blocks, peak.used_blocks),
+        "resident_after_drain_0ms_bytes": found.drained_resident_bytes,
+        "unaccounted_after_drain_bytes": _unaccounted(found.drained),
+        "minor_faults": found.minor_faults,
+        "major_faults": found.major_faults,
+    }
+
+
+def _ratio(part: float | None, whole: float | None, least: float = 1) -> float | None:
+    return part / whole if part is not None and whole is not None and whole >= least else None
+
+
+def _unaccounted(at: Checkpoint) -> float | None:
+    """Return what of a footprint is neither granted, free nor metadata; None where there is no footprint."""
+    if at.footprint_bytes is None:
+        return None
+    return at.footprint_bytes - at.granted_bytes - (at.free_bytes or 0) - (at.metadata_bytes or 0)
+
+
+def _internal(live: int | None, granted: int | None) -> float | None:
+    share = _ratio(live, granted, LEAST_LIVE) if live is not None and live >= LEAST_LIVE else None
+    return 1 - share if share is not None else None
+
+
+def _external(free: int | None, largest: int | None) -> float | None:
+    share = _ratio(largest, free)
+    return 1 - share if share is not None else None
+
+
+def _over_the_run(found: Footprint) -> dict[str, float | None]:
+    """Return fragmentation over the checkpoints of a sample, and at the marks."""
+    figures: dict[str, float | None] = {}
+    moments = (*found.at_marks.values(), found.at_peak_live)
+    for name, of, whole, part in (
+        ("internal_fragmentation", _internal, "live_bytes", "granted_bytes"),
+        ("external_fragmentation", _external, "free_bytes", "largest_free"),
+    ):
+        # The mean runs evenly over the run: marks and the peak are not.
+        rows = zip(found.series[whole], found.series[part], strict=True)
+        even = [figure for row in rows if (figure := of(*row)) is not None]
+        marked = [of(getattr(at, whole), getattr(at, part)) for at in moments]
+        figures[f"{name}_max"] = max([*even, *(each for each in marked if each is not None)], default=None)
+        figures[f"{name}_mean"] = math.fsum(even) / len(even) if even else None
+        marks = marked[:-1][:MOST_MARKS]
+        figures |= {f"{name}_mark_{number}": figure for number, figure in enumerate(marks, 1)}
+    return figures
+
+
+def _blowup(found: Sequence[Taken[Footprint]], alone: Sequence[Taken[Footprint]]) -> dict[str, Figure]:
+    """Return the peak of memory over that of one thread: of the footprint where that is counted, else of resident."""
+    if not alone:
+        return {}
+    on_region = alone[0].figures.at_peak_live.footprint_bytes is not None
+
+    def peak(figures: Footprint) -> int:
+        return figures.peak_footprint_bytes if on_region else figures.peak_resident_bytes
+
+    of_one = peak(alone[0].figures)
+    return {"blowup_ratio": Figure([(each.block, _ratio(peak(each.figures), of_one, LEAST_LIVE)) for each in found])}
+
+
+def _notes(found: Sequence[Taken[Footprint]]) -> list[str]:
+    """Return what a reader of the memory figures must know to read them rightly."""
+    huge = max(sample.figures.huge_resident_bytes for sample in found)
+    if not huge or found[0].cell.region == "hugepages":
+        return []
+    return [
+        f"{format_size(huge)} of its resident memory at the peak are transparent huge pages, so resident memory "
+        "comes in steps of a huge page whatever the workload needs"
+    ]
+
+
+_MUST_REPEAT: Mapping[str, Callable[[Footprint], object]] = {
+    "peak granted bytes": lambda found: found.peak_granted_bytes,
+    "peak footprint": lambda found: found.peak_footprint_bytes,
+    "mean of footprint / live": lambda found: found.ratio_sum,
+    "figures at the peak": lambda found: asdict(found.at_peak_live) | {"resident_bytes": None},
+}
+
+
+def _differences(found: Sequence[Taken[Footprint]]) -> list[str]:
+    return [
+        f"{what} differs between repeats of a strategy that is deterministic: a defect of memtool, please report it"
+        for what, figure in _MUST_REPEAT.items()
+        if len({str(figure(sample.figures)) for sample in found}) > 1
+    ]
+
+
+PASS = Declaration(
+    name="footprint",
+    figures=Footprint,
+    phase=Phase.REPEATED,
+    summarise=summarise,
+    usual=0.6,
+    lean=True,
+    one_processor=True,
+    places_blocks=True,
+    differ=differ,
+)

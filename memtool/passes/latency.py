@@ -1,0 +1,249 @@
+"""The latency pass: each operation is timed by itself; under arrivals from when it is due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from memtool.passes import histogram
+from memtool.passes.declaration import CellSamples, Declaration, Figure, Phase, Summary, Taken, taken
+from memtool.passes.timing import Pairs, Timing
+
+PERCENTILES: Mapping[str, float] = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
+OPERATIONS = ("allocate", "deallocate", "remote_deallocate", "reallocate")
+_FRAMES = ("p50", "p90", "p99", "p999", "max")
+_BEHIND = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Ticks of one kind of operation."""
+
+    maximum: int
+    """Exact."""
+    buckets: Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """One kind of operation in each slice of the run's events."""
+
+    maximum: tuple[int, ...]
+    """Ticks of the longest; 0: there was none."""
+    slow: tuple[tuple[int, ...], ...]
+    """For each degree of slowness (histogram.SLOW_NS) how many were."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLoop:
+    """How a replay kept up with its arrivals, in ticks."""
+
+    schedule_ticks: int
+    """When the last operation was meant to begin."""
+    latest_ticks: int
+    """Most that an operation began after it was meant to."""
+    end_behind_ticks: int
+    """The same of the last operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency(Timing):
+    """Histograms of all replays together, in ticks, what the timer takes included."""
+
+    histograms: Mapping[str, Histogram]
+    """Kind of operation, ``first_touch``, ``frame``, and ``floor``: an empty timed region."""
+    by_size: Mapping[str, tuple[Histogram, ...]]
+    """allocate and deallocate -> one for each class of sizes (histogram.SIZE_CLASSES); on one thread only."""
+    slices: Mapping[str, Slices]
+    """allocate and deallocate; on one thread only."""
+    open_loop: OpenLoop | None
+    """None: closed loop."""
+
+
+Timed = Sequence[Taken[Latency]]
+
+
+def summarise(samples: CellSamples) -> Summary:
+    """Return the percentiles of each kind of operation, and how a replay kept up with its arrivals."""
+    timed, null = taken(samples.own, Latency), taken(samples.null, Latency)
+    ns = samples.clock.ns_per_tick
+    open_loop = _open_loop(timed, null, samples)
+    return Summary(
+        _latencies(timed, null, ns) | _frames(timed, ns),
+        notes=[_behind(open_loop)] if open_loop.get("end_behind_operations") else (),
+        proof=({"open_loop": open_loop} if open_loop else {}) | _noise_floor(timed, ns),
+    )
+
+
+def _noise_floor(timed: Timed, ns: float) -> dict[str, Any]:
+    """Return what an empty timed region took in all samples of a cell, merged.
+
+    ``noise_floor_ns``: percentiles and maximum; ``timer_resolution_ns``: the step of the timer.
+    """
+    floors = [sample.figures.histograms["floor"] for sample in timed]
+    merged = histogram.merge(floor.buckets for floor in floors)
+    if not merged:
+        return {}
+    maximum = max(floor.maximum for floor in floors)
+    ticks = {name: histogram.percentile(merged, q, maximum) for name, q in PERCENTILES.items()} | {"max": maximum}
+    return {
+        "noise_floor_ns": {name: reading * ns for name, reading in ticks.items()},
+        "timer_resolution_ns": _timer_step(timed) * ns,
+    }
+
+
+def _timer_step(timed: Timed) -> float:
+    """Return the step of the timer in ticks, from everything that was measured with it.
+
+    Under arrivals a latency begins when the operation is due, which is no reading of the timer: the floor alone counts.
+    """
+    readings = [
+        found.buckets
+        for sample in timed
+        for kind, found in sample.figures.histograms.items()
+        if kind == "floor" or sample.figures.open_loop is None
+    ]
+    return histogram.step(histogram.merge(readings))
+
+
+def _latencies(timed: Timed, null: Timed, ns: float) -> dict[str, Figure]:
+    """Return the percentiles of each kind of operation, less the median of the same sample's noise floor.
+
+    Under arrivals it is also held against the null strategy's, which has queues and interruptions of its own. Not
+    applicable where a sample is too short to have read its floor.
+    """
+    if not timed:
+        return {}
+    if not all(sample.figures.histograms["floor"].buckets for sample in timed):
+        happened = [kind for kind in OPERATIONS if any(_histogram(sample, kind).buckets for sample in timed)]
+        return {f"{kind}_{share}_ns": Figure(()) for kind in happened for share in (*PERCENTILES, "max")}
+    step = _timer_step(timed)
+    floor = _readings(timed, "floor")
+    is_open = all(sample.figures.open_loop is not None for sample in timed)
+    figures: dict[str, Figure] = {}
+    for kind in OPERATIONS:
+        of_null = _readings(null, kind) if is_open else {}
+        for name, raw in _readings(timed, kind).items():
+            at_floor = _is_at_floor(raw, floor[name], step)
+            if name in of_null:
+                at_floor |= _is_at_floor(raw, of_null[name], step)
+            figures[f"{kind}_{name}_ns"] = Figure(_less_floor(timed, raw, floor["p50"], ns), at_floor)
+    touches = _readings(timed, "first_touch")
+    for name, metric in (("p50", "first_touch_ns"), ("p99", "first_touch_p99_ns")):
+        if touches:
+            at_floor = _is_at_floor(touches[name], floor[name], step)
+            figures[metric] = Figure(_less_floor(timed, touches[name], floor["p50"], ns), at_floor)
+    return figures
+
+
+def _frames(timed: Timed, ns: float) -> dict[str, Figure]:
+    """Return what a frame's operations take together; the worker has taken the floor off each of them."""
+    return {
+        f"frame_{share}_ns": Figure([(sample.block, ticks * ns) for sample, ticks in zip(timed, raw, strict=True)])
+        for share, raw in _readings(timed, "frame").items()
+        if share in _FRAMES
+    }
+
+
+def _histogram(sample: Taken[Latency], kind: str) -> Histogram:
+    return sample.figures.histograms.get(kind, Histogram(0, ()))
+
+
+def _readings(timed: Timed, kind: str) -> dict[str, list[float]]:
+    """Return each percentile and the maximum of a kind, in ticks, one a sample; empty where a sample has none of it."""
+    found = [_histogram(sample, kind) for sample in timed]
+    if not found or not all(each.buckets for each in found):
+        return {}
+    merged = [(histogram.merge([each.buckets]), float(each.maximum)) for each in found]
+    readings = {
+        name: [histogram.percentile(buckets, q, maximum) for buckets, maximum in merged]
+        for name, q in PERCENTILES.items()
+    }
+    return readings | {"max": [maximum for _, maximum in merged]}
+
+
+def _less_floor(
+    timed: Timed, raw: Sequence[float], floor_medians: Sequence[float], ns: float
+) -> list[tuple[int, float]]:
+    return [
+        (sample.block, max(0.0, ticks - base) * ns)
+        for sample, ticks, base in zip(timed, raw, floor_medians, strict=True)
+    ]
+
+
+def _is_at_floor(raw: Sequence[float], floor: Sequence[float], step: float) -> bool:
+    """Return whether a percentile is above the floor's by a step of the timer at most, or by less than it spreads."""
+    above = median(raw) - median(floor)
+    return histogram.is_within_a_step(above, step) or above < max(floor) - min(floor)
+
+
+def _open_loop(timed: Timed, null: Timed, samples: CellSamples) -> dict[str, Any]:
+    """Return how the replays kept up with the arrivals, and what the null strategy shows; empty for a closed loop.
+
+    Behind is a cell whose replays, in the middle, take longer than their schedule by more than a hundredth of it.
+    """
+    kept = [found for sample in timed if (found := sample.figures.open_loop) is not None]
+    if not kept or samples.trace.arrivals is None:
+        return {}
+    ns, operations = samples.clock.ns_per_tick, samples.trace.operations
+    rate = samples.trace.arrivals["rate_per_s"]
+    whole = median(each.schedule_ticks for each in kept) * ns
+    took = _median_replay(timed) * ns
+    null_took = _median_replay(null) * ns
+    return {
+        "offered_per_s": rate,
+        "achieved_per_s": round(operations / took * 1e9),
+        "latest_start_ns": max(each.latest_ticks for each in kept) * ns,
+        "end_behind_ns": max(each.end_behind_ticks for each in kept) * ns,
+        "end_behind_operations": round((took - whole) * rate / 1e9) if took > (1 + _BEHIND) * whole else 0,
+        **({"null_achieved_per_s": round(operations / null_took * 1e9)} if null_took else {}),
+        **({"null_behind": True} if null_took > (1 + _BEHIND) * whole else {}),
+        **({"null_ns": of_null} if (of_null := _of_null(null, ns)) else {}),
+    }
+
+
+def _median_replay(timed: Timed) -> float:
+    """Return the ticks of the middle one of all replays under arrivals; 0 where there is none."""
+    ticks = [each for sample in timed if sample.figures.open_loop is not None for each in sample.figures.body_ticks]
+    return median(ticks) if ticks else 0.0
+
+
+def _of_null(null: Timed, ns: float) -> dict[str, dict[str, float]]:
+    """Return the null strategy's latencies under the arrivals, by kind: medians, as an allocator's."""
+    figures = _latencies(null, (), ns)
+    return {
+        kind: {
+            share: median(known)
+            for share in (*PERCENTILES, "max")
+            if (known := [each for _, each in figures[f"{kind}_{share}_ns"].by_block if each is not None])
+        }
+        for kind in ("allocate", "deallocate", "reallocate")
+        if f"{kind}_p50_ns" in figures
+    }
+
+
+def _behind(kept: Mapping[str, Any]) -> str:
+    if kept.get("null_behind"):
+        return (
+            f"arrivals too fast for this machine: the null strategy, which allocates nothing, did "
+            f"{kept['null_achieved_per_s']:,} of {kept['offered_per_s']:,} operations a second; so latencies are "
+            "those of a queue that grows with the length of the run, whatever the allocator does"
+        )
+    return (
+        f"did not keep up with its arrivals: {kept['achieved_per_s']:,} of {kept['offered_per_s']:,} operations a "
+        f"second; at the end {kept['end_behind_operations']:,} were due and not begun, so its latencies are those of "
+        "a queue that grows with the length of the run"
+    )
+
+
+PASS = Declaration(
+    name="latency",
+    figures=Latency,
+    phase=Phase.TIMED,
+    summarise=summarise,
+    usual=3.0,
+    with_null=True,
+    open_loop=True,
+)

@@ -1,0 +1,72 @@
+"""The throughput pass: whole replays are timed, with no timer inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from memtool.model import Cell, Mode, TraceInfo
+from memtool.passes.declaration import CellSamples, Declaration, Figure, Phase, Summary, Taken, on_threads, taken
+from memtool.passes.timing import Timing
+
+HARNESS_DOMINATES = 0.5
+"""On several threads the harness hands objects over, and what an allocator takes hides behind the waiting: from this
+share of the time on, taking the harness off gives no figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput(Timing):
+    """As Timing has it."""
+
+
+def summarise(samples: CellSamples) -> Summary:
+    """Return the time of an operation, gross and without the harness, its processor time, and what threads waited."""
+    timed = taken(samples.own, Throughput)
+    if not timed:
+        return Summary()
+
+    def per_operation(sample: Taken[Throughput]) -> float:
+        return sample.figures.replay_ticks * samples.clock.ns_per_tick / samples.operations
+
+    null = {sample.block: per_operation(sample) for sample in taken(samples.null, Throughput)}
+    gross = [(sample.block, per_operation(sample)) for sample in timed]
+    net = [(block, figure - null[block] if block in null else None) for block, figure in gross]
+    harness = median(null.values()) if null else 0.0
+    if harness_dominates(timed[0].cell, samples.trace, harness, median(figure for _, figure in gross)):
+        net = []
+    figures = {"time_per_op_ns": Figure(gross), "net_time_per_op_ns": Figure(net)}
+    # Of all replays together: what other threads do need not keep step with one.
+    cpu = [(sample.block, used) for sample in timed if any(used := sample.figures.cpu_ns)]
+    if cpu:
+        figures["cpu_ns_per_op"] = Figure(
+            [(block, sum(used) / (len(used) * samples.operations)) for block, used in cpu]
+        )
+    return Summary(figures | _waits(timed, samples))
+
+
+def harness_dominates(cell: Cell, trace: TraceInfo, harness: float, gross: float) -> bool:
+    """Return whether a time on several threads is mostly the harness's, both in the same unit."""
+    return on_threads(cell, trace) and harness > HARNESS_DOMINATES * gross
+
+
+def _waits(timed: Sequence[Taken[Throughput]], samples: CellSamples) -> dict[str, Figure]:
+    """Return what threads waited for each other's objects, in the replay whose time counts; in parallel only."""
+    parallel = [sample for sample in timed if sample.cell.mode == Mode.PARALLEL and sample.figures.wait_ticks]
+
+    def waited(figures: Throughput) -> float:
+        fastest = figures.body_ticks.index(figures.replay_ticks)
+        return figures.wait_ticks[fastest] * samples.clock.ns_per_tick / samples.operations
+
+    return {"wait_ns": Figure([(sample.block, waited(sample.figures)) for sample in parallel])} if parallel else {}
+
+
+PASS = Declaration(
+    name="throughput",
+    figures=Throughput,
+    phase=Phase.TIMED,
+    summarise=summarise,
+    usual=1.0,
+    with_null=True,
+    sets_pace=True,
+)

@@ -1,0 +1,109 @@
+"""Samples to jobs: what a worker is told, and how long it is given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from memtool.host import machine
+from memtool.host.counters import Counter
+from memtool.model import AllocatorPlan, Cell
+from memtool.passes import PACE, Pass, Phase, Sample
+from memtool.worker.parent import Job
+from memtool.worker.settings import Measurable, Settings
+from memtool.worker.threads import Threads
+
+_TIME_LIMIT_FACTOR = 20
+_INTERPRETED_FACTOR = 100
+_INTERPRETED_SECONDS = 0.0005
+"""An allocator in Python is about a hundred times slower than one in C++, and one that searches a list of its free
+blocks may take this long for an operation."""
+_COUNTING_SECONDS = 0.0003
+"""An operation's time under valgrind, for an allocator that searches some thousand free blocks."""
+
+
+@dataclass(slots=True)
+class Jobs:
+    """Makes the jobs of a run, and learns from its samples how long they may take."""
+
+    settings: Settings
+    _null_seconds: dict[str, float] = field(default_factory=dict)
+    """Workload -> what all null replays of a worker take, as the pilot found; 0 where it failed."""
+    _own_seconds: dict[Cell, float] = field(default_factory=dict)
+    """What all replays of a sample take, of the cells that have been timed."""
+
+    def pilot(self, workload: Measurable, sample: Sample) -> None:
+        """Learn from the null replay of a workload."""
+        self._null_seconds[workload.name] = self._seconds(sample)
+
+    def learn(self, sample: Sample) -> None:
+        """Learn from a sound sample."""
+        if sample.run_pass is PACE:
+            self._own_seconds[sample.cell] = self._seconds(sample)
+
+    def _seconds(self, sample: Sample) -> float:
+        """Return what the replays of a timed sample take together, warm-ups included; 0 where it failed."""
+        replays = self.settings.warmups + self.settings.iterations
+        ticks = 0 if sample.payload is None else sample.payload.replay_ticks
+        return ticks * self.settings.ns_per_tick * 1e-9 * replays
+
+    def limit(self, workload: Measurable, cell: Cell, plan: AllocatorPlan, run_pass: Pass) -> float:
+        """Return the seconds after which a worker is killed, without what it waits for arrivals.
+
+        20 times the null replay of the same events, as often as the pass or an interpreter is slower, and at least
+        ``least_time_limit``. What has been seen to end may be slow: passes after throughput have twice its own time,
+        as often.
+        """
+        if self.settings.time_limit is not None:
+            return self.settings.time_limit
+        slower = run_pass.declared.slower
+        null = slower * _TIME_LIMIT_FACTOR * self._null_seconds.get(workload.name, 0.0)
+        own = 2 * slower * self._own_seconds.get(cell, 0.0)
+        if run_pass.declared.counts_repeat and self.settings.counter is Counter.CALLGRIND:
+            null = max(null, _COUNTING_SECONDS * workload.operations)
+        if plan.interpreted:
+            null = max(_INTERPRETED_FACTOR * null, _INTERPRETED_SECONDS * workload.operations)
+        return max(self.settings.least_time_limit, null, own)
+
+    def job(self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass) -> Job:
+        """Return the job of a sample."""
+        declared = run_pass.declared
+        iterations = 1 if plan.interpreted else self.settings.iterations
+        waiting = iterations * workload.arrivals_seconds if declared.open_loop else 0.0
+        return Job(
+            cell=cell,
+            block=block,
+            run_pass=run_pass,
+            plan=plan,
+            image_fd=workload.image_fd,
+            image_bytes=workload.image_bytes,
+            region=workload.regions[cell.region],
+            warmups=0 if plan.interpreted else self.settings.warmups,
+            iterations=iterations,
+            checkpoints=self.settings.checkpoints,
+            drain_waits_ms=self.settings.drain_waits_ms,
+            use_counter=self.settings.use_counter,
+            ns_per_tick=self.settings.ns_per_tick,
+            arrivals=workload.arrivals if declared.open_loop else None,
+            marks=workload.marks,
+            time_limit=waiting + self.limit(workload, cell, plan, run_pass),
+            counter=self.settings.counter if declared.counts_repeat else Counter.NONE,
+            threads=workload.threads if declared.pinned else _unpinned(workload.threads),
+        )
+
+
+def _unpinned(threads: Threads | None) -> Threads | None:
+    return None if threads is None else replace(threads, processors=0)
+
+
+def sharing(jobs: Sequence[Job], at_once: int) -> list[Job]:
+    """Return the jobs with the time that each needs when so many of them share the processors, and when it waits."""
+    turns = math.ceil(min(at_once, len(jobs)) / machine.usable_cores())
+    return [replace(job, time_limit=turns * job.time_limit + _waits(job)) for job in jobs]
+
+
+def _waits(job: Job) -> float:
+    """Return the seconds that a job waits after the drain."""
+    waits = job.run_pass.declared.phase is Phase.WAITING
+    return max(job.drain_waits_ms, default=0) / 1000 if waits else 0.0

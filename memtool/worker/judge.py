@@ -1,0 +1,102 @@
+"""Whatever became of a worker as a sample: sound figures, or in words why there are none."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memtool.allocators.regions import Backing
+from memtool.host.counters import Counter
+from memtool.model import AllocatorPlan, Status
+from memtool.passes import Figures, Noise, Sample
+from memtool.worker import protocol
+
+if TYPE_CHECKING:
+    from memtool.worker.parent import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a worker answered."""
+
+    status: int
+    message: str
+    proof: Mapping[str, Any] = field(default_factory=dict)
+    noise: Noise | None = None
+    figures: Figures | None = None
+    timed_out: bool = False
+    """Whether it did not, within its time; ``message`` says what it was at, where that is known."""
+
+
+_UNDER_VALGRIND = (
+    "under valgrind a process has less address space than the system gives it, and a library that reserves 64 GiB or "
+    "more cannot run there (--counters none leaves the pass out)"
+)
+
+
+def sample_of(job: Job, answer: Answer | None, returncode: int, complaint: str) -> Sample:
+    """Return the sample of a worker that has ended; ``answer`` is None where it died.
+
+    A failure says nothing of the allocator where the worker could not begin or could not count, where something else
+    than the allocator was measured, and where the worker has ended by an exit of the interpreter's own, with no code in
+    it but memtool's and the C library's.
+    """
+    failed = Sample(job.cell, job.block, job.run_pass, Status.FAILED, None)
+    if answer is None:
+        reason = _death(returncode, complaint)
+        # It has run in the passes before this one, so that it is a matter of the two of them.
+        under = "valgrind" if job.counter is Counter.CALLGRIND and job.plan.preload else ""
+        reason = f"{reason}; {_UNDER_VALGRIND}" if under else reason
+        of_harness = returncode > 0 and not job.plan.code
+        return replace(failed, reason=reason, died=True, under=under, of_harness=of_harness)
+    why = _why_failed(job, answer)
+    if why is not None:
+        of_harness = not answer.timed_out and answer.status in (protocol.DONE, protocol.BAD_REQUEST)
+        return replace(failed, reason=why, proof=answer.proof, timed_out=answer.timed_out, of_harness=of_harness)
+    return Sample(job.cell, job.block, job.run_pass, Status.OK, None, answer.figures, answer.proof, answer.noise)
+
+
+def _why_failed(job: Job, answer: Answer) -> str | None:
+    if answer.timed_out:
+        because = answer.message or "a loop without end, or too slow: --time-limit waits longer"
+        return f"no answer within {job.time_limit:.0f} s: killed ({because})"
+    if answer.status != protocol.DONE:
+        return answer.message
+    return _why_other_code(job.plan, answer.proof) or _why_other_region(job, answer.figures)
+
+
+def _why_other_code(plan: AllocatorPlan, proof: Mapping[str, Any]) -> str | None:
+    """Fail a sample in which another library than the one named served malloc: it measured something else."""
+    owner = proof["malloc_owner"] or "nothing"
+    if plan.expected_owner is not None and plan.expected_owner not in Path(owner).name:
+        return f"malloc was served by {owner}, not by {plan.expected_owner}"
+    return None
+
+
+def _why_other_region(job: Job, figures: Figures | None) -> str | None:
+    """Fail a sample whose region was not, by the kernel's own account, what it is called."""
+    account = None if figures is None or not job.plan.uses_region else figures.account
+    if account is None:
+        return None
+    region = job.region
+    if region.locked and account.locked_bytes < region.populate:
+        return f"the kernel has {account.locked_bytes} bytes of the region locked, not {region.populate}"
+    permissions, _, backing = account.mapping.partition(" ")
+    is_file = backing != "anonymous"
+    if permissions[-1:] != ("s" if region.shared else "p") or is_file != (region.backing is not Backing.NONE):
+        return f"the kernel has the region as '{account.mapping}', which is not what was asked for"
+    return None
+
+
+def _death(returncode: int, complaint: str) -> str:
+    because = f": {complaint}" if complaint else ""
+    if returncode < 0:
+        try:
+            name = signal.Signals(-returncode).name
+        except ValueError:
+            name = f"signal {-returncode}"
+        return f"the worker was killed by {name}{because}"
+    return f"the worker ended with status {returncode} and no answer{because}"

@@ -1,0 +1,134 @@
+"""How much to measure, of what, and so how many samples a run takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from memtool.host import counters
+from memtool.model import AllocatorPlan, Cell
+from memtool.passes import Instrument, Pass, Phase
+from memtool.worker.parent import RegionRequest
+from memtool.worker.threads import Threads
+
+NULL = "null"
+"""The control strategy that every block replays besides: what the harness itself costs."""
+LEAST_TIME_LIMIT = 30.0
+"""Seconds that every worker is given: a loop without end on a workload of some hundred operations costs no more."""
+LEAST_FOOTPRINTS = 2
+"""Fewer could not show that a figure repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How much to measure."""
+
+    blocks: int = 10
+    first_block: int = 0
+    footprint_repeats: int = LEAST_FOOTPRINTS
+    """Footprint samples of each cell; more are taken only where they differ. Two show what is exact."""
+    passes: tuple[Pass, ...] = tuple(Pass)
+    warmups: int = 1
+    iterations: int = 3
+    checkpoints: int = 200
+    seed: int = 42
+    use_counter: bool = True
+    ns_per_tick: float = 1.0
+    counter: counters.Counter = counters.Counter.NONE
+    """What counts instructions in the counters pass; none: there is no such pass."""
+    counter_repeats: int = 1
+    can_count_calls: bool = False
+    """Whether the kernel lets system calls be counted; where it does not there is no calls pass."""
+    drain_waits_ms: tuple[int, ...] = (0, 100, 1_000, 5_000)
+    """When resident memory is read after the drain, ascending."""
+    memory_bytes: int | None = None
+    """What workers that run at the same time may take together; None: no limit."""
+    time_limit: float | None = None
+    """Seconds for each worker; None: as ``Jobs.limit`` has it."""
+    least_time_limit: float = LEAST_TIME_LIMIT
+    """Seconds that ``Jobs.limit`` gives a worker in any case."""
+
+    def of(self, phase: Phase) -> tuple[Pass, ...]:
+        """Return the passes of a phase that are wanted, and can be taken here."""
+        return tuple(each for each in self.passes if each.declared.phase is phase and self._can_take(each))
+
+    def _can_take(self, run_pass: Pass) -> bool:
+        instrument = run_pass.declared.instrument
+        if instrument is Instrument.INSTRUCTIONS:
+            return self.counter is not counters.Counter.NONE
+        return self.can_count_calls if instrument is Instrument.SYSTEM_CALLS else True
+
+    def repeats(self, run_pass: Pass) -> int:
+        """Return how often a pass is taken of each cell, when no repeat differs."""
+        if run_pass.declared.phase is Phase.TIMED:
+            return self.blocks
+        if run_pass.declared.phase is Phase.REPEATED:
+            return min(self.footprint_repeats, self.blocks)
+        return self.counter_repeats if run_pass.declared.counts_repeat else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Measurable:
+    """One workload, ready to be replayed, with the cells that it is to be replayed in."""
+
+    name: str
+    image_fd: int
+    image_bytes: int
+    null_plan: AllocatorPlan
+    cells: Mapping[Cell, AllocatorPlan]
+    regions: Mapping[str, RegionRequest]
+    threads: Threads | None = None
+    """None: one thread replays everything."""
+    arrivals: tuple[int, ...] | None = None
+    """When the operations arrive in the latency pass (workload/arrivals.py); None: closed loop."""
+    arrivals_seconds: float = 0.0
+    """How long it takes until the last has arrived."""
+    marks: tuple[str, ...] = ()
+    """Names of the image's marks, by their numbers."""
+    operations: int = 0
+    """Of one replay, before the epilogue."""
+    total_bytes: int = 0
+    """All bytes ever asked for in one replay: what an allocator holds that never gives any back."""
+    serial: tuple[int, int] | None = None
+    """(descriptor, bytes) of the image for one thread, of what threads replay; None: none is needed."""
+
+
+def cells_of(workload: Measurable, run_pass: Pass) -> dict[Cell, AllocatorPlan]:
+    """Return what a pass is taken of: with one null cell for each region, or without any."""
+    cells = with_controls(workload) if run_pass.declared.with_null else dict(workload.cells)
+    return {
+        cell: plan
+        for cell, plan in cells.items()
+        if (run_pass.declared.with_null or not plan.is_control)
+        and (run_pass.declared.interpreted or not plan.interpreted)
+    }
+
+
+def with_controls(workload: Measurable) -> dict[Cell, AllocatorPlan]:
+    """Return the cells with one null cell for each region."""
+    cells = dict(workload.cells)
+    for cell in workload.cells:
+        cells.setdefault(Cell(cell.workload, NULL, cell.region, cell.mode), workload.null_plan)
+    return cells
+
+
+def counts(settings: Settings, workloads: Sequence[Measurable]) -> Counter[Pass]:
+    """Return how many samples of each pass a run takes when no repeat differs and nothing fails."""
+    expected: Counter[Pass] = Counter()
+    for run_pass in (each for phase in Phase for each in settings.of(phase)):
+        for workload in workloads:
+            alone = run_pass.declared.places_blocks and workload.serial is not None
+            expected[run_pass] += (settings.repeats(run_pass) + alone) * len(cells_of(workload, run_pass))
+    return expected
+
+
+def seconds_waiting(settings: Settings, workloads: Sequence[Measurable]) -> float:
+    """Return the seconds that a run's samples wait for arrivals, when nothing fails."""
+    return sum(
+        settings.repeats(run_pass) * workload.arrivals_seconds * (1 if plan.interpreted else settings.iterations)
+        for run_pass in settings.of(Phase.TIMED)
+        if run_pass.declared.open_loop
+        for workload in workloads
+        for plan in cells_of(workload, run_pass).values()
+    )
