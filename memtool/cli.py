@@ -137,7 +137,7 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
         return EXIT_USAGE
     try:
         # Not standalone: Click would write several lines for one error.
-        ended = cli.main(list(arguments), prog_name="memtool", standalone_mode=False)
+        ended = cli.main(list(arguments), prog_name="memtool", standalone_mode=False, obj=tuple(arguments))
     except (click.Abort, KeyboardInterrupt) as stopped:
         # Click turns an interrupt into an abort of its own.
         cause = stopped.__cause__ or stopped

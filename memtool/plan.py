@@ -23,7 +23,7 @@ from memtool.stats import proof
 from memtool.units import format_duration, format_size
 from memtool.worker.parent import RegionRequest
 from memtool.worker.settings import LEAST_TIME_LIMIT, NULL, Measurable, Settings, counts, seconds_waiting
-from memtool.worker.threads import Threads
+from memtool.worker.threads import ThreadPlan
 from memtool.workload.trace import Trace, load_trace
 
 RESERVED_BYTES = 64 << 30
@@ -213,7 +213,7 @@ def _measurable(
     null_plan: AllocatorPlan,
     cells: dict[Cell, AllocatorPlan],
     requests: dict[str, RegionRequest],
-    threads: Threads | None,
+    threads: ThreadPlan | None,
 ) -> Measurable:
     arrivals, info = (trace.arrivals if threads is None else None), trace.info
     return Measurable(
@@ -272,13 +272,13 @@ def _resolve(
     return reason, resolved
 
 
-def threads_of(trace: Trace, mode: Mode) -> Threads | None:
+def threads_of(trace: Trace, mode: Mode) -> ThreadPlan | None:
     """Return how a trace's threads are replayed; None where one thread does it all."""
     info = trace.info
     if mode is Mode.SERIAL or info.lanes == 1:
         return None
     cores = machine.usable_cores()
-    return Threads(mode, info.lanes, info.threads, info.threads if info.threads <= cores else 0)
+    return ThreadPlan(mode, info.lanes, info.threads, info.threads if info.threads <= cores else 0)
 
 
 def region_request(name: str, trace: Trace) -> RegionRequest:

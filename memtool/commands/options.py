@@ -247,7 +247,7 @@ def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noq
         least_time_limit=chosen["time_limit"],
         counters=chosen["counters"],
         draw_plots=not chosen["no_plots"],
-        command=tuple(sys.argv),
+        command=("memtool", *click.get_current_context().find_root().obj),
         **own,
     )
 

@@ -12,7 +12,7 @@ from memtool.model import AllocatorPlan, Cell
 from memtool.passes import PACE, Pass, Phase, Sample
 from memtool.worker.parent import Job
 from memtool.worker.settings import Measurable, Settings
-from memtool.worker.threads import Threads
+from memtool.worker.threads import ThreadPlan
 
 _TIME_LIMIT_FACTOR = 20
 _INTERPRETED_FACTOR = 100
@@ -93,7 +93,7 @@ class Jobs:
         )
 
 
-def _unpinned(threads: Threads | None) -> Threads | None:
+def _unpinned(threads: ThreadPlan | None) -> ThreadPlan | None:
     return None if threads is None else replace(threads, processors=0)
 
 

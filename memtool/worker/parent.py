@@ -32,7 +32,7 @@ from memtool.worker.evidence import Contents
 from memtool.worker.instruments import counted
 from memtool.worker.judge import Answer, sample_of
 from memtool.worker.offspring import VARIABLE, adopt_orphans, end_worker, kill_session
-from memtool.worker.threads import Threads, read_places, told
+from memtool.worker.threads import ThreadPlan, read_places, told
 
 _MOST_UNDER_VALGRIND = 32 << 30
 """Bytes of a region: valgrind (3.19) refuses a mapping of 64 GiB."""
@@ -79,7 +79,7 @@ class Job:
     """Length of a tick of the worker's clock."""
     arrivals: tuple[int, ...] | None = None
     """When the operations arrive in the latency pass (workload/arrivals.py); None: closed loop."""
-    threads: Threads | None = None
+    threads: ThreadPlan | None = None
     """None: one thread replays everything, in the recorded order."""
     marks: tuple[str, ...] = ()
     """Names of the image's marks, by their numbers; of the footprint and heap passes."""
@@ -333,7 +333,7 @@ def _memory_file(name: str) -> Iterator[int]:
 
 
 @contextmanager
-def _places(threads: Threads | None) -> Iterator[int | None]:
+def _places(threads: ThreadPlan | None) -> Iterator[int | None]:
     """Yield the memory file in which the worker's threads say what they are at; None where it has but one."""
     if threads is None:
         yield None

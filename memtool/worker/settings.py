@@ -10,7 +10,7 @@ from memtool.host import counters
 from memtool.model import AllocatorPlan, Cell
 from memtool.passes import Instrument, Pass, Phase
 from memtool.worker.parent import RegionRequest
-from memtool.worker.threads import Threads
+from memtool.worker.threads import ThreadPlan
 
 NULL = "null"
 """The control strategy that every block replays besides: what the harness itself costs."""
@@ -78,7 +78,7 @@ class Measurable:
     null_plan: AllocatorPlan
     cells: Mapping[Cell, AllocatorPlan]
     regions: Mapping[str, RegionRequest]
-    threads: Threads | None = None
+    threads: ThreadPlan | None = None
     """None: one thread replays everything."""
     arrivals: tuple[int, ...] | None = None
     """When the operations arrive in the latency pass (workload/arrivals.py); None: closed loop."""

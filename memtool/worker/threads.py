@@ -15,7 +15,7 @@ _MOST_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Threads:
+class ThreadPlan:
     """How a job's threads are replayed; the image is a thread image."""
 
     mode: Mode

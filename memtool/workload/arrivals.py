@@ -16,7 +16,7 @@ _APART = 0xA2217A15
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class ArrivalSchedule:
     """Intended starts of a workload's operations, as a program that gives the same ones on every machine."""
 
     law: str
@@ -41,7 +41,7 @@ class Schedule:
         return array("Q", self.words).tobytes()
 
 
-def compile_arrivals(arrivals: Arrivals, seed: int) -> Schedule:
+def compile_arrivals(arrivals: Arrivals, seed: int) -> ArrivalSchedule:
     """Return the schedule of a workload with this seed."""
     law, paced = next((name, each) for name in Arrivals.model_fields if (each := getattr(arrivals, name)) is not None)
     assert isinstance(paced, (Paced, Bursts))
@@ -53,4 +53,4 @@ def compile_arrivals(arrivals: Arrivals, seed: int) -> Schedule:
         gap = Fraction(_PICOSECONDS * burst, paced.rate)
     is_even = law in ("constant", "periodic")
     table = tables.constant(round(gap)) if is_even else tables.exponential(gap, 0, tables.LARGEST)
-    return Schedule(law, _PICOSECONDS * burst / gap, burst, (seed ^ _APART, burst, *table))
+    return ArrivalSchedule(law, _PICOSECONDS * burst / gap, burst, (seed ^ _APART, burst, *table))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from memtool.workload.arrivals import Schedule
+from memtool.workload.arrivals import ArrivalSchedule
 from memtool.workload.schema import Touch
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Source(ABC):
     """Names of the marks, in the order of the run."""
     notes: tuple[str, ...] = ()
     """What was rounded or left out, as far as that is known before the events are read."""
-    arrivals: Schedule | None = None
+    arrivals: ArrivalSchedule | None = None
     """When operations are meant to begin; None: each as soon as the one before it has ended."""
     definition: Mapping[str, Any] | None = None
     """The workload with every default written out; None for a trace, which has none."""

@@ -18,7 +18,7 @@ from memtool.errors import InputError, MemtoolError, did_you_mean, option
 from memtool.model import Mark, Mode, TraceInfo
 from memtool.units import format_duration, format_rate, format_size
 from memtool.workload import generated
-from memtool.workload.arrivals import Schedule
+from memtool.workload.arrivals import ArrivalSchedule
 from memtool.workload.image_files import ImageFiles, portions_of
 from memtool.workload.importers.known import importer_of
 from memtool.workload.source import Ending, Source
@@ -57,7 +57,7 @@ class Trace:
     image_bytes: int
     generation_seconds: float
     """Time to generate the canonical events alone, without hashing and image."""
-    arrivals: Schedule | None = None
+    arrivals: ArrivalSchedule | None = None
     """When the operations are meant to begin; None: each as soon as the one before it has ended."""
     serial: tuple[int, int] | None = None
     """(descriptor, bytes) of the image for one thread besides, where the image is one for threads."""
@@ -327,7 +327,7 @@ def _refuse_nothing(head: dict[str, int], source: str, seed: int) -> None:
         raise InputError(f"{source}: asks for 0 bytes in all (with seed {seed}), so there is nothing to measure")
 
 
-def _refuse_too_slow(head: dict[str, int], source: str, arrivals: Schedule | None) -> None:
+def _refuse_too_slow(head: dict[str, int], source: str, arrivals: ArrivalSchedule | None) -> None:
     if arrivals is not None and arrivals.seconds(head["operations"]) > _LONGEST_ARRIVALS:
         needed = format_duration(arrivals.seconds(head["operations"]))
         raise InputError(

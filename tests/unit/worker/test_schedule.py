@@ -19,7 +19,7 @@ from memtool.passes import Pass, Sample, passes_from
 from memtool.worker.parent import Job, RegionRequest
 from memtool.worker.schedule import Key, Schedule
 from memtool.worker.settings import Measurable, Settings, counts, seconds_waiting
-from memtool.worker.threads import Threads
+from memtool.worker.threads import ThreadPlan
 from tests.payloads import figures
 
 NAMES = ("glibc", "pool", "tlsf", "buddy", "slab")
@@ -549,17 +549,17 @@ def test_heap_passes_wait_beside_what_is_counted(monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_threads_replay_is_measured_once_on_one() -> None:
-    threaded = replace(measurable(), threads=Threads(Mode.PARALLEL, 2, 2, 2), serial=(77, 4096))
+    threaded = replace(measurable(), threads=ThreadPlan(Mode.PARALLEL, 2, 2, 2), serial=(77, 4096))
     jobs = [job for job in run(threaded).jobs if job.run_pass is Pass.FOOTPRINT]
     alone = [job for job in jobs if job.image_fd == 77]
     names = [cell.allocator for cell in threaded.cells]
     assert [job.cell.allocator for job in alone] == names
     assert {(job.cell.mode, job.image_bytes, job.threads) for job in alone} == {("serial", 4096, None)}
-    assert {job.threads for job in jobs if job not in alone} == {Threads(Mode.PARALLEL, 2, 2, 2)}
+    assert {job.threads for job in jobs if job not in alone} == {ThreadPlan(Mode.PARALLEL, 2, 2, 2)}
 
 
 def test_what_is_not_timed_on_threads_is_not_pinned() -> None:
-    threaded = replace(measurable(), threads=Threads(Mode.LOCKSTEP, 2, 2, 2))
+    threaded = replace(measurable(), threads=ThreadPlan(Mode.LOCKSTEP, 2, 2, 2))
     settings = Settings(blocks=1, counter=InstructionCounter.CALLGRIND)
     pinned = {job.run_pass: job.threads.processors for job in run(threaded, settings=settings).jobs if job.threads}
     assert pinned[Pass.THROUGHPUT] == pinned[Pass.FOOTPRINT] == 2
