@@ -1,0 +1,111 @@
+// Which threads are inside the heap, so that a process forks only while none is.
+//
+// Whatever locks a heap has, and whatever it was about to write: a child that is forked while no thread is inside finds
+// it whole. Going in and out costs a thread two stores to its own memory; who forks pays for the order between these
+// and its own (membarrier).
+#pragma once
+
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+
+#include "preload/books.hpp"
+
+namespace memtool {
+
+class Presence {
+ public:
+  // A thread's own; never given back, but to the next new thread.
+  struct Place {
+    std::atomic<bool> is_inside = false;
+    std::atomic<bool> is_taken = true;
+    Place* next = nullptr;
+  };
+
+  constexpr Presence() noexcept = default;
+
+  // nullptr when memory is out.
+  Place* take(Books& books) noexcept {
+    const Locked locked(lock_);
+    for (Place* place = first_; place != nullptr; place = place->next) {
+      if (!place->is_taken.load(std::memory_order_acquire)) {
+        place->is_taken.store(true, std::memory_order_relaxed);
+        return place;
+      }
+    }
+    void* memory = books.allocate(sizeof(Place), alignof(Place));
+    if (memory == nullptr) return nullptr;
+    auto* place = new (memory) Place;
+    place->next = first_;
+    first_ = place;
+    return place;
+  }
+
+  [[gnu::always_inline]] void enter(Place& place) noexcept {
+    place.is_inside.store(true, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (is_forking_.load(std::memory_order_relaxed)) [[unlikely]]
+      wait(place);
+  }
+  [[gnu::always_inline]] static void leave(Place& place) noexcept {
+    place.is_inside.store(false, std::memory_order_release);
+  }
+
+  // Before a fork: no other thread is inside when it returns, and none gets in. `own`: of the calling thread, or null.
+  void stop_others(const Place* own, Books& books) noexcept {
+    forking_.lock();
+    forker_ = own;
+    is_forking_.store(true, std::memory_order_seq_cst);
+    barrier();
+    lock_.lock();
+    for (Place* place = first_; place != nullptr; place = place->next) {
+      while (place != own && place->is_inside.load(std::memory_order_acquire)) sched_yield();
+    }
+    books.lock();
+  }
+  // After it, in the parent.
+  void go_on(Books& books) noexcept {
+    books.unlock();
+    lock_.unlock();
+    is_forking_.store(false, std::memory_order_release);
+    forking_.unlock();
+  }
+  // In the child: the other threads are not there any more.
+  void go_on_alone(const Place* own, Books& books) noexcept {
+    for (Place* place = first_; place != nullptr; place = place->next) {
+      if (place == own) continue;
+      place->is_inside.store(false, std::memory_order_relaxed);
+      place->is_taken.store(false, std::memory_order_relaxed);
+    }
+    go_on(books);
+  }
+  // Before the first fork.
+  static void prepare() noexcept { syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0); }
+
+ private:
+  [[gnu::noinline, gnu::cold]] void wait(Place& place) noexcept {
+    while (is_forking_.load(std::memory_order_acquire) && forker_ != &place) {
+      place.is_inside.store(false, std::memory_order_release);
+      while (is_forking_.load(std::memory_order_acquire)) sched_yield();
+      place.is_inside.store(true, std::memory_order_seq_cst);
+    }
+  }
+  static void barrier() noexcept {
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+      syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+  }
+
+  std::atomic<bool> is_forking_ = false;
+  const Place* forker_ = nullptr;
+  SpinLock lock_;
+  SpinLock forking_;
+  Place* first_ = nullptr;
+};
+
+}  // namespace memtool
