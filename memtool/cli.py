@@ -28,6 +28,7 @@ _COMMANDS = {
     "plot": "Draw the pictures of a stored run again.",
     "compare": "Compare two runs, or the allocators inside one.",
     "check": "Measure and judge, against a baseline or side by side.",
+    "run": "Run a program with any allocator for its malloc.",
     "list": "List allocators, workloads, regions or metrics.",
     "inspect": "Characterise a workload without replaying it.",
     "schema": "Print the JSON Schema of a workload, a run, a comparison or a search for limits.",

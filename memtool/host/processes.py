@@ -1,13 +1,20 @@
-"""Other processes: what a program and its children hold, and what is loaded into them."""
+"""Other processes: what a program and its children hold, what is loaded into them, and how one is run to its end."""
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
+import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+_SLEEP_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +52,43 @@ def peak_resident_bytes(pid: int) -> int:
         if "VmHWM:" in words:
             return 1024 * int(words[words.index("VmHWM:") + 1])
     return 0
+
+
+def wait(process: subprocess.Popen[bytes], seconds: float) -> tuple[int, resource.struct_rusage] | None:
+    """Return (exit status, what it used) of a program; None when it goes on after that time.
+
+    The status is negative where a signal killed it, as subprocess has it.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode, usage
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(_SLEEP_SECONDS)
+
+
+@contextmanager
+def left_to_itself(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Leave what a terminal sends to the program, and hand on what only we are sent; kill it when we fail."""
+    before = {}
+    try:
+        for each in (signal.SIGINT, signal.SIGQUIT):
+            before[each] = signal.signal(each, signal.SIG_IGN)
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            before[each] = signal.signal(each, lambda number, _: process.send_signal(number))
+        yield
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def exit_code(status: int) -> int:
+    """Return what a shell would say of a program that ended with this status."""
+    return status if status >= 0 else 128 - status

@@ -261,11 +261,9 @@ std::string report() {
     if (each == '"' || each == '\\') json += '\\';
     if (static_cast<unsigned char>(each) >= ' ') json += each;
   }
-  std::string adaptors;  // each begins with a comma
+  std::string adaptors;
   heap->report(adaptors);
-  json += "\",\"adaptors\":{";
-  json.append(adaptors, adaptors.empty() ? 0 : 1);
-  return json + "}}\n";
+  return json + "\",\"adaptors\":{" + adaptors + "}}\n";
 }
 
 [[gnu::destructor]] void finish() {

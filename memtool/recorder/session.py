@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import resource
-import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -175,8 +173,8 @@ class Session:
         """
         begun = time.monotonic()
         process = subprocess.Popen(command, env=self._preload.environment(environment))
-        with _left_to(process):
-            while (ended := _wait(process, _POLL_SECONDS)) is None:
+        with processes.left_to_itself(process):
+            while (ended := processes.wait(process, _POLL_SECONDS)) is None:
                 self._look(process.pid, time.monotonic() - begun)
                 self._take(time.monotonic_ns() - _LAG_NS)
                 if progress is not None:
@@ -230,35 +228,3 @@ class Session:
         # A file that has no head yet is one that a process is just beginning.
         with suppress(EngineError):
             self._takers[path.name] = _Taker(path, len(self._takers) + 1, self._open_sink, self._ns_per_tick)
-
-
-def _wait(process: subprocess.Popen[bytes], seconds: float) -> tuple[int, resource.struct_rusage] | None:
-    """Return (status, what it used) of a program that has ended within that time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return process.returncode, usage
-        if time.monotonic() >= deadline:
-            return None
-        time.sleep(0.005)
-
-
-@contextmanager
-def _left_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Leave what a terminal sends to the program, and hand on what only we are sent; kill it when we fail."""
-    before = {}
-    try:
-        for each in (signal.SIGINT, signal.SIGQUIT):
-            before[each] = signal.signal(each, signal.SIG_IGN)
-        for each in (signal.SIGTERM, signal.SIGHUP):
-            before[each] = signal.signal(each, lambda number, _: process.send_signal(number))
-        yield
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

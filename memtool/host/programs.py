@@ -20,7 +20,7 @@ _SANITIZERS = ("libasan", "libtsan", "liblsan", "libclang_rt.asan", "libclang_rt
 
 
 def find_program(name: str) -> Path:
-    """Return the file that a command's first word stands for. Raises InputError."""
+    """Return the file that a command's first word stands for, as a shell finds it. Raises InputError."""
     path = shutil.which(name)
     if path is not None:
         return Path(path)
@@ -30,7 +30,7 @@ def find_program(name: str) -> Path:
 
 
 def refuse_what_takes_no_preload(program: Path) -> None:
-    """Raise InputError, with the reason, for a program whose requests a preloaded library cannot see."""
+    """Raise InputError, with the reason, for a program into which no library can be preloaded."""
     path = program
     for _ in range(_MOST_INTERPRETERS):
         script_of = _interpreter_of(path)
@@ -66,9 +66,9 @@ def _problem_of(elf: ELFFile, mode: int) -> str | None:
         (each.get_interp_name() for each in elf.iter_segments() if isinstance(each, InterpSegment)), None
     )
     if interpreter is None:
-        return "is linked statically: nothing can be preloaded into it (link it dynamically, or record a test of it)"
+        return "is linked statically: nothing can be preloaded into it"
     if elf.elfclass != 64:
-        return "is a 32-bit program, and the recorder a 64-bit library"
+        return "is a 32-bit program: memtool's libraries are 64-bit"
     if "ld-musl" in interpreter:
         return "is linked against musl, which does not load what glibc programs do"
     if mode & (stat.S_ISUID | stat.S_ISGID):
@@ -81,5 +81,5 @@ def _problem_of(elf: ELFFile, mode: int) -> str | None:
     ]
     sanitizer = next((each for each in needed if each.startswith(_SANITIZERS)), None)
     if sanitizer is not None:
-        return f"is built with a sanitizer ({sanitizer}), which brings an allocator of its own: record a build without"
+        return f"is built with a sanitizer ({sanitizer}), which brings an allocator of its own: take a build without"
     return None

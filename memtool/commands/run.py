@@ -1,0 +1,70 @@
+"""``memtool run``: a real program with any allocator for its malloc."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from memtool.preload.launch import HeapReport
+
+
+@click.command("run", context_settings={"ignore_unknown_options": True})
+@click.option("-a", "--allocator", required=True, metavar="NAME", help="As `memtool bench -a` takes it, one of them.")
+@click.option("--stats", is_flag=True, help="Say on standard error what each process's heap was like at its end.")
+@click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGUMENTS]...")
+def command(allocator: str, stats: bool, program: tuple[str, ...]) -> int:
+    """Run PROGRAM with an allocator for its malloc: a strategy with its adaptors, a system allocator, a library.
+
+    What it prints, reads and returns is its own. A strategy that is not thread-safe gets a lock, one that needs the
+    size at a free keeps it before the block. What `track`, `leak`, `redzone`, `guard` and `quarantine` find is said on
+    standard error when a process ends.
+    """
+    import os
+    import subprocess
+    import tempfile
+    from pathlib import Path
+
+    from memtool.allocators import registry
+    from memtool.allocators.spec import parse_allocators
+    from memtool.errors import InputError
+    from memtool.host import processes, programs
+    from memtool.preload import launch
+
+    known = registry.Registry()
+    specs = parse_allocators(allocator, known.groups)
+    if len(specs) != 1:
+        raise InputError(f"-a: a program has one malloc, and '{allocator}' stands for {len(specs)}")
+    try:
+        plan = known.resolve(specs[0])
+        if plan.uses_region:
+            plan = known.resolve(specs[0], as_malloc=True)
+    except registry.Unavailable as missing:
+        raise InputError(f"-a: {allocator}: {missing}") from None
+    launch.refuse_what_is_no_malloc(plan)
+    programs.refuse_what_takes_no_preload(programs.find_program(program[0]))
+    with tempfile.TemporaryDirectory(prefix="memtool-") as folder:
+        report = Path(folder) / "report"
+        process = subprocess.Popen(program, env=launch.environment(plan, os.environ, report))
+        with processes.left_to_itself(process):
+            while (ended := processes.wait(process, 3600.0)) is None:
+                pass
+        for heap in launch.read_reports(report):
+            for line in _lines(heap, stats=stats):
+                click.echo(f"memtool: process {heap.process}: {line}", err=True)
+    return processes.exit_code(ended[0])
+
+
+def _lines(heap: HeapReport, *, stats: bool) -> list[str]:
+    from memtool.stats.adaptor_reports import sentences
+    from memtool.units import format_size
+
+    lines = [*([heap.finding] if heap.finding else []), *sentences(heap.adaptors)]
+    if stats:
+        live = "" if heap.granted_bytes is None else f", {format_size(heap.granted_bytes)} still live"
+        lines.append(
+            f"footprint {format_size(heap.footprint_bytes)}, at most {format_size(heap.peak_footprint_bytes)}, "
+            f"and {format_size(heap.books_bytes)} of books beside it{live}"
+        )
+    return lines

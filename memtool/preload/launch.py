@@ -1,0 +1,108 @@
+"""How a program is given an allocator for its malloc: its environment, and which allocators can be one."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memtool.engine.abi import binding
+from memtool.errors import InputError
+from memtool.model import AllocatorPlan
+
+LIBRARY = "libmemtool-malloc.so"
+_MALLOC = "malloc"
+
+
+@dataclass(frozen=True, slots=True)
+class HeapReport:
+    """What the heap of one process was like when the process ended."""
+
+    process: int
+    footprint_bytes: int
+    peak_footprint_bytes: int
+    books_bytes: int
+    """What the strategy itself asked for, beside its region."""
+    granted_bytes: int | None
+    """Still live, as the strategy grants it; None where it does not know."""
+    finding: str
+    """The first thing that an adaptor has found, or a broken invariant; empty: nothing."""
+    adaptors: Mapping[str, Any]
+    """What each adaptor has to say (track, leak, …)."""
+
+
+def refuse_what_is_no_malloc(plan: AllocatorPlan) -> None:
+    """Raise InputError, with the reason, for an allocator that cannot be the malloc of a program."""
+    reason = _why_not(plan)
+    if reason is not None:
+        raise InputError(f"{plan.spec.label}: {reason}")
+
+
+def _why_not(plan: AllocatorPlan) -> str | None:
+    if plan.strategy == _MALLOC:
+        return None
+    if plan.adopted is not None:
+        return "is loaded by memtool itself, and a program cannot load it (a library that defines malloc can be named)"
+    if plan.is_control:
+        return "is a control: it hands out memory that is not the program's"
+    if not plan.uses_region:
+        return "stands on a malloc, and cannot be one"
+    if plan.free_order in ("lifo", "fifo"):
+        return f"takes blocks back in one order only ({plan.free_order}), and programs free in any"
+    try:
+        largest_size, _ = binding.limits(plan.strategy, plan.engine_parameters, 16)
+    except binding.CannotStand as problem:
+        return str(problem)
+    if largest_size is not None:
+        return f"serves requests of up to {largest_size:,} bytes, and programs ask for any"
+    return None
+
+
+def environment(plan: AllocatorPlan, base: Mapping[str, str], report: Path | None = None) -> dict[str, str]:
+    """Return the environment in which a program has this allocator for its malloc.
+
+    ``report``: where each of its processes appends a line when it ends; of strategies of the engine's. Raises
+    FileNotFoundError where the library was not built.
+    """
+    preload = list(plan.preload)
+    own = dict(plan.environment)
+    if plan.strategy != _MALLOC:
+        preload = [str(library())]
+        own |= {"MEMTOOL_MALLOC": plan.strategy, "MEMTOOL_MALLOC_PARAMETERS": plan.engine_parameters}
+        if report is not None:
+            own["MEMTOOL_MALLOC_REPORT"] = str(report)
+    if before := base.get("LD_PRELOAD"):
+        preload.append(before)
+    return {**base, **own, **({"LD_PRELOAD": ":".join(preload)} if preload else {})}
+
+
+def library() -> Path:
+    """Return the path of the library. Raises FileNotFoundError where it was not built."""
+    path = Path(str(importlib.resources.files("memtool.preload").joinpath(LIBRARY)))
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: run `make native`")
+    return path
+
+
+def read_reports(path: Path) -> list[HeapReport]:
+    """Return what the processes have appended, in the order of their ends; one that was killed has not."""
+    if not path.exists():
+        return []
+    reports = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        said = json.loads(line)
+        reports.append(
+            HeapReport(
+                said["process"],
+                said["footprint_bytes"],
+                said["peak_footprint_bytes"],
+                said["books_bytes"],
+                said.get("granted_bytes"),
+                said["finding"],
+                said["adaptors"],
+            )
+        )
+    return reports

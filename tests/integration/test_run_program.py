@@ -1,0 +1,171 @@
+"""memtool run: real programs with strategies for their malloc behave, print and end as they do with the system's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memtool.allocators.registry import Registry
+from memtool.allocators.spec import parse_allocators
+from memtool.preload import launch
+from tests.integration.test_recorder import programs  # noqa: F401  # a fixture
+
+STRATEGIES = ("tlsf", "thread-cache", "thread-heaps", "segregated-pool", "buddy", "first-fit", "slab", "half-fit")
+
+
+def memtool_run(allocator: str, *program: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "memtool", "run", *options, "-a", allocator, "--", *program]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def under(allocator: str, *program: str, **variables: str) -> tuple[int, str, str]:
+    """Return (status, output, errors) of a program as `memtool run` starts it."""
+    known = Registry()
+    (spec,) = parse_allocators(allocator, known.groups)
+    plan = known.resolve(spec)
+    environment = launch.environment(known.resolve(spec, as_malloc=plan.uses_region), {**os.environ, **variables})
+    done = subprocess.run(program, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("allocator", [*STRATEGIES, "tlsf+guard", "glibc:tcache_count=0"])
+def test_the_whole_interface(allocator: str, programs: Path) -> None:  # noqa: F811
+    # errno, overflow, alignment, usable sizes, realloc, exceptions of new: as the C library has them.
+    for program in ("every_function", "cpp_calls"):
+        assert under(allocator, str(programs / program)) == (0, "", "")
+
+
+@pytest.mark.parametrize("allocator", ["tlsf", "thread-cache", "thread-heaps", "buddy+redzone"])
+def test_a_child_that_is_forked_while_others_allocate_comes_to_its_end(
+    allocator: str,
+    programs: Path,  # noqa: F811
+) -> None:
+    assert under(allocator, str(programs / "forks_beside_threads")) == (0, "", "")
+
+
+SOURCE = """
+import json, os, subprocess, sys, threading
+texts = [json.dumps({"of": list(range(size)), "bytes": bytes(size).hex()}) for size in range(200)]
+threads = [threading.Thread(target=lambda: [str(number) * 5 for number in range(5000)]) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+child = os.fork()
+if child == 0: os._exit(len([str(number) for number in range(1000)]) // 100)
+print(sum(map(len, texts)), os.waitpid(child, 0)[1] >> 8)
+print(subprocess.run(["echo", "one more process"], capture_output=True, text=True).stdout, end="")
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("allocator", STRATEGIES)
+def test_python_with_threads_and_children(allocator: str) -> None:
+    # 200 texts: 23 bytes each round list and bytes, 2 for each pair of digits, ", " between numbers, and the numbers.
+    numbers = sum(len(str(number)) * (199 - number) + 2 * max(0, 198 - number) for number in range(199))
+    length = 200 * 23 + 2 * sum(range(200)) + numbers
+    python = (sys.executable, "-I", "-c", SOURCE)
+    assert under(allocator, *python, PYTHONMALLOC="malloc") == (3, f"{length} 10\none more process\n", "")
+
+
+def test_a_compiler_builds_the_same_object(tmp_path: Path) -> None:
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("there is no g++ here")
+    source = tmp_path / "words.cpp"
+    source.write_text('#include <map>\n#include <string>\nstd::map<std::string, int> words() { return {{"a", 1}}; }\n')
+    objects = []
+    for allocator in ("glibc", "tlsf", "thread-cache"):
+        made = tmp_path / f"{allocator}.o"
+        assert under(allocator, compiler, "-O1", "-c", str(source), "-o", str(made)) == (0, "", "")
+        objects.append(made.read_bytes())
+    assert objects[0] == objects[1] == objects[2]
+
+
+OVERRUN = """
+import ctypes
+c = ctypes.CDLL(None)
+c.malloc.restype = ctypes.c_void_p
+block = c.malloc(10)
+ctypes.memset(block, 65, 12)
+c.free(ctypes.c_void_p(block))
+"""
+
+
+def test_red_zones_find_an_overrun_of_a_real_program() -> None:
+    done = memtool_run("tlsf+redzone", sys.executable, "-I", "-c", OVERRUN)
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    # 10 bytes, and 16 in which the size is kept for the free.
+    assert line.startswith("memtool: process ")
+    assert ": overrun of the block of 26 bytes at 0x" in line
+    assert " by 2 bytes, found at operation " in line
+
+
+LEAK = """
+import ctypes
+c = ctypes.CDLL(None)
+c.malloc.restype = ctypes.c_void_p
+for _ in range(3): c.malloc(123456)
+"""
+
+
+def test_leaks_are_said_when_the_process_ends() -> None:
+    done = memtool_run("tlsf+leak", sys.executable, "-I", "-S", "-c", LEAK)
+    assert done.returncode == 0
+    assert "3 × 121 KiB (operations " in done.stderr
+
+
+def test_statistics_are_said_where_asked(tmp_path: Path) -> None:
+    done = memtool_run("tlsf", "ls", str(tmp_path), options=("--stats",))
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert " of books beside it, " in line
+    assert line.endswith(" still live")
+
+
+@pytest.mark.parametrize(
+    ("allocator", "words"),
+    [
+        ("pool", "pool: serves requests of up to 64 bytes, and programs ask for any"),
+        ("stack", "stack: takes blocks back in one order only (lifo), and programs free in any"),
+        ("null", "null: is a control: it hands out memory that is not the program's"),
+        ("new-delete", "new-delete: stands on a malloc, and cannot be one"),
+        ("tlsf,slab", "-a: a program has one malloc, and 'tlsf,slab' stands for 2"),
+    ],
+)
+def test_what_is_no_malloc_is_refused(allocator: str, words: str) -> None:
+    done = memtool_run(allocator, "true")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"memtool: {words}\n")
+
+
+def test_what_takes_no_preload_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "still.c"
+    source.write_text("int main(void) { return 0; }\n")
+    still = tmp_path / "still"
+    subprocess.run(["cc", "-static", "-o", str(still), str(source)], check=True)
+    sanitized = tmp_path / "sanitized"
+    subprocess.run(["cc", "-fsanitize=address", "-o", str(sanitized), str(source)], check=True)
+    script = tmp_path / "script"
+    script.write_text(f"#!{still}\n")
+    script.chmod(0o700)
+    reasons = {
+        still: "is linked statically: nothing can be preloaded into it",
+        script: f"{still}, which runs it, is linked statically: nothing can be preloaded into it",
+        sanitized: (
+            "is built with a sanitizer (libasan.so.8), which brings an allocator of its own: take a build without"
+        ),
+        tmp_path / "none": "no such program",
+        source: "is not executable",
+    }
+    for program, reason in reasons.items():
+        done = memtool_run("tlsf", str(program))
+        assert (done.returncode, done.stderr) == (2, f"memtool: {program}: {reason}\n")
+
+
+def test_the_end_of_the_program_is_its_own() -> None:
+    assert memtool_run("tlsf", "sh", "-c", "kill -9 $$").returncode == 128 + 9
+    assert memtool_run("tlsf", "sh", "-c", "exit 42").returncode == 42
