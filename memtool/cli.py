@@ -31,7 +31,7 @@ _COMMANDS = {
     "run": "Run a program with any allocator for its malloc.",
     "list": "List allocators, workloads, regions or metrics.",
     "inspect": "Characterise a workload without replaying it.",
-    "schema": "Print the JSON Schema of a workload, a run, a comparison or a search for limits.",
+    "schema": "Print the JSON Schema of a workload or of a stored result.",
     "doctor": "Say what this machine can and cannot measure, and how to mend it.",
 }
 _DEBUG = "--debug"
