@@ -175,8 +175,8 @@ def _is_counted(run_pass: Pass) -> bool:
 def _refuse_other_cells(path: Path, base: Run, settings: BenchOptions) -> None:
     """Say before anything is measured that a baseline has only other modes or regions."""
     for field, wanted, known in (
-        ("mode", {str(settings.mode)}, {each.cell.mode for each in base.cells}),
-        ("regions", set(settings.regions), {each.cell.region for each in base.cells}),
+        ("mode", {str(settings.mode)}, {result.cell.mode for result in base.cells}),
+        ("regions", set(settings.regions), {result.cell.region for result in base.cells}),
     ):
         if known and not wanted & known:
             raise Incomparable(
@@ -215,7 +215,7 @@ def _passes(options: CheckOptions, metrics: Sequence[str]) -> tuple[Pass, ...]:
 def _passes_of(metrics: Sequence[str]) -> tuple[Pass, ...]:
     """Return the passes that metrics are measured by, and the check: what corrupts memory is not timed."""
     needed = {METRICS[name].measured_by for name in metrics} | {Pass.CHECK}
-    return tuple(each for each in Pass if each in needed)
+    return tuple(run_pass for run_pass in Pass if run_pass in needed)
 
 
 def _second_look(
@@ -224,16 +224,16 @@ def _second_look(
     """Return the suspects' metrics on fresh blocks, of the workloads and regions that have any."""
     assert settings.output is not None
     infos = {info.name: info for info in first.workloads}
-    suspected = [infos[each.comparison.workload] for each in suspects]
-    metrics = tuple(dict.fromkeys(each.comparison.metric for each in suspects))
+    suspected = [infos[suspect.comparison.workload] for suspect in suspects]
+    metrics = tuple(dict.fromkeys(suspect.comparison.metric for suspect in suspects))
     output = settings.output / journal.SECOND_LOOK
     again = replace(
         settings,
         workloads=tuple(dict.fromkeys(info.source for info in suspected)),
         threads=tuple(dict.fromkeys(info.threads for info in suspected)) if settings.threads else (),
-        regions=tuple(dict.fromkeys(each.comparison.region for each in suspects)),
+        regions=tuple(dict.fromkeys(suspect.comparison.region for suspect in suspects)),
         first_block=settings.first_block + settings.blocks,
-        passes=tuple(each for each in _passes_of(metrics) if each is not Pass.CHECK),
+        passes=tuple(run_pass for run_pass in _passes_of(metrics) if run_pass is not Pass.CHECK),
         output=output,
         resume=settings.resume and (output / journal.FILE_NAME).exists(),
         draw_plots=False,
@@ -245,7 +245,9 @@ def _second_look(
 def _refuse_nothing(comparisons: Sequence[Comparison], run: Run) -> None:
     if comparisons:
         return
-    excluded = [f"{each.cell.allocator} on {each.cell.workload}: {each.reason}" for each in run.cells if each.reason]
+    excluded = [
+        f"{result.cell.allocator} on {result.cell.workload}: {result.reason}" for result in run.cells if result.reason
+    ]
     raise Incomparable(f"nothing to compare: {'; '.join(excluded) or 'no metric is in both'}")
 
 
@@ -290,13 +292,13 @@ def read_baseline(path: Path) -> Run:
 
 def _labels(base: Run) -> str:
     names = named_in(base)
-    labels = (each.cell.allocator.removesuffix(AGAIN) for each in base.cells)
+    labels = (result.cell.allocator.removesuffix(AGAIN) for result in base.cells)
     return ",".join(dict.fromkeys(names.get(label, label) for label in labels))
 
 
 def _metrics_of(base: Run, metrics: Sequence[str]) -> list[str]:
     """Return those of the metrics that a baseline has figures for; all where it has none."""
-    known = {name for each in base.cells for name, metric in each.metrics.items() if metric.value is not None}
+    known = {name for result in base.cells for name, metric in result.metrics.items() if metric.value is not None}
     return [name for name in metrics if name in known] or list(metrics)
 
 
@@ -310,7 +312,7 @@ def update_baseline(options: CheckOptions, progress: Progress, executor: Executo
     settings = to_be_measured(replace(options, update=True))
     outcome = bench(settings, progress, executor)
     if outcome.failed:
-        failed = next((each for each in outcome.run.cells if each.status is Status.FAILED), None)
+        failed = next((result for result in outcome.run.cells if result.status is Status.FAILED), None)
         if failed is None:
             raise Incomparable(f"{options.baseline}: nothing was measured that a baseline could hold")
         raise MemtoolError(f"{failed.cell.workload} · {failed.cell.allocator} failed, so no baseline: {failed.reason}")
@@ -322,18 +324,18 @@ def update_baseline(options: CheckOptions, progress: Progress, executor: Executo
         workloads=tuple(replace(info, source=sources[info.name]) for info in outcome.run.workloads),
         cells=tuple(
             replace(
-                each,
-                proof={name: each.proof[name] for name in _KEPT_PROOF if name in each.proof},
+                result,
+                proof={name: result.proof[name] for name in _KEPT_PROOF if name in result.proof},
                 series={},
                 metrics={
-                    name: metric for name, metric in each.metrics.items() if name in kept and metric.value is not None
+                    name: metric for name, metric in result.metrics.items() if name in kept and metric.value is not None
                 },
             )
-            for each in outcome.run.cells
-            if each.status is Status.OK
+            for result in outcome.run.cells
+            if result.status is Status.OK
         ),
     )
-    if not any(each.metrics for each in run.cells):
+    if not any(result.metrics for result in run.cells):
         raise Incomparable(f"{options.baseline}: nothing was measured that a baseline could hold")
     path = options.baseline
     try:
@@ -345,7 +347,9 @@ def update_baseline(options: CheckOptions, progress: Progress, executor: Executo
 
 
 def _notes(run: Run) -> tuple[str, ...]:
-    of_cells = (f"{each.cell.workload} · {each.cell.allocator}: {note}" for each in run.cells for note in each.notes)
+    of_cells = (
+        f"{result.cell.workload} · {result.cell.allocator}: {note}" for result in run.cells for note in result.notes
+    )
     return (*run.notes, *of_cells)
 
 

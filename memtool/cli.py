@@ -82,7 +82,7 @@ def main() -> None:
     ended_by = _end_in_order()
     own, rest = _split(sys.argv[1:])
     try:
-        code = run([*(each for each in own if each != _DEBUG), *rest], debug=_DEBUG in own)
+        code = run([*(argument for argument in own if argument != _DEBUG), *rest], debug=_DEBUG in own)
     except KeyboardInterrupt:  # a second one, while the first is being answered
         code = EXIT_INTERRUPTED
     sys.exit(128 + ended_by[0] if ended_by else code)
@@ -96,14 +96,14 @@ def _end_in_order() -> list[int]:
     received: list[int] = []
 
     def stop(number: int, _: object) -> None:
-        for each in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(each, signal.SIG_IGN)
+        for caught in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(caught, signal.SIG_IGN)
         received.append(number)
         raise KeyboardInterrupt
 
-    for each in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(each) is not signal.SIG_IGN:  # nohup
-            signal.signal(each, stop)
+    for caught in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(caught) is not signal.SIG_IGN:  # nohup
+            signal.signal(caught, stop)
     return received
 
 

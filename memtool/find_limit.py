@@ -171,7 +171,7 @@ class _Hunt:
         new: dict[str, TraceInfo] = {}
         for trace in plan.traces:
             known = self.infos.setdefault(trace.info.name, [])
-            if trace.info.event_hash not in {each.event_hash for each in known}:
+            if trace.info.event_hash not in {info.event_hash for info in known}:
                 known.append(trace.info)
                 new[trace.info.name] = trace.info
         self.notes = tuple(dict.fromkeys((*self.notes, *plan.notes)))
@@ -192,20 +192,20 @@ class _Hunt:
     def _replay(self, pending: dict[Cell, _Pending], plan: Plan) -> None:
         """Take the next replay of every search at the same time, until all are at their ends."""
         while pending:
-            jobs = [self._job(cell, each) for cell, each in pending.items()]
+            jobs = [self._job(cell, waiting) for cell, waiting in pending.items()]
             first = next(iter(pending.values()))
             self.progress(f"{first.info.name}, seed {first.info.seed}", self._done, self._total(pending), None)
             for sample in self._samples(jobs, _at_once(jobs, pending, plan.settings.memory_bytes)):
-                each = pending[sample.cell]
+                waiting = pending[sample.cell]
                 try:
-                    each.size = each.search.send(sample)
+                    waiting.size = waiting.search.send(sample)
                     continue
                 except StopIteration as end:
-                    found = LeastLimit(each.info.seed, each.info.peak_live_bytes, end.value)
+                    found = LeastLimit(waiting.info.seed, waiting.info.peak_live_bytes, end.value)
                     row = self._row(sample.cell)
                     self.rows[sample.cell] = replace(row, limits=(*row.limits, found))
                 except CannotServeError as problem:
-                    self._leave_out(sample.cell, Status.FAILED, str(problem), each.info)
+                    self._leave_out(sample.cell, Status.FAILED, str(problem), waiting.info)
                 self._done += 1
                 del pending[sample.cell]
 

@@ -118,7 +118,7 @@ class AllocatorSpec:
     @property
     def written(self) -> str:
         """Return the written form without a name: ``pool:block=64+lock``."""
-        return "+".join((_written(self.name, self.parameters), *(each.label for each in self.adaptors)))
+        return "+".join((_written(self.name, self.parameters), *(adaptor.label for adaptor in self.adaptors)))
 
 
 def _written(name: str, parameters: tuple[tuple[str, str], ...]) -> str:

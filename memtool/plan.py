@@ -181,7 +181,7 @@ def _settings(options: BenchOptions) -> tuple[Settings, tuple[str, ...]]:
     return settings, tuple(
         f"{instrument.capitalize()} were not counted: {reason}."
         for instrument, reason in uncounted
-        if reason and any(each.declared.instrument is instrument for each in options.passes)
+        if reason and any(run_pass.declared.instrument is instrument for run_pass in options.passes)
     )
 
 
@@ -205,7 +205,9 @@ def _cells(
 def _passes(options: BenchOptions, counter: Counter) -> tuple[Pass, ...]:
     """Return what is measured: counts of instructions only where something counts."""
     missing = Instrument.INSTRUCTIONS if counter is Counter.NONE else None
-    return tuple(each for each in options.passes if missing is None or each.declared.instrument is not missing)
+    return tuple(
+        run_pass for run_pass in options.passes if missing is None or run_pass.declared.instrument is not missing
+    )
 
 
 def _measurable(

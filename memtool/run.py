@@ -169,18 +169,18 @@ def fingerprint_of(options: BenchOptions, plan: Plan) -> dict[str, object]:
         "engine": source_hash(),
         "machine": machine.fingerprint(),
         "workloads": {
-            trace.info.name: {key: each for key, each in asdict(trace.info).items() if key not in _OF_NO_MATTER}
+            trace.info.name: {key: value for key, value in asdict(trace.info).items() if key not in _OF_NO_MATTER}
             for trace in plan.traces
         },
         "code": _contents(plan.plans.values()),
         "environment": {
-            cell.allocator: dict(each.environment) for cell, each in plan.plans.items() if each.environment
+            cell.allocator: dict(resolved.environment) for cell, resolved in plan.plans.items() if resolved.environment
         },
         "counter": str(plan.settings.counter),
         "cells": sorted(f"{cell.workload}/{cell.allocator}/{cell.region}/{cell.mode}" for cell in plan.plans),
         "blocks": None if options.resume and options.keeps_blocks else options.blocks,
         "first_block": options.first_block,
-        "passes": [str(each) for each in options.passes],
+        "passes": [str(run_pass) for run_pass in options.passes],
         "cold": options.cold,
         "counters": options.counters,
         "threads": list(options.threads),
@@ -190,7 +190,7 @@ def fingerprint_of(options: BenchOptions, plan: Plan) -> dict[str, object]:
 
 def _contents(plans: Iterable[AllocatorPlan]) -> dict[str, str]:
     """Return digests of the files that allocators come from: libraries, and modules with all that they import."""
-    return {name: digest_of(Path(name)) for name in sorted({name for each in plans for name in each.code})}
+    return {name: digest_of(Path(name)) for name in sorted({name for plan in plans for name in plan.code})}
 
 
 def summarise(
@@ -266,7 +266,7 @@ def _packed(trace: Trace, passes: Sequence[Pass], mode: Mode, placements: Mappin
 
     It is the better one of what the packer finds and of ``placements``, what allocators of this run did.
     """
-    if not any(each.declared.places_blocks for each in passes):
+    if not any(run_pass.declared.places_blocks for run_pass in passes):
         return trace.info
     if threads_of(trace, mode) is not None:
         note = "not packed offline, packing_ratio is n/a: only what is replayed on one thread is (--mode serial)"

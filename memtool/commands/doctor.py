@@ -49,7 +49,10 @@ def command() -> None:
     """Say what this machine can and cannot measure, and how to mend it."""
     from tabulate import tabulate
 
-    rows = [(each.state, each.subject, each.words + (f"\n-> {each.mend}" if each.mend else "")) for each in examine()]
+    rows = [
+        (finding.state, finding.subject, finding.words + (f"\n-> {finding.mend}" if finding.mend else ""))
+        for finding in examine()
+    ]
     click.echo(tabulate(rows, headers=("", "what", "finding"), tablefmt="simple", maxcolwidths=[None, None, 82]))
 
 

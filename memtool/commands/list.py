@@ -39,11 +39,11 @@ def _allocators() -> list[dict[str, Any]]:
     groups = {family: group for group, family in GROUPS.items()} | {"python": INTERPRETED}
     return [
         {
-            **asdict(each),
-            "group": f"@{groups[each.family]}" if each.family in groups else None,
-            "parameters": _parameters(each.parameters),
+            **asdict(known),
+            "group": f"@{groups[known.family]}" if known.family in groups else None,
+            "parameters": _parameters(known.parameters),
         }
-        for each in (*registry.known(), *registry.interpreted())
+        for known in (*registry.known(), *registry.interpreted())
     ]
 
 
@@ -52,13 +52,15 @@ def _adaptors() -> list[dict[str, Any]]:
 
     from memtool.allocators.registry import Registry
 
-    return [{**asdict(each), "parameters": _parameters(each.parameters)} for each in Registry().known_adaptors()]
+    return [
+        {**asdict(adaptor), "parameters": _parameters(adaptor.parameters)} for adaptor in Registry().known_adaptors()
+    ]
 
 
 def _parameters(parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
     from dataclasses import asdict
 
-    return [{**asdict(each), "range": each.range} for each in parameters]
+    return [{**asdict(parameter), "range": parameter.range} for parameter in parameters]
 
 
 def _workloads() -> list[dict[str, Any]]:
@@ -77,8 +79,8 @@ def _regions() -> list[dict[str, Any]]:
     from memtool.allocators.regions import REGIONS, why_unavailable
 
     return [
-        {"name": each.name, "summary": each.summary, "when": each.when, "missing": why_unavailable(each)}
-        for each in REGIONS.values()
+        {"name": region.name, "summary": region.summary, "when": region.when, "missing": why_unavailable(region)}
+        for region in REGIONS.values()
     ]
 
 
@@ -86,8 +88,8 @@ def _metrics() -> list[dict[str, Any]]:
     from memtool.measure.metrics import METRICS
 
     return [
-        {"name": each.name, "unit": each.unit, "meaning": each.meaning, "direction": each.direction}
-        for each in METRICS.values()
+        {"name": info.name, "unit": info.unit, "meaning": info.meaning, "direction": info.direction}
+        for info in METRICS.values()
     ]
 
 
@@ -95,7 +97,8 @@ def _importers() -> list[dict[str, Any]]:
     from memtool.workload.importers.known import IMPORTERS
 
     return [
-        {"name": each.name, "summary": each.summary, "begins": each.begins, "source": each.source} for each in IMPORTERS
+        {"name": importer.name, "summary": importer.summary, "begins": importer.begins, "source": importer.source}
+        for importer in IMPORTERS
     ]
 
 
@@ -133,7 +136,7 @@ def _widths(shown: Sequence[tuple[str, ...]]) -> tuple[int | None, ...]:
 
 def _entry(name: str, row: Row) -> list[tuple[str, ...]]:
     """Return the lines of an allocator or adaptor: its summary, and below it what else is said of it."""
-    parameters = [f"{_assigned(each)} ({each['range']})" for each in row["parameters"]]
+    parameters = [f"{_assigned(parameter)} ({parameter['range']})" for parameter in row["parameters"]]
     details = [
         ("cost", row["complexity"]),
         ("use", row["when"]),

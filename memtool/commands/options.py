@@ -326,12 +326,12 @@ def _describe_plan(plan: Plan, output_format: str) -> str:
                 ],
                 "excluded": [
                     {
-                        "workload": each.cell.workload,
-                        "allocator": each.cell.allocator,
-                        "region": each.cell.region,
-                        "reason": each.reason,
+                        "workload": excluded.cell.workload,
+                        "allocator": excluded.cell.allocator,
+                        "region": excluded.cell.region,
+                        "reason": excluded.reason,
                     }
-                    for each in plan.excluded
+                    for excluded in plan.excluded
                 ],
                 "samples": plan.samples,
                 "waiting_seconds": plan.waiting_seconds,
@@ -353,9 +353,9 @@ def _describe_plan(plan: Plan, output_format: str) -> str:
         lines.append(f"  measured: {', '.join(names) or 'nothing'}")
         lines += [f"  note: {note}" for note in (*info.notes, *_how_threads_run(trace, plan))]
         lines += [
-            f"  left out: {each.cell.allocator} on {each.cell.region}: {each.reason}"
-            for each in plan.excluded
-            if each.cell.workload == info.name
+            f"  left out: {excluded.cell.allocator} on {excluded.cell.region}: {excluded.reason}"
+            for excluded in plan.excluded
+            if excluded.cell.workload == info.name
         ]
     passes = ", ".join(plan.settings.passes)
     lines.append(
@@ -384,7 +384,7 @@ def complain(complaints: Sequence[str]) -> None:
     """Say on standard error what could not be done besides; what was measured and judged stands."""
     from memtool.errors import in_options
 
-    options = {str(each.name): each.opts[0] for each in click.get_current_context().command.params}
+    options = {str(parameter.name): parameter.opts[0] for parameter in click.get_current_context().command.params}
     for words in complaints:
         click.echo(f"memtool: {' '.join(in_options(words, options).split())}", err=True)
 

@@ -57,7 +57,7 @@ def command(allocator: str, stats: bool, program: tuple[str, ...]) -> int:
 
 
 def _lines(heap: HeapReport, *, stats: bool) -> list[str]:
-    from memtool.stats.adaptor_reports import sentences
+    from memtool.passes.adaptor_reports import sentences
     from memtool.units import format_size
 
     lines = [*([heap.finding] if heap.finding else []), *sentences(heap.adaptors)]

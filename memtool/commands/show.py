@@ -51,7 +51,7 @@ def command(
         raise click.UsageError("--metrics goes with --format table or markdown; csv and json have all of them")
     found = [file for path in runs if (file := limits_file.file_of(path)) is not None]
     if found:
-        if len(runs) > 1 or samples or any(each is not None for each in (allocators, reference, metrics)):
+        if len(runs) > 1 or samples or any(choice is not None for choice in (allocators, reference, metrics)):
             raise click.UsageError(f"{found[0]}: limits are shown by themselves and whole: no other RUN, no choice")
         click.echo(limits.render(limits_file.read(found[0]), output_format, width_of_tables(wide=wide)))
         return

@@ -35,7 +35,7 @@ def confirm(screened: Sequence[Judgement], fresh: Sequence[Comparison], rules: P
 
     The fresh blocks know nothing of how suspects were chosen, so Holm over the suspects alone holds alpha.
     """
-    again = {key_of(each): each for each in fresh}
+    again = {key_of(comparison): comparison for comparison in fresh}
     suspects = [key_of(first.comparison) for first in screened if first.is_suspect]
     tested = [again[key] for key in suspects if key in again and _is_tested(again[key], rules)]
     second = tested_by(second_look, tested, rules)
@@ -50,13 +50,13 @@ def confirm(screened: Sequence[Judgement], fresh: Sequence[Comparison], rules: P
             judged.append(replace(first, reason=f"looked worse at first, and then: {why}"))
         else:
             judged.append(replace(found, first_look=first.comparison))
-    broken = [each for each in fresh if each.metric == STATUS and each.basis is Basis.EXACT]
-    return judged + [_judge_untested(each, rules) for each in broken]
+    broken = [comparison for comparison in fresh if comparison.metric == STATUS and comparison.basis is Basis.EXACT]
+    return judged + [_judge_untested(comparison, rules) for comparison in broken]
 
 
 def _by_look(comparisons: Sequence[Comparison], rules: Policy, look: Look) -> list[Judgement]:
-    judged = tested_by(look, [each for each in comparisons if _is_tested(each, rules)], rules)
-    return [judged.get(key_of(each)) or _judge_untested(each, rules) for each in comparisons]
+    judged = tested_by(look, [comparison for comparison in comparisons if _is_tested(comparison, rules)], rules)
+    return [judged.get(key_of(comparison)) or _judge_untested(comparison, rules) for comparison in comparisons]
 
 
 def _is_tested(comparison: Comparison, rules: Policy) -> bool:
@@ -131,4 +131,4 @@ def _advice(comparison: Comparison, limit: float) -> str:
 
 def family_of(comparisons: Sequence[Comparison], rules: Policy) -> int:
     """Return how many comparisons share alpha."""
-    return sum(_is_tested(each, rules) for each in comparisons)
+    return sum(_is_tested(comparison, rules) for comparison in comparisons)

@@ -62,10 +62,10 @@ Look = Callable[[_Test, float, float, float, int, Policy], Judgement]
 
 def tested_by(look: Look, tested: Sequence[Comparison], rules: Policy) -> dict[Key, Judgement]:
     """Return what a look decides of the comparisons that a sign test decides, Holm over all of them."""
-    tests = [_oriented(each, rules) for each in tested]
-    raw = [paired.p_above(each.worse, each.worse_above) for each in tests]
+    tests = [_oriented(comparison, rules) for comparison in tested]
+    raw = [paired.p_above(oriented.worse, oriented.worse_above) for oriented in tests]
     regressions = paired.holm(raw)
-    passes = paired.holm([paired.p_not_above(each.worse, each.fine_up_to) for each in tests])
+    passes = paired.holm([paired.p_not_above(oriented.worse, oriented.fine_up_to) for oriented in tests])
     return {
         key_of(test.comparison): look(test, p_raw, p_regression, p_pass, len(tests), rules)
         for test, p_raw, p_regression, p_pass in zip(tests, raw, regressions, passes, strict=True)
@@ -152,7 +152,7 @@ def _undecided(judged: Judgement, test: _Test, levels: _Levels) -> Judgement:
         return replace(judged, reason=uncertainty_in_words(test.comparison))
     is_above = median(test.worse) > test.worse_above
     threshold = test.worse_above if is_above else test.fine_up_to
-    above = sum(each > threshold for each in test.worse)
+    above = sum(effect > threshold for effect in test.worse)
     pairs, side = (above, "beyond") if is_above else (samples - above, "within")
     p_value = levels.p_regression if is_above else levels.p_pass
     level = levels.regression_level if is_above else levels.pass_level

@@ -25,16 +25,16 @@ def unjudged(judgements: Sequence[Judgement], rules: Policy) -> list[str]:
     """
     lines = []
     cells: dict[tuple[str, ...], list[Judgement]] = {}
-    for each in judgements:
-        cells.setdefault(key_of(each.comparison)[:-1], []).append(each)
+    for judgement in judgements:
+        cells.setdefault(key_of(judgement.comparison)[:-1], []).append(judgement)
     for found in cells.values():
-        gated = [each for each in found if each.verdict is not Verdict.SHOWN]
-        lost = [each for each in gated if _is_lost(each)]
-        if not lost and gated and all(each.verdict is Verdict.INCOMPARABLE for each in gated):
-            lost = [each for each in gated if each.comparison.metric != STATUS][:1]
-        lines += [_unjudged_line(each) for each in lost]
-    judged = {each.comparison.metric for each in judgements}
-    ran = any(each.comparison.metric != STATUS for each in judgements)
+        gated = [judgement for judgement in found if judgement.verdict is not Verdict.SHOWN]
+        lost = [judgement for judgement in gated if _is_lost(judgement)]
+        if not lost and gated and all(judgement.verdict is Verdict.INCOMPARABLE for judgement in gated):
+            lost = [judgement for judgement in gated if judgement.comparison.metric != STATUS][:1]
+        lines += [_unjudged_line(judgement) for judgement in lost]
+    judged = {judgement.comparison.metric for judgement in judgements}
+    ran = any(judgement.comparison.metric != STATUS for judgement in judgements)
     missing = sorted(rules.named - judged) if ran else ()
     return lines + [f"{name}: nothing that was compared has a figure of it" for name in missing]
 
@@ -60,9 +60,9 @@ def exit_code(judgements: Sequence[Judgement], fail_on: FailOn | None, unjudged:
     """
     # Something that is never gated, and could not be compared either, is no comparison.
     verdicts = {
-        each.verdict
-        for each in judgements
-        if each.verdict is not Verdict.SHOWN or each.comparison.basis is not Basis.NONE
+        judgement.verdict
+        for judgement in judgements
+        if judgement.verdict is not Verdict.SHOWN or judgement.comparison.basis is not Basis.NONE
     }
     decided = {Verdict.REGRESSION, Verdict.PASS, Verdict.INCONCLUSIVE}
     if not verdicts & (decided if fail_on is not None else decided | {Verdict.ADVICE, Verdict.SHOWN}):

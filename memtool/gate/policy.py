@@ -46,7 +46,7 @@ class Policy:
 
 def policy(metrics: Sequence[str] | None, margin: float, limits: Sequence[str]) -> Policy:
     """Return the policy of these metrics, margin and limits. Raises InputError naming the field and what is allowed."""
-    parsed = dict(parse_limit(each) for each in limits)
+    parsed = dict(parse_limit(limit) for limit in limits)
     names = list(metrics) if metrics is not None else list(default_metrics())
     for name in names:
         _refuse_unknown("metrics", name)

@@ -14,7 +14,7 @@ def uncertain_range(comparison: Comparison, limit: float) -> tuple[float, float]
     allocator shows twice: otherwise nothing of less than 7 MiB would ever be found unchanged.
     """
     below, above = (
-        in_terms_of_change(each, comparison) for each in (comparison.repeats_within, comparison.known_within)
+        in_terms_of_change(within, comparison) for within in (comparison.repeats_within, comparison.known_within)
     )
     return limit - below, limit + above
 

@@ -36,4 +36,4 @@ def _machine_ticks() -> list[int]:
         fields = os.read(descriptor, 256).split(b"\n", 1)[0].split()
     finally:
         os.close(descriptor)
-    return [int(each) for each in fields[1 : _STEAL_FIELD + 1]]
+    return [int(ticks) for ticks in fields[1 : _STEAL_FIELD + 1]]

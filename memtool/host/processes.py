@@ -31,9 +31,9 @@ def tree(pid: int) -> Iterator[Running]:
     """Yield a process and all that descend from it, without those that end meanwhile."""
     with suppress(psutil.Error):
         process = psutil.Process(pid)
-        for each in (process, *process.children(recursive=True)):
+        for running in (process, *process.children(recursive=True)):
             with suppress(psutil.Error):
-                yield Running(each.pid, each.exe(), each.memory_info().rss)
+                yield Running(running.pid, running.exe(), running.memory_info().rss)
 
 
 def has_loaded(pid: int, library: str) -> bool | None:
@@ -75,18 +75,18 @@ def left_to_itself(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """Leave what a terminal sends to the program, and hand on what only we are sent; kill it when we fail."""
     before = {}
     try:
-        for each in (signal.SIGINT, signal.SIGQUIT):
-            before[each] = signal.signal(each, signal.SIG_IGN)
-        for each in (signal.SIGTERM, signal.SIGHUP):
-            before[each] = signal.signal(each, lambda number, _: process.send_signal(number))
+        for interrupt in (signal.SIGINT, signal.SIGQUIT):
+            before[interrupt] = signal.signal(interrupt, signal.SIG_IGN)
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            before[ending] = signal.signal(ending, lambda number, _: process.send_signal(number))
         yield
     except BaseException:
         process.kill()
         process.wait()
         raise
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for value, handler in before.items():
+            signal.signal(value, handler)
 
 
 def exit_code(status: int) -> int:

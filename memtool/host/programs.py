@@ -63,7 +63,7 @@ def _interpreter_of(path: Path) -> Path | None:
 
 def _problem_of(elf: ELFFile, mode: int) -> str | None:
     interpreter = next(
-        (each.get_interp_name() for each in elf.iter_segments() if isinstance(each, InterpSegment)), None
+        (segment.get_interp_name() for segment in elf.iter_segments() if isinstance(segment, InterpSegment)), None
     )
     if interpreter is None:
         return "is linked statically: nothing can be preloaded into it"
@@ -79,7 +79,7 @@ def _problem_of(elf: ELFFile, mode: int) -> str | None:
         if isinstance(section, DynamicSection)
         for tag in section.iter_tags("DT_NEEDED")
     ]
-    sanitizer = next((each for each in needed if each.startswith(_SANITIZERS)), None)
+    sanitizer = next((library for library in needed if library.startswith(_SANITIZERS)), None)
     if sanitizer is not None:
         return f"is built with a sanitizer ({sanitizer}), which brings an allocator of its own: take a build without"
     return None

@@ -32,11 +32,11 @@ class Pass(StrEnum):
     CALLS = calls.PASS
 
 
-PACE = next(each for each in Pass if each.declared.sets_pace)
+PACE = next(run_pass for run_pass in Pass if run_pass.declared.sets_pace)
 """The pass whose time limits, and the order of cells within a block, are known from."""
 
 
 def passes_from(names: tuple[str, ...]) -> tuple[Pass, ...]:
     """Return the passes of these names, in the order in which they run. Raises ValueError for an unknown one."""
     wanted = {Pass(name) for name in names}
-    return tuple(each for each in Pass if each in wanted)
+    return tuple(run_pass for run_pass in Pass if run_pass in wanted)

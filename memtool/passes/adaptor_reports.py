@@ -21,7 +21,7 @@ def _leak(figures: Mapping[str, Any]) -> str:
     if figures["blocks"] == 0:
         return "leak: nothing is live at the end"
     groups: Sequence[Mapping[str, Any]] = figures["groups"][:_MOST_GROUPS]
-    named = ", ".join(_group(each) for each in groups)
+    named = ", ".join(_group(group) for group in groups)
     more = figures["sizes"] - len(groups)
     rest = f", and {format_count(more)} further sizes" if more > 0 else ""
     blocks = "block" if figures["blocks"] == 1 else "blocks"
@@ -32,7 +32,7 @@ def _leak(figures: Mapping[str, Any]) -> str:
 
 
 def _group(group: Mapping[str, Any]) -> str:
-    operations = ", ".join(format_count(each) for each in group["operations"])
+    operations = ", ".join(format_count(operation) for operation in group["operations"])
     further = ", …" if group["blocks"] > len(group["operations"]) else ""
     word = "operation" if group["blocks"] == 1 else "operations"
     return f"{format_count(group['blocks'])} × {format_size(group['size'])} ({word} {operations}{further})"

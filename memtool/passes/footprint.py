@@ -111,11 +111,11 @@ class Footprint(Figures):
 
 def differ(repeats: Sequence[Footprint]) -> bool:
     """Return whether repeats disagree in a figure that matters."""
-    residents = [each.peak_resident_bytes for each in repeats]
+    residents = [repeat.peak_resident_bytes for repeat in repeats]
     spread = max(residents) - min(residents)
     if spread > max(_SAME_RESIDENT * max(residents), _SAME_RESIDENT_BYTES):
         return True
-    return len({(each.peak_granted_bytes, each.peak_footprint_bytes, each.ratio_sum) for each in repeats}) > 1
+    return len({(repeat.peak_granted_bytes, repeat.peak_footprint_bytes, repeat.ratio_sum) for repeat in repeats}) > 1
 
 
 def summarise(samples: CellSamples) -> Summary:
@@ -210,7 +210,7 @@ def _over_the_run(found: Footprint) -> dict[str, float | None]:
         rows = zip(found.series[whole], found.series[part], strict=True)
         even = [figure for row in rows if (figure := of(*row)) is not None]
         marked = [of(getattr(at, whole), getattr(at, part)) for at in moments]
-        figures[f"{name}_max"] = max([*even, *(each for each in marked if each is not None)], default=None)
+        figures[f"{name}_max"] = max([*even, *(figure for figure in marked if figure is not None)], default=None)
         figures[f"{name}_mean"] = math.fsum(even) / len(even) if even else None
         marks = marked[:-1][:MOST_MARKS]
         figures |= {f"{name}_mark_{number}": figure for number, figure in enumerate(marks, 1)}
@@ -227,7 +227,9 @@ def _blowup(found: Sequence[Taken[Footprint]], alone: Sequence[Taken[Footprint]]
         return figures.peak_footprint_bytes if on_region else figures.peak_resident_bytes
 
     of_one = peak(alone[0].figures)
-    return {"blowup_ratio": Figure([(each.block, _ratio(peak(each.figures), of_one, LEAST_LIVE)) for each in found])}
+    return {
+        "blowup_ratio": Figure([(sample.block, _ratio(peak(sample.figures), of_one, LEAST_LIVE)) for sample in found])
+    }
 
 
 def _notes(found: Sequence[Taken[Footprint]]) -> list[str]:

@@ -79,7 +79,7 @@ def summarise(samples: CellSamples) -> Summary:
 
 def _own_statistics(heap: Heap) -> dict[str, Any]:
     """Return what the malloc says of itself at each moment, in bytes; nothing where it says nothing."""
-    moments = {each.moment: asdict(each.own) for each in heap.maps}
+    moments = {heap_map.moment: asdict(heap_map.own) for heap_map in heap.maps}
     moments["after drain"] = asdict(heap.own_after_drain)
     says = any(figure is not None for figure in moments.get("peak", {}).values())
     return {"own_statistics": moments} if says else {}

@@ -76,7 +76,7 @@ def step(readings: Buckets) -> float:
     if so many of them cannot be by chance. Else it is the smallest difference between lengths in exact buckets.
     """
     values = [bounds(bucket) for bucket, count in sorted(readings.items()) if count]
-    least = next((each for each in values if each[0] > 0), None)
+    least = next((value for value in values if value[0] > 0), None)
     if least is not None:
         for parts in range(1, least[0] // _LEAST_STEP + 1):
             period = _period(values, (least[0] - 1) / parts, (least[1] + 1) / parts)
@@ -103,7 +103,7 @@ def _period(values: Sequence[tuple[int, int]], shortest: float, longest: float) 
 
     Values are (lowest, highest) and ascend. Those in buckets too wide for the period say nothing.
     """
-    used = [each for each in values if each[1] - each[0] + 2 <= longest / 2]
+    used = [value for value in values if value[1] - value[0] + 2 <= longest / 2]
     for low, high in used:
         most, fewest = math.floor((high + 1) / shortest), math.ceil((low - 1) / longest)
         if most < fewest:

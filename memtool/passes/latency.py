@@ -154,9 +154,9 @@ def _histogram(sample: Taken[Latency], kind: str) -> Histogram:
 def _readings(timed: Timed, kind: str) -> dict[str, list[float]]:
     """Return each percentile and the maximum of a kind, in ticks, one a sample; empty where a sample has none of it."""
     found = [_histogram(sample, kind) for sample in timed]
-    if not found or not all(each.buckets for each in found):
+    if not found or not all(reading.buckets for reading in found):
         return {}
-    merged = [(histogram.merge([each.buckets]), float(each.maximum)) for each in found]
+    merged = [(histogram.merge([reading.buckets]), float(reading.maximum)) for reading in found]
     readings = {
         name: [histogram.percentile(buckets, q, maximum) for buckets, maximum in merged]
         for name, q in PERCENTILES.items()
@@ -189,14 +189,14 @@ def _open_loop(timed: Timed, null: Timed, samples: CellSamples) -> dict[str, Any
         return {}
     ns, operations = samples.clock.ns_per_tick, samples.trace.operations
     rate = samples.trace.arrivals["rate_per_s"]
-    whole = median(each.schedule_ticks for each in kept) * ns
+    whole = median(arrivals.schedule_ticks for arrivals in kept) * ns
     took = _median_replay(timed) * ns
     null_took = _median_replay(null) * ns
     return {
         "offered_per_s": rate,
         "achieved_per_s": round(operations / took * 1e9),
-        "latest_start_ns": max(each.latest_ticks for each in kept) * ns,
-        "end_behind_ns": max(each.end_behind_ticks for each in kept) * ns,
+        "latest_start_ns": max(arrivals.latest_ticks for arrivals in kept) * ns,
+        "end_behind_ns": max(arrivals.end_behind_ticks for arrivals in kept) * ns,
         "end_behind_operations": round((took - whole) * rate / 1e9) if took > (1 + _BEHIND) * whole else 0,
         **({"null_achieved_per_s": round(operations / null_took * 1e9)} if null_took else {}),
         **({"null_behind": True} if null_took > (1 + _BEHIND) * whole else {}),
@@ -206,7 +206,9 @@ def _open_loop(timed: Timed, null: Timed, samples: CellSamples) -> dict[str, Any
 
 def _median_replay(timed: Timed) -> float:
     """Return the ticks of the middle one of all replays under arrivals; 0 where there is none."""
-    ticks = [each for sample in timed if sample.figures.open_loop is not None for each in sample.figures.body_ticks]
+    ticks = [
+        body_tick for sample in timed if sample.figures.open_loop is not None for body_tick in sample.figures.body_ticks
+    ]
     return median(ticks) if ticks else 0.0
 
 
@@ -217,7 +219,7 @@ def _of_null(null: Timed, ns: float) -> dict[str, dict[str, float]]:
         kind: {
             share: median(known)
             for share in (*PERCENTILES, "max")
-            if (known := [each for _, each in figures[f"{kind}_{share}_ns"].by_block if each is not None])
+            if (known := [value for _, value in figures[f"{kind}_{share}_ns"].by_block if value is not None])
         }
         for kind in ("allocate", "deallocate", "reallocate")
         if f"{kind}_p50_ns" in figures

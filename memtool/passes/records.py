@@ -36,4 +36,4 @@ def plain(record: object) -> dict[str, Any]:
     """Return a record's fields by name, for json.dumps(default=plain). Raises TypeError for what is no record."""
     if not is_dataclass(record) or isinstance(record, type):
         raise TypeError(f"{type(record).__name__} is no record")
-    return {each.name: getattr(record, each.name) for each in fields(record)}
+    return {field.name: getattr(record, field.name) for field in fields(record)}

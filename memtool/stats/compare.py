@@ -71,7 +71,7 @@ def within(
         heads: allocators to compare; all others of the run unless given.
         required: metrics that the user named, and that a gate may therefore not leave out.
     """
-    bases = {_place(each.cell): each for each in run.cells if each.cell.allocator == reference}
+    bases = {_place(result.cell): result for result in run.cells if result.cell.allocator == reference}
     infos = {info.name: info for info in run.workloads}
     found: list[Comparison] = []
     for head in run.cells:
@@ -87,16 +87,16 @@ def between(base: Run, head: Run, metrics: Sequence[str], required: Collection[s
 
     ``required``: as those of ``within``.
     """
-    bases = {each.cell: each for each in base.cells}
+    bases = {result.cell: result for result in base.cells}
     base_infos = {info.name: info for info in base.workloads}
     head_infos = {info.name: info for info in head.workloads}
     found: list[Comparison] = []
-    for each in head.cells:
-        if each.cell not in bases:
+    for result in head.cells:
+        if result.cell not in bases:
             continue
-        first, second = base_infos.get(each.cell.workload), head_infos.get(each.cell.workload)
+        first, second = base_infos.get(result.cell.workload), head_infos.get(result.cell.workload)
         differing = _Differing(base.machine, head.machine, first, second)
-        found += _cells(bases[each.cell], each, metrics, differing, second, required, head.machine)
+        found += _cells(bases[result.cell], result, metrics, differing, second, required, head.machine)
     return found
 
 
@@ -147,7 +147,7 @@ class _Differing:
                 return f"{name} differs: {self._traces[0][name]} and {self._traces[1][name]}"
         calls = base.call, head.call
         # A run of before calls were recorded was on no footing of another's.
-        if calls[0] != calls[1] and (None not in calls or any(each is not None and each.as_malloc for each in calls)):
+        if calls[0] != calls[1] and (None not in calls or any(call is not None and call.as_malloc for call in calls)):
             return f"call differs: {in_words(calls[0])} and {in_words(calls[1])}"
         # The C library chooses its memcpy by the processor, which valgrind makes look the same everywhere.
         is_by_processor = info.scope == "code" and self._head.get("instruction_counter") == "perf"
@@ -157,7 +157,7 @@ class _Differing:
                 return f"{name} is not recorded"
             if first != second and (name not in _SINCE_THEN or None not in (first, second)):
                 return f"{name} differs: {first} and {second}"
-        if any(_value(each, "peak_footprint_bytes") is not None for each in (base, head)):
+        if any(_value(side, "peak_footprint_bytes") is not None for side in (base, head)):
             return None
         if NAMED in base.proof and NAMED in head.proof:
             return None
@@ -192,7 +192,7 @@ def _cells(
     for name in metrics:
         first, second = base.metrics.get(name), head.metrics.get(name)
         if first is None or second is None or first.value is None or second.value is None:
-            is_absent = [each is None or each.value is None for each in (first, second)]
+            is_absent = [value is None or value.value is None for value in (first, second)]
             # Inside a run, what one kind of allocator does not have is not applicable; it was there in another run.
             if all(is_absent) or (differing is None and name not in required):
                 continue
@@ -355,7 +355,7 @@ def _measured(
     samples: int,
 ) -> Comparison:
     is_ratio = bool(common["is_ratio"])
-    low, high = (_shown(each, is_ratio=is_ratio) for each in bounds) if bounds is not None else (None, None)
+    low, high = (_shown(bound, is_ratio=is_ratio) for bound in bounds) if bounds is not None else (None, None)
     return Comparison(
         **common,
         basis=basis,
@@ -383,9 +383,9 @@ def in_terms_of_change(amount: float, comparison: Comparison) -> float:
 def places(run: Run) -> list[Place]:
     """Return where each allocator of a run stands by time and by resident memory, workload by workload."""
     groups: dict[tuple[str, str, str], list[CellResult]] = {}
-    for each in run.cells:
-        if each.status is Status.OK and _value(each, "time_per_op_ns") is not None:
-            groups.setdefault(_place(each.cell), []).append(each)
+    for result in run.cells:
+        if result.status is Status.OK and _value(result, "time_per_op_ns") is not None:
+            groups.setdefault(_place(result.cell), []).append(result)
     found: list[Place] = []
     for (workload, region, _), cells in groups.items():
         if len(cells) > 1:
@@ -394,17 +394,17 @@ def places(run: Run) -> list[Place]:
 
 
 def _group_places(workload: str, region: str, cells: Sequence[CellResult]) -> Iterator[Place]:
-    times = [each.metrics["time_per_op_ns"] for each in cells]
-    by_time = paired.ranks([dict(zip(each.blocks, each.samples, strict=True)) for each in times])
-    memory = [_value(each, "peak_resident_bytes") for each in cells]
+    times = [result.metrics["time_per_op_ns"] for result in cells]
+    by_time = paired.ranks([dict(zip(metric.blocks, metric.samples, strict=True)) for metric in times])
+    memory = [_value(result, "peak_resident_bytes") for result in cells]
     known = [index for index, resident in enumerate(memory) if resident is not None]
     front = pareto_front([(times[index].value or 0.0, memory[index] or 0.0) for index in known])
     on_front = {index for index, is_on_front in zip(known, front, strict=True) if is_on_front}
-    for index, (each, time) in enumerate(zip(cells, times, strict=True)):
+    for index, (result, time) in enumerate(zip(cells, times, strict=True)):
         yield Place(
             workload,
             region,
-            each.cell.allocator,
+            result.cell.allocator,
             by_time[index],
             index in on_front,
             time.value or 0.0,
@@ -426,11 +426,11 @@ def history(runs: Sequence[tuple[str, Run]], of: Run, metrics: Sequence[str]) ->
     """
     events = {info.name: info.event_hash for info in of.workloads}
     found: list[Past] = []
-    for cell in (each.cell for each in of.cells):
+    for cell in (result.cell for result in of.cells):
         for metric in metrics:
             for source, run in sorted(runs, key=lambda pair: pair[1].started):
                 same = any(info.event_hash == events.get(cell.workload) for info in run.workloads)
-                figure = next((each.metrics.get(metric) for each in run.cells if each.cell == cell), None)
+                figure = next((result.metrics.get(metric) for result in run.cells if result.cell == cell), None)
                 if same and figure is not None and figure.value is not None:
                     found.append(Past(run.started, source, run.memtool, cell, metric, figure))
     return found

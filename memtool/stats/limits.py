@@ -44,15 +44,15 @@ class LimitRow:
     @property
     def largest_bytes(self) -> int | None:
         """Return the least limit that every one of the seeds survives; None where there is none."""
-        return max((each.limit_bytes for each in self.limits), default=None)
+        return max((limit.limit_bytes for limit in self.limits), default=None)
 
     @property
     def largest_over_peak_live(self) -> float | None:
         """Return how many times the seed's own peak of live bytes that is; the most, where several seeds need it."""
         ratios = [
-            each.limit_bytes / each.peak_live_bytes
-            for each in self.limits
-            if each.limit_bytes == self.largest_bytes and each.peak_live_bytes > 0
+            limit.limit_bytes / limit.peak_live_bytes
+            for limit in self.limits
+            if limit.limit_bytes == self.largest_bytes and limit.peak_live_bytes > 0
         ]
         return max(ratios, default=None)
 

@@ -9,16 +9,16 @@ from memtool.units import format_count
 
 def unmatched(base: Run, head: Run) -> list[str]:
     """Return what only one of two runs has, in words."""
-    first = {each.cell for each in base.cells}
-    second = {each.cell for each in head.cells if each.status is not Status.EXCLUDED}
+    first = {result.cell for result in base.cells}
+    second = {result.cell for result in head.cells if result.status is not Status.EXCLUDED}
     replayed = {info.name for info in head.workloads}
     notes = []
     for what, cells in (
-        ("only in the first", [each for each in first - second if each.workload in replayed]),
+        ("only in the first", [cell for cell in first - second if cell.workload in replayed]),
         ("not in the first", second - first),
     ):
         if cells:
-            names = sorted(f"{each.workload}/{each.allocator}" for each in cells)
+            names = sorted(f"{cell.workload}/{cell.allocator}" for cell in cells)
             listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             notes.append(f"{what}, so not compared: {listed}")
     return notes
@@ -26,32 +26,32 @@ def unmatched(base: Run, head: Run) -> list[str]:
 
 def gone(base: Run, head: Run) -> list[str]:
     """Return what the first of two runs measured and the second does not have at all, in words."""
-    second = {each.cell for each in head.cells}
+    second = {result.cell for result in head.cells}
     return [
-        f"{each.cell.workload} · {each.cell.allocator}: the second run does not have it"
-        for each in base.cells
-        if each.cell not in second and each.status is Status.OK
+        f"{result.cell.workload} · {result.cell.allocator}: the second run does not have it"
+        for result in base.cells
+        if result.cell not in second and result.status is Status.OK
     ]
 
 
 def not_in(base: Run, head: Run, path: str) -> list[str]:
     """Return what was measured and has nothing in a baseline to be held against, in words."""
-    known = {each.cell for each in base.cells}
+    known = {result.cell for result in base.cells}
     lines = []
-    for each in head.cells:
-        if each.cell not in known and each.status is not Status.EXCLUDED:
-            others = dict.fromkeys(cell.allocator for cell in known if cell.workload == each.cell.workload)
+    for result in head.cells:
+        if result.cell not in known and result.status is not Status.EXCLUDED:
+            others = dict.fromkeys(cell.allocator for cell in known if cell.workload == result.cell.workload)
             has = f"it has {', '.join(sorted(others)[:5])}" if others else "it has not this workload at all"
-            lines.append(f"{each.cell.workload} · {each.cell.allocator}: not in {path}; {has}")
+            lines.append(f"{result.cell.workload} · {result.cell.allocator}: not in {path}; {has}")
     return lines
 
 
 def some_cells(run: Run) -> str:
     """Return the first cells of a run, for a message."""
-    cells = [f"{each.cell.workload}/{each.cell.allocator}" for each in run.cells] or ["no cell at all"]
+    cells = [f"{result.cell.workload}/{result.cell.allocator}" for result in run.cells] or ["no cell at all"]
     return ", ".join(cells[:3]) + (f" and {format_count(len(cells) - 3)} more" if len(cells) > 3 else "")
 
 
 def named_in(run: Run) -> dict[str, str]:
     """Return what stands for what the user calls by a name: ``mine`` -> ``mine=./libmine.so``."""
-    return {each.cell.allocator: str(each.proof[NAMED]) for each in run.cells if NAMED in each.proof}
+    return {result.cell.allocator: str(result.proof[NAMED]) for result in run.cells if NAMED in result.proof}

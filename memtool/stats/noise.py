@@ -27,15 +27,15 @@ def why_noisy(samples: Sequence[Sample], null_samples: Sequence[Sample]) -> list
     readings = [
         sample.noise for sample in samples if sample.run_pass.declared.phase is Phase.TIMED and sample.noise is not None
     ]
-    ticks = sum(each.machine_ticks for each in readings)
-    stolen = sum(each.steal_ticks for each in readings) / ticks if ticks else 0.0
+    ticks = sum(reading.machine_ticks for reading in readings)
+    stolen = sum(reading.steal_ticks for reading in readings) / ticks if ticks else 0.0
     if stolen > MOST_STOLEN:
         reasons.append(
             f"the host took about {_rough(100 * stolen)} % of the processors (limit {100 * MOST_STOLEN:.0f} %)"
         )
-    seconds = sum(each.elapsed_ns for each in readings) / 1e9
+    seconds = sum(reading.elapsed_ns for reading in readings) / 1e9
     # Threads that wait for each other offer their processor: those switches are the replay's, not the machine's.
-    taken = sum(max(0, each.involuntary_switches - each.own_switches) for each in readings)
+    taken = sum(max(0, reading.involuntary_switches - reading.own_switches) for reading in readings)
     switches = taken / seconds if seconds else 0.0
     if seconds >= _LEAST_SECONDS and switches > MOST_SWITCHES:
         reasons.append(

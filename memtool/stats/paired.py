@@ -47,8 +47,8 @@ def difference_of_medians(base: Sequence[float], head: Sequence[float]) -> tuple
     however different they are; the ends furthest apart enclose the difference. Wider than any interval that assumes
     a shape, and blind to a machine that changed between the two runs: no interval from two runs can see that.
     """
-    each = 1 - (1 - CONFIDENCE) / 2
-    first, second = interval(base, each), interval(head, each)
+    confidence = 1 - (1 - CONFIDENCE) / 2
+    first, second = interval(base, confidence), interval(head, confidence)
     if first is None or second is None:
         return None
     return second[0] - first[1], second[1] - first[0]
@@ -101,7 +101,7 @@ def _differ(best: Mapping[int, float], other: Mapping[int, float]) -> bool:
     differences = [other[block] - best[block] for block in best.keys() & other.keys()]
     if not differences:
         return max(best.values()) < min(other.values())
-    above, below = sum(each > 0 for each in differences), sum(each < 0 for each in differences)
+    above, below = sum(difference > 0 for difference in differences), sum(difference < 0 for difference in differences)
     if len(differences) < LEAST_SAMPLES:
         return min(above, below) == 0 < above
     if above == below:
@@ -113,7 +113,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted for their number (Holm 1979): below alpha all hold together with 1 - alpha."""
     adjusted = [0.0] * len(p_values)
     largest = 0.0
-    for step, index in enumerate(sorted(range(len(p_values)), key=lambda each: p_values[each])):
+    for step, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
         largest = max(largest, min(1.0, (len(p_values) - step) * p_values[index]))
         adjusted[index] = largest
     return adjusted

@@ -37,8 +37,10 @@ def summarise_cell(
     whole = CellSamples(samples, null_samples, serial, trace, clock, exact_expected)
     summaries = [run_pass.declared.summarise(whole) for run_pass in Pass]
     uncounted = _uncounted(samples, null_samples)
-    failed = next((each for each in samples if each.status is Status.FAILED and not (uncounted and each.under)), None)
-    noisy = why_noisy([each for each in samples if each.status is Status.OK], null_samples)
+    failed = next(
+        (sample for sample in samples if sample.status is Status.FAILED and not (uncounted and sample.under)), None
+    )
+    noisy = why_noisy([sample for sample in samples if sample.status is Status.OK], null_samples)
     metrics = {name: _metric(name, figure) for summary in summaries for name, figure in summary.figures.items()}
     impossible = next((name for name, metric in metrics.items() if not _is_figure(metric)), None)
     why_no_fault = _why_no_fault(failed, null_samples) if failed else None
@@ -96,8 +98,8 @@ def _is_figure(metric: Metric) -> bool:
 
 def _metric(name: str, figure: Figure) -> Metric:
     """Return the metric of these (block, figure) pairs; not applicable where a figure is None."""
-    known = [(block, float(each)) for block, each in figure.by_block if each is not None and math.isfinite(each)]
-    samples = tuple(each for _, each in known)
+    known = [(block, float(value)) for block, value in figure.by_block if value is not None and math.isfinite(value)]
+    samples = tuple(value for _, value in known)
     unit = METRICS[name].unit
     if not samples:
         return Metric(unit, Determinism.SAMPLED, (), (), None)

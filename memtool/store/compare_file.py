@@ -138,7 +138,7 @@ def json_schema() -> dict[str, Any]:
 
 def overall(report: Report) -> Verdict:
     """Return the worst verdict of all that decide; incomparable where none does, or one that must is missing."""
-    verdicts = {each.verdict for each in report.judgements}
+    verdicts = {judgement.verdict for judgement in report.judgements}
     if report.unjudged and Verdict.REGRESSION not in verdicts:
         return Verdict.INCOMPARABLE
     order = (Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.ADVICE)
@@ -158,22 +158,22 @@ def to_json(report: Report) -> dict[str, Any]:
         family=report.family,
         looks=report.looks,
         machine=dict(report.machine),
-        comparisons=[_judgement(each) for each in report.judgements],
+        comparisons=[_judgement(judgement) for judgement in report.judgements],
         ranking=[
             PlaceRecord(
-                workload=each.workload,
-                region=each.region,
-                allocator=each.allocator,
-                rank=each.rank,
-                pareto=each.is_on_front,
-                time_per_op_ns=each.time,
-                low=each.low,
-                high=each.high,
-                peak_resident_bytes=each.resident,
+                workload=place.workload,
+                region=place.region,
+                allocator=place.allocator,
+                rank=place.rank,
+                pareto=place.is_on_front,
+                time_per_op_ns=place.time,
+                low=place.low,
+                high=place.high,
+                peak_resident_bytes=place.resident,
             )
-            for each in report.places
+            for place in report.places
         ],
-        history=[_past(each) for each in report.history],
+        history=[_past(past) for past in report.history],
         notes=list(report.notes),
         unjudged=list(report.unjudged),
     )
@@ -217,16 +217,16 @@ def _look(found: Comparison) -> dict[str, Any]:
     return {"change": found.change, "low": found.low, "high": found.high, "samples": found.samples}
 
 
-def _past(each: Past) -> PastRecord:
+def _past(past: Past) -> PastRecord:
     return PastRecord(
-        started=each.started,
-        source=each.source,
-        memtool=each.memtool,
-        **asdict(each.cell),
-        metric=each.metric,
-        value=each.figure.value,
-        low=each.figure.low,
-        high=each.figure.high,
+        started=past.started,
+        source=past.source,
+        memtool=past.memtool,
+        **asdict(past.cell),
+        metric=past.metric,
+        value=past.figure.value,
+        low=past.figure.low,
+        high=past.figure.high,
     )
 
 

@@ -288,7 +288,7 @@ def _same(path: Path, before: Mapping[str, Any], now: Mapping[str, object]) -> N
             continue
         keys = []
         while isinstance(first, dict) and isinstance(second, dict):
-            key = next(each for each in {**first, **second} if first.get(each) != second.get(each))
+            key = next(part for part in {**first, **second} if first.get(part) != second.get(part))
             first, second = first.get(key), second.get(key)
             keys.append(key)
         values = f" ({', '.join(keys)}): {_shown(first)}, and now {_shown(second)}" if keys else ""

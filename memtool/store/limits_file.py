@@ -137,10 +137,12 @@ def read(file: Path) -> Limits:
     """Return what a search has stored. Raises InputError with one line."""
     record = document.read(file, LimitsRecord.model_validate, SCHEMA, "a result of memtool bench --find-limit")
     workloads = {
-        each.name: tuple(Events(each.name, one.seed, one.event_hash, one.peak_live_bytes) for one in each.seeds)
-        for each in record.workloads
+        workload.name: tuple(
+            Events(workload.name, one.seed, one.event_hash, one.peak_live_bytes) for one in workload.seeds
+        )
+        for workload in record.workloads
     }
-    rows = tuple(_row(each) for each in record.rows)
+    rows = tuple(_row(stored) for stored in record.rows)
     for row in rows:
         _refuse_impossible(file, row, workloads)
     if len({row.cell for row in rows}) < len(rows) or len(workloads) < len(record.workloads):
@@ -158,7 +160,7 @@ def read(file: Path) -> Limits:
 
 
 def _row(record: RowRecord) -> LimitRow:
-    limits = tuple(LeastLimit(each.seed, each.peak_live_bytes, each.limit_bytes) for each in record.limits)
+    limits = tuple(LeastLimit(limit.seed, limit.peak_live_bytes, limit.limit_bytes) for limit in record.limits)
     return LimitRow(
         Cell(record.workload, record.allocator, record.region), Status(record.status), record.reason, limits
     )
@@ -172,7 +174,7 @@ def _refuse_impossible(file: Path, row: LimitRow, workloads: dict[str, tuple[Eve
     if row.status is not Status.OK:
         return
     searched = [(one.seed, one.peak_live_bytes) for one in workloads[row.cell.workload]]
-    if [(each.seed, each.peak_live_bytes) for each in row.limits] != searched:
+    if [(limit.seed, limit.peak_live_bytes) for limit in row.limits] != searched:
         raise InputError(f"{where}: limits: are not of the seeds that the workload has")
-    if any(each.limit_bytes < each.peak_live_bytes for each in row.limits):
+    if any(limit.limit_bytes < limit.peak_live_bytes for limit in row.limits):
         raise InputError(f"{where}: limits: one is less than what is alive")

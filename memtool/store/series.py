@@ -57,12 +57,12 @@ class History:
                 kind: _merged([sample.figures.histograms[kind] for sample in latencies], ns_per_tick)
                 for kind in (latencies[0].figures.histograms if latencies else ())
             },
-            [asdict(each) for each in heaps[0].figures.maps] if heaps else (),
-            _by_size([each.figures.by_size for each in latencies if each.figures.by_size], ns_per_tick),
-            _over_time([each.figures.slices for each in latencies if each.figures.slices], ns_per_tick),
+            [asdict(heap_map) for heap_map in heaps[0].figures.maps] if heaps else (),
+            _by_size([latency.figures.by_size for latency in latencies if latency.figures.by_size], ns_per_tick),
+            _over_time([latency.figures.slices for latency in latencies if latency.figures.slices], ns_per_tick),
             _by_thread(
-                [each.figures.threads for each in timed if each.figures.threads],
-                [each.figures.threads for each in latencies if each.figures.threads],
+                [sample.figures.threads for sample in timed if sample.figures.threads],
+                [latency.figures.threads for latency in latencies if latency.figures.threads],
                 ns_per_tick,
             ),
         )
@@ -70,13 +70,13 @@ class History:
     @property
     def parts(self) -> dict[str, Any]:
         """Return the parts by the names under which run.json has them."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return {part.name: getattr(self, part.name) for part in fields(self)}
 
 
 def _merged(histograms: Sequence[Histogram], ns_per_tick: float) -> list[tuple[float, float, int]]:
     """Return the bands of merged histograms. The last one ends with the exact maximum."""
-    most = max((each.maximum for each in histograms), default=0)
-    return _bands([each.buckets for each in histograms], ns_per_tick, most)
+    most = max((part.maximum for part in histograms), default=0)
+    return _bands([part.buckets for part in histograms], ns_per_tick, most)
 
 
 def _bands(buckets: Sequence[Pairs], ns_per_tick: float, most: int | None = None) -> list[tuple[float, float, int]]:
@@ -93,13 +93,13 @@ def _by_thread(
 ) -> Sequence[dict[str, Any]]:
     if not timed and not latencies:
         return ()
-    count = max((len(each) for each in (*timed, *latencies)), default=0)
+    count = max((len(sample) for sample in (*timed, *latencies)), default=0)
     rows: list[dict[str, Any]] = [{"thread": number} for number in range(count)]
     for row, found in zip(rows, timed[0] if timed else (), strict=False):
         row |= {"operations": found.operations, "remote_deallocations": found.remote_deallocations}
         row |= {"time_ns": found.body_ticks * ns_per_tick, "wait_ns": found.wait_ticks * ns_per_tick}
     for number, row in enumerate(rows):
-        own = [histograms for each in latencies if (histograms := each[number].histograms) is not None]
+        own = [histograms for latency in latencies if (histograms := latency[number].histograms) is not None]
         for kind in ("allocate", "deallocate") if own else ():
             row[kind] = _bands([found[kind] for found in own], ns_per_tick)
     return rows
@@ -110,14 +110,14 @@ def _by_size(found: Sequence[Mapping[str, Sequence[Histogram]]], ns_per_tick: fl
     for kind in found[0] if found else ():
         rows = []
         for index, largest in enumerate(histogram.SIZE_CLASSES):
-            own = [each[kind][index] for each in found]
+            own = [slices[kind][index] for slices in found]
             merged = _merged(own, ns_per_tick)
             if merged:
                 rows.append(
                     {
                         "largest_bytes": largest,
                         "operations": sum(count for _, _, count in merged),
-                        "maximum_ns": max(each.maximum for each in own) * ns_per_tick,
+                        "maximum_ns": max(mapping.maximum for mapping in own) * ns_per_tick,
                         "histogram": merged,
                     }
                 )
@@ -126,12 +126,12 @@ def _by_size(found: Sequence[Mapping[str, Sequence[Histogram]]], ns_per_tick: fl
 
 
 def _over_time(found: Sequence[Mapping[str, Slices]], ns_per_tick: float) -> dict[str, dict[str, Any]]:
-    if not any(any(each.maximum) for slices in found for each in slices.values()):
+    if not any(any(value.maximum) for slices in found for value in slices.values()):
         return {}  # of a replay on several threads
     kinds = {}
     for kind in found[0]:
-        longest = zip(*(each[kind].maximum for each in found), strict=True)
-        levels = zip(*(each[kind].slow for each in found), strict=True)
+        longest = zip(*(slices[kind].maximum for slices in found), strict=True)
+        levels = zip(*(slices[kind].slow for slices in found), strict=True)
         kinds[kind] = {
             "maximum_ns": [median(ticks) * ns_per_tick if any(ticks) else None for ticks in longest],
             "slow": {
@@ -172,7 +172,7 @@ def read(directory: Path, result: CellResult) -> History:
         content: dict[str, Any] = json.loads(files.read_text(path))
     except (InputError, ValueError):
         raise InputError(f"{path}: is missing or damaged, and run.json names it") from None
-    known = {each.name for each in fields(History)}
+    known = {part.name for part in fields(History)}
     return History(**{name: part for name, part in content.items() if name in known})
 
 
