@@ -29,7 +29,9 @@ from memtool.store import compare_file, journal, run_file
 from memtool.worker.parent import Executor
 from memtool.worker.schedule import Progress
 from memtool.worker.settings import LEAST_FOOTPRINTS
+from memtool.workload.generated import rate_given
 from memtool.workload.trace import written_sources
+from memtool.workload.values import parse_rate
 
 DEFAULT_BLOCKS = 31
 """Finds +5 % where pairs scatter by 3 %, and is odd, so that the median is one of the pairs."""
@@ -110,7 +112,7 @@ def too_few_blocks(options: CheckOptions) -> str | None:
     bench = options.bench
     if options.baseline is not None:
         return None  # sampled figures only advise
-    pairs = len(bench.workloads) * max(1, len(bench.threads)) * len(bench.regions)
+    pairs = len(bench.workloads) * max(1, len(bench.threads)) * max(1, len(bench.rates)) * len(bench.regions)
     few = gate.too_few_blocks(bench.blocks | 1, pairs, options.rules, looks=2)
     return None if few is None else str(few)
 
@@ -231,6 +233,7 @@ def _second_look(
         settings,
         workloads=tuple(dict.fromkeys(info.source for info in suspected)),
         threads=tuple(dict.fromkeys(info.threads for info in suspected)) if settings.threads else (),
+        rates=tuple(dict.fromkeys(parse_rate(rate) for info in suspected if (rate := rate_given(info.name)))),
         regions=tuple(dict.fromkeys(suspect.comparison.region for suspect in suspects)),
         first_block=settings.first_block + settings.blocks,
         passes=tuple(run_pass for run_pass in _passes_of(metrics) if run_pass is not Pass.CHECK),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memtool.commands.options import (
-    Rates,
     bench_options,
     complain,
     measurement_options,
@@ -41,14 +40,6 @@ _FORMATS = ("table", "markdown", "json", "csv")
 )
 @measurement_options("all")
 @click.option(
-    "--rate",
-    "rates",
-    type=Rates(),
-    default=(),
-    metavar="LIST",
-    help="Each workload open-loop at these rates of operations (1M/s,2M/s), in place of its own arrivals.",
-)
-@click.option(
     "--find-limit",
     is_flag=True,
     help="Find the least memory_limit that each strategy survives, and measure nothing else.",
@@ -67,7 +58,6 @@ def command(
     reference: str | None,
     output_format: str,
     wide: bool,
-    rates: tuple[int, ...],
     find_limit: bool,
     seeds: int,
     **measured: Any,  # noqa: ANN401  # of measurement_options
@@ -79,7 +69,7 @@ def command(
     """
     from memtool import api
 
-    own = {"workloads": workloads, "allocators": allocators, "reference": reference, "rates": rates}
+    own = {"workloads": workloads, "allocators": allocators, "reference": reference}
     counted: dict[str, Any] = {"keeps_blocks": True} if blocks is None else {"blocks": blocks}
     options = bench_options(measured, **own, **counted, adds_blocks=True)
     _refuse_without_meaning(context, find_limit=find_limit)

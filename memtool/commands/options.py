@@ -196,6 +196,14 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             metavar="LIST",
             help="Each workload on these numbers of threads (1,2,4) in place of its own.",
         ),
+        click.option(
+            "--rate",
+            "rates",
+            type=Rates(),
+            default=(),
+            metavar="LIST",
+            help="Each workload open-loop at these rates of operations (1M/s,2M/s), in place of its own arrivals.",
+        ),
         click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the workload's own."),
         click.option(
             "-o",
@@ -240,6 +248,7 @@ def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noq
         mode=Mode(chosen["mode"]),
         as_malloc=chosen["footing"] == "malloc",
         threads=chosen["threads"],
+        rates=chosen["rates"],
         seed=chosen["seed"],
         output=chosen["output"],
         resume=chosen["resume"],

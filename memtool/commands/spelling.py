@@ -56,6 +56,7 @@ def renewal(options: CheckOptions) -> str:
     """Return the command that takes what is measured as the new baseline: this check's, with --update."""
     from memtool.gate import default_metrics
     from memtool.plan import BenchOptions
+    from memtool.units import format_rate
 
     bench, standard = options.bench, BenchOptions()
     words = [*bench.workloads, "--baseline", str(options.baseline), "--update"]
@@ -67,6 +68,7 @@ def renewal(options: CheckOptions) -> str:
         ("--as", "malloc" if bench.as_malloc else None, None),
         ("--mode", bench.mode, standard.mode),
         ("--threads", ",".join(map(str, bench.threads)), ""),
+        ("--rate", ",".join(map(format_rate, bench.rates)), ""),
         ("--seed", bench.seed, None),
         ("--counters", bench.counters, standard.counters),
     ):
@@ -75,7 +77,8 @@ def renewal(options: CheckOptions) -> str:
 
 
 def _workloads(run: Run) -> dict[str, str]:
-    """Return how each workload is named on the command line: quoted, with the threads that it was given there."""
+    """Return how each workload is named on the command line: quoted, with the threads and rate it was given there."""
+    from memtool.workload.generated import rate_given
     from memtool.workload.trace import written_sources
 
     sources = written_sources(run.workloads)
@@ -83,6 +86,7 @@ def _workloads(run: Run) -> dict[str, str]:
     return {
         info.name: shlex.quote(sources[info.name])
         + (f" --threads {info.threads}" if info.name != (info.workload_name or info.name) else "")
+        + (f" --rate {rate}" if (rate := rate_given(info.name)) else "")
         + as_malloc
         for info in run.workloads
     }

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from memtool.model import HARNESS, CellResult, Mode, Run, Status, TraceInfo
 from memtool.passes import Pass
-from memtool.report import calls, grid, look, scaling, sheets
+from memtool.report import calls, grid, look, rates, scaling, sheets
 from memtool.report.look import NOISE_MARK
 from memtool.report.sheets import FLOOR_MARK, NOT_APPLICABLE, Sheet, label_of
 from memtool.stats.compare import error_on
@@ -36,6 +36,7 @@ def render(run: Run, style: str, width: int | None = None, chosen: Sequence[shee
     width = width if style == "table" else None
     parts = [part for info in run.workloads for part in _workload(run, info, style, width, chosen or sheets.SHEETS)]
     parts += _scaling(run, style, width)
+    parts += _by_rate(run, style, width)
     prose = _legend(run, style)
     prose += _listed([f"Note: {note}" for note in run.notes], style)
     prose.append(_footer(run, style))
@@ -118,6 +119,22 @@ def _scaling(run: Run, style: str, width: int | None) -> list[str]:
                 width,
             )
         )
+    return parts
+
+
+def _by_rate(run: Run, style: str, width: int | None) -> list[str]:
+    """Return tables of latency by rate of arrivals for each workload that was swept, the null strategy among them."""
+    parts = []
+    form = "{}\n{}" if style == "table" else "**{}**\n\n{}"
+    for name, infos in rates.swept(run).items():
+        for kind in rates.KINDS:
+            headings, rows = rates.table(run, infos, kind)
+            if rows:
+                title = f"{name}: latency of {kind} by rate of arrivals, from the intended start"
+                text = grid.table(headings, rows, style, left=_LEFT, keys=2, width=width)
+                parts += [form.format(grid.wrapped(title, width), each) for each in text]
+        if parts:
+            parts.append(grid.wrapped(rates.explanation(run, infos), width))
     return parts
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import PydanticCustomError
+
 from memtool.workload.law_tables import is_tabulated, law_mean
 from memtool.workload.laws import Law
 from memtool.workload.values import LARGEST_COUNT, MOST_LIVE, misfit
@@ -34,18 +36,18 @@ _MOST_WRITES = 1 << 34
 """Some ten seconds of a replay."""
 
 
-def refuse_unbounded(workload: Workload) -> None:
-    """Raise the error of the first value of a workload by which a run would grow beyond all proportion."""
-    _check_tables(workload.objects or [])
+def unbounded(workload: Workload) -> Iterator[PydanticCustomError]:
+    """Yield an error for each value of a workload by which a run would grow beyond all proportion."""
+    yield from _check_tables(workload.objects or [])
     if workload.frames is not None:
-        _check_frames(workload.frames, workload.objects or [])
+        yield from _check_frames(workload.frames, workload.objects or [])
         return
     allocations = workload.allocations or 0
     if workload.pattern is not None:
-        _check_pattern(workload.pattern, allocations, workload.threads, workload.rounds)
+        yield from _check_pattern(workload.pattern, allocations, workload.threads, workload.rounds)
     if workload.objects is not None:
-        _check_phases(workload, allocations)
-        _check_resizes(workload.objects, allocations)
+        yield from _check_phases(workload, allocations)
+        yield from _check_resizes(workload.objects, allocations)
 
 
 def _too_many(number: float, what: str, most: int) -> str:
@@ -54,14 +56,15 @@ def _too_many(number: float, what: str, most: int) -> str:
     return f"would be {about} {what}, more than {most:,}"
 
 
-def _check_tables(objects: list[Objects]) -> None:
+def _check_tables(objects: list[Objects]) -> Iterator[PydanticCustomError]:
     known: set[str] = set()
     for index, each in enumerate(objects):
         for path, law in _laws(each):
             if is_tabulated(law):
                 known.add(repr(law))
             if len(known) > _MOST_TABLES:
-                raise misfit(f"is one of more than {_MOST_TABLES} continuous laws that differ", "objects", index, *path)
+                yield misfit(f"is one of more than {_MOST_TABLES} continuous laws that differ", "objects", index, *path)
+                return
 
 
 def _laws(objects: Objects) -> Iterator[tuple[tuple[str | int, ...], Law[Any]]]:
@@ -77,7 +80,7 @@ def _laws(objects: Objects) -> Iterator[tuple[tuple[str | int, ...], Law[Any]]]:
         yield ("resize", "times"), objects.resize.times
 
 
-def _check_phases(workload: Workload, allocations: int) -> None:
+def _check_phases(workload: Workload, allocations: int) -> Iterator[PydanticCustomError]:
     phases = workload.phases or []
     drained = sum((phase.share for phase in phases if phase.drain is not None), Fraction(0))
     ramped = sum((phase.share for phase in phases if phase.ramp is not None), Fraction(0))
@@ -85,13 +88,13 @@ def _check_phases(workload: Workload, allocations: int) -> None:
     most = max(_MOST_DRAIN_TICKS, allocations)
     if ticks > most:
         words = _too_many(float(ticks), "ticks of the clock in drains", most)
-        raise misfit(f"{words}: the other phases are {float(1 - drained):.2g} of the run", "phases")
+        yield misfit(f"{words}: the other phases are {float(1 - drained):.2g} of the run", "phases")
     held = float(allocations / (1 - drained) * ramped)
     if held > MOST_LIVE:
-        raise misfit(_too_many(held, "objects alive at the end of the ramp", MOST_LIVE), "phases")
+        yield misfit(_too_many(held, "objects alive at the end of the ramp", MOST_LIVE), "phases")
 
 
-def _check_resizes(objects: list[Objects], allocations: int) -> None:
+def _check_resizes(objects: list[Objects], allocations: int) -> Iterator[PydanticCustomError]:
     weights = sum((each.weight for each in objects), Fraction(0))
     most = max(_MOST_RESIZES, _RESIZES_AN_ALLOCATION * allocations)
     for index, each in enumerate(objects):
@@ -101,7 +104,7 @@ def _check_resizes(objects: list[Objects], allocations: int) -> None:
         ticks = float("inf") if each.resize.when == "at_birth" else _mean_lifetime(each)
         resizes = born * float(each.resize.share) * min(law_mean(each.resize.times, 1), ticks)
         if resizes > most:
-            raise misfit(_too_many(resizes, "reallocations", most), "objects", index, "resize", "times")
+            yield misfit(_too_many(resizes, "reallocations", most), "objects", index, "resize", "times")
 
 
 def _mean_lifetime(objects: Objects) -> float:
@@ -111,7 +114,7 @@ def _mean_lifetime(objects: Objects) -> float:
     return float("inf") if objects.lifetime is None else law_mean(objects.lifetime, 1)
 
 
-def _check_frames(frames: Frames, objects: list[Objects]) -> None:
+def _check_frames(frames: Frames, objects: list[Objects]) -> Iterator[PydanticCustomError]:
     own = law_mean(frames.objects_per_frame, 0)
     scopes = inner = 0.0
     if frames.scopes is not None:
@@ -119,15 +122,18 @@ def _check_frames(frames: Frames, objects: list[Objects]) -> None:
         scopes = sum(in_each**level for level in range(1, frames.scopes.depth + 1))
     born = frames.count * (own + scopes * inner)
     if born == 0:
-        raise misfit("must not always be 0: nothing would be allocated", "frames", "objects_per_frame")
+        yield misfit("must not always be 0: nothing would be allocated", "frames", "objects_per_frame")
+        return
     most = max(_MOST_SCOPES, _SCOPES_A_FRAME * frames.count)
     if frames.count * scopes > most:
-        raise misfit(_too_many(frames.count * scopes, "scopes", most), "frames", "scopes", "per_frame")
+        yield misfit(_too_many(frames.count * scopes, "scopes", most), "frames", "scopes", "per_frame")
+        return
     for path, alive in ((("objects_per_frame",), own), (("scopes", "objects"), inner)):
         if alive > MOST_LIVE:
-            raise misfit(_too_many(alive, "objects alive at once", MOST_LIVE), "frames", *path)
+            yield misfit(_too_many(alive, "objects alive at once", MOST_LIVE), "frames", *path)
+            return  # what else is too much follows from it
     if born > LARGEST_COUNT:
-        raise misfit(_too_many(born, "allocations", LARGEST_COUNT), "frames")
+        yield misfit(_too_many(born, "allocations", LARGEST_COUNT), "frames")
     weights = sum((each.weight for each in objects), Fraction(0))
     for index, each in enumerate(objects):
         if each.resize is None:
@@ -136,21 +142,21 @@ def _check_frames(frames: Frames, objects: list[Objects]) -> None:
         resizes = of_class * float(each.resize.share) * law_mean(each.resize.times, 1)
         most = max(_MOST_RESIZES, round(_RESIZES_AN_ALLOCATION * of_class))
         if resizes > most:
-            raise misfit(_too_many(resizes, "reallocations", most), "objects", index, "resize", "times")
+            yield misfit(_too_many(resizes, "reallocations", most), "objects", index, "resize", "times")
 
 
-def _check_pattern(pattern: Pattern, allocations: int, threads: int, rounds: int) -> None:
+def _check_pattern(pattern: Pattern, allocations: int, threads: int, rounds: int) -> Iterator[PydanticCustomError]:
     fields = type(pattern).model_fields
     name, chosen = next((name, each) for name in fields if (each := getattr(pattern, name)) is not None)
     key = fields[name].alias or name
     for field, number, what, most in _products(pattern, allocations, threads, rounds):
         if number > most:
-            raise misfit(_too_many(number, what, most), "pattern", key, field)
+            yield misfit(_too_many(number, what, most), "pattern", key, field)
     if pattern.ramp is not None and allocations > MOST_LIVE:
-        raise misfit(_too_many(allocations, "objects alive at once", MOST_LIVE), "allocations")
+        yield misfit(_too_many(allocations, "objects alive at once", MOST_LIVE), "allocations")
     for field, alive in (("live", getattr(chosen, "live", 0)), ("high", getattr(chosen, "high", 0))):
         if min(alive, allocations) > MOST_LIVE:
-            raise misfit(_too_many(alive, "objects alive at once", MOST_LIVE), "pattern", key, field)
+            yield misfit(_too_many(alive, "objects alive at once", MOST_LIVE), "pattern", key, field)
 
 
 def _products(pattern: Pattern, allocations: int, threads: int, rounds: int) -> Iterator[tuple[str, float, str, int]]:

@@ -136,7 +136,11 @@ _KEYS: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "every": ("From one burst to the next.", ("2666us", "16.7ms", "1s")),
     "Bursts.size": ("Operations that come at once.", (8, 100)),
     # laws
-    "constant": ("Always this value.", ()),
+    "constant": ("Always this value.", (64,)),
+    "uniform": ("[low, high], both included", ([16, 256],)),
+    "choice": ("value: weight", ({"64": 9, "256": 1},)),
+    "histogram": ("[low, high, weight]: uniform within a range", ([[16, 64, 9], [65, 256, 1]],)),
+    "cycle": ("[count, value]: so many of the first, then of the next, round and round", ([[3, 64], [1, 256]],)),
     "exponential": ("Memoryless, with this mean.", ({"mean": 200},)),
     "lognormal": ("Its logarithm is normal.", ({"median": 64, "sigma": 0.8},)),
     "normal": ("Bell-shaped.", ({"mean": 500, "deviation": 50},)),
@@ -148,8 +152,8 @@ _KEYS: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "deviation": ("Standard deviation.", (50,)),
     "minimum": ("Smallest draw.", (1000,)),
     "alpha": ("Exponent of the tail: the smaller, the heavier.", (1.2,)),
-    "min": ("What falls below becomes this.", ()),
-    "max": ("What falls above becomes this.", ()),
+    "min": ("What falls below becomes this.", (16,)),
+    "max": ("What falls above becomes this.", (4096,)),
 }
 
 

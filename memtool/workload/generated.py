@@ -64,6 +64,12 @@ def load(path: Path, seed: int | None, threads: int | None, rate: int | None) ->
     return generated(workload, workload.seed if seed is None else seed)
 
 
+def rate_given(name: str) -> str:
+    """Return the rate that a workload of this name was given, ``2M/s``; nothing where it was given none."""
+    rate = name.partition(":rate=")[2].partition(":")[0]
+    return f"{rate}/s" if rate else ""
+
+
 def _with_rate(workload: Workload, path: Path, rate: int) -> Workload:
     written = format_rate(rate)
     arrivals = workload.effective().get("arrivals", {"poisson": {}})

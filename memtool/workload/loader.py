@@ -30,7 +30,7 @@ def load_workload(file: str | Path) -> Workload:
 
 def _all(document: Document, problems: ValidationError) -> InputErrors:
     """Return the errors in the order in which they stand in the file, one line each."""
-    found: list[dict[str, Any]] = [{**problem} for problem in problems.errors(include_url=False)]
+    found = [each for problem in problems.errors(include_url=False) for each in _apart({**problem})]
     # A misspelt key is a missing one, too: the misspelling is what to mend.
     misspelt = {problem["loc"][:-1] for problem in found if problem["type"] == "extra_forbidden"}
     explained = [
@@ -43,6 +43,12 @@ def _all(document: Document, problems: ValidationError) -> InputErrors:
     if len(lines) > _MOST_ERRORS:
         lines[_MOST_ERRORS:] = [f"{document.file}: and {len(lines) - _MOST_ERRORS} more errors"]
     return InputErrors(lines)
+
+
+def _apart(problem: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what one validator found wrong as an error each (values.raise_all)."""
+    context = problem.get("ctx", {})
+    return [problem, *({**problem, "ctx": further} for further in context.get("further", ()))]
 
 
 def _explain(document: Document, problem: dict[str, Any]) -> tuple[Position, Keys, str]:

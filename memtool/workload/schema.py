@@ -5,13 +5,15 @@ docs/workloads.md explains it to those who write workloads.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic_core import PydanticCustomError
 
 from memtool.engine.replay.binding import MOST_MAPS
-from memtool.workload.bounds import refuse_unbounded
+from memtool.workload.bounds import unbounded
 from memtool.workload.descriptions import described
 from memtool.workload.laws import CountLaw, Lifetime, NaturalLaw, SizeLaw
 from memtool.workload.patterns import Buffer, Exchange, Refill, Requests, Sweep, Toggle, most_swept
@@ -32,6 +34,7 @@ from memtool.workload.values import (
     Strict,
     Weight,
     misfit,
+    raise_all,
     require_one_key,
 )
 
@@ -366,47 +369,46 @@ class Workload(Strict):
             raise misfit(f"must have a source of events: one of {', '.join(_SOURCES)}")
         if len(given) > 1:
             raise misfit(f"must go: {given[0]} is the source of events already", given[1])
-        if self.frames is not None:
-            self._check_frames()
-        elif self.allocations is None:
-            raise misfit("is missing", "allocations")
-        else:
-            for index, each in enumerate(self.objects or ()):
-                if each.lifetime is None and each.matrix is None:
-                    raise misfit("is missing", "objects", index, "lifetime")
-        if self.phases is not None:
-            self._check_phases(self.phases)
-        self._check_threads()
-        self._check_marks()
-        refuse_unbounded(self)
+        raise_all((*self._check_source(), *self._check_phases(), *self._check_threads(), *self._check_marks()))
+        raise_all(unbounded(self))
         return self
 
-    def _check_threads(self) -> None:
+    def _check_source(self) -> Iterator[PydanticCustomError]:
+        if self.frames is not None:
+            yield from self._check_frames()
+            return
+        if self.allocations is None:
+            yield misfit("is missing", "allocations")
+        for index, each in enumerate(self.objects or ()):
+            if each.lifetime is None and each.matrix is None:
+                yield misfit("is missing", "objects", index, "lifetime")
+
+    def _check_threads(self) -> Iterator[PydanticCustomError]:
         if self.frames is not None and self.threads > 1:
-            raise misfit("must be 1: frames run on one thread", "threads")
+            yield misfit("must be 1: frames run on one thread", "threads")
         if self.pattern is None and self.rounds > 1:
-            raise misfit("must go: only patterns have rounds of threads", "rounds")
+            yield misfit("must go: only patterns have rounds of threads", "rounds")
         if self.threads * self.rounds >= _MOST_LANES:
-            raise misfit(f"would be {self.threads * self.rounds:,} threads, more than {_MOST_LANES - 1:,}", "rounds")
+            yield misfit(f"would be {self.threads * self.rounds:,} threads, more than {_MOST_LANES - 1:,}", "rounds")
         if self.pattern is None:
             for index, each in enumerate(self.objects or ()):
                 if each.freed_by == "other_thread" and "threads" not in self.model_fields_set:
-                    raise misfit("needs threads", "objects", index, "freed_by")
+                    yield misfit("needs threads", "objects", index, "freed_by")
             return
         if (words := most_swept((self.allocations or 0) // self.threads, self.pattern.sweep)) is not None:
-            raise misfit(words, "allocations")
+            yield misfit(words, "allocations")
         if self.pattern.false_sharing is not None and self.rounds > 1:
-            raise misfit("must go: false-sharing has one", "rounds")
+            yield misfit("must go: false-sharing has one", "rounds")
         if self.pattern.producer_consumer is not None and self.threads > 1 and self.threads % 2:
-            raise misfit("must be even: half of them produce, half consume", "threads")
+            yield misfit("must be even: half of them produce, half consume", "threads")
 
-    def _check_marks(self) -> None:
+    def _check_marks(self) -> Iterator[PydanticCustomError]:
         what = "allocations" if self.frames is None else "frames"
         for name, moment in (self.marks or {}).items():
             if name in _OTHER_MOMENTS:
-                raise misfit(f"must go: {name} is a moment of every workload", "marks", name)
-            if isinstance(moment, int) and moment > self.length:
-                raise misfit(f"must be at most {self.length:,}, the number of {what}, is {moment:,}", "marks", name)
+                yield misfit(f"must go: {name} is a moment of every workload", "marks", name)
+            if isinstance(moment, int) and moment > self.length > 0:
+                yield misfit(f"must be at most {self.length:,}, the number of {what}, is {moment:,}", "marks", name)
 
     @property
     def length(self) -> int:
@@ -424,26 +426,28 @@ class Workload(Strict):
         }
         return dict(sorted(after.items(), key=lambda mark: mark[1]))
 
-    def _check_frames(self) -> None:
+    def _check_frames(self) -> Iterator[PydanticCustomError]:
         if self.allocations is not None:
-            raise misfit("must go: they follow from frames", "allocations")
-        if self.phases is not None:
-            raise misfit("must go: frames have none", "phases")
+            yield misfit("must go: they follow from frames", "allocations")
         for index, each in enumerate(self.objects or ()):
             for key in ("lifetime", "matrix"):
                 if getattr(each, key) is not None:
-                    raise misfit("must go: objects die with their frame", "objects", index, key)
+                    yield misfit("must go: objects die with their frame", "objects", index, key)
             if each.resize is not None and each.resize.when == "spread":
-                raise misfit("must be at_birth: in frames objects grow at once", "objects", index, "resize", "when")
+                yield misfit("must be at_birth: in frames objects grow at once", "objects", index, "resize", "when")
 
-    def _check_phases(self, phases: list[Phase]) -> None:
-        if self.objects is None:
-            raise misfit("must go: only objects have phases", "phases")
-        whole = sum((phase.share for phase in phases), Fraction(0))
+    def _check_phases(self) -> Iterator[PydanticCustomError]:
+        if self.phases is None:
+            return
+        if self.objects is None or self.frames is not None:
+            why = "only objects have phases" if self.objects is None else "frames have none"
+            yield misfit(f"must go: {why}", "phases")
+            return
+        whole = sum((phase.share for phase in self.phases), Fraction(0))
         if whole != 1:
-            raise misfit(f"must add up to 100%, are {float(whole * 100):g}%", "phases")
-        if all(phase.drain for phase in phases):
-            raise misfit("must have a ramp or a steady one", "phases")
+            yield misfit(f"must add up to 100%, are {float(whole * 100):g}%", "phases")
+        if all(phase.drain for phase in self.phases):
+            yield misfit("must have a ramp or a steady one", "phases")
 
     def effective(self) -> dict[str, Any]:
         """Return the workload as a file would have it with every default written out; it loads as the same."""

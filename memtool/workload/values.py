@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -51,6 +51,14 @@ def shown(value: object) -> str:
 def misfit(words: str, *path: str | int) -> PydanticCustomError:
     """Return an error about the value at ``path`` below the one that is being validated."""
     return PydanticCustomError("misfit", "{words}", {"words": words, "path": path})
+
+
+def raise_all(misfits: Iterable[PydanticCustomError]) -> None:
+    """Raise one error that holds all of these: the first, and what else is wrong (loader.py tells them apart)."""
+    found = list(misfits)
+    if found:
+        first, *further = (each.context or {} for each in found)
+        raise PydanticCustomError("misfit", "{words}", {**first, "further": further})
 
 
 def _whole(value: object, parse: Callable[[str | int], int], what: str, least: int, most: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,7 +15,9 @@ import pytest
 from memtool.cli import run as memtool
 from memtool.commands import bench, compare
 from memtool.commands import check as check_command
+from memtool.commands.spelling import _workloads
 from memtool.store import compare_file, run_file
+from tests.unit.report.fake_run import fake_run
 
 SMALL = """\
 name: small
@@ -33,6 +36,22 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.yaml").write_text(SMALL)
     return Path("small.yaml")
+
+
+def test_a_check_at_several_rates(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = (small, *SIDES, "--rate", "1M/s,700/s", "--metric", "allocate_p99_ns", "--dry-run", "--blocks", "1")
+    assert check(*arguments) == 0
+    shown = capsys.readouterr().out
+    assert "small:rate=1M:" in shown
+    assert "small:rate=700:" in shown
+    assert refused(capsys, 2, *arguments[:3], "--rate", "fast").endswith("a rate such as 500k/s or 2M/s, is 'fast'")
+
+
+def test_what_to_run_next_has_the_rate() -> None:
+    base = fake_run()
+    infos = tuple(replace(base.workloads[0], name=name) for name in ("w:rate=2M", "w:rate=2M:threads=2", "w"))
+    named = _workloads(replace(base, workloads=infos))
+    assert [each.removeprefix("web-requests.yaml") for each in named.values()] == [" --rate 2M/s"] * 2 + [""]
 
 
 def check(*arguments: object) -> int:

@@ -131,7 +131,7 @@ def metric_of(cell: CellResult, name: str) -> Metric | None:
     return metric if metric is not None and metric.value is not None else None
 
 
-def times(ns: float, _place: int | None = None) -> str:
+def times(ns: float, _place: float | None = None) -> str:
     """Return a tick of an axis of times: ``10 ns``, ``1 ms``."""
     return format_ns(ns).replace(".00", "").replace(".0", "")
 

@@ -15,15 +15,27 @@ from typing import TYPE_CHECKING, Any
 from memtool import files
 from memtool.errors import InputError, did_you_mean
 from memtool.model import CellResult, Run, TraceInfo
-from memtool.report import calls, look
-from memtool.report.plots import canvas, fragmentation, heap_maps, latency, memory, percentiles, scaling, speed
+from memtool.report import calls, look, rates
+from memtool.report.plots import (
+    by_rate,
+    canvas,
+    fragmentation,
+    heap_maps,
+    latency,
+    memory,
+    percentiles,
+    scaling,
+    speed,
+)
 from memtool.store import series
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FOLDER = "plots"
-_TIMED = frozenset({"throughput", "latency", "latency-by-size", "latency-over-time", "speed-memory", "scaling"})
+_TIMED = frozenset(
+    {"throughput", "latency", "latency-by-size", "latency-over-time", "speed-memory", "scaling", "latency-by-rate"}
+)
 """The pictures of what the way of a call is part of."""
 _LONGEST_SLUG = 80
 
@@ -107,6 +119,8 @@ def _pictures(directory: Path, run: Run) -> Iterator[tuple[TraceInfo, Drawers]]:
         )
     for name, infos in scaling.swept(run).items():
         yield replace(infos[0], name=name), {"scaling": partial(scaling.draw, run, infos, lines)}
+    for name, infos in rates.swept(run).items():
+        yield replace(infos[0], name=name), {"latency-by-rate": partial(by_rate.draw, run, infos, lines)}
 
 
 def _slug(name: str) -> str:
@@ -117,8 +131,12 @@ def _slug(name: str) -> str:
 
 def _write_caption(figure: Figure, run: Run, info: TraceInfo, *, but_interpreted: bool) -> None:
     """Write below a picture how its rows were called, if in different ways."""
-    names = {each.name for each in run.workloads if info.name in (each.name, each.name.partition(":threads=")[0])}
-    cells = [cell for cell in run.cells if cell.cell.workload in names and not (but_interpreted and cell.interpreted)]
+    own = {
+        each.name
+        for each in run.workloads
+        if info.name in (each.name, each.name.partition(":threads=")[0], rates.without_rate(each.name))
+    }
+    cells = [cell for cell in run.cells if cell.cell.workload in own and not (but_interpreted and cell.interpreted)]
     canvas.write_below(figure, calls.caption(look.ordered(cells), canvas.width_of_caption(figure)))
 
 

@@ -324,6 +324,60 @@ def test_all_errors_are_said_in_the_order_of_the_file(tmp_path: Path, capsys: py
     ]
 
 
+FIVE_ERRORS: dict[str, tuple[str, list[str]]] = {
+    "of values": (
+        "name: a b\nallocations: 1.5\nseed: -1\npattern:\n  batches: {size: 4KB, batch: 3, order: eldest}\n",
+        [
+            "1:7: name: must be letters, digits, '.', '_' and '-', at most 64, is 'a b'",
+            "2:14: allocations: must be a count such as 1000 or 2M, is 1.5",
+            "3:7: seed: must be >= 0, is -1",
+            "5:19: pattern.batches.size: must be a size such as 64, 4KiB or 1.5MiB, is '4KB'",
+            "5:41: pattern.batches.order: must be 'oldest', 'youngest', 'random' or 'both-ends', is 'eldest'",
+        ],
+    ),
+    "of what goes together": (
+        "name: w\nallocations: 100\nrounds: 3\nphases: [{steady: 60%}, {drain: 30%}]\nmarks: {late: 200, peak: 10%}\n"
+        "objects: [{size: 8, lifetime: 1, freed_by: other_thread}, {size: 8}]\n",
+        [
+            "3:9: rounds: must go: only patterns have rounds of threads",
+            "4:9: phases: must add up to 100%, are 90%",
+            "5:15: marks.late: must be at most 100, the number of allocations, is 200",
+            "5:26: marks.peak: must go: peak is a moment of every workload",
+            "6:44: objects[0].freed_by: needs threads",
+            "6:59: objects[1].lifetime: is missing",
+        ],
+    ),
+    "of frames": (
+        "name: w\nthreads: 2\nallocations: 9\nframes: {count: 3, objects_per_frame: 4}\nphases: [{steady: 100%}]\n"
+        "objects: [{size: 8, lifetime: 1}]\nmarks: {late: 4}\n",
+        [
+            "2:10: threads: must be 1: frames run on one thread",
+            "3:14: allocations: must go: they follow from frames",
+            "5:9: phases: must go: frames have none",
+            "6:31: objects[0].lifetime: must go: objects die with their frame",
+            "7:15: marks.late: must be at most 3, the number of frames, is 4",
+        ],
+    ),
+    "of bounds": (
+        "name: w\nallocations: 100\nobjects:\n"
+        + 5 * "  - {size: 8, lifetime: forever, resize: {times: 2147483648, when: at_birth}}\n",
+        [
+            f"{line}:50: objects[{line - 4}].resize.times: would be 42,949,672,960 reallocations, more than 4,194,304"
+            for line in range(4, 9)
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "lines"), FIVE_ERRORS.values(), ids=FIVE_ERRORS.keys())
+def test_five_errors_are_said_at_once(tmp_path: Path, content: str, lines: list[str]) -> None:
+    path = tmp_path / "w.yaml"
+    path.write_text(content)
+    with pytest.raises(InputErrors) as caught:
+        load_workload(path)
+    assert [line.removeprefix(f"{path}:") for line in caught.value.lines] == lines
+
+
 def test_of_very_many_errors_the_first_twenty_are_said(tmp_path: Path) -> None:
     path = tmp_path / "w.yaml"
     path.write_text(PLAIN + "".join(f"x{index}: 1\n" for index in range(50)))

@@ -155,3 +155,55 @@ def test_what_editors_offer_is_allowed() -> None:
             id(schema), jsonschema.Draft202012Validator({**schema, "$defs": whole["$defs"]})
         )
         assert validator.is_valid(as_json(value)), f"{path}: {value}"
+
+
+def offers(schema: Any, definitions: dict[str, Any]) -> bool:
+    """Return whether an editor has something to offer for a value: an example, a word, a key, or true and false."""
+    if isinstance(schema, list):
+        return any(offers(each, definitions) for each in schema)
+    if "$ref" in schema:
+        return offers(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if {"examples", "enum", "const", "properties"} & schema.keys() or schema.get("type") == "boolean":
+        return True
+    return any(offers(schema[key], definitions) for key in ("anyOf", "oneOf", "allOf", "items") if key in schema)
+
+
+def test_editors_have_something_to_offer_for_every_value_that_is_no_prose() -> None:
+    whole = json_schema()
+    missing = [path for path, schema in properties(whole) if not offers(schema, whole["$defs"])]
+    assert {path.rpartition("/")[2] for path in missing} == {"description"}
+
+
+def walked(value: Any, schema: Any, whole: dict[str, Any], path: str) -> list[tuple[str, str]]:
+    """Return (path, description) of each key of a value, as an editor finds it by following the schema."""
+    validator = jsonschema.Draft202012Validator
+    if "$ref" in schema:
+        return walked(value, whole["$defs"][schema["$ref"].rpartition("/")[2]], whole, path)
+    for key in ("anyOf", "oneOf"):
+        fitting = [each for each in schema.get(key, ()) if validator({**each, "$defs": whole["$defs"]}).is_valid(value)]
+        if "properties" not in schema and fitting:
+            return walked(value, fitting[0], whole, path)
+    if isinstance(value, list):
+        return [each for item in value for each in walked(item, schema.get("items", {}), whole, f"{path}[]")]
+    if not isinstance(value, dict) or "properties" not in schema:
+        return []
+    found = []
+    for key, inner in value.items():
+        own = schema["properties"][key]
+        found += [(f"{path}.{key}", own.get("description", "")), *walked(inner, own, whole, f"{path}.{key}")]
+    return found
+
+
+def test_every_key_of_the_shipped_workloads_is_explained_where_an_editor_looks() -> None:
+    whole = json_schema()
+    seen: dict[str, str] = {}
+    for name, path in shipped().items():
+        if "/1GiB/" not in str(path):
+            seen |= dict(walked(yaml.safe_load(path.read_text(encoding="utf-8")), whole, whole, ""))
+        assert all(seen.values()), name
+    assert len(seen) > 80
+    assert seen[".objects[].size.lognormal.median"] == "Median of the draws."
+    assert (
+        seen[".pattern.exchange.freed"]
+        == "Probability with which a thread frees one of its objects after each allocation."
+    )
