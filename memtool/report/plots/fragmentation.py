@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from memtool.model import Mark
@@ -18,6 +17,10 @@ if TYPE_CHECKING:
 
 _LETTERS_IN_LINE = 110
 _MOST_NAMED = 6
+_TITLE: Mapping[str, Any] = {"fontsize": 9, "loc": "left"}
+_MOSTLY = 0.75
+"""The share of the checkpoints whose figures an axis reaches: what is far more for a short while, as after a drain, may
+leave the picture; what is so for a third of the run may not."""
 Course = Sequence[float | None]
 """A figure at each checkpoint; None: not applicable."""
 
@@ -68,14 +71,14 @@ def over_time(
         drawn = courses[panel.title]
         lines |= {label: _line(axes, drawn[label], looks[label]) for label in known if label in drawn}
         title = f"{panel.title} (n/a: {', '.join(missing)})" if (missing := _without(known, drawn)) else panel.title
-        axes.set_title(title, fontsize=9, loc="left")
+        axes.set_title(title, **_TITLE)
         axes.set_ylabel(panel.unit)
         axes.grid(axis="y", color="0.93")
         if panel.linear_to is not None:
             axes.set_yscale("symlog", linthresh=panel.linear_to)
-            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_major_formatter("{x:,g}")
         else:
-            _cut(axes, {label: course for label, (_, course) in drawn.items()})
+            axes.set_title(title + _cut(axes, {label: course for label, (_, course) in drawn.items()}), **_TITLE)
         axes.set_ylim(bottom=0)
         axes.margins(x=0)
         marks.draw(axes, marks.over_operations(marked))
@@ -128,19 +131,12 @@ def leaving(labels: Sequence[str]) -> str:
     return _wrapped(f"leaves the picture: {', '.join(labels[:_MOST_NAMED])}{more}")
 
 
-def _cut(axes: Axes, courses: Mapping[str, Course]) -> None:
-    """Leave out of the picture what is far beyond the middle of every course: little is in use then."""
-    known = {label: [each for each in course if each is not None] for label, course in courses.items()}
-    ceiling = 3 * max((median(course) for course in known.values()), default=0)
-    above = [label for label, course in known.items() if max(course) > ceiling]
+def _cut(axes: Axes, courses: Mapping[str, Course]) -> str:
+    """Leave out of the picture what is far beyond most of every course, and return what the title says of it."""
+    known = {label: sorted(each for each in course if each is not None) for label, course in courses.items()}
+    ceiling = 3 * max((course[int(_MOSTLY * (len(course) - 1))] for course in known.values()), default=0)
+    above = [label for label, course in known.items() if course[-1] > ceiling]
     if not ceiling or not above:
-        return
+        return ""
     axes.set_ylim(0, ceiling)
-    axes.annotate(
-        leaving(above),
-        (0.99, 0.97),
-        xycoords="axes fraction",
-        ha="right",
-        va="top",
-        fontsize=8,
-    )
+    return f"\n{leaving(above)}"

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _PEAK = "2"
 """A star of three rays, which no allocator has as its marker."""
-_DRAINED = ("0ms", "100ms", "1s", "5s")
+_DRAINED = ("before_idle", "after_drain_100ms", "after_drain_1s", "after_drain_5s")
+"""Readings of one process: what another held right after its drain would look like growth while idle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ def over_time(
     live = None if _are_side_by_side(known) else _live(histories[look.label(known[0])])
     unit = 1
     for (axes, *beside), (title, courses) in zip(grid, panels, strict=True):
-        unit = _panel(axes, title, courses, styles, live, info)
+        after = [value for values in drained.values() for value in values] if axes is grid[-1][0] else []
+        unit = _panel(axes, title, courses, styles, live, info, after)
         for further in beside:
             further.set_visible(False)
     grid[-1][0].set_xlabel("operations (thousands)")
@@ -134,12 +136,14 @@ def _panel(
     styles: Mapping[str, Style],
     live: _Course | None,
     info: TraceInfo,
+    after: Sequence[float],
 ) -> int:
-    """Draw one panel, and return the bytes in a unit of its axis."""
+    """Draw one panel, and return the bytes in a unit of its axis; ``after``: what a panel on the same axis has."""
     most_live = info.peak_live_bytes if live is None else max(live.most, info.peak_live_bytes)
     # What never frees would press all others onto one line: it leaves the picture, and is named with its figure.
     usual = max(1.5 * median(course.most for course in courses), 1.3 * most_live)
-    top = 1.05 * max([most_live, *(course.most for course in courses if course.most <= 1.6 * usual)])
+    peaks = [course.most for course in courses]
+    top = 1.05 * max([most_live, *(value for value in (*peaks, *after) if value <= 1.6 * usual)])
     above = [course for course in courses if course.most > top]
     unit, name = unit_for(top)
     if live is not None:
@@ -192,7 +196,9 @@ def _after_the_drain(cells: Sequence[CellResult]) -> dict[str, list[float]]:
     """Return the resident bytes at once, 100 ms, 1 s and 5 s after everything was freed, of those that know them."""
     found = {}
     for cell in cells:
-        metrics = [metric_of(cell, f"resident_after_drain_{wait}_bytes") for wait in _DRAINED]
+        metrics = [metric_of(cell, f"resident_{when}_bytes") for when in _DRAINED]
+        if metrics[0] is None:  # a run of before it was read
+            metrics[0] = metric_of(cell, "resident_after_drain_0ms_bytes")
         if all(metric is not None for metric in metrics):
             found[look.label(cell)] = [metric.value or 0.0 for metric in metrics if metric is not None]
     return found

@@ -86,4 +86,14 @@ def test_what_is_far_beyond_the_others_is_cut_and_named() -> None:
     figure = draw(calm=history(free_bytes=[MIB, MIB, 2 * MIB]), wild=history(free_bytes=[MIB, MIB, 9 * MIB]))
     assert figure is not None
     assert figure.axes[0].get_ylim() == (0, 3)
-    assert [text.get_text() for text in figure.axes[0].texts] == ["leaves the picture: wild"]
+    assert figure.axes[0].get_title("left") == "free bytes\nleaves the picture: wild"
+
+
+def test_what_is_free_for_a_third_of_the_run_stays_in_the_picture() -> None:
+    # A queue that is full most of the time: more than half of the checkpoints have hardly anything free.
+    emptied: Sequence[int | None] = [MIB // 8] * 5 + [16 * MIB] * 3
+    clock: Sequence[int | None] = list(range(8))
+    figure = draw(one=history(clock=clock, free_bytes=emptied), other=history(clock=clock, free_bytes=emptied[::-1]))
+    assert figure is not None
+    assert figure.axes[0].get_title("left") == "free bytes"
+    assert figure.axes[0].get_ylim()[1] > 16

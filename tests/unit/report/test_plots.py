@@ -407,6 +407,30 @@ def test_what_stays_after_the_drain_has_a_panel(memory_drawn: Figure) -> None:
     assert np.asarray(axes.lines[0].get_ydata()).tolist() == [0.5, 0.375, 0.25, 0.125]
 
 
+def test_what_is_resident_after_the_drain_is_never_cut_off(tmp_path: Path) -> None:
+    # On threads another process may hold more at the end than this one's line does at any checkpoint.
+    run = fake_run_with_series(tmp_path)
+    cells = [
+        replace(
+            cell,
+            metrics={
+                name: figure(name, 13.5 * 2**20) if name.startswith("resident_after") else metric
+                for name, metric in cell.metrics.items()
+            }
+            | {"resident_before_idle_bytes": figure("resident_before_idle_bytes", 13.25 * 2**20)},
+        )
+        for cell in run.cells
+        if cell.status is Status.OK
+    ]
+    histories = {look.label(cell): series.read(tmp_path, cell) for cell in cells}
+    drawn = memory.over_time(cells, look.styles(run), histories, run.workloads[0])
+    assert drawn is not None
+    axes = next(each for each in drawn.axes if each.get_title("left") == "resident, all freed")
+    assert axes.get_ylim()[1] > 13.5
+    # What the process of the later readings held at once, not what another did: 13.5 would be no growth at all.
+    assert np.asarray(axes.lines[0].get_ydata()).tolist() == [13.25, 13.5, 13.5, 13.5]
+
+
 def test_the_memory_limit_is_a_line(memory_drawn: Figure) -> None:
     assert _plotted(memory_drawn, "footprint")["memory limit"] == [[0, 9], [1, 9]]
     run = fake_run()
