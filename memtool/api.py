@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from memtool.worker.parent import Executor
     from memtool.worker.schedule import Progress
     from memtool.workload.characterise import Characteristics
+    from memtool.workload.importers.convert import Imported
 
 _RECORDS = {
     "BenchOptions": "memtool.plan",
     "CheckOptions": "memtool.check",
     "Checked": "memtool.check",
     "FoundLimits": "memtool.find_limit",
+    "Imported": "memtool.workload.importers.convert",
     "Incomparable": "memtool.errors",
     "InputError": "memtool.errors",
     "Limits": "memtool.stats.limits",
@@ -47,6 +49,7 @@ __all__ = [  # noqa: PLE0604
     "check",
     "compare",
     "find_limits",
+    "import_trace",
     "inspect",
     "plan",
     "policy",
@@ -192,6 +195,13 @@ def inspect(workload: str, *, seed: int | None = None) -> Inspection:
         size = trace.image_bytes
         info = replace(trace.info, packing_bytes=pack_image(trace.image_fd, size))
     return Inspection(info, size, characterise(source.events(Ending())), source.definition)
+
+
+def import_trace(file: str, output: Path | None = None, format: str | None = None) -> Imported:
+    """Write what a file of another tool, a workload, or ``-`` (standard input) tells of into a trace file."""
+    from memtool.workload.importers import convert
+
+    return convert.import_trace(file, output, format)
 
 
 def show(run: Path, *, allocators: Sequence[str] | None = None, reference: str | None = None) -> Run:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from keyword import iskeyword
 
 import click
 
@@ -30,6 +31,7 @@ _COMMANDS = {
     "check": "Measure and judge, against a baseline or side by side.",
     "run": "Run a program with any allocator for its malloc.",
     "list": "List allocators, workloads, regions or metrics.",
+    "import": "Make a trace file of what another tool has recorded.",
     "inspect": "Characterise a workload without replaying it.",
     "schema": "Print the JSON Schema of a workload or of a stored result.",
     "doctor": "Say what this machine can and cannot measure, and how to mend it.",
@@ -48,7 +50,8 @@ class _LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"memtool.commands.{cmd_name}").command
+        module = f"memtool.commands.{cmd_name}{'_' * iskeyword(cmd_name)}"
+        command: click.Command = importlib.import_module(module).command
         return command
 
     def resolve_command(

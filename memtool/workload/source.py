@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from memtool.workload.importers.decoder import Report
+
 
 @dataclass(slots=True)
 class Ending:
@@ -25,6 +27,8 @@ class Ending:
     """Where only reading the events counts them."""
     notes: list[str] = field(default_factory=list)
     """What was repaired, and where it ends too early."""
+    report: Report | None = None
+    """Of a file of another tool: what was kept, repaired and dropped."""
 
 
 @dataclass(frozen=True, slots=True)

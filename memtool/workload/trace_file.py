@@ -1,7 +1,7 @@
 """The trace file: Parquet, a column for each thing that is known of an event (docs/traces.md).
 
-What is freed is named by its age, the number of allocations since it was allocated itself: it compresses to a third of
-what the number of the object takes. Encodings are by column, as measured on recordings of real programs.
+What is freed is named by its age, the number of allocations from its own on: it compresses to a third of what the number
+of the object takes. Encodings are by column, as measured on recordings of real programs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,14 +75,10 @@ class TraceWriter:
     beside it (``app.parquet.parts``) every so often, which is a trace, too, if this process is killed.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str] = (), *, part_seconds: float | None = None) -> None:
-        """``columns``: which of time, caller and resident there are. Raises MemtoolError, OSError."""
-        self._pa = pa = require()
-        kinds = {"time": pa.int64(), "caller": pa.uint64(), "resident": pa.uint64()}
-        fixed = {"kind": pa.uint8(), "thread": pa.uint16(), "size": pa.uint64(), "age": pa.uint64()}
-        types = {**fixed, "alignment": pa.uint64(), **{name: kinds[name] for name in kinds if name in columns}}
-        self._schema = pa.schema(list(types.items()))
-        self._optional = tuple(name for name in kinds if name in columns)
+    def __init__(self, path: Path, *, part_seconds: float | None = None) -> None:
+        """Begin a file; it has the columns that its first row group knows. Raises MemtoolError, OSError."""
+        self._pa = require()
+        self._schema: Any = None
         self._path = path
         self._parts = path.with_name(f"{path.name}.parts")
         self._part_seconds = part_seconds
@@ -93,8 +89,8 @@ class TraceWriter:
         self._held_events = 0
         self.events = 0
         self._over = False
-        self._parts.mkdir()
         self._writer: Any = None
+        self._parts.mkdir()
 
     def __enter__(self) -> Self:
         return self
@@ -109,9 +105,9 @@ class TraceWriter:
         ends = np.flatnonzero(words[:, 0] & np.uint64(0xFF) == EPILOGUE)
         count = 0 if self._over else int(ends[0]) if len(ends) else len(words)
         self._over = self._over or bool(len(ends))
-        columns = {**self._columns(words[:count]), "time": rows.nanoseconds, "caller": rows.callers}
-        columns["resident"] = rows.resident
-        self._held.append({name: np.array(column[:count]) for name, column in columns.items() if column is not None})
+        known = {"time": rows.nanoseconds, "caller": rows.callers, "resident": rows.resident}
+        columns = {name: np.array(column[:count]) for name, column in known.items() if column is not None}
+        self._held.append({**self._columns(words[:count]), **columns})
         self._held_events += count
         self.events += count
         is_due = self._part_seconds is not None and time.monotonic() - self._part_begun >= self._part_seconds
@@ -131,16 +127,14 @@ class TraceWriter:
             "kind": kinds,
             "thread": (words[:, 0] >> np.uint64(THREAD_SHIFT)).astype(np.uint16),
             "size": words[:, 1] & np.uint64((1 << SIZE_BITS) - 1),
-            "age": np.where(_names_object(kinds), births - objects, np.where(is_birth, 0, objects)).astype(np.uint64),
+            "age": np.where(_names_object(kinds), births - objects, objects),
             "alignment": np.where(is_birth | (logs > 0), np.uint64(1) << logs, np.uint64(0)),
         }
 
     def _write_group(self) -> None:
         if not self._held_events:
             return
-        if self._writer is None:
-            self._number += 1
-            self._writer = self._open(self._parts / f"{self._number:06}.parquet")
+        self._begin_part()
         held, self._held, self._held_events = self._held, [], 0
         columns = []
         for name in self._schema.names:
@@ -148,6 +142,26 @@ class TraceWriter:
             columns.append(self._pa.array(whole, mask=whole == _NOT_COUNTED if name == "resident" else None))
         batch = self._pa.record_batch(columns, schema=self._schema)
         self._writer.write_batch(batch, row_group_size=len(batch))
+
+    def _begin_part(self) -> None:
+        if self._schema is None:
+            self._schema = self._pa.schema([(name, getattr(self._pa, kind)()) for name, kind in self._types()])
+        if self._writer is None:
+            self._number += 1
+            self._writer = self._open(self._parts / f"{self._number:06}.parquet")
+
+    def _types(self) -> Iterator[tuple[str, str]]:
+        """Yield the columns, with those that are not empty so far of the ones that need not be there."""
+        yield from (
+            ("kind", "uint8"),
+            ("thread", "uint16"),
+            ("size", "uint64"),
+            ("age", "uint64"),
+            ("alignment", "uint64"),
+        )
+        for name, kind, empty in (("time", "int64", 0), ("caller", "uint64", 0), ("resident", "uint64", _NOT_COUNTED)):
+            if any((portion[name] != empty).any() for portion in self._held if name in portion):
+                yield name, kind
 
     def _open(self, path: Path) -> Any:  # noqa: ANN401
         split = [name for name in self._schema.names if name not in ("time", "caller")]
@@ -157,7 +171,7 @@ class TraceWriter:
             self._schema,
             compression="zstd",
             compression_level=_LEVEL,
-            use_dictionary=["caller"] if "caller" in self._optional else False,
+            use_dictionary=["caller"] if "caller" in self._schema.names else False,
             column_encoding={name: encodings[name] for name in self._schema.names if name in encodings},
             write_statistics=False,
         )
@@ -171,6 +185,8 @@ class TraceWriter:
     def close(self, metadata: Mapping[str, Any]) -> None:
         """Complete the file; ``metadata`` is what docs/traces.md lists, in JSON. Raises OSError."""
         self._write_group()
+        if self._number == 0:
+            self._begin_part()
         written = {"schema": SCHEMA, "kinds": {str(kind): name for kind, name in KINDS.items()}, **metadata}
         encoded = {_METADATA: json.dumps(written).encode()}
         if self._writer is not None and self._number == 1:
@@ -202,8 +218,8 @@ class TraceWriter:
 
 
 def _names_object(kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return which events are about an object that is there already."""
-    is_named: NDArray[np.bool_] = (kinds == DEALLOCATE) | (kinds == REALLOCATE) | (kinds == WRITE)
+    """Return which events are about an object: a new one has the age 1."""
+    is_named: NDArray[np.bool_] = (kinds <= REALLOCATE) | (kinds == WRITE)
     return is_named
 
 
@@ -236,11 +252,11 @@ def _rows(path: Path, batch: Any, born: int) -> tuple[Rows, int]:  # noqa: ANN40
     is_birth = (kinds == ALLOCATE) | (kinds == ALLOCATE_ZEROED)
     births = np.uint64(born) + np.cumsum(is_birth, dtype=np.uint64)
     is_named = _names_object(kinds.astype(np.uint8))
-    if (ages[is_named] - np.uint64(1) >= births[is_named]).any():
-        raise InputError(f"{path}: is damaged: something is freed that was never allocated")
+    if (ages[is_named] - np.uint64(1) >= births[is_named]).any() or (ages[is_birth] != 1).any():
+        raise InputError(f"{path}: is damaged: an age is none that an object can have")
     if (sizes >> np.uint64(SIZE_BITS)).any() or not np.isin(kinds, list(KINDS)).all():
         raise InputError(f"{path}: is damaged: a size of 2^58 bytes or more, or an unknown kind of event")
-    objects = np.where(is_birth, births - np.uint64(1), np.where(is_named, births - ages, ages))
+    objects = np.where(is_named, births - ages, ages)
     _, exponents = np.frexp(alignments.astype(np.float64))
     logs = np.maximum(exponents - 1, 0).astype(np.uint64)
     words = np.empty((len(kinds), 2), dtype="<u8")

@@ -116,7 +116,20 @@ def test_a_region_that_is_not_there_says_what_mends_it(
 
 def test_importers(listed: Any) -> None:
     rows = {row["name"]: row for row in listed("importers")}
-    assert list(rows) == ["memtool", "minimalloc"]
+    assert list(rows) == [
+        "memtool",
+        "plain",
+        "minimalloc",
+        "malloc-trace-utils",
+        "heaptrack",
+        "android",
+        "mtrace",
+        "valgrind",
+        "logalloc",
+        "malloc-lab",
+        "wee-alloc",
+        "calls",
+    ]
     assert rows["minimalloc"]["begins"] == "id,lower,upper,size"
     assert "ASPLOS 2023" in rows["minimalloc"]["source"]
 

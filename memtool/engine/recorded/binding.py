@@ -78,6 +78,22 @@ class RecordingHead(ctypes.Structure):
     ]
 
 
+class LogSummary(ctypes.Structure):
+    """What came of reading a log (engine/recorded/log_reader.hpp)."""
+
+    _fields_ = [
+        ("lines", _u64),
+        ("dropped", _u64),
+        ("first_damage", _u64),
+        ("threads", _u64),
+        ("refused", _u64),
+        ("frees_of_null", _u64),
+        ("crowded", _u64),
+        ("is_interpreted", _u64),
+        ("calls", _u64 * 8),
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Portion:
     """Canonical events of 16 bytes, and columns of 8 bytes an event; valid until the next one is made."""
@@ -97,6 +113,13 @@ def _library() -> ctypes.CDLL:
         "memtool_matcher_append": (_u32, [handle, ctypes.c_void_p, _u64, ctypes.POINTER(_Columns)]),
         "memtool_matcher_counts": (None, [handle, ctypes.POINTER(_Counts)]),
         "memtool_matcher_close": (None, [handle]),
+        "memtool_log_reader_open": (handle, [text]),
+        "memtool_log_reader_append": (
+            _u32,
+            [handle, ctypes.c_char_p, _u64, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(_u64)],
+        ),
+        "memtool_log_reader_summary": (None, [handle, ctypes.POINTER(LogSummary)]),
+        "memtool_log_reader_close": (None, [handle]),
         "memtool_recording_open": (handle, [ctypes.c_int, text]),
         "memtool_recording_read": (
             _u32,
@@ -155,6 +178,38 @@ class Matcher:
         counts = _Counts()
         self._library.memtool_matcher_counts(self._handle, ctypes.byref(counts))
         return {name: int(getattr(counts, name)) for name in COUNTS}
+
+
+class LogReader:
+    """Reads recordings in text of which Python would be too slow a reader."""
+
+    def __init__(self, name: str) -> None:
+        """``name`` is that of the importer. Raises EngineError when memory is out."""
+        self._library = _library()
+        self._handle: int | None = self._library.memtool_log_reader_open(name.encode())
+        if not self._handle:
+            raise EngineError(f"no memory to read {name}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._library.memtool_log_reader_close(self._handle)
+        self._handle = None
+
+    def append(self, text: bytes) -> memoryview:
+        """Return the AddressEvents of the next portion; of none: the text has ended. Valid until the next call."""
+        seen, count = ctypes.c_void_p(), _u64()
+        pointers = ctypes.byref(seen), ctypes.byref(count)
+        if self._library.memtool_log_reader_append(self._handle, text, len(text), *pointers) != DONE:
+            raise EngineError("no memory to read the text")
+        return _view(seen.value, SEEN_BYTES * count.value)
+
+    def summary(self) -> LogSummary:
+        """Return what came of reading so far."""
+        summary = LogSummary()
+        self._library.memtool_log_reader_summary(self._handle, ctypes.byref(summary))
+        return summary
 
 
 class Recording:

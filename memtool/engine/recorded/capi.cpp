@@ -6,8 +6,10 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "engine/recorded/log_reader.hpp"
 #include "engine/recorded/matcher.hpp"
 #include "engine/recorded/recording.hpp"
 
@@ -30,6 +32,11 @@ struct MatcherHandle {
 struct RecordingHandle {
   explicit RecordingHandle(int descriptor) : recording(descriptor) {}
   Recording recording;
+  std::vector<AddressEvent> seen;
+};
+
+struct LogReaderHandle {
+  std::unique_ptr<LogReader> reader;
   std::vector<AddressEvent> seen;
 };
 
@@ -72,6 +79,42 @@ void memtool_matcher_counts(const MatcherHandle* handle, MatchCounts* counts) {
 }
 
 void memtool_matcher_close(MatcherHandle* handle) {
+  delete handle;
+}
+
+// See LogReader. Null for a format that it does not read, or where memory is out.
+LogReaderHandle* memtool_log_reader_open(const char* name) {
+  try {
+    std::unique_ptr<LogReader> reader = LogReader::make(name);
+    return reader == nullptr ? nullptr : new LogReaderHandle{std::move(reader), {}};
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+// What the next portion of the text tells of lies at `*seen` until the next call; no text: it has ended. 0; 2 where
+// memory is out.
+std::uint32_t memtool_log_reader_append(LogReaderHandle* handle, const char* text, std::uint64_t bytes,
+                                        const AddressEvent** seen, std::uint64_t* count) {
+  try {
+    handle->seen.clear();
+    if (bytes > 0)
+      handle->reader->append({text, bytes}, handle->seen);
+    else
+      handle->reader->finish(handle->seen);
+    *seen = handle->seen.data();
+    *count = handle->seen.size();
+    return 0;
+  } catch (const std::exception&) {
+    return 2;
+  }
+}
+
+void memtool_log_reader_summary(const LogReaderHandle* handle, LogReader::Summary* summary) {
+  *summary = handle->reader->summary();
+}
+
+void memtool_log_reader_close(LogReaderHandle* handle) {
   delete handle;
 }
 

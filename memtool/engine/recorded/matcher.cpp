@@ -115,7 +115,8 @@ void AddressMatcher::end_reallocation(const AddressEvent& seen, MatchedPortion& 
   }
   bytes_ -= own.block.size;
   counts_.live_bytes = bytes_;
-  insert({seen.address, own.block.object, seen.size, own.block.thread});
+  counts_.freed_by_other_thread += own.block.thread != seen.thread;
+  insert({seen.address, own.block.object, seen.size, seen.thread});
   put(seen, Kind::reallocate, own.block.object, seen.size, to);
   ++counts_.reallocations;
   grow_live(seen.size, 0);

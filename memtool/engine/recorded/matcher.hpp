@@ -26,7 +26,7 @@ struct MatchCounts {
   std::uint64_t allocations;
   std::uint64_t frees;
   std::uint64_t reallocations;
-  std::uint64_t freed_by_other_thread;
+  std::uint64_t freed_by_other_thread;    // or resized: than the one that allocated or resized it before
   std::uint64_t unmatched_frees;          // of what is not live: dropped
   std::uint64_t unmatched_reallocations;  // of what is not live: kept as allocations
   std::uint64_t implicit_frees;           // an allocation at the address of a live block: that one was freed unseen
@@ -57,7 +57,7 @@ class AddressMatcher {
     std::uint64_t address;  // 0: the place is free
     std::uint64_t object;
     std::uint64_t size;
-    std::uint32_t thread;  // that allocated it
+    std::uint32_t thread;  // that allocated or last resized it
   };
   struct Moving {
     Block block;

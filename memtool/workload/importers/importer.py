@@ -6,8 +6,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from memtool.workload.source import Ending, Source
+
+if TYPE_CHECKING:
+    from memtool.workload.importers.decoder import Decoder
 
 _LONGEST_NAME = 64
 
@@ -39,6 +43,32 @@ class Importer:
     """Whether a file that begins so is one of its own."""
     load: Callable[[Path], Source]
     """Raises InputError, with one line that names the file, the line and the column."""
+    decoder: Callable[[], Decoder] | None = None
+    """What reads it from a stream; None where a file is needed."""
+
+
+def decoded(decoder: Callable[[], Decoder]) -> Callable[[Path], Source]:
+    """Return what loads a file that is decoded while it is read."""
+
+    def load(path: Path) -> Source:
+        from memtool.workload.importers.content import opened
+        from memtool.workload.importers.decoded import Decoded
+
+        return Decoded(
+            name=name_of(path, "trace"),
+            path=str(path),
+            open=lambda: opened(path),
+            decoder=decoder,
+            has_threads=True,
+        )
+
+    return load
+
+
+def recognised_by_line(pattern: bytes) -> Callable[[bytes], bool]:
+    """Return what recognises a text whose first line that is not empty begins so."""
+    line = re.compile(rb"\s*" + pattern)
+    return lambda head: line.match(head.lstrip().partition(b"\n")[0].rstrip(b"\r")) is not None
 
 
 def name_of(path: Path, otherwise: str) -> str:

@@ -4,11 +4,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memtool.workload.importers import minimalloc, trace
+from memtool.workload.importers import (
+    android,
+    call_lines,
+    heaptrack,
+    logalloc,
+    malloc_lab,
+    malloc_trace_utils,
+    minimalloc,
+    mtrace,
+    plain,
+    trace,
+    valgrind,
+    wee_alloc,
+)
+from memtool.workload.importers.content import head_of
 from memtool.workload.importers.importer import Importer
 
-IMPORTERS: tuple[Importer, ...] = (trace.IMPORTER, minimalloc.IMPORTER)
-_HEAD_BYTES = 4096
+IMPORTERS: tuple[Importer, ...] = (
+    trace.IMPORTER,
+    plain.IMPORTER,
+    minimalloc.IMPORTER,
+    malloc_trace_utils.IMPORTER,
+    heaptrack.IMPORTER,
+    android.IMPORTER,
+    mtrace.IMPORTER,
+    valgrind.IMPORTER,
+    logalloc.IMPORTER,
+    malloc_lab.IMPORTER,
+    wee_alloc.IMPORTER,
+    call_lines.IMPORTER,
+)
+"""In the order in which they are asked whether a file is theirs: what says most plainly what it is comes first."""
 
 
 def importer_of(path: Path) -> Importer | None:
@@ -17,11 +44,9 @@ def importer_of(path: Path) -> Importer | None:
         return trace.IMPORTER  # parts of a trace that was never completed
     if not path.is_file():
         return None  # what can be read once only is left to whoever reads it whole
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-    except OSError:
-        return None
-    by_content = (each for each in IMPORTERS if each.recognises(head))
-    by_name = (each for each in IMPORTERS if path.suffix == each.suffix)
-    return next(by_content, None) or next(by_name, None)
+    return by_content(head_of(path)) or next((each for each in IMPORTERS if each.suffix == path.suffix == ".csv"), None)
+
+
+def by_content(head: bytes) -> Importer | None:
+    """Return the importer of what begins so, unpacked."""
+    return next((each for each in IMPORTERS if each.recognises(head)), None)

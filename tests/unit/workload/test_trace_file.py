@@ -44,7 +44,7 @@ def read(path: Path) -> bytes:
 
 
 def test_the_columns_of_a_trace(tmp_path: Path) -> None:
-    with TraceWriter(tmp_path / "a.parquet", ("time", "caller", "resident")) as writer:
+    with TraceWriter(tmp_path / "a.parquet") as writer:
         never = 2**64 - 1
         resident = np.array([never, never, never, never, 4096, never], np.uint64)
         times, callers = np.arange(6, dtype=np.int64) * 10, np.full(6, 2**63, np.uint64)
@@ -55,7 +55,7 @@ def test_the_columns_of_a_trace(tmp_path: Path) -> None:
         "kind": [1, 1, 3, 2, 0, 0],
         "thread": [0] * 6,
         "size": [100, 64, 200, 0, 0, 0],
-        "age": [0, 0, 2, 0, 2, 1],
+        "age": [1, 1, 2, 1, 2, 1],
         "alignment": [16, 64, 0, 16, 0, 0],
         "time": [0, 10, 20, 30, 40, 50],
         "caller": [2**63] * 6,
@@ -67,9 +67,16 @@ def test_the_columns_of_a_trace(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "a.parquet"]
 
 
+def test_a_column_in_which_nothing_is_known_is_left_out(tmp_path: Path) -> None:
+    with TraceWriter(tmp_path / "a.parquet") as writer:
+        writer.append(Rows(encode(*EVENTS), np.zeros(6, np.int64), None, np.full(6, 2**64 - 1, np.uint64)))
+        writer.close({})
+    assert pq.read_schema(tmp_path / "a.parquet").names == ["kind", "thread", "size", "age", "alignment"]
+
+
 def test_each_column_has_the_encoding_that_was_measured_as_the_smallest(tmp_path: Path) -> None:
-    with TraceWriter(tmp_path / "a.parquet", ("time", "caller")) as writer:
-        writer.append(Rows(encode(*EVENTS), np.zeros(6, np.int64), np.zeros(6, np.uint64)))
+    with TraceWriter(tmp_path / "a.parquet") as writer:
+        writer.append(Rows(encode(*EVENTS), np.arange(6), np.ones(6, np.uint64)))
         writer.close({})
     group = pq.read_metadata(tmp_path / "a.parquet").row_group(0)
     columns = [group.column(index) for index in range(group.num_columns)]
@@ -147,7 +154,7 @@ def test_what_a_killed_recording_leaves_is_a_trace(tmp_path: Path) -> None:
         assert (trace.info.allocations, trace.info.operations) == (3, 4)
     writer.close({"threads": 1})
     assert list(tmp_path.iterdir()) == [tmp_path / "a.parquet"]
-    assert pq.read_table(tmp_path / "a.parquet")["age"].to_pylist() == [0, 0, 2, 0]
+    assert pq.read_table(tmp_path / "a.parquet")["age"].to_pylist() == [1, 1, 2, 1]
     assert trace_file.load(tmp_path / "a.parquet").metadata["threads"] == 1
 
 

@@ -1,0 +1,53 @@
+"""``memtool import``: a trace file from what another tool has recorded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from memtool.workload.importers.convert import Imported
+
+
+@click.command()
+@click.argument("file")
+@click.option("-o", "output", type=click.Path(path_type=Path), help="The trace file; NAME.parquet unless given.")
+@click.option("--from", "format", metavar="FORMAT", help="Of FILE; by its content unless given. See `list importers`.")
+@click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def command(file: str, output: Path | None, format: str | None, output_format: str) -> None:
+    """Make a trace file of what another tool has recorded: FILE, packed or not, or - for standard input.
+
+    What cannot have happened is repaired or dropped, and counted. A workload of YAML is taken too.
+    """
+    from memtool import api
+
+    imported = api.import_trace(file, output, format)
+    if output_format == "json":
+        click.echo(json.dumps({**asdict(imported), "path": str(imported.path)}, indent=1))
+    else:
+        click.echo(_summary(imported))
+
+
+def _summary(imported: Imported) -> str:
+    from tabulate import tabulate
+
+    from memtool.units import format_count, format_size
+
+    an_event = imported.file_bytes / max(imported.events, 1)
+    size = f"{format_size(imported.file_bytes)}, {an_event:.2f} bytes an event"
+    rows = [("trace", f"{imported.path} ({imported.format})"), ("events", f"{format_count(imported.events)}; {size}")]
+    rows.append(("threads", str(imported.threads)))
+    if imported.report is not None:
+        counts = imported.report.matched
+        calls = ", ".join(f"{format_count(count)} {name}" for name, count in imported.report.calls.items())
+        peak = (
+            f"{format_size(counts['peak_live_bytes'])} in at most {format_count(counts['peak_live_objects'])} objects"
+        )
+        rows += [("calls", calls), ("asked for", format_size(counts["total_bytes"])), ("peak live", peak)]
+        rows.append(("left live", f"{format_count(counts['live_objects'])} objects"))
+    rows += [("note", note) for note in imported.notes]
+    return tabulate(rows, tablefmt="plain", maxcolwidths=[None, 90], disable_numparse=True)

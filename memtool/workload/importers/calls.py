@@ -1,0 +1,96 @@
+"""Calls of a malloc as a file tells of them, made into what the matcher takes (engine/recorded/address_events.hpp)."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+
+_EVENT = struct.Struct("<QQQQQIBBBx")
+_ALLOCATE, _FREE, _ALLOCATE_ZEROED, _REALLOCATE_BEGIN, _REALLOCATE_END = range(1, 6)
+_REFUSED = 10
+_NOT_COUNTED = 2**64 - 1
+_LARGEST = 2**64 - 1
+_LARGEST_ALIGNMENT_LOG2 = 57
+_MOST_THREADS = 1 << 16
+
+
+class Calls:
+    """Collects calls in order. Threads may have any names; a size or an address beyond 64 bits raises OverflowError."""
+
+    def __init__(self) -> None:
+        self._events = bytearray()
+        self._threads: dict[int, int] = {}
+        self.counts: Counter[str] = Counter()
+        """Calls as the file has them, by their names, and what was odd about them."""
+
+    def __len__(self) -> int:
+        return len(self._events) // _EVENT.size
+
+    @property
+    def threads(self) -> int:
+        """Return how many threads had a call."""
+        return len(self._threads)
+
+    def take(self) -> bytearray:
+        """Return the events that have come since the last call."""
+        events, self._events = self._events, bytearray()
+        return events
+
+    def allocate(
+        self,
+        thread: int,
+        address: int,
+        size: int,
+        alignment: int = 0,
+        *,
+        zeroed: bool = False,
+        time: int = 0,
+        caller: int = 0,
+    ) -> None:
+        """Note an allocation; of address 0: it was refused. ``time`` in nanoseconds."""
+        if address == 0:
+            self.counts["refused by the allocator"] += 1
+            return
+        kind = _ALLOCATE_ZEROED if zeroed else _ALLOCATE
+        self._put(kind, thread, address, size, _log2(alignment), time, caller)
+
+    def free(self, thread: int, address: int, time: int = 0, caller: int = 0) -> None:
+        """Note a free; of nothing, it does nothing."""
+        if address == 0:
+            self.counts["frees of nothing"] += 1
+            return
+        self._put(_FREE, thread, address, 0, 0, time, caller)
+
+    def reallocate(self, thread: int, old: int, new: int, size: int, time: int = 0, caller: int = 0) -> None:
+        """Note a reallocation. Of nothing it allocates, to 0 bytes it may free; one that was refused does nothing."""
+        if old == 0:
+            self.allocate(thread, new, size, time=time, caller=caller)
+        elif new == 0 and size == 0:
+            self.free(thread, old, time, caller)
+        elif new == 0:
+            self.counts["refused by the allocator"] += 1
+        else:
+            self._put(_REALLOCATE_BEGIN, thread, old, 0, 0, time, caller)
+            self._put(_REALLOCATE_END, thread, new, size, 0, time, caller)
+
+    def _put(self, kind: int, thread: int, address: int, size: int, log2: int, time: int, caller: int) -> None:
+        if not 0 <= address <= _LARGEST or size < 0:
+            raise OverflowError
+        number = self._threads.get(thread)
+        if number is None:
+            number = self._number_of(thread)
+        size = min(size, _LARGEST)  # the matcher drops what is beyond 2^58, and counts it
+        self._events += _EVENT.pack(time, address, size, caller, _NOT_COUNTED, number, kind, log2, 0)
+
+    def _number_of(self, thread: int) -> int:
+        """Return the number of a thread that is new: the engine can tell 65,536 apart."""
+        if len(self._threads) >= _MOST_THREADS - 1:
+            self.counts["calls of threads beyond 65,535, told as one"] += 1
+            return _MOST_THREADS - 1
+        return self._threads.setdefault(thread, len(self._threads))
+
+
+def _log2(alignment: int) -> int:
+    """Return the logarithm of an alignment; 0 where none is asked for, or what is asked for is none."""
+    log2 = alignment.bit_length() - 1
+    return log2 if alignment > 0 and alignment.bit_count() == 1 and log2 <= _LARGEST_ALIGNMENT_LOG2 else 0

@@ -1,0 +1,127 @@
+"""What is in a file that another tool has left: unpacked as it is read, in lines of bounded length."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+from memtool.errors import InputError, MemtoolError
+
+HEAD_BYTES = 64 << 10
+_PORTION_BYTES = 32 << 10
+"""What is lost at most before a damage: an unpacker gives nothing of a portion in which it fails."""
+LONGEST_LINE = 64 << 10
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError)
+"""What unpackers say of a file that is cut off or damaged. OSError: also what cannot be read at all."""
+
+
+def unpacked(file: IO[bytes]) -> IO[bytes]:
+    """Return what is in a file, as a stream; compressed by gzip, bzip2, xz, zstd or zip, or as it is.
+
+    Of a zip archive that is its first file. Raises InputError, MemtoolError.
+    """
+    buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast("Any", file))
+    magic = buffered.peek(6)[:6]
+    if magic.startswith(b"\x1f\x8b"):
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=buffered))
+    if magic.startswith(b"BZh"):
+        return bz2.BZ2File(buffered)
+    if magic.startswith(b"\xfd7zXZ\x00"):
+        return lzma.LZMAFile(buffered)
+    if magic.startswith(b"PK\x03\x04"):
+        return _first_of_archive(buffered)
+    if magic.startswith(_ZSTD):
+        return cast("IO[bytes]", _pyarrow().CompressedInputStream(buffered, "zstd"))
+    return buffered
+
+
+def _first_of_archive(file: io.BufferedReader) -> IO[bytes]:
+    if not file.seekable():
+        raise InputError("-: a zip archive cannot be read from a pipe: unpack it, as with `unzip -p`")
+    archive = zipfile.ZipFile(file)
+    names = [each for each in archive.infolist() if not each.is_dir()]
+    if not names:
+        raise InputError(f"{file.name}: is a zip archive with no file in it")
+    return archive.open(names[0])
+
+
+def _pyarrow() -> Any:  # noqa: ANN401  # pyarrow has no types
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise MemtoolError("what zstd has compressed needs pyarrow: pip install 'memtool[traces]'") from None
+    return pa
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file and unpack it. Raises InputError."""
+    try:
+        with path.open("rb") as file, unpacked(file) as content:
+            yield content
+    except _DAMAGE as problem:
+        raise InputError(f"{path}: cannot be read: {problem}") from None
+
+
+def head_of(path: Path) -> bytes:
+    """Return what a file begins with, unpacked; nothing of one that cannot be read."""
+    try:
+        with opened(path) as content:
+            head = b""
+            for portion in Portions(content):
+                head += portion
+                if len(head) >= HEAD_BYTES:
+                    break
+            return head
+    except MemtoolError:
+        return b""
+
+
+class Portions:
+    """Reads a stream to its end, or to where it is damaged: ``damage`` says so then."""
+
+    def __init__(self, content: IO[bytes]) -> None:
+        self._read = getattr(content, "read1", content.read)
+        self.read_bytes = 0
+        self.damage: str | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            try:
+                portion = self._read(_PORTION_BYTES)
+            except _DAMAGE as problem:
+                self.damage = str(problem) or type(problem).__name__
+                return
+            if not portion:
+                return
+            self.read_bytes += len(portion)
+            yield portion
+
+
+def lines_of(portions: Portions) -> Iterator[tuple[int, bytes]]:
+    """Yield (offset, line) without their ends; of a line beyond 64 KiB what lies within, and the rest is left out."""
+    offset, left, is_long = 0, b"", False
+    for portion in portions:
+        *lines, rest = (left + portion).split(b"\n")
+        for line in lines:
+            if not is_long:
+                yield offset, line
+            is_long = False
+            offset += len(line) + 1
+        left = rest
+        if len(left) > LONGEST_LINE:
+            if not is_long:
+                yield offset, left[:LONGEST_LINE]
+            offset += len(left)
+            left, is_long = b"", True
+    if left and not is_long:
+        yield offset, left

@@ -1,0 +1,153 @@
+"""From any source of events to a trace file."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from memtool import __version__
+from memtool.errors import InputError, did_you_mean
+from memtool.workload.importers.content import HEAD_BYTES, unpacked
+from memtool.workload.importers.decoded import Decoded
+from memtool.workload.importers.decoder import Report
+from memtool.workload.importers.importer import Importer, name_of
+from memtool.workload.importers.known import IMPORTERS, by_content, importer_of
+from memtool.workload.source import Ending, Source
+from memtool.workload.trace import find_workload, open_source
+from memtool.workload.trace_file import TraceWriter
+
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What came of an import."""
+
+    path: Path
+    format: str
+    """Of the importer; ``workload`` for one that was generated."""
+    events: int
+    file_bytes: int
+    threads: int
+    notes: tuple[str, ...]
+    """What was repaired and dropped."""
+    report: Report | None
+    """None where the format has no addresses to match."""
+
+
+def import_trace(file: str, output: Path | None = None, name: str | None = None) -> Imported:
+    """Write what a file of another tool, or a workload, tells of into a trace file.
+
+    Args:
+        file: its path, or ``-`` for standard input; packed or not.
+        output: the trace file; that of the same name in the working directory unless given.
+        name: of the importer; by content unless given.
+
+    Raises:
+        InputError: nothing can be made of it, or the trace file cannot be written.
+        MemtoolError: pyarrow is missing.
+    """
+    if output is None and file == STANDARD_INPUT:
+        raise InputError("must be given for what comes from standard input", field="output")
+    path = output or Path(f"{name_of(Path(file), 'trace')}.parquet")
+    source, kind = _source(file, name)
+    ending = Ending()
+    with _refusing(path), TraceWriter(path) as writer:
+        for rows in source.portions(ending):
+            writer.append(rows)
+        threads = source.threads if ending.threads is None else ending.threads
+        notes = (*source.notes, *ending.notes)
+        writer.close(_metadata(source, file, kind, threads, notes, ending.report))
+    return Imported(path, kind, writer.events, path.stat().st_size, threads, notes, ending.report)
+
+
+def _metadata(
+    source: Source, file: str, kind: str, threads: int, notes: tuple[str, ...], report: Report | None
+) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "source": kind,
+        "file": file if file == STANDARD_INPUT else Path(file).name,
+        "program": None,
+        "arguments": None,
+        "host": None,
+        "clock": None,
+        "word_bits": None,
+        "threads": threads,
+        "marks": list(source.marks),
+        "repairs": list(notes),
+        "counts": None if report is None else asdict(report),
+        "memtool": __version__,
+        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _source(file: str, name: str | None) -> tuple[Source, str]:
+    """Return the source, and the name of its importer."""
+    chosen = None if name is None else _named(name)
+    if file == STANDARD_INPUT:
+        return _from_standard_input(chosen)
+    path = find_workload(file)
+    importer = chosen or importer_of(path)
+    if importer is None:
+        return open_source(path), "workload"
+    return importer.load(path), importer.name
+
+
+def _from_standard_input(chosen: Importer | None) -> tuple[Source, str]:
+    content = io.BufferedReader(_Raw(unpacked(sys.stdin.buffer)), HEAD_BYTES)
+    importer = chosen or by_content(content.peek(HEAD_BYTES))
+    if importer is None:
+        raise InputError(f"-: is in no known format: {', '.join(each.name for each in IMPORTERS)}")
+    if importer.decoder is None:
+        raise InputError(f"-: {importer.name} cannot be read from standard input: name its file")
+
+    @contextmanager
+    def opened() -> Iterator[IO[bytes]]:
+        yield content
+
+    source = Decoded(name="trace", path="-", open=opened, decoder=importer.decoder, has_threads=True)
+    return source, importer.name
+
+
+class _Raw(io.RawIOBase):
+    """A stream that can be looked ahead in, whatever unpacks it."""
+
+    def __init__(self, content: IO[bytes]) -> None:
+        self._read = getattr(content, "read1", content.read)
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401  # a buffer has no name in typing before 3.12
+        """Fill the buffer as far as there is something."""
+        got = self._read(len(buffer))
+        buffer[: len(got)] = got
+        return len(got)
+
+
+def _named(name: str) -> Importer:
+    known = {each.name: each for each in IMPORTERS}
+    if name not in known:
+        raise InputError(
+            f"unknown format '{name}' (known: {', '.join(known)}){did_you_mean(name, known)}", field="format"
+        )
+    return known[name]
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Say in a line why a file cannot be written."""
+    try:
+        yield
+    except FileExistsError:
+        raise InputError(f"{path}: is being written already, or was cut short: its parts lie in {path}.parts") from None
+    except OSError as problem:
+        raise InputError(f"{path}: cannot be written: {problem.strerror}") from None

@@ -1,0 +1,70 @@
+"""A recording of another tool as a source: decoded while it is read, and given objects by their addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+
+from memtool.engine.recorded.binding import Matcher
+from memtool.errors import InputError
+from memtool.workload.importers.content import Portions
+from memtool.workload.importers.decoder import Decoder, Report
+from memtool.workload.recorded import Recorded, rows_of
+from memtool.workload.source import Ending, Rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded(Recorded):
+    """A file of another tool, which is decoded anew each time its events are asked for."""
+
+    path: str
+    """For messages."""
+    open: Callable[[], AbstractContextManager[IO[bytes]]]
+    decoder: Callable[[], Decoder]
+
+    def portions(self, ending: Ending) -> Iterator[Rows]:
+        """Yield what is in the file. Raises InputError for one that holds no event."""
+        report = Report()
+        with self.open() as content, Matcher() as matcher:
+            portions = Portions(content)
+            for seen in self._seen(portions, report):
+                made = matcher.append(seen)
+                if made.events.nbytes:
+                    yield rows_of(made, np.frombuffer(made.ticks, np.uint64).astype(np.int64))
+            report.matched = matcher.counts()
+        report.damage, report.read_bytes = portions.damage, portions.read_bytes
+        if report.damage is not None and report.first_damage is None:
+            report.first_damage = report.read_bytes
+        ending.report = report
+        ending.threads = max(report.threads, 1)
+        ending.notes += notes_of(report)
+        if not report.matched["allocations"]:
+            raise InputError(f"{self.path}: holds no allocation that can be read")
+
+    def _seen(self, portions: Portions, report: Report) -> Iterator[memoryview]:
+        try:
+            yield from self.decoder().decode(portions, report)
+        except InputError as problem:
+            raise InputError(f"{self.path}: {problem}") from None
+
+
+def notes_of(report: Report) -> list[str]:
+    """Return what was repaired and dropped, a sentence each."""
+    matched = report.matched
+    said = {
+        "{:,} frees of what was not live were dropped": matched["unmatched_frees"],
+        "{:,} reallocations of what was not live were kept as allocations": matched["unmatched_reallocations"],
+        "{:,} objects were freed unseen: another was allocated at their address": matched["implicit_frees"],
+        "{:,} requests of 2^58 bytes or more were dropped": matched["oversized"],
+        "{:,} lines or records could not be read and were dropped": report.dropped,
+    }
+    notes = [words.format(count) for words, count in said.items() if count]
+    if report.damage is not None:
+        notes.append(f"the file is damaged or cut off after {report.read_bytes:,} bytes: {report.damage}")
+    if report.first_damage is not None:
+        notes.append(f"the first damage is at byte {report.first_damage:,} of the unpacked content")
+    return notes
