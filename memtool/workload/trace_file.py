@@ -1,7 +1,7 @@
 """The trace file: Parquet, a column for each thing that is known of an event (docs/traces.md).
 
-What is freed is named by its age, the number of allocations from its own on: it compresses to a third of what the number
-of the object takes. Encodings are by column, as measured on recordings of real programs.
+What is freed is named by its age, the number of allocations from its own on: it compresses to a third of what the
+number of the object takes. Encodings are by column, as measured on recordings of real programs.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from memtool import cli as module
 from memtool.cli import run
 from memtool.errors import InputError, Interrupted, MemtoolError
 
-COMMANDS = ("bench", "show", "plot", "compare", "check", "list", "import", "inspect", "schema", "doctor")
+COMMANDS = ("bench", "show", "plot", "compare", "check", "run", "list", "import", "inspect", "schema", "doctor")
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 Fails = Callable[[BaseException], None]
 

@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,7 @@ SAYS = {
     "check": r"^PASS: ",
     "inspect": r"^peak live .*the load, the least memory that can serve it$",
     "list": r"\btlsf\b",
+    "import": r"^events +[\d,]+; [\d.]+ KiB",
     "doctor": r"perf|valgrind",
     "schema": r"^\{",
 }
@@ -144,6 +146,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, memtool_environment: dict
             (made / name).write_text(short(name, allocations), encoding="utf-8")
         (made / "mine.yaml").write_text(block_of("README.md", "name: web-server").replace("500k", "5k"))
         (made / "buffers.csv").write_text("id,lower,upper,size\n0,0,40,70000\n1,10,30,9000\n2,20,50,5000\n")
+        with zipfile.ZipFile(made / "recording.zip", "w") as archive:
+            calls = (f"{i % 2}: malloc 0x{i % 9 * 64 + 64:x} {i % 50 + 1}\n" for i in range(3000))
+            archive.writestr("recording.txt", "".join(calls))
+        done = run(made, "memtool import recording.zip -o app.parquet", memtool_environment)
+        assert done.returncode == 0, done.stderr
         heap = block_of("docs/your-own-allocator.md", "# powers.py").replace("Powers", "Heap")
         heap = heap.replace("max(4, ", "max(6, ").replace("return 1 << 40, 16", "return 1 << 40, 64")
         (made / "mine.py").write_text(heap, encoding="utf-8")

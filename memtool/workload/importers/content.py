@@ -46,7 +46,7 @@ def unpacked(file: IO[bytes]) -> IO[bytes]:
 
 def _first_of_archive(file: io.BufferedReader) -> IO[bytes]:
     if not file.seekable():
-        raise InputError("-: a zip archive cannot be read from a pipe: unpack it, as with `unzip -p`")
+        raise InputError("standard input: a zip archive cannot be read from a pipe: unpack it, as with `unzip -p`")
     archive = zipfile.ZipFile(file)
     names = [each for each in archive.infolist() if not each.is_dir()]
     if not names:

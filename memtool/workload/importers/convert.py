@@ -104,15 +104,15 @@ def _from_standard_input(chosen: Importer | None) -> tuple[Source, str]:
     content = io.BufferedReader(_Raw(unpacked(sys.stdin.buffer)), HEAD_BYTES)
     importer = chosen or by_content(content.peek(HEAD_BYTES))
     if importer is None:
-        raise InputError(f"-: is in no known format: {', '.join(each.name for each in IMPORTERS)}")
+        raise InputError(f"standard input: is in no known format: {', '.join(each.name for each in IMPORTERS)}")
     if importer.decoder is None:
-        raise InputError(f"-: {importer.name} cannot be read from standard input: name its file")
+        raise InputError(f"standard input: {importer.name} is only read from a file: name it")
 
     @contextmanager
     def opened() -> Iterator[IO[bytes]]:
         yield content
 
-    source = Decoded(name="trace", path="-", open=opened, decoder=importer.decoder, has_threads=True)
+    source = Decoded(name="trace", path="standard input", open=opened, decoder=importer.decoder, has_threads=True)
     return source, importer.name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -217,3 +218,17 @@ def test_without_pyarrow_one_line_says_what_to_install(tmp_path: Path, monkeypat
 
 def test_a_file_is_known_as_a_trace_by_its_content(tmp_path: Path) -> None:
     assert isinstance(open_source(written(tmp_path / "odd.name", *EVENTS)), TraceFile)
+
+
+def test_the_queries_of_the_page_answer_what_they_are_said_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peak is after the resize, with blocks of 300, 64 and 8 bytes; 200 objects of 8 bytes lived for two."""
+    duckdb = pytest.importorskip("duckdb")
+    monkeypatch.chdir(tmp_path)
+    short = [event for i in range(2, 202) for event in (allocate(i, 8), *([free(i - 1)] if i > 2 else []))]
+    end = [allocate(202, 8), free(201), (3, 0, 300, 0), free(0), free(1)]
+    written(tmp_path / "app.parquet", allocate(0, 100), allocate(1, 64), *short, *end)
+    page = (Path(__file__).parents[3] / "docs/traces.md").read_text(encoding="utf-8")
+    sizes, lifetimes, at_peak = (duckdb.sql(query) for query in re.findall(r"```sql\n(.*?);\n```", page, re.DOTALL))
+    assert sizes.limit(1).fetchall() == [(8, 201, 1608)]
+    assert lifetimes.fetchall() == [(8, 200, 2.0)]
+    assert at_peak.fetchall() == [(300, 1, 300), (64, 1, 64), (8, 1, 8)]
