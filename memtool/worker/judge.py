@@ -37,12 +37,16 @@ _UNDER_VALGRIND = (
 )
 
 
+_LIMITS = (signal.SIGXCPU, signal.SIGXFSZ)
+"""What the kernel sends for a limit that the user has set."""
+
+
 def sample_of(job: Job, answer: Answer | None, returncode: int, complaint: str) -> Sample:
     """Return the sample of a worker that has ended; ``answer`` is None where it died.
 
     A failure says nothing of the allocator where the worker could not begin or could not count, where something else
-    than the allocator was measured, and where the worker has ended by an exit of the interpreter's own, with no code in
-    it but memtool's and the C library's.
+    than the allocator was measured, where a limit of the user's ended it (`ulimit -t`), and where the worker has ended
+    by an exit of the interpreter's own, with no code in it but memtool's and the C library's.
     """
     failed = Sample(job.cell, job.block, job.run_pass, Status.FAILED, None)
     if answer is None:
@@ -50,7 +54,7 @@ def sample_of(job: Job, answer: Answer | None, returncode: int, complaint: str) 
         # It has run in the passes before this one, so that it is a matter of the two of them.
         under = "valgrind" if job.counter is Counter.CALLGRIND and job.plan.preload else ""
         reason = f"{reason}; {_UNDER_VALGRIND}" if under else reason
-        of_harness = returncode > 0 and not job.plan.code
+        of_harness = -returncode in _LIMITS or (returncode > 0 and not (job.plan.preload or job.plan.adopted))
         return replace(failed, reason=reason, died=True, under=under, of_harness=of_harness)
     why = _why_failed(job, answer)
     if why is not None:

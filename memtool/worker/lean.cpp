@@ -104,7 +104,10 @@ void replay(LeanJob& job) {
   char* file = reinterpret_cast<char*>(&job);
   if (job.adopted != 0) {
     job.result.status = memtool_adopt_library(file + job.adopted, job.result.message);
-    if (job.result.status != MEMTOOL_DONE) return;
+    if (job.result.status != MEMTOOL_DONE) {
+      job.result.status = MEMTOOL_WRONG;  // the library's own fault
+      return;
+    }
     memtool_adopted_owner(job.adopted_owner, sizeof job.adopted_owner, job.adopted_build_id,
                           sizeof job.adopted_build_id);
   }

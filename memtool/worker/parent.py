@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -192,13 +192,15 @@ class WorkerExecutor:
         """Take samples at the same time, each watched by a thread of its own, so that none waits for another."""
         stops = self._stops
         with ThreadPoolExecutor(max(1, min(at_once, len(jobs)))) as pool:
-            futures = [pool.submit(self._execute, job, stops) for job in jobs]
+            futures: list[Future[Sample]] = []
             try:
+                # Workers begin while others are handed in: an interrupt in between must end them too.
+                futures += (pool.submit(self._execute, job, stops) for job in jobs)
                 for future in as_completed(futures):
                     yield future.result()
             except BaseException:
                 # Closed when the last sample has been taken: what runs beside these goes on.
-                if all(future.done() for future in futures):
+                if len(futures) == len(jobs) and all(future.done() for future in futures):
                     raise
                 pool.shutdown(wait=False, cancel_futures=True)
                 with self._lock:

@@ -275,3 +275,26 @@ def test_a_malloc_that_is_replaced_between_two_samples_is_noticed(image: tuple[i
             held.append(evidence.hold(executor.execute(job(image, plan, run_pass))))
     reason = f"{path} was replaced during the run: its samples would be of two builds"
     assert [each.reason for each in held] == [None, None, reason, reason]
+
+
+def test_an_interrupt_while_workers_are_started_ends_those_that_have_begun(
+    image: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = WorkerExecutor(seed=1)
+    started: list[int] = []
+    submit = ThreadPoolExecutor.submit
+
+    def interrupted(pool: ThreadPoolExecutor, *task: Any) -> Any:
+        if not started:
+            future = submit(pool, *task)
+            while not executor._live:
+                time.sleep(0.01)
+            started.extend(process.pid for process in executor._live)
+            return future
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    never = heap(tmp_path, made="time.sleep(3600)")
+    with pytest.raises(KeyboardInterrupt):
+        list(executor.overlap([job(image, never, limit=600.0)] * 2, 2))
+    assert [is_gone(pid) for pid in started] == [True]

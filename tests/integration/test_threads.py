@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +86,7 @@ def take(
     parameters: str = "",
     executor: WorkerExecutor | None = None,
     time_limit: float = 60.0,
+    region_bytes: int = 1 << 30,
 ) -> Sample:
     with trace_of(content, mode) as trace:
         return (executor or WorkerExecutor(1)).execute(
@@ -95,7 +97,7 @@ def take(
                 plan=AllocatorPlan(AllocatorSpec(strategy), strategy, parameters, thread_safe=True),
                 image_fd=trace.image_fd,
                 image_bytes=trace.image_bytes,
-                region=RegionRequest(1 << 30, 2 << 20),
+                region=RegionRequest(region_bytes, 2 << 20),
                 warmups=0,
                 iterations=1,
                 checkpoints=20,
@@ -295,3 +297,51 @@ def test_out_of_memory_names_the_thread(faulty_engine: Path, monkeypatch: pytest
     assert sample.status is Status.FAILED
     assert sample.reason is not None
     assert sample.reason.startswith("out of memory at event 99 of thread 0, for a request of ")
+
+
+# A block of 16 bytes with a header of 8 takes 24, so that 50 of them fit into 1,200 bytes.
+HEAP: dict[str, Any] = {"strategy": "free-list+lock", "parameters": "header=8,footer=0,alignment=8+"}
+RAMP = {"name": "ramp", "threads": 2, "allocations": 400, "pattern": {"ramp": {"size": 16, "alignment": 8}}}
+SPENT = ", 1200 of 1200 bytes taken, 0 of them free, the largest hole 0"
+
+
+@pytest.mark.parametrize("run_pass", [Pass.CHECK, Pass.THROUGHPUT, Pass.FOOTPRINT, Pass.HEAP])
+def test_out_of_memory_in_lockstep_says_exactly_how_the_heap_stood(run_pass: Pass) -> None:
+    sample = take(RAMP, Mode.LOCKSTEP, run_pass, **HEAP, region_bytes=1200)
+    assert sample.reason is not None
+    assert re.fullmatch(
+        rf"out of memory at event \d+ of thread \d, for a request of 16 bytes: 800 bytes live{SPENT}", sample.reason
+    )
+
+
+@pytest.mark.parametrize("content", [MIXED, MSTRESS], ids=["mixed", "mstress"])
+def test_out_of_memory_in_lockstep_says_what_it_says_on_one_thread(content: dict[str, Any]) -> None:
+    # Objects that change threads and are resized, in the recorded order: the same requests meet the same heap.
+    heap = HEAP | {"parameters": "header=8,footer=0,alignment=16+"}
+    reasons = [take(content, mode, **heap, region_bytes=60_000).reason for mode in (Mode.SERIAL, Mode.LOCKSTEP)]
+    serial, lockstep = (str(reason).partition(", for a request of ") for reason in reasons)
+    assert serial[0].startswith("out of memory at event ")
+    assert serial[2] == lockstep[2]
+
+
+@pytest.mark.parametrize("run_pass", [Pass.CHECK, Pass.FOOTPRINT, Pass.HEAP])
+def test_out_of_memory_in_parallel_says_what_all_threads_had_alive(run_pass: Pass) -> None:
+    sample = take(RAMP, Mode.PARALLEL, run_pass, **HEAP, region_bytes=1200)
+    assert sample.reason is not None
+    # The other thread may have its last block and not have entered it yet.
+    assert re.fullmatch(
+        r"out of memory at event \d+ of thread \d, for a request of 16 bytes: (800|784) bytes live"
+        rf"{SPENT} \(other threads went on meanwhile\)",
+        sample.reason,
+    )
+
+
+def test_out_of_memory_in_parallel_says_what_the_thread_had_where_nothing_counts_for_all() -> None:
+    sample = take(RAMP, Mode.PARALLEL, Pass.THROUGHPUT, **HEAP, region_bytes=1200)
+    found = re.fullmatch(
+        r"out of memory at event (\d+) of thread \d, for a request of 16 bytes: the thread itself had asked for (\d+) "
+        rf"bytes and freed 0{SPENT} \(other threads went on meanwhile\)",
+        str(sample.reason),
+    )
+    assert found is not None
+    assert int(found[2]) == 16 * int(found[1]) <= 800

@@ -203,7 +203,8 @@ uint32_t memtool_replay(const ReplayRequest* request, ReplayResult* result) {
   }
   const std::uint32_t status = with_recipe(request->strategy, request->parameters, result->message,
                                            [&](const Recipe& recipe) { recipe.replay(*request, *result); });
-  if (status != MEMTOOL_DONE) result->status = status;
+  // What is thrown in the middle of a replay is the allocator's: a bad request is one that the harness cannot begin.
+  if (status != MEMTOOL_DONE) result->status = MEMTOOL_WRONG;
   return result->status;
 }
 

@@ -47,7 +47,10 @@ class CheckBook {
   // Only when no thread is in the book.
   [[nodiscard]] const std::string& complaint() const noexcept { return complaint_; }
   [[nodiscard]] std::uint64_t failed_operation() const noexcept { return failed_operation_; }
-  [[nodiscard]] std::uint64_t live_bytes() const noexcept { return summary_.live_bytes; }
+  [[nodiscard]] std::uint64_t live_bytes() const {
+    const std::scoped_lock lock(mutex_);
+    return summary_.live_bytes;
+  }
 
   void complain(const std::string& words) {
     const std::scoped_lock lock(mutex_);
@@ -144,7 +147,7 @@ class CheckBook {
                : " lies in what usable_size() says of a block that is still live, or that one in its own";
   }
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   Blocks live_blocks_;  // by their first byte
   Summary summary_;
   std::uint64_t operations_ = 0;
@@ -190,6 +193,7 @@ class CheckProbe : public PlainProbe {
   void deallocating(std::uint32_t, void* block, std::uint64_t size) {
     verify(book_.leave(block, size, kDeallocate), size);
   }
+  [[nodiscard]] std::uint64_t live_bytes() const { return book_.live_bytes(); }
   void reallocating(std::uint32_t, void* block, std::uint64_t size) {
     resized_ = book_.leave(block, size, kReallocate);
     verify(resized_, size);

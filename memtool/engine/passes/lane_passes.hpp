@@ -118,6 +118,7 @@ class LaneHeapProbe : public PlainProbe {
     book_.enter(lane_, slot, size);
     count();
   }
+  [[nodiscard]] std::uint64_t live_bytes() const noexcept { return book_.live(); }
   void published(std::uint32_t slot, std::uint64_t cell) noexcept { book_.publish(lane_, slot, cell); }
   void received(std::uint32_t slot, std::uint64_t cell) noexcept { book_.receive(lane_, slot, cell); }
 

@@ -61,6 +61,8 @@ class Cursor {
     }
     return {at_, at_ + std::min<std::uint64_t>(most, static_cast<std::uint64_t>(end_ - at_))};
   }
+  // The next word, or the end of the words that lie together before it; nullptr where the lane has none.
+  [[nodiscard]] const std::uint64_t* at() const noexcept { return at_; }
   // `to`: within the piece, or its end.
   void move(const std::uint64_t* to) noexcept { at_ = to; }
   // Whether nothing follows in the lane before `next`, which is within the piece or its end.

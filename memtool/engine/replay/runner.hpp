@@ -265,7 +265,8 @@ class Runner {
     std::uint64_t live = 0;
     for (const std::uint64_t* word = image_.begin; word < at;) {
       const Kind kind = word::kind(*word);
-      live += live_change(word);
+      const Change change = change_of(word);
+      live += change.asked - change.freed;
       operation += kind != Kind::scope_begin && kind != Kind::scope_end && kind != Kind::mark && kind != Kind::write;
       word += word::length(*word);
     }
@@ -274,38 +275,9 @@ class Runner {
     result_.failed_operation = operation;
     result_.failed_size = short_form ? word::size(*at) : word::wide_size(at[1]);
     fail(result_, MEMTOOL_OUT_OF_MEMORY, "out of memory at event %llu, for a request of %llu bytes%s",
-         as_printed(operation), as_printed(result_.failed_size), state_in_words(strategy, live).c_str());
-  }
-
-  // By how much an event changes the bytes that are live, modulo 2^64.
-  static std::uint64_t live_change(const std::uint64_t* word) noexcept {
-    switch (word::kind(*word)) {
-      case Kind::allocate:
-      case Kind::allocate_zeroed:
-        return word::size(*word);
-      case Kind::allocate_wide:
-      case Kind::allocate_zeroed_wide:
-        return word::wide_size(word[1]);
-      case Kind::deallocate:
-        return -word::size(*word);
-      case Kind::deallocate_wide:
-        return -word::wide_size(word[1]);
-      case Kind::reallocate:
-        return word::wide_size(word[1]) - word[2];
-      default:
-        return 0;
-    }
-  }
-
-  // How the heap stood where it could not serve: what lived, what was free, and the largest hole, where it knows.
-  [[nodiscard]] std::string state_in_words(const S& strategy, std::uint64_t live) const {
-    std::string words = ": " + std::to_string(live) + " bytes live";
-    if (!on_region()) return words;
-    const HeapStats stats = strategy.stats();
-    words += ", " + std::to_string(region_.used()) + " of " + std::to_string(region_.capacity()) + " bytes taken";
-    if (stats.free_bytes != kNotApplicable) words += ", " + std::to_string(stats.free_bytes) + " of them free";
-    if (stats.largest_free != kNotApplicable) words += ", the largest hole " + std::to_string(stats.largest_free);
-    return words;
+         as_printed(operation), as_printed(result_.failed_size),
+         state_in_words(std::to_string(live) + " bytes live", state_of(strategy, region_), region_, on_region())
+             .c_str());
   }
 
   void check() {

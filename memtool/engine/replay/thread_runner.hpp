@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/instruments/system_calls.hpp"
@@ -84,6 +85,10 @@ class SharedFootprint {
     next_ += every_;
     checkpoint();
   }
+  [[nodiscard]] std::uint64_t live_bytes() noexcept {
+    const std::scoped_lock lock(mutex_);
+    return probe_.live();
+  }
 
  protected:
   virtual void checkpoint() noexcept = 0;
@@ -117,6 +122,7 @@ class LaneFootprintProbe : public PlainProbe {
                    std::size_t alignment) noexcept {
     account_.enter([&](auto& probe) { probe.reallocated(slot, block, old_size, new_size, alignment); });
   }
+  [[nodiscard]] std::uint64_t live_bytes() const noexcept { return account_.live_bytes(); }
 
  private:
   SharedFootprint<S>& account_;
@@ -127,7 +133,10 @@ template <class S, class MakeProbe>
 class LaneWork : public Lanes::Work {
  public:
   explicit LaneWork(MakeProbe make_probe) : make_probe_(make_probe) {}
-  void set_strategy(S& strategy) noexcept { strategy_ = &strategy; }
+  void set_heap(S& strategy, const Region& region) noexcept {
+    strategy_ = &strategy;
+    region_ = &region;
+  }
 
   void run(Lane& lane, Lanes& lanes) noexcept override {
     auto&& probe = make_probe_(lane);
@@ -145,36 +154,42 @@ class LaneWork : public Lanes::Work {
     }
   }
 
-  // Who ran out of memory first, and where; nullptr: nobody.
-  [[nodiscard]] const Lane* failed_lane() const noexcept { return failed_lane_.load(); }
-  [[nodiscard]] const std::uint64_t* failed_at() const noexcept { return failed_at_; }
+  // The first lane whose request could not be served, and how the heap stood then: read before any other lane can see
+  // that it failed. In parallel the others go on meanwhile.
+  struct Failure {
+    const Lane* lane = nullptr;  // nullptr: none failed
+    const std::uint64_t* at = nullptr;
+    HeapState state;
+    std::uint64_t live = kNotApplicable;  // bytes of all lanes, in a pass that counts them
+  };
+  // Once all lanes have ended.
+  [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
 
  private:
   // In lockstep the words come in runs, each in its turn.
   template <class Probe>
   bool replay_part(Probe& probe, Lane& lane, Lanes& lanes, std::uint64_t words, std::uint32_t& turn) noexcept {
     Replay<S, Probe, LaneExchange> replay(*strategy_, probe, lane.slots.data(), LaneExchange(lane, lanes));
-    if (!lanes.lockstep()) return replay_words(replay, lane, lanes, words);
+    if (!lanes.lockstep()) return replay_words(replay, probe, lane, lanes, words);
     while (words > 0) {
       const std::uint64_t run = lanes.await_turn(lane, turn);
       if (run == Lanes::kNoRun) return false;
       turn = static_cast<std::uint32_t>(run + 1);
       const std::uint64_t now = lanes.image().runs[run].words();
-      if (!replay_words(replay, lane, lanes, now)) return false;
+      if (!replay_words(replay, probe, lane, lanes, now)) return false;
       lanes.pass_turn(run);
       words -= now;
     }
     return true;
   }
 
-  template <class Replaying>
-  bool replay_words(Replaying& replay, Lane& lane, Lanes& lanes, std::uint64_t words) noexcept {
+  template <class Replaying, class Probe>
+  bool replay_words(Replaying& replay, const Probe& probe, Lane& lane, Lanes& lanes, std::uint64_t words) noexcept {
     while (words > 0) {
       const Cursor::Piece piece = lane.cursor.piece(words);
       const std::uint64_t* stopped = replay.run(piece.begin, piece.end);
       if (stopped != piece.end) {
-        const Lane* nobody = nullptr;
-        if (replay.out_of_memory() && failed_lane_.compare_exchange_strong(nobody, &lane)) failed_at_ = stopped;
+        if (replay.out_of_memory() && !has_failed_.exchange(true)) note_failure(probe, lane, stopped);
         lanes.give_up();
         return false;
       }
@@ -184,10 +199,19 @@ class LaneWork : public Lanes::Work {
     return true;
   }
 
+  template <class Probe>
+  [[gnu::noinline]] void note_failure(const Probe& probe, const Lane& lane, const std::uint64_t* at) noexcept {
+    failure_ = {.lane = &lane, .at = at, .state = state_of(*strategy_, *region_)};
+    // The block of a resize that fails has left the books, and lives.
+    if constexpr (requires { probe.live_bytes(); })
+      failure_.live = probe.live_bytes() + (word::kind(*at) == Kind::reallocate ? at[2] : 0);
+  }
+
   S* strategy_ = nullptr;
+  const Region* region_ = nullptr;
   MakeProbe make_probe_;
-  std::atomic<const Lane*> failed_lane_ = nullptr;
-  const std::uint64_t* failed_at_ = nullptr;
+  std::atomic<bool> has_failed_ = false;
+  Failure failure_;
 };
 
 // `Given` is what the heap is made of, see Runner.
@@ -328,7 +352,7 @@ class ThreadRunner {
     clear_cells();
     S strategy(region_, given_);
     LaneWork<S, MakeProbe> work(make_probe);
-    work.set_strategy(strategy);
+    work.set_heap(strategy, region_);
     Lanes lanes(image_, request_, cells_.data(), work);
     if (!finish(lanes, work, strategy)) return false;
     if (!keep) return true;
@@ -357,25 +381,61 @@ class ThreadRunner {
       return false;
     }
     if (has_detected(strategy, result_)) return false;
-    if (work.failed_lane() == nullptr) return true;
-    const Lane& lane = *work.failed_lane();
-    const std::uint64_t* at = work.failed_at();
+    const auto& failure = work.failure();
+    if (failure.lane == nullptr) return true;
+    const Lane& lane = *failure.lane;
+    const std::uint64_t* at = failure.at;
     std::uint64_t operation = 0;
-    Cursor cursor(image_, lane.entry);
-    for (bool found = false; !found;) {
-      const Cursor::Piece piece = cursor.piece(~std::uint64_t{0});
-      const std::uint64_t* word = piece.begin;
-      for (; word < piece.end && word != at; word += thread_word_length(*word)) operation += is_operation(*word);
-      found = word == at || piece.begin == piece.end;
-      cursor.move(piece.end);
-    }
+    Change own;
+    visit_words(lane, at, [&](const std::uint64_t* word) {
+      operation += is_operation(*word);
+      add(own, change_of(word));
+    });
     const Kind kind = word::kind(*at);
     const bool short_form = kind == Kind::allocate || kind == Kind::allocate_zeroed;
     result_.failed_operation = operation;
     result_.failed_size = short_form ? word::size(*at) : word::wide_size(at[1]);
-    fail(result_, MEMTOOL_OUT_OF_MEMORY, "out of memory at event %llu of thread %u, for a request of %llu bytes",
-         as_printed(operation), lane.number, as_printed(result_.failed_size));
+    const std::string live = live_in_words(lanes, failure, own);
+    const std::string state = state_in_words(live, failure.state, region_, on_region());
+    fail(result_, MEMTOOL_OUT_OF_MEMORY, "out of memory at event %llu of thread %u, for a request of %llu bytes%s%s",
+         as_printed(operation), lane.number, as_printed(result_.failed_size), state.c_str(),
+         lanes.lockstep() ? "" : " (other threads went on meanwhile)");
     return false;
+  }
+
+  // What lived when a lane failed. In lockstep all others stood still, so that it follows from the events before; in
+  // parallel the pass has counted it, or only what the lane itself had asked for and given back is known.
+  template <class Failure>
+  [[nodiscard]] std::string live_in_words(const Lanes& lanes, const Failure& failure, Change own) const {
+    std::uint64_t live = failure.live;
+    if (lanes.lockstep()) {
+      Change all = own;
+      for (const auto& other : lanes.all())
+        if (other.get() != failure.lane)
+          visit_words(*other, other->cursor.at(), [&](const std::uint64_t* word) { add(all, change_of(word)); });
+      live = all.asked - all.freed;
+    }
+    if (live != kNotApplicable) return std::to_string(live) + " bytes live";
+    return "the thread itself had asked for " + std::to_string(own.asked) + " bytes and freed " +
+           std::to_string(own.freed);
+  }
+
+  static void add(Change& sum, Change change) noexcept {
+    sum.asked += change.asked;
+    sum.freed += change.freed;
+  }
+
+  // Visits the words of a lane before `at`.
+  template <class Visit>
+  void visit_words(const Lane& lane, const std::uint64_t* at, Visit visit) const {
+    Cursor cursor(image_, lane.entry);
+    for (bool found = false; !found;) {
+      const Cursor::Piece piece = cursor.piece(~std::uint64_t{0});
+      const std::uint64_t* word = piece.begin;
+      for (; word < piece.end && word != at; word += thread_word_length(*word)) visit(word);
+      found = word == at || piece.begin == piece.end;
+      cursor.move(piece.end);
+    }
   }
   static std::size_t thread_word_length(std::uint64_t word) noexcept {
     if (word::kind(word) == Kind::handover) return handover::act(word) == handover::Act::receive ? 2 : 1;
@@ -417,7 +477,7 @@ class ThreadRunner {
       std::optional<SystemCallCounter> counter;
     };
     Work work(make_probe);
-    work.set_strategy(strategy);
+    work.set_heap(strategy, region_);
     work.socket = request_.system_calls_socket;
     const OwnPages stacks(image_.head.lanes * Lanes::kStack);
     Lanes lanes(image_, request_, cells_.data(), work, stacks.mapped() ? &stacks : nullptr);
@@ -472,7 +532,7 @@ class ThreadRunner {
     const std::uint64_t baseline = resident.exact().bytes;
     if (!populate_region(request_, result_)) return;
     strategy.emplace(region_, given_);
-    work.set_strategy(*strategy);
+    work.set_heap(*strategy, region_);
     work.map = &map;
     if (!finish(lanes, work, *strategy)) return;
     read_after_drain(request_, resident, baseline, result_);
@@ -499,7 +559,7 @@ class ThreadRunner {
       ReplayResult* result = nullptr;
     };
     Work work(make_probe);
-    work.set_strategy(strategy);
+    work.set_heap(strategy, region_);
     work.book = &book;
     work.whole = &whole;
     work.result = &result_;
@@ -539,7 +599,7 @@ class ThreadRunner {
     write_when_moved(*strategy, image_.touch());
     FootprintProbe<S> probe(image_.touch(), *strategy, region_, result_);
     account.emplace(probe, *strategy, region_, request_, result_, image_, totals, on_region());
-    work.set_strategy(*strategy);
+    work.set_heap(*strategy, region_);
     work.account = &*account;
     getrusage(RUSAGE_SELF, &totals.before);
     if (!finish(lanes, work, *strategy)) return;

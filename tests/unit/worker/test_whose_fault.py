@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Status
@@ -13,7 +15,7 @@ from memtool.worker.parent import Job, RegionRequest
 SERVED = {"malloc_owner": "/usr/lib/libc.so.6"}
 OWN = AllocatorPlan(AllocatorSpec("tlsf"), "tlsf", "")
 PRELOADED = AllocatorPlan(AllocatorSpec("x"), "malloc", "", preload=("/x.so",), expected_owner="x.so")
-ADOPTED = AllocatorPlan(AllocatorSpec("./m.so"), "adopted", "", adopted=("library", "/m.so"), files=("/m.so",))
+ADOPTED = AllocatorPlan(AllocatorSpec("./m.so"), "adopted", "", adopted=("library", "/m.so"))
 
 
 def failed(plan: AllocatorPlan, answer: Answer | None, returncode: int = -9) -> set[str]:
@@ -41,6 +43,11 @@ def test_what_the_engine_finds_is_the_allocator_s(plan: AllocatorPlan, status: i
 def test_a_signal_and_a_loop_without_end_are_the_allocator_s() -> None:
     assert failed(OWN, None, -11) == {"died"}
     assert failed(OWN, Answer(protocol.WRONG, "", timed_out=True)) == {"timed out"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGXCPU, signal.SIGXFSZ])
+def test_a_limit_of_the_users_is_not_the_allocator_s(number: int) -> None:
+    assert failed(PRELOADED, None, -number) == {"died", "harness"}
 
 
 def test_an_exit_is_the_interpreter_s_where_no_code_of_others_is_in_the_process() -> None:
