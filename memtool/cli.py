@@ -29,6 +29,7 @@ _COMMANDS = {
     "plot": "Draw the pictures of a stored run again.",
     "compare": "Compare two runs, or the allocators inside one.",
     "check": "Measure and judge, against a baseline or side by side.",
+    "record": "Record what a program asks for, as a trace to replay.",
     "run": "Run a program with any allocator for its malloc.",
     "list": "List allocators, workloads, regions or metrics.",
     "import": "Make a trace file of what another tool has recorded.",

@@ -18,6 +18,8 @@ class Preload:
     """Where the files of all processes go; absolute, since a program may change to another."""
     counts_nanoseconds: bool = False
     """Whether events are stamped by CLOCK_MONOTONIC, where the time stamp counter cannot be trusted."""
+    is_strict: bool = False
+    """Whether a reading of the counter waits for what is before it and keeps out what comes after it."""
     follows: bool = True
     """Whether programs that the program starts are recorded, too."""
     starts_off: bool = False
@@ -27,7 +29,9 @@ class Preload:
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
         """Return the environment that the program is started with: ours stands before what it preloads itself."""
-        options = "n" * self.counts_nanoseconds + "l" * (not self.follows) + "o" * self.starts_off
+        options = (
+            "n" * self.counts_nanoseconds + "s" * self.is_strict + "l" * (not self.follows) + "o" * self.starts_off
+        )
         before = base.get("LD_PRELOAD")
         environment = {
             **base,

@@ -23,7 +23,7 @@ struct functions real;
 struct process* process;
 bool is_ready;
 bool is_off;
-bool counts_nanoseconds;
+enum clock_of clock_of_events;
 __thread struct state* mine INITIAL_EXEC;
 __thread enum inside is_inside INITIAL_EXEC;
 
@@ -34,10 +34,24 @@ static bool leaves_out_children;
 static char folder[PATH_MAX - 64];
 static pthread_key_t at_thread_end;
 
-uint64_t nanoseconds(clockid_t clock) {
+static uint64_t nanoseconds(clockid_t clock) {
   struct timespec now;
   clock_gettime(clock, &now);
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t slow_ticks(void) {
+  if (clock_of_events == MONOTONIC) return nanoseconds(CLOCK_MONOTONIC);
+#if defined(__x86_64__)
+  unsigned processor;
+  const uint64_t ticks = __builtin_ia32_rdtscp(&processor);
+  __builtin_ia32_lfence();
+  return ticks;
+#else
+  uint64_t ticks;
+  __asm__ volatile("isb; mrs %0, cntvct_el0; isb" : "=r"(ticks)::"memory");
+  return ticks;
+#endif
 }
 
 static void acquire(int* lock) {
@@ -116,7 +130,7 @@ static bool open_file(void) {
   if (file == NULL) return false;
   file->process = pid;
   file->parent = is_child ? opened_by : 0;
-  file->clock = counts_nanoseconds ? MEMTOOL_NANOSECONDS : MEMTOOL_TICKS;
+  file->clock = clock_of_events == MONOTONIC ? MEMTOOL_NANOSECONDS : MEMTOOL_TICKS;
   file->word_bytes = sizeof(void*);
   file->start_ticks = ticks;
   file->start_nanoseconds = nanoseconds(CLOCK_MONOTONIC);
@@ -394,7 +408,8 @@ static void configure(void) {
   if (where == NULL || strlen(where) >= sizeof folder) return;
   memcpy(folder, where, strlen(where) + 1);
   if (options == NULL) options = "";
-  counts_nanoseconds = strchr(options, 'n') != NULL;
+  if (strchr(options, 's') != NULL) clock_of_events = STRICT_COUNTER;
+  if (strchr(options, 'n') != NULL) clock_of_events = MONOTONIC;
   leaves_out_children = strchr(options, 'l') != NULL;
   is_off = strchr(options, 'o') != NULL;
   process->is_without = false;

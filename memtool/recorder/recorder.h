@@ -79,6 +79,13 @@ struct functions {
   int (*pthread_create)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
 };
 
+/* What stamps an event. */
+enum clock_of {
+  COUNTER = 0,
+  STRICT_COUNTER = 1, /* waits for what is before it, and keeps out what comes after it */
+  MONOTONIC = 2       /* of the kernel, in nanoseconds */
+};
+
 /* What a thread is at. */
 enum inside {
   OUTSIDE = 0,
@@ -90,12 +97,12 @@ extern struct functions real;
 extern struct process* process; /* the same address for good; its content is wiped by a fork */
 extern bool is_ready;           /* the functions are there */
 extern bool is_off;
-extern bool counts_nanoseconds;
+extern enum clock_of clock_of_events;
 extern __thread struct state* mine INITIAL_EXEC;
 extern __thread enum inside is_inside INITIAL_EXEC;
 
 bool prepare(void);
-uint64_t nanoseconds(clockid_t clock);
+uint64_t slow_ticks(void);
 void miss(void);
 /* Of a thread that is starting, by the number that its creator has drawn for it. */
 void begin_thread(uint32_t thread);
@@ -107,7 +114,7 @@ ALWAYS_INLINE bool has_functions(void) {
 }
 
 ALWAYS_INLINE uint64_t ticks_now(void) {
-  if (UNLIKELY(counts_nanoseconds)) return nanoseconds(CLOCK_MONOTONIC);
+  if (UNLIKELY(clock_of_events != COUNTER)) return slow_ticks();
 #if defined(__x86_64__)
   return __builtin_ia32_rdtsc();
 #elif defined(__aarch64__)

@@ -1,0 +1,206 @@
+"""``memtool record``: what a real program asks for, as a trace that can be replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from memtool.commands.options import UserPath
+
+if TYPE_CHECKING:
+    from memtool.recorder.session import ProcessRecord, Progress
+    from memtool.recorder.traces import Recording
+
+
+class _Signal(click.ParamType[int]):
+    """The name or number of a signal."""
+
+    name = "signal"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return its number."""
+        import signal
+
+        text = str(value)
+        if text.isdigit() and 0 < int(text) < signal.NSIG:
+            return int(text)
+        try:
+            return int(signal.Signals[text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"])
+        except KeyError:
+            self.fail(f"is not a signal: '{text}' (USR2, or a number)", param, ctx)
+
+
+@click.command("record", context_settings={"ignore_unknown_options": True})
+@click.option("-o", "--output", type=UserPath(), help="The trace; the program's name and .parquet unless given.")
+@click.option("--no-follow", is_flag=True, help="Leave out programs that the program starts.")
+@click.option("--no-time", is_flag=True, help="Leave out when each event was: a third of the size.")
+@click.option("--no-callers", is_flag=True, help="Leave out the call site of each allocation.")
+@click.option("--strict", is_flag=True, help="Serialise each reading of the time stamp counter; costs 20 ns an event.")
+@click.option("--signal", "switch", type=_Signal(), help="Switch recording off and on when the program gets it.")
+@click.option("--start-off", is_flag=True, help="Record nothing until the signal comes.")
+@click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGUMENTS]...")
+def command(
+    output: Path | None,
+    no_follow: bool,
+    no_time: bool,
+    no_callers: bool,
+    strict: bool,
+    switch: int | None,
+    start_off: bool,
+    output_format: str,
+    quiet: bool,
+    program: tuple[str, ...],
+) -> int:
+    """Run PROGRAM and record every request that it makes for memory: `memtool bench FILE` replays them.
+
+    What the program prints, reads and returns is its own; what memtool has to say goes to standard error. Each further
+    process that asks for memory gets a trace beside the first: FILE.2-NAME.parquet and so on.
+    """
+    import os
+
+    from memtool.errors import InputError
+    from memtool.host import processes, programs
+    from memtool.recorder import traces
+
+    if start_off and switch is None:
+        raise InputError("--start-off: needs --signal, or nothing would ever be recorded")
+    path = programs.find_program(program[0])
+    programs.refuse_what_takes_no_preload(path)
+    options = traces.Options(
+        file=output or Path(f"{path.name}.parquet"),
+        follows=not no_follow,
+        has_times=not no_time,
+        has_callers=not no_callers,
+        is_strict=strict,
+        signal=switch,
+        starts_off=start_off,
+    )
+    with _progress(quiet=quiet or output_format == "json") as progress:
+        recording = traces.record(program, os.environ, options, progress)
+    if output_format == "json":
+        click.echo(_json(recording), err=True)
+    elif not quiet:
+        click.echo("\n".join(_summary(recording)), err=True)
+    return processes.exit_code(recording.recorded.status)
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Progress | None]:
+    """Yield what shows events and rate on a terminal."""
+    import sys
+
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.status import Status
+
+    from memtool.units import format_count, format_size
+
+    with Status("recording", console=Console(stderr=True)) as status:
+
+        def show(seconds: float, events: int, resident: int) -> None:
+            rate = format_count(round(events / seconds)) if seconds else "0"
+            status.update(f"recording: {format_count(events)} events, {rate}/s, {format_size(resident)} resident")
+
+        yield show
+
+
+def _json(recording: Recording) -> str:
+    import json
+    from dataclasses import asdict
+
+    recorded = asdict(recording.recorded)
+    for each, file in zip(recorded["processes"], recording.files, strict=True):
+        each["file"] = None if file is None else str(file)
+    return json.dumps(recorded)
+
+
+def _summary(recording: Recording) -> Iterator[str]:
+    """Yield what came of a recording, for a person."""
+    from tabulate import tabulate
+
+    from memtool.units import format_duration, format_size
+
+    recorded = recording.recorded
+    ended = f"status {recorded.status}" if recorded.status >= 0 else f"signal {-recorded.status}"
+    yield f"memtool: the program ended with {ended} after {format_duration(recorded.seconds)}"
+    rows = [
+        [
+            each.number,
+            Path(each.program).name,
+            f"{each.events:,}",
+            each.counts["threads"],
+            format_size(each.counts["peak_live_bytes"]),
+            format_size(each.counts["peak_mapped_bytes"]),
+            format_size(each.peak_resident_bytes) if each.peak_resident_bytes else "n/a",
+            "" if file is None else _file(file, each.events),
+        ]
+        for each, file in zip(recorded.processes, recording.files, strict=True)
+    ]
+    heads = ("process", "program", "events", "threads", "peak live", "mapped itself", "peak resident", "trace")
+    yield tabulate(
+        rows,
+        headers=heads,
+        tablefmt="simple",
+        disable_numparse=True,
+        colalign=("right", "left", *["right"] * 5, "left"),
+    )
+    yield from _remarks(recording)
+
+
+def _file(path: Path, events: int) -> str:
+    from memtool.units import format_size
+
+    size = path.stat().st_size
+    return f"{path} ({format_size(size)}, {size / max(events, 1):.2f} bytes an event)"
+
+
+def _remarks(recording: Recording) -> Iterator[str]:
+    recorded = recording.recorded
+    processor = recorded.user_seconds + recorded.system_seconds
+    took = sum(each.recording_ns for each in recorded.processes) * 1e-9
+    events = sum(each.events for each in recorded.processes)
+    if events and processor:
+        yield (
+            f"recording took at least {took / processor:.1%} of the processor time ({took / events * 1e9:.0f} ns an "
+            "event, as timed at the start, without what it displaces from the caches)"
+        )
+    for each in recorded.processes:
+        for words in _missing(each):
+            yield f"process {each.number}: {words}"
+    for program in recorded.unseen:
+        yield f"{program} ran without the recorder: it was started with another environment, or is linked statically"
+
+
+def _missing(record: ProcessRecord) -> Iterator[str]:
+    counts = record.counts
+    unknown = counts["unmatched_frees"] + counts["unmatched_reallocations"]
+    if record.stopped is not None:
+        yield f"recording stopped ({record.stopped}); {_many(record.lost, 'call')} after that are missing"
+    if record.missed:
+        yield f"{_many(record.missed, 'call')} from signal handlers that interrupted a recorded call are missing"
+    if not record.came_to_its_end:
+        yield "it was killed, or ended without running its destructors; every call before that is there"
+    if unknown and record.parent:
+        yield f"{_many(unknown, 'free or resize', 'frees and resizes')} of blocks that it has from process {record.parent}"
+    elif unknown:
+        yield f"{_many(unknown, 'free or resize', 'frees and resizes')} of blocks that nobody was seen to allocate"
+    if counts["implicit_frees"]:
+        yield f"{_many(counts['implicit_frees'], 'block')} freed unseen: others were allocated at their addresses"
+    if counts["reordered"]:
+        yield f"{_many(counts['reordered'], 'event')} that came late, and stand where they came"
+    if counts["refused"]:
+        yield f"{_many(counts['refused'], 'request')} refused by the allocator"
+    if record.damaged:
+        yield f"{_many(record.damaged, 'part')} of its recording damaged"
+
+
+def _many(count: int, one: str, several: str | None = None) -> str:
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"

@@ -1,0 +1,187 @@
+"""Records a program into trace files, one for each of its processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memtool.engine.instruments.binding import calibrate_counter
+from memtool.engine.recorded.binding import Portion
+from memtool.errors import InputError, MemtoolError
+from memtool.recorder.preload import Preload
+from memtool.recorder.session import ProcessRecord, Progress, Recorded, Session
+from memtool.workload.recorded import rows_of
+from memtool.workload.trace_file import TraceWriter, require
+
+_PART_SECONDS = 10.0
+"""What has been recorded for so long is in a file that can be read, if memtool is killed."""
+_CALIBRATION_MS = 50
+_CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is recorded, and where to."""
+
+    file: Path
+    """The trace of the first process; others stand beside it."""
+    follows: bool = True
+    has_times: bool = True
+    has_callers: bool = True
+    is_strict: bool = False
+    """Whether no reading of the counter may pass another instruction."""
+    signal: int | None = None
+    starts_off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What came of a program, and where its traces are."""
+
+    recorded: Recorded
+    files: tuple[Path | None, ...]
+    """By process; None: it asked for nothing, or nothing of it was recorded."""
+
+
+class _Trace:
+    """The trace file of one process, begun with its first events."""
+
+    def __init__(self, record: ProcessRecord, options: Options) -> None:
+        self._record = record
+        self._options = options
+        self._writer: TraceWriter | None = None
+        name = f"{options.file.stem}.{record.number}-{Path(record.program).name}{options.file.suffix}"
+        self.path = options.file if record.number == 1 else options.file.with_name(name)
+
+    def append(self, portion: Portion, nanoseconds: NDArray[np.int64]) -> None:
+        if not portion.events:
+            return
+        if self._writer is None:
+            options = self._options
+            columns = ("time",) * options.has_times + ("caller",) * options.has_callers + ("resident",)
+            # What a memtool that was killed has left: the folder that we hold says that nobody writes there.
+            shutil.rmtree(self.path.with_name(f"{self.path.name}.parts"), ignore_errors=True)
+            self._writer = TraceWriter(self.path, columns, part_seconds=_PART_SECONDS)
+        self._writer.append(rows_of(portion, nanoseconds))
+
+    def close(self, command: Sequence[str], clock: str) -> Path | None:
+        """Complete the file; return its path, or None where there is none."""
+        if self._writer is None:
+            return None
+        record = self._record
+        self._writer.close(
+            {
+                "source": "memtool record",
+                "name": Path(record.program).name,
+                "program": record.program,
+                "arguments": record.arguments,
+                "command": list(command),
+                "host": platform.node(),
+                "machine": platform.machine(),
+                "begun": datetime.fromtimestamp(record.begun_ns / 1e9, UTC).isoformat(timespec="microseconds"),
+                "clock": clock,
+                "word_bytes": 8,
+                "process": record.process,
+                "forked_from": record.parent or None,
+                "threads": record.counts["threads"],
+                "counts": record.counts,
+                "repairs": {
+                    name: record.counts[name]
+                    for name in (
+                        "implicit_frees",
+                        "unmatched_frees",
+                        "unmatched_reallocations",
+                        "reordered",
+                        "oversized",
+                    )
+                },
+                "missed": record.missed,
+                "lost": record.lost,
+                "stopped": record.stopped,
+                "peak_resident_bytes": record.peak_resident_bytes,
+            }
+        )
+        return self.path
+
+    def abandon(self) -> None:
+        if self._writer is not None:
+            self._writer.abandon()
+
+
+def record(
+    command: Sequence[str], environment: Mapping[str, str], options: Options, progress: Progress | None = None
+) -> Recording:
+    """Run a program to its end and write what it asked for. Raises InputError, MemtoolError.
+
+    The program's own end is none of memtool's: it is in the result.
+    """
+    require()
+    traces: list[_Trace] = []
+
+    def open_trace(of: ProcessRecord) -> _Trace:
+        traces.append(_Trace(of, options))
+        return traces[-1]
+
+    counts_nanoseconds = not _trusts_counter()
+    try:
+        with _folder(options.file) as folder:
+            preload = Preload(
+                folder,
+                counts_nanoseconds=counts_nanoseconds,
+                is_strict=options.is_strict,
+                follows=options.follows,
+                starts_off=options.starts_off,
+                signal=options.signal,
+            )
+            session = Session(preload, open_trace, calibrate_counter(_CALIBRATION_MS))
+            recorded = session.run(command, environment, progress)
+            clock = "CLOCK_MONOTONIC" if counts_nanoseconds else "time stamp counter"
+            return Recording(recorded, tuple(each.close(command, clock) for each in traces))
+    except OSError as problem:
+        for each in traces:
+            each.abandon()
+        raise MemtoolError(f"{problem.filename or options.file}: {problem.strerror or problem}") from None
+
+
+def _trusts_counter() -> bool:
+    """Return whether the kernel itself takes its time from the counter that the recorder reads."""
+    try:
+        return platform.machine() == "aarch64" or _CLOCK_SOURCE.read_text(encoding="ascii").strip() == "tsc"
+    except OSError:
+        return False
+
+
+@contextmanager
+def _folder(file: Path) -> Iterator[Path]:
+    """Yield the folder that the processes write to, beside the file; it is nobody else's, and gone afterwards."""
+    folder = Path(os.path.abspath(file.with_name(f"{file.name}.recording")))  # noqa: PTH100  # links stay links
+    if file.is_dir():
+        raise InputError(f"{file}: is a folder")
+    try:
+        folder.mkdir(exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as problem:
+        raise InputError(f"{file}: cannot be written: {problem.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise InputError(f"{file}: another memtool is recording into it") from None
+    try:
+        # What one that was killed has left behind.
+        for each in folder.iterdir():
+            each.unlink()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)

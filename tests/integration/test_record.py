@@ -1,0 +1,115 @@
+"""memtool record: a trace of a real program, which `inspect` and `bench` take like any workload."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from memtool.recorder import traces
+from memtool.workload import trace_file
+from memtool.workload.source import Ending
+from tests.integration.test_recorder import programs  # noqa: F401  # a fixture
+
+MEMTOOL = (sys.executable, "-m", "memtool")
+
+
+def memtool(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*MEMTOOL, *words], capture_output=True, text=True, cwd=folder, timeout=300, check=False)
+
+
+def test_a_program_is_recorded_inspected_and_replayed(programs: Path, tmp_path: Path) -> None:  # noqa: F811
+    done = memtool("record", "--", str(programs / "every_function"), folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("memtool: the program ended with status 0 after ")
+    # 10 allocations, 10 frees, a reallocation and a request that was refused.
+    assert lines[3].split()[:8] == ["1", "every_function", "22", "1", "105", "KiB", "1.00", "MiB"]
+    assert "process 1: 1 request refused by the allocator" in done.stderr
+    said = json.loads(memtool("inspect", "every_function.parquet", "--format", "json", folder=tmp_path).stdout)
+    assert said["trace"]["operations"] == 21
+    assert said["trace"]["allocations"] == 10
+    assert said["trace"]["reallocations"] == 1
+    # 101 + 201 + 100003 + 405 + 506 + 640 + 707 + 808 + 4096 + 0
+    assert said["trace"]["peak_live_bytes"] == 107467
+    assert said["trace"]["largest_alignment"] == 4096
+    run = ("bench", "every_function.parquet", "-a", "glibc,tlsf", "--blocks", "1", "--passes", "check,footprint")
+    assert memtool(*run, "--no-plots", "-o", "run", folder=tmp_path).returncode == 0
+
+
+def test_each_process_has_a_trace_of_its_own(programs: Path, tmp_path: Path) -> None:  # noqa: F811
+    command = [str(programs / "counts_calls"), str(tmp_path / "counts"), "4", "3000"]
+    recording = traces.record(command, os.environ, traces.Options(tmp_path / "app.parquet"))
+    assert recording.recorded.status == 7
+    assert [each and each.name for each in recording.files] == ["app.parquet", "app.2-counts_calls.parquet"]
+    own, child = (trace_file.load(tmp_path / name) for name in ("app.parquet", "app.2-counts_calls.parquet"))
+    assert own.threads == 4
+    assert own.metadata["arguments"] == command
+    assert own.metadata["forked_from"] is None
+    assert child.metadata["forked_from"] == own.metadata["process"]
+    rows = list(child.portions(Ending()))
+    assert sum(len(each.events) // 16 for each in rows) == 3000
+    times = [int(at) for each in rows if each.nanoseconds is not None for at in each.nanoseconds]
+    assert times == sorted(times)
+    assert 0 <= times[0] <= times[-1] < 60e9
+    assert not list(tmp_path.glob("*.parts"))
+    assert not list(tmp_path.glob("*.recording"))
+
+
+def test_columns_that_are_not_wanted_are_not_there(programs: Path, tmp_path: Path) -> None:  # noqa: F811
+    options = traces.Options(tmp_path / "app.parquet", has_times=False, has_callers=False, is_strict=True)
+    traces.record([str(programs / "every_function")], os.environ, options)
+    (rows,) = trace_file.load(tmp_path / "app.parquet").portions(Ending())
+    assert (rows.nanoseconds, rows.callers) == (None, None)
+    assert rows.resident is not None
+
+
+def test_the_end_of_the_program_is_memtools_own(tmp_path: Path) -> None:
+    assert memtool("record", "-q", "--", "sh", "-c", "exit 42", folder=tmp_path).returncode == 42
+    done = memtool("record", "--", "sh", "-c", "kill -9 $$", folder=tmp_path)
+    assert done.returncode == 128 + 9
+    assert done.stderr.startswith("memtool: the program ended with signal 9 after ")
+
+
+def test_what_a_killed_memtool_had_written_can_be_read(
+    programs: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    process = subprocess.Popen(
+        [*MEMTOOL, "record", "-o", "app.parquet", "--", str(programs / "counts_calls"), "counts", "2", "0"],
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    try:
+        while not list(tmp_path.glob("app.parquet.recording/*")):
+            time.sleep(0.01)
+        second = memtool("record", "-o", "app.parquet", "--", "true", folder=tmp_path)
+        assert (second.returncode, second.stderr) == (
+            2,
+            "memtool: app.parquet: another memtool is recording into it\n",
+        )
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    # What one that was killed has left is in nobody's way.
+    assert memtool("record", "-q", "-o", "app.parquet", "--", "ls", folder=tmp_path).returncode == 0
+    assert trace_file.load(tmp_path / "app.parquet").metadata["program"].endswith("/ls")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--", "no-such-program"), "no-such-program: no such program"),
+        (("-o", "none/app.parquet", "--", "true"), "none/app.parquet: cannot be written: No such file or directory"),
+        (("--start-off", "--", "true"), "--start-off: needs --signal, or nothing would ever be recorded"),
+    ],
+)
+def test_what_cannot_be_recorded_is_one_line(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    done = memtool("record", *words, folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"memtool: {said}\n")
