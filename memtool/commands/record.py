@@ -12,7 +12,7 @@ import click
 from memtool.commands.options import UserPath
 
 if TYPE_CHECKING:
-    from memtool.recorder.session import ProcessRecord, Progress
+    from memtool.recorder.session import Progress
     from memtool.recorder.traces import Recording
 
 
@@ -173,34 +173,7 @@ def _remarks(recording: Recording) -> Iterator[str]:
             "event, as timed at the start, without what it displaces from the caches)"
         )
     for each in recorded.processes:
-        for words in _missing(each):
+        for words in each.missing():
             yield f"process {each.number}: {words}"
     for program in recorded.unseen:
         yield f"{program} ran without the recorder: it was started with another environment, or is linked statically"
-
-
-def _missing(record: ProcessRecord) -> Iterator[str]:
-    counts = record.counts
-    unknown = counts["unmatched_frees"] + counts["unmatched_reallocations"]
-    if record.stopped is not None:
-        yield f"recording stopped ({record.stopped}); {_many(record.lost, 'call')} after that are missing"
-    if record.missed:
-        yield f"{_many(record.missed, 'call')} from signal handlers that interrupted a recorded call are missing"
-    if not record.came_to_its_end:
-        yield "it was killed, or ended without running its destructors; every call before that is there"
-    if unknown and record.parent:
-        yield f"{_many(unknown, 'free or resize', 'frees and resizes')} of blocks that it has from process {record.parent}"
-    elif unknown:
-        yield f"{_many(unknown, 'free or resize', 'frees and resizes')} of blocks that nobody was seen to allocate"
-    if counts["implicit_frees"]:
-        yield f"{_many(counts['implicit_frees'], 'block')} freed unseen: others were allocated at their addresses"
-    if counts["reordered"]:
-        yield f"{_many(counts['reordered'], 'event')} that came late, and stand where they came"
-    if counts["refused"]:
-        yield f"{_many(counts['refused'], 'request')} refused by the allocator"
-    if record.damaged:
-        yield f"{_many(record.damaged, 'part')} of its recording damaged"
-
-
-def _many(count: int, one: str, several: str | None = None) -> str:
-    return f"{count:,} {one if count == 1 else several or f'{one}s'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +75,29 @@ class ProcessRecord:
         """Return how many calls were recorded."""
         names = ("allocations", "frees", "reallocations", "refused", "unmatched_frees")
         return sum(self.counts.get(name, 0) for name in names)
+
+    def missing(self) -> Iterator[str]:
+        """Yield what was missed or repaired, and why, a sentence each."""
+        counts = self.counts
+        unknown = counts["unmatched_frees"] + counts["unmatched_reallocations"]
+        if self.stopped is not None:
+            yield f"recording stopped ({self.stopped}); {_many(self.lost, 'call')} after that are missing"
+        if self.missed:
+            yield f"{_many(self.missed, 'call')} from signal handlers that interrupted a recorded call are missing"
+        if not self.came_to_its_end:
+            yield "it was killed, or ended without running its destructors; every call before that is there"
+        if unknown and self.parent:
+            yield f"{_many(unknown, 'call')} for blocks that it has from process {self.parent}"
+        elif unknown:
+            yield f"{_many(unknown, 'call')} for blocks that nobody was seen to allocate"
+        if counts["implicit_frees"]:
+            yield f"{_many(counts['implicit_frees'], 'block')} freed unseen: others were allocated at their addresses"
+        if counts["reordered"]:
+            yield f"{_many(counts['reordered'], 'event')} that came late, and stand where they came"
+        if counts["refused"]:
+            yield f"{_many(counts['refused'], 'request')} refused by the allocator"
+        if self.damaged:
+            yield f"{_many(self.damaged, 'part')} of its recording damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,3 +251,7 @@ class Session:
         # A file that has no head yet is one that a process is just beginning.
         with suppress(EngineError):
             self._takers[path.name] = _Taker(path, len(self._takers) + 1, self._open_sink, self._ns_per_tick)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -8,7 +8,7 @@ import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,12 +67,11 @@ class _Trace:
         if not portion.events:
             return
         if self._writer is None:
-            options = self._options
-            columns = ("time",) * options.has_times + ("caller",) * options.has_callers + ("resident",)
             # What a memtool that was killed has left: the folder that we hold says that nobody writes there.
             shutil.rmtree(self.path.with_name(f"{self.path.name}.parts"), ignore_errors=True)
-            self._writer = TraceWriter(self.path, columns, part_seconds=_PART_SECONDS)
-        self._writer.append(rows_of(portion, nanoseconds))
+            self._writer = TraceWriter(self.path, part_seconds=_PART_SECONDS)
+        rows = rows_of(portion, nanoseconds if self._options.has_times else None)
+        self._writer.append(rows if self._options.has_callers else replace(rows, callers=None))
 
     def close(self, command: Sequence[str], clock: str) -> Path | None:
         """Complete the file; return its path, or None where there is none."""
@@ -90,7 +89,7 @@ class _Trace:
                 "machine": platform.machine(),
                 "begun": datetime.fromtimestamp(record.begun_ns / 1e9, UTC).isoformat(timespec="microseconds"),
                 "clock": clock,
-                "word_bytes": 8,
+                "word_bits": 64,
                 "process": record.process,
                 "forked_from": record.parent or None,
                 "threads": record.counts["threads"],
