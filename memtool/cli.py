@@ -51,9 +51,7 @@ class _LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in _COMMANDS:
             return None
-        module = f"memtool.commands.{cmd_name}{'_' * iskeyword(cmd_name)}"
-        command: click.Command = importlib.import_module(module).command
-        return command
+        return _imported(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -67,6 +65,12 @@ class _LazyGroup(click.Group):
         """Write the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
+
+
+def _imported(name: str) -> click.Command:
+    """Return a command; the module of one that is called as a word of Python has a line below its name."""
+    command: click.Command = importlib.import_module(f"memtool.commands.{name}{'_' * iskeyword(name)}").command
+    return command
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -164,7 +168,7 @@ def _options_of(arguments: Sequence[str]) -> dict[str, str]:
     name = next((argument for argument in arguments if argument in _COMMANDS), None)
     if name is None:
         return {}
-    command: click.Command = importlib.import_module(f"memtool.commands.{name}").command
+    command = _imported(name)
     return {str(parameter.name): parameter.opts[0] for parameter in command.params}
 
 

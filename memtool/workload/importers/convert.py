@@ -23,6 +23,7 @@ from memtool.workload.trace import find_workload, open_source
 from memtool.workload.trace_file import TraceWriter
 
 STANDARD_INPUT = "-"
+_UNKNOWN = f"is in no known format ({', '.join(importer.name for importer in IMPORTERS)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ def import_trace(file: str, output: Path | None = None, name: str | None = None)
     if output is None and file == STANDARD_INPUT:
         raise InputError("must be given for what comes from standard input", field="output")
     path = output or Path(f"{name_of(Path(file), 'trace')}.parquet")
+    if file != STANDARD_INPUT and path.exists() and path.samefile(find_workload(file)):
+        raise InputError(f"{path}: would be written over while it is read", field="output")
     source, kind = _source(file, name)
     ending = Ending()
     with _refusing(path), TraceWriter(path) as writer:
@@ -95,16 +98,18 @@ def _source(file: str, name: str | None) -> tuple[Source, str]:
         return _from_standard_input(chosen)
     path = find_workload(file)
     importer = chosen or importer_of(path)
-    if importer is None:
-        return open_source(path), "workload"
-    return importer.load(path), importer.name
+    if importer is not None:
+        return importer.load(path), importer.name
+    if path.suffix not in (".yaml", ".yml"):
+        raise InputError(f"{file}: {_UNKNOWN}")
+    return open_source(path), "workload"
 
 
 def _from_standard_input(chosen: Importer | None) -> tuple[Source, str]:
     content = io.BufferedReader(_Raw(unpacked(sys.stdin.buffer)), HEAD_BYTES)
     importer = chosen or by_content(content.peek(HEAD_BYTES))
     if importer is None:
-        raise InputError(f"standard input: is in no known format: {', '.join(each.name for each in IMPORTERS)}")
+        raise InputError(f"standard input: {_UNKNOWN}")
     if importer.decoder is None:
         raise InputError(f"standard input: {importer.name} is only read from a file: name it")
 

@@ -1,0 +1,120 @@
+"""``memtool import``: what it makes and says, and what it refuses, in one line."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from memtool.cli import run
+from memtool.workload.trace import load_trace
+
+pq: Any = pytest.importorskip("pyarrow.parquet")
+CALLS = "1: malloc 0x10 100\n1: malloc 0x20 8\n2: free 0x10\n1: free 0x99\nnonsense\n"
+
+
+@pytest.fixture
+def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = Path("my app.txt")
+    path.write_text(CALLS)
+    return path
+
+
+def test_a_recording_becomes_a_trace_file(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["import", str(recording), "-o", "app.parquet"]) == 0
+    said = capsys.readouterr().out
+    assert "app.parquet (android)" in said
+    assert "2 malloc, 2 free" in said
+    assert "1 frees of what was not live were dropped" in said
+    assert "the first damage is at byte 62 of the unpacked content" in said
+    with load_trace("app.parquet") as trace:
+        assert (trace.info.name, trace.info.threads, trace.info.operations) == ("my-app", 2, 3)
+    metadata = json.loads(pq.read_metadata("app.parquet").metadata[b"memtool.trace"])
+    assert (metadata["source"], metadata["file"], metadata["threads"]) == ("android", "my app.txt", 2)
+    assert metadata["counts"]["matched"]["unmatched_frees"] == 1
+    assert len(metadata["repairs"]) == 3
+
+
+def test_it_is_called_as_the_recording_unless_told(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["import", str(recording), "--format", "json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert (made["path"], made["format"], made["events"]) == ("my-app.parquet", "android", 3)
+    assert (made["report"]["dropped"], made["report"]["first_damage"]) == (1, 62)
+
+
+def test_standard_input_is_read(
+    recording: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piped = io.BufferedReader(io.BytesIO(recording.read_bytes()))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=piped))
+    assert run(["import", "-", "-o", "app.parquet"]) == 0
+    assert "app.parquet (android)" in capsys.readouterr().out
+    assert pq.read_table("app.parquet").num_rows == 3
+
+
+def test_a_workload_becomes_a_trace_file(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("w.yaml").write_text("name: w\nallocations: 50\npattern: {fifo: {live: 5, size: 8}}\n")
+    assert run(["import", "w.yaml"]) == 0
+    assert "w.parquet (workload)" in capsys.readouterr().out
+    with load_trace("w.parquet") as trace, load_trace("w.yaml") as made:
+        assert trace.info.event_hash == made.info.event_hash
+
+
+WRONG = {
+    "a format nobody knows": (
+        ["my app.txt", "--from", "androd"],
+        "--from: unknown format 'androd' (known: memtool, plain, ",
+    ),
+    "no output for standard input": (["-"], "-o: must be given for what comes from standard input\n"),
+    "no recording": (["nonsense"], "nonsense: is in no known format (memtool, plain, "),
+    "no such file": (["none.zip"], "none.zip: no such file"),
+    "no such folder": (["my app.txt", "-o", "none/app.parquet"], "none/app.parquet: cannot be written: No such file"),
+    "itself": (["my app.txt", "-o", "my app.txt"], "-o: my app.txt: would be written over while it is read\n"),
+    "another writes": (
+        ["my app.txt", "-o", "busy.parquet"],
+        "busy.parquet: is being written already, ",
+    ),
+    "nothing in it": (["my app.txt", "--from", "mtrace"], "my app.txt: holds no allocation that can be read\n"),
+    "an archive in a pipe": (["-", "-o", "app.parquet"], "standard input: a zip archive cannot be read from a pipe"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_said_in_a_line_and_leaves_nothing(
+    recording: Path,
+    arguments: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("nonsense").write_text("nonsense\n")
+    Path("busy.parquet.parts").mkdir()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as written:
+        written.writestr("recording", CALLS)
+    piped = io.BufferedReader(_Pipe(archive.getvalue()))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=piped))
+    before = sorted(path.name for path in Path.cwd().iterdir())
+    assert run(["import", *arguments]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"memtool: {words}")
+    assert (said.err.count("\n"), said.out) == (1, "")
+    assert sorted(path.name for path in Path.cwd().iterdir()) == before
+    assert recording.read_text() == CALLS
+
+
+class _Pipe(io.RawIOBase):
+    def __init__(self, content: bytes) -> None:
+        self._content = io.BytesIO(content)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._content.readinto(buffer)
