@@ -85,10 +85,10 @@ def main() -> None:
 
     load_library(engine)
     asked = json.load(sys.stdin)
-    sys.path += [each for each in asked["path"] if each not in sys.path]
-    found = [_tried(*each) for each in asked["requests"]]
-    for each in found:
-        each["files"] = [path for path in each.get("files", ()) if path != os.path.realpath(engine)]
+    sys.path += [folder for folder in asked["path"] if folder not in sys.path]
+    found = [_tried(*request) for request in asked["requests"]]
+    for description in found:
+        description["files"] = [path for path in description.get("files", ()) if path != os.path.realpath(engine)]
     with os.fdopen(int(answers), "w") as out:
         json.dump(found, out)
     # A library may have left threads or handlers behind.

@@ -40,7 +40,7 @@ class Callbacks:
         if hasattr(self._class, "mark") and hasattr(self._class, "release"):
             names += ["mark", "release"]
         described = self._described
-        parameters = [_parameter(each) for each in described["parameters"]]
+        parameters = [_parameter(parameter) for parameter in described["parameters"]]
         texts = {name: described[name].encode() for name in ("name", "summary", "source", "complexity", "when")}
         table = abi.Allocator(
             abi=abi.ABI,
@@ -167,13 +167,13 @@ def _say(message: int, words: str) -> None:
     ctypes.memmove(message, line, len(line))
 
 
-def _parameter(each: dict[str, Any]) -> abi.Parameter:
+def _parameter(described: dict[str, Any]) -> abi.Parameter:
     return abi.Parameter(
-        name=each["name"].encode(),
-        summary=each["summary"].encode(),
-        default_value=each["default"],
-        minimum=each["minimum"],
-        maximum=2**64 - 1 if each["maximum"] is None else each["maximum"],
-        unit=each["unit"].encode(),
-        choices="|".join(each["choices"]).encode() if each["choices"] else None,
+        name=described["name"].encode(),
+        summary=described["summary"].encode(),
+        default_value=described["default"],
+        minimum=described["minimum"],
+        maximum=2**64 - 1 if described["maximum"] is None else described["maximum"],
+        unit=described["unit"].encode(),
+        choices="|".join(described["choices"]).encode() if described["choices"] else None,
     )

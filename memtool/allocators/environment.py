@@ -27,7 +27,7 @@ def variables_of(spec: AllocatorSpec) -> tuple[AllocatorSpec, tuple[tuple[str, s
     for name, _ in variables:
         if _OURS.fullmatch(name.removeprefix(VARIABLE)):
             raise AllocatorError(f"{spec.label}: {name}: is not an allocator's; memtool sets it for every worker")
-    rest = tuple(each for each in spec.parameters if each not in variables)
+    rest = tuple(parameter for parameter in spec.parameters if parameter not in variables)
     values = tuple((name.removeprefix(VARIABLE), value.strip('"')) for name, value in variables)
     return replace(spec, parameters=rest), values
 
@@ -46,7 +46,7 @@ def ignored_note(plans: Iterable[AllocatorPlan], environment: Mapping[str, str] 
     if all(plan.uses_region for plan in plans):
         return None
     ignored = sorted(name for name in environment if _TUNES.fullmatch(name))
-    preloaded = [each for each in re.split("[: ]", environment.get(_PRELOAD, "")) if each]
+    preloaded = [library for library in re.split("[: ]", environment.get(_PRELOAD, "")) if library]
     if preloaded:
         ignored.append(_PRELOAD)
     if not ignored:

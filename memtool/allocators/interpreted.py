@@ -111,9 +111,9 @@ def load(where: str, name: str = "") -> type[Any]:
     Without a name: the only class there that could be an allocator. Raises LoadError.
     """
     module = _file(Path(where)) if where.endswith(".py") else _module(where)
-    classes = {key: each for key, each in vars(module).items() if isinstance(each, type)}
+    classes = {key: value for key, value in vars(module).items() if isinstance(value, type)}
     if not name:
-        able = [key for key, each in classes.items() if each.__module__ == module.__name__ and not _lacking(each)]
+        able = [key for key, cls in classes.items() if cls.__module__ == module.__name__ and not _lacking(cls)]
         if len(able) != 1:
             has = f"it has {', '.join(able)}" if able else "it has no class with allocate and deallocate"
             raise LoadError(f"which class is meant? {has}; write {Path(where).name}:{able[0] if able else 'Heap'}")
@@ -166,28 +166,28 @@ def describe(cls: type[Any]) -> dict[str, Any]:
         "family": "python",
         "summary": summary,
         **{text: str(getattr(cls, text, "")) for text in _TEXTS},
-        "parameters": [_parameter(each) for each in getattr(cls, "parameters", ())],
+        "parameters": [_parameter(parameter) for parameter in getattr(cls, "parameters", ())],
         "free_order": free_order,
         "uses_region": True,
         "is_control": False,
     }
 
 
-def _parameter(each: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever the user's class holds
-    if not isinstance(each, Parameter) or each.default is None:
-        raise LoadError(f"parameters must be Parameter(name, summary, default='...'), one is {each!r}")
+def _parameter(parameter: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever the user's class holds
+    if not isinstance(parameter, Parameter) or parameter.default is None:
+        raise LoadError(f"parameters must be Parameter(name, summary, default='...'), one is {parameter!r}")
     try:
-        canonical = each.canonical(each.default)
+        canonical = parameter.canonical(parameter.default)
     except ValueError as problem:
-        raise LoadError(f"parameter {each.name}: its default {problem}") from None
+        raise LoadError(f"parameter {parameter.name}: its default {problem}") from None
     return {
-        "name": each.name,
-        "summary": each.summary,
-        "default": each.choices.index(canonical) if each.choices else int(canonical),
-        "minimum": each.minimum,
-        "maximum": each.maximum,
-        "unit": "choice" if each.choices else each.unit,
-        "choices": list(each.choices),
+        "name": parameter.name,
+        "summary": parameter.summary,
+        "default": parameter.choices.index(canonical) if parameter.choices else int(canonical),
+        "minimum": parameter.minimum,
+        "maximum": parameter.maximum,
+        "unit": "choice" if parameter.choices else parameter.unit,
+        "choices": list(parameter.choices),
     }
 
 
@@ -202,6 +202,6 @@ def limits_of(cls: type[Any], settings: Mapping[str, int | str]) -> tuple[int | 
 def settings_of(described: Mapping[str, Any], values: Iterator[int]) -> dict[str, int | str]:
     """Return a described allocator's parameters by name, words for choices, from their values in order."""
     return {
-        str(each["name"]): each["choices"][value] if each["choices"] else value
-        for each, value in zip(described["parameters"], values, strict=True)
+        str(parameter["name"]): parameter["choices"][value] if parameter["choices"] else value
+        for parameter, value in zip(described["parameters"], values, strict=True)
     }

@@ -52,7 +52,10 @@ def python_plan(spec: AllocatorSpec) -> AllocatorPlan:
 def entry_points() -> dict[str, Source]:
     """Return the allocators that installed packages bring, by name."""
     found = importlib.metadata.entry_points(group=GROUP)
-    return {each.name: (PYTHON, each.module, each.attr) for each in sorted(found, key=lambda each: each.name)}
+    return {
+        entry_point.name: (PYTHON, entry_point.module, entry_point.attr)
+        for entry_point in sorted(found, key=lambda entry_point: entry_point.name)
+    }
 
 
 def adopted_plan(spec: AllocatorSpec, source: Source) -> AllocatorPlan:
@@ -61,7 +64,7 @@ def adopted_plan(spec: AllocatorSpec, source: Source) -> AllocatorPlan:
     if "error" in found:
         raise AllocatorError(f"{spec.name}: {found['error']}")
     described = found["description"]
-    settled = settle(spec, [Parameter.from_engine(each) for each in described["parameters"]])
+    settled = settle(spec, [Parameter.from_engine(parameter) for parameter in described["parameters"]])
     parameters = ",".join(f"{name}={value}" for name, value in settled.items())
     if parameters:
         (found,) = tried((_request(source, parameters),))
@@ -148,7 +151,7 @@ def _request(source: Source, parameters: str = "") -> Request:
 def tried(requests: Sequence[Request]) -> list[Mapping[str, Any]]:
     """Return what adoption.py finds of each request, in a process of their own. Raises InputError."""
     package = Path(package_folder())
-    asked = json.dumps({"path": [each for each in sys.path if each], "requests": requests})
+    asked = json.dumps({"path": [folder for folder in sys.path if folder], "requests": requests})
     where = ", ".join(dict.fromkeys(source[1] for source, *_ in requests))
     script = str(package / "allocators/adoption.py")
     try:

@@ -137,12 +137,12 @@ class Registry:
     ) -> None:
         """Take the engine's own description of its strategies and adaptors, or another one in tests."""
         strategies = binding.describe() if described is None else described
-        self._strategies = {str(each["name"]): each for each in strategies}
+        self._strategies = {str(strategy["name"]): strategy for strategy in strategies}
         self._refusal = refusal
         self._limits = limits
         self._uses_region = uses_region
         over = binding.describe_adaptors() if adaptors is None else adaptors
-        self._adaptors = {str(each["name"]): each for each in over}
+        self._adaptors = {str(adaptor["name"]): adaptor for adaptor in over}
         taken = {*self._strategies, *SYSTEM_ALLOCATORS}
         self._interpreted = {name: source for name, source in interpreted().items() if name not in taken}
 
@@ -176,25 +176,25 @@ class Registry:
         """Return every allocator, system allocators first, the rest in the engine's order."""
         system = [
             Known(
-                name=each.name,
+                name=allocator.name,
                 family="system",
-                summary=each.summary,
-                source=each.source,
-                complexity=each.complexity,
-                when=each.when,
-                parameters=tuple(tunable.parameter for tunable in each.tunables),
+                summary=allocator.summary,
+                source=allocator.source,
+                complexity=allocator.complexity,
+                when=allocator.when,
+                parameters=tuple(tunable.parameter for tunable in allocator.tunables),
                 capabilities=Capabilities(),
-                missing=why_missing(each.name),
+                missing=why_missing(allocator.name),
             )
-            for each in SYSTEM_ALLOCATORS.values()
+            for allocator in SYSTEM_ALLOCATORS.values()
         ]
         own = [
             Known(
-                **{key: str(each[key]) for key in ("name", "family", "summary", "source", "complexity", "when")},
-                parameters=_parameters(each),
-                capabilities=_capabilities(each, *self._limits(name, "")),
+                **{key: str(strategy[key]) for key in ("name", "family", "summary", "source", "complexity", "when")},
+                parameters=_parameters(strategy),
+                capabilities=_capabilities(strategy, *self._limits(name, "")),
             )
-            for name, each in self._strategies.items()
+            for name, strategy in self._strategies.items()
             if name != MALLOC
         ]
         return system + own
@@ -203,8 +203,8 @@ class Registry:
         """Return every adaptor, in the engine's order."""
         texts = ("name", "summary", "source", "complexity", "when", "threads")
         return [
-            KnownAdaptor(**{key: str(each[key]) for key in texts}, parameters=_own_parameters(each))
-            for each in self._adaptors.values()
+            KnownAdaptor(**{key: str(adaptor[key]) for key in texts}, parameters=_own_parameters(adaptor))
+            for adaptor in self._adaptors.values()
         ]
 
     def interpreted(self) -> list[Known]:
@@ -216,11 +216,11 @@ class Registry:
                 family=_PYTHON,
                 **{key: str(said.get(key, "")) for key in ("summary", "source", "complexity", "when")},
                 parameters=_own_parameters(said) if said else (),
-                capabilities=_capabilities(said, *each.get("limits", (None, None))) if said else Capabilities(),
-                missing=each.get("error") or each.get("refusal"),
+                capabilities=_capabilities(said, *description.get("limits", (None, None))) if said else Capabilities(),
+                missing=description.get("error") or description.get("refusal"),
             )
-            for name, each in zip(self._interpreted, found, strict=True)
-            for said in (each.get("description", {}),)
+            for name, description in zip(self._interpreted, found, strict=True)
+            for said in (description.get("description", {}),)
         ]
 
     def resolve(self, spec: AllocatorSpec, *, as_malloc: bool = False) -> AllocatorPlan:
@@ -241,14 +241,14 @@ class Registry:
 
     def _adapted(self, plan: AllocatorPlan, spec: AllocatorSpec, over: Sequence[AdaptorSpec]) -> AllocatorPlan:
         names, parameters, thread_safe = [plan.strategy], [plan.engine_parameters], plan.thread_safe
-        for each in over:
-            described = self._adaptors.get(each.name)
+        for adaptor in over:
+            described = self._adaptors.get(adaptor.name)
             if described is None:
-                meant = did_you_mean(each.name, self._adaptors)
+                meant = did_you_mean(adaptor.name, self._adaptors)
                 known = f" (adaptors: {', '.join(self._adaptors)})"
-                raise AllocatorError(f"{spec.label}: unknown adaptor '{each.name}'{meant or known}")
-            names.append(each.name)
-            parameters.append(_joined(settle(each, _own_parameters(described), spec.label)))
+                raise AllocatorError(f"{spec.label}: unknown adaptor '{adaptor.name}'{meant or known}")
+            names.append(adaptor.name)
+            parameters.append(_joined(settle(adaptor, _own_parameters(described), spec.label)))
             thread_safe = {"none": False, "as below": thread_safe, "any": True}[str(described["threads"])]
         strategy, joined = "+".join(names), "+".join(parameters)
         refuses = self._refusal if plan.adopted is None else adopted_refusal(plan.adopted)
@@ -354,7 +354,7 @@ def _capabilities(
 
 
 def _own_parameters(described: Mapping[str, Any]) -> tuple[Parameter, ...]:
-    return tuple(Parameter.from_engine(each) for each in described["parameters"])
+    return tuple(Parameter.from_engine(parameter) for parameter in described["parameters"])
 
 
 def _joined(settled: Mapping[str, str]) -> str:

@@ -49,7 +49,7 @@ def parse_allocators(text: str, groups: Mapping[str, tuple[str, ...]]) -> tuple[
             raise AllocatorError(f"names more than {MOST_COLUMNS} allocators")
     if not specs:
         raise AllocatorError("names no allocator")
-    labels = [each.label for each in specs]
+    labels = [spec.label for spec in specs]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
         raise AllocatorError(f"'{twice}' names two allocators")
@@ -114,11 +114,13 @@ def _unfold(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorS
         raise AllocatorError(f"{item}: no allocator before the adaptor")
     if "+" in base.partition(":")[0] and not is_file(base):
         raise AllocatorError(f"{item}: an adaptor is written +name, such as pool+lock")
-    bases = _group(base, groups) if base.startswith("@") else [AllocatorSpec(*each) for each in _sweep(base)]
-    layers = [[AdaptorSpec(*each) for each in _sweep(part)] for part in over]
+    bases = _group(base, groups) if base.startswith("@") else [AllocatorSpec(*swept) for swept in _sweep(base)]
+    layers = [[AdaptorSpec(*swept) for swept in _sweep(part)] for part in over]
     if len(bases) * math.prod(map(len, layers)) > MOST_COLUMNS:
         raise AllocatorError(f"{item}: the sweep has more than {MOST_COLUMNS} combinations")
-    return [replace(each, adaptors=combination) for each in bases for combination in itertools.product(*layers)]
+    return [
+        replace(base_spec, adaptors=combination) for base_spec in bases for combination in itertools.product(*layers)
+    ]
 
 
 def _group(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorSpec]:

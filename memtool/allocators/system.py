@@ -68,7 +68,7 @@ def environment_of(spec: AllocatorSpec) -> tuple[tuple[str, str], ...]:
         if not _is_read(allocator, tunable):
             raise Unavailable(f"the {spec.name} that is installed does not know {name}")
         settings.setdefault(tunable.variable, []).append(tunable.setting.format(value=value))
-    return tuple((variable, allocator.separator.join(each)) for variable, each in settings.items())
+    return tuple((variable, allocator.separator.join(setting)) for variable, setting in settings.items())
 
 
 def _is_read(allocator: SystemAllocator, tunable: Tunable) -> bool:
@@ -115,5 +115,5 @@ def _packaged(distribution: str, sonames: tuple[str, ...]) -> Path | None:
         contents = importlib.metadata.files(distribution) or []
     except importlib.metadata.PackageNotFoundError:
         return None
-    carried = {each.name: Path(str(each.locate())) for each in contents}
+    carried = {content.name: Path(str(content.locate())) for content in contents}
     return next((carried[name].resolve() for name in sonames if name in carried and carried[name].exists()), None)

@@ -249,5 +249,5 @@ _TBBMALLOC = SystemAllocator(
 )
 
 SYSTEM_ALLOCATORS: Mapping[str, SystemAllocator] = {
-    each.name: each for each in (_GLIBC, _JEMALLOC, _MIMALLOC, _MIMALLOC_PYPI, _TCMALLOC, _TBBMALLOC)
+    allocator.name: allocator for allocator in (_GLIBC, _JEMALLOC, _MIMALLOC, _MIMALLOC_PYPI, _TCMALLOC, _TBBMALLOC)
 }

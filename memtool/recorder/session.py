@@ -225,15 +225,15 @@ class Session:
         """Note what the program and its children hold, and which of them has come up without the recorder."""
         bare: dict[int, str] = {}
         resident = 0
-        for each in processes.tree(pid):
-            resident += each.resident_bytes
-            if each.pid in self._loaded:
+        for process in processes.tree(pid):
+            resident += process.resident_bytes
+            if process.pid in self._loaded:
                 continue
-            is_loaded = processes.has_loaded(each.pid, LIBRARY)
+            is_loaded = processes.has_loaded(process.pid, LIBRARY)
             if is_loaded:
-                self._loaded.add(each.pid)
+                self._loaded.add(process.pid)
             elif is_loaded is not None:
-                bare[each.pid] = each.program
+                bare[process.pid] = process.program
         if resident:
             self._resident.append(Resident(seconds, resident))
         # What has just been started is without it for a moment.

@@ -37,7 +37,7 @@ def _workload(limits: Limits, infos: Sequence[Events], style: str, width: int | 
     name = infos[0].name
     rows = [row for row in limits.rows if row.cell.workload == name]
     peaks = sorted({info.peak_live_bytes for info in infos})
-    peak = " to ".join(format_size(each) for each in dict.fromkeys((peaks[0], peaks[-1])))
+    peak = " to ".join(format_size(size) for size in dict.fromkeys((peaks[0], peaks[-1])))
     title = f"{name}: least memory limit, peak {peak} live"
     parts = [f"## {title}" if style == "markdown" else title]
     survived = [row for row in rows if row.status is Status.OK]
@@ -59,8 +59,8 @@ def _label(row: LimitRow) -> str:
 
 def _cells(row: LimitRow) -> list[str]:
     ratio = row.largest_over_peak_live
-    figures = [*(each.limit_bytes for each in row.limits), row.largest_bytes or 0]
-    return [_label(row), *(f"{each:,}" for each in figures), "n/a" if ratio is None else f"{ratio:.3f}"]
+    figures = [*(limit.limit_bytes for limit in row.limits), row.largest_bytes or 0]
+    return [_label(row), *(f"{figure:,}" for figure in figures), "n/a" if ratio is None else f"{ratio:.3f}"]
 
 
 _CSV = ("workload", "allocator", "region", "status", "reason", "seed", "peak_live_bytes", "limit_bytes")
@@ -75,5 +75,5 @@ def _csv(limits: Limits) -> str:
         head = (row.cell.workload, row.cell.allocator, row.cell.region, str(row.status), row.reason or "")
         if not row.limits:
             writer.writerow((*head, "", "", ""))
-        writer.writerows((*head, each.seed, each.peak_live_bytes, each.limit_bytes) for each in row.limits)
+        writer.writerows((*head, limit.seed, limit.peak_live_bytes, limit.limit_bytes) for limit in row.limits)
     return out.getvalue().rstrip("\n")

@@ -65,7 +65,7 @@ def ordered(cells: Sequence[CellResult], reference: str | None = None) -> list[C
     The fastest is first. With a reference that is the least of its time, on each region of the reference's there. Where
     nothing was timed the first figure that was measured decides. What has none comes next, and what failed is last.
     """
-    name = next((each for each in _ORDERED_BY if any(_value(cell, each) is not None for cell in cells)), None)
+    name = next((metric for metric in _ORDERED_BY if any(_value(cell, metric) is not None for cell in cells)), None)
     if name is None:
         return sorted(cells, key=lambda cell: cell.status is Status.FAILED)
     bases = {cell.cell.region: _value(cell, name) for cell in cells if cell.cell.allocator == reference}
@@ -88,13 +88,13 @@ def styles(run: Run) -> dict[str, Style]:
     """Return how each allocator of a run is drawn, by its label: the same on every workload."""
     labels = dict.fromkeys(label(cell) for cell in run.cells if cell.metrics)
     return {
-        each: Style(
+        name: Style(
             _colour(index),
             _MARKERS[index % len(_MARKERS)],
             _LINES[index % len(_LINES)],
             _HATCHES[index % len(_HATCHES)],
         )
-        for index, each in enumerate(labels)
+        for index, name in enumerate(labels)
     }
 
 
@@ -105,6 +105,6 @@ def _colour(index: int) -> str:
     turn, place = divmod(index, len(_COLOURS))
     shade = _SHADES[turn % len(_SHADES)]
     red, green, blue = (
-        each * shade if shade <= 1 else each + (1 - each) * (shade - 1) for each in to_rgb(_COLOURS[place])
+        channel * shade if shade <= 1 else channel + (1 - channel) * (shade - 1) for channel in to_rgb(_COLOURS[place])
     )
     return to_hex((red, green, blue))

@@ -70,8 +70,8 @@ def lines(run: Run, infos: Sequence[TraceInfo]) -> list[Line]:
     of_null = [line(HARNESS, [(count, median(rates), None, None) for count, rates in harness.items()])]
     allocators = [line(name, points) for name, points in found.items()]
     return [
-        *(each for each in of_null if each.points),
-        *sorted(allocators, key=lambda each: (counts[-1] in each.lacks, -each.points[-1][1])),
+        *(curve for curve in of_null if curve.points),
+        *sorted(allocators, key=lambda curve: (counts[-1] in curve.lacks, -curve.points[-1][1])),
     ]
 
 

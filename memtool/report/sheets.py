@@ -302,7 +302,7 @@ def _figure(cell: CellResult, column: Column, unit: int, trace: TraceInfo) -> Fi
     if column.is_interval:
         if metric.low is None or metric.high is None:
             return Figure(f"needs {LEAST_SAMPLES} blocks")
-        low, high = (_written(column, each, unit) for each in (metric.low, metric.high))
+        low, high = (_written(column, bound, unit) for bound in (metric.low, metric.high))
         return Figure(f"{low} to {high}")
     noisy = column.metric == "time_per_op_ns" and cell.proof.get("noisy")
     mark = (FLOOR_MARK if metric.at_floor else "") + (look.NOISE_MARK if noisy else "")
@@ -354,7 +354,9 @@ def _add_ratios(
 
 def _why_no_ratio(cell: CellResult, run: Run) -> str:
     there = [
-        each for each in run.cells if each.cell == replace(cell.cell, allocator=run.reference or "") and each.metrics
+        result
+        for result in run.cells
+        if result.cell == replace(cell.cell, allocator=run.reference or "") and result.metrics
     ]
     if there:
         return f"{run.reference} has no figure above 0 to hold others against"

@@ -54,9 +54,9 @@ def _samples(run: Run) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_CSV_SAMPLE)
     for cell in run.cells:
-        for name, each in cell.metrics.items():
-            for block, sample in zip(each.blocks, each.samples, strict=True):
-                writer.writerow((*_names(cell), name, each.unit, block, sample))
+        for name, metric in cell.metrics.items():
+            for block, sample in zip(metric.blocks, metric.samples, strict=True):
+                writer.writerow((*_names(cell), name, metric.unit, block, sample))
     return out.getvalue().rstrip("\n")
 
 
@@ -70,9 +70,9 @@ def _csv(run: Run) -> str:
         rest = (_yes(cell.interpreted), "" if cell.call is None else calls.code(cell.call))
         if not cell.metrics:
             writer.writerow((*head, *("" for _ in _CSV_FIGURE), *rest))
-        for name, each in cell.metrics.items():
-            figures = (len(each.samples), each.value, each.low, each.high, _yes(each.at_floor))
-            writer.writerow((*head, name, each.unit, str(each.determinism), *figures, *rest))
+        for name, metric in cell.metrics.items():
+            figures = (len(metric.samples), metric.value, metric.low, metric.high, _yes(metric.at_floor))
+            writer.writerow((*head, name, metric.unit, str(metric.determinism), *figures, *rest))
     return out.getvalue().rstrip("\n")
 
 
@@ -91,7 +91,7 @@ def _workload(
     """Return the parts of the report on one workload: its heading, its tables, and what explains them."""
     cells = [cell for cell in run.cells if cell.cell.workload == info.name]
     measured = look.ordered([cell for cell in cells if cell.metrics], run.reference)
-    built = [sheet for each in chosen if (sheet := sheets.build(each, measured, run, info)) is not None]
+    built = [sheet for choice in chosen if (sheet := sheets.build(choice, measured, run, info)) is not None]
     heading = _heading(info) + _replayed(run, info, cells)
     parts = [grid.wrapped(f"## {heading}" if style == "markdown" else heading, width)]
     parts += [text for sheet in built for text in _sheet(sheet, style, width)]
@@ -112,7 +112,7 @@ def _scaling(run: Run, style: str, width: int | None) -> list[str]:
         title = f"{name}: throughput by number of threads, in million operations a second, all threads together"
         text = grid.table(headings, rows, style, left=_LEFT, keys=1, width=width)
         form = "{}\n{}" if style == "table" else "**{}**\n\n{}"
-        parts += [form.format(grid.wrapped(title, width), each) for each in text]
+        parts += [form.format(grid.wrapped(title, width), part) for part in text]
         parts.append(
             grid.wrapped(
                 f"{scaling.HARNESS} hands objects over between threads, and nothing else: where it collapses, all do.",
@@ -260,7 +260,7 @@ def _explanation(cells: Sequence[CellResult], built: Sequence[Sheet], style: str
         lines.append(f"Instructions contain the harness too: {counted[len(counted) // 2]:.1f} an operation.")
     floors = [cell.proof["noise_floor_ns"] for cell in cells if cell.proof.get("noise_floor_ns")]
     if floors:
-        floor = {name: sorted(each[name] for each in floors)[len(floors) // 2] for name in floors[0]}
+        floor = {name: sorted(reading[name] for reading in floors)[len(floors) // 2] for name in floors[0]}
         figures = ", ".join(f"{_percentile_name(name)} {format_ns(value)}" for name, value in floor.items())
         lines.append(f"Noise floor (an empty timed region): {figures}; its median is subtracted from every percentile.")
     null = next((found for cell in cells if (found := cell.proof.get("open_loop", {}).get("null_ns"))), None)

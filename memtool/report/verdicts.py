@@ -106,15 +106,15 @@ def _samples(found: Comparison) -> str:
 def _text(report: Report, style: str, width: int | None) -> str:
     width = width if style == "table" else None
     parts: list[str] = []
-    workloads = dict.fromkeys(each.comparison.workload for each in report.judgements)
+    workloads = dict.fromkeys(judgement.comparison.workload for judgement in report.judgements)
     for workload in workloads:
-        mine = _ordered([each for each in report.judgements if each.comparison.workload == workload])
-        shown = [each for each in mine if not _is_unchanged(each)]
-        folded = [each.comparison.basis for each in mine if _is_unchanged(each)]
+        mine = _ordered([judgement for judgement in report.judgements if judgement.comparison.workload == workload])
+        shown = [judgement for judgement in mine if not _is_unchanged(judgement)]
+        folded = [judgement.comparison.basis for judgement in mine if _is_unchanged(judgement)]
         title = _title(workload, mine, report.command)
         parts.append(f"## {title}" if style == "markdown" else grid.wrapped(title, width))
         if shown:
-            parts += _grid(_HEADINGS, [_row(each, report) for each in shown], style, width)
+            parts += _grid(_HEADINGS, [_row(judgement, report) for judgement in shown], style, width)
         if folded:
             what = "exact figure" if set(folded) == {Basis.EXACT} else "figure"
             parts.append(f"{_counted(len(folded), what)} unchanged.")
@@ -122,16 +122,16 @@ def _text(report: Report, style: str, width: int | None) -> str:
     parts += _history(report, style, width)
     lines = _lines(report)
     prose = ["\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in lines)]
-    prose.append("\n".join(f"{'- ' if style == 'markdown' else ''}not judged: {each}" for each in report.unjudged))
+    prose.append("\n".join(f"{'- ' if style == 'markdown' else ''}not judged: {line}" for line in report.unjudged))
     prose.append(conclusion(report))
     prose += [f"Note: {note}" for note in report.notes]
     prose.append("\n".join(f"{'- ' if style == 'markdown' else ''}{line}" for line in _explanation(report)))
-    return "\n\n".join(part for part in (*parts, *(grid.wrapped(each, width) for each in prose)) if part)
+    return "\n\n".join(part for part in (*parts, *(grid.wrapped(paragraph, width) for paragraph in prose)) if part)
 
 
 def _ordered(judgements: Sequence[Judgement]) -> list[Judgement]:
     """Return the judgements metric by metric, in each the best first."""
-    metrics = list(dict.fromkeys(each.comparison.metric for each in judgements))
+    metrics = list(dict.fromkeys(judgement.comparison.metric for judgement in judgements))
 
     def place(judged: Judgement) -> tuple[int, float]:
         found = judged.comparison
@@ -141,8 +141,8 @@ def _ordered(judgements: Sequence[Judgement]) -> list[Judgement]:
 
 
 def _title(workload: str, judgements: Sequence[Judgement], command: str) -> str:
-    bases = {each.comparison.base for each in judgements}
-    between_runs = all(each.comparison.base == each.comparison.head for each in judgements)
+    bases = {judgement.comparison.base for judgement in judgements}
+    between_runs = all(judgement.comparison.base == judgement.comparison.head for judgement in judgements)
     if between_runs:
         return f"{workload}: {'against the baseline' if command == 'check' else 'the second run against the first'}"
     return f"{workload}: against {bases.pop()}"
@@ -268,11 +268,11 @@ def _findings(judgements: Sequence[Judgement]) -> list[tuple[Verdict, Judgement,
     """
     found: dict[tuple[object, ...], list[Judgement]] = {}
     for verdict in _ORDER:
-        for each in judgements:
-            if each.verdict is verdict:
-                alone = (id(each),) if verdict is Verdict.REGRESSION else ()
-                key = (verdict, each.comparison.workload, each.comparison.metric, each.reason, *alone)
-                found.setdefault(key, []).append(each)
+        for judgement in judgements:
+            if judgement.verdict is verdict:
+                alone = (id(judgement),) if verdict is Verdict.REGRESSION else ()
+                key = (verdict, judgement.comparison.workload, judgement.comparison.metric, judgement.reason, *alone)
+                found.setdefault(key, []).append(judgement)
     findings = []
     for group in found.values():
         first = group[0]
@@ -285,9 +285,11 @@ def _findings(judgements: Sequence[Judgement]) -> list[tuple[Verdict, Judgement,
 def conclusion(report: Report) -> str:
     """Return the verdict over all, with how many of each; of a choice, how many of each alone."""
     if report.is_choice:
-        words = Counter(_word(each, report) for each in report.judgements if each.verdict is not Verdict.SHOWN)
+        words = Counter(
+            _word(judgement, report) for judgement in report.judgements if judgement.verdict is not Verdict.SHOWN
+        )
         return f"Compared: {', '.join(f'{count:,} {word}' for word, count in words.items()) or 'nothing'}"
-    counts = {verdict: sum(each.verdict is verdict for each in report.judgements) for verdict in Verdict}
+    counts = {verdict: sum(judgement.verdict is verdict for judgement in report.judgements) for verdict in Verdict}
     parts = [
         _counted(count, "regression") if verdict is Verdict.REGRESSION else f"{count:,} {verdict}"
         for verdict, count in counts.items()
@@ -298,18 +300,18 @@ def conclusion(report: Report) -> str:
 
 def _ranking(places: Sequence[Place], workload: str, style: str, width: int | None) -> list[str]:
     parts = []
-    for region in dict.fromkeys(each.region for each in places if each.workload == workload):
-        mine = [each for each in places if each.workload == workload and each.region == region]
+    for region in dict.fromkeys(standing.region for standing in places if standing.workload == workload):
+        mine = [standing for standing in places if standing.workload == workload and standing.region == region]
         rows = [
             [
-                str(each.rank),
-                each.allocator,
-                f"{each.time:.2f}",
-                "needs 6 blocks" if each.low is None else f"{each.low:.2f} to {each.high:.2f}",
-                "n/a" if each.resident is None else format_size(each.resident),
-                "*" if each.is_on_front else "",
+                str(standing.rank),
+                standing.allocator,
+                f"{standing.time:.2f}",
+                "needs 6 blocks" if standing.low is None else f"{standing.low:.2f} to {standing.high:.2f}",
+                "n/a" if standing.resident is None else format_size(standing.resident),
+                "*" if standing.is_on_front else "",
             ]
-            for each in sorted(mine, key=lambda place: place.time)
+            for standing in sorted(mine, key=lambda place: place.time)
         ]
         headings = ("rank", "allocator", "ns/op", "95 % interval", "resident", "front")
         where = "" if region == "anonymous" else f" on {region}"
@@ -325,17 +327,17 @@ def _history(report: Report, style: str, width: int | None) -> list[str]:
         return []
     rows = []
     before: dict[tuple[str, ...], float] = {}
-    for each in report.history:
-        key = (each.cell.workload, each.cell.allocator, each.cell.region, each.cell.mode, each.metric)
-        value, last = each.figure.value, before.get(key)
+    for past in report.history:
+        key = (past.cell.workload, past.cell.allocator, past.cell.region, past.cell.mode, past.metric)
+        value, last = past.figure.value, before.get(key)
         change = "" if value is None or not last else _percent(value / last - 1)
         bounds = (
             ""
-            if each.figure.low is None or each.figure.high is None
-            else f"{_figure(each.metric, each.figure.low)} to {_figure(each.metric, each.figure.high)}"
+            if past.figure.low is None or past.figure.high is None
+            else f"{_figure(past.metric, past.figure.low)} to {_figure(past.metric, past.figure.high)}"
         )
-        name = f"{each.cell.workload} · {each.cell.allocator}"
-        rows.append([name, each.metric, each.started[:16], _figure(each.metric, value), bounds, change])
+        name = f"{past.cell.workload} · {past.cell.allocator}"
+        rows.append([name, past.metric, past.started[:16], _figure(past.metric, value), bounds, change])
         if value is not None:
             before[key] = value
     headings = ("cell", "metric", "started", "value", "95 % interval", "since the run before")
@@ -359,8 +361,8 @@ def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]], style: str, wi
 
 def _explanation(report: Report) -> list[str]:
     """Say what the figures stand on, for someone who has not read the documentation."""
-    compared = [each.comparison for each in report.judgements]
-    bases = {each.basis for each in compared}
+    compared = [judgement.comparison for judgement in report.judgements]
+    bases = {comparison.basis for comparison in compared}
     lines = []
     if Basis.PAIRED in bases:
         lines.append("Paired by block: median of head / base over n blocks, exact sign interval.")
@@ -408,12 +410,12 @@ _ANNOTATIONS = {
 def _github(report: Report) -> str:
     """Return workflow commands: one line each, so what is in them is escaped as GitHub's runner asks."""
     lines = []
-    for verdict, each, text in _findings(report.judgements):
-        found = each.comparison
-        title = _escaped(f"memtool: {_word(each, report)} in {found.workload}, {found.metric}", is_property=True)
+    for verdict, finding, text in _findings(report.judgements):
+        found = finding.comparison
+        title = _escaped(f"memtool: {_word(finding, report)} in {found.workload}, {found.metric}", is_property=True)
         level = "notice" if report.is_choice else _ANNOTATIONS[verdict]
         lines.append(f"::{level} title={title}::{_escaped(text)}")
-    lines += [f"::error title=memtool%3A not judged::{_escaped(each)}" for each in report.unjudged]
+    lines += [f"::error title=memtool%3A not judged::{_escaped(line)}" for line in report.unjudged]
     return "\n".join([*lines, conclusion(report)])
 
 
@@ -430,12 +432,12 @@ def _junit(report: Report) -> str:
     What a gate had to judge and could not is an error, so that it is not taken for green.
     """
     root = ElementTree.Element("testsuites", name=f"memtool {report.command}")
-    gated = [each for each in report.judgements if each.verdict is not Verdict.SHOWN]
-    for workload in dict.fromkeys(each.comparison.workload for each in gated):
-        mine = [each for each in gated if each.comparison.workload == workload]
-        failures = sum(each.verdict is Verdict.REGRESSION for each in mine)
-        passes = sum(each.verdict is Verdict.PASS for each in mine)
-        errors = sum(each.comparison.fault is not None for each in mine)
+    gated = [judgement for judgement in report.judgements if judgement.verdict is not Verdict.SHOWN]
+    for workload in dict.fromkeys(judgement.comparison.workload for judgement in gated):
+        mine = [judgement for judgement in gated if judgement.comparison.workload == workload]
+        failures = sum(judgement.verdict is Verdict.REGRESSION for judgement in mine)
+        passes = sum(judgement.verdict is Verdict.PASS for judgement in mine)
+        errors = sum(judgement.comparison.fault is not None for judgement in mine)
         suite = ElementTree.SubElement(
             root,
             "testsuite",
@@ -445,8 +447,8 @@ def _junit(report: Report) -> str:
             errors=str(errors),
             skipped=str(len(mine) - failures - passes - errors),
         )
-        for each in mine:
-            _junit_case(suite, each)
+        for judgement in mine:
+            _junit_case(suite, judgement)
     _junit_unjudged(root, report.unjudged)
     for name in ("tests", "failures", "errors", "skipped"):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))

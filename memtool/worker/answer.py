@@ -76,7 +76,7 @@ def _wait(pipe: int, process: int | None, pid: int, deadline: float) -> bool:
         poll.register(process, select.POLLIN)
     seconds = max(0.0, deadline - time.monotonic())
     ready = poll.poll(1000 * (seconds if process is not None else min(seconds, _LOOK_SECONDS)))
-    return any(each == process for each, _ in ready) if process is not None else _is_zombie(pid)
+    return any(watched == process for watched, _ in ready) if process is not None else _is_zombie(pid)
 
 
 def _dies(process: int | None, pid: int, deadline: float) -> bool:

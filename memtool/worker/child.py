@@ -62,7 +62,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     from memtool.host import noise
 
     library = binding.replay_library(request["library"])
-    sys.path += [each for each in request["path"] if each not in sys.path]
+    sys.path += [folder for folder in request["path"] if folder not in sys.path]
     callbacks = _adopt(request["adopted"]) if request["adopted"] is not None else None
     descriptor, image_bytes = request["image"]
     image = mmap.mmap(
@@ -484,8 +484,8 @@ def _latency_detail(binding: Any, result: Any, sizes: Any, slices: Any, buckets:
         detail["by_size"][name] = [_histogram(sizes, buckets, row, result.size_maximum[row]) for row in rows]
         own = slices[kind::2]
         detail["slices"][name] = {
-            "maximum": [each.maximum for each in own],
-            "slow": [[each.slow[level] for each in own] for level in range(binding.SLOW)],
+            "maximum": [latency.maximum for latency in own],
+            "slow": [[latency.slow[level] for latency in own] for level in range(binding.SLOW)],
         }
     if result.schedule_ticks:
         names = ("schedule_ticks", "latest_ticks", "end_behind_ticks")
@@ -500,23 +500,23 @@ def _heap(binding: Any, result: Any, maps: Any, marks: tuple[str, ...]) -> dict[
         "own_after_drain": _own(binding, result.own_after_drain),
         "maps": [
             {
-                "moment": names[each.moment],
-                "clock": each.clock,
-                "live_bytes": each.live_bytes,
-                "walked": bool(each.walked),
-                "bucket_bytes": each.bucket_bytes,
-                "left_out_bytes": each.left_out_bytes,
+                "moment": names[heap_map.moment],
+                "clock": heap_map.clock,
+                "live_bytes": heap_map.live_bytes,
+                "walked": bool(heap_map.walked),
+                "bucket_bytes": heap_map.bucket_bytes,
+                "left_out_bytes": heap_map.left_out_bytes,
                 "extents": [
                     {"address": extent.address, "bytes": extent.bytes, "first_bucket": extent.first_bucket}
-                    for extent in each.extent[: each.extents]
+                    for extent in heap_map.extent[: heap_map.extents]
                 ],
                 "buckets": {
-                    name: [getattr(bucket, name) for bucket in each.bucket[: each.buckets]]
+                    name: [getattr(bucket, name) for bucket in heap_map.bucket[: heap_map.buckets]]
                     for name in binding.BUCKET_FIGURES
                 },
-                "own": _own(binding, each.own),
+                "own": _own(binding, heap_map.own),
             }
-            for each in maps[: result.maps]
+            for heap_map in maps[: result.maps]
         ],
     }
 

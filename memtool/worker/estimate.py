@@ -40,12 +40,12 @@ class Estimate:
 
     def seconds_left(self) -> float | None:
         """Return the seconds left, the sample that has begun included; None before one has ended."""
-        unit = [self._seconds[each] / self._taken[each] / each.declared.usual for each in self._taken]
+        unit = [self._seconds[taken] / self._taken[taken] / taken.declared.usual for taken in self._taken]
         if not unit:
             return None
         usual = sum(unit) / len(unit)
         left = self._left + Counter([self._current] if self._current is not None else [])
-        return sum(count * self._mean(each, usual) for each, count in left.items())
+        return sum(count * self._mean(run_pass, usual) for run_pass, count in left.items())
 
     def _mean(self, run_pass: Pass, usual: float) -> float:
         taken = self._taken[run_pass]

@@ -235,7 +235,7 @@ class WorkerExecutor:
                 stdin=asked,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                pass_fds=tuple(each for each in passed if each is not None and each >= 0),
+                pass_fds=tuple(number for number in passed if number is not None and number >= 0),
                 env={**self._environment(job), VARIABLE: token.hex()},
                 start_new_session=True,
             )
@@ -288,7 +288,7 @@ class WorkerExecutor:
             "drain_waits_ms": job.drain_waits_ms,
             "use_counter": int(job.use_counter),
             "ns_per_tick": job.ns_per_tick,
-            "slow_ticks": tuple(round(each / job.ns_per_tick) for each in SLOW_NS),
+            "slow_ticks": tuple(round(limit / job.ns_per_tick) for limit in SLOW_NS),
             "arrivals": job.arrivals,
             "marks": job.marks,
             "system_calls_socket": calls,

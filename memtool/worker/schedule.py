@@ -99,11 +99,11 @@ class Schedule:
         for turn, block in enumerate(self._blocks()):
             asked = turn < self.settings.footprint_repeats
             wanted: list[Wanted] = []
-            for each in _wanted(workloads, run_pass, block):
-                own = taken.setdefault(each[1], [])
+            for wish in _wanted(workloads, run_pass, block):
+                own = taken.setdefault(wish[1], [])
                 repeats = [sample.payload for sample in own]
                 if asked or (len(own) == turn and run_pass.declared.differ(repeats)):
-                    wanted.append(each)
+                    wanted.append(wish)
             if not asked:
                 self._total += len(wanted)
                 self._estimate.expect({run_pass: len(wanted)})
@@ -127,7 +127,7 @@ class Schedule:
         As many workers at a time as there are processors, while memory holds the most that any of them can take.
         Threads have the processors to themselves: in whose company they run decides in which order they meet.
         """
-        wanted = [each for each in wanted if each[1] not in self._failed]
+        wanted = [wish for wish in wanted if wish[1] not in self._failed]
         alone = any(workload.threads is not None for workload, *_ in wanted)
         at_once = 1 if alone else self._most_at_once([workload for workload, *_ in wanted])
         finished = [self._finish(sample) for sample in self._overlapping(wanted, at_once)]
@@ -137,7 +137,7 @@ class Schedule:
         """Return samples in the order wanted, those that are not there yet taken so many at a time."""
         keys = [(cell, block, run_pass) for _, cell, _, block, run_pass in wanted]
         taken = {key: self._evidence.hold(self.finished[key]) for key in keys if key in self.finished}
-        jobs = [self._jobs.job(*each) for each, key in zip(wanted, keys, strict=True) if key not in taken]
+        jobs = [self._jobs.job(*wish) for wish, key in zip(wanted, keys, strict=True) if key not in taken]
         if not jobs:
             return [taken[key] for key in keys]
         for _, _, run_pass in taken:
@@ -161,7 +161,7 @@ class Schedule:
         processors = machine.usable_cores()
         if self.settings.memory_bytes is None:
             return processors
-        most = max((each.total_bytes for each in workloads), default=0) + _WORKER_BYTES
+        most = max((workload.total_bytes for workload in workloads), default=0) + _WORKER_BYTES
         return max(1, min(processors, self.settings.memory_bytes // most))
 
     def _count_and_wait(self, workloads: Sequence[Measurable]) -> None:
@@ -210,10 +210,10 @@ class Schedule:
     def _batches(self, workloads: Sequence[Measurable]) -> list[list[Wanted]]:
         """Return the samples that mostly wait, as many in a batch as memory holds."""
         batches: list[list[Wanted]] = []
-        for wanted in (each for run_pass in self.settings.of(Phase.WAITING) for each in _wanted(workloads, run_pass)):
+        for wanted in (wish for run_pass in self.settings.of(Phase.WAITING) for wish in _wanted(workloads, run_pass)):
             if wanted[1] in self._failed:
                 continue
-            together = [] if not batches else [each[1] for each in batches[-1]]
+            together = [] if not batches else [wish[1] for wish in batches[-1]]
             if not batches or len(together) == _MOST_AT_ONCE or not self._holds([*together, wanted[1]]):
                 batches.append([])
             batches[-1].append(wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,9 @@ class Settings:
 
     def of(self, phase: Phase) -> tuple[Pass, ...]:
         """Return the passes of a phase that are wanted, and can be taken here."""
-        return tuple(each for each in self.passes if each.declared.phase is phase and self._can_take(each))
+        return tuple(
+            run_pass for run_pass in self.passes if run_pass.declared.phase is phase and self._can_take(run_pass)
+        )
 
     def _can_take(self, run_pass: Pass) -> bool:
         instrument = run_pass.declared.instrument
@@ -116,7 +119,7 @@ def with_controls(workload: Measurable) -> dict[Cell, AllocatorPlan]:
 def counts(settings: Settings, workloads: Sequence[Measurable]) -> Counter[Pass]:
     """Return how many samples of each pass a run takes when no repeat differs and nothing fails."""
     expected: Counter[Pass] = Counter()
-    for run_pass in (each for phase in Phase for each in settings.of(phase)):
+    for run_pass in itertools.chain.from_iterable(settings.of(phase) for phase in Phase):
         for workload in workloads:
             alone = run_pass.declared.places_blocks and workload.serial is not None
             expected[run_pass] += (settings.repeats(run_pass) + alone) * len(cells_of(workload, run_pass))

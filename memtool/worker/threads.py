@@ -49,7 +49,7 @@ def read_places(data: bytes) -> list[Place]:
     """Return what each thread was at."""
     size = ctypes.sizeof(ThreadPlace)
     found = (ThreadPlace.from_buffer_copy(data, at) for at in range(0, len(data), size))
-    return [Place(thread, each.at, each.object, each.other, each.operations) for thread, each in enumerate(found)]
+    return [Place(thread, place.at, place.object, place.other, place.operations) for thread, place in enumerate(found)]
 
 
 def told(places: Sequence[Place]) -> str:

@@ -43,7 +43,9 @@ class ArrivalSchedule:
 
 def compile_arrivals(arrivals: Arrivals, seed: int) -> ArrivalSchedule:
     """Return the schedule of a workload with this seed."""
-    law, paced = next((name, each) for name in Arrivals.model_fields if (each := getattr(arrivals, name)) is not None)
+    law, paced = next(
+        (name, described) for name in Arrivals.model_fields if (described := getattr(arrivals, name)) is not None
+    )
     assert isinstance(paced, (Paced, Bursts))
     burst = paced.size if isinstance(paced, Bursts) else 1
     if isinstance(paced, Bursts) and paced.every is not None:

@@ -58,8 +58,8 @@ def _too_many(number: float, what: str, most: int) -> str:
 
 def _check_tables(objects: list[Objects]) -> Iterator[PydanticCustomError]:
     known: set[str] = set()
-    for index, each in enumerate(objects):
-        for path, law in _laws(each):
+    for index, declared in enumerate(objects):
+        for path, law in _laws(declared):
             if is_tabulated(law):
                 known.add(repr(law))
             if len(known) > _MOST_TABLES:
@@ -95,14 +95,14 @@ def _check_phases(workload: Workload, allocations: int) -> Iterator[PydanticCust
 
 
 def _check_resizes(objects: list[Objects], allocations: int) -> Iterator[PydanticCustomError]:
-    weights = sum((each.weight for each in objects), Fraction(0))
+    weights = sum((declared.weight for declared in objects), Fraction(0))
     most = max(_MOST_RESIZES, _RESIZES_AN_ALLOCATION * allocations)
-    for index, each in enumerate(objects):
-        if each.resize is None:
+    for index, declared in enumerate(objects):
+        if declared.resize is None:
             continue
-        born = allocations * float(each.weight / weights)
-        ticks = float("inf") if each.resize.when == "at_birth" else _mean_lifetime(each)
-        resizes = born * float(each.resize.share) * min(law_mean(each.resize.times, 1), ticks)
+        born = allocations * float(declared.weight / weights)
+        ticks = float("inf") if declared.resize.when == "at_birth" else _mean_lifetime(declared)
+        resizes = born * float(declared.resize.share) * min(law_mean(declared.resize.times, 1), ticks)
         if resizes > most:
             yield misfit(_too_many(resizes, "reallocations", most), "objects", index, "resize", "times")
 
@@ -134,12 +134,12 @@ def _check_frames(frames: Frames, objects: list[Objects]) -> Iterator[PydanticCu
             return  # what else is too much follows from it
     if born > LARGEST_COUNT:
         yield misfit(_too_many(born, "allocations", LARGEST_COUNT), "frames")
-    weights = sum((each.weight for each in objects), Fraction(0))
-    for index, each in enumerate(objects):
-        if each.resize is None:
+    weights = sum((declared.weight for declared in objects), Fraction(0))
+    for index, declared in enumerate(objects):
+        if declared.resize is None:
             continue
-        of_class = born * float(each.weight / weights)
-        resizes = of_class * float(each.resize.share) * law_mean(each.resize.times, 1)
+        of_class = born * float(declared.weight / weights)
+        resizes = of_class * float(declared.resize.share) * law_mean(declared.resize.times, 1)
         most = max(_MOST_RESIZES, round(_RESIZES_AN_ALLOCATION * of_class))
         if resizes > most:
             yield misfit(_too_many(resizes, "reallocations", most), "objects", index, "resize", "times")
@@ -147,7 +147,7 @@ def _check_frames(frames: Frames, objects: list[Objects]) -> Iterator[PydanticCu
 
 def _check_pattern(pattern: Pattern, allocations: int, threads: int, rounds: int) -> Iterator[PydanticCustomError]:
     fields = type(pattern).model_fields
-    name, chosen = next((name, each) for name in fields if (each := getattr(pattern, name)) is not None)
+    name, chosen = next((name, one) for name in fields if (one := getattr(pattern, name)) is not None)
     key = fields[name].alias or name
     for field, number, what, most in _products(pattern, allocations, threads, rounds):
         if number > most:

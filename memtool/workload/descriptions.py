@@ -168,7 +168,7 @@ def described(schema: dict[str, Any], model: str) -> dict[str, Any]:
 
 def _walk(node: Any, model: str) -> Any:  # noqa: ANN401  # JSON
     if isinstance(node, list):
-        return [_walk(each, model) for each in node]
+        return [_walk(part, model) for part in node]
     if not isinstance(node, dict):
         return node
     walked: dict[str, Any] = {}

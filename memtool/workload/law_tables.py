@@ -58,7 +58,7 @@ def _or(bound: int | None, default: int) -> int:
 
 def is_tabulated(law: Law[Any]) -> bool:
     """Return whether a law's table has a knot for each step of its quantiles, which takes milliseconds to compute."""
-    return any(each is not None for each in (law.exponential, law.lognormal, law.normal, law.pareto))
+    return any(shape is not None for shape in (law.exponential, law.lognormal, law.normal, law.pareto))
 
 
 def law_mean(law: Law[Any], least: int) -> float:

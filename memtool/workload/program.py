@@ -125,7 +125,7 @@ def _compile_source(workload: Workload, seed: int) -> Program:
     if workload.profile is not None:
         return _profile(workload.profile, workload.allocations, workload.threads, seed)
     classes = _classes(workload.objects or ())
-    choice = _choice([each.weight for each in classes])
+    choice = _choice([object_class.weight for object_class in classes])
     phases = _phases(workload.phases or [Phase(steady=Fraction(1))], workload.allocations)
     return _run_phases(seed, workload.threads, classes, [(kind, ticks, choice) for kind, ticks in phases])
 
@@ -144,16 +144,20 @@ def _run_phases(
 
 
 def _put_classes(writer: _Writer, classes: Sequence[_Class]) -> None:
-    for each in classes:
-        writer.put_law(each.size)
-        if each.lifetime is None:
+    for object_class in classes:
+        writer.put_law(object_class.size)
+        if object_class.lifetime is None:
             writer.put(0)
         else:
-            writer.put_law(each.lifetime)
-        writer.put(each.alignment.bit_length() - 1, int(each.zeroed), tables.probability(each.resize_share))
-        writer.put_law(each.resize_times)
-        writer.put(each.resize_factor.numerator, each.resize_factor.denominator)
-        writer.put(int(each.freed_by_other), int(each.grows_at_birth), each.resize_by)
+            writer.put_law(object_class.lifetime)
+        writer.put(
+            object_class.alignment.bit_length() - 1,
+            int(object_class.zeroed),
+            tables.probability(object_class.resize_share),
+        )
+        writer.put_law(object_class.resize_times)
+        writer.put(object_class.resize_factor.numerator, object_class.resize_factor.denominator)
+        writer.put(int(object_class.freed_by_other), int(object_class.grows_at_birth), object_class.resize_by)
 
 
 def _choice(weights: Sequence[Fraction]) -> list[int]:
@@ -162,7 +166,7 @@ def _choice(weights: Sequence[Fraction]) -> list[int]:
 
 def _classes(objects: Sequence[Objects]) -> list[_Class]:
     """Return the generator's classes: one for each class of objects, or for each cell of its matrix."""
-    return [made for each in objects for made in _classes_of(each)]
+    return [made for declared in objects for made in _classes_of(declared)]
 
 
 def _classes_of(objects: Objects) -> list[_Class]:
@@ -290,9 +294,9 @@ def _pattern(pattern: Pattern, workload: Workload, seed: int) -> Program:
         return Program(writer.finish(), (), allocations)
     # A producer and its consumer are one worker of two threads; every other thread is a worker of its own.
     pairs = workload.threads // 2 if pattern.producer_consumer is not None else 0
-    workers, each = (pairs, 2) if pairs else (workload.threads, 1)
+    workers, threads_each = (pairs, 2) if pairs else (workload.threads, 1)
     writer = _Writer(seed, _THREADS)
-    writer.put(workers, each, workload.rounds, int(pattern.larson is not None), source)
+    writer.put(workers, threads_each, workload.rounds, int(pattern.larson is not None), source)
     places = [writer.put_place() for _ in range(workers)]
     for index, place in enumerate(places):
         writer.put_at(place, writer.length)
@@ -312,7 +316,7 @@ def _put_pattern(writer: _Writer, pattern: Pattern, allocations: int, *, has_oth
     if pattern.toggle or pattern.buffer or pattern.refill or pattern.sweep:
         _put_slots(writer, pattern, allocations, has_others=has_others)
         return
-    chosen = next(each for name in Pattern.model_fields if (each := getattr(pattern, name)) is not None)
+    chosen = next(one for name in Pattern.model_fields if (one := getattr(pattern, name)) is not None)
     fill_to, empty_to, victim = _levels(pattern, chosen, allocations)
     writer.put_law(law_table(chosen.size, 1))
     writer.put(allocations)
@@ -409,6 +413,6 @@ def _frames(frames: Frames, classes: Sequence[_Class], seed: int) -> Program:
     writer.put_law(law_table(scopes.per_frame, 0) if scopes else tables.constant(0))
     writer.put_law(law_table(scopes.objects, 0) if scopes else tables.constant(0))
     writer.put(len(classes))
-    writer.put_law(_choice([each.weight for each in classes]))
+    writer.put_law(_choice([object_class.weight for object_class in classes]))
     _put_classes(writer, classes)
     return Program(writer.finish())

@@ -379,8 +379,8 @@ class Workload(Strict):
             return
         if self.allocations is None:
             yield misfit("is missing", "allocations")
-        for index, each in enumerate(self.objects or ()):
-            if each.lifetime is None and each.matrix is None:
+        for index, declared in enumerate(self.objects or ()):
+            if declared.lifetime is None and declared.matrix is None:
                 yield misfit("is missing", "objects", index, "lifetime")
 
     def _check_threads(self) -> Iterator[PydanticCustomError]:
@@ -391,8 +391,8 @@ class Workload(Strict):
         if self.threads * self.rounds >= _MOST_LANES:
             yield misfit(f"would be {self.threads * self.rounds:,} threads, more than {_MOST_LANES - 1:,}", "rounds")
         if self.pattern is None:
-            for index, each in enumerate(self.objects or ()):
-                if each.freed_by == "other_thread" and "threads" not in self.model_fields_set:
+            for index, declared in enumerate(self.objects or ()):
+                if declared.freed_by == "other_thread" and "threads" not in self.model_fields_set:
                     yield misfit("needs threads", "objects", index, "freed_by")
             return
         if (words := most_swept((self.allocations or 0) // self.threads, self.pattern.sweep)) is not None:
@@ -429,11 +429,11 @@ class Workload(Strict):
     def _check_frames(self) -> Iterator[PydanticCustomError]:
         if self.allocations is not None:
             yield misfit("must go: they follow from frames", "allocations")
-        for index, each in enumerate(self.objects or ()):
+        for index, declared in enumerate(self.objects or ()):
             for key in ("lifetime", "matrix"):
-                if getattr(each, key) is not None:
+                if getattr(declared, key) is not None:
                     yield misfit("must go: objects die with their frame", "objects", index, key)
-            if each.resize is not None and each.resize.when == "spread":
+            if declared.resize is not None and declared.resize.when == "spread":
                 yield misfit("must be at_birth: in frames objects grow at once", "objects", index, "resize", "when")
 
     def _check_phases(self) -> Iterator[PydanticCustomError]:
@@ -454,9 +454,9 @@ class Workload(Strict):
         plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         if self.objects is not None and self.frames is None:
             plain.setdefault("phases", [{"steady": "100%"}])
-        for each in plain.get("objects", ()):
-            if "resize" in each:
-                each["resize"].setdefault("when", "spread" if self.frames is None else "at_birth")
+        for declared in plain.get("objects", ()):
+            if "resize" in declared:
+                declared["resize"].setdefault("when", "spread" if self.frames is None else "at_birth")
         return plain
 
 

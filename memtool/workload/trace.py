@@ -92,7 +92,11 @@ def shipped() -> dict[str, Path]:
     folder = Path(package_folder())
     # Beside the package in a checkout, in it where it is installed.
     root = next(
-        (each for each in (folder.parent / "workloads", folder / "workloads") if (each / "quickstart.yaml").is_file()),
+        (
+            place
+            for place in (folder.parent / "workloads", folder / "workloads")
+            if (place / "quickstart.yaml").is_file()
+        ),
         None,
     )
     if root is None:

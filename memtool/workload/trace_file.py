@@ -294,7 +294,7 @@ def load(path: Path) -> TraceFile:
     parquet = require().parquet
     paths = tuple(sorted(path.glob("*.parquet"))) if path.is_dir() else (path,)
     with _refusing(path):
-        heads = [parquet.read_metadata(each) for each in paths]
+        heads = [parquet.read_metadata(part) for part in paths]
     missing = {"kind", "thread", "size", "age", "alignment"} - set(heads[0].schema.names) if heads else {"kind"}
     if missing:
         raise InputError(f"{path}: is no trace file: it has no column {', '.join(sorted(missing))}")

@@ -45,11 +45,11 @@ class Buddy:
         order = self.order_for(size, alignment)
         if 1 << order > self.region.capacity or alignment > 2 * MIB:
             return None
-        found = min((each for each, blocks in self.free.items() if blocks and each >= order), default=None)
+        found = min((level for level, blocks in self.free.items() if blocks and level >= order), default=None)
         if found is None:
             if not self._grow(order):
                 return None
-            found = min(each for each, blocks in self.free.items() if blocks and each >= order)
+            found = min(level for level, blocks in self.free.items() if blocks and level >= order)
         offset = self.free[found].pop()
         for half in range(found - 1, order - 1, -1):
             self.free.setdefault(half, []).append(offset + (1 << half))

@@ -86,4 +86,4 @@ class Tlsf(TaggedHeap):
         super().check()
         listed = {start: size_class for size_class, starts in self.classes.items() for start in starts}
         assert listed == {start: self.class_of(count) for start, count in self.free.items()}, "a block is misfiled"
-        assert self.bitmap == sum(1 << each for each, starts in self.classes.items() if starts), "the bitmap is wrong"
+        assert self.bitmap == sum(1 << cls for cls, starts in self.classes.items() if starts), "the bitmap is wrong"

@@ -191,7 +191,7 @@ class ImageBuilder(_Builder):
     def course(self) -> tuple[float, int, int]:
         """Return of live bytes: their sum over the operations, their peak before any is freed, and that afterwards."""
         live_sum, filled, refilled = ctypes.c_double(), _u64(), _u64()
-        pointers = (ctypes.byref(each) for each in (live_sum, filled, refilled))
+        pointers = (ctypes.byref(output) for output in (live_sum, filled, refilled))
         self._library.memtool_image_course(self._handle, *pointers)
         return live_sum.value, filled.value, refilled.value
 
@@ -200,7 +200,7 @@ class ImageBuilder(_Builder):
         count = self._library.memtool_image_marks(self._handle, None, 0)
         places = (_MarkPlace * count)()
         self._library.memtool_image_marks(self._handle, places, count)
-        return [(each.operations, each.live_bytes, each.word) for each in places]
+        return [(place.operations, place.live_bytes, place.word) for place in places]
 
 
 class ThreadImageBuilder(_Builder):

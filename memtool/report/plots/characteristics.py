@@ -51,8 +51,8 @@ def _figure(name: str, found: Mapping[str, Any], marked: Sequence[Mark]) -> Figu
     left.set_title(f"Objects by size and lifetime{empty}", fontsize=9)
     unit, unit_name = unit_for(max(found["live_bytes"], default=0))
     right.fill_between(
-        [each / 1000 for each in found["clock"]],
-        [each / unit for each in found["live_bytes"]],
+        [value / 1000 for value in found["clock"]],
+        [value / unit for value in found["live_bytes"]],
         color="#0072B2",
         alpha=0.6,
     )

@@ -31,10 +31,14 @@ _WIDEST = 0.6
 
 def draw(report: Report, path: Path) -> Path | None:
     """Draw the comparisons that are ratios, worst first, and return the file; None where there is none."""
-    rows = [each for each in report.judgements if each.comparison.is_ratio and each.comparison.change is not None]
+    rows = [
+        judgement
+        for judgement in report.judgements
+        if judgement.comparison.is_ratio and judgement.comparison.change is not None
+    ]
     if not rows:
         return None
-    rows.sort(key=lambda each: each.comparison.change or 0.0)
+    rows.sort(key=lambda judgement: judgement.comparison.change or 0.0)
     with canvas.own_style():
         figure = _figure(report, rows[-_MOST_ROWS:])
         try:
@@ -48,21 +52,21 @@ def draw(report: Report, path: Path) -> Path | None:
 
 def _figure(report: Report, shown: list[Judgement]) -> Figure:
     figure, axes = canvas.subplots(1, 1, 8.5, 1.6 + 0.27 * len(shown), is_open=True)
-    edge = 100 * min(_WIDEST, 1.15 * max(_reach(each) for each in shown))
-    for position, each in enumerate(shown):
-        _draw_row(axes, position, each, edge)
+    edge = 100 * min(_WIDEST, 1.15 * max(_reach(judgement) for judgement in shown))
+    for position, judgement in enumerate(shown):
+        _draw_row(axes, position, judgement, edge)
     axes.axvline(0, color="0.7", linewidth=0.8, zorder=0)
     axes.set_xlim(-edge * 1.02, edge * 1.02)
     axes.set_ylim(-0.7, len(shown) - 0.3)
-    axes.set_yticks(range(len(shown)), [_name(each, report) for each in shown])
+    axes.set_yticks(range(len(shown)), [_name(judgement, report) for judgement in shown])
     axes.set_xlabel("change (%); right of 0 is more")
     axes.grid(axis="x", color="0.93")
-    for verdict in dict.fromkeys(each.verdict for each in shown):
+    for verdict in dict.fromkeys(judgement.verdict for judgement in shown):
         colour, marker = _LOOKS[verdict]
         word = "not gated" if verdict is Verdict.SHOWN else str(verdict)
         axes.plot([], [], marker=marker, color=colour, linestyle="none", label=word)
     axes.plot([], [], marker="|", color="black", linestyle="none", label="limit")
-    if any(100 * _reach(each) > edge for each in shown):
+    if any(100 * _reach(judgement) > edge for judgement in shown):
         axes.plot([], [], marker=">", color="0.4", linestyle="none", label="goes on beyond the picture")
     figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     machine = f"{report.machine.get('cpu', '')}, {report.machine.get('cores', '?')} cores"
@@ -81,7 +85,7 @@ def _draw_row(axes: Axes, position: int, judged: Judgement, edge: float) -> None
     change = 100 * (found.change or 0.0)
     inside = max(-edge, min(edge, change))
     if found.low is not None and found.high is not None:
-        ends = [max(-edge, min(edge, 100 * each)) for each in (found.low, found.high)]
+        ends = [max(-edge, min(edge, 100 * bound)) for bound in (found.low, found.high)]
         axes.plot(ends, [position, position], color=colour, linewidth=1.6, solid_capstyle="butt")
         for end, bound in zip(ends, (found.low, found.high), strict=True):
             if end != 100 * bound:
@@ -114,24 +118,24 @@ def _draw_beyond(axes: Axes, end: float, position: int, colour: str, size: float
 def _reach(judged: Judgement) -> float:
     found = judged.comparison
     ends = [found.change, found.low, found.high, judged.limit]
-    return max((abs(each) for each in ends if each is not None), default=0.0) or 0.01
+    return max((abs(end) for end in ends if end is not None), default=0.0) or 0.01
 
 
 def _name(judged: Judgement, report: Report) -> str:
     found = judged.comparison
     parts = [found.head if found.region == "anonymous" else f"{found.head} on {found.region}", found.metric]
-    if len({each.comparison.workload for each in report.judgements}) > 1:
+    if len({judgement.comparison.workload for judgement in report.judgements}) > 1:
         parts.insert(0, found.workload)
     return " · ".join(parts)
 
 
 def _title(rows: list[Judgement]) -> str:
-    bases = {each.comparison.base for each in rows}
-    if all(_is_two_runs(each.comparison) for each in rows):
+    bases = {row.comparison.base for row in rows}
+    if all(_is_two_runs(row.comparison) for row in rows):
         against = "the first run"
     else:
         against = bases.pop() if len(bases) == 1 else "their bases"
-    workloads = {each.comparison.workload for each in rows}
+    workloads = {row.comparison.workload for row in rows}
     where = f" on {workloads.pop()}" if len(workloads) == 1 else ""
     return f"Change against {against}{where}, 95 % intervals"
 

@@ -36,7 +36,7 @@ class _Panel:
 
 def _scaled(column: str, unit: int) -> Callable[[series.History], Course]:
     def figures(history: series.History) -> Course:
-        return [None if each is None else each / unit for each in history.footprint.get(column, ())]
+        return [None if value is None else value / unit for value in history.footprint.get(column, ())]
 
     return figures
 
@@ -98,7 +98,7 @@ def _courses(panel: _Panel, cells: Sequence[tuple[str, series.History]]) -> dict
     found = (
         (label, history.footprint["clock"], panel.figures(history)) for label, history in cells if history.footprint
     )
-    return {label: (clock, course) for label, clock, course in found if any(each is not None for each in course)}
+    return {label: (clock, course) for label, clock, course in found if any(figure is not None for figure in course)}
 
 
 def _without(labels: Sequence[str], others: Sequence[str] | Mapping[str, Any]) -> list[str]:
@@ -110,8 +110,8 @@ def _line(axes: Axes, course: tuple[Course, Course], look: Mapping[str, Any]) ->
     every = max(1, len(clock) // 8)
     nan = float("nan")
     (line,) = axes.plot(
-        [(each or 0) / 1000 for each in clock],
-        [nan if each is None else each for each in values],
+        [(time or 0) / 1000 for time in clock],
+        [nan if value is None else value for value in values],
         markevery=every,
         markersize=4,
         linewidth=1.2,
@@ -133,7 +133,7 @@ def leaving(labels: Sequence[str]) -> str:
 
 def _cut(axes: Axes, courses: Mapping[str, Course]) -> str:
     """Leave out of the picture what is far beyond most of every course, and return what the title says of it."""
-    known = {label: sorted(each for each in course if each is not None) for label, course in courses.items()}
+    known = {label: sorted(figure for figure in course if figure is not None) for label, course in courses.items()}
     ceiling = 3 * max((course[int(_MOSTLY * (len(course) - 1))] for course in known.values()), default=0)
     above = [label for label, course in known.items() if course[-1] > ceiling]
     if not ceiling or not above:

@@ -131,4 +131,4 @@ def _strip(axes: Axes, found: Mapping[str, Any], width: float, limit: float, uni
     axes.set_ylim(0, 1)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    return {each for each in range(len(_LEGEND)) if parts[each].sum() > 0}
+    return {part for part in range(len(_LEGEND)) if parts[part].sum() > 0}

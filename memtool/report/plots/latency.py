@@ -59,7 +59,7 @@ def by_size(cells: Labelled) -> Figure | None:
             ]
             _write_figures(axes, tables[kind, name], at_floor, norm)
             axes.set_title(f"{kind} {name}", fontsize=9)
-            axes.set_xticks([each + 0.5 for each in range(len(classes))], [_ends_at(size) for size in classes])
+            axes.set_xticks([index + 0.5 for index in range(len(classes))], [_ends_at(size) for size in classes])
             axes.tick_params(axis="x", labelsize=7)
             _name_rows(axes, [label for label, _, _ in known])
     for axes in grid[-1]:
@@ -93,7 +93,7 @@ def over_time(cells: Labelled, marked: Sequence[Mark] = ()) -> Figure | None:
 
 def _name_rows(axes: Axes, labels: Sequence[str]) -> None:
     """Name the rows, the first at the top, as in every table."""
-    axes.set_yticks([each + 0.5 for each in range(len(labels))], labels)
+    axes.set_yticks([index + 0.5 for index in range(len(labels))], labels)
     axes.set_ylim(len(labels), 0)  # axes that share an axis would be turned over again by each inversion
 
 
@@ -103,7 +103,7 @@ def _panels(rows: int, columns: int, width: float, height: float) -> tuple[Figur
 
 def _classes(histories: Sequence[series.History]) -> list[int | None]:
     """Return the classes of sizes that occur, by their largest size; the one without end is last."""
-    found = {row["largest_bytes"] for each in histories for rows in each.latency_by_size.values() for row in rows}
+    found = {row["largest_bytes"] for history in histories for rows in history.latency_by_size.values() for row in rows}
     return sorted(found, key=lambda size: float("inf") if size is None else size)
 
 

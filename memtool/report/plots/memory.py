@@ -86,7 +86,7 @@ def over_time(
         _draw_drained(grid[-1][1], drained, styles, unit)
     drawn = {label: line for axes, *_ in grid for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     rows = [look.label(cell) for cell in known]  # in the order of the tables, after what is no allocator's
-    lines = {label: drawn[label] for label in (*(each for each in drawn if each not in rows), *rows) if label in drawn}
+    lines = {label: drawn[label] for label in (*(name for name in drawn if name not in rows), *rows) if label in drawn}
     if any(course.peak is not None for _, courses in panels for course in courses) or (live and live.peak):
         lines["most between checkpoints"] = _peak_in_legend()
     figure.legend(lines.values(), lines.keys(), loc="outside right center", frameon=False, fontsize=8)
@@ -113,9 +113,9 @@ def _courses(cells: Sequence[CellResult], histories: Mapping[str, series.History
 
 def _live(history: series.History) -> _Course:
     live = history.footprint
-    values = [float(each or 0) for each in live["live_bytes"]]
+    values = [float(value or 0) for value in live["live_bytes"]]
     peak = _between(live, "most_live_bytes", max(values))
-    return _Course("live bytes", [(each or 0) / 1000 for each in live["clock"]], values, peak)
+    return _Course("live bytes", [(value or 0) / 1000 for value in live["clock"]], values, peak)
 
 
 def _between(history: Mapping[str, Sequence[int | None]], column: str, most: float) -> tuple[float, float] | None:
@@ -147,13 +147,13 @@ def _panel(
     above = [course for course in courses if course.most > top]
     unit, name = unit_for(top)
     if live is not None:
-        values = [each / unit for each in live.values]
+        values = [value / unit for value in live.values]
         axes.fill_between(live.clock, values, color="0.85", label="live bytes", zorder=0)
         _draw_peak(axes, live, unit, {"color": "0.6"})
     for course in courses:
         axes.plot(
             course.clock,
-            [each / unit for each in course.values],
+            [value / unit for value in course.values],
             markevery=max(1, len(course.values) // 8),
             markersize=4,
             linewidth=1.2,
@@ -210,7 +210,7 @@ def _draw_drained(axes: Axes, drained: Mapping[str, Sequence[float]], styles: Ma
     for label, values in drained.items():
         axes.plot(
             range(len(values)),
-            [each / unit for each in values],
+            [value / unit for value in values],
             linewidth=1.2,
             markersize=4,
             **styles[label].of_line,

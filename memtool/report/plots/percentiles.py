@@ -124,7 +124,7 @@ def _floor(cells: Sequence[CellResult], kind: str) -> list[float]:
     if not floors:
         return []
     names = [name for name, _ in _PERCENTILES if name in floors[0]]
-    above = [[each[name] - each["p50"] for name in names] for each in floors]
+    above = [[floor[name] - floor["p50"] for name in names] for floor in floors]
     return [sorted(column)[len(column) // 2] for column in zip(*above, strict=True)]
 
 

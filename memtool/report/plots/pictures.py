@@ -132,9 +132,9 @@ def _slug(name: str) -> str:
 def _write_caption(figure: Figure, run: Run, info: TraceInfo, *, but_interpreted: bool) -> None:
     """Write below a picture how its rows were called, if in different ways."""
     own = {
-        each.name
-        for each in run.workloads
-        if info.name in (each.name, each.name.partition(":threads=")[0], rates.without_rate(each.name))
+        other.name
+        for other in run.workloads
+        if info.name in (other.name, other.name.partition(":threads=")[0], rates.without_rate(other.name))
     }
     cells = [cell for cell in run.cells if cell.cell.workload in own and not (but_interpreted and cell.interpreted)]
     canvas.write_below(figure, calls.caption(look.ordered(cells), canvas.width_of_caption(figure)))

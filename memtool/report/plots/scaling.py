@@ -21,18 +21,18 @@ def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, 
     from matplotlib.figure import Figure
 
     found = lines(run, infos)
-    if not any(len(each.points) > 1 for each in found):
+    if not any(len(curve.points) > 1 for curve in found):
         return None
     figure = Figure(figsize=(8, max(4.8, 1.2 + 0.19 * len(found))), layout="constrained")
     axes = figure.subplots()
-    for each in found:
-        counts, rates = [point[0] for point in each.points], [point[1] for point in each.points]
-        look = _OF_HARNESS if each.name == HARNESS else style.get(each.name, {})
+    for curve in found:
+        counts, rates = [point[0] for point in curve.points], [point[1] for point in curve.points]
+        look = _OF_HARNESS if curve.name == HARNESS else style.get(curve.name, {})
         drawn: dict[str, Any] = {"marker": "o", "markersize": 5, **look}
-        line = axes.plot(counts, rates, label=each.label, linewidth=1.8, **drawn)
+        line = axes.plot(counts, rates, label=curve.label, linewidth=1.8, **drawn)
         color = line[0].get_color()
         known = [
-            (count, rate, low, high) for count, rate, low, high in each.points if low is not None and high is not None
+            (count, rate, low, high) for count, rate, low, high in curve.points if low is not None and high is not None
         ]
         if known:
             axes.errorbar(
@@ -57,7 +57,7 @@ def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, 
         axes.text(most + margin, 0.99, words, va="top", ha="right", fontsize=8, transform=axes.get_xaxis_transform())
     axes.set_ylim(bottom=0)
     axes.set_xticks(counts)
-    has_intervals = any(low is not None for each in found for _, _, low, _ in each.points)
+    has_intervals = any(low is not None for curve in found for _, _, low, _ in curve.points)
     whiskers = "whiskers: 95 % interval of the median" if has_intervals else "no intervals: fewer than 6 blocks"
     axes.set_xlabel(f"threads ({whiskers})")
     axes.set_ylabel("million operations a second, all threads together")

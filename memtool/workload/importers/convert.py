@@ -139,7 +139,7 @@ class _Raw(io.RawIOBase):
 
 
 def _named(name: str) -> Importer:
-    known = {each.name: each for each in IMPORTERS}
+    known = {importer.name: importer for importer in IMPORTERS}
     if name not in known:
         raise InputError(
             f"unknown format '{name}' (known: {', '.join(known)}){did_you_mean(name, known)}", field="format"

@@ -44,9 +44,11 @@ def importer_of(path: Path) -> Importer | None:
         return trace.IMPORTER  # parts of a trace that was never completed
     if not path.is_file():
         return None  # what can be read once only is left to whoever reads it whole
-    return by_content(head_of(path)) or next((each for each in IMPORTERS if each.suffix == path.suffix == ".csv"), None)
+    return by_content(head_of(path)) or next(
+        (importer for importer in IMPORTERS if importer.suffix == path.suffix == ".csv"), None
+    )
 
 
 def by_content(head: bytes) -> Importer | None:
     """Return the importer of what begins so, unpacked."""
-    return next((each for each in IMPORTERS if each.recognises(head)), None)
+    return next((importer for importer in IMPORTERS if importer.recognises(head)), None)

@@ -138,15 +138,15 @@ def load(path: Path) -> Imported:
     import numpy as np  # here, for it takes longer than all else that listing importers needs
 
     buffers, table = _read(path)
-    if all(each.size == 0 for each in buffers):
+    if all(buffer.size == 0 for buffer in buffers):
         raise InputError(f"{path}: has no buffers of at least 1 byte")
-    lower = np.array([each.lower for each in buffers], dtype=np.uint64)
+    lower = np.array([buffer.lower for buffer in buffers], dtype=np.uint64)
     births = np.argsort(lower, kind="stable")
-    size = np.array([each.size for each in buffers], dtype=np.uint64)[births]
-    upper = np.array([each.upper for each in buffers], dtype=np.uint64)[births]
+    size = np.array([buffer.size for buffer in buffers], dtype=np.uint64)[births]
+    upper = np.array([buffer.upper for buffer in buffers], dtype=np.uint64)[births]
     objects = np.arange(len(buffers), dtype=np.uint64)
     # Less than a malloc's own alignment is not asked for.
-    logs = [max((each.alignment - 1).bit_length(), DEFAULT_LOG2_ALIGNMENT) for each in buffers]
+    logs = [max((buffer.alignment - 1).bit_length(), DEFAULT_LOG2_ALIGNMENT) for buffer in buffers]
     alignments = np.array(logs, dtype=np.uint64)[births] << np.uint64(SIZE_BITS)
     head = np.concatenate([objects << OBJECT_SHIFT | ALLOCATE, objects << OBJECT_SHIFT | DEALLOCATE])
     request = np.concatenate([size | alignments, np.zeros_like(size)])
