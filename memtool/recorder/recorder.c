@@ -1,17 +1,9 @@
-/* What an event needs seldom: the process's file, the buffers of threads, and the start and end of both.
- *
- * Environment: MEMTOOL_RECORD, the folder of the files; MEMTOOL_RECORD_OPTIONS, letters: `n` CLOCK_MONOTONIC in place
- * of the counter, `l` forked and executed children are left out, `o` nothing is recorded until the signal comes;
- * MEMTOOL_RECORD_SIGNAL, the number of the signal that switches recording on and off.
- */
+/* What an event needs seldom: the process's file, and the buffers of its threads. */
 #define _GNU_SOURCE
 #include "recorder/recorder.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -19,20 +11,14 @@
 
 enum { STATES_BYTES = 64 * 1024 };
 
-struct functions real;
 struct process* process;
-bool is_ready;
+struct settings settings;
 bool is_off;
 enum clock_of clock_of_events;
 __thread struct state* mine INITIAL_EXEC;
 __thread enum inside is_inside INITIAL_EXEC;
 
-static bool is_looking_up;
-static bool is_configured;
 static uint32_t opened_by; /* the process that opened a file at last; survives a fork */
-static bool leaves_out_children;
-static char folder[PATH_MAX - 64];
-static pthread_key_t at_thread_end;
 
 static uint64_t nanoseconds(clockid_t clock) {
   struct timespec now;
@@ -73,8 +59,8 @@ static char* with_number(char* to, uint64_t number) {
 
 /* `FOLDER/PID.TICKS`: a process that executes another program keeps its number. Writes the path, and its end. */
 static void path_of(char* path, uint32_t pid, uint64_t ticks) {
-  const size_t length = strlen(folder);
-  memcpy(path, folder, length);
+  const size_t length = strlen(settings.folder);
+  memcpy(path, settings.folder, length);
   char* to = path + length;
   *to++ = '/';
   to = with_number(to, pid);
@@ -107,7 +93,7 @@ static void* mapped(const char* path, int flags, uint64_t offset, size_t bytes) 
   return memory;
 }
 
-static void read_whole(const char* path, char* to, size_t bytes) {
+void read_file(const char* path, char* to, size_t bytes) {
   const int file = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
   if (file < 0) return;
   const ssize_t got = syscall(SYS_read, file, to, bytes - 1);
@@ -122,7 +108,7 @@ static bool open_file(void) {
   const uint32_t pid = (uint32_t)syscall(SYS_getpid);
   const bool is_child = opened_by != 0 && opened_by != pid;
   process->is_without = true;
-  if (is_child && leaves_out_children) return false;
+  if (is_child && settings.leaves_out_children) return false;
   char path[PATH_MAX];
   const uint64_t ticks = ticks_now();
   path_of(path, pid, ticks);
@@ -138,7 +124,7 @@ static bool open_file(void) {
   file->end = MEMTOOL_CHUNK_UNIT;
   const ssize_t length = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", file->program, sizeof file->program - 1);
   if (length > 0) file->program[length] = 0;
-  read_whole("/proc/self/cmdline", file->arguments, sizeof file->arguments);
+  read_file("/proc/self/cmdline", file->arguments, sizeof file->arguments);
   __atomic_store_n(&file->magic, MEMTOOL_RECORDING_MAGIC, __ATOMIC_RELEASE);
   opened_by = pid;
   process->file = file;
@@ -211,6 +197,14 @@ static bool take_chunk(struct state* state) {
   return true;
 }
 
+/* The C library frees more for this thread after this: its state stays its own until the kernel has forgotten it. */
+void leave_state(struct state* state) {
+  acquire(&process->lock);
+  state->next = process->left;
+  process->left = state;
+  release(&process->lock);
+}
+
 uint32_t next_thread(void) {
   return __atomic_fetch_add(&process->threads, 1, __ATOMIC_RELAXED);
 }
@@ -227,7 +221,7 @@ static bool adopt(struct state* state, uint32_t thread) {
   const bool is_used = state->chunk != NULL;
   state->thread = thread;
   state->kernel_thread = (uint32_t)syscall(SYS_gettid);
-  if (mine != state) pthread_setspecific(at_thread_end, state);
+  if (mine != state) pthread_setspecific(settings.at_thread_end, state);
   mine = state;
   if (!(is_used && state->end - state->cursor > 2 * MOST_RECORD) && !take_chunk(state)) return false;
   begin(&record, MEMTOOL_THREAD, false, ticks_now());
@@ -331,150 +325,4 @@ void put_mapping(enum memtool_record kind, uintptr_t address, uint64_t bytes) {
   put_address(&record, address);
   record.to = put_varint(record.to, bytes);
   end_plain(&record);
-}
-
-static void leave_thread(void* own) {
-  struct state* state = own;
-  if (state == NULL || state->chunk == NULL) return;
-  put_number(MEMTOOL_ENDS, 0);
-  /* The C library frees more for this thread after this: its state stays its own until the kernel has forgotten it. */
-  acquire(&process->lock);
-  state->next = process->left;
-  process->left = state;
-  release(&process->lock);
-}
-
-static void before_fork(void) {
-  put_number(MEMTOOL_FORKS, 0);
-}
-
-static void switch_recording(int signal_number) {
-  (void)signal_number;
-  const int problem = errno;
-  /* Written while it is on, so that what is missing has a beginning and an end. */
-  if (!is_off) put_number(MEMTOOL_SWITCHED, 0);
-  is_off = !is_off;
-  if (!is_off) put_number(MEMTOOL_SWITCHED, 1);
-  errno = problem;
-}
-
-/* Times records that go nowhere, as they are written in the program, so that what recording takes is known. */
-static void time_records(void) {
-  enum { ROUNDS = 256, TRIES = 4 };
-  uint8_t buffer[ROUNDS * 2 * 12 + 2 * MOST_RECORD];
-  struct state nowhere = {.chunk = buffer, .end = buffer + sizeof buffer};
-  struct state* const own = mine;
-  uint64_t least = UINT64_MAX;
-  mine = &nowhere;
-  for (unsigned each = 0; each < TRIES; ++each) {
-    nowhere.cursor = buffer;
-    const uint64_t begun = nowhere.ticks = ticks_now();
-    for (uintptr_t round = 1; round <= ROUNDS; ++round) {
-      put_block(MEMTOOL_ALLOCATE, false, (void*)(round * 64), 48, 0, CALLER);
-      put_free(false, (void*)(round * 64));
-    }
-    const uint64_t took = ticks_now() - begun;
-    if (took < least) least = took;
-  }
-  mine = own;
-  process->file->ticks_per_event = (uint32_t)(least * 1024 / (2 * ROUNDS));
-}
-
-/* Takes ourselves out of what programs that this one starts will load. */
-static void leave_environment(void) {
-  extern char** environ;
-  static const char name[] = "LD_PRELOAD=";
-  for (char** at = environ; at != NULL && *at != NULL; ++at) {
-    if (strncmp(*at, name, sizeof name - 1) != 0) continue;
-    char* own = strstr(*at, "libmemtool-record.so");
-    if (own == NULL) return;
-    char* first = own;
-    while (first > *at + sizeof name - 1 && first[-1] != ':' && first[-1] != ' ') --first;
-    char* rest = own + strcspn(own, ": ");
-    if (*rest != 0) ++rest;
-    memmove(first, rest, strlen(rest) + 1);
-    return;
-  }
-}
-
-static void look_up(void* function, const char* name) {
-  *(void**)function = dlsym(RTLD_NEXT, name);
-}
-
-/* Reads the environment, once there is one: the dynamic linker asks for memory before that. */
-static void configure(void) {
-  const char* where = getenv("MEMTOOL_RECORD");
-  const char* options = getenv("MEMTOOL_RECORD_OPTIONS");
-  if (where == NULL || strlen(where) >= sizeof folder) return;
-  memcpy(folder, where, strlen(where) + 1);
-  if (options == NULL) options = "";
-  if (strchr(options, 's') != NULL) clock_of_events = STRICT_COUNTER;
-  if (strchr(options, 'n') != NULL) clock_of_events = MONOTONIC;
-  leaves_out_children = strchr(options, 'l') != NULL;
-  is_off = strchr(options, 'o') != NULL;
-  process->is_without = false;
-  is_configured = true;
-}
-
-bool prepare(void) {
-  if (is_looking_up) return false;
-  is_looking_up = true;
-  look_up(&real.malloc, "malloc");
-  look_up(&real.free, "free");
-  look_up(&real.calloc, "calloc");
-  look_up(&real.realloc, "realloc");
-  look_up(&real.posix_memalign, "posix_memalign");
-  look_up(&real.aligned_alloc, "aligned_alloc");
-  look_up(&real.memalign, "memalign");
-  look_up(&real.valloc, "valloc");
-  look_up(&real.pvalloc, "pvalloc");
-  look_up(&real.free_sized, "free_sized");
-  look_up(&real.free_aligned_sized, "free_aligned_sized");
-  look_up(&real.malloc_usable_size, "malloc_usable_size");
-  look_up(&real.pthread_create, "pthread_create");
-
-  const size_t bytes = (sizeof(struct process) + PAGE - 1) & ~(size_t)(PAGE - 1);
-  void* memory = (void*)syscall(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  static struct process none;
-  process = &none;
-  if (memory != MAP_FAILED && syscall(SYS_madvise, memory, bytes, MADV_WIPEONFORK) == 0) process = memory;
-  process->is_without = true;
-  pthread_key_create(&at_thread_end, leave_thread);
-  if (process != &none) configure();
-  is_ready = true;
-  return true;
-}
-
-static __attribute__((constructor)) void start(void) {
-  if (!has_functions()) return;
-  if (!is_configured) configure();
-  if (!is_configured) return;
-  pthread_atfork(before_fork, NULL, NULL);
-  const char* number = getenv("MEMTOOL_RECORD_SIGNAL");
-  if (number != NULL) {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = switch_recording;
-    action.sa_flags = SA_RESTART;
-    sigaction(atoi(number), &action, NULL);
-  }
-  if (leaves_out_children) leave_environment();
-  /* The first thread is number 0, and a program that never asks for memory has been seen, too. */
-  if (mine == NULL) begin_thread(next_thread());
-  if (process->file != NULL && !is_off) time_records();
-}
-
-/* The kernel's high-water mark; what getrusage says holds for what ran before exec, too. */
-static uint64_t peak_resident(void) {
-  static const char name[] = "VmHWM:";
-  char status[4096] = "";
-  read_whole("/proc/self/status", status, sizeof status);
-  const char* line = strstr(status, name);
-  return line == NULL ? 0 : 1024 * strtoull(line + sizeof name - 1, NULL, 10);
-}
-
-static __attribute__((destructor)) void finish(void) {
-  if (!is_ready || process->file == NULL) return;
-  process->file->peak_resident = peak_resident();
-  __atomic_store_n(&process->file->is_over, 1, __ATOMIC_RELEASE);
 }

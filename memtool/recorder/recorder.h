@@ -93,7 +93,14 @@ enum inside {
   FORWARDING = 2 /* in a call of C++ that is recorded: that it calls those of C is no event */
 };
 
+struct settings {
+  char folder[4000];
+  bool leaves_out_children;
+  pthread_key_t at_thread_end;
+};
+
 extern struct functions real;
+extern struct settings settings;
 extern struct process* process; /* the same address for good; its content is wiped by a fork */
 extern bool is_ready;           /* the functions are there */
 extern bool is_off;
@@ -104,6 +111,9 @@ extern __thread enum inside is_inside INITIAL_EXEC;
 bool prepare(void);
 uint64_t slow_ticks(void);
 void miss(void);
+void leave_state(struct state* state);
+/* At most so many bytes of a file, with a 0 after them. */
+void read_file(const char* path, char* to, size_t bytes);
 /* Of a thread that is starting, by the number that its creator has drawn for it. */
 void begin_thread(uint32_t thread);
 uint32_t next_thread(void);

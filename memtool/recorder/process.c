@@ -1,0 +1,165 @@
+/* The start and the end of a recorded process, and of its threads.
+ *
+ * Environment: MEMTOOL_RECORD, the folder of the files; MEMTOOL_RECORD_OPTIONS, letters: `n` CLOCK_MONOTONIC in place
+ * of the counter, `s` the counter read in order with all other instructions, `l` forked and executed children are left
+ * out, `o` nothing is recorded until the signal comes;
+ * MEMTOOL_RECORD_SIGNAL, the number of the signal that switches recording on and off.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "recorder/recorder.h"
+
+struct functions real;
+bool is_ready;
+
+static bool is_looking_up;
+static bool is_configured;
+
+static void leave_thread(void* own) {
+  struct state* state = own;
+  if (state == NULL || state->chunk == NULL) return;
+  put_number(MEMTOOL_ENDS, 0);
+  leave_state(state);
+}
+
+static void before_fork(void) {
+  put_number(MEMTOOL_FORKS, 0);
+}
+
+static void switch_recording(int signal_number) {
+  (void)signal_number;
+  const int problem = errno;
+  /* Written while it is on, so that what is missing has a beginning and an end. */
+  if (!is_off) put_number(MEMTOOL_SWITCHED, 0);
+  is_off = !is_off;
+  if (!is_off) put_number(MEMTOOL_SWITCHED, 1);
+  errno = problem;
+}
+
+/* Times records that go nowhere, as they are written in the program, so that what recording takes is known. */
+static void time_records(void) {
+  enum { ROUNDS = 256, TRIES = 4 };
+  uint8_t buffer[ROUNDS * 2 * 12 + 2 * MOST_RECORD];
+  struct state nowhere = {.chunk = buffer, .end = buffer + sizeof buffer};
+  struct state* const own = mine;
+  uint64_t least = UINT64_MAX;
+  mine = &nowhere;
+  for (unsigned each = 0; each < TRIES; ++each) {
+    nowhere.cursor = buffer;
+    const uint64_t begun = nowhere.ticks = ticks_now();
+    for (uintptr_t round = 1; round <= ROUNDS; ++round) {
+      put_block(MEMTOOL_ALLOCATE, false, (void*)(round * 64), 48, 0, CALLER);
+      put_free(false, (void*)(round * 64));
+    }
+    const uint64_t took = ticks_now() - begun;
+    if (took < least) least = took;
+  }
+  mine = own;
+  process->file->ticks_per_event = (uint32_t)(least * 1024 / (2 * ROUNDS));
+}
+
+/* Takes ourselves out of what programs that this one starts will load. */
+static void leave_environment(void) {
+  extern char** environ;
+  static const char name[] = "LD_PRELOAD=";
+  for (char** at = environ; at != NULL && *at != NULL; ++at) {
+    if (strncmp(*at, name, sizeof name - 1) != 0) continue;
+    char* own = strstr(*at, "libmemtool-record.so");
+    if (own == NULL) return;
+    char* first = own;
+    while (first > *at + sizeof name - 1 && first[-1] != ':' && first[-1] != ' ') --first;
+    char* rest = own + strcspn(own, ": ");
+    if (*rest != 0) ++rest;
+    memmove(first, rest, strlen(rest) + 1);
+    return;
+  }
+}
+
+static void look_up(void* function, const char* name) {
+  *(void**)function = dlsym(RTLD_NEXT, name);
+}
+
+/* Reads the environment, once there is one: the dynamic linker asks for memory before that. */
+static void configure(void) {
+  const char* where = getenv("MEMTOOL_RECORD");
+  const char* options = getenv("MEMTOOL_RECORD_OPTIONS");
+  if (where == NULL || strlen(where) >= sizeof settings.folder) return;
+  memcpy(settings.folder, where, strlen(where) + 1);
+  if (options == NULL) options = "";
+  if (strchr(options, 's') != NULL) clock_of_events = STRICT_COUNTER;
+  if (strchr(options, 'n') != NULL) clock_of_events = MONOTONIC;
+  settings.leaves_out_children = strchr(options, 'l') != NULL;
+  is_off = strchr(options, 'o') != NULL;
+  process->is_without = false;
+  is_configured = true;
+}
+
+bool prepare(void) {
+  if (is_looking_up) return false;
+  is_looking_up = true;
+  look_up(&real.malloc, "malloc");
+  look_up(&real.free, "free");
+  look_up(&real.calloc, "calloc");
+  look_up(&real.realloc, "realloc");
+  look_up(&real.posix_memalign, "posix_memalign");
+  look_up(&real.aligned_alloc, "aligned_alloc");
+  look_up(&real.memalign, "memalign");
+  look_up(&real.valloc, "valloc");
+  look_up(&real.pvalloc, "pvalloc");
+  look_up(&real.free_sized, "free_sized");
+  look_up(&real.free_aligned_sized, "free_aligned_sized");
+  look_up(&real.malloc_usable_size, "malloc_usable_size");
+  look_up(&real.pthread_create, "pthread_create");
+
+  const size_t bytes = (sizeof(struct process) + PAGE - 1) & ~(size_t)(PAGE - 1);
+  void* memory = (void*)syscall(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  static struct process none;
+  process = &none;
+  if (memory != MAP_FAILED && syscall(SYS_madvise, memory, bytes, MADV_WIPEONFORK) == 0) process = memory;
+  process->is_without = true;
+  pthread_key_create(&settings.at_thread_end, leave_thread);
+  if (process != &none) configure();
+  is_ready = true;
+  return true;
+}
+
+static __attribute__((constructor)) void start(void) {
+  if (!has_functions()) return;
+  if (!is_configured) configure();
+  if (!is_configured) return;
+  pthread_atfork(before_fork, NULL, NULL);
+  const char* number = getenv("MEMTOOL_RECORD_SIGNAL");
+  if (number != NULL) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = switch_recording;
+    action.sa_flags = SA_RESTART;
+    sigaction(atoi(number), &action, NULL);
+  }
+  if (settings.leaves_out_children) leave_environment();
+  /* The first thread is number 0, and a program that never asks for memory has been seen, too. */
+  if (mine == NULL) begin_thread(next_thread());
+  if (process->file != NULL && !is_off) time_records();
+}
+
+/* The kernel's high-water mark; what getrusage says holds for what ran before exec, too. */
+static uint64_t peak_resident(void) {
+  static const char name[] = "VmHWM:";
+  char status[4096] = "";
+  read_file("/proc/self/status", status, sizeof status);
+  const char* line = strstr(status, name);
+  return line == NULL ? 0 : 1024 * strtoull(line + sizeof name - 1, NULL, 10);
+}
+
+static __attribute__((destructor)) void finish(void) {
+  if (!is_ready || process->file == NULL) return;
+  process->file->peak_resident = peak_resident();
+  __atomic_store_n(&process->file->is_over, 1, __ATOMIC_RELEASE);
+}
