@@ -296,21 +296,3 @@ def test_where_files_may_not_grow_recording_stops(programs: Path, tmp_path: Path
     # Chunks of 64, 128 and 256 KiB: the last does not fit any more.
     assert 20000 < recorded_calls < 200000
     assert recorded_calls + own.lost >= 200000
-
-
-def test_a_damaged_file_gives_what_it_holds(programs: Path, tmp_path: Path) -> None:
-    _, _ = run(tmp_path, str(programs / "counts_calls"), str(tmp_path / "counts"), "2", "2000")
-    path = next(path for path in (tmp_path / "recording").iterdir() if read_parent(path) == 0)
-    whole = path.read_bytes()
-    draw = random.Random(1)
-    for _ in range(200):
-        data = bytearray(whole)
-        for _ in range(draw.choice((1, 10, 1000))):
-            data[draw.randrange(8, len(data))] = draw.randrange(256)
-        damaged = tmp_path / "damaged"
-        damaged.write_bytes(data[: draw.choice((len(data), draw.randrange(65536, len(data))))])
-        read(damaged)  # neither a crash nor more events than bytes
-
-
-def read_parent(path: Path) -> int:
-    return int.from_bytes(path.read_bytes()[12:16], "little")
