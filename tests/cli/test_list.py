@@ -121,6 +121,7 @@ def test_importers(listed: Any) -> None:
         "plain",
         "minimalloc",
         "malloc-trace-utils",
+        "memray",
         "heaptrack",
         "android",
         "mtrace",

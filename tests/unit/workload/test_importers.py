@@ -8,15 +8,18 @@ import io
 import json
 import lzma
 import struct
+import sys
 import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from enum import IntEnum
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from memtool.errors import InputError
+from memtool.errors import InputError, MemtoolError
 from memtool.workload.importers.content import LONGEST_LINE
 from memtool.workload.importers.decoder import Report
 from memtool.workload.importers.known import importer_of
@@ -357,6 +360,71 @@ def test_a_recording_is_replayed_like_a_workload(tmp_path: Path) -> None:
         info = trace.info
     assert (info.name, info.threads, info.allocations, info.reallocations) == ("my-recording", 2, 4, 1)
     assert (info.operations, info.epilogue_operations, info.peak_live_bytes) == (7, 2, 1024)
+
+
+CAPTURE = b"\x04\x22\x4d\x18@@\xc0\xbf\x02\x00\x00\xfa\x04memray\x00\x0b\x00\x00\x00"
+"""What a capture of format 11 begins with."""
+
+
+class FakeMemray:
+    """What is used of memray, over records of (allocator, thread, address, size)."""
+
+    AllocatorType = IntEnum(
+        "AllocatorType", ["PYMALLOC_FREE", "PYMALLOC_MALLOC", "FREE", "MALLOC", "REALLOC", "CALLOC", "MMAP"]
+    )
+
+    def __init__(self, *records: tuple[str, int, int, int]) -> None:
+        self._records = records
+
+    def FileReader(self, path: str) -> FakeMemray:  # noqa: N802
+        if not self._records:
+            raise OSError("The provided input file is incompatible with this version")
+        return self
+
+    def __enter__(self) -> FakeMemray:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def get_allocation_records(self) -> Iterator[SimpleNamespace]:
+        for name, thread, address, size in self._records:
+            yield SimpleNamespace(allocator=self.AllocatorType[name], tid=thread, address=address, size=size)
+
+
+def test_a_capture_of_memray_is_read_by_memray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It writes a reallocation as a free and what is allocated by it, next to each other in one thread."""
+    records = [
+        ("MALLOC", 1, 0x10, 8),
+        ("PYMALLOC_MALLOC", 1, 0x99, 8),
+        ("CALLOC", 2, 0x20, 16),
+        ("FREE", 1, 0x10, 0),
+        ("REALLOC", 1, 0x30, 32),
+        ("MMAP", 1, 0x1000, 4096),
+        ("FREE", 2, 0x30, 0),
+        ("REALLOC", 1, 0x40, 64),
+        ("FREE", 1, 0x20, 0),
+    ]
+    monkeypatch.setitem(sys.modules, "memray", FakeMemray(*records))
+    path = tmp_path / "capture.bin"
+    path.write_bytes(CAPTURE)
+    events, report = taken(path)
+    assert events == "A0:8 Z1:16@1 R0:32 F0@1 A2:64 F1"
+    assert report.calls["pymalloc_malloc"] == 1
+
+
+def test_a_capture_of_another_memray_names_the_version_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "memray", FakeMemray())
+    path = tmp_path / "capture.bin"
+    path.write_bytes(CAPTURE)
+    with pytest.raises(InputError) as problem:
+        taken(path)
+    assert str(problem.value).endswith("it is of format 11: memray 1.11 to 1.18 reads it")
+    monkeypatch.setitem(sys.modules, "memray", None)
+    with pytest.raises(MemtoolError, match="pip install memray"):
+        taken(path)
 
 
 def expected() -> dict[str, dict[str, object]]:
