@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +12,11 @@ import click
 from memtool.commands.options import UserPath
 
 if TYPE_CHECKING:
-    from memtool.recorder.session import Progress
+    from memtool.recorder.session import ProcessRecord, Progress
     from memtool.recorder.traces import Recording
+
+_MOST_ROWS = 12
+"""Of the summary: a shell script starts hundreds of processes that ask for little."""
 
 
 class _Signal(click.ParamType[int]):
@@ -59,8 +62,8 @@ def command(
 ) -> int:
     """Run PROGRAM and record every request that it makes for memory: `memtool bench FILE` replays them.
 
-    What the program prints, reads and returns is its own; what memtool has to say goes to standard error. Each further
-    process that asks for memory gets a trace beside the first: FILE.2-NAME.parquet and so on.
+    What the program prints, reads and returns is its own; what memtool has to say goes to standard error. FILE is the
+    trace of PROGRAM, or of what it goes on as (exec); others stand beside it as FILE.2-NAME.parquet and so on.
     """
     import os
 
@@ -131,6 +134,8 @@ def _summary(recording: Recording) -> Iterator[str]:
     recorded = recording.recorded
     ended = f"status {recorded.status}" if recorded.status >= 0 else f"signal {-recorded.status}"
     yield f"memtool: the program ended with {ended} after {format_duration(recorded.seconds)}"
+    pairs = list(zip(recorded.processes, recording.files, strict=True))
+    largest = sorted(sorted(pairs, key=lambda pair: -pair[0].events)[:_MOST_ROWS], key=lambda pair: pair[0].number)
     rows = [
         [
             each.number,
@@ -142,7 +147,7 @@ def _summary(recording: Recording) -> Iterator[str]:
             format_size(each.peak_resident_bytes) if each.peak_resident_bytes else "n/a",
             "" if file is None else _file(file, each.events),
         ]
-        for each, file in zip(recorded.processes, recording.files, strict=True)
+        for each, file in largest
     ]
     heads = ("process", "program", "events", "threads", "peak live", "mapped itself", "peak resident", "trace")
     yield tabulate(
@@ -152,7 +157,10 @@ def _summary(recording: Recording) -> Iterator[str]:
         disable_numparse=True,
         colalign=("right", "left", *["right"] * 5, "left"),
     )
-    yield from _remarks(recording)
+    others = [each for each, _ in pairs if each.number not in {shown.number for shown, _ in largest}]
+    if others:
+        yield f"and {len(others)} more, with {sum(each.events for each in others):,} events: --format json has them all"
+    yield from _remarks(recording, [each for each, _ in largest])
 
 
 def _file(path: Path, events: int) -> str:
@@ -162,7 +170,7 @@ def _file(path: Path, events: int) -> str:
     return f"{path} ({format_size(size)}, {size / max(events, 1):.2f} bytes an event)"
 
 
-def _remarks(recording: Recording) -> Iterator[str]:
+def _remarks(recording: Recording, largest: Sequence[ProcessRecord]) -> Iterator[str]:
     recorded = recording.recorded
     processor = recorded.user_seconds + recorded.system_seconds
     took = sum(each.recording_ns for each in recorded.processes) * 1e-9
@@ -172,7 +180,7 @@ def _remarks(recording: Recording) -> Iterator[str]:
             f"recording took at least {took / processor:.1%} of the processor time ({took / events * 1e9:.0f} ns an "
             "event, as timed at the start, without what it displaces from the caches)"
         )
-    for each in recorded.processes:
+    for each in largest:
         for words in each.missing():
             yield f"process {each.number}: {words}"
     for program in recorded.unseen:

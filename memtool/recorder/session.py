@@ -67,6 +67,8 @@ class ProcessRecord:
     recording_ns: float = 0.0
     """What recording took of the process's own time at least, as it timed itself at its start."""
     came_to_its_end: bool = False
+    executed: bool = False
+    """Whether it went on as another program, which is another record of the same process."""
     peak_resident_bytes: int = 0
     """The kernel's high-water mark, at its end or when it was last looked at; 0: it was too short to be looked at."""
 
@@ -84,7 +86,7 @@ class ProcessRecord:
             yield f"recording stopped ({self.stopped}); {_many(self.lost, 'call')} after that are missing"
         if self.missed:
             yield f"{_many(self.missed, 'call')} from signal handlers that interrupted a recorded call are missing"
-        if not self.came_to_its_end:
+        if not (self.came_to_its_end or self.executed or self.parent):
             yield "it was killed, or ended without running its destructors; every call before that is there"
         if unknown and self.parent:
             yield f"{_many(unknown, 'call')} for blocks that it has from process {self.parent}"
@@ -110,6 +112,8 @@ class Recorded:
     user_seconds: float
     system_seconds: float
     resident: tuple[Resident, ...]
+    process: int
+    """Of the program that was started, and of what it went on as."""
     processes: tuple[ProcessRecord, ...]
     unseen: tuple[str, ...]
     """Programs that ran and left no recording: they were started with another environment, or are linked statically."""
@@ -209,6 +213,8 @@ class Session:
         status, usage = ended
         self._take(None)
         records = tuple(taker.record for taker in self._takers.values())
+        for before, record in enumerate(records, 1):
+            record.executed = any(later.process == record.process for later in records[before:])
         for taker in self._takers.values():
             taker.close()
         return Recorded(
@@ -217,6 +223,7 @@ class Session:
             usage.ru_utime,
             usage.ru_stime,
             tuple(self._resident),
+            process.pid,
             records,
             tuple(sorted(self._unseen)),
         )

@@ -34,7 +34,7 @@ class Options:
     """What is recorded, and where to."""
 
     file: Path
-    """The trace of the first process; others stand beside it."""
+    """The trace of the program that is started, or of what it goes on as; others stand beside it."""
     follows: bool = True
     has_times: bool = True
     has_callers: bool = True
@@ -61,7 +61,7 @@ class _Trace:
         self._options = options
         self._writer: TraceWriter | None = None
         name = f"{options.file.stem}.{record.number}-{Path(record.program).name}{options.file.suffix}"
-        self.path = options.file if record.number == 1 else options.file.with_name(name)
+        self.path = options.file.with_name(name)
 
     def append(self, portion: Portion, nanoseconds: NDArray[np.int64]) -> None:
         if not portion.events:
@@ -145,11 +145,22 @@ def record(
             session = Session(preload, open_trace, calibrate_counter(_CALIBRATION_MS))
             recorded = session.run(command, environment, progress)
             clock = "CLOCK_MONOTONIC" if counts_nanoseconds else "time stamp counter"
-            return Recording(recorded, tuple(each.close(command, clock) for each in traces))
+            files = [each.close(command, clock) for each in traces]
+            _name_the_first(recorded, files, options.file)
+            return Recording(recorded, tuple(files))
     except OSError as problem:
         for each in traces:
             each.abandon()
         raise MemtoolError(f"{problem.filename or options.file}: {problem.strerror or problem}") from None
+
+
+def _name_the_first(recorded: Recorded, files: list[Path | None], name: Path) -> None:
+    """Give the program that was started, or what it went on as, the name that was asked for."""
+    own = [at for at, each in enumerate(recorded.processes) if each.process == recorded.process and files[at]]
+    if own:
+        file = files[own[-1]]
+        assert file is not None
+        files[own[-1]] = file.replace(name)
 
 
 def _trusts_counter() -> bool:

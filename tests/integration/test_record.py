@@ -62,6 +62,19 @@ def test_each_process_has_a_trace_of_its_own(programs: Path, tmp_path: Path) -> 
     assert not list(tmp_path.glob("*.recording"))
 
 
+def test_a_script_that_ends_as_another_program_is_recorded_as_that(
+    programs: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    command = ["sh", "-c", f"ls > list; exec {programs / 'every_function'}"]
+    recording = traces.record(command, {"PATH": os.environ["PATH"]}, traces.Options(tmp_path / "app.parquet"))
+    names = [each.name for each in recording.files if each is not None]
+    assert names[0].startswith("app.1-")  # whatever sh is here
+    assert names[-1] == "app.parquet"
+    assert trace_file.load(tmp_path / "app.parquet").metadata["arguments"] == [str(programs / "every_function")]
+    assert [list(each.missing()) for each in recording.recorded.processes if each.executed] == [[]]
+
+
 def test_columns_that_are_not_wanted_are_not_there(programs: Path, tmp_path: Path) -> None:  # noqa: F811
     options = traces.Options(tmp_path / "app.parquet", has_times=False, has_callers=False, is_strict=True)
     traces.record([str(programs / "every_function")], os.environ, options)

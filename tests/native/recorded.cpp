@@ -44,6 +44,5 @@ int main(int count, char** words) {
   std::vector<std::string> paths;
   for (const auto& each : std::filesystem::directory_iterator(words[1])) paths.push_back(each.path());
   std::ranges::sort(paths);
-  for (const std::string& path : paths)
-    std::printf("%llu\n", static_cast<unsigned long long>(events_of(path)));
+  for (const std::string& path : paths) std::printf("%llu\n", static_cast<unsigned long long>(events_of(path)));
 }
