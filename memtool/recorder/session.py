@@ -248,7 +248,8 @@ class Session:
         self._bare = bare
 
     def _take(self, until_ns: int | None) -> None:
-        for path in sorted(self._preload.folder.iterdir()):
+        # Their names end with when they were begun.
+        for path in sorted(self._preload.folder.iterdir(), key=lambda path: int(path.suffix[1:])):
             if path.name not in self._takers:
                 self._open(path)
         for taker in self._takers.values():
