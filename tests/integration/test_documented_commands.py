@@ -78,6 +78,8 @@ SAYS = {
     "check": r"^PASS: ",
     "inspect": r"^peak live .*the load, the least memory that can serve it$",
     "list": r"\btlsf\b",
+    "record": r"^what the program says$",
+    "run": r"^what the program says$",
     "import": r"^events +[\d,]+; [\d.]+ KiB",
     "doctor": r"perf|valgrind",
     "schema": r"^\{",
@@ -155,6 +157,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, memtool_environment: dict
         heap = heap.replace("max(4, ", "max(6, ").replace("return 1 << 40, 16", "return 1 << 40, 64")
         (made / "mine.py").write_text(heap, encoding="utf-8")
         _build(made)
+        _build_app(made)
         done = run(made, f"{sys.executable} -m memtool {STORED} --no-plots -o results/A", memtool_environment)
         assert done.returncode == 0, done.stderr
         shutil.copytree(made / "results/A", made / "results/B")
@@ -180,6 +183,22 @@ def _build(folder: Path) -> None:
     for name in ("old.so", "new.so", "libmine-main.so", "old/libmine.so", "new/libmine.so"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(folder / "libmine.so", folder / name)
+
+
+def _build_app(folder: Path) -> None:
+    """Make a program that is recorded and run, also where a page records one that may not be here."""
+    source = """
+    #include <stdio.h>
+    #include <stdlib.h>
+    int main(void) {
+      for (int each = 0; each < 1000; ++each) free(malloc(100));
+      puts("what the program says");
+    }
+    """
+    (folder / "app.c").write_text(source, encoding="utf-8")
+    subprocess.run(["cc", "-O0", "-o", "app", "app.c"], cwd=folder, check=True, capture_output=True)
+    shutil.copy(folder / "app", folder / "bin/sqlite3")
+    (folder / "script.sql").touch()
 
 
 def test_the_pages_have_commands() -> None:
