@@ -201,9 +201,9 @@ class _Hunt:
                     waiting.size = waiting.search.send(sample)
                     continue
                 except StopIteration as end:
-                    found = LeastLimit(waiting.info.seed, waiting.info.peak_live_bytes, end.value)
+                    least = LeastLimit(waiting.info.seed, waiting.info.peak_live_bytes, end.value)
                     row = self._row(sample.cell)
-                    self.rows[sample.cell] = replace(row, limits=(*row.limits, found))
+                    self.rows[sample.cell] = replace(row, limits=(*row.limits, least))
                 except CannotServeError as problem:
                     self._leave_out(sample.cell, Status.FAILED, str(problem), waiting.info)
                 self._done += 1

@@ -271,11 +271,11 @@ def _packed(trace: Trace, passes: Sequence[Pass], mode: Mode, placements: Mappin
     if threads_of(trace, mode) is not None:
         note = "not packed offline, packing_ratio is n/a: only what is replayed on one thread is (--mode serial)"
         return replace(trace.info, notes=(*trace.info.notes, note))
-    found = packing_binding.pack_image(trace.image_fd, trace.image_bytes)
-    if found is None:
+    packed_bytes = packing_binding.pack_image(trace.image_fd, trace.image_bytes)
+    if packed_bytes is None:
         note = f"not packed offline, packing_ratio is n/a: more than {format_count(packing_binding.MOST_BLOCKS)} blocks"
         return replace(trace.info, notes=(*trace.info.notes, note))
     best = min(placements, key=lambda name: placements[name], default=None)
-    if best is not None and placements[best] < found:
+    if best is not None and placements[best] < packed_bytes:
         return replace(trace.info, packing_bytes=placements[best], packing_by=best)
-    return replace(trace.info, packing_bytes=found)
+    return replace(trace.info, packing_bytes=packed_bytes)

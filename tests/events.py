@@ -45,7 +45,7 @@ def encode(*events: Event) -> memoryview:
     return memoryview(packed)
 
 
-def told(events: Iterable[Event]) -> str:
+def in_words(events: Iterable[Event]) -> str:
     """Return events in a line.
 
     A0 and Z0 allocate object 0, R0 resizes it, F0 frees it; ( begins a scope, [ and ]) end it; | begins the epilogue;

@@ -48,7 +48,7 @@ def adopt(source: Sequence[str]) -> Callbacks | None:
     return callbacks
 
 
-def _tried(source: Sequence[str], recipe: str, parameters: str, alignment: int) -> dict[str, Any]:
+def _describe(source: Sequence[str], recipe: str, parameters: str, alignment: int) -> dict[str, Any]:
     from memtool.allocators.code_files import code_files
     from memtool.allocators.interpreted import LoadError
     from memtool.engine.abi import binding
@@ -86,11 +86,11 @@ def main() -> None:
     load_library(engine)
     asked = json.load(sys.stdin)
     sys.path += [folder for folder in asked["path"] if folder not in sys.path]
-    found = [_tried(*request) for request in asked["requests"]]
-    for description in found:
+    descriptions = [_describe(*request) for request in asked["requests"]]
+    for description in descriptions:
         description["files"] = [path for path in description.get("files", ()) if path != os.path.realpath(engine)]
     with os.fdopen(int(answers), "w") as out:
-        json.dump(found, out)
+        json.dump(descriptions, out)
     # A library may have left threads or handlers behind.
     os._exit(0)
 

@@ -137,9 +137,9 @@ class Callbacks:
         return len(self._markers) - 1
 
     def _release(self, _: int, marker: int) -> None:
-        found = self._markers[marker]
+        marker_address = self._markers[marker]
         del self._markers[marker:]
-        self._heap.release(found)
+        self._heap.release(marker_address)
 
     def _usable_size(self, _: int, block: int, size: int) -> int:
         return int(self._heap.usable_size(block - self._base, size))

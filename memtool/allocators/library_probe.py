@@ -31,8 +31,8 @@ def definer(scope: ctypes.CDLL, symbol: str) -> str:
     if not hasattr(scope, symbol):
         return ""
     address = ctypes.cast(getattr(scope, symbol), ctypes.c_void_p)
-    found = ctypes.CDLL(None).dladdr(address, ctypes.byref(info))
-    return os.fsdecode(info.file) if found else ""
+    is_known = ctypes.CDLL(None).dladdr(address, ctypes.byref(info))
+    return os.fsdecode(info.file) if is_known else ""
 
 
 if __name__ == "__main__":

@@ -51,24 +51,24 @@ def python_plan(spec: AllocatorSpec) -> AllocatorPlan:
 
 def entry_points() -> dict[str, Source]:
     """Return the allocators that installed packages bring, by name."""
-    found = importlib.metadata.entry_points(group=GROUP)
+    installed = importlib.metadata.entry_points(group=GROUP)
     return {
         entry_point.name: (PYTHON, entry_point.module, entry_point.attr)
-        for entry_point in sorted(found, key=lambda entry_point: entry_point.name)
+        for entry_point in sorted(installed, key=lambda entry_point: entry_point.name)
     }
 
 
 def adopted_plan(spec: AllocatorSpec, source: Source) -> AllocatorPlan:
     """Return the plan of an allocator that a worker adopts. Raises InputError with one line that says what is wrong."""
-    (found,) = tried((_request(source),))
-    if "error" in found:
-        raise AllocatorError(f"{spec.name}: {found['error']}")
-    described = found["description"]
+    (description,) = descriptions_of((_request(source),))
+    if "error" in description:
+        raise AllocatorError(f"{spec.name}: {description['error']}")
+    described = description["description"]
     settled = settle(spec, [Parameter.from_engine(parameter) for parameter in described["parameters"]])
     parameters = ",".join(f"{name}={value}" for name, value in settled.items())
     if parameters:
-        (found,) = tried((_request(source, parameters),))
-    refusal = found.get("refusal") or found.get("error")
+        (description,) = descriptions_of((_request(source, parameters),))
+    refusal = description.get("refusal") or description.get("error")
     if refusal is not None:
         raise AllocatorError(f"{spec.label}: {refusal}")
     return AllocatorPlan(
@@ -83,7 +83,7 @@ def adopted_plan(spec: AllocatorSpec, source: Source) -> AllocatorPlan:
         thread_safe=bool(described["thread_safe"]),
         call=Call("pointer", "sized", "any" if described["thread_safe"] else "one"),
         adopted=source,
-        files=tuple(found["files"]),
+        files=tuple(description["files"]),
     )
 
 
@@ -91,11 +91,11 @@ def adopted_limits(source: Source) -> Callable[[str, str, int], tuple[int | None
     """Return what answers for an adopted allocator, and adaptors over it, as binding.limits() does for strategies."""
 
     def limits(strategy: str, parameters: str, alignment: int) -> tuple[int | None, int | None]:
-        (found,) = tried(((source, strategy, parameters, alignment),))
-        _refuse_error(source, found)
-        if "cannot_stand" in found:
-            raise binding.CannotStand(found["cannot_stand"])
-        size, largest_alignment = found["limits"]
+        (description,) = descriptions_of(((source, strategy, parameters, alignment),))
+        _refuse_error(source, description)
+        if "cannot_stand" in description:
+            raise binding.CannotStand(description["cannot_stand"])
+        size, largest_alignment = description["limits"]
         return size, largest_alignment
 
     return limits
@@ -105,40 +105,40 @@ def adopted_refusal(source: Source) -> Callable[[str, str], str | None]:
     """Return what says why a recipe over an adopted allocator cannot be made with these parameters; None: it can."""
 
     def refusal(strategy: str, parameters: str) -> str | None:
-        (found,) = tried(((source, strategy, parameters, DEFAULT_ALIGNMENT),))
-        _refuse_error(source, found)
-        words: str | None = found["refusal"]
+        (description,) = descriptions_of(((source, strategy, parameters, DEFAULT_ALIGNMENT),))
+        _refuse_error(source, description)
+        words: str | None = description["refusal"]
         return words
 
     return refusal
 
 
-def _refuse_error(source: Source, found: Mapping[str, Any]) -> None:
+def _refuse_error(source: Source, description: Mapping[str, Any]) -> None:
     """Raise InputError where what could be loaded before no longer can."""
-    if "limits" not in found and "cannot_stand" not in found:
-        raise AllocatorError(f"{source[1]}: {found.get('error', 'is another kind of library than it was')}")
+    if "limits" not in description and "cannot_stand" not in description:
+        raise AllocatorError(f"{source[1]}: {description.get('error', 'is another kind of library than it was')}")
 
 
 def has_interface(library: Path) -> bool:
     """Return whether a library defines memtool_get_allocator; what cannot be loaded does not."""
     try:
-        (found,) = tried((_request((LIBRARY, str(library))),))
+        (description,) = descriptions_of((_request((LIBRARY, str(library))),))
     except InputError:
         return False
-    return "none" not in found and not found.get("error", "").startswith(str(library))
+    return "none" not in description and not description.get("error", "").startswith(str(library))
 
 
 def described(sources: Sequence[Source]) -> list[Mapping[str, Any]]:
     """Return what adoption.py finds of each source with its defaults; one that ends the process costs no other."""
     try:
-        return tried(tuple(_request(source) for source in sources))
+        return descriptions_of(tuple(_request(source) for source in sources))
     except InputError:
         return [_described_alone(source) for source in sources]
 
 
 def _described_alone(source: Source) -> Mapping[str, Any]:
     try:
-        return tried((_request(source),))[0]
+        return descriptions_of((_request(source),))[0]
     except InputError as problem:
         return {"error": problem.message}
 
@@ -148,7 +148,7 @@ def _request(source: Source, parameters: str = "") -> Request:
 
 
 @cache
-def tried(requests: Sequence[Request]) -> list[Mapping[str, Any]]:
+def descriptions_of(requests: Sequence[Request]) -> list[Mapping[str, Any]]:
     """Return what adoption.py finds of each request, in a process of their own. Raises InputError."""
     package = Path(package_folder())
     asked = json.dumps({"path": [folder for folder in sys.path if folder], "requests": requests})

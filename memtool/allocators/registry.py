@@ -209,7 +209,7 @@ class Registry:
 
     def interpreted(self) -> list[Known]:
         """Return the allocators in Python that installed packages bring; each is loaded, in another process."""
-        found = own.described(tuple(self._interpreted.values()))
+        descriptions = own.described(tuple(self._interpreted.values()))
         return [
             Known(
                 name=name,
@@ -219,7 +219,7 @@ class Registry:
                 capabilities=_capabilities(said, *description.get("limits", (None, None))) if said else Capabilities(),
                 missing=description.get("error") or description.get("refusal"),
             )
-            for name, description in zip(self._interpreted, found, strict=True)
+            for name, description in zip(self._interpreted, descriptions, strict=True)
             for said in (description.get("description", {}),)
         ]
 

@@ -95,10 +95,10 @@ def _name_of(item: str) -> tuple[str, str] | None:
 
 def _named(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorSpec]:
     """Return the allocators of an item, under the name that the user gives it."""
-    found = _name_of(item)
-    if found is None:
+    title = _name_of(item)
+    if title is None:
         return _unfold(item, groups)
-    name, rest = found
+    name, rest = title
     specs = _unfold(rest, groups)
     if len(specs) > 1:
         raise AllocatorError(f"{item}: a name is of one allocator, and these are {len(specs)}")

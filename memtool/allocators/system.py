@@ -86,9 +86,9 @@ def _installed(sonames: Sequence[str]) -> Path | None:
     known = linker_cache()
     for soname in sonames:
         places = (folder / soname for folder in _FOLDERS)
-        found = known.get(soname) or next((place for place in places if place.exists()), None)
-        if found is not None:
-            return found.resolve()
+        library = known.get(soname) or next((place for place in places if place.exists()), None)
+        if library is not None:
+            return library.resolve()
     return None
 
 
@@ -102,10 +102,10 @@ def linker_cache() -> Mapping[str, Path]:
     except OSError:
         return {}
     # libjemalloc.so.2 (libc6,x86-64) => /lib/x86_64-linux-gnu/libjemalloc.so.2; without a comma: 32 bit
-    found: dict[str, Path] = {}
+    libraries: dict[str, Path] = {}
     for name, path in re.findall(r"^\s*(\S+) \(libc6,(?:x86-64|AArch64)[^)]*\) => (\S.*)$", listed, re.MULTILINE):
-        found.setdefault(name, Path(path))
-    return found
+        libraries.setdefault(name, Path(path))
+    return libraries
 
 
 @cache

@@ -134,11 +134,11 @@ def _find_limits(options: BenchOptions, seeds: int, output_format: str, width: i
     from memtool.report import limits
 
     with progress(quiet=output_format == "json") as show:
-        found = api.find_limits(options, seeds, progress=show)
-    click.echo(limits.render(found.limits, output_format, width))
+        outcome = api.find_limits(options, seeds, progress=show)
+    click.echo(limits.render(outcome.limits, output_format, width))
     if output_format == "table":
-        click.echo(f"\nResults: {found.file}")
-    if found.limits.failed:
+        click.echo(f"\nResults: {outcome.file}")
+    if outcome.limits.failed:
         sys.exit(EXIT_FAILED)
 
 

@@ -89,8 +89,8 @@ def command(
     )
     few = check.too_few_blocks(options)
     if measured["dry_run"]:
-        found = show_plan(check.to_be_measured(options), output_format, lambda _: few)
-        return EXIT_OK if found >= (2 if baseline is None else 1) else EXIT_INCOMPARABLE
+        most = show_plan(check.to_be_measured(options), output_format, lambda _: few)
+        return EXIT_OK if most >= (2 if baseline is None else 1) else EXIT_INCOMPARABLE
     complain([few] if few is not None else [])
     with progress(quiet=output_format == "json") as show:
         if update:

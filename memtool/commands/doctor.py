@@ -94,10 +94,10 @@ def engine() -> Finding:
 
 def compiler() -> Finding:
     """Look for what builds the native core, and strategies of one's own."""
-    found = next(filter(None, map(shutil.which, _COMPILERS)), None)
-    if found is None:
+    program = next(filter(None, map(shutil.which, _COMPILERS)), None)
+    if program is None:
         return Finding("compiler", State.NOTE, "no C++ compiler: the engine cannot be rebuilt", "apt install g++")
-    return Finding("compiler", State.OK, found)
+    return Finding("compiler", State.OK, program)
 
 
 def header() -> Finding:

@@ -31,16 +31,16 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
 
     inspection = api.inspect(workload, seed=seed)
     info, size, definition = inspection.trace, inspection.image_bytes, inspection.definition
-    found = inspection.characteristics
+    characteristics = inspection.characteristics
     if plot is not None:
         from memtool.report.plots.characteristics import draw
 
-        draw(plot, info.name, asdict(found), info.marks)
+        draw(plot, info.name, asdict(characteristics), info.marks)
     if output_format == "json":
-        content = {"trace": asdict(info), "image_bytes": size, "workload": definition, **asdict(found)}
+        content = {"trace": asdict(info), "image_bytes": size, "workload": definition, **asdict(characteristics)}
         click.echo(json.dumps(content, indent=1))
         return
-    click.echo(_summary(info, found, size))
+    click.echo(_summary(info, characteristics, size))
     if definition is not None:
         click.echo("\nWith every default written out\n" + _definition(definition))
     if plot is not None:
@@ -54,30 +54,31 @@ def _definition(workload: Mapping[str, Any]) -> str:
     return yaml.safe_dump(workload, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100).rstrip()
 
 
-def _summary(info: TraceInfo, found: Characteristics, image_bytes: int) -> str:
+def _summary(info: TraceInfo, characteristics: Characteristics, image_bytes: int) -> str:
     from tabulate import tabulate
 
     from memtool.units import format_count, format_size, plural
 
     rows = [
-        *_events(info, found),
-        *_memory(info, found, image_bytes),
+        *_events(info, characteristics),
+        *_memory(info, characteristics, image_bytes),
         *_marks(info),
         *(("note", note) for note in info.notes),
     ]
     # tabulate cannot wrap a cell that is a number with a comma in it: each says what it counts.
     facts = tabulate(rows, tablefmt="plain", maxcolwidths=[None, 90], disable_numparse=True)
-    sizes = [(f"from {format_size(1 << level)}", count) for level, count in found.sizes.items()]
-    empty = [(format_size(0), found.empty)] if found.empty else []
-    lifetimes = [(f"from {format_count(1 << level)}", count) for level, count in found.lifetimes.items()]
-    freed = f"of the {plural(found.allocations - found.never_freed, 'object')} freed before the epilogue"
+    sizes = [(f"from {format_size(1 << level)}", count) for level, count in characteristics.sizes.items()]
+    empty = [(format_size(0), characteristics.empty)] if characteristics.empty else []
+    lifetimes = [(f"from {format_count(1 << level)}", count) for level, count in characteristics.lifetimes.items()]
+    ended = characteristics.allocations - characteristics.never_freed
+    freed = f"of the {plural(ended, 'object')} freed before the epilogue"
     parts = [facts, "Sizes of allocations\n" + _bars([*empty, *sizes])]
     if lifetimes:
         parts.append(f"Lifetimes in allocations, {freed}\n" + _bars(lifetimes))
     return "\n\n".join(parts)
 
 
-def _events(info: TraceInfo, found: Characteristics) -> Iterator[tuple[str, str]]:
+def _events(info: TraceInfo, characteristics: Characteristics) -> Iterator[tuple[str, str]]:
     from memtool.units import arrivals_in_words, format_count, format_mean_size, format_size, plural
 
     yield "workload", f"{info.name} ({info.source})"
@@ -86,19 +87,19 @@ def _events(info: TraceInfo, found: Characteristics) -> Iterator[tuple[str, str]
         "operations",
         f"{format_count(info.operations)}, and {plural(info.epilogue_operations, 'free')} in the epilogue",
     )
-    resized, zeroed = format_count(found.reallocations), format_count(found.zeroed)
-    yield "allocations", f"{format_count(found.allocations)}, {resized} resized, {zeroed} zeroed"
-    sizes = f"{format_size(found.smallest_size)} to {format_size(found.largest_size)}"
-    middle = f"median {format_size(found.median_size)}, mean {format_mean_size(found.mean_size)}"
-    yield "sizes", f"{sizes}, {middle}{'; when allocated' if found.reallocations else ''}"
-    if found.resized_to is not None:
-        resized_objects = plural(sum(found.resize_chains.values()), "object")
-        least, most = (format_size(size) for size in found.resized_to)
-        chain = f"of {resized_objects}, the most of one {format_count(max(found.resize_chains))}"
+    resized, zeroed = format_count(characteristics.reallocations), format_count(characteristics.zeroed)
+    yield "allocations", f"{format_count(characteristics.allocations)}, {resized} resized, {zeroed} zeroed"
+    sizes = f"{format_size(characteristics.smallest_size)} to {format_size(characteristics.largest_size)}"
+    middle = f"median {format_size(characteristics.median_size)}, mean {format_mean_size(characteristics.mean_size)}"
+    yield "sizes", f"{sizes}, {middle}{'; when allocated' if characteristics.reallocations else ''}"
+    if characteristics.resized_to is not None:
+        resized_objects = plural(sum(characteristics.resize_chains.values()), "object")
+        least, most = (format_size(size) for size in characteristics.resized_to)
+        chain = f"of {resized_objects}, the most of one {format_count(max(characteristics.resize_chains))}"
         yield "resizes", f"{chain}; to {least} to {most}"
-    alignments = (f"{alignment} ({format_count(uses)})" for alignment, uses in found.alignments.items())
+    alignments = (f"{alignment} ({format_count(uses)})" for alignment, uses in characteristics.alignments.items())
     yield "alignments", ", ".join(alignments)
-    yield "threads", _threads(info, found)
+    yield "threads", _threads(info, characteristics)
     yield "scopes", f"{format_count(info.scopes)} that end all at once" if info.scopes else "none"
     orders = (("LIFO", info.first_not_lifo), ("FIFO", info.first_not_fifo))
     if info.arrivals is not None:
@@ -106,13 +107,14 @@ def _events(info: TraceInfo, found: Characteristics) -> Iterator[tuple[str, str]
     yield "frees", "; ".join(_order(name, first) for name, first in orders)
 
 
-def _threads(info: TraceInfo, found: Characteristics) -> str:
+def _threads(info: TraceInfo, characteristics: Characteristics) -> str:
     from memtool.units import format_count, plural
 
-    if found.threads == 1:
+    if characteristics.threads == 1:
         return "one"
-    at_once = "" if found.threads == info.threads else f" in all, {format_count(info.threads)} at once"
-    return f"{format_count(found.threads)}{at_once}; {plural(found.remote_frees, 'free')} by another than allocated"
+    at_once = "" if characteristics.threads == info.threads else f" in all, {format_count(info.threads)} at once"
+    remote = plural(characteristics.remote_frees, "free")
+    return f"{format_count(characteristics.threads)}{at_once}; {remote} by another than allocated"
 
 
 def _order(name: str, first: int | None) -> str:
@@ -121,7 +123,7 @@ def _order(name: str, first: int | None) -> str:
     return f"all {name}" if first is None else f"{name} for the first {plural(first, 'operation')}"
 
 
-def _memory(info: TraceInfo, found: Characteristics, image_bytes: int) -> Iterator[tuple[str, str]]:
+def _memory(info: TraceInfo, characteristics: Characteristics, image_bytes: int) -> Iterator[tuple[str, str]]:
     from memtool.units import format_mean_size, format_size, plural
 
     yield "all bytes ever asked for", format_size(info.total_bytes)
@@ -135,7 +137,7 @@ def _memory(info: TraceInfo, found: Characteristics, image_bytes: int) -> Iterat
     if info.memory_limit is not None:
         of_it = info.peak_live_bytes / info.memory_limit
         yield "memory limit", f"{format_size(info.memory_limit)}; the load is {of_it:.1%} of it"
-    yield "mean live", format_mean_size(found.mean_live_bytes)
+    yield "mean live", format_mean_size(characteristics.mean_live_bytes)
     an_operation = image_bytes / (info.operations + info.epilogue_operations)
     yield "event image", f"{format_size(image_bytes)}, {an_operation:.1f} bytes an operation, epilogue included"
 

@@ -108,14 +108,14 @@ class Counts(click.ParamType[tuple[int, ...]]):
         """Return the numbers."""
         if isinstance(value, tuple):
             return value
-        found = []
+        numbers = []
         for word in str(value).split(","):
             if not word.strip().isdecimal() or not word.isascii() or not 1 <= int(word) <= _MOST_THREADS:
                 self.fail(f"must be whole numbers from 1 to {_MOST_THREADS}, is '{value}'", param, ctx)
-            found.append(int(word))
-        if len(set(found)) < len(found):
+            numbers.append(int(word))
+        if len(set(numbers)) < len(numbers):
             self.fail(f"names a number twice: '{value}'", param, ctx)
-        return tuple(found)
+        return tuple(numbers)
 
 
 class Rates(click.ParamType[tuple[int, ...]]):

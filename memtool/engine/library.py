@@ -33,20 +33,20 @@ def engine_path() -> str:
     # Not __file__: an editable install keeps the library elsewhere than the sources.
     from importlib.resources import files
 
-    found = files("memtool.engine").joinpath(LIBRARY_NAME)
-    if not found.is_file():
+    resource = files("memtool.engine").joinpath(LIBRARY_NAME)
+    if not resource.is_file():
         raise EngineError(f"the engine library {LIBRARY_NAME} is not built: run `make native`, or `pip install .`")
-    return str(found)
+    return str(resource)
 
 
 def lean_path() -> str:
     """Return the path of the program in which memory is measured (worker/lean.cpp). Raises EngineError."""
     from importlib.resources import files
 
-    found = files("memtool.engine").joinpath(LEAN_NAME)
-    if not found.is_file():
+    resource = files("memtool.engine").joinpath(LEAN_NAME)
+    if not resource.is_file():
         raise EngineError(f"the program {LEAN_NAME} is not built: run `make native`, or `pip install .`")
-    return str(found)
+    return str(resource)
 
 
 def package_folder() -> str:

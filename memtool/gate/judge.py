@@ -41,15 +41,15 @@ def confirm(screened: Sequence[Judgement], fresh: Sequence[Comparison], rules: P
     second = tested_by(second_look, tested, rules)
     judged = []
     for first in screened:
-        found = second.get(key_of(first.comparison))
+        confirmed = second.get(key_of(first.comparison))
         if not first.is_suspect:
             judged.append(first)
-        elif found is None:
+        elif confirmed is None:
             failed = again.get((*key_of(first.comparison)[:-1], STATUS))
             why = failed.why_not if failed is not None else "it was not measured a second time"
             judged.append(replace(first, reason=f"looked worse at first, and then: {why}"))
         else:
-            judged.append(replace(found, first_look=first.comparison))
+            judged.append(replace(confirmed, first_look=first.comparison))
     broken = [comparison for comparison in fresh if comparison.metric == STATUS and comparison.basis is Basis.EXACT]
     return judged + [_judge_untested(comparison, rules) for comparison in broken]
 

@@ -158,7 +158,7 @@ def _undecided(judged: Judgement, test: _Test, levels: _Levels) -> Judgement:
     level = levels.regression_level if is_above else levels.pass_level
     needed = paired.blocks_to_decide(test.worse, threshold, level)
     among = f" (Holm over {levels.family} tests)" if levels.family > 1 and level != ALPHA else ""
-    found = f"{pairs} of {samples} pairs {side} the limit, p = {p_value:.2g}{among}"
+    evidence = f"{pairs} of {samples} pairs {side} the limit, p = {p_value:.2g}{among}"
     if needed is None:
         more = "too near the limit for their scatter"
     elif needed > paired.MOST_BLOCKS:
@@ -167,4 +167,4 @@ def _undecided(judged: Judgement, test: _Test, levels: _Levels) -> Judgement:
         more = f"to decide an effect like it takes about {needed:,} blocks"
     else:
         more = f"four of five runs of {needed} blocks decide an effect like it, this one does not"
-    return replace(judged, reason=f"{found}: {more}", blocks_to_decide=needed)
+    return replace(judged, reason=f"{evidence}: {more}", blocks_to_decide=needed)

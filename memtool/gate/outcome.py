@@ -27,8 +27,8 @@ def unjudged(judgements: Sequence[Judgement], rules: Policy) -> list[str]:
     cells: dict[tuple[str, ...], list[Judgement]] = {}
     for judgement in judgements:
         cells.setdefault(key_of(judgement.comparison)[:-1], []).append(judgement)
-    for found in cells.values():
-        gated = [judgement for judgement in found if judgement.verdict is not Verdict.SHOWN]
+    for of_cell in cells.values():
+        gated = [judgement for judgement in of_cell if judgement.verdict is not Verdict.SHOWN]
         lost = [judgement for judgement in gated if _is_lost(judgement)]
         if not lost and gated and all(judgement.verdict is Verdict.INCOMPARABLE for judgement in gated):
             lost = [judgement for judgement in gated if judgement.comparison.metric != STATUS][:1]
@@ -47,10 +47,10 @@ def _is_lost(judged: Judgement) -> bool:
 
 
 def _unjudged_line(judged: Judgement) -> str:
-    found = judged.comparison
-    against = "" if found.base == found.head else f" against {found.base}"
-    metric = "" if found.metric == STATUS else f" · {found.metric}"
-    return f"{found.workload} · {found.head}{against}{metric}: {judged.reason}"
+    comparison = judged.comparison
+    against = "" if comparison.base == comparison.head else f" against {comparison.base}"
+    metric = "" if comparison.metric == STATUS else f" · {comparison.metric}"
+    return f"{comparison.workload} · {comparison.head}{against}{metric}: {judged.reason}"
 
 
 def exit_code(judgements: Sequence[Judgement], fail_on: FailOn | None, unjudged: Sequence[str] = ()) -> int:

@@ -105,12 +105,12 @@ def cpu_model(information: Path = _CPU_INFO) -> str:
 
 def caches(folder: Path = _CACHES) -> dict[str, int]:
     """Return the bytes of each cache that the first core sees: ``{"L1d": 49152, "L2": 1048576}``."""
-    found = {}
+    sizes = {}
     for index in sorted(folder.glob("index[0-9]*")):
         level, kind, size = (text_of(index / name) for name in ("level", "type", "size"))
         if level and size and kind in _CACHE_KINDS and size.endswith("K"):
-            found[f"L{level}{_CACHE_KINDS[kind]}"] = int(size[:-1]) * 1024
-    return found
+            sizes[f"L{level}{_CACHE_KINDS[kind]}"] = int(size[:-1]) * 1024
+    return sizes
 
 
 def _cpu_facts(information: Path = _CPU_INFO) -> dict[str, str]:

@@ -49,10 +49,10 @@ class MetricInfo:
 
 def _latencies() -> list[MetricInfo]:
     shares = {"p50": "half", "p90": "90 %", "p99": "99 %", "p999": "99.9 %", "p9999": "99.99 %"}
-    found = []
+    infos = []
     for kind in ("allocate", "deallocate", "remote_deallocate", "reallocate"):
         for name, share in shares.items():
-            found.append(
+            infos.append(
                 MetricInfo(
                     f"{kind}_{name}_ns",
                     "ns",
@@ -60,7 +60,7 @@ def _latencies() -> list[MetricInfo]:
                     measured_by=Pass.LATENCY,
                 )
             )
-        found.append(
+        infos.append(
             MetricInfo(
                 f"{kind}_max_ns",
                 "ns",
@@ -69,7 +69,7 @@ def _latencies() -> list[MetricInfo]:
                 measured_by=Pass.LATENCY,
             )
         )
-    return found
+    return infos
 
 
 def _frames() -> list[MetricInfo]:

@@ -120,46 +120,46 @@ def differ(repeats: Sequence[Footprint]) -> bool:
 
 def summarise(samples: CellSamples) -> Summary:
     """Return peaks, fragmentation, ratios and faults, with what a reader must know to read them rightly."""
-    found = taken(samples.own, Footprint)
-    if not found:
+    footprints = taken(samples.own, Footprint)
+    if not footprints:
         return Summary()
-    by_sample = [(sample.block, _figures(sample.figures, samples)) for sample in found]
+    by_sample = [(sample.block, _figures(sample.figures, samples)) for sample in footprints]
     figures = {name: Figure([(block, of[name]) for block, of in by_sample]) for name in by_sample[0][1]}
-    reported: dict[str, Any] = json.loads(f"{{{found[0].figures.report}}}")
+    reported: dict[str, Any] = json.loads(f"{{{footprints[0].figures.report}}}")
     return Summary(
-        figures | _blowup(found, taken(samples.alone, Footprint)),
+        figures | _blowup(footprints, taken(samples.alone, Footprint)),
         notes=[
-            *(_differences(found) if samples.exact_expected else ()),
-            *_notes(found),
+            *(_differences(footprints) if samples.exact_expected else ()),
+            *_notes(footprints),
             *sentences(reported),
         ],
-        proof={"region": asdict(found[0].figures.region)} | ({"adaptors": reported} if reported else {}),
+        proof={"region": asdict(footprints[0].figures.region)} | ({"adaptors": reported} if reported else {}),
     )
 
 
-def _figures(found: Footprint, samples: CellSamples) -> dict[str, float | None]:
+def _figures(reading: Footprint, samples: CellSamples) -> dict[str, float | None]:
     """Return one sample's metrics; None where the strategy has no such thing."""
-    trace, peak, live = samples.trace, found.at_peak_live, found.peak_live_bytes
-    footprint = found.peak_footprint_bytes if peak.footprint_bytes is not None else None
-    at_peak_live = found.footprint_at_peak_live_bytes if footprint is not None else None
-    granted = found.granted_at_peak_live_bytes
+    trace, peak, live = samples.trace, reading.at_peak_live, reading.peak_live_bytes
+    footprint = reading.peak_footprint_bytes if peak.footprint_bytes is not None else None
+    at_peak_live = reading.footprint_at_peak_live_bytes if footprint is not None else None
+    granted = reading.granted_at_peak_live_bytes
     live_share = _ratio(live, granted, LEAST_LIVE)
     enough = live >= LEAST_LIVE
-    mean_over = found.ratio_allocations
+    mean_over = reading.ratio_allocations
     of_limit = {} if trace.memory_limit is None else {"limit_used_share": _ratio(footprint, trace.memory_limit)}
     return {
         "peak_live_bytes": live,
-        "peak_granted_bytes": found.peak_granted_bytes,
+        "peak_granted_bytes": reading.peak_granted_bytes,
         "peak_footprint_bytes": footprint,
         **of_limit,
-        "peak_resident_bytes": found.peak_resident_bytes,
-        "end_resident_bytes": found.end_resident_bytes,
+        "peak_resident_bytes": reading.peak_resident_bytes,
+        "end_resident_bytes": reading.end_resident_bytes,
         "internal_fragmentation": 1 - live_share if live_share is not None and enough else None,
         "external_fragmentation": _external(peak.free_bytes, peak.largest_free),
-        **_over_the_run(found),
-        "footprint_mean_ratio": found.ratio_sum / mean_over if mean_over and footprint is not None else None,
+        **_over_the_run(reading),
+        "footprint_mean_ratio": reading.ratio_sum / mean_over if mean_over and footprint is not None else None,
         "footprint_at_peak_live_ratio": _ratio(at_peak_live, live, LEAST_LIVE),
-        "footprint_at_peak_ratio": _ratio(footprint, found.live_at_peak_footprint_bytes, LEAST_LIVE),
+        "footprint_at_peak_ratio": _ratio(footprint, reading.live_at_peak_footprint_bytes, LEAST_LIVE),
         "footprint_peak_ratio": _ratio(footprint, live, LEAST_LIVE),
         "load_ratio": _ratio(footprint, live, LEAST_LIVE),
         "packing_ratio": _ratio(footprint, trace.packing_bytes, LEAST_LIVE) if enough else None,
@@ -167,13 +167,13 @@ def _figures(found: Footprint, samples: CellSamples) -> dict[str, float | None]:
         "free_bytes": peak.free_bytes,
         "metadata_bytes": peak.metadata_bytes,
         "unaccounted_bytes": _unaccounted(peak),
-        "resident_at_peak_live_bytes": found.resident_at_peak_live_bytes,
-        "huge_resident_bytes": found.huge_resident_bytes,
+        "resident_at_peak_live_bytes": reading.resident_at_peak_live_bytes,
+        "huge_resident_bytes": reading.huge_resident_bytes,
         "holes_ratio": _ratio(peak.free_blocks, peak.used_blocks),
-        "resident_after_drain_0ms_bytes": found.drained_resident_bytes,
-        "unaccounted_after_drain_bytes": _unaccounted(found.drained),
-        "minor_faults": found.minor_faults,
-        "major_faults": found.major_faults,
+        "resident_after_drain_0ms_bytes": reading.drained_resident_bytes,
+        "unaccounted_after_drain_bytes": _unaccounted(reading.drained),
+        "minor_faults": reading.minor_faults,
+        "major_faults": reading.major_faults,
     }
 
 
@@ -198,16 +198,16 @@ def _external(free: int | None, largest: int | None) -> float | None:
     return 1 - share if share is not None else None
 
 
-def _over_the_run(found: Footprint) -> dict[str, float | None]:
+def _over_the_run(footprint: Footprint) -> dict[str, float | None]:
     """Return fragmentation over the checkpoints of a sample, and at the marks."""
     figures: dict[str, float | None] = {}
-    moments = (*found.at_marks.values(), found.at_peak_live)
+    moments = (*footprint.at_marks.values(), footprint.at_peak_live)
     for name, of, whole, part in (
         ("internal_fragmentation", _internal, "live_bytes", "granted_bytes"),
         ("external_fragmentation", _external, "free_bytes", "largest_free"),
     ):
         # The mean runs evenly over the run: marks and the peak are not.
-        rows = zip(found.series[whole], found.series[part], strict=True)
+        rows = zip(footprint.series[whole], footprint.series[part], strict=True)
         even = [figure for row in rows if (figure := of(*row)) is not None]
         marked = [of(getattr(at, whole), getattr(at, part)) for at in moments]
         figures[f"{name}_max"] = max([*even, *(figure for figure in marked if figure is not None)], default=None)
@@ -217,7 +217,7 @@ def _over_the_run(found: Footprint) -> dict[str, float | None]:
     return figures
 
 
-def _blowup(found: Sequence[Taken[Footprint]], alone: Sequence[Taken[Footprint]]) -> dict[str, Figure]:
+def _blowup(footprints: Sequence[Taken[Footprint]], alone: Sequence[Taken[Footprint]]) -> dict[str, Figure]:
     """Return the peak of memory over that of one thread: of the footprint where that is counted, else of resident."""
     if not alone:
         return {}
@@ -228,14 +228,16 @@ def _blowup(found: Sequence[Taken[Footprint]], alone: Sequence[Taken[Footprint]]
 
     of_one = peak(alone[0].figures)
     return {
-        "blowup_ratio": Figure([(sample.block, _ratio(peak(sample.figures), of_one, LEAST_LIVE)) for sample in found])
+        "blowup_ratio": Figure(
+            [(sample.block, _ratio(peak(sample.figures), of_one, LEAST_LIVE)) for sample in footprints]
+        )
     }
 
 
-def _notes(found: Sequence[Taken[Footprint]]) -> list[str]:
+def _notes(footprints: Sequence[Taken[Footprint]]) -> list[str]:
     """Return what a reader of the memory figures must know to read them rightly."""
-    huge = max(sample.figures.huge_resident_bytes for sample in found)
-    if not huge or found[0].cell.region == "hugepages":
+    huge = max(sample.figures.huge_resident_bytes for sample in footprints)
+    if not huge or footprints[0].cell.region == "hugepages":
         return []
     return [
         f"{format_size(huge)} of its resident memory at the peak are transparent huge pages, so resident memory "
@@ -244,18 +246,18 @@ def _notes(found: Sequence[Taken[Footprint]]) -> list[str]:
 
 
 _MUST_REPEAT: Mapping[str, Callable[[Footprint], object]] = {
-    "peak granted bytes": lambda found: found.peak_granted_bytes,
-    "peak footprint": lambda found: found.peak_footprint_bytes,
-    "mean of footprint / live": lambda found: found.ratio_sum,
-    "figures at the peak": lambda found: asdict(found.at_peak_live) | {"resident_bytes": None},
+    "peak granted bytes": lambda reading: reading.peak_granted_bytes,
+    "peak footprint": lambda reading: reading.peak_footprint_bytes,
+    "mean of footprint / live": lambda reading: reading.ratio_sum,
+    "figures at the peak": lambda reading: asdict(reading.at_peak_live) | {"resident_bytes": None},
 }
 
 
-def _differences(found: Sequence[Taken[Footprint]]) -> list[str]:
+def _differences(footprints: Sequence[Taken[Footprint]]) -> list[str]:
     return [
         f"{what} differs between repeats of a strategy that is deterministic: a defect of memtool, please report it"
         for what, figure in _MUST_REPEAT.items()
-        if len({str(figure(sample.figures)) for sample in found}) > 1
+        if len({str(figure(sample.figures)) for sample in footprints}) > 1
     ]
 
 

@@ -100,9 +100,9 @@ def _timer_step(timed: Timed) -> float:
     Under arrivals a latency begins when the operation is due, which is no reading of the timer: the floor alone counts.
     """
     readings = [
-        found.buckets
+        distribution.buckets
         for sample in timed
-        for kind, found in sample.figures.histograms.items()
+        for kind, distribution in sample.figures.histograms.items()
         if kind == "floor" or sample.figures.open_loop is None
     ]
     return histogram.step(histogram.merge(readings))
@@ -153,10 +153,10 @@ def _histogram(sample: Taken[Latency], kind: str) -> Histogram:
 
 def _readings(timed: Timed, kind: str) -> dict[str, list[float]]:
     """Return each percentile and the maximum of a kind, in ticks, one a sample; empty where a sample has none of it."""
-    found = [_histogram(sample, kind) for sample in timed]
-    if not found or not all(reading.buckets for reading in found):
+    histograms = [_histogram(sample, kind) for sample in timed]
+    if not histograms or not all(reading.buckets for reading in histograms):
         return {}
-    merged = [(histogram.merge([reading.buckets]), float(reading.maximum)) for reading in found]
+    merged = [(histogram.merge([reading.buckets]), float(reading.maximum)) for reading in histograms]
     readings = {
         name: [histogram.percentile(buckets, q, maximum) for buckets, maximum in merged]
         for name, q in PERCENTILES.items()
@@ -184,7 +184,7 @@ def _open_loop(timed: Timed, null: Timed, samples: CellSamples) -> dict[str, Any
 
     Behind is a cell whose replays, in the middle, take longer than their schedule by more than a hundredth of it.
     """
-    kept = [found for sample in timed if (found := sample.figures.open_loop) is not None]
+    kept = [open_loop for sample in timed if (open_loop := sample.figures.open_loop) is not None]
     if not kept or samples.trace.arrivals is None:
         return {}
     ns, operations = samples.clock.ns_per_tick, samples.trace.operations

@@ -41,11 +41,11 @@ class Line:
 
 def swept(run: Run) -> dict[str, list[TraceInfo]]:
     """Return the workloads that a run has at several rates, each with its traces, the lowest rate first."""
-    found: dict[str, list[TraceInfo]] = {}
+    workloads: dict[str, list[TraceInfo]] = {}
     for info in run.workloads:
         if _SWEPT in info.name and info.arrivals is not None:
-            found.setdefault(without_rate(info.name), []).append(info)
-    return {name: sorted(infos, key=rate_of) for name, infos in found.items() if len(infos) > 1}
+            workloads.setdefault(without_rate(info.name), []).append(info)
+    return {name: sorted(infos, key=rate_of) for name, infos in workloads.items() if len(infos) > 1}
 
 
 def without_rate(name: str) -> str:
@@ -66,17 +66,17 @@ def lines(run: Run, infos: Sequence[TraceInfo], kind: str, share: str) -> list[L
     rates = {info.name: rate_of(info) for info in infos}
     cells = [cell for cell in run.cells if cell.cell.workload in rates and cell.status is Status.OK]
     null: dict[float, Point] = {}
-    found: dict[str, list[Point]] = {}
+    curves: dict[str, list[Point]] = {}
     for cell in look.ordered(sorted(cells, key=lambda each: rates[each.cell.workload])):
         rate, kept = rates[cell.cell.workload], cell.proof.get("open_loop", {})
         metric = cell.metrics.get(f"{kind}_{share}_ns")
         if metric is not None and metric.value is not None:
             late = bool(kept.get("end_behind_operations"))
-            found.setdefault(look.label(cell), []).append(Point(rate, metric.value, late))
+            curves.setdefault(look.label(cell), []).append(Point(rate, metric.value, late))
         of_null = kept.get("null_ns", {}).get(kind, {}).get(share)
         if of_null is not None:
             null[rate] = Point(rate, of_null, bool(kept.get("null_behind")))
-    named = {HARNESS: list(null.values()), **found}
+    named = {HARNESS: list(null.values()), **curves}
     return [Line(name, tuple(sorted(points, key=lambda each: each.rate))) for name, points in named.items() if points]
 
 
@@ -96,8 +96,8 @@ def table(run: Run, infos: Sequence[TraceInfo], kind: str) -> tuple[list[str], l
     by_share = [(title, lines(run, infos, kind, share)) for share, title in SHARES]
     rows = []
     for name in dict.fromkeys(line.name for _, each in by_share for line in each):
-        for title, found in by_share:
-            points = {point.rate: point for line in found if line.name == name for point in line.points}
+        for title, figure in by_share:
+            points = {point.rate: point for line in figure if line.name == name for point in line.points}
             rows.append([name, title, *(_written(points.get(rate)) for rate in rates)])
     return ["allocator", "percentile", *(written_rate(rate) for rate in rates)], rows
 

@@ -37,10 +37,10 @@ class Line:
 
 def swept(run: Run) -> dict[str, list[TraceInfo]]:
     """Return the workloads that a run has on several numbers of threads, each with its traces, fewest threads first."""
-    found: dict[str, list[TraceInfo]] = {}
+    workloads: dict[str, list[TraceInfo]] = {}
     for info in run.workloads:
-        found.setdefault(info.name.partition(":threads=")[0], []).append(info)
-    return {name: sorted(infos, key=lambda info: info.threads) for name, infos in found.items() if len(infos) > 1}
+        workloads.setdefault(info.name.partition(":threads=")[0], []).append(info)
+    return {name: sorted(infos, key=lambda info: info.threads) for name, infos in workloads.items() if len(infos) > 1}
 
 
 def lines(run: Run, infos: Sequence[TraceInfo]) -> list[Line]:
@@ -49,7 +49,7 @@ def lines(run: Run, infos: Sequence[TraceInfo]) -> list[Line]:
     The harness is there where its time was recorded. What has no point at all is left out.
     """
     threads = {info.name: info.threads for info in infos}
-    found: dict[str, list[Point]] = {}
+    curves: dict[str, list[Point]] = {}
     harness: dict[int, list[float]] = {}
     for cell in run.cells:
         metric = cell.metrics.get("time_per_op_ns")
@@ -58,7 +58,7 @@ def lines(run: Run, infos: Sequence[TraceInfo]) -> list[Line]:
         count = threads[cell.cell.workload]
         low = 1e3 / metric.high if metric.high else None
         high = 1e3 / metric.low if metric.low else None
-        found.setdefault(look.label(cell), []).append((count, 1e3 / metric.value, low, high))
+        curves.setdefault(look.label(cell), []).append((count, 1e3 / metric.value, low, high))
         if cell.proof.get("harness_ns"):
             harness.setdefault(count, []).append(1e3 / cell.proof["harness_ns"])
     counts = sorted(threads.values())
@@ -68,7 +68,7 @@ def lines(run: Run, infos: Sequence[TraceInfo]) -> list[Line]:
         return Line(name, tuple(sorted(points)), tuple(count for count in counts if count not in has))
 
     of_null = [line(HARNESS, [(count, median(rates), None, None) for count, rates in harness.items()])]
-    allocators = [line(name, points) for name, points in found.items()]
+    allocators = [line(name, points) for name, points in curves.items()]
     return [
         *(curve for curve in of_null if curve.points),
         *sorted(allocators, key=lambda curve: (counts[-1] in curve.lacks, -curve.points[-1][1])),

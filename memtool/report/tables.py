@@ -228,12 +228,12 @@ def _checked(cells: Sequence[CellResult]) -> str:
 
 def _left_out(cells: Sequence[CellResult], style: str) -> list[str]:
     parts = []
-    for title, found in (
+    for title, left_out in (
         ("Failed", [cell for cell in cells if cell.fault not in (None, HARNESS)]),
         ("Not measured, through no fault of the allocator", [cell for cell in cells if cell.fault == HARNESS]),
         ("Left out", [cell for cell in cells if cell.status is Status.EXCLUDED]),
     ):
-        lines = [f"{'- ' if style == 'markdown' else '  '}{look.label(cell)}: {cell.reason}" for cell in found]
+        lines = [f"{'- ' if style == 'markdown' else '  '}{look.label(cell)}: {cell.reason}" for cell in left_out]
         if lines:
             parts.append("\n".join([f"{title}:", *lines]))
     # What several cells have in common, above all a noisy machine, is said once.
@@ -263,14 +263,14 @@ def _explanation(cells: Sequence[CellResult], built: Sequence[Sheet], style: str
         floor = {name: sorted(reading[name] for reading in floors)[len(floors) // 2] for name in floors[0]}
         figures = ", ".join(f"{_percentile_name(name)} {format_ns(value)}" for name, value in floor.items())
         lines.append(f"Noise floor (an empty timed region): {figures}; its median is subtracted from every percentile.")
-    null = next((found for cell in cells if (found := cell.proof.get("open_loop", {}).get("null_ns"))), None)
+    null = next((of_null for cell in cells if (of_null := cell.proof.get("open_loop", {}).get("null_ns"))), None)
     if null:
         figures = "; ".join(
             f"{kind} "
             + ", ".join(
-                f"{_percentile_name(name)} {format_ns(value)}" for name, value in found.items() if name != "p90"
+                f"{_percentile_name(name)} {format_ns(value)}" for name, value in of_null.items() if name != "p90"
             )
-            for kind, found in null.items()
+            for kind, of_null in null.items()
         )
         lines.append(
             f"Under the same arrivals the null strategy shows: {figures}. This is queueing and what interrupts the "

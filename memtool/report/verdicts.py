@@ -67,40 +67,51 @@ def write_summary(report: Report, environment: Mapping[str, str] = os.environ) -
 
 def sentence(judged: Judgement) -> str:
     """Return which figure of which cell, how much, and why, in one line without the verdict."""
-    found = judged.comparison
-    where = f"{found.workload} · {_who(found)}"
-    if found.metric == STATUS:
+    comparison = judged.comparison
+    where = f"{comparison.workload} · {_who(comparison)}"
+    if comparison.metric == STATUS:
         return f"{where}: {judged.reason}"
-    parts = [f"{where} · {found.metric}"]
-    if found.basis is Basis.NONE:
+    parts = [f"{where} · {comparison.metric}"]
+    if comparison.basis is Basis.NONE:
         return f"{parts[0]}: {judged.reason}"
-    figures = f"{_figure(found.metric, found.base_value)} -> {_figure(found.metric, found.head_value)}"
-    change = _change(found)
+    figures = (
+        f"{_figure(comparison.metric, comparison.base_value)} -> {_figure(comparison.metric, comparison.head_value)}"
+    )
+    change = _change(comparison)
     details = [change]
-    if found.basis is Basis.EXACT and found.is_ratio and found.base_value is not None and found.head_value is not None:
-        details.insert(0, _signed(found.metric, found.head_value - found.base_value))
-    if found.basis in (Basis.PAIRED, Basis.UNPAIRED) and found.low is not None and not _is_one_count(found):
-        details.append(f"95 % {_interval(found)}, {found.samples} {_samples(found)}")
+    if (
+        comparison.basis is Basis.EXACT
+        and comparison.is_ratio
+        and comparison.base_value is not None
+        and comparison.head_value is not None
+    ):
+        details.insert(0, _signed(comparison.metric, comparison.head_value - comparison.base_value))
+    if (
+        comparison.basis in (Basis.PAIRED, Basis.UNPAIRED)
+        and comparison.low is not None
+        and not _is_one_count(comparison)
+    ):
+        details.append(f"95 % {_interval(comparison)}, {comparison.samples} {_samples(comparison)}")
     if judged.limit is not None:
         details.append(f"limit {_limit(judged)}")
     text = f"{parts[0]}: {figures} ({', '.join(details)})"
     return f"{text}: {judged.reason}" if judged.reason else text
 
 
-def _who(found: Comparison) -> str:
-    region = "" if found.region == "anonymous" else f" on {found.region}"
-    mode = "" if found.mode == "serial" else f", {found.mode}"
-    against = "" if found.base == found.head else f" against {found.base}"
-    return f"{found.head}{against}{region}{mode}"
+def _who(comparison: Comparison) -> str:
+    region = "" if comparison.region == "anonymous" else f" on {comparison.region}"
+    mode = "" if comparison.mode == "serial" else f", {comparison.mode}"
+    against = "" if comparison.base == comparison.head else f" against {comparison.base}"
+    return f"{comparison.head}{against}{region}{mode}"
 
 
-def _is_one_count(found: Comparison) -> bool:
+def _is_one_count(comparison: Comparison) -> bool:
     """Return whether there is one count of instructions against another, and so no interval."""
-    return METRICS[found.metric].scope == "code" and found.basis is Basis.UNPAIRED and found.samples == 1
+    return METRICS[comparison.metric].scope == "code" and comparison.basis is Basis.UNPAIRED and comparison.samples == 1
 
 
-def _samples(found: Comparison) -> str:
-    return "pairs" if found.basis is Basis.PAIRED else "samples"
+def _samples(comparison: Comparison) -> str:
+    return "pairs" if comparison.basis is Basis.PAIRED else "samples"
 
 
 def _text(report: Report, style: str, width: int | None) -> str:
@@ -134,8 +145,8 @@ def _ordered(judgements: Sequence[Judgement]) -> list[Judgement]:
     metrics = list(dict.fromkeys(judgement.comparison.metric for judgement in judgements))
 
     def place(judged: Judgement) -> tuple[int, float]:
-        found = judged.comparison
-        return metrics.index(found.metric), found.change if found.change is not None else float("inf")
+        comparison = judged.comparison
+        return metrics.index(comparison.metric), comparison.change if comparison.change is not None else float("inf")
 
     return sorted(judgements, key=place)
 
@@ -150,21 +161,21 @@ def _title(workload: str, judgements: Sequence[Judgement], command: str) -> str:
 
 def _is_unchanged(judged: Judgement) -> bool:
     """Return whether a figure is what it was to the last digit, and so no line of its own."""
-    found = judged.comparison
-    is_same = found.low == found.high == found.change == 0 and found.basis is not Basis.PAIRED
+    comparison = judged.comparison
+    is_same = comparison.low == comparison.high == comparison.change == 0 and comparison.basis is not Basis.PAIRED
     return is_same and judged.verdict is Verdict.PASS
 
 
 def _row(judged: Judgement, report: Report) -> list[str]:
-    found = judged.comparison
+    comparison = judged.comparison
     return [
-        found.metric,
-        _who(found).replace(f" against {found.base}", ""),
-        _figure(found.metric, found.base_value),
-        _figure(found.metric, found.head_value),
-        _change(found),
-        _interval(found),
-        str(found.samples) if found.samples else "",
+        comparison.metric,
+        _who(comparison).replace(f" against {comparison.base}", ""),
+        _figure(comparison.metric, comparison.base_value),
+        _figure(comparison.metric, comparison.head_value),
+        _change(comparison),
+        _interval(comparison),
+        str(comparison.samples) if comparison.samples else "",
         _limit(judged) if judged.limit is not None else "",
         _detectable(judged),
         _needed(judged),
@@ -212,24 +223,24 @@ def _percent(share: float) -> str:
     return f"{percent:+.{digits}f} %"
 
 
-def _change(found: Comparison) -> str:
-    return "" if found.change is None or found.metric == STATUS else _amount(found, found.change)
+def _change(comparison: Comparison) -> str:
+    return "" if comparison.change is None or comparison.metric == STATUS else _amount(comparison, comparison.change)
 
 
-def _amount(found: Comparison, amount: float) -> str:
-    return _percent(amount) if found.is_ratio else _signed(found.metric, amount)
+def _amount(comparison: Comparison, amount: float) -> str:
+    return _percent(amount) if comparison.is_ratio else _signed(comparison.metric, amount)
 
 
-def _interval(found: Comparison) -> str:
-    if found.metric == STATUS or found.basis is Basis.NONE:
+def _interval(comparison: Comparison) -> str:
+    if comparison.metric == STATUS or comparison.basis is Basis.NONE:
         return ""
-    if found.basis is Basis.EXACT:
+    if comparison.basis is Basis.EXACT:
         return "exact"
-    if _is_one_count(found):
+    if _is_one_count(comparison):
         return "one count"
-    if found.low is None or found.high is None:
-        return f"needs {6 if found.basis is Basis.PAIRED else 7} blocks"
-    return f"{_amount(found, found.low)} to {_amount(found, found.high)}"
+    if comparison.low is None or comparison.high is None:
+        return f"needs {6 if comparison.basis is Basis.PAIRED else 7} blocks"
+    return f"{_amount(comparison, comparison.low)} to {_amount(comparison, comparison.high)}"
 
 
 def _limit(judged: Judgement) -> str:
@@ -266,15 +277,15 @@ def _findings(judgements: Sequence[Judgement]) -> list[tuple[Verdict, Judgement,
 
     Each regression by itself; what gives no verdict once for all figures of a metric that share the reason.
     """
-    found: dict[tuple[object, ...], list[Judgement]] = {}
+    alike: dict[tuple[object, ...], list[Judgement]] = {}
     for verdict in _ORDER:
         for judgement in judgements:
             if judgement.verdict is verdict:
                 alone = (id(judgement),) if verdict is Verdict.REGRESSION else ()
                 key = (verdict, judgement.comparison.workload, judgement.comparison.metric, judgement.reason, *alone)
-                found.setdefault(key, []).append(judgement)
+                alike.setdefault(key, []).append(judgement)
     findings = []
-    for group in found.values():
+    for group in alike.values():
         first = group[0]
         following = f"; next: {first.next_step}" if first.next_step else ""
         others = f"; and {_counted(len(group) - 1, 'more allocator')}" if len(group) > 1 else ""
@@ -378,7 +389,7 @@ def _explanation(report: Report) -> list[str]:
             lines.append(f"{tests} share alpha {report.alpha:g} (Holm): a verdict needs {_counted(least, 'block')}.")
         lines.append("can see: the least true change that so many blocks find in four of five runs.")
         lines.append("needs: blocks with which what has not changed at all passes in four of five runs.")
-    scopes = {METRICS[found.metric].scope for found in compared if found.basis is Basis.UNPAIRED}
+    scopes = {METRICS[comparison.metric].scope for comparison in compared if comparison.basis is Basis.UNPAIRED}
     if "code" in scopes:
         lines.append("Instructions of two runs: every repeat of one against every repeat of the other; so gated.")
     if scopes - {"code"}:
@@ -411,8 +422,10 @@ def _github(report: Report) -> str:
     """Return workflow commands: one line each, so what is in them is escaped as GitHub's runner asks."""
     lines = []
     for verdict, finding, text in _findings(report.judgements):
-        found = finding.comparison
-        title = _escaped(f"memtool: {_word(finding, report)} in {found.workload}, {found.metric}", is_property=True)
+        comparison = finding.comparison
+        title = _escaped(
+            f"memtool: {_word(finding, report)} in {comparison.workload}, {comparison.metric}", is_property=True
+        )
         level = "notice" if report.is_choice else _ANNOTATIONS[verdict]
         lines.append(f"::{level} title={title}::{_escaped(text)}")
     lines += [f"::error title=memtool%3A not judged::{_escaped(line)}" for line in report.unjudged]
@@ -469,17 +482,17 @@ def _junit_unjudged(root: ElementTree.Element, unjudged: Sequence[str]) -> None:
 
 
 def _junit_case(suite: ElementTree.Element, judged: Judgement) -> None:
-    found = judged.comparison
+    comparison = judged.comparison
     case = ElementTree.SubElement(
-        suite, "testcase", classname=f"{found.workload}.{_who(found)}", name=found.metric, time="0"
+        suite, "testcase", classname=f"{comparison.workload}.{_who(comparison)}", name=comparison.metric, time="0"
     )
     text = sentence(judged)
     following = f"\nnext: {judged.next_step}" if judged.next_step else ""
     if judged.verdict is Verdict.REGRESSION:
         failure = ElementTree.SubElement(case, "failure", type="regression", message=text)
         failure.text = f"{text}{following}"
-    elif found.fault is not None:
-        ElementTree.SubElement(case, "error", type=found.fault, message=text)
+    elif comparison.fault is not None:
+        ElementTree.SubElement(case, "error", type=comparison.fault, message=text)
     elif judged.verdict is not Verdict.PASS:
         ElementTree.SubElement(case, "skipped", message=f"{judged.verdict}: {text}{following}".replace("\n", "; "))
     else:

@@ -73,13 +73,13 @@ def within(
     """
     bases = {_place(result.cell): result for result in run.cells if result.cell.allocator == reference}
     infos = {info.name: info for info in run.workloads}
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for head in run.cells:
         base = bases.get(_place(head.cell))
         wanted = head.cell.allocator != reference and (heads is None or head.cell.allocator in heads)
         if base is not None and wanted:
-            found += _cells(base, head, metrics, None, infos.get(head.cell.workload), required, run.machine)
-    return found
+            comparisons += _cells(base, head, metrics, None, infos.get(head.cell.workload), required, run.machine)
+    return comparisons
 
 
 def between(base: Run, head: Run, metrics: Sequence[str], required: Collection[str] = ()) -> list[Comparison]:
@@ -90,14 +90,14 @@ def between(base: Run, head: Run, metrics: Sequence[str], required: Collection[s
     bases = {result.cell: result for result in base.cells}
     base_infos = {info.name: info for info in base.workloads}
     head_infos = {info.name: info for info in head.workloads}
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for result in head.cells:
         if result.cell not in bases:
             continue
         first, second = base_infos.get(result.cell.workload), head_infos.get(result.cell.workload)
         differing = _Differing(base.machine, head.machine, first, second)
-        found += _cells(bases[result.cell], result, metrics, differing, second, required, head.machine)
-    return found
+        comparisons += _cells(bases[result.cell], result, metrics, differing, second, required, head.machine)
+    return comparisons
 
 
 def in_words(call: Call | None) -> str:
@@ -240,8 +240,8 @@ def _cells(
 
 def _step(cell: CellResult) -> float:
     """Return the step of the timer that a cell was measured with, in ns; 0 where that is not known."""
-    found = cell.proof.get("timer_resolution_ns", 0.0)
-    return min(float(found), _LONGEST_STEP) if isinstance(found, int | float) else 0.0
+    resolution = cell.proof.get("timer_resolution_ns", 0.0)
+    return min(float(resolution), _LONGEST_STEP) if isinstance(resolution, int | float) else 0.0
 
 
 def error_on(metric: str, lanes: int, machine: Mapping[str, Any]) -> Error:
@@ -281,7 +281,8 @@ def _status(names: Mapping[str, Any], base: CellResult, head: CellResult, *, is_
             samples=1,
             why_not=head.reason,
         )
-    side, found = ("base", base) if base.status is not Status.OK else ("other side", head)
+    side, lacking = ("base", base) if base.status is not Status.OK else ("other side", head)
+    what = "left out" if lacking.status is Status.EXCLUDED else "not measured"
     return Comparison(
         **names,
         metric=STATUS,
@@ -289,8 +290,8 @@ def _status(names: Mapping[str, Any], base: CellResult, head: CellResult, *, is_
         is_ratio=False,
         # What neither can serve is no loss. What a stored run left out, and is measured now, has no baseline.
         is_required=base.status is not Status.EXCLUDED or (not is_one_run and head.status is Status.OK),
-        why_not=f"the {side} was {'left out' if found.status is Status.EXCLUDED else 'not measured'}: {found.reason}",
-        fault=HARNESS if found.fault == HARNESS else None,
+        why_not=f"the {side} was {what}: {lacking.reason}",
+        fault=HARNESS if lacking.fault == HARNESS else None,
     )
 
 
@@ -312,9 +313,9 @@ def _figures(
     }
     if is_exact and base.determinism is Determinism.EXACT and head.determinism is Determinism.EXACT:
         change = _effect(base.value, head.value, is_ratio=is_ratio)
-        shown = _shown(change, is_ratio=is_ratio)
+        exact = _as_change(change, is_ratio=is_ratio)
         count = min(len(base.samples), len(head.samples))
-        return Comparison(**common, basis=Basis.EXACT, change=shown, low=shown, high=shown, samples=count)
+        return Comparison(**common, basis=Basis.EXACT, change=exact, low=exact, high=exact, samples=count)
     if is_one_run:
         pairs = _pairs(base, head)
         effects = tuple(_effect(first, second, is_ratio=is_ratio) for first, second in pairs)
@@ -355,12 +356,12 @@ def _measured(
     samples: int,
 ) -> Comparison:
     is_ratio = bool(common["is_ratio"])
-    low, high = (_shown(bound, is_ratio=is_ratio) for bound in bounds) if bounds is not None else (None, None)
+    low, high = (_as_change(bound, is_ratio=is_ratio) for bound in bounds) if bounds is not None else (None, None)
     return Comparison(
         **common,
         basis=basis,
         effects=effects,
-        change=_shown(change, is_ratio=is_ratio),
+        change=_as_change(change, is_ratio=is_ratio),
         low=low,
         high=high,
         samples=samples,
@@ -371,7 +372,7 @@ def _effect(base: float, head: float, *, is_ratio: bool) -> float:
     return math.log(head / base) if is_ratio else head - base
 
 
-def _shown(effect: float, *, is_ratio: bool) -> float:
+def _as_change(effect: float, *, is_ratio: bool) -> float:
     return math.expm1(effect) if is_ratio else effect
 
 
@@ -386,11 +387,11 @@ def places(run: Run) -> list[Place]:
     for result in run.cells:
         if result.status is Status.OK and _value(result, "time_per_op_ns") is not None:
             groups.setdefault(_place(result.cell), []).append(result)
-    found: list[Place] = []
+    standings: list[Place] = []
     for (workload, region, _), cells in groups.items():
         if len(cells) > 1:
-            found += _group_places(workload, region, cells)
-    return found
+            standings += _group_places(workload, region, cells)
+    return standings
 
 
 def _group_places(workload: str, region: str, cells: Sequence[CellResult]) -> Iterator[Place]:
@@ -415,8 +416,8 @@ def _group_places(workload: str, region: str, cells: Sequence[CellResult]) -> It
 
 
 def _value(cell: CellResult, metric: str) -> float | None:
-    found = cell.metrics.get(metric)
-    return found.value if found is not None else None
+    figure = cell.metrics.get(metric)
+    return figure.value if figure is not None else None
 
 
 def history(runs: Sequence[tuple[str, Run]], of: Run, metrics: Sequence[str]) -> list[Past]:
@@ -425,12 +426,12 @@ def history(runs: Sequence[tuple[str, Run]], of: Run, metrics: Sequence[str]) ->
     A run that replayed other events under the same name is left out: its figures are of another thing.
     """
     events = {info.name: info.event_hash for info in of.workloads}
-    found: list[Past] = []
+    figures: list[Past] = []
     for cell in (result.cell for result in of.cells):
         for metric in metrics:
             for source, run in sorted(runs, key=lambda pair: pair[1].started):
                 same = any(info.event_hash == events.get(cell.workload) for info in run.workloads)
                 figure = next((result.metrics.get(metric) for result in run.cells if result.cell == cell), None)
                 if same and figure is not None and figure.value is not None:
-                    found.append(Past(run.started, source, run.memtool, cell, metric, figure))
-    return found
+                    figures.append(Past(run.started, source, run.memtool, cell, metric, figure))
+    return figures

@@ -35,8 +35,8 @@ def interval(effects: Sequence[float], confidence: float = CONFIDENCE) -> tuple[
         return None
     from scipy.stats import quantile_test
 
-    found: Any = quantile_test(list(effects), p=0.5).confidence_interval(confidence)
-    low, high = float(found.low), float(found.high)
+    bounds: Any = quantile_test(list(effects), p=0.5).confidence_interval(confidence)
+    low, high = float(bounds.low), float(bounds.high)
     return None if math.isnan(low) or math.isnan(high) else (low, high)
 
 

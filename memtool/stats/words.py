@@ -19,23 +19,23 @@ _WORDS = {"ns": ("slower", "faster"), "B": ("more memory", "less memory")}
 
 def neutral_word(judged: Judgement) -> str:
     """Return ``slower`` for a regression in time, ``no slower`` or ``faster`` for a pass, and so on by the metric."""
-    found = judged.comparison
-    if found.metric == STATUS:
+    comparison = judged.comparison
+    if comparison.metric == STATUS:
         return "fails" if judged.verdict is Verdict.REGRESSION else str(judged.verdict)
-    worse, better = _WORDS.get(METRICS[found.metric].unit, ("worse", "better"))
+    worse, better = _WORDS.get(METRICS[comparison.metric].unit, ("worse", "better"))
     if judged.verdict is Verdict.REGRESSION:
         return worse
     if judged.verdict is Verdict.PASS:
-        return better if is_better(found) else f"no {worse}"
+        return better if is_better(comparison) else f"no {worse}"
     return str(judged.verdict)
 
 
-def is_better(found: Comparison) -> bool:
+def is_better(comparison: Comparison) -> bool:
     """Return whether the whole interval lies on the better side of no change, by more than the figures' error."""
-    if found.low is None or found.high is None:
+    if comparison.low is None or comparison.high is None:
         return False
-    error = in_terms_of_change(found.known_within, found)
-    return found.low > error if METRICS[found.metric].direction == "higher" else found.high < -error
+    error = in_terms_of_change(comparison.known_within, comparison)
+    return comparison.low > error if METRICS[comparison.metric].direction == "higher" else comparison.high < -error
 
 
 def mixture(cells: Sequence[CellResult]) -> list[str]:

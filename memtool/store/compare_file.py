@@ -181,40 +181,40 @@ def to_json(report: Report) -> dict[str, Any]:
 
 
 def _judgement(judged: Judgement) -> ComparisonRecord:
-    found = judged.comparison
-    info = METRICS.get(found.metric)
+    comparison = judged.comparison
+    info = METRICS.get(comparison.metric)
     return ComparisonRecord(
-        workload=found.workload,
-        region=found.region,
-        mode=found.mode,
-        base=found.base,
-        head=found.head,
-        metric=found.metric,
+        workload=comparison.workload,
+        region=comparison.region,
+        mode=comparison.mode,
+        base=comparison.base,
+        head=comparison.head,
+        metric=comparison.metric,
         unit=info.unit if info else "",
         direction=info.direction if info else "lower",
-        basis=found.basis,
-        scale="ratio" if found.is_ratio else "difference",
-        base_value=found.base_value,
-        head_value=found.head_value,
-        **_look(found),
+        basis=comparison.basis,
+        scale="ratio" if comparison.is_ratio else "difference",
+        base_value=comparison.base_value,
+        head_value=comparison.head_value,
+        **_look(comparison),
         limit=judged.limit,
         verdict=judged.verdict,
         word=neutral_word(judged),
         reason=judged.reason,
-        fault=found.fault,
+        fault=comparison.fault,
         next=judged.next_step,
         p_regression=judged.p_regression,
         p_pass=judged.p_pass,
         smallest_detectable=judged.smallest_detectable,
         blocks_needed=judged.blocks_needed,
         blocks_to_decide=judged.blocks_to_decide,
-        effects=list(found.effects),
+        effects=list(comparison.effects),
         first_look=LookRecord(**_look(judged.first_look)) if judged.first_look else None,
     )
 
 
-def _look(found: Comparison) -> dict[str, Any]:
-    return {"change": found.change, "low": found.low, "high": found.high, "samples": found.samples}
+def _look(comparison: Comparison) -> dict[str, Any]:
+    return {"change": comparison.change, "low": comparison.low, "high": comparison.high, "samples": comparison.samples}
 
 
 def _past(past: Past) -> PastRecord:

@@ -291,7 +291,7 @@ def _same(path: Path, before: Mapping[str, Any], now: Mapping[str, object]) -> N
             key = next(part for part in {**first, **second} if first.get(part) != second.get(part))
             first, second = first.get(key), second.get(key)
             keys.append(key)
-        values = f" ({', '.join(keys)}): {_shown(first)}, and now {_shown(second)}" if keys else ""
+        values = f" ({', '.join(keys)}): {_abbreviated(first)}, and now {_abbreviated(second)}" if keys else ""
         raise InputError(f"{path.parent}: cannot be resumed: it was begun with other {name}{values}")
 
 
@@ -316,6 +316,6 @@ def _grown(
     return {**before, "blocks": wanted}, wanted
 
 
-def _shown(value: object) -> str:
+def _abbreviated(value: object) -> str:
     text = "none" if value is None else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -95,22 +95,24 @@ def _by_thread(
         return ()
     count = max((len(sample) for sample in (*timed, *latencies)), default=0)
     rows: list[dict[str, Any]] = [{"thread": number} for number in range(count)]
-    for row, found in zip(rows, timed[0] if timed else (), strict=False):
-        row |= {"operations": found.operations, "remote_deallocations": found.remote_deallocations}
-        row |= {"time_ns": found.body_ticks * ns_per_tick, "wait_ns": found.wait_ticks * ns_per_tick}
+    for row, of_thread in zip(rows, timed[0] if timed else (), strict=False):
+        row |= {"operations": of_thread.operations, "remote_deallocations": of_thread.remote_deallocations}
+        row |= {"time_ns": of_thread.body_ticks * ns_per_tick, "wait_ns": of_thread.wait_ticks * ns_per_tick}
     for number, row in enumerate(rows):
         own = [histograms for latency in latencies if (histograms := latency[number].histograms) is not None]
         for kind in ("allocate", "deallocate") if own else ():
-            row[kind] = _bands([found[kind] for found in own], ns_per_tick)
+            row[kind] = _bands([of_thread[kind] for of_thread in own], ns_per_tick)
     return rows
 
 
-def _by_size(found: Sequence[Mapping[str, Sequence[Histogram]]], ns_per_tick: float) -> dict[str, list[dict[str, Any]]]:
+def _by_size(
+    histograms: Sequence[Mapping[str, Sequence[Histogram]]], ns_per_tick: float
+) -> dict[str, list[dict[str, Any]]]:
     kinds: dict[str, list[dict[str, Any]]] = {}
-    for kind in found[0] if found else ():
+    for kind in histograms[0] if histograms else ():
         rows = []
         for index, largest in enumerate(histogram.SIZE_CLASSES):
-            own = [slices[kind][index] for slices in found]
+            own = [slices[kind][index] for slices in histograms]
             merged = _merged(own, ns_per_tick)
             if merged:
                 rows.append(
@@ -125,13 +127,13 @@ def _by_size(found: Sequence[Mapping[str, Sequence[Histogram]]], ns_per_tick: fl
     return kinds
 
 
-def _over_time(found: Sequence[Mapping[str, Slices]], ns_per_tick: float) -> dict[str, dict[str, Any]]:
-    if not any(any(value.maximum) for slices in found for value in slices.values()):
+def _over_time(histograms: Sequence[Mapping[str, Slices]], ns_per_tick: float) -> dict[str, dict[str, Any]]:
+    if not any(any(value.maximum) for slices in histograms for value in slices.values()):
         return {}  # of a replay on several threads
     kinds = {}
-    for kind in found[0]:
-        longest = zip(*(slices[kind].maximum for slices in found), strict=True)
-        levels = zip(*(slices[kind].slow for slices in found), strict=True)
+    for kind in histograms[0]:
+        longest = zip(*(slices[kind].maximum for slices in histograms), strict=True)
+        levels = zip(*(slices[kind].slow for slices in histograms), strict=True)
         kinds[kind] = {
             "maximum_ns": [median(ticks) * ns_per_tick if any(ticks) else None for ticks in longest],
             "slow": {

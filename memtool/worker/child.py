@@ -159,27 +159,27 @@ def _replay_in_lean_worker(request: dict[str, Any]) -> dict[str, Any]:
     before = noise.read()
     job.run()
     after = noise.read()
-    found = job.head
-    owner = (os.fsdecode(found.malloc_owner), found.malloc_build_id.decode()) if found.malloc_owner else None
+    head = job.head
+    owner = (os.fsdecode(head.malloc_owner), head.malloc_build_id.decode()) if head.malloc_owner else None
     proof = _proof(owner, request["version"])
-    if found.adopted_owner:
+    if head.adopted_owner:
         proof |= {
-            "library": os.fsdecode(found.adopted_owner),
-            "library_build_id": found.adopted_build_id.decode() or None,
+            "library": os.fsdecode(head.adopted_owner),
+            "library_build_id": head.adopted_build_id.decode() or None,
         }
-    result = found.result
+    result = head.result
     answer = {
         "status": result.status,
         "message": result.message.decode(errors="replace"),
         "failed_operation": result.failed_operation,
-        "proof": {**proof, "code": _code(request["library"], os.fsdecode(found.adopted_owner))},
+        "proof": {**proof, "code": _code(request["library"], os.fsdecode(head.adopted_owner))},
         "noise": {name: after[name] - before[name] for name in after},
     }
     if result.status == DONE and request["run_pass"] == binding.HEAP:
-        maps = (binding.HeapMap * binding.MOST_MAPS).from_buffer(job.memory, found.maps)
+        maps = (binding.HeapMap * binding.MOST_MAPS).from_buffer(job.memory, head.maps)
         answer["figures"] = _heap(binding, result, maps, request["marks"])
     elif result.status == DONE:
-        series = (binding.CheckpointRow * (request["checkpoints"] + 2)).from_buffer(job.memory, found.series)
+        series = (binding.CheckpointRow * (request["checkpoints"] + 2)).from_buffer(job.memory, head.series)
         figures = _figures(binding, request["run_pass"], result, None, 0, series)
         answer["figures"] = figures | _at_marks(binding, request["run_pass"], result, request["marks"])
     return answer

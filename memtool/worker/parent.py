@@ -32,7 +32,7 @@ from memtool.worker.evidence import Contents
 from memtool.worker.instruments import counted
 from memtool.worker.judge import Answer, sample_of
 from memtool.worker.offspring import VARIABLE, adopt_orphans, end_worker, kill_session
-from memtool.worker.threads import ThreadPlan, read_places, told
+from memtool.worker.threads import ThreadPlan, places_in_words, read_places
 
 _MOST_UNDER_VALGRIND = 32 << 30
 """Bytes of a region: valgrind (3.19) refuses a mapping of 64 GiB."""
@@ -134,7 +134,7 @@ class _Worker:
         end_worker(self.process, self.token.hex())
         if answer is not None and answer.timed_out and self.places is not None and self.job.threads is not None:
             places = read_places(os.pread(self.places, self.job.threads.places_bytes, 0))
-            answer = replace(answer, message=told(places))
+            answer = replace(answer, message=places_in_words(places))
         return sample_of(self.job, answer, self.process.returncode, _last_line(self.errors))
 
     def _read(self, data: dict[str, Any]) -> Answer:

@@ -230,12 +230,12 @@ class Schedule:
 
     def _memory_of(self, cell: Cell) -> int:
         """Return the bytes that a replay of a cell takes, as a pass has found, or a cautious guess."""
-        found = [
+        peaks = [
             known
             for sample in self._samples
             if sample.cell == cell and sample.payload and (known := sample.payload.memory_bytes) is not None
         ]
-        known = max(found) if found else (self.settings.memory_bytes or 0) // _UNKNOWN_SHARE
+        known = max(peaks) if peaks else (self.settings.memory_bytes or 0) // _UNKNOWN_SHARE
         return known + _WORKER_BYTES
 
     def _blocks(self) -> range:

@@ -48,20 +48,20 @@ class Place:
 def read_places(data: bytes) -> list[Place]:
     """Return what each thread was at."""
     size = ctypes.sizeof(ThreadPlace)
-    found = (ThreadPlace.from_buffer_copy(data, at) for at in range(0, len(data), size))
-    return [Place(thread, place.at, place.object, place.other, place.operations) for thread, place in enumerate(found)]
+    places = (ThreadPlace.from_buffer_copy(data, at) for at in range(0, len(data), size))
+    return [Place(thread, place.at, place.object, place.other, place.operations) for thread, place in enumerate(places)]
 
 
-def told(places: Sequence[Place]) -> str:
+def places_in_words(places: Sequence[Place]) -> str:
     """Return in words what the threads that had not ended were at: who waits for whom, and who is in the allocator."""
     unfinished = [place for place in places if place.at not in (NOTHING, END)]
-    words = [_told(place) for place in unfinished[:_MOST_NAMED]]
+    words = [_in_words(place) for place in unfinished[:_MOST_NAMED]]
     if len(unfinished) > _MOST_NAMED:
         words.append(f"and {len(unfinished) - _MOST_NAMED} more")
     return "; ".join(words)
 
 
-def _told(place: Place) -> str:
+def _in_words(place: Place) -> str:
     if place.at in _INSIDE:
         return f"thread {place.thread} is inside {_INSIDE[place.at]}, operation {place.operations} of its own"
     if place.at == OBJECT:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from memtool.errors import InputErrors, did_you_mean
 from memtool.workload.document import Document, Keys, Position, read_document
 from memtool.workload.schema import Workload
-from memtool.workload.values import shown
+from memtool.workload.values import abbreviated
 
 _MOST_ERRORS = 20
 
@@ -20,7 +20,7 @@ def load_workload(file: str | Path) -> Workload:
     """Return the workload of a file. Raises InputErrors: what is wrong in it, one line each."""
     document = read_document(Path(file))
     if not isinstance(document.data, dict):
-        words = f"must be a mapping of keys, is {shown(document.data)}"
+        words = f"must be a mapping of keys, is {abbreviated(document.data)}"
         raise document.error(document.position(()), (), words)
     try:
         return Workload.model_validate(document.data)
@@ -30,12 +30,12 @@ def load_workload(file: str | Path) -> Workload:
 
 def _all(document: Document, problems: ValidationError) -> InputErrors:
     """Return the errors in the order in which they stand in the file, one line each."""
-    found = [each for problem in problems.errors(include_url=False) for each in _apart({**problem})]
+    misfits = [each for problem in problems.errors(include_url=False) for each in _apart({**problem})]
     # A misspelt key is a missing one, too: the misspelling is what to mend.
-    misspelt = {problem["loc"][:-1] for problem in found if problem["type"] == "extra_forbidden"}
+    misspelt = {problem["loc"][:-1] for problem in misfits if problem["type"] == "extra_forbidden"}
     explained = [
         _explain(document, problem)
-        for problem in found
+        for problem in misfits
         if problem["type"] != "missing" or problem["loc"][:-1] not in misspelt
     ]
     explained.sort(key=lambda error: error[0])
@@ -68,7 +68,7 @@ def _explain(document: Document, problem: dict[str, Any]) -> tuple[Position, Key
         context = {**context, "actual_length": len(problem["input"])}  # of a mapping pydantic does not count it
     if location[-1:] == ("[key]",):
         position = document.key_position(keys)
-    return position, keys, _words(kind, context, shown(problem["input"]))
+    return position, keys, _words(kind, context, abbreviated(problem["input"]))
 
 
 def _words(kind: str, context: dict[str, Any], given: str) -> str:

@@ -31,7 +31,7 @@ _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,12})?)\s*%")
 _MOMENT = "share such as 20% or a count such as 1000 or 2M"
 
 
-def shown(value: object) -> str:
+def abbreviated(value: object) -> str:
     """Return a value as an error message quotes it: in the words of YAML, on one line, and short."""
     if value is None:
         return "empty"
@@ -55,14 +55,14 @@ def misfit(words: str, *path: str | int) -> PydanticCustomError:
 
 def raise_all(misfits: Iterable[PydanticCustomError]) -> None:
     """Raise one error that holds all of these: the first, and what else is wrong (loader.py tells them apart)."""
-    found = list(misfits)
-    if found:
-        first, *further = (each.context or {} for each in found)
+    errors = list(misfits)
+    if errors:
+        first, *further = (each.context or {} for each in errors)
         raise PydanticCustomError("misfit", "{words}", {**first, "further": further})
 
 
 def _whole(value: object, parse: Callable[[str | int], int], what: str, least: int, most: int) -> int:
-    wrong = ValueError(f"must be a {what}, is {shown(value)}")
+    wrong = ValueError(f"must be a {what}, is {abbreviated(value)}")
     if parse is parse_count and isinstance(value, float) and value.is_integer():
         value = int(value)  # 1e6
     if isinstance(value, bool) or not isinstance(value, (int, str)):
@@ -72,10 +72,10 @@ def _whole(value: object, parse: Callable[[str | int], int], what: str, least: i
     number = parse(value)
     if number < least:
         bound = f"> {least - 1}" if least else ">= 0"
-        raise ValueError(f"must be {bound}, is {shown(value)}")
+        raise ValueError(f"must be {bound}, is {abbreviated(value)}")
     if number > most:
         limit = format_size(most) if parse is parse_size else f"{most:,}"
-        raise ValueError(f"must be at most {limit}, is {shown(value)}")
+        raise ValueError(f"must be at most {limit}, is {abbreviated(value)}")
     return number
 
 
@@ -102,9 +102,9 @@ def _natural(value: object) -> int:
 def _alignment(value: object) -> int:
     number = _size(value)
     if number & (number - 1):
-        raise ValueError(f"must be a power of two, is {shown(value)}")
+        raise ValueError(f"must be a power of two, is {abbreviated(value)}")
     if number > _LARGEST_ALIGNMENT:
-        raise ValueError(f"must be at most {format_size(_LARGEST_ALIGNMENT)}, is {shown(value)}")
+        raise ValueError(f"must be at most {format_size(_LARGEST_ALIGNMENT)}, is {abbreviated(value)}")
     return number
 
 
@@ -112,15 +112,15 @@ def _number(value: object, least: str, most: str) -> Fraction:
     if isinstance(value, Fraction):
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"must be a number, is {shown(value)}")
+        raise ValueError(f"must be a number, is {abbreviated(value)}")
     try:
         number = Fraction(str(value))  # what was written: 0.1 is a tenth
     except ValueError:
-        raise ValueError(f"must be a number, is {shown(value)}") from None
+        raise ValueError(f"must be a number, is {abbreviated(value)}") from None
     if number <= 0:
-        raise ValueError(f"must be > 0, is {shown(value)}")
+        raise ValueError(f"must be > 0, is {abbreviated(value)}")
     if not Fraction(least) <= number <= Fraction(most):
-        raise ValueError(f"must be between {least} and {most}, is {shown(value)}")
+        raise ValueError(f"must be between {least} and {most}, is {abbreviated(value)}")
     return number
 
 
@@ -138,20 +138,20 @@ def parse_rate(value: object) -> int:
         except ValueError:
             rate = 0
         if rate > _MOST_A_SECOND:
-            raise ValueError(f"must be at most {_MOST_A_SECOND:,} a second, is {shown(value)}")
+            raise ValueError(f"must be at most {_MOST_A_SECOND:,} a second, is {abbreviated(value)}")
         if rate:
             return rate
-    raise ValueError(f"must be a rate such as 500k/s or 2M/s, is {shown(value)}")
+    raise ValueError(f"must be a rate such as 500k/s or 2M/s, is {abbreviated(value)}")
 
 
 def _period(value: object) -> int:
     """Return picoseconds."""
     match = _PERIOD.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"must be a time such as 2666us, 16.7ms or 1s, is {shown(value)}")
+        raise ValueError(f"must be a time such as 2666us, 16.7ms or 1s, is {abbreviated(value)}")
     period = Fraction(match[1]) * _PICOSECONDS[match[2]]
     if not 1000 <= period <= _LONGEST_PERIOD:
-        raise ValueError(f"must be from 1ns to 5s, is {shown(value)}")
+        raise ValueError(f"must be from 1ns to 5s, is {abbreviated(value)}")
     return round(period)
 
 
@@ -172,9 +172,9 @@ def _share(value: object) -> Fraction:
         return value
     share = _percentage(value)
     if share is None:
-        raise ValueError(f"must be a share such as 20%, is {shown(value)}")
+        raise ValueError(f"must be a share such as 20%, is {abbreviated(value)}")
     if not 0 < share <= 1:
-        raise ValueError(f"must be above 0% and at most 100%, is {shown(value)}")
+        raise ValueError(f"must be above 0% and at most 100%, is {abbreviated(value)}")
     return share
 
 
@@ -189,10 +189,10 @@ def _moment(value: object) -> Fraction | int:
         return value
     if (share := _percentage(value)) is not None:
         if not 0 < share < 1:
-            raise ValueError(f"must be above 0% and below 100%, is {shown(value)}")
+            raise ValueError(f"must be above 0% and below 100%, is {abbreviated(value)}")
         return share
     if isinstance(value, str) and not re.match(COUNT_PATTERN, value):
-        raise ValueError(f"must be a {_MOMENT}, is {shown(value)}")
+        raise ValueError(f"must be a {_MOMENT}, is {abbreviated(value)}")
     return _whole(value, parse_count, _MOMENT, 1, LARGEST_COUNT)
 
 

@@ -45,13 +45,13 @@ class Buddy:
         order = self.order_for(size, alignment)
         if 1 << order > self.region.capacity or alignment > 2 * MIB:
             return None
-        found = min((level for level, blocks in self.free.items() if blocks and level >= order), default=None)
-        if found is None:
+        level_of_block = min((level for level, blocks in self.free.items() if blocks and level >= order), default=None)
+        if level_of_block is None:
             if not self._grow(order):
                 return None
-            found = min(level for level, blocks in self.free.items() if blocks and level >= order)
-        offset = self.free[found].pop()
-        for half in range(found - 1, order - 1, -1):
+            level_of_block = min(level for level, blocks in self.free.items() if blocks and level >= order)
+        offset = self.free[level_of_block].pop()
+        for half in range(level_of_block - 1, order - 1, -1):
             self.free.setdefault(half, []).append(offset + (1 << half))
         self.used[offset] = order
         return offset

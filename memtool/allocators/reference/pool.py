@@ -92,12 +92,12 @@ class Pool:
         )
 
     def _listed(self) -> list[int]:
-        found: list[int] = []
+        blocks: list[int] = []
         offset = self.top
-        while offset != _NONE and len(found) <= self.region.used // self.block:
-            found.append(offset)
+        while offset != _NONE and len(blocks) <= self.region.used // self.block:
+            blocks.append(offset)
             (offset,) = _LINK.unpack_from(self.region.memory, offset)
-        return found
+        return blocks
 
     def _grow(self) -> bool:
         """Take a chunk, or the blocks that still fit into the region."""

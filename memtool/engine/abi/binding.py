@@ -107,8 +107,8 @@ def limits(strategy: str, parameters: str, alignment: int = 16) -> tuple[int | N
     ``alignment`` is that of the requests: it decides what some adaptors add to a block. Raises EngineError;
     CannotStand for an adaptor that cannot stand on what is below it.
     """
-    found = _limits(strategy, parameters, alignment)
-    return _known(found.largest_size), _known(found.largest_alignment)
+    engine_limits = _limits(strategy, parameters, alignment)
+    return _known(engine_limits.largest_size), _known(engine_limits.largest_alignment)
 
 
 def uses_region(strategy: str, parameters: str) -> bool:
@@ -127,12 +127,12 @@ def least_alignment(strategy: str, parameters: str) -> int:
 
 
 def _limits(strategy: str, parameters: str, alignment: int) -> _Limits:
-    found = _Limits()
+    values = _Limits()
     message = ctypes.create_string_buffer(MESSAGE_BYTES)
-    status = _library().memtool_limits(strategy.encode(), parameters.encode(), alignment, ctypes.byref(found), message)
+    status = _library().memtool_limits(strategy.encode(), parameters.encode(), alignment, ctypes.byref(values), message)
     if status != DONE:
         raise (CannotStand if status == WRONG else EngineError)(message.value.decode(errors="replace"))
-    return found
+    return values
 
 
 def _known(figure: int) -> int | None:
@@ -215,9 +215,9 @@ class Heap:
     @property
     def footprint(self) -> int:
         """Return the bytes that the strategy has taken from its region."""
-        found = self.stats()["footprint"]
-        assert found is not None
-        return found
+        size = self.stats()["footprint"]
+        assert size is not None
+        return size
 
     def walk(self) -> list[tuple[int, int, str]]:
         """Return (offset, bytes, "used" | "free" | "metadata") for the whole footprint, in address order."""

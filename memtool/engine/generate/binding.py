@@ -114,16 +114,16 @@ def generate(program: array[int]) -> Generator[memoryview, None, int]:
         raise EngineError(message.value.decode())
     try:
         events = ctypes.c_void_p()
-        found = _u64()
+        events_made = _u64()
         while True:
             _check(
-                library.memtool_generator_next(handle, ctypes.byref(events), ctypes.byref(found), message),
+                library.memtool_generator_next(handle, ctypes.byref(events), ctypes.byref(events_made), message),
                 message,
             )
-            if found.value == 0:
+            if events_made.value == 0:
                 return int(library.memtool_generator_resizes_left_out(handle))
             assert events.value is not None
-            portion = (ctypes.c_char * (found.value * EVENT_BYTES)).from_address(events.value)
+            portion = (ctypes.c_char * (events_made.value * EVENT_BYTES)).from_address(events.value)
             yield memoryview(portion).cast("B")
     finally:
         library.memtool_generator_close(handle)

@@ -18,13 +18,13 @@ _OF_HARNESS: Mapping[str, Any] = {"color": "black", "linestyle": ":", "marker": 
 
 def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, Any]]) -> Figure | None:
     """Draw three percentiles of each kind of operation over the rate; None where no latency was measured."""
-    found = {
+    curves = {
         (kind, title): rates.lines(run, infos, kind, share) for kind in rates.KINDS for share, title in rates.SHARES
     }
-    kinds = [kind for kind in rates.KINDS if any(found[kind, title] for _, title in rates.SHARES)]
+    kinds = [kind for kind in rates.KINDS if any(curves[kind, title] for _, title in rates.SHARES)]
     if not kinds:
         return None
-    names = dict.fromkeys(line.name for lines in found.values() for line in lines)
+    names = dict.fromkeys(line.name for lines in curves.values() for line in lines)
     figure, grid = canvas.subplots(
         len(kinds),
         len(rates.SHARES),
@@ -38,7 +38,7 @@ def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, 
     offered = [rates.rate_of(info) for info in infos]
     for row, kind in zip(grid, kinds, strict=True):
         for axes, (_, title) in zip(row, rates.SHARES, strict=True):
-            for line in found[kind, title]:
+            for line in curves[kind, title]:
                 _draw_line(axes, line, _OF_HARNESS if line.name == rates.HARNESS else style.get(line.name, {}))
             _draw_axes(axes, f"{kind} {title}", offered, rates.too_fast(run, infos))
         row[0].set_ylabel("latency from the intended start")

@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw(path: Path, name: str, found: Mapping[str, Any], marked: Sequence[Mark] = ()) -> None:
+def draw(path: Path, name: str, characteristics: Mapping[str, Any], marked: Sequence[Mark] = ()) -> None:
     """Draw the characteristics of a workload (workload/characterise.py) into a file. Raises InputError."""
     with canvas.own_style():
-        figure = _figure(name, found, marked)
+        figure = _figure(name, characteristics, marked)
         try:
             canvas.save(figure, path)
         except (OSError, ValueError) as problem:
             raise InputError(f"{path}: cannot be drawn: {problem}") from None
 
 
-def _figure(name: str, found: Mapping[str, Any], marked: Sequence[Mark]) -> Figure:
+def _figure(name: str, characteristics: Mapping[str, Any], marked: Sequence[Mark]) -> Figure:
     from matplotlib.colors import LogNorm
 
     today = datetime.datetime.now().astimezone().date().isoformat()
     figure, (left, right) = canvas.subplots(1, 2, 11, 4.6)
-    matrix = found["size_by_lifetime"]
+    matrix = characteristics["size_by_lifetime"]
     if matrix:
         image = left.imshow(
             matrix,
@@ -47,12 +47,12 @@ def _figure(name: str, found: Mapping[str, Any], marked: Sequence[Mark]) -> Figu
         left.set_xticks(columns, [format_count(1 << level) for level in columns], rotation=45)
     left.set_xlabel("lifetime, at least (allocations)")
     left.set_ylabel("size, at least")
-    empty = f", without {format_count(found['empty'])} of 0 bytes" if found["empty"] else ""
+    empty = f", without {format_count(characteristics['empty'])} of 0 bytes" if characteristics["empty"] else ""
     left.set_title(f"Objects by size and lifetime{empty}", fontsize=9)
-    unit, unit_name = unit_for(max(found["live_bytes"], default=0))
+    unit, unit_name = unit_for(max(characteristics["live_bytes"], default=0))
     right.fill_between(
-        [value / 1000 for value in found["clock"]],
-        [value / unit for value in found["live_bytes"]],
+        [value / 1000 for value in characteristics["clock"]],
+        [value / unit for value in characteristics["live_bytes"]],
         color="#0072B2",
         alpha=0.6,
     )
@@ -63,5 +63,5 @@ def _figure(name: str, found: Mapping[str, Any], marked: Sequence[Mark]) -> Figu
     marks.draw(right, marks.over_operations(marked))
     marks.write_names(right, marks.over_operations(marked), inches=4)
     right.set_title("Live bytes over time", fontsize=9)
-    figure.suptitle(f"{name}: {format_count(found['allocations'])} allocations · {today}", fontsize=10)
+    figure.suptitle(f"{name}: {format_count(characteristics['allocations'])} allocations · {today}", fontsize=10)
     return figure

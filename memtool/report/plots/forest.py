@@ -80,14 +80,14 @@ def _figure(report: Report, shown: list[Judgement]) -> Figure:
 
 def _draw_row(axes: Axes, position: int, judged: Judgement, edge: float) -> None:
     """Draw one interval with its limit; ``edge`` is how far the picture reaches, in percent."""
-    found = judged.comparison
+    comparison = judged.comparison
     colour, marker = _LOOKS[judged.verdict]
-    change = 100 * (found.change or 0.0)
+    change = 100 * (comparison.change or 0.0)
     inside = max(-edge, min(edge, change))
-    if found.low is not None and found.high is not None:
-        ends = [max(-edge, min(edge, 100 * bound)) for bound in (found.low, found.high)]
+    if comparison.low is not None and comparison.high is not None:
+        ends = [max(-edge, min(edge, 100 * bound)) for bound in (comparison.low, comparison.high)]
         axes.plot(ends, [position, position], color=colour, linewidth=1.6, solid_capstyle="butt")
-        for end, bound in zip(ends, (found.low, found.high), strict=True):
+        for end, bound in zip(ends, (comparison.low, comparison.high), strict=True):
             if end != 100 * bound:
                 _draw_beyond(axes, end, position, colour, size=4)
     if judged.limit is not None:
@@ -116,16 +116,19 @@ def _draw_beyond(axes: Axes, end: float, position: int, colour: str, size: float
 
 
 def _reach(judged: Judgement) -> float:
-    found = judged.comparison
-    ends = [found.change, found.low, found.high, judged.limit]
+    comparison = judged.comparison
+    ends = [comparison.change, comparison.low, comparison.high, judged.limit]
     return max((abs(end) for end in ends if end is not None), default=0.0) or 0.01
 
 
 def _name(judged: Judgement, report: Report) -> str:
-    found = judged.comparison
-    parts = [found.head if found.region == "anonymous" else f"{found.head} on {found.region}", found.metric]
+    comparison = judged.comparison
+    parts = [
+        comparison.head if comparison.region == "anonymous" else f"{comparison.head} on {comparison.region}",
+        comparison.metric,
+    ]
     if len({judgement.comparison.workload for judgement in report.judgements}) > 1:
-        parts.insert(0, found.workload)
+        parts.insert(0, comparison.workload)
     return " · ".join(parts)
 
 
@@ -140,5 +143,5 @@ def _title(rows: list[Judgement]) -> str:
     return f"Change against {against}{where}, 95 % intervals"
 
 
-def _is_two_runs(found: Comparison) -> bool:
-    return found.base == found.head
+def _is_two_runs(comparison: Comparison) -> bool:
+    return comparison.base == comparison.head

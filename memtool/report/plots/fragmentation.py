@@ -95,10 +95,12 @@ def over_time(
 
 def _courses(panel: _Panel, cells: Sequence[tuple[str, series.History]]) -> dict[str, tuple[Course, Course]]:
     """Return (clock, figures) of those that know the figure at any time."""
-    found = (
+    histories = (
         (label, history.footprint["clock"], panel.figures(history)) for label, history in cells if history.footprint
     )
-    return {label: (clock, course) for label, clock, course in found if any(figure is not None for figure in course)}
+    return {
+        label: (clock, course) for label, clock, course in histories if any(figure is not None for figure in course)
+    }
 
 
 def _without(labels: Sequence[str], others: Sequence[str] | Mapping[str, Any]) -> list[str]:

@@ -33,37 +33,37 @@ _LEGEND = (
 Shares = npt.NDArray[np.float64]
 
 
-def shares(found: Mapping[str, Any], columns: int = _COLUMNS) -> Shares:
+def shares(heap_map: Mapping[str, Any], columns: int = _COLUMNS) -> Shares:
     """Return (class, column) -> share of the column's bytes, in the order of the legend; each column's sum is 1.
 
     ``found`` is one heap map of a series file. Of a heap that cannot be walked, what is resident and not used is
     counted as free: free, metadata and padding cannot be told apart from without.
     """
-    bucket = found["buckets"]
+    bucket = heap_map["buckets"]
     figures = {name: np.asarray(bucket[name], dtype=np.float64) for name in bucket}
     resident = figures["resident"]
     known = np.zeros((len(_LEGEND), len(resident)))
-    if found["walked"]:
+    if heap_map["walked"]:
         # What was given back or never written to is untouched, whoever holds it: of free memory first.
-        missing = _lengths(found) - resident
+        missing = _lengths(heap_map) - resident
         known[USED], known[METADATA] = figures["used"], figures["metadata"]
         known[HELD] = np.maximum(figures["free"] - missing, 0)
-        known[OTHER] = np.maximum(_lengths(found) - figures["used"] - figures["free"] - figures["metadata"], 0)
+        known[OTHER] = np.maximum(_lengths(heap_map) - figures["used"] - figures["free"] - figures["metadata"], 0)
     else:
         known[USED] = np.minimum(figures["used"], resident)
         before = np.minimum(figures["before"], np.maximum(resident - known[USED], 0))
         known[OWN] = before
         known[HELD] = np.maximum(resident - known[USED] - before, 0)
-    lengths = _lengths(found)
+    lengths = _lengths(heap_map)
     known[UNTOUCHED] = np.maximum(lengths - known.sum(axis=0), 0)
     return _resample(known, lengths, columns)
 
 
-def _lengths(found: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+def _lengths(heap_map: Mapping[str, Any]) -> npt.NDArray[np.float64]:
     """Return the bytes of each bucket: the last of an extent may be cut short."""
-    lengths = np.full(len(found["buckets"]["used"]), float(found["bucket_bytes"]))
-    for extent in found["extents"]:
-        whole, rest = divmod(extent["bytes"], found["bucket_bytes"])
+    lengths = np.full(len(heap_map["buckets"]["used"]), float(heap_map["bucket_bytes"]))
+    for extent in heap_map["extents"]:
+        whole, rest = divmod(extent["bytes"], heap_map["bucket_bytes"])
         if rest:
             lengths[extent["first_bucket"] + whole] = rest
     return lengths
@@ -86,18 +86,18 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
     from matplotlib.patches import Patch
 
     figure, axes = canvas.subplots(len(panels), 1, 9, 1.1 + 0.62 * len(panels), sharex=True, squeeze=False)
-    lengths = [sum(extent["bytes"] for extent in found["extents"]) for _, found in panels]
+    lengths = [sum(extent["bytes"] for extent in heap_map["extents"]) for _, heap_map in panels]
     unit, unit_name = unit_for(max(lengths))
     widths = [length / unit for length in lengths]
     # A heap that is many times the others' would make lines of them: it is cut, and says so.
     middle = sorted(widths)[len(widths) // 2]
     limit = max(width for width in widths if width <= 4 * middle)
     seen: set[int] = set()
-    for axis, (label, found), width in zip(axes[:, 0], panels, widths, strict=True):
-        seen |= _strip(axis, found, width, limit, unit)
+    for axis, (label, heap_map), width in zip(axes[:, 0], panels, widths, strict=True):
+        seen |= _strip(axis, heap_map, width, limit, unit)
         cut = f"\n(first {limit:.3g} of {width:.3g} {unit_name})" if width > limit else ""
         axis.set_ylabel(label + cut, rotation=0, ha="right", va="center", fontsize=8)
-    of_malloc = any(not found["walked"] for _, found in panels)
+    of_malloc = any(not heap_map["walked"] for _, heap_map in panels)
     beside = " (of a malloc: its resident ranges side by side)" if of_malloc else ""
     axes[-1, 0].set_xlabel(f"address, in {unit_name} from the base of the region{beside}")
     axes[-1, 0].set_xlim(0, limit)
@@ -111,19 +111,19 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
     return figure
 
 
-def _strip(axes: Axes, found: Mapping[str, Any], width: float, limit: float, unit: int) -> set[int]:
+def _strip(axes: Axes, heap_map: Mapping[str, Any], width: float, limit: float, unit: int) -> set[int]:
     """Draw one heap; returns which classes are in it."""
     from matplotlib.colors import to_rgb
 
     columns = max(1, round(_COLUMNS * width / limit))
-    parts = shares(found, columns)
+    parts = shares(heap_map, columns)
     colours = np.array([to_rgb(colour) for _, colour in _LEGEND])
     tops = np.cumsum(parts, axis=0)
     heights = (np.arange(_ROWS) + 0.5) / _ROWS
     index = (heights[:, None, None] > tops[None, :, :]).sum(axis=1).clip(max=len(_LEGEND) - 1)
     axes.imshow(colours[index], origin="lower", aspect="auto", extent=(0, width, 0, 1), interpolation="nearest")
     edge = 0.0
-    for extent in found["extents"][:-1]:
+    for extent in heap_map["extents"][:-1]:
         edge += extent["bytes"] / unit
         axes.axvline(edge, color="white", linewidth=1.5)
         axes.axvline(edge, color="black", linewidth=0.5, linestyle=":")

@@ -103,8 +103,8 @@ def _panels(rows: int, columns: int, width: float, height: float) -> tuple[Figur
 
 def _classes(histories: Sequence[series.History]) -> list[int | None]:
     """Return the classes of sizes that occur, by their largest size; the one without end is last."""
-    found = {row["largest_bytes"] for history in histories for rows in history.latency_by_size.values() for row in rows}
-    return sorted(found, key=lambda size: float("inf") if size is None else size)
+    sizes = {row["largest_bytes"] for history in histories for rows in history.latency_by_size.values() for row in rows}
+    return sorted(sizes, key=lambda size: float("inf") if size is None else size)
 
 
 def _ends_at(size: int | None) -> str:

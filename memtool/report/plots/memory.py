@@ -97,7 +97,7 @@ def over_time(
 
 def _courses(cells: Sequence[CellResult], histories: Mapping[str, series.History], column: str) -> list[_Course]:
     """Return the courses of those that know a figure; the kernel is not asked at every checkpoint."""
-    found = []
+    courses = []
     for cell in cells:
         history = histories[look.label(cell)].footprint
         points = [
@@ -107,8 +107,8 @@ def _courses(cells: Sequence[CellResult], histories: Mapping[str, series.History
         ]
         if points:
             peak = _between(history, f"most_{column}", max(y for _, y in points))
-            found.append(_Course(look.label(cell), [x for x, _ in points], [y for _, y in points], peak))
-    return found
+            courses.append(_Course(look.label(cell), [x for x, _ in points], [y for _, y in points], peak))
+    return courses
 
 
 def _live(history: series.History) -> _Course:
@@ -194,14 +194,14 @@ def _peak_in_legend() -> Any:  # noqa: ANN401  # a line of matplotlib
 
 def _after_the_drain(cells: Sequence[CellResult]) -> dict[str, list[float]]:
     """Return the resident bytes at once, 100 ms, 1 s and 5 s after everything was freed, of those that know them."""
-    found = {}
+    figures = {}
     for cell in cells:
         metrics = [metric_of(cell, f"resident_{when}_bytes") for when in _DRAINED]
         if metrics[0] is None:  # a run of before it was read
             metrics[0] = metric_of(cell, "resident_after_drain_0ms_bytes")
         if all(metric is not None for metric in metrics):
-            found[look.label(cell)] = [metric.value or 0.0 for metric in metrics if metric is not None]
-    return found
+            figures[look.label(cell)] = [metric.value or 0.0 for metric in metrics if metric is not None]
+    return figures
 
 
 def _draw_drained(axes: Axes, drained: Mapping[str, Sequence[float]], styles: Mapping[str, Style], unit: int) -> None:

@@ -109,7 +109,7 @@ def _whiskers(axes: Axes, metrics: Sequence[Metric | None], bottom: float, colou
 
 def _under_arrivals(cells: Sequence[CellResult]) -> list[dict[str, dict[str, float]]]:
     """Return what the null strategy shows under the same arrivals; nothing of a closed loop."""
-    return [found for cell in cells if (found := cell.proof.get("open_loop", {}).get("null_ns"))]
+    return [of_null for cell in cells if (of_null := cell.proof.get("open_loop", {}).get("null_ns"))]
 
 
 def _floor(cells: Sequence[CellResult], kind: str) -> list[float]:
@@ -117,7 +117,7 @@ def _floor(cells: Sequence[CellResult], kind: str) -> list[float]:
 
     Under arrivals the null strategy's.
     """
-    null = [found[kind] for found in _under_arrivals(cells) if kind in found]
+    null = [of_null[kind] for of_null in _under_arrivals(cells) if kind in of_null]
     if null:
         return [null[0][name] for name, _ in _PERCENTILES]
     floors = [cell.proof["noise_floor_ns"] for cell in cells if cell.proof.get("noise_floor_ns")]

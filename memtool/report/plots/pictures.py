@@ -156,9 +156,9 @@ def _heap_maps(cells: Sequence[CellResult], histories: Mapping[str, series.Histo
     """Return what draws all heaps at each moment that was mapped: heap-peak, heap-end, and one of each mark."""
     moments: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for cell in cells:
-        for found in histories[look.label(cell)].heap_maps:
-            if found["extents"]:
-                moments.setdefault(found["moment"], []).append((look.label(cell), found))
+        for heap_map in histories[look.label(cell)].heap_maps:
+            if heap_map["extents"]:
+                moments.setdefault(heap_map["moment"], []).append((look.label(cell), heap_map))
     titles = {"peak": "Heaps when live bytes peak", "end": "Heaps at the end, before everything is freed"}
     return {
         f"heap-{moment}": partial(heap_maps.draw, panels, titles.get(moment, f"Heaps at the mark '{moment}'"))

@@ -20,12 +20,12 @@ def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, 
     """Draw throughput over threads, with a line for each allocator and the harness; None where there is no sweep."""
     from matplotlib.figure import Figure
 
-    found = lines(run, infos)
-    if not any(len(curve.points) > 1 for curve in found):
+    curves = lines(run, infos)
+    if not any(len(curve.points) > 1 for curve in curves):
         return None
-    figure = Figure(figsize=(8, max(4.8, 1.2 + 0.19 * len(found))), layout="constrained")
+    figure = Figure(figsize=(8, max(4.8, 1.2 + 0.19 * len(curves))), layout="constrained")
     axes = figure.subplots()
-    for curve in found:
+    for curve in curves:
         counts, rates = [point[0] for point in curve.points], [point[1] for point in curve.points]
         look = _OF_HARNESS if curve.name == HARNESS else style.get(curve.name, {})
         drawn: dict[str, Any] = {"marker": "o", "markersize": 5, **look}
@@ -57,7 +57,7 @@ def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, 
         axes.text(most + margin, 0.99, words, va="top", ha="right", fontsize=8, transform=axes.get_xaxis_transform())
     axes.set_ylim(bottom=0)
     axes.set_xticks(counts)
-    has_intervals = any(low is not None for curve in found for _, _, low, _ in curve.points)
+    has_intervals = any(low is not None for curve in curves for _, _, low, _ in curve.points)
     whiskers = "whiskers: 95 % interval of the median" if has_intervals else "no intervals: fewer than 6 blocks"
     axes.set_xlabel(f"threads ({whiskers})")
     axes.set_ylabel("million operations a second, all threads together")

@@ -16,7 +16,7 @@ from memtool.engine.generate.binding import ALLOCATE, DEALLOCATE, DEFAULT_LOG2_A
 from memtool.errors import InputError
 from memtool.units import format_size
 from memtool.workload.importers.importer import Imported, Importer, name_of
-from memtool.workload.values import LARGEST_SIZE, shown
+from memtool.workload.values import LARGEST_SIZE, abbreviated
 
 _COLUMNS = ("id", "lower", "upper", "size")
 _LARGEST_ALIGNMENT = 2 << 20
@@ -85,10 +85,10 @@ def _table(path: Path, head: list[str]) -> _Table:
         asked = (
             "must have the columns id (or buffer, buffer_id), lower (begin, start), upper (end) and size, in any order"
         )
-        raise InputError(f"{path}:1: {asked}; is {shown(','.join(head))}")
+        raise InputError(f"{path}:1: {asked}; is {abbreviated(','.join(head))}")
     twice = next((name for name in names if names.count(name) > 1 and name), None)
     if twice is not None:
-        raise InputError(f"{path}:1: has two columns for {twice}; is {shown(','.join(head))}")
+        raise InputError(f"{path}:1: has two columns for {twice}; is {abbreviated(','.join(head))}")
     columns = {name: names.index(name) for name in (*_COLUMNS, "alignment") if name in names}
     inclusive = head[columns["upper"]].strip() == _END
     return _Table(columns, len(names), inclusive, tuple(name for name in _WHY_IGNORED if name in names))
@@ -124,7 +124,7 @@ def _buffer(path: Path, line: int, row: list[str], table: _Table) -> Buffer:
 def _number(path: Path, line: int, name: str, text: str) -> int:
     number = text.strip()
     if not _DIGITS.fullmatch(number) or int(number) > _LATEST:
-        raise InputError(f"{path}:{line}: {name}: must be a whole number from 0 to 2^58 - 1, is {shown(text)}")
+        raise InputError(f"{path}:{line}: {name}: must be a whole number from 0 to 2^58 - 1, is {abbreviated(text)}")
     return int(number)
 
 

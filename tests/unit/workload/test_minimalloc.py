@@ -13,7 +13,7 @@ from memtool.model import Mode
 from memtool.workload.importers.known import importer_of
 from memtool.workload.importers.minimalloc import IMPORTER, Buffer, load, read
 from memtool.workload.trace import load_trace
-from tests.events import ALLOCATE, DEALLOCATE, decode, told
+from tests.events import ALLOCATE, DEALLOCATE, decode, in_words
 from verification.packing import CAPACITY, INSTANCES, LOADS
 
 # At 2 and at 4 one buffer ends where another begins.
@@ -102,7 +102,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_a_trace_allocates_at_lower_and_frees_at_upper(tmp_path: Path) -> None:
     imported = load(written(tmp_path, FOUR))
     events = list(decode(imported.records))
-    assert told(events) == "A0 A1 F1 A2 F0 A3 F2 F3"
+    assert in_words(events) == "A0 A1 F1 A2 F0 A3 F2 F3"
     assert [size for kind, _, size, _ in events if kind == ALLOCATE] == [100, 10, 50, 70]
     assert (imported.name, imported.allocations, imported.notes) == ("buffers", 4, ())
 
@@ -140,7 +140,7 @@ def test_alignments_are_asked_for_and_what_says_nothing_about_a_trace_is_named(t
 
 def test_buffers_of_nothing_are_requests_too(tmp_path: Path) -> None:
     imported = load(written(tmp_path, "id,lower,upper,size\na,0,4,0\nb,1,2,8\nc,1,9,0\n"))
-    assert told(decode(imported.records)) == "A0 A1 A2 F1 F0 F2"
+    assert in_words(decode(imported.records)) == "A0 A1 A2 F1 F0 F2"
     assert [size for kind, _, size, _ in decode(imported.records) if kind == ALLOCATE] == [0, 8, 0]
     assert imported.notes == ()
     with pytest.raises(InputError, match=r"buffers\.csv: has no buffers of at least 1 byte$"):

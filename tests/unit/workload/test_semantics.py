@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.events import ALLOCATE, DEALLOCATE, MARK, REALLOCATE, events_of, told
+from tests.events import ALLOCATE, DEALLOCATE, MARK, REALLOCATE, events_of, in_words
 
 EXAMPLES: dict[str, tuple[dict[str, Any], str]] = {
     "lifetime 2: freed immediately before the second next allocation": (
@@ -200,7 +200,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("content", "expected"), EXAMPLES.values(), ids=EXAMPLES)
 def test_worked_examples(content: dict[str, Any], expected: str) -> None:
-    assert told(events_of(content)) == expected
+    assert in_words(events_of(content)) == expected
 
 
 def test_a_profile_populates_first_and_forgets_nothing() -> None:
@@ -260,7 +260,7 @@ def test_nothing_stays_nothing_unless_bytes_are_added(resize: dict[str, Any], si
 )
 def test_requests_of_nothing_are_events_like_others(size: object, sizes: list[int]) -> None:
     events = events_of({"allocations": 4, "objects": [{"size": size, "lifetime": 2}]})
-    assert told(events) == "A0 A1 F0 A2 F1 A3 | F2 F3"
+    assert in_words(events) == "A0 A1 F0 A2 F1 A3 | F2 F3"
     assert [size for kind, _, size, _ in events if kind == ALLOCATE] == sizes
 
 

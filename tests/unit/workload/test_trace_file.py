@@ -18,7 +18,7 @@ from memtool.workload.generated import generated
 from memtool.workload.source import Ending, Rows
 from memtool.workload.trace import load_trace, make_trace, open_source
 from memtool.workload.trace_file import TraceFile, TraceWriter
-from tests.events import ALLOCATE, DEALLOCATE, Event, encode, told, workload_of
+from tests.events import ALLOCATE, DEALLOCATE, Event, encode, in_words, workload_of
 
 pq: Any = pytest.importorskip("pyarrow.parquet")
 EVENTS = ((1, 0, 100, 4), (1, 1, 64, 6), (3, 0, 200, 0), (2, 2, 0, 4), (0, 1, 0, 0), (0, 2, 0, 0))
@@ -92,7 +92,7 @@ def test_each_column_has_the_encoding_that_was_measured_as_the_smallest(tmp_path
 def test_what_is_left_alive_is_freed_by_an_epilogue_in_the_order_of_birth(tmp_path: Path) -> None:
     path = written(tmp_path / "a.parquet", allocate(0, 8), allocate(1, 8), allocate(2, 8), free(1))
     words = np.frombuffer(read(path), "<u8")[::2]
-    assert told((int(word & 0xFF), int(word >> 24), 0, 0) for word in words) == "A0 A1 A2 F1 | F0 F2"
+    assert in_words((int(word & 0xFF), int(word >> 24), 0, 0) for word in words) == "A0 A1 A2 F1 | F0 F2"
 
 
 WORKLOADS = {
