@@ -30,6 +30,7 @@ from memtool.engine.generate.binding import (
     THREAD_SHIFT,
 )
 from memtool.errors import InputError, MemtoolError
+from memtool.units import format_size
 from memtool.workload.importers.importer import name_of
 from memtool.workload.recorded import Recorded
 from memtool.workload.source import Ending, Rows
@@ -38,6 +39,8 @@ SCHEMA = "memtool.trace.v1"
 _METADATA = b"memtool.trace"
 _GROUP_EVENTS = 1 << 20
 _READ_EVENTS = 1 << 18
+_LARGEST_GROUP = 1 << 30
+"""Bytes, unpacked: it is held in memory. One of ours takes a twentieth of it."""
 _LEVEL = 3
 WRITE = 13
 KINDS = {
@@ -151,7 +154,7 @@ class TraceWriter:
             self._writer = self._open(self._parts / f"{self._number:06}.parquet")
 
     def _types(self) -> Iterator[tuple[str, str]]:
-        """Yield the columns, with those that are not empty so far of the ones that need not be there."""
+        """Yield the columns; of times and call sites, those of which something is known by now."""
         yield from (
             ("kind", "uint8"),
             ("thread", "uint16"),
@@ -159,9 +162,12 @@ class TraceWriter:
             ("age", "uint64"),
             ("alignment", "uint64"),
         )
-        for name, kind, empty in (("time", "int64", 0), ("caller", "uint64", 0), ("resident", "uint64", _NOT_COUNTED)):
-            if any((portion[name] != empty).any() for portion in self._held if name in portion):
+        given = self._held[0]
+        for name, kind in (("time", "int64"), ("caller", "uint64")):
+            if name in given and any(portion[name].any() for portion in self._held):
                 yield name, kind
+        if "resident" in given:  # the first block that is large enough to be counted may be freed much later
+            yield "resident", "uint64"
 
     def _open(self, path: Path) -> Any:  # noqa: ANN401
         split = [name for name in self._schema.names if name not in ("time", "caller")]
@@ -249,6 +255,8 @@ def _rows(path: Path, batch: Any, born: int) -> tuple[Rows, int]:  # noqa: ANN40
         batch.column(name).to_numpy(zero_copy_only=False).astype(np.uint64)
         for name in ("kind", "thread", "size", "age", "alignment")
     )
+    if (threads >> np.uint64(16)).any():
+        raise InputError(f"{path}: is damaged: more than 65,536 threads")
     is_birth = (kinds == ALLOCATE) | (kinds == ALLOCATE_ZEROED)
     births = np.uint64(born) + np.cumsum(is_birth, dtype=np.uint64)
     is_named = _names_object(kinds.astype(np.uint8))
@@ -284,9 +292,25 @@ def _refusing(path: Path) -> Iterator[None]:
     """Turn what pyarrow says of a file into an error of the input."""
     try:
         yield
-    except (require().ArrowException, OSError, KeyError) as problem:
+    except (require().ArrowException, OSError, KeyError, ValueError, OverflowError) as problem:
         first = str(problem).partition("\n")[0]
         raise InputError(f"{path}: cannot be read as a trace file: {first}") from None
+
+
+def _refuse_foreign(path: Path, head: Any) -> None:  # noqa: ANN401
+    """Raise InputError for columns that are no trace's, or row groups that would not fit into memory."""
+    types = require().types
+    schema = head.schema.to_arrow_schema()
+    for name in ("kind", "thread", "size", "age", "alignment"):
+        if name not in schema.names:
+            raise InputError(f"{path}: is no trace file: it has no column {name}")
+        if not types.is_integer(schema.field(name).type):
+            raise InputError(f"{path}: is no trace file: its column {name} is not of whole numbers")
+    largest = max((head.row_group(index).total_byte_size for index in range(head.num_row_groups)), default=0)
+    if largest > _LARGEST_GROUP:
+        raise InputError(
+            f"{path}: has a row group of {format_size(largest)}, and {format_size(_LARGEST_GROUP)} is the most"
+        )
 
 
 def load(path: Path) -> TraceFile:
@@ -295,9 +319,8 @@ def load(path: Path) -> TraceFile:
     paths = tuple(sorted(path.glob("*.parquet"))) if path.is_dir() else (path,)
     with _refusing(path):
         heads = [parquet.read_metadata(part) for part in paths]
-    missing = {"kind", "thread", "size", "age", "alignment"} - set(heads[0].schema.names) if heads else {"kind"}
-    if missing:
-        raise InputError(f"{path}: is no trace file: it has no column {', '.join(sorted(missing))}")
+    for head in heads:
+        _refuse_foreign(path, head)
     try:
         metadata = json.loads((heads[-1].metadata or {}).get(_METADATA, b"{}"))
         return TraceFile(

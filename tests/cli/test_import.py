@@ -31,14 +31,23 @@ def test_a_recording_becomes_a_trace_file(recording: Path, capsys: pytest.Captur
     said = capsys.readouterr().out
     assert "app.parquet (android)" in said
     assert "2 malloc, 2 free" in said
-    assert "1 frees of what was not live were dropped" in said
+    assert "1 free of what was not live dropped" in said
     assert "the first damage is at byte 62 of the unpacked content" in said
     with load_trace("app.parquet") as trace:
         assert (trace.info.name, trace.info.threads, trace.info.operations) == ("my-app", 2, 3)
     metadata = json.loads(pq.read_metadata("app.parquet").metadata[b"memtool.trace"])
     assert (metadata["source"], metadata["file"], metadata["threads"]) == ("android", "my app.txt", 2)
-    assert metadata["counts"]["matched"]["unmatched_frees"] == 1
-    assert len(metadata["repairs"]) == 3
+    assert metadata["counts"]["peak_live_bytes"] == 108
+    assert metadata["repairs"] == {
+        "implicit_frees": 0,
+        "unmatched_frees": 1,
+        "unmatched_reallocations": 0,
+        "reordered": 0,
+        "oversized": 0,
+        "dropped": 1,
+        "first_damage": 62,
+    }
+    assert len(metadata["notes"]) == 3
 
 
 def test_it_is_called_as_the_recording_unless_told(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -84,11 +84,19 @@ def _metadata(
         "word_bits": None,
         "threads": threads,
         "marks": list(source.marks),
-        "repairs": list(notes),
-        "counts": None if report is None else asdict(report),
+        "repairs": {} if report is None else _repairs(report),
+        "notes": list(notes),
+        "counts": None if report is None else report.matched,
         "memtool": __version__,
         "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _repairs(report: Report) -> dict[str, int | None]:
+    """Return what was repaired and dropped, and where the first damage is."""
+    names = ("implicit_frees", "unmatched_frees", "unmatched_reallocations", "reordered", "oversized")
+    counts = {name: report.matched[name] for name in names}
+    return {**counts, "dropped": report.dropped, "first_damage": report.first_damage}
 
 
 def _source(file: str, name: str | None) -> tuple[Source, str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 import numpy as np
 
 from memtool.engine.recorded.binding import Matcher
 from memtool.errors import InputError
+from memtool.units import plural
 from memtool.workload.importers.content import Portions
 from memtool.workload.importers.decoder import Decoder, Report
 from memtool.workload.recorded import Recorded, rows_of
@@ -34,7 +35,8 @@ class Decoded(Recorded):
             for seen in self._seen(portions, report):
                 made = matcher.append(seen)
                 if made.events.nbytes:
-                    yield rows_of(made, np.frombuffer(made.ticks, np.uint64).astype(np.int64))
+                    rows = rows_of(made, np.frombuffer(made.ticks, np.uint64).astype(np.int64))
+                    yield replace(rows, resident=None)
             report.matched = matcher.counts()
         report.damage, report.read_bytes = portions.damage, portions.read_bytes
         if report.damage is not None and report.first_damage is None:
@@ -55,14 +57,14 @@ class Decoded(Recorded):
 def notes_of(report: Report) -> list[str]:
     """Return what was repaired and dropped, a sentence each."""
     matched = report.matched
-    said = {
-        "{:,} frees of what was not live were dropped": matched["unmatched_frees"],
-        "{:,} reallocations of what was not live were kept as allocations": matched["unmatched_reallocations"],
-        "{:,} objects were freed unseen: another was allocated at their address": matched["implicit_frees"],
-        "{:,} requests of 2^58 bytes or more were dropped": matched["oversized"],
-        "{:,} lines or records could not be read and were dropped": report.dropped,
-    }
-    notes = [words.format(count) for words, count in said.items() if count]
+    counted = (
+        ("free", "of what was not live dropped", matched["unmatched_frees"]),
+        ("reallocation", "of what was not live kept as an allocation", matched["unmatched_reallocations"]),
+        ("object", "freed unseen: another was allocated at the address", matched["implicit_frees"]),
+        ("request", "of 2^58 bytes or more dropped", matched["oversized"]),
+        ("piece", "of the file dropped that could not be read: lines or records", report.dropped),
+    )
+    notes = [f"{plural(count, noun)} {words}" for noun, words, count in counted if count]
     if report.damage is not None:
         notes.append(f"the file is damaged or cut off after {report.read_bytes:,} bytes: {report.damage}")
     if report.first_damage is not None:

@@ -236,9 +236,9 @@ def test_what_cannot_have_happened_is_repaired_and_counted(tmp_path: Path) -> No
     ending = Ending()
     list(open_source(path).portions(ending))
     assert ending.notes == [
-        "1 frees of what was not live were dropped",
-        "1 reallocations of what was not live were kept as allocations",
-        "1 objects were freed unseen: another was allocated at their address",
+        "1 free of what was not live dropped",
+        "1 reallocation of what was not live kept as an allocation",
+        "1 object freed unseen: another was allocated at the address",
     ]
 
 

@@ -20,6 +20,7 @@ from memtool.workload.trace import load_trace, make_trace, open_source
 from memtool.workload.trace_file import TraceFile, TraceWriter
 from tests.events import ALLOCATE, DEALLOCATE, Event, encode, in_words, workload_of
 
+pa: Any = pytest.importorskip("pyarrow")
 pq: Any = pytest.importorskip("pyarrow.parquet")
 EVENTS = ((1, 0, 100, 4), (1, 1, 64, 6), (3, 0, 200, 0), (2, 2, 0, 4), (0, 1, 0, 0), (0, 2, 0, 0))
 """Kind, object, size, log2 of the alignment."""
@@ -70,9 +71,20 @@ def test_the_columns_of_a_trace(tmp_path: Path) -> None:
 
 def test_a_column_in_which_nothing_is_known_is_left_out(tmp_path: Path) -> None:
     with TraceWriter(tmp_path / "a.parquet") as writer:
-        writer.append(Rows(encode(*EVENTS), np.zeros(6, np.int64), None, np.full(6, 2**64 - 1, np.uint64)))
+        writer.append(Rows(encode(*EVENTS), np.zeros(6, np.int64), np.zeros(6, np.uint64), None))
         writer.close({})
     assert pq.read_schema(tmp_path / "a.parquet").names == ["kind", "thread", "size", "age", "alignment"]
+
+
+def test_what_was_resident_is_kept_though_nothing_was_counted_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace_file, "_GROUP_EVENTS", 1)
+    with TraceWriter(tmp_path / "a.parquet") as writer:
+        writer.append(Rows(encode(allocate(0, 8)), None, None, np.full(1, 2**64 - 1, np.uint64)))
+        writer.append(Rows(encode(free(0)), None, None, np.full(1, 4096, np.uint64)))
+        writer.close({})
+    assert pq.read_table(tmp_path / "a.parquet")["resident"].to_pylist() == [None, 4096]
 
 
 def test_each_column_has_the_encoding_that_was_measured_as_the_smallest(tmp_path: Path) -> None:
@@ -191,7 +203,22 @@ def without_sizes(path: Path) -> None:
     pq.write_table(pq.read_table(path).drop_columns(["size"]), path)
 
 
-@pytest.mark.parametrize("damage", [cut, bent, freed_before, without_sizes])
+def of_words(path: Path) -> None:
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(0, "kind", [["malloc"] * len(table)]), path)
+
+
+def of_many_threads(path: Path) -> None:
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(1, "thread", [[1 << 20] * len(table)]), path)
+
+
+def of_nothing(path: Path) -> None:
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(2, "size", [pa.array([None] * len(table), pa.int64())]), path)
+
+
+@pytest.mark.parametrize("damage", [cut, bent, freed_before, without_sizes, of_words, of_many_threads, of_nothing])
 def test_damage_is_said_in_one_line(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     path = written(tmp_path / "a.parquet", *EVENTS)
     damage(path)
@@ -199,6 +226,19 @@ def test_damage_is_said_in_one_line(tmp_path: Path, damage: Callable[[Path], Non
         read(path)
     assert str(problem.value).startswith(f"{path}: ")
     assert "\n" not in str(problem.value)
+
+
+def test_a_row_group_that_would_fill_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_file, "_LARGEST_GROUP", 1 << 20)
+    path = tmp_path / "bomb.parquet"
+    zeros = pa.array(np.zeros(100_000, np.uint64))
+    columns = ("kind", "thread", "size", "age", "alignment")
+    pq.write_table(pa.table(dict.fromkeys(columns, zeros)), path, use_dictionary=False, compression="zstd")
+    assert path.stat().st_size < 1 << 14
+    with pytest.raises(InputError) as problem:
+        trace_file.load(path)
+    assert str(problem.value).startswith(f"{path}: has a row group of 3.8")
+    assert str(problem.value).endswith(", and 1.00 MiB is the most")
 
 
 def test_an_object_that_is_freed_twice_is_refused(tmp_path: Path) -> None:
