@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -195,5 +196,7 @@ def _unexpected(problem: Exception, *, debug: bool) -> str:
 
     if isinstance(problem, EngineError):
         return str(problem)
+    if isinstance(problem, OSError) and problem.errno == errno.ENOSPC and problem.filename is None:
+        return f"standard output: cannot be written: {problem.strerror}"  # files say their names
     hint = "" if debug else f" ({_DEBUG} shows where)"
     return f"{type(problem).__name__}: {problem}{hint}"

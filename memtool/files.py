@@ -9,6 +9,7 @@ import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from memtool.errors import InputError
 
@@ -26,7 +27,8 @@ def write_whole(path: Path, text: str) -> Path:
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")
+        with open_device(path) as device:
+            device.write(text)
         return path
     descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=".memtool-", suffix=".part")
     try:
@@ -42,6 +44,13 @@ def write_whole(path: Path, text: str) -> Path:
             Path(scratch).unlink()
         raise
     return path
+
+
+def open_device(path: Path) -> IO[str]:
+    """Return a file, a device or a pipe to add text to; a pipe that nobody reads would wait. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
 
 
 def _mode_of(path: Path) -> int:

@@ -27,7 +27,7 @@ from memtool.model import AllocatorPlan, Cell, Mode, Status, TraceInfo
 from memtool.passes import Pass, Sample
 from memtool.passes.footprint import Footprint
 from memtool.plan import RESERVED_BYTES, BenchOptions, Plan, make_plan, refuse_too_large
-from memtool.run import fingerprint_of, output_directory, what_is_left
+from memtool.run import cannot_go_on, fingerprint_of, output_directory, what_is_left
 from memtool.stats.limits import Events, LeastLimit, LimitRow, Limits
 from memtool.store import limits_file
 from memtool.store.journal import Journal, open_journal
@@ -83,6 +83,8 @@ def find_limits(options: BenchOptions, seeds: int, progress: Progress, executor:
                 hunt.run(plan)
             except KeyboardInterrupt:
                 raise Interrupted(what_is_left(directory, log.samples)) from None
+            except OSError as problem:
+                raise MemtoolError(cannot_go_on(problem, directory, log.samples)) from None
             limits = hunt.result()
     try:
         return FoundLimits(limits, limits_file.write(directory, limits))

@@ -112,6 +112,8 @@ def _run(
             samples = schedule.run(plan.measurables)
         except KeyboardInterrupt:
             raise Interrupted(what_is_left(directory, log.samples)) from None
+        except OSError as problem:  # too many open files or processes: of no sample's making
+            raise MemtoolError(cannot_go_on(problem, directory, log.samples)) from None
     run, histories = summarise(options, plan, samples, log.started)
     try:
         run = replace(run, cells=series.write_all(directory, run.cells, histories))
@@ -125,6 +127,11 @@ def _run(
         return Outcome(run, directory)
     drawn, complaints = pictures.try_to_draw(lambda: pictures.draw_all(directory, run))
     return Outcome(run, directory, drawn, complaints)
+
+
+def cannot_go_on(problem: OSError, directory: Path, samples: int) -> str:
+    """Return in words that no worker can be started, and what is left."""
+    return f"a worker cannot be started: {problem.strerror or problem}; {what_is_left(directory, samples)}"
 
 
 def what_is_left(directory: Path, samples: int) -> str:

@@ -20,6 +20,15 @@ SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([bB]|[kKmMgGtT]i[bB])?\s*$"
 COUNT_PATTERN = r"^\s*\d+(\.\d+)?([eE]\+?\d{1,2})?\s*[kKmMgGbB]?\s*$"
 
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""What begins a line, moves a terminal's cursor or turns the direction of writing."""
+
+
+def printable(text: str) -> str:
+    """Return a text of someone else's as one line that does nothing but be read: control characters as escapes."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
 def _scaled(text: str, number: re.Pattern[str], units: dict[str, int], what: str, example: str) -> int:
     match = number.fullmatch(text)
     if match is None or match[2].lower() not in units:

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from memtool.errors import AllocatorError, did_you_mean
 from memtool.model import AdaptorSpec, AllocatorSpec
+from memtool.units import printable
 
 MOST_COLUMNS = 1000
 """More than anyone can compare; a sweep over several parameters gets there by a slip of the hand."""
@@ -50,6 +51,9 @@ def parse_allocators(text: str, groups: Mapping[str, tuple[str, ...]]) -> tuple[
     if not specs:
         raise AllocatorError("names no allocator")
     labels = [spec.label for spec in specs]
+    odd = next((label for label in labels if printable(label) != label), None)
+    if odd is not None:
+        raise AllocatorError(f"'{printable(odd)}' has a control character, which no table can show")
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
         raise AllocatorError(f"'{twice}' names two allocators")

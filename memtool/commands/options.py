@@ -285,8 +285,8 @@ class PlotFile(click.ParamType[Path]):
         path = Path(str(value))
         if path.suffix.lower() not in _PICTURES:
             self.fail(f"{path}: must end in {', '.join(_PICTURES[:-1])} or {_PICTURES[-1]}", param, ctx)
-        if path.is_dir():
-            self.fail(f"{path}: is a folder", param, ctx)
+        if path.exists() and not path.is_file():
+            self.fail(f"{path}: is {'a folder' if path.is_dir() else 'no plain file'}", param, ctx)
         if not path.parent.is_dir():
             self.fail(f"{path}: there is no folder {path.parent}", param, ctx)
         if not os.access(path if path.exists() else path.parent, os.W_OK):

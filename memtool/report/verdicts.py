@@ -58,7 +58,7 @@ def write_summary(report: Report, environment: Mapping[str, str] = os.environ) -
     summary = environment.get("GITHUB_STEP_SUMMARY")
     if summary:
         try:
-            with Path(summary).open("a", encoding="utf-8") as file:
+            with files.open_device(Path(summary)) as file:
                 file.write(render(report, "markdown") + "\n")
         except OSError as problem:
             return (f"GITHUB_STEP_SUMMARY: {files.refusal(problem, Path(summary))}",)

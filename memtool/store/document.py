@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from memtool import files
 from memtool.errors import InputError
+from memtool.units import printable
 
 _HALF = re.compile("[\ud800-\udfff]")
 _STORED = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True)
@@ -44,7 +45,7 @@ def read(
     if why is not None:
         raise InputError(f"{file}: {why.lstrip('.')}")
     try:
-        return validate(data)
+        return validate(_printable(data))
     except ValidationError as problems:
         first = problems.errors()[0]
         keys = (written.get(str(part), str(part)) for part in first["loc"])
@@ -68,6 +69,15 @@ def _load(file: Path, schema: str, what: str) -> dict[str, Any]:
         raise InputError(f"{file}: {words}")
     assert isinstance(data, dict)
     return data
+
+
+def _printable(value: Any) -> Any:  # noqa: ANN401  # of JSON
+    """Return a document all of whose texts are printable: terminals and logs obey what is written to them."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(name): _printable(part) for name, part in value.items()}
+    return [_printable(part) for part in value] if isinstance(value, list) else value
 
 
 def _why_unwritable(value: object) -> str | None:

@@ -16,6 +16,7 @@ from memtool.measure.metrics import METRICS
 from memtool.model import HARNESS, Cell, Determinism, Metric, Run, Status
 from memtool.stats.summary import LEAST_SAMPLES
 from memtool.store import document
+from memtool.store.proof_form import why_no_arrivals, why_no_proof
 
 SCHEMA = "memtool.run.v1"
 FILE_NAME = "run.json"
@@ -123,10 +124,15 @@ def _refuse_impossible(file: Path, run: Run, faults: Sequence[str | None]) -> No
     twice = next((name for name in workloads if workloads.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"{file}: workloads: '{twice}' is there twice")
+    for info in run.workloads:
+        if info.arrivals is not None and (why := why_no_arrivals(info.arrivals)) is not None:
+            raise InputError(f"{file}: {info.name}: arrivals: {why}")
     seen: set[Cell] = set()
     for result, fault in zip(run.cells, faults, strict=True):
         cell = result.cell
         where = f"{file}: {'/'.join(asdict(cell).values())}"
+        if (why := why_no_proof(result.proof)) is not None:
+            raise InputError(f"{where}: proof: {why}")
         if cell in seen:
             raise InputError(f"{where}: is there twice")
         seen.add(cell)

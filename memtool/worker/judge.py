@@ -12,6 +12,7 @@ from memtool.allocators.regions import Backing
 from memtool.host.counters import Counter
 from memtool.model import AllocatorPlan, Status
 from memtool.passes import Figures, Noise, Sample
+from memtool.units import printable
 from memtool.worker import protocol
 
 if TYPE_CHECKING:
@@ -55,11 +56,12 @@ def sample_of(job: Job, answer: Answer | None, returncode: int, complaint: str) 
         under = "valgrind" if job.counter is Counter.CALLGRIND and job.plan.preload else ""
         reason = f"{reason}; {_UNDER_VALGRIND}" if under else reason
         of_harness = -returncode in _LIMITS or (returncode > 0 and not (job.plan.preload or job.plan.adopted))
-        return replace(failed, reason=reason, died=True, under=under, of_harness=of_harness)
+        return replace(failed, reason=printable(reason), died=True, under=under, of_harness=of_harness)
     why = _why_failed(job, answer)
     if why is not None:
         of_harness = not answer.timed_out and answer.status in (protocol.DONE, protocol.BAD_REQUEST)
-        return replace(failed, reason=why, proof=answer.proof, timed_out=answer.timed_out, of_harness=of_harness)
+        failed = replace(failed, reason=printable(why), proof=answer.proof)
+        return replace(failed, timed_out=answer.timed_out, of_harness=of_harness)
     return Sample(job.cell, job.block, job.run_pass, Status.OK, None, answer.figures, answer.proof, answer.noise)
 
 

@@ -57,6 +57,13 @@ def refusal(path: Path) -> str:
     return str(caught.value).removeprefix(f"{path}: ")
 
 
+def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "compare.json"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="No such device or address"):
+        files.write_whole(pipe, "text")
+
+
 def test_what_is_no_plain_file_is_refused_at_once(tmp_path: Path) -> None:
     # A pipe hangs until somebody writes to it, and /dev/zero has no end.
     pipe, loop = tmp_path / "pipe", tmp_path / "loop"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +16,7 @@ import jsonschema
 import pytest
 
 from memtool.cli import run
-from memtool.errors import InputError, Interrupted
+from memtool.errors import InputError, Interrupted, MemtoolError
 from memtool.find_limit import CannotServeError, find_limits, search
 from memtool.model import Cell, Status
 from memtool.passes import Pass, Sample
@@ -256,6 +258,20 @@ def test_an_interrupted_search_goes_on_and_takes_no_replay_twice(tmp_path: Path,
     more = find_limits(replace(options, resume=True), 4, quiet, third).limits
     assert [len(row.limits) for row in more.rows] == [4, 4]
     assert min(job.block for job in third.jobs) == len(taken) // 2
+
+
+def test_a_machine_that_can_start_no_worker_is_named_with_what_is_left(tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text(RAMP, encoding="utf-8")
+
+    def refused(job: Job) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    options = BenchOptions((str(tmp_path / "w.yaml"),), "tlsf", output=tmp_path / "out")
+    words = "a worker cannot be started: Too many open files; no sample was finished"
+    with pytest.raises(MemtoolError, match=f"^{words}$"):
+        find_limits(options, 1, quiet, FakeExecutor(refused))
+    with pytest.raises(MemtoolError, match=f"^{words}$"):
+        bench(replace(options, output=tmp_path / "run"), quiet, FakeExecutor(refused))
 
 
 def test_a_search_and_a_bench_do_not_resume_each_other(tmp_path: Path) -> None:

@@ -140,6 +140,8 @@ FORM = "must be parameter=value or parameter=value|value"
         ("block=64", "block=64: a parameter, but no allocator before it"),
         ("@pools,block=8", "@pools,block=8: a group takes no parameters; name the allocator that is meant"),
         ("mine=./a.so,mine=./b.so", "'mine' names two allocators"),
+        ("./a\nb.so", "'./a\\nb.so' has a control character, which no table can show"),
+        ("./x\x1b[31m.so", "'./x\\x1b[31m.so' has a control character, which no table can show"),
         ("mine=./a.so:x=1|2", "mine=./a.so:x=1|2: a name is of one allocator, and these are 2"),
         ("glibc=./a.so", "glibc=./a.so: 'glibc' is the name of another allocator (memtool list allocators)"),
         ("pool:block", f"pool:block: 'block' {FORM}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +81,12 @@ def test_what_a_gate_could_not_judge_is_an_error_in_junit_and_json_says_whose_fa
     document = json.loads(verdicts.render(changed, "json"))
     jsonschema.validate(document, compare_file.json_schema())
     assert [each["fault"] for each in document["comparisons"]] == ["harness", *[None] * len(others)]
+
+
+def test_a_summary_that_is_a_pipe_which_nobody_reads_is_not_waited_for(report: Report, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "summary.md")
+    said = verdicts.write_summary(report, {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")})
+    assert said[0].startswith(f"GITHUB_STEP_SUMMARY: {tmp_path / 'summary.md'}: cannot be written: ")
 
 
 def test_the_summary_of_a_github_job_is_added_to(report: Report, tmp_path: Path) -> None:

@@ -237,6 +237,42 @@ def test_whose_fault_a_failure_is_agrees_with_its_proof(tmp_path: Path) -> None:
     assert refusal(saved(tmp_path, content)).endswith("fault: says allocator, and status and proof do not")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("call", {"speed": 1}, "call.speed: is not known"),
+        ("call", "inlined", "call: input should be an object"),
+        ("harness_ns", "x", "harness_ns: input should be a valid number"),
+        ("harness_instructions", {"a": 1}, "harness_instructions: input should be a valid number"),
+        ("harness_fault", "no", "harness_fault: input should be a valid boolean"),
+        ("invariants_checked", [1], "invariants_checked: input should be a valid integer"),
+        ("noise_floor_ns", {"p50": 1.0}, "noise_floor_ns.p90: field required"),
+        ("open_loop", {"null_ns": 5}, "open_loop.null_ns: input should be an object"),
+        ("own_statistics", {"peak": {"a": "b"}}, "own_statistics.peak.a: input should be a valid number"),
+        ("timer_resolution_ns", True, "timer_resolution_ns: input should be a valid number"),
+    ],
+)
+def test_a_proof_that_memtool_cannot_have_written_is_refused(
+    tmp_path: Path, key: str, value: object, words: str
+) -> None:
+    content = run_file.to_json(fake_run())
+    content["cells"][0]["proof"] = {**content["cells"][0]["proof"], key: value}
+    assert f"proof: {words}" in refusal(saved(tmp_path, content))
+
+
+def test_arrivals_that_memtool_cannot_have_written_are_refused(tmp_path: Path) -> None:
+    content = run_file.to_json(fake_run())
+    content["workloads"][0]["arrivals"] = {"law": "poisson", "rate_per_s": 5}
+    assert refusal(saved(tmp_path, content)).endswith("arrivals: burst: field required")
+
+
+def test_a_text_in_a_file_commands_neither_a_terminal_nor_a_log(tmp_path: Path) -> None:
+    content = run_file.to_json(fake_run())
+    content["cells"][0] |= {"allocator": "a\n::error::b\x1b[31m", "reason": "c\u202ed"}
+    found = run_file.read(saved(tmp_path, content)).cells[0]
+    assert (found.cell.allocator, found.reason) == ("a\\n::error::b\\x1b[31m", "c\\u202ed")
+
+
 def test_net_time_may_be_negative(tmp_path: Path) -> None:
     content = run_file.to_json(fake_run())
     content["cells"][0]["metrics"]["net_time_per_op_ns"] |= {"samples": [-0.5], "blocks": [0], "value": -0.5}

@@ -56,5 +56,12 @@ def test_an_exit_is_the_interpreter_s_where_no_code_of_others_is_in_the_process(
     assert failed(ADOPTED, None, 1) == {"died"}
 
 
+def test_what_an_allocator_says_of_its_end_is_one_line_that_commands_no_terminal() -> None:
+    region = RegionRequest(4096, 4096)
+    job = Job(Cell("w", "tlsf"), 0, Pass.CHECK, OWN, 3, 64, region, 0, 1, 1, use_counter=False, time_limit=30)
+    said = sample_of(job, None, -6, "\x1b[31mgone\n::error::x").reason
+    assert said == "the worker was killed by SIGABRT: \\x1b[31mgone\\n::error::x"
+
+
 def test_what_another_malloc_served_says_nothing_of_the_one_that_was_named() -> None:
     assert failed(PRELOADED, Answer(protocol.DONE, "", SERVED)) == {"harness"}

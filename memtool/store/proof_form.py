@@ -1,0 +1,77 @@
+"""What a cell's proof may hold: what a table, a picture or a gate reads of it has one type; the rest is passed over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from memtool.model import Call
+from memtool.store import document
+
+_Share = Literal["p50", "p90", "p99", "p999", "p9999", "max"]
+
+
+@dataclass(frozen=True)
+class _NoiseFloor:
+    p50: float
+    p90: float
+    p99: float
+    p999: float
+    p9999: float
+    max: float
+
+
+@dataclass(frozen=True)
+class _OpenLoop:
+    null_ns: dict[str, dict[_Share, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Proof:
+    call: Call | None = None
+    harness_ns: float | None = None
+    harness_instructions: float | None = None
+    harness_fault: bool = False
+    interpreted: bool = False
+    invariants_checked: int = 0
+    named: str = ""
+    noise_floor_ns: _NoiseFloor | None = None
+    open_loop: _OpenLoop = field(default_factory=_OpenLoop)
+    own_statistics: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    timer_resolution_ns: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Arrivals:
+    law: str
+    rate_per_s: float
+    burst: int
+
+
+_PROOF, _ARRIVALS = document.form(_Proof), document.form(_Arrivals)
+_CALL = frozenset(Call.__dataclass_fields__)
+
+
+def why_no_proof(proof: Mapping[str, Any]) -> str | None:
+    """Return which key of a proof is not what memtool writes there; None: all are."""
+    call = proof.get("call")
+    unknown = sorted(set(call) - _CALL) if isinstance(call, dict) else []
+    return f"call.{unknown[0]}: is not known" if unknown else _why_not(_PROOF, proof)
+
+
+def why_no_arrivals(arrivals: Mapping[str, Any]) -> str | None:
+    """Return which key of a workload's arrivals is not what memtool writes there; None: all are."""
+    return _why_not(_ARRIVALS, arrivals)
+
+
+def _why_not(form: Any, content: Mapping[str, Any]) -> str | None:  # noqa: ANN401  # a TypeAdapter of any record
+    try:
+        form.validate_json(json.dumps(dict(content)))
+    except ValidationError as problems:
+        first = problems.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return None
