@@ -10,7 +10,7 @@ bench: $(VENV)/installed
 	$(BIN)/memtool bench
 
 test: $(VENV)/developing
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # memtool's own strategies against what they took when the baselines were made. Footprints are exact figures, so any growth fails.
 GATED := @pools,@arenas,@free-lists,@real-time,@buddies

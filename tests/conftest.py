@@ -7,10 +7,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+
+from memtool.engine.packing import binding as packing_binding
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests/golden"
@@ -34,19 +37,18 @@ def documents(request: pytest.FixtureRequest) -> int:
     return int(request.config.getoption("--documents"))
 
 
-def build_engine(directory: Path, *definitions: str, target: str = "memtool_engine") -> Path:
-    """Build the engine with CMake into ``directory`` and return the path of what was built."""
+def build_tree(directory: Path, target: str, *definitions: str) -> Path:
+    """Build a target with CMake in a tree of its own and return the path of what was built."""
     subprocess.run(
         ["cmake", "-S", str(ROOT), "-B", str(directory), "-G", "Ninja", "-DMEMTOOL_WERROR=ON", *definitions],
         check=True,
         capture_output=True,
         env=TOOLS,
     )
-    return build_target(directory, target)
+    return _build_target(directory, target)
 
 
-def build_target(directory: Path, target: str) -> Path:
-    """Build a target of a build tree that is configured, and return the path of what was built."""
+def _build_target(directory: Path, target: str) -> Path:
     built = subprocess.run(
         ["cmake", "--build", str(directory), "--target", target],
         check=False,
@@ -55,13 +57,17 @@ def build_target(directory: Path, target: str) -> Path:
         env=TOOLS,
     )
     assert built.returncode == 0, built.stdout[-4000:]
-    name = "libmemtool_engine.so" if target == "memtool_engine" else target
-    return next(iter(directory.rglob(name)))
+    return directory / target / "libmemtool_engine.so" if target.endswith("_engine") else directory / target
 
 
-def fixture_list(name: str) -> list[str]:
-    """Return the definitions that build an engine of the strategies in tests/native/fixtures/``name``."""
-    return [f"-DMEMTOOL_STRATEGIES_HEADER={name}", f"-DCMAKE_CXX_FLAGS=-I{ROOT / 'tests/native/fixtures'}"]
+def build_beside_installed(tmp_path_factory: pytest.TempPathFactory, target: str) -> Path:
+    """Build a target where the engine was installed from, whose objects are compiled already; else anew."""
+    installed = next(ROOT.glob("build/*/build.ninja"), None)
+    if installed is not None:
+        with FileLock(installed.with_name("tests.lock")):
+            return _build_target(installed.parent, target)
+    with shared_folder(tmp_path_factory, "native") as folder:
+        return build_tree(folder, target, QUICKLY_BUILT)
 
 
 @contextmanager
@@ -76,8 +82,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterat
 @pytest.fixture(scope="session")
 def faulty_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an engine whose strategies are null, malloc and the faulty ones."""
-    with shared_folder(tmp_path_factory, "faulty-engine") as folder:
-        return build_engine(folder, QUICKLY_BUILT, "-DMEMTOOL_SHARDS=2", *fixture_list("strategies.hpp"))
+    return build_beside_installed(tmp_path_factory, "faulty_engine")
 
 
 @pytest.fixture
@@ -90,6 +95,12 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text + "\n" == (GOLDEN / name).read_text(encoding="utf-8")
 
     return compare
+
+
+@pytest.fixture(autouse=True)
+def packed_with_little_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what runs memtool in this process look for a packing for a millisecond: its quality has tests of its own."""
+    monkeypatch.setattr(packing_binding, "pack_image", partial(packing_binding.pack_image, work=1_000_000))
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ def shell(memtool_environment: dict[str, str]) -> Shell:
             text=True,
             check=False,
             env={**environment, **changed},
-            timeout=120,
+            timeout=600,
         )
 
     return run

@@ -21,7 +21,7 @@ from tests.unit.report.fake_run import fake_run
 
 SMALL = """\
 name: small
-allocations: 20k
+allocations: 2k
 objects:
   - {weight: 80, size: {lognormal: {median: 64, sigma: 0.8, max: 4KiB}}, lifetime: {exponential: {mean: 100}}}
   - {weight: 20, size: {uniform: [100, 2000]}, lifetime: {exponential: {mean: 2000}}}
@@ -44,7 +44,7 @@ def test_a_check_at_several_rates(small: Path, capsys: pytest.CaptureFixture[str
     shown = capsys.readouterr().out
     assert "small:rate=1M:" in shown
     assert "small:rate=700:" in shown
-    assert refused(capsys, 2, *arguments[:3], "--rate", "fast").endswith("a rate such as 500k/s or 2M/s, is 'fast'")
+    assert "a rate such as 500k/s or 2M/s, is 'fast'" in refused(capsys, 2, *arguments[:3], "--rate", "fast")
 
 
 def test_what_to_run_next_has_the_rate() -> None:
@@ -208,7 +208,7 @@ def test_a_check_takes_what_bench_and_compare_take() -> None:
 
     own = options(check_command.command)
     # A reference is what --against names; the picture of the intervals lies beside the run.
-    assert options(bench.command) - own == {"--rate", "--reference", "--find-limit", "--seeds"}
+    assert options(bench.command) - own == {"--reference", "--find-limit", "--seeds"}
     assert options(compare.command) - own == {"--reference", "--plot"}
 
 
@@ -279,7 +279,7 @@ def test_a_dry_run_of_what_could_compare_nothing_ends_as_the_check_would(
 def test_a_plan_leaves_no_pass_out_on_threads_and_says_how_long_arrivals_take(
     small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small.write_text(SMALL + "arrivals: {constant: {rate: 1/s}}\n")
+    small.write_text(SMALL.replace("2k", "20k") + "arrivals: {constant: {rate: 1/s}}\n")
     assert memtool(["bench", str(small), "-a", "tlsf", "--mode", "parallel", "--blocks", "1", "--dry-run"]) == 0
     text = capsys.readouterr().out
     assert "Passes left out" not in text
@@ -330,7 +330,7 @@ class Heap(FirstFit):
 def test_a_file_that_the_baseline_does_not_know_is_not_green_and_a_name_follows_it(
     small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small.write_text(SMALL.replace("20k", "500"))
+    small.write_text(SMALL.replace("2k", "500"))
     for folder in ("old", "new"):
         Path(folder).mkdir()
         Path(folder, "heap.py").write_text(HEAP)

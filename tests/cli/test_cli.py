@@ -158,6 +158,6 @@ def test_a_closed_descriptor_is_taken_by_nothing_that_matters(closed: str, tmp_p
     # What is opened first would have its number: an event image, the pipe of a worker.
     words = "bench chapter/nested-lifetimes -a stack --blocks 1 --passes footprint --no-plots -o out"
     command = ["sh", "-c", f"{sys.executable} -m memtool {words} {closed}"]
-    ended = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, timeout=120)
+    ended = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, timeout=600)
     assert ended.returncode == 0, ended.stderr
     assert [each["status"] for each in json.loads((tmp_path / "out/run.json").read_text())["cells"]] == ["ok"]

@@ -16,8 +16,10 @@ from tests.conftest import ROOT
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 WORKLOAD = """\
 name: small
-allocations: 20k
-pattern: {random-victim: {live: 1000, size: {uniform: [16, 512]}}}
+allocations: 2k
+objects:
+  - {weight: 80, size: {lognormal: {median: 64, sigma: 0.8, max: 4KiB}}, lifetime: {exponential: {mean: 100}}}
+  - {weight: 20, size: {uniform: [100, 2000]}, lifetime: {exponential: {mean: 2000}}}
 touch: first
 """
 
@@ -64,7 +66,7 @@ class Runner:
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=600,
         )
 
     def outputs(self) -> dict[str, str]:
@@ -188,7 +190,7 @@ def test_wrong_usage_fails_the_step_without_a_verdict(runner: Runner) -> None:
 
 def git(folder: Path, *arguments: str) -> None:
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, timeout=600)
 
 
 def test_the_recipe_for_pull_requests_builds_both_sides_from_a_shallow_checkout(tmp_path: Path) -> None:
@@ -213,6 +215,6 @@ def test_the_recipe_for_pull_requests_builds_both_sides_from_a_shallow_checkout(
     git(checkout, "remote", "add", "origin", f"file://{upstream}")
     git(checkout, "fetch", "--depth=1", "origin", "+refs/heads/feature:refs/remotes/pull/1/merge")
     git(checkout, "checkout", "--detach", "refs/remotes/pull/1/merge")
-    subprocess.run(["bash", "-eo", "pipefail", "-c", steps[1]["run"]], cwd=checkout, check=True, timeout=60)
+    subprocess.run(["bash", "-eo", "pipefail", "-c", steps[1]["run"]], cwd=checkout, check=True, timeout=600)
     assert (checkout / "libmine.so").read_text() == "feature"
     assert (tmp_path / "work/main/libmine.so").read_text() == "main"

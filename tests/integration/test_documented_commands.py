@@ -64,12 +64,12 @@ STORED = "bench quickstart -a glibc,tlsf,segregated-pool --blocks 2 --passes thr
 """The run that is shown, plotted, compared, and interrupted and resumed."""
 WORKLOADS = {
     "quickstart": "5k",
-    "chapter/real-time-loop": "4k",
+    "chapter/real-time-loop": "2k",
     "chapter/frequent-small-objects": "4k",
-    "chapter/embedded-fixed-budget": "4k",
+    "chapter/embedded-fixed-budget": "1k",
     "classic/xmalloc": "20k",
 }
-"""Shipped workloads that commands name -> allocations of the local files in their place."""
+"""Shipped workloads that commands name -> allocations of the local files in their place: few, and packed at once."""
 SAYS = {
     "bench": r"peak [\d.]+ [KMG]?i?B in [\d,]+ objects[\s\S]*^Results: results/",
     "show": r"ns/op[\s\S]*tlsf",
@@ -129,7 +129,7 @@ def run(folder: Path, command: str, environment: dict[str, str]) -> subprocess.C
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=600,
     )
 
 

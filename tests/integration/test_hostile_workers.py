@@ -111,13 +111,13 @@ def test_what_is_no_answer_costs_the_sample(
     assert (sample.status, sample.reason) == (Status.FAILED, words)
 
 
-@pytest.mark.timeout(50)  # the children sleep for a hundred seconds, with the pipe of the answer open
+@pytest.mark.timeout(300)  # the children sleep for longer, with the pipe of the answer open
 @pytest.mark.parametrize("leaves", ["", "os.setsid(); os.fork() and os._exit(0); "])
 @pytest.mark.parametrize(("dies", "status"), [("", Status.OK), ("os.kill(os.getpid(), 9)", Status.FAILED)])
 def test_children_of_an_allocator_end_with_its_worker(
     image: tuple[int, int], tmp_path: Path, leaves: str, dies: str, status: Status
 ) -> None:
-    child = f"{leaves}open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(100)"
+    child = f"{leaves}open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(900)"
     wait = f"while not os.path.exists({str(tmp_path / 'pid')!r}): time.sleep(0.01)"
     made = f"if os.fork() == 0: exec({child!r})\n        {wait}\n        time.sleep(0.05)\n        {dies}"
     sample = take(image, heap(tmp_path, made))
@@ -127,7 +127,7 @@ def test_children_of_an_allocator_end_with_its_worker(
 
 # A workload of one allocation, all passes. Counting was done before the heap passes had waited for their
 # memory, and its end killed them: "heap pass, block 0: the worker was killed by SIGKILL", exit code 1.
-@pytest.mark.timeout(50)
+@pytest.mark.timeout(300)
 def test_samples_that_have_ended_end_none_that_are_taken_beside_them(image: tuple[int, int], tmp_path: Path) -> None:
     begun, ended = tmp_path / "begun", tmp_path / "ended"
     waits = f"open({str(begun)!r}, 'w').close()"
@@ -154,10 +154,10 @@ def endless(folder: Path) -> AllocatorPlan:
     return replace(plan, spec=AllocatorSpec("endless"))
 
 
-@pytest.mark.timeout(100)
+@pytest.mark.timeout(300)
 def test_one_that_never_ends_costs_no_other_of_its_batch(image: tuple[int, int], tmp_path: Path) -> None:
     plans = [endless(tmp_path), heap(tmp_path), AllocatorPlan(AllocatorSpec("glibc"), "malloc", "")]
-    jobs = [job(image, plan, Pass.HEAP, limit=2.0 if plan is plans[0] else 60.0) for plan in plans]
+    jobs = [job(image, plan, Pass.HEAP, limit=2.0 if plan is plans[0] else 250.0) for plan in plans]
     found = {each.cell.allocator: (each.status, each.reason) for each in WorkerExecutor(1).overlap(jobs, 3)}
     assert found == {
         "endless": (
@@ -169,7 +169,7 @@ def test_one_that_never_ends_costs_no_other_of_its_batch(image: tuple[int, int],
     }
 
 
-@pytest.mark.timeout(100)
+@pytest.mark.timeout(300)
 def test_what_is_interrupted_ends_all_that_runs_beside_it(image: tuple[int, int], tmp_path: Path) -> None:
     # Ctrl-C while instructions were counted waited for each worker's time limit.
     never, soon = endless(tmp_path), heap(tmp_path)
@@ -180,7 +180,7 @@ def test_what_is_interrupted_ends_all_that_runs_beside_it(image: tuple[int, int]
     assert executor.execute(job(image, soon)).status is Status.OK
 
 
-@pytest.mark.timeout(100)
+@pytest.mark.timeout(300)
 def test_what_memtool_itself_ends_is_no_failed_sample(image: tuple[int, int], tmp_path: Path) -> None:
     # A heap pass waits beside the counts. When those are interrupted it is ended too, and a failed sample in the
     # journal would take its cell out of the resumed run.
@@ -199,7 +199,7 @@ def test_what_memtool_itself_ends_is_no_failed_sample(image: tuple[int, int], tm
             waiting.result()
 
 
-@pytest.mark.timeout(100)
+@pytest.mark.timeout(300)
 def test_a_worker_that_is_started_while_memtool_stops_ends_too(
     image: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,17 +234,24 @@ def test_a_worker_that_is_started_while_memtool_stops_ends_too(
             waiting.result()
 
 
-@pytest.mark.timeout(100)
+@pytest.mark.timeout(300)
 def test_an_interrupt_ends_the_worker_and_is_handed_on(image: tuple[int, int], tmp_path: Path) -> None:
+    pid, plan = tmp_path / "pid", endless(tmp_path)
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+
+    def interrupt() -> None:
+        while not pid.exists() or not pid.read_text(encoding="ascii"):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGALRM)
+
     try:
-        signal.setitimer(signal.ITIMER_REAL, 3.0)
-        with pytest.raises(KeyboardInterrupt):
-            WorkerExecutor(seed=1).execute(job(image, endless(tmp_path), limit=600.0))
+        with ThreadPoolExecutor(1) as beside:
+            beside.submit(interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                WorkerExecutor(seed=1).execute(job(image, plan, limit=600.0))
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert is_gone(int((tmp_path / "pid").read_text(encoding="ascii")))
+    assert is_gone(int(pid.read_text(encoding="ascii")))
 
 
 def test_a_module_that_is_changed_between_two_samples_is_noticed(image: tuple[int, int], tmp_path: Path) -> None:

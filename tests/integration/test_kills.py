@@ -37,7 +37,7 @@ def test_no_finished_sample_is_lost(
     workload.write_text(WORKLOAD, encoding="utf-8")
     temporary.mkdir()
     journal = out / "journal.jsonl"
-    options = ("--passes", "check,throughput", "--blocks", str(min(40 * kills, 1000)), "--no-plots", "-o", str(out))
+    options = ("--passes", "check,throughput", "--blocks", "1000", "--no-plots", "-o", str(out))
     command = [sys.executable, "-m", "memtool", "bench", str(workload), "-a", "tlsf,buddy", *options]
     environment = {**memtool_environment, "TMPDIR": str(temporary)}
 
@@ -50,7 +50,7 @@ def test_no_finished_sample_is_lost(
     refused = 0
     for _ in range(kills):
         running = start(*(["--resume"] if before else []))
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while len(whole_lines(journal)) <= len(before) + 1 and time.monotonic() < deadline and running.poll() is None:
             time.sleep(0.01)
         assert running.poll() is None, running.communicate()[1]
@@ -63,7 +63,7 @@ def test_no_finished_sample_is_lost(
         time.sleep(0.3 * draw.random())
         how = draw.choice(SIGNALS)
         running.send_signal(how)
-        running.communicate(timeout=60)
+        running.communicate(timeout=300)
         assert running.returncode == ENDED.get(how, running.returncode) != 0
         if not rival_ended:
             time.sleep(0.5 * draw.random())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import QUICKLY_BUILT, ROOT, build_engine, build_target, shared_folder
+from tests.conftest import QUICKLY_BUILT, build_beside_installed, build_tree, shared_folder
 
 BuildDriver = Callable[[str, str], Path]
 """(driver, sanitizers used under --sanitize) -> the executable."""
@@ -19,14 +19,9 @@ def build_driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     sanitize = request.config.getoption("--sanitize")
 
     def build(driver: str, sanitizers: str) -> Path:
-        # Where the engine is installed from, its strategies are compiled already.
-        installed = next(ROOT.glob("build/*/build.ninja"), None)
-        name = f"drivers-{sanitizers.replace(',', '-')}" if sanitize else "drivers"
-        with shared_folder(tmp_path_factory, name) as folder:
-            if sanitize:
-                return build_engine(folder, QUICKLY_BUILT, f"-DMEMTOOL_SANITIZE={sanitizers}", target=driver)
-            if installed is not None:
-                return build_target(installed.parent, driver)
-            return build_engine(folder, QUICKLY_BUILT, target=driver)
+        if not sanitize:
+            return build_beside_installed(tmp_path_factory, driver)
+        with shared_folder(tmp_path_factory, sanitizers.replace(",", "-")) as folder:
+            return build_tree(folder, driver, QUICKLY_BUILT, f"-DMEMTOOL_SANITIZE={sanitizers}")
 
     return build

@@ -1,4 +1,4 @@
-"""Events and footprints must not depend on how the engine was compiled."""
+"""Footprints must not depend on how a strategy was compiled; of events see test_generator_builds.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, build_engine, fixture_list
+from tests.conftest import ROOT, build_beside_installed
 
 WORKLOADS = ("quickstart", "chapter/game-frame", "chapter/long-lived-server", "classic/larson")
 STRATEGIES = "segregated-pool,slab,first-fit,next-fit,best-fit,buddy,tlsf"
@@ -53,14 +53,10 @@ def figures(out: Path, environment: dict[str, str]) -> object:
 
 
 @pytest.mark.slow
-def test_native_and_generic_code_agree(tmp_path: Path, memtool_environment: dict[str, str]) -> None:
-    native = build_engine(
-        tmp_path / "native",
-        "-DMEMTOOL_ARCH=native",
-        "-DMEMTOOL_OPTIMISE=-O3",
-        "-DMEMTOOL_SHARDS=2",
-        *fixture_list("portable.hpp"),
-    )
+def test_native_and_generic_code_agree(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, memtool_environment: dict[str, str]
+) -> None:
+    native = build_beside_installed(tmp_path_factory, "native_engine")
     found = figures(tmp_path / "generic", memtool_environment)
     assert found == figures(tmp_path / "a", {**memtool_environment, "MEMTOOL_ENGINE": str(native)})
     assert isinstance(found, list)

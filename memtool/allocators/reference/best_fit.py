@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memtool.allocators.interpreted import Region
-from memtool.allocators.reference.tagged import GROW, TaggedHeap
+from memtool.allocators.reference.tagged import GROW, INITIAL, TaggedHeap
 
 
 class BestFit(TaggedHeap):
@@ -12,11 +12,11 @@ class BestFit(TaggedHeap):
     source = "Wilson et al., Dynamic storage allocation: a survey and critical review, IWMM 1995, 3.5"
     complexity = "allocate O(n) in n free blocks, deallocate O(1)"
     when = "to read, and to compare with best-fit"
-    parameters = (GROW,)
+    parameters = (GROW, INITIAL)
 
-    def __init__(self, region: Region, grow: int) -> None:
-        """Take the region, and the fewest bytes by which the heap grows."""
-        super().__init__(region, grow=grow)
+    def __init__(self, region: Region, grow: int, initial: int = 0) -> None:
+        """Take the region, the fewest bytes by which the heap grows, and what it begins with."""
+        super().__init__(region, grow=grow, initial=initial)
 
     def choose(self, need: int) -> tuple[int | None, int]:
         """Return the smallest of the free blocks that are large enough."""

@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from memtool.allocators.interpreted import Parameter, Region, align_up
 from memtool.units import GIB
 
-GROW = Parameter("grow", "fewest bytes by which the heap grows", "64KiB", minimum=16, maximum=4 * GIB, unit="bytes")
+GROW = Parameter(
+    "grow", "fewest bytes by which the heap grows; 0: never", "64KiB", minimum=0, maximum=4 * GIB, unit="bytes"
+)
+INITIAL = Parameter(
+    "initial",
+    "what the heap begins with, its tables included: one pool, whose block is on its list; 0: nothing",
+    "0",
+    minimum=0,
+    maximum=1024 * GIB,
+    unit="bytes",
+)
 
 
 class TaggedHeap(ABC):
@@ -19,9 +29,12 @@ class TaggedHeap(ABC):
 
     TAG, GRANULE, LEAST = 8, 16, 32
 
-    def __init__(self, region: Region, *, grow: int, table: int = 0) -> None:
+    def __init__(self, region: Region, *, grow: int, initial: int = 0, table: int = 0) -> None:
         """Begin the heap behind ``table`` bytes, and end it with a tag, so that no block lacks a neighbour."""
+        if grow == initial == 0:
+            raise ValueError("grow: a heap that begins with nothing must grow")
         self.region = region
+        self.is_pool = initial > 0
         self.step = align_up(grow, self.GRANULE)
         self.used: dict[int, int] = {}
         """Where blocks begin -> their bytes, tags included."""
@@ -31,6 +44,10 @@ class TaggedHeap(ABC):
         self.first = self.end = align_up(region.base + table + self.TAG, self.GRANULE) - self.TAG - region.base
         there = region.grow(self.first + self.TAG) is not None
         self.limit = region.capacity - self.first - self.TAG if there else 0
+        rest = (min(initial, region.capacity) - region.used) // self.GRANULE * self.GRANULE
+        if there and rest >= self.LEAST and region.grow(rest) is not None:
+            self.end += rest
+            self._release(self.first, rest)
 
     @abstractmethod
     def choose(self, need: int) -> tuple[int | None, int]:
@@ -154,6 +171,8 @@ class TaggedHeap(ABC):
 
     def _grow(self, count: int) -> int:
         """Move the heap's end by the step, or by what is needed where that many are not left; 0: not at all."""
+        if self.step == 0:
+            return 0
         for taken in (max(count, self.step), count):
             if self.region.grow(taken) is not None:
                 self.end += taken
@@ -171,6 +190,9 @@ class TaggedHeap(ABC):
     def _last(self, least: int, wanted: int) -> int | None:
         """Return the heap's last free block, grown to ``wanted`` or at least ``least`` bytes."""
         have = self.free.get(self.free_by_end.get(self.end, self.end), 0)
+        if self.is_pool:
+            # What the index has passed over serves nothing.
+            return self.free_by_end[self.end] if self._extend(max(wanted - have, 0) or self.step) else None
         if have < least and not self._extend(wanted - have) and not self._extend(least - have):
             return None
         return self.free_by_end[self.end]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memtool.allocators.interpreted import Parameter, Region, align_up
-from memtool.allocators.reference.tagged import GROW, TaggedHeap
+from memtool.allocators.reference.tagged import GROW, INITIAL, TaggedHeap
 
 
 class Tlsf(TaggedHeap):
@@ -20,9 +20,10 @@ class Tlsf(TaggedHeap):
     parameters = (
         Parameter("subdivisions", "size classes in each power of two", "32", choices=("8", "16", "32", "64")),
         GROW,
+        INITIAL,
     )
 
-    def __init__(self, region: Region, subdivisions: str, grow: int) -> None:
+    def __init__(self, region: Region, subdivisions: str, grow: int, initial: int = 0) -> None:
         """Leave room at the heap's start for what the engine keeps there: a bitmap, and a list and a count a class."""
         self.log2 = int(subdivisions).bit_length() - 1
         self.classes: dict[int, list[int]] = {}
@@ -31,7 +32,7 @@ class Tlsf(TaggedHeap):
         """Bit c: class c has a block."""
         count = self.class_above(align_up(region.capacity, self.GRANULE)) + 1
         table = -(-count // 64) * 8 + count * 8 + align_up(count * 4, 8)
-        super().__init__(region, grow=grow, table=table)
+        super().__init__(region, grow=grow, initial=initial, table=table)
 
     def _shift(self, granules: int) -> int:
         """Return the log2 of the width of the classes round a size, in granules."""
@@ -59,11 +60,12 @@ class Tlsf(TaggedHeap):
         return self.classes[(able & -able).bit_length() - 1][-1], cut
 
     def largest(self) -> int:
-        """Return the least size of the highest class, or the heap's last block, which is tried before growing."""
+        """Return the least size of the highest class, or the last block of a heap that tries it before it grows."""
         highest = self.bitmap.bit_length() - 1
         shift = max((highest >> self.log2) - 1, 0)
         least = highest - (shift << self.log2) << shift
-        return max(least * self.GRANULE, self.free.get(self.free_by_end.get(self.end, self.end), 0))
+        last = 0 if self.is_pool else self.free.get(self.free_by_end.get(self.end, self.end), 0)
+        return max(least * self.GRANULE, last)
 
     def link(self, start: int, count: int) -> None:
         """Enter a free block as the youngest of its class."""
