@@ -232,7 +232,8 @@ def _read(path: Path, descriptor: int) -> tuple[dict[str, Any], dict[Key, Sample
                     head = _head(path, line)
                 else:
                     sample = _sample(_checked("sample", line))
-                    samples[sample.cell, sample.block, sample.run_pass] = sample
+                    if not sample.of_harness:  # it says nothing of its allocator, and is taken again
+                        samples[sample.cell, sample.block, sample.run_pass] = sample
             except (ValueError, KeyError, TypeError, RecursionError):
                 raise _damaged(path, number) from None
             whole += len(line)

@@ -8,6 +8,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,11 @@ def test_a_last_line_cut_short_does_not_count_and_does_not_spoil_the_next(cut: i
         assert [block for _, block, _ in journal.finished] == [0]
         journal.append(sample(7))
     assert [block for _, block, _ in resumed(tmp_path)] == [0, 7]
+
+
+def test_what_the_harness_failed_is_taken_again(tmp_path: Path) -> None:
+    begin(tmp_path, sample(0), sample(1, Status.FAILED), replace(sample(2, Status.FAILED), of_harness=True))
+    assert [block for _, block, _ in resumed(tmp_path)] == [0, 1]
 
 
 def test_another_fingerprint_names_what_differs(tmp_path: Path) -> None:
