@@ -30,6 +30,10 @@ RESERVED_BYTES = 64 << 30
 """Address space reserved for a region where the workload sets no limit; taken as it is used."""
 _CALIBRATION_MS = 50
 _BENCH_DEFAULT_WORKLOAD = "quickstart"
+_NO_PEAK = (
+    "There is no heap map of the peak where threads run side by side: when live bytes peak is then known only "
+    "afterwards. Maps are of the end; --mode lockstep has both."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,8 @@ def make_plan(options: BenchOptions) -> Plan:
             threads = threads_of(trace, options.mode)
             measurables.append(_measurable(trace, null_plan, cells, requests, threads))
     notes += tuple(filter(None, [ignored_note(plans.values())]))
+    if Pass.HEAP in settings.passes and options.mode is Mode.PARALLEL and any(each.info.lanes > 1 for each in traces):
+        notes += (_NO_PEAK,)
     return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, notes)
 
 

@@ -99,6 +99,8 @@ def format_ns(value: float) -> str:
 
 def arrivals_in_words(arrivals: Mapping[str, Any]) -> str:
     """Return what arrivals a workload has: ``"poisson, 2,000,000 operations/s"``."""
+    if arrivals["law"] == "frames":
+        return f"a frame every {format_ns(arrivals['every_ns'])}"
     at_once = f" in bursts of {arrivals['burst']:,}" if arrivals["burst"] > 1 else ""
     if arrivals["law"] == "periodic":
         every = format_ns(1e9 * arrivals["burst"] / arrivals["rate_per_s"])

@@ -60,6 +60,7 @@ _SOUND: Mapping[Pass, Mapping[str, Any]] = {
         "end_resident_bytes": 150_000,
         "drained_resident_bytes": 8_192,
         "huge_resident_bytes": 0,
+        "beside_limit_bytes": 0,
         "ratio_allocations": 4,
         "ratio_sum": 7.0,
         "minor_faults": 40,

@@ -4,10 +4,12 @@
 // under
 // `--as malloc`: it keeps a header where the strategy needs the size at the free, and locks what is not thread-safe.
 //
-// A strategy that itself takes memory from malloc, or from new, cannot be one: it would call itself.
+// A strategy that itself takes memory from malloc, or from new, cannot be one: it would call itself. A program may fork
+// at any time: the heap is held meanwhile. What a strategy that is thread-safe by itself locks is its own affair.
 #pragma once
 
 #include <malloc.h>
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include <bit>
@@ -53,10 +55,16 @@ class MallocLibrary {
       void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
       if (base == MAP_FAILED) continue;
       auto* memory = new (region) Region(base, bytes);
-      return new (heap) BareHeap<S>(S::info.thread_safe, *memory, Parameters(S::info, parameters));
+      held = new (heap) BareHeap<S>(S::info.thread_safe, *memory, Parameters(S::info, parameters));
+      // As early as this: what others have to do before a fork happens before ours, and may allocate.
+      const auto let_go = [] { held->let_go(); };
+      if (pthread_atfork([] { held->hold(); }, let_go, let_go) != 0) std::abort();
+      return held;
     }
     std::abort();
   }
+
+  static inline BareHeap<S>* held = nullptr;  // for who forks
 };
 
 }  // namespace memtool
@@ -99,5 +107,8 @@ class MallocLibrary {
   [[gnu::visibility("default")]] std::size_t malloc_usable_size(void* block) noexcept {                            \
     return block == nullptr ? 0 : memtool::MallocLibrary<TYPE>::heap(PARAMETERS).usable_size(block);               \
   }                                                                                                                \
+  }                                                                                                                \
+  [[gnu::constructor]] static void memtool_malloc_begins() noexcept { /* before there are threads */               \
+    memtool::MallocLibrary<TYPE>::heap(PARAMETERS);                                                                \
   }                                                                                                                \
   static_assert(memtool::Strategy<TYPE>)

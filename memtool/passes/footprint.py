@@ -76,6 +76,8 @@ class Footprint(Figures):
     drained_resident_bytes: int
     huge_resident_bytes: int
     """Part of resident_at_peak_live_bytes in transparent huge pages."""
+    beside_limit_bytes: int
+    """The most of the footprint, at a checkpoint, that the length of the region does not bound."""
     minor_faults: int
     major_faults: int
     grow_calls: int
@@ -131,6 +133,7 @@ def summarise(samples: CellSamples) -> Summary:
         notes=[
             *(_differences(footprints) if samples.exact_expected else ()),
             *_notes(footprints),
+            *_beside_limit(footprints, samples.trace.memory_limit),
             *sentences(reported),
         ],
         proof={"region": asdict(footprints[0].figures.region)} | ({"adaptors": reported} if reported else {}),
@@ -242,6 +245,17 @@ def _notes(footprints: Sequence[Taken[Footprint]]) -> list[str]:
     return [
         f"{format_size(huge)} of its resident memory at the peak are transparent huge pages, so resident memory "
         "comes in steps of a huge page whatever the workload needs"
+    ]
+
+
+def _beside_limit(footprints: Sequence[Taken[Footprint]], limit: int | None) -> list[str]:
+    """Return what is said of memory that a strategy needs besides what a memory limit bounds."""
+    most = max(sample.figures.beside_limit_bytes for sample in footprints)
+    if limit is None or most == 0:
+        return []
+    return [
+        f"needs {most:,} B beside the memory limit of {limit:,} B, which does not bound them: what it keeps apart "
+        "(books of adaptors, states of threads, an index that a textbook has for nothing)"
     ]
 
 

@@ -132,6 +132,8 @@ _KEYS: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "Arrivals.constant": ("Operations begin equally far apart.", ({"rate": "1M/s"},)),
     "poisson": ("Operations begin at random, independently of each other.", ({"rate": "1M/s"},)),
     "bursts": ("Several operations at once, at random or every so often.", ({"every": "16.7ms", "size": 100},)),
+    "Arrivals.frames": ("A frame at a time, with all its operations at once.", ({"every": "16.7ms"},)),
+    "FrameStarts.every": ("From the start of one frame to the next.", ("16.7ms", "1s")),
     "rate": ("Operations a second.", ("500k/s", "2M/s")),
     "every": ("From one burst to the next.", ("2666us", "16.7ms", "1s")),
     "Bursts.size": ("Operations that come at once.", (8, 100)),

@@ -44,7 +44,9 @@ def generated(workload: Workload, seed: int) -> Generated:
         allocations=program.allocations,
         marks=program.marks,
         notes=program.notes,
-        arrivals=None if workload.arrivals is None else compile_arrivals(workload.arrivals, seed),
+        arrivals=None
+        if workload.arrivals is None
+        else compile_arrivals(workload.arrivals, seed, 0 if workload.frames is None else workload.frames.count),
         definition=workload.effective(),
         program=program,
     )
@@ -73,6 +75,9 @@ def rate_given(name: str) -> str:
 def _with_rate(workload: Workload, path: Path, rate: int) -> Workload:
     written = format_rate(rate)
     arrivals = workload.effective().get("arrivals", {"poisson": {}})
+    if "frames" in arrivals:
+        words = "its frames arrive as a whole, and a rate is of single operations"
+        raise InputError(f"{path}: with {option(_FIELDS['rate'])} {written}: {words}")
     paced = next(iter(arrivals.values()))
     paced.pop("every", None)
     paced["rate"] = written

@@ -320,6 +320,12 @@ class Bursts(Strict):
         return self
 
 
+class FrameStarts(Strict):
+    """A frame begins every so often, with all its operations at once."""
+
+    every: Period
+
+
 class Arrivals(Strict):
     """When operations are meant to begin, whatever the allocator does: exactly one of these."""
 
@@ -328,6 +334,7 @@ class Arrivals(Strict):
     constant: Paced | None = None
     poisson: Paced | None = None
     bursts: Bursts | None = None
+    frames: FrameStarts | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Arrivals:
@@ -377,6 +384,8 @@ class Workload(Strict):
         if self.frames is not None:
             yield from self._check_frames()
             return
+        if self.arrivals is not None and self.arrivals.frames is not None:
+            yield misfit("must go: the workload has no frames", "arrivals", "frames")
         if self.allocations is None:
             yield misfit("is missing", "allocations")
         for index, declared in enumerate(self.objects or ()):

@@ -202,7 +202,7 @@ def _make_trace(source: Source, path: str, threads: _ThreadImage | None, image_f
         event_hash=event_hash,
         touch=source.touch,
         memory_limit=source.memory_limit,
-        arrivals=None if source.arrivals is None else source.arrivals.described(),
+        arrivals=None if source.arrivals is None else source.arrivals.described(head["operations"]),
         notes=notes,
         marks=marks,
         threads=source.threads if ending.threads is None else ending.threads,

@@ -32,6 +32,18 @@ def test_it_says_that_threads_run_serially(two_threads: str, capsys: pytest.Capt
     assert json.loads(capsys.readouterr().out)["workloads"][0]["notes"] == [SERIAL]
 
 
+def test_it_says_that_there_is_no_heap_map_of_the_peak(two_threads: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "Note: There is no heap map of the peak where threads run side by side: when live bytes peak is then known "
+    for options, is_said in (
+        (("--mode", "parallel"), True),
+        (("--mode", "parallel", "--passes", "throughput"), False),
+        (("--mode", "lockstep"), False),
+        ((), False),
+    ):
+        assert run(["bench", two_threads, "-a", "tlsf+lock", *options, "--dry-run"]) == 0
+        assert (words in capsys.readouterr().out) is is_said, options
+
+
 def test_it_says_that_a_peak_misleads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "w.yaml"
     path.write_text(WORKLOAD.replace("threads: 2\n", ""))

@@ -105,6 +105,24 @@ def test_a_frame_is_as_long_as_what_happens_in_it(executor: WorkerExecutor) -> N
     assert percentile(sample, "frame", 90.0) >= STALL_NS * 0.98
 
 
+def test_a_frame_arrives_with_all_its_operations() -> None:
+    content = {
+        "frames": {"count": 3, "objects_per_frame": 4, "scopes": {"per_frame": 2, "objects": 1, "depth": 2}},
+        "objects": [{"size": 64}],
+        "arrivals": {"frames": {"every": "1ms"}},
+    }
+    with make_trace(generated(workload_of(content), 3), "frames.yaml") as trace:
+        assert trace.arrivals is not None
+        image = (trace.image_fd, trace.image_bytes)
+        for strategy in ("first-fit", "arena"):  # one frees block by block, the other a whole scope
+            sample = take(WorkerExecutor(seed=1), image, strategy, arrivals=trace.arrivals.words)
+            # The last frame begins 3 ms after the run; without a counter a tick is a nanosecond.
+            latency = sample.of(Latency)
+            assert latency.open_loop is not None
+            assert latency.open_loop.schedule_ticks == 3_000_000
+            assert sum(count for _, count in latency.histograms["allocate"].buckets) == 30
+
+
 def test_open_loop_latency_contains_the_queue_behind_a_stall(executor: WorkerExecutor) -> None:
     made = make_image(churn(2000))
     descriptor = image_fd(made)

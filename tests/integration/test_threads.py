@@ -68,7 +68,21 @@ SCRATCH = {
     "allocations": 500,
     "pattern": {"false-sharing": {"size": 8, "writes": 10, "passive": True}},
 }
-CONTENTS = (XMALLOC, MIXED, LARSON, MSTRESS, SCRATCH)
+HALF = {"choice": {0: 1, 40: 1}}
+NOTHING = {
+    "name": "nothing",
+    "threads": 3,
+    "allocations": 2000,
+    "touch": "all",
+    "objects": [
+        {"size": HALF, "lifetime": {"uniform": [1, 60]}, "freed_by": "other_thread"},
+        {"size": HALF, "lifetime": 20, "zeroed": True},
+        {"size": HALF, "lifetime": 20, "resize": {"by": 24}, "freed_by": "other_thread"},
+        {"size": HALF, "lifetime": 30, "resize": {"factor": 2}, "alignment": 64},
+    ],
+}
+"""Half of all requests are for 0 bytes: of other threads' blocks, zeroed, resized to nothing again, aligned."""
+CONTENTS = (XMALLOC, MIXED, LARSON, MSTRESS, SCRATCH, NOTHING)
 
 
 @contextmanager
@@ -146,6 +160,17 @@ def test_every_pass_runs_on_threads(mode: Mode, run_pass: Pass) -> None:
         assert counts["remote_deallocate"] == remote > 0
         assert counts["deallocate"] > remote
         assert counts["allocate"] == 4000
+
+
+@pytest.mark.parametrize("strategy", ["malloc", "thread-heaps", "thread-cache", "tlsf+lock", "slab+as-malloc"])
+@pytest.mark.parametrize("mode", [Mode.LOCKSTEP, Mode.PARALLEL])
+def test_requests_of_nothing_are_served_on_threads(mode: Mode, strategy: str) -> None:
+    with trace_of(NOTHING, mode) as trace:
+        assert (trace.info.smallest_size, trace.info.lanes) == (0, 3)
+    for run_pass in (Pass.CHECK, Pass.LATENCY):
+        sample = take(NOTHING, mode, run_pass, strategy, parameters="+" * strategy.count("+"))
+        assert (sample.status, sample.reason) == (Status.OK, None)
+    assert sum(count for _, count in sample.of(Latency).histograms["allocate"].buckets) == 2000
 
 
 THREAD_ARENAS = {

@@ -70,6 +70,8 @@ class Region {
   }
   [[nodiscard]] std::size_t apart() const noexcept { return apart_of_ == nullptr ? 0 : apart_of_(keeper_); }
   [[nodiscard]] std::size_t footprint() const noexcept { return used() + apart(); }
+  // The part of apart() that the capacity has room for.
+  [[nodiscard]] std::size_t budgeted_apart() const noexcept { return budgets_apart_ ? apart() : 0; }
 
   [[nodiscard]] std::byte* base() const noexcept { return base_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }

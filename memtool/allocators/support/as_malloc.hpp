@@ -6,6 +6,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -14,6 +16,7 @@
 #include <utility>
 
 #include "allocators/concept/strategy.hpp"
+#include "allocators/support/lane_number.hpp"
 #include "allocators/support/malloc_calls.hpp"
 #include "engine/replay/registry.hpp"
 
@@ -35,6 +38,32 @@ constexpr bool is_known_safe() noexcept {
   if constexpr (kKnownThreads<S>) return S::info.thread_safe;
   return false;
 }
+
+// Bytes of all headers, and of what is left before them for their alignment. Where no lock of ours is held, the threads
+// of a replay count each for themselves: a common counter would cost what such a heap is there to save.
+template <bool kAny>
+class HeaderBytes {
+ public:
+  void add(std::size_t bytes, bool is_locked) noexcept {
+    std::atomic<std::size_t>& own = counts_[is_locked ? 0 : lane_number % kCounts].bytes;
+    if (is_locked)
+      own.store(own.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+    else
+      own.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::size_t sum() const noexcept {
+    std::size_t all = 0;
+    for (const Count& count : counts_) all += count.bytes.load(std::memory_order_relaxed);
+    return all;
+  }
+
+ private:
+  static constexpr std::size_t kCounts = kAny ? 16 : 1;
+  struct alignas(64) Count {
+    std::atomic<std::size_t> bytes{0};
+  };
+  std::array<Count, kCounts> counts_;
+};
 
 // Every call is safe on several threads. Blocks are aligned to kDefaultAlignment where they are not aligned to more.
 template <class S>
@@ -95,13 +124,14 @@ class BareHeap {
     return usable_size(block);
   }
 
-  // Headers are metadata, where something counts them: a heap that takes no lock of ours does not.
+  // Headers are metadata.
   [[nodiscard]] HeapStats stats() const noexcept {
     const Held held(lock());
     HeapStats stats = heap_.stats();
     if (stats.granted != kNotApplicable) {
-      stats.granted -= headers_;
-      if (stats.metadata_bytes != kNotApplicable) stats.metadata_bytes += headers_;
+      const std::size_t headers = headers_.sum();
+      stats.granted -= headers;
+      if (stats.metadata_bytes != kNotApplicable) stats.metadata_bytes += headers;
     }
     return stats;
   }
@@ -114,6 +144,15 @@ class BareHeap {
     heap_.check();
   }
   [[nodiscard]] const S& heap() const noexcept { return heap_; }
+
+  // From before a fork to after it, in both processes: nobody else is inside the heap, so that the child, in which only
+  // the thread that forked goes on, finds it whole and its lock free.
+  void hold() noexcept {
+    if (std::mutex* mutex = lock()) mutex->lock();
+  }
+  void let_go() noexcept {
+    if (std::mutex* mutex = lock()) mutex->unlock();
+  }
 
  private:
   class Held {
@@ -157,7 +196,7 @@ class BareHeap {
   void* headed(void* own, std::size_t size, std::size_t front) noexcept {
     std::byte* block = static_cast<std::byte*>(own) + front;
     reinterpret_cast<BareHeader*>(block)[-1] = {.size = size, .front = front};
-    if (is_locked()) headers_ += front;
+    headers_.add(front, is_locked());
     return block;
   }
   static BareHeader header_of(const void* block) noexcept { return static_cast<const BareHeader*>(block)[-1]; }
@@ -167,7 +206,7 @@ class BareHeap {
       heap_.deallocate(block);
     } else {
       const BareHeader header = header_of(block);
-      if (is_locked()) headers_ -= header.front;
+      headers_.add(-header.front, is_locked());
       heap_.deallocate(static_cast<std::byte*>(block) - header.front, header.size + header.front, header.front);
     }
   }
@@ -179,7 +218,7 @@ class BareHeap {
     void* own = static_cast<std::byte*>(block) - header.front;
     void* moved = heap_.reallocate(own, header.size + header.front, whole, header.front);
     if (moved == nullptr) return nullptr;
-    if (is_locked()) headers_ -= header.front;
+    headers_.add(-header.front, is_locked());
     return headed(moved, size, header.front);
   }
   [[nodiscard]] std::size_t usable(const void* block) const noexcept {
@@ -194,7 +233,7 @@ class BareHeap {
 
   S heap_;
   bool locks_;
-  std::size_t headers_ = 0;  // bytes of all headers, and of what is left before them for their alignment
+  HeaderBytes<kKeepsHeader> headers_;
   mutable std::mutex mutex_;
 };
 

@@ -214,6 +214,7 @@ typedef struct ReplayResult {
   uint64_t end_resident_bytes;          /* exact, after the last event before the epilogue */
   uint64_t drained_resident_bytes;      /* exact, after the epilogue */
   uint64_t huge_resident_bytes;         /* part of resident_at_peak_live_bytes in transparent huge pages */
+  uint64_t beside_limit_bytes; /* the most of the footprint that the capacity does not bound, at a checkpoint */
   uint64_t minor_faults;
   uint64_t major_faults;
   uint64_t grow_calls;

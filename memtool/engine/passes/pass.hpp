@@ -163,6 +163,8 @@ void note_most(CheckpointRow& row, FootprintProbe<S>& probe, Region& region, Rep
   row.most_live_bytes = probe.take_most_live();
   if (row.footprint_bytes == kNotApplicable) return;
   const std::uint64_t apart = row.footprint_bytes - region.used();
+  const std::uint64_t budgeted = std::min<std::uint64_t>(region.budgeted_apart(), apart);
+  result.beside_limit_bytes = std::max(result.beside_limit_bytes, apart - budgeted);
   row.most_footprint_bytes = region.take_peak() + apart;
   // Tables of adaptors are known at checkpoints only.
   if (row.most_footprint_bytes > result.peak_footprint_bytes) {

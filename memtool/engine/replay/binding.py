@@ -189,6 +189,7 @@ class ReplayResult(ctypes.Structure):
         ("end_resident_bytes", _u64),
         ("drained_resident_bytes", _u64),
         ("huge_resident_bytes", _u64),
+        ("beside_limit_bytes", _u64),
         ("minor_faults", _u64),
         ("major_faults", _u64),
         ("grow_calls", _u64),

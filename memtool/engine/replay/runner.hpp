@@ -137,7 +137,7 @@ class Runner {
   const std::uint64_t* schedule(const OwnPages& pages) noexcept {
     auto* starts = static_cast<std::uint64_t*>(pages.base());
     const std::uint64_t count = image_.head.operations;
-    schedule_arrivals(request_.arrivals, starts, count);
+    schedule_arrivals(request_.arrivals, starts, count, image_.begin);
     for (std::uint64_t i = 0; i < count; ++i)
       starts[i] = static_cast<std::uint64_t>(static_cast<double>(starts[i]) * request_.ticks_per_ns / 1000);
     result_.schedule_ticks = count == 0 ? 0 : starts[count - 1];

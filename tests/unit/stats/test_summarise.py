@@ -299,6 +299,14 @@ def test_the_share_of_a_limit_is_the_peak_of_the_footprint_over_it(limit: int | 
     assert limit is None or metrics["limit_used_share"].value == share
 
 
+def test_what_a_limit_does_not_bound_is_said_in_bytes() -> None:
+    limited = replace(TRACE, memory_limit=65_536)
+    (note,) = summarise(footprint(beside_limit_bytes=20_544), footprint(1), trace=limited).notes
+    assert note.startswith("needs 20,544 B beside the memory limit of 65,536 B, which does not bound them: ")
+    assert summarise(footprint(beside_limit_bytes=20_544)).notes == ()
+    assert summarise(footprint(), trace=limited).notes == ()
+
+
 def test_what_is_not_on_a_region_has_no_share_of_a_limit() -> None:
     result = summarise(footprint(peak={"footprint_bytes": None}), trace=replace(TRACE, memory_limit=320_000))
     assert values(result, "limit_used_share") == [None]

@@ -8,8 +8,11 @@ from math import exp
 from pathlib import Path
 
 import pytest
+import yaml
+from pydantic import ValidationError
 
 from memtool.engine.library import declare, load_library
+from memtool.errors import InputError
 from memtool.units import arrivals_in_words
 from memtool.workload import tables
 from memtool.workload.arrivals import compile_arrivals
@@ -63,9 +66,31 @@ def test_periodic_bursts_are_equally_far_apart() -> None:
     schedule = compile_arrivals(Arrivals.model_validate({"bursts": {"every": "2666us", "size": 2}}), 42)
     every = 2_666_000_000
     assert starts(schedule.words, 5) == [every, every, 2 * every, 2 * every, 3 * every]
-    assert schedule.described() == {"law": "periodic", "rate_per_s": 750.188, "burst": 2}
+    assert schedule.described(9) == {"law": "periodic", "rate_per_s": 750.188, "burst": 2}
     assert schedule.seconds(6) == pytest.approx(3 * 2.666e-3)
-    assert arrivals_in_words(schedule.described()) == "2 operations at once every 2.67 ms"
+    assert arrivals_in_words(schedule.described(9)) == "2 operations at once every 2.67 ms"
+
+
+FRAMES = {"name": "w", "frames": {"count": 3, "objects_per_frame": 4}, "objects": [{"size": 8}]}
+EVERY = {"arrivals": {"frames": {"every": "1ms"}}}
+
+
+def test_a_frame_arrives_at_a_time() -> None:
+    with make_trace(generated(workload_of({**FRAMES, **EVERY}), 7), "w.yaml") as made:
+        # 24 operations in 3 ms; the schedule ends when the last frame begins.
+        assert made.info.arrivals == {"law": "frames", "rate_per_s": 8000, "burst": 0, "every_ns": 1e6}
+        assert arrivals_in_words(made.info.arrivals) == "a frame every 1.00 ms"
+        assert made.arrivals is not None
+        assert made.arrivals.seconds(24) == pytest.approx(0.003)
+
+
+def test_only_frames_arrive_at_a_time(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="must go: the workload has no frames"):
+        workload_of({**QUEUE, **EVERY})
+    path = tmp_path / "w.yaml"
+    path.write_text(yaml.safe_dump({**FRAMES, **EVERY}), encoding="utf-8")
+    with pytest.raises(InputError, match="its frames arrive as a whole, and a rate is of single operations"):
+        load_trace(str(path), rate=1_000)
 
 
 @pytest.mark.parametrize(
