@@ -33,7 +33,7 @@ def code_files(*besides: str) -> dict[str, Identity]:
     """
     wanted = os.environ.get("LD_PRELOAD", "").split(":")
     paths = {path for path in _mapped() if path in wanted or not _is_standard(path)} | set(besides)
-    for module in [each for name, each in list(sys.modules.items()) if name not in _standing]:
+    for module in [loaded for name, loaded in list(sys.modules.items()) if name not in _standing]:
         path = getattr(module, "__file__", None)
         if isinstance(path, str) and os.path.isabs(path) and not _is_standard(path) and not _is_own(path):
             paths.add(path)

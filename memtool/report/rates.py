@@ -67,7 +67,7 @@ def lines(run: Run, infos: Sequence[TraceInfo], kind: str, share: str) -> list[L
     cells = [cell for cell in run.cells if cell.cell.workload in rates and cell.status is Status.OK]
     null: dict[float, Point] = {}
     curves: dict[str, list[Point]] = {}
-    for cell in look.ordered(sorted(cells, key=lambda each: rates[each.cell.workload])):
+    for cell in look.ordered(sorted(cells, key=lambda result: rates[result.cell.workload])):
         rate, kept = rates[cell.cell.workload], cell.proof.get("open_loop", {})
         metric = cell.metrics.get(f"{kind}_{share}_ns")
         if metric is not None and metric.value is not None:
@@ -77,13 +77,13 @@ def lines(run: Run, infos: Sequence[TraceInfo], kind: str, share: str) -> list[L
         if of_null is not None:
             null[rate] = Point(rate, of_null, bool(kept.get("null_behind")))
     named = {HARNESS: list(null.values()), **curves}
-    return [Line(name, tuple(sorted(points, key=lambda each: each.rate))) for name, points in named.items() if points]
+    return [Line(name, tuple(sorted(points, key=lambda point: point.rate))) for name, points in named.items() if points]
 
 
 def too_fast(run: Run, infos: Sequence[TraceInfo]) -> list[float]:
     """Return the rates at which the null strategy did not keep up, so that no allocator can be blamed."""
     names = {info.name: rate_of(info) for info in infos}
-    return sorted({names[each.cell.workload] for each in run.cells if each.cell.workload in names and _outruns(each)})
+    return sorted({names[cell.cell.workload] for cell in run.cells if cell.cell.workload in names and _outruns(cell)})
 
 
 def _outruns(cell: CellResult) -> bool:
@@ -95,9 +95,9 @@ def table(run: Run, infos: Sequence[TraceInfo], kind: str) -> tuple[list[str], l
     rates = [rate_of(info) for info in infos]
     by_share = [(title, lines(run, infos, kind, share)) for share, title in SHARES]
     rows = []
-    for name in dict.fromkeys(line.name for _, each in by_share for line in each):
-        for title, figure in by_share:
-            points = {point.rate: point for line in figure if line.name == name for point in line.points}
+    for name in dict.fromkeys(line.name for _, curves in by_share for line in curves):
+        for title, curves in by_share:
+            points = {point.rate: point for line in curves if line.name == name for point in line.points}
             rows.append([name, title, *(_written(points.get(rate)) for rate in rates)])
     return ["allocator", "percentile", *(written_rate(rate) for rate in rates)], rows
 

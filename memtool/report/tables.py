@@ -132,7 +132,7 @@ def _by_rate(run: Run, style: str, width: int | None) -> list[str]:
             if rows:
                 title = f"{name}: latency of {kind} by rate of arrivals, from the intended start"
                 text = grid.table(headings, rows, style, left=_LEFT, keys=2, width=width)
-                parts += [form.format(grid.wrapped(title, width), each) for each in text]
+                parts += [form.format(grid.wrapped(title, width), part) for part in text]
         if parts:
             parts.append(grid.wrapped(rates.explanation(run, infos), width))
     return parts

@@ -159,7 +159,7 @@ def write_all(
         name = f"{FOLDER}/{slug(result.cell)}.json"
         content = history.parts
         files.write_whole(directory / name, json.dumps(content) + "\n")
-        parts = [part for part, found in content.items() if found]
+        parts = [part for part, course in content.items() if course]
         written.append(replace(result, series=dict.fromkeys(parts, name)))
     return tuple(written)
 

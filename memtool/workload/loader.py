@@ -30,7 +30,7 @@ def load_workload(file: str | Path) -> Workload:
 
 def _all(document: Document, problems: ValidationError) -> InputErrors:
     """Return the errors in the order in which they stand in the file, one line each."""
-    misfits = [each for problem in problems.errors(include_url=False) for each in _apart({**problem})]
+    misfits = [part for problem in problems.errors(include_url=False) for part in _apart({**problem})]
     # A misspelt key is a missing one, too: the misspelling is what to mend.
     misspelt = {problem["loc"][:-1] for problem in misfits if problem["type"] == "extra_forbidden"}
     explained = [

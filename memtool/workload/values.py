@@ -57,7 +57,7 @@ def raise_all(misfits: Iterable[PydanticCustomError]) -> None:
     """Raise one error that holds all of these: the first, and what else is wrong (loader.py tells them apart)."""
     errors = list(misfits)
     if errors:
-        first, *further = (each.context or {} for each in errors)
+        first, *further = (error.context or {} for error in errors)
         raise PydanticCustomError("misfit", "{words}", {**first, "further": further})
 
 

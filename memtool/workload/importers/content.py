@@ -48,7 +48,7 @@ def _first_of_archive(file: io.BufferedReader) -> IO[bytes]:
     if not file.seekable():
         raise InputError("standard input: a zip archive cannot be read from a pipe: unpack it, as with `unzip -p`")
     archive = zipfile.ZipFile(file)
-    names = [each for each in archive.infolist() if not each.is_dir()]
+    names = [member for member in archive.infolist() if not member.is_dir()]
     if not names:
         raise InputError(f"{file.name}: is a zip archive with no file in it")
     return archive.open(names[0])
