@@ -41,16 +41,19 @@ def read(
     Raises InputError with one line: the file is not ``what``, or names the first key that is not as the schema says.
     """
     data = _load(file, schema, what)
-    why = _why_unwritable(data)
-    if why is not None:
-        raise InputError(f"{file}: {why.lstrip('.')}")
+    record = None
     try:
-        return validate(_printable(data))
+        record = validate(_printable(data))
     except ValidationError as problems:
         first = problems.errors()[0]
-        keys = (written.get(str(part), str(part)) for part in first["loc"])
-        where = ".".join(filter(None, keys))
-        raise InputError(f"{file}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+        if first["type"] != "json_invalid":  # half of a character, which has a place below
+            keys = (written.get(str(part), str(part)) for part in first["loc"])
+            where = ".".join(filter(None, keys))
+            raise InputError(f"{file}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+    why = _why_unwritable(data)
+    if why is not None or record is None:
+        raise InputError(f"{file}: {why.lstrip('.') if why else 'is no JSON'}")
+    return record
 
 
 def _load(file: Path, schema: str, what: str) -> dict[str, Any]:
