@@ -49,7 +49,7 @@ def caption(cells: Sequence[CellResult], width: int) -> str:
 
     Nothing where all were called alike unasked; else who was called in which way.
     """
-    called = {look.label(cell): call for cell in cells if _TIMED & cell.metrics.keys() and (call := cell.call)}
+    called = {look.label(cell): call for cell in cells if _is_timed(cell) and (call := cell.call)}
     calls = list(dict.fromkeys(called.values()))
     if calls and all(call.as_malloc for call in calls):
         return AS_MALLOC
@@ -58,6 +58,11 @@ def caption(cells: Sequence[CellResult], width: int) -> str:
     groups = [(call, ", ".join(name for name, of in called.items() if of == call)) for call in calls]
     lines = (textwrap.fill(f"called {_words(call)}: {names}", width, break_on_hyphens=False) for call, names in groups)
     return "\n".join(lines)
+
+
+def _is_timed(cell: CellResult) -> bool:
+    """Return whether a cell has any figure that the way of a call is part of, latencies included."""
+    return any(name in _TIMED or name.endswith("_ns") for name in cell.metrics)
 
 
 def _words(call: Call) -> str:

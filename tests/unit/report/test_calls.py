@@ -68,6 +68,12 @@ def test_the_caption_of_a_picture_names_who_was_called_how() -> None:
     assert calls.caption([called("pool", AS_MALLOC)], 200) == words.AS_MALLOC
 
 
+def test_latencies_alone_are_captioned_too_and_memory_alone_is_not() -> None:
+    for metric, lines in (("allocate_p50_ns", 2), ("peak_resident_bytes", 0)):
+        cells = [called("pool", INLINED, metric), called("glibc", LINKER, metric)]
+        assert len(calls.caption(cells, 200).splitlines()) == lines
+
+
 def test_runs_that_did_not_record_it_have_no_column() -> None:
     text = render(run(called("pool", None)), "table")
     assert "call" not in text
