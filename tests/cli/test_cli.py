@@ -17,7 +17,20 @@ from memtool import cli as module
 from memtool.cli import run
 from memtool.errors import InputError, Interrupted, MemtoolError
 
-COMMANDS = ("bench", "show", "plot", "compare", "check", "run", "list", "import", "inspect", "schema", "doctor")
+COMMANDS = (
+    "bench",
+    "show",
+    "plot",
+    "compare",
+    "check",
+    "record",
+    "run",
+    "list",
+    "import",
+    "inspect",
+    "schema",
+    "doctor",
+)
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 Fails = Callable[[BaseException], None]
 
@@ -96,7 +109,8 @@ def test_wrong_usage_is_one_line(arguments: list[str], line: str, capsys: pytest
         (MemtoolError("needs at least 64.0 GiB"), 1, "needs at least 64.0 GiB"),
         (MemtoolError("two\n  lines"), 1, "two lines"),
         (ValueError("unforeseen"), 1, "ValueError: unforeseen (--debug shows where)"),
-        (OSError(28, "No space left"), 1, "OSError: [Errno 28] No space left (--debug shows where)"),
+        (OSError(5, "Input/output error"), 1, "OSError: [Errno 5] Input/output error (--debug shows where)"),
+        (OSError(28, "No space left"), 1, "standard output: cannot be written: No space left"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (Interrupted("no sample was finished"), 130, "interrupted: no sample was finished"),
     ],
