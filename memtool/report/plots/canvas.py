@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,6 +43,14 @@ def _imported() -> Any:  # noqa: ANN401  # a module
     return matplotlib
 
 
+def prepare() -> None:
+    """Import what pictures are drawn with: a third of a second that nobody waits for where something else goes on."""
+    with suppress(Exception):  # said where a picture is drawn
+        _imported()
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure  # noqa: F401
+
+
 def subplots(
     rows: int,
     columns: int,
@@ -61,15 +69,33 @@ def subplots(
     ``font``: points; ``is_open``: without a frame above and to the right; the rest as ``Figure.subplots`` has it.
     """
     matplotlib = _imported()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     style = {"font.size": font, **({"axes.spines.top": False, "axes.spines.right": False} if is_open else {})}
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)  # it can say how large a text is
+        _canvas_of(figure)
         axes = figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=squeeze, width_ratios=widths)
     return figure, axes
+
+
+def _canvas_of(figure: Figure) -> None:
+    """Give a figure a canvas that can say how large a text is, and that draws it once for a PNG.
+
+    matplotlib draws twice, the first time for a bounding box that is not asked for here. A picture of few colours is
+    compressed to a tenth more with a third of the time.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    class Canvas(FigureCanvasAgg):
+        def print_figure(self, filename: Any, dpi: Any = None, *rest: Any, **options: Any) -> Any:  # noqa: ANN401
+            if Path(filename).suffix != ".png":
+                return super().print_figure(filename, dpi, *rest, **options)
+            self.figure.dpi = dpi
+            draw: Any = self.print_png
+            return draw(filename, metadata=options.get("metadata"), pil_kwargs={"compress_level": 3})
+
+    Canvas(figure)
 
 
 def save(figure: Figure, path: Path, metadata: Mapping[str, str] | None = None) -> None:

@@ -27,6 +27,7 @@ from memtool.report.plots import (
     scaling,
     speed,
 )
+from memtool.report.plots.processes import in_processes
 from memtool.store import series
 
 if TYPE_CHECKING:
@@ -47,14 +48,15 @@ def draw_all(
     *,
     only: Sequence[str] | None = None,
     suffix: str = "png",
+    at_once: int = 1,
 ) -> list[Path]:
     """Draw the plots that the run has figures for into ``folder`` (``directory/plots``) and return the files.
 
-    ``directory`` has the run's series; ``only`` names the pictures that are drawn, all unless given. Raises InputError
-    for one that there is not.
+    ``directory`` has the run's series; ``only`` names the pictures that are drawn, all unless given; ``at_once``: in so
+    many processes. Raises InputError for one that there is not.
     """
     with canvas.own_style():
-        return _draw_all(directory, run, folder or directory / FOLDER, only, suffix)
+        return _draw_all(directory, run, folder or directory / FOLDER, only, suffix, at_once)
 
 
 def try_to_draw(draw: Callable[[], Sequence[Path]]) -> tuple[tuple[Path, ...], tuple[str, ...]]:
@@ -65,18 +67,35 @@ def try_to_draw(draw: Callable[[], Sequence[Path]]) -> tuple[tuple[Path, ...], t
         return (), (f"nothing was drawn: {type(problem).__name__}: {problem}",)
 
 
-def _draw_all(directory: Path, run: Run, folder: Path, only: Sequence[str] | None, suffix: str) -> list[Path]:
+Picture = tuple[str, "Callable[[], Figure | None]", TraceInfo]
+"""Its name, what draws it, and of which workload it is."""
+
+
+def _draw_all(
+    directory: Path, run: Run, folder: Path, only: Sequence[str] | None, suffix: str, at_once: int
+) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     pictures = [(name, draw, info) for info, drawers in _pictures(directory, run) for name, draw in drawers.items()]
     _refuse_unknown(only, [name for name, *_ in pictures])
-    drawn: list[Path] = []
+    wanted: dict[Path, Picture] = {}
     for name, draw, info in pictures:
-        figure = draw() if only is None or name in only else None
-        if figure is None:
+        if only is not None and name not in only:
             continue
         path = folder / f"{_slug(info.name)}-{_slug(name)}.{suffix}"
-        if path in drawn:
+        if path in wanted:
             path = folder / f"{files.safe_name(info.name)}-{files.safe_name(name)}.{suffix}"
+        wanted[path] = (name, draw, info)
+    shares = [dict(list(wanted.items())[first::at_once]) for first in range(min(at_once, len(wanted)))]
+    drawn = in_processes([partial(_draw_share, run, share) for share in shares])
+    return sorted(drawn, key=list(wanted).index)
+
+
+def _draw_share(run: Run, share: Mapping[Path, Picture]) -> list[Path]:
+    drawn = []
+    for path, (name, draw, info) in share.items():
+        figure = draw()
+        if figure is None:
+            continue
         if name in _TIMED:
             _write_caption(figure, run, info, but_interpreted=name == "speed-memory")
         drawn.append(_save(figure, path, run, info))

@@ -484,3 +484,11 @@ def test_an_allocator_looks_the_same_on_every_workload() -> None:
     both = look.styles(replace(run, cells=(*run.cells, *other)))
     alone = look.styles(run)
     assert both == alone
+
+
+def test_two_processes_draw_what_one_draws(tmp_path: Path) -> None:
+    run = fake_run()
+    names = ["throughput", "waterfall", "speed-memory"]
+    one, two = (draw_all(tmp_path, run, tmp_path / str(many), only=names, at_once=many) for many in (1, 2))
+    assert [path.name for path in two] == [path.name for path in one]
+    assert [path.read_bytes() for path in two] == [path.read_bytes() for path in one]

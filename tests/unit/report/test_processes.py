@@ -1,0 +1,30 @@
+"""Work that several processes share."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from memtool.report.plots.processes import in_processes
+
+
+def test_each_share_but_the_first_has_a_process_of_its_own_and_all_come_back() -> None:
+    found = in_processes([lambda: [("a", os.getpid())], lambda: [("b", os.getpid()), ("c", os.getpid())]])
+    assert [name for name, _ in found] == ["a", "b", "c"]
+    processes = [process for _, process in found]
+    assert processes[0] == os.getpid() != processes[1] == processes[2]
+    assert in_processes([]) == []
+
+
+def test_what_a_share_raises_is_raised_here() -> None:
+    def fails() -> list[int]:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left on device"):
+        in_processes([lambda: [1], fails])
+
+
+def test_a_process_that_dies_is_an_error_and_no_share_that_is_missing() -> None:
+    with pytest.raises(RuntimeError, match="died"):
+        in_processes([lambda: [1], lambda: os._exit(3)])
