@@ -6,7 +6,9 @@ import datetime
 import hashlib
 import itertools
 import json
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -27,7 +29,7 @@ from memtool.plan import (
     threads_of,
     too_few_to_compare,
 )
-from memtool.report.plots import pictures
+from memtool.report.plots import canvas, pictures
 from memtool.stats import proof
 from memtool.stats.summarise import summarise_cell
 from memtool.store import journal, run_file, series
@@ -107,14 +109,28 @@ def _run(
         if few is not None:
             announce(few)
         executor = executor or WorkerExecutor(plan.settings.seed + options.first_block, directory)
-        schedule = Schedule(executor, plan.settings, log.append, finished=log.finished, progress=progress)
+        packings = _Packings(plan, options)
+
+        def begin_beside() -> None:
+            packings.start()
+            if options.draw_plots:
+                threading.Thread(target=canvas.prepare, daemon=True).start()
+
+        schedule = Schedule(
+            executor,
+            plan.settings,
+            log.append,
+            finished=log.finished,
+            progress=progress,
+            timing_is_over=begin_beside,
+        )
         try:
             samples = schedule.run(plan.measurables)
         except KeyboardInterrupt:
             raise Interrupted(what_is_left(directory, log.samples)) from None
         except OSError as problem:  # too many open files or processes: of no sample's making
             raise MemtoolError(cannot_go_on(problem, directory, log.samples)) from None
-    run, histories = summarise(options, plan, samples, log.started)
+    run, histories = summarise(options, plan, samples, log.started, packings.of)
     try:
         run = replace(run, cells=series.write_all(directory, run.cells, histories))
         run_file.write(directory, run)
@@ -125,7 +141,8 @@ def _run(
         ) from None
     if not options.draw_plots:
         return Outcome(run, directory)
-    drawn, complaints = pictures.try_to_draw(lambda: pictures.draw_all(directory, run))
+    at_once = machine.usable_cores()
+    drawn, complaints = pictures.try_to_draw(lambda: pictures.draw_all(directory, run, at_once=at_once))
     return Outcome(run, directory, drawn, complaints)
 
 
@@ -201,7 +218,7 @@ def _contents(plans: Iterable[AllocatorPlan]) -> dict[str, str]:
 
 
 def summarise(
-    options: BenchOptions, plan: Plan, samples: Sequence[Sample], started: str
+    options: BenchOptions, plan: Plan, samples: Sequence[Sample], started: str, pack: Callable[[Trace], int | None]
 ) -> tuple[Run, dict[Cell, series.History]]:
     """Return the run, and the series of each cell that was measured."""
     clock = Clock(plan.settings.ns_per_tick, "counter" if plan.settings.use_counter else "clock_gettime")
@@ -211,20 +228,25 @@ def summarise(
     facts = machine.fingerprint()
     fingerprint = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
     infos = {
-        trace.info.name: _packed(trace, plan.settings.passes, options.mode, _placements(trace.info.name, plan, samples))
+        trace.info.name: _packed(
+            trace, plan.settings.passes, options.mode, _placements(trace.info.name, plan, samples), pack
+        )
         for trace in plan.traces
     }
     results: list[CellResult] = []
     histories: dict[Cell, series.History] = {}
+    harnesses: dict[Cell, CellResult] = {}
     for cell, resolved in plan.plans.items():
         info, taken = infos[cell.workload], by_cell.get(cell, [])
-        null = by_cell.get(replace(cell, allocator=NULL), [])
+        null_cell = replace(cell, allocator=NULL)
+        null = by_cell.get(null_cell, [])
+        if null_cell not in harnesses:
+            harnesses[null_cell] = summarise_cell(null_cell, null, null, info, clock, exact_expected=False)
         # In parallel the order in which threads get at a heap is another each time.
         exact = resolved.exact and resolved.uses_region and options.mode is not Mode.PARALLEL
         alone = by_cell.get(replace(cell, mode=str(Mode.SERIAL)), []) if options.mode is not Mode.SERIAL else []
         result = summarise_cell(cell, taken, null, info, clock, exact_expected=exact, serial=alone)
-        harness = summarise_cell(cell, null, null, info, clock, exact_expected=False)
-        evidence = proof.of_cell(result, harness, resolved, info, fingerprint, samples)
+        evidence = proof.of_cell(result, harnesses[null_cell], resolved, info, fingerprint, samples)
         results.append(replace(result, proof=evidence))
         histories[cell] = series.History.of(taken, clock.ns_per_tick)
     run = Run(
@@ -250,6 +272,34 @@ def summarise(
     return run, histories
 
 
+def _pack(trace: Trace) -> int | None:
+    return packing_binding.pack_image(trace.image_fd, trace.image_bytes)
+
+
+class _Packings:
+    """Of the traces that one thread replays: made beside samples that time nothing, for the engine needs no lock."""
+
+    def __init__(self, plan: Plan, options: BenchOptions) -> None:
+        wanted = any(run_pass.declared.places_blocks for run_pass in plan.settings.passes)
+        self._traces = [trace for trace in plan.traces if wanted and threads_of(trace, options.mode) is None]
+        self._packings: dict[str, Future[int | None]] = {trace.info.name: Future() for trace in self._traces}
+
+    def start(self) -> None:
+        """Begin, in a thread that nobody waits for where memtool is interrupted."""
+        threading.Thread(target=self._pack_all, daemon=True).start()
+
+    def of(self, trace: Trace) -> int | None:
+        """Return the bytes of a trace's best packing, once it is there; None: it has too many blocks."""
+        return self._packings[trace.info.name].result()
+
+    def _pack_all(self) -> None:
+        for trace in self._traces:
+            try:
+                self._packings[trace.info.name].set_result(_pack(trace))
+            except Exception as problem:  # for who asks for it
+                self._packings[trace.info.name].set_exception(problem)
+
+
 def _placements(workload: str, plan: Plan, samples: Sequence[Sample]) -> dict[str, int]:
     """Return allocator -> the least footprint in bytes that it served a workload in, of those on a region.
 
@@ -268,7 +318,13 @@ def _placements(workload: str, plan: Plan, samples: Sequence[Sample]) -> dict[st
     return least
 
 
-def _packed(trace: Trace, passes: Sequence[Pass], mode: Mode, placements: Mapping[str, int]) -> TraceInfo:
+def _packed(
+    trace: Trace,
+    passes: Sequence[Pass],
+    mode: Mode,
+    placements: Mapping[str, int],
+    pack: Callable[[Trace], int | None] = _pack,
+) -> TraceInfo:
     """Return what is known of a trace, with the best packing of its blocks where footprints are held against it.
 
     It is the better one of what the packer finds and of ``placements``, what allocators of this run did.
@@ -278,7 +334,7 @@ def _packed(trace: Trace, passes: Sequence[Pass], mode: Mode, placements: Mappin
     if threads_of(trace, mode) is not None:
         note = "not packed offline, packing_ratio is n/a: only what is replayed on one thread is (--mode serial)"
         return replace(trace.info, notes=(*trace.info.notes, note))
-    packed_bytes = packing_binding.pack_image(trace.image_fd, trace.image_bytes)
+    packed_bytes = pack(trace)
     if packed_bytes is None:
         note = f"not packed offline, packing_ratio is n/a: more than {format_count(packing_binding.MOST_BLOCKS)} blocks"
         return replace(trace.info, notes=(*trace.info.notes, note))

@@ -214,7 +214,8 @@ class Declaration:
     """Whether its figures are those of every repeat, so that its workers' environments are alike, and it is repeated
     as often as asked to show it."""
     lean: bool = False
-    """Whether memory is measured, of a process that must not have used the malloc under test."""
+    """Whether it is of a process that must not have used the malloc under test: memory is measured there
+    (docs/adr/0013), and instructions are counted (docs/adr/0019)."""
     one_processor: bool = False
     """Whether one thread stays on one: the kernel counts resident pages for each processor apart."""
     pinned: bool = True

@@ -53,7 +53,7 @@ class Latency(Timing):
     """Histograms of all replays together, in ticks, what the timer takes included."""
 
     histograms: Mapping[str, Histogram]
-    """Kind of operation, ``first_touch``, ``frame``, and ``floor``: an empty timed region."""
+    """Kind of operation, ``first_touch``, ``frame``; ``floor``: an empty timed region, ``touch_floor``: of a touch."""
     by_size: Mapping[str, tuple[Histogram, ...]]
     """allocate and deallocate -> one for each class of sizes (histogram.SIZE_CLASSES); on one thread only."""
     slices: Mapping[str, Slices]
@@ -98,12 +98,13 @@ def _timer_step(timed: Timed) -> float:
     """Return the step of the timer in ticks, from everything that was measured with it.
 
     Under arrivals a latency begins when the operation is due, which is no reading of the timer: the floor alone counts.
+    A frame is a sum of readings, less what so many empty ones take.
     """
     readings = [
         distribution.buckets
         for sample in timed
         for kind, distribution in sample.figures.histograms.items()
-        if kind == "floor" or sample.figures.open_loop is None
+        if kind == "floor" or (kind != "frame" and sample.figures.open_loop is None)
     ]
     return histogram.step(histogram.merge(readings))
 
@@ -130,11 +131,11 @@ def _latencies(timed: Timed, null: Timed, ns: float) -> dict[str, Figure]:
             if name in of_null:
                 at_floor |= _is_at_floor(raw, of_null[name], step)
             figures[f"{kind}_{name}_ns"] = Figure(_less_floor(timed, raw, floor["p50"], ns), at_floor)
-    touches = _readings(timed, "first_touch")
+    touches, floor_of_touch = _readings(timed, "first_touch"), _readings(timed, "touch_floor")
     for name, metric in (("p50", "first_touch_ns"), ("p99", "first_touch_p99_ns")):
         if touches:
-            at_floor = _is_at_floor(touches[name], floor[name], step)
-            figures[metric] = Figure(_less_floor(timed, touches[name], floor["p50"], ns), at_floor)
+            at_floor = _is_at_floor(touches[name], floor_of_touch[name], step)
+            figures[metric] = Figure(_less_floor(timed, touches[name], floor_of_touch["p50"], ns), at_floor)
     return figures
 
 

@@ -28,10 +28,10 @@ Count = Callable[[subprocess.Popen[bytes]], dict[str, Any]]
 
 @contextmanager
 def counted(job: Job) -> Iterator[tuple[list[str], Count, int]]:
-    """Yield (what the worker's command begins with, what returns the counts, a descriptor for the worker or -1)."""
+    """Yield (how the lean worker's command begins, what returns the counts, a descriptor for the worker or -1)."""
     if job.counter is Counter.CALLGRIND:
-        with _instructions_counted(job) as (prefix, count):
-            yield prefix, count, -1
+        with _instructions_counted(job) as (under, count):
+            yield under, count, -1
     elif job.run_pass.declared.instrument is Instrument.SYSTEM_CALLS:
         with _calls_counted(job) as (count, descriptor):
             yield [], count, descriptor
@@ -41,7 +41,7 @@ def counted(job: Job) -> Iterator[tuple[list[str], Count, int]]:
 
 @contextmanager
 def _instructions_counted(job: Job) -> Iterator[tuple[list[str], Count]]:
-    """Yield (what the worker's command begins with, what returns the count that callgrind has left behind).
+    """Yield (how the lean worker's command begins, what returns the count that callgrind has left behind).
 
     callgrind counts nothing until the worker tells it to, and writes its count when the worker ends.
     """

@@ -96,10 +96,11 @@ class Executor(Protocol):
         """Return the sample; never raises for what the measured allocator does."""
         ...
 
-    def overlap(self, jobs: Sequence[Job], at_once: int) -> Generator[Sample, None, None]:
+    def overlap(self, jobs: Sequence[Job], at_once: int, waiting: Sequence[Job] = ()) -> Generator[Sample, None, None]:
         """Yield the samples of jobs of which so many may run at the same time, in the order in which they end.
 
-        Of what times nothing. When it is closed, or interrupted, what is still running is ended.
+        Beside them run all that are ``waiting`` most of the time. Of what times nothing. When it is closed, or
+        interrupted, what is still running is ended.
         """
         ...
 
@@ -188,21 +189,23 @@ class WorkerExecutor:
             code[path] = self._contents.digest(path, identity)
         return sample
 
-    def overlap(self, jobs: Sequence[Job], at_once: int) -> Generator[Sample, None, None]:
+    def overlap(self, jobs: Sequence[Job], at_once: int, waiting: Sequence[Job] = ()) -> Generator[Sample, None, None]:
         """Take samples at the same time, each watched by a thread of its own, so that none waits for another."""
         stops = self._stops
-        with ThreadPoolExecutor(max(1, min(at_once, len(jobs)))) as pool:
+        with ThreadPoolExecutor(max(1, len(waiting))) as beside, ThreadPoolExecutor(max(1, at_once)) as pool:
             futures: list[Future[Sample]] = []
             try:
                 # Workers begin while others are handed in: an interrupt in between must end them too.
+                futures += (beside.submit(self._execute, job, stops) for job in waiting)
                 futures += (pool.submit(self._execute, job, stops) for job in jobs)
                 for future in as_completed(futures):
                     yield future.result()
             except BaseException:
                 # Closed when the last sample has been taken: what runs beside these goes on.
-                if len(futures) == len(jobs) and all(future.done() for future in futures):
+                if len(futures) == len(waiting) + len(jobs) and all(future.done() for future in futures):
                     raise
-                pool.shutdown(wait=False, cancel_futures=True)
+                for each in (beside, pool):
+                    each.shutdown(wait=False, cancel_futures=True)
                 with self._lock:
                     # A worker that is being started, here or beside, sees this when it is entered among the live.
                     self._stops += 1
@@ -221,17 +224,17 @@ class WorkerExecutor:
             _memory_file("stderr") as errors,
             _memory_file("request") as asked,
             self.backing(job.region) as region_file,
-            counted(job) as (prefix, count, calls),
+            counted(job) as (under, count, calls),
             _places(job.threads) as places,
         ):
             token = os.urandom(TOKEN_BYTES)
-            request = self._request(job, child_end.fileno(), region_file, calls, places)
+            request = self._request(job, child_end.fileno(), region_file, calls, places, under)
             # A file: a pipe would keep us where a library does not let the worker come to reading it.
             os.write(asked, marshal.dumps({**request, "token": token}))
             os.lseek(asked, 0, os.SEEK_SET)
             passed = (job.image_fd, child_end.fileno(), region_file, calls, places)
             process = subprocess.Popen(
-                [*prefix, sys.executable, "-I", "-S", self._child],
+                [sys.executable, "-I", "-S", self._child],
                 stdin=asked,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
@@ -269,7 +272,7 @@ class WorkerExecutor:
                 yield file.fileno()
 
     def _request(
-        self, job: Job, result: int, region_file: int | None, calls: int, places: int | None
+        self, job: Job, result: int, region_file: int | None, calls: int, places: int | None, under: list[str]
     ) -> dict[str, object]:
         region = job.region
         size = min(region.size, _MOST_UNDER_VALGRIND) if job.counter is Counter.CALLGRIND else region.size
@@ -299,7 +302,7 @@ class WorkerExecutor:
             if job.threads is None
             else (protocol.MODES.index(job.threads.mode), job.threads.lanes, job.threads.processors, places),
             "adopted": job.plan.adopted,
-            "lean": self._lean if job.run_pass.declared.lean and not job.plan.interpreted else None,
+            "lean": (*under, self._lean) if job.run_pass.declared.lean and not job.plan.interpreted else None,
             "path": tuple(sys.path) if job.plan.interpreted else (),
         }
 

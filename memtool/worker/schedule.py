@@ -7,9 +7,7 @@ alike; see docs/measurement.md. Each finished sample is handed on before the nex
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
@@ -20,7 +18,7 @@ from memtool.passes import PACE, Pass, Phase, Sample
 from memtool.worker.estimate import Estimate
 from memtool.worker.evidence import Evidence
 from memtool.worker.jobs import Jobs, sharing
-from memtool.worker.parent import Executor, Interrupted
+from memtool.worker.parent import Executor
 from memtool.worker.settings import NULL, Measurable, Settings, cells_of, counts, with_controls
 
 _PILOT_TIME_LIMIT = 600.0
@@ -49,6 +47,8 @@ class Schedule:
     """Samples of an interrupted run: not taken again."""
     progress: Progress = lambda what, done, total, seconds_left: None
     """Footprint repeats beyond those asked for, which only measurements that vary need, are counted as they come."""
+    timing_is_over: Callable[[], None] = lambda: None
+    """Called once nothing more will be timed: what else a run needs may share the processors from then on."""
     _evidence: Evidence = field(default_factory=Evidence)
     _samples: list[Sample] = field(default_factory=list)
     _failed: set[Cell] = field(default_factory=set)
@@ -56,8 +56,6 @@ class Schedule:
     _estimate: Estimate = field(default_factory=Estimate)
     _done: int = 0
     _total: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    """Passes that wait run beside what is counted."""
 
     def __post_init__(self) -> None:
         self._jobs = Jobs(self.settings)
@@ -75,6 +73,7 @@ class Schedule:
         if timed and workloads:
             for block in self._blocks():
                 self._block(workloads, block, timed)
+        self.timing_is_over()
         for run_pass in self.settings.of(Phase.REPEATED):
             self._repeat(workloads, run_pass)
             if run_pass.declared.places_blocks:
@@ -133,18 +132,23 @@ class Schedule:
         finished = [self._finish(sample) for sample in self._overlapping(wanted, at_once)]
         return [sample for sample in finished if sample is not None]
 
-    def _overlapping(self, wanted: Sequence[Wanted], at_once: int) -> list[Sample]:
-        """Return samples in the order wanted, those that are not there yet taken so many at a time."""
-        keys = [(cell, block, run_pass) for _, cell, _, block, run_pass in wanted]
+    def _overlapping(self, wanted: Sequence[Wanted], at_once: int, waiting: Sequence[Wanted] = ()) -> list[Sample]:
+        """Return samples, those of ``waiting`` first, each in the order given; what is there already is not taken.
+
+        So many of ``wanted`` are taken at a time, and beside them all of ``waiting``.
+        """
+        keys = [(cell, block, run_pass) for _, cell, _, block, run_pass in (*waiting, *wanted)]
         taken = {key: self._evidence.hold(self.finished[key]) for key in keys if key in self.finished}
-        jobs = [self._jobs.job(*wish) for wish, key in zip(wanted, keys, strict=True) if key not in taken]
-        if not jobs:
-            return [taken[key] for key in keys]
+        beside, jobs = (
+            [self._jobs.job(*wish) for wish in group if (wish[1], wish[3], wish[4]) not in taken]
+            for group in (waiting, wanted)
+        )
         for _, _, run_pass in taken:
             self._estimate.skip(run_pass)
+        beside, jobs = sharing(beside, len(beside)), sharing(jobs, at_once)
         done = self._done + len(taken)
-        with closing(self.executor.overlap(sharing(jobs, at_once), at_once)) as samples:
-            for job in jobs:
+        with closing(self.executor.overlap(jobs, at_once, beside)) as samples:
+            for job in (*beside, *jobs):
                 self._say(job.cell, job.run_pass, done)
                 sample = self._recorded(next(samples))
                 taken[sample.cell, sample.block, sample.run_pass] = sample
@@ -167,27 +171,21 @@ class Schedule:
     def _count_and_wait(self, workloads: Sequence[Measurable]) -> None:
         """Count, and take the passes that mostly wait, so that counting goes on beside them where memory holds both.
 
-        A count does not mind company.
+        A count does not mind company, and one that fails costs itself only.
         """
         counts = self._counts(workloads)
         batches = self._batches(workloads)
         processors = machine.usable_cores()
-        if not batches or not counts or not self._holds([cell for _, cell, *_ in (*batches[0], *counts[:processors])]):
-            self._samples += self._counted(counts, processors)
-            for batch in batches:
-                self._wait_together(batch)
-            return
-        with ThreadPoolExecutor(1) as beside:
-            waiting = beside.submit(self._wait_together, batches[0])
-            try:
-                counted = self._counted(counts, processors)
-            except Interrupted:
-                waiting.result()  # what ended the counts: it says why
-                raise
-            waiting.result()
-        self._samples += counted
-        for batch in batches[1:]:
-            self._wait_together(batch)
+        fits = bool(batches) and self._holds([cell for _, cell, *_ in (*batches[0], *counts[:processors])])
+        for sample in self._overlapping(counts, processors, batches.pop(0) if fits else ()):
+            if sample.run_pass.declared.phase is Phase.WAITING:
+                self._finish(sample)
+            else:
+                self._samples.append(sample)
+                self._done += 1
+        for batch in batches:
+            for sample in self._overlapping((), 1, batch):
+                self._finish(sample)
 
     def _counts(self, workloads: Sequence[Measurable]) -> list[Wanted]:
         """Return the counts that are wanted, those of a cell after each other."""
@@ -199,13 +197,6 @@ class Schedule:
             if cell not in self._failed
             for block in range(self.settings.repeats(run_pass))
         ]
-
-    def _counted(self, wanted: Sequence[Wanted], at_once: int) -> list[Sample]:
-        """Return the counts; one that fails costs itself only."""
-        counted = self._overlapping(wanted, at_once)
-        with self._lock:
-            self._done += len(counted)
-        return counted
 
     def _batches(self, workloads: Sequence[Measurable]) -> list[list[Wanted]]:
         """Return the samples that mostly wait, as many in a batch as memory holds."""
@@ -223,10 +214,6 @@ class Schedule:
         """Return whether memory holds a worker of each of these at the same time."""
         limit = self.settings.memory_bytes
         return limit is None or sum(self._memory_of(cell) for cell in cells) <= limit
-
-    def _wait_together(self, wanted: Sequence[Wanted]) -> None:
-        for sample in self._overlapping(wanted, len(wanted)):
-            self._finish(sample)
 
     def _memory_of(self, cell: Cell) -> int:
         """Return the bytes that a replay of a cell takes, as a pass has found, or a cautious guess."""
@@ -271,14 +258,12 @@ class Schedule:
 
     def _recorded(self, sample: Sample) -> Sample:
         """Return a new sample, once it is on disk; failed, where it measured something else than those before."""
-        with self._lock:
-            sample = self._evidence.hold(sample)
-            self.record(sample)
+        sample = self._evidence.hold(sample)
+        self.record(sample)
         return sample
 
     def _finish(self, sample: Sample) -> Sample | None:
-        with self._lock:
-            self._done += 1
+        self._done += 1
         self._samples.append(sample)
         if sample.status is not Status.OK:
             self._failed.add(sample.cell)

@@ -55,7 +55,7 @@ class FakeExecutor:
         self.jobs.append(job)
         return replace(sample(job.cell, self.answer(job)), block=job.block)
 
-    def overlap(self, jobs: Sequence[Job], at_once: int) -> Generator[Sample, None, None]:
+    def overlap(self, jobs: Sequence[Job], at_once: int, waiting: Sequence[Job] = ()) -> Generator[Sample, None, None]:
         for job in jobs:
             yield self.execute(job)
 

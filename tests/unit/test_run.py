@@ -15,7 +15,7 @@ from memtool.errors import InputError
 from memtool.model import Cell, Mode, Status
 from memtool.passes import Pass, Sample
 from memtool.plan import BenchOptions
-from memtool.run import Outcome, _packed, _placements, fingerprint_of, output_directory
+from memtool.run import Outcome, _packed, _Packings, _placements, fingerprint_of, output_directory
 from tests.payloads import figures
 from tests.runs import cell, excluded, run, trace
 
@@ -54,6 +54,27 @@ def test_what_an_allocator_of_the_run_did_bounds_the_best_packing(monkeypatch: p
         monkeypatch.setattr(packing_binding, "pack_image", lambda *_, searched=searched: searched)
         found = _packed(made, (Pass.FOOTPRINT,), Mode.SERIAL, placements)
         assert (found.packing_bytes, found.packing_by) == (packing_bytes, packing_by)
+
+
+def test_traces_are_packed_beside_what_is_measured_and_a_fault_is_told_who_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = [cast("Any", SimpleNamespace(info=trace(name=name), image_fd=at)) for at, name in enumerate("ab")]
+    for each in made:
+        each.image_bytes = 0
+
+    def pack(descriptor: int, _: int) -> int:
+        if descriptor == 1:
+            raise MemoryError("no memory to pack")
+        return 4096
+
+    monkeypatch.setattr(packing_binding, "pack_image", pack)
+    plan = cast("Any", SimpleNamespace(traces=made, settings=SimpleNamespace(passes=(Pass.FOOTPRINT,))))
+    packings = _Packings(plan, BenchOptions())
+    packings.start()
+    assert packings.of(made[0]) == 4096
+    with pytest.raises(MemoryError, match="no memory to pack"):
+        packings.of(made[1])
 
 
 def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(

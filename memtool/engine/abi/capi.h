@@ -32,7 +32,8 @@ enum {
   MEMTOOL_HISTOGRAM_FLOOR = 4,
   MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE = 5, /* of blocks that another thread had; part of the deallocations */
   MEMTOOL_HISTOGRAM_FRAME = 6,             /* of all operations of an outermost scope together, less the floor */
-  MEMTOOL_HISTOGRAMS = 7
+  MEMTOOL_HISTOGRAM_TOUCH_FLOOR = 7,       /* of nothing, between two readings such as a first touch lies between */
+  MEMTOOL_HISTOGRAMS = 8
 };
 /* How the threads of a workload are replayed (engine/replay/thread_runner.hpp). */
 enum { MEMTOOL_SERIAL = 0, MEMTOOL_LOCKSTEP = 1, MEMTOOL_PARALLEL = 2 };

@@ -30,12 +30,20 @@ class Clock {
     return system_nanoseconds();
   }
   [[nodiscard, gnu::always_inline]] std::uint64_t stop() const noexcept {
+    const std::uint64_t ticks = lap();
+#if defined(__x86_64__)
+    if (counter_) [[likely]]
+      _mm_lfence();
+#endif
+    return ticks;
+  }
+  // Waits for what is inside the region, and keeps nothing behind it out: that needs the reading, or may begin the next
+  // region, or waits for a start().
+  [[nodiscard, gnu::always_inline]] std::uint64_t lap() const noexcept {
 #if defined(__x86_64__)
     if (counter_) [[likely]] {
       unsigned processor;
-      const std::uint64_t ticks = __rdtscp(&processor);
-      _mm_lfence();
-      return ticks;
+      return __rdtscp(&processor);
     }
 #elif defined(__aarch64__)
     if (counter_) [[likely]]

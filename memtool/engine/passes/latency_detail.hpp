@@ -1,10 +1,12 @@
 // What the latency pass records beside the histograms of each kind: by size, over the run, and when operations arrive.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 
 #include "engine/abi/capi.h"
 #include "engine/instruments/clock.hpp"
@@ -25,7 +27,7 @@ static_assert(size_class(65) == 2 && size_class(256 * 1024) == 7 && size_class(2
 // All in memory that the request brings; nothing here allocates.
 class LatencyDetail {
  public:
-  enum Operation : std::size_t { kAllocate = 0, kDeallocate = 1 };
+  enum Operation : std::size_t { kAllocate = MEMTOOL_HISTOGRAM_ALLOCATE, kDeallocate = MEMTOOL_HISTOGRAM_DEALLOCATE };
 
   LatencyDetail(const ReplayRequest& request, ReplayResult& result, const std::uint64_t* arrivals) noexcept
       : request_(request), result_(result), arrivals_(arrivals) {}
@@ -41,16 +43,28 @@ class LatencyDetail {
     if (late_ > result_.end_behind_ticks) result_.end_behind_ticks = late_;
   }
 
-  void record(Operation operation, std::uint64_t ticks) noexcept {
-    LatencySlice& now = slice_[operation];
-    if (ticks > now.maximum) now.maximum = ticks;
-    for (std::size_t i = 0; i < MEMTOOL_SLOW && ticks >= request_.slow_ticks[i]; ++i) ++now.slow[i];
-  }
-  void record_size(Operation operation, std::uint64_t size, std::uint64_t ticks) noexcept {
+  // The one record of an operation: add_to() makes the histogram of its kind from those of its sizes.
+  [[gnu::always_inline]] void record(Operation operation, std::uint64_t size, std::uint64_t ticks) noexcept {
     const std::size_t row = operation * MEMTOOL_SIZE_CLASSES + size_class(size);
     ++request_.size_histograms[row * Histogram::kBuckets + Histogram::bucket(ticks)];
     std::uint64_t& maximum = result_.size_maximum[row];
     if (ticks > maximum) maximum = ticks;
+    record_place(operation, ticks);
+  }
+  // Where in the run it was, of an operation without a size.
+  [[gnu::always_inline]] void record_place(Operation operation, std::uint64_t ticks) noexcept {
+    LatencySlice& now = slice_[operation];
+    if (ticks > now.maximum) now.maximum = ticks;
+    for (std::size_t i = 0; i < MEMTOOL_SLOW && ticks >= request_.slow_ticks[i]; ++i) ++now.slow[i];
+  }
+  // Adds what was recorded by size to the histograms of all sizes and to their maxima.
+  void add_to(std::uint64_t* histograms, std::uint64_t* maxima) const noexcept {
+    for (std::size_t row = 0; row < std::size(result_.size_maximum); ++row) {
+      const std::size_t kind = row / MEMTOOL_SIZE_CLASSES;
+      const std::uint64_t* own = request_.size_histograms + row * Histogram::kBuckets;
+      for (std::size_t i = 0; i < Histogram::kBuckets; ++i) histograms[kind * Histogram::kBuckets + i] += own[i];
+      maxima[kind] = std::max(maxima[kind], result_.size_maximum[row]);
+    }
   }
 
   // Open loop: every operation of the workload has its time, whether a strategy is asked for it or, at the end of a

@@ -93,27 +93,37 @@ class LatencyProbe : public PlainProbe {
         first_touch_(counts + MEMTOOL_HISTOGRAM_FIRST_TOUCH * Histogram::kBuckets),
         floor_(counts + MEMTOOL_HISTOGRAM_FLOOR * Histogram::kBuckets),
         remote_deallocate_(counts + MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE * Histogram::kBuckets),
-        frame_(counts + MEMTOOL_HISTOGRAM_FRAME * Histogram::kBuckets) {}
+        frame_(counts + MEMTOOL_HISTOGRAM_FRAME * Histogram::kBuckets),
+        touch_floor_(counts + MEMTOOL_HISTOGRAM_TOUCH_FLOOR * Histogram::kBuckets) {}
 
   template <class Operation>
   [[gnu::always_inline]] void* allocate(Operation operation) noexcept {
-    const std::uint64_t start = begin();
+    start_ = begin();
     void* block = operation();
-    ticks_ = record(allocate_, start);
+    end_ = clock_.lap();
     return block;
   }
   template <class Operation>
   [[gnu::always_inline]] void* reallocate(Operation operation) noexcept {
     const std::uint64_t start = begin();
     void* block = operation();
-    record(reallocate_, start);
+    const std::uint64_t ticks = clock_.lap() - start;
+    reallocate_.record(ticks);
     received_ = false;
+    finish(ticks);
     return block;
   }
   template <class Operation>
   [[gnu::always_inline]] void deallocate(Operation operation) noexcept {
-    const std::uint64_t ticks = deallocate_timed(operation);
-    if (detail_ != nullptr) detail_->record_size(LatencyDetail::kDeallocate, size_, ticks);
+    const std::uint64_t start = begin();
+    operation();
+    const std::uint64_t ticks = clock_.lap() - start;
+    if (detail_ != nullptr) {
+      detail_->record(LatencyDetail::kDeallocate, size_, ticks);
+    } else {
+      of_frees().record(ticks);
+    }
+    finish(ticks);
   }
   void received(std::uint32_t, std::uint64_t) noexcept { received_ = true; }
   // A frame is an outermost scope, with the frees at its end, which come behind it where a strategy has no scopes.
@@ -140,22 +150,31 @@ class LatencyProbe : public PlainProbe {
   // The end of a scope is one operation, and a deallocation, of no size.
   template <class Operation>
   void release(Operation operation) noexcept {
-    deallocate_timed(operation);
+    const std::uint64_t start = begin();
+    operation();
+    const std::uint64_t ticks = clock_.lap() - start;
+    of_frees().record(ticks);
+    if (detail_ != nullptr) detail_->record_place(LatencyDetail::kDeallocate, ticks);
+    finish(ticks);
   }
   [[nodiscard]] bool wants_scopes() const noexcept { return detail_ != nullptr && detail_->open_loop(); }
   void deallocating(std::uint32_t, void*, std::uint64_t size) noexcept {
     size_ = size;
     if (wants_scopes()) detail_->skip();
   }
-  void allocated(std::uint32_t, void* block, std::uint64_t size, std::size_t, bool) noexcept {
-    if (detail_ != nullptr) {
-      detail_->record(LatencyDetail::kAllocate, ticks_);
-      detail_->record_size(LatencyDetail::kAllocate, size, ticks_);
+  // The block is written first, from the reading on with which its allocation ended; then both are recorded.
+  [[gnu::always_inline]] void allocated(std::uint32_t, void* block, std::uint64_t size, std::size_t, bool) noexcept {
+    if (touch_ != Touch::none) {
+      touch_block(touch_, block, size);
+      first_touch_.record(clock_.lap() - end_);
     }
-    if (touch_ == Touch::none) return;
-    const std::uint64_t start = clock_.start();
-    touch_block(touch_, block, size);
-    first_touch_.record(clock_.stop() - start);
+    const std::uint64_t ticks = end_ - start_;
+    if (detail_ != nullptr) {
+      detail_->record(LatencyDetail::kAllocate, size, ticks);
+    } else {
+      allocate_.record(ticks);
+    }
+    finish(ticks);
   }
   // What a block has grown by is written too, or the next resize would copy what the kernel has not given yet.
   void reallocated(std::uint32_t, void* block, std::uint64_t old_size, std::uint64_t new_size, std::size_t) noexcept {
@@ -170,6 +189,7 @@ class LatencyProbe : public PlainProbe {
     maxima[MEMTOOL_HISTOGRAM_FLOOR] = floor_.maximum();
     maxima[MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE] = remote_deallocate_.maximum();
     maxima[MEMTOOL_HISTOGRAM_FRAME] = frame_.maximum();
+    maxima[MEMTOOL_HISTOGRAM_TOUCH_FLOOR] = touch_floor_.maximum();
   }
 
  private:
@@ -180,27 +200,28 @@ class LatencyProbe : public PlainProbe {
     return wants_scopes() ? detail_->wait(clock_) : clock_.start();
   }
 
-  template <class Operation>
-  [[gnu::always_inline]] std::uint64_t deallocate_timed(Operation operation) noexcept {
-    const std::uint64_t start = begin();
-    operation();
-    const std::uint64_t ticks = record(std::exchange(received_, false) ? remote_deallocate_ : deallocate_, start);
-    if (detail_ != nullptr) detail_->record(LatencyDetail::kDeallocate, ticks);
-    return ticks;
+  [[nodiscard]] Histogram& of_frees() noexcept {
+    return std::exchange(received_, false) ? remote_deallocate_ : deallocate_;
   }
 
-  [[gnu::always_inline]] std::uint64_t record(Histogram& histogram, std::uint64_t start) noexcept {
-    const std::uint64_t ticks = clock_.stop() - start;
-    histogram.record(ticks);
+  [[gnu::always_inline]] void finish(std::uint64_t ticks) noexcept {
     frame_ticks_ += ticks;
     ++frame_operations_;
     if (++since_floor_ == kFloorEvery) {
       since_floor_ = 0;
-      const std::uint64_t empty = clock_.start();
-      asm volatile("" ::: "memory");
-      floor_.record(clock_.stop() - empty);
+      read_floor();
     }
-    return ticks;
+  }
+  [[gnu::always_inline]] void read_floor() noexcept {
+    const std::uint64_t start = clock_.start();
+    asm volatile("" ::: "memory");
+    const std::uint64_t end = clock_.lap();
+    floor_.record(end - start);
+    if (touch_ == Touch::none) return;
+    // The first touch is timed between two readings of the other kind.
+    const std::uint64_t before = clock_.lap();
+    asm volatile("" ::: "memory");
+    touch_floor_.record(clock_.lap() - before);
   }
 
   // Ticks of kReadings empty timed regions together, which is taken off the operations of a frame: a frame has hundreds
@@ -212,7 +233,7 @@ class LatencyProbe : public PlainProbe {
     for (std::uint64_t& reading : readings) {
       const std::uint64_t start = clock_.start();
       asm volatile("" ::: "memory");
-      reading = clock_.stop() - start;
+      reading = clock_.lap() - start;
     }
     std::ranges::sort(readings);
     return std::accumulate(readings.begin(), readings.begin() + kReadings, std::uint64_t{0});
@@ -220,11 +241,11 @@ class LatencyProbe : public PlainProbe {
 
   Touch touch_;
   LatencyDetail* detail_;
-  std::uint64_t ticks_ = 0;  // of the allocation that is being replayed
-  std::uint64_t size_ = 0;   // of the block that is being freed
+  std::uint64_t start_ = 0, end_ = 0;  // of the allocation that is being replayed
+  std::uint64_t size_ = 0;             // of the block that is being freed
   Clock clock_;
   unsigned since_floor_ = 0;
-  Histogram allocate_, deallocate_, reallocate_, first_touch_, floor_, remote_deallocate_, frame_;
+  Histogram allocate_, deallocate_, reallocate_, first_touch_, floor_, remote_deallocate_, frame_, touch_floor_;
   std::uint64_t overhead_ = 0;          // ticks of kReadings empty timed regions
   std::uint64_t frame_ticks_ = 0;       // of the operations of the present frame
   std::uint64_t frame_operations_ = 0;  // how many there are

@@ -10,7 +10,16 @@ import ctypes
 from memtool.engine.library import MESSAGE_BYTES, declare, load_library
 
 CHECK, THROUGHPUT, LATENCY, FOOTPRINT, COUNTERS, HEAP, CALLS = range(7)
-HISTOGRAMS = ("allocate", "deallocate", "reallocate", "first_touch", "floor", "remote_deallocate", "frame")
+HISTOGRAMS = (
+    "allocate",
+    "deallocate",
+    "reallocate",
+    "first_touch",
+    "floor",
+    "remote_deallocate",
+    "frame",
+    "touch_floor",
+)
 MOST_ITERATIONS = 64
 SIZE_CLASSES, SLICES, SLOW = 9, 400, 3
 MOST_EXTENTS, MOST_BUCKETS, MOST_MAPS = 256, 2048, 8

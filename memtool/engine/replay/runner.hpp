@@ -131,6 +131,7 @@ class Runner {
       ++result_.iterations;
     }
     probe.write_maxima(result_.histogram_maximum);
+    detail.add_to(request_.histograms, result_.histogram_maximum);
   }
 
   // The intended start of each operation, in ticks.

@@ -51,7 +51,8 @@ def timing(*ticks: int, block: int = 0) -> Sample:
 
 def latency(block: int = 0, floor: Pairs = ((10, 100),), floor_maximum: int | None = None, **kinds: Pairs) -> Sample:
     most = max((ticks for ticks, _ in floor), default=0) if floor_maximum is None else floor_maximum
-    histograms = {"floor": {"maximum": most, "buckets": floor}}
+    of_nothing = {"maximum": most, "buckets": floor}
+    histograms = {"floor": of_nothing, "touch_floor": of_nothing}
     for kind, pairs in kinds.items():
         histograms[kind] = {"maximum": max(ticks for ticks, _ in pairs) + 5, "buckets": pairs}
     return sample(Pass.LATENCY, {"histograms": histograms}, block)
@@ -235,11 +236,19 @@ def test_a_replay_too_short_to_read_its_floor_has_no_latencies() -> None:
     assert "noise_floor_ns" not in result.proof
 
 
-def test_the_first_touch_is_a_percentile_less_the_floor() -> None:
-    result = summarise(latency(allocate=[(20, 100)], first_touch=[(12, 60), (250, 40)]))
-    assert values(result, "first_touch_ns", "first_touch_p99_ns") == [1.0, 120.0]
-    touched = summarise(latency(floor=[(10, 90), (14, 10)], allocate=[(20, 100)], first_touch=[(12, 60), (250, 40)]))
+def test_the_first_touch_is_a_percentile_less_the_floor_of_its_own_kind_of_reading() -> None:
+    touches: Pairs = [(12, 60), (250, 40)]
+    result = summarise(latency(allocate=[(20, 100)], first_touch=touches, touch_floor=[(9, 100)]))
+    assert values(result, "allocate_p50_ns", "first_touch_ns", "first_touch_p99_ns") == [5.0, 1.5, 120.5]
+    spread: Pairs = [(10, 90), (14, 10)]
+    touched = summarise(latency(allocate=[(20, 100)], first_touch=touches, touch_floor=spread))
     assert [touched.metrics[name].at_floor for name in ("first_touch_ns", "first_touch_p99_ns")] == [True, False]
+
+
+def test_a_frame_is_no_reading_of_the_timer() -> None:
+    stepping = [(73, 60), (147, 40), (220, 3)]
+    timed = latency(floor=stepping, allocate=stepping, frame=[(1_111, 5), (5_678, 5)])
+    assert summarise(timed).proof["timer_resolution_ns"] == pytest.approx(36.7, abs=0.1)
 
 
 def test_the_noise_floor_is_merged_over_samples() -> None:

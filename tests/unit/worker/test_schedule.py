@@ -76,10 +76,10 @@ class FakeExecutor:
             return Sample(job.cell, job.block, job.run_pass, Status.FAILED, found, died=died)
         return sound(job, found)
 
-    def overlap(self, jobs: Sequence[Job], at_once: int) -> Generator[Sample, None, None]:
-        if jobs[0].run_pass is Pass.HEAP:
-            self.batches.append([job.cell.allocator for job in jobs])
-        for job in jobs:
+    def overlap(self, jobs: Sequence[Job], at_once: int, waiting: Sequence[Job] = ()) -> Generator[Sample, None, None]:
+        if waiting:
+            self.batches.append([job.cell.allocator for job in waiting])
+        for job in (*waiting, *jobs):
             yield self.execute(job)
 
 
@@ -505,9 +505,11 @@ class Crowd:
         assert not isinstance(found, str)
         return sound(job, found)
 
-    def overlap(self, jobs: Sequence[Job], at_once: int) -> Generator[Sample, None, None]:
-        with ThreadPoolExecutor(at_once) as pool:
+    def overlap(self, jobs: Sequence[Job], at_once: int, waiting: Sequence[Job] = ()) -> Generator[Sample, None, None]:
+        with ThreadPoolExecutor(at_once) as pool, ThreadPoolExecutor(len(waiting) or 1) as beside:
+            waited = beside.map(self.execute, waiting)
             yield from pool.map(self.execute, jobs)
+            yield from waited
 
 
 def crowd(monkeypatch: pytest.MonkeyPatch, workload: Measurable, settings: Settings) -> dict[Pass, int]:
@@ -564,3 +566,18 @@ def test_what_is_not_timed_on_threads_is_not_pinned() -> None:
     pinned = {job.run_pass: job.threads.processors for job in run(threaded, settings=settings).jobs if job.threads}
     assert pinned[Pass.THROUGHPUT] == pinned[Pass.FOOTPRINT] == 2
     assert pinned[Pass.COUNTERS] == pinned[Pass.HEAP] == 0
+
+
+def test_what_shares_the_processors_begins_behind_the_last_timed_sample() -> None:
+    executor = FakeExecutor()
+    seen: list[Pass] = []
+
+    def begins() -> None:
+        seen.extend(job.run_pass for job in executor.jobs)
+
+    Schedule(executor, Settings(blocks=2), lambda _: None, timing_is_over=begins).run([measurable()])
+    timed = [Pass.THROUGHPUT, Pass.LATENCY]
+    taken = [job.run_pass for job in executor.jobs]
+    assert seen == taken[: len(seen)]
+    assert seen[-1] in timed
+    assert not any(each in timed for each in taken[len(seen) :])
