@@ -212,9 +212,9 @@ def _metric(data: dict[str, Any]) -> dict[str, Any]:
     [
         (
             lambda data: _metric(data)["samples"].__setitem__(3, float("nan")),
-            "samples.3: is nan, and no number",
+            "samples.3: input should be a finite number",
         ),
-        (lambda data: _metric(data).update(value=float("inf")), "value: is inf, and no number"),
+        (lambda data: _metric(data).update(value=float("inf")), "value: input should be a finite number"),
         (
             lambda data: _metric(data)["samples"].pop(),
             "web/tlsf/anonymous/serial: time_per_op_ns: 8 samples in 9 blocks",
