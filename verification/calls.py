@@ -42,7 +42,7 @@ def library(name: str, folder: Path) -> Path:
     flags = ["-std=c++20", "-O2", "-fno-builtin", "-shared", "-fPIC", f"-I{sources}"]
     compiler = os.environ.get("CXX", "c++")
     subprocess.run(
-        [compiler, *flags, "-o", str(built), str(file), str(sources / "engine/replay/registry.cpp")],
+        [compiler, *flags, "-o", str(built), str(file), str(sources / "allocators/concept/parameters.cpp")],
         check=True,
         capture_output=True,
         text=True,

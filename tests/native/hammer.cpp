@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-#include "allocators/concept/adaptor.hpp"
+#include "engine/replay/recipe.hpp"
 #include "engine/replay/registry.hpp"
 
 namespace {

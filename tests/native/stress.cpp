@@ -16,8 +16,8 @@
 #include <random>
 #include <string>
 
-#include "allocators/concept/adaptor.hpp"
 #include "allocators/support/bits.hpp"
+#include "engine/replay/recipe.hpp"
 #include "engine/replay/registry.hpp"
 
 namespace {

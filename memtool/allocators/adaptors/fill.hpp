@@ -32,7 +32,6 @@ class Fill final : public Layer {
       .parameters = kParameters,
       .threads = Threads::as_below,
   };
-  static Limits limits(const Parameters&, const Limits& below, std::uint64_t) { return below; }
   static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters& parameters, Findings&) {
     return std::make_unique<Fill>(std::move(below), static_cast<int>(parameters["fresh"]),
                                   static_cast<int>(parameters["freed"]));

@@ -21,7 +21,6 @@ class Leak final : public Bookkeeper {
       .when = "workloads that must end with nothing left, recorded programs above all",
       .keeps_books = true,
   };
-  static Limits limits(const Parameters&, const Limits& below, std::uint64_t) { return below; }
   static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters&, Findings& findings) {
     return std::make_unique<Leak>(std::move(below), findings);
   }

@@ -17,7 +17,6 @@ class Lock final : public Layer {
       .when = "few threads, or as the baseline that a thread-caching allocator has to beat",
       .threads = Threads::any,
   };
-  static Limits limits(const Parameters&, const Limits& below, std::uint64_t) { return below; }
   static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters&, Findings&) {
     return std::make_unique<Lock>(std::move(below));
   }

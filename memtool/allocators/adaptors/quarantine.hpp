@@ -32,7 +32,6 @@ class Quarantine final : public Bookkeeper {
       .keeps_books = true,
       .delays_frees = true,
   };
-  static Limits limits(const Parameters&, const Limits& below, std::uint64_t) { return below; }
   static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters& parameters,
                                        Findings& findings) {
     return std::make_unique<Quarantine>(std::move(below), parameters["bytes"], findings);

@@ -21,7 +21,6 @@ class Track final : public Bookkeeper {
       .when = "to know what reaches a heap; below another adaptor, what that one makes of it",
       .keeps_books = true,
   };
-  static Limits limits(const Parameters&, const Limits& below, std::uint64_t) { return below; }
   static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters&, Findings& findings) {
     return std::make_unique<Track>(std::move(below), findings);
   }

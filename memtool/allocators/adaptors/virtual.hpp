@@ -16,7 +16,6 @@ class VirtualCall {
       .when = "to know what a program pays that chooses its allocator at run time",
       .threads = Threads::as_below,
   };
-  static Limits limits(const Parameters&, const Limits& below, std::uint64_t) { return below; }
   static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters&, Findings&) { return below; }
 };
 

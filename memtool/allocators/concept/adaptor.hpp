@@ -8,10 +8,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "allocators/concept/any_heap.hpp"
 #include "allocators/concept/findings.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -74,54 +73,6 @@ class Layer : public AnyHeap {
 
  private:
   std::unique_ptr<AnyHeap> below_;
-};
-
-class Recipe;
-
-struct AdaptorEntry {
-  const AdaptorInfo* info;
-  // What a request aligned to `alignment` is aligned to when it reaches what is below.
-  std::uint64_t (*alignment_below)(const Parameters&, std::uint64_t alignment);
-  // What a heap serves with the adaptor over it, for requests aligned to `alignment`. Throws CannotStand.
-  Limits (*limits)(const Parameters&, const Limits& below, std::uint64_t alignment);
-  std::unique_ptr<AnyHeap> (*open)(std::unique_ptr<AnyHeap> below, const Parameters&, Findings&);
-  // The replay in which this adaptor is the outermost.
-  void (*replay)(const Recipe&, const ReplayRequest&, ReplayResult&);
-};
-
-// All adaptors in the order of allocators/adaptors.hpp.
-const std::vector<AdaptorEntry>& adaptors();
-
-// A strategy with its parameters, and the adaptors over it, the innermost first.
-class Recipe {
- public:
-  // `name` is "pool+redzone+lock" and `parameters` those of each in turn, "block=64+bytes=32+"; adaptors at the end
-  // may have none. Throws std::invalid_argument with one line for a name or value that is not there, CannotStand for
-  // an adaptor that cannot stand on what is below it.
-  Recipe(std::string_view name, std::string_view parameters);
-
-  [[nodiscard]] StrategyInfo info() const noexcept;
-  // For requests aligned to `alignment`, which decides what some adaptors add to a block. Throws CannotStand.
-  [[nodiscard]] Limits limits(std::uint64_t alignment = kDefaultAlignment) const;
-  [[nodiscard]] std::unique_ptr<AnyHeap> open(Region& region, Findings& findings) const;
-  // Of a recipe that ends with the adaptor as-malloc.
-  [[nodiscard]] std::unique_ptr<MallocHeap> open_as_malloc(Region& region, Findings& findings) const;
-  void replay(const ReplayRequest& request, ReplayResult& result) const;
-
- private:
-  struct Over {
-    const AdaptorEntry* entry;
-    Parameters parameters;
-  };
-  void refuse_what_cannot_stand() const;
-  [[nodiscard]] StrategyInfo info_of(std::size_t adaptors) const noexcept;
-  [[nodiscard]] std::unique_ptr<AnyHeap> open(Region& region, Findings& findings, std::size_t adaptors) const;
-  // Whether the adaptor at `place` puts the strategy itself on the footing of a malloc.
-  [[nodiscard]] bool compiles_as_malloc(std::size_t place) const noexcept;
-
-  const StrategyEntry* strategy_;
-  Parameters parameters_;
-  std::vector<Over> over_;
 };
 
 }  // namespace memtool

@@ -1,7 +1,6 @@
 // What a strategy is: the vocabulary that every allocator strategy speaks, and the concept that checks it.
 #pragma once
 
-#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "allocators/concept/parameters.hpp"
 #include "allocators/concept/region.hpp"
 
 namespace memtool {
@@ -18,21 +18,8 @@ namespace memtool {
 // What an allocation is aligned to when its request names no alignment (alignof(std::max_align_t) on both
 // supported architectures). Blocks smaller than that may be aligned to the largest power of two they hold.
 inline constexpr std::size_t kDefaultAlignment = 16;
-inline constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 // A figure that a strategy cannot have (a pool has no largest free block of another size): shown as n/a.
 inline constexpr std::uint64_t kNotApplicable = ~std::uint64_t{0};
-
-// One tunable. Values are unsigned integers; a parameter with `choices` ("first|next|best") takes the words, and its
-// value is the word's index.
-struct ParameterInfo {
-  std::string_view name;
-  std::string_view summary;
-  std::uint64_t default_value = 0;
-  std::uint64_t minimum = 0;
-  std::uint64_t maximum = kUnlimited;
-  std::string_view unit = "bytes";  // bytes | count | choice
-  std::string_view choices = {};
-};
 
 // In which order a strategy can take blocks back.
 enum class FreeOrder : std::uint8_t {
@@ -65,25 +52,6 @@ struct StrategyInfo {
   bool thread_safe = false;  // any thread may call it at any time, and free what another has allocated
   CallRoute route = CallRoute::inlined;
   bool sized_free = true;  // false: its free gets the pointer alone, whatever the replay knows
-};
-
-// The parameters of one cell: every declared parameter has a value, given or default.
-class Parameters {
- public:
-  // `text` is "name=value,name=value" with plain decimal values or choice words. Throws std::invalid_argument with
-  // one line that names the parameter and its range.
-  Parameters(const StrategyInfo& info, std::string_view text) : Parameters(info.name, info.parameters, text) {}
-  // `owner` is whose they are, for the complaint.
-  Parameters(std::string_view owner, std::span<const ParameterInfo> declared, std::string_view text);
-
-  // The value of a declared parameter; asking for an undeclared one is a programming error and throws std::logic_error.
-  [[nodiscard]] std::uint64_t operator[](std::string_view name) const;
-
-  static constexpr std::size_t kMost = 16;
-
- private:
-  std::span<const ParameterInfo> declared_;
-  std::array<std::uint64_t, kMost> values_{};
 };
 
 // What a strategy, with these parameters, is able to serve. A workload beyond it is excluded before it starts.
@@ -150,12 +118,19 @@ concept ReplayableHeap = requires(S s, const S c, void* block, std::size_t n, co
 };
 
 template <class S>
-concept Strategy =
-    ReplayableHeap<S> && std::constructible_from<S, Region&, const Parameters&> && requires(const Parameters& values) {
-      { S::info } -> std::convertible_to<const StrategyInfo&>;
-      // The static limits of a strategy with these parameters.
-      { S::limits(values) } -> std::same_as<Limits>;
-    };
+concept Strategy = ReplayableHeap<S> && std::constructible_from<S, Region&, const Parameters&> && requires {
+  { S::info } -> std::convertible_to<const StrategyInfo&>;
+};
+
+// What a strategy with these parameters serves: whatever is asked for, where it says nothing else.
+template <Strategy S>
+Limits limits_of(const Parameters& parameters) {
+  if constexpr (requires { S::limits(parameters); }) {
+    return S::limits(parameters);
+  } else {
+    return {};
+  }
+}
 
 // Whether a strategy with these parameters lives on its region, so that its footprint is counted. One for which that
 // depends on them says so itself.
@@ -190,6 +165,17 @@ concept Scoped = requires(S s, typename S::Marker m) {
   { s.mark() } noexcept -> std::same_as<typename S::Marker>;
   { s.release(m) } noexcept;  // everything allocated since the marker is gone
 };
+struct NoMarker {};
+template <class S>
+struct MarkerOfStrategy {
+  using type = NoMarker;
+};
+template <Scoped S>
+struct MarkerOfStrategy<S> {
+  using type = typename S::Marker;
+};
+template <class S>
+using MarkerOf = typename MarkerOfStrategy<S>::type;
 // Whether a heap knows scopes is a property of its type, but for one that adaptors stand on: there it is the bottom's.
 template <class S>
 constexpr bool is_scoped(const S& heap) noexcept {
@@ -207,3 +193,7 @@ concept Watches = requires(const S c) {
 };
 
 }  // namespace memtool
+
+// The last line of a strategy's header. Where the engine is built, it enters the strategy besides
+// (engine/replay/instantiate.cpp).
+#define MEMTOOL_STRATEGY(TYPE) static_assert(::memtool::Strategy<TYPE>)

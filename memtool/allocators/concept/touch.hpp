@@ -5,9 +5,10 @@
 #include <cstdint>
 #include <cstring>
 
-#include "engine/events/events.hpp"
-
 namespace memtool {
+
+// What of a block a workload's program writes to.
+enum class Touch : std::uint32_t { none = 0, first = 1, pages = 2, all = 3 };
 
 // Writes to a fresh block what the workload says its program writes.
 [[gnu::always_inline]] inline void touch_block(Touch touch, void* block, std::uint64_t size) noexcept {

@@ -7,8 +7,9 @@
 #include <array>
 #include <cstring>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/arena_bytes.hpp"
-#include "engine/replay/registry.hpp"
+#include "allocators/support/common_parameters.hpp"
 
 namespace memtool {
 
@@ -20,11 +21,7 @@ class Arena {
   };
 
   static constexpr std::array<ParameterInfo, 1> kParameters{{
-      {.name = "chunk",
-       .summary = "taken from the region at a time",
-       .default_value = 64 * 1024,
-       .minimum = 4096,
-       .maximum = 1 << 30},
+      kChunk,
   }};
   static constexpr StrategyInfo info{
       .name = "arena",

@@ -18,10 +18,10 @@
 #include <string>
 #include <vector>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
 #include "allocators/support/buddy_lists.hpp"
 #include "allocators/support/buddy_map.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

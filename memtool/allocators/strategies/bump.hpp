@@ -1,8 +1,8 @@
 // The speed limit: one addition an allocation, nothing on a free.
 #pragma once
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/arena_bytes.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

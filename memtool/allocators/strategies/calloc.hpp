@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -28,8 +28,6 @@ class Calloc {
   };
 
   Calloc(Region&, const Parameters&) noexcept {}
-  static Limits limits(const Parameters&) { return {}; }
-
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     if (alignment <= kDefaultAlignment) [[likely]]
       return std::calloc(1, size);

@@ -9,9 +9,9 @@
 #include <array>
 #include <cstring>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
 #include "allocators/support/headed_bytes.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -3,9 +3,10 @@
 
 #include <array>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/address_index.hpp"
+#include "allocators/support/common_parameters.hpp"
 #include "allocators/support/physical_heap.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -21,16 +22,8 @@ struct FirstFitPolicy {
 class FirstFit : public PhysicalHeap<FirstFitPolicy, AddressIndex> {
  public:
   static constexpr std::array<ParameterInfo, 2> kParameters{{
-      {.name = "grow",
-       .summary = "fewest bytes by which the heap grows; 0: never",
-       .default_value = 64 * 1024,
-       .minimum = 0,
-       .maximum = std::uint64_t{1} << 32},
-      {.name = "initial",
-       .summary = "what the heap begins with, its tables included: one pool, whose block is on its list; 0: nothing",
-       .default_value = 0,
-       .minimum = 0,
-       .maximum = std::uint64_t{1} << 40},
+      kGrow,
+      kInitial,
   }};
   static constexpr StrategyInfo info{
       .name = "first-fit",
@@ -41,8 +34,6 @@ class FirstFit : public PhysicalHeap<FirstFitPolicy, AddressIndex> {
       .when = "long runs of mixed sizes: packs towards low addresses",
       .parameters = kParameters,
   };
-  static Limits limits(const Parameters&) { return {}; }
-
   FirstFit(Region& region, const Parameters& parameters)
       : PhysicalHeap(region, 0, parameters["grow"], parameters["initial"]) {}
 };

@@ -14,9 +14,10 @@
 #include <new>
 #include <vector>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/arena_bytes.hpp"
 #include "allocators/support/bits.hpp"
-#include "engine/replay/registry.hpp"
+#include "allocators/support/common_parameters.hpp"
 
 namespace memtool {
 
@@ -38,11 +39,7 @@ class FrameArena {
        .minimum = 1,
        .maximum = 4,
        .unit = "count"},
-      {.name = "chunk",
-       .summary = "taken from the region at a time",
-       .default_value = 64 * 1024,
-       .minimum = 4096,
-       .maximum = 1 << 30},
+      kChunk,
   }};
   static constexpr StrategyInfo info{
       .name = "frame-arena",

@@ -8,10 +8,11 @@
 #include <string>
 #include <variant>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/apart_blocks.hpp"
+#include "allocators/support/common_parameters.hpp"
 #include "allocators/support/inline_blocks.hpp"
 #include "allocators/support/listed_heap.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -89,11 +90,7 @@ class FreeListHeap {
        .default_value = 0,
        .minimum = 0,
        .maximum = std::uint64_t{1} << 40},
-      {.name = "grow",
-       .summary = "fewest bytes by which the heap grows; 0: never",
-       .default_value = 64 * 1024,
-       .minimum = 0,
-       .maximum = std::uint64_t{1} << 32},
+      kGrow,
   }};
   static constexpr StrategyInfo info{
       .name = "free-list",

@@ -6,24 +6,17 @@
 // use.
 #pragma once
 
+#include "allocators/concept/strategy.hpp"
+#include "allocators/support/common_parameters.hpp"
 #include "allocators/support/physical_heap.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
 class HalfFit : public PhysicalHeap<GoodFit> {
  public:
   static constexpr std::array<ParameterInfo, 2> kParameters{{
-      {.name = "grow",
-       .summary = "fewest bytes by which the heap grows; 0: never",
-       .default_value = 64 * 1024,
-       .minimum = 0,
-       .maximum = std::uint64_t{1} << 32},
-      {.name = "initial",
-       .summary = "what the heap begins with, its tables included: one pool, whose block is on its list; 0: nothing",
-       .default_value = 0,
-       .minimum = 0,
-       .maximum = std::uint64_t{1} << 40},
+      kGrow,
+      kInitial,
   }};
   static constexpr StrategyInfo info{
       .name = "half-fit",
@@ -34,8 +27,6 @@ class HalfFit : public PhysicalHeap<GoodFit> {
       .when = "bounded time with the smallest table; passes over blocks up to twice the request",
       .parameters = kParameters,
   };
-  static Limits limits(const Parameters&) { return {}; }
-
   HalfFit(Region& region, const Parameters& parameters)
       : PhysicalHeap(region, 0, parameters["grow"], parameters["initial"]) {}
 };

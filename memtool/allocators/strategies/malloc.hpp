@@ -7,10 +7,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/concept/touch.hpp"
 #include "allocators/support/bits.hpp"
 #include "allocators/support/malloc_calls.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -31,8 +31,6 @@ class Malloc {
   };
 
   Malloc(Region&, const Parameters&) noexcept {}
-  static Limits limits(const Parameters&) { return {}; }
-
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     if (alignment <= kDefaultAlignment) [[likely]]
       return std::malloc(size);

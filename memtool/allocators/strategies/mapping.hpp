@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -38,8 +38,6 @@ class Mapping {
 
   Mapping(Region&, const Parameters& parameters) noexcept
       : flags_(MAP_PRIVATE | MAP_ANONYMOUS | (parameters["populate"] == 1 ? MAP_POPULATE : 0)) {}
-  static Limits limits(const Parameters&) { return {}; }
-
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     const std::size_t bytes = usable_size(nullptr, size);
     if (bytes < size) return nullptr;

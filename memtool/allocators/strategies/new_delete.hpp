@@ -5,7 +5,7 @@
 
 #include <new>
 
-#include "engine/replay/registry.hpp"
+#include "allocators/concept/strategy.hpp"
 
 namespace memtool {
 
@@ -25,8 +25,6 @@ class NewDelete {
   };
 
   NewDelete(Region&, const Parameters&) noexcept {}
-  static Limits limits(const Parameters&) { return {}; }
-
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     if (alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__) [[likely]]
       return ::operator new(size, std::nothrow);

@@ -1,8 +1,8 @@
 // The control: hands out the same touched block again and again, so that a replay of it costs what the harness costs.
 #pragma once
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/lane_number.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -20,8 +20,6 @@ class Null {
   };
 
   Null(Region& region, const Parameters&) noexcept : block_(region.base()), capacity_(region.capacity()) {}
-  static Limits limits(const Parameters&) { return {}; }
-
   void* allocate(std::size_t size, std::size_t) noexcept { return block(size); }
   void* allocate_zeroed(std::size_t size, std::size_t) noexcept { return block(size); }
   void deallocate(void*, std::size_t, std::size_t) noexcept {}

@@ -10,9 +10,10 @@
 #include <cstring>
 #include <vector>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
+#include "allocators/support/common_parameters.hpp"
 #include "allocators/support/free_list.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -30,11 +31,7 @@ class ObjectPool {
        .default_value = 0,
        .unit = "choice",
        .choices = "once|always"},
-      {.name = "chunk",
-       .summary = "taken from the region at a time",
-       .default_value = 64 * 1024,
-       .minimum = 4096,
-       .maximum = 1 << 30},
+      kChunk,
   }};
   static constexpr StrategyInfo info{
       .name = "object-pool",

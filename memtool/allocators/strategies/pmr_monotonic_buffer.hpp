@@ -5,8 +5,8 @@
 #include <array>
 #include <memory_resource>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/memory_resource.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -3,8 +3,8 @@
 
 #include <memory_resource>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/memory_resource.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -24,8 +24,6 @@ class PmrNewDelete : public PmrClient {
   };
 
   PmrNewDelete(Region&, const Parameters&) noexcept : PmrClient(std::pmr::new_delete_resource()) {}
-  static Limits limits(const Parameters&) { return {}; }
-
   HeapStats stats() const noexcept { return {}; }
   void walk(const BlockVisitor&) const {}
   void check() const {}

@@ -3,8 +3,8 @@
 
 #include <memory_resource>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/pmr_pool.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

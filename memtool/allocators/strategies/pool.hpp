@@ -8,9 +8,10 @@
 #include <array>
 #include <vector>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
+#include "allocators/support/common_parameters.hpp"
 #include "allocators/support/free_list.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -22,11 +23,7 @@ class Pool {
        .default_value = 64,
        .minimum = 1,
        .maximum = 1 << 20},
-      {.name = "chunk",
-       .summary = "taken from the region at a time",
-       .default_value = 64 * 1024,
-       .minimum = 4096,
-       .maximum = 1 << 30},
+      kChunk,
   }};
   static constexpr StrategyInfo info{
       .name = "pool",

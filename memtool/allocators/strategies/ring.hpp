@@ -12,20 +12,17 @@
 #include <cstring>
 #include <vector>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
+#include "allocators/support/common_parameters.hpp"
 #include "allocators/support/headed_bytes.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
 class Ring {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
-      {.name = "chunk",
-       .summary = "taken from the region at a time",
-       .default_value = 64 * 1024,
-       .minimum = 4096,
-       .maximum = 1 << 30},
+      kChunk,
   }};
   static constexpr StrategyInfo info{
       .name = "ring",

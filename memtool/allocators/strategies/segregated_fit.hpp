@@ -6,8 +6,9 @@
 // that nothing bounds.
 #pragma once
 
+#include "allocators/concept/strategy.hpp"
+#include "allocators/support/common_parameters.hpp"
 #include "allocators/support/physical_heap.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -41,16 +42,8 @@ class SegregatedFit : public PhysicalHeap<FirstInClass> {
        .maximum = 5,
        .unit = "choice",
        .choices = "1|2|4|8|16|32"},
-      {.name = "grow",
-       .summary = "fewest bytes by which the heap grows; 0: never",
-       .default_value = 64 * 1024,
-       .minimum = 0,
-       .maximum = std::uint64_t{1} << 32},
-      {.name = "initial",
-       .summary = "what the heap begins with, its tables included: one pool, whose block is on its list; 0: nothing",
-       .default_value = 0,
-       .minimum = 0,
-       .maximum = std::uint64_t{1} << 40},
+      kGrow,
+      kInitial,
   }};
   static constexpr StrategyInfo info{
       .name = "segregated-fit",
@@ -65,8 +58,6 @@ class SegregatedFit : public PhysicalHeap<FirstInClass> {
       .when = "general use: close to best fit at a fraction of its cost",
       .parameters = kParameters,
   };
-  static Limits limits(const Parameters&) { return {}; }
-
   SegregatedFit(Region& region, const Parameters& parameters)
       : PhysicalHeap(region, static_cast<unsigned>(parameters["classes"]), parameters["grow"], parameters["initial"]) {}
 };

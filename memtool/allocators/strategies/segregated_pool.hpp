@@ -8,12 +8,13 @@
 #include <array>
 #include <vector>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/class_chunks.hpp"
 #include "allocators/support/class_table.hpp"
+#include "allocators/support/common_parameters.hpp"
 #include "allocators/support/free_list.hpp"
 #include "allocators/support/large_blocks.hpp"
 #include "allocators/support/page_runs.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -30,11 +31,7 @@ class SegregatedPool {
        .default_value = 32 * 1024,
        .minimum = 1024,
        .maximum = ClassTable::kMostLargest},
-      {.name = "chunk",
-       .summary = "taken for a class at a time",
-       .default_value = 64 * 1024,
-       .minimum = 4096,
-       .maximum = 1 << 24},
+      kClassChunk,
   }};
   static constexpr StrategyInfo info{
       .name = "segregated-pool",
@@ -53,8 +50,6 @@ class SegregatedPool {
         runs_(region),
         classes_(static_cast<unsigned>(parameters["spacing"]), parameters["largest"]),
         chunk_(bits::round_up(parameters["chunk"], PageRuns::kPage)) {}
-
-  static Limits limits(const Parameters&) { return {}; }
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     const std::size_t index = classes_.index(size, alignment);

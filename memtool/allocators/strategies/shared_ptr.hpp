@@ -7,8 +7,8 @@
 #include <new>
 #include <utility>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
-#include "engine/replay/registry.hpp"
 
 // GCC 11's library does not make arrays together with their control block.
 #ifdef __cpp_lib_smart_ptr_for_overwrite

@@ -13,11 +13,11 @@
 #include <stdexcept>
 #include <utility>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/class_chunks.hpp"
 #include "allocators/support/class_table.hpp"
 #include "allocators/support/large_blocks.hpp"
 #include "allocators/support/page_runs.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -54,8 +54,6 @@ class Slab {
     if (!std::has_single_bit(slab_bytes_)) throw std::invalid_argument("slab: must be a power of two");
     for (std::size_t index = 0; index < classes_.count(); ++index) caches_[index].size = classes_.size(index);
   }
-
-  static Limits limits(const Parameters&) { return {}; }
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     const std::size_t index = index_of(size, alignment);

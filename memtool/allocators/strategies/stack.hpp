@@ -6,8 +6,9 @@
 #include <algorithm>
 #include <array>
 
+#include "allocators/concept/strategy.hpp"
+#include "allocators/support/common_parameters.hpp"
 #include "allocators/support/headed_bytes.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -22,11 +23,7 @@ class Stack {
   using Marker = Level;  // of the scope around
 
   static constexpr std::array<ParameterInfo, 1> kParameters{{
-      {.name = "chunk",
-       .summary = "taken from the region at a time",
-       .default_value = 64 * 1024,
-       .minimum = 4096,
-       .maximum = 1 << 30},
+      kChunk,
   }};
   static constexpr StrategyInfo info{
       .name = "stack",

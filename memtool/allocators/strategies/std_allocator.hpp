@@ -6,7 +6,7 @@
 #include <memory>
 #include <new>
 
-#include "engine/replay/registry.hpp"
+#include "allocators/concept/strategy.hpp"
 
 namespace memtool {
 

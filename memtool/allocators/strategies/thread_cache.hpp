@@ -12,13 +12,14 @@
 #include <mutex>
 #include <vector>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/class_chunks.hpp"
 #include "allocators/support/class_table.hpp"
+#include "allocators/support/common_parameters.hpp"
 #include "allocators/support/free_list.hpp"
 #include "allocators/support/large_blocks.hpp"
 #include "allocators/support/page_runs.hpp"
 #include "allocators/support/per_thread.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -42,11 +43,7 @@ class ThreadCache {
        .default_value = 32 * 1024,
        .minimum = 1024,
        .maximum = ClassTable::kMostLargest},
-      {.name = "chunk",
-       .summary = "taken for a class at a time",
-       .default_value = 64 * 1024,
-       .minimum = 4096,
-       .maximum = 1 << 24},
+      kClassChunk,
   }};
   static constexpr StrategyInfo info{
       .name = "thread-cache",
@@ -68,8 +65,6 @@ class ThreadCache {
       capacity_[index] = static_cast<std::uint32_t>(
           std::clamp<std::uint64_t>(parameters["cached"] / classes_.size(index), 1, parameters["rounds"]));
   }
-
-  static Limits limits(const Parameters&) { return {}; }
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     const std::size_t index = classes_.index(size, alignment);

@@ -13,12 +13,12 @@
 #include <mutex>
 #include <vector>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/class_chunks.hpp"
 #include "allocators/support/class_table.hpp"
 #include "allocators/support/large_blocks.hpp"
 #include "allocators/support/page_runs.hpp"
 #include "allocators/support/per_thread.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -60,8 +60,6 @@ class ThreadHeaps {
         classes_(2, parameters["largest"]),
         chunk_(bits::round_up(parameters["chunk"], PageRuns::kPage)),
         keeps_foreign_(parameters["foreign"] != 0) {}
-
-  static Limits limits(const Parameters&) { return {}; }
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     const std::size_t index = classes_.index(size, alignment);

@@ -11,9 +11,10 @@
 #include <mutex>
 #include <vector>
 
+#include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
+#include "allocators/support/common_parameters.hpp"
 #include "allocators/support/per_thread.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -27,11 +28,7 @@ class ThreadPool {
        .minimum = 1,
        .maximum = 1 << 16,
        .unit = "count"},
-      {.name = "chunk",
-       .summary = "taken from the region at a time",
-       .default_value = 64 * 1024,
-       .minimum = 4096,
-       .maximum = 1 << 30},
+      kChunk,
   }};
   static constexpr StrategyInfo info{
       .name = "thread-pool",

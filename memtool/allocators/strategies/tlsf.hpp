@@ -6,8 +6,9 @@
 // is none.
 #pragma once
 
+#include "allocators/concept/strategy.hpp"
+#include "allocators/support/common_parameters.hpp"
 #include "allocators/support/physical_heap.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -32,16 +33,8 @@ class Tlsf : public PhysicalHeap<RoundedGoodFit> {
        .maximum = 3,
        .unit = "choice",
        .choices = "8|16|32|64"},
-      {.name = "grow",
-       .summary = "fewest bytes by which the heap grows; 0: never",
-       .default_value = 64 * 1024,
-       .minimum = 0,
-       .maximum = std::uint64_t{1} << 32},
-      {.name = "initial",
-       .summary = "what the heap begins with, its tables included: one pool, whose block is on its list; 0: nothing",
-       .default_value = 0,
-       .minimum = 0,
-       .maximum = std::uint64_t{1} << 40},
+      kGrow,
+      kInitial,
   }};
   static constexpr StrategyInfo info{
       .name = "tlsf",
@@ -54,8 +47,6 @@ class Tlsf : public PhysicalHeap<RoundedGoodFit> {
       .when = "real-time and embedded programs: bounded time, little fragmentation, any size",
       .parameters = kParameters,
   };
-  static Limits limits(const Parameters&) { return {}; }
-
   Tlsf(Region& region, const Parameters& parameters)
       : PhysicalHeap(region, kLeastLog2Subdivisions + static_cast<unsigned>(parameters["subdivisions"]),
                      parameters["grow"], parameters["initial"]) {}

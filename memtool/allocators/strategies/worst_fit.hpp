@@ -3,9 +3,10 @@
 
 #include <array>
 
+#include "allocators/concept/strategy.hpp"
+#include "allocators/support/common_parameters.hpp"
 #include "allocators/support/physical_heap.hpp"
 #include "allocators/support/size_index.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 
@@ -22,16 +23,8 @@ struct WorstFitPolicy {
 class WorstFit : public PhysicalHeap<WorstFitPolicy, SizeIndex> {
  public:
   static constexpr std::array<ParameterInfo, 2> kParameters{{
-      {.name = "grow",
-       .summary = "fewest bytes by which the heap grows; 0: never",
-       .default_value = 64 * 1024,
-       .minimum = 0,
-       .maximum = std::uint64_t{1} << 32},
-      {.name = "initial",
-       .summary = "what the heap begins with, its tables included: one pool, whose block is on its list; 0: nothing",
-       .default_value = 0,
-       .minimum = 0,
-       .maximum = std::uint64_t{1} << 40},
+      kGrow,
+      kInitial,
   }};
   static constexpr StrategyInfo info{
       .name = "worst-fit",
@@ -42,8 +35,6 @@ class WorstFit : public PhysicalHeap<WorstFitPolicy, SizeIndex> {
       .when = "to compare with the others: remainders stay large, and soon none is large enough",
       .parameters = kParameters,
   };
-  static Limits limits(const Parameters&) { return {}; }
-
   WorstFit(Region& region, const Parameters& parameters)
       : PhysicalHeap(region, 0, parameters["grow"], parameters["initial"]) {}
 };

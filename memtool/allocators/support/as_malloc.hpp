@@ -18,7 +18,6 @@
 #include "allocators/concept/strategy.hpp"
 #include "allocators/support/lane_number.hpp"
 #include "allocators/support/malloc_calls.hpp"
-#include "engine/replay/registry.hpp"
 
 namespace memtool {
 

@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "allocators/concept/adaptor.hpp"
 #include "allocators/support/json.hpp"
 #include "engine/events/events.hpp"
 #include "engine/events/thread_image.hpp"
 #include "engine/instruments/clock.hpp"
 #include "engine/instruments/histogram.hpp"
+#include "engine/replay/recipe.hpp"
 #include "engine/replay/registry.hpp"
 
 namespace memtool {

@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "allocators/concept/touch.hpp"
+
 namespace memtool {
 
 enum class Kind : std::uint8_t {
@@ -142,8 +144,6 @@ constexpr std::uint64_t lane(std::uint64_t w) noexcept {
   return w >> 40;
 }
 }  // namespace handover
-
-enum class Touch : std::uint32_t { none = 0, first = 1, pages = 2, all = 3 };
 
 // The head of an image; the words follow at once. Everything a plan must know about a trace before it is replayed.
 struct ImageHeader {

@@ -1,3 +1,13 @@
 // Compiled once for each shard, with MEMTOOL_SHARD and MEMTOOL_SHARDS: every strategy with every probe.
 #include "engine/replay/runner.hpp"
+
+// What a strategy's header ends with enters it here.
+#undef MEMTOOL_STRATEGY
+#define MEMTOOL_STRATEGY_AT(TYPE, ORDER)                                                                    \
+  namespace {                                                                                               \
+  const ::memtool::Registration<TYPE, ORDER, ORDER % MEMTOOL_SHARDS == MEMTOOL_SHARD> registration_##ORDER; \
+  }
+#define MEMTOOL_STRATEGY_EXPANDED(TYPE, ORDER) MEMTOOL_STRATEGY_AT(TYPE, ORDER)
+#define MEMTOOL_STRATEGY(TYPE) MEMTOOL_STRATEGY_EXPANDED(TYPE, __COUNTER__) static_assert(::memtool::Strategy<TYPE>)
+
 #include MEMTOOL_STRATEGIES_HEADER

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "allocators/concept/strategy.hpp"
+#include "allocators/concept/any_heap.hpp"
 #include "engine/events/events.hpp"
 
 namespace memtool {
@@ -19,30 +19,6 @@ namespace memtool {
 struct ReplayRequest;
 struct ReplayResult;
 class MallocHeap;  // allocators/support/as_malloc.hpp
-
-// A strategy on its region behind virtual calls: what adaptors stand on, and what drives a heap operation by operation
-// (tests, the verification's adversaries).
-class AnyHeap {
- public:
-  virtual ~AnyHeap() = default;
-  virtual void* allocate(std::size_t size, std::size_t alignment) = 0;
-  virtual void* allocate_zeroed(std::size_t size, std::size_t alignment) = 0;
-  virtual void deallocate(void* block, std::size_t size, std::size_t alignment) = 0;
-  virtual void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) = 0;
-  // A heap that resizes by a copy of its own does what the program would: it writes to the new block before it frees
-  // the old, so both are resident together. `rear`: bytes at the end of a block that no program writes to.
-  virtual void write_when_moved(Touch, std::size_t /*rear*/) {}
-  virtual bool mark() = 0;     // false: not a scoped strategy, or too many marks
-  virtual bool release() = 0;  // back to the youngest mark
-  [[nodiscard]] virtual bool scoped() const = 0;
-  [[nodiscard]] virtual bool uses_region() const = 0;
-  [[nodiscard]] virtual std::size_t usable_size(const void* block, std::size_t size) const = 0;
-  [[nodiscard]] virtual HeapStats stats() const = 0;
-  virtual void walk(const BlockVisitor& visit) const = 0;
-  virtual void check() const = 0;
-  // Appends what each adaptor has to say, as members of a JSON object: "leak":{...}
-  virtual void report(std::string&) const {}
-};
 
 // Which of the optional abilities of allocators/concept/strategy.hpp a strategy has.
 struct Abilities {
@@ -84,14 +60,3 @@ struct Registration {
 };
 
 }  // namespace memtool
-
-#ifdef MEMTOOL_SHARD
-#define MEMTOOL_STRATEGY_AT(TYPE, ORDER)                                                                    \
-  namespace {                                                                                               \
-  const ::memtool::Registration<TYPE, ORDER, ORDER % MEMTOOL_SHARDS == MEMTOOL_SHARD> registration_##ORDER; \
-  }
-#define MEMTOOL_STRATEGY_EXPANDED(TYPE, ORDER) MEMTOOL_STRATEGY_AT(TYPE, ORDER)
-#define MEMTOOL_STRATEGY(TYPE) MEMTOOL_STRATEGY_EXPANDED(TYPE, __COUNTER__) static_assert(::memtool::Strategy<TYPE>)
-#else
-#define MEMTOOL_STRATEGY(TYPE) static_assert(::memtool::Strategy<TYPE>)
-#endif

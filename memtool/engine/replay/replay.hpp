@@ -12,18 +12,6 @@
 
 namespace memtool {
 
-struct NoMarker {};
-template <class S>
-struct MarkerOfStrategy {
-  using type = NoMarker;
-};
-template <Scoped S>
-struct MarkerOfStrategy<S> {
-  using type = typename S::Marker;
-};
-template <class S>
-using MarkerOf = typename MarkerOfStrategy<S>::type;
-
 // What a probe sees (all inline; a pass leaves empty what it does not need):
 //   void* allocate(op), reallocate(op); void deallocate(op)    run `op` once, perhaps with a clock around it
 //   allocated(slot, block, size, alignment, zeroed)            after a success

@@ -1,8 +1,9 @@
-// The adaptors of this engine, and the replay of what they stand on.
-#include "allocators/adaptors.hpp"
+// The replay of strategies with adaptors over them.
+#include "engine/replay/recipe.hpp"
 
 #include <algorithm>
 
+#include "allocators/adaptors.hpp"
 #include "engine/replay/runner.hpp"
 
 namespace memtool {
@@ -164,8 +165,12 @@ AdaptorEntry entry_of() {
               return A::alignment_below(parameters, alignment);
             return alignment;
           },
-      .limits = [](const Parameters& parameters, const Limits& below,
-                   std::uint64_t alignment) { return A::limits(parameters, below, alignment); },
+      .limits =
+          [](const Parameters& parameters, const Limits& below, std::uint64_t alignment) {
+            if constexpr (requires { A::limits(parameters, below, alignment); })
+              return A::limits(parameters, below, alignment);
+            return below;
+          },
       .open = [](std::unique_ptr<AnyHeap> below, const Parameters& parameters, Findings& findings)
           -> std::unique_ptr<AnyHeap> { return A::open(std::move(below), parameters, findings); },
       .replay = std::is_same_v<A, AsMalloc> ? replay_as_malloc : replay_adapted<Outermost>,
@@ -207,7 +212,7 @@ Recipe::Recipe(std::string_view name, std::string_view parameters)
   next_part(name);
   while (!name.empty()) {
     const AdaptorEntry* entry = known_adaptor(next_part(name));
-    over_.push_back({entry, Parameters(entry->info->name, entry->info->parameters, next_part(parameters))});
+    over_.push_back({entry, Parameters(*entry->info, next_part(parameters))});
   }
   refuse_what_cannot_stand();
 }
