@@ -15,8 +15,8 @@
 #include <thread>
 #include <vector>
 
-#include "engine/replay/recipe.hpp"
-#include "engine/replay/registry.hpp"
+#include "engine/registry/recipe.hpp"
+#include "engine/registry/registry.hpp"
 
 namespace {
 

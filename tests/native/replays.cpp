@@ -14,7 +14,7 @@
 
 #include "engine/abi/capi.h"
 #include "engine/events/thread_image.hpp"
-#include "engine/replay/registry.hpp"
+#include "engine/registry/registry.hpp"
 
 int main(int count, char** arguments) {
   using namespace memtool;

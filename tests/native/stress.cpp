@@ -17,8 +17,8 @@
 #include <string>
 
 #include "allocators/support/bits.hpp"
-#include "engine/replay/recipe.hpp"
-#include "engine/replay/registry.hpp"
+#include "engine/registry/recipe.hpp"
+#include "engine/registry/registry.hpp"
 
 namespace {
 

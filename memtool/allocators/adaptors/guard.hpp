@@ -10,8 +10,8 @@
 #include <cstring>
 
 #include "allocators/support/bits.hpp"
-#include "allocators/support/bookkeeper.hpp"
-#include "allocators/support/fault_handler.hpp"
+#include "allocators/support/books/bookkeeper.hpp"
+#include "allocators/support/books/fault_handler.hpp"
 
 namespace memtool {
 

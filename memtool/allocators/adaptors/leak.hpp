@@ -6,7 +6,7 @@
 #include <map>
 #include <vector>
 
-#include "allocators/support/bookkeeper.hpp"
+#include "allocators/support/books/bookkeeper.hpp"
 #include "allocators/support/json.hpp"
 
 namespace memtool {

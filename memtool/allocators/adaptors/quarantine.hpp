@@ -5,7 +5,7 @@
 #include <array>
 #include <cstring>
 
-#include "allocators/support/bookkeeper.hpp"
+#include "allocators/support/books/bookkeeper.hpp"
 
 namespace memtool {
 

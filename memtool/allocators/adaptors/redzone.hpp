@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "allocators/support/bits.hpp"
-#include "allocators/support/bookkeeper.hpp"
+#include "allocators/support/books/bookkeeper.hpp"
 
 namespace memtool {
 

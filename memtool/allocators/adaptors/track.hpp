@@ -6,7 +6,7 @@
 #include <bit>
 
 #include "allocators/support/bits.hpp"
-#include "allocators/support/bookkeeper.hpp"
+#include "allocators/support/books/bookkeeper.hpp"
 #include "allocators/support/json.hpp"
 
 namespace memtool {

@@ -195,5 +195,5 @@ concept Watches = requires(const S c) {
 }  // namespace memtool
 
 // The last line of a strategy's header. Where the engine is built, it enters the strategy besides
-// (engine/replay/instantiate.cpp).
+// (engine/registry/instantiate.cpp).
 #define MEMTOOL_STRATEGY(TYPE) static_assert(::memtool::Strategy<TYPE>)

@@ -9,10 +9,10 @@
 #include <variant>
 
 #include "allocators/concept/strategy.hpp"
-#include "allocators/support/apart_blocks.hpp"
 #include "allocators/support/common_parameters.hpp"
-#include "allocators/support/inline_blocks.hpp"
-#include "allocators/support/listed_heap.hpp"
+#include "allocators/support/lists/apart_blocks.hpp"
+#include "allocators/support/lists/inline_blocks.hpp"
+#include "allocators/support/lists/listed_heap.hpp"
 
 namespace memtool {
 

@@ -4,9 +4,9 @@
 #include <array>
 
 #include "allocators/concept/strategy.hpp"
-#include "allocators/support/address_index.hpp"
 #include "allocators/support/common_parameters.hpp"
-#include "allocators/support/physical_heap.hpp"
+#include "allocators/support/physical/address_index.hpp"
+#include "allocators/support/physical/physical_heap.hpp"
 
 namespace memtool {
 

@@ -8,7 +8,7 @@
 
 #include "allocators/concept/strategy.hpp"
 #include "allocators/support/common_parameters.hpp"
-#include "allocators/support/physical_heap.hpp"
+#include "allocators/support/physical/physical_heap.hpp"
 
 namespace memtool {
 

@@ -13,12 +13,12 @@
 #include <vector>
 
 #include "allocators/concept/strategy.hpp"
-#include "allocators/support/class_chunks.hpp"
-#include "allocators/support/class_table.hpp"
+#include "allocators/support/classes/class_chunks.hpp"
+#include "allocators/support/classes/class_table.hpp"
+#include "allocators/support/classes/large_blocks.hpp"
+#include "allocators/support/classes/page_runs.hpp"
 #include "allocators/support/common_parameters.hpp"
 #include "allocators/support/free_list.hpp"
-#include "allocators/support/large_blocks.hpp"
-#include "allocators/support/page_runs.hpp"
 #include "allocators/support/per_thread.hpp"
 
 namespace memtool {

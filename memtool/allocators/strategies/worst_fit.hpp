@@ -5,8 +5,8 @@
 
 #include "allocators/concept/strategy.hpp"
 #include "allocators/support/common_parameters.hpp"
-#include "allocators/support/physical_heap.hpp"
-#include "allocators/support/size_index.hpp"
+#include "allocators/support/physical/physical_heap.hpp"
+#include "allocators/support/physical/size_index.hpp"
 
 namespace memtool {
 

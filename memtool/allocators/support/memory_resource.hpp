@@ -10,7 +10,7 @@
 #include "allocators/concept/region.hpp"
 #include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
-#include "allocators/support/physical_heap.hpp"
+#include "allocators/support/physical/physical_heap.hpp"
 
 namespace memtool {
 

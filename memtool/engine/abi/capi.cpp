@@ -12,8 +12,8 @@
 #include "engine/events/thread_image.hpp"
 #include "engine/instruments/clock.hpp"
 #include "engine/instruments/histogram.hpp"
-#include "engine/replay/recipe.hpp"
-#include "engine/replay/registry.hpp"
+#include "engine/registry/recipe.hpp"
+#include "engine/registry/registry.hpp"
 
 namespace memtool {
 namespace {

@@ -35,7 +35,7 @@ enum {
   MEMTOOL_HISTOGRAM_TOUCH_FLOOR = 7,       /* of nothing, between two readings such as a first touch lies between */
   MEMTOOL_HISTOGRAMS = 8
 };
-/* How the threads of a workload are replayed (engine/replay/thread_runner.hpp). */
+/* How the threads of a workload are replayed (engine/replay/threaded.hpp). */
 enum { MEMTOOL_SERIAL = 0, MEMTOOL_LOCKSTEP = 1, MEMTOOL_PARALLEL = 2 };
 #define MEMTOOL_MOST_ITERATIONS 64
 /* Latency by size, and over the run (engine/passes/latency_detail.hpp). */

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "engine/instruments/proof.hpp"
-#include "engine/replay/runner.hpp"
+#include "engine/registry/entry.hpp"
 
 namespace memtool {
 

@@ -96,15 +96,6 @@ bool is_anonymous(const char* line, std::uintptr_t& begin, std::uintptr_t& end) 
 
 }  // namespace
 
-OwnPages::OwnPages(std::size_t bytes) noexcept : bytes_(bytes) {
-  void* mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  base_ = mapped == MAP_FAILED ? nullptr : mapped;
-}
-
-OwnPages::~OwnPages() {
-  if (base_ != nullptr) munmap(base_, bytes_);
-}
-
 template <class Visit>
 void HeapMapper::visit_runs(std::uintptr_t begin, std::uintptr_t end, Visit& visit) const {
   auto* resident = static_cast<unsigned char*>(pages_.base());

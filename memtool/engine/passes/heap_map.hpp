@@ -12,32 +12,9 @@
 #include "allocators/concept/region.hpp"
 #include "allocators/concept/strategy.hpp"
 #include "engine/abi/capi.h"
+#include "engine/instruments/pages.hpp"
 
 namespace memtool {
-
-struct AddressRange {
-  std::uintptr_t begin;
-  std::uintptr_t end;
-};
-
-// Pages of its own, given back at the end; resident only where it was written to.
-class OwnPages {
- public:
-  explicit OwnPages(std::size_t bytes) noexcept;
-  ~OwnPages();
-  OwnPages(const OwnPages&) = delete;
-  OwnPages& operator=(const OwnPages&) = delete;
-  [[nodiscard]] bool mapped() const noexcept { return base_ != nullptr; }
-  [[nodiscard]] void* base() const noexcept { return base_; }
-  [[nodiscard]] AddressRange range() const noexcept {
-    const auto begin = reinterpret_cast<std::uintptr_t>(base_);
-    return {begin, begin + bytes_};
-  }
-
- private:
-  void* base_ = nullptr;
-  std::size_t bytes_;
-};
 
 class HeapMapper {
  public:

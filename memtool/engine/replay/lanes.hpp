@@ -1,12 +1,8 @@
-// The threads of a replay: what a thread image (engine/events/thread_image.hpp) looks like in memory, and how its lanes
-// start, hand objects over, wait for each other and end.
+// The threads of a replay: how the lanes of a thread image start, hand objects over, wait for each other and end.
 #pragma once
 
 #include <pthread.h>
-#include <sched.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -18,162 +14,13 @@
 #include "allocators/support/lane_number.hpp"
 #include "engine/abi/capi.h"
 #include "engine/events/events.hpp"
-#include "engine/events/thread_image.hpp"
 #include "engine/instruments/clock.hpp"
 #include "engine/instruments/instructions.hpp"
-#include "engine/passes/heap_map.hpp"
+#include "engine/instruments/pages.hpp"
+#include "engine/replay/image.hpp"
+#include "engine/replay/waiting.hpp"
 
 namespace memtool {
-
-struct ThreadImage {
-  explicit ThreadImage(const void* image) noexcept
-      : bytes(static_cast<const std::byte*>(image)),
-        head(*static_cast<const ThreadImageHeader*>(image)),
-        lanes(reinterpret_cast<const LaneEntry*>(bytes + head.lanes_offset)),
-        chunks(reinterpret_cast<const ChunkEntry*>(bytes + head.chunks_offset)),
-        runs(reinterpret_cast<const Run*>(bytes + head.runs_offset)) {}
-  [[nodiscard]] Touch touch() const noexcept { return static_cast<Touch>(head.touch); }
-
-  const std::byte* bytes;
-  const ThreadImageHeader& head;
-  const LaneEntry* lanes;
-  const ChunkEntry* chunks;
-  const Run* runs;
-};
-
-// Where a lane is in its words.
-class Cursor {
- public:
-  Cursor(const ThreadImage& image, const LaneEntry& lane) noexcept
-      : image_(&image), chunk_(lane.first_chunk), chunks_end_(lane.first_chunk + lane.chunks) {
-    open();
-  }
-
-  // The next words that lie together, at most `most`; empty at the end of the lane.
-  struct Piece {
-    const std::uint64_t* begin;
-    const std::uint64_t* end;
-  };
-  [[nodiscard]] Piece piece(std::uint64_t most) noexcept {
-    if (at_ == end_ && chunk_ < chunks_end_) {
-      ++chunk_;
-      open();
-    }
-    return {at_, at_ + std::min<std::uint64_t>(most, static_cast<std::uint64_t>(end_ - at_))};
-  }
-  // The next word, or the end of the words that lie together before it; nullptr where the lane has none.
-  [[nodiscard]] const std::uint64_t* at() const noexcept { return at_; }
-  // `to`: within the piece, or its end.
-  void move(const std::uint64_t* to) noexcept { at_ = to; }
-  // Whether nothing follows in the lane before `next`, which is within the piece or its end.
-  [[nodiscard]] bool is_end(const std::uint64_t* next) const noexcept {
-    return next == end_ && chunk_ + 1 >= chunks_end_;
-  }
-
- private:
-  void open() noexcept {
-    at_ = end_ = nullptr;
-    if (chunk_ >= chunks_end_) return;
-    const ChunkEntry& chunk = image_->chunks[chunk_];
-    at_ = reinterpret_cast<const std::uint64_t*>(image_->bytes + chunk.offset);
-    end_ = at_ + chunk.words;
-  }
-
-  const ThreadImage* image_;
-  std::uint64_t chunk_;
-  std::uint64_t chunks_end_;
-  const std::uint64_t* at_ = nullptr;
-  const std::uint64_t* end_ = nullptr;
-};
-
-// Zeroed memory that is resident from the start: tables of the harness must not fault while something is timed.
-template <class T>
-class Table {
- public:
-  explicit Table(std::uint64_t count) noexcept : bytes_(std::max<std::uint64_t>(count, 1) * sizeof(T)) {
-    void* mapped = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    entries_ = mapped == MAP_FAILED ? nullptr : static_cast<T*>(mapped);
-  }
-  ~Table() {
-    if (entries_ != nullptr) munmap(entries_, bytes_);
-  }
-  Table(const Table&) = delete;
-  Table& operator=(const Table&) = delete;
-  [[nodiscard]] T* data() const noexcept { return entries_; }
-
- private:
-  std::uint64_t bytes_;
-  T* entries_;
-};
-
-// On which processors lanes run: each on one of its own as long as there are as many.
-class Processors {
- public:
-  // 0: lanes run where the kernel puts them.
-  explicit Processors(std::uint32_t count) {
-    cpu_set_t allowed;
-    if (count == 0 || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
-    for (int number = 0; number < CPU_SETSIZE && numbers_.size() < count; ++number)
-      if (CPU_ISSET(number, &allowed)) numbers_.push_back(number);
-    taken_ = std::vector<std::atomic<std::uint32_t>>(numbers_.size());
-  }
-  static constexpr std::size_t kNone = ~std::size_t{0};
-
-  // The one with the fewest lanes; kNone where lanes are not pinned. For a thread that is yet to be made.
-  [[nodiscard]] std::size_t take() noexcept {
-    if (numbers_.empty()) return kNone;
-    std::size_t best = 0;
-    for (std::size_t i = 1; i < taken_.size(); ++i)
-      if (taken_[i].load() < taken_[best].load()) best = i;
-    ++taken_[best];
-    return best;
-  }
-  void give_back(std::size_t place) noexcept {
-    if (place != kNone) --taken_[place];
-  }
-  void pin(pthread_attr_t& attributes, std::size_t place) const noexcept {
-    if (place == kNone) return;
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(numbers_[place], &one);
-    pthread_attr_setaffinity_np(&attributes, sizeof one, &one);
-  }
-
- private:
-  std::vector<int> numbers_;
-  std::vector<std::atomic<std::uint32_t>> taken_;
-};
-
-// Waiting without a system call at first, for the other thread is usually a few hundred nanoseconds away; then giving
-// the processor up, which it may need; then sleeping, for nothing seems to come.
-class Patience {
- public:
-  explicit Patience(bool own_processor) noexcept : spins_(own_processor ? 2000 : 50) {}
-  [[nodiscard]] bool spins() const noexcept { return rounds_ + 1 < spins_; }
-  [[nodiscard]] std::uint32_t rounds() const noexcept { return rounds_; }
-  void wait() noexcept {
-    ++rounds_;
-    if (rounds_ < spins_) {
-      pause();
-    } else if (rounds_ < spins_ + 20'000) {
-      sched_yield();
-    } else {
-      const timespec nap{.tv_sec = 0, .tv_nsec = 50'000};
-      nanosleep(&nap, nullptr);
-    }
-  }
-
- private:
-  static void pause() noexcept {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-  }
-  std::uint32_t spins_;
-  std::uint32_t rounds_ = 0;
-};
 
 class Lanes;
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "allocators/concept/strategy.hpp"
-#include "allocators/support/list_layout.hpp"
+#include "allocators/support/lists/list_layout.hpp"
 
 namespace memtool {
 

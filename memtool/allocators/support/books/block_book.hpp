@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "allocators/concept/adaptor.hpp"
-#include "allocators/support/mapped_memory.hpp"
+#include "allocators/support/books/mapped_memory.hpp"
 
 namespace memtool {
 

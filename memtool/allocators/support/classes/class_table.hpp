@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "allocators/concept/strategy.hpp"
-#include "allocators/support/size_classes.hpp"
+#include "allocators/support/classes/size_classes.hpp"
 
 namespace memtool {
 

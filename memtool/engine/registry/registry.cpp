@@ -1,4 +1,4 @@
-#include "engine/replay/registry.hpp"
+#include "engine/registry/registry.hpp"
 
 #include <algorithm>
 #include <array>

@@ -7,31 +7,14 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 
 #include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
-#include "allocators/support/list_layout.hpp"
+#include "allocators/support/lists/list_layout.hpp"
+#include "allocators/support/lists/list_policy.hpp"
+#include "allocators/support/lists/listed_heap_check.hpp"
 
 namespace memtool {
-
-// In the order of the words that a user chooses from.
-enum class ListFit : std::uint8_t { first, next, best, worst };
-enum class ListOrder : std::uint8_t { address, lifo, fifo, size_ascending, size_descending };
-enum class Coalescing : std::uint8_t { immediate, deferred, listed, none };
-enum class Remainder : std::uint8_t { order, place };
-enum class Extension : std::uint8_t { gap, need };
-
-struct ListPolicy {
-  ListFit fit;
-  ListOrder order;
-  Coalescing coalescing;
-  Remainder remainder;  // what is left of a block is listed in its order, or keeps the place of the block
-  Extension extension;  // the heap grows by what is missing beside a free block at its end, or by the whole request
-  bool linked;          // false: there is no list, all blocks are walked
-  std::size_t initial;  // bytes the heap begins with
-  std::size_t grow;     // fewest bytes by which it grows; 0: never
-};
 
 template <class Blocks>
 class ListedHeap {
@@ -110,21 +93,16 @@ class ListedHeap {
   }
 
   void check() const {
-    if (limit_ == 0) return;
-    check_blocks();
-    if (policy_.linked) check_list();
+    if (limit_ != 0) ListedHeapCheck<ListedHeap>{*this}.check();
   }
 
  private:
+  friend struct ListedHeapCheck<ListedHeap>;
   using Ref = typename Blocks::Ref;
   static constexpr Ref kNone = Blocks::kNone;
   // What a block is aligned to whose request names no alignment; limits() of the strategy tells of the smaller ones.
   [[nodiscard]] std::size_t natural() const noexcept { return std::max(layout_.alignment, kDefaultAlignment); }
   [[nodiscard]] std::size_t free_overhead() const noexcept { return Blocks::kInHeap ? layout_.overhead() : 0; }
-  [[nodiscard]] bool by_address() const noexcept { return policy_.order == ListOrder::address; }
-  [[nodiscard]] bool by_size() const noexcept {
-    return policy_.order == ListOrder::size_ascending || policy_.order == ListOrder::size_descending;
-  }
 
   [[nodiscard]] std::size_t offset_of(const void* payload) const noexcept {
     return static_cast<std::size_t>(static_cast<const std::byte*>(payload) - region_.base());
@@ -284,7 +262,7 @@ class ListedHeap {
   // In address order the rover is a place in the heap, and the next free block from there on is where a search begins:
   // the place where the last search found its block, or where the block begins that this has become a part of.
   void attract_rover(Ref at) noexcept {
-    const bool behind = by_address() && blocks_.offset(at) >= rover_offset_;
+    const bool behind = policy_.by_address() && blocks_.offset(at) >= rover_offset_;
     if (behind && (rover_ == kNone || blocks_.offset(at) < blocks_.offset(rover_))) rover_ = at;
   }
 
@@ -303,9 +281,9 @@ class ListedHeap {
     if (lead != 0) {
       relist(found);
       if (cut) insert(rest);
-    } else if (cut && (by_address() || policy_.remainder == Remainder::place)) {
+    } else if (cut && (policy_.by_address() || policy_.remainder == Remainder::place)) {
       replace(used, rest);
-      disordered_ |= by_size();
+      disordered_ |= policy_.by_size();
     } else {
       unlink(used);
       if (cut) insert(rest);
@@ -317,7 +295,7 @@ class ListedHeap {
   }
   // Puts a listed block, whose size has changed, where it belongs.
   void relist(Ref at) noexcept {
-    if (!by_size()) return;
+    if (!policy_.by_size()) return;
     unlink(at);
     insert(at);
   }
@@ -357,7 +335,7 @@ class ListedHeap {
     // In address order the merged block stands where one of its parts did: nothing is searched.
     if (previous != kNone) {
       if (next_free) absorb(at, next);
-      if (by_address()) {
+      if (policy_.by_address()) {
         join(previous, at);
         return previous;
       }
@@ -366,7 +344,7 @@ class ListedHeap {
       insert(previous);
       return previous;
     }
-    if (next_free && by_address()) {
+    if (next_free && policy_.by_address()) {
       replace(next, at);
       join(at, next);
       return at;
@@ -382,7 +360,7 @@ class ListedHeap {
       return previous != kNone && blocks_.is_free(previous) ? previous : kNone;
     }
     Ref each = first_free();
-    const bool ordered = !policy_.linked || by_address();
+    const bool ordered = !policy_.linked || policy_.by_address();
     while (each != kNone && end_of(each) != blocks_.offset(at)) {
       if (ordered && blocks_.offset(each) >= blocks_.offset(at)) return kNone;
       each = next_free(each);
@@ -396,7 +374,7 @@ class ListedHeap {
     join(at, next);
   }
   void join(Ref at, Ref next) noexcept {
-    if (by_address() && rover_offset_ == blocks_.offset(next)) {
+    if (policy_.by_address() && rover_offset_ == blocks_.offset(next)) {
       rover_offset_ = blocks_.offset(at);
       rover_ = at;
     }
@@ -425,7 +403,7 @@ class ListedHeap {
       const Ref next = blocks_.next(at);
       if (next != kNone && end_of(at) == blocks_.offset(next)) {
         absorb(at, next);
-        disordered_ |= by_size();
+        disordered_ |= policy_.by_size();
         if (block == next) block = at;
       } else {
         at = next;
@@ -450,49 +428,6 @@ class ListedHeap {
     }
     if (largest < std::max(layout_.minimum, layout_.overhead())) return 0;
     return (largest - layout_.overhead()) / layout_.round * layout_.round;
-  }
-
-  void check_blocks() const {
-    std::size_t at_offset = layout_.lead();
-    std::size_t used_bytes = 0;
-    std::size_t used = 0;
-    std::size_t free = 0;
-    bool previous_free = false;
-    for (Ref at = blocks_.first(); at != kNone; at = blocks_.next_physical(at)) {
-      const std::size_t bytes = blocks_.bytes(at);
-      require(blocks_.offset(at) == at_offset, "a block does not begin where the one before it ends");
-      require(bytes >= layout_.minimum, "a block is smaller than the smallest block");
-      require(bytes % layout_.alignment == 0, "a block's size is not a multiple of the alignment");
-      require(bytes <= region_.used() - at_offset, "a block reaches beyond the end of the heap");
-      blocks_.check(at);
-      const bool is_free = blocks_.is_free(at);
-      require(!(is_free && previous_free && policy_.coalescing == Coalescing::immediate),
-              "two free blocks touch: they were not merged");
-      previous_free = is_free;
-      used_bytes += is_free ? 0 : bytes;
-      ++(is_free ? free : used);
-      at_offset += bytes;
-    }
-    require(at_offset == region_.used(), "the blocks do not end where the heap does");
-    require(used == used_blocks_ && used_bytes == used_bytes_, "the used blocks are not what was counted");
-    require(free == free_blocks_, "the free blocks are not as many as were counted");
-  }
-
-  void check_list() const {
-    std::size_t listed = 0;
-    Ref previous = kNone;
-    bool rover_listed = rover_ == kNone;
-    for (Ref at = head_; at != kNone; previous = at, at = blocks_.next(at)) {
-      require(++listed <= free_blocks_, "the free list holds more blocks than are free, or runs in a circle");
-      require(blocks_.is_free(at), "a block in the free list is not free");
-      require(blocks_.previous(at) == previous, "a block in the free list does not point back to the one before it");
-      const bool sorted = by_address() || (by_size() && !disordered_);
-      require(!sorted || previous == kNone || !before(at, previous), "the free list is out of order");
-      rover_listed |= at == rover_;
-    }
-    require(previous == tail_, "the free list does not end with its last block");
-    require(listed == free_blocks_, "the free list does not hold all free blocks");
-    require(rover_listed, "the next search would begin at a block that is not free");
   }
 
   Region& region_;

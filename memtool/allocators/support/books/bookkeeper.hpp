@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "allocators/support/block_book.hpp"
+#include "allocators/support/books/block_book.hpp"
 
 namespace memtool {
 

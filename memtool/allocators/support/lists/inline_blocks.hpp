@@ -12,7 +12,7 @@
 #include <cstring>
 
 #include "allocators/concept/strategy.hpp"
-#include "allocators/support/list_layout.hpp"
+#include "allocators/support/lists/list_layout.hpp"
 
 namespace memtool {
 

@@ -1,5 +1,5 @@
 // Compiled once for each shard, with MEMTOOL_SHARD and MEMTOOL_SHARDS: every strategy with every probe.
-#include "engine/replay/runner.hpp"
+#include "engine/registry/entry.hpp"
 
 // What a strategy's header ends with enters it here.
 #undef MEMTOOL_STRATEGY

@@ -24,8 +24,8 @@
 
 #include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
-#include "allocators/support/physical_block.hpp"
-#include "allocators/support/segregated_lists.hpp"
+#include "allocators/support/physical/physical_block.hpp"
+#include "allocators/support/physical/segregated_lists.hpp"
 
 namespace memtool {
 

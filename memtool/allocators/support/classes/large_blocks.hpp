@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "allocators/support/page_runs.hpp"
+#include "allocators/support/classes/page_runs.hpp"
 
 namespace memtool {
 

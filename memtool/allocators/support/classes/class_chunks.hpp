@@ -10,8 +10,8 @@
 
 #include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
-#include "allocators/support/large_blocks.hpp"
-#include "allocators/support/page_runs.hpp"
+#include "allocators/support/classes/large_blocks.hpp"
+#include "allocators/support/classes/page_runs.hpp"
 
 namespace memtool::class_chunks {
 

@@ -22,7 +22,7 @@
 
 #include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
-#include "allocators/support/physical_block.hpp"
+#include "allocators/support/physical/physical_block.hpp"
 
 namespace memtool {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "allocators/concept/adaptor.hpp"
-#include "engine/replay/registry.hpp"
+#include "engine/registry/registry.hpp"
 
 namespace memtool {
 

@@ -1,8 +1,8 @@
 // Which strategies this engine holds. A strategy enters it by the last line of its own header,
 //   MEMTOOL_STRATEGY(memtool::Pool);
 // and by one #include in allocators/strategies.hpp. Compiling every strategy with every probe in one file would take
-// minutes, so engine/replay/instantiate.cpp is compiled several times, and each strategy is instantiated in one of the
-// shards.
+// minutes, so engine/registry/instantiate.cpp is compiled several times, and each strategy is instantiated in one of
+// the shards.
 #pragma once
 
 #include <cstddef>
@@ -49,7 +49,7 @@ void register_strategy(const StrategyEntry& entry);
 // The one strategy that came at run time (engine/adopted/adopted.hpp): found by name, not among strategies().
 void set_adopted(const StrategyEntry& entry);
 template <Strategy S>
-StrategyEntry make_entry(int order);  // engine/replay/runner.hpp
+StrategyEntry make_entry(int order);  // engine/registry/entry.hpp
 
 template <class S, int kOrder, bool kInThisShard>
 struct Registration {

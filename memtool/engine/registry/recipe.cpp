@@ -1,10 +1,10 @@
 // The replay of strategies with adaptors over them.
-#include "engine/replay/recipe.hpp"
+#include "engine/registry/recipe.hpp"
 
 #include <algorithm>
 
 #include "allocators/adaptors.hpp"
-#include "engine/replay/runner.hpp"
+#include "engine/registry/entry.hpp"
 
 namespace memtool {
 namespace {

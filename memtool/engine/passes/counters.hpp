@@ -1,0 +1,75 @@
+// The counters pass: the replay of the throughput pass, to the letter, with its instructions counted in the place of
+// its time.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "engine/instruments/instructions.hpp"
+#include "engine/passes/throughput.hpp"
+
+namespace memtool {
+
+template <class S, class Given>
+void counters(Serial<S, Given>& replayed) {
+  InstructionCounter counter(replayed.request.counter);
+  if (counter.refusal() != nullptr)
+    return fail(replayed.result, MEMTOOL_BAD_REQUEST, "instructions cannot be counted: %s", counter.refusal());
+  with_plain_probe(replayed, [&](auto make_probe) {
+    if (!warm_up(replayed, make_probe)) return;
+    replayed.region.reset();
+    S strategy(replayed.region, replayed.given);
+    auto probe = make_probe();
+    Replay<S, decltype(probe)> replay(strategy, probe, replayed.slots.data());
+    counter.start();
+    const std::uint64_t* stopped = replay.run(replayed.image.begin, replayed.image.epilogue);
+    replayed.result.instructions = counter.stop();
+    if (replay.out_of_memory()) return replayed.out_of_memory(strategy, stopped);
+    replay.run(stopped, replayed.image.end);
+  });
+}
+
+// Counts what its lane executes from here to the end of its body, and nothing of what it does while it waits.
+class CountedProbe : public ThroughputProbe<true> {
+ public:
+  CountedProbe(Touch touch, Lane& lane, std::uint32_t counter, std::atomic<std::uint64_t>& total) noexcept
+      : ThroughputProbe<true>(touch), lane_(lane), counter_(counter), total_(total) {
+    lane_.counter = &counter_;
+    counter_.start_thread();
+  }
+  ~CountedProbe() { body_ended(); }
+  CountedProbe(const CountedProbe&) = delete;
+  CountedProbe& operator=(const CountedProbe&) = delete;
+
+  void body_ended() noexcept {
+    if (lane_.counter == nullptr) return;
+    total_ += counter_.stop_thread();
+    lane_.counter = nullptr;
+  }
+  [[nodiscard]] ThroughputProbe<true> of_epilogue() const noexcept { return ThroughputProbe<true>(Touch::none); }
+
+ private:
+  Lane& lane_;
+  InstructionCounter counter_;
+  std::atomic<std::uint64_t>& total_;
+};
+
+// What the lanes execute, less what they do while they wait for each other.
+template <class S, class Given>
+void counters(Threaded<S, Given>& replayed) {
+  const std::uint32_t counter = replayed.request.counter;
+  const InstructionCounter trial(counter);
+  if (trial.refusal() != nullptr)
+    return fail(replayed.result, MEMTOOL_BAD_REQUEST, "instructions cannot be counted: %s", trial.refusal());
+  with_plain_probe(replayed, [&](auto make_probe) {
+    if (!warm_up(replayed, make_probe)) return;
+    std::atomic<std::uint64_t> total = 0;
+    const auto counted = [&](Lane& lane) { return CountedProbe(replayed.image.touch(), lane, counter, total); };
+    if (counter == MEMTOOL_COUNTER_CALLGRIND) InstructionCounter::instrument();
+    (void)replayed.replay_once(counted, false);
+    if (counter == MEMTOOL_COUNTER_CALLGRIND) InstructionCounter::stop_instrumenting();
+    replayed.result.instructions = total;
+  });
+}
+
+}  // namespace memtool

@@ -1,0 +1,394 @@
+// The footprint pass: what is live, granted, taken and resident at checkpoints. Nothing is timed.
+#pragma once
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "engine/instruments/resident.hpp"
+#include "engine/passes/marks.hpp"
+#include "engine/passes/probes.hpp"
+#include "engine/passes/truth.hpp"
+#include "engine/replay/serial.hpp"
+#include "engine/replay/threaded.hpp"
+
+namespace memtool {
+
+// Tells a heap that may resize blocks by a copy of its own what the program writes: see AnyHeap.
+template <class S>
+void write_when_moved(S& strategy, Touch touch) {
+  if constexpr (requires { strategy.write_when_moved(touch, 0); }) strategy.write_when_moved(touch, 0);
+}
+
+// Asking the kernel takes two microseconds with what it does to the caches, more than all else at a checkpoint: once in
+// 25,000 operations, which take some 400, and 40 times at least. The series says n/a elsewhere.
+inline std::uint64_t checkpoints_to_a_resident_reading(std::uint64_t checkpoints, std::uint64_t operations) noexcept {
+  return 1 + checkpoints / (std::max<std::uint64_t>(operations / 25'000, 40) + 1);
+}
+
+// What the kernel remembers costs three times as much: this many times in a run, and at its end.
+inline constexpr std::uint64_t kPeakReadings = 8;
+
+// `resident`: bytes, less the baseline.
+template <class S>
+CheckpointRow checkpoint_row(const HeapStats& stats, const Region& region, bool on_region,
+                             const FootprintProbe<S>& probe, std::uint64_t resident) noexcept {
+  return {.clock = probe.operations(),
+          .live_bytes = probe.live(),
+          .live_objects = probe.objects(),
+          .granted_bytes = probe.granted(),
+          .footprint_bytes = on_region ? region.used() + stats.metadata_apart_bytes : kNotApplicable,
+          .resident_bytes = resident,
+          .free_bytes = stats.free_bytes,
+          .largest_free = stats.largest_free,
+          .free_blocks = stats.free_blocks,
+          .used_blocks = stats.used_blocks,
+          .metadata_bytes = stats.metadata_bytes,
+          .most_live_bytes = probe.live(),
+          .most_footprint_bytes = on_region ? region.used() + stats.metadata_apart_bytes : kNotApplicable,
+          .most_resident_bytes = kNotApplicable};
+}
+
+// Adds to a row of the series what was most since the row before it.
+template <class S>
+void note_most(CheckpointRow& row, FootprintProbe<S>& probe, Region& region, ReplayResult& result) noexcept {
+  row.most_live_bytes = probe.take_most_live();
+  if (row.footprint_bytes == kNotApplicable) return;
+  const std::uint64_t apart = row.footprint_bytes - region.used();
+  const std::uint64_t budgeted = std::min<std::uint64_t>(region.budgeted_apart(), apart);
+  result.beside_limit_bytes = std::max(result.beside_limit_bytes, apart - budgeted);
+  row.most_footprint_bytes = region.take_peak() + apart;
+  // Tables of adaptors are known at checkpoints only.
+  if (row.most_footprint_bytes > result.peak_footprint_bytes) {
+    result.peak_footprint_bytes = row.most_footprint_bytes;
+    result.live_at_peak_footprint_bytes = row.live_bytes;
+  }
+}
+
+// At the end: between two checkpoints usable_size() may have said what cannot be.
+inline void fail_if_overgranted(ReplayResult& result, bool on_region) {
+  const std::string lie = why_not_granted(result.peak_granted_bytes, result.peak_live_bytes,
+                                          on_region ? result.peak_footprint_bytes : kNotApplicable);
+  if (!lie.empty()) fail(result, MEMTOOL_WRONG, "%s", lie.c_str());
+}
+
+// What is read of the process: before the heap is made, at the peak of live bytes, and when the events before the
+// epilogue have been replayed.
+struct ProcessReadings {
+  explicit ProcessReadings(const ReplayRequest& request)
+      : resident(request.region, request.region_bytes, (request.region_flags & MEMTOOL_REGION_SHARED) != 0) {}
+
+  // Everything of the harness comes first: what is resident before the heap is made is not the heap's.
+  void begin(ReplayResult& result) noexcept {
+    (void)resident.exact();  // faults in what the reading itself needs
+    resident.begin_peak();
+    baseline = resident.exact().bytes;
+    rough_baseline = resident.approximate();
+    result.baseline_resident_bytes = baseline;
+  }
+  void begin_faults() noexcept { getrusage(RUSAGE_SELF, &before); }
+  void at_peak(ReplayResult& result) noexcept {
+    const auto exact = resident.exact();
+    result.resident_at_peak_live_bytes = above(exact.bytes, baseline);
+    result.huge_resident_bytes = exact.huge;
+    result.region = resident.of_region();
+    result.peak_resident_bytes = std::max(result.peak_resident_bytes, result.resident_at_peak_live_bytes);
+  }
+  template <class S>
+  void end_body(const S& strategy, const Region& region, ReplayResult& result) noexcept {
+    rusage after;
+    getrusage(RUSAGE_SELF, &after);
+    result.minor_faults = static_cast<std::uint64_t>(after.ru_minflt - before.ru_minflt);
+    result.major_faults = static_cast<std::uint64_t>(after.ru_majflt - before.ru_majflt);
+    result.grow_calls = region.grow_calls();
+    result.shrink_calls = region.shrink_calls();
+    result.end_resident_bytes = above(resident.exact().bytes, baseline);
+    result.peak_resident_bytes = std::max(result.peak_resident_bytes, result.end_resident_bytes);
+    if constexpr (Watches<S>) std::snprintf(result.report, sizeof result.report, "%s", strategy.report().c_str());
+  }
+
+  Resident resident;
+  std::uint64_t baseline = 0;
+  std::uint64_t rough_baseline = 0;
+  rusage before{};
+};
+
+// The checkpoints of a replay on one thread.
+template <class S, class Given>
+class SerialAccount {
+ public:
+  SerialAccount(Serial<S, Given>& replayed, ProcessReadings& readings)
+      : replayed_(replayed),
+        readings_(readings),
+        strategy_(replayed.region, replayed.given),
+        probe_(replayed.image.touch(), strategy_, replayed.region, replayed.result),
+        replay_(strategy_, probe_, replayed.slots.data()),
+        at_(replayed.image.begin),
+        mark_(next_mark(replayed.image.begin, replayed.image.epilogue)) {
+    write_when_moved(strategy_, replayed.image.touch());
+  }
+
+  // False: the sample has failed.
+  bool run_body() {
+    const Image& image = replayed_.image;
+    const std::uint64_t checkpoints = replayed_.request.checkpoints;
+    const std::uint64_t* peak = image.begin + image.head.peak_live_word;
+    bool peak_seen = false;
+    for (std::uint64_t i = 0; i <= checkpoints; ++i) {
+      const std::uint64_t* stop = image.begin + image.head.epilogue_word * i / std::max<std::uint64_t>(checkpoints, 1);
+      if (!peak_seen && peak <= stop) {
+        if (!run_to(peak)) return false;
+        peak_seen = true;
+        readings_.at_peak(replayed_.result);
+        if (!note(replayed_.result.resident_at_peak_live_bytes, replayed_.result.at_peak_live)) return false;
+      }
+      if (!run_to(stop) || !checkpoint(i, checkpoints)) return false;
+    }
+    return true;
+  }
+
+  void run_epilogue() {
+    ReplayResult& result = replayed_.result;
+    readings_.end_body(strategy_, replayed_.region, result);
+    replay_.run(at_, replayed_.image.end);
+    if (replayed_.detected_in(strategy_)) return;
+    result.drained_resident_bytes = above(readings_.resident.exact().bytes, readings_.baseline);
+    if (note(result.drained_resident_bytes, result.drained)) fail_if_overgranted(result, replayed_.on_region());
+  }
+
+ private:
+  bool run_to(const std::uint64_t* stop) {
+    for (; mark_.at < stop; mark_ = next_mark(mark_.at + 1, replayed_.image.epilogue)) {
+      at_ = replay_.run(at_, mark_.at);
+      if (replay_.out_of_memory()) break;
+      if (mark_.moment < MEMTOOL_MOST_MAPS)
+        replayed_.result.at_mark[mark_.moment] = figures(strategy_.stats(), kNotApplicable);
+    }
+    if (!replay_.out_of_memory()) at_ = replay_.run(at_, stop);
+    if (!replay_.out_of_memory()) return true;
+    replayed_.out_of_memory(strategy_, at_);
+    return false;
+  }
+
+  bool checkpoint(std::uint64_t i, std::uint64_t checkpoints) {
+    ReplayResult& result = replayed_.result;
+    const std::uint64_t resident_every =
+        checkpoints_to_a_resident_reading(checkpoints, replayed_.image.head.operations);
+    const std::uint64_t peak_every = std::max<std::uint64_t>(checkpoints / kPeakReadings, 1);
+    std::uint64_t now = kNotApplicable;
+    if (i % resident_every == 0 || i == checkpoints) {
+      now = above(readings_.resident.approximate(), readings_.rough_baseline);
+      result.peak_resident_bytes = std::max(result.peak_resident_bytes, now);
+    }
+    CheckpointRow& row = replayed_.request.series[result.rows++];
+    if (!note(now, row)) return false;
+    note_most(row, probe_, replayed_.region, result);
+    if ((i > 0 && i % peak_every == 0) || i == checkpoints) {
+      row.most_resident_bytes = readings_.resident.take_peak();
+      result.peak_resident_bytes = std::max(result.peak_resident_bytes, row.most_resident_bytes);
+    }
+    return true;
+  }
+
+  // Fills in a checkpoint. False: its figures cannot be true together, and the sample has failed, in words.
+  bool note(std::uint64_t resident, CheckpointRow& row) {
+    const HeapStats stats = strategy_.stats();
+    row = figures(stats, resident);
+    std::string lie = why_untrue(stats, row.live_bytes, replayed_.region.used());
+    if (lie.empty()) lie = why_not_granted(row.granted_bytes, row.live_bytes, row.footprint_bytes);
+    if (lie.empty()) return true;
+    replayed_.result.failed_operation = row.clock;
+    fail(replayed_.result, MEMTOOL_WRONG, "after %llu operations: %s", as_printed(row.clock), lie.c_str());
+    return false;
+  }
+  CheckpointRow figures(const HeapStats& stats, std::uint64_t resident) const noexcept {
+    return checkpoint_row(stats, replayed_.region, replayed_.on_region(), probe_, resident);
+  }
+
+  Serial<S, Given>& replayed_;
+  ProcessReadings& readings_;
+  S strategy_;
+  FootprintProbe<S> probe_;
+  Replay<S, FootprintProbe<S>> replay_;
+  const std::uint64_t* at_;
+  MapStop mark_;
+};
+
+template <class S, class Given>
+void footprint(Serial<S, Given>& replayed) {
+  std::memset(replayed.request.series, 0, (replayed.request.checkpoints + 2) * sizeof(CheckpointRow));
+  ProcessReadings readings(replayed.request);
+  replayed.region.reset();
+  readings.begin(replayed.result);
+  if (!replayed.populate()) return;
+  readings.begin_faults();
+  const Clock clock(replayed.request.use_counter != 0);
+  const std::uint64_t start = clock.start();
+  SerialAccount<S, Given> account(replayed, readings);
+  if (!account.run_body()) return;
+  replayed.result.body_ticks[0] = clock.stop() - start;  // of no metric: what checkpoints cost (benchmarks/run.py)
+  account.run_epilogue();
+}
+
+// The footprint pass on several threads: one account for all, which each enters in turn. Nothing is timed here.
+template <class S>
+class SharedFootprint {
+ public:
+  // `row(operations, live)` is called with the account closed to others, after an operation that is a checkpoint's.
+  SharedFootprint(FootprintProbe<S>& probe, std::uint64_t every, std::uint64_t peak_operation)
+      : probe_(probe), every_(every), next_(every), peak_operation_(peak_operation) {}
+  virtual ~SharedFootprint() = default;
+
+  template <class Entry>
+  void enter(Entry entry) noexcept {
+    const std::scoped_lock lock(mutex_);
+    entry(probe_);
+    if (probe_.operations() == peak_operation_) at_peak();
+    if (probe_.operations() < next_) return;
+    next_ += every_;
+    checkpoint();
+  }
+  [[nodiscard]] std::uint64_t live_bytes() noexcept {
+    const std::scoped_lock lock(mutex_);
+    return probe_.live();
+  }
+
+ protected:
+  virtual void checkpoint() noexcept = 0;
+  virtual void at_peak() noexcept = 0;
+  FootprintProbe<S>& probe_;
+
+ private:
+  std::mutex mutex_;
+  std::uint64_t every_;
+  std::uint64_t next_;
+  std::uint64_t peak_operation_;
+};
+
+template <class S>
+class LaneFootprintProbe : public PlainProbe {
+ public:
+  explicit LaneFootprintProbe(SharedFootprint<S>& account) noexcept : account_(account) {}
+  void allocated(std::uint32_t slot, void* block, std::uint64_t size, std::size_t alignment, bool zeroed) noexcept {
+    account_.enter([&](auto& probe) { probe.allocated(slot, block, size, alignment, zeroed); });
+  }
+  void deallocating(std::uint32_t slot, void* block, std::uint64_t size) noexcept {
+    account_.enter([&](auto& probe) { probe.deallocating(slot, block, size); });
+  }
+  void reallocating(std::uint32_t slot, void* block, std::uint64_t size) noexcept {
+    account_.enter([&](auto& probe) { probe.reallocating(slot, block, size); });
+  }
+  void moving(void* block, std::uint64_t size) noexcept {
+    account_.enter([&](auto& probe) { probe.moving(block, size); });
+  }
+  void reallocated(std::uint32_t slot, void* block, std::uint64_t old_size, std::uint64_t new_size,
+                   std::size_t alignment) noexcept {
+    account_.enter([&](auto& probe) { probe.reallocated(slot, block, old_size, new_size, alignment); });
+  }
+  [[nodiscard]] std::uint64_t live_bytes() const noexcept { return account_.live_bytes(); }
+
+ private:
+  SharedFootprint<S>& account_;
+};
+
+// In lockstep the moment at which live bytes peak is known from the trace. In parallel it is not, and the checkpoint
+// with the most of them stands for it.
+template <class S>
+class SharedAccount : public SharedFootprint<S> {
+ public:
+  SharedAccount(FootprintProbe<S>& probe, const S& strategy, Region& region, const ReplayRequest& request,
+                ReplayResult& result, const ThreadImage& image, ProcessReadings& readings, bool on_region)
+      : SharedFootprint<S>(probe, image.head.operations / std::max(1u, request.checkpoints) + 1,
+                           request.mode == MEMTOOL_LOCKSTEP ? image.head.peak_operation : ~std::uint64_t{0}),
+        strategy_(strategy),
+        region_(region),
+        request_(request),
+        result_(result),
+        readings_(readings),
+        on_region_(on_region) {}
+
+  void body_ended() noexcept {
+    readings_.end_body(strategy_, region_, result_);
+    if (request_.mode == MEMTOOL_PARALLEL) result_.region = readings_.resident.of_region();
+    if (result_.rows == 0 || request_.series[result_.rows - 1].clock != this->probe_.operations()) checkpoint();
+    take_peak(request_.series[result_.rows - 1]);
+    in_epilogue_ = true;
+  }
+
+ private:
+  void checkpoint() noexcept override {
+    if (in_epilogue_) return;
+    CheckpointRow row = take(above(readings_.resident.approximate(), readings_.rough_baseline));
+    note_most(row, this->probe_, region_, result_);
+    if (result_.rows % std::max<std::uint64_t>(request_.checkpoints / kPeakReadings, 1) == 0) take_peak(row);
+    request_.series[result_.rows++] = row;
+    if (request_.mode == MEMTOOL_LOCKSTEP || row.live_bytes < result_.at_peak_live.live_bytes) return;
+    result_.at_peak_live = row;
+    result_.resident_at_peak_live_bytes = row.resident_bytes;
+  }
+  void take_peak(CheckpointRow& row) noexcept {
+    const std::uint64_t most = readings_.resident.take_peak();
+    row.most_resident_bytes =
+        row.most_resident_bytes == kNotApplicable ? most : std::max(most, row.most_resident_bytes);
+    result_.peak_resident_bytes = std::max(result_.peak_resident_bytes, most);
+  }
+  void at_peak() noexcept override {
+    readings_.at_peak(result_);
+    result_.at_peak_live = take(result_.resident_at_peak_live_bytes);
+  }
+  CheckpointRow take(std::uint64_t resident) noexcept {
+    result_.peak_resident_bytes = std::max(result_.peak_resident_bytes, resident);
+    return checkpoint_row(strategy_.stats(), region_, on_region_, this->probe_, resident);
+  }
+
+  const S& strategy_;
+  Region& region_;
+  const ReplayRequest& request_;
+  ReplayResult& result_;
+  ProcessReadings& readings_;
+  bool on_region_;
+  bool in_epilogue_ = false;
+};
+
+template <class S, class Given>
+void footprint(Threaded<S, Given>& replayed) {
+  const ReplayRequest& request = replayed.request;
+  ReplayResult& result = replayed.result;
+  std::memset(request.series, 0, (request.checkpoints + 2) * sizeof(CheckpointRow));
+  replayed.region.reset();
+  ProcessReadings readings(request);
+  std::optional<S> strategy;
+  std::optional<SharedAccount<S>> account;
+  const auto make_probe = [&](const Lane&) { return LaneFootprintProbe<S>(*account); };
+  struct Work : LaneWork<S, decltype(make_probe)> {
+    using LaneWork<S, decltype(make_probe)>::LaneWork;
+    void body_ended() noexcept override { account->body_ended(); }
+    SharedAccount<S>* account = nullptr;
+  };
+  Work work(make_probe);
+  Lanes lanes(replayed.image, request, replayed.cells.data(), work);
+  readings.begin(result);
+  if (!replayed.populate()) return;
+  strategy.emplace(replayed.region, replayed.given);
+  write_when_moved(*strategy, replayed.image.touch());
+  FootprintProbe<S> probe(replayed.image.touch(), *strategy, replayed.region, result);
+  account.emplace(probe, *strategy, replayed.region, request, result, replayed.image, readings, replayed.on_region());
+  work.set_heap(*strategy, replayed.region);
+  work.account = &*account;
+  readings.begin_faults();
+  if (!replayed.finish(lanes, work, *strategy)) return;
+  result.drained_resident_bytes = above(readings.resident.exact().bytes, readings.baseline);
+  const HeapStats stats = strategy->stats();
+  result.drained = checkpoint_row(stats, replayed.region, replayed.on_region(), probe, result.drained_resident_bytes);
+  const std::string lie = why_untrue(stats, 0, replayed.region.used());
+  if (!lie.empty()) return fail(result, MEMTOOL_WRONG, "after everything was freed: %s", lie.c_str());
+  fail_if_overgranted(result, replayed.on_region());
+}
+
+}  // namespace memtool

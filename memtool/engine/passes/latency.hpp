@@ -1,0 +1,156 @@
+// The latency pass: a timer around each operation.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "engine/generate/arrivals.hpp"
+#include "engine/passes/latency_detail.hpp"
+#include "engine/passes/throughput.hpp"
+
+namespace memtool {
+
+// The intended start of each operation, in ticks.
+template <class S, class Given>
+const std::uint64_t* schedule(Serial<S, Given>& replayed, const OwnPages& pages) noexcept {
+  auto* starts = static_cast<std::uint64_t*>(pages.base());
+  const std::uint64_t count = replayed.image.head.operations;
+  schedule_arrivals(replayed.request.arrivals, starts, count, replayed.image.begin);
+  for (std::uint64_t i = 0; i < count; ++i)
+    starts[i] = static_cast<std::uint64_t>(static_cast<double>(starts[i]) * replayed.request.ticks_per_ns / 1000);
+  replayed.result.schedule_ticks = count == 0 ? 0 : starts[count - 1];
+  return starts;
+}
+
+// In slices, so that what was slow has its place in the run. The epilogue is not recorded.
+template <class S, class Given>
+bool latency_once(Serial<S, Given>& replayed, LatencyProbe& probe, LatencyDetail& detail, ThroughputProbe<true>& plain,
+                  std::uint64_t& ticks) {
+  const Clock clock(replayed.request.use_counter != 0);
+  replayed.region.reset();
+  S strategy(replayed.region, replayed.given);
+  Replay<S, LatencyProbe> replay(strategy, probe, replayed.slots.data());
+  const std::uint64_t start = clock.start();
+  detail.begin_replay(start);
+  const std::uint64_t* at = replayed.image.begin;
+  for (std::uint64_t i = 0; i < MEMTOOL_SLICES && !replay.out_of_memory(); ++i) {
+    detail.begin_slice(i);
+    at = replay.run(at, replayed.image.begin + replayed.image.head.epilogue_word * (i + 1) / MEMTOOL_SLICES);
+  }
+  ticks = clock.stop() - start;
+  probe.end_frame();
+  detail.end_replay();
+  if (replay.out_of_memory()) {
+    replayed.out_of_memory(strategy, at);
+    return false;
+  }
+  Replay<S, ThroughputProbe<true>> rest(strategy, plain, replayed.slots.data());
+  rest.run(at, replayed.image.end);
+  return !replayed.detected_in(strategy);
+}
+
+template <class S, class Given>
+void latency(Serial<S, Given>& replayed) {
+  const ReplayRequest& request = replayed.request;
+  ReplayResult& result = replayed.result;
+  ThroughputProbe<true> plain(replayed.image.touch());
+  if (!warm_up(replayed, [&] { return plain; })) return;
+  const std::uint64_t operations = request.arrivals == nullptr ? 0 : replayed.image.head.operations;
+  const OwnPages arrivals(std::max<std::uint64_t>(operations, 1) * sizeof(std::uint64_t));
+  if (!arrivals.mapped()) return fail(result, MEMTOOL_BAD_REQUEST, "no memory for a schedule of arrivals");
+  const std::uint64_t* starts = request.arrivals == nullptr ? nullptr : schedule(replayed, arrivals);
+  LatencyDetail detail(request, result, starts);
+  LatencyProbe probe(replayed.image.touch(), request.use_counter != 0, request.histograms, &detail);
+  for (std::uint32_t i = 0; i < request.iterations; ++i) {
+    if (!latency_once(replayed, probe, detail, plain, result.body_ticks[i])) break;
+    ++result.iterations;
+  }
+  probe.write_maxima(result.histogram_maximum);
+  detail.add_to(request.histograms, result.histogram_maximum);
+}
+
+// Where the lanes record their latencies: the first ones each for itself, the others in sets that they take and give
+// back, so that a thousand short threads need no more sets than run at once.
+class LaneHistograms {
+ public:
+  static constexpr std::size_t kCounts = MEMTOOL_HISTOGRAMS * Histogram::kBuckets;
+  explicit LaneHistograms(const ReplayRequest& request) noexcept : request_(request) {}
+
+  std::uint64_t* take(std::uint32_t lane) {
+    if (lane < request_.thread_histogram_count) return request_.thread_histograms + lane * kCounts;
+    const std::scoped_lock lock(mutex_);
+    if (free_.empty()) {
+      sets_.push_back(std::make_unique<Table<std::uint64_t>>(kCounts));
+      return sets_.back()->data();
+    }
+    std::uint64_t* set = free_.back();
+    free_.pop_back();
+    return set;
+  }
+  void give_back(std::uint32_t lane, std::uint64_t* set, const LatencyProbe& probe) {
+    const std::scoped_lock lock(mutex_);
+    if (lane >= request_.thread_histogram_count) free_.push_back(set);
+    std::uint64_t maxima[MEMTOOL_HISTOGRAMS];
+    probe.write_maxima(maxima);
+    for (std::size_t i = 0; i < MEMTOOL_HISTOGRAMS; ++i) maxima_[i] = std::max(maxima_[i], maxima[i]);
+  }
+  // Adds all sets into the request's, and the frees of other threads' blocks to all frees.
+  void add_up(std::uint64_t* maxima) const noexcept {
+    for (std::uint32_t lane = 0; lane < request_.thread_histogram_count; ++lane)
+      add(request_.thread_histograms + lane * kCounts);
+    for (const auto& set : sets_) add(set->data());
+    std::copy(maxima_.begin(), maxima_.end(), maxima);
+    std::uint64_t* all = request_.histograms + MEMTOOL_HISTOGRAM_DEALLOCATE * Histogram::kBuckets;
+    const std::uint64_t* remote = request_.histograms + MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE * Histogram::kBuckets;
+    for (std::size_t i = 0; i < Histogram::kBuckets; ++i) all[i] += remote[i];
+    maxima[MEMTOOL_HISTOGRAM_DEALLOCATE] =
+        std::max(maxima[MEMTOOL_HISTOGRAM_DEALLOCATE], maxima[MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE]);
+  }
+
+ private:
+  void add(const std::uint64_t* set) const noexcept {
+    for (std::size_t i = 0; i < kCounts; ++i) request_.histograms[i] += set[i];
+  }
+  const ReplayRequest& request_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Table<std::uint64_t>>> sets_;
+  std::vector<std::uint64_t*> free_;
+  std::array<std::uint64_t, MEMTOOL_HISTOGRAMS> maxima_{};
+};
+
+class PooledLatencyProbe : public LatencyProbe {
+ public:
+  PooledLatencyProbe(LaneHistograms& histograms, std::uint32_t lane, Touch touch, bool use_counter)
+      : PooledLatencyProbe(histograms, lane, touch, use_counter, histograms.take(lane)) {}
+  ~PooledLatencyProbe() { histograms_.give_back(lane_, set_, *this); }
+  PooledLatencyProbe(const PooledLatencyProbe&) = delete;
+  PooledLatencyProbe& operator=(const PooledLatencyProbe&) = delete;
+  [[nodiscard]] ThroughputProbe<true> of_epilogue() const noexcept { return ThroughputProbe<true>(Touch::none); }
+
+ private:
+  PooledLatencyProbe(LaneHistograms& histograms, std::uint32_t lane, Touch touch, bool use_counter, std::uint64_t* set)
+      : LatencyProbe(touch, use_counter, set), histograms_(histograms), lane_(lane), set_(set) {}
+  LaneHistograms& histograms_;
+  std::uint32_t lane_;
+  std::uint64_t* set_;
+};
+
+template <class S, class Given>
+void latency(Threaded<S, Given>& replayed) {
+  const Touch touch = replayed.image.touch();
+  if (!warm_up(replayed, [touch](const Lane&) { return ThroughputProbe<true>(touch); })) return;
+  LaneHistograms histograms(replayed.request);
+  const auto make_probe = [&](const Lane& lane) {
+    return PooledLatencyProbe(histograms, lane.number, touch, replayed.request.use_counter != 0);
+  };
+  for (std::uint32_t i = 0; i < replayed.request.iterations; ++i)
+    if (!replayed.replay_once(make_probe, true)) return;
+  histograms.add_up(replayed.result.histogram_maximum);
+}
+
+}  // namespace memtool

@@ -1,0 +1,46 @@
+// The throughput pass: no timer inside.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/passes/probes.hpp"
+#include "engine/replay/serial.hpp"
+#include "engine/replay/threaded.hpp"
+
+namespace memtool {
+
+// Calls run(make_probe) with what makes the probe of an untimed replay. Where no block is touched, on one thread
+// nothing of it is compiled.
+template <class S, class Given, class Run>
+void with_plain_probe(const Serial<S, Given>& replayed, Run run) {
+  const Touch touch = replayed.image.touch();
+  if (touch == Touch::none) return run([] { return ThroughputProbe<false>(Touch::none); });
+  run([touch] { return ThroughputProbe<true>(touch); });
+}
+template <class S, class Given, class Run>
+void with_plain_probe(const Threaded<S, Given>& replayed, Run run) {
+  const Touch touch = replayed.image.touch();
+  run([touch](const Lane&) { return ThroughputProbe<true>(touch); });
+}
+
+template <class Replayed, class MakeProbe>
+bool warm_up(Replayed& replayed, MakeProbe make_probe) {
+  for (std::uint32_t i = 0; i < replayed.request.warmups; ++i)
+    if (!replayed.replay_once(make_probe, false)) return false;
+  return true;
+}
+
+template <class Replayed, class MakeProbe>
+void iterate(Replayed& replayed, MakeProbe make_probe) {
+  for (std::uint32_t i = 0; i < replayed.request.iterations; ++i)
+    if (!replayed.replay_once(make_probe, true)) return;
+}
+
+template <class Replayed>
+void throughput(Replayed& replayed) {
+  with_plain_probe(replayed, [&](auto make_probe) {
+    if (warm_up(replayed, make_probe)) iterate(replayed, make_probe);
+  });
+}
+
+}  // namespace memtool

@@ -1,0 +1,51 @@
+// What the registry has of a strategy: its description, and every pass compiled for it.
+#pragma once
+
+#include <memory>
+#include <type_traits>
+
+#include "allocators/support/as_malloc.hpp"
+#include "engine/passes/passes.hpp"
+#include "engine/registry/registry.hpp"
+
+namespace memtool {
+
+// Whether it is known here already that a heap is not safe on several threads; of adaptors and adopted heaps it is not.
+template <class S>
+concept KnownUnsafe = requires { typename std::bool_constant<S::info.thread_safe>; } && !S::info.thread_safe;
+
+// On several threads only what may be safe there is compiled: the rest is left out of a run before it begins.
+template <ReplayableHeap S, class Given>
+  requires std::constructible_from<S, Region&, const Given&>
+void replay_in_mode(const Given& given, const ReplayRequest& request, ReplayResult& result) {
+  if (request.mode == MEMTOOL_SERIAL) return run_pass(Serial<S, Given>(given, request, result));
+  if constexpr (KnownUnsafe<S>) {
+    fail(result, MEMTOOL_BAD_REQUEST, "not safe on several threads");
+  } else {
+    run_pass(Threaded<S, Given>(given, request, result));
+  }
+}
+
+template <Strategy S>
+StrategyEntry make_entry(int order) {
+  return {
+      .order = order,
+      .info = &S::info,
+      .abilities = {.allocates_zeroed = AllocatesZeroed<S>,
+                    .reallocates = Reallocates<S>,
+                    .scoped = Scoped<S>,
+                    .frees_bare = FreesBare<S>},
+      .limits = [](const Parameters& parameters) { return limits_of<S>(parameters); },
+      .uses_region = [](const Parameters& parameters) { return uses_region<S>(parameters); },
+      .replay = [](const Parameters& parameters, const ReplayRequest& request,
+                   ReplayResult& result) { replay_in_mode<S>(parameters, request, result); },
+      .open = [](Region& region, const Parameters& parameters) -> std::unique_ptr<AnyHeap> {
+        return std::make_unique<HeapOf<S>>(region, parameters);
+      },
+      .open_as_malloc = [](Region& region, const Parameters& parameters) -> std::unique_ptr<MallocHeap> {
+        return std::make_unique<MallocOf<S>>(S::info.thread_safe, region, parameters);
+      },
+  };
+}
+
+}  // namespace memtool

@@ -1,0 +1,68 @@
+// How a heap stood at the moment at which it could not serve, in words.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "allocators/concept/region.hpp"
+#include "allocators/concept/strategy.hpp"
+#include "engine/events/events.hpp"
+
+namespace memtool {
+
+// A request that cannot be served: its size, at the event `at` of an image.
+inline std::uint64_t requested_size(const std::uint64_t* at) noexcept {
+  const Kind kind = word::kind(*at);
+  const bool short_form = kind == Kind::allocate || kind == Kind::allocate_zeroed;
+  return short_form ? word::size(*at) : word::wide_size(at[1]);
+}
+
+// How many bytes an event asks for, and how many it gives back.
+struct Change {
+  std::uint64_t asked = 0;
+  std::uint64_t freed = 0;
+};
+inline Change change_of(const std::uint64_t* word) noexcept {
+  switch (word::kind(*word)) {
+    case Kind::allocate:
+    case Kind::allocate_zeroed:
+      return {.asked = word::size(*word)};
+    case Kind::allocate_wide:
+    case Kind::allocate_zeroed_wide:
+      return {.asked = word::wide_size(word[1])};
+    case Kind::deallocate:
+      return {.freed = word::size(*word)};
+    case Kind::deallocate_wide:
+      return {.freed = word::wide_size(word[1])};
+    case Kind::reallocate:
+      return {.asked = word::wide_size(word[1]), .freed = word[2]};
+    default:
+      return {};
+  }
+}
+
+// How a heap stood at the moment at which it could not serve.
+struct HeapState {
+  HeapStats stats;
+  std::uint64_t used = 0;  // of the region, bytes
+};
+template <class S>
+HeapState state_of(const S& strategy, const Region& region) {
+  return {.stats = strategy.stats(), .used = region.used()};
+}
+
+// What lived, as `live` says, what was free, and the largest hole, where the heap knows.
+inline std::string state_in_words(const std::string& live, const HeapState& state, const Region& region,
+                                  bool on_region) {
+  std::string words = ": " + live;
+  if (!on_region) return words;
+  words += ", " + std::to_string(state.used) + " of " + std::to_string(region.capacity()) + " bytes taken";
+  const auto add = [&](const char* before, std::uint64_t bytes, const char* after) {
+    if (bytes != kNotApplicable) words += before + std::to_string(bytes) + after;
+  };
+  add(", ", state.stats.free_bytes, " of them free");
+  add(", the largest hole ", state.stats.largest_free, "");
+  return words;
+}
+
+}  // namespace memtool

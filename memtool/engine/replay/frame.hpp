@@ -1,0 +1,82 @@
+// What every pass has, on one thread and on several: what to replay, on what, and where the figures go.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+
+#include "allocators/concept/region.hpp"
+#include "allocators/concept/strategy.hpp"
+#include "engine/abi/capi.h"
+
+namespace memtool {
+
+[[gnu::format(printf, 3, 4)]] inline void fail(ReplayResult& result, std::uint32_t status, const char* format, ...) {
+  result.status = status;
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(result.message, sizeof result.message, format, arguments);
+  va_end(arguments);
+}
+
+inline unsigned long long as_printed(std::uint64_t value) noexcept {
+  return value;
+}
+
+inline std::uint64_t above(std::uint64_t value, std::uint64_t baseline) noexcept {
+  return value > baseline ? value - baseline : 0;
+}
+
+// `Given` is what the heap is made of: its parameters, or the recipe of one that adaptors stand on.
+template <class S, class Given>
+struct Frame {
+  Frame(const Given& made_of, const ReplayRequest& what, ReplayResult& figures)
+      : given(made_of), request(what), result(figures), region(what.region, what.region_bytes, is_shared()) {}
+
+  [[nodiscard]] bool is_shared() const noexcept { return (request.region_flags & MEMTOOL_REGION_SHARED) != 0; }
+  // Whether the heap lives on the region.
+  [[nodiscard]] bool on_region() const {
+    if constexpr (Strategy<S>) {
+      return uses_region<S>(given);
+    } else {
+      return given.info().uses_region;
+    }
+  }
+
+  // Faults in the head of the region, and locks it there, as the region asks. Counted as resident from the start, for
+  // it is.
+  bool populate() {
+    constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14; absent from older headers
+    if (request.populate_bytes == 0) return true;
+    if (madvise(request.region, request.populate_bytes, kPopulateWrite) != 0) {
+      fail(result, MEMTOOL_BAD_REQUEST, "the region cannot be populated: %s", std::strerror(errno));
+      return false;
+    }
+    if ((request.region_flags & MEMTOOL_REGION_LOCKED) != 0 && mlock(request.region, request.populate_bytes) != 0) {
+      fail(result, MEMTOOL_BAD_REQUEST, "the region cannot be locked: %s", std::strerror(errno));
+      return false;
+    }
+    return true;
+  }
+
+  // Whether adaptors have found misuse: then the sample has failed, with their words.
+  bool detected_in(const S& strategy) {
+    if constexpr (Watches<S>) {
+      if (strategy.finding().empty()) return false;
+      fail(result, MEMTOOL_WRONG, "%s", strategy.finding().c_str());
+      return true;
+    }
+    return false;
+  }
+
+  const Given& given;
+  const ReplayRequest& request;
+  ReplayResult& result;
+  Region region;
+};
+
+}  // namespace memtool

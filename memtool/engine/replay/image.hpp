@@ -1,0 +1,90 @@
+// The images of a trace as they lie in memory (engine/events/events.hpp, engine/events/thread_image.hpp).
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/abi/capi.h"
+#include "engine/events/events.hpp"
+#include "engine/events/thread_image.hpp"
+
+namespace memtool {
+
+struct Image {
+  explicit Image(const ReplayRequest& request) noexcept
+      : head(*static_cast<const ImageHeader*>(request.image)),
+        begin(
+            reinterpret_cast<const std::uint64_t*>(static_cast<const std::byte*>(request.image) + sizeof(ImageHeader))),
+        epilogue(begin + head.epilogue_word),
+        end(begin + head.words) {}
+  [[nodiscard]] Touch touch() const noexcept { return static_cast<Touch>(head.touch); }
+
+  const ImageHeader& head;
+  const std::uint64_t* begin;
+  const std::uint64_t* epilogue;
+  const std::uint64_t* end;
+};
+
+struct ThreadImage {
+  explicit ThreadImage(const void* image) noexcept
+      : bytes(static_cast<const std::byte*>(image)),
+        head(*static_cast<const ThreadImageHeader*>(image)),
+        lanes(reinterpret_cast<const LaneEntry*>(bytes + head.lanes_offset)),
+        chunks(reinterpret_cast<const ChunkEntry*>(bytes + head.chunks_offset)),
+        runs(reinterpret_cast<const Run*>(bytes + head.runs_offset)) {}
+  [[nodiscard]] Touch touch() const noexcept { return static_cast<Touch>(head.touch); }
+
+  const std::byte* bytes;
+  const ThreadImageHeader& head;
+  const LaneEntry* lanes;
+  const ChunkEntry* chunks;
+  const Run* runs;
+};
+
+// Where a lane is in its words.
+class Cursor {
+ public:
+  Cursor(const ThreadImage& image, const LaneEntry& lane) noexcept
+      : image_(&image), chunk_(lane.first_chunk), chunks_end_(lane.first_chunk + lane.chunks) {
+    open();
+  }
+
+  // The next words that lie together, at most `most`; empty at the end of the lane.
+  struct Piece {
+    const std::uint64_t* begin;
+    const std::uint64_t* end;
+  };
+  [[nodiscard]] Piece piece(std::uint64_t most) noexcept {
+    if (at_ == end_ && chunk_ < chunks_end_) {
+      ++chunk_;
+      open();
+    }
+    return {at_, at_ + std::min<std::uint64_t>(most, static_cast<std::uint64_t>(end_ - at_))};
+  }
+  // The next word, or the end of the words that lie together before it; nullptr where the lane has none.
+  [[nodiscard]] const std::uint64_t* at() const noexcept { return at_; }
+  // `to`: within the piece, or its end.
+  void move(const std::uint64_t* to) noexcept { at_ = to; }
+  // Whether nothing follows in the lane before `next`, which is within the piece or its end.
+  [[nodiscard]] bool is_end(const std::uint64_t* next) const noexcept {
+    return next == end_ && chunk_ + 1 >= chunks_end_;
+  }
+
+ private:
+  void open() noexcept {
+    at_ = end_ = nullptr;
+    if (chunk_ >= chunks_end_) return;
+    const ChunkEntry& chunk = image_->chunks[chunk_];
+    at_ = reinterpret_cast<const std::uint64_t*>(image_->bytes + chunk.offset);
+    end_ = at_ + chunk.words;
+  }
+
+  const ThreadImage* image_;
+  std::uint64_t chunk_;
+  std::uint64_t chunks_end_;
+  const std::uint64_t* at_ = nullptr;
+  const std::uint64_t* end_ = nullptr;
+};
+
+}  // namespace memtool
