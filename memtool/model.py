@@ -171,7 +171,7 @@ class AllocatorPlan:
     thread_safe: bool = False
     """Whether any thread may call it at any time."""
     adopted: tuple[str, ...] | None = None
-    """What the worker adopts (allocators/adoption.py): ("library", path), or ("python", file or module, class)."""
+    """What the worker adopts (allocators/own/adoption.py): ("library", path), or ("python", file or module, class)."""
     call: Call = Call()
     frees_bare: bool = False
     """Whether it needs nothing but the pointer at a free."""

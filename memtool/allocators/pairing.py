@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from memtool.allocators.own import DEFAULT_ALIGNMENT, adopted_limits
+from memtool.allocators.own.brought import DEFAULT_ALIGNMENT, adopted_limits
 from memtool.engine.abi import binding
 from memtool.model import AllocatorPlan, Mode, TraceInfo
 from memtool.units import format_count, format_size

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from memtool.allocators import own
 from memtool.allocators.environment import variables_of, with_variables
-from memtool.allocators.own import Source, adopted_plan, adopted_refusal, entry_points, python_plan
+from memtool.allocators.own import brought as own
+from memtool.allocators.own.brought import Source, adopted_plan, adopted_refusal, entry_points, python_plan
+from memtool.allocators.own.shared_library import library_plan
 from memtool.allocators.pairing import MALLOC
 from memtool.allocators.parameters import Parameter, settle
-from memtool.allocators.shared_library import library_plan
 from memtool.allocators.spec import is_file, is_python
 from memtool.allocators.system import Unavailable, environment_of, library_of, why_missing
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS

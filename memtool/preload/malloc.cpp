@@ -23,8 +23,8 @@
 #include <new>
 #include <string>
 
-#include "allocators/concept/adaptor.hpp"
 #include "allocators/support/as_malloc.hpp"
+#include "engine/registry/recipe.hpp"
 #include "preload/books.hpp"
 #include "preload/presence.hpp"
 

@@ -324,7 +324,7 @@ class _Threads:
 
 def _adopt(source: tuple[str, ...]) -> Any:
     """Make a library's allocator, or a class in Python, the engine's adopted strategy; return a class's callbacks."""
-    from memtool.allocators.adoption import adopt
+    from memtool.allocators.own.adoption import adopt
 
     return adopt(source)
 
@@ -343,7 +343,7 @@ def _proof_of_adopted(source: tuple[str, ...] | None) -> dict[str, Any]:
 
 def _code(*of_lean_worker: str) -> dict[str, tuple[int, int, int]]:
     """Return which files the code comes from, so that one that is replaced during a run is noticed."""
-    from memtool.allocators.code_files import code_files
+    from memtool.allocators.own.code_files import code_files
 
     return code_files(*(os.path.realpath(path) for path in of_lean_worker if path))
 

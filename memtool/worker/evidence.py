@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from memtool.allocators.code_files import REPLACED, Identity
+from memtool.allocators.own.code_files import REPLACED, Identity
 from memtool.model import Cell, Status
 from memtool.passes import Sample
 

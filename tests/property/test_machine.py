@@ -8,7 +8,7 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from memtool.allocators.callbacks import Callbacks
+from memtool.allocators.own.callbacks import Callbacks
 from memtool.allocators.reference.arena import Arena
 from memtool.allocators.reference.best_fit import BestFit
 from memtool.allocators.reference.buddy import Buddy

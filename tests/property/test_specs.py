@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from memtool.allocators import own, shared_library
+from memtool.allocators.own import brought as own
+from memtool.allocators.own import shared_library
 from memtool.allocators.registry import Registry, Unavailable
 from memtool.allocators.spec import parse_allocators
 from memtool.errors import InputError

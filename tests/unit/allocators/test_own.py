@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import memtool
-from memtool.allocators import own
-from memtool.allocators.own import adopted_limits, python_plan
-from memtool.allocators.shared_library import library_plan
+from memtool.allocators.own import brought as own
+from memtool.allocators.own.brought import adopted_limits, python_plan
+from memtool.allocators.own.shared_library import library_plan
 from memtool.engine.library import EngineError, refuse_stale
 from memtool.errors import InputError
 from memtool.model import AllocatorPlan, AllocatorSpec, Call

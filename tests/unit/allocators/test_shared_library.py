@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from memtool.allocators import own
-from memtool.allocators import shared_library as module
-from memtool.allocators.shared_library import NEEDED, library_plan
+from memtool.allocators.own import brought as own
+from memtool.allocators.own import shared_library as module
+from memtool.allocators.own.shared_library import NEEDED, library_plan
 from memtool.errors import InputError
 from memtool.model import AllocatorPlan, AllocatorSpec, Call
 

@@ -20,7 +20,7 @@ FLOORS = (
     ("engine/passes",),
     ("engine/registry",),
     ("engine/adopted",),
-    ("engine/abi", "worker"),
+    ("engine/abi", "worker", "preload"),
 )
 """From the ground up: who stands on a floor may include what stands below it and, but for strategies and adaptors, what
 is beside it in its own room. The structures that cross the ABI include nothing, so they stand low."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from memtool.allocators.code_files import REPLACED
+from memtool.allocators.own.code_files import REPLACED
 from memtool.model import Cell, Status
 from memtool.passes import Pass, Sample
 from memtool.worker.evidence import Contents, Evidence, digest_of

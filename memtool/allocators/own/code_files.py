@@ -62,8 +62,8 @@ def _is_standard(path: str) -> bool:
 
 def _is_own(path: str) -> bool:
     """Return whether a file is a module of memtool's own."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    return path.startswith(os.path.dirname(here) + "/") and f"{here}/reference/" not in path
+    allocators = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return path.startswith(os.path.dirname(allocators) + "/") and f"{allocators}/reference/" not in path
 
 
 def _identity(path: str) -> Identity:

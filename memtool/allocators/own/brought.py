@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from memtool import files
-from memtool.allocators.adoption import LIBRARY, PYTHON
+from memtool.allocators.own.adoption import LIBRARY, PYTHON
+from memtool.allocators.own.trial import try_apart
 from memtool.allocators.parameters import Parameter, settle
-from memtool.allocators.trial import try_apart
 from memtool.engine.abi import binding
 from memtool.engine.adopted.binding import STRATEGY
 from memtool.engine.library import engine_path, package_folder
@@ -153,7 +153,7 @@ def descriptions_of(requests: Sequence[Request]) -> list[Mapping[str, Any]]:
     package = Path(package_folder())
     asked = json.dumps({"path": [folder for folder in sys.path if folder], "requests": requests})
     where = ", ".join(dict.fromkeys(source[1] for source, *_ in requests))
-    script = str(package / "allocators/adoption.py")
+    script = str(package / "allocators/own/adoption.py")
     try:
         ended = try_apart(
             [sys.executable, "-I", "-S", script, str(package.parent), engine_path()],

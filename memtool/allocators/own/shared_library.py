@@ -9,10 +9,10 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from memtool.allocators.adoption import LIBRARY
-from memtool.allocators.own import adopted_plan, has_interface, resolved
+from memtool.allocators.own.adoption import LIBRARY
+from memtool.allocators.own.brought import adopted_plan, has_interface, resolved
+from memtool.allocators.own.trial import Trial, try_apart
 from memtool.allocators.system import why_not_preloadable
-from memtool.allocators.trial import Trial, try_apart
 from memtool.errors import AllocatorError
 from memtool.model import AllocatorPlan, AllocatorSpec, Call
 
@@ -71,7 +71,7 @@ def _why_no_replacement(library: Path) -> str | None:
 
 
 def _probe(opened: str, **environment: str) -> Trial:
-    script = str(files("memtool.allocators").joinpath("library_probe.py"))
+    script = str(files("memtool.allocators.own").joinpath("library_probe.py"))
     return try_apart(
         [sys.executable, "-I", "-S", script, opened, *NEEDED],
         environment={"PATH": os.defpath, "LC_ALL": "C", **environment},

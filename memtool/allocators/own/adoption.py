@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from memtool.allocators.callbacks import Callbacks
+    from memtool.allocators.own.callbacks import Callbacks
 
 LIBRARY, PYTHON = "library", "python"
 _TRIAL_BYTES = 64 << 20
@@ -36,9 +36,9 @@ def adopt(source: Sequence[str]) -> Callbacks | None:
         return None
     import site
 
-    from memtool.allocators.callbacks import Callbacks
-    from memtool.allocators.code_files import ignore_modules
     from memtool.allocators.interpreted import load
+    from memtool.allocators.own.callbacks import Callbacks
+    from memtool.allocators.own.code_files import ignore_modules
 
     # A worker starts without the installed packages; a class in Python may need them.
     site.main()
@@ -49,8 +49,8 @@ def adopt(source: Sequence[str]) -> Callbacks | None:
 
 
 def _describe(source: Sequence[str], recipe: str, parameters: str, alignment: int) -> dict[str, Any]:
-    from memtool.allocators.code_files import code_files
     from memtool.allocators.interpreted import LoadError
+    from memtool.allocators.own.code_files import code_files
     from memtool.engine.abi import binding
     from memtool.engine.adopted import binding as adopted_binding
     from memtool.engine.library import EngineError
