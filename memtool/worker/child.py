@@ -82,7 +82,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         slices = (binding.LatencySlice * (2 * binding.SLICES))()
         if request["arrivals"] is not None:
             arrivals = (ctypes.c_uint64 * len(request["arrivals"]))(*request["arrivals"])
-    threads = _Threads(binding, request["threads"], buckets) if request["threads"] is not None else None
+    threads = _thread_memory(request["threads"], buckets)
     series = (binding.CheckpointRow * (request["checkpoints"] + 2))()
     maps = (binding.HeapMap * binding.MOST_MAPS)() if request["run_pass"] == binding.HEAP else None
     result = binding.ReplayResult(struct_bytes=ctypes.sizeof(binding.ReplayResult))
@@ -154,8 +154,9 @@ def _replay_in_lean_worker(request: dict[str, Any]) -> dict[str, Any]:
     from memtool.engine.library import DONE
     from memtool.engine.replay import binding
     from memtool.host import noise
+    from memtool.worker.lean_job import LeanJob
 
-    job = _LeanJob(binding, request)
+    job = LeanJob(request)
     before = noise.read()
     job.run()
     after = noise.read()
@@ -185,141 +186,13 @@ def _replay_in_lean_worker(request: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-class _LeanJob:
-    """The memory file that a lean worker shares with this process."""
+def _thread_memory(threads: tuple[int, int, int, int] | None, buckets: int) -> Any:
+    """Return what a replay on several threads needs besides; None: there is one."""
+    if threads is None:
+        return None
+    from memtool.worker.thread_memory import ThreadMemory
 
-    def __init__(self, binding: Any, request: dict[str, Any]) -> None:
-        import ctypes
-        import mmap
-
-        self._command = request["lean"]
-        self._engine = request["library"]
-        region_bytes, alignment, advice, populate_bytes, flags, region_descriptor = request["region"]
-        mode, lanes, processors, places = request["threads"] or (0, 0, 0, -1)
-        image_descriptor, image_bytes = request["image"]
-        adopted = request["adopted"][1] if request["adopted"] is not None else ""
-        texts = {
-            "adopted": adopted,
-            "strategy": request["strategy"],
-            "parameters": request["parameters"],
-        }
-        parts: dict[str, int] = {
-            name: len(os.fsencode(text)) + 1 for name, text in texts.items() if text or name != "adopted"
-        }
-        parts["series"] = ctypes.sizeof(binding.CheckpointRow) * (request["checkpoints"] + 2)
-        if request["run_pass"] == binding.HEAP:
-            parts["maps"] = ctypes.sizeof(binding.HeapMap) * binding.MOST_MAPS
-        if lanes:
-            parts["threads"] = ctypes.sizeof(binding.ThreadRow) * lanes
-        end = ctypes.sizeof(binding.LeanJob)
-        offsets = {}
-        for name, length in parts.items():
-            offsets[name] = end
-            end += (length + 63) & -64
-        self._descriptor = os.memfd_create("memtool-job", 0)
-        os.ftruncate(self._descriptor, end)
-        self.memory = mmap.mmap(self._descriptor, end)
-        self.head = binding.LeanJob.from_buffer(self.memory)
-        for name, text in texts.items():
-            if name in offsets:
-                encoded = os.fsencode(text)
-                self.memory[offsets[name] : offsets[name] + len(encoded)] = encoded
-        head = self.head
-        head.struct_bytes = ctypes.sizeof(binding.LeanJob)
-        head.bytes = end
-        head.starter = os.getpid()
-        for name, offset in offsets.items():
-            setattr(head, name, offset)
-        head.lanes = lanes
-        head.region_alignment = alignment
-        head.advice[: len(advice)] = advice
-        head.image_descriptor = image_descriptor
-        head.region_descriptor = -1 if region_descriptor is None else region_descriptor
-        head.places_descriptor = places
-        head.result.struct_bytes = ctypes.sizeof(binding.ReplayResult)
-        call = head.request
-        call.struct_bytes = ctypes.sizeof(binding.ReplayRequest)
-        for name in ("run_pass", "use_counter", "counter", "warmups", "iterations", "checkpoints", "drain_waits_ms"):
-            setattr(call, name, request[name])
-        call.image_bytes = image_bytes
-        call.region_bytes = region_bytes
-        call.populate_bytes = populate_bytes
-        call.region_flags = flags
-        call.mode = mode
-        call.processors = processors
-        call.ticks_per_ns = 1 / request["ns_per_tick"]
-        call.system_calls_socket = -1
-
-    def run(self) -> None:
-        """Start the lean worker and wait for it. Where it dies, this process dies in the same way."""
-        environment = dict(os.environ)
-        if self._engine.rpartition("/")[0] != self._command[-1].rpartition("/")[0]:
-            # It takes the engine that lies beside it, unless another one is there before; named by its descriptor, for
-            # LD_PRELOAD takes a space in a path for the end of it.
-            descriptor = os.open(self._engine, os.O_RDONLY)
-            os.set_inheritable(descriptor, True)
-            loaded = [environment["LD_PRELOAD"]] if "LD_PRELOAD" in environment else []
-            environment["LD_PRELOAD"] = ":".join([*loaded, f"/proc/self/fd/{descriptor}"])
-        process = os.posix_spawn(self._command[0], [*self._command, str(self._descriptor)], environment)
-        _, status = os.waitpid(process, 0)
-        if os.WIFSIGNALED(status):
-            os.kill(os.getpid(), os.WTERMSIG(status))
-        if not self.head.finished:
-            os._exit(os.waitstatus_to_exitcode(status))
-
-
-class _Threads:
-    """What a replay on several threads needs besides, and what it says of each."""
-
-    _MOST_OF_THEIR_OWN = 64
-    """Threads with histograms of their own: 200 KiB each."""
-
-    def __init__(self, binding: Any, request: tuple[int, int, int, int], buckets: int) -> None:
-        import ctypes
-        import mmap
-
-        self._binding = binding
-        self._mode, lanes, self._processors, descriptor = request
-        self._buckets = buckets
-        self._rows = (binding.ThreadRow * lanes)()
-        self._own = min(lanes, self._MOST_OF_THEIR_OWN)
-        self._histograms: Any = None
-        self._memory = mmap.mmap(descriptor, lanes * ctypes.sizeof(binding.ThreadPlace))
-        self._places = (binding.ThreadPlace * lanes).from_buffer(self._memory)
-
-    def add_to(self, call: Any, run_pass: int) -> None:
-        import ctypes
-
-        call.mode = self._mode
-        call.processors = self._processors
-        call.threads = ctypes.addressof(self._rows)
-        call.places = ctypes.addressof(self._places)
-        if run_pass == self._binding.LATENCY:
-            counts = self._own * len(self._binding.HISTOGRAMS) * self._buckets
-            self._histograms = (ctypes.c_uint64 * counts)()
-            call.thread_histograms = ctypes.addressof(self._histograms)
-            call.thread_histogram_count = self._own
-
-    def figures(self, result: Any) -> dict[str, Any]:
-        names = self._binding.THREAD_FIGURES
-        rows = [{name: getattr(row, name) for name in names} for row in self._rows]
-        if self._histograms is not None:
-            for lane in range(self._own):
-                rows[lane]["histograms"] = {kind: self._of(lane, kind) for kind in ("allocate", "deallocate")}
-        return {"threads": rows, "wait_ticks": list(result.wait_ticks[: result.iterations])}
-
-    def _of(self, lane: int, kind: str) -> list[tuple[int, int]]:
-        """Return the (bucket, count) pairs of a thread; of all its frees for deallocate."""
-        counts = self._counts(lane, kind)
-        if kind == "deallocate":
-            remote = self._counts(lane, "remote_deallocate")
-            counts = [own + other for own, other in zip(counts, remote, strict=True)]
-        return [(bucket, count) for bucket, count in enumerate(counts) if count]
-
-    def _counts(self, lane: int, kind: str) -> list[int]:
-        names = self._binding.HISTOGRAMS
-        first = (lane * len(names) + names.index(kind)) * self._buckets
-        return list(self._histograms[first : first + self._buckets])
+    return ThreadMemory(threads, buckets)
 
 
 def _adopt(source: tuple[str, ...]) -> Any:
