@@ -57,6 +57,8 @@ KINDS = {
     17: "thread is joined",
 }
 """What the numbers in the column ``kind`` mean; of a canonical event (engine/events/events.hpp)."""
+_COLUMNS = {"kind": "uint8", "thread": "uint16", "size": "uint64", "age": "uint64", "alignment": "uint64"}
+"""Those that every trace has, and their types."""
 _NOT_COUNTED = 2**64 - 1
 _Words = NDArray[np.uint64]
 
@@ -251,9 +253,10 @@ class TraceFile(Recorded):
 def _rows(path: Path, batch: Any, born: int) -> tuple[Rows, int]:  # noqa: ANN401
     """Return events of a batch of columns, and how many objects there have been."""
     names = batch.schema.names
+    if any(batch.column(name).null_count for name in _COLUMNS):
+        raise InputError(f"{path}: is damaged: an event without one of {', '.join(_COLUMNS)}")
     kinds, threads, sizes, ages, alignments = (
-        batch.column(name).to_numpy(zero_copy_only=False).astype(np.uint64)
-        for name in ("kind", "thread", "size", "age", "alignment")
+        batch.column(name).to_numpy(zero_copy_only=False).astype(np.uint64) for name in _COLUMNS
     )
     if (threads >> np.uint64(16)).any():
         raise InputError(f"{path}: is damaged: more than 65,536 threads")
@@ -301,7 +304,7 @@ def _refuse_foreign(path: Path, head: Any) -> None:  # noqa: ANN401
     """Raise InputError for columns that are no trace's, or row groups that would not fit into memory."""
     types = require().types
     schema = head.schema.to_arrow_schema()
-    for name in ("kind", "thread", "size", "age", "alignment"):
+    for name in _COLUMNS:
         if name not in schema.names:
             raise InputError(f"{path}: is no trace file: it has no column {name}")
         if not types.is_integer(schema.field(name).type):
