@@ -35,7 +35,7 @@ def command(file: str, output: Path | None, format: str | None, output_format: s
 def _summary(imported: Imported) -> str:
     from tabulate import tabulate
 
-    from memtool.units import format_count, format_size
+    from memtool.units import format_count, format_size, plural
 
     an_event = imported.file_bytes / max(imported.events, 1)
     size = f"{format_size(imported.file_bytes)}, {an_event:.2f} bytes an event"
@@ -44,10 +44,8 @@ def _summary(imported: Imported) -> str:
     if imported.report is not None:
         counts = imported.report.matched
         calls = ", ".join(f"{format_count(count)} {name}" for name, count in imported.report.calls.items())
-        peak = (
-            f"{format_size(counts['peak_live_bytes'])} in at most {format_count(counts['peak_live_objects'])} objects"
-        )
+        peak = f"{format_size(counts['peak_live_bytes'])} in at most {plural(counts['peak_live_objects'], 'object')}"
         rows += [("calls", calls), ("asked for", format_size(counts["total_bytes"])), ("peak live", peak)]
-        rows.append(("left live", f"{format_count(counts['live_objects'])} objects"))
+        rows.append(("left live", plural(counts["live_objects"], "object")))
     rows += [("note", note) for note in imported.notes]
     return tabulate(rows, tablefmt="plain", maxcolwidths=[None, 90], disable_numparse=True)

@@ -11,6 +11,7 @@ from memtool.workload.importers.decoder import LineDecoder
 from memtool.workload.importers.importer import Importer, decoded
 
 _LINE = re.compile(rb"(?:@ .*?\[(0x[0-9a-f]+)\] )?([-+<>!]) \(?(0x[0-9a-f]+|nil)\)?(?: (0x[0-9a-f]+|0))?\s*")
+_NAMES = {"+": "malloc", "-": "free", ">": "realloc", "!": "realloc"}
 
 
 class Decoder(LineDecoder):
@@ -38,7 +39,8 @@ class Decoder(LineDecoder):
         else:
             self.calls.reallocate(0, self._moving, address, int(match[4], 16), caller=caller)
             self._moving = 0
-        self.calls.counts[kind] += kind != "<"
+        if kind != "<":
+            self.calls.counts[_NAMES[kind]] += 1
         return True
 
 
