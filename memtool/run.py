@@ -110,11 +110,12 @@ def _run(
             announce(few)
         executor = executor or WorkerExecutor(plan.settings.seed + options.first_block, directory)
         packings = _Packings(plan, options)
+        importing = threading.Thread(target=canvas.prepare, daemon=True)
 
         def begin_beside() -> None:
             packings.start()
             if options.draw_plots:
-                threading.Thread(target=canvas.prepare, daemon=True).start()
+                importing.start()
 
         schedule = Schedule(
             executor,
@@ -141,6 +142,8 @@ def _run(
         ) from None
     if not options.draw_plots:
         return Outcome(run, directory)
+    if importing.ident is not None:
+        importing.join()  # a process that is forked while a module is being imported waits for it for ever
     at_once = machine.usable_cores()
     drawn, complaints = pictures.try_to_draw(lambda: pictures.draw_all(directory, run, at_once=at_once))
     return Outcome(run, directory, drawn, complaints)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 
@@ -28,3 +29,16 @@ def test_what_a_share_raises_is_raised_here() -> None:
 def test_a_process_that_dies_is_an_error_and_no_share_that_is_missing() -> None:
     with pytest.raises(RuntimeError, match="died"):
         in_processes([lambda: [1], lambda: os._exit(3)])
+
+
+def test_beside_another_thread_nothing_is_forked() -> None:
+    # What it holds at that moment, the lock of an import for one, would be held in the child for ever.
+    over = threading.Event()
+    beside = threading.Thread(target=over.wait)
+    beside.start()
+    try:
+        processes = in_processes([lambda: [os.getpid()], lambda: [os.getpid()]])
+    finally:
+        over.set()
+        beside.join()
+    assert processes == [os.getpid()] * 2
