@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,12 @@ TOOLS = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH
 """Environment in which CMake and Ninja are those of the virtual environment, which has them wherever it was made."""
 QUICKLY_BUILT = "-DMEMTOOL_OPTIMISE=-O1"
 """For what has to be right and not fast: half the time goes into building."""
+
+
+def pytest_configure() -> None:
+    """Let what tests start be interrupted, also where a shell has begun the tests in the background and ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
