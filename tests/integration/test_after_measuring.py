@@ -60,7 +60,7 @@ def test_a_disk_that_is_full_after_the_measuring_costs_no_sample(
 
 
 def test_a_picture_that_cannot_be_drawn_is_a_complaint(options: BenchOptions, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(directory: Path, run: object) -> list[Path]:
+    def fails(directory: Path, run: object, *, at_once: int) -> list[Path]:
         raise ValueError("Failed to process string with tex")
 
     monkeypatch.setattr(pictures, "draw_all", fails)

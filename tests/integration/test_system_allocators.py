@@ -17,7 +17,7 @@ from memtool.allocators.system import library_of, why_missing
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.model import AllocatorPlan, AllocatorSpec
 
-PROBE = str(files("memtool.allocators").joinpath("library_probe.py"))
+PROBE = str(files("memtool.allocators.own").joinpath("library_probe.py"))
 LINKER = next((path for path in Path("/lib64").glob("ld-linux-*.so.*")), None)
 INSTALLED = [name for name in SYSTEM_ALLOCATORS if why_missing(name) is None]
 SETTINGS = [
