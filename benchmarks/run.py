@@ -22,7 +22,7 @@ from tabulate import tabulate
 
 from benchmarks import speed
 from benchmarks.harness import ROOT, Finding, build, handwritten, take
-from memtool.engine.library import source_hash
+from memtool.engine.loading import source_hash
 from memtool.model import AllocatorSpec
 from memtool.passes import Pass
 from memtool.passes.footprint import Footprint

@@ -192,7 +192,7 @@ def _usage(problem: click.ClickException) -> str:
 
 
 def _unexpected(problem: Exception, *, debug: bool) -> str:
-    from memtool.engine.library import EngineError
+    from memtool.engine.loading import EngineError
 
     if isinstance(problem, EngineError):
         return str(problem)

@@ -12,7 +12,7 @@ from memtool.allocators import pairing, regions, registry
 from memtool.allocators.environment import ignored_note
 from memtool.allocators.spec import parse_allocators
 from memtool.engine.instruments.binding import calibrate_counter, system_calls_refusal
-from memtool.engine.library import refuse_stale
+from memtool.engine.loading import refuse_stale
 from memtool.errors import InputError, MemtoolError, option
 from memtool.host import counters, machine
 from memtool.host.counters import Counter

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from memtool import __version__, files
-from memtool.engine.library import compiler, source_hash
+from memtool.engine.loading import compiler, source_hash
 from memtool.engine.packing import binding as packing_binding
 from memtool.errors import InputError, Interrupted, MemtoolError, option
 from memtool.host import machine

@@ -59,7 +59,8 @@ def portable(run: Run) -> Run:
         return {name: value for name, value in proof.items() if name != "code"}
 
     cells = tuple(replace(cell, series={}, proof=kept(cell.proof)) for cell in run.cells)
-    return replace(run, cells=cells, command=("memtool", "bench"))
+    workloads = tuple(replace(each, source=Path(each.source).name) for each in run.workloads)
+    return replace(run, cells=cells, workloads=workloads, command=("memtool", "bench"))
 
 
 def draw(folder: Path) -> list[Path]:

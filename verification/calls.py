@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from memtool.engine.library import package_folder
+from memtool.engine.loading import package_folder
 from memtool.errors import InputError
 from memtool.host import counters
 from memtool.host.counters import Counter

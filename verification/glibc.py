@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from memtool.engine.library import engine_path, package_folder
+from memtool.engine.loading import engine_path, package_folder
 from verification.outcome import Line, Result, Verdict
 
 SIZES = 20_000

@@ -16,7 +16,7 @@ from memtool.allocators.spec import is_file, is_python
 from memtool.allocators.system import Unavailable, environment_of, library_of, why_missing
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.engine.abi import binding
-from memtool.engine.library import EngineError
+from memtool.engine.loading import EngineError
 from memtool.errors import AllocatorError, did_you_mean, option
 from memtool.model import AS_MALLOC, AdaptorSpec, AllocatorPlan, AllocatorSpec, Call
 

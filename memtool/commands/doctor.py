@@ -83,7 +83,7 @@ def examine() -> Iterator[Finding]:
 def engine() -> Finding:
     """Look for the native core."""
     from memtool.engine.abi import binding
-    from memtool.engine.library import EngineError, source_hash
+    from memtool.engine.loading import EngineError, source_hash
 
     try:
         words = f"{len(binding.describe())} strategies, from sources {source_hash()[:12]}"

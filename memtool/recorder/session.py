@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from memtool.engine.library import EngineError
+from memtool.engine.loading import EngineError
 from memtool.engine.recorded.binding import NEVER, Matcher, Portion, Recording
 from memtool.host import processes
 from memtool.recorder.preload import LIBRARY, Preload

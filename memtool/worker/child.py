@@ -57,7 +57,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     import mmap
 
     from memtool.engine.instruments.binding import symbol_owner
-    from memtool.engine.library import DONE, WRONG
+    from memtool.engine.loading import DONE, WRONG
     from memtool.engine.replay import binding
     from memtool.host import noise
 
@@ -151,7 +151,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
 
 def _replay_in_lean_worker(request: dict[str, Any]) -> dict[str, Any]:
     """Replay in a process that did nothing before (lean.cpp), so that the malloc under test holds nothing of ours."""
-    from memtool.engine.library import DONE
+    from memtool.engine.loading import DONE
     from memtool.engine.replay import binding
     from memtool.host import noise
     from memtool.worker.lean_job import LeanJob
@@ -226,7 +226,7 @@ def _reserve(size: int, alignment: int, advice: tuple[int, ...]) -> tuple[object
     import ctypes
     import mmap
 
-    from memtool.engine.library import MAP_NORESERVE
+    from memtool.engine.loading import MAP_NORESERVE
 
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
     memory = mmap.mmap(-1, size + alignment, flags)
@@ -242,7 +242,7 @@ def _map_file(base: int, size: int, descriptor: int, *, shared: bool) -> None:
     import ctypes
     import mmap
 
-    from memtool.engine.library import MAP_NORESERVE
+    from memtool.engine.loading import MAP_NORESERVE
 
     map_fixed = 0x10
     function = ctypes.CDLL(None, use_errno=True).mmap

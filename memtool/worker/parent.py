@@ -19,7 +19,7 @@ from typing import IO, Any, Protocol
 
 from memtool.allocators.regions import Backing
 from memtool.engine.instruments.binding import COUNTERS_OF
-from memtool.engine.library import engine_path, lean_path, package_folder
+from memtool.engine.loading import engine_path, lean_path, package_folder
 from memtool.engine.replay.binding import REGION_LOCKED, REGION_SHARED
 from memtool.host.counters import Counter
 from memtool.model import AllocatorPlan, Cell

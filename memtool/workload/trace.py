@@ -13,7 +13,7 @@ from typing import Self
 
 from memtool import files
 from memtool.engine.generate import binding as generator_binding
-from memtool.engine.library import EngineError, package_folder
+from memtool.engine.loading import EngineError, package_folder
 from memtool.errors import InputError, MemtoolError, did_you_mean, option
 from memtool.model import Mark, Mode, TraceInfo
 from memtool.units import format_duration, format_rate, format_size

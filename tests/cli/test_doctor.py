@@ -11,7 +11,7 @@ from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.cli import run
 from memtool.commands import doctor
 from memtool.commands.doctor import Finding, State, examine
-from memtool.engine.library import EngineError
+from memtool.engine.loading import EngineError
 
 GIB = 1 << 30
 FACTS = {"cpu": "AMD EPYC", "cores": 2, "core_quota": None, "virtual_machine": False}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -28,3 +29,8 @@ def test_the_sample_of_the_readme_and_its_pictures_are_those_of_the_stored_run()
     command = [sys.executable, "scripts/readme_sample.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_stored_run_does_not_say_where_its_workload_lay() -> None:
+    stored = json.loads((ROOT / "docs/data/quickstart.json").read_text(encoding="utf-8"))
+    assert [each["source"] for each in stored["workloads"]] == ["quickstart.yaml"]

@@ -53,7 +53,7 @@ def _describe(source: Sequence[str], recipe: str, parameters: str, alignment: in
     from memtool.allocators.own.code_files import code_files
     from memtool.engine.abi import binding
     from memtool.engine.adopted import binding as adopted_binding
-    from memtool.engine.library import EngineError
+    from memtool.engine.loading import EngineError
 
     try:
         callbacks = adopt(source)
@@ -81,7 +81,7 @@ def main() -> None:
 
     package_root, engine, answers = sys.argv[1:]
     sys.path.insert(0, package_root)
-    from memtool.engine.library import load_library
+    from memtool.engine.loading import load_library
 
     load_library(engine)
     asked = json.load(sys.stdin)

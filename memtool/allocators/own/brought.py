@@ -16,7 +16,7 @@ from memtool.allocators.own.trial import try_apart
 from memtool.allocators.parameters import Parameter, settle
 from memtool.engine.abi import binding
 from memtool.engine.adopted.binding import STRATEGY
-from memtool.engine.library import engine_path, package_folder
+from memtool.engine.loading import engine_path, package_folder
 from memtool.errors import AllocatorError, InputError
 from memtool.model import AllocatorPlan, AllocatorSpec, Call
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 
-from memtool.engine.library import (
+from memtool.engine.loading import (
     DONE,
     MAP_NORESERVE,
     MESSAGE_BYTES,

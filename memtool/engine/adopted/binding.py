@@ -10,7 +10,7 @@ import json
 import os
 from typing import Any
 
-from memtool.engine.library import DONE, WRONG, EngineError, declare, load_library
+from memtool.engine.loading import DONE, WRONG, EngineError, declare, load_library
 
 ABI = 1
 STRATEGY = "adopted"

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Generator
 from typing import Any, Self
 
-from memtool.engine.library import DONE, MESSAGE_BYTES, EngineError, declare, load_library
+from memtool.engine.loading import DONE, MESSAGE_BYTES, EngineError, declare, load_library
 
 _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32

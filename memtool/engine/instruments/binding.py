@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-from memtool.engine.library import declare, load_library
+from memtool.engine.loading import declare, load_library
 
 SYSTEM_CALLS = ("mmap", "munmap", "mremap", "madvise", "brk", "mprotect")
 """Those that are counted, in the engine's order."""

@@ -7,7 +7,7 @@ import mmap
 from array import array
 from collections.abc import Sequence
 
-from memtool.engine.library import DONE, EngineError, declare, load_library
+from memtool.engine.loading import DONE, EngineError, declare, load_library
 
 _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from memtool.engine.library import DONE, MESSAGE_BYTES, EngineError, declare, load_library
+from memtool.engine.loading import DONE, MESSAGE_BYTES, EngineError, declare, load_library
 
 _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32

@@ -1,13 +1,13 @@
 """What a replay is asked for and what it answers, as ctypes has it (engine/abi/capi.h).
 
-A worker imports this module; see engine/library.py.
+A worker imports this module; see engine/loading.py.
 """
 
 from __future__ import annotations
 
 import ctypes
 
-from memtool.engine.library import MESSAGE_BYTES, declare, load_library
+from memtool.engine.loading import MESSAGE_BYTES, declare, load_library
 
 CHECK, THROUGHPUT, LATENCY, FOOTPRINT, COUNTERS, HEAP, CALLS = range(7)
 HISTOGRAMS = (

@@ -13,7 +13,7 @@ import pytest
 
 from memtool.engine.abi import binding
 from memtool.engine.abi.binding import BrokenInvariant, CannotStand, Heap
-from memtool.engine.library import EngineError
+from memtool.engine.loading import EngineError
 from tests.conftest import ROOT
 
 Misdeed = Callable[[Heap], None]

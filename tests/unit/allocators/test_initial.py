@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memtool.engine.abi.binding import Heap
-from memtool.engine.library import EngineError
+from memtool.engine.loading import EngineError
 
 POOL = 2 << 20
 FIXED = f"initial={POOL},grow=0"

@@ -12,7 +12,7 @@ import memtool
 from memtool.allocators.own import brought as own
 from memtool.allocators.own.brought import adopted_limits, python_plan
 from memtool.allocators.own.shared_library import library_plan
-from memtool.engine.library import EngineError, refuse_stale
+from memtool.engine.loading import EngineError, refuse_stale
 from memtool.errors import InputError
 from memtool.model import AllocatorPlan, AllocatorSpec, Call
 from tests.conftest import ROOT
@@ -200,7 +200,7 @@ def test_an_installed_package_has_the_header_without_being_taken_for_a_stale_che
     (tmp_path / "include").mkdir()
     (tmp_path / "include/memtool.h").touch()
     monkeypatch.delenv("MEMTOOL_ENGINE", raising=False)
-    monkeypatch.setattr("memtool.engine.library.package_folder", lambda: str(tmp_path))
+    monkeypatch.setattr("memtool.engine.loading.package_folder", lambda: str(tmp_path))
     refuse_stale()
     (tmp_path / "engine/abi").mkdir(parents=True)
     (tmp_path / "engine/abi/capi.cpp").touch()

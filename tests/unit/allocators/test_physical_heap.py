@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtool.engine.abi.binding import Heap
-from memtool.engine.library import EngineError
+from memtool.engine.loading import EngineError
 from tests.sequences import STEPS, Step, assert_sound, drive
 
 NAMES = ("tlsf", "half-fit", "segregated-fit")

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from memtool.engine.abi.binding import Heap
-from memtool.engine.library import EngineError
+from memtool.engine.loading import EngineError
 
 
 def hole_of(heap: Heap, size: int) -> int:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from memtool.engine.library import declare, load_library
+from memtool.engine.loading import declare, load_library
 from memtool.errors import InputError
 from memtool.units import arrivals_in_words
 from memtool.workload import tables

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from memtool.engine.generate.binding import ImageBuilder
-from memtool.engine.library import EngineError
+from memtool.engine.loading import EngineError
 from tests.events import (
     ALLOCATE,
     ALLOCATE_ZEROED,
