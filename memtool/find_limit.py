@@ -300,7 +300,7 @@ class _Pending:
 
 def _at_once(jobs: list[Job], pending: Mapping[Cell, _Pending], memory_bytes: int | None) -> int:
     """Return how many may run at the same time: as many as there are processors, if memory has room for them all."""
-    most = machine.usable_cores()
+    most = machine.processes_at_once()
     if memory_bytes is None:
         return most
     needed = max(min(job.region.size, 2 * pending[job.cell].measurable.total_bytes) for job in jobs)

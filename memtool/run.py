@@ -144,7 +144,7 @@ def _run(
         return Outcome(run, directory)
     if importing.ident is not None:
         importing.join()  # a process that is forked while a module is being imported waits for it for ever
-    at_once = machine.usable_cores()
+    at_once = machine.processes_at_once()
     drawn, complaints = pictures.try_to_draw(lambda: pictures.draw_all(directory, run, at_once=at_once))
     return Outcome(run, directory, drawn, complaints)
 

@@ -66,6 +66,12 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def processes_at_once() -> int:
+    """Return how many processes may work at a time, each with a processor of its own, within a quota of their time."""
+    quota = allowance().cores
+    return usable_cores() if quota is None else max(1, min(usable_cores(), int(quota)))
+
+
 def soft_limit(which: int) -> int | None:
     """Return this process's soft limit, such as that of ``resource.RLIMIT_AS``; None: no limit."""
     limit = resource.getrlimit(which)[0]

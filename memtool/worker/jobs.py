@@ -99,7 +99,7 @@ def _unpinned(threads: ThreadPlan | None) -> ThreadPlan | None:
 
 def sharing(jobs: Sequence[Job], at_once: int) -> list[Job]:
     """Return the jobs with the time that each needs when so many of them share the processors, and when it waits."""
-    turns = math.ceil(min(at_once, len(jobs)) / machine.usable_cores())
+    turns = math.ceil(min(at_once, len(jobs)) / machine.processes_at_once())
     return [replace(job, time_limit=turns * job.time_limit + _waits(job)) for job in jobs]
 
 

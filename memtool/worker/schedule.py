@@ -162,7 +162,7 @@ class Schedule:
 
     def _most_at_once(self, workloads: Sequence[Measurable]) -> int:
         """Return how many workers may run at a time, each of which takes all that its workload ever asks for."""
-        processors = machine.usable_cores()
+        processors = machine.processes_at_once()
         if self.settings.memory_bytes is None:
             return processors
         most = max((workload.total_bytes for workload in workloads), default=0) + _WORKER_BYTES
@@ -175,7 +175,7 @@ class Schedule:
         """
         counts = self._counts(workloads)
         batches = self._batches(workloads)
-        processors = machine.usable_cores()
+        processors = machine.processes_at_once()
         fits = bool(batches) and self._holds([cell for _, cell, *_ in (*batches[0], *counts[:processors])])
         for sample in self._overlapping(counts, processors, batches.pop(0) if fits else ()):
             if sample.run_pass.declared.phase is Phase.WAITING:

@@ -77,3 +77,12 @@ def test_available_memory_is_what_the_control_group_leaves(monkeypatch: pytest.M
     assert available_memory() == 4096
     monkeypatch.setattr(machine, "allowance", Allowance)
     assert available_memory() > 1 << 20
+
+
+@pytest.mark.parametrize(("quota", "at_once"), [(None, 4), (8.0, 4), (2.5, 2), (0.5, 1)])
+def test_no_more_processes_work_at_a_time_than_a_quota_feeds(
+    monkeypatch: pytest.MonkeyPatch, quota: float | None, at_once: int
+) -> None:
+    monkeypatch.setattr(machine, "usable_cores", lambda: 4)
+    monkeypatch.setattr(machine, "allowance", lambda: Allowance(cores=quota))
+    assert machine.processes_at_once() == at_once
