@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from memtool.passes.declaration import CellSamples, Declaration, Figure, Figures, Instrument, Phase, Summary, taken
+from memtool.passes.layout import U64, Given, Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,9 @@ def summarise(samples: CellSamples) -> Summary:
 PASS = Declaration(
     name="calls",
     figures=Calls,
+    layout=Layout.of(socket=U64),
+    given=lambda asked: Given({"socket": asked.socket}),
+    found=lambda held, parts, asked: {},  # the parent has counted
     phase=Phase.COUNTED,
     summarise=summarise,
     usual=1.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memtool.passes.declaration import CellSamples, Declaration, Figures, Phase, Summary, taken
+from memtool.passes.layout import U64, Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +21,15 @@ class Check(Figures):
     """Of all operations with their sizes, in the order in which they were done."""
 
 
+LAYOUT = Layout.of(checks=U64, surviving_objects=U64, surviving_size=U64, surviving_digest=U64, order_digest=U64)
+
+
 def summarise(samples: CellSamples) -> Summary:
     """Return how often invariants were verified, for the proof."""
     checks = [sample.figures.checks for sample in taken(samples.own, Check)]
     return Summary(proof={"invariants_checked": sum(checks)} if checks else {})
 
 
-PASS = Declaration(name="check", figures=Check, phase=Phase.PROOF, summarise=summarise, usual=2.5, slower=10)
+PASS = Declaration(
+    name="check", figures=Check, layout=LAYOUT, phase=Phase.PROOF, summarise=summarise, usual=2.5, slower=10
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memtool.passes.declaration import CellSamples, Declaration, Figure, Figures, Instrument, Phase, Summary, taken
+from memtool.passes.layout import U64, Given, Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,9 @@ def summarise(samples: CellSamples) -> Summary:
 PASS = Declaration(
     name="counters",
     figures=Instructions,
+    layout=Layout.of(counter=U64, instructions=U64),
+    given=lambda asked: Given({"counter": asked.counter}),
+    found=lambda held, parts, asked: {"instructions": held["instructions"]},
     phase=Phase.COUNTED,
     summarise=summarise,
     usual=4.0,

@@ -11,6 +11,7 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from memtool.model import Cell, Mode, Status, TraceInfo
+from memtool.passes.layout import Asked, Given, Layout
 
 if TYPE_CHECKING:
     from memtool.passes import Pass
@@ -198,6 +199,8 @@ class Declaration:
     name: str
     """As users write it, and as the engine's list has it."""
     figures: type[Figures]
+    layout: Layout
+    """The structure of its native header (engine/passes/), which lies in memory that the worker shares."""
     phase: Phase
     summarise: Callable[[CellSamples], Summary]
     usual: float
@@ -226,6 +229,10 @@ class Declaration:
     """Whether it waits for the arrivals of the workload."""
     places_blocks: bool = False
     """Whether it finds a footprint, which is held against that of one thread, and against the best packing."""
+    given: Callable[[Asked], Given] = lambda asked: Given()
+    """What the structure holds when the worker begins."""
+    found: Callable[[Any, Mapping[str, Sequence[int]], Asked], Mapping[str, Any]] = lambda held, parts, asked: held
+    """From what the structure and its parts hold at the end to the fields of ``figures``."""
     differ: Callable[[Sequence[Any]], bool] = lambda repeats: False
     """Whether repeats (records of ``figures``) differ, so that more are wanted."""
 

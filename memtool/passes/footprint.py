@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from memtool.passes.adaptor_reports import sentences
@@ -20,6 +20,7 @@ from memtool.passes.declaration import (
     Taken,
     taken,
 )
+from memtool.passes.layout import F64, KNOWN, U64, Array, Asked, Given, Layout, Part, Text, known
 from memtool.units import format_size
 
 LEAST_LIVE = 64 * 1024
@@ -275,9 +276,81 @@ def _differences(footprints: Sequence[Taken[Footprint]]) -> list[str]:
     ]
 
 
+_COLUMNS = tuple(each.name for each in fields(Checkpoint))
+_CHECKPOINT = Layout(tuple((name, KNOWN) for name in _COLUMNS))
+_BOOKS = (
+    "rows",
+    "peak_live_bytes",
+    "peak_granted_bytes",
+    "peak_footprint_bytes",
+    "live_at_peak_footprint_bytes",
+    "granted_at_peak_live_bytes",
+    "footprint_at_peak_live_bytes",
+    "ratio_allocations",
+)
+_KERNEL = (
+    "baseline_resident_bytes",
+    "resident_at_peak_live_bytes",
+    "peak_resident_bytes",
+    "end_resident_bytes",
+    "drained_resident_bytes",
+    "huge_resident_bytes",
+    "beside_limit_bytes",
+    "minor_faults",
+    "major_faults",
+    "grow_calls",
+    "shrink_calls",
+    "body_ticks",
+)
+LAYOUT = Layout(
+    (
+        ("checkpoints", U64),
+        ("series", U64),
+        *((name, U64) for name in _BOOKS),
+        ("ratio_sum", F64),
+        *((name, U64) for name in _KERNEL),
+        ("at_peak_live", _CHECKPOINT),
+        ("drained", _CHECKPOINT),
+        ("at_mark", Array(_CHECKPOINT, MOST_MARKS)),
+        (
+            "region",
+            Layout.of(
+                resident_bytes=U64,
+                anonymous_bytes=U64,
+                huge_bytes=U64,
+                locked_bytes=U64,
+                page_bytes=U64,
+                mapping=Text(256),
+            ),
+        ),
+        ("report", Text(8192)),
+    )
+)
+
+
+def given(asked: Asked) -> Given:
+    """Return how many checkpoints there are to be, with room for them, the one at the beginning, and one at the end."""
+    room = (asked.checkpoints + 2) * len(_COLUMNS)
+    return Given({"checkpoints": asked.checkpoints}, [Part("series", room)])
+
+
+def found(held: Any, parts: Mapping[str, Sequence[int]], asked: Asked) -> dict[str, Any]:  # noqa: ANN401  # as LAYOUT
+    """Return the fields of a Footprint."""
+    rows = parts["series"][: held["rows"] * len(_COLUMNS)]
+    kept = (*_BOOKS[1:], "ratio_sum", *_KERNEL[:-1], "at_peak_live", "drained", "region", "report")
+    return {name: held[name] for name in kept} | {
+        "body_ticks": [held["body_ticks"]],
+        "at_marks": dict(zip(asked.marks, held["at_mark"], strict=False)),
+        "series": {name: [known(each) for each in rows[at :: len(_COLUMNS)]] for at, name in enumerate(_COLUMNS)},
+    }
+
+
 PASS = Declaration(
     name="footprint",
     figures=Footprint,
+    layout=LAYOUT,
+    given=given,
+    found=found,
     phase=Phase.REPEATED,
     summarise=summarise,
     usual=0.6,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from memtool.passes.declaration import CellSamples, Declaration, Figure, Figures, Phase, Summary, taken
+from memtool.passes.layout import KNOWN, U64, Array, Asked, Given, Layout
 
 DRAIN_WAITS = ("0ms", "100ms", "1s", "5s")
 
@@ -85,9 +86,59 @@ def _own_statistics(heap: Heap) -> dict[str, Any]:
     return {"own_statistics": moments} if says else {}
 
 
+_OWN = Layout.of(in_use_bytes=KNOWN, free_bytes=KNOWN, metadata_bytes=KNOWN, mapped_bytes=KNOWN)
+_EXTENT = ("address", "bytes", "first_bucket")
+_BUCKET = ("used", "free", "metadata", "resident", "before")
+MOST_MAPS = 8
+_MAP = Layout.of(
+    moment=U64,
+    clock=U64,
+    live_bytes=U64,
+    walked=U64,
+    bucket_bytes=U64,
+    extents=U64,
+    buckets=U64,
+    left_out_bytes=U64,
+    own=_OWN,
+    extent=Array(U64, 256 * len(_EXTENT)),
+    bucket=Array(U64, 2048 * len(_BUCKET)),
+)
+LAYOUT = Layout.of(
+    drain_waits_ms=Array(U64, 4),
+    after_drain_resident_bytes=Array(U64, 4),
+    own_after_drain=_OWN,
+    maps=U64,
+    map=Array(_MAP, MOST_MAPS),
+)
+_MOMENTS = {2**64 - 1: "peak", 2**64 - 2: "end"}
+
+
+def found(held: Any, parts: Mapping[str, Sequence[int]], asked: Asked) -> dict[str, Any]:  # noqa: ANN401  # as LAYOUT
+    """Return the fields of a Heap."""
+    moments = _MOMENTS | dict(enumerate(asked.marks))
+    return {
+        "maps": [_map(each, moments[each["moment"]]) for each in held["map"][: held["maps"]]],
+        "after_drain_resident_bytes": held["after_drain_resident_bytes"],
+        "own_after_drain": held["own_after_drain"],
+    }
+
+
+def _map(held: Any, moment: str) -> dict[str, Any]:  # noqa: ANN401  # as _MAP
+    extent, buckets = held["extent"], held["buckets"]
+    plain = ("clock", "live_bytes", "walked", "bucket_bytes", "left_out_bytes", "own")
+    return {name: held[name] for name in plain} | {
+        "moment": moment,
+        "extents": [dict(zip(_EXTENT, extent[3 * at : 3 * at + 3], strict=True)) for at in range(held["extents"])],
+        "buckets": {name: held["bucket"][index :: len(_BUCKET)][:buckets] for index, name in enumerate(_BUCKET)},
+    }
+
+
 PASS = Declaration(
     name="heap",
     figures=Heap,
+    layout=LAYOUT,
+    given=lambda asked: Given({"drain_waits_ms": asked.drain_waits_ms}),
+    found=found,
     phase=Phase.WAITING,
     summarise=summarise,
     usual=6.0,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from memtool.passes import histogram
 from memtool.passes.declaration import CellSamples, Declaration, Figure, Phase, Summary, Taken, taken
-from memtool.passes.timing import Pairs, Timing
+from memtool.passes.layout import U64, Array, Asked, Counts, Given, Layout, Part
+from memtool.passes.timing import TIMINGS, Pairs, Timing, thread_rows, timings
 
 PERCENTILES: Mapping[str, float] = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
 OPERATIONS = ("allocate", "deallocate", "remote_deallocate", "reallocate")
@@ -241,9 +242,92 @@ def _behind(kept: Mapping[str, Any]) -> str:
     )
 
 
+_KINDS = ("allocate", "deallocate", "reallocate", "first_touch", "floor", "remote_deallocate", "frame", "touch_floor")
+_DETAILED = ("allocate", "deallocate")
+_CLASSES, _SLICES, _SLOW = len(histogram.SIZE_CLASSES), 400, len(histogram.SLOW_NS)
+_MOST_OF_THEIR_OWN = 64
+"""Threads with histograms of their own: 240 KiB each."""
+LAYOUT = Layout.of(
+    slow_ticks=Array(U64, _SLOW),
+    arrivals=U64,
+    threads=U64,
+    thread_histograms=U64,
+    thread_histogram_count=U64,
+    timings=TIMINGS,
+    schedule_ticks=U64,
+    latest_ticks=U64,
+    end_behind_ticks=U64,
+    maximum=Array(U64, len(_KINDS)),
+    size_maximum=Array(U64, len(_DETAILED) * _CLASSES),
+    slices=Array(U64, _SLICES * len(_DETAILED) * (1 + _SLOW)),
+    histograms=Array(Counts(histogram.BUCKETS), len(_KINDS)),
+    size_histograms=Array(Counts(histogram.BUCKETS), len(_DETAILED) * _CLASSES),
+)
+
+
+def given(asked: Asked) -> Given:
+    """Return when operations arrive and what counts as slow, with room for what each thread finds."""
+    own = min(asked.lanes, _MOST_OF_THEIR_OWN)
+    parts = [*thread_rows(asked)]
+    if asked.arrivals is not None:
+        parts.append(Part("arrivals", len(asked.arrivals), asked.arrivals))
+    if own:
+        parts.append(Part("thread_histograms", own * len(_KINDS) * histogram.BUCKETS))
+    return Given({"slow_ticks": asked.slow_ticks, "thread_histogram_count": own}, parts)
+
+
+def found(held: Any, parts: Mapping[str, Sequence[int]], asked: Asked) -> dict[str, Any]:  # noqa: ANN401  # as LAYOUT
+    """Return the fields of a Latency."""
+    figures = timings(held["timings"], parts.get("threads", ()))
+    figures["histograms"] = dict(zip(_KINDS, _histograms(held["maximum"], held["histograms"]), strict=True))
+    own = parts.get("thread_histograms", ())
+    for lane, row in enumerate(figures["threads"][: len(own) // (len(_KINDS) * histogram.BUCKETS)]):
+        row["histograms"] = _of_lane(own, lane)
+    if asked.lanes:
+        return figures | {"by_size": {}, "slices": {}, "open_loop": None}
+    of_size = _histograms(held["size_maximum"], held["size_histograms"])
+    open_loop = {name: held[name] for name in ("schedule_ticks", "latest_ticks", "end_behind_ticks")}
+    return figures | {
+        "by_size": {kind: of_size[at * _CLASSES : (at + 1) * _CLASSES] for at, kind in enumerate(_DETAILED)},
+        "slices": {kind: _slices(held["slices"], at) for at, kind in enumerate(_DETAILED)},
+        "open_loop": open_loop if held["schedule_ticks"] else None,
+    }
+
+
+def _histograms(maxima: Sequence[int], buckets: Sequence[Any]) -> list[dict[str, Any]]:
+    return [{"maximum": maximum, "buckets": own} for maximum, own in zip(maxima, buckets, strict=True)]
+
+
+def _counts(held: Sequence[int], index: int) -> Sequence[int]:
+    return held[index * histogram.BUCKETS : (index + 1) * histogram.BUCKETS]
+
+
+def _pairs(counts: Iterable[int]) -> list[tuple[int, int]]:
+    return [(bucket, count) for bucket, count in enumerate(counts) if count]
+
+
+def _of_lane(counts: Sequence[int], lane: int) -> dict[str, list[tuple[int, int]]]:
+    """Return the histograms of a thread; those of all its frees for deallocate."""
+    kinds = {kind: _counts(counts, lane * len(_KINDS) + index) for index, kind in enumerate(_KINDS)}
+    frees = map(sum, zip(kinds["deallocate"], kinds["remote_deallocate"], strict=True))
+    return {"allocate": _pairs(kinds["allocate"]), "deallocate": _pairs(frees)}
+
+
+def _slices(held: Sequence[int], at: int) -> dict[str, Any]:
+    """Return what the slices hold of a kind: of each slice both kinds, of each the maximum and the degrees of slow."""
+    first, step = at * (1 + _SLOW), len(_DETAILED) * (1 + _SLOW)
+    return {
+        "maximum": held[first::step],
+        "slow": [held[first + 1 + level :: step] for level in range(_SLOW)],
+    }
+
+
 PASS = Declaration(
     name="latency",
     figures=Latency,
+    layout=LAYOUT,
+    given=given,
+    found=found,
     phase=Phase.TIMED,
     summarise=summarise,
     usual=3.0,

@@ -8,7 +8,8 @@ from statistics import median
 
 from memtool.model import Cell, Mode, TraceInfo
 from memtool.passes.declaration import CellSamples, Declaration, Figure, Phase, Summary, Taken, on_threads, taken
-from memtool.passes.timing import Timing
+from memtool.passes.layout import U64, Given, Layout
+from memtool.passes.timing import TIMINGS, Timing, thread_rows, timings
 
 HARNESS_DOMINATES = 0.5
 """On several threads the harness hands objects over, and what an allocator takes hides behind the waiting: from this
@@ -61,9 +62,15 @@ def _waits(timed: Sequence[Taken[Throughput]], samples: CellSamples) -> dict[str
     return {"wait_ns": Figure([(sample.block, waited(sample.figures)) for sample in parallel])} if parallel else {}
 
 
+LAYOUT = Layout.of(threads=U64, timings=TIMINGS)
+
+
 PASS = Declaration(
     name="throughput",
     figures=Throughput,
+    layout=LAYOUT,
+    given=lambda asked: Given(parts=thread_rows(asked)),
+    found=lambda held, parts, asked: timings(held["timings"], parts.get("threads", ())),
     phase=Phase.TIMED,
     summarise=summarise,
     usual=1.0,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from memtool.passes.declaration import Figures
+from memtool.passes.layout import U64, Array, Asked, Layout, Part
 
 Pairs = tuple[tuple[int, int], ...]
 """(bucket, count) of a histogram (passes/histogram.py)."""
@@ -44,3 +46,20 @@ class Timing(Figures):
     def replay_ticks(self) -> int:
         """Return the ticks of the fastest replay."""
         return min(self.body_ticks)
+
+
+_REPLAYS = Array(U64, 64)
+TIMINGS = Layout.of(iterations=U64, body_ticks=_REPLAYS, epilogue_ticks=_REPLAYS, cpu_ns=_REPLAYS, wait_ticks=_REPLAYS)
+_ROW = ("operations", "remote_deallocations", "body_ticks", "wait_ticks")
+
+
+def thread_rows(asked: Asked) -> tuple[Part, ...]:
+    """Return the part that has a row for each thread; none on one."""
+    return (Part("threads", asked.lanes * len(_ROW)),) if asked.lanes else ()
+
+
+def timings(held: Any, threads: Sequence[int]) -> dict[str, Any]:  # noqa: ANN401  # as TIMINGS has it
+    """Return the fields of a Timing."""
+    replays = {name: held[name][: held["iterations"]] for name, kind in TIMINGS.fields if kind is _REPLAYS}
+    rows = [dict(zip(_ROW, threads[at : at + len(_ROW)], strict=True)) for at in range(0, len(threads), len(_ROW))]
+    return replays | {"wait_ticks": replays["wait_ticks"] if rows else (), "threads": rows}

@@ -57,7 +57,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     import mmap
 
     from memtool.engine.instruments.binding import symbol_owner
-    from memtool.engine.loading import DONE, WRONG
+    from memtool.engine.loading import WRONG
     from memtool.engine.replay import binding
     from memtool.host import noise
 
@@ -73,86 +73,65 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     memory, base = _reserve(region_bytes, alignment, advice)
     if descriptor is not None:
         _map_file(base, region_bytes, descriptor, shared=bool(flags & binding.REGION_SHARED))
-
-    histograms = sizes = slices = arrivals = None
-    buckets = library.memtool_histogram_buckets()
-    if request["run_pass"] == binding.LATENCY:
-        histograms = (ctypes.c_uint64 * (len(binding.HISTOGRAMS) * buckets))()
-        sizes = (ctypes.c_uint64 * (2 * binding.SIZE_CLASSES * buckets))()
-        slices = (binding.LatencySlice * (2 * binding.SLICES))()
-        if request["arrivals"] is not None:
-            arrivals = (ctypes.c_uint64 * len(request["arrivals"]))(*request["arrivals"])
-    threads = _thread_memory(request["threads"], buckets)
-    series = (binding.CheckpointRow * (request["checkpoints"] + 2))()
-    maps = (binding.HeapMap * binding.MOST_MAPS)() if request["run_pass"] == binding.HEAP else None
+    run_pass, figures_bytes, content, length = request["figures"]
+    figures = mmap.mmap(-1, length, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)
+    figures.write(content)
     result = binding.ReplayResult(struct_bytes=ctypes.sizeof(binding.ReplayResult))
     call = binding.ReplayRequest(
         struct_bytes=ctypes.sizeof(binding.ReplayRequest),
-        run_pass=request["run_pass"],
-        use_counter=request["use_counter"],
+        run_pass=run_pass.encode(),
         strategy=request["strategy"].encode(),
         parameters=request["parameters"].encode(),
         image=ctypes.addressof(image_view),
         image_bytes=image_bytes,
         region=base,
         region_bytes=region_bytes,
+        region_flags=flags,
+        populate_bytes=populate_bytes,
         warmups=request["warmups"],
         iterations=request["iterations"],
-        checkpoints=request["checkpoints"],
-        region_flags=flags,
-        counter=request["counter"],
-        populate_bytes=populate_bytes,
-        histograms=ctypes.addressof(histograms) if histograms is not None else None,
-        series=ctypes.addressof(series),
-        maps=ctypes.addressof(maps) if maps is not None else None,
-        drain_waits_ms=request["drain_waits_ms"],
-        size_histograms=ctypes.addressof(sizes) if sizes is not None else None,
-        slices=ctypes.addressof(slices) if slices is not None else None,
-        slow_ticks=request["slow_ticks"],
-        arrivals=ctypes.addressof(arrivals) if arrivals is not None else None,
+        use_counter=request["use_counter"],
         ticks_per_ns=1 / request["ns_per_tick"],
-        system_calls_socket=request["system_calls_socket"],
+        figures=ctypes.addressof(ctypes.c_char.from_buffer(figures)),
+        figures_bytes=figures_bytes,
     )
-    if threads is not None:
-        threads.add_to(call, request["run_pass"])
+    if request["threads"] is not None:
+        call.mode, lanes, call.processors, descriptor = request["threads"]
+        places = mmap.mmap(descriptor, lanes * ctypes.sizeof(binding.ThreadPlace))
+        call.places = ctypes.addressof(ctypes.c_char.from_buffer(places))
     before = noise.read()
     library.memtool_replay(ctypes.byref(call), ctypes.byref(result))
     after = noise.read()
 
-    answer = {
-        "status": result.status,
-        "message": result.message.decode(errors="replace"),
-        "failed_operation": result.failed_operation,
-        "proof": {
-            **_proof(symbol_owner("malloc"), request["version"]),
-            **_proof_of_adopted(request["adopted"]),
-            "code": _code(),
-        },
-        "noise": {name: after[name] - before[name] for name in after},
-    }
+    proof = _proof(symbol_owner("malloc"), request["version"]) | _proof_of_adopted(request["adopted"])
+    answer = _answer(result, {**proof, "code": _code()}, before, after, figures)
     # Threads without a processor each take it from one another.
     shares = request["threads"] is not None and request["threads"][2] == 0
     answer["noise"]["own_switches"] = answer["noise"]["involuntary_switches"] if shares else result.own_switches
     if callbacks is not None and callbacks.failure is not None:
         answer.update(status=WRONG, message=callbacks.failure)
-    elif result.status == DONE and maps is not None:
-        answer["figures"] = _heap(binding, result, maps, request["marks"])
-    elif result.status == DONE:
-        figures = _figures(binding, request["run_pass"], result, histograms, buckets, series)
-        figures |= _at_marks(binding, request["run_pass"], result, request["marks"])
-        if threads is not None and request["run_pass"] in (binding.THROUGHPUT, binding.LATENCY):
-            figures.update(threads.figures(result))
-        if sizes is not None and slices is not None:
-            figures.update(_latency_detail(binding, result, sizes, slices, buckets, threads is None))
-        answer["figures"] = figures
     del memory
     return answer
 
 
+def _answer(
+    result: Any, proof: dict[str, Any], before: dict[str, int], after: dict[str, int], figures: Any
+) -> dict[str, Any]:
+    """Return what the parent is told: the figures as they lie in memory, which it knows how to read."""
+    from memtool.engine.loading import DONE
+
+    return {
+        "status": result.status,
+        "message": result.message.decode(errors="replace"),
+        "failed_operation": result.failed_operation,
+        "proof": proof,
+        "noise": {name: after[name] - before[name] for name in after},
+        "figures": bytes(figures) if result.status == DONE else b"",
+    }
+
+
 def _replay_in_lean_worker(request: dict[str, Any]) -> dict[str, Any]:
     """Replay in a process that did nothing before (lean.cpp), so that the malloc under test holds nothing of ours."""
-    from memtool.engine.loading import DONE
-    from memtool.engine.replay import binding
     from memtool.host import noise
     from memtool.worker.lean_job import LeanJob
 
@@ -168,31 +147,8 @@ def _replay_in_lean_worker(request: dict[str, Any]) -> dict[str, Any]:
             "library": os.fsdecode(head.adopted_owner),
             "library_build_id": head.adopted_build_id.decode() or None,
         }
-    result = head.result
-    answer = {
-        "status": result.status,
-        "message": result.message.decode(errors="replace"),
-        "failed_operation": result.failed_operation,
-        "proof": {**proof, "code": _code(request["library"], os.fsdecode(head.adopted_owner))},
-        "noise": {name: after[name] - before[name] for name in after},
-    }
-    if result.status == DONE and request["run_pass"] == binding.HEAP:
-        maps = (binding.HeapMap * binding.MOST_MAPS).from_buffer(job.memory, head.maps)
-        answer["figures"] = _heap(binding, result, maps, request["marks"])
-    elif result.status == DONE:
-        series = (binding.CheckpointRow * (request["checkpoints"] + 2)).from_buffer(job.memory, head.series)
-        figures = _figures(binding, request["run_pass"], result, None, 0, series)
-        answer["figures"] = figures | _at_marks(binding, request["run_pass"], result, request["marks"])
-    return answer
-
-
-def _thread_memory(threads: tuple[int, int, int, int] | None, buckets: int) -> Any:
-    """Return what a replay on several threads needs besides; None: there is one."""
-    if threads is None:
-        return None
-    from memtool.worker.thread_memory import ThreadMemory
-
-    return ThreadMemory(threads, buckets)
+    proof["code"] = _code(request["library"], os.fsdecode(head.adopted_owner))
+    return _answer(head.result, proof, before, after, job.figures)
 
 
 def _adopt(source: tuple[str, ...]) -> Any:
@@ -291,118 +247,3 @@ def _version(library: Any, symbol: str, kind: str) -> str | None:
     number = function()
     base = 100 if number >= 10000 else 10
     return ".".join(str(part) for part in (number // base**2, number // base % base, number % base))
-
-
-def _figures(binding: Any, run_pass: int, result: Any, histograms: Any, buckets: int, series: Any) -> dict[str, Any]:
-    if run_pass == binding.CHECK:
-        names = ("checks", "surviving_objects", "surviving_size", "surviving_digest", "order_digest")
-        return {name: getattr(result, name) for name in names}
-    if run_pass == binding.COUNTERS:
-        return {"instructions": result.instructions}
-    if run_pass == binding.CALLS:
-        return {}  # the parent has counted
-    if run_pass == binding.FOOTPRINT:
-        figures = {
-            name: getattr(result, name)
-            for name, *_ in binding.ReplayResult._fields_
-            if name.endswith(("_bytes", "_faults", "_calls")) and name != "struct_bytes"
-        }
-        figures["report"] = result.report.decode(errors="replace")
-        figures["region"] = {
-            name: getattr(result.region, name) for name, *_ in binding.RegionAccount._fields_ if name != "mapping"
-        }
-        figures["region"]["mapping"] = result.region.mapping.decode(errors="replace")
-        figures["body_ticks"] = [result.body_ticks[0]]
-        figures["ratio_allocations"] = result.ratio_allocations
-        figures["ratio_sum"] = result.ratio_sum
-        for row in ("at_peak_live", "drained"):
-            figures[row] = {name: _known(getattr(getattr(result, row), name)) for name in binding.SERIES_COLUMNS}
-        figures["series"] = {
-            name: [_known(getattr(series[row], name)) for row in range(result.rows)] for name in binding.SERIES_COLUMNS
-        }
-        return figures
-    figures = {
-        "wait_ticks": [],
-        "threads": [],
-        "body_ticks": list(result.body_ticks[: result.iterations]),
-        "epilogue_ticks": list(result.epilogue_ticks[: result.iterations]),
-        "cpu_ns": list(result.cpu_ns[: result.iterations]),
-    }
-    if run_pass == binding.LATENCY:
-        figures["histograms"] = {
-            name: _histogram(histograms, buckets, index, result.histogram_maximum[index])
-            for index, name in enumerate(binding.HISTOGRAMS)
-        }
-    return figures
-
-
-def _at_marks(binding: Any, run_pass: int, result: Any, marks: tuple[str, ...]) -> dict[str, Any]:
-    if run_pass != binding.FOOTPRINT:
-        return {}
-    rows = zip(marks, result.at_mark, strict=False)
-    return {
-        "at_marks": {mark: {name: _known(getattr(row, name)) for name in binding.SERIES_COLUMNS} for mark, row in rows}
-    }
-
-
-def _histogram(counts: Any, buckets: int, index: int, maximum: int) -> dict[str, Any]:
-    first = index * buckets
-    # Most lie behind the last that counts anything: each looked at would cost a sample three milliseconds.
-    used = (len(memoryview(counts)[first : first + buckets].tobytes().rstrip(b"\0")) + 7) // 8
-    pairs = enumerate(counts[first : first + used])
-    return {"maximum": maximum, "buckets": [(bucket, count) for bucket, count in pairs if count]}
-
-
-def _latency_detail(binding: Any, result: Any, sizes: Any, slices: Any, buckets: int, alone: bool) -> dict[str, Any]:
-    """Return latencies by size class and by slice of the run, and how an open-loop replay kept up."""
-    detail: dict[str, Any] = {"by_size": {}, "slices": {}, "open_loop": None}
-    if not alone:
-        return detail
-    for kind, name in enumerate(("allocate", "deallocate")):
-        rows = range(kind * binding.SIZE_CLASSES, (kind + 1) * binding.SIZE_CLASSES)
-        detail["by_size"][name] = [_histogram(sizes, buckets, row, result.size_maximum[row]) for row in rows]
-        own = slices[kind::2]
-        detail["slices"][name] = {
-            "maximum": [latency.maximum for latency in own],
-            "slow": [[latency.slow[level] for latency in own] for level in range(binding.SLOW)],
-        }
-    if result.schedule_ticks:
-        names = ("schedule_ticks", "latest_ticks", "end_behind_ticks")
-        detail["open_loop"] = {name: getattr(result, name) for name in names}
-    return detail
-
-
-def _heap(binding: Any, result: Any, maps: Any, marks: tuple[str, ...]) -> dict[str, Any]:
-    names = {binding.AT_PEAK: "peak", binding.AT_END: "end", **dict(enumerate(marks))}
-    return {
-        "after_drain_resident_bytes": list(result.after_drain_resident),
-        "own_after_drain": _own(binding, result.own_after_drain),
-        "maps": [
-            {
-                "moment": names[heap_map.moment],
-                "clock": heap_map.clock,
-                "live_bytes": heap_map.live_bytes,
-                "walked": bool(heap_map.walked),
-                "bucket_bytes": heap_map.bucket_bytes,
-                "left_out_bytes": heap_map.left_out_bytes,
-                "extents": [
-                    {"address": extent.address, "bytes": extent.bytes, "first_bucket": extent.first_bucket}
-                    for extent in heap_map.extent[: heap_map.extents]
-                ],
-                "buckets": {
-                    name: [getattr(bucket, name) for bucket in heap_map.bucket[: heap_map.buckets]]
-                    for name in binding.BUCKET_FIGURES
-                },
-                "own": _own(binding, heap_map.own),
-            }
-            for heap_map in maps[: result.maps]
-        ],
-    }
-
-
-def _own(binding: Any, figures: Any) -> dict[str, int | None]:
-    return {name: _known(getattr(figures, name)) for name in binding.OWN_FIGURES}
-
-
-def _known(figure: int) -> int | None:
-    return None if figure == 2**64 - 1 else figure

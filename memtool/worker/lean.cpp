@@ -116,10 +116,9 @@ void replay(LeanJob& job) {
   request.parameters = file + job.parameters;
   request.image = map_file(job.image_descriptor, request.image_bytes, PROT_READ);
   request.region = reserve(job);
-  request.series = reinterpret_cast<CheckpointRow*>(file + job.series);
-  if (job.maps != 0) request.maps = reinterpret_cast<HeapMap*>(file + job.maps);
+  request.pass = file + job.pass;
+  request.figures = file + job.figures;
   if (job.places_descriptor >= 0) {
-    request.threads = reinterpret_cast<ThreadRow*>(file + job.threads);
     request.places = static_cast<ThreadPlace*>(
         map_file(job.places_descriptor, job.lanes * sizeof(ThreadPlace), PROT_READ | PROT_WRITE));
   }
@@ -141,7 +140,7 @@ int main(int count, char** arguments) {
     return 1;
   }
   if (static_cast<std::uint64_t>(getppid()) != job.starter) return 1;
-  if (job.request.mode == MEMTOOL_SERIAL && job.request.pass == MEMTOOL_FOOTPRINT) stay_on_one_processor();
+  if (job.one_processor != 0) stay_on_one_processor();
   replay(job);
   job.finished = 1;
   _exit(0);

@@ -28,19 +28,17 @@ class LeanJob:
         mode, lanes, processors, places = request["threads"] or (0, 0, 0, -1)
         image_descriptor, image_bytes = request["image"]
         adopted = request["adopted"][1] if request["adopted"] is not None else ""
+        run_pass, figures_bytes, content, length = request["figures"]
         texts = {
             "adopted": adopted,
             "strategy": request["strategy"],
             "parameters": request["parameters"],
+            "run_pass": run_pass,
         }
         parts: dict[str, int] = {
             name: len(os.fsencode(text)) + 1 for name, text in texts.items() if text or name != "adopted"
         }
-        parts["series"] = ctypes.sizeof(binding.CheckpointRow) * (request["checkpoints"] + 2)
-        if request["run_pass"] == binding.HEAP:
-            parts["maps"] = ctypes.sizeof(binding.HeapMap) * binding.MOST_MAPS
-        if lanes:
-            parts["threads"] = ctypes.sizeof(binding.ThreadRow) * lanes
+        parts["figures"] = length
         end = ctypes.sizeof(binding.LeanJob)
         offsets = {}
         for name, length in parts.items():
@@ -48,12 +46,15 @@ class LeanJob:
             end += (length + 63) & -64
         self._descriptor = os.memfd_create("memtool-job", 0)
         os.ftruncate(self._descriptor, end)
-        self.memory = mmap.mmap(self._descriptor, end)
-        self.head = binding.LeanJob.from_buffer(self.memory)
+        memory = mmap.mmap(self._descriptor, end)
+        self.head = binding.LeanJob.from_buffer(memory)
+        self.figures = memoryview(memory)[offsets["figures"] : offsets["figures"] + length]
+        """What the replay leaves there."""
+        self.figures[: len(content)] = content
         for name, text in texts.items():
             if name in offsets:
                 encoded = os.fsencode(text)
-                self.memory[offsets[name] : offsets[name] + len(encoded)] = encoded
+                memory[offsets[name] : offsets[name] + len(encoded)] = encoded
         head = self.head
         head.struct_bytes = ctypes.sizeof(binding.LeanJob)
         head.bytes = end
@@ -61,6 +62,7 @@ class LeanJob:
         for name, offset in offsets.items():
             setattr(head, name, offset)
         head.lanes = lanes
+        head.one_processor = request["one_processor"]
         head.region_alignment = alignment
         head.advice[: len(advice)] = advice
         head.image_descriptor = image_descriptor
@@ -69,7 +71,7 @@ class LeanJob:
         head.result.struct_bytes = ctypes.sizeof(binding.ReplayResult)
         call = head.request
         call.struct_bytes = ctypes.sizeof(binding.ReplayRequest)
-        for name in ("run_pass", "use_counter", "counter", "warmups", "iterations", "checkpoints", "drain_waits_ms"):
+        for name in ("use_counter", "warmups", "iterations"):
             setattr(call, name, request[name])
         call.image_bytes = image_bytes
         call.region_bytes = region_bytes
@@ -78,7 +80,7 @@ class LeanJob:
         call.mode = mode
         call.processors = processors
         call.ticks_per_ns = 1 / request["ns_per_tick"]
-        call.system_calls_socket = -1
+        call.figures_bytes = figures_bytes
 
     def run(self) -> None:
         """Start the lean worker and wait for it. Where it dies, this process dies in the same way."""

@@ -25,10 +25,12 @@ from memtool.host.counters import Counter
 from memtool.model import AllocatorPlan, Cell
 from memtool.passes import Noise, Pass, Sample
 from memtool.passes.histogram import SLOW_NS
+from memtool.passes.layout import Asked
 from memtool.passes.records import record_from
 from memtool.worker import protocol
 from memtool.worker.answer import TOKEN_BYTES, Foreign, TimedOut, read_answer
 from memtool.worker.evidence import Contents
+from memtool.worker.figures import head_bytes, made, read
 from memtool.worker.instruments import counted
 from memtool.worker.judge import Answer, sample_of
 from memtool.worker.offspring import VARIABLE, adopt_orphans, end_worker, kill_session
@@ -144,8 +146,8 @@ class _Worker:
             answer = Answer(data["status"], data["message"], data["proof"], record_from(Noise, data["noise"]))
             if answer.status != protocol.DONE:
                 return answer
-            figures = data["figures"] | self.count(self.process)
-            return replace(answer, figures=record_from(self.job.run_pass.declared.figures, figures))
+            counts = self.count(self.process)
+            return replace(answer, figures=read(self.job.run_pass, _asked(self.job), data["figures"], counts))
         except (KeyError, TypeError, ValueError) as problem:
             raise Foreign(f"answered what is no {self.job.run_pass} sample: {problem}") from None
 
@@ -280,28 +282,22 @@ class WorkerExecutor:
         return {
             "parent": os.getpid(),
             "library": self._library,
-            "run_pass": list(Pass).index(job.run_pass),
+            "figures": (str(job.run_pass), head_bytes(job.run_pass), *made(job.run_pass, _asked(job, calls))),
             "image": (job.image_fd, job.image_bytes),
             "strategy": job.plan.strategy,
             "parameters": job.plan.engine_parameters,
             "region": (size, region.alignment, region.advice, region.populate, flags, region_file),
             "warmups": job.warmups,
             "iterations": job.iterations,
-            "checkpoints": job.checkpoints,
-            "drain_waits_ms": job.drain_waits_ms,
             "use_counter": int(job.use_counter),
             "ns_per_tick": job.ns_per_tick,
-            "slow_ticks": tuple(round(limit / job.ns_per_tick) for limit in SLOW_NS),
-            "arrivals": job.arrivals,
-            "marks": job.marks,
-            "system_calls_socket": calls,
-            "counter": COUNTERS_OF.index(job.counter),
             "result": result,
             "version": job.plan.version_call,
             "threads": None
             if job.threads is None
             else (protocol.MODES.index(job.threads.mode), job.threads.lanes, job.threads.processors, places),
             "adopted": job.plan.adopted,
+            "one_processor": int(job.run_pass.declared.one_processor and job.threads is None),
             "lean": (*under, self._lean) if job.run_pass.declared.lean and not job.plan.interpreted else None,
             "path": tuple(sys.path) if job.plan.interpreted else (),
         }
@@ -346,6 +342,19 @@ def _places(threads: ThreadPlan | None) -> Iterator[int | None]:
     with _memory_file("memtool-places") as descriptor:
         os.ftruncate(descriptor, threads.places_bytes)
         yield descriptor
+
+
+def _asked(job: Job, socket: int = 0) -> Asked:
+    return Asked(
+        checkpoints=job.checkpoints,
+        lanes=0 if job.threads is None else job.threads.lanes,
+        drain_waits_ms=job.drain_waits_ms,
+        slow_ticks=tuple(round(each / job.ns_per_tick) for each in SLOW_NS),
+        arrivals=job.arrivals,
+        marks=job.marks,
+        counter=COUNTERS_OF.index(job.counter),
+        socket=socket,
+    )
 
 
 def _fault(problem: Exception) -> str:

@@ -14,6 +14,7 @@
 
 #include "engine/abi/capi.h"
 #include "engine/events/thread_image.hpp"
+#include "engine/passes/check.hpp"
 #include "engine/registry/registry.hpp"
 
 int main(int count, char** arguments) {
@@ -31,27 +32,28 @@ int main(int count, char** arguments) {
 
   ReplayRequest request{};
   request.struct_bytes = sizeof request;
-  request.pass = MEMTOOL_CHECK;
+  request.pass = "check";
   request.mode = static_cast<std::uint32_t>(std::atoi(arguments[2]));
   request.image = image;
   request.image_bytes = bytes;
   request.region = region;
   request.region_bytes = kRegion;
   const std::uint64_t lanes = request.mode == MEMTOOL_SERIAL ? 1 : static_cast<const ThreadImageHeader*>(image)->lanes;
-  std::vector<ThreadRow> rows(lanes);
   std::vector<ThreadPlace> places(lanes);
-  request.threads = rows.data();
   request.places = places.data();
   for (int i = std::atoi(arguments[4]); i > 0; --i) {
     ReplayResult result{};
+    CheckFigures figures{};
+    request.figures = &figures;
+    request.figures_bytes = sizeof figures;
     entry->replay(Parameters(*entry->info, ""), request, result);
     if (result.status != MEMTOOL_DONE) {
       std::fprintf(stderr, "%s\n", result.message);
       return 1;
     }
-    std::printf("%llu %llu %llx\n", static_cast<unsigned long long>(result.surviving_objects),
-                static_cast<unsigned long long>(result.surviving_size),
-                static_cast<unsigned long long>(result.surviving_digest));
+    std::printf("%llu %llu %llx\n", static_cast<unsigned long long>(figures.surviving_objects),
+                static_cast<unsigned long long>(figures.surviving_size),
+                static_cast<unsigned long long>(figures.surviving_digest));
   }
   return 0;
 }

@@ -161,10 +161,6 @@ const char* memtool_source_hash(void) {
   return MEMTOOL_SOURCE_HASH;
 }
 
-uint64_t memtool_histogram_buckets(void) {
-  return Histogram::kBuckets;
-}
-
 const char* memtool_describe(void) {
   static const std::string description = describe_all(strategies(), describe_strategy);
   return description.c_str();

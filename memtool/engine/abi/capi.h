@@ -11,17 +11,8 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-#define MEMTOOL_ABI_VERSION 6u
+#define MEMTOOL_ABI_VERSION 7u
 
-enum {
-  MEMTOOL_CHECK = 0,
-  MEMTOOL_THROUGHPUT = 1,
-  MEMTOOL_LATENCY = 2,
-  MEMTOOL_FOOTPRINT = 3,
-  MEMTOOL_COUNTERS = 4,
-  MEMTOOL_HEAP = 5,
-  MEMTOOL_CALLS = 6
-};
 enum { MEMTOOL_DONE = 0, MEMTOOL_OUT_OF_MEMORY = 1, MEMTOOL_WRONG = 2, MEMTOOL_BAD_REQUEST = 3 };
 /* Histograms of the latency pass, in this order. */
 enum {
@@ -122,14 +113,6 @@ typedef struct HeapMap {
   MapBucket bucket[MEMTOOL_MOST_BUCKETS];
 } HeapMap;
 #define MEMTOOL_DRAIN_READINGS 4
-/* One thread of a replay on several. Ticks of the last iteration. */
-typedef struct ThreadRow {
-  uint64_t operations; /* before the epilogue */
-  uint64_t remote_deallocations;
-  uint64_t body_ticks; /* from its first event to its last before the epilogue */
-  uint64_t wait_ticks; /* of these, waiting for objects of other threads */
-} ThreadRow;
-
 /* What a thread of a replay is at, in memory that the parent reads when it has to kill the worker. */
 enum {
   MEMTOOL_THREAD_NOTHING = 0, /* not started yet */
@@ -152,102 +135,36 @@ typedef struct ThreadPlace {
 
 typedef struct ReplayRequest {
   uint64_t struct_bytes; /* sizeof(ReplayRequest): refused when it differs */
-  uint32_t pass;
-  uint32_t use_counter; /* 1: time stamp counter (or cntvct), 0: clock_gettime */
+  const char* pass;      /* by its name (engine/passes/passes.hpp) */
   const char* strategy;
   const char* parameters;
   const void* image; /* ImageHeader, then words */
   uint64_t image_bytes;
   void* region;
   uint64_t region_bytes;
-  uint32_t warmups;
-  uint32_t iterations;
-  uint32_t checkpoints;
+  uint64_t populate_bytes; /* head of the region to fault in beforehand, after the resident baseline is taken */
   uint32_t region_flags;   /* MEMTOOL_REGION_* */
   uint32_t mode;           /* MEMTOOL_SERIAL takes an image, the others a thread image */
-  uint64_t populate_bytes; /* head of the region to fault in beforehand, after the resident baseline is taken */
-  uint32_t counter;        /* MEMTOOL_COUNTER_*; counters pass */
-  uint32_t reserved;
-  uint64_t* histograms;  /* MEMTOOL_HISTOGRAMS x memtool_histogram_buckets() counts, zeroed; latency pass */
-  CheckpointRow* series; /* checkpoints + 2 rows; footprint pass */
-  HeapMap* maps;         /* MEMTOOL_MOST_MAPS; heap pass */
-  /* Milliseconds after the drain at which resident memory is read, ascending; heap pass. */
-  uint64_t drain_waits_ms[MEMTOOL_DRAIN_READINGS];
-  /* Latency pass. */
-  uint64_t* size_histograms;         /* allocate, then deallocate: MEMTOOL_SIZE_CLASSES histograms each; zeroed */
-  LatencySlice* slices;              /* MEMTOOL_SLICES pairs: allocate, deallocate; zeroed */
-  uint64_t slow_ticks[MEMTOOL_SLOW]; /* ascending */
-  const uint64_t* arrivals;          /* program of engine/generate/arrivals.hpp; NULL: closed loop */
+  uint32_t warmups;
+  uint32_t iterations;
+  uint32_t use_counter; /* 1: time stamp counter (or cntvct), 0: clock_gettime */
+  uint32_t processors;  /* that the lanes are pinned to, each on its own; 0: not pinned */
   double ticks_per_ns;
-  int32_t system_calls_socket; /* calls pass: where to send the means to count them */
-  int32_t reserved_2;
-  ThreadRow* threads;  /* one for each lane of a thread image */
-  ThreadPlace* places; /* the same; zeroed */
-  /* As `histograms` for each of the first thread_histogram_count lanes: its own allocate and deallocate. */
-  uint64_t* thread_histograms;
-  uint32_t thread_histogram_count;
-  uint32_t processors; /* that the lanes are pinned to, each on its own; 0: not pinned */
+  ThreadPlace* places; /* one for each lane of a thread image; zeroed */
+  /* The structure of the pass, in its header, with what it is given filled in and all else zeroed; behind it lie the
+   * parts that it has the offsets of, from its beginning (0: there is no such part). */
+  void* figures;
+  uint64_t figures_bytes; /* of the structure: refused when it differs */
 } ReplayRequest;
 
 typedef struct ReplayResult {
   uint64_t struct_bytes;
   uint32_t status;
-  uint32_t iterations;
+  uint32_t reserved;
   uint64_t failed_operation; /* when status is OUT_OF_MEMORY or WRONG: operations done before it */
   uint64_t failed_size;
-  char message[400];
-  uint64_t body_ticks[MEMTOOL_MOST_ITERATIONS];
-  uint64_t epilogue_ticks[MEMTOOL_MOST_ITERATIONS];
-  uint64_t histogram_maximum[MEMTOOL_HISTOGRAMS];
-  /* Footprint pass. */
-  uint64_t rows; /* rows of the series that were written */
-  uint64_t peak_live_bytes;
-  uint64_t peak_granted_bytes;
-  uint64_t peak_footprint_bytes;
-  uint64_t live_at_peak_footprint_bytes;
-  uint64_t granted_at_peak_live_bytes;
-  uint64_t footprint_at_peak_live_bytes;
-  uint64_t ratio_allocations; /* allocations with at least 64 KiB alive: what the mean ratio runs over */
-  double ratio_sum;           /* sum of footprint / live over them */
-  uint64_t baseline_resident_bytes;
-  uint64_t resident_at_peak_live_bytes; /* exact (smaps_rollup) */
-  uint64_t peak_resident_bytes;         /* the larger of what was read and of what the kernel remembers as the most */
-  uint64_t end_resident_bytes;          /* exact, after the last event before the epilogue */
-  uint64_t drained_resident_bytes;      /* exact, after the epilogue */
-  uint64_t huge_resident_bytes;         /* part of resident_at_peak_live_bytes in transparent huge pages */
-  uint64_t beside_limit_bytes; /* the most of the footprint that the capacity does not bound, at a checkpoint */
-  uint64_t minor_faults;
-  uint64_t major_faults;
-  uint64_t grow_calls;
-  uint64_t shrink_calls;
-  uint64_t checks; /* check pass: how often the strategy's own invariants were verified */
-  /* Check pass, before the epilogue: what is alive, with a digest of its sizes that does not depend on their order. */
-  uint64_t surviving_objects;
-  uint64_t surviving_size;
-  uint64_t surviving_digest;
-  uint64_t order_digest; /* of all operations with their sizes, in the order in which they were done */
-  uint64_t wait_ticks[MEMTOOL_MOST_ITERATIONS]; /* of all threads together */
-  CheckpointRow at_peak_live;
-  /* Footprint pass, before the epilogue: what each adaptor reports, as members of a JSON object. */
-  char report[MEMTOOL_REPORT_BYTES];
-  RegionAccount region;
-  /* Counters pass: user instructions of the replay before the epilogue; 0 under callgrind, which keeps them to itself.
-   */
-  uint64_t instructions;
-  CheckpointRow drained;                    /* after the epilogue: nothing is alive */
-  CheckpointRow at_mark[MEMTOOL_MOST_MAPS]; /* by the marks' numbers; on one thread */
-  /* Heap pass. */
-  uint64_t maps;
-  uint64_t after_drain_resident[MEMTOOL_DRAIN_READINGS]; /* bytes */
-  OwnFigures own_after_drain;
-  /* Throughput pass: processor time of all threads of the process in each replay before the epilogue. */
-  uint64_t cpu_ns[MEMTOOL_MOST_ITERATIONS];
-  /* Latency pass. */
-  uint64_t size_maximum[2 * MEMTOOL_SIZE_CLASSES]; /* ticks */
-  uint64_t schedule_ticks;                         /* when the last operation was meant to begin; 0: closed loop */
-  uint64_t latest_ticks;                           /* most that an operation began after it was meant to */
-  uint64_t end_behind_ticks;                       /* the same of the last operation */
   uint64_t own_switches; /* involuntary switches of threads that waited for each other and offered their processor */
+  char message[400];
 } ReplayResult;
 
 /* What a lean worker is told, and what it answers (worker/lean.cpp): one memory file that it shares with the worker
@@ -261,17 +178,18 @@ typedef struct LeanJob {
   uint64_t adopted; /* path of a library to adopt */
   uint64_t strategy;
   uint64_t parameters;
-  uint64_t series;
-  uint64_t maps;
-  uint64_t threads;
+  uint64_t pass;
+  uint64_t figures;
   uint64_t lanes;
   uint64_t region_alignment;
   int32_t advice[MEMTOOL_MOST_ADVICE]; /* madvise numbers for the region; 0: no more */
   int32_t image_descriptor;
   int32_t region_descriptor; /* -1: anonymous */
   int32_t places_descriptor; /* -1: one thread */
+  uint32_t one_processor;    /* 1: to stay on one */
   uint32_t finished;         /* 1: what follows is filled in */
-  char malloc_owner[4096];   /* as memtool_symbol_owner() has it */
+  uint32_t reserved;
+  char malloc_owner[4096]; /* as memtool_symbol_owner() has it */
   char malloc_build_id[128];
   char adopted_owner[4096];
   char adopted_build_id[128];
@@ -294,7 +212,6 @@ const char* memtool_describe(void);    /* every strategy as a JSON array; static
 const char* memtool_describe_adaptors(void);
 /* Why instructions cannot be counted this way, in words; NULL: they can. Static storage, until the next call. */
 const char* memtool_counter_refusal(uint32_t counter);
-uint64_t memtool_histogram_buckets(void);
 /* Writes the intended starts of `count` operations in picoseconds; see engine/generate/arrivals.hpp. */
 void memtool_schedule_arrivals(const uint64_t* program, uint64_t* starts, uint64_t count);
 /* Why the kernel does not let system calls be counted, in words; NULL: it does. */

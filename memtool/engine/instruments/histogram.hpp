@@ -1,5 +1,5 @@
 // Log-linear histogram of ticks: exact below 128, then 128 buckets an octave, so that a bucket is at most 1/128 (0.8 %)
-// wide. memtool/measure/histogram.py has the same layout and reads it.
+// wide. memtool/passes/histogram.py has the same layout and reads it.
 #pragma once
 
 #include <bit>

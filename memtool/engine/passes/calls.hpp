@@ -11,13 +11,18 @@
 
 namespace memtool {
 
+// memtool/passes/calls.py has the same.
+struct CallsFigures {
+  std::uint64_t socket;  // over which the means to count are sent
+};
+
 template <class S, class Given>
 void calls(Serial<S, Given>& replayed) {
   ThroughputProbe<true> probe(replayed.image.touch());
   replayed.region.reset();
   S strategy(replayed.region, replayed.given);
   Replay<S, ThroughputProbe<true>> replay(strategy, probe, replayed.slots.data());
-  const SystemCallCounter counter(replayed.request.system_calls_socket);
+  const SystemCallCounter counter(static_cast<int>(replayed.template figures<CallsFigures>().socket));
   if (counter.refusal() != nullptr)
     return fail(replayed.result, MEMTOOL_BAD_REQUEST, "system calls cannot be counted: %s", counter.refusal());
   const std::uint64_t* stopped = replay.run(replayed.image.begin, replayed.image.epilogue);
@@ -44,7 +49,7 @@ void calls(Threaded<S, Given>& replayed) {
   };
   Work work(make_probe);
   work.set_heap(strategy, replayed.region);
-  work.socket = replayed.request.system_calls_socket;
+  work.socket = static_cast<int>(replayed.template figures<CallsFigures>().socket);
   const OwnPages stacks(replayed.image.head.lanes * Lanes::kStack);
   Lanes lanes(replayed.image, replayed.request, replayed.cells.data(), work, stacks.mapped() ? &stacks : nullptr);
   const bool finished = replayed.finish(lanes, work, strategy);

@@ -10,15 +10,25 @@
 
 namespace memtool {
 
-inline void report_survivors(const CheckBook::Summary& summary, ReplayResult& result) noexcept {
-  result.surviving_objects = summary.live_objects;
-  result.surviving_size = summary.live_bytes;
-  result.surviving_digest = summary.live_digest;
+// memtool/passes/check.py has the same, and says what it is.
+struct CheckFigures {
+  std::uint64_t checks;
+  std::uint64_t surviving_objects;
+  std::uint64_t surviving_size;
+  std::uint64_t surviving_digest;
+  std::uint64_t order_digest;
+};
+
+inline void report_survivors(const CheckBook::Summary& summary, CheckFigures& figures) noexcept {
+  figures.surviving_objects = summary.live_objects;
+  figures.surviving_size = summary.live_bytes;
+  figures.surviving_digest = summary.live_digest;
 }
 
 template <class S, class Given>
 void check(Serial<S, Given>& replayed) {
   constexpr std::uint64_t kChecks = 64;
+  auto& figures = replayed.template figures<CheckFigures>();
   replayed.region.reset();
   S strategy(replayed.region, replayed.given);
   CheckBook book;
@@ -30,14 +40,14 @@ void check(Serial<S, Given>& replayed) {
     const std::uint64_t* stop = replayed.image.begin + replayed.image.head.words * i / kChecks;
     if (at < replayed.image.epilogue && stop >= replayed.image.epilogue) {
       at = replay.run(at, replayed.image.epilogue);
-      report_survivors(book.summary(), replayed.result);
+      report_survivors(book.summary(), figures);
       if (replay.out_of_memory()) break;
     }
     at = replay.run(at, stop);
     if (!book.failed()) probe.verify_heap();
   }
-  replayed.result.checks = probe.checks();
-  replayed.result.order_digest = book.summary().order_digest;
+  figures.checks = probe.checks();
+  figures.order_digest = book.summary().order_digest;
   if (book.failed()) {
     replayed.result.failed_operation = book.failed_operation();
     fail(replayed.result, MEMTOOL_WRONG, "event %llu: %s", as_printed(book.failed_operation()),
@@ -91,6 +101,7 @@ class LaneCheckProbe : public CheckProbe<S> {
 
 template <class S, class Given>
 void check(Threaded<S, Given>& replayed) {
+  auto& figures = replayed.template figures<CheckFigures>();
   replayed.region.reset();
   CheckBook book;
   S strategy(replayed.region, replayed.given);
@@ -102,24 +113,24 @@ void check(Threaded<S, Given>& replayed) {
   struct Work : LaneWork<S, decltype(make_probe)> {
     using LaneWork<S, decltype(make_probe)>::LaneWork;
     void body_ended() noexcept override {
-      report_survivors(book->summary(), *result);
+      report_survivors(book->summary(), *figures);
       if (!book->failed()) whole->verify_heap();
     }
     [[nodiscard]] bool holds_lanes() const noexcept override { return true; }
     CheckBook* book = nullptr;
     CheckProbe<S>* whole = nullptr;
-    ReplayResult* result = nullptr;
+    CheckFigures* figures = nullptr;
   };
   Work work(make_probe);
   work.set_heap(strategy, replayed.region);
   work.book = &book;
   work.whole = &whole;
-  work.result = &replayed.result;
+  work.figures = &figures;
   Lanes lanes(replayed.image, replayed.request, replayed.cells.data(), work);
   const bool finished = replayed.finish(lanes, work, strategy);
   if (!book.failed() && finished) whole.verify_heap();
-  replayed.result.checks = whole.checks();
-  replayed.result.order_digest = book.summary().order_digest;
+  figures.checks = whole.checks();
+  figures.order_digest = book.summary().order_digest;
   if (!book.failed()) return;
   replayed.result.failed_operation = book.failed_operation();
   fail(replayed.result, MEMTOOL_WRONG, "event %llu: %s", as_printed(book.failed_operation()), book.complaint().c_str());

@@ -10,9 +10,16 @@
 
 namespace memtool {
 
+// memtool/passes/counters.py has the same.
+struct CountersFigures {
+  std::uint64_t counter;       // MEMTOOL_COUNTER_*
+  std::uint64_t instructions;  // 0 under callgrind, which keeps them to itself
+};
+
 template <class S, class Given>
 void counters(Serial<S, Given>& replayed) {
-  InstructionCounter counter(replayed.request.counter);
+  auto& figures = replayed.template figures<CountersFigures>();
+  InstructionCounter counter(static_cast<std::uint32_t>(figures.counter));
   if (counter.refusal() != nullptr)
     return fail(replayed.result, MEMTOOL_BAD_REQUEST, "instructions cannot be counted: %s", counter.refusal());
   with_plain_probe(replayed, [&](auto make_probe) {
@@ -23,7 +30,7 @@ void counters(Serial<S, Given>& replayed) {
     Replay<S, decltype(probe)> replay(strategy, probe, replayed.slots.data());
     counter.start();
     const std::uint64_t* stopped = replay.run(replayed.image.begin, replayed.image.epilogue);
-    replayed.result.instructions = counter.stop();
+    figures.instructions = counter.stop();
     if (replay.out_of_memory()) return replayed.out_of_memory(strategy, stopped);
     replay.run(stopped, replayed.image.end);
   });
@@ -57,7 +64,8 @@ class CountedProbe : public ThroughputProbe<true> {
 // What the lanes execute, less what they do while they wait for each other.
 template <class S, class Given>
 void counters(Threaded<S, Given>& replayed) {
-  const std::uint32_t counter = replayed.request.counter;
+  auto& figures = replayed.template figures<CountersFigures>();
+  const auto counter = static_cast<std::uint32_t>(figures.counter);
   const InstructionCounter trial(counter);
   if (trial.refusal() != nullptr)
     return fail(replayed.result, MEMTOOL_BAD_REQUEST, "instructions cannot be counted: %s", trial.refusal());
@@ -66,9 +74,9 @@ void counters(Threaded<S, Given>& replayed) {
     std::atomic<std::uint64_t> total = 0;
     const auto counted = [&](Lane& lane) { return CountedProbe(replayed.image.touch(), lane, counter, total); };
     if (counter == MEMTOOL_COUNTER_CALLGRIND) InstructionCounter::instrument();
-    (void)replayed.replay_once(counted, false);
+    (void)replayed.replay_once(counted, {});
     if (counter == MEMTOOL_COUNTER_CALLGRIND) InstructionCounter::stop_instrumenting();
-    replayed.result.instructions = total;
+    figures.instructions = total;
   });
 }
 

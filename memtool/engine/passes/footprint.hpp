@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -57,24 +56,24 @@ CheckpointRow checkpoint_row(const HeapStats& stats, const Region& region, bool 
 
 // Adds to a row of the series what was most since the row before it.
 template <class S>
-void note_most(CheckpointRow& row, FootprintProbe<S>& probe, Region& region, ReplayResult& result) noexcept {
+void note_most(CheckpointRow& row, FootprintProbe<S>& probe, Region& region, FootprintFigures& figures) noexcept {
   row.most_live_bytes = probe.take_most_live();
   if (row.footprint_bytes == kNotApplicable) return;
   const std::uint64_t apart = row.footprint_bytes - region.used();
   const std::uint64_t budgeted = std::min<std::uint64_t>(region.budgeted_apart(), apart);
-  result.beside_limit_bytes = std::max(result.beside_limit_bytes, apart - budgeted);
+  figures.beside_limit_bytes = std::max(figures.beside_limit_bytes, apart - budgeted);
   row.most_footprint_bytes = region.take_peak() + apart;
   // Tables of adaptors are known at checkpoints only.
-  if (row.most_footprint_bytes > result.peak_footprint_bytes) {
-    result.peak_footprint_bytes = row.most_footprint_bytes;
-    result.live_at_peak_footprint_bytes = row.live_bytes;
+  if (row.most_footprint_bytes > figures.peak_footprint_bytes) {
+    figures.peak_footprint_bytes = row.most_footprint_bytes;
+    figures.live_at_peak_footprint_bytes = row.live_bytes;
   }
 }
 
 // At the end: between two checkpoints usable_size() may have said what cannot be.
-inline void fail_if_overgranted(ReplayResult& result, bool on_region) {
-  const std::string lie = why_not_granted(result.peak_granted_bytes, result.peak_live_bytes,
-                                          on_region ? result.peak_footprint_bytes : kNotApplicable);
+inline void fail_if_overgranted(const FootprintFigures& figures, bool on_region, ReplayResult& result) {
+  const std::string lie = why_not_granted(figures.peak_granted_bytes, figures.peak_live_bytes,
+                                          on_region ? figures.peak_footprint_bytes : kNotApplicable);
   if (!lie.empty()) fail(result, MEMTOOL_WRONG, "%s", lie.c_str());
 }
 
@@ -85,32 +84,32 @@ struct ProcessReadings {
       : resident(request.region, request.region_bytes, (request.region_flags & MEMTOOL_REGION_SHARED) != 0) {}
 
   // Everything of the harness comes first: what is resident before the heap is made is not the heap's.
-  void begin(ReplayResult& result) noexcept {
+  void begin(FootprintFigures& figures) noexcept {
     (void)resident.exact();  // faults in what the reading itself needs
     resident.begin_peak();
     baseline = resident.exact().bytes;
     rough_baseline = resident.approximate();
-    result.baseline_resident_bytes = baseline;
+    figures.baseline_resident_bytes = baseline;
   }
   void begin_faults() noexcept { getrusage(RUSAGE_SELF, &before); }
-  void at_peak(ReplayResult& result) noexcept {
+  void at_peak(FootprintFigures& figures) noexcept {
     const auto exact = resident.exact();
-    result.resident_at_peak_live_bytes = above(exact.bytes, baseline);
-    result.huge_resident_bytes = exact.huge;
-    result.region = resident.of_region();
-    result.peak_resident_bytes = std::max(result.peak_resident_bytes, result.resident_at_peak_live_bytes);
+    figures.resident_at_peak_live_bytes = above(exact.bytes, baseline);
+    figures.huge_resident_bytes = exact.huge;
+    figures.region = resident.of_region();
+    figures.peak_resident_bytes = std::max(figures.peak_resident_bytes, figures.resident_at_peak_live_bytes);
   }
   template <class S>
-  void end_body(const S& strategy, const Region& region, ReplayResult& result) noexcept {
+  void end_body(const S& strategy, const Region& region, FootprintFigures& figures) noexcept {
     rusage after;
     getrusage(RUSAGE_SELF, &after);
-    result.minor_faults = static_cast<std::uint64_t>(after.ru_minflt - before.ru_minflt);
-    result.major_faults = static_cast<std::uint64_t>(after.ru_majflt - before.ru_majflt);
-    result.grow_calls = region.grow_calls();
-    result.shrink_calls = region.shrink_calls();
-    result.end_resident_bytes = above(resident.exact().bytes, baseline);
-    result.peak_resident_bytes = std::max(result.peak_resident_bytes, result.end_resident_bytes);
-    if constexpr (Watches<S>) std::snprintf(result.report, sizeof result.report, "%s", strategy.report().c_str());
+    figures.minor_faults = static_cast<std::uint64_t>(after.ru_minflt - before.ru_minflt);
+    figures.major_faults = static_cast<std::uint64_t>(after.ru_majflt - before.ru_majflt);
+    figures.grow_calls = region.grow_calls();
+    figures.shrink_calls = region.shrink_calls();
+    figures.end_resident_bytes = above(resident.exact().bytes, baseline);
+    figures.peak_resident_bytes = std::max(figures.peak_resident_bytes, figures.end_resident_bytes);
+    if constexpr (Watches<S>) std::snprintf(figures.report, sizeof figures.report, "%s", strategy.report().c_str());
   }
 
   Resident resident;
@@ -125,9 +124,10 @@ class SerialAccount {
  public:
   SerialAccount(Serial<S, Given>& replayed, ProcessReadings& readings)
       : replayed_(replayed),
+        figures_(replayed.template figures<FootprintFigures>()),
         readings_(readings),
         strategy_(replayed.region, replayed.given),
-        probe_(replayed.image.touch(), strategy_, replayed.region, replayed.result),
+        probe_(replayed.image.touch(), strategy_, replayed.region, figures_),
         replay_(strategy_, probe_, replayed.slots.data()),
         at_(replayed.image.begin),
         mark_(next_mark(replayed.image.begin, replayed.image.epilogue)) {
@@ -137,7 +137,7 @@ class SerialAccount {
   // False: the sample has failed.
   bool run_body() {
     const Image& image = replayed_.image;
-    const std::uint64_t checkpoints = replayed_.request.checkpoints;
+    const std::uint64_t checkpoints = figures_.checkpoints;
     const std::uint64_t* peak = image.begin + image.head.peak_live_word;
     bool peak_seen = false;
     for (std::uint64_t i = 0; i <= checkpoints; ++i) {
@@ -145,8 +145,8 @@ class SerialAccount {
       if (!peak_seen && peak <= stop) {
         if (!run_to(peak)) return false;
         peak_seen = true;
-        readings_.at_peak(replayed_.result);
-        if (!note(replayed_.result.resident_at_peak_live_bytes, replayed_.result.at_peak_live)) return false;
+        readings_.at_peak(figures_);
+        if (!note(figures_.resident_at_peak_live_bytes, figures_.at_peak_live)) return false;
       }
       if (!run_to(stop) || !checkpoint(i, checkpoints)) return false;
     }
@@ -154,12 +154,12 @@ class SerialAccount {
   }
 
   void run_epilogue() {
-    ReplayResult& result = replayed_.result;
-    readings_.end_body(strategy_, replayed_.region, result);
+    readings_.end_body(strategy_, replayed_.region, figures_);
     replay_.run(at_, replayed_.image.end);
     if (replayed_.detected_in(strategy_)) return;
-    result.drained_resident_bytes = above(readings_.resident.exact().bytes, readings_.baseline);
-    if (note(result.drained_resident_bytes, result.drained)) fail_if_overgranted(result, replayed_.on_region());
+    figures_.drained_resident_bytes = above(readings_.resident.exact().bytes, readings_.baseline);
+    if (note(figures_.drained_resident_bytes, figures_.drained))
+      fail_if_overgranted(figures_, replayed_.on_region(), replayed_.result);
   }
 
  private:
@@ -167,8 +167,7 @@ class SerialAccount {
     for (; mark_.at < stop; mark_ = next_mark(mark_.at + 1, replayed_.image.epilogue)) {
       at_ = replay_.run(at_, mark_.at);
       if (replay_.out_of_memory()) break;
-      if (mark_.moment < MEMTOOL_MOST_MAPS)
-        replayed_.result.at_mark[mark_.moment] = figures(strategy_.stats(), kNotApplicable);
+      if (mark_.moment < MEMTOOL_MOST_MAPS) figures_.at_mark[mark_.moment] = row_of(strategy_.stats(), kNotApplicable);
     }
     if (!replay_.out_of_memory()) at_ = replay_.run(at_, stop);
     if (!replay_.out_of_memory()) return true;
@@ -177,21 +176,20 @@ class SerialAccount {
   }
 
   bool checkpoint(std::uint64_t i, std::uint64_t checkpoints) {
-    ReplayResult& result = replayed_.result;
     const std::uint64_t resident_every =
         checkpoints_to_a_resident_reading(checkpoints, replayed_.image.head.operations);
     const std::uint64_t peak_every = std::max<std::uint64_t>(checkpoints / kPeakReadings, 1);
     std::uint64_t now = kNotApplicable;
     if (i % resident_every == 0 || i == checkpoints) {
       now = above(readings_.resident.approximate(), readings_.rough_baseline);
-      result.peak_resident_bytes = std::max(result.peak_resident_bytes, now);
+      figures_.peak_resident_bytes = std::max(figures_.peak_resident_bytes, now);
     }
-    CheckpointRow& row = replayed_.request.series[result.rows++];
+    CheckpointRow& row = replayed_.template part<CheckpointRow>(figures_.series)[figures_.rows++];
     if (!note(now, row)) return false;
-    note_most(row, probe_, replayed_.region, result);
+    note_most(row, probe_, replayed_.region, figures_);
     if ((i > 0 && i % peak_every == 0) || i == checkpoints) {
       row.most_resident_bytes = readings_.resident.take_peak();
-      result.peak_resident_bytes = std::max(result.peak_resident_bytes, row.most_resident_bytes);
+      figures_.peak_resident_bytes = std::max(figures_.peak_resident_bytes, row.most_resident_bytes);
     }
     return true;
   }
@@ -199,7 +197,7 @@ class SerialAccount {
   // Fills in a checkpoint. False: its figures cannot be true together, and the sample has failed, in words.
   bool note(std::uint64_t resident, CheckpointRow& row) {
     const HeapStats stats = strategy_.stats();
-    row = figures(stats, resident);
+    row = row_of(stats, resident);
     std::string lie = why_untrue(stats, row.live_bytes, replayed_.region.used());
     if (lie.empty()) lie = why_not_granted(row.granted_bytes, row.live_bytes, row.footprint_bytes);
     if (lie.empty()) return true;
@@ -207,11 +205,12 @@ class SerialAccount {
     fail(replayed_.result, MEMTOOL_WRONG, "after %llu operations: %s", as_printed(row.clock), lie.c_str());
     return false;
   }
-  CheckpointRow figures(const HeapStats& stats, std::uint64_t resident) const noexcept {
+  CheckpointRow row_of(const HeapStats& stats, std::uint64_t resident) const noexcept {
     return checkpoint_row(stats, replayed_.region, replayed_.on_region(), probe_, resident);
   }
 
   Serial<S, Given>& replayed_;
+  FootprintFigures& figures_;
   ProcessReadings& readings_;
   S strategy_;
   FootprintProbe<S> probe_;
@@ -222,17 +221,17 @@ class SerialAccount {
 
 template <class S, class Given>
 void footprint(Serial<S, Given>& replayed) {
-  std::memset(replayed.request.series, 0, (replayed.request.checkpoints + 2) * sizeof(CheckpointRow));
+  auto& figures = replayed.template figures<FootprintFigures>();
   ProcessReadings readings(replayed.request);
   replayed.region.reset();
-  readings.begin(replayed.result);
+  readings.begin(figures);
   if (!replayed.populate()) return;
   readings.begin_faults();
   const Clock clock(replayed.request.use_counter != 0);
   const std::uint64_t start = clock.start();
   SerialAccount<S, Given> account(replayed, readings);
   if (!account.run_body()) return;
-  replayed.result.body_ticks[0] = clock.stop() - start;  // of no metric: what checkpoints cost (benchmarks/run.py)
+  figures.body_ticks = clock.stop() - start;  // of no metric: what checkpoints cost (benchmarks/run.py)
   account.run_epilogue();
 }
 
@@ -303,21 +302,23 @@ template <class S>
 class SharedAccount : public SharedFootprint<S> {
  public:
   SharedAccount(FootprintProbe<S>& probe, const S& strategy, Region& region, const ReplayRequest& request,
-                ReplayResult& result, const ThreadImage& image, ProcessReadings& readings, bool on_region)
-      : SharedFootprint<S>(probe, image.head.operations / std::max(1u, request.checkpoints) + 1,
+                FootprintFigures& figures, CheckpointRow* series, const ThreadImage& image, ProcessReadings& readings,
+                bool on_region)
+      : SharedFootprint<S>(probe, image.head.operations / std::max<std::uint64_t>(1, figures.checkpoints) + 1,
                            request.mode == MEMTOOL_LOCKSTEP ? image.head.peak_operation : ~std::uint64_t{0}),
         strategy_(strategy),
         region_(region),
-        request_(request),
-        result_(result),
+        mode_(request.mode),
+        figures_(figures),
+        series_(series),
         readings_(readings),
         on_region_(on_region) {}
 
   void body_ended() noexcept {
-    readings_.end_body(strategy_, region_, result_);
-    if (request_.mode == MEMTOOL_PARALLEL) result_.region = readings_.resident.of_region();
-    if (result_.rows == 0 || request_.series[result_.rows - 1].clock != this->probe_.operations()) checkpoint();
-    take_peak(request_.series[result_.rows - 1]);
+    readings_.end_body(strategy_, region_, figures_);
+    if (mode_ == MEMTOOL_PARALLEL) figures_.region = readings_.resident.of_region();
+    if (figures_.rows == 0 || series_[figures_.rows - 1].clock != this->probe_.operations()) checkpoint();
+    take_peak(series_[figures_.rows - 1]);
     in_epilogue_ = true;
   }
 
@@ -325,32 +326,33 @@ class SharedAccount : public SharedFootprint<S> {
   void checkpoint() noexcept override {
     if (in_epilogue_) return;
     CheckpointRow row = take(above(readings_.resident.approximate(), readings_.rough_baseline));
-    note_most(row, this->probe_, region_, result_);
-    if (result_.rows % std::max<std::uint64_t>(request_.checkpoints / kPeakReadings, 1) == 0) take_peak(row);
-    request_.series[result_.rows++] = row;
-    if (request_.mode == MEMTOOL_LOCKSTEP || row.live_bytes < result_.at_peak_live.live_bytes) return;
-    result_.at_peak_live = row;
-    result_.resident_at_peak_live_bytes = row.resident_bytes;
+    note_most(row, this->probe_, region_, figures_);
+    if (figures_.rows % std::max<std::uint64_t>(figures_.checkpoints / kPeakReadings, 1) == 0) take_peak(row);
+    series_[figures_.rows++] = row;
+    if (mode_ == MEMTOOL_LOCKSTEP || row.live_bytes < figures_.at_peak_live.live_bytes) return;
+    figures_.at_peak_live = row;
+    figures_.resident_at_peak_live_bytes = row.resident_bytes;
   }
   void take_peak(CheckpointRow& row) noexcept {
     const std::uint64_t most = readings_.resident.take_peak();
     row.most_resident_bytes =
         row.most_resident_bytes == kNotApplicable ? most : std::max(most, row.most_resident_bytes);
-    result_.peak_resident_bytes = std::max(result_.peak_resident_bytes, most);
+    figures_.peak_resident_bytes = std::max(figures_.peak_resident_bytes, most);
   }
   void at_peak() noexcept override {
-    readings_.at_peak(result_);
-    result_.at_peak_live = take(result_.resident_at_peak_live_bytes);
+    readings_.at_peak(figures_);
+    figures_.at_peak_live = take(figures_.resident_at_peak_live_bytes);
   }
   CheckpointRow take(std::uint64_t resident) noexcept {
-    result_.peak_resident_bytes = std::max(result_.peak_resident_bytes, resident);
+    figures_.peak_resident_bytes = std::max(figures_.peak_resident_bytes, resident);
     return checkpoint_row(strategy_.stats(), region_, on_region_, this->probe_, resident);
   }
 
   const S& strategy_;
   Region& region_;
-  const ReplayRequest& request_;
-  ReplayResult& result_;
+  std::uint32_t mode_;
+  FootprintFigures& figures_;
+  CheckpointRow* series_;
   ProcessReadings& readings_;
   bool on_region_;
   bool in_epilogue_ = false;
@@ -360,7 +362,7 @@ template <class S, class Given>
 void footprint(Threaded<S, Given>& replayed) {
   const ReplayRequest& request = replayed.request;
   ReplayResult& result = replayed.result;
-  std::memset(request.series, 0, (request.checkpoints + 2) * sizeof(CheckpointRow));
+  auto& figures = replayed.template figures<FootprintFigures>();
   replayed.region.reset();
   ProcessReadings readings(request);
   std::optional<S> strategy;
@@ -373,22 +375,24 @@ void footprint(Threaded<S, Given>& replayed) {
   };
   Work work(make_probe);
   Lanes lanes(replayed.image, request, replayed.cells.data(), work);
-  readings.begin(result);
+  readings.begin(figures);
   if (!replayed.populate()) return;
   strategy.emplace(replayed.region, replayed.given);
   write_when_moved(*strategy, replayed.image.touch());
-  FootprintProbe<S> probe(replayed.image.touch(), *strategy, replayed.region, result);
-  account.emplace(probe, *strategy, replayed.region, request, result, replayed.image, readings, replayed.on_region());
+  FootprintProbe<S> probe(replayed.image.touch(), *strategy, replayed.region, figures);
+  account.emplace(probe, *strategy, replayed.region, request, figures,
+                  replayed.template part<CheckpointRow>(figures.series), replayed.image, readings,
+                  replayed.on_region());
   work.set_heap(*strategy, replayed.region);
   work.account = &*account;
   readings.begin_faults();
   if (!replayed.finish(lanes, work, *strategy)) return;
-  result.drained_resident_bytes = above(readings.resident.exact().bytes, readings.baseline);
+  figures.drained_resident_bytes = above(readings.resident.exact().bytes, readings.baseline);
   const HeapStats stats = strategy->stats();
-  result.drained = checkpoint_row(stats, replayed.region, replayed.on_region(), probe, result.drained_resident_bytes);
+  figures.drained = checkpoint_row(stats, replayed.region, replayed.on_region(), probe, figures.drained_resident_bytes);
   const std::string lie = why_untrue(stats, 0, replayed.region.used());
   if (!lie.empty()) return fail(result, MEMTOOL_WRONG, "after everything was freed: %s", lie.c_str());
-  fail_if_overgranted(result, replayed.on_region());
+  fail_if_overgranted(figures, replayed.on_region(), result);
 }
 
 }  // namespace memtool

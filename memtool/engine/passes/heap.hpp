@@ -26,6 +26,15 @@
 
 namespace memtool {
 
+// memtool/passes/heap.py has the same.
+struct HeapPassFigures {
+  std::uint64_t drain_waits_ms[MEMTOOL_DRAIN_READINGS];              // given: after the drain, ascending
+  std::uint64_t after_drain_resident_bytes[MEMTOOL_DRAIN_READINGS];  // what is resident then
+  OwnFigures own_after_drain;
+  std::uint64_t maps;
+  HeapMap map[MEMTOOL_MOST_MAPS];
+};
+
 // Knows which slots hold a live block.
 class HeapProbe : public PlainProbe {
  public:
@@ -120,19 +129,19 @@ inline void sleep_until(timespec start, std::uint64_t milliseconds) noexcept {
 }
 
 // Reads what is resident at once and a while after everything was freed, the program idle.
-inline void read_after_drain(const ReplayRequest& request, const Resident& resident, std::uint64_t baseline,
-                             ReplayResult& result) noexcept {
+inline void read_after_drain(HeapPassFigures& figures, const Resident& resident, std::uint64_t baseline) noexcept {
   timespec drained{};
   clock_gettime(CLOCK_MONOTONIC, &drained);
   for (std::size_t i = 0; i < MEMTOOL_DRAIN_READINGS; ++i) {
-    sleep_until(drained, request.drain_waits_ms[i]);
+    sleep_until(drained, figures.drain_waits_ms[i]);
     const std::uint64_t now = resident.exact().bytes;
-    result.after_drain_resident[i] = now > baseline ? now - baseline : 0;
+    figures.after_drain_resident_bytes[i] = above(now, baseline);
   }
 }
 
 template <class S, class Given>
 void heap(Serial<S, Given>& replayed) {
+  auto& figures = replayed.template figures<HeapPassFigures>();
   const OwnPages sizes(std::max<std::uint64_t>(replayed.image.head.slots, 1) * sizeof(std::uint64_t));
   const std::uintptr_t slots = reinterpret_cast<std::uintptr_t>(replayed.slots.data());
   const std::uintptr_t region = reinterpret_cast<std::uintptr_t>(replayed.request.region);
@@ -141,7 +150,6 @@ void heap(Serial<S, Given>& replayed) {
                                sizes.range()};
   const HeapMapper mapper(ours);
   if (!sizes.mapped() || !mapper.ready()) return fail(replayed.result, MEMTOOL_BAD_REQUEST, "no memory for a heap map");
-  std::memset(replayed.request.maps, 0, MEMTOOL_MOST_MAPS * sizeof(HeapMap));
   // Else what the replay marks in it would count as the heap's.
   std::memset(sizes.base(), 0, replayed.image.head.slots * sizeof(std::uint64_t));
   const OwnStatistics own;
@@ -155,8 +163,8 @@ void heap(Serial<S, Given>& replayed) {
   HeapProbe probe(replayed.image.touch(), static_cast<std::uint64_t*>(sizes.base()));
   Replay<S, HeapProbe> replay(strategy, probe, replayed.slots.data());
   const auto map = [&](std::uint64_t moment) {
-    if (replayed.result.maps == MEMTOOL_MOST_MAPS) return;
-    HeapMap& next = replayed.request.maps[replayed.result.maps++];
+    if (figures.maps == MEMTOOL_MOST_MAPS) return;
+    HeapMap& next = figures.map[figures.maps++];
     next.moment = moment;
     map_heap(strategy, probe, replayed.slots.data(), replayed.image.head.slots, replayed.region, mapper, own, next);
   };
@@ -172,15 +180,15 @@ void heap(Serial<S, Given>& replayed) {
     }
     if (at >= mark.at && mark.at < replayed.image.epilogue) {
       // One is left for the end.
-      if (replayed.result.maps < MEMTOOL_MOST_MAPS - 1) map(mark.moment);
+      if (figures.maps < MEMTOOL_MOST_MAPS - 1) map(mark.moment);
       mark = next_mark(mark.at + 1, replayed.image.epilogue);
     }
   }
   map(MEMTOOL_AT_END);
   replay.run(at, replayed.image.end);
   if (replayed.detected_in(strategy)) return;
-  read_after_drain(replayed.request, resident, baseline, replayed.result);
-  replayed.result.own_after_drain = own_figures(strategy, own);
+  read_after_drain(figures, resident, baseline);
+  figures.own_after_drain = own_figures(strategy, own);
 }
 
 // Where live blocks are, and how large: in the slots of lanes, and in the cells through which they change lanes. Its
@@ -277,7 +285,7 @@ class LaneHeapProbe : public PlainProbe {
 // others do not stand still.
 template <class S, class Given>
 void heap(Threaded<S, Given>& replayed) {
-  std::memset(replayed.request.maps, 0, MEMTOOL_MOST_MAPS * sizeof(HeapMap));
+  auto& figures = replayed.template figures<HeapPassFigures>();
   replayed.region.reset();
   replayed.clear_cells();
   LaneBook book(replayed.image,
@@ -305,7 +313,7 @@ void heap(Threaded<S, Given>& replayed) {
   const OwnStatistics own;
   const Resident resident(replayed.request.region, replayed.request.region_bytes, replayed.is_shared());
   map = [&](std::uint64_t moment) {
-    HeapMap& next = replayed.request.maps[replayed.result.maps++];
+    HeapMap& next = figures.map[figures.maps++];
     next.moment = moment;
     next.clock = book.operations();
     next.live_bytes = book.live();
@@ -322,8 +330,8 @@ void heap(Threaded<S, Given>& replayed) {
   work.set_heap(*strategy, replayed.region);
   work.map = &map;
   if (!replayed.finish(lanes, work, *strategy)) return;
-  read_after_drain(replayed.request, resident, baseline, replayed.result);
-  replayed.result.own_after_drain = own_figures(*strategy, own);
+  read_after_drain(figures, resident, baseline);
+  figures.own_after_drain = own_figures(*strategy, own);
 }
 
 }  // namespace memtool

@@ -20,10 +20,11 @@ template <class S, class Given>
 const std::uint64_t* schedule(Serial<S, Given>& replayed, const OwnPages& pages) noexcept {
   auto* starts = static_cast<std::uint64_t*>(pages.base());
   const std::uint64_t count = replayed.image.head.operations;
-  schedule_arrivals(replayed.request.arrivals, starts, count, replayed.image.begin);
+  auto& figures = replayed.template figures<LatencyFigures>();
+  schedule_arrivals(replayed.template part<std::uint64_t>(figures.arrivals), starts, count, replayed.image.begin);
   for (std::uint64_t i = 0; i < count; ++i)
     starts[i] = static_cast<std::uint64_t>(static_cast<double>(starts[i]) * replayed.request.ticks_per_ns / 1000);
-  replayed.result.schedule_ticks = count == 0 ? 0 : starts[count - 1];
+  figures.schedule_ticks = count == 0 ? 0 : starts[count - 1];
   return starts;
 }
 
@@ -57,21 +58,21 @@ bool latency_once(Serial<S, Given>& replayed, LatencyProbe& probe, LatencyDetail
 template <class S, class Given>
 void latency(Serial<S, Given>& replayed) {
   const ReplayRequest& request = replayed.request;
-  ReplayResult& result = replayed.result;
+  auto& figures = replayed.template figures<LatencyFigures>();
   ThroughputProbe<true> plain(replayed.image.touch());
   if (!warm_up(replayed, [&] { return plain; })) return;
-  const std::uint64_t operations = request.arrivals == nullptr ? 0 : replayed.image.head.operations;
+  const std::uint64_t operations = figures.arrivals == 0 ? 0 : replayed.image.head.operations;
   const OwnPages arrivals(std::max<std::uint64_t>(operations, 1) * sizeof(std::uint64_t));
-  if (!arrivals.mapped()) return fail(result, MEMTOOL_BAD_REQUEST, "no memory for a schedule of arrivals");
-  const std::uint64_t* starts = request.arrivals == nullptr ? nullptr : schedule(replayed, arrivals);
-  LatencyDetail detail(request, result, starts);
-  LatencyProbe probe(replayed.image.touch(), request.use_counter != 0, request.histograms, &detail);
+  if (!arrivals.mapped()) return fail(replayed.result, MEMTOOL_BAD_REQUEST, "no memory for a schedule of arrivals");
+  const std::uint64_t* starts = figures.arrivals == 0 ? nullptr : schedule(replayed, arrivals);
+  LatencyDetail detail(figures, starts);
+  LatencyProbe probe(replayed.image.touch(), request.use_counter != 0, figures.histograms, &detail);
   for (std::uint32_t i = 0; i < request.iterations; ++i) {
-    if (!latency_once(replayed, probe, detail, plain, result.body_ticks[i])) break;
-    ++result.iterations;
+    if (!latency_once(replayed, probe, detail, plain, figures.timings.body_ticks[i])) break;
+    ++figures.timings.iterations;
   }
-  probe.write_maxima(result.histogram_maximum);
-  detail.add_to(request.histograms, result.histogram_maximum);
+  probe.write_maxima(figures.maximum);
+  detail.add_to(figures.histograms, figures.maximum);
 }
 
 // Where the lanes record their latencies: the first ones each for itself, the others in sets that they take and give
@@ -79,10 +80,10 @@ void latency(Serial<S, Given>& replayed) {
 class LaneHistograms {
  public:
   static constexpr std::size_t kCounts = MEMTOOL_HISTOGRAMS * Histogram::kBuckets;
-  explicit LaneHistograms(const ReplayRequest& request) noexcept : request_(request) {}
+  LaneHistograms(LatencyFigures& figures, std::uint64_t* own) noexcept : figures_(figures), own_(own) {}
 
   std::uint64_t* take(std::uint32_t lane) {
-    if (lane < request_.thread_histogram_count) return request_.thread_histograms + lane * kCounts;
+    if (lane < figures_.thread_histogram_count) return own_ + lane * kCounts;
     const std::scoped_lock lock(mutex_);
     if (free_.empty()) {
       sets_.push_back(std::make_unique<Table<std::uint64_t>>(kCounts));
@@ -94,19 +95,19 @@ class LaneHistograms {
   }
   void give_back(std::uint32_t lane, std::uint64_t* set, const LatencyProbe& probe) {
     const std::scoped_lock lock(mutex_);
-    if (lane >= request_.thread_histogram_count) free_.push_back(set);
+    if (lane >= figures_.thread_histogram_count) free_.push_back(set);
     std::uint64_t maxima[MEMTOOL_HISTOGRAMS];
     probe.write_maxima(maxima);
     for (std::size_t i = 0; i < MEMTOOL_HISTOGRAMS; ++i) maxima_[i] = std::max(maxima_[i], maxima[i]);
   }
   // Adds all sets into the request's, and the frees of other threads' blocks to all frees.
-  void add_up(std::uint64_t* maxima) const noexcept {
-    for (std::uint32_t lane = 0; lane < request_.thread_histogram_count; ++lane)
-      add(request_.thread_histograms + lane * kCounts);
+  void add_up() const noexcept {
+    for (std::uint32_t lane = 0; lane < figures_.thread_histogram_count; ++lane) add(own_ + lane * kCounts);
     for (const auto& set : sets_) add(set->data());
+    std::uint64_t* maxima = figures_.maximum;
     std::copy(maxima_.begin(), maxima_.end(), maxima);
-    std::uint64_t* all = request_.histograms + MEMTOOL_HISTOGRAM_DEALLOCATE * Histogram::kBuckets;
-    const std::uint64_t* remote = request_.histograms + MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE * Histogram::kBuckets;
+    std::uint64_t* all = figures_.histograms + MEMTOOL_HISTOGRAM_DEALLOCATE * Histogram::kBuckets;
+    const std::uint64_t* remote = figures_.histograms + MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE * Histogram::kBuckets;
     for (std::size_t i = 0; i < Histogram::kBuckets; ++i) all[i] += remote[i];
     maxima[MEMTOOL_HISTOGRAM_DEALLOCATE] =
         std::max(maxima[MEMTOOL_HISTOGRAM_DEALLOCATE], maxima[MEMTOOL_HISTOGRAM_REMOTE_DEALLOCATE]);
@@ -114,9 +115,10 @@ class LaneHistograms {
 
  private:
   void add(const std::uint64_t* set) const noexcept {
-    for (std::size_t i = 0; i < kCounts; ++i) request_.histograms[i] += set[i];
+    for (std::size_t i = 0; i < kCounts; ++i) figures_.histograms[i] += set[i];
   }
-  const ReplayRequest& request_;
+  LatencyFigures& figures_;
+  std::uint64_t* own_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Table<std::uint64_t>>> sets_;
   std::vector<std::uint64_t*> free_;
@@ -144,13 +146,15 @@ template <class S, class Given>
 void latency(Threaded<S, Given>& replayed) {
   const Touch touch = replayed.image.touch();
   if (!warm_up(replayed, [touch](const Lane&) { return ThroughputProbe<true>(touch); })) return;
-  LaneHistograms histograms(replayed.request);
+  auto& figures = replayed.template figures<LatencyFigures>();
+  LaneHistograms histograms(figures, replayed.template part<std::uint64_t>(figures.thread_histograms));
   const auto make_probe = [&](const Lane& lane) {
     return PooledLatencyProbe(histograms, lane.number, touch, replayed.request.use_counter != 0);
   };
+  const Kept kept{&figures.timings, replayed.template part<ThreadRow>(figures.threads)};
   for (std::uint32_t i = 0; i < replayed.request.iterations; ++i)
-    if (!replayed.replay_once(make_probe, true)) return;
-  histograms.add_up(replayed.result.histogram_maximum);
+    if (!replayed.replay_once(make_probe, kept)) return;
+  histograms.add_up();
 }
 
 }  // namespace memtool

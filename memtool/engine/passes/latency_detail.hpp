@@ -11,10 +11,11 @@
 #include "engine/abi/capi.h"
 #include "engine/instruments/clock.hpp"
 #include "engine/instruments/histogram.hpp"
+#include "engine/replay/frame.hpp"
 
 namespace memtool {
 
-// Classes end at 16, 64, 256 bytes and so on by powers of four; the last one has no end. measure/histogram.py has the
+// Classes end at 16, 64, 256 bytes and so on by powers of four; the last one has no end. passes/histogram.py has the
 // same.
 constexpr std::size_t size_class(std::uint64_t size) noexcept {
   const unsigned width = size <= 16 ? 4u : 64u - static_cast<unsigned>(std::countl_zero(size - 1));
@@ -24,13 +25,32 @@ constexpr std::size_t size_class(std::uint64_t size) noexcept {
 static_assert(size_class(0) == 0 && size_class(16) == 0 && size_class(17) == 1 && size_class(64) == 1);
 static_assert(size_class(65) == 2 && size_class(256 * 1024) == 7 && size_class(256 * 1024 + 1) == 8);
 
+// memtool/passes/latency.py has the same. Offsets and counts are given.
+struct LatencyFigures {
+  std::uint64_t slow_ticks[MEMTOOL_SLOW];  // ascending
+  std::uint64_t arrivals;                  // offset of a program of engine/generate/arrivals.hpp; 0: closed loop
+  std::uint64_t threads;                   // offset of a ThreadRow for each lane
+  // Offset, and number of the first lanes that have `histograms` of their own.
+  std::uint64_t thread_histograms;
+  std::uint64_t thread_histogram_count;
+  Timings timings;
+  std::uint64_t schedule_ticks;    // when the last operation was meant to begin; 0: closed loop
+  std::uint64_t latest_ticks;      // most that an operation began after it was meant to
+  std::uint64_t end_behind_ticks;  // the same of the last operation
+  std::uint64_t maximum[MEMTOOL_HISTOGRAMS];
+  std::uint64_t size_maximum[2 * MEMTOOL_SIZE_CLASSES];
+  LatencySlice slices[2 * MEMTOOL_SLICES];  // of each slice allocate, then deallocate
+  std::uint64_t histograms[MEMTOOL_HISTOGRAMS * Histogram::kBuckets];
+  std::uint64_t size_histograms[2 * MEMTOOL_SIZE_CLASSES * Histogram::kBuckets];  // allocate, then deallocate
+};
+
 // All in memory that the request brings; nothing here allocates.
 class LatencyDetail {
  public:
   enum Operation : std::size_t { kAllocate = MEMTOOL_HISTOGRAM_ALLOCATE, kDeallocate = MEMTOOL_HISTOGRAM_DEALLOCATE };
 
-  LatencyDetail(const ReplayRequest& request, ReplayResult& result, const std::uint64_t* arrivals) noexcept
-      : request_(request), result_(result), arrivals_(arrivals) {}
+  LatencyDetail(LatencyFigures& figures, const std::uint64_t* arrivals) noexcept
+      : figures_(figures), arrivals_(arrivals) {}
 
   // `start`: when the replay's body begins, which is what intended starts count from.
   void begin_replay(std::uint64_t start) noexcept {
@@ -38,16 +58,16 @@ class LatencyDetail {
     skipped_ = 0;
     origin_ = start;
   }
-  void begin_slice(std::size_t slice) noexcept { slice_ = request_.slices + slice * 2; }
+  void begin_slice(std::size_t slice) noexcept { slice_ = figures_.slices + slice * 2; }
   void end_replay() noexcept {
-    if (late_ > result_.end_behind_ticks) result_.end_behind_ticks = late_;
+    if (late_ > figures_.end_behind_ticks) figures_.end_behind_ticks = late_;
   }
 
   // The one record of an operation: add_to() makes the histogram of its kind from those of its sizes.
   [[gnu::always_inline]] void record(Operation operation, std::uint64_t size, std::uint64_t ticks) noexcept {
     const std::size_t row = operation * MEMTOOL_SIZE_CLASSES + size_class(size);
-    ++request_.size_histograms[row * Histogram::kBuckets + Histogram::bucket(ticks)];
-    std::uint64_t& maximum = result_.size_maximum[row];
+    ++figures_.size_histograms[row * Histogram::kBuckets + Histogram::bucket(ticks)];
+    std::uint64_t& maximum = figures_.size_maximum[row];
     if (ticks > maximum) maximum = ticks;
     record_place(operation, ticks);
   }
@@ -55,15 +75,15 @@ class LatencyDetail {
   [[gnu::always_inline]] void record_place(Operation operation, std::uint64_t ticks) noexcept {
     LatencySlice& now = slice_[operation];
     if (ticks > now.maximum) now.maximum = ticks;
-    for (std::size_t i = 0; i < MEMTOOL_SLOW && ticks >= request_.slow_ticks[i]; ++i) ++now.slow[i];
+    for (std::size_t i = 0; i < MEMTOOL_SLOW && ticks >= figures_.slow_ticks[i]; ++i) ++now.slow[i];
   }
   // Adds what was recorded by size to the histograms of all sizes and to their maxima.
   void add_to(std::uint64_t* histograms, std::uint64_t* maxima) const noexcept {
-    for (std::size_t row = 0; row < std::size(result_.size_maximum); ++row) {
+    for (std::size_t row = 0; row < std::size(figures_.size_maximum); ++row) {
       const std::size_t kind = row / MEMTOOL_SIZE_CLASSES;
-      const std::uint64_t* own = request_.size_histograms + row * Histogram::kBuckets;
+      const std::uint64_t* own = figures_.size_histograms + row * Histogram::kBuckets;
       for (std::size_t i = 0; i < Histogram::kBuckets; ++i) histograms[kind * Histogram::kBuckets + i] += own[i];
-      maxima[kind] = std::max(maxima[kind], result_.size_maximum[row]);
+      maxima[kind] = std::max(maxima[kind], figures_.size_maximum[row]);
     }
   }
 
@@ -79,13 +99,12 @@ class LatencyDetail {
     std::uint64_t now = clock.start();
     while (now < due) now = clock.start();
     late_ = now - due;
-    if (late_ > result_.latest_ticks) result_.latest_ticks = late_;
+    if (late_ > figures_.latest_ticks) figures_.latest_ticks = late_;
     return due;
   }
 
  private:
-  const ReplayRequest& request_;
-  ReplayResult& result_;
+  LatencyFigures& figures_;
   const std::uint64_t* arrivals_;
   LatencySlice* slice_ = nullptr;
   std::uint64_t origin_ = 0;

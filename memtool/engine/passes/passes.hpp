@@ -1,5 +1,9 @@
-// The passes of a replay: THE list, one line each, on one thread and on several alike.
+// The passes of a replay: THE list, one line each, on one thread and on several alike. memtool/passes has the same.
 #pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
 
 #include "engine/passes/calls.hpp"
 #include "engine/passes/check.hpp"
@@ -11,32 +15,40 @@
 
 namespace memtool {
 
+template <class Replayed>
+struct Pass {
+  std::string_view name;
+  std::uint64_t figures_bytes;
+  void (*run)(Replayed&);
+  // Whether it populates the region itself, when it has read what was resident before.
+  bool populates = false;
+};
+
+template <class R>
+inline constexpr Pass<R> kPasses[] = {
+    {"check", sizeof(CheckFigures), [](R& replayed) { check(replayed); }},
+    {"throughput", sizeof(ThroughputFigures), [](R& replayed) { throughput(replayed); }},
+    {"latency", sizeof(LatencyFigures), [](R& replayed) { latency(replayed); }},
+    {"footprint", sizeof(FootprintFigures), [](R& replayed) { footprint(replayed); }, true},
+    {"counters", sizeof(CountersFigures), [](R& replayed) { counters(replayed); }},
+    {"heap", sizeof(HeapPassFigures), [](R& replayed) { heap(replayed); }, true},
+    {"calls", sizeof(CallsFigures), [](R& replayed) { calls(replayed); }},
+};
+
 // `replayed`: Serial or Threaded.
 template <class Replayed>
 void run_pass(Replayed&& replayed) {
+  const ReplayRequest& request = replayed.request;
   if (!replayed.ready()) return;
-  const std::uint32_t pass = replayed.request.pass;
-  // These populate the region when they have read what was resident before.
-  const bool needs_baseline = pass == MEMTOOL_FOOTPRINT || pass == MEMTOOL_HEAP;
-  if (!needs_baseline && !replayed.populate()) return;
-  switch (pass) {
-    case MEMTOOL_CHECK:
-      return check(replayed);
-    case MEMTOOL_THROUGHPUT:
-      return throughput(replayed);
-    case MEMTOOL_LATENCY:
-      return latency(replayed);
-    case MEMTOOL_FOOTPRINT:
-      return footprint(replayed);
-    case MEMTOOL_COUNTERS:
-      return counters(replayed);
-    case MEMTOOL_HEAP:
-      return heap(replayed);
-    case MEMTOOL_CALLS:
-      return calls(replayed);
-    default:
-      fail(replayed.result, MEMTOOL_BAD_REQUEST, "unknown pass %u", pass);
+  for (const auto& pass : kPasses<std::remove_reference_t<Replayed>>) {
+    if (pass.name != request.pass) continue;
+    if (pass.figures_bytes != request.figures_bytes)
+      return fail(replayed.result, MEMTOOL_BAD_REQUEST, "the figures of the %s pass have %llu bytes here, not %llu",
+                  request.pass, as_printed(pass.figures_bytes), as_printed(request.figures_bytes));
+    if (!pass.populates && !replayed.populate()) return;
+    return pass.run(replayed);
   }
+  fail(replayed.result, MEMTOOL_BAD_REQUEST, "unknown pass %s", request.pass);
 }
 
 }  // namespace memtool

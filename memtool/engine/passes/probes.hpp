@@ -254,6 +254,38 @@ class LatencyProbe : public PlainProbe {
   bool received_ = false;  // the object of the next event was another thread's
 };
 
+// memtool/passes/footprint.py has the same, and says what it is.
+struct FootprintFigures {
+  std::uint64_t checkpoints;  // given
+  std::uint64_t series;       // offset of checkpoints + 2 rows
+  std::uint64_t rows;         // of the series that were written
+  std::uint64_t peak_live_bytes;
+  std::uint64_t peak_granted_bytes;
+  std::uint64_t peak_footprint_bytes;
+  std::uint64_t live_at_peak_footprint_bytes;
+  std::uint64_t granted_at_peak_live_bytes;
+  std::uint64_t footprint_at_peak_live_bytes;
+  std::uint64_t ratio_allocations;
+  double ratio_sum;
+  std::uint64_t baseline_resident_bytes;
+  std::uint64_t resident_at_peak_live_bytes;  // exact (smaps_rollup)
+  std::uint64_t peak_resident_bytes;          // the larger of what was read and of what the kernel remembers
+  std::uint64_t end_resident_bytes;           // exact, after the last event before the epilogue
+  std::uint64_t drained_resident_bytes;       // exact, after the epilogue
+  std::uint64_t huge_resident_bytes;
+  std::uint64_t beside_limit_bytes;
+  std::uint64_t minor_faults;
+  std::uint64_t major_faults;
+  std::uint64_t grow_calls;
+  std::uint64_t shrink_calls;
+  std::uint64_t body_ticks;
+  CheckpointRow at_peak_live;
+  CheckpointRow drained;
+  CheckpointRow at_mark[MEMTOOL_MOST_MAPS];  // by the marks' numbers; on one thread
+  RegionAccount region;
+  char report[MEMTOOL_REPORT_BYTES];  // what each adaptor reports, as members of a JSON object
+};
+
 // Live and granted bytes at every event, and the footprint's peak; stats() and the resident set are read from without,
 // at checkpoints.
 template <class S>
@@ -263,8 +295,8 @@ class FootprintProbe : public PlainProbe {
   // Below this a ratio of footprint to live bytes says nothing of the strategy.
   static constexpr std::uint64_t kLeastLive = 64 * 1024;
 
-  FootprintProbe(Touch touch, const S& strategy, const Region& region, ReplayResult& result) noexcept
-      : touch_(touch), strategy_(strategy), region_(region), result_(result) {}
+  FootprintProbe(Touch touch, const S& strategy, const Region& region, FootprintFigures& figures) noexcept
+      : touch_(touch), strategy_(strategy), region_(region), figures_(figures) {}
 
   void allocated(std::uint32_t, void* block, std::uint64_t size, std::size_t, bool) noexcept {
     touch_block(touch_, block, size);
@@ -299,21 +331,21 @@ class FootprintProbe : public PlainProbe {
     if (live_ > most_live_) most_live_ = live_;
     granted_ += strategy_.usable_size(block, size);
     const std::uint64_t footprint = region_.footprint();
-    if (live_ > result_.peak_live_bytes) {
-      result_.peak_live_bytes = live_;
-      result_.granted_at_peak_live_bytes = granted_;
-      result_.footprint_at_peak_live_bytes = footprint;
+    if (live_ > figures_.peak_live_bytes) {
+      figures_.peak_live_bytes = live_;
+      figures_.granted_at_peak_live_bytes = granted_;
+      figures_.footprint_at_peak_live_bytes = footprint;
     }
-    if (granted_ > result_.peak_granted_bytes) result_.peak_granted_bytes = granted_;
+    if (granted_ > figures_.peak_granted_bytes) figures_.peak_granted_bytes = granted_;
     // Also what was used in the middle of this operation, or of a deallocation since the last.
     const std::uint64_t most = footprint + (region_.peak() - region_.used());
-    if (most > result_.peak_footprint_bytes) {
-      result_.peak_footprint_bytes = most;
-      result_.live_at_peak_footprint_bytes = live_;
+    if (most > figures_.peak_footprint_bytes) {
+      figures_.peak_footprint_bytes = most;
+      figures_.live_at_peak_footprint_bytes = live_;
     }
     if (live_ >= kLeastLive) {
-      ++result_.ratio_allocations;
-      result_.ratio_sum += static_cast<double>(footprint) / static_cast<double>(live_);
+      ++figures_.ratio_allocations;
+      figures_.ratio_sum += static_cast<double>(footprint) / static_cast<double>(live_);
     }
   }
   void remove(const void* block, std::uint64_t size) noexcept {
@@ -324,7 +356,7 @@ class FootprintProbe : public PlainProbe {
   Touch touch_;
   const S& strategy_;
   const Region& region_;
-  ReplayResult& result_;
+  FootprintFigures& figures_;
   std::uint64_t operations_ = 0;
   std::uint64_t objects_ = 0;
   std::uint64_t live_ = 0;

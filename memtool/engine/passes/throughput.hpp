@@ -9,6 +9,12 @@
 
 namespace memtool {
 
+// memtool/passes/throughput.py has the same.
+struct ThroughputFigures {
+  std::uint64_t threads;  // offset of a ThreadRow for each lane
+  Timings timings;
+};
+
 // Calls run(make_probe) with what makes the probe of an untimed replay. Where no block is touched, on one thread
 // nothing of it is compiled.
 template <class S, class Given, class Run>
@@ -26,20 +32,22 @@ void with_plain_probe(const Threaded<S, Given>& replayed, Run run) {
 template <class Replayed, class MakeProbe>
 bool warm_up(Replayed& replayed, MakeProbe make_probe) {
   for (std::uint32_t i = 0; i < replayed.request.warmups; ++i)
-    if (!replayed.replay_once(make_probe, false)) return false;
+    if (!replayed.replay_once(make_probe, {})) return false;
   return true;
 }
 
 template <class Replayed, class MakeProbe>
-void iterate(Replayed& replayed, MakeProbe make_probe) {
+void iterate(Replayed& replayed, MakeProbe make_probe, const Kept& kept) {
   for (std::uint32_t i = 0; i < replayed.request.iterations; ++i)
-    if (!replayed.replay_once(make_probe, true)) return;
+    if (!replayed.replay_once(make_probe, kept)) return;
 }
 
 template <class Replayed>
 void throughput(Replayed& replayed) {
+  auto& figures = replayed.template figures<ThroughputFigures>();
+  const Kept kept{&figures.timings, replayed.template part<ThreadRow>(figures.threads)};
   with_plain_probe(replayed, [&](auto make_probe) {
-    if (warm_up(replayed, make_probe)) iterate(replayed, make_probe);
+    if (warm_up(replayed, make_probe)) iterate(replayed, make_probe, kept);
   });
 }
 

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstdarg>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -31,11 +32,42 @@ inline std::uint64_t above(std::uint64_t value, std::uint64_t baseline) noexcept
   return value > baseline ? value - baseline : 0;
 }
 
+// Of each replay that counts.
+struct Timings {
+  std::uint64_t iterations;
+  std::uint64_t body_ticks[MEMTOOL_MOST_ITERATIONS];
+  std::uint64_t epilogue_ticks[MEMTOOL_MOST_ITERATIONS];
+  std::uint64_t cpu_ns[MEMTOOL_MOST_ITERATIONS];      // of all threads of the process, before the epilogue
+  std::uint64_t wait_ticks[MEMTOOL_MOST_ITERATIONS];  // of all threads together
+};
+// One thread of a replay on several. Ticks of the last replay.
+struct ThreadRow {
+  std::uint64_t operations;  // before the epilogue
+  std::uint64_t remote_deallocations;
+  std::uint64_t body_ticks;  // from its first event to its last before the epilogue
+  std::uint64_t wait_ticks;  // of these, waiting for objects of other threads
+};
+// Where a replay that counts is kept; no timings: it does not count. Rows there are on several threads.
+struct Kept {
+  Timings* timings = nullptr;
+  ThreadRow* threads = nullptr;
+};
+
 // `Given` is what the heap is made of: its parameters, or the recipe of one that adaptors stand on.
 template <class S, class Given>
 struct Frame {
-  Frame(const Given& made_of, const ReplayRequest& what, ReplayResult& figures)
-      : given(made_of), request(what), result(figures), region(what.region, what.region_bytes, is_shared()) {}
+  Frame(const Given& made_of, const ReplayRequest& what, ReplayResult& answer)
+      : given(made_of), request(what), result(answer), region(what.region, what.region_bytes, is_shared()) {}
+
+  // The structure of the pass, and a part behind it; nullptr: there is no such part.
+  template <class F>
+  [[nodiscard]] F& figures() const noexcept {
+    return *static_cast<F*>(request.figures);
+  }
+  template <class T>
+  [[nodiscard]] T* part(std::uint64_t offset) const noexcept {
+    return offset == 0 ? nullptr : reinterpret_cast<T*>(static_cast<std::byte*>(request.figures) + offset);
+  }
 
   [[nodiscard]] bool is_shared() const noexcept { return (request.region_flags & MEMTOOL_REGION_SHARED) != 0; }
   // Whether the heap lives on the region.

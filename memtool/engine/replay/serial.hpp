@@ -15,8 +15,8 @@ namespace memtool {
 
 template <class S, class Given>
 struct Serial : Frame<S, Given> {
-  Serial(const Given& made_of, const ReplayRequest& what, ReplayResult& figures)
-      : Frame<S, Given>(made_of, what, figures), image(what), slots(image.head.slots) {}
+  Serial(const Given& made_of, const ReplayRequest& what, ReplayResult& answer)
+      : Frame<S, Given>(made_of, what, answer), image(what), slots(image.head.slots) {}
 
   // Whether there is memory for the tables of the replay; else the sample has failed.
   bool ready() {
@@ -29,7 +29,7 @@ struct Serial : Frame<S, Given> {
   // kept. The region's pages stay resident from one replay to the next, and a strategy over malloc finds the heap as
   // the last replay left it. `make_probe()` gives the probe of a replay.
   template <class MakeProbe>
-  bool replay_once(MakeProbe make_probe, bool keep) {
+  bool replay_once(MakeProbe make_probe, const Kept& kept) {
     const Clock clock(this->request.use_counter != 0);
     this->region.reset();
     S strategy(this->region, this->given);
@@ -48,11 +48,11 @@ struct Serial : Frame<S, Given> {
     replay.run(stopped, image.end);
     const std::uint64_t end = clock.stop();
     if (this->detected_in(strategy)) return false;
-    if (!keep) return true;
-    const std::uint32_t i = this->result.iterations++;
-    this->result.body_ticks[i] = middle - start;
-    this->result.epilogue_ticks[i] = end - resumed;
-    this->result.cpu_ns[i] = cpu_after - cpu_before;
+    if (kept.timings == nullptr) return true;
+    const std::uint64_t i = kept.timings->iterations++;
+    kept.timings->body_ticks[i] = middle - start;
+    kept.timings->epilogue_ticks[i] = end - resumed;
+    kept.timings->cpu_ns[i] = cpu_after - cpu_before;
     return true;
   }
 

@@ -109,8 +109,8 @@ class LaneWork : public Lanes::Work {
 
 template <class S, class Given>
 struct Threaded : Frame<S, Given> {
-  Threaded(const Given& made_of, const ReplayRequest& what, ReplayResult& figures)
-      : Frame<S, Given>(made_of, what, figures), image(what.image), cells(image.head.cells) {}
+  Threaded(const Given& made_of, const ReplayRequest& what, ReplayResult& answer)
+      : Frame<S, Given>(made_of, what, answer), image(what.image), cells(image.head.cells) {}
 
   // Whether there is memory for the tables of the replay; else the sample has failed.
   bool ready() {
@@ -122,7 +122,7 @@ struct Threaded : Frame<S, Given> {
 
   // As Serial::replay_once(); `make_probe(lane)` gives each lane its probe.
   template <class MakeProbe>
-  bool replay_once(MakeProbe make_probe, bool keep) {
+  bool replay_once(MakeProbe make_probe, const Kept& kept) {
     this->region.reset();
     clear_cells();
     S strategy(this->region, this->given);
@@ -130,17 +130,17 @@ struct Threaded : Frame<S, Given> {
     work.set_heap(strategy, this->region);
     Lanes lanes(image, this->request, cells.data(), work);
     if (!finish(lanes, work, strategy)) return false;
-    if (!keep) return true;
-    const std::uint32_t i = this->result.iterations++;
-    this->result.body_ticks[i] = lanes.body_ticks();
-    this->result.epilogue_ticks[i] = lanes.epilogue_ticks();
-    this->result.cpu_ns[i] = lanes.body_cpu_ns();
-    this->result.wait_ticks[i] = lanes.wait_ticks();
+    if (kept.timings == nullptr) return true;
+    const std::uint64_t i = kept.timings->iterations++;
+    kept.timings->body_ticks[i] = lanes.body_ticks();
+    kept.timings->epilogue_ticks[i] = lanes.epilogue_ticks();
+    kept.timings->cpu_ns[i] = lanes.body_cpu_ns();
+    kept.timings->wait_ticks[i] = lanes.wait_ticks();
     for (const auto& lane : lanes.all())
-      this->request.threads[lane->number] = {.operations = lane->entry.body_operations,
-                                             .remote_deallocations = lane->entry.remote_deallocations,
-                                             .body_ticks = lane->body_end - lane->body_start,
-                                             .wait_ticks = lane->wait_ticks};
+      kept.threads[lane->number] = {.operations = lane->entry.body_operations,
+                                    .remote_deallocations = lane->entry.remote_deallocations,
+                                    .body_ticks = lane->body_end - lane->body_start,
+                                    .wait_ticks = lane->wait_ticks};
     return true;
   }
 

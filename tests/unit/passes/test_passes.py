@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from tests.payloads import figures
 from tests.runs import trace
 
 CELL = Cell("w", "a")
+PACKAGE = Path(__file__).parents[3] / "memtool"
 TRACE: TraceInfo = dataclasses.replace(trace(), memory_limit=1 << 20, packing_bytes=100_000)
 
 
@@ -30,6 +33,14 @@ def test_a_pass_is_its_name() -> None:
     assert passes_from(("calls", "check")) == (Pass.CHECK, Pass.CALLS)
     assert Pass("heap") is Pass.HEAP
     assert [each for each in Pass if each.declared.name != each] == []
+
+
+def test_the_engine_lists_the_same_passes() -> None:
+    native = (PACKAGE / "engine/passes/passes.hpp").read_text(encoding="utf-8")
+    assert re.findall(r'^    {"(\w+)", sizeof', native, re.MULTILINE) == list(Pass)
+    for run_pass in Pass:
+        assert (PACKAGE / f"engine/passes/{run_pass}.hpp").is_file()
+        assert (PACKAGE / f"passes/{run_pass}.py").is_file()
 
 
 def test_one_pass_sets_the_pace_and_is_timed() -> None:

@@ -1,0 +1,92 @@
+"""The memory that a worker finds its figures in: made as a pass lays it out, and read when the worker has ended."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from memtool.passes import Figures, Pass
+from memtool.passes.layout import KNOWN, U64, Array, Asked, Counts, Kind, Layout, Number, Part, Text, known
+from memtool.passes.records import record_from
+
+_WORD = 8
+
+
+@cache
+def _ctype(kind: Kind) -> Any:  # noqa: ANN401  # ctypes has no common type
+    if isinstance(kind, Number):
+        return ctypes.c_uint64 if kind in (U64, KNOWN) else ctypes.c_double
+    if isinstance(kind, Text):
+        return ctypes.c_char * kind.bytes
+    if isinstance(kind, Array):
+        return _ctype(kind.of) * kind.length
+    if isinstance(kind, Counts):
+        return ctypes.c_uint64 * kind.length
+    fields = [(name, _ctype(each)) for name, each in kind.fields]
+    return type("Structure", (ctypes.Structure,), {"_fields_": fields})
+
+
+def _plain(held: Any, kind: Kind) -> Any:  # noqa: ANN401
+    """Return what memory holds: numbers, texts, lists of them, and a structure by the names of its fields.
+
+    Counts are pairs: (index, count) of those that are not zero.
+    """
+    if isinstance(kind, Layout):
+        return {name: _plain(getattr(held, name), each) for name, each in kind.fields}
+    if isinstance(kind, Array):
+        return list(held) if isinstance(kind.of, Number) else [_plain(each, kind.of) for each in held]
+    if isinstance(kind, Counts):
+        # Most lie behind the last that counts anything: each looked at would cost a sample three milliseconds.
+        used = (len(bytes(held).rstrip(b"\0")) + _WORD - 1) // _WORD
+        return [(index, count) for index, count in enumerate(held[:used]) if count]
+    if isinstance(kind, Text):
+        return held.decode(errors="replace")
+    return known(held) if kind is KNOWN else held
+
+
+def head_bytes(run_pass: Pass) -> int:
+    """Return the length of a pass's structure, without the parts behind it."""
+    return ctypes.sizeof(_ctype(run_pass.declared.layout))
+
+
+def _offsets(run_pass: Pass, parts: Sequence[Part]) -> tuple[dict[str, int], int]:
+    """Return where each part begins, and where the last one ends."""
+    end = head_bytes(run_pass)
+    offsets = {}
+    for part in parts:
+        offsets[part.name] = end
+        end += part.length * _WORD
+    return offsets, end
+
+
+def made(run_pass: Pass, asked: Asked) -> tuple[bytes, int]:
+    """Return (what the memory begins with, its length in bytes); zeroes follow."""
+    given = run_pass.declared.given(asked)
+    offsets, end = _offsets(run_pass, given.parts)
+    kind = _ctype(run_pass.declared.layout)
+    fields = {**given.fields, **offsets}
+    # The structure of a pass may be a megabyte, nearly all of it to be found.
+    last = max((getattr(kind, name).offset + getattr(kind, name).size for name in fields), default=0)
+    content = memoryview(kind(**fields)).cast("B")[:last].tobytes()
+    for part in given.parts:
+        if part.content:
+            numbers = (ctypes.c_uint64 * part.length)(*part.content)
+            content = content.ljust(offsets[part.name], b"\0") + bytes(numbers)
+    return content, end
+
+
+def read(run_pass: Pass, asked: Asked, memory: bytes, counted: dict[str, Any]) -> Figures:
+    """Return the record of what a worker has left, and of what was ``counted`` of it from outside.
+
+    Raises ValueError in one line for what is none.
+    """
+    declared = run_pass.declared
+    parts = declared.given(asked).parts
+    offsets, end = _offsets(run_pass, parts)
+    if len(memory) != end:
+        raise ValueError(f"{len(memory)} bytes, not {end}")
+    held = _plain(_ctype(declared.layout).from_buffer_copy(memory), declared.layout)
+    words = {part.name: memoryview(memory)[offsets[part.name] :][: part.length * _WORD].cast("Q") for part in parts}
+    return record_from(declared.figures, {**declared.found(held, words, asked), **counted})
