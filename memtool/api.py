@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,17 +184,12 @@ class Inspection:
 
 def inspect(workload: str, *, seed: int | None = None) -> Inspection:
     """Characterise a workload without replaying it: a YAML file, the name of a shipped one, or a trace file."""
-    from memtool.engine.packing.binding import pack_image
-    from memtool.workload.characterise import characterise
-    from memtool.workload.source import Ending
-    from memtool.workload.trace import find_workload, make_trace, open_source
+    from memtool.workload.inspection import inspect_source
+    from memtool.workload.trace import find_workload, open_source
 
     path = find_workload(workload)
     source = open_source(path, seed=seed)
-    with make_trace(source, str(path)) as trace:
-        size = trace.image_bytes
-        info = replace(trace.info, packing_bytes=pack_image(trace.image_fd, size))
-    return Inspection(info, size, characterise(source.events(Ending())), source.definition)
+    return Inspection(*inspect_source(source, str(path)), source.definition)
 
 
 def import_trace(file: str, output: Path | None = None, format: str | None = None) -> Imported:

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from memtool.engine.generate.binding import (
-    ALLOCATE,
-    ALLOCATE_ZEROED,
-    DEALLOCATE,
-    EPILOGUE,
-    EVENT_BYTES,
-    OBJECT_SHIFT,
-    REALLOCATE,
-    SIZE_BITS,
-    THREAD_SHIFT,
-)
+from memtool.engine.survey.binding import LISTS, Survey
+from memtool.workload.source import Rows
 
 _MOST_POINTS = 512
-_LEVELS = 64
-_FIRST_ROOM = 1 << 16
-Integers = npt.NDArray[np.int64]
+_MOST_SITES = 1000
+"""Call sites that are kept, of those with the most bytes."""
+_MOST_THREADS = 64
+_MOST_COMMON = 20
+Words = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One call site: where a request returns to."""
+
+    caller: int
+    """Return address; 0: not known, or of the sites that came after the first 262,144."""
+    allocations: int
+    """And reallocations."""
+    bytes: int
+    temporary: int
+    left_objects: int
+    """That are never freed."""
+    left_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadShare:
+    """What one thread did."""
+
+    thread: int
+    operations: int
+    allocations: int
+    bytes: int
+    frees: int
+    remote_frees: int
+    """Of what other threads allocated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,213 +93,125 @@ class Characteristics:
     """Operations done, at most 512 points, the last at the end."""
     live_bytes: list[int]
     live_objects: list[int]
+    seconds: list[float]
+    """At each point, since the recording began; empty where the source knows no times."""
+    temporary: int
+    """Objects that their own thread frees before it asks for anything else."""
+    bulk_frees: int
+    """Frees in runs of 64 or more, with no other operation of any thread between them."""
+    grown: int
+    """Reallocations to more bytes than before."""
+    shrunk: int
+    common_sizes: list[tuple[int, int]]
+    """The twenty most common sizes and their allocations, the most common first."""
+    has_rounded_sizes: bool
+    """Whether there are more than a million different sizes: of further ones median and common sizes are less than one
+    percent too low. Everything else is exact."""
+    sites: list[Site]
+    """Call sites, those that asked for the most bytes first; empty where the source knows none."""
+    other_sites: int
+    """How many call sites are not in the list."""
+    by_thread: list[ThreadShare]
+    """Threads that have an operation, the busiest first, at most 64."""
 
 
-def characterise(portions: Iterable[memoryview]) -> Characteristics:
-    """Return the characteristics of canonical events, which are read in portions and never kept."""
-    survey = _Survey()
-    for events in _body(portions):
-        survey.take(events)
-    return survey.result()
+def characterise(portions: Iterable[Rows]) -> Characteristics:
+    """Return the characteristics of events up to the epilogue, which are read in portions and never kept.
+
+    Raises EngineError.
+    """
+    with Survey() as survey:
+        for rows in portions:
+            take(survey, rows)
+        return characteristics_of(survey)
 
 
-def _body(portions: Iterable[memoryview]) -> Iterator[npt.NDArray[np.uint64]]:
-    """Yield the operations before the epilogue, in portions of (n, 2) words."""
-    for portion in portions:
-        events = np.frombuffer(portion, dtype="<u8").reshape(-1, EVENT_BYTES // 8)
-        kinds = events[:, 0] & np.uint64(0xFF)
-        ends = np.flatnonzero(kinds == EPILOGUE)
-        if len(ends):
-            events, kinds = events[: ends[0]], kinds[: ends[0]]
-        yield events[kinds <= REALLOCATE]
-        if len(ends):
-            return
+def take(survey: Survey, rows: Rows) -> None:
+    """Have a survey count the next events. Raises EngineError."""
+    columns = (None if column is None else column.ctypes.data for column in (rows.nanoseconds, rows.callers))
+    survey.append(rows.events, *columns)
 
 
-class _Survey:
-    """What has been seen of a trace so far; of each object its first and its present size."""
-
-    def __init__(self) -> None:
-        self._born = 0
-        self._operations = 0
-        self._first_size = np.zeros(_FIRST_ROOM, dtype=np.int64)
-        self._size = np.zeros(_FIRST_ROOM, dtype=np.int64)
-        self._resizes = np.zeros(_FIRST_ROOM, dtype=np.int32)
-        self._thread = np.zeros(_FIRST_ROOM, dtype=np.uint16)
-        self._threads = np.zeros(1 << 16, dtype=np.bool_)
-        self._remote = 0
-        self._by_lifetime = np.zeros((_LEVELS, _LEVELS), dtype=np.int64)
-        self._lifetimes = np.zeros(_LEVELS, dtype=np.int64)
-        self._alignments = np.zeros(_LEVELS, dtype=np.int64)
-        self._zeroed = self._resized = self._bytes = 0
-        self._resized_to: tuple[int, int] | None = None
-        self._live = _Course()
-        self._alive = _Course()
-
-    def take(self, events: npt.NDArray[np.uint64]) -> None:
-        """Take the next operations into account."""
-        if not len(events):
-            return
-        kinds = (events[:, 0] & np.uint64(0xFF)).astype(np.int64)
-        objects = (events[:, 0] >> np.uint64(OBJECT_SHIFT)).astype(np.int64)
-        asked = (events[:, 1] & np.uint64((1 << SIZE_BITS) - 1)).astype(np.int64)
-        is_birth = (kinds == ALLOCATE) | (kinds == ALLOCATE_ZEROED)
-        is_death = kinds == DEALLOCATE
-        births = self._born + np.cumsum(is_birth)
-        threads = (events[:, 0] >> np.uint64(THREAD_SHIFT)).astype(np.uint16)
-        self._enter(asked[is_birth], threads[is_birth])
-        dead = objects[is_death]
-        self._threads[threads] = True
-        self._remote += int((self._thread[dead] != threads[is_death]).sum())
-        # Objects are numbered in order of birth; one that dies before the next allocation has lived for one.
-        lifetimes = births[is_death] - dead
-        self._lifetimes += np.bincount(_levels(lifetimes), minlength=_LEVELS)
-        has_size = self._first_size[dead] > 0
-        self._by_lifetime += _joint(self._first_size[dead][has_size], lifetimes[has_size])
-        alignments = (events[is_birth, 1] >> np.uint64(SIZE_BITS)).astype(np.int64)
-        self._alignments += np.bincount(alignments, minlength=_LEVELS)
-        self._zeroed += int((kinds == ALLOCATE_ZEROED).sum())
-        np.add.at(self._resizes, objects[kinds == REALLOCATE], 1)
-        self._resized += int((kinds == REALLOCATE).sum())
-        self._bytes += _exact_sum(asked[~is_death])
-        is_resize = kinds == REALLOCATE
-        if is_resize.any():
-            new = asked[is_resize]
-            least, most = self._resized_to or (int(new[0]), int(new[0]))
-            self._resized_to = (min(least, int(new.min())), max(most, int(new.max())))
-        self._live.follow(self._changes(is_birth, is_death, objects, asked))
-        self._alive.follow(is_birth.astype(np.int64) - is_death)
-        self._operations += len(events)
-
-    def _enter(self, sizes: Integers, threads: npt.NDArray[np.uint16]) -> None:
-        last = self._born + len(sizes)
-        if last > len(self._size):
-            room = max(last, 2 * len(self._size))
-            for name in ("_first_size", "_size", "_resizes", "_thread"):
-                grown = np.zeros(room, dtype=getattr(self, name).dtype)
-                grown[: self._born] = getattr(self, name)[: self._born]
-                setattr(self, name, grown)
-        self._first_size[self._born : last] = sizes
-        self._thread[self._born : last] = threads
-        self._born = last
-
-    def _changes(
-        self, is_birth: npt.NDArray[np.bool_], is_death: npt.NDArray[np.bool_], objects: Integers, asked: Integers
-    ) -> Integers:
-        """Return what each operation adds to the live bytes.
-
-        One that frees or resizes takes back what its object's operation before it asked for: a stable sort by object
-        puts those two next to each other, unless the one before lies in an earlier portion.
-        """
-        order = np.argsort(objects, kind="stable")
-        sorted_objects = objects[order]
-        starts = np.ones(len(order), dtype=np.bool_)
-        starts[1:] = sorted_objects[1:] != sorted_objects[:-1]
-        after = np.where(is_death[order], 0, asked[order])
-        before = np.empty_like(after)
-        before[1:] = after[:-1]
-        before[starts] = self._size[sorted_objects[starts]]
-        before[is_birth[order]] = 0
-        ends = np.append(starts[1:], True)
-        self._size[sorted_objects[ends]] = after[ends]
-        changes = np.empty_like(after)
-        changes[order] = after - before
-        return changes
-
-    def result(self) -> Characteristics:
-        sizes = np.sort(self._first_size[: self._born])
-        resizes = np.bincount(self._resizes[: self._born], minlength=1)
-        empty = int(np.searchsorted(sizes, 1))
-        clock, live = self._live.points()
-        return Characteristics(
-            operations=self._operations,
-            allocations=self._born,
-            reallocations=self._resized,
-            zeroed=self._zeroed,
-            never_freed=self._born - int(self._lifetimes.sum()),
-            empty=empty,
-            sizes=_counted(np.bincount(_levels(sizes[empty:]), minlength=1)),
-            lifetimes=_counted(self._lifetimes),
-            size_by_lifetime=_trimmed(self._by_lifetime),
-            alignments={1 << level: count for level, count in _counted(self._alignments).items()},
-            threads=int(self._threads.sum()),
-            remote_frees=self._remote,
-            resize_chains={times: count for times, count in _counted(resizes).items() if times},
-            total_bytes=self._bytes,
-            mean_size=float(sizes.mean()) if len(sizes) else 0.0,
-            median_size=int(sizes[(len(sizes) - 1) // 2]) if len(sizes) else 0,
-            smallest_size=int(sizes[0]) if len(sizes) else 0,
-            largest_size=int(sizes[-1]) if len(sizes) else 0,
-            resized_to=self._resized_to,
-            mean_live_bytes=self._live.sum / self._operations if self._operations else 0.0,
-            peak_live_bytes=self._live.peak,
-            peak_live_objects=self._alive.peak,
-            clock=clock,
-            live_bytes=live,
-            live_objects=self._alive.points()[1],
-        )
+def characteristics_of(survey: Survey) -> Characteristics:
+    """Return what a survey has counted. Raises EngineError."""
+    figures = survey.figures()
+    sizes, threads = _rows(survey, "sizes"), _rows(survey, "threads")
+    course, sites = _thinned(_rows(survey, "course")), _sites(survey)
+    busiest = threads[np.argsort(-threads[:, 1].astype(np.int64), kind="stable")[:_MOST_THREADS]]
+    common = sizes[np.argsort(-sizes[:, 1].astype(np.int64), kind="stable")[:_MOST_COMMON]]
+    allocations, operations = figures.allocations, figures.operations
+    return Characteristics(
+        operations=operations,
+        allocations=allocations,
+        reallocations=figures.reallocations,
+        zeroed=figures.zeroed,
+        never_freed=allocations - figures.frees,
+        empty=figures.empty,
+        sizes=_counted(figures.sizes),
+        lifetimes=_counted(figures.lifetimes),
+        size_by_lifetime=_trimmed(np.array(figures.by_lifetime, dtype=np.int64)),
+        alignments={1 << level: count for level, count in _counted(figures.alignments).items()},
+        threads=figures.threads,
+        remote_frees=figures.remote_frees,
+        resize_chains=dict(_rows(survey, "chains").tolist()),
+        total_bytes=figures.sum_of("total_bytes"),
+        mean_size=figures.sum_of("allocated_bytes") / allocations if allocations else 0.0,
+        median_size=_median(sizes),
+        smallest_size=figures.smallest_size,
+        largest_size=figures.largest_size,
+        resized_to=(figures.smallest_resize, figures.largest_resize) if figures.reallocations else None,
+        mean_live_bytes=figures.sum_of("live_sum") / operations if operations else 0.0,
+        peak_live_bytes=figures.peak_live_bytes,
+        peak_live_objects=figures.peak_live_objects,
+        clock=course[:, 0].tolist(),
+        live_bytes=course[:, 1].tolist(),
+        live_objects=course[:, 2].tolist(),
+        seconds=[nanoseconds / 1e9 for nanoseconds in course[:, 3].tolist()] if figures.nanoseconds else [],
+        temporary=figures.temporary,
+        bulk_frees=figures.bulk_frees,
+        grown=figures.grown,
+        shrunk=figures.shrunk,
+        common_sizes=[(size, count) for size, count in common.tolist()],
+        has_rounded_sizes=bool(figures.has_rounded_sizes),
+        sites=sites[:_MOST_SITES],
+        other_sites=len(sites[_MOST_SITES:]),
+        by_thread=[ThreadShare(*row) for row in busiest.tolist()],
+    )
 
 
-class _Course:
-    """A quantity over the operations: its sum, its peak, and at most 512 points of it."""
-
-    def __init__(self) -> None:
-        self.sum = 0
-        self.peak = 0
-        self._level = 0
-        self._done = 0
-        self._step = 1
-        self._clock: list[int] = []
-        self._values: list[int] = []
-
-    def follow(self, changes: Integers) -> None:
-        """Go on by what each operation adds."""
-        levels = self._level + np.cumsum(changes)
-        self.sum += _exact_sum(levels)
-        self.peak = max(self.peak, int(levels.max()))
-        first = -(self._done + 1) % self._step
-        self._clock += range(self._done + first + 1, self._done + len(levels) + 1, self._step)
-        self._values += levels[first :: self._step].tolist()
-        self._level = int(levels[-1])
-        self._done += len(levels)
-        # Twice the points while the length is unknown; each time they are too many every second one goes.
-        while len(self._clock) >= 2 * _MOST_POINTS:
-            self._step *= 2
-            self._clock, self._values = self._clock[1::2], self._values[1::2]
-
-    def points(self) -> tuple[list[int], list[int]]:
-        """Return (operations done, value then), the last at the end."""
-        clock, values = list(self._clock), list(self._values)
-        if clock and clock[-1] != self._done:
-            clock.append(self._done)
-            values.append(self._level)
-        if len(clock) <= _MOST_POINTS:
-            return clock, values
-        chosen = np.linspace(0, len(clock) - 1, _MOST_POINTS).astype(np.int64)
-        return [clock[index] for index in chosen], [values[index] for index in chosen]
+def _rows(survey: Survey, name: str) -> Words:
+    return np.frombuffer(survey.rows(name), dtype=np.uint64).reshape(-1, len(LISTS[name]))
 
 
-def _exact_sum(values: Integers) -> int:
-    """Return the sum of whole numbers below 2^62, whose sum may not fit into 64 bits."""
-    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
+def _sites(survey: Survey) -> list[Site]:
+    """Return all call sites, the most bytes first; none where none is known."""
+    rows = _rows(survey, "sites")
+    used = rows[rows[:, 1] > 0]
+    if not used[:, 0].any():
+        return []
+    return [Site(*row) for row in used[np.argsort(-used[:, 2].astype(np.int64), kind="stable")].tolist()]
 
 
-def _levels(values: Integers) -> Integers:
-    """Return the floor of log2 of positive whole numbers."""
-    _, exponents = np.frexp(values.astype(np.longdouble))
-    return exponents.astype(np.int64) - 1
+def _median(sizes: Words) -> int:
+    """Return the lower median of (size, how often), in order of size."""
+    if not len(sizes):
+        return 0
+    upto = np.cumsum(sizes[:, 1])
+    return int(sizes[np.searchsorted(upto, (upto[-1] + np.uint64(1)) // np.uint64(2)), 0])
 
 
-def _joint(sizes: Integers, lifetimes: Integers) -> Integers:
-    flat = _levels(sizes) * _LEVELS + _levels(lifetimes)
-    return np.bincount(flat, minlength=_LEVELS * _LEVELS).reshape(_LEVELS, _LEVELS)
+def _thinned(course: Words) -> Words:
+    """Return at most 512 points, the last among them."""
+    if len(course) <= _MOST_POINTS:
+        return course
+    return course[np.linspace(0, len(course) - 1, _MOST_POINTS).astype(np.int64)]
 
 
-def _counted(counts: Integers) -> dict[int, int]:
+def _counted(counts: Iterable[int]) -> dict[int, int]:
     return {level: int(count) for level, count in enumerate(counts) if count}
 
 
-def _trimmed(matrix: Integers) -> list[list[int]]:
+def _trimmed(matrix: npt.NDArray[np.int64]) -> list[list[int]]:
     """Return a matrix without the empty rows and columns at its end."""
     rows, columns = np.nonzero(matrix)
     if not len(rows):

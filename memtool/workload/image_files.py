@@ -69,6 +69,14 @@ class ImageFiles:
         os.lseek(descriptor, place, os.SEEK_SET)
         self._in_memory.remove(descriptor)
 
+    def forget(self, descriptor: int) -> None:
+        """Give back what a file holds, and what is still to be written to it: nobody will read it."""
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        os.dup2(null, descriptor, inheritable=False)
+        os.close(null)
+        if descriptor in self._in_memory:
+            self._in_memory.remove(descriptor)
+
     def seal(self, descriptor: int) -> None:
         """See to it that a file can neither grow nor shrink, where it lies in memory: a mapping of it then holds."""
         if descriptor in self._in_memory:

@@ -35,13 +35,17 @@ class Recorded(Source):
     def portions(self, ending: Ending) -> Iterator[Rows]:
         """Yield what was recorded. Raises InputError."""
 
-    def events(self, ending: Ending) -> Iterator[memoryview]:
-        """Yield the events alone, and the epilogue. Raises InputError."""
+    def rows(self, ending: Ending) -> Iterator[Rows]:
+        """Yield what was recorded, and the epilogue. Raises InputError."""
         left = _Left()
         for rows in self.portions(ending):
             left.follow(rows.events)
-            yield rows.events
-        yield left.epilogue()
+            yield rows
+        yield Rows(left.epilogue())
+
+    def events(self, ending: Ending) -> Iterator[memoryview]:
+        """Yield the events alone, and the epilogue. Raises InputError."""
+        return (rows.events for rows in self.rows(ending))
 
 
 class _Left:

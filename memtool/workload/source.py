@@ -80,6 +80,10 @@ class Source(ABC):
         EngineError.
         """
 
-    def portions(self, ending: Ending) -> Iterator[Rows]:
-        """Yield the events with what else is known of each."""
+    def rows(self, ending: Ending) -> Iterator[Rows]:
+        """Yield the same with what else is known of each event."""
         return (Rows(events) for events in self.events(ending))
+
+    def portions(self, ending: Ending) -> Iterator[Rows]:
+        """Yield them without what frees everything at the end, where that is no part of what was recorded."""
+        return self.rows(ending)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from memtool.workload import generated
 from memtool.workload.arrivals import ArrivalSchedule
 from memtool.workload.image_files import ImageFiles, portions_of
 from memtool.workload.importers.known import importer_of
-from memtool.workload.source import Ending, Source
+from memtool.workload.source import Ending, Rows, Source
 
 _NEVER = 2**64 - 1
 _FAR_ABOVE = 4
@@ -32,6 +33,8 @@ _LONGEST_ARRIVALS = 86_400
 """Seconds: a day of waiting in each replay is no measurement."""
 _IMAGE_BYTES_PER_EVENT = 8
 """More for what is resized, aligned or larger than 4 GiB."""
+_WORD_BYTES = 8
+_HEAD_BYTES = ctypes.sizeof(generator_binding.ImageHeader)
 _COPIED = (
     "operations",
     "epilogue_operations",
@@ -46,6 +49,9 @@ _COPIED = (
     "largest_alignment",
     "scopes",
 )
+
+
+Watch = Callable[[Rows], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +164,11 @@ def written_sources(infos: Iterable[TraceInfo]) -> dict[str, str]:
     return {info.name: names.get(Path(info.source).resolve(), info.source or info.name) for info in infos}
 
 
-def make_trace(source: Source, path: str, mode: Mode = Mode.SERIAL) -> Trace:
+def make_trace(source: Source, path: str, mode: Mode = Mode.SERIAL, watch: Watch | None = None) -> Trace:
     """Take the events of a source once, in portions: each is hashed and goes into the image. Raises MemtoolError.
 
-    Where the mode asks for threads and several do something, there is a thread image besides.
+    Where the mode asks for threads and several do something, there is a thread image besides. ``watch`` is called with
+    each portion before; once it returns false, nobody will read the image, and it holds nothing.
     """
     image_files = ImageFiles(path)
     try:
@@ -169,16 +176,18 @@ def make_trace(source: Source, path: str, mode: Mode = Mode.SERIAL) -> Trace:
             threads = None
             if mode is not Mode.SERIAL and source.has_threads:
                 threads = stack.enter_context(_ThreadImage(image_files, path, source.touch))
-            return _make_trace(source, path, threads, image_files)
+            return _make_trace(source, path, threads, image_files, watch)
     except BaseException:
         image_files.drop_all()
         raise
 
 
-def _make_trace(source: Source, path: str, threads: _ThreadImage | None, image_files: ImageFiles) -> Trace:
+def _make_trace(
+    source: Source, path: str, threads: _ThreadImage | None, image_files: ImageFiles, watch: Watch | None
+) -> Trace:
     ending, course = Ending(), _Course()
     image = serial = image_files.create()
-    head, marks, event_hash, seconds = _build_image(source, path, serial, image_files, threads, ending, course)
+    head, marks, event_hash, seconds = _build_image(source, path, serial, image_files, threads, ending, course, watch)
     _refuse_nothing(head, path, source.seed)
     _refuse_too_slow(head, path, source.arrivals)
     notes = (*source.notes, *ending.notes, *_left_out(ending, head), *_misleading_peak(course, head))
@@ -214,7 +223,8 @@ def _make_trace(source: Source, path: str, threads: _ThreadImage | None, image_f
         **{name: head[name] for name in _COPIED},
     )
     alone = None if image == serial else (serial, os.fstat(serial).st_size)
-    return Trace(info, image, os.fstat(image).st_size, seconds, source.arrivals, alone)
+    image_bytes = head["words"] * _WORD_BYTES + _HEAD_BYTES if image == serial else os.fstat(image).st_size
+    return Trace(info, image, image_bytes, seconds, source.arrivals, alone)
 
 
 class _ThreadImage:
@@ -260,20 +270,27 @@ def _build_image(
     threads: _ThreadImage | None,
     ending: Ending,
     course: _Course,
+    watch: Watch | None,
 ) -> tuple[dict[str, int], tuple[Mark, ...], str, float]:
     """Return (head of the image, marks, hash of the events, seconds that taking them took). Raises MemtoolError."""
     digest = hashlib.blake2b(digest_size=16)
     seconds = 0.0
-    image_files.expect(2 * (source.allocations or 0) * _IMAGE_BYTES_PER_EVENT)
+    if watch is None:
+        image_files.expect(2 * (source.allocations or 0) * _IMAGE_BYTES_PER_EVENT)
     try:
         with generator_binding.ImageBuilder(source.touch, descriptor) as builder:
-            portions = source.events(ending)
+            is_read = True
+            portions = source.rows(ending)
             while True:
                 begin = time.perf_counter()
-                portion = next(portions, None)
+                rows = next(portions, None)
                 seconds += time.perf_counter() - begin
-                if portion is None:
+                if rows is None:
                     break
+                portion = rows.events
+                if watch is not None and not watch(rows) and is_read:
+                    image_files.forget(descriptor)
+                    is_read = False
                 digest.update(portion)
                 builder.append(portion)
                 if threads is not None:

@@ -224,7 +224,7 @@ def test_lifetimes_count_in_allocations(lifetime: int, allocations: int, seed: i
 @settings(max_examples=60, deadline=None)
 @given(content=WORKLOADS, seed=SEEDS)
 def test_characteristics_agree_with_a_plain_count(content: dict[str, Any], seed: int) -> None:
-    found = characterise(generated(workload_of(content), seed).events(Ending()))
+    found = characterise(generated(workload_of(content), seed).rows(Ending()))
     live: dict[int, int] = {}
     sizes: dict[int, int] = {}
     lifetimes: dict[int, int] = {}

@@ -281,7 +281,7 @@ def _run_batch(folder: Path, batch: Sequence[tuple[int, bytes]]) -> dict[int, tu
 def _child(folder: Path, numbers: Sequence[str]) -> None:
     """Take documents one after the other; each answer is a line."""
     # What is imported once is no document's growth.
-    for module in ("commands.inspect", "engine.packing.binding", "workload.characterise", "workload.trace"):
+    for module in ("commands.inspect", "engine.packing.binding", "workload.inspection", "workload.trace"):
         importlib.import_module(f"memtool.{module}")
     limit = _address_space() + _BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -16,7 +16,7 @@ FLOORS = (
     ("allocators",),
     ("engine/abi/capi.h",),
     ("engine/events", "engine/instruments"),
-    ("engine/generate", "engine/packing", "engine/recorded", "engine/replay"),
+    ("engine/generate", "engine/packing", "engine/recorded", "engine/replay", "engine/survey"),
     ("engine/passes",),
     ("engine/registry",),
     ("engine/adopted",),

@@ -1,0 +1,1 @@
+"""What a trace asks for, counted in one pass."""
