@@ -18,8 +18,9 @@ from memtool.gate import reports
 from memtool.host.counters import Counter, why_not
 from memtool.measure.metrics import METRICS
 from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Report, Run, Status
-from memtool.passes import Instrument, Pass
+from memtool.passes import Instrument, Pass, passes_of
 from memtool.plan import BenchOptions
+from memtool.programs import planning
 from memtool.report import verdicts
 from memtool.report.plots import forest, pictures
 from memtool.run import bench
@@ -113,8 +114,16 @@ def too_few_blocks(options: CheckOptions) -> str | None:
     if options.baseline is not None:
         return None  # sampled figures only advise
     pairs = len(bench.workloads) * max(1, len(bench.threads)) * max(1, len(bench.rates)) * len(bench.regions)
-    few = gate.too_few_blocks(bench.blocks | 1, pairs, options.rules, looks=2)
+    rules = _rules_of(options)
+    few = gate.too_few_blocks(bench.blocks | 1, pairs + len(bench.programs), rules, looks=2)
     return None if few is None else str(few)
+
+
+def _rules_of(options: CheckOptions) -> gate.Policy:
+    """Return what is compared of the kinds of work that a check has."""
+    kinds = {*(["heap"] if options.bench.workloads else []), *([planning.KIND] if options.bench.programs else [])}
+    metrics = tuple(name for name in options.rules.metrics if METRICS[name].measured_by.declared.kind in kinds)
+    return replace(options.rules, metrics=metrics)
 
 
 def to_be_measured(options: CheckOptions) -> BenchOptions:
@@ -217,7 +226,7 @@ def _passes(options: CheckOptions, metrics: Sequence[str]) -> tuple[Pass, ...]:
 def _passes_of(metrics: Sequence[str]) -> tuple[Pass, ...]:
     """Return the passes that metrics are measured by, and the check: what corrupts memory is not timed."""
     needed = {METRICS[name].measured_by for name in metrics} | {Pass.CHECK}
-    return tuple(run_pass for run_pass in Pass if run_pass in needed)
+    return tuple(run_pass for run_pass in passes_of("heap") if run_pass in needed)
 
 
 def _second_look(
@@ -231,7 +240,8 @@ def _second_look(
     output = settings.output / journal.SECOND_LOOK
     again = replace(
         settings,
-        workloads=tuple(dict.fromkeys(info.source for info in suspected)),
+        workloads=tuple(dict.fromkeys(info.source for info in suspected if info.program is None)),
+        programs=tuple(program for program in settings.programs if program.name in {info.name for info in suspected}),
         threads=tuple(dict.fromkeys(info.threads for info in suspected)) if settings.threads else (),
         rates=tuple(dict.fromkeys(parse_rate(rate) for info in suspected if (rate := rate_given(info.name)))),
         regions=tuple(dict.fromkeys(suspect.comparison.region for suspect in suspects)),

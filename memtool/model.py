@@ -9,8 +9,6 @@ from typing import Annotated, Any, Literal
 
 AGAIN = " (again)"
 """Ends the label of an allocator that is compared with itself."""
-
-
 HARNESS: Literal["harness"] = "harness"
 """Whose fault a failure is that says nothing of the allocator: memtool's own, or the machine's."""
 
@@ -245,6 +243,8 @@ class TraceInfo:
     """The allocator of the run that placed them in ``packing_bytes``, where the packer needs more; None: the packer."""
     marks: tuple[Mark, ...] = ()
     """In the order of the run; none on several threads, which pass them over."""
+    program: Mapping[str, Any] | None = None
+    """Of a whole program: what is run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,6 +408,7 @@ class Place:
     low: float | None
     high: float | None
     resident: float | None
+    metric: str = "time_per_op_ns"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,10 @@ from memtool.errors import InputError, MemtoolError, option
 from memtool.host import counters, machine
 from memtool.host.counters import Counter
 from memtool.measure.metrics import METRICS
-from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Status
-from memtool.passes import Instrument, Pass
+from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Status, TraceInfo
+from memtool.passes import Instrument, Pass, passes_of
+from memtool.programs import planning
+from memtool.programs.program import Program
 from memtool.stats import proof
 from memtool.units import format_duration, format_size
 from memtool.worker.parent import RegionRequest
@@ -51,7 +53,10 @@ class BenchOptions:
     footprint_repeats: int | None = None
     """Footprint samples of each cell, more only where they differ; None: one in every block. Resident memory never
     repeats to the byte, and a verdict on it needs as many pairs as one on time."""
-    passes: tuple[Pass, ...] = tuple(Pass)
+    passes: tuple[Pass, ...] = passes_of("heap")
+    """Those of events that are replayed; programs have one of their own."""
+    programs: tuple[Program, ...] = ()
+    """Whole programs that are run; without ``workloads`` nothing else is measured."""
     mode: Mode = Mode.SERIAL
     as_malloc: bool = False
     """Every row on the footing of a malloc: one indirect call, a bare pointer at the free, safe on threads."""
@@ -89,6 +94,12 @@ class Plan:
     plans: dict[Cell, AllocatorPlan]
     settings: Settings
     notes: tuple[str, ...] = ()
+    programs: tuple[Program, ...] = ()
+
+    @property
+    def infos(self) -> tuple[TraceInfo, ...]:
+        """Return what is known of each workload, before it is measured."""
+        return (*(trace.info for trace in self.traces), *(program.info for program in self.programs))
 
     def close(self) -> None:
         """Give back the event images."""
@@ -137,11 +148,11 @@ def make_plan(options: BenchOptions) -> Plan:
     settings, notes = _settings(options)
     traces = tuple(
         load_trace(path, seed=options.seed, threads=threads, rate=rate, mode=options.mode)
-        for path in options.workloads or (_BENCH_DEFAULT_WORKLOAD,)
+        for path in options.workloads or (() if options.programs else (_BENCH_DEFAULT_WORKLOAD,))
         for rate in options.rates or (None,)
         for threads in options.threads or (None,)
     )
-    _refuse_duplicate_names(traces)
+    _refuse_duplicate_names([*(trace.info for trace in traces), *(program.info for program in options.programs)])
     null_plan = known.resolve(AllocatorSpec(NULL), as_malloc=options.as_malloc)
     plans: dict[Cell, AllocatorPlan] = {}
     excluded: list[CellResult] = []
@@ -155,10 +166,16 @@ def make_plan(options: BenchOptions) -> Plan:
             notes += tuple(filter(None, [pairing.rounding(tuple(cells.values()), trace.info)]))
             threads = threads_of(trace, options.mode)
             measurables.append(_measurable(trace, null_plan, cells, requests, threads))
-    notes += tuple(filter(None, [ignored_note(plans.values())]))
+    for program in options.programs:
+        ready, left_out = planning.measurable(program, known, specs, null_plan)
+        plans |= ready.cells
+        excluded += left_out
+        measurables += [ready] if ready.cells else []
+    notes += planning.start_of_the_shell(options.programs)
+    notes += tuple(filter(None, [ignored_note(None if options.programs else plans.values())]))
     if Pass.HEAP in settings.passes and options.mode is Mode.PARALLEL and any(each.info.lanes > 1 for each in traces):
         notes += (_NO_PEAK,)
-    return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, notes)
+    return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, notes, options.programs)
 
 
 def _settings(options: BenchOptions) -> tuple[Settings, tuple[str, ...]]:
@@ -211,9 +228,10 @@ def _cells(
 def _passes(options: BenchOptions, counter: Counter) -> tuple[Pass, ...]:
     """Return what is measured: counts of instructions only where something counts."""
     missing = Instrument.INSTRUCTIONS if counter is Counter.NONE else None
-    return tuple(
+    replayed = tuple(
         run_pass for run_pass in options.passes if missing is None or run_pass.declared.instrument is not missing
     )
+    return replayed if not options.programs else (*(replayed if options.workloads else ()), Pass.PROGRAM)
 
 
 def _measurable(
@@ -246,6 +264,8 @@ def _specs(options: BenchOptions, known: registry.Registry) -> tuple[AllocatorSp
         specs = options.specs
     elif options.allocators is None:
         specs = known.default_allocators()
+        if options.programs and not options.workloads:
+            specs = tuple(AllocatorSpec(name) for name in planning.DEFAULT)
     else:
         specs = parse_allocators(options.allocators, known.groups)
     if options.reference is None:
@@ -310,14 +330,13 @@ def region_request(name: str, trace: Trace) -> RegionRequest:
     )
 
 
-def _refuse_duplicate_names(traces: Sequence[Trace]) -> None:
+def _refuse_duplicate_names(infos: Sequence[TraceInfo]) -> None:
     seen: dict[str, str] = {}
-    for trace in traces:
-        if trace.info.name in seen:
-            raise InputError(
-                f"{trace.info.source}: name: '{trace.info.name}' is also the name of {seen[trace.info.name]}"
-            )
-        seen[trace.info.name] = trace.info.source
+    for info in infos:
+        source = info.source or f"'{(info.program or {}).get('command')}'"
+        if info.name in seen:
+            raise InputError(f"{source}: name: '{info.name}' is also the name of {seen[info.name]}")
+        seen[info.name] = source
 
 
 def refuse_too_large(plan: Plan) -> None:

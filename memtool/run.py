@@ -29,6 +29,7 @@ from memtool.plan import (
     threads_of,
     too_few_to_compare,
 )
+from memtool.programs.executor import Executors, ProgramExecutor
 from memtool.report.plots import canvas, pictures
 from memtool.stats import proof
 from memtool.stats.summarise import summarise_cell
@@ -108,7 +109,7 @@ def _run(
         few = too_few_to_compare(plan)
         if few is not None:
             announce(few)
-        executor = executor or WorkerExecutor(plan.settings.seed + options.first_block, directory)
+        executor, clean_up = (executor, None) if executor is not None else _executor(options, plan, directory)
         packings = _Packings(plan, options)
         importing = threading.Thread(target=canvas.prepare, daemon=True)
 
@@ -131,6 +132,9 @@ def _run(
             raise Interrupted(what_is_left(directory, log.samples)) from None
         except OSError as problem:  # too many open files or processes: of no sample's making
             raise MemtoolError(cannot_go_on(problem, directory, log.samples)) from None
+        finally:
+            if clean_up is not None:
+                clean_up()
     run, histories = summarise(options, plan, samples, log.started, packings.of)
     try:
         run = replace(run, cells=series.write_all(directory, run.cells, histories))
@@ -147,6 +151,20 @@ def _run(
     at_once = machine.processes_at_once()
     drawn, complaints = pictures.try_to_draw(lambda: pictures.draw_all(directory, run, at_once=at_once))
     return Outcome(run, directory, drawn, complaints)
+
+
+def _executor(options: BenchOptions, plan: Plan, directory: Path) -> tuple[Executor, Callable[[], None] | None]:
+    """Return what takes the samples, and what is to be done once they are taken."""
+    seed = plan.settings.seed + options.first_block
+    workers = WorkerExecutor(seed, directory)
+    if not plan.programs:
+        return workers, None
+    references = {
+        ready.name: ready.cells.get(Cell(ready.name, options.reference or ""), next(iter(ready.cells.values())))
+        for ready in plan.measurables
+    }
+    programs = ProgramExecutor({program.name: program for program in plan.programs}, references, directory, seed)
+    return Executors(programs, workers), programs.close
 
 
 def cannot_go_on(problem: OSError, directory: Path, samples: int) -> str:
@@ -196,8 +214,8 @@ def fingerprint_of(options: BenchOptions, plan: Plan) -> dict[str, object]:
         "engine": source_hash(),
         "machine": machine.fingerprint(),
         "workloads": {
-            trace.info.name: {key: value for key, value in asdict(trace.info).items() if key not in _OF_NO_MATTER}
-            for trace in plan.traces
+            info.name: {key: value for key, value in asdict(info).items() if key not in _OF_NO_MATTER}
+            for info in plan.infos
         },
         "code": _contents(plan.plans.values()),
         "environment": {
@@ -235,7 +253,7 @@ def summarise(
             trace, plan.settings.passes, options.mode, _placements(trace.info.name, plan, samples), pack
         )
         for trace in plan.traces
-    }
+    } | {program.name: program.info for program in plan.programs}
     results: list[CellResult] = []
     histories: dict[Cell, series.History] = {}
     harnesses: dict[Cell, CellResult] = {}

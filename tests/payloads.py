@@ -92,6 +92,22 @@ _SOUND: Mapping[Pass, Mapping[str, Any]] = {
     Pass.COUNTERS: {"instructions": 7_000},
     Pass.HEAP: {"maps": [], "after_drain_resident_bytes": [0, 0, 0, 0], "own_after_drain": OWN},
     Pass.CALLS: {"system_calls": {"mmap": 1}},
+    Pass.PROGRAM: {
+        "wall_ns": 250_000_000,
+        "user_ns": 180_000_000,
+        "system_ns": 20_000_000,
+        "tree_peak_bytes": 70 << 20,
+        "largest_process_bytes": 50 << 20,
+        "minor_faults": 18_000,
+        "major_faults": 0,
+        "voluntary_switches": 4,
+        "involuntary_switches": 12,
+        "exit_status": 0,
+        "most_processes": 2,
+        "looks": 90,
+        "left_processes": 0,
+        "ready_ns": None,
+    },
 }
 
 

@@ -41,9 +41,21 @@ def with_variables(plan: AllocatorPlan, spec: AllocatorSpec, variables: Iterable
     return replace(plan, spec=spec, environment=(*plan.environment, *variables))
 
 
-def ignored_note(plans: Iterable[AllocatorPlan], environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return which tuning variables the user has set and no worker sees, and how to pass them; None: none matters."""
-    if all(plan.uses_region for plan in plans):
+def without_tuning(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which nothing tunes, replaces or reports of an allocator."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name != _PRELOAD and not _TUNES.fullmatch(name) and not name.startswith("MEMTOOL_")
+    }
+
+
+def ignored_note(plans: Iterable[AllocatorPlan] | None, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return which tuning variables the user has set and no worker sees, and how to pass them; None: none matters.
+
+    ``plans``: the allocators that are replayed on; None: whole programs are run, which see the environment.
+    """
+    if plans is not None and all(plan.uses_region for plan in plans):
         return None
     ignored = sorted(name for name in environment if _TUNES.fullmatch(name))
     preloaded = [library for library in re.split("[: ]", environment.get(_PRELOAD, "")) if library]

@@ -16,6 +16,7 @@ from memtool.commands.options import (
     wide_option,
     width_of_tables,
 )
+from memtool.commands.program_options import SectionedCommand, program_options, programs_of
 from memtool.errors import EXIT_FAILED, InputError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _FORMATS = ("table", "markdown", "json", "csv")
 
 
-@click.command("bench")
+@click.command("bench", cls=SectionedCommand)
 @click.argument("workloads", nargs=-1, metavar="[WORKLOAD ...]")
 @click.option(
     "-a",
@@ -48,6 +49,7 @@ _FORMATS = ("table", "markdown", "json", "csv")
 @click.option("--reference", metavar="ALLOCATOR", help="Add a ratio to this allocator to every table.")
 @click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
 @wide_option
+@program_options
 @click.pass_context
 def command(
     context: click.Context,
@@ -60,18 +62,20 @@ def command(
     wide: bool,
     find_limit: bool,
     seeds: int,
-    **measured: Any,  # noqa: ANN401  # of measurement_options
+    **measured: Any,  # noqa: ANN401  # of measurement_options, program_options
 ) -> None:
     """Replay WORKLOADs against allocators and report time, latency, fragmentation and resident memory.
 
     Without a WORKLOAD the quickstart is replayed. A WORKLOAD is a YAML file, the name of a shipped one
-    (`memtool list workloads`), or the trace file of another tool (`memtool list importers`).
+    (`memtool list workloads`), or the trace file of another tool (`memtool list importers`). With --program whole
+    programs are run instead, or besides.
     """
     from memtool import api
 
     own = {"workloads": workloads, "allocators": allocators, "reference": reference}
     counted: dict[str, Any] = {"keeps_blocks": True} if blocks is None else {"blocks": blocks}
-    options = bench_options(measured, **own, **counted, adds_blocks=True)
+    programs = programs_of(measured, measured["time_limit"])
+    options = bench_options(measured, **own, **counted, programs=programs, adds_blocks=True)
     _refuse_without_meaning(context, find_limit=find_limit)
     if find_limit:
         if options.mode != "serial":

@@ -18,14 +18,15 @@ from memtool.commands.options import (
     show_plan,
     width_of_tables,
 )
+from memtool.commands.program_options import SectionedCommand, program_options, programs_of
 from memtool.errors import EXIT_INCOMPARABLE, EXIT_OK
 
 if TYPE_CHECKING:
     from memtool.gate import FailOn
 
 
-@click.command("check")
-@click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD ...")
+@click.command("check", cls=SectionedCommand)
+@click.argument("workloads", nargs=-1, metavar="[WORKLOAD ...]")
 @click.option("--baseline", type=UserPath(), help="A stored run: exact metrics gate, times advise.")
 @click.option("--update", is_flag=True, help="Write the baseline from what is measured now, and judge nothing.")
 @click.option("--against", metavar="ALLOCATOR", help="Measured in the same job as the candidate, paired by block.")
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     help="Fixed beforehand; an even number is made odd. 31 side by side, 10 with a baseline, unless given.",
 )
 @measurement_options("what the metrics need")
+@program_options
 def command(
     workloads: tuple[str, ...],
     baseline: Path | None,
@@ -64,12 +66,17 @@ def command(
 ) -> int:
     """Measure WORKLOADs and judge: side by side (--against, --candidate), or against a stored --baseline.
 
+    With --program whole programs are run instead, or besides.
+
     Exit codes: 0 pass, 3 regression, 4 inconclusive (where asked to fail on it), 5 nothing gated can be compared.
     """
     from memtool import api, check, gate
     from memtool.commands import spelling
     from memtool.report import verdicts
 
+    programs = programs_of(measured, measured["time_limit"])
+    if not workloads and not programs:
+        raise click.UsageError("Missing argument 'WORKLOAD ...', or --program CMD.")
     _refuse_mixture(baseline, update=update, against=against, candidate=candidate, allocators=allocators)
     default_blocks = check.DEFAULT_BLOCKS if baseline is None else 10
     options = check.CheckOptions(
@@ -77,6 +84,7 @@ def command(
             measured,
             workloads=workloads,
             allocators=allocators,
+            programs=programs,
             blocks=blocks if blocks is not None else default_blocks,
         ),
         rules=rules_from(metrics, margin, limits),

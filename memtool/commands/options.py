@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memtool.passes import Pass, passes_from
+from memtool.passes import passes_from, passes_of
 
 if TYPE_CHECKING:
     from memtool.plan import BenchOptions, Plan
@@ -164,9 +164,9 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
     return with_options(
         click.option(
             "--passes",
-            type=Listed("pass", lambda: tuple(Pass)),
+            type=Listed("pass", lambda: passes_of("heap")),
             metavar="LIST",
-            help=f"Of {', '.join(Pass)}; {passes_unless_given} unless given.",
+            help=f"Of {', '.join(passes_of('heap'))}; {passes_unless_given} unless given.",
         ),
         click.option(
             "--region",
@@ -243,7 +243,7 @@ def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noq
     from memtool.plan import BenchOptions
 
     return BenchOptions(
-        passes=tuple(Pass) if chosen["passes"] is None else passes_from(chosen["passes"]),
+        passes=passes_of("heap") if chosen["passes"] is None else passes_from(chosen["passes"]),
         regions=chosen["regions"],
         mode=Mode(chosen["mode"]),
         as_malloc=chosen["footing"] == "malloc",
@@ -313,6 +313,7 @@ def show_plan(options: BenchOptions, output_format: str, too_few: Callable[[Plan
 def _describe_plan(plan: Plan, output_format: str) -> str:
     """Return what a run would measure: workloads, cells, samples, and what is left out with the reason."""
     from memtool.plan import schedule_of_arrivals
+    from memtool.programs.program import described
     from memtool.units import format_count, format_size
 
     if output_format == "json":
@@ -328,6 +329,10 @@ def _describe_plan(plan: Plan, output_format: str) -> str:
                         "notes": [*trace.info.notes, *_how_threads_run(trace, plan)],
                     }
                     for trace in plan.traces
+                ]
+                + [
+                    {"name": program.name, "event_hash": program.info.event_hash, "program": dict(described(program))}
+                    for program in plan.programs
                 ],
                 "cells": [
                     {"workload": cell.workload, "allocator": cell.allocator, "region": cell.region}
@@ -365,6 +370,15 @@ def _describe_plan(plan: Plan, output_format: str) -> str:
             f"  left out: {excluded.cell.allocator} on {excluded.cell.region}: {excluded.reason}"
             for excluded in plan.excluded
             if excluded.cell.workload == info.name
+        ]
+    for program in plan.programs:
+        cells = [cell for cell in plan.plans if cell.workload == program.name]
+        lines.append(f"{program.name}: {' '.join(program.arguments)}")
+        lines.append(f"  measured: {', '.join(cell.allocator for cell in cells) or 'nothing'}")
+        lines += [
+            f"  left out: {excluded.cell.allocator}: {excluded.reason}"
+            for excluded in plan.excluded
+            if excluded.cell.workload == program.name
         ]
     passes = ", ".join(plan.settings.passes)
     lines.append(

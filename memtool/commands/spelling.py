@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from typing import TYPE_CHECKING
 
+from memtool.commands import program_options
 from memtool.model import Mode
 
 if TYPE_CHECKING:
@@ -56,10 +58,14 @@ def renewal(options: CheckOptions) -> str:
     """Return the command that takes what is measured as the new baseline: this check's, with --update."""
     from memtool.gate import default_metrics
     from memtool.plan import BenchOptions
+    from memtool.programs.program import described
     from memtool.units import format_rate
 
     bench, standard = options.bench, BenchOptions()
-    words = [*bench.workloads, "--baseline", str(options.baseline), "--update"]
+    programs = itertools.chain.from_iterable(
+        program_options.words_of_program(described(program)) for program in bench.programs
+    )
+    words = [*bench.workloads, *programs, "--baseline", str(options.baseline), "--update"]
     for option, value, unless in (
         ("-a", bench.allocators, None),
         ("--metric", ",".join(options.rules.metrics), ",".join(default_metrics())),
@@ -84,7 +90,9 @@ def _workloads(run: Run) -> dict[str, str]:
     sources = written_sources(run.workloads)
     as_malloc = " --as malloc" if any(cell.call is not None and cell.call.as_malloc for cell in run.cells) else ""
     return {
-        info.name: shlex.quote(sources[info.name])
+        info.name: program_options.spelled(info.program)
+        if info.program is not None
+        else shlex.quote(sources[info.name])
         + (f" --threads {info.threads}" if info.name != (info.workload_name or info.name) else "")
         + (f" --rate {rate}" if (rate := rate_given(info.name)) else "")
         + as_malloc

@@ -10,6 +10,7 @@ from pathlib import Path
 from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 from elftools.elf.segments import InterpSegment
 
 from memtool.errors import InputError
@@ -80,6 +81,10 @@ def _problem_of(elf: ELFFile, mode: int) -> str | None:
         for tag in section.iter_tags("DT_NEEDED")
     ]
     sanitizer = next((library for library in needed if library.startswith(_SANITIZERS)), None)
+    own = elf.get_section_by_name(".dynsym")
+    for symbol in own.get_symbol_by_name("malloc") or () if isinstance(own, SymbolTableSection) else ():
+        if symbol["st_shndx"] != "SHN_UNDEF":
+            return "has a malloc of its own, which comes before any that is preloaded"
     if sanitizer is not None:
         return f"is built with a sanitizer ({sanitizer}), which brings an allocator of its own: take a build without"
     return None

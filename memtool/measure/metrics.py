@@ -106,6 +106,64 @@ def _over_the_run() -> list[MetricInfo]:
     ]
 
 
+def _programs() -> list[MetricInfo]:
+    """Return what is measured of a whole program: of it and all its descendants, but for the wall time."""
+    counts = {
+        "tree_minor_faults": "page faults served without reading",
+        "tree_major_faults": "page faults that had to read",
+        "tree_voluntary_switches": "times that a thread gave up its processor",
+        "tree_involuntary_switches": "times that a thread was taken off its processor",
+        "tree_processes": "most processes seen alive at once",
+    }
+    return [
+        MetricInfo(
+            "wall_time_ns",
+            "ns",
+            "from its exec to the end of the program; of a server: time of its load",
+            measured_by=Pass.PROGRAM,
+            headline=True,
+        ),
+        MetricInfo(
+            "cpu_time_ns",
+            "ns",
+            "processor time of the program and all its descendants, user and system",
+            measured_by=Pass.PROGRAM,
+            headline=True,
+        ),
+        MetricInfo("user_time_ns", "ns", "of the processor time, in programs themselves", measured_by=Pass.PROGRAM),
+        MetricInfo("system_time_ns", "ns", "of the processor time, in the kernel", measured_by=Pass.PROGRAM),
+        MetricInfo(
+            "tree_peak_resident_bytes",
+            "B",
+            "most resident memory of the program and its descendants at once, each page once: exact for one process, "
+            "else the most that looks every 2 ms or more saw (proportional set sizes)",
+            measured_by=Pass.PROGRAM,
+            headline=True,
+        ),
+        MetricInfo(
+            "largest_process_resident_bytes",
+            "B",
+            "the kernel's high-water mark of the one process that held most",
+            measured_by=Pass.PROGRAM,
+        ),
+        *(
+            MetricInfo(name, "1", f"{meaning}, program and descendants", by_difference=True, measured_by=Pass.PROGRAM)
+            for name, meaning in counts.items()
+        ),
+        MetricInfo(
+            "exit_status",
+            "1",
+            "that the program ended with",
+            "neither",
+            by_difference=True,
+            gated=False,
+            may_be_negative=True,
+            measured_by=Pass.PROGRAM,
+        ),
+        MetricInfo("ready_time_ns", "ns", "from the start of a server until it was ready", measured_by=Pass.PROGRAM),
+    ]
+
+
 _ALL = [
     MetricInfo(
         "time_per_op_ns",
@@ -308,7 +366,7 @@ _ALL = [
         measured_by=Pass.CALLS,
     ),
 ]
-METRICS = {metric.name: metric for metric in _ALL}
+METRICS = {metric.name: metric for metric in (*_ALL, *_programs())}
 
 _BASELINE_PAGES = 3
 """By which the growth of two processes that do the same differs: what a worker had touched before is not the same."""
@@ -331,6 +389,6 @@ def error_of(name: str, *, threads: int = 1, processors: int = 1, page_bytes: in
     """Return the error of a metric's figures. ``threads`` that replay: each runs on a processor of its own."""
     if not ("resident" in name and name.endswith("_bytes")):
         return Error()
-    is_mark = name == "peak_resident_bytes"
+    is_mark = name in ("peak_resident_bytes", "tree_peak_resident_bytes")
     batch = max(_BATCH_PAGES, _BATCH_PAGES_A_PROCESSOR * processors) * threads if is_mark else 0
     return Error(_BASELINE_PAGES * page_bytes, (_BASELINE_PAGES + batch) * page_bytes)

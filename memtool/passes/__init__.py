@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from memtool.passes import calls, check, counters, footprint, heap, latency, throughput
+from memtool.passes import calls, check, counters, footprint, heap, latency, program, throughput
 from memtool.passes.declaration import Clock, Declaration, Figures, Instrument, Noise, Phase, Sample
 
-__all__ = ["PACE", "Clock", "Declaration", "Figures", "Instrument", "Noise", "Pass", "Phase", "Sample", "passes_from"]
+__all__ = [
+    "PACE",
+    "Clock",
+    "Declaration",
+    "Figures",
+    "Instrument",
+    "Noise",
+    "Pass",
+    "Phase",
+    "Sample",
+    "passes_from",
+    "passes_of",
+]
 
 
 class Pass(StrEnum):
@@ -30,10 +42,16 @@ class Pass(StrEnum):
     COUNTERS = counters.PASS
     HEAP = heap.PASS
     CALLS = calls.PASS
+    PROGRAM = program.PASS
 
 
 PACE = next(run_pass for run_pass in Pass if run_pass.declared.sets_pace)
 """The pass whose time limits, and the order of cells within a block, are known from."""
+
+
+def passes_of(kind: str) -> tuple[Pass, ...]:
+    """Return the passes of a kind of work, in the order in which they run."""
+    return tuple(run_pass for run_pass in Pass if run_pass.declared.kind == kind)
 
 
 def passes_from(names: tuple[str, ...]) -> tuple[Pass, ...]:

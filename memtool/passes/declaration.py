@@ -198,6 +198,8 @@ class Declaration:
 
     name: str
     """As users write it, and as the engine's list has it."""
+    kind: str = "heap"
+    """The kind of work that it is taken of: heap (events that are replayed), program."""
     figures: type[Figures]
     layout: Layout
     """The structure of its native header (engine/passes/), which lies in memory that the worker shares."""

@@ -36,12 +36,13 @@ class HeapReport:
 
 def refuse_what_is_no_malloc(plan: AllocatorPlan) -> None:
     """Raise InputError, with the reason, for an allocator that cannot be the malloc of a program."""
-    reason = _why_not(plan)
+    reason = why_no_malloc(plan)
     if reason is not None:
         raise InputError(f"{plan.spec.label}: {reason}")
 
 
-def _why_not(plan: AllocatorPlan) -> str | None:
+def why_no_malloc(plan: AllocatorPlan) -> str | None:
+    """Return why an allocator cannot be the malloc of a program; None: it can."""
     if plan.strategy == _MALLOC:
         return None
     if plan.adopted is not None:

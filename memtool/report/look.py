@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memtool.model import HARNESS, CellResult, Run, Status
+from memtool.model import HARNESS, CellResult, Metric, Run, Status
 
 NOISE_MARK = "!"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C", "#8C6D1F")
@@ -20,7 +20,15 @@ _SHADES = (1.0, 0.6, 1.5)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "p")
 _LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 _HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---")
-_ORDERED_BY = ("time_per_op_ns", "instructions_per_op", "peak_resident_bytes", "peak_footprint_bytes")
+_ORDERED_BY = ("time_per_op_ns", "wall_time_ns", "instructions_per_op", "peak_resident_bytes", "peak_footprint_bytes")
+
+TIMES = ("time_per_op_ns", "wall_time_ns")
+"""What allocators are ranked by: of what is replayed, and of a whole program."""
+
+
+def time_of(cell: CellResult) -> Metric | None:
+    """Return the figure that a cell is ranked by; None: it was not timed."""
+    return next((metric for name in TIMES if (metric := cell.metrics.get(name)) is not None), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class Quantity(StrEnum):
     RATIO = "ratio"
     COUNT = "count"
     NUMBER = "number"
+    MILLISECONDS = "milliseconds"
+    """Of whole programs; the figures are in nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,33 @@ OWN_ACCOUNT = SheetInfo(
     ),
     (f"{_OWN}mapped_bytes", f"{_OWN}in_use_bytes"),
 )
-SHEETS = (SPEED, LATENCY, FURTHER_LATENCY, THREADS, FRAMES, MEMORY, WATERFALL, OVERHEAD, OWN_ACCOUNT)
+_MS, _COUNT = Quantity.MILLISECONDS, Quantity.COUNT
+PROGRAM = SheetInfo(
+    "Whole program, times in ms",
+    (
+        Column("wall", "wall_time_ns", _MS),
+        Column("95 % interval", "wall_time_ns", _MS, is_interval=True),
+        *(Column(name, f"{name}_time_ns", _MS) for name in ("cpu", "user", "system")),
+        Column("until\nready", "ready_time_ns", _MS),
+    ),
+    ("wall_time_ns", "cpu_time_ns"),
+    ranked=True,
+)
+PROGRAM_MEMORY = SheetInfo(
+    "Memory of all its processes, in {unit}, and what the kernel counts",
+    (
+        Column("peak", "tree_peak_resident_bytes", Quantity.BYTES),
+        Column("95 % interval", "tree_peak_resident_bytes", Quantity.BYTES, is_interval=True),
+        Column("largest\nprocess", "largest_process_resident_bytes", Quantity.BYTES),
+        Column("processes", "tree_processes", _COUNT),
+        *(Column(f"{name}\nfaults", f"tree_{name}_faults", _COUNT) for name in ("minor", "major")),
+        *(Column(f"{name}\nswitches", f"tree_{name}_switches", _COUNT) for name in ("voluntary", "involuntary")),
+        Column("exit", "exit_status", _COUNT),
+    ),
+    ("tree_peak_resident_bytes",),
+)
+_OF_PROGRAMS = (PROGRAM, PROGRAM_MEMORY)
+SHEETS = (*_OF_PROGRAMS, SPEED, LATENCY, FURTHER_LATENCY, THREADS, FRAMES, MEMORY, WATERFALL, OVERHEAD, OWN_ACCOUNT)
 """In the order in which they are shown."""
 _NEED_LIVE = {
     "internal_fragmentation",
@@ -269,7 +297,7 @@ def ranking(cells: Sequence[CellResult]) -> dict[int, str]:
     ranked = [
         (index, dict(zip(metric.blocks, metric.samples, strict=True)))
         for index, cell in enumerate(cells)
-        if (metric := cell.metrics.get("time_per_op_ns")) and metric.value is not None and metric.low is not None
+        if (metric := look.time_of(cell)) and metric.value is not None and metric.low is not None
         if cell.status is Status.OK and not cell.interpreted
     ]
     places = ranks([samples for _, samples in ranked])
@@ -304,7 +332,7 @@ def _figure(cell: CellResult, column: Column, unit: int, trace: TraceInfo) -> Fi
             return Figure(f"needs {LEAST_SAMPLES} blocks")
         low, high = (_written(column, bound, unit) for bound in (metric.low, metric.high))
         return Figure(f"{low} to {high}")
-    noisy = column.metric == "time_per_op_ns" and cell.proof.get("noisy")
+    noisy = column.metric in look.TIMES and cell.proof.get("noisy")
     mark = (FLOOR_MARK if metric.at_floor else "") + (look.NOISE_MARK if noisy else "")
     return Figure(mark + _written(column, metric.value, unit), metric.value)
 
@@ -317,6 +345,8 @@ def _written(column: Column, value: float, unit: int) -> str:
         if abs(value) >= _MOST_SHOWN:
             return format_ns(value)
         return f"{value:,.0f}" if column.digits == 1 and abs(value) >= 99.5 else f"{value:.{column.digits}f}"
+    if column.quantity is Quantity.MILLISECONDS:
+        return f"{value / 1e6:,.{1 if value >= 99.5e6 else 2}f}"
     if column.quantity is Quantity.SHARE:
         return f"{value:.1%}"
     return f"{value:,.0f}" if column.quantity is Quantity.COUNT else f"{value:.{column.digits}f}"
@@ -348,7 +378,7 @@ def _add_ratios(
             return Figure(NOT_APPLICABLE)
         return Figure(f"{own / base:.3f}", own / base)
 
-    heading = "" if metric == "time_per_op_ns" else f"{columns[places[0]].heading}\n"
+    heading = "" if metric in look.TIMES else f"{columns[places[0]].heading}\n"
     written.insert(places[-1] + 1, (f"{heading}/ {run.reference}", [ratio(cell) for cell in cells]))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from memtool.model import HARNESS, CellResult, Mode, Run, Status, TraceInfo
 from memtool.passes import Pass
-from memtool.report import calls, grid, look, rates, scaling, sheets
+from memtool.report import calls, grid, look, programs, rates, scaling, sheets
 from memtool.report.look import NOISE_MARK
 from memtool.report.sheets import FLOOR_MARK, NOT_APPLICABLE, Sheet, label_of
 from memtool.stats.compare import error_on
@@ -37,6 +37,7 @@ def render(run: Run, style: str, width: int | None = None, chosen: Sequence[shee
     parts = [part for info in run.workloads for part in _workload(run, info, style, width, chosen or sheets.SHEETS)]
     parts += _scaling(run, style, width)
     parts += _by_rate(run, style, width)
+    parts += _by_program(run, style, width)
     prose = _legend(run, style)
     prose += _listed([f"Note: {note}" for note in run.notes], style)
     prose.append(_footer(run, style))
@@ -95,7 +96,7 @@ def _workload(
     heading = _heading(info) + _replayed(run, info, cells)
     parts = [grid.wrapped(f"## {heading}" if style == "markdown" else heading, width)]
     parts += [text for sheet in built for text in _sheet(sheet, style, width)]
-    prose = [_of_parallel_memory(measured), _limits(info), _checked(cells)]
+    prose = [_of_parallel_memory(measured), _limits(info), _checked(cells), programs.memory_in_words(info, measured)]
     prose += _left_out(cells, style)
     prose += _listed([f"Note: {note}" for note in info.notes], style)
     prose += _explanation(measured, built, style)
@@ -138,6 +139,16 @@ def _by_rate(run: Run, style: str, width: int | None) -> list[str]:
     return parts
 
 
+def _by_program(run: Run, style: str, width: int | None) -> list[str]:
+    """Return a table of the wall times of several programs, side by side."""
+    headings, rows = programs.table(run)
+    form = "{}\n{}" if style == "table" else "**{}**\n\n{}"
+    return [
+        form.format(grid.wrapped("Wall time of each program, in ms", width), part)
+        for part in (grid.table(headings, rows, style, left=_LEFT, keys=1, width=width) if rows else [])
+    ]
+
+
 def _sheet(sheet: Sheet, style: str, width: int | None) -> list[str]:
     """Return the tables of a sheet: one, or several where it is wider than ``width``."""
     if not sheet.rows or not sheet.headings:
@@ -156,6 +167,8 @@ def _sheet(sheet: Sheet, style: str, width: int | None) -> list[str]:
 
 
 def _heading(info: TraceInfo) -> str:
+    if info.program is not None:
+        return programs.heading(info)
     return (
         f"{info.name}: {format_count(info.operations)} operations ({format_count(info.allocations)} allocations), "
         f"peak {format_size(info.peak_live_bytes)} in {format_count(info.peak_live_objects)} objects\n"
@@ -303,7 +316,7 @@ def _legend(run: Run, style: str) -> list[str]:
     lines += _errors(run)
     if any(metric.at_floor for cell in cells for metric in cell.metrics.values()):
         lines.append(f"{FLOOR_MARK} at the floor: not told from the noise of timer and machine.")
-    if any(cell.proof.get("noisy") and "time_per_op_ns" in cell.metrics for cell in cells):
+    if any(cell.proof.get("noisy") and look.time_of(cell) for cell in cells):
         lines.append(f"{NOISE_MARK} taken on a noisy machine, as the notes say: hold no small difference for true.")
     if any(cell.interpreted for cell in cells):
         lines.append(

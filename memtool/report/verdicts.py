@@ -17,12 +17,13 @@ from xml.etree import ElementTree
 from memtool import files
 from memtool.measure.metrics import METRICS
 from memtool.model import Basis, Comparison, Judgement, Place, Report, Verdict
+from memtool.passes import Pass
 from memtool.report import grid
 from memtool.stats.compare import STATUS
 from memtool.stats.paired import MOST_BLOCKS, least_blocks
 from memtool.stats.words import is_better, neutral_word
 from memtool.store import compare_file
-from memtool.units import format_size
+from memtool.units import format_ns, format_size
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 has no way to write: most control characters, and halves of pairs."""
@@ -202,6 +203,8 @@ def _figure(metric: str, value: float | None) -> str:
         return f"{100 * value:.2f} %"
     if unit == "B" or (not unit and float(value).is_integer() and abs(value) >= 10):
         return f"{value:,.0f}"
+    if unit == "ns" and METRICS[metric].measured_by is Pass.PROGRAM:
+        return f"{value / 1e6:,.2f} ms"
     return f"{value:,.2f}" if unit else f"{value:.4f}"
 
 
@@ -209,7 +212,7 @@ def _signed(metric: str, difference: float) -> str:
     if METRICS[metric].is_share:
         return f"{100 * difference:+.2f} points"
     text = _figure(metric, difference)
-    unit = METRICS[metric].written_unit
+    unit = "" if text.endswith(" ms") else METRICS[metric].written_unit
     return f"{'' if text.startswith('-') else '+'}{text}{f' {unit}' if unit else ''}"
 
 
@@ -313,18 +316,22 @@ def _ranking(places: Sequence[Place], workload: str, style: str, width: int | No
     parts = []
     for region in dict.fromkeys(standing.region for standing in places if standing.workload == workload):
         mine = [standing for standing in places if standing.workload == workload and standing.region == region]
+        is_whole = any(standing.metric == "wall_time_ns" for standing in mine)
+        unit, time = ("wall", format_ns) if is_whole else ("ns/op", "{:.2f}".format)
         rows = [
             [
                 str(standing.rank),
                 standing.allocator,
-                f"{standing.time:.2f}",
-                "needs 6 blocks" if standing.low is None else f"{standing.low:.2f} to {standing.high:.2f}",
+                time(standing.time),
+                "needs 6 blocks"
+                if standing.low is None or standing.high is None
+                else f"{time(standing.low)} to {time(standing.high)}",
                 "n/a" if standing.resident is None else format_size(standing.resident),
                 "*" if standing.is_on_front else "",
             ]
             for standing in sorted(mine, key=lambda place: place.time)
         ]
-        headings = ("rank", "allocator", "ns/op", "95 % interval", "resident", "front")
+        headings = ("rank", "allocator", unit, "95 % interval", "resident", "front")
         where = "" if region == "anonymous" else f" on {region}"
         title = f"Ranking{where} (by paired blocks, with ties; * on the front of speed and memory)"
         heading = f"**{title}**\n\n" if style == "markdown" else f"{title}\n"

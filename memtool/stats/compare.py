@@ -47,6 +47,9 @@ _TRACE = ("touch", "memory_limit")
 """What is measured besides the events: whether memory is written to, and how much there is."""
 
 
+_TIMES = ("time_per_op_ns", "wall_time_ns")
+_MEMORY = ("peak_resident_bytes", "tree_peak_resident_bytes")
+"""Of what is replayed, and of a whole program: what allocators are ranked by."""
 _LONGEST_STEP = 10_000.0
 """Nanoseconds: no timer that anything is measured with is as coarse, whatever a file says."""
 _MOST_PROCESSORS = 8192
@@ -385,7 +388,7 @@ def places(run: Run) -> list[Place]:
     """Return where each allocator of a run stands by time and by resident memory, workload by workload."""
     groups: dict[tuple[str, str, str], list[CellResult]] = {}
     for result in run.cells:
-        if result.status is Status.OK and _value(result, "time_per_op_ns") is not None:
+        if result.status is Status.OK and any(_value(result, name) is not None for name in _TIMES):
             groups.setdefault(_place(result.cell), []).append(result)
     standings: list[Place] = []
     for (workload, region, _), cells in groups.items():
@@ -395,9 +398,10 @@ def places(run: Run) -> list[Place]:
 
 
 def _group_places(workload: str, region: str, cells: Sequence[CellResult]) -> Iterator[Place]:
-    times = [result.metrics["time_per_op_ns"] for result in cells]
+    metric = next(name for name in _TIMES if name in cells[0].metrics)
+    times = [result.metrics[metric] for result in cells]
     by_time = paired.ranks([dict(zip(metric.blocks, metric.samples, strict=True)) for metric in times])
-    memory = [_value(result, "peak_resident_bytes") for result in cells]
+    memory = [next(filter(None, (_value(result, name) for name in _MEMORY)), None) for result in cells]
     known = [index for index, resident in enumerate(memory) if resident is not None]
     front = pareto_front([(times[index].value or 0.0, memory[index] or 0.0) for index in known])
     on_front = {index for index, is_on_front in zip(known, front, strict=True) if is_on_front}
@@ -412,6 +416,7 @@ def _group_places(workload: str, region: str, cells: Sequence[CellResult]) -> It
             time.low,
             time.high,
             memory[index],
+            metric,
         )
 
 

@@ -16,6 +16,8 @@ MOST_SPREAD = 0.10
 """Distance of the quartiles of the null strategy's time over the blocks, as a share of its median."""
 _LEAST_BLOCKS = 6
 _LEAST_SECONDS = 0.1
+_LEAST_TICKS = 100
+"""Of the processors together: of fewer, one that was taken is a hundredth."""
 
 
 def why_noisy(samples: Sequence[Sample], null_samples: Sequence[Sample]) -> list[str]:
@@ -28,7 +30,7 @@ def why_noisy(samples: Sequence[Sample], null_samples: Sequence[Sample]) -> list
         sample.noise for sample in samples if sample.run_pass.declared.phase is Phase.TIMED and sample.noise is not None
     ]
     ticks = sum(reading.machine_ticks for reading in readings)
-    stolen = sum(reading.steal_ticks for reading in readings) / ticks if ticks else 0.0
+    stolen = sum(reading.steal_ticks for reading in readings) / ticks if ticks >= _LEAST_TICKS else 0.0
     if stolen > MOST_STOLEN:
         reasons.append(
             f"the host took about {_rough(100 * stolen)} % of the processors (limit {100 * MOST_STOLEN:.0f} %)"

@@ -48,7 +48,7 @@ def of_cell(
         "preload": list(plan.preload),
         "environment": dict(plan.environment),
         **({NAMED: f"{plan.spec.title}={plan.spec.written}"} if plan.spec.title else {}),
-        "call": asdict(plan.call),
+        **({"call": asdict(plan.call)} if trace.program is None else {}),
         # Also where the worker died before it could say so.
         **({"interpreted": True} if plan.interpreted else {}),
     }

@@ -86,10 +86,11 @@ class PlaceRecord(_Record):
     allocator: str
     rank: int
     pareto: bool
-    time_per_op_ns: Figure
+    time_per_op_ns: Figure | None = Field(description="null: ranked by the wall time of a whole program")
     low: Figure | None
     high: Figure | None
     peak_resident_bytes: Figure | None
+    wall_time_ns: Figure | None = None
 
 
 class PastRecord(_Record):
@@ -166,7 +167,8 @@ def to_json(report: Report) -> dict[str, Any]:
                 allocator=place.allocator,
                 rank=place.rank,
                 pareto=place.is_on_front,
-                time_per_op_ns=place.time,
+                time_per_op_ns=place.time if place.metric == "time_per_op_ns" else None,
+                wall_time_ns=place.time if place.metric == "wall_time_ns" else None,
                 low=place.low,
                 high=place.high,
                 peak_resident_bytes=place.resident,

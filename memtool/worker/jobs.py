@@ -55,8 +55,9 @@ class Jobs:
         ``least_time_limit``. What has been seen to end may be slow: passes after throughput have twice its own time,
         as often.
         """
-        if self.settings.time_limit is not None:
-            return self.settings.time_limit
+        limit = self.settings.time_limit if workload.time_limit is None else workload.time_limit
+        if limit is not None:
+            return limit
         slower = run_pass.declared.slower
         null = slower * _TIME_LIMIT_FACTOR * self._null_seconds.get(workload.name, 0.0)
         own = 2 * slower * self._own_seconds.get(cell, 0.0)

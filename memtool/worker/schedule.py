@@ -233,7 +233,7 @@ class Schedule:
 
         Raises MemtoolError where its worker dies: it allocates nothing, so no allocator could be blamed for another.
         """
-        if self.settings.time_limit is not None:
+        if self.settings.time_limit is not None or workload.time_limit is not None:
             return
         cell = next(iter(with_controls(workload)))
         null_cell = Cell(workload.name, NULL, cell.region, cell.mode)

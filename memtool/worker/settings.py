@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from memtool.host import counters
 from memtool.model import AllocatorPlan, Cell
-from memtool.passes import Instrument, Pass, Phase
+from memtool.passes import PACE, Instrument, Pass, Phase, passes_of
 from memtool.worker.parent import RegionRequest
 from memtool.worker.threads import ThreadPlan
 
@@ -29,7 +29,7 @@ class Settings:
     first_block: int = 0
     footprint_repeats: int = LEAST_FOOTPRINTS
     """Footprint samples of each cell; more are taken only where they differ. Two show what is exact."""
-    passes: tuple[Pass, ...] = tuple(Pass)
+    passes: tuple[Pass, ...] = passes_of("heap")
     warmups: int = 1
     iterations: int = 3
     checkpoints: int = 200
@@ -95,10 +95,16 @@ class Measurable:
     """All bytes ever asked for in one replay: what an allocator holds that never gives any back."""
     serial: tuple[int, int] | None = None
     """(descriptor, bytes) of the image for one thread, of what threads replay; None: none is needed."""
+    kind: str = "heap"
+    """The kind of work, which says which passes are taken of it."""
+    time_limit: float | None = None
+    """Seconds for each sample; None: as ``Jobs.limit`` has it."""
 
 
 def cells_of(workload: Measurable, run_pass: Pass) -> dict[Cell, AllocatorPlan]:
     """Return what a pass is taken of: with one null cell for each region, or without any."""
+    if run_pass.declared.kind != workload.kind:
+        return {}
     cells = with_controls(workload) if run_pass.declared.with_null else dict(workload.cells)
     return {
         cell: plan
@@ -109,9 +115,9 @@ def cells_of(workload: Measurable, run_pass: Pass) -> dict[Cell, AllocatorPlan]:
 
 
 def with_controls(workload: Measurable) -> dict[Cell, AllocatorPlan]:
-    """Return the cells with one null cell for each region."""
+    """Return the cells with one null cell for each region, of what is replayed."""
     cells = dict(workload.cells)
-    for cell in workload.cells:
+    for cell in workload.cells if workload.kind == PACE.declared.kind else ():
         cells.setdefault(Cell(cell.workload, NULL, cell.region, cell.mode), workload.null_plan)
     return cells
 

@@ -218,6 +218,7 @@ def _make_trace(
         lanes=lanes,
         workload_name=source.name.partition(":threads=")[0],
         packing_by=None,
+        program=None,
         first_not_lifo=None if head["first_not_lifo"] == _NEVER else head["first_not_lifo"],
         first_not_fifo=None if head["first_not_fifo"] == _NEVER else head["first_not_fifo"],
         **{name: head[name] for name in _COPIED},

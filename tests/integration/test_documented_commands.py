@@ -52,12 +52,15 @@ given = sys.argv[1:]
 if given[:1] == ["bench"] and "--resume" in given:
     given += {stored!r}.split()[1:] + ["--no-plots"]
 elif given[:1] == ["bench"] and "--dry-run" not in given:
-    if "--counters" in given:
+    if "--program" in given:
+        given += ["--blocks", "1", "--no-plots"]
+    elif "--counters" in given:
         given += ["--blocks", "1", "--passes", "counters", "-a", "tlsf"]
     elif "--passes" not in given and "--find-limit" not in given:
         given += ["--blocks", "1", "--passes", "throughput" if "parallel" in given else "check,footprint", "--no-plots"]
 if given[:1] == ["check"] and "--update" not in given:
-    given += ["--blocks", "2"] + (["--metric", "peak_footprint_bytes"] if "--against" in given else [])
+    footprints = "--against" in given and "--program" not in given
+    given += ["--blocks", "2"] + (["--metric", "peak_footprint_bytes"] if footprints else [])
 os.execv(sys.executable, [sys.executable, "-m", "memtool", *given])
 """
 STORED = "bench quickstart -a glibc,tlsf,segregated-pool --blocks 2 --passes throughput,latency,footprint"
@@ -88,6 +91,7 @@ SAYS = {
 INSTEAD = {
     "--dry-run": r"blocks",
     "--find-limit": r"^tlsf +[\d,]{5,} ",
+    "--program": r"^Whole program, times in ms$|^wall_time_ns ",
     "--update": r"^[\w/]*main\.json: \d+ cells?$",
 }
 """Option -> what the output has with it."""
@@ -198,7 +202,12 @@ def _build_app(folder: Path) -> None:
     (folder / "app.c").write_text(source, encoding="utf-8")
     subprocess.run(["cc", "-O0", "-o", "app", "app.c"], cwd=folder, check=True, capture_output=True)
     shutil.copy(folder / "app", folder / "bin/sqlite3")
-    (folder / "script.sql").touch()
+    for name in ("redis-cli", "redis-benchmark"):
+        shutil.copy(folder / "app", folder / "bin" / name)
+    (folder / "bin/redis-server").write_text("#!/bin/sh\nexec sleep 600\n", encoding="utf-8")
+    (folder / "bin/redis-server").chmod(0o755)
+    for name in ("script.sql", "orders.sql"):
+        (folder / name).touch()
 
 
 def test_the_pages_have_commands() -> None:

@@ -105,7 +105,7 @@ def test_whatever_changes_what_is_measured_is_in_the_fingerprint() -> None:
     info = replace(trace(), memory_limit=1 << 20, threads=2, lanes=3)
     plan = cast(
         "Any",
-        SimpleNamespace(traces=(SimpleNamespace(info=info),), plans={}, settings=SimpleNamespace(counter="none")),
+        SimpleNamespace(infos=(info,), plans={}, settings=SimpleNamespace(counter="none")),
     )
     found = cast("Any", fingerprint_of(BenchOptions(), plan))
     known = {name: found["workloads"]["web"][name] for name in ("touch", "memory_limit", "threads", "lanes", "seed")}

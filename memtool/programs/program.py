@@ -1,0 +1,217 @@
+"""A program that is measured as a whole: its command line, what is run around it, and what it may end with."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import re
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from memtool import files
+from memtool.errors import InputError
+from memtool.host.programs import find_program
+from memtool.model import TraceInfo
+
+SHELL = "/bin/sh"
+ANY_STATUS = "all-non-zero"
+_NAMED = re.compile(r"([A-Za-z{][\w.{}-]*)=(\S.*)", re.DOTALL)
+_OF_A_SHELL = re.compile(r"""[|&;<>()$`*?\[\]#~{}!\n]|^\s*[A-Za-z_]\w*=""")
+_BUILT_IN = frozenset(["cd", "eval", "exec", "exit", "export", "set", "ulimit", "umask", "wait", ".", ":"])
+"""As make has it: a command without any of these is run as it is."""
+_MOST_PROGRAMS = 1000
+_COMMANDS = ("command", "prepare", "conclude", "setup", "cleanup", "ready", "load")
+_SHORT_NAME = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """One workload: a command line that is run under every allocator."""
+
+    name: str
+    command: str
+    shell: str = "auto"
+    """auto: where the command needs one; none; or a shell with its options (``bash --norc``)."""
+    input: str | None = None
+    """File that standard input is read from; None: it is empty."""
+    output: str = "null"
+    """Where standard output goes: null, pipe, inherit, or a file."""
+    prepare: str | None = None
+    """Run before every run, and not timed."""
+    conclude: str | None = None
+    """Run after every run."""
+    setup: str | None = None
+    """Run once, before everything else."""
+    cleanup: str | None = None
+    """Run once, after everything else."""
+    warmup: int = 0
+    """Runs of each allocator that are not measured, before its first that is."""
+    ready: str | None = None
+    """Of a server: a command that succeeds, or a port that can be connected to, once it is ready."""
+    load: str | None = None
+    """Of a server: the command that is timed. The server is asked to end afterwards."""
+    expects_same_output: bool = False
+    """Whether standard output (of a server: that of its load) must be the same under every allocator."""
+    ignored_statuses: tuple[int, ...] | None = ()
+    """Exit statuses besides 0 that are no failure; None: all."""
+    time_limit: float = 600.0
+    """Seconds after which a run is ended."""
+    parameters: tuple[tuple[str, str], ...] = ()
+    """What was put in place of ``{x}``."""
+
+    @property
+    def is_server(self) -> bool:
+        """Return whether it is a server under a load."""
+        return self.load is not None
+
+    @property
+    def uses_shell(self) -> str | None:
+        """Return the shell that runs the command; None: it is run as it is."""
+        return shell_of(self.command, self.shell)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Return the command line, word by word, with the shell where one is needed. Raises InputError."""
+        return words_of(self.command, self.shell)
+
+    @property
+    def info(self) -> TraceInfo:
+        """Return what a run says of it. Its hash is of what is run, not of the files that are."""
+        said = described(self)
+        text = json.dumps({key: value for key, value in said.items() if key != "name"}, sort_keys=True)
+        return TraceInfo(
+            name=self.name,
+            seed=0,
+            event_hash=hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
+            operations=0,
+            threads=1,
+            peak_live_bytes=0,
+            program=said,
+        )
+
+
+def described(program: Program) -> dict[str, Any]:
+    """Return what a program is, without what is as usual, and the shell that runs it, where one does."""
+    usual = Program(name="", command="")
+    said = {
+        key: [list(part) if isinstance(part, tuple) else part for part in value] if isinstance(value, tuple) else value
+        for key, value in asdict(program).items()
+        if key != "time_limit" and value != getattr(usual, key)
+    }
+    return said if program.uses_shell is None else {**said, "run_by": program.uses_shell}
+
+
+def program_from(said: Mapping[str, Any]) -> Program:
+    """Return the program that ``described`` is of."""
+    known = {field.name for field in fields(Program)}
+    given = {key: value for key, value in said.items() if key in known}
+    for key in ("ignored_statuses", "parameters"):
+        if isinstance(given.get(key), list):
+            given[key] = tuple(tuple(part) if isinstance(part, list) else part for part in given[key])
+    return Program(**given)
+
+
+def shell_of(command: str, shell: str) -> str | None:
+    """Return the shell that runs a command: the one named, or the usual one where the command needs any."""
+    if shell == "none":
+        return None
+    if shell == "auto":
+        return SHELL if _OF_A_SHELL.search(command) or command.partition(" ")[0] in _BUILT_IN else None
+    return SHELL if shell == "default" else shell
+
+
+def words_of(command: str, shell: str) -> tuple[str, ...]:
+    """Return a command line, word by word, with the shell where one is needed. Raises InputError."""
+    own = shell_of(command, shell)
+    try:
+        words = tuple(shlex.split(command)) if own is None else (*shlex.split(own), "-c", command)
+    except ValueError as problem:
+        raise InputError(f"'{command}': {str(problem).lower()}", field="programs") from None
+    if not words:
+        raise InputError("is empty: it takes a command", field="programs")
+    return words
+
+
+def named(text: str) -> tuple[str, str]:
+    """Return (name, command) of ``name=command``, or of a command, whose name is then its first words.
+
+    ``LANG=C sort`` sets a variable of a shell: what stands behind the sign is no program.
+    """
+    match = _NAMED.fullmatch(text.strip())
+    if match is not None and _is_program(match[2]):
+        return match[1], match[2]
+    return _short(text.strip()), text.strip()
+
+
+def _is_program(command: str) -> bool:
+    if _OF_A_SHELL.match(command.lstrip()):
+        return True
+    words = command.split()
+    return "=" not in words[0] and ("/" in words[0] or "{" in words[0] or shutil.which(words[0]) is not None)
+
+
+def _short(command: str) -> str:
+    words = command.split()
+    if not words:
+        raise InputError("is empty: it takes a command", field="programs")
+    name = Path(words[0]).name
+    for word in words[1:]:
+        if len(name) + 1 + len(word) > _SHORT_NAME:
+            return f"{name} …"
+        name += f" {word}"
+    return name
+
+
+def scanned(low: str, high: str, step: str | None) -> tuple[str, ...]:
+    """Return the numbers from one to another, both included, as they are written. Raises InputError."""
+    try:
+        first, last, by = (Decimal(text) for text in (low, high, step or "1"))
+    except InvalidOperation:
+        raise InputError(f"must be numbers, are {low}, {high}{'' if step is None else f', {step}'}") from None
+    if not (first.is_finite() and last.is_finite() and by.is_finite()) or by <= 0 or last < first:
+        raise InputError(f"must go up from {low} to {high} by more than 0")
+    count = math.floor((last - first) / by) + 1
+    if count > _MOST_PROGRAMS:
+        raise InputError(f"{count:,} values; {_MOST_PROGRAMS:,} at the most")
+    return tuple(str(first + index * by) for index in range(count))
+
+
+def spread(program: Program, values: Mapping[str, Sequence[str]]) -> Iterator[Program]:
+    """Yield a program with every combination of values in place of ``{name}`` in its commands and its input.
+
+    The name says which values it has, of those that it does not have already.
+    """
+    texts = {key: text for key in (*_COMMANDS, "input") if (text := getattr(program, key))}
+    used = {key: listed for key, listed in values.items() if any(f"{{{key}}}" in text for text in texts.values())}
+    for combination in itertools.product(*used.values()):
+        chosen = tuple(zip(used, combination, strict=True))
+        given: dict[str, Any] = {key: _filled(text, chosen) for key, text in texts.items()}
+        unsaid = ",".join(f"{key}={value}" for key, value in chosen if f"{{{key}}}" not in program.name)
+        name = _filled(program.name, chosen) + (f"[{unsaid}]" if unsaid else "")
+        yield replace(program, **given, name=name, parameters=chosen)
+
+
+def _filled(text: str, chosen: Sequence[tuple[str, str]]) -> str:
+    for key, value in chosen:
+        text = text.replace(f"{{{key}}}", value)
+    return text
+
+
+def refuse_impossible(program: Program) -> Path | None:
+    """Return the file that is run; None: its setup may make it. Raises InputError for what cannot be."""
+    words = program.arguments
+    if program.setup is None and program.input is not None and not files.is_there(Path(program.input)):
+        raise InputError(f"{program.input}: no such file", field="input_file")
+    if program.ready is not None and program.load is None:
+        raise InputError(f"'{program.ready}': only a server becomes ready; what is its load?", field="ready")
+    for key in _COMMANDS[1:]:
+        if (command := getattr(program, key)) is not None:
+            words_of(command, program.shell)
+    return None if program.setup is not None and shutil.which(words[0]) is None else find_program(words[0])

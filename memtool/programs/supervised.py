@@ -1,0 +1,129 @@
+"""Starts a program under memtool-supervisor (supervisor.c) and takes what it reports."""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+import select
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from memtool.worker.offspring import VARIABLE, adopt_orphans, end_worker
+
+SUPERVISOR = "memtool-supervisor"
+_SECONDS_TO_KILL = 10.0
+_LONGEST_REPORT = 1 << 20
+
+
+class Refused(Exception):
+    """The program could not be started; in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of a program and of all that it started."""
+
+    figures: Mapping[str, int]
+    """As the supervisor reports them."""
+    bare: tuple[str, ...]
+    """Programs that ran without what every process was to load."""
+
+    @property
+    def status(self) -> int:
+        """Return the exit status; negative: the signal that ended it."""
+        return self.figures["exit_status"]
+
+
+def supervisor_path() -> Path:
+    """Return the path of the supervisor. Raises FileNotFoundError where it was not built."""
+    path = Path(str(importlib.resources.files("memtool.programs").joinpath(SUPERVISOR)))
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: run `make native`")
+    return path
+
+
+class Supervised:
+    """A program that runs; when it is left, nothing that it has started is."""
+
+    def __init__(
+        self,
+        path: Path,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        wanted: str = "",
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | None = subprocess.DEVNULL,
+        stderr: int | None = subprocess.DEVNULL,
+    ) -> None:
+        """Start it. ``wanted``: part of a file name that each of its processes has to map. Raises OSError."""
+        self._text = b""
+        adopt_orphans()
+        self._control, theirs = socket.socketpair()
+        variables = os.memfd_create("environment")
+        self._word = os.urandom(16).hex()
+        try:
+            block = b"".join(os.fsencode(f"{name}={value}") + b"\0" for name, value in environment.items())
+            with os.fdopen(os.dup(variables), "wb") as file:
+                file.write(block)
+            self._process = subprocess.Popen(
+                [supervisor_path(), str(theirs.fileno()), str(variables), wanted, str(path), *arguments],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                env={VARIABLE: self._word},
+                pass_fds=(theirs.fileno(), variables),
+                start_new_session=True,
+            )
+        except BaseException:
+            self._control.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(variables)
+
+    def wait(self, seconds: float) -> Ended | None:
+        """Return what became of it; None: it goes on after that time. Raises Refused where it was not started."""
+        deadline = time.monotonic() + seconds
+        while True:
+            ready, _, _ = select.select([self._control], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                return None
+            part = self._control.recv(1 << 16)
+            self._text += part
+            if not part or len(self._text) > _LONGEST_REPORT:
+                return self._ended()
+
+    def _ended(self) -> Ended:
+        pairs = [line.partition(" ")[::2] for line in self._text.decode(errors="replace").splitlines()]
+        figures = {name: int(value) for name, value in pairs if name != "bare"}
+        if "refused" in figures:
+            raise Refused(os.strerror(figures["refused"]).lower())
+        if "done" not in figures:
+            raise Refused("its supervisor was ended by something else than memtool")
+        return Ended(figures, tuple(value for name, value in pairs if name == "bare"))
+
+    def ask_to_end(self) -> None:
+        """Ask the program to end, as a terminal's user would (SIGTERM)."""
+        with suppress(OSError):
+            self._control.send(b"t")
+
+    def close(self) -> None:
+        """Kill what is left of it, and wait until it is gone."""
+        self._control.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_SECONDS_TO_KILL)
+        end_worker(self._process, self._word)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
