@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: bench test gate baseline experiment verify lint format native asan tsan soak benchmarks docs clean
+.PHONY: bench test gate baseline experiment verify lint format native asan tsan soak benchmarks recordings docs clean
 
 bench: $(VENV)/installed
 	$(BIN)/memtool bench
@@ -66,6 +66,10 @@ soak: $(VENV)/developing
 
 benchmarks: $(VENV)/developing
 	$(BIN)/python -m benchmarks.run
+
+# Real programs, recorded whole into recordings/, with times and call sites; whatever is not installed is named and left out.
+recordings: $(VENV)/developing
+	$(BIN)/python scripts/record_programs.py
 
 docs: $(VENV)/developing
 	$(BIN)/python scripts/allocators_page.py

@@ -192,11 +192,25 @@ def inspect(workload: str, *, seed: int | None = None) -> Inspection:
     return Inspection(*inspect_source(source, str(path)), source.definition)
 
 
-def import_trace(file: str, output: Path | None = None, format: str | None = None) -> Imported:
-    """Write what a file of another tool, a workload, or ``-`` (standard input) tells of into a trace file."""
+def import_trace(
+    file: str,
+    output: Path | None = None,
+    format: str | None = None,
+    *,
+    skip: int = 0,
+    take: int | None = None,
+    has_times: bool = True,
+    has_callers: bool = True,
+    is_anonymous: bool = False,
+) -> Imported:
+    """Write what a file of another tool, a workload, or ``-`` (standard input) tells of into a trace file.
+
+    With ``skip`` and ``take`` only a stretch of so many events goes in, what lives at its start as allocations before
+    it. An anonymous one says nothing of the machine and of the program's arguments.
+    """
     from memtool.workload.importers import convert
 
-    return convert.import_trace(file, output, format)
+    return convert.import_trace(file, output, format, convert.Choice(skip, take, has_times, has_callers, is_anonymous))
 
 
 def show(run: Path, *, allocators: Sequence[str] | None = None, reference: str | None = None) -> Run:

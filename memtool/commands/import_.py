@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memtool.commands.options import Count
+
 if TYPE_CHECKING:
     from memtool.workload.importers.convert import Imported
 
@@ -17,15 +19,40 @@ if TYPE_CHECKING:
 @click.argument("file")
 @click.option("-o", "output", type=click.Path(path_type=Path), help="The trace file; NAME.parquet unless given.")
 @click.option("--from", "format", metavar="FORMAT", help="Of FILE; by its content unless given. See `list importers`.")
+@click.option("--skip", type=Count(), default=0, metavar="EVENTS", help="Begin after so many: 200k, 1M.")
+@click.option("--take", type=Count(minimum=1), metavar="EVENTS", help="End after so many more; all unless given.")
+@click.option("--no-time", is_flag=True, help="Leave out when each event was: a third of the size.")
+@click.option("--no-callers", is_flag=True, help="Leave out the call site of each allocation.")
+@click.option("--anonymous", is_flag=True, help="Leave out the host, folders, and the program's arguments.")
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def command(file: str, output: Path | None, format: str | None, output_format: str) -> None:
+def command(
+    file: str,
+    output: Path | None,
+    format: str | None,
+    skip: int,
+    take: int | None,
+    no_time: bool,
+    no_callers: bool,
+    anonymous: bool,
+    output_format: str,
+) -> None:
     """Make a trace file of what another tool has recorded: FILE, packed or not, or - for standard input.
 
-    What cannot have happened is repaired or dropped, and counted. A workload of YAML is taken too.
+    What cannot have happened is repaired or dropped, and counted. A workload of YAML and a trace file are taken too:
+    with --skip and --take, a stretch of them. What lives at its start is allocated before it.
     """
     from memtool import api
 
-    imported = api.import_trace(file, output, format)
+    imported = api.import_trace(
+        file,
+        output,
+        format,
+        skip=skip,
+        take=take,
+        has_times=not no_time,
+        has_callers=not no_callers,
+        is_anonymous=anonymous,
+    )
     if output_format == "json":
         click.echo(json.dumps({**asdict(imported), "path": str(imported.path)}, indent=1))
     else:

@@ -67,11 +67,26 @@ def _workloads() -> list[dict[str, Any]]:
     from memtool.workload.loader import load_workload
     from memtool.workload.trace import shipped
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, path in shipped().items():
         workload = load_workload(path)
         source = next(key for key in ("pattern", "profile", "frames", "objects") if getattr(workload, key) is not None)
         rows.append({"name": name, "source": source, "description": workload.description, "file": str(path)})
+    return rows + _recordings()
+
+
+def _recordings() -> list[dict[str, Any]]:
+    from memtool.errors import MemtoolError
+    from memtool.workload import trace_file
+    from memtool.workload.trace import shipped_recordings
+
+    rows = []
+    for name, path in shipped_recordings().items():
+        try:
+            description = trace_file.load(path).metadata["description"]
+        except MemtoolError as problem:
+            description = str(problem)
+        rows.append({"name": name, "source": "recording", "description": description, "file": str(path)})
     return rows
 
 

@@ -118,6 +118,27 @@ class Counts(click.ParamType[tuple[int, ...]]):
         return tuple(numbers)
 
 
+class Count(click.ParamType[int]):
+    """A number of events: 200k, 1M."""
+
+    name = "count"
+
+    def __init__(self, minimum: int = 0) -> None:
+        self._minimum = minimum
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        from memtool.units import parse_count
+
+        try:
+            count = value if isinstance(value, int) else parse_count(str(value))
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+        if count < self._minimum:
+            self.fail(f"must be {self._minimum} or more, is '{value}'", param, ctx)
+        return count
+
+
 class Rates(click.ParamType[tuple[int, ...]]):
     """A comma-separated list of rates, in operations a second."""
 

@@ -42,6 +42,7 @@ class _Signal(click.ParamType[int]):
 @click.option("--no-follow", is_flag=True, help="Leave out programs that the program starts.")
 @click.option("--no-time", is_flag=True, help="Leave out when each event was: a third of the size.")
 @click.option("--no-callers", is_flag=True, help="Leave out the call site of each allocation.")
+@click.option("--anonymous", is_flag=True, help="Leave out the host, folders, and the program's arguments.")
 @click.option("--strict", is_flag=True, help="Serialise each reading of the time stamp counter; costs 20 ns an event.")
 @click.option("--signal", "switch", type=_Signal(), help="Switch recording off and on when the program gets it.")
 @click.option("--start-off", is_flag=True, help="Record nothing until the signal comes.")
@@ -53,6 +54,7 @@ def command(
     no_follow: bool,
     no_time: bool,
     no_callers: bool,
+    anonymous: bool,
     strict: bool,
     switch: int | None,
     start_off: bool,
@@ -80,6 +82,7 @@ def command(
         follows=not no_follow,
         has_times=not no_time,
         has_callers=not no_callers,
+        is_anonymous=anonymous,
         is_strict=strict,
         signal=switch,
         starts_off=start_off,
@@ -139,7 +142,7 @@ def _summary(recording: Recording) -> Iterator[str]:
     rows = [
         [
             each.number,
-            Path(each.program).name,
+            each.name,
             f"{each.events:,}",
             each.counts["threads"],
             format_size(each.counts["peak_live_bytes"]),

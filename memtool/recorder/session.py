@@ -23,6 +23,7 @@ _LAG_NS = 500_000_000
 """What a thread has stamped so long ago it has written, unless it was stopped in between: then its event comes late and
 is counted as such."""
 _POLL_SECONDS = 0.1
+_LONGEST_NAME = 64
 
 
 class Sink(Protocol):
@@ -71,6 +72,12 @@ class ProcessRecord:
     """Whether it went on as another program, which is another record of the same process."""
     peak_resident_bytes: int = 0
     """The kernel's high-water mark, at its end or when it was last looked at; 0: it was too short to be looked at."""
+
+    @property
+    def name(self) -> str:
+        """Return what it was started as: one file may be several programs (busybox, redis-server)."""
+        started_as = Path(self.arguments[0]).name if self.arguments else ""
+        return started_as[:_LONGEST_NAME] or Path(self.program).name
 
     @property
     def events(self) -> int:

@@ -21,7 +21,7 @@ from memtool.errors import InputError, MemtoolError
 from memtool.recorder.preload import Preload
 from memtool.recorder.session import ProcessRecord, Progress, Recorded, Session
 from memtool.workload.recorded import rows_of
-from memtool.workload.trace_file import TraceWriter, require
+from memtool.workload.trace_file import TraceWriter, anonymous, require
 
 _PART_SECONDS = 10.0
 """What has been recorded for so long is in a file that can be read, if memtool is killed."""
@@ -38,6 +38,8 @@ class Options:
     follows: bool = True
     has_times: bool = True
     has_callers: bool = True
+    is_anonymous: bool = False
+    """Whether a trace says nothing of the machine, its folders and the program's arguments."""
     is_strict: bool = False
     """Whether no reading of the counter may pass another instruction."""
     signal: int | None = None
@@ -60,7 +62,7 @@ class _Trace:
         self._record = record
         self._options = options
         self._writer: TraceWriter | None = None
-        name = f"{options.file.stem}.{record.number}-{Path(record.program).name}{options.file.suffix}"
+        name = f"{options.file.stem}.{record.number}-{record.name}{options.file.suffix}"
         self.path = options.file.with_name(name)
 
     def append(self, portion: Portion, nanoseconds: NDArray[np.int64]) -> None:
@@ -78,38 +80,37 @@ class _Trace:
         if self._writer is None:
             return None
         record = self._record
-        self._writer.close(
-            {
-                "source": "memtool record",
-                "name": Path(record.program).name,
-                "program": record.program,
-                "arguments": record.arguments,
-                "command": list(command),
-                "host": platform.node(),
-                "machine": platform.machine(),
-                "begun": datetime.fromtimestamp(record.begun_ns / 1e9, UTC).isoformat(timespec="microseconds"),
-                "clock": clock,
-                "word_bits": 64,
-                "process": record.process,
-                "forked_from": record.parent or None,
-                "threads": record.counts["threads"],
-                "counts": record.counts,
-                "repairs": {
-                    name: record.counts[name]
-                    for name in (
-                        "implicit_frees",
-                        "unmatched_frees",
-                        "unmatched_reallocations",
-                        "reordered",
-                        "oversized",
-                    )
-                },
-                "missed": record.missed,
-                "lost": record.lost,
-                "stopped": record.stopped,
-                "peak_resident_bytes": record.peak_resident_bytes,
-            }
-        )
+        metadata = {
+            "source": "memtool record",
+            "name": record.name,
+            "program": record.program,
+            "arguments": record.arguments,
+            "command": list(command),
+            "host": platform.node(),
+            "machine": platform.machine(),
+            "begun": datetime.fromtimestamp(record.begun_ns / 1e9, UTC).isoformat(timespec="microseconds"),
+            "clock": clock,
+            "word_bits": 64,
+            "process": record.process,
+            "forked_from": record.parent or None,
+            "threads": record.counts["threads"],
+            "counts": record.counts,
+            "repairs": {
+                name: record.counts[name]
+                for name in (
+                    "implicit_frees",
+                    "unmatched_frees",
+                    "unmatched_reallocations",
+                    "reordered",
+                    "oversized",
+                )
+            },
+            "missed": record.missed,
+            "lost": record.lost,
+            "stopped": record.stopped,
+            "peak_resident_bytes": record.peak_resident_bytes,
+        }
+        self._writer.close(anonymous(metadata) if self._options.is_anonymous else metadata)
         return self.path
 
     def abandon(self) -> None:

@@ -95,6 +95,15 @@ class _Course:
 
 def shipped() -> dict[str, Path]:
     """Return the workloads that come with memtool: short name (``chapter/game-frame``) -> file."""
+    return _shipped(".yaml")
+
+
+def shipped_recordings() -> dict[str, Path]:
+    """Return the recordings that come with memtool: short name (``recorded/sqlite3``) -> trace file."""
+    return _shipped(".parquet")
+
+
+def _shipped(suffix: str) -> dict[str, Path]:
     folder = Path(package_folder())
     # Beside the package in a checkout, in it where it is installed.
     root = next(
@@ -107,13 +116,13 @@ def shipped() -> dict[str, Path]:
     )
     if root is None:
         return {}
-    return {str(path.relative_to(root).with_suffix("")): path for path in sorted(root.rglob("*.yaml"))}
+    return {str(path.relative_to(root).with_suffix("")): path for path in sorted(root.rglob(f"*{suffix}"))}
 
 
 def find_workload(name: str) -> Path:
     """Return the file of a path, or of a shipped workload's short name. Raises InputError."""
     path = Path(name)
-    known = shipped()
+    known = shipped() | shipped_recordings()
     if not name:
         raise InputError("WORKLOAD: is empty; memtool list workloads names those that are shipped")
     if name in known and not path.is_file():
@@ -160,7 +169,7 @@ def load_trace(
 
 def written_sources(infos: Iterable[TraceInfo]) -> dict[str, str]:
     """Return what each workload comes from, by its name: a shipped one's short name, or a file."""
-    names = {path.resolve(): name for name, path in shipped().items()}
+    names = {path.resolve(): name for name, path in (shipped() | shipped_recordings()).items()}
     return {info.name: names.get(Path(info.source).resolve(), info.source or info.name) for info in infos}
 
 

@@ -60,6 +60,7 @@ KINDS = {
 _COLUMNS = {"kind": "uint8", "thread": "uint16", "size": "uint64", "age": "uint64", "alignment": "uint64"}
 """Those that every trace has, and their types."""
 _NOT_COUNTED = 2**64 - 1
+_PRIVATE = ("host", "command", "arguments", "begun", "process", "forked_from")
 _Words = NDArray[np.uint64]
 
 
@@ -71,6 +72,15 @@ def require() -> Any:  # noqa: ANN401  # pyarrow has no types
     except ImportError:
         raise MemtoolError("trace files need pyarrow, which is not installed: pip install 'memtool[traces]'") from None
     return pa
+
+
+def anonymous(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata without the machine, its folders, and the program's arguments."""
+    program = metadata.get("program")
+    return {
+        **{key: value for key, value in metadata.items() if key not in _PRIVATE},
+        "program": None if program is None else Path(program).name,
+    }
 
 
 class TraceWriter:

@@ -57,6 +57,47 @@ def test_it_is_called_as_the_recording_unless_told(recording: Path, capsys: pyte
     assert (made["report"]["dropped"], made["report"]["first_damage"]) == (1, 62)
 
 
+def test_a_stretch_of_a_trace_file_keeps_what_is_known_of_the_program(recording: Path) -> None:
+    assert run(["import", str(recording), "-o", "app.parquet"]) == 0
+    assert run(["import", "app.parquet", "-o", "some.parquet", "--skip", "1", "--take", "1", "--anonymous"]) == 0
+    metadata = json.loads(pq.read_metadata("some.parquet").metadata[b"memtool.trace"])
+    assert (metadata["name"], metadata["source"], metadata["threads"]) == ("my-app", "android", 1)
+    # The object that lives, the mark, and one allocation.
+    assert (metadata["stretch"], metadata["marks"], metadata["counts"]) == (
+        {"skipped": 1, "taken": 1},
+        ["start"],
+        None,
+    )
+    assert "host" not in metadata
+    with load_trace("some.parquet") as trace:
+        assert (trace.info.operations, trace.info.peak_live_bytes, trace.info.marks[0].live_bytes) == (2, 108, 100)
+
+
+def test_times_and_call_sites_can_be_left_out(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("kind,object,size,time,caller\nmalloc,0,64,5,0x10\nfree,0,,6,0x20\n")
+    for words, more in ((), ["time", "caller"]), (("--no-time",), ["caller"]), (("--no-callers",), ["time"]):
+        assert run(["import", str(log), "-o", str(tmp_path / "log.parquet"), *words]) == 0
+        assert pq.read_schema(tmp_path / "log.parquet").names[5:] == more
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--skip", "9"), "--skip: my app.txt: ends before event 9"),
+        (("--skip", "-1"), "--skip"),
+        (("--take", "some"), "--take"),
+        (("--take", "0"), "--take"),
+    ],
+)
+def test_a_stretch_that_is_none(
+    recording: Path, words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["import", str(recording), "-o", "some.parquet", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("some.parquet").exists()
+
+
 def test_standard_input_is_read(
     recording: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

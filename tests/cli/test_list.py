@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from memtool.allocators.registry import DEFAULT
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.cli import run
 from memtool.measure.metrics import METRICS
-from memtool.workload.trace import shipped
+from memtool.workload.trace import shipped, shipped_recordings
 
 WHAT = ("allocators", "adaptors", "workloads", "regions", "metrics", "importers")
 
@@ -90,9 +91,18 @@ def test_adaptors(listed: Any, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_workloads(listed: Any) -> None:
     rows = {row["name"]: row for row in listed("workloads")}
-    assert set(rows) == set(shipped())
+    assert set(rows) == set(shipped()) | set(shipped_recordings())
     assert rows["quickstart"]["source"] == "objects"
+    assert rows["recorded/minisat"]["source"] == "recording"
     assert all(row["description"] for row in rows.values())
+
+
+def test_what_a_recording_is_needs_what_reads_it(listed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    rows = {row["name"]: row for row in listed("workloads")}
+    assert rows["recorded/minisat"]["description"] == (
+        "trace files need pyarrow, which is not installed: pip install 'memtool[traces]'"
+    )
 
 
 def test_regions(listed: Any) -> None:

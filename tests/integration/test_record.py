@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -81,6 +82,22 @@ def test_columns_that_are_not_wanted_are_not_there(programs: Path, tmp_path: Pat
     (rows,) = trace_file.load(tmp_path / "app.parquet").portions(Ending())
     assert (rows.nanoseconds, rows.callers) == (None, None)
     assert rows.resident is not None
+
+
+def test_an_anonymous_trace_says_nothing_of_the_machine(programs: Path, tmp_path: Path) -> None:  # noqa: F811
+    program = programs / "every_function"
+    memtool("record", "-q", "--anonymous", "-o", "app.parquet", "--", str(program), "secret", folder=tmp_path)
+    metadata = trace_file.load(tmp_path / "app.parquet").metadata
+    assert (metadata["name"], metadata["program"]) == ("every_function", "every_function")
+    written = json.dumps(metadata)
+    assert not [word for word in ("secret", str(tmp_path), str(programs), platform.node()) if word in written]
+
+
+def test_a_program_goes_by_the_name_that_it_was_started_as(programs: Path, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "other").symlink_to(programs / "every_function")
+    assert memtool("record", "-q", "--", str(tmp_path / "other"), folder=tmp_path).returncode == 0
+    trace = trace_file.load(tmp_path / "other.parquet")
+    assert (trace.name, trace.metadata["program"]) == ("other", str((programs / "every_function").resolve()))
 
 
 def test_the_end_of_the_program_is_memtools_own(tmp_path: Path) -> None:

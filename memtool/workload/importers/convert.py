@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,10 +19,13 @@ from memtool.workload.importers.decoder import Report
 from memtool.workload.importers.importer import Importer, name_of
 from memtool.workload.importers.known import IMPORTERS, by_content, importer_of
 from memtool.workload.source import Ending, Source
+from memtool.workload.stretch import stretch_of
 from memtool.workload.trace import find_workload, open_source
-from memtool.workload.trace_file import TraceWriter
+from memtool.workload.trace_file import TraceFile, TraceWriter, anonymous
 
 STANDARD_INPUT = "-"
+_OWN = ("schema", "kinds", "threads", "marks", "notes", "memtool", "written")
+"""Of the metadata, what a trace file that is made of another one says anew."""
 _UNKNOWN = f"is in no known format ({', '.join(importer.name for importer in IMPORTERS)})"
 
 
@@ -42,13 +45,33 @@ class Imported:
     """None where the format has no addresses to match."""
 
 
-def import_trace(file: str, output: Path | None = None, name: str | None = None) -> Imported:
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of a recording goes into the trace file; all of it unless told."""
+
+    skip: int = 0
+    """Events before the stretch that is taken."""
+    take: int | None = None
+    """Events of the stretch; None: all that follow."""
+    has_times: bool = True
+    has_callers: bool = True
+    is_anonymous: bool = False
+    """Whether what is known of the machine, its folders and the program's arguments is left out."""
+    said: Mapping[str, Any] = field(default_factory=dict)
+    """What goes into the metadata besides."""
+
+
+_ALL = Choice()
+
+
+def import_trace(file: str, output: Path | None = None, name: str | None = None, choice: Choice = _ALL) -> Imported:
     """Write what a file of another tool, or a workload, tells of into a trace file.
 
     Args:
         file: its path, or ``-`` for standard input; packed or not.
         output: the trace file; that of the same name in the working directory unless given.
         name: of the importer; by content unless given.
+        choice: what of it.
 
     Raises:
         InputError: nothing can be made of it, or the trace file cannot be written.
@@ -59,15 +82,28 @@ def import_trace(file: str, output: Path | None = None, name: str | None = None)
     path = output or Path(f"{name_of(Path(file), 'trace')}.parquet")
     if file != STANDARD_INPUT and path.exists() and path.samefile(find_workload(file)):
         raise InputError(f"{path}: would be written over while it is read", field="output")
-    source, kind = _source(file, name)
+    whole, kind = _source(file, name)
+    source = stretch_of(whole, choice.skip, choice.take) if choice.skip or choice.take is not None else whole
     ending = Ending()
     with _refusing(path), TraceWriter(path) as writer:
         for rows in source.portions(ending):
-            writer.append(rows)
+            times, callers = (
+                rows.nanoseconds if choice.has_times else None,
+                rows.callers if choice.has_callers else None,
+            )
+            writer.append(replace(rows, nanoseconds=times, callers=callers))
         threads = source.threads if ending.threads is None else ending.threads
         notes = (*source.notes, *ending.notes)
-        writer.close(_metadata(source, file, kind, threads, notes, ending.report))
-    return Imported(path, kind, writer.events, path.stat().st_size, threads, notes, ending.report)
+        if source is not whole and not writer.events:
+            raise InputError(f"{file}: ends before event {choice.skip:,}", field="skip")
+        metadata = _metadata(source, file, kind, threads, notes, ending.report)
+        if isinstance(whole, TraceFile):
+            metadata |= {key: value for key, value in whole.metadata.items() if key not in _OWN}
+        if source is not whole:
+            metadata |= {"stretch": {"skipped": choice.skip, "taken": choice.take}, "counts": None}
+        writer.close({**(anonymous(metadata) if choice.is_anonymous else metadata), **choice.said})
+    report = ending.report if source is whole else None
+    return Imported(path, kind, writer.events, path.stat().st_size, threads, notes, report)
 
 
 def _metadata(
