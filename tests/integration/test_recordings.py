@@ -63,7 +63,7 @@ def test_each_is_replayed_and_every_block_checked(replayed: Run) -> None:
 def test_what_is_in_it_was_counted_by_another(name: str, replayed: Run) -> None:
     _, allocations, zeroed, resizes, frees, threads, peak, left = COUNTED[name]
     source = trace_file.load(shipped_recordings()[f"recorded/{name}"])
-    counted = characterise(source.events(Ending()))
+    counted = characterise(source.portions(Ending()))
     assert (counted.allocations, counted.zeroed, counted.reallocations) == (allocations, zeroed, resizes)
     assert (counted.never_freed, counted.threads) == (left, threads)
     (info,) = (info for info in replayed.workloads if info.name == name)
