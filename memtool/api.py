@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from memtool.check import Checked, CheckOptions, RunSpeller
     from memtool.find_limit import FoundLimits
+    from memtool.fit import Fit
     from memtool.gate import Policy
     from memtool.model import Report, Run, TraceInfo
     from memtool.plan import BenchOptions, Plan
@@ -27,6 +28,7 @@ _RECORDS = {
     "BenchOptions": "memtool.plan",
     "CheckOptions": "memtool.check",
     "Checked": "memtool.check",
+    "Fit": "memtool.fit",
     "FoundLimits": "memtool.find_limit",
     "Imported": "memtool.workload.importers.convert",
     "Incomparable": "memtool.errors",
@@ -49,6 +51,7 @@ __all__ = [  # noqa: PLE0604
     "check",
     "compare",
     "find_limits",
+    "fit",
     "import_trace",
     "inspect",
     "plan",
@@ -211,6 +214,20 @@ def import_trace(
     from memtool.workload.importers import convert
 
     return convert.import_trace(file, output, format, convert.Choice(skip, take, has_times, has_callers, is_anonymous))
+
+
+def fit(
+    trace: str,
+    output: Path | None = None,
+    *,
+    ranking: BenchOptions | None = None,
+    progress: Progress = _silent,
+    executor: Executor | None = None,
+) -> Fit:
+    """Write a workload that stands for a trace; with ``ranking``, replay both with its allocators, in its blocks."""
+    from memtool.fit import fit
+
+    return fit(trace, output, ranking, progress, executor)
 
 
 def show(run: Path, *, allocators: Sequence[str] | None = None, reference: str | None = None) -> Run:

@@ -35,6 +35,7 @@ _COMMANDS = {
     "list": "List allocators, workloads, regions or metrics.",
     "import": "Make a trace file of what another tool has recorded.",
     "inspect": "Characterise a workload without replaying it.",
+    "fit": "Make a workload that stands for a trace, and say how well it does.",
     "schema": "Print the JSON Schema of a workload or of a stored result.",
     "doctor": "Say what this machine can and cannot measure, and how to mend it.",
 }

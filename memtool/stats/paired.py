@@ -89,14 +89,14 @@ def ranks(samples: Sequence[Mapping[int, float]]) -> list[int]:
     places = [1] * len(samples)
     best = order[0] if order else 0
     for position, index in enumerate(order):
-        if _differ(samples[best], samples[index]):
+        if differ(samples[best], samples[index]):
             best, places[index] = index, position + 1
         else:
             places[index] = places[best]
     return places
 
 
-def _differ(best: Mapping[int, float], other: Mapping[int, float]) -> bool:
+def differ(best: Mapping[int, float], other: Mapping[int, float]) -> bool:
     """Return whether pairs tell the second from the first: by the sign test, two-sided; pairs that tie are left out."""
     differences = [other[block] - best[block] for block in best.keys() & other.keys()]
     if not differences:

@@ -18,7 +18,7 @@ from memtool.workload.laws import Law
 from memtool.workload.values import LARGEST_COUNT, MOST_LIVE, misfit
 
 if TYPE_CHECKING:
-    from memtool.workload.schema import Frames, Objects, Pattern, Workload
+    from memtool.workload.schema import Frames, Objects, Pattern, Phase, Workload
 
 _MOST_DRAIN_TICKS = 1 << 27
 _MOST_RESIZES = 1 << 22
@@ -47,7 +47,7 @@ def unbounded(workload: Workload) -> Iterator[PydanticCustomError]:
         yield from _check_pattern(workload.pattern, allocations, workload.threads, workload.rounds)
     if workload.objects is not None:
         yield from _check_phases(workload, allocations)
-        yield from _check_resizes(workload.objects, allocations)
+        yield from _check_resizes(workload.objects, workload.phases or [], allocations)
 
 
 def _too_many(number: float, what: str, most: int) -> str:
@@ -94,13 +94,22 @@ def _check_phases(workload: Workload, allocations: int) -> Iterator[PydanticCust
         yield misfit(_too_many(held, "objects alive at the end of the ramp", MOST_LIVE), "phases")
 
 
-def _check_resizes(objects: list[Objects], allocations: int) -> Iterator[PydanticCustomError]:
-    weights = sum((declared.weight for declared in objects), Fraction(0))
+def _shares(objects: list[Objects], phases: list[Phase]) -> list[Fraction]:
+    """Return the share of the allocations that each class has, over all phases."""
+    allocating = [(phase.share, phase.weights(objects)) for phase in phases if phase.drain is None]
+    allocating = allocating or [(Fraction(1), [declared.weight for declared in objects])]
+    whole = sum((share for share, _ in allocating), Fraction(0))
+    scaled = [(share / whole / sum(weights), weights) for share, weights in allocating]
+    return [sum((scale * weights[index] for scale, weights in scaled), Fraction(0)) for index in range(len(objects))]
+
+
+def _check_resizes(objects: list[Objects], phases: list[Phase], allocations: int) -> Iterator[PydanticCustomError]:
+    shares = _shares(objects, phases)
     most = max(_MOST_RESIZES, _RESIZES_AN_ALLOCATION * allocations)
     for index, declared in enumerate(objects):
         if declared.resize is None:
             continue
-        born = allocations * float(declared.weight / weights)
+        born = allocations * float(shares[index])
         ticks = float("inf") if declared.resize.when == "at_birth" else _mean_lifetime(declared)
         resizes = born * float(declared.resize.share) * min(law_mean(declared.resize.times, 1), ticks)
         if resizes > most:

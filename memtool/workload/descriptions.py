@@ -68,6 +68,10 @@ _KEYS: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "Phase.ramp": ("Lifetimes are held back: live bytes grow, nothing dies.", _SHARES),
     "steady": ("Each allocation is a tick of the clock by which objects die.", ("80%", "100%")),
     "drain": ("The clock goes on without allocations, for this share of the run.", _SHARES),
+    "mix": (
+        "Weights of classes by name, in place of their own, for this phase; the others are not allocated in it.",
+        ({"header": 70, "session": 5},),
+    ),
     "Frames.count": ("How many frames there are.", _COUNTS),
     "objects_per_frame": (
         "Objects of a frame besides those of its scopes: a number or a law.",

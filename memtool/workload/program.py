@@ -124,10 +124,16 @@ def _compile_source(workload: Workload, seed: int) -> Program:
         return _pattern(workload.pattern, workload, seed)
     if workload.profile is not None:
         return _profile(workload.profile, workload.allocations, workload.threads, seed)
-    classes = _classes(workload.objects or ())
-    choice = _choice([object_class.weight for object_class in classes])
-    phases = _phases(workload.phases or [Phase(steady=Fraction(1))], workload.allocations)
-    return _run_phases(seed, workload.threads, classes, [(kind, ticks, choice) for kind, ticks in phases])
+    objects, phases = workload.objects or [], workload.phases or [Phase(steady=Fraction(1))]
+    parts = [_classes_of(declared) for declared in objects]
+
+    def choice(phase: Phase) -> list[int]:
+        weighed = zip(objects, parts, phase.weights(objects), strict=True)
+        return _choice([part.weight / of.weight * weight for of, made, weight in weighed for part in made])
+
+    ticks = _phases(phases, workload.allocations)
+    chosen = [(kind, count, choice(phase)) for (kind, count), phase in zip(ticks, phases, strict=True)]
+    return _run_phases(seed, workload.threads, [part for made in parts for part in made], chosen)
 
 
 def _run_phases(

@@ -5,7 +5,7 @@ docs/workloads.md explains it to those who write workloads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
@@ -50,6 +50,7 @@ _SOURCES = ("objects", "pattern", "profile")
 _MOST_MARKS = MOST_MAPS - 2
 """Heap maps are of the peak and of the end too."""
 _OTHER_MOMENTS = ("peak", "end")
+_PHASES = ("ramp", "steady", "drain")
 
 Touch = Literal["none", "first", "pages", "all"]
 Order = Literal["oldest", "youngest", "random", "both-ends"]
@@ -132,18 +133,27 @@ class Objects(Strict):
 
 
 class Phase(Strict):
-    """A stretch of the run: lifetimes held back, steady, or no allocation."""
+    """A stretch of the run: lifetimes held back, steady, or no allocation; with a mix of classes of its own."""
 
-    model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind]} for kind in _PHASES]})
 
     ramp: Share | None = None
     steady: Share | None = None
     drain: Share | None = None
+    mix: Annotated[dict[StrictStr, Positive], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Phase:
-        require_one_key(self, "phase")
+        require_one_key(self, "phase", _PHASES)
+        if self.drain is not None and self.mix is not None:
+            raise misfit("must go: nothing is allocated in a drain", "mix")
         return self
+
+    def weights(self, objects: Sequence[Objects]) -> list[Fraction]:
+        """Return how often each class is allocated in this phase, in proportion."""
+        if self.mix is None:
+            return [declared.weight for declared in objects]
+        return [self.mix.get(declared.name or "", Fraction(0)) for declared in objects]
 
     @property
     def share(self) -> Fraction:
@@ -457,6 +467,14 @@ class Workload(Strict):
             yield misfit(f"must add up to 100%, are {float(whole * 100):g}%", "phases")
         if all(phase.drain for phase in self.phases):
             yield misfit("must have a ramp or a steady one", "phases")
+        names = [declared.name for declared in self.objects]
+        for index, phase in enumerate(self.phases):
+            for name in phase.mix or ():
+                if names.count(name) != 1:
+                    what = f"no class of objects is called '{name}'"
+                    if name in names:
+                        what = f"{names.count(name)} classes of objects are called '{name}'"
+                    yield misfit(f"must name one class each: {what}", "phases", index, "mix", name)
 
     def effective(self) -> dict[str, Any]:
         """Return the workload as a file would have it with every default written out; it loads as the same."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -298,9 +298,9 @@ EXACTLY_ONE_KEY: dict[str, Any] = {"minProperties": 1, "maxProperties": 1}
 """For the JSON Schema of a model that require_one_key() guards."""
 
 
-def require_one_key(model: BaseModel, what: str) -> None:
-    """Raise unless exactly one field of ``model`` is given."""
-    fields = type(model).model_fields
+def require_one_key(model: BaseModel, what: str, among: Collection[str] = ()) -> None:
+    """Raise unless exactly one field of ``model`` is given, or one of those ``among`` them."""
+    fields = {name: field for name, field in type(model).model_fields.items() if name in (among or (name,))}
     given = [field.alias or name for name, field in fields.items() if getattr(model, name) is not None]
     if len(given) == 1:
         return

@@ -28,6 +28,7 @@ COMMANDS = (
     "list",
     "import",
     "inspect",
+    "fit",
     "schema",
     "doctor",
 )

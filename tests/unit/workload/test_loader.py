@@ -214,6 +214,14 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
         PLAIN + "phases: [{ramp: 20%, steady: 80%}]\n",
         "6:10: phases[0]: must have only one phase, has ramp and steady",
     ),
+    "a mix of what there is not": (
+        PLAIN + "phases: [{steady: 100%, mix: {body: 1}}]\n",
+        "6:37: phases[0].mix.body: must name one class each: no class of objects is called 'body'",
+    ),
+    "a mix in a drain": (
+        PLAIN + "phases: [{steady: 50%}, {drain: 50%, mix: {body: 1}}]\n",
+        "6:43: phases[1].mix: must go: nothing is allocated in a drain",
+    ),
     "drain only": (PLAIN + "phases: [{drain: 100%}]\n", "6:9: phases: must have a ramp or a steady one"),
     "phases of a pattern": (
         PATTERN % "ring: {live: 3, size: 3}" + "phases: [{steady: 100%}]\n",

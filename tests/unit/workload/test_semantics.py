@@ -45,6 +45,17 @@ EXAMPLES: dict[str, tuple[dict[str, Any], str]] = {
         },
         "A0 A1 A2 F0 A3 F1 | F2 F3",
     ),
+    "phases with mixes of their own": (
+        {
+            "allocations": 4,
+            "objects": [
+                {"name": "table", "size": 8, "lifetime": "forever"},
+                {"name": "row", "size": 8, "lifetime": 1, "zeroed": True},
+            ],
+            "phases": [{"ramp": "50%", "mix": {"table": 1}}, {"steady": "50%", "mix": {"row": 2}}],
+        },
+        "A0 A1 Z2 F2 Z3 | F0 F1 F3",
+    ),
     "two drains": (
         {
             "allocations": 2,

@@ -1,0 +1,170 @@
+"""A workload that stands for a trace, how far it is from it, and whether it ranks allocators as the trace does."""
+
+from __future__ import annotations
+
+import tempfile
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from memtool import files
+from memtool.engine.loading import EngineError
+from memtool.errors import InputError
+from memtool.model import Run
+from memtool.passes import Pass
+from memtool.plan import BenchOptions
+from memtool.run import bench
+from memtool.stats.agreement import Agreement, agreement
+from memtool.worker.parent import Executor
+from memtool.worker.schedule import Progress
+from memtool.workload import generated
+from memtool.workload.fit.distances import Distance, distances
+from memtool.workload.fit.model import fit as fit_sketch
+from memtool.workload.fit.sketch import Sketch, sketch
+from memtool.workload.importers.importer import name_of
+from memtool.workload.schema import Workload
+from memtool.workload.source import Ending, Source
+from memtool.workload.trace import find_workload, open_source
+
+ALLOCATORS = "glibc,jemalloc,mimalloc,tcmalloc,tlsf,segregated-fit"
+BLOCKS = 6
+"""The least that tells two allocators apart with 95 %."""
+METRICS = ("time_per_op_ns", "peak_resident_bytes")
+_WIDTH = 116
+_ROUGH = (
+    "A fitted workload is rough: it draws sizes and lifetimes anew, and has neither the order nor the neighbours that "
+    "the program's objects had (Zorn and Grunwald, Evaluating models of memory allocation, 1994). "
+    "Decide by the trace where you have it."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A fitted workload, and what is known of it."""
+
+    path: Path
+    name: str
+    source: str
+    definition: dict[str, Any]
+    distances: tuple[Distance, ...]
+    notes: tuple[str, ...]
+    """What the workload leaves out, and what was amiss with the trace."""
+    agreements: tuple[Agreement, ...] = ()
+    """By each of METRICS; none where nothing was ranked."""
+    command: tuple[str, ...] = ()
+
+
+def fit(
+    trace: str,
+    output: Path | None,
+    ranking: BenchOptions | None,
+    progress: Progress,
+    executor: Executor | None = None,
+    announce: Callable[[str], None] = lambda words: None,
+) -> Fit:
+    """Write a workload that stands for a trace; ``ranking``: what allocators both are replayed with, None for none.
+
+    Raises InputError for a trace that cannot be read or a file that cannot be written, MemtoolError for what this
+    machine cannot do.
+    """
+    source_path = find_workload(trace)
+    source = open_source(source_path)
+    if source.definition is not None:
+        raise InputError(f"{trace}: is a workload already; what is fitted is a trace")
+    name = f"{source.name[:60]}-fit"
+    path = output or Path(f"{name_of(Path(name + '.x'), 'trace-fit')}.yaml")
+    if path.exists() and path.samefile(source_path):
+        raise InputError(f"{path}: would be written over while it is read", field="output")
+    ending = Ending()
+    seen = _sketched(source, ending, trace)
+    made = fit_sketch(seen, name, source.touch)
+    workload = Workload.model_validate(made.definition)
+    again = sketch(generated.generated(workload, workload.seed).events(Ending()))
+    notes = (*source.notes, *ending.notes, *made.notes)
+    fitted = Fit(path, name, trace, made.definition, tuple(distances(seen, again)), notes)
+    _write(fitted)
+    if ranking is None:
+        return fitted
+    with tempfile.TemporaryDirectory(prefix="memtool-fit-") as folder:
+        options = replace(
+            ranking,
+            workloads=(trace, str(path)),
+            passes=(Pass.THROUGHPUT, Pass.FOOTPRINT),
+            output=Path(folder) / "run",
+            draw_plots=False,
+        )
+        outcome = bench(options, progress, executor, announce)
+    fitted = replace(fitted, agreements=_agreements(outcome.run), notes=(*notes, *_failures(outcome.run)))
+    _write(fitted)
+    return fitted
+
+
+def _sketched(source: Source, ending: Ending, trace: str) -> Sketch:
+    try:
+        made = sketch(source.events(ending))
+    except EngineError as problem:
+        raise InputError(f"{trace}: {problem}") from None
+    if not made.seen.allocations:
+        raise InputError(f"{trace}: allocates nothing, so there is nothing to fit")
+    if not made.seen.total_bytes:
+        raise InputError(f"{trace}: asks for 0 bytes in all, so there is nothing to fit")
+    return made
+
+
+def _agreements(run: Run) -> tuple[Agreement, ...]:
+    first, second = (info.name for info in run.workloads)
+    return tuple(agreement(run, metric, first, second) for metric in METRICS)
+
+
+def _failures(run: Run) -> Sequence[str]:
+    return [f"{cell.cell.allocator} on {cell.cell.workload}: {cell.reason}" for cell in run.cells if cell.reason]
+
+
+def _write(fitted: Fit) -> None:
+    import yaml
+
+    body = yaml.safe_dump(fitted.definition, sort_keys=False, default_flow_style=None, allow_unicode=True, width=_WIDTH)
+    lines = [line for words in _comments(fitted) for line in textwrap.wrap(words, _WIDTH, subsequent_indent="  ")]
+    try:
+        files.write_whole(fitted.path, "".join(f"# {line}\n" for line in lines) + body)
+    except OSError as problem:
+        raise InputError(files.refusal(problem, fitted.path), field="output") from None
+
+
+def _comments(fitted: Fit) -> list[str]:
+    """Return what the file says of itself: where it comes from, how far it is from that, and what it leaves out."""
+    return [
+        f"Fitted by memtool to {Path(fitted.source).name}.",
+        _ROUGH,
+        *(f"{'close' if distance.is_close else 'ROUGH'}: {in_words(distance)}" for distance in fitted.distances),
+        *(f"note: {note}" for note in fitted.notes),
+        *(f"ranking: {words}" for made in fitted.agreements for words in ranking_in_words(made)),
+    ]
+
+
+def in_words(distance: Distance) -> str:
+    """Return a distance as a sentence has it."""
+    if distance.trace is None:
+        return f"{distance.meaning}: {distance.value:.3f}"
+    return f"{distance.meaning}: {distance.fit:,.0f} for {distance.trace:,.0f}, {distance.value:.3f} of it"
+
+
+_MEASURES = {"time_per_op_ns": "time", "peak_resident_bytes": "peak resident memory"}
+
+
+def ranking_in_words(made: Agreement) -> list[str]:
+    """Return what the fit says of allocators that the trace does not, a sentence each."""
+    measure = _MEASURES[made.metric]
+    lines = [f"by {measure}, {made.pairs - len(made.swapped)} of {made.pairs} pairs of allocators keep their order."]
+    lines += [
+        f"{less} needs less {measure} than {more} on the trace, and more on the fit." for less, more in made.swapped
+    ]
+    places = ("trace", "fit")
+    lines += [
+        f"{less} needs less {measure} than {more} on the {places[on]}; the {places[1 - on]} does not tell them apart."
+        for less, more, on in made.unsettled
+    ]
+    lines += [f"{label} was not measured on both." for label in made.left_out]
+    return lines

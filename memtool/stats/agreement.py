@@ -1,0 +1,106 @@
+"""Whether two workloads rank the allocators of a run in the same way."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from memtool.model import Metric, Run, Status
+from memtool.stats import paired
+
+MARGIN = 0.02
+"""Medians closer than this share of the smaller one are taken as the same, however surely they differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an allocator stands on both workloads by one metric."""
+
+    allocator: str
+    values: tuple[float, float]
+    """Medians on the first workload and on the second."""
+    ranks: tuple[int, int]
+    """1 for the least; those that pairs do not tell apart share it (stats/paired.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What two workloads say of the allocators by one metric."""
+
+    metric: str
+    standings: tuple[Standing, ...]
+    """In the order of the first workload."""
+    swapped: tuple[tuple[str, str], ...]
+    """(less, more) on the first workload, more and less on the second."""
+    unsettled: tuple[tuple[str, str, int], ...]
+    """(less, more, on which workload: 0 or 1), not told apart on the other."""
+    pairs: int
+    """Of allocators, in all."""
+    left_out: tuple[str, ...]
+    """Allocators that were not measured on both."""
+
+    @property
+    def agrees(self) -> bool:
+        """Return whether no two allocators change places."""
+        return not self.swapped
+
+
+def agreement(run: Run, metric: str, first: str, second: str) -> Agreement:
+    """Return what two workloads of a run say of its allocators by one metric."""
+    figures = [_figures(run, metric, workload) for workload in (first, second)]
+    both = [label for label in figures[0] if label in figures[1]]
+    samples = [[_by_block(of[label]) for label in both] for of in figures]
+    ranks = [paired.ranks(of) for of in samples]
+    standings = [
+        Standing(
+            label,
+            (median(samples[0][index].values()), median(samples[1][index].values())),
+            (ranks[0][index], ranks[1][index]),
+        )
+        for index, label in enumerate(both)
+    ]
+    changed: list[tuple[str, str]] = []
+    unsettled: list[tuple[str, str, int]] = []
+    for one, other in itertools.combinations(range(len(both)), 2):
+        before, after = (_order(of[one], of[other]) for of in samples)
+        if before == after:
+            continue
+        less, more = (one, other) if (before or after) < 0 else (other, one)
+        if before and after:
+            changed.append((both[less], both[more]))
+        else:
+            unsettled.append((both[less], both[more], 0 if before else 1))
+    return Agreement(
+        metric,
+        tuple(sorted(standings, key=lambda standing: (standing.ranks[0], standing.values[0]))),
+        tuple(changed),
+        tuple(unsettled),
+        len(both) * (len(both) - 1) // 2,
+        tuple(dict.fromkeys(cell.cell.allocator for cell in run.cells if cell.cell.allocator not in both)),
+    )
+
+
+def _figures(run: Run, metric: str, workload: str) -> dict[str, Metric]:
+    return {
+        cell.cell.allocator: figure
+        for cell in run.cells
+        if cell.cell.workload == workload and cell.status is Status.OK
+        if (figure := cell.metrics.get(metric)) is not None and figure.samples
+    }
+
+
+def _by_block(figure: Metric) -> dict[int, float]:
+    return dict(zip(figure.blocks, figure.samples, strict=True))
+
+
+def _order(one: Mapping[int, float], other: Mapping[int, float]) -> int:
+    """Return -1 where the first is surely less, 1 where it is more, 0 where they are not told apart."""
+    medians = median(one.values()), median(other.values())
+    if abs(medians[0] - medians[1]) <= MARGIN * min(medians):
+        return 0
+    pair: Sequence[Mapping[int, float]] = sorted((one, other), key=lambda of: median(of.values()))
+    if not paired.differ(pair[0], pair[1]):
+        return 0
+    return -1 if medians[0] < medians[1] else 1

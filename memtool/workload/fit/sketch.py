@@ -1,0 +1,335 @@
+"""What a fit keeps of a trace: read once, in memory for what is alive, whatever the length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memtool.engine.generate.binding import (
+    ALLOCATE,
+    ALLOCATE_ZEROED,
+    DEALLOCATE,
+    EPILOGUE,
+    EVENT_BYTES,
+    OBJECT_SHIFT,
+    REALLOCATE,
+    SIZE_BITS,
+    THREAD_SHIFT,
+)
+from memtool.engine.survey.binding import Survey
+from memtool.workload.characterise import Characteristics, characteristics_of
+from memtool.workload.fit import bins
+from memtool.workload.fit.bins import Integers
+
+SLOTS = 128
+"""Stretches of a trace, of as many allocations each; at least half of them are used where a trace is long enough."""
+_LIFETIME_BITS, _SIZE_BITS, _GROUP_BITS = 6, 12, 17
+_MOST_KEYS = 1 << 21
+_FIRST_ROOM = 1 << 16
+GROWTH_BITS = 9
+_TIMES = 8
+"""Classes of the number of resizes: octaves."""
+_GROWTHS = 16
+_LEAST_GROWTH = -4
+"""log2 of the growth over all resizes of an object: whole numbers from here up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How objects of one code are resized, on average."""
+
+    times: float
+    logarithm: float
+    """log2 of the size after all resizes to that before."""
+    way: float
+    """How much of the growth the sizes after single resizes have: (times + 1) / (2 times) where steps are equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """What is kept of a trace. Each row of ``keys`` has some objects: slot, group, class of size, class of lifetime."""
+
+    keys: Integers
+    """(rows, 4)"""
+    counts: Integers | NDArray[np.float64]
+    """Objects of each row."""
+    slot_allocations: int
+    """Allocations of a slot; the last one has what is left."""
+    mean_lifetimes: NDArray[np.float64]
+    """[slot, class of lifetime]; 0 where there are none."""
+    sizes: tuple[Integers, Integers]
+    """Smallest and largest size of each class of sizes."""
+    growths: dict[int, Growth]
+    """By their codes."""
+    thread_allocations: Integers
+    """Of each thread that has any."""
+    seen: Characteristics
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What objects have in common besides size and lifetime."""
+
+    zeroed: bool
+    alignment: int
+    freed_by_other: bool
+    growth: int
+    """Code of how they are resized; 0: they are not."""
+
+    @property
+    def at_birth(self) -> bool:
+        """Return whether all resizes come before the next allocation."""
+        return bool(self.growth & 1)
+
+
+def group_of(code: int) -> Group:
+    """Return the group of a code."""
+    return Group(
+        bool(code & 1),
+        1 << (code >> 2 & 0x3F) if code >> 2 & 0x3F else 1,
+        bool(code & 2),
+        code >> 8 & ((1 << GROWTH_BITS) - 1),
+    )
+
+
+def sketch(portions: Iterable[memoryview]) -> Sketch:
+    """Return what is kept of canonical events, which are read in portions. Raises EngineError for what cannot be."""
+    taken = _Taker()
+    with Survey() as survey:
+        for portion in portions:
+            survey.append(portion)
+            events = np.frombuffer(portion, dtype="<u8").reshape(-1, EVENT_BYTES // 8)
+            kinds = events[:, 0] & np.uint64(0xFF)
+            ends = np.flatnonzero(kinds == EPILOGUE)
+            body = events[: ends[0]] if len(ends) else events
+            taken.take(body[kinds[: len(body)] <= REALLOCATE])
+            if len(ends):
+                break
+        return taken.result(characteristics_of(survey))
+
+
+class _Counter:
+    """Objects by keys, and the sum of their lifetimes by slot and class."""
+
+    def __init__(self) -> None:
+        self.keys = np.zeros(0, dtype=np.int64)
+        self.counts = np.zeros(0, dtype=np.int64)
+        self.lifetimes = np.zeros((SLOTS, bins.LIFETIMES))
+        self._new: list[tuple[Integers, Integers]] = []
+        self._held = 0
+
+    def add(self, keys: Integers, counts: Integers) -> None:
+        """Count more objects."""
+        self._new.append((keys, counts))
+        self._held += len(keys)
+        if self._held > max(_FIRST_ROOM, len(self.keys)):
+            self.settle()
+
+    def settle(self) -> None:
+        """Put all counts of a key together."""
+        keys = np.concatenate([self.keys, *(keys for keys, _ in self._new)])
+        counts = np.concatenate([self.counts, *(counts for _, counts in self._new)])
+        self.keys, places = np.unique(keys, return_inverse=True)
+        self.counts = np.bincount(places, counts, len(self.keys)).astype(np.int64)
+        self._new, self._held = [], 0
+
+    def halve(self) -> None:
+        """Put two slots together each."""
+        self.settle()
+        below = _LIFETIME_BITS + _SIZE_BITS + _GROUP_BITS
+        rest = self.keys & ((1 << below) - 1)
+        self.keys = (self.keys >> below + 1) << below | rest
+        self.settle()
+        self.lifetimes[: SLOTS // 2] = self.lifetimes[::2] + self.lifetimes[1::2]
+        self.lifetimes[SLOTS // 2 :] = 0
+
+    def absorb(self, other: _Counter) -> None:
+        """Take what another has counted, and leave it empty."""
+        other.settle()
+        self.add(other.keys, other.counts)
+        self.lifetimes += other.lifetimes
+        other.__init__()  # type: ignore[misc]
+
+
+class _Taker:
+    """What has been seen so far. Of each live object there is a row, in the order of birth."""
+
+    def __init__(self) -> None:
+        self._born = 0
+        self._rows = 0
+        self._dead = 0
+        self._number = np.zeros(_FIRST_ROOM, dtype=np.int64)
+        self._first_size = np.zeros(_FIRST_ROOM, dtype=np.int64)
+        self._size = np.zeros(_FIRST_ROOM, dtype=np.int64)
+        self._resizes = np.zeros(_FIRST_ROOM, dtype=np.int32)
+        self._thread = np.zeros(_FIRST_ROOM, dtype=np.uint16)
+        self._flags = np.zeros(_FIRST_ROOM, dtype=np.uint8)
+        """Zeroed, and log2 of the alignment, as in the code of a group."""
+        self._ages = np.zeros(_FIRST_ROOM, dtype=np.int64)
+        """At its resizes, added up."""
+        self._resized_to = np.zeros(_FIRST_ROOM, dtype=np.float64)
+        """Its sizes after them, added up."""
+        self._is_dead = np.zeros(_FIRST_ROOM, dtype=np.bool_)
+        self._shift = 0
+        self._settled, self._pending = _Counter(), _Counter()
+        self._least = np.full(bins.SIZES, np.iinfo(np.int64).max, dtype=np.int64)
+        self._most = np.zeros(bins.SIZES, dtype=np.int64)
+        self._growths = np.zeros((1 << GROWTH_BITS, 4))
+        self._threads = np.zeros(1 << 16, dtype=np.int64)
+
+    def take(self, events: NDArray[np.uint64]) -> None:
+        """Take the next operations into account."""
+        if not len(events):
+            return
+        kinds = (events[:, 0] & np.uint64(0xFF)).astype(np.int64)
+        objects = (events[:, 0] >> np.uint64(OBJECT_SHIFT)).astype(np.int64)
+        asked = (events[:, 1] & np.uint64((1 << SIZE_BITS) - 1)).astype(np.int64)
+        threads = (events[:, 0] >> np.uint64(THREAD_SHIFT)).astype(np.uint16)
+        is_birth = (kinds == ALLOCATE) | (kinds == ALLOCATE_ZEROED)
+        is_death, is_resize = kinds == DEALLOCATE, kinds == REALLOCATE
+        clock = self._born + np.cumsum(is_birth)
+        logs = (events[is_birth, 1] >> np.uint64(SIZE_BITS)).astype(np.uint8)
+        flags = (kinds[is_birth] == ALLOCATE_ZEROED).astype(np.uint8) | logs << 2
+        self._enter(objects[is_birth], asked[is_birth], threads[is_birth], flags)
+        places = np.searchsorted(self._number[: self._rows], objects)
+        before = self._before(places, asked, is_birth, is_death)
+        np.add.at(self._resizes, places[is_resize], 1)
+        np.add.at(self._ages, places[is_resize], (clock - objects)[is_resize] - 1)
+        np.add.at(self._resized_to, places[is_resize], asked[is_resize])
+        dead = places[is_death]
+        is_last = clock[is_death] == self._born
+        if is_birth.any():
+            self._settled.absorb(self._pending)
+        for part, counter in ((~is_last, self._settled), (is_last, self._pending)):
+            lived = (clock[is_death] - objects[is_death])[part]
+            self._end(dead[part], before[is_death][part], threads[is_death][part], lived, counter)
+        self._is_dead[dead] = True
+        self._dead += len(dead)
+        if self._dead > max(_FIRST_ROOM, self._rows // 2):
+            self._drop_dead()
+
+    def _columns(self) -> tuple[str, ...]:
+        of_resizes = ("_resizes", "_ages", "_resized_to")
+        return ("_number", "_first_size", "_size", *of_resizes, "_thread", "_flags", "_is_dead")
+
+    def _enter(self, numbers: Integers, sizes: Integers, threads: NDArray[np.uint16], flags: NDArray[np.uint8]) -> None:
+        last = self._rows + len(numbers)
+        if last > len(self._number):
+            for name in self._columns():
+                old = getattr(self, name)
+                grown = np.zeros(max(last, 2 * len(old)), dtype=old.dtype)
+                grown[: self._rows] = old[: self._rows]
+                setattr(self, name, grown)
+        rows = slice(self._rows, last)
+        self._number[rows], self._first_size[rows], self._size[rows] = numbers, sizes, sizes
+        self._resizes[rows], self._ages[rows], self._resized_to[rows], self._is_dead[rows] = 0, 0, 0, False
+        self._thread[rows], self._flags[rows] = threads, flags
+        self._rows = last
+        self._born += len(numbers)
+        classes = bins.size_classes(sizes)
+        np.minimum.at(self._least, classes, sizes)
+        np.maximum.at(self._most, classes, sizes)
+        self._threads += np.bincount(threads, minlength=1 << 16)
+        while (self._born - 1) >> self._shift >= SLOTS or self._is_too_much():
+            self._shift += 1
+            self._settled.halve()
+            self._pending.halve()
+
+    def _is_too_much(self) -> bool:
+        return len(self._settled.keys) > _MOST_KEYS and self._born >> self._shift > 1
+
+    def _before(
+        self, places: Integers, asked: Integers, is_birth: NDArray[np.bool_], is_death: NDArray[np.bool_]
+    ) -> Integers:
+        """Return the size that each operation's object had before it, and note the one that it has after the last."""
+        order = np.argsort(places, kind="stable")
+        of = places[order]
+        starts = np.append(True, of[1:] != of[:-1])
+        after = np.where(is_death[order], 0, asked[order])
+        before = np.append(0, after[:-1])
+        before[starts] = self._size[of[starts]]
+        before[is_birth[order]] = 0
+        ends = np.append(starts[1:], True)
+        self._size[of[ends]] = after[ends]
+        unsorted = np.empty_like(before)
+        unsorted[order] = before
+        return unsorted
+
+    def _end(
+        self, rows: Integers, sizes: Integers, threads: NDArray[np.uint16], lived: Integers, counter: _Counter
+    ) -> None:
+        """Count objects that are freed, with the sizes that they have by then."""
+        lifetimes = bins.lifetime_classes(lived)
+        slots = self._number[rows] >> self._shift
+        np.add.at(counter.lifetimes, (slots, lifetimes), lived)
+        is_remote = (threads != self._thread[rows]).astype(np.int64) << 1
+        self._count(rows, is_remote | self._growth(rows, sizes, lived) << 8, lifetimes, counter)
+
+    def _count(self, rows: Integers, groups: Integers, lifetimes: Integers, counter: _Counter) -> None:
+        groups = groups | self._flags[rows]
+        keys = self._number[rows] >> self._shift
+        for values, width in (
+            (groups, _GROUP_BITS),
+            (bins.size_classes(self._first_size[rows]), _SIZE_BITS),
+            (lifetimes, _LIFETIME_BITS),
+        ):
+            keys = keys << width | values
+        counter.add(*np.unique(keys, return_counts=True))
+
+    def _growth(self, rows: Integers, sizes: Integers, lived: Integers) -> Integers:
+        """Return the code of how each object was resized: how far, in how many steps, and whether at birth."""
+        times = self._resizes[rows].astype(np.int64)
+        first = np.maximum(self._first_size[rows], 1).astype(np.float64)
+        logs = np.log2(np.maximum(sizes, 1) / first)
+        far = np.clip(np.rint(logs).astype(np.int64) - _LEAST_GROWTH, 0, _GROWTHS - 1)
+        steps = np.minimum(np.frexp(np.maximum(times, 1))[1] - 1, _TIMES - 1).astype(np.int64)
+        # Spread over a life they come halfway through it on average; what comes in the first quarter comes at once.
+        at_birth = 4 * self._ages[rows] < times * lived
+        codes = np.where(times > 0, (far * _TIMES + steps) * 2 + 2 + at_birth, 0)
+        way = (self._resized_to[rows] / np.maximum(times, 1) - first) / np.where(sizes != first, sizes - first, 1)
+        np.add.at(self._growths, codes, np.stack([np.ones(len(rows)), times, logs, way], axis=1))
+        return codes
+
+    def _drop_dead(self) -> None:
+        stays = ~self._is_dead[: self._rows]
+        kept = int(stays.sum())
+        for name in self._columns():
+            column = getattr(self, name)
+            column[:kept] = column[: self._rows][stays]
+        self._rows, self._dead = kept, 0
+
+    def result(self, seen: Characteristics) -> Sketch:
+        """Return what is kept."""
+        self._drop_dead()
+        alive = np.arange(self._rows)
+        growths = self._growth(alive, self._size[alive], self._born - self._number[alive])
+        self._count(alive, growths << 8, np.full(len(alive), bins.NEVER), self._settled)
+        self._pending.settle()
+        at_end = self._pending.keys & ~np.int64((1 << _LIFETIME_BITS) - 1) | bins.AT_END
+        self._settled.add(at_end, self._pending.counts)
+        self._settled.settle()
+        keys, fields = self._settled.keys, []
+        for width in (_LIFETIME_BITS, _SIZE_BITS, _GROUP_BITS, 8):
+            fields.append(keys & ((1 << width) - 1))
+            keys = keys >> width
+        columns = np.stack(fields[::-1], axis=1)
+        counts = self._settled.counts
+        by_lifetime = np.zeros((SLOTS, bins.LIFETIMES))
+        np.add.at(by_lifetime, (columns[:, 0], columns[:, 3]), counts)
+        sums = self._growths
+        return Sketch(
+            keys=columns,
+            counts=counts,
+            slot_allocations=1 << self._shift,
+            mean_lifetimes=self._settled.lifetimes / np.maximum(by_lifetime, 1),
+            sizes=(self._least, self._most),
+            growths={
+                int(code): Growth(*(sums[code, 1:] / sums[code, 0]).tolist())
+                for code in np.flatnonzero(sums[1:, 0]) + 1
+            },
+            thread_allocations=self._threads[self._threads > 0],
+            seen=seen,
+        )
