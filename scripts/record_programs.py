@@ -250,8 +250,8 @@ FINDINGS: Mapping[str, str] = {
         "what lives."
     ),
     "redis-server": (
-        "54,000 small blocks live, half of them of 24 bytes or less; values that grow leave holes: first fit takes 7 "
-        "% more than what lives, best fit 0.2 %."
+        "54,000 small blocks live, half of the requests are for 24 bytes or less; first fit takes 7 % more than what "
+        "lives, next fit 12 %, best fit 0.2 %."
     ),
     "perl": (
         "Four of five requests are for 8 to 15 bytes, and 36,000 strings stay to the end: with a header for each, "

@@ -16,6 +16,7 @@ from verification.malloc_lab import MALLOC_LAB
 from verification.outcome import Line, Result, Verdict
 from verification.packing import MINIMALLOC
 from verification.peaks import PEAKS
+from verification.real_programs import REAL_PROGRAMS
 from verification.robson import ROBSON
 from verification.rounding import BUDDY, SIZE_CLASSES
 from verification.saturation import BAYS, SHORE
@@ -45,6 +46,7 @@ _RESULTS = (
     CLASSICS,
     CLASSES_OF_CALL,
     PEAKS,
+    REAL_PROGRAMS,
     _later(
         13,
         "Tracing collection: how often, and what marking costs",
@@ -61,14 +63,6 @@ _RESULTS = (
         "OOPSLA 2005",
         ("excess time with 2x, 3x and 5x the memory", "about 70 %, 17 %, 0 %"),
         "collectors",
-    ),
-    _later(
-        17,
-        "Fragmentation of real programs",
-        "Johnstone, Wilson 1998",
-        "Johnstone and Wilson: The memory fragmentation problem: solved?, ISMM 1998",
-        ("fragmentation, headers aside", "near zero for best fit and address-ordered first fit"),
-        "recordings of programs",
     ),
     _later(
         19,

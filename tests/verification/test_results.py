@@ -21,6 +21,7 @@ from verification import (
     free_space,
     glibc,
     malloc_lab,
+    real_programs,
     report,
     robson,
     rounding,
@@ -66,6 +67,16 @@ def test_every_row_is_in_the_document() -> None:
     assert all(result.reference in text for result in RESULTS)
 
 
+def test_seven_programs_near_zero_are_not_eight_and_all_must_be_worse_with_next_fit() -> None:
+    good = {f"good{number}": (0.01, 0.02, 0.1) for number in range(8)}
+    verdicts = [line.verdict for line in real_programs.together(good)]
+    assert verdicts == [Verdict.REPRODUCED] * 3
+    bad = good | {"good0": (0.06, 0.07, 0.065)}
+    best, first, following = real_programs.together(bad)
+    assert [line.verdict for line in (best, first, following)] == [Verdict.NOT_REPRODUCED] * 3
+    assert (best.ours, following.ours) == ("mean 1.6%; 7 at most 5 %; good0 6.0%", "mean 9.6%; worse on 7")
+
+
 SHORT = saturation.Effort(sequences=6, requests=4000)
 
 
@@ -93,6 +104,7 @@ WRONG: dict[str, Callable[[], Iterable[Line]]] = {
     "16: an arena that frees nothing": lambda: consumption.lines(
         "victims", {"victims": consumption.saturation(1000)}, {"bump": 1}
     ),
+    "17: next fit for best fit": lambda: real_programs.exact(("next-fit", "first-fit", "best-fit"), ("git",)),
 }
 
 
