@@ -22,6 +22,8 @@ def build_driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         if not sanitize:
             return build_beside_installed(tmp_path_factory, driver)
         with shared_folder(tmp_path_factory, sanitizers.replace(",", "-")) as folder:
-            return build_tree(folder, driver, QUICKLY_BUILT, f"-DMEMTOOL_SANITIZE={sanitizers}")
+            return build_tree(
+                folder, driver, QUICKLY_BUILT, "-DMEMTOOL_FEW_REPLAYS=ON", f"-DMEMTOOL_SANITIZE={sanitizers}"
+            )
 
     return build

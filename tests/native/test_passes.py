@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from array import array
 from pathlib import Path
@@ -13,10 +14,16 @@ from memtool.engine.abi import binding
 from memtool.workload.arrivals import compile_arrivals
 from memtool.workload.program import compile_workload
 from memtool.workload.schema import Arrivals, Workload
+from tests.conftest import ROOT
 from tests.native.conftest import BuildDriver
 
-STRATEGIES = [each for each in binding.describe() if not each["is_control"]]
-THREAD_SAFE = [str(each["name"]) for each in STRATEGIES if each["thread_safe"]]
+REPLAYED = ROOT / "tests/native/fixtures/replayed.hpp"
+STRATEGIES = [strategy for strategy in binding.describe() if not strategy["is_control"]]
+THREAD_SAFE = [str(strategy["name"]) for strategy in STRATEGIES if strategy["thread_safe"]]
+UNDER_SANITIZERS = set(re.findall(r"strategies/(\w+)\.hpp", REPLAYED.read_text(encoding="ascii")))
+"""Files of the strategies that are replayed there; the others are heaps alone (test_stress.py, test_locked.py)."""
+ABILITIES = ("free_order", "thread_safe", "frees_bare", "allocates_zeroed", "reallocates", "scoped")
+"""What the replay of one strategy differs by from that of another."""
 SIZES = {"uniform": [4, 24]}
 MIX: dict[str, Any] = {
     "name": "mix",
@@ -47,6 +54,26 @@ def passes(build_driver: BuildDriver) -> Path:
     return build_driver("passes", "address,undefined")
 
 
+def skip_what_is_not_replayed(request: pytest.FixtureRequest, name: str) -> None:
+    """Skip a strategy that the sanitized driver has as a heap alone."""
+    if request.config.getoption("--sanitize") and file_of(name) not in UNDER_SANITIZERS:
+        pytest.skip("another strategy of its kind is replayed under sanitizers")
+
+
+def file_of(name: str) -> str:
+    """Return what the header of a strategy is called."""
+    return {"mmap": "mapping"}.get(name, name.replace("-", "_"))
+
+
+def test_one_strategy_of_each_kind_is_replayed_under_sanitizers() -> None:
+    def kinds(strategies: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
+        return {tuple(strategy[ability] for ability in ABILITIES) for strategy in strategies}
+
+    replayed = [strategy for strategy in STRATEGIES if file_of(str(strategy["name"])) in UNDER_SANITIZERS]
+    assert len(replayed) == len(UNDER_SANITIZERS)
+    assert kinds(replayed) == kinds(STRATEGIES)
+
+
 def run(passes: Path, folder: Path, workload: dict[str, Any], recipe: str, *groups: str) -> list[str]:
     program, arrivals = folder / "program", folder / "arrivals"
     program.write_bytes(compile_workload(Workload.model_validate(workload), 7).words.tobytes())
@@ -63,8 +90,9 @@ def run(passes: Path, folder: Path, workload: dict[str, Any], recipe: str, *grou
     return ended.stdout.splitlines()
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES, ids=[str(each["name"]) for each in STRATEGIES])
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=[str(strategy["name"]) for strategy in STRATEGIES])
 def test_serial_passes(passes: Path, tmp_path: Path, strategy: dict[str, Any], request: pytest.FixtureRequest) -> None:
+    skip_what_is_not_replayed(request, str(strategy["name"]))
     order = str(strategy["free_order"])
     operations = OPERATIONS[order]
     # The end of a scope is one operation where a strategy knows scopes.
@@ -94,5 +122,6 @@ def on_threads(passes: Path, folder: Path, recipe: str) -> None:
 
 
 @pytest.mark.parametrize("recipe", [*THREAD_SAFE, "tlsf+lock"])
-def test_passes_on_threads(passes: Path, tmp_path: Path, recipe: str) -> None:
+def test_passes_on_threads(passes: Path, tmp_path: Path, recipe: str, request: pytest.FixtureRequest) -> None:
+    skip_what_is_not_replayed(request, recipe.removesuffix("+lock"))
     on_threads(passes, tmp_path, recipe)

@@ -12,7 +12,7 @@ from memtool.workload.generated import generated
 from memtool.workload.schema import Workload
 from memtool.workload.trace import make_trace
 from tests.native.conftest import BuildDriver
-from tests.native.test_passes import THREAD_SAFE, on_threads
+from tests.native.test_passes import THREAD_SAFE, on_threads, skip_what_is_not_replayed
 
 SIZES = {"uniform": [16, 600]}
 XMALLOC = {"name": "x", "threads": 2, "pattern": {"producer-consumer": {"batch": 64, "depth": 4, "size": SIZES}}}
@@ -53,5 +53,6 @@ def test_parallel_ends_as_serial_does_100_times_of_100(replays: Path, images: di
 
 
 @pytest.mark.parametrize("recipe", THREAD_SAFE)
-def test_every_pass(build_driver: BuildDriver, tmp_path: Path, recipe: str) -> None:
+def test_every_pass(build_driver: BuildDriver, tmp_path: Path, recipe: str, request: pytest.FixtureRequest) -> None:
+    skip_what_is_not_replayed(request, recipe)
     on_threads(build_driver("passes", "thread"), tmp_path, recipe)

@@ -27,6 +27,16 @@ void replay_in_mode(const Given& given, const ReplayRequest& request, ReplayResu
 }
 
 template <Strategy S>
+void replay_strategy(const Parameters& parameters, const ReplayRequest& request, ReplayResult& result) {
+#ifdef MEMTOOL_HEAPS_ALONE  // a fraction of the time to compile, for what only opens heaps
+  static_cast<void>(parameters), static_cast<void>(request);
+  fail(result, MEMTOOL_BAD_REQUEST, "this engine has heaps alone, without their replays");
+#else
+  replay_in_mode<S>(parameters, request, result);
+#endif
+}
+
+template <Strategy S>
 StrategyEntry make_entry(int order) {
   return {
       .order = order,
@@ -37,8 +47,7 @@ StrategyEntry make_entry(int order) {
                     .frees_bare = FreesBare<S>},
       .limits = [](const Parameters& parameters) { return limits_of<S>(parameters); },
       .uses_region = [](const Parameters& parameters) { return uses_region<S>(parameters); },
-      .replay = [](const Parameters& parameters, const ReplayRequest& request,
-                   ReplayResult& result) { replay_in_mode<S>(parameters, request, result); },
+      .replay = replay_strategy<S>,
       .open = [](Region& region, const Parameters& parameters) -> std::unique_ptr<AnyHeap> {
         return std::make_unique<HeapOf<S>>(region, parameters);
       },

@@ -152,7 +152,11 @@ void replay_as_malloc(const Recipe& recipe, const ReplayRequest& request, Replay
 
 template <class Outermost>
 void replay_adapted(const Recipe& recipe, const ReplayRequest& request, ReplayResult& result) {
+#ifdef MEMTOOL_HEAPS_ALONE  // see entry.hpp
+  replay_in_mode<Adapted<AnyHeap>>(recipe, request, result);
+#else
   replay_in_mode<Adapted<Outermost>>(recipe, request, result);
+#endif
 }
 
 template <class A, class Outermost = AnyHeap>
