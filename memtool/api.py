@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from memtool.worker.parent import Executor
     from memtool.worker.schedule import Progress
     from memtool.workload.characterise import Characteristics
-    from memtool.workload.importers.convert import Imported
+    from memtool.workload.importers.convert import Imported, ImportedProfile
 
 _RECORDS = {
     "BenchOptions": "memtool.plan",
@@ -31,6 +31,7 @@ _RECORDS = {
     "Fit": "memtool.fit",
     "FoundLimits": "memtool.find_limit",
     "Imported": "memtool.workload.importers.convert",
+    "ImportedProfile": "memtool.workload.importers.convert",
     "Incomparable": "memtool.errors",
     "InputError": "memtool.errors",
     "Limits": "memtool.stats.limits",
@@ -205,14 +206,18 @@ def import_trace(
     has_times: bool = True,
     has_callers: bool = True,
     is_anonymous: bool = False,
-) -> Imported:
+) -> Imported | ImportedProfile:
     """Write what a file of another tool, a workload, or ``-`` (standard input) tells of into a trace file.
+
+    Of a heap profile, which is no trace, a workload is written.
 
     With ``skip`` and ``take`` only a stretch of so many events goes in, what lives at its start as allocations before
     it. An anonymous one says nothing of the machine and of the program's arguments.
     """
     from memtool.workload.importers import convert
 
+    if (made := convert.import_profile(file, output, format)) is not None:
+        return made
     return convert.import_trace(file, output, format, convert.Choice(skip, take, has_times, has_callers, is_anonymous))
 
 

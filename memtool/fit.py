@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from memtool import files
 from memtool.engine.loading import EngineError
 from memtool.errors import InputError
 from memtool.model import Run
@@ -27,12 +25,12 @@ from memtool.workload.importers.importer import name_of
 from memtool.workload.schema import Workload
 from memtool.workload.source import Ending, Source
 from memtool.workload.trace import find_workload, open_source
+from memtool.workload.written import write_workload
 
 ALLOCATORS = "glibc,jemalloc,mimalloc,tcmalloc,tlsf,segregated-fit"
 BLOCKS = 6
 """The least that tells two allocators apart with 95 %."""
 METRICS = ("time_per_op_ns", "peak_resident_bytes")
-_WIDTH = 116
 _ROUGH = (
     "A fitted workload is rough: it draws sizes and lifetimes anew, and has neither the order nor the neighbours that "
     "the program's objects had (Zorn and Grunwald, Evaluating models of memory allocation, 1994). "
@@ -123,14 +121,7 @@ def _failures(run: Run) -> Sequence[str]:
 
 
 def _write(fitted: Fit) -> None:
-    import yaml
-
-    body = yaml.safe_dump(fitted.definition, sort_keys=False, default_flow_style=None, allow_unicode=True, width=_WIDTH)
-    lines = [line for words in _comments(fitted) for line in textwrap.wrap(words, _WIDTH, subsequent_indent="  ")]
-    try:
-        files.write_whole(fitted.path, "".join(f"# {line}\n" for line in lines) + body)
-    except OSError as problem:
-        raise InputError(files.refusal(problem, fitted.path), field="output") from None
+    write_workload(fitted.path, fitted.definition, _comments(fitted))
 
 
 def _comments(fitted: Fit) -> list[str]:

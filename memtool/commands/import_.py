@@ -12,12 +12,14 @@ import click
 from memtool.commands.options import Count
 
 if TYPE_CHECKING:
-    from memtool.workload.importers.convert import Imported
+    from memtool.workload.importers.convert import Imported, ImportedProfile
 
 
 @click.command()
 @click.argument("file")
-@click.option("-o", "output", type=click.Path(path_type=Path), help="The trace file; NAME.parquet unless given.")
+@click.option(
+    "-o", "output", type=click.Path(path_type=Path), help="NAME.parquet unless given, of a profile NAME.yaml."
+)
 @click.option("--from", "format", metavar="FORMAT", help="Of FILE; by its content unless given. See `list importers`.")
 @click.option("--skip", type=Count(), default=0, metavar="EVENTS", help="Begin after so many: 200k, 1M.")
 @click.option("--take", type=Count(minimum=1), metavar="EVENTS", help="End after so many more; all unless given.")
@@ -39,7 +41,8 @@ def command(
     """Make a trace file of what another tool has recorded: FILE, packed or not, or - for standard input.
 
     What cannot have happened is repaired or dropped, and counted. A workload of YAML and a trace file are taken too:
-    with --skip and --take, a stretch of them. What lives at its start is allocated before it.
+    with --skip and --take, a stretch of them. What lives at its start is allocated before it. Of a heap profile, which
+    is no trace, a workload is made.
     """
     from memtool import api
 
@@ -59,11 +62,17 @@ def command(
         click.echo(_summary(imported))
 
 
-def _summary(imported: Imported) -> str:
+def _summary(imported: Imported | ImportedProfile) -> str:
     from tabulate import tabulate
 
     from memtool.units import format_count, format_size, plural
+    from memtool.workload.importers.convert import ImportedProfile
 
+    if isinstance(imported, ImportedProfile):
+        live = f"{format_size(imported.live_bytes)} in {plural(imported.live_objects, 'object')}"
+        known = [("workload", f"{imported.path} ({imported.format})"), ("sizes", format_count(imported.sizes))]
+        known += [("live", live), *(("note", note) for note in imported.notes)]
+        return tabulate(known, tablefmt="plain", maxcolwidths=[None, 90], disable_numparse=True)
     an_event = imported.file_bytes / max(imported.events, 1)
     size = f"{format_size(imported.file_bytes)}, {an_event:.2f} bytes an event"
     rows = [("trace", f"{imported.path} ({imported.format})"), ("events", f"{format_count(imported.events)}; {size}")]

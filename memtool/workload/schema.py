@@ -39,7 +39,7 @@ from memtool.workload.values import (
 )
 
 _MOST_CLASSES = 1024
-_MOST_ROWS = 2048
+MOST_ROWS = 2048
 _MOST_THREADS = 1024
 _MOST_ROUNDS = 10_000
 _MOST_LANES = 1 << 16
@@ -262,7 +262,7 @@ class Profile(Strict):
 
     heap: Size
     largest: Size | None = None
-    rows: Annotated[list[tuple[Size, Weight, Weight]], Field(min_length=1, max_length=_MOST_ROWS)]
+    rows: Annotated[list[tuple[Size, Weight, Weight]], Field(min_length=1, max_length=MOST_ROWS)]
 
     @model_validator(mode="after")
     def _holds_something(self) -> Profile:

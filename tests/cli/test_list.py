@@ -139,6 +139,9 @@ def test_importers(listed: Any) -> None:
         "logalloc",
         "malloc-lab",
         "wee-alloc",
+        "jemalloc",
+        "jemalloc-stats",
+        "gperftools",
         "calls",
     ]
     assert rows["minimalloc"]["begins"] == "id,lower,upper,size"

@@ -1,4 +1,4 @@
-"""From any source of events to a trace file."""
+"""From any source of events to a trace file, and from a heap profile to a workload."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from typing import IO, Any
 
 from memtool import __version__
 from memtool.errors import InputError, did_you_mean
-from memtool.workload.importers.content import HEAD_BYTES, unpacked
+from memtool.workload.importers.content import HEAD_BYTES, Portions, opened, unpacked
 from memtool.workload.importers.decoded import Decoded
 from memtool.workload.importers.decoder import Report
 from memtool.workload.importers.importer import Importer, name_of
 from memtool.workload.importers.known import IMPORTERS, by_content, importer_of
+from memtool.workload.importers.profiles import workload_of
 from memtool.workload.source import Ending, Source
 from memtool.workload.stretch import stretch_of
 from memtool.workload.trace import find_workload, open_source
 from memtool.workload.trace_file import TraceFile, TraceWriter, anonymous
+from memtool.workload.written import write_workload
 
 STANDARD_INPUT = "-"
 _OWN = ("schema", "kinds", "threads", "marks", "notes", "memtool", "written")
@@ -46,6 +48,21 @@ class Imported:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportedProfile:
+    """The workload that a heap profile was made into."""
+
+    path: Path
+    format: str
+    sizes: int
+    live_objects: int
+    live_bytes: int
+    notes: tuple[str, ...]
+    """What it cannot know, and what was dropped."""
+    dropped: int
+    first_damage: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """What of a recording goes into the trace file; all of it unless told."""
 
@@ -64,6 +81,22 @@ class Choice:
 _ALL = Choice()
 
 
+def import_profile(file: str, output: Path | None = None, name: str | None = None) -> ImportedProfile | None:
+    """Make a workload of a heap profile; None: the file is none. Arguments and errors as those of import_trace."""
+    importer = _importer(file, name)
+    if importer is None or importer.profile is None or file == STANDARD_INPUT:
+        return None
+    path = output or Path(f"{name_of(Path(file), 'profile')}.yaml")
+    _refuse_same(file, path)
+    with opened(Path(file)) as content:
+        made = workload_of(importer.profile, Portions(content), name_of(Path(file), "profile"), file)
+    head = f"Made by memtool of {Path(file).name} ({importer.name})."
+    write_workload(path, made.definition, [head, *(f"note: {note}" for note in made.notes)])
+    sizes, report = len(made.definition["profile"]["rows"]), made.report
+    live = made.live_objects, made.live_bytes
+    return ImportedProfile(path, importer.name, sizes, *live, made.notes, report.dropped, report.first_damage)
+
+
 def import_trace(file: str, output: Path | None = None, name: str | None = None, choice: Choice = _ALL) -> Imported:
     """Write what a file of another tool, or a workload, tells of into a trace file.
 
@@ -80,9 +113,8 @@ def import_trace(file: str, output: Path | None = None, name: str | None = None,
     if output is None and file == STANDARD_INPUT:
         raise InputError("must be given for what comes from standard input", field="output")
     path = output or Path(f"{name_of(Path(file), 'trace')}.parquet")
-    if file != STANDARD_INPUT and path.exists() and path.samefile(find_workload(file)):
-        raise InputError(f"{path}: would be written over while it is read", field="output")
-    whole, kind = _source(file, name)
+    _refuse_same(file, path)
+    whole, kind = _source(file, _importer(file, name))
     source = stretch_of(whole, choice.skip, choice.take) if choice.skip or choice.take is not None else whole
     ending = Ending()
     with _refusing(path), TraceWriter(path) as writer:
@@ -135,13 +167,23 @@ def _repairs(report: Report) -> dict[str, int | None]:
     return {**counts, "dropped": report.dropped, "first_damage": report.first_damage}
 
 
-def _source(file: str, name: str | None) -> tuple[Source, str]:
+def _refuse_same(file: str, path: Path) -> None:
+    if file != STANDARD_INPUT and path.exists() and path.samefile(find_workload(file)):
+        raise InputError(f"{path}: would be written over while it is read", field="output")
+
+
+def _importer(file: str, name: str | None) -> Importer | None:
+    """Return the importer of this name, or by what the file holds; None for a workload, and as yet for a stream."""
+    if name is not None:
+        return _named(name)
+    return None if file == STANDARD_INPUT else importer_of(find_workload(file))
+
+
+def _source(file: str, importer: Importer | None) -> tuple[Source, str]:
     """Return the source, and the name of its importer."""
-    chosen = None if name is None else _named(name)
     if file == STANDARD_INPUT:
-        return _from_standard_input(chosen)
+        return _from_standard_input(importer)
     path = find_workload(file)
-    importer = chosen or importer_of(path)
     if importer is not None:
         return importer.load(path), importer.name
     if path.suffix not in (".yaml", ".yml"):
@@ -158,10 +200,10 @@ def _from_standard_input(chosen: Importer | None) -> tuple[Source, str]:
         raise InputError(f"standard input: {importer.name} is only read from a file: name it")
 
     @contextmanager
-    def opened() -> Iterator[IO[bytes]]:
+    def reopened() -> Iterator[IO[bytes]]:
         yield content
 
-    source = Decoded(name="trace", path="standard input", open=opened, decoder=importer.decoder, has_threads=True)
+    source = Decoded(name="trace", path="standard input", open=reopened, decoder=importer.decoder, has_threads=True)
     return source, importer.name
 
 

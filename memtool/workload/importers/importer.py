@@ -12,6 +12,7 @@ from memtool.workload.source import Ending, Source
 
 if TYPE_CHECKING:
     from memtool.workload.importers.decoder import Decoder
+    from memtool.workload.importers.profiles import Reader
 
 _LONGEST_NAME = 64
 
@@ -45,6 +46,8 @@ class Importer:
     """Raises InputError, with one line that names the file, the line and the column."""
     decoder: Callable[[], Decoder] | None = None
     """What reads it from a stream; None where a file is needed."""
+    profile: Reader | None = None
+    """Of a heap profile, which is no trace, what reads it from a stream: a workload is made of it."""
 
 
 def decoded(decoder: Callable[[], Decoder]) -> Callable[[Path], Source]:

@@ -15,6 +15,7 @@ from memtool.workload.importers import (
     minimalloc,
     mtrace,
     plain,
+    profiles,
     trace,
     valgrind,
     wee_alloc,
@@ -35,6 +36,9 @@ IMPORTERS: tuple[Importer, ...] = (
     logalloc.IMPORTER,
     malloc_lab.IMPORTER,
     wee_alloc.IMPORTER,
+    profiles.JEMALLOC,
+    profiles.STATISTICS,
+    profiles.GPERFTOOLS,
     call_lines.IMPORTER,
 )
 """In the order in which they are asked whether a file is theirs: what says most plainly what it is comes first."""
