@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: bench test gate baseline experiment verify lint format native asan tsan soak benchmarks recordings docs clean
+.PHONY: bench test gate baseline experiment verify lint format native asan tsan soak programs benchmarks recordings docs clean
 
 bench: $(VENV)/installed
 	$(BIN)/memtool bench
@@ -63,6 +63,10 @@ tsan: $(VENV)/developing
 soak: $(VENV)/developing
 	$(BIN)/python scripts/soak.py $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SECONDS),--seconds $(SECONDS))
 	$(BIN)/python -m pytest tests/property tests/integration/test_kills.py --documents 2000 --kills 50 --timeout 7200
+
+# Real programs of this machine with strategies for their malloc: what they say must be what they say without.
+programs: $(VENV)/developing
+	$(BIN)/python scripts/real_programs.py
 
 benchmarks: $(VENV)/developing
 	$(BIN)/python -m benchmarks.run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from memtool.engine.loading import package_folder
@@ -18,8 +18,8 @@ from memtool.plan import BenchOptions
 from memtool.run import bench
 from verification.outcome import Line, Result, Verdict
 
-STRATEGIES: Mapping[str, str] = {"segregated-pool": "SegregatedPool", "tlsf": "Tlsf", "buddy": "Buddy", "slab": "Slab"}
-"""Name -> class. Their costs hardly depend on what else is in the heap: a preloaded one also holds the worker's own."""
+STRATEGIES = ("segregated-pool", "tlsf", "buddy", "slab")
+"""Their costs hardly depend on what else is in the heap: a preloaded one also holds the worker's own."""
 MOST = 0.10
 _WORKLOAD = """\
 name: calls
@@ -36,8 +36,8 @@ def library(name: str, folder: Path) -> Path:
     header = name.replace("-", "_")
     file, built = folder / f"{header}_malloc.cpp", folder / f"lib{header}.so"
     file.write_text(
-        f'#include "allocators/strategies/{header}.hpp"\n#include "allocators/malloc_library.hpp"\n'
-        f'MEMTOOL_MALLOC(memtool::{STRATEGIES[name]}, "");\n'
+        f'#include "allocators/strategies/{header}.hpp"\n#include "preload/malloc_library.hpp"\n'
+        f'MEMTOOL_MALLOC(memtool::{name.title().replace("-", "")}, "");\n'
     )
     flags = ["-std=c++20", "-O2", "-fno-builtin", "-shared", "-fPIC", f"-I{sources}"]
     compiler = os.environ.get("CXX", "c++")

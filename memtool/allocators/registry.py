@@ -241,6 +241,7 @@ class Registry:
 
     def _adapted(self, plan: AllocatorPlan, spec: AllocatorSpec, over: Sequence[AdaptorSpec]) -> AllocatorPlan:
         names, parameters, thread_safe = [plan.strategy], [plan.engine_parameters], plan.thread_safe
+        keeps_books = False
         for adaptor in over:
             described = self._adaptors.get(adaptor.name)
             if described is None:
@@ -249,6 +250,7 @@ class Registry:
                 raise AllocatorError(f"{spec.label}: unknown adaptor '{adaptor.name}'{meant or known}")
             names.append(adaptor.name)
             parameters.append(_joined(settle(adaptor, _own_parameters(described), spec.label)))
+            keeps_books = keeps_books or bool(described["keeps_books"])
             thread_safe = {"none": False, "as below": thread_safe, "any": True}[str(described["threads"])]
         strategy, joined = "+".join(names), "+".join(parameters)
         refuses = self._refusal if plan.adopted is None else adopted_refusal(plan.adopted)
@@ -257,7 +259,7 @@ class Registry:
             raise AllocatorError(f"{spec.label}: {refusal}")
         free = "sized"
         if names[-1] == AS_MALLOC:
-            free = "bare" if plan.frees_bare and len(over) == 1 else "header"
+            free = "bare" if keeps_books or (plan.frees_bare and len(over) == 1) else "header"
         return replace(
             plan,
             spec=spec,

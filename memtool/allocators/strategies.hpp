@@ -33,4 +33,5 @@
 #include "allocators/strategies/mapping.hpp"
 #include "allocators/strategies/thread_heaps.hpp"
 #include "allocators/strategies/thread_cache.hpp"
+#include "allocators/strategies/thread_spans.hpp"
 #include "allocators/strategies/thread_pool.hpp"

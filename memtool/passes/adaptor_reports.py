@@ -35,7 +35,8 @@ def _group(group: Mapping[str, Any]) -> str:
     operations = ", ".join(format_count(operation) for operation in group["operations"])
     further = ", …" if group["blocks"] > len(group["operations"]) else ""
     word = "operation" if group["blocks"] == 1 else "operations"
-    return f"{format_count(group['blocks'])} × {format_size(group['size'])} ({word} {operations}{further})"
+    caller = f", called from {group['caller']}" if "caller" in group else ""
+    return f"{format_count(group['blocks'])} × {format_size(group['size'])} ({word} {operations}{further}{caller})"
 
 
 def _track(figures: Mapping[str, Any]) -> str:
@@ -57,7 +58,12 @@ def _track(figures: Mapping[str, Any]) -> str:
         for size, number in figures["sizes"].items()
         if number / total >= _LEAST_SHARE
     ]
-    return f"track: {', '.join(shown)}; sizes up to {', '.join(shares)}" if shares else f"track: {', '.join(shown)}"
+    callers = [
+        f"{caller['caller']} ({format_size(caller['bytes'])} in {format_count(caller['allocations'])})"
+        for caller in figures.get("callers", ())[:_MOST_GROUPS]
+    ]
+    sizes = f"; sizes up to {', '.join(shares)}" if shares else ""
+    return f"track: {', '.join(shown)}{sizes}" + (f"; most bytes for {', '.join(callers)}" if callers else "")
 
 
 _SENTENCES = {"leak": _leak, "track": _track}

@@ -12,6 +12,7 @@ from typing import Any
 from memtool.engine.abi import binding
 from memtool.errors import InputError
 from memtool.model import AllocatorPlan
+from memtool.preload import call_sites
 
 LIBRARY = "libmemtool-malloc.so"
 _MALLOC = "malloc"
@@ -93,7 +94,7 @@ def read_reports(path: Path) -> list[HeapReport]:
     if not path.exists():
         return []
     reports = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in call_sites.named(path.read_text(encoding="utf-8", errors="replace")).splitlines():
         said = json.loads(line)
         reports.append(
             HeapReport(

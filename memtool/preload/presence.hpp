@@ -85,6 +85,13 @@ class Presence {
     }
     go_on(books);
   }
+  // Whether no other thread has a place.
+  [[nodiscard]] bool is_alone(const Place* own) noexcept {
+    const Locked locked(lock_);
+    for (const Place* place = first_; place != nullptr; place = place->next)
+      if (place != own && place->is_taken.load(std::memory_order_acquire)) return false;
+    return true;
+  }
   // Before the first fork.
   static void prepare() noexcept { syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0); }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.test_recorder import programs  # noqa: F401  # a fixture
 from verification.calls import library
 
 FORKS = """\
@@ -64,21 +65,34 @@ int main(void) {
 """
 
 
-@pytest.fixture(scope="module")
-def tlsf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return library("tlsf", tmp_path_factory.mktemp("library"))
+@pytest.fixture(scope="module", params=["tlsf", "thread-spans"])
+def preloaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return library(request.param, tmp_path_factory.mktemp("library"))
 
 
-def test_a_program_forks_while_its_threads_allocate(tlsf: Path, tmp_path: Path) -> None:
+def test_a_program_forks_while_its_threads_allocate(preloaded: Path, tmp_path: Path) -> None:
     source, program = tmp_path / "forks.c", tmp_path / "forks"
     source.write_text(FORKS)
     subprocess.run(["cc", "-O1", "-fno-builtin", "-pthread", "-o", program, source], check=True)
     ended = subprocess.run(
         [program],
-        env={"PATH": os.defpath, "LD_PRELOAD": str(tlsf)},
+        env={"PATH": os.defpath, "LD_PRELOAD": str(preloaded)},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
     assert (ended.stdout, ended.stderr, ended.returncode) == ("300 children, all well\n", "", 0)
+
+
+@pytest.mark.parametrize("program", ["every_function", "cpp_calls", "threads_come_and_go"])
+def test_a_library_of_ones_own_is_the_whole_interface(preloaded: Path, programs: Path, program: str) -> None:  # noqa: F811
+    ended = subprocess.run(
+        [programs / program],
+        env={"PATH": os.defpath, "LD_PRELOAD": str(preloaded)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("", "", 0)

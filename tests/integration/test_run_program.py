@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,13 @@ import pytest
 
 from memtool.allocators.registry import Registry
 from memtool.allocators.spec import parse_allocators
-from memtool.preload import launch
+from memtool.preload import call_sites, launch
 from tests.integration.test_recorder import programs  # noqa: F401  # a fixture
 
-STRATEGIES = ("tlsf", "thread-cache", "thread-heaps", "segregated-pool", "buddy", "first-fit", "slab", "half-fit")
+STRATEGIES = (
+    *("thread-spans", "thread-cache", "thread-heaps", "segregated-pool"),
+    *("tlsf", "buddy", "first-fit", "slab", "half-fit"),
+)
 
 
 def memtool_run(allocator: str, *program: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -40,7 +44,12 @@ def test_the_whole_interface(allocator: str, programs: Path) -> None:  # noqa: F
         assert under(allocator, str(programs / program)) == (0, "", "")
 
 
-@pytest.mark.parametrize("allocator", ["tlsf", "thread-cache", "thread-heaps", "buddy+redzone"])
+@pytest.mark.parametrize("allocator", ["thread-spans", "thread-cache", "thread-heaps", "tlsf", "thread-spans+track"])
+def test_threads_come_and_go(allocator: str, programs: Path) -> None:  # noqa: F811
+    assert under(allocator, str(programs / "threads_come_and_go")) == (0, "", "")
+
+
+@pytest.mark.parametrize("allocator", ["tlsf", "thread-spans", "thread-cache", "thread-heaps", "buddy+redzone"])
 def test_a_child_that_is_forked_while_others_allocate_comes_to_its_end(
     allocator: str,
     programs: Path,  # noqa: F811
@@ -85,38 +94,62 @@ def test_a_compiler_builds_the_same_object(tmp_path: Path) -> None:
     assert objects[0] == objects[1] == objects[2]
 
 
-OVERRUN = """
-import ctypes
-c = ctypes.CDLL(None)
-c.malloc.restype = ctypes.c_void_p
-block = c.malloc(10)
-ctypes.memset(block, 65, 12)
-c.free(ctypes.c_void_p(block))
+FAULTS = """\
+#include <stdlib.h>
+#include <string.h>
+static char* make(size_t size) { return malloc(size); }
+static void lose(int turn) { memset(calloc(1, turn < 2 ? 12345 : 500), 1, 500); }
+int main(void) {
+  for (int turn = 0; turn < 3; ++turn) lose(turn);
+  char* block = make(10);
+  FAULT
+  free(block);
+  return 0;
+}
 """
 
 
-def test_red_zones_find_an_overrun_of_a_real_program() -> None:
-    done = memtool_run("tlsf+redzone", sys.executable, "-I", "-c", OVERRUN)
+def build(folder: Path, fault: str = "") -> str:
+    source, program = folder / "faults.c", folder / "faults"
+    source.write_text(FAULTS.replace("FAULT", fault))
+    subprocess.run(["cc", "-g", "-O0", "-fno-builtin", "-w", "-o", str(program), str(source)], check=True)
+    return str(program)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("memset(block, 65, 12);", "overrun of the block of 10 bytes at 0x* by 2 bytes"),
+        ("block[-1] = 65;", "underrun of the block of 10 bytes at 0x* by 1 byte"),
+        ("free(block);", "double free: the block of 10 bytes at 0x* was freed at operation 4 and again at operation 5"),
+    ],
+)
+def test_red_zones_name_the_block_as_the_program_asked_for_it(tmp_path: Path, fault: str, words: str) -> None:
+    done = memtool_run("tlsf+redzone", build(tmp_path, fault))
     assert done.returncode == 0
-    (line,) = done.stderr.splitlines()
-    # 10 bytes, and 16 in which the size is kept for the free.
-    assert line.startswith("memtool: process ")
-    assert ": overrun of the block of 26 bytes at 0x" in line
-    assert " by 2 bytes, found at operation " in line
+    # Three of lose(), then it.
+    called = "(allocated at operation 3, called from make (faults.c:3))"
+    before, _, after = words.partition("0x*")
+    pattern = re.escape(before) + "0x[0-9a-f]+ " + re.escape(called) + re.escape(after)
+    assert re.fullmatch(rf"memtool: process \d+: {pattern}(, found at operation 4)?\n", done.stderr), done.stderr
 
 
-LEAK = """
-import ctypes
-c = ctypes.CDLL(None)
-c.malloc.restype = ctypes.c_void_p
-for _ in range(3): c.malloc(123456)
-"""
-
-
-def test_leaks_are_said_when_the_process_ends() -> None:
-    done = memtool_run("tlsf+leak", sys.executable, "-I", "-S", "-c", LEAK)
+def test_leaks_are_said_with_who_asked_for_them(tmp_path: Path) -> None:
+    done = memtool_run("tlsf+leak", build(tmp_path))
+    lost = "2 × 12.1 KiB (operations 0, 1, called from lose (faults.c:4)), "
+    lost += "1 × 500 B (operation 2, called from lose (faults.c:4))"
     assert done.returncode == 0
-    assert "3 × 121 KiB (operations " in done.stderr
+    assert done.stderr.partition(": leak: ")[2] == f"3 blocks of 24.6 KiB live at the end: {lost}\n"
+
+
+def test_use_is_said_with_who_asked_for_most(tmp_path: Path) -> None:
+    done = memtool_run("tlsf+track", build(tmp_path))
+    assert done.stderr.endswith("; most bytes for lose (faults.c:4) (24.6 KiB in 3), make (faults.c:3) (10 B in 1)\n")
+
+
+def test_without_the_programs_lines_a_call_site_is_where_it_lies_in_its_file() -> None:
+    text = call_sites.named("called from [/none/libx.so+0x1a2b shown], [/none/app+0x44], [/none/libx.so+0x10]")
+    assert text == "called from shown (libx.so+0x1a2b), app+0x44, libx.so+0x10"
 
 
 def test_statistics_are_said_where_asked(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ SIZES = {"uniform": [16, 600]}
 XMALLOC = {"name": "x", "threads": 2, "pattern": {"producer-consumer": {"batch": 64, "depth": 4, "size": SIZES}}}
 MSTRESS = {"name": "m", "threads": 2, "rounds": 3, "pattern": {"exchange": {"size": SIZES, "slots": 50}}}
 MODES = [Mode.SERIAL, Mode.LOCKSTEP, Mode.PARALLEL]
-STRATEGIES = ["malloc", "thread-heaps", "thread-cache"]
+STRATEGIES = ["malloc", "thread-heaps", "thread-cache", "thread-spans"]
 
 
 @pytest.fixture(scope="session")

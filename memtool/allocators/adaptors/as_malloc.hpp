@@ -34,8 +34,30 @@ class ErasedHeap {
   void check() const { heap_->check(); }
   void report(std::string& json) const { heap_->report(json); }
 
+ protected:
+  [[nodiscard]] AnyHeap& heap() const noexcept { return *heap_; }
+
  private:
   std::unique_ptr<AnyHeap> heap_;
+};
+
+// One that knows what was asked for with each block, so that a bare pointer is all that is needed.
+class BookedHeap : public ErasedHeap {
+ public:
+  static constexpr bool kKeepsAlignment = true;
+  using ErasedHeap::ErasedHeap;
+
+  void deallocate(void* block) noexcept {
+    const Request request = heap().request_of(block);
+    heap().deallocate(block, request.size, request.alignment);
+  }
+  void* reallocate(void* block, std::size_t, std::size_t new_size, std::size_t) noexcept {
+    const Request request = heap().request_of(block);
+    return heap().reallocate(block, request.size, new_size, request.alignment);
+  }
+  [[nodiscard]] std::size_t usable_size(const void* block, std::size_t) const noexcept {
+    return heap().usable_size(block, heap().request_of(block).size);
+  }
 };
 
 // What is asked for with a size and an alignment at the free, where a malloc answers.
@@ -47,7 +69,7 @@ class AsMalloc final : public AnyHeap {
       .source = "ISO C 2018, 7.22.3",
       .cost =
           "one indirect call; a lock where what it stands on is not thread-safe; 16 bytes a block, or its alignment, "
-          "where that needs the size at the free",
+          "where that needs the size at the free and no adaptor keeps it",
       .when = "to hold a strategy against mallocs; --as malloc puts every row on this footing",
       .threads = Threads::any,
   };
@@ -76,6 +98,7 @@ class AsMalloc final : public AnyHeap {
     return limits;
   }
   static std::unique_ptr<MallocHeap> open_bare(std::unique_ptr<AnyHeap> below, bool thread_safe) {
+    if (below->knows_requests()) return std::make_unique<MallocOf<BookedHeap>>(thread_safe, std::move(below));
     return std::make_unique<MallocOf<ErasedHeap>>(thread_safe, std::move(below));
   }
   // Behind an adaptor nobody knows whether what is below is thread-safe: it is locked.

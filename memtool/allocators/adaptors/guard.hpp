@@ -232,10 +232,11 @@ class Guard final : public Bookkeeper, private FaultExplainer {
       const auto beyond = before_ ? static_cast<std::size_t>(guarded.block - at)
                                   : static_cast<std::size_t>(at - guarded.block) - entry.size + 1;
       std::snprintf(words, bytes,
-                    "%s of the block of %zu byte%s at %p (allocated at operation %llu) by %zu byte%s, "
+                    "%s of the block of %zu byte%s at %p (allocated at operation %llu%s) by %zu byte%s, "
                     "trapped after operation %llu",
                     before_ ? "underrun" : "overrun", entry.size, entry.size == 1 ? "" : "s", block,
-                    static_cast<unsigned long long>(entry.operation), beyond, beyond == 1 ? "" : "s",
+                    static_cast<unsigned long long>(entry.operation),
+                    CallSite(entry.caller).after(", called from ").c_str(), beyond, beyond == 1 ? "" : "s",
                     static_cast<unsigned long long>(book().findings().operation()));
       return true;
     }

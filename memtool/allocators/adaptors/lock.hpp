@@ -51,6 +51,10 @@ class Lock final : public Layer {
     const std::scoped_lock held(mutex_);
     return below().usable_size(block, size);
   }
+  [[nodiscard]] Request request_of(const void* block) const override {
+    const std::scoped_lock held(mutex_);
+    return below().request_of(block);
+  }
   [[nodiscard]] HeapStats stats() const override {
     const std::scoped_lock held(mutex_);
     return below().stats();

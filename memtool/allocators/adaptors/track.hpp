@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <unordered_map>
+#include <vector>
 
 #include "allocators/support/bits.hpp"
 #include "allocators/support/books/bookkeeper.hpp"
@@ -76,7 +78,9 @@ class Track final : public Bookkeeper {
       out.raw(first ? "" : ",").key(std::to_string(std::uint64_t{1} << log2)).number(sizes_[log2]);
       first = false;
     }
-    json += std::move(out.raw("}}")).take();
+    out.raw("}");
+    report_callers(out);
+    json += std::move(out.raw("}")).take();
   }
 
  private:
@@ -90,8 +94,32 @@ class Track final : public Bookkeeper {
     ++allocations_;
     total_bytes_ += size;
     ++sizes_[bits::log2_ceil(size)];
+    if (call_site != nullptr) count_caller(size);
     see_peak();
     return block;
+  }
+  void count_caller(std::size_t size) noexcept {
+    try {
+      Called& called = callers_[call_site];
+      ++called.allocations;
+      called.bytes += size;
+    } catch (const std::bad_alloc&) {
+      // It is missing in the report.
+    }
+  }
+  // Those that asked for most bytes; of a replay nobody is known.
+  void report_callers(JsonWriter& out) const {
+    std::vector<std::pair<const void*, Called>> callers(callers_.begin(), callers_.end());
+    if (callers.empty()) return;
+    std::ranges::sort(callers, std::greater{}, [](const auto& each) { return each.second.bytes; });
+    callers.resize(std::min(callers.size(), kMostCallers));
+    out.raw(",").key("callers").raw("[");
+    for (const auto& each : callers) {
+      out.raw(&each == &callers.front() ? "" : ",").raw("{").key("caller").text(CallSite(each.first).words());
+      out.raw(",").key("allocations").number(each.second.allocations);
+      out.raw(",").key("bytes").number(each.second.bytes).raw("}");
+    }
+    out.raw("]");
   }
   void see_peak() noexcept {
     peak_bytes_ = std::max<std::uint64_t>(peak_bytes_, book().live_bytes());
@@ -100,6 +128,12 @@ class Track final : public Bookkeeper {
 
   std::uint64_t allocations_ = 0, zeroed_ = 0, frees_ = 0, ended_ = 0, reallocations_ = 0, moved_ = 0, refused_ = 0;
   std::uint64_t total_bytes_ = 0, peak_bytes_ = 0, peak_blocks_ = 0;
+  static constexpr std::size_t kMostCallers = 16;
+  struct Called {
+    std::uint64_t allocations = 0;
+    std::uint64_t bytes = 0;
+  };
+  std::pmr::unordered_map<const void*, Called> callers_{book().memory()};
   std::array<std::uint64_t, 64> sizes_{};  // by the power of two that a size does not exceed
 };
 

@@ -62,6 +62,8 @@ class Layer : public AnyHeap {
   [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const override {
     return below_->usable_size(block, size);
   }
+  [[nodiscard]] bool knows_requests() const override { return below_->knows_requests(); }
+  [[nodiscard]] Request request_of(const void* block) const override { return below_->request_of(block); }
   [[nodiscard]] HeapStats stats() const override { return below_->stats(); }
   void walk(const BlockVisitor& visit) const override { below_->walk(visit); }
   void check() const override { below_->check(); }

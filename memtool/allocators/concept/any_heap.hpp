@@ -12,6 +12,12 @@
 
 namespace memtool {
 
+// What was asked for with a block.
+struct Request {
+  std::size_t size = 0;
+  std::size_t alignment = kDefaultAlignment;
+};
+
 // What adaptors stand on, and what drives a heap operation by operation
 // (tests, the verification's adversaries).
 class AnyHeap {
@@ -30,6 +36,9 @@ class AnyHeap {
   [[nodiscard]] virtual bool uses_region() const = 0;
   [[nodiscard]] virtual std::size_t usable_size(const void* block, std::size_t size) const = 0;
   [[nodiscard]] virtual HeapStats stats() const = 0;
+  // Whether it knows what was asked for with each live block; what is no live block has a request of nothing.
+  [[nodiscard]] virtual bool knows_requests() const { return false; }
+  [[nodiscard]] virtual Request request_of(const void* /*block*/) const { return {}; }
   virtual void walk(const BlockVisitor& visit) const = 0;
   virtual void check() const = 0;
   // Appends what each adaptor has to say, as members of a JSON object: "leak":{...}

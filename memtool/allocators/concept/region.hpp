@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 
@@ -47,6 +48,15 @@ class Region {
     const std::size_t first_page = (end - bytes + kPage - 1) & ~(kPage - 1);
     if (first_page < end) madvise(base_ + first_page, end - first_page, give_back_);
     ++shrink_calls_;
+  }
+
+  // Gives whole pages inside of the used part back to the system; they read as zero when they are used again. False
+  // where it does not take them: then they are as they were. errno stays, for a free that does this.
+  [[nodiscard]] bool discard(void* first, std::size_t bytes) const noexcept {
+    const int problem = errno;
+    const bool is_done = madvise(first, bytes, give_back_) == 0;
+    errno = problem;
+    return is_done;
   }
 
   // Between two replays in one process: nothing is used again; the pages stay resident (the heap is warm).

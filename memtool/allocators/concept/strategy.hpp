@@ -160,6 +160,14 @@ template <class S>
 concept FreesBare = requires(S s, void* block) {
   { s.deallocate(block) } noexcept;
 };
+// Takes all its locks before a fork, and opens them after it, in both processes; and has nothing besides that the child
+// would find half done, but what belongs to threads that the child has not. It asks for memory of its own only when it
+// is made, and at a thread's first call.
+template <class S>
+concept HeldForForks = requires(S s) {
+  { s.hold() } noexcept;
+  { s.let_go() } noexcept;
+};
 template <class S>
 concept Scoped = requires(S s, typename S::Marker m) {
   { s.mark() } noexcept -> std::same_as<typename S::Marker>;

@@ -2,7 +2,7 @@
 // thread may call it at any time. What a strategy needs besides at a free is kept in a header before the block.
 //
 // `BareHeap` is all of this but the call. A replay reaches it by a table of functions (MallocCalls), a malloc
-// replacement by the symbols that the dynamic linker looks for (allocators/malloc_library.hpp).
+// replacement by the symbols that the dynamic linker looks for (preload/).
 #pragma once
 
 #include <algorithm>
@@ -71,7 +71,7 @@ class BareHeap {
   static constexpr bool kKeepsHeader = !FreesBare<S>;
   // Whether a block keeps its alignment when it is resized. A malloc's does not; a heap that takes back only the
   // youngest block could not serve who has to copy it.
-  static constexpr bool kResizesAligned = kKeepsHeader && Reallocates<S>;
+  static constexpr bool kResizesAligned = Reallocates<S> && (kKeepsHeader || requires { S::kKeepsAlignment; });
 
   // The rest of the arguments are the heap's own. `thread_safe` is asked only where the type does not say it.
   template <class... Arguments>
@@ -99,7 +99,7 @@ class BareHeap {
   // by itself.
   void* reallocate(void* block, std::size_t size) noexcept {
     const Held held(lock());
-    if constexpr (kResizesAligned) return resize(block, size);
+    if constexpr (kKeepsHeader && Reallocates<S>) return resize(block, size);
     if constexpr (Reallocates<S>) return heap_.reallocate(block, usable(block), size, kDefaultAlignment);
     const std::size_t old = usable(block);
     if (size <= old) return block;
@@ -148,8 +148,10 @@ class BareHeap {
   // the thread that forked goes on, finds it whole and its lock free.
   void hold() noexcept {
     if (std::mutex* mutex = lock()) mutex->lock();
+    if constexpr (HeldForForks<S>) heap_.hold();
   }
   void let_go() noexcept {
+    if constexpr (HeldForForks<S>) heap_.let_go();
     if (std::mutex* mutex = lock()) mutex->unlock();
   }
 
@@ -243,6 +245,11 @@ class MallocHeap {
   // The functions that a program would call. They are those of this heap until another of the same type gives its own:
   // as in a process that has one malloc.
   virtual MallocCalls calls() noexcept = 0;
+  // Round a fork: see BareHeap.
+  virtual void hold() noexcept = 0;
+  virtual void let_go() noexcept = 0;
+  // Whether that is all that a fork needs: see HeldForForks.
+  [[nodiscard]] virtual bool is_straight() const noexcept = 0;
 
   virtual void* allocate(std::size_t size) = 0;
   virtual void* allocate_aligned(std::size_t alignment, std::size_t size) = 0;
@@ -284,6 +291,10 @@ class MallocOf final : public MallocHeap {
         .deallocate = [](void* block) { current->bare_.deallocate(block); },
     };
   }
+
+  void hold() noexcept override { bare_.hold(); }
+  void let_go() noexcept override { bare_.let_go(); }
+  [[nodiscard]] bool is_straight() const noexcept override { return HeldForForks<S>; }
 
   void* allocate(std::size_t size) override { return bare_.allocate(size); }
   void* allocate_aligned(std::size_t alignment, std::size_t size) override {

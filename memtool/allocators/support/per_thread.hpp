@@ -4,6 +4,7 @@
 // does not take what it kept for a heap that is gone for that of a new one at the same address.
 #pragma once
 
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -39,11 +40,16 @@ class ThreadEnds {
     std::erase(all().listeners, &listener);
   }
 
-  // A number for the calling thread, which no other ever has; from now on its end is told.
+  // A number for the calling thread, which no other ever has; from now on its end is told, and told again where it asks
+  // after that, in a later destructor.
   static std::uint64_t this_thread() noexcept {
-    thread_local const End end;
-    return end.number;
+    if (own_.number == 0) own_.number = next_number();
+    if (!own_.is_told) own_.is_told = pthread_setspecific(all().at_end, &own_) == 0;
+    return own_.number;
   }
+  // Round a fork: no thread's end is being told meanwhile.
+  static void hold() noexcept { all().mutex.lock(); }
+  static void let_go() noexcept { all().mutex.unlock(); }
   static std::uint64_t next_number() noexcept {
     static std::atomic<std::uint64_t> last{0};
     return ++last;
@@ -51,6 +57,8 @@ class ThreadEnds {
 
  private:
   struct All {
+    All() noexcept { pthread_key_create(&at_end, tell); }
+    pthread_key_t at_end{};
     std::mutex mutex;
     std::vector<Listener*> listeners;
   };
@@ -59,13 +67,17 @@ class ThreadEnds {
     static All& one = *new All;
     return one;
   }
-  struct End {
-    std::uint64_t number = next_number();
-    ~End() {
-      const std::scoped_lock lock(all().mutex);
-      for (Listener* listener : all().listeners) listener->thread_ends(number);
-    }
+  // A thread's end comes when its C++ destructors have run: a key's destructors do, and those of other keys may free.
+  struct Thread {
+    std::uint64_t number;  // 0: none yet
+    bool is_told;          // its end will be
   };
+  static void tell(void* thread) noexcept {
+    static_cast<Thread*>(thread)->is_told = false;
+    const std::scoped_lock lock(all().mutex);
+    for (Listener* listener : all().listeners) listener->thread_ends(static_cast<Thread*>(thread)->number);
+  }
+  static inline constinit thread_local Thread own_ [[gnu::tls_model("initial-exec")]] = {0, false};
 };
 
 // `State` is made from its index, and lives in memory that is never moved and, as long as the heap is there, never
@@ -86,6 +98,7 @@ class PerThread final : private ThreadEnds::Listener {
         states_ = nullptr;
       }
     }
+    threads_.reserve(kMost);  // a thread's first call must not ask for memory in the middle of another's
     ThreadEnds::add(*this);
   }
   ~PerThread() {
@@ -98,9 +111,15 @@ class PerThread final : private ThreadEnds::Listener {
 
   // The calling thread's; nullptr when there are too many threads.
   [[nodiscard, gnu::always_inline]] State* mine() noexcept {
-    if (bound_.heap == number_) [[likely]]
-      return static_cast<State*>(bound_.state);
-    return bind();
+    State* state = bound();
+    return state != nullptr ? state : bind();
+  }
+  // The same where the thread has called before; else nullptr.
+  [[nodiscard, gnu::always_inline]] State* bound() const noexcept {
+    if (bound_.heap != number_) [[unlikely]]
+      return nullptr;
+    if (bound_.state == nullptr) __builtin_unreachable();
+    return static_cast<State*>(bound_.state);
   }
 
   [[nodiscard]] State& at(std::size_t index) const noexcept {
@@ -109,6 +128,15 @@ class PerThread final : private ThreadEnds::Listener {
   [[nodiscard]] std::size_t bytes() const noexcept {
     const std::scoped_lock lock(mutex_);
     return made_ * stride_;
+  }
+  // Round a fork.
+  void hold() noexcept {
+    ThreadEnds::hold();
+    mutex_.lock();
+  }
+  void let_go() noexcept {
+    mutex_.unlock();
+    ThreadEnds::let_go();
   }
   template <class Visit>
   void for_each(Visit visit) const {

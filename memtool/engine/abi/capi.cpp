@@ -78,6 +78,7 @@ void describe_adaptor(JsonWriter& json, const AdaptorEntry& entry) {
   json.key("source").text(info.source).raw(",").key("complexity").text(info.cost).raw(",");
   json.key("when").text(info.when).raw(",");
   json.key("threads").text(kThreads[static_cast<std::size_t>(info.threads)]).raw(",");
+  json.key("keeps_books").boolean(info.keeps_books).raw(",");
   json.key("delays_frees").boolean(info.delays_frees).raw(",");
   describe_parameters(json, info.parameters);
   json.raw("}");

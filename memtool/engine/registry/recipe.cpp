@@ -252,6 +252,12 @@ bool Recipe::compiles_as_malloc(std::size_t place) const noexcept {
   return place == 0 && over_[place].entry->info == &AsMalloc::info;
 }
 
+bool Recipe::frees_bare(std::size_t place) const noexcept {
+  if (place == 0) return strategy_->abilities.frees_bare;
+  return std::any_of(over_.begin(), over_.begin() + static_cast<std::ptrdiff_t>(place),
+                     [](const Over& each) { return each.entry->info->keeps_books; });
+}
+
 Limits Recipe::limits(std::uint64_t alignment) const {
   // Alignments are known from above, sizes from below.
   std::vector<std::uint64_t> alignments(over_.size());
@@ -261,7 +267,7 @@ Limits Recipe::limits(std::uint64_t alignment) const {
   }
   Limits limits = strategy_->limits(parameters_);
   for (std::size_t i = 0; i < over_.size(); ++i)
-    limits = compiles_as_malloc(i) && strategy_->abilities.frees_bare
+    limits = over_[i].entry->info == &AsMalloc::info && frees_bare(i)
                  ? AsMalloc::limits_of(limits, 0)
                  : over_[i].entry->limits(over_[i].parameters, limits, alignments[i]);
   return limits;

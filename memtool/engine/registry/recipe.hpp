@@ -52,6 +52,8 @@ class Recipe {
   [[nodiscard]] std::unique_ptr<AnyHeap> open(Region& region, Findings& findings, std::size_t adaptors) const;
   // Whether the adaptor at `place` puts the strategy itself on the footing of a malloc.
   [[nodiscard]] bool compiles_as_malloc(std::size_t place) const noexcept;
+  // Whether what stands below the adaptor at `place` needs no size at a free.
+  [[nodiscard]] bool frees_bare(std::size_t place) const noexcept;
 
   const StrategyEntry* strategy_;
   Parameters parameters_;

@@ -39,9 +39,11 @@ def strategy(name: str, family: str, *parameters: Mapping[str, Any], **changed: 
     return {"name": name, "family": family, **texts, **base, "parameters": list(parameters), **changed}
 
 
-def adaptor(name: str, *parameters: Mapping[str, Any], threads: str = "none") -> Mapping[str, Any]:
+def adaptor(
+    name: str, *parameters: Mapping[str, Any], threads: str = "none", keeps_books: bool = False
+) -> Mapping[str, Any]:
     texts = dict.fromkeys(("summary", "source", "complexity", "when"), "words")
-    return {"name": name, **texts, "threads": threads, "parameters": list(parameters)}
+    return {"name": name, **texts, "threads": threads, "keeps_books": keeps_books, "parameters": list(parameters)}
 
 
 DESCRIBED = (
@@ -57,7 +59,7 @@ DESCRIBED = (
 )
 ADAPTORS = (
     adaptor("virtual", threads="as below"),
-    adaptor("redzone", parameter("bytes")),
+    adaptor("redzone", parameter("bytes"), keeps_books=True),
     adaptor("lock", threads="any"),
     adaptor("as-malloc", threads="any"),
 )
@@ -479,7 +481,7 @@ def test_no_strategy_of_the_engine_hides_behind_a_system_allocator() -> None:
         ("pool+lock", Call("pointer", "sized", "any")),
         ("pool+as-malloc", Call("pointer", "bare", "any")),
         ("slab+as-malloc", Call("pointer", "header", "any")),
-        ("pool+redzone+as-malloc", Call("pointer", "header", "any")),
+        ("slab+redzone+as-malloc", Call("pointer", "bare", "any")),
         ("pool+as-malloc+redzone", Call("pointer", "sized", "one")),
     ],
 )

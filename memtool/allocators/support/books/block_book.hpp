@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "allocators/concept/adaptor.hpp"
+#include "allocators/support/books/call_site.hpp"
 #include "allocators/support/books/mapped_memory.hpp"
 
 namespace memtool {
@@ -23,13 +24,14 @@ class BlockBook {
     std::size_t alignment;
     std::uint64_t operation;  // by which it was allocated
     std::size_t depth;        // of the scope in which it was
+    const void* caller;       // see call_site.hpp
   };
 
   explicit BlockBook(Findings& findings) : findings_(findings) {}
 
   // False: there is no memory for the entry.
   bool enter(void* block, std::size_t size, std::size_t alignment) noexcept {
-    return enter(block, {size, alignment, findings_.operation(), marks_.size()});
+    return enter(block, {size, alignment, findings_.operation(), marks_.size(), call_site});
   }
   bool enter(void* block, const Entry& entry) noexcept {
     try {
@@ -112,8 +114,8 @@ class BlockBook {
   }
 
   [[nodiscard]] static std::string describe(const void* block, const Entry& entry) {
-    return worded("the block of %s at %p (allocated at operation %" PRIu64 ")", in_bytes(entry.size).c_str(), block,
-                  entry.operation);
+    return worded("the block of %s at %p (allocated at operation %" PRIu64 "%s)", in_bytes(entry.size).c_str(), block,
+                  entry.operation, CallSite(entry.caller).after(", called from ").c_str());
   }
 
  private:

@@ -41,6 +41,11 @@ class Bookkeeper : public Layer {
     book_.release([this](void* block, const BlockBook::Entry& entry) { ended(block, entry); });
     return below().release();
   }
+  [[nodiscard]] bool knows_requests() const override { return true; }
+  [[nodiscard]] Request request_of(const void* block) const override {
+    const auto found = book_.live().find(const_cast<void*>(block));
+    return found == book_.live().end() ? Request{} : Request{found->second.size, found->second.alignment};
+  }
   [[nodiscard]] HeapStats stats() const override { return book_.with_book(below().stats()); }
 
  protected:

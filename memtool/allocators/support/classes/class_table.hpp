@@ -30,9 +30,16 @@ class ClassTable {
   // The class of a request, or kNone: for requests above the largest class, and for alignments that no class keeps
   // whose blocks lie at multiples of their size from a page.
   [[nodiscard]] std::size_t index(std::size_t size, std::size_t alignment) const noexcept {
-    if (alignment <= kDefaultAlignment && size <= largest_) [[likely]]
-      return by_quanta_[(size + SizeClasses::kQuantum - 1) / SizeClasses::kQuantum];
+    if (is_plain(size, alignment)) [[likely]]
+      return plain_index(size);
     return aligned_index(size, alignment);
+  }
+  // Whether the table alone says it.
+  [[nodiscard, gnu::always_inline]] bool is_plain(std::size_t size, std::size_t alignment) const noexcept {
+    return alignment <= kDefaultAlignment && size <= largest_;
+  }
+  [[nodiscard, gnu::always_inline]] std::size_t plain_index(std::size_t size) const noexcept {
+    return by_quanta_[(size + SizeClasses::kQuantum - 1) / SizeClasses::kQuantum];
   }
 
  private:

@@ -25,6 +25,13 @@ class LargeBlocks {
     --blocks_;
     runs_.deallocate(block);
   }
+  // Whether the block could be made to hold `size` bytes where it is.
+  [[nodiscard]] bool resize(void* block, std::size_t size) noexcept {
+    const std::size_t before = runs_.run_bytes(block);
+    if (!runs_.resize(block, PageRuns::pages_for(size))) return false;
+    bytes_ += runs_.run_bytes(block) - before;
+    return true;
+  }
 
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::size_t blocks() const noexcept { return blocks_; }

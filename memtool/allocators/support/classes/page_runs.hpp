@@ -71,6 +71,29 @@ class PageRuns {
     link(first, pages);
   }
 
+  // Whether a used run without a tag could be made `pages` pages long where it is.
+  [[nodiscard]] bool resize(void* address, std::size_t pages) noexcept {
+    const std::uint32_t first = page_of(address);
+    const std::size_t before = table_[first].pages;
+    const std::uint32_t next = first + table_[first].pages;
+    if (pages > before) {
+      const std::size_t more = pages - before;
+      if (next == end() && more <= region_.capacity() / kPage && region_.grow(more * kPage) != nullptr) {
+        used_pages_ += more;
+      } else if (next < end() && table_[next].state == kFree && table_[next].pages >= more) {
+        take(next, more, kPage);
+      } else {
+        return false;
+      }
+      use_all(first, pages);
+    } else if (pages < before) {
+      use_all(first, pages);
+      use_all(first + static_cast<std::uint32_t>(pages), before - pages);
+      deallocate(region_.base() + (std::size_t{first} + pages) * kPage);
+    }
+    return true;
+  }
+
   [[nodiscard]] std::size_t run_bytes(const void* address) const noexcept {
     return std::size_t{table_[page_of(address)].pages} * kPage;
   }
@@ -209,11 +232,14 @@ class PageRuns {
   }
 
   void* use(std::uint32_t first, std::size_t pages) noexcept {
+    use_all(first, pages);
+    used_pages_ += pages;
+    return region_.base() + std::size_t{first} * kPage;
+  }
+  void use_all(std::uint32_t first, std::size_t pages) noexcept {
     const auto count = static_cast<std::uint32_t>(pages);
     table_[first] = {count, kUsed, kNone, kNone};
     table_[first + count - 1].state = kUsed;
-    used_pages_ += pages;
-    return region_.base() + std::size_t{first} * kPage;
   }
 
   void link(std::uint32_t first, std::uint32_t pages) noexcept {

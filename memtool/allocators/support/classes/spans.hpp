@@ -1,0 +1,118 @@
+// Spans: runs of pages that are cut into blocks of one size class, each of which knows how many of its blocks are out.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <span>
+
+#include "allocators/concept/region.hpp"
+#include "allocators/support/classes/page_runs.hpp"
+#include "allocators/support/free_list.hpp"
+
+namespace memtool {
+
+struct alignas(64) Span {
+  FreeList::Link* free = nullptr;
+  std::byte* run = nullptr;
+  std::byte* fresh = nullptr;  // never handed out from here to end
+  std::byte* end = nullptr;
+  Span* next = nullptr;  // in the list of those that have room
+  Span* previous = nullptr;
+  std::uint32_t out = 0;
+  std::uint32_t index = 0;  // its class
+
+  [[nodiscard]] bool has_room() const noexcept { return free != nullptr || fresh != end; }
+  [[nodiscard]] std::size_t count(std::size_t size) const noexcept {
+    auto blocks = static_cast<std::size_t>(end - fresh) / size;
+    for (const FreeList::Link* link = free; link != nullptr; link = link->next) ++blocks;
+    return blocks;
+  }
+
+  // How many blocks of `size` bytes there were for the slots.
+  std::size_t take(std::span<void*> slots, std::size_t size) noexcept {
+    std::size_t taken = 0;
+    for (; taken < slots.size() && free != nullptr; ++taken) {
+      slots[taken] = free;
+      free = free->next;
+    }
+    for (; taken < slots.size() && fresh != end; ++taken) {
+      slots[taken] = fresh;
+      fresh += size;
+    }
+    out += static_cast<std::uint32_t>(taken);
+    return taken;
+  }
+  void give_back(void* block) noexcept {
+    free = new (block) FreeList::Link{free};
+    --out;
+  }
+
+  static void link(Span*& list, Span& span) noexcept {
+    span.previous = nullptr;
+    span.next = list;
+    if (list != nullptr) list->previous = &span;
+    list = &span;
+  }
+  static void unlink(Span*& list, Span& span) noexcept {
+    (span.previous == nullptr ? list : span.previous->next) = span.next;
+    if (span.next != nullptr) span.next->previous = span.previous;
+    span.next = span.previous = nullptr;
+  }
+};
+static_assert(sizeof(Span) == 64);
+
+// Where spans are written down: in pages of the region, under numbers that tags of runs can be.
+class SpanRecords {
+ public:
+  static constexpr std::uint32_t kTag = PageRuns::kNoTag - 1;  // of the pages themselves
+
+  SpanRecords(const Region& region, PageRuns& runs) noexcept : base_(region.base()), runs_(runs) {}
+
+  // nullptr when memory is out.
+  Span* make() noexcept {
+    if (dropped_ != nullptr) {
+      Span* span = dropped_;
+      dropped_ = span->next;
+      return new (span) Span;
+    }
+    if (fresh_ == end_) {
+      void* page = runs_.allocate(1, PageRuns::kPage);
+      if (page == nullptr || static_cast<std::size_t>(static_cast<std::byte*>(page) - base_) >= kMostBytes)
+        return nullptr;
+      runs_.set_tag(page, kTag);
+      ++pages_;
+      fresh_ = static_cast<std::byte*>(page);
+      end_ = fresh_ + PageRuns::kPage;
+    }
+    void* place = fresh_;
+    fresh_ += sizeof(Span);
+    return new (place) Span;
+  }
+  void drop(Span& span) noexcept {
+    span.next = dropped_;
+    dropped_ = &span;
+  }
+  [[nodiscard]] std::uint32_t tag(const Span& span) const noexcept {
+    return static_cast<std::uint32_t>(static_cast<std::size_t>(reinterpret_cast<const std::byte*>(&span) - base_) /
+                                      sizeof(Span));
+  }
+  [[nodiscard]] Span& at(std::uint32_t tag) const noexcept {
+    return *std::launder(reinterpret_cast<Span*>(base_ + std::size_t{tag} * sizeof(Span)));
+  }
+  [[nodiscard]] std::size_t pages() const noexcept { return pages_; }
+
+ private:
+  static constexpr std::size_t kMostBytes =
+      std::size_t{kTag} * sizeof(Span);  // of a region, behind which no tag reaches
+
+  std::byte* base_;
+  PageRuns& runs_;
+  Span* dropped_ = nullptr;
+  std::byte* fresh_ = nullptr;
+  std::byte* end_ = nullptr;
+  std::size_t pages_ = 0;
+};
+
+}  // namespace memtool

@@ -1,0 +1,302 @@
+// A heap as the malloc of a program: the rules of C and POSIX for errno, overflow and alignment, blocks of others, the
+// time before there is a heap, forks. Whoever includes this says what the heap is (ProgramHeap), and includes
+// symbols.hpp, which the dynamic linker finds.
+//
+// What comes before the heap can be made, and what the heap asks for itself, is served from books (books.hpp).
+#pragma once
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "allocators/concept/region.hpp"
+#include "allocators/concept/strategy.hpp"
+#include "allocators/support/books/call_site.hpp"
+#include "preload/books.hpp"
+#include "preload/presence.hpp"
+
+namespace memtool {
+
+// The one heap of the library, defined by its one file. Sizes and alignments are those of as_malloc.hpp.
+struct ProgramHeap {
+  static inline bool can_open() noexcept;   // false: it is too early; asked again at the next call
+  static inline void open(Region& region);  // throws what is wrong
+  // Whether threads may call it with nothing around: it asks for memory only at a thread's first call, and is brought
+  // over a fork by hold() and let_go() alone.
+  static inline bool is_straight() noexcept;
+  static inline void hold() noexcept;
+  static inline void let_go() noexcept;
+  static inline bool lies_apart() noexcept;  // blocks may lie outside of the region
+
+  static inline void* allocate(std::size_t size) noexcept;
+  static inline void* allocate_aligned(std::size_t alignment, std::size_t size) noexcept;
+  static inline void* allocate_zeroed(std::size_t size) noexcept;
+  static inline void* reallocate(void* block, std::size_t size) noexcept;
+  static inline void deallocate(void* block) noexcept;
+  static inline std::size_t usable_size(const void* block) noexcept;
+};
+
+namespace {
+
+constexpr std::size_t kMostReserved = std::size_t{64} << 30;
+constexpr std::size_t kLeastReserved = std::size_t{64} << 20;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kPage = 4096;
+
+enum class Phase : int { none, making, ready };
+
+constinit Books books;
+constinit Presence presence;
+constinit std::atomic<Phase> phase{Phase::none};
+constinit Region* region = nullptr;
+constinit std::uintptr_t region_begin = 0;
+constinit std::uintptr_t region_bytes = 0;
+constinit thread_local Presence::Place* own_place [[gnu::tls_model("initial-exec")]] = nullptr;
+// The heap is ready, and so is this thread: calls go straight to it.
+constinit thread_local bool goes_straight [[gnu::tls_model("initial-exec")]] = false;
+constinit pthread_key_t at_thread_end{};
+
+[[noreturn]] void give_up(const char* why) {
+  char text[512];
+  const int length = std::snprintf(text, sizeof text, "memtool: malloc: %s\n", why);
+  if (length > 0) (void)!write(STDERR_FILENO, text, std::min(sizeof text, static_cast<std::size_t>(length)));
+  _exit(127);
+}
+
+// Inside, whatever asks for memory gets it from the books.
+class Inside {
+ public:
+  [[gnu::always_inline]] Inside() noexcept : place_(own_place) {
+    if (place_ == nullptr) [[unlikely]]
+      place_ = first_time();
+    presence.enter(*place_);
+  }
+  [[gnu::always_inline]] ~Inside() { Presence::leave(*place_); }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+
+ private:
+  [[gnu::noinline, gnu::cold]] static Presence::Place* first_time() noexcept {
+    Presence::Place* place = presence.take(books);
+    if (place == nullptr) give_up("no memory for another thread");
+    place->is_inside.store(true, std::memory_order_relaxed);  // the C library may ask for memory for its own books
+    own_place = place;
+    pthread_setspecific(at_thread_end, place);
+    return place;
+  }
+
+  Presence::Place* place_;
+};
+
+bool is_inside() noexcept {
+  return own_place != nullptr && own_place->is_inside.load(std::memory_order_relaxed);
+}
+
+// The C library frees for a thread after its destructors; what is left then is a place that is handed on.
+void thread_ends(void* place) {
+  own_place = nullptr;
+  goes_straight = false;
+  static_cast<Presence::Place*>(place)->is_taken.store(false, std::memory_order_release);
+}
+
+Region* reserve() {
+  alignas(Region) static std::byte memory[sizeof(Region)];
+  for (std::size_t bytes = kMostReserved; bytes >= kLeastReserved; bytes /= 2) {
+    void* base =
+        mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) continue;
+    region_begin = (reinterpret_cast<std::uintptr_t>(base) + kHugePage - 1) & ~(kHugePage - 1);
+    region_bytes = bytes;
+    return new (memory) Region(reinterpret_cast<void*>(region_begin), bytes);
+  }
+  give_up("no address space for a heap");
+}
+
+[[gnu::noinline, gnu::cold]] bool make() {
+  Phase none = Phase::none;
+  // The dynamic linker asks for memory before there is an environment, or anything that constructors make.
+  if (environ == nullptr || !ProgramHeap::can_open()) return false;
+  if (!phase.compare_exchange_strong(none, Phase::making)) return false;
+  pthread_key_create(&at_thread_end, thread_ends);
+  Presence::prepare();
+  try {
+    const Inside inside;
+    region = reserve();
+    ProgramHeap::open(*region);
+  } catch (const std::exception& problem) {
+    give_up(problem.what());
+  }
+  const auto stop = [] {
+    presence.stop_others(own_place, books);
+    ProgramHeap::hold();
+  };
+  const auto go_on = [] {
+    ProgramHeap::let_go();
+    presence.go_on(books);
+  };
+  const auto go_on_alone = [] {
+    ProgramHeap::let_go();
+    presence.go_on_alone(own_place, books);
+  };
+  pthread_atfork(stop, go_on, go_on_alone);
+  phase.store(Phase::ready, std::memory_order_release);
+  return true;
+}
+
+[[gnu::always_inline]] inline bool is_ready() {
+  return phase.load(std::memory_order_acquire) == Phase::ready || make();
+}
+
+[[gnu::noinline, gnu::cold]] void* no_memory() noexcept {
+  errno = ENOMEM;
+  return nullptr;
+}
+[[gnu::always_inline]] inline void* or_no_memory(void* block) noexcept {
+  return block != nullptr ? block : no_memory();
+}
+
+bool is_foreign(const void* block) noexcept {
+  return !ProgramHeap::lies_apart() && !region->contains(block, 1);
+}
+
+// A block of another allocator: of a library that was bound to the C library's own.
+[[gnu::noinline, gnu::cold]] void free_foreign(void* block) {
+  static const auto proper = reinterpret_cast<void (*)(void*)>(dlsym(RTLD_NEXT, "free"));
+  if (proper != nullptr) proper(block);
+}
+[[gnu::noinline, gnu::cold]] std::size_t size_of_foreign(void* block) {
+  static const auto proper = reinterpret_cast<std::size_t (*)(void*)>(dlsym(RTLD_NEXT, "malloc_usable_size"));
+  return proper == nullptr ? 0 : proper(block);
+}
+
+// `caller`: the instruction to which the program's call returns.
+[[gnu::noinline]] void* allocate_round(std::size_t size, std::size_t alignment, const void* caller) noexcept {
+  if (size > PTRDIFF_MAX) return no_memory();
+  if (!is_ready() || is_inside()) [[unlikely]]
+    return or_no_memory(books.allocate(size, alignment));
+  const Inside inside;
+  call_site = caller;
+  void* block =
+      alignment <= kDefaultAlignment ? ProgramHeap::allocate(size) : ProgramHeap::allocate_aligned(alignment, size);
+  goes_straight = ProgramHeap::is_straight();
+  return or_no_memory(block);
+}
+[[gnu::always_inline]] inline void* allocate(std::size_t size, std::size_t alignment, const void* caller) noexcept {
+  if (!goes_straight) [[unlikely]]
+    return allocate_round(size, alignment, caller);
+  return or_no_memory(alignment <= kDefaultAlignment ? ProgramHeap::allocate(size)
+                                                     : ProgramHeap::allocate_aligned(alignment, size));
+}
+
+void* allocate_zeroed(std::size_t count, std::size_t size, const void* caller) noexcept {
+  std::size_t bytes = 0;
+  if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX) return no_memory();
+  if (goes_straight) [[likely]]
+    return or_no_memory(ProgramHeap::allocate_zeroed(bytes));
+  if (!is_ready() || is_inside()) [[unlikely]] {
+    void* block = or_no_memory(books.allocate(bytes, kDefaultAlignment));
+    return block == nullptr ? nullptr : std::memset(block, 0, bytes);
+  }
+  const Inside inside;
+  call_site = caller;
+  return or_no_memory(ProgramHeap::allocate_zeroed(bytes));
+}
+
+[[gnu::noinline]] void deallocate_round(void* block) noexcept {
+  if (block == nullptr) return;
+  if (books.contains(block)) [[unlikely]]
+    return books.deallocate(block);
+  const int problem = errno;
+  if (!is_ready() || is_foreign(block)) [[unlikely]] {
+    free_foreign(block);
+  } else if (!is_inside()) {  // else: a signal handler frees while its thread is in the heap; nothing can be done
+    const Inside inside;
+    ProgramHeap::deallocate(block);
+  }
+  errno = problem;
+}
+[[gnu::always_inline]] inline void deallocate(void* block) noexcept {
+  if (!goes_straight || reinterpret_cast<std::uintptr_t>(block) - region_begin >= region_bytes) [[unlikely]]
+    return deallocate_round(block);
+  ProgramHeap::deallocate(block);
+}
+
+std::size_t usable_size(void* block) noexcept {
+  if (block == nullptr) return 0;
+  if (books.contains(block)) return books.usable_size(block);
+  if (!is_ready() || is_foreign(block)) return size_of_foreign(block);
+  const Inside inside;
+  return ProgramHeap::usable_size(block);
+}
+
+void* move_to_another(void* block, std::size_t size, const void* caller) noexcept {
+  void* fresh = allocate(size, kDefaultAlignment, caller);
+  if (fresh == nullptr) return nullptr;
+  std::memcpy(fresh, block, std::min(size, usable_size(block)));
+  deallocate(block);
+  return fresh;
+}
+
+void* reallocate(void* block, std::size_t size, const void* caller) noexcept {
+  if (block == nullptr) return allocate(size, kDefaultAlignment, caller);
+  if (size > PTRDIFF_MAX) return no_memory();
+  if (size == 0) return deallocate(block), nullptr;  // as the C library of this system does
+  if (goes_straight && reinterpret_cast<std::uintptr_t>(block) - region_begin < region_bytes) [[likely]]
+    return or_no_memory(ProgramHeap::reallocate(block, size));
+  if (books.contains(block) || !is_ready() || is_inside() || is_foreign(block)) [[unlikely]]
+    return move_to_another(block, size, caller);
+  const Inside inside;
+  call_site = caller;
+  return or_no_memory(ProgramHeap::reallocate(block, size));
+}
+
+// POSIX wants any other to be refused with EINVAL.
+constexpr bool is_alignment(std::size_t alignment) noexcept {
+  return std::has_single_bit(alignment);
+}
+
+void* allocate_aligned(std::size_t alignment, std::size_t size, const void* caller) noexcept {
+  if (!is_alignment(alignment)) return errno = EINVAL, nullptr;
+  return allocate(size, alignment, caller);
+}
+
+constexpr std::size_t in_pages(std::size_t size) noexcept {
+  return (size + kPage - 1) & ~(kPage - 1);
+}
+
+[[gnu::noinline, gnu::cold]] void* allocate_again_or_throw(std::size_t size, std::size_t alignment,
+                                                           const void* caller) {
+  for (;;) {
+    const std::new_handler handler = std::get_new_handler();
+    if (handler == nullptr) throw std::bad_alloc();
+    handler();
+    if (void* block = allocate(size, alignment, caller)) return block;
+  }
+}
+[[gnu::always_inline]] inline void* allocate_or_throw(std::size_t size, std::size_t alignment, const void* caller) {
+  if (void* block = allocate(size, alignment, caller)) [[likely]]
+    return block;
+  return allocate_again_or_throw(size, alignment, caller);
+}
+void* allocate_or_null(std::size_t size, std::size_t alignment, const void* caller) noexcept {
+  try {
+    return allocate_or_throw(size, alignment, caller);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+}  // namespace
+}  // namespace memtool
