@@ -11,12 +11,12 @@ from memtool.commands.options import (
     bench_options,
     complain,
     measurement_options,
-    progress,
     show_plan,
     wide_option,
     width_of_tables,
 )
 from memtool.commands.program_options import SectionedCommand, program_options, programs_of
+from memtool.commands.progress import progress
 from memtool.errors import EXIT_FAILED, InputError
 
 if TYPE_CHECKING:

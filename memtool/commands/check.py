@@ -14,11 +14,11 @@ from memtool.commands.options import (
     bench_options,
     complain,
     measurement_options,
-    progress,
     show_plan,
     width_of_tables,
 )
 from memtool.commands.program_options import SectionedCommand, program_options, programs_of
+from memtool.commands.progress import progress
 from memtool.errors import EXIT_INCOMPARABLE, EXIT_OK
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memtool.commands.options import UserPath, progress
+from memtool.commands.options import UserPath
+from memtool.commands.progress import progress
 
 if TYPE_CHECKING:
     from memtool.fit import Fit

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ from memtool.passes import passes_from, passes_of
 
 if TYPE_CHECKING:
     from memtool.plan import BenchOptions, Plan
-    from memtool.worker.schedule import Progress
     from memtool.workload.trace import Trace
 
 _MOST_THREADS = 1024
@@ -431,26 +430,3 @@ def complain(complaints: Sequence[str]) -> None:
     options = {str(parameter.name): parameter.opts[0] for parameter in click.get_current_context().command.params}
     for words in complaints:
         click.echo(f"memtool: {' '.join(in_options(words, options).split())}", err=True)
-
-
-@contextmanager
-def progress(*, quiet: bool) -> Iterator[Progress]:
-    """Yield what shows progress with an estimate on a terminal, and nothing in a pipe."""
-    if quiet or not os.isatty(2):
-        yield lambda what, done, total, seconds_left: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    from memtool.units import format_duration
-
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("samples{task.fields[left]} · {task.description}"))
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None, left="")
-
-        def show(what: str, done: int, total: int, seconds_left: float | None) -> None:
-            left = "" if seconds_left is None else f", about {format_duration(round(seconds_left))} left"
-            bar.update(task, description=what, completed=done, total=total, left=left)
-
-        yield show

@@ -16,11 +16,9 @@ from xml.etree import ElementTree
 
 from memtool import files
 from memtool.measure.metrics import METRICS
-from memtool.model import Basis, Comparison, Judgement, Place, Report, Verdict
-from memtool.passes import Pass
-from memtool.report import grid
-from memtool.stats.compare import STATUS
-from memtool.stats.paired import MOST_BLOCKS, least_blocks
+from memtool.model import Basis, Judgement, Place, Report, Verdict
+from memtool.report import grid, judged_words
+from memtool.stats.paired import least_blocks
 from memtool.stats.words import is_better, neutral_word
 from memtool.store import compare_file
 from memtool.units import format_ns, format_size
@@ -64,55 +62,6 @@ def write_summary(report: Report, environment: Mapping[str, str] = os.environ) -
         except OSError as problem:
             return (f"GITHUB_STEP_SUMMARY: {files.refusal(problem, Path(summary))}",)
     return ()
-
-
-def sentence(judged: Judgement) -> str:
-    """Return which figure of which cell, how much, and why, in one line without the verdict."""
-    comparison = judged.comparison
-    where = f"{comparison.workload} · {_who(comparison)}"
-    if comparison.metric == STATUS:
-        return f"{where}: {judged.reason}"
-    parts = [f"{where} · {comparison.metric}"]
-    if comparison.basis is Basis.NONE:
-        return f"{parts[0]}: {judged.reason}"
-    figures = (
-        f"{_figure(comparison.metric, comparison.base_value)} -> {_figure(comparison.metric, comparison.head_value)}"
-    )
-    change = _change(comparison)
-    details = [change]
-    if (
-        comparison.basis is Basis.EXACT
-        and comparison.is_ratio
-        and comparison.base_value is not None
-        and comparison.head_value is not None
-    ):
-        details.insert(0, _signed(comparison.metric, comparison.head_value - comparison.base_value))
-    if (
-        comparison.basis in (Basis.PAIRED, Basis.UNPAIRED)
-        and comparison.low is not None
-        and not _is_one_count(comparison)
-    ):
-        details.append(f"95 % {_interval(comparison)}, {comparison.samples} {_samples(comparison)}")
-    if judged.limit is not None:
-        details.append(f"limit {_limit(judged)}")
-    text = f"{parts[0]}: {figures} ({', '.join(details)})"
-    return f"{text}: {judged.reason}" if judged.reason else text
-
-
-def _who(comparison: Comparison) -> str:
-    region = "" if comparison.region == "anonymous" else f" on {comparison.region}"
-    mode = "" if comparison.mode == "serial" else f", {comparison.mode}"
-    against = "" if comparison.base == comparison.head else f" against {comparison.base}"
-    return f"{comparison.head}{against}{region}{mode}"
-
-
-def _is_one_count(comparison: Comparison) -> bool:
-    """Return whether there is one count of instructions against another, and so no interval."""
-    return METRICS[comparison.metric].scope == "code" and comparison.basis is Basis.UNPAIRED and comparison.samples == 1
-
-
-def _samples(comparison: Comparison) -> str:
-    return "pairs" if comparison.basis is Basis.PAIRED else "samples"
 
 
 def _text(report: Report, style: str, width: int | None) -> str:
@@ -171,15 +120,15 @@ def _row(judged: Judgement, report: Report) -> list[str]:
     comparison = judged.comparison
     return [
         comparison.metric,
-        _who(comparison).replace(f" against {comparison.base}", ""),
-        _figure(comparison.metric, comparison.base_value),
-        _figure(comparison.metric, comparison.head_value),
-        _change(comparison),
-        _interval(comparison),
+        judged_words.who(comparison).replace(f" against {comparison.base}", ""),
+        judged_words.figure(comparison.metric, comparison.base_value),
+        judged_words.figure(comparison.metric, comparison.head_value),
+        judged_words.change(comparison),
+        judged_words.interval(comparison),
         str(comparison.samples) if comparison.samples else "",
-        _limit(judged) if judged.limit is not None else "",
-        _detectable(judged),
-        _needed(judged),
+        judged_words.limit(judged) if judged.limit is not None else "",
+        judged_words.detectable(judged),
+        judged_words.needed(judged),
         _verdict(judged, report),
     ]
 
@@ -193,76 +142,6 @@ def _verdict(judged: Judgement, report: Report) -> str:
     # How improbable, and what it takes, is said below the table.
     reason = judged.reason.partition(", p = ")[0]
     return f"{word}: {reason}" if reason and judged.verdict is not Verdict.SHOWN else word
-
-
-def _figure(metric: str, value: float | None) -> str:
-    if value is None or metric == STATUS:
-        return ""
-    unit = METRICS[metric].written_unit
-    if METRICS[metric].is_share:
-        return f"{100 * value:.2f} %"
-    if unit == "B" or (not unit and float(value).is_integer() and abs(value) >= 10):
-        return f"{value:,.0f}"
-    if unit == "ns" and METRICS[metric].measured_by is Pass.PROGRAM:
-        return f"{value / 1e6:,.2f} ms"
-    return f"{value:,.2f}" if unit else f"{value:.4f}"
-
-
-def _signed(metric: str, difference: float) -> str:
-    if METRICS[metric].is_share:
-        return f"{100 * difference:+.2f} points"
-    text = _figure(metric, difference)
-    unit = "" if text.endswith(" ms") else METRICS[metric].written_unit
-    return f"{'' if text.startswith('-') else '+'}{text}{f' {unit}' if unit else ''}"
-
-
-def _percent(share: float) -> str:
-    """Return a change as people read it: with as many digits as keep a small one from reading as none."""
-    percent = 100 * share
-    size = abs(percent)
-    if size == 0:
-        return "0 %"
-    digits = 1 if size >= 0.95 else 2 if size >= 0.095 else 4
-    return f"{percent:+.{digits}f} %"
-
-
-def _change(comparison: Comparison) -> str:
-    return "" if comparison.change is None or comparison.metric == STATUS else _amount(comparison, comparison.change)
-
-
-def _amount(comparison: Comparison, amount: float) -> str:
-    return _percent(amount) if comparison.is_ratio else _signed(comparison.metric, amount)
-
-
-def _interval(comparison: Comparison) -> str:
-    if comparison.metric == STATUS or comparison.basis is Basis.NONE:
-        return ""
-    if comparison.basis is Basis.EXACT:
-        return "exact"
-    if _is_one_count(comparison):
-        return "one count"
-    if comparison.low is None or comparison.high is None:
-        return f"needs {6 if comparison.basis is Basis.PAIRED else 7} blocks"
-    return f"{_amount(comparison, comparison.low)} to {_amount(comparison, comparison.high)}"
-
-
-def _limit(judged: Judgement) -> str:
-    assert judged.limit is not None
-    if judged.limit == 0:
-        return "0"
-    return _amount(judged.comparison, judged.limit).removeprefix("+")
-
-
-def _detectable(judged: Judgement) -> str:
-    return "" if judged.smallest_detectable is None else _amount(judged.comparison, judged.smallest_detectable)
-
-
-def _needed(judged: Judgement) -> str:
-    if judged.smallest_detectable is None:
-        return ""
-    # More than --blocks takes is no advice.
-    is_sayable = judged.blocks_needed is not None and judged.blocks_needed <= MOST_BLOCKS
-    return f"{judged.blocks_needed:,}" if is_sayable else f"> {MOST_BLOCKS:,}"
 
 
 def _word(judged: Judgement, report: Report) -> str:
@@ -292,7 +171,7 @@ def _findings(judgements: Sequence[Judgement]) -> list[tuple[Verdict, Judgement,
         first = group[0]
         following = f"; next: {first.next_step}" if first.next_step else ""
         others = f"; and {_counted(len(group) - 1, 'more allocator')}" if len(group) > 1 else ""
-        findings.append((first.verdict, first, f"{sentence(first)}{others}{following}"))
+        findings.append((first.verdict, first, f"{judged_words.sentence(first)}{others}{following}"))
     return findings
 
 
@@ -348,14 +227,14 @@ def _history(report: Report, style: str, width: int | None) -> list[str]:
     for past in report.history:
         key = (past.cell.workload, past.cell.allocator, past.cell.region, past.cell.mode, past.metric)
         value, last = past.figure.value, before.get(key)
-        change = "" if value is None or not last else _percent(value / last - 1)
+        change = "" if value is None or not last else judged_words.percent(value / last - 1)
         bounds = (
             ""
             if past.figure.low is None or past.figure.high is None
-            else f"{_figure(past.metric, past.figure.low)} to {_figure(past.metric, past.figure.high)}"
+            else " to ".join(judged_words.figure(past.metric, end) for end in (past.figure.low, past.figure.high))
         )
         name = f"{past.cell.workload} · {past.cell.allocator}"
-        rows.append([name, past.metric, past.started[:16], _figure(past.metric, value), bounds, change])
+        rows.append([name, past.metric, past.started[:16], judged_words.figure(past.metric, value), bounds, change])
         if value is not None:
             before[key] = value
     headings = ("cell", "metric", "started", "value", "95 % interval", "since the run before")
@@ -491,9 +370,13 @@ def _junit_unjudged(root: ElementTree.Element, unjudged: Sequence[str]) -> None:
 def _junit_case(suite: ElementTree.Element, judged: Judgement) -> None:
     comparison = judged.comparison
     case = ElementTree.SubElement(
-        suite, "testcase", classname=f"{comparison.workload}.{_who(comparison)}", name=comparison.metric, time="0"
+        suite,
+        "testcase",
+        classname=f"{comparison.workload}.{judged_words.who(comparison)}",
+        name=comparison.metric,
+        time="0",
     )
-    text = sentence(judged)
+    text = judged_words.sentence(judged)
     following = f"\nnext: {judged.next_step}" if judged.next_step else ""
     if judged.verdict is Verdict.REGRESSION:
         failure = ElementTree.SubElement(case, "failure", type="regression", message=text)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from memtool import files
 from memtool.measure.metrics import METRICS
-from memtool.model import Basis, Comparison, Judgement, Past, Report, Verdict
+from memtool.model import Basis, Judgement, Place, Report, Verdict
 from memtool.stats.words import neutral_word
 
 SCHEMA = "memtool.compare.v1"
@@ -150,86 +150,46 @@ def to_json(report: Report) -> dict[str, Any]:
     """Return a comparison as the schema has it."""
     record = CompareRecord(
         schema="memtool.compare.v1",
-        memtool=report.memtool,
-        command=report.command,
-        sources=list(report.sources),
-        verdict=overall(report),
-        alpha=report.alpha,
-        margin=report.margin,
-        family=report.family,
-        looks=report.looks,
-        machine=dict(report.machine),
-        comparisons=[_judgement(judgement) for judgement in report.judgements],
-        ranking=[
-            PlaceRecord(
-                workload=place.workload,
-                region=place.region,
-                allocator=place.allocator,
-                rank=place.rank,
-                pareto=place.is_on_front,
-                time_per_op_ns=place.time if place.metric == "time_per_op_ns" else None,
-                wall_time_ns=place.time if place.metric == "wall_time_ns" else None,
-                low=place.low,
-                high=place.high,
-                peak_resident_bytes=place.resident,
-            )
-            for place in report.places
-        ],
-        history=[_past(past) for past in report.history],
-        notes=list(report.notes),
-        unjudged=list(report.unjudged),
+        **{
+            **_alike(CompareRecord, report),
+            "verdict": overall(report),
+            "comparisons": [_judgement(judgement) for judgement in report.judgements],
+            "ranking": [_place(place) for place in report.places],
+            "history": [
+                PastRecord(**{**_alike(PastRecord, past), **_alike(PastRecord, past.figure), **asdict(past.cell)})
+                for past in report.history
+            ],
+        },
     )
     return record.model_dump(mode="json", by_alias=True)
+
+
+def _alike(kind: type[_Record], source: object) -> dict[str, Any]:
+    """Return what a record has under the same names as its source."""
+    return {name: getattr(source, name) for name in kind.model_fields if hasattr(source, name)}
+
+
+def _place(place: Place) -> PlaceRecord:
+    alike = _alike(PlaceRecord, place)
+    return PlaceRecord(
+        **{**alike, "time_per_op_ns": None, place.metric: place.time},
+        pareto=place.is_on_front,
+        peak_resident_bytes=place.resident,
+    )
 
 
 def _judgement(judged: Judgement) -> ComparisonRecord:
     comparison = judged.comparison
     info = METRICS.get(comparison.metric)
-    return ComparisonRecord(
-        workload=comparison.workload,
-        region=comparison.region,
-        mode=comparison.mode,
-        base=comparison.base,
-        head=comparison.head,
-        metric=comparison.metric,
-        unit=info.unit if info else "",
-        direction=info.direction if info else "lower",
-        basis=comparison.basis,
-        scale="ratio" if comparison.is_ratio else "difference",
-        base_value=comparison.base_value,
-        head_value=comparison.head_value,
-        **_look(comparison),
-        limit=judged.limit,
-        verdict=judged.verdict,
-        word=neutral_word(judged),
-        reason=judged.reason,
-        fault=comparison.fault,
-        next=judged.next_step,
-        p_regression=judged.p_regression,
-        p_pass=judged.p_pass,
-        smallest_detectable=judged.smallest_detectable,
-        blocks_needed=judged.blocks_needed,
-        blocks_to_decide=judged.blocks_to_decide,
-        effects=list(comparison.effects),
-        first_look=LookRecord(**_look(judged.first_look)) if judged.first_look else None,
-    )
-
-
-def _look(comparison: Comparison) -> dict[str, Any]:
-    return {"change": comparison.change, "low": comparison.low, "high": comparison.high, "samples": comparison.samples}
-
-
-def _past(past: Past) -> PastRecord:
-    return PastRecord(
-        started=past.started,
-        source=past.source,
-        memtool=past.memtool,
-        **asdict(past.cell),
-        metric=past.metric,
-        value=past.figure.value,
-        low=past.figure.low,
-        high=past.figure.high,
-    )
+    own = {
+        "unit": info.unit if info else "",
+        "direction": info.direction if info else "lower",
+        "scale": "ratio" if comparison.is_ratio else "difference",
+        "word": neutral_word(judged),
+        "next": judged.next_step,
+        "first_look": LookRecord(**_alike(LookRecord, judged.first_look)) if judged.first_look else None,
+    }
+    return ComparisonRecord(**{**_alike(ComparisonRecord, comparison), **_alike(ComparisonRecord, judged), **own})
 
 
 def write(path: Path, report: Report) -> Path:

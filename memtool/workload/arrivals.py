@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from memtool.workload import tables
-from memtool.workload.schema import Arrivals, Bursts, FrameStarts, Paced
+from memtool.workload.arrival_kinds import Arrivals, Bursts, FrameStarts, Paced
 
 _PICOSECONDS = 10**12
 _APART = 0xA2217A15

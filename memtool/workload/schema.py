@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_
 from pydantic_core import PydanticCustomError
 
 from memtool.engine.replay.binding import MOST_MAPS
+from memtool.workload.arrival_kinds import Arrivals
 from memtool.workload.bounds import unbounded
 from memtool.workload.descriptions import described
 from memtool.workload.laws import CountLaw, Lifetime, NaturalLaw, SizeLaw
@@ -26,9 +27,7 @@ from memtool.workload.values import (
     Factor,
     Moment,
     Natural,
-    Period,
     Positive,
-    Rate,
     Share,
     Size,
     Strict,
@@ -44,8 +43,6 @@ _MOST_THREADS = 1024
 _MOST_ROUNDS = 10_000
 _MOST_LANES = 1 << 16
 _DEEPEST_SCOPES = 16
-_LONGEST_GAP = 5
-"""Seconds between bursts, on average: the tail of the law of gaps must fit into its table."""
 _SOURCES = ("objects", "pattern", "profile")
 _MOST_MARKS = MOST_MAPS - 2
 """Heap maps are of the peak and of the end too."""
@@ -301,55 +298,6 @@ class Frames(Strict):
     count: Count
     objects_per_frame: NaturalLaw
     scopes: Scopes | None = None
-
-
-class Paced(Strict):
-    """So many operations a second."""
-
-    rate: Rate
-
-
-class Bursts(Strict):
-    """`size` operations come at once: at random as those of poisson, at a `rate` of operations, or `every` so often."""
-
-    rate: Rate | None = None
-    every: Period | None = None
-    size: Count
-
-    @model_validator(mode="after")
-    def _often_enough(self) -> Bursts:
-        if self.rate is None:
-            if self.every is None:
-                raise misfit("is missing, or every: how long it is from one burst to the next", "rate")
-            return self
-        if self.every is not None:
-            raise misfit("must go: rate is there already", "every")
-        most = _LONGEST_GAP * self.rate
-        if self.size > most:
-            raise misfit(f"must be at most {_LONGEST_GAP} seconds' worth ({most:,}), is {self.size:,}", "size")
-        return self
-
-
-class FrameStarts(Strict):
-    """A frame begins every so often, with all its operations at once."""
-
-    every: Period
-
-
-class Arrivals(Strict):
-    """When operations are meant to begin, whatever the allocator does: exactly one of these."""
-
-    model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
-
-    constant: Paced | None = None
-    poisson: Paced | None = None
-    bursts: Bursts | None = None
-    frames: FrameStarts | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Arrivals:
-        require_one_key(self, "kind of arrivals")
-        return self
 
 
 class Workload(Strict):

@@ -17,9 +17,9 @@ from memtool.passes.latency import Latency
 from memtool.passes.throughput import Throughput
 from memtool.store.series import History
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
+from memtool.workload.arrival_kinds import Arrivals
 from memtool.workload.arrivals import compile_arrivals
 from memtool.workload.generated import generated
-from memtool.workload.schema import Arrivals
 from memtool.workload.trace import make_trace
 from tests.events import workload_of
 from tests.images import churn, image_fd, make_image

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from memtool.engine.abi import binding
+from memtool.workload.arrival_kinds import Arrivals
 from memtool.workload.arrivals import compile_arrivals
 from memtool.workload.program import compile_workload
-from memtool.workload.schema import Arrivals, Workload
+from memtool.workload.schema import Workload
 from tests.conftest import ROOT
 from tests.native.conftest import BuildDriver
 

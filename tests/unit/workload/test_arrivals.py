@@ -15,9 +15,9 @@ from memtool.engine.loading import declare, load_library
 from memtool.errors import InputError
 from memtool.units import arrivals_in_words
 from memtool.workload import tables
+from memtool.workload.arrival_kinds import Arrivals
 from memtool.workload.arrivals import compile_arrivals
 from memtool.workload.generated import generated
-from memtool.workload.schema import Arrivals
 from memtool.workload.trace import load_trace, make_trace
 from tests.events import workload_of
 
