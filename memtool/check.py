@@ -133,7 +133,7 @@ def to_be_measured(options: CheckOptions) -> BenchOptions:
     """
     _refuse_uncounted(options)
     _past(options)  # what is foreign in it is refused before anything is measured
-    settings = options.bench
+    settings = replace(options.bench, packs="packing_ratio" in options.rules.metrics)
     if options.baseline is None:
         blocks = settings.blocks | 1
         settings = replace(

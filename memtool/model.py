@@ -158,7 +158,7 @@ class AllocatorPlan:
     expected_owner: str | None = None
     """Part of the file name of the library that must own malloc in the worker (the proof)."""
     version_call: tuple[str, str] | None = None
-    """(symbol, kind) by which the worker asks the library for its version; see worker/child.py."""
+    """(symbol, kind) by which the worker asks the library for its version (worker/lean.cpp)."""
     family: str = ""
     exact: bool = True
     """Whether footprint figures are expected to be the same in every repeat (verified, never assumed)."""

@@ -77,6 +77,8 @@ class BenchOptions:
     counter_repeats: int | None = None
     """None: one count is what ``auto`` takes time for; a counter that is asked for by name is also seen to repeat."""
     reference: str | None = None
+    packs: bool = True
+    """Whether footprints are held against the best packing, which takes seconds a workload to find."""
     draw_plots: bool = True
     time_limit: float | None = None
     least_time_limit: float = LEAST_TIME_LIMIT

@@ -252,6 +252,8 @@ def summarise(
         trace.info.name: _packed(
             trace, plan.settings.passes, options.mode, _placements(trace.info.name, plan, samples), pack
         )
+        if options.packs
+        else trace.info
         for trace in plan.traces
     } | {program.name: program.info for program in plan.programs}
     results: list[CellResult] = []
@@ -301,7 +303,7 @@ class _Packings:
     """Of the traces that one thread replays: made beside samples that time nothing, for the engine needs no lock."""
 
     def __init__(self, plan: Plan, options: BenchOptions) -> None:
-        wanted = any(run_pass.declared.places_blocks for run_pass in plan.settings.passes)
+        wanted = options.packs and any(run_pass.declared.places_blocks for run_pass in plan.settings.passes)
         self._traces = [trace for trace in plan.traces if wanted and threads_of(trace, options.mode) is None]
         self._packings: dict[str, Future[int | None]] = {trace.info.name: Future() for trace in self._traces}
 

@@ -38,7 +38,7 @@ class SystemAllocator:
     owner: str
     """Part of the file name of the library that must own malloc in the worker: the proof."""
     version: tuple[str, str] | None
-    """(symbol, kind) by which a worker asks for its version (worker/child.py); None: it has no such call."""
+    """(symbol, kind) by which a worker asks for its version (worker/lean.cpp); None: it has no such call."""
     install: str
     """The command that installs it."""
     tunables: tuple[Tunable, ...]

@@ -38,6 +38,5 @@ PASS = Declaration(
     interpreted=False,  # what is interpreted would count the interpreter's
     instrument=Instrument.INSTRUCTIONS,
     counts_repeat=True,
-    lean=True,  # and the interpreter takes most of a second to start under valgrind
     pinned=False,
 )

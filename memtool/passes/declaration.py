@@ -218,9 +218,8 @@ class Declaration:
     counts_repeat: bool = False
     """Whether its figures are those of every repeat, so that its workers' environments are alike, and it is repeated
     as often as asked to show it."""
-    lean: bool = False
-    """Whether it is of a process that must not have used the malloc under test: memory is measured there
-    (docs/adr/0013), and instructions are counted (docs/adr/0019)."""
+    resident: bool = False
+    """Whether resident memory is read, which the replay must not add code to (docs/adr/0013)."""
     one_processor: bool = False
     """Whether one thread stays on one: the kernel counts resident pages for each processor apart."""
     pinned: bool = True

@@ -142,6 +142,6 @@ PASS = Declaration(
     phase=Phase.WAITING,
     summarise=summarise,
     usual=6.0,
-    lean=True,
+    resident=True,
     pinned=False,
 )

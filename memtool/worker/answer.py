@@ -54,6 +54,13 @@ def read_answer(pipe: int, pid: int, token: bytes, deadline: float) -> dict[str,
                 raise TimedOut
 
 
+def wait_for_end(pid: int, deadline: float) -> None:
+    """Wait until a process has ended. Raises TimedOut at the deadline."""
+    with _process(pid) as process:
+        if not _dies(process, pid, deadline):
+            raise TimedOut
+
+
 @contextmanager
 def _process(pid: int) -> Iterator[int | None]:
     """Yield a descriptor that can be read once the process has ended; None where the kernel has none."""

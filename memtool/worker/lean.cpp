@@ -1,19 +1,21 @@
-// A worker that does nothing but replay: memory is measured here, where the malloc under test is as a plain program
-// finds it. In the interpreter it would hold free pages of the interpreter's own objects, out of which the replay would
-// be served without growing.
+// The worker of everything that is not written in Python: it does nothing but replay, so that the malloc under test is
+// as a plain program finds it. In the interpreter it would hold free pages of the interpreter's own objects, out of
+// which the replay would be served without growing; and an interpreter takes as long to start as a small replay.
 //
 //   memtool-lean DESCRIPTOR
 //
-// takes a LeanJob (engine/abi/capi.h) from a memory file, and writes the result there. It is linked against the engine
+// takes a LeanJob (worker/lean_job.h) from a memory file, and writes the result there. It is linked against the engine
 // and opens nothing, so that the dynamic linker has allocated nothing with the malloc under test either; and before the
 // replay it allocates nothing itself.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,8 +24,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 
-#include "engine/abi/capi.h"
+#include "worker/lean_job.h"
 
 namespace {
 
@@ -67,28 +70,107 @@ void* reserve(const LeanJob& job) {
   return base;
 }
 
+struct Mapping {
+  std::uintptr_t from;
+  std::uintptr_t to;
+  const char* permissions;  // "r-xp"
+  const char* path;         // " (deleted)" at its end: the file is no longer there
+};
+
+// Calls visit(mapping) for each that a file lies behind, with nothing allocated.
+template <class Visit>
+void for_each_mapped_file(Visit visit) {
+  static char text[64 << 10];
+  const int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  std::size_t held = 0;
+  for (ssize_t got; (got = read(maps, text + held, sizeof text - held)) > 0;) {
+    held += static_cast<std::size_t>(got);
+    char* line = text;
+    for (char* end; (end = static_cast<char*>(std::memchr(line, '\n', held))) != nullptr; line = end + 1) {
+      *end = '\0';
+      held -= static_cast<std::size_t>(end + 1 - line);
+      char* at = nullptr;
+      const std::uintptr_t from = std::strtoull(line, &at, 16);
+      const std::uintptr_t to = std::strtoull(at + 1, &at, 16);
+      const char* path = std::strchr(at, '/');
+      if (path != nullptr) visit(Mapping{from, to, at + 1, path});
+    }
+    std::memmove(text, line, held);
+  }
+  close(maps);
+}
+
 // The code and the constants of all libraries, so that the replay faults none of them in: the kernel's high-water mark
 // of resident memory counts pages of files too.
 void fault_in_code() {
-  static char text[64 << 10];  // a mapping beyond these is faulted in by the replay, and taken off again
-  const int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  for_each_mapped_file([](const Mapping& mapped) {
+    const char* allows = mapped.permissions;
+    if (allows[0] == 'r' && allows[1] == '-' && allows[3] == 'p')
+      madvise(reinterpret_cast<void*>(mapped.from), mapped.to - mapped.from, kPopulateRead);
+  });
+}
+
+// Which files the code comes from, so that one that is replaced during a run is noticed.
+void list_code(LeanJob& job) {
   std::size_t held = 0;
-  for (ssize_t got; held < sizeof text - 1 && (got = read(maps, text + held, sizeof text - 1 - held)) > 0;)
-    held += static_cast<std::size_t>(got);
-  close(maps);
-  text[held] = '\0';
-  for (char* line = text; *line != '\0';) {
-    char* end = std::strchr(line, '\n');
-    if (end == nullptr) return;
-    *end = '\0';
-    char* at = nullptr;
-    const std::uintptr_t from = std::strtoull(line, &at, 16);
-    const std::uintptr_t to = std::strtoull(at + 1, &at, 16);
-    // Private, readable, not writable, of a file: " r-xp ... /usr/lib/libc.so.6".
-    if (at[1] == 'r' && at[2] == '-' && at[4] == 'p' && std::strchr(at, '/') != nullptr)
-      madvise(reinterpret_cast<void*>(from), to - from, kPopulateRead);
-    line = end + 1;
+  for_each_mapped_file([&](const Mapping& mapped) {
+    if (mapped.permissions[2] != 'x') return;
+    struct stat known{};
+    if (stat(mapped.path, &known) != 0) known = {};
+    const auto changed = static_cast<long long>(known.st_mtim.tv_sec) * 1'000'000'000 + known.st_mtim.tv_nsec;
+    const int length = std::snprintf(job.code + held, sizeof job.code - held, "%llu %lld %lld %s\n",
+                                     static_cast<unsigned long long>(known.st_ino),
+                                     static_cast<long long>(known.st_size), changed, mapped.path);
+    if (held + static_cast<std::size_t>(length) >= sizeof job.code) give_up("too many libraries");
+    held += static_cast<std::size_t>(length);
+  });
+}
+
+// As host/noise.py has it.
+NoiseReading read_noise() {
+  NoiseReading noise{};
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  noise.elapsed_ns = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  noise.involuntary_switches = static_cast<std::uint64_t>(used.ru_nivcsw);
+  noise.voluntary_switches = static_cast<std::uint64_t>(used.ru_nvcsw);
+  char line[256] = {};
+  const int statistics = open("/proc/stat", O_RDONLY | O_CLOEXEC);
+  const ssize_t got = read(statistics, line, sizeof line - 1);
+  close(statistics);
+  if (got <= 0) return noise;
+  char* at = line + std::strcspn(line, " ");
+  constexpr int kFields = 8;  // from "user" to "steal": guests are in "user" already
+  for (int field = 1; field <= kFields; ++field) {
+    const std::uint64_t ticks = std::strtoull(at, &at, 10);
+    noise.machine_ticks += ticks;
+    if (field == kFields) noise.steal_ticks = ticks;
   }
+  return noise;
+}
+
+// What the malloc says of its version.
+void ask_version(const LeanJob& job, const char* symbol, char* out, std::size_t bytes) {
+  void* function = dlsym(RTLD_DEFAULT, symbol);
+  if (function == nullptr) return;
+  const char* words = nullptr;
+  if (job.version_kind == MEMTOOL_VERSION_TEXT) {
+    words = reinterpret_cast<const char* (*)()>(function)();
+  } else if (job.version_kind == MEMTOOL_VERSION_TCMALLOC) {
+    words = reinterpret_cast<const char* (*)(int*, int*, const char**)>(function)(nullptr, nullptr, nullptr);
+  } else if (job.version_kind == MEMTOOL_VERSION_MALLCTL) {
+    std::size_t length = sizeof words;
+    using Mallctl = int (*)(const char*, void*, std::size_t*, void*, std::size_t);
+    if (reinterpret_cast<Mallctl>(function)("version", &words, &length, nullptr, 0) != 0) return;
+  } else {
+    // mimalloc says 2.0.9 as 209 and, since 3.2, 3.4.3 as 30403.
+    const int number = reinterpret_cast<int (*)()>(function)();
+    const int base = number >= 10000 ? 100 : 10;
+    std::snprintf(out, bytes, "%d.%d.%d", number / base / base, number / base % base, number % base);
+  }
+  if (words != nullptr) std::snprintf(out, bytes, "%s", words);
 }
 
 // The kernel counts resident pages for each processor apart, in batches: on one there is one batch at most that the
@@ -122,8 +204,12 @@ void replay(LeanJob& job) {
     request.places = static_cast<ThreadPlace*>(
         map_file(job.places_descriptor, job.lanes * sizeof(ThreadPlace), PROT_READ | PROT_WRITE));
   }
-  fault_in_code();
+  if (job.resident != 0) fault_in_code();
+  job.before = read_noise();
   memtool_replay(&request, &job.result);
+  job.after = read_noise();
+  list_code(job);
+  if (job.version != 0) ask_version(job, file + job.version, job.malloc_version, sizeof job.malloc_version);
   memtool_symbol_owner("malloc", job.malloc_owner, sizeof job.malloc_owner, job.malloc_build_id,
                        sizeof job.malloc_build_id);
 }

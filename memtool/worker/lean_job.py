@@ -1,71 +1,82 @@
-"""The memory file that a worker shares with the lean worker that it starts (lean.cpp).
-
-A worker imports this module: it imports nothing but what ctypes needs.
-"""
+"""A sample that the lean worker takes (lean.cpp): what it is asked and what it answers is one memory file."""
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import mmap
 import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+from memtool.allocators.own.code_files import DELETED, is_brought
 from memtool.engine.replay import binding
+from memtool.worker import protocol
+from memtool.worker.answer import wait_for_end
 
-# As in child.py.
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 
 
 class LeanJob:
-    """The memory file that a lean worker shares with this process."""
+    """A lean worker's memory file, as long as the sample is taken."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        """Lay out the file, as the request of a worker has it."""
-        self._command = request["lean"]
-        self._engine = request["library"]
-        region_bytes, alignment, advice, populate_bytes, flags, region_descriptor = request["region"]
-        mode, lanes, processors, places = request["threads"] or (0, 0, 0, -1)
-        image_descriptor, image_bytes = request["image"]
-        adopted = request["adopted"][1] if request["adopted"] is not None else ""
+    def __init__(self, request: Mapping[str, Any], command: Sequence[str], engine: str) -> None:
+        """Lay out the file of a request; ``engine`` is taken in place of the one beside the program, where it is not.
+
+        ``command``: the program, and under what it runs.
+        """
+        self._environment: Mapping[str, str] = request["environment"]
+        self._version = request["version"]
+        self._shares = request["threads"] is not None and request["threads"][2] == 0
+        self._file = os.memfd_create("memtool-job", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self._engine = -1 if Path(engine).parent == Path(command[-1]).parent else os.open(engine, os.O_RDONLY)
+        self.command = [*command, str(self._file)]
+        self.input: int | None = None
+        self.descriptors = tuple(number for number in (self._file, self._engine) if number >= 0)
+        loaded = [self._environment["LD_PRELOAD"]] if "LD_PRELOAD" in self._environment else []
+        # By its descriptor: LD_PRELOAD takes a space in a path for the end of it.
+        engines = [f"/proc/self/fd/{self._engine}"] if self._engine >= 0 else []
+        preload = {"LD_PRELOAD": ":".join([*loaded, *engines])} if loaded or engines else {}
+        self.environment = {**self._environment, **preload}
         run_pass, figures_bytes, content, length = request["figures"]
-        texts = {
-            "adopted": adopted,
-            "strategy": request["strategy"],
-            "parameters": request["parameters"],
-            "run_pass": run_pass,
-        }
-        parts: dict[str, int] = {
-            name: len(os.fsencode(text)) + 1 for name, text in texts.items() if text or name != "adopted"
-        }
-        parts["figures"] = length
+        texts = {name: request[name] for name in ("strategy", "parameters")} | {"run_pass": run_pass}
+        if request["adopted"] is not None:
+            texts["adopted"] = request["adopted"][1]
+        if self._version is not None:
+            texts["version"] = self._version[0]
+        parts = {name: os.fsencode(text) + b"\0" for name, text in texts.items()} | {"figures": content}
         end = ctypes.sizeof(binding.LeanJob)
         offsets = {}
-        for name, length in parts.items():
+        for name, part in parts.items():
             offsets[name] = end
-            end += (length + 63) & -64
-        self._descriptor = os.memfd_create("memtool-job", 0)
-        os.ftruncate(self._descriptor, end)
-        memory = mmap.mmap(self._descriptor, end)
-        self.head = binding.LeanJob.from_buffer(memory)
-        self.figures = memoryview(memory)[offsets["figures"] : offsets["figures"] + length]
-        """What the replay leaves there."""
-        self.figures[: len(content)] = content
-        for name, text in texts.items():
-            if name in offsets:
-                encoded = os.fsencode(text)
-                memory[offsets[name] : offsets[name] + len(encoded)] = encoded
-        head = self.head
+            end += (max(len(part), length if part is content else 0) + 63) & -64
+        os.ftruncate(self._file, end)
+        # A worker that cut it off would end memtool, which reads it.
+        fcntl.fcntl(self._file, fcntl.F_ADD_SEALS, _SEALS)
+        self._memory = mmap.mmap(self._file, end)
+        self._figures = slice(offsets["figures"], offsets["figures"] + length)
+        for name, part in parts.items():
+            self._memory[offsets[name] : offsets[name] + len(part)] = part
+        self._fill(request, offsets, figures_bytes)
+
+    def _fill(self, request: Mapping[str, Any], offsets: Mapping[str, int], figures_bytes: int) -> None:
+        region_bytes, alignment, advice, populate_bytes, flags, region_descriptor = request["region"]
+        mode, lanes, processors, places = request["threads"] or (0, 0, 0, -1)
+        head = self._head = binding.LeanJob.from_buffer(self._memory)
         head.struct_bytes = ctypes.sizeof(binding.LeanJob)
-        head.bytes = end
+        head.bytes = len(self._memory)
         head.starter = os.getpid()
         for name, offset in offsets.items():
             setattr(head, name, offset)
         head.lanes = lanes
         head.one_processor = request["one_processor"]
+        head.resident = request["resident"]
+        if self._version is not None:
+            head.version_kind = binding.VERSION_KINDS.index(self._version[1])
         head.region_alignment = alignment
         head.advice[: len(advice)] = advice
-        head.image_descriptor = image_descriptor
+        head.image_descriptor, image_bytes = request["image"]
         head.region_descriptor = -1 if region_descriptor is None else region_descriptor
         head.places_descriptor = places
         head.result.struct_bytes = ctypes.sizeof(binding.ReplayResult)
@@ -82,19 +93,50 @@ class LeanJob:
         call.ticks_per_ns = 1 / request["ns_per_tick"]
         call.figures_bytes = figures_bytes
 
-    def run(self) -> None:
-        """Start the lean worker and wait for it. Where it dies, this process dies in the same way."""
-        environment = dict(os.environ)
-        if self._engine.rpartition("/")[0] != self._command[-1].rpartition("/")[0]:
-            # It takes the engine that lies beside it, unless another one is there before; named by its descriptor, for
-            # LD_PRELOAD takes a space in a path for the end of it.
-            descriptor = os.open(self._engine, os.O_RDONLY)
-            os.set_inheritable(descriptor, True)
-            loaded = [environment["LD_PRELOAD"]] if "LD_PRELOAD" in environment else []
-            environment["LD_PRELOAD"] = ":".join([*loaded, f"/proc/self/fd/{descriptor}"])
-        process = os.posix_spawn(self._command[0], [*self._command, str(self._descriptor)], environment)
-        _, status = os.waitpid(process, 0)
-        if os.WIFSIGNALED(status):
-            os.kill(os.getpid(), os.WTERMSIG(status))
-        if not self.head.finished:
-            os._exit(os.waitstatus_to_exitcode(status))
+    def started(self) -> None:
+        """Let go of what is the worker's alone, which is nothing."""
+
+    def answer(self, pid: int, deadline: float) -> dict[str, Any] | None:
+        """Wait for the worker to end and return what it left; None: it has died. Raises TimedOut."""
+        wait_for_end(pid, deadline)
+        head = self._head
+        if not head.finished:
+            return None
+        result = head.result
+        noise = {name: getattr(head.after, name) - getattr(head.before, name) for name in binding.NOISE_FIGURES}
+        # Threads without a processor each take it from one another.
+        noise["own_switches"] = noise["involuntary_switches"] if self._shares else result.own_switches
+        return {
+            "status": result.status,
+            "message": result.message.decode(errors="replace"),
+            "proof": self._proof(),
+            "noise": noise,
+            "figures": self._memory[self._figures] if result.status == protocol.DONE else b"",
+        }
+
+    def _proof(self) -> dict[str, Any]:
+        """Return what shows whose code the worker ran."""
+        head = self._head
+        proof: dict[str, Any] = {
+            "malloc_owner": os.fsdecode(head.malloc_owner) or None,
+            "malloc_build_id": head.malloc_build_id.decode() if head.malloc_owner else None,
+            "tuning": protocol.tuning(self._environment),
+        }
+        if self._version is not None:
+            proof["version"] = head.malloc_version.decode(errors="replace") or None
+        if head.adopted_owner:
+            proof["library"] = os.fsdecode(head.adopted_owner)
+            proof["library_build_id"] = head.adopted_build_id.decode() or None
+        proof["code"] = {}
+        preloaded = self._environment.get("LD_PRELOAD", "").split(":")
+        for line in head.code.splitlines():
+            *identity, mapped = line.split(b" ", 3)
+            path = os.fsdecode(mapped)
+            if is_brought(path, preloaded):
+                proof["code"][path.removesuffix(DELETED)] = tuple(map(int, identity))
+        return proof
+
+    def close(self) -> None:
+        """Let go of the file."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)

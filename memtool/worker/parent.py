@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import marshal
 import os
 import random
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from memtool.allocators.regions import Backing
 from memtool.engine.instruments.binding import COUNTERS_OF
-from memtool.engine.loading import engine_path, lean_path, package_folder
+from memtool.engine.loading import engine_path, lean_path
 from memtool.engine.replay.binding import REGION_LOCKED, REGION_SHARED
+from memtool.files import memory_file
 from memtool.host.counters import Counter
 from memtool.model import AllocatorPlan, Cell
 from memtool.passes import Noise, Pass, Sample
@@ -28,11 +27,13 @@ from memtool.passes.histogram import SLOW_NS
 from memtool.passes.layout import Asked
 from memtool.passes.records import record_from
 from memtool.worker import protocol
-from memtool.worker.answer import TOKEN_BYTES, Foreign, TimedOut, read_answer
+from memtool.worker.answer import TOKEN_BYTES, Foreign, TimedOut
 from memtool.worker.evidence import Contents
 from memtool.worker.figures import head_bytes, made, read
 from memtool.worker.instruments import counted
+from memtool.worker.interpreted_job import InterpretedJob
 from memtool.worker.judge import Answer, sample_of
+from memtool.worker.lean_job import LeanJob
 from memtool.worker.offspring import VARIABLE, adopt_orphans, end_worker, kill_session
 from memtool.worker.threads import ThreadPlan, places_in_words, read_places
 
@@ -112,9 +113,10 @@ class _Worker:
     """A process that takes one sample."""
 
     job: Job
+    asked: LeanJob | InterpretedJob
     process: subprocess.Popen[bytes]
-    answers: int
-    token: bytes
+    word: str
+    """In its environment (offspring.py)."""
     errors: int
     deadline: float
     count: Callable[[subprocess.Popen[bytes]], dict[str, Any]]
@@ -126,7 +128,7 @@ class _Worker:
         """Wait for the answer, the death or the time limit of the process; it is gone when this returns."""
         answer: Answer | None = None
         try:
-            data = read_answer(self.answers, self.process.pid, self.token, self.deadline)
+            data = self.asked.answer(self.process.pid, self.deadline)
             if data is not None:
                 answer = self._read(data)
         except TimedOut:
@@ -134,7 +136,7 @@ class _Worker:
         except (Foreign, OSError, subprocess.TimeoutExpired) as problem:
             status = protocol.BAD_REQUEST if isinstance(problem, OSError) else protocol.WRONG
             answer = Answer(status, f"the worker {_fault(problem)}")
-        end_worker(self.process, self.token.hex())
+        end_worker(self.process, self.word)
         if answer is not None and answer.timed_out and self.places is not None and self.job.threads is not None:
             places = read_places(os.pread(self.places, self.job.threads.places_bytes, 0))
             answer = replace(answer, message=places_in_words(places))
@@ -147,7 +149,7 @@ class _Worker:
             if answer.status != protocol.DONE:
                 return answer
             counts = self.count(self.process)
-            return replace(answer, figures=read(self.job.run_pass, _asked(self.job), data["figures"], counts))
+            return replace(answer, figures=read(self.job.run_pass, _asked_of(self.job), data["figures"], counts))
         except (KeyError, TypeError, ValueError) as problem:
             raise Foreign(f"answered what is no {self.job.run_pass} sample: {problem}") from None
 
@@ -170,8 +172,6 @@ class WorkerExecutor:
         adopt_orphans()
         self._library = engine_path()
         self._lean = lean_path()
-        folder = Path(package_folder())
-        self._child = str(folder / "worker" / "start.py")
 
     def execute(self, job: Job) -> Sample:
         """Start a worker, wait for its answer or its time limit, and return the sample.
@@ -222,26 +222,21 @@ class WorkerExecutor:
     @contextmanager
     def _worker(self, job: Job, stops: int) -> Iterator[_Worker]:
         with (
-            _pipe() as (answers, child_end),
-            _memory_file("stderr") as errors,
-            _memory_file("request") as asked,
+            memory_file("stderr") as errors,
             self.backing(job.region) as region_file,
             counted(job) as (under, count, calls),
             _places(job.threads) as places,
+            closing(self._asked(job, region_file, calls, places, under)) as asked,
         ):
-            token = os.urandom(TOKEN_BYTES)
-            request = self._request(job, child_end.fileno(), region_file, calls, places, under)
-            # A file: a pipe would keep us where a library does not let the worker come to reading it.
-            os.write(asked, marshal.dumps({**request, "token": token}))
-            os.lseek(asked, 0, os.SEEK_SET)
-            passed = (job.image_fd, child_end.fileno(), region_file, calls, places)
+            word = os.urandom(TOKEN_BYTES).hex()
+            passed = (job.image_fd, region_file, calls, places, *asked.descriptors)
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", self._child],
-                stdin=asked,
+                asked.command,
+                stdin=subprocess.DEVNULL if asked.input is None else asked.input,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 pass_fds=tuple(number for number in passed if number is not None and number >= 0),
-                env={**self._environment(job), VARIABLE: token.hex()},
+                env={**asked.environment, VARIABLE: word},
                 start_new_session=True,
             )
             try:
@@ -249,15 +244,14 @@ class WorkerExecutor:
                     self._live.add(process)
                     if self._stops != stops:
                         self._kill(process)
-                child_end.close()  # so that the pipe ends when the worker does
-                deadline = time.monotonic() + job.time_limit
-                yield _Worker(job, process, answers.fileno(), token, errors, deadline, count, places)
+                asked.started()
+                yield _Worker(job, asked, process, word, errors, time.monotonic() + job.time_limit, count, places)
             finally:
                 # Whatever happens here, an interrupt included, no worker is left behind.
                 with self._lock:
                     self._live.discard(process)
                     self._killed.discard(process)
-                end_worker(process, token.hex())
+                end_worker(process, word)
 
     @contextmanager
     def backing(self, region: RegionRequest) -> Iterator[int | None]:
@@ -265,7 +259,7 @@ class WorkerExecutor:
         if region.backing is Backing.NONE:
             yield None
         elif region.backing is Backing.MEMORY:
-            with _memory_file("memtool-region") as descriptor:
+            with memory_file("memtool-region") as descriptor:
                 os.ftruncate(descriptor, region.size)
                 yield descriptor
         else:
@@ -273,16 +267,19 @@ class WorkerExecutor:
                 file.truncate(region.size)
                 yield file.fileno()
 
-    def _request(
-        self, job: Job, result: int, region_file: int | None, calls: int, places: int | None, under: list[str]
-    ) -> dict[str, object]:
+    def _asked(
+        self, job: Job, region_file: int | None, calls: int, places: int | None, under: list[str]
+    ) -> LeanJob | InterpretedJob:
+        """Return a job as the worker that takes it is asked; what is not written in Python needs no interpreter."""
         region = job.region
         size = min(region.size, _MOST_UNDER_VALGRIND) if job.counter is Counter.CALLGRIND else region.size
         flags = region.shared * REGION_SHARED | region.locked * REGION_LOCKED
-        return {
+        declared = job.run_pass.declared
+        request = {
             "parent": os.getpid(),
             "library": self._library,
-            "figures": (str(job.run_pass), head_bytes(job.run_pass), *made(job.run_pass, _asked(job, calls))),
+            "environment": self._environment(job),
+            "figures": (str(job.run_pass), head_bytes(job.run_pass), *made(job.run_pass, _asked_of(job, calls))),
             "image": (job.image_fd, job.image_bytes),
             "strategy": job.plan.strategy,
             "parameters": job.plan.engine_parameters,
@@ -291,16 +288,17 @@ class WorkerExecutor:
             "iterations": job.iterations,
             "use_counter": int(job.use_counter),
             "ns_per_tick": job.ns_per_tick,
-            "result": result,
             "version": job.plan.version_call,
             "threads": None
             if job.threads is None
             else (protocol.MODES.index(job.threads.mode), job.threads.lanes, job.threads.processors, places),
             "adopted": job.plan.adopted,
-            "one_processor": int(job.run_pass.declared.one_processor and job.threads is None),
-            "lean": (*under, self._lean) if job.run_pass.declared.lean and not job.plan.interpreted else None,
-            "path": tuple(sys.path) if job.plan.interpreted else (),
+            "one_processor": int(declared.one_processor and job.threads is None),
+            "resident": int(declared.resident),
         }
+        if job.plan.interpreted:
+            return InterpretedJob(request, os.urandom(TOKEN_BYTES))
+        return LeanJob(request, (*under, self._lean), self._library)
 
     def _environment(self, job: Job) -> dict[str, str]:
         """Return a bare environment of a size drawn anew: a stack that starts elsewhere aligns data elsewhere.
@@ -318,33 +316,17 @@ class WorkerExecutor:
 
 
 @contextmanager
-def _pipe() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    read_end, write_end = os.pipe()
-    with os.fdopen(read_end, "rb", 0) as reader, os.fdopen(write_end, "wb", 0) as writer:
-        yield reader, writer
-
-
-@contextmanager
-def _memory_file(name: str) -> Iterator[int]:
-    descriptor = os.memfd_create(name)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
 def _places(threads: ThreadPlan | None) -> Iterator[int | None]:
     """Yield the memory file in which the worker's threads say what they are at; None where it has but one."""
     if threads is None:
         yield None
         return
-    with _memory_file("memtool-places") as descriptor:
+    with memory_file("memtool-places") as descriptor:
         os.ftruncate(descriptor, threads.places_bytes)
         yield descriptor
 
 
-def _asked(job: Job, socket: int = 0) -> Asked:
+def _asked_of(job: Job, socket: int = 0) -> Asked:
     return Asked(
         checkpoints=job.checkpoints,
         lanes=0 if job.threads is None else job.threads.lanes,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from memtool.errors import MemtoolError
 from memtool.host import machine
 from memtool.model import AllocatorPlan, Cell, Mode, Status
-from memtool.passes import PACE, Pass, Phase, Sample
+from memtool.passes import PACE, Figures, Pass, Phase, Sample
 from memtool.worker.estimate import Estimate
 from memtool.worker.evidence import Evidence
 from memtool.worker.jobs import Jobs, sharing
@@ -74,11 +74,7 @@ class Schedule:
             for block in self._blocks():
                 self._block(workloads, block, timed)
         self.timing_is_over()
-        for run_pass in self.settings.of(Phase.REPEATED):
-            self._repeat(workloads, run_pass)
-            if run_pass.declared.places_blocks:
-                self._alone(workloads, run_pass)
-        self._count_and_wait(workloads)
+        self._take_untimed(workloads)
         return self._samples
 
     def _block(self, workloads: Sequence[Measurable], block: int, timed: Sequence[Pass]) -> None:
@@ -92,22 +88,43 @@ class Schedule:
                     if cell in cells_of(workload, run_pass):
                         self._take(workload, cell, plan, block, run_pass)
 
-    def _repeat(self, workloads: Sequence[Measurable], run_pass: Pass) -> None:
-        """Measure every cell twice, or as often as asked, and more only those whose figures differ; block by block."""
-        taken: dict[Cell, list[Sample]] = {}
-        for turn, block in enumerate(self._blocks()):
-            asked = turn < self.settings.footprint_repeats
-            wanted: list[Wanted] = []
-            for wish in _wanted(workloads, run_pass, block):
-                own = taken.setdefault(wish[1], [])
-                repeats = [sample.payload for sample in own]
-                if asked or (len(own) == turn and run_pass.declared.differ(repeats)):
-                    wanted.append(wish)
-            if not asked:
-                self._total += len(wanted)
-                self._estimate.expect({run_pass: len(wanted)})
-            for sample in self._take_together(wanted):
-                taken[sample.cell].append(sample)
+    def _take_untimed(self, workloads: Sequence[Measurable]) -> None:
+        """Repeat, count and wait, all at the same time once the first repeat has shown what memory a cell takes.
+
+        What threads replay is repeated alone.
+        """
+        passes, turns = self.settings.of(Phase.REPEATED), range(len(self._blocks()))
+        asked = turns[: self.settings.footprint_repeats]
+        alone = asked if any(workload.threads is not None for workload in workloads) else asked[:1]
+        for turn in alone:
+            for run_pass in passes:
+                self._take_together(self._repeats(workloads, run_pass, turn))
+        again = [
+            wish
+            for turn in asked[len(alone) :]
+            for run_pass in passes
+            for wish in self._repeats(workloads, run_pass, turn)
+        ]
+        self._count_and_wait(workloads, again)
+        for run_pass in passes:
+            for turn in turns[len(asked) :]:
+                more = self._repeats(workloads, run_pass, turn)
+                self._total += len(more)
+                self._estimate.expect({run_pass: len(more)})
+                self._take_together(more)
+            if run_pass.declared.places_blocks:
+                self._alone(workloads, run_pass)
+
+    def _repeats(self, workloads: Sequence[Measurable], run_pass: Pass, turn: int) -> list[Wanted]:
+        """Return the samples of a turn: of every cell twice, or as often as asked, then only where figures differ."""
+        wanted = [wish for wish in _wanted(workloads, run_pass, self._blocks()[turn]) if wish[1] not in self._failed]
+        if turn < self.settings.footprint_repeats:
+            return wanted
+        taken: dict[Cell, list[Figures]] = {}
+        for sample in self._samples:
+            if sample.run_pass is run_pass and sample.payload is not None:
+                taken.setdefault(sample.cell, []).append(sample.payload)
+        return [wish for wish in wanted if len(taken[wish[1]]) == turn and run_pass.declared.differ(taken[wish[1]])]
 
     def _alone(self, workloads: Sequence[Measurable], run_pass: Pass) -> None:
         """Measure once what one thread takes for what several replay; that it cannot costs the cell nothing else."""
@@ -120,8 +137,8 @@ class Schedule:
             wanted.append((alone, replace(cell, mode=str(Mode.SERIAL)), plan, block, run_pass))
         self._take_together(wanted)
 
-    def _take_together(self, wanted: Sequence[Wanted]) -> list[Sample]:
-        """Take samples of what times nothing, one of a cell at the most, and return those that are sound.
+    def _take_together(self, wanted: Sequence[Wanted]) -> None:
+        """Take samples of what times nothing, one of a cell at the most.
 
         As many workers at a time as there are processors, while memory holds the most that any of them can take.
         Threads have the processors to themselves: in whose company they run decides in which order they meet.
@@ -129,8 +146,8 @@ class Schedule:
         wanted = [wish for wish in wanted if wish[1] not in self._failed]
         alone = any(workload.threads is not None for workload, *_ in wanted)
         at_once = 1 if alone else self._most_at_once([workload for workload, *_ in wanted])
-        finished = [self._finish(sample) for sample in self._overlapping(wanted, at_once)]
-        return [sample for sample in finished if sample is not None]
+        for sample in self._overlapping(wanted, at_once):
+            self._finish(sample)
 
     def _overlapping(self, wanted: Sequence[Wanted], at_once: int, waiting: Sequence[Wanted] = ()) -> list[Sample]:
         """Return samples, those of ``waiting`` first, each in the order given; what is there already is not taken.
@@ -168,21 +185,21 @@ class Schedule:
         most = max((workload.total_bytes for workload in workloads), default=0) + _WORKER_BYTES
         return max(1, min(processors, self.settings.memory_bytes // most))
 
-    def _count_and_wait(self, workloads: Sequence[Measurable]) -> None:
-        """Count, and take the passes that mostly wait, so that counting goes on beside them where memory holds both.
+    def _count_and_wait(self, workloads: Sequence[Measurable], again: Sequence[Wanted]) -> None:
+        """Take what is repeated, count, and take the passes that mostly wait beside both, where memory holds them all.
 
         A count does not mind company, and one that fails costs itself only.
         """
-        counts = self._counts(workloads)
+        wanted = [*again, *self._counts(workloads)]
         batches = self._batches(workloads)
-        processors = machine.processes_at_once()
-        fits = bool(batches) and self._holds([cell for _, cell, *_ in (*batches[0], *counts[:processors])])
-        for sample in self._overlapping(counts, processors, batches.pop(0) if fits else ()):
-            if sample.run_pass.declared.phase is Phase.WAITING:
-                self._finish(sample)
-            else:
+        at_once = self._most_at_once(workloads)
+        fits = bool(batches) and self._holds([cell for _, cell, *_ in (*batches[0], *wanted[:at_once])])
+        for sample in self._overlapping(wanted, at_once, batches.pop(0) if fits else ()):
+            if sample.run_pass.declared.phase is Phase.COUNTED:
                 self._samples.append(sample)
                 self._done += 1
+            else:
+                self._finish(sample)
         for batch in batches:
             for sample in self._overlapping((), 1, batch):
                 self._finish(sample)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -123,6 +124,17 @@ def test_children_of_an_allocator_end_with_its_worker(
     sample = take(image, heap(tmp_path, made))
     assert sample.status is status
     assert is_gone(int((tmp_path / "pid").read_text(encoding="ascii")))
+
+
+@pytest.mark.parametrize("run_pass", [Pass.CHECK, Pass.THROUGHPUT, Pass.LATENCY, Pass.FOOTPRINT, Pass.HEAP])
+def test_no_interpreter_is_started_for_what_is_not_written_in_python(
+    image: tuple[int, int], monkeypatch: pytest.MonkeyPatch, run_pass: Pass
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    sample = WorkerExecutor(seed=1).execute(job(image, AllocatorPlan(AllocatorSpec("glibc"), "malloc", ""), run_pass))
+    assert (sample.status, sample.reason) == (Status.OK, None)
+    assert Path(sample.proof["malloc_owner"]).name == "libc.so.6"
+    assert {Path(path).name for path in sample.proof["code"]} >= {"memtool-lean", "libmemtool_engine.so"}
 
 
 # A workload of one allocation, all passes. Counting was done before the heap passes had waited for their

@@ -34,6 +34,11 @@ def adopt(source: Sequence[str]) -> Callbacks | None:
 
         adopted_binding.adopt_library(source[1])
         return None
+    return adopt_class(source)
+
+
+def adopt_class(source: Sequence[str]) -> Callbacks:
+    """Make a class in Python the engine's adopted strategy; return what it is called through. Raises LoadError."""
     import site
 
     from memtool.allocators.interpreted import load

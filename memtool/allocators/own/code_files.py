@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 _SYSTEM = ("/usr/", "/lib", "/bin/", "/sbin/", "/etc/")
 """What the machine brings; a package manager puts it there, and the machine's fingerprint has its versions."""
@@ -25,22 +26,19 @@ def ignore_modules() -> None:
     _standing.update(sys.modules)
 
 
-def code_files(*besides: str) -> dict[str, Identity]:
-    """Return the files of libraries that are preloaded or loaded, and of Python's modules, and how to know each again.
-
-    Left out is what comes with the machine and with Python, unless it was preloaded. ``besides``: paths that another
-    process has loaded.
-    """
+def code_files() -> dict[str, Identity]:
+    """Return the files of libraries that somebody brought, and of Python's modules, and how to know each again."""
     wanted = os.environ.get("LD_PRELOAD", "").split(":")
-    paths = {path for path in _mapped() if path in wanted or not _is_standard(path)} | set(besides)
+    paths = {path for path in _mapped() if is_brought(path, wanted)}
     for module in [loaded for name, loaded in list(sys.modules.items()) if name not in _standing]:
         path = getattr(module, "__file__", None)
         if isinstance(path, str) and os.path.isabs(path) and not _is_standard(path) and not _is_own(path):
             paths.add(path)
-    return {path.removesuffix(_DELETED): _identity(path) for path in paths}
+    return {path.removesuffix(DELETED): _identity(path) for path in paths}
 
 
-_DELETED = " (deleted)"
+DELETED = " (deleted)"
+"""What the kernel puts behind the path of a mapped file that is no longer there."""
 
 
 def _mapped() -> set[str]:
@@ -51,7 +49,12 @@ def _mapped() -> set[str]:
             words = line.rstrip(b"\n").split(None, 5)
             if len(words) == 6 and b"x" in words[1] and words[5].startswith(b"/"):
                 paths.add(os.fsdecode(words[5]))
-    return {path for path in paths if not path.startswith(("/memfd:", "/dev/"))}
+    return paths
+
+
+def is_brought(path: str, preloaded: Sequence[str]) -> bool:
+    """Return whether a mapped file does not come with the machine or with Python, or was preloaded."""
+    return not path.startswith(("/memfd:", "/dev/")) and (path in preloaded or not _is_standard(path))
 
 
 def _is_standard(path: str) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+
+from memtool.files import memory_file
 
 _MOST_ANSWERED = 16 << 20
 _MOST_COMPLAINED = 64 << 10
@@ -45,7 +47,7 @@ def try_apart(
     Raises:
         TimeoutError: it takes longer.
     """
-    with _memory_file("answer") as answer, _memory_file("stderr") as errors, _memory_file("request") as asked:
+    with memory_file("answer") as answer, memory_file("stderr") as errors, memory_file("request") as asked:
         os.write(asked, request)
         os.lseek(asked, 0, os.SEEK_SET)
         process = subprocess.Popen(
@@ -66,15 +68,6 @@ def try_apart(
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         return Trial(process.returncode, _text(answer, _MOST_ANSWERED), _text(errors, _MOST_COMPLAINED))
-
-
-@contextmanager
-def _memory_file(name: str) -> Iterator[int]:
-    descriptor = os.memfd_create(name)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _text(descriptor: int, most: int) -> str:

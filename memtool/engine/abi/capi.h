@@ -167,36 +167,6 @@ typedef struct ReplayResult {
   char message[400];
 } ReplayResult;
 
-/* What a lean worker is told, and what it answers (worker/lean.cpp): one memory file that it shares with the worker
- * that started it. Offsets are from the beginning of the file; 0: there is none. */
-#define MEMTOOL_MOST_ADVICE 8
-typedef struct LeanJob {
-  uint64_t struct_bytes; /* sizeof(LeanJob): refused when it differs */
-  uint64_t bytes;        /* of the whole file */
-  uint64_t starter;      /* the process that started it, without which it ends */
-  /* Where these texts begin. */
-  uint64_t adopted; /* path of a library to adopt */
-  uint64_t strategy;
-  uint64_t parameters;
-  uint64_t pass;
-  uint64_t figures;
-  uint64_t lanes;
-  uint64_t region_alignment;
-  int32_t advice[MEMTOOL_MOST_ADVICE]; /* madvise numbers for the region; 0: no more */
-  int32_t image_descriptor;
-  int32_t region_descriptor; /* -1: anonymous */
-  int32_t places_descriptor; /* -1: one thread */
-  uint32_t one_processor;    /* 1: to stay on one */
-  uint32_t finished;         /* 1: what follows is filled in */
-  uint32_t reserved;
-  char malloc_owner[4096]; /* as memtool_symbol_owner() has it */
-  char malloc_build_id[128];
-  char adopted_owner[4096];
-  char adopted_build_id[128];
-  ReplayRequest request; /* with no pointer: the lean worker puts them in */
-  ReplayResult result;
-} LeanJob;
-
 typedef struct StrategyLimits {
   uint64_t largest_size;
   uint64_t largest_alignment;

@@ -115,7 +115,6 @@ def _library() -> ctypes.CDLL:
         "memtool_adopt_table": (_u32, [_void, _text]),
         "memtool_adopted_name": (_text, []),
         "memtool_describe_adopted": (_text, []),
-        "memtool_adopted_owner": (_u32, [_text, _u64, _text, _u64]),
     }
     declare(library, signatures)
     return library
@@ -148,12 +147,3 @@ def describe_adopted() -> dict[str, Any]:
     library = _library()
     described: dict[str, Any] = json.loads(library.memtool_describe_adopted().decode(errors="replace"))
     return described | {"name": library.memtool_adopted_name().decode(errors="replace")}
-
-
-def adopted_owner() -> tuple[str, str] | None:
-    """Return (path, build id) of the library that the adopted allocator came from; None: it is of this process."""
-    path = ctypes.create_string_buffer(4096)
-    build_id = ctypes.create_string_buffer(128)
-    if _library().memtool_adopted_owner(path, len(path), build_id, len(build_id)) != 0:
-        return None
-    return os.fsdecode(path.value), build_id.value.decode()

@@ -64,7 +64,15 @@ class ReplayResult(ctypes.Structure):
     ]
 
 
-_PATH_BYTES, _BUILD_ID_BYTES, _MOST_ADVICE = 4096, 128, 8
+NOISE_FIGURES = ("elapsed_ns", "machine_ticks", "steal_ticks", "involuntary_switches", "voluntary_switches")
+VERSION_KINDS = ("text", "mallctl", "mimalloc", "tcmalloc")
+_PATH_BYTES, _BUILD_ID_BYTES, _CODE_BYTES, _MOST_ADVICE = 4096, 128, 65536, 8
+
+
+class NoiseReading(ctypes.Structure):
+    """How quiet the machine was; see engine/abi/capi.h."""
+
+    _fields_ = [(name, _u64) for name in NOISE_FIGURES]
 
 
 class LeanJob(ctypes.Structure):
@@ -81,6 +89,7 @@ class LeanJob(ctypes.Structure):
                 "strategy",
                 "parameters",
                 "run_pass",
+                "version",
                 "figures",
                 "lanes",
                 "region_alignment",
@@ -90,9 +99,15 @@ class LeanJob(ctypes.Structure):
         ("image_descriptor", ctypes.c_int32),
         ("region_descriptor", ctypes.c_int32),
         ("places_descriptor", ctypes.c_int32),
+        ("version_kind", _u32),
         ("one_processor", _u32),
+        ("resident", _u32),
         ("finished", _u32),
         ("reserved", _u32),
+        ("before", NoiseReading),
+        ("after", NoiseReading),
+        ("code", ctypes.c_char * _CODE_BYTES),
+        ("malloc_version", ctypes.c_char * _BUILD_ID_BYTES),
         ("malloc_owner", ctypes.c_char * _PATH_BYTES),
         ("malloc_build_id", ctypes.c_char * _BUILD_ID_BYTES),
         ("adopted_owner", ctypes.c_char * _PATH_BYTES),

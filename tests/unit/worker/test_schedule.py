@@ -171,8 +171,9 @@ def test_workloads_take_turns_to_begin_a_block() -> None:
 def test_checks_come_before_everything_and_footprints_after() -> None:
     passes = [each for _, _, each in run().taken()]
     assert passes[:5] == [Pass.CHECK] * 5
-    assert passes[-15:-5] == [Pass.FOOTPRINT] * 10
-    assert passes[-5:] == [Pass.HEAP] * 5
+    assert passes[-15:-10] == [Pass.FOOTPRINT] * 5
+    # Then it is known what memory a cell takes, and what mostly waits begins first.
+    assert passes[-10:] == [Pass.HEAP] * 5 + [Pass.FOOTPRINT] * 5
     assert set(passes[5:-15]) == {Pass.THROUGHPUT, Pass.LATENCY}
 
 
@@ -256,7 +257,7 @@ def test_progress_counts_up_to_the_total_that_was_announced() -> None:
     assert {total for _, _, total in seen} == {68}
     assert [done for _, done, _ in seen] == list(range(68))
     assert len(samples) == counts(settings, [measurable()]).total() == 68
-    assert seen[-1][0] == "churn · slab · heap"
+    assert seen[-1][0] == "churn · slab · footprint"  # those that wait are begun first
     assert seen[0][0] == "churn · glibc · check"
 
 
@@ -268,7 +269,7 @@ def test_a_failed_cell_is_not_measured_again_and_the_others_are() -> None:
     outcome = run(answer=fails)
     mine = [key[1:] for key in outcome.taken() if key[0] == "tlsf"]
     assert mine == [(0, Pass.CHECK), (0, Pass.THROUGHPUT), (0, Pass.LATENCY), (1, Pass.THROUGHPUT)]
-    assert outcome.samples[-1].run_pass is Pass.HEAP
+    assert outcome.samples[-1].run_pass is Pass.FOOTPRINT
     assert len([key for key in outcome.taken() if key[0] == "pool"]) == 12
     assert sum(each.status is Status.FAILED for each in outcome.recorded) == 1
 
@@ -532,21 +533,28 @@ def test_no_two_workers_run_where_memory_holds_but_one(monkeypatch: pytest.Monke
         assert together[Pass.CHECK] == most
 
 
-def test_heap_passes_wait_beside_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("company", "samples_of_it"),
+    [(Pass.COUNTERS, 6), (Pass.FOOTPRINT, 5)],  # null is counted too; the first footprints show what memory holds
+)
+def test_heap_passes_wait_beside_what_is_counted_and_repeated(
+    monkeypatch: pytest.MonkeyPatch, company: Pass, samples_of_it: int
+) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    settings = Settings(blocks=1, counter=InstructionCounter.CALLGRIND, memory_bytes=None)
-    started = {Pass.HEAP: threading.Event(), Pass.COUNTERS: threading.Event()}
+    passes = (company, Pass.HEAP)
+    settings = Settings(blocks=2, passes=passes, counter=InstructionCounter.CALLGRIND, memory_bytes=None)
+    started = {Pass.HEAP: threading.Event(), company: threading.Event()}
     met: list[bool] = []
 
     class Meeting(Crowd):
         def execute(self, job: Job) -> Sample:
-            if job.run_pass in started:
+            if job.run_pass in started and (job.run_pass is not Pass.FOOTPRINT or job.block == 1):
                 started[job.run_pass].set()
                 met.append(all(event.wait(10) for event in started.values()))
             return super().execute(job)
 
     samples = Schedule(Meeting(), settings, lambda _: None).run([measurable()])
-    assert met == [True] * 11  # 5 heaps; 6 counts, null's too
+    assert met == [True] * (5 + samples_of_it)
     assert Counter(sample.run_pass for sample in samples)[Pass.HEAP] == 5
 
 
