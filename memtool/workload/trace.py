@@ -320,8 +320,8 @@ def _left_out(ending: Ending, head: dict[str, int]) -> Iterator[str]:
     if ending.resizes_left_out:
         yield (
             f"{ending.resizes_left_out:,} resizes found no time and were left out, {head['reallocations']:,} took "
-            "place: an object that lives for k allocations is resized at most k - 1 times "
-            "(with `when: at_birth` all its resizes follow its allocation at once)"
+            "place: an object that lives for k allocations is resized at most k - 1 times, none of them after the last "
+            "phase (with `when: at_birth` all its resizes follow its allocation at once)"
         )
 
 

@@ -19,6 +19,7 @@ from memtool.allocators.reference.pool import Pool
 from memtool.allocators.reference.tlsf import Tlsf
 from memtool.engine.abi import binding
 from memtool.engine.abi.binding import Heap
+from tests.property.oracles import FreeList, HalfFit, NextFit, SegregatedFit, WorstFit
 from tests.sequences import LONG_STEPS, STEPS, Block, Step
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -37,7 +38,7 @@ class Pair:
         return ",".join(f"{name}={value}" for name, value in self.settings.items())
 
 
-INDEXED = ("first-fit", "best-fit")
+INDEXED = ("first-fit", "next-fit", "best-fit", "worst-fit")
 """What of these lies apart from the blocks counts towards the capacity."""
 SAME_ADDRESSES = [
     Pair("first-fit", FirstFit, {"grow": 64 * KIB}),
@@ -46,6 +47,28 @@ SAME_ADDRESSES = [
     Pair("best-fit", BestFit, {"grow": 64 * KIB}),
     Pair("best-fit", BestFit, {"grow": 100}),
     Pair("best-fit", BestFit, {"grow": 100, "initial": 3000}),
+    Pair("next-fit", NextFit, {"grow": 64 * KIB}),
+    Pair("next-fit", NextFit, {"grow": 16}),
+    Pair("next-fit", NextFit, {"grow": 0, "initial": 40 * KIB}),
+    Pair("worst-fit", WorstFit, {"grow": 64 * KIB}),
+    Pair("worst-fit", WorstFit, {"grow": 100, "initial": 3000}),
+    Pair("half-fit", HalfFit, {"grow": 64 * KIB}),
+    Pair("half-fit", HalfFit, {"grow": 4096, "initial": 20_000}),
+    Pair("segregated-fit", SegregatedFit, {"classes": "4", "grow": 64 * KIB}),
+    Pair("segregated-fit", SegregatedFit, {"classes": "1", "grow": 16}),
+    Pair("segregated-fit", SegregatedFit, {"classes": "32", "grow": 0, "initial": 64 * KIB}),
+    *(
+        Pair("free-list", FreeList, {"fit": fit, "order": order, "grow": 4096})
+        for fit, order in (
+            *(("first", order) for order in ("address", "lifo", "fifo", "size-ascending", "size-descending")),
+            *(("best", order) for order in ("address", "lifo")),
+            *(("worst", order) for order in ("address", "fifo")),
+        )
+    ),
+    Pair("free-list", FreeList, {"fit": "next", "grow": 64 * KIB}),
+    Pair("free-list", FreeList, {"fit": "next", "grow": 16, "extend": "need"}),
+    Pair("free-list", FreeList, {"order": "lifo", "grow": 100, "extend": "need", "header": 16}),
+    Pair("free-list", FreeList, {"header": 8, "footer": 0, "alignment": 8, "grow": 0, "initial": 45_360}),
     Pair("tlsf", Tlsf, {"subdivisions": "32", "grow": 64 * KIB}),
     Pair("tlsf", Tlsf, {"subdivisions": "8", "grow": 4096}),
     Pair("tlsf", Tlsf, {"subdivisions": "32", "grow": 0, "initial": 64 * KIB}),

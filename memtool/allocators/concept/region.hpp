@@ -32,7 +32,8 @@ class Region {
   // Successive calls are contiguous. `bytes` is taken as it is: rounding to pages is the strategy's decision.
   [[nodiscard]] void* grow(std::size_t bytes) noexcept {
     const std::size_t before = used();
-    if (bytes > capacity_ - before || (budgets_apart_ && apart() > capacity_ - before - bytes)) return nullptr;
+    if (bytes > capacity_ - before) return nullptr;
+    if (budgets_apart_ && apart_of_(keeper_, before + bytes) > capacity_ - before - bytes) return nullptr;
     set_used(before + bytes);
     ++grow_calls_;
     return base_ + before;
@@ -67,18 +68,19 @@ class Region {
     shrink_calls_ = 0;
     keeper_ = nullptr;
     apart_of_ = nullptr;
+    budgets_apart_ = false;
   }
 
-  // Until the next reset `bytes(keeper)` says how large the tables are that a strategy keeps outside of the region.
-  // They are part of its footprint and, where `budgeted`, of what the capacity allows: no table is to be had for
-  // nothing.
-  using ApartOf = std::size_t (*)(const void* keeper) noexcept;
+  // Until the next reset `bytes(keeper, used)` says how large the tables are that a strategy keeps outside of the
+  // region: at the most once `used` bytes are used, or now, for 0. They are part of its footprint and, where
+  // `budgeted`, of what the capacity allows: no table is to be had for nothing, and what grows pays for its own first.
+  using ApartOf = std::size_t (*)(const void* keeper, std::size_t used) noexcept;
   void count_apart(const void* keeper, ApartOf bytes, bool budgeted = true) noexcept {
     keeper_ = keeper;
     budgets_apart_ = budgeted;
     apart_of_ = bytes;
   }
-  [[nodiscard]] std::size_t apart() const noexcept { return apart_of_ == nullptr ? 0 : apart_of_(keeper_); }
+  [[nodiscard]] std::size_t apart() const noexcept { return apart_of_ == nullptr ? 0 : apart_of_(keeper_, 0); }
   [[nodiscard]] std::size_t footprint() const noexcept { return used() + apart(); }
   // The part of apart() that the capacity has room for.
   [[nodiscard]] std::size_t budgeted_apart() const noexcept { return budgets_apart_ ? apart() : 0; }

@@ -1,8 +1,10 @@
 // What the two pool resources of std::pmr share as strategies: parameters, and the choice of an upstream.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <memory_resource>
+#include <new>
 #include <optional>
 
 #include "allocators/concept/strategy.hpp"
@@ -37,7 +39,18 @@ class PmrPool : public PmrClient {
   static Limits limits(const Parameters&) { return {.least_alignment = sizeof(void*)}; }
   static bool uses_region(const Parameters& parameters) { return parameters["upstream"] != kNewDelete; }
 
-  HeapStats stats() const noexcept { return {}; }
+  void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    if (size > sizeof(void*)) return PmrClient::allocate(size, alignment_of(size, alignment));
+    chunk_of_words_ = true;
+    void* block = PmrClient::allocate(size, alignment);
+    chunk_of_words_ = false;
+    return block;
+  }
+  void deallocate(void* block, std::size_t size, std::size_t alignment) noexcept {
+    PmrClient::deallocate(block, size, alignment_of(size, alignment));
+  }
+
+  HeapStats stats() const noexcept { return {.metadata_apart_bytes = upstream_.outside_bytes()}; }
   void walk(const BlockVisitor& visit) const { upstream_.walk(visit); }
   void check() const { upstream_.check(); }
 
@@ -46,13 +59,20 @@ class PmrPool : public PmrClient {
   static constexpr std::uint64_t kMonotonic = 1;
   static constexpr std::uint64_t kNewDelete = 2;
 
-  class Upstream {
+  // libstdc++ (12, and its newest) does not survive an upstream that refuses a pool its list of chunks after it has
+  // granted the chunk: it reads the last entry of the list all the same. So where memory is out, such a list lies
+  // outside of the region. It is told by its size and alignment: entries of three words. No memory of blocks looks like
+  // that, for alignment_of() and the pools' own sizes align to 16 at least what holds more than single words.
+  class Upstream final : public std::pmr::memory_resource {
    public:
     Upstream(Region& region, const Parameters& parameters) : region_(region), end_(region), monotonic_(&end_) {
-      if (parameters["upstream"] == kRegion) chosen_ = &heap_.emplace(region);
-      if (parameters["upstream"] == kMonotonic) chosen_ = &monotonic_;
+      if (parameters["upstream"] == kRegion) source_ = &heap_.emplace(region);
+      if (parameters["upstream"] == kMonotonic) source_ = &monotonic_;
     }
-    [[nodiscard]] std::pmr::memory_resource* chosen() const noexcept { return chosen_; }
+    [[nodiscard]] std::pmr::memory_resource* chosen() noexcept {
+      return source_ == nullptr ? std::pmr::new_delete_resource() : this;
+    }
+    [[nodiscard]] std::size_t outside_bytes() const noexcept { return outside_bytes_; }
     // What a chunk is made of is the library's secret: to the region it is a used block.
     void walk(const BlockVisitor& visit) const {
       if (heap_) return heap_->walk(visit);
@@ -63,19 +83,48 @@ class PmrPool : public PmrClient {
     }
 
    private:
+    static constexpr std::size_t kEntry = 3 * sizeof(void*);
+
+    void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+      try {
+        void* granted = source_->allocate(bytes, alignment);
+        chunk_of_words_ = false;  // what follows is its list
+        return granted;
+      } catch (const std::bad_alloc&) {
+        if (chunk_of_words_ || alignment > sizeof(void*) || bytes % kEntry != 0) throw;
+      }
+      outside_bytes_ += bytes;
+      return ::operator new(bytes);
+    }
+    void do_deallocate(void* block, std::size_t bytes, std::size_t alignment) override {
+      if (region_.contains(block, bytes)) return source_->deallocate(block, bytes, alignment);
+      outside_bytes_ -= bytes;
+      ::operator delete(block, bytes);
+    }
+    [[nodiscard]] bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
+
     Region& region_;
     std::optional<RegionHeap> heap_;
     RegionEnd end_;
     std::pmr::monotonic_buffer_resource monotonic_;
-    std::pmr::memory_resource* chosen_ = std::pmr::new_delete_resource();
+    std::pmr::memory_resource* source_ = nullptr;  // none: the blocks are not on the region
+    std::size_t outside_bytes_ = 0;
   };
 
+  // What is too large for the pools is the upstream's own block, which costs nothing more at 16.
+  [[nodiscard]] std::size_t alignment_of(std::size_t size, std::size_t alignment) const noexcept {
+    return size > largest_ ? std::max(alignment, kDefaultAlignment) : alignment;
+  }
   static std::pmr::pool_options options(const Parameters& parameters) {
     return {.max_blocks_per_chunk = parameters["blocks"], .largest_required_pool_block = parameters["largest"]};
   }
 
+  // This thread asks for a block of one word: what the pool asks of the upstream first is a chunk of these.
+  static inline thread_local bool chunk_of_words_ = false;
+
   Upstream upstream_;
   Resource resource_;
+  std::size_t largest_ = resource_.options().largest_required_pool_block;
 };
 
 }  // namespace memtool

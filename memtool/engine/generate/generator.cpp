@@ -55,12 +55,14 @@ class Calendar {
     }
   }
 
-  // The objects that nothing has freed.
-  [[nodiscard]] std::vector<Epilogue::Survivor> remaining() const {
+  // The objects that nothing has freed; `resizes` grows by those that they were still to have.
+  [[nodiscard]] std::vector<Epilogue::Survivor> remaining(std::uint64_t& resizes) const {
     std::vector<Epilogue::Survivor> objects;
     const auto collect = [&](std::uint32_t index) {
-      for (; index != kNone; index = entries_[index].next)
+      for (; index != kNone; index = entries_[index].next) {
         objects.push_back({entries_[index].object, entries_[index].thread});
+        resizes += entries_[index].resizes;
+      }
     };
     for (const std::uint32_t head : heads_) collect(head);
     collect(survivors_);
@@ -106,7 +108,7 @@ class ClassesGenerator final : public Generator {
     }
     growth_.next(events);
     if (phase_ < phases_.size() || !growth_.ended()) return;
-    if (!epilogue_.begun()) epilogue_.begin(calendar_.remaining());
+    if (!epilogue_.begun()) epilogue_.begin(calendar_.remaining(left_out_));
     epilogue_.next(events);
   }
 

@@ -95,7 +95,8 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
     seen: set[int] = set()
     for axis, (label, heap_map), width in zip(axes[:, 0], panels, widths, strict=True):
         seen |= _strip(axis, heap_map, width, limit, unit)
-        cut = f"\n(first {limit:.3g} of {width:.3g} {unit_name})" if width > limit else ""
+        cut = f"\n(first {limit:.3g} of {width:.3g} {unit_name},"
+        cut = f"{cut}\n{_used_before(heap_map, limit * unit):.0%} of what is used)" if width > limit else ""
         axis.set_ylabel(label + cut, rotation=0, ha="right", va="center", fontsize=8)
     of_malloc = any(not heap_map["walked"] for _, heap_map in panels)
     beside = " (of a malloc: its resident ranges side by side)" if of_malloc else ""
@@ -109,6 +110,13 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10)
     return figure
+
+
+def _used_before(heap_map: Mapping[str, Any], end: float) -> float:
+    """Return the share of used bytes in the first ``end`` bytes: a row may be cut before the first of them."""
+    ends = np.concatenate(([0.0], np.cumsum(_lengths(heap_map))))
+    used = np.concatenate(([0.0], np.cumsum(heap_map["buckets"]["used"])))
+    return float(np.interp(end, ends, used) / max(used[-1], 1))
 
 
 def _strip(axes: Axes, heap_map: Mapping[str, Any], width: float, limit: float, unit: int) -> set[int]:

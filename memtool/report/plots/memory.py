@@ -267,9 +267,11 @@ def waterfall(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
             left += width
         if resident <= limit:
             axes.plot(resident, position, marker="D", color="white", markeredgecolor="black", markersize=6)
-        if left > limit:
+        if max(left, resident) > limit:
+            # What lies beyond the edge is said; a bar that ends before it shows its own length.
+            beyond = f"{format_size(left * unit)}, " if left > limit else ""
             axes.annotate(
-                f"{format_size(left * unit)}, {format_size(resident * unit)} resident",
+                f"{beyond}{format_size(resident * unit)} resident",
                 (limit, position),
                 xytext=(-3, 0),
                 textcoords="offset points",

@@ -69,6 +69,19 @@ def test_blocks_of_pools_are_aligned_whatever_the_size(name: str, size: int, ali
         assert all(offset is not None and (heap.base + offset) % alignment == 0 for offset in offsets)
 
 
+@pytest.mark.parametrize("name", POOLS)
+@pytest.mark.parametrize("upstream", ["region", "monotonic"])
+@pytest.mark.parametrize("blocks", [0, 1, 5, 23])
+def test_a_pool_whose_memory_is_out_refuses(name: str, upstream: str, blocks: int) -> None:
+    # A program whose upstream refuses libstdc++ a list of chunks is killed; here it is where the list would not fit.
+    for capacity in (*range(4096, 8192, 64), 1 << 16):
+        with Heap(name, f"upstream={upstream},blocks={blocks}", capacity) as heap:
+            for size in (8, 24, 64, 200, 1000, 40, 8):
+                while (offset := heap.allocate(size)) is not None:
+                    assert 0 <= offset <= heap.footprint - size
+            heap.check()
+
+
 def test_only_an_upstream_on_the_region_is_counted() -> None:
     assert uses_region("pmr-monotonic-buffer", "")
     assert not uses_region("pmr-monotonic-buffer", "upstream=new-delete")
@@ -84,8 +97,11 @@ def test_only_an_upstream_on_the_region_is_counted() -> None:
         assert heap.footprint == 0
 
 
-def test_the_end_of_a_scope_releases_a_monotonic_buffer() -> None:
-    with Heap("pmr-monotonic-buffer", "", 1 << 20) as heap:
+# A plain program with a buffer of so many bytes, an upstream that counts and a release() after each 100 blocks of 64 B.
+# The first buffer, then chunks of 1.5 times the last and a header of 16, in multiples of 64.
+@pytest.mark.parametrize(("initial", "peak"), [(1024, 1024 + 1600 + 2368 + 3520), (4096, 4096 + 6208)])
+def test_the_end_of_a_scope_releases_a_monotonic_buffer(initial: int, peak: int) -> None:
+    with Heap("pmr-monotonic-buffer", f"initial={initial}", 1 << 20) as heap:
         peaks = []
         for _ in range(500):
             assert heap.mark()
@@ -93,9 +109,8 @@ def test_the_end_of_a_scope_releases_a_monotonic_buffer() -> None:
                 assert heap.allocate(64) is not None
             peaks.append(heap.footprint)
             assert heap.release()
-        # The first buffer, then chunks of 1.5 times the last and a header, in multiples of 64: 1600, 2368, 3520.
-        assert set(peaks) == {1024 + 1600 + 2368 + 3520}
-        assert heap.footprint == 1024  # the first buffer is its own
+        assert set(peaks) == {peak}
+        assert heap.footprint == initial  # the first buffer is its own
 
 
 def test_a_monotonic_buffer_keeps_all_where_something_was_allocated_outside_of_scopes() -> None:

@@ -65,3 +65,12 @@ def test_addresses_are_in_the_unit_that_suits_the_heap(pages: int, unit: str) ->
 
 def test_an_empty_heap_has_no_columns() -> None:
     assert shares(heap_map((0,)), columns=5).shape == (6, 0)
+
+
+def test_a_strip_that_is_cut_says_how_much_of_the_used_it_shows() -> None:
+    # 20 pages beside one of four: cut after four, before the first of its used pages but one of five.
+    spread = heap_map((20 * PAGE,), used=[PAGE, *[0] * 15, *[PAGE] * 4], resident=[PAGE] * 20)
+    short = heap_map((4 * PAGE,), used=[PAGE] * 4, resident=[PAGE] * 4)
+    figure = draw([("spread", spread), ("short", short), ("short too", short)], "Heaps")
+    assert figure.axes[0].get_ylabel() == "spread\n(first 16 of 80 KiB,\n20% of what is used)"
+    assert figure.axes[1].get_ylabel() == "short"

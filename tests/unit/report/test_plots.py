@@ -286,6 +286,17 @@ def test_a_small_heap_is_drawn_in_kib(tmp_path: Path, texts: dict[str, list[str]
     assert "peak resident memory (KiB)" in texts["speed-memory"]
 
 
+def test_resident_memory_beyond_the_edge_of_a_waterfall_is_said(tmp_path: Path, texts: dict[str, list[str]]) -> None:
+    run = fake_run()
+    name = "resident_at_peak_live_bytes"
+    cells = list(run.cells)
+    at = [cell.cell.allocator for cell in cells].index("slab")
+    huge = replace(cells[at].metrics[name], value=700 * 2**20)
+    cells[at] = replace(cells[at], metrics={**cells[at].metrics, name: huge})
+    draw_all(tmp_path, replace(run, cells=tuple(cells)), only=["waterfall"])
+    assert "700 MiB resident" in texts["waterfall"]
+
+
 def test_many_allocators_differ_in_colour_and_all_stand_in_the_legend() -> None:
     cells = [replace(fake_run().cells[0], cell=Cell("web", f"heap-{number}")) for number in range(24)]
     styles = look.styles(replace(fake_run(), cells=tuple(cells)))

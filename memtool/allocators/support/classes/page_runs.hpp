@@ -32,8 +32,9 @@ class PageRuns {
     void* mapped =
         mmap(nullptr, table_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     table_ = mapped == MAP_FAILED ? nullptr : static_cast<Entry*>(mapped);
-    region.count_apart(this,
-                       [](const void* runs) noexcept { return static_cast<const PageRuns*>(runs)->table_bytes(); });
+    region.count_apart(this, [](const void* runs, std::size_t used) noexcept {
+      return std::max(static_cast<const PageRuns*>(runs)->table_bytes(), used / kPage * sizeof(Entry));
+    });
   }
   ~PageRuns() {
     if (table_ != nullptr) munmap(table_, table_bytes_);

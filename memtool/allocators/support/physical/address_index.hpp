@@ -55,11 +55,14 @@ class AddressIndex {
   // Nothing of it lies in the region: it only counts from its base.
   [[nodiscard]] std::size_t table_bytes() const noexcept { return 0; }
   void place(std::byte* base) noexcept { base_ = base; }
-  [[nodiscard]] std::size_t apart_bytes() const noexcept {
-    std::size_t bytes = segments_ * sizeof(std::uint64_t);
-    std::size_t entries = segments_;
-    for (unsigned level = 0; level <= top_; ++level, entries = (entries + kFanOut - 1) / kFanOut)
+  // As far as the heap has reached, or at the most when it has `used` bytes.
+  [[nodiscard]] std::size_t apart_bytes(std::size_t used = 0) const noexcept {
+    std::size_t entries = std::max(segments_, (used + kSegmentBytes - 1) / kSegmentBytes);
+    std::size_t bytes = entries * sizeof(std::uint64_t) + entries * sizeof(std::uint32_t);
+    while (entries > kFanOut) {
+      entries = (entries + kFanOut - 1) / kFanOut;
       bytes += entries * sizeof(std::uint32_t);
+    }
     return bytes;
   }
 

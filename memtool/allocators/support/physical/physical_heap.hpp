@@ -40,8 +40,9 @@ class PhysicalHeap {
       : region_(region), lists_(log2_subdivisions, region.capacity()), is_pool_(initial != 0) {
     if (growth_step == 0 && initial == 0)
       throw std::invalid_argument("grow: a heap that begins with nothing must grow");
-    region.count_apart(&lists_,
-                       [](const void* lists) noexcept { return static_cast<const Lists*>(lists)->apart_bytes(); });
+    region.count_apart(&lists_, [](const void* lists, std::size_t used) noexcept {
+      return static_cast<const Lists*>(lists)->apart_bytes(used);
+    });
     std::byte* base = region.base();
     const auto first = static_cast<std::size_t>(
         bits::align_up(base + lists_.table_bytes() + PhysicalBlock::kHeader, PhysicalBlock::kGranule) -
@@ -52,7 +53,8 @@ class PhysicalHeap {
     first_->set_end();
     end_ = first_;
     limit_ = region.capacity() - first - PhysicalBlock::kHeader;
-    const std::size_t begins_with = std::min(initial, region.capacity() - std::min(region.apart(), region.capacity()));
+    const std::size_t tables = std::min(lists_.apart_bytes(region.capacity()), region.capacity());
+    const std::size_t begins_with = std::min(initial, region.capacity() - tables);
     if (begins_with >= region.used() + PhysicalBlock::kMinimum)
       (void)extend(bits::round_down(begins_with - region.used(), PhysicalBlock::kGranule));
     growth_step_ = bits::round_up(growth_step, PhysicalBlock::kGranule);

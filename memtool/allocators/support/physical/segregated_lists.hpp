@@ -40,7 +40,7 @@ class SegregatedLists {
     return word_count_ * sizeof(std::uint64_t) + classes_ * sizeof(PhysicalBlock*) +
            bits::round_up(classes_ * sizeof(std::uint32_t), sizeof(std::uint64_t));
   }
-  [[nodiscard]] std::size_t apart_bytes() const noexcept { return 0; }
+  [[nodiscard]] std::size_t apart_bytes(std::size_t = 0) const noexcept { return 0; }
   // `table` holds table_bytes() and is aligned to 8.
   void place(std::byte* table) noexcept {
     std::byte* heads = table + word_count_ * sizeof(std::uint64_t);

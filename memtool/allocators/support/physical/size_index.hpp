@@ -29,7 +29,7 @@ class SizeIndex {
   // Nothing of it lies in the region: it only counts from its base.
   [[nodiscard]] std::size_t table_bytes() const noexcept { return 0; }
   void place(std::byte* base) noexcept { base_ = base; }
-  [[nodiscard]] std::size_t apart_bytes() const noexcept { return sizeof(roots_) + sizeof(words_); }
+  [[nodiscard]] std::size_t apart_bytes(std::size_t = 0) const noexcept { return sizeof(roots_) + sizeof(words_); }
 
   void insert(PhysicalBlock* block, std::size_t bytes) noexcept {
     const Link number = link(block);
