@@ -71,9 +71,9 @@ class ThreadSpans {
       first_slot_[classes_.count()] = static_cast<std::uint32_t>(slots_);
       most /= 2;
     } while (slots_ > kSlots);
-    region.count_apart(this, [](const void* heap) noexcept {
+    region.count_apart(this, [](const void* heap, std::size_t used) noexcept {
       const auto* own = static_cast<const ThreadSpans*>(heap);
-      return own->runs_.table_bytes() + own->pages_.bytes();
+      return own->runs_.table_bytes(used) + own->pages_.bytes(used);
     });
   }
 

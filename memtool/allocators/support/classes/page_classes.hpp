@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -35,7 +36,9 @@ class PageClasses {
   void set(const void* first, std::size_t bytes, std::uint8_t index) noexcept {
     std::memset(classes_ + page_of(first), index, (bytes + kPage - 1) / kPage);
   }
-  [[nodiscard]] std::size_t bytes() const noexcept { return region_.used() / kPage; }
+  [[nodiscard]] std::size_t bytes(std::size_t used = 0) const noexcept {
+    return std::max(region_.used(), used) / kPage;
+  }
 
  private:
   static constexpr std::size_t kPage = 4096;

@@ -33,7 +33,7 @@ class PageRuns {
         mmap(nullptr, table_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     table_ = mapped == MAP_FAILED ? nullptr : static_cast<Entry*>(mapped);
     region.count_apart(this, [](const void* runs, std::size_t used) noexcept {
-      return std::max(static_cast<const PageRuns*>(runs)->table_bytes(), used / kPage * sizeof(Entry));
+      return static_cast<const PageRuns*>(runs)->table_bytes(used);
     });
   }
   ~PageRuns() {
@@ -110,7 +110,10 @@ class PageRuns {
   [[nodiscard]] std::size_t used_bytes() const noexcept { return used_pages_ * kPage; }
   [[nodiscard]] std::size_t free_bytes() const noexcept { return (end() - used_pages_) * kPage; }
   [[nodiscard]] std::size_t free_runs() const noexcept { return free_runs_; }
-  [[nodiscard]] std::size_t table_bytes() const noexcept { return end() * sizeof(Entry); }
+  // Now, or once the region has `used` bytes.
+  [[nodiscard]] std::size_t table_bytes(std::size_t used = 0) const noexcept {
+    return std::max(region_.used(), used) / kPage * sizeof(Entry);
+  }
   [[nodiscard]] std::size_t largest_free() const noexcept {
     for (std::size_t bin = kBins; bin-- > 0;) {
       std::uint32_t largest = 0;
