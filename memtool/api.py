@@ -80,8 +80,14 @@ def _unsaid(words: str) -> None:
 def plan(options: BenchOptions) -> Plan:
     """Return what a bench would measure, and what it would leave out; ``close`` it after use."""
     from memtool.plan import make_plan
+    from memtool.run import as_resumed
 
-    return make_plan(options)
+    made = make_plan(options)
+    try:
+        return as_resumed(options, made)
+    except BaseException:
+        made.close()
+        raise
 
 
 def bench(

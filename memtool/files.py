@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import select
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from memtool.errors import InputError
 _LONGEST_NAME = 100
 """Bytes; with what is added to it, a name stays far below the 255 that file systems take."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9.=-]+")
+_WRITER_SECONDS = 2.0
+"""Within which somebody has to open a pipe that is read, to write."""
 LARGEST_READ = 256 << 20
 """Bytes of a file that is read as a whole; no result comes near it."""
 
@@ -70,6 +73,30 @@ def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
         os.close(descriptor)
         raise InputError(f"{path}: is {_kind(path)}, not a file")
     return descriptor
+
+
+def open_input(path: Path) -> IO[bytes]:
+    """Open what is read once, a pipe too. Raises InputError for a pipe that nobody writes to, OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode) and not _has_writer(descriptor):
+            raise InputError(f"{path}: is a pipe that nobody writes to")
+        os.set_blocking(descriptor, True)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _has_writer(pipe: int) -> bool:
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    if poll.poll(1000 * _WRITER_SECONDS):
+        return True
+    try:
+        return os.read(pipe, 1) != b""
+    except BlockingIOError:  # there is one, which has not written yet
+        return True
 
 
 def read_text(path: Path) -> str:

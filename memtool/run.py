@@ -103,9 +103,7 @@ def _run(
     ) as log:
         if log.blocks is not None and log.blocks != options.blocks:
             announce(f"{directory}: goes on with its own number of blocks, {log.blocks}; {option('blocks')} adds more")
-            options = replace(options, blocks=log.blocks)
-            repeats = options.footprint_repeats or log.blocks
-            plan = replace(plan, settings=replace(plan.settings, blocks=log.blocks, footprint_repeats=repeats))
+            options, plan = replace(options, blocks=log.blocks), _with_blocks(options, plan, log.blocks)
         few = too_few_to_compare(plan)
         if few is not None:
             announce(few)
@@ -165,6 +163,23 @@ def _executor(options: BenchOptions, plan: Plan, directory: Path) -> tuple[Execu
     }
     programs = ProgramExecutor({program.name: program for program in plan.programs}, references, directory, seed)
     return Executors(programs, workers), programs.close
+
+
+def _with_blocks(options: BenchOptions, plan: Plan, blocks: int) -> Plan:
+    settings = replace(plan.settings, blocks=blocks, footprint_repeats=options.footprint_repeats or blocks)
+    return replace(plan, settings=settings)
+
+
+def as_resumed(options: BenchOptions, plan: Plan) -> Plan:
+    """Return what a run that is gone on with measures: as many blocks as it has, where the user names no number.
+
+    Raises InputError where there is none to go on with.
+    """
+    if not (options.resume and options.keeps_blocks):
+        return plan
+    fingerprint = fingerprint_of(options, plan)
+    directory = output_directory(options, datetime.datetime.now().astimezone(), fingerprint)
+    return _with_blocks(options, plan, journal.own_blocks(directory, fingerprint))
 
 
 def cannot_go_on(problem: OSError, directory: Path, samples: int) -> str:

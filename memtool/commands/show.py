@@ -51,9 +51,11 @@ def command(
         raise click.UsageError("--metrics goes with --format table or markdown; csv and json have all of them")
     searches = [file for path in runs if (file := limits_file.file_of(path)) is not None]
     if searches:
-        if len(runs) > 1 or samples or any(choice is not None for choice in (allocators, reference, metrics)):
-            raise click.UsageError(f"{searches[0]}: limits are shown by themselves and whole: no other RUN, no choice")
-        click.echo(limits.render(limits_file.read(searches[0]), output_format, width_of_tables(wide=wide)))
+        if len(runs) > 1 or samples or reference is not None or metrics is not None:
+            words = "limits are shown by themselves: no other RUN, and no choice but --allocators"
+            raise click.UsageError(f"{searches[0]}: {words}")
+        chosen_limits = selection.select_limits(limits_file.read(searches[0]), allocators)
+        click.echo(limits.render(chosen_limits, output_format, width_of_tables(wide=wide)))
         return
     chosen = (selection.sheet_of(metrics),) if metrics is not None else None
     read = [(path, api.show(path, allocators=allocators, reference=reference)) for path in runs]

@@ -275,7 +275,7 @@ def _source(program: Program, stack: ExitStack) -> int:
     """Return where standard input comes from."""
     if program.input is None:
         return subprocess.DEVNULL
-    return stack.enter_context(Path(program.input).open("rb")).fileno()
+    return stack.enter_context(files.open_input(Path(program.input))).fileno()
 
 
 def _sink(program: Program, output: IO[bytes], stack: ExitStack) -> int | None:

@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 
 from memtool.errors import AllocatorError, InputError, did_you_mean
 from memtool.measure.metrics import METRICS
-from memtool.model import CellResult, Run
+from memtool.model import Run
 from memtool.report.sheets import Column, Quantity, SheetInfo
+from memtool.stats.limits import Limits
 
 
 def select(run: Run, wanted: Sequence[str] | None, reference: str | None) -> Run:
@@ -21,17 +22,25 @@ def select(run: Run, wanted: Sequence[str] | None, reference: str | None) -> Run
     labels = list(dict.fromkeys(cell.cell.allocator for cell in run.cells))
     if reference is not None and reference not in labels:
         raise InputError(f"the run has no '{reference}'{did_you_mean(reference, labels)}", field="reference")
-    for name in wanted or ():
-        if not any(_is_named(label, name) for label in labels):
-            known = did_you_mean(name, labels) or f"; it has {', '.join(labels)}"
-            raise AllocatorError(f"the run has no '{name}'{known}")
-    cells = tuple(cell for cell in run.cells if wanted is None or _is_wanted(cell, wanted))
-    kept = {cell.cell.allocator for cell in cells}
+    kept = _chosen(labels, wanted)
+    cells = tuple(cell for cell in run.cells if cell.cell.allocator in kept)
     return replace(run, cells=cells, reference=reference or (run.reference if run.reference in kept else None))
 
 
-def _is_wanted(cell: CellResult, wanted: Sequence[str]) -> bool:
-    return any(_is_named(cell.cell.allocator, name) for name in wanted)
+def select_limits(limits: Limits, wanted: Sequence[str] | None) -> Limits:
+    """Return a search for limits with the allocators that ``wanted`` names, as ``select`` does."""
+    kept = _chosen([row.cell.allocator for row in limits.rows], wanted)
+    return replace(limits, rows=tuple(row for row in limits.rows if row.cell.allocator in kept))
+
+
+def _chosen(labels: Sequence[str], wanted: Sequence[str] | None) -> set[str]:
+    """Return the labels that somebody wants; all where nobody chooses."""
+    known = list(dict.fromkeys(labels))
+    for name in wanted or ():
+        if not any(_is_named(label, name) for label in known):
+            meant = did_you_mean(name, known) or f"; it has {', '.join(known)}"
+            raise AllocatorError(f"the run has no '{name}'{meant}")
+    return {label for label in known if wanted is None or any(_is_named(label, name) for name in wanted)}
 
 
 def _is_named(label: str, name: str) -> bool:

@@ -65,10 +65,10 @@ def _csv(run: Run) -> str:
     """Return one line a figure, nothing rounded, and one for each cell without any: for a data frame."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow((*_CSV_CELL, *_CSV_FIGURE, "interpreted", calls.HEADING))
+    writer.writerow((*_CSV_CELL, *_CSV_FIGURE, "interpreted", calls.HEADING, "fault"))
     for cell in run.cells:
         head = (*_names(cell), str(cell.status), cell.reason or "")
-        rest = (_yes(cell.interpreted), "" if cell.call is None else calls.code(cell.call))
+        rest = (_yes(cell.interpreted), "" if cell.call is None else calls.code(cell.call), cell.fault or "")
         if not cell.metrics:
             writer.writerow((*head, *("" for _ in _CSV_FIGURE), *rest))
         for name, metric in cell.metrics.items():

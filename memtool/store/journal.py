@@ -122,6 +122,19 @@ def open_journal(
         os.close(descriptor)
 
 
+def own_blocks(directory: Path, fingerprint: Mapping[str, object]) -> int:
+    """Return how many blocks a run that could be resumed has, and leave it as it is. Raises InputError as above."""
+    path = directory / FILE_NAME
+    descriptor = _opened(path, new=False)
+    try:
+        head, finished, _ = _read(path, descriptor)
+    finally:
+        os.close(descriptor)
+    before, blocks = _grown(path, head["fingerprint"], finished, fingerprint)
+    _same(path, before, fingerprint)
+    return blocks
+
+
 def _opened(path: Path, *, new: bool) -> int:
     directory = path.parent
     try:

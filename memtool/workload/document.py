@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from memtool import files
 from memtool.errors import InputError
 
 Keys = tuple[str | int, ...]
@@ -176,7 +177,7 @@ def written(keys: Sequence[str | int]) -> str:
 def read_document(path: Path) -> Document:
     """Return the YAML document of a file. Raises InputError with one line for whatever is wrong with it."""
     try:
-        with path.open("rb") as file:
+        with files.open_input(path) as file:
             return Document(str(path), file.read(_LARGEST_FILE + 1))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None

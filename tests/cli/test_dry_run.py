@@ -83,3 +83,19 @@ def test_it_says_nothing_of_the_kind_where_they_run_side_by_side(
 ) -> None:
     assert run(["bench", two_threads, "-a", "tlsf+lock", "--mode", "parallel", "--dry-run"]) == 0
     assert "replayed on one" not in capsys.readouterr().out
+
+
+def test_a_run_that_is_gone_on_with_has_its_own_number_of_blocks(
+    tmp_path: Path, two_threads: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_run = ["bench", two_threads, "-a", "tlsf", "--passes", "throughput", "-o", str(tmp_path / "run")]
+    assert run([*of_run, "--blocks", "2", "--no-plots"]) == 0
+    journal = tmp_path / "run" / "journal.jsonl"
+    before = journal.read_bytes()
+    capsys.readouterr()
+    assert run([*of_run, "--resume", "--dry-run"]) == 0
+    # Two blocks of tlsf and the null strategy, not ten.
+    assert "4 samples" in capsys.readouterr().out
+    assert journal.read_bytes() == before
+    assert run([*of_run[:-1], str(tmp_path / "none"), "--resume", "--dry-run"]) == 2
+    assert "none: no run to resume" in capsys.readouterr().err

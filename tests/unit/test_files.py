@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from memtool import files
 from memtool.errors import InputError
+from memtool.workload.document import read_document
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,6 +64,22 @@ def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     with pytest.raises(OSError, match="No such device or address"):
         files.write_whole(pipe, "text")
+
+
+def test_a_pipe_is_read_whole_and_one_that_nobody_writes_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = tmp_path / "workload.yaml"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"name: piped\n" * 10_000,))
+    writer.start()
+    with files.open_input(pipe) as file:
+        assert file.read() == b"name: piped\n" * 10_000
+    writer.join()
+    monkeypatch.setattr(files, "_WRITER_SECONDS", 0.01)
+    with pytest.raises(InputError) as caught:
+        read_document(pipe)
+    assert str(caught.value) == f"{pipe}: is a pipe that nobody writes to"
 
 
 def test_what_is_no_plain_file_is_refused_at_once(tmp_path: Path) -> None:

@@ -221,8 +221,12 @@ def test_what_was_found_is_stored_and_shown_again(tmp_path: Path, capsys: pytest
         for style in ("table", "markdown", "csv", "json"):
             assert run(["show", str(path), "--format", style]) == 0
             assert capsys.readouterr().out == report.render(found, style) + "\n"
-    assert run(["show", str(folder), "-a", "tlsf"]) == 2
-    assert "limits are shown by themselves and whole" in capsys.readouterr().err
+    assert run(["show", str(folder), "-a", "tls*", "--format", "json"]) == 0
+    assert {row["allocator"] for row in json.loads(capsys.readouterr().out)["rows"]} == {"tlsf"}
+    assert run(["show", str(folder), "-a", "tlfs"]) == 2
+    assert "the run has no 'tlfs'; did you mean 'tlsf'?" in capsys.readouterr().err
+    assert run(["show", str(folder), "--reference", "tlsf"]) == 2
+    assert "limits are shown by themselves: no other RUN, and no choice but --allocators" in capsys.readouterr().err
 
 
 class Interrupting(FakeExecutor):
