@@ -6,8 +6,7 @@ Nothing here prints or reads a command line. An error is a MemtoolError: ``Input
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +15,12 @@ if TYPE_CHECKING:
     from memtool.find_limit import FoundLimits
     from memtool.fit import Fit
     from memtool.gate import Policy
-    from memtool.model import Report, Run, TraceInfo
+    from memtool.kinds.work import Inspection
+    from memtool.model import Report, Run
     from memtool.plan import BenchOptions, Plan
     from memtool.run import Outcome
     from memtool.worker.parent import Executor
     from memtool.worker.schedule import Progress
-    from memtool.workload.characterise import Characteristics
     from memtool.workload.importers.convert import Imported, ImportedProfile
 
 _RECORDS = {
@@ -33,6 +32,7 @@ _RECORDS = {
     "Imported": "memtool.workload.importers.convert",
     "ImportedProfile": "memtool.workload.importers.convert",
     "Incomparable": "memtool.errors",
+    "Inspection": "memtool.kinds.work",
     "InputError": "memtool.errors",
     "Limits": "memtool.stats.limits",
     "MemtoolError": "memtool.errors",
@@ -47,7 +47,6 @@ _RECORDS = {
 """What goes in and comes out, imported where it is asked for: showing a stored run needs no generator."""
 __all__ = [  # noqa: PLE0604
     *_RECORDS,
-    "Inspection",
     "bench",
     "check",
     "compare",
@@ -181,25 +180,13 @@ def compare(
     return reports.within(first, str(base), reference, rules, is_choice=is_choice, past=past, spell=spelled)
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """What a workload asks for."""
-
-    trace: TraceInfo
-    image_bytes: int
-    characteristics: Characteristics
-    definition: Mapping[str, Any] | None
-    """With every default written out; None for a trace file."""
-
-
 def inspect(workload: str, *, seed: int | None = None) -> Inspection:
     """Characterise a workload without replaying it: a YAML file, the name of a shipped one, or a trace file."""
-    from memtool.workload.inspection import inspect_source
-    from memtool.workload.trace import find_workload, open_source
+    from memtool.kinds.work import kind_of, work
+    from memtool.workload.trace import find_workload
 
     path = find_workload(workload)
-    source = open_source(path, seed=seed)
-    return Inspection(*inspect_source(source, str(path)), source.definition)
+    return work(kind_of(path)).inspect(path, seed)
 
 
 def import_trace(

@@ -16,9 +16,11 @@ from memtool.allocators.spec import parse_allocators
 from memtool.errors import Incomparable, InputError, MemtoolError, option
 from memtool.gate import reports
 from memtool.host.counters import Counter, why_not
+from memtool.kinds import results
+from memtool.kinds.work import kind_of
 from memtool.measure.metrics import METRICS
 from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Report, Run, Status
-from memtool.passes import Instrument, Pass, passes_of
+from memtool.passes import CHOSEN, Instrument, Pass, Phase
 from memtool.plan import BenchOptions
 from memtool.programs import planning
 from memtool.report import verdicts
@@ -31,7 +33,7 @@ from memtool.worker.parent import Executor
 from memtool.worker.schedule import Progress
 from memtool.worker.settings import LEAST_FOOTPRINTS
 from memtool.workload.generated import rate_given
-from memtool.workload.trace import written_sources
+from memtool.workload.trace import find_workload, written_sources
 from memtool.workload.values import parse_rate
 
 DEFAULT_BLOCKS = 31
@@ -121,8 +123,10 @@ def too_few_blocks(options: CheckOptions) -> str | None:
 
 def _rules_of(options: CheckOptions) -> gate.Policy:
     """Return what is compared of the kinds of work that a check has."""
-    kinds = {*(["heap"] if options.bench.workloads else []), *([planning.KIND] if options.bench.programs else [])}
-    metrics = tuple(name for name in options.rules.metrics if METRICS[name].measured_by.declared.kind in kinds)
+    kinds = {*map(kind_of, map(find_workload, options.bench.workloads))}
+    kinds |= {planning.KIND} if options.bench.programs else set()
+    passes = {run_pass for kind in kinds for run_pass in results(kind).measures}
+    metrics = tuple(name for name in options.rules.metrics if METRICS[name].measured_by in passes)
     return replace(options.rules, metrics=metrics)
 
 
@@ -179,6 +183,10 @@ def _refuse_uncounted(options: CheckOptions) -> None:
         )
 
 
+def _is_proof(run_pass: Pass) -> bool:
+    return run_pass.declared.phase is Phase.PROOF
+
+
 def _is_counted(run_pass: Pass) -> bool:
     return run_pass.declared.instrument is Instrument.INSTRUCTIONS
 
@@ -225,8 +233,8 @@ def _passes(options: CheckOptions, metrics: Sequence[str]) -> tuple[Pass, ...]:
 
 def _passes_of(metrics: Sequence[str]) -> tuple[Pass, ...]:
     """Return the passes that metrics are measured by, and the check: what corrupts memory is not timed."""
-    needed = {METRICS[name].measured_by for name in metrics} | {Pass.CHECK}
-    return tuple(run_pass for run_pass in passes_of("heap") if run_pass in needed)
+    needed = {METRICS[name].measured_by for name in metrics}
+    return tuple(run_pass for run_pass in CHOSEN if run_pass in needed or _is_proof(run_pass))
 
 
 def _second_look(
@@ -246,7 +254,7 @@ def _second_look(
         rates=tuple(dict.fromkeys(parse_rate(rate) for info in suspected if (rate := rate_given(info.name)))),
         regions=tuple(dict.fromkeys(suspect.comparison.region for suspect in suspects)),
         first_block=settings.first_block + settings.blocks,
-        passes=tuple(run_pass for run_pass in _passes_of(metrics) if run_pass is not Pass.CHECK),
+        passes=tuple(run_pass for run_pass in _passes_of(metrics) if not _is_proof(run_pass)),
         output=output,
         resume=settings.resume and (output / journal.FILE_NAME).exists(),
         draw_plots=False,

@@ -23,6 +23,7 @@ from memtool import __version__, files
 from memtool.errors import InputError, Interrupted, MemtoolError, option
 from memtool.host import machine
 from memtool.host.counters import Counter
+from memtool.kinds import places_blocks
 from memtool.model import AllocatorPlan, Cell, Mode, Status, TraceInfo
 from memtool.passes import Pass, Sample
 from memtool.passes.footprint import Footprint
@@ -74,6 +75,9 @@ def find_limits(options: BenchOptions, seeds: int, progress: Progress, executor:
     )
     started = datetime.datetime.now().astimezone()
     with closing(make_plan(options)) as plan:
+        for info in (trace.info for trace in plan.traces):
+            if not places_blocks(info.kind, options.passes):
+                raise InputError(f"{info.source}: is work of the kind {info.kind}, which has no footprint to limit")
         fingerprint = {**fingerprint_of(options, plan), "search": f"least limits in steps of {STEP} bytes"}
         directory = output_directory(options, started, fingerprint)
         begun = started.isoformat(timespec="seconds")

@@ -245,6 +245,10 @@ class TraceInfo:
     """In the order of the run; none on several threads, which pass them over."""
     program: Mapping[str, Any] | None = None
     """Of a whole program: what is run."""
+    kind: str = "heap"
+    """Of work (memtool/kinds)."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What another kind than heap says of its workload besides, by names of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,11 @@ from memtool.engine.loading import refuse_stale
 from memtool.errors import InputError, MemtoolError, option
 from memtool.host import counters, machine
 from memtool.host.counters import Counter
+from memtool.kinds import results
+from memtool.kinds.work import load_trace, work
 from memtool.measure.metrics import METRICS
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Status, TraceInfo
-from memtool.passes import Instrument, Pass, passes_of
+from memtool.passes import CHOSEN, Instrument, Pass
 from memtool.programs import planning
 from memtool.programs.program import Program
 from memtool.stats import proof
@@ -26,16 +28,12 @@ from memtool.units import format_duration, format_size
 from memtool.worker.parent import RegionRequest
 from memtool.worker.settings import LEAST_TIME_LIMIT, NULL, Measurable, Settings, counts, seconds_waiting
 from memtool.worker.threads import ThreadPlan
-from memtool.workload.trace import Trace, load_trace
+from memtool.workload.trace import Trace
 
 RESERVED_BYTES = 64 << 30
 """Address space reserved for a region where the workload sets no limit; taken as it is used."""
 _CALIBRATION_MS = 50
 _BENCH_DEFAULT_WORKLOAD = "quickstart"
-_NO_PEAK = (
-    "There is no heap map of the peak where threads run side by side: when live bytes peak is then known only "
-    "afterwards. Maps are of the end; --mode lockstep has both."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class BenchOptions:
     footprint_repeats: int | None = None
     """Footprint samples of each cell, more only where they differ; None: one in every block. Resident memory never
     repeats to the byte, and a verdict on it needs as many pairs as one on time."""
-    passes: tuple[Pass, ...] = passes_of("heap")
+    passes: tuple[Pass, ...] = CHOSEN
     """Those of events that are replayed; programs have one of their own."""
     programs: tuple[Program, ...] = ()
     """Whole programs that are run; without ``workloads`` nothing else is measured."""
@@ -165,7 +163,8 @@ def make_plan(options: BenchOptions) -> Plan:
         excluded += left_out
         plans |= cells
         if cells:
-            notes += tuple(filter(None, [pairing.rounding(tuple(cells.values()), trace.info)]))
+            of_work = work(trace.info.kind)
+            notes += tuple(of_work.notes(tuple(cells.values()), trace.info, options.mode, settings.passes))
             threads = threads_of(trace, options.mode)
             measurables.append(_measurable(trace, null_plan, cells, requests, threads))
     for program in options.programs:
@@ -175,9 +174,8 @@ def make_plan(options: BenchOptions) -> Plan:
         measurables += [ready] if ready.cells else []
     notes += planning.start_of_the_shell(options.programs)
     notes += tuple(filter(None, [ignored_note(None if options.programs else plans.values())]))
-    if Pass.HEAP in settings.passes and options.mode is Mode.PARALLEL and any(each.info.lanes > 1 for each in traces):
-        notes += (_NO_PEAK,)
-    return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, notes, options.programs)
+    said = tuple(dict.fromkeys(notes))
+    return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, said, options.programs)
 
 
 def _settings(options: BenchOptions) -> tuple[Settings, tuple[str, ...]]:
@@ -233,7 +231,11 @@ def _passes(options: BenchOptions, counter: Counter) -> tuple[Pass, ...]:
     replayed = tuple(
         run_pass for run_pass in options.passes if missing is None or run_pass.declared.instrument is not missing
     )
-    return replayed if not options.programs else (*(replayed if options.workloads else ()), Pass.PROGRAM)
+    return (
+        replayed
+        if not options.programs
+        else (*(replayed if options.workloads else ()), *results(planning.KIND).measures)
+    )
 
 
 def _measurable(
@@ -244,6 +246,7 @@ def _measurable(
     threads: ThreadPlan | None,
 ) -> Measurable:
     arrivals, info = (trace.arrivals if threads is None else None), trace.info
+    kernel = work(info.kind).kernel
     return Measurable(
         info.name,
         trace.image_fd,
@@ -258,6 +261,8 @@ def _measurable(
         info.operations,
         info.total_bytes,
         trace.serial,
+        info.kind,
+        None if kernel is None else kernel(),
     )
 
 
@@ -297,7 +302,7 @@ def _resolve(
     reason = (
         pairing.why_not_on_threads(resolved, trace.info, options.mode)
         or regions.why_not(region, resolved.uses_region, trace.info.peak_live_bytes)
-        or pairing.why_not(resolved, trace.info, available=machine.available_memory())
+        or work(trace.info.kind).why_not(resolved, trace.info)
     )
     return reason, resolved
 

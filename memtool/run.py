@@ -15,9 +15,10 @@ from pathlib import Path
 
 from memtool import __version__, files
 from memtool.engine.loading import compiler, source_hash
-from memtool.engine.packing import binding as packing_binding
 from memtool.errors import InputError, Interrupted, MemtoolError, option
 from memtool.host import machine
+from memtool.kinds import places_blocks
+from memtool.kinds.work import work
 from memtool.model import AllocatorPlan, Cell, CellResult, Mode, Run, Status, TraceInfo
 from memtool.passes import Clock, Pass, Sample
 from memtool.plan import (
@@ -34,7 +35,6 @@ from memtool.report.plots import canvas, pictures
 from memtool.stats import proof
 from memtool.stats.summarise import summarise_cell
 from memtool.store import journal, run_file, series
-from memtool.units import format_count
 from memtool.worker.evidence import digest_of
 from memtool.worker.parent import Executor, WorkerExecutor
 from memtool.worker.schedule import Progress, Schedule
@@ -310,16 +310,16 @@ def summarise(
     return run, histories
 
 
-def _pack(trace: Trace) -> int | None:
-    return packing_binding.pack_image(trace.image_fd, trace.image_bytes)
-
-
 class _Packings:
     """Of the traces that one thread replays: made beside samples that time nothing, for the engine needs no lock."""
 
     def __init__(self, plan: Plan, options: BenchOptions) -> None:
-        wanted = options.packs and any(run_pass.declared.places_blocks for run_pass in plan.settings.passes)
-        self._traces = [trace for trace in plan.traces if wanted and threads_of(trace, options.mode) is None]
+        self._traces = [
+            trace
+            for trace in plan.traces
+            if options.packs and places_blocks(trace.info.kind, plan.settings.passes)
+            if threads_of(trace, options.mode) is None
+        ]
         self._packings: dict[str, Future[int | None]] = {trace.info.name: Future() for trace in self._traces}
 
     def start(self) -> None:
@@ -333,7 +333,7 @@ class _Packings:
     def _pack_all(self) -> None:
         for trace in self._traces:
             try:
-                self._packings[trace.info.name].set_result(_pack(trace))
+                self._packings[trace.info.name].set_result(work(trace.info.kind).pack(trace))
             except Exception as problem:  # for who asks for it
                 self._packings[trace.info.name].set_exception(problem)
 
@@ -361,20 +361,20 @@ def _packed(
     passes: Sequence[Pass],
     mode: Mode,
     placements: Mapping[str, int],
-    pack: Callable[[Trace], int | None] = _pack,
+    pack: Callable[[Trace], int | None] = lambda trace: work(trace.info.kind).pack(trace),
 ) -> TraceInfo:
     """Return what is known of a trace, with the best packing of its blocks where footprints are held against it.
 
     It is the better one of what the packer finds and of ``placements``, what allocators of this run did.
     """
-    if not any(run_pass.declared.places_blocks for run_pass in passes):
+    if not places_blocks(trace.info.kind, passes):
         return trace.info
     if threads_of(trace, mode) is not None:
         note = "not packed offline, packing_ratio is n/a: only what is replayed on one thread is (--mode serial)"
         return replace(trace.info, notes=(*trace.info.notes, note))
     packed_bytes = pack(trace)
     if packed_bytes is None:
-        note = f"not packed offline, packing_ratio is n/a: more than {format_count(packing_binding.MOST_BLOCKS)} blocks"
+        note = f"not packed offline, packing_ratio is n/a: {work(trace.info.kind).why_unpacked()}"
         return replace(trace.info, notes=(*trace.info.notes, note))
     best = min(placements, key=lambda name: placements[name], default=None)
     if best is not None and placements[best] < packed_bytes:

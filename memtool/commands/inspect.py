@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from memtool.commands.options import PlotFile
-
-if TYPE_CHECKING:
-    from memtool.model import TraceInfo
-    from memtool.workload.characterise import Characteristics
 
 
 @click.command()
@@ -28,10 +24,15 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
     WORKLOAD is as `memtool bench` takes it: a YAML file, the name of a shipped one, or a trace file.
     """
     from memtool import api
+    from memtool.errors import InputError
+    from memtool.kinds.work import work
 
     inspection = api.inspect(workload, seed=seed)
     info, size, definition = inspection.trace, inspection.image_bytes, inspection.definition
     characteristics = inspection.characteristics
+    kind = work(info.kind)
+    if plot is not None and not kind.has_picture:
+        raise InputError(f"{info.source}: work of the kind {info.kind} has no picture", field="plot")
     if plot is not None:
         from memtool.report.plots.characteristics import draw
 
@@ -40,7 +41,7 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
         content = {"trace": asdict(info), "image_bytes": size, "workload": definition, **asdict(characteristics)}
         click.echo(json.dumps(content, indent=1))
         return
-    click.echo(_summary(info, characteristics, size))
+    click.echo(kind.summary(inspection))
     if definition is not None:
         click.echo("\nWith every default written out\n" + _definition(definition))
     if plot is not None:
@@ -52,115 +53,3 @@ def _definition(workload: Mapping[str, Any]) -> str:
     import yaml
 
     return yaml.safe_dump(workload, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100).rstrip()
-
-
-def _summary(info: TraceInfo, characteristics: Characteristics, image_bytes: int) -> str:
-    from tabulate import tabulate
-
-    from memtool.units import format_count, format_size, plural
-
-    rows = [
-        *_events(info, characteristics),
-        *_memory(info, characteristics, image_bytes),
-        *_marks(info),
-        *(("note", note) for note in info.notes),
-    ]
-    # tabulate cannot wrap a cell that is a number with a comma in it: each says what it counts.
-    facts = tabulate(rows, tablefmt="plain", maxcolwidths=[None, 90], disable_numparse=True)
-    sizes = [(f"from {format_size(1 << level)}", count) for level, count in characteristics.sizes.items()]
-    empty = [(format_size(0), characteristics.empty)] if characteristics.empty else []
-    lifetimes = [(f"from {format_count(1 << level)}", count) for level, count in characteristics.lifetimes.items()]
-    ended = characteristics.allocations - characteristics.never_freed
-    freed = f"of the {plural(ended, 'object')} freed before the epilogue"
-    parts = [facts, "Sizes of allocations\n" + _bars([*empty, *sizes])]
-    if lifetimes:
-        parts.append(f"Lifetimes in allocations, {freed}\n" + _bars(lifetimes))
-    return "\n\n".join(parts)
-
-
-def _events(info: TraceInfo, characteristics: Characteristics) -> Iterator[tuple[str, str]]:
-    from memtool.units import arrivals_in_words, format_count, format_mean_size, format_size, plural
-
-    yield "workload", f"{info.name} ({info.source})"
-    yield "seed, event hash", f"{info.seed}, {info.event_hash}"
-    yield (
-        "operations",
-        f"{format_count(info.operations)}, and {plural(info.epilogue_operations, 'free')} in the epilogue",
-    )
-    resized, zeroed = format_count(characteristics.reallocations), format_count(characteristics.zeroed)
-    yield "allocations", f"{format_count(characteristics.allocations)}, {resized} resized, {zeroed} zeroed"
-    sizes = f"{format_size(characteristics.smallest_size)} to {format_size(characteristics.largest_size)}"
-    middle = f"median {format_size(characteristics.median_size)}, mean {format_mean_size(characteristics.mean_size)}"
-    yield "sizes", f"{sizes}, {middle}{'; when allocated' if characteristics.reallocations else ''}"
-    if characteristics.resized_to is not None:
-        resized_objects = plural(sum(characteristics.resize_chains.values()), "object")
-        least, most = (format_size(size) for size in characteristics.resized_to)
-        chain = f"of {resized_objects}, the most of one {format_count(max(characteristics.resize_chains))}"
-        yield "resizes", f"{chain}; to {least} to {most}"
-    alignments = (f"{alignment} ({format_count(uses)})" for alignment, uses in characteristics.alignments.items())
-    yield "alignments", ", ".join(alignments)
-    yield "threads", _threads(info, characteristics)
-    yield "scopes", f"{format_count(info.scopes)} that end all at once" if info.scopes else "none"
-    orders = (("LIFO", info.first_not_lifo), ("FIFO", info.first_not_fifo))
-    if info.arrivals is not None:
-        yield "arrivals", arrivals_in_words(info.arrivals)
-    yield "frees", "; ".join(_order(name, first) for name, first in orders)
-
-
-def _threads(info: TraceInfo, characteristics: Characteristics) -> str:
-    from memtool.units import format_count, plural
-
-    if characteristics.threads == 1:
-        return "one"
-    at_once = "" if characteristics.threads == info.threads else f" in all, {format_count(info.threads)} at once"
-    remote = plural(characteristics.remote_frees, "free")
-    return f"{format_count(characteristics.threads)}{at_once}; {remote} by another than allocated"
-
-
-def _order(name: str, first: int | None) -> str:
-    from memtool.units import plural
-
-    return f"all {name}" if first is None else f"{name} for the first {plural(first, 'operation')}"
-
-
-def _memory(info: TraceInfo, characteristics: Characteristics, image_bytes: int) -> Iterator[tuple[str, str]]:
-    from memtool.units import format_mean_size, format_size, plural
-
-    yield "all bytes ever asked for", format_size(info.total_bytes)
-    peak = f"{format_size(info.peak_live_bytes)} in at most {plural(info.peak_live_objects, 'object')}"
-    yield "peak live", f"{peak}: the load, the least memory that can serve it"
-    if info.packing_bytes is not None:
-        packed = (
-            f"{format_size(info.packing_bytes)}, {info.packing_bytes / max(info.peak_live_bytes, 1):.3f} of the load"
-        )
-        yield "best packing found", f"{packed}: offline, with all events known beforehand"
-    if info.memory_limit is not None:
-        of_it = info.peak_live_bytes / info.memory_limit
-        yield "memory limit", f"{format_size(info.memory_limit)}; the load is {of_it:.1%} of it"
-    yield "mean live", format_mean_size(characteristics.mean_live_bytes)
-    an_operation = image_bytes / (info.operations + info.epilogue_operations)
-    yield "event image", f"{format_size(image_bytes)}, {an_operation:.1f} bytes an operation, epilogue included"
-
-
-def _marks(info: TraceInfo) -> Iterator[tuple[str, str]]:
-    from memtool.units import format_count, format_size
-
-    for mark in info.marks:
-        after = f"after {format_count(mark.operation)} operations, {format_size(mark.live_bytes)} live"
-        yield "mark", f"{mark.name}: {after}"
-
-
-def _bars(classes: Sequence[tuple[str, int]]) -> str:
-    """Return a histogram of (name, count) as bars of text."""
-    from tabulate import tabulate
-
-    total, most = sum(count for _, count in classes), max(count for _, count in classes)
-    rows = [(name, f"{count:,}", _share(count, total), "#" * round(40 * count / most)) for name, count in classes]
-    return tabulate(rows, tablefmt="plain", colalign=("right", "right", "right", "left"))
-
-
-def _share(count: int, total: int) -> str:
-    """Return a share in percent: neither nothing nor all where it is but nearly that."""
-    if count == total:
-        return "100.0%"
-    return "<0.1%" if count / total < 0.0005 else ">99.9%" if count / total >= 0.9995 else f"{count / total:.1%}"

@@ -64,14 +64,13 @@ def _parameters(parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
 
 
 def _workloads() -> list[dict[str, Any]]:
-    from memtool.workload.loader import load_workload
+    from memtool.kinds.work import kind_of, work
     from memtool.workload.trace import shipped
 
     rows: list[dict[str, Any]] = []
     for name, path in shipped().items():
-        workload = load_workload(path)
-        source = next(key for key in ("pattern", "profile", "frames", "objects") if getattr(workload, key) is not None)
-        rows.append({"name": name, "source": source, "description": workload.description, "file": str(path)})
+        source, description = work(kind_of(path)).listed(path)
+        rows.append({"name": name, "source": source, "description": description, "file": str(path)})
     return rows + _recordings()
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memtool.passes import passes_from, passes_of
+from memtool.passes import CHOSEN, passes_from
 
 if TYPE_CHECKING:
     from memtool.plan import BenchOptions, Plan
@@ -184,9 +184,9 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
     return with_options(
         click.option(
             "--passes",
-            type=Listed("pass", lambda: passes_of("heap")),
+            type=Listed("pass", lambda: CHOSEN),
             metavar="LIST",
-            help=f"Of {', '.join(passes_of('heap'))}; {passes_unless_given} unless given.",
+            help=f"Of {', '.join(CHOSEN)}; {passes_unless_given} unless given.",
         ),
         click.option(
             "--region",
@@ -263,7 +263,7 @@ def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noq
     from memtool.plan import BenchOptions
 
     return BenchOptions(
-        passes=passes_of("heap") if chosen["passes"] is None else passes_from(chosen["passes"]),
+        passes=CHOSEN if chosen["passes"] is None else passes_from(chosen["passes"]),
         regions=chosen["regions"],
         mode=Mode(chosen["mode"]),
         as_malloc=chosen["footing"] == "malloc",

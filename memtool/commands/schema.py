@@ -12,7 +12,7 @@ import click
 def command(what: str) -> None:
     """Print the JSON Schema of a workload file, of run.json, of a comparison, or of what --find-limit finds."""
     if what == "workload":
-        from memtool.workload.schema import json_schema
+        from memtool.kinds.work import json_schema
     elif what == "run":
         from memtool.store.run_file import json_schema
     elif what == "limits":

@@ -8,6 +8,7 @@ from memtool.passes import calls, check, counters, footprint, heap, latency, pro
 from memtool.passes.declaration import Clock, Declaration, Figures, Instrument, Noise, Phase, Sample
 
 __all__ = [
+    "CHOSEN",
     "PACE",
     "Clock",
     "Declaration",
@@ -18,7 +19,6 @@ __all__ = [
     "Phase",
     "Sample",
     "passes_from",
-    "passes_of",
 ]
 
 
@@ -47,11 +47,8 @@ class Pass(StrEnum):
 
 PACE = next(run_pass for run_pass in Pass if run_pass.declared.sets_pace)
 """The pass whose time limits, and the order of cells within a block, are known from."""
-
-
-def passes_of(kind: str) -> tuple[Pass, ...]:
-    """Return the passes of a kind of work, in the order in which they run."""
-    return tuple(run_pass for run_pass in Pass if run_pass.declared.kind == kind)
+CHOSEN = tuple(run_pass for run_pass in Pass if run_pass.declared.is_chosen)
+"""Those that users choose from, in the order in which they run."""
 
 
 def passes_from(names: tuple[str, ...]) -> tuple[Pass, ...]:

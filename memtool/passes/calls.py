@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from memtool.passes.declaration import CellSamples, Declaration, Figure, Figures, Instrument, Phase, Summary, taken
+from memtool.passes.declaration import (
+    CellSamples,
+    Declaration,
+    Figure,
+    Figures,
+    Instrument,
+    Measure,
+    Phase,
+    Summary,
+    taken,
+)
 from memtool.passes.layout import U64, Given, Layout
 
 
@@ -28,14 +38,16 @@ def summarise(samples: CellSamples) -> Summary:
 
 PASS = Declaration(
     name="calls",
-    figures=Calls,
-    layout=Layout.of(socket=U64),
-    given=lambda asked: Given({"socket": asked.socket}),
-    found=lambda held, parts, asked: {},  # the parent has counted
     phase=Phase.COUNTED,
-    summarise=summarise,
     usual=1.0,
     slower=50,
     interpreted=False,
     instrument=Instrument.SYSTEM_CALLS,
+)
+MEASURE = Measure(
+    figures=Calls,
+    layout=Layout.of(socket=U64),
+    given=lambda asked: Given({"socket": asked.socket}),
+    found=lambda held, parts, asked: {},  # the parent has counted
+    summarise=summarise,
 )

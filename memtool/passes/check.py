@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memtool.passes.declaration import CellSamples, Declaration, Figures, Phase, Summary, taken
+from memtool.passes.declaration import CellSamples, Declaration, Figures, Measure, Phase, Summary, taken
 from memtool.passes.layout import U64, Layout
 
 
@@ -31,5 +31,13 @@ def summarise(samples: CellSamples) -> Summary:
 
 
 PASS = Declaration(
-    name="check", figures=Check, layout=LAYOUT, phase=Phase.PROOF, summarise=summarise, usual=2.5, slower=10
+    name="check",
+    phase=Phase.PROOF,
+    usual=2.5,
+    slower=10,
+)
+MEASURE = Measure(
+    figures=Check,
+    layout=LAYOUT,
+    summarise=summarise,
 )

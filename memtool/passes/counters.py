@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memtool.passes.declaration import CellSamples, Declaration, Figure, Figures, Instrument, Phase, Summary, taken
+from memtool.passes.declaration import (
+    CellSamples,
+    Declaration,
+    Figure,
+    Figures,
+    Instrument,
+    Measure,
+    Phase,
+    Summary,
+    taken,
+)
 from memtool.passes.layout import U64, Given, Layout
 
 
@@ -26,12 +36,7 @@ def summarise(samples: CellSamples) -> Summary:
 
 PASS = Declaration(
     name="counters",
-    figures=Instructions,
-    layout=Layout.of(counter=U64, instructions=U64),
-    given=lambda asked: Given({"counter": asked.counter}),
-    found=lambda held, parts, asked: {"instructions": held["instructions"]},
     phase=Phase.COUNTED,
-    summarise=summarise,
     usual=4.0,
     slower=50,
     with_null=True,
@@ -39,4 +44,11 @@ PASS = Declaration(
     instrument=Instrument.INSTRUCTIONS,
     counts_repeat=True,
     pinned=False,
+)
+MEASURE = Measure(
+    figures=Instructions,
+    layout=Layout.of(counter=U64, instructions=U64),
+    given=lambda asked: Given({"counter": asked.counter}),
+    found=lambda held, parts, asked: {"instructions": held["instructions"]},
+    summarise=summarise,
 )

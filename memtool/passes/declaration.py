@@ -194,17 +194,11 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """A pass."""
+    """A pass: how its samples are taken, whatever kind of work they are of."""
 
     name: str
     """As users write it, and as the engine's list has it."""
-    kind: str = "heap"
-    """The kind of work that it is taken of: heap (events that are replayed), program."""
-    figures: type[Figures]
-    layout: Layout
-    """The structure of its native header (engine/passes/), which lies in memory that the worker shares."""
     phase: Phase
-    summarise: Callable[[CellSamples], Summary]
     usual: float
     """What a sample takes, in samples of the throughput pass (the quickstart on two processors): what is promised of a
     pass of which none is done yet."""
@@ -212,6 +206,8 @@ class Declaration:
     """How many times longer than the replay that time limits are derived from it may take."""
     with_null: bool = False
     """Whether the null strategy is measured too, once a region."""
+    is_chosen: bool = True
+    """Whether it is one of those that users choose from; else it is taken of each kind of work that has it."""
     interpreted: bool = True
     """Whether it is taken of allocators that are written in Python."""
     instrument: Instrument | None = None
@@ -228,6 +224,16 @@ class Declaration:
     """Whether its time is what time limits, and the order within a block, are known from. One pass does."""
     open_loop: bool = False
     """Whether it waits for the arrivals of the workload."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """What a pass measures of one kind of work."""
+
+    figures: type[Figures]
+    layout: Layout
+    """The structure of its native header, which lies in memory that the worker shares."""
+    summarise: Callable[[CellSamples], Summary]
     places_blocks: bool = False
     """Whether it finds a footprint, which is held against that of one thread, and against the best packing."""
     given: Callable[[Asked], Given] = lambda asked: Given()

@@ -14,6 +14,7 @@ from memtool.passes.declaration import (
     Declaration,
     Figure,
     Figures,
+    Measure,
     Phase,
     RegionAccount,
     Summary,
@@ -347,15 +348,17 @@ def found(held: Any, parts: Mapping[str, Sequence[int]], asked: Asked) -> dict[s
 
 PASS = Declaration(
     name="footprint",
+    phase=Phase.REPEATED,
+    usual=0.6,
+    resident=True,
+    one_processor=True,
+)
+MEASURE = Measure(
     figures=Footprint,
     layout=LAYOUT,
     given=given,
     found=found,
-    phase=Phase.REPEATED,
     summarise=summarise,
-    usual=0.6,
-    resident=True,
-    one_processor=True,
     places_blocks=True,
     differ=differ,
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from memtool.passes.declaration import CellSamples, Declaration, Figure, Figures, Phase, Summary, taken
+from memtool.passes.declaration import CellSamples, Declaration, Figure, Figures, Measure, Phase, Summary, taken
 from memtool.passes.layout import KNOWN, U64, Array, Asked, Given, Layout
 
 DRAIN_WAITS = ("0ms", "100ms", "1s", "5s")
@@ -135,13 +135,15 @@ def _map(held: Any, moment: str) -> dict[str, Any]:  # noqa: ANN401  # as _MAP
 
 PASS = Declaration(
     name="heap",
+    phase=Phase.WAITING,
+    usual=6.0,
+    resident=True,
+    pinned=False,
+)
+MEASURE = Measure(
     figures=Heap,
     layout=LAYOUT,
     given=lambda asked: Given({"drain_waits_ms": asked.drain_waits_ms}),
     found=found,
-    phase=Phase.WAITING,
     summarise=summarise,
-    usual=6.0,
-    resident=True,
-    pinned=False,
 )

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from memtool.passes import histogram
-from memtool.passes.declaration import CellSamples, Declaration, Figure, Phase, Summary, Taken, taken
+from memtool.passes.declaration import CellSamples, Declaration, Figure, Measure, Phase, Summary, Taken, taken
 from memtool.passes.layout import U64, Array, Asked, Counts, Given, Layout, Part
 from memtool.passes.timing import TIMINGS, Pairs, Timing, thread_rows, timings
 
@@ -324,13 +324,15 @@ def _slices(held: Sequence[int], at: int) -> dict[str, Any]:
 
 PASS = Declaration(
     name="latency",
+    phase=Phase.TIMED,
+    usual=3.0,
+    with_null=True,
+    open_loop=True,
+)
+MEASURE = Measure(
     figures=Latency,
     layout=LAYOUT,
     given=given,
     found=found,
-    phase=Phase.TIMED,
     summarise=summarise,
-    usual=3.0,
-    with_null=True,
-    open_loop=True,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from memtool.passes.declaration import CellSamples, Declaration, Figure, Figures, Phase, Summary, taken
+from memtool.passes.declaration import CellSamples, Declaration, Figure, Figures, Measure, Phase, Summary, taken
 from memtool.passes.layout import Layout
 
 
@@ -68,11 +68,13 @@ def summarise(samples: CellSamples) -> Summary:
 
 PASS = Declaration(
     name="program",
-    kind="program",
-    figures=ProgramRun,
-    layout=Layout(()),  # no worker of the engine's
     phase=Phase.TIMED,
-    summarise=summarise,
     usual=1.0,
     interpreted=False,
+    is_chosen=False,
+)
+MEASURE = Measure(
+    figures=ProgramRun,
+    layout=Layout(()),  # no worker of the engine's
+    summarise=summarise,
 )

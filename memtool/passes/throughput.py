@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from statistics import median
 
 from memtool.model import Cell, Mode, TraceInfo
-from memtool.passes.declaration import CellSamples, Declaration, Figure, Phase, Summary, Taken, on_threads, taken
+from memtool.passes.declaration import (
+    CellSamples,
+    Declaration,
+    Figure,
+    Measure,
+    Phase,
+    Summary,
+    Taken,
+    on_threads,
+    taken,
+)
 from memtool.passes.layout import U64, Given, Layout
 from memtool.passes.timing import TIMINGS, Timing, thread_rows, timings
 
@@ -67,13 +77,15 @@ LAYOUT = Layout.of(threads=U64, timings=TIMINGS)
 
 PASS = Declaration(
     name="throughput",
+    phase=Phase.TIMED,
+    usual=1.0,
+    with_null=True,
+    sets_pace=True,
+)
+MEASURE = Measure(
     figures=Throughput,
     layout=LAYOUT,
     given=lambda asked: Given(parts=thread_rows(asked)),
     found=lambda held, parts, asked: timings(held["timings"], parts.get("threads", ())),
-    phase=Phase.TIMED,
     summarise=summarise,
-    usual=1.0,
-    with_null=True,
-    sets_pace=True,
 )

@@ -94,6 +94,7 @@ class Program:
             threads=1,
             peak_live_bytes=0,
             program=said,
+            kind="program",
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from memtool.measure.metrics import METRICS
 from memtool.model import Basis, Comparison, Judgement
-from memtool.passes import Pass
 from memtool.stats.compare import STATUS
 from memtool.stats.paired import MOST_BLOCKS
 
@@ -67,7 +66,7 @@ def figure(metric: str, value: float | None) -> str:
         return f"{100 * value:.2f} %"
     if unit == "B" or (not unit and float(value).is_integer() and abs(value) >= 10):
         return f"{value:,.0f}"
-    if unit == "ns" and METRICS[metric].measured_by is Pass.PROGRAM:
+    if METRICS[metric].in_milliseconds:
         return f"{value / 1e6:,.2f} ms"
     return f"{value:,.2f}" if unit else f"{value:.4f}"
 

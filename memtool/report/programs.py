@@ -1,47 +1,9 @@
-"""What tables say of whole programs: what was run, and several of them side by side."""
+"""Whole programs side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from memtool.model import CellResult, Run, TraceInfo
+from memtool.model import Run
 from memtool.report import look
-
-_AROUND = {
-    "input": "standard input from",
-    "output": "standard output to",
-    "setup": "once before",
-    "prepare": "before each run",
-    "conclude": "after each run",
-    "cleanup": "once after",
-    "ready": "ready when",
-    "load": "timed: its load",
-}
-
-
-def heading(info: TraceInfo) -> str:
-    """Return what was run, and what around it."""
-    said: Mapping[str, Any] = info.program or {}
-    by = f" (by {said['run_by']})" if "run_by" in said else ""
-    lines = [f"{info.name}: the whole program, one run a sample{by}: {said.get('command', '?')}"]
-    around = [f"{words} {said[key]}" for key, words in _AROUND.items() if said.get(key)]
-    if said.get("warmup"):
-        around.append(f"{said['warmup']} runs of each allocator before, not measured")
-    if said.get("expects_same_output"):
-        around.append("output expected to be the same under every allocator")
-    return "\n".join([*lines, *(["; ".join(around)] if around else [])])
-
-
-def memory_in_words(info: TraceInfo, cells: Sequence[CellResult]) -> str:
-    """Return how surely the peak of several processes is known; nothing of one process, of which it is exact."""
-    most = max((metric.value or 0 for cell in cells if (metric := cell.metrics.get("tree_processes"))), default=0)
-    if info.program is None or most <= 1:
-        return ""
-    return (
-        "Peak of several processes: the most that looks at the whole tree saw (each page once, by proportional set "
-        "sizes), and at least the kernel's own mark of the largest process. A peak between two looks is not seen."
-    )
 
 
 def table(run: Run) -> tuple[list[str], list[list[str]]]:

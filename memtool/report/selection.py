@@ -7,9 +7,9 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from memtool.errors import AllocatorError, InputError, did_you_mean
+from memtool.kinds.sheet import Column, Quantity, SheetInfo
 from memtool.measure.metrics import METRICS
 from memtool.model import Run
-from memtool.report.sheets import Column, Quantity, SheetInfo
 from memtool.stats.limits import Limits
 
 

@@ -7,6 +7,8 @@ import io
 import json
 from collections.abc import Sequence
 
+from memtool.kinds import results
+from memtool.kinds.sheet import SheetInfo
 from memtool.model import HARNESS, CellResult, Mode, Run, Status, TraceInfo
 from memtool.passes import Pass
 from memtool.report import calls, grid, look, programs, rates, scaling, sheets
@@ -14,14 +16,14 @@ from memtool.report.look import NOISE_MARK
 from memtool.report.sheets import FLOOR_MARK, NOT_APPLICABLE, Sheet, label_of
 from memtool.stats.compare import error_on
 from memtool.store import run_file
-from memtool.units import arrivals_in_words, format_count, format_ns, format_size
+from memtool.units import format_count, format_ns, format_size
 
 _ERRORS_IN_A_FIGURE = 20
 """Fewer, and the error of resident memory is named: it may be more than 5 % of the figure."""
 _LEFT = frozenset({"allocator", "95 % interval", calls.HEADING})
 
 
-def render(run: Run, style: str, width: int | None = None, chosen: Sequence[sheets.SheetInfo] | None = None) -> str:
+def render(run: Run, style: str, width: int | None = None, chosen: Sequence[SheetInfo] | None = None) -> str:
     """Return the whole report of a run as text: ``table``, ``markdown``, ``csv``, ``samples`` (as CSV) or ``json``.
 
     Tables and lines of prose take at most ``width`` columns; None: as many as they need. ``chosen`` are the sheets that
@@ -34,7 +36,7 @@ def render(run: Run, style: str, width: int | None = None, chosen: Sequence[shee
     if style == "samples":
         return _samples(run)
     width = width if style == "table" else None
-    parts = [part for info in run.workloads for part in _workload(run, info, style, width, chosen or sheets.SHEETS)]
+    parts = [part for info in run.workloads for part in _workload(run, info, style, width, chosen)]
     parts += _scaling(run, style, width)
     parts += _by_rate(run, style, width)
     parts += _by_program(run, style, width)
@@ -87,16 +89,17 @@ def _names(result: CellResult) -> tuple[str, str, str, str]:
 
 
 def _workload(
-    run: Run, info: TraceInfo, style: str, width: int | None, chosen: Sequence[sheets.SheetInfo]
+    run: Run, info: TraceInfo, style: str, width: int | None, chosen: Sequence[SheetInfo] | None
 ) -> list[str]:
     """Return the parts of the report on one workload: its heading, its tables, and what explains them."""
     cells = [cell for cell in run.cells if cell.cell.workload == info.name]
     measured = look.ordered([cell for cell in cells if cell.metrics], run.reference)
+    chosen = results(info.kind).sheets if chosen is None else chosen
     built = [sheet for choice in chosen if (sheet := sheets.build(choice, measured, run, info)) is not None]
-    heading = _heading(info) + _replayed(run, info, cells)
+    heading = results(info.kind).heading(info) + _replayed(run, info, cells)
     parts = [grid.wrapped(f"## {heading}" if style == "markdown" else heading, width)]
     parts += [text for sheet in built for text in _sheet(sheet, style, width)]
-    prose = [_of_parallel_memory(measured), _limits(info), _checked(cells), programs.memory_in_words(info, measured)]
+    prose = [*results(info.kind).remarks(measured, info), _checked(cells)]
     prose += _left_out(cells, style)
     prose += _listed([f"Note: {note}" for note in info.notes], style)
     prose += _explanation(measured, built, style)
@@ -166,22 +169,6 @@ def _sheet(sheet: Sheet, style: str, width: int | None) -> list[str]:
     return [form.format(grid.wrapped(title, width), text) for title, text in zip(titles, drawn, strict=True)]
 
 
-def _heading(info: TraceInfo) -> str:
-    if info.program is not None:
-        return programs.heading(info)
-    return (
-        f"{info.name}: {format_count(info.operations)} operations ({format_count(info.allocations)} allocations), "
-        f"peak {format_size(info.peak_live_bytes)} in {format_count(info.peak_live_objects)} objects\n"
-        f"seed {info.seed}, event hash {info.event_hash}, touch {info.touch}" + _arrivals(info)
-    )
-
-
-def _arrivals(info: TraceInfo) -> str:
-    if info.arrivals is None or info.lanes > 1:
-        return ""
-    return f"\nlatency open-loop, from the intended start of each operation: {arrivals_in_words(info.arrivals)}"
-
-
 def _replayed(run: Run, info: TraceInfo, cells: Sequence[CellResult]) -> str:
     """Say how a workload's threads were replayed; nothing of a workload that has one."""
     mode = cells[0].cell.mode if cells else Mode.SERIAL
@@ -198,25 +185,6 @@ def _replayed(run: Run, info: TraceInfo, cells: Sequence[CellResult]) -> str:
     if info.threads > processors:
         return text + f"; MORE THREADS THAN THE {processors} PROCESSORS: times contain waiting for one"
     return text + ", each on a processor of its own"
-
-
-def _of_parallel_memory(cells: Sequence[CellResult]) -> str:
-    if not any(cell.cell.mode == Mode.PARALLEL and "peak_live_bytes" in cell.metrics for cell in cells):
-        return ""
-    return (
-        "Threads side by side meet in another order under each allocator, so each has live bytes of its own (column "
-        "live): compare what an allocator holds with those, not bytes with bytes."
-    )
-
-
-def _limits(info: TraceInfo) -> str:
-    if info.packing_bytes is None or not info.peak_live_bytes:
-        return ""
-    by = "" if info.packing_by is None else f", as {info.packing_by} placed them in this run"
-    return (
-        f"Load (max L): {format_size(info.peak_live_bytes)}, which no allocator can beat; best offline packing "
-        f"found: {format_size(info.packing_bytes)}, {info.packing_bytes / info.peak_live_bytes:.3f} of it{by}."
-    )
 
 
 def _checked(cells: Sequence[CellResult]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from memtool.kinds import results
 from memtool.model import AllocatorPlan, Cell, CellResult, TraceInfo
 from memtool.passes import PACE, Sample
 from memtool.passes.records import plain
@@ -48,7 +49,7 @@ def of_cell(
         "preload": list(plan.preload),
         "environment": dict(plan.environment),
         **({NAMED: f"{plan.spec.title}={plan.spec.written}"} if plan.spec.title else {}),
-        **({"call": asdict(plan.call)} if trace.program is None else {}),
+        **({"call": asdict(plan.call)} if results(trace.kind).has_calls else {}),
         # Also where the worker died before it could say so.
         **({"interpreted": True} if plan.interpreted else {}),
     }

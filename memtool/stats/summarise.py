@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
+from memtool.kinds import results
 from memtool.measure.metrics import METRICS
 from memtool.model import Cell, CellResult, Determinism, Metric, Status, TraceInfo
 from memtool.passes import Clock, Pass, Sample
@@ -35,7 +36,7 @@ def summarise_cell(
     ``exact_expected`` says that footprints must not differ between repeats; a difference is noted as memtool's own bug.
     """
     whole = CellSamples(samples, null_samples, serial, trace, clock, exact_expected)
-    summaries = [run_pass.declared.summarise(whole) for run_pass in Pass]
+    summaries = [measure.summarise(whole) for measure in results(trace.kind).measures.values()]
     uncounted = _uncounted(samples, null_samples)
     failed = next(
         (sample for sample in samples if sample.status is Status.FAILED and not (uncounted and sample.under)), None

@@ -20,6 +20,7 @@ from typing import Any
 
 from memtool import files
 from memtool.errors import InputError, MemtoolError, option
+from memtool.kinds import FIRST, results
 from memtool.model import Cell, Status
 from memtool.passes import Noise, Pass, Sample
 from memtool.passes.records import plain, record_from
@@ -244,7 +245,7 @@ def _read(path: Path, descriptor: int) -> tuple[dict[str, Any], dict[Key, Sample
                 if head is None:
                     head = _head(path, line)
                 else:
-                    sample = _sample(_checked("sample", line))
+                    sample = _sample(_checked("sample", line), head["fingerprint"])
                     if not sample.of_harness:  # it says nothing of its allocator, and is taken again
                         samples[sample.cell, sample.block, sample.run_pass] = sample
             except (ValueError, KeyError, TypeError, RecursionError):
@@ -284,11 +285,13 @@ def _framed(kind: str, body: bytes) -> bytes:
     return b'{"check":"%08x","%s":%s}\n' % (zlib.crc32(body), kind.encode(), body)
 
 
-def _sample(record: Mapping[str, Any]) -> Sample:
+def _sample(record: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> Sample:
     """Return a sample as it was written. Raises ValueError, KeyError or TypeError for what is none."""
-    run_pass = Pass(record["run_pass"])
-    made = {"cell": Cell(**record["cell"]), "run_pass": run_pass, "status": Status(record["status"])}
-    for name, kind in (("payload", run_pass.declared.figures), ("noise", Noise)):
+    run_pass, cell = Pass(record["run_pass"]), Cell(**record["cell"])
+    made = {"cell": cell, "run_pass": run_pass, "status": Status(record["status"])}
+    # A journal from before there were kinds is refused for what differs, and not for that.
+    of_work = fingerprint.get("workloads", {}).get(cell.workload, {}).get("kind", FIRST)
+    for name, kind in (("payload", results(of_work).measures[run_pass].figures), ("noise", Noise)):
         made[name] = None if record[name] is None else record_from(kind, record[name])
     return Sample(**{**record, **made})
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from memtool import files
+from memtool import __version__, files
 from memtool.errors import InputError
+from memtool.kinds import KINDS
 from memtool.measure.metrics import METRICS
 from memtool.model import HARNESS, Cell, Determinism, Metric, Run, Status
 from memtool.stats.summary import LEAST_SAMPLES
@@ -125,6 +126,8 @@ def _refuse_impossible(file: Path, run: Run, faults: Sequence[str | None]) -> No
     if twice is not None:
         raise InputError(f"{file}: workloads: '{twice}' is there twice")
     for info in run.workloads:
+        if info.kind not in KINDS:
+            raise InputError(f"{file}: {info.name}: kind: memtool {__version__} knows no '{info.kind}'")
         if info.arrivals is not None and (why := why_no_arrivals(info.arrivals)) is not None:
             raise InputError(f"{file}: {info.name}: arrivals: {why}")
     seen: set[Cell] = set()

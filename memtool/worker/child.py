@@ -58,7 +58,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     from memtool.engine.replay import binding
     from memtool.host import noise
 
-    library = binding.replay_library(request["library"])
+    run = binding.kernel(request["library"], request["kernel"])
     sys.path += [folder for folder in request["path"] if folder not in sys.path]
     callbacks = adopt_class(request["adopted"])
     descriptor, image_bytes = request["image"]
@@ -76,6 +76,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     result = binding.ReplayResult(struct_bytes=ctypes.sizeof(binding.ReplayResult))
     call = binding.ReplayRequest(
         struct_bytes=ctypes.sizeof(binding.ReplayRequest),
+        kind=request["kind"].encode(),
         run_pass=run_pass.encode(),
         strategy=request["strategy"].encode(),
         parameters=request["parameters"].encode(),
@@ -97,7 +98,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         places = mmap.mmap(descriptor, lanes * ctypes.sizeof(binding.ThreadPlace))
         call.places = ctypes.addressof(ctypes.c_char.from_buffer(places))
     before = noise.read()
-    library.memtool_replay(ctypes.byref(call), ctypes.byref(result))
+    run(ctypes.byref(call), ctypes.byref(result))
     after = noise.read()
 
     # Threads without a processor each take it from one another.

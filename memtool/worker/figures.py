@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from memtool.passes import Figures, Pass
+from memtool.passes import Figures
+from memtool.passes.declaration import Measure
 from memtool.passes.layout import KNOWN, U64, Array, Asked, Counts, Kind, Layout, Number, Part, Text, known
 from memtool.passes.records import record_from
 
@@ -46,14 +47,14 @@ def _plain(held: Any, kind: Kind) -> Any:  # noqa: ANN401
     return known(held) if kind is KNOWN else held
 
 
-def head_bytes(run_pass: Pass) -> int:
+def head_bytes(measure: Measure) -> int:
     """Return the length of a pass's structure, without the parts behind it."""
-    return ctypes.sizeof(_ctype(run_pass.declared.layout))
+    return ctypes.sizeof(_ctype(measure.layout))
 
 
-def _offsets(run_pass: Pass, parts: Sequence[Part]) -> tuple[dict[str, int], int]:
+def _offsets(measure: Measure, parts: Sequence[Part]) -> tuple[dict[str, int], int]:
     """Return where each part begins, and where the last one ends."""
-    end = head_bytes(run_pass)
+    end = head_bytes(measure)
     offsets = {}
     for part in parts:
         offsets[part.name] = end
@@ -61,11 +62,11 @@ def _offsets(run_pass: Pass, parts: Sequence[Part]) -> tuple[dict[str, int], int
     return offsets, end
 
 
-def made(run_pass: Pass, asked: Asked) -> tuple[bytes, int]:
+def made(measure: Measure, asked: Asked) -> tuple[bytes, int]:
     """Return (what the memory begins with, its length in bytes); zeroes follow."""
-    given = run_pass.declared.given(asked)
-    offsets, end = _offsets(run_pass, given.parts)
-    kind = _ctype(run_pass.declared.layout)
+    given = measure.given(asked)
+    offsets, end = _offsets(measure, given.parts)
+    kind = _ctype(measure.layout)
     fields = {**given.fields, **offsets}
     # The structure of a pass may be a megabyte, nearly all of it to be found.
     last = max((getattr(kind, name).offset + getattr(kind, name).size for name in fields), default=0)
@@ -77,16 +78,15 @@ def made(run_pass: Pass, asked: Asked) -> tuple[bytes, int]:
     return content, end
 
 
-def read(run_pass: Pass, asked: Asked, memory: bytes, counted: dict[str, Any]) -> Figures:
+def read(measure: Measure, asked: Asked, memory: bytes, counted: dict[str, Any]) -> Figures:
     """Return the record of what a worker has left, and of what was ``counted`` of it from outside.
 
     Raises ValueError in one line for what is none.
     """
-    declared = run_pass.declared
-    parts = declared.given(asked).parts
-    offsets, end = _offsets(run_pass, parts)
+    parts = measure.given(asked).parts
+    offsets, end = _offsets(measure, parts)
     if len(memory) != end:
         raise ValueError(f"{len(memory)} bytes, not {end}")
-    held = _plain(_ctype(declared.layout).from_buffer_copy(memory), declared.layout)
+    held = _plain(_ctype(measure.layout).from_buffer_copy(memory), measure.layout)
     words = {part.name: memoryview(memory)[offsets[part.name] :][: part.length * _WORD].cast("Q") for part in parts}
-    return record_from(declared.figures, {**declared.found(held, words, asked), **counted})
+    return record_from(measure.figures, {**measure.found(held, words, asked), **counted})

@@ -76,6 +76,8 @@ class Jobs:
             cell=cell,
             block=block,
             run_pass=run_pass,
+            kind=workload.kind,
+            kernel=workload.kernel,
             plan=plan,
             image_fd=workload.image_fd,
             image_bytes=workload.image_bytes,

@@ -182,6 +182,13 @@ void stay_on_one_processor() {
   sched_setaffinity(0, sizeof here, &here);
 }
 
+// The kernel of a kind of work that is not the engine's own: its library was preloaded, for nothing is opened here.
+decltype(&memtool_replay) own_kernel() {
+  void* function = dlsym(RTLD_DEFAULT, "memtool_run");
+  if (function == nullptr) give_up("the kernel's library has no memtool_run");
+  return reinterpret_cast<decltype(&memtool_replay)>(function);
+}
+
 void replay(LeanJob& job) {
   char* file = reinterpret_cast<char*>(&job);
   if (job.adopted != 0) {
@@ -198,6 +205,7 @@ void replay(LeanJob& job) {
   request.parameters = file + job.parameters;
   request.image = map_file(job.image_descriptor, request.image_bytes, PROT_READ);
   request.region = reserve(job);
+  request.kind = file + job.kind;
   request.pass = file + job.pass;
   request.figures = file + job.figures;
   if (job.places_descriptor >= 0) {
@@ -205,8 +213,9 @@ void replay(LeanJob& job) {
         map_file(job.places_descriptor, job.lanes * sizeof(ThreadPlace), PROT_READ | PROT_WRITE));
   }
   if (job.resident != 0) fault_in_code();
+  auto* const run = job.own_kernel == 0 ? memtool_replay : own_kernel();
   job.before = read_noise();
-  memtool_replay(&request, &job.result);
+  run(&request, &job.result);
   job.after = read_noise();
   list_code(job);
   if (job.version != 0) ask_version(job, file + job.version, job.malloc_version, sizeof job.malloc_version);

@@ -39,6 +39,7 @@ typedef struct LeanJob {
   uint64_t adopted; /* path of a library to adopt */
   uint64_t strategy;
   uint64_t parameters;
+  uint64_t kind;
   uint64_t pass;
   uint64_t version; /* name of the function that is asked for the version of the malloc */
   uint64_t figures;
@@ -51,9 +52,9 @@ typedef struct LeanJob {
   uint32_t version_kind;     /* MEMTOOL_VERSION_* */
   uint32_t one_processor;    /* 1: to stay on one */
   uint32_t resident;         /* 1: resident memory is read, so all code is faulted in beforehand */
+  uint32_t own_kernel;       /* 1: the kernel is that of a library that was preloaded, and not the engine's */
   uint32_t finished;         /* 1: what follows is filled in */
-  uint32_t reserved;
-  NoiseReading before; /* the replay */
+  NoiseReading before;       /* the replay */
   NoiseReading after;
   /* A line for each file whose code is mapped: inode, bytes, nanoseconds of its last change (zeroes where it is no
    * longer there), path. */

@@ -33,14 +33,16 @@ class LeanJob:
         self._engine = -1 if Path(engine).parent == Path(command[-1]).parent else os.open(engine, os.O_RDONLY)
         self.command = [*command, str(self._file)]
         self.input: int | None = None
-        self.descriptors = tuple(number for number in (self._file, self._engine) if number >= 0)
+        self._kernel = -1 if request["kernel"] is None else os.open(request["kernel"], os.O_RDONLY)
+        libraries = tuple(number for number in (self._kernel, self._engine) if number >= 0)
+        self.descriptors = (self._file, *libraries)
         loaded = [self._environment["LD_PRELOAD"]] if "LD_PRELOAD" in self._environment else []
         # By its descriptor: LD_PRELOAD takes a space in a path for the end of it.
-        engines = [f"/proc/self/fd/{self._engine}"] if self._engine >= 0 else []
-        preload = {"LD_PRELOAD": ":".join([*loaded, *engines])} if loaded or engines else {}
+        loaded += [f"/proc/self/fd/{number}" for number in libraries]
+        preload = {"LD_PRELOAD": ":".join(loaded)} if loaded else {}
         self.environment = {**self._environment, **preload}
         run_pass, figures_bytes, content, length = request["figures"]
-        texts = {name: request[name] for name in ("strategy", "parameters")} | {"run_pass": run_pass}
+        texts = {name: request[name] for name in ("strategy", "parameters", "kind")} | {"run_pass": run_pass}
         if request["adopted"] is not None:
             texts["adopted"] = request["adopted"][1]
         if self._version is not None:
@@ -72,6 +74,7 @@ class LeanJob:
         head.lanes = lanes
         head.one_processor = request["one_processor"]
         head.resident = request["resident"]
+        head.own_kernel = int(request["kernel"] is not None)
         if self._version is not None:
             head.version_kind = binding.VERSION_KINDS.index(self._version[1])
         head.region_alignment = alignment

@@ -21,8 +21,10 @@ from memtool.engine.loading import engine_path, lean_path
 from memtool.engine.replay.binding import REGION_LOCKED, REGION_SHARED
 from memtool.files import memory_file
 from memtool.host.counters import Counter
+from memtool.kinds import FIRST, results
 from memtool.model import AllocatorPlan, Cell
 from memtool.passes import Noise, Pass, Sample
+from memtool.passes.declaration import Measure
 from memtool.passes.histogram import SLOW_NS
 from memtool.passes.layout import Asked
 from memtool.passes.records import record_from
@@ -86,6 +88,15 @@ class Job:
     """None: one thread replays everything, in the recorded order."""
     marks: tuple[str, ...] = ()
     """Names of the image's marks, by their numbers; of the footprint and heap passes."""
+    kind: str = FIRST
+    """Of work (memtool/kinds)."""
+    kernel: str | None = None
+    """Library with the kernel of this kind; None: the engine has it."""
+
+    @property
+    def measure(self) -> Measure:
+        """Return what the pass measures of this kind of work."""
+        return results(self.kind).measures[self.run_pass]
 
 
 class Interrupted(Exception):
@@ -149,7 +160,7 @@ class _Worker:
             if answer.status != protocol.DONE:
                 return answer
             counts = self.count(self.process)
-            return replace(answer, figures=read(self.job.run_pass, _asked_of(self.job), data["figures"], counts))
+            return replace(answer, figures=read(self.job.measure, _asked_of(self.job), data["figures"], counts))
         except (KeyError, TypeError, ValueError) as problem:
             raise Foreign(f"answered what is no {self.job.run_pass} sample: {problem}") from None
 
@@ -279,7 +290,9 @@ class WorkerExecutor:
             "parent": os.getpid(),
             "library": self._library,
             "environment": self._environment(job),
-            "figures": (str(job.run_pass), head_bytes(job.run_pass), *made(job.run_pass, _asked_of(job, calls))),
+            "kind": job.kind,
+            "kernel": job.kernel,
+            "figures": (str(job.run_pass), head_bytes(job.measure), *made(job.measure, _asked_of(job, calls))),
             "image": (job.image_fd, job.image_bytes),
             "strategy": job.plan.strategy,
             "parameters": job.plan.engine_parameters,

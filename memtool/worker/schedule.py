@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from memtool.errors import MemtoolError
 from memtool.host import machine
+from memtool.kinds import places_blocks
 from memtool.model import AllocatorPlan, Cell, Mode, Status
 from memtool.passes import PACE, Figures, Pass, Phase, Sample
 from memtool.worker.estimate import Estimate
@@ -112,8 +113,7 @@ class Schedule:
                 self._total += len(more)
                 self._estimate.expect({run_pass: len(more)})
                 self._take_together(more)
-            if run_pass.declared.places_blocks:
-                self._alone(workloads, run_pass)
+            self._alone([each for each in workloads if places_blocks(each.kind, (run_pass,))], run_pass)
 
     def _repeats(self, workloads: Sequence[Measurable], run_pass: Pass, turn: int) -> list[Wanted]:
         """Return the samples of a turn: of every cell twice, or as often as asked, then only where figures differ."""
@@ -124,7 +124,12 @@ class Schedule:
         for sample in self._samples:
             if sample.run_pass is run_pass and sample.payload is not None:
                 taken.setdefault(sample.cell, []).append(sample.payload)
-        return [wish for wish in wanted if len(taken[wish[1]]) == turn and run_pass.declared.differ(taken[wish[1]])]
+        return [
+            wish
+            for wish in wanted
+            if len(taken[wish[1]]) == turn
+            if (measure := wish[0].measure(run_pass)) is not None and measure.differ(taken[wish[1]])
+        ]
 
     def _alone(self, workloads: Sequence[Measurable], run_pass: Pass) -> None:
         """Measure once what one thread takes for what several replay; that it cannot costs the cell nothing else."""
@@ -250,7 +255,8 @@ class Schedule:
 
         Raises MemtoolError where its worker dies: it allocates nothing, so no allocator could be blamed for another.
         """
-        if self.settings.time_limit is not None or workload.time_limit is not None:
+        has_limit = self.settings.time_limit is not None or workload.time_limit is not None
+        if has_limit or workload.measure(PACE) is None:
             return
         cell = next(iter(with_controls(workload)))
         null_cell = Cell(workload.name, NULL, cell.region, cell.mode)

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from memtool.host import counters
+from memtool.kinds import FIRST, places_blocks, results
 from memtool.model import AllocatorPlan, Cell
-from memtool.passes import PACE, Instrument, Pass, Phase, passes_of
+from memtool.passes import CHOSEN, PACE, Instrument, Pass, Phase
+from memtool.passes.declaration import Measure
 from memtool.worker.parent import RegionRequest
 from memtool.worker.threads import ThreadPlan
 
@@ -29,7 +31,7 @@ class Settings:
     first_block: int = 0
     footprint_repeats: int = LEAST_FOOTPRINTS
     """Footprint samples of each cell; more are taken only where they differ. Two show what is exact."""
-    passes: tuple[Pass, ...] = passes_of("heap")
+    passes: tuple[Pass, ...] = CHOSEN
     warmups: int = 1
     iterations: int = 3
     checkpoints: int = 200
@@ -95,15 +97,21 @@ class Measurable:
     """All bytes ever asked for in one replay: what an allocator holds that never gives any back."""
     serial: tuple[int, int] | None = None
     """(descriptor, bytes) of the image for one thread, of what threads replay; None: none is needed."""
-    kind: str = "heap"
-    """The kind of work, which says which passes are taken of it."""
+    kind: str = FIRST
+    """Of work (memtool/kinds)."""
+    kernel: str | None = None
+    """Library with the kernel of its kind; None: the engine has it."""
     time_limit: float | None = None
     """Seconds for each sample; None: as ``Jobs.limit`` has it."""
 
+    def measure(self, run_pass: Pass) -> Measure | None:
+        """Return what a pass measures of it; None: nothing."""
+        return results(self.kind).measures.get(run_pass)
+
 
 def cells_of(workload: Measurable, run_pass: Pass) -> dict[Cell, AllocatorPlan]:
-    """Return what a pass is taken of: with one null cell for each region, or without any."""
-    if run_pass.declared.kind != workload.kind:
+    """Return what a pass is taken of: with one null cell for each region, or without any; of no kind that has none."""
+    if workload.measure(run_pass) is None:
         return {}
     cells = with_controls(workload) if run_pass.declared.with_null else dict(workload.cells)
     return {
@@ -117,7 +125,7 @@ def cells_of(workload: Measurable, run_pass: Pass) -> dict[Cell, AllocatorPlan]:
 def with_controls(workload: Measurable) -> dict[Cell, AllocatorPlan]:
     """Return the cells with one null cell for each region, of what is replayed."""
     cells = dict(workload.cells)
-    for cell in workload.cells if workload.kind == PACE.declared.kind else ():
+    for cell in workload.cells if workload.measure(PACE) is not None else ():
         cells.setdefault(Cell(cell.workload, NULL, cell.region, cell.mode), workload.null_plan)
     return cells
 
@@ -127,7 +135,7 @@ def counts(settings: Settings, workloads: Sequence[Measurable]) -> Counter[Pass]
     expected: Counter[Pass] = Counter()
     for run_pass in itertools.chain.from_iterable(settings.of(phase) for phase in Phase):
         for workload in workloads:
-            alone = run_pass.declared.places_blocks and workload.serial is not None
+            alone = places_blocks(workload.kind, (run_pass,)) and workload.serial is not None
             expected[run_pass] += (settings.repeats(run_pass) + alone) * len(cells_of(workload, run_pass))
     return expected
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,27 +14,33 @@ from memtool.workload.schema import Workload
 from memtool.workload.values import abbreviated
 
 _MOST_ERRORS = 20
+M = TypeVar("M", bound=BaseModel)
 
 
 def load_workload(file: str | Path) -> Workload:
     """Return the workload of a file. Raises InputErrors: what is wrong in it, one line each."""
+    return load(file, Workload)
+
+
+def load(file: str | Path, model: type[M]) -> M:
+    """Return what a file of this model holds. Raises InputErrors: what is wrong in it, one line each."""
     document = read_document(Path(file))
     if not isinstance(document.data, dict):
         words = f"must be a mapping of keys, is {abbreviated(document.data)}"
         raise document.error(document.position(()), (), words)
     try:
-        return Workload.model_validate(document.data)
+        return model.model_validate(document.data)
     except ValidationError as problems:
-        raise _all(document, problems) from None
+        raise _all(document, problems, model) from None
 
 
-def _all(document: Document, problems: ValidationError) -> InputErrors:
+def _all(document: Document, problems: ValidationError, model: type[BaseModel]) -> InputErrors:
     """Return the errors in the order in which they stand in the file, one line each."""
     misfits = [part for problem in problems.errors(include_url=False) for part in _apart({**problem})]
     # A misspelt key is a missing one, too: the misspelling is what to mend.
     misspelt = {problem["loc"][:-1] for problem in misfits if problem["type"] == "extra_forbidden"}
     explained = [
-        _explain(document, problem)
+        _explain(document, problem, model)
         for problem in misfits
         if problem["type"] != "missing" or problem["loc"][:-1] not in misspelt
     ]
@@ -51,7 +57,7 @@ def _apart(problem: dict[str, Any]) -> list[dict[str, Any]]:
     return [problem, *({**problem, "ctx": further} for further in context.get("further", ()))]
 
 
-def _explain(document: Document, problem: dict[str, Any]) -> tuple[Position, Keys, str]:
+def _explain(document: Document, problem: dict[str, Any], model: type[BaseModel]) -> tuple[Position, Keys, str]:
     """Return where an error of pydantic's stands in the file, what it is about, and what to say of it."""
     kind, context = problem["type"], problem.get("ctx", {})
     location = (*problem["loc"], *context.get("path", ()))
@@ -63,7 +69,7 @@ def _explain(document: Document, problem: dict[str, Any]) -> tuple[Position, Key
         return position, location, str(context["words"])
     if kind in ("extra_forbidden", "invalid_key"):
         key = str(location[-1])
-        return document.key_position(keys), keys, f"unknown key{did_you_mean(key, _keys_beside(location))}"
+        return document.key_position(keys), keys, f"unknown key{did_you_mean(key, _keys_beside(location, model))}"
     if kind == "too_long":
         context = {**context, "actual_length": len(problem["input"])}  # of a mapping pydantic does not count it
     if location[-1:] == ("[key]",):
@@ -99,9 +105,9 @@ def _present(document: Document, location: Keys) -> Keys:
     return location[:length]
 
 
-def _keys_beside(location: Keys) -> Iterator[str]:
+def _keys_beside(location: Keys, root: type[BaseModel]) -> Iterator[str]:
     """Yield the keys that are known where an unknown one was found."""
-    model: type[BaseModel] | None = Workload
+    model: type[BaseModel] | None = root
     for step in location[:-1]:
         if model is not None and isinstance(step, str):
             fields = model.model_fields.items()

@@ -228,6 +228,8 @@ def _make_trace(
         workload_name=source.name.partition(":threads=")[0],
         packing_by=None,
         program=None,
+        kind="heap",
+        facts={},
         first_not_lifo=None if head["first_not_lifo"] == _NEVER else head["first_not_lifo"],
         first_not_fifo=None if head["first_not_fifo"] == _NEVER else head["first_not_fifo"],
         **{name: head[name] for name in _COPIED},

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Status
-from memtool.passes import Pass, Sample, passes_of
+from memtool.passes import CHOSEN, Pass, Sample
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from tests.images import churn, image_fd, make_image
 
 GIB = 1 << 30
-PASSES = [each for each in passes_of("heap") if each is not Pass.COUNTERS]
+PASSES = [each for each in CHOSEN if each is not Pass.COUNTERS]
 """Those that every machine has; counting instructions is tested by itself."""
 
 

@@ -219,6 +219,7 @@ void replay(const BuiltImage& image, const Group& group, const Wanted& wanted, c
 
   ReplayRequest request{};
   request.struct_bytes = sizeof request;
+  request.kind = "heap";
   request.pass = wanted.pass;
   request.strategy = recipe;
   request.parameters = parameters;

@@ -32,6 +32,7 @@ int main(int count, char** arguments) {
 
   ReplayRequest request{};
   request.struct_bytes = sizeof request;
+  request.kind = "heap";
   request.pass = "check";
   request.mode = static_cast<std::uint32_t>(std::atoi(arguments[2]));
   request.image = image;

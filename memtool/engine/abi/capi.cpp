@@ -111,26 +111,10 @@ std::uint32_t with_recipe(const char* strategy, const char* parameters, char* me
   }
 }
 
-const char* wrong_with_threads(const ReplayRequest& request) {
-  const auto* head = static_cast<const ThreadImageHeader*>(request.image);
-  if (request.image_bytes < sizeof(ThreadImageHeader) || head->magic != ThreadImageHeader::kMagic)
-    return "not a thread image of this version";
-  if (head->runs_offset + head->runs * sizeof(Run) != request.image_bytes)
-    return "the thread image is shorter than it says";
-  return nullptr;
-}
-
 const char* wrong_with(const ReplayRequest& request, const ReplayResult& result) {
   if (request.struct_bytes != sizeof(ReplayRequest) || result.struct_bytes != sizeof(ReplayResult))
     return "the caller was built against another version of the engine";
   if (request.iterations > MEMTOOL_MOST_ITERATIONS) return "too many iterations";
-  if (request.mode != MEMTOOL_SERIAL) return wrong_with_threads(request);
-  const auto* head = static_cast<const ImageHeader*>(request.image);
-  if (request.image_bytes < sizeof(ImageHeader) || head->magic != ImageHeader::kMagic)
-    return "not an event image of this version";
-  if (head->words > (request.image_bytes - sizeof(ImageHeader)) / sizeof(std::uint64_t) ||
-      head->epilogue_word > head->words)
-    return "the event image is shorter than it says";
   return nullptr;
 }
 

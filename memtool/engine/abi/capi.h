@@ -11,7 +11,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-#define MEMTOOL_ABI_VERSION 7u
+#define MEMTOOL_ABI_VERSION 8u
 
 enum { MEMTOOL_DONE = 0, MEMTOOL_OUT_OF_MEMORY = 1, MEMTOOL_WRONG = 2, MEMTOOL_BAD_REQUEST = 3 };
 /* Histograms of the latency pass, in this order. */
@@ -135,6 +135,7 @@ typedef struct ThreadPlace {
 
 typedef struct ReplayRequest {
   uint64_t struct_bytes; /* sizeof(ReplayRequest): refused when it differs */
+  const char* kind;      /* of work, by its name (engine/registry/entry.hpp) */
   const char* pass;      /* by its name (engine/passes/passes.hpp) */
   const char* strategy;
   const char* parameters;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 #include <type_traits>
 
 #include "allocators/support/as_malloc.hpp"
@@ -18,6 +19,7 @@ concept KnownUnsafe = requires { typename std::bool_constant<S::info.thread_safe
 template <ReplayableHeap S, class Given>
   requires std::constructible_from<S, Region&, const Given&>
 void replay_in_mode(const Given& given, const ReplayRequest& request, ReplayResult& result) {
+  if (const char* problem = wrong_with_image(request)) return fail(result, MEMTOOL_BAD_REQUEST, "%s", problem);
   if (request.mode == MEMTOOL_SERIAL) return run_pass(Serial<S, Given>(given, request, result));
   if constexpr (KnownUnsafe<S>) {
     fail(result, MEMTOOL_BAD_REQUEST, "not safe on several threads");
@@ -26,13 +28,31 @@ void replay_in_mode(const Given& given, const ReplayRequest& request, ReplayResu
   }
 }
 
+template <class Given>
+struct KindOfWork {
+  std::string_view name;
+  void (*run)(const Given&, const ReplayRequest&, ReplayResult&);
+};
+// The kinds of work that are compiled for each strategy: THE list, one line each. memtool/kinds has the same.
+template <class S, class Given>
+inline constexpr KindOfWork<Given> kKinds[] = {
+    {"heap", replay_in_mode<S, Given>},
+};
+
+template <ReplayableHeap S, class Given>
+void run_kind(const Given& given, const ReplayRequest& request, ReplayResult& result) {
+  for (const auto& kind : kKinds<S, Given>)
+    if (kind.name == request.kind) return kind.run(given, request, result);
+  fail(result, MEMTOOL_BAD_REQUEST, "unknown kind of work %s", request.kind);
+}
+
 template <Strategy S>
 void replay_strategy(const Parameters& parameters, const ReplayRequest& request, ReplayResult& result) {
 #ifdef MEMTOOL_HEAPS_ALONE  // a fraction of the time to compile, for what only opens heaps
   static_cast<void>(parameters), static_cast<void>(request);
   fail(result, MEMTOOL_BAD_REQUEST, "this engine has heaps alone, without their replays");
 #else
-  replay_in_mode<S>(parameters, request, result);
+  run_kind<S>(parameters, request, result);
 #endif
 }
 

@@ -147,15 +147,15 @@ class CalledAsMalloc {
 };
 
 void replay_as_malloc(const Recipe& recipe, const ReplayRequest& request, ReplayResult& result) {
-  replay_in_mode<CalledAsMalloc>(recipe, request, result);
+  run_kind<CalledAsMalloc>(recipe, request, result);
 }
 
 template <class Outermost>
 void replay_adapted(const Recipe& recipe, const ReplayRequest& request, ReplayResult& result) {
 #ifdef MEMTOOL_HEAPS_ALONE  // see entry.hpp
-  replay_in_mode<Adapted<AnyHeap>>(recipe, request, result);
+  run_kind<Adapted<AnyHeap>>(recipe, request, result);
 #else
-  replay_in_mode<Adapted<Outermost>>(recipe, request, result);
+  run_kind<Adapted<Outermost>>(recipe, request, result);
 #endif
 }
 

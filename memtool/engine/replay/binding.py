@@ -9,6 +9,11 @@ import ctypes
 
 from memtool.engine.loading import MESSAGE_BYTES, declare, load_library
 
+# As in worker/child.py.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MOST_MAPS = 8
 REGION_SHARED, REGION_LOCKED = 1, 2
 
@@ -29,6 +34,7 @@ class ReplayRequest(ctypes.Structure):
 
     _fields_ = [
         ("struct_bytes", _u64),
+        ("kind", ctypes.c_char_p),
         ("run_pass", ctypes.c_char_p),
         ("strategy", ctypes.c_char_p),
         ("parameters", ctypes.c_char_p),
@@ -70,13 +76,13 @@ _PATH_BYTES, _BUILD_ID_BYTES, _CODE_BYTES, _MOST_ADVICE = 4096, 128, 65536, 8
 
 
 class NoiseReading(ctypes.Structure):
-    """How quiet the machine was; see engine/abi/capi.h."""
+    """How quiet the machine was; see worker/lean_job.h."""
 
     _fields_ = [(name, _u64) for name in NOISE_FIGURES]
 
 
 class LeanJob(ctypes.Structure):
-    """What a lean worker is told, and what it answers; see engine/abi/capi.h."""
+    """What a lean worker is told, and what it answers; see worker/lean_job.h."""
 
     _fields_ = [
         *(
@@ -88,6 +94,7 @@ class LeanJob(ctypes.Structure):
                 "adopted",
                 "strategy",
                 "parameters",
+                "kind",
                 "run_pass",
                 "version",
                 "figures",
@@ -102,8 +109,8 @@ class LeanJob(ctypes.Structure):
         ("version_kind", _u32),
         ("one_processor", _u32),
         ("resident", _u32),
+        ("own_kernel", _u32),
         ("finished", _u32),
-        ("reserved", _u32),
         ("before", NoiseReading),
         ("after", NoiseReading),
         ("code", ctypes.c_char * _CODE_BYTES),
@@ -117,13 +124,18 @@ class LeanJob(ctypes.Structure):
     ]
 
 
-def replay_library(path: str | None = None) -> ctypes.CDLL:
-    """Return the engine library with the functions of a replay declared. Raises EngineError."""
-    library = load_library(path)
-    declare(
-        library,
-        {
-            "memtool_replay": (_u32, [ctypes.POINTER(ReplayRequest), ctypes.POINTER(ReplayResult)]),
-        },
-    )
-    return library
+def kernel(engine: str | None = None, library: str | None = None) -> Callable[..., int]:
+    """Return what replays a ReplayRequest into a ReplayResult: the engine's own, or that of a kind's own library.
+
+    Such a library has one function, ``memtool_run``, and may call the engine's. Raises EngineError.
+    """
+    run: tuple[object, list[object]] = (_u32, [ctypes.POINTER(ReplayRequest), ctypes.POINTER(ReplayResult)])
+    loaded = load_library(engine)
+    if library is None:
+        declare(loaded, {"memtool_replay": run})
+        replay: Callable[..., int] = loaded.memtool_replay
+        return replay
+    loaded = ctypes.CDLL(library)
+    declare(loaded, {"memtool_run": run})
+    own: Callable[..., int] = loaded.memtool_run
+    return own

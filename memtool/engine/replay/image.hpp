@@ -11,6 +11,27 @@
 
 namespace memtool {
 
+inline const char* wrong_with_threads(const ReplayRequest& request) noexcept {
+  const auto* head = static_cast<const ThreadImageHeader*>(request.image);
+  if (request.image_bytes < sizeof(ThreadImageHeader) || head->magic != ThreadImageHeader::kMagic)
+    return "not a thread image of this version";
+  if (head->runs_offset + head->runs * sizeof(Run) != request.image_bytes)
+    return "the thread image is shorter than it says";
+  return nullptr;
+}
+
+// What is wrong with the image of a request, in words; nullptr: nothing is.
+inline const char* wrong_with_image(const ReplayRequest& request) noexcept {
+  if (request.mode != MEMTOOL_SERIAL) return wrong_with_threads(request);
+  const auto* head = static_cast<const ImageHeader*>(request.image);
+  if (request.image_bytes < sizeof(ImageHeader) || head->magic != ImageHeader::kMagic)
+    return "not an event image of this version";
+  if (head->words > (request.image_bytes - sizeof(ImageHeader)) / sizeof(std::uint64_t) ||
+      head->epilogue_word > head->words)
+    return "the event image is shorter than it says";
+  return nullptr;
+}
+
 struct Image {
   explicit Image(const ReplayRequest& request) noexcept
       : head(*static_cast<const ImageHeader*>(request.image)),

@@ -10,10 +10,10 @@ import pytest
 
 from memtool.measure.metrics import METRICS
 from memtool.model import Cell, Status, TraceInfo
-from memtool.passes import PACE, Clock, Figures, Pass, Phase, Sample, passes_from, passes_of
+from memtool.passes import CHOSEN, PACE, Clock, Figures, Pass, Phase, Sample, passes_from
 from memtool.passes.declaration import CellSamples
 from memtool.passes.records import plain, record_from
-from tests.payloads import figures
+from tests.payloads import MEASURES, figures
 from tests.runs import trace
 
 CELL = Cell("w", "a")
@@ -37,8 +37,8 @@ def test_a_pass_is_its_name() -> None:
 
 def test_the_engine_lists_the_same_passes() -> None:
     native = (PACKAGE / "engine/passes/passes.hpp").read_text(encoding="utf-8")
-    assert re.findall(r'^    {"(\w+)", sizeof', native, re.MULTILINE) == list(passes_of("heap"))
-    for run_pass in passes_of("heap"):
+    assert re.findall(r'^    {"(\w+)", sizeof', native, re.MULTILINE) == list(CHOSEN)
+    for run_pass in CHOSEN:
         assert (PACKAGE / f"engine/passes/{run_pass}.hpp").is_file()
         assert (PACKAGE / f"passes/{run_pass}.py").is_file()
 
@@ -51,9 +51,9 @@ def test_one_pass_sets_the_pace_and_is_timed() -> None:
 
 @pytest.mark.parametrize("run_pass", list(Pass))
 def test_a_pass_has_a_record_of_its_own(run_pass: Pass) -> None:
-    kind = run_pass.declared.figures
+    kind = MEASURES[run_pass].figures
     assert issubclass(kind, Figures)
-    assert kind not in {each.declared.figures for each in Pass if each is not run_pass}
+    assert kind not in {MEASURES[each].figures for each in Pass if each is not run_pass}
     whole = plain(figures(run_pass))
     assert record_from(kind, whole) == figures(run_pass)
     for name in whole:
@@ -65,7 +65,7 @@ def test_a_pass_has_a_record_of_its_own(run_pass: Pass) -> None:
 
 @pytest.mark.parametrize("run_pass", list(Pass))
 def test_a_pass_is_summarised_to_metrics_that_it_measures_or_to_a_proof(run_pass: Pass) -> None:
-    summary = run_pass.declared.summarise(samples(run_pass))
+    summary = MEASURES[run_pass].summarise(samples(run_pass))
     assert summary.figures or summary.proof
     for name, figure in summary.figures.items():
         assert METRICS[name].measured_by is run_pass, name
@@ -76,5 +76,5 @@ def test_a_pass_is_summarised_to_metrics_that_it_measures_or_to_a_proof(run_pass
 def test_a_pass_that_was_not_taken_comes_to_nothing(run_pass: Pass) -> None:
     others = [sample for other in Pass if other is not run_pass for sample in samples(other).own]
     failed = Sample(CELL, 0, run_pass, Status.FAILED, "killed")
-    summary = run_pass.declared.summarise(dataclasses.replace(samples(run_pass), own=[*others, failed]))
+    summary = MEASURES[run_pass].summarise(dataclasses.replace(samples(run_pass), own=[*others, failed]))
     assert (dict(summary.figures), list(summary.notes), dict(summary.proof)) == ({}, [], {})

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from memtool.errors import InputError, MemtoolError
+from memtool.kinds import KINDS, results
 from memtool.model import Cell, Status
 from memtool.passes import Noise, Pass, Sample
 from memtool.store.journal import newest, open_journal
@@ -297,12 +298,15 @@ def test_a_sample_whose_figures_are_no_record_of_its_pass(
     assert "line 2 is damaged; " in refusal(tmp_path, resume=True)
 
 
-@pytest.mark.parametrize("run_pass", list(Pass))
-def test_the_figures_of_every_pass_are_read_as_they_were_written(run_pass: Pass, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "run_pass"), [(kind, each) for kind in KINDS for each in results(kind).measures])
+def test_the_figures_of_every_kind_are_read_as_they_were_written(kind: str, run_pass: Pass, tmp_path: Path) -> None:
     wrote = Sample(CELL, 3, run_pass, Status.OK, None, figures(run_pass), {"version": "5"}, Noise(steal_ticks=1))
     died = Sample(CELL, 4, run_pass, Status.FAILED, "killed", died=True, under="valgrind")
-    begin(tmp_path, wrote, died)
-    assert list(resumed(tmp_path).values()) == [wrote, died]
+    fingerprint: dict[str, object] = {"workloads": {CELL.workload: {"kind": kind}}}
+    with open_journal(tmp_path, fingerprint, started=STARTED, resume=False) as journal:
+        journal.append(wrote)
+        journal.append(died)
+    assert list(resumed(tmp_path, fingerprint).values()) == [wrote, died]
 
 
 def test_what_is_gone_on_with_is_the_newest_that_was_interrupted(tmp_path: Path) -> None:

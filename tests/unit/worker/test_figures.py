@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from memtool.passes import Pass, passes_of
+from memtool.passes import CHOSEN, Pass
 from memtool.passes.check import Check
 from memtool.passes.footprint import Footprint
 from memtool.passes.heap import Heap
@@ -15,6 +15,7 @@ from memtool.passes.layout import Asked
 from memtool.passes.throughput import Throughput
 from memtool.passes.timing import ThreadRow
 from memtool.worker.figures import head_bytes, made, read
+from tests.payloads import MEASURES
 
 BUCKETS = 4352
 UNKNOWN = 2**64 - 1
@@ -22,7 +23,7 @@ UNKNOWN = 2**64 - 1
 
 def words(run_pass: Pass, asked: Asked) -> list[int]:
     """Return what a worker is given, in words."""
-    content, length = made(run_pass, asked)
+    content, length = made(MEASURES[run_pass], asked)
     assert len(content) <= length
     return list(struct.unpack(f"<{length // 8}Q", content.ljust(length, b"\0")))
 
@@ -33,16 +34,16 @@ def packed(held: list[int]) -> bytes:
 
 def test_a_structure_is_read_by_the_names_of_its_fields() -> None:
     memory = struct.pack("<5Q", 64, 3, 300, 7, 9)
-    assert read(Pass.CHECK, Asked(), memory, {}) == Check(64, 3, 300, 7, 9)
+    assert read(MEASURES[Pass.CHECK], Asked(), memory, {}) == Check(64, 3, 300, 7, 9)
 
 
-@pytest.mark.parametrize("run_pass", passes_of("heap"))
+@pytest.mark.parametrize("run_pass", CHOSEN)
 def test_memory_of_another_length_is_no_sample(run_pass: Pass) -> None:
-    content, length = made(run_pass, Asked(checkpoints=3))
-    assert length >= head_bytes(run_pass) > 0
+    content, length = made(MEASURES[run_pass], Asked(checkpoints=3))
+    assert length >= head_bytes(MEASURES[run_pass]) > 0
     for memory in (b"", content.ljust(length, b"\0") + b"\0"):
         with pytest.raises(ValueError, match=f"^{len(memory)} bytes, not {length}$"):
-            read(run_pass, Asked(checkpoints=3), memory, {"system_calls": {}})
+            read(MEASURES[run_pass], Asked(checkpoints=3), memory, {"system_calls": {}})
 
 
 def test_a_worker_is_given_what_it_is_asked() -> None:
@@ -65,14 +66,14 @@ def test_replays_that_counted_are_timed_and_threads_have_rows() -> None:
     for first, figures in ((2, (10, 20, 99)), (66, (1, 2)), (130, (5, 6)), (194, (3, 4))):
         held[first : first + len(figures)] = figures
     held[258:] = [7, 1, 8, 0, 9, 2, 6, 4]
-    assert read(Pass.THROUGHPUT, Asked(lanes=2), packed(held), {}) == Throughput(
+    assert read(MEASURES[Pass.THROUGHPUT], Asked(lanes=2), packed(held), {}) == Throughput(
         body_ticks=(10, 20),
         epilogue_ticks=(1, 2),
         cpu_ns=(5, 6),
         wait_ticks=(3, 4),
         threads=(ThreadRow(7, 1, 8, 0), ThreadRow(9, 2, 6, 4)),
     )
-    alone = read(Pass.THROUGHPUT, Asked(), packed([0, 1, 10, *[0] * 255]), {})
+    alone = read(MEASURES[Pass.THROUGHPUT], Asked(), packed([0, 1, 10, *[0] * 255]), {})
     assert alone == Throughput((10,), (0,), (0,), (), ())
 
 
@@ -87,7 +88,7 @@ def test_latencies_by_kind_by_size_and_over_the_run() -> None:
     held[by_size + 9 + 1] = 77  # frees of 17 to 64 bytes
     held[histograms + 8 * BUCKETS + (9 + 1) * BUCKETS + 70] = 2
     held[slices + 8 + 4 : slices + 16] = [50, 3, 2, 1]  # frees of the second slice
-    found = read(Pass.LATENCY, Asked(), packed(held), {})
+    found = read(MEASURES[Pass.LATENCY], Asked(), packed(held), {})
     assert isinstance(found, Latency)
     assert (found.histograms["floor"].maximum, found.histograms["floor"].buckets) == (15, ((10, 3),))
     assert found.histograms["allocate"].buckets == ()
@@ -108,7 +109,7 @@ def test_the_frees_of_a_thread_are_those_of_its_own_blocks_and_of_others() -> No
     held[own + 8 * BUCKETS + 1 * BUCKETS + 20] = 4  # the second thread's deallocate
     held[own + 8 * BUCKETS + 5 * BUCKETS + 20] = 1  # and remote_deallocate
     held[own + 8 * BUCKETS + 5 * BUCKETS + 21] = 2
-    found = read(Pass.LATENCY, Asked(lanes=2), packed(held), {})
+    found = read(MEASURES[Pass.LATENCY], Asked(lanes=2), packed(held), {})
     assert isinstance(found, Latency)
     assert [row.histograms for row in found.threads] == [
         {"allocate": (), "deallocate": ()},
@@ -125,11 +126,11 @@ def test_what_a_strategy_does_not_know_is_none() -> None:
     first, second = [1, 10, 1, 16, 4096, *[UNKNOWN] * 9], [2, 20, 2, 32, 8192, *[UNKNOWN] * 9]
     held[1_224 : 1_224 + 28] = [*first, *second]
     with pytest.raises(ValueError, match="live_objects"):
-        read(Pass.FOOTPRINT, Asked(checkpoints=1), packed(held), {})
+        read(MEASURES[Pass.FOOTPRINT], Asked(checkpoints=1), packed(held), {})
     known = [1, 16]
     held[25:27], held[34] = known, 100
     held[62] = 60
-    found = read(Pass.FOOTPRINT, Asked(checkpoints=1, marks=("half",)), packed(held), {})
+    found = read(MEASURES[Pass.FOOTPRINT], Asked(checkpoints=1, marks=("half",)), packed(held), {})
     assert isinstance(found, Footprint)
     assert (found.at_peak_live.live_bytes, found.at_peak_live.footprint_bytes) == (100, None)
     assert (found.at_marks["half"].clock, found.at_marks["half"].free_bytes) == (7, None)
@@ -147,7 +148,7 @@ def test_a_heap_map_has_the_name_of_its_moment() -> None:
     held[25:28] = [0, 8192, 0]
     held[25 + 768 : 25 + 768 + 10] = [1, 2, 3, 4, 5, 10, 20, 30, 40, 50]
     held[13 + each] = 0
-    found = read(Pass.HEAP, Asked(marks=("half",)), packed(held), {})
+    found = read(MEASURES[Pass.HEAP], Asked(marks=("half",)), packed(held), {})
     assert isinstance(found, Heap)
     assert [heap_map.moment for heap_map in found.maps] == ["peak", "half"]
     assert (found.maps[0].walked, found.maps[0].extents[0].bytes) == (True, 8192)

@@ -15,7 +15,7 @@ import pytest
 from memtool.errors import MemtoolError
 from memtool.host.counters import Counter as InstructionCounter
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Mode, Status
-from memtool.passes import Pass, Sample, passes_from, passes_of
+from memtool.passes import CHOSEN, Pass, Sample, passes_from
 from memtool.worker.parent import Job, RegionRequest
 from memtool.worker.schedule import Key, Schedule
 from memtool.worker.settings import Measurable, Settings, counts, seconds_waiting
@@ -178,7 +178,7 @@ def test_checks_come_before_everything_and_footprints_after() -> None:
 
 
 def heap_batches(
-    *workloads: Measurable, memory: int | None, resident: int = 100 << 20, passes: tuple[Pass, ...] = passes_of("heap")
+    *workloads: Measurable, memory: int | None, resident: int = 100 << 20, passes: tuple[Pass, ...] = CHOSEN
 ) -> list[list[str]]:
     """Return which allocators waited together, when each replay takes ``resident`` bytes."""
     executor = FakeExecutor(

@@ -1,0 +1,1 @@
+"""Heap events: what programs ask of an allocator, replayed."""

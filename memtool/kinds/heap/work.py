@@ -1,0 +1,109 @@
+"""How workloads of heap events, and trace files, become images that workers replay.
+
+Each function imports what it needs: the schema needs no generator, and a list of workloads no numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memtool.kinds.work import Inspection, Work
+from memtool.model import AllocatorPlan, Mode, TraceInfo
+from memtool.passes import Pass
+
+if TYPE_CHECKING:
+    from memtool.workload.trace import Trace
+
+_NO_PEAK = (
+    "There is no heap map of the peak where threads run side by side: when live bytes peak is then known only "
+    "afterwards. Maps are of the end; --mode lockstep has both."
+)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a workload file."""
+    from memtool.workload.schema import json_schema
+
+    return json_schema()
+
+
+def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
+    """Build the image of a file's events for this mode."""
+    from memtool.workload.trace import make_trace, open_source
+
+    return make_trace(open_source(path, seed=seed, threads=threads, rate=rate), str(path), mode)
+
+
+def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
+    """Return why an allocator cannot serve a trace on this machine; None when it can."""
+    from memtool.allocators import pairing
+    from memtool.host import machine
+
+    return pairing.why_not(plan, trace, available=machine.available_memory())
+
+
+def notes(plans: Sequence[AllocatorPlan], trace: TraceInfo, mode: Mode, passes: Sequence[Pass]) -> Iterator[str]:
+    """Yield which strategies round up what the trace asks for, and which map there will not be."""
+    from memtool.allocators import pairing
+
+    rounds = pairing.rounding(plans, trace)
+    if rounds is not None:
+        yield rounds
+    if Pass.HEAP in passes and mode is Mode.PARALLEL and trace.lanes > 1:
+        yield _NO_PEAK
+
+
+def pack(trace: Trace) -> int | None:
+    """Return the bytes of the best packing of a trace's blocks; None where there are too many."""
+    from memtool.engine.packing import binding
+
+    return binding.pack_image(trace.image_fd, trace.image_bytes)
+
+
+def why_unpacked() -> str:
+    """Return how many blocks are too many."""
+    from memtool.engine.packing.binding import MOST_BLOCKS
+    from memtool.units import format_count
+
+    return f"more than {format_count(MOST_BLOCKS)} blocks"
+
+
+def listed(path: Path) -> tuple[str, str]:
+    """Return the source of a workload's events, and its description."""
+    from memtool.workload.loader import load_workload
+
+    workload = load_workload(path)
+    source = next(key for key in ("pattern", "profile", "frames", "objects") if getattr(workload, key) is not None)
+    return source, workload.description
+
+
+def inspect(path: Path, seed: int | None) -> Inspection:
+    """Characterise a workload or a trace file."""
+    from memtool.workload.inspection import inspect_source
+    from memtool.workload.trace import open_source
+
+    source = open_source(path, seed=seed)
+    return Inspection(*inspect_source(source, str(path)), source.definition)
+
+
+def summary(inspection: Inspection) -> str:
+    """Return what a workload asks for as text."""
+    from memtool.kinds.heap.inspection import summary
+
+    return summary(inspection)
+
+
+WORK = Work(
+    json_schema=json_schema,
+    load=load,
+    why_not=why_not,
+    notes=notes,
+    pack=pack,
+    why_unpacked=why_unpacked,
+    listed=listed,
+    inspect=inspect,
+    summary=summary,
+    has_picture=True,
+)

@@ -1,0 +1,1 @@
+"""Whole programs, run under each malloc."""

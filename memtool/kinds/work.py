@@ -1,0 +1,130 @@
+"""How files become what workers run, whatever kind of work they ask for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from memtool.kinds import FIRST, KINDS
+from memtool.model import AllocatorPlan, Mode, TraceInfo
+from memtool.passes import Pass
+
+if TYPE_CHECKING:
+    from memtool.workload.trace import Trace
+
+SCHEMA = "https://json-schema.org/draft/2020-12/schema"
+
+
+class Load(Protocol):
+    """Makes what workers run of a file."""
+
+    def __call__(self, path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
+        """Return the compiled form of a file, with what is not None in place of its own.
+
+        Raises InputError, MemtoolError.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a workload asks for."""
+
+    trace: TraceInfo
+    image_bytes: int
+    characteristics: Any
+    """A record of its kind's own; of heap events Characteristics (workload/characterise.py)."""
+    definition: Mapping[str, Any] | None
+    """With every default written out; None for a trace file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """How a file becomes what a worker runs."""
+
+    key: str | None = None
+    """The key by which a workload file is of this kind; None: of the first kind."""
+    json_schema: Callable[[], dict[str, Any]]
+    """Of such a file; 2020-12."""
+    load: Load
+    kernel: Callable[[], str] | None = None
+    """Path of the library that has its kernel; None: the engine has it, under the name of the kind."""
+    why_not: Callable[[AllocatorPlan, TraceInfo], str | None]
+    """Why an allocator cannot serve it, known before anything runs; None: it can."""
+    notes: Callable[[Sequence[AllocatorPlan], TraceInfo, Mode, Sequence[Pass]], Iterable[str]] = (
+        lambda plans, trace, mode, passes: ()
+    )
+    """What is to be said of the allocators that serve it, and of the passes that are taken."""
+    pack: Callable[[Trace], int | None] = lambda trace: None
+    """The bytes that one needs who knows all of it beforehand; None: that is not known."""
+    why_unpacked: Callable[[], str] = lambda: ""
+    """Why it is not, in words."""
+    listed: Callable[[Path], tuple[str, str]]
+    """From a file to what gives it its events, and its description."""
+    inspect: Callable[[Path, int | None], Inspection]
+    """From a file and a seed in place of its own."""
+    summary: Callable[[Inspection], str]
+    """An inspection as text, its definition left out."""
+    has_picture: bool = False
+    """Whether its characteristics can be drawn (report/plots/characteristics.py)."""
+
+
+@cache
+def _declared(kind: str) -> Work | None:
+    declared: Work | None = importlib.import_module(f"{KINDS[kind]}.work").WORK
+    return declared
+
+
+def work(kind: str) -> Work:
+    """Return how files become what workers run, of a kind that has files."""
+    declared = _declared(kind)
+    assert declared is not None, kind
+    return declared
+
+
+def _others() -> dict[str, Work]:
+    """Return the kinds that have files, but for the first, each with its key."""
+    return {kind: declared for kind in KINDS if kind != FIRST and (declared := _declared(kind)) is not None}
+
+
+def kind_of(path: Path) -> str:
+    """Return of which kind a file is. Raises InputError where it cannot be read."""
+    from memtool.workload.document import read_document
+    from memtool.workload.importers.known import importer_of
+
+    keys = {declared.key: kind for kind, declared in _others().items()}
+    if not keys or importer_of(path) is not None:
+        return FIRST
+    content = read_document(path).data
+    return next((keys[key] for key in content if key in keys), FIRST) if isinstance(content, dict) else FIRST
+
+
+def load_trace(name: str, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
+    """Load a workload file, a shipped workload or a trace file; arguments as Load has them."""
+    from memtool.workload.trace import find_workload
+
+    path = find_workload(name)
+    return work(kind_of(path)).load(path, seed=seed, threads=threads, rate=rate, mode=mode)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a workload file of any kind: its key says which one."""
+    schema = work(FIRST).json_schema()
+    for name, declared in _others().items():
+        own, key = declared.json_schema(), declared.key
+        definitions, further = schema.pop("$defs", {}), own.pop("$defs", {})
+        assert all(definitions[shared] == further[shared] for shared in definitions.keys() & further), name
+        title = schema.pop("title")
+        schema.pop("$schema"), own.pop("$schema")
+        schema = {
+            "$schema": SCHEMA,
+            "title": title,
+            "if": {"required": [key]},
+            "then": own,
+            "else": schema,
+            "$defs": {**definitions, **further},
+        }
+    return schema
