@@ -138,10 +138,6 @@ class Call:
     """Whether this is the footing of a malloc that ``--as malloc`` asked for."""
 
 
-AS_MALLOC = "as-malloc"
-"""The adaptor that puts what it stands on on the footing of a malloc."""
-
-
 @dataclass(frozen=True, slots=True)
 class AllocatorPlan:
     """How a worker gets at an allocator: everything the child process needs, resolved by the registry."""

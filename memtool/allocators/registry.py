@@ -18,10 +18,12 @@ from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.engine.abi import binding
 from memtool.engine.loading import EngineError
 from memtool.errors import AllocatorError, did_you_mean, option
-from memtool.model import AS_MALLOC, AdaptorSpec, AllocatorPlan, AllocatorSpec, Call
+from memtool.model import AdaptorSpec, AllocatorPlan, AllocatorSpec, Call
 
 __all__ = ["DEFAULT", "GROUPS", "Known", "KnownAdaptor", "Registry", "Unavailable"]
 
+_AS_MALLOC = "as-malloc"
+"""The adaptor that puts what it stands on on the footing of a malloc."""
 DEFAULT = (
     "glibc",
     "jemalloc",
@@ -234,8 +236,8 @@ class Registry:
         """
         plan = self._resolve_base(replace(spec, adaptors=()))
         over = spec.adaptors
-        if as_malloc and (not over or over[-1].name != AS_MALLOC):
-            over = (*over, AdaptorSpec(AS_MALLOC))
+        if as_malloc and (not over or over[-1].name != _AS_MALLOC):
+            over = (*over, AdaptorSpec(_AS_MALLOC))
         plan = self._adapted(plan, spec, over) if over else plan
         return replace(plan, call=replace(plan.call, as_malloc=as_malloc))
 
@@ -258,7 +260,7 @@ class Registry:
         if refusal is not None:
             raise AllocatorError(f"{spec.label}: {refusal}")
         free = "sized"
-        if names[-1] == AS_MALLOC:
+        if names[-1] == _AS_MALLOC:
             free = "bare" if keeps_books or (plan.frees_bare and len(over) == 1) else "header"
         return replace(
             plan,
