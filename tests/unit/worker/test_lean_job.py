@@ -20,6 +20,8 @@ REQUEST: dict[str, Any] = {
     "strategy": "pool",
     "parameters": "block=64",
     "adopted": None,
+    "kind": "heap",
+    "kernel": None,
     "version": ("mi_version", "mimalloc"),
     "threads": None,
     "region": (1 << 20, 4096, (), 0, 0, None),

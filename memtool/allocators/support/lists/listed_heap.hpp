@@ -22,10 +22,8 @@ class ListedHeap {
   ListedHeap(Region& region, const ListLayout& layout, const ListPolicy& policy)
       : region_(region), layout_(layout), policy_(policy), blocks_(region.base(), layout) {
     // Who keeps all metadata apart wants a heap of nothing but payload, as theory has it: the budget is that heap's.
-    region.count_apart(
-        &blocks_,
-        [](const void* blocks, std::size_t) noexcept { return static_cast<const Blocks*>(blocks)->apart_bytes(); },
-        false);
+    const auto own = [](const void* at, std::size_t) noexcept { return static_cast<const Blocks*>(at)->apart_bytes(); };
+    region.count_apart(&blocks_, own, false);
     if (region.grow(layout.lead()) == nullptr) return;
     limit_ = region.capacity();
     // Where the region is no larger than that, the heap's own first bytes come out of it.
