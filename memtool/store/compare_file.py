@@ -13,6 +13,7 @@ from memtool import files
 from memtool.measure.metrics import METRICS
 from memtool.model import Basis, Judgement, Place, Report, Verdict
 from memtool.stats.words import neutral_word
+from memtool.store.descriptions import described
 
 SCHEMA = "memtool.compare.v1"
 FILE_NAME = "compare.json"
@@ -133,7 +134,7 @@ class CompareRecord(_Record):
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a comparison."""
-    schema = CompareRecord.model_json_schema(by_alias=True)
+    schema = described(CompareRecord.model_json_schema(by_alias=True))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": SCHEMA}
 
 

@@ -14,6 +14,7 @@ from memtool.errors import InputError
 from memtool.model import Cell, Status
 from memtool.stats.limits import Events, LeastLimit, LimitRow, Limits
 from memtool.store import document, run_file
+from memtool.store.descriptions import described
 
 SCHEMA = "memtool.limits.v1"
 FILE_NAME = "limits.json"
@@ -78,7 +79,7 @@ class LimitsRecord(_Record):
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of limits.json."""
-    schema = LimitsRecord.model_json_schema(by_alias=True)
+    schema = described(LimitsRecord.model_json_schema(by_alias=True))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": SCHEMA}
 
 

@@ -17,6 +17,7 @@ from memtool.measure.metrics import METRICS
 from memtool.model import HARNESS, Cell, Determinism, Metric, Run, Status
 from memtool.stats.summary import LEAST_SAMPLES
 from memtool.store import document
+from memtool.store.descriptions import described
 from memtool.store.proof_form import why_no_arrivals, why_no_proof
 
 SCHEMA = "memtool.run.v1"
@@ -47,7 +48,7 @@ def json_schema() -> dict[str, Any]:
     info["required"] = ["events" if name == "operations" else name for name in info["required"]]
     schema["properties"] = {"schema": {"const": SCHEMA}, **schema["properties"]}
     schema["required"] = ["schema", *schema["required"]]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": SCHEMA}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described(schema), "title": SCHEMA}
 
 
 def to_json(run: Run) -> dict[str, Any]:

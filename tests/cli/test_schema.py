@@ -15,7 +15,7 @@ from memtool.workload.schema import json_schema
 from memtool.workload.trace import shipped
 
 
-@pytest.fixture(params=["workload", "run", "compare"])
+@pytest.fixture(params=["workload", "run", "compare", "limits"])
 def schema(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> object:
     assert run(["schema", request.param]) == 0
     return json.loads(capsys.readouterr().out)
@@ -25,6 +25,21 @@ def test_it_is_a_schema(schema: object) -> None:
     assert isinstance(schema, dict)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def undescribed(part: object) -> list[str]:
+    if isinstance(part, list):
+        return [name for each in part for name in undescribed(each)]
+    if not isinstance(part, dict):
+        return []
+    properties = part.get("properties")
+    own = properties if isinstance(properties, dict) else {}
+    bare = [key for key, each in own.items() if isinstance(each, dict) and "description" not in each]
+    return bare + [name for each in part.values() for name in undescribed(each)]
+
+
+def test_every_property_says_what_it_is(schema: object) -> None:
+    assert undescribed(schema) == []
 
 
 @pytest.fixture(scope="module")

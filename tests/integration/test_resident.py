@@ -24,6 +24,12 @@ allocations: 1
 objects: [{size: 64KiB, lifetime: 99, resize: {times: 15, factor: 1.5}}]
 phases: [{steady: 1%}, {drain: 99%}]
 """
+ZEROED = """
+name: zeroed
+allocations: 400
+touch: first
+objects: [{size: 128KiB, lifetime: 1, zeroed: true}]
+"""
 KIB = 1024
 MALLOCS = [name for name in ("glibc", "jemalloc", "mimalloc", "tcmalloc") if why_missing(name) is None]
 ADAPTED = ("new-delete+lock", "new-delete+guard", "new-delete+quarantine")
@@ -42,9 +48,11 @@ def peaks(
     for count in (1000, 4000):
         (folder / f"kept-{count}.yaml").write_text(f"name: kept-{count}\n" + KEPT.format(count=count))
     (folder / "growing.yaml").write_text(GROWING)
+    (folder / "zeroed.yaml").write_text(ZEROED)
+    workloads = ("kept-1000.yaml", "kept-4000.yaml", "growing.yaml", "zeroed.yaml")
     subprocess.run(
         [
-            *(sys.executable, "-m", "memtool", "bench", "kept-1000.yaml", "kept-4000.yaml", "growing.yaml"),
+            *(sys.executable, "-m", "memtool", "bench", *workloads),
             *(
                 "-a",
                 ",".join(["new-delete", *ADAPTED, *MALLOCS]),
@@ -96,6 +104,17 @@ def test_what_is_resident_inside_one_call_only_is_in_the_peak(
         pytest.skip(f"{name} is not installed")
     # mimalloc is not among them: it gives back by the clock, after 10 ms, and keeps 38 or 62 MiB, as plain programs do.
     assert peaks["growing", name] == pytest.approx(mib * KIB * KIB, rel=0.05, abs=BATCH)
+
+
+@pytest.mark.parametrize(("name", "kib"), [("glibc", 132), ("jemalloc", 4), ("mimalloc", 524)])
+def test_what_calloc_clears_is_resident_and_what_it_knows_to_be_clear_is_not(
+    peaks: dict[tuple[str, str], float], name: str, kib: int
+) -> None:
+    # One byte of each zeroed block of 128 KiB is written, and all are in the same place: glibc and mimalloc clear what
+    # they use again, jemalloc has the system clear it. Anonymous memory of a plain program: calloc, one byte, free.
+    if ("zeroed", name) not in peaks:
+        pytest.skip(f"{name} is not installed")
+    assert peaks["zeroed", name] == pytest.approx(kib * KIB, abs=PAGES)
 
 
 @pytest.mark.skipif("tcmalloc" not in MALLOCS, reason="tcmalloc is not installed")

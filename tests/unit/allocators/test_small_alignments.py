@@ -43,6 +43,12 @@ def test_a_heap_of_eight_byte_headers_holds_1890_blocks_of_16() -> None:
         heap.check()
 
 
+def test_a_pool_of_24_byte_nodes_takes_480_000_bytes_for_20_000() -> None:
+    with Heap("pool", "block=24,chunk=4800", 1 << 20) as heap:
+        assert all(heap.allocate(24, 8) is not None for _ in range(20_000))
+        assert heap.footprint == 480_000  # it took 640,000 for blocks of 32
+
+
 @pytest.mark.parametrize(
     ("strategy", "parameters", "stride"),
     [

@@ -69,6 +69,9 @@ def test_periodic_bursts_are_equally_far_apart() -> None:
     assert schedule.described(9) == {"law": "periodic", "rate_per_s": 750.188, "burst": 2}
     assert schedule.seconds(6) == pytest.approx(3 * 2.666e-3)
     assert arrivals_in_words(schedule.described(9)) == "2 operations at once every 2.67 ms"
+    four_buffers = compile_arrivals(Arrivals.model_validate({"bursts": {"every": "2666us", "size": 8}}), 42)
+    assert starts(four_buffers.words, 17) == [*[every] * 8, *[2 * every] * 8, 3 * every]
+    assert four_buffers.described(9)["rate_per_s"] == 3000.75
 
 
 FRAMES = {"name": "w", "frames": {"count": 3, "objects_per_frame": 4}, "objects": [{"size": 8}]}
