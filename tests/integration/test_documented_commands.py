@@ -23,7 +23,8 @@ import pytest
 from tests.conftest import ROOT, shared_folder
 
 PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))]
-ELSEWHERE = {"docs/your-own-allocator.md"}
+ELSEWHERE = {"docs/your-own-allocator.md", "docs/choosing.md"}
+"""What is run otherwise: by a test of its own, and by scripts/choosing_page.py."""
 _COMMAND = re.compile(r"^(?:    |\$ )?(memtool (?:[a-z]+ ?)(?:.*))$", re.MULTILINE)
 _KNOWN = frozenset(
     [

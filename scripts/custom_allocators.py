@@ -1,0 +1,205 @@
+"""Writes docs/custom-allocators.md: whether a custom allocator beats the best malloc, on each shipped recording.
+
+python scripts/custom_allocators.py                 # measures first: half an hour on two cores
+python scripts/custom_allocators.py --runs FOLDER   # from what it measured before
+"""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from tabulate import tabulate
+
+from memtool import api
+from memtool.model import Comparison, Run
+from memtool.workload.trace import shipped_recordings
+
+PAGE = Path(__file__).parent.parent / "docs/custom-allocators.md"
+TIME, MEMORY = "cpu_ns_per_op", "peak_resident_bytes"
+MALLOCS = ("glibc", "jemalloc", "mimalloc", "tcmalloc")
+POOLS = ("segregated-pool", "slab")
+ARENA = "arena"
+AS_MALLOC = "segregated-pool+as-malloc"
+KINDS = {"once": ("--cold",), "again": ()}
+"""Name of a run -> options: a program that runs once in a fresh process, and a heap that has served it before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A program, the fastest malloc there, and how others compare with it."""
+
+    program: str
+    malloc: str
+    nanoseconds: float
+    changes: Mapping[str, tuple[Comparison, Comparison]]
+    """Allocator -> (time, memory), paired with the malloc."""
+
+    @property
+    def pool(self) -> str:
+        """Return the fastest pool."""
+        return min(POOLS, key=lambda name: self.changes[name][0].change or 0.0)
+
+
+def measure(folder: Path, blocks: int) -> None:
+    """Measure all recordings; what was interrupted goes on where it stopped."""
+    allocators = ",".join((*MALLOCS, *POOLS, ARENA, AS_MALLOC))
+    for kind, options in KINDS.items():
+        place = folder / kind
+        begun = ["--resume"] if (place / "journal.jsonl").exists() else []
+        command = [sys.executable, "-m", "memtool", "bench", *shipped_recordings(), "-a", allocators, *options]
+        command += ["--blocks", str(blocks), "--passes", "throughput,footprint", "--no-plots", "-o", str(place), *begun]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def rows(place: Path) -> Iterator[Row]:
+    """Yield a row for each program of a run."""
+    run = api.show(place)
+    rules = api.policy([TIME, MEMORY])
+    compared: dict[tuple[str, str, str], dict[str, Comparison]] = {}
+    for malloc in MALLOCS:
+        for judgement in api.compare(place, reference=malloc, rules=rules).judgements:
+            of = judgement.comparison
+            compared.setdefault((of.workload, malloc, of.head), {})[of.metric] = of
+    for info in run.workloads:
+        times = {malloc: _time(run, info.name, malloc) for malloc in MALLOCS}
+        malloc = min(times, key=times.__getitem__)
+        changes = {
+            head: (found[TIME], found[MEMORY])
+            for (workload, base, head), found in compared.items()
+            if (workload, base) == (info.name, malloc) and {TIME, MEMORY} <= found.keys()
+        }
+        yield Row(info.name, malloc, times[malloc], changes)
+
+
+def _time(run: Run, workload: str, allocator: str) -> float:
+    (cell,) = (each for each in run.cells if (each.cell.workload, each.cell.allocator) == (workload, allocator))
+    value = cell.metrics[TIME].value
+    return math.inf if value is None else value
+
+
+def _ratio(of: Comparison) -> str:
+    if of.change is None:
+        return "n/a"
+    interval = "" if of.low is None or of.high is None else f" ({1 + of.low:.2f} to {1 + of.high:.2f})"
+    return f"{1 + of.change:.2f}{interval}"
+
+
+def verdict(of: Comparison) -> str:
+    """Return whether the head is faster than its base, as far as the interval of the pairs says."""
+    if of.low is None or of.high is None or of.low <= 0 <= of.high:
+        return "undecided"
+    return "faster" if of.high < 0 else "slower"
+
+
+def table(found: list[Row]) -> str:
+    """Return the table of a run."""
+    cells = [
+        {
+            "program": row.program,
+            "fastest malloc": f"{row.malloc}, {row.nanoseconds:.1f} ns",
+            "pool": row.pool,
+            "its time": _ratio(row.changes[row.pool][0]),
+            "its memory": _ratio(row.changes[row.pool][1]).partition(" ")[0],
+            "the pool as a malloc, time": _ratio(row.changes[AS_MALLOC][0]),
+            "arena, time": _ratio(row.changes[ARENA][0]),
+            "arena, memory": _ratio(row.changes[ARENA][1]).partition(" ")[0],
+        }
+        for row in found
+    ]
+    return tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
+
+
+def summary(found: list[Row]) -> Iterator[str]:
+    """Yield what a run comes to, a sentence for each kind of custom allocator."""
+    candidates: Mapping[str, Callable[[Row], tuple[Comparison, Comparison]]] = {
+        "The faster of the two pools": lambda row: row.changes[row.pool],
+        "`segregated-pool` on a malloc's footing": lambda row: row.changes[AS_MALLOC],
+        "The arena": lambda row: row.changes[ARENA],
+    }
+    for what, chosen in candidates.items():
+        pairs = [chosen(row) for row in found]
+        counts = {word: sum(verdict(time) == word for time, _ in pairs) for word in ("faster", "slower", "undecided")}
+        time, memory = (
+            math.exp(sum(math.log1p(pair[at].change or 0.0) for pair in pairs) / len(pairs)) for at in (0, 1)
+        )
+        yield (
+            f"- {what} is faster than the fastest malloc on {counts['faster']} of {len(pairs)} programs, slower on "
+            f"{counts['slower']}, undecided on {counts['undecided']}; time {time:.2f} and memory {memory:.2f} of the "
+            "malloc's, in the geometric mean."
+        )
+
+
+_PAGE = """\
+# Does a custom allocator beat the best malloc?
+
+Berger, Zorn and McKinley (*Reconsidering Custom Memory Allocation*, OOPSLA 2002) replaced the custom allocators of
+eight programs by a good general-purpose malloc. Six of them ran as fast as before or faster. The two others used
+regions, which free many objects at once: they had been up to 44 % faster with them, and regions may take much memory.
+This page asks the same of the [recordings that ship](../workloads/recorded/README.md), the other way round: the fastest
+of four mallocs, two pools and an arena serve each program's requests. `scripts/custom_allocators.py` wrote it, from
+runs of {date} ({machine}, {blocks} blocks).
+
+In short: a pool that is compiled into the program takes less time than the best malloc, at about the same memory. On a
+malloc's footing the same pool is not faster on any of the programs, so its lead is that of an inlined call that knows
+the size, and not of custom allocation. An arena that frees nothing is worth it where a heap serves again what it has
+served before and memory is no matter; a program that runs once pays for every fresh page.
+
+Times are processor time of an operation, which other work on the machine moves least. They hold the replay loop, which
+is the same for all and hides a part of each difference. A ratio is paired, block by block, with the fastest malloc of
+the same run; below 1 is faster, or less. In brackets is its 95 % interval. Memory is peak resident memory. The pools
+and the arena are called as a part of a C++ program would call them: inlined into it, told the size at a free, used by
+one thread at a time. *As a malloc* is `segregated-pool` behind one indirect call, with a bare pointer and a lock, as a
+preloaded malloc would be.
+
+## A program that runs once
+
+Each replay is the first of a fresh process (`--cold`): all allocators pay for the page faults of their first touch.
+
+{once_table}
+
+{once_summary}
+
+## A heap that has served it before
+
+The best of three replays after a warm-up, in one process, as in a server that does the same again. An allocator that
+gives memory back to the kernel in between takes its page faults again each time, and one that keeps it does not.
+
+{again_table}
+
+{again_summary}
+
+## What the table does not say
+
+- The arena frees nothing before the end, since a recording does not say which objects could end together. A program
+  that is written for regions frees them in between: its memory lies between the arena's here and what lives.
+- A replay knows no work of the program between two requests. Caches are warmer for the allocator than in the program,
+  and how blocks lie to each other costs nothing. Both speak for allocators with much metadata, and against arenas.
+- The fastest malloc and the faster pool are chosen from the same figures that are compared, which favours both.
+"""
+
+
+@click.command()
+@click.option("--runs", type=click.Path(path_type=Path, exists=True), help="Folder of the runs; measured unless given.")
+@click.option("--blocks", default=13, show_default=True)
+def main(runs: Path | None, blocks: int) -> None:
+    """Measure, and write the page."""
+    folder = runs or Path("results/custom-allocators")
+    if runs is None:
+        measure(folder, blocks)
+    parts: dict[str, str] = {}
+    for kind in KINDS:
+        found = list(rows(folder / kind))
+        parts |= {f"{kind}_table": table(found), f"{kind}_summary": "\n".join(summary(found))}
+    run = api.show(folder / "once")
+    machine = f"{run.machine['cpu']}, {run.machine['cores']} cores"
+    PAGE.write_text(_PAGE.format(date=run.started[:10], machine=machine, blocks=run.blocks, **parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
