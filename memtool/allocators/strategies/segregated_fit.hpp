@@ -12,26 +12,6 @@
 
 namespace memtool {
 
-struct FirstInClass {
-  [[gnu::always_inline]] static PhysicalBlock* take(SegregatedLists& lists, std::size_t bytes) noexcept {
-    const unsigned size_class = lists.floor_class(bytes);
-    for (PhysicalBlock* block = lists.head(size_class); block != lists.none(); block = block->next_free()) {
-      if (block->bytes() < bytes) continue;
-      lists.remove(block, block->bytes());
-      return block;
-    }
-    return lists.pop_at_or_above(size_class + 1);
-  }
-  static std::size_t largest(const SegregatedLists& lists) noexcept {
-    std::size_t most = 0;
-    if (lists.empty()) return most;
-    for (PhysicalBlock* block = lists.head(lists.highest_class()); block != lists.none(); block = block->next_free()) {
-      most = std::max(most, block->bytes());
-    }
-    return most;
-  }
-};
-
 class SegregatedFit : public PhysicalHeap<FirstInClass> {
  public:
   static constexpr std::array<ParameterInfo, 3> kParameters{{

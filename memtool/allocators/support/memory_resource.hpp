@@ -32,7 +32,8 @@ class RegionEnd final : public std::pmr::memory_resource {
   Region& region_;
 };
 
-// An upstream that is a heap on the region: good fit in constant time, free neighbours merged at once.
+// An upstream that is a heap on the region: segregated fit, so that the block of a request that was freed serves the
+// next of its size though the region has no more; free neighbours merged at once.
 class RegionHeap final : public std::pmr::memory_resource {
  public:
   explicit RegionHeap(Region& region) noexcept : heap_(region, kLog2Subdivisions, kGrowthStep) {}
@@ -53,7 +54,7 @@ class RegionHeap final : public std::pmr::memory_resource {
   }
   [[nodiscard]] bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
 
-  PhysicalHeap<GoodFit> heap_;
+  PhysicalHeap<FirstInClass> heap_;
 };
 
 // Asks a resource for what a program would ask: sizes are multiples of their alignment, as every sizeof is. Resources

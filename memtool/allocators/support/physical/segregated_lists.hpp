@@ -213,4 +213,26 @@ struct GoodFit {
   }
 };
 
+// Segregated fit: the first block of the request's own class that is large enough, else good fit above it. What was
+// freed is found again, whatever its size.
+struct FirstInClass {
+  [[gnu::always_inline]] static PhysicalBlock* take(SegregatedLists& lists, std::size_t bytes) noexcept {
+    const unsigned size_class = lists.floor_class(bytes);
+    for (PhysicalBlock* block = lists.head(size_class); block != lists.none(); block = block->next_free()) {
+      if (block->bytes() < bytes) continue;
+      lists.remove(block, block->bytes());
+      return block;
+    }
+    return lists.pop_at_or_above(size_class + 1);
+  }
+  static std::size_t largest(const SegregatedLists& lists) noexcept {
+    std::size_t most = 0;
+    if (lists.empty()) return most;
+    for (PhysicalBlock* block = lists.head(lists.highest_class()); block != lists.none(); block = block->next_free()) {
+      most = std::max(most, block->bytes());
+    }
+    return most;
+  }
+};
+
 }  // namespace memtool
