@@ -152,6 +152,10 @@ _KEYS: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "normal": ("Bell-shaped.", ({"mean": 500, "deviation": 50},)),
     "pareto": ("P(X > x) = (minimum / x)^alpha.", ({"minimum": 1000, "alpha": 1.2},)),
     "forever": ("Until the end of the run, where the epilogue frees it.", (True,)),
+    "until": (
+        "Until this share of the allocations is made, or a moment drawn from a stretch; 100%: just after the last.",
+        ("60%", ["58%", "60%"]),
+    ),
     "mean": ("Mean of the draws.", (200,)),
     "median": ("Median of the draws.", (64,)),
     "sigma": ("Standard deviation of the logarithm.", (0.8,)),

@@ -62,8 +62,8 @@ def is_tabulated(law: Law[Any]) -> bool:
 
 
 def law_mean(law: Law[Any], least: int) -> float:
-    """Return the mean of a law's draws; infinite for a lifetime that never ends."""
-    if getattr(law, "forever", None):
+    """Return the mean of a law's draws; infinite for a lifetime that ends with the run, or at a moment."""
+    if getattr(law, "forever", None) or getattr(law, "until", None):
         return float("inf")
     if law.constant is not None:
         return float(law.constant)

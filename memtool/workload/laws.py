@@ -26,6 +26,7 @@ from memtool.workload.values import (
     Size,
     Spread,
     Strict,
+    Until,
     misfit,
     require_one_key,
 )
@@ -137,9 +138,16 @@ class RequestLaw(Law[Request]):
 
 
 class LifetimeLaw(Law[Count]):
-    """How many allocations an object lives, or `forever`: until the epilogue."""
+    """How many allocations an object lives; or `until` a moment of the run; or `forever`: until the epilogue."""
 
     forever: Literal[True] | None = None
+    until: Until | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> LifetimeLaw:
+        if self.until is not None and self.until[0] > self.until[1]:
+            raise misfit("must be one moment, or [from, to]", "until")
+        return self
 
 
 def _from_short(value: Any) -> Any:  # noqa: ANN401  # raw YAML

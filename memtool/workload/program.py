@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from math import comb
 
 from memtool.units import format_size
 from memtool.workload import tables
 from memtool.workload.law_tables import law_table
-from memtool.workload.laws import Law
+from memtool.workload.laws import Law, LifetimeLaw
 from memtool.workload.patterns import Buffer, Exchange, Refill, Toggle
 from memtool.workload.schema import (
     Batches,
@@ -103,6 +104,8 @@ class _Class:
     freed_by_other: bool = False
     grows_at_birth: bool = False
     resize_by: int = 0
+    dies_at_tick: bool = False
+    """Whether the lifetime is the tick by which it dies."""
 
 
 def compile_workload(workload: Workload, seed: int) -> Program:
@@ -125,13 +128,13 @@ def _compile_source(workload: Workload, seed: int) -> Program:
     if workload.profile is not None:
         return _profile(workload.profile, workload.allocations, workload.threads, seed)
     objects, phases = workload.objects or [], workload.phases or [Phase(steady=Fraction(1))]
-    parts = [_classes_of(declared) for declared in objects]
+    ticks = _phases(phases, workload.allocations)
+    parts = [_classes_of(declared, partial(_tick_after, ticks)) for declared in objects]
 
     def choice(phase: Phase) -> list[int]:
         weighed = zip(objects, parts, phase.weights(objects), strict=True)
         return _choice([part.weight / of.weight * weight for of, made, weight in weighed for part in made])
 
-    ticks = _phases(phases, workload.allocations)
     chosen = [(kind, count, choice(phase)) for (kind, count), phase in zip(ticks, phases, strict=True)]
     return _run_phases(seed, workload.threads, [part for made in parts for part in made], chosen)
 
@@ -163,7 +166,8 @@ def _put_classes(writer: _Writer, classes: Sequence[_Class]) -> None:
         )
         writer.put_law(object_class.resize_times)
         writer.put(object_class.resize_factor.numerator, object_class.resize_factor.denominator)
-        writer.put(int(object_class.freed_by_other), int(object_class.grows_at_birth), object_class.resize_by)
+        writer.put(int(object_class.freed_by_other), int(object_class.grows_at_birth))
+        writer.put(object_class.resize_by, int(object_class.dies_at_tick))
 
 
 def _choice(weights: Sequence[Fraction]) -> list[int]:
@@ -172,10 +176,23 @@ def _choice(weights: Sequence[Fraction]) -> list[int]:
 
 def _classes(objects: Sequence[Objects]) -> list[_Class]:
     """Return the generator's classes: one for each class of objects, or for each cell of its matrix."""
-    return [made for declared in objects for made in _classes_of(declared)]
+    return [made for declared in objects for made in _classes_of(declared, lambda share: 0)]
 
 
-def _classes_of(objects: Objects) -> list[_Class]:
+def _tick_after(phases: Sequence[tuple[int, int]], share: Fraction) -> int:
+    """Return the tick before the allocation that follows when this share of them is made."""
+    left = round(share * sum(ticks for kind, ticks in phases if kind != _DRAIN))
+    clock = 0
+    for kind, ticks in phases:
+        if kind != _DRAIN and left <= ticks:
+            return clock + (left if kind == _STEADY else 0) + 1
+        left -= ticks if kind != _DRAIN else 0
+        clock += ticks if kind != _RAMP else 0
+    return clock + 1
+
+
+def _classes_of(objects: Objects, tick_after: Callable[[Fraction], int]) -> list[_Class]:
+    """Return the classes of one declared; ``tick_after``: the tick when a share of the allocations is made."""
     resize, matrix = objects.resize, objects.matrix
 
     def make(weight: Fraction, size: Law[int] | None, lifetime: Law[int] | None) -> _Class:
@@ -188,6 +205,8 @@ def _classes_of(objects: Objects) -> list[_Class]:
             objects.zeroed,
             freed_by_other=objects.freed_by == "other_thread",
         )
+        if isinstance(lifetime, LifetimeLaw) and lifetime.until is not None:
+            made = replace(made, lifetime=tables.uniform(*map(tick_after, lifetime.until)), dies_at_tick=True)
         if resize is None:
             return made
         return replace(
@@ -212,7 +231,9 @@ def _classes_of(objects: Objects) -> list[_Class]:
 
 def _lifetime(law: Law[int] | None) -> Words | None:
     """Return the table of a lifetime; None for ever, which in a frame means until its end."""
-    return None if law is None or getattr(law, "forever", None) else law_table(law, 1)
+    if law is None or (isinstance(law, LifetimeLaw) and (law.forever or law.until)):
+        return None
+    return law_table(law, 1)
 
 
 def _phases(phases: Sequence[Phase], allocations: int) -> list[tuple[int, int]]:

@@ -201,7 +201,18 @@ def _plain(value: Fraction) -> int | float:
 
 
 def _percent(value: Fraction) -> str:
-    return f"{_plain(value * 100)}%"
+    # Of a small one the shortest form of a float has an exponent, which a share must not have.
+    return f"{float(value * 100):.12f}".rstrip("0").rstrip(".") + "%"
+
+
+def _both(value: object) -> object:
+    """Return a pair: of one value, that one twice."""
+    return value if isinstance(value, (list, tuple)) else (value, value)
+
+
+def _one_or_both(pair: tuple[Fraction, Fraction]) -> str | list[str]:
+    low, high = map(_percent, pair)
+    return low if low == high else [low, high]
 
 
 def _number_or_text(pattern: str, least: int) -> WithJsonSchema:
@@ -240,13 +251,21 @@ Factor = Annotated[
     _POSITIVE,
 ]
 """What a size is multiplied by."""
+_SHARE_SCHEMA: dict[str, Any] = {"type": "string", "pattern": rf"^\s*{_SHARE.pattern}\s*$"}
 Share = Annotated[
     Fraction,
     BeforeValidator(_share),
     PlainSerializer(_percent),
-    WithJsonSchema({"type": "string", "pattern": rf"^\s*{_SHARE.pattern}\s*$"}),
+    WithJsonSchema(_SHARE_SCHEMA),
 ]
 """A percentage above 0: ``20%``."""
+Until = Annotated[
+    tuple[Share, Share],
+    BeforeValidator(_both),
+    PlainSerializer(_one_or_both),
+    WithJsonSchema({"anyOf": [_SHARE_SCHEMA, {"type": "array", "items": _SHARE_SCHEMA, "minItems": 2, "maxItems": 2}]}),
+]
+"""A moment of the run, ``60%``, or one of a stretch of it, ``[58%, 60%]``."""
 Chance = Annotated[
     Fraction,
     BeforeValidator(_chance),

@@ -141,7 +141,9 @@ class ClassesGenerator final : public Generator {
     if (threads_ > 1) entry.thread = static_cast<std::uint32_t>(random_.below(threads_));
     events.push_back(TraceEvent::make(objects.kind, entry.object, entry.size, objects.log2_alignment, entry.thread));
     if (!objects.lives_forever) {
-      const std::uint64_t lifetime = std::max<std::uint64_t>(1, objects.lifetime.draw(random_));
+      const std::uint64_t drawn = objects.lifetime.draw(random_);
+      const std::uint64_t passed = objects.dies_at_tick ? std::min(clock_, drawn) : 0;
+      const std::uint64_t lifetime = std::max<std::uint64_t>(1, drawn - passed);
       entry.death = clock_ + lifetime;
       if (!objects.grows_at_birth) {
         // Each resize has a tick of its own, and the death another.

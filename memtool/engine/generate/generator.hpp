@@ -32,8 +32,10 @@
 //              alignment
 // A class is kClassWords words: size law, lifetime law (0: for ever), log2 of the alignment, zeroed, resize threshold,
 // law of the number of resizes, growth as numerator and denominator, freed by another thread, resized right after its
-// allocation (0: spread over its life; in frames it always is), bytes that it grows by besides. An object whose draw is
-// at most its class's threshold (a probability times 2^64 - 1; 0: none is) is resized.
+// allocation (0: spread over its life; in frames it always is), bytes that it grows by besides, whether the lifetime
+// law draws the tick by which the object dies. An object whose draw is at most its class's threshold (a probability
+// times 2^64 - 1; 0: none is) is resized.
+//
 // Marks are: how many; what they count (0 allocations, 1 frames); for each, ascending, after how many it stands: just
 // after that allocation, or at the end of that frame, before what it still has is freed. They are numbered from 0.
 #pragma once

@@ -15,7 +15,7 @@ namespace memtool {
 
 // Events are handed on in portions of about this many, so that a trace of any length needs bounded memory.
 inline constexpr std::size_t kPortion = std::size_t{1} << 16;
-inline constexpr std::uint64_t kClassWords = 11;
+inline constexpr std::uint64_t kClassWords = 12;
 inline constexpr std::uint64_t kLargestSize = std::uint64_t{1} << 47;
 
 // One class of objects: what its members look like.
@@ -32,7 +32,8 @@ struct ObjectClass {
         growth_denominator(words[7]),
         freed_by_other(words[8] != 0),
         grows_at_birth(words[9] != 0),
-        growth_addend(words[10]) {}
+        growth_addend(words[10]),
+        dies_at_tick(words[11] != 0) {}
 
   // What was nothing stays nothing unless bytes are added; what was something never becomes nothing.
   [[nodiscard]] std::uint64_t resized(std::uint64_t bytes) const noexcept {
@@ -58,6 +59,7 @@ struct ObjectClass {
   bool freed_by_other;
   bool grows_at_birth;
   std::uint64_t growth_addend;
+  bool dies_at_tick;  // the lifetime law draws the tick of the clock by which it dies
 };
 
 // The resizes of an object that follow its allocation at once, as far as a portion has room for them.

@@ -14,11 +14,16 @@ _STEPS = 32
 _LARGEST = 58
 SIZES = _EXACT + 1 + _STEPS * (_LARGEST - _EXACT.bit_length() + 1)
 LIFETIMES = 64
-"""1 to 8 allocations have a class each, then two an octave; the last three are of other kinds."""
+"""1 to 8 allocations have a class each, then two an octave; the last two are of other kinds."""
 _SINGLE = 8
 AT_END, NEVER = LIFETIMES - 2, LIFETIMES - 1
 """Freed after the last allocation; left to the epilogue."""
 _LONGEST = AT_END - 1
+SLOTS = 128
+"""Stretches of a trace, of as many allocations each; at least half of them are used where a trace is long enough."""
+TOGETHER = LIFETIMES
+"""From here on, classes of what dies together with many others: one for each slot in which it dies."""
+CLASSES = TOGETHER + SLOTS
 
 
 def size_classes(sizes: Integers) -> Integers:

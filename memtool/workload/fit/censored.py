@@ -15,6 +15,8 @@ from memtool.workload.fit.sketch import Sketch
 _LEAST = 0.05
 """Objects: less is not moved to a lifetime."""
 _LEAST_LEFT = 1e-6
+DRAIN = 16
+"""What a drain goes on for, where there is one: so many times it is the run."""
 
 
 def uncensored(sketch: Sketch, is_known: NDArray[np.bool_]) -> tuple[Sketch, NDArray[np.bool_]]:
@@ -29,18 +31,21 @@ def uncensored(sketch: Sketch, is_known: NDArray[np.bool_]) -> tuple[Sketch, NDA
     """
     keys = sketch.keys
     _, octaves = np.frexp(((sketch.sizes[0] + sketch.sizes[1]) / 2)[keys[:, 2]])
-    is_left = (keys[:, 3] >= bins.AT_END) & ~is_known
+    is_left = (keys[:, 3] >= bins.AT_END) & (keys[:, 3] < bins.TOGETHER) & ~is_known
     # Of a slot the youngest: most of what is alive at the end in the last one is young.
     age = sketch.seen.allocations - (keys[:, 0] + 1) * sketch.slot_allocations
     ages = bins.lifetime_classes(np.maximum(age, 1))
+    together = (keys[:, 3] - bins.TOGETHER - keys[:, 0]) * sketch.slot_allocations
     reached = np.where(keys[:, 3] >= bins.AT_END, ages, keys[:, 3])
+    # What dies together with others would have lived longer, for all that is known.
+    is_together = keys[:, 3] >= bins.TOGETHER
+    reached[is_together] = bins.lifetime_classes(np.maximum(together[is_together], 1))
     _, kinds = np.unique(keys[:, 1] << 8 | octaves, return_inverse=True)
-    counts = sketch.counts.astype(np.float64)
+    counts = sketch.counts
     rows, moved = [keys], [counts.copy()]
     # What the program frees at its end is to be freed, too: in a lifetime that ends before the drain does.
-    ends_soon = np.array(
-        [bins.lifetime_range(index)[1] <= sketch.seen.allocations // 6 for index in range(bins.LIFETIMES)]
-    )
+    longest = sketch.seen.allocations // DRAIN
+    ends_soon = np.array([bins.lifetime_range(index)[1] <= longest for index in range(bins.LIFETIMES)])
     for kind in np.unique(kinds[is_left]):
         of_kind = kinds == kind
         is_dead = of_kind & (keys[:, 3] < bins.AT_END)
@@ -54,7 +59,7 @@ def uncensored(sketch: Sketch, is_known: NDArray[np.bool_]) -> tuple[Sketch, NDA
             moved.append(share[lives] * counts[row])
             moved[0][row] -= moved[-1].sum()
     lived = sketch.mean_lifetimes.copy()
-    middles = [sum(bins.lifetime_range(index)) / 2 for index in range(bins.LIFETIMES)]
+    middles = [sum(bins.lifetime_range(min(index, bins.AT_END))) / 2 for index in range(bins.CLASSES)]
     used = np.maximum((lived > 0).sum(axis=0), 1)
     means = np.where(lived.any(axis=0), lived.sum(axis=0) / used, middles)
     known = np.append(is_known, np.zeros(sum(map(len, rows[1:])), np.bool_))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import sqrt
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from memtool.workload.fit.merge import Floats
 from memtool.workload.fit.sketch import Sketch
 
 _POINTS = 512
+_DEVIATIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +29,17 @@ class Distance:
     fit: float | None = None
     """What is compared, where it is a figure and not a law; ``value`` is that of the fit over that of the trace."""
 
+    is_count: bool = False
+    """Whether it is a number of events, which a draw has by chance only."""
+
     @property
     def is_close(self) -> bool:
         """Return whether the fit is close by this figure."""
-        return bool(abs(self.value - (1 if self.trace is not None else 0)) <= self.limit)
+        if self.trace is None or self.fit is None:
+            return self.value <= self.limit
+        # Of a few, what chance makes of a number is not held against the fit.
+        chance = _DEVIATIONS * sqrt(self.trace) if self.is_count else 0.0
+        return abs(self.fit - self.trace) <= max(self.limit * self.trace, chance)
 
 
 def distances(trace: Sketch, fit: Sketch) -> list[Distance]:
@@ -44,7 +53,7 @@ def _laws(trace: Sketch, fit: Sketch) -> Iterator[Distance]:
 
     sketches = (trace, fit)
     sizes = [_shares(sketch, 2, bins.SIZES) for sketch in sketches]
-    lives = [_shares(sketch, 3, bins.LIFETIMES) for sketch in sketches]
+    lives = [_lives(sketch) for sketch in sketches]
     yield Distance("size_ks", "Kolmogorov-Smirnov distance of the sizes of allocations", _ks(*sizes), 0.05)
     octaves = [np.log2(np.maximum((sketch.sizes[0] + sketch.sizes[1]) / 2, 1)) for sketch in sketches]
     apart = [np.where(share > 0, octave, 0) for share, octave in zip(sizes, octaves, strict=True)]
@@ -99,7 +108,9 @@ def _counts(trace: Sketch, fit: Sketch) -> Iterator[Distance]:
     for name, meaning, limit in figures:
         first, second = float(getattr(trace.seen, name)), float(getattr(fit.seen, name))
         if first or second:
-            yield Distance(f"{name}_ratio", meaning, second / max(first, 1.0), limit, first, second)
+            yield Distance(
+                f"{name}_ratio", meaning, second / max(first, 1.0), limit, first, second, "bytes" not in name
+            )
 
 
 def _shares(sketch: Sketch, column: int, length: int) -> Floats:
@@ -107,18 +118,23 @@ def _shares(sketch: Sketch, column: int, length: int) -> Floats:
     return shares
 
 
+def _lives(sketch: Sketch) -> Floats:
+    """Return the shares of the classes of lifetimes; the last class is what is never freed."""
+    counts = sketch.lifetimes.astype(np.float64)
+    counts[bins.NEVER] = sketch.seen.never_freed
+    lives: Floats = counts / counts.sum()
+    return lives
+
+
 def _ks(first: Floats, second: Floats) -> float:
     return float(np.abs(np.cumsum(first - second)).max())
 
 
 def _joint(sketch: Sketch) -> Floats:
-    middles = (sketch.sizes[0] + sketch.sizes[1]) / 2
-    _, octaves = np.frexp(middles[sketch.keys[:, 2]])
-    longest = np.array(
-        [1 if index >= bins.AT_END else bins.lifetime_range(index)[0] for index in range(bins.LIFETIMES)]
-    )
-    _, lives = np.frexp(longest[sketch.keys[:, 3]])
-    lives = np.where(sketch.keys[:, 3] >= bins.AT_END, 63, lives)
-    joint = np.zeros((64, 64))
-    np.add.at(joint, (np.minimum(octaves, 63), lives), sketch.counts / sketch.counts.sum())
-    return joint
+    """Return the shares of octaves of size and lifetime."""
+    joint = np.zeros((64, 65))
+    for size, counts in enumerate(sketch.seen.size_by_lifetime):
+        joint[size, : len(counts)] = counts
+    joint[0, 64] = sketch.seen.never_freed
+    shares: Floats = joint / max(joint.sum(), 1)
+    return shares

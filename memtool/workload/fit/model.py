@@ -21,18 +21,20 @@ from numpy.typing import NDArray
 from memtool.units import plural
 from memtool.workload.fit import bins
 from memtool.workload.fit.bins import Integers
-from memtool.workload.fit.censored import uncensored
+from memtool.workload.fit.censored import DRAIN, uncensored
 from memtool.workload.fit.merge import Floats, masses, merge_adjacent
 from memtool.workload.fit.sketch import GROWTH_BITS, Group, Sketch, group_of
 from memtool.workload.values import LARGEST_COUNT, LARGEST_SIZE
 
 _MOST_PHASES, _MOST_RAMPS, _MOST_GROUPS = 12, 48, 16
-_MOST_ROWS, _MOST_COLUMNS, _MOST_SIZES = 16, 20, 40
+_MOST_ROWS, _MOST_COLUMNS, _MOST_MOMENTS = 16, 20, 8
+_MOST_COMMON, _MOST_RANGES = 24, 16
 _PHASE_LOSS, _JOINT_LOSS, _SIZE_LOSS = 0.004, 0.0005, 0.0003
 _LARGE = 0.0005
 """Mass of an object that is told by itself: how many of its like a law draws is left to chance."""
 _FAR_ABOVE = 16
 """Times the mean mass: what an object that is told by itself has at least."""
+_FEW = 1
 _UNITS = 10**14
 _LARGEST_ALIGNMENT = 2 << 20
 _SLOT, _GROUP, _SIZE, _LIFETIME = range(4)
@@ -54,12 +56,13 @@ def fit(sketch: Sketch, name: str, touch: str) -> Fitted:
     keys = _groups_that_count(sketch, notes)
     sizes, mass = _mean_sizes(sketch), _masses(sketch, keys)
     spans = _phases(sketch, keys, sizes, mass)
-    drain = 2 * max(end - begin for begin, end in spans) if (keys[:, _LIFETIME] == bins.AT_END).any() else 0
+    drain = max(sketch.seen.allocations // DRAIN, 1) if _ends_in_a_drain(sketch, keys) else 0
     # What is resized grows by bytes of its own for each octave of sizes.
     kinds = keys[:, _GROUP] << 6 | np.where(keys[:, _GROUP] >> 8 > 0, np.frexp(sizes[keys[:, _SIZE]])[1], 0)
     ends = np.array([end for _, end in spans])
     numbers = np.searchsorted(ends, keys[:, _SLOT] * sketch.slot_allocations, side="right")
-    is_large = _large(is_large, mass, numbers << 32 | kinds)
+    lengths = np.array([end - begin for begin, end in spans])[numbers]
+    is_large &= _large(is_large, mass, sketch.counts, _lifetimes(sketch, keys) >= lengths, numbers << 32 | kinds)
     phases: list[tuple[str, int, dict[str, int]]] = []
     objects: list[dict[str, Any]] = []
 
@@ -88,13 +91,18 @@ def fit(sketch: Sketch, name: str, touch: str) -> Fitted:
     return Fitted(definition, tuple(notes))
 
 
-def _large(is_large: NDArray[np.bool_], mass: Floats, of_phases: Integers) -> NDArray[np.bool_]:
-    """Return which large rows are told one by one; ``of_phases``: numbers of phase and kind of a row."""
+def _large(
+    is_large: NDArray[np.bool_], mass: Floats, counts: Floats, is_long: NDArray[np.bool_], of_phases: Integers
+) -> NDArray[np.bool_]:
+    """Return which rows may be told one by one, at the start of their phase: few, or living as long as it does.
+
+    ``of_phases``: numbers of phase and kind of a row.
+    """
     _, places = np.unique(of_phases, return_inverse=True)
-    weights = np.bincount(places, mass * is_large)
+    is_few = np.bincount(places, counts * is_large)[places] <= _FEW
     # Each phase and kind takes a phase of its own.
-    kept = np.argsort(-weights)[:_MOST_RAMPS]
-    chosen: NDArray[np.bool_] = is_large & np.isin(places, kept)
+    kept = np.argsort(-np.bincount(places, mass * is_large))[:_MOST_RAMPS]
+    chosen: NDArray[np.bool_] = (is_few | is_long) & np.isin(places, kept)
     return chosen
 
 
@@ -103,12 +111,21 @@ def _written(phases: Sequence[tuple[str, int, dict[str, int]]], drain: int) -> l
     lengths = [length for _, length, _ in phases] + ([drain] if drain else [])
     bounds = [0, *itertools.accumulate(lengths)]
     units = [round(Fraction(bound, bounds[-1]) * _UNITS) for bound in bounds]
-    shares = [f"{Decimal(last - first) * 100 / _UNITS:.12f}" for first, last in itertools.pairwise(units)]
-    percent = [f"{share.rstrip('0').rstrip('.')}%" for share in shares]
+    percent = [_percent(Fraction(last - first, _UNITS)) for first, last in itertools.pairwise(units)]
     written: list[dict[str, Any]] = [
         {kind: share, "mix": mix} for (kind, _, mix), share in zip(phases, percent, strict=False)
     ]
     return [*written, {"drain": percent[-1]}] if drain else written
+
+
+def _percent(share: Fraction) -> str:
+    digits = f"{Decimal(share.numerator) * 100 / share.denominator:.12f}"
+    return f"{digits.rstrip('0').rstrip('.')}%"
+
+
+def _ends_in_a_drain(sketch: Sketch, keys: Integers) -> bool:
+    """Return whether anything is freed after the last allocation."""
+    return bool((keys[:, _LIFETIME] == bins.AT_END).any() or sketch.moments[1].max() >= sketch.seen.allocations)
 
 
 def _mean_sizes(sketch: Sketch) -> Floats:
@@ -120,13 +137,13 @@ def _mean_sizes(sketch: Sketch) -> Floats:
 
 def _masses(sketch: Sketch, keys: Integers) -> Floats:
     """Return what each row weighs."""
-    return masses(sketch.counts.astype(np.float64), _final_sizes(sketch, keys), _lifetimes(sketch, keys))
+    return masses(sketch.counts, _final_sizes(sketch, keys), _lifetimes(sketch, keys))
 
 
 def _lifetimes(sketch: Sketch, keys: Integers) -> Floats:
     """Return the mean lifetime of each row; what does not end is taken to live to the end of the trace."""
     left = sketch.seen.allocations - keys[:, _SLOT] * sketch.slot_allocations
-    ends = keys[:, _LIFETIME] < bins.AT_END
+    ends = (keys[:, _LIFETIME] < bins.AT_END) | (keys[:, _LIFETIME] >= bins.TOGETHER)
     return np.where(ends, sketch.mean_lifetimes[keys[:, _SLOT], keys[:, _LIFETIME]], left)
 
 
@@ -267,9 +284,11 @@ class _Class:
         counts, mass = np.zeros((2, len(sizes), len(lifetimes)))
         for table, values in ((counts, self.sketch.counts), (mass, self.mass)):
             np.add.at(table, (of_size, of_lifetime), values[self.part])
-        ending = len(lifetimes) - int((lifetimes >= bins.AT_END).sum())
-        columns = merge_adjacent(mass.T[:ending], counts.T[:ending], _MOST_COLUMNS, _JOINT_LOSS)
-        columns += [(index, index + 1) for index in range(ending, len(lifetimes))]
+        aged, ends = (int(np.searchsorted(lifetimes, bound)) for bound in (bins.AT_END, bins.TOGETHER))
+        columns = merge_adjacent(mass.T[:aged], counts.T[:aged], _MOST_COLUMNS, _JOINT_LOSS)
+        columns += [(index, index + 1) for index in range(aged, ends)]
+        together = merge_adjacent(mass.T[ends:], counts.T[ends:], _MOST_MOMENTS, _JOINT_LOSS)
+        columns += [(ends + first, ends + last) for first, last in together]
         rows = merge_adjacent(mass, counts, _MOST_ROWS, _JOINT_LOSS)
         weights = [[_weight(counts[a:b, c:d].sum()) for c, d in columns] for a, b in rows]
         laws = [self._size_law(sizes[a:b], counts[a:b].sum(axis=1), mass[a:b].sum(axis=1)) for a, b in rows]
@@ -279,19 +298,26 @@ class _Class:
         return {"matrix": {"sizes": laws, "lifetimes": lives, "weights": weights}}
 
     def _size_law(self, classes: Integers, counts: Floats, mass: Floats) -> Any:  # noqa: ANN401  # as a file has it
-        ranges = merge_adjacent(np.diag(mass), np.zeros((len(mass),) * 2), _MOST_SIZES, _SIZE_LOSS)
+        # What is common keeps its size; what lies between is told in ranges, which may have the common ones in them.
+        common = np.sort(np.argsort(-mass)[:_MOST_COMMON])
+        others = np.setdiff1d(np.arange(len(classes)), common)
+        rare = np.zeros((len(others),) * 2)
+        np.fill_diagonal(rare, mass[others])
+        ranges = merge_adjacent(rare, np.zeros_like(rare), _MOST_RANGES, _SIZE_LOSS)
+        parts = [common[index : index + 1] for index in range(len(common))]
+        parts += [others[first:last] for first, last in ranges]
         least, most = self.sketch.sizes
-        bands = [
+        bands = sorted(
             [
-                min(int(least[classes[first]]), LARGEST_SIZE),
-                min(int(most[classes[last - 1]]), LARGEST_SIZE),
-                _weight(counts[first:last].sum()) or 1,
+                min(int(least[classes[part[0]]]), LARGEST_SIZE),
+                min(int(most[classes[part[-1]]]), LARGEST_SIZE),
+                _weight(counts[part].sum()) or 0.01,
             ]
-            for first, last in ranges
-        ]
+            for part in parts
+        )
         if len(bands) == 1:
             low, high, _ = bands[0]
-            return low if low == high else {"uniform": [low, high]}
+            return int(low) if low == high else {"uniform": [low, high]}
         if all(low == high for low, high, _ in bands):
             return {"choice": {low: count for low, _, count in bands}}
         return {"histogram": bands}
@@ -300,9 +326,12 @@ class _Class:
         if classes[0] == bins.NEVER:
             return "forever"
         if classes[0] == bins.AT_END:
-            begin, drain = self.ending
-            first = max(self.sketch.seen.allocations - begin, 1)
-            return {"uniform": [first, first + max(drain // 2, 1)]}
+            return {"until": "100%"}
+        if classes[0] >= bins.TOGETHER:
+            first, last = self.sketch.moments
+            moments = int(first[classes[0] - bins.TOGETHER]), int(last[classes[-1] - bins.TOGETHER])
+            shares = [_percent(Fraction(moment, self.sketch.seen.allocations)) for moment in moments]
+            return {"until": shares[0] if shares[0] == shares[1] else shares}
         weights = [_weight(count) or 0.01 for count in counts]
         bands = [[*self._lived(int(index)), weight] for index, weight in zip(classes, weights, strict=True)]
         if len(bands) == 1:

@@ -22,11 +22,9 @@ from memtool.engine.generate.binding import (
 from memtool.engine.survey.binding import Survey
 from memtool.workload.characterise import Characteristics, characteristics_of
 from memtool.workload.fit import bins
-from memtool.workload.fit.bins import Integers
+from memtool.workload.fit.bins import SLOTS, Integers
 
-SLOTS = 128
-"""Stretches of a trace, of as many allocations each; at least half of them are used where a trace is long enough."""
-_LIFETIME_BITS, _SIZE_BITS, _GROUP_BITS = 6, 12, 17
+_LIFETIME_BITS, _SIZE_BITS, _GROUP_BITS = 8, 12, 17
 _MOST_KEYS = 1 << 21
 _FIRST_ROOM = 1 << 16
 GROWTH_BITS = 9
@@ -35,6 +33,10 @@ _TIMES = 8
 _GROWTHS = 16
 _LEAST_GROWTH = -4
 """log2 of the growth over all resizes of an object: whole numbers from here up."""
+_NEAR, _MANY = 8, 128
+"""Allocations around a death, and deaths within them that are together: eight times what a steady run has."""
+_LONG = 64
+"""Allocations: what lives no longer dies by its age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,16 @@ class Sketch:
 
     keys: Integers
     """(rows, 4)"""
-    counts: Integers | NDArray[np.float64]
+    counts: NDArray[np.float64]
     """Objects of each row."""
     slot_allocations: int
     """Allocations of a slot; the last one has what is left."""
     mean_lifetimes: NDArray[np.float64]
     """[slot, class of lifetime]; 0 where there are none."""
+    moments: tuple[Integers, Integers]
+    """Of each slot in which objects die together the first and the last moment of it: allocations before."""
+    lifetimes: Integers
+    """Objects of each class of lifetimes, however they die."""
     sizes: tuple[Integers, Integers]
     """Smallest and largest size of each class of sizes."""
     growths: dict[int, Growth]
@@ -117,7 +123,7 @@ class _Counter:
     def __init__(self) -> None:
         self.keys = np.zeros(0, dtype=np.int64)
         self.counts = np.zeros(0, dtype=np.int64)
-        self.lifetimes = np.zeros((SLOTS, bins.LIFETIMES))
+        self.lifetimes = np.zeros((SLOTS, bins.CLASSES))
         self._new: list[tuple[Integers, Integers]] = []
         self._held = 0
 
@@ -137,14 +143,26 @@ class _Counter:
         self._new, self._held = [], 0
 
     def halve(self) -> None:
-        """Put two slots together each."""
+        """Put two slots together each; what dies together in the slot of its birth or the next one dies by its age."""
         self.settle()
         below = _LIFETIME_BITS + _SIZE_BITS + _GROUP_BITS
-        rest = self.keys & ((1 << below) - 1)
-        self.keys = (self.keys >> below + 1) << below | rest
+        born = self.keys >> below + 1
+        lifetimes = self.keys & ((1 << _LIFETIME_BITS) - 1)
+        together = lifetimes >= bins.TOGETHER
+        lifetimes[together] = bins.TOGETHER + (lifetimes[together] - bins.TOGETHER >> 1)
+        sums = _halved(self.lifetimes)
+        sums[:, bins.TOGETHER :] = _halved(sums[:, bins.TOGETHER :].T).T
+        is_short = together & (lifetimes - bins.TOGETHER <= born + 1)
+        counts = np.zeros_like(sums)
+        np.add.at(counts, (born, lifetimes), self.counts)
+        ages = (sums / np.maximum(counts, 1)).astype(np.int64)[born, lifetimes]
+        by_age = bins.lifetime_classes(np.maximum(ages, 1))
+        np.add.at(sums, (born[is_short], by_age[is_short]), (ages * self.counts)[is_short])
+        sums[born[is_short], lifetimes[is_short]] = 0
+        rest = self.keys & ((1 << below) - (1 << _LIFETIME_BITS))
+        self.keys = born << below | rest | np.where(is_short, by_age, lifetimes)
+        self.lifetimes = sums
         self.settle()
-        self.lifetimes[: SLOTS // 2] = self.lifetimes[::2] + self.lifetimes[1::2]
-        self.lifetimes[SLOTS // 2 :] = 0
 
     def absorb(self, other: _Counter) -> None:
         """Take what another has counted, and leave it empty."""
@@ -152,6 +170,11 @@ class _Counter:
         self.add(other.keys, other.counts)
         self.lifetimes += other.lifetimes
         other.__init__()  # type: ignore[misc]
+
+
+def _halved(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums of two rows each, and as many rows of nothing behind them."""
+    return np.concatenate([rows[::2] + rows[1::2], np.zeros_like(rows[: len(rows) // 2])])
 
 
 class _Taker:
@@ -177,6 +200,9 @@ class _Taker:
         self._settled, self._pending = _Counter(), _Counter()
         self._least = np.full(bins.SIZES, np.iinfo(np.int64).max, dtype=np.int64)
         self._most = np.zeros(bins.SIZES, dtype=np.int64)
+        self._first_moment = np.full(SLOTS, np.iinfo(np.int64).max, dtype=np.int64)
+        self._last_moment = np.zeros(SLOTS, dtype=np.int64)
+        self._lived = np.zeros(bins.LIFETIMES, dtype=np.int64)
         self._growths = np.zeros((1 << GROWTH_BITS, 4))
         self._threads = np.zeros(1 << 16, dtype=np.int64)
 
@@ -199,13 +225,16 @@ class _Taker:
         np.add.at(self._resizes, places[is_resize], 1)
         np.add.at(self._ages, places[is_resize], (clock - objects)[is_resize] - 1)
         np.add.at(self._resized_to, places[is_resize], asked[is_resize])
-        dead = places[is_death]
-        is_last = clock[is_death] == self._born
+        dead, moments = places[is_death], clock[is_death]
+        lived, is_last = moments - objects[is_death], moments == self._born
+        lifetimes = self._lifetimes(moments, lived)
         if is_birth.any():
             self._settled.absorb(self._pending)
+        is_remote = (threads[is_death] != self._thread[dead]).astype(np.int64) << 1
+        groups = is_remote | self._growth(dead, before[is_death], lived) << 8
         for part, counter in ((~is_last, self._settled), (is_last, self._pending)):
-            lived = (clock[is_death] - objects[is_death])[part]
-            self._end(dead[part], before[is_death][part], threads[is_death][part], lived, counter)
+            np.add.at(counter.lifetimes, (self._number[dead[part]] >> self._shift, lifetimes[part]), lived[part])
+            self._count(dead[part], groups[part], lifetimes[part], counter)
         self._is_dead[dead] = True
         self._dead += len(dead)
         if self._dead > max(_FIRST_ROOM, self._rows // 2):
@@ -237,6 +266,12 @@ class _Taker:
             self._shift += 1
             self._settled.halve()
             self._pending.halve()
+            for moments, better, none in (
+                (self._first_moment, np.minimum, np.iinfo(np.int64).max),
+                (self._last_moment, np.maximum, 0),
+            ):
+                moments[: SLOTS // 2] = better(moments[::2], moments[1::2])
+                moments[SLOTS // 2 :] = none
 
     def _is_too_much(self) -> bool:
         return len(self._settled.keys) > _MOST_KEYS and self._born >> self._shift > 1
@@ -258,15 +293,16 @@ class _Taker:
         unsorted[order] = before
         return unsorted
 
-    def _end(
-        self, rows: Integers, sizes: Integers, threads: NDArray[np.uint16], lived: Integers, counter: _Counter
-    ) -> None:
-        """Count objects that are freed, with the sizes that they have by then."""
-        lifetimes = bins.lifetime_classes(lived)
-        slots = self._number[rows] >> self._shift
-        np.add.at(counter.lifetimes, (slots, lifetimes), lived)
-        is_remote = (threads != self._thread[rows]).astype(np.int64) << 1
-        self._count(rows, is_remote | self._growth(rows, sizes, lived) << 8, lifetimes, counter)
+    def _lifetimes(self, moments: Integers, lived: Integers) -> Integers:
+        """Return the class of lifetimes of each death: by its age, or by its moment where many die together."""
+        by_age = bins.lifetime_classes(lived)
+        self._lived += np.bincount(by_age, minlength=bins.LIFETIMES)
+        near = np.searchsorted(moments, moments + _NEAR, side="right") - np.searchsorted(moments, moments - _NEAR)
+        is_together = (near >= _MANY) & (lived > max(_LONG, 2 << self._shift))
+        slots = np.maximum(moments - 1, 0) >> self._shift
+        np.minimum.at(self._first_moment, slots[is_together], moments[is_together])
+        np.maximum.at(self._last_moment, slots[is_together], moments[is_together])
+        return np.where(is_together, bins.TOGETHER + slots, by_age)
 
     def _count(self, rows: Integers, groups: Integers, lifetimes: Integers, counter: _Counter) -> None:
         groups = groups | self._flags[rows]
@@ -316,8 +352,8 @@ class _Taker:
             fields.append(keys & ((1 << width) - 1))
             keys = keys >> width
         columns = np.stack(fields[::-1], axis=1)
-        counts = self._settled.counts
-        by_lifetime = np.zeros((SLOTS, bins.LIFETIMES))
+        counts = self._settled.counts.astype(np.float64)
+        by_lifetime = np.zeros((SLOTS, bins.CLASSES))
         np.add.at(by_lifetime, (columns[:, 0], columns[:, 3]), counts)
         sums = self._growths
         return Sketch(
@@ -325,6 +361,8 @@ class _Taker:
             counts=counts,
             slot_allocations=1 << self._shift,
             mean_lifetimes=self._settled.lifetimes / np.maximum(by_lifetime, 1),
+            moments=(self._first_moment, self._last_moment),
+            lifetimes=self._lived,
             sizes=(self._least, self._most),
             growths={
                 int(code): Growth(*(sums[code, 1:] / sums[code, 0]).tolist())

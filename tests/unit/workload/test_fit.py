@@ -71,6 +71,19 @@ MIXES: dict[str, dict[str, Any]] = {
         ],
         "phases": [{"steady": "40%", "mix": {"small": 1}}, {"steady": "40%", "mix": {"large": 1}}, {"drain": "20%"}],
     },
+    "half of them die together, in the middle and at the end": {
+        "allocations": 40_000,
+        "objects": [
+            {"name": "node", "weight": 3, "size": {"uniform": [32, 64]}, "lifetime": {"until": "50%"}},
+            {"name": "leaf", "weight": 3, "size": {"uniform": [32, 64]}, "lifetime": {"until": "100%"}},
+            {"name": "text", "weight": 4, "size": {"uniform": [16, 500]}, "lifetime": {"uniform": [1, 50]}},
+        ],
+        "phases": [
+            {"steady": "50%", "mix": {"node": 3, "text": 4}},
+            {"steady": "40%", "mix": {"leaf": 3, "text": 4}},
+            {"drain": "10%"},
+        ],
+    },
     "doubled twice, a part of them": {
         "allocations": 20_000,
         "objects": [{"size": 64, "lifetime": {"uniform": [50, 500]}, "resize": {"share": "30%", "times": 2}}],
@@ -102,7 +115,7 @@ def test_another_workload_is_far_from_the_trace() -> None:
     assert far["size_ks"] == 1
     assert far["size_octaves"] == pytest.approx(1)
     assert far["lifetime_ks"] == pytest.approx(0.96, abs=0.05)
-    assert far["joint_variation"] == pytest.approx(1)
+    assert far["joint_variation"] == pytest.approx(1, abs=0.02)
     assert far["peak_live_bytes_ratio"] == pytest.approx(8)
     assert not any(distance.is_close for distance in distances(first, second) if distance.name.startswith("size"))
 
@@ -140,6 +153,31 @@ def test_threads_and_frees_of_other_threads_come_back() -> None:
     assert made.definition["threads"] == 4
     assert any(note.startswith("4 threads allocate") for note in made.notes)
     assert by_name(trace, again)["remote_frees_ratio"] == pytest.approx(1, abs=0.1)
+
+
+def test_what_dies_together_dies_at_its_moment_and_not_by_its_age() -> None:
+    content = MIXES["half of them die together, in the middle and at the end"]
+    _, made, _ = fitted(content)
+    untils = {
+        str(lifetime["until"])
+        for declared in objects_of(made)
+        for lifetime in declared.get("matrix", {}).get("lifetimes", [declared.get("lifetime")])
+        if isinstance(lifetime, dict) and "until" in lifetime
+    }
+    assert {"50%", "100%"} <= untils
+
+
+def test_many_large_objects_that_die_young_are_drawn() -> None:
+    """Told one by one they would stand next to each other at the start of the phase, and be alive together."""
+    content = {
+        "allocations": 40_000,
+        "objects": [
+            {"weight": 1000, "size": 64, "lifetime": 20},
+            {"weight": 1, "size": "512KiB", "lifetime": 30},
+        ],
+    }
+    trace, _, again = fitted(content)
+    assert again.seen.peak_live_bytes <= 2.5 * trace.seen.peak_live_bytes
 
 
 def test_one_large_object_is_told_by_itself() -> None:

@@ -214,6 +214,10 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
         PLAIN + "phases: [{ramp: 20%, steady: 80%}]\n",
         "6:10: phases[0]: must have only one phase, has ramp and steady",
     ),
+    "a moment that is before itself": (
+        (OBJECTS % "16").replace("lifetime: 4", "lifetime: {until: [60%, 50%]}"),
+        "5:34: objects[1].lifetime.until: must be one moment, or [from, to]",
+    ),
     "a mix of what there is not": (
         PLAIN + "phases: [{steady: 100%, mix: {body: 1}}]\n",
         "6:37: phases[0].mix.body: must name one class each: no class of objects is called 'body'",

@@ -45,6 +45,33 @@ EXAMPLES: dict[str, tuple[dict[str, Any], str]] = {
         },
         "A0 A1 A2 F0 A3 F1 | F2 F3",
     ),
+    "until a moment of the run": (
+        {
+            "allocations": 4,
+            "objects": [{"size": 8, "lifetime": {"until": "50%"}}],
+        },
+        "A0 A1 F1 F0 A2 F2 A3 | F3",
+    ),
+    "until the last allocation, whatever the ramp": (
+        {
+            "allocations": 4,
+            "objects": [{"size": 8, "lifetime": {"until": "100%"}}],
+            "phases": [{"ramp": "40%"}, {"steady": "40%"}, {"drain": "20%"}],
+        },
+        "A0 A1 A2 A3 F3 F2 F1 F0",
+    ),
+    "until a moment between two drains": (
+        {
+            "allocations": 4,
+            "objects": [{"size": 8, "lifetime": {"until": "50%"}}],
+            "phases": [{"steady": "40%"}, {"drain": "20%"}, {"steady": "40%"}],
+        },
+        "A0 A1 F1 F0 A2 F2 A3 | F3",
+    ),
+    "resizes spread up to that moment": (
+        {"allocations": 5, "objects": [{"size": 8, "lifetime": {"until": "80%"}, "resize": {"share": "100%"}}]},
+        "A0 A1 R1 R0 A2 R2 A3 F3 F2 F0 F1 A4 | F4",
+    ),
     "phases with mixes of their own": (
         {
             "allocations": 4,
