@@ -59,6 +59,7 @@ def test_each_process_has_a_trace_of_its_own(programs: Path, tmp_path: Path) -> 
     times = [int(at) for each in rows if each.nanoseconds is not None for at in each.nanoseconds]
     assert times == sorted(times)
     assert 0 <= times[0] <= times[-1] < 60e9
+    assert not [at for at in times if at % 8]
     assert not list(tmp_path.glob("*.parts"))
     assert not list(tmp_path.glob("*.recording"))
 
