@@ -2,7 +2,7 @@
 
     python -m benchmarks.run [NAME ...]      all unless named
 
-harness, glibc, checkpoints, generator, start, help, build: memtool itself. pools, mix, crowd, real-time: its
+harness, glibc, checkpoints, generator, images, start, help, build: memtool itself. pools, mix, crowd, real-time: its
 strategies against what is best in the field (benchmarks/speed.py). Each figure is a ratio or a time taken in this one
 run. Exit code 1 when a goal is missed.
 """
@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 from tabulate import tabulate
 
@@ -112,6 +113,27 @@ def generator() -> Iterator[Finding]:
         yield Finding("generator", f"{rate:.1f} M events/s ({events:,} events)", ">= 20 M/s", rate >= 20)
 
 
+def images() -> Iterator[Finding]:
+    """The same events from an image in memory and from one on a disk, in turn."""
+    path = str(ROOT / "benchmarks/generator.yaml")
+    with patch("memtool.workload.image_files._MOST_IN_MEMORY", 0):
+        on_disk = load_trace(path)
+    with on_disk, load_trace(path) as in_memory:
+        executor = WorkerExecutor(1)
+        for allocator in (NULL, AllocatorSpec("tlsf")):
+            times: dict[str, list[float]] = {"memory": [], "disk": []}
+            for turn in range(PAIRS):
+                kinds = (("memory", in_memory), ("disk", on_disk))
+                for name, trace in kinds if turn % 2 else reversed(kinds):
+                    ticks = take(executor, trace, allocator, Pass.THROUGHPUT).of(Throughput).replay_ticks
+                    times[name].append(ticks / trace.info.operations)
+            ratios = [disk / memory for disk, memory in zip(times["disk"], times["memory"], strict=True)]
+            middle = statistics.median(ratios)
+            figure = f"{middle:.3f} ({min(ratios):.3f} to {max(ratios):.3f}, {PAIRS} pairs)"
+            what = f"time of an event, image on a disk / in memory, {allocator.name}"
+            yield Finding(what, figure, "0.95 to 1.05", 0.95 <= middle <= 1.05)
+
+
 def start() -> Iterator[Finding]:
     """The whole life of a worker that replays next to nothing: an upper bound of start to first event."""
     with load_trace(str(ROOT / "benchmarks/start.yaml")) as trace:
@@ -145,6 +167,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "glibc": glibc,
     "checkpoints": checkpoints,
     "generator": generator,
+    "images": images,
     "start": start,
     "help": help_,
     "build": build_,

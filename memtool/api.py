@@ -199,19 +199,22 @@ def import_trace(
     has_times: bool = True,
     has_callers: bool = True,
     is_anonymous: bool = False,
+    progress: Callable[[int], None] = lambda events: None,
 ) -> Imported | ImportedProfile:
     """Write what a file of another tool, a workload, or ``-`` (standard input) tells of into a trace file.
 
     Of a heap profile, which is no trace, a workload is written.
 
     With ``skip`` and ``take`` only a stretch of so many events goes in, what lives at its start as allocations before
-    it. An anonymous one says nothing of the machine and of the program's arguments.
+    it. An anonymous one says nothing of the machine and of the program's arguments. ``progress`` is called with the
+    events that have been written.
     """
     from memtool.workload.importers import convert
 
     if (made := convert.import_profile(file, output, format)) is not None:
         return made
-    return convert.import_trace(file, output, format, convert.Choice(skip, take, has_times, has_callers, is_anonymous))
+    choice = convert.Choice(skip, take, has_times, has_callers, is_anonymous)
+    return convert.import_trace(file, output, format, choice, progress)
 
 
 def fit(

@@ -100,7 +100,6 @@ class AllocatorSpec:
     name: str
     """As the user wrote it: ``pool`` or ``jemalloc``."""
     parameters: tuple[tuple[str, str], ...] = ()
-    """As those of an adaptor."""
     adaptors: tuple[AdaptorSpec, ...] = ()
     """The innermost first."""
     again: bool = False
@@ -130,8 +129,7 @@ class Call:
     route: str = "inlined"
     """inlined (into the replay loop) | pointer (an indirect call) | linker (by the dynamic linker)."""
     free: str = "sized"
-    """What a free is told: sized | bare (the pointer alone) | header (the pointer alone, so that a header before each
-    block keeps the size)."""
+    """What a free is told: sized | bare (the pointer alone) | header (bare: each block has one for its size)."""
     threads: str = "one"
     """How many threads may call at a time: one | any."""
     as_malloc: bool = False
@@ -221,8 +219,7 @@ class TraceInfo:
     scopes: int = 0
     first_not_lifo: int | None = None
     first_not_fifo: int | None = None
-    """Numbers of the first operation that frees another object than the youngest or the oldest, or resizes another than
-    the youngest; None: frees are all LIFO or all FIFO."""
+    """The first operation that frees out of this order, or resizes another than the youngest; None: there is none."""
     touch: str = "none"
     memory_limit: int | None = None
     notes: tuple[str, ...] = ()
@@ -233,6 +230,9 @@ class TraceInfo:
     """The workload's own name, where ``name`` also says on how many threads."""
     arrivals: Mapping[str, Any] | None = None
     """``law``, ``rate_per_s`` and ``burst`` of an open-loop workload (workload/arrivals.py); None: closed loop."""
+    pace: Mapping[str, Any] | None = None
+    begins: Mapping[str, Any] | None = None
+    """``speed`` and ``seconds`` at the recorded pace; ``at`` and ``operation`` from a warm heap (docs/traces.md)."""
     packing_bytes: int | None = None
     """Least memory that the blocks were packed into by one who knows all of them beforehand; None: not packed."""
     packing_by: str | None = None

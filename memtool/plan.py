@@ -28,11 +28,13 @@ from memtool.units import format_duration, format_size
 from memtool.worker.parent import RegionRequest
 from memtool.worker.settings import LEAST_TIME_LIMIT, NULL, Measurable, Settings, counts, seconds_waiting
 from memtool.worker.threads import ThreadPlan
+from memtool.workload.staged import Stages
 from memtool.workload.trace import Trace
 
 RESERVED_BYTES = 64 << 30
 """Address space reserved for a region where the workload sets no limit; taken as it is used."""
 _CALIBRATION_MS = 50
+_LEAST_PACED = 1e-3
 _BENCH_DEFAULT_WORKLOAD = "quickstart"
 
 
@@ -60,6 +62,12 @@ class BenchOptions:
     """Every row on the footing of a malloc: one indirect call, a bare pointer at the free, safe on threads."""
     threads: tuple[int, ...] = ()
     """Each workload on these numbers of threads, in place of its own."""
+    paced: bool = False
+    """Replays at the pace that was recorded."""
+    speed: float = 1.0
+    """Of a paced replay: times the recorded pace."""
+    begin: str | None = None
+    """Figures begin at this mark, operation, share or time; what is before only warms the heap."""
     rates: tuple[int, ...] = ()
     """Operations a second: each workload with arrivals at these rates, in place of its own."""
     seed: int | None = None
@@ -118,10 +126,16 @@ class Plan:
 
 
 def schedule_of_arrivals(plan: Plan) -> str | None:
-    """Return how long the latency pass waits for arrivals, in words; None where no workload has any."""
+    """Return how long samples wait for arrivals or at the recorded pace, in words; None where no workload does."""
     if plan.waiting_seconds == 0:
         return None
+    paced = max(plan.measurables, key=lambda measurable: measurable.paced_seconds)
     longest = max(plan.measurables, key=lambda measurable: measurable.arrivals_seconds)
+    if paced.paced_seconds > longest.arrivals_seconds:
+        return (
+            f"{paced.name}: each paced replay takes {format_duration(paced.paced_seconds)}; its samples take "
+            f"{format_duration(plan.waiting_seconds)} at least, those that time nothing beside each other"
+        )
     return (
         f"{longest.name}: its operations arrive over {format_duration(longest.arrivals_seconds)} in each replay; "
         f"the latency pass takes {format_duration(plan.waiting_seconds)} at least"
@@ -146,8 +160,9 @@ def make_plan(options: BenchOptions) -> Plan:
     for spec in specs:
         _refuse_unknown(known, spec)
     settings, notes = _settings(options)
+    stages = Stages(options.speed if options.paced else None, options.begin)
     traces = tuple(
-        load_trace(path, seed=options.seed, threads=threads, rate=rate, mode=options.mode)
+        load_trace(path, seed=options.seed, threads=threads, rate=rate, mode=options.mode, stages=stages)
         for path in options.workloads or (() if options.programs else (_BENCH_DEFAULT_WORKLOAD,))
         for rate in options.rates or (None,)
         for threads in options.threads or (None,)
@@ -257,6 +272,7 @@ def _measurable(
         threads,
         None if arrivals is None else arrivals.words,
         0.0 if arrivals is None else arrivals.seconds(info.operations),
+        0.0 if info.pace is None else max(info.pace["seconds"], _LEAST_PACED),
         tuple(mark.name for mark in info.marks),
         info.operations,
         info.total_bytes,

@@ -369,6 +369,8 @@ def _packed(
     """
     if not places_blocks(trace.info.kind, passes):
         return trace.info
+    if trace.info.begins is not None:
+        return trace.info  # its blocks are those of the whole run
     if threads_of(trace, mode) is not None:
         note = "not packed offline, packing_ratio is n/a: only what is replayed on one thread is (--mode serial)"
         return replace(trace.info, notes=(*trace.info.notes, note))

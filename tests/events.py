@@ -13,7 +13,7 @@ from memtool.workload.source import Ending
 
 DEALLOCATE, ALLOCATE, ALLOCATE_ZEROED, REALLOCATE, SCOPE_BEGIN, SCOPE_END, SCOPE_CLOSED, MARK, EPILOGUE = range(9)
 _WIDE = {9: DEALLOCATE, 10: ALLOCATE, 11: ALLOCATE_ZEROED}
-_HEAD_BYTES = 19 * 8
+_HEAD_BYTES = 22 * 8
 Event = tuple[int, int, int, int]
 """(kind, object, size, log2 of the alignment)."""
 Word = tuple[int, ...]

@@ -6,7 +6,7 @@ import os
 import struct
 from collections.abc import Sequence
 
-MAGIC = 0x33474D494D544D4D
+MAGIC = 0x34474D494D544D4D
 DEALLOCATE, ALLOCATE = 0, 1
 NEVER = 2**64 - 1
 Operation = tuple[str, int, int]
@@ -30,10 +30,12 @@ def make_image(operations: Sequence[Operation], *, touch: int = 0) -> bytes:
     sizes = [size for _, _, size in operations] or [0]
     slots = max((slot for _, slot, _ in operations), default=0) + 1
     header = struct.pack(
-        "<19Q",
+        "<22Q",
         MAGIC,
         len(words),
         len(words),
+        0,
+        0,
         len(words),
         0,
         allocations,
@@ -46,6 +48,7 @@ def make_image(operations: Sequence[Operation], *, touch: int = 0) -> bytes:
         min(sizes),
         max(sizes),
         16,
+        0,
         0,
         NEVER,
         NEVER,

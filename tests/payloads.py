@@ -34,6 +34,7 @@ _TIMING: Mapping[str, Any] = {
     "cpu_ns": [],
     "wait_ticks": [],
     "threads": [],
+    "late_ticks": 0,
 }
 OWN: Mapping[str, int | None] = dict.fromkeys(("in_use_bytes", "free_bytes", "metadata_bytes", "mapped_bytes"))
 _SOUND: Mapping[Pass, Mapping[str, Any]] = {

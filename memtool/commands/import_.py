@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memtool.commands.options import Count
+from memtool.commands.progress import events_so_far
 
 if TYPE_CHECKING:
     from memtool.workload.importers.convert import Imported, ImportedProfile
@@ -46,16 +47,18 @@ def command(
     """
     from memtool import api
 
-    imported = api.import_trace(
-        file,
-        output,
-        format,
-        skip=skip,
-        take=take,
-        has_times=not no_time,
-        has_callers=not no_callers,
-        is_anonymous=anonymous,
-    )
+    with events_so_far() as show:
+        imported = api.import_trace(
+            file,
+            output,
+            format,
+            skip=skip,
+            take=take,
+            has_times=not no_time,
+            has_callers=not no_callers,
+            is_anonymous=anonymous,
+            progress=show,
+        )
     if output_format == "json":
         click.echo(json.dumps({**asdict(imported), "path": str(imported.path)}, indent=1))
     else:

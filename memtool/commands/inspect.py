@@ -36,9 +36,11 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
     if plot is not None:
         from memtool.report.plots.characteristics import draw
 
-        draw(plot, info.name, asdict(characteristics), info.marks)
+        draw(plot, info.name, asdict(characteristics), info.marks, inspection.symbols)
     if output_format == "json":
         content = {"trace": asdict(info), "image_bytes": size, "workload": definition, **asdict(characteristics)}
+        content["symbols"] = {f"{caller:#x}": name for caller, name in inspection.symbols.items()}
+        content["portrait"] = [asdict(sentence) for sentence in inspection.portrait]
         click.echo(json.dumps(content, indent=1))
         return
     click.echo(kind.summary(inspection))

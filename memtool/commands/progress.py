@@ -1,9 +1,9 @@
-"""What is shown on a terminal while memtool measures."""
+"""What is shown on a terminal while memtool measures or imports."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -31,5 +31,28 @@ def progress(*, quiet: bool) -> Iterator[Progress]:
         def show(what: str, done: int, total: int, seconds_left: float | None) -> None:
             left = "" if seconds_left is None else f", about {format_duration(round(seconds_left))} left"
             bar.update(task, description=what, completed=done, total=total, left=left, refresh=True)
+
+        yield show
+
+
+@contextmanager
+def events_so_far() -> Iterator[Callable[[int], None]]:
+    """Yield what shows on a terminal how many events have been read, and how fast; nothing in a pipe.
+
+    How many there will be nobody knows: a file may be packed, and standard input has no end in sight.
+    """
+    if not os.isatty(2):
+        yield lambda events: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import TextColumn, TimeElapsedColumn
+
+    words = TextColumn("{task.completed:,.0f} events, {task.fields[rate]:.1f} M a second")
+    with Bar(words, TimeElapsedColumn(), console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+        task = bar.add_task("importing", total=None, rate=0.0)
+
+        def show(events: int) -> None:
+            bar.update(task, completed=events, rate=(bar.tasks[0].speed or 0.0) / 1e6, refresh=True)
 
         yield show

@@ -75,11 +75,14 @@ def renewal(options: CheckOptions) -> str:
         ("--mode", bench.mode, standard.mode),
         ("--threads", ",".join(map(str, bench.threads)), ""),
         ("--rate", ",".join(map(format_rate, bench.rates)), ""),
+        ("--speed", f"{bench.speed:g}" if bench.paced and bench.speed != 1 else None, None),
+        ("--from", bench.begin, None),
         ("--seed", bench.seed, None),
         ("--counters", bench.counters, standard.counters),
     ):
         words += [option, str(value)] if value != unless else []
-    return shlex.join(["memtool", "check", *words, *(["--cold"] if bench.cold else [])])
+    words += ["--paced"] * (bench.paced and bench.speed == 1) + ["--cold"] * bench.cold
+    return shlex.join(["memtool", "check", *words])
 
 
 def _workloads(run: Run) -> dict[str, str]:
@@ -95,6 +98,8 @@ def _workloads(run: Run) -> dict[str, str]:
         else shlex.quote(sources[info.name])
         + (f" --threads {info.threads}" if info.name != (info.workload_name or info.name) else "")
         + (f" --rate {rate}" if (rate := rate_given(info.name)) else "")
+        + ("" if info.pace is None else f" --speed {info.pace['speed']:g}")
+        + ("" if info.begins is None else f" --from {shlex.quote(info.begins['at'])}")
         + as_malloc
         for info in run.workloads
     }

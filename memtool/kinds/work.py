@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from memtool.errors import InputError, option
 from memtool.kinds import FIRST, KINDS
 from memtool.model import AllocatorPlan, Mode, TraceInfo
 from memtool.passes import Pass
 
 if TYPE_CHECKING:
+    from memtool.workload.staged import Stages
     from memtool.workload.trace import Trace
 
 SCHEMA = "https://json-schema.org/draft/2020-12/schema"
@@ -39,6 +41,10 @@ class Inspection:
     """A record of its kind's own; of heap events Characteristics (workload/characterise.py)."""
     definition: Mapping[str, Any] | None
     """With every default written out; None for a trace file."""
+    portrait: Sequence[Any] = ()
+    """What kind of program it is, and which strategies it could use: records with ``says`` and ``allocators``."""
+    symbols: Mapping[int, str] = field(default_factory=dict)
+    """Names of the foremost call sites, by their return addresses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +56,8 @@ class Work:
     json_schema: Callable[[], dict[str, Any]]
     """Of such a file; 2020-12."""
     load: Load
+    load_staged: Callable[..., Trace] | None = None
+    """The same at the recorded pace or from a moment on, as ``stages`` say; None: it has neither."""
     kernel: Callable[[], str] | None = None
     """Path of the library that has its kernel; None: the engine has it, under the name of the kind."""
     why_not: Callable[[AllocatorPlan, TraceInfo], str | None]
@@ -102,12 +110,19 @@ def kind_of(path: Path) -> str:
     return next((keys[key] for key in content if key in keys), FIRST) if isinstance(content, dict) else FIRST
 
 
-def load_trace(name: str, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
+def load_trace(
+    name: str, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode, stages: Stages | None = None
+) -> Trace:
     """Load a workload file, a shipped workload or a trace file; arguments as Load has them."""
     from memtool.workload.trace import find_workload
 
     path = find_workload(name)
-    return work(kind_of(path)).load(path, seed=seed, threads=threads, rate=rate, mode=mode)
+    declared = work(kind_of(path))
+    if stages is None or not stages.name:
+        return declared.load(path, seed=seed, threads=threads, rate=rate, mode=mode)
+    if declared.load_staged is None:
+        raise InputError(f"{path}: with {option('paced')} or {option('begin')}: nobody recorded it")
+    return declared.load_staged(path, seed=seed, threads=threads, rate=rate, mode=mode, stages=stages)
 
 
 def json_schema() -> dict[str, Any]:

@@ -224,6 +224,8 @@ class Declaration:
     """Whether its time is what time limits, and the order within a block, are known from. One pass does."""
     open_loop: bool = False
     """Whether it waits for the arrivals of the workload."""
+    paced: bool = False
+    """Whether it replays at the recorded pace, where that is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -352,6 +352,7 @@ PASS = Declaration(
     usual=0.6,
     resident=True,
     one_processor=True,
+    paced=True,
 )
 MEASURE = Measure(
     figures=Footprint,

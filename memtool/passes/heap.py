@@ -139,6 +139,7 @@ PASS = Declaration(
     usual=6.0,
     resident=True,
     pinned=False,
+    paced=True,
 )
 MEASURE = Measure(
     figures=Heap,

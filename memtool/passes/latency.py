@@ -328,6 +328,7 @@ PASS = Declaration(
     usual=3.0,
     with_null=True,
     open_loop=True,
+    paced=True,
 )
 MEASURE = Measure(
     figures=Latency,

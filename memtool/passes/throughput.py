@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -20,7 +20,11 @@ from memtool.passes.declaration import (
 )
 from memtool.passes.layout import U64, Given, Layout
 from memtool.passes.timing import TIMINGS, Timing, thread_rows, timings
+from memtool.units import format_ns
 
+_MUCH_LATE_NS = 1e7
+_MUCH_LATE = 0.02
+"""Of the time that was recorded: below that it is what a machine does besides."""
 HARNESS_DOMINATES = 0.5
 """On several threads the harness hands objects over, and what an allocator takes hides behind the waiting: from this
 share of the time on, taking the harness off gives no figure."""
@@ -53,7 +57,15 @@ def summarise(samples: CellSamples) -> Summary:
         figures["cpu_ns_per_op"] = Figure(
             [(block, sum(used) / (len(used) * samples.operations)) for block, used in cpu]
         )
-    return Summary(figures | _waits(timed, samples))
+    return Summary(figures | _waits(timed, samples), notes=[*_late(timed, samples)])
+
+
+def _late(timed: Sequence[Taken[Throughput]], samples: CellSamples) -> Iterator[str]:
+    """Yield that a paced replay could not keep up."""
+    late = max(sample.figures.late_ticks for sample in timed) * samples.clock.ns_per_tick
+    seconds = 0.0 if samples.trace.pace is None else samples.trace.pace["seconds"]
+    if late >= max(_MUCH_LATE_NS, _MUCH_LATE * seconds * 1e9):
+        yield f"came up to {format_ns(late)} later than was recorded: it could not keep up with that pace"
 
 
 def harness_dominates(cell: Cell, trace: TraceInfo, harness: float, gross: float) -> bool:
@@ -81,6 +93,7 @@ PASS = Declaration(
     usual=1.0,
     with_null=True,
     sets_pace=True,
+    paced=True,
 )
 MEASURE = Measure(
     figures=Throughput,

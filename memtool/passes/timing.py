@@ -41,6 +41,8 @@ class Timing(Figures):
     """Of all threads together, waiting for objects of each other; empty on one thread."""
     threads: tuple[ThreadRow, ...]
     """Empty on one thread."""
+    late_ticks: int
+    """The most by which a paced replay came later than was recorded."""
 
     @property
     def replay_ticks(self) -> int:
@@ -49,7 +51,14 @@ class Timing(Figures):
 
 
 _REPLAYS = Array(U64, 64)
-TIMINGS = Layout.of(iterations=U64, body_ticks=_REPLAYS, epilogue_ticks=_REPLAYS, cpu_ns=_REPLAYS, wait_ticks=_REPLAYS)
+TIMINGS = Layout.of(
+    iterations=U64,
+    body_ticks=_REPLAYS,
+    epilogue_ticks=_REPLAYS,
+    cpu_ns=_REPLAYS,
+    wait_ticks=_REPLAYS,
+    late_ticks=U64,
+)
 _ROW = ("operations", "remote_deallocations", "body_ticks", "wait_ticks")
 
 
@@ -62,4 +71,5 @@ def timings(held: Any, threads: Sequence[int]) -> dict[str, Any]:  # noqa: ANN40
     """Return the fields of a Timing."""
     replays = {name: held[name][: held["iterations"]] for name, kind in TIMINGS.fields if kind is _REPLAYS}
     rows = [dict(zip(_ROW, threads[at : at + len(_ROW)], strict=True)) for at in range(0, len(threads), len(_ROW))]
-    return replays | {"wait_ticks": replays["wait_ticks"] if rows else (), "threads": rows}
+    waits = replays["wait_ticks"] if rows else ()
+    return replays | {"wait_ticks": waits, "threads": rows, "late_ticks": held["late_ticks"]}

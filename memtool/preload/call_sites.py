@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from collections import defaultdict
 from pathlib import PurePath
 
+from memtool.host.symbols import places_of
+
 _SITE = re.compile(r"\[(?P<file>/[^\]\"]*?)\+0x(?P<address>[0-9a-f]+)(?: (?P<symbol>[^\] ]+))?\]")
 """As allocators/support/books/call_site.hpp writes it: file, address in it, and a symbol where the linker knows one."""
-_UNKNOWN = "??"
-_TIMEOUT_S = 60.0
 
 
 def named(text: str) -> str:
@@ -33,19 +31,8 @@ def named(text: str) -> str:
 
 def _looked_up(file: str, addresses: list[int]) -> dict[int, str]:
     """Return function and line of return addresses; of those that have none, nothing."""
-    program = shutil.which("addr2line")
-    if program is None:
-        return {}
-    # What returns to an address called from the instruction before it.
-    asked = [f"{address - 1:#x}" for address in addresses]
-    command = [program, "--functions", "--demangle", "--basenames", f"--exe={file}", *asked]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    lines = done.stdout.splitlines()
-    found = {}
-    for address, function, place in zip(addresses, lines[::2], lines[1::2], strict=False):
-        if function != _UNKNOWN and not place.startswith(_UNKNOWN):
-            found[address] = f"{function} ({place.split(' ')[0]})".replace('"', "'").replace("\\", "/")
-    return found
+    return {
+        address: f"{function} ({line})".replace('"', "'").replace("\\", "/")
+        for address, (function, line) in places_of(file, addresses).items()
+        if line is not None
+    }

@@ -147,6 +147,7 @@ static __attribute__((constructor)) void start(void) {
   /* The first thread is number 0, and a program that never asks for memory has been seen, too. */
   if (mine == NULL) begin_thread(next_thread());
   if (process->file != NULL && !is_off) time_records();
+  write_maps();
 }
 
 /* The kernel's high-water mark; what getrusage says holds for what ran before exec, too. */
@@ -161,5 +162,6 @@ static uint64_t peak_resident(void) {
 static __attribute__((destructor)) void finish(void) {
   if (!is_ready || process->file == NULL) return;
   process->file->peak_resident = peak_resident();
+  write_maps();
   __atomic_store_n(&process->file->is_over, 1, __ATOMIC_RELEASE);
 }

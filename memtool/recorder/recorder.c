@@ -101,6 +101,21 @@ void read_file(const char* path, char* to, size_t bytes) {
   syscall(SYS_close, file);
 }
 
+void write_maps(void) {
+  const struct memtool_recording* file = process->file;
+  char path[PATH_MAX + 8], text[4096];
+  if (file == NULL || is_beyond_limit((uint64_t)1 << 20)) return;
+  path_of(path, file->process, file->start_ticks);
+  memcpy(path + strlen(path), ".maps", sizeof ".maps");
+  const int from = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+  if (from < 0) return;
+  const int to = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  for (ssize_t got; to >= 0 && (got = syscall(SYS_read, from, text, sizeof text)) > 0;)
+    if (syscall(SYS_write, to, text, got) != got) break;
+  if (to >= 0) syscall(SYS_close, to);
+  syscall(SYS_close, from);
+}
+
 /* Opens the process's file; with the lock held. */
 static bool open_file(void) {
   if (process->file != NULL) return true;

@@ -114,6 +114,8 @@ void miss(void);
 void leave_state(struct state* state);
 /* At most so many bytes of a file, with a 0 after them. */
 void read_file(const char* path, char* to, size_t bytes);
+/* What is mapped where, so that return addresses have names: beside the recording, as the kernel says it. */
+void write_maps(void);
 /* Of a thread that is starting, by the number that its creator has drawn for it. */
 void begin_thread(uint32_t thread);
 uint32_t next_thread(void);

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from memtool.engine.loading import EngineError
 from memtool.engine.recorded.binding import NEVER, Matcher, Portion, Recording
 from memtool.host import processes
+from memtool.host.symbols import Module, modules
 from memtool.recorder.preload import LIBRARY, Preload
 
 _LAG_NS = 500_000_000
@@ -70,6 +71,8 @@ class ProcessRecord:
     came_to_its_end: bool = False
     executed: bool = False
     """Whether it went on as another program, which is another record of the same process."""
+    modules: dict[Module, None] = field(default_factory=dict)
+    """Code that was seen mapped where, at its start and at its end."""
     peak_resident_bytes: int = 0
     """The kernel's high-water mark, at its end or when it was last looked at; 0: it was too short to be looked at."""
 
@@ -143,7 +146,7 @@ class _Taker:
             self._stack.close()
             raise
         self._matcher = self._stack.enter_context(Matcher())
-        self.path = path
+        self.path, self._maps = path, path.with_name(f"{path.name}.maps")
         head = self._recording.head
         self._ns_per_tick = 1.0 if head.clock else ns_per_tick
         self._start = head.start_ticks
@@ -178,12 +181,22 @@ class _Taker:
         record.came_to_its_end = head.is_over == 1
         seen = processes.peak_resident_bytes(head.process)
         record.peak_resident_bytes = head.peak_resident or max(record.peak_resident_bytes, seen)
+        if not record.modules:
+            self._read_maps()
         record.recording_ns = record.events * head.ticks_per_event / 1024 * self._ns_per_tick
+
+    def _read_maps(self) -> None:
+        """Add what the recorder has said last of where code is mapped."""
+        with suppress(OSError):
+            text = self._maps.read_text(encoding="utf-8", errors="replace")
+            self.record.modules |= dict.fromkeys(modules(text))
 
     def close(self) -> None:
         """Give the file back; it is deleted."""
+        self._read_maps()
         self._stack.close()
         self.path.unlink(missing_ok=True)
+        self._maps.unlink(missing_ok=True)
 
 
 class Session:
@@ -255,8 +268,9 @@ class Session:
         self._bare = bare
 
     def _take(self, until_ns: int | None) -> None:
-        # Their names end with when they were begun.
-        for path in sorted(self._preload.folder.iterdir(), key=lambda path: int(path.suffix[1:])):
+        # Their names end with when they were begun; beside them lie their maps.
+        paths = [path for path in self._preload.folder.iterdir() if path.suffix[1:].isdecimal()]
+        for path in sorted(paths, key=lambda path: int(path.suffix[1:])):
             if path.name not in self._takers:
                 self._open(path)
         for taker in self._takers.values():

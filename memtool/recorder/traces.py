@@ -8,7 +8,7 @@ import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -114,6 +114,7 @@ class _Trace:
             "lost": record.lost,
             "stopped": record.stopped,
             "peak_resident_bytes": record.peak_resident_bytes,
+            "modules": [astuple(module) for module in record.modules],
         }
         self._writer.close(anonymous(metadata) if self._options.is_anonymous else metadata)
         return self.path

@@ -35,20 +35,6 @@ def main() -> None:
     os._exit(0)
 
 
-def _is_in_memory(image: int) -> bool:
-    """Return whether an image may be mapped at once: one on a disk is there because memory has no room for it.
-
-    Only files in memory have seals.
-    """
-    import fcntl
-
-    try:
-        fcntl.fcntl(image, fcntl.F_GET_SEALS)
-    except OSError:
-        return False
-    return True
-
-
 def _replay(request: dict[str, Any]) -> dict[str, Any]:
     import ctypes
     import mmap
@@ -62,9 +48,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     sys.path += [folder for folder in request["path"] if folder not in sys.path]
     callbacks = adopt_class(request["adopted"])
     descriptor, image_bytes = request["image"]
-    image = mmap.mmap(
-        descriptor, image_bytes, mmap.MAP_SHARED | (mmap.MAP_POPULATE if _is_in_memory(descriptor) else 0)
-    )
+    image = mmap.mmap(descriptor, image_bytes, mmap.MAP_SHARED | (0 if request["image_window"] else mmap.MAP_POPULATE))
     image_view = (ctypes.c_char * image_bytes).from_buffer(image)
     region_bytes, alignment, advice, populate_bytes, flags, descriptor = request["region"]
     memory, base = _reserve(region_bytes, alignment, advice)
@@ -82,6 +66,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         parameters=request["parameters"].encode(),
         image=ctypes.addressof(image_view),
         image_bytes=image_bytes,
+        image_window=request["image_window"],
         region=base,
         region_bytes=region_bytes,
         region_flags=flags,
@@ -89,6 +74,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         warmups=request["warmups"],
         iterations=request["iterations"],
         use_counter=request["use_counter"],
+        is_paced=request["is_paced"],
         ticks_per_ns=1 / request["ns_per_tick"],
         figures=ctypes.addressof(ctypes.c_char.from_buffer(figures)),
         figures_bytes=figures_bytes,

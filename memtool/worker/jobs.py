@@ -11,7 +11,7 @@ from memtool.host.counters import Counter
 from memtool.model import AllocatorPlan, Cell
 from memtool.passes import PACE, Pass, Phase, Sample
 from memtool.worker.parent import Job
-from memtool.worker.settings import Measurable, Settings
+from memtool.worker.settings import Measurable, Settings, iterations_of, seconds_of
 from memtool.worker.threads import ThreadPlan
 
 _TIME_LIMIT_FACTOR = 20
@@ -70,8 +70,7 @@ class Jobs:
     def job(self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass) -> Job:
         """Return the job of a sample."""
         declared = run_pass.declared
-        iterations = 1 if plan.interpreted else self.settings.iterations
-        waiting = iterations * workload.arrivals_seconds if declared.open_loop else 0.0
+        waiting = seconds_of(self.settings, workload, plan, run_pass)
         return Job(
             cell=cell,
             block=block,
@@ -83,7 +82,8 @@ class Jobs:
             image_bytes=workload.image_bytes,
             region=workload.regions[cell.region],
             warmups=0 if plan.interpreted else self.settings.warmups,
-            iterations=iterations,
+            iterations=iterations_of(self.settings, workload, plan),
+            is_paced=declared.paced and workload.paced_seconds > 0,
             checkpoints=self.settings.checkpoints,
             drain_waits_ms=self.settings.drain_waits_ms,
             use_counter=self.settings.use_counter,

@@ -85,7 +85,7 @@ class LeanJob:
         head.result.struct_bytes = ctypes.sizeof(binding.ReplayResult)
         call = head.request
         call.struct_bytes = ctypes.sizeof(binding.ReplayRequest)
-        for name in ("use_counter", "warmups", "iterations"):
+        for name in ("use_counter", "warmups", "iterations", "is_paced", "image_window"):
             setattr(call, name, request[name])
         call.image_bytes = image_bytes
         call.region_bytes = region_bytes

@@ -38,7 +38,10 @@ from memtool.worker.judge import Answer, sample_of
 from memtool.worker.lean_job import LeanJob
 from memtool.worker.offspring import VARIABLE, adopt_orphans, end_worker, kill_session
 from memtool.worker.threads import ThreadPlan, places_in_words, read_places
+from memtool.workload.image_files import is_in_memory
 
+IMAGE_WINDOW = 32 << 20
+"""Bytes of an image on a disk that are resident at a time."""
 _MOST_UNDER_VALGRIND = 32 << 30
 """Bytes of a region: valgrind (3.19) refuses a mapping of 64 GiB."""
 
@@ -86,6 +89,8 @@ class Job:
     """When the operations arrive in the latency pass (workload/arrivals.py); None: closed loop."""
     threads: ThreadPlan | None = None
     """None: one thread replays everything, in the recorded order."""
+    is_paced: bool = False
+    """Whether it waits where the image says when something took place."""
     marks: tuple[str, ...] = ()
     """Names of the image's marks, by their numbers; of the footprint and heap passes."""
     kind: str = FIRST
@@ -300,6 +305,8 @@ class WorkerExecutor:
             "warmups": job.warmups,
             "iterations": job.iterations,
             "use_counter": int(job.use_counter),
+            "is_paced": int(job.is_paced),
+            "image_window": 0 if is_in_memory(job.image_fd) else IMAGE_WINDOW,
             "ns_per_tick": job.ns_per_tick,
             "version": job.plan.version_call,
             "threads": None

@@ -89,6 +89,8 @@ class Measurable:
     """When the operations arrive in the latency pass (workload/arrivals.py); None: closed loop."""
     arrivals_seconds: float = 0.0
     """How long it takes until the last has arrived."""
+    paced_seconds: float = 0.0
+    """How long a replay at the recorded pace takes; 0: it waits for nothing."""
     marks: tuple[str, ...] = ()
     """Names of the image's marks, by their numbers."""
     operations: int = 0
@@ -141,11 +143,22 @@ def counts(settings: Settings, workloads: Sequence[Measurable]) -> Counter[Pass]
 
 
 def seconds_waiting(settings: Settings, workloads: Sequence[Measurable]) -> float:
-    """Return the seconds that a run's samples wait for arrivals, when nothing fails."""
+    """Return the seconds that a run's samples wait for arrivals or at the recorded pace, when nothing fails."""
     return sum(
-        settings.repeats(run_pass) * workload.arrivals_seconds * (1 if plan.interpreted else settings.iterations)
-        for run_pass in settings.of(Phase.TIMED)
-        if run_pass.declared.open_loop
+        settings.repeats(run_pass) * seconds_of(settings, workload, plan, run_pass)
+        for run_pass in itertools.chain.from_iterable(settings.of(phase) for phase in Phase)
         for workload in workloads
         for plan in cells_of(workload, run_pass).values()
     )
+
+
+def seconds_of(settings: Settings, workload: Measurable, plan: AllocatorPlan, run_pass: Pass) -> float:
+    """Return the seconds that one sample waits for arrivals or at the recorded pace."""
+    arrivals = workload.arrivals_seconds if run_pass.declared.open_loop else 0.0
+    paced = workload.paced_seconds if run_pass.declared.paced else 0.0
+    return iterations_of(settings, workload, plan) * arrivals + paced
+
+
+def iterations_of(settings: Settings, workload: Measurable, plan: AllocatorPlan) -> int:
+    """Return how often a timed pass replays: at the recorded pace once, which takes as long as the recording."""
+    return 1 if plan.interpreted or workload.paced_seconds else settings.iterations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ _MOST_POINTS = 512
 _MOST_SITES = 1000
 """Call sites that are kept, of those with the most bytes."""
 _MOST_THREADS = 64
+_FOREMOST = 50
 _MOST_COMMON = 20
 Words = npt.NDArray[np.uint64]
 
@@ -177,6 +178,12 @@ def characteristics_of(survey: Survey) -> Characteristics:
         other_sites=len(sites[_MOST_SITES:]),
         by_thread=[ThreadShare(*row) for row in busiest.tolist()],
     )
+
+
+def foremost(sites: Sequence[Site], most: int = _FOREMOST) -> list[Site]:
+    """Return the call sites with the most bytes, then those with the most requests that are not among them."""
+    by_count = sorted(sites, key=lambda site: site.allocations, reverse=True)[:most]
+    return list(dict.fromkeys([*sites[:most], *by_count]))
 
 
 def _rows(survey: Survey, name: str) -> Words:

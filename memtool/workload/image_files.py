@@ -15,6 +15,9 @@ from memtool.units import format_size
 
 _MOST_OF_MEMORY = 0.75
 """The share of what is available that images may take: the rest is for what is replayed."""
+_MOST_IN_MEMORY = 1 << 30
+"""Bytes that images take at most: what is longer is read front to back from a disk, and leaves memory to what it
+measures."""
 _PORTION_BYTES = 1 << 20
 _COPIED_BYTES = 64 << 20
 
@@ -29,6 +32,7 @@ class ImageFiles:
         """``source``: what the trace comes from, for messages."""
         self._source = source
         self._available = machine.available_memory()
+        self._room = min(int(self._available * _MOST_OF_MEMORY), _MOST_IN_MEMORY)
         self._in_memory: list[int] = []
         self._open: list[int] = []
 
@@ -41,7 +45,7 @@ class ImageFiles:
 
     def expect(self, size: int) -> None:
         """Say before it begins that so many bytes go neither into memory nor onto the disk. Raises MemtoolError."""
-        if size <= self._available * _MOST_OF_MEMORY:
+        if size <= self._room:
             return
         folder = _folder()
         free = shutil.disk_usage(folder).free
@@ -54,9 +58,9 @@ class ImageFiles:
     def settle(self) -> None:
         """Move the largest files onto a disk while those in memory take too much of it. Raises MemtoolError."""
         sizes = {descriptor: os.fstat(descriptor).st_size for descriptor in self._in_memory}
-        while sum(sizes.values()) > self._available * _MOST_OF_MEMORY:
+        while sum(sizes.values()) > self._room:
             largest = max(sizes, key=lambda descriptor: sizes[descriptor])
-            self.expect(sizes.pop(largest) + int(self._available * _MOST_OF_MEMORY))
+            self.expect(sizes.pop(largest) + self._room)
             self._move(largest)
 
     def _move(self, descriptor: int) -> None:
@@ -93,6 +97,18 @@ class ImageFiles:
         """Close what is still open: the trace was not made."""
         for descriptor in list(self._open):
             self.drop(descriptor)
+
+
+def is_in_memory(descriptor: int) -> bool:
+    """Return whether a file may be mapped at once: one on a disk is there because memory has no room for it.
+
+    Only files in memory have seals.
+    """
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
+    except OSError:
+        return False
+    return True
 
 
 def portions_of(descriptor: int) -> Iterator[memoryview]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from memtool.host.symbols import Module
     from memtool.workload.importers.decoder import Report
 
 
@@ -27,6 +28,10 @@ class Ending:
     """Where only reading the events counts them."""
     notes: list[str] = field(default_factory=list)
     """What was repaired, and where it ends too early."""
+    pace: Mapping[str, float] | None = None
+    """``speed`` and ``seconds`` of what is replayed as it was recorded."""
+    begins: Mapping[str, str | int] | None = None
+    """``at`` and ``operation`` of where figures begin."""
     report: Report | None = None
     """Of a file of another tool: what was kept, repaired and dropped."""
 
@@ -71,6 +76,9 @@ class Source(ABC):
     """When operations are meant to begin; None: each as soon as the one before it has ended."""
     definition: Mapping[str, Any] | None = None
     """The workload with every default written out; None for a trace, which has none."""
+
+    modules: tuple[Module, ...] = ()
+    """Code that was mapped where, so that return addresses have names."""
 
     @abstractmethod
     def events(self, ending: Ending) -> Iterator[memoryview]:

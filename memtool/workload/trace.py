@@ -23,6 +23,7 @@ from memtool.workload.arrivals import ArrivalSchedule
 from memtool.workload.image_files import ImageFiles, portions_of
 from memtool.workload.importers.known import importer_of
 from memtool.workload.source import Ending, Rows, Source
+from memtool.workload.staged import Stages, staged
 
 _NEVER = 2**64 - 1
 _FAR_ABOVE = 4
@@ -154,17 +155,32 @@ def load_trace(
     threads: int | None = None,
     rate: int | None = None,
     mode: Mode = Mode.SERIAL,
+    stages: Stages = Stages(),  # noqa: B008  # frozen
 ) -> Trace:
     """Load a workload file, a shipped workload or a trace file, and build the image of its events for this mode.
 
     ``threads`` replaces a workload's own number of them, ``rate`` (operations a second) that of its arrivals, which are
     poisson where it has none; the trace's name says so. ``seed`` replaces its own seed. None of them is of a trace
-    file: nothing in it is drawn.
+    file: nothing in it is drawn. ``stages`` say at what pace it is replayed, and from where on it counts.
 
     Raises InputError for what is wrong with the file, MemtoolError when its image cannot be made.
     """
     path = find_workload(name)
-    return make_trace(open_source(path, seed=seed, threads=threads, rate=rate), str(path), mode)
+    source = staged(open_source(path, seed=seed, threads=threads, rate=rate), str(path), stages)
+    if source.has_threads:
+        _refuse_modes(str(path), stages, mode)
+    return make_trace(source, str(path), mode)
+
+
+def _refuse_modes(path: str, stages: Stages, mode: Mode) -> None:
+    """Raise InputError for what threads cannot do: they have no common moment, and side by side no common clock."""
+    for field, is_given, modes in (
+        ("begin", stages.begin is not None, (Mode.SERIAL,)),
+        ("paced", stages.speed is not None, (Mode.SERIAL, Mode.LOCKSTEP)),
+    ):
+        if is_given and mode not in modes:
+            words = f"{option('mode')} must be {' or '.join(modes)}, is '{mode}'"
+            raise InputError(f"{path}: with {option(field)}: {words}")
 
 
 def written_sources(infos: Iterable[TraceInfo]) -> dict[str, str]:
@@ -225,6 +241,8 @@ def _make_trace(
         marks=marks,
         threads=source.threads if ending.threads is None else ending.threads,
         lanes=lanes,
+        pace=ending.pace,
+        begins=ending.begins,
         workload_name=source.name.partition(":threads=")[0],
         packing_by=None,
         program=None,
@@ -245,8 +263,8 @@ class _ThreadImage:
     def __init__(self, image_files: ImageFiles, path: str, touch: str) -> None:
         self.descriptor = image_files.create()
         self._files, self._path = image_files, path
-        self._events = image_files.create()
-        self._builder = generator_binding.ThreadImageBuilder(touch, self.descriptor)
+        self._events, self._spool = image_files.create(), image_files.create()
+        self._builder = generator_binding.ThreadImageBuilder(touch, self.descriptor, self._spool)
 
     def __enter__(self) -> Self:
         return self
@@ -272,6 +290,7 @@ class _ThreadImage:
             raise MemtoolError(f"{self._path}: {problem}") from None
         finally:
             self._files.drop(self._events)
+            self._files.drop(self._spool)
 
 
 def _build_image(
@@ -347,8 +366,11 @@ def _misleading_peak(course: _Course, head: dict[str, int]) -> Iterator[str]:
 
 
 def _marks(source: Source, builder: generator_binding.ImageBuilder, head: dict[str, int]) -> tuple[Mark, ...]:
+    begin = head["begin_word"]
     return tuple(
-        Mark(name, operation, live_bytes, word / head["epilogue_word"])
+        Mark(name, operation, live_bytes, (word - begin) / (head["epilogue_word"] - begin))
+        if word >= begin
+        else Mark(name, 0, live_bytes, 0.0)
         for name, (operation, live_bytes, word) in zip(source.marks, builder.marks(), strict=True)
     )
 

@@ -30,6 +30,7 @@ from memtool.engine.generate.binding import (
     THREAD_SHIFT,
 )
 from memtool.errors import InputError, MemtoolError
+from memtool.host.symbols import Module
 from memtool.units import format_size
 from memtool.workload.importers.importer import name_of
 from memtool.workload.recorded import Recorded
@@ -60,7 +61,7 @@ KINDS = {
 _COLUMNS = {"kind": "uint8", "thread": "uint16", "size": "uint64", "age": "uint64", "alignment": "uint64"}
 """Those that every trace has, and their types."""
 _NOT_COUNTED = 2**64 - 1
-_PRIVATE = ("host", "command", "arguments", "begun", "process", "forked_from")
+_PRIVATE = ("host", "command", "arguments", "begun", "process", "forked_from", "modules")
 _Words = NDArray[np.uint64]
 
 
@@ -342,6 +343,7 @@ def load(path: Path) -> TraceFile:
             has_threads=int(metadata.get("threads", 2)) > 1,
             marks=tuple(metadata.get("marks", ())),
             notes=() if metadata else ("the recording was cut short: what is there is what it had written",),
+            modules=tuple(Module(*module) for module in metadata.get("modules", ())),
             paths=paths,
             metadata=metadata,
         )

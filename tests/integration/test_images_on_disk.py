@@ -10,11 +10,13 @@ from memtool.host.cgroup import Allowance
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Status
 from memtool.passes import Pass, Sample
 from memtool.passes.footprint import Footprint
+from memtool.passes.latency import Latency
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from memtool.workload.generated import generated
 from memtool.workload.trace import Trace, make_trace
 from tests.events import workload_of
 
+WINDOW = 128 << 10
 CONTENT = {"allocations": 100_000, "pattern": {"fifo": {"live": 500, "size": 100}}}
 
 
@@ -51,3 +53,20 @@ def test_a_worker_measures_the_same_of_an_image_on_a_disk(monkeypatch: pytest.Mo
     assert isinstance(inside, Footprint)
     assert isinstance(outside, Footprint)
     assert inside.peak_footprint_bytes == outside.peak_footprint_bytes > 50_000
+
+
+def test_an_image_on_a_disk_is_replayed_window_by_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1.5 MiB of events in windows of 128 KiB: the same operations, and no fault of theirs is the allocator's."""
+    monkeypatch.setattr("memtool.worker.parent.IMAGE_WINDOW", WINDOW)
+    monkeypatch.setattr("memtool.host.machine.allowance", lambda: Allowance(2 << 20, 1 << 20, None))
+    with make_trace(generated(workload_of(CONTENT), 7), "w.yaml") as trace:
+        assert trace.image_bytes > 10 * WINDOW
+        samples = {run_pass: measured(trace, run_pass) for run_pass in (Pass.FOOTPRINT, Pass.THROUGHPUT, Pass.LATENCY)}
+    assert [(sample.status, sample.reason) for sample in samples.values()] == 3 * [(Status.OK, None)]
+    footprint = samples[Pass.FOOTPRINT].payload
+    assert isinstance(footprint, Footprint)
+    # 500 blocks of 100 bytes are 13 pages, and the image 390.
+    assert footprint.minor_faults + footprint.major_faults < 200
+    latency = samples[Pass.LATENCY].payload
+    assert isinstance(latency, Latency)
+    assert sum(count for _, count in latency.histograms["allocate"].buckets) == 100_000

@@ -91,7 +91,8 @@ class BuiltImage {
   }
   void build_for_threads(const Words& program) const {
     char message[400] = "";
-    ThreadImageHandle* image = memtool_thread_image_begin(kTouch, file_, message);
+    const int spool = memfd_create("spool", 0);
+    ThreadImageHandle* image = memtool_thread_image_begin(kTouch, file_, spool, message);
     for (auto* feed : {memtool_thread_image_scan, memtool_thread_image_append})
       for_each_portion(program, [&](const TraceEvent* events, std::uint64_t count, char* words) {
         return feed(image, events, count, words);
@@ -99,6 +100,7 @@ class BuiltImage {
     ThreadImageHeader head{};
     if (memtool_thread_image_complete(image, &head, message) != MEMTOOL_DONE) give_up(message);
     memtool_thread_image_close(image);
+    close(spool);
   }
 
   int file_;

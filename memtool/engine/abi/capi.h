@@ -141,6 +141,7 @@ typedef struct ReplayRequest {
   const char* parameters;
   const void* image; /* ImageHeader, then words */
   uint64_t image_bytes;
+  uint64_t image_window; /* bytes of it that are resident at a time; 0: all of it is from the start */
   void* region;
   uint64_t region_bytes;
   uint64_t populate_bytes; /* head of the region to fault in beforehand, after the resident baseline is taken */
@@ -150,6 +151,8 @@ typedef struct ReplayRequest {
   uint32_t iterations;
   uint32_t use_counter; /* 1: time stamp counter (or cntvct), 0: clock_gettime */
   uint32_t processors;  /* that the lanes are pinned to, each on its own; 0: not pinned */
+  uint32_t is_paced;    /* 1: waits where the image says when something took place */
+  uint32_t reserved;
   double ticks_per_ns;
   ThreadPlace* places; /* one for each lane of a thread image; zeroed */
   /* The structure of the pass, in its header, with what it is given filled in and all else zeroed; behind it lie the

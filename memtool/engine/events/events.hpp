@@ -31,6 +31,8 @@ enum class Kind : std::uint8_t {
   allocate_zeroed_wide = 11,
   handover = 12,  // only in a thread image, see handover below
   write = 13,     // object: written to `size` times by the thread of the event
+  pace = 14,      // object: microseconds since the run began at which what follows took place
+  begin = 15,     // what came before only warms the heap: figures begin here
   // Only canonical, and not in an image: what threads do besides. object: number of the thread that is started, or
   // whose end is waited for. A thread that nothing starts runs from the beginning.
   thread_start = 16,
@@ -65,9 +67,10 @@ static_assert(sizeof(TraceEvent) == 16 && std::endian::native == std::endian::li
 //   *_wide      + 1: size (58 bits) | log2 of the alignment
 //   reallocate  + 2: new size | log2 of the alignment; old size
 //   write       times in bits 32-63
+//   pace        microseconds in bits 4-63
 // scope_end carries in bits 4-63 the number of words to skip to reach the end of the scope's deallocations, for
 // strategies that release a scope at once. mark carries its number for a slot; scope_closed is not in the
-// image.
+// image, and neither is begin: the head says where it is.
 namespace word {
 inline constexpr std::uint64_t kMostSlots = std::uint64_t{1} << 28;
 inline constexpr unsigned kDefaultLog2Alignment = 4;
@@ -83,6 +86,18 @@ constexpr std::uint32_t slot(std::uint64_t w) noexcept {
 }
 constexpr std::uint64_t size(std::uint64_t w) noexcept {
   return w >> 32;
+}
+// Of a pace.
+constexpr std::uint64_t make_pace(std::uint64_t microseconds) noexcept {
+  return static_cast<std::uint64_t>(Kind::pace) | microseconds << 4;
+}
+constexpr std::uint64_t microseconds(std::uint64_t w) noexcept {
+  return w >> 4;
+}
+// Whether the event that begins with this word asks an allocator for something.
+constexpr bool is_operation(std::uint64_t w) noexcept {
+  const Kind of = kind(w);
+  return of <= Kind::reallocate || (of >= Kind::deallocate_wide && of <= Kind::allocate_zeroed_wide);
 }
 // Words of the event that begins with this one.
 constexpr std::uint64_t length(std::uint64_t w) noexcept {
@@ -147,29 +162,32 @@ constexpr std::uint64_t lane(std::uint64_t w) noexcept {
 
 // The head of an image; the words follow at once. Everything a plan must know about a trace before it is replayed.
 struct ImageHeader {
-  static constexpr std::uint64_t kMagic = 0x33474d494d544d4dULL;  // "MMTMIMG3"
+  static constexpr std::uint64_t kMagic = 0x34474d494d544d4dULL;  // "MMTMIMG4"
   std::uint64_t magic;
-  std::uint64_t words;          // 8-byte words that follow, epilogue included
-  std::uint64_t epilogue_word;  // index of the epilogue's first word; == words when nothing is left over
-  std::uint64_t operations;     // allocate + deallocate + reallocate before the epilogue
+  std::uint64_t words;            // 8-byte words that follow, epilogue included
+  std::uint64_t epilogue_word;    // index of the epilogue's first word; == words when nothing is left over
+  std::uint64_t begin_word;       // index of the first word of what is measured; what is before only warms the heap
+  std::uint64_t warm_operations;  // before it
+  std::uint64_t operations;       // allocate + deallocate + reallocate from there to the epilogue
   std::uint64_t epilogue_operations;
   std::uint64_t allocations;  // allocate and allocate_zeroed
   std::uint64_t reallocations;
   std::uint64_t slots;              // size of the slot table
-  std::uint64_t peak_live_bytes;    // max L
+  std::uint64_t peak_live_bytes;    // max L of what is measured
   std::uint64_t peak_live_word;     // index just past the event at which L first reaches its maximum
-  std::uint64_t peak_live_objects;  // largest number of objects alive at once
+  std::uint64_t peak_live_objects;  // largest number of objects alive at once, of what is measured
   std::uint64_t total_bytes;        // all bytes ever asked for
   std::uint64_t smallest_size;
   std::uint64_t largest_size;
   std::uint64_t largest_alignment;
   std::uint64_t scopes;
+  std::uint64_t marks;
   // Number of the first operation that frees another object than the youngest or the oldest, or resizes another than
   // the youngest; ~0: none.
   std::uint64_t first_not_lifo;
   std::uint64_t first_not_fifo;
   std::uint64_t touch;  // Touch
 };
-static_assert(sizeof(ImageHeader) == 19 * 8);
+static_assert(sizeof(ImageHeader) == 22 * 8);
 
 }  // namespace memtool

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "engine/events/output.hpp"
 
@@ -34,7 +35,7 @@ void ImageBuilder::append(const TraceEvent* events, std::size_t count) {
   for (const TraceEvent* event = events; event != events + count; ++event) {
     const std::uint64_t done = head_.operations;
     take(*event);
-    if (head_.operations != done) live_sum_ += static_cast<double>(live_bytes_);
+    if (head_.operations > done) live_sum_ += static_cast<double>(live_bytes_);
   }
 }
 
@@ -59,7 +60,12 @@ void ImageBuilder::take(const TraceEvent& event) {
       return write(event);
     case Kind::mark:
       marks_.push_back({head_.operations, live_bytes_, flushed_ + buffer_.size()});
+      ++head_.marks;
       return put(word::make(Kind::mark, event.object(), 0));
+    case Kind::pace:
+      return put(word::make_pace(event.object()));
+    case Kind::begin:
+      return begin();
     case Kind::thread_start:
     case Kind::thread_join:
       return;
@@ -117,6 +123,18 @@ void ImageBuilder::begin_epilogue() {
   if (open_scopes_ > 0) throw std::runtime_error("a scope is still open where the epilogue begins");
   head_.epilogue_word = flushed_ + buffer_.size();
   in_epilogue_ = true;
+}
+
+// Whatever is said of a part of the run is said of what follows.
+void ImageBuilder::begin() {
+  if (head_.begin_word != 0 || in_epilogue_ || open_scopes_ > 0)
+    throw std::runtime_error("what is measured begins twice, in the epilogue or within a scope");
+  head_.begin_word = flushed_ + buffer_.size();
+  head_.warm_operations = std::exchange(head_.operations, 0);
+  head_.peak_live_bytes = live_bytes_;
+  head_.peak_live_word = head_.begin_word;
+  head_.peak_live_objects = live_objects_;
+  live_sum_ = 0;
 }
 
 void ImageBuilder::count_operation() noexcept {
@@ -181,7 +199,7 @@ void ImageBuilder::deallocate(const TraceEvent& event) {
 void ImageBuilder::note_lifo(std::uint64_t object) noexcept {
   if (head_.first_not_lifo != kNever) return;
   if (!youngest_.empty() && youngest_.back() == object) return;
-  head_.first_not_lifo = head_.operations + head_.epilogue_operations;
+  head_.first_not_lifo = head_.warm_operations + head_.operations + head_.epilogue_operations;
   youngest_ = {};
 }
 
@@ -189,7 +207,7 @@ void ImageBuilder::note_lifo(std::uint64_t object) noexcept {
 // `object` is then always `expected`.
 void ImageBuilder::note_fifo(std::uint64_t object, std::uint64_t expected) noexcept {
   if (head_.first_not_fifo == kNever && object != expected)
-    head_.first_not_fifo = head_.operations + head_.epilogue_operations;
+    head_.first_not_fifo = head_.warm_operations + head_.operations + head_.epilogue_operations;
 }
 
 void ImageBuilder::reallocate(const TraceEvent& event) {

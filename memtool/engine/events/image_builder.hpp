@@ -52,6 +52,7 @@ class ImageBuilder {
   void end_scope();
   void close_scope();
   void begin_epilogue();
+  void begin();
 
   std::uint32_t take_slot();
 

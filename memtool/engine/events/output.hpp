@@ -1,4 +1,4 @@
-// Writing to a file at a place, in full.
+// Writing to a file and reading from it at a place, in full.
 #pragma once
 
 #include <unistd.h>
@@ -20,6 +20,20 @@ inline void write_at(int descriptor, const void* data, std::size_t bytes, std::u
     at += written;
     offset += static_cast<std::uint64_t>(written);
     bytes -= static_cast<std::size_t>(written);
+  }
+}
+
+// Throws std::system_error when there is not so much.
+inline void read_at(int descriptor, void* data, std::size_t bytes, std::uint64_t offset) {
+  auto* at = static_cast<char*>(data);
+  while (bytes > 0) {
+    const ssize_t got = pread(descriptor, at, bytes, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0)
+      throw std::system_error(got < 0 ? errno : EIO, std::generic_category(), "the event image cannot be read");
+    at += got;
+    offset += static_cast<std::uint64_t>(got);
+    bytes -= static_cast<std::size_t>(got);
   }
 }
 

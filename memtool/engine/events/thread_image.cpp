@@ -1,5 +1,6 @@
 #include "engine/events/thread_image.hpp"
 
+#include <algorithm>
 #include <array>
 #include <stdexcept>
 #include <string>
@@ -13,10 +14,12 @@ namespace {
 constexpr std::size_t kChunkWords = std::size_t{1} << 15;
 constexpr std::size_t kLongestEvent = 3;
 constexpr std::uint64_t kCellsInLine = 8;
+constexpr std::size_t kSpooledRuns = std::size_t{1} << 17;
 
 }  // namespace
 
-ThreadImageBuilder::ThreadImageBuilder(Touch touch, int descriptor) : descriptor_(descriptor) {
+ThreadImageBuilder::ThreadImageBuilder(Touch touch, int descriptor, int spool)
+    : descriptor_(descriptor), spool_(spool) {
   head_.magic = ThreadImageHeader::kMagic;
   head_.touch = static_cast<std::uint64_t>(touch);
   // A head of zeroes keeps its place, so that a file that was never finished is no image.
@@ -75,6 +78,7 @@ void ThreadImageBuilder::take(const TraceEvent& event) {
   run_lane_ = event.thread();
   lane.seen = true;
   if (concerns_object(event.kind())) return take_object(event, lane);
+  if (event.kind() == Kind::pace) return put(lane, word::make_pace(event.object()));
   if (event.kind() == Kind::thread_start || event.kind() == Kind::thread_join) return between_threads(event, lane);
   throw std::runtime_error("an event of the unknown kind " + std::to_string(static_cast<unsigned>(event.kind())));
 }
@@ -97,7 +101,7 @@ void ThreadImageBuilder::between_threads(const TraceEvent& event, Lane& lane) {
 void ThreadImageBuilder::begin_epilogue() {
   if (in_epilogue_) throw std::runtime_error("a second epilogue");
   end_run();
-  head_.body_runs = runs_.size();
+  head_.body_runs = head_.runs;
   in_epilogue_ = true;
 }
 
@@ -212,6 +216,8 @@ void ThreadImageBuilder::put_sized(Lane& lane, Kind kind, Kind wide, const Objec
 void ThreadImageBuilder::end_run() {
   if (run_words_ == 0) return;
   runs_.push_back(Run::make(run_lane_, std::exchange(run_words_, 0)));
+  ++head_.runs;
+  if (runs_.size() == kSpooledRuns) spool_runs();
   Lane& lane = *lanes_[run_lane_];
   if (lane.words.size() + kLongestEvent > kChunkWords) flush(lane);
 }
@@ -228,10 +234,27 @@ void ThreadImageBuilder::write(const void* data, std::size_t bytes) {
   offset_ += bytes;
 }
 
+// Where threads take turns often there are as many runs as events: they have no room in memory.
+void ThreadImageBuilder::spool_runs() {
+  write_at(spool_, runs_.data(), runs_.size() * sizeof(Run), (head_.runs - runs_.size()) * sizeof(Run));
+  runs_.clear();
+}
+
+void ThreadImageBuilder::copy_runs() {
+  runs_.resize(kSpooledRuns);
+  for (std::uint64_t done = 0; done < head_.runs;) {
+    const auto now = static_cast<std::size_t>(std::min<std::uint64_t>(kSpooledRuns, head_.runs - done));
+    read_at(spool_, runs_.data(), now * sizeof(Run), done * sizeof(Run));
+    write(runs_.data(), now * sizeof(Run));
+    done += now;
+  }
+}
+
 const ThreadImageHeader& ThreadImageBuilder::finish() {
   if (appended_ != scanned_) throw std::runtime_error("fewer events than were scanned");
   end_run();
-  if (!in_epilogue_) head_.body_runs = runs_.size();
+  if (!in_epilogue_) head_.body_runs = head_.runs;
+  spool_runs();
   std::vector<LaneEntry> entries;
   std::vector<ChunkEntry> chunks;
   for (const auto& lane : lanes_) {
@@ -243,13 +266,12 @@ const ThreadImageHeader& ThreadImageBuilder::finish() {
   }
   head_.lanes = entries.size();
   head_.chunks = chunks.size();
-  head_.runs = runs_.size();
   head_.lanes_offset = offset_;
   write(entries.data(), entries.size() * sizeof(LaneEntry));
   head_.chunks_offset = offset_;
   write(chunks.data(), chunks.size() * sizeof(ChunkEntry));
   head_.runs_offset = offset_;
-  write(runs_.data(), runs_.size() * sizeof(Run));
+  copy_runs();
   write_at(descriptor_, &head_, sizeof head_, 0);
   return head_;
 }

@@ -68,8 +68,9 @@ struct Run {
 // not know; then to write the lanes.
 class ThreadImageBuilder {
  public:
-  // `descriptor`: an empty file, seekable, open as long as the builder is. Throws std::system_error.
-  ThreadImageBuilder(Touch touch, int descriptor);
+  // `descriptor` and `spool`: two empty files, seekable, open as long as the builder is. The second keeps what is not
+  // in its place yet. Throws std::system_error.
+  ThreadImageBuilder(Touch touch, int descriptor, int spool);
   // All events, before the first append(). Throws std::runtime_error for a sequence that cannot be.
   void scan(const TraceEvent* events, std::size_t count);
   // The same events again. Throws std::runtime_error, and std::system_error when the file cannot take more.
@@ -114,11 +115,14 @@ class ThreadImageBuilder {
   void put_sized(Lane& lane, Kind kind, Kind wide, const Object& object);
   void flush(Lane& lane);
   void write(const void* data, std::size_t bytes);
+  void spool_runs();
+  void copy_runs();
   void end_run();
   void count(Lane& lane, std::uint64_t grown, std::uint64_t shrunk);
 
   ThreadImageHeader head_{};
   int descriptor_;
+  int spool_;
   std::uint64_t offset_ = 0;
 
   // Of scan():
@@ -129,7 +133,7 @@ class ThreadImageBuilder {
   // Of append():
   ObjectTable<Object> objects_;
   std::vector<std::unique_ptr<Lane>> lanes_;
-  std::vector<Run> runs_;
+  std::vector<Run> runs_;  // that are not in the spool yet
   std::uint64_t run_lane_ = 0;
   std::uint64_t run_words_ = 0;
   std::uint64_t appended_ = 0;

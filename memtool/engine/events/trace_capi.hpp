@@ -42,8 +42,9 @@ std::uint64_t memtool_image_marks(const ImageHandle* handle, MarkPlace* places, 
 void memtool_image_course(const ImageHandle* handle, double* live_sum, std::uint64_t* filled, std::uint64_t* refilled);
 void memtool_image_close(ImageHandle* handle);
 
-// As the image above, but all events are read twice: by scan, then by append.
-ThreadImageHandle* memtool_thread_image_begin(std::uint32_t touch, int descriptor, char* message);
+// As the image above, but all events are read twice: by scan, then by append. `spool`: another empty file, which stays
+// open as long.
+ThreadImageHandle* memtool_thread_image_begin(std::uint32_t touch, int descriptor, int spool, char* message);
 std::uint32_t memtool_thread_image_scan(ThreadImageHandle* handle, const TraceEvent* events, std::uint64_t count,
                                         char* message);
 std::uint32_t memtool_thread_image_append(ThreadImageHandle* handle, const TraceEvent* events, std::uint64_t count,

@@ -22,7 +22,7 @@ class Frames {
         ++depth_;
       } else if (kind == Kind::scope_end) {
         --depth_;
-      } else if (kind != Kind::mark && kind != Kind::write) {
+      } else if (word::is_operation(*at_)) {
         at_ += word::length(*at_);
         return is_first;
       }

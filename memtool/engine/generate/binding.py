@@ -14,7 +14,9 @@ _u32 = ctypes.c_uint32
 # A canonical event (engine/events/events.hpp).
 EVENT_BYTES = 16
 DEALLOCATE, ALLOCATE, ALLOCATE_ZEROED, REALLOCATE = range(4)
+MARK = 7
 EPILOGUE = 8
+PACE, BEGIN = 14, 15
 THREAD_SHIFT = 8
 OBJECT_SHIFT = 24
 SIZE_BITS = 58
@@ -24,6 +26,8 @@ HEADER_FIELDS = (
     "magic",
     "words",
     "epilogue_word",
+    "begin_word",
+    "warm_operations",
     "operations",
     "epilogue_operations",
     "allocations",
@@ -37,6 +41,7 @@ HEADER_FIELDS = (
     "largest_size",
     "largest_alignment",
     "scopes",
+    "marks",
     "first_not_lifo",
     "first_not_fifo",
     "touch",
@@ -90,7 +95,7 @@ def _library() -> ctypes.CDLL:
         "memtool_image_marks": (_u64, [handle, ctypes.c_void_p, _u64]),
         "memtool_image_course": (None, [handle, ctypes.POINTER(ctypes.c_double), *[ctypes.POINTER(_u64)] * 2]),
         "memtool_image_close": (None, [handle]),
-        "memtool_thread_image_begin": (handle, [_u32, ctypes.c_int, text]),
+        "memtool_thread_image_begin": (handle, [_u32, ctypes.c_int, ctypes.c_int, text]),
         "memtool_thread_image_scan": (_u32, [handle, ctypes.c_void_p, _u64, text]),
         "memtool_thread_image_append": (_u32, [handle, ctypes.c_void_p, _u64, text]),
         "memtool_thread_image_complete": (_u32, [handle, ctypes.POINTER(ThreadImageHeader), text]),
@@ -139,14 +144,15 @@ class _Builder:
 
     _kind: str
 
-    def __init__(self, touch: str, descriptor: int) -> None:
+    def __init__(self, touch: str, *descriptors: int) -> None:
         """Begin an image in an empty, seekable file, which must stay open as long as the builder is.
 
-        The replay will touch fresh blocks as ``touch`` says: none, first, pages or all. Raises EngineError.
+        The replay will touch fresh blocks as ``touch`` says: none, first, pages or all. One for threads needs another
+        such file for what has no room in memory. Raises EngineError.
         """
         self._library = _library()
         self._message = ctypes.create_string_buffer(MESSAGE_BYTES)
-        self._handle: int | None = self._function("begin")(TOUCHES.index(touch), descriptor, self._message)
+        self._handle: int | None = self._function("begin")(TOUCHES.index(touch), *descriptors, self._message)
         if not self._handle:
             raise EngineError(self._message.value.decode())
 

@@ -28,7 +28,7 @@ struct ImageHandle {
 };
 
 struct ThreadImageHandle {
-  ThreadImageHandle(Touch touch, int descriptor) : builder(touch, descriptor) {}
+  ThreadImageHandle(Touch touch, int descriptor, int spool) : builder(touch, descriptor, spool) {}
   ThreadImageBuilder builder;
 };
 
@@ -114,9 +114,9 @@ void memtool_image_close(ImageHandle* handle) {
   delete handle;
 }
 
-ThreadImageHandle* memtool_thread_image_begin(std::uint32_t touch, int descriptor, char* message) {
+ThreadImageHandle* memtool_thread_image_begin(std::uint32_t touch, int descriptor, int spool, char* message) {
   std::unique_ptr<ThreadImageHandle> handle;
-  guarded(message, [&] { handle = std::make_unique<ThreadImageHandle>(static_cast<Touch>(touch), descriptor); });
+  guarded(message, [&] { handle = std::make_unique<ThreadImageHandle>(static_cast<Touch>(touch), descriptor, spool); });
   return handle.release();
 }
 

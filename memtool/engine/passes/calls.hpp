@@ -22,10 +22,11 @@ void calls(Serial<S, Given>& replayed) {
   replayed.region.reset();
   S strategy(replayed.region, replayed.given);
   Replay<S, ThroughputProbe<true>> replay(strategy, probe, replayed.slots.data());
+  const std::uint64_t* stopped = replay.run(replayed.image.begin, replayed.image.body);
   const SystemCallCounter counter(static_cast<int>(replayed.template figures<CallsFigures>().socket));
   if (counter.refusal() != nullptr)
     return fail(replayed.result, MEMTOOL_BAD_REQUEST, "system calls cannot be counted: %s", counter.refusal());
-  const std::uint64_t* stopped = replay.run(replayed.image.begin, replayed.image.epilogue);
+  stopped = replay.run(stopped, replayed.image.epilogue);
   SystemCallCounter::stop();
   if (replay.out_of_memory()) return replayed.out_of_memory(strategy, stopped);
   replay.run(stopped, replayed.image.end);

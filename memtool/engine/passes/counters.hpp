@@ -28,8 +28,9 @@ void counters(Serial<S, Given>& replayed) {
     S strategy(replayed.region, replayed.given);
     auto probe = make_probe();
     Replay<S, decltype(probe)> replay(strategy, probe, replayed.slots.data());
+    const std::uint64_t* stopped = replay.run(replayed.image.begin, replayed.image.body);
     counter.start();
-    const std::uint64_t* stopped = replay.run(replayed.image.begin, replayed.image.epilogue);
+    stopped = replay.run(stopped, replayed.image.epilogue);
     figures.instructions = counter.stop();
     if (replay.out_of_memory()) return replayed.out_of_memory(strategy, stopped);
     replay.run(stopped, replayed.image.end);

@@ -91,7 +91,11 @@ struct ProcessReadings {
     rough_baseline = resident.approximate();
     figures.baseline_resident_bytes = baseline;
   }
-  void begin_faults() noexcept { getrusage(RUSAGE_SELF, &before); }
+  void begin_faults(const Region& region) noexcept {
+    grown_before = region.grow_calls();
+    shrunk_before = region.shrink_calls();
+    getrusage(RUSAGE_SELF, &before);
+  }
   void at_peak(FootprintFigures& figures) noexcept {
     const auto exact = resident.exact();
     figures.resident_at_peak_live_bytes = above(exact.bytes, baseline);
@@ -105,8 +109,8 @@ struct ProcessReadings {
     getrusage(RUSAGE_SELF, &after);
     figures.minor_faults = static_cast<std::uint64_t>(after.ru_minflt - before.ru_minflt);
     figures.major_faults = static_cast<std::uint64_t>(after.ru_majflt - before.ru_majflt);
-    figures.grow_calls = region.grow_calls();
-    figures.shrink_calls = region.shrink_calls();
+    figures.grow_calls = region.grow_calls() - grown_before;
+    figures.shrink_calls = region.shrink_calls() - shrunk_before;
     figures.end_resident_bytes = above(resident.exact().bytes, baseline);
     figures.peak_resident_bytes = std::max(figures.peak_resident_bytes, figures.end_resident_bytes);
     if constexpr (Watches<S>) std::snprintf(figures.report, sizeof figures.report, "%s", strategy.report().c_str());
@@ -115,6 +119,8 @@ struct ProcessReadings {
   Resident resident;
   std::uint64_t baseline = 0;
   std::uint64_t rough_baseline = 0;
+  std::uint64_t grown_before = 0;
+  std::uint64_t shrunk_before = 0;
   rusage before{};
 };
 
@@ -128,9 +134,10 @@ class SerialAccount {
         readings_(readings),
         strategy_(replayed.region, replayed.given),
         probe_(replayed.image.touch(), strategy_, replayed.region, figures_),
-        replay_(strategy_, probe_, replayed.slots.data()),
+        replay_(strategy_, probe_, replayed.slots.data(), {&replayed.pacer}),
+        window_before_(replayed.window.cost()),
         at_(replayed.image.begin),
-        mark_(next_mark(replayed.image.begin, replayed.image.epilogue)) {
+        mark_(next_mark(replayed.image, replayed.image.begin)) {
     write_when_moved(strategy_, replayed.image.touch());
   }
 
@@ -139,9 +146,12 @@ class SerialAccount {
     const Image& image = replayed_.image;
     const std::uint64_t checkpoints = figures_.checkpoints;
     const std::uint64_t* peak = image.begin + image.head.peak_live_word;
+    const auto words = static_cast<std::uint64_t>(image.epilogue - image.body);
     bool peak_seen = false;
+    if (image.body != image.begin && !warm()) return false;
+    replayed_.pacer.begin(Clock(replayed_.request.use_counter != 0).start());
     for (std::uint64_t i = 0; i <= checkpoints; ++i) {
-      const std::uint64_t* stop = image.begin + image.head.epilogue_word * i / std::max<std::uint64_t>(checkpoints, 1);
+      const std::uint64_t* stop = image.body + words * i / std::max<std::uint64_t>(checkpoints, 1);
       if (!peak_seen && peak <= stop) {
         if (!run_to(peak)) return false;
         peak_seen = true;
@@ -155,7 +165,11 @@ class SerialAccount {
 
   void run_epilogue() {
     readings_.end_body(strategy_, replayed_.region, figures_);
-    replay_.run(at_, replayed_.image.end);
+    // Pages of the image that came in meanwhile are not the allocator's.
+    const ImageWindow::Cost& image = replayed_.window.cost();
+    figures_.minor_faults -= std::min(figures_.minor_faults, image.minor_faults - window_before_.minor_faults);
+    figures_.major_faults -= std::min(figures_.major_faults, image.major_faults - window_before_.major_faults);
+    replayed_.run(replay_, at_, replayed_.image.end);
     if (replayed_.detected_in(strategy_)) return;
     figures_.drained_resident_bytes = above(readings_.resident.exact().bytes, readings_.baseline);
     if (note(figures_.drained_resident_bytes, figures_.drained))
@@ -163,13 +177,25 @@ class SerialAccount {
   }
 
  private:
+  // Replays what comes before the figures, which begin with the heap as it is then.
+  bool warm() {
+    if (!run_to(replayed_.image.body)) return false;
+    probe_.begin();
+    figures_.peak_resident_bytes = 0;
+    (void)replayed_.region.take_peak();
+    (void)readings_.resident.take_peak();
+    readings_.begin_faults(replayed_.region);
+    window_before_ = replayed_.window.cost();
+    return true;
+  }
+
   bool run_to(const std::uint64_t* stop) {
-    for (; mark_.at < stop; mark_ = next_mark(mark_.at + 1, replayed_.image.epilogue)) {
-      at_ = replay_.run(at_, mark_.at);
+    for (; mark_.at < stop; mark_ = next_mark(replayed_.image, mark_.at + 1)) {
+      at_ = replayed_.run(replay_, at_, mark_.at);
       if (replay_.out_of_memory()) break;
       if (mark_.moment < MEMTOOL_MOST_MAPS) figures_.at_mark[mark_.moment] = row_of(strategy_.stats(), kNotApplicable);
     }
-    if (!replay_.out_of_memory()) at_ = replay_.run(at_, stop);
+    if (!replay_.out_of_memory()) at_ = replayed_.run(replay_, at_, stop);
     if (!replay_.out_of_memory()) return true;
     replayed_.out_of_memory(strategy_, at_);
     return false;
@@ -215,6 +241,7 @@ class SerialAccount {
   S strategy_;
   FootprintProbe<S> probe_;
   Replay<S, FootprintProbe<S>> replay_;
+  ImageWindow::Cost window_before_;
   const std::uint64_t* at_;
   MapStop mark_;
 };
@@ -224,14 +251,17 @@ void footprint(Serial<S, Given>& replayed) {
   auto& figures = replayed.template figures<FootprintFigures>();
   ProcessReadings readings(replayed.request);
   replayed.region.reset();
+  if (!replayed.window.is_whole()) replayed.window.show(replayed.image.begin);
   readings.begin(figures);
   if (!replayed.populate()) return;
-  readings.begin_faults();
+  readings.begin_faults(replayed.region);
   const Clock clock(replayed.request.use_counter != 0);
+  const std::uint64_t idle = replayed.idle_ticks();
   const std::uint64_t start = clock.start();
   SerialAccount<S, Given> account(replayed, readings);
   if (!account.run_body()) return;
-  figures.body_ticks = clock.stop() - start;  // of no metric: what checkpoints cost (benchmarks/run.py)
+  figures.body_ticks =
+      clock.stop() - start - (replayed.idle_ticks() - idle);  // of no metric: what checkpoints cost (benchmarks/run.py)
   account.run_epilogue();
 }
 
@@ -385,7 +415,7 @@ void footprint(Threaded<S, Given>& replayed) {
                   replayed.on_region());
   work.set_heap(*strategy, replayed.region);
   work.account = &*account;
-  readings.begin_faults();
+  readings.begin_faults(replayed.region);
   if (!replayed.finish(lanes, work, *strategy)) return;
   figures.drained_resident_bytes = above(readings.resident.exact().bytes, readings.baseline);
   const HeapStats stats = strategy->stats();

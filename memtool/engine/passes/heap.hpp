@@ -161,18 +161,21 @@ void heap(Serial<S, Given>& replayed) {
 
   S strategy(replayed.region, replayed.given);
   HeapProbe probe(replayed.image.touch(), static_cast<std::uint64_t*>(sizes.base()));
-  Replay<S, HeapProbe> replay(strategy, probe, replayed.slots.data());
+  Replay<S, HeapProbe> replay(strategy, probe, replayed.slots.data(), {&replayed.pacer});
   const auto map = [&](std::uint64_t moment) {
     if (figures.maps == MEMTOOL_MOST_MAPS) return;
     HeapMap& next = figures.map[figures.maps++];
     next.moment = moment;
     map_heap(strategy, probe, replayed.slots.data(), replayed.image.head.slots, replayed.region, mapper, own, next);
+    next.clock -= replayed.image.head.warm_operations;
   };
   const std::uint64_t* peak = replayed.image.begin + replayed.image.head.peak_live_word;
-  MapStop mark = next_mark(replayed.image.begin, replayed.image.epilogue);
-  const std::uint64_t* at = replayed.image.begin;
+  MapStop mark = next_mark(replayed.image, replayed.image.begin);
+  const std::uint64_t* at = replayed.run(replay, replayed.image.begin, replayed.image.body);
+  replayed.pacer.begin(Clock(replayed.request.use_counter != 0).start());
+  if (replay.out_of_memory()) return replayed.out_of_memory(strategy, at);
   for (bool peak_seen = false; at < replayed.image.epilogue;) {
-    at = replay.run(at, peak_seen ? mark.at : std::min(peak, mark.at));
+    at = replayed.run(replay, at, peak_seen ? mark.at : std::min(peak, mark.at));
     if (replay.out_of_memory()) return replayed.out_of_memory(strategy, at);
     if (!peak_seen && at >= peak) {
       peak_seen = true;
@@ -181,11 +184,11 @@ void heap(Serial<S, Given>& replayed) {
     if (at >= mark.at && mark.at < replayed.image.epilogue) {
       // One is left for the end.
       if (figures.maps < MEMTOOL_MOST_MAPS - 1) map(mark.moment);
-      mark = next_mark(mark.at + 1, replayed.image.epilogue);
+      mark = next_mark(replayed.image, mark.at + 1);
     }
   }
   map(MEMTOOL_AT_END);
-  replay.run(at, replayed.image.end);
+  replayed.run(replay, at, replayed.image.end);
   if (replayed.detected_in(strategy)) return;
   read_after_drain(figures, resident, baseline);
   figures.own_after_drain = own_figures(strategy, own);

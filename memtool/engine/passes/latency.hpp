@@ -35,15 +35,24 @@ bool latency_once(Serial<S, Given>& replayed, LatencyProbe& probe, LatencyDetail
   const Clock clock(replayed.request.use_counter != 0);
   replayed.region.reset();
   S strategy(replayed.region, replayed.given);
-  Replay<S, LatencyProbe> replay(strategy, probe, replayed.slots.data());
+  const Image& image = replayed.image;
+  Replay<S, ThroughputProbe<true>> first(strategy, plain, replayed.slots.data());
+  const std::uint64_t* at = replayed.run(first, image.begin, image.body);
+  if (first.out_of_memory()) {
+    replayed.out_of_memory(strategy, at);
+    return false;
+  }
+  Replay<S, LatencyProbe> replay(strategy, probe, replayed.slots.data(), {&replayed.pacer});
+  const std::uint64_t idle = replayed.idle_ticks();
   const std::uint64_t start = clock.start();
+  replayed.pacer.begin(start);
   detail.begin_replay(start);
-  const std::uint64_t* at = replayed.image.begin;
+  const auto words = static_cast<std::uint64_t>(image.epilogue - image.body);
   for (std::uint64_t i = 0; i < MEMTOOL_SLICES && !replay.out_of_memory(); ++i) {
     detail.begin_slice(i);
-    at = replay.run(at, replayed.image.begin + replayed.image.head.epilogue_word * (i + 1) / MEMTOOL_SLICES);
+    at = replayed.run(replay, at, image.body + words * (i + 1) / MEMTOOL_SLICES);
   }
-  ticks = clock.stop() - start;
+  ticks = clock.stop() - start - (replayed.idle_ticks() - idle);
   probe.end_frame();
   detail.end_replay();
   if (replay.out_of_memory()) {
@@ -51,7 +60,7 @@ bool latency_once(Serial<S, Given>& replayed, LatencyProbe& probe, LatencyDetail
     return false;
   }
   Replay<S, ThroughputProbe<true>> rest(strategy, plain, replayed.slots.data());
-  rest.run(at, replayed.image.end);
+  replayed.run(rest, at, image.end);
   return !replayed.detected_in(strategy);
 }
 
@@ -71,6 +80,7 @@ void latency(Serial<S, Given>& replayed) {
     if (!latency_once(replayed, probe, detail, plain, figures.timings.body_ticks[i])) break;
     ++figures.timings.iterations;
   }
+  figures.timings.late_ticks = replayed.pacer.late();
   probe.write_maxima(figures.maximum);
   detail.add_to(figures.histograms, figures.maximum);
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "engine/events/events.hpp"
+#include "engine/replay/image.hpp"
 
 namespace memtool {
 
@@ -13,11 +14,11 @@ struct MapStop {
   std::uint64_t moment;
 };
 
-// The next mark of the image in [at, end); at `end` when there is none.
-inline MapStop next_mark(const std::uint64_t* at, const std::uint64_t* end) noexcept {
-  for (; at < end; at += word::length(*at))
+// The next mark from `at` on; at the epilogue when there is none. An image without marks is not read for it.
+inline MapStop next_mark(const Image& image, const std::uint64_t* at) noexcept {
+  for (; image.head.marks > 0 && at < image.epilogue; at += word::length(*at))
     if (word::kind(*at) == Kind::mark) return {at, word::slot(*at)};
-  return {end, 0};
+  return {image.epilogue, 0};
 }
 
 }  // namespace memtool

@@ -318,6 +318,18 @@ class FootprintProbe : public PlainProbe {
     add(block, size);
   }
 
+  // From here on figures count, of the heap as it is now.
+  void begin() noexcept {
+    operations_ = 0;
+    most_live_ = live_;
+    figures_.peak_live_bytes = live_;
+    figures_.granted_at_peak_live_bytes = figures_.peak_granted_bytes = granted_;
+    figures_.footprint_at_peak_live_bytes = figures_.peak_footprint_bytes = region_.footprint();
+    figures_.live_at_peak_footprint_bytes = live_;
+    figures_.ratio_allocations = 0;
+    figures_.ratio_sum = 0;
+  }
+
   [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
   [[nodiscard]] std::uint64_t objects() const noexcept { return objects_; }
   [[nodiscard]] std::uint64_t live() const noexcept { return live_; }

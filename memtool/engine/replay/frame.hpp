@@ -39,6 +39,7 @@ struct Timings {
   std::uint64_t epilogue_ticks[MEMTOOL_MOST_ITERATIONS];
   std::uint64_t cpu_ns[MEMTOOL_MOST_ITERATIONS];      // of all threads of the process, before the epilogue
   std::uint64_t wait_ticks[MEMTOOL_MOST_ITERATIONS];  // of all threads together
+  std::uint64_t late_ticks;                           // the most by which a paced replay came later than was recorded
 };
 // One thread of a replay on several. Ticks of the last replay.
 struct ThreadRow {

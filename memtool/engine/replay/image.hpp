@@ -1,6 +1,8 @@
 // The images of a trace as they lie in memory (engine/events/events.hpp, engine/events/thread_image.hpp).
 #pragma once
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -37,26 +39,30 @@ struct Image {
       : head(*static_cast<const ImageHeader*>(request.image)),
         begin(
             reinterpret_cast<const std::uint64_t*>(static_cast<const std::byte*>(request.image) + sizeof(ImageHeader))),
+        body(begin + head.begin_word),
         epilogue(begin + head.epilogue_word),
         end(begin + head.words) {}
   [[nodiscard]] Touch touch() const noexcept { return static_cast<Touch>(head.touch); }
 
   const ImageHeader& head;
   const std::uint64_t* begin;
+  const std::uint64_t* body;  // what is measured; what is before only warms the heap
   const std::uint64_t* epilogue;
   const std::uint64_t* end;
 };
 
 struct ThreadImage {
-  explicit ThreadImage(const void* image) noexcept
-      : bytes(static_cast<const std::byte*>(image)),
-        head(*static_cast<const ThreadImageHeader*>(image)),
+  explicit ThreadImage(const ReplayRequest& request) noexcept
+      : bytes(static_cast<const std::byte*>(request.image)),
+        is_on_disk(request.image_window != 0),
+        head(*static_cast<const ThreadImageHeader*>(request.image)),
         lanes(reinterpret_cast<const LaneEntry*>(bytes + head.lanes_offset)),
         chunks(reinterpret_cast<const ChunkEntry*>(bytes + head.chunks_offset)),
         runs(reinterpret_cast<const Run*>(bytes + head.runs_offset)) {}
   [[nodiscard]] Touch touch() const noexcept { return static_cast<Touch>(head.touch); }
 
   const std::byte* bytes;
+  bool is_on_disk;
   const ThreadImageHeader& head;
   const LaneEntry* lanes;
   const ChunkEntry* chunks;
@@ -67,7 +73,10 @@ struct ThreadImage {
 class Cursor {
  public:
   Cursor(const ThreadImage& image, const LaneEntry& lane) noexcept
-      : image_(&image), chunk_(lane.first_chunk), chunks_end_(lane.first_chunk + lane.chunks) {
+      : image_(&image),
+        first_chunk_(lane.first_chunk),
+        chunk_(lane.first_chunk),
+        chunks_end_(lane.first_chunk + lane.chunks) {
     open();
   }
 
@@ -97,11 +106,27 @@ class Cursor {
     at_ = end_ = nullptr;
     if (chunk_ >= chunks_end_) return;
     const ChunkEntry& chunk = image_->chunks[chunk_];
+    if (image_->is_on_disk) advise();
     at_ = reinterpret_cast<const std::uint64_t*>(image_->bytes + chunk.offset);
     end_ = at_ + chunk.words;
   }
 
+  // Of an image on a disk the next chunks are read while this one is replayed, and what was before is given back.
+  [[gnu::noinline]] void advise() const noexcept {
+    constexpr std::uint64_t kAhead = 2;
+    for (std::uint64_t next = chunk_; next < std::min(chunk_ + kAhead, chunks_end_); ++next)
+      advise(next, MADV_WILLNEED);
+    if (chunk_ > first_chunk_) advise(chunk_ - 1, MADV_DONTNEED);
+  }
+  void advise(std::uint64_t chunk, int advice) const noexcept {
+    constexpr std::uintptr_t kPage = 4096;
+    const auto begin = reinterpret_cast<std::uintptr_t>(image_->bytes + image_->chunks[chunk].offset);
+    const std::uintptr_t end = begin + image_->chunks[chunk].words * sizeof(std::uint64_t);
+    madvise(reinterpret_cast<void*>(begin & ~(kPage - 1)), end - (begin & ~(kPage - 1)), advice);
+  }
+
   const ThreadImage* image_;
+  std::uint64_t first_chunk_;
   std::uint64_t chunk_;
   std::uint64_t chunks_end_;
   const std::uint64_t* at_ = nullptr;

@@ -18,6 +18,7 @@
 #include "engine/instruments/instructions.hpp"
 #include "engine/instruments/pages.hpp"
 #include "engine/replay/image.hpp"
+#include "engine/replay/pacer.hpp"
 #include "engine/replay/waiting.hpp"
 
 namespace memtool {
@@ -26,13 +27,14 @@ class Lanes;
 
 // One thread of a replay. On cache lines of its own: what one lane writes must not slow down another.
 struct alignas(128) Lane {
-  Lane(const ThreadImage& image, std::uint32_t index) noexcept
-      : entry(image.lanes[index]), number(index), cursor(image, entry), slots(entry.slots) {}
+  Lane(const ThreadImage& image, std::uint32_t index, const Pacer& paced) noexcept
+      : entry(image.lanes[index]), number(index), cursor(image, entry), slots(entry.slots), pacer(paced) {}
 
   const LaneEntry& entry;
   std::uint32_t number;
   Cursor cursor;
   Table<void*> slots;
+  Pacer pacer;
   pthread_t thread{};
   std::size_t processor = Processors::kNone;
   std::uint64_t body_start = 0;
@@ -71,7 +73,7 @@ class Lanes {
   // `stacks`: kStack bytes for each lane, so that making a thread asks the kernel for no memory; nullptr: the C library
   // takes them.
   Lanes(const ThreadImage& image, const ReplayRequest& request, std::atomic<void*>* cells, Work& work,
-        const OwnPages* stacks = nullptr)
+        const OwnPages* stacks = nullptr, bool is_paced = true)
       : image_(image),
         request_(request),
         cells_(cells),
@@ -80,8 +82,9 @@ class Lanes {
         clock_(request.use_counter != 0),
         processors_(request.processors),
         body_left_(static_cast<std::uint32_t>(image.head.lanes)) {
+    const Pacer pacer(clock_, is_paced && request.is_paced != 0 ? request.ticks_per_ns * 1000 : 0);
     for (std::uint32_t index = 0; index < image.head.lanes; ++index) {
-      lanes_.push_back(std::make_unique<Lane>(image, index));
+      lanes_.push_back(std::make_unique<Lane>(image, index, pacer));
       lanes_.back()->lanes = this;
       set_place(*lanes_.back(), MEMTOOL_THREAD_NOTHING);
     }
@@ -96,6 +99,7 @@ class Lanes {
     start_cpu_ns_ = Clock::process_cpu_nanoseconds();
     start_ns_ = Clock::system_nanoseconds();
     start_ticks_ = clock_.start();
+    for (const auto& lane : lanes_) lane->pacer.begin(start_ticks_);
     gate_.store(true, std::memory_order_release);
     gate_.notify_all();
     // Whom no lane joins, this thread does; a lane that was joined may have started others meanwhile.
@@ -121,14 +125,25 @@ class Lanes {
     return sum;
   }
 
+  [[nodiscard]] std::uint64_t late_ticks() const noexcept {
+    std::uint64_t late = 0;
+    for (const auto& lane : lanes_) late = std::max(late, lane->pacer.late());
+    return late;
+  }
+
   [[nodiscard]] std::uint64_t own_switches() const noexcept {
     std::uint64_t sum = 0;
     for (const auto& lane : lanes_) sum += lane->own_switches;
     return sum;
   }
 
-  // From the start of the replay to the last event before the epilogue, and from there to the very last.
-  [[nodiscard]] std::uint64_t body_ticks() const noexcept { return body_end() - start_ticks_; }
+  // From the start of the replay to the last event before the epilogue, and from there to the very last. In lockstep
+  // one lane waits for what was recorded while all others wait for it: that is no part of the replay.
+  [[nodiscard]] std::uint64_t body_ticks() const noexcept {
+    std::uint64_t paced = 0;
+    for (const auto& lane : lanes_) paced += lane->pacer.waited();
+    return body_end() - start_ticks_ - (lockstep() ? paced : 0);
+  }
   [[nodiscard]] std::uint64_t epilogue_ticks() const noexcept {
     std::uint64_t last = body_end();
     for (const auto& lane : lanes_) last = std::max(last, lane->end);
@@ -143,10 +158,10 @@ class Lanes {
     std::uint64_t waited = 0;
     for (const auto& lane : lanes_) {
       spun += lane->spun_ticks;
-      waited += lane->idle_cpu_ns;
+      waited += lane->idle_cpu_ns + lane->pacer.waited_cpu_ns();
     }
-    const double ns_per_tick =
-        static_cast<double>(end_ns_ - start_ns_) / static_cast<double>(std::max<std::uint64_t>(body_ticks(), 1));
+    const double ns_per_tick = static_cast<double>(end_ns_ - start_ns_) /
+                               static_cast<double>(std::max<std::uint64_t>(body_end() - start_ticks_, 1));
     waited += static_cast<std::uint64_t>(static_cast<double>(spun) * ns_per_tick);
     const std::uint64_t used = end_cpu_ns_ - start_cpu_ns_;
     return used > waited ? used - waited : 0;
@@ -154,9 +169,13 @@ class Lanes {
 
   // After a fault: nobody waits any more, everything comes to its end.
   void give_up() noexcept {
-    given_up_.store(true, std::memory_order_relaxed);
+    given_up_.store(true);
     body_ended_.store(true);
     body_ended_.notify_all();
+    for (const auto& lane : lanes_) {
+      lane->turn.store(kNoTurn);
+      lane->turn.notify_all();
+    }
   }
   [[nodiscard]] bool given_up() const noexcept { return given_up_.load(std::memory_order_relaxed); }
 
@@ -205,17 +224,23 @@ class Lanes {
   // Lockstep: waits until the next of its runs may be replayed, and returns its number; none: given up.
   static constexpr std::uint64_t kNoRun = ~std::uint64_t{0};
   std::uint64_t await_turn(Lane& lane, std::uint32_t last) noexcept {
-    wait_until(lane, MEMTOOL_THREAD_TURN, 0, 0, [&] { return lane.turn.load(std::memory_order_acquire) != last; });
+    wait_until(
+        lane, MEMTOOL_THREAD_TURN, 0, 0, [&] { return lane.turn.load(std::memory_order_acquire) != last; },
+        [&] { lane.turn.wait(last, std::memory_order_acquire); });
     return given_up() ? kNoRun : lane.turn.load(std::memory_order_acquire) - 1;
   }
+  // One lane is woken, and no other: of hundreds that wait none takes the processor to look whether it is its turn.
   void pass_turn(std::uint64_t run) noexcept {
-    if (run + 1 < image_.head.runs)
-      lanes_[image_.runs[run + 1].lane()]->turn.store(static_cast<std::uint32_t>(run + 2), std::memory_order_release);
+    if (run + 1 >= image_.head.runs || given_up()) return;
+    std::atomic<std::uint32_t>& turn = lanes_[image_.runs[run + 1].lane()]->turn;
+    turn.store(static_cast<std::uint32_t>(run + 2), std::memory_order_release);
+    turn.notify_one();
   }
 
   static constexpr std::size_t kStack = 256 * 1024;
 
  private:
+  static constexpr std::uint32_t kNoTurn = ~std::uint32_t{0};
   // Of waiting: a pause and a look at what another processor writes; a quarter of a microsecond on a slow one.
   static constexpr std::uint64_t kMostTicksOfRound = 600;
 
@@ -278,8 +303,14 @@ class Lanes {
   }
 
   template <class Ready>
+  void wait_until(Lane& lane, std::uint64_t at, std::uint64_t object, std::uint64_t other, Ready ready) noexcept {
+    Patience patience(false);
+    wait_until(lane, at, object, other, ready, [&] { patience.wait(); });
+  }
+  // `doze()` waits once it has span in vain.
+  template <class Ready, class Doze>
   [[gnu::noinline]] void wait_until(Lane& lane, std::uint64_t at, std::uint64_t object, std::uint64_t other,
-                                    Ready ready) noexcept {
+                                    Ready ready, Doze doze) noexcept {
     if (ready()) return;
     if (lane.counter != nullptr) lane.counter->pause();
     const std::uint64_t start = clock_.start();
@@ -294,7 +325,7 @@ class Lanes {
     if (goes_on()) {
       const std::uint64_t used = Clock::thread_cpu_nanoseconds();
       const std::uint64_t switches = switches_of_thread();
-      while (goes_on()) patience.wait();
+      while (goes_on()) doze();
       lane.own_switches += switches_of_thread() - switches;
       if (lane.in_body) lane.idle_cpu_ns += Clock::thread_cpu_nanoseconds() - used;
       now = clock_.stop();
@@ -347,6 +378,7 @@ class LaneExchange {
   [[gnu::always_inline]] void* receive(std::uint64_t cell, std::uint64_t origin) noexcept {
     return lanes_.receive(lane_, cell, origin);
   }
+  void pace(std::uint64_t microseconds) noexcept { lane_.pacer.wait(microseconds); }
   bool start(std::uint64_t lane, const std::uint64_t* next) noexcept { return lanes_.start(lane_, lane, next); }
   bool join(std::uint64_t lane) noexcept { return lanes_.join(lane_, lane); }
 

@@ -9,6 +9,7 @@
 
 #include "allocators/concept/strategy.hpp"
 #include "engine/events/events.hpp"
+#include "engine/replay/pacer.hpp"
 
 namespace memtool {
 
@@ -22,9 +23,14 @@ namespace memtool {
 //   received(slot, cell)                                       the next event is of an object that comes from another
 //                                                              thread, and is in the slot
 
-// What happens between threads in the middle of a replay: nothing, on one thread. See engine/replay/lanes.hpp.
+// What happens in the middle of a replay that is no event of an object: on one thread it may wait for the time that was
+// recorded. See engine/replay/lanes.hpp.
 struct NoExchange {
   static constexpr bool kBetweenThreads = false;
+  void pace(std::uint64_t microseconds) noexcept {
+    if (pacer != nullptr) pacer->wait(microseconds);
+  }
+  Pacer* pacer = nullptr;
 };
 
 template <ReplayableHeap S, class Probe, class Exchange = NoExchange>
@@ -185,6 +191,9 @@ class Replay {
         return reallocate(slot, at[2], word::wide_size(at[1]), word::wide_alignment(at[1])) ? at + 3 : nullptr;
       case Kind::write:
         parts_.probe.write(parts_.slots[slot], word::size(head));
+        return at + 1;
+      case Kind::pace:
+        exchange_.pace(word::microseconds(head));
         return at + 1;
       case Kind::scope_begin:
         parts_.probe.scope_begins();

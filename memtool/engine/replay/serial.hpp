@@ -1,6 +1,7 @@
 // A replay on one thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -9,14 +10,20 @@
 #include "engine/replay/failure.hpp"
 #include "engine/replay/frame.hpp"
 #include "engine/replay/image.hpp"
+#include "engine/replay/pacer.hpp"
 #include "engine/replay/replay.hpp"
+#include "engine/replay/window.hpp"
 
 namespace memtool {
 
 template <class S, class Given>
 struct Serial : Frame<S, Given> {
   Serial(const Given& made_of, const ReplayRequest& what, ReplayResult& answer)
-      : Frame<S, Given>(made_of, what, answer), image(what), slots(image.head.slots) {}
+      : Frame<S, Given>(made_of, what, answer),
+        image(what),
+        slots(image.head.slots),
+        window(what.image, what.image_bytes, what.image_window, Clock(what.use_counter != 0)),
+        pacer(Clock(what.use_counter != 0), what.is_paced != 0 ? what.ticks_per_ns * 1000 : 0) {}
 
   // Whether there is memory for the tables of the replay; else the sample has failed.
   bool ready() {
@@ -24,6 +31,18 @@ struct Serial : Frame<S, Given> {
     fail(this->result, MEMTOOL_BAD_REQUEST, "no memory for a slot table of %llu objects", as_printed(image.head.slots));
     return false;
   }
+
+  // Replays up to `end`, an image on a disk window by window.
+  template <class Replaying>
+  const std::uint64_t* run(Replaying& replay, const std::uint64_t* at, const std::uint64_t* end) noexcept {
+    if (window.is_whole()) return replay.run(at, end);
+    while (at < end && !replay.out_of_memory()) at = replay.run(at, std::min(end, window.show(at)));
+    return at;
+  }
+
+  // What of a replay's time was spent on neither the allocator nor the loop: reading the image, and waiting.
+  [[nodiscard]] std::uint64_t idle_ticks() const noexcept { return window.cost().ticks + pacer.waited(); }
+  [[nodiscard]] std::uint64_t idle_cpu_ns() const noexcept { return window.cost().cpu_ns + pacer.waited_cpu_ns(); }
 
   // A new strategy on an emptied region replays everything once, and takes its place in the result where it is to be
   // kept. The region's pages stay resident from one replay to the next, and a strategy over malloc finds the heap as
@@ -34,25 +53,30 @@ struct Serial : Frame<S, Given> {
     this->region.reset();
     S strategy(this->region, this->given);
     auto probe = make_probe();
-    Replay<S, decltype(probe)> replay(strategy, probe, slots.data());
-    const std::uint64_t cpu_before = Clock::process_cpu_nanoseconds();
+    Replay<S, decltype(probe)> replay(strategy, probe, slots.data(), {kept.timings == nullptr ? nullptr : &pacer});
+    const std::uint64_t* stopped = run(replay, image.begin, image.body);
+    const std::uint64_t idle_before = idle_ticks();
+    const std::uint64_t cpu_before = Clock::process_cpu_nanoseconds() - idle_cpu_ns();
     const std::uint64_t start = clock.start();
-    const std::uint64_t* stopped = replay.run(image.begin, image.epilogue);
+    pacer.begin(start);
+    stopped = run(replay, stopped, image.epilogue);
     const std::uint64_t middle = clock.stop();
-    const std::uint64_t cpu_after = Clock::process_cpu_nanoseconds();
+    const std::uint64_t idle = idle_ticks() - idle_before;
+    const std::uint64_t cpu_after = Clock::process_cpu_nanoseconds() - idle_cpu_ns();
     if (replay.out_of_memory()) {
       out_of_memory(strategy, stopped);
       return false;
     }
     const std::uint64_t resumed = clock.start();
-    replay.run(stopped, image.end);
-    const std::uint64_t end = clock.stop();
+    run(replay, stopped, image.end);
+    const std::uint64_t end = clock.stop() - (idle_ticks() - idle_before - idle);
     if (this->detected_in(strategy)) return false;
     if (kept.timings == nullptr) return true;
     const std::uint64_t i = kept.timings->iterations++;
-    kept.timings->body_ticks[i] = middle - start;
+    kept.timings->body_ticks[i] = middle - start - idle;
     kept.timings->epilogue_ticks[i] = end - resumed;
-    kept.timings->cpu_ns[i] = cpu_after - cpu_before;
+    kept.timings->cpu_ns[i] = above(cpu_after, cpu_before);
+    kept.timings->late_ticks = pacer.late();
     return true;
   }
 
@@ -61,10 +85,9 @@ struct Serial : Frame<S, Given> {
     std::uint64_t operation = 0;
     std::uint64_t live = 0;
     for (const std::uint64_t* word = image.begin; word < at;) {
-      const Kind kind = word::kind(*word);
       const Change change = change_of(word);
       live += change.asked - change.freed;
-      operation += kind != Kind::scope_begin && kind != Kind::scope_end && kind != Kind::mark && kind != Kind::write;
+      operation += word::is_operation(*word);
       word += word::length(*word);
     }
     this->result.failed_operation = operation;
@@ -79,6 +102,8 @@ struct Serial : Frame<S, Given> {
   Image image;
   // The blocks that live, resident from the start and never part of what is measured.
   Table<void*> slots;
+  ImageWindow window;
+  Pacer pacer;
 };
 
 }  // namespace memtool

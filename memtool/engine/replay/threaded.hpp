@@ -5,6 +5,7 @@
 // start of the first thread to the end of the last.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -110,7 +111,7 @@ class LaneWork : public Lanes::Work {
 template <class S, class Given>
 struct Threaded : Frame<S, Given> {
   Threaded(const Given& made_of, const ReplayRequest& what, ReplayResult& answer)
-      : Frame<S, Given>(made_of, what, answer), image(what.image), cells(image.head.cells) {}
+      : Frame<S, Given>(made_of, what, answer), image(what), cells(image.head.cells) {}
 
   // Whether there is memory for the tables of the replay; else the sample has failed.
   bool ready() {
@@ -128,7 +129,7 @@ struct Threaded : Frame<S, Given> {
     S strategy(this->region, this->given);
     LaneWork<S, MakeProbe> work(make_probe);
     work.set_heap(strategy, this->region);
-    Lanes lanes(image, this->request, cells.data(), work);
+    Lanes lanes(image, this->request, cells.data(), work, nullptr, kept.timings != nullptr);
     if (!finish(lanes, work, strategy)) return false;
     if (kept.timings == nullptr) return true;
     const std::uint64_t i = kept.timings->iterations++;
@@ -136,6 +137,7 @@ struct Threaded : Frame<S, Given> {
     kept.timings->epilogue_ticks[i] = lanes.epilogue_ticks();
     kept.timings->cpu_ns[i] = lanes.body_cpu_ns();
     kept.timings->wait_ticks[i] = lanes.wait_ticks();
+    kept.timings->late_ticks = std::max(kept.timings->late_ticks, lanes.late_ticks());
     for (const auto& lane : lanes.all())
       kept.threads[lane->number] = {.operations = lane->entry.body_operations,
                                     .remote_deallocations = lane->entry.remote_deallocations,
@@ -163,7 +165,7 @@ struct Threaded : Frame<S, Given> {
     std::uint64_t operation = 0;
     Change own;
     visit_words(lane, at, [&](const std::uint64_t* word) {
-      operation += is_operation(*word);
+      operation += word::is_operation(*word);
       add(own, change_of(word));
     });
     this->result.failed_operation = operation;
@@ -219,9 +221,6 @@ struct Threaded : Frame<S, Given> {
   static std::size_t thread_word_length(std::uint64_t word) noexcept {
     if (word::kind(word) == Kind::handover) return handover::act(word) == handover::Act::receive ? 2 : 1;
     return word::length(word);
-  }
-  static bool is_operation(std::uint64_t word) noexcept {
-    return word::kind(word) != Kind::handover && word::kind(word) != Kind::write && word::kind(word) != Kind::mark;
   }
 };
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import shlex
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 
 from tabulate import tabulate
 
@@ -10,6 +12,8 @@ from memtool.kinds.work import Inspection
 from memtool.model import TraceInfo
 from memtool.units import arrivals_in_words, format_count, format_mean_size, format_size, plural
 from memtool.workload.characterise import Characteristics
+
+_MOST_ROWS = 10
 
 
 def summary(inspection: Inspection) -> str:
@@ -31,7 +35,63 @@ def summary(inspection: Inspection) -> str:
     parts = [facts, "Sizes of allocations\n" + _bars([*empty, *sizes])]
     if lifetimes:
         parts.append(f"Lifetimes in allocations, {freed}\n" + _bars(lifetimes))
+    parts += [*_sites(characteristics, inspection.symbols), *_threads_table(characteristics), _in_words(inspection)]
     return "\n\n".join(parts)
+
+
+def _in_words(inspection: Inspection) -> str:
+    """Return the portrait as a paragraph, and what to type to try what it names."""
+    words = " ".join(sentence.says for sentence in inspection.portrait)
+    allocators = dict.fromkeys(name for sentence in inspection.portrait for name in sentence.allocators)
+    lines = textwrap.wrap(words, 100, break_long_words=False, break_on_hyphens=False)
+    tried = f"memtool bench {shlex.quote(inspection.trace.source)} -a {','.join(('glibc', *allocators))}"
+    return "\n".join(["In words", *lines, "Whether it should, a bench says:", f"    {tried}"])
+
+
+def _sites(of: Characteristics, symbols: Mapping[int, str]) -> Iterator[str]:
+    """Yield the call sites by bytes and by requests; nothing where they are not known."""
+    bytes_, requests = max(of.total_bytes, 1), max(of.allocations + of.reallocations, 1)
+    orders = (
+        ("bytes", of.sites[:_MOST_ROWS]),
+        ("requests", sorted(of.sites, key=lambda site: site.allocations, reverse=True)[:_MOST_ROWS]),
+    )
+    for order, sites in orders if of.sites else ():
+        rows = [
+            (
+                _share(site.bytes, bytes_),
+                format_size(site.bytes),
+                _share(site.allocations, requests),
+                format_count(site.allocations),
+                format_count(site.temporary),
+                format_size(site.left_bytes),
+                symbols.get(site.caller, f"{site.caller:#x}") if site.caller else "not known",
+            )
+            for site in sites
+        ]
+        heads = ("", "bytes", "", "requests", "temporary", "never freed", "returns to")
+        table = tabulate(rows, heads, tablefmt="plain", disable_numparse=True, colalign=(*6 * ("right",), "left"))
+        more = len(of.sites) + of.other_sites - len(sites)
+        yield f"Call sites with the most {order}{f', of {more + len(sites):,}' if more else ''}\n{table}"
+
+
+def _threads_table(of: Characteristics) -> Iterator[str]:
+    """Yield what the busiest threads did; nothing of one thread."""
+    if of.threads == 1:
+        return
+    rows = [
+        (
+            str(row.thread),
+            format_count(row.operations),
+            format_count(row.allocations),
+            format_size(row.bytes),
+            format_count(row.frees),
+            format_count(row.remote_frees),
+        )
+        for row in of.by_thread[:_MOST_ROWS]
+    ]
+    heads = ("thread", "operations", "allocations", "asked for", "frees", "of others' objects")
+    table = tabulate(rows, heads, tablefmt="plain", disable_numparse=True, colalign=6 * ("right",))
+    yield f"The busiest threads{f', of {of.threads:,}' if of.threads > len(rows) else ''}\n{table}"
 
 
 def _events(info: TraceInfo, characteristics: Characteristics) -> Iterator[tuple[str, str]]:
@@ -50,9 +110,21 @@ def _events(info: TraceInfo, characteristics: Characteristics) -> Iterator[tuple
         resized_objects = plural(sum(characteristics.resize_chains.values()), "object")
         least, most = (format_size(size) for size in characteristics.resized_to)
         chain = f"of {resized_objects}, the most of one {format_count(max(characteristics.resize_chains))}"
-        yield "resizes", f"{chain}; to {least} to {most}"
+        changed = f"{format_count(characteristics.grown)} grow, {format_count(characteristics.shrunk)} shrink"
+        yield "resizes", f"{chain}; to {least} to {most}; {changed}"
     alignments = (f"{alignment} ({format_count(uses)})" for alignment, uses in characteristics.alignments.items())
     yield "alignments", ", ".join(alignments)
+    common = (f"{format_size(size)} ({format_count(count)})" for size, count in characteristics.common_sizes[:5])
+    rounded = ", to one percent" if characteristics.has_rounded_sizes else ""
+    yield "most common sizes", ", ".join(common) + rounded
+    freed = max(characteristics.allocations - characteristics.never_freed, 1)
+    yield (
+        "temporary",
+        f"{plural(characteristics.temporary, 'object')} ({_share(characteristics.temporary, freed)} of those freed) "
+        "that its thread frees before it asks for anything else",
+    )
+    bulk = _share(characteristics.bulk_frees, freed)
+    yield "frees in bulk", f"{format_count(characteristics.bulk_frees)} ({bulk}), 64 or more in a row"
     yield "threads", _threads(info, characteristics)
     yield "scopes", f"{format_count(info.scopes)} that end all at once" if info.scopes else "none"
     orders = (("LIFO", info.first_not_lifo), ("FIFO", info.first_not_fifo))
@@ -86,6 +158,8 @@ def _memory(info: TraceInfo, characteristics: Characteristics, image_bytes: int)
         of_it = info.peak_live_bytes / info.memory_limit
         yield "memory limit", f"{format_size(info.memory_limit)}; the load is {of_it:.1%} of it"
     yield "mean live", format_mean_size(characteristics.mean_live_bytes)
+    if characteristics.seconds:
+        yield "recorded over", f"{characteristics.seconds[-1]:.3g} s"
     an_operation = image_bytes / (info.operations + info.epilogue_operations)
     yield "event image", f"{format_size(image_bytes)}, {an_operation:.1f} bytes an operation, epilogue included"
 
@@ -105,6 +179,6 @@ def _bars(classes: Sequence[tuple[str, int]]) -> str:
 
 def _share(count: int, total: int) -> str:
     """Return a share in percent: neither nothing nor all where it is but nearly that."""
-    if count == total:
-        return "100.0%"
+    if count in (0, total):
+        return "100.0%" if count else "0.0%"
     return "<0.1%" if count / total < 0.0005 else ">99.9%" if count / total >= 0.9995 else f"{count / total:.1%}"

@@ -14,6 +14,7 @@ from memtool.model import AllocatorPlan, Mode, TraceInfo
 from memtool.passes import Pass
 
 if TYPE_CHECKING:
+    from memtool.workload.staged import Stages
     from memtool.workload.trace import Trace
 
 _NO_PEAK = (
@@ -29,11 +30,14 @@ def json_schema() -> dict[str, Any]:
     return json_schema()
 
 
-def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
+def load(
+    path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode, stages: Stages | None = None
+) -> Trace:
     """Build the image of a file's events for this mode."""
-    from memtool.workload.trace import make_trace, open_source
+    from memtool.workload.staged import Stages
+    from memtool.workload.trace import load_trace
 
-    return make_trace(open_source(path, seed=seed, threads=threads, rate=rate), str(path), mode)
+    return load_trace(str(path), seed, threads=threads, rate=rate, mode=mode, stages=stages or Stages())
 
 
 def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
@@ -81,11 +85,17 @@ def listed(path: Path) -> tuple[str, str]:
 
 def inspect(path: Path, seed: int | None) -> Inspection:
     """Characterise a workload or a trace file."""
+    from memtool.host.symbols import names_of
+    from memtool.workload.characterise import foremost
     from memtool.workload.inspection import inspect_source
+    from memtool.workload.portrait import portrait
     from memtool.workload.trace import open_source
 
     source = open_source(path, seed=seed)
-    return Inspection(*inspect_source(source, str(path)), source.definition)
+    info, image_bytes, characteristics = inspect_source(source, str(path))
+    symbols = names_of([site.caller for site in foremost(characteristics.sites)], source.modules)
+    words = portrait(info, characteristics)
+    return Inspection(info, image_bytes, characteristics, source.definition, words, symbols)
 
 
 def summary(inspection: Inspection) -> str:
@@ -98,6 +108,7 @@ def summary(inspection: Inspection) -> str:
 WORK = Work(
     json_schema=json_schema,
     load=load,
+    load_staged=load,
     why_not=why_not,
     notes=notes,
     pack=pack,

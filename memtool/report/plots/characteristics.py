@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from memtool.errors import InputError
@@ -13,24 +14,43 @@ from memtool.report.plots import canvas, marks
 from memtool.units import format_count, format_size, unit_for
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_MOST_SITES = 12
+_LONGEST_NAME = 48
 
-def draw(path: Path, name: str, characteristics: Mapping[str, Any], marked: Sequence[Mark] = ()) -> None:
-    """Draw the characteristics of a workload (workload/characterise.py) into a file. Raises InputError."""
+
+def draw(
+    path: Path,
+    name: str,
+    characteristics: Mapping[str, Any],
+    marked: Sequence[Mark] = (),
+    symbols: Mapping[int, str] = MappingProxyType({}),
+) -> None:
+    """Draw the characteristics of a workload (workload/characterise.py) into a file. Raises InputError.
+
+    ``symbols`` are names of its call sites, where it has any.
+    """
     with canvas.own_style():
-        figure = _figure(name, characteristics, marked)
+        figure = _figure(name, characteristics, marked, symbols)
         try:
             canvas.save(figure, path)
         except (OSError, ValueError) as problem:
             raise InputError(f"{path}: cannot be drawn: {problem}") from None
 
 
-def _figure(name: str, characteristics: Mapping[str, Any], marked: Sequence[Mark]) -> Figure:
+def _figure(
+    name: str, characteristics: Mapping[str, Any], marked: Sequence[Mark], symbols: Mapping[int, str]
+) -> Figure:
     from matplotlib.colors import LogNorm
 
     today = datetime.datetime.now().astimezone().date().isoformat()
-    figure, (left, right) = canvas.subplots(1, 2, 11, 4.6)
+    sites = characteristics["sites"][:_MOST_SITES]
+    figure, axes = canvas.subplots(1 + bool(sites), 2, 11, 8.6 if sites else 4.6, squeeze=False)
+    left, right = axes[0]
+    if sites:
+        _draw_sites(axes[1], sites, symbols)
     matrix = characteristics["size_by_lifetime"]
     if matrix:
         image = left.imshow(
@@ -65,3 +85,23 @@ def _figure(name: str, characteristics: Mapping[str, Any], marked: Sequence[Mark
     right.set_title("Live bytes over time", fontsize=9)
     figure.suptitle(f"{name}: {format_count(characteristics['allocations'])} allocations · {today}", fontsize=10)
     return figure
+
+
+def _draw_sites(axes: Sequence[Axes], sites: Sequence[Mapping[str, Any]], symbols: Mapping[int, str]) -> None:
+    """Draw the call sites with the most bytes: what they asked for, and how often."""
+    names = [_shortened(symbols.get(site["caller"], f"{site['caller']:#x}")) for site in sites]
+    places = range(len(sites), 0, -1)
+    unit, unit_name = unit_for(max(site["bytes"] for site in sites))
+    for axis, figures, title in (
+        (axes[0], [site["bytes"] / unit for site in sites], f"asked for ({unit_name})"),
+        (axes[1], [site["allocations"] / 1000 for site in sites], "requests (thousands)"),
+    ):
+        axis.barh(places, figures, color="#0072B2", alpha=0.6)
+        axis.set_xlabel(title)
+    axes[0].set_yticks(places, names, fontsize=7)
+    axes[1].set_yticks([])
+    axes[0].set_title("Call sites with the most bytes", fontsize=9)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -78,11 +78,11 @@ class Calls:
             raise OverflowError
         number = self._threads.get(thread)
         if number is None:
-            number = self._number_of(thread)
+            number = self.number_of(thread)
         size = min(size, _LARGEST)  # the matcher drops what is beyond 2^58, and counts it
         self._events += _EVENT.pack(time, address, size, caller, _NOT_COUNTED, number, kind, log2, 0)
 
-    def _number_of(self, thread: int) -> int:
+    def number_of(self, thread: int) -> int:
         """Return the number of a thread that is new: the engine can tell 65,536 apart."""
         if len(self._threads) >= _MOST_THREADS - 1:
             self.counts["calls of threads beyond 65,535, told as one"] += 1

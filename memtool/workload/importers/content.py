@@ -107,21 +107,60 @@ class Portions:
             yield portion
 
 
-def lines_of(portions: Portions) -> Iterator[tuple[int, bytes]]:
-    """Yield (offset, line) without their ends; of a line beyond 64 KiB what lies within, and the rest is left out."""
-    offset, left, is_long = 0, b"", False
-    for portion in portions:
-        *lines, rest = (left + portion).split(b"\n")
+class Lines:
+    """Cuts portions into lines; of a line beyond 64 KiB what lies within is one, and the rest is left out."""
+
+    def __init__(self) -> None:
+        self._offset, self._left, self._is_long = 0, b"", False
+
+    @property
+    def is_between(self) -> bool:
+        """Return whether the next portion begins with a line."""
+        return not self._left and not self._is_long
+
+    def skip(self, length: int) -> None:
+        """Leave out whole lines that somebody else reads."""
+        self._offset += length
+
+    def feed(self, portion: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield (offset, line) of lines that end in the portion, without their ends."""
+        *lines, rest = (self._left + portion).split(b"\n")
         for line in lines:
-            if not is_long:
-                yield offset, line
-            is_long = False
-            offset += len(line) + 1
-        left = rest
-        if len(left) > LONGEST_LINE:
-            if not is_long:
-                yield offset, left[:LONGEST_LINE]
-            offset += len(left)
-            left, is_long = b"", True
-    if left and not is_long:
-        yield offset, left
+            if not self._is_long:
+                yield self._offset, line
+            self._is_long = False
+            self._offset += len(line) + 1
+        self._left = rest
+        if len(rest) > LONGEST_LINE:
+            if not self._is_long:
+                yield self._offset, rest[:LONGEST_LINE]
+            self._offset += len(rest)
+            self._left, self._is_long = b"", True
+
+    def end(self) -> Iterator[tuple[int, bytes]]:
+        """Yield a last line that nothing ends."""
+        if self._left and not self._is_long:
+            yield self._offset, self._left
+
+
+def lines_of(portions: Portions) -> Iterator[tuple[int, bytes]]:
+    """Yield (offset, line) of all lines, as Lines has them."""
+    lines = Lines()
+    for portion in portions:
+        yield from lines.feed(portion)
+    yield from lines.end()
+
+
+def blocks_of(portions: Portions, length: int) -> Iterator[bytes]:
+    """Yield what portions hold in blocks of about this length, which end with a line where there is one in them."""
+    held = bytearray()
+    for portion in portions:
+        held += portion
+        end = held.rfind(b"\n") + 1
+        if len(held) >= length and end:
+            yield bytes(held[:end])
+            del held[:end]
+        elif len(held) >= length:
+            yield bytes(held)
+            held.clear()
+    yield bytes(held)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -97,7 +97,13 @@ def import_profile(file: str, output: Path | None = None, name: str | None = Non
     return ImportedProfile(path, importer.name, sizes, *live, made.notes, report.dropped, report.first_damage)
 
 
-def import_trace(file: str, output: Path | None = None, name: str | None = None, choice: Choice = _ALL) -> Imported:
+def import_trace(
+    file: str,
+    output: Path | None = None,
+    name: str | None = None,
+    choice: Choice = _ALL,
+    progress: Callable[[int], None] = lambda events: None,
+) -> Imported:
     """Write what a file of another tool, or a workload, tells of into a trace file.
 
     Args:
@@ -105,6 +111,7 @@ def import_trace(file: str, output: Path | None = None, name: str | None = None,
         output: the trace file; that of the same name in the working directory unless given.
         name: of the importer; by content unless given.
         choice: what of it.
+        progress: called now and then with how many events have been written.
 
     Raises:
         InputError: nothing can be made of it, or the trace file cannot be written.
@@ -124,6 +131,7 @@ def import_trace(file: str, output: Path | None = None, name: str | None = None,
                 rows.callers if choice.has_callers else None,
             )
             writer.append(replace(rows, nanoseconds=times, callers=callers))
+            progress(writer.events)
         threads = source.threads if ending.threads is None else ending.threads
         notes = (*source.notes, *ending.notes)
         if source is not whole and not writer.events:

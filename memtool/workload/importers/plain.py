@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from memtool.workload.importers.calls import Calls
-from memtool.workload.importers.content import Portions, lines_of
+from memtool.workload.importers.content import Lines, Portions, blocks_of
 from memtool.workload.importers.decoder import PORTION_CALLS, Report
 from memtool.workload.importers.decoder import Decoder as AnyDecoder
 from memtool.workload.importers.importer import Importer, decoded
+from memtool.workload.importers.plain_columns import Columns, Kinds
 
 _COLUMNS = {
     "kind": ("kind", "call", "event", "op", "operation", "function"),
@@ -28,43 +29,69 @@ _ALLOCATIONS = ("malloc", "alloc", "allocate", "new", "a", "+", "memalign", "ali
 _ZEROED = ("calloc", "allocate_zeroed", "alloc_zeroed", "zeroed")
 _REALLOCATIONS = ("realloc", "reallocate", "resize", "r")
 _FREES = ("free", "deallocate", "dealloc", "delete", "f", "d", "-")
+_KINDS = Kinds(_ALLOCATIONS, _ZEROED, _REALLOCATIONS, _FREES)
+_BLOCK_BYTES = 1 << 20
 
 
 class Decoder(AnyDecoder):
     """A call a line. Objects may be named by addresses, or by numbers of their own."""
 
+    def __init__(self) -> None:
+        self._calls = Calls()
+        self._names: list[str] | None = None
+        self._delimiter = ","
+        self._shift = 0
+        self._is_json: bool | None = None
+        self._columns: Columns | None = None
+
     def decode(self, portions: Portions, report: Report) -> Iterator[memoryview]:
-        """Yield the calls of all lines."""
-        calls, names, shift, is_json = Calls(), None, 0, None
-        for offset, line in lines_of(portions):
-            text = line.decode("utf-8-sig", "replace").rstrip("\r")
-            if not text.strip() or text.startswith("#"):
-                continue
-            if is_json is None:
-                is_json = text.lstrip().startswith("{")
-            if not is_json and names is None:
-                delimiter = "\t" if "\t" in text else ","
-                names = _split(text, delimiter)
-                # Numbers of objects may begin with 0, which as an address is none.
-                shift = int(not {"address", "ptr", "pointer", "addr"} & {name.strip().lower() for name in names})
-                continue
-            try:
-                fields = json.loads(text) if names is None else dict(zip(names, _split(text, delimiter), strict=True))
-                if names is None:
-                    shift = int("object" in fields or "id" in fields)
-                is_known = _take(calls, _ours(fields), shift)
-            except (ValueError, KeyError, TypeError, OverflowError, AttributeError, RecursionError, csv.Error):
-                is_known = False
-            if not is_known:
-                report.drop(offset)
-            if len(calls) >= PORTION_CALLS:
+        """Yield the calls of all lines, block by block where nothing is odd."""
+        calls, lines = self._calls, Lines()
+        for block in blocks_of(portions, _BLOCK_BYTES):
+            made = self._columns.read(block, calls) if self._columns is not None and lines.is_between else None
+            if made is not None:
                 yield memoryview(calls.take())
+                yield made
+                lines.skip(len(block))
+                continue
+            for offset, line in lines.feed(block):
+                self._take_line(offset, line, report)
+                if len(calls) >= PORTION_CALLS:
+                    yield memoryview(calls.take())
+        for offset, line in lines.end():
+            self._take_line(offset, line, report)
         yield memoryview(calls.take())
         report.calls, report.threads = dict(calls.counts), calls.threads
 
+    def _take_line(self, offset: int, line: bytes, report: Report) -> None:
+        text = line.decode("utf-8-sig", "replace").rstrip("\r")
+        if not text.strip() or text.startswith("#"):
+            return
+        if self._is_json is None:
+            self._is_json = text.lstrip().startswith("{")
+        names = self._names
+        if not self._is_json and names is None:
+            self._take_names(text)
+            return
+        try:
+            fields = json.loads(text) if names is None else dict(zip(names, self._split(text), strict=True))
+            if names is None:
+                self._shift = int("object" in fields or "id" in fields)
+            is_known = _take(self._calls, _ours(fields), self._shift)
+        except (ValueError, KeyError, TypeError, OverflowError, AttributeError, RecursionError, csv.Error):
+            is_known = False
+        if not is_known:
+            report.drop(offset)
 
-def _split(text: str, delimiter: str) -> list[str]:
-    return next(csv.reader([text], delimiter=delimiter))
+    def _take_names(self, text: str) -> None:
+        self._delimiter = "\t" if "\t" in text else ","
+        self._names = self._split(text)
+        # Numbers of objects may begin with 0, which as an address is none.
+        self._shift = int(not {"address", "ptr", "pointer", "addr"} & {name.strip().lower() for name in self._names})
+        self._columns = Columns(self._names, _NAMES, self._delimiter, self._shift, _KINDS)
+
+    def _split(self, text: str) -> list[str]:
+        return next(csv.reader([text], delimiter=self._delimiter))
 
 
 def _ours(fields: Mapping[str, object]) -> dict[str, object]:

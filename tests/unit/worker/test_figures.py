@@ -60,28 +60,30 @@ def test_a_worker_is_given_what_it_is_asked() -> None:
 
 def test_replays_that_counted_are_timed_and_threads_have_rows() -> None:
     held = words(Pass.THROUGHPUT, Asked(lanes=2))
-    # An offset, the number of replays, and four times 64 figures.
-    assert (held[0], len(held)) == (258 * 8, 258 + 8)
+    # An offset, the number of replays, four times 64 figures, and how late one was.
+    assert (held[0], len(held)) == (259 * 8, 259 + 8)
     held[1] = 2
     for first, figures in ((2, (10, 20, 99)), (66, (1, 2)), (130, (5, 6)), (194, (3, 4))):
         held[first : first + len(figures)] = figures
-    held[258:] = [7, 1, 8, 0, 9, 2, 6, 4]
+    held[258] = 77
+    held[259:] = [7, 1, 8, 0, 9, 2, 6, 4]
     assert read(MEASURES[Pass.THROUGHPUT], Asked(lanes=2), packed(held), {}) == Throughput(
         body_ticks=(10, 20),
         epilogue_ticks=(1, 2),
         cpu_ns=(5, 6),
         wait_ticks=(3, 4),
         threads=(ThreadRow(7, 1, 8, 0), ThreadRow(9, 2, 6, 4)),
+        late_ticks=77,
     )
-    alone = read(MEASURES[Pass.THROUGHPUT], Asked(), packed([0, 1, 10, *[0] * 255]), {})
-    assert alone == Throughput((10,), (0,), (0,), (), ())
+    alone = read(MEASURES[Pass.THROUGHPUT], Asked(), packed([0, 1, 10, *[0] * 256]), {})
+    assert alone == Throughput((10,), (0,), (0,), (), (), 0)
 
 
 def test_latencies_by_kind_by_size_and_over_the_run() -> None:
     held = words(Pass.LATENCY, Asked())
-    # 7 words that are given, 257 of timings, then the schedule, maxima by kind and by size, slices, histograms.
-    held[264:267] = [1_000, 40, 30]
-    maxima, by_size, slices = 267, 267 + 8, 267 + 8 + 18
+    # 7 words that are given, 258 of timings, then the schedule, maxima by kind and by size, slices, histograms.
+    held[265:268] = [1_000, 40, 30]
+    maxima, by_size, slices = 268, 268 + 8, 268 + 8 + 18
     histograms = slices + 400 * 8
     held[maxima + 4] = 15  # the floor
     held[histograms + 4 * BUCKETS + 10] = 3

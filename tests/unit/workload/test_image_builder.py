@@ -85,7 +85,7 @@ def test_an_impossible_sequence_is_refused_in_words(file: int, events: list[Even
 def test_an_image_that_was_never_finished_is_none(file: int) -> None:
     with ImageBuilder("pages", file) as builder:
         builder.append(encode(allocate(0)))
-    assert os.pread(file, 1000, 0) == bytes(19 * 8)
+    assert os.pread(file, 1000, 0) == bytes(22 * 8)
 
 
 def test_a_file_that_takes_nothing_is_an_error() -> None:
@@ -114,7 +114,10 @@ def test_head_and_words_of_a_small_trace(file: int) -> None:
         free(3),
     )
     assert head == {
-        "magic": 0x33474D494D544D4D,
+        "magic": 0x34474D494D544D4D,
+        "begin_word": 0,
+        "warm_operations": 0,
+        "marks": 1,
         "words": 16,
         "epilogue_word": 14,
         "operations": 7,

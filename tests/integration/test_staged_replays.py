@@ -1,0 +1,77 @@
+"""Replays at the recorded pace, and from a warm heap."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memtool.model import CellResult, Run, Status
+from memtool.passes import Pass
+from memtool.plan import BenchOptions
+from memtool.run import bench
+from memtool.workload.source import Rows
+from memtool.workload.trace_file import TraceWriter
+from tests.events import ALLOCATE, DEALLOCATE, Event, encode
+
+pytest.importorskip("pyarrow.parquet")
+KIB = 1024
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """A thousand blocks of 1 KiB of which ten stay; then ten more, one after the other, over 0.4 s."""
+    events: list[Event] = [(ALLOCATE, number, KIB, 4) for number in range(1000)]
+    events += [(DEALLOCATE, number, 0, 0) for number in range(10, 1000)]
+    events += [
+        event for number in range(1000, 1010) for event in ((ALLOCATE, number, KIB, 4), (DEALLOCATE, number, 0, 0))
+    ]
+    times = np.concatenate([np.zeros(1990), np.linspace(0, 4e8, 20)]).astype(np.int64)
+    with TraceWriter(tmp_path / "app.parquet") as writer:
+        writer.append(Rows(encode(*events), times))
+        writer.close({"name": "app", "threads": 1})
+    return tmp_path / "app.parquet"
+
+
+def measured(recording: Path, *passes: Pass, **options: object) -> tuple[Run, CellResult]:
+    made = BenchOptions(
+        workloads=(str(recording),),
+        allocators="tlsf",
+        passes=passes,
+        blocks=1,
+        output=recording.parent / "out",
+        draw_plots=False,
+        **options,  # type: ignore[arg-type]
+    )
+    run = bench(made, lambda *_: None).run
+    (cell,) = run.cells
+    assert (cell.status, cell.reason) == (Status.OK, None)
+    return run, cell
+
+
+def test_a_paced_replay_takes_as_long_as_the_recording_and_what_it_waits_is_no_part_of_it(recording: Path) -> None:
+    begun = time.monotonic()
+    run, cell = measured(recording, Pass.THROUGHPUT, Pass.LATENCY, Pass.FOOTPRINT, paced=True, speed=2.0)
+    # Three passes, and the null strategy in two of them.
+    assert time.monotonic() - begun > 5 * 0.2
+    (info,) = run.workloads
+    assert (info.name, info.pace) == ("app:paced=2", {"speed": 2.0, "seconds": 0.2})
+    assert "replayed at 2 times its recorded pace, over 0.2 s; what it waits is no part of any time" in info.notes
+    figure = cell.metrics["time_per_op_ns"].value
+    assert figure is not None
+    assert figure * info.operations < 0.1e9
+
+
+def test_figures_from_a_warm_heap_are_of_what_follows(recording: Path) -> None:
+    run, cell = measured(recording, Pass.CHECK, Pass.THROUGHPUT, Pass.LATENCY, Pass.FOOTPRINT, Pass.HEAP, begin="1990")
+    (info,) = run.workloads
+    assert (info.name, info.operations, info.begins) == ("app:from=1990", 20, {"at": "1990", "operation": 1990})
+    assert info.peak_live_bytes == 11 * KIB
+    assert cell.metrics["peak_live_bytes"].value == 11 * KIB
+    # The heap is as large as it has grown before.
+    footprint = cell.metrics["peak_footprint_bytes"].value
+    assert footprint is not None
+    assert footprint > 1000 * KIB
+    assert cell.metrics["packing_ratio"].value is None if "packing_ratio" in cell.metrics else True
