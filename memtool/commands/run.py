@@ -46,7 +46,7 @@ def command(allocator: str, stats: bool, program: tuple[str, ...]) -> int:
     programs.refuse_what_takes_no_preload(programs.find_program(program[0]))
     with tempfile.TemporaryDirectory(prefix="memtool-") as folder:
         report = Path(folder) / "report"
-        process = subprocess.Popen(program, env=launch.environment(plan, os.environ, report))
+        process = subprocess.Popen(program, env=launch.environment(plan, os.environ, report, checks=True))
         with processes.left_to_itself(process):
             while (ended := processes.wait(process, 3600.0)) is None:
                 pass

@@ -63,10 +63,13 @@ def why_no_malloc(plan: AllocatorPlan) -> str | None:
     return None
 
 
-def environment(plan: AllocatorPlan, base: Mapping[str, str], report: Path | None = None) -> dict[str, str]:
+def environment(
+    plan: AllocatorPlan, base: Mapping[str, str], report: Path | None = None, *, checks: bool = False
+) -> dict[str, str]:
     """Return the environment in which a program has this allocator for its malloc.
 
-    ``report``: where each of its processes appends a line when it ends; of strategies of the engine's. Raises
+    ``report``: where each of its processes appends a line when it ends; of strategies of the engine's. ``checks``: each
+    verifies its whole heap before that, which is no part of what a program would take. Raises
     FileNotFoundError where the library was not built.
     """
     preload = list(plan.preload)
@@ -76,6 +79,7 @@ def environment(plan: AllocatorPlan, base: Mapping[str, str], report: Path | Non
         own |= {"MEMTOOL_MALLOC": plan.strategy, "MEMTOOL_MALLOC_PARAMETERS": plan.engine_parameters}
         if report is not None:
             own["MEMTOOL_MALLOC_REPORT"] = str(report)
+            own |= {"MEMTOOL_MALLOC_CHECK": "1"} if checks else {}
     if before := base.get("LD_PRELOAD"):
         preload.append(before)
     return {**base, **own, **({"LD_PRELOAD": ":".join(preload)} if preload else {})}

@@ -1,7 +1,8 @@
 // Any strategy, with its adaptors, as the malloc of a real program (memtool run).
 //
 // Environment: MEMTOOL_MALLOC, the recipe ("tlsf+lock+as-malloc"); MEMTOOL_MALLOC_PARAMETERS, those of each part
-// ("subdivisions=32++"); MEMTOOL_MALLOC_REPORT, the file that is appended to when the process ends, a line of JSON.
+// ("subdivisions=32++"); MEMTOOL_MALLOC_REPORT, the file that is appended to when the process ends, a line of JSON;
+// MEMTOOL_MALLOC_CHECK, if the whole heap is to be verified first: that takes time, and memory for its lists.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -24,13 +25,13 @@ constinit Findings* findings = nullptr;
 constinit bool straight = false;
 constinit bool apart = false;  // blocks may lie outside of the region
 
-// What the heap is like at the end of the process, and what its adaptors have found. `is_quiet`: no other thread is in
-// the middle of a call.
-std::string report(bool is_quiet) {
+// What the heap is like at the end of the process, and what its adaptors have found. `checks`: the heap is verified
+// first; no other thread may be in the middle of a call.
+std::string report(bool checks) {
   const HeapStats stats = heap->stats();
   std::string finding;
   try {
-    if (is_quiet) heap->check();
+    if (checks) heap->check();
     finding = findings->first();
   } catch (const std::exception& problem) {
     finding = problem.what();
@@ -52,7 +53,8 @@ std::string report(bool is_quiet) {
   if (path == nullptr || phase.load() != Phase::ready || is_inside()) return;
   goes_straight = false;
   const Inside inside;
-  const std::string line = report(!straight || presence.is_alone(own_place));
+  const bool is_quiet = !straight || presence.is_alone(own_place);
+  const std::string line = report(is_quiet && std::getenv("MEMTOOL_MALLOC_CHECK") != nullptr);
   const int file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   if (file < 0) return;
   (void)!write(file, line.data(), line.size());

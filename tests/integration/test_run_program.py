@@ -134,6 +134,18 @@ def test_red_zones_name_the_block_as_the_program_asked_for_it(tmp_path: Path, fa
     assert re.fullmatch(rf"memtool: process \d+: {pattern}(, found at operation 4)?\n", done.stderr), done.stderr
 
 
+def test_the_whole_heap_is_verified_at_the_end_where_nobody_measures(tmp_path: Path) -> None:
+    program = build(tmp_path, "block[10] = 65; return 0;")  # it is never freed
+    assert ": overrun of the block of 10 bytes at 0x" in memtool_run("tlsf+redzone", program).stderr
+    known = Registry()
+    (spec,) = parse_allocators("tlsf+redzone", known.groups)
+    report = tmp_path / "report"
+    environment = launch.environment(known.resolve(spec, as_malloc=True), os.environ, report)
+    assert subprocess.run([program], env=environment, timeout=60, check=False).returncode == 0
+    (heap,) = launch.read_reports(report)
+    assert heap.finding == ""
+
+
 def test_leaks_are_said_with_who_asked_for_them(tmp_path: Path) -> None:
     done = memtool_run("tlsf+leak", build(tmp_path))
     lost = "2 × 12.1 KiB (operations 0, 1, called from lose (faults.c:4)), "
