@@ -29,6 +29,8 @@ REQUEST: dict[str, Any] = {
     "warmups": 1,
     "iterations": 3,
     "use_counter": 1,
+    "is_paced": 0,
+    "image_window": 0,
     "ns_per_tick": 0.5,
     "one_processor": 0,
     "resident": 0,
