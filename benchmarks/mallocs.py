@@ -42,7 +42,6 @@ def measured(recorded: Recorded, allocators: str, blocks: int) -> Mapping[str, C
             ready=load and _PORT,
             load=load,
             warmup=1,
-            expects_same_output=recorded.load is None,
         )
         options = BenchOptions(
             programs=(program,), allocators=allocators, blocks=blocks, output=Path(name) / "run", draw_plots=False
