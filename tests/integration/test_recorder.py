@@ -123,7 +123,9 @@ def read(path: Path) -> Seen:
 
 def all_of(tmp_path: Path) -> list[Seen]:
     """Return what each process has left, in the order of their starts."""
-    paths = sorted((tmp_path / "recording").iterdir(), key=lambda path: int(path.name.partition(".")[2]))
+    # Beside each lies what was mapped where.
+    paths = [path for path in (tmp_path / "recording").iterdir() if path.suffix != ".maps"]
+    paths.sort(key=lambda path: int(path.name.partition(".")[2]))
     return [read(path) for path in paths]
 
 
