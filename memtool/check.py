@@ -21,7 +21,7 @@ from memtool.kinds.work import kind_of
 from memtool.measure.metrics import METRICS
 from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Report, Run, Status
 from memtool.passes import CHOSEN, Instrument, Pass, Phase
-from memtool.plan import BenchOptions
+from memtool.plan import BenchOptions, with_programs
 from memtool.programs import planning
 from memtool.report import verdicts
 from memtool.report.plots import forest, pictures
@@ -112,9 +112,10 @@ def side_by_side(
 
 def too_few_blocks(options: CheckOptions) -> str | None:
     """Return before anything is measured that no verdict on sampled figures can come of it, and how many blocks can."""
-    bench = options.bench
     if options.baseline is not None:
         return None  # sampled figures only advise
+    options = replace(options, bench=with_programs(options.bench))
+    bench = options.bench
     pairs = len(bench.workloads) * max(1, len(bench.threads)) * max(1, len(bench.rates)) * len(bench.regions)
     rules = _rules_of(options)
     few = gate.too_few_blocks(bench.blocks | 1, pairs + len(bench.programs), rules, looks=2)
@@ -137,7 +138,7 @@ def to_be_measured(options: CheckOptions) -> BenchOptions:
     """
     _refuse_uncounted(options)
     _past(options)  # what is foreign in it is refused before anything is measured
-    settings = replace(options.bench, packs="packing_ratio" in options.rules.metrics)
+    settings = replace(with_programs(options.bench), packs="packing_ratio" in options.rules.metrics)
     if options.baseline is None:
         blocks = settings.blocks | 1
         settings = replace(

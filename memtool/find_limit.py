@@ -78,6 +78,8 @@ def find_limits(options: BenchOptions, seeds: int, progress: Progress, executor:
         for info in (trace.info for trace in plan.traces):
             if not places_blocks(info.kind, options.passes):
                 raise InputError(f"{info.source}: is work of the kind {info.kind}, which has no footprint to limit")
+        if plan.programs:
+            raise InputError(f"{plan.programs[0].name}: limits are of regions, and a whole program has none")
         fingerprint = {**fingerprint_of(options, plan), "search": f"least limits in steps of {STEP} bytes"}
         directory = output_directory(options, started, fingerprint)
         begun = started.isoformat(timespec="seconds")

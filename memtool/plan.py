@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,14 +23,14 @@ from memtool.measure.metrics import METRICS
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Status, TraceInfo
 from memtool.passes import CHOSEN, Instrument, Pass
 from memtool.programs import planning
-from memtool.programs.program import Program
+from memtool.programs.program import Program, written_in
 from memtool.stats import proof
 from memtool.units import format_duration, format_size
 from memtool.worker.parent import RegionRequest
 from memtool.worker.settings import LEAST_TIME_LIMIT, NULL, Measurable, Settings, counts, seconds_waiting
 from memtool.worker.threads import ThreadPlan
 from memtool.workload.staged import Stages
-from memtool.workload.trace import Trace
+from memtool.workload.trace import Trace, find_workload
 
 RESERVED_BYTES = 64 << 30
 """Address space reserved for a region where the workload sets no limit; taken as it is used."""
@@ -152,9 +153,20 @@ def too_few_to_compare(plan: Plan) -> str | None:
     return None if few is None else f"for a later `memtool compare`: {few} ({option('resume')} adds blocks)"
 
 
+def with_programs(options: BenchOptions) -> BenchOptions:
+    """Return the options with the programs of their workload files among the programs. Raises InputError."""
+    written = {name: written_in(find_workload(name)) for name in options.workloads}
+    return replace(
+        options,
+        workloads=tuple(name for name in options.workloads if not written[name]),
+        programs=(*options.programs, *itertools.chain.from_iterable(written.values())),
+    )
+
+
 def make_plan(options: BenchOptions) -> Plan:
     """Load the workloads, resolve the allocators, and say which pairs cannot be measured, and why."""
     refuse_stale()
+    options = with_programs(options)
     known = registry.Registry()
     specs = _specs(options, known)
     for spec in specs:

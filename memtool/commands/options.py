@@ -255,7 +255,8 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             default=30,
             show_default=True,
             metavar="SECONDS",
-            help="Each worker has so long to answer before it is killed; longer where the harness alone is slow.",
+            help="Each worker has so long to answer before it is killed; longer where the harness alone is slow. "
+            "A run of a whole program has 600 unless given.",
         ),
         click.option("--cold", is_flag=True, help="No warm-up: one replay in each fresh process."),
         click.option(

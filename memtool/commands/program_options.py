@@ -25,7 +25,7 @@ class SectionedCommand(click.Command):
         """Write the options, those of programs last."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": [], SECTION: []}
         for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
+            record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
             if record is not None:
                 sections[SECTION if isinstance(parameter, ProgramOption) else "Options"].append(record)
         for heading, records in sections.items():
@@ -188,7 +188,8 @@ def _statuses(text: str | None) -> tuple[int, ...] | None:
         return ()
     if text == ANY_STATUS:
         return None
-    words = [word.strip() for word in text.removeprefix("=").split(",")]
+    text = text.removeprefix("=")  # which click leaves before the value of a short option
+    words = [word.strip() for word in text.split(",")]
     if not all(word.isdecimal() and 0 < int(word) < 256 for word in words):
         raise InputError(f"must be exit statuses from 1 to 255, is '{text}'", field="ignore_failure")
     return tuple(map(int, words))

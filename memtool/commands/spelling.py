@@ -94,7 +94,7 @@ def _workloads(run: Run) -> dict[str, str]:
     as_malloc = " --as malloc" if any(cell.call is not None and cell.call.as_malloc for cell in run.cells) else ""
     return {
         info.name: program_options.spelled(info.program)
-        if info.program is not None
+        if info.program is not None and not info.source
         else shlex.quote(sources[info.name])
         + (f" --threads {info.threads}" if info.name != (info.workload_name or info.name) else "")
         + (f" --rate {rate}" if (rate := rate_given(info.name)) else "")

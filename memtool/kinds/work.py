@@ -100,11 +100,12 @@ def _others() -> dict[str, Work]:
 
 def kind_of(path: Path) -> str:
     """Return of which kind a file is. Raises InputError where it cannot be read."""
-    from memtool.workload.document import read_document
+    from memtool.workload.document import mentions, read_document
     from memtool.workload.importers.known import importer_of
 
-    keys = {declared.key: kind for kind, declared in _others().items()}
-    if not keys or importer_of(path) is not None:
+    keys = {str(declared.key): kind for kind, declared in _others().items()}
+    # What can be read but once is read by who loads it.
+    if not keys or importer_of(path) is not None or not path.is_file() or not mentions(path, keys):
         return FIRST
     content = read_document(path).data
     return next((keys[key] for key in content if key in keys), FIRST) if isinstance(content, dict) else FIRST

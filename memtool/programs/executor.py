@@ -76,8 +76,7 @@ class ProgramExecutor:
             if self._is_served(program, job.plan, taken):
                 self._seen.add(job.cell)
         except (Failed, Refused, OSError) as problem:
-            words = f"{problem.filename}: {problem.strerror}" if isinstance(problem, OSError) else str(problem)
-            return Sample(job.cell, job.block, job.run_pass, Status.FAILED, words, of_harness=True)
+            return Sample(job.cell, job.block, job.run_pass, Status.FAILED, str(problem), of_harness=True)
         problem_of = taken.problem or self._why_not_served(taken, job)
         proof = self._proof(program, job.plan, taken)
         if problem_of is not None:

@@ -24,7 +24,9 @@ SHELL = "/bin/sh"
 ANY_STATUS = "all-non-zero"
 _NAMED = re.compile(r"([A-Za-z{][\w.{}-]*)=(\S.*)", re.DOTALL)
 _OF_A_SHELL = re.compile(r"""[|&;<>()$`*?\[\]#~{}!\n]|^\s*[A-Za-z_]\w*=""")
-_BUILT_IN = frozenset(["cd", "eval", "exec", "exit", "export", "set", "ulimit", "umask", "wait", ".", ":"])
+_BUILT_IN = frozenset(["cd", "eval", "exec", "exit", "export", "set", "ulimit", "umask", "wait", ".", ":"]) | frozenset(
+    ["case", "for", "if", "until", "while"]
+)
 """As make has it: a command without any of these is run as it is."""
 _MOST_PROGRAMS = 1000
 _COMMANDS = ("command", "prepare", "conclude", "setup", "cleanup", "ready", "load")
@@ -65,6 +67,8 @@ class Program:
     """Seconds after which a run is ended."""
     parameters: tuple[tuple[str, str], ...] = ()
     """What was put in place of ``{x}``."""
+    source: str = ""
+    """Workload file that it comes from; nothing where it was named itself."""
 
     @property
     def is_server(self) -> bool:
@@ -93,6 +97,7 @@ class Program:
             operations=0,
             threads=1,
             peak_live_bytes=0,
+            source=self.source,
             program=said,
             kind="program",
         )
@@ -104,7 +109,7 @@ def described(program: Program) -> dict[str, Any]:
     said = {
         key: [list(part) if isinstance(part, tuple) else part for part in value] if isinstance(value, tuple) else value
         for key, value in asdict(program).items()
-        if key != "time_limit" and value != getattr(usual, key)
+        if key not in ("time_limit", "source") and value != getattr(usual, key)
     }
     return said if program.uses_shell is None else {**said, "run_by": program.uses_shell}
 
@@ -155,6 +160,8 @@ def _is_program(command: str) -> bool:
     if _OF_A_SHELL.match(command.lstrip()):
         return True
     words = command.split()
+    if words[0] in _BUILT_IN:
+        return True
     return "=" not in words[0] and ("/" in words[0] or "{" in words[0] or shutil.which(words[0]) is not None)
 
 
@@ -203,6 +210,26 @@ def _filled(text: str, chosen: Sequence[tuple[str, str]]) -> str:
     for key, value in chosen:
         text = text.replace(f"{{{key}}}", value)
     return text
+
+
+def written_in(path: Path) -> tuple[Program, ...]:
+    """Return the programs of a workload file; nothing where it is of another kind. Raises InputErrors."""
+    from memtool.kinds.program.keys import Workload
+    from memtool.kinds.work import kind_of
+    from memtool.workload.loader import load
+
+    if kind_of(path) != "program":
+        return ()
+    workload = load(path, Workload)
+    keys = workload.program
+    program = Program(
+        name=workload.name,
+        source=str(path),
+        expects_same_output=keys.expect_same_output,
+        ignored_statuses=None if keys.ignore_failure == ANY_STATUS else tuple(map(int, keys.ignore_failure)),
+        **keys.model_dump(exclude={"expect_same_output", "ignore_failure", "parameters"}),
+    )
+    return tuple(spread(program, {name: tuple(map(str, values)) for name, values in keys.parameters.items()}))
 
 
 def refuse_impossible(program: Program) -> Path | None:

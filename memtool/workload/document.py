@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +172,16 @@ def written(keys: Sequence[str | int]) -> str:
             word = repr(word[:_LONGEST_KEY])
         text += f"[{key}]" if isinstance(key, int) else f".{word}" if text else word
     return text
+
+
+def mentions(path: Path, words: Iterable[str]) -> bool:
+    """Return whether any of these words is in a file at all, or it cannot be read: to parse a large one takes long."""
+    try:
+        with files.open_input(path) as file:
+            text = file.read(_LARGEST_FILE + 1)
+    except OSError:
+        return True
+    return any(word.encode() in text for word in words)
 
 
 def read_document(path: Path) -> Document:

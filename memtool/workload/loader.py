@@ -83,6 +83,7 @@ def _words(kind: str, context: dict[str, Any], given: str) -> str:
         return str(context["error"])
     must = {
         "too_short": "must not be empty",
+        "string_too_short": "must not be empty",
         "too_long": f"must have at most {context.get('max_length')} entries, has {context.get('actual_length')}",
         "literal_error": f"must be {context.get('expected')}, is {given}",
         "greater_than_equal": f"must be >= {context.get('ge')}, is {given}",

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks import fidelity
 from memtool.allocators.registry import Registry
 
 ROOT = Path(__file__).parents[2]
@@ -34,3 +35,15 @@ def test_the_sample_of_the_readme_and_its_pictures_are_those_of_the_stored_run()
 def test_the_stored_run_does_not_say_where_its_workload_lay() -> None:
     stored = json.loads((ROOT / "docs/data/quickstart.json").read_text(encoding="utf-8"))
     assert [each["source"] for each in stored["workloads"]] == ["quickstart.yaml"]
+
+
+def test_the_page_on_fidelity_says_what_was_kept() -> None:
+    kept = json.loads(fidelity.DATA.read_text(encoding="utf-8"))
+    assert fidelity.PAGE.read_text(encoding="utf-8") == fidelity.page(kept)
+
+
+def test_two_differences_have_an_order_where_both_are_beyond_their_intervals_and_the_error() -> None:
+    up, down, none = (fidelity.Difference(*figures) for figures in ((2, 1, 3), (-2, -3, -1), (0, -1, 1)))
+    assert [fidelity.verdict(up, other) for other in (up, down, none)] == ["same", "OPPOSITE", "not told apart by one"]
+    assert fidelity.verdict(none, none) == "not told apart"
+    assert fidelity.verdict(fidelity.Difference(2, 1, 3, error=1.0), down) == "not told apart by one"

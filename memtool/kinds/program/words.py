@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from memtool.model import CellResult, TraceInfo
+from memtool.units import plural
 
 _AROUND = {
     "input": "standard input from",
@@ -26,7 +27,7 @@ def heading(info: TraceInfo) -> str:
     lines = [f"{info.name}: the whole program, one run a sample{by}: {said.get('command', '?')}"]
     around = [f"{words} {said[key]}" for key, words in _AROUND.items() if said.get(key)]
     if said.get("warmup"):
-        around.append(f"{said['warmup']} runs of each allocator before, not measured")
+        around.append(f"{plural(said['warmup'], 'run')} of each allocator before, not measured")
     if said.get("expects_same_output"):
         around.append("output expected to be the same under every allocator")
     return "\n".join([*lines, *(["; ".join(around)] if around else [])])

@@ -1,5 +1,53 @@
-"""Whole programs are named on the command line, not in workload files (memtool/programs)."""
+"""How a workload file with the key ``program`` is read. What is run needs no image: memtool/programs runs it."""
 
 from __future__ import annotations
 
-WORK = None
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memtool.errors import InputError
+from memtool.kinds.work import SCHEMA, Inspection, Work
+from memtool.model import Mode
+
+if TYPE_CHECKING:
+    from memtool.workload.trace import Trace
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of such a file."""
+    from memtool.kinds.program.keys import Workload
+
+    return {"$schema": SCHEMA, **Workload.model_json_schema(), "title": "memtool whole program"}
+
+
+def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
+    """Raise InputError: there are no events before the program has been recorded."""
+    raise _no_events(path)
+
+
+def inspect(path: Path, seed: int | None) -> Inspection:
+    """Raise InputError, as ``load``."""
+    raise _no_events(path)
+
+
+def _no_events(path: Path) -> InputError:
+    return InputError(f"{path}: program: is run as a whole, by bench and check; `memtool record` makes a trace of one")
+
+
+def listed(path: Path) -> tuple[str, str]:
+    """Return that it is a program, and its description."""
+    from memtool.kinds.program.keys import Workload
+    from memtool.workload.loader import load
+
+    return "program", load(path, Workload).description
+
+
+WORK = Work(
+    key="program",
+    json_schema=json_schema,
+    load=load,
+    why_not=lambda plan, trace: None,
+    listed=listed,
+    inspect=inspect,
+    summary=lambda inspection: "",
+)

@@ -24,6 +24,7 @@ from memtool.report.plots import (
     latency,
     memory,
     percentiles,
+    programs,
     scaling,
     speed,
 )
@@ -125,6 +126,7 @@ def _pictures(directory: Path, run: Run) -> Iterator[tuple[TraceInfo, Drawers]]:
         yield (
             info,
             {
+                "program": partial(programs.draw, cells, styles),
                 "throughput": partial(speed.throughput, cells, styles),
                 "latency": partial(percentiles.draw, cells, styles),
                 "latency-by-size": partial(latency.by_size, labelled),

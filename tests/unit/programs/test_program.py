@@ -29,6 +29,7 @@ SORT = Program(name="sort", command="sort")
         ("by-{key}=sort -k {key}", "by-{key}", "sort -k {key}"),
         # A variable of the shell's: there is no program named C or 3.
         ("LANG=C sort", "LANG=C sort", "LANG=C sort"),
+        ("p=if true; then sort; fi", "p", "if true; then sort; fi"),
         ("A=3 B=4 sort", "A=3 B=4 sort", "A=3 B=4 sort"),
         ("/usr/bin/sort --reverse --numeric-sort --key=2 one two", "sort --reverse --numeric-sort --key=2 …", None),
     ],
