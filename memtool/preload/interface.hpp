@@ -34,7 +34,7 @@ struct ProgramHeap {
   static inline bool can_open() noexcept;   // false: it is too early; asked again at the next call
   static inline void open(Region& region);  // throws what is wrong
   // Whether threads may call it with nothing around: it asks for memory only at a thread's first call, and is brought
-  // over a fork by hold() and let_go() alone.
+  // over a fork by hold() and let_go() alone. See HeldForForks.
   static inline bool is_straight() noexcept;
   static inline void hold() noexcept;
   static inline void let_go() noexcept;
@@ -196,15 +196,14 @@ bool is_foreign(const void* block) noexcept {
 [[gnu::always_inline]] inline void* allocate(std::size_t size, std::size_t alignment, const void* caller) noexcept {
   if (!goes_straight) [[unlikely]]
     return allocate_round(size, alignment, caller);
-  return or_no_memory(alignment <= kDefaultAlignment ? ProgramHeap::allocate(size)
-                                                     : ProgramHeap::allocate_aligned(alignment, size));
+  return alignment <= kDefaultAlignment ? ProgramHeap::allocate(size) : ProgramHeap::allocate_aligned(alignment, size);
 }
 
 void* allocate_zeroed(std::size_t count, std::size_t size, const void* caller) noexcept {
   std::size_t bytes = 0;
   if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX) return no_memory();
   if (goes_straight) [[likely]]
-    return or_no_memory(ProgramHeap::allocate_zeroed(bytes));
+    return ProgramHeap::allocate_zeroed(bytes);
   if (!is_ready() || is_inside()) [[unlikely]] {
     void* block = or_no_memory(books.allocate(bytes, kDefaultAlignment));
     return block == nullptr ? nullptr : std::memset(block, 0, bytes);
@@ -254,7 +253,7 @@ void* reallocate(void* block, std::size_t size, const void* caller) noexcept {
   if (size > PTRDIFF_MAX) return no_memory();
   if (size == 0) return deallocate(block), nullptr;  // as the C library of this system does
   if (goes_straight && reinterpret_cast<std::uintptr_t>(block) - region_begin < region_bytes) [[likely]]
-    return or_no_memory(ProgramHeap::reallocate(block, size));
+    return ProgramHeap::reallocate(block, size);
   if (books.contains(block) || !is_ready() || is_inside() || is_foreign(block)) [[unlikely]]
     return move_to_another(block, size, caller);
   const Inside inside;

@@ -162,7 +162,7 @@ concept FreesBare = requires(S s, void* block) {
 };
 // Takes all its locks before a fork, and opens them after it, in both processes; and has nothing besides that the child
 // would find half done, but what belongs to threads that the child has not. It asks for memory of its own only when it
-// is made, and at a thread's first call.
+// is made, and at a thread's first call. Where memory is out it says so in errno, which a free leaves as it is.
 template <class S>
 concept HeldForForks = requires(S s) {
   { s.hold() } noexcept;

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstring>
 #include <mutex>
 #include <span>
@@ -254,13 +255,13 @@ class ThreadSpans {
   [[gnu::noinline]] void* allocate_slowly(std::size_t index) noexcept {
     State* state = threads_.mine();
     void* block = nullptr;
-    if (state == nullptr) return take(index, {&block, 1}) == 0 ? nullptr : block;
+    if (state == nullptr) return take(index, {&block, 1}) == 0 ? no_memory() : block;
     Bin& bin = opened(*state, index);
     if (bin.top.load(std::memory_order_relaxed) != bin.empty)
       return allocate_of_class(index);  // it was another heap's turn
     const std::size_t capacity = static_cast<std::size_t>(bin.full - bin.empty);
     const std::size_t taken = take(index, {bin.empty, (capacity + 1) / 2});
-    if (taken == 0) return nullptr;
+    if (taken == 0) return no_memory();
     std::reverse(bin.empty, bin.empty + taken);  // the first that was taken is the first to be used
     bin.top.store(bin.empty + taken - 1, std::memory_order_relaxed);
     return bin.empty[taken - 1];
@@ -279,6 +280,11 @@ class ThreadSpans {
     }
     *top = block;
     bin.top.store(top + 1, std::memory_order_relaxed);
+  }
+
+  static void* no_memory() noexcept {
+    errno = ENOMEM;
+    return nullptr;
   }
 
   Bin& opened(State& state, std::size_t index) noexcept {
@@ -353,7 +359,7 @@ class ThreadSpans {
   void* allocate_large(std::size_t size, std::size_t alignment) noexcept {
     const std::scoped_lock lock(pages_mutex_);
     void* block = large_.allocate(size, alignment);
-    if (block == nullptr) return nullptr;
+    if (block == nullptr) return no_memory();
     pages_.set(block, 1, ClassTable::kNone);
     idle_ -= std::min(idle_, runs_.run_bytes(block));
     return block;

@@ -30,8 +30,9 @@ class ClassTable {
   // The class of a request, or kNone: for requests above the largest class, and for alignments that no class keeps
   // whose blocks lie at multiples of their size from a page.
   [[nodiscard]] std::size_t index(std::size_t size, std::size_t alignment) const noexcept {
-    if (is_plain(size, alignment)) [[likely]]
-      return plain_index(size);
+    // Not by the two below: with them g++ 12 puts 0.6 instructions more into each operation of segregated-pool.
+    if (alignment <= kDefaultAlignment && size <= largest_) [[likely]]
+      return by_quanta_[(size + SizeClasses::kQuantum - 1) / SizeClasses::kQuantum];
     return aligned_index(size, alignment);
   }
   // Whether the table alone says it.

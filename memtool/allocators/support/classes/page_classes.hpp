@@ -19,22 +19,21 @@ class PageClasses {
  public:
   // Throws std::bad_alloc.
   explicit PageClasses(const Region& region)
-      : region_(region), base_(region.base()), mapped_bytes_(bits::round_up(region.capacity() / kPage + 1, kPage)) {
+      : region_(region), mapped_bytes_(bits::round_up(region.capacity() / kPage + 1, kPage)) {
     void* mapped =
         mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapped == MAP_FAILED) throw std::bad_alloc();
-    classes_ = static_cast<std::uint8_t*>(mapped);
+    // As if it began at address 0: the number of a page is an address without its last twelve bits.
+    origin_ = reinterpret_cast<std::uintptr_t>(mapped) - reinterpret_cast<std::uintptr_t>(region.base()) / kPage;
   }
-  ~PageClasses() { munmap(classes_, mapped_bytes_); }
+  ~PageClasses() { munmap(entry(region_.base()), mapped_bytes_); }
   PageClasses(const PageClasses&) = delete;
   PageClasses& operator=(const PageClasses&) = delete;
 
   // Of a page for which one was set.
-  [[nodiscard, gnu::always_inline]] std::size_t of(const void* address) const noexcept {
-    return classes_[page_of(address)];
-  }
+  [[nodiscard, gnu::always_inline]] std::size_t of(const void* address) const noexcept { return *entry(address); }
   void set(const void* first, std::size_t bytes, std::uint8_t index) noexcept {
-    std::memset(classes_ + page_of(first), index, (bytes + kPage - 1) / kPage);
+    std::memset(entry(first), index, (bytes + kPage - 1) / kPage);
   }
   [[nodiscard]] std::size_t bytes(std::size_t used = 0) const noexcept {
     return std::max(region_.used(), used) / kPage;
@@ -42,14 +41,13 @@ class PageClasses {
 
  private:
   static constexpr std::size_t kPage = 4096;
-  [[nodiscard]] std::size_t page_of(const void* address) const noexcept {
-    return static_cast<std::size_t>(static_cast<const std::byte*>(address) - base_) / kPage;
+  [[nodiscard, gnu::always_inline]] std::uint8_t* entry(const void* address) const noexcept {
+    return reinterpret_cast<std::uint8_t*>(origin_ + reinterpret_cast<std::uintptr_t>(address) / kPage);
   }
 
   const Region& region_;
-  const std::byte* base_;
   std::size_t mapped_bytes_;
-  std::uint8_t* classes_ = nullptr;
+  std::uintptr_t origin_ = 0;
 };
 
 }  // namespace memtool
