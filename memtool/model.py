@@ -232,7 +232,7 @@ class TraceInfo:
     """``law``, ``rate_per_s`` and ``burst`` of an open-loop workload (workload/arrivals.py); None: closed loop."""
     pace: Mapping[str, Any] | None = None
     begins: Mapping[str, Any] | None = None
-    """``speed`` and ``seconds`` at the recorded pace; ``at`` and ``operation`` from a warm heap (docs/traces.md)."""
+    """``at`` and ``operation`` where figures begin, from a warm heap (docs/traces.md); None: from the first one."""
     packing_bytes: int | None = None
     """Least memory that the blocks were packed into by one who knows all of them beforehand; None: not packed."""
     packing_by: str | None = None

@@ -52,6 +52,7 @@ _DESCRIPTIONS = {
     "scopes": "how many scopes begin and end",
     "first_not_lifo": "of the first operation on another object than the youngest: a free or a resize; null: none",
     "touch": "what is written to each block: none, first, pages or all",
+    "pace": "speed and seconds of a replay at the recorded pace; null: as fast as it goes",
     "memory_limit": "capacity of the region, bytes; null: none was set",
     "verdict": "what the comparison comes to",
     "alpha": "probability of a false verdict that all tests together keep to",

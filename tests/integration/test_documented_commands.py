@@ -84,6 +84,7 @@ SAYS = {
     "list": r"\btlsf\b",
     "record": r"^what the program says$",
     "run": r"^what the program says$",
+    "fit": r"^peak of live bytes|ratio",
     "import": r"^events +[\d,]+; [\d.]+ KiB",
     "doctor": r"perf|valgrind",
     "schema": r"^\{",
@@ -156,13 +157,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, memtool_environment: dict
         with zipfile.ZipFile(made / "recording.zip", "w") as archive:
             calls = (f"{i % 2}: malloc 0x{i % 9 * 64 + 64:x} {i % 50 + 1}\n" for i in range(3000))
             archive.writestr("recording.txt", "".join(calls))
-        done = run(made, "memtool import recording.zip -o app.parquet", memtool_environment)
-        assert done.returncode == 0, done.stderr
         heap = block_of("docs/your-own-allocator.md", "# powers.py").replace("Powers", "Heap")
         heap = heap.replace("max(4, ", "max(6, ").replace("return 1 << 40, 16", "return 1 << 40, 64")
         (made / "mine.py").write_text(heap, encoding="utf-8")
         _build(made)
         _build_app(made)
+        # Recorded, for a trace that is replayed at its pace has to know it.
+        done = run(made, "memtool record -o app.parquet -- ./app", memtool_environment)
+        assert done.returncode == 0, done.stderr
         done = run(made, f"{sys.executable} -m memtool {STORED} --no-plots -o results/A", memtool_environment)
         assert done.returncode == 0, done.stderr
         shutil.copytree(made / "results/A", made / "results/B")
@@ -196,7 +198,11 @@ def _build_app(folder: Path) -> None:
     #include <stdio.h>
     #include <stdlib.h>
     int main(void) {
-      for (int each = 0; each < 1000; ++each) free(malloc(100));
+      void* blocks[10] = {0};
+      for (unsigned i = 0; i < 3000; ++i) {
+        free(blocks[i % 10]);
+        blocks[i % 10] = malloc(100 + i % 50);
+      }
       puts("what the program says");
     }
     """
