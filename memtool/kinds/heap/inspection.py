@@ -12,6 +12,7 @@ from memtool.kinds.work import Inspection
 from memtool.model import TraceInfo
 from memtool.units import arrivals_in_words, format_count, format_mean_size, format_size, plural
 from memtool.workload.characterise import Characteristics
+from memtool.workload.trace import written_sources
 
 _MOST_ROWS = 10
 
@@ -44,7 +45,8 @@ def _in_words(inspection: Inspection) -> str:
     words = " ".join(sentence.says for sentence in inspection.portrait)
     allocators = dict.fromkeys(name for sentence in inspection.portrait for name in sentence.allocators)
     lines = textwrap.wrap(words, 100, break_long_words=False, break_on_hyphens=False)
-    tried = f"memtool bench {shlex.quote(inspection.trace.source)} -a {','.join(('glibc', *allocators))}"
+    workload = written_sources([inspection.trace])[inspection.trace.name]
+    tried = f"memtool bench {shlex.quote(workload)} -a {','.join(('glibc', *allocators))}"
     return "\n".join(["In words", *lines, "Whether it should, a bench says:", f"    {tried}"])
 
 
