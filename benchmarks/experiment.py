@@ -56,28 +56,28 @@ def main() -> None:
 
 
 def _unchanged(folder: Path, name: str, checks: int, beside: str = "") -> tuple[str, ...]:
-    found = [_check(folder, name, name) for _ in range(checks)]
-    red = sum(each["verdict"] == "regression" for each in found)
-    return f"{name} against itself{beside}", _verdicts(found), "no regression", "yes" if red == 0 else "NO"
+    reports = [_check(folder, name, name) for _ in range(checks)]
+    red = sum(report["verdict"] == "regression" for report in reports)
+    return f"{name} against itself{beside}", _verdicts(reports), "no regression", "yes" if red == 0 else "NO"
 
 
 def _slower(folder: Path, checks: int) -> tuple[str, ...]:
     plain = _library(folder, 0)
     delay = _delay(folder, plain)
     slow = _library(folder, delay)
-    found = [_check(folder, str(plain), str(slow)) for _ in range(checks)]
-    effects = [effect for each in found for effect in each["comparisons"][0]["effects"]]
+    reports = [_check(folder, str(plain), str(slow)) for _ in range(checks)]
+    effects = [effect for report in reports for effect in report["comparisons"][0]["effects"]]
     bounds = paired.interval(effects)
     truly = f"{math.expm1(median(effects)):+.1%}"
     if bounds is not None:
         truly += f" ({math.expm1(bounds[0]):+.1%} to {math.expm1(bounds[1]):+.1%}, {len(effects)} pairs)"
-    red = sum(each["verdict"] == "regression" for each in found)
+    red = sum(report["verdict"] == "regression" for report in reports)
     goal = math.ceil(0.95 * checks)
-    return f"slower by {truly}", _verdicts(found), f"at least {goal} found", "yes" if red >= goal else "NO"
+    return f"slower by {truly}", _verdicts(reports), f"at least {goal} found", "yes" if red >= goal else "NO"
 
 
-def _verdicts(found: Sequence[dict[str, Any]]) -> str:
-    counts = Counter(each["verdict"] for each in found)
+def _verdicts(reports: Sequence[dict[str, Any]]) -> str:
+    counts = Counter(report["verdict"] for report in reports)
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
 
 
@@ -96,9 +96,9 @@ def _check(folder: Path, against: str, candidate: str, blocks: int = 31) -> dict
         )
     if ended.returncode not in (0, 3):
         raise SystemExit(f"experiment: {ended.stderr.strip()}")
-    found: dict[str, Any] = json.loads(ended.stdout)
-    print(f"{Path(against).name}, {Path(candidate).name}: {found['verdict']}", file=sys.stderr)
-    return found
+    report: dict[str, Any] = json.loads(ended.stdout)
+    print(f"{Path(against).name}, {Path(candidate).name}: {report['verdict']}", file=sys.stderr)
+    return report
 
 
 def _library(folder: Path, delay: int) -> Path:
@@ -117,8 +117,8 @@ def _delay(folder: Path, plain: Path) -> int:
     """
     costs = []
     for delay in _TRIALS:
-        found = _check(folder, str(plain), str(_library(folder, delay)), blocks=61)
-        costs.append(median(found["comparisons"][0]["effects"]))
+        report = _check(folder, str(plain), str(_library(folder, delay)), blocks=61)
+        costs.append(median(report["comparisons"][0]["effects"]))
     target = math.log1p(SLOWDOWN)
     if max(costs) < target:
         raise SystemExit(f"experiment: {max(_TRIALS)} additions a call cost less than {SLOWDOWN:.0%}: is it too noisy?")
@@ -142,8 +142,8 @@ def _table(rows: Sequence[Sequence[str]], checks: int) -> str:
 
 
 def _section(table: str) -> str:
-    found = machine.fingerprint()
-    where = f"{found['cpu']}, {found['cores']} cores, Linux {found['kernel']}, {found['libc']}"
+    host = machine.fingerprint()
+    where = f"{host['cpu']}, {host['cores']} cores, Linux {host['kernel']}, {host['libc']}"
     today = datetime.date.today().isoformat()
     return (
         "## The gate, live\n\n"

@@ -17,6 +17,7 @@ import os
 import shlex
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,9 +136,9 @@ def by_block(run: Run, workload: str, malloc: str, metric: str, scale: float) ->
     raise SystemExit(f"{workload} under {malloc}: no {metric}: {[cell.reason for cell in run.cells if cell.reason]}")
 
 
-def less(figures: Mapping[int, float], those: Mapping[int, float]) -> dict[int, float]:
+def less(figures: Mapping[int, float], others: Mapping[int, float]) -> dict[int, float]:
     """Return figures without others of the same blocks."""
-    return {block: figures[block] - those[block] for block in figures.keys() & those.keys()}
+    return {block: figures[block] - others[block] for block in figures.keys() & others.keys()}
 
 
 def difference(first: Mapping[int, float], second: Mapping[int, float]) -> Difference:
@@ -226,7 +227,7 @@ def rows(
         program = [less(counted[malloc], empty[malloc]) for malloc in pair]
         replayed = [by_block(replays, name, malloc, "instructions_per_op", operations / 1e6) for malloc in pair]
         yield "instructions, M", f"{pair[1]} - {pair[0]}", difference(*program), difference(*replayed)
-    for what, of_program, of_replay, scale, scale_of_replay in (
+    for quantity, of_program, of_replay, scale, scale_of_replay in (
         ("processor time, ms", "cpu_time_ns", "cpu_ns_per_op", 1e-6, operations * 1e-6),
         ("peak resident, MiB", "tree_peak_resident_bytes", "peak_resident_bytes", 1 / MIB, 1 / MIB),
     ):
@@ -239,7 +240,7 @@ def rows(
                 by_block(replays, replays.workloads[0].name, name, of_replay, scale_of_replay)
                 for name in (first, second)
             ]
-            yield what, f"{second} - {first}", difference(*program), difference(*replayed)
+            yield quantity, f"{second} - {first}", difference(*program), difference(*replayed)
 
 
 def said_of(subject: Subject, whole: Run, replays: Run, counted: Counts, empty: Counts) -> dict[str, Any]:
@@ -259,42 +260,44 @@ def said_of(subject: Subject, whole: Run, replays: Run, counted: Counts, empty: 
             for malloc in MALLOCS
         },
         "rows": [
-            [what, pair, [first.value, first.low, first.high], [second.value, second.low, second.high]]
-            for what, pair, first, second in rows(subject.name, whole, replays, counted, empty)
+            [quantity, pair, [first.value, first.low, first.high], [second.value, second.low, second.high]]
+            for quantity, pair, first, second in rows(subject.name, whole, replays, counted, empty)
         ],
         "load": os.getloadavg()[0],
     }
 
 
-def found(said: Mapping[str, Any]) -> Iterator[tuple[str, str, Difference, Difference, str]]:
+def pairs_of(said: Mapping[str, Any]) -> Iterator[tuple[str, str, Difference, Difference, str]]:
     """Yield (what, pair, difference of the program, difference of the replay, verdict) of what was found."""
     first: list[float]
     second: list[float]
-    for what, pair, first, second in said["rows"]:
-        error = error_of("peak_resident_bytes", processors=2).within / MIB if what.startswith("peak") else 0.0
+    for quantity, pair, first, second in said["rows"]:
+        error = error_of("peak_resident_bytes", processors=2).within / MIB if quantity.startswith("peak") else 0.0
         whole, replayed = (Difference(value, low, high, error) for value, low, high in (first, second))
-        yield what, pair, whole, replayed, verdict(whole, replayed)
+        yield quantity, pair, whole, replayed, verdict(whole, replayed)
 
 
 def summary_of(said: Mapping[str, Any]) -> Iterator[str]:
-    for what in dict.fromkeys(row[0] for row in said["rows"]):
-        verdicts = [(pair, order) for of, pair, *_, order in found(said) if of == what]
+    for quantity in dict.fromkeys(row[0] for row in said["rows"]):
+        verdicts = [(pair, order) for of, pair, *_, order in pairs_of(said) if of == quantity]
         opposite = [pair for pair, order in verdicts if order == "OPPOSITE"]
         same, untold = (sum(order.startswith(word) for _, order in verdicts) for word in ("same", "not"))
-        yield f"| {said['shown']} | {what.partition(',')[0]} | {same} | {untold} | {', '.join(opposite) or 'none'} |"
+        reversed_pairs = ", ".join(opposite) or "none"
+        yield f"| {said['shown']} | {quantity.partition(',')[0]} | {same} | {untold} | {reversed_pairs} |"
 
 
 def section(said: Mapping[str, Any]) -> str:
     text = tabulate(
-        [(what, pair, str(first), str(second), order) for what, pair, first, second, order in found(said)],
+        [(quantity, pair, str(first), str(second), order) for quantity, pair, first, second, order in pairs_of(said)],
         headers=("what", "pair", "the program", "its replay", "order"),
         tablefmt="github",
         disable_numparse=True,
     )
-    return (
-        f"## {said['name']}\n\n{said['shown']}. {said['operations']:,} operations, at most {said['peak_live_mib']:.1f} "
-        f"MiB live; the whole program takes {said['cpu_ms']:.0f} ms of processor time under glibc.\n\n{text}\n"
+    words = (
+        f"{said['shown']}. {said['operations']:,} operations, at most {said['peak_live_mib']:.1f} MiB live; the whole "
+        f"program takes {said['cpu_ms']:.0f} ms of processor time under glibc."
     )
+    return f"## {said['name']}\n\n{textwrap.fill(words, 120)}\n\n{text}\n"
 
 
 INTRODUCTION = """\

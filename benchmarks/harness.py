@@ -29,10 +29,11 @@ NOT_BUILT_IN = 3
 
 @dataclass(frozen=True)
 class Finding:
-    what: str
+    quantity: str
     figure: str
     goal: str
-    reached: bool
+    reached: bool | None
+    """None: what was measured decides nothing."""
 
 
 @contextmanager
@@ -42,18 +43,20 @@ def scratch() -> Iterator[Path]:
 
 
 @contextmanager
-def build(target: str) -> Iterator[tuple[Path, float]]:
-    """Build a target from nothing, as a release; yield its path and the seconds it took."""
+def build(*targets: str) -> Iterator[tuple[Path, float]]:
+    """Build from nothing, as a release; yield the path of a target, or the folder of several, and the seconds taken."""
     with scratch() as directory:
         cmake, ninja = (shutil.which(tool) for tool in ("cmake", "ninja"))
         if not cmake or not ninja:
             sys.exit("benchmarks need cmake and ninja: make benchmarks installs them")
         start = time.monotonic()
         subprocess.run([cmake, "-S", ROOT, "-B", directory, "-G", "Ninja"], check=True, capture_output=True)
-        subprocess.run([cmake, "--build", directory, "--target", target], check=True, capture_output=True)
+        subprocess.run([cmake, "--build", directory, "--target", *targets], check=True, capture_output=True)
         seconds = time.monotonic() - start
-        name = "libmemtool_engine.so" if target == "memtool_engine" else target
-        yield directory / name, seconds
+        if len(targets) > 1:
+            yield directory, seconds
+        else:
+            yield directory / {"memtool_engine": "libmemtool_engine.so"}.get(targets[0], targets[0]), seconds
 
 
 def take(
@@ -91,7 +94,7 @@ def handwritten(
 ) -> tuple[float, int, int]:
     """Return (ns of the best replay, resident growth at the peak of live bytes, and at the end)."""
     printed = subprocess.run(
-        [program, mode, f"/proc/self/fd/{trace.image_fd}", str(REPLAYS), str(padding)],
+        [program, mode, f"/proc/self/fd/{trace.image_fd}", str(padding), str(REPLAYS)],
         pass_fds=(trace.image_fd,),
         env={**os.environ, **(environment or {})},
         check=True,

@@ -2,9 +2,10 @@
 
     python -m benchmarks.run [NAME ...]      all unless named
 
-harness, glibc, checkpoints, generator, images, start, help, build: memtool itself. pools, mix, crowd, real-time: its
-strategies against what is best in the field (benchmarks/speed.py). Each figure is a ratio or a time taken in this one
-run. Exit code 1 when a goal is missed.
+harness, controls (of all kinds of work, benchmarks/controls.py), glibc, checkpoints, generator, images, start, help,
+build: memtool itself. pools, mix, crowd, real-time, threads: its strategies against what is best in the field
+(benchmarks/speed.py). Each figure is a ratio or a time taken in this one run. Exit code 1 when a goal is missed, or
+nothing decides whether it is.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from unittest.mock import patch
 
 from tabulate import tabulate
 
-from benchmarks import speed
+from benchmarks import controls, speed
 from benchmarks.harness import ROOT, Finding, build, handwritten, take
 from memtool.engine.loading import source_hash
 from memtool.model import AllocatorSpec
@@ -32,6 +33,7 @@ from memtool.worker.parent import WorkerExecutor
 from memtool.workload.trace import Trace, load_trace
 
 PAIRS = 15
+REACHED = {True: "yes", False: "NO", None: "undecided"}
 NULL, GLIBC = AllocatorSpec("null"), AllocatorSpec("glibc")
 # How often glibc gives the top of its heap back and faults it in again depends on where the heap happens to begin: one
 # plain program takes 18 or 23 ns an operation on the quickstart, by nothing but a block of 100 bytes allocated before.
@@ -50,8 +52,8 @@ def paired_ratio(trace: Trace, program: Path, allocator: AllocatorSpec, mode: st
             lambda: handwritten(program, mode, trace, environment=UNTRIMMED_ENVIRONMENT)[0],
         ]
         order = (0, 1) if turn % 2 else (1, 0)
-        found = {index: measure[index]() for index in order}
-        ratios.append(found[0] / found[1])
+        ticks = {index: measure[index]() for index in order}
+        ratios.append(ticks[0] / ticks[1])
     return statistics.median(ratios), min(ratios), max(ratios)
 
 
@@ -70,8 +72,8 @@ def glibc() -> Iterator[Finding]:
         executor, draw = WorkerExecutor(1), random.Random(1)
         ours = [take(executor, trace, GLIBC, Pass.FOOTPRINT).of(Footprint) for _ in range(PAIRS)]
         plain = [handwritten(program, "malloc", trace, draw.randrange(4096)) for _ in range(PAIRS)]
-        peak = statistics.median(each.resident_at_peak_live_bytes for each in ours)
-        plain_peak = statistics.median(each[1] for each in plain)
+        peak = statistics.median(sample.resident_at_peak_live_bytes for sample in ours)
+        plain_peak = statistics.median(sample[1] for sample in plain)
         yield Finding(
             "glibc's resident growth at the peak, memtool - plain C++",
             f"{peak - plain_peak:+,.0f} of {plain_peak:,.0f} bytes",
@@ -79,8 +81,8 @@ def glibc() -> Iterator[Finding]:
             abs(peak - plain_peak) <= max(plain_peak * 0.01, 200 * 1024),
         )
         # When the heap is trimmed decides over what is left at the end, and differs from one plain run to the next.
-        end = statistics.median(each.end_resident_bytes for each in ours)
-        low, high = min(each[2] for each in plain), max(each[2] for each in plain)
+        end = statistics.median(sample.end_resident_bytes for sample in ours)
+        low, high = min(sample[2] for sample in plain), max(sample[2] for sample in plain)
         yield Finding(
             "glibc's resident growth at the end",
             f"{end:,.0f} bytes (plain C++: {low:,} to {high:,})",
@@ -100,10 +102,10 @@ def checkpoints() -> Iterator[Finding]:
                     sample = take(executor, trace, AllocatorSpec(name), Pass.FOOTPRINT, checkpoints=count)
                     ticks[count].append(sample.of(Footprint).body_ticks[0])
             added = min(ticks[1000]) / min(ticks[1]) - 1
-            each = (min(ticks[1000]) - min(ticks[1])) / 1000
-            figure = f"{added:+.2%} of {min(ticks[1]) / 1e6:.0f} ms, {each:,.0f} ns each"
-            what = f"1,000 checkpoints in {trace.info.operations:,} events, {name}"
-            yield Finding(what, figure, "<= 1 %", added <= 0.01)
+            nanoseconds = (min(ticks[1000]) - min(ticks[1])) / 1000
+            figure = f"{added:+.2%} of {min(ticks[1]) / 1e6:.0f} ms, {nanoseconds:,.0f} ns each"
+            quantity = f"1,000 checkpoints in {trace.info.operations:,} events, {name}"
+            yield Finding(quantity, figure, "<= 1 %", added <= 0.01)
 
 
 def generator() -> Iterator[Finding]:
@@ -130,8 +132,8 @@ def images() -> Iterator[Finding]:
             ratios = [disk / memory for disk, memory in zip(times["disk"], times["memory"], strict=True)]
             middle = statistics.median(ratios)
             figure = f"{middle:.3f} ({min(ratios):.3f} to {max(ratios):.3f}, {PAIRS} pairs)"
-            what = f"time of an event, image on a disk / in memory, {allocator.name}"
-            yield Finding(what, figure, "0.95 to 1.05", 0.95 <= middle <= 1.05)
+            quantity = f"time of an event, image on a disk / in memory, {allocator.name}"
+            yield Finding(quantity, figure, "0.95 to 1.05", 0.95 <= middle <= 1.05)
 
 
 def start() -> Iterator[Finding]:
@@ -164,6 +166,7 @@ def build_() -> Iterator[Finding]:
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "harness": harness,
+    "controls": controls.controls,
     "glibc": glibc,
     "checkpoints": checkpoints,
     "generator": generator,
@@ -184,10 +187,10 @@ def main() -> None:
     if unknown:
         sys.exit(f"unknown benchmark {', '.join(sorted(unknown))}; known: {', '.join(BENCHMARKS)}")
     findings = [finding for name in sys.argv[1:] or BENCHMARKS for finding in BENCHMARKS[name]()]
-    rows = [(each.what, each.figure, each.goal, "yes" if each.reached else "NO") for each in findings]
+    rows = [(finding.quantity, finding.figure, finding.goal, REACHED[finding.reached]) for finding in findings]
     print(tabulate(rows, headers=("what", "figure", "goal", "reached"), disable_numparse=True))
     print(f"\nengine {source_hash()[:12]}, {os.cpu_count()} cores")
-    sys.exit(0 if all(each.reached for each in findings) else 1)
+    sys.exit(0 if all(finding.reached for finding in findings) else 1)
 
 
 if __name__ == "__main__":

@@ -29,26 +29,26 @@ Measure = Callable[[], float]
 def in_turns(measures: Mapping[str, Measure], turns: int = TURNS) -> dict[str, list[float]]:
     """Return what each measure found in each turn."""
     draw = random.Random(1)
-    found: dict[str, list[float]] = {name: [] for name in measures}
+    figures: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(turns):
         for name in draw.sample(list(measures), len(measures)):
-            found[name].append(measures[name]())
-    return found
+            figures[name].append(measures[name]())
+    return figures
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
 
 
-def against(found: Mapping[str, Sequence[float]], ours: str, theirs: Sequence[str], goal: float) -> Finding:
+def against(figures: Mapping[str, Sequence[float]], ours: str, theirs: Sequence[str], goal: float) -> Finding:
     """Return how an allocator compares with the one of several that comes out best."""
-    ratios = {name: ratio(found[ours], found[name]) for name in theirs if name in found}
+    ratios = {name: ratio(figures[ours], figures[name]) for name in theirs if name in figures}
     best = max(ratios, key=lambda name: ratios[name])
-    spread = sorted(mine / other for mine, other in zip(found[ours], found[best], strict=True))
+    spread = sorted(mine / other for mine, other in zip(figures[ours], figures[best], strict=True))
     quartiles = f"{spread[len(spread) // 4]:.3f} to {spread[-1 - len(spread) // 4]:.3f}"
-    what = f"{ours} / {best}" + (f", the fastest of {len(ratios)}" if len(theirs) > 1 else "")
+    quantity = f"{ours} / {best}" + (f", the fastest of {len(ratios)}" if len(theirs) > 1 else "")
     return Finding(
-        what, f"{ratios[best]:.3f} (half of {len(spread)} turns: {quartiles})", f"<= {goal}", ratios[best] <= goal
+        quantity, f"{ratios[best]:.3f} (half of {len(spread)} turns: {quartiles})", f"<= {goal}", ratios[best] <= goal
     )
 
 
@@ -75,15 +75,15 @@ def pools() -> Iterator[Finding]:
         measures = measured(trace, "pool", "null", *SYSTEM)
         if _has_boost(program, trace):
             measures["boost::pool"] = lambda: handwritten(program, "boost", trace)[0]
-        found = in_turns(measures)
-        if "boost::pool" in found:
-            yield against(found, "pool", ("boost::pool",), 1.05)
+        figures = in_turns(measures)
+        if "boost::pool" in figures:
+            yield against(figures, "pool", ("boost::pool",), 1.05)
         else:
             yield Finding(
                 "pool / boost::pool", "skipped: no <boost/pool/pool.hpp> (Debian: libboost-dev)", "<= 1.05", True
             )
-        yield against(found, "pool", ("null",), 1.05)
-        yield against(found, "pool", SYSTEM, 0.75)
+        yield against(figures, "pool", ("null",), 1.05)
+        yield against(figures, "pool", SYSTEM, 0.75)
 
 
 def _has_boost(program: Path, trace: Trace) -> bool:
@@ -98,24 +98,24 @@ def _has_boost(program: Path, trace: Trace) -> bool:
 
 def mix() -> Iterator[Finding]:
     with load_trace(str(ROOT / "benchmarks/mix.yaml")) as trace:
-        found = in_turns(measured(trace, "segregated-pool", *SYSTEM))
-        yield against(found, "segregated-pool", SYSTEM, 1.0)
+        figures = in_turns(measured(trace, "segregated-pool", *SYSTEM))
+        yield against(figures, "segregated-pool", SYSTEM, 1.0)
 
 
 def crowd() -> Iterator[Finding]:
     strategies = ("buddy", "slab", "best-fit", "first-fit")
     with load_trace(str(ROOT / "benchmarks/crowd.yaml")) as trace:
-        found = in_turns(measured(trace, "glibc", *strategies, replays=2), turns=9)
+        figures = in_turns(measured(trace, "glibc", *strategies, replays=2), turns=9)
         for strategy in strategies:
-            yield against(found, strategy, ("glibc",), 5.0)
+            yield against(figures, strategy, ("glibc",), 5.0)
 
 
 def threads() -> Iterator[Finding]:
     """xmalloc on two threads, side by side: one allocates, the other frees."""
     with load_trace("classic/xmalloc", threads=2, mode=Mode.PARALLEL) as trace:
-        found = in_turns(measured(trace, "thread-cache", "thread-heaps", "null", *SYSTEM, replays=3), turns=11)
-        yield against(found, "thread-cache", SYSTEM, 1.0)
-        harness = f"{ratio(found['null'], found['thread-cache']):.3f} of thread-cache's time is the harness"
+        figures = in_turns(measured(trace, "thread-cache", "thread-heaps", "null", *SYSTEM, replays=3), turns=11)
+        yield against(figures, "thread-cache", SYSTEM, 1.0)
+        harness = f"{ratio(figures['null'], figures['thread-cache']):.3f} of thread-cache's time is the harness"
         yield Finding("null / thread-cache", harness, "for the record", True)
 
 
@@ -125,12 +125,12 @@ def real_time() -> Iterator[Finding]:
     def tail(trace: Trace, name: str) -> Measure:
         def measure() -> float:
             sample = take(executor, trace, AllocatorSpec(name), Pass.LATENCY)
-            found = sample.of(Latency).histograms["allocate"]
-            return histogram.percentile(histogram.merge([found.buckets]), 99.99, found.maximum)
+            figures = sample.of(Latency).histograms["allocate"]
+            return histogram.percentile(histogram.merge([figures.buckets]), 99.99, figures.maximum)
 
         return measure
 
     with load_trace("chapter/real-time-loop") as trace:
-        found = in_turns({name: tail(trace, name) for name in ("tlsf", "glibc")})
-        finding = against(found, "tlsf", ("glibc",), 1.0)
+        figures = in_turns({name: tail(trace, name) for name in ("tlsf", "glibc")})
+        finding = against(figures, "tlsf", ("glibc",), 1.0)
         yield Finding("p99.99 of allocate, tlsf / glibc", finding.figure, finding.goal, finding.reached)

@@ -1,6 +1,28 @@
-"""memtool: a command-line benchmarking and profiling tool for memory management."""
+"""memtool: a command-line benchmarking and profiling tool for memory management.
 
-__version__ = "0.1.0"
+In Python, ``memtool.bench``, ``memtool.load`` and ``memtool.record`` are where to begin (docs/api.md).
+"""
+
+TYPE_CHECKING = False  # typing would be in every measured process
+if TYPE_CHECKING:
+    from memtool.notebook import Compared, Picture, StoredRun, bench, load, record
+
+    __version__: str
+
+__all__ = ["Compared", "Picture", "StoredRun", "__version__", "bench", "get_include", "load", "record"]
+
+
+def __getattr__(name: str) -> object:
+    """Import what a session calls where it is called: this package is in every measured process, and stays empty."""
+    if name == "__version__":  # that of the tag from which it was built (docs/releasing.md)
+        from importlib.metadata import version
+
+        return version("memtool-bench")
+    if name not in ("Compared", "Picture", "StoredRun", "bench", "load", "record"):
+        raise AttributeError(f"module 'memtool' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module("memtool.notebook"), name)
 
 
 def get_include() -> str:

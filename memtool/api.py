@@ -10,15 +10,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memtool.drawing import draw_comparison, draw_history, draw_inspection, report
+from memtool.store.schemas import json_schema
+
 if TYPE_CHECKING:
     from memtool.check import Checked, CheckOptions, RunSpeller
     from memtool.find_limit import FoundLimits
     from memtool.fit import Fit
-    from memtool.gate import Policy
+    from memtool.gate import FailOn, Policy
     from memtool.kinds.work import Inspection
     from memtool.model import Report, Run
     from memtool.plan import BenchOptions, Plan
+    from memtool.recorder.traces import Recording
+    from memtool.report.plots.themes import Purpose, Theme
     from memtool.run import Outcome
+    from memtool.stats.by_machine import Machines
+    from memtool.stats.history import History
+    from memtool.stats.limits import Limits
     from memtool.worker.parent import Executor
     from memtool.worker.schedule import Progress
     from memtool.workload.importers.convert import Imported, ImportedProfile
@@ -29,6 +37,7 @@ _RECORDS = {
     "Checked": "memtool.check",
     "Fit": "memtool.fit",
     "FoundLimits": "memtool.find_limit",
+    "History": "memtool.stats.history",
     "Imported": "memtool.workload.importers.convert",
     "ImportedProfile": "memtool.workload.importers.convert",
     "Incomparable": "memtool.errors",
@@ -48,16 +57,32 @@ _RECORDS = {
 __all__ = [  # noqa: PLE0604
     *_RECORDS,
     "bench",
+    "by_machine",
     "check",
     "compare",
+    "draw",
+    "draw_comparison",
+    "draw_history",
+    "draw_inspection",
+    "exit_code",
     "find_limits",
     "fit",
+    "history",
+    "holds_limits",
     "import_trace",
     "inspect",
+    "json_schema",
     "plan",
     "policy",
+    "record",
+    "refuse_unknown_metrics",
+    "render",
+    "report",
     "show",
+    "show_limits",
+    "standings",
     "update_baseline",
+    "write_job_summary",
 ]
 
 
@@ -81,11 +106,11 @@ def plan(options: BenchOptions) -> Plan:
     from memtool.plan import make_plan
     from memtool.run import as_resumed
 
-    made = make_plan(options)
+    new_plan = make_plan(options)
     try:
-        return as_resumed(options, made)
+        return as_resumed(options, new_plan)
     except BaseException:
-        made.close()
+        new_plan.close()
         raise
 
 
@@ -94,12 +119,17 @@ def bench(
     *,
     progress: Progress = _silent,
     announce: Callable[[str], None] = _unsaid,
+    seen: Callable[[Run], None] | None = None,
     executor: Executor | None = None,
 ) -> Outcome:
-    """Measure, store and draw; ``progress`` is called for each sample, ``announce`` with what takes long beforehand."""
+    """Measure, store and draw.
+
+    ``progress`` is called for each sample, ``announce`` with what takes long beforehand, and ``seen`` with the run as
+    it stands after each block.
+    """
     from memtool.run import bench
 
-    return bench(options, progress, executor, announce)
+    return bench(options, progress, executor, announce, seen)
 
 
 def find_limits(
@@ -111,11 +141,27 @@ def find_limits(
     return find_limits(options, seeds, progress, executor)
 
 
-def policy(metrics: Sequence[str] | None = None, margin: float = 0.02, limits: Sequence[str] = ()) -> Policy:
-    """Return what is gated and how strictly: names of metrics, a share, and limits such as ``time_per_op_ns=3%``."""
+def policy(metrics: Sequence[str] | None = None, margin: float | str = 0.02, limits: Sequence[str] = ()) -> Policy:
+    """Return what is gated and how strictly.
+
+    Args:
+        metrics: names of metrics; those that all summaries have unless given.
+        margin: how much worse is allowed where a metric has no limit of its own: a share, or ``2%``.
+        limits: of some metrics: ``time_per_op_ns=3%``.
+
+    Raises:
+        InputError: a name is unknown, or a share is none.
+    """
     from memtool import gate
 
-    return gate.policy(metrics, margin, limits)
+    return gate.policy(metrics, gate.parse_margin(margin) if isinstance(margin, str) else margin, limits)
+
+
+def exit_code(report: Report, fail_on: FailOn | None = None) -> int:
+    """Return what a command ends with: 0, 3 for a regression, 4 for what nobody can tell, 5 where nothing compares."""
+    from memtool import gate
+
+    return gate.exit_code(report.judgements, fail_on, report.unjudged)
 
 
 def check(
@@ -180,6 +226,40 @@ def compare(
     return reports.within(first, str(base), reference, rules, is_choice=is_choice, past=past, spell=spelled)
 
 
+def history(folder: Path, *, metrics: Sequence[str] | None = None, allocators: Sequence[str] | None = None) -> History:
+    """Return the figures of all runs in a folder over time, and where they change (docs/history.md).
+
+    Args:
+        folder: with folders of results, or files run.json of any name.
+        metrics: the headline metrics unless given.
+        allocators: only those whose labels match.
+
+    Raises:
+        InputError: there is no run, one is damaged, or a name is unknown.
+    """
+    from memtool import gate
+    from memtool.report import selection
+    from memtool.stats.history import of_runs
+    from memtool.store import run_file
+
+    names = gate.policy(metrics, gate.DEFAULT_MARGIN, ()).metrics
+    stored = selection.select_of_all(run_file.read_all(folder, field=None), allocators)
+    return of_runs(str(folder), stored, names)
+
+
+def by_machine(base: Path, *, rules: Policy | None = None, reference: str | None = None) -> Machines:
+    """Return the allocators inside a stored run against its reference, on each group of equal machines.
+
+    Raises InputError where the file is no run or has no such allocator, Incomparable where there is nothing to compare.
+    """
+    from memtool.gate import reports
+    from memtool.stats.by_machine import machines
+    from memtool.store import run_file
+
+    run, rules = run_file.read(base), rules or policy()
+    return machines(run, reports.reference_of(run, reference, str(base)), rules.metrics)
+
+
 def inspect(workload: str, *, seed: int | None = None) -> Inspection:
     """Characterise a workload without replaying it: a YAML file, the name of a shipped one, or a trace file."""
     from memtool.kinds.work import kind_of, work
@@ -187,6 +267,25 @@ def inspect(workload: str, *, seed: int | None = None) -> Inspection:
 
     path = find_workload(workload)
     return work(kind_of(path)).inspect(path, seed)
+
+
+def record(program: Sequence[str], output: Path) -> Recording:
+    """Run a program to its end and write what it asks for into a trace file.
+
+    Raises InputError where the program is not there or nothing can be preloaded into it, MemtoolError where this
+    machine cannot record. How the program ended is in the result.
+    """
+    import os
+
+    from memtool.host import programs
+    from memtool.recorder import traces
+
+    if not program:
+        from memtool.errors import InputError
+
+        raise InputError("no program to record", field="program")
+    programs.refuse_what_takes_no_preload(programs.find_program(program[0]))
+    return traces.record(program, os.environ, traces.Options(file=output))
 
 
 def import_trace(
@@ -211,8 +310,8 @@ def import_trace(
     """
     from memtool.workload.importers import convert
 
-    if (made := convert.import_profile(file, output, format)) is not None:
-        return made
+    if (imported := convert.import_profile(file, output, format)) is not None:
+        return imported
     choice = convert.Choice(skip, take, has_times, has_callers, is_anonymous)
     return convert.import_trace(file, output, format, choice, progress)
 
@@ -237,3 +336,93 @@ def show(run: Path, *, allocators: Sequence[str] | None = None, reference: str |
     from memtool.store import run_file
 
     return selection.select(run_file.read(run), allocators, reference)
+
+
+def holds_limits(place: Path) -> bool:
+    """Return whether a path names what a search for limits has stored: its folder, or limits.json."""
+    from memtool.store import limits_file
+
+    return limits_file.file_of(place) is not None
+
+
+def show_limits(place: Path, *, allocators: Sequence[str] | None = None) -> Limits:
+    """Return what a search for limits has stored, or that of the allocators whose labels match."""
+    from memtool.report import selection
+    from memtool.store import limits_file
+
+    return selection.select_limits(limits_file.read(limits_file.file_of(place) or place), allocators)
+
+
+def render(
+    result: Run | Limits | Report | History | Machines,
+    style: str = "table",
+    *,
+    width: int | None = None,
+    metrics: Sequence[str] | None = None,
+) -> str:
+    """Return a result as text.
+
+    Args:
+        result: a run, what a search for limits has found, a report, a history, or a run by machine.
+        style: ``table``, ``markdown`` or ``json``; ``csv`` of a run and of limits; a run has ``samples``, as CSV,
+            besides, a report ``github`` and ``junit``, and a history ``bencher``, ``customSmallerIsBetter`` and
+            ``customBiggerIsBetter``.
+        width: columns that tables may take; None: as many as they need.
+        metrics: of a run: one table of these in place of all.
+    """
+    from memtool.model import Report, Run
+    from memtool.report import by_machine, history, limits, selection, tables, verdicts
+    from memtool.stats.by_machine import Machines
+    from memtool.stats.history import History
+
+    if isinstance(result, Machines):
+        return by_machine.render(result, style, width)
+    if isinstance(result, History):
+        return history.render(result, style, width)
+    if isinstance(result, Run):
+        return tables.render(result, style, width, None if metrics is None else (selection.sheet_of(metrics),))
+    return verdicts.render(result, style, width) if isinstance(result, Report) else limits.render(result, style, width)
+
+
+def refuse_unknown_metrics(names: Sequence[str]) -> None:
+    """Raise InputError for a name that no metric has, before anything is measured that it is to be shown of."""
+    from memtool.report import selection
+
+    selection.sheet_of(names)
+
+
+def write_job_summary(report: Report) -> tuple[str, ...]:
+    """Add a report to the summary of the GitHub job that this runs in, if it does; return why it could not be done."""
+    from memtool.report import verdicts
+
+    return verdicts.write_summary(report)
+
+
+def draw(
+    run: Path,
+    folder: Path | None = None,
+    *,
+    only: Sequence[str] | None = None,
+    allocators: Sequence[str] | None = None,
+    suffix: str = "png",
+    theme: Theme = "light",
+    purpose: Purpose = "screen",
+) -> list[Path]:
+    """Draw the pictures of a stored run, or some of them, and return their files; its folder plots unless given.
+
+    ``suffix``: png, svg or pdf; ``theme``: light or dark; ``purpose``: screen, print (300 dots an inch) or slides
+    (larger letters).
+    """
+    from memtool.report.plots import pictures
+
+    directory = run if run.is_dir() else run.parent
+    return pictures.draw_all(
+        directory, show(run, allocators=allocators), folder, only=only, suffix=suffix, theme=theme, purpose=purpose
+    )
+
+
+def standings(run: Run) -> list[tuple[str, str, str, str, str]]:
+    """Return (workload, rank, allocator, time, its 95 % interval) of what was timed, in the order of the tables."""
+    from memtool.report import summary
+
+    return summary.standings(run)

@@ -16,7 +16,7 @@ from memtool.allocators.spec import parse_allocators
 from memtool.errors import Incomparable, InputError, MemtoolError, option
 from memtool.gate import reports
 from memtool.host.counters import Counter, why_not
-from memtool.kinds import results
+from memtool.kinds import metrics_of, results
 from memtool.kinds.work import kind_of
 from memtool.measure.metrics import METRICS
 from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Report, Run, Status
@@ -32,9 +32,9 @@ from memtool.store import compare_file, journal, run_file
 from memtool.worker.parent import Executor
 from memtool.worker.schedule import Progress
 from memtool.worker.settings import LEAST_FOOTPRINTS
-from memtool.workload.generated import rate_given
+from memtool.workload.language.values import parse_rate
+from memtool.workload.sources.generated import rate_given
 from memtool.workload.trace import find_workload, written_sources
-from memtool.workload.values import parse_rate
 
 DEFAULT_BLOCKS = 31
 """Finds +5 % where pairs scatter by 3 %, and is odd, so that the median is one of the pairs."""
@@ -126,9 +126,8 @@ def _rules_of(options: CheckOptions) -> gate.Policy:
     """Return what is compared of the kinds of work that a check has."""
     kinds = {*map(kind_of, map(find_workload, options.bench.workloads))}
     kinds |= {planning.KIND} if options.bench.programs else set()
-    passes = {run_pass for kind in kinds for run_pass in results(kind).measures}
-    metrics = tuple(name for name in options.rules.metrics if METRICS[name].measured_by in passes)
-    return replace(options.rules, metrics=metrics)
+    known = frozenset[str]().union(*(metrics_of(kind, results(kind).measures) for kind in kinds))
+    return replace(options.rules, metrics=tuple(name for name in options.rules.metrics if name in known))
 
 
 def to_be_measured(options: CheckOptions) -> BenchOptions:
@@ -194,14 +193,14 @@ def _is_counted(run_pass: Pass) -> bool:
 
 def _refuse_other_cells(path: Path, base: Run, settings: BenchOptions) -> None:
     """Say before anything is measured that a baseline has only other modes or regions."""
-    for field, wanted, known in (
+    for field, chosen, known in (
         ("mode", {str(settings.mode)}, {result.cell.mode for result in base.cells}),
         ("regions", set(settings.regions), {result.cell.region for result in base.cells}),
     ):
-        if known and not wanted & known:
+        if known and not chosen & known:
             raise Incomparable(
                 f"{path}: nothing to compare: it was measured with {option(field)} {','.join(sorted(known))}, "
-                f"this check is with {option(field)} {','.join(sorted(wanted))}"
+                f"this check is with {option(field)} {','.join(sorted(chosen))}"
             )
 
 

@@ -13,7 +13,6 @@ from keyword import iskeyword
 
 import click
 
-from memtool import __version__
 from memtool.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -27,19 +26,25 @@ from memtool.errors import (
 _COMMANDS = {
     "bench": "Replay workloads against allocators and report what came of it.",
     "show": "Show a stored run again, or a part of it.",
+    "report": "Write one page on stored runs, to open in a browser and to send on.",
     "plot": "Draw the pictures of a stored run again.",
     "compare": "Compare two runs, or the allocators inside one.",
+    "history": "Show figures over many stored runs, and where they change.",
     "check": "Measure and judge, against a baseline or side by side.",
     "record": "Record what a program asks for, as a trace to replay.",
     "run": "Run a program with any allocator for its malloc.",
+    "cluster": "Start what `bench --cluster` measures on: other machines.",
     "list": "List allocators, workloads, regions or metrics.",
     "import": "Make a trace file of what another tool has recorded.",
     "inspect": "Characterise a workload without replaying it.",
     "fit": "Make a workload that stands for a trace, and say how well it does.",
     "schema": "Print the JSON Schema of a workload or of a stored result.",
+    "completion": "Print the script that completes memtool in bash, zsh or fish.",
     "doctor": "Say what this machine can and cannot measure, and how to mend it.",
 }
 _DEBUG = "--debug"
+_COMPLETES = "_MEMTOOL_COMPLETE"
+"""By this variable a shell asks what may follow on a line (commands/completing.py)."""
 
 
 class _LazyGroup(click.Group):
@@ -76,7 +81,7 @@ def _imported(name: str) -> click.Command:
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, "--version", prog_name="memtool")
+@click.version_option(package_name="memtool-bench", prog_name="memtool")
 @click.option(_DEBUG, is_flag=True, help="Show the traceback of an error; anywhere on the line.")
 def cli(debug: bool) -> None:  # main() has taken --debug; it is here for the help
     """Benchmark memory management: allocators on real workloads, with numbers that can be explained.
@@ -88,8 +93,14 @@ def cli(debug: bool) -> None:  # main() has taken --debug; it is here for the he
 
 def main() -> None:
     """Run the command line and exit."""
+    if sys.platform != "linux":
+        sys.exit("memtool: runs on Linux only; on macOS and Windows use a Linux container, a virtual machine or WSL 2")
     _open_missing_descriptors()
     ended_by = _end_in_order()
+    if _COMPLETES in os.environ:
+        from memtool.commands import completing
+
+        completing.register()
     own, rest = _split(sys.argv[1:])
     try:
         code = run([*(argument for argument in own if argument != _DEBUG), *rest], debug=_DEBUG in own)

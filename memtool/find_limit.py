@@ -29,7 +29,7 @@ from memtool.passes import Pass, Sample
 from memtool.passes.footprint import Footprint
 from memtool.plan import RESERVED_BYTES, BenchOptions, Plan, make_plan, refuse_too_large
 from memtool.run import cannot_go_on, fingerprint_of, output_directory, what_is_left
-from memtool.stats.limits import Events, LeastLimit, LimitRow, Limits
+from memtool.stats.limits import Events, LeastLimit, LimitRow, Limits, Searched
 from memtool.store import limits_file
 from memtool.store.journal import Journal, open_journal
 from memtool.worker.evidence import Evidence
@@ -219,13 +219,13 @@ class _Hunt:
 
     def _samples(self, jobs: Sequence[Job], at_once: int) -> Iterator[Sample]:
         """Yield the samples of an interrupted search, and take those that it has not."""
-        wanted = [job for job in jobs if (job.cell, job.block, job.run_pass) not in self.log.finished]
+        missing = [job for job in jobs if (job.cell, job.block, job.run_pass) not in self.log.finished]
         for job in jobs:
-            if job not in wanted:
+            if job not in missing:
                 yield self._evidence.hold(self.log.finished[job.cell, job.block, job.run_pass])
-        if not wanted:
+        if not missing:
             return
-        with closing(self.executor.overlap(wanted, at_once)) as samples:
+        with closing(self.executor.overlap(missing, at_once)) as samples:
             for taken in samples:
                 sample = self._evidence.hold(taken)
                 self.log.append(sample)
@@ -276,8 +276,8 @@ class _Hunt:
         return Limits(
             memtool=__version__,
             workloads=tuple(
-                tuple(Events(info.name, info.seed, info.event_hash, info.peak_live_bytes) for info in infos)
-                for infos in self.infos.values()
+                Searched(name, tuple(Events(info.seed, info.event_hash, info.peak_live_bytes) for info in infos))
+                for name, infos in self.infos.items()
             ),
             rows=tuple(row for name in self.infos for cell, row in self.rows.items() if cell.workload == name),
             step_bytes=STEP,

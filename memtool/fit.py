@@ -17,15 +17,15 @@ from memtool.run import bench
 from memtool.stats.agreement import Agreement, agreement
 from memtool.worker.parent import Executor
 from memtool.worker.schedule import Progress
-from memtool.workload import generated
 from memtool.workload.fit.distances import Distance, distances
 from memtool.workload.fit.model import fit as fit_sketch
 from memtool.workload.fit.sketch import Sketch, sketch
 from memtool.workload.importers.importer import name_of
-from memtool.workload.schema import Workload
-from memtool.workload.source import Ending, Source
+from memtool.workload.language.schema import Workload
+from memtool.workload.language.written import write_workload
+from memtool.workload.sources import generated
+from memtool.workload.sources.source import Ending, Source
 from memtool.workload.trace import find_workload, open_source
-from memtool.workload.written import write_workload
 
 ALLOCATORS = "glibc,jemalloc,mimalloc,tcmalloc,tlsf,segregated-fit"
 BLOCKS = 6
@@ -77,11 +77,11 @@ def fit(
         raise InputError(f"{path}: would be written over while it is read", field="output")
     ending = Ending()
     seen = _sketched(source, ending, trace)
-    made = fit_sketch(seen, name, source.touch)
-    workload = Workload.model_validate(made.definition)
+    fitted_sketch = fit_sketch(seen, name, source.touch)
+    workload = Workload.model_validate(fitted_sketch.definition)
     again = sketch(generated.generated(workload, workload.seed).events(Ending()))
-    notes = (*source.notes, *ending.notes, *made.notes)
-    fitted = Fit(path, name, trace, made.definition, tuple(distances(seen, again)), notes)
+    notes = (*source.notes, *ending.notes, *fitted_sketch.notes)
+    fitted = Fit(path, name, trace, fitted_sketch.definition, tuple(distances(seen, again)), notes)
     _write(fitted)
     if ranking is None:
         return fitted
@@ -101,14 +101,14 @@ def fit(
 
 def _sketched(source: Source, ending: Ending, trace: str) -> Sketch:
     try:
-        made = sketch(source.events(ending))
+        trace_sketch = sketch(source.events(ending))
     except EngineError as problem:
         raise InputError(f"{trace}: {problem}") from None
-    if not made.seen.allocations:
+    if not trace_sketch.seen.allocations:
         raise InputError(f"{trace}: allocates nothing, so there is nothing to fit")
-    if not made.seen.total_bytes:
+    if not trace_sketch.seen.total_bytes:
         raise InputError(f"{trace}: asks for 0 bytes in all, so there is nothing to fit")
-    return made
+    return trace_sketch
 
 
 def _agreements(run: Run) -> tuple[Agreement, ...]:
@@ -131,7 +131,7 @@ def _comments(fitted: Fit) -> list[str]:
         _ROUGH,
         *(f"{'close' if distance.is_close else 'ROUGH'}: {in_words(distance)}" for distance in fitted.distances),
         *(f"note: {note}" for note in fitted.notes),
-        *(f"ranking: {words}" for made in fitted.agreements for words in ranking_in_words(made)),
+        *(f"ranking: {words}" for ranking in fitted.agreements for words in ranking_in_words(ranking)),
     ]
 
 
@@ -145,17 +145,19 @@ def in_words(distance: Distance) -> str:
 _MEASURES = {"time_per_op_ns": "time", "peak_resident_bytes": "peak resident memory"}
 
 
-def ranking_in_words(made: Agreement) -> list[str]:
+def ranking_in_words(ranking: Agreement) -> list[str]:
     """Return what the fit says of allocators that the trace does not, a sentence each."""
-    measure = _MEASURES[made.metric]
-    lines = [f"by {measure}, {made.pairs - len(made.swapped)} of {made.pairs} pairs of allocators keep their order."]
+    measure = _MEASURES[ranking.metric]
+    lines = [
+        f"by {measure}, {ranking.pairs - len(ranking.swapped)} of {ranking.pairs} pairs of allocators keep their order."
+    ]
     lines += [
-        f"{less} needs less {measure} than {more} on the trace, and more on the fit." for less, more in made.swapped
+        f"{less} needs less {measure} than {more} on the trace, and more on the fit." for less, more in ranking.swapped
     ]
     places = ("trace", "fit")
     lines += [
         f"{less} needs less {measure} than {more} on the {places[on]}; the {places[1 - on]} does not tell them apart."
-        for less, more, on in made.unsettled
+        for less, more, on in ranking.unsettled
     ]
-    lines += [f"{label} was not measured on both." for label in made.left_out]
+    lines += [f"{label} was not measured on both." for label in ranking.left_out]
     return lines

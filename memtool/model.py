@@ -7,27 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
+from memtool.bounds import Count, Figure, Within
+
 AGAIN = " (again)"
 """Ends the label of an allocator that is compared with itself."""
 HARNESS: Literal["harness"] = "harness"
 """Whose fault a failure is that says nothing of the allocator: memtool's own, or the machine's."""
-
-
-class Within:
-    """What a stored value has to keep to: ``ge``, ``le`` or ``pattern`` in the terms of pydantic, which asks for it."""
-
-    def __init__(self, **terms: object) -> None:
-        """Take the terms."""
-        self._terms = terms
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:  # noqa: ANN401
-        """Return the schema of the type with the terms."""
-        return {**handler(source), **self._terms}
-
-
-Count = Annotated[int, Within(ge=0)]
-Figure = Annotated[float, Within(ge=-1e18, le=1e18)]
-"""Nanoseconds of 31 years, and bytes beyond any memory: no figure is larger."""
 
 
 class Mode(StrEnum):
@@ -63,7 +48,6 @@ class Basis(StrEnum):
     UNPAIRED = "unpaired"
     """Samples of two runs."""
     NONE = "none"
-    """The two cannot be compared."""
 
 
 class Verdict(StrEnum):
@@ -106,11 +90,13 @@ class AllocatorSpec:
     """The same allocator a second time, as a column of its own: compared with itself it must come out equal."""
     title: str = ""
     """What the user calls it: the ``mine`` of ``mine=./libmine.so``, so that it keeps its name wherever it lies."""
+    way: str = ""
+    """In which it serves a workload (memtool/kinds/ways.py): the ``new`` of ``pool@new``; alone without a name."""
 
     @property
     def label(self) -> str:
-        """Return the column name: what the user calls it, else the written form."""
-        return (self.title or self.written) + (AGAIN if self.again else "")
+        """Return the column name: what the user calls it, else the written form; and the way."""
+        return "@".join(filter(None, (self.title or self.written, self.way))) + (AGAIN if self.again else "")
 
     @property
     def written(self) -> str:
@@ -129,11 +115,11 @@ class Call:
     route: str = "inlined"
     """inlined (into the replay loop) | pointer (an indirect call) | linker (by the dynamic linker)."""
     free: str = "sized"
-    """What a free is told: sized | bare (the pointer alone) | header (bare: each block has one for its size)."""
+    """What a free is told: sized | bare (the pointer) | header (bare: the block has its size) | collected (no free)."""
     threads: str = "one"
     """How many threads may call at a time: one | any."""
     as_malloc: bool = False
-    """Whether this is the footing of a malloc that ``--as malloc`` asked for."""
+    """Whether this is the footing of a malloc that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +153,6 @@ class AllocatorPlan:
     call: Call = Call()
     frees_bare: bool = False
     """Whether it needs nothing but the pointer at a free."""
-
     files: tuple[str, ...] = ()
     """Files that the code of an adopted allocator comes from, the modules and libraries that it loads included."""
 
@@ -229,7 +214,7 @@ class TraceInfo:
     workload_name: str = ""
     """The workload's own name, where ``name`` also says on how many threads."""
     arrivals: Mapping[str, Any] | None = None
-    """``law``, ``rate_per_s`` and ``burst`` of an open-loop workload (workload/arrivals.py); None: closed loop."""
+    """``law``, ``rate_per_s`` and ``burst`` of an open-loop workload; None: closed loop."""
     pace: Mapping[str, Any] | None = None
     begins: Mapping[str, Any] | None = None
     """``at`` and ``operation`` where figures begin, from a warm heap (docs/traces.md); None: from the first one."""
@@ -274,6 +259,8 @@ class Metric:
     """Exact 95 % interval of the median; None below 6 samples."""
     at_floor: bool = False
     """A latency that cannot be told from the timer's own noise."""
+    hosts: tuple[str, ...] = ()
+    """``samples[i]`` was taken on ``hosts[i]``, where several machines took them; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +350,11 @@ class Comparison:
     """Exact on one side, and on the other not the same in every repeat."""
     why_not: str | None = None
     """Why there is no comparison: the field that differs."""
+    hosts: tuple[str, ...] = ()
+    """``effects[i]`` was found on ``hosts[i]``, where several machines took part; else empty."""
+    hosts_low: float | None = None
+    hosts_high: float | None = None
+    """Interval with 95 % of what another machine of the kind would find, the host a random effect; as ``change``."""
     fault: Literal["harness"] | None = None
     """``harness``: one of the two could not be measured, through no fault of its allocator."""
 
@@ -437,7 +429,7 @@ class Report:
     family: int
     """How many tests share alpha."""
     is_choice: bool = False
-    """Allocators of one run that nobody holds to a base: neither of two is a regression of the other."""
+    """Nobody holds allocators of one run to a base: neither of two is a regression of the other."""
     looks: Literal[1, 2] = 1
     """2: suspects were measured again on fresh blocks."""
     places: tuple[Place, ...] = ()

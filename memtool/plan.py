@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,9 +17,8 @@ from memtool.engine.loading import refuse_stale
 from memtool.errors import InputError, MemtoolError, option
 from memtool.host import counters, machine
 from memtool.host.counters import Counter
-from memtool.kinds import results
-from memtool.kinds.work import load_trace, work
-from memtool.measure.metrics import METRICS
+from memtool.kinds import metrics_of, results, ways
+from memtool.kinds.work import load_trace, ways_alone, work
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, CellResult, Mode, Status, TraceInfo
 from memtool.passes import CHOSEN, Instrument, Pass
 from memtool.programs import planning
@@ -29,7 +28,7 @@ from memtool.units import format_duration, format_size
 from memtool.worker.parent import RegionRequest
 from memtool.worker.settings import LEAST_TIME_LIMIT, NULL, Measurable, Settings, counts, seconds_waiting
 from memtool.worker.threads import ThreadPlan
-from memtool.workload.staged import Stages
+from memtool.workload.sources.staged import Stages
 from memtool.workload.trace import Trace, find_workload
 
 RESERVED_BYTES = 64 << 30
@@ -91,6 +90,8 @@ class BenchOptions:
     least_time_limit: float = LEAST_TIME_LIMIT
     """Seconds that every worker has before it is killed."""
     command: tuple[str, ...] = ()
+    cluster: str | None = None
+    """Where other machines are reached that take the samples: an address of Dask's scheduler, or its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,8 @@ def too_few_to_compare(plan: Plan) -> str | None:
     """Return that a later ``memtool compare`` of this run cannot decide, in words, and how many blocks can."""
     rows = collections.Counter((cell.workload, cell.region) for cell in plan.plans)
     rules = gate.policy(None, gate.DEFAULT_MARGIN, ())
-    measured = tuple(name for name in rules.metrics if METRICS[name].measured_by in plan.settings.passes)
+    known = frozenset[str]().union(*(metrics_of(info.kind, plan.settings.passes) for info in plan.infos))
+    measured = tuple(name for name in rules.metrics if name in known)
     pairs = sum(count - 1 for count in rows.values())
     few = gate.too_few_blocks(plan.settings.blocks, pairs, replace(rules, metrics=measured), looks=1)
     return None if few is None else f"for a later `memtool compare`: {few} ({option('resume')} adds blocks)"
@@ -192,8 +194,7 @@ def make_plan(options: BenchOptions) -> Plan:
         if cells:
             of_work = work(trace.info.kind)
             notes += tuple(of_work.notes(tuple(cells.values()), trace.info, options.mode, settings.passes))
-            threads = threads_of(trace, options.mode)
-            measurables.append(_measurable(trace, null_plan, cells, requests, threads))
+            measurables.append(_measurable(trace, null_plan, cells, requests, threads_of(trace, options.mode)))
     for program in options.programs:
         ready, left_out = planning.measurable(program, known, specs, null_plan)
         plans |= ready.cells
@@ -203,6 +204,28 @@ def make_plan(options: BenchOptions) -> Plan:
     notes += tuple(filter(None, [ignored_note(None if options.programs else plans.values())]))
     said = tuple(dict.fromkeys(notes))
     return Plan(traces, tuple(measurables), tuple(excluded), plans, settings, said, options.programs)
+
+
+def as_planned_elsewhere(
+    plan: Plan,
+    options: BenchOptions,
+    cells: Mapping[Cell, AllocatorPlan],
+    excluded: Sequence[CellResult],
+    settings: Settings,
+    notes: Sequence[str],
+) -> Plan:
+    """Return the plan of another machine for the same workloads: it may have other allocators, and count otherwise."""
+    null_plan = registry.Registry().resolve(AllocatorSpec(NULL), as_malloc=options.as_malloc)
+    own = {
+        trace.info.name: {cell: cells[cell] for cell in cells if cell.workload == trace.info.name}
+        for trace in plan.traces
+    }
+    measurables = tuple(
+        _measurable(trace, null_plan, own[trace.info.name], {}, threads_of(trace, options.mode))
+        for trace in plan.traces
+        if own[trace.info.name]
+    )
+    return Plan(plan.traces, measurables, tuple(excluded), dict(cells), settings, tuple(notes))
 
 
 def _settings(options: BenchOptions) -> tuple[Settings, tuple[str, ...]]:
@@ -241,8 +264,13 @@ def _cells(
     """Return the cells of one workload that are measured, and those that cannot be, each with its reason."""
     cells: dict[Cell, AllocatorPlan] = {}
     excluded: list[CellResult] = []
+    own_ways = ways.of_trace(work(trace.info.kind).ways, trace.info)
+    names_none = options.allocators is None and not options.specs
+    if own_ways and names_none and not any(way.needs_allocator for way in own_ways):
+        specs = ()
+    rows = ways.rows(specs, own_ways, adds_alone=not options.specs) if own_ways else specs
     for region in options.regions:
-        for spec in specs:
+        for spec in rows:
             cell = Cell(trace.info.name, spec.label, region, str(options.mode))
             reason, resolved = _resolve(known, spec, region, trace, options)
             if reason is not None or resolved is None:
@@ -267,18 +295,18 @@ def _passes(options: BenchOptions, counter: Counter) -> tuple[Pass, ...]:
 
 def _measurable(
     trace: Trace,
-    null_plan: AllocatorPlan,
+    null_plan: AllocatorPlan | None,
     cells: dict[Cell, AllocatorPlan],
     requests: dict[str, RegionRequest],
     threads: ThreadPlan | None,
 ) -> Measurable:
     arrivals, info = (trace.arrivals if threads is None else None), trace.info
-    kernel = work(info.kind).kernel
+    of_work = work(info.kind)
     return Measurable(
         info.name,
         trace.image_fd,
         trace.image_bytes,
-        null_plan,
+        None if of_work.ways or of_work.has_references else null_plan,
         cells,
         requests,
         threads,
@@ -290,7 +318,9 @@ def _measurable(
         info.total_bytes,
         trace.serial,
         info.kind,
-        None if kernel is None else kernel(),
+        None if of_work.kernel is None else of_work.kernel(),
+        alone=of_work.alone,
+        seconds=of_work.seconds(info),
     )
 
 
@@ -314,7 +344,8 @@ def _specs(options: BenchOptions, known: registry.Registry) -> tuple[AllocatorSp
 def _refuse_unknown(known: registry.Registry, spec: AllocatorSpec) -> None:
     """Complain of a name or parameter before any workload is generated."""
     try:
-        known.resolve(spec)
+        if spec.written not in ways_alone():
+            known.resolve(spec)
     except registry.Unavailable:
         return
 
@@ -323,14 +354,24 @@ def _resolve(
     known: registry.Registry, spec: AllocatorSpec, region: str, trace: Trace, options: BenchOptions
 ) -> tuple[str | None, AllocatorPlan | None]:
     """Return (reason, plan): the reason why this pairing cannot be measured; the plan where the allocator is there."""
-    try:
-        resolved = known.resolve(spec, as_malloc=options.as_malloc)
-    except registry.Unavailable as problem:
-        return str(problem), None
+    of_work = work(trace.info.kind)
+    own_ways = ways.of_trace(of_work.ways, trace.info)
+    reason = ways.why_not(spec, own_ways, others=ways_alone())
+    if reason is not None:
+        return reason, None
+    if spec.name:
+        try:
+            resolved = known.resolve(spec, as_malloc=options.as_malloc)
+        except registry.Unavailable as problem:
+            return str(problem), None
+        resolved = replace(resolved, call=of_work.called(resolved))
+    else:
+        resolved = ways.plan_alone(spec, own_ways)
     reason = (
-        pairing.why_not_on_threads(resolved, trace.info, options.mode)
+        pairing.why_not_collected(resolved, trace.info, has_references=of_work.has_references)
+        or pairing.why_not_on_threads(resolved, trace.info, options.mode)
         or regions.why_not(region, resolved.uses_region, trace.info.peak_live_bytes)
-        or work(trace.info.kind).why_not(resolved, trace.info)
+        or of_work.why_not(resolved, trace.info)
     )
     return reason, resolved
 

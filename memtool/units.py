@@ -13,8 +13,11 @@ GIB = 1024 * MIB
 
 _SIZE_UNITS = {"": 1, "b": 1, "kib": KIB, "mib": MIB, "gib": GIB, "tib": 1024 * GIB}
 _COUNT_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
+_TIME_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", re.ASCII)
 _COUNT = re.compile(r"\s*(\d+(?:\.\d+)?(?:[eE]\+?\d{1,2})?)\s*([A-Za-z]*)\s*", re.ASCII)
+
+_TIME = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-zµ]+)\s*")
 
 SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([bB]|[kKmMgGtT]i[bB])?\s*$"
 COUNT_PATTERN = r"^\s*\d+(\.\d+)?([eE]\+?\d{1,2})?\s*[kKmMgGbB]?\s*$"
@@ -26,13 +29,13 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 
 def printable(text: str) -> str:
     """Return a text of someone else's as one line that does nothing but be read: control characters as escapes."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
-def _scaled(text: str, number: re.Pattern[str], units: dict[str, int], what: str, example: str) -> int:
+def _scaled(text: str, number: re.Pattern[str], units: dict[str, int], noun: str, example: str) -> int:
     match = number.fullmatch(text)
     if match is None or match[2].lower() not in units:
-        raise ValueError(f"must be a {what} such as {example}, is '{text}'")
+        raise ValueError(f"must be a {noun} such as {example}, is '{text}'")
     value = Fraction(match[1]) * units[match[2].lower()]
     if value.denominator != 1:
         raise ValueError(f"must be a whole number, is '{text}'")
@@ -47,6 +50,18 @@ def parse_size(text: str | int) -> int:
 def parse_count(text: str | int) -> int:
     """Return the number that ``1000``, ``"200k"``, ``"2M"`` or ``"1e6"`` means. Raises ValueError with one line."""
     return text if isinstance(text, int) else _scaled(text, _COUNT, _COUNT_UNITS, "count", "1000, 200k or 2M")
+
+
+def parse_time(text: str) -> int:
+    """Return the nanoseconds that ``"200us"``, ``"1ms"`` or ``0`` means. Raises ValueError with one line."""
+    return 0 if text.strip() == "0" else _scaled(text, _TIME, _TIME_UNITS, "time", "200us, 1ms or 1.5s")
+
+
+def written_time(nanoseconds: int) -> str:
+    """Return nanoseconds as one would write them on the command line: ``1ms``."""
+    scales = [(scale, unit) for unit, scale in reversed(_TIME_UNITS.items()) if unit != "µs"]
+    scale, unit = next(((scale, unit) for scale, unit in scales if nanoseconds % scale == 0), (1, "ns"))
+    return f"{nanoseconds // scale}{unit}" if nanoseconds else "0"
 
 
 def format_size(count: float) -> str:

@@ -8,12 +8,15 @@ With --check nothing is written: exit code 1 when the page is not what would be 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from tabulate import tabulate
 
+from memtool.allocators.pairing import COLLECTOR
 from memtool.allocators.parameters import Parameter
 from memtool.allocators.registry import GROUPS, Known, KnownAdaptor, Registry
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
@@ -21,6 +24,7 @@ from memtool.units import format_size
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/allocators.md"
+_filled = partial(textwrap.fill, width=120, break_long_words=False, break_on_hyphens=False)
 PICTURES = "images/heap-maps"
 """Beside the page: a heap map for each strategy that has one, NAME.png."""
 
@@ -72,7 +76,20 @@ boundary tags that takes constant time, and to defer it would only put more bloc
 The memory resources of the C++ library, over an upstream of your choice. Each call is virtual, as in a program.""",
     ),
     "mapping": ("Mappings", "Memory straight from the kernel, without an allocator between."),
+    "persistent": (
+        "Persistent heaps",
+        """\
+Heaps that lie whole in their region, with offsets in place of pointers: on a region that is a file (`--region
+file-shared`) or shared memory (`shared-memory`) other processes use them too, afterwards or at once.""",
+    ),
     "thread": ("Threads", "For several threads at once."),
+    COLLECTOR: (
+        "Garbage collectors",
+        """\
+Nobody frees: what no root leads to is found and reclaimed. They serve workloads that say what objects refer to
+([collection.md](collection.md)) and are left out of all others. `mark-sweep:heap=2x|3x|5x` sweeps the heap as a
+multiple of what is reachable at most; `heap=64MiB` is one in bytes.""",
+    ),
     "control": ("Controls", "Not allocators: what the others are compared with."),
 }
 
@@ -97,6 +114,7 @@ FREES = {
     "lifo": "only the youngest block",
     "fifo": "only the oldest block",
     "reset": "nothing by itself; memory comes back at the end of a scope, or never",
+    "none": "nothing is freed: what nothing leads to is reclaimed",
 }
 
 HEAD = """\
@@ -113,14 +131,14 @@ takes and what it can serve. `memtool list allocators` shows the same for this m
 def page() -> str:
     """Return the page: an overview, then a section for each family and in it one for each allocator."""
     known = Registry().known()
-    unknown = {each.family for each in known} - set(FAMILIES)
+    unknown = {allocator.family for allocator in known} - set(FAMILIES)
     if unknown:
         raise SystemExit(f"{__file__}: families without a place on the page: {', '.join(sorted(unknown))}")
     order = list(FAMILIES)
     families = {
         family: list(members)
         for family, members in groupby(
-            sorted(known, key=lambda each: order.index(each.family)), lambda each: each.family
+            sorted(known, key=lambda allocator: order.index(allocator.family)), lambda allocator: allocator.family
         )
     }
     parts = [HEAD, _overview(families)]
@@ -128,9 +146,9 @@ def page() -> str:
         title, words = FAMILIES[family]
         group = f" `@{_groups()[family]}`" if family in _groups() else ""
         parts.append(f"## {title}{group}\n\n{words}\n")
-        parts += [_section(each) for each in members]
+        parts += [_section(allocator) for allocator in members]
     parts.append(ADAPTORS)
-    parts += [_adaptor(each) for each in Registry().known_adaptors()]
+    parts += [_adaptor(allocator) for allocator in Registry().known_adaptors()]
     return "\n".join(parts)
 
 
@@ -140,48 +158,61 @@ def _groups() -> dict[str, str]:
 
 def _overview(families: dict[str, list[Known]]) -> str:
     rows = [
-        (FAMILIES[family][0] if at == 0 else "", f"[`{each.name}`](#{each.name})", each.when)
+        (FAMILIES[family][0] if at == 0 else "", f"[`{allocator.name}`](#{allocator.name})", allocator.when)
         for family, members in families.items()
-        for at, each in enumerate(members)
+        for at, allocator in enumerate(members)
     ]
     return _table(("family", "allocator", "when to use it"), rows)
 
 
-def _section(each: Known) -> str:
-    facts = [("Cost", each.complexity), ("Use it for", each.when)]
-    if each.family != "control":
-        facts += _served(each)
-    facts.append(("Source", each.source))
-    if each.name in SYSTEM_ALLOCATORS:
-        install = SYSTEM_ALLOCATORS[each.name].install
-        facts.append(("Get it", f"`{install}`" if SYSTEM_ALLOCATORS[each.name].sonames else install))
-    parts = [f"### {each.name}\n\n{each.summary}\n"]
-    parts.append("".join(f"- {label}: {text}\n" for label, text in facts))
-    if each.parameters:
-        parts.append(_parameters(each.parameters))
-    picture = f"{PICTURES}/{each.name}.png"
+def _section(allocator: Known) -> str:
+    facts = [("Cost", allocator.complexity), ("Use it for", allocator.when)]
+    if allocator.family != "control":
+        facts += _served(allocator)
+    facts.append(("Source", allocator.source))
+    if allocator.name in SYSTEM_ALLOCATORS:
+        install = SYSTEM_ALLOCATORS[allocator.name].install
+        facts.append(("Get it", f"`{install}`" if SYSTEM_ALLOCATORS[allocator.name].sonames else install))
+    parts = [*_opening(allocator.name, allocator.summary, facts)]
+    if allocator.parameters:
+        parts.append(_parameters(allocator.parameters))
+    picture = f"{PICTURES}/{allocator.name}.png"
     if (PAGE.parent / picture).exists():
-        parts.append(f"![Heap map of {each.name}]({picture})\n")
+        parts.append(f"![Heap map of {allocator.name}]({picture})\n")
     return "\n".join(parts)
 
 
-def _adaptor(each: KnownAdaptor) -> str:
+def _escaped(words: str) -> str:
+    """Return words in which Markdown sees no markup: ``std::allocator<std::byte>`` would be a link."""
+    return words.replace("<", "\\<").replace("[]", "\\[\\]")
+
+
+def _opening(name: str, summary: str, facts: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """Return the heading of a section with its summary, and the facts as a list."""
+    items = (_filled(f"- {label}: {text}", subsequent_indent="  ") for label, text in facts)
+    return f"### {name}\n\n{_filled(_escaped(summary))}\n", "".join(f"{item}\n" for item in items)
+
+
+def _adaptor(adaptor: KnownAdaptor) -> str:
     facts = (
-        ("Adds", each.complexity),
-        ("Use it for", each.when),
-        ("Threads", THREADS[each.threads]),
-        ("Source", each.source),
+        ("Adds", adaptor.complexity),
+        ("Use it for", adaptor.when),
+        ("Threads", THREADS[adaptor.threads]),
+        ("Source", adaptor.source),
     )
-    parts = [f"### +{each.name}\n\n{each.summary}\n", "".join(f"- {label}: {text}\n" for label, text in facts)]
-    if each.parameters:
-        parts.append(_parameters(each.parameters))
+    parts = [*_opening(f"+{adaptor.name}", adaptor.summary, facts)]
+    if adaptor.parameters:
+        parts.append(_parameters(adaptor.parameters))
     return "\n".join(parts)
 
 
-def _served(each: Known) -> Iterator[tuple[str, str]]:
+def _served(allocator: Known) -> Iterator[tuple[str, str]]:
     """Yield what an allocator can serve, in words."""
-    able = each.capabilities
+    able = allocator.capabilities
     yield "Frees", FREES[able.free_order]
+    if allocator.family == COLLECTOR:
+        yield "Threads", "one"
+        return
     yield "Resizes", "itself, in place where it can" if able.reallocates else "no: allocate, copy, free"
     yield "Threads", "any number" if able.thread_safe else "one at a time; `+lock` makes it any number"
     if able.scoped:
@@ -190,11 +221,14 @@ def _served(each: Known) -> Iterator[tuple[str, str]]:
     if able.largest_alignment is not None:
         most.append(f"alignments of up to {format_size(able.largest_alignment)}")
     if most:
-        yield "Serves", ", ".join(most) + (", with its default parameters" if each.parameters else "")
+        yield "Serves", ", ".join(most) + (", with its default parameters" if allocator.parameters else "")
 
 
 def _parameters(parameters: Sequence[Parameter]) -> str:
-    rows = [(f"`{each.name}`", each.default or "its own", each.range, each.summary) for each in parameters]
+    rows = [
+        (f"`{parameter.name}`", parameter.default or "its own", parameter.range, parameter.summary)
+        for parameter in parameters
+    ]
     return _table(("parameter", "default", "range", "what it is"), rows)
 
 

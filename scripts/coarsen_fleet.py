@@ -44,12 +44,12 @@ def read(path: Path) -> list[Row]:
 def coarsen(rows: list[Row], most: int = MOST_ROWS) -> list[Row]:
     """Return at most ``most`` rows with the same totals of rate, live objects and live bytes."""
     # A size that is worth several bands fills one and leaves the others empty, so more bands than rows can be had.
-    found = into_bands(rows, most)
+    coarse = into_bands(rows, most)
     for bands in range(most, 6 * most, most // 10):
         finer = into_bands(rows, bands)
         if len(finer) <= most:
-            found = finer
-    return found
+            coarse = finer
+    return coarse
 
 
 def into_bands(rows: list[Row], most: int) -> list[Row]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,15 +71,15 @@ def rows(place: Path) -> Iterator[Row]:
         times = {malloc: _time(run, info.name, malloc) for malloc in MALLOCS}
         malloc = min(times, key=times.__getitem__)
         changes = {
-            head: (found[TIME], found[MEMORY])
-            for (workload, base, head), found in compared.items()
-            if (workload, base) == (info.name, malloc) and {TIME, MEMORY} <= found.keys()
+            head: (ratios[TIME], ratios[MEMORY])
+            for (workload, base, head), ratios in compared.items()
+            if (workload, base) == (info.name, malloc) and {TIME, MEMORY} <= ratios.keys()
         }
         yield Row(info.name, malloc, times[malloc], changes)
 
 
 def _time(run: Run, workload: str, allocator: str) -> float:
-    (cell,) = (each for each in run.cells if (each.cell.workload, each.cell.allocator) == (workload, allocator))
+    (cell,) = (result for result in run.cells if (result.cell.workload, result.cell.allocator) == (workload, allocator))
     value = cell.metrics[TIME].value
     return math.inf if value is None else value
 
@@ -97,7 +98,7 @@ def verdict(of: Comparison) -> str:
     return "faster" if of.high < 0 else "slower"
 
 
-def table(found: list[Row]) -> str:
+def table(rows: list[Row]) -> str:
     """Return the table of a run."""
     cells = [
         {
@@ -110,12 +111,12 @@ def table(found: list[Row]) -> str:
             "arena, time": _ratio(row.changes[ARENA][0]),
             "arena, memory": _ratio(row.changes[ARENA][1]).partition(" ")[0],
         }
-        for row in found
+        for row in rows
     ]
     return tabulate(cells, headers="keys", tablefmt="pipe", disable_numparse=True)
 
 
-def summary(found: list[Row]) -> Iterator[str]:
+def summary(rows: list[Row]) -> Iterator[str]:
     """Yield what a run comes to, a sentence for each kind of custom allocator."""
     candidates: Mapping[str, Callable[[Row], tuple[Comparison, Comparison]]] = {
         "The faster of the two pools": lambda row: row.changes[row.pool],
@@ -123,16 +124,17 @@ def summary(found: list[Row]) -> Iterator[str]:
         "The arena": lambda row: row.changes[ARENA],
     }
     for what, chosen in candidates.items():
-        pairs = [chosen(row) for row in found]
+        pairs = [chosen(row) for row in rows]
         counts = {word: sum(verdict(time) == word for time, _ in pairs) for word in ("faster", "slower", "undecided")}
         time, memory = (
             math.exp(sum(math.log1p(pair[at].change or 0.0) for pair in pairs) / len(pairs)) for at in (0, 1)
         )
-        yield (
+        sentence = (
             f"- {what} is faster than the fastest malloc on {counts['faster']} of {len(pairs)} programs, slower on "
             f"{counts['slower']}, undecided on {counts['undecided']}; time {time:.2f} and memory {memory:.2f} of the "
             "malloc's, in the geometric mean."
         )
+        yield textwrap.fill(sentence, 120, subsequent_indent="  ")
 
 
 _PAGE = """\
@@ -194,8 +196,8 @@ def main(runs: Path | None, blocks: int) -> None:
         measure(folder, blocks)
     parts: dict[str, str] = {}
     for kind in KINDS:
-        found = list(rows(folder / kind))
-        parts |= {f"{kind}_table": table(found), f"{kind}_summary": "\n".join(summary(found))}
+        compared = list(rows(folder / kind))
+        parts |= {f"{kind}_table": table(compared), f"{kind}_summary": "\n".join(summary(compared))}
     run = api.show(folder / "once")
     machine = f"{run.machine['cpu']}, {run.machine['cores']} cores"
     PAGE.write_text(_PAGE.format(date=run.started[:10], machine=machine, blocks=run.blocks, **parts), encoding="utf-8")

@@ -32,14 +32,16 @@ DPI = 100
 def main() -> None:
     """Replay, and draw what was mapped."""
     registry = Registry()
-    names = [each.name for each in registry.known() if each.family != "control" and each.missing is None]
-    on_region = {str(each["name"]) for each in binding.describe() if each["uses_region"]}
+    names = [
+        allocator.name for allocator in registry.known() if allocator.family != "control" and allocator.missing is None
+    ]
+    on_region = {str(allocator["name"]) for allocator in binding.describe() if allocator["uses_region"]}
     maps = {workload: mapped(workload, names, on_region) for workload in WORKLOADS}
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in names:
-        found = next(((workload, each[name]) for workload, each in maps.items() if name in each), None)
-        if found is not None:
-            save(name, [(name, found[1])], f"{found[0]}, when live bytes peak")
+        first = next(((workload, by_name[name]) for workload, by_name in maps.items() if name in by_name), None)
+        if first is not None:
+            save(name, [(name, first[1])], f"{first[0]}, when live bytes peak")
     save("side-by-side", [(name, maps["quickstart"][name]) for name in BESIDE], "quickstart, when live bytes peak")
 
 
@@ -55,13 +57,13 @@ def mapped(workload: str, names: list[str], on_region: set[str]) -> dict[str, Ma
             draw_plots=False,
         )
         outcome = bench(options, lambda *_: None)
-        found = {}
+        peaks = {}
         for cell in outcome.run.cells:
             if cell.status is Status.OK:
                 at_peak = series.read(outcome.directory, cell).heap_maps[0]
                 if at_peak["walked"] or cell.cell.allocator not in on_region:
-                    found[cell.cell.allocator] = at_peak
-        return found
+                    peaks[cell.cell.allocator] = at_peak
+        return peaks
 
 
 def save(name: str, panels: list[tuple[str, Mapping[str, Any]]], title: str) -> None:

@@ -4,7 +4,7 @@
     python scripts/readme_sample.py --from RUN       the same, of another run, which is stored there first
     python scripts/readme_sample.py --check          exit with 1 where README or a picture is not what would be written
 
-The sample leaves out the tables that would not fit a screen, and no line of those that it shows.
+The sample leaves out the rows and tables that would not fit a screen.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from memtool.model import Run
-from memtool.report import tables
+from memtool.report import selection, tables
 from memtool.report.plots.pictures import draw_all
 from memtool.store import run_file
 
@@ -28,8 +28,10 @@ RUN = ROOT / "docs/data/quickstart.json"
 IMAGES = ROOT / "docs/images"
 PICTURES = ("speed-memory", "latency")
 BEGIN, END = "<!-- sample: written by scripts/readme_sample.py -->\n", "<!-- end of the sample -->\n"
-SHOWN = ("quickstart:", "Speed", "Memory", "Load", "Left out", "ns/op", "call:")
-"""How the paragraphs begin that the sample shows, of all that `memtool bench` prints; the last one is shown besides."""
+SHOWN = ("quickstart:", "segregated-pool is", "Speed", "Memory", "Load")
+"""How the paragraphs begin that the sample shows, of all that `memtool bench` prints."""
+ROWS = ("segregated-pool", "tcmalloc", "jemalloc", "tlsf", "glibc")
+"""Of the allocators: as many as fit a screen."""
 WIDTH = 100
 MOST_APART = 2.0
 """Root mean square of the differences of two pictures' pixels: fonts of another build move letters by less."""
@@ -37,9 +39,9 @@ MOST_APART = 2.0
 
 def sample() -> str:
     """Return the sample as Markdown."""
-    paragraphs = tables.render(run_file.read(RUN), "table", WIDTH).split("\n\n")
-    chosen = [each for each in paragraphs[:-1] if each.startswith(SHOWN)]
-    return "```text\n" + "\n\n".join([*chosen, paragraphs[-1]]) + "\n```\n"
+    run = selection.select(run_file.read(RUN), ROWS, None)
+    paragraphs = tables.render(run, "table", WIDTH).split("\n\n")
+    return "```text\n" + "\n\n".join(part for part in paragraphs if part.startswith(SHOWN)) + "\n```\n"
 
 
 def spliced(page: str) -> str:
@@ -59,7 +61,7 @@ def portable(run: Run) -> Run:
         return {name: value for name, value in proof.items() if name != "code"}
 
     cells = tuple(replace(cell, series={}, proof=kept(cell.proof)) for cell in run.cells)
-    workloads = tuple(replace(each, source=Path(each.source).name) for each in run.workloads)
+    workloads = tuple(replace(workload, source=Path(workload.source).name) for workload in run.workloads)
     return replace(run, cells=cells, workloads=workloads, command=("memtool", "bench"))
 
 
@@ -72,17 +74,17 @@ def complaints() -> list[str]:
     """Return what is not as it would be written now."""
     from matplotlib.testing.compare import compare_images
 
-    found = []
+    lines = []
     page = README.read_text(encoding="utf-8")
     if BEGIN not in page or spliced(page) != page:
-        found.append(f"{README.name}: its sample is not what scripts/readme_sample.py writes")
+        lines.append(f"{README.name}: its sample is not what scripts/readme_sample.py writes")
     with tempfile.TemporaryDirectory() as folder:
         for picture in draw(Path(folder)):
             difference = compare_images(str(IMAGES / picture.name), str(picture), MOST_APART)
             if difference is not None:
                 words = " ".join(str(difference).split())
-                found.append(f"{picture.name}: not what scripts/readme_sample.py draws: {words}")
-    return found
+                lines.append(f"{picture.name}: not what scripts/readme_sample.py draws: {words}")
+    return lines
 
 
 def main() -> int:
@@ -92,9 +94,9 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     chosen = parser.parse_args()
     if chosen.check:
-        found = complaints()
-        print("\n".join(found), file=sys.stderr, end="\n" if found else "")
-        return 1 if found else 0
+        lines = complaints()
+        print("\n".join(lines), file=sys.stderr, end="\n" if lines else "")
+        return 1 if lines else 0
     if chosen.source is not None:
         RUN.parent.mkdir(exist_ok=True)
         run_file.write_file(RUN, portable(run_file.read(chosen.source)))

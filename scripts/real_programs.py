@@ -122,6 +122,7 @@ def redis(under: Under, folder: Path) -> str:
     """A server, its load, and a digest of all that it then holds."""
     socket = str(folder / "socket")
     options = ["--port", "0", "--unixsocket", socket, "--save", "", "--dir", str(folder), "--loglevel", "warning"]
+    options += ["--enable-debug-command", "local"]  # for the digest; redis 7 asks for it
     server = subprocess.Popen(
         under.command("redis-server", *options), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_environment({})
     )
@@ -138,7 +139,8 @@ def redis(under: Under, folder: Path) -> str:
         ended = client.output("redis-benchmark", *load, "-c", "10", "-P", "8").splitlines()[-1]
         ask("flushall")
         commands = "".join(
-            f"set k{i} {'v' * (i % 300)}\nrpush l{i % 50} {i}\nhset h{i % 70} f{i} {i * 3}\nzadd z{i % 9} {i} m{i}\n"
+            f"set k{i} {'v' * (i % 300 + 1)}\nrpush l{i % 50} {i}\n"
+            f"hset h{i % 70} f{i} {i * 3}\nzadd z{i % 9} {i} m{i}\n"
             f"append k{i * 3 % 4000} tail\nexpire k{i} {100000 + i}\n"
             for i in range(4000)
         )
@@ -236,7 +238,7 @@ def main(arguments: Sequence[str]) -> int:
                 failed += 1
                 print(f"--- without\n{plain[-2000:]}\n--- with {allocator}\n{under[-2000:]}", flush=True)
         rows.append([program.what, *cells])
-    table = tabulate(rows, headers=["program", *(f"`{each}`" for each in allocators)], tablefmt="pipe")
+    table = tabulate(rows, headers=["program", *(f"`{name}`" for name in allocators)], tablefmt="pipe")
     print(table)
     if options.write:
         page = PAGE.read_text()

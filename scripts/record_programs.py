@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -186,7 +187,7 @@ def _python(folder: Path) -> None:
 
 def _repository(folder: Path) -> None:
     draw = random.Random(6)
-    who = {f"GIT_{of}_{what}": "someone" for of in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    who = {f"GIT_{of}_{identity}": "someone" for of in ("AUTHOR", "COMMITTER") for identity in ("NAME", "EMAIL")}
     environment = {**os.environ, **who, "GIT_AUTHOR_DATE": "1700000000 +0000", "GIT_COMMITTER_DATE": "1700000000 +0000"}
 
     def git(*words: str) -> None:
@@ -317,7 +318,9 @@ def record(program: Program, folder: Path) -> Path:
             raise click.ClickException(f"{program.name}: ended with {running.returncode}: {said}")
         # What the program itself prints there comes before.
         processes = json.loads(said[said.rindex('{"status"') :])["processes"]
-        largest = max((each for each in processes if each["file"]), key=lambda each: each["counts"]["allocations"])
+        largest = max(
+            (process for process in processes if process["file"]), key=lambda process: process["counts"]["allocations"]
+        )
         return Path(shutil.move(work / largest["file"], folder / f"{program.name}.parquet"))
 
 
@@ -365,19 +368,19 @@ def ship(program: Program, whole: Path, folder: Path) -> dict[str, str]:
 
 
 def _version(package: str) -> str:
-    found = subprocess.run(
+    query = subprocess.run(
         ["dpkg-query", "--show", "--showformat=${Package} ${Version}", package],
         check=False, capture_output=True, text=True,
     )  # fmt: skip
-    return found.stdout or f"{package} (not installed as a package)"
+    return query.stdout or f"{package} (not installed as a package)"
 
 
 def _missing(program: Program) -> list[str]:
-    shown = subprocess.run(
+    query = subprocess.run(
         ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *program.packages],
         check=False, capture_output=True, text=True,
     )  # fmt: skip
-    installed = {line.split()[0].partition(":")[0] for line in shown.stdout.splitlines() if line.endswith(" installed")}
+    installed = {line.split()[0].partition(":")[0] for line in query.stdout.splitlines() if line.endswith(" installed")}
     return [package for package in program.packages if package not in installed]
 
 
@@ -423,7 +426,8 @@ def main(names: tuple[str, ...], folder: Path, is_shipped: bool) -> None:
         if is_shipped:
             rows.append(ship(program, whole, SHIPPED))
     if is_shipped and len(rows) == len(PROGRAMS):
-        findings = "\n".join(f"- **{program.name}**: {FINDINGS[program.name]}" for program in PROGRAMS)
+        items = (f"- **{program.name}**: {FINDINGS[program.name]}" for program in PROGRAMS)
+        findings = "\n".join(textwrap.fill(item, 120, subsequent_indent="  ") for item in items)
         table = tabulate(rows, headers="keys", tablefmt="pipe", disable_numparse=True)
         (SHIPPED / "README.md").write_text(_README.format(table=table, findings=findings), encoding="utf-8")
 

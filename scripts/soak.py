@@ -50,18 +50,18 @@ class Row:
 
 def recipes() -> Iterator[Row]:
     """Yield every strategy by itself, under each adaptor, and under all of them."""
-    adaptors = [str(each["name"]) for each in binding.describe_adaptors()]
+    adaptors = [str(adaptor["name"]) for adaptor in binding.describe_adaptors()]
     for described in binding.describe():
         if described["is_control"]:
             continue
         name = str(described["name"])
         parameters = described["parameters"]
         assert isinstance(parameters, list)
-        sized = f":{BLOCKS}" if any(each["name"] == "block" for each in parameters) else ""
+        sized = f":{BLOCKS}" if any(adaptor["name"] == "block" for adaptor in parameters) else ""
         yield Row(name, STRATEGY_OPERATIONS)
-        for each in adaptors:
-            yield Row(f"{name}+{each}{sized}", ADAPTOR_OPERATIONS)
-        deep = [each for each in DEEP if described["free_order"] != "lifo" or each != "quarantine"]
+        for adaptor in adaptors:
+            yield Row(f"{name}+{adaptor}{sized}", ADAPTOR_OPERATIONS)
+        deep = [adaptor for adaptor in DEEP if described["free_order"] != "lifo" or adaptor != "quarantine"]
         yield Row("+".join((name, *deep)) + sized, ADAPTOR_OPERATIONS)
 
 
@@ -91,7 +91,7 @@ def soak(stress: Path, rows: list[Row], seconds: float, operations: int, seed: i
     for number in itertools.count(seed):
         standing = [row for row in rows if row.fault is None and not row.cannot_stand]
         for row in standing:
-            done = sum(each.operations for each in rows)
+            done = sum(row.operations for row in rows)
             if time.monotonic() >= deadline or (operations and done >= operations):
                 return
             print(

@@ -25,9 +25,19 @@ QUICKLY_BUILT = "-DMEMTOOL_OPTIMISE=-O1"
 
 
 def pytest_configure() -> None:
-    """Let what tests start be interrupted, also where a shell has begun the tests in the background and ignores it."""
+    """Give what tests start an environment like a user's, whatever this one is.
+
+    It can be interrupted, also where a shell has begun the tests in the background and ignores it; and it keeps what
+    Python has compiled, which hundreds of processes would otherwise compile anew.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one more than there are processors: some tests wait for a time or a disk."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,7 +79,7 @@ def _build_target(directory: Path, target: str) -> Path:
 
 def build_beside_installed(tmp_path_factory: pytest.TempPathFactory, target: str) -> Path:
     """Build a target where the engine was installed from, whose objects are compiled already; else anew."""
-    installed = next(ROOT.glob("build/*/build.ninja"), None)
+    installed = next(ROOT.glob("build/py3-*/build.ninja"), None)
     if installed is not None:
         with FileLock(installed.with_name("tests.lock")):
             return _build_target(installed.parent, target)

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from memtool.workload.generated import generated
-from memtool.workload.schema import Workload
-from memtool.workload.source import Ending
+from memtool.workload.language.schema import Workload
+from memtool.workload.sources.generated import generated
+from memtool.workload.sources.source import Ending
 
 DEALLOCATE, ALLOCATE, ALLOCATE_ZEROED, REALLOCATE, SCOPE_BEGIN, SCOPE_END, SCOPE_CLOSED, MARK, EPILOGUE = range(9)
 _WIDE = {9: DEALLOCATE, 10: ALLOCATE, 11: ALLOCATE_ZEROED}
@@ -150,23 +150,23 @@ def width(word: Word) -> int:
     """Return how many 8-byte words of an image an operation takes."""
     if word[0] == REALLOCATE:
         return 3
-    return 1 if len(word) == 2 or (word[2] < 1 << 32 and word[3] == 16) else 2
+    return 1 if len(word) == 2 or (0 < word[2] < 1 << 32 and word[3] == 16) else 2
 
 
 def read_image(image: bytes) -> list[Word]:
     """Return the operations of an event image (engine/events/events.hpp)."""
     words = iter(struct.unpack(f"<{(len(image) - _HEAD_BYTES) // 8}Q", image[_HEAD_BYTES:]))
-    found: list[Word] = []
+    result: list[Word] = []
     for word in words:
         kind, slot, size = word & 0xF, (word & 0xFFFFFFFF) >> 4, word >> 32
         if kind in (SCOPE_BEGIN, SCOPE_END, MARK):
-            found.append((kind, word >> 4))
+            result.append((kind, word >> 4))
         elif kind == REALLOCATE:
             asked = next(words)
-            found.append((kind, slot, asked & (1 << 58) - 1, 1 << (asked >> 58), next(words)))
+            result.append((kind, slot, asked & (1 << 58) - 1, 1 << (asked >> 58), next(words)))
         elif kind in _WIDE:
             asked = next(words)
-            found.append((_WIDE[kind], slot, asked & (1 << 58) - 1, 1 << (asked >> 58)))
+            result.append((_WIDE[kind], slot, asked & (1 << 58) - 1, 1 << (asked >> 58)))
         else:
-            found.append((kind, slot, size, 16))
-    return found
+            result.append((kind, slot, size, 16))
+    return result

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from memtool.kinds import KINDS, results
 from memtool.passes import Figures, Pass
 from memtool.passes.records import record_from
 
-MEASURES = {run_pass: measure for kind in KINDS for run_pass, measure in results(kind).measures.items()}
-"""Each pass of one kind at most has a measure here."""
+MEASURES = {run_pass: measure for kind in reversed(KINDS) for run_pass, measure in results(kind).measures.items()}
+"""Of the first kind that has the pass."""
 
 PEAK: Mapping[str, int | None] = {
     "clock": 500,
@@ -119,6 +120,27 @@ _SOUND: Mapping[Pass, Mapping[str, Any]] = {
 def figures(run_pass: Pass, **changed: object) -> Figures:
     """Return what a sound worker found, with some of it changed."""
     return record_from(MEASURES[run_pass].figures, {**_SOUND[run_pass], **changed})
+
+
+def figures_of(kind: str, run_pass: Pass) -> Figures:
+    """Return what a sound worker found of a kind: of one whose measure is its own, records of counts."""
+    found = results(kind).measures[run_pass].figures
+    return figures(run_pass) if found is MEASURES[run_pass].figures else _counts(found)
+
+
+def _counts(record: type[Figures]) -> Figures:
+    hints = get_type_hints(record)
+    return record(*(_sound(hints[field.name], number) for number, field in enumerate(fields(record))))
+
+
+def _sound(hint: Any, number: int) -> Any:
+    if is_dataclass(hint):
+        return _counts(cast("type[Figures]", hint))
+    if hint in (str, bool):
+        return hint(number)
+    if get_origin(hint) is tuple:
+        return tuple(_sound(item, number) for item in get_args(hint) if item is not Ellipsis)
+    return {"a": _sound(get_args(hint)[1], number)} if get_origin(hint) is Mapping else number
 
 
 def heap_map(moment: str, **changed: object) -> dict[str, Any]:

@@ -24,13 +24,21 @@ MACHINE: Mapping[str, Any] = {
 }
 
 
-def figure(name: str, *samples: float, blocks: Sequence[int] | None = None, at_floor: bool = False) -> Metric:
+def figure(
+    name: str,
+    *samples: float,
+    blocks: Sequence[int] | None = None,
+    at_floor: bool = False,
+    hosts: Sequence[str] = (),
+) -> Metric:
     """Return a metric of these samples; exact where it is of a strategy's books and two or more of them agree."""
     of_books = METRICS[name].scope != "job"
     determinism = Determinism.EXACT if of_books and len(samples) > 1 and len(set(samples)) == 1 else Determinism.SAMPLED
     value = median(samples) if samples else None
     places = tuple(blocks) if blocks is not None else tuple(range(len(samples)))
-    return Metric(METRICS[name].unit, determinism, samples, places, value, *median_interval(samples), at_floor)
+    return Metric(
+        METRICS[name].unit, determinism, samples, places, value, *median_interval(samples), at_floor, tuple(hosts)
+    )
 
 
 def cell(
@@ -89,7 +97,7 @@ def run(
     reference: str | None = None,
 ) -> Run:
     """Return a run of these cells on the example machine, changed as asked."""
-    names = dict.fromkeys(each.cell.workload for each in cells)
+    names = dict.fromkeys(item.cell.workload for item in cells)
     return Run(
         memtool="0.1.0",
         started=started,
@@ -97,6 +105,6 @@ def run(
         machine={**MACHINE, **(machine or {})},
         workloads=tuple(traces) if traces is not None else tuple(trace(name) for name in names),
         cells=cells,
-        blocks=max((len(metric.samples) for each in cells for metric in each.metrics.values()), default=0),
+        blocks=max((len(metric.samples) for item in cells for metric in item.metrics.values()), default=0),
         reference=reference,
     )

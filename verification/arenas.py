@@ -28,17 +28,17 @@ pattern: {ramp: {size: {uniform: [16, 128]}}}
 
 def footprint_line(strategy: str = "bump") -> Line:
     """Compare what a monotonic arena takes with all bytes that were ever asked of it, freed or not."""
-    asked = 0
+    requested = 0
     with Heap(strategy, capacity=64 << 20) as heap:
         for _ in range(3):
             blocks = [(heap.allocate(16 * n), 16 * n) for n in range(1, 201)]
             for offset, size in blocks:
                 assert offset is not None
                 heap.deallocate(offset, size)
-                asked += size
+                requested += size
         taken = heap.footprint
-    what = "bytes taken by a monotonic allocator, three times 200 blocks, each freed"
-    return Line(what, f"all bytes ever asked for: {asked:,}", f"{taken:,}", Verdict.of(taken == asked))
+    quantity = "bytes taken by a monotonic allocator, three times 200 blocks, each freed"
+    return Line(quantity, f"all bytes ever asked for: {requested:,}", f"{taken:,}", Verdict.of(taken == requested))
 
 
 Times = Mapping[str, Sequence[float]]
@@ -71,10 +71,10 @@ def order_lines(times: Times) -> Iterator[Line]:
     def ratio(upper: str, lower: str) -> float:
         return statistics.median(a / b for a, b in zip(times[upper], times[lower], strict=True))
 
-    what = "time to fill and destroy a container of 20,000 nodes"
+    quantity = "time to fill and destroy a container of 20,000 nodes"
     monotonic, pool = ratio("bump", "segregated-pool"), ratio("segregated-pool", "new-delete")
     yield Line(
-        what,
+        quantity,
         "monotonic <= pool < new/delete",
         f"bump {monotonic:.2f} x segregated-pool; segregated-pool {pool:.2f} x new-delete",
         Verdict.of(monotonic <= 1 and pool < 1),
@@ -84,7 +84,7 @@ def order_lines(times: Times) -> Iterator[Line]:
     monotonic, pool = ratio(PMR_MONOTONIC, PMR_POOL), ratio(PMR_MONOTONIC, "new-delete")
     slower = ratio(PMR_POOL, "new-delete")
     yield Line(
-        f"{what}, std::pmr of libstdc++",
+        f"{quantity}, std::pmr of libstdc++",
         "monotonic <= pool, monotonic < new/delete",
         f"monotonic {monotonic:.2f} x pool, {pool:.2f} x new-delete (pool {slower:.2f} x)",
         Verdict.of(monotonic <= 1 and pool < 1),

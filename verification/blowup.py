@@ -34,7 +34,7 @@ touch: none
 
 def footprints(allocator: str) -> list[float]:
     """Return the greatest footprint in bytes for each length, replayed in the recorded order on real threads."""
-    found = []
+    greatest = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for allocations in LENGTHS:
@@ -53,24 +53,26 @@ def footprints(allocator: str) -> list[float]:
             assert cell.status is Status.OK, cell.reason
             value = cell.metrics["peak_footprint_bytes"].value
             assert value is not None
-            found.append(value)
-    return found
+            greatest.append(value)
+    return greatest
 
 
 def lines(keeps: str = KEEPS, give_back: Sequence[str] = RETURN) -> Iterator[Line]:
     """Compare how the footprints grow; ``keeps`` and ``give_back`` are what stands for the two kinds of heaps."""
-    what = f"footprint of {{}}, {', '.join(f'{each:,}' for each in LENGTHS)} blocks"
+    quantity = f"footprint of {{}}, {', '.join(f'{length:,}' for length in LENGTHS)} blocks"
     kept = footprints(keeps)
     grows = all(1.8 <= longer / shorter <= 2.2 for shorter, longer in pairwise(kept))
-    yield Line(what.format(keeps), "without bound: twice for twice the run", _written(kept), Verdict.of(grows))
-    for each in give_back:
-        returned = footprints(each)
+    yield Line(quantity.format(keeps), "without bound: twice for twice the run", _written(kept), Verdict.of(grows))
+    for gives_back in give_back:
+        returned = footprints(gives_back)
         same = len(set(returned)) == 1
-        yield Line(what.format(each), "bounded: the same for any length", _written(returned), Verdict.of(same))
+        yield Line(
+            quantity.format(gives_back), "bounded: the same for any length", _written(returned), Verdict.of(same)
+        )
 
 
-def _written(found: list[float]) -> str:
-    return ", ".join(f"{each:,.0f}" for each in found)
+def _written(figures: list[float]) -> str:
+    return ", ".join(f"{figure:,.0f}" for figure in figures)
 
 
 BLOWUP = Result(

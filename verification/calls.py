@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from memtool.engine.loading import package_folder
@@ -50,26 +50,26 @@ def library(name: str, folder: Path) -> Path:
     return built
 
 
-def lines() -> Iterator[Line]:
+def lines(strategies: Sequence[str] = STRATEGIES) -> Iterator[Line]:
     """Compare the instructions of each strategy with those of its library, harness included in both."""
     reason = counters.why_not(Counter.CALLGRIND)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         workload = folder / "calls.yaml"
         workload.write_text(_WORKLOAD)
-        for strategy in STRATEGIES:
-            what, published = f"instructions an operation, {strategy} --as malloc / preloaded", f"1 ± {MOST:.0%}"
+        for strategy in strategies:
+            quantity, published = f"instructions an operation, {strategy} --as malloc / preloaded", f"1 ± {MOST:.0%}"
             if reason is not None:
-                yield Line(what, published, reason, Verdict.NOT_RUN)
+                yield Line(quantity, published, reason, Verdict.NOT_RUN)
                 continue
             try:
                 own, preloaded = _counted(workload, strategy, library(strategy, folder), folder)
             except (subprocess.CalledProcessError, FileNotFoundError, InputError) as problem:
-                yield Line(what, published, f"no library: {problem}", Verdict.NOT_RUN)
+                yield Line(quantity, published, f"no library: {problem}", Verdict.NOT_RUN)
                 continue
             ratio = own / preloaded
             yield Line(
-                what, published, f"{ratio:.3f} ({own:.1f} / {preloaded:.1f})", Verdict.of(abs(ratio - 1) <= MOST)
+                quantity, published, f"{ratio:.3f} ({own:.1f} / {preloaded:.1f})", Verdict.of(abs(ratio - 1) <= MOST)
             )
 
 
@@ -85,13 +85,13 @@ def _counted(workload: Path, strategy: str, built: Path, folder: Path) -> tuple[
         output=folder / strategy,
         draw_plots=False,
     )
-    found = []
+    counts = []
     for cell in bench(options, lambda *_: None).run.cells:
         assert cell.status is Status.OK, cell.reason
         value = cell.metrics["instructions_per_op"].value
         assert value is not None
-        found.append(value)
-    own, preloaded = found
+        counts.append(value)
+    own, preloaded = counts
     return own, preloaded
 
 

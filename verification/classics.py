@@ -93,13 +93,13 @@ def lines(originals: Mapping[str, Original] = ORIGINALS, measure: Measure = repl
     missing = [name for name in ALLOCATORS if why_missing(name) is not None]
     for classic, original in originals.items():
         if missing:
-            what = f"{classic}: time and memory"
-            yield Line(what, _ratios(original.time), f"no {', '.join(missing)}", Verdict.NOT_RUN)
+            quantity = f"{classic}: time and memory"
+            yield Line(quantity, _ratios(original.time), f"no {', '.join(missing)}", Verdict.NOT_RUN)
             continue
-        found = measure(classic)
-        yield time_line(classic, original.time, tuple(found[name][0] for name in ALLOCATORS))
+        figures = measure(classic)
+        yield time_line(classic, original.time, tuple(figures[name][0] for name in ALLOCATORS))
         if min(original.memory) > SMALL:
-            yield memory_line(classic, original.memory, tuple(found[name][1] for name in ALLOCATORS))
+            yield memory_line(classic, original.memory, tuple(figures[name][1] for name in ALLOCATORS))
 
 
 def time_line(classic: str, theirs: tuple[float, ...], ours: tuple[float, ...]) -> Line:
@@ -110,17 +110,20 @@ def time_line(classic: str, theirs: tuple[float, ...], ours: tuple[float, ...]) 
         if theirs[more] / theirs[less] >= CLEAR
     ]
     agrees = all(apart > 1 and 1 / NEAR <= apart / published <= NEAR for published, apart in clear)
-    what = f"{classic}: time with {', '.join(ALLOCATORS[1:])}, of glibc's"
+    quantity = f"{classic}: time with {', '.join(ALLOCATORS[1:])}, of glibc's"
     return Line(
-        what, f"{_ratios(theirs)}; {len(clear)} of 6 pairs are clear", _ratios(ours), Verdict.of(agrees and bool(clear))
+        quantity,
+        f"{_ratios(theirs)}; {len(clear)} of 6 pairs are clear",
+        _ratios(ours),
+        Verdict.of(agrees and bool(clear)),
     )
 
 
 def memory_line(classic: str, theirs: tuple[float, ...], ours: tuple[float, ...]) -> Line:
     """Compare MiB."""
     agrees = all(1 / ALIKE <= mine / published <= ALIKE for published, mine in zip(theirs, ours, strict=True))
-    what = f"{classic}: memory with {', '.join(ALLOCATORS)}, MiB"
-    return Line(what, _written(theirs), _written(ours), Verdict.of(agrees))
+    quantity = f"{classic}: memory with {', '.join(ALLOCATORS)}, MiB"
+    return Line(quantity, _written(theirs), _written(ours), Verdict.of(agrees))
 
 
 def _ratios(figures: tuple[float, ...]) -> str:

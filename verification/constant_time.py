@@ -99,9 +99,12 @@ def count(allocators: Sequence[str], free_blocks: Sequence[int], counter: Counte
     """Return allocator -> free blocks -> instructions an operation, counted as many at a time as there are cores."""
     jobs = [(name, free, requests) for name in allocators for free in free_blocks for requests in (0, REQUESTS)]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        found = dict(zip(jobs, pool.map(lambda job: _instructions(*job, counter=counter), jobs), strict=True))
+        instructions = dict(zip(jobs, pool.map(lambda job: _instructions(*job, counter=counter), jobs), strict=True))
     return {
-        name: {free: (found[name, free, REQUESTS] - found[name, free, 0]) / (2 * REQUESTS) for free in free_blocks}
+        name: {
+            free: (instructions[name, free, REQUESTS] - instructions[name, free, 0]) / (2 * REQUESTS)
+            for free in free_blocks
+        }
         for name in allocators
     }
 
@@ -110,18 +113,18 @@ def flat(allocator: str, counts: Counts) -> Line:
     """Compare counts that should not depend on how much is free."""
     ours = f"{min(counts.values()):,.1f} to {max(counts.values()):,.1f}"
     is_flat = max(counts.values()) <= MOST and max(counts.values()) <= FLAT * min(counts.values())
-    what = f"instructions an operation of {allocator}, {min(counts):,} to {max(counts):,} free blocks"
-    return Line(what, f"constant; <= {MOST}, within 5 %", ours, Verdict.of(is_flat))
+    quantity = f"instructions an operation of {allocator}, {min(counts):,} to {max(counts):,} free blocks"
+    return Line(quantity, f"constant; <= {MOST}, within 5 %", ours, Verdict.of(is_flat))
 
 
 def proportional(allocator: str, counts: Counts) -> Line:
     """Compare counts that should grow as the free blocks do: ten times as many, ten times as much."""
     free = sorted(counts)
     factors = [counts[more] / counts[few] * few / more for few, more in pairwise(free)]
-    ours = ", ".join(f"{counts[each]:,.0f}" for each in free)
+    ours = ", ".join(f"{counts[blocks]:,.0f}" for blocks in free)
     is_linear = all(abs(factor - 1) <= NEAR for factor in factors)
-    what = f"the same of {allocator}, {', '.join(f'{each:,}' for each in free)} free blocks"
-    return Line(what, "in proportion to the free blocks, ± 10 %", ours, Verdict.of(is_linear))
+    quantity = f"the same of {allocator}, {', '.join(f'{blocks:,}' for blocks in free)} free blocks"
+    return Line(quantity, "in proportion to the free blocks, ± 10 %", ours, Verdict.of(is_linear))
 
 
 def lines(tlsf: str = TLSF, lists: Sequence[str] = LISTS) -> Iterator[Line]:

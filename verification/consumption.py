@@ -149,17 +149,17 @@ def account(strategy: str, sequence: Sequence) -> Ledger:
         return ledger
 
 
-def lines(what: str, sequences: Mapping[str, Sequence], factors: Mapping[str, int] = FACTORS) -> Iterator[Line]:
-    """Compare the most that each strategy takes with its bound, at any moment of any sequence; ``what`` names them."""
+def lines(noun: str, sequences: Mapping[str, Sequence], factors: Mapping[str, int] = FACTORS) -> Iterator[Line]:
+    """Compare the most that each strategy takes with its bound, at any moment; ``noun`` names the sequences."""
     for strategy, factor in factors.items():
         accounts = {name: account(strategy, sequence) for name, sequence in sequences.items()}
-        name, most = max(accounts.items(), key=lambda each: each[1].taken)
+        name, most = max(accounts.items(), key=lambda item: item[1].taken)
         times = "" if factor == 1 else f"{factor} "
         yield Line(
-            f"most that {what} make {strategy} take",
+            f"most that {noun} make {strategy} take",
             f"never more than {times}M (1 + ceil(log2 n))",
             f"{most.taken:.2f} M of {factor * most.allowed} M ({name})",
-            Verdict.of(all(each.worst <= factor for each in accounts.values())),
+            Verdict.of(all(ledger.worst <= factor for ledger in accounts.values())),
         )
 
 

@@ -26,15 +26,15 @@ STRAY = 16
 def lines(faults: dict[str, int] = FAULTS) -> Iterator[Line]:
     """Compare what the kernel counts for each kind of region."""
     for region, published in faults.items():
-        what = f"faults to touch 256 MiB {PLACES[region]}"
+        quantity = f"faults to touch 256 MiB {PLACES[region]}"
         written = f"{published:,}, ± 1 %"
         reason = regions.why_not(region, uses_region=True)
         if reason is not None:
-            yield Line(what, written, reason, Verdict.NOT_RUN)
+            yield Line(quantity, written, reason, Verdict.NOT_RUN)
             continue
         measured = _measure(region)
         is_near = abs(measured - published) <= max(0.01 * published, STRAY)
-        yield Line(what, written, f"{measured:,.0f}", Verdict.of(is_near))
+        yield Line(quantity, written, f"{measured:,.0f}", Verdict.of(is_near))
 
 
 def _measure(region: str) -> float:

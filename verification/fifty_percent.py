@@ -17,7 +17,7 @@ def holes(strategy: str, victim: str) -> float:
     ``victim`` is the block that makes place for the next: "random" or "oldest".
     """
     draw = random.Random(7)
-    found = []
+    ratios = []
     with Heap(strategy, capacity=64 << 20) as heap:
         live: list[tuple[int, int]] = []
         for step in range(STEPS):
@@ -32,17 +32,19 @@ def holes(strategy: str, victim: str) -> float:
                 stats = heap.stats()
                 assert stats["free_blocks"] is not None
                 assert stats["used_blocks"] is not None
-                found.append(stats["free_blocks"] / stats["used_blocks"])
-    return sum(found) / len(found)
+                ratios.append(stats["free_blocks"] / stats["used_blocks"])
+    return sum(ratios) / len(ratios)
 
 
 def lines(strategy: str = "first-fit") -> Iterator[Line]:
     """Compare both orders of freeing."""
-    what = "free blocks / used blocks, freed in {} order"
+    quantity = "free blocks / used blocks, freed in {} order"
     figure = holes(strategy, "random")
-    yield Line(what.format("random"), "about 1/2: 0.45 to 0.52", f"{figure:.3f}", Verdict.of(0.45 <= figure <= 0.52))
+    yield Line(
+        quantity.format("random"), "about 1/2: 0.45 to 0.52", f"{figure:.3f}", Verdict.of(0.45 <= figure <= 0.52)
+    )
     figure = holes(strategy, "oldest")
-    yield Line(what.format("the allocations'"), "hardly any: < 0.1", f"{figure:.3f}", Verdict.of(figure < 0.1))
+    yield Line(quantity.format("the allocations'"), "hardly any: < 0.1", f"{figure:.3f}", Verdict.of(figure < 0.1))
 
 
 FIFTY_PERCENT = Result(

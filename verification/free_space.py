@@ -71,9 +71,9 @@ class Simulator:
             "BEST": lambda place: self.holes[place][1],
             "WORST": lambda place: -self.holes[place][1],
         }
-        found = min(fitting, key=choose[self.settings.policy])
-        address, hole = self.holes[found]
-        self.holes[found : found + 1] = [(address + need, hole - need)] if hole > need else []
+        index = min(fitting, key=choose[self.settings.policy])
+        address, hole = self.holes[index]
+        self.holes[index : index + 1] = [(address + need, hole - need)] if hole > need else []
         self.used[address] = need
         return address + self.settings.header
 
@@ -186,12 +186,12 @@ def lines(*others: str) -> Iterator[Line]:
     """Compare addresses with those that are printed, and with the model's for every choice of the simulator."""
     for example in EXAMPLES:
         ours, models = replay(random_requests(example.operations), example.settings, *others)
-        found, model = (tuple(BASE + each for each in answers if each is not None) for answers in (ours, models))
+        engine, model = (tuple(BASE + offset for offset in answers if offset is not None) for answers in (ours, models))
         yield Line(
             f"addresses, malloc.py {example.command}",
             " ".join(map(str, example.addresses)),
-            " ".join(map(str, found)),
-            Verdict.of(found == model == example.addresses),
+            " ".join(map(str, engine)),
+            Verdict.of(engine == model == example.addresses),
         )
     count = differing = 0
     for settings in EVERY_CHOICE:

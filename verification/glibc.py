@@ -40,18 +40,18 @@ def grants() -> tuple[str, list[int]]:
 
 def lines(expected: Callable[[int], int] = formula) -> Iterator[Line]:
     """Compare every size."""
-    what, published = f"usable(n), every n < {SIZES:,}", "max(24, ((n + 23) & ~15) - 8)"
+    quantity, published = f"usable(n), every n < {SIZES:,}", "max(24, ((n + 23) & ~15) - 8)"
     try:
-        owner, found = grants()
+        owner, granted = grants()
     except subprocess.CalledProcessError as problem:
-        yield Line(what, published, str(problem.stderr).strip(), Verdict.NOT_REPRODUCED)
+        yield Line(quantity, published, str(problem.stderr).strip(), Verdict.NOT_REPRODUCED)
         return
     if "libc.so" not in Path(owner).name:
-        yield Line(what, published, f"{owner} serves malloc", Verdict.NOT_RUN)
+        yield Line(quantity, published, f"{owner} serves malloc", Verdict.NOT_RUN)
         return
-    differing = [size for size, usable in enumerate(found) if usable != expected(size)]
-    ours = "the same" if not differing else f"usable({differing[0]}) = {found[differing[0]]}, {len(differing)} differ"
-    yield Line(what, published, ours, Verdict.of(not differing))
+    differing = [size for size, usable in enumerate(granted) if usable != expected(size)]
+    ours = "the same" if not differing else f"usable({differing[0]}) = {granted[differing[0]]}, {len(differing)} differ"
+    yield Line(quantity, published, ours, Verdict.of(not differing))
 
 
 GLIBC = Result(

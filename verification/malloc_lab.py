@@ -86,10 +86,10 @@ def utilisation(requests: Iterable[Request], fit: str, *others: str) -> float:
             if kind == "f":
                 heap.deallocate(offset, old, 8)
                 continue
-            found = heap.reallocate(offset, old, size, 8) if kind == "r" else heap.allocate(size, 8)
-            if found is None:
+            place = heap.reallocate(offset, old, size, 8) if kind == "r" else heap.allocate(size, 8)
+            if place is None:
                 raise MemoryError(f"{size} bytes for block {number}")
-            live[number] = (found, size)
+            live[number] = (place, size)
             most = max(most, payload)
         heap.check()
         return 100 * most / heap.footprint
@@ -106,12 +106,12 @@ def lines(*others: str) -> Iterator[Line]:
     """Compare each trace's utilisation; ``others`` are further parameters of `free-list`."""
     for fit, published in PUBLISHED.items():
         for name, percent in published.items():
-            found = utilisation(trace(name), fit, *others)
+            used = utilisation(trace(name), fit, *others)
             yield Line(
                 f"utilisation by {fit} fit, {name}",
                 f"{percent} %, ± 1",
-                f"{found:.1f} %",
-                Verdict.of(abs(found - percent) <= 1),
+                f"{used:.1f} %",
+                Verdict.of(abs(used - percent) <= 1),
             )
     for fit, recorded in RECORDED.items():
         percents = ", ".join(f"{name} {percent}" for name, percent in recorded.items())

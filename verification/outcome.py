@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 class Line:
     """One published figure beside ours. Where there is none of ours, ``ours`` says why."""
 
-    what: str
+    quantity: str
     published: str
     ours: str
     verdict: Verdict

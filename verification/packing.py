@@ -35,21 +35,23 @@ def lines(folder: Path = INSTANCES, loads: dict[str, int] = LOADS) -> Iterator[L
     The same buffers in the opposite order must need as much.
     """
     for name, load in loads.items():
-        what = f"MiniMalloc {name}: load; best packing found"
+        quantity = f"MiniMalloc {name}: load; best packing found"
         published = f"{load:,}; at most {CAPACITY:,}"
         path = folder / f"{name}.{CAPACITY}.csv"
         if not path.is_file():
-            yield Line(what, published, f"{path.name} is not there", Verdict.NOT_RUN)
+            yield Line(quantity, published, f"{path.name} is not there", Verdict.NOT_RUN)
             continue
         with load_trace(str(path)) as trace:
-            found, footprint = trace.info.peak_live_bytes, pack_image(trace.image_fd, trace.image_bytes)
+            peak, footprint = trace.info.peak_live_bytes, pack_image(trace.image_fd, trace.image_bytes)
         buffers = minimalloc.read(path)[::-1]
         _, backwards, offsets = pack(
-            [each.lower for each in buffers], [each.upper for each in buffers], [each.size for each in buffers]
+            [buffer.lower for buffer in buffers],
+            [buffer.upper for buffer in buffers],
+            [buffer.size for buffer in buffers],
         )
         sound = footprint == backwards and is_packing(buffers, offsets, backwards)
-        ours = f"{found:,}; {footprint:,}" if sound else "blocks overlap, or their order matters"
-        yield Line(what, published, ours, Verdict.of(sound and found == load and backwards <= CAPACITY))
+        ours = f"{peak:,}; {footprint:,}" if sound else "blocks overlap, or their order matters"
+        yield Line(quantity, published, ours, Verdict.of(sound and peak == load and backwards <= CAPACITY))
 
 
 def is_packing(buffers: list[minimalloc.Buffer], offsets: list[int], footprint: int) -> bool:

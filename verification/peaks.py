@@ -71,12 +71,12 @@ def _ours(folder: Path, pattern: str, mallocs: tuple[str, ...]) -> dict[str, lis
         output=folder / f"{pattern}-out",
         draw_plots=False,
     )
-    found = {}
+    peaks = {}
     for cell in bench(options, lambda *_: None).run.cells:
         assert cell.status is Status.OK, cell.reason
         if cell.cell.allocator in labels:
-            found[labels[cell.cell.allocator]] = list(cell.metrics["peak_resident_bytes"].samples)
-    return found
+            peaks[labels[cell.cell.allocator]] = list(cell.metrics["peak_resident_bytes"].samples)
+    return peaks
 
 
 def _agree(ours: Sequence[float], plain: Sequence[float]) -> bool:
@@ -103,14 +103,14 @@ def lines() -> Iterator[Line]:
         if compiler is not None:
             source = Path(__file__).with_name("native") / "peaks.cpp"
             subprocess.run([compiler, "-std=c++20", "-O1", "-fno-builtin", "-o", program, source], check=True)
-        for pattern, (what, _, _) in PATTERNS.items():
-            title = f"peak of {what}"
+        for pattern, (requests, _, _) in PATTERNS.items():
+            title = f"peak of {requests}"
             if compiler is None:
                 yield Line(title, "as the plain program", "no C++ compiler here", Verdict.NOT_RUN)
                 continue
             plain = {malloc: _plain(program, pattern, plan) for malloc, plan in plans.items()}
             ours = _ours(folder, pattern, tuple(plans))
-            agree = all(_agree(ours[each], plain[each]) for each in plain)
+            agree = all(_agree(ours[label], plain[label]) for label in plain)
             yield Line(title, f"{_written(plain)}, each ± 5 % or 256 KiB", _written(ours), Verdict.of(agree))
 
 

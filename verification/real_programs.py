@@ -18,7 +18,7 @@ import numpy as np
 
 from memtool.engine.abi.binding import Heap
 from memtool.engine.generate.binding import DEALLOCATE, EVENT_BYTES, OBJECT_SHIFT, REALLOCATE, SIZE_BITS
-from memtool.workload.source import Ending
+from memtool.workload.sources.source import Ending
 from memtool.workload.trace import open_source, shipped_recordings
 from verification.outcome import Line, Result, Verdict
 
@@ -65,9 +65,9 @@ def _beyond(events: list[tuple[int, int, int]], fit: str) -> float:
             if kind == DEALLOCATE:
                 heap.deallocate(offset, old, GRANULE)
                 continue
-            found = heap.reallocate(offset, old, size, GRANULE) if kind == REALLOCATE else heap.allocate(size, GRANULE)
-            assert found is not None
-            live[thing] = (found, size)
+            place = heap.reallocate(offset, old, size, GRANULE) if kind == REALLOCATE else heap.allocate(size, GRANULE)
+            assert place is not None
+            live[thing] = (place, size)
             total += size + HEADER
             most = max(most, total)
         return heap.footprint / most - 1

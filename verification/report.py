@@ -23,8 +23,8 @@ _PREAMBLE = """\
 
 Results that nobody here wrote, reproduced by memtool: the published figure, where it was published, ours, and whether
 the two agree. `make verify` runs all of them and ends with exit code 1 when one that ran is not reproduced. The
-experiments are in `verification/`, a module a topic. `{command}` writes this page: the last time on {date},
-on {machine}, memtool {version}."""
+experiments are in `verification/`, a module a topic. `{command}` writes this page: the
+last time on {date}, on {machine}, memtool {version}."""
 _EXACT = """\
 ## The same on every machine
 
@@ -43,14 +43,14 @@ Entry = tuple[Result, Line]
 
 def place() -> str:
     """Return the machine that figures were taken on, in one line."""
-    found = machine.fingerprint()
-    return f"{found['cpu']}, {found['cores']} cores, Linux {found['kernel']}, {found['libc']}"
+    host = machine.fingerprint()
+    return f"{host['cpu']}, {host['cores']} cores, Linux {host['kernel']}, {host['libc']}"
 
 
 def cells(entry: Entry) -> tuple[str, ...]:
     """Return a line of the table, a text for each heading."""
     result, line = entry
-    return (str(result.number), line.what, line.published, result.source, line.ours, str(line.verdict))
+    return (str(result.number), line.quantity, line.published, result.source, line.ours, str(line.verdict))
 
 
 def table(entries: Sequence[Entry]) -> str:
@@ -67,9 +67,12 @@ def markdown(exact: Sequence[Entry], measured: Sequence[Entry], results: Sequenc
     parts = [_PREAMBLE.format(command=COMMAND, date=date, machine=place(), version=__version__)]
     for heading, entries in ((_EXACT, exact), (_MEASURED, ran), (_LATER, later)):
         rows = [[cell.replace("|", "\\|") for cell in cells(entry)] for entry in entries]
+        if not rows:
+            continue
         parts += [heading, tabulate(rows, headers=HEADINGS, disable_numparse=True, tablefmt="pipe")]
     if EXPERIMENT.exists():
         parts.append(EXPERIMENT.read_text(encoding="utf-8").strip())
     parts.append("## Sources")
-    parts.append("\n".join(f"- Row {result.number}, {result.title}: {result.reference}" for result in results))
+    items = (f"- Row {result.number}, {result.title}: {result.reference}" for result in results)
+    parts.append("\n".join(textwrap.fill(item, 120, subsequent_indent="  ", break_on_hyphens=False) for item in items))
     return "\n\n".join(parts) + "\n"

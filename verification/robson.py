@@ -99,7 +99,7 @@ def lines(
                 attack(heap, live, largest)
                 needed.append(heap.footprint / WORD)
         published = bound(live, largest)
-        ours = f"{needed[0]:,.0f}" if len(set(needed)) == 1 else " ".join(f"{each:,.1f}" for each in needed)
+        ours = f"{needed[0]:,.0f}" if len(set(needed)) == 1 else " ".join(f"{words:,.1f}" for words in needed)
         yield Line(
             f"words taken by {', '.join(FITS)} fit, M = {live:,}, n = {largest}",
             f"{published:,}",

@@ -31,8 +31,8 @@ def buddy_lines(strategy: str = "buddy") -> Iterator[Line]:
     log_uniform = [int(2 ** (octave + (step + 0.5) / steps)) for octave in octaves for step in range(steps)]
     with Heap(strategy, capacity=64 * MIB) as heap:
 
-        def compare(what: str, published: float, written: str, ours: float) -> Line:
-            return Line(what, written, f"{ours:.4f}", Verdict.of(abs(ours / published - 1) <= 0.01))
+        def compare(quantity: str, published: float, written: str, ours: float) -> Line:
+            return Line(quantity, written, f"{ours:.4f}", Verdict.of(abs(ours / published - 1) <= 0.01))
 
         def bytes_ratio(sizes: Sequence[int]) -> float:
             return sum(granted(heap, size) for size in sizes) / sum(sizes)
@@ -40,9 +40,9 @@ def buddy_lines(strategy: str = "buddy") -> Iterator[Line]:
         yield compare("granted / asked, sizes 1 to 65,536 alike", 4 / 3, "4/3, ± 1 %", bytes_ratio(uniform))
         yield compare("granted / asked, sizes 1 to 49,152 alike", 1.4815, "1.4815, ± 1 %", bytes_ratio(one_and_a_half))
         mean = sum(granted(heap, size) / size for size in log_uniform) / len(log_uniform)
-        what = "log-uniform from 256 to 65,536"
-        yield compare(f"mean of granted / asked, {what}", 1.4427, "1/ln 2 = 1.4427, ± 1 %", mean)
-        yield compare(f"granted / asked, {what}", 1.3863, "2 ln 2 = 1.3863, ± 1 %", bytes_ratio(log_uniform))
+        distribution = "log-uniform from 256 to 65,536"
+        yield compare(f"mean of granted / asked, {distribution}", 1.4427, "1/ln 2 = 1.4427, ± 1 %", mean)
+        yield compare(f"granted / asked, {distribution}", 1.3863, "2 ln 2 = 1.3863, ± 1 %", bytes_ratio(log_uniform))
 
 
 def jemalloc_lines(parameters: str = "spacing=4") -> Iterator[Line]:

@@ -124,14 +124,14 @@ LAWS: Mapping[Law, tuple[bool, float]] = {
 def shore_lines(best: str = "best-fit", first: str = "first-fit", effort: Effort = AT_LENGTH) -> Iterator[Line]:
     """Compare best fit with first fit for each law; the sign must be beyond doubt."""
     for law, (best_wins, apart) in LAWS.items():
-        found = ratio(best, first, law, MEAN_OF_SHORE, effort)
-        sign = found.mean - found.margin > 1 if best_wins else found.mean + found.margin < 1
+        efficiency = ratio(best, first, law, MEAN_OF_SHORE, effort)
+        sign = efficiency.mean - efficiency.margin > 1 if best_wins else efficiency.mean + efficiency.margin < 1
         winner = "best" if best_wins else "first"
         yield Line(
             f"efficiency of best fit / first fit, {law.__name__} sizes",
             f"{winner} fit wins, within {apart:.0%}",
-            str(found),
-            Verdict.of(sign and abs(found.mean - 1) <= apart),
+            str(efficiency),
+            Verdict.of(sign and abs(efficiency.mean - 1) <= apart),
         )
 
 
@@ -150,12 +150,16 @@ def bays_lines(
     def compare(part: int) -> Ratio:
         return ratio(next_fit, first, exponential, MEMORY / part, effort)
 
-    what = "efficiency of next fit / first fit, mean request 1/{} of memory"
-    found = compare(SMALL)
-    yield Line(what.format(SMALL), "decidedly inferior: < 0.98", str(found), Verdict.of(found.mean < 0.98))
+    quantity = "efficiency of next fit / first fit, mean request 1/{} of memory"
+    efficiency = compare(SMALL)
+    yield Line(
+        quantity.format(SMALL), "decidedly inferior: < 0.98", str(efficiency), Verdict.of(efficiency.mean < 0.98)
+    )
     for part in large:
-        found = compare(part)
-        yield Line(what.format(part), "similar: 1 ± 0.02", str(found), Verdict.of(abs(found.mean - 1) <= 0.02))
+        efficiency = compare(part)
+        yield Line(
+            quantity.format(part), "similar: 1 ± 0.02", str(efficiency), Verdict.of(abs(efficiency.mean - 1) <= 0.02)
+        )
 
 
 SHORE = Result(

@@ -1,18 +1,18 @@
 // What memtool is compared with: loops over the same events as a C++ programmer would write them by hand.
 //
-//   handwritten null|malloc|boost IMAGE REPLAYS PADDING
+//   handwritten null|pointer|malloc|boost IMAGE PADDING REPLAYS
 //
 // prints the nanoseconds of each replay's body, one a line; then resident growth in bytes at the peak of live bytes and
 // at the end, from a first, cold replay. PADDING bytes are allocated before anything else and kept: where blocks come
 // to lie, and so when the C library trims its heap, depends on what was there before, in a worker as in any program.
 //
-// boost is a boost::pool of blocks as large as the image's largest request; exit code 3 where boost was not found.
+// null hands out one block, compiled into the loop; pointer the same by a table of functions. boost is a boost::pool of
+// blocks as large as the image's largest request; exit code 3 where boost was not found.
 //
 // It shares nothing with the engine but the layout of the event image.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -25,16 +25,11 @@
 #endif
 
 #include "engine/events/events.hpp"
+#include "rounds.hpp"
 
 namespace {
 
 using namespace memtool;
-
-std::uint64_t nanoseconds() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC_RAW, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1000000000u + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 long anonymous_kib() {
   static char text[4096];
@@ -42,8 +37,8 @@ long anonymous_kib() {
   const ssize_t got = read(file, text, sizeof text - 1);
   close(file);
   text[got > 0 ? got : 0] = '\0';
-  const char* found = std::strstr(text, "\nAnonymous:");
-  return found == nullptr ? 0 : std::atol(found + std::strlen("\nAnonymous:"));
+  const char* line = std::strstr(text, "\nAnonymous:");
+  return line == nullptr ? 0 : std::atol(line + std::strlen("\nAnonymous:"));
 }
 
 void touch(Touch how, void* block, std::uint64_t size) {
@@ -56,6 +51,16 @@ void touch(Touch how, void* block, std::uint64_t size) {
     asm volatile("" ::"r"(block) : "memory");
   }
 }
+
+struct Memory {
+  void* block;
+  void* (*take)(Memory&, std::uint64_t bytes, std::uint64_t alignment);
+  void (*give)(Memory&, void* block);
+};
+void* take_one(Memory& memory, std::uint64_t, std::uint64_t) {
+  return memory.block;
+}
+void give_one(Memory&, void*) {}
 
 template <class Allocate, class Deallocate, class Reallocate>
 void replay(const std::uint64_t* at, const std::uint64_t* end, void** slots, Touch how, Allocate allocate,
@@ -70,6 +75,7 @@ void replay(const std::uint64_t* at, const std::uint64_t* end, void** slots, Tou
     }
     if (word::kind(head) == Kind::allocate) {
       *slot = allocate(word::size(head), std::uint64_t{16}, false);
+      if (*slot == nullptr) std::abort();
       if (how != Touch::none) touch(how, *slot, word::size(head));
       at += 1;
       continue;
@@ -105,6 +111,7 @@ void replay(const std::uint64_t* at, const std::uint64_t* end, void** slots, Tou
 int main(int count, char** arguments) {
   if (count != 5) return 2;
   const bool null = std::strcmp(arguments[1], "null") == 0;
+  const bool by_pointer = std::strcmp(arguments[1], "pointer") == 0;
   const bool boost = std::strcmp(arguments[1], "boost") == 0;
 #ifndef MEMTOOL_HAS_BOOST
   if (boost) return 3;
@@ -118,10 +125,15 @@ int main(int count, char** arguments) {
   const auto* words = reinterpret_cast<const std::uint64_t*>(static_cast<const char*>(image) + sizeof head);
   void** slots = static_cast<void**>(
       mmap(nullptr, (head.slots + 1) * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
-  static char block[1 << 20];
-  if (null && head.largest_size > sizeof block) return 2;
-  std::memset(block, 1, sizeof block);
+  static char memory_of_a_block[1 << 20];
+  char* block = memory_of_a_block;
+  asm volatile("" : "+r"(block));  // that it is none the compiler must not know
+  if ((null || by_pointer) && head.largest_size > sizeof memory_of_a_block) return 2;
+  std::memset(block, 1, sizeof memory_of_a_block);
   const auto how = static_cast<Touch>(head.touch);
+  Memory one{block, take_one, give_one};
+  Memory* memory = &one;
+  asm volatile("" : "+r"(memory));  // what it calls the compiler must not know
 #ifdef MEMTOOL_HAS_BOOST
   boost::pool<> pool(static_cast<std::size_t>(head.largest_size));
 #endif
@@ -130,6 +142,11 @@ int main(int count, char** arguments) {
       replay(
           from, to, slots, how, [&](std::uint64_t, std::uint64_t, bool) -> void* { return block; }, [](void*) {},
           [](void* old, std::uint64_t) { return old; });
+    } else if (by_pointer) {
+      replay(
+          from, to, slots, how,
+          [&](std::uint64_t size, std::uint64_t alignment, bool) { return memory->take(*memory, size, alignment); },
+          [&](void* old) { memory->give(*memory, old); }, [](void* old, std::uint64_t) { return old; });
 #ifdef MEMTOOL_HAS_BOOST
     } else if (boost) {
       replay(
@@ -147,7 +164,7 @@ int main(int count, char** arguments) {
           [](void* old) { std::free(old); }, [](void* old, std::uint64_t size) { return std::realloc(old, size); });
     }
   };
-  auto* padding = static_cast<char*>(std::malloc(static_cast<std::size_t>(std::atol(arguments[4])) + 1));
+  auto* padding = static_cast<char*>(std::malloc(static_cast<std::size_t>(std::atol(arguments[3])) + 1));
   padding[0] = 1;
   const std::uint64_t* peak = words + head.peak_live_word;
   const std::uint64_t* epilogue = words + head.epilogue_word;
@@ -159,10 +176,9 @@ int main(int count, char** arguments) {
   run(peak, epilogue);
   const long at_end = anonymous_kib();
   run(epilogue, end);
-  for (int i = 0; i < std::atoi(arguments[3]); ++i) {
-    const std::uint64_t start = nanoseconds();
-    run(words, epilogue);
-    std::printf("%llu\n", static_cast<unsigned long long>(nanoseconds() - start));
+  for (int left = std::atoi(arguments[4]); left > 0; --left) {
+    const std::uint64_t taken = by_hand::timed(left == 1, [&] { run(words, epilogue); });
+    std::printf("%llu\n", static_cast<unsigned long long>(taken));
     run(epilogue, end);
   }
   std::free(padding);

@@ -21,7 +21,7 @@ Inbox inboxes[2];
 std::uint64_t keep(std::size_t self, std::uint64_t operations) {
   std::unordered_map<std::uint64_t, std::string> kept;
   std::uint64_t state = 88172645463325252ULL + self, bytes = 0;
-  for (std::uint64_t each = 0; each < operations; ++each) {
+  for (std::uint64_t operation = 0; operation < operations; ++operation) {
     state ^= state << 13;
     state ^= state >> 7;
     state ^= state << 17;
@@ -38,7 +38,7 @@ std::uint64_t keep(std::size_t self, std::uint64_t operations) {
       bytes += known->second.size();
       kept.erase(known);
     }
-    if (each % 64 == 0) {
+    if (operation % 64 == 0) {
       std::vector<std::string> received;
       const std::lock_guard guard(inboxes[self].lock);
       received.swap(inboxes[self].strings);

@@ -63,7 +63,7 @@ def ignored_note(plans: Iterable[AllocatorPlan] | None, environment: Mapping[str
         ignored.append(_PRELOAD)
     if not ignored:
         return None
-    example = f"-a {preloaded[0]} measures it, where it is a malloc" if preloaded else ""
+    example = f"the allocator {preloaded[0]} is it, where it is a malloc" if preloaded else ""
     if ignored[0] != _PRELOAD:
-        example = f"-a 'ALLOCATOR:{VARIABLE}{ignored[0]}=VALUE' passes one{example and f', {example}'}"
+        example = f"'ALLOCATOR:{VARIABLE}{ignored[0]}=VALUE' passes one{example and f', {example}'}"
     return f"Not passed on to the allocators, though set in the environment: {', '.join(ignored)} ({example})."

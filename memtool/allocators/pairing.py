@@ -11,6 +11,8 @@ from memtool.units import format_count, format_size
 
 MALLOC = "malloc"
 """The strategy behind every system allocator, and the parameter of those that stand on one."""
+COLLECTOR = "collector"
+"""The family of the garbage collectors."""
 
 
 def why_not(
@@ -32,8 +34,8 @@ def why_not(
         available: bytes of memory that this machine can still give; None: not asked.
     """
     try:
-        asked = adopted_limits(plan.adopted) if plan.adopted is not None else limits
-        most = asked(plan.strategy, plan.engine_parameters, trace.largest_alignment)
+        limits_of = adopted_limits(plan.adopted) if plan.adopted is not None else limits
+        most = limits_of(plan.strategy, plan.engine_parameters, trace.largest_alignment)
     except binding.CannotStand as problem:
         return str(problem)
     # An adopted allocator is not in this process; over it, what is too much fails its cell instead.
@@ -50,15 +52,25 @@ def why_not(
     return next(filter(None, reasons), None)
 
 
+def why_not_collected(plan: AllocatorPlan, trace: TraceInfo, *, has_references: bool) -> str | None:
+    """Return that a garbage collector does not know what a workload's objects refer to; None where it does."""
+    if plan.family != COLLECTOR or has_references:
+        return None
+    return (
+        f"is a garbage collector, and {trace.name} does not say what its objects refer to; a workload with the key "
+        "graph does"
+    )
+
+
 def why_not_on_threads(plan: AllocatorPlan, trace: TraceInfo, mode: Mode) -> str | None:
     """Return why an allocator cannot serve a trace's threads in this mode; None when it can."""
     if mode is Mode.SERIAL or trace.lanes == 1 or plan.thread_safe:
         return None
     threads = f"{trace.threads} threads" if trace.threads > 1 else "threads that come and go"
     if plan.interpreted:
-        return f"is not thread-safe, and the workload has {threads}; --mode serial replays them on one"
+        return f"is not thread-safe, and the workload has {threads}; the mode serial replays them on one"
     remedy = f"put a lock round it ({plan.spec.label}+lock)"
-    return f"is not thread-safe, and the workload has {threads}: {remedy}, or replay them on one (--mode serial)"
+    return f"is not thread-safe, and the workload has {threads}: {remedy}, or replay them on one (mode serial)"
 
 
 def _why_unbound(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
@@ -69,8 +81,8 @@ def _why_unbound(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
 
 def _why_beyond(trace: TraceInfo, largest_size: int | None, largest_alignment: int | None) -> str | None:
     if largest_size is not None and trace.largest_size > largest_size:
-        asked = format_size(trace.largest_size)
-        return f"serves requests of up to {format_size(largest_size)}; the workload asks for up to {asked}"
+        largest = format_size(trace.largest_size)
+        return f"serves requests of up to {format_size(largest_size)}; the workload asks for up to {largest}"
     needed = _needed_alignment(trace)
     if largest_alignment is not None and needed > largest_alignment:
         words = f"aligns to {largest_alignment} at most; the workload asks for {needed}"
@@ -98,21 +110,21 @@ def rounding(
         trace: the workload's events in figures.
         least_alignment: (strategy, parameters) -> what it aligns every block to, bytes.
     """
-    asked = trace.largest_alignment
-    if asked >= DEFAULT_ALIGNMENT:
+    requested = trace.largest_alignment
+    if requested >= DEFAULT_ALIGNMENT:
         return None
     more: dict[int, list[str]] = {}
     for plan in plans:
         if plan.uses_region and not plan.is_control and plan.adopted is None:
             aligned = least_alignment(plan.strategy, plan.engine_parameters)
             labels = more.setdefault(aligned, [])
-            if aligned > asked and plan.spec.label not in labels:
+            if aligned > requested and plan.spec.label not in labels:
                 labels.append(plan.spec.label)
     rounded = "; ".join(f"to {aligned}: {', '.join(labels)}" for aligned, labels in sorted(more.items()) if labels)
     if not rounded:
         return None
     words = "Some align every block to more, and round it up"
-    return f"{trace.name} asks for an alignment of {asked}. {words} ({rounded})."
+    return f"{trace.name} asks for an alignment of {requested}. {words} ({rounded})."
 
 
 def _why_too_many(trace: TraceInfo, most: int | None) -> str | None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from memtool.errors import AllocatorError, did_you_mean
 from memtool.model import AdaptorSpec, AllocatorSpec
-from memtool.units import GIB, KIB, MIB, parse_count, parse_size
+from memtool.units import GIB, KIB, MIB, parse_count, parse_size, parse_time, written_time
+
+MULTIPLE = 1 << 62
+"""Marks a heap that is so many thousandths of what is reachable at most (kinds/graph/collectors/collectors.hpp)."""
+_MULTIPLE = re.compile(r"\s*(\d{1,6}(?:\.\d{1,3})?)\s*x\s*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,7 @@ class Parameter:
     minimum: int = 0
     maximum: int | None = None
     unit: str = "count"
-    """bytes | count | ms | choice"""
+    """bytes | count | ms | choice | time (nanoseconds) | heap (bytes, or a multiple of what is reachable at most)"""
     choices: tuple[str, ...] = ()
 
     @classmethod
@@ -46,6 +52,8 @@ class Parameter:
         if self.choices:
             return _either(self.choices)
         least = _written(self.minimum, self.unit)
+        if self.unit == "heap":
+            return f"at least {least}, or a multiple such as 2x"
         return f"at least {least}" if self.maximum is None else f"{least} to {_written(self.maximum, self.unit)}"
 
     def canonical(self, text: str) -> str:
@@ -64,7 +72,11 @@ class Parameter:
         return str(value)
 
     def _number(self, text: str) -> int:
-        if self.unit == "bytes" and not (self.minimum < 0 and text.startswith("-")):
+        if self.unit == "heap" and (match := _MULTIPLE.fullmatch(text)):
+            return MULTIPLE | round(Fraction(match[1]) * 1000)
+        if self.unit == "time":
+            return parse_time(text)
+        if self.unit in ("bytes", "heap") and not (self.minimum < 0 and text.startswith("-")):
             return parse_size(text)
         # Only where the allocator gives negative numbers a meaning ("never") are they numbers at all.
         sign = -1 if self.minimum < 0 and text.startswith("-") else 1
@@ -100,7 +112,11 @@ def _unknown(allocator: str, name: str, known: Sequence[Parameter]) -> str:
 
 def _written(value: int, unit: str) -> str:
     """Return a number as one would write it on the command line: 65536 bytes are ``64KiB``."""
-    if unit != "bytes" or value == 0:
+    if unit == "heap" and value & MULTIPLE:
+        return f"{(value & ~MULTIPLE) / 1000:g}x"
+    if unit == "time":
+        return written_time(value)
+    if unit not in ("bytes", "heap") or value == 0:
         return str(value)
     for name, size in (("TiB", 1024 * GIB), ("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
         if value % size == 0:

@@ -10,10 +10,10 @@ from memtool.allocators.environment import variables_of, with_variables
 from memtool.allocators.own import brought as own
 from memtool.allocators.own.brought import Source, adopted_plan, adopted_refusal, entry_points, python_plan
 from memtool.allocators.own.shared_library import library_plan
-from memtool.allocators.pairing import MALLOC
+from memtool.allocators.pairing import COLLECTOR, MALLOC
 from memtool.allocators.parameters import Parameter, settle
 from memtool.allocators.spec import is_file, is_python
-from memtool.allocators.system import Unavailable, environment_of, library_of, why_missing
+from memtool.allocators.system import Unavailable, environment_of, installed, library_of, why_missing
 from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 from memtool.engine.abi import binding
 from memtool.engine.loading import EngineError
@@ -50,6 +50,8 @@ GROUPS: Mapping[str, str] = {
     "pmr": "pmr",
     "threads": "thread",
     "mappings": "mapping",
+    "persistent": "persistent",
+    "collectors": COLLECTOR,
 }
 """Group -> the family that it stands for; besides these there are @strategies, @default and @all."""
 INTERPRETED = "interpreted"
@@ -136,8 +138,9 @@ class Registry:
         uses_region: Callable[[str, str], bool] = binding.uses_region,
         adaptors: Sequence[Mapping[str, Any]] | None = None,
         interpreted: Callable[[], Mapping[str, Source]] = entry_points,
+        collectors: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        """Take the engine's own description of its strategies and adaptors, or another one in tests."""
+        """Take the engine's own description of its strategies, adaptors and collectors, or another one in tests."""
         strategies = binding.describe() if described is None else described
         self._strategies = {str(strategy["name"]): strategy for strategy in strategies}
         self._refusal = refusal
@@ -145,7 +148,9 @@ class Registry:
         self._uses_region = uses_region
         over = binding.describe_adaptors() if adaptors is None else adaptors
         self._adaptors = {str(adaptor["name"]): adaptor for adaptor in over}
-        taken = {*self._strategies, *SYSTEM_ALLOCATORS}
+        collect = binding.describe_collectors() if collectors is None and described is None else collectors or ()
+        self._collectors = {str(collector["name"]): collector for collector in collect}
+        taken = {*self._strategies, *SYSTEM_ALLOCATORS, *self._collectors}
         self._interpreted = {name: source for name, source in interpreted().items() if name not in taken}
 
     @property
@@ -164,14 +169,16 @@ class Registry:
         groups = {
             group: tuple(name for name, of in families.items() if of == family) for group, family in GROUPS.items()
         }
-        strategies = tuple(name for name in families if name not in SYSTEM_ALLOCATORS)
-        everything = {"strategies": strategies, "default": DEFAULT, "all": tuple(families)}
+        # Collectors need to know what objects refer to, which few workloads say: they are in their own group alone.
+        allocators = tuple(name for name, family in families.items() if family != COLLECTOR)
+        strategies = tuple(name for name in allocators if name not in SYSTEM_ALLOCATORS)
+        everything = {"strategies": strategies, "default": DEFAULT, "all": allocators}
         # A hundred times slower than the others and ranked with none of them, so in no group but their own.
         everything[INTERPRETED] = tuple(self._interpreted)
         return {name: members for name, members in groups.items() if members} | everything
 
     def default_allocators(self) -> tuple[AllocatorSpec, ...]:
-        """Return the allocators of a bench without -a."""
+        """Return the allocators of a bench that names none."""
         return tuple(AllocatorSpec(name) for name in DEFAULT)
 
     def known(self) -> list[Known]:
@@ -199,7 +206,23 @@ class Registry:
             for name, strategy in self._strategies.items()
             if name != MALLOC
         ]
-        return system + own
+        return system + own + [self._known_collector(described) for described in self._collectors.values()]
+
+    @staticmethod
+    def _known_collector(described: Mapping[str, Any]) -> Known:
+        return Known(
+            family=COLLECTOR,
+            **{key: str(described[key]) for key in ("name", "summary", "source", "complexity", "when")},
+            parameters=_own_parameters(described),
+            capabilities=Capabilities(
+                free_order="none",
+                reallocates=False,
+                allocates_zeroed=False,
+                thread_safe=False,
+                uses_region=bool(described["uses_region"]),
+            ),
+            missing=_missing_library(described),
+        )
 
     def known_adaptors(self) -> list[KnownAdaptor]:
         """Return every adaptor, in the engine's order."""
@@ -236,6 +259,8 @@ class Registry:
         """
         plan = self._resolve_base(replace(spec, adaptors=()))
         over = spec.adaptors
+        if plan.family == COLLECTOR:
+            return _alone(plan, spec, as_malloc=as_malloc)
         if as_malloc and (not over or over[-1].name != _AS_MALLOC):
             over = (*over, AdaptorSpec(_AS_MALLOC))
         plan = self._adapted(plan, spec, over) if over else plan
@@ -289,6 +314,8 @@ class Registry:
             return _system_plan(spec)
         if spec.name in self._interpreted:
             return adopted_plan(spec, self._interpreted[spec.name])
+        if spec.name in self._collectors:
+            return _collector_plan(spec, self._collectors[spec.name])
         if spec.name not in self._strategies or spec.name == MALLOC:
             meant = did_you_mean(spec.name, self.names)
             raise AllocatorError(f"unknown allocator '{spec.name}'{meant or '; memtool list allocators has all'}")
@@ -327,6 +354,40 @@ class Registry:
             ),
             frees_bare=bool(described["frees_bare"]),
         )
+
+
+def _missing_library(described: Mapping[str, Any]) -> str | None:
+    """Return why a collector that stands on a library of the system is not there; None: it needs none, or finds it."""
+    library, package = str(described["library"]), str(described["package"])
+    if not library or installed((library,)) is not None:
+        return None
+    return f"{library} is not installed (Debian and Ubuntu: apt install {package})"
+
+
+def _collector_plan(spec: AllocatorSpec, described: Mapping[str, Any]) -> AllocatorPlan:
+    missing = _missing_library(described)
+    settled = settle(spec, _own_parameters(described))
+    if missing is not None:
+        raise Unavailable(missing)
+    return AllocatorPlan(
+        spec=spec,
+        strategy=spec.name,
+        engine_parameters=_joined(settled),
+        family=COLLECTOR,
+        exact=not described["is_timed"],
+        uses_region=bool(described["uses_region"]),
+        free_order="none",
+        call=Call(str(described["route"]), "collected", "one"),
+    )
+
+
+def _alone(plan: AllocatorPlan, spec: AllocatorSpec, *, as_malloc: bool) -> AllocatorPlan:
+    """Return a collector's plan; nothing stands over it, and no program that frees can have it for its malloc."""
+    if spec.adaptors:
+        raise AllocatorError(f"{spec.label}: an adaptor stands on an allocator, and {spec.name} is a garbage collector")
+    if as_malloc:
+        raise Unavailable("is a garbage collector, which no malloc can be: it has to know all references")
+    return plan
 
 
 def _threads(thread_safe: bool) -> str:

@@ -2,7 +2,8 @@
 
 ``glibc,pool:block=64,chunk=4KiB,tlsf:subdivisions=16|32,@system,./libmine.so,pool:block=64+redzone:bytes=32+lock``;
 ``./libmine.so:env.MINE_CONF="a:1,b:2"`` sets a variable of the environment, in quotes where its value has commas.
-``mine=./libmine.so`` names the column of a file that the user brings.
+``mine=./libmine.so`` names the column of a file that the user brings; ``pool@placement`` is the pool in one way of a
+workload that has several.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _BEFORE_ADAPTOR = re.compile(r"\+(?=\s*[A-Za-z][\w-]*\s*(?:[:+]|$))")
 # A comma or a bar within "..." is part of a value.
 _UNQUOTED = r'(?=(?:[^"]*"[^"]*")*[^"]*$)'
 _COMMA, _BAR = re.compile("," + _UNQUOTED), re.compile(r"\|" + _UNQUOTED)
+_WAY = re.compile(r"(.+)@([a-z][a-z0-9-]*)", re.DOTALL)
+"""The way at the end of ``pool+lock@placement``; the word of a group has nothing before it."""
 _NAMED = re.compile(r"([A-Za-z_][\w-]*)\s*=\s*(\S.*)", re.DOTALL)
 _FORM = "parameter=value or parameter=value|value"
 
@@ -90,15 +93,26 @@ def _items(text: str) -> list[str]:
 
 def _name_of(item: str) -> tuple[str, str] | None:
     """Return (name, rest) of ``mine=./lib.so``; None: it has no name. A parameter's value is no file."""
-    match = _NAMED.fullmatch(item)
+    match = _NAMED.fullmatch(_way_of(item)[0])
     if match is None:
         return None
     file = _BEFORE_ADAPTOR.split(_BEFORE_PARAMETERS.split(match[2], maxsplit=1)[0], maxsplit=1)[0].strip()
     return (match[1], match[2]) if file.endswith(".so") or ".so." in file or is_python(file) else None
 
 
+def _way_of(item: str) -> tuple[str, str]:
+    """Return an item without its way, and the way; "" where it names none."""
+    match = _WAY.fullmatch(item)
+    return (match[1], match[2]) if match else (item, "")
+
+
 def _named(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorSpec]:
-    """Return the allocators of an item, under the name that the user gives it."""
+    """Return the allocators of an item, under the name that the user gives it, in the way that it names."""
+    bare, way = _way_of(item)
+    return [replace(spec, way=way) for spec in _titled(bare, groups)]
+
+
+def _titled(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorSpec]:
     title = _name_of(item)
     if title is None:
         return _unfold(item, groups)

@@ -31,6 +31,8 @@
 #include "allocators/strategies/segregated_fit.hpp"
 #include "allocators/strategies/buddy.hpp"
 #include "allocators/strategies/mapping.hpp"
+#include "allocators/strategies/persistent.hpp"
+#include "allocators/strategies/shared_heap.hpp"
 #include "allocators/strategies/thread_heaps.hpp"
 #include "allocators/strategies/thread_cache.hpp"
 #include "allocators/strategies/thread_spans.hpp"

@@ -31,7 +31,7 @@ def library_of(name: str) -> Path | None:
     allocator = SYSTEM_ALLOCATORS[name]
     if allocator.distribution is not None:
         return _packaged(allocator.distribution, allocator.sonames)
-    return _installed(allocator.sonames)
+    return installed(allocator.sonames)
 
 
 def why_missing(name: str) -> str | None:
@@ -73,7 +73,7 @@ def environment_of(spec: AllocatorSpec) -> tuple[tuple[str, str], ...]:
 
 def _is_read(allocator: SystemAllocator, tunable: Tunable) -> bool:
     """Return whether the installed build has the variable's name in it; an absent library is not judged."""
-    library = _installed(allocator.options_in) if allocator.options_in else library_of(allocator.name)
+    library = installed(allocator.options_in) if allocator.options_in else library_of(allocator.name)
     return library is None or tunable.option.lower().encode() in _content(library)
 
 
@@ -82,7 +82,8 @@ def _content(library: Path) -> bytes:
     return library.read_bytes().lower()
 
 
-def _installed(sonames: Sequence[str]) -> Path | None:
+def installed(sonames: Sequence[str]) -> Path | None:
+    """Return the file of the first of these libraries that is there; None: none is."""
     known = linker_cache()
     for soname in sonames:
         places = (folder / soname for folder in _FOLDERS)

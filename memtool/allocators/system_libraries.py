@@ -173,7 +173,7 @@ _MIMALLOC_PYPI = SystemAllocator(
     sonames=("libmimalloc.so",),
     owner="libmimalloc",
     version=("mi_version", "mimalloc"),
-    install="pip install 'memtool[mimalloc]'",
+    install="pip install 'memtool-bench[mimalloc]'",
     tunables=(
         _mimalloc(
             _count(

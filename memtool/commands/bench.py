@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memtool.commands import colours, completing
 from memtool.commands.options import (
+    Named,
     bench_options,
     complain,
     measurement_options,
-    show_plan,
     wide_option,
     width_of_tables,
 )
+from memtool.commands.planned import show_plan
 from memtool.commands.program_options import SectionedCommand, program_options, programs_of
-from memtool.commands.progress import progress
+from memtool.commands.progress import progress, standings, without_standings
 from memtool.errors import EXIT_FAILED, InputError
 
 if TYPE_CHECKING:
@@ -27,11 +29,12 @@ _FORMATS = ("table", "markdown", "json", "csv")
 
 
 @click.command("bench", cls=SectionedCommand)
-@click.argument("workloads", nargs=-1, metavar="[WORKLOAD ...]")
+@click.argument("workloads", nargs=-1, metavar="[WORKLOAD ...]", shell_complete=completing.workloads)
 @click.option(
     "-a",
     "--allocators",
     metavar="LIST",
+    shell_complete=completing.allocators,
     help="Names, @groups, parameters (pool:block=64), sweeps (block=32|64), adaptors (pool+lock), ./lib.so, mine.py.",
 )
 @click.option(
@@ -46,8 +49,22 @@ _FORMATS = ("table", "markdown", "json", "csv")
     help="Find the least memory_limit that each strategy survives, and measure nothing else.",
 )
 @click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Of --find-limit: how many.")
-@click.option("--reference", metavar="ALLOCATOR", help="Add a ratio to this allocator to every table.")
+@click.option(
+    "--reference",
+    metavar="ALLOCATOR",
+    shell_complete=completing.allocators,
+    help="Add a ratio to this allocator to every table.",
+)
 @click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
+@click.option(
+    "--metrics",
+    type=Named(),
+    metavar="LIST",
+    shell_complete=completing.metrics,
+    help="Show one table of these metrics (`memtool list metrics`); all are stored.",
+)
+@click.option("--watch", is_flag=True, help="Show on the terminal where allocators stand after each block.")
+@click.option("--report", "writes_report", is_flag=True, help="Write report.html besides, as `memtool report` does.")
 @wide_option
 @program_options
 @click.pass_context
@@ -62,6 +79,9 @@ def command(
     wide: bool,
     find_limit: bool,
     seeds: int,
+    writes_report: bool,
+    watch: bool,
+    metrics: tuple[str, ...] | None,
     **measured: Any,  # noqa: ANN401  # of measurement_options, program_options
 ) -> None:
     """Replay WORKLOADs against allocators and report time, latency, fragmentation and resident memory.
@@ -77,6 +97,10 @@ def command(
     programs = programs_of(measured, measured["time_limit"])
     options = bench_options(measured, **own, **counted, programs=programs, adds_blocks=True)
     _refuse_without_meaning(context, find_limit=find_limit)
+    if metrics is not None:
+        if output_format not in ("table", "markdown"):
+            raise click.UsageError("--metrics goes with --format table or markdown; csv and json have all of them")
+        api.refuse_unknown_metrics(metrics)
     if find_limit:
         if options.mode != "serial":
             raise InputError(
@@ -89,9 +113,14 @@ def command(
 
         show_plan(options, output_format, too_few_to_compare)
         return
-    with progress(quiet=output_format == "json") as show:
-        outcome = api.bench(options, progress=show, announce=lambda words: complain((words,)))
-    _show(outcome, output_format, width_of_tables(wide=wide))
+    watching = standings if watch else without_standings
+    with watching(quiet=output_format == "json") as (show, seen):
+        outcome = api.bench(options, progress=show, announce=lambda words: complain((words,)), seen=seen)
+    # First what stays: a reader such as `head` may close the pipe within the first table.
+    page = api.report([outcome.directory]) if writes_report else None
+    _show(outcome, output_format, width_of_tables(wide=wide), metrics)
+    if page is not None:
+        click.echo(f"Report:  {page}", err=output_format != "table")
     complain(outcome.complaints)
     if outcome.failed:
         sys.exit(EXIT_FAILED)
@@ -135,24 +164,24 @@ def _refuse_without_meaning(context: click.Context, *, find_limit: bool) -> None
 
 def _find_limits(options: BenchOptions, seeds: int, output_format: str, width: int | None) -> None:
     from memtool import api
-    from memtool.report import limits
 
     with progress(quiet=output_format == "json") as show:
         outcome = api.find_limits(options, seeds, progress=show)
-    click.echo(limits.render(outcome.limits, output_format, width))
+    click.echo(api.render(outcome.limits, output_format, width=width))
     if output_format == "table":
         click.echo(f"\nResults: {outcome.file}")
     if outcome.limits.failed:
         sys.exit(EXIT_FAILED)
 
 
-def _show(outcome: Outcome, output_format: str, width: int | None) -> None:
-    from memtool.report import tables
+def _show(outcome: Outcome, output_format: str, width: int | None, metrics: tuple[str, ...] | None) -> None:
+    from memtool import api
 
     if output_format == "json":
         click.echo((outcome.directory / "run.json").read_text(encoding="utf-8"), nl=False)
         return
-    click.echo(tables.render(outcome.run, output_format, width))
+    text = api.render(outcome.run, output_format, width=width, metrics=metrics)
+    colours.show(text) if output_format == "table" else click.echo(text)
     if output_format == "table":
         click.echo(f"\nResults: {outcome.directory / 'run.json'}")
         for path in outcome.plots:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memtool.commands import colours, completing
 from memtool.commands.compare import rules_from, verdict_options
 from memtool.commands.options import (
     UserPath,
     bench_options,
     complain,
     measurement_options,
-    show_plan,
     width_of_tables,
 )
+from memtool.commands.planned import show_plan
 from memtool.commands.program_options import SectionedCommand, program_options, programs_of
 from memtool.commands.progress import progress
 from memtool.errors import EXIT_INCOMPARABLE, EXIT_OK
@@ -26,11 +27,16 @@ if TYPE_CHECKING:
 
 
 @click.command("check", cls=SectionedCommand)
-@click.argument("workloads", nargs=-1, metavar="[WORKLOAD ...]")
+@click.argument("workloads", nargs=-1, metavar="[WORKLOAD ...]", shell_complete=completing.workloads)
 @click.option("--baseline", type=UserPath(), help="A stored run: exact metrics gate, times advise.")
 @click.option("--update", is_flag=True, help="Write the baseline from what is measured now, and judge nothing.")
-@click.option("--against", metavar="ALLOCATOR", help="Measured in the same job as the candidate, paired by block.")
-@click.option("--candidate", metavar="ALLOCATOR", help="What is judged.")
+@click.option(
+    "--against",
+    metavar="ALLOCATOR",
+    shell_complete=completing.allocators,
+    help="Measured in the same job as the candidate, paired by block.",
+)
+@click.option("--candidate", metavar="ALLOCATOR", shell_complete=completing.allocators, help="What is judged.")
 @click.option("-a", "--allocators", metavar="LIST", help="With a baseline: in place of all that it has.")
 @verdict_options
 @click.option(
@@ -70,9 +76,8 @@ def command(
 
     Exit codes: 0 pass, 3 regression, 4 inconclusive (where asked to fail on it), 5 nothing gated can be compared.
     """
-    from memtool import api, check, gate
+    from memtool import api, check
     from memtool.commands import spelling
-    from memtool.report import verdicts
 
     programs = programs_of(measured, measured["time_limit"])
     if not workloads and not programs:
@@ -107,11 +112,12 @@ def command(
             return EXIT_OK
         renewal = spelling.renewal(options) if baseline is not None else None
         checked = api.check(options, progress=show, spell=partial(spelling.next_step, renewal=renewal))
-    click.echo(verdicts.render(checked.report, output_format, width_of_tables(wide=wide)))
+    text = api.render(checked.report, output_format, width=width_of_tables(wide=wide))
+    colours.show(text) if output_format == "table" else click.echo(text)
     if output_format == "table":
         click.echo("\n" + "\n".join(f"Results: {file}" for file in checked.files))
-    complain((*checked.complaints, *(verdicts.write_summary(checked.report) if output_format == "github" else ())))
-    return gate.exit_code(checked.report.judgements, fail_on, checked.report.unjudged)
+    complain((*checked.complaints, *(api.write_job_summary(checked.report) if output_format == "github" else ())))
+    return api.exit_code(checked.report, fail_on)
 
 
 def _refuse_mixture(

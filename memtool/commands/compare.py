@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memtool.commands import colours, completing
 from memtool.commands.options import PlotFile, UserPath, complain, wide_option, width_of_tables, with_options
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ verdict_options = with_options(
         "--metric",
         "metrics",
         metavar="LIST",
+        shell_complete=completing.metrics,
         help="Compare these; time, footprint, resident memory and fragmentation unless given.",
     ),
     click.option("--margin", default="2%", show_default=True, help="How much worse sampled metrics may get."),
@@ -39,7 +41,7 @@ verdict_options = with_options(
 
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN [RUN]", type=UserPath())
+@click.argument("runs", nargs=-1, required=True, metavar="RUN [RUN]", type=UserPath(), shell_complete=completing.runs)
 @verdict_options
 @click.option("--reference", metavar="ALLOCATOR", help="Inside one run: compare with this one, not the run's first.")
 @click.option(
@@ -48,6 +50,9 @@ verdict_options = with_options(
     help="Exit with 3 on a regression, with 4 also where nothing can be told. Neither unless given.",
 )
 @click.option("--plot", type=PlotFile(), help="Draw the intervals into this PNG.")
+@click.option(
+    "--by", type=click.Choice(["machine"]), help="Inside one run: a row for each group of equal machines, and over all."
+)
 def command(
     runs: tuple[Path, ...],
     metrics: str | None,
@@ -59,21 +64,22 @@ def command(
     fail_on: FailOn | None,
     history: Path | None,
     plot: Path | None,
+    by: str | None,
 ) -> int:
     """Compare RUN with RUN, cell by cell, or the allocators inside one RUN with its reference.
 
     A RUN is a folder of results or a run.json. Inside one run, figures are paired by block; two runs are not, so their
     sampled figures advise and only exact ones can fail.
     """
-    from memtool import api, gate
+    from memtool import api
     from memtool.commands import spelling
     from memtool.errors import EXIT_FAILED, EXIT_OK
-    from memtool.report import verdicts
-    from memtool.report.plots import forest, pictures
 
     if len(runs) > 2:
         raise click.UsageError("takes one run or two")
     rules = rules_from(metrics, margin, limits)
+    if by is not None:
+        return _by_machine(runs, rules, reference, output_format, width_of_tables(wide=wide))
     report = api.compare(
         *runs,
         rules=rules,
@@ -82,27 +88,38 @@ def command(
         history=history,
         spell=spelling.next_step,
     )
-    click.echo(verdicts.render(report, output_format, width_of_tables(wide=wide)))
+    text = api.render(report, output_format, width=width_of_tables(wide=wide))
+    colours.show(text) if output_format == "table" else click.echo(text)
     if output_format == "github":
-        complain(verdicts.write_summary(report))
-    code = gate.exit_code(report.judgements, fail_on, report.unjudged)
+        complain(api.write_job_summary(report))
+    code = api.exit_code(report, fail_on)
     if plot is not None:
-        _, complaints = pictures.try_to_draw(lambda: [drawn] if (drawn := forest.draw(report, plot)) else [])
+        complaints = api.draw_comparison(report, plot)
         complain(complaints)
         return code or (EXIT_FAILED if complaints else EXIT_OK)
     return code
 
 
+def _by_machine(
+    runs: Sequence[Path], rules: Policy, reference: str | None, output_format: str, width: int | None
+) -> int:
+    from memtool import api
+    from memtool.errors import EXIT_OK
+
+    if len(runs) > 1:
+        raise click.UsageError("--by machine is of one RUN")
+    if output_format not in ("table", "markdown", "json"):
+        raise click.UsageError("--by machine goes with --format table, markdown or json")
+    click.echo(api.render(api.by_machine(runs[0], rules=rules, reference=reference), output_format, width=width))
+    return EXIT_OK
+
+
 def rules_from(metrics: str | None, margin: str, limits: Sequence[str]) -> Policy:
     """Return the policy of these options; complains in one line of what they get wrong."""
-    from memtool import gate
+    from memtool import api
     from memtool.errors import InputError
 
-    try:
-        share = gate.parse_margin(margin)
-    except ValueError as problem:
-        raise InputError(str(problem), field="margin") from None
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     if names == []:
         raise InputError("names no metric", field="metrics")
-    return gate.policy(names, share, limits)
+    return api.policy(names, margin, limits)

@@ -61,7 +61,7 @@ def command(
 
 
 def _plain(fitted: Fit) -> dict[str, object]:
-    agreements = [{**asdict(made), "agrees": made.agrees} for made in fitted.agreements]
+    agreements = [{**asdict(agreement), "agrees": agreement.agrees} for agreement in fitted.agreements]
     close = [{**asdict(distance), "is_close": distance.is_close} for distance in fitted.distances]
     return {**asdict(fitted), "path": str(fitted.path), "distances": close, "agreements": agreements}
 
@@ -100,8 +100,8 @@ def _ranking(agreements: Sequence[Agreement]) -> list[str]:
     from memtool.units import format_ns, format_size
 
     parts = []
-    for made in agreements:
-        by_time = made.metric == "time_per_op_ns"
+    for agreement in agreements:
+        by_time = agreement.metric == "time_per_op_ns"
         rows = [
             (
                 standing.allocator,
@@ -111,11 +111,11 @@ def _ranking(agreements: Sequence[Agreement]) -> list[str]:
                     for cell in (format_ns(value) if by_time else format_size(value), rank)
                 ),
             )
-            for standing in made.standings
+            for standing in agreement.standings
         ]
         measure = "ns/op" if by_time else "resident"
         headings = ("allocator", f"trace {measure}", "rank", f"fit {measure}", "rank")
         table = tabulate(rows, headings, colalign=("left", "right", "right", "right", "right"), disable_numparse=True)
-        lines = [grid.wrapped(line, 100) for line in ranking_in_words(made)]
+        lines = [grid.wrapped(line, 100) for line in ranking_in_words(agreement)]
         parts.append("\n".join([table, *lines]))
     return parts

@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
+from memtool.commands import completing
 from memtool.commands.options import PlotFile
 
 
 @click.command()
-@click.argument("workload")
+@click.argument("workload", shell_complete=completing.workloads)
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--plot", type=PlotFile(), help="Draw sizes, lifetimes and live bytes.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the workload's own.")
@@ -24,26 +25,23 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
     WORKLOAD is as `memtool bench` takes it: a YAML file, the name of a shipped one, or a trace file.
     """
     from memtool import api
-    from memtool.errors import InputError
+    from memtool.commands import spelling
     from memtool.kinds.work import work
 
     inspection = api.inspect(workload, seed=seed)
     info, size, definition = inspection.trace, inspection.image_bytes, inspection.definition
     characteristics = inspection.characteristics
-    kind = work(info.kind)
-    if plot is not None and not kind.has_picture:
-        raise InputError(f"{info.source}: work of the kind {info.kind} has no picture", field="plot")
     if plot is not None:
-        from memtool.report.plots.characteristics import draw
-
-        draw(plot, info.name, asdict(characteristics), info.marks, inspection.symbols)
+        api.draw_inspection(inspection, plot)
     if output_format == "json":
         content = {"trace": asdict(info), "image_bytes": size, "workload": definition, **asdict(characteristics)}
         content["symbols"] = {f"{caller:#x}": name for caller, name in inspection.symbols.items()}
         content["portrait"] = [asdict(sentence) for sentence in inspection.portrait]
         click.echo(json.dumps(content, indent=1))
         return
-    click.echo(kind.summary(inspection))
+    click.echo(work(info.kind).summary(inspection))
+    if inspection.portrait:
+        click.echo(f"Whether it should, a bench says:\n    {spelling.trial(inspection)}")
     if definition is not None:
         click.echo("\nWith every default written out\n" + _definition(definition))
     if plot is not None:

@@ -76,7 +76,7 @@ def _workloads() -> list[dict[str, Any]]:
 
 def _recordings() -> list[dict[str, Any]]:
     from memtool.errors import MemtoolError
-    from memtool.workload import trace_file
+    from memtool.workload.sources import trace_file
     from memtool.workload.trace import shipped_recordings
 
     rows = []
@@ -118,15 +118,15 @@ def _importers() -> list[dict[str, Any]]:
 
 def _allocator_table(rows: Sequence[Row]) -> str:
     """Return the allocators family by family, each under the group that names the family."""
-    shown: list[tuple[str, ...]] = []
+    lines: list[tuple[str, ...]] = []
     family = None
     for row in rows:
         if row["family"] != family:
             family = row["family"]
-            shown += [(" ",) * 3] if shown else []
-            shown.append((row["group"] or family, "", ""))
-        shown += _entry(row["name"], row)
-    table = _table(("allocator", "", "what it is, costs, is for, and takes"), shown, _widths(shown))
+            lines += [(" ",) * 3] if lines else []
+            lines.append((row["group"] or family, "", ""))
+        lines += _entry(row["name"], row)
+    table = _table(("allocator", "", "what it is, costs, is for, and takes"), lines, _widths(lines))
     return (
         f"{table}\n\n{_adaptor_table(_adaptors())}\n\n"
         "-a takes names, @groups, parameters (pool:block=64), sweeps (pool:block=32|64), libraries\n"
@@ -138,13 +138,13 @@ def _allocator_table(rows: Sequence[Row]) -> str:
 
 
 def _adaptor_table(rows: Sequence[Row]) -> str:
-    shown = [line for row in rows for line in _entry(f"+{row['name']}", row)]
-    return _table(("adaptor", "", "what it does, adds, is for, and takes"), shown, _widths(shown))
+    lines = [line for row in rows for line in _entry(f"+{row['name']}", row)]
+    return _table(("adaptor", "", "what it does, adds, is for, and takes"), lines, _widths(lines))
 
 
-def _widths(shown: Sequence[tuple[str, ...]]) -> tuple[int | None, ...]:
+def _widths(lines: Sequence[tuple[str, ...]]) -> tuple[int | None, ...]:
     """Return the widths of the columns that make a table of 100."""
-    names, labels = (max(len(row[at]) for row in shown) for at in (0, 1))
+    names, labels = (max(len(row[at]) for row in lines) for at in (0, 1))
     return None, None, 100 - names - labels - 4
 
 
@@ -167,6 +167,7 @@ _FREES: Mapping[str, str] = {
     "lifo": "only the youngest block",
     "fifo": "only the oldest block",
     "reset": "nothing by itself: memory comes back at the end of a scope, or never",
+    "none": "nothing: what nothing leads to is reclaimed",
 }
 _THREADS: Mapping[str, str] = {
     "none": "one at a time: put +lock over it",
@@ -180,23 +181,23 @@ def _assigned(parameter: Row) -> str:
 
 
 def _workload_table(rows: Sequence[Row]) -> str:
-    shown = [(row["name"], row["source"], row["description"]) for row in rows]
-    return _table(("workload", "made of", "what it is"), shown, (None, None, 76))
+    lines = [(row["name"], row["source"], row["description"]) for row in rows]
+    return _table(("workload", "made of", "what it is"), lines, (None, None, 76))
 
 
 def _region_table(rows: Sequence[Row]) -> str:
-    shown = [(row["name"], row["summary"], row["missing"] or f"Use: {row['when']}") for row in rows]
-    return _table(("region", "what it is", "when to use it"), shown, (None, 46, 48))
+    lines = [(row["name"], row["summary"], row["missing"] or f"Use: {row['when']}") for row in rows]
+    return _table(("region", "what it is", "when to use it"), lines, (None, 46, 48))
 
 
 def _metric_table(rows: Sequence[Row]) -> str:
-    shown = [(row["name"], row["unit"], row["direction"], row["meaning"]) for row in rows]
-    return _table(("metric", "unit", "better", "meaning"), shown, (None, None, None, 68))
+    lines = [(row["name"], row["unit"], row["direction"], row["meaning"]) for row in rows]
+    return _table(("metric", "unit", "better", "meaning"), lines, (None, None, None, 68))
 
 
 def _importer_table(rows: Sequence[Row]) -> str:
-    shown = [(row["name"], f"{row['summary']} {row['source']}.", row["begins"]) for row in rows]
-    return _table(("importer", "what it reads", "files begin with"), shown, (None, 60, None))
+    lines = [(row["name"], f"{row['summary']} {row['source']}.", row["begins"]) for row in rows]
+    return _table(("importer", "what it reads", "files begin with"), lines, (None, 60, None))
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int | None]) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +13,9 @@ import click
 from memtool.passes import CHOSEN, passes_from
 
 if TYPE_CHECKING:
-    from memtool.plan import BenchOptions, Plan
-    from memtool.workload.trace import Trace
+    from click.shell_completion import CompletionItem
+
+    from memtool.plan import BenchOptions
 
 _MOST_THREADS = 1024
 _PICTURES = (".png", ".svg", ".pdf")
@@ -28,9 +27,15 @@ class Listed(click.ParamType[tuple[str, ...]]):
 
     name = "list"
 
-    def __init__(self, what: str, known: Callable[[], tuple[str, ...]]) -> None:
-        self._what = what
+    def __init__(self, noun: str, known: Callable[[], tuple[str, ...]]) -> None:
+        self._noun = noun
         self._known = known
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the names that may follow."""
+        from memtool.commands import completing
+
+        return completing.listed(self._known(), incomplete)
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         """Return the names; fails with what is known."""
@@ -43,12 +48,12 @@ class Listed(click.ParamType[tuple[str, ...]]):
         for name in names:
             if name not in known:
                 self.fail(
-                    f"unknown {self._what} '{name}' (known: {', '.join(known)}){did_you_mean(name, known)}",
+                    f"unknown {self._noun} '{name}' (known: {', '.join(known)}){did_you_mean(name, known)}",
                     param,
                     ctx,
                 )
         if not names:
-            self.fail(f"no {self._what} named", param, ctx)
+            self.fail(f"no {self._noun} named", param, ctx)
         return names
 
 
@@ -147,7 +152,7 @@ class Rates(click.ParamType[tuple[int, ...]]):
         """Return the rates."""
         if isinstance(value, tuple):
             return value
-        from memtool.workload.values import parse_rate
+        from memtool.workload.language.values import parse_rate
 
         try:
             rates = tuple(parse_rate(word.strip()) for word in str(value).split(","))
@@ -194,7 +199,7 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             type=Listed("region", region_names),
             default=("anonymous",),
             metavar="LIST",
-            help="Memory under the strategies (`memtool list regions`); several are several rows each.",
+            help="Memory under the strategies (`memtool list regions`); each region adds a row per allocator.",
         ),
         click.option(
             "--mode",
@@ -264,7 +269,13 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             type=click.Choice(_COUNTERS),
             default="auto",
             show_default=True,
-            help="What counts instructions: the processor, else valgrind; named, it counts twice.",
+            help="What counts instructions: the processor, else valgrind; if named explicitly, it counts twice to "
+            "prove that the figure is exact.",
+        ),
+        click.option(
+            "--cluster",
+            metavar="ADDRESS|FILE",
+            help="Measure on the hosts of a Dask cluster: its scheduler's address, or its file (`memtool cluster up`).",
         ),
         click.option("--dry-run", is_flag=True, help="Say what would be measured, and what would be left out."),
         click.option("--no-plots", is_flag=True, help="Draw nothing."),
@@ -293,6 +304,7 @@ def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noq
         least_time_limit=chosen["time_limit"],
         counters=chosen["counters"],
         draw_plots=not chosen["no_plots"],
+        cluster=chosen["cluster"],
         command=("memtool", *click.get_current_context().find_root().obj),
         **own,
     )
@@ -329,115 +341,6 @@ class PlotFile(click.ParamType[Path]):
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             self.fail(f"{path}: cannot be written", param, ctx)
         return path
-
-
-def show_plan(options: BenchOptions, output_format: str, too_few: Callable[[Plan], str | None]) -> int:
-    """Say what a run would measure, and return how many allocators would be on one workload, at most.
-
-    ``too_few``: returns why its blocks cannot decide; that is said as before a run.
-    """
-    from collections import Counter
-
-    from memtool import api
-
-    with closing(api.plan(options)) as plan:
-        click.echo(_describe_plan(plan, output_format))
-        complain(tuple(filter(None, [too_few(plan)])))
-    places = Counter((cell.workload, cell.region) for cell in plan.plans)
-    return max(places.values(), default=0)
-
-
-def _describe_plan(plan: Plan, output_format: str) -> str:
-    """Return what a run would measure: workloads, cells, samples, and what is left out with the reason."""
-    from memtool.plan import schedule_of_arrivals
-    from memtool.programs.program import described
-    from memtool.units import format_count, format_size
-
-    if output_format == "json":
-        return json.dumps(
-            {
-                "workloads": [
-                    {
-                        "name": trace.info.name,
-                        "events": trace.info.operations,
-                        "event_hash": trace.info.event_hash,
-                        "peak_live_bytes": trace.info.peak_live_bytes,
-                        "threads": trace.info.threads,
-                        "notes": [*trace.info.notes, *_how_threads_run(trace, plan)],
-                    }
-                    for trace in plan.traces
-                ]
-                + [
-                    {"name": program.name, "event_hash": program.info.event_hash, "program": dict(described(program))}
-                    for program in plan.programs
-                ],
-                "cells": [
-                    {"workload": cell.workload, "allocator": cell.allocator, "region": cell.region}
-                    for cell in plan.plans
-                ],
-                "excluded": [
-                    {
-                        "workload": excluded.cell.workload,
-                        "allocator": excluded.cell.allocator,
-                        "region": excluded.cell.region,
-                        "reason": excluded.reason,
-                    }
-                    for excluded in plan.excluded
-                ],
-                "samples": plan.samples,
-                "waiting_seconds": plan.waiting_seconds,
-                "notes": list(plan.notes),
-            },
-            indent=2,
-        )
-    lines = []
-    for trace in plan.traces:
-        info = trace.info
-        lines.append(
-            f"{info.name}: {format_count(info.operations)} operations, peak {format_size(info.peak_live_bytes)} live, "
-            f"event hash {info.event_hash}"
-        )
-        cells = [cell for cell in plan.plans if cell.workload == info.name]
-        names = (
-            cell.allocator if cell.region == "anonymous" else f"{cell.allocator} on {cell.region}" for cell in cells
-        )
-        lines.append(f"  measured: {', '.join(names) or 'nothing'}")
-        lines += [f"  note: {note}" for note in (*info.notes, *_how_threads_run(trace, plan))]
-        lines += [
-            f"  left out: {excluded.cell.allocator} on {excluded.cell.region}: {excluded.reason}"
-            for excluded in plan.excluded
-            if excluded.cell.workload == info.name
-        ]
-    for program in plan.programs:
-        cells = [cell for cell in plan.plans if cell.workload == program.name]
-        lines.append(f"{program.name}: {' '.join(program.arguments)}")
-        lines.append(f"  measured: {', '.join(cell.allocator for cell in cells) or 'nothing'}")
-        lines += [
-            f"  left out: {excluded.cell.allocator}: {excluded.reason}"
-            for excluded in plan.excluded
-            if excluded.cell.workload == program.name
-        ]
-    passes = ", ".join(plan.settings.passes)
-    lines.append(
-        f"{plan.samples} samples, each a process of its own: "
-        f"{plan.settings.blocks} block{'' if plan.settings.blocks == 1 else 's'}; passes {passes}"
-    )
-    waiting = schedule_of_arrivals(plan)
-    lines += [waiting] if waiting is not None else []
-    lines += [f"Note: {note}" for note in plan.notes]
-    return "\n".join(lines)
-
-
-def _how_threads_run(trace: Trace, plan: Plan) -> Iterator[str]:
-    """Yield what becomes of a workload's threads where they are not threads."""
-    from memtool.model import Mode
-
-    serial = any(cell.mode == Mode.SERIAL for cell in plan.plans if cell.workload == trace.info.name)
-    if serial and trace.info.threads > 1:
-        yield (
-            "its threads are replayed on one, in the recorded order; `--mode parallel` has them side by side, "
-            "`--mode lockstep` in that order"
-        )
 
 
 def complain(complaints: Sequence[str]) -> None:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
+from memtool.commands import completing
 from memtool.commands.options import Named, UserPath
 
 
 @click.command("plot")
-@click.argument("run", metavar="RUN", type=UserPath())
+@click.argument("run", metavar="RUN", type=UserPath(), shell_complete=completing.runs)
 @click.option("--only", type=Named(), metavar="LIST", help="Only these pictures: throughput, latency, footprint, …")
 @click.option("-a", "--allocators", type=Named(), metavar="LIST", help="Only these, named as in `memtool show`.")
 @click.option("--format", "suffix", type=click.Choice(["png", "svg", "pdf"]), default="png", show_default=True)
+@click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True)
+@click.option(
+    "--for",
+    "purpose",
+    type=click.Choice(["screen", "print", "slides"]),
+    default="screen",
+    show_default=True,
+    help="Print has 300 dots an inch, slides larger letters and lines.",
+)
 @click.option(
     "-o",
     "--output",
@@ -21,13 +32,17 @@ from memtool.commands.options import Named, UserPath
     help="Folder of the pictures; the folder plots of the run unless given.",
 )
 def command(
-    run: Path, only: tuple[str, ...] | None, allocators: tuple[str, ...] | None, suffix: str, output: Path | None
+    run: Path,
+    only: tuple[str, ...] | None,
+    allocators: tuple[str, ...] | None,
+    suffix: str,
+    theme: Literal["light", "dark"],
+    purpose: Literal["screen", "print", "slides"],
+    output: Path | None,
 ) -> None:
     """Draw the pictures of RUN, a folder of results or a run.json, and print their names."""
     from memtool import api
-    from memtool.report.plots import pictures
 
-    directory = run if run.is_dir() else run.parent
-    stored = api.show(run, allocators=allocators)
-    for path in pictures.draw_all(directory, stored, output or directory / pictures.FOLDER, only=only, suffix=suffix):
+    drawn = api.draw(run, output, only=only, allocators=allocators, suffix=suffix, theme=theme, purpose=purpose)
+    for path in drawn:
         click.echo(path)

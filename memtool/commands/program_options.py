@@ -142,15 +142,15 @@ def programs_of(chosen: dict[str, Any], time_limit: float) -> tuple[Program, ...
 
     own = {name: chosen.pop(name) for name in _NAMES}
     context = click.get_current_context()
-    given = [
+    options = [
         parameter
         for parameter in context.command.params
         if isinstance(parameter, ProgramOption)
         and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
     ]
     if not own["programs"]:
-        if given:
-            raise InputError(f"{given[0].opts[-1]}: goes with --program only")
+        if options:
+            raise InputError(f"{options[0].opts[-1]}: goes with --program only")
         return ()
     is_limited = context.get_parameter_source("time_limit") is ParameterSource.COMMANDLINE
     limits: dict[str, Any] = {"time_limit": time_limit} if is_limited else {}

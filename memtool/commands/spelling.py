@@ -12,6 +12,7 @@ from memtool.model import Mode
 if TYPE_CHECKING:
     from memtool.check import CheckOptions
     from memtool.gate.next_step import NextStep
+    from memtool.kinds.work import Inspection
     from memtool.model import Run
 
 
@@ -54,6 +55,16 @@ def next_step(step: NextStep, run: Run, renewal: str | None = None) -> str:
             return f"a quieter machine, {wider}%{counted}"
 
 
+def trial(inspection: Inspection) -> str:
+    """Return what to type to see whether the allocators that a portrait names are worth it."""
+    from memtool.workload.trace import written_sources
+
+    info = inspection.trace
+    allocators = dict.fromkeys(name for sentence in inspection.portrait for name in sentence.allocators)
+    workload = shlex.quote(written_sources([info])[info.name])
+    return f"memtool bench {workload} -a {','.join(('glibc', *allocators))}"
+
+
 def renewal(options: CheckOptions) -> str:
     """Return the command that takes what is measured as the new baseline: this check's, with --update."""
     from memtool.gate import default_metrics
@@ -87,7 +98,7 @@ def renewal(options: CheckOptions) -> str:
 
 def _workloads(run: Run) -> dict[str, str]:
     """Return how each workload is named on the command line: quoted, with the threads and rate it was given there."""
-    from memtool.workload.generated import rate_given
+    from memtool.workload.sources.generated import rate_given
     from memtool.workload.trace import written_sources
 
     sources = written_sources(run.workloads)

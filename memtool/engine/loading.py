@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-ABI_VERSION = 8
+ABI_VERSION = 9
 DONE, OUT_OF_MEMORY, WRONG, BAD_REQUEST = range(4)
 NOT_APPLICABLE = 2**64 - 1
 MESSAGE_BYTES = 400

@@ -74,7 +74,7 @@ def _judge_untested(comparison: Comparison, rules: Policy) -> Judgement:
         return Judgement(comparison, Verdict.INCOMPARABLE, reason=comparison.why_not or "")
     if not decides(comparison.metric, rules):
         is_possible = is_gated(METRICS[comparison.metric])
-        why = f"--metric {comparison.metric} gates it" if is_possible else "never gated"
+        why = "gated where it is named only" if is_possible else "never gated"
         return Judgement(comparison, Verdict.SHOWN, reason=comparison.why_not or why)
     if comparison.basis is Basis.NONE:
         return Judgement(comparison, Verdict.INCOMPARABLE, reason=comparison.why_not or "")

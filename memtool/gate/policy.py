@@ -64,10 +64,10 @@ def default_metrics() -> tuple[str, ...]:
 
 
 def parse_margin(text: str) -> float:
-    """Return the share that ``2%`` means. Raises ValueError with one line."""
+    """Return the share that ``2%`` means. Raises InputError with one line."""
     match = _PERCENT.fullmatch(text)
     if match is None or not 0 <= float(match[1]) < 1000:
-        raise ValueError(f"must be a percentage such as 2%, from 0% up, is '{text}'")
+        raise InputError(f"must be a percentage such as 2%, from 0% up, is '{text}'", field="margin")
     return float(match[1]) / 100
 
 

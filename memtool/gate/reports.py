@@ -14,6 +14,7 @@ from memtool.gate.policy import Policy
 from memtool.model import Comparison, Judgement, Report, Run, Status
 from memtool.stats import compare
 from memtool.stats.matching import gone, not_in, some_cells, unmatched
+from memtool.stats.past import history
 from memtool.stats.words import mixture
 
 History = Sequence[tuple[str, Run]]
@@ -60,7 +61,7 @@ def between(
         family=0,
         notes=tuple(unmatched(base, head)),
         unjudged=(*unjudged(judged, rules), *missing, *not_in(base, head, sources[0])),
-        history=tuple(compare.history(past, head, rules.metrics)) if past else (),
+        history=tuple(history(past, head, rules.metrics)) if past else (),
         machine=head.machine,
         started=head.started,
     )
@@ -87,7 +88,7 @@ def within(
         past: runs whose figures are shown beside.
         spell: how next steps are typed.
     """
-    base = _reference(run, reference, source)
+    base = reference_of(run, reference, source)
     comparisons = compare.within(run, base, rules.metrics, required=rules.named)
     if not comparisons:
         raise Incomparable(f"{source}: nothing to compare with {base}: {_why_nothing(run, base, rules.metrics)}")
@@ -117,7 +118,7 @@ def of_one_run(
         margin=rules.margin,
         family=family_of(comparisons, rules),
         notes=tuple(mixture(run.cells)),
-        history=tuple(compare.history(past, run, rules.metrics)) if past else (),
+        history=tuple(history(past, run, rules.metrics)) if past else (),
         machine=run.machine,
         started=run.started,
     )
@@ -132,7 +133,8 @@ def _why_nothing(run: Run, base: str, metrics: Sequence[str]) -> str:
     return "no other allocator shares a workload with it"
 
 
-def _reference(run: Run, named: str | None, source: str) -> str:
+def reference_of(run: Run, named: str | None, source: str) -> str:
+    """Return the allocator that the others of a run are compared with: the one named, the run's own, or its first."""
     measured = list(dict.fromkeys(result.cell.allocator for result in run.cells if result.status is Status.OK))
     if named is not None and named not in measured:
         meant = did_you_mean(named, measured) or "; it has " + ", ".join(measured)

@@ -39,7 +39,7 @@ def why_not(counter: Counter) -> str | None:
 _PACKAGES = {"valgrind": "valgrind", "setarch": "util-linux"}
 
 
-def choose(wanted: str) -> tuple[Counter, str | None]:
+def choose(name: str) -> tuple[Counter, str | None]:
     """Return (what counts, why nothing does) for ``auto`` or the name of a counter.
 
     ``auto`` is the processor where the kernel lets it be asked, else callgrind, else none.
@@ -47,7 +47,7 @@ def choose(wanted: str) -> tuple[Counter, str | None]:
     Raises:
         InputError: a counter that was named cannot be had.
     """
-    if wanted == "auto":
+    if name == "auto":
         reasons = []
         for counter in (Counter.PERF, Counter.CALLGRIND):
             reason = why_not(counter)
@@ -55,7 +55,7 @@ def choose(wanted: str) -> tuple[Counter, str | None]:
                 return counter, None
             reasons.append(reason)
         return Counter.NONE, "; ".join(reasons)
-    counter = Counter(wanted)
+    counter = Counter(name)
     if reason := why_not(counter):
-        raise InputError(f"{option('counters')} {wanted}: {reason}")
+        raise InputError(f"{option('counters')} {name}: {reason}")
     return counter, None

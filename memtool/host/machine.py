@@ -32,7 +32,7 @@ def fingerprint() -> dict[str, Any]:
     allowed = allowance()
     return {
         "cpu": cpu_model(),
-        "architecture": platform.machine(),
+        "architecture": architecture(),
         "cores": usable_cores(),
         "processors": os.cpu_count(),
         "physical_cores": psutil.cpu_count(logical=False),
@@ -109,6 +109,17 @@ def cpu_model(information: Path = _CPU_INFO) -> str:
     return platform.processor() or "unknown processor"
 
 
+def architecture() -> str:
+    """Return the processor's architecture: ``x86_64``, ``aarch64``."""
+    return platform.machine()
+
+
+def processor_flags(information: Path = _CPU_INFO) -> frozenset[str]:
+    """Return what the first processor can do, in the kernel's words: ``avx2``."""
+    facts = _cpu_facts(information)
+    return frozenset(facts.get("flags", facts.get("Features", "")).split())
+
+
 def caches(folder: Path = _CACHES) -> dict[str, int]:
     """Return the bytes of each cache that the first core sees: ``{"L1d": 49152, "L2": 1048576}``."""
     sizes = {}
@@ -127,4 +138,4 @@ def _cpu_facts(information: Path = _CPU_INFO) -> dict[str, str]:
 
 
 def _is_virtual() -> bool:
-    return "hypervisor" in _cpu_facts().get("flags", "").split()
+    return "hypervisor" in processor_flags()

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -68,6 +69,35 @@ def wait(process: subprocess.Popen[bytes], seconds: float) -> tuple[int, resourc
         if time.monotonic() >= deadline:
             return None
         time.sleep(_SLEEP_SECONDS)
+
+
+class End:
+    """Notes when a child ends, whatever we are at then. Nobody may wait for it before it has ended."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        """Begin to watch."""
+        self._process = process
+        self._at = 0.0
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        # One that had to be killed is waited for by whoever has killed it.
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        self._at = time.monotonic()
+
+    def came_within(self, seconds: float) -> bool:
+        """Return whether it has ended, or does within that time."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def take(self) -> tuple[float, int, resource.struct_rusage]:
+        """Return (when, by time.monotonic(); exit status as subprocess has it; what it used)."""
+        self._thread.join()
+        _, status, usage = os.wait4(self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        return self._at, self._process.returncode, usage
 
 
 @contextmanager

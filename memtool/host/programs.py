@@ -6,14 +6,12 @@ import os
 import shutil
 import stat
 from pathlib import Path
-
-from elftools.common.exceptions import ELFError
-from elftools.elf.dynamic import DynamicSection
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
-from elftools.elf.segments import InterpSegment
+from typing import TYPE_CHECKING
 
 from memtool.errors import InputError
+
+if TYPE_CHECKING:
+    from elftools.elf.elffile import ELFFile
 
 _MOST_INTERPRETERS = 4
 """A script may be run by a script; the kernel follows as many."""
@@ -32,6 +30,9 @@ def find_program(name: str) -> Path:
 
 def refuse_what_takes_no_preload(program: Path) -> None:
     """Raise InputError, with the reason, for a program into which no library can be preloaded."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
     path = program
     for _ in range(_MOST_INTERPRETERS):
         script_of = _interpreter_of(path)
@@ -63,6 +64,10 @@ def _interpreter_of(path: Path) -> Path | None:
 
 
 def _problem_of(elf: ELFFile, mode: int) -> str | None:
+    from elftools.elf.dynamic import DynamicSection
+    from elftools.elf.sections import SymbolTableSection
+    from elftools.elf.segments import InterpSegment
+
     interpreter = next(
         (segment.get_interp_name() for segment in elf.iter_segments() if isinstance(segment, InterpSegment)), None
     )

@@ -51,7 +51,7 @@ def names_of(addresses: Iterable[int], known: Sequence[Module]) -> dict[int, str
     """
     by_module: dict[Module, list[int]] = defaultdict(list)
     for address in addresses:
-        module = next((each for each in known if each.begin <= address < each.end), None)
+        module = next((module for module in known if module.begin <= address < module.end), None)
         if module is not None:
             by_module[module].append(address)
     return {
@@ -83,15 +83,15 @@ def places_of(path: str, addresses: Sequence[int]) -> dict[int, tuple[str, str |
         return {}
     command = [program, "--functions", "--demangle", "--basenames", f"--exe={path}"]
     # A call is before the address that it returns to.
-    asked = "".join(f"{address - 1:#x}\n" for address in addresses)
+    call_sites = "".join(f"{address - 1:#x}\n" for address in addresses)
     try:
         lines = subprocess.run(
-            command, input=asked, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False
+            command, input=call_sites, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False
         ).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):
         return {}
     return {
-        address: (function, None if place.startswith(_UNKNOWN) else place.split(" ")[0])
+        address: (function, None if place.startswith(_UNKNOWN) else place.split(" ")[0].removesuffix(":?"))
         for address, function, place in zip(addresses, lines[::2], lines[1::2], strict=False)
         if function != _UNKNOWN
     }

@@ -118,7 +118,26 @@ typedef struct memtool_allocator {
   void (*limits)(const uint64_t* parameters, uint64_t* largest_size, uint64_t* largest_alignment);
 } memtool_allocator;
 
-/* What a library exports. */
+/* A type of your own, of which workloads of the kind `construct` make objects. A library exports memtool_get_type(). */
+#define MEMTOOL_TYPE_ABI 1u
+typedef struct memtool_type {
+  uint32_t abi;          /* MEMTOOL_TYPE_ABI */
+  uint32_t struct_bytes; /* sizeof(memtool_type) */
+  const char* name;
+  size_t size;                     /* a multiple of the alignment, as sizeof is */
+  size_t alignment;                /* a power of two */
+  void (*construct)(void* memory); /* cannot fail */
+  /* Optional, or NULL. */
+  void (*destroy)(void* object); /* NULL: there is nothing to do, and an arena may be dropped without it */
+  uint64_t (*use)(
+      void* object);           /* whatever a program does with an object; what it returns is kept from being dropped */
+  void (*reset)(void* object); /* makes it as good as new; NULL: it is destroyed and constructed again */
+} memtool_type;
+
+/* What a library exports that brings a type. */
+__attribute__((visibility("default"))) const memtool_type* memtool_get_type(void);
+
+/* What a library exports that brings an allocator. */
 __attribute__((visibility("default"))) const memtool_allocator* memtool_get_allocator(void);
 
 #ifdef __cplusplus

@@ -17,6 +17,12 @@ from memtool.passes import Pass
 KINDS = {
     "heap": "memtool.kinds.heap",
     "program": "memtool.kinds.program",
+    "construct": "memtool.kinds.construct",
+    "container": "memtool.kinds.container",
+    "access": "memtool.kinds.access",
+    "device": "memtool.kinds.device",
+    "graph": "memtool.kinds.graph",
+    "file": "memtool.kinds.file",
 }
 """Name -> package. The first reads every file that has the key of no other."""
 FIRST = next(iter(KINDS))
@@ -33,3 +39,10 @@ def places_blocks(kind: str, passes: Iterable[Pass]) -> bool:
     """Return whether any of these passes finds a footprint of a kind."""
     measures = results(kind).measures
     return any(measures[run_pass].places_blocks for run_pass in passes if run_pass in measures)
+
+
+def metrics_of(kind: str, passes: Iterable[Pass]) -> frozenset[str]:
+    """Return the names of the metrics that these passes may find of a kind: its own, and those of the first."""
+    declared = results(kind)
+    taken = {run_pass for run_pass in passes if run_pass in declared.measures}
+    return frozenset(info.name for info in (*results(FIRST).metrics, *declared.metrics) if info.measured_by in taken)

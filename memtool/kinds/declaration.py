@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from memtool.kinds.metric import MetricInfo
+from memtool.kinds.picture import BarsInfo
 from memtool.kinds.sheet import SheetInfo
 from memtool.model import CellResult, TraceInfo
 from memtool.passes import Pass
@@ -34,6 +35,8 @@ class Results:
     """What stands above the tables of a workload."""
     remarks: Callable[[Sequence[CellResult], TraceInfo], Iterable[str]] = lambda cells, trace: ()
     """What stands below them, a paragraph each; an empty one is left out."""
+    pictures: tuple[BarsInfo, ...] = ()
+    """What is drawn of it besides the pictures of any kind; of those with the same name in their place."""
     has_calls: bool = True
     """Whether an allocator's operations are called by the kernel, in the way that its plan says."""
     why_not: WhyNot = lambda cell, name, trace, *, was_measured: None

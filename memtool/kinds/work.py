@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from memtool.errors import InputError, option
 from memtool.kinds import FIRST, KINDS
-from memtool.model import AllocatorPlan, Mode, TraceInfo
+from memtool.kinds.ways import Way
+from memtool.model import AllocatorPlan, Call, Mode, TraceInfo
 from memtool.passes import Pass
 
 if TYPE_CHECKING:
-    from memtool.workload.staged import Stages
+    from memtool.workload.sources.staged import Stages
     from memtool.workload.trace import Trace
 
 SCHEMA = "https://json-schema.org/draft/2020-12/schema"
@@ -38,7 +39,7 @@ class Inspection:
     trace: TraceInfo
     image_bytes: int
     characteristics: Any
-    """A record of its kind's own; of heap events Characteristics (workload/characterise.py)."""
+    """A record of its kind's own; of heap events Characteristics (workload/description/characterise.py)."""
     definition: Mapping[str, Any] | None
     """With every default written out; None for a trace file."""
     portrait: Sequence[Any] = ()
@@ -60,6 +61,17 @@ class Work:
     """The same at the recorded pace or from a moment on, as ``stages`` say; None: it has neither."""
     kernel: Callable[[], str] | None = None
     """Path of the library that has its kernel; None: the engine has it, under the name of the kind."""
+    ways: tuple[Way, ...] = ()
+    """In which it can be served, a row each, and without the null strategy; none: each allocator serves it in one."""
+    has_references: bool = False
+    """Whether its objects refer to each other: collectors serve it too, and the null strategy, one block for all, does
+    not."""
+    called: Callable[[AllocatorPlan], Call] = lambda plan: plan.call
+    """How its kernel calls an allocator; ``ways.by_pointer`` of one that is compiled once."""
+    alone: bool = False
+    """Whether none of its samples may be taken beside another: it uses what all processes share, such as the disk."""
+    seconds: Callable[[TraceInfo], float] = lambda trace: 0.0
+    """What a sample may take of which nothing is known yet, beyond what every worker is given."""
     why_not: Callable[[AllocatorPlan, TraceInfo], str | None]
     """Why an allocator cannot serve it, known before anything runs; None: it can."""
     notes: Callable[[Sequence[AllocatorPlan], TraceInfo, Mode, Sequence[Pass]], Iterable[str]] = (
@@ -98,10 +110,15 @@ def _others() -> dict[str, Work]:
     return {kind: declared for kind in KINDS if kind != FIRST and (declared := _declared(kind)) is not None}
 
 
+def ways_alone() -> frozenset[str]:
+    """Return the names of all ways that need no allocator."""
+    return frozenset(way.name for declared in _others().values() for way in declared.ways if not way.needs_allocator)
+
+
 def kind_of(path: Path) -> str:
     """Return of which kind a file is. Raises InputError where it cannot be read."""
-    from memtool.workload.document import mentions, read_document
     from memtool.workload.importers.known import importer_of
+    from memtool.workload.language.document import mentions, read_document
 
     keys = {str(declared.key): kind for kind, declared in _others().items()}
     # What can be read but once is read by who loads it.

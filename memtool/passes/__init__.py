@@ -53,5 +53,5 @@ CHOSEN = tuple(run_pass for run_pass in Pass if run_pass.declared.is_chosen)
 
 def passes_from(names: tuple[str, ...]) -> tuple[Pass, ...]:
     """Return the passes of these names, in the order in which they run. Raises ValueError for an unknown one."""
-    wanted = {Pass(name) for name in names}
-    return tuple(run_pass for run_pass in Pass if run_pass in wanted)
+    chosen = {Pass(name) for name in names}
+    return tuple(run_pass for run_pass in Pass if run_pass in chosen)

@@ -51,7 +51,7 @@ def _track(figures: Mapping[str, Any]) -> str:
         f"{count('refused')} refused",
         f"peak {format_size(figures['peak_live_bytes'])} in {count('peak_live_blocks')} blocks",
     ]
-    shown = [part for part in parts if not part.startswith("0 ")]
+    parts_not_zero = [part for part in parts if not part.startswith("0 ")]
     total = max(figures["allocations"], 1)
     shares = [
         f"{format_size(int(size))} {number / total:.0%}"
@@ -63,7 +63,7 @@ def _track(figures: Mapping[str, Any]) -> str:
         for caller in figures.get("callers", ())[:_MOST_GROUPS]
     ]
     sizes = f"; sizes up to {', '.join(shares)}" if shares else ""
-    return f"track: {', '.join(shown)}{sizes}" + (f"; most bytes for {', '.join(callers)}" if callers else "")
+    return f"track: {', '.join(parts_not_zero)}{sizes}" + (f"; most bytes for {', '.join(callers)}" if callers else "")
 
 
 _SENTENCES = {"leak": _leak, "track": _track}

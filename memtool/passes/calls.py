@@ -48,6 +48,6 @@ MEASURE = Measure(
     figures=Calls,
     layout=Layout.of(socket=U64),
     given=lambda asked: Given({"socket": asked.socket}),
-    found=lambda held, parts, asked: {},  # the parent has counted
+    unpack=lambda held, parts, asked: {},  # the parent has counted
     summarise=summarise,
 )

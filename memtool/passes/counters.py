@@ -49,6 +49,6 @@ MEASURE = Measure(
     figures=Instructions,
     layout=Layout.of(counter=U64, instructions=U64),
     given=lambda asked: Given({"counter": asked.counter}),
-    found=lambda held, parts, asked: {"instructions": held["instructions"]},
+    unpack=lambda held, parts, asked: {"instructions": held["instructions"]},
     summarise=summarise,
 )

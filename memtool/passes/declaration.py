@@ -49,6 +49,19 @@ class RegionAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class Standstills:
+    """When a program stood still because of its memory."""
+
+    histogram: tuple[tuple[int, int], ...]
+    """(bucket, count) of their lengths (histogram.py)."""
+    maximum: int
+    """Ticks."""
+    course: tuple[tuple[int, int, str, int], ...]
+    """(ticks since the replay began, ticks, cause, ns of processor time); of many the longest of each of so many groups
+    of neighbours."""
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """What one worker found. Each pass has a record of its own, made by name: no field may be absent, or unknown."""
 
@@ -67,6 +80,11 @@ class Figures:
     @property
     def placed_in_bytes(self) -> int | None:
         """Return the length of the region that all blocks were placed in, where the pass measures it."""
+        return None
+
+    @property
+    def standstills(self) -> Standstills | None:
+        """Return when the program stood still, where the pass finds it."""
         return None
 
     @property
@@ -113,6 +131,8 @@ class Sample:
     """Whether it failed in a way that says nothing of its allocator."""
     under: str = ""
     """The instrument that it died under, where it had run without."""
+    host: str = ""
+    """Which machine took it, where several do."""
 
     @property
     def unanswered(self) -> bool:
@@ -240,7 +260,7 @@ class Measure:
     """Whether it finds a footprint, which is held against that of one thread, and against the best packing."""
     given: Callable[[Asked], Given] = lambda asked: Given()
     """What the structure holds when the worker begins."""
-    found: Callable[[Any, Mapping[str, Sequence[int]], Asked], Mapping[str, Any]] = lambda held, parts, asked: held
+    unpack: Callable[[Any, Mapping[str, Sequence[int]], Asked], Mapping[str, Any]] = lambda held, parts, asked: held
     """From what the structure and its parts hold at the end to the fields of ``figures``."""
     differ: Callable[[Sequence[Any]], bool] = lambda repeats: False
     """Whether repeats (records of ``figures``) differ, so that more are wanted."""

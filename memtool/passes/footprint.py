@@ -271,13 +271,13 @@ _MUST_REPEAT: Mapping[str, Callable[[Footprint], object]] = {
 
 def _differences(footprints: Sequence[Taken[Footprint]]) -> list[str]:
     return [
-        f"{what} differs between repeats of a strategy that is deterministic: a defect of memtool, please report it"
-        for what, figure in _MUST_REPEAT.items()
+        f"{name} differs between repeats of a strategy that is deterministic: a defect of memtool, please report it"
+        for name, figure in _MUST_REPEAT.items()
         if len({str(figure(sample.figures)) for sample in footprints}) > 1
     ]
 
 
-_COLUMNS = tuple(each.name for each in fields(Checkpoint))
+_COLUMNS = tuple(column.name for column in fields(Checkpoint))
 _CHECKPOINT = Layout(tuple((name, KNOWN) for name in _COLUMNS))
 _BOOKS = (
     "rows",
@@ -335,14 +335,14 @@ def given(asked: Asked) -> Given:
     return Given({"checkpoints": asked.checkpoints}, [Part("series", room)])
 
 
-def found(held: Any, parts: Mapping[str, Sequence[int]], asked: Asked) -> dict[str, Any]:  # noqa: ANN401  # as LAYOUT
+def unpack(held: Any, parts: Mapping[str, Sequence[int]], asked: Asked) -> dict[str, Any]:  # noqa: ANN401  # as LAYOUT
     """Return the fields of a Footprint."""
     rows = parts["series"][: held["rows"] * len(_COLUMNS)]
     kept = (*_BOOKS[1:], "ratio_sum", *_KERNEL[:-1], "at_peak_live", "drained", "region", "report")
     return {name: held[name] for name in kept} | {
         "body_ticks": [held["body_ticks"]],
         "at_marks": dict(zip(asked.marks, held["at_mark"], strict=False)),
-        "series": {name: [known(each) for each in rows[at :: len(_COLUMNS)]] for at, name in enumerate(_COLUMNS)},
+        "series": {name: [known(figure) for figure in rows[at :: len(_COLUMNS)]] for at, name in enumerate(_COLUMNS)},
     }
 
 
@@ -358,7 +358,7 @@ MEASURE = Measure(
     figures=Footprint,
     layout=LAYOUT,
     given=given,
-    found=found,
+    unpack=unpack,
     summarise=summarise,
     places_blocks=True,
     differ=differ,

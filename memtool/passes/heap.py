@@ -51,15 +51,21 @@ class HeapMap:
     """Resident, in extents beyond the most."""
     extents: tuple[Extent, ...]
     buckets: Mapping[str, tuple[int, ...]]
-    """used, free, metadata, resident, before -> bytes of each bucket."""
+    """used, free, metadata, resident, before, and of collectors ``AGES`` -> bytes of each bucket."""
     own: Own
 
 
 @dataclass(frozen=True, slots=True)
-class Heap(Figures):
-    """The maps, and bytes that are resident four times after everything was freed."""
+class Maps(Figures):
+    """A heap at several moments."""
 
     maps: tuple[HeapMap, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heap(Maps):
+    """The maps, and bytes that are resident four times after everything was freed."""
+
     after_drain_resident_bytes: tuple[int, ...]
     own_after_drain: Own
 
@@ -90,7 +96,11 @@ _OWN = Layout.of(in_use_bytes=KNOWN, free_bytes=KNOWN, metadata_bytes=KNOWN, map
 _EXTENT = ("address", "bytes", "first_bucket")
 _BUCKET = ("used", "free", "metadata", "resident", "before")
 MOST_MAPS = 8
-_MAP = Layout.of(
+MOST_BUCKETS = 2048
+AGES = ("used_once", "used_more", "dead", "dead_kept")
+"""Parts of what is used that have outlived one collection, or several; what is dead and came since the last, or was
+left by it."""
+MAP = Layout.of(
     moment=U64,
     clock=U64,
     live_bytes=U64,
@@ -101,35 +111,43 @@ _MAP = Layout.of(
     left_out_bytes=U64,
     own=_OWN,
     extent=Array(U64, 256 * len(_EXTENT)),
-    bucket=Array(U64, 2048 * len(_BUCKET)),
+    bucket=Array(U64, MOST_BUCKETS * len(_BUCKET)),
 )
 LAYOUT = Layout.of(
     drain_waits_ms=Array(U64, 4),
     after_drain_resident_bytes=Array(U64, 4),
     own_after_drain=_OWN,
     maps=U64,
-    map=Array(_MAP, MOST_MAPS),
+    map=Array(MAP, MOST_MAPS),
 )
 _MOMENTS = {2**64 - 1: "peak", 2**64 - 2: "end"}
 
 
-def found(held: Any, parts: Mapping[str, Sequence[int]], asked: Asked) -> dict[str, Any]:  # noqa: ANN401  # as LAYOUT
+def unpack(held: Any, parts: Mapping[str, Sequence[int]], asked: Asked) -> dict[str, Any]:  # noqa: ANN401  # as LAYOUT
     """Return the fields of a Heap."""
-    moments = _MOMENTS | dict(enumerate(asked.marks))
     return {
-        "maps": [_map(each, moments[each["moment"]]) for each in held["map"][: held["maps"]]],
+        "maps": unpacked(held, asked.marks),
         "after_drain_resident_bytes": held["after_drain_resident_bytes"],
         "own_after_drain": held["own_after_drain"],
     }
 
 
-def _map(held: Any, moment: str) -> dict[str, Any]:  # noqa: ANN401  # as _MAP
+def unpacked(held: Any, marks: Sequence[str]) -> list[dict[str, Any]]:  # noqa: ANN401  # maps, and an array map of MAP
+    """Return the fields of each HeapMap; one that ``has_ages`` has parts for those too."""
+    moments = _MOMENTS | dict(enumerate(marks))
+    return [_map(heap_map, moments[heap_map["moment"]]) for heap_map in held["map"][: held["maps"]]]
+
+
+def _map(held: Any, moment: str) -> dict[str, Any]:  # noqa: ANN401  # as MAP
     extent, buckets = held["extent"], held["buckets"]
+    parts = {name: held["bucket"][index :: len(_BUCKET)][:buckets] for index, name in enumerate(_BUCKET)}
+    if held.get("has_ages"):
+        parts |= {name: held["ages"][index :: len(AGES)][:buckets] for index, name in enumerate(AGES)}
     plain = ("clock", "live_bytes", "walked", "bucket_bytes", "left_out_bytes", "own")
     return {name: held[name] for name in plain} | {
         "moment": moment,
         "extents": [dict(zip(_EXTENT, extent[3 * at : 3 * at + 3], strict=True)) for at in range(held["extents"])],
-        "buckets": {name: held["bucket"][index :: len(_BUCKET)][:buckets] for index, name in enumerate(_BUCKET)},
+        "buckets": parts,
     }
 
 
@@ -137,6 +155,7 @@ PASS = Declaration(
     name="heap",
     phase=Phase.WAITING,
     usual=6.0,
+    slower=10,
     resident=True,
     pinned=False,
     paced=True,
@@ -145,6 +164,6 @@ MEASURE = Measure(
     figures=Heap,
     layout=LAYOUT,
     given=lambda asked: Given({"drain_waits_ms": asked.drain_waits_ms}),
-    found=found,
+    unpack=unpack,
     summarise=summarise,
 )

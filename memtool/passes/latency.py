@@ -192,16 +192,16 @@ def _open_loop(timed: Timed, null: Timed, samples: CellSamples) -> dict[str, Any
     ns, operations = samples.clock.ns_per_tick, samples.trace.operations
     rate = samples.trace.arrivals["rate_per_s"]
     whole = median(arrivals.schedule_ticks for arrivals in kept) * ns
-    took = _median_replay(timed) * ns
-    null_took = _median_replay(null) * ns
+    replay_ns = _median_replay(timed) * ns
+    null_replay_ns = _median_replay(null) * ns
     return {
         "offered_per_s": rate,
-        "achieved_per_s": round(operations / took * 1e9),
+        "achieved_per_s": round(operations / replay_ns * 1e9),
         "latest_start_ns": max(arrivals.latest_ticks for arrivals in kept) * ns,
         "end_behind_ns": max(arrivals.end_behind_ticks for arrivals in kept) * ns,
-        "end_behind_operations": round((took - whole) * rate / 1e9) if took > (1 + _BEHIND) * whole else 0,
-        **({"null_achieved_per_s": round(operations / null_took * 1e9)} if null_took else {}),
-        **({"null_behind": True} if null_took > (1 + _BEHIND) * whole else {}),
+        "end_behind_operations": round((replay_ns - whole) * rate / 1e9) if replay_ns > (1 + _BEHIND) * whole else 0,
+        **({"null_achieved_per_s": round(operations / null_replay_ns * 1e9)} if null_replay_ns else {}),
+        **({"null_behind": True} if null_replay_ns > (1 + _BEHIND) * whole else {}),
         **({"null_ns": of_null} if (of_null := _of_null(null, ns)) else {}),
     }
 
@@ -276,7 +276,7 @@ def given(asked: Asked) -> Given:
     return Given({"slow_ticks": asked.slow_ticks, "thread_histogram_count": own}, parts)
 
 
-def found(held: Any, parts: Mapping[str, Sequence[int]], asked: Asked) -> dict[str, Any]:  # noqa: ANN401  # as LAYOUT
+def unpack(held: Any, parts: Mapping[str, Sequence[int]], asked: Asked) -> dict[str, Any]:  # noqa: ANN401  # as LAYOUT
     """Return the fields of a Latency."""
     figures = timings(held["timings"], parts.get("threads", ()))
     figures["histograms"] = dict(zip(_KINDS, _histograms(held["maximum"], held["histograms"]), strict=True))
@@ -334,6 +334,6 @@ MEASURE = Measure(
     figures=Latency,
     layout=LAYOUT,
     given=given,
-    found=found,
+    unpack=unpack,
     summarise=summarise,
 )

@@ -17,6 +17,8 @@ T = TypeVar("T")
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
+    from memtool.passes import Pass  # noqa: F401  # which Sample names, and may not import
+
     return TypeAdapter(kind)
 
 

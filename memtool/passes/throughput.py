@@ -99,6 +99,6 @@ MEASURE = Measure(
     figures=Throughput,
     layout=LAYOUT,
     given=lambda asked: Given(parts=thread_rows(asked)),
-    found=lambda held, parts, asked: timings(held["timings"], parts.get("threads", ())),
+    unpack=lambda held, parts, asked: timings(held["timings"], parts.get("threads", ())),
     summarise=summarise,
 )

@@ -33,9 +33,11 @@ namespace memtool {
 struct ProgramHeap {
   static inline bool can_open() noexcept;   // false: it is too early; asked again at the next call
   static inline void open(Region& region);  // throws what is wrong
-  // Whether threads may call it with nothing around: it asks for memory only at a thread's first call, and is brought
-  // over a fork by hold() and let_go() alone. See HeldForForks.
-  static inline bool is_straight() noexcept;
+  // How a thread calls it after its first call.
+  static inline Passage passage() noexcept;
+  // What is known when this is compiled costs calls nothing.
+  static inline bool may_be_straight() noexcept;
+  static inline bool may_ask_who_calls() noexcept;  // see call_site
   static inline void hold() noexcept;
   static inline void let_go() noexcept;
   static inline bool lies_apart() noexcept;  // blocks may lie outside of the region
@@ -64,8 +66,10 @@ constinit Region* region = nullptr;
 constinit std::uintptr_t region_begin = 0;
 constinit std::uintptr_t region_bytes = 0;
 constinit thread_local Presence::Place* own_place [[gnu::tls_model("initial-exec")]] = nullptr;
-// The heap is ready, and so is this thread: calls go straight to it.
-constinit thread_local bool goes_straight [[gnu::tls_model("initial-exec")]] = false;
+constinit thread_local Passage passage [[gnu::tls_model("initial-exec")]] = Passage::round;
+[[gnu::always_inline]] inline bool goes_straight() noexcept {
+  return ProgramHeap::may_be_straight() && passage == Passage::straight;
+}
 constinit pthread_key_t at_thread_end{};
 
 [[noreturn]] void give_up(const char* why) {
@@ -100,14 +104,31 @@ class Inside {
   Presence::Place* place_;
 };
 
+// Of a thread that calls a locked heap.
+class Marked {
+ public:
+  [[gnu::always_inline]] explicit Marked(const void* caller) noexcept {
+    passage = Passage::inside;
+    if (ProgramHeap::may_ask_who_calls()) call_site = caller;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  [[gnu::always_inline]] ~Marked() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    passage = Passage::locked;
+  }
+  Marked(const Marked&) = delete;
+  Marked& operator=(const Marked&) = delete;
+};
+
 bool is_inside() noexcept {
+  if (passage == Passage::inside) return true;
   return own_place != nullptr && own_place->is_inside.load(std::memory_order_relaxed);
 }
 
 // The C library frees for a thread after its destructors; what is left then is a place that is handed on.
 void thread_ends(void* place) {
   own_place = nullptr;
-  goes_straight = false;
+  passage = Passage::round;
   static_cast<Presence::Place*>(place)->is_taken.store(false, std::memory_order_release);
 }
 
@@ -138,17 +159,21 @@ Region* reserve() {
   } catch (const std::exception& problem) {
     give_up(problem.what());
   }
+  // The books last: who is in a locked heap may need them to come out.
   const auto stop = [] {
-    presence.stop_others(own_place, books);
+    presence.stop_others(own_place);
     ProgramHeap::hold();
+    books.lock();
   };
   const auto go_on = [] {
+    books.unlock();
     ProgramHeap::let_go();
-    presence.go_on(books);
+    presence.go_on();
   };
   const auto go_on_alone = [] {
+    books.unlock();
     ProgramHeap::let_go();
-    presence.go_on_alone(own_place, books);
+    presence.go_on_alone(own_place);
   };
   pthread_atfork(stop, go_on, go_on_alone);
   phase.store(Phase::ready, std::memory_order_release);
@@ -181,6 +206,10 @@ bool is_foreign(const void* block) noexcept {
   return proper == nullptr ? 0 : proper(block);
 }
 
+[[gnu::always_inline]] inline void* take(std::size_t size, std::size_t alignment) noexcept {
+  return alignment <= kDefaultAlignment ? ProgramHeap::allocate(size) : ProgramHeap::allocate_aligned(alignment, size);
+}
+
 // `caller`: the instruction to which the program's call returns.
 [[gnu::noinline]] void* allocate_round(std::size_t size, std::size_t alignment, const void* caller) noexcept {
   if (size > PTRDIFF_MAX) return no_memory();
@@ -188,22 +217,28 @@ bool is_foreign(const void* block) noexcept {
     return or_no_memory(books.allocate(size, alignment));
   const Inside inside;
   call_site = caller;
-  void* block =
-      alignment <= kDefaultAlignment ? ProgramHeap::allocate(size) : ProgramHeap::allocate_aligned(alignment, size);
-  goes_straight = ProgramHeap::is_straight();
+  void* block = take(size, alignment);
+  passage = ProgramHeap::passage();
   return or_no_memory(block);
 }
 [[gnu::always_inline]] inline void* allocate(std::size_t size, std::size_t alignment, const void* caller) noexcept {
-  if (!goes_straight) [[unlikely]]
+  if (goes_straight()) [[likely]]
+    return take(size, alignment);
+  if (passage != Passage::locked || size > PTRDIFF_MAX) [[unlikely]]
     return allocate_round(size, alignment, caller);
-  return alignment <= kDefaultAlignment ? ProgramHeap::allocate(size) : ProgramHeap::allocate_aligned(alignment, size);
+  const Marked marked(caller);
+  return or_no_memory(take(size, alignment));
 }
 
 void* allocate_zeroed(std::size_t count, std::size_t size, const void* caller) noexcept {
   std::size_t bytes = 0;
   if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX) return no_memory();
-  if (goes_straight) [[likely]]
+  if (goes_straight()) [[likely]]
     return ProgramHeap::allocate_zeroed(bytes);
+  if (passage == Passage::locked) {
+    const Marked marked(caller);
+    return or_no_memory(ProgramHeap::allocate_zeroed(bytes));
+  }
   if (!is_ready() || is_inside()) [[unlikely]] {
     void* block = or_no_memory(books.allocate(bytes, kDefaultAlignment));
     return block == nullptr ? nullptr : std::memset(block, 0, bytes);
@@ -226,9 +261,17 @@ void* allocate_zeroed(std::size_t count, std::size_t size, const void* caller) n
   }
   errno = problem;
 }
+[[gnu::always_inline]] inline bool is_in_region(const void* block) noexcept {
+  return reinterpret_cast<std::uintptr_t>(block) - region_begin < region_bytes;
+}
 [[gnu::always_inline]] inline void deallocate(void* block) noexcept {
-  if (!goes_straight || reinterpret_cast<std::uintptr_t>(block) - region_begin >= region_bytes) [[unlikely]]
+  if (!is_in_region(block)) [[unlikely]]
     return deallocate_round(block);
+  if (goes_straight()) [[likely]]
+    return ProgramHeap::deallocate(block);
+  if (passage != Passage::locked) [[unlikely]]
+    return deallocate_round(block);
+  const Marked marked(nullptr);
   ProgramHeap::deallocate(block);
 }
 
@@ -252,8 +295,14 @@ void* reallocate(void* block, std::size_t size, const void* caller) noexcept {
   if (block == nullptr) return allocate(size, kDefaultAlignment, caller);
   if (size > PTRDIFF_MAX) return no_memory();
   if (size == 0) return deallocate(block), nullptr;  // as the C library of this system does
-  if (goes_straight && reinterpret_cast<std::uintptr_t>(block) - region_begin < region_bytes) [[likely]]
-    return ProgramHeap::reallocate(block, size);
+  if (is_in_region(block)) [[likely]] {
+    if (goes_straight()) [[likely]]
+      return ProgramHeap::reallocate(block, size);
+    if (passage == Passage::locked) {
+      const Marked marked(caller);
+      return or_no_memory(ProgramHeap::reallocate(block, size));
+    }
+  }
   if (books.contains(block) || !is_ready() || is_inside() || is_foreign(block)) [[unlikely]]
     return move_to_another(block, size, caller);
   const Inside inside;
@@ -275,11 +324,29 @@ constexpr std::size_t in_pages(std::size_t size) noexcept {
   return (size + kPage - 1) & ~(kPage - 1);
 }
 
+// Of the C++ library that the program has, if it has one: only that knows its handler and counts its exceptions. Ours
+// may be another, linked into this library.
+template <class Function>
+Function of_program(const char* name) noexcept {
+  void* function = dlsym(RTLD_NEXT, name);
+  if (function == nullptr) {
+    // One that came with a plug-in is not in sight.
+    if (void* library = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD)) function = dlsym(library, name);
+  }
+  return reinterpret_cast<Function>(function);
+}
+
+[[noreturn]] void throw_bad_alloc() {
+  if (const auto throws = of_program<void (*)()>("_ZSt17__throw_bad_allocv")) throws();
+  throw std::bad_alloc();
+}
+
 [[gnu::noinline, gnu::cold]] void* allocate_again_or_throw(std::size_t size, std::size_t alignment,
                                                            const void* caller) {
+  const auto get_handler = of_program<std::new_handler (*)()>("_ZSt15get_new_handlerv");
   for (;;) {
-    const std::new_handler handler = std::get_new_handler();
-    if (handler == nullptr) throw std::bad_alloc();
+    const std::new_handler handler = get_handler == nullptr ? nullptr : get_handler();
+    if (handler == nullptr) throw_bad_alloc();
     handler();
     if (void* block = allocate(size, alignment, caller)) return block;
   }
@@ -289,12 +356,22 @@ constexpr std::size_t in_pages(std::size_t size) noexcept {
     return block;
   return allocate_again_or_throw(size, alignment, caller);
 }
-void* allocate_or_null(std::size_t size, std::size_t alignment, const void* caller) noexcept {
-  try {
-    return allocate_or_throw(size, alignment, caller);
-  } catch (const std::bad_alloc&) {
-    return nullptr;
+// A handler may throw, and who catches that has to be the program's library: its own function calls ours that throws.
+[[gnu::noinline, gnu::cold]] void* allocate_again_or_null(std::size_t size, std::size_t alignment) noexcept {
+  if (alignment > kDefaultAlignment) {
+    using Function = void* (*)(std::size_t, std::align_val_t, const std::nothrow_t&);
+    const auto proper = of_program<Function>("_ZnwmSt11align_val_tRKSt9nothrow_t");
+    return proper == nullptr ? nullptr : proper(size, std::align_val_t{alignment}, std::nothrow);
   }
+  using Function = void* (*)(std::size_t, const std::nothrow_t&);
+  const auto proper = of_program<Function>("_ZnwmRKSt9nothrow_t");
+  return proper == nullptr ? nullptr : proper(size, std::nothrow);
+}
+[[gnu::always_inline]] inline void* allocate_or_null(std::size_t size, std::size_t alignment,
+                                                     const void* caller) noexcept {
+  if (void* block = allocate(size, alignment, caller)) [[likely]]
+    return block;
+  return allocate_again_or_null(size, alignment);
 }
 
 }  // namespace

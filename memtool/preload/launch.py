@@ -14,7 +14,8 @@ from memtool.errors import InputError
 from memtool.model import AllocatorPlan
 from memtool.preload import call_sites
 
-LIBRARY = "libmemtool-malloc.so"
+_LIBRARY = "libmemtool-malloc{}.so"
+"""Of all strategies and adaptors; and of one strategy alone, where CMakeLists.txt has it."""
 _MALLOC = "malloc"
 
 
@@ -75,7 +76,7 @@ def environment(
     preload = list(plan.preload)
     own = dict(plan.environment)
     if plan.strategy != _MALLOC:
-        preload = [str(library())]
+        preload = [str(library(plan))]
         own |= {"MEMTOOL_MALLOC": plan.strategy, "MEMTOOL_MALLOC_PARAMETERS": plan.engine_parameters}
         if report is not None:
             own["MEMTOOL_MALLOC_REPORT"] = str(report)
@@ -85,12 +86,22 @@ def environment(
     return {**base, **own, **({"LD_PRELOAD": ":".join(preload)} if preload else {})}
 
 
-def library() -> Path:
-    """Return the path of the library. Raises FileNotFoundError where it was not built."""
-    path = Path(str(importlib.resources.files("memtool.preload").joinpath(LIBRARY)))
+def library(plan: AllocatorPlan) -> Path:
+    """Return the path of the library that holds a strategy, the smallest that does.
+
+    Raises FileNotFoundError where it was not built.
+    """
+    name, *adaptors = plan.strategy.split("+")
+    if adaptors == ["as-malloc"] and (alone := _path_of(f"-{name}")).is_file():
+        return alone
+    path = _path_of("")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: run `make native`")
     return path
+
+
+def _path_of(kind: str) -> Path:
+    return Path(str(importlib.resources.files("memtool.preload").joinpath(_LIBRARY.format(kind))))
 
 
 def read_reports(path: Path) -> list[HeapReport]:

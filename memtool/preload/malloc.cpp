@@ -1,19 +1,15 @@
 // Any strategy, with its adaptors, as the malloc of a real program (memtool run).
 //
 // Environment: MEMTOOL_MALLOC, the recipe ("tlsf+lock+as-malloc"); MEMTOOL_MALLOC_PARAMETERS, those of each part
-// ("subdivisions=32++"); MEMTOOL_MALLOC_REPORT, the file that is appended to when the process ends, a line of JSON;
-// MEMTOOL_MALLOC_CHECK, if the whole heap is to be verified first: that takes time, and memory for its lists.
-#include <fcntl.h>
-#include <unistd.h>
-
+// ("subdivisions=32++"); and what report.hpp reads.
 #include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "allocators/support/as_malloc.hpp"
-#include "allocators/support/json.hpp"
 #include "engine/registry/recipe.hpp"
+#include "preload/report.hpp"
 #include "preload/symbols.hpp"
 
 namespace memtool {
@@ -22,43 +18,15 @@ namespace {
 constinit MallocCalls calls{};
 constinit MallocHeap* heap = nullptr;
 constinit Findings* findings = nullptr;
-constinit bool straight = false;
+constinit Passage passage_of_heap = Passage::round;
 constinit bool apart = false;  // blocks may lie outside of the region
 
-// What the heap is like at the end of the process, and what its adaptors have found. `checks`: the heap is verified
-// first; no other thread may be in the middle of a call.
-std::string report(bool checks) {
-  const HeapStats stats = heap->stats();
-  std::string finding;
-  try {
-    if (checks) heap->check();
-    finding = findings->first();
-  } catch (const std::exception& problem) {
-    finding = problem.what();
-  }
-  std::string adaptors;
-  heap->report(adaptors);
-  JsonWriter out;
-  out.raw("{").key("process").number(static_cast<std::uint64_t>(getpid()));
-  out.raw(",").key("footprint_bytes").number(region->footprint());
-  out.raw(",").key("peak_footprint_bytes").number(region->peak());
-  out.raw(",").key("books_bytes").number(books.used());
-  if (stats.granted != kNotApplicable) out.raw(",").key("granted_bytes").number(stats.granted);
-  out.raw(",").key("finding").text(finding);
-  return std::move(out.raw(",").key("adaptors").raw("{").raw(adaptors).raw("}}\n")).take();
-}
-
-[[gnu::destructor]] void finish() {
-  const char* path = std::getenv("MEMTOOL_MALLOC_REPORT");
-  if (path == nullptr || phase.load() != Phase::ready || is_inside()) return;
-  goes_straight = false;
-  const Inside inside;
-  const bool is_quiet = !straight || presence.is_alone(own_place);
-  const std::string line = report(is_quiet && std::getenv("MEMTOOL_MALLOC_CHECK") != nullptr);
-  const int file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-  if (file < 0) return;
-  (void)!write(file, line.data(), line.size());
-  close(file);
+// Adaptors have found something first, or the heap is verified.
+HeapAtEnd heap_at_end(bool checks) {
+  HeapAtEnd said{.stats = heap->stats(), .finding = checks ? broken_in(*heap) : "", .adaptors = ""};
+  if (said.finding.empty()) said.finding = findings->first();
+  heap->report(said.adaptors);
+  return said;
 }
 
 }  // namespace
@@ -75,10 +43,16 @@ void ProgramHeap::open(Region& region) {
   apart = std::string_view(name).find("+guard") != std::string_view::npos;
   heap = recipe.open_as_malloc(region, *findings).release();
   calls = heap->calls();
-  straight = heap->is_straight();
+  passage_of_heap = heap->passage();
 }
-bool ProgramHeap::is_straight() noexcept {
-  return straight;
+Passage ProgramHeap::passage() noexcept {
+  return passage_of_heap;
+}
+bool ProgramHeap::may_be_straight() noexcept {
+  return true;
+}
+bool ProgramHeap::may_ask_who_calls() noexcept {
+  return true;
 }
 void ProgramHeap::hold() noexcept {
   heap->hold();

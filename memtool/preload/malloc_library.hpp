@@ -24,8 +24,14 @@
     alignas(BareHeap<TYPE>) static std::byte memory[sizeof(BareHeap<TYPE>)];                                \
     heap = new (memory) BareHeap<TYPE>(TYPE::info.thread_safe, region, Parameters(TYPE::info, PARAMETERS)); \
   }                                                                                                         \
-  bool ProgramHeap::is_straight() noexcept {                                                                \
+  Passage ProgramHeap::passage() noexcept {                                                                 \
+    return heap->passage();                                                                                 \
+  }                                                                                                         \
+  bool ProgramHeap::may_be_straight() noexcept {                                                            \
     return HeldForForks<TYPE>;                                                                              \
+  }                                                                                                         \
+  bool ProgramHeap::may_ask_who_calls() noexcept {                                                          \
+    return false;                                                                                           \
   }                                                                                                         \
   void ProgramHeap::hold() noexcept {                                                                       \
     heap->hold();                                                                                           \

@@ -58,7 +58,7 @@ class Presence {
   }
 
   // Before a fork: no other thread is inside when it returns, and none gets in. `own`: of the calling thread, or null.
-  void stop_others(const Place* own, Books& books) noexcept {
+  void stop_others(const Place* own) noexcept {
     forking_.lock();
     forker_ = own;
     is_forking_.store(true, std::memory_order_seq_cst);
@@ -67,23 +67,21 @@ class Presence {
     for (Place* place = first_; place != nullptr; place = place->next) {
       while (place != own && place->is_inside.load(std::memory_order_acquire)) sched_yield();
     }
-    books.lock();
   }
   // After it, in the parent.
-  void go_on(Books& books) noexcept {
-    books.unlock();
+  void go_on() noexcept {
     lock_.unlock();
     is_forking_.store(false, std::memory_order_release);
     forking_.unlock();
   }
   // In the child: the other threads are not there any more.
-  void go_on_alone(const Place* own, Books& books) noexcept {
+  void go_on_alone(const Place* own) noexcept {
     for (Place* place = first_; place != nullptr; place = place->next) {
       if (place == own) continue;
       place->is_inside.store(false, std::memory_order_relaxed);
       place->is_taken.store(false, std::memory_order_relaxed);
     }
-    go_on(books);
+    go_on();
   }
   // Whether no other thread has a place.
   [[nodiscard]] bool is_alone(const Place* own) noexcept {

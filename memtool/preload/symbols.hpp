@@ -71,6 +71,11 @@ EXPORT struct mallinfo2 mallinfo2() {
   return info;
 }
 
+// What the C++ library asks for that is linked into this one (CMakeLists.txt, --wrap=malloc) is not the program's.
+void* __wrap_malloc(std::size_t size) {
+  return memtool::books.allocate(size, memtool::kDefaultAlignment);
+}
+
 // Names by which the C library lets itself be called.
 #define ALIAS(NAME) [[gnu::alias(#NAME), gnu::copy(NAME), gnu::visibility("default")]]
 ALIAS(malloc) void* __libc_malloc(std::size_t);

@@ -97,14 +97,14 @@ class ProgramExecutor:
             program = self._programs[name]
             if program.cleanup is not None:
                 with suppress(Failed):
-                    self._beside("--cleanup", program.cleanup, program, None)
+                    self._beside("cleanup", program.cleanup, program, None)
 
     def _prepare_cell(self, program: Program, job: Job) -> None:
         """Do what comes once: of a workload its setup and the output that is expected, of a cell its warm-ups."""
         if program.name not in self._set_up:
             self._set_up.add(program.name)
             if program.setup is not None:
-                self._beside("--setup", program.setup, program, None)
+                self._beside("setup", program.setup, program, None)
         if program.expects_same_output and not self._expected(program).exists():
             reference = self._references[program.name]
             taken = self._run(program, reference, job)
@@ -118,14 +118,14 @@ class ProgramExecutor:
     def _expected(self, program: Program) -> Path:
         return self._directory / OUTPUTS / files.safe_name(program.name)
 
-    def _beside(self, what: str, command: str, program: Program, job: Job | None) -> None:
-        environment = self._environment | ({} if job is None else _told(job))
-        run_command(what, command, program.shell, environment, program.time_limit)
+    def _beside(self, step: str, command: str, program: Program, job: Job | None) -> None:
+        environment = self._environment | ({} if job is None else _variables(job))
+        run_command(step, command, program.shell, environment, program.time_limit)
 
     def _run(self, program: Program, plan: AllocatorPlan, job: Job) -> _Taken:
         """Run a program once, with what is run before and after it. Raises Failed, Refused, OSError."""
         if program.prepare is not None:
-            self._beside("--prepare", program.prepare, program, job)
+            self._beside("prepare", program.prepare, program, job)
         try:
             with ExitStack() as stack:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="memtool-")))
@@ -133,7 +133,7 @@ class ProgramExecutor:
                 return self._started(program, plan, job, folder, output, errors, stack)
         finally:
             if program.conclude is not None:
-                self._beside("--conclude", program.conclude, program, job)
+                self._beside("conclude", program.conclude, program, job)
 
     def _started(
         self,
@@ -145,7 +145,7 @@ class ProgramExecutor:
         errors: IO[bytes],
         stack: ExitStack,
     ) -> _Taken:
-        own = self._environment | _told(job)
+        own = self._environment | _variables(job)
         padding = {"MEMTOOL_PADDING": "x" * self._random.randrange(_LONGEST_PADDING)}
         report = folder / "report"
         sink = _sink(program, output, stack)
@@ -209,12 +209,12 @@ class ProgramExecutor:
 
     def _why_not_served(self, taken: _Taken, job: Job) -> str | None:
         """Return that the program ran without the allocator, in words; None: it was seen with it."""
-        wanted = wanted_by(job.plan)
+        library = wanted_by(job.plan)
         if taken.ended.figures["is_bare"]:
-            return f"{wanted} was not loaded: the program is linked statically, or changes its own environment"
+            return f"{library} was not loaded: the program is linked statically, or changes its own environment"
         if job.cell in self._seen:
             return None
-        return f"{wanted} was not seen in it, and the dynamic linker does not list it among what it loads"
+        return f"{library} was not seen in it, and the dynamic linker does not list it among what it loads"
 
     def _proof(self, program: Program, plan: AllocatorPlan, taken: _Taken) -> dict[str, object]:
         path = _path_of(program)
@@ -240,7 +240,7 @@ def wanted_by(plan: AllocatorPlan) -> str:
     """Return part of the file name of what every process of a program has to load."""
     if plan.preload:
         return Path(plan.preload[-1]).resolve().name
-    return launch.LIBRARY if plan.expected_owner is None else plan.expected_owner
+    return launch.library(plan).name if plan.expected_owner is None else plan.expected_owner
 
 
 def _serve(
@@ -254,7 +254,7 @@ def _serve(
     ready, wall = None, None
     try:
         ready = wait_until_ready(running, program.ready, program.shell, environment, program.time_limit)
-        load = run_command("--load", program.load, program.shell, environment, program.time_limit, sink)
+        load = run_command("load", program.load, program.shell, environment, program.time_limit, sink)
         wall = load.figures["wall_ns"]
     except Failed:
         ended = running.wait(_SECONDS_TO_DIE)
@@ -265,7 +265,7 @@ def _serve(
     return ready, wall, running.wait(SECONDS_TO_END)
 
 
-def _told(job: Job) -> dict[str, str]:
+def _variables(job: Job) -> dict[str, str]:
     """Return what commands and programs are told of a run."""
     return {"MEMTOOL_ALLOCATOR": job.cell.allocator, "MEMTOOL_BLOCK": str(job.block)}
 

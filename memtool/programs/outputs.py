@@ -31,7 +31,11 @@ def first_difference(expected: IO[bytes], actual: IO[bytes]) -> str | None:
             offset += len(first)
             continue
         same = next(
-            (index for index, (one, other) in enumerate(zip(first, second, strict=False)) if one != other),
+            (
+                index
+                for index, (expected_byte, actual_byte) in enumerate(zip(first, second, strict=False))
+                if expected_byte != actual_byte
+            ),
             min(len(first), len(second)),
         )
         line += first[:same].count(b"\n")
@@ -41,8 +45,8 @@ def first_difference(expected: IO[bytes], actual: IO[bytes]) -> str | None:
 
 
 def _in_words(expected: IO[bytes], actual: IO[bytes], offset: int, line: int, line_begins: int) -> str:
-    shown = [_line_at(file, line_begins, offset) for file in (expected, actual)]
-    return f"at byte {offset:,} (line {line:,}): {shown[1]} in place of {shown[0]}"
+    lines = [_line_at(file, line_begins, offset) for file in (expected, actual)]
+    return f"at byte {offset:,} (line {line:,}): {lines[1]} in place of {lines[0]}"
 
 
 def _line_at(file: IO[bytes], begins: int, offset: int) -> str:
@@ -52,8 +56,8 @@ def _line_at(file: IO[bytes], begins: int, offset: int) -> str:
     text = file.read(_SHOWN)
     if offset - start >= len(text):
         return "its end"
-    shown = printable(text.split(b"\n")[0].decode(errors="backslashreplace"))
-    return f"'{shown}'"
+    text_in_line = printable(text.split(b"\n")[0].decode(errors="backslashreplace"))
+    return f"'{text_in_line}'"
 
 
 def keep(output: IO[bytes], path: Path) -> None:

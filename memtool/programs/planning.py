@@ -73,9 +73,9 @@ def _why_unfit(program: Program, path: Path | None) -> str | None:
     if program.uses_shell is not None:
         with suppress(InputError):  # a word of the shell's own
             named.append(executables.find_program(program.command.split()[0]))
-    for each in named:
+    for executable in named:
         try:
-            executables.refuse_what_takes_no_preload(each)
+            executables.refuse_what_takes_no_preload(executable)
         except InputError as problem:
             return str(problem)
     return None

@@ -117,11 +117,11 @@ def described(program: Program) -> dict[str, Any]:
 def program_from(said: Mapping[str, Any]) -> Program:
     """Return the program that ``described`` is of."""
     known = {field.name for field in fields(Program)}
-    given = {key: value for key, value in said.items() if key in known}
+    values = {key: value for key, value in said.items() if key in known}
     for key in ("ignored_statuses", "parameters"):
-        if isinstance(given.get(key), list):
-            given[key] = tuple(tuple(part) if isinstance(part, list) else part for part in given[key])
-    return Program(**given)
+        if isinstance(values.get(key), list):
+            values[key] = tuple(tuple(part) if isinstance(part, list) else part for part in values[key])
+    return Program(**values)
 
 
 def shell_of(command: str, shell: str) -> str | None:
@@ -200,10 +200,10 @@ def spread(program: Program, values: Mapping[str, Sequence[str]]) -> Iterator[Pr
     used = {key: listed for key, listed in values.items() if any(f"{{{key}}}" in text for text in texts.values())}
     for combination in itertools.product(*used.values()):
         chosen = tuple(zip(used, combination, strict=True))
-        given: dict[str, Any] = {key: _filled(text, chosen) for key, text in texts.items()}
+        filled: dict[str, Any] = {key: _filled(text, chosen) for key, text in texts.items()}
         unsaid = ",".join(f"{key}={value}" for key, value in chosen if f"{{{key}}}" not in program.name)
         name = _filled(program.name, chosen) + (f"[{unsaid}]" if unsaid else "")
-        yield replace(program, **given, name=name, parameters=chosen)
+        yield replace(program, **filled, name=name, parameters=chosen)
 
 
 def _filled(text: str, chosen: Sequence[tuple[str, str]]) -> str:
@@ -216,7 +216,7 @@ def written_in(path: Path) -> tuple[Program, ...]:
     """Return the programs of a workload file; nothing where it is of another kind. Raises InputErrors."""
     from memtool.kinds.program.keys import Workload
     from memtool.kinds.work import kind_of
-    from memtool.workload.loader import load
+    from memtool.workload.language.loader import load
 
     if kind_of(path) != "program":
         return ()

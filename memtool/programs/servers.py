@@ -28,27 +28,27 @@ class Failed(Exception):
 
 
 def run_command(
-    what: str, command: str, shell: str, environment: Mapping[str, str], seconds: float, stdout: int | None = None
+    step: str, command: str, shell: str, environment: Mapping[str, str], seconds: float, stdout: int | None = None
 ) -> Ended:
     """Run a command to its end, and end whatever it leaves. Raises Failed where it does not end with 0 in time."""
     with tempfile.TemporaryFile() as errors:
-        ended = _run(what, command, shell, environment, seconds, stdout or subprocess.DEVNULL, errors.fileno())
+        ended = _run(step, command, shell, environment, seconds, stdout or subprocess.DEVNULL, errors.fileno())
         if ended is None:
-            raise Failed(f"{what} had not ended after {seconds:.0f} s: {command}")
+            raise Failed(f"{step} had not ended after {seconds:.0f} s: {command}")
         if ended.status != 0:
-            raise Failed(f"{what} {ended_with(ended.status)}{_because(errors.fileno())}: {command}")
+            raise Failed(f"{step} {ended_with(ended.status)}{_because(errors.fileno())}: {command}")
     return ended
 
 
 def _run(
-    what: str, command: str, shell: str, environment: Mapping[str, str], seconds: float, stdout: int, stderr: int
+    step: str, command: str, shell: str, environment: Mapping[str, str], seconds: float, stdout: int, stderr: int
 ) -> Ended | None:
     try:
         words = words_of(command, shell)
         with Supervised(find_program(words[0]), words, environment, stdout=stdout, stderr=stderr) as running:
             return running.wait(seconds)
     except (InputError, Refused, OSError) as problem:
-        raise Failed(f"{what} cannot be run: {problem}: {command}") from None
+        raise Failed(f"{step} cannot be run: {problem}: {command}") from None
 
 
 def _because(errors: int) -> str:
@@ -92,7 +92,7 @@ def wait_until_ready(
 def _is_ready(ready: str, shell: str, environment: Mapping[str, str], seconds: float) -> bool:
     port = _PORT.fullmatch(ready.strip())
     if port is None:
-        ended = _run("--ready", ready, shell, environment, seconds, subprocess.DEVNULL, subprocess.DEVNULL)
+        ended = _run("ready", ready, shell, environment, seconds, subprocess.DEVNULL, subprocess.DEVNULL)
         return ended is not None and ended.status == 0
     with suppress(OSError), socket.create_connection((port["host"] or "localhost", int(port["port"])), timeout=1):
         return True

@@ -1,12 +1,12 @@
 /* Runs a program and all that it starts to its end, and says what they took: the parent of one sample of a whole
  * program (programs/supervised.py).
  *
- *   memtool-supervisor CONTROL ENVIRONMENT WANTED PATH ARGV0 [ARGUMENT ...]
+ *   memtool-supervisor CONTROL ENVIRONMENT LIBRARY PATH ARGV0 [ARGUMENT ...]
  *
  * CONTROL: descriptor of a socket. It takes letters (`t`: ask the program to end, `k`: kill everything) and gives lines
  * of a name and a value. When its other side is closed, memtool has gone, and everything is killed.
  * ENVIRONMENT: descriptor of the program's environment, each variable ended by a zero byte.
- * WANTED: part of a file name that has to be mapped by every process; empty: nothing has to.
+ * LIBRARY: part of a file name that has to be mapped by every process; empty: nothing has to.
  *
  * It is small: what a process holds before it goes on as another program counts in that program's peak.
  */
@@ -51,7 +51,7 @@ struct process {
 
 static int control;
 static int over[2]; /* a pipe: closed when the program has ended */
-static const char* wanted;
+static const char* served_library;
 static pid_t child;
 static atomic_bool has_ended;
 
@@ -90,21 +90,21 @@ static size_t read_small(const char* path) {
   return bytes > 0 ? (size_t)bytes : 0;
 }
 
-/* Whether a file of the wanted name is mapped; `is_readable`: whether the process has any mapping that can be seen. */
-static bool maps_wanted(pid_t id, bool* is_readable) {
+/* Whether the served library is mapped; `is_readable`: whether the process has any mapping that can be seen. */
+static bool maps_library(pid_t id, bool* is_readable) {
   char path[PATH_BYTES];
   (void)snprintf(path, sizeof path, "/proc/%d/maps", (int)id);
   const int file = open(path, O_RDONLY | O_CLOEXEC);
   *is_readable = false;
   if (file < 0) return false;
-  const size_t overlap = strlen(wanted);
+  const size_t overlap = strlen(served_library);
   size_t kept = 0;
   bool is_there = false;
   ssize_t bytes;
   while (!is_there && (bytes = read(file, buffer + kept, BUFFER_BYTES - kept)) > 0) {
     *is_readable = true;
     const size_t all = kept + (size_t)bytes;
-    is_there = memmem(buffer, all, wanted, overlap) != NULL;
+    is_there = memmem(buffer, all, served_library, overlap) != NULL;
     kept = all < overlap ? all : overlap;
     memmove(buffer, buffer + all - kept, kept);
   }
@@ -113,20 +113,20 @@ static bool maps_wanted(pid_t id, bool* is_readable) {
 }
 
 static void note_bare(const char* program) {
-  for (unsigned each = 0; each < bare_programs; ++each)
-    if (strcmp(bare[each], program) == 0) return;
+  for (unsigned i = 0; i < bare_programs; ++i)
+    if (strcmp(bare[i], program) == 0) return;
   if (bare_programs < MOST_BARE) (void)snprintf(bare[bare_programs++], PATH_BYTES, "%s", program);
 }
 
 static struct process* entry_of(pid_t id) {
-  for (unsigned each = 0; each < known; ++each)
-    if (processes[each].id == id) return &processes[each];
+  for (unsigned i = 0; i < known; ++i)
+    if (processes[i].id == id) return &processes[i];
   if (known == MOST_PROCESSES) return NULL;
   processes[known] = (struct process){.id = id};
   return &processes[known++];
 }
 
-/* Looks whether a process has loaded what is wanted, until it has, and anew when it goes on as another program. */
+/* Looks whether a process has loaded the served library: until it has, and anew when it goes on as another program. */
 static void look_into(pid_t id, int64_t now) {
   struct process* const process = entry_of(id);
   if (process == NULL) return;
@@ -139,9 +139,9 @@ static void look_into(pid_t id, int64_t now) {
   /* Between fork and exec it is its parent's program still, or ours. */
   if (strcmp(program, process->program) != 0) *process = (struct process){.id = id, .first_look = now};
   (void)memcpy(process->program, program, sizeof program);
-  if (process->is_seen || wanted[0] == '\0') return;
+  if (process->is_seen || served_library[0] == '\0') return;
   bool is_readable = false;
-  process->is_seen = maps_wanted(id, &is_readable);
+  process->is_seen = maps_library(id, &is_readable);
   process->is_bare = !process->is_seen && is_readable && now - process->first_look >= LEAST_BARE_NS;
   if (process->is_bare) note_bare(program);
 }
@@ -195,7 +195,7 @@ static void list_living(void) {
 
 static uint64_t sum_of(bool proportional) {
   uint64_t sum = 0;
-  for (unsigned each = 0; each < living_count; ++each) sum += bytes_of(living[each], proportional);
+  for (unsigned i = 0; i < living_count; ++i) sum += bytes_of(living[i], proportional);
   return sum;
 }
 
@@ -208,7 +208,7 @@ static void look(void) {
   uint64_t bytes = sum_of(false);
   if (living_count > 1 && bytes > peak_bytes) bytes = sum_of(true);
   if (bytes > peak_bytes) peak_bytes = bytes;
-  for (unsigned each = 0; each < living_count; ++each) look_into(living[each], now);
+  for (unsigned i = 0; i < living_count; ++i) look_into(living[i], now);
 }
 
 /* Kills until nothing is left below us: who dies hands its children on to us. */
@@ -216,7 +216,7 @@ static void kill_all(void) {
   for (;;) {
     list_living();
     if (living_count == 0) return;
-    for (unsigned each = 0; each < living_count; ++each) kill(living[each], SIGKILL);
+    for (unsigned i = 0; i < living_count; ++i) kill(living[i], SIGKILL);
     if (!has_ended) return; /* the main thread reaps, and calls again */
     while (waitpid(-1, NULL, WNOHANG) > 0) {
     }
@@ -285,7 +285,7 @@ static void report(int64_t wall, int status) {
   const uint64_t largest = (uint64_t)usage.ru_maxrss * 1024;
   const struct process* const first = entry_of(child);
   unsigned seen = 0;
-  for (unsigned each = 0; each < known; ++each) seen += processes[each].is_seen;
+  for (unsigned i = 0; i < known; ++i) seen += processes[i].is_seen;
   say("wall_ns", wall);
   say("exit_status", WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status));
   say("user_ns", nanoseconds(usage.ru_utime));
@@ -301,14 +301,14 @@ static void report(int64_t wall, int status) {
   say("served_processes", seen);
   say("is_served", first != NULL && first->is_seen);
   say("is_bare", first != NULL && first->is_bare);
-  for (unsigned each = 0; each < bare_programs; ++each) (void)!dprintf(control, "bare %s\n", bare[each]);
+  for (unsigned i = 0; i < bare_programs; ++i) (void)!dprintf(control, "bare %s\n", bare[i]);
   say("done", 0);
 }
 
 int main(int count, char** arguments) {
   if (count < 6) return 2;
   control = atoi(arguments[1]);
-  wanted = arguments[3];
+  served_library = arguments[3];
   char** const environment = read_environment(atoi(arguments[2]));
   fcntl(control, F_SETFD, FD_CLOEXEC);
   fcntl(atoi(arguments[2]), F_SETFD, FD_CLOEXEC);

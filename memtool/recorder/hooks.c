@@ -117,31 +117,36 @@ static void* resize(void* block, size_t bytes, bool is_overflow, const void* cal
     return real.realloc(block, bytes);
   }
   is_inside = RECORDING;
-  struct record record;
-  const bool is_recorded = has_room(&record);
-  const uint64_t before = ticks_now();
+  struct state* state = state_with_room();
+  uintptr_t site = (uintptr_t)caller;
+  if (UNLIKELY(depth > 1) && state != NULL && block != NULL) {
+    site = (uintptr_t)put_stack(state, site);
+    if (site == 0) state = NULL;
+  }
+  const uint64_t before = state == NULL ? 0 : stamp(state);
   fresh = real.realloc(block, bytes);
-  if (is_recorded && block != NULL) {
-    const uint64_t after = ticks_now();
+  if (state != NULL && block != NULL) {
+    struct record record;
+    const uint64_t after = clock_of_events == SPARSE_COUNTER ? before : ticks_now();
     const uintptr_t old = (uintptr_t)block;
     if (fresh != NULL) {
-      if (UNLIKELY((old & 7) != 0)) put_low_bits(&record, old);
-      begin(&record, MEMTOOL_REALLOCATE, false, before);
+      if (UNLIKELY((old & 7) != 0)) put_low_bits(state, old);
+      record = begin(state, MEMTOOL_REALLOCATE, false, before);
       put_address(&record, old);
       record.to = put_varint(record.to, bytes);
       put_address(&record, (uintptr_t)fresh);
       record.to = put_varint(record.to, after - before);
-      record.state->ticks += after - before;
+      state->ticks += after - before;
       if (UNLIKELY(bytes >= LARGE)) note_large((uintptr_t)fresh);
-      put_caller(&record, (uintptr_t)caller);
+      put_caller(&record, site);
     } else if (bytes == 0) {
       /* glibc frees; others answer a size of 0 with a block. */
-      begin(&record, MEMTOOL_FREE, false, before);
+      record = begin(state, MEMTOOL_FREE, false, before);
       put_address(&record, old);
     } else {
-      begin(&record, MEMTOOL_REFUSED, false, after);
+      record = begin(state, MEMTOOL_REFUSED, false, after);
       record.to = put_varint(record.to, bytes);
-      put_caller(&record, (uintptr_t)caller);
+      put_caller(&record, site);
     }
     end(&record);
   } else if (block == NULL) {
@@ -221,7 +226,7 @@ EXPORT int munmap(void* memory, size_t bytes) {
   return (int)syscall(SYS_munmap, memory, bytes);
 }
 
-EXPORT void* mremap(void* memory, size_t bytes, size_t wanted, int flags, ...) {
+EXPORT void* mremap(void* memory, size_t bytes, size_t new_bytes, int flags, ...) {
   void* wish = NULL;
   if ((flags & MREMAP_FIXED) != 0) {
     va_list more;
@@ -229,10 +234,10 @@ EXPORT void* mremap(void* memory, size_t bytes, size_t wanted, int flags, ...) {
     wish = va_arg(more, void*);
     va_end(more);
   }
-  void* moved = (void*)syscall(SYS_mremap, memory, bytes, wanted, flags, wish);
+  void* moved = (void*)syscall(SYS_mremap, memory, bytes, new_bytes, flags, wish);
   if (moved != MAP_FAILED) {
     put_mapping(MEMTOOL_UNMAP, (uintptr_t)memory, bytes);
-    put_mapping(MEMTOOL_MAP, (uintptr_t)moved, wanted);
+    put_mapping(MEMTOOL_MAP, (uintptr_t)moved, new_bytes);
   }
   return moved;
 }
@@ -258,6 +263,7 @@ EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, v
     begun = (struct begun*)syscall(SYS_mmap, NULL, (size_t)PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
                                    -1, 0);
   if (begun == MAP_FAILED) return real.pthread_create(thread, attributes, run, argument);
+  expect_threads();
   *begun = (struct begun){.run = run, .argument = argument, .thread = next_thread()};
   put_number(MEMTOOL_STARTS, begun->thread);
   const int problem = real.pthread_create(thread, attributes, run_thread, begun);

@@ -24,6 +24,8 @@ class Preload:
     """Whether programs that the program starts are recorded, too."""
     starts_off: bool = False
     """Whether nothing is recorded until the signal comes."""
+    depth: int = 1
+    """Return addresses of the call stack of each request, at most; 1: the call site alone."""
     signal: int | None = None
     """What switches recording on and off; None: nothing does."""
 
@@ -38,6 +40,7 @@ class Preload:
             "LD_PRELOAD": f"{library()}:{before}" if before else str(library()),
             "MEMTOOL_RECORD": str(self.folder),
             "MEMTOOL_RECORD_OPTIONS": options,
+            "MEMTOOL_RECORD_DEPTH": str(self.depth),
         }
         if self.signal is not None:
             environment["MEMTOOL_RECORD_SIGNAL"] = str(self.signal)

@@ -2,7 +2,7 @@
  *
  * Environment: MEMTOOL_RECORD, the folder of the files; MEMTOOL_RECORD_OPTIONS, letters: `n` CLOCK_MONOTONIC in place
  * of the counter, `s` the counter read in order with all other instructions, `l` forked and executed children are left
- * out, `o` nothing is recorded until the signal comes;
+ * out, `o` nothing is recorded until the signal comes; MEMTOOL_RECORD_DEPTH, how many return addresses of a call stack;
  * MEMTOOL_RECORD_SIGNAL, the number of the signal that switches recording on and off.
  */
 #define _GNU_SOURCE
@@ -25,44 +25,59 @@ static bool is_configured;
 static void leave_thread(void* own) {
   struct state* state = own;
   if (state == NULL || state->chunk == NULL) return;
-  put_number(MEMTOOL_ENDS, 0);
+  put_moment(MEMTOOL_ENDS);
   leave_state(state);
 }
 
 static void before_fork(void) {
-  put_number(MEMTOOL_FORKS, 0);
+  forked_at = put_moment(MEMTOOL_FORKS);
+  is_beside_threads = __atomic_load_n(&process->threads, __ATOMIC_RELAXED) > 1;
+}
+
+static void after_fork(void) {
+  forked_at = 0;
 }
 
 static void switch_recording(int signal_number) {
   (void)signal_number;
   const int problem = errno;
   /* Written while it is on, so that what is missing has a beginning and an end. */
-  if (!is_off) put_number(MEMTOOL_SWITCHED, 0);
+  if (!is_off) put_moment(MEMTOOL_OFF);
   is_off = !is_off;
-  if (!is_off) put_number(MEMTOOL_SWITCHED, 1);
+  if (!is_off) put_moment(MEMTOOL_ON);
   errno = problem;
 }
 
 /* Times records that go nowhere, as they are written in the program, so that what recording takes is known. */
-static void time_records(void) {
+static uint32_t time_records(void) {
   enum { ROUNDS = 256, TRIES = 4 };
-  uint8_t buffer[ROUNDS * 2 * 12 + 2 * MOST_RECORD];
+  uint8_t buffer[ROUNDS * 2 * 12 + 2 * MOST_RECORD + TRIES * MOST_STACK];
   struct state nowhere = {.chunk = buffer, .end = buffer + sizeof buffer};
   struct state* const own = mine;
   uint64_t least = UINT64_MAX;
   mine = &nowhere;
-  for (unsigned each = 0; each < TRIES; ++each) {
+  for (unsigned attempt = 0; attempt < TRIES; ++attempt) {
     nowhere.cursor = buffer;
     const uint64_t begun = nowhere.ticks = ticks_now();
     for (uintptr_t round = 1; round <= ROUNDS; ++round) {
       put_block(MEMTOOL_ALLOCATE, false, (void*)(round * 64), 48, 0, CALLER);
       put_free(false, (void*)(round * 64));
     }
-    const uint64_t took = ticks_now() - begun;
-    if (took < least) least = took;
+    const uint64_t ticks = ticks_now() - begun;
+    if (ticks < least) least = ticks;
   }
   mine = own;
-  process->file->ticks_per_event = (uint32_t)(least * 1024 / (2 * ROUNDS));
+  leave_stacks(&nowhere);
+  return (uint32_t)(least * 1024 / (2 * ROUNDS));
+}
+
+/* With the clock of one thread, and with that of several. */
+static void time_recording(void) {
+  const enum clock_of clock = clock_of_events;
+  process->file->ticks_per_event = time_records();
+  expect_threads();
+  process->file->ticks_beside_threads = clock == clock_of_events ? process->file->ticks_per_event : time_records();
+  clock_of_events = clock;
 }
 
 /* Takes ourselves out of what programs that this one starts will load. */
@@ -97,6 +112,9 @@ static void configure(void) {
   if (strchr(options, 'n') != NULL) clock_of_events = MONOTONIC;
   settings.leaves_out_children = strchr(options, 'l') != NULL;
   is_off = strchr(options, 'o') != NULL;
+  const char* frames = getenv("MEMTOOL_RECORD_DEPTH");
+  if (frames != NULL && atoi(frames) > 1) depth = (unsigned)atoi(frames);
+  if (depth > MEMTOOL_MOST_DEPTH) depth = MEMTOOL_MOST_DEPTH;
   process->is_without = false;
   is_configured = true;
 }
@@ -130,11 +148,14 @@ bool prepare(void) {
   return true;
 }
 
+static void finish(void);
+
 static __attribute__((constructor)) void start(void) {
   if (!has_functions()) return;
   if (!is_configured) configure();
   if (!is_configured) return;
-  pthread_atfork(before_fork, NULL, NULL);
+  pthread_atfork(before_fork, after_fork, NULL);
+  at_quick_exit(finish);
   const char* number = getenv("MEMTOOL_RECORD_SIGNAL");
   if (number != NULL) {
     struct sigaction action;
@@ -144,9 +165,14 @@ static __attribute__((constructor)) void start(void) {
     sigaction(atoi(number), &action, NULL);
   }
   if (settings.leaves_out_children) leave_environment();
+  if (depth > 1) {
+    is_inside = FORWARDING;
+    find_unwinder();
+    is_inside = OUTSIDE;
+  }
   /* The first thread is number 0, and a program that never asks for memory has been seen, too. */
   if (mine == NULL) begin_thread(next_thread());
-  if (process->file != NULL && !is_off) time_records();
+  if (process->file != NULL && !is_off) time_recording();
   write_maps();
 }
 
@@ -160,8 +186,19 @@ static uint64_t peak_resident(void) {
 }
 
 static __attribute__((destructor)) void finish(void) {
-  if (!is_ready || process->file == NULL) return;
+  /* What vfork has made shares our file, and is not at our end. */
+  if (!is_ready || process->file == NULL || process->file->process != (uint32_t)syscall(SYS_getpid)) return;
   process->file->peak_resident = peak_resident();
   write_maps();
   __atomic_store_n(&process->file->is_over, 1, __ATOMIC_RELEASE);
+}
+
+/* A forked child ends so, as a rule: no destructor runs. */
+EXPORT _Noreturn void _exit(int status) {
+  finish();
+  for (;;) syscall(SYS_exit_group, status);
+}
+
+EXPORT _Noreturn void _Exit(int status) {
+  _exit(status);
 }

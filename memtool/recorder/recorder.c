@@ -15,8 +15,11 @@ struct process* process;
 struct settings settings;
 bool is_off;
 enum clock_of clock_of_events;
+unsigned depth = 1;
 __thread struct state* mine INITIAL_EXEC;
 __thread enum inside is_inside INITIAL_EXEC;
+__thread uint64_t forked_at INITIAL_EXEC;
+bool is_beside_threads;
 
 static uint32_t opened_by; /* the process that opened a file at last; survives a fork */
 
@@ -109,11 +112,15 @@ void write_maps(void) {
   memcpy(path + strlen(path), ".maps", sizeof ".maps");
   const int from = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
   if (from < 0) return;
-  const int to = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  const int to = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
   for (ssize_t got; to >= 0 && (got = syscall(SYS_read, from, text, sizeof text)) > 0;)
     if (syscall(SYS_write, to, text, got) != got) break;
   if (to >= 0) syscall(SYS_close, to);
   syscall(SYS_close, from);
+}
+
+static uint32_t room_for_stacks(void) {
+  return depth > 1 ? 32 + 6 * depth : 0;
 }
 
 /* Opens the process's file; with the lock held. */
@@ -137,6 +144,12 @@ static bool open_file(void) {
   file->start_nanoseconds = nanoseconds(CLOCK_MONOTONIC);
   file->start_realtime = nanoseconds(CLOCK_REALTIME);
   file->end = MEMTOOL_CHUNK_UNIT;
+  file->forked_at = is_child ? forked_at : 0;
+  if (is_child && (forked_at == 0 || is_beside_threads)) distrust_unwinder();
+  forked_at = 0;
+  file->depth = depth;
+  file->remembers_stacks = has_fast_unwinder();
+  file->least_room = MOST_RECORD + room_for_stacks();
   const ssize_t length = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", file->program, sizeof file->program - 1);
   if (length > 0) file->program[length] = 0;
   read_file("/proc/self/cmdline", file->arguments, sizeof file->arguments);
@@ -155,9 +168,9 @@ static bool is_dead(const struct state* state) {
 static struct state* take_state(void) {
   for (struct state** at = &process->left; *at != NULL; at = &(*at)->next) {
     if (is_dead(*at)) {
-      struct state* found = *at;
-      *at = found->next;
-      return found;
+      struct state* state = *at;
+      *at = state->next;
+      return state;
     }
   }
   if ((size_t)(process->slab_end - process->slab) < sizeof(struct state)) {
@@ -200,6 +213,7 @@ static bool take_chunk(struct state* state) {
   state->ticks = ticks_now();
   state->address = 0;
   memset(state->callers, 0, sizeof state->callers);
+  forget_stacks(state);
   chunk->thread = state->thread;
   chunk->kernel_thread = state->kernel_thread;
   chunk->bytes = bytes;
@@ -207,7 +221,7 @@ static bool take_chunk(struct state* state) {
   state->chunk = (uint8_t*)chunk;
   state->chunk_bytes = bytes;
   state->cursor = (uint8_t*)(chunk + 1);
-  state->end = (uint8_t*)chunk + bytes - 1; /* a byte of 0 ends the last record */
+  state->end = (uint8_t*)chunk + bytes - 1 - room_for_stacks(); /* a byte of 0 ends the last record */
   __atomic_store_n(&chunk->magic, MEMTOOL_CHUNK_MAGIC, __ATOMIC_RELEASE);
   return true;
 }
@@ -224,22 +238,22 @@ uint32_t next_thread(void) {
   return __atomic_fetch_add(&process->threads, 1, __ATOMIC_RELAXED);
 }
 
-COLD void put_low_bits(struct record* record, uintptr_t address) {
-  begin(record, MEMTOOL_LOW_BITS, false, record->state->ticks);
-  *record->to++ = (uint8_t)(address & 7);
-  end(record);
+COLD void put_low_bits(struct state* state, uintptr_t address) {
+  struct record record = begin(state, MEMTOOL_LOW_BITS, false, state->ticks);
+  *record.to++ = (uint8_t)(address & 7);
+  end(&record);
 }
 
 /* Makes a state this thread's; the thread is RECORDING, since the C library may ask for memory for its own books. */
 static bool adopt(struct state* state, uint32_t thread) {
-  struct record record = {.state = state};
   const bool is_used = state->chunk != NULL;
   state->thread = thread;
   state->kernel_thread = (uint32_t)syscall(SYS_gettid);
+  if (thread != 0) expect_threads();
   if (mine != state) pthread_setspecific(settings.at_thread_end, state);
   mine = state;
   if (!(is_used && state->end - state->cursor > 2 * MOST_RECORD) && !take_chunk(state)) return false;
-  begin(&record, MEMTOOL_THREAD, false, ticks_now());
+  struct record record = begin(state, MEMTOOL_THREAD, false, ticks_now());
   record.to = put_varint(put_varint(record.to, state->thread), state->kernel_thread);
   end(&record);
   return true;
@@ -252,8 +266,8 @@ static struct state* state_of_file(struct state* own) {
   return state;
 }
 
-COLD bool make_room(struct record* record) {
-  if (process->is_without) return false;
+COLD struct state* make_room(void) {
+  if (process->is_without) return NULL;
   const int problem = errno;
   struct state* state = NULL;
   bool is_made = false;
@@ -262,10 +276,13 @@ COLD bool make_room(struct record* record) {
     if (state != NULL)
       is_made = state->chunk == NULL || state != mine ? adopt(state, next_thread()) : take_chunk(state);
   }
-  record->state = state;
   if (!is_made && process->file != NULL) __atomic_fetch_add(&process->file->lost, 1, __ATOMIC_RELAXED);
   errno = problem;
-  return is_made;
+  return is_made ? state : NULL;
+}
+
+void expect_threads(void) {
+  if (clock_of_events == SPARSE_COUNTER) clock_of_events = COUNTER;
 }
 
 void begin_thread(uint32_t thread) {
@@ -288,7 +305,7 @@ COLD void note_large(uintptr_t address) {
 }
 
 /* How much of a large block is resident, before it is freed: so much of it the program may have touched. */
-COLD void put_resident(struct record* record, uintptr_t address, uint64_t ticks) {
+COLD void put_resident(struct state* state, uintptr_t address, uint64_t ticks) {
   const int problem = errno;
   const size_t bytes = real.malloc_usable_size == NULL ? 0 : real.malloc_usable_size((void*)address);
   if (bytes >= LARGE) {
@@ -300,44 +317,53 @@ COLD void put_resident(struct record* record, uintptr_t address, uint64_t ticks)
       size_t count = (last - at) / PAGE;
       if (count > sizeof pages) count = sizeof pages;
       if (syscall(SYS_mincore, at, count * PAGE, pages) != 0) break;
-      for (size_t each = 0; each < count; ++each) resident += pages[each] & 1u;
+      for (size_t i = 0; i < count; ++i) resident += pages[i] & 1u;
       at += count * PAGE;
     }
     resident *= PAGE;
-    begin(record, MEMTOOL_RESIDENT, false, ticks);
-    record->to = put_varint(record->to, resident < bytes ? resident : bytes);
-    end(record);
+    struct record record = begin(state, MEMTOOL_RESIDENT, false, ticks);
+    record.to = put_varint(record.to, resident < bytes ? resident : bytes);
+    end(&record);
   }
   errno = problem;
 }
 
-static bool begin_plain(struct record* record, enum memtool_record kind) {
-  if (is_inside != OUTSIDE || !is_ready) return false;
+/* What is neither asked for nor freed: whoever is inside already records nothing of it. */
+static struct state* enter(void) {
+  if (is_inside != OUTSIDE || !is_ready) return NULL;
   is_inside = RECORDING;
-  if (has_room(record)) {
-    begin(record, kind, false, ticks_now());
-    return true;
-  }
-  is_inside = OUTSIDE;
-  return false;
+  struct state* state = state_with_room();
+  if (state == NULL) is_inside = OUTSIDE;
+  return state;
 }
 
-static void end_plain(struct record* record) {
-  end(record);
+static void leave(struct record record) {
+  end(&record);
   is_inside = OUTSIDE;
 }
 
 void put_number(enum memtool_record kind, uint64_t number) {
-  struct record record;
-  if (!begin_plain(&record, kind)) return;
-  if (kind != MEMTOOL_ENDS && kind != MEMTOOL_FORKS) record.to = put_varint(record.to, number);
-  end_plain(&record);
+  struct state* state = enter();
+  if (state == NULL) return;
+  struct record record = begin(state, kind, false, ticks_now());
+  record.to = put_varint(record.to, number);
+  leave(record);
+}
+
+uint64_t put_moment(enum memtool_moment moment) {
+  struct state* state = enter();
+  if (state == NULL) return 0;
+  struct record record = begin(state, MEMTOOL_MOMENT, false, ticks_now());
+  *record.to++ = (uint8_t)moment;
+  leave(record);
+  return state->ticks;
 }
 
 void put_mapping(enum memtool_record kind, uintptr_t address, uint64_t bytes) {
-  struct record record;
-  if (!begin_plain(&record, kind)) return;
+  struct state* state = enter();
+  if (state == NULL) return;
+  struct record record = begin(state, kind, false, ticks_now());
   put_address(&record, address);
   record.to = put_varint(record.to, bytes);
-  end_plain(&record);
+  leave(record);
 }

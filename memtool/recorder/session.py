@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -15,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtool.engine.loading import EngineError
-from memtool.engine.recorded.binding import NEVER, Matcher, Portion, Recording
+from memtool.engine.recorded.binding import FORK, KIND_AT, NEVER, SEEN_BYTES, Matcher, Portion, Recording
 from memtool.host import processes
 from memtool.host.symbols import Module, modules
+from memtool.recorder.inheritance import Inheritance
 from memtool.recorder.preload import LIBRARY, Preload
 
 _LAG_NS = 500_000_000
@@ -32,6 +34,10 @@ class Sink(Protocol):
 
     def append(self, portion: Portion, nanoseconds: NDArray[np.int64]) -> None:
         """Take a portion; nanoseconds since the process began to be recorded, as many as the portion has events."""
+        ...
+
+    def inherit(self, portion: Portion) -> None:
+        """Take what a forked child has from its parent, as allocations; before everything else."""
         ...
 
 
@@ -65,13 +71,26 @@ class ProcessRecord:
     """Calls after recording had to stop."""
     stopped: str | None = None
     """Why it had to stop."""
+    unwritten: str | None = None
+    """Why its trace could not be written."""
     damaged: int = 0
+    inherited_objects: int = 0
+    """Blocks that it has from its parent, and that its trace begins with."""
+    inherited_bytes: int = 0
+    knows_parent: bool = False
+    """Whether it is known what was live in its parent when that forked."""
+    unwinder: str | None = None
+    """What has walked its call stacks; None: they were not recorded."""
+    cut_stacks: int = 0
+    """Different call stacks that end at code that cannot be unwound."""
     recording_ns: float = 0.0
     """What recording took of the process's own time at least, as it timed itself at its start."""
     came_to_its_end: bool = False
     executed: bool = False
     """Whether it went on as another program, which is another record of the same process."""
-    modules: dict[Module, None] = field(default_factory=dict)
+    status: int | None = None
+    """Of the program that was started, or what it went on as; None: not known."""
+    modules: list[Module] = field(default_factory=list)
     """Code that was seen mapped where, at its start and at its end."""
     peak_resident_bytes: int = 0
     """The kernel's high-water mark, at its end or when it was last looked at; 0: it was too short to be looked at."""
@@ -86,7 +105,7 @@ class ProcessRecord:
     def events(self) -> int:
         """Return how many calls were recorded."""
         names = ("allocations", "frees", "reallocations", "refused", "unmatched_frees")
-        return sum(self.counts.get(name, 0) for name in names)
+        return sum(self.counts.get(name, 0) for name in names) - self.inherited_objects
 
     def missing(self) -> Iterator[str]:
         """Yield what was missed or repaired, and why, a sentence each."""
@@ -96,10 +115,15 @@ class ProcessRecord:
             yield f"recording stopped ({self.stopped}); {_many(self.lost, 'call')} after that are missing"
         if self.missed:
             yield f"{_many(self.missed, 'call')} from signal handlers that interrupted a recorded call are missing"
-        if not (self.came_to_its_end or self.executed or self.parent):
-            yield "it was killed, or ended without running its destructors; every call before that is there"
-        if unknown and self.parent:
-            yield f"{_many(unknown, 'call')} for blocks that it has from process {self.parent}"
+        if self.unwritten is not None:
+            yield f"its trace could not be written: {self.unwritten}"
+        if not (self.came_to_its_end or self.executed):
+            yield f"{self._ended()}; every call before that is there"
+        if unknown and self.parent and not self.knows_parent:
+            yield (
+                f"{_many(unknown, 'call')} for blocks that it has from process {self.parent}: what was live there when "
+                "it forked is not known"
+            )
         elif unknown:
             yield f"{_many(unknown, 'call')} for blocks that nobody was seen to allocate"
         if counts["implicit_frees"]:
@@ -108,8 +132,16 @@ class ProcessRecord:
             yield f"{_many(counts['reordered'], 'event')} that came late, and stand where they came"
         if counts["refused"]:
             yield f"{_many(counts['refused'], 'request')} refused by the allocator"
+        if self.cut_stacks:
+            yield f"{_many(self.cut_stacks, 'call stack')} cut short: the code there says nowhere how to unwind it"
         if self.damaged:
             yield f"{_many(self.damaged, 'part')} of its recording damaged"
+
+    def _ended(self) -> str:
+        went_on = "ended past the C library, or went on as a program that was not recorded"
+        if self.status is None:
+            return f"it was killed, {went_on}"
+        return "it was killed" if self.status < 0 else f"it {went_on}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +168,15 @@ Progress = Callable[[float, int, int], None]
 class _Taker:
     """Takes the file of one process."""
 
-    def __init__(self, path: Path, number: int, open_sink: Callable[[ProcessRecord], Sink], ns_per_tick: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        number: int,
+        open_sink: Callable[[ProcessRecord], Sink],
+        ns_per_tick: float,
+        frames: dict[int, tuple[int, ...]],
+        inheritance: Inheritance,
+    ) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._stack = ExitStack()
         self._stack.callback(os.close, self._descriptor)
@@ -151,6 +191,12 @@ class _Taker:
         self._ns_per_tick = 1.0 if head.clock else ns_per_tick
         self._start = head.start_ticks
         self._start_ns = head.start_nanoseconds
+        self._frames = frames
+        self._inheritance = inheritance
+        self._fork = head.parent, head.forked_at
+        self._has_begun = False
+        if head.forked_at:
+            inheritance.expect(*self._fork)
         self.record = ProcessRecord(
             number,
             head.process,
@@ -161,17 +207,55 @@ class _Taker:
         )
         self._sink = open_sink(self.record)
 
-    def take(self, until_ns: int | None) -> None:
-        """Take the events before a moment of CLOCK_MONOTONIC; None: all there are."""
-        limit = NEVER
-        if until_ns is not None:
-            limit = max(0, self._start + int((until_ns - self._start_ns) / self._ns_per_tick))
-        for seen in self._recording.read(limit):
-            portion = self._matcher.append(seen)
-            ticks = np.frombuffer(portion.ticks, np.uint64)
-            since = np.maximum(ticks, np.uint64(self._start)) - np.uint64(self._start)
-            self._sink.append(portion, (since * self._ns_per_tick).astype(np.int64))
+    def ticks_at(self, nanoseconds: int) -> int:
+        """Return what the clock of events says at a moment of CLOCK_MONOTONIC; the same one in all processes."""
+        since = (nanoseconds - self._start_ns) / self._ns_per_tick
+        return max(0, int(self._start) + int(since))
+
+    def take(self, limit: int) -> None:
+        """Take the events before a moment, in ticks. A parent must have been taken as far.
+
+        What cannot be written ends the recording of the process, which goes on. Raises EngineError.
+        """
+        if self.record.unwritten is not None:
+            return
+        try:
+            self._take(limit)
+        except OSError as problem:
+            self.record.unwritten = problem.strerror or str(problem)
+            # A process that finds its file gone records no more.
+            self.path.unlink(missing_ok=True)
         self._read_head()
+
+    def _take(self, limit: int) -> None:
+        for seen in self._recording.read(limit):
+            for stack in self._recording.stacks():
+                self._frames[stack.number] = stack.frames
+                self.record.cut_stacks += stack.is_cut
+            if not self._has_begun:
+                self._begin()
+            for part, forks in _up_to_forks(seen):
+                self._append(part)
+                if forks is not None:
+                    blocks = self._matcher.counts()["live_objects"]
+                    self._inheritance.leave(self.record.process, forks, blocks, partial(self._matcher.live, forks))
+
+    def _append(self, seen: memoryview) -> None:
+        portion = self._matcher.append(seen)
+        ticks = np.frombuffer(portion.ticks, np.uint64)
+        since = np.maximum(ticks, np.uint64(self._start)) - np.uint64(self._start)
+        self._sink.append(portion, (since * self._ns_per_tick).astype(np.int64))
+
+    def _begin(self) -> None:
+        """Begin with what is live in the parent, where that is known."""
+        self._has_begun = True
+        live = self._inheritance.take(*self._fork)
+        if live is None:
+            return
+        self.record.knows_parent = True
+        self._sink.inherit(self._matcher.append(memoryview(live)))
+        counts = self._matcher.counts()
+        self.record.inherited_objects, self.record.inherited_bytes = counts["live_objects"], counts["live_bytes"]
 
     def _read_head(self) -> None:
         record, head = self.record, self._recording.head
@@ -179,17 +263,20 @@ class _Taker:
         record.missed, record.lost, record.damaged = head.missed, head.lost, self._recording.damaged_chunks
         record.stopped = os.strerror(head.stopped) if head.stopped else None
         record.came_to_its_end = head.is_over == 1
+        if head.depth > 1:
+            record.unwinder = "libunwind" if head.remembers_stacks else "libgcc"
         seen = processes.peak_resident_bytes(head.process)
         record.peak_resident_bytes = head.peak_resident or max(record.peak_resident_bytes, seen)
         if not record.modules:
             self._read_maps()
-        record.recording_ns = record.events * head.ticks_per_event / 1024 * self._ns_per_tick
+        ticks = head.ticks_beside_threads if record.counts["threads"] > 1 else head.ticks_per_event
+        record.recording_ns = record.events * ticks / 1024 * self._ns_per_tick
 
     def _read_maps(self) -> None:
         """Add what the recorder has said last of where code is mapped."""
         with suppress(OSError):
             text = self._maps.read_text(encoding="utf-8", errors="replace")
-            self.record.modules |= dict.fromkeys(modules(text))
+            self.record.modules = list(dict.fromkeys((*self.record.modules, *modules(text))))
 
     def close(self) -> None:
         """Give the file back; it is deleted."""
@@ -202,9 +289,21 @@ class _Taker:
 class Session:
     """A program that is being recorded."""
 
-    def __init__(self, preload: Preload, open_sink: Callable[[ProcessRecord], Sink], ns_per_tick: float) -> None:
-        """Take the events of each process to what ``open_sink`` returns for it."""
+    def __init__(
+        self,
+        preload: Preload,
+        open_sink: Callable[[ProcessRecord], Sink],
+        ns_per_tick: float,
+        frames: dict[int, tuple[int, ...]],
+    ) -> None:
+        """Take the events of each process to what ``open_sink`` returns for it.
+
+        ``frames`` is filled with the call stacks of all of them, where these are recorded: number -> return addresses.
+        A portion names none that is not there.
+        """
         self._preload = preload
+        self._frames = frames
+        self._inheritance = Inheritance()
         self._open_sink = open_sink
         self._ns_per_tick = ns_per_tick
         self._takers: dict[str, _Taker] = {}
@@ -221,7 +320,8 @@ class Session:
         begun = time.monotonic()
         process = subprocess.Popen(command, env=self._preload.environment(environment))
         with processes.left_to_itself(process):
-            while (ended := processes.wait(process, _POLL_SECONDS)) is None:
+            end = processes.End(process)
+            while not end.came_within(_POLL_SECONDS):
                 self._look(process.pid, time.monotonic() - begun)
                 self._take(time.monotonic_ns() - _LAG_NS)
                 if progress is not None:
@@ -229,17 +329,17 @@ class Session:
                     progress(
                         time.monotonic() - begun, events, self._resident[-1].resident_bytes if self._resident else 0
                     )
-        seconds = time.monotonic() - begun
-        status, usage = ended
+        ended, status, usage = end.take()
         self._take(None)
         records = tuple(taker.record for taker in self._takers.values())
         for before, record in enumerate(records, 1):
             record.executed = any(later.process == record.process for later in records[before:])
+            record.status = status if record.process == process.pid and not record.executed else None
         for taker in self._takers.values():
             taker.close()
         return Recorded(
             status,
-            seconds,
+            ended - begun,
             usage.ru_utime,
             usage.ru_stime,
             tuple(self._resident),
@@ -273,13 +373,29 @@ class Session:
         for path in sorted(paths, key=lambda path: int(path.suffix[1:])):
             if path.name not in self._takers:
                 self._open(path)
-        for taker in self._takers.values():
-            taker.take(until_ns)
+        takers = list(self._takers.values())
+        if takers:
+            limit = NEVER if until_ns is None else takers[0].ticks_at(until_ns)
+            for taker in takers:
+                taker.take(limit)
 
     def _open(self, path: Path) -> None:
         # A file that has no head yet is one that a process is just beginning.
         with suppress(EngineError):
-            self._takers[path.name] = _Taker(path, len(self._takers) + 1, self._open_sink, self._ns_per_tick)
+            self._takers[path.name] = _Taker(
+                path, len(self._takers) + 1, self._open_sink, self._ns_per_tick, self._frames, self._inheritance
+            )
+
+
+def _up_to_forks(seen: memoryview) -> Iterator[tuple[memoryview, int | None]]:
+    """Yield AddressEvents up to each fork, with its ticks, and what follows the last one, with None."""
+    words = np.frombuffer(seen, np.uint64).reshape(-1, SEEN_BYTES // 8)
+    kinds = np.frombuffer(seen, np.uint8)[KIND_AT::SEEN_BYTES]
+    begin = 0
+    for at in np.flatnonzero(kinds == FORK).tolist():
+        yield seen[begin * SEEN_BYTES : (at + 1) * SEEN_BYTES], int(words[at, 0])
+        begin = at + 1
+    yield seen[begin * SEEN_BYTES :], None
 
 
 def _many(count: int, noun: str) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,11 @@ from memtool.engine.recorded.binding import Portion
 from memtool.errors import InputError, MemtoolError
 from memtool.recorder.preload import Preload
 from memtool.recorder.session import ProcessRecord, Progress, Recorded, Session
-from memtool.workload.recorded import rows_of
-from memtool.workload.trace_file import TraceWriter, anonymous, require
+from memtool.workload.sources.recorded import rows_of
+from memtool.workload.sources.source import Rows
+from memtool.workload.sources.stacks import Frames, callers_of
+from memtool.workload.sources.stretch import START, mark_rows
+from memtool.workload.sources.trace_file import TraceWriter, anonymous, require
 
 _PART_SECONDS = 10.0
 """What has been recorded for so long is in a file that can be read, if memtool is killed."""
@@ -41,6 +45,8 @@ class Options:
     follows: bool = True
     has_times: bool = True
     has_callers: bool = True
+    depth: int = 1
+    """Return addresses of the call stack of each request, at most; 1: the call site alone."""
     is_anonymous: bool = False
     """Whether a trace says nothing of the machine, its folders and the program's arguments."""
     is_strict: bool = False
@@ -61,31 +67,59 @@ class Recording:
 class _Trace:
     """The trace file of one process, begun with its first events."""
 
-    def __init__(self, record: ProcessRecord, options: Options) -> None:
+    def __init__(self, record: ProcessRecord, options: Options, frames: Frames) -> None:
         self._record = record
         self._options = options
+        self._frames = frames
         self._writer: TraceWriter | None = None
         name = f"{options.file.stem}.{record.number}-{record.name}{options.file.suffix}"
         self.path = options.file.with_name(name)
 
     def append(self, portion: Portion, nanoseconds: NDArray[np.int64]) -> None:
-        if not portion.events:
-            return
+        if portion.events:
+            self._write(self._rows(portion, nanoseconds))
+
+    def inherit(self, portion: Portion) -> None:
+        if portion.events:
+            rows = self._rows(portion, np.zeros(len(portion.ticks) // 8, np.int64))
+            self._write(rows)
+            self._write(mark_rows(rows))
+
+    def _rows(self, portion: Portion, nanoseconds: NDArray[np.int64]) -> Rows:
+        if not self._options.is_strict:
+            nanoseconds = nanoseconds & ~np.int64(_STEP_NS - 1)
+        rows = rows_of(portion, nanoseconds if self._options.has_times else None)
+        if rows.callers is not None and self._options.depth > 1:
+            callers = callers_of(rows.callers, self._frames)
+            return replace(rows, callers=callers, stacks=rows.callers, frames=self._frames)
+        return rows if self._options.has_callers else replace(rows, callers=None)
+
+    def _write(self, rows: Rows) -> None:
         if self._writer is None:
             # What a memtool that was killed has left: the folder that we hold says that nobody writes there.
             shutil.rmtree(self.path.with_name(f"{self.path.name}.parts"), ignore_errors=True)
             self._writer = TraceWriter(self.path, part_seconds=_PART_SECONDS)
-        if not self._options.is_strict:
-            nanoseconds = nanoseconds & ~np.int64(_STEP_NS - 1)
-        rows = rows_of(portion, nanoseconds if self._options.has_times else None)
-        self._writer.append(rows if self._options.has_callers else replace(rows, callers=None))
+        self._writer.append(rows)
 
     def close(self, command: Sequence[str], clock: str) -> Path | None:
         """Complete the file; return its path, or None where there is none."""
         if self._writer is None:
             return None
         record = self._record
-        metadata = {
+        try:
+            if record.unwritten is None:
+                metadata = self._metadata(command, clock)
+                self._writer.close(anonymous(metadata) if self._options.is_anonymous else metadata)
+                return self.path
+        except OSError as problem:
+            record.unwritten = problem.strerror or str(problem)
+        self._writer.abandon()
+        return None
+
+    def _metadata(self, command: Sequence[str], clock: str) -> dict[str, Any]:
+        """Return what docs/traces.md lists."""
+        record = self._record
+        return {
             "source": "memtool record",
             "name": record.name,
             "program": record.program,
@@ -98,6 +132,13 @@ class _Trace:
             "word_bits": 64,
             "process": record.process,
             "forked_from": record.parent or None,
+            "inherited": {"objects": record.inherited_objects, "bytes": record.inherited_bytes}
+            if record.knows_parent
+            else None,
+            "marks": [START] if record.inherited_objects else [],
+            "depth": self._options.depth if self._options.has_callers else None,
+            "unwinder": record.unwinder,
+            "cut_stacks": record.cut_stacks,
             "threads": record.counts["threads"],
             "counts": record.counts,
             "repairs": {
@@ -116,8 +157,6 @@ class _Trace:
             "peak_resident_bytes": record.peak_resident_bytes,
             "modules": [astuple(module) for module in record.modules],
         }
-        self._writer.close(anonymous(metadata) if self._options.is_anonymous else metadata)
-        return self.path
 
     def abandon(self) -> None:
         if self._writer is not None:
@@ -133,9 +172,10 @@ def record(
     """
     require()
     traces: list[_Trace] = []
+    frames: dict[int, tuple[int, ...]] = {}
 
     def open_trace(of: ProcessRecord) -> _Trace:
-        traces.append(_Trace(of, options))
+        traces.append(_Trace(of, options, frames))
         return traces[-1]
 
     counts_nanoseconds = not _trusts_counter()
@@ -147,23 +187,24 @@ def record(
                 is_strict=options.is_strict,
                 follows=options.follows,
                 starts_off=options.starts_off,
+                depth=options.depth,
                 signal=options.signal,
             )
-            session = Session(preload, open_trace, calibrate_counter(_CALIBRATION_MS))
+            session = Session(preload, open_trace, calibrate_counter(_CALIBRATION_MS), frames)
             recorded = session.run(command, environment, progress)
             clock = "CLOCK_MONOTONIC" if counts_nanoseconds else "time stamp counter"
-            files = [each.close(command, clock) for each in traces]
+            files = [trace.close(command, clock) for trace in traces]
             _name_the_first(recorded, files, options.file)
             return Recording(recorded, tuple(files))
     except OSError as problem:
-        for each in traces:
-            each.abandon()
+        for trace in traces:
+            trace.abandon()
         raise MemtoolError(f"{problem.filename or options.file}: {problem.strerror or problem}") from None
 
 
 def _name_the_first(recorded: Recorded, files: list[Path | None], name: Path) -> None:
     """Give the program that was started, or what it went on as, the name that was asked for."""
-    own = [at for at, each in enumerate(recorded.processes) if each.process == recorded.process and files[at]]
+    own = [at for at, process in enumerate(recorded.processes) if process.process == recorded.process and files[at]]
     if own:
         file = files[own[-1]]
         assert file is not None
@@ -196,8 +237,8 @@ def _folder(file: Path) -> Iterator[Path]:
         raise InputError(f"{file}: another memtool is recording into it") from None
     try:
         # What one that was killed has left behind.
-        for each in folder.iterdir():
-            each.unlink()
+        for path in folder.iterdir():
+            path.unlink()
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

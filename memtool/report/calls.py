@@ -19,7 +19,8 @@ _ROUTES = {
 _FREES = {
     "sized": ("size", "the size"),
     "bare": ("bare", "the pointer alone"),
-    "header": ("head", "the pointer alone, while --as malloc keeps the size in a header before the block"),
+    "header": ("head", "the pointer alone, and the size is kept in a header before the block"),
+    "collected": ("gc", "nothing, for there is none: a collector finds what is dead"),
 }
 _THREADS = {"one": "1", "any": "any"}
 
@@ -66,6 +67,11 @@ def _is_timed(cell: CellResult) -> bool:
 
 
 def _words(call: Call) -> str:
-    frees = {"sized": "size at the free", "bare": "bare pointer at the free", "header": "size kept in a header"}
+    frees = {
+        "sized": "size at the free",
+        "bare": "bare pointer at the free",
+        "header": "size kept in a header",
+        "collected": "no free",
+    }
     threads = "one thread" if call.threads == "one" else "any thread"
     return f"{_ROUTES[call.route][1]}, {frees[call.free]}, {threads}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from memtool.measure.metrics import METRICS
 from memtool.model import Basis, Comparison, Judgement
 from memtool.stats.compare import STATUS
@@ -27,7 +29,7 @@ def sentence(judged: Judgement) -> str:
         and comparison.base_value is not None
         and comparison.head_value is not None
     ):
-        details.insert(0, _signed(comparison.metric, comparison.head_value - comparison.base_value))
+        details.insert(0, signed(comparison.metric, comparison.head_value - comparison.base_value))
     if (
         comparison.basis in (Basis.PAIRED, Basis.UNPAIRED)
         and comparison.low is not None
@@ -42,10 +44,14 @@ def sentence(judged: Judgement) -> str:
 
 def who(comparison: Comparison) -> str:
     """Return which allocator, where and against what."""
-    region = "" if comparison.region == "anonymous" else f" on {comparison.region}"
-    mode = "" if comparison.mode == "serial" else f", {comparison.mode}"
     against = "" if comparison.base == comparison.head else f" against {comparison.base}"
-    return f"{comparison.head}{against}{region}{mode}"
+    return of_cell(f"{comparison.head}{against}", comparison.region, comparison.mode)
+
+
+def of_cell(allocator: str, region: str, mode: str) -> str:
+    """Return an allocator with what of its cell is not as usual."""
+    where = "" if region == "anonymous" else f" on {region}"
+    return f"{allocator}{where}" + ("" if mode == "serial" else f", {mode}")
 
 
 def _is_one_count(comparison: Comparison) -> bool:
@@ -55,6 +61,17 @@ def _is_one_count(comparison: Comparison) -> bool:
 
 def _samples(comparison: Comparison) -> str:
     return "pairs" if comparison.basis is Basis.PAIRED else "samples"
+
+
+def over_hosts(comparison: Comparison) -> str:
+    """Return what another machine of the kind would find, and of how many that is known; nothing of one machine."""
+    if not comparison.hosts:
+        return ""
+    count = len(set(comparison.hosts))
+    if comparison.hosts_low is None or comparison.hosts_high is None:
+        return f"n/a ({count} host)"
+    within = interval(replace(comparison, low=comparison.hosts_low, high=comparison.hosts_high))
+    return f"{within} ({count} hosts)"
 
 
 def figure(metric: str, value: float | None) -> str:
@@ -71,7 +88,8 @@ def figure(metric: str, value: float | None) -> str:
     return f"{value:,.2f}" if unit else f"{value:.4f}"
 
 
-def _signed(metric: str, difference: float) -> str:
+def signed(metric: str, difference: float) -> str:
+    """Return a difference of a metric with its sign and unit."""
     if METRICS[metric].is_share:
         return f"{100 * difference:+.2f} points"
     text = figure(metric, difference)
@@ -95,7 +113,7 @@ def change(comparison: Comparison) -> str:
 
 
 def _amount(comparison: Comparison, amount: float) -> str:
-    return percent(amount) if comparison.is_ratio else _signed(comparison.metric, amount)
+    return percent(amount) if comparison.is_ratio else signed(comparison.metric, amount)
 
 
 def interval(comparison: Comparison) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
 
 from memtool.model import Status
 from memtool.report import grid
-from memtool.stats.limits import Events, LimitRow, Limits
+from memtool.stats.limits import LimitRow, Limits, Searched
 from memtool.store import limits_file
 from memtool.units import format_size
 
@@ -24,7 +23,7 @@ def render(limits: Limits, style: str, width: int | None = None) -> str:
     if style == "csv":
         return _csv(limits)
     width = width if style == "table" else None
-    parts = [part for infos in limits.workloads for part in _workload(limits, infos, style, width)]
+    parts = [part for searched in limits.workloads for part in _workload(limits, searched, style, width)]
     how = (
         f"Limits are bytes, in steps of {limits.step_bytes}: the least memory_limit found by bisection that one replay "
         "survives.\n× peak live: the largest / the peak of live bytes of its seed."
@@ -33,16 +32,16 @@ def render(limits: Limits, style: str, width: int | None = None) -> str:
     return "\n\n".join([*parts, *(grid.wrapped(note, width) for note in notes)])
 
 
-def _workload(limits: Limits, infos: Sequence[Events], style: str, width: int | None) -> list[str]:
-    name = infos[0].name
+def _workload(limits: Limits, searched: Searched, style: str, width: int | None) -> list[str]:
+    name, seeds = searched.name, searched.seeds
     rows = [row for row in limits.rows if row.cell.workload == name]
-    peaks = sorted({info.peak_live_bytes for info in infos})
+    peaks = sorted({info.peak_live_bytes for info in seeds})
     peak = " to ".join(format_size(size) for size in dict.fromkeys((peaks[0], peaks[-1])))
     title = f"{name}: least memory limit, peak {peak} live"
     parts = [f"## {title}" if style == "markdown" else title]
     survived = [row for row in rows if row.status is Status.OK]
     if survived:
-        headings = ["allocator", *(f"seed {info.seed}" for info in infos), "largest", "× peak live"]
+        headings = ["allocator", *(f"seed {info.seed}" for info in seeds), "largest", "× peak live"]
         cells = [_cells(row) for row in sorted(survived, key=lambda row: row.largest_bytes or 0)]
         parts += grid.table(headings, cells, style, left=_LEFT, width=width)
     for status, words in _LEFT_OUT:

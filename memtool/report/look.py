@@ -6,7 +6,7 @@ grey print and colour-blind readers. An allocator has the same ones in every tab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +94,11 @@ def _value(cell: CellResult, name: str) -> float | None:
 
 def styles(run: Run) -> dict[str, Style]:
     """Return how each allocator of a run is drawn, by its label: the same on every workload."""
-    labels = dict.fromkeys(label(cell) for cell in run.cells if cell.metrics)
+    return styles_of(label(cell) for cell in run.cells if cell.metrics)
+
+
+def styles_of(labels: Iterable[str]) -> dict[str, Style]:
+    """Return how each of these labels is drawn, in their order."""
     return {
         name: Style(
             _colour(index),
@@ -102,7 +106,7 @@ def styles(run: Run) -> dict[str, Style]:
             _LINES[index % len(_LINES)],
             _HATCHES[index % len(_HATCHES)],
         )
-        for index, name in enumerate(labels)
+        for index, name in enumerate(dict.fromkeys(labels))
     }
 
 

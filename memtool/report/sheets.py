@@ -13,6 +13,7 @@ from memtool.kinds import results
 from memtool.kinds.sheet import OWN, Column, Quantity, SheetInfo
 from memtool.model import CellResult, Determinism, Metric, Run, Status, TraceInfo
 from memtool.report import calls, look
+from memtool.stats.over_hosts import by_block
 from memtool.stats.paired import ranks
 from memtool.stats.summary import LEAST_SAMPLES
 from memtool.units import format_ns, format_size, unit_for
@@ -96,7 +97,7 @@ def label_of(cell: CellResult) -> str:
 def ranking(cells: Sequence[CellResult]) -> dict[int, str]:
     """Return the rank by time of each cell that has one, by its place. What has no interval has no rank."""
     ranked = [
-        (index, dict(zip(metric.blocks, metric.samples, strict=True)))
+        (index, by_block(metric))
         for index, cell in enumerate(cells)
         if (metric := look.time_of(cell)) and metric.value is not None and metric.low is not None
         if cell.status is Status.OK and not cell.interpreted
@@ -165,9 +166,9 @@ def _add_ratios(
     On each region the reference is the one on the same region: its own would compare memory, not allocators.
     """
     of_reference = [cell for cell in cells if cell.cell.allocator == run.reference]
-    shown = [name for name in info.compared if any(column.metric == name for column in columns)]
-    named = [name for name in shown if any((_value(cell, name) or 0.0) > 0 for cell in of_reference)]
-    metric = (named or shown or [columns[0].metric])[0]
+    in_columns = [name for name in info.compared if any(column.metric == name for column in columns)]
+    named = [name for name in in_columns if any((_value(cell, name) or 0.0) > 0 for cell in of_reference)]
+    metric = (named or in_columns or [columns[0].metric])[0]
     bases = {cell.cell.region: _value(cell, metric) for cell in of_reference}
     places = [index for index, column in enumerate(columns) if column.metric == metric]
 

@@ -7,11 +7,12 @@ import io
 import json
 from collections.abc import Sequence
 
+from memtool import groups
 from memtool.kinds import results
 from memtool.kinds.sheet import SheetInfo
 from memtool.model import HARNESS, CellResult, Mode, Run, Status, TraceInfo
 from memtool.passes import Pass
-from memtool.report import calls, grid, look, programs, rates, scaling, sheets
+from memtool.report import calls, grid, look, programs, rates, scaling, sheets, summary
 from memtool.report.look import NOISE_MARK
 from memtool.report.sheets import FLOOR_MARK, NOT_APPLICABLE, Sheet, label_of
 from memtool.stats.compare import error_on
@@ -40,10 +41,10 @@ def render(run: Run, style: str, width: int | None = None, chosen: Sequence[Shee
     parts += _scaling(run, style, width)
     parts += _by_rate(run, style, width)
     parts += _by_program(run, style, width)
-    prose = _legend(run, style)
-    prose += _listed([f"Note: {note}" for note in run.notes], style)
-    prose.append(_footer(run, style))
-    return "\n\n".join([*parts, *(grid.wrapped(part, width) for part in prose)])
+    ends = legend(run, style)
+    ends += _listed([f"Note: {note}" for note in run.notes], style)
+    ends.append(_footer(run, style))
+    return "\n\n".join([*parts, *(grid.wrapped(part, width) for part in ends)])
 
 
 _CSV_CELL = ("workload", "allocator", "region", "mode", "status", "reason")
@@ -94,16 +95,24 @@ def _workload(
     """Return the parts of the report on one workload: its heading, its tables, and what explains them."""
     cells = [cell for cell in run.cells if cell.cell.workload == info.name]
     measured = look.ordered([cell for cell in cells if cell.metrics], run.reference)
+    answer = (" " if style == "markdown" else "\n").join(summary.sentences(run, info)) if chosen is None else ""
     chosen = results(info.kind).sheets if chosen is None else chosen
     built = [sheet for choice in chosen if (sheet := sheets.build(choice, measured, run, info)) is not None]
-    heading = results(info.kind).heading(info) + _replayed(run, info, cells)
+    heading = results(info.kind).heading(info) + replayed(run, info, cells)
     parts = [grid.wrapped(f"## {heading}" if style == "markdown" else heading, width)]
+    parts += [grid.wrapped(answer, width)] if answer else []
     parts += [text for sheet in built for text in _sheet(sheet, style, width)]
-    prose = [*results(info.kind).remarks(measured, info), _checked(cells)]
-    prose += _left_out(cells, style)
-    prose += _listed([f"Note: {note}" for note in info.notes], style)
-    prose += _explanation(measured, built, style)
-    return [*parts, *(grid.wrapped(part, width) for part in prose if part)]
+    return [*parts, *(grid.wrapped(part, width) for part in prose(run, info, built, style))]
+
+
+def prose(run: Run, info: TraceInfo, built: Sequence[Sheet], style: str = "table") -> list[str]:
+    """Return what explains the tables of a workload, in paragraphs: remarks, checks, what was left out, notes."""
+    cells = [cell for cell in run.cells if cell.cell.workload == info.name]
+    measured = look.ordered([cell for cell in cells if cell.metrics], run.reference)
+    parts = [*results(info.kind).remarks(measured, info), _checked(cells)]
+    parts += _left_out(cells, style)
+    parts += _listed([f"Note: {note}" for note in info.notes], style)
+    return [part for part in parts + _explanation(measured, built, style) if part]
 
 
 def _scaling(run: Run, style: str, width: int | None) -> list[str]:
@@ -169,9 +178,14 @@ def _sheet(sheet: Sheet, style: str, width: int | None) -> list[str]:
     return [form.format(grid.wrapped(title, width), text) for title, text in zip(titles, drawn, strict=True)]
 
 
-def _replayed(run: Run, info: TraceInfo, cells: Sequence[CellResult]) -> str:
-    """Say how a workload's threads were replayed; nothing of a workload that has one."""
+def replayed(run: Run, info: TraceInfo, cells: Sequence[CellResult]) -> str:
+    """Say on which machines a workload was replayed, where not on this one, and how its threads were, if it has any."""
     mode = cells[0].cell.mode if cells else Mode.SERIAL
+    machines = groups.of_workload(run.machine, info.name)
+    return (f"\n{machines}" if machines else "") + _threads(run, info, mode)
+
+
+def _threads(run: Run, info: TraceInfo, mode: str) -> str:
     if info.threads == info.lanes == 1:
         return ""
     threads = f"{info.threads} threads" if info.threads > 1 else "1 thread"
@@ -181,7 +195,7 @@ def _replayed(run: Run, info: TraceInfo, cells: Sequence[CellResult]) -> str:
         return f"\n{threads} at a time, of which one does anything: replayed on one (mode {mode})"
     how = "side by side" if mode == Mode.PARALLEL else "one at a time in the recorded order"
     text = f"\n{threads} at a time ({info.lanes} in all), replayed {how} (mode {mode})"
-    processors = int(run.machine.get("cores", 0))
+    processors = int(groups.facts_of(run.machine, info.name).get("cores", 0))
     if info.threads > processors:
         return text + f"; MORE THREADS THAN THE {processors} PROCESSORS: times contain waiting for one"
     return text + ", each on a processor of its own"
@@ -257,8 +271,8 @@ def _explanation(cells: Sequence[CellResult], built: Sequence[Sheet], style: str
             f"Under the same arrivals the null strategy shows: {figures}. This is queueing and what interrupts the "
             f"machine; latencies that are not told from it have the {FLOOR_MARK}."
         )
-    shown = (figure for sheet in built for row in sheet.rows for figure in row.figures)
-    reasons = dict.fromkeys(figure.reason for figure in shown if figure.reason is not None)
+    in_tables = (figure for sheet in built for row in sheet.rows for figure in row.figures)
+    reasons = dict.fromkeys(figure.reason for figure in in_tables if figure.reason is not None)
     if reasons:
         lines.append(f"{NOT_APPLICABLE}: {'; '.join(reasons)}.")
     left_out: dict[str, list[str]] = {}
@@ -272,7 +286,7 @@ def _explanation(cells: Sequence[CellResult], built: Sequence[Sheet], style: str
     return _listed(lines, style)
 
 
-def _legend(run: Run, style: str) -> list[str]:
+def legend(run: Run, style: str = "table") -> list[str]:
     """Say what the marks in the tables mean, those that stand in any."""
     cells = [cell for cell in run.cells if cell.metrics]
     lines = calls.legend(cells)
@@ -283,9 +297,9 @@ def _legend(run: Run, style: str) -> list[str]:
         )
     lines += _errors(run)
     if any(metric.at_floor for cell in cells for metric in cell.metrics.values()):
-        lines.append(f"{FLOOR_MARK} at the floor: not told from the noise of timer and machine.")
+        lines.append(f"{FLOOR_MARK} at the floor: indistinguishable from the noise of timer and machine.")
     if any(cell.proof.get("noisy") and look.time_of(cell) for cell in cells):
-        lines.append(f"{NOISE_MARK} taken on a noisy machine, as the notes say: hold no small difference for true.")
+        lines.append(f"{NOISE_MARK} taken on a noisy machine, as the notes say: do not trust small differences.")
     if any(cell.interpreted for cell in cells):
         lines.append(
             "(interpreted): written in Python. Its times are those of calls into the interpreter, one replay a sample "
@@ -300,7 +314,11 @@ def _errors(run: Run) -> list[str]:
     errors = []
     for cell in run.cells:
         peak = cell.metrics.get("peak_resident_bytes")
-        error = error_on("peak_resident_bytes", lanes.get(cell.cell.workload, 1), run.machine)
+        error = error_on(
+            "peak_resident_bytes",
+            lanes.get(cell.cell.workload, 1),
+            groups.facts_of(run.machine, cell.cell.workload),
+        )
         if peak is not None and peak.value is not None and peak.value < _ERRORS_IN_A_FIGURE * error.within:
             errors.append(error)
     if not errors:
@@ -325,10 +343,10 @@ def _percentile_name(name: str) -> str:
 
 def _footer(run: Run, style: str) -> str:
     machine = run.machine
+    kernel = f", Linux {machine['kernel']}" if "kernel" in machine else ""
+    libc = f", {machine['libc']}" if "libc" in machine else ""
     text = (
-        f"{machine.get('cpu', 'unknown processor')}, {machine.get('cores', '?')} cores, "
-        f"Linux {machine.get('kernel', '?')}, "
-        f"{machine.get('libc', '?')}; clock: {machine.get('clock', '?')}; {run.blocks} blocks; "
+        f"{groups.short(machine)}{kernel}{libc}; clock: {machine.get('clock', '?')}; {run.blocks} blocks; "
         f"memtool {run.memtool}, {run.started}"
     )
     return f"_{text}_" if style == "markdown" else text

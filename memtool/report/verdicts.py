@@ -35,13 +35,14 @@ _HEADINGS = (
     "other",
     "change",
     "95 % interval",
+    "over hosts",
     "n",
     "limit",
     "can see",
     "needs",
     "verdict",
 )
-_LEFT = frozenset({"metric", "allocator", "95 % interval", "verdict"})
+_LEFT = frozenset({"metric", "allocator", "95 % interval", "over hosts", "verdict"})
 
 
 def render(report: Report, style: str, width: int | None = None) -> str:
@@ -70,15 +71,15 @@ def _text(report: Report, style: str, width: int | None) -> str:
     workloads = dict.fromkeys(judgement.comparison.workload for judgement in report.judgements)
     for workload in workloads:
         mine = _ordered([judgement for judgement in report.judgements if judgement.comparison.workload == workload])
-        shown = [judgement for judgement in mine if not _is_unchanged(judgement)]
+        changed = [judgement for judgement in mine if not _is_unchanged(judgement)]
         folded = [judgement.comparison.basis for judgement in mine if _is_unchanged(judgement)]
         title = _title(workload, mine, report.command)
         parts.append(f"## {title}" if style == "markdown" else grid.wrapped(title, width))
-        if shown:
-            parts += _grid(_HEADINGS, [_row(judgement, report) for judgement in shown], style, width)
+        if changed:
+            parts += _grid(_HEADINGS, [_row(judgement, report) for judgement in changed], style, width)
         if folded:
-            what = "exact figure" if set(folded) == {Basis.EXACT} else "figure"
-            parts.append(f"{_counted(len(folded), what)} unchanged.")
+            kind_of_figure = "exact figure" if set(folded) == {Basis.EXACT} else "figure"
+            parts.append(f"{_counted(len(folded), kind_of_figure)} unchanged.")
         parts += _ranking(report.places, workload, style, width)
     parts += _history(report, style, width)
     lines = _lines(report)
@@ -125,6 +126,7 @@ def _row(judged: Judgement, report: Report) -> list[str]:
         judged_words.figure(comparison.metric, comparison.head_value),
         judged_words.change(comparison),
         judged_words.interval(comparison),
+        judged_words.over_hosts(comparison),
         str(comparison.samples) if comparison.samples else "",
         judged_words.limit(judged) if judged.limit is not None else "",
         judged_words.detectable(judged),
@@ -263,6 +265,11 @@ def _explanation(report: Report) -> list[str]:
     lines = []
     if Basis.PAIRED in bases:
         lines.append("Paired by block: median of head / base over n blocks, exact sign interval.")
+    if any(comparison.hosts for comparison in compared):
+        lines.append(
+            "over hosts: what another machine of the kind would find, 95 %, the host a random effect (Student's t of "
+            "the hosts' medians); verdicts are of the hosts that took part."
+        )
     if report.family:
         least = least_blocks(report.alpha / report.family)
         tests = _counted(report.family, "test")
@@ -273,8 +280,8 @@ def _explanation(report: Report) -> list[str]:
             )
         else:
             lines.append(f"{tests} share alpha {report.alpha:g} (Holm): a verdict needs {_counted(least, 'block')}.")
-        lines.append("can see: the least true change that so many blocks find in four of five runs.")
-        lines.append("needs: blocks with which what has not changed at all passes in four of five runs.")
+        lines.append("can see: the smallest change that this many blocks detect with 80 % power.")
+        lines.append("needs: the number of blocks with which an unchanged allocator passes in four of five runs.")
     scopes = {METRICS[comparison.metric].scope for comparison in compared if comparison.basis is Basis.UNPAIRED}
     if "code" in scopes:
         lines.append("Instructions of two runs: every repeat of one against every repeat of the other; so gated.")

@@ -63,11 +63,11 @@ def agreement(run: Run, metric: str, first: str, second: str) -> Agreement:
     ]
     changed: list[tuple[str, str]] = []
     unsettled: list[tuple[str, str, int]] = []
-    for one, other in itertools.combinations(range(len(both)), 2):
-        before, after = (_order(of[one], of[other]) for of in samples)
+    for left, right in itertools.combinations(range(len(both)), 2):
+        before, after = (_order(of[left], of[right]) for of in samples)
         if before == after:
             continue
-        less, more = (one, other) if (before or after) < 0 else (other, one)
+        less, more = (left, right) if (before or after) < 0 else (right, left)
         if before and after:
             changed.append((both[less], both[more]))
         else:
@@ -95,12 +95,12 @@ def _by_block(figure: Metric) -> dict[int, float]:
     return dict(zip(figure.blocks, figure.samples, strict=True))
 
 
-def _order(one: Mapping[int, float], other: Mapping[int, float]) -> int:
+def _order(first: Mapping[int, float], second: Mapping[int, float]) -> int:
     """Return -1 where the first is surely less, 1 where it is more, 0 where they are not told apart."""
-    medians = median(one.values()), median(other.values())
+    medians = median(first.values()), median(second.values())
     if abs(medians[0] - medians[1]) <= MARGIN * min(medians):
         return 0
-    pair: Sequence[Mapping[int, float]] = sorted((one, other), key=lambda of: median(of.values()))
+    pair: Sequence[Mapping[int, float]] = sorted((first, second), key=lambda of: median(of.values()))
     if not paired.differ(pair[0], pair[1]):
         return 0
     return -1 if medians[0] < medians[1] else 1

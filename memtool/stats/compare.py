@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from memtool.groups import facts_of
 from memtool.measure.metrics import METRICS, Error, MetricInfo, error_of
 from memtool.model import (
     HARNESS,
@@ -17,7 +18,6 @@ from memtool.model import (
     Comparison,
     Determinism,
     Metric,
-    Past,
     Place,
     Run,
     Status,
@@ -25,6 +25,7 @@ from memtool.model import (
 )
 from memtool.passes.histogram import STEPS_APART
 from memtool.stats import paired
+from memtool.stats.over_hosts import by_block, over_hosts
 from memtool.stats.proof import NAMED
 from memtool.stats.summary import pareto_front
 
@@ -33,7 +34,7 @@ STATUS = "status"
 _SINCE_THEN = ("warmups", "iterations")
 """Replays in a timed worker, which earlier versions did not record: a run that does not say is taken as the same."""
 _OF_A_JOB = ("cpu", "cores", "kernel", "libc", "transparent_huge_pages", "governor", *_SINCE_THEN)
-_MACHINE: Mapping[str, tuple[str, ...]] = {
+MACHINE_FIELDS: Mapping[str, tuple[str, ...]] = {
     "events": ("architecture", "page_bytes"),
     "code": ("architecture", "page_bytes", "compiler", "libc", "instruction_counter"),
     "job": ("architecture", "page_bytes", *_OF_A_JOB),
@@ -43,7 +44,7 @@ LIBRARY = ("malloc_build_id", "version")
 """What of a cell's proof must be the same besides, where a malloc is compared with itself."""
 _MAYBE_UNKNOWN = ("governor", "transparent_huge_pages", *_SINCE_THEN)
 """Not said by every kernel: two machines that both do not say are taken as the same."""
-_TRACE = ("touch", "memory_limit")
+TRACE_FIELDS = ("touch", "memory_limit")
 """What is measured besides the events: whether memory is written to, and how much there is."""
 
 
@@ -79,9 +80,10 @@ def within(
     comparisons: list[Comparison] = []
     for head in run.cells:
         base = bases.get(_place(head.cell))
-        wanted = head.cell.allocator != reference and (heads is None or head.cell.allocator in heads)
-        if base is not None and wanted:
-            comparisons += _cells(base, head, metrics, None, infos.get(head.cell.workload), required, run.machine)
+        is_compared = head.cell.allocator != reference and (heads is None or head.cell.allocator in heads)
+        if base is not None and is_compared:
+            machine = facts_of(run.machine, head.cell.workload)
+            comparisons += _cells(base, head, metrics, None, infos.get(head.cell.workload), required, machine)
     return comparisons
 
 
@@ -98,8 +100,9 @@ def between(base: Run, head: Run, metrics: Sequence[str], required: Collection[s
         if result.cell not in bases:
             continue
         first, second = base_infos.get(result.cell.workload), head_infos.get(result.cell.workload)
-        differing = _Differing(base.machine, head.machine, first, second)
-        comparisons += _cells(bases[result.cell], result, metrics, differing, second, required, head.machine)
+        base_machine, head_machine = (facts_of(run.machine, result.cell.workload) for run in (base, head))
+        differing = _Differing(base_machine, head_machine, first, second)
+        comparisons += _cells(bases[result.cell], result, metrics, differing, second, required, head_machine)
     return comparisons
 
 
@@ -108,7 +111,7 @@ def in_words(call: Call | None) -> str:
     if call is None:
         return "not recorded"
     words = f"{call.route}, {call.free} free, {call.threads} thread{'s' if call.threads == 'any' else ''}"
-    return words + (" (--as malloc)" if call.as_malloc else "")
+    return words + (" (as malloc)" if call.as_malloc else "")
 
 
 def _place(cell: Cell) -> tuple[str, str, str]:
@@ -128,7 +131,7 @@ class _Differing:
         self._base, self._head = base, head
         traces = (base_trace, head_trace)
         self._events = tuple(trace.event_hash[:12] if trace else None for trace in traces)
-        self._traces = tuple({name: getattr(trace, name, None) for name in _TRACE} for trace in traces)
+        self._traces = tuple({name: getattr(trace, name, None) for name in TRACE_FIELDS} for trace in traces)
 
     @property
     def is_of_other_events(self) -> bool:
@@ -145,7 +148,7 @@ class _Differing:
             return "event_hash is not recorded"
         if self.is_of_other_events:
             return f"event_hash differs: {self._events[0]} and {self._events[1]}"
-        for name in _TRACE:
+        for name in TRACE_FIELDS:
             if self._traces[0][name] != self._traces[1][name]:
                 return f"{name} differs: {self._traces[0][name]} and {self._traces[1][name]}"
         calls = base.call, head.call
@@ -154,7 +157,7 @@ class _Differing:
             return f"call differs: {in_words(calls[0])} and {in_words(calls[1])}"
         # The C library chooses its memcpy by the processor, which valgrind makes look the same everywhere.
         is_by_processor = info.scope == "code" and self._head.get("instruction_counter") == "perf"
-        for name in (*_MACHINE[info.scope], *(("cpu",) if is_by_processor else ())):
+        for name in (*MACHINE_FIELDS[info.scope], *(("cpu",) if is_by_processor else ())):
             first, second = self._base.get(name), self._head.get(name)
             if first is None and second is None and name not in _MAYBE_UNKNOWN:
                 return f"{name} is not recorded"
@@ -285,7 +288,7 @@ def _status(names: Mapping[str, Any], base: CellResult, head: CellResult, *, is_
             why_not=head.reason,
         )
     side, lacking = ("base", base) if base.status is not Status.OK else ("other side", head)
-    what = "left out" if lacking.status is Status.EXCLUDED else "not measured"
+    fate = "left out" if lacking.status is Status.EXCLUDED else "not measured"
     return Comparison(
         **names,
         metric=STATUS,
@@ -293,7 +296,7 @@ def _status(names: Mapping[str, Any], base: CellResult, head: CellResult, *, is_
         is_ratio=False,
         # What neither can serve is no loss. What a stored run left out, and is measured now, has no baseline.
         is_required=base.status is not Status.EXCLUDED or (not is_one_run and head.status is Status.OK),
-        why_not=f"the {side} was {what}: {lacking.reason}",
+        why_not=f"the {side} was {fate}: {lacking.reason}",
         fault=HARNESS if lacking.fault == HARNESS else None,
     )
 
@@ -321,20 +324,29 @@ def _figures(
         return Comparison(**common, basis=Basis.EXACT, change=exact, low=exact, high=exact, samples=count)
     if is_one_run:
         pairs = _pairs(base, head)
-        effects = tuple(_effect(first, second, is_ratio=is_ratio) for first, second in pairs)
+        effects = tuple(_effect(first, second, is_ratio=is_ratio) for first, second in pairs.values())
         if not effects:
             return Comparison(**{**common, "basis": Basis.NONE, "why_not": "no block has both sides"})
+        common |= _over_hosts(effects, tuple(host for _, host in pairs), is_ratio=is_ratio)
         return _measured(common, Basis.PAIRED, median(effects), paired.interval(effects), effects, len(effects))
     if is_exact and Determinism.EXACT in (base.determinism, head.determinism):
         common["repeats_differ"] = True
     return _unpaired(common, name, base, head)
 
 
-def _pairs(base: Metric, head: Metric) -> list[tuple[float, float]]:
-    """Return the samples of blocks that both sides have, in the order of blocks."""
-    first = dict(zip(base.blocks, base.samples, strict=True))
-    second = dict(zip(head.blocks, head.samples, strict=True))
-    return [(first[block], second[block]) for block in sorted(first.keys() & second.keys())]
+def _pairs(base: Metric, head: Metric) -> dict[tuple[int, str], tuple[float, float]]:
+    """Return the samples of blocks that both sides have on the same host, in the order of blocks."""
+    first, second = by_block(base), by_block(head)
+    return {block: (first[block], second[block]) for block in sorted(first.keys() & second.keys())}
+
+
+def _over_hosts(effects: tuple[float, ...], hosts: tuple[str, ...], *, is_ratio: bool) -> dict[str, Any]:
+    """Return what pairs say of other hosts of the kind; nothing where one machine took them all, unnamed."""
+    if not any(hosts):
+        return {}
+    over = over_hosts(effects, hosts)
+    low, high = (None if bound is None else _as_change(bound, is_ratio=is_ratio) for bound in (over.low, over.high))
+    return {"hosts": hosts, "hosts_low": low, "hosts_high": high}
 
 
 def _unpaired(common: dict[str, Any], name: str, base: Metric, head: Metric) -> Comparison:
@@ -400,7 +412,7 @@ def places(run: Run) -> list[Place]:
 def _group_places(workload: str, region: str, cells: Sequence[CellResult]) -> Iterator[Place]:
     metric = next(name for name in _TIMES if name in cells[0].metrics)
     times = [result.metrics[metric] for result in cells]
-    by_time = paired.ranks([dict(zip(metric.blocks, metric.samples, strict=True)) for metric in times])
+    by_time = paired.ranks([by_block(metric) for metric in times])
     memory = [next(filter(None, (_value(result, name) for name in _MEMORY)), None) for result in cells]
     known = [index for index, resident in enumerate(memory) if resident is not None]
     front = pareto_front([(times[index].value or 0.0, memory[index] or 0.0) for index in known])
@@ -423,20 +435,3 @@ def _group_places(workload: str, region: str, cells: Sequence[CellResult]) -> It
 def _value(cell: CellResult, metric: str) -> float | None:
     figure = cell.metrics.get(metric)
     return figure.value if figure is not None else None
-
-
-def history(runs: Sequence[tuple[str, Run]], of: Run, metrics: Sequence[str]) -> list[Past]:
-    """Return the figures of a run's cells in (source, run) pairs and in itself, each figure from the oldest on.
-
-    A run that replayed other events under the same name is left out: its figures are of another thing.
-    """
-    events = {info.name: info.event_hash for info in of.workloads}
-    figures: list[Past] = []
-    for cell in (result.cell for result in of.cells):
-        for metric in metrics:
-            for source, run in sorted(runs, key=lambda pair: pair[1].started):
-                same = any(info.event_hash == events.get(cell.workload) for info in run.workloads)
-                figure = next((result.metrics.get(metric) for result in run.cells if result.cell == cell), None)
-                if same and figure is not None and figure.value is not None:
-                    figures.append(Past(run.started, source, run.memtool, cell, metric, figure))
-    return figures

@@ -1,45 +1,54 @@
-"""The least memory limits that a search has found: plain records."""
+"""The least memory limits that a search has found: plain records, whose form is that of limits.json."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
+from memtool.bounds import Count, Within
 from memtool.model import Cell, Status
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """What one seed of a workload gives."""
+    """What one seed of a workload gave."""
+
+    seed: int
+    event_hash: Annotated[str, Within(pattern="^[0-9a-f]{32}$")]
+    peak_live_bytes: Count
+    """what no allocator can do without"""
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What was searched on."""
 
     name: str
-    """The workload's."""
-    seed: int
-    event_hash: str
-    peak_live_bytes: int
+    seeds: Annotated[tuple[Events, ...], Within(min_length=1)]
+    """seeds that give other events than one before"""
 
 
 @dataclass(frozen=True, slots=True)
 class LeastLimit:
-    """The least capacity of a region in which an allocator survived the events of one seed."""
+    """The least limit of one allocator for the events of one seed."""
 
     seed: int
-    peak_live_bytes: int
-    """Of these events: what no allocator can do without."""
-    limit_bytes: int
+    peak_live_bytes: Count
+    limit_bytes: Count
+    """a replay in so much survived; in `step_bytes` less it did not"""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitRow:
-    """What became of the search for one allocator's least limits."""
+    """What became of the search for one allocator."""
 
     cell: Cell
     status: Status
     reason: str | None = None
-    """Why it has no limits; None where it has."""
+    """why it has no limits"""
     limits: tuple[LeastLimit, ...] = ()
-    """One for each seed, in the order of the seeds."""
+    """where it is ok, one for each seed of the workload"""
 
     @property
     def largest_bytes(self) -> int | None:
@@ -59,19 +68,17 @@ class LimitRow:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A finished search for the least memory limits."""
+    """A whole search."""
 
     memtool: str
-    workloads: tuple[tuple[Events, ...], ...]
-    """Of each workload its events, one for each seed; one alone where every seed gives the same."""
+    started: str
+    command: tuple[str, ...]
+    machine: Mapping[str, Any]
+    step_bytes: Annotated[int, Within(ge=1)]
+    """between one limit that is looked at and the next"""
+    workloads: tuple[Searched, ...]
     rows: tuple[LimitRow, ...]
-    step_bytes: int
-    """Between one limit that is looked at and the next."""
     notes: tuple[str, ...] = ()
-    started: str = ""
-    """ISO 8601, with offset."""
-    command: tuple[str, ...] = ()
-    machine: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:

@@ -13,14 +13,14 @@ def unmatched(base: Run, head: Run) -> list[str]:
     second = {result.cell for result in head.cells if result.status is not Status.EXCLUDED}
     replayed = {info.name for info in head.workloads}
     notes = []
-    for what, cells in (
+    for reason, cells in (
         ("only in the first", [cell for cell in first - second if cell.workload in replayed]),
         ("not in the first", second - first),
     ):
         if cells:
             names = sorted(f"{cell.workload}/{cell.allocator}" for cell in cells)
             listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-            notes.append(f"{what}, so not compared: {listed}")
+            notes.append(f"{reason}, so not compared: {listed}")
     return notes
 
 

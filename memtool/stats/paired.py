@@ -78,7 +78,7 @@ def _sign_test(pairs: int, of: int) -> float:
     return float(binomtest(pairs, of, 0.5, alternative="greater").pvalue)
 
 
-def ranks(samples: Sequence[Mapping[int, float]]) -> list[int]:
+def ranks(samples: Sequence[Mapping[Any, float]]) -> list[int]:
     """Return the rank of each of these, 1 for the least; ``samples``: block -> figure, one mapping each, none empty.
 
     In the order of their medians, each shares the rank of the one before unless the pairs of common blocks show, with
@@ -96,7 +96,7 @@ def ranks(samples: Sequence[Mapping[int, float]]) -> list[int]:
     return places
 
 
-def differ(best: Mapping[int, float], other: Mapping[int, float]) -> bool:
+def differ(best: Mapping[Any, float], other: Mapping[Any, float]) -> bool:
     """Return whether pairs tell the second from the first: by the sign test, two-sided; pairs that tie are left out."""
     differences = [other[block] - best[block] for block in best.keys() & other.keys()]
     if not differences:

@@ -49,7 +49,7 @@ def of_cell(
         "preload": list(plan.preload),
         "environment": dict(plan.environment),
         **({NAMED: f"{plan.spec.title}={plan.spec.written}"} if plan.spec.title else {}),
-        **({"call": asdict(plan.call)} if results(trace.kind).has_calls else {}),
+        **({"call": asdict(plan.call)} if results(trace.kind).has_calls and plan.strategy else {}),
         # Also where the worker died before it could say so.
         **({"interpreted": True} if plan.interpreted else {}),
     }

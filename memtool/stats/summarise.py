@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from memtool.kinds import results
@@ -42,7 +42,8 @@ def summarise_cell(
         (sample for sample in samples if sample.status is Status.FAILED and not (uncounted and sample.under)), None
     )
     noisy = why_noisy([sample for sample in samples if sample.status is Status.OK], null_samples)
-    metrics = {name: _metric(name, figure) for summary in summaries for name, figure in summary.figures.items()}
+    hosts = {(sample.run_pass, sample.block): sample.host for sample in samples if sample.host}
+    metrics = {name: _metric(name, figure, hosts) for summary in summaries for name, figure in summary.figures.items()}
     impossible = next((name for name, metric in metrics.items() if not _is_figure(metric)), None)
     why_no_fault = _why_no_fault(failed, null_samples) if failed else None
     proven = proof.of_samples(samples)
@@ -97,8 +98,11 @@ def _is_figure(metric: Metric) -> bool:
     return all(abs(figure) <= _MOST for figure in metric.samples)
 
 
-def _metric(name: str, figure: Figure) -> Metric:
-    """Return the metric of these (block, figure) pairs; not applicable where a figure is None."""
+def _metric(name: str, figure: Figure, hosts: Mapping[tuple[Pass, int], str]) -> Metric:
+    """Return the metric of these (block, figure) pairs; not applicable where a figure is None.
+
+    ``hosts``: the machine that took each sample, where several did.
+    """
     known = [(block, float(value)) for block, value in figure.by_block if value is not None and math.isfinite(value)]
     samples = tuple(value for _, value in known)
     unit = METRICS[name].unit
@@ -106,7 +110,8 @@ def _metric(name: str, figure: Figure) -> Metric:
         return Metric(unit, Determinism.SAMPLED, (), (), None)
     low, high = median_interval(samples)
     blocks = tuple(block for block, _ in known)
-    return Metric(unit, _determinism(name, samples), samples, blocks, median(samples), low, high, figure.at_floor)
+    on = tuple(hosts.get((METRICS[name].measured_by, block), "") for block in blocks) if hosts else ()
+    return Metric(unit, _determinism(name, samples), samples, blocks, median(samples), low, high, figure.at_floor, on)
 
 
 def _determinism(name: str, samples: Sequence[float]) -> Determinism:

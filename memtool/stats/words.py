@@ -8,10 +8,10 @@ from memtool.measure.metrics import METRICS
 from memtool.model import CellResult, Comparison, Judgement, Verdict
 from memtool.stats.compare import STATUS, in_terms_of_change
 
-AS_MALLOC = "Every row, the harness too, is on the footing of a malloc (--as malloc)."
+AS_MALLOC = "Every row, the harness too, is on the footing of a malloc."
 MIXED = (
     "The rows are called in different ways, which is part of their times, counts and ranks; "
-    "--as malloc puts all on one footing."
+    "on the footing of a malloc all would be called alike."
 )
 _WORDS = {"ns": ("slower", "faster"), "B": ("more memory", "less memory")}
 """By the unit of a metric: what is worse, and what is better."""

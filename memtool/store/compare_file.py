@@ -76,6 +76,11 @@ class ComparisonRecord(_Record):
         description="where undecided: blocks that decide such an effect in 4 of 5 runs; null: none does"
     )
     effects: list[Figure] = Field(description="by block: ln(head / base), or head - base; empty unless paired")
+    hosts: list[str] = Field([], description="`effects[i]` was found on `hosts[i]`; empty where one machine took all")
+    hosts_low: Figure | None = Field(
+        None, description="lower end of the 95 % interval over hosts of the kind, the host a random effect"
+    )
+    hosts_high: Figure | None = Field(None, description="upper end of that interval")
     first_look: LookRecord | None = Field(description="where this is the second look at a suspect")
 
 

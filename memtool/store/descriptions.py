@@ -82,7 +82,7 @@ def described(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _properties(part: object) -> Iterator[tuple[str, dict[str, Any]]]:
-    for each in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
-        yield from _properties(each)
+    for member in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _properties(member)
     if isinstance(part, dict) and isinstance(part.get("properties"), dict):
-        yield from ((key, each) for key, each in part["properties"].items() if isinstance(each, dict))
+        yield from ((key, member) for key, member in part["properties"].items() if isinstance(member, dict))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
@@ -17,30 +17,40 @@ from memtool.errors import InputError
 from memtool.units import printable
 
 _HALF = re.compile("[\ud800-\udfff]")
-_STORED = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True)
+_STORED = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, defer_build=True)
 """Later versions of memtool may add keys; what is named keeps its meaning, and has no other type."""
+_DESCRIBED = ConfigDict(**_STORED, use_attribute_docstrings=True)
+"""Docstrings come from the sources, which takes longer than to read a document."""
 _Record = TypeVar("_Record")
 
 
 def form(record: type[_Record]) -> TypeAdapter[_Record]:
-    """Return what reads, writes and publishes a dataclass: fields are keys, and their docstrings are in the schema."""
+    """Return what reads and writes a dataclass, whose fields are keys; built when it is used for the first time."""
     return TypeAdapter(with_config(_STORED)(record))
+
+
+def json_schema(record: type[Any], mode: Literal["validation", "serialization"] = "validation") -> dict[str, Any]:
+    """Return the JSON Schema of a dataclass: what its fields' docstrings say of them is in it."""
+    try:
+        return TypeAdapter(with_config(_DESCRIBED)(record)).json_schema(mode=mode)
+    finally:
+        with_config(_STORED)(record)
 
 
 def read(
     file: Path,
     validate: Callable[[dict[str, Any]], _Record],
     schema: str,
-    what: str,
+    noun: str,
     written: Mapping[str, str] = MappingProxyType({}),
 ) -> _Record:
     """Return the record of a file that says that it is of a schema.
 
     ``written`` says which fields have another key in the file; ``""``: their parts stand beside the others.
 
-    Raises InputError with one line: the file is not ``what``, or names the first key that is not as the schema says.
+    Raises InputError with one line: the file is not ``noun``, or names the first key that is not as the schema says.
     """
-    data = _load(file, schema, what)
+    data = _load(file, schema, noun)
     record = None
     try:
         record = validate(_printable(data))
@@ -56,19 +66,19 @@ def read(
     return record
 
 
-def _load(file: Path, schema: str, what: str) -> dict[str, Any]:
+def _load(file: Path, schema: str, noun: str) -> dict[str, Any]:
     try:
         data = json.loads(files.read_text(file))
     except (json.JSONDecodeError, UnicodeDecodeError) as problem:
         raise InputError(f"{file}: is not JSON, or not all of it: {problem}") from None
     except RecursionError:
-        raise InputError(f"{file}: is nested too deeply for {what}") from None
+        raise InputError(f"{file}: is nested too deeply for {noun}") from None
     except ValueError:  # of Python, for an integer of some thousand digits
         raise InputError(f"{file}: has a number with too many digits") from None
     name = data.get("schema") if isinstance(data, dict) else None
     if name != schema:
         is_later = isinstance(name, str) and name.startswith(schema.rpartition("v")[0])
-        words = f"is of schema {name}, which needs a later memtool" if is_later else f"is not {what}"
+        words = f"is of schema {name}, which needs a later memtool" if is_later else f"is not {noun}"
         raise InputError(f"{file}: {words}")
     assert isinstance(data, dict)
     return data

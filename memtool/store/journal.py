@@ -1,7 +1,8 @@
 """The journal of a run: every finished sample is in it before the next is begun, so nothing finished is ever lost.
 
 Each line is a JSON object, ``{"check": "0123abcd", "head": {...}}`` once and then ``{"check": ..., "sample": {...}}``,
-where check is the CRC-32 of what stands after it. A line that was damaged is found by it, whatever it says now.
+where check is the CRC-32 of what stands after it. A line that was damaged is found by it, whatever it says now. A run
+that other machines measure has ``"group"`` in place of ``"sample"`` for what is known of each group of them.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from memtool import files
+from memtool import files, groups
 from memtool.errors import InputError, MemtoolError, option
 from memtool.kinds import FIRST, results
-from memtool.model import Cell, Status
-from memtool.passes import Noise, Pass, Sample
+from memtool.model import Cell
+from memtool.passes import Pass, Sample
 from memtool.passes.records import plain, record_from
 
 FILE_NAME = "journal.jsonl"
@@ -48,28 +49,51 @@ class Journal:
     """In it, those that it was opened with included."""
     blocks: int | None = None
     """How many the run has, where it is resumed and may be given more."""
+    groups: dict[str, Any] = field(default_factory=dict)
+    """What is known of each group of machines, by its name; the last that was said."""
+
+    def add_group(self, name: str, known: Mapping[str, Any]) -> None:
+        """Add what is known of a group of machines. Raises MemtoolError as ``append`` does."""
+        self._add(_line("group", {"name": name, "known": known}))
+        self.groups[name] = known
 
     def append(self, sample: Sample) -> None:
         """Add a sample; it is in the kernel's hands when this returns, so that killing memtool does not lose it.
 
         Raises MemtoolError where there is no room for it; what is in the journal is still whole.
         """
+        self._add(line_of(sample))
+        self.samples += 1
+
+    def _add(self, line: bytes) -> None:
         try:
-            _write(self._descriptor, _line("sample", plain(sample)))
+            write(self._descriptor, line)
         except OSError as problem:
             kept = f"{self.samples:,} finished sample{'' if self.samples == 1 else 's'}"
             raise MemtoolError(
                 f"{files.refusal(problem, self._path)}; it holds {kept}, "
                 f"and the same command with {option('resume')} goes on"
             ) from None
-        self.samples += 1
+
+
+def line_of(sample: Sample) -> bytes:
+    """Return the line of a sample."""
+    return _line("sample", plain(sample))
+
+
+def sample_of(line: bytes, kinds: Mapping[str, str]) -> Sample:
+    """Return the sample of a line; ``kinds``: workload -> kind of work.
+
+    Raises ValueError, KeyError or TypeError for what is none, or was damaged.
+    """
+    return _sample(_checked("sample", line), kinds)
 
 
 def _line(kind: str, record: Mapping[str, Any]) -> bytes:
     return _framed(kind, json.dumps(record, separators=(",", ":"), default=plain).encode())
 
 
-def _write(descriptor: int, line: bytes) -> None:
+def write(descriptor: int, line: bytes) -> None:
     """Add a line, or nothing of it."""
     end = os.lseek(descriptor, 0, os.SEEK_END)
     try:
@@ -105,17 +129,17 @@ def open_journal(
         # Nothing is read, and nothing cut off, before it is certain that nobody else is writing.
         _lock(descriptor, directory)
         if resume:
-            head, finished, whole = _read(path, descriptor)
+            head, finished, known, whole = _read(path, descriptor)
             before, blocks = head["fingerprint"], None
             if adds_blocks:
                 before, blocks = _grown(path, before, finished, fingerprint)
             _same(path, before, fingerprint)
             os.ftruncate(descriptor, whole)
-            yield Journal(str(head["started"]), finished, path, descriptor, len(finished), blocks)
+            yield Journal(str(head["started"]), finished, path, descriptor, len(finished), blocks, known)
         else:
             try:
                 head = {"schema": _SCHEMA, "started": started, "fingerprint": fingerprint}
-                _write(descriptor, _line("head", head))
+                write(descriptor, _line("head", head))
             except OSError as problem:
                 raise MemtoolError(files.refusal(problem, path)) from None
             yield Journal(started, {}, path, descriptor)
@@ -128,7 +152,7 @@ def own_blocks(directory: Path, fingerprint: Mapping[str, object]) -> int:
     path = directory / FILE_NAME
     descriptor = _opened(path, new=False)
     try:
-        head, finished, _ = _read(path, descriptor)
+        head, finished, _, _ = _read(path, descriptor)
     finally:
         os.close(descriptor)
     before, blocks = _grown(path, head["fingerprint"], finished, fingerprint)
@@ -200,7 +224,7 @@ def newest(root: Path, fingerprint: Mapping[str, object], *, adds_blocks: bool =
                 raise InputError(f"{path.parent}: another memtool is writing this run")
             descriptor = files.open_file(path)
             try:
-                head, samples, _ = _read(path, descriptor)
+                head, samples, _, _ = _read(path, descriptor)
             finally:
                 os.close(descriptor)
             before = head["fingerprint"]
@@ -228,9 +252,11 @@ def _is_finished(directory: Path) -> bool:
     return (directory / "run.json").exists() and not looks_again
 
 
-def _read(path: Path, descriptor: int) -> tuple[dict[str, Any], dict[Key, Sample], int]:
-    """Return (head, samples, bytes of whole lines): a line cut short by a kill does not count."""
+def _read(path: Path, descriptor: int) -> tuple[dict[str, Any], dict[Key, Sample], dict[str, Any], int]:
+    """Return (head, samples, groups, bytes of whole lines): a line cut short by a kill does not count."""
     head: dict[str, Any] | None = None
+    known: dict[str, Any] = {}
+    kinds: dict[str, str] = {}
     samples: dict[Key, Sample] = {}
     whole = 0
     with os.fdopen(os.dup(descriptor), "rb") as file:
@@ -244,8 +270,12 @@ def _read(path: Path, descriptor: int) -> tuple[dict[str, Any], dict[Key, Sample
             try:
                 if head is None:
                     head = _head(path, line)
+                    kinds = _kinds(head["fingerprint"])
+                elif line.startswith(b'"group":', len(b'{"check":"01234567",')):
+                    group = _checked("group", line)
+                    known[str(group["name"])] = group["known"]
                 else:
-                    sample = _sample(_checked("sample", line), head["fingerprint"])
+                    sample = _sample(_checked("sample", line), kinds)
                     if not sample.of_harness:  # it says nothing of its allocator, and is taken again
                         samples[sample.cell, sample.block, sample.run_pass] = sample
             except (ValueError, KeyError, TypeError, RecursionError):
@@ -253,7 +283,7 @@ def _read(path: Path, descriptor: int) -> tuple[dict[str, Any], dict[Key, Sample
             whole += len(line)
     if head is None:
         raise _damaged(path, 1)
-    return head, samples, whole
+    return head, samples, known, whole
 
 
 def _damaged(path: Path, number: int) -> InputError:
@@ -285,15 +315,17 @@ def _framed(kind: str, body: bytes) -> bytes:
     return b'{"check":"%08x","%s":%s}\n' % (zlib.crc32(body), kind.encode(), body)
 
 
-def _sample(record: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> Sample:
+def _kinds(fingerprint: Mapping[str, Any]) -> dict[str, str]:
+    """Return workload -> kind of work. A journal from before there were kinds is refused for what differs."""
+    return {name: known.get("kind", FIRST) for name, known in fingerprint.get("workloads", {}).items()}
+
+
+def _sample(record: Mapping[str, Any], kinds: Mapping[str, str]) -> Sample:
     """Return a sample as it was written. Raises ValueError, KeyError or TypeError for what is none."""
-    run_pass, cell = Pass(record["run_pass"]), Cell(**record["cell"])
-    made = {"cell": cell, "run_pass": run_pass, "status": Status(record["status"])}
-    # A journal from before there were kinds is refused for what differs, and not for that.
-    of_work = fingerprint.get("workloads", {}).get(cell.workload, {}).get("kind", FIRST)
-    for name, kind in (("payload", results(of_work).measures[run_pass].figures), ("noise", Noise)):
-        made[name] = None if record[name] is None else record_from(kind, record[name])
-    return Sample(**{**record, **made})
+    kind = kinds.get(groups.split(record["cell"]["workload"])[0], FIRST)
+    measure = results(kind).measures[Pass(record["run_pass"])]
+    payload = None if record["payload"] is None else record_from(measure.figures, record["payload"])
+    return record_from(Sample, {**record, "payload": payload})
 
 
 def _same(path: Path, before: Mapping[str, Any], now: Mapping[str, object]) -> None:
@@ -320,17 +352,17 @@ def _grown(
     Raises InputError where it has more: a figure of fewer would leave samples out. It may have been given more since
     it was begun, which its samples show.
     """
-    begun, wanted = before.get("blocks"), now["blocks"]
+    begun, blocks = before.get("blocks"), now["blocks"]
     if not isinstance(begun, int):
         raise _damaged(path, 1)
     has = max((begun, *(block + 1 - now["first_block"] for _, block, _ in samples)))
-    if wanted is None:
+    if blocks is None:
         return {**before, "blocks": None}, has
-    if wanted < has:
+    if blocks < has:
         raise InputError(
-            f"{path.parent}: has {has} blocks already; {option('blocks')} {wanted} would leave some of them out"
+            f"{path.parent}: has {has} blocks already; {option('blocks')} {blocks} would leave some of them out"
         )
-    return {**before, "blocks": wanted}, wanted
+    return {**before, "blocks": blocks}, blocks
 
 
 def _abbreviated(value: object) -> str:

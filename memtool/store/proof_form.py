@@ -1,4 +1,7 @@
-"""What a cell's proof may hold: what a table, a picture or a gate reads of it has one type; the rest is passed over."""
+"""What a cell's proof and the mappings of a workload may hold.
+
+What a table, a picture or a gate reads of them has one type; the rest is passed over.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from memtool.model import Call
+from memtool.kinds import results
+from memtool.model import Call, TraceInfo
 from memtool.store import document
 
 _Share = Literal["p50", "p90", "p99", "p999", "p9999", "max"]
@@ -52,7 +56,26 @@ class _Arrivals:
     burst: int
 
 
-_PROOF, _ARRIVALS = document.form(_Proof), document.form(_Arrivals)
+@dataclass(frozen=True)
+class _FrameArrivals(_Arrivals):
+    every_ns: float
+
+
+@dataclass(frozen=True)
+class _Pace:
+    speed: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Begins:
+    at: str
+    operation: int
+
+
+_PROOF = document.form(_Proof)
+_ARRIVALS, _FRAMES = document.form(_Arrivals), document.form(_FrameArrivals)
+_PACE, _BEGINS = document.form(_Pace), document.form(_Begins)
 _CALL = frozenset(Call.__dataclass_fields__)
 
 
@@ -63,9 +86,27 @@ def why_no_proof(proof: Mapping[str, Any]) -> str | None:
     return f"call.{unknown[0]}: is not known" if unknown else _why_not(_PROOF, proof)
 
 
-def why_no_arrivals(arrivals: Mapping[str, Any]) -> str | None:
-    """Return which key of a workload's arrivals is not what memtool writes there; None: all are."""
-    return _why_not(_ARRIVALS, arrivals)
+def why_no_trace(info: TraceInfo) -> str | None:
+    """Return which key of a workload's mappings is not what memtool writes there; None: all are."""
+    arrivals = info.arrivals or {}
+    parts = (
+        ("arrivals", info.arrivals, _FRAMES if arrivals.get("law") == "frames" else _ARRIVALS),
+        ("pace", info.pace, _PACE),
+        ("begins", info.begins, _BEGINS),
+    )
+    reasons = (f"{name}: {why}" for name, part, form in parts if part is not None and (why := _why_not(form, part)))
+    return next(reasons, None) or _why_no_facts(info)
+
+
+def _why_no_facts(info: TraceInfo) -> str | None:
+    """Return that a kind's own facts of a workload cannot be read by what shows them: its heading and its remarks."""
+    kind = results(info.kind)
+    try:
+        kind.heading(info)
+        list(kind.remarks((), info))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return f"facts: are not those of work of the kind {info.kind}"
+    return None
 
 
 def _why_not(form: Any, content: Mapping[str, Any]) -> str | None:  # noqa: ANN401  # a TypeAdapter of any record

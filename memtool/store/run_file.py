@@ -18,7 +18,7 @@ from memtool.model import HARNESS, Cell, Determinism, Metric, Run, Status
 from memtool.stats.summary import LEAST_SAMPLES
 from memtool.store import document
 from memtool.store.descriptions import described
-from memtool.store.proof_form import why_no_arrivals, why_no_proof
+from memtool.store.proof_form import why_no_proof, why_no_trace
 
 SCHEMA = "memtool.run.v1"
 FILE_NAME = "run.json"
@@ -38,7 +38,7 @@ _FAULT = {
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of run.json: that of the records, and where the file differs from them."""
-    schema = _STORED.json_schema()
+    schema = document.json_schema(Run)
     records = schema["$defs"]
     cell, info = records["CellResult"], records["TraceInfo"]
     cell["properties"] = {**records.pop("Cell")["properties"], **cell["properties"], "fault": _FAULT}
@@ -65,6 +65,8 @@ def to_json(run: Run) -> dict[str, Any]:
 
 def _finite(metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     for metric in metrics.values():
+        if not metric["hosts"]:
+            del metric["hosts"]
         for name in ("value", "low", "high"):
             if metric[name] is not None and not math.isfinite(metric[name]):
                 metric[name] = None
@@ -112,11 +114,11 @@ def read(path: Path) -> Run:
     return run
 
 
-def read_all(folder: Path) -> list[tuple[str, Run]]:
+def read_all(folder: Path, field: str | None = "history") -> list[tuple[str, Run]]:
     """Return every run under a folder with its file. Raises InputError where there is none, or one is damaged."""
     places = [*folder.glob(f"*/{FILE_NAME}"), *folder.glob("*.json"), *folder.glob(FILE_NAME)]
     if not places:
-        raise InputError(f"{folder}: no run in it", field="history")
+        raise InputError(f"{folder}: no run in it", field=field)
     return [(str(file), read(file)) for file in dict.fromkeys(places)]
 
 
@@ -129,8 +131,8 @@ def _refuse_impossible(file: Path, run: Run, faults: Sequence[str | None]) -> No
     for info in run.workloads:
         if info.kind not in KINDS:
             raise InputError(f"{file}: {info.name}: kind: memtool {__version__} knows no '{info.kind}'")
-        if info.arrivals is not None and (why := why_no_arrivals(info.arrivals)) is not None:
-            raise InputError(f"{file}: {info.name}: arrivals: {why}")
+        if (why := why_no_trace(info)) is not None:
+            raise InputError(f"{file}: {info.name}: {why}")
     seen: set[Cell] = set()
     for result, fault in zip(run.cells, faults, strict=True):
         cell = result.cell
@@ -156,6 +158,8 @@ def _why_impossible(name: str, metric: Metric) -> str | None:
     samples, value = metric.samples, metric.value
     if len(samples) != len(metric.blocks):
         return f"{len(samples)} samples in {len(metric.blocks)} blocks"
+    if metric.hosts and len(metric.hosts) != len(samples):
+        return f"{len(samples)} samples on {len(metric.hosts)} hosts"
     if len(set(metric.blocks)) != len(metric.blocks):
         return "more than one sample in a block"
     if (value is None) != (not samples):

@@ -13,14 +13,15 @@ from typing import Any
 from memtool import files
 from memtool.errors import InputError
 from memtool.model import Cell, CellResult
-from memtool.passes import Sample, histogram
+from memtool.passes import Figures, Sample, histogram
 from memtool.passes.declaration import taken
 from memtool.passes.footprint import Footprint
-from memtool.passes.heap import Heap
+from memtool.passes.heap import Maps
 from memtool.passes.histogram import SLOW_NS
 from memtool.passes.latency import Histogram, Latency, Slices
 from memtool.passes.throughput import Throughput
 from memtool.passes.timing import Pairs, ThreadRow
+from memtool.store import document
 
 FOLDER = "series"
 
@@ -32,7 +33,8 @@ class History:
     footprint: Mapping[str, Sequence[int | None]]
     """Column -> figure at each checkpoint of the first footprint sample; bytes, but ``clock`` in operations."""
     histograms: Mapping[str, Sequence[tuple[float, float, int]]]
-    """Kind of operation, and ``floor`` -> (lowest ns, highest ns, count), raw, of all latency samples together."""
+    """Kind of operation, ``floor``, and ``pause`` -> (lowest ns, highest ns, count), raw, of all latency samples
+    together."""
     heap_maps: Sequence[Mapping[str, Any]] = field(default=())
     """What holds which addresses, at each moment (docs/metrics.md, "Heap maps")."""
     latency_by_size: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
@@ -45,18 +47,29 @@ class History:
     """One mapping a thread of a replay on several: of the first throughput sample ``operations``,
     ``remote_deallocations``, ``time_ns`` and ``wait_ns`` (before the epilogue), and of all latency samples, for the
     first 64 threads, ``allocate`` and ``deallocate`` as ``histograms`` above."""
+    pauses: Sequence[tuple[float, float, str, float]] = field(default=())
+    """(ns since the replay began, ns, cause, ns of processor time) of each time that the program stood still, in the
+    first latency sample; of more than 2,048 the longest of each of so many groups of neighbours."""
 
     @staticmethod
     def of(samples: Sequence[Sample], ns_per_tick: float) -> History:
         """Return the series of a cell's samples."""
-        footprints, heaps = taken(samples, Footprint), taken(samples, Heap)
+        footprints, heaps = taken(samples, Footprint), taken(samples, Maps)
         timed, latencies = taken(samples, Throughput), taken(samples, Latency)
+        stood = [
+            pauses for sample in taken(samples, Figures) if (pauses := sample.figures.standstills) and pauses.course
+        ]
         return History(
             footprints[0].figures.series if footprints else {},
             {
                 kind: _merged([sample.figures.histograms[kind] for sample in latencies], ns_per_tick)
                 for kind in (latencies[0].figures.histograms if latencies else ())
-            },
+            }
+            | (
+                {"pause": _merged([Histogram(pauses.maximum, pauses.histogram) for pauses in stood], ns_per_tick)}
+                if stood
+                else {}
+            ),
             [asdict(heap_map) for heap_map in heaps[0].figures.maps] if heaps else (),
             _by_size([latency.figures.by_size for latency in latencies if latency.figures.by_size], ns_per_tick),
             _over_time([latency.figures.slices for latency in latencies if latency.figures.slices], ns_per_tick),
@@ -65,12 +78,25 @@ class History:
                 [latency.figures.threads for latency in latencies if latency.figures.threads],
                 ns_per_tick,
             ),
+            tuple(
+                (begin * ns_per_tick, ticks * ns_per_tick, why, processor)
+                for begin, ticks, why, processor in (stood[0].course if stood else ())
+            ),
         )
 
     @property
     def parts(self) -> dict[str, Any]:
         """Return the parts by the names under which run.json has them."""
         return {part.name: getattr(self, part.name) for part in fields(self)}
+
+
+_STORED = document.form(History)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the series of a cell."""
+    schema = document.json_schema(History, "serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "memtool.series.v1"}
 
 
 def _merged(histograms: Sequence[Histogram], ns_per_tick: float) -> list[tuple[float, float, int]]:
@@ -157,9 +183,8 @@ def write_all(
             written.append(result)
             continue
         name = f"{FOLDER}/{slug(result.cell)}.json"
-        content = history.parts
-        files.write_whole(directory / name, json.dumps(content) + "\n")
-        parts = [part for part, course in content.items() if course]
+        files.write_whole(directory / name, json.dumps(history.parts) + "\n")
+        parts = [part for part, course in history.parts.items() if course]
         written.append(replace(result, series=dict.fromkeys(parts, name)))
     return tuple(written)
 
@@ -171,11 +196,9 @@ def read(directory: Path, result: CellResult) -> History:
         return History({}, {})
     path = directory / names.pop()
     try:
-        content: dict[str, Any] = json.loads(files.read_text(path))
+        return _STORED.validate_json(files.read_text(path))
     except (InputError, ValueError):
         raise InputError(f"{path}: is missing or damaged, and run.json names it") from None
-    known = {part.name for part in fields(History)}
-    return History(**{name: part for name, part in content.items() if name in known})
 
 
 def slug(cell: Cell) -> str:

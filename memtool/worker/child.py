@@ -61,6 +61,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     call = binding.ReplayRequest(
         struct_bytes=ctypes.sizeof(binding.ReplayRequest),
         kind=request["kind"].encode(),
+        way=request["way"].encode(),
         run_pass=run_pass.encode(),
         strategy=request["strategy"].encode(),
         parameters=request["parameters"].encode(),

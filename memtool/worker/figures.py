@@ -25,7 +25,7 @@ def _ctype(kind: Kind) -> Any:  # noqa: ANN401  # ctypes has no common type
         return _ctype(kind.of) * kind.length
     if isinstance(kind, Counts):
         return ctypes.c_uint64 * kind.length
-    fields = [(name, _ctype(each)) for name, each in kind.fields]
+    fields = [(name, _ctype(member)) for name, member in kind.fields]
     return type("Structure", (ctypes.Structure,), {"_fields_": fields})
 
 
@@ -35,9 +35,9 @@ def _plain(held: Any, kind: Kind) -> Any:  # noqa: ANN401
     Counts are pairs: (index, count) of those that are not zero.
     """
     if isinstance(kind, Layout):
-        return {name: _plain(getattr(held, name), each) for name, each in kind.fields}
+        return {name: _plain(getattr(held, name), member) for name, member in kind.fields}
     if isinstance(kind, Array):
-        return list(held) if isinstance(kind.of, Number) else [_plain(each, kind.of) for each in held]
+        return list(held) if isinstance(kind.of, Number) else [_plain(member, kind.of) for member in held]
     if isinstance(kind, Counts):
         # Most lie behind the last that counts anything: each looked at would cost a sample three milliseconds.
         used = (len(bytes(held).rstrip(b"\0")) + _WORD - 1) // _WORD
@@ -62,16 +62,16 @@ def _offsets(measure: Measure, parts: Sequence[Part]) -> tuple[dict[str, int], i
     return offsets, end
 
 
-def made(measure: Measure, asked: Asked) -> tuple[bytes, int]:
+def initial_memory(measure: Measure, asked: Asked) -> tuple[bytes, int]:
     """Return (what the memory begins with, its length in bytes); zeroes follow."""
-    given = measure.given(asked)
-    offsets, end = _offsets(measure, given.parts)
+    initial = measure.given(asked)
+    offsets, end = _offsets(measure, initial.parts)
     kind = _ctype(measure.layout)
-    fields = {**given.fields, **offsets}
+    fields = {**initial.fields, **offsets}
     # The structure of a pass may be a megabyte, nearly all of it to be found.
     last = max((getattr(kind, name).offset + getattr(kind, name).size for name in fields), default=0)
     content = memoryview(kind(**fields)).cast("B")[:last].tobytes()
-    for part in given.parts:
+    for part in initial.parts:
         if part.content:
             numbers = (ctypes.c_uint64 * part.length)(*part.content)
             content = content.ljust(offsets[part.name], b"\0") + bytes(numbers)
@@ -89,4 +89,4 @@ def read(measure: Measure, asked: Asked, memory: bytes, counted: dict[str, Any])
         raise ValueError(f"{len(memory)} bytes, not {end}")
     held = _plain(_ctype(measure.layout).from_buffer_copy(memory), measure.layout)
     words = {part.name: memoryview(memory)[offsets[part.name] :][: part.length * _WORD].cast("Q") for part in parts}
-    return record_from(measure.figures, {**measure.found(held, words, asked), **counted})
+    return record_from(measure.figures, {**measure.unpack(held, words, asked), **counted})

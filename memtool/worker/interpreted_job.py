@@ -25,8 +25,8 @@ class InterpretedJob:
         self.command = [sys.executable, "-I", "-S", str(Path(package_folder()) / "worker" / "start.py")]
         self.descriptors: tuple[int, ...] = (self._worker_end,)
         self.environment: Mapping[str, str] = request["environment"]
-        told = {**request, "path": tuple(sys.path), "token": token, "result": self._worker_end}
-        os.write(self.input, marshal.dumps(told))
+        whole_request = {**request, "path": tuple(sys.path), "token": token, "result": self._worker_end}
+        os.write(self.input, marshal.dumps(whole_request))
         os.lseek(self.input, 0, os.SEEK_SET)
 
     def started(self) -> None:

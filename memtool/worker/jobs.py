@@ -52,8 +52,8 @@ class Jobs:
         """Return the seconds after which a worker is killed, without what it waits for arrivals.
 
         20 times the null replay of the same events, as often as the pass or an interpreter is slower, and at least
-        ``least_time_limit``. What has been seen to end may be slow: passes after throughput have twice its own time,
-        as often.
+        ``least_time_limit``, and what its kind of work asks for. What has been seen to end may be slow: passes after
+        throughput have twice its own time, as often.
         """
         limit = self.settings.time_limit if workload.time_limit is None else workload.time_limit
         if limit is not None:
@@ -65,7 +65,7 @@ class Jobs:
             null = max(null, _COUNTING_SECONDS * workload.operations)
         if plan.interpreted:
             null = max(_INTERPRETED_FACTOR * null, _INTERPRETED_SECONDS * workload.operations)
-        return max(self.settings.least_time_limit, null, own)
+        return max(self.settings.least_time_limit, workload.seconds, null, own)
 
     def job(self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass) -> Job:
         """Return the job of a sample."""

@@ -34,7 +34,7 @@ class Answer:
 
 _UNDER_VALGRIND = (
     "under valgrind a process has less address space than the system gives it, and a library that reserves 64 GiB or "
-    "more cannot run there (--counters none leaves the pass out)"
+    "more cannot run there (without counters the pass is left out)"
 )
 
 
@@ -67,7 +67,7 @@ def sample_of(job: Job, answer: Answer | None, returncode: int, complaint: str) 
 
 def _why_failed(job: Job, answer: Answer) -> str | None:
     if answer.timed_out:
-        because = answer.message or "a loop without end, or too slow: --time-limit waits longer"
+        because = answer.message or "a loop without end, or too slow for its time limit"
         return f"no answer within {job.time_limit:.0f} s: killed ({because})"
     if answer.status != protocol.DONE:
         return answer.message

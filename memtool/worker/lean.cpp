@@ -48,9 +48,9 @@ void* map_file(int descriptor, std::size_t bytes, int protection) {
 }
 
 std::size_t length_of(int descriptor) {
-  struct stat found{};
-  if (fstat(descriptor, &found) != 0) give_up("fstat");
-  return static_cast<std::size_t>(found.st_size);
+  struct stat status{};
+  if (fstat(descriptor, &status) != 0) give_up("fstat");
+  return static_cast<std::size_t>(status.st_size);
 }
 
 // Reserves the region as worker/child.py does.
@@ -206,6 +206,7 @@ void replay(LeanJob& job) {
   request.image = map_file(job.image_descriptor, request.image_bytes, PROT_READ);
   request.region = reserve(job);
   request.kind = file + job.kind;
+  request.way = file + job.way;
   request.pass = file + job.pass;
   request.figures = file + job.figures;
   if (job.places_descriptor >= 0) {

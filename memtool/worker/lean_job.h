@@ -40,6 +40,7 @@ typedef struct LeanJob {
   uint64_t strategy;
   uint64_t parameters;
   uint64_t kind;
+  uint64_t way;
   uint64_t pass;
   uint64_t version; /* name of the function that is asked for the version of the malloc */
   uint64_t figures;

@@ -42,7 +42,7 @@ class LeanJob:
         preload = {"LD_PRELOAD": ":".join(loaded)} if loaded else {}
         self.environment = {**self._environment, **preload}
         run_pass, figures_bytes, content, length = request["figures"]
-        texts = {name: request[name] for name in ("strategy", "parameters", "kind")} | {"run_pass": run_pass}
+        texts = {name: request[name] for name in ("strategy", "parameters", "kind", "way")} | {"run_pass": run_pass}
         if request["adopted"] is not None:
             texts["adopted"] = request["adopted"][1]
         if self._version is not None:

@@ -31,7 +31,7 @@ from memtool.passes.records import record_from
 from memtool.worker import protocol
 from memtool.worker.answer import TOKEN_BYTES, Foreign, TimedOut
 from memtool.worker.evidence import Contents
-from memtool.worker.figures import head_bytes, made, read
+from memtool.worker.figures import head_bytes, initial_memory, read
 from memtool.worker.instruments import counted
 from memtool.worker.interpreted_job import InterpretedJob
 from memtool.worker.judge import Answer, sample_of
@@ -86,7 +86,7 @@ class Job:
     ns_per_tick: float = 1.0
     """Length of a tick of the worker's clock."""
     arrivals: tuple[int, ...] | None = None
-    """When the operations arrive in the latency pass (workload/arrivals.py); None: closed loop."""
+    """When the operations arrive in the latency pass; None: closed loop."""
     threads: ThreadPlan | None = None
     """None: one thread replays everything, in the recorded order."""
     is_paced: bool = False
@@ -129,7 +129,7 @@ class _Worker:
     """A process that takes one sample."""
 
     job: Job
-    asked: LeanJob | InterpretedJob
+    worker_job: LeanJob | InterpretedJob
     process: subprocess.Popen[bytes]
     word: str
     """In its environment (offspring.py)."""
@@ -144,7 +144,7 @@ class _Worker:
         """Wait for the answer, the death or the time limit of the process; it is gone when this returns."""
         answer: Answer | None = None
         try:
-            data = self.asked.answer(self.process.pid, self.deadline)
+            data = self.worker_job.answer(self.process.pid, self.deadline)
             if data is not None:
                 answer = self._read(data)
         except TimedOut:
@@ -222,8 +222,8 @@ class WorkerExecutor:
                 # Closed when the last sample has been taken: what runs beside these goes on.
                 if len(futures) == len(waiting) + len(jobs) and all(future.done() for future in futures):
                     raise
-                for each in (beside, pool):
-                    each.shutdown(wait=False, cancel_futures=True)
+                for executor in (beside, pool):
+                    executor.shutdown(wait=False, cancel_futures=True)
                 with self._lock:
                     # A worker that is being started, here or beside, sees this when it is entered among the live.
                     self._stops += 1
@@ -242,17 +242,17 @@ class WorkerExecutor:
             self.backing(job.region) as region_file,
             counted(job) as (under, count, calls),
             _places(job.threads) as places,
-            closing(self._asked(job, region_file, calls, places, under)) as asked,
+            closing(self._worker_job(job, region_file, calls, places, under)) as worker_job,
         ):
             word = os.urandom(TOKEN_BYTES).hex()
-            passed = (job.image_fd, region_file, calls, places, *asked.descriptors)
+            passed = (job.image_fd, region_file, calls, places, *worker_job.descriptors)
             process = subprocess.Popen(
-                asked.command,
-                stdin=subprocess.DEVNULL if asked.input is None else asked.input,
+                worker_job.command,
+                stdin=subprocess.DEVNULL if worker_job.input is None else worker_job.input,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 pass_fds=tuple(number for number in passed if number is not None and number >= 0),
-                env={**asked.environment, VARIABLE: word},
+                env={**worker_job.environment, VARIABLE: word},
                 start_new_session=True,
             )
             try:
@@ -260,8 +260,8 @@ class WorkerExecutor:
                     self._live.add(process)
                     if self._stops != stops:
                         self._kill(process)
-                asked.started()
-                yield _Worker(job, asked, process, word, errors, time.monotonic() + job.time_limit, count, places)
+                worker_job.started()
+                yield _Worker(job, worker_job, process, word, errors, time.monotonic() + job.time_limit, count, places)
             finally:
                 # Whatever happens here, an interrupt included, no worker is left behind.
                 with self._lock:
@@ -283,10 +283,10 @@ class WorkerExecutor:
                 file.truncate(region.size)
                 yield file.fileno()
 
-    def _asked(
+    def _worker_job(
         self, job: Job, region_file: int | None, calls: int, places: int | None, under: list[str]
     ) -> LeanJob | InterpretedJob:
-        """Return a job as the worker that takes it is asked; what is not written in Python needs no interpreter."""
+        """Return a job as its worker receives it; what is not written in Python needs no interpreter."""
         region = job.region
         size = min(region.size, _MOST_UNDER_VALGRIND) if job.counter is Counter.CALLGRIND else region.size
         flags = region.shared * REGION_SHARED | region.locked * REGION_LOCKED
@@ -296,8 +296,13 @@ class WorkerExecutor:
             "library": self._library,
             "environment": self._environment(job),
             "kind": job.kind,
+            "way": job.plan.spec.way,
             "kernel": job.kernel,
-            "figures": (str(job.run_pass), head_bytes(job.measure), *made(job.measure, _asked_of(job, calls))),
+            "figures": (
+                str(job.run_pass),
+                head_bytes(job.measure),
+                *initial_memory(job.measure, _asked_of(job, calls)),
+            ),
             "image": (job.image_fd, job.image_bytes),
             "strategy": job.plan.strategy,
             "parameters": job.plan.engine_parameters,
@@ -351,7 +356,7 @@ def _asked_of(job: Job, socket: int = 0) -> Asked:
         checkpoints=job.checkpoints,
         lanes=0 if job.threads is None else job.threads.lanes,
         drain_waits_ms=job.drain_waits_ms,
-        slow_ticks=tuple(round(each / job.ns_per_tick) for each in SLOW_NS),
+        slow_ticks=tuple(round(nanoseconds / job.ns_per_tick) for nanoseconds in SLOW_NS),
         arrivals=job.arrivals,
         marks=job.marks,
         counter=COUNTERS_OF.index(job.counter),

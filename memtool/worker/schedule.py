@@ -7,7 +7,7 @@ alike; see docs/measurement.md. Each finished sample is handed on before the nex
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
@@ -32,7 +32,7 @@ Progress = Callable[[str, int, int, float | None], None]
 """Called before each sample with what it is, how many are done and how many there are, and the seconds left, where they
 can be told."""
 Key = tuple[Cell, int, Pass]
-Wanted = tuple[Measurable, Cell, AllocatorPlan, int, Pass]
+Task = tuple[Measurable, Cell, AllocatorPlan, int, Pass]
 """A sample to be taken: of what, and in which block and pass."""
 
 
@@ -50,11 +50,15 @@ class Schedule:
     """Footprint repeats beyond those asked for, which only measurements that vary need, are counted as they come."""
     timing_is_over: Callable[[], None] = lambda: None
     """Called once nothing more will be timed: what else a run needs may share the processors from then on."""
+    elsewhere: Container[Key] = frozenset()
+    """Samples that were taken on another machine: neither taken here nor held against those that are."""
     _evidence: Evidence = field(default_factory=Evidence)
     _samples: list[Sample] = field(default_factory=list)
     _failed: set[Cell] = field(default_factory=set)
     _jobs: Jobs = field(init=False)
     _estimate: Estimate = field(default_factory=Estimate)
+    _paced: set[str] = field(default_factory=set)
+    """Workloads whose time limits are known."""
     _done: int = 0
     _total: int = 0
 
@@ -66,19 +70,34 @@ class Schedule:
         expected = counts(self.settings, workloads)
         self._total = expected.total()
         self._estimate.expect(expected)
-        for workload in workloads:
-            self._pilot(workload)
-        for run_pass in self.settings.of(Phase.PROOF):
-            self._take_together(_wanted(workloads, run_pass))
-        timed = self.settings.of(Phase.TIMED)
-        if timed and workloads:
+        self.prove(workloads)
+        if workloads:
             for block in self._blocks():
-                self._block(workloads, block, timed)
+                self.take_block(workloads, block)
         self.timing_is_over()
         self._take_untimed(workloads)
         return self._samples
 
-    def _block(self, workloads: Sequence[Measurable], block: int, timed: Sequence[Pass]) -> None:
+    def prove(self, workloads: Sequence[Measurable]) -> None:
+        """Learn how long replays may take, and check each cell."""
+        self.pace(workloads)
+        for run_pass in self.settings.of(Phase.PROOF):
+            self._take_together(_tasks_of(workloads, run_pass))
+
+    def pace(self, workloads: Sequence[Measurable]) -> None:
+        """Learn how long replays of these may take, where that is not known yet."""
+        for workload in workloads:
+            if workload.name not in self._paced:
+                self._paced.add(workload.name)
+                self._pilot(workload)
+
+    def take_out(self, cells: Iterable[Cell]) -> None:
+        """Measure these no further: they have failed elsewhere."""
+        self._failed.update(cells)
+
+    def take_block(self, workloads: Sequence[Measurable], block: int) -> None:
+        """Take what is timed of one block, every cell after the other."""
+        timed = self.settings.of(Phase.TIMED)
         draw = random.Random(f"{self.settings.seed}:{block}")
         turn = block % len(workloads)
         for workload in (*workloads[turn:], *workloads[:turn]):
@@ -89,81 +108,101 @@ class Schedule:
                     if cell in cells_of(workload, run_pass):
                         self._take(workload, cell, plan, block, run_pass)
 
+    def repeat(self, workloads: Sequence[Measurable], block: int) -> None:
+        """Take what is repeated in one block, where as many repeats were asked for."""
+        turn = self._blocks().index(block)
+        if turn < self.settings.footprint_repeats:
+            for run_pass in self.settings.of(Phase.REPEATED):
+                self._take_together(self._repeats(workloads, run_pass, turn))
+
+    def conclude(self, workloads: Sequence[Measurable], differing: Container[Cell]) -> None:
+        """Take what no block has: counts, what waits, and further repeats of the cells whose figures differ."""
+        self._count_and_wait(workloads, ())
+        for run_pass in self.settings.of(Phase.REPEATED):
+            for turn in self._further_turns():
+                tasks = _tasks_of(workloads, run_pass, self._blocks()[turn])
+                self._take_together([task for task in tasks if task[1] in differing])
+            self._alone(workloads, run_pass)
+
     def _take_untimed(self, workloads: Sequence[Measurable]) -> None:
         """Repeat, count and wait, all at the same time once the first repeat has shown what memory a cell takes.
 
         What threads replay is repeated alone.
         """
         passes, turns = self.settings.of(Phase.REPEATED), range(len(self._blocks()))
-        asked = turns[: self.settings.footprint_repeats]
-        alone = asked if any(workload.threads is not None for workload in workloads) else asked[:1]
+        repeats = turns[: self.settings.footprint_repeats]
+        alone = repeats if any(workload.threads is not None for workload in workloads) else repeats[:1]
         for turn in alone:
             for run_pass in passes:
                 self._take_together(self._repeats(workloads, run_pass, turn))
         again = [
-            wish
-            for turn in asked[len(alone) :]
+            task
+            for turn in repeats[len(alone) :]
             for run_pass in passes
-            for wish in self._repeats(workloads, run_pass, turn)
+            for task in self._repeats(workloads, run_pass, turn)
         ]
         self._count_and_wait(workloads, again)
         for run_pass in passes:
-            for turn in turns[len(asked) :]:
+            for turn in self._further_turns():
                 more = self._repeats(workloads, run_pass, turn)
                 self._total += len(more)
                 self._estimate.expect({run_pass: len(more)})
                 self._take_together(more)
-            self._alone([each for each in workloads if places_blocks(each.kind, (run_pass,))], run_pass)
+            self._alone(workloads, run_pass)
 
-    def _repeats(self, workloads: Sequence[Measurable], run_pass: Pass, turn: int) -> list[Wanted]:
+    def _further_turns(self) -> range:
+        """Return the turns beyond those that were asked for, which only figures that differ need."""
+        return range(len(self._blocks()))[self.settings.footprint_repeats :]
+
+    def _repeats(self, workloads: Sequence[Measurable], run_pass: Pass, turn: int) -> list[Task]:
         """Return the samples of a turn: of every cell twice, or as often as asked, then only where figures differ."""
-        wanted = [wish for wish in _wanted(workloads, run_pass, self._blocks()[turn]) if wish[1] not in self._failed]
+        tasks = [task for task in _tasks_of(workloads, run_pass, self._blocks()[turn]) if task[1] not in self._failed]
         if turn < self.settings.footprint_repeats:
-            return wanted
+            return tasks
         taken: dict[Cell, list[Figures]] = {}
         for sample in self._samples:
             if sample.run_pass is run_pass and sample.payload is not None:
                 taken.setdefault(sample.cell, []).append(sample.payload)
         return [
-            wish
-            for wish in wanted
-            if len(taken[wish[1]]) == turn
-            if (measure := wish[0].measure(run_pass)) is not None and measure.differ(taken[wish[1]])
+            task
+            for task in tasks
+            if len(taken[task[1]]) == turn
+            if (measure := task[0].measure(run_pass)) is not None and measure.differ(taken[task[1]])
         ]
 
     def _alone(self, workloads: Sequence[Measurable], run_pass: Pass) -> None:
         """Measure once what one thread takes for what several replay; that it cannot costs the cell nothing else."""
-        wanted: list[Wanted] = []
-        for workload, cell, plan, block, _ in _wanted(workloads, run_pass):
-            if workload.serial is None or cell in self._failed:
+        tasks: list[Task] = []
+        for workload, cell, plan, block, _ in _tasks_of(workloads, run_pass):
+            if workload.serial is None or not places_blocks(workload.kind, (run_pass,)) or cell in self._failed:
                 continue
             image_fd, image_bytes = workload.serial
             alone = replace(workload, image_fd=image_fd, image_bytes=image_bytes, threads=None)
-            wanted.append((alone, replace(cell, mode=str(Mode.SERIAL)), plan, block, run_pass))
-        self._take_together(wanted)
+            tasks.append((alone, replace(cell, mode=str(Mode.SERIAL)), plan, block, run_pass))
+        self._take_together(tasks)
 
-    def _take_together(self, wanted: Sequence[Wanted]) -> None:
+    def _take_together(self, tasks: Sequence[Task]) -> None:
         """Take samples of what times nothing, one of a cell at the most.
 
         As many workers at a time as there are processors, while memory holds the most that any of them can take.
         Threads have the processors to themselves: in whose company they run decides in which order they meet.
         """
-        wanted = [wish for wish in wanted if wish[1] not in self._failed]
-        alone = any(workload.threads is not None for workload, *_ in wanted)
-        at_once = 1 if alone else self._most_at_once([workload for workload, *_ in wanted])
-        for sample in self._overlapping(wanted, at_once):
+        tasks = [task for task in tasks if self._is_open(task)]
+        alone = any(workload.threads is not None for workload, *_ in tasks)
+        at_once = 1 if alone else self._most_at_once([workload for workload, *_ in tasks])
+        for sample in self._overlapping(tasks, at_once):
             self._finish(sample)
 
-    def _overlapping(self, wanted: Sequence[Wanted], at_once: int, waiting: Sequence[Wanted] = ()) -> list[Sample]:
+    def _overlapping(self, tasks: Sequence[Task], at_once: int, waiting: Sequence[Task] = ()) -> list[Sample]:
         """Return samples, those of ``waiting`` first, each in the order given; what is there already is not taken.
 
-        So many of ``wanted`` are taken at a time, and beside them all of ``waiting``.
+        So many of ``tasks`` are taken at a time, and beside them all of ``waiting``.
         """
-        keys = [(cell, block, run_pass) for _, cell, _, block, run_pass in (*waiting, *wanted)]
+        keys = [(cell, block, run_pass) for _, cell, _, block, run_pass in (*waiting, *tasks)]
         taken = {key: self._evidence.hold(self.finished[key]) for key in keys if key in self.finished}
         beside, jobs = (
-            [self._jobs.job(*wish) for wish in group if (wish[1], wish[3], wish[4]) not in taken]
-            for group in (waiting, wanted)
+            [self._jobs.job(*task) for task in group if (task[1], task[3], task[4]) not in taken]
+            for group in (waiting, tasks)
         )
         for _, _, run_pass in taken:
             self._estimate.skip(run_pass)
@@ -184,22 +223,26 @@ class Schedule:
 
     def _most_at_once(self, workloads: Sequence[Measurable]) -> int:
         """Return how many workers may run at a time, each of which takes all that its workload ever asks for."""
+        if any(workload.alone for workload in workloads):
+            return 1
         processors = machine.processes_at_once()
         if self.settings.memory_bytes is None:
             return processors
         most = max((workload.total_bytes for workload in workloads), default=0) + _WORKER_BYTES
         return max(1, min(processors, self.settings.memory_bytes // most))
 
-    def _count_and_wait(self, workloads: Sequence[Measurable], again: Sequence[Wanted]) -> None:
+    def _count_and_wait(self, workloads: Sequence[Measurable], again: Sequence[Task]) -> None:
         """Take what is repeated, count, and take the passes that mostly wait beside both, where memory holds them all.
 
         A count does not mind company, and one that fails costs itself only.
         """
-        wanted = [*again, *self._counts(workloads)]
+        tasks = [*again, *self._counts(workloads)]
+        tasks = [task for task in tasks if self._is_open(task)]
         batches = self._batches(workloads)
         at_once = self._most_at_once(workloads)
-        fits = bool(batches) and self._holds([cell for _, cell, *_ in (*batches[0], *wanted[:at_once])])
-        for sample in self._overlapping(wanted, at_once, batches.pop(0) if fits else ()):
+        together = not any(workload.alone for workload in workloads)
+        fits = together and bool(batches) and self._holds([cell for _, cell, *_ in (*batches[0], *tasks[:at_once])])
+        for sample in self._overlapping(tasks, at_once, batches.pop(0) if fits else ()):
             if sample.run_pass.declared.phase is Phase.COUNTED:
                 self._samples.append(sample)
                 self._done += 1
@@ -209,7 +252,7 @@ class Schedule:
             for sample in self._overlapping((), 1, batch):
                 self._finish(sample)
 
-    def _counts(self, workloads: Sequence[Measurable]) -> list[Wanted]:
+    def _counts(self, workloads: Sequence[Measurable]) -> list[Task]:
         """Return the counts that are wanted, those of a cell after each other."""
         return [
             (workload, cell, plan, block, run_pass)
@@ -220,16 +263,16 @@ class Schedule:
             for block in range(self.settings.repeats(run_pass))
         ]
 
-    def _batches(self, workloads: Sequence[Measurable]) -> list[list[Wanted]]:
+    def _batches(self, workloads: Sequence[Measurable]) -> list[list[Task]]:
         """Return the samples that mostly wait, as many in a batch as memory holds."""
-        batches: list[list[Wanted]] = []
-        for wanted in (wish for run_pass in self.settings.of(Phase.WAITING) for wish in _wanted(workloads, run_pass)):
-            if wanted[1] in self._failed:
+        batches: list[list[Task]] = []
+        for task in (task for run_pass in self.settings.of(Phase.WAITING) for task in _tasks_of(workloads, run_pass)):
+            if not self._is_open(task):
                 continue
-            together = [] if not batches else [wish[1] for wish in batches[-1]]
-            if not batches or len(together) == _MOST_AT_ONCE or not self._holds([*together, wanted[1]]):
+            together = [] if not batches else [task[1] for task in batches[-1]]
+            if not batches or len(together) == _MOST_AT_ONCE or not self._holds([*together, task[1]]):
                 batches.append([])
-            batches[-1].append(wanted)
+            batches[-1].append(task)
         return batches
 
     def _holds(self, cells: Sequence[Cell]) -> bool:
@@ -256,7 +299,7 @@ class Schedule:
         Raises MemtoolError where its worker dies: it allocates nothing, so no allocator could be blamed for another.
         """
         has_limit = self.settings.time_limit is not None or workload.time_limit is not None
-        if has_limit or workload.measure(PACE) is None:
+        if has_limit or workload.null_plan is None or workload.measure(PACE) is None:
             return
         cell = next(iter(with_controls(workload)))
         null_cell = Cell(workload.name, NULL, cell.region, cell.mode)
@@ -266,9 +309,14 @@ class Schedule:
             raise MemtoolError(f"a worker that replays {workload.name} on no allocator at all fails: {pilot.reason}")
         self._jobs.pilot(workload, pilot)
 
+    def _is_open(self, task: Task) -> bool:
+        """Return whether a sample is to be taken here: its cell has not failed, and nobody else has it."""
+        _, cell, _, block, run_pass = task
+        return cell not in self._failed and (cell, block, run_pass) not in self.elsewhere
+
     def _take(self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass) -> Sample | None:
         """Take one sample, or the one that an interrupted run has taken; None: the cell has failed, now or before."""
-        if cell in self._failed:
+        if not self._is_open((workload, cell, plan, block, run_pass)):
             return None
         sample = self.finished.get((cell, block, run_pass))
         if sample is not None:
@@ -295,7 +343,7 @@ class Schedule:
         return sample
 
 
-def _wanted(workloads: Sequence[Measurable], run_pass: Pass, block: int = 0) -> list[Wanted]:
+def _tasks_of(workloads: Sequence[Measurable], run_pass: Pass, block: int = 0) -> list[Task]:
     """Return the samples of a pass in one block, of every cell that it is taken of."""
     return [
         (workload, cell, plan, block, run_pass)

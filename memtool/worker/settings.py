@@ -80,13 +80,14 @@ class Measurable:
     name: str
     image_fd: int
     image_bytes: int
-    null_plan: AllocatorPlan
+    null_plan: AllocatorPlan | None
+    """None: there is no control beside the cells."""
     cells: Mapping[Cell, AllocatorPlan]
     regions: Mapping[str, RegionRequest]
     threads: ThreadPlan | None = None
     """None: one thread replays everything."""
     arrivals: tuple[int, ...] | None = None
-    """When the operations arrive in the latency pass (workload/arrivals.py); None: closed loop."""
+    """When the operations arrive in the latency pass; None: closed loop."""
     arrivals_seconds: float = 0.0
     """How long it takes until the last has arrived."""
     paced_seconds: float = 0.0
@@ -105,6 +106,10 @@ class Measurable:
     """Library with the kernel of its kind; None: the engine has it."""
     time_limit: float | None = None
     """Seconds for each sample; None: as ``Jobs.limit`` has it."""
+    alone: bool = False
+    """Whether none of its samples may be taken beside another."""
+    seconds: float = 0.0
+    """What a sample may take of which nothing is known yet."""
 
     def measure(self, run_pass: Pass) -> Measure | None:
         """Return what a pass measures of it; None: nothing."""
@@ -125,9 +130,11 @@ def cells_of(workload: Measurable, run_pass: Pass) -> dict[Cell, AllocatorPlan]:
 
 
 def with_controls(workload: Measurable) -> dict[Cell, AllocatorPlan]:
-    """Return the cells with one null cell for each region, of what is replayed."""
+    """Return the cells with one null cell for each region, of what is replayed and has one."""
     cells = dict(workload.cells)
-    for cell in workload.cells if workload.measure(PACE) is not None else ():
+    if workload.null_plan is None or workload.measure(PACE) is None:
+        return cells
+    for cell in workload.cells:
         cells.setdefault(Cell(cell.workload, NULL, cell.region, cell.mode), workload.null_plan)
     return cells
 

@@ -18,12 +18,12 @@ from memtool.engine.loading import EngineError, package_folder
 from memtool.errors import InputError, MemtoolError, did_you_mean, option
 from memtool.model import Mark, Mode, TraceInfo
 from memtool.units import format_duration, format_rate, format_size
-from memtool.workload import generated
-from memtool.workload.arrivals import ArrivalSchedule
 from memtool.workload.image_files import ImageFiles, portions_of
 from memtool.workload.importers.known import importer_of
-from memtool.workload.source import Ending, Rows, Source
-from memtool.workload.staged import Stages, staged
+from memtool.workload.language.arrivals import ArrivalSchedule
+from memtool.workload.sources import generated
+from memtool.workload.sources.source import Ending, Rows, Source
+from memtool.workload.sources.staged import Stages, staged
 
 _NEVER = 2**64 - 1
 _FAR_ABOVE = 4
@@ -68,12 +68,16 @@ class Trace:
     """When the operations are meant to begin; None: each as soon as the one before it has ended."""
     serial: tuple[int, int] | None = None
     """(descriptor, bytes) of the image for one thread besides, where the image is one for threads."""
+    held: tuple[int, ...] = ()
+    """Descriptors of what workers open through this process (``/proc/PID/fd``)."""
 
     def close(self) -> None:
         """Give the images back."""
         os.close(self.image_fd)
         if self.serial is not None:
             os.close(self.serial[0])
+        for descriptor in self.held:
+            os.close(descriptor)
 
     def __enter__(self) -> Trace:
         return self
@@ -173,14 +177,10 @@ def load_trace(
 
 
 def _refuse_modes(path: str, stages: Stages, mode: Mode) -> None:
-    """Raise InputError for what threads cannot do: they have no common moment, and side by side no common clock."""
-    for field, is_given, modes in (
-        ("begin", stages.begin is not None, (Mode.SERIAL,)),
-        ("paced", stages.speed is not None, (Mode.SERIAL, Mode.LOCKSTEP)),
-    ):
-        if is_given and mode not in modes:
-            words = f"{option('mode')} must be {' or '.join(modes)}, is '{mode}'"
-            raise InputError(f"{path}: with {option(field)}: {words}")
+    """Raise InputError for what threads cannot do: they have no common moment from which figures could begin."""
+    if stages.begin is not None and mode is not Mode.SERIAL:
+        words = f"{option('mode')} must be {Mode.SERIAL}, is '{mode}'"
+        raise InputError(f"{path}: with {option('begin')}: {words}")
 
 
 def written_sources(infos: Iterable[TraceInfo]) -> dict[str, str]:

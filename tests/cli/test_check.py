@@ -51,7 +51,7 @@ def test_what_to_run_next_has_the_rate() -> None:
     base = fake_run()
     infos = tuple(replace(base.workloads[0], name=name) for name in ("w:rate=2M", "w:rate=2M:threads=2", "w"))
     named = _workloads(replace(base, workloads=infos))
-    assert [each.removeprefix("web-requests.yaml") for each in named.values()] == [" --rate 2M/s"] * 2 + [""]
+    assert [item.removeprefix("web-requests.yaml") for item in named.values()] == [" --rate 2M/s"] * 2 + [""]
 
 
 def check(*arguments: object) -> int:
@@ -73,9 +73,9 @@ def test_a_strategy_against_itself_passes_and_leaves_every_form(
     options = ("--metric", EXACT, "--blocks", "2", "-o", "out")
     assert check(small, "--against", "tlsf", "--candidate", "tlsf", *options) == 0
     assert "3 exact figures unchanged.\n\nPASS: 3 pass" in capsys.readouterr().out
-    found = json.loads(Path("out/compare.json").read_text())
-    jsonschema.validate(found, compare_file.json_schema())
-    assert {(each["base"], each["head"], each["basis"]) for each in found["comparisons"]} == {
+    result = json.loads(Path("out/compare.json").read_text())
+    jsonschema.validate(result, compare_file.json_schema())
+    assert {(comparison["base"], comparison["head"], comparison["basis"]) for comparison in result["comparisons"]} == {
         ("tlsf", "tlsf (again)", "exact")
     }
     assert ElementTree.parse("out/compare.xml").getroot().attrib["tests"] == "3"
@@ -136,9 +136,9 @@ def test_a_footprint_that_grew_by_a_granule_fails_with_what_to_do(
     small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = stored(small, capsys)
-    for metric in (each["metrics"]["peak_footprint_bytes"] for each in content["cells"]):
+    for metric in (cell["metrics"]["peak_footprint_bytes"] for cell in content["cells"]):
         metric.update(
-            {name: metric[name] - 16 for name in ("value",)}, samples=[each - 16 for each in metric["samples"]]
+            {name: metric[name] - 16 for name in ("value",)}, samples=[sample - 16 for sample in metric["samples"]]
         )
     Path("b/main.json").write_text(json.dumps(content))
     assert check(small, "--baseline", "b/main.json", "-a", "tlsf", "-o", "again", "--format", "github") == 3
@@ -204,20 +204,22 @@ def test_options_that_do_not_go_together(
 
 def test_a_check_takes_what_bench_and_compare_take() -> None:
     def options(command: click.Command) -> set[str]:
-        return {name for each in command.params for name in each.opts if name.startswith("-")}
+        return {name for parameter in command.params for name in parameter.opts if name.startswith("-")}
 
     own = options(check_command.command)
-    # A reference is what --against names; the picture of the intervals lies beside the run.
-    assert options(bench.command) - own == {"--reference", "--find-limit", "--seeds"}
-    assert options(compare.command) - own == {"--reference", "--plot"}
+    # --against names the reference; the picture of the intervals lies beside the run; a verdict needs no standings.
+    assert options(bench.command) - own == {
+        "--reference", "--find-limit", "--seeds", "--metrics", "--report", "--watch",
+    }  # fmt: skip
+    assert options(compare.command) - own == {"--reference", "--plot", "--by"}
 
 
 def test_both_sides_on_threads(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sides = ("--against", "glibc", "--candidate", "glibc", "--metric", "time_per_op_ns", "--blocks", "1")
     assert check(small, *sides, "--mode", "parallel", "--threads", "1,2", "--no-plots", "-o", "out") == 0
     text = capsys.readouterr().out
-    found = json.loads(Path("out/compare.json").read_text())["comparisons"]
-    assert [(each["workload"], each["mode"], each["head"]) for each in found] == [
+    result = json.loads(Path("out/compare.json").read_text())["comparisons"]
+    assert [(item["workload"], item["mode"], item["head"]) for item in result] == [
         ("small:threads=1", "parallel", "glibc (again)"),
         ("small:threads=2", "parallel", "glibc (again)"),
     ]
@@ -343,5 +345,5 @@ def test_a_file_that_the_baseline_does_not_know_is_not_green_and_a_name_follows_
     assert check(*words, "by-name.json", "-a", "mine=./new/heap.py:Heap", "-o", "4") == 0
     # Without -a it is what the baseline was made from.
     assert check(*words, "by-name.json", "-o", "5") == 0
-    found = json.loads(Path("5/run.json").read_text())["cells"]
-    assert [(each["allocator"], each["proof"]["named"]) for each in found] == [("mine", "mine=./old/heap.py:Heap")]
+    result = json.loads(Path("5/run.json").read_text())["cells"]
+    assert [(item["allocator"], item["proof"]["named"]) for item in result] == [("mine", "mine=./old/heap.py:Heap")]

@@ -20,16 +20,20 @@ from memtool.errors import InputError, Interrupted, MemtoolError
 COMMANDS = (
     "bench",
     "show",
+    "report",
     "plot",
     "compare",
+    "history",
     "check",
     "record",
     "run",
+    "cluster",
     "list",
     "import",
     "inspect",
     "fit",
     "schema",
+    "completion",
     "doctor",
 )
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -56,7 +60,8 @@ def test_the_help_lists_the_commands_and_loads_none_of_them(memtool_environment:
     ended = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=memtool_environment
     )
-    listed = [line.split()[0] for line in ended.stdout.partition("Commands:\n")[2].splitlines()]
+    lines = ended.stdout.partition("Commands:\n")[2].splitlines()
+    listed = [line.split()[0] for line in lines if not line.startswith("   ")]  # what goes on is indented further
     assert tuple(listed) == COMMANDS
     loaded = ended.stderr.split()
     assert not [name for name in loaded if name.startswith("memtool.commands")]
@@ -76,6 +81,15 @@ def test_every_command_has_a_help(command: str, capsys: pytest.CaptureFixture[st
 def test_the_version(shell: Shell) -> None:
     ended = shell("--version")
     assert (ended.returncode, ended.stdout) == (0, f"memtool, version {__version__}\n")
+
+
+def test_another_system_is_told_in_one_line() -> None:
+    script = "import sys; sys.platform = 'darwin'; from memtool.cli import main; main()"
+    ended = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        "memtool: runs on Linux only; on macOS and Windows use a Linux container, a virtual machine or WSL 2\n"
+    )
 
 
 def test_no_argument_shows_the_help_and_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,4 +189,4 @@ def test_a_closed_descriptor_is_taken_by_nothing_that_matters(closed: str, tmp_p
     command = ["sh", "-c", f"{sys.executable} -m memtool {words} {closed}"]
     ended = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, timeout=600)
     assert ended.returncode == 0, ended.stderr
-    assert [each["status"] for each in json.loads((tmp_path / "out/run.json").read_text())["cells"]] == ["ok"]
+    assert [cell["status"] for cell in json.loads((tmp_path / "out/run.json").read_text())["cells"]] == ["ok"]

@@ -46,7 +46,7 @@ def figures(allocator: str, value: float, footprint: float = 4096) -> Any:  # a 
 
 
 def refused(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) -> str:
-    assert memtool([str(each) for each in arguments]) == code
+    assert memtool([str(argument) for argument in arguments]) == code
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.count("\n") == 1
@@ -85,10 +85,10 @@ def test_two_runs(saved: Saved, capsys: pytest.CaptureFixture[str]) -> None:
 def test_json_is_nothing_but_json(saved: Saved, capsys: pytest.CaptureFixture[str]) -> None:
     path = saved("a", run(figures("glibc", 20), figures("tlsf", 10)))
     assert memtool(["compare", str(path), "--format", "json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    jsonschema.validate(found, compare_file.json_schema())
-    assert found["verdict"] == "pass"
-    assert [place["allocator"] for place in found["ranking"] if place["pareto"]] == []
+    result = json.loads(capsys.readouterr().out)
+    jsonschema.validate(result, compare_file.json_schema())
+    assert result["verdict"] == "pass"
+    assert [place["allocator"] for place in result["ranking"] if place["pareto"]] == []
 
 
 def test_history(saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,7 +198,7 @@ def test_runs_of_other_events_are_incomparable_also_where_no_verdict_is_asked_fo
 ) -> None:
     net = figure("net_time_per_op_ns", 1.0, 1.5, 2.0)
     base = run(cell("tlsf", {TIME: figure(TIME, 10, 11, 12), "net_time_per_op_ns": net}))
-    head = replace(base, workloads=tuple(replace(each, event_hash="f" * 32) for each in base.workloads))
+    head = replace(base, workloads=tuple(replace(workload, event_hash="f" * 32) for workload in base.workloads))
     assert memtool(["compare", str(saved("a", base)), str(saved("b", head))]) == 5
     assert "INCOMPARABLE: 1 incomparable" in capsys.readouterr().out
 

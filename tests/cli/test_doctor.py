@@ -106,9 +106,9 @@ def test_an_allocator_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_findings(finding: Callable[[], Finding], state: State, words: str) -> None:
-    found = finding()
-    assert (found.state, bool(found.mend)) == (state, state is not State.OK)
-    assert words in found.words
+    result = finding()
+    assert (result.state, bool(result.mend)) == (state, state is not State.OK)
+    assert words in result.words
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_findings(finding: Callable[[], Finding], state: State, words: str) -> N
 def test_counters(device: str | None, paranoid: str | None, state: State, words: str, tmp_path: Path) -> None:
     if device is not None:
         (tmp_path / device).mkdir()
-    found = doctor.counters(tmp_path, paranoid)
-    assert found.state is state
-    assert words in found.words
+    result = doctor.counters(tmp_path, paranoid)
+    assert result.state is state
+    assert words in result.words
 
 
 def test_tools_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from memtool.cli import run
-from memtool.workload.loader import load_workload
+from memtool.workload.language.loader import load_workload
 from memtool.workload.trace import load_trace
 
 # 300 blocks of 64 bytes of which three are alive at a time, and a table of 4,000 bytes that is never freed.

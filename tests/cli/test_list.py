@@ -46,7 +46,7 @@ def test_allocators(listed: Any) -> None:
     assert all(row["summary"] and row["source"] and row["complexity"] and row["when"] for row in rows.values())
     assert rows["pool"]["group"] == "@pools"
     assert rows["null"]["group"] is None
-    block = next(each for each in rows["pool"]["parameters"] if each["name"] == "block")
+    block = next(parameter for parameter in rows["pool"]["parameters"] if parameter["name"] == "block")
     assert {key: block[key] for key in ("default", "minimum", "maximum", "unit", "range")} == {
         "default": "64",
         "minimum": 1,
@@ -101,7 +101,7 @@ def test_what_a_recording_is_needs_what_reads_it(listed: Any, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     rows = {row["name"]: row for row in listed("workloads")}
     assert rows["recorded/minisat"]["description"] == (
-        "trace files need pyarrow, which is not installed: pip install 'memtool[traces]'"
+        "trace files need pyarrow, which is not installed: pip install 'memtool-bench[traces]'"
     )
 
 
@@ -142,6 +142,7 @@ def test_importers(listed: Any) -> None:
         "jemalloc",
         "jemalloc-stats",
         "gperftools",
+        "pprof",
         "calls",
     ]
     assert rows["minimalloc"]["begins"] == "id,lower,upper,size"

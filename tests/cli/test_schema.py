@@ -11,11 +11,11 @@ import yaml
 from jsonschema.protocols import Validator
 
 from memtool.cli import run
-from memtool.workload.schema import json_schema
+from memtool.kinds.work import json_schema
 from memtool.workload.trace import shipped
 
 
-@pytest.fixture(params=["workload", "run", "compare", "limits"])
+@pytest.fixture(params=["workload", "run", "compare", "limits", "history"])
 def schema(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> object:
     assert run(["schema", request.param]) == 0
     return json.loads(capsys.readouterr().out)
@@ -29,13 +29,13 @@ def test_it_is_a_schema(schema: object) -> None:
 
 def undescribed(part: object) -> list[str]:
     if isinstance(part, list):
-        return [name for each in part for name in undescribed(each)]
+        return [name for item in part for name in undescribed(item)]
     if not isinstance(part, dict):
         return []
     properties = part.get("properties")
     own = properties if isinstance(properties, dict) else {}
-    bare = [key for key, each in own.items() if isinstance(each, dict) and "description" not in each]
-    return bare + [name for each in part.values() for name in undescribed(each)]
+    bare = [key for key, item in own.items() if isinstance(item, dict) and "description" not in item]
+    return bare + [name for item in part.values() for name in undescribed(item)]
 
 
 def test_every_property_says_what_it_is(schema: object) -> None:

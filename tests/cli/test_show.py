@@ -27,7 +27,7 @@ def test_it_shows_what_bench_showed(stored: Path, capsys: pytest.CaptureFixture[
 
 
 def rows(text: str) -> list[str]:
-    return [line.split()[1] for line in text.split("\n\n")[1].splitlines()[3:]]
+    return [line.split()[1] for line in text.partition("Speed, in ns\n")[2].split("\n\n")[0].splitlines()[2:]]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_several_runs(stored: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["show", str(stored), str(stored / "run.json"), "-a", "glibc"]) == 0
     assert capsys.readouterr().out.count("Speed, in ns") == 2
     assert run(["show", str(stored), str(stored), "-a", "glibc", "--format", "json"]) == 0
-    assert [len(each["cells"]) for each in json.loads(capsys.readouterr().out)] == [1, 1]
+    assert [len(row["cells"]) for row in json.loads(capsys.readouterr().out)] == [1, 1]
     assert run(["show", str(stored), str(stored), "-a", "glibc", "--format", "csv"]) == 0
     assert capsys.readouterr().out.count("workload,allocator") == 1
 

@@ -24,13 +24,14 @@ touch: first
 """
 
 
-# Makes a virtual environment of nothing but a pip that writes down what it was asked for.
+# Makes a virtual environment of nothing but a pip that writes down what it was asked for, and finds wheels of 1.0 only.
 FAKE_PYTHON = """\
 #!/bin/sh
 mkdir -p "$3/bin"
 cat > "$3/bin/pip" <<'END'
 #!/bin/sh
-echo "$@" > "$0.asked"
+echo "$@" >> "$0.asked"
+case "$*" in *--only-binary*) case "$*" in *==1.0) ;; *) exit 1 ;; esac ;; esac
 END
 chmod +x "$3/bin/pip"
 """
@@ -48,11 +49,12 @@ class Runner:
         for path in self.files.values():
             path.touch()
 
-    def run(self, step: dict[str, Any], inputs: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        given = {name: each.get("default", "") for name, each in ACTION["inputs"].items()} | inputs
-        known = {"github.action_path": str(ROOT), **{f"inputs.{name}": value for name, value in given.items()}}
+    def run(self, step: dict[str, Any], inputs: dict[str, str], ref: str = "main") -> subprocess.CompletedProcess[str]:
+        given = {name: item.get("default", "") for name, item in ACTION["inputs"].items()} | inputs
+        known = {"github.action_path": str(ROOT), "github.action_ref": ref}
+        known |= {f"inputs.{name}": value for name, value in given.items()}
         environment = {
-            name: re.sub(r"\$\{\{ ([\w.-]+) \}\}", lambda found: known[found[1]], value)
+            name: re.sub(r"\$\{\{ ([\w.-]+) \}\}", lambda result: known[result[1]], value)
             for name, value in step["env"].items()
         }
         assert "${{" not in step["run"], "an expression inside a script is an injection waiting to happen"
@@ -85,33 +87,45 @@ def installed(runner: Runner) -> Runner:
     bin_folder.mkdir(parents=True)
     (bin_folder / "memtool").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m memtool "$@"\n')
     (bin_folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    for each in bin_folder.iterdir():
-        each.chmod(0o755)
+    for path in bin_folder.iterdir():
+        path.chmod(0o755)
     return runner
 
 
 def step(name: str) -> dict[str, Any]:
-    return next(each for each in ACTION["runs"]["steps"] if each["name"] == name)
+    return next(item for item in ACTION["runs"]["steps"] if item["name"] == name)
 
 
 def test_it_is_a_composite_action_whose_outputs_its_steps_write() -> None:
     assert ACTION["runs"]["using"] == "composite"
-    assert all(each["shell"] == "bash" for each in ACTION["runs"]["steps"])
+    assert all(item["shell"] == "bash" for item in ACTION["runs"]["steps"])
     for name, output in ACTION["outputs"].items():
         assert output["value"] == f"${{{{ steps.check.outputs.{name} }}}}"
         assert f"{name}=" in step("Check")["run"]
 
 
-def test_the_first_step_installs_what_is_checked_out(runner: Runner) -> None:
+@pytest.mark.parametrize(
+    ("ref", "installed", "said"),
+    [
+        ("main", [str(ROOT)], "compiled main"),
+        ("", [str(ROOT)], "compiled what is there"),
+        ("v1.0", ["--only-binary memtool-bench memtool-bench==1.0"], "installed the wheel of 1.0"),
+        ("v2.0", ["--only-binary memtool-bench memtool-bench==2.0", str(ROOT)], "compiled v2.0"),
+        ("v1.0; reboot", [str(ROOT)], "compiled v1.0; reboot"),
+    ],
+)
+def test_the_first_step_installs_the_wheel_of_a_release_else_what_is_checked_out(
+    runner: Runner, ref: str, installed: list[str], said: str
+) -> None:
     """With a venv whose pip only says what it was asked for: packages and compilers have tests of their own."""
     fake = runner.folder / "fake-python"
     fake.write_text(FAKE_PYTHON)
     fake.chmod(0o755)
-    ended = runner.run(step("Install"), {"python": str(fake)})
-    assert (ended.returncode, ended.stderr) == (0, "")
-    asked = (runner.folder / "temp/memtool-venv/bin/pip.asked").read_text().split()
-    assert asked[0] == "install"
-    assert asked[-3:] == ["--constraint", f"{ROOT}/constraints.txt", str(ROOT)]
+    ended = runner.run(step("Install"), {"python": str(fake)}, ref)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{said}\n", "")
+    asked = (runner.folder / "temp/memtool-venv/bin/pip.asked").read_text().splitlines()
+    assert [line.partition(f" --constraint {ROOT}/constraints.txt ")[2] for line in asked] == installed
+    assert all(line.startswith("install ") for line in asked)
 
 
 def test_a_check_that_passes(runner: Runner) -> None:
@@ -196,9 +210,11 @@ def git(folder: Path, *arguments: str) -> None:
 def test_the_recipe_for_pull_requests_builds_both_sides_from_a_shallow_checkout(tmp_path: Path) -> None:
     """The steps of docs/comparing.md, in a checkout as actions/checkout makes it: one commit, detached, no branches."""
     text = (ROOT / "docs/comparing.md").read_text(encoding="utf-8")
-    (recipe,) = (found for found in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "actions/checkout" in found)
+    (recipe,) = (
+        element for element in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "actions/checkout" in element
+    )
     steps = yaml.safe_load(recipe)["jobs"]["memory"]["steps"]
-    assert [next(iter(each)) for each in steps] == ["uses", "run", "uses"]
+    assert [next(iter(item)) for item in steps] == ["uses", "run", "uses"]
     assert steps[2]["with"]["arguments"].endswith("--against ../main/libmine.so --candidate ./libmine.so")
     upstream, checkout = tmp_path / "upstream", tmp_path / "work/checkout"
     upstream.mkdir()

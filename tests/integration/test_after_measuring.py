@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +59,17 @@ def test_a_disk_that_is_full_after_the_measuring_costs_no_sample(
     outcome = bench(replace(options, draw_plots=False, resume=True), quiet)
     assert [cell.status for cell in outcome.run.cells] == [Status.OK]
     assert (options.output / "journal.jsonl").read_bytes() == before
+
+
+def test_a_reader_that_has_seen_enough_costs_no_report(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(WORKLOAD, encoding="utf-8")
+    arguments = "bench small.yaml -a tlsf --passes footprint --blocks 1 --no-plots --report -o out"
+    with subprocess.Popen(
+        [sys.executable, "-m", "memtool", *arguments.split()], cwd=tmp_path, stdout=subprocess.PIPE
+    ) as started:
+        assert started.stdout is not None
+        started.stdout.close()
+    assert (tmp_path / "out/report.html").is_file()
 
 
 def test_a_picture_that_cannot_be_drawn_is_a_complaint(options: BenchOptions, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,28 +71,28 @@ def test_a_run_leaves_what_the_contract_names(small: Path, tmp_path: Path, memto
     assert "pool: serves requests of up to 64 B; the workload asks for up to " in ended.stdout
     content = json.loads((out / "run.json").read_text())
     jsonschema.validate(content, run_file.json_schema())
-    found = cells(out)
-    assert {name: cell["status"] for name, cell in found.items()} == {
+    result = cells(out)
+    assert {name: cell["status"] for name, cell in result.items()} == {
         "glibc": "ok",
         "tlsf": "ok",
         "pool": "excluded",
     }
-    time_per_op = found["tlsf"]["metrics"]["time_per_op_ns"]
+    time_per_op = result["tlsf"]["metrics"]["time_per_op_ns"]
     assert time_per_op["blocks"] == [0, 1, 2, 3, 4, 5]
     assert time_per_op["low"] <= time_per_op["value"] <= time_per_op["high"]
-    assert found["tlsf"]["metrics"]["peak_footprint_bytes"]["determinism"] == "exact"
-    assert found["glibc"]["metrics"]["peak_footprint_bytes"]["value"] is None
-    assert "libc.so" in found["glibc"]["proof"]["malloc_owner"]
-    assert found["glibc"]["proof"]["version"]
-    proof = found["tlsf"]["proof"]
+    assert result["tlsf"]["metrics"]["peak_footprint_bytes"]["determinism"] == "exact"
+    assert result["glibc"]["metrics"]["peak_footprint_bytes"]["value"] is None
+    assert "libc.so" in result["glibc"]["proof"]["malloc_owner"]
+    assert result["glibc"]["proof"]["version"]
+    proof = result["tlsf"]["proof"]
     assert proof["event_hash"] == content["workloads"][0]["event_hash"]
     assert (proof["seed"], proof["tuning"]) == (42, {})
     assert proof["machine"] == content["machine"]["fingerprint"]
     assert proof["order"]["passes"][:4] == ["check", "throughput", "latency", "footprint"]
     # Of each block of null, glibc and tlsf.
-    assert sorted(set(proof["order"]["places"]) | set(found["glibc"]["proof"]["order"]["places"])) == [1, 2, 3]
+    assert sorted(set(proof["order"]["places"]) | set(result["glibc"]["proof"]["order"]["places"])) == [1, 2, 3]
     assert len(proof["order"]["places"]) == 6
-    for name in found["tlsf"]["series"].values():
+    for name in result["tlsf"]["series"].values():
         assert (out / name).is_file()
     assert sorted(path.name for path in (out / "plots").iterdir()) == [
         "small-footprint.png",
@@ -149,13 +149,13 @@ def test_resident_memory_is_compared_after_a_run_of_nine_blocks(
     """What the kernel counts is never exact, so it takes a pair in every block to say anything of it."""
     arguments = ("-a", "glibc,arena", "--blocks", "9", "--passes", "footprint", "--no-plots", "-o", tmp_path / "out")
     memtool("bench", small, *arguments, environment=memtool_environment)
-    for each in cells(tmp_path / "out").values():
-        assert each["metrics"]["peak_resident_bytes"]["blocks"] == list(range(9))
+    for cell in cells(tmp_path / "out").values():
+        assert cell["metrics"]["peak_resident_bytes"]["blocks"] == list(range(9))
     ended = memtool("compare", tmp_path / "out", "--format", "json", environment=memtool_environment)
-    found = {each["metric"]: each for each in json.loads(ended.stdout)["comparisons"]}
-    assert found["peak_resident_bytes"]["samples"] == 9
+    result = {comparison["metric"]: comparison for comparison in json.loads(ended.stdout)["comparisons"]}
+    assert result["peak_resident_bytes"]["samples"] == 9
     # An arena gives nothing back: it holds every block that was ever asked for.
-    assert found["peak_resident_bytes"]["verdict"] == "regression"
+    assert result["peak_resident_bytes"]["verdict"] == "regression"
 
 
 def test_a_run_in_which_everything_is_left_out_says_why(
@@ -270,13 +270,13 @@ def test_a_fault_costs_its_cell_only(
         environment=environment,
     )
     assert ended.returncode == 1
-    found = {name: (cell["status"], cell["reason"]) for name, cell in cells(tmp_path / "out").items()}
-    assert found["sound"] == ("ok", None)
-    assert found["glibc"] == ("ok", None)
-    assert found["crashes"] == ("failed", "check pass, block 0: the worker was killed by SIGSEGV")
-    assert found["runs-out"][0] == "failed"
-    assert found["runs-out"][1].startswith("check pass, block 0: out of memory at event ")
-    assert "overlapping blocks" in found["overlaps"][1]
+    result = {name: (cell["status"], cell["reason"]) for name, cell in cells(tmp_path / "out").items()}
+    assert result["sound"] == ("ok", None)
+    assert result["glibc"] == ("ok", None)
+    assert result["crashes"] == ("failed", "check pass, block 0: the worker was killed by SIGSEGV")
+    assert result["runs-out"][0] == "failed"
+    assert result["runs-out"][1].startswith("check pass, block 0: out of memory at event ")
+    assert "overlapping blocks" in result["overlaps"][1]
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -326,7 +326,7 @@ def test_what_is_finished_survives_and_is_not_measured_again(
     whole = [line for line in before if is_json(line)]
     assert after[: len(whole)] == whole
     samples = [json.loads(line)["sample"] for line in after[1:]]
-    keys = [(each["cell"]["allocator"], each["block"], each["run_pass"]) for each in samples]
+    keys = [(sample["cell"]["allocator"], sample["block"], sample["run_pass"]) for sample in samples]
     assert len(keys) == len(set(keys))
     assert {cell["status"] for cell in cells(out).values()} == {"ok"}
 
@@ -344,7 +344,7 @@ def test_a_finished_run_is_given_more_blocks(small: Path, tmp_path: Path, memtoo
     after = journal.read_text().splitlines()
     assert after[: len(before)] == before
     samples = [json.loads(line)["sample"] for line in after[1:]]
-    keys = [(each["cell"]["allocator"], each["block"], each["run_pass"]) for each in samples]
+    keys = [(sample["cell"]["allocator"], sample["block"], sample["run_pass"]) for sample in samples]
     assert len(keys) == len(set(keys))
     run = json.loads((out / "run.json").read_text())
     assert run["blocks"] == 4

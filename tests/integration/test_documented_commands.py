@@ -23,8 +23,22 @@ import pytest
 from tests.conftest import ROOT, shared_folder
 
 PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))]
-ELSEWHERE = {"docs/your-own-allocator.md", "docs/choosing.md"}
-"""What is run otherwise: by a test of its own, and by scripts/choosing_page.py."""
+ELSEWHERE = {
+    "docs/your-own-allocator.md",
+    "docs/choosing.md",
+    "docs/containers.md",
+    "docs/placement-new.md",
+    "docs/access.md",
+    "docs/mapping.md",
+    "docs/device.md",
+    "docs/start.md",
+    "docs/reading.md",
+    "docs/game-pool.md",
+    "docs/small-budget.md",
+    "docs/rss-grows.md",
+    "docs/cluster.md",
+}
+"""What is run otherwise: by a test of its own (test_tutorials.py, test_cluster.py …), and by scripts/run_page.py."""
 _COMMAND = re.compile(r"^(?:    |\$ )?(memtool (?:[a-z]+ ?)(?:.*))$", re.MULTILINE)
 _KNOWN = frozenset(
     [
@@ -43,6 +57,7 @@ _KNOWN = frozenset(
         "history",
         "doctor",
         "schema",
+        "completion",
         "--help",
     ]
 )
@@ -75,11 +90,14 @@ WORKLOADS = {
 }
 """Shipped workloads that commands name -> allocations of the local files in their place: few, and packed at once."""
 SAYS = {
-    "bench": r"peak [\d.]+ [KMG]?i?B in [\d,]+ objects[\s\S]*^Results: results/",
+    "bench": r"(?:peak [\d.]+ [KMG]?i?B in [\d,]+ objects|reachable at most [\d.]+ )[\s\S]*^Results: results/",
     "show": r"ns/op[\s\S]*tlsf",
-    "plot": r"\.svg",
+    "plot": r"\.png$",
+    "report": r"\.html$",
+    "completion": r"_MEMTOOL_COMPLETE",
     "compare": r"^metric +.*verdict$|ranks? ",
     "check": r"^PASS: ",
+    "history": r"^No change in \d+ series of \d+ runs? |\"value\": \d",
     "inspect": r"^peak live .*the load, the least memory that can serve it$",
     "list": r"\btlsf\b",
     "record": r"^what the program says$",
@@ -102,8 +120,8 @@ INSTEAD = {
 def commands_of(page: str) -> list[str]:
     """Return the commands of a page's code blocks, without the remarks behind them."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    found = (line for line in _COMMAND.findall(text) if line.split()[1] in _KNOWN)
-    return [re.sub(r"\s+#.*$", "", line) for line in found]
+    result = (line for line in _COMMAND.findall(text) if line.split()[1] in _KNOWN)
+    return [re.sub(r"\s+#.*$", "", line) for line in result]
 
 
 COMMANDS = list(dict.fromkeys(command for page in PAGES if page not in ELSEWHERE for command in commands_of(page)))
@@ -153,6 +171,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, memtool_environment: dict
             (made / name).parent.mkdir(exist_ok=True)
             (made / name).write_text(short(name, allocations), encoding="utf-8")
         (made / "mine.yaml").write_text(block_of("README.md", "name: web-server").replace("500k", "5k"))
+        (made / "trees.yaml").write_text(block_of("docs/collection.md", "name: trees").replace("depth: 14", "depth: 8"))
         (made / "buffers.csv").write_text("id,lower,upper,size\n0,0,40,70000\n1,10,30,9000\n2,20,50,5000\n")
         with zipfile.ZipFile(made / "recording.zip", "w") as archive:
             calls = (f"{i % 2}: malloc 0x{i % 9 * 64 + 64:x} {i % 50 + 1}\n" for i in range(3000))
@@ -247,7 +266,7 @@ def test_a_command_of_the_documentation_runs(
         said = (folder / command.partition(" > ")[2]).read_text(encoding="utf-8")
     if command.startswith("memtool schema"):
         json.loads(said)
-    option = next((each for each in INSTEAD if each in command), None)
+    option = next((item for item in INSTEAD if item in command), None)
     expected = SAYS[command.split()[1]] if option is None else INSTEAD[option]
     assert re.search(expected, said, re.MULTILINE), said[-3000:]
 

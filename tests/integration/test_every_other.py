@@ -37,12 +37,15 @@ def cells(
         check=True,
         capture_output=True,
     )
-    found = {}
+    result = {}
     for cell in json.loads((folder / "out/run.json").read_text())["cells"]:
         if cell["metrics"].get("peak_footprint_bytes", {}).get("value") is not None:
             rows = json.loads((folder / "out" / cell["series"]["footprint"]).read_text())["footprint"]
-            found[cell["allocator"]] = cell["metrics"], [each for each in rows["footprint_bytes"] if each is not None]
-    return found
+            result[cell["allocator"]] = (
+                cell["metrics"],
+                [footprint_byte for footprint_byte in rows["footprint_bytes"] if footprint_byte is not None],
+            )
+    return result
 
 
 def test_external_fragmentation_after_the_peak_is_in_the_greatest_over_the_run(

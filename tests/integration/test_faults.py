@@ -19,7 +19,7 @@ from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
 from tests.images import churn, image_fd, make_image
 
 GIB = 1 << 30
-PASSES = [each for each in CHOSEN if each is not Pass.COUNTERS]
+PASSES = [item for item in CHOSEN if item is not Pass.COUNTERS]
 """Those that every machine has; counting instructions is tested by itself."""
 
 
@@ -81,7 +81,7 @@ def test_a_crash_is_named_by_its_signal(executor: WorkerExecutor, image: tuple[i
 def test_an_endless_loop_is_killed_at_its_time_limit(executor: WorkerExecutor, image: tuple[int, int]) -> None:
     sample = take(executor, image, "loops-forever", time_limit=1.0)
     assert sample.status is Status.FAILED
-    assert sample.reason == "no answer within 1 s: killed (a loop without end, or too slow: --time-limit waits longer)"
+    assert sample.reason == "no answer within 1 s: killed (a loop without end, or too slow for its time limit)"
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_adaptors_name_what_they_detect_in_every_pass(
     assert sample.reason.startswith(words)
     if "underrun" in words:
         # The check pass verifies the heap now and then; in the others it is found when the victim is freed.
-        found = 111 if run_pass is Pass.CHECK else 449
-        assert sample.reason.endswith(f"(allocated at operation 98) by 32 bytes, found at operation {found}")
+        result = 111 if run_pass is Pass.CHECK else 449
+        assert sample.reason.endswith(f"(allocated at operation 98) by 32 bytes, found at operation {result}")
 
 
 def test_a_trap_of_the_guard_page_is_named(executor: WorkerExecutor, image: tuple[int, int]) -> None:
@@ -212,9 +212,9 @@ def wait_for_child(pid: int) -> int:
     """Return the process id of the worker once it replays (its main thread is running, not waiting for a request)."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
     for _ in range(15_000):
-        found = children.read_text().split()
-        if found and "faulty_engine" in Path(f"/proc/{found[0]}/maps").read_text():
-            return int(found[0])
+        result = children.read_text().split()
+        if result and "faulty_engine" in Path(f"/proc/{result[0]}/maps").read_text():
+            return int(result[0])
         time.sleep(0.02)
     raise AssertionError("no worker was started")
 

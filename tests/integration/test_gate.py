@@ -51,13 +51,13 @@ def test_a_header_that_grew_by_a_byte_fails_the_check(faulty_engine: Path, check
     assert (unchanged.returncode, unchanged.stderr) == (0, "")
     grown = check(*options, "-o", "after", MEMTOOL_ENGINE=str(faulty_engine))
     assert (grown.returncode, grown.stderr) == (3, "")
-    found = next(line for line in grown.stdout.splitlines() if line.startswith("regression: "))
+    result = next(line for line in grown.stdout.splitlines() if line.startswith("regression: "))
     assert re.fullmatch(
         r"regression: full · tlsf · peak_footprint_bytes: "
         r"[\d,]+ -> [\d,]+ \(\+[\d,]+ B, \+\d+\.\d+ %, limit 0\); "
         r"next: memtool bench full.yaml -a tlsf --passes footprint; "
         r"if it is meant: memtool check full.yaml --baseline main.json --update -a tlsf --metric peak_footprint_bytes",
-        found,
+        result,
     )
 
 
@@ -87,15 +87,15 @@ def test_five_more_instructions_fail_the_check(faulty_engine: Path, check: Check
     counted("five-more")
     slower = check(*COUNTED, "-o", "after", MEMTOOL_ENGINE=str(faulty_engine))
     assert (slower.returncode, slower.stderr) == (3, "")
-    found = next(line for line in slower.stdout.splitlines() if line.startswith("regression: "))
+    result = next(line for line in slower.stdout.splitlines() if line.startswith("regression: "))
     match = re.fullmatch(
         r"regression: full · five-more · instructions_per_op: (\d+\.\d+) -> (\d+\.\d+) "
         r"\(\+\d+\.\d %, limit 0\.50 %\); "
         r"next: memtool bench full.yaml -a five-more --passes counters; if it is meant: "
         r"memtool check full.yaml --baseline main.json --update --metric instructions_per_op,peak_footprint_bytes",
-        found,
+        result,
     )
-    assert match is not None, found
+    assert match is not None, result
     # Every second operation allocates.
     assert float(match[2]) - float(match[1]) == pytest.approx(2.5, abs=0.01)
 

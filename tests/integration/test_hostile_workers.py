@@ -155,7 +155,7 @@ def test_samples_that_have_ended_end_none_that_are_taken_beside_them(image: tupl
         with closing(executor.overlap([job(image, heap(quick))] * 2, 2)) as samples:
             assert [next(samples).status for _ in range(2)] == [Status.OK] * 2
         ended.touch()
-        assert [(each.status, each.reason) for each in waiting.result()] == [(Status.OK, None)]
+        assert [(item.status, item.reason) for item in waiting.result()] == [(Status.OK, None)]
 
 
 def endless(folder: Path) -> AllocatorPlan:
@@ -170,11 +170,11 @@ def endless(folder: Path) -> AllocatorPlan:
 def test_one_that_never_ends_costs_no_other_of_its_batch(image: tuple[int, int], tmp_path: Path) -> None:
     plans = [endless(tmp_path), heap(tmp_path), AllocatorPlan(AllocatorSpec("glibc"), "malloc", "")]
     jobs = [job(image, plan, Pass.HEAP, limit=2.0 if plan is plans[0] else 250.0) for plan in plans]
-    found = {each.cell.allocator: (each.status, each.reason) for each in WorkerExecutor(1).overlap(jobs, 3)}
-    assert found == {
+    result = {sample.cell.allocator: (sample.status, sample.reason) for sample in WorkerExecutor(1).overlap(jobs, 3)}
+    assert result == {
         "endless": (
             Status.FAILED,
-            "no answer within 2 s: killed (a loop without end, or too slow: --time-limit waits longer)",
+            "no answer within 2 s: killed (a loop without end, or too slow for its time limit)",
         ),
         "mine.py:Heap": (Status.OK, None),
         "glibc": (Status.OK, None),
@@ -293,7 +293,7 @@ def test_a_malloc_that_is_replaced_between_two_samples_is_noticed(image: tuple[i
         for run_pass in (Pass.THROUGHPUT, Pass.FOOTPRINT):  # the second in a program of its own
             held.append(evidence.hold(executor.execute(job(image, plan, run_pass))))
     reason = f"{path} was replaced during the run: its samples would be of two builds"
-    assert [each.reason for each in held] == [None, None, reason, reason]
+    assert [item.reason for item in held] == [None, None, reason, reason]
 
 
 def test_an_interrupt_while_workers_are_started_ends_those_that_have_begun(

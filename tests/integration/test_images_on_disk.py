@@ -12,7 +12,7 @@ from memtool.passes import Pass, Sample
 from memtool.passes.footprint import Footprint
 from memtool.passes.latency import Latency
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
-from memtool.workload.generated import generated
+from memtool.workload.sources.generated import generated
 from memtool.workload.trace import Trace, make_trace
 from tests.events import workload_of
 
@@ -40,16 +40,16 @@ def measured(trace: Trace, run_pass: Pass) -> Sample:
 
 
 def test_a_worker_measures_the_same_of_an_image_on_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = []
+    result = []
     with make_trace(generated(workload_of(CONTENT), 7), "w.yaml") as trace:
-        found.append(measured(trace, Pass.FOOTPRINT))
+        result.append(measured(trace, Pass.FOOTPRINT))
     monkeypatch.setattr("memtool.host.machine.allowance", lambda: Allowance(2 << 20, 1 << 20, None))
     with make_trace(generated(workload_of(CONTENT), 7), "w.yaml") as trace:
         assert not str(Path(f"/proc/self/fd/{trace.image_fd}").readlink()).startswith("/memfd:")
-        found.append(measured(trace, Pass.FOOTPRINT))
+        result.append(measured(trace, Pass.FOOTPRINT))
         assert measured(trace, Pass.CHECK).status is Status.OK
-    assert [(sample.status, sample.reason) for sample in found] == 2 * [(Status.OK, None)]
-    inside, outside = (sample.payload for sample in found)
+    assert [(sample.status, sample.reason) for sample in result] == 2 * [(Status.OK, None)]
+    inside, outside = (sample.payload for sample in result)
     assert isinstance(inside, Footprint)
     assert isinstance(outside, Footprint)
     assert inside.peak_footprint_bytes == outside.peak_footprint_bytes > 50_000

@@ -30,15 +30,15 @@ HOURS = "7200"
 
 def descendants(pid: int) -> dict[int, str]:
     """Return the command lines of all that a process has started, by their ids."""
-    found: dict[int, str] = {}
+    result: dict[int, str] = {}
     for listing in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             for child in map(int, listing.read_text(encoding="ascii").split()):
-                found[child] = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-                found |= descendants(child)
+                result[child] = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+                result |= descendants(child)
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return found
+    return result
 
 
 def has_ended(pid: int) -> bool:
@@ -88,7 +88,7 @@ def test_an_interrupt_of_the_counters_pass_ends_valgrind_and_keeps_what_is_finis
     after = (out / "journal.jsonl").read_bytes().splitlines()
     assert after[: len(before)] == before
     samples = [json.loads(line)["sample"] for line in after[1:]]
-    finished = [(each["cell"]["allocator"], each["run_pass"], each["status"]) for each in samples]
+    finished = [(sample["cell"]["allocator"], sample["run_pass"], sample["status"]) for sample in samples]
     assert {("./libstays.so", "check", "ok"), ("./libstays.so", "throughput", "ok")} <= set(finished)
     assert ("./libstays.so", "counters", "failed") not in finished
     assert complaint.endswith(

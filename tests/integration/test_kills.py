@@ -14,9 +14,10 @@ import pytest
 
 WORKLOAD = """
 name: small
-allocations: 500
+allocations: 2000000
 objects: [{size: 64, lifetime: 20}]
 """
+"""So large that no run ends before it is killed."""
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 ENDED = {signal.SIGKILL: -9, signal.SIGTERM: 143}
 """How a run that was still going on ends; an interrupt has memtool's own code."""
@@ -76,5 +77,5 @@ def test_no_finished_sample_is_lost(
         assert list(temporary.iterdir()) == [] or how is signal.SIGKILL
     assert refused > 0 or kills < 3
     samples = [json.loads(line)["sample"] for line in before[1:]]
-    keys = {(each["cell"]["allocator"], each["block"], each["run_pass"]) for each in samples}
+    keys = {(sample["cell"]["allocator"], sample["block"], sample["run_pass"]) for sample in samples}
     assert len(keys) == len(samples)

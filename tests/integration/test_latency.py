@@ -17,9 +17,9 @@ from memtool.passes.latency import Latency
 from memtool.passes.throughput import Throughput
 from memtool.store.series import History
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
-from memtool.workload.arrival_kinds import Arrivals
-from memtool.workload.arrivals import compile_arrivals
-from memtool.workload.generated import generated
+from memtool.workload.language.arrival_kinds import Arrivals
+from memtool.workload.language.arrivals import compile_arrivals
+from memtool.workload.sources.generated import generated
 from memtool.workload.trace import make_trace
 from tests.events import workload_of
 from tests.images import churn, image_fd, make_image
@@ -74,8 +74,8 @@ def take(
 
 
 def percentile(sample: Sample, kind: str, q: float) -> float:
-    found = sample.of(Latency).histograms[kind]
-    return histogram.percentile(histogram.merge([found.buckets]), q, found.maximum)
+    result = sample.of(Latency).histograms[kind]
+    return histogram.percentile(histogram.merge([result.buckets]), q, result.maximum)
 
 
 def test_a_planted_stall_shows_in_the_tail_and_in_the_strip(executor: WorkerExecutor, image: tuple[int, int]) -> None:
@@ -166,10 +166,10 @@ def test_histograms_by_size_add_up_to_those_of_the_kind(executor: WorkerExecutor
         os.close(descriptor)
     for kind in ("allocate", "deallocate"):
         classes = sample.of(Latency).by_size[kind]
-        assert [sum(count for _, count in each.buckets) for each in classes] == [2, 2, 1, 1, 0, 0, 0, 1, 1]
+        assert [sum(count for _, count in size_class.buckets) for size_class in classes] == [2, 2, 1, 1, 0, 0, 0, 1, 1]
         whole = sample.of(Latency).histograms[kind]
-        assert histogram.merge(each.buckets for each in classes) == histogram.merge([whole.buckets])
-        assert max(each.maximum for each in classes) == whole.maximum
+        assert histogram.merge(size_class.buckets for size_class in classes) == histogram.merge([whole.buckets])
+        assert max(size_class.maximum for size_class in classes) == whole.maximum
 
 
 def test_system_calls_of_threads_that_block_signals_are_counted(

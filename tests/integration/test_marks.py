@@ -39,7 +39,7 @@ def test_a_heap_is_mapped_at_each_mark_and_goes_by_its_name(tmp_path: Path) -> N
     (cell,) = outcome.run.cells
     assert cell.cell == Cell("queue", f"pool:block={PAGE},chunk={4 * PAGE}")
     maps = series.read(outcome.directory, cell).heap_maps
-    assert [blocks(each) for each in maps] == [
+    assert [blocks(heap_map) for heap_map in maps] == [
         ("first", 1, 1 * PAGE, "used free free free"),
         ("peak", 3, 3 * PAGE, "used used used free"),
         # Object 0 is gone, and object 3 has its block.
@@ -48,11 +48,11 @@ def test_a_heap_is_mapped_at_each_mark_and_goes_by_its_name(tmp_path: Path) -> N
     ]
 
 
-def blocks(found: Any) -> tuple[str, int, int, str]:
+def blocks(result: Any) -> tuple[str, int, int, str]:
     """Return (moment, operations done, live bytes, what each bucket of one block is)."""
-    assert found["bucket_bytes"] == PAGE
+    assert result["bucket_bytes"] == PAGE
     states = []
-    for used, free in zip(found["buckets"]["used"], found["buckets"]["free"], strict=True):
+    for used, free in zip(result["buckets"]["used"], result["buckets"]["free"], strict=True):
         assert {used, free} == {0, PAGE}
         states.append("used" if used else "free")
-    return found["moment"], found["clock"], found["live_bytes"], " ".join(states)
+    return result["moment"], result["clock"], result["live_bytes"], " ".join(states)

@@ -61,14 +61,14 @@ def take(executor: WorkerExecutor, image: tuple[int, int], strategy: str, run_pa
 
 
 def figures(executor: WorkerExecutor, image: tuple[int, int], strategy: str) -> dict[str, Metric]:
-    samples = [take(executor, image, strategy, each) for each in (Pass.CHECK, Pass.FOOTPRINT, Pass.HEAP)]
-    assert [(each.status, each.reason) for each in samples] == [(Status.OK, None)] * 3
+    samples = [take(executor, image, strategy, run_pass) for run_pass in (Pass.CHECK, Pass.FOOTPRINT, Pass.HEAP)]
+    assert [(sample.status, sample.reason) for sample in samples] == [(Status.OK, None)] * 3
     trace = replace(TRACE, peak_live_bytes=PEAK)
     return dict(summarise_cell(samples[0].cell, samples, [], trace, CLOCK, exact_expected=True).metrics)
 
 
-def values(found: dict[str, Metric], *names: str) -> list[float | None]:
-    return [found[name].value for name in names]
+def values(result: dict[str, Metric], *names: str) -> list[float | None]:
+    return [result[name].value for name in names]
 
 
 AFTER_DRAIN = [f"resident_after_drain_{wait}_bytes" for wait in ("0ms", "100ms", "1s", "5s")]
@@ -78,35 +78,35 @@ WATERFALL = ("rounding_bytes", "free_bytes", "metadata_bytes", "unaccounted_byte
 def test_what_never_gives_memory_back_has_all_of_it_after_the_drain(
     executor: WorkerExecutor, image: tuple[int, int]
 ) -> None:
-    found = figures(executor, image, "keeps")
-    assert values(found, "peak_footprint_bytes", *WATERFALL) == [5_440_000, 0, 0, 0, 0]
-    assert found["peak_resident_bytes"].value == pytest.approx(5_440_000, rel=0.01)
-    assert values(found, *AFTER_DRAIN) == [pytest.approx(5_440_000, rel=0.01)] * 4
-    assert values(found, "unaccounted_after_drain_bytes", "internal_fragmentation") == [0, 0]
+    result = figures(executor, image, "keeps")
+    assert values(result, "peak_footprint_bytes", *WATERFALL) == [5_440_000, 0, 0, 0, 0]
+    assert result["peak_resident_bytes"].value == pytest.approx(5_440_000, rel=0.01)
+    assert values(result, *AFTER_DRAIN) == [pytest.approx(5_440_000, rel=0.01)] * 4
+    assert values(result, "unaccounted_after_drain_bytes", "internal_fragmentation") == [0, 0]
 
 
 def test_what_gives_memory_back_has_none_of_it_after_the_drain(
     executor: WorkerExecutor, image: tuple[int, int]
 ) -> None:
-    found = figures(executor, image, "gives-back")
-    assert values(found, "peak_footprint_bytes", "unaccounted_after_drain_bytes") == [5_440_000, 0]
-    assert values(found, *AFTER_DRAIN) == [pytest.approx(0, abs=54_400)] * 4
+    result = figures(executor, image, "gives-back")
+    assert values(result, "peak_footprint_bytes", "unaccounted_after_drain_bytes") == [5_440_000, 0]
+    assert values(result, *AFTER_DRAIN) == [pytest.approx(0, abs=54_400)] * 4
 
 
 def test_a_leak_of_one_block_in_a_hundred_is_unaccounted_after_the_drain(
     executor: WorkerExecutor, image: tuple[int, int]
 ) -> None:
-    found = figures(executor, image, "leaks")
+    result = figures(executor, image, "leaks")
     # 100 of the first 10,000 freed blocks do not come back, so that 100 more are taken; 300 are lost in the end.
-    assert values(found, "peak_footprint_bytes", "unaccounted_bytes") == [5_467_200, 0]
-    assert values(found, "unaccounted_after_drain_bytes", "internal_fragmentation") == [81_600, 0]
+    assert values(result, "peak_footprint_bytes", "unaccounted_bytes") == [5_467_200, 0]
+    assert values(result, "unaccounted_after_drain_bytes", "internal_fragmentation") == [81_600, 0]
 
 
 def test_rounding_to_powers_of_two_is_internal_fragmentation(executor: WorkerExecutor, image: tuple[int, int]) -> None:
-    found = figures(executor, image, "rounds")
+    result = figures(executor, image, "rounds")
     # 272 become 512.
-    assert values(found, "internal_fragmentation", *WATERFALL) == [0.46875, 4_800_000, 0, 0, 0]
-    assert values(found, "footprint_peak_ratio", "unaccounted_after_drain_bytes") == [512 / 272, 0]
+    assert values(result, "internal_fragmentation", *WATERFALL) == [0.46875, 4_800_000, 0, 0, 0]
+    assert values(result, "footprint_peak_ratio", "unaccounted_after_drain_bytes") == [512 / 272, 0]
 
 
 @pytest.mark.parametrize("run_pass", [Pass.CHECK, Pass.FOOTPRINT])
@@ -129,7 +129,7 @@ def test_fewer_granted_than_live_is_a_lie_in_the_footprint_pass_too(
 def heap_maps(executor: WorkerExecutor, image: tuple[int, int], strategy: str) -> list[dict[str, Any]]:
     sample = take(executor, image, strategy, Pass.HEAP)
     assert sample.reason is None
-    return [asdict(each) for each in sample.of(Heap).maps]
+    return [asdict(heap_map) for heap_map in sample.of(Heap).maps]
 
 
 def test_a_map_of_a_region_that_was_touched_whole(executor: WorkerExecutor, image: tuple[int, int]) -> None:

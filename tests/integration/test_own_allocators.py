@@ -40,8 +40,8 @@ class Raises(Bump):
 
 class Escapes(Bump):
     def allocate(self, size, alignment):
-        found = super().allocate(size, alignment)
-        return found if self.calls != 100 else self.region.used
+        offset = super().allocate(size, alignment)
+        return offset if self.calls != 100 else self.region.used
 
 class Forgets(Bump):
     def allocate(self, size, alignment):
@@ -49,8 +49,8 @@ class Forgets(Bump):
 
 class Overlaps(Bump):
     def allocate(self, size, alignment):
-        found = super().allocate(size, alignment)
-        return found if self.calls != 100 else 0
+        offset = super().allocate(size, alignment)
+        return offset if self.calls != 100 else 0
 
 class Broken(Bump):
     def check(self):
@@ -164,3 +164,54 @@ def test_what_is_timed_is_guarded_as_well(folder: Path, memtool_environment: dic
     code, cells, _ = bench(folder, "mine.py:Escapes", memtool_environment, "--passes", "throughput")
     assert code == 1
     assert "outside the " in cells["mine.py:Escapes"]["reason"]
+
+
+REPLACEMENT = r"""
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+static char* next;
+static size_t refused;
+__attribute__((constructor)) static void listen(void) {
+  const char* said = getenv("MINE_REFUSES");
+  if (said != NULL) refused = strtoul(said, NULL, 10);
+}
+void* aligned_alloc(size_t alignment, size_t size) {
+  if (size != 0 && size == refused) return NULL;
+  if (next == NULL) next = mmap(NULL, 1ul << 32, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (alignment < 16) alignment = 16;
+  char* block = (char*)(((size_t)next + 16 + alignment - 1) & ~(alignment - 1));
+  ((size_t*)block)[-1] = size;
+  next = block + size;
+  return block;
+}
+void* malloc(size_t size) { return aligned_alloc(16, size); }
+void* calloc(size_t count, size_t size) { return malloc(count * size); }
+void free(void* block) { (void)block; }
+size_t malloc_usable_size(void* block) { return block == NULL ? 0 : ((size_t*)block)[-1]; }
+void* memalign(size_t alignment, size_t size) { return aligned_alloc(alignment, size); }
+int posix_memalign(void** to, size_t alignment, size_t size) { return (*to = aligned_alloc(alignment, size)) ? 0 : 12; }
+void* realloc(void* block, size_t size) {
+  void* fresh = malloc(size);
+  size_t old = malloc_usable_size(block);
+  if (fresh != NULL && block != NULL) memcpy(fresh, block, old < size ? old : size);
+  return fresh;
+}
+"""
+
+
+def test_a_malloc_of_ones_own_hears_its_own_variables(folder: Path, memtool_environment: dict[str, str]) -> None:
+    (folder / "replacement.c").write_text(REPLACEMENT)
+    flags = ["-shared", "-fPIC", "-O1", "-fno-builtin", "-o", "libmine.so", "replacement.c"]
+    subprocess.run(["cc", *flags], cwd=folder, check=True)
+    names = "./libmine.so,./libmine.so:env.MINE_REFUSES=777"
+    (folder / "small.yaml").write_text("{name: one, allocations: 100, objects: [{size: 777, lifetime: 5}]}")
+    try:
+        # What the user's own environment sets is none of the library's business.
+        environment = {**memtool_environment, "MINE_REFUSES": "777"}
+        code, cells, _ = bench(folder, names, environment, "--passes", "check")
+    finally:
+        (folder / "small.yaml").write_text(WORKLOAD)
+    heard, told = (cells[name] for name in names.split(","))
+    assert (code, heard["status"], told["status"]) == (1, "ok", "failed")
+    assert "777" in told["reason"]

@@ -85,7 +85,7 @@ def test_a_program_forks_while_its_threads_allocate(preloaded: Path, tmp_path: P
     assert (ended.stdout, ended.stderr, ended.returncode) == ("300 children, all well\n", "", 0)
 
 
-@pytest.mark.parametrize("program", ["every_function", "cpp_calls", "threads_come_and_go"])
+@pytest.mark.parametrize("program", ["every_function", "cpp_calls", "new_handlers", "threads_come_and_go"])
 def test_a_library_of_ones_own_is_the_whole_interface(preloaded: Path, programs: Path, program: str) -> None:  # noqa: F811
     ended = subprocess.run(
         [programs / program],

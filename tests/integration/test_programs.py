@@ -114,10 +114,10 @@ def test_how_a_program_ends_is_reported(command: str, status: int) -> None:
 def test_processor_time_is_of_all_processes_and_wall_time_is_not() -> None:
     burn = f"{sys.executable} -S -c 'import time\nwhile time.process_time() < 0.3: pass'"
     ended = end_of("/bin/sh", "-c", f"{burn} & {burn} & wait")
-    assert 0.6e9 <= ended.figures["user_ns"] + ended.figures["system_ns"] < 3e9
+    assert ended.figures["user_ns"] + ended.figures["system_ns"] >= 0.6e9
     slept = end_of("/bin/sh", "-c", "sleep 0.5")
     assert slept.figures["wall_ns"] >= 0.5e9
-    assert slept.figures["user_ns"] + slept.figures["system_ns"] < 0.4e9
+    assert slept.figures["user_ns"] + slept.figures["system_ns"] < slept.figures["wall_ns"]
 
 
 def test_what_cannot_be_started_says_why(tmp_path: Path) -> None:
@@ -187,10 +187,10 @@ def test_a_program_is_run_under_each_allocator_and_proves_it(programs: Path, tmp
         ({"command": "sleep 60", "time_limit": 0.2}, "had not ended: killed after 0 s"),
         (
             {"command": "true", "prepare": "echo no >&2; false"},
-            "--prepare ended with status 1 (no): echo no >&2; false",
+            "prepare ended with status 1 (no): echo no >&2; false",
         ),
-        ({"command": "true", "conclude": "exit 2"}, "--conclude ended with status 2: exit 2"),
-        ({"command": "true", "setup": "exit 2"}, "--setup ended with status 2: exit 2"),
+        ({"command": "true", "conclude": "exit 2"}, "conclude ended with status 2: exit 2"),
+        ({"command": "true", "setup": "exit 2"}, "setup ended with status 2: exit 2"),
     ],
 )
 def test_a_failure_costs_its_sample_and_says_why(settings: dict[str, Any], reason: str | None, tmp_path: Path) -> None:
@@ -198,7 +198,8 @@ def test_a_failure_costs_its_sample_and_says_why(settings: dict[str, Any], reaso
     assert sample.reason == reason
     assert (sample.status is Status.OK) == (reason is None)
     # What fails beside the program says nothing of an allocator.
-    assert sample.of_harness == (reason is not None and reason.startswith("--"))
+    beside = ("prepare", "conclude", "setup")
+    assert sample.of_harness == (reason is not None and reason.startswith(beside))
 
 
 def test_what_is_run_around_a_program_and_how_often(tmp_path: Path) -> None:
@@ -252,7 +253,7 @@ def test_a_server_is_started_loaded_and_ended(tmp_path: Path, unused_port: int) 
     )
     (sample,) = sampled(server, tmp_path)
     run = run_of(sample)
-    assert 0.3e9 <= run.wall_ns < 30e9
+    assert run.wall_ns >= 0.3e9
     assert run.ready_ns is not None
     assert run.tree_peak_bytes >= 30 * MIB
     assert [path.read_text(encoding="utf-8") for path in (tmp_path / "outputs").iterdir()] == ["answered\n"]
@@ -266,14 +267,14 @@ def test_a_server_is_started_loaded_and_ended(tmp_path: Path, unused_port: int) 
         ({"command": "exit 4", "ready": "exit 1"}, "ended with status 4"),
         ({"command": "exit 0", "ready": "exit 1"}, "ended before its load did"),
         ({"command": "sleep 60", "ready": "exit 1", "time_limit": 0.3}, "the server was not ready after 0 s: exit 1"),
-        ({"command": "sleep 60", "load": "exit 5"}, "--load ended with status 5: exit 5"),
+        ({"command": "sleep 60", "load": "exit 5"}, "load ended with status 5: exit 5"),
         ({"command": "sleep 60 & kill -SEGV $$", "load": "sleep 0.2; exit 5"}, "was killed by SIGSEGV"),
     ],
 )
 def test_a_server_that_fails_says_how(settings: dict[str, Any], reason: str, tmp_path: Path) -> None:
     (sample,) = sampled(by_shell("", **{"load": "true", **settings}), tmp_path)
     assert sample.reason == reason
-    assert sample.of_harness == ("not ready" in reason or reason.startswith("--"))
+    assert sample.of_harness == reason.startswith(("the server was not ready", "load ended"))
 
 
 @pytest.fixture

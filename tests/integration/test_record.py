@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -14,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from memtool.recorder import traces
-from memtool.workload import trace_file
-from memtool.workload.source import Ending
+from memtool.workload.sources import trace_file
+from memtool.workload.sources.source import Ending
 from tests.integration.test_recorder import programs  # noqa: F401  # a fixture
 
 MEMTOOL = (sys.executable, "-m", "memtool")
@@ -55,8 +56,10 @@ def test_each_process_has_a_trace_of_its_own(programs: Path, tmp_path: Path) -> 
     assert own.metadata["forked_from"] is None
     assert child.metadata["forked_from"] == own.metadata["process"]
     rows = list(child.portions(Ending()))
-    assert sum(len(each.events) // 16 for each in rows) == 3000
-    times = [int(at) for each in rows if each.nanoseconds is not None for at in each.nanoseconds]
+    # Behind what it has from its parent, and the mark.
+    begin = child.metadata["inherited"]["objects"] + 1
+    times = [int(at) for each in rows if each.nanoseconds is not None for at in each.nanoseconds][begin:]
+    assert len(times) == 3000
     assert times == sorted(times)
     assert 0 <= times[0] <= times[-1] < 60e9
     assert not [at for at in times if at % 8]
@@ -99,6 +102,20 @@ def test_a_program_goes_by_the_name_that_it_was_started_as(programs: Path, tmp_p
     assert memtool("record", "-q", "--", str(tmp_path / "other"), folder=tmp_path).returncode == 0
     trace = trace_file.load(tmp_path / "other.parquet")
     assert (trace.name, trace.metadata["program"]) == ("other", str((programs / "every_function").resolve()))
+
+
+def test_the_summary_as_json(programs: Path, tmp_path: Path) -> None:  # noqa: F811
+    done = memtool("record", "--format", "json", "--", str(programs / "every_function"), folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    said = json.loads(done.stderr)
+    (process,) = said["processes"]
+    assert (said["status"], process["program"], process["file"]) == (
+        0,
+        str(programs / "every_function"),
+        "every_function.parquet",
+    )
+    assert (process["counts"]["allocations"], process["counts"]["refused"]) == (10, 1)
+    assert str(programs / "every_function") in {module["path"] for module in process["modules"]}
 
 
 def test_the_end_of_the_program_is_memtools_own(tmp_path: Path) -> None:
@@ -144,3 +161,56 @@ def test_what_a_killed_memtool_had_written_can_be_read(
 def test_what_cannot_be_recorded_is_one_line(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
     done = memtool("record", *words, folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"memtool: {said}\n")
+
+
+def test_a_program_outlives_a_trace_that_cannot_be_written(
+    programs: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(self: trace_file.TraceWriter, rows: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(trace_file.TraceWriter, "append", full)
+    command = [str(programs / "counts_calls"), str(tmp_path / "counts"), "2", "1000"]
+    recording = traces.record(command, os.environ, traces.Options(tmp_path / "app.parquet"))
+    assert recording.recorded.status == 7
+    assert recording.files == (None, None)
+    assert [next(each.missing()) for each in recording.recorded.processes] == [
+        "its trace could not be written: No space left on device"
+    ] * 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["counts"]
+
+
+def test_what_the_allocator_ends_is_recorded_up_to_then(programs: Path, tmp_path: Path) -> None:  # noqa: F811
+    options = traces.Options(tmp_path / "app.parquet")
+    recording = traces.record([str(programs / "aborts")], os.environ, options)
+    (own,) = recording.recorded.processes
+    assert recording.recorded.status == -signal.SIGABRT
+    assert (own.counts["allocations"], own.counts["frees"], own.counts["unmatched_frees"]) == (1011, 1011, 1)
+    assert list(own.missing()) == [
+        "it was killed; every call before that is there",
+        "1 call for blocks that nobody was seen to allocate",
+    ]
+    assert recording.files == (tmp_path / "app.parquet",)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        # The environment of true has no recorder in it.
+        ("exec env -i true", "it ended past the C library, or went on as a program that was not recorded"),
+        ("kill -9 $$", "it was killed"),
+    ],
+)
+def test_how_a_program_ended_without_its_destructors(command: str, said: str, tmp_path: Path) -> None:
+    done = memtool("record", "--", "sh", "-c", command, folder=tmp_path)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("process ")]
+    assert line == f"process 1: {said}; every call before that is there" or line.startswith("process 2")
+
+
+def test_a_child_that_ends_by_exit_is_at_its_end(programs: Path, tmp_path: Path) -> None:  # noqa: F811
+    command = [str(programs / "counts_calls"), str(tmp_path / "counts"), "2", "1000"]
+    recording = traces.record(command, os.environ, traces.Options(tmp_path / "app.parquet"))
+    assert [each.came_to_its_end for each in recording.recorded.processes] == [True, True]
+    assert [list(each.missing()) for each in recording.recorded.processes] == [[], []]

@@ -63,7 +63,7 @@ class Seen:
 
     def requests(self) -> list[tuple[object, ...]]:
         """Return (kind, size, log2 of the alignment) of what was allocated, freed or refused."""
-        return [(KINDS[each["kind"]], int(each["size"]), int(each["log2_alignment"])) for each in self.events]
+        return [(KINDS[event["kind"]], int(event["size"]), int(event["log2_alignment"])) for event in self.events]
 
 
 @pytest.fixture(scope="session")
@@ -162,7 +162,7 @@ def test_every_function_of_c(programs: Path, tmp_path: Path) -> None:
     # All of the 100,003 bytes were written, and nothing but a large block is looked at.
     assert [100003 <= size <= 100003 + 8192 for size in freed["resident"][2:3]] == [True]
     assert (np.delete(freed["resident"], 2) == 2**64 - 1).all()
-    assert len({int(each) for each in seen.events["caller"] if each}) == 12
+    assert len({int(event) for event in seen.events["caller"] if event}) == 12
     assert {key: seen.counts[key] for key in ("allocations", "frees", "reallocations", "refused", "live_objects")} == {
         "allocations": 10,
         "frees": 10,
@@ -176,12 +176,12 @@ def test_new_and_delete(programs: Path, tmp_path: Path) -> None:
     status, (seen,) = run(tmp_path, str(programs / "cpp_calls"))
     assert status == 0  # the exception came through
     own = [
-        (KINDS[each["kind"]], int(each["size"]), int(each["log2_alignment"]), int(each["thread"]))
-        for each in seen.events
-        if each["is_cpp"] and each["size"] not in (16, 24)  # without the state of std::thread
+        (KINDS[event["kind"]], int(event["size"]), int(event["log2_alignment"]), int(event["thread"]))
+        for event in seen.events
+        if event["is_cpp"] and event["size"] not in (16, 24)  # without the state of std::thread
     ]
     frees = own.count(("free", 0, 0, 0))
-    assert [each for each in own if each != ("free", 0, 0, 0)] == [
+    assert [item for item in own if item != ("free", 0, 0, 0)] == [
         ("allocate", 1, 0, 0),
         ("allocate", 1001, 0, 0),
         ("allocate", 2002, 0, 0),
@@ -227,12 +227,12 @@ def test_a_program_that_is_killed_has_every_call_before(
         for seen in all_of(folder):
             calls = seen.events[np.isin(seen.events["kind"], (1, 2))]
             small = calls[(calls["kind"] == 2) | (calls["size"] <= 1024)]
-            found = np.bincount(small["thread"], minlength=8)
-            threads = {0: CHILD} if seen.parent else {each: each for each in range(1, 8)}
+            result = np.bincount(small["thread"], minlength=8)
+            threads = {0: CHILD} if seen.parent else {number: number for number in range(1, 8)}
             for thread, line in threads.items():
                 begun, ended = lines[line]
                 # A call that was begun has been recorded or not.
-                assert ended <= found[thread] <= begun
+                assert ended <= result[thread] <= begun
             assert seen.counts["implicit_frees"] == seen.counts["unmatched_frees"] == 0
             assert seen.damaged == 0
 
@@ -246,7 +246,7 @@ def test_a_program_that_is_executed_has_a_file_of_its_own(programs: Path, tmp_pa
     script = f"{programs / 'every_function'}; exec {programs / 'every_function'} again"
     status, seen = run(tmp_path, "sh", "-c", script)
     assert status == 0
-    assert [each.program for each in seen if each.program == "every_function"] == ["every_function"] * 2
+    assert [item.program for item in seen if item.program == "every_function"] == ["every_function"] * 2
     assert seen[-1].arguments == [str(programs / "every_function"), "again"]
     # exec keeps the number of the process.
     assert seen[0].process == seen[-1].process
@@ -273,9 +273,9 @@ def test_a_signal_switches_recording(tmp_path: Path) -> None:
         tmp_path, sys.executable, "-I", "-S", "-c", source, signal=int(signal.SIGUSR2), starts_off=True
     )
     assert status == 0
-    sizes = [int(each["size"]) for each in seen.events if each["size"] in (777, 888, 999)]
+    sizes = [int(event["size"]) for event in seen.events if event["size"] in (777, 888, 999)]
     assert sizes == [888] * 100
-    assert [KINDS[each] for each in seen.events["kind"] if KINDS[each] in ("on", "off")] == ["on", "off", "on"]
+    assert [KINDS[event] for event in seen.events["kind"] if KINDS[event] in ("on", "off")] == ["on", "off", "on"]
 
 
 def test_a_folder_that_is_gone_changes_nothing(programs: Path, tmp_path: Path) -> None:

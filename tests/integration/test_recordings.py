@@ -11,9 +11,9 @@ from memtool.model import Run, Status
 from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.run import bench
-from memtool.workload import trace_file
-from memtool.workload.characterise import characterise
-from memtool.workload.source import Ending
+from memtool.workload.description.characterise import characterise
+from memtool.workload.sources import trace_file
+from memtool.workload.sources.source import Ending
 from memtool.workload.trace import shipped_recordings
 
 # Events, allocations, of them zeroed, resizes, frees, threads, peak of live bytes, left live: counted by a script that

@@ -132,8 +132,8 @@ def test_a_check_of_peaks_says_what_plain_programs_say(tmp_path: Path, memtool_e
         capture_output=True,
         text=True,
     )
-    (found,) = json.loads(done.stdout)["comparisons"]
-    assert (found["metric"], found["base"], found["head"]) == ("peak_resident_bytes", "tcmalloc", "new-delete")
-    assert found["change"] == pytest.approx(-0.014, abs=0.03)
-    assert found["verdict"] != "regression"
+    (result,) = json.loads(done.stdout)["comparisons"]
+    assert (result["metric"], result["base"], result["head"]) == ("peak_resident_bytes", "tcmalloc", "new-delete")
+    assert result["change"] == pytest.approx(-0.014, abs=0.03)
+    assert result["verdict"] != "regression"
     assert done.returncode == 0, done.stderr

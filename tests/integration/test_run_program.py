@@ -14,6 +14,7 @@ import pytest
 from memtool.allocators.registry import Registry
 from memtool.allocators.spec import parse_allocators
 from memtool.preload import call_sites, launch
+from tests.conftest import ROOT
 from tests.integration.test_recorder import programs  # noqa: F401  # a fixture
 
 STRATEGIES = (
@@ -40,8 +41,54 @@ def under(allocator: str, *program: str, **variables: str) -> tuple[int, str, st
 @pytest.mark.parametrize("allocator", [*STRATEGIES, "tlsf+guard", "glibc:tcache_count=0"])
 def test_the_whole_interface(allocator: str, programs: Path) -> None:  # noqa: F811
     # errno, overflow, alignment, usable sizes, realloc, exceptions of new: as the C library has them.
-    for program in ("every_function", "cpp_calls"):
+    for program in ("every_function", "cpp_calls", "new_handlers"):
         assert under(allocator, str(programs / program)) == (0, "", "")
+
+
+def test_a_plug_in_has_its_own_handlers_though_its_program_has_no_cpp_library(tmp_path: Path) -> None:
+    plug_in = tmp_path / "libplug.so"
+    source = ROOT / "tests/native/programs/new_handlers.cpp"
+    subprocess.run(["c++", "-std=c++17", "-fno-builtin", "-shared", "-fPIC", "-o", plug_in, source], check=True)
+    code = f"import ctypes, sys; sys.exit(ctypes.CDLL({str(plug_in)!r}).with_handlers())"
+    assert under("thread-spans", sys.executable, "-I", "-c", code) == (0, "", "")
+
+
+ALONE = "libmemtool-malloc-thread-spans.so"
+
+
+@pytest.mark.parametrize(
+    ("allocator", "library"),
+    [
+        ("thread-spans", ALONE),
+        ("thread-spans:cached=4KiB", ALONE),
+        ("thread-spans+track", "libmemtool-malloc.so"),
+        ("tlsf", "libmemtool-malloc.so"),
+    ],
+)
+def test_a_program_has_one_library_in_its_memory_and_not_the_cpp_library(allocator: str, library: str) -> None:
+    status, maps, errors = under(allocator, "/bin/cat", "/proc/self/maps")
+    assert (status, errors) == (0, "")
+    files = {Path(line.split()[-1]).name for line in maps.splitlines() if " /" in line}
+    assert {name for name in files if ".so" in name and not name.startswith(("libc.", "libm.", "ld-"))} == {library}
+
+
+def test_a_strategy_alone_in_its_library_is_felt_little_by_a_small_program() -> None:
+    # By far most of the pages of a small program are the C library's; mimalloc, which is C, takes 340 KiB more.
+    def resident(allocator: str) -> int:
+        status, memory, _ = under(allocator, "/bin/cat", "/proc/self/smaps_rollup")
+        assert status == 0
+        (line,) = (line for line in memory.splitlines() if line.startswith("Rss:"))
+        return int(line.split()[1])
+
+    assert resident("thread-spans") - resident("glibc") < 800
+
+
+def test_a_strategy_alone_in_its_library_takes_parameters_and_says_what_its_heap_was_like(tmp_path: Path) -> None:
+    assert memtool_run("thread-spans", build(tmp_path, "free(block);")).stderr.endswith(": a block is free twice\n")
+    done = memtool_run("thread-spans:span=16MiB", build(tmp_path), options=("--stats",))
+    footprint = re.search(r"footprint ([\d.]+) MiB, at most .* of books beside it, .* still live\n$", done.stderr)
+    assert footprint is not None
+    assert float(footprint[1]) >= 16
 
 
 @pytest.mark.parametrize("allocator", ["thread-spans", "thread-cache", "thread-heaps", "tlsf", "thread-spans+track"])

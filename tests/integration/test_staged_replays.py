@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memtool.model import CellResult, Run, Status
+from memtool.errors import InputError
+from memtool.model import CellResult, Mode, Run, Status
 from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.run import bench
-from memtool.workload.source import Rows
-from memtool.workload.trace_file import TraceWriter
+from memtool.workload.sources.source import Rows
+from memtool.workload.sources.staged import Stages
+from memtool.workload.sources.trace_file import TraceWriter
+from memtool.workload.trace import load_trace
 from tests.events import ALLOCATE, DEALLOCATE, Event, encode
 
 pytest.importorskip("pyarrow.parquet")
@@ -38,12 +41,11 @@ def recording(tmp_path: Path) -> Path:
 def measured(recording: Path, *passes: Pass, **options: object) -> tuple[Run, CellResult]:
     made = BenchOptions(
         workloads=(str(recording),),
-        allocators="tlsf",
         passes=passes,
         blocks=1,
         output=recording.parent / "out",
         draw_plots=False,
-        **options,  # type: ignore[arg-type]
+        **{"allocators": "tlsf", **options},  # type: ignore[arg-type]
     )
     run = bench(made, lambda *_: None).run
     (cell,) = run.cells
@@ -62,6 +64,31 @@ def test_a_paced_replay_takes_as_long_as_the_recording_and_what_it_waits_is_no_p
     figure = cell.metrics["time_per_op_ns"].value
     assert figure is not None
     assert figure * info.operations < 0.1e9
+
+
+@pytest.mark.parametrize("mode", [Mode.LOCKSTEP, Mode.PARALLEL])
+def test_threads_keep_the_recorded_pace(tmp_path: Path, mode: Mode) -> None:
+    """Two threads in turn, one block each every 20 ms, the other one's freed: nobody works in between."""
+    events: list[Event] = [(ALLOCATE, 0, KIB, 4)]
+    for number in range(1, 21):
+        thread = number % 2 << 8
+        events += [(ALLOCATE | thread, number, KIB, 4), (DEALLOCATE | thread, number - 1, 0, 0)]
+    times = np.concatenate([[0], np.repeat(np.arange(1, 21), 2)]).astype(np.int64) * 20_000_000
+    with TraceWriter(tmp_path / "app.parquet") as writer:
+        writer.append(Rows(encode(*events), times))
+        writer.close({"name": "app", "threads": 2})
+    begun = time.monotonic()
+    run, cell = measured(
+        tmp_path / "app.parquet", Pass.THROUGHPUT, Pass.LATENCY, paced=True, mode=mode, allocators="thread-cache"
+    )
+    assert time.monotonic() - begun > 2 * 0.4
+    (info,) = run.workloads
+    assert (info.threads, info.pace) == (2, {"speed": 1.0, "seconds": 0.4})
+    figure = cell.metrics["time_per_op_ns"].value
+    assert figure is not None
+    assert figure * info.operations < 0.2e9
+    with pytest.raises(InputError, match="with begin: mode must be serial, is"):
+        load_trace(str(tmp_path / "app.parquet"), stages=Stages(begin="5"), mode=mode)
 
 
 def test_figures_from_a_warm_heap_are_of_what_follows(recording: Path) -> None:

@@ -68,13 +68,13 @@ def test_both_ends_of_every_range_are_heard_without_complaint(name: str, paramet
 
 
 @pytest.mark.skipif(LINKER is None, reason="the dynamic linker is elsewhere")
-@pytest.mark.parametrize(("name", "parameter", "value"), [each for each in SETTINGS if each[0] == "glibc"])
+@pytest.mark.parametrize(("name", "parameter", "value"), [setting for setting in SETTINGS if setting[0] == "glibc"])
 def test_glibc_takes_the_value_over(name: str, parameter: str, value: str) -> None:
     plan = resolve(name, (parameter, value))
     listed = run(plan, str(LINKER), "--list-tunables").stdout
-    found = re.search(rf"^glibc\.malloc\.{parameter}: (\w+) ", listed, re.MULTILINE)
-    assert found is not None
-    assert int(found[1], 0) == int(value) % 2**64  # what is meant as -1 is listed as an unsigned number
+    result = re.search(rf"^glibc\.malloc\.{parameter}: (\w+) ", listed, re.MULTILINE)
+    assert result is not None
+    assert int(result[1], 0) == int(value) % 2**64  # what is meant as -1 is listed as an unsigned number
 
 
 def test_two_builds_of_one_allocator_are_two_columns() -> None:

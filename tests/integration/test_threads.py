@@ -27,8 +27,8 @@ from memtool.passes.throughput import Throughput
 from memtool.passes.timing import Timing
 from memtool.plan import threads_of
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
-from memtool.workload.generated import generated
-from memtool.workload.schema import Workload
+from memtool.workload.language.schema import Workload
+from memtool.workload.sources.generated import generated
 from memtool.workload.trace import Trace, make_trace
 
 SIZES = {"uniform": [16, 4000]}
@@ -125,8 +125,8 @@ def take(
 
 def survivors(sample: Sample) -> tuple[int, int, int]:
     assert (sample.status, sample.reason) == (Status.OK, None)
-    found = sample.of(Check)
-    return found.surviving_objects, found.surviving_size, found.surviving_digest
+    result = sample.of(Check)
+    return result.surviving_objects, result.surviving_size, result.surviving_digest
 
 
 @pytest.mark.parametrize("content", CONTENTS, ids=lambda content: str(content["name"]))
@@ -155,7 +155,7 @@ def test_every_pass_runs_on_threads(mode: Mode, run_pass: Pass) -> None:
             assert operations == trace.info.operations
     if run_pass is Pass.LATENCY:
         latency = sample.of(Latency)
-        counts = {kind: sum(count for _, count in found.buckets) for kind, found in latency.histograms.items()}
+        counts = {kind: sum(count for _, count in result.buckets) for kind, result in latency.histograms.items()}
         remote = sum(thread.remote_deallocations for thread in latency.threads)
         assert counts["remote_deallocate"] == remote > 0
         assert counts["deallocate"] > remote
@@ -210,13 +210,13 @@ def test_heap_maps_of_threads_know_every_live_block(mode: Mode, strategy: str) -
         peak, objects = trace.info.peak_live_bytes, survivors(take(MIXED, Mode.SERIAL))
     sample = take(MIXED, mode, Pass.HEAP, strategy)
     assert (sample.status, sample.reason) == (Status.OK, None)
-    maps = {each.moment: each for each in sample.of(Heap).maps}
+    maps = {heap_map.moment: heap_map for heap_map in sample.of(Heap).maps}
     assert set(maps) == ({"peak", "end"} if mode is Mode.LOCKSTEP else {"end"})
     assert maps["end"].live_bytes == objects[1]
     if mode is Mode.LOCKSTEP:
         assert maps["peak"].live_bytes == peak
-    for each in maps.values():
-        assert each.live_bytes <= sum(each.buckets["used"])
+    for heap_map in maps.values():
+        assert heap_map.live_bytes <= sum(heap_map.buckets["used"])
     assert len(sample.of(Heap).after_drain_resident_bytes) == 4
 
 
@@ -224,9 +224,9 @@ def test_heap_maps_of_threads_know_every_live_block(mode: Mode, strategy: str) -
 @pytest.mark.parametrize("mode", [Mode.LOCKSTEP, Mode.PARALLEL])
 def test_instructions_of_threads_are_those_of_one_and_of_handing_over(mode: Mode) -> None:
     """What threads do while they wait does not count, or no two counts would agree."""
-    alone, *twice = (take(XMALLOC, each, Pass.COUNTERS, "thread-heaps") for each in (Mode.SERIAL, mode, mode))
-    assert [each.reason for each in (alone, *twice)] == [None] * 3
-    one, first, second = (each.of(Instructions).instructions for each in (alone, *twice))
+    alone, *twice = (take(XMALLOC, item, Pass.COUNTERS, "thread-heaps") for item in (Mode.SERIAL, mode, mode))
+    assert [item.reason for item in (alone, *twice)] == [None] * 3
+    one, first, second = (item.of(Instructions).instructions for item in (alone, *twice))
     assert abs(first - second) < 0.02 * first
     assert 0.9 * one < first < 4 * one
 
@@ -234,8 +234,8 @@ def test_instructions_of_threads_are_those_of_one_and_of_handing_over(mode: Mode
 def test_lockstep_knows_the_peak_exactly() -> None:
     with trace_of(MIXED, Mode.SERIAL) as trace:
         peak = trace.info.peak_live_bytes
-    found = take(MIXED, Mode.LOCKSTEP, Pass.FOOTPRINT).of(Footprint)
-    assert found.peak_live_bytes == found.at_peak_live.live_bytes == peak
+    result = take(MIXED, Mode.LOCKSTEP, Pass.FOOTPRINT).of(Footprint)
+    assert result.peak_live_bytes == result.at_peak_live.live_bytes == peak
 
 
 threaded_workloads = st.one_of(
@@ -363,10 +363,10 @@ def test_out_of_memory_in_parallel_says_what_all_threads_had_alive(run_pass: Pas
 
 def test_out_of_memory_in_parallel_says_what_the_thread_had_where_nothing_counts_for_all() -> None:
     sample = take(RAMP, Mode.PARALLEL, Pass.THROUGHPUT, **HEAP, region_bytes=1200)
-    found = re.fullmatch(
+    result = re.fullmatch(
         r"out of memory at event (\d+) of thread \d, for a request of 16 bytes: the thread itself had asked for (\d+) "
         rf"bytes and freed 0{SPENT} \(other threads went on meanwhile\)",
         str(sample.reason),
     )
-    assert found is not None
-    assert int(found[2]) == 16 * int(found[1]) <= 800
+    assert result is not None
+    assert int(result[2]) == 16 * int(result[1]) <= 800

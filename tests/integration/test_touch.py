@@ -9,8 +9,8 @@ import pytest
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Status
 from memtool.passes import Pass
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
-from memtool.workload.generated import generated
-from memtool.workload.schema import Workload
+from memtool.workload.language.schema import Workload
+from memtool.workload.sources.generated import generated
 from memtool.workload.trace import make_trace
 
 HEAP = """

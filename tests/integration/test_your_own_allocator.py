@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from tests.conftest import ROOT
 
@@ -28,7 +29,7 @@ info = pathlib.Path("site") / "powers_allocator-1.0.dist-info"
 info.mkdir(parents=True)
 (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: powers-allocator\\nVersion: 1.0\\n")
 groups = project["project"]["entry-points"].items()
-lines = [line for group, each in groups for line in (f"[{{group}}]", *(f"{{k}} = {{v}}" for k, v in each.items()))]
+lines = [line for group, values in groups for line in (f"[{{group}}]", *(f"{{k}} = {{v}}" for k, v in values.items()))]
 (info / "entry_points.txt").write_text("\\n".join(lines))
 for module in project["tool"]["setuptools"]["py-modules"]:
     shutil.copy(f"{{module}}.py", "site")
@@ -38,8 +39,8 @@ for module in project["tool"]["setuptools"]["py-modules"]:
 def roads() -> dict[str, list[tuple[str, str]]]:
     """Return (language, text) of the code blocks, by the heading that they stand under."""
     sections = re.split(r"^## (.*)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-    found = {title: _FENCE.findall(text) for title, text in zip(sections[::2], sections[1::2], strict=True)}
-    return {title: blocks for title, blocks in found.items() if blocks}
+    result = {title: _FENCE.findall(text) for title, text in zip(sections[::2], sections[1::2], strict=True)}
+    return {title: blocks for title, blocks in result.items() if blocks}
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +58,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (commands / "pip").write_text(PIP.format(python=sys.executable))
     (commands / "memtool").write_text(f'#!/bin/sh\nexec {sys.executable} -m memtool "$@"\n')
     (commands / "python3").symlink_to(sys.executable)
-    for each in ("pip", "memtool"):
-        (commands / each).chmod(0o755)
+    for item in ("pip", "memtool"):
+        (commands / item).chmod(0o755)
     return made
 
 
@@ -81,9 +82,12 @@ def test_a_road(title: str, allocators: list[str], folder: Path, memtool_environ
     }
     before = set((folder / "results").glob("*"))
     script = "".join(text for language, text in roads()[title] if language == "sh")
-    ended = subprocess.run(
-        ["bash", "-euxc", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    with FileLock(
+        next(ROOT.glob("build/py3-*/build.ninja")).with_name("tests.lock")
+    ):  # one of them builds an engine there
+        ended = subprocess.run(
+            ["bash", "-euxc", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
     assert "warning:" not in ended.stderr
     (made,) = set((folder / "results").glob("*")) - before

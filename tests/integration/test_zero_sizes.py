@@ -12,7 +12,7 @@ import pytest
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Status
 from memtool.passes import Pass
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
-from memtool.workload.generated import generated
+from memtool.workload.sources.generated import generated
 from memtool.workload.trace import Trace, make_trace
 from tests.events import workload_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import QUICKLY_BUILT, build_beside_installed, build_tree, shared_folder
+from tests.conftest import build_beside_installed, build_tree, shared_folder
 
 BuildDriver = Callable[[str, str], Path]
 """(driver, sanitizers used under --sanitize) -> the executable."""
@@ -23,7 +23,7 @@ def build_driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
             return build_beside_installed(tmp_path_factory, driver)
         with shared_folder(tmp_path_factory, sanitizers.replace(",", "-")) as folder:
             return build_tree(
-                folder, driver, QUICKLY_BUILT, "-DMEMTOOL_FEW_REPLAYS=ON", f"-DMEMTOOL_SANITIZE={sanitizers}"
+                folder, driver, "-DMEMTOOL_OPTIMISE=-Og", "-DMEMTOOL_FEW_REPLAYS=ON", f"-DMEMTOOL_SANITIZE={sanitizers}"
             )
 
     return build

@@ -11,8 +11,9 @@ import pytest
 
 from tests.conftest import ROOT, build_beside_installed
 
-WORKLOADS = ("quickstart", "chapter/game-frame", "chapter/long-lived-server", "classic/larson")
-STRATEGIES = "segregated-pool,slab,first-fit,next-fit,best-fit,buddy,tlsf"
+WORKLOADS = ("quickstart", "chapter/game-frame")
+# A search in a tree, one by bits, and halves: what vector units and contracted arithmetic could change.
+STRATEGIES = "best-fit,buddy,tlsf"
 SCRIPT = """
 import sys
 sys.path.insert(0, {root!r})
@@ -57,7 +58,7 @@ def test_native_and_generic_code_agree(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, memtool_environment: dict[str, str]
 ) -> None:
     native = build_beside_installed(tmp_path_factory, "native_engine")
-    found = figures(tmp_path / "generic", memtool_environment)
-    assert found == figures(tmp_path / "a", {**memtool_environment, "MEMTOOL_ENGINE": str(native)})
-    assert isinstance(found, list)
-    assert len(found) == 1 + len(WORKLOADS) * 7
+    result = figures(tmp_path / "generic", memtool_environment)
+    assert result == figures(tmp_path / "a", {**memtool_environment, "MEMTOOL_ENGINE": str(native)})
+    assert isinstance(result, list)
+    assert len(result) == 1 + len(WORKLOADS) * 3

@@ -10,15 +10,15 @@ import pytest
 from memtool.engine.abi import binding
 from tests.native.conftest import BuildDriver
 
-MEASURED = [each for each in binding.describe() if not each["is_control"]]
+MEASURED = [strategy for strategy in binding.describe() if not strategy["is_control"]]
 RECIPES = [
-    *(str(each["name"]) for each in MEASURED if each["thread_safe"]),
+    *(str(name["name"]) for name in MEASURED if name["thread_safe"]),
     *(
-        f"{each['name']}+lock"
-        for each in MEASURED
-        if not each["thread_safe"] and each["free_order"] in ("any", "reset")
+        f"{name['name']}+lock"
+        for name in MEASURED
+        if not name["thread_safe"] and name["free_order"] in ("any", "reset")
     ),
-    *(f"{each['name']}+as-malloc" for each in MEASURED if each["free_order"] in ("any", "reset")),
+    *(f"{name['name']}+as-malloc" for name in MEASURED if name["free_order"] in ("any", "reset")),
     "tlsf+redzone+quarantine+track+lock",
     "tlsf+fill+leak+lock+virtual",
     "pool+pad+lock",

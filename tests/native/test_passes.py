@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from memtool.engine.abi import binding
-from memtool.workload.arrival_kinds import Arrivals
-from memtool.workload.arrivals import compile_arrivals
-from memtool.workload.program import compile_workload
-from memtool.workload.schema import Workload
+from memtool.workload.language.arrival_kinds import Arrivals
+from memtool.workload.language.arrivals import compile_arrivals
+from memtool.workload.language.program import compile_workload
+from memtool.workload.language.schema import Workload
 from tests.conftest import ROOT
 from tests.native.conftest import BuildDriver
 
@@ -114,11 +114,11 @@ def test_serial_passes(passes: Path, tmp_path: Path, strategy: dict[str, Any], r
 
 def on_threads(passes: Path, folder: Path, recipe: str) -> None:
     """Replay on three threads in both modes; all passes see the same operations."""
-    workload = MIX | {"threads": 3, "objects": [each | {"freed_by": "other_thread"} for each in MIX["objects"]]}
+    workload = MIX | {"threads": 3, "objects": [item | {"freed_by": "other_thread"} for item in MIX["objects"]]}
     assert run(passes, folder, workload, recipe, "lockstep", "parallel") == [
-        f"{mode} {each}"
+        f"{mode} {name}"
         for mode in ("lockstep", "parallel")
-        for each in ("check: done, 0", "throughput: done, 0", "latency: done, 1995", "footprint: done, 1995")
+        for name in ("check: done, 0", "throughput: done, 0", "latency: done, 1995", "footprint: done, 1995")
     ]
 
 

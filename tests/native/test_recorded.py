@@ -23,7 +23,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not folder.exists():
             folder.mkdir()
             flags = ["-std=c++20", "-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-            sources = [str(each) for each in SOURCES]
+            sources = [str(source) for source in SOURCES]
             subprocess.run(["c++", *flags, f"-I{ROOT / 'memtool'}", "-o", folder / "recorded", *sources], check=True)
         return folder / "recorded"
 
@@ -31,7 +31,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_damaged_recordings(reader: Path, programs: Path, tmp_path: Path, documents: int) -> None:  # noqa: F811
     made = tmp_path / "recording"
     made.mkdir()
-    environment = Preload(made).environment({"PATH": os.environ["PATH"]})
+    environment = Preload(made, depth=3).environment({"PATH": os.environ["PATH"]})
     command = [str(programs / "counts_calls"), str(tmp_path / "counts"), "2", "2000"]
     assert subprocess.run(command, env=environment, check=False).returncode == 7
     whole = max((path.read_bytes() for path in made.iterdir()), key=len)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from memtool.model import Mode
-from memtool.workload.generated import generated
-from memtool.workload.schema import Workload
+from memtool.workload.language.schema import Workload
+from memtool.workload.sources.generated import generated
 from memtool.workload.trace import make_trace
 from tests.native.conftest import BuildDriver
 from tests.native.test_passes import THREAD_SAFE, on_threads, skip_what_is_not_replayed
@@ -30,12 +30,12 @@ def replays(build_driver: BuildDriver) -> Path:
 def images(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[Mode, Path]:
     folder = tmp_path_factory.mktemp("images")
     workload = Workload.model_validate(request.param | {"allocations": 1500})
-    found = {}
+    result = {}
     for mode in MODES:
         with make_trace(generated(workload, 3), "test", mode) as trace:
-            found[mode] = folder / str(mode)
-            found[mode].write_bytes(Path(f"/proc/self/fd/{trace.image_fd}").read_bytes())
-    return found
+            result[mode] = folder / str(mode)
+            result[mode].write_bytes(Path(f"/proc/self/fd/{trace.image_fd}").read_bytes())
+    return result
 
 
 def left(replays: Path, image: Path, mode: Mode, strategy: str, times: int) -> list[str]:
@@ -54,5 +54,7 @@ def test_parallel_ends_as_serial_does_100_times_of_100(replays: Path, images: di
 
 @pytest.mark.parametrize("recipe", THREAD_SAFE)
 def test_every_pass(build_driver: BuildDriver, tmp_path: Path, recipe: str, request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("--sanitize"):
+        pytest.skip("without TSan this is test_passes.py::test_passes_on_threads")
     skip_what_is_not_replayed(request, recipe)
     on_threads(build_driver("passes", "thread"), tmp_path, recipe)

@@ -12,7 +12,7 @@ from tests.native.conftest import BuildDriver
 
 STRATEGIES = [str(strategy["name"]) for strategy in binding.describe() if not strategy["is_control"]]
 RECIPES = [
-    *(f"tlsf+{each['name']}" for each in binding.describe_adaptors()),
+    *(f"tlsf+{adaptor['name']}" for adaptor in binding.describe_adaptors()),
     "tlsf+guard:+side=before",
     "tlsf+quarantine:+bytes=4096",
     "malloc+guard+quarantine",

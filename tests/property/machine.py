@@ -244,8 +244,8 @@ class HeapMachine(RuleBasedStateMachine):
 
     def _verify(self, block: Block, size: int | None = None) -> None:
         for at, count in block.parts(block.size if size is None else size):
-            found = ctypes.string_at(self.heap.base + block.offset + at, count)
-            assert found == bytes([block.pattern]) * count, "a live block was written to"
+            result = ctypes.string_at(self.heap.base + block.offset + at, count)
+            assert result == bytes([block.pattern]) * count, "a live block was written to"
 
 
 def machine_of(name: str, free_order: str, *, on_region: bool, parameters: str = "") -> type[HeapMachine]:

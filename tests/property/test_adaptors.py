@@ -10,7 +10,7 @@ from memtool.engine.abi import binding
 from memtool.engine.abi.binding import Heap
 from tests.sequences import STEPS, Block, Step, assert_sound, drive
 
-ADAPTORS = [str(each["name"]) for each in binding.describe_adaptors()]
+ADAPTORS = [str(adaptor["name"]) for adaptor in binding.describe_adaptors()]
 FREE_IN_ANY_ORDER = ["tlsf", "first-fit", "segregated-pool", "buddy"]
 MIB = 1 << 20
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from memtool.errors import InputError
+from memtool.kinds import FIRST, results
 from memtool.model import Cell, Status
-from memtool.passes import Pass, Sample
+from memtool.passes import Sample
 from memtool.store.journal import newest, open_journal
 from tests.payloads import figures
 
@@ -23,13 +24,13 @@ JUNK = (b"", b"\n", b"\x00", b"{}", b"[]", b"null", b'"', b"9" * 5000, b"[" * 20
 
 
 def samples(draw: random.Random) -> list[Sample]:
-    found = []
+    result = []
     for block in range(draw.randrange(1, 6)):
         status = draw.choice([Status.OK, Status.FAILED])
-        run_pass, proof = draw.choice(list(Pass)), {"version": "5.3", "x": 0.1}
+        run_pass, proof = draw.choice(list(results(FIRST).measures)), {"version": "5.3", "x": 0.1}
         payload = figures(run_pass) if status is Status.OK else None
-        found.append(Sample(Cell("web", "pool:block=64"), block, run_pass, status, None, payload, proof))
-    return found
+        result.append(Sample(Cell("web", "pool:block=64"), block, run_pass, status, None, payload, proof))
+    return result
 
 
 def damaged(draw: random.Random, content: bytes) -> bytes:
@@ -86,8 +87,8 @@ def test_damaged_journals_are_gone_on_with_or_refused(tmp_path: Path, documents:
         taken = samples(draw)
         path.unlink(missing_ok=True)
         with open_journal(folder, FINGERPRINT, started="then", resume=False) as journal:
-            for each in taken:
-                journal.append(each)
+            for sample in taken:
+                journal.append(sample)
         path.write_bytes(damaged(draw, path.read_bytes()))
         before = path.read_bytes()
         try:

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtool.errors import InputError
-from memtool.workload.loader import load_workload
-from memtool.workload.program import compile_workload
+from memtool.workload.language.loader import load_workload
+from memtool.workload.language.program import compile_workload
 
 WHOLE: list[dict[str, Any]] = [
     {

@@ -74,8 +74,8 @@ class Forgets(FirstFit):
 
 class Boasts(FirstFit):
     def stats(self) -> dict[str, int]:
-        found = super().stats()
-        return {**found, "granted": found["granted"] + 16}
+        result = super().stats()
+        return {**result, "granted": result["granted"] + 16}
 
 
 class DirtyZeroes(Pool):

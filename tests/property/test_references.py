@@ -108,7 +108,7 @@ def test_addresses_and_figures_agree(pair: Pair, steps: list[Step], capacity: in
                 return
         assert heap.footprint == region.used
         figures = twin.reference.stats()
-        assert {name: each for name, each in in_region(heap.stats()).items() if name in figures} == figures
+        assert {name: item for name, item in in_region(heap.stats()).items() if name in figures} == figures
         # The engine tells a tag from the payload behind it; so does the reference.
         assert heap.walk() == list(twin.reference.walk())
 

@@ -33,11 +33,11 @@ VALUES: tuple[Any, ...] = (
 def document(footprint: float) -> dict[str, Any]:
     """Return a run whose cell ``worse`` has this footprint."""
     times = {TIME: figure(TIME, *[10.0 + block / 10 for block in range(9)])}
-    found = run(
+    result = run(
         cell("same", {**times, FOOTPRINT: figure(FOOTPRINT, 4096, 4096)}),
         cell("worse", {**times, FOOTPRINT: figure(FOOTPRINT, footprint, footprint)}),
     )
-    return json.loads(json.dumps(run_file.to_json(found)))  # type: ignore[no-any-return]  # an object, as written
+    return json.loads(json.dumps(run_file.to_json(result)))  # type: ignore[no-any-return]  # an object, as written
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

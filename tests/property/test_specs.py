@@ -58,9 +58,9 @@ def test_any_text_names_allocators_or_is_refused_in_one_line(
     for seed in range(documents):
         text = spec(random.Random(seed))
         try:
-            for each in parse_allocators(text, known.groups)[:20]:
-                assert each.label, (seed, text)
-                known.resolve(each)
+            for allocator in parse_allocators(text, known.groups)[:20]:
+                assert allocator.label, (seed, text)
+                known.resolve(allocator)
             resolved += 1
         except (InputError, Unavailable) as problem:
             refused += 1

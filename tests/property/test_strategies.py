@@ -10,8 +10,8 @@ from memtool.engine.abi import binding
 from memtool.engine.abi.binding import Heap
 from tests.property.machine import machine_of
 
-DESCRIBED = {str(each["name"]): each for each in binding.describe() if not each["is_control"]}
-ON_REGION = [name for name, each in DESCRIBED.items() if each["uses_region"]]
+DESCRIBED = {str(strategy["name"]): strategy for strategy in binding.describe() if not strategy["is_control"]}
+ON_REGION = [name for name, item in DESCRIBED.items() if item["uses_region"]]
 MIB = 1 << 20
 
 
@@ -55,8 +55,8 @@ def test_freed_memory_is_found_again(name: str, order: str) -> None:
     with Heap(name, capacity=64 * MIB) as heap:
 
         def fill() -> list[int]:
-            found = [heap.allocate(64) for _ in range(500)]
-            return [offset for offset in found if offset is not None]
+            result = [heap.allocate(64) for _ in range(500)]
+            return [offset for offset in result if offset is not None]
 
         blocks = fill()
         assert len(blocks) == 500

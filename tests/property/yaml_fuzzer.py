@@ -251,7 +251,7 @@ def check(count: int, seed: int) -> tuple[list[Fault], dict[str, int]]:
                 else:
                     outcomes[outcome] += 1
             # A process that was killed did not come to the documents behind the one that killed it.
-            numbered = [each for each in batch if each[0] not in done] + numbered
+            numbered = [item for item in batch if item[0] not in done] + numbered
     return faults, outcomes
 
 
@@ -281,7 +281,7 @@ def _run_batch(folder: Path, batch: Sequence[tuple[int, bytes]]) -> dict[int, tu
 def _child(folder: Path, numbers: Sequence[str]) -> None:
     """Take documents one after the other; each answer is a line."""
     # What is imported once is no document's growth.
-    for module in ("commands.inspect", "engine.packing.binding", "workload.inspection", "workload.trace"):
+    for module in ("commands.inspect", "engine.packing.binding", "workload.description.inspection", "workload.trace"):
         importlib.import_module(f"memtool.{module}")
     limit = _address_space() + _BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -300,7 +300,7 @@ def _address_space() -> int:
 def _take(path: Path) -> tuple[str, str]:
     from memtool.cli import run
     from memtool.errors import InputErrors
-    from memtool.workload.loader import load_workload
+    from memtool.workload.language.loader import load_workload
 
     try:
         workload = load_workload(path)
@@ -324,7 +324,7 @@ def _take(path: Path) -> tuple[str, str]:
 
 
 def _asks_for(workload: Any) -> float:  # a Workload
-    from memtool.workload.law_tables import law_mean
+    from memtool.workload.language.law_tables import law_mean
 
     if workload.frames is None:
         return float(workload.length)

@@ -11,7 +11,7 @@ import pytest
 
 from memtool import files
 from memtool.errors import InputError
-from memtool.workload.document import read_document
+from memtool.workload.language.document import read_document
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,7 +26,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(OSError, match="No space left"):
         files.write_whole(path, "new")
     assert path.read_text(encoding="utf-8") == "old and whole"
-    assert [each.name for each in tmp_path.iterdir()] == ["baseline.json"]
+    assert [item.name for item in tmp_path.iterdir()] == ["baseline.json"]
 
 
 def test_what_is_replaced_keeps_its_mode_and_a_link_stays_one(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_file_without_end_is_refused(tmp_path: Path) -> None:
 
 def test_names_are_bounded_safe_and_told_apart() -> None:
     long = "a" * 250
-    names = [files.safe_name(each) for each in (long, long + "b", "a/b", "a b", "..", "$\\frac$.so", "\udcff", "pool")]
+    names = [files.safe_name(item) for item in (long, long + "b", "a/b", "a b", "..", "$\\frac$.so", "\udcff", "pool")]
     assert len(set(names)) == len(names)
     assert names[-1] == "pool"
     for name in names:

@@ -83,16 +83,16 @@ def searched(peak_live: int, footprint: int, survives: Callable[[int], bool]) ->
     ],
 )
 def test_the_bisection_finds_the_threshold(threshold: int, limit: int) -> None:
-    found, capacities = searched(1000, 5000, lambda size: size >= threshold)
-    assert found == limit
+    result, capacities = searched(1000, 5000, lambda size: size >= threshold)
+    assert result == limit
     assert capacities[:2] == [UNLIMITED, 5008]
     assert all(size % 16 == 0 for size in capacities)
     assert len(capacities) < 13  # (5008 - 992) / 16 = 251 steps: 8 halvings, and the doubling of what is too little
 
 
 def test_what_is_found_survives_also_where_survival_is_not_monotone() -> None:
-    found, _ = searched(1000, 5000, lambda size: size >= 4000 or 2000 <= size < 2500)
-    assert found == 4000
+    result, _ = searched(1000, 5000, lambda size: size >= 4000 or 2000 <= size < 2500)
+    assert result == 4000
 
 
 def test_a_strategy_without_any_footprint_has_one_step() -> None:
@@ -122,9 +122,9 @@ def found_in(
     path.write_text(text, encoding="utf-8")
     executor = FakeExecutor(answer)
     options = BenchOptions((str(path),), allocators, output=tmp_path / str(len(text)), resume=resume)
-    found = find_limits(options, seeds, quiet, executor)
-    assert found.file == tmp_path / str(len(text)) / "limits.json"
-    return found.limits, executor
+    result = find_limits(options, seeds, quiet, executor)
+    assert result.file == tmp_path / str(len(text)) / "limits.json"
+    return result.limits, executor
 
 
 def by_seed(job: Job, seen: list[Cell]) -> str | int:
@@ -137,23 +137,23 @@ def by_seed(job: Job, seen: list[Cell]) -> str | int:
 
 def test_each_seed_has_its_limit_from_the_workloads_own_on(tmp_path: Path) -> None:
     seen: list[Cell] = []
-    found, executor = found_in(tmp_path, DRAWN, "tlsf,first-fit", lambda job: by_seed(job, seen))
-    assert [info.seed for info in found.workloads[0]] == [7, 8, 9]
-    limits = {row.cell.allocator: [(each.seed, each.limit_bytes) for each in row.limits] for row in found.rows}
+    result, executor = found_in(tmp_path, DRAWN, "tlsf,first-fit", lambda job: by_seed(job, seen))
+    assert [info.seed for info in result.workloads[0].seeds] == [7, 8, 9]
+    limits = {row.cell.allocator: [(limit.seed, limit.limit_bytes) for limit in row.limits] for row in result.rows}
     of_seeds = [(7, 10_000), (8, 20_000), (9, 15_008)]
     assert limits == {"tlsf": of_seeds, "first-fit": of_seeds}
-    assert [row.largest_bytes for row in found.rows] == [20_000, 20_000]
-    assert not found.failed
+    assert [row.largest_bytes for row in result.rows] == [20_000, 20_000]
+    assert not result.failed
     assert {(job.run_pass, job.warmups, job.iterations, job.threads) for job in executor.jobs} == {
         (Pass.FOOTPRINT, 0, 1, None)
     }
 
 
 def test_seeds_without_a_difference_are_one(tmp_path: Path) -> None:
-    found, _ = found_in(tmp_path, RAMP, "tlsf", lambda job: 4000 if job.region.size >= 2000 else SPENT)
-    assert [(info.seed, info.peak_live_bytes) for info in found.workloads[0]] == [(42, 1600)]
-    assert [(row.largest_bytes, row.largest_over_peak_live) for row in found.rows] == [(2000, 1.25)]
-    assert "h: seeds that give the same events as one before are left out." in found.notes
+    result, _ = found_in(tmp_path, RAMP, "tlsf", lambda job: 4000 if job.region.size >= 2000 else SPENT)
+    assert [(info.seed, info.peak_live_bytes) for info in result.workloads[0].seeds] == [(42, 1600)]
+    assert [(row.largest_bytes, row.largest_over_peak_live) for row in result.rows] == [(2000, 1.25)]
+    assert "h: seeds that give the same events as one before are left out." in result.notes
 
 
 def test_what_is_on_no_region_or_cannot_serve_is_left_out_with_the_reason(tmp_path: Path) -> None:
@@ -162,13 +162,13 @@ def test_what_is_on_no_region_or_cannot_serve_is_left_out_with_the_reason(tmp_pa
         (RAMP, "takes its memory from the system, not from a region: no limit holds it"),
         (text, "takes memory from the system, where a memory_limit of 1.00 MiB does not hold"),
     ):
-        found, executor = found_in(
+        result, executor = found_in(
             tmp_path,
             given,
             "glibc,null,pool:block=8,tlsf,buddy",
             lambda job: "event 3: overlaps" if job.cell.allocator == "buddy" else 1600,
         )
-        assert {row.cell.allocator: (row.status, row.reason) for row in found.rows} == {
+        assert {row.cell.allocator: (row.status, row.reason) for row in result.rows} == {
             "glibc": (Status.EXCLUDED, of_glibc),
             "null": (Status.EXCLUDED, "serves nothing: its blocks lie upon each other"),
             "pool:block=8": (Status.EXCLUDED, "serves requests of up to 8 B; the workload asks for up to 16 B"),
@@ -177,7 +177,7 @@ def test_what_is_on_no_region_or_cannot_serve_is_left_out_with_the_reason(tmp_pa
         }
         assert {job.cell.allocator for job in executor.jobs} == {"tlsf", "buddy"}
         assert executor.jobs[0].region.size == UNLIMITED  # whatever limit the workload has
-        assert found.failed
+        assert result.failed
 
 
 def test_a_seed_that_fails_is_named(tmp_path: Path) -> None:
@@ -185,10 +185,10 @@ def test_a_seed_that_fails_is_named(tmp_path: Path) -> None:
 
     def answer(job: Job) -> str | int:
         asked.append(job)
-        return 9000 if sum(each.region.size == UNLIMITED for each in asked) < 2 else "event 3: overlaps"
+        return 9000 if sum(item.region.size == UNLIMITED for item in asked) < 2 else "event 3: overlaps"
 
-    found, _ = found_in(tmp_path, DRAWN, "tlsf", answer)
-    assert [(row.status, row.reason) for row in found.rows] == [(Status.FAILED, "seed 8: event 3: overlaps")]
+    result, _ = found_in(tmp_path, DRAWN, "tlsf", answer)
+    assert [(row.status, row.reason) for row in result.rows] == [(Status.FAILED, "seed 8: event 3: overlaps")]
 
 
 # A block of 16 bytes with a header of 8 takes 24: a hundred of them 2,400. A pool of 64 takes 6,400. Unlimited, either
@@ -205,22 +205,22 @@ def test_real_heaps_have_the_limits_that_their_layout_gives(tmp_path: Path, caps
     assert {row["allocator"]: row["largest_bytes"] for row in document["rows"]} == REAL
     assert (document["kind"], document["step_bytes"]) == ("limits", 16)
     assert [row["largest_over_peak_live"] for row in document["rows"] if row["allocator"] == "bump"] == [1.0]
-    assert [each["name"] for each in document["workloads"]] == ["h"]
+    assert [workload["name"] for workload in document["workloads"]] == ["h"]
 
 
 def test_what_was_found_is_stored_and_shown_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seen: list[Cell] = []
-    found, _ = found_in(tmp_path, DRAWN, "tlsf,glibc", lambda job: by_seed(job, seen))
+    result, _ = found_in(tmp_path, DRAWN, "tlsf,glibc", lambda job: by_seed(job, seen))
     folder = tmp_path / str(len(DRAWN))
     document = json.loads((folder / "limits.json").read_text(encoding="utf-8"))
     assert (document["schema"], document["kind"], document["step_bytes"]) == ("memtool.limits.v1", "limits", 16)
     assert run(["schema", "limits"]) == 0
     jsonschema.validate(document, json.loads(capsys.readouterr().out))
-    assert limits_file.read(folder / "limits.json") == found
+    assert limits_file.read(folder / "limits.json") == result
     for path in (folder, folder / "limits.json"):
         for style in ("table", "markdown", "csv", "json"):
             assert run(["show", str(path), "--format", style]) == 0
-            assert capsys.readouterr().out == report.render(found, style) + "\n"
+            assert capsys.readouterr().out == report.render(result, style) + "\n"
     assert run(["show", str(folder), "-a", "tls*", "--format", "json"]) == 0
     assert {row["allocator"] for row in json.loads(capsys.readouterr().out)["rows"]} == {"tlsf"}
     assert run(["show", str(folder), "-a", "tlfs"]) == 2
@@ -254,8 +254,8 @@ def test_an_interrupted_search_goes_on_and_takes_no_replay_twice(tmp_path: Path,
         find_limits(options, 3, quiet, first)
     assert not (out / "limits.json").exists()
     second = FakeExecutor(once.answer)
-    found = find_limits(replace(options, resume=True), 3, quiet, second).limits
-    assert replace(found, started=whole.started) == whole
+    result = find_limits(replace(options, resume=True), 3, quiet, second).limits
+    assert replace(result, started=whole.started) == whole
     assert [(job.cell, job.block, job.region.size) for job in (*first.jobs, *second.jobs)] == taken
     # And more seeds can be added to it, of which the first are not searched again.
     third = FakeExecutor(once.answer)
@@ -333,14 +333,15 @@ def test_options_without_a_meaning_are_refused_in_one_line(
 
 def test_the_table_has_a_column_for_each_seed_and_what_was_left_out(tmp_path: Path) -> None:
     seen: list[Cell] = []
-    found, _ = found_in(tmp_path, DRAWN, "tlsf,glibc", lambda job: by_seed(job, seen))
-    lines = report.render(found, "table").splitlines()
+    result, _ = found_in(tmp_path, DRAWN, "tlsf,glibc", lambda job: by_seed(job, seen))
+    lines = report.render(result, "table").splitlines()
+    peak = result.workloads[0].seeds[1].peak_live_bytes
     assert [line.split() for line in lines if line.startswith(("allocator", "tlsf"))] == [
         ["allocator", "seed", "7", "seed", "8", "seed", "9", "largest", "×", "peak", "live"],
-        ["tlsf", "10,000", "20,000", "15,008", "20,000", f"{20_000 / found.workloads[0][1].peak_live_bytes:.3f}"],
+        ["tlsf", "10,000", "20,000", "15,008", "20,000", f"{20_000 / peak:.3f}"],
     ]
     assert "  glibc: takes its memory from the system, not from a region: no limit holds it" in lines
-    rows = list(csv.DictReader(io.StringIO(report.render(found, "csv"))))
+    rows = list(csv.DictReader(io.StringIO(report.render(result, "csv"))))
     assert [(row["allocator"], row["seed"], row["limit_bytes"]) for row in rows] == [
         ("tlsf", "7", "10000"),
         ("tlsf", "8", "20000"),

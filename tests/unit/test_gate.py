@@ -25,8 +25,8 @@ FOOTPRINT = "peak_footprint_bytes"
 def pair(ratios: Sequence[float], metric: str = TIME, workload: str = "web", at_floor: bool = False) -> Comparison:
     """Return a paired comparison whose blocks differ by these ratios."""
     effects = tuple(math.log(ratio) for ratio in ratios)
-    found = paired.interval(effects)
-    low, high = (math.expm1(each) for each in found) if found else (None, None)
+    result = paired.interval(effects)
+    low, high = (math.expm1(judgement) for judgement in result) if result else (None, None)
     middle = math.expm1(sorted(effects)[len(effects) // 2])
     return Comparison(
         workload, "anonymous", "serial", "a", "b", metric, Basis.PAIRED, True, 10.0, 10.0, effects, middle, low, high,
@@ -36,7 +36,7 @@ def pair(ratios: Sequence[float], metric: str = TIME, workload: str = "web", at_
 
 def exact(base: float, head: float, metric: str = FOOTPRINT) -> list[Comparison]:
     """Return a strategy against its own baseline."""
-    stored, now = (run(cell("t", {metric: figure(metric, each, each)})) for each in (base, head))
+    stored, now = (run(cell("t", {metric: figure(metric, item, item)})) for item in (base, head))
     return compare.between(stored, now, [metric])
 
 
@@ -45,7 +45,7 @@ def judge(comparisons: Sequence[Comparison], **rules: object) -> list[Judgement]
 
 
 def verdicts(comparisons: Sequence[Comparison], **rules: object) -> list[Verdict]:
-    return [each.verdict for each in judge(comparisons, **rules)]
+    return [judgement.verdict for judgement in judge(comparisons, **rules)]
 
 
 def test_three_verdicts() -> None:
@@ -75,17 +75,17 @@ def test_a_family_of_twenty_needs_nine_blocks() -> None:
 def test_an_effect_that_holm_leaves_undecided_says_why_and_what_it_takes() -> None:
     """Nine of ten pairs are 30 to 50 % faster: p = 11 / 1024, and as the surest of eleven tests eleven times that."""
     faster = [0.5, 0.52, 0.55, 0.57, 0.6, 0.62, 0.65, 0.67, 0.7, 1.3]
-    found = judge([pair(faster), *(pair([0.9, 1.1] * 5, workload=f"w{index}") for index in range(10))])
-    assert found[0].verdict is Verdict.INCONCLUSIVE
-    assert found[0].p_pass == pytest.approx(11 * 11 / 1024)
-    assert found[0].comparison.high == pytest.approx(-0.3)  # the interval of this comparison alone
-    assert found[0].reason == (
+    result = judge([pair(faster), *(pair([0.9, 1.1] * 5, workload=f"w{index}") for index in range(10))])
+    assert result[0].verdict is Verdict.INCONCLUSIVE
+    assert result[0].p_pass == pytest.approx(11 * 11 / 1024)
+    assert result[0].comparison.high == pytest.approx(-0.3)  # the interval of this comparison alone
+    assert result[0].reason == (
         "9 of 10 pairs within the limit, p = 0.12 (Holm over 11 tests): "
         "four of five runs of 9 blocks decide an effect like it, this one does not"
     )
-    assert (found[0].blocks_to_decide, found[0].blocks_needed) == (9, 2607)
-    assert gate.with_next_steps(found, typed)[0].next_step == "--blocks 21, or a wider --limit time_per_op_ns=X%"
-    assert found[1].reason == (
+    assert (result[0].blocks_to_decide, result[0].blocks_needed) == (9, 2607)
+    assert gate.with_next_steps(result, typed)[0].next_step == "--blocks 21, or a wider --limit time_per_op_ns=X%"
+    assert result[1].reason == (
         "5 of 10 pairs within the limit, p = 1 (Holm over 11 tests): to decide an effect like it takes about 323 blocks"
     )
 
@@ -107,8 +107,8 @@ def test_too_few_blocks_are_known_before_anything_is_measured(
     blocks: int, pairs: int, looks: int, least: int | None
 ) -> None:
     # 2^-8 is within 0.05 / 10 and not within 0.05 / 2 / 10; an interval takes 6.
-    found = gate.too_few_blocks(blocks, pairs, Policy((TIME, FOOTPRINT, "net_time_per_op_ns")), looks=looks)
-    assert (None if found is None else found.needed) == least
+    result = gate.too_few_blocks(blocks, pairs, Policy((TIME, FOOTPRINT, "net_time_per_op_ns")), looks=looks)
+    assert (None if result is None else result.needed) == least
 
 
 def test_exact_figures_need_no_blocks() -> None:
@@ -121,47 +121,53 @@ def test_what_explains_a_footprint_is_gated_where_it_is_named(metric: str) -> No
         cell("a", {FOOTPRINT: figure(FOOTPRINT, 100, 100), metric: figure(metric, 0.1, 0.1)}),
         cell("b", {FOOTPRINT: figure(FOOTPRINT, 79, 79), metric: figure(metric, 0.9, 0.9)}),
     )
-    found = compare.within(sides, "a", [FOOTPRINT, metric])
-    by_default = gate.judge(found, gate.policy(None, 0.02, ()))
-    assert [each.verdict for each in by_default] == [Verdict.PASS, Verdict.SHOWN]
-    assert by_default[1].reason == f"--metric {metric} gates it"
-    assert [each.verdict for each in gate.judge(found, gate.policy([FOOTPRINT, metric], 0.02, ()))] == [
+    result = compare.within(sides, "a", [FOOTPRINT, metric])
+    by_default = gate.judge(result, gate.policy(None, 0.02, ()))
+    assert [item.verdict for item in by_default] == [Verdict.PASS, Verdict.SHOWN]
+    assert by_default[1].reason == "gated where it is named only"
+    assert [judgement.verdict for judgement in gate.judge(result, gate.policy([FOOTPRINT, metric], 0.02, ()))] == [
         Verdict.PASS,
         Verdict.REGRESSION,
     ]
-    assert gate.judge(found, gate.policy(None, 0.02, (f"{metric}=1%",)))[1].verdict is Verdict.REGRESSION
+    assert gate.judge(result, gate.policy(None, 0.02, (f"{metric}=1%",)))[1].verdict is Verdict.REGRESSION
 
 
 @pytest.mark.parametrize("moment", ["max", "mean", "mark_1", "mark_8"])
 @pytest.mark.parametrize("kind", ["internal_fragmentation", "external_fragmentation"])
 def test_fragmentation_at_any_moment_is_gated_where_it_is_named(kind: str, moment: str) -> None:
     name = f"{kind}_{moment}"
-    found = exact(0.5, 0.5275, name)
-    assert [each.verdict for each in gate.judge(found, gate.policy([name], 0.02, ()))] == [Verdict.REGRESSION]
+    result = exact(0.5, 0.5275, name)
+    assert [judgement.verdict for judgement in gate.judge(result, gate.policy([name], 0.02, ()))] == [
+        Verdict.REGRESSION
+    ]
     wider = gate.policy(None, 0.02, (f"{name}=3%",))
     assert name in wider.metrics
-    assert [each.verdict for each in gate.judge(found, wider)] == [Verdict.PASS]
+    assert [judgement.verdict for judgement in gate.judge(result, wider)] == [Verdict.PASS]
 
 
 def test_by_default_time_and_memory_are_gated_and_nothing_else() -> None:
     rules = gate.policy(None, 0.02, ())
-    found = gate.judge([pair([1.0] * 9, metric) for metric in rules.metrics], rules)
-    assert [each.comparison.metric for each in found if each.verdict is not Verdict.SHOWN] == [
+    result = gate.judge([pair([1.0] * 9, metric) for metric in rules.metrics], rules)
+    assert [judgement.comparison.metric for judgement in result if judgement.verdict is not Verdict.SHOWN] == [
         "time_per_op_ns",
         "peak_footprint_bytes",
         "peak_resident_bytes",
-        # Of a whole program; no cell has these and those.
+        # Of a whole program; no cell has figures of two kinds of work.
         "wall_time_ns",
         "cpu_time_ns",
         "tree_peak_resident_bytes",
+        # Of containers, and of accesses.
+        "traverse_ns",
+        "traverse_churned_ns",
+        "padding_bytes",
     ]
 
 
 def test_a_noisy_machine_is_told_of_counted_instructions_and_no_absurd_number() -> None:
     noisy = [0.8, 1.25, 0.9, 1.12, 1.0, 0.7, 1.4, 0.95, 1.06]
-    found = gate.with_next_steps(judge([pair(noisy)]), typed)[0]
-    assert found.verdict is Verdict.INCONCLUSIVE
-    assert found.next_step == (
+    result = gate.with_next_steps(judge([pair(noisy)]), typed)[0]
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.next_step == (
         "a quieter machine, or a wider --limit time_per_op_ns=X%, or counted instructions, which no noise moves: "
         "memtool check web.yaml --against a --candidate b --metric instructions_per_op"
     )
@@ -185,9 +191,9 @@ def latencies(base: Sequence[float], head: Sequence[float], step: float = 10.0) 
 
 @pytest.mark.parametrize("slow", [120.0, 820.0])
 def test_a_base_at_the_floor_hides_no_slowdown(slow: float) -> None:
-    found = judge(latencies([0.0, 10.0, 0.0, 10.0, 0.0, 0.0, 10.0, 0.0, 0.0], [slow] * 9))[0]
-    assert (found.verdict, found.limit, found.comparison.is_ratio) == (Verdict.REGRESSION, 15.0, False)
-    assert found.comparison.change == slow
+    result = judge(latencies([0.0, 10.0, 0.0, 10.0, 0.0, 0.0, 10.0, 0.0, 0.0], [slow] * 9))[0]
+    assert (result.verdict, result.limit, result.comparison.is_ratio) == (Verdict.REGRESSION, 15.0, False)
+    assert result.comparison.change == slow
 
 
 def test_at_the_floor_a_step_of_the_timer_is_no_change() -> None:
@@ -209,21 +215,21 @@ def test_exact_metrics_gate_without_statistics() -> None:
 
 
 def test_a_limit_allows_as_much_and_no_more() -> None:
-    found = exact(4096, 4112)
+    result = exact(4096, 4112)
     for limit, verdict in (
         (Limit(16, is_share=False), Verdict.PASS),
         (Limit(15, is_share=False), Verdict.REGRESSION),
         (Limit(0.004, is_share=True), Verdict.PASS),
         (Limit(0.003, is_share=True), Verdict.REGRESSION),
     ):
-        assert gate.judge(found, Policy((FOOTPRINT,), limits={FOOTPRINT: limit}))[0].verdict is verdict
+        assert gate.judge(result, Policy((FOOTPRINT,), limits={FOOTPRINT: limit}))[0].verdict is verdict
 
 
 def test_two_allocators_may_differ_by_the_margin_where_figures_are_exact() -> None:
     both = run(cell("t", {FOOTPRINT: figure(FOOTPRINT, 100, 100)}), cell("u", {FOOTPRINT: figure(FOOTPRINT, 102, 102)}))
-    found = compare.within(both, "t", [FOOTPRINT])
-    assert gate.judge(found, Policy((FOOTPRINT,), margin=0.021))[0].verdict is Verdict.PASS
-    assert gate.judge(found, Policy((FOOTPRINT,), margin=0.019))[0].verdict is Verdict.REGRESSION
+    result = compare.within(both, "t", [FOOTPRINT])
+    assert gate.judge(result, Policy((FOOTPRINT,), margin=0.021))[0].verdict is Verdict.PASS
+    assert gate.judge(result, Policy((FOOTPRINT,), margin=0.019))[0].verdict is Verdict.REGRESSION
 
 
 @pytest.mark.parametrize(
@@ -252,7 +258,7 @@ def test_the_error_of_resident_memory_is_no_change(
     kib = [cell(which, {name: figure(name, *[size * 1024.0] * 9)}) for which, size in (("a", base), ("b", head))]
     both = run(*kib, traces=[replace(trace(), lanes=threads)])
     judged = gate.judge(compare.within(both, "a", [name]), Policy((name,)))
-    assert [each.verdict for each in judged] == [verdict]
+    assert [judgement.verdict for judgement in judged] == [verdict]
     assert (verdict is Verdict.PASS and is_better(judged[0].comparison)) is is_called_better
     within = "140 KiB" if threads == 1 else "524 KiB"
     reason = f"resident memory is known within {within}" if verdict is Verdict.INCONCLUSIVE else ""
@@ -263,7 +269,7 @@ def test_the_error_of_resident_memory_is_no_change(
 
 def test_no_number_of_blocks_settles_what_is_within_the_error() -> None:
     name = "peak_resident_bytes"
-    both = run(*(cell(each, {name: figure(name, *[81920.0] * 9)}) for each in ("a", "b")))
+    both = run(*(cell(item, {name: figure(name, *[81920.0] * 9)}) for item in ("a", "b")))
     judged = gate.judge(compare.within(both, "a", [name]), Policy((name,)))
     assert judged[0].blocks_needed is None
     assert gate.with_next_steps(judged, typed)[0].next_step == (
@@ -280,16 +286,18 @@ def test_two_runs_are_within_the_error_too() -> None:
 
 def test_a_share_is_limited_in_points() -> None:
     metric = "internal_fragmentation"
-    found = exact(0.10, 0.115, metric)
+    result = exact(0.10, 0.115, metric)
     two_points = Policy((metric,), named=frozenset({metric}), limits={metric: Limit(0.02, is_share=True)})
-    assert gate.judge(found, two_points)[0].verdict is Verdict.PASS
-    assert gate.judge(found, Policy((metric,), named=frozenset({metric})))[0].verdict is Verdict.REGRESSION
+    assert gate.judge(result, two_points)[0].verdict is Verdict.PASS
+    assert gate.judge(result, Policy((metric,), named=frozenset({metric})))[0].verdict is Verdict.REGRESSION
 
 
 def test_zeros_on_both_sides_pass() -> None:
     name = "major_faults"
     zeros = run(cell("a", {name: figure(name, *[0.0] * 9)}), cell("b", {name: figure(name, *[0.0] * 9)}))
-    assert [each.verdict for each in gate.judge(compare.within(zeros, "a", [name]), Policy((name,)))] == [Verdict.PASS]
+    assert [judgement.verdict for judgement in gate.judge(compare.within(zeros, "a", [name]), Policy((name,)))] == [
+        Verdict.PASS
+    ]
 
 
 def test_two_runs_advise_and_never_fail() -> None:
@@ -297,17 +305,17 @@ def test_two_runs_advise_and_never_fail() -> None:
         run(cell("a", {TIME: figure(TIME, *[10.0] * 9)})),
         run(cell("a", {TIME: figure(TIME, *[20.0] * 9)})),
     )
-    found = gate.judge(compare.between(base, head, [TIME]), Policy((TIME,)))[0]
-    assert (found.verdict, found.reason) == (Verdict.ADVICE, "looks worse; two runs cannot prove it")
-    assert gate.exit_code([found], None) == 0
-    assert gate.exit_code([found], "regression") == 5
+    result = gate.judge(compare.between(base, head, [TIME]), Policy((TIME,)))[0]
+    assert (result.verdict, result.reason) == (Verdict.ADVICE, "looks worse; two runs cannot prove it")
+    assert gate.exit_code([result], None) == 0
+    assert gate.exit_code([result], "regression") == 5
 
 
 def test_a_strategy_that_no_longer_repeats_does_not_pass() -> None:
     base = run(cell("t", {FOOTPRINT: figure(FOOTPRINT, 4096, 4096)}))
     head = run(cell("t", {FOOTPRINT: figure(FOOTPRINT, 4096, 4112)}))
-    found = gate.judge(compare.between(base, head, [FOOTPRINT]), Policy((FOOTPRINT,)))[0]
-    assert (found.verdict, found.reason) == (
+    result = gate.judge(compare.between(base, head, [FOOTPRINT]), Policy((FOOTPRINT,)))[0]
+    assert (result.verdict, result.reason) == (
         Verdict.INCONCLUSIVE,
         "exact on one side, and on the other not the same in two repeats (or measured once)",
     )
@@ -315,8 +323,8 @@ def test_a_strategy_that_no_longer_repeats_does_not_pass() -> None:
 
 def test_a_crash_is_a_regression() -> None:
     base, head = run(cell("t", {TIME: figure(TIME, *[1.0] * 9)})), run(cell("t", failed="block 2: SIGSEGV"))
-    found = gate.judge(compare.between(base, head, [TIME]), Policy((TIME,)))[0]
-    assert (found.verdict, found.reason) == (Verdict.REGRESSION, "failed: block 2: SIGSEGV")
+    result = gate.judge(compare.between(base, head, [TIME]), Policy((TIME,)))[0]
+    assert (result.verdict, result.reason) == (Verdict.REGRESSION, "failed: block 2: SIGSEGV")
 
 
 def test_what_the_harness_fails_is_no_regression_and_no_pass() -> None:
@@ -337,20 +345,20 @@ def test_a_second_look_that_the_harness_fails_is_no_regression_and_no_pass() -> 
     rules = Policy((TIME,))
     broken = replace(cell("b", failed="no memory"), proof={"harness_fault": True})
     fresh = compare.within(run(cell("a", {TIME: figure(TIME, 1.0)}), broken), "a", [TIME])
-    found = gate.confirm(gate.screen([pair([1.5] * 31)], rules), fresh, rules)
-    assert gate.exit_code(found, "regression", gate.unjudged(found, rules)) == 5
+    result = gate.confirm(gate.screen([pair([1.5] * 31)], rules), fresh, rules)
+    assert gate.exit_code(result, "regression", gate.unjudged(result, rules)) == 5
 
 
 def test_no_regression_comes_of_one_look() -> None:
     first = gate.screen([pair([1.5] * 31)], Policy((TIME,)))
-    assert [(each.verdict, each.is_suspect) for each in first] == [(Verdict.INCONCLUSIVE, True)]
+    assert [(item.verdict, item.is_suspect) for item in first] == [(Verdict.INCONCLUSIVE, True)]
 
 
 def test_a_suspect_is_confirmed_on_fresh_blocks() -> None:
     rules = Policy((TIME,))
     first = gate.screen([pair([1.5] * 31), pair([1.0] * 31, workload="w2")], rules)
     again = gate.confirm(first, [pair([1.4] * 31)], rules)
-    assert [each.verdict for each in again] == [Verdict.REGRESSION, Verdict.PASS]
+    assert [item.verdict for item in again] == [Verdict.REGRESSION, Verdict.PASS]
     assert again[0].comparison.change == pytest.approx(0.4)
     assert again[0].first_look is not None
     assert again[0].first_look.change == pytest.approx(0.5)
@@ -374,17 +382,17 @@ def test_fresh_blocks_are_judged_over_the_suspects_alone() -> None:
 def test_a_suspect_that_crashes_at_the_second_look_is_a_regression() -> None:
     rules = Policy((TIME,))
     broken = compare.within(run(cell("a", {TIME: figure(TIME, 1.0)}), cell("b", failed="SIGSEGV")), "a", [TIME])
-    found = gate.confirm(gate.screen([pair([1.5] * 31)], rules), broken, rules)
-    assert [each.verdict for each in found] == [Verdict.INCONCLUSIVE, Verdict.REGRESSION]
-    assert found[0].reason == "looked worse at first, and then: SIGSEGV"
+    result = gate.confirm(gate.screen([pair([1.5] * 31)], rules), broken, rules)
+    assert [judgement.verdict for judgement in result] == [Verdict.INCONCLUSIVE, Verdict.REGRESSION]
+    assert result[0].reason == "looked worse at first, and then: SIGSEGV"
 
 
 def lost(comparisons: Sequence[Comparison], *named: str) -> tuple[list[str], int]:
     """Return what a gate could not judge, and the exit code."""
     rules = Policy((TIME, FOOTPRINT), named=frozenset(named))
-    found = gate.judge(comparisons, rules)
-    unjudged = gate.unjudged(found, rules)
-    return unjudged, gate.exit_code(found, "regression", unjudged)
+    result = gate.judge(comparisons, rules)
+    unjudged = gate.unjudged(result, rules)
+    return unjudged, gate.exit_code(result, "regression", unjudged)
 
 
 TIMES = {TIME: figure(TIME, *[1.0] * 9)}
@@ -393,8 +401,8 @@ BYTES = {FOOTPRINT: figure(FOOTPRINT, 64, 64)}
 
 def test_a_candidate_that_no_longer_serves_a_workload_does_not_pass() -> None:
     both = [cell(name, TIMES, workload=workload) for name, workload in (("a", "w1"), ("b", "w1"), ("a", "w2"))]
-    found = compare.within(run(*both, excluded("b", "too small", workload="w2")), "a", [TIME])
-    assert lost(found) == (["w2 · b against a: the other side was left out: too small"], 5)
+    result = compare.within(run(*both, excluded("b", "too small", workload="w2")), "a", [TIME])
+    assert lost(result) == (["w2 · b against a: the other side was left out: too small"], 5)
     # What the base could not serve either is no loss.
     nowhere = [*both[:2], excluded("a", "too small", workload="w2"), excluded("b", "too small", workload="w2")]
     assert lost(compare.within(run(*nowhere), "a", [TIME])) == ([], 0)
@@ -402,8 +410,8 @@ def test_a_candidate_that_no_longer_serves_a_workload_does_not_pass() -> None:
 
 def test_a_base_that_failed_does_not_let_its_workload_pass() -> None:
     stored = run(cell("a", BYTES), cell("b", failed="SIGSEGV"))
-    found = compare.between(stored, run(cell("a", BYTES), cell("b", BYTES)), [FOOTPRINT])
-    assert lost(found) == (["web · b: the base was not measured: SIGSEGV"], 5)
+    result = compare.between(stored, run(cell("a", BYTES), cell("b", BYTES)), [FOOTPRINT])
+    assert lost(result) == (["web · b: the base was not measured: SIGSEGV"], 5)
 
 
 def test_a_workload_whose_events_changed_does_not_pass_beside_one_that_is_compared() -> None:
@@ -430,8 +438,8 @@ def test_a_metric_that_is_gone_or_was_asked_for_does_not_pass_unseen() -> None:
 
 def test_what_a_stored_run_left_out_has_no_baseline() -> None:
     stored = run(cell("a", BYTES), excluded("b", "too small"))
-    found = compare.between(stored, run(cell("a", BYTES), cell("b", BYTES)), [FOOTPRINT])
-    assert lost(found) == (["web · b: the base was left out: too small"], 5)
+    result = compare.between(stored, run(cell("a", BYTES), cell("b", BYTES)), [FOOTPRINT])
+    assert lost(result) == (["web · b: the base was left out: too small"], 5)
 
 
 def test_no_file_makes_the_timer_as_coarse_as_it_likes() -> None:
@@ -449,10 +457,10 @@ def test_another_compiler_or_no_counter_costs_the_instructions_only() -> None:
 
 def test_a_second_look_that_did_not_happen_does_not_pass() -> None:
     rules = Policy((TIME,))
-    found = gate.confirm(gate.screen([pair([1.5] * 31)], rules), [], rules)
+    result = gate.confirm(gate.screen([pair([1.5] * 31)], rules), [], rules)
     reason = "looked worse at first, and then: it was not measured a second time"
-    assert gate.unjudged(found, rules) == [f"web · b against a · {TIME}: {reason}"]
-    assert gate.exit_code(found, "inconclusive", gate.unjudged(found, rules)) == 5
+    assert gate.unjudged(result, rules) == [f"web · b against a · {TIME}: {reason}"]
+    assert gate.exit_code(result, "inconclusive", gate.unjudged(result, rules)) == 5
 
 
 def test_a_regression_is_one_whatever_else_was_not_judged() -> None:
@@ -460,12 +468,12 @@ def test_a_regression_is_one_whatever_else_was_not_judged() -> None:
     assert gate.exit_code(judged(Verdict.PASS), None, ["web · b: gone"]) == 0
 
 
-def judged(*found: Verdict) -> list[Judgement]:
-    return [Judgement(pair([1.0] * 6), verdict) for verdict in found]
+def judged(*result: Verdict) -> list[Judgement]:
+    return [Judgement(pair([1.0] * 6), verdict) for verdict in result]
 
 
 @pytest.mark.parametrize(
-    ("found", "fail_on", "code"),
+    ("result", "fail_on", "code"),
     [
         ([Verdict.PASS], "regression", 0),
         ([Verdict.PASS, Verdict.REGRESSION], "regression", 3),
@@ -480,8 +488,8 @@ def judged(*found: Verdict) -> list[Judgement]:
         ([], "regression", 5),
     ],
 )
-def test_exit_codes(found: list[Verdict], fail_on: gate.FailOn | None, code: int) -> None:
-    assert gate.exit_code(judged(*found), fail_on) == code
+def test_exit_codes(result: list[Verdict], fail_on: gate.FailOn | None, code: int) -> None:
+    assert gate.exit_code(judged(*result), fail_on) == code
 
 
 @pytest.mark.parametrize(
@@ -525,7 +533,7 @@ def test_a_limit_adds_its_metric() -> None:
 
 @pytest.mark.parametrize("text", ["2", "two%", "-1%", "nan%", ""])
 def test_a_wrong_margin_is_named(text: str) -> None:
-    with pytest.raises(ValueError, match="must be a percentage such as 2%"):
+    with pytest.raises(InputError, match="must be a percentage such as 2%"):
         gate.parse_margin(text)
 
 
@@ -535,18 +543,18 @@ ratio_lists = st.lists(st.lists(st.floats(0.5, 2.0), min_size=1, max_size=12), m
 @settings(max_examples=40, deadline=None)
 @given(ratio_lists)
 def test_every_comparison_gets_one_verdict_that_its_pairs_can_carry(ratios: list[list[float]]) -> None:
-    comparisons = [pair(each, workload=f"w{index}") for index, each in enumerate(ratios)]
-    found = judge(comparisons)
-    assert [each.comparison for each in found] == comparisons
-    for each in found:
-        if each.comparison.samples < 6:
-            assert each.verdict is Verdict.INCONCLUSIVE
-        if each.verdict is Verdict.REGRESSION:
-            assert each.comparison.change is not None
-            assert each.comparison.change > 0.02
-        if each.verdict is Verdict.PASS:
-            assert each.comparison.change is not None
-            assert each.comparison.change <= 0.02 + 1e-12
+    comparisons = [pair(item, workload=f"w{index}") for index, item in enumerate(ratios)]
+    result = judge(comparisons)
+    assert [judgement.comparison for judgement in result] == comparisons
+    for judgement in result:
+        if judgement.comparison.samples < 6:
+            assert judgement.verdict is Verdict.INCONCLUSIVE
+        if judgement.verdict is Verdict.REGRESSION:
+            assert judgement.comparison.change is not None
+            assert judgement.comparison.change > 0.02
+        if judgement.verdict is Verdict.PASS:
+            assert judgement.comparison.change is not None
+            assert judgement.comparison.change <= 0.02 + 1e-12
 
 
 @settings(max_examples=40, deadline=None)
@@ -565,14 +573,18 @@ def test_six_mallocs_in_eight_blocks_are_decided() -> None:
         cell(
             name,
             {
-                TIME: figure(TIME, *(ns * each for each in (*noise[turn:], *noise[:turn]))),
+                TIME: figure(TIME, *(ns * item for item in (*noise[turn:], *noise[:turn]))),
                 resident: figure(resident, *(50_000_000 + 4096 * (index % 2) for index in range(8))),
             },
         )
         for turn, (name, ns) in enumerate([*((name, 20.0) for name in "abcde"), ("slow", 30.0)])
     ]
     rules = gate.policy(None, gate.DEFAULT_MARGIN, [])
-    found = gate.judge(compare.within(run(*cells), "a", rules.metrics), rules)
-    judged = {(each.comparison.head, each.comparison.metric): each.verdict for each in found if each.verdict}
+    result = gate.judge(compare.within(run(*cells), "a", rules.metrics), rules)
+    judged = {
+        (judgement.comparison.head, judgement.comparison.metric): judgement.verdict
+        for judgement in result
+        if judgement.verdict
+    }
     others = {(name, metric): Verdict.PASS for name in ("b", "c", "d", "e") for metric in (TIME, resident)}
     assert judged == {**others, ("slow", TIME): Verdict.REGRESSION, ("slow", resident): Verdict.PASS}

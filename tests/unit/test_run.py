@@ -15,7 +15,8 @@ from memtool.errors import InputError
 from memtool.model import Cell, Mode, Status
 from memtool.passes import Pass, Sample
 from memtool.plan import BenchOptions
-from memtool.run import Outcome, _packed, _Packings, _placements, fingerprint_of, output_directory
+from memtool.run import Outcome, fingerprint_of, output_directory
+from memtool.summarised import Packings, packed, placements
 from tests.payloads import figures
 from tests.runs import cell, excluded, run, trace
 
@@ -24,10 +25,10 @@ from tests.runs import cell, excluded, run, trace
 def test_what_several_threads_replay_is_not_packed_and_says_that_this_is_why(mode: Mode) -> None:
     info = trace(threads=2)
     made = cast("Any", SimpleNamespace(info=replace(info, lanes=2)))
-    found = _packed(made, (Pass.FOOTPRINT,), mode, {})
-    assert found.packing_bytes is None
-    assert found.notes == (
-        "not packed offline, packing_ratio is n/a: only what is replayed on one thread is (--mode serial)",
+    result = packed(made, (Pass.FOOTPRINT,), mode, {})
+    assert result.packing_bytes is None
+    assert result.notes == (
+        "not packed offline, packing_ratio is n/a: only what is replayed on one thread is (mode serial)",
     )
 
 
@@ -47,21 +48,21 @@ def test_what_an_allocator_of_the_run_did_bounds_the_best_packing(monkeypatch: p
         placed("w", "glibc", 1),
     ]
     plans = {sample.cell: SimpleNamespace(uses_region=sample.cell.allocator != "glibc") for sample in samples}
-    placements = _placements("w", cast("Any", SimpleNamespace(plans=plans)), samples)
-    assert placements == {"tlsf": 203_000, "first-fit": 198_400}
+    least = placements("w", cast("Any", SimpleNamespace(plans=plans)), samples)
+    assert least == {"tlsf": 203_000, "first-fit": 198_400}
     made = cast("Any", SimpleNamespace(info=trace(), image_fd=-1, image_bytes=0))
     for searched, packing_bytes, packing_by in ((201_000, 198_400, "first-fit"), (198_400, 198_400, None)):
         monkeypatch.setattr(packing_binding, "pack_image", lambda *_, searched=searched: searched)
-        found = _packed(made, (Pass.FOOTPRINT,), Mode.SERIAL, placements)
-        assert (found.packing_bytes, found.packing_by) == (packing_bytes, packing_by)
+        result = packed(made, (Pass.FOOTPRINT,), Mode.SERIAL, least)
+        assert (result.packing_bytes, result.packing_by) == (packing_bytes, packing_by)
 
 
 def test_traces_are_packed_beside_what_is_measured_and_a_fault_is_told_who_asks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = [cast("Any", SimpleNamespace(info=trace(name=name), image_fd=at)) for at, name in enumerate("ab")]
-    for each in made:
-        each.image_bytes = 0
+    for item in made:
+        item.image_bytes = 0
 
     def pack(descriptor: int, _: int) -> int:
         if descriptor == 1:
@@ -70,7 +71,7 @@ def test_traces_are_packed_beside_what_is_measured_and_a_fault_is_told_who_asks(
 
     monkeypatch.setattr(packing_binding, "pack_image", pack)
     plan = cast("Any", SimpleNamespace(traces=made, settings=SimpleNamespace(passes=(Pass.FOOTPRINT,))))
-    packings = _Packings(plan, BenchOptions())
+    packings = Packings(plan, BenchOptions())
     packings.start()
     assert packings.of(made[0]) == 4096
     with pytest.raises(MemoryError, match="no memory to pack"):
@@ -83,12 +84,12 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(
     monkeypatch.chdir(tmp_path)
     began = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     folders = [output_directory(BenchOptions(), began, {}) for _ in range(3)]
-    assert [str(each) for each in folders] == [
+    assert [str(folder) for folder in folders] == [
         "results/2026-01-02-030405",
         "results/2026-01-02-030405-2",
         "results/2026-01-02-030405-3",
     ]
-    assert all(each.is_dir() for each in folders)
+    assert all(folder.is_dir() for folder in folders)
 
 
 def test_a_folder_of_results_that_cannot_be_made_is_invalid_input(
@@ -107,10 +108,10 @@ def test_whatever_changes_what_is_measured_is_in_the_fingerprint() -> None:
         "Any",
         SimpleNamespace(infos=(info,), plans={}, settings=SimpleNamespace(counter="none")),
     )
-    found = cast("Any", fingerprint_of(BenchOptions(), plan))
-    known = {name: found["workloads"]["web"][name] for name in ("touch", "memory_limit", "threads", "lanes", "seed")}
+    result = cast("Any", fingerprint_of(BenchOptions(), plan))
+    known = {name: result["workloads"]["web"][name] for name in ("touch", "memory_limit", "threads", "lanes", "seed")}
     assert known == {"touch": "first", "memory_limit": 1 << 20, "threads": 2, "lanes": 3, "seed": 42}
-    assert {"machine", "engine", "code", "environment", "counter", "passes", "cold", "cells"} <= set(found)
+    assert {"machine", "engine", "code", "environment", "counter", "passes", "cold", "cells"} <= set(result)
 
 
 def test_a_run_that_measured_nothing_has_failed() -> None:

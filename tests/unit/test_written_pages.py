@@ -8,27 +8,27 @@ from pathlib import Path
 import pytest
 
 from memtool.model import Basis, Comparison
-from scripts import choosing_page, custom_allocators
+from scripts import custom_allocators, run_page
 
 
 def test_a_block_is_what_is_typed_and_what_came_of_it(tmp_path: Path) -> None:
     page = "Text.\n\n```console\n$ echo 'one   two' \\\n    > said; cat said\n$ echo three\nold\n```\n\nMore.\n"
     block = page.partition("```console\n")[2].partition("```")[0]
-    assert choosing_page.commands(block) == ["echo 'one two' > said; cat said", "echo three"]
-    assert choosing_page.renewed(page, tmp_path) == page.replace("old\n", "one two\nthree\n")
+    assert run_page.commands(block) == ["echo 'one two' > said; cat said", "echo three"]
+    assert run_page.renewed(page, tmp_path) == page.replace("old\n", "one two\nthree\n")
 
 
 def test_a_block_that_says_nothing_keeps_its_commands(tmp_path: Path) -> None:
     page = "```console\n$ touch here\n```\n"
-    assert choosing_page.renewed(page, tmp_path) == page
+    assert run_page.renewed(page, tmp_path) == page
     assert (tmp_path / "here").is_file()
 
 
 def test_every_command_of_the_page_has_its_output() -> None:
-    blocks = choosing_page._BLOCK.findall(choosing_page.PAGE.read_text(encoding="utf-8"))
+    blocks = run_page._BLOCK.findall(run_page.PAGE.read_text(encoding="utf-8"))
     assert len(blocks) == 7
     for block in blocks[1:]:
-        assert len(block) > len(choosing_page.typed(block)), block
+        assert len(block) > len(run_page.typed(block)), block
 
 
 @pytest.mark.parametrize(

@@ -31,17 +31,17 @@ def test_the_exit_code_says_whether_all_that_ran_is_reproduced(
 
 
 def test_one_row_by_its_number() -> None:
-    found = CliRunner().invoke(command.main, ["7"])
-    assert found.exit_code == 0
-    assert "Moffitt 2023" in found.output
-    assert "Knuth" not in found.output
+    outcome = CliRunner().invoke(command.main, ["7"])
+    assert outcome.exit_code == 0
+    assert "Moffitt 2023" in outcome.output
+    assert "Knuth" not in outcome.output
 
 
 @pytest.mark.parametrize("arguments", [["99"], ["--write", "3"]])
 def test_bad_usage_ends_with_exit_code_2(arguments: list[str]) -> None:
-    found = CliRunner().invoke(command.main, arguments)
-    assert found.exit_code == 2
-    assert "Traceback" not in found.output
+    outcome = CliRunner().invoke(command.main, arguments)
+    assert outcome.exit_code == 2
+    assert "Traceback" not in outcome.output
 
 
 def test_it_writes_the_document(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

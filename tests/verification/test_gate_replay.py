@@ -80,7 +80,7 @@ def two_looks(random: Random, cells: Sequence[tuple[str, float]]) -> list[Judgem
         return [comparison(f"{i}", draw(random, recorded()[cells[i][0]], cells[i][1], blocks=31)) for i in chosen]
 
     first = gate.screen(look(range(len(cells))), RULES)
-    suspects = [index for index, each in enumerate(first) if each.is_suspect]
+    suspects = [index for index, item in enumerate(first) if item.is_suspect]
     return gate.confirm(first, look(suspects), RULES)
 
 
@@ -93,8 +93,8 @@ def test_unchanged_code_is_red_in_at_most_one_of_two_hundred_suites(look: Look) 
     names = list(recorded())
     red = 0
     for _ in range(SUITES):
-        found = look(random, [(random.choice(names), 0.0) for _ in range(CELLS)])
-        red += any(each.verdict is Verdict.REGRESSION for each in found)
+        result = look(random, [(random.choice(names), 0.0) for _ in range(CELLS)])
+        red += any(item.verdict is Verdict.REGRESSION for item in result)
     assert red <= 1
 
 
@@ -103,16 +103,16 @@ def test_ten_percent_is_found_and_five_mostly(look: Look) -> None:
     """In suites in which everything else is unchanged, and drawn from all cells, noisy ones too."""
     random = Random(f"power {look.__name__}")
     names = list(recorded())
-    found = {0.10: 0, 0.05: 0}
+    result = {0.10: 0, 0.05: 0}
     for _ in range(SUITES):
-        planted = [(random.choice(quiet()), change) for change in found]
+        planted = [(random.choice(quiet()), change) for change in result]
         rest = [(random.choice(names), 0.0) for _ in range(CELLS - len(planted))]
         verdicts = look(random, planted + rest)
-        for (_, change), each in zip(planted, verdicts, strict=False):
-            found[change] += each.verdict is Verdict.REGRESSION
+        for (_, change), item in zip(planted, verdicts, strict=False):
+            result[change] += item.verdict is Verdict.REGRESSION
     assert len(quiet()) >= 3
-    assert found[0.10] >= 0.95 * SUITES
-    assert found[0.05] >= 0.80 * SUITES
+    assert result[0.10] >= 0.95 * SUITES
+    assert result[0.05] >= 0.80 * SUITES
 
 
 def test_what_is_said_to_be_detectable_is_found() -> None:
@@ -121,13 +121,13 @@ def test_what_is_said_to_be_detectable_is_found() -> None:
     level = RULES.alpha / CELLS
     noisy = [effects for name, effects in recorded().items() if name not in quiet()]
     assert len(noisy) >= 5
-    found = 0
+    result = 0
     for effects in noisy:
         for _ in range(50):
             stated = paired.smallest_detectable(draw(random, effects), MARGIN, level)
             assert stated is not None
-            found += paired.p_above(draw(random, effects, math.expm1(stated)), MARGIN) <= level
-    assert found >= 0.78 * 50 * len(noisy)
+            result += paired.p_above(draw(random, effects, math.expm1(stated)), MARGIN) <= level
+    assert result >= 0.78 * 50 * len(noisy)
 
 
 def test_with_the_blocks_that_it_says_are_needed_what_is_unchanged_passes() -> None:

@@ -10,9 +10,9 @@ from verification.robson import attack, bound
 
 WORD = 8
 ANY_ORDER = [
-    str(each["name"])
-    for each in binding.describe()
-    if each["uses_region"] and not each["is_control"] and each["free_order"] == "any"
+    str(item["name"])
+    for item in binding.describe()
+    if item["uses_region"] and not item["is_control"] and item["free_order"] == "any"
 ]
 
 

@@ -24,8 +24,8 @@ long kib(const char* key) {
   const ssize_t got = read(file, text, sizeof text - 1);
   close(file);
   text[got > 0 ? got : 0] = '\0';
-  const char* found = std::strstr(text, key);
-  return found == nullptr ? 0 : std::atol(found + std::strlen(key));
+  const char* entry = std::strstr(text, key);
+  return entry == nullptr ? 0 : std::atol(entry + std::strlen(key));
 }
 
 constexpr std::size_t kMost = 1 << 18;

@@ -71,10 +71,10 @@ class Quarantine final : public Bookkeeper {
   bool release() override {
     if (!below().scoped()) return false;
     // What was allocated in the scope goes with it, freed or not.
-    std::erase_if(held_, [this](const Held& each) {
-      if (each.entry.depth != depth_) return false;
-      verify(each);
-      held_bytes_ -= each.entry.size;
+    std::erase_if(held_, [this](const Held& held) {
+      if (held.entry.depth != depth_) return false;
+      verify(held);
+      held_bytes_ -= held.entry.size;
       return true;
     });
     --depth_;
@@ -88,14 +88,14 @@ class Quarantine final : public Bookkeeper {
   // What is held is neither the program's nor there to be reused.
   [[nodiscard]] HeapStats stats() const override {
     HeapStats stats = Bookkeeper::stats();
-    for (const Held& each : held_) {
-      if (stats.granted != kNotApplicable) stats.granted -= below().usable_size(each.block, each.entry.size);
+    for (const Held& held : held_) {
+      if (stats.granted != kNotApplicable) stats.granted -= below().usable_size(held.block, held.entry.size);
       if (stats.used_blocks != kNotApplicable) --stats.used_blocks;
     }
     return stats;
   }
   void check() const override {
-    for (const Held& each : held_) verify(each);
+    for (const Held& held : held_) verify(held);
     below().check();
   }
 

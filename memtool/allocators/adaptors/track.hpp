@@ -111,13 +111,13 @@ class Track final : public Bookkeeper {
   void report_callers(JsonWriter& out) const {
     std::vector<std::pair<const void*, Called>> callers(callers_.begin(), callers_.end());
     if (callers.empty()) return;
-    std::ranges::sort(callers, std::greater{}, [](const auto& each) { return each.second.bytes; });
+    std::ranges::sort(callers, std::greater{}, [](const auto& caller) { return caller.second.bytes; });
     callers.resize(std::min(callers.size(), kMostCallers));
     out.raw(",").key("callers").raw("[");
-    for (const auto& each : callers) {
-      out.raw(&each == &callers.front() ? "" : ",").raw("{").key("caller").text(CallSite(each.first).words());
-      out.raw(",").key("allocations").number(each.second.allocations);
-      out.raw(",").key("bytes").number(each.second.bytes).raw("}");
+    for (const auto& caller : callers) {
+      out.raw(&caller == &callers.front() ? "" : ",").raw("{").key("caller").text(CallSite(caller.first).words());
+      out.raw(",").key("allocations").number(caller.second.allocations);
+      out.raw(",").key("bytes").number(caller.second.bytes).raw("}");
     }
     out.raw("]");
   }

@@ -54,10 +54,10 @@ Parameters::Parameters(std::string_view owner, std::span<const ParameterInfo> de
     text = comma == std::string_view::npos ? std::string_view{} : text.substr(comma + 1);
     const auto equals = pair.find('=');
     const std::string_view name = pair.substr(0, equals);
-    const auto found = std::ranges::find(declared_, name, &ParameterInfo::name);
-    if (equals == std::string_view::npos || found == declared_.end())
+    const auto parameter = std::ranges::find(declared_, name, &ParameterInfo::name);
+    if (equals == std::string_view::npos || parameter == declared_.end())
       throw std::invalid_argument(std::string(owner) + " has no parameter '" + std::string(name) + "'");
-    values_[static_cast<std::size_t>(found - declared_.begin())] = parse_value(*found, pair.substr(equals + 1));
+    values_[static_cast<std::size_t>(parameter - declared_.begin())] = parse_value(*parameter, pair.substr(equals + 1));
   }
 }
 

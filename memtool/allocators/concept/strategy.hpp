@@ -37,9 +37,9 @@ enum class CallRoute : std::uint8_t {
 };
 
 struct StrategyInfo {
-  std::string_view name;  // as the user writes it: "segregated-pool"
-  std::string_view
-      family;  // control | standard | pool | arena | free-list | real-time | buddy | pmr | mapping | thread
+  std::string_view name;        // as the user writes it: "segregated-pool"
+  std::string_view family;      // control | standard | pool | arena | free-list | real-time | buddy | pmr | mapping |
+                                // persistent | thread
   std::string_view summary;     // one line
   std::string_view source;      // paper, book or reference implementation it follows
   std::string_view complexity;  // cost of allocate and of deallocate, in n free blocks or whatever it depends on

@@ -89,9 +89,9 @@ def main() -> None:
     from memtool.engine.loading import load_library
 
     load_library(engine)
-    asked = json.load(sys.stdin)
-    sys.path += [folder for folder in asked["path"] if folder not in sys.path]
-    descriptions = [_describe(*request) for request in asked["requests"]]
+    request_document = json.load(sys.stdin)
+    sys.path += [folder for folder in request_document["path"] if folder not in sys.path]
+    descriptions = [_describe(*request) for request in request_document["requests"]]
     for description in descriptions:
         description["files"] = [path for path in description.get("files", ()) if path != os.path.realpath(engine)]
     with os.fdopen(int(answers), "w") as out:

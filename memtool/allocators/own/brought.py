@@ -151,13 +151,13 @@ def _request(source: Source, parameters: str = "") -> Request:
 def descriptions_of(requests: Sequence[Request]) -> list[Mapping[str, Any]]:
     """Return what adoption.py finds of each request, in a process of their own. Raises InputError."""
     package = Path(package_folder())
-    asked = json.dumps({"path": [folder for folder in sys.path if folder], "requests": requests})
+    request_document = json.dumps({"path": [folder for folder in sys.path if folder], "requests": requests})
     where = ", ".join(dict.fromkeys(source[1] for source, *_ in requests))
     script = str(package / "allocators/own/adoption.py")
     try:
         ended = try_apart(
             [sys.executable, "-I", "-S", script, str(package.parent), engine_path()],
-            request=asked.encode(),
+            request=request_document.encode(),
             seconds=TRIAL_SECONDS,
         )
     except TimeoutError:

@@ -28,8 +28,8 @@ def ignore_modules() -> None:
 
 def code_files() -> dict[str, Identity]:
     """Return the files of libraries that somebody brought, and of Python's modules, and how to know each again."""
-    wanted = os.environ.get("LD_PRELOAD", "").split(":")
-    paths = {path for path in _mapped() if is_brought(path, wanted)}
+    preloaded = os.environ.get("LD_PRELOAD", "").split(":")
+    paths = {path for path in _mapped() if is_brought(path, preloaded)}
     for module in [loaded for name, loaded in list(sys.modules.items()) if name not in _standing]:
         path = getattr(module, "__file__", None)
         if isinstance(path, str) and os.path.isabs(path) and not _is_standard(path) and not _is_own(path):

@@ -47,12 +47,12 @@ def try_apart(
     Raises:
         TimeoutError: it takes longer.
     """
-    with memory_file("answer") as answer, memory_file("stderr") as errors, memory_file("request") as asked:
-        os.write(asked, request)
-        os.lseek(asked, 0, os.SEEK_SET)
+    with memory_file("answer") as answer, memory_file("stderr") as errors, memory_file("request") as request_file:
+        os.write(request_file, request)
+        os.lseek(request_file, 0, os.SEEK_SET)
         process = subprocess.Popen(
             [*command, str(answer)],
-            stdin=asked,
+            stdin=request_file,
             stdout=subprocess.DEVNULL,
             stderr=errors,
             pass_fds=(answer,),

@@ -187,13 +187,13 @@ class TaggedHeap(ABC):
             self._release(fresh, taken)
         return taken != 0
 
-    def _last(self, least: int, wanted: int) -> int | None:
-        """Return the heap's last free block, grown to ``wanted`` or at least ``least`` bytes."""
+    def _last(self, least: int, most: int) -> int | None:
+        """Return the heap's last free block, grown to ``most`` or at least ``least`` bytes."""
         have = self.free.get(self.free_by_end.get(self.end, self.end), 0)
         if self.is_pool:
             # What the index has passed over serves nothing.
-            return self.free_by_end[self.end] if self._extend(max(wanted - have, 0) or self.step) else None
-        if have < least and not self._extend(wanted - have) and not self._extend(least - have):
+            return self.free_by_end[self.end] if self._extend(max(most - have, 0) or self.step) else None
+        if have < least and not self._extend(most - have) and not self._extend(least - have):
             return None
         return self.free_by_end[self.end]
 

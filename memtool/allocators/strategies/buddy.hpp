@@ -81,10 +81,10 @@ class Buddy {
     if (lists_.orders_from(order) == 0) [[unlikely]] {
       if (!grow(order)) return nullptr;
     }
-    const unsigned found = order + static_cast<unsigned>(std::countr_zero(lists_.orders_from(order)));
-    void* block = lists_.pop(found);
+    const unsigned free_order = order + static_cast<unsigned>(std::countr_zero(lists_.orders_from(order)));
+    void* block = lists_.pop(free_order);
     const std::size_t unit = unit_of(block);
-    if (found != order) split(unit, found, order);
+    if (free_order != order) split(unit, free_order, order);
     map_.set(unit, State::used);
     ++used_blocks_;
     granted_units_ += std::size_t{1} << order;
@@ -151,11 +151,11 @@ class Buddy {
   void check() const {
     require(region_.used() == (end_ - first_) << log2_minimum_, "the heap does not end where its region does");
     if (map_.words() == nullptr) return;
-    const BlocksByOrder found = check_blocks();
+    const BlocksByOrder free_blocks = check_blocks();
     for (unsigned order = 0; order < BuddyLists::kOrders; ++order) {
       std::vector<const void*> listed = lists_.check(order);
       std::ranges::sort(listed);
-      require(listed == found[order], "the free list of an order does not hold exactly its free blocks");
+      require(listed == free_blocks[order], "the free list of an order does not hold exactly its free blocks");
     }
   }
 
@@ -327,7 +327,7 @@ class Buddy {
 
   // Verifies the map block by block; returns where the free ones begin, for each order.
   [[nodiscard]] BlocksByOrder check_blocks() const {
-    BlocksByOrder found;
+    BlocksByOrder free_blocks;
     std::size_t used_blocks = 0;
     std::size_t used_units = 0;
     bool map_seen = false;
@@ -338,7 +338,7 @@ class Buddy {
       require(state == State::used || state == State::free, "no block begins where the one before it ends");
       if (state == State::free) {
         require((unit ^ length) < first_ || !is_free_buddy(unit ^ length, order), "two free buddies were not merged");
-        found[order].push_back(address_of(unit));
+        free_blocks[order].push_back(address_of(unit));
       } else if (unit == map_unit_) {
         require(order == map_order_, "the block of the map has another order than it was given");
         map_seen = true;
@@ -351,7 +351,7 @@ class Buddy {
     require(map_seen, "the map's own block is not among the used ones");
     require(used_blocks == used_blocks_, "the used blocks are not as many as were counted");
     require(used_units == granted_units_, "the used blocks are not as large as was counted");
-    return found;
+    return free_blocks;
   }
 
   // What is not said to be in bytes is in units, the smallest blocks.

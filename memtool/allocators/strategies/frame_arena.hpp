@@ -188,16 +188,16 @@ class FrameArena {
 
   // In the first chunk behind the one in use in which it fits; those passed over wait for the next frame.
   [[gnu::noinline]] void* allocate_elsewhere(std::size_t bytes, std::size_t alignment) noexcept {
-    Chunk* found = buffer_->chunk == nullptr ? buffer_->first : buffer_->chunk->next;
-    while (found != nullptr && !fits(found->begin(), found->end, bytes, alignment)) found = found->next;
-    if (found == nullptr) found = add_chunk(bytes, alignment);
-    if (found == nullptr) return nullptr;
+    Chunk* chunk = buffer_->chunk == nullptr ? buffer_->first : buffer_->chunk->next;
+    while (chunk != nullptr && !fits(chunk->begin(), chunk->end, bytes, alignment)) chunk = chunk->next;
+    if (chunk == nullptr) chunk = add_chunk(bytes, alignment);
+    if (chunk == nullptr) return nullptr;
     if (buffer_->chunk != nullptr) buffer_->chunk->filled = buffer_->next;
-    for (Chunk* passed = buffer_->chunk == nullptr ? buffer_->first : buffer_->chunk->next; passed != found;
+    for (Chunk* passed = buffer_->chunk == nullptr ? buffer_->first : buffer_->chunk->next; passed != chunk;
          passed = passed->next)
       passed->filled = passed->begin();
-    buffer_->enter(found);
-    scope_ = found->begin();
+    buffer_->enter(chunk);
+    scope_ = chunk->begin();
     return allocate(bytes, alignment);
   }
 
@@ -218,17 +218,17 @@ class FrameArena {
 
   // Of every chunk, by address.
   std::vector<Fill> fills() const {
-    std::vector<Fill> found;
+    std::vector<Fill> fills;
     for (const Buffer& buffer : buffers_) {
       bool is_behind = buffer.chunk == nullptr;
       for (const Chunk* chunk = buffer.first; chunk != nullptr; chunk = chunk->next) {
         const bool in_use = chunk == buffer.chunk;
-        found.push_back({chunk, in_use ? buffer.next : is_behind ? chunk->begin() : chunk->filled});
+        fills.push_back({chunk, in_use ? buffer.next : is_behind ? chunk->begin() : chunk->filled});
         is_behind |= in_use;
       }
     }
-    std::ranges::sort(found, {}, &Fill::chunk);
-    return found;
+    std::ranges::sort(fills, {}, &Fill::chunk);
+    return fills;
   }
 
   Region& region_;

@@ -80,9 +80,9 @@ class Mapping {
   [[nodiscard]] void* map_aligned(std::size_t bytes, std::size_t alignment) const noexcept {
     const std::size_t reserved = bytes + alignment - kPage;
     if (reserved < bytes) return nullptr;
-    void* found = mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (found == MAP_FAILED) return nullptr;
-    auto* first = static_cast<std::byte*>(found);
+    void* reservation = mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (reservation == MAP_FAILED) return nullptr;
+    auto* first = static_cast<std::byte*>(reservation);
     std::byte* block = bits::align_up(first, alignment);
     void* mapped = mmap(block, bytes, PROT_READ | PROT_WRITE, flags_ | MAP_FIXED, -1, 0);
     if (mapped == MAP_FAILED) {

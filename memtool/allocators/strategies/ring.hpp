@@ -219,15 +219,15 @@ class Ring {
 
   // What lies in the ring, by address.
   std::vector<Span> spans() const {
-    std::vector<Span> found;
+    std::vector<Span> spans;
     std::size_t blocks = 0;
     for (std::byte* at = tail_; blocks < blocks_; at = next_of(at)) {
       const bool is_turn = (link_at(at) & kTurn) != 0;
-      found.push_back({at, is_turn ? at + kLink : next_of(at), is_block(at)});
-      blocks += found.back().is_block;
+      spans.push_back({at, is_turn ? at + kLink : next_of(at), is_block(at)});
+      blocks += spans.back().is_block;
     }
-    std::ranges::sort(found, {}, &Span::begin);
-    return found;
+    std::ranges::sort(spans, {}, &Span::begin);
+    return spans;
   }
 
   Region& region_;

@@ -306,13 +306,13 @@ class Slab {
 
   // Gives every empty slab back to the pages; false when there was none.
   bool reclaim() noexcept {
-    bool found = false;
+    bool reclaimed = false;
     for (std::size_t index = 0; index < classes_.count(); ++index) {
       Cache& cache = caches_[index];
       if (cache.current != nullptr && cache.current->used == 0) {
         cache.free = 0;
         release(cache, std::exchange(cache.current, nullptr));
-        found = true;
+        reclaimed = true;
       }
       for (Header* slab = cache.partial; slab != nullptr && cache.empty > 0;) {
         Header* next = slab->next;
@@ -320,12 +320,12 @@ class Slab {
           unlink(cache, slab);
           release(cache, slab);
           --cache.empty;
-          found = true;
+          reclaimed = true;
         }
         slab = next;
       }
     }
-    return found;
+    return reclaimed;
   }
 
   Header* add_slab(std::size_t index) noexcept {

@@ -334,8 +334,8 @@ class ThreadSpans {
     const std::scoped_lock lock(pages_mutex_);
     Span* span = records_.make();
     if (span == nullptr) return nullptr;
-    for (const std::size_t wanted : {std::max(span_, 4 * size), size}) {
-      const std::size_t bytes = bits::round_up(wanted, PageRuns::kPage);
+    for (const std::size_t least : {std::max(span_, 4 * size), size}) {
+      const std::size_t bytes = bits::round_up(least, PageRuns::kPage);
       auto* run = static_cast<std::byte*>(runs_.allocate(bytes / PageRuns::kPage, PageRuns::kPage));
       if (run == nullptr) continue;
       runs_.set_tag(run, records_.tag(*span));

@@ -9,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -62,6 +63,15 @@ class HeaderBytes {
     std::atomic<std::size_t> bytes{0};
   };
   std::array<Count, kCounts> counts_;
+};
+
+// How the calls of a thread reach the heap.
+enum class Passage : std::uint8_t {
+  round,     // by what a fork waits for, and by a look whether there is a heap yet
+  straight,  // with nothing around: hold() is all that a fork needs, and the heap asks for no memory (HeldForForks)
+  locked,  // the heap holds one lock for each call, which hold() takes too: all that is around is a mark, so that what
+           // the heap asks for meanwhile is served apart
+  inside,  // of a locked heap
 };
 
 // Every call is safe on several threads. Blocks are aligned to kDefaultAlignment where they are not aligned to more.
@@ -154,6 +164,11 @@ class BareHeap {
     if constexpr (HeldForForks<S>) heap_.let_go();
     if (std::mutex* mutex = lock()) mutex->unlock();
   }
+  // What has to be round a call in a program that forks.
+  [[nodiscard]] Passage passage() const noexcept {
+    if constexpr (HeldForForks<S>) return Passage::straight;
+    return is_locked() ? Passage::locked : Passage::round;
+  }
 
  private:
   class Held {
@@ -245,11 +260,10 @@ class MallocHeap {
   // The functions that a program would call. They are those of this heap until another of the same type gives its own:
   // as in a process that has one malloc.
   virtual MallocCalls calls() noexcept = 0;
-  // Round a fork: see BareHeap.
+  // Round a fork, and round each call: see BareHeap.
   virtual void hold() noexcept = 0;
   virtual void let_go() noexcept = 0;
-  // Whether that is all that a fork needs: see HeldForForks.
-  [[nodiscard]] virtual bool is_straight() const noexcept = 0;
+  [[nodiscard]] virtual Passage passage() const noexcept = 0;
 
   virtual void* allocate(std::size_t size) = 0;
   virtual void* allocate_aligned(std::size_t alignment, std::size_t size) = 0;
@@ -294,7 +308,7 @@ class MallocOf final : public MallocHeap {
 
   void hold() noexcept override { bare_.hold(); }
   void let_go() noexcept override { bare_.let_go(); }
-  [[nodiscard]] bool is_straight() const noexcept override { return HeldForForks<S>; }
+  [[nodiscard]] Passage passage() const noexcept override { return bare_.passage(); }
 
   void* allocate(std::size_t size) override { return bare_.allocate(size); }
   void* allocate_aligned(std::size_t alignment, std::size_t size) override {

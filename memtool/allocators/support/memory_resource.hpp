@@ -65,10 +65,10 @@ class PmrClient {
   explicit PmrClient(std::pmr::memory_resource* resource) noexcept : resource_(resource) {}
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
-    const Request asked = request(size, alignment);
-    if (asked.bytes < size) return nullptr;
+    const Request rounded = request(size, alignment);
+    if (rounded.bytes < size) return nullptr;
     try {
-      void* block = resource_->allocate(asked.bytes, asked.alignment);
+      void* block = resource_->allocate(rounded.bytes, rounded.alignment);
       // It is declared never to return nullptr, and a pool of libstdc++ 12 whose memory is out has been seen to: the
       // compiler must not rely on it.
       asm volatile("" : "+r"(block));
@@ -78,8 +78,8 @@ class PmrClient {
     }
   }
   void deallocate(void* block, std::size_t size, std::size_t alignment) noexcept {
-    const Request asked = request(size, alignment);
-    resource_->deallocate(block, asked.bytes, asked.alignment);
+    const Request rounded = request(size, alignment);
+    resource_->deallocate(block, rounded.bytes, rounded.alignment);
   }
   // A resource knows no more of a block than what was asked for.
   [[nodiscard]] std::size_t usable_size(const void*, std::size_t size) const noexcept { return size + (size == 0); }

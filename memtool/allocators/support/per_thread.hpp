@@ -64,8 +64,8 @@ class ThreadEnds {
   };
   // Never destroyed: threads may end after everything else has.
   static All& all() noexcept {
-    static All& one = *new All;
-    return one;
+    static All& listeners = *new All;
+    return listeners;
   }
   // A thread's end comes when its C++ destructors have run: a key's destructors do, and those of other keys may free.
   struct Thread {
@@ -158,10 +158,10 @@ class PerThread final : private ThreadEnds::Listener {
     const std::scoped_lock lock(mutex_);
     const auto begin = threads_.begin();
     // It may have one, and have called another heap meanwhile; else one that a thread has left behind.
-    auto found = std::find(begin, threads_.end(), thread);
-    if (found == threads_.end()) found = std::find(begin, threads_.end(), std::uint64_t{0});
-    const auto index = static_cast<std::size_t>(found - begin);
-    if (found == threads_.end()) {
+    auto entry = std::find(begin, threads_.end(), thread);
+    if (entry == threads_.end()) entry = std::find(begin, threads_.end(), std::uint64_t{0});
+    const auto index = static_cast<std::size_t>(entry - begin);
+    if (entry == threads_.end()) {
       if (states_ == nullptr || made_ == kMost) return nullptr;
       new (states_ + index * stride_) State(index);
       threads_.push_back(thread);
@@ -174,10 +174,10 @@ class PerThread final : private ThreadEnds::Listener {
 
   void thread_ends(std::uint64_t thread) noexcept override {
     const std::scoped_lock lock(mutex_);
-    const auto found = std::find(threads_.begin(), threads_.end(), thread);
-    if (found == threads_.end()) return;
-    owner_.thread_ends(at(static_cast<std::size_t>(found - threads_.begin())));
-    *found = 0;
+    const auto entry = std::find(threads_.begin(), threads_.end(), thread);
+    if (entry == threads_.end()) return;
+    owner_.thread_ends(at(static_cast<std::size_t>(entry - threads_.begin())));
+    *entry = 0;
     // What the thread's later destructors free finds no state of its own any more, and takes one anew.
     if (bound_.heap == number_) bound_ = {};
   }

@@ -61,6 +61,7 @@ def _library() -> ctypes.CDLL:
     signatures: dict[str, tuple[object, list[object]]] = {
         "memtool_describe": (text, []),
         "memtool_describe_adaptors": (text, []),
+        "memtool_describe_collectors": (text, []),
         "memtool_limits": (_u32, [text, text, _u64, ctypes.POINTER(_Limits), text]),
         "memtool_heap_open": (heap, [text, text, pointer, _u64, text]),
         "memtool_heap_close": (None, [heap]),
@@ -98,6 +99,14 @@ def describe_adaptors() -> list[dict[str, object]]:
     import json
 
     described: list[dict[str, object]] = json.loads(_library().memtool_describe_adaptors().decode())
+    return described
+
+
+def describe_collectors() -> list[dict[str, object]]:
+    """Return every garbage collector of the engine with its parameters, in the order of the list."""
+    import json
+
+    described: list[dict[str, object]] = json.loads(_library().memtool_describe_collectors().decode())
     return described
 
 
@@ -145,12 +154,13 @@ class Heap:
     Addresses are offsets from the region's base; for a strategy over malloc they are offsets too, and mean nothing.
     """
 
-    def __init__(self, strategy: str, parameters: str = "", capacity: int = 1 << 30) -> None:
-        """Reserve ``capacity`` bytes and open the strategy on them. Raises EngineError."""
+    def __init__(self, strategy: str, parameters: str = "", capacity: int = 1 << 30, alignment: int = 4096) -> None:
+        """Reserve ``capacity`` bytes, aligned to so much, and open the strategy on them. Raises EngineError."""
         self._library = _library()
-        self._memory = mmap.mmap(-1, capacity, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
-        self._view: ctypes.Array[ctypes.c_char] | None = (ctypes.c_char * capacity).from_buffer(self._memory)
-        self.base = ctypes.addressof(self._view)
+        size = capacity + alignment
+        self._memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
+        self._view: ctypes.Array[ctypes.c_char] | None = (ctypes.c_char * size).from_buffer(self._memory)
+        self.base = -(-ctypes.addressof(self._view) // alignment) * alignment
         message = ctypes.create_string_buffer(MESSAGE_BYTES)
         self._heap: int | None = self._library.memtool_heap_open(
             strategy.encode(), parameters.encode(), self.base, capacity, message

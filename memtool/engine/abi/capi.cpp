@@ -12,8 +12,10 @@
 #include "engine/events/thread_image.hpp"
 #include "engine/instruments/clock.hpp"
 #include "engine/instruments/histogram.hpp"
+#include "engine/registry/kernels.hpp"
 #include "engine/registry/recipe.hpp"
 #include "engine/registry/registry.hpp"
+#include "kinds/graph/collectors/collectors.hpp"
 
 namespace memtool {
 namespace {
@@ -84,6 +86,19 @@ void describe_adaptor(JsonWriter& json, const AdaptorEntry& entry) {
   json.raw("}");
 }
 
+void describe_collector(JsonWriter& json, const graph::CollectorEntry& entry) {
+  const graph::CollectorInfo& info = entry.info;
+  json.raw("{").key("name").text(info.name).raw(",").key("summary").text(info.summary).raw(",");
+  json.key("source").text(info.source).raw(",").key("complexity").text(info.complexity).raw(",");
+  json.key("when").text(info.when).raw(",");
+  json.key("uses_region").boolean(info.uses_region).raw(",");
+  json.key("route").text(info.library.empty() ? "inlined" : "pointer").raw(",");
+  json.key("library").text(info.library).raw(",").key("package").text(info.package).raw(",");
+  json.key("is_timed").boolean(info.is_timed).raw(",");
+  describe_parameters(json, info.parameters);
+  json.raw("}");
+}
+
 template <class Entries, class Describe>
 std::string describe_all(const Entries& entries, Describe describe) {
   JsonWriter json;
@@ -96,11 +111,11 @@ std::string describe_all(const Entries& entries, Describe describe) {
   return std::move(json).take();
 }
 
-// Runs `work` with the recipe that was asked for; an exception becomes one line.
+// Runs `work`; an exception becomes one line.
 template <class Work>
-std::uint32_t with_recipe(const char* strategy, const char* parameters, char* message, Work work) {
+std::uint32_t guarded(char* message, Work work) {
   try {
-    work(Recipe(strategy, parameters));
+    work();
     return MEMTOOL_DONE;
   } catch (const CannotStand& problem) {
     say(message, problem.what());
@@ -109,6 +124,12 @@ std::uint32_t with_recipe(const char* strategy, const char* parameters, char* me
     say(message, problem.what());
     return MEMTOOL_BAD_REQUEST;
   }
+}
+
+// Runs `work` with the recipe that was asked for.
+template <class Work>
+std::uint32_t with_recipe(const char* strategy, const char* parameters, char* message, Work work) {
+  return guarded(message, [&] { work(Recipe(strategy, parameters)); });
 }
 
 const char* wrong_with(const ReplayRequest& request, const ReplayResult& result) {
@@ -156,6 +177,11 @@ const char* memtool_describe_adaptors(void) {
   return description.c_str();
 }
 
+const char* memtool_describe_collectors(void) {
+  static const std::string description = describe_all(graph::collectors(), describe_collector);
+  return description.c_str();
+}
+
 const char* memtool_describe_adopted(void) {
   static std::string description;
   JsonWriter json;
@@ -168,12 +194,12 @@ const char* memtool_describe_adopted(void) {
 uint32_t memtool_limits(const char* strategy, const char* parameters, uint64_t alignment, StrategyLimits* limits,
                         char* message) {
   return with_recipe(strategy, parameters, message, [&](const Recipe& recipe) {
-    const Limits found = recipe.limits(alignment);
-    limits->largest_size = found.largest_size;
-    limits->largest_alignment = found.largest_alignment;
+    const Limits recipe_limits = recipe.limits(alignment);
+    limits->largest_size = recipe_limits.largest_size;
+    limits->largest_alignment = recipe_limits.largest_alignment;
     limits->uses_region = recipe.info().uses_region ? 1 : 0;
-    limits->most_blocks = found.most_blocks;
-    limits->least_alignment = found.least_alignment;
+    limits->most_blocks = recipe_limits.most_blocks;
+    limits->least_alignment = recipe_limits.least_alignment;
   });
 }
 
@@ -182,8 +208,9 @@ uint32_t memtool_replay(const ReplayRequest* request, ReplayResult* result) {
     say(result->message, problem);
     return result->status = MEMTOOL_BAD_REQUEST;
   }
-  const std::uint32_t status = with_recipe(request->strategy, request->parameters, result->message,
-                                           [&](const Recipe& recipe) { recipe.replay(*request, *result); });
+  const std::uint32_t status = guarded(result->message, [&] {
+    if (!run_kernel(*request, *result)) Recipe(request->strategy, request->parameters).replay(*request, *result);
+  });
   // What is thrown in the middle of a replay is the allocator's: a bad request is one that the harness cannot begin.
   if (status != MEMTOOL_DONE) result->status = MEMTOOL_WRONG;
   return result->status;

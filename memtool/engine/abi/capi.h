@@ -11,7 +11,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-#define MEMTOOL_ABI_VERSION 8u
+#define MEMTOOL_ABI_VERSION 9u
 
 enum { MEMTOOL_DONE = 0, MEMTOOL_OUT_OF_MEMORY = 1, MEMTOOL_WRONG = 2, MEMTOOL_BAD_REQUEST = 3 };
 /* Histograms of the latency pass, in this order. */
@@ -135,9 +135,10 @@ typedef struct ThreadPlace {
 
 typedef struct ReplayRequest {
   uint64_t struct_bytes; /* sizeof(ReplayRequest): refused when it differs */
-  const char* kind;      /* of work, by its name (engine/registry/entry.hpp) */
+  const char* kind;      /* of work, by its name (engine/registry/entry.hpp, engine/registry/kernels.cpp) */
+  const char* way;       /* in which the allocator serves it, of a kind that has several; "" where it has one */
   const char* pass;      /* by its name (engine/passes/passes.hpp) */
-  const char* strategy;
+  const char* strategy;  /* "" of a way that needs none */
   const char* parameters;
   const void* image; /* ImageHeader, then words */
   uint64_t image_bytes;
@@ -184,6 +185,7 @@ const char* memtool_source_hash(void); /* of the sources this library was built 
 const char* memtool_compiler(void);    /* that built it: version and flags */
 const char* memtool_describe(void);    /* every strategy as a JSON array; static storage */
 const char* memtool_describe_adaptors(void);
+const char* memtool_describe_collectors(void); /* kinds/graph/collectors/collectors.cpp */
 /* Why instructions cannot be counted this way, in words; NULL: they can. Static storage, until the next call. */
 const char* memtool_counter_refusal(uint32_t counter);
 /* Writes the intended starts of `count` operations in picoseconds; see engine/generate/arrivals.hpp. */

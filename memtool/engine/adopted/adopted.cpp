@@ -12,8 +12,8 @@
 namespace memtool {
 
 Adopted& adopted() {
-  static Adopted one;
-  return one;
+  static Adopted instance;
+  return instance;
 }
 const StrategyInfo& AdoptedHeap::info = adopted().info;
 
@@ -47,15 +47,16 @@ std::size_t choices_in(std::string_view choices) {
   return static_cast<std::size_t>(std::ranges::count(choices, '|')) + 1;
 }
 
-std::string wrong_with(const memtool_parameter& each) {
-  if (each.name == nullptr || each.name[0] == '\0') return "a parameter has no name";
-  const std::string name = std::string("parameter ") + each.name + ": ";
-  const std::string_view unit = text_or(each.unit, "count");
+std::string wrong_with(const memtool_parameter& parameter) {
+  if (parameter.name == nullptr || parameter.name[0] == '\0') return "a parameter has no name";
+  const std::string name = std::string("parameter ") + parameter.name + ": ";
+  const std::string_view unit = text_or(parameter.unit, "count");
   if (unit != "bytes" && unit != "count" && unit != "choice") return name + "its unit must be bytes, count or choice";
-  if ((unit == "choice") != (each.choices != nullptr)) return name + "a choice has choices, and nothing else has";
-  if (each.choices != nullptr && each.default_value >= choices_in(each.choices))
+  if ((unit == "choice") != (parameter.choices != nullptr)) return name + "a choice has choices, and nothing else has";
+  if (parameter.choices != nullptr && parameter.default_value >= choices_in(parameter.choices))
     return name + "its default is none of its choices";
-  if (each.choices == nullptr && (each.default_value < each.minimum || each.default_value > each.maximum))
+  if (parameter.choices == nullptr &&
+      (parameter.default_value < parameter.minimum || parameter.default_value > parameter.maximum))
     return name + "its default is out of its range";
   return {};
 }
@@ -76,25 +77,25 @@ std::string wrong_with(const memtool_allocator& table) {
   return {};
 }
 
-ParameterInfo info_of(const memtool_parameter& each) {
-  const std::string_view choices = text_or(each.choices, {});
-  return {.name = each.name,
-          .summary = text_or(each.summary, {}),
-          .default_value = each.default_value,
-          .minimum = each.choices != nullptr ? 0 : each.minimum,
-          .maximum = each.choices != nullptr ? choices_in(choices) - 1 : each.maximum,
-          .unit = text_or(each.unit, "count"),
+ParameterInfo info_of(const memtool_parameter& parameter) {
+  const std::string_view choices = text_or(parameter.choices, {});
+  return {.name = parameter.name,
+          .summary = text_or(parameter.summary, {}),
+          .default_value = parameter.default_value,
+          .minimum = parameter.choices != nullptr ? 0 : parameter.minimum,
+          .maximum = parameter.choices != nullptr ? choices_in(choices) - 1 : parameter.maximum,
+          .unit = text_or(parameter.unit, "count"),
           .choices = choices};
 }
 
 // Returns "" when the table has been adopted, else why not.
-std::string adopt(const memtool_allocator* given) {
-  if (given == nullptr) return "its memtool_get_allocator() returns nothing";
-  if (given->abi != MEMTOOL_ALLOCATOR_ABI)
-    return "it speaks version " + std::to_string(given->abi) + " of memtool.h, this memtool version " +
+std::string adopt(const memtool_allocator* allocator) {
+  if (allocator == nullptr) return "its memtool_get_allocator() returns nothing";
+  if (allocator->abi != MEMTOOL_ALLOCATOR_ABI)
+    return "it speaks version " + std::to_string(allocator->abi) + " of memtool.h, this memtool version " +
            std::to_string(MEMTOOL_ALLOCATOR_ABI) + ": compile it again";
   memtool_allocator table{};
-  std::memcpy(&table, given, std::min<std::size_t>(given->struct_bytes, sizeof table));
+  std::memcpy(&table, allocator, std::min<std::size_t>(allocator->struct_bytes, sizeof table));
   if (std::string wrong = wrong_with(table); !wrong.empty()) return wrong;
   Adopted& to = adopted();
   to.table = table;

@@ -40,10 +40,10 @@ class AdoptedHeap {
   AdoptedHeap& operator=(const AdoptedHeap&) = delete;
 
   static Limits limits(const Parameters& parameters) {
-    Limits found;
+    Limits limits;
     if (adopted().table.limits != nullptr)
-      adopted().table.limits(values_of(parameters).data(), &found.largest_size, &found.largest_alignment);
-    return found;
+      adopted().table.limits(values_of(parameters).data(), &limits.largest_size, &limits.largest_alignment);
+    return limits;
   }
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept { return table_.allocate(heap_, size, alignment); }
@@ -76,15 +76,15 @@ class AdoptedHeap {
   }
   HeapStats stats() const noexcept {
     constexpr std::uint64_t kNone = MEMTOOL_NO_FIGURE;
-    memtool_stats found{kNone, kNone, kNone, kNone, kNone, kNone, 0};
-    if (table_.stats != nullptr) table_.stats(heap_, &found);
-    return {.granted = found.granted,
-            .free_bytes = found.free_bytes,
-            .largest_free = found.largest_free,
-            .free_blocks = found.free_blocks,
-            .used_blocks = found.used_blocks,
-            .metadata_bytes = found.metadata_bytes,
-            .metadata_apart_bytes = found.metadata_apart_bytes};
+    memtool_stats figures{kNone, kNone, kNone, kNone, kNone, kNone, 0};
+    if (table_.stats != nullptr) table_.stats(heap_, &figures);
+    return {.granted = figures.granted,
+            .free_bytes = figures.free_bytes,
+            .largest_free = figures.largest_free,
+            .free_blocks = figures.free_blocks,
+            .used_blocks = figures.used_blocks,
+            .metadata_bytes = figures.metadata_bytes,
+            .metadata_apart_bytes = figures.metadata_apart_bytes};
   }
   void walk(const BlockVisitor& visit) const {
     if (table_.walk == nullptr) return;
@@ -121,7 +121,7 @@ class AdoptedHeap {
 
   static std::vector<std::uint64_t> values_of(const Parameters& parameters) {
     std::vector<std::uint64_t> values;
-    for (const ParameterInfo& each : adopted().parameters) values.push_back(parameters[each.name]);
+    for (const ParameterInfo& info : adopted().parameters) values.push_back(parameters[info.name]);
     return values;
   }
 

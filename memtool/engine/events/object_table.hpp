@@ -61,7 +61,7 @@ class ObjectTable {
 
   // Calls visit(value) for each live object, in no order.
   template <class Visit>
-  void each(Visit visit) const {
+  void for_each(Visit visit) const {
     for (const auto& page : pages_)
       for (std::uint64_t i = 0; page != nullptr && i < kPageObjects; ++i)
         if (page->alive[i]) visit(page->objects[i]);

@@ -1,6 +1,12 @@
 #include "engine/generate/generator.hpp"
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 #include "engine/generate/parts.hpp"
 
@@ -11,7 +17,8 @@ constexpr std::uint32_t kNone = ~std::uint32_t{0};
 constexpr std::uint64_t kMostResizes = ~std::uint32_t{0};
 
 // What is to happen to live objects, by the tick at which it happens: a list for each tick, what was scheduled last
-// first.
+// first. There are lists for pages of ticks in which something will happen, and not for those that are over: memory is
+// for what is live, not for the length of the run.
 class Calendar {
  public:
   struct Entry {
@@ -24,7 +31,7 @@ class Calendar {
     std::uint32_t thread = 0;  // that has allocated it
   };
 
-  explicit Calendar(std::uint64_t ticks) : heads_(ticks + 1, kNone) {}
+  explicit Calendar(std::uint64_t ticks) : ticks_(ticks + 1), pages_(ticks / kPageTicks + 1) {}
 
   void schedule(const Entry& entry, std::uint64_t tick) {
     std::uint32_t index = free_;
@@ -36,7 +43,7 @@ class Calendar {
       entries_[index] = entry;
     }
     // What outlives the calendar waits in a list of its own.
-    std::uint32_t& head = tick < heads_.size() ? heads_[tick] : survivors_;
+    std::uint32_t& head = tick < ticks_ ? head_of(tick) : survivors_;
     entries_[index].next = head;
     head = index;
   }
@@ -44,8 +51,9 @@ class Calendar {
   // Calls visit(entry) for everything due at `tick`; the visitor may schedule, for later ticks.
   template <class Visit>
   void due(std::uint64_t tick, Visit visit) {
-    std::uint32_t index = heads_[tick];
-    heads_[tick] = kNone;
+    std::unique_ptr<Page>& page = pages_[tick / kPageTicks];
+    if (page == nullptr) return;
+    std::uint32_t index = std::exchange((*page)[tick % kPageTicks], kNone);
     while (index != kNone) {
       const Entry entry = entries_[index];
       entries_[index].next = free_;
@@ -53,6 +61,7 @@ class Calendar {
       index = entry.next;
       visit(entry);
     }
+    if (tick % kPageTicks == kPageTicks - 1) spare_ = std::move(page);
   }
 
   // The objects that nothing has freed; `resizes` grows by those that they were still to have.
@@ -64,13 +73,28 @@ class Calendar {
         resizes += entries_[index].resizes;
       }
     };
-    for (const std::uint32_t head : heads_) collect(head);
+    for (const std::unique_ptr<Page>& page : pages_)
+      if (page != nullptr) std::ranges::for_each(*page, collect);
     collect(survivors_);
     return objects;
   }
 
  private:
-  std::vector<std::uint32_t> heads_;
+  static constexpr std::size_t kPageTicks = 1024;
+  using Page = std::array<std::uint32_t, kPageTicks>;
+
+  std::uint32_t& head_of(std::uint64_t tick) {
+    std::unique_ptr<Page>& page = pages_[tick / kPageTicks];
+    if (page == nullptr) {
+      page = spare_ != nullptr ? std::move(spare_) : std::make_unique<Page>();
+      page->fill(kNone);
+    }
+    return (*page)[tick % kPageTicks];
+  }
+
+  std::uint64_t ticks_;
+  std::vector<std::unique_ptr<Page>> pages_;
+  std::unique_ptr<Page> spare_;
   std::vector<Entry> entries_;
   std::uint32_t free_ = kNone;
   std::uint32_t survivors_ = kNone;

@@ -21,6 +21,7 @@ def _library() -> ctypes.CDLL:
     signatures: dict[str, tuple[object, list[object]]] = {
         "memtool_counter_refusal": (text, [_u32]),
         "memtool_system_calls_refusal": (text, []),
+        "memtool_ring_refusal": (text, []),
         "memtool_count_system_calls": (_u32, [ctypes.c_int, ctypes.POINTER(_u32), ctypes.POINTER(_u64)]),
         "memtool_calibrate_counter": (_u64, [_u32]),
         "memtool_symbol_owner": (_u32, [text, text, _u64, text, _u64]),
@@ -38,6 +39,12 @@ def counter_refusal(counter: str) -> str | None:
 def system_calls_refusal() -> str | None:
     """Return why the kernel does not let system calls be counted; None: it does."""
     words = _library().memtool_system_calls_refusal()
+    return None if words is None else str(words.decode())
+
+
+def ring_refusal() -> str | None:
+    """Return why the kernel gives this process no io_uring; None: it does."""
+    words = _library().memtool_ring_refusal()
     return None if words is None else str(words.decode())
 
 

@@ -25,11 +25,11 @@ constexpr OwnFigures kNothing{kNotApplicable, kNotApplicable, kNotApplicable, kN
 // The function, if it is of the library that serves malloc: glibc has its mallinfo2 whatever is preloaded.
 void* of_malloc(const char* symbol) noexcept {
   void* serves = dlsym(RTLD_DEFAULT, "malloc");
-  void* found = dlsym(RTLD_DEFAULT, symbol);
+  void* function = dlsym(RTLD_DEFAULT, symbol);
   Dl_info malloc_owner, owner;
-  if (serves == nullptr || found == nullptr || dladdr(serves, &malloc_owner) == 0 || dladdr(found, &owner) == 0)
+  if (serves == nullptr || function == nullptr || dladdr(serves, &malloc_owner) == 0 || dladdr(function, &owner) == 0)
     return nullptr;
-  return malloc_owner.dli_fbase == owner.dli_fbase ? found : nullptr;
+  return malloc_owner.dli_fbase == owner.dli_fbase ? function : nullptr;
 }
 
 template <class Function>
@@ -44,11 +44,11 @@ std::uint64_t less(std::uint64_t from, std::uint64_t part) noexcept {
 }
 
 OwnFigures of_glibc(Mallinfo call) noexcept {
-  const auto found = call();
-  return {.in_use_bytes = found.uordblks + found.hblkhd,
-          .free_bytes = found.fordblks,
+  const auto info = call();
+  return {.in_use_bytes = info.uordblks + info.hblkhd,
+          .free_bytes = info.fordblks,
           .metadata_bytes = kNotApplicable,
-          .mapped_bytes = found.arena + found.hblkhd};
+          .mapped_bytes = info.arena + info.hblkhd};
 }
 
 OwnFigures of_jemalloc(Mallctl call) noexcept {

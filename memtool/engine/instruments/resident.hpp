@@ -99,8 +99,8 @@ class Resident {
     return true;
   }
   static std::uint64_t kibibytes_of(const char* text, const char* key) noexcept {
-    const char* found = std::strstr(text, key);
-    return found == nullptr ? 0 : std::strtoull(found + std::strlen(key), nullptr, 10);
+    const char* entry = std::strstr(text, key);
+    return entry == nullptr ? 0 : std::strtoull(entry + std::strlen(key), nullptr, 10);
   }
 
   RegionAccounts region_;

@@ -73,9 +73,9 @@ std::uint32_t memtool_pack(const std::uint64_t* lower, const std::uint64_t* uppe
     intervals.reserve(count);
     for (std::uint64_t i = 0; i < count; ++i)
       intervals.push_back({lower[i], upper[i], size[i], alignment == nullptr ? 1 : alignment[i]});
-    const Packing found = pack(intervals, work);
-    *result = {count, load_of(intervals), found.footprint};
-    if (offsets != nullptr) std::ranges::copy(found.offsets, offsets);
+    const Packing packing = pack(intervals, work);
+    *result = {count, load_of(intervals), packing.footprint};
+    if (offsets != nullptr) std::ranges::copy(packing.offsets, offsets);
     return kDone;
   } catch (const std::exception&) {
     return kFailed;

@@ -43,9 +43,9 @@ std::uint64_t FirstFit::lowest(const Block& block, std::uint64_t limit) {
     while (next + stride < spans->size() && (*spans)[next + stride].second <= offset) stride *= 2, ++steps_;
     const auto from = spans->begin() + static_cast<std::ptrdiff_t>(next);
     const auto to = spans->begin() + static_cast<std::ptrdiff_t>(std::min(next + stride + 1, spans->size()));
-    const auto found =
+    const auto span_behind =
         std::upper_bound(from, to, offset, [](std::uint64_t o, const auto& span) { return o < span.second; });
-    next = static_cast<std::size_t>(found - spans->begin());
+    next = static_cast<std::size_t>(span_behind - spans->begin());
     steps_ += 8;
     if (next < spans->size() && (*spans)[next].first < offset + block.size) {
       offset = ((*spans)[next].second + block.alignment - 1) & -block.alignment;

@@ -21,11 +21,11 @@ class Gaps {
   // may spoil only some are looked at.
   std::uint64_t take(const Block& block, bool high) {
     constexpr unsigned kLooks = 32;
-    auto found = by_size_.lower_bound({block.size, 0});
-    for (unsigned looks = 0; found != by_size_.end() && place_in(*found, block, high) == kNowhere; ++looks)
-      found = looks < kLooks ? std::next(found) : by_size_.lower_bound({block.size + block.alignment - 1, 0});
-    if (found == by_size_.end()) return kNowhere;
-    const auto gap = *found;
+    auto candidate = by_size_.lower_bound({block.size, 0});
+    for (unsigned looks = 0; candidate != by_size_.end() && place_in(*candidate, block, high) == kNowhere; ++looks)
+      candidate = looks < kLooks ? std::next(candidate) : by_size_.lower_bound({block.size + block.alignment - 1, 0});
+    if (candidate == by_size_.end()) return kNowhere;
+    const auto gap = *candidate;
     return carve(gap, block.size, place_in(gap, block, high));
   }
 

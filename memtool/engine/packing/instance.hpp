@@ -74,9 +74,9 @@ struct Offsets {
   std::vector<std::uint64_t> of;
 
   // Takes offsets that need less.
-  void keep(std::uint64_t found, const std::vector<std::uint64_t>& offsets) {
-    if (found >= footprint) return;
-    footprint = found;
+  void keep(std::uint64_t bytes, const std::vector<std::uint64_t>& offsets) {
+    if (bytes >= footprint) return;
+    footprint = bytes;
     of = offsets;
   }
 };

@@ -107,10 +107,11 @@ std::vector<Interval> rounded(std::span<const Interval> intervals) {
   std::vector<Interval> result(intervals.begin(), intervals.end());
   if (result.empty()) return result;
   const std::uint64_t alignment = result.front().alignment;
-  if (!std::ranges::all_of(result, [&](const Interval& each) { return each.alignment == alignment; })) return result;
-  for (Interval& each : result) {
-    each.size = (each.size + alignment - 1) & -alignment;
-    each.alignment = 1;
+  if (!std::ranges::all_of(result, [&](const Interval& interval) { return interval.alignment == alignment; }))
+    return result;
+  for (Interval& interval : result) {
+    interval.size = (interval.size + alignment - 1) & -alignment;
+    interval.alignment = 1;
   }
   return result;
 }

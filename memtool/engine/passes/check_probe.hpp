@@ -72,17 +72,17 @@ class CheckBook {
   Block leave(const void* address, std::uint64_t size, std::uint64_t operation_kind) {
     const std::scoped_lock lock(mutex_);
     count(operation_kind, size);
-    const auto found = live_blocks_.find(reinterpret_cast<std::uintptr_t>(address));
-    if (found == live_blocks_.end()) return {};
-    const Live live = found->second;
+    const auto entry = live_blocks_.find(reinterpret_cast<std::uintptr_t>(address));
+    if (entry == live_blocks_.end()) return {};
+    const Live live = entry->second;
     if (live.size != size)
       note("a block of " + std::to_string(live.size) + " bytes is freed as one of " + std::to_string(size) +
            ": a defect of memtool, please report it");
     summary_.live_bytes -= live.size;
     summary_.live_digest -= mixed(live.size);
     --summary_.live_objects;
-    const Block block{reinterpret_cast<std::byte*>(found->first), live.pattern, true};
-    live_blocks_.erase(found);
+    const Block block{reinterpret_cast<std::byte*>(entry->first), live.pattern, true};
+    live_blocks_.erase(entry);
     return block;
   }
 

@@ -205,7 +205,7 @@ class LaneBook {
   }
   [[nodiscard]] bool mapped() const noexcept {
     return cells_.data() != nullptr &&
-           std::ranges::all_of(sizes_, [](const auto& each) { return each->data() != nullptr; });
+           std::ranges::all_of(sizes_, [](const auto& mapping) { return mapping->data() != nullptr; });
   }
 
   // Sizes are kept one too large: a request may be for 0 bytes.

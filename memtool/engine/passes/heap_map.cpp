@@ -57,7 +57,7 @@ void add_anywhere(HeapMap& map, std::uintptr_t begin, std::uintptr_t end, std::u
   const MapExtent* first = map.extent;
   const MapExtent* last = first + map.extents;
   const MapExtent* at = std::upper_bound(
-      first, last, begin, [](std::uintptr_t address, const MapExtent& each) { return address < each.address; });
+      first, last, begin, [](std::uintptr_t address, const MapExtent& extent) { return address < extent.address; });
   if (at != first) --at;
   for (; at != last && at->address < end; ++at) add(map, *at, begin, end, figure);
 }

@@ -39,7 +39,7 @@ inline std::string why_untrue(const HeapStats& stats, std::uint64_t live, std::u
   const std::uint64_t footprint = used + stats.metadata_apart_bytes;
   struct Part {
     std::uint64_t figure;
-    const char* what;
+    const char* meaning;
   };
   const Part parts[] = {
       {stats.granted, "granted bytes"},         {stats.free_bytes, "free bytes"},
@@ -49,7 +49,7 @@ inline std::string why_untrue(const HeapStats& stats, std::uint64_t live, std::u
     // A block of no bytes takes none.
     const bool counts_blocks = &part >= parts + 4;
     if (part.figure != kNotApplicable && part.figure > (counts_blocks ? kMostBytes : footprint))
-      return std::string("stats() claims more ") + part.what + " (" + std::to_string(part.figure) +
+      return std::string("stats() claims more ") + part.meaning + " (" + std::to_string(part.figure) +
              ") than its footprint (" + std::to_string(footprint) + ")";
   }
   if (stats.granted == kNotApplicable) return {};

@@ -14,6 +14,12 @@ _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32
 SEEN_BYTES = 48
 """Of an AddressEvent (engine/recorded/address_events.hpp)."""
+KIND_AT = 44
+"""Where its kind is."""
+FORK = 11
+"""The kind of a fork."""
+_CUT = 2
+"""How a stack ends (enum memtool_stack_end)."""
 NEVER = 2**64 - 1
 """A limit in ticks that nothing reaches; and `not counted` in the column of resident bytes."""
 COUNTS = (
@@ -73,8 +79,13 @@ class RecordingHead(ctypes.Structure):
         ("chunks", _u32),
         ("ticks_per_event", _u32),
         ("peak_resident", _u64),
+        ("forked_at", _u64),
+        ("depth", _u32),
+        ("least_room", _u32),
         ("program", ctypes.c_char * 256),
         ("arguments", ctypes.c_ubyte * 1024),
+        ("remembers_stacks", _u32),
+        ("ticks_beside_threads", _u32),
     ]
 
 
@@ -90,8 +101,18 @@ class LogSummary(ctypes.Structure):
         ("frees_of_null", _u64),
         ("crowded", _u64),
         ("is_interpreted", _u64),
-        ("calls", _u64 * 8),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A call stack, which the events that it has asked for name by its number."""
+
+    number: int
+    frames: tuple[int, ...]
+    """Return addresses, the innermost first."""
+    is_cut: bool
+    """Whether it goes on, and the code there cannot be unwound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +132,10 @@ def _library() -> ctypes.CDLL:
     signatures: dict[str, tuple[object, list[object]]] = {
         "memtool_matcher_open": (handle, []),
         "memtool_matcher_append": (_u32, [handle, ctypes.c_void_p, _u64, ctypes.POINTER(_Columns)]),
+        "memtool_matcher_live": (
+            _u32,
+            [handle, _u64, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(_u64)],
+        ),
         "memtool_matcher_counts": (None, [handle, ctypes.POINTER(_Counts)]),
         "memtool_matcher_close": (None, [handle]),
         "memtool_log_reader_open": (handle, [text]),
@@ -119,12 +144,14 @@ def _library() -> ctypes.CDLL:
             [handle, ctypes.c_char_p, _u64, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(_u64)],
         ),
         "memtool_log_reader_summary": (None, [handle, ctypes.POINTER(LogSummary)]),
+        "memtool_log_reader_calls": (text, [handle]),
         "memtool_log_reader_close": (None, [handle]),
         "memtool_recording_open": (handle, [ctypes.c_int, text]),
         "memtool_recording_read": (
             _u32,
             [handle, _u64, _u64, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(_u64), text],
         ),
+        "memtool_recording_stacks": (_u64, [handle, ctypes.POINTER(ctypes.c_void_p)]),
         "memtool_recording_head": (ctypes.POINTER(RecordingHead), [handle]),
         "memtool_recording_damaged": (_u64, [handle]),
         "memtool_recording_close": (None, [handle]),
@@ -165,13 +192,20 @@ class Matcher:
         address = None if view is None else ctypes.addressof(view)
         if self._library.memtool_matcher_append(self._handle, address, count, ctypes.byref(columns)) != DONE:
             raise EngineError("no memory to match addresses")
-        made = int(columns.count)
+        events = int(columns.count)
         return Portion(
-            _view(columns.events, 16 * made),
-            _view(columns.ticks, 8 * made),
-            _view(columns.callers, 8 * made),
-            _view(columns.resident, 8 * made),
+            _view(columns.events, 16 * events),
+            _view(columns.ticks, 8 * events),
+            _view(columns.callers, 8 * events),
+            _view(columns.resident, 8 * events),
         )
+
+    def live(self, ticks: int) -> bytearray:
+        """Return what is live, as AddressEvents: allocations at a moment, in the order of birth. Raises EngineError."""
+        seen, count = ctypes.c_void_p(), _u64()
+        if self._library.memtool_matcher_live(self._handle, ticks, ctypes.byref(seen), ctypes.byref(count)) != DONE:
+            raise EngineError("no memory to match addresses")
+        return bytearray(_view(seen.value, SEEN_BYTES * count.value))
 
     def counts(self) -> dict[str, int]:
         """Return what has been kept, repaired and dropped so far."""
@@ -211,6 +245,13 @@ class LogReader:
         self._library.memtool_log_reader_summary(self._handle, ctypes.byref(summary))
         return summary
 
+    def calls(self) -> dict[str, int]:
+        """Return how many calls there were so far, by the names that the text has for them. Raises EngineError."""
+        lines = self._library.memtool_log_reader_calls(self._handle)
+        if lines is None:
+            raise EngineError("no memory to read the text")
+        return {name: int(count) for name, count in map(str.split, lines.decode("utf-8", "replace").splitlines())}
+
 
 class Recording:
     """What the recorder leaves of one process, read in the order of time while it is written or afterwards."""
@@ -249,6 +290,18 @@ class Recording:
     def damaged_chunks(self) -> int:
         """How many chunks are not, or not to their end, what a recorder writes."""
         return int(self._library.memtool_recording_damaged(self._handle))
+
+    def stacks(self) -> Iterator[Stack]:
+        """Yield the call stacks that have been read since the last time; that of an event comes no later than it."""
+        words = ctypes.c_void_p()
+        count = self._library.memtool_recording_stacks(self._handle, ctypes.byref(words))
+        taken = _view(words.value, 8 * count).cast("Q").tolist()
+        at = 0
+        while at < len(taken):
+            number, end, frames = taken[at : at + 3]
+            at += 3
+            yield Stack(number, tuple(taken[at : at + frames]), end == _CUT)
+            at += frames
 
     def read(self, limit: int = NEVER, most: int = 1 << 18) -> Iterator[memoryview]:
         """Yield AddressEvents that are earlier than ``limit``, in ticks, at most so many at a time. Raises EngineError.

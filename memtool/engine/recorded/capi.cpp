@@ -6,6 +6,7 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -27,17 +28,20 @@ void say(char* message, const std::exception& problem) noexcept {
 struct MatcherHandle {
   AddressMatcher matcher;
   MatchedPortion portion;
+  std::vector<AddressEvent> live;
 };
 
 struct RecordingHandle {
   explicit RecordingHandle(int descriptor) : recording(descriptor) {}
   Recording recording;
   std::vector<AddressEvent> seen;
+  std::vector<std::uint64_t> stacks;
 };
 
 struct LogReaderHandle {
   std::unique_ptr<LogReader> reader;
   std::vector<AddressEvent> seen;
+  std::string calls;
 };
 
 struct MatchedColumns {
@@ -74,6 +78,20 @@ std::uint32_t memtool_matcher_append(MatcherHandle* handle, const AddressEvent* 
   }
 }
 
+// What is live, as allocations at a moment, lies at `*seen` until the next call. 0; 2 where memory is out.
+std::uint32_t memtool_matcher_live(MatcherHandle* handle, std::uint64_t ticks, const AddressEvent** seen,
+                                   std::uint64_t* count) {
+  try {
+    handle->live.clear();
+    handle->matcher.put_live(ticks, handle->live);
+    *seen = handle->live.data();
+    *count = handle->live.size();
+    return 0;
+  } catch (const std::exception&) {
+    return 2;
+  }
+}
+
 void memtool_matcher_counts(const MatcherHandle* handle, MatchCounts* counts) {
   *counts = handle->matcher.counts();
 }
@@ -86,7 +104,7 @@ void memtool_matcher_close(MatcherHandle* handle) {
 LogReaderHandle* memtool_log_reader_open(const char* name) {
   try {
     std::unique_ptr<LogReader> reader = LogReader::make(name);
-    return reader == nullptr ? nullptr : new LogReaderHandle{std::move(reader), {}};
+    return reader == nullptr ? nullptr : new LogReaderHandle{std::move(reader), {}, {}};
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
@@ -112,6 +130,16 @@ std::uint32_t memtool_log_reader_append(LogReaderHandle* handle, const char* tex
 
 void memtool_log_reader_summary(const LogReaderHandle* handle, LogReader::Summary* summary) {
   *summary = handle->reader->summary();
+}
+
+// Calls by their names, a line "NAME COUNT" for each, until the next call. Null where memory is out.
+const char* memtool_log_reader_calls(LogReaderHandle* handle) {
+  try {
+    handle->calls = handle->reader->calls();
+    return handle->calls.c_str();
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
 }
 
 void memtool_log_reader_close(LogReaderHandle* handle) {
@@ -141,6 +169,13 @@ std::uint32_t memtool_recording_read(RecordingHandle* handle, std::uint64_t limi
     say(message, problem);
     return 2;
   }
+}
+
+// Words as Recording::take_stacks has them lie at `*words` until the next call; returns how many.
+std::uint64_t memtool_recording_stacks(RecordingHandle* handle, const std::uint64_t** words) {
+  handle->recording.take_stacks(handle->stacks);
+  *words = handle->stacks.data();
+  return handle->stacks.size();
 }
 
 const memtool_recording* memtool_recording_head(const RecordingHandle* handle) {

@@ -83,7 +83,7 @@ void AddressMatcher::allocate(const AddressEvent& seen, MatchedPortion& to) {
     ++counts_.implicit_frees;
     put_free(seen, before, kNotCounted, to);
   }
-  insert({seen.address, objects_, seen.size, seen.thread});
+  insert({seen.address, objects_, seen.size, seen.caller, seen.thread, seen.log2_alignment});
   put(seen, seen.kind == Seen::allocate_zeroed ? Kind::allocate_zeroed : Kind::allocate, objects_++, seen.size, to);
   ++counts_.allocations;
   grow_live(seen.size, 1);
@@ -116,7 +116,7 @@ void AddressMatcher::end_reallocation(const AddressEvent& seen, MatchedPortion& 
   bytes_ -= own.block.size;
   counts_.live_bytes = bytes_;
   counts_.freed_by_other_thread += own.block.thread != seen.thread;
-  insert({seen.address, own.block.object, seen.size, seen.thread});
+  insert({seen.address, own.block.object, seen.size, own.block.caller, seen.thread, own.block.log2_alignment});
   put(seen, Kind::reallocate, own.block.object, seen.size, to);
   ++counts_.reallocations;
   grow_live(seen.size, 0);
@@ -150,6 +150,22 @@ void AddressMatcher::grow_live(std::uint64_t bytes, std::uint64_t objects) noexc
   counts_.live_objects = count_;
   counts_.peak_live_bytes = std::max(counts_.peak_live_bytes, bytes_);
   counts_.peak_live_objects = std::max(counts_.peak_live_objects, count_);
+}
+
+void AddressMatcher::put_live(std::uint64_t ticks, std::vector<AddressEvent>& to) const {
+  std::vector<const Block*> blocks;
+  blocks.reserve(held_);
+  for (const Block& block : table_)
+    if (block.address != 0) blocks.push_back(&block);
+  std::ranges::sort(blocks, {}, &Block::object);
+  to.reserve(to.size() + blocks.size());
+  for (const Block* block : blocks)
+    to.push_back({.ticks = ticks,
+                  .address = block->address,
+                  .size = block->size,
+                  .caller = block->caller,
+                  .kind = Seen::allocate,
+                  .log2_alignment = block->log2_alignment});
 }
 
 AddressMatcher::Moving& AddressMatcher::moving(std::uint32_t thread) {

@@ -50,6 +50,8 @@ class AddressMatcher {
   AddressMatcher();
   void append(std::span<const AddressEvent> seen, MatchedPortion& to);
   [[nodiscard]] const MatchCounts& counts() const noexcept { return counts_; }
+  // Appends what is live, as allocations of thread 0 at one moment, in the order of birth.
+  void put_live(std::uint64_t ticks, std::vector<AddressEvent>& to) const;
 
  private:
   static constexpr std::uint64_t kMostThreads = 1 << 16;
@@ -57,7 +59,9 @@ class AddressMatcher {
     std::uint64_t address;  // 0: the place is free
     std::uint64_t object;
     std::uint64_t size;
+    std::uint64_t caller;  // that allocated it
     std::uint32_t thread;  // that allocated or last resized it
+    std::uint8_t log2_alignment;
   };
   struct Moving {
     Block block;

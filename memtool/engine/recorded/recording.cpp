@@ -15,9 +15,6 @@ namespace memtool {
 
 namespace {
 
-// A writer moves on to another chunk when no more is left (recorder.h): nothing will come any more.
-constexpr std::ptrdiff_t kLeast = 97;
-
 void* map_file(int descriptor, std::uint64_t offset, std::uint64_t bytes) {
   void* memory = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, descriptor, static_cast<off_t>(offset));
   if (memory == MAP_FAILED) throw std::system_error(errno, std::generic_category());
@@ -43,8 +40,9 @@ struct Recording::Stream {
   std::uint64_t address = 0;
   std::uint64_t low_bits = 0;
   std::uint64_t resident = kNotCounted;
-  unsigned count = 0;  // of `next`
-  unsigned taken = 0;  // of those
+  bool goes_on = false;  // what was read last belongs to a record that follows in any case
+  unsigned count = 0;    // of `next`
+  unsigned taken = 0;    // of those
   AddressEvent next[2] = {};
   std::uint64_t callers[MEMTOOL_CALLERS] = {};
 
@@ -79,9 +77,12 @@ class Recording::Body {
   std::uint64_t caller() noexcept {
     const std::uint8_t place = byte();
     if (place < MEMTOOL_CALLERS) return stream_.callers[place];
-    std::uint64_t address = 0;
-    for (unsigned shift = 0; shift < 48; shift += 8) address |= std::uint64_t{byte()} << shift;
-    return stream_.callers[place - MEMTOOL_CALLERS] = address;
+    return stream_.callers[place - MEMTOOL_CALLERS] = six_bytes();
+  }
+  std::uint64_t six_bytes() noexcept {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0; shift < 48; shift += 8) value |= std::uint64_t{byte()} << shift;
+    return value;
   }
   void fail() noexcept { is_whole_ = false; }
   [[nodiscard]] const std::uint8_t* at() const noexcept { return at_; }
@@ -162,8 +163,8 @@ void Recording::queue(Stream& stream) {
   }
   if (stream.count != 0)
     turns_.push({stream.next[stream.taken].ticks, stream.thread, &stream});
-  else if (stream.end() - stream.at < kLeast)
-    drop(stream);
+  else if (!stream.goes_on && stream.end() - stream.at <= std::ptrdiff_t{head_->least_room})
+    drop(stream);  // its writer has moved on to another one
   else
     waiting_.push_back(&stream);
 }
@@ -202,6 +203,7 @@ void Recording::read_body(Stream& stream, unsigned kind, Body& body, AddressEven
     event.kind = seen;
     stream.next[stream.count++] = event;
   };
+  stream.goes_on = kind == MEMTOOL_STACK || kind == MEMTOOL_LOW_BITS || kind == MEMTOOL_RESIDENT;
   switch (kind) {
     case MEMTOOL_ALIGNED:
       event.log2_alignment = body.byte();
@@ -242,21 +244,51 @@ void Recording::read_body(Stream& stream, unsigned kind, Body& body, AddressEven
     case MEMTOOL_STARTS:
       event.size = body.varint();
       return put(Seen::thread_start);
-    case MEMTOOL_ENDS:
-      return put(Seen::thread_end);
-    case MEMTOOL_FORKS:
-      return put(Seen::fork);
+    case MEMTOOL_STACK:
+      return read_stack(body);
     case MEMTOOL_LOW_BITS:
       stream.low_bits = body.byte() & 7u;
       return;
     case MEMTOOL_RESIDENT:
       stream.resident = body.varint();
       return;
-    case MEMTOOL_SWITCHED:
-      return put(body.varint() == 0 ? Seen::off : Seen::on);
+    case MEMTOOL_MOMENT:
+      return put(seen_at(body.byte(), body));
     default:
       return body.fail();
   }
+}
+
+Seen Recording::seen_at(std::uint8_t moment, Body& body) {
+  switch (moment) {
+    case MEMTOOL_OFF:
+      return Seen::off;
+    case MEMTOOL_ON:
+      return Seen::on;
+    case MEMTOOL_FORKS:
+      return Seen::fork;
+    case MEMTOOL_ENDS:
+      return Seen::thread_end;
+    default:
+      body.fail();
+      return Seen::off;
+  }
+}
+
+void Recording::read_stack(Body& body) {
+  const std::uint64_t number = body.six_bytes();
+  const std::uint8_t end = body.byte(), count = body.byte();
+  std::uint64_t addresses[MEMTOOL_MOST_DEPTH];
+  if (count > MEMTOOL_MOST_DEPTH) return body.fail();
+  for (unsigned i = 0; i < count; ++i) addresses[i] = body.six_bytes();
+  if (!body.is_whole() || stacks_.size() >= kMostStacks || !stacks_.insert(number).second) return;
+  fresh_stacks_.insert(fresh_stacks_.end(), {number, end, count});
+  fresh_stacks_.insert(fresh_stacks_.end(), addresses, addresses + count);
+}
+
+void Recording::take_stacks(std::vector<std::uint64_t>& to) {
+  to.swap(fresh_stacks_);
+  fresh_stacks_.clear();
 }
 
 }  // namespace memtool

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <queue>
+#include <unordered_set>
 #include <vector>
 
 #include "engine/recorded/address_events.hpp"
@@ -31,7 +32,13 @@ class Recording {
   // Chunks that are not, or not to their end, what a recorder writes.
   [[nodiscard]] std::uint64_t damaged_chunks() const noexcept { return damaged_; }
 
+  // Where call stacks are recorded an event's `caller` is the number of one. Replaces `to` by those that have been read
+  // since the last call: for each its number, how it ends (memtool_stack_end), how many return addresses it has, and
+  // these, the innermost first. Those beyond the first 2^20 stay unknown.
+  void take_stacks(std::vector<std::uint64_t>& to);
+
  private:
+  static constexpr std::size_t kMostStacks = std::size_t{1} << 20;
   struct Stream;
   class Body;
   struct Place {
@@ -52,7 +59,9 @@ class Recording {
   void queue(Stream& stream);
   void drop(Stream& stream);
   bool decode(Stream& stream);
-  static void read_body(Stream& stream, unsigned kind, Body& body, AddressEvent event);
+  void read_body(Stream& stream, unsigned kind, Body& body, AddressEvent event);
+  void read_stack(Body& body);
+  static Seen seen_at(std::uint8_t moment, Body& body);
 
   int descriptor_;
   const memtool_recording* head_;
@@ -62,6 +71,8 @@ class Recording {
   std::vector<Place> unopened_;  // handed out to a thread that has not begun them
   std::vector<std::unique_ptr<Stream>> streams_;
   std::vector<Stream*> waiting_;  // without a next event, so far
+  std::vector<std::uint64_t> fresh_stacks_;
+  std::unordered_set<std::uint64_t> stacks_;
   std::priority_queue<Turn, std::vector<Turn>, std::greater<>> turns_;
 };
 

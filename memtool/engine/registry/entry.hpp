@@ -8,6 +8,8 @@
 #include "allocators/support/as_malloc.hpp"
 #include "engine/passes/passes.hpp"
 #include "engine/registry/registry.hpp"
+#include "kinds/construct/loops.hpp"
+#include "kinds/graph/play/explicit.hpp"
 
 namespace memtool {
 
@@ -56,6 +58,16 @@ void replay_strategy(const Parameters& parameters, const ReplayRequest& request,
 #endif
 }
 
+// What kinds of work whose kernels are compiled once (kernels.cpp) have in each strategy besides: THE list.
+template <Strategy S>
+const void* inlined_of([[maybe_unused]] std::string_view kind) {
+#ifndef MEMTOOL_HEAPS_ALONE
+  if (kind == "construct") return construct::LoopsOf<HeapOf<S>>::kAll;
+  if (kind == "graph") return &graph::Playing<HeapOf<S>>::kPlay;
+#endif
+  return nullptr;
+}
+
 template <Strategy S>
 StrategyEntry make_entry(int order) {
   return {
@@ -68,6 +80,7 @@ StrategyEntry make_entry(int order) {
       .limits = [](const Parameters& parameters) { return limits_of<S>(parameters); },
       .uses_region = [](const Parameters& parameters) { return uses_region<S>(parameters); },
       .replay = replay_strategy<S>,
+      .inlined = inlined_of<S>,
       .open = [](Region& region, const Parameters& parameters) -> std::unique_ptr<AnyHeap> {
         return std::make_unique<HeapOf<S>>(region, parameters);
       },

@@ -222,13 +222,13 @@ Recipe::Recipe(std::string_view name, std::string_view parameters)
 }
 
 void Recipe::refuse_what_cannot_stand() const {
-  for (const Over& each : over_) {
-    const std::string name(each.entry->info->name);
+  for (const Over& adaptor : over_) {
+    const std::string name(adaptor.entry->info->name);
     const std::string bottom(strategy_->info->name);
-    if (strategy_->info->is_control && each.entry->info->keeps_books)
+    if (strategy_->info->is_control && adaptor.entry->info->keeps_books)
       throw CannotStand(name + " follows each block; " + bottom + " hands out the same block again and again");
     const FreeOrder order = strategy_->info->free_order;
-    if ((order == FreeOrder::lifo || order == FreeOrder::fifo) && each.entry->info->delays_frees)
+    if ((order == FreeOrder::lifo || order == FreeOrder::fifo) && adaptor.entry->info->delays_frees)
       throw CannotStand(name + " gives blocks back later, in another order; " + bottom + " takes back only the " +
                         (order == FreeOrder::lifo ? "youngest" : "oldest") + " block");
   }
@@ -255,7 +255,7 @@ bool Recipe::compiles_as_malloc(std::size_t place) const noexcept {
 bool Recipe::frees_bare(std::size_t place) const noexcept {
   if (place == 0) return strategy_->abilities.frees_bare;
   return std::any_of(over_.begin(), over_.begin() + static_cast<std::ptrdiff_t>(place),
-                     [](const Over& each) { return each.entry->info->keeps_books; });
+                     [](const Over& adaptor) { return adaptor.entry->info->keeps_books; });
 }
 
 Limits Recipe::limits(std::uint64_t alignment) const {
@@ -285,7 +285,7 @@ std::unique_ptr<MallocHeap> Recipe::open_as_malloc(Region& region, Findings& fin
 }
 
 std::unique_ptr<AnyHeap> Recipe::open(Region& region, Findings& findings, std::size_t adaptors) const {
-  const auto keeps_books = [](const Over& each) { return each.entry->info->keeps_books; };
+  const auto keeps_books = [](const Over& adaptor) { return adaptor.entry->info->keeps_books; };
   const auto numbered = std::find_if(over_.rbegin(), over_.rend(), keeps_books);
   std::size_t first = 0;
   std::unique_ptr<AnyHeap> heap;
@@ -297,11 +297,16 @@ std::unique_ptr<AnyHeap> Recipe::open(Region& region, Findings& findings, std::s
     heap = strategy_->open(region, parameters_);
   }
   for (std::size_t i = first; i < adaptors; ++i) {
-    const Over& each = over_[i];
-    heap = each.entry->open(std::move(heap), each.parameters, findings);
-    if (numbered != over_.rend() && &each == &*numbered) heap = std::make_unique<Numbered>(std::move(heap), findings);
+    const Over& adaptor = over_[i];
+    heap = adaptor.entry->open(std::move(heap), adaptor.parameters, findings);
+    if (numbered != over_.rend() && &adaptor == &*numbered)
+      heap = std::make_unique<Numbered>(std::move(heap), findings);
   }
   return heap;
+}
+
+const void* Recipe::inlined(std::string_view kind) const noexcept {
+  return over_.empty() ? strategy_->inlined(kind) : nullptr;
 }
 
 void Recipe::replay(const ReplayRequest& request, ReplayResult& result) const {

@@ -41,6 +41,8 @@ class Recipe {
   // Of a recipe that ends with the adaptor as-malloc.
   [[nodiscard]] std::unique_ptr<MallocHeap> open_as_malloc(Region& region, Findings& findings) const;
   void replay(const ReplayRequest& request, ReplayResult& result) const;
+  // What a kind of work has compiled into the strategy; nullptr: nothing, or adaptors stand over it.
+  [[nodiscard]] const void* inlined(std::string_view kind) const noexcept;
 
  private:
   struct Over {

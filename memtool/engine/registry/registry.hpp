@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "allocators/concept/any_heap.hpp"
@@ -35,6 +36,7 @@ struct StrategyEntry {
   Limits (*limits)(const Parameters&);
   bool (*uses_region)(const Parameters&);
   void (*replay)(const Parameters&, const ReplayRequest&, ReplayResult&);
+  const void* (*inlined)(std::string_view kind);  // what a kind of work has compiled into it; nullptr: nothing
   std::unique_ptr<AnyHeap> (*open)(Region&, const Parameters&);
   // On the footing of a malloc, the strategy compiled into it.
   std::unique_ptr<MallocHeap> (*open_as_malloc)(Region&, const Parameters&);

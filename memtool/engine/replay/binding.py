@@ -35,6 +35,7 @@ class ReplayRequest(ctypes.Structure):
     _fields_ = [
         ("struct_bytes", _u64),
         ("kind", ctypes.c_char_p),
+        ("way", ctypes.c_char_p),
         ("run_pass", ctypes.c_char_p),
         ("strategy", ctypes.c_char_p),
         ("parameters", ctypes.c_char_p),
@@ -98,6 +99,7 @@ class LeanJob(ctypes.Structure):
                 "strategy",
                 "parameters",
                 "kind",
+                "way",
                 "run_pass",
                 "version",
                 "figures",

@@ -19,23 +19,23 @@ inline std::uint64_t requested_size(const std::uint64_t* at) noexcept {
 
 // How many bytes an event asks for, and how many it gives back.
 struct Change {
-  std::uint64_t asked = 0;
+  std::uint64_t requested = 0;
   std::uint64_t freed = 0;
 };
 inline Change change_of(const std::uint64_t* word) noexcept {
   switch (word::kind(*word)) {
     case Kind::allocate:
     case Kind::allocate_zeroed:
-      return {.asked = word::size(*word)};
+      return {.requested = word::size(*word)};
     case Kind::allocate_wide:
     case Kind::allocate_zeroed_wide:
-      return {.asked = word::wide_size(word[1])};
+      return {.requested = word::wide_size(word[1])};
     case Kind::deallocate:
       return {.freed = word::size(*word)};
     case Kind::deallocate_wide:
       return {.freed = word::wide_size(word[1])};
     case Kind::reallocate:
-      return {.asked = word::wide_size(word[1]), .freed = word[2]};
+      return {.requested = word::wide_size(word[1]), .freed = word[2]};
     default:
       return {};
   }

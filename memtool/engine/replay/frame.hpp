@@ -57,8 +57,8 @@ struct Kept {
 // `Given` is what the heap is made of: its parameters, or the recipe of one that adaptors stand on.
 template <class S, class Given>
 struct Frame {
-  Frame(const Given& made_of, const ReplayRequest& what, ReplayResult& answer)
-      : given(made_of), request(what), result(answer), region(what.region, what.region_bytes, is_shared()) {}
+  Frame(const Given& made_of, const ReplayRequest& call, ReplayResult& answer)
+      : given(made_of), request(call), result(answer), region(call.region, call.region_bytes, is_shared()) {}
 
   // The structure of the pass, and a part behind it; nullptr: there is no such part.
   template <class F>

@@ -19,6 +19,7 @@
 #include "engine/instruments/pages.hpp"
 #include "engine/replay/image.hpp"
 #include "engine/replay/pacer.hpp"
+#include "engine/replay/rests.hpp"
 #include "engine/replay/waiting.hpp"
 
 namespace memtool {
@@ -81,6 +82,8 @@ class Lanes {
         stacks_(stacks),
         clock_(request.use_counter != 0),
         processors_(request.processors),
+        has_rests_(is_paced && request.is_paced != 0 && !lockstep()),
+        rests_(clock_),
         body_left_(static_cast<std::uint32_t>(image.head.lanes)) {
     const Pacer pacer(clock_, is_paced && request.is_paced != 0 ? request.ticks_per_ns * 1000 : 0);
     for (std::uint32_t index = 0; index < image.head.lanes; ++index) {
@@ -103,12 +106,12 @@ class Lanes {
     gate_.store(true, std::memory_order_release);
     gate_.notify_all();
     // Whom no lane joins, this thread does; a lane that was joined may have started others meanwhile.
-    for (bool found = true; found;) {
-      found = false;
+    for (bool joined = true; joined;) {
+      joined = false;
       for (const auto& lane : lanes_) {
         if (!lane->started.load() || (lane->entry.joined != 0 && !given_up()) || lane->joined.exchange(true)) continue;
         pthread_join(lane->thread, nullptr);
-        found = true;
+        joined = true;
       }
     }
     return !no_thread_.load();
@@ -138,11 +141,13 @@ class Lanes {
   }
 
   // From the start of the replay to the last event before the epilogue, and from there to the very last. In lockstep
-  // one lane waits for what was recorded while all others wait for it: that is no part of the replay.
+  // one lane waits for what was recorded while all others wait for it: that is no part of the replay. Nor is, in
+  // parallel, what all of them wait at once.
   [[nodiscard]] std::uint64_t body_ticks() const noexcept {
-    std::uint64_t paced = 0;
-    for (const auto& lane : lanes_) paced += lane->pacer.waited();
-    return body_end() - start_ticks_ - (lockstep() ? paced : 0);
+    std::uint64_t paced = rests_.ticks();
+    if (lockstep())
+      for (const auto& lane : lanes_) paced += lane->pacer.waited();
+    return body_end() - start_ticks_ - paced;
   }
   [[nodiscard]] std::uint64_t epilogue_ticks() const noexcept {
     std::uint64_t last = body_end();
@@ -203,11 +208,19 @@ class Lanes {
     return true;
   }
 
+  void pace(Lane& lane, std::uint64_t microseconds) noexcept {
+    const bool rests = has_rests_ && lane.in_body && lane.pacer.is_early(microseconds);
+    if (rests) rests_.rest();
+    lane.pacer.wait(microseconds);
+    if (rests) rests_.work();
+  }
+
   // The end of a lane's events before the epilogue; returns when all lanes are there, at once for a lane that has no
   // more to do.
   void end_body(Lane& lane) noexcept {
     lane.body_end = lane.end = clock_.stop();
     lane.in_body = false;
+    if (has_rests_) rests_.rest();
     if (body_left_.fetch_sub(1) == 1) {
       end_ns_ = Clock::system_nanoseconds();
       end_cpu_ns_ = Clock::process_cpu_nanoseconds();
@@ -256,6 +269,7 @@ class Lanes {
   }
 
   bool create(Lane& lane) noexcept {
+    if (has_rests_) rests_.work();
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     if (stacks_ != nullptr) {
@@ -265,15 +279,15 @@ class Lanes {
     }
     lane.processor = processors_.take();
     processors_.pin(attributes, lane.processor);
-    const bool made = pthread_create(&lane.thread, &attributes, &Lanes::main, &lane) == 0;
+    const bool started = pthread_create(&lane.thread, &attributes, &Lanes::main, &lane) == 0;
     pthread_attr_destroy(&attributes);
-    if (made) {
+    if (started) {
       lane.started.store(true);
     } else {
       no_thread_.store(true);
       give_up();
     }
-    return made;
+    return started;
   }
 
   static void* main(void* of) {
@@ -313,6 +327,8 @@ class Lanes {
                                     Ready ready, Doze doze) noexcept {
     if (ready()) return;
     if (lane.counter != nullptr) lane.counter->pause();
+    const bool rests = has_rests_ && lane.in_body;
+    if (rests) rests_.rest();
     const std::uint64_t start = clock_.start();
     set_place(lane, at, object, other);
     const auto goes_on = [&] { return !ready() && !given_up(); };
@@ -331,6 +347,7 @@ class Lanes {
       now = clock_.stop();
     }
     set_place(lane, MEMTOOL_THREAD_REPLAY);
+    if (rests) rests_.work();
     if (at == MEMTOOL_THREAD_OBJECT) lane.wait_ticks += now - start;
     if (lane.counter != nullptr) lane.counter->resume();
   }
@@ -355,6 +372,8 @@ class Lanes {
   const OwnPages* stacks_;
   Clock clock_;
   Processors processors_;
+  bool has_rests_;
+  Rests rests_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::uint64_t start_ticks_ = 0;
   // When the first lane may start and when the last has ended its body: by the system's clock, and processor time.
@@ -378,7 +397,7 @@ class LaneExchange {
   [[gnu::always_inline]] void* receive(std::uint64_t cell, std::uint64_t origin) noexcept {
     return lanes_.receive(lane_, cell, origin);
   }
-  void pace(std::uint64_t microseconds) noexcept { lane_.pacer.wait(microseconds); }
+  void pace(std::uint64_t microseconds) noexcept { lanes_.pace(lane_, microseconds); }
   bool start(std::uint64_t lane, const std::uint64_t* next) noexcept { return lanes_.start(lane_, lane, next); }
   bool join(std::uint64_t lane) noexcept { return lanes_.join(lane_, lane); }
 

@@ -18,11 +18,16 @@ class Pacer {
   // From here on times count.
   void begin(std::uint64_t now) noexcept { origin_ = now; }
 
+  // Whether wait() would wait.
+  [[nodiscard]] bool is_early(std::uint64_t microseconds) const noexcept {
+    return ticks_per_us_ != 0 && clock_.stop() < due(microseconds);
+  }
+
   // Waits until so many microseconds have gone since begin(). Sleeping leaves the processor to whatever an allocator
   // does in the background.
   [[gnu::noinline]] void wait(std::uint64_t microseconds) noexcept {
     if (ticks_per_us_ == 0) return;
-    const std::uint64_t due = origin_ + static_cast<std::uint64_t>(static_cast<double>(microseconds) * ticks_per_us_);
+    const std::uint64_t due = this->due(microseconds);
     const std::uint64_t start = clock_.stop();
     if (start >= due) {
       late_ = std::max(late_, start - due);
@@ -44,6 +49,10 @@ class Pacer {
 
  private:
   static constexpr double kSpinMicroseconds = 80;  // that a sleep may take longer than it should
+
+  [[nodiscard]] std::uint64_t due(std::uint64_t microseconds) const noexcept {
+    return origin_ + static_cast<std::uint64_t>(static_cast<double>(microseconds) * ticks_per_us_);
+  }
 
   static void sleep(double microseconds) noexcept {
     const auto nanoseconds = static_cast<std::uint64_t>(microseconds * 1000);

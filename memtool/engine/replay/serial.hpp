@@ -18,12 +18,12 @@ namespace memtool {
 
 template <class S, class Given>
 struct Serial : Frame<S, Given> {
-  Serial(const Given& made_of, const ReplayRequest& what, ReplayResult& answer)
-      : Frame<S, Given>(made_of, what, answer),
-        image(what),
+  Serial(const Given& made_of, const ReplayRequest& call, ReplayResult& answer)
+      : Frame<S, Given>(made_of, call, answer),
+        image(call),
         slots(image.head.slots),
-        window(what.image, what.image_bytes, what.image_window, Clock(what.use_counter != 0)),
-        pacer(Clock(what.use_counter != 0), what.is_paced != 0 ? what.ticks_per_ns * 1000 : 0) {}
+        window(call.image, call.image_bytes, call.image_window, Clock(call.use_counter != 0)),
+        pacer(Clock(call.use_counter != 0), call.is_paced != 0 ? call.ticks_per_ns * 1000 : 0) {}
 
   // Whether there is memory for the tables of the replay; else the sample has failed.
   bool ready() {
@@ -86,7 +86,7 @@ struct Serial : Frame<S, Given> {
     std::uint64_t live = 0;
     for (const std::uint64_t* word = image.begin; word < at;) {
       const Change change = change_of(word);
-      live += change.asked - change.freed;
+      live += change.requested - change.freed;
       operation += word::is_operation(*word);
       word += word::length(*word);
     }

@@ -110,8 +110,8 @@ class LaneWork : public Lanes::Work {
 
 template <class S, class Given>
 struct Threaded : Frame<S, Given> {
-  Threaded(const Given& made_of, const ReplayRequest& what, ReplayResult& answer)
-      : Frame<S, Given>(made_of, what, answer), image(what), cells(image.head.cells) {}
+  Threaded(const Given& made_of, const ReplayRequest& call, ReplayResult& answer)
+      : Frame<S, Given>(made_of, call, answer), image(call), cells(image.head.cells) {}
 
   // Whether there is memory for the tables of the replay; else the sample has failed.
   bool ready() {
@@ -151,9 +151,9 @@ struct Threaded : Frame<S, Given> {
   // Runs the lanes to their end, and says what went wrong.
   template <class Work>
   bool finish(Lanes& lanes, const Work& work, const S& strategy) {
-    const bool made = lanes.run();
+    const bool started = lanes.run();
     this->result.own_switches += lanes.own_switches();
-    if (!made) {
+    if (!started) {
       fail(this->result, MEMTOOL_BAD_REQUEST, "a thread could not be made: %s", std::strerror(EAGAIN));
       return false;
     }
@@ -194,15 +194,15 @@ struct Threaded : Frame<S, Given> {
       for (const auto& other : lanes.all())
         if (other.get() != failure.lane)
           visit_words(*other, other->cursor.at(), [&](const std::uint64_t* word) { add(all, change_of(word)); });
-      live = all.asked - all.freed;
+      live = all.requested - all.freed;
     }
     if (live != kNotApplicable) return std::to_string(live) + " bytes live";
-    return "the thread itself had asked for " + std::to_string(own.asked) + " bytes and freed " +
+    return "the thread itself had asked for " + std::to_string(own.requested) + " bytes and freed " +
            std::to_string(own.freed);
   }
 
   static void add(Change& sum, Change change) noexcept {
-    sum.asked += change.asked;
+    sum.requested += change.requested;
     sum.freed += change.freed;
   }
 
@@ -210,11 +210,11 @@ struct Threaded : Frame<S, Given> {
   template <class Visit>
   void visit_words(const Lane& lane, const std::uint64_t* at, Visit visit) const {
     Cursor cursor(image, lane.entry);
-    for (bool found = false; !found;) {
+    for (bool reached = false; !reached;) {
       const Cursor::Piece piece = cursor.piece(~std::uint64_t{0});
       const std::uint64_t* word = piece.begin;
       for (; word < piece.end && word != at; word += thread_word_length(*word)) visit(word);
-      found = word == at || piece.begin == piece.end;
+      reached = word == at || piece.begin == piece.end;
       cursor.move(piece.end);
     }
   }

@@ -39,10 +39,10 @@ class Processors {
   }
   void pin(pthread_attr_t& attributes, std::size_t place) const noexcept {
     if (place == kNone) return;
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(numbers_[place], &one);
-    pthread_attr_setaffinity_np(&attributes, sizeof one, &one);
+    cpu_set_t processor;
+    CPU_ZERO(&processor);
+    CPU_SET(numbers_[place], &processor);
+    pthread_attr_setaffinity_np(&attributes, sizeof processor, &processor);
   }
 
  private:

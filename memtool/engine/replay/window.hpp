@@ -35,7 +35,7 @@ class ImageWindow {
   // Brings in the words from `at` on, if they are not there, and returns up to where an event may begin.
   const std::uint64_t* show(const std::uint64_t* at) noexcept {
     const auto address = reinterpret_cast<std::uintptr_t>(at);
-    if (address < begin_ || address >= last()) move_to(address);
+    if (end_ == 0 || address < begin_ || address >= last()) move_to(address);
     return reinterpret_cast<const std::uint64_t*>(last());
   }
 

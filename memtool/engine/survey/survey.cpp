@@ -196,7 +196,7 @@ std::vector<CountRow> Survey::sizes() const {
 
 std::vector<CountRow> Survey::chains() const {
   std::map<std::uint64_t, std::uint64_t> all(chains_.begin(), chains_.end());
-  objects_.each([&](const Object& object) {
+  objects_.for_each([&](const Object& object) {
     if (object.resizes > 0) ++all[object.resizes];
   });
   std::vector<CountRow> rows;
@@ -213,7 +213,7 @@ std::vector<CourseRow> Survey::course() const {
 
 std::vector<SiteRow> Survey::sites() const {
   std::vector<SiteRow> rows = sites_;
-  objects_.each([&](const Object& object) {
+  objects_.for_each([&](const Object& object) {
     ++rows[object.site].left_objects;
     rows[object.site].left_bytes += object.size;
   });

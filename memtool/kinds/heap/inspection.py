@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from tabulate import tabulate
 
 from memtool.kinds.work import Inspection
 from memtool.model import TraceInfo
 from memtool.units import arrivals_in_words, format_count, format_mean_size, format_size, plural
-from memtool.workload.characterise import Characteristics
-from memtool.workload.trace import written_sources
+from memtool.workload.description.characterise import Characteristics, Site, StackShare
 
 _MOST_ROWS = 10
+_Row = TypeVar("_Row", bound=Site | StackShare)
 
 
 def summary(inspection: Inspection) -> str:
@@ -36,44 +36,61 @@ def summary(inspection: Inspection) -> str:
     parts = [facts, "Sizes of allocations\n" + _bars([*empty, *sizes])]
     if lifetimes:
         parts.append(f"Lifetimes in allocations, {freed}\n" + _bars(lifetimes))
-    parts += [*_sites(characteristics, inspection.symbols), *_threads_table(characteristics), _in_words(inspection)]
+    parts += [*_sites(characteristics, inspection.symbols), *_stacks(characteristics, inspection.symbols)]
+    parts += [*_threads_table(characteristics), _in_words(inspection)]
     return "\n\n".join(parts)
 
 
 def _in_words(inspection: Inspection) -> str:
-    """Return the portrait as a paragraph, and what to type to try what it names."""
+    """Return the portrait as a paragraph."""
     words = " ".join(sentence.says for sentence in inspection.portrait)
-    allocators = dict.fromkeys(name for sentence in inspection.portrait for name in sentence.allocators)
-    lines = textwrap.wrap(words, 100, break_long_words=False, break_on_hyphens=False)
-    workload = written_sources([inspection.trace])[inspection.trace.name]
-    tried = f"memtool bench {shlex.quote(workload)} -a {','.join(('glibc', *allocators))}"
-    return "\n".join(["In words", *lines, "Whether it should, a bench says:", f"    {tried}"])
+    return "\n".join(["In words", *textwrap.wrap(words, 100, break_long_words=False, break_on_hyphens=False)])
 
 
 def _sites(of: Characteristics, symbols: Mapping[int, str]) -> Iterator[str]:
     """Yield the call sites by bytes and by requests; nothing where they are not known."""
-    bytes_, requests = max(of.total_bytes, 1), max(of.allocations + of.reallocations, 1)
-    orders = (
-        ("bytes", of.sites[:_MOST_ROWS]),
-        ("requests", sorted(of.sites, key=lambda site: site.allocations, reverse=True)[:_MOST_ROWS]),
-    )
-    for order, sites in orders if of.sites else ():
-        rows = [
-            (
-                _share(site.bytes, bytes_),
-                format_size(site.bytes),
-                _share(site.allocations, requests),
-                format_count(site.allocations),
-                format_count(site.temporary),
-                format_size(site.left_bytes),
-                symbols.get(site.caller, f"{site.caller:#x}") if site.caller else "not known",
-            )
-            for site in sites
-        ]
+    for order, sites in _orders(of.sites):
+        rows = [(*_shares(of, site), _named(site.caller, symbols)) for site in sites]
         heads = ("", "bytes", "", "requests", "temporary", "never freed", "returns to")
         table = tabulate(rows, heads, tablefmt="plain", disable_numparse=True, colalign=(*6 * ("right",), "left"))
         more = len(of.sites) + of.other_sites - len(sites)
         yield f"Call sites with the most {order}{f', of {more + len(sites):,}' if more else ''}\n{table}"
+
+
+def _stacks(of: Characteristics, symbols: Mapping[int, str]) -> Iterator[str]:
+    """Yield the call stacks by bytes and by requests, the innermost call first; nothing where they are not known."""
+    for order, stacks in _orders(of.stacks):
+        rows = []
+        for stack in stacks:
+            names = [_named(frame, symbols) for frame in stack.frames] or ["not known"]
+            rows.append((*_shares(of, stack), names[0]))
+            rows += [(*6 * ("",), f"from {name}") for name in names[1:]]
+        heads = ("", "bytes", "", "requests", "temporary", "never freed", "returns to")
+        table = tabulate(rows, heads, tablefmt="plain", disable_numparse=True, colalign=(*6 * ("right",), "left"))
+        more = len(of.stacks) + of.other_stacks - len(stacks)
+        yield f"Call stacks with the most {order}{f', of {more + len(stacks):,}' if more else ''}\n{table}"
+
+
+def _orders(sites: Sequence[_Row]) -> Iterator[tuple[str, Sequence[_Row]]]:
+    """Yield by what call sites, or stacks, are sorted, and the first of them; nothing where there are none."""
+    if sites:
+        yield "bytes", sites[:_MOST_ROWS]
+        yield "requests", sorted(sites, key=lambda site: site.allocations, reverse=True)[:_MOST_ROWS]
+
+
+def _shares(of: Characteristics, site: Site | StackShare) -> tuple[str, ...]:
+    return (
+        _share(site.bytes, max(of.total_bytes, 1)),
+        format_size(site.bytes),
+        _share(site.allocations, max(of.allocations + of.reallocations, 1)),
+        format_count(site.allocations),
+        format_count(site.temporary),
+        format_size(site.left_bytes),
+    )
+
+
+def _named(caller: int, symbols: Mapping[int, str]) -> str:
+    return symbols.get(caller, f"{caller:#x}") if caller else "not known"
 
 
 def _threads_table(of: Characteristics) -> Iterator[str]:

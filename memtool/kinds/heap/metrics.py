@@ -34,18 +34,18 @@ def _latencies() -> list[MetricInfo]:
 
 def _frames() -> list[MetricInfo]:
     shares = {"p50": "half", "p90": "90 %", "p99": "99 %", "p999": "99.9 %"}
-    what = "operations of a frame together, each less the floor's mean"
+    meaning = "operations of a frame together, each less the floor's mean"
     return [
         *(
             MetricInfo(
                 f"frame_{name}_ns",
                 "ns",
-                f"{share} of all frames take no longer: all {what}",
+                f"{share} of all frames take no longer: all {meaning}",
                 measured_by=Pass.LATENCY,
             )
             for name, share in shares.items()
         ),
-        MetricInfo("frame_max_ns", "ns", f"the worst frame: all {what}", gated=False, measured_by=Pass.LATENCY),
+        MetricInfo("frame_max_ns", "ns", f"the worst frame: all {meaning}", gated=False, measured_by=Pass.LATENCY),
     ]
 
 

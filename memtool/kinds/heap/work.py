@@ -14,18 +14,18 @@ from memtool.model import AllocatorPlan, Mode, TraceInfo
 from memtool.passes import Pass
 
 if TYPE_CHECKING:
-    from memtool.workload.staged import Stages
+    from memtool.workload.sources.staged import Stages
     from memtool.workload.trace import Trace
 
 _NO_PEAK = (
     "There is no heap map of the peak where threads run side by side: when live bytes peak is then known only "
-    "afterwards. Maps are of the end; --mode lockstep has both."
+    "afterwards. Maps are of the end; the mode lockstep has both."
 )
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a workload file."""
-    from memtool.workload.schema import json_schema
+    from memtool.workload.language.schema import json_schema
 
     return json_schema()
 
@@ -34,7 +34,7 @@ def load(
     path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode, stages: Stages | None = None
 ) -> Trace:
     """Build the image of a file's events for this mode."""
-    from memtool.workload.staged import Stages
+    from memtool.workload.sources.staged import Stages
     from memtool.workload.trace import load_trace
 
     return load_trace(str(path), seed, threads=threads, rate=rate, mode=mode, stages=stages or Stages())
@@ -76,7 +76,7 @@ def why_unpacked() -> str:
 
 def listed(path: Path) -> tuple[str, str]:
     """Return the source of a workload's events, and its description."""
-    from memtool.workload.loader import load_workload
+    from memtool.workload.language.loader import load_workload
 
     workload = load_workload(path)
     source = next(key for key in ("pattern", "profile", "frames", "objects") if getattr(workload, key) is not None)
@@ -86,14 +86,16 @@ def listed(path: Path) -> tuple[str, str]:
 def inspect(path: Path, seed: int | None) -> Inspection:
     """Characterise a workload or a trace file."""
     from memtool.host.symbols import names_of
-    from memtool.workload.characterise import foremost
-    from memtool.workload.inspection import inspect_source
-    from memtool.workload.portrait import portrait
+    from memtool.workload.description.characterise import foremost
+    from memtool.workload.description.inspection import inspect_source
+    from memtool.workload.description.portrait import portrait
     from memtool.workload.trace import open_source
 
     source = open_source(path, seed=seed)
     info, image_bytes, characteristics = inspect_source(source, str(path))
-    symbols = names_of([site.caller for site in foremost(characteristics.sites)], source.modules)
+    sites, stacks = foremost(characteristics.sites), foremost(characteristics.stacks)
+    addresses = [*(site.caller for site in sites), *(frame for stack in stacks for frame in stack.frames)]
+    symbols = names_of(dict.fromkeys(addresses), source.modules)
     words = portrait(info, characteristics)
     return Inspection(info, image_bytes, characteristics, source.definition, words, symbols)
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
-from memtool.workload.schema import Name
-from memtool.workload.values import Strict
+from memtool.workload.language.schema import Name
+from memtool.workload.language.values import Strict
 
 Command = Annotated[StrictStr, Field(min_length=1)]
 Status = Annotated[StrictInt, Field(ge=1, le=255)]

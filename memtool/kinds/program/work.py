@@ -37,7 +37,7 @@ def _no_events(path: Path) -> InputError:
 def listed(path: Path) -> tuple[str, str]:
     """Return that it is a program, and its description."""
     from memtool.kinds.program.keys import Workload
-    from memtool.workload.loader import load
+    from memtool.workload.language.loader import load
 
     return "program", load(path, Workload).description
 

@@ -45,8 +45,8 @@ def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, 
     for axes in grid[-1]:
         axes.set_xlabel("rate of arrivals (operations/s)")
     handles = {label: line for axes in grid.flat for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    shown = [name for name in names if name in handles]
-    figure.legend([handles[name] for name in shown], shown, loc="outside right center", frameon=False, fontsize=8)
+    labels = [name for name in names if name in handles]
+    figure.legend([handles[name] for name in labels], labels, loc="outside right center", frameon=False, fontsize=8)
     figure.suptitle("Latency by rate of arrivals (hollow: did not keep up; grey: nor did the null strategy)")
     return figure
 

@@ -13,23 +13,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from memtool.model import CellResult, Metric
+from memtool.report.plots import themes
+from memtool.report.plots.themes import Purpose, Theme
 from memtool.units import format_ns
 
 if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-DPI = 200
-
 
 @contextmanager
-def own_style() -> Iterator[None]:
-    """Draw in matplotlib's own style as long as this lasts, from the first figure to the last that is saved."""
+def own_style(theme: Theme = "light", purpose: Purpose = "screen") -> Iterator[None]:
+    """Draw in matplotlib's own style as long as this lasts, from the first figure to the last that is saved.
+
+    What is saved is finished for its purpose (themes.py).
+    """
     matplotlib = _imported()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams["text.parse_math"] = False
-        yield
+        matplotlib.rcParams["pdf.fonttype"] = 42  # outlines that a printer's software can read
+        before = _FINISHES[:]
+        _FINISHES[:] = [(theme, purpose)]
+        try:
+            yield
+        finally:
+            _FINISHES[:] = before
 
 
 def _imported() -> Any:  # noqa: ANN401  # a module
@@ -98,12 +107,18 @@ def _canvas_of(figure: Figure) -> None:
     Canvas(figure)
 
 
+_FINISHES: list[tuple[Theme, Purpose]] = [("light", "screen")]
+"""For what the figures are that are saved now."""
+
+
 def save(figure: Figure, path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write a figure into a file whose name says of what kind it is. Raises OSError."""
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             _write_plainly(axis)
-    figure.savefig(path, dpi=DPI, metadata=None if metadata is None else dict(metadata))
+    theme, purpose = _FINISHES[0]
+    themes.finish(figure, theme, purpose)
+    figure.savefig(path, dpi=themes.DPI[purpose], metadata=None if metadata is None else dict(metadata))
 
 
 def _write_plainly(axis: Axis) -> None:

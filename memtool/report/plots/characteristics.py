@@ -28,7 +28,7 @@ def draw(
     marked: Sequence[Mark] = (),
     symbols: Mapping[int, str] = MappingProxyType({}),
 ) -> None:
-    """Draw the characteristics of a workload (workload/characterise.py) into a file. Raises InputError.
+    """Draw the characteristics of a workload (workload/description/characterise.py) into a file. Raises InputError.
 
     ``symbols`` are names of its call sites, where it has any.
     """

@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memtool import groups
 from memtool.errors import InputError
 from memtool.model import Comparison, Judgement, Report, Verdict
 from memtool.report.plots import canvas
@@ -50,31 +51,31 @@ def draw(report: Report, path: Path) -> Path | None:
     return path
 
 
-def _figure(report: Report, shown: list[Judgement]) -> Figure:
-    figure, axes = canvas.subplots(1, 1, 8.5, 1.6 + 0.27 * len(shown), is_open=True)
-    edge = 100 * min(_WIDEST, 1.15 * max(_reach(judgement) for judgement in shown))
-    for position, judgement in enumerate(shown):
+def _figure(report: Report, judgements: list[Judgement]) -> Figure:
+    figure, axes = canvas.subplots(1, 1, 8.5, 1.6 + 0.27 * len(judgements), is_open=True)
+    edge = 100 * min(_WIDEST, 1.15 * max(_reach(judgement) for judgement in judgements))
+    for position, judgement in enumerate(judgements):
         _draw_row(axes, position, judgement, edge)
     axes.axvline(0, color="0.7", linewidth=0.8, zorder=0)
     axes.set_xlim(-edge * 1.02, edge * 1.02)
-    axes.set_ylim(-0.7, len(shown) - 0.3)
-    axes.set_yticks(range(len(shown)), [_name(judgement, report) for judgement in shown])
+    axes.set_ylim(-0.7, len(judgements) - 0.3)
+    axes.set_yticks(range(len(judgements)), [_name(judgement, report) for judgement in judgements])
     axes.set_xlabel("change (%); right of 0 is more")
     axes.grid(axis="x", color="0.93")
-    for verdict in dict.fromkeys(judgement.verdict for judgement in shown):
+    for verdict in dict.fromkeys(judgement.verdict for judgement in judgements):
         colour, marker = _LOOKS[verdict]
         word = "not gated" if verdict is Verdict.SHOWN else str(verdict)
         axes.plot([], [], marker=marker, color=colour, linestyle="none", label=word)
     axes.plot([], [], marker="|", color="black", linestyle="none", label="limit")
-    if any(100 * _reach(judgement) > edge for judgement in shown):
+    if any(100 * _reach(judgement) > edge for judgement in judgements):
         axes.plot([], [], marker=">", color="0.4", linestyle="none", label="goes on beyond the picture")
     figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize=8)
-    machine = f"{report.machine.get('cpu', '')}, {report.machine.get('cores', '?')} cores"
+    machine = groups.short(report.machine)
     when = f"; measured {report.started[:10]}" if report.started else ""
     for note in (MIXED, AS_MALLOC):
         if note in report.notes:
             canvas.write_below(figure, textwrap.fill(note, canvas.width_of_caption(figure)))
-    figure.suptitle(f"{_title(shown)}\n{machine}{when}; memtool {report.memtool}", fontsize=10)
+    figure.suptitle(f"{_title(judgements)}\n{machine}{when}; memtool {report.memtool}", fontsize=10)
     return figure
 
 

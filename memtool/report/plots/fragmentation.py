@@ -26,7 +26,9 @@ Course = Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Panel:
+class Panel:
+    """One figure of the inside of a heap over time."""
+
     title: str
     unit: str
     figures: Callable[[series.History], Course]
@@ -46,10 +48,10 @@ def _holes(history: series.History) -> Course:
     return [None if free is None or not used else free / used for free, used in zip(*blocks, strict=True)]
 
 
-_PANELS = (
-    _Panel("free bytes", "MiB", _scaled("free_bytes", 2**20)),
-    _Panel("largest free block", "KiB", _scaled("largest_free", 2**10), linear_to=1),
-    _Panel("holes: free blocks / used blocks", "ratio", _holes, linear_to=0.1),
+PANELS = (
+    Panel("free bytes", "MiB", _scaled("free_bytes", 2**20)),
+    Panel("largest free block", "KiB", _scaled("largest_free", 2**10), linear_to=1),
+    Panel("holes: free blocks / used blocks", "ratio", _holes, linear_to=0.1),
 )
 
 
@@ -60,14 +62,14 @@ def over_time(
 
     ``looks`` has for each label how its line is drawn. Who does not know a figure is named as n/a.
     """
-    courses = {panel.title: _courses(panel, cells) for panel in _PANELS}
+    courses = {panel.title: _courses(panel, cells) for panel in PANELS}
     known = [label for label, _ in cells if any(label in drawn for drawn in courses.values())]
     if not known:
         return None
     height = max(8.0, 1.2 + 0.17 * len(known))
-    figure, grid = canvas.subplots(len(_PANELS), 1, 9, height, is_open=True, sharex=True)
+    figure, grid = canvas.subplots(len(PANELS), 1, 9, height, is_open=True, sharex=True)
     lines: dict[str, Any] = {}
-    for axes, panel in zip(grid, _PANELS, strict=True):
+    for axes, panel in zip(grid, PANELS, strict=True):
         drawn = courses[panel.title]
         lines |= {label: _line(axes, drawn[label], looks[label]) for label in known if label in drawn}
         title = f"{panel.title} (n/a: {', '.join(missing)})" if (missing := _without(known, drawn)) else panel.title
@@ -93,7 +95,7 @@ def over_time(
     return figure
 
 
-def _courses(panel: _Panel, cells: Sequence[tuple[str, series.History]]) -> dict[str, tuple[Course, Course]]:
+def _courses(panel: Panel, cells: Sequence[tuple[str, series.History]]) -> dict[str, tuple[Course, Course]]:
     """Return (clock, figures) of those that know the figure at any time."""
     histories = (
         (label, history.footprint["clock"], panel.figures(history)) for label, history in cells if history.footprint

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 
 _COLUMNS = 720
 _ROWS = 48
-USED, METADATA, HELD, OTHER, OWN, UNTOUCHED = range(6)
-_LEGEND = (
+_NAMES_A_ROW = 4
+"""Of the legend."""
+USED, NEW, ONCE, MORE, METADATA, DEAD, DEAD_KEPT, HELD, OTHER, OWN, UNTOUCHED = range(11)
+LEGEND = (
     ("used", "#004C8C"),
+    ("used, new", "#B5D9F2"),
+    ("used, after 1 collection", "#5B9BD0"),
+    ("used, after several", "#1B2A6B"),
     ("metadata", "#000000"),
+    ("dead, new", "#D55E00"),
+    ("dead, after a collection", "#7A2E00"),
     ("free", "#F5B83D"),
     ("unaccounted", "#B0557F"),
     ("the worker's own", "#9A9A9A"),
@@ -42,13 +49,19 @@ def shares(heap_map: Mapping[str, Any], columns: int = _COLUMNS) -> Shares:
     bucket = heap_map["buckets"]
     figures = {name: np.asarray(bucket[name], dtype=np.float64) for name in bucket}
     resident = figures["resident"]
-    known = np.zeros((len(_LEGEND), len(resident)))
+    known = np.zeros((len(LEGEND), len(resident)))
     if heap_map["walked"]:
         # What was given back or never written to is untouched, whoever holds it: of free memory first.
         missing = _lengths(heap_map) - resident
         known[USED], known[METADATA] = figures["used"], figures["metadata"]
+        if "dead" in figures:
+            known[ONCE], known[MORE] = figures["used_once"], figures["used_more"]
+            known[NEW] = figures["used"] - figures["used_once"] - figures["used_more"]
+            known[USED] = 0
+            known[DEAD], known[DEAD_KEPT] = figures["dead"], figures["dead_kept"]
         known[HELD] = np.maximum(figures["free"] - missing, 0)
-        known[OTHER] = np.maximum(_lengths(heap_map) - figures["used"] - figures["free"] - figures["metadata"], 0)
+        accounted = known[:HELD].sum(axis=0) + figures["free"]
+        known[OTHER] = np.maximum(_lengths(heap_map) - accounted, 0)
     else:
         known[USED] = np.minimum(figures["used"], resident)
         before = np.minimum(figures["before"], np.maximum(resident - known[USED], 0))
@@ -69,6 +82,11 @@ def _lengths(heap_map: Mapping[str, Any]) -> npt.NDArray[np.float64]:
     return lengths
 
 
+def length_of(heap_map: Mapping[str, Any]) -> int:
+    """Return the bytes of a heap's extents together."""
+    return sum(int(extent["bytes"]) for extent in heap_map["extents"])
+
+
 def _resample(known: Shares, lengths: npt.NDArray[np.float64], columns: int) -> Shares:
     """Return what lies in each of ``columns`` equal parts of the addresses, as shares."""
     ends = np.concatenate(([0.0], np.cumsum(lengths)))
@@ -86,7 +104,7 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
     from matplotlib.patches import Patch
 
     figure, axes = canvas.subplots(len(panels), 1, 9, 1.1 + 0.62 * len(panels), sharex=True, squeeze=False)
-    lengths = [sum(extent["bytes"] for extent in heap_map["extents"]) for _, heap_map in panels]
+    lengths = [length_of(heap_map) for _, heap_map in panels]
     unit, unit_name = unit_for(max(lengths))
     widths = [length / unit for length in lengths]
     # A heap that is many times the others' would make lines of them: it is cut, and says so.
@@ -96,7 +114,7 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
     for axis, (label, heap_map), width in zip(axes[:, 0], panels, widths, strict=True):
         seen |= _strip(axis, heap_map, width, limit, unit)
         cut = f"\n(first {limit:.3g} of {width:.3g} {unit_name},"
-        cut = f"{cut}\n{_used_before(heap_map, limit * unit):.0%} of what is used)" if width > limit else ""
+        cut = f"{cut}\n{used_before(heap_map, limit * unit):.0%} of what is used)" if width > limit else ""
         axis.set_ylabel(label + cut, rotation=0, ha="right", va="center", fontsize=8)
     of_malloc = any(not heap_map["walked"] for _, heap_map in panels)
     beside = " (of a malloc: its resident ranges side by side)" if of_malloc else ""
@@ -104,15 +122,17 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
     axes[-1, 0].set_xlim(0, limit)
     handles = [
         Patch(facecolor=colour, edgecolor="0.5", linewidth=0.5, label=name)
-        for index, (name, colour) in enumerate(_LEGEND)
+        for index, (name, colour) in enumerate(LEGEND)
         if index in seen
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=min(len(handles), _NAMES_A_ROW), frameon=False, fontsize=8
+    )
     figure.suptitle(title, fontsize=10)
     return figure
 
 
-def _used_before(heap_map: Mapping[str, Any], end: float) -> float:
+def used_before(heap_map: Mapping[str, Any], end: float) -> float:
     """Return the share of used bytes in the first ``end`` bytes: a row may be cut before the first of them."""
     ends = np.concatenate(([0.0], np.cumsum(_lengths(heap_map))))
     used = np.concatenate(([0.0], np.cumsum(heap_map["buckets"]["used"])))
@@ -125,10 +145,10 @@ def _strip(axes: Axes, heap_map: Mapping[str, Any], width: float, limit: float, 
 
     columns = max(1, round(_COLUMNS * width / limit))
     parts = shares(heap_map, columns)
-    colours = np.array([to_rgb(colour) for _, colour in _LEGEND])
+    colours = np.array([to_rgb(colour) for _, colour in LEGEND])
     tops = np.cumsum(parts, axis=0)
     heights = (np.arange(_ROWS) + 0.5) / _ROWS
-    index = (heights[:, None, None] > tops[None, :, :]).sum(axis=1).clip(max=len(_LEGEND) - 1)
+    index = (heights[:, None, None] > tops[None, :, :]).sum(axis=1).clip(max=len(LEGEND) - 1)
     axes.imshow(colours[index], origin="lower", aspect="auto", extent=(0, width, 0, 1), interpolation="nearest")
     edge = 0.0
     for extent in heap_map["extents"][:-1]:
@@ -139,4 +159,4 @@ def _strip(axes: Axes, heap_map: Mapping[str, Any], width: float, limit: float, 
     axes.set_ylim(0, 1)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    return {part for part in range(len(_LEGEND)) if parts[part].sum() > 0}
+    return {part for part in range(len(LEGEND)) if parts[part].sum() > 0}

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_KINDS = ("allocate", "deallocate")
-_SHARES = ((50.0, "p50"), (99.0, "p99"), (99.9, "p99.9"))
+KINDS = ("allocate", "deallocate")
+SHARES = ((50.0, "p50"), (99.0, "p99"), (99.9, "p99.9"))
 _COLOURS = "cividis"
 """Of one hue for colour-blind readers, and of rising lightness for grey print."""
 _LEAST_NS = 1.0
@@ -42,24 +42,24 @@ def by_size(cells: Labelled) -> Figure | None:
     known = [(label, cell, history) for label, cell, history in cells if any(history.latency_by_size.values())]
     if not known:
         return None
-    classes = _classes([history for _, _, history in known])
-    figure, grid = _panels(len(_KINDS), len(_SHARES), 14.0, 1.6 + 0.5 * len(known))
+    sizes = classes([history for _, _, history in known])
+    figure, grid = _panels(len(KINDS), len(SHARES), 14.0, 1.6 + 0.5 * len(known))
     tables = {
-        (kind, name): [[_figure_of(cell, history, kind, size, q) for size in classes] for _, cell, history in known]
-        for kind in _KINDS
-        for q, name in _SHARES
+        (kind, name): [[figure_of(cell, history, kind, size, q) for size in sizes] for _, cell, history in known]
+        for kind in KINDS
+        for q, name in SHARES
     }
     norm = _scale([value for table in tables.values() for row in table for value in row])
-    for row, kind in enumerate(_KINDS):
-        for column, (q, name) in enumerate(_SHARES):
+    for row, kind in enumerate(KINDS):
+        for column, (q, name) in enumerate(SHARES):
             axes = grid[row][column]
             _heat(axes, tables[kind, name], norm)
             at_floor = [
-                [_is_at_floor(cell, history, kind, size, q, name) for size in classes] for _, cell, history in known
+                [is_at_floor(cell, history, kind, size, q, name) for size in sizes] for _, cell, history in known
             ]
             _write_figures(axes, tables[kind, name], at_floor, norm)
             axes.set_title(f"{kind} {name}", fontsize=9)
-            axes.set_xticks([index + 0.5 for index in range(len(classes))], [_ends_at(size) for size in classes])
+            axes.set_xticks([index + 0.5 for index in range(len(sizes))], [ends_at(size) for size in sizes])
             axes.tick_params(axis="x", labelsize=7)
             _name_rows(axes, [label for label, _, _ in known])
     for axes in grid[-1]:
@@ -75,10 +75,10 @@ def over_time(cells: Labelled, marked: Sequence[Mark] = ()) -> Figure | None:
     known = [(label, history) for label, _, history in cells if history.latency_over_time]
     if not known:
         return None
-    tables = {kind: [history.latency_over_time[kind]["maximum_ns"] for _, history in known] for kind in _KINDS}
+    tables = {kind: [history.latency_over_time[kind]["maximum_ns"] for _, history in known] for kind in KINDS}
     norm = _scale([value for table in tables.values() for row in table for value in row])
-    figure, grid = _panels(len(_KINDS), 1, 10.0, 1.4 + 0.5 * len(known))
-    for (axes,), kind in zip(grid, _KINDS, strict=True):
+    figure, grid = _panels(len(KINDS), 1, 10.0, 1.4 + 0.5 * len(known))
+    for (axes,), kind in zip(grid, KINDS, strict=True):
         drawn = _heat(axes, tables[kind], norm, width=100.0)
         axes.set_title(kind, fontsize=9)
         _name_rows(axes, [label for label, _ in known])
@@ -101,17 +101,19 @@ def _panels(rows: int, columns: int, width: float, height: float) -> tuple[Figur
     return canvas.subplots(rows, columns, width, height, font=8, sharex=True, sharey=True, squeeze=False)
 
 
-def _classes(histories: Sequence[series.History]) -> list[int | None]:
+def classes(histories: Sequence[series.History]) -> list[int | None]:
     """Return the classes of sizes that occur, by their largest size; the one without end is last."""
     sizes = {row["largest_bytes"] for history in histories for rows in history.latency_by_size.values() for row in rows}
     return sorted(sizes, key=lambda size: float("inf") if size is None else size)
 
 
-def _ends_at(size: int | None) -> str:
+def ends_at(size: int | None) -> str:
+    """Return what the largest size of a class is called on an axis, a word a line."""
     return "more" if size is None else format_size(size).replace(".00", "").replace(".0", "").replace(" ", "\n")
 
 
-def _figure_of(cell: CellResult, history: series.History, kind: str, size: int | None, q: float) -> float | None:
+def figure_of(cell: CellResult, history: series.History, kind: str, size: int | None, q: float) -> float | None:
+    """Return the percentile ``q`` of a class of sizes, in ns less the floor's median; None: no such operation."""
     for row in history.latency_by_size.get(kind, ()):
         if row["largest_bytes"] == size:
             floor: Mapping[str, float] = cell.proof.get("noise_floor_ns", {})
@@ -119,12 +121,12 @@ def _figure_of(cell: CellResult, history: series.History, kind: str, size: int |
     return None
 
 
-def _is_at_floor(cell: CellResult, history: series.History, kind: str, size: int | None, q: float, name: str) -> bool:
+def is_at_floor(cell: CellResult, history: series.History, kind: str, size: int | None, q: float, name: str) -> bool:
     """Return whether a figure is above the floor's same percentile by one step of the timer at most.
 
     Under arrivals the floor is the null strategy's.
     """
-    value = _figure_of(cell, history, kind, size, q)
+    value = figure_of(cell, history, kind, size, q)
     floor: Mapping[str, float] = cell.proof.get("noise_floor_ns", {})
     key = name.replace(".", "")
     if value is None or key not in floor:

@@ -26,7 +26,7 @@ _DRAINED = ("before_idle", "after_drain_100ms", "after_drain_1s", "after_drain_5
 
 
 @dataclass(frozen=True, slots=True)
-class _Course:
+class Course:
     """What one allocator has over the run: operations (thousands) and bytes, where they are known."""
 
     label: str
@@ -37,6 +37,7 @@ class _Course:
 
     @property
     def most(self) -> float:
+        """Return the largest value, in bytes."""
         return max(self.values) if self.peak is None else self.peak[1]
 
 
@@ -60,9 +61,9 @@ def over_time(
             ("footprint (memtool's strategies; a malloc has none)", "footprint_bytes"),
             ("resident memory (all)", "resident_bytes"),
         )
-        if (courses := _courses(known, histories, column))
+        if (courses := courses_of(known, histories, column))
     ]
-    drained = _after_the_drain(known)
+    drained = after_the_drain(known)
     figure, grid = canvas.subplots(
         len(panels),
         2 if drained else 1,
@@ -73,7 +74,7 @@ def over_time(
         squeeze=False,
         widths=(4, 1) if drained else None,
     )
-    live = None if _are_side_by_side(known) else _live(histories[look.label(known[0])])
+    live = None if are_side_by_side(known) else live_of(histories[look.label(known[0])])
     unit = 1
     for (axes, *beside), (title, courses) in zip(grid, panels, strict=True):
         after = [value for values in drained.values() for value in values] if axes is grid[-1][0] else []
@@ -95,7 +96,7 @@ def over_time(
     return figure
 
 
-def _courses(cells: Sequence[CellResult], histories: Mapping[str, series.History], column: str) -> list[_Course]:
+def courses_of(cells: Sequence[CellResult], histories: Mapping[str, series.History], column: str) -> list[Course]:
     """Return the courses of those that know a figure; the kernel is not asked at every checkpoint."""
     courses = []
     for cell in cells:
@@ -107,15 +108,16 @@ def _courses(cells: Sequence[CellResult], histories: Mapping[str, series.History
         ]
         if points:
             peak = _between(history, f"most_{column}", max(y for _, y in points))
-            courses.append(_Course(look.label(cell), [x for x, _ in points], [y for _, y in points], peak))
+            courses.append(Course(look.label(cell), [x for x, _ in points], [y for _, y in points], peak))
     return courses
 
 
-def _live(history: series.History) -> _Course:
+def live_of(history: series.History) -> Course:
+    """Return the live bytes over a run."""
     live = history.footprint
     values = [float(value or 0) for value in live["live_bytes"]]
     peak = _between(live, "most_live_bytes", max(values))
-    return _Course("live bytes", [(value or 0) / 1000 for value in live["clock"]], values, peak)
+    return Course("live bytes", [(value or 0) / 1000 for value in live["clock"]], values, peak)
 
 
 def _between(history: Mapping[str, Sequence[int | None]], column: str, most: float) -> tuple[float, float] | None:
@@ -132,9 +134,9 @@ def _between(history: Mapping[str, Sequence[int | None]], column: str, most: flo
 def _panel(
     axes: Axes,
     title: str,
-    courses: Sequence[_Course],
+    courses: Sequence[Course],
     styles: Mapping[str, Style],
-    live: _Course | None,
+    live: Course | None,
     info: TraceInfo,
     after: Sequence[float],
 ) -> int:
@@ -173,7 +175,7 @@ def _panel(
     return unit
 
 
-def _draw_peak(axes: Axes, course: _Course, unit: int, style: Mapping[str, Any]) -> None:
+def _draw_peak(axes: Axes, course: Course, unit: int, style: Mapping[str, Any]) -> None:
     """Draw the most there was between two checkpoints, which the line does not reach."""
     if course.peak is not None:
         x, value = course.peak
@@ -192,7 +194,7 @@ def _peak_in_legend() -> Any:  # noqa: ANN401  # a line of matplotlib
     return Line2D([], [], marker=_PEAK, markersize=7, linestyle="none", color="0.3")
 
 
-def _after_the_drain(cells: Sequence[CellResult]) -> dict[str, list[float]]:
+def after_the_drain(cells: Sequence[CellResult]) -> dict[str, list[float]]:
     """Return the resident bytes at once, 100 ms, 1 s and 5 s after everything was freed, of those that know them."""
     figures = {}
     for cell in cells:
@@ -222,7 +224,7 @@ def _draw_drained(axes: Axes, drained: Mapping[str, Sequence[float]], styles: Ma
     axes.grid(axis="y", color="0.93")
 
 
-def _are_side_by_side(cells: Sequence[CellResult]) -> bool:
+def are_side_by_side(cells: Sequence[CellResult]) -> bool:
     """Return whether threads ran side by side, so that each allocator has live bytes of its own."""
     return any(cell.cell.mode == Mode.PARALLEL for cell in cells)
 
@@ -234,7 +236,7 @@ def _draw_marks(grid: Any, info: TraceInfo) -> None:  # noqa: ANN401  # an array
     marks.write_names(grid[0][0], places, inches=6.5)
 
 
-_PARTS = (
+PARTS = (
     ("live", "peak_live_bytes", "#004C8C", ""),
     ("rounding", "rounding_bytes", "#56B4E9", "///"),
     ("free in the heap", "free_bytes", "#F5B83D", ""),
@@ -257,7 +259,7 @@ def waterfall(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
     figure, axes = canvas.single(9, 1.6 + 0.34 * len(known))
     for position, cell in enumerate(known):
         left = 0.0
-        parts = [(colour, hatch, _bytes(cell, metric) / unit) for _, metric, colour, hatch in _PARTS]
+        parts = [(colour, hatch, _bytes(cell, metric) / unit) for _, metric, colour, hatch in PARTS]
         resident = _bytes(cell, "resident_at_peak_live_bytes") / unit
         if metric_of(cell, "free_bytes") is None:
             # Of a malloc nobody but itself knows what lies between live blocks and resident memory.
@@ -280,7 +282,7 @@ def waterfall(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
                 fontsize=8,
                 bbox={"boxstyle": "square,pad=0.2", "facecolor": "white", "edgecolor": "none"},
             )
-    beside = _are_side_by_side(known)
+    beside = are_side_by_side(known)
     lines = [] if beside else _limits(axes, info, unit)
     if info.memory_limit is not None and info.memory_limit / unit <= limit:
         lines.append(axes.axvline(info.memory_limit / unit, color="black", linewidth=1.4, label="memory limit"))
@@ -314,7 +316,7 @@ def _waterfall_legend(figure: Figure, lines: Sequence[Any], *, of_system: bool) 
     from matplotlib.patches import Patch
 
     handles: list[Any] = [
-        Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=name) for name, _, colour, hatch in _PARTS
+        Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=name) for name, _, colour, hatch in PARTS
     ]
     if of_system:
         label = "rest of resident memory (system allocators)"

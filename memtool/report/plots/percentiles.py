@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_PERCENTILES = (
+PERCENTILES = (
     ("p50", "50"),
     ("p90", "90"),
     ("p99", "99"),
@@ -39,12 +39,12 @@ def draw(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure | N
 
     width, height = 2.5 + 4 * len(kinds), canvas.tall_enough(5.4, len(known))
     figure, (panels,) = canvas.subplots(1, len(kinds), width, height, is_open=True, sharey=True, squeeze=False)
-    positions = range(len(_PERCENTILES))
-    bottom = _least_visible(known)
+    positions = range(len(PERCENTILES))
+    bottom = least_visible(known)
     for axes, kind in zip(panels, kinds, strict=True):
         for cell in known:
             style = styles[look.label(cell)]
-            metrics = [metric_of(cell, f"{kind}_{name}_ns") for name, _ in _PERCENTILES]
+            metrics = [metric_of(cell, f"{kind}_{name}_ns") for name, _ in PERCENTILES]
             points = [
                 (position, max(metric.value or 0.0, bottom), metric.at_floor)
                 for position, metric in zip(positions, metrics, strict=True)
@@ -70,7 +70,7 @@ def draw(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure | N
                         color=style.colour,
                         markerfacecolor="white" if hollow else style.colour,
                     )
-        floor = [max(figure_, bottom) for figure_ in _floor(known, kind)]
+        floor = [max(figure_, bottom) for figure_ in floor_of(known, kind)]
         if floor:
             axes.fill_between(
                 list(positions)[: len(floor)],
@@ -78,23 +78,24 @@ def draw(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure | N
                 floor,
                 color="0.85",
                 zorder=0,
-                label="null strategy,\nsame arrivals" if _under_arrivals(known) else "noise floor",
+                label="null strategy,\nsame arrivals" if under_arrivals(known) else "noise floor",
             )
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(canvas.times)
-        axes.set_xticks(list(positions), [name for _, name in _PERCENTILES])
+        axes.set_xticks(list(positions), [name for _, name in PERCENTILES])
         axes.set_xlabel("percentile of operations (%)")
         axes.set_title(kind, fontsize=9)
         axes.grid(axis="y", which="major", color="0.9")
-    shown = (metric for cell in known for kind in kinds if (metric := metric_of(cell, f"{kind}_p50_ns")))
-    panels[0].set_ylabel(f"latency less the floor's median; {canvas.whiskers(shown)}")
+    medians = (metric for cell in known for kind in kinds if (metric := metric_of(cell, f"{kind}_p50_ns")))
+    panels[0].set_ylabel(f"latency less the floor's median; {canvas.whiskers(medians)}")
     handles, names = panels[0].get_legend_handles_labels()
     lines = [Line2D([], [], markersize=5, **styles[look.label(cell)].of_line) for cell in known]
     figure.legend(
         [*lines, *handles], [*map(look.label, known), *names], loc="outside right center", frameon=False, fontsize=8
     )
     figure.suptitle(
-        f"Latency (hollow: not told from the noise floor; {bottom:.2g} ns, half the timer's step, stands for less)"
+        f"Latency (hollow: indistinguishable from the noise floor; "
+        f"{bottom:.2g} ns, half the timer's step, stands for less)"
     )
     return figure
 
@@ -107,28 +108,28 @@ def _whiskers(axes: Axes, metrics: Sequence[Metric | None], bottom: float, colou
             axes.vlines(position, low, high, color=colour, linewidth=0.8, alpha=0.7)
 
 
-def _under_arrivals(cells: Sequence[CellResult]) -> list[dict[str, dict[str, float]]]:
+def under_arrivals(cells: Sequence[CellResult]) -> list[dict[str, dict[str, float]]]:
     """Return what the null strategy shows under the same arrivals; nothing of a closed loop."""
     return [of_null for cell in cells if (of_null := cell.proof.get("open_loop", {}).get("null_ns"))]
 
 
-def _floor(cells: Sequence[CellResult], kind: str) -> list[float]:
+def floor_of(cells: Sequence[CellResult], kind: str) -> list[float]:
     """Return the noise floor's percentiles above its own median, in the middle of the cells.
 
     Under arrivals the null strategy's.
     """
-    null = [of_null[kind] for of_null in _under_arrivals(cells) if kind in of_null]
+    null = [of_null[kind] for of_null in under_arrivals(cells) if kind in of_null]
     if null:
-        return [null[0][name] for name, _ in _PERCENTILES]
+        return [null[0][name] for name, _ in PERCENTILES]
     floors = [cell.proof["noise_floor_ns"] for cell in cells if cell.proof.get("noise_floor_ns")]
     if not floors:
         return []
-    names = [name for name, _ in _PERCENTILES if name in floors[0]]
+    names = [name for name, _ in PERCENTILES if name in floors[0]]
     above = [[floor[name] - floor["p50"] for name in names] for floor in floors]
     return [sorted(column)[len(column) // 2] for column in zip(*above, strict=True)]
 
 
-def _least_visible(cells: Sequence[CellResult]) -> float:
+def least_visible(cells: Sequence[CellResult]) -> float:
     """Return half the timer's resolution in ns: less than that is drawn as that."""
     steps = [step for cell in cells if (step := cell.proof.get("timer_resolution_ns"))]
     return max(min(steps, default=1.0) / 2, 0.1)

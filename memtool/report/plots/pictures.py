@@ -12,23 +12,28 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memtool import files
+from memtool import files, groups
 from memtool.errors import InputError, did_you_mean
+from memtool.kinds import results
 from memtool.model import CellResult, Run, TraceInfo
 from memtool.report import calls, look, rates
 from memtool.report.plots import (
+    bars,
     by_rate,
     canvas,
+    collection,
     fragmentation,
     heap_maps,
     latency,
     memory,
+    padding,
     percentiles,
     programs,
     scaling,
     speed,
 )
 from memtool.report.plots.processes import in_processes
+from memtool.report.plots.themes import Purpose, Theme
 from memtool.store import series
 
 if TYPE_CHECKING:
@@ -36,7 +41,16 @@ if TYPE_CHECKING:
 
 FOLDER = "plots"
 _TIMED = frozenset(
-    {"throughput", "latency", "latency-by-size", "latency-over-time", "speed-memory", "scaling", "latency-by-rate"}
+    {
+        "throughput",
+        "latency",
+        "latency-by-size",
+        "latency-over-time",
+        "speed-memory",
+        "scaling",
+        "latency-by-rate",
+        "time-by-heap",
+    }
 )
 """The pictures of what the way of a call is part of."""
 _LONGEST_SLUG = 80
@@ -49,14 +63,17 @@ def draw_all(
     *,
     only: Sequence[str] | None = None,
     suffix: str = "png",
+    theme: Theme = "light",
+    purpose: Purpose = "screen",
     at_once: int = 1,
 ) -> list[Path]:
     """Draw the plots that the run has figures for into ``folder`` (``directory/plots``) and return the files.
 
     ``directory`` has the run's series; ``only`` names the pictures that are drawn, all unless given; ``at_once``: in so
-    many processes. Raises InputError for one that there is not.
+    many processes. ``theme`` and ``purpose``: what they are drawn for (themes.py). Raises InputError for a picture that
+    there is not.
     """
-    with canvas.own_style():
+    with canvas.own_style(theme, purpose):
         return _draw_all(directory, run, folder or directory / FOLDER, only, suffix, at_once)
 
 
@@ -78,17 +95,17 @@ def _draw_all(
     folder.mkdir(parents=True, exist_ok=True)
     pictures = [(name, draw, info) for info, drawers in _pictures(directory, run) for name, draw in drawers.items()]
     _refuse_unknown(only, [name for name, *_ in pictures])
-    wanted: dict[Path, Picture] = {}
+    targets: dict[Path, Picture] = {}
     for name, draw, info in pictures:
         if only is not None and name not in only:
             continue
         path = folder / f"{_slug(info.name)}-{_slug(name)}.{suffix}"
-        if path in wanted:
+        if path in targets:
             path = folder / f"{files.safe_name(info.name)}-{files.safe_name(name)}.{suffix}"
-        wanted[path] = (name, draw, info)
-    shares = [dict(list(wanted.items())[first::at_once]) for first in range(min(at_once, len(wanted)))]
+        targets[path] = (name, draw, info)
+    shares = [dict(list(targets.items())[first::at_once]) for first in range(min(at_once, len(targets)))]
     drawn = in_processes([partial(_draw_share, run, share) for share in shares])
-    return sorted(drawn, key=list(wanted).index)
+    return sorted(drawn, key=list(targets).index)
 
 
 def _draw_share(run: Run, share: Mapping[Path, Picture]) -> list[Path]:
@@ -135,7 +152,12 @@ def _pictures(directory: Path, run: Run) -> Iterator[tuple[TraceInfo, Drawers]]:
                 "fragmentation-over-time": partial(fragmentation.over_time, list(histories.items()), lines, info.marks),
                 "speed-memory": partial(speed.against_memory, cells, styles, info),
                 "waterfall": partial(memory.waterfall, cells, info),
+                "padding": partial(padding.draw, cells, styles),
+                "time-by-heap": partial(collection.by_heap, cells, info),
+                "utilisation": partial(collection.utilisation, cells, styles),
+                "pauses-over-time": partial(collection.pauses_over_time, list(histories.items())),
                 **_heap_maps(cells, histories),
+                **{picture.name: partial(bars.draw, cells, picture) for picture in results(info.kind).pictures},
             },
         )
     for name, infos in scaling.swept(run).items():
@@ -164,8 +186,7 @@ def _write_caption(figure: Figure, run: Run, info: TraceInfo, *, but_interpreted
 def _save(figure: Figure, path: Path, run: Run, info: TraceInfo) -> Path:
     title = figure.get_suptitle()
     figure.suptitle(
-        f"{title}\n{info.name} · {run.machine.get('cpu', '')}, {run.machine.get('cores', '?')} cores"
-        f" · {run.started[:10]}",
+        f"{title}\n{info.name} · {groups.short(groups.facts_of(run.machine, info.name))} · {run.started[:10]}",
         fontsize=10,
     )
     author = "Software" if path.suffix == ".png" else "Creator"

@@ -18,7 +18,7 @@ def in_processes(shares: Sequence[Callable[[], list[T]]]) -> list[T]:
     the child. Raises what a share raises, and RuntimeError for a process that dies.
     """
     if threading.active_count() > 1:
-        return [each for share in shares for each in share()]
+        return [figure for share in shares for figure in share()]
     fork = get_context("fork")
     begun = []
     for share in shares[1:]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from memtool import groups
 from memtool.model import Mode, Run, TraceInfo
 from memtool.report.scaling import HARNESS, lines, swept
 
@@ -44,7 +45,7 @@ def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, 
                 elinewidth=0.8,
                 capsize=3,
             )
-    processors = int(run.machine.get("cores", 0))
+    processors = int(groups.facts_of(run.machine, infos[0].name).get("cores", 0))
     counts = sorted({info.threads for info in infos})
     most = counts[-1]
     beyond = next((count for count in counts if count > processors), None)

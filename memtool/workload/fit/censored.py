@@ -65,13 +65,13 @@ def uncensored(sketch: Sketch, is_known: NDArray[np.bool_]) -> tuple[Sketch, NDA
     known = np.append(is_known, np.zeros(sum(map(len, rows[1:])), np.bool_))
     counts = np.concatenate(moved)
     is_left_over = counts > _LEAST_LEFT
-    made = replace(
+    completed = replace(
         sketch,
         keys=np.concatenate(rows)[is_left_over],
         counts=counts[is_left_over],
         mean_lifetimes=np.where(lived > 0, lived, means),
     )
-    return made, known[is_left_over]
+    return completed, known[is_left_over]
 
 
 def _deaths_after(hazard: Floats, reached: int) -> Floats:

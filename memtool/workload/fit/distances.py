@@ -44,8 +44,8 @@ class Distance:
 
 def distances(trace: Sketch, fit: Sketch) -> list[Distance]:
     """Return all distances, laws first."""
-    made = (*_laws(trace, fit), *_courses(trace, fit), *_counts(trace, fit))
-    return [replace(distance, value=float(distance.value)) for distance in made]
+    measured = (*_laws(trace, fit), *_courses(trace, fit), *_counts(trace, fit))
+    return [replace(distance, value=float(distance.value)) for distance in measured]
 
 
 def _laws(trace: Sketch, fit: Sketch) -> Iterator[Distance]:

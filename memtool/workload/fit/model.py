@@ -24,7 +24,7 @@ from memtool.workload.fit.bins import Integers
 from memtool.workload.fit.censored import DRAIN, uncensored
 from memtool.workload.fit.merge import Floats, masses, merge_adjacent
 from memtool.workload.fit.sketch import GROWTH_BITS, Group, Sketch, group_of
-from memtool.workload.values import LARGEST_COUNT, LARGEST_SIZE
+from memtool.workload.language.values import LARGEST_COUNT, LARGEST_SIZE
 
 _MOST_PHASES, _MOST_RAMPS, _MOST_GROUPS = 12, 48, 16
 _MOST_ROWS, _MOST_COLUMNS, _MOST_MOMENTS = 16, 20, 8
@@ -67,8 +67,8 @@ def fit(sketch: Sketch, name: str, touch: str) -> Fitted:
     objects: list[dict[str, Any]] = []
 
     def declare(number: int, part: Integers) -> tuple[str, int]:
-        made = _Class(sketch, keys, sizes, mass, part, (spans[number][0], drain))
-        objects.append(made.declared(f"p{number + 1}", one_by_one=bool(is_large[part[0]])))
+        object_class = _Class(sketch, keys, sizes, mass, part, (spans[number][0], drain))
+        objects.append(object_class.declared(f"p{number + 1}", one_by_one=bool(is_large[part[0]])))
         return objects[-1]["name"], round(sketch.counts[part].sum())
 
     for number, (begin, end) in enumerate(spans):

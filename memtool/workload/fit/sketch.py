@@ -20,7 +20,7 @@ from memtool.engine.generate.binding import (
     THREAD_SHIFT,
 )
 from memtool.engine.survey.binding import Survey
-from memtool.workload.characterise import Characteristics, characteristics_of
+from memtool.workload.description.characterise import Characteristics, characteristics_of
 from memtool.workload.fit import bins
 from memtool.workload.fit.bins import SLOTS, Integers
 
@@ -212,19 +212,19 @@ class _Taker:
             return
         kinds = (events[:, 0] & np.uint64(0xFF)).astype(np.int64)
         objects = (events[:, 0] >> np.uint64(OBJECT_SHIFT)).astype(np.int64)
-        asked = (events[:, 1] & np.uint64((1 << SIZE_BITS) - 1)).astype(np.int64)
+        sizes = (events[:, 1] & np.uint64((1 << SIZE_BITS) - 1)).astype(np.int64)
         threads = (events[:, 0] >> np.uint64(THREAD_SHIFT)).astype(np.uint16)
         is_birth = (kinds == ALLOCATE) | (kinds == ALLOCATE_ZEROED)
         is_death, is_resize = kinds == DEALLOCATE, kinds == REALLOCATE
         clock = self._born + np.cumsum(is_birth)
         logs = (events[is_birth, 1] >> np.uint64(SIZE_BITS)).astype(np.uint8)
         flags = (kinds[is_birth] == ALLOCATE_ZEROED).astype(np.uint8) | logs << 2
-        self._enter(objects[is_birth], asked[is_birth], threads[is_birth], flags)
+        self._enter(objects[is_birth], sizes[is_birth], threads[is_birth], flags)
         places = np.searchsorted(self._number[: self._rows], objects)
-        before = self._before(places, asked, is_birth, is_death)
+        before = self._before(places, sizes, is_birth, is_death)
         np.add.at(self._resizes, places[is_resize], 1)
         np.add.at(self._ages, places[is_resize], (clock - objects)[is_resize] - 1)
-        np.add.at(self._resized_to, places[is_resize], asked[is_resize])
+        np.add.at(self._resized_to, places[is_resize], sizes[is_resize])
         dead, moments = places[is_death], clock[is_death]
         lived, is_last = moments - objects[is_death], moments == self._born
         lifetimes = self._lifetimes(moments, lived)
@@ -277,13 +277,13 @@ class _Taker:
         return len(self._settled.keys) > _MOST_KEYS and self._born >> self._shift > 1
 
     def _before(
-        self, places: Integers, asked: Integers, is_birth: NDArray[np.bool_], is_death: NDArray[np.bool_]
+        self, places: Integers, sizes: Integers, is_birth: NDArray[np.bool_], is_death: NDArray[np.bool_]
     ) -> Integers:
         """Return the size that each operation's object had before it, and note the one that it has after the last."""
         order = np.argsort(places, kind="stable")
         of = places[order]
         starts = np.append(True, of[1:] != of[:-1])
-        after = np.where(is_death[order], 0, asked[order])
+        after = np.where(is_death[order], 0, sizes[order])
         before = np.append(0, after[:-1])
         before[starts] = self._size[of[starts]]
         before[is_birth[order]] = 0

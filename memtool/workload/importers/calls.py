@@ -74,18 +74,19 @@ class Calls:
             self._put(_REALLOCATE_END, thread, new, size, 0, time, caller)
 
     def _put(self, kind: int, thread: int, address: int, size: int, log2: int, time: int, caller: int) -> None:
-        if not 0 <= address <= _LARGEST or size < 0:
+        if not all(0 <= value <= _LARGEST for value in (address, time, caller)) or size < 0:
             raise OverflowError
-        number = self._threads.get(thread)
-        if number is None:
-            number = self.number_of(thread)
+        number = self.number_of(thread)
         size = min(size, _LARGEST)  # the matcher drops what is beyond 2^58, and counts it
         self._events += _EVENT.pack(time, address, size, caller, _NOT_COUNTED, number, kind, log2, 0)
 
-    def number_of(self, thread: int) -> int:
-        """Return the number of a thread that is new: the engine can tell 65,536 apart."""
+    def number_of(self, thread: int, events: int = 1) -> int:
+        """Return the number of a thread, of so many events: the engine can tell 65,536 apart."""
+        number = self._threads.get(thread)
+        if number is not None:
+            return number
         if len(self._threads) >= _MOST_THREADS - 1:
-            self.counts["calls of threads beyond 65,535, told as one"] += 1
+            self.counts["calls of threads beyond 65,535, told as one"] += events
             return _MOST_THREADS - 1
         return self._threads.setdefault(thread, len(self._threads))
 

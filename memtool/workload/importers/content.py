@@ -58,7 +58,7 @@ def _pyarrow() -> Any:  # noqa: ANN401  # pyarrow has no types
     try:
         import pyarrow as pa
     except ImportError:
-        raise MemtoolError("what zstd has compressed needs pyarrow: pip install 'memtool[traces]'") from None
+        raise MemtoolError("what zstd has compressed needs pyarrow: pip install 'memtool-bench[traces]'") from None
     return pa
 
 

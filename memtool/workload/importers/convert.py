@@ -19,11 +19,11 @@ from memtool.workload.importers.decoder import Report
 from memtool.workload.importers.importer import Importer, name_of
 from memtool.workload.importers.known import IMPORTERS, by_content, importer_of
 from memtool.workload.importers.profiles import workload_of
-from memtool.workload.source import Ending, Source
-from memtool.workload.stretch import stretch_of
+from memtool.workload.language.written import write_workload
+from memtool.workload.sources.source import Ending, Rows, Source
+from memtool.workload.sources.stretch import stretch_of
+from memtool.workload.sources.trace_file import TraceFile, TraceWriter, anonymous
 from memtool.workload.trace import find_workload, open_source
-from memtool.workload.trace_file import TraceFile, TraceWriter, anonymous
-from memtool.workload.written import write_workload
 
 STANDARD_INPUT = "-"
 _OWN = ("schema", "kinds", "threads", "marks", "notes", "memtool", "written")
@@ -89,12 +89,12 @@ def import_profile(file: str, output: Path | None = None, name: str | None = Non
     path = output or Path(f"{name_of(Path(file), 'profile')}.yaml")
     _refuse_same(file, path)
     with opened(Path(file)) as content:
-        made = workload_of(importer.profile, Portions(content), name_of(Path(file), "profile"), file)
+        workload = workload_of(importer.profile, Portions(content), name_of(Path(file), "profile"), file)
     head = f"Made by memtool of {Path(file).name} ({importer.name})."
-    write_workload(path, made.definition, [head, *(f"note: {note}" for note in made.notes)])
-    sizes, report = len(made.definition["profile"]["rows"]), made.report
-    live = made.live_objects, made.live_bytes
-    return ImportedProfile(path, importer.name, sizes, *live, made.notes, report.dropped, report.first_damage)
+    write_workload(path, workload.definition, [head, *(f"note: {note}" for note in workload.notes)])
+    sizes, report = len(workload.definition["profile"]["rows"]), workload.report
+    live = workload.live_objects, workload.live_bytes
+    return ImportedProfile(path, importer.name, sizes, *live, workload.notes, report.dropped, report.first_damage)
 
 
 def import_trace(
@@ -126,11 +126,7 @@ def import_trace(
     ending = Ending()
     with _refusing(path), TraceWriter(path) as writer:
         for rows in source.portions(ending):
-            times, callers = (
-                rows.nanoseconds if choice.has_times else None,
-                rows.callers if choice.has_callers else None,
-            )
-            writer.append(replace(rows, nanoseconds=times, callers=callers))
+            writer.append(_chosen(rows, choice))
             progress(writer.events)
         threads = source.threads if ending.threads is None else ending.threads
         notes = (*source.notes, *ending.notes)
@@ -144,6 +140,12 @@ def import_trace(
         writer.close({**(anonymous(metadata) if choice.is_anonymous else metadata), **choice.said})
     report = ending.report if source is whole else None
     return Imported(path, kind, writer.events, path.stat().st_size, threads, notes, report)
+
+
+def _chosen(rows: Rows, choice: Choice) -> Rows:
+    """Return rows without the columns that are not wanted."""
+    chosen = rows if choice.has_times else replace(rows, nanoseconds=None)
+    return chosen if choice.has_callers else replace(chosen, callers=None, stacks=None)
 
 
 def _metadata(

@@ -14,8 +14,8 @@ from memtool.errors import InputError
 from memtool.units import plural
 from memtool.workload.importers.content import Portions
 from memtool.workload.importers.decoder import Decoder, Report
-from memtool.workload.recorded import Recorded, rows_of
-from memtool.workload.source import Ending, Rows
+from memtool.workload.sources.recorded import Recorded, rows_of
+from memtool.workload.sources.source import Ending, Rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,9 @@ class Decoded(Recorded):
         with self.open() as content, Matcher() as matcher:
             portions = Portions(content)
             for seen in self._seen(portions, report):
-                made = matcher.append(seen)
-                if made.events.nbytes:
-                    rows = rows_of(made, np.frombuffer(made.ticks, np.uint64).astype(np.int64))
+                matched = matcher.append(seen)
+                if matched.events.nbytes:
+                    rows = rows_of(matched, np.frombuffer(matched.ticks, np.uint64).astype(np.int64))
                     yield replace(rows, resident=None)
             report.matched = matcher.counts()
         report.damage, report.read_bytes = portions.damage, portions.read_bytes

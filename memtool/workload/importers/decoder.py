@@ -6,8 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from memtool.workload.importers.calls import Calls
-from memtool.workload.importers.content import Portions, lines_of
+from memtool.workload.importers.content import Portions
 
 PORTION_CALLS = 1 << 16
 
@@ -42,30 +41,3 @@ class Decoder(ABC):
     @abstractmethod
     def decode(self, portions: Portions, report: Report) -> Iterator[memoryview]:
         """Yield AddressEvents in order, and fill in the report. Raises InputError for what is refused."""
-
-
-class LineDecoder(Decoder):
-    """Reads a format of one call a line."""
-
-    def __init__(self) -> None:
-        self.calls = Calls()
-
-    @abstractmethod
-    def take(self, line: bytes) -> bool:
-        """Note the calls of a line; return whether it is one of this format. Errors of numbers say that it is not."""
-
-    def decode(self, portions: Portions, report: Report) -> Iterator[memoryview]:
-        """Yield the calls of all lines."""
-        calls = self.calls
-        for offset, line in lines_of(portions):
-            try:
-                is_known = self.take(line.rstrip(b"\r"))
-            except (ValueError, IndexError, KeyError, TypeError, OverflowError, RecursionError):
-                is_known = False
-            if not is_known and line.strip():
-                report.drop(offset)
-            if len(calls) >= PORTION_CALLS:
-                yield memoryview(calls.take())
-        yield memoryview(calls.take())
-        report.calls = dict(calls.counts)
-        report.threads = calls.threads

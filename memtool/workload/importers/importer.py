@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memtool.workload.source import Ending, Source
+from memtool.workload.sources.source import Ending, Source
 
 if TYPE_CHECKING:
     from memtool.workload.importers.decoder import Decoder

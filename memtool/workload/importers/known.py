@@ -15,6 +15,7 @@ from memtool.workload.importers import (
     minimalloc,
     mtrace,
     plain,
+    pprof,
     profiles,
     trace,
     valgrind,
@@ -39,6 +40,7 @@ IMPORTERS: tuple[Importer, ...] = (
     profiles.JEMALLOC,
     profiles.STATISTICS,
     profiles.GPERFTOOLS,
+    pprof.IMPORTER,
     call_lines.IMPORTER,
 )
 """In the order in which they are asked whether a file is theirs: what says most plainly what it is comes first."""

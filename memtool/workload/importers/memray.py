@@ -14,7 +14,7 @@ from memtool.workload.importers.calls import Calls
 from memtool.workload.importers.content import Portions, head_of
 from memtool.workload.importers.decoder import PORTION_CALLS, Decoder, Report
 from memtool.workload.importers.importer import Importer, name_of
-from memtool.workload.source import Source
+from memtool.workload.sources.source import Source
 
 _LZ4 = b"\x04\x22\x4d\x18"
 _MARK = b"memray\x00"

@@ -16,7 +16,7 @@ from memtool.engine.generate.binding import ALLOCATE, DEALLOCATE, DEFAULT_LOG2_A
 from memtool.errors import InputError
 from memtool.units import format_size
 from memtool.workload.importers.importer import Imported, Importer, name_of
-from memtool.workload.values import LARGEST_SIZE, abbreviated
+from memtool.workload.language.values import LARGEST_SIZE, abbreviated
 
 _COLUMNS = ("id", "lower", "upper", "size")
 _LARGEST_ALIGNMENT = 2 << 20
@@ -82,10 +82,10 @@ def _table(path: Path, head: list[str]) -> _Table:
     names = _names(head)
     missing = [name for name in _COLUMNS if name not in names]
     if missing:
-        asked = (
+        requirement = (
             "must have the columns id (or buffer, buffer_id), lower (begin, start), upper (end) and size, in any order"
         )
-        raise InputError(f"{path}:1: {asked}; is {abbreviated(','.join(head))}")
+        raise InputError(f"{path}:1: {requirement}; is {abbreviated(','.join(head))}")
     twice = next((name for name in names if names.count(name) > 1 and name), None)
     if twice is not None:
         raise InputError(f"{path}:1: has two columns for {twice}; is {abbreviated(','.join(head))}")

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from memtool.engine.recorded.binding import LogReader, LogSummary
+from memtool.engine.recorded.binding import LogReader
 from memtool.errors import InputError
 from memtool.workload.importers.content import Portions
 from memtool.workload.importers.decoder import Decoder, Report
 
-_CALLS = ("malloc", "calloc", "realloc", "memalign", "free", "thread_done")
+CALL_NAMES = (
+    rb"malloc|calloc|realloc|reallocarray|free|memalign|aligned_alloc|posix_memalign|p?valloc|_Zn[wa]\w+|_Zd[la]\w+"
+)
+"""A regular expression of what lines of calls are known by."""
 _NEVER = 2**64 - 1
 _TEXT_BYTES = 1 << 20
 
@@ -34,7 +37,7 @@ class NativeDecoder(Decoder):
                     held.clear()
             yield self._append(reader, held)
             yield reader.append(b"")
-            _fill(report, reader.summary())
+            _fill(report, reader)
 
     def _append(self, reader: LogReader, text: bytearray) -> memoryview:
         seen = reader.append(bytes(text)) if text else memoryview(b"")
@@ -43,13 +46,13 @@ class NativeDecoder(Decoder):
         return seen
 
 
-def _fill(report: Report, summary: LogSummary) -> None:
+def _fill(report: Report, reader: LogReader) -> None:
+    summary = reader.summary()
     odd = {
         "refused by the allocator": summary.refused,
         "frees of nothing": summary.frees_of_null,
         "calls of threads beyond 65,535, told as one": summary.crowded,
     }
-    calls = dict(zip(_CALLS, summary.calls, strict=False))
-    report.calls = {name: int(count) for name, count in {**calls, **odd}.items() if count}
+    report.calls = {name: int(count) for name, count in {**reader.calls(), **odd}.items() if count}
     report.dropped, report.threads = summary.dropped, max(summary.threads, 1)
     report.first_damage = None if summary.first_damage == _NEVER else int(summary.first_damage)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from memtool.workload.importers.calls import Calls
 from memtool.workload.importers.content import Lines, Portions, blocks_of
-from memtool.workload.importers.decoder import PORTION_CALLS, Report
 from memtool.workload.importers.decoder import Decoder as AnyDecoder
+from memtool.workload.importers.decoder import Report
 from memtool.workload.importers.importer import Importer, decoded
-from memtool.workload.importers.plain_columns import Columns, Kinds
+from memtool.workload.importers.plain_columns import Columns, CsvColumns, JsonColumns, Kinds
 
 _COLUMNS = {
     "kind": ("kind", "call", "event", "op", "operation", "function"),
@@ -31,6 +31,8 @@ _REALLOCATIONS = ("realloc", "reallocate", "resize", "r")
 _FREES = ("free", "deallocate", "dealloc", "delete", "f", "d", "-")
 _KINDS = Kinds(_ALLOCATIONS, _ZEROED, _REALLOCATIONS, _FREES)
 _BLOCK_BYTES = 1 << 20
+_PORTION_BYTES = 1 << 16
+"""Of a block that is read line by line."""
 
 
 class Decoder(AnyDecoder):
@@ -48,20 +50,27 @@ class Decoder(AnyDecoder):
         """Yield the calls of all lines, block by block where nothing is odd."""
         calls, lines = self._calls, Lines()
         for block in blocks_of(portions, _BLOCK_BYTES):
-            made = self._columns.read(block, calls) if self._columns is not None and lines.is_between else None
-            if made is not None:
+            rest = block
+            while rest and self._columns is None:  # up to the line that says what the columns are
+                end = rest.find(b"\n") + 1 or len(rest)
+                self._take_lines(lines.feed(rest[:end]), report)
+                rest = rest[end:]
+            columns = self._columns.read(rest, calls) if self._columns is not None and lines.is_between else None
+            if columns is not None:
                 yield memoryview(calls.take())
-                yield made
-                lines.skip(len(block))
+                yield columns
+                lines.skip(len(rest))
                 continue
-            for offset, line in lines.feed(block):
-                self._take_line(offset, line, report)
-                if len(calls) >= PORTION_CALLS:
-                    yield memoryview(calls.take())
-        for offset, line in lines.end():
-            self._take_line(offset, line, report)
+            for begin in range(0, len(rest), _PORTION_BYTES):
+                self._take_lines(lines.feed(rest[begin : begin + _PORTION_BYTES]), report)
+                yield memoryview(calls.take())
+        self._take_lines(lines.end(), report)
         yield memoryview(calls.take())
         report.calls, report.threads = dict(calls.counts), calls.threads
+
+    def _take_lines(self, lines: Iterable[tuple[int, bytes]], report: Report) -> None:
+        for offset, line in lines:
+            self._take_line(offset, line, report)
 
     def _take_line(self, offset: int, line: bytes, report: Report) -> None:
         text = line.decode("utf-8-sig", "replace").rstrip("\r")
@@ -69,6 +78,7 @@ class Decoder(AnyDecoder):
             return
         if self._is_json is None:
             self._is_json = text.lstrip().startswith("{")
+            self._columns = JsonColumns(_NAMES, _KINDS) if self._is_json else None
         names = self._names
         if not self._is_json and names is None:
             self._take_names(text)
@@ -88,7 +98,7 @@ class Decoder(AnyDecoder):
         self._names = self._split(text)
         # Numbers of objects may begin with 0, which as an address is none.
         self._shift = int(not {"address", "ptr", "pointer", "addr"} & {name.strip().lower() for name in self._names})
-        self._columns = Columns(self._names, _NAMES, self._delimiter, self._shift, _KINDS)
+        self._columns = CsvColumns(self._names, self._delimiter, self._shift, _NAMES, _KINDS)
 
     def _split(self, text: str) -> list[str]:
         return next(csv.reader([text], delimiter=self._delimiter))

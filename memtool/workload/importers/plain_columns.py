@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,25 +16,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memtool.workload.importers.call_columns import (
+    ALLOCATE,
+    ALLOCATE_ZEROED,
+    FREE,
+    REALLOCATE,
+    Column,
+    events_of,
+)
 from memtool.workload.importers.calls import Calls
 from memtool.workload.importers.content import LONGEST_LINE
 
-_EVENT = np.dtype(
-    {
-        "names": ["ticks", "address", "size", "caller", "resident", "thread", "kind", "log2"],
-        "formats": ["<u8", "<u8", "<u8", "<u8", "<u8", "<u4", "u1", "u1"],
-        "offsets": [0, 8, 16, 24, 32, 40, 44, 45],
-        "itemsize": 48,
-    }
-)
-"""An AddressEvent (engine/recorded/address_events.hpp)."""
-_ALLOCATE, _FREE, _ALLOCATE_ZEROED, _REALLOCATE_BEGIN, _REALLOCATE_END = range(1, 6)
 _NEVER = np.uint64(2**64 - 1)
 _NUMBERS = ("size", "alignment", "thread", "time", "caller")
-_MOST_THREADS = 1 << 12
-"""In a block: with more of them nothing is gained."""
 _UNDERSCORE = re.compile(rb"[0-9]_[0-9]")
-Column = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,55 +42,46 @@ class Kinds:
     frees: Sequence[str]
 
 
-class Columns:
-    """Reads blocks of lines whose columns have these names."""
+class Columns(ABC):
+    """Reads blocks of whole lines by columns, with pyarrow where it is installed."""
 
-    def __init__(self, names: Sequence[str], ours: Mapping[str, str], delimiter: str, shift: int, kinds: Kinds) -> None:
-        """``ours``: other names of columns to our own; ``shift`` is added to what names an object."""
-        self._own = {name: ours[key] for name in names if (key := name.strip().lower()) in ours}
-        self._names, self._delimiter, self._shift, self._kinds = list(names), delimiter, shift, kinds
+    def __init__(self, ours: Mapping[str, str], kinds: Kinds) -> None:
+        """``ours``: names of columns, in lower case, to our own."""
+        self._ours, self._kinds = ours, kinds
         self._pa: Any = None
         with suppress(ImportError):
             self._pa = importlib.import_module("pyarrow")
-            importlib.import_module("pyarrow.csv")
-        columns = list(self._own.values())
-        self.is_able = self._pa is not None and len(set(columns)) == len(columns) and "kind" in columns
+            for name in ("csv", "json", "compute"):
+                importlib.import_module(f"pyarrow.{name}")
+
+    @abstractmethod
+    def _table(self, block: bytes) -> tuple[Mapping[str, Any], int] | None:
+        """Return columns by our names and what is added to what names an object; None: there is something odd."""
 
     def read(self, block: bytes, calls: Calls) -> memoryview | None:
         """Return the events of whole lines, and count their calls; None: they are to be read line by line."""
-        if not self.is_able or _is_odd(block):
+        if self._pa is None:
             return None
         try:
-            table = self._table(block)
-        except self._pa.ArrowException:
+            read = self._table(block)
+            if read is None or "kind" not in read[0]:
+                return None
+            columns, shift = read
+            return self._events(columns, len(columns["kind"]), shift, calls)
+        except (self._pa.ArrowException, UnicodeDecodeError):
             return None
-        columns = {self._own[name]: table.column(name) for name in self._own}
-        return self._events(columns, len(table), calls)
 
-    def _table(self, block: bytes) -> Any:  # noqa: ANN401  # pyarrow has no types
-        csv, pa = self._pa.csv, self._pa
-        kind = next(name for name, own in self._own.items() if own == "kind")
-        types = {name: pa.uint64() for name in self._own} | {kind: pa.dictionary(pa.int32(), pa.string())}
-        return csv.read_csv(
-            pa.py_buffer(block),
-            csv.ReadOptions(use_threads=False, column_names=self._names, block_size=len(block) + 1),
-            csv.ParseOptions(delimiter=self._delimiter, quote_char=False),
-            csv.ConvertOptions(
-                column_types=types, include_columns=list(self._own), null_values=[""], strings_can_be_null=True
-            ),
-        )
-
-    def _events(self, columns: Mapping[str, Any], count: int, calls: Calls) -> memoryview | None:
+    def _events(self, columns: Mapping[str, Any], count: int, shift: int, calls: Calls) -> memoryview | None:
         codes = columns["kind"].combine_chunks()
         if codes.null_count:
             return None
         words = [str(word).strip().lower() for word in codes.dictionary.to_pylist()]
         kinds = self._kinds
         known = {
-            **dict.fromkeys(kinds.frees, _FREE),
-            **dict.fromkeys(kinds.allocations, _ALLOCATE),
-            **dict.fromkeys(kinds.zeroed, _ALLOCATE_ZEROED),
-            **dict.fromkeys(kinds.reallocations, _REALLOCATE_END),
+            **dict.fromkeys(kinds.frees, FREE),
+            **dict.fromkeys(kinds.allocations, ALLOCATE),
+            **dict.fromkeys(kinds.zeroed, ALLOCATE_ZEROED),
+            **dict.fromkeys(kinds.reallocations, REALLOCATE),
         }
         if any(word not in known for word in words):
             return None
@@ -102,23 +89,87 @@ class Columns:
         kind = np.array([known[word] for word in words] or [0], dtype=np.uint8)[own]
         numbers = {name: _filled(columns.get(name), count) for name in _NUMBERS}
         has_size = ~_null(columns.get("size"), count)
-        if (~has_size & (kind != _FREE)).any():
+        if (~has_size & (kind != FREE)).any():
             return None
-        address = self._addresses(columns.get("address"), count)
-        old = np.where(_null(columns.get("old"), count), address, self._addresses(columns.get("old"), count))
+        address = _addresses(columns.get("address"), count, shift)
+        old = np.where(_null(columns.get("old"), count), address, _addresses(columns.get("old"), count, shift))
         if (address == _NEVER).any() or (old == _NEVER).any():
             return None  # the number before it may be the one that is told, or none
-        made = _made(kind, address, old, numbers, calls)
-        if made is not None:
-            for code, times in zip(*np.unique(own, return_counts=True), strict=True):
-                calls.counts[words[code]] += int(times)
-        return made
+        for code, times in zip(*np.unique(own, return_counts=True), strict=True):
+            calls.counts[words[code]] += int(times)
+        return events_of(kind, address, old, numbers, calls)
 
-    def _addresses(self, column: Any, count: int) -> Column:  # noqa: ANN401
-        """Return addresses; 0 where there is none."""
-        is_null = _null(column, count)
-        filled = _filled(column, count)
-        return np.where(is_null, np.uint64(0), np.where(filled == _NEVER, _NEVER, filled + np.uint64(self._shift)))
+
+class CsvColumns(Columns):
+    """Of CSV and TSV, whose columns have these names."""
+
+    def __init__(self, names: Sequence[str], delimiter: str, shift: int, ours: Mapping[str, str], kinds: Kinds) -> None:
+        super().__init__(ours, kinds)
+        self._own = {name: ours[key] for name in names if (key := name.strip().lower()) in ours}
+        self._names, self._delimiter, self._shift = list(names), delimiter, shift
+        self._is_plain = len(set(self._own.values())) == len(self._own) and "kind" in self._own.values()
+
+    def _table(self, block: bytes) -> tuple[Mapping[str, Any], int] | None:
+        if not self._is_plain or _is_odd(block):
+            return None
+        csv, pa = self._pa.csv, self._pa
+        kind = next(name for name, own in self._own.items() if own == "kind")
+        types = {name: pa.uint64() for name in self._own} | {kind: pa.dictionary(pa.int32(), pa.string())}
+        table = csv.read_csv(
+            pa.py_buffer(block),
+            csv.ReadOptions(use_threads=False, column_names=self._names, block_size=len(block) + 1),
+            csv.ParseOptions(delimiter=self._delimiter, quote_char=False),
+            csv.ConvertOptions(
+                column_types=types, include_columns=list(self._own), null_values=[""], strings_can_be_null=True
+            ),
+        )
+        return {self._own[name]: table.column(name) for name in self._own}, self._shift
+
+
+class JsonColumns(Columns):
+    """Of JSON lines. Addresses and numbers may be texts, for JSON has no hexadecimal ones."""
+
+    def _table(self, block: bytes) -> tuple[Mapping[str, Any], int] | None:
+        lines = block.splitlines()
+        # What pyarrow takes for a row otherwise: two objects on a line, and one on two.
+        if not all(line.startswith(b"{") and line.endswith(b"}") for line in lines) or _longest(block) > LONGEST_LINE:
+            return None
+        pa = self._pa
+        options = pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1)
+        table = pa.json.read_json(pa.py_buffer(block), options)
+        own = {name: self._ours[key] for name in table.column_names if (key := name.strip().lower()) in self._ours}
+        address = next((name for name, column in own.items() if column == "address"), None)
+        if len(table) != len(lines) or len(set(own.values())) < len(own) or address is None:
+            return None
+        columns = {
+            column: self._words(table.column(name)) if column == "kind" else self._numbers(table.column(name))
+            for name, column in own.items()
+        }
+        if any(column is None for column in columns.values()):
+            return None
+        if "old" in columns and (columns["address"].is_valid().to_numpy() < columns["old"].is_valid().to_numpy()).any():
+            return None  # which of them the numbers of objects are shifted in is said by the address
+        return columns, int(address in ("object", "id"))
+
+    def _words(self, column: Any) -> Any:  # noqa: ANN401
+        return column.dictionary_encode() if self._pa.types.is_string(column.type) else None
+
+    def _numbers(self, column: Any) -> Any:  # noqa: ANN401
+        """Return numbers; None where Python would read them otherwise."""
+        pa = self._pa
+        if pa.types.is_null(column.type) or pa.types.is_integer(column.type):
+            return column.cast(pa.uint64())
+        if not pa.types.is_string(column.type):
+            return None
+        is_plain = pa.compute.match_substring_regex(column, r"^(0x[0-9a-fA-F]{1,16}|0|[1-9][0-9]*)$")
+        return column.cast(pa.uint64()) if pa.compute.all(is_plain).as_py() in (True, None) else None
+
+
+def _addresses(column: Any, count: int, shift: int) -> Column:  # noqa: ANN401
+    """Return addresses; 0 where there is none."""
+    is_null = _null(column, count)
+    filled = _filled(column, count)
+    return np.where(is_null, np.uint64(0), np.where(filled == _NEVER, _NEVER, filled + np.uint64(shift)))
 
 
 def _is_odd(block: bytes) -> bool:
@@ -130,9 +181,13 @@ def _is_odd(block: bytes) -> bool:
     is_inside = is_digit | (text >= ord("A"))
     leads = (text[1:-1] == ord("0")) & is_digit[2:] & ~is_inside[:-2]
     begins_with_zero = block[:1] == b"0" and block[1:2].isdigit()
-    ends = np.flatnonzero(text == ord("\n"))
-    longest = int(np.diff(ends, prepend=-1, append=len(text)).max())
-    return begins_with_zero or bool(leads.any()) or longest > LONGEST_LINE
+    return begins_with_zero or bool(leads.any()) or _longest(block) > LONGEST_LINE
+
+
+def _longest(block: bytes) -> int:
+    """Return the length of the longest line."""
+    ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n"))
+    return int(np.diff(ends, prepend=-1, append=len(block)).max())
 
 
 def _null(column: Any, count: int) -> NDArray[np.bool_]:  # noqa: ANN401
@@ -147,57 +202,3 @@ def _filled(column: Any, count: int) -> Column:  # noqa: ANN401
         return np.zeros(count, dtype=np.uint64)
     filled: Column = column.fill_null(0).to_numpy().astype(np.uint64)
     return filled
-
-
-def _made(
-    kind: NDArray[np.uint8], address: Column, old: Column, numbers: Mapping[str, Column], calls: Calls
-) -> memoryview | None:
-    """Return events as Calls makes them: what is refused makes none, a reallocation makes two."""
-    kind = kind.copy()
-    is_realloc = kind == _REALLOCATE_END
-    kind[is_realloc & (old == 0)] = _ALLOCATE
-    frees = is_realloc & (old != 0) & (address == 0) & (numbers["size"] == 0)
-    kind[frees] = _FREE
-    address = np.where(frees, old, address)
-    is_nothing = address == 0
-    events = np.where(is_nothing, 0, np.where(kind == _REALLOCATE_END, 2, 1))
-    threads = _thread_numbers(numbers["thread"], events > 0, calls)
-    if threads is None:
-        return None
-    for is_odd, name in (
-        (is_nothing & (kind != _FREE), "refused by the allocator"),
-        (is_nothing & (kind == _FREE), "frees of nothing"),
-    ):
-        if is_odd.any():
-            calls.counts[name] += int(is_odd.sum())
-    rows = np.repeat(np.arange(len(kind)), events)
-    made = np.zeros(len(rows), dtype=_EVENT)
-    kinds = kind[rows]
-    is_begin = (kinds == _REALLOCATE_END) & np.append(rows[1:] == rows[:-1], False)
-    made["kind"] = np.where(is_begin, _REALLOCATE_BEGIN, kinds)
-    made["address"] = np.where(is_begin, old[rows], address[rows])
-    made["size"] = np.where(is_begin | (kinds == _FREE), 0, numbers["size"][rows])
-    made["ticks"], made["caller"] = numbers["time"][rows], numbers["caller"][rows]
-    made["resident"], made["thread"] = _NEVER, threads[rows]
-    made["log2"] = np.where(is_realloc, 0, np.where(kind == _FREE, 0, _log2(numbers["alignment"])))[rows]
-    return made.view(np.uint8).data if len(made) else memoryview(bytearray())
-
-
-def _thread_numbers(threads: Column, is_used: NDArray[np.bool_], calls: Calls) -> NDArray[np.uint32] | None:
-    """Return our numbers of threads, given in the order in which they first do something; None: there are too many."""
-    used = threads[is_used]
-    unique, first = np.unique(used, return_index=True)
-    if len(unique) > _MOST_THREADS or calls.threads + len(unique) > _MOST_THREADS:
-        return None
-    for thread in unique[np.argsort(first)].tolist():
-        calls.number_of(thread)
-    ours = np.array([calls.number_of(thread) for thread in unique.tolist()] or [0], dtype=np.uint32)
-    places = np.minimum(np.searchsorted(unique, threads), max(len(unique) - 1, 0))
-    return ours[places]
-
-
-def _log2(alignments: Column) -> NDArray[np.uint8]:
-    """Return the logarithms of powers of two up to 2^57; 0 of everything else."""
-    is_power = (alignments != 0) & (alignments & (alignments - np.uint64(1)) == 0) & (alignments <= np.uint64(1 << 57))
-    _, exponents = np.frexp(np.where(is_power, alignments, np.uint64(1)).astype(np.float64))
-    return (exponents - 1).astype(np.uint8)

@@ -19,11 +19,11 @@ from memtool.units import plural
 from memtool.workload.importers.content import Portions, lines_of, opened
 from memtool.workload.importers.decoder import Report
 from memtool.workload.importers.importer import Importer, name_of
-from memtool.workload.schema import MOST_ROWS, Workload
-from memtool.workload.source import Source
-from memtool.workload.values import LARGEST_SIZE, MOST_LIVE
+from memtool.workload.language.schema import MOST_ROWS, Workload
+from memtool.workload.language.values import LARGEST_SIZE, MOST_LIVE
+from memtool.workload.sources.source import Source
 
-_LARGEST_DOCUMENT = 64 << 20
+LARGEST_DOCUMENT = 64 << 20
 _MOST_COUNT = 10**15
 _MOST_ALLOCATIONS = 2_000_000
 _LEAST_ALLOCATIONS = 1000
@@ -87,10 +87,10 @@ def workload_of(read: Reader, portions: Portions, name: str, path: str) -> Profi
             "prof_accum:true)"
         )
     heap = min(heap, heap * MOST_LIVE / 2 / live)
-    wanted = min(max(round(allocated or _TURNOVERS * live), _LEAST_ALLOCATIONS), _MOST_ALLOCATIONS)
+    allocations = min(max(round(allocated or _TURNOVERS * live), _LEAST_ALLOCATIONS), _MOST_ALLOCATIONS)
     largest = {"largest": rows[-1][0]} if rows[-1][0] > heap else {}
     written = {"heap": max(round(heap), 1), **largest, "rows": [_written(*row) for row in rows]}
-    definition = {"name": name, "allocations": wanted, "profile": written}
+    definition = {"name": name, "allocations": allocations, "profile": written}
     notes = (*profile.notes, *_damage(report), _UNKNOWN)
     return Profiled(definition, notes, round(live), round(sum(size * count for size, _, count in rows)), report)
 
@@ -162,7 +162,7 @@ def _read_jemalloc(portions: Portions, report: Report) -> Profile:
                 report.drop(offset)
         elif line.strip() and not _A_THREAD.match(line):
             report.drop(offset)
-    return _noted(profile, interval, "their size classes, as jemalloc rounds them up")
+    return noted(profile, interval, "their size classes, as jemalloc rounds them up")
 
 
 def _read_gperftools(portions: Portions, report: Report) -> Profile:
@@ -183,10 +183,11 @@ def _read_gperftools(portions: Portions, report: Report) -> Profile:
             report.drop(offset)
     if rows_live < total:
         profile.notes.append(f"its lines hold {rows_live:,} of the {total:,} live objects that its head counts")
-    return _noted(profile, interval, "means of what each call site asks for")
+    return noted(profile, interval, "means of what each call site asks for")
 
 
-def _noted(profile: Profile, interval: int, sizes: str) -> Profile:
+def noted(profile: Profile, interval: int, sizes: str) -> Profile:
+    """Return a profile whose notes begin with what its counts and sizes are."""
     profile.notes.insert(0, f"sizes are {sizes}")
     if interval > 1:
         profile.notes.insert(0, f"one allocation in {interval:,} bytes was sampled: counts are estimates")
@@ -198,11 +199,11 @@ def _read_statistics(portions: Portions, report: Report) -> Profile:
     content = b""
     for portion in portions:
         content += portion
-        if len(content) > _LARGEST_DOCUMENT:
-            raise InputError(f"is larger than {_LARGEST_DOCUMENT >> 20} MiB, which no statistics are")
+        if len(content) > LARGEST_DOCUMENT:
+            raise InputError(f"is larger than {LARGEST_DOCUMENT >> 20} MiB, which no statistics are")
     try:
-        told = json.loads(content)["jemalloc"]
-        sizes, arenas = told["arenas"], told["stats.arenas"]
+        statistics = json.loads(content)["jemalloc"]
+        sizes, arenas = statistics["arenas"], statistics["stats.arenas"]
         profile = Profile()
         for arena in [arenas["merged"]] if "merged" in arenas else arenas.values():
             for kind, known, live in (("bins", "bin", "curregs"), ("lextents", "lextent", "curlextents")):
@@ -212,7 +213,7 @@ def _read_statistics(portions: Portions, report: Report) -> Profile:
         raise InputError(f"is cut off or no JSON at byte {problem.pos:,}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise InputError(f"is no statistics of jemalloc: {type(problem).__name__} {problem}") from None
-    return _noted(profile, 0, "jemalloc's size classes; what lies in caches of threads counts as live")
+    return noted(profile, 0, "jemalloc's size classes; what lies in caches of threads counts as live")
 
 
 def _take_bin(profile: Profile, counted: Mapping[str, Any], size: object, live: str, report: Report) -> None:
@@ -224,19 +225,19 @@ def _take_bin(profile: Profile, counted: Mapping[str, Any], size: object, live: 
         report.dropped += 1
 
 
-def _loaded(read: Reader) -> Callable[[Path], Source]:
+def loaded(read: Reader) -> Callable[[Path], Source]:
     """Return what makes a source of a profile: the workload, generated."""
 
     def load(path: Path) -> Source:
         from dataclasses import replace
 
-        from memtool.workload.generated import generated
+        from memtool.workload.sources.generated import generated
 
         with opened(path) as content:
-            made = workload_of(read, Portions(content), name_of(path, "profile"), str(path))
-        workload = Workload.model_validate(made.definition)
+            profiled = workload_of(read, Portions(content), name_of(path, "profile"), str(path))
+        workload = Workload.model_validate(profiled.definition)
         source = generated(workload, workload.seed)
-        return replace(source, notes=(*made.notes, *source.notes))
+        return replace(source, notes=(*profiled.notes, *source.notes))
 
     return load
 
@@ -248,7 +249,7 @@ JEMALLOC = Importer(
     begins="heap_v2/524288",
     suffix=".heap",
     recognises=lambda head: _JEMALLOC_HEAD.match(head) is not None,
-    load=_loaded(_read_jemalloc),
+    load=loaded(_read_jemalloc),
     profile=_read_jemalloc,
 )
 STATISTICS = Importer(
@@ -258,7 +259,7 @@ STATISTICS = Importer(
     begins='{"jemalloc":',
     suffix=".json",
     recognises=lambda head: re.match(rb'\s*\{\s*"jemalloc"\s*:', head) is not None,
-    load=_loaded(_read_statistics),
+    load=loaded(_read_statistics),
     profile=_read_statistics,
 )
 GPERFTOOLS = Importer(
@@ -268,6 +269,6 @@ GPERFTOOLS = Importer(
     begins="heap profile: ",
     suffix=".heap",
     recognises=lambda head: re.match(rb"heap profile:\s*\d", head) is not None,
-    load=_loaded(_read_gperftools),
+    load=loaded(_read_gperftools),
     profile=_read_gperftools,
 )

@@ -1,16 +1,17 @@
-"""memtool's own trace files (workload/trace_file.py)."""
+"""memtool's own trace files (workload/sources/trace_file.py)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from memtool.workload.importers.importer import Importer
-from memtool.workload.source import Source
+from memtool.workload.sources.source import Source
 
 
 def load(path: Path) -> Source:
     """Return the trace in a file or a folder of parts. Raises InputError, MemtoolError."""
-    from memtool.workload import trace_file  # here, for pyarrow takes longer than all else that listing importers needs
+    # Here, for pyarrow takes longer than all else that listing importers needs.
+    from memtool.workload.sources import trace_file
 
     return trace_file.load(path)
 

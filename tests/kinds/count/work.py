@@ -15,10 +15,10 @@ from memtool.errors import InputError, option
 from memtool.kinds.work import SCHEMA, Inspection, Work
 from memtool.model import AllocatorPlan, Mode, TraceInfo
 from memtool.units import format_size
-from memtool.workload.loader import load as load_document
-from memtool.workload.schema import Name
+from memtool.workload.language.loader import load as load_document
+from memtool.workload.language.schema import Name
+from memtool.workload.language.values import Capacity, Size, Strict
 from memtool.workload.trace import Trace
-from memtool.workload.values import Capacity, Size, Strict
 
 
 class Blocks(Strict):

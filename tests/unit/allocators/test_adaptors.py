@@ -303,10 +303,10 @@ def test_what_redzone_adds_is_metadata() -> None:
 
 def test_what_is_held_back_is_neither_granted_nor_free() -> None:
     with Heap("pool", "block=64") as plain, Heap("pool+quarantine", "block=64") as heap:
-        for each in (plain, heap):
-            blocks = [block(each) for _ in range(10)]
+        for item in (plain, heap):
+            blocks = [block(item) for _ in range(10)]
             for offset in blocks[:4]:
-                each.deallocate(offset, 48)
+                item.deallocate(offset, 48)
         stats, below = heap.stats(), plain.stats()
         assert (stats["granted"], stats["used_blocks"]) == (6 * 64, 6)
         assert (below["granted"], below["used_blocks"]) == (6 * 64, 6)

@@ -10,7 +10,7 @@ from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Status
 from memtool.passes import Pass
 from memtool.passes.footprint import Footprint
 from memtool.worker.parent import Job, RegionRequest, WorkerExecutor
-from memtool.workload.generated import generated
+from memtool.workload.sources.generated import generated
 from memtool.workload.trace import Trace, make_trace
 from tests.events import workload_of
 
@@ -69,7 +69,7 @@ def test_what_it_does_not_bound_is_said_in_bytes(hundred: Trace) -> None:
 @pytest.mark.parametrize("recipe", ["thread-heaps+virtual", "tlsf+virtual"])
 def test_headers_are_metadata_whether_or_not_a_lock_is_taken(hundred: Trace, recipe: str) -> None:
     """Behind an adaptor a heap is told the size: --as malloc keeps 16 B before each block, locked or not."""
-    bare, headed = (footprint(hundred, each).at_peak_live for each in (recipe, f"{recipe}+as-malloc"))
+    bare, headed = (footprint(hundred, item).at_peak_live for item in (recipe, f"{recipe}+as-malloc"))
     assert bare.granted_bytes == headed.granted_bytes
     assert bare.metadata_bytes is not None
     assert headed.metadata_bytes == bare.metadata_bytes + 16 * BLOCKS

@@ -62,15 +62,15 @@ def test_what_the_users_environment_sets_in_vain_is_named() -> None:
     }
     assert ignored_note([POOL, GLIBC], environment) == (
         "Not passed on to the allocators, though set in the environment: GLIBC_TUNABLES, MALLOC_ARENA_MAX, "
-        "MALLOC_CONF, MIMALLOC_PURGE_DELAY, TCMALLOC_RELEASE_RATE (-a 'ALLOCATOR:env.GLIBC_TUNABLES=VALUE' passes one)."
+        "MALLOC_CONF, MIMALLOC_PURGE_DELAY, TCMALLOC_RELEASE_RATE ('ALLOCATOR:env.GLIBC_TUNABLES=VALUE' passes one)."
     )
     assert ignored_note([GLIBC], {"LD_PRELOAD": "/lib/libmine.so:/lib/other.so"}) == (
         "Not passed on to the allocators, though set in the environment: LD_PRELOAD "
-        "(-a /lib/libmine.so measures it, where it is a malloc)."
+        "(the allocator /lib/libmine.so is it, where it is a malloc)."
     )
     assert ignored_note([GLIBC], {"LD_PRELOAD": "/lib/libmine.so", "MALLOC_CONF": "retain:false"}) == (
         "Not passed on to the allocators, though set in the environment: MALLOC_CONF, LD_PRELOAD "
-        "(-a 'ALLOCATOR:env.MALLOC_CONF=VALUE' passes one, -a /lib/libmine.so measures it, where it is a malloc)."
+        "('ALLOCATOR:env.MALLOC_CONF=VALUE' passes one, the allocator /lib/libmine.so is it, where it is a malloc)."
     )
     assert ignored_note([GLIBC], {"LD_PRELOAD": ""}) is None
     assert ignored_note([GLIBC], {"PATH": "/bin", "MEMTOOL_X": "1"}) is None

@@ -131,6 +131,17 @@ def test_deferred_merging_comes_before_growth() -> None:
         assert heap.allocate(6, 1) == 31  # 5 are left: it grows after all
 
 
+def test_tags_between_free_neighbours_are_not_free_before_they_merge() -> None:
+    with Heap("free-list", "coalescing=deferred,grow=1", capacity=4096) as heap:
+        offsets = [allocated(heap, 40) for _ in range(4)]  # blocks of 64 bytes: 8 in front, 48, 8 behind
+        for offset in offsets[:3]:
+            heap.deallocate(offset, 40, 1)
+        stats = heap.stats()
+        assert (stats["free_bytes"], stats["largest_free"], stats["metadata_bytes"]) == (144, 144, 72)
+        assert heap.allocate(176, 1) == offsets[0]  # the tags of two go with the merge
+        assert heap.footprint == 264
+
+
 def test_without_merging_the_heap_grows_beside_its_holes() -> None:
     with Heap("free-list", f"coalescing=none,{BARE}", capacity=4096) as heap:
         for offset in [allocated(heap, 10) for _ in range(3)]:
@@ -274,7 +285,7 @@ def test_no_sequence_breaks_any_of_them(
         coalescing = "deferred" if coalescing == "listed" else coalescing
     parameters = f"fit={fit},order={order},coalescing={coalescing},remainder={remainder},{growth}"
     # Smaller than the default alignment: what is asked for is not what is promised.
-    small = any(f"alignment={each}" in layout.split(",") for each in (1, 2, 8))
+    small = any(f"alignment={item}" in layout.split(",") for item in (1, 2, 8))
     steps = [Step(s.kind, s.pick, s.size, 1 if small and s.alignment <= 16 else s.alignment) for s in steps]
     with Heap("free-list", ",".join(filter(None, (parameters, layout))), capacity=300_000) as heap:
         live = drive(heap, steps)
@@ -283,5 +294,6 @@ def test_no_sequence_breaks_any_of_them(
             heap.deallocate(*block)
         heap.check()
         assert heap.stats()["used_blocks"] == 0
+        assert (heap.stats()["largest_free"] or 0) <= (heap.stats()["free_bytes"] or 0)
         if coalescing == "immediate":
             assert heap.stats()["free_blocks"] in {0, 1}

@@ -17,7 +17,7 @@ def hole_of(heap: Heap, size: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("hole", "size", "found"),
+    ("hole", "size", "result"),
     [
         # With their tags: a hole of 1024 bytes is in the list from 1024 on, where requests from 528 on begin.
         (1016, 1016, True),
@@ -28,10 +28,10 @@ def hole_of(heap: Heap, size: int) -> int:
         (1000, 1000, False),
     ],
 )
-def test_only_lists_are_searched_where_every_block_fits(hole: int, size: int, found: bool) -> None:
+def test_only_lists_are_searched_where_every_block_fits(hole: int, size: int, result: bool) -> None:
     with Heap("half-fit", "grow=16", capacity=1 << 20) as heap:
         offset = hole_of(heap, hole)
-        assert (heap.allocate(size) == offset) is found
+        assert (heap.allocate(size) == offset) is result
         heap.check()
 
 

@@ -92,8 +92,8 @@ def test_parameters_are_held_against_what_the_library_declares(
     build: Build, parameters: list[tuple[str, str]], words: str
 ) -> None:
     path = build("libstep.so")
-    found = refusal(path, *parameters).replace(str(path), "PATH")
-    assert found.removesuffix("; did you mean 'step'?") == words
+    result = refusal(path, *parameters).replace(str(path), "PATH")
+    assert result.removesuffix("; did you mean 'step'?") == words
 
 
 @pytest.mark.parametrize(
@@ -133,11 +133,11 @@ class Half:
 
 def test_a_class_in_python_is_adopted(write: Write) -> None:
     path = write(HEAP)
-    found = plan(f"{path}:Heap", ("step", "32"))
-    assert (found.strategy, found.engine_parameters) == ("adopted", "step=32")
+    result = plan(f"{path}:Heap", ("step", "32"))
+    assert (result.strategy, result.engine_parameters) == ("adopted", "step=32")
     assert adopted_limits(("python", str(path), "Heap"))("adopted", "step=32", 16) == (32000, None)
-    assert found.interpreted
-    assert found.adopted == ("python", str(path), "Heap")
+    assert result.interpreted
+    assert result.adopted == ("python", str(path), "Heap")
     assert plan(path).interpreted  # the only class there that could be meant
 
 

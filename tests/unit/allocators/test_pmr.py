@@ -98,7 +98,7 @@ def test_only_an_upstream_on_the_region_is_counted() -> None:
     assert uses_region("pmr-monotonic-buffer", "")
     assert not uses_region("pmr-monotonic-buffer", "upstream=new-delete")
     for name in POOLS:
-        assert [uses_region(name, f"upstream={each}") for each in ("region", "monotonic", "new-delete")] == [
+        assert [uses_region(name, f"upstream={item}") for item in ("region", "monotonic", "new-delete")] == [
             True,
             True,
             False,

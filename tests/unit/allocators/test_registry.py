@@ -337,7 +337,7 @@ def test_what_packages_bring_has_a_group_of_its_own_and_hides_nothing() -> None:
 def test_a_package_that_cannot_be_imported_is_said_where_it_is_listed_and_named() -> None:
     registry = Registry(described=DESCRIBED, interpreted=lambda: {"broken": ("python", "no.such.module", "Heap")})
     words = "no.such.module cannot be imported: ModuleNotFoundError: No module named 'no'"
-    assert [(each.name, each.missing) for each in registry.interpreted()] == [("broken", words)]
+    assert [(allocator.name, allocator.missing) for allocator in registry.interpreted()] == [("broken", words)]
     with pytest.raises(InputError) as caught:
         resolve(registry, "broken")
     assert str(caught.value) == f"allocators: broken: {words}"
@@ -362,20 +362,20 @@ def test_what_is_no_library_cannot_be_preloaded(registry: Registry, tmp_path: Pa
 
 
 def test_the_lists_show_what_is_missing(registry: Registry) -> None:
-    known = {each.name: each for each in registry.known()}
+    known = {allocator.name: allocator for allocator in registry.known()}
     assert "malloc" not in known
     assert known["glibc"].missing is None
     assert known["tcmalloc"].missing == "not installed; get it with: apt install tcmalloc"
-    assert [(each.name, each.range) for each in known["pool"].parameters] == [
+    assert [(item.name, item.range) for item in known["pool"].parameters] == [
         ("block", "1 to 4KiB"),
         ("chunk", "1 to 4KiB"),
     ]
-    assert [each.default for each in known["tlsf"].parameters] == ["8"]
+    assert [item.default for item in known["tlsf"].parameters] == ["8"]
     assert known["jemalloc"].family == "system"
 
 
 def test_the_lists_show_what_each_can_serve(registry: Registry) -> None:
-    known = {each.name: each.capabilities for each in registry.known()}
+    known = {allocator.name: allocator.capabilities for allocator in registry.known()}
     assert known["glibc"] == Capabilities(reallocates=True, allocates_zeroed=True)
     assert known["pool"] == Capabilities(
         reallocates=False,
@@ -393,14 +393,14 @@ def test_the_lists_show_what_each_can_serve(registry: Registry) -> None:
 
 def refused(
     plan: AllocatorPlan,
-    found: TraceInfo,
+    result: TraceInfo,
     limits: Limits = (None, None),
     available: int | None = None,
     most_blocks: int | None = None,
 ) -> str | None:
     return why_not(
         plan,
-        found,
+        result,
         limits=lambda _strategy, _parameters, _alignment: limits,
         most_blocks=lambda _strategy, _parameters: most_blocks,
         available=available,
@@ -467,7 +467,7 @@ def test_controls_and_malloc_serve_everything(registry: Registry) -> None:
 
 
 def test_no_strategy_of_the_engine_hides_behind_a_system_allocator() -> None:
-    assert not set(SYSTEM_ALLOCATORS) & {str(each["name"]) for each in binding.describe()}
+    assert not set(SYSTEM_ALLOCATORS) & {str(item["name"]) for item in binding.describe()}
 
 
 @pytest.mark.parametrize(
@@ -519,5 +519,5 @@ def test_a_malloc_is_told_of_no_scopes(registry: Registry) -> None:
         (True, "takes nothing back, so the workload needs 2.00 GiB of it; 1.00 GiB are available"),
     ):
         plan = registry.resolve(spec, as_malloc=as_malloc)
-        found = why_not(plan, scoped, limits=lambda *_: NONE, most_blocks=lambda *_: None, available=1 << 30)
-        assert found == reason
+        result = why_not(plan, scoped, limits=lambda *_: NONE, most_blocks=lambda *_: None, available=1 << 30)
+        assert result == reason

@@ -120,9 +120,9 @@ def test_a_replacement_is_preloaded_and_must_own_malloc(build: Build) -> None:
 def test_a_relative_name_stays_the_columns_name(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     path = build("librelative.so", "ALLOCATE", "REST")
     monkeypatch.chdir(path.parent)
-    found = library_plan(AllocatorSpec("./librelative.so"))
-    assert found.spec.label == "./librelative.so"
-    assert found.preload == (str(path),)
+    result = library_plan(AllocatorSpec("./librelative.so"))
+    assert result.spec.label == "./librelative.so"
+    assert result.preload == (str(path),)
 
 
 def test_the_symbols_that_are_missing_are_named(build: Build) -> None:

@@ -9,7 +9,7 @@ from memtool.allocators.registry import Registry
 from memtool.allocators.spec import parse_allocators
 from memtool.engine.abi.binding import Heap
 from memtool.model import AllocatorPlan
-from memtool.workload.generated import generated
+from memtool.workload.sources.generated import generated
 from memtool.workload.trace import Trace, make_trace
 from tests.events import workload_of
 

@@ -124,7 +124,7 @@ def test_parameters_do_not_make_two_of_the_same_name_one() -> None:
     ],
 )
 def test_a_file_may_have_a_name(text: str, expected: list[tuple[str, str]]) -> None:
-    assert [(each.label, each.written) for each in parse_allocators(text, GROUPS)] == expected
+    assert [(allocator.label, allocator.written) for allocator in parse_allocators(text, GROUPS)] == expected
 
 
 FORM = "must be parameter=value or parameter=value|value"

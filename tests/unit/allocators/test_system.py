@@ -20,15 +20,15 @@ Install = Callable[..., Path]
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Return what puts a library where the dynamic linker finds it; until then there is none."""
-    found: dict[str, Path] = {}
-    monkeypatch.setattr(system, "linker_cache", lambda: found)
+    result: dict[str, Path] = {}
+    monkeypatch.setattr(system, "linker_cache", lambda: result)
     monkeypatch.setattr(system, "_FOLDERS", (tmp_path / "unlisted",))
 
     def add(name: str, content: str = "", file: str | None = None) -> Path:
         path = tmp_path / (file or name)
         path.parent.mkdir(exist_ok=True)
         path.write_text(content, encoding="ascii")
-        found[name] = path
+        result[name] = path
         return path
 
     return add
@@ -135,7 +135,7 @@ def test_a_package_that_is_not_installed(package: Path, monkeypatch: pytest.Monk
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "files", missing)
-    assert why_missing("mimalloc-pypi") == "not installed; get it with: pip install 'memtool[mimalloc]'"
+    assert why_missing("mimalloc-pypi") == "not installed; get it with: pip install 'memtool-bench[mimalloc]'"
 
 
 # Parameters

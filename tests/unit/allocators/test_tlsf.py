@@ -39,7 +39,7 @@ def test_the_table_depends_on_the_region_and_the_subdivisions(capacity: int, sub
 
 
 @pytest.mark.parametrize(
-    ("subdivisions", "size", "found"),
+    ("subdivisions", "size", "result"),
     [
         # Below 1024 bytes with their tag, 32 subdivisions hold one size a class: nothing is rounded.
         (32, 1000, True),
@@ -55,11 +55,11 @@ def test_the_table_depends_on_the_region_and_the_subdivisions(capacity: int, sub
     ],
 )
 def test_a_block_of_the_very_size_is_found_unless_its_class_holds_smaller_ones(
-    subdivisions: int, size: int, found: bool
+    subdivisions: int, size: int, result: bool
 ) -> None:
     with Heap("tlsf", f"subdivisions={subdivisions},grow=16", capacity=1 << 20) as heap:
         hole = hole_of(heap, size)
-        assert (heap.allocate(size) == hole) is found
+        assert (heap.allocate(size) == hole) is result
         heap.check()
 
 

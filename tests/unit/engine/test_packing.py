@@ -63,7 +63,7 @@ def best(blocks: list[Block]) -> int:
 
 
 block = st.tuples(st.integers(0, 12), st.integers(1, 8), st.integers(1, 9)).map(
-    lambda found: (found[0], found[0] + found[1], found[2])
+    lambda result: (result[0], result[0] + result[1], result[2])
 )
 
 
@@ -87,8 +87,8 @@ def test_what_is_found_is_a_packing(blocks: list[Block], work: int) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(block, st.sampled_from([1, 1, 2, 8])), max_size=60), st.sampled_from([0, 10_000, WORK]))
 def test_what_is_found_is_aligned_and_a_packing(asked: list[tuple[Block, int]], work: int) -> None:
-    blocks, alignments = [each for each, _ in asked], [alignment for _, alignment in asked]
-    lower, upper, size = ([each[column] for each in blocks] for column in range(3))
+    blocks, alignments = [item for item, _ in asked], [alignment for _, alignment in asked]
+    lower, upper, size = ([item[column] for item in blocks] for column in range(3))
     load, footprint, offsets = pack(lower, upper, size, work, alignments)
     assert [at % alignment for at, alignment in zip(offsets, alignments, strict=True)] == [0] * len(blocks)
     for (a, b), (at_a, at_b) in zip(combinations(blocks, 2), combinations(offsets, 2), strict=True):

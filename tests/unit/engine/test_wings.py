@@ -18,6 +18,7 @@ FLOORS = (
     ("engine/events", "engine/instruments"),
     ("engine/generate", "engine/packing", "engine/recorded", "engine/replay", "engine/survey"),
     ("engine/passes",),
+    ("kinds",),
     ("engine/registry",),
     ("engine/adopted",),
     ("engine/abi", "worker", "preload"),
@@ -30,9 +31,9 @@ ALONE = ("allocators/strategies", "allocators/adaptors")
 def room(name: str) -> tuple[int, str]:
     """Return the floor and the room of a file, the longest name first."""
     rooms = [(floor, room) for floor, rooms in enumerate(FLOORS) for room in rooms]
-    for floor, each in sorted(rooms, key=lambda entry: -len(entry[1])):
-        if name == each or name.startswith(f"{each}/"):
-            return floor, each
+    for floor, item in sorted(rooms, key=lambda entry: -len(entry[1])):
+        if name == item or name.startswith(f"{item}/"):
+            return floor, item
     raise AssertionError(f"{name} is in no room that FLOORS knows")
 
 

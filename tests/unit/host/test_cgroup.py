@@ -36,12 +36,12 @@ def test_a_machine_without_control_groups(tmp_path: Path) -> None:
 
 
 def test_no_limits_in_version_2(tree: Tree) -> None:
-    found = tree("0::/user\n", **{"user/memory.max": "max\n", "user/cpu.max": "max 100000\n"})
-    assert found == Allowance(None, None, None)
+    result = tree("0::/user\n", **{"user/memory.max": "max\n", "user/cpu.max": "max 100000\n"})
+    assert result == Allowance(None, None, None)
 
 
 def test_limits_in_version_2(tree: Tree) -> None:
-    found = tree(
+    result = tree(
         "0::/job\n",
         **{
             "job/memory.max": f"{512 * MIB}\n",
@@ -51,11 +51,11 @@ def test_limits_in_version_2(tree: Tree) -> None:
         },
     )
     # Page cache that nobody uses is given up before the limit bites: 512 - (200 - 60).
-    assert found == Allowance(512 * MIB, 372 * MIB, 1.5)
+    assert result == Allowance(512 * MIB, 372 * MIB, 1.5)
 
 
 def test_the_tightest_group_around_the_process_counts(tree: Tree) -> None:
-    found = tree(
+    result = tree(
         "0::/outer/inner\n",
         **{
             "outer/memory.max": f"{256 * MIB}\n",
@@ -66,17 +66,17 @@ def test_the_tightest_group_around_the_process_counts(tree: Tree) -> None:
             "outer/inner/cpu.max": "max 100000\n",
         },
     )
-    assert found == Allowance(256 * MIB, 6 * MIB, 4.0)
+    assert result == Allowance(256 * MIB, 6 * MIB, 4.0)
 
 
 def test_inside_a_container_the_root_is_the_group(tree: Tree) -> None:
     """The group's name is the host's, and there is no folder of that name."""
-    found = tree("0::/docker/0123\n", **{"memory.max": f"{64 * MIB}\n", "memory.current": f"{4 * MIB}\n"})
-    assert found == Allowance(64 * MIB, 60 * MIB, None)
+    result = tree("0::/docker/0123\n", **{"memory.max": f"{64 * MIB}\n", "memory.current": f"{4 * MIB}\n"})
+    assert result == Allowance(64 * MIB, 60 * MIB, None)
 
 
 def test_limits_in_version_1(tree: Tree) -> None:
-    found = tree(
+    result = tree(
         "4:memory:/job\n3:cpu,cpuacct:/job\n1:name=systemd:/job\n0::/job\n",
         **{
             "memory/job/memory.limit_in_bytes": f"{128 * MIB}\n",
@@ -89,9 +89,9 @@ def test_limits_in_version_1(tree: Tree) -> None:
             "cpu/cpu.cfs_period_us": "100000\n",
         },
     )
-    assert found == Allowance(128 * MIB, 98 * MIB, 0.5)
+    assert result == Allowance(128 * MIB, 98 * MIB, 0.5)
 
 
 def test_a_group_that_is_over_its_limit_has_nothing_left(tree: Tree) -> None:
-    found = tree("0::/job\n", **{"job/memory.max": str(MIB), "job/memory.current": str(2 * MIB)})
-    assert found.free_bytes == 0
+    result = tree("0::/job\n", **{"job/memory.max": str(MIB), "job/memory.current": str(2 * MIB)})
+    assert result.free_bytes == 0

@@ -13,19 +13,19 @@ from memtool.host.machine import available_memory, bracketed, caches, cpu_model,
 
 
 def test_the_fingerprint_is_plain_data_and_the_same_again() -> None:
-    found = fingerprint()
-    assert json.loads(json.dumps(found)) == found
-    assert fingerprint() == found
+    result = fingerprint()
+    assert json.loads(json.dumps(result)) == result
+    assert fingerprint() == result
 
 
 def test_the_fingerprint_names_what_figures_depend_on() -> None:
-    found = fingerprint()
-    assert found["cores"] >= 1
-    assert found["page_bytes"] in (4096, 16384, 65536)
-    assert found["memory_bytes"] > 0
-    assert found["libc"].startswith("glibc ")
-    assert all(found[key] for key in ("cpu", "architecture", "kernel", "python"))
-    assert {"caches", "governor", "clocksource", "transparent_huge_pages", "aslr", "virtual_machine"} <= set(found)
+    result = fingerprint()
+    assert result["cores"] >= 1
+    assert result["page_bytes"] in (4096, 16384, 65536)
+    assert result["memory_bytes"] > 0
+    assert result["libc"].startswith("glibc ")
+    assert all(result[key] for key in ("cpu", "architecture", "kernel", "python"))
+    assert {"caches", "governor", "clocksource", "transparent_huge_pages", "aslr", "virtual_machine"} <= set(result)
 
 
 def test_there_is_no_frequency_in_it() -> None:

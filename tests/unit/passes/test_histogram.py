@@ -87,7 +87,7 @@ def test_no_percentile_lies_above_the_exact_maximum() -> None:
 def readings(step: float, most: int) -> dict[int, int]:
     """Return what a clock says of lengths up to ``most`` steps of ``step`` ticks, rounded both ways."""
     ticks = [round_(step * count) for count in range(most + 1) for round_ in (math.floor, math.ceil)]
-    return {histogram.bucket_of(each): 5 for each in ticks}
+    return {histogram.bucket_of(tick): 5 for tick in ticks}
 
 
 @pytest.mark.parametrize(

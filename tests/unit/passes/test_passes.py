@@ -27,12 +27,12 @@ def samples(run_pass: Pass) -> CellSamples:
 
 
 def test_a_pass_is_its_name() -> None:
-    assert [str(each) for each in Pass] == [
+    assert [str(run_pass) for run_pass in Pass] == [
         "check", "throughput", "latency", "footprint", "counters", "heap", "calls", "program"
     ]  # fmt: skip
     assert passes_from(("calls", "check")) == (Pass.CHECK, Pass.CALLS)
     assert Pass("heap") is Pass.HEAP
-    assert [each for each in Pass if each.declared.name != each] == []
+    assert [run_pass for run_pass in Pass if run_pass.declared.name != run_pass] == []
 
 
 def test_the_engine_lists_the_same_passes() -> None:
@@ -44,7 +44,7 @@ def test_the_engine_lists_the_same_passes() -> None:
 
 
 def test_one_pass_sets_the_pace_and_is_timed() -> None:
-    assert [each for each in Pass if each.declared.sets_pace] == [PACE]
+    assert [run_pass for run_pass in Pass if run_pass.declared.sets_pace] == [PACE]
     assert PACE.declared.phase is Phase.TIMED
     assert figures(PACE).replay_ticks == 1000
 
@@ -53,7 +53,7 @@ def test_one_pass_sets_the_pace_and_is_timed() -> None:
 def test_a_pass_has_a_record_of_its_own(run_pass: Pass) -> None:
     kind = MEASURES[run_pass].figures
     assert issubclass(kind, Figures)
-    assert kind not in {MEASURES[each].figures for each in Pass if each is not run_pass}
+    assert kind not in {MEASURES[item].figures for item in Pass if item is not run_pass}
     whole = plain(figures(run_pass))
     assert record_from(kind, whole) == figures(run_pass)
     for name in whole:

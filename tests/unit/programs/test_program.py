@@ -65,12 +65,12 @@ def test_what_is_no_command_is_refused(command: str, complaint: str) -> None:
 def test_parameters_make_a_program_of_each_combination_in_all_commands() -> None:
     program = replace(SORT, command="sort -k {key} --parallel {n}", prepare="make {n}", input="{key}.txt")
     spread_out = list(spread(program, {"n": ("1", "2"), "key": ("3",), "unused": ("x", "y")}))
-    assert [(each.name, each.command, each.prepare, each.input) for each in spread_out] == [
+    assert [(item.name, item.command, item.prepare, item.input) for item in spread_out] == [
         ("sort[n=1,key=3]", "sort -k 3 --parallel 1", "make 1", "3.txt"),
         ("sort[n=2,key=3]", "sort -k 3 --parallel 2", "make 2", "3.txt"),
     ]
     assert spread_out[1].parameters == (("n", "2"), ("key", "3"))
-    assert [each.name for each in spread(replace(SORT, name="s{n}", command="sort {n}"), {"n": ("a", "b")})] == [
+    assert [item.name for item in spread(replace(SORT, name="s{n}", command="sort {n}"), {"n": ("a", "b")})] == [
         "sa",
         "sb",
     ]

@@ -19,7 +19,7 @@ _WOBBLE = (1.0, 1.004, 0.997, 1.002, 0.999, 1.006, 0.994, 1.001, 0.998, 1.003, 1
 
 
 def _times(value: float, wobble: float = 1.0) -> tuple[float, ...]:
-    return tuple(value * (1 + wobble * (each - 1)) for each in _WOBBLE)
+    return tuple(value * (1 + wobble * (item - 1)) for item in _WOBBLE)
 
 
 def inside_a_run() -> Report:
@@ -34,7 +34,7 @@ def inside_a_run() -> Report:
             name,
             {
                 TIME: figure(TIME, *times),
-                NET: figure(NET, *(each - 4 for each in times)),
+                NET: figure(NET, *(item - 4 for item in times)),
                 RESIDENT: figure(RESIDENT, *[resident * _MIB] * 11),
                 INTERNAL: figure(INTERNAL, internal, internal),
             },
@@ -57,8 +57,8 @@ def inside_a_run() -> Report:
         measured("faster", 14.0, 9.0, 0.03),
         measured("noisy", 20.0, 8.0, 0.01, wobble=20.0),
     ]
-    found = run(*cells)
-    comparisons = compare.within(found, "glibc", rules.metrics)
+    result = run(*cells)
+    comparisons = compare.within(result, "glibc", rules.metrics)
     return Report(
         memtool="0.1.0",
         command="compare",
@@ -68,7 +68,7 @@ def inside_a_run() -> Report:
         margin=rules.margin,
         family=gate.family_of(comparisons, rules),
         is_choice=True,
-        places=tuple(compare.places(found)),
+        places=tuple(compare.places(result)),
         machine=MACHINE,
     )
 
@@ -80,7 +80,7 @@ def with_a_baseline() -> Report:
 
     def stored(name: str, footprint: float, time: float = 1.0, workload: str = "web") -> CellResult:
         figures = {
-            TIME: figure(TIME, *(each * time for each in seven)),
+            TIME: figure(TIME, *(item * time for item in seven)),
             FOOTPRINT: figure(FOOTPRINT, footprint, footprint),
         }
         return cell(name, figures, workload)

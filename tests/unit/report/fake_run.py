@@ -219,10 +219,10 @@ def _history(cell: CellResult) -> series.History:
         "footprint_bytes": own,
         "resident_bytes": curve(figures.resident),
         # A quarter of the footprint is free, in four pieces for each block in use, of which one is half of it.
-        "free_bytes": [None if each is None else each // 4 for each in own],
-        "largest_free": [None if each is None else each // 8 for each in own],
-        "free_blocks": [None if each is None else 40_000 for each in own],
-        "used_blocks": [None if each is None else 0 if step == 0 else 10_000 for step, each in enumerate(own)],
+        "free_bytes": [None if item is None else item // 4 for item in own],
+        "largest_free": [None if item is None else item // 8 for item in own],
+        "free_blocks": [None if item is None else 40_000 for item in own],
+        "used_blocks": [None if item is None else 0 if step == 0 else 10_000 for step, item in enumerate(own)],
     }
     histograms = {"allocate": [(4.0, 4.5, 150_000), (12.0, 12.5, 51_000)]}
     by_size, over_time = _latency_series(figures)
@@ -233,7 +233,7 @@ def _latency_series(figures: Figures) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return latencies of two classes of sizes, and over 400 slices of which the last 100 allocate nothing."""
     p50, p99, p9999, most = figures.allocate
     floor = 13.5
-    bands = [(each + floor, each + floor, count) for each, count in ((p50, 989), (p99, 10), (p9999, 1))]
+    bands = [(item + floor, item + floor, count) for item, count in ((p50, 989), (p99, 10), (p9999, 1))]
     large = [(2 * low, 2 * high, count) for low, high, count in bands]
     rows = [
         {"largest_bytes": 64, "operations": 1000, "maximum_ns": most, "histogram": bands},
@@ -259,7 +259,7 @@ def _heap_map(figures: Figures) -> dict[str, Any]:
         "left_out_bytes": 0,
         "extents": [{"address": 0, "bytes": 8 * _MIB + _MIB // 2, "first_bucket": 0}],
         "buckets": {
-            "used": [length - each for length, each in zip(lengths, free, strict=True)],
+            "used": [length - item for length, item in zip(lengths, free, strict=True)],
             "free": free if walked else [0] * 9,
             "metadata": [0] * 9,
             "resident": [_MIB] * 7 + [_MIB // 4, 0],

@@ -41,8 +41,8 @@ def test_a_legend_explains_the_codes_that_are_there_and_that_ranks_mix_them() ->
     assert calls.legend([called("pool", INLINED), called("glibc", LINKER)]) == [
         "call: how an operation is reached (inl = inlined into the loop, link = by the dynamic linker), what a free is "
         "told (size = the size, bare = the pointer alone), and how many threads may call at a time.",
-        "The rows are called in different ways, which is part of their times, counts and ranks; --as malloc puts all "
-        "on one footing.",
+        "The rows are called in different ways, which is part of their times, counts and ranks; on the footing "
+        "of a malloc all would be called alike.",
     ]
 
 
@@ -53,7 +53,7 @@ def test_rows_that_are_called_alike_are_not_said_to_differ() -> None:
 def test_the_footing_of_a_malloc_is_said() -> None:
     bare = replace(AS_MALLOC, free="bare")
     assert mixture([called("arena", AS_MALLOC), called("glibc", bare)]) == [
-        "Every row, the harness too, is on the footing of a malloc (--as malloc)."
+        "Every row, the harness too, is on the footing of a malloc."
     ]
 
 
@@ -85,8 +85,8 @@ def test_every_row_of_the_speed_table_and_of_the_csv_says_it(metric: str) -> Non
     rows = {line.split()[-3:][0]: line for line in render(mixed, "table").splitlines() if line.endswith((" 1", " any"))}
     assert rows["inl"].endswith("inl size 1")
     assert rows["link"].endswith("link bare any")
-    found = {row["allocator"]: row["call"] for row in csv.DictReader(render(mixed, "csv").splitlines())}
-    assert found == {"pool": "inl size 1", "glibc": "link bare any"}
+    result = {row["allocator"]: row["call"] for row in csv.DictReader(render(mixed, "csv").splitlines())}
+    assert result == {"pool": "inl size 1", "glibc": "link bare any"}
 
 
 def test_what_measures_no_time_says_nothing_of_calls() -> None:

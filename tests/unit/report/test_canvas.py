@@ -42,7 +42,7 @@ def test_a_name_is_text_and_the_users_style_is_the_users(tmp_path: Path, monkeyp
 
     def spy(figure: Figure, path: Path, **options: object) -> None:
         save(figure, path, **options)  # type: ignore[arg-type]
-        written.extend(each.get_text() for each in figure.findobj(Text) if isinstance(each, Text))
+        written.extend(text.get_text() for text in figure.findobj(Text) if isinstance(text, Text))
 
     monkeypatch.setattr(Figure, "savefig", spy)
     with matplotlib.rc_context({"text.usetex": True, "font.size": 40}):
@@ -59,9 +59,9 @@ def test_a_log_axis_is_written_in_figures(tmp_path: Path) -> None:
         axes.plot([1, 2], [3, 20_000])
         axes.set_yscale("log")
         canvas.save(figure, tmp_path / "log.svg")
-        labels = [each.get_text() for each in axes.get_yticklabels()]
+        labels = [label.get_text() for label in axes.get_yticklabels()]
     assert {"10", "1,000", "10,000"} <= set(labels)
-    assert not any("$" in each for each in labels)
+    assert not any("$" in label for label in labels)
 
 
 def test_a_notebooks_backend_and_a_matplotlibrc_change_nothing(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_what_cannot_be_drawn_is_said_and_costs_nothing_else() -> None:
 def test_files_are_named_whatever_a_workload_is_called(tmp_path: Path) -> None:
     run = fake_run()
     name = "a/b" * 200
-    cells = tuple(replace(each, cell=replace(each.cell, workload=name), series={}) for each in run.cells[:2])
+    cells = tuple(replace(cell, cell=replace(cell.cell, workload=name), series={}) for cell in run.cells[:2])
     (drawn, *_) = draw_all(tmp_path, replace(run, workloads=(replace(run.workloads[0], name=name),), cells=cells))
     assert drawn.parent == tmp_path / "plots"
     assert len(drawn.name) < 200

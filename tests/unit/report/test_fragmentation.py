@@ -68,7 +68,7 @@ def test_who_does_not_know_is_named() -> None:
         failed=History({}, {}),
     )
     assert figure is not None
-    assert [len(each) for each in lines(figure)] == [2, 1, 1]
+    assert [len(line) for line in lines(figure)] == [2, 1, 1]
     assert [axes.get_title(loc="left") for axes in figure.axes[1:]] == [
         "largest free block (n/a: pool)",
         "holes: free blocks / used blocks (n/a: arena)",

@@ -44,17 +44,17 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> Texts:
 
 
 def _spied(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     save = Figure.savefig
 
     def spy(figure: Figure, path: Path, **options: object) -> None:
         save(figure, path, **options)  # type: ignore[arg-type]
-        found[path.stem.removeprefix("web_requests-")] = [
+        result[path.stem.removeprefix("web_requests-")] = [
             text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)
         ]
 
     monkeypatch.setattr(Figure, "savefig", spy)
-    return found
+    return result
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,13 @@ def test_no_allocator_is_missing_from_any_plot(all_drawn: Drawn) -> None:
     for name in NAMES:
         written = list(all_drawn.texts[name])
         written += [label for text in all_drawn.texts[name] if text.startswith("n/a") for label in _named(text)]
-        assert [each for each in MEASURED if each not in written] == [], name
+        assert [item for item in MEASURED if item not in written] == [], name
 
 
 def test_a_cell_that_failed_is_in_the_plots_of_what_it_did_measure(all_drawn: Drawn) -> None:
     assert "buddy (failed)" in all_drawn.texts["throughput"]
     assert not any("buddy" in text for text in all_drawn.texts["latency"])
-    assert not any("pool" in each and each.startswith("pool") for name in NAMES for each in all_drawn.texts[name])
+    assert not any("pool" in item and item.startswith("pool") for name in NAMES for item in all_drawn.texts[name])
 
 
 def test_every_plot_says_what_where_and_when(all_drawn: Drawn) -> None:
@@ -152,7 +152,7 @@ def test_pictures_of_times_say_how_their_rows_were_called(tmp_path: Path, all_dr
     bare = {"route": "pointer", "free": "bare", "threads": "any", "as_malloc": True}
     on_malloc = tuple(replace(cell, proof={**cell.proof, "call": bare}) for cell in run.cells)
     draw_all(tmp_path, replace(run, cells=on_malloc), only=["throughput"])
-    assert "Every row, the harness too, is on the footing of a malloc (--as malloc)." in texts["throughput"]
+    assert "Every row, the harness too, is on the footing of a malloc." in texts["throughput"]
 
 
 def test_rows_are_in_one_order_in_every_picture(tmp_path: Path, memory_drawn: Figure) -> None:
@@ -164,7 +164,7 @@ def test_rows_are_in_one_order_in_every_picture(tmp_path: Path, memory_drawn: Fi
         assert figure_ is not None
         axes = figure_.axes[0]
         places = [axes.transData.transform((0, tick))[1] for tick in axes.get_yticks()]
-        downwards = sorted(zip(places, axes.get_yticklabels(), strict=True), key=lambda each: -each[0])
+        downwards = sorted(zip(places, axes.get_yticklabels(), strict=True), key=lambda item: -item[0])
         assert [label.get_text() for _, label in downwards] == names
     assert [text.get_text() for text in memory_drawn.legends[0].get_texts() if text.get_text() in names] == names
 
@@ -173,8 +173,8 @@ def test_whiskers_are_named_where_there_are_any(tmp_path: Path, all_drawn: Drawn
     assert "time an operation, gross (ns); whiskers: 95 % interval of the median" in all_drawn.texts["throughput"]
     run = fake_run()
     few = tuple(
-        replace(each, metrics={name: replace(metric, low=None, high=None) for name, metric in each.metrics.items()})
-        for each in run.cells
+        replace(cell, metrics={name: replace(metric, low=None, high=None) for name, metric in cell.metrics.items()})
+        for cell in run.cells
     )
     draw_all(tmp_path, replace(run, cells=few), only=["throughput", "speed-memory", "latency"])
     for name in ("throughput", "speed-memory", "latency"):
@@ -353,7 +353,7 @@ def test_what_is_interpreted_is_not_set_against_the_others(tmp_path: Path, texts
 
 def _plotted(drawn: Figure, title: str) -> dict[str, list[list[float]]]:
     """Return the points of each line, by its label, of the axes whose title begins so."""
-    axes = next(each for each in drawn.axes if each.get_title("left").startswith(title))
+    axes = next(panel for panel in drawn.axes if panel.get_title("left").startswith(title))
     return {str(line.get_label()): np.asarray(line.get_xydata()).tolist() for line in axes.lines}
 
 
@@ -394,7 +394,7 @@ def test_what_was_most_between_two_checkpoints_has_a_point() -> None:
     assert drawn is not None
 
     def points(title: str) -> list[list[float]]:
-        axes = next(each for each in drawn.axes if each.get_title("left").startswith(title))
+        axes = next(panel for panel in drawn.axes if panel.get_title("left").startswith(title))
         return [
             np.asarray(line.get_xydata()).tolist()[0] for line in axes.lines if len(np.ravel(line.get_xdata())) == 1
         ]
@@ -412,7 +412,7 @@ def test_what_was_most_between_two_checkpoints_has_a_point() -> None:
 
 
 def test_what_stays_after_the_drain_has_a_panel(memory_drawn: Figure) -> None:
-    axes = next(each for each in memory_drawn.axes if each.get_title("left") == "resident, all freed")
+    axes = next(panel for panel in memory_drawn.axes if panel.get_title("left") == "resident, all freed")
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "0.1 s", "1 s", "5 s"]
     assert len(axes.lines) == 8
     assert np.asarray(axes.lines[0].get_ydata()).tolist() == [0.5, 0.375, 0.25, 0.125]
@@ -436,7 +436,7 @@ def test_what_is_resident_after_the_drain_is_never_cut_off(tmp_path: Path) -> No
     histories = {look.label(cell): series.read(tmp_path, cell) for cell in cells}
     drawn = memory.over_time(cells, look.styles(run), histories, run.workloads[0])
     assert drawn is not None
-    axes = next(each for each in drawn.axes if each.get_title("left") == "resident, all freed")
+    axes = next(panel for panel in drawn.axes if panel.get_title("left") == "resident, all freed")
     assert axes.get_ylim()[1] > 13.5
     # What the process of the later readings held at once, not what another did: 13.5 would be no growth at all.
     assert np.asarray(axes.lines[0].get_ydata()).tolist() == [13.25, 13.5, 13.5, 13.5]
@@ -461,7 +461,7 @@ def test_one_slow_row_does_not_flatten_the_others() -> None:
     flattened = speed.throughput([*few[1:], slow], look.styles(run))
     assert usual is not None
     assert flattened is not None
-    assert [each.axes[0].get_xscale() for each in (usual, flattened)] == ["linear", "log"]
+    assert [item.axes[0].get_xscale() for item in (usual, flattened)] == ["linear", "log"]
 
 
 def test_names_that_would_lie_on_each_other_stand_in_a_legend() -> None:
@@ -474,7 +474,7 @@ def test_names_that_would_lie_on_each_other_stand_in_a_legend() -> None:
     few = speed.against_memory(run.cells[:4], look.styles(run), run.workloads[0])
     assert drawn is not None
     assert few is not None
-    assert [len(each.legends[0].get_texts()) for each in (drawn,)] == [22]
+    assert [len(item.legends[0].get_texts()) for item in (drawn,)] == [22]
     assert not few.legends
 
 

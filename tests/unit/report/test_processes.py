@@ -11,9 +11,9 @@ from memtool.report.plots.processes import in_processes
 
 
 def test_each_share_but_the_first_has_a_process_of_its_own_and_all_come_back() -> None:
-    found = in_processes([lambda: [("a", os.getpid())], lambda: [("b", os.getpid()), ("c", os.getpid())]])
-    assert [name for name, _ in found] == ["a", "b", "c"]
-    processes = [process for _, process in found]
+    result = in_processes([lambda: [("a", os.getpid())], lambda: [("b", os.getpid()), ("c", os.getpid())]])
+    assert [name for name, _ in result] == ["a", "b", "c"]
+    processes = [process for _, process in result]
     assert processes[0] == os.getpid() != processes[1] == processes[2]
     assert in_processes([]) == []
 

@@ -64,7 +64,7 @@ def test_threads_beside_a_rate_are_sweeps_of_their_own(run: Run) -> None:
         replace(info, name=f"{info.name}:threads={count}", threads=count) for info in run.workloads for count in (1, 2)
     ]
     swept = rates.swept(replace(run, workloads=tuple(infos)))
-    assert {name: len(found) for name, found in swept.items()} == {"web:threads=1": 3, "web:threads=2": 3}
+    assert {name: len(result) for name, result in swept.items()} == {"web:threads=1": 3, "web:threads=2": 3}
 
 
 def test_the_table_has_the_null_strategy_first_and_marks_who_did_not_keep_up(run: Run) -> None:
@@ -94,7 +94,7 @@ def test_it_stands_in_the_report_with_who_is_to_blame(run: Run, style: str) -> N
 
 
 def test_the_picture_has_three_percentiles_and_shows_where_nobody_can_keep_up(run: Run) -> None:
-    figure = by_rate.draw(run, rates.swept(run)["web"], {name: each.of_line for name, each in look.styles(run).items()})
+    figure = by_rate.draw(run, rates.swept(run)["web"], {name: item.of_line for name, item in look.styles(run).items()})
     assert isinstance(figure, Figure)
     assert [axes.get_title() for axes in figure.axes] == ["allocate p50", "allocate p99", "allocate p99.9"]
     drawn = {str(line.get_label()): line.get_xydata().tolist() for line in figure.axes[0].lines}  # type: ignore[union-attr]
@@ -107,6 +107,6 @@ def test_the_picture_has_three_percentiles_and_shows_where_nobody_can_keep_up(ru
 
 
 def test_a_sweep_without_latencies_is_not_drawn(run: Run) -> None:
-    bare = replace(run, cells=tuple(replace(each, metrics={}, proof={}) for each in run.cells))
+    bare = replace(run, cells=tuple(replace(item, metrics={}, proof={}) for item in run.cells))
     assert by_rate.draw(bare, rates.swept(bare)["web"], {}) is None
     assert "by rate of arrivals" not in render(bare, "table")

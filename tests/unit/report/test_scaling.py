@@ -28,7 +28,7 @@ def test_a_sweep_is_one_picture_and_its_points_are_operations_a_second() -> None
     cells = (cell(infos[0].name, "glibc", 50.0), cell(infos[1].name, "glibc", 20.0), cell("larson", "glibc", 1.0))
     run = replace(base, workloads=(*infos, other), cells=cells)
     swept = scaling.swept(run)
-    assert {name: [info.threads for info in each] for name, each in swept.items()} == {"xmalloc": [2, 4]}
+    assert {name: [info.threads for info in item] for name, item in swept.items()} == {"xmalloc": [2, 4]}
     assert lines(run, swept["xmalloc"]) == [Line("glibc", ((2, 50.0, 25.0, 100.0), (4, 20.0, 10.0, 40.0)))]
     figure = scaling.draw(run, swept["xmalloc"], {})
     assert figure is not None
@@ -47,8 +47,8 @@ def test_points_on_as_many_threads_as_processors_are_not_in_the_grey() -> None:
     assert grey.get_x() + grey.get_width() > 4
     assert figure.axes[0].get_xlabel() == "threads (whiskers: 95 % interval of the median)"
     few = tuple(
-        replace(each, metrics={"time_per_op_ns": replace(each.metrics["time_per_op_ns"], low=None, high=None)})
-        for each in cells
+        replace(item, metrics={"time_per_op_ns": replace(item.metrics["time_per_op_ns"], low=None, high=None)})
+        for item in cells
     )
     figure = scaling.draw(replace(run, cells=few), infos, {})
     assert figure is not None

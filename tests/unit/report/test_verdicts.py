@@ -51,7 +51,7 @@ def test_junit_is_what_every_ci_reads(report: Report) -> None:
             assert int(suite.attrib[counted]) == len(suite.findall(f"testcase/{outcome}"))
         for case in cases:
             assert {"classname", "name", "time"} <= case.attrib.keys()
-            assert len([each for each in case if each.tag in ("failure", "skipped", "error")]) <= 1
+            assert len([item for item in case if item.tag in ("failure", "skipped", "error")]) <= 1
     for counted in ("tests", "failures", "errors", "skipped"):
         assert int(root.attrib[counted]) == sum(int(suite.attrib[counted]) for suite in root)
 
@@ -76,11 +76,11 @@ def test_what_a_gate_could_not_judge_is_an_error_in_junit_and_json_says_whose_fa
     changed = replace(report, judgements=(lost_verdict, *others), unjudged=(line,))
     root = ElementTree.fromstring(verdicts.render(changed, "junit"))
     assert root.attrib["errors"] == "2"
-    assert [each.attrib["type"] for each in root.findall("testsuite/testcase/error")] == ["harness", "not judged"]
-    assert [each.attrib["name"] for each in root.findall("testsuite[@name='not judged']/testcase")] == [line]
+    assert [element.attrib["type"] for element in root.findall("testsuite/testcase/error")] == ["harness", "not judged"]
+    assert [element.attrib["name"] for element in root.findall("testsuite[@name='not judged']/testcase")] == [line]
     document = json.loads(verdicts.render(changed, "json"))
     jsonschema.validate(document, compare_file.json_schema())
-    assert [each["fault"] for each in document["comparisons"]] == ["harness", *[None] * len(others)]
+    assert [comparison["fault"] for comparison in document["comparisons"]] == ["harness", *[None] * len(others)]
 
 
 def test_a_summary_that_is_a_pipe_which_nobody_reads_is_not_waited_for(report: Report, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_what_lies_beyond_the_picture_is_an_arrow_with_its_figure_and_the_title_
     tmp_path: Path,
 ) -> None:
     """Forty times as much memory, and a time whose interval reaches beyond 60 %."""
-    first, second, *_ = [each for each in inside_a_run().judgements if each.comparison.is_ratio]
+    first, second, *_ = [judgement for judgement in inside_a_run().judgements if judgement.comparison.is_ratio]
     far = replace(first, comparison=replace(first.comparison, change=39.0, low=38.5, high=39.5))
     wide = replace(second, comparison=replace(second.comparison, change=0.1, low=-0.7, high=0.3))
     report = replace(inside_a_run(), judgements=(far, wide), started="2026-01-02T03:04:05+00:00")
@@ -185,8 +185,8 @@ def test_a_choice_between_two_mallocs_has_no_regression() -> None:
     assert "regression" not in text.lower()
     gated = verdicts.render(replace(REPORTS["inside"](), is_choice=False), "table")
     assert "REGRESSION: 3 regressions, 8 pass, 1 inconclusive" in gated
-    found = json.loads(verdicts.render(REPORTS["inside"](), "json"))["comparisons"]
-    words = {(each["verdict"], each["word"]) for each in found if each["metric"] == "time_per_op_ns"}
+    result = json.loads(verdicts.render(REPORTS["inside"](), "json"))["comparisons"]
+    words = {(item["verdict"], item["word"]) for item in result if item["metric"] == "time_per_op_ns"}
     assert words == {("regression", "slower"), ("pass", "faster"), ("pass", "no slower"), ("inconclusive",) * 2}
 
 

@@ -12,6 +12,7 @@ from memtool.measure import metrics
 from memtool.measure.metrics import METRICS, MetricInfo
 from memtool.model import Basis, Comparison, Run
 from memtool.stats import compare
+from memtool.stats.past import history
 from tests.runs import cell, excluded, figure, run, trace
 
 TIME = "time_per_op_ns"
@@ -28,24 +29,24 @@ def test_inside_a_run_blocks_are_paired() -> None:
     # A machine that slows down moves both: each block's ratio is 1.10, though the medians are not.
     base = figure(TIME, 10, 20, 30, 40, 50, 60, 70)
     head = figure(TIME, 11, 22, 33, 44, 55, 66, 77)
-    found = only(compare.within(run(cell("a", {TIME: base}), cell("b", {TIME: head})), "a", [TIME]))
-    assert (found.basis, found.base, found.head, found.samples) == (Basis.PAIRED, "a", "b", 7)
-    assert found.effects == pytest.approx([math.log(1.1)] * 7)
-    assert (found.change, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
+    result = only(compare.within(run(cell("a", {TIME: base}), cell("b", {TIME: head})), "a", [TIME]))
+    assert (result.basis, result.base, result.head, result.samples) == (Basis.PAIRED, "a", "b", 7)
+    assert result.effects == pytest.approx([math.log(1.1)] * 7)
+    assert (result.change, result.low, result.high) == pytest.approx((0.1, 0.1, 0.1))
 
 
 def test_a_block_that_lacks_one_side_is_left_out() -> None:
     base = figure(TIME, 10, 10, 10, blocks=(0, 1, 3))
     head = figure(TIME, 11, 12, 13, blocks=(0, 2, 3))
-    found = only(compare.within(run(cell("a", {TIME: base}), cell("b", {TIME: head})), "a", [TIME]))
-    assert found.effects == pytest.approx([math.log(1.1), math.log(1.3)])
-    assert (found.low, found.high) == (None, None)
+    result = only(compare.within(run(cell("a", {TIME: base}), cell("b", {TIME: head})), "a", [TIME]))
+    assert result.effects == pytest.approx([math.log(1.1), math.log(1.3)])
+    assert (result.low, result.high) == (None, None)
 
 
 def test_runs_without_a_block_in_common_are_not_paired() -> None:
     base, head = figure(TIME, 10, blocks=(0,)), figure(TIME, 10, blocks=(1,))
-    found = only(compare.within(run(cell("a", {TIME: base}), cell("b", {TIME: head})), "a", [TIME]))
-    assert (found.basis, found.why_not) == (Basis.NONE, "no block has both sides")
+    result = only(compare.within(run(cell("a", {TIME: base}), cell("b", {TIME: head})), "a", [TIME]))
+    assert (result.basis, result.why_not) == (Basis.NONE, "no block has both sides")
 
 
 def test_only_the_same_workload_and_region_are_compared() -> None:
@@ -59,23 +60,23 @@ def test_only_the_same_workload_and_region_are_compared() -> None:
 
 def test_what_can_be_0_is_compared_by_difference() -> None:
     name = "minor_faults"
-    found = only(
+    result = only(
         compare.within(
             run(cell("a", {name: figure(name, *[0.0] * 7)}), cell("b", {name: figure(name, *[3.0] * 7)})),
             "a",
             [name],
         )
     )
-    assert not found.is_ratio
-    assert (found.effects, found.change, found.low, found.high) == ((3.0,) * 7, 3, 3, 3)
+    assert not result.is_ratio
+    assert (result.effects, result.change, result.low, result.high) == ((3.0,) * 7, 3, 3, 3)
 
 
 def test_a_ratio_with_a_zero_among_its_samples_becomes_a_difference() -> None:
     name = "allocate_p99_ns"
     base, head = figure(name, 0, 20, 20, 20, 20, 20), figure(name, 20, 20, 20, 20, 20, 20)
-    found = only(compare.within(run(cell("a", {name: base}), cell("b", {name: head})), "a", [name]))
-    assert not found.is_ratio
-    assert found.effects == (20, 0, 0, 0, 0, 0)
+    result = only(compare.within(run(cell("a", {name: base}), cell("b", {name: head})), "a", [name]))
+    assert not result.is_ratio
+    assert result.effects == (20, 0, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -94,31 +95,31 @@ def test_a_ratio_with_a_zero_among_its_samples_becomes_a_difference() -> None:
 def test_figures_of_resident_memory_have_an_error(
     name: str, lanes: int, processors: int, repeats: int, within: int
 ) -> None:
-    cells = [cell(each, {name: figure(name, *[1e6] * 7)}) for each in ("a", "b")]
+    cells = [cell(item, {name: figure(name, *[1e6] * 7)}) for item in ("a", "b")]
     measured = run(*cells, traces=[replace(trace(), lanes=lanes)], machine={"processors": processors})
-    found = only(compare.within(measured, "a", [name]))
-    assert (found.repeats_within, found.known_within) == (repeats, within)
+    result = only(compare.within(measured, "a", [name]))
+    assert (result.repeats_within, result.known_within) == (repeats, within)
 
 
 def test_exact_figures_need_no_interval() -> None:
     base, head = figure(FOOTPRINT, 4096, 4096), figure(FOOTPRINT, 4112, 4112)
-    found = only(compare.between(run(cell("t", {FOOTPRINT: base})), run(cell("t", {FOOTPRINT: head})), [FOOTPRINT]))
-    assert (found.basis, found.samples) == (Basis.EXACT, 2)
-    assert found.change == found.low == found.high == pytest.approx(16 / 4096)
+    result = only(compare.between(run(cell("t", {FOOTPRINT: base})), run(cell("t", {FOOTPRINT: head})), [FOOTPRINT]))
+    assert (result.basis, result.samples) == (Basis.EXACT, 2)
+    assert result.change == result.low == result.high == pytest.approx(16 / 4096)
 
 
 def test_one_repeat_proves_nothing_exact() -> None:
     base, head = figure(FOOTPRINT, 4096, 4096), figure(FOOTPRINT, 4096)
-    found = only(compare.between(run(cell("t", {FOOTPRINT: base})), run(cell("t", {FOOTPRINT: head})), [FOOTPRINT]))
-    assert found.basis is Basis.UNPAIRED
-    assert found.repeats_differ
+    result = only(compare.between(run(cell("t", {FOOTPRINT: base})), run(cell("t", {FOOTPRINT: head})), [FOOTPRINT]))
+    assert result.basis is Basis.UNPAIRED
+    assert result.repeats_differ
 
 
 def test_what_the_kernel_counts_is_never_exact_however_often_it_agrees() -> None:
     name = "minor_faults"
     base = replace(figure(name, 100, 100), determinism=figure(FOOTPRINT, 1, 1).determinism)
-    found = only(compare.between(run(cell("t", {name: base})), run(cell("t", {name: base})), [name]))
-    assert found.basis is Basis.UNPAIRED
+    result = only(compare.between(run(cell("t", {name: base})), run(cell("t", {name: base})), [name]))
+    assert result.basis is Basis.UNPAIRED
 
 
 @pytest.mark.parametrize(("lanes", "basis"), [(1, Basis.EXACT), (4, Basis.UNPAIRED)])
@@ -130,10 +131,10 @@ def test_where_several_threads_replay_nothing_is_taken_as_exact(lanes: int, basi
 
 def test_two_runs_are_not_paired() -> None:
     base, head = figure(TIME, 10, 11, 12, 13, 14, 15, 16), figure(TIME, 20, 21, 22, 23, 24, 25, 26)
-    found = only(compare.between(run(cell("a", {TIME: base})), run(cell("a", {TIME: head})), [TIME]))
-    assert (found.basis, found.effects, found.samples) == (Basis.UNPAIRED, (), 7)
-    assert found.change == pytest.approx(23 / 13 - 1)
-    assert (found.low, found.high) == pytest.approx((20 / 16 - 1, 26 / 10 - 1))
+    result = only(compare.between(run(cell("a", {TIME: base})), run(cell("a", {TIME: head})), [TIME]))
+    assert (result.basis, result.effects, result.samples) == (Basis.UNPAIRED, (), 7)
+    assert result.change == pytest.approx(23 / 13 - 1)
+    assert (result.low, result.high) == pytest.approx((20 / 16 - 1, 26 / 10 - 1))
 
 
 @pytest.mark.parametrize(
@@ -153,16 +154,16 @@ def test_what_makes_two_runs_comparable_depends_on_the_metric(
     field: str, value: object, metric: str, why_not: str | None
 ) -> None:
     mine = cell("a", {metric: figure(metric, *TEN)})
-    found = only(compare.between(run(mine), run(mine, machine={field: value}), [metric]))
-    assert found.why_not == why_not
+    result = only(compare.between(run(mine), run(mine, machine={field: value}), [metric]))
+    assert result.why_not == why_not
 
 
 def test_a_malloc_of_another_version_is_another_allocator() -> None:
     name = "internal_fragmentation"
     mine = cell("glibc", {name: figure(name, 0.1, 0.1)})
     other = replace(mine, proof={"malloc_build_id": "beef"})
-    found = only(compare.between(run(mine), run(other), [name]))
-    assert found.why_not == "malloc_build_id differs: None and beef"
+    result = only(compare.between(run(mine), run(other), [name]))
+    assert result.why_not == "malloc_build_id differs: None and beef"
     # A strategy on its region does not care which malloc its worker has.
     own = replace(mine, metrics={**mine.metrics, FOOTPRINT: figure(FOOTPRINT, 1, 1)})
     assert only(compare.between(run(own), run(replace(own, proof=other.proof)), [name])).basis is Basis.EXACT
@@ -177,7 +178,7 @@ def test_runs_on_different_footings_are_not_compared() -> None:
         only(compare.between(run(base), run(head), [FOOTPRINT])).why_not
         for base, head in ((plain, footed), (before, footed), (before, plain), (footed, footed))
     ]
-    words = "pointer, header free, any threads (--as malloc)"
+    words = "pointer, header free, any threads (as malloc)"
     assert why == [
         f"call differs: inlined, sized free, one thread and {words}",
         f"call differs: not recorded and {words}",
@@ -202,34 +203,34 @@ def test_a_machine_that_neither_run_records_is_not_the_same_machine() -> None:
 
 def test_other_events_under_the_same_name_are_not_compared() -> None:
     mine = cell("a", {FOOTPRINT: figure(FOOTPRINT, 4096, 4096)})
-    found = only(compare.between(run(mine), run(mine, traces=[trace(event_hash="f" * 32)]), [FOOTPRINT]))
-    assert (found.basis, found.why_not) == (Basis.NONE, "event_hash differs: 0123456789ab and ffffffffffff")
+    result = only(compare.between(run(mine), run(mine, traces=[trace(event_hash="f" * 32)]), [FOOTPRINT]))
+    assert (result.basis, result.why_not) == (Basis.NONE, "event_hash differs: 0123456789ab and ffffffffffff")
 
 
 def test_a_cell_that_fails_now_is_worse_than_any_figure() -> None:
     good, bad = cell("a", {TIME: figure(TIME, *TEN)}), cell("a", failed="killed by SIGSEGV")
-    found = only(compare.between(run(good), run(bad), [TIME, FOOTPRINT]))
-    assert (found.metric, found.basis, found.why_not) == ("status", Basis.EXACT, "killed by SIGSEGV")
+    result = only(compare.between(run(good), run(bad), [TIME, FOOTPRINT]))
+    assert (result.metric, result.basis, result.why_not) == ("status", Basis.EXACT, "killed by SIGSEGV")
 
 
 def test_a_base_that_failed_is_nothing_to_compare_with() -> None:
     good, bad = cell("a", {TIME: figure(TIME, *TEN)}), cell("a", failed="killed by SIGSEGV")
-    found = only(compare.between(run(bad), run(good), [TIME]))
-    assert (found.basis, found.why_not) == (Basis.NONE, "the base was not measured: killed by SIGSEGV")
+    result = only(compare.between(run(bad), run(good), [TIME]))
+    assert (result.basis, result.why_not) == (Basis.NONE, "the base was not measured: killed by SIGSEGV")
 
 
 def test_a_cell_that_the_harness_could_not_measure_is_no_worse() -> None:
     good = cell("a", {TIME: figure(TIME, *TEN)})
     lost = replace(cell("a", failed="counters pass: died"), proof={"harness_fault": True})
-    found = only(compare.between(run(good), run(lost), [TIME]))
-    assert (found.basis, found.is_required) == (Basis.NONE, True)
-    assert found.why_not == "the other side was not measured: counters pass: died"
+    result = only(compare.between(run(good), run(lost), [TIME]))
+    assert (result.basis, result.is_required) == (Basis.NONE, True)
+    assert result.why_not == "the other side was not measured: counters pass: died"
 
 
 def test_a_cell_that_is_left_out_now_is_said_to_be() -> None:
     good = cell("a", {TIME: figure(TIME, *TEN)})
-    found = only(compare.between(run(good), run(excluded("a", "too small")), [TIME]))
-    assert found.why_not == "the other side was left out: too small"
+    result = only(compare.between(run(good), run(excluded("a", "too small")), [TIME]))
+    assert result.why_not == "the other side was left out: too small"
 
 
 def test_a_metric_that_only_one_run_has_is_said_to_be_missing() -> None:
@@ -246,8 +247,8 @@ def test_instruction_counts_are_compared_where_compiler_and_libc_are_the_same(mo
     counted = {"compiler": "gcc 12", "instruction_counter": "callgrind"}
     base = run(cell("a", {info.name: figure(info.name, 100, 100.1, 99.9)}), machine=counted)
     head = run(cell("a", {info.name: figure(info.name, 101, 101.1, 100.9)}), machine=counted)
-    found = only(compare.between(base, head, [info.name]))
-    assert (found.low, found.high) == pytest.approx((100.9 / 100.1 - 1, 101.1 / 99.9 - 1))
+    result = only(compare.between(base, head, [info.name]))
+    assert (result.low, result.high) == pytest.approx((100.9 / 100.1 - 1, 101.1 / 99.9 - 1))
     for field, other, why_not in (
         ("compiler", "gcc 13", "compiler differs: gcc 12 and gcc 13"),
         ("libc", "musl", "libc differs: glibc 2.39 and musl"),
@@ -265,16 +266,16 @@ def test_places_and_the_front() -> None:
         cell("neither", {TIME: figure(TIME, *[30.0] * 7), resident: figure(resident, 200, 200)}),
         cell("failed", failed="SIGSEGV"),
     ]
-    found = {place.allocator: (place.rank, place.is_on_front) for place in compare.places(run(*cells))}
-    assert found == {"fast": (1, True), "small": (2, True), "neither": (3, False)}
+    result = {place.allocator: (place.rank, place.is_on_front) for place in compare.places(run(*cells))}
+    assert result == {"fast": (1, True), "small": (2, True), "neither": (3, False)}
 
 
 def test_history_is_in_the_order_of_time_and_of_the_same_events() -> None:
     now = run(cell("a", {TIME: figure(TIME, *TEN)}), started="2026-03-01T00:00:00+00:00")
     before = run(cell("a", {TIME: figure(TIME, *[9.0] * 7)}), started="2026-01-01T00:00:00+00:00")
     other = run(cell("a", {TIME: figure(TIME, *TEN)}), traces=[trace(event_hash="f" * 32)])
-    found = compare.history([("now", now), ("before", before), ("other", other)], now, [TIME])
-    assert [(each.source, each.figure.value) for each in found] == [("before", 9.0), ("now", 10.0)]
+    result = history([("now", now), ("before", before), ("other", other)], now, [TIME])
+    assert [(item.source, item.figure.value) for item in result] == [("before", 9.0), ("now", 10.0)]
 
 
 @pytest.mark.parametrize(
@@ -286,18 +287,20 @@ def test_history_is_in_the_order_of_time_and_of_the_same_events() -> None:
 )
 def test_what_is_measured_besides_the_events_is_compared(changed: dict[str, Any], words: str) -> None:
     runs = [
-        run(cell("tlsf", {"time_per_op_ns": figure("time_per_op_ns", 20.0)}), traces=[each])
-        for each in (trace(), replace(trace(), **changed))
+        run(cell("tlsf", {"time_per_op_ns": figure("time_per_op_ns", 20.0)}), traces=[item])
+        for item in (trace(), replace(trace(), **changed))
     ]
-    (found,) = compare.between(runs[0], runs[1], ["time_per_op_ns"])
-    assert (found.basis, found.why_not) == (Basis.NONE, words)
+    (result,) = compare.between(runs[0], runs[1], ["time_per_op_ns"])
+    assert (result.basis, result.why_not) == (Basis.NONE, words)
 
 
 def test_a_cold_run_is_not_compared_with_a_warm_one_and_an_old_run_is() -> None:
     def replayed(**machine: int) -> Run:
         return run(cell("tlsf", {"time_per_op_ns": figure("time_per_op_ns", 20.0)}), machine=machine)
 
-    (found,) = compare.between(replayed(warmups=1, iterations=3), replayed(warmups=0, iterations=1), ["time_per_op_ns"])
-    assert found.why_not == "warmups differs: 1 and 0"
-    (found,) = compare.between(replayed(), replayed(warmups=1, iterations=3), ["time_per_op_ns"])
-    assert found.why_not is None
+    (result,) = compare.between(
+        replayed(warmups=1, iterations=3), replayed(warmups=0, iterations=1), ["time_per_op_ns"]
+    )
+    assert result.why_not == "warmups differs: 1 and 0"
+    (result,) = compare.between(replayed(), replayed(warmups=1, iterations=3), ["time_per_op_ns"])
+    assert result.why_not is None

@@ -19,8 +19,8 @@ def timed(run_pass: Pass = Pass.THROUGHPUT, **changed: int) -> Sample:
 
 def null(*ticks: int) -> list[Sample]:
     return [
-        Sample(CELL, block, Pass.THROUGHPUT, Status.OK, None, figures(Pass.THROUGHPUT, body_ticks=[each, 2 * each]))
-        for block, each in enumerate(ticks)
+        Sample(CELL, block, Pass.THROUGHPUT, Status.OK, None, figures(Pass.THROUGHPUT, body_ticks=[item, 2 * item]))
+        for block, item in enumerate(ticks)
     ]
 
 
@@ -45,8 +45,8 @@ def test_interruptions_are_counted_by_the_second() -> None:
 def test_switches_of_threads_that_wait_for_each_other_are_not_the_machines() -> None:
     assert why_noisy([timed(involuntary_switches=100_000, own_switches=99_980)], []) == []
     # What is left of 100,030 is the machine's, and it is too much.
-    found = why_noisy([timed(involuntary_switches=100_030, own_switches=100_000)], [])
-    assert found == ["its workers were interrupted about 30 times a second (limit 25)"]
+    result = why_noisy([timed(involuntary_switches=100_030, own_switches=100_000)], [])
+    assert result == ["its workers were interrupted about 30 times a second (limit 25)"]
 
 
 def test_only_timed_passes_count() -> None:

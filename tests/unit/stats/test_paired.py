@@ -38,11 +38,12 @@ def test_a_hundred_thousand_samples() -> None:
 @settings(max_examples=40, deadline=None)
 @given(effects)
 def test_the_interval_contains_the_median(samples: list[float]) -> None:
-    found = paired.interval(samples)
-    assert found is not None
+    result = paired.interval(samples)
+    assert result is not None
     ordered = sorted(samples)
     assert (
-        found[0] <= ordered[len(ordered) // 2] <= found[1] or found[0] <= ordered[(len(ordered) - 1) // 2] <= found[1]
+        result[0] <= ordered[len(ordered) // 2] <= result[1]
+        or result[0] <= ordered[(len(ordered) - 1) // 2] <= result[1]
     )
 
 
@@ -80,7 +81,7 @@ def test_p_values_are_those_of_the_quantile_test(samples: list[float], limit: fl
 
 def test_blocks_that_decide_an_effect_and_blocks_that_the_margin_takes_are_two_figures() -> None:
     """Half as fast and scattering by a fifth: five pairs on one side say so; 2 % are a tenth of the scatter."""
-    samples = [-0.5 + 0.2 * each for each in (-1.5, -1.0, -0.6, -0.4, -0.1, 0.1, 0.4, 0.6, 1.0, 1.5)]
+    samples = [-0.5 + 0.2 * item for item in (-1.5, -1.0, -0.6, -0.4, -0.1, 0.1, 0.4, 0.6, 1.0, 1.5)]
     decides = paired.blocks_to_decide(samples, 0.02, 0.05)
     needed = paired.blocks_needed(samples, 0.02, 0.05)
     assert decides is not None
@@ -113,7 +114,7 @@ def test_holm_by_hand() -> None:
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_holm_lies_between_no_correction_and_bonferronis(p_values: list[float]) -> None:
     adjusted = paired.holm(p_values)
-    assert all(raw <= each <= 1 for raw, each in zip(p_values, adjusted, strict=True))
+    assert all(raw <= item <= 1 for raw, item in zip(p_values, adjusted, strict=True))
     assert min(adjusted) == pytest.approx(min(1.0, len(p_values) * min(p_values)))
 
 
@@ -142,7 +143,7 @@ def test_scatter_is_the_standard_deviation_of_normal_pairs_and_blind_to_a_few_fa
 def test_what_can_be_seen_grows_with_scatter_and_shrinks_with_blocks() -> None:
     base = [-0.03, -0.02, -0.01, 0.0, 0.01, 0.02, 0.03]
     few, many = paired.smallest_detectable(base * 2, 0.02, 0.05), paired.smallest_detectable(base * 8, 0.02, 0.05)
-    wide = paired.smallest_detectable([2 * each for each in base * 2], 0.02, 0.05)
+    wide = paired.smallest_detectable([2 * item for item in base * 2], 0.02, 0.05)
     assert few is not None
     assert many is not None
     assert wide is not None
@@ -154,8 +155,8 @@ def test_what_can_be_seen_by_hand() -> None:
     # which takes p = 0.8385 for one, so the median lies 0.988 standard deviations above the limit.
     pairs = [0.05 * z for z in (-1, 1)] * 15
     spread = paired.scatter(pairs)
-    found = paired.smallest_detectable(pairs, 0.02, 0.0025)
-    assert found == pytest.approx(0.02 + 0.9884 * spread, abs=1e-4)
+    result = paired.smallest_detectable(pairs, 0.02, 0.0025)
+    assert result == pytest.approx(0.02 + 0.9884 * spread, abs=1e-4)
 
 
 def test_too_few_pairs_can_see_nothing() -> None:

@@ -80,9 +80,9 @@ def dead(allocator: str, *, died: bool = True, run_pass: Pass = Pass.COUNTERS) -
 
 
 def test_what_the_null_strategy_dies_of_too_is_no_fault_of_the_allocator() -> None:
-    found = summarise(dead("a"), null=[dead("null")])
-    assert (found.status, found.proof["harness_fault"]) == (Status.FAILED, True)
-    assert found.reason == (
+    result = summarise(dead("a"), null=[dead("null")])
+    assert (result.status, result.proof["harness_fault"]) == (Status.FAILED, True)
+    assert result.reason == (
         "counters pass, block 0: no valgrind (no fault of the allocator: the null strategy fails in this pass too)"
     )
 
@@ -91,15 +91,15 @@ def test_what_the_null_strategy_dies_of_too_is_no_fault_of_the_allocator() -> No
     "null", [[], [dead("null", run_pass=Pass.THROUGHPUT)], [dead("null", died=False)]], ids=["none", "pass", "answered"]
 )
 def test_what_the_allocator_alone_dies_of_is_its_own(null: Sequence[Sample]) -> None:
-    found = summarise(dead("a"), null=null)
-    assert "harness_fault" not in found.proof
-    assert found.reason == "counters pass, block 0: no valgrind"
+    result = summarise(dead("a"), null=null)
+    assert "harness_fault" not in result.proof
+    assert result.reason == "counters pass, block 0: no valgrind"
 
 
 def test_what_the_worker_says_is_no_fault_of_the_allocator_is_none() -> None:
-    found = summarise(replace(dead("a"), of_harness=True))
-    assert (found.status, found.fault, found.proof["harness_fault"]) == (Status.FAILED, "harness", True)
-    assert found.reason == "counters pass, block 0: no valgrind (no fault of the allocator)"
+    result = summarise(replace(dead("a"), of_harness=True))
+    assert (result.status, result.fault, result.proof["harness_fault"]) == (Status.FAILED, "harness", True)
+    assert result.reason == "counters pass, block 0: no valgrind (no fault of the allocator)"
 
 
 def test_a_machine_on_which_null_does_not_end_either_says_nothing_of_the_allocator() -> None:
@@ -110,13 +110,13 @@ def test_a_machine_on_which_null_does_not_end_either_says_nothing_of_the_allocat
 
 def test_what_dies_under_the_instrument_costs_that_pass_only() -> None:
     lost = replace(dead("a"), under="valgrind")
-    found = summarise(lost, timing(90_000))
-    assert (found.status, found.reason) == (Status.OK, None)
-    assert "instructions were not counted: no valgrind" in found.notes
-    assert values(found, "time_per_op_ns") == [45.0]
+    result = summarise(lost, timing(90_000))
+    assert (result.status, result.reason) == (Status.OK, None)
+    assert "instructions were not counted: no valgrind" in result.notes
+    assert values(result, "time_per_op_ns") == [45.0]
     # Where nothing can be counted, it is no matter of the allocator.
-    found = summarise(lost, null=[dead("null")])
-    assert (found.status, found.proof["harness_fault"]) == (Status.FAILED, True)
+    result = summarise(lost, null=[dead("null")])
+    assert (result.status, result.proof["harness_fault"]) == (Status.FAILED, True)
 
 
 # Throughput
@@ -204,8 +204,8 @@ def test_no_percentile_lies_above_the_maximum() -> None:
     }
     timed = sample(Pass.LATENCY, {"histograms": histograms})
     assert values(summarise(timed), "allocate_p50_ns", "allocate_p9999_ns", "allocate_max_ns") == [495.0] * 3
-    found = summarise(timed).proof["noise_floor_ns"]
-    assert (found["p9999"], found["max"]) == (500.0, 500.0)
+    result = summarise(timed).proof["noise_floor_ns"]
+    assert (result["p9999"], result["max"]) == (500.0, 500.0)
 
 
 @pytest.mark.parametrize(("ticks", "at_floor"), [(20, True), (22, False)])
@@ -252,12 +252,12 @@ def test_a_frame_is_no_reading_of_the_timer() -> None:
 
 
 def test_the_noise_floor_is_merged_over_samples() -> None:
-    found = summarise(
+    result = summarise(
         latency(0, floor=[(10, 100)], floor_maximum=70, allocate=[(20, 1)]),
         latency(1, floor=[(14, 99), (60, 1)], floor_maximum=60, allocate=[(20, 1)]),
         timing(1),
     ).proof
-    assert found == {
+    assert result == {
         "noise_floor_ns": {"p50": 5.0, "p90": 7.0, "p99": 7.0, "p999": 30.0, "p9999": 30.0, "max": 35.0},
         "timer_resolution_ns": 2.0,
     }
@@ -268,8 +268,8 @@ def test_the_noise_floor_is_merged_over_samples() -> None:
 
 
 def test_figures_of_one_footprint_sample() -> None:
-    found = {name: metric.value for name, metric in summarise(footprint()).metrics.items()}
-    assert found == {
+    result = {name: metric.value for name, metric in summarise(footprint()).metrics.items()}
+    assert result == {
         "peak_live_bytes": 100_000,
         "peak_granted_bytes": 126_000,
         "peak_footprint_bytes": 160_000,
@@ -594,9 +594,9 @@ def test_frames_have_percentiles_and_the_worst_of_them() -> None:
     result = summarise_cell(
         CELL, [latency(allocate=[(20, 100)], frame=[(20, 98), (30, 2)])], [], TRACE, CLOCK, exact_expected=False
     )
-    found = {name: metric.value for name, metric in result.metrics.items() if name.startswith("frame")}
-    assert list(found) == ["frame_p50_ns", "frame_p90_ns", "frame_p99_ns", "frame_p999_ns", "frame_max_ns"]
-    assert list(found.values()) == [10.0, 10.0, 15.0, 15.0, 17.5]
+    outcome = {name: metric.value for name, metric in result.metrics.items() if name.startswith("frame")}
+    assert list(outcome) == ["frame_p50_ns", "frame_p90_ns", "frame_p99_ns", "frame_p999_ns", "frame_max_ns"]
+    assert list(outcome.values()) == [10.0, 10.0, 15.0, 15.0, 17.5]
     none = summarise_cell(CELL, [latency(allocate=[(20, 100)])], [], TRACE, CLOCK, exact_expected=False)
     assert not any(name.startswith("frame") for name in none.metrics)
 

@@ -19,7 +19,7 @@ from memtool.kinds import KINDS, results
 from memtool.model import Cell, Status
 from memtool.passes import Noise, Pass, Sample
 from memtool.store.journal import newest, open_journal
-from tests.payloads import figures
+from tests.payloads import figures, figures_of
 
 FINGERPRINT = {"workload": "0" * 32, "seed": 42, "passes": ("check", "latency")}
 STARTED = "2026-01-02T03:04:05+00:00"
@@ -34,8 +34,8 @@ def sample(block: int, status: Status = Status.OK) -> Sample:
 
 def begin(directory: Path, *samples: Sample) -> Path:
     with open_journal(directory, FINGERPRINT, started=STARTED, resume=False) as journal:
-        for each in samples:
-            journal.append(each)
+        for item in samples:
+            journal.append(item)
     return directory / "journal.jsonl"
 
 
@@ -298,9 +298,12 @@ def test_a_sample_whose_figures_are_no_record_of_its_pass(
     assert "line 2 is damaged; " in refusal(tmp_path, resume=True)
 
 
-@pytest.mark.parametrize(("kind", "run_pass"), [(kind, each) for kind in KINDS for each in results(kind).measures])
+@pytest.mark.parametrize(
+    ("kind", "run_pass"), [(kind, measure) for kind in KINDS for measure in results(kind).measures]
+)
 def test_the_figures_of_every_kind_are_read_as_they_were_written(kind: str, run_pass: Pass, tmp_path: Path) -> None:
-    wrote = Sample(CELL, 3, run_pass, Status.OK, None, figures(run_pass), {"version": "5"}, Noise(steal_ticks=1))
+    found = figures_of(kind, run_pass)
+    wrote = Sample(CELL, 3, run_pass, Status.OK, None, found, {"version": "5"}, Noise(steal_ticks=1))
     died = Sample(CELL, 4, run_pass, Status.FAILED, "killed", died=True, under="valgrind")
     fingerprint: dict[str, object] = {"workloads": {CELL.workload: {"kind": kind}}}
     with open_journal(tmp_path, fingerprint, started=STARTED, resume=False) as journal:

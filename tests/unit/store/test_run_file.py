@@ -22,9 +22,9 @@ def metric(value: float | None, low: float | None = None, samples: tuple[float, 
     return Metric("ns", Determinism.SAMPLED, samples, tuple(range(len(samples))), value, low, low)
 
 
-def with_metric(found: Metric) -> Run:
+def with_metric(result: Metric) -> Run:
     name = fake_run().workloads[0].name
-    cell = CellResult(Cell(name, "a"), Status.OK, None, {}, {"time_per_op_ns": found}, {})
+    cell = CellResult(Cell(name, "a"), Status.OK, None, {}, {"time_per_op_ns": result}, {})
     return replace(fake_run(), cells=(cell,))
 
 
@@ -93,7 +93,7 @@ def test_the_keys_of_the_contract() -> None:
         "high": 22.25,
         "at_floor": False,
     }
-    assert [each["status"] for each in content["cells"]] == ["ok"] * 8 + ["failed", "excluded"]
+    assert [item["status"] for item in content["cells"]] == ["ok"] * 8 + ["failed", "excluded"]
 
 
 def test_a_file_with_no_more_than_the_contract_is_read(tmp_path: Path) -> None:
@@ -148,8 +148,8 @@ def test_a_figure_that_is_no_number_is_written_as_null(figure: float, tmp_path: 
     text = path.read_text(encoding="utf-8")
     assert "NaN" not in text
     assert "Infinity" not in text
-    found = run_file.read(path).cells[0].metrics["time_per_op_ns"]
-    assert (found.value, found.low, found.high) == (None, None, None)
+    result = run_file.read(path).cells[0].metrics["time_per_op_ns"]
+    assert (result.value, result.low, result.high) == (None, None, None)
 
 
 def test_a_sample_that_is_no_number_is_never_written(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_what_is_missing_or_wrong_is_named(tmp_path: Path) -> None:
 def forged(path: Path, **changed: object) -> str:
     """Return why a run is refused, one metric of which was changed by hand."""
     content = run_file.to_json(fake_run())
-    cell = next(each for each in content["cells"] if each["allocator"] == "slab")
+    cell = next(item for item in content["cells"] if item["allocator"] == "slab")
     name = str(changed.pop("name", "peak_footprint_bytes"))
     cell["metrics"][name] |= changed
     return refusal(saved(path, content)).rpartition(f"{name}: ")[2]
@@ -227,12 +227,12 @@ def test_a_figure_that_memtool_cannot_have_written_is_refused(tmp_path: Path) ->
 
 def test_whose_fault_a_failure_is_agrees_with_its_proof(tmp_path: Path) -> None:
     content = run_file.to_json(fake_run())
-    failed = next(each for each in content["cells"] if each["status"] == "failed")
+    failed = next(cell for cell in content["cells"] if cell["status"] == "failed")
     assert failed["fault"] == "allocator"
     failed["fault"] = "harness"
     assert refusal(saved(tmp_path, content)).endswith("fault: says harness, and status and proof do not")
     failed["proof"] = {**failed["proof"], "harness_fault": True}
-    assert [each.fault for each in run_file.read(saved(tmp_path, content)).cells if each.fault] == ["harness"]
+    assert [cell.fault for cell in run_file.read(saved(tmp_path, content)).cells if cell.fault] == ["harness"]
     content["cells"][0]["fault"] = "allocator"  # of one that is ok
     assert refusal(saved(tmp_path, content)).endswith("fault: says allocator, and status and proof do not")
 
@@ -260,17 +260,35 @@ def test_a_proof_that_memtool_cannot_have_written_is_refused(
     assert f"proof: {words}" in refusal(saved(tmp_path, content))
 
 
-def test_arrivals_that_memtool_cannot_have_written_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"arrivals": {"law": "poisson", "rate_per_s": 5}}, "arrivals: burst: field required"),
+        (
+            {"arrivals": {"law": "frames", "rate_per_s": 5, "burst": 1}},
+            "arrivals: every_ns: field required",
+        ),
+        ({"pace": {"seconds": 5}}, "pace: speed: field required"),
+        ({"pace": {"speed": "2", "seconds": 5}}, "pace: speed: input should be a valid number"),
+        ({"begins": {"operation": 5}}, "begins: at: field required"),
+        ({"kind": "construct", "facts": {}}, "facts: are not those of work of the kind construct"),
+        ({"kind": "access", "facts": {"ways": 5}}, "facts: are not those of work of the kind access"),
+        ({"kind": "container", "facts": {"type": "map"}}, "facts: are not those of work of the kind container"),
+    ],
+)
+def test_a_workload_that_memtool_cannot_have_written_is_refused(
+    tmp_path: Path, changed: dict[str, Any], words: str
+) -> None:
     content = run_file.to_json(fake_run())
-    content["workloads"][0]["arrivals"] = {"law": "poisson", "rate_per_s": 5}
-    assert refusal(saved(tmp_path, content)).endswith("arrivals: burst: field required")
+    content["workloads"][0] |= changed
+    assert refusal(saved(tmp_path, content)).endswith(words)
 
 
 def test_a_text_in_a_file_commands_neither_a_terminal_nor_a_log(tmp_path: Path) -> None:
     content = run_file.to_json(fake_run())
     content["cells"][0] |= {"allocator": "a\n::error::b\x1b[31m", "reason": "c\u202ed"}
-    found = run_file.read(saved(tmp_path, content)).cells[0]
-    assert (found.cell.allocator, found.reason) == ("a\\n::error::b\\x1b[31m", "c\\u202ed")
+    result = run_file.read(saved(tmp_path, content)).cells[0]
+    assert (result.cell.allocator, result.reason) == ("a\\n::error::b\\x1b[31m", "c\\u202ed")
 
 
 def test_net_time_may_be_negative(tmp_path: Path) -> None:

@@ -32,11 +32,11 @@ def result(cell: Cell = CELL) -> CellResult:
 
 
 def test_histograms_of_all_samples_are_merged_in_nanoseconds() -> None:
-    found = History.of([latency((10, 3), (256, 1)), latency((10, 2))], 0.5)
+    outcome = History.of([latency((10, 3), (256, 1)), latency((10, 2))], 0.5)
     # Bucket 256 counts 256 and 257 ticks: from 128 ns up to 129.
-    assert found.histograms["allocate"] == [(5.0, 5.5, 5), (128.0, 129.0, 1)]
-    assert found.histograms["floor"] == [(0.5, 1.0, 2)]
-    assert found.footprint == {}
+    assert outcome.histograms["allocate"] == [(5.0, 5.5, 5), (128.0, 129.0, 1)]
+    assert outcome.histograms["floor"] == [(0.5, 1.0, 2)]
+    assert outcome.footprint == {}
 
 
 def test_the_last_band_ends_with_the_exact_maximum() -> None:
@@ -47,8 +47,8 @@ def test_the_last_band_ends_with_the_exact_maximum() -> None:
 
 def test_the_footprint_is_that_of_the_first_sample() -> None:
     later = {"series": {"clock": (1,)}}
-    found = History.of([sample(Pass.FOOTPRINT, {"series": COLUMNS}), sample(Pass.FOOTPRINT, later, block=1)], 1.0)
-    assert found == History(COLUMNS, {})
+    outcome = History.of([sample(Pass.FOOTPRINT, {"series": COLUMNS}), sample(Pass.FOOTPRINT, later, block=1)], 1.0)
+    assert outcome == History(COLUMNS, {})
 
 
 def test_failed_samples_are_in_no_series() -> None:
@@ -71,8 +71,8 @@ def detailed(maximum: int, *buckets: tuple[int, int], slow: int = 0) -> Sample:
 
 
 def test_latency_by_size_and_over_time_is_merged() -> None:
-    found = History.of([detailed(10, (10, 3)), detailed(400, (10, 1), (200, 1), slow=2), detailed(20, (20, 1))], 0.5)
-    assert found.latency_by_size == {
+    outcome = History.of([detailed(10, (10, 3)), detailed(400, (10, 1), (200, 1), slow=2), detailed(20, (20, 1))], 0.5)
+    assert outcome.latency_by_size == {
         "allocate": [
             {
                 "largest_bytes": 64,
@@ -83,7 +83,7 @@ def test_latency_by_size_and_over_time_is_merged() -> None:
         ]
     }
     # The median over samples, in which what disturbed one of three does not show; counts add up.
-    assert found.latency_over_time == {
+    assert outcome.latency_over_time == {
         "allocate": {
             "maximum_ns": [None, 10.0, None],
             "slow": {"1000": [0, 2, 0], "10000": [0, 2, 0], "100000": [0, 0, 0]},

@@ -19,8 +19,8 @@ def row(operations: int, ticks: int, waited: int) -> dict[str, object]:
 
 def test_each_thread_has_a_row() -> None:
     timed = sample(Pass.THROUGHPUT, 0, [row(10, 100, 0), row(20, 300, 50)])
-    found = [{"allocate": [(5, 2)], "deallocate": [(7, 1)]}, {"allocate": [(5, 1), (6, 1)], "deallocate": []}]
-    rows = [{**row(0, 0, 0), "histograms": each} for each in found]
+    result = [{"allocate": [(5, 2)], "deallocate": [(7, 1)]}, {"allocate": [(5, 1), (6, 1)], "deallocate": []}]
+    rows = [{**row(0, 0, 0), "histograms": item} for item in result]
     latencies = [sample(Pass.LATENCY, block, rows) for block in (0, 1)]
     history = History.of([timed, *latencies], 2.0)
     first, second = history.threads

@@ -36,7 +36,7 @@ def test_samples_of_one_length_are_promised_exactly() -> None:
 def test_each_pass_has_a_length_of_its_own() -> None:
     machine = Machine(throughput=3, latency=3)
     promised = [
-        machine.take(each, seconds) for _ in range(3) for each, seconds in ((Pass.THROUGHPUT, 1), (Pass.LATENCY, 5))
+        machine.take(item, seconds) for _ in range(3) for item, seconds in ((Pass.THROUGHPUT, 1), (Pass.LATENCY, 5))
     ]
     # Once both are known: 2 of 1 s and 2 of 5 s, and so on.
     assert promised[2:] == [12, 11, 6, 5]

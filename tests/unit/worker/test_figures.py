@@ -14,7 +14,7 @@ from memtool.passes.latency import Latency, OpenLoop, Slices
 from memtool.passes.layout import Asked
 from memtool.passes.throughput import Throughput
 from memtool.passes.timing import ThreadRow
-from memtool.worker.figures import head_bytes, made, read
+from memtool.worker.figures import head_bytes, initial_memory, read
 from tests.payloads import MEASURES
 
 BUCKETS = 4352
@@ -23,7 +23,7 @@ UNKNOWN = 2**64 - 1
 
 def words(run_pass: Pass, asked: Asked) -> list[int]:
     """Return what a worker is given, in words."""
-    content, length = made(MEASURES[run_pass], asked)
+    content, length = initial_memory(MEASURES[run_pass], asked)
     assert len(content) <= length
     return list(struct.unpack(f"<{length // 8}Q", content.ljust(length, b"\0")))
 
@@ -39,7 +39,7 @@ def test_a_structure_is_read_by_the_names_of_its_fields() -> None:
 
 @pytest.mark.parametrize("run_pass", CHOSEN)
 def test_memory_of_another_length_is_no_sample(run_pass: Pass) -> None:
-    content, length = made(MEASURES[run_pass], Asked(checkpoints=3))
+    content, length = initial_memory(MEASURES[run_pass], Asked(checkpoints=3))
     assert length >= head_bytes(MEASURES[run_pass]) > 0
     for memory in (b"", content.ljust(length, b"\0") + b"\0"):
         with pytest.raises(ValueError, match=f"^{len(memory)} bytes, not {length}$"):
@@ -90,19 +90,19 @@ def test_latencies_by_kind_by_size_and_over_the_run() -> None:
     held[by_size + 9 + 1] = 77  # frees of 17 to 64 bytes
     held[histograms + 8 * BUCKETS + (9 + 1) * BUCKETS + 70] = 2
     held[slices + 8 + 4 : slices + 16] = [50, 3, 2, 1]  # frees of the second slice
-    found = read(MEASURES[Pass.LATENCY], Asked(), packed(held), {})
-    assert isinstance(found, Latency)
-    assert (found.histograms["floor"].maximum, found.histograms["floor"].buckets) == (15, ((10, 3),))
-    assert found.histograms["allocate"].buckets == ()
-    assert [(each.maximum, each.buckets) for each in found.by_size["deallocate"]][:3] == [
+    result = read(MEASURES[Pass.LATENCY], Asked(), packed(held), {})
+    assert isinstance(result, Latency)
+    assert (result.histograms["floor"].maximum, result.histograms["floor"].buckets) == (15, ((10, 3),))
+    assert result.histograms["allocate"].buckets == ()
+    assert [(item.maximum, item.buckets) for item in result.by_size["deallocate"]][:3] == [
         (0, ()),
         (77, ((70, 2),)),
         (0, ()),
     ]
-    assert found.slices["deallocate"].maximum[:3] == (0, 50, 0)
-    assert [level[1] for level in found.slices["deallocate"].slow] == [3, 2, 1]
-    assert found.slices["allocate"] == Slices((0,) * 400, ((0,) * 400,) * 3)
-    assert found.open_loop == OpenLoop(1_000, 40, 30)
+    assert result.slices["deallocate"].maximum[:3] == (0, 50, 0)
+    assert [level[1] for level in result.slices["deallocate"].slow] == [3, 2, 1]
+    assert result.slices["allocate"] == Slices((0,) * 400, ((0,) * 400,) * 3)
+    assert result.open_loop == OpenLoop(1_000, 40, 30)
 
 
 def test_the_frees_of_a_thread_are_those_of_its_own_blocks_and_of_others() -> None:
@@ -111,13 +111,13 @@ def test_the_frees_of_a_thread_are_those_of_its_own_blocks_and_of_others() -> No
     held[own + 8 * BUCKETS + 1 * BUCKETS + 20] = 4  # the second thread's deallocate
     held[own + 8 * BUCKETS + 5 * BUCKETS + 20] = 1  # and remote_deallocate
     held[own + 8 * BUCKETS + 5 * BUCKETS + 21] = 2
-    found = read(MEASURES[Pass.LATENCY], Asked(lanes=2), packed(held), {})
-    assert isinstance(found, Latency)
-    assert [row.histograms for row in found.threads] == [
+    result = read(MEASURES[Pass.LATENCY], Asked(lanes=2), packed(held), {})
+    assert isinstance(result, Latency)
+    assert [row.histograms for row in result.threads] == [
         {"allocate": (), "deallocate": ()},
         {"allocate": (), "deallocate": ((20, 5), (21, 2))},
     ]
-    assert (found.by_size, found.slices, found.open_loop) == ({}, {}, None)
+    assert (result.by_size, result.slices, result.open_loop) == ({}, {}, None)
 
 
 def test_what_a_strategy_does_not_know_is_none() -> None:
@@ -132,12 +132,12 @@ def test_what_a_strategy_does_not_know_is_none() -> None:
     known = [1, 16]
     held[25:27], held[34] = known, 100
     held[62] = 60
-    found = read(MEASURES[Pass.FOOTPRINT], Asked(checkpoints=1, marks=("half",)), packed(held), {})
-    assert isinstance(found, Footprint)
-    assert (found.at_peak_live.live_bytes, found.at_peak_live.footprint_bytes) == (100, None)
-    assert (found.at_marks["half"].clock, found.at_marks["half"].free_bytes) == (7, None)
-    assert found.series["footprint_bytes"] == (4096, 8192)
-    assert found.series["metadata_bytes"] == (None, None)
+    result = read(MEASURES[Pass.FOOTPRINT], Asked(checkpoints=1, marks=("half",)), packed(held), {})
+    assert isinstance(result, Footprint)
+    assert (result.at_peak_live.live_bytes, result.at_peak_live.footprint_bytes) == (100, None)
+    assert (result.at_marks["half"].clock, result.at_marks["half"].free_bytes) == (7, None)
+    assert result.series["footprint_bytes"] == (4096, 8192)
+    assert result.series["metadata_bytes"] == (None, None)
 
 
 def test_a_heap_map_has_the_name_of_its_moment() -> None:
@@ -145,21 +145,21 @@ def test_a_heap_map_has_the_name_of_its_moment() -> None:
     held[4:8] = [400, 300, 200, 100]
     held[8:12] = [5, UNKNOWN, UNKNOWN, 9]
     held[12] = 2  # maps
-    each = 8 + 4 + 3 * 256 + 5 * 2048
+    item = 8 + 4 + 3 * 256 + 5 * 2048
     held[13 : 13 + 12] = [UNKNOWN, 20, 500, 1, 4096, 1, 2, 0, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN]
     held[25:28] = [0, 8192, 0]
     held[25 + 768 : 25 + 768 + 10] = [1, 2, 3, 4, 5, 10, 20, 30, 40, 50]
-    held[13 + each] = 0
-    found = read(MEASURES[Pass.HEAP], Asked(marks=("half",)), packed(held), {})
-    assert isinstance(found, Heap)
-    assert [heap_map.moment for heap_map in found.maps] == ["peak", "half"]
-    assert (found.maps[0].walked, found.maps[0].extents[0].bytes) == (True, 8192)
-    assert found.maps[0].buckets == {
+    held[13 + item] = 0
+    result = read(MEASURES[Pass.HEAP], Asked(marks=("half",)), packed(held), {})
+    assert isinstance(result, Heap)
+    assert [heap_map.moment for heap_map in result.maps] == ["peak", "half"]
+    assert (result.maps[0].walked, result.maps[0].extents[0].bytes) == (True, 8192)
+    assert result.maps[0].buckets == {
         "used": (1, 10),
         "free": (2, 20),
         "metadata": (3, 30),
         "resident": (4, 40),
         "before": (5, 50),
     }
-    assert found.after_drain_resident_bytes == (400, 300, 200, 100)
-    assert (found.own_after_drain.in_use_bytes, found.own_after_drain.free_bytes) == (5, None)
+    assert result.after_drain_resident_bytes == (400, 300, 200, 100)
+    assert (result.own_after_drain.in_use_bytes, result.own_after_drain.free_bytes) == (5, None)

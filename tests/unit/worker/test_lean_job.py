@@ -21,6 +21,7 @@ REQUEST: dict[str, Any] = {
     "parameters": "block=64",
     "adopted": None,
     "kind": "heap",
+    "way": "",
     "kernel": None,
     "version": ("mi_version", "mimalloc"),
     "threads": None,

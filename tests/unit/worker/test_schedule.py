@@ -31,7 +31,7 @@ def plan(name: str) -> AllocatorPlan:
 
 
 def measurable(name: str = "churn", allocators: tuple[str, ...] = NAMES, region: str = "anonymous") -> Measurable:
-    cells = {Cell(name, each, region): plan(each) for each in allocators}
+    cells = {Cell(name, allocator, region): plan(allocator) for allocator in allocators}
     return Measurable(name, 5, 4096, plan("null"), cells, {region: RegionRequest(1 << 30, 4096)})
 
 
@@ -50,8 +50,8 @@ def footprint(**changed: float) -> Mapping[str, Any]:
     return {**same, **changed}
 
 
-def sound(job: Job, found: Mapping[str, Any]) -> Sample:
-    return Sample(job.cell, job.block, job.run_pass, Status.OK, None, figures(job.run_pass, **found))
+def sound(job: Job, result: Mapping[str, Any]) -> Sample:
+    return Sample(job.cell, job.block, job.run_pass, Status.OK, None, figures(job.run_pass, **result))
 
 
 def timed(job: Job, ticks: int) -> Mapping[str, Any]:
@@ -70,11 +70,11 @@ class FakeExecutor:
 
     def execute(self, job: Job) -> Sample:
         self.jobs.append(job)
-        found = self.answer(job)
-        if isinstance(found, str):
-            died = found.startswith("died")
-            return Sample(job.cell, job.block, job.run_pass, Status.FAILED, found, died=died)
-        return sound(job, found)
+        result = self.answer(job)
+        if isinstance(result, str):
+            died = result.startswith("died")
+            return Sample(job.cell, job.block, job.run_pass, Status.FAILED, result, died=died)
+        return sound(job, result)
 
     def overlap(self, jobs: Sequence[Job], at_once: int, waiting: Sequence[Job] = ()) -> Generator[Sample, None, None]:
         if waiting:
@@ -90,7 +90,7 @@ class Outcome:
     recorded: list[Sample]
 
     def taken(self) -> list[tuple[str, int, Pass]]:
-        return [(each.cell.allocator, each.block, each.run_pass) for each in self.samples]
+        return [(sample.cell.allocator, sample.block, sample.run_pass) for sample in self.samples]
 
     def order(self, block: int) -> list[str]:
         return [name for name, at, run_pass in self.taken() if at == block and run_pass is Pass.THROUGHPUT]
@@ -110,27 +110,29 @@ def run(
 
 def test_every_cell_is_measured_once_a_block_and_pass() -> None:
     counts = Counter(run().taken())
-    expected = {(name, block, each) for name in NAMES for block in range(4) for each in (Pass.THROUGHPUT, Pass.LATENCY)}
+    expected = {
+        (name, block, run_pass) for name in NAMES for block in range(4) for run_pass in (Pass.THROUGHPUT, Pass.LATENCY)
+    }
     assert expected <= set(counts)
     assert set(counts.values()) == {1}
 
 
 def test_null_is_in_every_block_and_in_no_other_pass() -> None:
-    found = [(block, each) for name, block, each in run().taken() if name == "null"]
-    assert sorted(found) == [(block, each) for block in range(4) for each in (Pass.LATENCY, Pass.THROUGHPUT)]
+    result = [(block, item) for name, block, item in run().taken() if name == "null"]
+    assert sorted(result) == [(block, run_pass) for block in range(4) for run_pass in (Pass.LATENCY, Pass.THROUGHPUT)]
 
 
 def test_null_is_measured_once_a_block_also_where_the_user_asks_for_it() -> None:
     outcome = run(measurable(allocators=("null", "pool")))
     assert Counter(outcome.taken())["null", 0, Pass.THROUGHPUT] == 1
-    assert [name for name, _, each in outcome.taken() if each in (Pass.CHECK, Pass.FOOTPRINT)] == ["pool"] * 3
+    assert [name for name, _, item in outcome.taken() if item in (Pass.CHECK, Pass.FOOTPRINT)] == ["pool"] * 3
 
 
 def test_each_region_has_a_null_of_its_own() -> None:
     cells = {Cell("churn", "pool", region): plan("pool") for region in ("anonymous", "hugepages")}
     regions = dict.fromkeys(("anonymous", "hugepages"), RegionRequest(1 << 30, 4096))
     outcome = run(Measurable("churn", 5, 4096, plan("null"), cells, regions), settings=Settings(blocks=1))
-    nulls = {each.cell.region for each in outcome.samples if each.cell.allocator == "null"}
+    nulls = {sample.cell.region for sample in outcome.samples if sample.cell.allocator == "null"}
     assert nulls == {"anonymous", "hugepages"}
 
 
@@ -141,7 +143,7 @@ def test_the_passes_of_a_cell_follow_each_other_within_a_block() -> None:
 
 
 def test_blocks_run_one_after_the_other() -> None:
-    blocks = [block for _, block, each in run().taken() if each is Pass.THROUGHPUT]
+    blocks = [block for _, block, item in run().taken() if item is Pass.THROUGHPUT]
     assert blocks == sorted(blocks)
 
 
@@ -162,14 +164,18 @@ def test_the_order_is_the_same_for_the_same_seed_and_another_for_another() -> No
 def test_workloads_take_turns_to_begin_a_block() -> None:
     outcome = run(measurable("a"), measurable("b"), measurable("c"))
     begins = [
-        next(each.cell.workload for each in outcome.samples if each.run_pass is Pass.THROUGHPUT and each.block == block)
+        next(
+            sample.cell.workload
+            for sample in outcome.samples
+            if sample.run_pass is Pass.THROUGHPUT and sample.block == block
+        )
         for block in range(4)
     ]
     assert begins == ["a", "b", "c", "a"]
 
 
 def test_checks_come_before_everything_and_footprints_after() -> None:
-    passes = [each for _, _, each in run().taken()]
+    passes = [item for _, _, item in run().taken()]
     assert passes[:5] == [Pass.CHECK] * 5
     assert passes[-15:-10] == [Pass.FOOTPRINT] * 5
     # Then it is known what memory a cell takes, and what mostly waits begins first.
@@ -190,8 +196,8 @@ def heap_batches(
 
 
 def test_heap_passes_wait_together_of_all_workloads() -> None:
-    found = heap_batches(measurable("a"), measurable("b"), memory=None)
-    assert found == [[*NAMES, *NAMES]]
+    result = heap_batches(measurable("a"), measurable("b"), memory=None)
+    assert result == [[*NAMES, *NAMES]]
 
 
 def test_no_more_heap_passes_wait_together_than_memory_holds() -> None:
@@ -237,7 +243,7 @@ def test_footprints_are_repeated_as_often_as_asked() -> None:
 
 def test_only_the_chosen_passes_run() -> None:
     outcome = run(settings=Settings(blocks=2, passes=(Pass.LATENCY,)))
-    assert {each for _, _, each in outcome.taken()} == {Pass.LATENCY}
+    assert {item for _, _, item in outcome.taken()} == {Pass.LATENCY}
     assert len(outcome.samples) == 12
 
 
@@ -271,7 +277,7 @@ def test_a_failed_cell_is_not_measured_again_and_the_others_are() -> None:
     assert mine == [(0, Pass.CHECK), (0, Pass.THROUGHPUT), (0, Pass.LATENCY), (1, Pass.THROUGHPUT)]
     assert outcome.samples[-1].run_pass is Pass.FOOTPRINT
     assert len([key for key in outcome.taken() if key[0] == "pool"]) == 12
-    assert sum(each.status is Status.FAILED for each in outcome.recorded) == 1
+    assert sum(item.status is Status.FAILED for item in outcome.recorded) == 1
 
 
 def test_a_cell_that_fails_its_check_is_never_timed() -> None:
@@ -284,7 +290,7 @@ def test_a_cell_that_fails_its_check_is_never_timed() -> None:
 def test_finished_samples_are_returned_and_not_taken_again() -> None:
     whole = run()
     half = whole.samples[:30]
-    finished = {(each.cell, each.block, each.run_pass): each for each in half}
+    finished = {(item.cell, item.block, item.run_pass): item for item in half}
     resumed = run(finished=finished)
     assert resumed.samples == whole.samples
     assert resumed.recorded == whole.samples[30:]
@@ -296,7 +302,7 @@ def test_a_finished_failure_stays_failed() -> None:
     cell = Cell("churn", "pool")
     failed = Sample(cell, 0, Pass.CHECK, Status.FAILED, "overlap")
     outcome = run(finished={(cell, 0, Pass.CHECK): failed})
-    assert [each for each in outcome.samples if each.cell == cell] == [failed]
+    assert [sample for sample in outcome.samples if sample.cell == cell] == [failed]
     assert outcome.recorded != []
 
 
@@ -355,7 +361,7 @@ def test_repeats_beyond_the_second_are_added_to_the_total() -> None:
 def test_the_time_limit_is_20_times_the_null_replay_and_at_least_30_s(null_seconds: float, limit: float) -> None:
     ticks = int(null_seconds * 1e9 * 2)
     outcome = run(settings=Settings(blocks=1, ns_per_tick=0.5), answer=lambda job: timed(job, ticks))
-    limits = {each.run_pass: each.time_limit for each in outcome.jobs[1:]}
+    limits = {item.run_pass: item.time_limit for item in outcome.jobs[1:]}
     assert limits[Pass.THROUGHPUT] == limits[Pass.LATENCY] == limits[Pass.FOOTPRINT] == pytest.approx(limit)
     assert limits[Pass.CHECK] == pytest.approx(max(30.0, 20 * 4 * 10 * null_seconds))
 
@@ -371,12 +377,12 @@ def test_a_pilot_that_fails_leaves_the_least_time_limit() -> None:
     outcome = run(
         settings=Settings(blocks=1), answer=lambda job: "killed" if job.cell.allocator == "null" else quiet(job)
     )
-    assert {each.time_limit for each in outcome.jobs[1:] if each.run_pass is not Pass.HEAP} == {30.0}
+    assert {item.time_limit for item in outcome.jobs[1:] if item.run_pass is not Pass.HEAP} == {30.0}
 
 
 def test_a_worker_has_at_least_as_long_as_the_user_says() -> None:
     outcome = run(settings=Settings(blocks=1, least_time_limit=200.0))
-    assert {each.time_limit for each in outcome.jobs[1:] if each.run_pass is not Pass.HEAP} == {200.0}
+    assert {job.time_limit for job in outcome.jobs[1:] if job.run_pass is not Pass.HEAP} == {200.0}
 
 
 def test_where_a_worker_without_any_allocator_dies_nothing_is_measured_and_nobody_blamed() -> None:
@@ -385,9 +391,14 @@ def test_where_a_worker_without_any_allocator_dies_nothing_is_measured_and_nobod
         run(settings=Settings(blocks=1), answer=lambda _: "died of no memory")
 
 
+def test_what_a_kind_of_work_asks_for_is_given() -> None:
+    outcome = run(replace(measurable(), seconds=300.0), settings=Settings(blocks=1))
+    assert {job.time_limit for job in outcome.jobs[1:] if job.run_pass is not Pass.HEAP} == {300.0}
+
+
 def test_a_given_time_limit_is_for_every_pass_and_needs_no_pilot() -> None:
     outcome = run(settings=Settings(blocks=1, time_limit=5.0))
-    assert {each.time_limit for each in outcome.jobs if each.run_pass is not Pass.HEAP} == {5.0}
+    assert {job.time_limit for job in outcome.jobs if job.run_pass is not Pass.HEAP} == {5.0}
     assert len(outcome.jobs) == len(outcome.samples)
 
 
@@ -427,11 +438,11 @@ def test_a_loop_without_end_on_a_tiny_workload_ends_in_half_a_minute_whatever_th
 
 
 def test_an_allocator_in_python_is_given_half_a_millisecond_an_operation_or_a_hundred_times_what_others_are() -> None:
-    found = limits(operations=200_000, null_ns=1000)
-    assert (found["throughput"], found["python throughput"]) == (30.0, 100.0)
-    found = limits(operations=200_000, null_ns=100_000_000)
+    result = limits(operations=200_000, null_ns=1000)
+    assert (result["throughput"], result["python throughput"]) == (30.0, 100.0)
+    result = limits(operations=200_000, null_ns=100_000_000)
     # A null replay of 0.1 s is 0.4 s in a worker: 20 times that, and in Python a hundred times as much.
-    assert (found["throughput"], found["python throughput"]) == pytest.approx((30.0, 800.0))
+    assert (result["throughput"], result["python throughput"]) == pytest.approx((30.0, 800.0))
 
 
 def test_what_counts_under_valgrind_is_given_a_third_of_a_millisecond_an_operation() -> None:
@@ -441,8 +452,8 @@ def test_what_counts_under_valgrind_is_given_a_third_of_a_millisecond_an_operati
 
 def test_what_was_seen_to_end_has_twice_its_own_time_in_later_passes() -> None:
     """Replays of 10 s are 40 s in a worker; filling and counting are slower than that as often as than null."""
-    found = limits(operations=685, null_ns=1000, own_ns=10_000_000_000)
-    native = {each: limit for each, limit in found.items() if "python" not in each}
+    result = limits(operations=685, null_ns=1000, own_ns=10_000_000_000)
+    native = {item: limit for item, limit in result.items() if "python" not in item}
     assert native == {
         "check": 30.0, "throughput": 30.0, "latency": 80.0, "footprint": 80.0, "counters": 4000.0, "calls": 4000.0
     }  # fmt: skip
@@ -459,8 +470,8 @@ def test_arrivals_are_waited_for_in_each_latency_replay_of_every_block_and_of_th
 
 def test_an_interpreted_allocator_replays_once_without_a_warm_up() -> None:
     workload = replace(measurable(), cells={Cell("churn", "pool"): plan("pool"), Cell("churn", "mine.py"): PYTHON})
-    found = run(workload, settings=Settings(blocks=1, passes=(Pass.THROUGHPUT,)))
-    asked = {job.cell.allocator: (job.warmups, job.iterations) for job in found.jobs[1:]}
+    result = run(workload, settings=Settings(blocks=1, passes=(Pass.THROUGHPUT,)))
+    asked = {job.cell.allocator: (job.warmups, job.iterations) for job in result.jobs[1:]}
     assert asked == {"pool": (1, 3), "mine.py": (0, 1), "null": (1, 3)}
 
 
@@ -502,9 +513,9 @@ class Crowd:
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._running > 1, timeout=0.05)
             self._running -= 1
-        found = quiet(job)
-        assert not isinstance(found, str)
-        return sound(job, found)
+        result = quiet(job)
+        assert not isinstance(result, str)
+        return sound(job, result)
 
     def overlap(self, jobs: Sequence[Job], at_once: int, waiting: Sequence[Job] = ()) -> Generator[Sample, None, None]:
         with ThreadPoolExecutor(at_once) as pool, ThreadPoolExecutor(len(waiting) or 1) as beside:
@@ -524,6 +535,11 @@ def test_what_times_nothing_runs_on_all_processors_and_what_is_timed_alone(monke
     together = crowd(monkeypatch, measurable(), Settings(blocks=2))
     assert (together[Pass.CHECK], together[Pass.FOOTPRINT]) == (2, 2)
     assert (together[Pass.THROUGHPUT], together[Pass.LATENCY]) == (1, 1)
+
+
+def test_what_uses_the_disk_runs_alone_in_every_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = crowd(monkeypatch, replace(measurable(), alone=True), Settings(blocks=2))
+    assert (together[Pass.CHECK], together[Pass.FOOTPRINT]) == (1, 1)
 
 
 def test_no_two_workers_run_where_memory_holds_but_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -588,4 +604,4 @@ def test_what_shares_the_processors_begins_behind_the_last_timed_sample() -> Non
     taken = [job.run_pass for job in executor.jobs]
     assert seen == taken[: len(seen)]
     assert seen[-1] in timed
-    assert not any(each in timed for each in taken[len(seen) :])
+    assert not any(sample in timed for sample in taken[len(seen) :])

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from memtool.engine.loading import declare, load_library
 from memtool.errors import InputError
 from memtool.units import arrivals_in_words
-from memtool.workload import tables
-from memtool.workload.arrival_kinds import Arrivals
-from memtool.workload.arrivals import compile_arrivals
-from memtool.workload.generated import generated
+from memtool.workload.language import tables
+from memtool.workload.language.arrival_kinds import Arrivals
+from memtool.workload.language.arrivals import compile_arrivals
+from memtool.workload.sources.generated import generated
 from memtool.workload.trace import load_trace, make_trace
 from tests.events import workload_of
 
@@ -27,12 +27,12 @@ QUEUE = {"allocations": 30, "pattern": {"fifo": {"live": 3, "size": 100}}}
 def starts(words: tuple[int, ...], count: int) -> list[int]:
     """Return the intended starts in picoseconds, of the engine."""
     program = (ctypes.c_uint64 * len(words))(*words)
-    found = (ctypes.c_uint64 * count)()
+    result = (ctypes.c_uint64 * count)()
     library = load_library()
     pointer = ctypes.c_void_p
     declare(library, {"memtool_schedule_arrivals": (None, [pointer, pointer, ctypes.c_uint64])})
-    library.memtool_schedule_arrivals(program, found, count)
-    return list(found)
+    library.memtool_schedule_arrivals(program, result, count)
+    return list(result)
 
 
 def compiled(arrivals: object, seed: int = 42) -> tuple[int, ...]:
@@ -51,14 +51,14 @@ def test_what_comes_in_a_burst_comes_at_once() -> None:
 
 def test_poisson_arrivals_are_memoryless_and_as_many_as_asked_for() -> None:
     count = 200_000
-    found = starts(compiled({"poisson": {"rate": "2M/s"}}), count)
-    gaps = [after - before for before, after in zip([0, *found], found, strict=False)]
-    assert found[-1] / count == pytest.approx(500_000, rel=0.01)
+    result = starts(compiled({"poisson": {"rate": "2M/s"}}), count)
+    gaps = [after - before for before, after in zip([0, *result], result, strict=False)]
+    assert result[-1] / count == pytest.approx(500_000, rel=0.01)
     # P(gap > t) = exp(-t / mean)
     for share in (0.1, 1, 3):
         assert sum(gap > share * 500_000 for gap in gaps) / count == pytest.approx(exp(-share), rel=0.05)
     # Computed once, never to change: runs are compared by it.
-    assert found[:3] == [29_779, 102_019, 1_672_271]
+    assert result[:3] == [29_779, 102_019, 1_672_271]
 
 
 def test_periodic_bursts_are_equally_far_apart() -> None:
@@ -134,9 +134,9 @@ def test_a_rate_replaces_the_workloads_own(tmp_path: Path, own: str, expected: d
 
 
 def test_bursts_have_the_rate_of_their_operations() -> None:
-    found = starts(compiled({"bursts": {"rate": "1M/s", "size": 50}}), 100_000)
-    assert found[0] == found[49] < found[50]
-    assert found[-1] / 100_000 == pytest.approx(1_000_000, rel=0.05)
+    result = starts(compiled({"bursts": {"rate": "1M/s", "size": 50}}), 100_000)
+    assert result[0] == result[49] < result[50]
+    assert result[-1] / 100_000 == pytest.approx(1_000_000, rel=0.05)
 
 
 def test_arrivals_are_part_of_the_identity_and_do_not_change_the_events() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from memtool.errors import InputError
-from memtool.workload import law_tables
-from memtool.workload.law_tables import law_mean
-from memtool.workload.laws import Law
-from memtool.workload.loader import load_workload
-from memtool.workload.program import compile_workload
+from memtool.workload.language import law_tables
+from memtool.workload.language.law_tables import law_mean
+from memtool.workload.language.laws import Law
+from memtool.workload.language.loader import load_workload
+from memtool.workload.language.program import compile_workload
 from memtool.workload.trace import load_trace
 from tests.events import workload_of
 
@@ -215,5 +215,5 @@ MEANS = [
 def test_means_of_laws(law: object, mean: float) -> None:
     frames = workload_of({"frames": {"count": 1, "objects_per_frame": law}, "objects": [{"size": 8}]}).frames
     assert frames is not None
-    found: Law[int] = frames.objects_per_frame
-    assert law_mean(found, 0) == pytest.approx(mean, rel=1e-3)
+    result: Law[int] = frames.objects_per_frame
+    assert law_mean(result, 0) == pytest.approx(mean, rel=1e-3)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from memtool.engine.loading import EngineError
-from memtool.workload.characterise import Characteristics, Site, ThreadShare, characterise
-from memtool.workload.source import Rows
+from memtool.workload.description.characterise import Characteristics, Site, StackShare, ThreadShare, characterise
+from memtool.workload.sources.source import Rows
 from tests.events import ALLOCATE, ALLOCATE_ZEROED, DEALLOCATE, EPILOGUE, REALLOCATE, SCOPE_BEGIN, Event, encode
 
 A, B = 0x1000, 0x2000
@@ -24,6 +24,26 @@ def of(*events: Event, threads: list[int] | None = None, **columns: Any) -> Char
     if threads is not None:
         np.frombuffer(words, dtype="<u8")[::2] |= np.array(threads, dtype=np.uint64) << np.uint64(8)
     return characterise([Rows(words, **columns)])
+
+
+def test_call_stacks_and_the_call_sites_at_their_ends() -> None:
+    events: tuple[Event, ...] = (
+        (ALLOCATE, 0, 100, 4),
+        (ALLOCATE, 1, 10, 4),
+        (ALLOCATE, 2, 1, 4),
+        (DEALLOCATE, 2, 0, 0),
+        (ALLOCATE, 3, 1000, 4),
+        (EPILOGUE, 0, 0, 0),
+    )
+    frames = {5: (A, 0x500), 6: (A, 0x600), 7: (B,)}
+    found = of(*events, stacks=np.array([5, 6, 7, 0, 8, 0], np.uint64), frames=frames)
+    assert found.stacks == [
+        StackShare((), 1, 1000, 0, 1, 1000),  # nobody knows what 8 stands for
+        StackShare((A, 0x500), 1, 100, 0, 1, 100),
+        StackShare((A, 0x600), 1, 10, 0, 1, 10),
+        StackShare((B,), 1, 1, 1, 0, 0),
+    ]
+    assert found.sites == [Site(0, 1, 1000, 0, 1, 1000), Site(A, 2, 110, 0, 2, 110), Site(B, 1, 1, 1, 0, 0)]
 
 
 def test_what_a_short_trace_asks_for() -> None:
@@ -41,7 +61,7 @@ def test_what_a_short_trace_asks_for() -> None:
         (DEALLOCATE, 1, 0, 0),
         (DEALLOCATE, 3, 0, 0),
     )
-    found = of(
+    result = of(
         *events,
         threads=[0, 0, 0, 0, 1, 1, 1, 0, 1, 0, 0, 0],
         nanoseconds=np.arange(12, dtype=np.int64) * 10,
@@ -82,18 +102,18 @@ def test_what_a_short_trace_asks_for() -> None:
         "has_rounded_sizes": False,
         "other_sites": 0,
     }
-    assert {name: value for name, value in asdict(found).items() if name in expected} == expected
+    assert {name: value for name, value in asdict(result).items() if name in expected} == expected
     # Object 2 is of site A, and temporary; 1 of B and 3 of A are never freed.
-    assert found.sites == [Site(A, 3, 5200, 1, 1, 5000), Site(B, 3, 350, 0, 1, 0)]
-    assert found.by_thread == [ThreadShare(0, 4, 2, 400, 1, 0), ThreadShare(1, 4, 2, 5150, 1, 0)]
-    assert found.size_by_lifetime[6] == [1, 1]
+    assert result.sites == [Site(A, 3, 5200, 1, 1, 5000), Site(B, 3, 350, 0, 1, 0)]
+    assert result.by_thread == [ThreadShare(0, 4, 2, 400, 1, 0), ThreadShare(1, 4, 2, 5150, 1, 0)]
+    assert result.size_by_lifetime[6] == [1, 1]
 
 
 def test_frees_of_other_threads_and_in_bulk() -> None:
     births: list[Event] = [(ALLOCATE, number, 8, 4) for number in range(65)]
     deaths: list[Event] = [(DEALLOCATE, number, 0, 0) for number in range(65)]
-    found = of(*births, *deaths[:64], (ALLOCATE, 65, 8, 4), deaths[64], threads=[0] * 65 + [1] * 64 + [0, 0])
-    assert (found.remote_frees, found.bulk_frees, found.temporary) == (64, 64, 0)
+    result = of(*births, *deaths[:64], (ALLOCATE, 65, 8, 4), deaths[64], threads=[0] * 65 + [1] * 64 + [0, 0])
+    assert (result.remote_frees, result.bulk_frees, result.temporary) == (64, 64, 0)
     assert of(*births, *deaths[:63], (ALLOCATE, 65, 8, 4), *deaths[63:]).bulk_frees == 0
 
 

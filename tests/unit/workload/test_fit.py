@@ -16,8 +16,8 @@ from memtool.workload.fit.distances import distances
 from memtool.workload.fit.merge import merge_adjacent
 from memtool.workload.fit.model import Fitted, fit
 from memtool.workload.fit.sketch import Sketch, sketch
-from memtool.workload.generated import generated
-from memtool.workload.source import Ending
+from memtool.workload.sources.generated import generated
+from memtool.workload.sources.source import Ending
 from tests.events import ALLOCATE, DEALLOCATE, encode, workload_of
 
 

@@ -23,7 +23,7 @@ from memtool.errors import InputError, MemtoolError
 from memtool.workload.importers.content import LONGEST_LINE
 from memtool.workload.importers.decoder import Report
 from memtool.workload.importers.known import importer_of
-from memtool.workload.source import Ending
+from memtool.workload.sources.source import Ending
 from memtool.workload.trace import load_trace, open_source
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -164,8 +164,8 @@ def test_each_format_is_known_by_its_content_and_read(
     importer = importer_of(path)
     assert importer is not None
     assert importer.name == name
-    found, report = taken(path)
-    assert found == events
+    result, report = taken(path)
+    assert result == events
     assert (report.dropped, report.first_damage, report.damage) == (0, None, None)
 
 
@@ -443,7 +443,7 @@ def test_recordings_of_others_hold_what_an_independent_count_has_found(name: str
     report = ending.report
     assert report is not None
     matched, calls = report.matched, {call: report.calls.get(call, 0) for call in ("Alloc", "Free")}
-    found = {
+    result = {
         "calls": {call: count for call, count in report.calls.items() if call != "frees of nothing"},
         "threads": report.threads,
         "allocations": calls["Alloc"],
@@ -455,5 +455,5 @@ def test_recordings_of_others_hold_what_an_independent_count_has_found(name: str
         "unmatched": matched["unmatched_frees"] + matched["unmatched_reallocations"],
         "freed_by_other_thread": matched["freed_by_other_thread"],
     }
-    assert {key: found[key] for key in wanted} == wanted
+    assert {key: result[key] for key in wanted} == wanted
     assert (report.dropped, report.damage) == (0, None)

@@ -8,7 +8,7 @@ import pytest
 
 from memtool.cli import run
 from memtool.errors import InputError, InputErrors
-from memtool.workload.loader import load_workload
+from memtool.workload.language.loader import load_workload
 
 HEAD = "name: test\nallocations: 1k\n"
 OBJECTS = HEAD + "objects:\n  - {size: 8, lifetime: 3}\n  - {size: %s, lifetime: 4}\n"

@@ -195,7 +195,7 @@ def test_a_trace_has_its_own_threads(tmp_path: Path) -> None:
 
 
 def test_a_file_is_known_by_its_content_and_else_by_its_name(tmp_path: Path) -> None:
-    found = {}
+    result = {}
     for name, text in {
         "trace.txt": FOUR,
         "spaced": "id, lower, upper, size\r\n",
@@ -204,8 +204,8 @@ def test_a_file_is_known_by_its_content_and_else_by_its_name(tmp_path: Path) -> 
         "empty": "",
     }.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-        found[name] = importer_of(tmp_path / name)
-    assert found == {
+        result[name] = importer_of(tmp_path / name)
+    assert result == {
         "trace.txt": IMPORTER,
         "spaced": IMPORTER,
         "other.csv": IMPORTER,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ from memtool.workload.importers import plain
 from memtool.workload.importers.calls import Calls
 from memtool.workload.importers.content import Portions
 from memtool.workload.importers.decoder import Report
-from memtool.workload.importers.plain_columns import Columns
+from memtool.workload.importers.plain_columns import Columns, JsonColumns
 
 pytest.importorskip("pyarrow.csv")
 KINDS = ("malloc", "calloc", "realloc", "free", "posix_memalign", " Delete", "+")
@@ -98,3 +99,68 @@ def test_damage_anywhere_is_said_as_by_lines(monkeypatch: pytest.MonkeyPatch) ->
         for _ in range(3):
             text[draw.randrange(50, len(text))] = draw.randrange(256)
         assert decoded(bytes(text)) == by_lines(bytes(text), monkeypatch)
+
+
+def as_json(row: str, name: str) -> str:
+    """Return a row of CSV as a line of JSON: numbers as they are, hexadecimal ones as texts."""
+    names = ("kind", name, "size", "thread", "time", "alignment", "old")
+    fields = zip(names, row.split(","), strict=False)
+    return json.dumps({key: int(text) if text.isdigit() else text for key, text in fields if text})
+
+
+@pytest.mark.parametrize("name", ["address", "id"])
+def test_json_by_columns_and_by_lines_are_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain, "_BLOCK_BYTES", 5000)
+    draw = random.Random(9)
+    lines = [as_json(row, name) for row in rows(draw, 1500)]
+    # A block whose addresses are numbers and texts is read line by line.
+    for chosen in (lines, [line for line in lines if "0x" not in line]):
+        text = "\n".join(chosen).encode()
+        fast, slow = decoded(text), by_lines(text, monkeypatch)
+        assert fast == slow
+        assert fast[1].dropped == 0
+    text = "\n".join(json.dumps({"kind": "malloc", name: hex(16 + n), "size": 8}) for n in range(500)).encode() + b"\n"
+    read = JsonColumns(plain._NAMES, plain._KINDS).read(text, Calls())
+    assert read is not None
+    assert read.nbytes == 500 * 48
+    assert bytes(read) == by_lines(text, monkeypatch)[0]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '{"kind": "malloc", "id": 5, "size": "8"}',
+        '{"kind": "malloc", "id": 5, "size": 8.0}',
+        '{"kind": "malloc", "id": 5, "size": true}',
+        '{"kind": "malloc", "id": "007", "size": 8}',
+        '{"kind": "malloc", "id": null, "size": 8}',
+        '{"kind": "malloc", "id": 5}',
+        '{"kind": "malloc", "id": 5, "size": 8, "time": -1}',
+        '{"kind": "malloc", "id": 5, "size": 8, "thread": -1}',
+        '{"kind": "malloc", "id": 18446744073709551615, "size": 8}',
+        '{"kind": "malloc", "id": 5, "size": 99999999999999999999}',
+        '{"kind": "malloc", "id": 5, "address": 6, "size": 8}',
+        '{"kind": "malloc", "id": 5, "id": 6, "size": 8}',
+        '{"kind": "malloc", "ID": 5, "size": 8}',
+        '{"kind": "realloc", "old": 5, "size": 8}',
+        '{"kind": "malloc", "id": 5, "size": 8}{"kind": "free", "id": 5}',
+        '{"kind": "malloc", "id": 5,\n"size": 8}',
+        '{"kind": "grow", "id": 5, "size": 8}',
+        '{"kind": 5, "id": 5, "size": 8}',
+        '{"kind": "malloc", "id": 5, "size": 8, "more": {"a": [1, 2]}}',
+        '{"kind": "malloc", "id": 5, "size": 8, "time": "2020-01-01"}',
+        ' {"kind": "malloc", "id": 5, "size": 8}',
+        '["malloc", 5, 8]',
+        "# a word in between",
+        "",
+        "{",
+        "\xff",
+        '{"kind": "mal\xff", "id": 5, "size": 8}',
+    ],
+)
+def test_odd_json_is_left_to_lines(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain, "_BLOCK_BYTES", 800)
+    lines = [json.dumps({"kind": "malloc", "id": number, "size": 8 + number}) for number in range(90)]
+    lines.insert(50, odd)
+    text = "\n".join(lines).encode("latin-1")
+    assert decoded(text) == by_lines(text, monkeypatch)

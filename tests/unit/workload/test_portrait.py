@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from memtool.workload.generated import generated
-from memtool.workload.inspection import inspect_source
-from memtool.workload.portrait import Sentence, portrait
+from memtool.workload.description.inspection import inspect_source
+from memtool.workload.description.portrait import Sentence, portrait
+from memtool.workload.sources.generated import generated
 from tests.events import workload_of
 
 

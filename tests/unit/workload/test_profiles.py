@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from memtool.cli import run
 from memtool.errors import InputError
 from memtool.workload.importers.convert import ImportedProfile, import_profile
 from memtool.workload.importers.known import by_content
-from memtool.workload.loader import load_workload
+from memtool.workload.language.loader import load_workload
 from memtool.workload.trace import load_trace
 
 JEMALLOC = """heap_v2/1
@@ -175,3 +176,53 @@ def test_the_command_says_what_it_cannot_know(
     assert run(["import", "app.heap", "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["sizes"] == 3
     assert run(["import", "app.heap", "-o", "app.heap"]) == 2
+
+
+def field(number: int, *values: int | bytes) -> bytes:
+    """Return fields of a number in protobuf's encoding: whole numbers below 128, or what has a length below that."""
+    return b"".join(
+        bytes([number << 3, value]) if isinstance(value, int) else bytes([number << 3 | 2, len(value)]) + value
+        for value in values
+    )
+
+
+def pprof(*samples: bytes, kinds: int = 4) -> bytes:
+    """Return a profile of pprof by its wire format; a sample has four values."""
+    texts = (b"", b"alloc_objects", b"count", b"alloc_space", b"bytes", b"inuse_objects", b"inuse_space")
+    types = [field(1, number) + field(2, unit) for number, unit in ((1, 2), (3, 4), (5, 2), (6, 4))]
+    return field(1, *types[:kinds]) + field(2, *samples) + field(6, *texts) + field(12, 100)
+
+
+SAMPLES = (
+    field(1, 9) + field(2, bytes([20, 80, 5, 20])),  # packed, as protobuf writes it; a stack besides
+    field(2, 3, 96, 3, 96) + field(3, field(1, 4) + field(3, 32)),
+    field(2, 7, 70, 0, 0),
+)
+
+
+def test_a_profile_of_pprof(tmp_path: Path) -> None:
+    pytest.importorskip("google.protobuf")
+    (tmp_path / "heap.pb.gz").write_bytes(gzip.compress(pprof(*SAMPLES)))
+    made = import_profile(str(tmp_path / "heap.pb.gz"), tmp_path / "out.yaml")
+    assert made is not None
+    workload = load_workload(tmp_path / "out.yaml")
+    assert workload.effective()["profile"]["rows"] == [[4, 20, 5], [10, 7, 0], [32, 3, 3]]
+    assert (made.format, made.live_objects, made.live_bytes, made.dropped) == ("pprof", 8, 116, 0)
+    assert made.notes[0] == "one allocation in 100 bytes was sampled: counts are estimates"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (pprof(*SAMPLES, kinds=2), "is a profile of alloc_objects, alloc_space, not of live objects and their space"),
+        (pprof(*SAMPLES)[:-20], "is damaged, or no profile of pprof"),
+        (pprof(field(2, 1, 2)), "holds no live object that can be read"),
+        (field(1, field(1, 99)) + field(6, b""), "is damaged: it names texts that are not there"),
+    ],
+)
+def test_a_profile_of_pprof_that_is_none(content: bytes, words: str, tmp_path: Path) -> None:
+    pytest.importorskip("google.protobuf")
+    (tmp_path / "heap.pb").write_bytes(content)
+    with pytest.raises(InputError) as problem:
+        import_profile(str(tmp_path / "heap.pb"), tmp_path / "out.yaml")
+    assert str(problem.value).startswith(f"{tmp_path / 'heap.pb'}: {words}")

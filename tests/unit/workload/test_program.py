@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtool.workload.generated import generated
-from memtool.workload.program import _phases, _slot_law, compile_workload
-from memtool.workload.schema import Phase
-from memtool.workload.source import Ending
+from memtool.workload.language.program import _phases, _slot_law, compile_workload
+from memtool.workload.language.schema import Phase
+from memtool.workload.sources.generated import generated
+from memtool.workload.sources.source import Ending
 from tests.events import ALLOCATE, DEALLOCATE, EPILOGUE, REALLOCATE, events_of, workload_of
 
 RAMP, STEADY, DRAIN = range(3)
@@ -86,8 +86,8 @@ def test_a_profile_is_populated_and_stays_in_its_steady_state() -> None:
         course.append(dict(live))
     steady = course[populated:]
     # Two and a half standard deviations of the counts, which are correlated over a lifetime.
-    assert mean(each[64] for each in steady) == pytest.approx(10_000, rel=0.025)
-    assert mean(each[3840] for each in steady) == pytest.approx(100, rel=0.25)
+    assert mean(item[64] for item in steady) == pytest.approx(10_000, rel=0.025)
+    assert mean(item[3840] for item in steady) == pytest.approx(100, rel=0.25)
     allocated = Counter(size for kind, _, size, _ in events[populated:] if kind == ALLOCATE)
     assert allocated[64] / allocated[3840] == pytest.approx(9, rel=0.04)
 
@@ -222,7 +222,7 @@ def test_between_rounds_the_first_thread_frees_what_does_not_survive() -> None:
 def test_a_share_of_the_objects_is_retained_to_the_end_of_the_thread() -> None:
     # What is not retained is freed at once: the only place that was ever used is chosen, and full.
     exchange = {"slots": 1, "freed": "100%", "exchanged": "0%", "retained": "50%", "size": 8, "retained_size": 64}
-    events = [each for each in events_of({"allocations": 8, "pattern": {"exchange": exchange}}) if each[0] <= 1]
+    events = [item for item in events_of({"allocations": 8, "pattern": {"exchange": exchange}}) if item[0] <= 1]
     sizes = {thing: size for kind, thing, size, _ in events if kind == ALLOCATE}
     assert sorted(sizes.values()) == [8] * 4 + [64] * 4
     freed = [thing for kind, thing, *_ in events if kind == DEALLOCATE]

@@ -12,9 +12,9 @@ import pytest
 
 from memtool.errors import InputError
 from memtool.model import Mark, Mode
-from memtool.workload.generated import generated
-from memtool.workload.source import Ending, Rows, Source
-from memtool.workload.staged import Stages, staged
+from memtool.workload.sources.generated import generated
+from memtool.workload.sources.source import Ending, Rows, Source
+from memtool.workload.sources.staged import Stages, staged
 from memtool.workload.trace import make_trace
 from tests.events import ALLOCATE, DEALLOCATE, EPILOGUE, MARK, Event, decode, encode, workload_of
 
@@ -34,7 +34,7 @@ MICROSECONDS = (0, 10, 10, 1000, 1050, 1060, 5000, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told(Source):
+class Recording(Source):
     """The events above, in portions of so many."""
 
     portion: int = 100
@@ -53,8 +53,8 @@ class Told(Source):
             yield Rows(encode(*portion), times if has_times else None)
 
 
-def told(portion: int = 100, *, has_times: bool = True) -> Told:
-    return Told(name="told", marks=("full", "late"), portion=portion, has_times=has_times)
+def recording(portion: int = 100, *, has_times: bool = True) -> Recording:
+    return Recording(name="told", marks=("full", "late"), portion=portion, has_times=has_times)
 
 
 def events(source: Source) -> list[tuple[int, int]]:
@@ -64,7 +64,7 @@ def events(source: Source) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("portion", [1, 2, 100])
 def test_times_are_said_a_tenth_of_a_millisecond_apart(portion: int) -> None:
-    assert events(staged(told(portion), "t", Stages(speed=1))) == [
+    assert events(staged(recording(portion), "t", Stages(speed=1))) == [
         (ALLOCATE, 0),
         (ALLOCATE, 1),
         (MARK, 0),
@@ -77,9 +77,9 @@ def test_times_are_said_a_tenth_of_a_millisecond_apart(portion: int) -> None:
         (EPILOGUE, 0),
         (DEALLOCATE, 0),
     ]
-    faster = events(staged(told(portion), "t", Stages(speed=10)))
+    faster = events(staged(recording(portion), "t", Stages(speed=10)))
     assert [thing for kind, thing in faster if kind == PACE] == [100, 500]
-    assert [thing for kind, thing in events(staged(told(portion), "t", Stages(speed=0.5))) if kind == PACE] == [
+    assert [thing for kind, thing in events(staged(recording(portion), "t", Stages(speed=0.5))) if kind == PACE] == [
         2000,
         2100,
         10000,
@@ -92,7 +92,7 @@ def test_times_are_said_a_tenth_of_a_millisecond_apart(portion: int) -> None:
 )
 def test_figures_begin_at_a_moment(begin: str, warm: int, portion: int) -> None:
     ending = Ending()
-    source = staged(told(portion), "t", Stages(begin=begin))
+    source = staged(recording(portion), "t", Stages(begin=begin))
     kinds = [kind for piece in source.events(ending) for kind, *_ in decode(piece)]
     before = kinds[: kinds.index(BEGIN)]
     assert len([kind for kind in before if kind < 4]) == warm
@@ -102,14 +102,14 @@ def test_figures_begin_at_a_moment(begin: str, warm: int, portion: int) -> None:
 
 
 def test_marks_before_the_beginning_are_gone() -> None:
-    source = staged(told(), "t", Stages(begin="full"))
+    source = staged(recording(), "t", Stages(begin="full"))
     assert source.marks == ("late",)
     assert [(kind, thing) for kind, thing in events(source) if kind in (MARK, BEGIN)] == [(BEGIN, 0), (MARK, 0)]
 
 
 def test_a_pace_counts_from_the_beginning() -> None:
     ending = Ending()
-    source = staged(told(), "t", Stages(speed=1, begin="3"))
+    source = staged(recording(), "t", Stages(speed=1, begin="3"))
     kinds = [event[:2] for piece in source.events(ending) for event in decode(piece)]
     assert kinds[3:] == [
         (DEALLOCATE, 1),
@@ -126,7 +126,7 @@ def test_a_pace_counts_from_the_beginning() -> None:
 
 
 def test_the_image_of_what_begins_later() -> None:
-    with make_trace(staged(told(), "t", Stages(begin="2")), "t") as trace:
+    with make_trace(staged(recording(), "t", Stages(begin="2")), "t") as trace:
         info, image = trace.info, os.pread(trace.image_fd, trace.image_bytes, 0)
     # Of two allocations 400 bytes are alive; then 300 go, 50 come and go.
     assert (info.operations, info.epilogue_operations, info.allocations) == (3, 1, 3)
@@ -141,7 +141,7 @@ def test_the_image_of_what_begins_later() -> None:
 def test_what_is_replayed_otherwise_has_other_events_and_another_name() -> None:
     traces = []
     for stages in (Stages(), Stages(speed=1), Stages(speed=2), Stages(begin="2")):
-        with make_trace(staged(told(), "t", stages), "t") as trace:
+        with make_trace(staged(recording(), "t", stages), "t") as trace:
             traces.append(trace.info)
     assert len({info.event_hash for info in traces}) == 4
     assert [info.name for info in traces] == ["told", "told:paced", "told:paced=2", "told:from=2"]
@@ -164,7 +164,7 @@ def test_what_is_replayed_otherwise_has_other_events_and_another_name() -> None:
 )
 def test_what_cannot_be_is_refused(stages: Stages, has_times: bool, words: str) -> None:
     with pytest.raises(InputError) as caught:
-        make_trace(staged(told(has_times=has_times), "t", stages), "t", Mode.SERIAL)
+        make_trace(staged(recording(has_times=has_times), "t", stages), "t", Mode.SERIAL)
     assert str(caught.value) == words
 
 
@@ -172,3 +172,19 @@ def test_arrivals_are_a_pace_of_their_own() -> None:
     content = {"allocations": 10, "objects": [{"size": 8, "lifetime": 2}], "arrivals": {"poisson": {"rate": "1k/s"}}}
     with pytest.raises(InputError, match="it has arrivals, which are its pace"):
         staged(generated(workload_of(content), 1), "t", Stages(speed=1))
+
+
+class InTurn(Recording):
+    """Two threads in turn."""
+
+    def rows(self, ending: Ending) -> Iterator[Rows]:
+        times = np.array([0, 0, 300, 310, 600, 650], np.int64) * 1000
+        yield Rows(encode(*((ALLOCATE | (number % 2) << 8, number, 8, 4) for number in range(6))), times)
+
+
+def test_each_thread_looks_at_the_clock_for_itself() -> None:
+    source = staged(InTurn(name="t", threads=2), "t", Stages(speed=1.0))
+    made = b"".join(bytes(part) for part in source.events(Ending()))
+    heads = np.frombuffer(made, "<u8")[::2].tolist()
+    paces = [(head >> 8 & 0xFFFF, head >> 24) for head in heads if head & 0xFF == PACE]
+    assert paces == [(0, 300), (1, 310), (0, 600), (1, 650)]

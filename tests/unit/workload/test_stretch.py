@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from memtool.workload.recorded import Recorded
-from memtool.workload.source import Ending, Rows
-from memtool.workload.stretch import stretch_of
+from memtool.workload.sources.recorded import Recorded
+from memtool.workload.sources.source import Ending, Rows
+from memtool.workload.sources.stretch import stretch_of
 from tests.events import ALLOCATE, ALLOCATE_ZEROED, DEALLOCATE, REALLOCATE, Event, decode, encode
 
 NEVER = 2**64 - 1
@@ -49,7 +49,7 @@ def taken(skip: int, take: int | None, portion: int = 3) -> list[Rows]:
 
 
 def events(rows: list[Rows]) -> list[Event]:
-    return [event for each in rows for event in decode(each.events)]
+    return [event for row in rows for event in decode(row.events)]
 
 
 @pytest.mark.parametrize("portion", [1, 3, 5, 12])
@@ -96,11 +96,11 @@ def _columns(rows: list[Rows]) -> tuple[list[int], list[int], list[int]]:
     times: list[int] = []
     callers: list[int] = []
     resident: list[int] = []
-    for each in rows:
-        assert each.nanoseconds is not None
-        assert each.callers is not None
-        assert each.resident is not None
-        times += each.nanoseconds.tolist()
-        callers += each.callers.tolist()
-        resident += each.resident.tolist()
+    for row in rows:
+        assert row.nanoseconds is not None
+        assert row.callers is not None
+        assert row.resident is not None
+        times += row.nanoseconds.tolist()
+        callers += row.callers.tolist()
+        resident += row.resident.tolist()
     return times, callers, resident

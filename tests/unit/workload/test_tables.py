@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtool.workload import tables
+from memtool.workload.language import tables
 
 KNOTS = 24 * 32 + 1
 ONE = 1 << 16
@@ -94,13 +94,13 @@ def test_an_alias_table_keeps_every_probability(weights: list[Fraction]) -> None
     assert table[:2] == [tables.DISCRETE, count]
     assert table[2 : 2 + count] == list(range(count))
     thresholds, aliases = table[2 + count : 2 + 2 * count], table[2 + 2 * count :]
-    found = [Fraction(0)] * count
+    result = [Fraction(0)] * count
     for column, (threshold, alias) in enumerate(zip(thresholds, aliases, strict=True)):
         stays = Fraction(threshold, 2**64 - 1)
-        found[column] += stays / count
-        found[alias] += (1 - stays) / count
+        result[column] += stays / count
+        result[alias] += (1 - stays) / count
     total = sum(weights)
-    for share, weight in zip(found, weights, strict=True):
+    for share, weight in zip(result, weights, strict=True):
         assert abs(share - weight / total) < Fraction(1, 2**60)
 
 

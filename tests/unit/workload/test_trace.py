@@ -15,8 +15,8 @@ from memtool.engine.generate import binding as generator_binding
 from memtool.errors import InputError, MemtoolError
 from memtool.host.cgroup import Allowance
 from memtool.model import Mark, Mode
-from memtool.workload.generated import generated
-from memtool.workload.source import Ending
+from memtool.workload.sources.generated import generated
+from memtool.workload.sources.source import Ending
 from memtool.workload.trace import find_workload, load_trace, make_trace
 from tests.events import workload_of
 
@@ -223,7 +223,7 @@ PEAKS = {
 @pytest.mark.parametrize(("content", "notes"), PEAKS.values(), ids=PEAKS)
 def test_a_peak_that_misleads_is_said(content: dict[str, object], notes: tuple[str, ...]) -> None:
     with make_trace(generated(workload_of(content), 7), "w.yaml") as trace:
-        found = trace.info.notes
-    assert len(found) == len(notes)
-    assert all(one.startswith(words) for one, words in zip(found, notes, strict=True))
-    assert all("comes before anything is freed" in one for one in found)
+        result = trace.info.notes
+    assert len(result) == len(notes)
+    assert all(one.startswith(words) for one, words in zip(result, notes, strict=True))
+    assert all("comes before anything is freed" in one for one in result)

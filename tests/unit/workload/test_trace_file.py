@@ -13,11 +13,11 @@ import pytest
 
 from memtool.errors import InputError, MemtoolError
 from memtool.model import Mode
-from memtool.workload import trace_file
-from memtool.workload.generated import generated
-from memtool.workload.source import Ending, Rows
+from memtool.workload.sources import trace_file
+from memtool.workload.sources.generated import generated
+from memtool.workload.sources.source import Ending, Rows
+from memtool.workload.sources.trace_file import TraceFile, TraceWriter
 from memtool.workload.trace import load_trace, make_trace, open_source
-from memtool.workload.trace_file import TraceFile, TraceWriter
 from tests.events import ALLOCATE, DEALLOCATE, Event, encode, in_words, workload_of
 
 pa: Any = pytest.importorskip("pyarrow")
@@ -67,6 +67,24 @@ def test_the_columns_of_a_trace(tmp_path: Path) -> None:
     assert (metadata["schema"], metadata["source"], metadata["threads"]) == ("memtool.trace.v1", "by hand", 1)
     assert metadata["kinds"]["3"] == "reallocate"
     assert list(tmp_path.iterdir()) == [tmp_path / "a.parquet"]
+
+
+def test_a_call_stack_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_file, "_GROUP_EVENTS", 4)
+    monkeypatch.setattr(trace_file, "_READ_EVENTS", 2)
+    frames = {7: (0x10, 0x20), 9: (0x10, 0x30, 0x40)}
+    stacks = np.array([7, 7, 9, 11, 0, 0], np.uint64)  # nobody knows what 11 stands for
+    with TraceWriter(tmp_path / "a.parquet") as writer:
+        writer.append(Rows(encode(*EVENTS[:3]), stacks=stacks[:3], frames=frames))
+        writer.append(Rows(encode(*EVENTS[3:]), stacks=stacks[3:], frames=frames))
+        writer.append(Rows(encode(allocate(3, 8)), stacks=np.array([9], np.uint64), frames=frames))
+        writer.close({})
+    table = pq.read_table(tmp_path / "a.parquet").to_pydict()
+    assert table["stack"] == [7, 7, 9, 11, 0, 0, 9]
+    assert table["frames"] == [[0x10, 0x20], None, [0x10, 0x30, 0x40], None, None, None, None]
+    portions = list(trace_file.load(tmp_path / "a.parquet").portions(Ending()))
+    assert [int(each) for rows in portions if rows.stacks is not None for each in rows.stacks] == table["stack"]
+    assert portions[-1].frames == {7: [0x10, 0x20], 9: [0x10, 0x30, 0x40]}
 
 
 def test_a_column_in_which_nothing_is_known_is_left_out(tmp_path: Path) -> None:
@@ -171,6 +189,17 @@ def test_what_a_killed_recording_leaves_is_a_trace(tmp_path: Path) -> None:
     assert trace_file.load(tmp_path / "a.parquet").metadata["threads"] == 1
 
 
+def test_files_of_different_traces_are_no_parts_of_one(tmp_path: Path) -> None:
+    for name, times in (("a", None), ("b", np.array([1], np.int64))):
+        with TraceWriter(tmp_path / f"{name}.parquet") as writer:
+            writer.append(Rows(encode(allocate(0, 8)), times))
+            writer.close({"threads": 1})
+    with pytest.raises(InputError) as problem:
+        trace_file.load(tmp_path)
+    words = "is no trace: its files have different columns, so they are no parts of one"
+    assert str(problem.value) == f"{tmp_path}: {words}"
+
+
 def test_what_fails_leaves_no_file(tmp_path: Path) -> None:
     def failing() -> None:
         with TraceWriter(tmp_path / "a.parquet") as writer:
@@ -253,7 +282,7 @@ def test_without_pyarrow_one_line_says_what_to_install(tmp_path: Path, monkeypat
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(MemtoolError) as problem:
         open_source(path)
-    assert str(problem.value) == "trace files need pyarrow, which is not installed: pip install 'memtool[traces]'"
+    assert str(problem.value) == "trace files need pyarrow, which is not installed: pip install 'memtool-bench[traces]'"
 
 
 def test_a_file_is_known_as_a_trace_by_its_content(tmp_path: Path) -> None:

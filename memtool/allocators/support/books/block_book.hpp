@@ -47,23 +47,23 @@ class BlockBook {
 
   // The entry of a block that is to be freed or resized; nullptr, with a finding, where it must not be: then the heap
   // below must not see the call.
-  [[nodiscard]] const Entry* claim(void* block, std::size_t size, std::size_t alignment, const char* what) {
-    const auto found = live_.find(block);
-    if (found == live_.end()) {
-      findings_.add(why_not_live(block, what));
+  [[nodiscard]] const Entry* claim(void* block, std::size_t size, std::size_t alignment, const char* call) {
+    const auto entry = live_.find(block);
+    if (entry == live_.end()) {
+      findings_.add(why_not_live(block, call));
       return nullptr;
     }
-    if (found->second.size == size && found->second.alignment == alignment) return &found->second;
-    findings_.add(worded("%s with another size or alignment (%zu bytes, %zu) than it was asked for with: %s", what,
-                         size, alignment, describe(block, found->second).c_str()));
+    if (entry->second.size == size && entry->second.alignment == alignment) return &entry->second;
+    findings_.add(worded("%s with another size or alignment (%zu bytes, %zu) than it was asked for with: %s", call,
+                         size, alignment, describe(block, entry->second).c_str()));
     return nullptr;
   }
 
   void leave(void* block) {
-    const auto found = live_.find(block);
-    live_bytes_ -= found->second.size;
-    remember(block, found->second);
-    live_.erase(found);
+    const auto entry = live_.find(block);
+    live_bytes_ -= entry->second.size;
+    remember(block, entry->second);
+    live_.erase(entry);
   }
 
   // An object that has moved lies in the scope of now.
@@ -86,12 +86,12 @@ class BlockBook {
   void release(Ended ended) {
     std::uint64_t count = 0;
     for (std::size_t i = marks_.back(); i < in_scopes_.size(); ++i) {
-      const auto found = live_.find(in_scopes_[i]);
-      if (found == live_.end() || found->second.depth != marks_.size()) continue;
-      ended(found->first, found->second);
-      live_bytes_ -= found->second.size;
-      remember(found->first, found->second);
-      live_.erase(found);
+      const auto entry = live_.find(in_scopes_[i]);
+      if (entry == live_.end() || entry->second.depth != marks_.size()) continue;
+      ended(entry->first, entry->second);
+      live_bytes_ -= entry->second.size;
+      remember(entry->first, entry->second);
+      live_.erase(entry);
       ++count;
     }
     in_scopes_.resize(marks_.back());
@@ -134,26 +134,26 @@ class BlockBook {
       if (freed_order_.size() <= kMostFreed) return;
       const auto [oldest, operation] = freed_order_.front();
       freed_order_.pop_front();
-      const auto found = freed_.find(oldest);
-      if (found != freed_.end() && found->second.operation == operation) freed_.erase(found);
+      const auto freed = freed_.find(oldest);
+      if (freed != freed_.end() && freed->second.operation == operation) freed_.erase(freed);
     } catch (const std::bad_alloc&) {
       // Its second free will be called that of a foreign pointer.
     }
   }
 
-  [[nodiscard]] std::string why_not_live(void* block, const char* what) const {
+  [[nodiscard]] std::string why_not_live(void* block, const char* call) const {
     const std::uint64_t now = findings_.operation();
     if (const auto freed = freed_.find(block); freed != freed_.end())
-      return worded("double %s: %s was freed at operation %" PRIu64 " and again at operation %" PRIu64, what,
+      return worded("double %s: %s was freed at operation %" PRIu64 " and again at operation %" PRIu64, call,
                     describe(block, freed->second.entry).c_str(), freed->second.operation, now);
     const auto* at = static_cast<const std::byte*>(block);
     for (const auto& [begin, entry] : live_) {
       const auto* first = static_cast<const std::byte*>(begin);
       if (at < first || at >= first + entry.size) continue;
-      return worded("%s of a foreign pointer at operation %" PRIu64 ": %p lies %zu bytes into %s", what, now, block,
+      return worded("%s of a foreign pointer at operation %" PRIu64 ": %p lies %zu bytes into %s", call, now, block,
                     static_cast<std::size_t>(at - first), describe(begin, entry).c_str());
     }
-    return worded("%s of a foreign pointer at operation %" PRIu64 ": %p is no block of this heap", what, now, block);
+    return worded("%s of a foreign pointer at operation %" PRIu64 ": %p is no block of this heap", call, now, block);
   }
 
   Findings& findings_;

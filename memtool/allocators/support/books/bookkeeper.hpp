@@ -43,8 +43,8 @@ class Bookkeeper : public Layer {
   }
   [[nodiscard]] bool knows_requests() const override { return true; }
   [[nodiscard]] Request request_of(const void* block) const override {
-    const auto found = book_.live().find(const_cast<void*>(block));
-    return found == book_.live().end() ? Request{} : Request{found->second.size, found->second.alignment};
+    const auto entry = book_.live().find(const_cast<void*>(block));
+    return entry == book_.live().end() ? Request{} : Request{entry->second.size, entry->second.alignment};
   }
   [[nodiscard]] HeapStats stats() const override { return book_.with_book(below().stats()); }
 

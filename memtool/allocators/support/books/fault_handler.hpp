@@ -55,8 +55,8 @@ class FaultExplainer {
   }
   static void on_fault(int, siginfo_t* fault, void*) {
     char words[390];
-    for (const FaultExplainer* each : all()) {
-      if (!each->explain(fault->si_addr, words, sizeof words - 1)) continue;
+    for (const FaultExplainer* explainer : all()) {
+      if (!explainer->explain(fault->si_addr, words, sizeof words - 1)) continue;
       const std::size_t length = std::strlen(words);
       words[length] = '\n';
       (void)!write(STDERR_FILENO, words, length + 1);

@@ -19,8 +19,8 @@ namespace memtool::class_chunks {
 // chunk's tail; near the end of the region, what is left.
 inline std::span<std::byte> take(PageRuns& runs, std::size_t chunk_bytes, std::size_t size,
                                  std::uint32_t tag) noexcept {
-  for (const std::size_t wanted : {std::max(chunk_bytes, 8 * size), size}) {
-    const std::size_t bytes = bits::round_up(wanted, PageRuns::kPage);
+  for (const std::size_t least : {std::max(chunk_bytes, 8 * size), size}) {
+    const std::size_t bytes = bits::round_up(least, PageRuns::kPage);
     void* chunk = runs.allocate(bytes / PageRuns::kPage, PageRuns::kPage);
     if (chunk == nullptr) continue;
     runs.set_tag(chunk, tag);

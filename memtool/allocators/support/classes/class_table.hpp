@@ -48,8 +48,8 @@ class ClassTable {
 
   [[nodiscard]] [[gnu::noinline]] std::size_t aligned_index(std::size_t size, std::size_t alignment) const noexcept {
     if (alignment > kPage) return kNone;
-    const std::size_t found = classes_.index(size, alignment);
-    return found < classes_.count() ? found : kNone;
+    const std::size_t index = classes_.index(size, alignment);
+    return index < classes_.count() ? index : kNone;
   }
 
   SizeClasses classes_;

@@ -49,8 +49,8 @@ class PageRuns {
   // A run of `pages` pages whose address is a multiple of `alignment` (a power of two); nullptr when memory is out.
   [[nodiscard]] void* allocate(std::size_t pages, std::size_t alignment) noexcept {
     if (table_ == nullptr || pages > region_.capacity() / kPage) return nullptr;
-    const std::uint32_t found = find(pages, alignment);
-    if (found != kNone) return take(found, pages, alignment);
+    const std::uint32_t run = find(pages, alignment);
+    if (run != kNone) return take(run, pages, alignment);
     return grow(pages, alignment);
   }
 

@@ -45,9 +45,9 @@ class SizeClasses {
   [[nodiscard]] std::size_t index(std::size_t size, std::size_t alignment) const noexcept {
     const std::size_t least = std::max(size, alignment);
     if (least > largest()) return count_;
-    std::size_t found = index(least);
-    while (found < count_ && (sizes_[found] & (alignment - 1)) != 0) ++found;
-    return found;
+    std::size_t size_class = index(least);
+    while (size_class < count_ && (sizes_[size_class] & (alignment - 1)) != 0) ++size_class;
+    return size_class;
   }
 
  private:

@@ -133,8 +133,8 @@ class ApartBlocks {
     if (++used_count_ * 2 > used_.size()) {
       std::vector<std::uint32_t> old(used_.size() * 2, kEmpty);
       old.swap(used_);
-      for (const std::uint32_t each : old)
-        if (each != kEmpty) used_[slot_of(records_[each].offset)] = each;
+      for (const std::uint32_t record : old)
+        if (record != kEmpty) used_[slot_of(records_[record].offset)] = record;
     }
     used_[slot_of(offset(at))] = number(at);
   }

@@ -101,8 +101,8 @@ class InlineBlocks {
   }
   // No link is all ones in a word of either width.
   [[nodiscard]] Ref load_link(std::size_t offset) const noexcept {
-    const std::size_t found = load(offset);
-    return found == (kNone >> (64 - 8 * word_)) ? kNone : found;
+    const std::size_t link = load(offset);
+    return link == (kNone >> (64 - 8 * word_)) ? kNone : link;
   }
   template <class Word>
   [[nodiscard]] std::size_t load_as(std::size_t offset) const noexcept {

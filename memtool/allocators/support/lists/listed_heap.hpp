@@ -35,14 +35,14 @@ class ListedHeap {
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     if (size >= limit_ || alignment >= limit_) return nullptr;
     const std::size_t need = layout_.bytes_for(size);
-    Ref found = search(need, alignment);
-    if (found == kNone && unmerged_) {
+    Ref free_block = search(need, alignment);
+    if (free_block == kNone && unmerged_) {
       merge_all();
-      found = search(need, alignment);
+      free_block = search(need, alignment);
     }
-    const bool searched = found != kNone;
-    if (!searched) found = grow(need, alignment);
-    return found == kNone ? nullptr : payload(take(found, need, alignment, searched));
+    const bool searched = free_block != kNone;
+    if (!searched) free_block = grow(need, alignment);
+    return free_block == kNone ? nullptr : payload(take(free_block, need, alignment, searched));
   }
 
   void deallocate(void* payload, std::size_t, std::size_t) noexcept {
@@ -63,10 +63,10 @@ class ListedHeap {
     if (limit_ == 0) return {0, 0, 0, 0, 0, 0};
     const std::size_t all = region_.used() - layout_.lead();
     const std::size_t free_tags = free_blocks_ * free_overhead();
-    const std::size_t tags = used_blocks_ * layout_.overhead() + free_tags;
+    const std::size_t tags = used_blocks_ * layout_.overhead() + free_tags, free = all - used_bytes_ - free_tags;
     return {.granted = used_bytes_ - used_blocks_ * layout_.overhead(),
-            .free_bytes = all - used_bytes_ - free_tags,
-            .largest_free = largest_free(),
+            .free_bytes = free,
+            .largest_free = std::min(largest_free(), free),  // tags between neighbours are metadata until they merge
             .free_blocks = free_blocks_,
             .used_blocks = used_blocks_,
             .metadata_bytes = layout_.lead() + tags + blocks_.apart_bytes(),
@@ -138,8 +138,8 @@ class ListedHeap {
         return first_that_serves(first_free(), kNone, need, alignment);
       case ListFit::next: {
         const Ref from = policy_.linked ? rover_ : free_from(rover_);
-        const Ref found = first_that_serves(from, kNone, need, alignment);
-        return found != kNone ? found : first_that_serves(first_free(), from, need, alignment);
+        const Ref block = first_that_serves(from, kNone, need, alignment);
+        return block != kNone ? block : first_that_serves(first_free(), from, need, alignment);
       }
       default:
         return extreme_that_serves(need, alignment);
@@ -152,15 +152,15 @@ class ListedHeap {
   // Of the smallest, or the largest, the first in the list.
   [[nodiscard]] Ref extreme_that_serves(std::size_t need, std::size_t alignment) const noexcept {
     const bool smallest = policy_.fit == ListFit::best;
-    Ref found = kNone;
+    Ref extreme = kNone;
     for (Ref at = first_free(); at != kNone; at = next_free(at)) {
       if (!serves(at, need, alignment)) continue;
-      const bool better = found == kNone || (smallest ? blocks_.bytes(at) < blocks_.bytes(found)
-                                                      : blocks_.bytes(at) > blocks_.bytes(found));
-      if (better) found = at;
-      if (smallest && blocks_.bytes(found) == need) break;
+      const bool better = extreme == kNone || (smallest ? blocks_.bytes(at) < blocks_.bytes(extreme)
+                                                        : blocks_.bytes(at) > blocks_.bytes(extreme));
+      if (better) extreme = at;
+      if (smallest && blocks_.bytes(extreme) == need) break;
     }
-    return found;
+    return extreme;
   }
 
   // ---- the list
@@ -269,17 +269,17 @@ class ListedHeap {
   // ---- taking
 
   // Makes `need` bytes of a free block used and returns them.
-  Ref take(Ref found, std::size_t need, std::size_t alignment, bool searched) noexcept {
-    const std::size_t lead = lead_of(blocks_.offset(found), alignment);
-    const Ref used = lead == 0 ? found : blocks_.cut(found, lead);
+  Ref take(Ref free_block, std::size_t need, std::size_t alignment, bool searched) noexcept {
+    const std::size_t lead = lead_of(blocks_.offset(free_block), alignment);
+    const Ref used = lead == 0 ? free_block : blocks_.cut(free_block, lead);
     if (searched) {
       rover_offset_ = blocks_.offset(used);
-      rover_ = lead == 0 || !policy_.linked ? used : blocks_.next(found);
+      rover_ = lead == 0 || !policy_.linked ? used : blocks_.next(free_block);
     }
     const bool cut = blocks_.bytes(used) >= need + layout_.split;
     const Ref rest = cut ? blocks_.cut(used, need) : kNone;
     if (lead != 0) {
-      relist(found);
+      relist(free_block);
       if (cut) insert(rest);
     } else if (cut && (policy_.by_address() || policy_.remainder == Remainder::place)) {
       replace(used, rest);
@@ -307,8 +307,8 @@ class ListedHeap {
     const bool extends = policy_.extension == Extension::gap && last != kNone && blocks_.is_free(last);
     const std::size_t have = extends ? blocks_.bytes(last) : 0;
     const std::size_t least = lead_of(region_.used() - have, alignment) + need - have;
-    for (const std::size_t wanted : {std::max(least, policy_.grow), least}) {
-      const std::size_t bytes = bits::round_up(wanted, layout_.alignment);
+    for (const std::size_t extension : {std::max(least, policy_.grow), least}) {
+      const std::size_t bytes = bits::round_up(extension, layout_.alignment);
       if (region_.used() + bytes > blocks_.most_heap_bytes() || region_.grow(bytes) == nullptr) continue;
       if (!extends) return release(blocks_.append(bytes));
       blocks_.extend(last, bytes);
@@ -359,13 +359,13 @@ class ListedHeap {
       const Ref previous = blocks_.previous_physical(at);
       return previous != kNone && blocks_.is_free(previous) ? previous : kNone;
     }
-    Ref each = first_free();
+    Ref free_block = first_free();
     const bool ordered = !policy_.linked || policy_.by_address();
-    while (each != kNone && end_of(each) != blocks_.offset(at)) {
-      if (ordered && blocks_.offset(each) >= blocks_.offset(at)) return kNone;
-      each = next_free(each);
+    while (free_block != kNone && end_of(free_block) != blocks_.offset(at)) {
+      if (ordered && blocks_.offset(free_block) >= blocks_.offset(at)) return kNone;
+      free_block = next_free(free_block);
     }
-    return each;
+    return free_block;
   }
 
   // `next`, which is listed, becomes part of the free block before it.

@@ -120,15 +120,15 @@ class AddressIndex {
   }
 
   void check() const {
-    std::size_t found = 0;
+    std::size_t blocks = 0;
     for_each([&](PhysicalBlock* block) {
-      ++found;
+      ++blocks;
       require(block->is_free(), "a block in the index is not marked free");
       std::size_t at = granule_of(block) / kWordBits;
       for (unsigned level = 0; level <= top_; ++level, at /= kFanOut)
         require(bounds_[level][at] >= granules(block->bytes()), "a block is larger than the index believes");
     });
-    require(found == free_blocks_, "the index does not hold as many blocks as it counts");
+    require(blocks == free_blocks_, "the index does not hold as many blocks as it counts");
   }
 
  private:
@@ -190,17 +190,17 @@ class AddressIndex {
 
   // Bit i: the group's entry i is at least `size`. Without branches, since which one it is cannot be predicted.
   [[nodiscard]] static unsigned at_least(const std::uint32_t* group, std::uint32_t size) noexcept {
-    unsigned found = 0;
-    for (unsigned i = 0; i < kFanOut; ++i) found |= unsigned{group[i] >= size} << i;
-    return found;
+    unsigned matches = 0;
+    for (unsigned i = 0; i < kFanOut; ++i) matches |= unsigned{group[i] >= size} << i;
+    return matches;
   }
 
   // The first block under the entries of one group from `at` on, or of any group behind it.
   [[nodiscard]] PhysicalBlock* search(unsigned level, std::size_t at, std::uint32_t size) noexcept {
     for (;;) {
       const std::size_t group = at / kFanOut * kFanOut;
-      const unsigned found = at_least(bounds_[level] + group, size) >> (at - group) << (at - group);
-      if (found == 0) {
+      const unsigned matches = at_least(bounds_[level] + group, size) >> (at - group) << (at - group);
+      if (matches == 0) {
         if (level == top_) return nullptr;
         at = group / kFanOut;
         ++level;
@@ -213,7 +213,7 @@ class AddressIndex {
         }
         continue;
       }
-      at = group + static_cast<unsigned>(std::countr_zero(found));
+      at = group + static_cast<unsigned>(std::countr_zero(matches));
       if (level != 0) {
         --level;
         at *= kFanOut;

@@ -140,12 +140,12 @@ class PhysicalHeap {
     if (first_ == nullptr) return;
     require(end_->payload() == region_.base() + region_.used(), "the heap does not end where its region does");
     require(end_->bytes() == 0 && !end_->is_free(), "the tag at the end of the heap was overwritten");
-    const std::vector<PhysicalBlock*> found = check_blocks();
+    const std::vector<PhysicalBlock*> free_blocks = check_blocks();
     lists_.check();
     std::vector<PhysicalBlock*> listed;
     lists_.for_each([&](PhysicalBlock* block) { listed.push_back(block); });
     std::ranges::sort(listed);
-    require(listed == found, "the free lists do not hold exactly the free blocks of the heap");
+    require(listed == free_blocks, "the free lists do not hold exactly the free blocks of the heap");
   }
 
  private:

@@ -87,10 +87,10 @@ class SegregatedLists {
       word = static_cast<unsigned>(std::countr_zero(above));
       candidates = words_[word];
     }
-    const unsigned found = word * kWordBits + static_cast<unsigned>(std::countr_zero(candidates));
-    PhysicalBlock* block = heads_[found];
-    heads_[found] = block->next_free();
-    count_out(found);
+    const unsigned list = word * kWordBits + static_cast<unsigned>(std::countr_zero(candidates));
+    PhysicalBlock* block = heads_[list];
+    heads_[list] = block->next_free();
+    count_out(list);
     return block;
   }
 

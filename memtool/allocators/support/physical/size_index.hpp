@@ -62,9 +62,9 @@ class SizeIndex {
     const std::size_t size = bytes / PhysicalBlock::kGranule;
     const unsigned bin = lowest_from(bin_of(size));
     if (bin == kBins) return nullptr;
-    const Link found = bin == kCommon ? least_from<true>(roots_[bin], std::uint64_t{size} << kLinkBits)
-                                      : least_below<false>(roots_[bin], roots_[bin]);
-    return found == kNone ? nullptr : block_at(found);
+    const Link best = bin == kCommon ? least_from<true>(roots_[bin], std::uint64_t{size} << kLinkBits)
+                                     : least_below<false>(roots_[bin], roots_[bin]);
+    return best == kNone ? nullptr : block_at(best);
   }
   // The largest block, of equal ones the lowest; nullptr: none.
   [[nodiscard]] PhysicalBlock* largest_block() const noexcept {
@@ -89,15 +89,15 @@ class SizeIndex {
   }
 
   void check() const {
-    std::size_t found = 0;
+    std::size_t blocks = 0;
     for (unsigned bin = 0; bin < kBins; ++bin) {
       const bool marked = (words_[bin / kWordBits] >> bin % kWordBits & 1) != 0;
       require(marked == (roots_[bin] != kNone), "the bitmap does not say which sizes have free blocks");
-      found += check_below(bin, roots_[bin], kNone, static_cast<int>(top_bit(bin)), 0);
+      blocks += check_below(bin, roots_[bin], kNone, static_cast<int>(top_bit(bin)), 0);
     }
     for (unsigned word = 0; word < kWords; ++word)
       require((summary_ >> word & 1) == (words_[word] != 0), "the bitmap's upper level does not fit its lower one");
-    require(found == free_blocks_, "the trees do not hold as many blocks as are counted");
+    require(blocks == free_blocks_, "the trees do not hold as many blocks as are counted");
   }
 
  private:
@@ -137,8 +137,8 @@ class SizeIndex {
   }
   // The child on that side, or the only one.
   [[nodiscard]] Link other_child(Link at, unsigned side) const noexcept {
-    const Node* here = node(at);
-    return here->below[side] != kNone ? here->below[side] : here->below[1 - side];
+    const Node* at_node = node(at);
+    return at_node->below[side] != kNone ? at_node->below[side] : at_node->below[1 - side];
   }
 
   template <bool kSized>
@@ -147,10 +147,10 @@ class SizeIndex {
       root = number;
       return;
     }
-    const std::uint64_t wanted = key<kSized>(number);
+    const std::uint64_t own_key = key<kSized>(number);
     Link at = root;
     for (unsigned bit = top_bit(kSized ? kCommon : 0);; --bit) {
-      Link& below = node(at)->below[wanted >> bit & 1];
+      Link& below = node(at)->below[own_key >> bit & 1];
       if (below == kNone) {
         below = number;
         node(number)->above = at;
@@ -161,7 +161,7 @@ class SizeIndex {
   }
 
   void unlink(unsigned bin, Link at) noexcept {
-    Node* here = node(at);
+    Node* at_node = node(at);
     Link leaf = at;
     for (Link below = other_child(at, 1); below != kNone; below = other_child(below, 1)) leaf = below;
     Link heir = kNone;
@@ -170,14 +170,14 @@ class SizeIndex {
       Node* heir_node = node(leaf);
       Node* parent = node(heir_node->above);
       parent->below[parent->below[1] == leaf] = kNone;
-      *heir_node = *here;
+      *heir_node = *at_node;
       for (const Link below : heir_node->below)
         if (below != kNone) node(below)->above = leaf;
     }
-    if (here->above == kNone) {
+    if (at_node->above == kNone) {
       roots_[bin] = heir;
     } else {
-      Node* parent = node(here->above);
+      Node* parent = node(at_node->above);
       parent->below[parent->below[1] == at] = heir;
     }
   }
@@ -199,31 +199,31 @@ class SizeIndex {
     }
   }
 
-  // The least key in the subtree at `at`, or that of `found`.
+  // The least key in the subtree at `at`, or `least`.
   template <bool kSized>
-  [[nodiscard]] Link least_below(Link at, Link found) const noexcept {
+  [[nodiscard]] Link least_below(Link at, Link least) const noexcept {
     for (; at != kNone; at = other_child(at, 0))
-      if (key<kSized>(at) < key<kSized>(found)) found = at;
-    return found;
+      if (key<kSized>(at) < key<kSized>(least)) least = at;
+    return least;
   }
-  // The least key from `wanted` on; kNone: there is none.
+  // The least key from `least_key` on; kNone: there is none.
   template <bool kSized>
-  [[nodiscard]] Link least_from(Link root, std::uint64_t wanted) const noexcept {
-    Link found = kNone;
+  [[nodiscard]] Link least_from(Link root, std::uint64_t least_key) const noexcept {
+    Link least = kNone;
     Link passed = kNone;  // the deepest subtree passed by whose keys are all greater
     int bit = static_cast<int>(top_bit(kSized ? kCommon : 0));
-    if (wanted >> bit > 1) return kNone;
+    if (least_key >> bit > 1) return kNone;
     for (Link at = root; at != kNone; --bit) {
-      const std::uint64_t here = key<kSized>(at);
-      if (here >= wanted && (found == kNone || here < key<kSized>(found))) found = at;
+      const std::uint64_t own_key = key<kSized>(at);
+      if (own_key >= least_key && (least == kNone || own_key < key<kSized>(least))) least = at;
       // Below the last bit there is nothing.
-      const unsigned side = bit < 0 ? 0 : static_cast<unsigned>(wanted >> bit & 1);
+      const unsigned side = bit < 0 ? 0 : static_cast<unsigned>(least_key >> bit & 1);
       const Node* at_node = node(at);
       if (side == 0 && at_node->below[1] != kNone) passed = at_node->below[1];
       at = at_node->below[side];
     }
-    if (passed == kNone) return found;
-    return least_below<kSized>(passed, found == kNone ? passed : found);
+    if (passed == kNone) return least;
+    return least_below<kSized>(passed, least == kNone ? passed : least);
   }
 
   // The lowest bin >= `bin` with a block; kBins: none.
@@ -250,18 +250,18 @@ class SizeIndex {
   // `prefix`: what the bits above `bit` must be; below bit 0 that is the whole key.
   std::size_t check_below(unsigned bin, Link at, Link above, int bit, std::uint64_t prefix) const {
     if (at == kNone) return 0;
-    const Node* here = node(at);
+    const Node* at_node = node(at);
     const std::uint64_t own = bin == kCommon ? key<true>(at) : key<false>(at);
     require(block_at(at)->is_free(), "a block in a tree is not marked free");
     require(bin_of(size_of(at)) == bin, "a free block is in the tree of another size");
-    require(here->above == above, "a node of a tree does not point back to the one above");
+    require(at_node->above == above, "a node of a tree does not point back to the one above");
     require((bit < 0 ? own : own >> bit >> 1) == prefix, "a node of a tree is in the wrong place");
     if (bit < 0) {
-      require(here->below[0] == kNone && here->below[1] == kNone, "a tree is deeper than its keys are long");
+      require(at_node->below[0] == kNone && at_node->below[1] == kNone, "a tree is deeper than its keys are long");
       return 1;
     }
-    return 1 + check_below(bin, here->below[0], at, bit - 1, prefix << 1) +
-           check_below(bin, here->below[1], at, bit - 1, prefix << 1 | 1);
+    return 1 + check_below(bin, at_node->below[0], at, bit - 1, prefix << 1) +
+           check_below(bin, at_node->below[1], at, bit - 1, prefix << 1 | 1);
   }
 
   std::byte* base_ = nullptr;

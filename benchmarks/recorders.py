@@ -1,0 +1,261 @@
+"""What recording costs a program, beside other recorders: `python -m benchmarks.recorders --write`.
+
+Each program is run alone and under each recorder that is installed, in turn, in an order drawn anew for each round.
+Ratios are of one round; the table has their medians with exact 95 % intervals. With --write it stands in
+docs/recording.md. Debian has the recorders as heaptrack, and lttng-tools with liblttng-ust-dev.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import random
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Protocol
+
+from tabulate import tabulate
+
+from benchmarks.harness import ROOT, scratch
+from memtool.recorder.preload import Preload
+from memtool.stats.paired import interval
+
+PAGE = ROOT / "docs/recording.md"
+MARKS = ("<!-- table of recorders -->\n", "<!-- end of the table -->\n")
+HEAPTRACK = Path("/usr/lib/heaptrack/libheaptrack_preload.so")
+LTTNG = "liblttng-ust-libc-wrapper.so"
+ALONE = "alone"
+SQL = """
+CREATE TABLE orders(id INTEGER PRIMARY KEY, customer TEXT, total REAL);
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
+  INSERT INTO orders SELECT i, printf('customer %d', i * 7919 % 5000), i * 0.37 FROM n;
+CREATE INDEX of_customer ON orders(customer);
+SELECT customer, count(*), round(sum(total), 2) FROM orders GROUP BY customer ORDER BY 3 DESC LIMIT 5;
+"""
+_TIMEOUT_S = 300
+
+
+@dataclass(frozen=True)
+class Took:
+    """What a program took, and how much its recorder wrote."""
+
+    wall: float
+    processor: float
+    written_bytes: int = 0
+    events: int = 0
+    """0: its recorder does not say."""
+
+
+def run(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float, float]:
+    """Return the seconds of a program: wall and processor, of all that it waits for."""
+    begun = time.monotonic()
+    process = subprocess.Popen(command, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - begun
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{shlex.join(command)}: ended with {process.returncode}")
+    return wall, usage.ru_utime + usage.ru_stime
+
+
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+class Recorder(Protocol):
+    """Runs programs under a recorder."""
+
+    @property
+    def name(self) -> str: ...
+
+    def take(self, command: Sequence[str], folder: Path) -> Took: ...
+
+
+@dataclass(frozen=True)
+class Alone:
+    name: str = ALONE
+
+    def take(self, command: Sequence[str], folder: Path) -> Took:
+        return Took(*run(command, os.environ))
+
+
+@dataclass(frozen=True)
+class Memtool:
+    name: str
+    options: tuple[str, ...] = ()
+
+    def take(self, command: Sequence[str], folder: Path) -> Took:
+        file = folder / "app.parquet"
+        words = [sys.executable, "-m", "memtool", "record", "--format", "json", *self.options, "-o", str(file), "--"]
+        done = subprocess.run(
+            [*words, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True, timeout=_TIMEOUT_S
+        )
+        said = json.loads(done.stderr.splitlines()[-1])
+        counts = [process["counts"] for process in said["processes"]]
+        names = ("allocations", "frees", "reallocations", "refused", "unmatched_frees")
+        events = sum(count[name] for count in counts for name in names)
+        processor = said["user_seconds"] + said["system_seconds"]
+        return Took(said["seconds"], processor, file.stat().st_size, events)
+
+
+@dataclass(frozen=True)
+class Preloaded:
+    """A library that writes by itself, and nobody who reads."""
+
+    name: str
+    library: Path | None
+    """None: memtool's."""
+
+    def take(self, command: Sequence[str], folder: Path) -> Took:
+        environment = {**os.environ, "LD_PRELOAD": str(self.library), "DUMP_HEAPTRACK_OUTPUT": str(folder / "raw")}
+        if self.library is None:
+            environment = Preload(folder).environment(os.environ)
+        return Took(*run(command, environment), size_of(folder))
+
+
+@dataclass(frozen=True)
+class Lttng:
+    name: str = "LTTng-UST's malloc wrapper"
+
+    def take(self, command: Sequence[str], folder: Path) -> Took:
+        steps = (
+            ("create", "recorders", f"--output={folder}"),
+            ("enable-channel", "--userspace", "--subbuf-size=4M", "--num-subbuf=8", "--blocking-timeout=inf", "all"),
+            ("enable-event", "--userspace", "--channel=all", "lttng_ust_libc:*"),
+            ("start",),
+        )
+        for step in steps:
+            subprocess.run(["lttng", *step], check=True, stdout=subprocess.DEVNULL)
+        try:
+            environment = {**os.environ, "LD_PRELOAD": LTTNG, "LTTNG_UST_ALLOW_BLOCKING": "1"}
+            usage = run(command, environment)
+        finally:
+            subprocess.run(["lttng", "destroy", "recorders"], check=True, stdout=subprocess.DEVNULL)
+        return Took(*usage, size_of(folder))
+
+
+@contextmanager
+def lttng_daemon() -> Iterator[None]:
+    """Run LTTng's daemon, unless somebody else does."""
+    with scratch() as folder:
+        number = folder / "number"
+        begun = subprocess.run(
+            ["lttng-sessiond", "--daemonize", f"--pidfile={number}"], stderr=subprocess.DEVNULL, check=False
+        )
+        try:
+            yield
+        finally:
+            if begun.returncode == 0:
+                os.kill(int(number.read_text(encoding="ascii")), signal.SIGTERM)
+
+
+def recorders() -> list[Recorder]:
+    """Return those that are installed, the program alone first."""
+    there: list[Recorder] = [
+        Alone(),
+        Memtool("`memtool record`"),
+        Memtool("`memtool record --depth 8`", ("--depth", "8")),
+        Preloaded("memtool's preload, nobody reads", None),
+    ]
+    if HEAPTRACK.is_file():
+        there.append(Preloaded("heaptrack's preload, to a file", HEAPTRACK))
+    if shutil.which("lttng-sessiond"):
+        there.append(Lttng())
+    return there
+
+
+def programs(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield programs by name, with their commands; their inputs are made here."""
+    (folder / "orders.sql").write_text(SQL, encoding="utf-8")
+    yield "sqlite3, 30,000 rows", ["sqlite3", ":memory:", f".read {folder}/orders.sql"]
+    functions = (
+        f"int f{i}(int *a, int n) {{ int s = {i}; for (int j = 0; j < n; ++j) {{ if (a[j] % {i + 2}) s += a[j] * {i}; "
+        f"else s ^= a[(j + {i}) % n]; if (s & 7) s -= a[0]; else s *= 2; }} return s; }}"
+        for i in range(40)
+    )
+    (folder / "functions.c").write_text("\n".join(functions), encoding="utf-8")
+    compiler = subprocess.run(["gcc", "-print-prog-name=cc1"], capture_output=True, text=True, check=True).stdout
+    yield "cc1 -O2, 40 functions", [compiler.strip(), "-quiet", "-O2", f"{folder}/functions.c", "-o", "/dev/null"]
+    source = ROOT / "benchmarks/native/two_threads.cpp"
+    subprocess.run(["g++", "-O2", "-std=c++20", "-pthread", "-o", folder / "two-threads", source], check=True)
+    yield "two threads", [str(folder / "two-threads"), "1000000"]
+
+
+def take_rounds(command: Sequence[str], there: Sequence[Recorder], rounds: int) -> dict[str, list[Took]]:
+    """Return what the program took under each, by round."""
+    draw = random.Random(rounds)
+    taken: dict[str, list[Took]] = {recorder.name: [] for recorder in there}
+    for number in range(rounds + 1):
+        for recorder in draw.sample(list(there), len(there)):
+            with scratch() as folder:
+                usage = recorder.take(command, folder)
+            if number:  # the first one warms up
+                taken[recorder.name].append(usage)
+    return taken
+
+
+def ratio(figures: Sequence[float], base: Sequence[float]) -> str:
+    ratios = [figure / other for figure, other in zip(figures, base, strict=True)]
+    bounds = interval(ratios)
+    return f"{median(ratios):.2f}" + (f" ({bounds[0]:.2f} to {bounds[1]:.2f})" if bounds else "")
+
+
+def rows(program: str, taken: Mapping[str, Sequence[Took]]) -> Iterator[tuple[str, ...]]:
+    alone = taken[ALONE]
+    events = max((usage.events for usages in taken.values() for usage in usages), default=0)
+    for name, usages in taken.items():
+        if name == ALONE:
+            continue
+        added = median(usage.processor - base.processor for usage, base in zip(usages, alone, strict=True))
+        yield (
+            program,
+            name,
+            ratio([usage.wall for usage in usages], [usage.wall for usage in alone]),
+            ratio([usage.processor for usage in usages], [usage.processor for usage in alone]),
+            f"{added / events * 1e9:.0f}",
+            f"{median(usage.written_bytes for usage in usages) / events:.2f}",
+        )
+        program = ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", default="", help="part of a program's name")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/recording.md")
+    chosen = parser.parse_args()
+    there = recorders()
+    table: list[tuple[str, ...]] = []
+    load = os.getloadavg()[0]
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch())
+        if any(isinstance(recorder, Lttng) for recorder in there):
+            stack.enter_context(lttng_daemon())
+        for name, command in programs(folder):
+            if chosen.only in name:
+                table += rows(name, take_rounds(command, there, chosen.rounds))
+    heads = ("program", "recorder", "wall time", "its processor time", "ns more an event", "bytes an event")
+    text = tabulate(table, heads, tablefmt="github", disable_numparse=True)
+    when, processors = datetime.datetime.now(datetime.UTC), os.cpu_count()
+    text += (
+        f"\n\n{chosen.rounds} rounds, {when:%Y-%m-%d}, {processors} processors, load average {load:.1f} at the start.\n"
+    )
+    print(text)
+    if chosen.write:
+        before, begin, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
+        PAGE.write_text(f"{before}{begin}\n{text}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""The process that measures on a host: it makes the plan once, and takes units of it as it is told, one at a time.
+
+Its parent is a Dask worker, which asks on standard input and reads what comes of it on standard output, a line each:
+``ready`` with the plan, each sample as the journal has it, ``ended`` or ``error``. Each sample is in the spool before
+it is told, so that one that has been taken outlives the Dask worker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import asdict
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from memtool.cluster import machine as own_machine
+from memtool.cluster.orders import Part, Unit, key_from, options_in
+from memtool.engine.loading import EngineError, compiler
+from memtool.errors import MemtoolError
+from memtool.host import machine
+from memtool.model import Cell
+from memtool.passes import Sample
+from memtool.passes.records import plain
+from memtool.plan import Plan, make_plan, refuse_too_large
+from memtool.store import journal
+from memtool.worker.evidence import digest_of
+from memtool.worker.parent import Executor, Job, WorkerExecutor
+from memtool.worker.schedule import Schedule
+from memtool.worker.settings import Measurable
+
+_WANTED_SECONDS = 300.0
+"""For so long a unit goes on that nobody asks after: a network may stall for a minute or two."""
+_IDLE_SECONDS = 900.0
+
+
+class _Dropped(Exception):
+    """Nobody waits any more for what is being measured."""
+
+
+class _Asked:
+    """What the parent asks, read beside the measurement: it may think better of it."""
+
+    def __init__(self) -> None:
+        self.lines: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self.wanted_at = time.monotonic()
+        self.current = ""
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in sys.stdin.buffer:
+            asked = json.loads(line)
+            self.wanted_at = time.monotonic()
+            if "wanted" in asked:
+                continue
+            self.current = asked.get("name", "")
+            self.lines.put(asked)
+        os._exit(0)  # the parent has gone; what it measures is killed with this process
+
+    def is_wanted(self, name: str) -> bool:
+        """Return whether the parent still waits for a unit."""
+        return self.current == name and time.monotonic() - self.wanted_at < _WANTED_SECONDS
+
+
+class _Wanted:
+    """Takes samples for as long as somebody waits for the unit that they are of."""
+
+    def __init__(self, executor: Executor, asked: _Asked) -> None:
+        self._executor, self._asked, self.name = executor, asked, ""
+
+    def execute(self, job: Job) -> Sample:
+        """Take a sample."""
+        self._refuse_unwanted()
+        return self._executor.execute(job)
+
+    def overlap(self, jobs: Sequence[Job], at_once: int, waiting: Sequence[Job] = ()) -> Generator[Sample, None, None]:
+        """Take samples at the same time."""
+        self._refuse_unwanted()
+        yield from self._executor.overlap(jobs, at_once, waiting)
+
+    def _refuse_unwanted(self) -> None:
+        if not self._asked.is_wanted(self.name):
+            raise _Dropped
+
+
+class _Told:
+    """Where samples go: into the spool, then to the parent."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: int | None = None
+        self._output = os.dup(1)
+        os.dup2(2, 1)  # what else is printed is no answer
+
+    def line(self, data: bytes) -> None:
+        """Tell the parent a line."""
+        while data:
+            data = data[os.write(self._output, data) :]
+
+    def say(self, **words: object) -> None:
+        """Tell the parent something else than a sample."""
+        self.line(json.dumps(words, default=plain).encode() + b"\n")
+
+    def begin(self, name: str) -> list[bytes]:
+        """Open the spool of a unit, and return the samples that are in it."""
+        self.end()
+        lines: list[bytes] = []
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file = self._folder / name
+            if file.exists():
+                lines = [line for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+            self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            os.write(self._file, b"".join(lines))
+        except OSError as problem:
+            self._give_up(problem)
+        return lines
+
+    def end(self) -> None:
+        """Close the spool."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def sample(self, sample: Sample) -> None:
+        """Keep a sample and tell it."""
+        line = journal.line_of(sample)
+        if self._file is not None:
+            try:
+                journal.write(self._file, line)
+            except OSError as problem:
+                self._give_up(problem)
+        self.line(line)
+
+    def _give_up(self, problem: OSError) -> None:
+        """Go on without a spool: samples are told as they are taken all the same."""
+        self.end()
+        self.say(note=f"{self._folder}: cannot keep samples: {problem.strerror}; what is finished is told all the same")
+
+
+class _Host:
+    """A plan, and the schedule that takes parts of it."""
+
+    def __init__(self, order: Mapping[str, Any], asked: _Asked, told: _Told, folder: Path) -> None:
+        options = options_in(order, folder)
+        self.plan = make_plan(options)
+        self._told = told
+        self._finished: dict[journal.Key, Sample] = {}
+        self._elsewhere: set[journal.Key] = set()
+        self._executor = _Wanted(WorkerExecutor(self.plan.settings.seed + options.first_block, folder), asked)
+        self._schedule = Schedule(
+            self._executor, self.plan.settings, told.sample, finished=self._finished, elsewhere=self._elsewhere
+        )
+
+    def close(self) -> None:
+        """Give back the images."""
+        self.plan.close()
+
+    def take(self, asked: Mapping[str, Any]) -> None:
+        """Take one unit, of which some samples may be there already."""
+        unit = Unit(asked["workload"], Part(asked["part"]), asked["block"])
+        self._executor.name = asked["name"]
+        kinds = {info.name: info.kind for info in self.plan.infos}
+        for line in self._told.begin(unit.name):
+            with suppress(ValueError, KeyError, TypeError):
+                sample = journal.sample_of(line, kinds)
+                self._finished[sample.cell, sample.block, sample.run_pass] = sample
+                self._told.line(line)
+        self._elsewhere.update(key for key in map(key_from, asked["done"]) if key not in self._finished)
+        take_unit(self._schedule, self.plan.measurables, asked)
+        self._told.end()
+
+
+def take_unit(schedule: Schedule, measurables: Sequence[Measurable], asked: Mapping[str, Any]) -> None:
+    """Take the samples of one unit, as it is asked for (``Ledger.asked``)."""
+    schedule.take_out(Cell(**cell) for cell in asked["failed"])
+    chosen = [ready for ready in measurables if ready.name == asked["workload"]]
+    schedule.pace(chosen)
+    if asked["part"] == Part.PROOF:
+        schedule.prove(chosen)
+    elif asked["part"] == Part.BLOCK:
+        schedule.take_block(chosen, asked["block"])
+        schedule.repeat(chosen, asked["block"])
+    else:
+        schedule.conclude(chosen, {Cell(**cell) for cell in asked["differing"]})
+
+
+def described(plan: Plan) -> dict[str, Any]:
+    """Return what a host would measure, and on what: machines that say the same are of one group."""
+    settings = plan.settings
+    libraries = {name for resolved in plan.plans.values() for name in resolved.code}
+    return {
+        "facts": {**machine.fingerprint(), "compiler": compiler()},
+        "libraries": {Path(name).name: digest_of(Path(name)) for name in sorted({*libraries, *_c_library()})},
+        "settings": {
+            "ns_per_tick": settings.ns_per_tick,
+            "use_counter": settings.use_counter,
+            "counter": str(settings.counter),
+            "can_count_calls": settings.can_count_calls,
+            "passes": [str(run_pass) for run_pass in settings.passes],
+        },
+        "events": {info.name: info.event_hash for info in plan.infos},
+        "plans": [(asdict(cell), asdict(resolved)) for cell, resolved in plan.plans.items()],
+        "excluded": [asdict(result) for result in plan.excluded],
+        "notes": list(plan.notes),
+        "samples": plan.samples,
+    }
+
+
+def _c_library() -> set[str]:
+    """Return the file of the C library, whose malloc is measured too."""
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+    paths = {line.split(maxsplit=5)[5] for line in maps.splitlines() if line.count(" /")}
+    return {path for path in paths if Path(path).name.startswith(("libc.so", "libc-2"))}
+
+
+def main() -> int:
+    """Make the plan that is asked for, and take units until the parent has gone."""
+    asked = _Asked()
+    order = asked.lines.get()
+    told = _Told(own_machine.spool(order["run"]))
+    with tempfile.TemporaryDirectory(prefix="memtool-host-") as folder:
+        try:
+            with own_machine.alone():
+                host = _Host(order, asked, told, Path(folder))
+                refuse_too_large(host.plan)
+        except (MemtoolError, EngineError, OSError) as problem:
+            told.say(error=str(problem))
+            return 1
+        told.say(ready=described(host.plan))
+        with closing(host):
+            return _serve(host, asked, told)
+
+
+def _serve(host: _Host, asked: _Asked, told: _Told) -> int:
+    while True:
+        try:
+            unit = asked.lines.get(timeout=_IDLE_SECONDS)
+        except Empty:
+            return 0
+        try:
+            with own_machine.alone():
+                if asked.is_wanted(unit["name"]):
+                    host.take(unit)
+            told.say(ended=unit["name"])
+        except _Dropped:
+            told.say(ended=unit["name"], dropped=True)
+        except (MemtoolError, EngineError, OSError) as problem:
+            told.say(error=str(problem), unit=unit["name"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,241 @@
+"""A run over the hosts of a cluster: its groups of equal machines, each with its plan, its samples and its facts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Any
+
+from memtool import __version__, groups
+from memtool.cluster import connection, ledger, orders
+from memtool.cluster.dispatcher import Dispatcher, Host, State
+from memtool.cluster.ledger import Ledger
+from memtool.engine.loading import source_hash
+from memtool.errors import InputError, MemtoolError
+from memtool.host.counters import Counter as InstructionCounter
+from memtool.model import AllocatorPlan, Cell, CellResult
+from memtool.passes import Pass, Sample
+from memtool.passes.records import record_from
+from memtool.plan import BenchOptions, Plan, as_planned_elsewhere
+from memtool.store.journal import Journal
+from memtool.worker.schedule import Progress
+
+_SAME_CLOCK = 0.005
+"""Share by which the ticks of equal processors may differ: more is another clock."""
+_SHOWN_HOSTS = 4
+_WATCH_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one group of equal machines has measured."""
+
+    group: str
+    plan: Plan
+    samples: tuple[Sample, ...]
+    """In the order in which they came, by plain names of workloads."""
+    facts: Mapping[str, Any]
+    """Of the machine, as run.json has them, with the hosts."""
+    missing: int
+    """Samples that were not taken, of cells that have not failed."""
+
+
+def refuse_what_stays_here(options: BenchOptions) -> None:
+    """Raise InputError for what cannot be measured on other machines."""
+    if options.programs:
+        raise InputError("programs are run on this machine only", field="cluster")
+
+
+@dataclass(slots=True)
+class _Spread:
+    """Takes samples of a run through a cluster."""
+
+    options: BenchOptions
+    plan: Plan
+    log: Journal
+    progress: Progress
+    say: Callable[[str], None]
+    stood: Callable[[], None]
+    run: str
+    order: str
+    ledgers: dict[str, Ledger] = field(default_factory=dict)
+    _expected: dict[str, int] = field(default_factory=dict)
+    _began: float = field(default_factory=time.monotonic)
+    _at_first: int | None = None
+    _shown: tuple[str, int] = ("", -1)
+    _stood_at: float = 0.0
+
+    def refusal(self, looked: Mapping[str, Any]) -> str | None:
+        """Return why a host cannot be used."""
+        if looked.get("memtool") != __version__:
+            return f"has memtool {looked.get('memtool', 'of an unknown version')}, not {__version__}"
+        if looked["problem"]:
+            return str(looked["problem"])
+        if looked["engine"] != source_hash():
+            return "its engine was built from other sources than this one"
+        return None
+
+    def group_of(self, host: str, described: Mapping[str, Any]) -> str:
+        """Return the group of a host, and note what is known of it."""
+        events = {info.name: info.event_hash for info in self.plan.infos}
+        for name, event_hash in described["events"].items():
+            if events.get(name) != event_hash:
+                raise MemtoolError(
+                    f"its events of {name} are others ({event_hash[:12]}, here {events.get(name, '')[:12]})"
+                )
+        name = self._name_of(described)
+        known = self.log.groups.get(name, {"described": described, "hosts": {}})
+        ticks = described["settings"]["ns_per_tick"]
+        if known["hosts"].get(host) is None:
+            known = {**known, "hosts": {**known["hosts"], host: ticks}}
+            self.log.add_group(name, known)
+        if name not in self.ledgers:
+            self._open(name)
+        return name
+
+    def _name_of(self, described: Mapping[str, Any]) -> str:
+        facts = _identifying(described)
+        name = groups.name_of(facts)
+        ticks = described["settings"]["ns_per_tick"]
+        first = next(iter(self.log.groups.get(name, {}).get("hosts", {}).values()), ticks)
+        if abs(ticks / first - 1) <= _SAME_CLOCK:
+            return name
+        return groups.name_of({**facts, "ns_per_tick": f"{ticks:.2g}"})
+
+    def _open(self, name: str) -> None:
+        plan = self._plan_of(name)
+        opened = Ledger(name, plan, self.log.append, ledger.of_group(name, self.log.finished))
+        self.ledgers[name] = opened
+        self._expected[name] = opened.total
+
+    def _plan_of(self, name: str) -> Plan:
+        """Return the plan of a group, from what its first host has said."""
+        known = self.log.groups[name]
+        described, own = known["described"], known["described"]["settings"]
+        settings = replace(
+            self.plan.settings,
+            ns_per_tick=median(known["hosts"].values()),
+            use_counter=own["use_counter"],
+            counter=InstructionCounter(own["counter"]),
+            can_count_calls=own["can_count_calls"],
+            passes=tuple(map(Pass, own["passes"])),
+        )
+        cells = {record_from(Cell, cell): record_from(AllocatorPlan, plan) for cell, plan in described["plans"]}
+        excluded = [record_from(CellResult, result) for result in described["excluded"]]
+        return as_planned_elsewhere(self.plan, self.options, cells, excluded, settings, described["notes"])
+
+    def announce(self, words: str) -> None:
+        """Say a line."""
+        self.say(words)
+
+    def changed(self, hosts: Sequence[Host]) -> None:
+        """Show what each host is at."""
+        done = sum(len(opened.samples) for opened in self.ledgers.values())
+        self._at_first = done if self._at_first is None and self.ledgers else self._at_first
+        total = max(done, sum(self._expected.values()))
+        what = _in_words(hosts)
+        if (what, done) == self._shown:
+            return
+        self._shown = (what, done)
+        new, seconds = done - (self._at_first or 0), time.monotonic() - self._began
+        self.progress(what, done, total, seconds / new * (total - done) if new else None)
+        if time.monotonic() - self._stood_at >= _WATCH_SECONDS:
+            self._stood_at = time.monotonic()
+            self.stood()
+
+    def measured(self) -> list[Measured]:
+        """Return what there is of each group, those of an interrupted run included that have no host now."""
+        for name in self.log.groups:
+            if name not in self.ledgers:
+                self._open(name)
+        return [
+            Measured(name, self._plan_of(name), tuple(opened.samples.values()), self._facts(name), opened.missing)
+            for name, opened in sorted(self.ledgers.items())
+            if opened.samples
+        ]
+
+    def _facts(self, name: str) -> dict[str, Any]:
+        known = self.log.groups[name]
+        blocks = Counter(
+            host for host, _ in {(sample.host, sample.block) for sample in self.ledgers[name].samples.values()} if host
+        )
+        hosts = {host: {"blocks": blocks[host]} for host in sorted(blocks)}
+        return {**known["described"]["facts"], groups.GROUP: name, groups.HOSTS: hosts}
+
+
+def _identifying(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes a machine another one for what is measured."""
+    facts = dict(described["facts"])
+    if not any(plan.get("adopted") and plan["adopted"][0] == "python" for _, plan in described["plans"]):
+        del facts["python"]  # which nothing that is measured is written in
+    settings = {key: value for key, value in described["settings"].items() if key != "ns_per_tick"}
+    cells = sorted("/".join(cell.values()) for cell, _ in described["plans"])
+    return {**facts, "libraries": described["libraries"], "settings": settings, "cells": cells}
+
+
+def _in_words(hosts: Sequence[Host]) -> str:
+    """Return what each host is at, the first few of many."""
+    at = []
+    for host in hosts:
+        if host.absent_since is not None:
+            at.append(f"{host.name} gone")
+        elif host.unit is not None:
+            at.append(f"{host.name} {host.unit.words}")
+        else:
+            at.append(f"{host.name} {_IDLE[host.state]}")
+    more = f" and {len(at) - _SHOWN_HOSTS} more" if len(at) > _SHOWN_HOSTS else ""
+    return (" · ".join(at[:_SHOWN_HOSTS]) or "looking for hosts") + more
+
+
+_IDLE = {
+    State.LOOKED_AT: "found",
+    State.PREPARING: "prepares",
+    State.READY: "idle",
+    State.AT_WORK: "at work",
+    State.OUT: "left out",
+}
+
+
+def take(
+    options: BenchOptions,
+    plan: Plan,
+    log: Journal,
+    progress: Progress,
+    announce: Callable[[str], None],
+    stood: Callable[[list[Measured]], None] | None = None,
+    reach: Callable[[str], connection.Connection] = connection.DaskConnection,
+) -> list[Measured]:
+    """Take the samples of a run on the hosts of a cluster, and return them by group.
+
+    Every sample is in the journal as soon as it has arrived. ``stood`` is called now and then with what there is.
+    Raises InputError where nobody answers, MemtoolError where no host can be used.
+    """
+    cluster = options.cluster or ""
+    own = json.dumps([log.started, sorted(map(str, plan.plans)), [info.event_hash for info in plan.infos]])
+    run = hashlib.blake2b(own.encode(), digest_size=8).hexdigest()
+    options = replace(options, blocks=plan.settings.blocks, footprint_repeats=plan.settings.footprint_repeats)
+    spread = _Spread(
+        options,
+        plan,
+        log,
+        progress,
+        announce,
+        (lambda: None) if stood is None else (lambda: stood(spread.measured())),
+        run,
+        orders.order_of(options, run),
+    )
+    reached = reach(cluster)
+    dispatcher = Dispatcher(reached, spread, spread.ledgers)
+    is_over = False
+    try:
+        dispatcher.run()
+        is_over = True
+    finally:
+        dispatcher.release(keep=not is_over)
+        reached.close()
+    return spread.measured()

@@ -1,0 +1,66 @@
+"""Pictures of what is compared, inspected or followed over runs, and the page on stored runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from memtool.kinds.work import Inspection
+    from memtool.model import Report
+    from memtool.stats.history import History
+
+
+def draw_comparison(report: Report, path: Path) -> tuple[str, ...]:
+    """Draw a report's changes with their intervals, and return in words why there is no picture, if so."""
+    from memtool.report.plots import forest, pictures
+
+    _, complaints = pictures.try_to_draw(lambda: [drawn] if (drawn := forest.draw(report, path)) else [])
+    return complaints
+
+
+def draw_history(history: History, path: Path) -> tuple[str, ...]:
+    """Draw a history's series with their changes, and return in words why there is no picture, if so."""
+    from memtool.report.plots import history as picture
+    from memtool.report.plots import pictures
+
+    _, complaints = pictures.try_to_draw(lambda: [picture.draw(history, path)])
+    return complaints
+
+
+def draw_inspection(inspection: Inspection, path: Path) -> None:
+    """Draw the sizes, lifetimes and live bytes of a workload. Raises InputError, also of a kind that has no picture."""
+    from dataclasses import asdict
+
+    from memtool.errors import InputError
+    from memtool.kinds.work import work
+    from memtool.report.plots import characteristics
+
+    info = inspection.trace
+    if not work(info.kind).has_picture:
+        raise InputError(f"{info.source}: work of the kind {info.kind} has no picture", field="plot")
+    characteristics.draw(path, info.name, asdict(inspection.characteristics), info.marks, inspection.symbols)
+
+
+def report(
+    runs: Sequence[Path],
+    output: Path | None = None,
+    *,
+    allocators: Sequence[str] | None = None,
+    reference: str | None = None,
+) -> Path:
+    """Write one page of HTML on stored runs, which needs nothing beside it, and return its file.
+
+    Args:
+        runs: folders of results, or files run.json; what several have in common is compared with the first.
+        output: the file; report.html in the folder of the first run unless given.
+        allocators: only those whose labels match.
+        reference: the allocator that the others are compared with, the run's own unless given.
+
+    Raises:
+        InputError: a file is no run, or a name is unknown.
+    """
+    from memtool.reported import write
+
+    return write(runs, output, allocators, reference)

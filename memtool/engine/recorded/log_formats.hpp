@@ -1,0 +1,64 @@
+// The formats that LogReader reads, and what their readers share.
+#pragma once
+
+#include <bit>
+#include <charconv>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string_view>
+#include <system_error>
+
+#include "engine/recorded/log_reader.hpp"
+
+namespace memtool {
+
+std::unique_ptr<LogReader> heaptrack_log();
+std::unique_ptr<LogReader> android_log();
+std::unique_ptr<LogReader> mtrace_log();
+std::unique_ptr<LogReader> malloc_lab_log();
+std::unique_ptr<LogReader> wee_alloc_log();
+std::unique_ptr<LogReader> valgrind_log();
+std::unique_ptr<LogReader> logalloc_log();
+std::unique_ptr<LogReader> calls_log();
+
+inline constexpr std::string_view kSpace = " \t\n\r\f\v";
+// What stands for a number beyond 64 bits: as a size the matcher drops it, and counts it.
+inline constexpr std::uint64_t kBeyond = std::numeric_limits<std::uint64_t>::max();
+
+inline void skip_space(std::string_view& text) noexcept {
+  const std::size_t begin = text.find_first_not_of(kSpace);
+  text.remove_prefix(begin == std::string_view::npos ? text.size() : begin);
+}
+
+inline bool skip(std::string_view& text, std::string_view expected) noexcept {
+  if (!text.starts_with(expected)) return false;
+  text.remove_prefix(expected.size());
+  return true;
+}
+
+// Takes the digits that a text begins with; kBeyond for more than 64 bits of them. False: there are none.
+inline bool take_digits(std::string_view& text, std::uint64_t& value, int base = 10) noexcept {
+  const auto [next, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (error == std::errc::invalid_argument) return false;
+  if (error != std::errc{}) value = kBeyond;
+  text.remove_prefix(static_cast<std::size_t>(next - text.data()));
+  return true;
+}
+
+// The same of hexadecimal digits after 0x.
+inline bool take_hexadecimal(std::string_view& text, std::uint64_t& value) noexcept {
+  std::string_view rest = text;
+  if (!skip(rest, "0x") || !take_digits(rest, value, 16)) return false;
+  text = rest;
+  return true;
+}
+
+// 0 where none is asked for, or what is asked for is none.
+inline std::uint8_t log2_of_alignment(std::uint64_t alignment) noexcept {
+  constexpr std::uint64_t kLargest = std::uint64_t{1} << 57;
+  if (!std::has_single_bit(alignment) || alignment > kLargest) return 0;
+  return static_cast<std::uint8_t>(std::countr_zero(alignment));
+}
+
+}  // namespace memtool

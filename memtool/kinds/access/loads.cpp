@@ -1,0 +1,120 @@
+// Loads of 16, 32 and 64 bytes: aligned, across a cache line, across a page.
+//
+// Each load is of a page of its own (across a page: of two), and at the same place in all of them, so that every way
+// has the same room in the caches: what differs is what one load takes.
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "kinds/access/ways.hpp"
+
+namespace memtool::access {
+namespace {
+
+// By inline assembly: neither merged nor left out, and the compiler's own target stays what it is.
+template <int kBytes>
+[[gnu::always_inline]] inline void load_once(const std::byte* at) noexcept {
+#if defined(__x86_64__)
+  if constexpr (kBytes == 16) asm volatile("movdqu (%0), %%xmm0" ::"r"(at) : "xmm0", "memory");
+  if constexpr (kBytes == 32) asm volatile("vmovdqu (%0), %%ymm0" ::"r"(at) : "xmm0", "memory");
+  if constexpr (kBytes == 64) asm volatile("vmovdqu64 (%0), %%zmm0" ::"r"(at) : "xmm0", "memory");
+#elif defined(__aarch64__)
+  if constexpr (kBytes == 16) asm volatile("ldr q0, [%0]" ::"r"(at) : "v0", "memory");
+  if constexpr (kBytes == 32) asm volatile("ldp q0, q1, [%0]" ::"r"(at) : "v0", "v1", "memory");
+#endif
+}
+
+struct Course {
+  const std::byte* first;
+  std::uint64_t step;
+  std::uint64_t pages;
+  std::uint64_t accesses;
+};
+
+template <int kBytes>
+[[gnu::noinline]] void load_all(const Course& course) noexcept {
+  for (std::uint64_t left = course.accesses; left > 0;) {
+    const std::uint64_t n = std::min(left, course.pages);
+    const std::byte* at = course.first;
+    for (std::uint64_t i = 0; i < n; ++i, at += course.step) load_once<kBytes>(at);
+    left -= n;
+  }
+#if defined(__x86_64__)
+  if constexpr (kBytes > 16) asm volatile("vzeroupper" ::: "xmm0", "memory");
+#endif
+}
+
+struct Way {
+  std::string_view name;
+  std::uint64_t bytes;
+  std::uint64_t offset;  // of the first load from the beginning of a page
+};
+constexpr std::uint64_t kMiddle = kPage / 2;
+constexpr std::array kWays{
+    Way{"load-16-aligned", 16, kMiddle},
+    Way{"load-16-unaligned", 16, kMiddle + 8},
+    Way{"load-16-line", 16, kMiddle + kLine - 8},
+    Way{"load-16-page", 16, kPage - 8},
+    Way{"load-32-aligned", 32, kMiddle},
+    Way{"load-32-unaligned", 32, kMiddle + 16},
+    Way{"load-32-line", 32, kMiddle + kLine - 16},
+    Way{"load-32-page", 32, kPage - 16},
+    // One that is not aligned crosses a line in any case.
+    Way{"load-64-aligned", 64, kMiddle},
+    Way{"load-64-line", 64, kMiddle + kLine - 32},
+    Way{"load-64-page", 64, kPage - 32},
+};
+
+// The widest load of this processor, bytes. valgrind has none of 64.
+std::uint64_t widest() noexcept {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f")) return 64;
+  return __builtin_cpu_supports("avx2") ? 32 : 16;
+#else
+  return 32;
+#endif
+}
+
+class Loads final : public Rounds {
+ public:
+  Loads(const Course& course, std::uint64_t bytes) noexcept : course_(course), bytes_(bytes) {}
+  bool body() override {
+    if (bytes_ == 16) load_all<16>(course_);
+    if (bytes_ == 32) load_all<32>(course_);
+#if defined(__x86_64__)
+    if (bytes_ == 64) load_all<64>(course_);
+#endif
+    return true;
+  }
+
+ private:
+  Course course_;
+  std::uint64_t bytes_;
+};
+
+}  // namespace
+
+bool load(KernelCall& call, const Image& image) {
+  const auto* const way = std::ranges::find(kWays, call.way(), &Way::name);
+  if (way == kWays.end()) return false;
+  // Under callgrind a loop is counted, whose instructions are as many whatever they load.
+  const std::uint64_t bytes = call.pass() == "counters" ? std::min(way->bytes, widest()) : way->bytes;
+  const std::uint64_t needed = (2 * image.pages + 1) * kPage;
+  if (bytes > widest()) {
+    fail(call.result, MEMTOOL_BAD_REQUEST, "this processor has no load of %llu bytes", as_printed(way->bytes));
+  } else if (needed > call.region.capacity()) {
+    fail(call.result, MEMTOOL_BAD_REQUEST, "loads of %llu pages take %llu bytes; the region has %llu",
+         as_printed(2 * image.pages), as_printed(needed), as_printed(call.region.capacity()));
+  } else {
+    std::byte* const base = call.region.base();
+    for (std::uint64_t at = 0; at < needed; at += kPage) base[at] = std::byte{1};
+    Loads loads({base + way->offset, 2 * kPage, image.pages, image.accesses}, bytes);
+    if (call.pass() == "check") (void)loads.body();
+    (void)run_rounds(call, loads);
+  }
+  return true;
+}
+
+}  // namespace memtool::access

@@ -1,0 +1,116 @@
+"""What workers find of accesses, and how that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from memtool.kinds.access.metrics import METRICS
+from memtool.kinds.access.words import heading, remarks, why_not
+from memtool.kinds.declaration import Results
+from memtool.kinds.sheet import Column, Quantity, SheetInfo
+from memtool.passes import Pass, check, counters, throughput
+from memtool.passes.declaration import CellSamples, Figure, Figures, Measure, Summary, taken
+from memtool.passes.layout import KNOWN, U64, Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Memory(Figures):
+    """What the blocks take, and where they lie. Zeroes where a way takes no memory from an allocator."""
+
+    blocks: int
+    asked_bytes: int
+    aligned_bytes: int
+    footprint_bytes: int | None
+    """None: the heap is not on a region."""
+    free_bytes: int
+    metadata_bytes: int
+    across_lines: int
+    neighbours: int
+    minor_faults: int
+
+
+def _padding(memory: Memory) -> float | None:
+    """Return what a block takes beyond what was asked for; None where the footprint is not known."""
+    if memory.footprint_bytes is None:
+        return None
+    taken_bytes = memory.footprint_bytes - memory.free_bytes - memory.metadata_bytes
+    return (taken_bytes - memory.asked_bytes) / memory.blocks
+
+
+def _rounding(memory: Memory) -> float:
+    return (memory.aligned_bytes - memory.asked_bytes) / memory.blocks
+
+
+def summarise(samples: CellSamples) -> Summary:
+    """Return padding, and how blocks lie on cache lines."""
+    memories = [sample for sample in taken(samples.own, Memory) if sample.figures.blocks]
+    if not memories:
+        return Summary()
+
+    def figure(of: Callable[[Memory], float | None]) -> Figure:
+        return Figure([(sample.block, of(sample.figures)) for sample in memories])
+
+    return Summary(
+        {
+            "padding_bytes": figure(_padding),
+            "alignment_padding_bytes": figure(
+                lambda memory: (memory.aligned_bytes - memory.asked_bytes) / memory.blocks
+            ),
+            "across_lines_share": figure(lambda memory: memory.across_lines / memory.blocks),
+            "neighbours_share": figure(lambda memory: memory.neighbours / max(memory.blocks - 1, 1)),
+            "minor_faults": figure(lambda memory: memory.minor_faults),
+        }
+    )
+
+
+_FIELDS = (
+    "blocks",
+    "asked_bytes",
+    "aligned_bytes",
+    "footprint_bytes",
+    "free_bytes",
+    "metadata_bytes",
+    "across_lines",
+    "neighbours",
+    "minor_faults",
+)
+_TIMES = SheetInfo(
+    "Time of an access, in ns; of align-N, of an allocation",
+    (
+        Column("ns", "time_per_op_ns", Quantity.TIME),
+        Column("95 % interval", "time_per_op_ns", Quantity.TIME, is_interval=True),
+        Column("instructions", "instructions_per_op", Quantity.NUMBER, 1),
+    ),
+    ("time_per_op_ns", "instructions_per_op"),
+    ranked=True,
+    with_calls=True,
+)
+_PLACES = SheetInfo(
+    "How the blocks lie",
+    (
+        Column("padding of a\nblock, B", "padding_bytes", Quantity.NUMBER, 2),
+        Column("of that, by\nalignment", "alignment_padding_bytes", Quantity.NUMBER, 2),
+        Column("across\nlines", "across_lines_share", Quantity.SHARE),
+        Column("line shared\nwith next", "neighbours_share", Quantity.SHARE),
+        Column("minor\nfaults", "minor_faults", Quantity.COUNT),
+    ),
+    ("padding_bytes", "minor_faults"),
+)
+RESULTS = Results(
+    measures={
+        Pass.CHECK: check.MEASURE,
+        Pass.THROUGHPUT: throughput.MEASURE,
+        Pass.FOOTPRINT: Measure(
+            figures=Memory,
+            layout=Layout(tuple((name, KNOWN if name == "footprint_bytes" else U64) for name in _FIELDS)),
+            summarise=summarise,
+        ),
+        Pass.COUNTERS: counters.MEASURE,
+    },
+    metrics=METRICS,
+    sheets=(_TIMES, _PLACES),
+    heading=heading,
+    remarks=remarks,
+    why_not=why_not,
+)

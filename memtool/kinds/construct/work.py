@@ -1,0 +1,159 @@
+"""How a workload file with the key ``construct`` becomes what a worker runs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memtool.errors import InputError, option
+from memtool.kinds.construct.fitting import called, why_not
+from memtool.kinds.construct.ways import SUMMARIES, WAYS
+from memtool.kinds.work import SCHEMA, Inspection, Work
+from memtool.model import Mode, TraceInfo
+
+if TYPE_CHECKING:
+    from memtool.kinds.construct.keys import Workload
+    from memtool.kinds.construct.types import Type
+    from memtool.workload.trace import Trace
+
+_ORDERS = ("same", "reverse", "random")
+"""By the numbers of image.hpp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Characteristics:
+    """What is known beforehand; bytes and counts."""
+
+    type: str
+    size: int
+    alignment: int
+    objects: int
+    made: int
+    live_bytes: int
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of such a file."""
+    from memtool.kinds.construct.keys import Workload
+
+    return {"$schema": SCHEMA, **Workload.model_json_schema(), "title": "memtool objects"}
+
+
+def _read(path: Path) -> tuple[Workload, Type]:
+    """Return what a file asks for, and the type that it names. Raises InputError."""
+    from memtool.kinds.construct.keys import Workload
+    from memtool.kinds.construct.types import TYPES, NoType, own_type
+    from memtool.workload.language.loader import load
+
+    workload = load(path, Workload)
+    named = workload.asked.type
+    try:
+        # A path in a file is meant from where the file lies.
+        return workload, TYPES.get(named) or own_type((path.parent / named).resolve())
+    except NoType as problem:
+        raise InputError(f"{path}: construct.type: {named}: {problem}") from None
+
+
+def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
+    """Return the numbers that the kernel needs; a seed goes in place of the file's own."""
+    from memtool.kinds.construct.types import TYPES
+    from memtool.workload.trace import Trace
+
+    for field, option_value in (("threads", threads), ("rates", rate)):
+        if option_value is not None:
+            raise InputError(
+                f"{path}: with {option(field)} {option_value}: objects are made by one thread, without arrivals"
+            )
+    workload, type_ = _read(path)
+    construct = workload.asked
+    drawn = workload.seed if seed is None else seed
+    number = list(TYPES).index(type_.name) if type_.library is None else len(TYPES)
+    order = _ORDERS.index(construct.order)
+    image = struct.pack("<7Q", number, type_.size, construct.objects, construct.array, construct.rounds, order, drawn)
+    image += os.fsencode(type_.library or "") + b"\0"
+    descriptor = os.memfd_create("construct", os.MFD_CLOEXEC)
+    os.write(descriptor, image)
+    objects, constructions = construct.objects, construct.objects * construct.rounds
+    ends_youngest, ends_oldest = construct.order == "reverse" or objects == 1, construct.order == "same" or objects == 1
+    info = TraceInfo(
+        name=workload.name,
+        kind="construct",
+        source=str(path),
+        seed=drawn,
+        event_hash=hashlib.blake2b(image, digest_size=16).hexdigest(),
+        operations=constructions,
+        threads=1,
+        allocations=constructions,
+        slots=objects,
+        peak_live_bytes=objects * type_.size,
+        peak_live_objects=objects,
+        total_bytes=constructions * type_.size,
+        smallest_size=type_.size,
+        largest_size=type_.size,
+        largest_alignment=max(type_.alignment, 16),
+        first_not_lifo=None if ends_youngest else objects,
+        first_not_fifo=None if ends_oldest else objects,
+        touch="all",
+        memory_limit=workload.memory_limit,
+        facts={
+            "type": type_.name,
+            "summary": type_.summary,
+            "size": type_.size,
+            "alignment": type_.alignment,
+            "is_trivial": type_.is_trivial,
+            "is_own": type_.library is not None,
+            "objects": objects,
+            "array": construct.array,
+            "rounds": construct.rounds,
+            "order": construct.order,
+            "ways": list(construct.ways or SUMMARIES),
+        },
+    )
+    return Trace(info, descriptor, len(image), 0.0)
+
+
+def listed(path: Path) -> tuple[str, str]:
+    """Return what gives a workload its operations, and its description."""
+    from memtool.kinds.construct.keys import Workload
+    from memtool.workload.language.loader import load as load_document
+
+    workload = load_document(path, Workload)
+    return "construct", workload.description
+
+
+def inspect(path: Path, seed: int | None) -> Inspection:
+    """Return what a file asks for, in numbers."""
+    workload, _ = _read(path)
+    with load(path, seed=seed, threads=None, rate=None, mode=Mode.SERIAL) as trace:
+        info, facts = trace.info, trace.info.facts
+        known = Characteristics(
+            facts["type"], facts["size"], facts["alignment"], facts["objects"], info.operations, info.peak_live_bytes
+        )
+        definition = workload.model_dump(mode="json", exclude_none=True, by_alias=True)
+        return Inspection(info, trace.image_bytes, known, definition)
+
+
+def summary(inspection: Inspection) -> str:
+    """Return it as text: what is made, and the ways in which it is."""
+    from memtool.kinds.construct.words import heading
+
+    info = inspection.trace
+    ways = [f"  {name:<15}  {SUMMARIES[name]}" for name in SUMMARIES if name in info.facts["ways"]]
+    return "\n".join([heading(info), "", "In these ways:", *ways])
+
+
+WORK = Work(
+    key="construct",
+    json_schema=json_schema,
+    load=load,
+    ways=WAYS,
+    called=called,
+    why_not=why_not,
+    listed=listed,
+    inspect=inspect,
+    summary=summary,
+)

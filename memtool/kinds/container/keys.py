@@ -1,0 +1,190 @@
+"""What a workload file with the key ``container`` says (docs/containers.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, StrictInt, StrictStr, TypeAdapter, model_validator
+from pydantic_core import PydanticCustomError
+
+from memtool.kinds.container.image import EACH, MOST_CONTAINERS, NESTED
+from memtool.workload.language.laws import CountLaw, NaturalLaw
+from memtool.workload.language.schema import Name
+from memtool.workload.language.values import (
+    EXACTLY_ONE_KEY,
+    Capacity,
+    Count,
+    Strict,
+    misfit,
+    raise_all,
+    require_one_key,
+)
+
+_MOST_STEPS = 64
+_MOST_OPERATIONS = 1 << 26
+"""Half a gigabyte of them."""
+
+Order = Literal["each", "round", "random"]
+TypeName = Literal[
+    "vector",
+    "string",
+    "deque",
+    "list",
+    "map",
+    "unordered_map",
+    "flat_map",
+    "vector_of_strings",
+    "map_of_vectors",
+]
+WayName = Literal[
+    "std", "scoped", "propagated", "pmr", "std-each", "scoped-each", "propagated-each", "pmr-each", "control"
+]
+
+
+class Times(Strict):
+    """How often something is done to each container, and which container's turn it is."""
+
+    count: Count = Field(description="For each container.", examples=[1000])
+    order: Order = Field(
+        "each",
+        description="each: one container is finished before the next; round: in turn; random: drawn.",
+        examples=["round"],
+    )
+
+
+class Keyed(Times):
+    """The same, with keys."""
+
+    keys: NaturalLaw | None = Field(
+        None,
+        description="The law of keys, below 2^32; what has no keys takes them for positions, modulo its length.",
+        examples=[{"uniform": [0, 1000]}],
+    )
+
+
+class Churn(Keyed):
+    """So many elements go, and as many come."""
+
+    order: Order = Field(
+        "random", description="Whose oldest element goes; the one before it gets a new one.", examples=["random"]
+    )
+
+
+def _from_short(value: Any) -> Any:  # noqa: ANN401  # raw YAML
+    """Return the long form: ``1000`` means ``{count: 1000}``."""
+    return value if isinstance(value, (dict, Times)) or value is None else {"count": value}
+
+
+def _or_short(schema: dict[str, Any]) -> None:
+    """Let the JSON Schema of a step know the short form."""
+    count = TypeAdapter(Count).json_schema()["anyOf"]
+    schema["anyOf"] = [*count, *(form for form in schema["anyOf"] if form != {"type": "null"})]
+    schema.pop("default", None)
+
+
+def _step(words: str) -> Any:  # noqa: ANN401  # as Field has it
+    return Field(None, description=words, examples=[1000], json_schema_extra=_or_short)
+
+
+_Times = Annotated[Times, BeforeValidator(_from_short)]
+_Keyed = Annotated[Keyed, BeforeValidator(_from_short)]
+_Churn = Annotated[Churn, BeforeValidator(_from_short)]
+
+
+class Step(Strict):
+    """One step of a script: exactly one of these."""
+
+    model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
+
+    push: _Keyed | None = _step("Elements are put to the end; keys count from 0.")
+    pop: _Times | None = _step("The first element goes; of a vector and a string the last, of a map the oldest key.")
+    insert: _Keyed | None = _step("Elements are inserted, with keys from all of them.")
+    find: _Keyed | None = _step("Elements are found and read, with keys that were pushed.")
+    erase: _Keyed | None = _step("Elements are found and erased, with keys that were pushed.")
+    churn: _Churn | None = _step("Elements go and others come; contents keep their sizes.")
+    traverse: _Times | None = _step("All elements are read, from the first to the last.")
+    copy_: _Times | None = Field(
+        None,
+        alias="copy",
+        description="A container on the next one's heap is assigned a copy, and destroyed.",
+        examples=[1],
+        json_schema_extra=_or_short,
+    )
+    clear: _Times | None = _step("All elements are destroyed.")
+
+    @model_validator(mode="after")
+    def _has_one_operation(self) -> Step:
+        require_one_key(self, "operation")
+        return self
+
+    @property
+    def action(self) -> tuple[str, Times]:
+        """Return what is done, and how often."""
+        return next(
+            (field.alias or name, value)
+            for name, field in type(self).model_fields.items()
+            if (value := getattr(self, name)) is not None
+        )
+
+
+class Container(Strict):
+    """Containers of one type, and what is done with them."""
+
+    type: TypeName = Field(description="Of the standard library.", examples=["list"])
+    containers: Annotated[Count, Field(le=MOST_CONTAINERS)] = Field(
+        1, description="How many there are: subsystems of a program.", examples=[16]
+    )
+    length: CountLaw | None = Field(
+        None,
+        description="Of each string or vector within another container.",
+        examples=[{"uniform": [4, 40]}],
+    )
+    ways: Annotated[list[WayName], Field(min_length=1, max_length=9)] = Field(
+        ["std", "control"],
+        description="How they come by memory, a row each; -each: every container from a heap of its own.",
+        examples=[["std", "pmr-each"]],
+    )
+    script: Annotated[list[Step], Field(min_length=1, max_length=_MOST_STEPS)] = Field(
+        description="What is done, in this order."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Container:
+        raise_all(self._misfits())
+        return self
+
+    def _misfits(self) -> Iterator[PydanticCustomError]:
+        if self.length is not None and self.type not in NESTED:
+            yield misfit(f"must go: {_article(self.type)} has no strings or vectors in it", "length")
+        for index, way in enumerate(self.ways):
+            if way in self.ways[:index]:
+                yield misfit(f"is '{way}', which is there already", "ways", index)
+            elif way.endswith(EACH) and self.containers == 1:
+                yield misfit(f"is '{way}', which needs several containers", "ways", index)
+        operations = sum(map(self.operations_of, self.script))
+        if operations > _MOST_OPERATIONS:
+            yield misfit(f"must have at most {_MOST_OPERATIONS:,} operations, has {operations:,}", "script")
+
+    def operations_of(self, step: Step) -> int:
+        """Return how many operations a step is."""
+        action, times = step.action
+        if action == "traverse" and times.order == "each":
+            return self.containers
+        return times.count * self.containers * (2 if action == "churn" else 1)
+
+
+def _article(name: str) -> str:
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+
+
+class Workload(Strict):
+    """A workload file of containers."""
+
+    name: Name = Field(description="What tables and files call it.", examples=["orders"])
+    description: StrictStr = Field("", description="One sentence for the reader.")
+    seed: Annotated[StrictInt, Field(ge=0, lt=1 << 63)] = Field(42, description="Seeds every random choice.")
+    memory_limit: Capacity | None = Field(
+        None, description="Bytes that an allocator may take from its region.", examples=["64MiB"]
+    )
+    container: Container = Field(description="The containers, and what is done with them.")

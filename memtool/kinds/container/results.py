@@ -1,0 +1,158 @@
+"""What workers find of containers, and how that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from memtool.kinds.container.image import GROUPS
+from memtool.kinds.container.metrics import METRICS, TIMES
+from memtool.kinds.container.sheets import PICTURES, SHEETS
+from memtool.kinds.container.words import heading, remarks, why_not
+from memtool.kinds.declaration import Results
+from memtool.passes import Pass, check, counters
+from memtool.passes.declaration import CellSamples, Figure, Figures, Measure, Summary, taken
+from memtool.passes.layout import KNOWN, U64, Array, Layout
+from memtool.passes.timing import TIMINGS
+
+
+@dataclass(frozen=True, slots=True)
+class Times(Figures):
+    """Ticks of each replay, warm-ups left out."""
+
+    body_ticks: tuple[int, ...]
+    """Until the containers are destroyed."""
+    epilogue_ticks: tuple[int, ...]
+    cpu_ns: tuple[int, ...]
+    ticks: Mapping[str, int]
+    """By the groups of steps; of the fastest replay of each."""
+    units: Mapping[str, int]
+    """Operations, elements or heaps that these are divided by."""
+
+    @property
+    def replay_ticks(self) -> int:
+        """Return the ticks of the fastest replay."""
+        return min(self.body_ticks)
+
+
+@dataclass(frozen=True, slots=True)
+class Locality(Figures):
+    """What one traversal of all containers reads."""
+
+    elements: int
+    lines: int
+    jumps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint(Figures):
+    """Bytes, unless a name says otherwise."""
+
+    allocations: int
+    asked_bytes: int
+    peak_live_bytes: int
+    peak_blocks: int
+    peak_footprint_bytes: int | None
+    peak_resident_bytes: int
+    fresh: Locality
+    churned: Locality
+
+    @property
+    def memory_bytes(self) -> int:
+        """Return what a replay takes of the machine's memory."""
+        return self.peak_resident_bytes
+
+
+def _times(samples: CellSamples) -> Summary:
+    timed = taken(samples.own, Times)
+    if not timed:
+        return Summary()
+    tick = samples.clock.ns_per_tick
+    figures = {
+        "time_per_op_ns": Figure(
+            [(sample.block, sample.figures.replay_ticks * tick / samples.operations) for sample in timed]
+        ),
+        "cpu_ns_per_op": Figure(
+            [(sample.block, fmean(sample.figures.cpu_ns) / samples.operations) for sample in timed]
+        ),
+    }
+    for group, (name, _) in TIMES.items():
+        if timed[0].figures.units[group]:
+            figures[name] = Figure(
+                [(sample.block, sample.figures.ticks[group] * tick / sample.figures.units[group]) for sample in timed]
+            )
+    return Summary(figures)
+
+
+def _footprints(samples: CellSamples) -> Summary:
+    seen = taken(samples.own, Footprint)
+    if not seen:
+        return Summary()
+    by_sample = [(sample.block, _of(sample.figures, samples)) for sample in seen]
+    return Summary({name: Figure([(block, of[name]) for block, of in by_sample]) for name in by_sample[0][1]})
+
+
+def _of(reading: Footprint, samples: CellSamples) -> dict[str, float | None]:
+    figures: dict[str, float | None] = {
+        "allocations_per_op": reading.allocations / samples.operations,
+        "asked_bytes": reading.asked_bytes,
+        "peak_live_bytes": reading.peak_live_bytes,
+        "peak_footprint_bytes": reading.peak_footprint_bytes,
+        "peak_resident_bytes": reading.peak_resident_bytes,
+    }
+    for name, locality in (("", reading.fresh), ("_churned", reading.churned)):
+        if locality.elements:
+            figures[f"lines_per_element{name}"] = locality.lines / locality.elements
+            figures[f"jumps_per_element{name}"] = locality.jumps / locality.elements
+    return figures
+
+
+def _unpack(held: Any, parts: Mapping[str, Sequence[int]], asked: object) -> dict[str, Any]:  # noqa: ANN401
+    replays = held["timings"]
+    kept = {name: replays[name][: replays["iterations"]] for name in ("body_ticks", "epilogue_ticks", "cpu_ns")}
+    return kept | {name: dict(zip(GROUPS, held[name], strict=True)) for name in ("ticks", "units")}
+
+
+def _differ(repeats: Sequence[Footprint]) -> bool:
+    return (
+        len({(repeat.allocations, repeat.peak_footprint_bytes, repeat.fresh, repeat.churned) for repeat in repeats}) > 1
+    )
+
+
+_GROUPS = Array(U64, len(GROUPS))
+_LOCALITY = Layout.of(elements=U64, lines=U64, jumps=U64)
+RESULTS = Results(
+    measures={
+        Pass.CHECK: check.MEASURE,
+        Pass.THROUGHPUT: Measure(
+            figures=Times,
+            layout=Layout.of(threads=U64, timings=TIMINGS, ticks=_GROUPS, units=_GROUPS),
+            unpack=_unpack,
+            summarise=_times,
+        ),
+        Pass.FOOTPRINT: Measure(
+            figures=Footprint,
+            layout=Layout.of(
+                allocations=U64,
+                asked_bytes=U64,
+                peak_live_bytes=U64,
+                peak_blocks=U64,
+                peak_footprint_bytes=KNOWN,
+                peak_resident_bytes=U64,
+                fresh=_LOCALITY,
+                churned=_LOCALITY,
+            ),
+            summarise=_footprints,
+            differ=_differ,
+        ),
+        Pass.COUNTERS: counters.MEASURE,
+    },
+    metrics=METRICS,
+    sheets=SHEETS,
+    pictures=PICTURES,
+    heading=heading,
+    remarks=remarks,
+    why_not=why_not,
+)

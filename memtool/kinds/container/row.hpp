@@ -1,0 +1,55 @@
+// Objects of the harness, which come from no malloc.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "engine/instruments/pages.hpp"
+
+namespace memtool::containers {
+
+// Pages for a row, which is the same again in every replay: what is timed need not ask the system for them.
+class Room {
+ public:
+  void* of(std::size_t bytes) noexcept {
+    if (!pages_ || pages_->range().end - pages_->range().begin < bytes) pages_.emplace(bytes);
+    return pages_->base();
+  }
+
+ private:
+  std::optional<OwnPages> pages_;
+};
+
+// So many objects at most, in a room of their own: what the harness keeps must not come from the malloc that is
+// measured.
+template <class T>
+class Row {
+ public:
+  Row(Room& room, std::size_t most) noexcept
+      : first_(static_cast<T*>(room.of(std::max<std::size_t>(most, 1) * sizeof(T)))) {}
+  ~Row() { clear(); }
+  Row(const Row&) = delete;
+  Row& operator=(const Row&) = delete;
+
+  template <class... Arguments>
+  void emplace_back(Arguments&&... arguments) {
+    std::construct_at(first_ + size_, std::forward<Arguments>(arguments)...);
+    ++size_;
+  }
+  void clear() noexcept {
+    while (size_ > 0) std::destroy_at(first_ + --size_);
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] T* begin() noexcept { return first_; }
+  [[nodiscard]] T& operator[](std::size_t index) noexcept { return first_[index]; }
+  [[nodiscard]] const T& operator[](std::size_t index) const noexcept { return first_[index]; }
+
+ private:
+  T* first_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace memtool::containers

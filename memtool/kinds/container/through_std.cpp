@@ -1,0 +1,9 @@
+#include "kinds/container/containers.hpp"
+
+namespace memtool::containers {
+
+std::unique_ptr<Script> make_std(Type type, std::size_t containers, const Heaps& heaps, Rooms& rooms) {
+  return make<Plain<false>>(type, containers, heaps, rooms);
+}
+
+}  // namespace memtool::containers

@@ -1,0 +1,145 @@
+"""How a workload file with the key ``container`` becomes what a worker runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memtool.errors import InputError, option
+from memtool.kinds.container.image import CONTROL, EACH, WAYS
+from memtool.kinds.ways import Way, by_pointer
+from memtool.kinds.work import SCHEMA, Inspection, Work
+from memtool.model import AllocatorPlan, Mode, TraceInfo
+from memtool.units import format_count, format_size
+
+if TYPE_CHECKING:
+    from memtool.workload.trace import Trace
+
+_PAGE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class StepFacts:
+    """One step of a script."""
+
+    step: str
+    operations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Characteristics:
+    """What a script asks for."""
+
+    steps: tuple[StepFacts, ...]
+    elements: int
+    """Read, copied or destroyed."""
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of such a file."""
+    from memtool.kinds.container.keys import Workload
+    from memtool.workload.language.descriptions import described
+
+    schema = described(Workload.model_json_schema(by_alias=True), "Containers")
+    return {"$schema": SCHEMA, **schema, "title": "memtool containers"}
+
+
+def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
+    """Return the operations of a file. Raises InputError, MemtoolError."""
+    from memtool.kinds.container.keys import Workload
+    from memtool.kinds.container.script import make_trace
+    from memtool.workload.language.loader import load as load_document
+
+    for field, option_value in (("threads", threads), ("rates", rate)):
+        if option_value is not None:
+            raise InputError(f"{path}: with {option(field)} {option_value}: containers have none")
+    return make_trace(load_document(path, Workload), path, seed)
+
+
+def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
+    """Return why an allocator cannot serve the containers in a way; None when it can."""
+    if not trace.facts["available"]:
+        return f"the engine's C++ library has no std::{trace.facts['type']}, which is of C++23; use map, or a vector"
+    if plan.spec.way == CONTROL:
+        return None
+    if plan.is_control:
+        return f"hands out the same block again and again; the way {CONTROL} is what containers cost by themselves"
+    if plan.spec.way.endswith(EACH):
+        return _why_no_heaps(plan, trace) or _why_unpaired(plan, trace)
+    return _why_unpaired(plan, trace)
+
+
+def _why_no_heaps(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
+    shared = plan.spec.way.removesuffix(EACH)
+    if not plan.uses_region:
+        return f"takes memory from the system, where all heaps are one: it has the way {shared}"
+    heaps, limit = trace.facts["containers"], trace.memory_limit
+    if limit is not None and limit // heaps < _PAGE:
+        return (
+            f"a memory_limit of {format_size(limit)} is less than a page for each of {format_count(heaps)} heaps: "
+            f"raise it, or use the way {shared}"
+        )
+    return None
+
+
+def _why_unpaired(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
+    from memtool.allocators import pairing
+    from memtool.host import machine
+
+    return pairing.why_not(plan, trace, available=machine.available_memory())
+
+
+def listed(path: Path) -> tuple[str, str]:
+    """Return what gives a workload its operations, and its description."""
+    from memtool.kinds.container.keys import Workload
+    from memtool.workload.language.loader import load as load_document
+
+    return "container", load_document(path, Workload).description
+
+
+def inspect(path: Path, seed: int | None) -> Inspection:
+    """Return what a script asks for."""
+    from memtool.kinds.container.keys import Workload
+    from memtool.workload.language.loader import load as load_document
+
+    workload = load_document(path, Workload)
+    with load(path, seed=seed, threads=None, rate=None, mode=Mode.SERIAL) as trace:
+        container = workload.container
+        counts = map(container.operations_of, container.script)
+        steps = tuple(StepFacts(*figures) for figures in zip(trace.info.facts["steps"], counts, strict=True))
+        characteristics = Characteristics(steps, trace.info.facts["elements"])
+        definition = workload.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return Inspection(trace.info, trace.image_bytes, characteristics, definition)
+
+
+def summary(inspection: Inspection) -> str:
+    """Return what a script asks for as text."""
+    from tabulate import tabulate
+
+    from memtool.kinds.container.words import heading
+
+    info, facts = inspection.trace, inspection.characteristics
+    sizes = f"{format_size(info.smallest_size)} to {format_size(info.largest_size)}"
+    rows = [
+        ("blocks asked for", f"{format_count(info.allocations)}, {format_size(info.total_bytes)} in all"),
+        ("sizes", sizes),
+        ("peak live", f"{format_size(info.peak_live_bytes)} in {format_count(info.peak_live_objects)} blocks"),
+        ("elements read, copied, destroyed", format_count(facts.elements)),
+        *((f"step {number}", f"{step.step}: {format_count(step.operations)} operations")
+          for number, step in enumerate(facts.steps, 1)),
+    ]  # fmt: skip
+    return f"{heading(info)}\n\n{tabulate(rows, tablefmt='plain', disable_numparse=True)}"
+
+
+WORK = Work(
+    key="container",
+    json_schema=json_schema,
+    load=load,
+    ways=tuple(Way(name, needs_allocator=name != CONTROL) for name in WAYS),
+    called=by_pointer,
+    why_not=why_not,
+    listed=listed,
+    inspect=inspect,
+    summary=summary,
+)

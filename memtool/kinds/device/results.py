@@ -1,0 +1,67 @@
+"""What workers find of device memory: what they find of heap events, and what the device itself has proved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from memtool.kinds.declaration import Results
+from memtool.kinds.heap.sheets import LATENCY, MEMORY, OVERHEAD, SPEED, WATERFALL, why_not
+from memtool.kinds.heap.words import heading
+from memtool.model import CellResult, TraceInfo
+from memtool.passes import Pass, counters, footprint, latency, throughput
+from memtool.passes.declaration import CellSamples, Figures, Measure, Summary, taken
+from memtool.passes.layout import U64, Layout, Text
+from memtool.units import format_count
+
+
+@dataclass(frozen=True, slots=True)
+class Proved(Figures):
+    """What the device has found of the blocks."""
+
+    proved: int
+    """Blocks that it filled when they were allocated, and found as they were when they were freed."""
+    offsets: int
+    """Of each allocation in the buffer, drawn into one number in their order; 0: there is no buffer."""
+    device: str
+
+
+def _summarise(samples: CellSamples) -> Summary:
+    proofs = [sample.figures for sample in taken(samples.own, Proved)]
+    if not proofs:
+        return Summary()
+    return Summary(proof={"device": proofs[0].device, "blocks_proved": proofs[0].proved, "offsets": proofs[0].offsets})
+
+
+def _remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
+    """Yield which device proved how many blocks, and what the columns of memory are of."""
+    proved = [cell for cell in cells if cell.proof.get("blocks_proved")]
+    if proved:
+        devices = ", ".join(dict.fromkeys(cell.proof["device"] for cell in proved))
+        least = min(cell.proof["blocks_proved"] for cell in proved)
+        yield (
+            f"Proved on {devices}: each of {format_count(least)} blocks, filled by the device when it was allocated "
+            "and found as it was when it was freed."
+        )
+    yield (
+        "Footprint is of the buffer; resident is host memory: of a buffer the metadata that the allocator keeps there, "
+        "of a driver whatever it takes."
+    )
+
+
+RESULTS = Results(
+    measures={
+        Pass.CHECK: Measure(
+            figures=Proved, layout=Layout.of(proved=U64, offsets=U64, device=Text(256)), summarise=_summarise
+        ),
+        Pass.THROUGHPUT: throughput.MEASURE,
+        Pass.LATENCY: latency.MEASURE,
+        Pass.FOOTPRINT: footprint.MEASURE,
+        Pass.COUNTERS: counters.MEASURE,
+    },
+    metrics=(),
+    sheets=(SPEED, LATENCY, MEMORY, WATERFALL, OVERHEAD),
+    heading=heading,
+    remarks=_remarks,
+    why_not=why_not,
+)

@@ -1,0 +1,143 @@
+"""How a workload file with the key ``device`` becomes the image of its events, and what stands in the way of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memtool.errors import InputError, option
+from memtool.kinds.ways import Way, by_pointer
+from memtool.kinds.work import Inspection, Work
+from memtool.model import AllocatorPlan, Mode, TraceInfo
+
+if TYPE_CHECKING:
+    from memtool.kinds.device.keys import Workload
+    from memtool.workload.trace import Trace
+
+VENDORS = "/etc/OpenCL/vendors"
+_NO_LOADER = (
+    "no OpenCL loader (libOpenCL.so.1) is installed: apt-get install ocl-icd-libopencl1, and the driver of your device"
+)
+_NO_OPENCL = (
+    "no OpenCL driver is installed ({folder} names none): install that of your device, or one that runs on the "
+    "processor (apt-get install pocl-opencl-icd)"
+)
+_NO_CUDA = "no CUDA driver (libcuda.so.1) is installed: it comes with that of an NVIDIA device"
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of such a file: that of heap events, with one key more."""
+    from memtool.kinds.device.keys import Device, Workload
+    from memtool.workload.language.schema import json_schema
+
+    schema = json_schema()
+    own = Device.model_json_schema()
+    schema["properties"] |= {"device": own, "touch": Workload.model_json_schema()["properties"]["touch"]}
+    schema["required"] = [*schema.get("required", []), "device"]
+    return {**schema, "title": "memtool device memory"}
+
+
+def _read(path: Path) -> Workload:
+    from memtool.kinds.device.keys import Workload
+    from memtool.workload.language.loader import load
+
+    return load(path, Workload)
+
+
+def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
+    """Build the image of the events. Raises InputError for what no device has."""
+    from memtool.workload.sources.generated import generated
+    from memtool.workload.trace import make_trace
+
+    for field, given in (("threads", threads), ("rates", rate)):
+        if given is not None:
+            raise InputError(f"{path}: with {option(field)} {given}: device memory has none")
+    workload = _read(path)
+    trace = make_trace(generated(workload, workload.seed if seed is None else seed), str(path))
+    if trace.info.reallocations:
+        trace.close()
+        raise InputError(f"{path}: resizes blocks, and no driver of a device does: leave resize out")
+    return replace(trace, info=replace(trace.info, kind="device", facts={"ways": list(workload.device.ways)}))
+
+
+def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
+    """Return why a row cannot be measured on this machine, and what mends it; None when it can."""
+    from memtool.allocators import pairing
+    from memtool.host import machine
+
+    reason = why_no_driver(plan.spec.way.partition("-")[0])
+    if reason is not None or not plan.strategy:
+        return reason
+    if not plan.uses_region:
+        return "takes its memory from the system, and cannot divide a buffer of a device"
+    return pairing.why_not(plan, trace, available=machine.available_memory())
+
+
+def why_no_driver(api: str, vendors: str | None = None) -> str | None:
+    """Return why this machine has no driver of an interface, ``opencl`` or ``cuda``, and what mends it."""
+    from memtool.allocators.system import installed
+
+    if api == "cuda":
+        return None if installed(("libcuda.so.1",)) else _NO_CUDA
+    if not installed(("libOpenCL.so.1",)):
+        return _NO_LOADER
+    folder = Path(vendors or os.environ.get("OCL_ICD_VENDORS", VENDORS))
+    is_there = folder.suffix == ".icd" or any(folder.glob("*.icd"))
+    return None if is_there else _NO_OPENCL.format(folder=folder)
+
+
+def pack(trace: Trace) -> int | None:
+    """Return the bytes of the best packing of the blocks, as of heap events."""
+    from memtool.kinds.heap.work import pack
+
+    return pack(trace)
+
+
+def why_unpacked() -> str:
+    """Return how many blocks are too many."""
+    from memtool.kinds.heap.work import why_unpacked
+
+    return why_unpacked()
+
+
+def inspect(path: Path, seed: int | None) -> Inspection:
+    """Characterise the events."""
+    from memtool.workload.description.inspection import inspect_source
+    from memtool.workload.sources.generated import generated
+
+    workload = _read(path)
+    source = generated(workload, workload.seed if seed is None else seed)
+    info, image_bytes, characteristics = inspect_source(source, str(path))
+    return Inspection(replace(info, kind="device"), image_bytes, characteristics, source.definition)
+
+
+def summary(inspection: Inspection) -> str:
+    """Return what a workload asks for as text, as of heap events."""
+    from memtool.kinds.heap.inspection import summary
+
+    return summary(inspection)
+
+
+WORK = Work(
+    key="device",
+    json_schema=json_schema,
+    load=load,
+    ways=(
+        Way("opencl-each", needs_allocator=False, uses_region=False),
+        Way("opencl-each-used", needs_allocator=False, uses_region=False),
+        Way("opencl-buffer"),
+        Way("cuda-each", needs_allocator=False, uses_region=False),
+        Way("cuda-each-async", needs_allocator=False, uses_region=False),
+        Way("cuda-buffer"),
+    ),
+    called=by_pointer,
+    alone=True,  # there is one device; and drivers compile kernels into files that all processes share
+    why_not=why_not,
+    pack=pack,
+    why_unpacked=why_unpacked,
+    listed=lambda path: ("device", _read(path).description),
+    inspect=inspect,
+    summary=summary,
+)

@@ -1,0 +1,70 @@
+// What is in a file: words that are known by where they lie, so that one that is missing, old or elsewhere is seen.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace memtool::file {
+
+constexpr std::uint64_t kWord = sizeof(std::uint64_t);
+
+// The draws of a stream of their own for each purpose (splitmix64: Steele, Lea and Flood, OOPSLA 2014).
+constexpr std::uint64_t mixed(std::uint64_t z) noexcept {
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
+  return z ^ z >> 31;
+}
+class Draw {
+ public:
+  explicit Draw(std::uint64_t seed) noexcept : state_(seed) {}
+  // Uniform in [0, bound).
+  std::uint64_t below(std::uint64_t bound) noexcept {
+    return static_cast<std::uint64_t>(static_cast<unsigned __int128>(mixed(state_ += 0x9e3779b97f4a7c15ULL)) * bound >>
+                                      64);
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+// The word at an offset, a multiple of kWord, of the first and of the second writing. No two words are alike, and none
+// is 0, as a hole would be.
+enum class Writing : std::uint64_t { first = 1, second = 2 };
+class Content {
+ public:
+  Content(std::uint64_t seed, Writing writing) noexcept
+      : base_(mixed(seed * 2 + static_cast<std::uint64_t>(writing))) {}
+
+  [[nodiscard]] std::uint64_t word(std::uint64_t offset) const noexcept { return mixed(base_ + offset + 1) | 1; }
+  void fill(std::uint64_t offset, std::byte* to, std::uint64_t bytes) const noexcept {
+    for (std::uint64_t at = 0; at < bytes; at += kWord) {
+      const std::uint64_t value = word(offset + at);
+      std::memcpy(to + at, &value, kWord);
+    }
+  }
+  [[nodiscard]] bool is(std::uint64_t offset, const std::byte* from, std::uint64_t bytes) const noexcept {
+    for (std::uint64_t at = 0; at < bytes; at += kWord) {
+      std::uint64_t value;
+      std::memcpy(&value, from + at, kWord);
+      if (value != word(offset + at)) return false;
+    }
+    return true;
+  }
+
+ private:
+  std::uint64_t base_;
+};
+
+// What a program does at least with what it has read.
+inline std::uint64_t sum_of(const std::byte* from, std::uint64_t bytes) noexcept {
+  std::uint64_t sum = 0;
+  for (std::uint64_t at = 0; at < bytes; at += kWord) {
+    std::uint64_t value;
+    std::memcpy(&value, from + at, kWord);
+    sum += value;
+  }
+  return sum;
+}
+
+}  // namespace memtool::file

@@ -1,0 +1,96 @@
+// What all ways to a file have in common. A way is a class with
+//
+//   bool open()                 once, before anything else
+//   bool begin()                what a program does before its first access: of a mapping, that it is made
+//   bool access(offset, observer)
+//   bool sync()                 makes durable what was written up to here, as the workload asks
+//   bool drained(observer)      every access has come to its end
+//   void look(Memory&)          what it has of memory, before it ends
+//   bool finish()               of a mapping, that it goes
+//
+// Each returns false once the sample has failed, with its words in the result.
+#pragma once
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include "engine/instruments/pages.hpp"
+#include "kinds/file/content.hpp"
+#include "kinds/file/data_file.hpp"
+#include "kinds/file/image.hpp"
+
+namespace memtool::file {
+
+constexpr std::uint64_t kSector = 512;
+
+struct Asked {
+  KernelCall& call;
+  const Image& image;
+  DataFile& file;
+};
+
+// Says what an access came to, bytes or errno as a negative number, that is not as long as it must be.
+inline bool refuse(const Asked& asked, const char* what, std::uint64_t offset, std::int64_t done) {
+  if (done >= 0)
+    fail(asked.call.result, MEMTOOL_BAD_REQUEST, "%s at byte %llu came to %lld of %llu bytes: the file was truncated",
+         what, as_printed(offset), static_cast<long long>(done), as_printed(asked.image.block));
+  else
+    fail(asked.call.result, MEMTOOL_BAD_REQUEST, "%s at byte %llu: %s", what, as_printed(offset),
+         std::strerror(static_cast<int>(-done)));
+  return false;
+}
+
+// Reads or writes `bytes`, of which the first `moved` are done already. A call may do a part of what it is asked for,
+// or be interrupted (read(2), write(2)); where there is a reason for it, the next one says it. Returns what it came to:
+// all bytes, fewer where the file ends, or errno as a negative number.
+template <class Call>
+std::int64_t in_calls(std::uint64_t bytes, std::uint64_t moved, Call call) noexcept {
+  while (moved < bytes) {
+    const ssize_t done = call(moved);
+    if (done > 0)
+      moved += static_cast<std::uint64_t>(done);
+    else if (done == 0)
+      break;
+    else if (errno != EINTR)
+      return -errno;
+  }
+  return static_cast<std::int64_t>(moved);
+}
+
+// Does what of an access is left after `moved` bytes.
+inline bool finish_access(const Asked& asked, int file, std::byte* at, std::uint64_t offset, std::uint64_t moved) {
+  const bool writes = asked.image.writes();
+  const std::uint64_t block = asked.image.block;
+  const std::int64_t done = in_calls(block, moved, [&](std::uint64_t from) {
+    const int number = from % kSector == 0 ? file : asked.file.number();  // past the page cache go whole sectors
+    const auto place = static_cast<off_t>(offset + from);
+    return writes ? pwrite(number, at + from, block - from, place) : pread(number, at + from, block - from, place);
+  });
+  return done == static_cast<std::int64_t>(block) || refuse(asked, writes ? "a write" : "a read", offset, done);
+}
+
+// By a descriptor, whose calls return errno as a negative number.
+inline bool sync_descriptor(const Asked& asked, int number) {
+  const int done = asked.image.sync == Sync::fdatasync ? fdatasync(number) : fsync(number);
+  return done == 0 || refuse(asked, asked.image.sync == Sync::fdatasync ? "fdatasync" : "fsync", 0, -errno);
+}
+
+// Bytes to read into and to write from, on pages of their own, which is what O_DIRECT wants; resident from the start,
+// and with nothing in them that a file system could leave out or make smaller.
+class Buffer {
+ public:
+  Buffer(std::uint64_t bytes, std::uint64_t seed) noexcept : table_((bytes + kWord - 1) / kWord) {
+    if (table_.data() != nullptr) Content(seed, Writing::second).fill(0, data(), bytes / kWord * kWord);
+  }
+  [[nodiscard]] std::byte* data() const noexcept { return reinterpret_cast<std::byte*>(table_.data()); }
+
+ private:
+  Table<std::uint64_t> table_;
+};
+
+}  // namespace memtool::file

@@ -1,0 +1,239 @@
+#include "kinds/graph/collectors/collectors.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "kinds/graph/collectors/boehm.hpp"
+#include "kinds/graph/collectors/generational.hpp"
+#include "kinds/graph/collectors/immix.hpp"
+#include "kinds/graph/collectors/incremental.hpp"
+#include "kinds/graph/collectors/mark_compact.hpp"
+#include "kinds/graph/collectors/mark_sweep.hpp"
+#include "kinds/graph/collectors/reference_counting.hpp"
+#include "kinds/graph/collectors/semispace.hpp"
+
+namespace memtool::graph {
+namespace {
+
+// A collector whose barriers are left out, on a heap that is never full: what the program costs without them.
+template <class C>
+class Unguarded : public PlainRoots<Unguarded<C>> {
+ public:
+  static constexpr bool kIsExplicit = false;
+  Unguarded(C& collector, Object** roots) noexcept : PlainRoots<Unguarded>(roots), collector_(collector) {}
+  Object* allocate(std::uint32_t body, std::uint32_t references, std::uint32_t slot) {
+    return collector_.allocate(body, references, slot);
+  }
+  void write(Object* into, std::uint32_t field, Object* value) noexcept { field_of(into, field) = value; }
+  void control(Control) noexcept {}
+
+ private:
+  C& collector_;
+};
+
+template <class C>
+class CollectorOf final : public AnyCollector {
+ public:
+  explicit CollectorOf(Surroundings& in) : in_(in), collector_(in) {}
+  Outcome play(const Program& program) override { return graph::play(collector_, program); }
+  Outcome play_unguarded(const Program& program) override {
+    Unguarded<C> unguarded(collector_, in_.roots.first);
+    return graph::play(unguarded, program);
+  }
+  void audit(const Program& program, Outcome& outcome, Audit& audit) override {
+    Audited<C> audited(collector_, in_.roots.first, audit, 0);
+    outcome = graph::play(audited, program);
+    audited.look();
+  }
+  void collect() override { collector_.run(); }
+  [[nodiscard]] std::uint64_t apart_bytes() const override { return collector_.apart_bytes(); }
+  void walk(const Visit& visit) override {
+    collector_.walk([&](Object* object) {
+      const Header header = C::header(object);
+      visit(object, header.bytes(), header.references());
+    });
+  }
+
+ private:
+  Surroundings& in_;
+  C collector_;
+};
+
+template <class C>
+std::unique_ptr<AnyCollector> open(Surroundings& in) {
+  return std::make_unique<CollectorOf<C>>(in);
+}
+
+constexpr ParameterInfo kHeap{.name = "heap",
+                              .summary =
+                                  "bytes for objects, or a multiple (2x) of what is reachable at most, 256 KiB "
+                                  "at least; what the collector keeps free for itself is part of it",
+                              .default_value = kMultiple | 3000,
+                              .minimum = 4096,
+                              .unit = "heap"};
+constexpr ParameterInfo kTrigger{.name = "trigger",
+                                 .summary = "collects once so many bytes were allocated; 0: when the heap is full"};
+constexpr ParameterInfo kAt{.name = "at",
+                            .summary =
+                                "where a collection may begin while there is memory: at any allocation, or at "
+                                "the safe points of the program",
+                            .default_value = 0,
+                            .maximum = 1,
+                            .unit = "choice",
+                            .choices = "allocation|safe-point"};
+constexpr ParameterInfo kNursery{.name = "nursery", .summary = "bytes for the young; 0: an eighth of the heap"};
+
+constexpr ParameterInfo kPause{.name = "pause",
+                               .summary = "time that an increment may take",
+                               .default_value = 1'000'000,
+                               .minimum = 1'000,
+                               .maximum = 1'000'000'000'000,
+                               .unit = "time"};
+constexpr ParameterInfo kBarrier{.name = "barrier",
+                                 .summary = "what is shaded while it marks: what is overwritten, or what is stored",
+                                 .maximum = 1,
+                                 .unit = "choice",
+                                 .choices = "snapshot|dijkstra"};
+constexpr ParameterInfo kCycles{.name = "cycles",
+                                .summary = "what becomes of garbage cycles: they stay, or are found by trial deletion",
+                                .maximum = 1,
+                                .unit = "choice",
+                                .choices = "leak|trial-deletion"};
+
+constexpr std::array kTracing{kHeap, kTrigger, kAt};
+constexpr std::array kHeapAlone{kHeap};
+constexpr std::array kWithNursery{kHeap, kTrigger, kAt, kNursery};
+constexpr std::array kInIncrements{kHeap, kTrigger, kAt, kPause, kBarrier};
+constexpr std::array kCounting{kHeap, kTrigger, kAt, kCycles};
+
+constexpr CollectorEntry kCollectors[] = {
+    {{.name = "mark-sweep",
+      .summary = "Marks what is reachable in a bitmap, and sweeps blocks when cells of their size are asked for.",
+      .source =
+          "McCarthy, \"Recursive functions of symbolic expressions\", CACM 3(4), 1960; lazy sweeping: Hughes, SPE "
+          "12(11), 1982",
+      .complexity = "allocate O(1), a sweep of a block at times; collect O(live) to mark, O(heap) to sweep",
+      .when = "objects that live long, in a heap not much larger than they are",
+      .parameters = kTracing,
+      .header = 8},
+     open<MarkSweep>},
+    {{.name = "semispace",
+      .summary = "Copies what is reachable from one half of the heap to the other; allocation moves a pointer.",
+      .source = "Cheney, \"A nonrecursive list compacting algorithm\", CACM 13(11), 1970",
+      .complexity = "allocate O(1); collect O(live)",
+      .when = "most objects die before the heap is full, and memory is plentiful",
+      .parameters = kTracing,
+      .header = 8},
+     open<Semispace>},
+    {{.name = "generational",
+      .summary = "A nursery whose survivors are copied to an old space, which is marked and swept; a barrier remembers "
+                 "references from old to young.",
+      .source = "Ungar, \"Generation scavenging\", SDE 1984; Appel, SPE 19(2), 1989",
+      .complexity = "allocate O(1), a store into an object a test; a small collection O(survivors)",
+      .when = "most objects die young, and some stay",
+      .parameters = kWithNursery,
+      .header = 8,
+      .has_barriers = true},
+     open<Generational>},
+    {{.name = "mark-compact",
+      .summary = "Marks what is reachable, and slides it together; allocation moves a pointer.",
+      .source = "LISP 2 (Knuth, TAOCP 1, 2.5); by bitmap: Kermany and Petrank, \"The Compressor\", PLDI 2006",
+      .complexity = "allocate O(1); collect O(live) to mark and to move",
+      .when = "fragmentation must not be, and memory is scarce",
+      .parameters = kTracing,
+      .header = 8},
+     open<MarkCompact>},
+    {{.name = "incremental",
+      .summary =
+          "Marks in increments between which the program goes on, then sweeps as mark-sweep does; a barrier shades "
+          "what changes in between.",
+      .source = "Yuasa, JSS 11(3), 1990 (snapshot); Dijkstra, Lamport and others, CACM 21(11), 1978",
+      .complexity = "allocate O(1), a store a test; an increment no longer than its budget",
+      .when = "pauses must be short, and the heap has room for what dies meanwhile",
+      .parameters = kInIncrements,
+      .header = 8,
+      .has_barriers = true,
+      .is_timed = true},
+     open<Incremental>},
+    {{.name = "reference-counting",
+      .summary = "Counts the references from roots and fields; what has none is freed at once.",
+      .source =
+          "Collins, \"A method for overlapping and erasure of lists\", CACM 3(12), 1960; cycles: Bacon and Rajan, "
+          "ECOOP 2001",
+      .complexity = "each write of a reference two counts; a death O(what dies with it)",
+      .when = "memory must come back at once, and there are few cycles",
+      .parameters = kCounting,
+      .header = 16,
+      .has_barriers = true,
+      .leaves_cycles = true},
+     open<ReferenceCounting<false>>},
+    {{.name = "deferred-counting",
+      .summary =
+          "Counts the references from fields alone; what has none waits in a table until the roots are looked at.",
+      .source = "Deutsch and Bobrow, \"An efficient, incremental, automatic garbage collector\", CACM 19(9), 1976",
+      .complexity = "each write to a field two counts; a look at the roots O(roots + table)",
+      .when = "as reference counting, where local variables change often",
+      .parameters = kCounting,
+      .header = 16,
+      .has_barriers = true,
+      .leaves_cycles = true},
+     open<ReferenceCounting<true>>},
+    {{.name = "immix",
+      .summary =
+          "Marks blocks by the line, allocates through free lines, and moves what is reachable out of the emptiest "
+          "blocks.",
+      .source = "Blackburn and McKinley, \"Immix: a mark-region garbage collector\", PLDI 2008",
+      .complexity = "allocate O(1), a look for free lines at times; collect O(live) to mark, O(lines) to sweep",
+      .when = "objects of many lifetimes, in a heap that must not fragment",
+      .parameters = kTracing,
+      .header = 8},
+     open<Immix>},
+    {{.name = "boehm",
+      .summary =
+          "The conservative mark-sweep of the system's libgc: what looks like a reference is one, on the stack too.",
+      .source = "Boehm and Weiser, \"Garbage collection in an uncooperative environment\", SPE 18(9), 1988; libgc 8",
+      .complexity = "allocate O(1), a sweep of a block at times; collect O(live) to mark",
+      .when = "as the collector that was written by others; in programs that know nothing of collectors",
+      .parameters = kHeapAlone,
+      .header = 8,
+      .is_timed = true,
+      .uses_region = false,
+      .library = kBoehmLibrary,
+      .package = "libgc1"},
+     open_boehm},
+};
+
+}  // namespace
+
+std::span<const CollectorEntry> collectors() noexcept {
+  return kCollectors;
+}
+
+const CollectorEntry* find_collector(std::string_view name) noexcept {
+  const auto found = std::ranges::find(kCollectors, name, [](const CollectorEntry& entry) { return entry.info.name; });
+  return found == std::end(kCollectors) ? nullptr : found;
+}
+
+Settings settings_of(const CollectorInfo& info, std::string_view parameters, const Head& head, double ticks_per_ns) {
+  const Parameters given(info, parameters);
+  const auto value_of = [&](std::string_view name, std::uint64_t otherwise) {
+    const auto is_it = [&](const ParameterInfo& parameter) { return parameter.name == name; };
+    return std::ranges::any_of(info.parameters, is_it) ? given[name] : otherwise;
+  };
+  Settings settings;
+  settings.limit = value_of("heap", kMultiple | 3000);
+  if ((settings.limit & kMultiple) != 0) {
+    const std::uint64_t live = info.header == 8 ? head.peak_live_with_header : head.peak_live_with_count;
+    const auto multiple = static_cast<unsigned __int128>(settings.limit & ~kMultiple) * live / 1000;
+    settings.limit = std::max(kLeastHeap, static_cast<std::uint64_t>(multiple));
+  }
+  settings.trigger = value_of("trigger", 0);
+  settings.at_safe_points = value_of("at", 0) != 0;
+  settings.nursery = value_of("nursery", 0);
+  settings.pause_ticks = static_cast<std::uint64_t>(static_cast<double>(value_of("pause", 0)) * ticks_per_ns);
+  settings.finds_cycles = value_of("cycles", 0) != 0;
+  settings.is_dijkstra = value_of("barrier", 0) != 0;
+  return settings;
+}
+
+}  // namespace memtool::graph

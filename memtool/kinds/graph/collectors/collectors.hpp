@@ -1,0 +1,65 @@
+// Which collectors there are: what is said of each, and how one is opened.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "allocators/concept/parameters.hpp"
+#include "kinds/graph/collectors/collector.hpp"
+#include "kinds/graph/play/audit.hpp"
+
+namespace memtool::graph {
+
+struct CollectorInfo {
+  std::string_view name;
+  std::string_view summary;
+  std::string_view source;
+  std::string_view complexity;
+  std::string_view when;
+  std::span<const ParameterInfo> parameters;
+  std::size_t header;          // bytes before each object
+  bool has_barriers = false;   // what the program does besides, when it writes references
+  bool leaves_cycles = false;  // unless it is told to find them
+  bool is_timed = false;       // does what there is time for, so that its figures differ from run to run
+  bool uses_region = true;
+  std::string_view library = {};  // of the system, that it is in
+  std::string_view package = {};  // of Debian, that has it
+};
+
+// A heap parameter that is a multiple of what is reachable at most: with so many thousandths.
+inline constexpr std::uint64_t kMultiple = std::uint64_t{1} << 62;
+inline constexpr std::uint64_t kLeastHeap = std::uint64_t{1} << 18;  // of those
+
+// A collector that a program is played on.
+class AnyCollector {
+ public:
+  virtual ~AnyCollector() = default;
+  virtual Outcome play(const Program& program) = 0;
+  // The same without barriers: on a heap that is never full.
+  virtual Outcome play_unguarded(const Program& program) = 0;
+  // The same, with everything verified.
+  virtual void audit(const Program& program, Outcome& outcome, Audit& audit) = 0;
+  virtual void collect() = 0;
+  [[nodiscard]] virtual std::uint64_t apart_bytes() const = 0;
+  // Each object that was not reclaimed, with its references.
+  using Visit = std::function<void(Object*, std::uint64_t bytes, std::uint32_t references)>;
+  virtual void walk(const Visit& visit) = 0;
+};
+
+struct CollectorEntry {
+  CollectorInfo info;
+  std::unique_ptr<AnyCollector> (*open)(Surroundings&);
+};
+
+// THE list.
+std::span<const CollectorEntry> collectors() noexcept;
+const CollectorEntry* find_collector(std::string_view name) noexcept;
+
+// From the parameters of a row, for what is reachable at most at once, with headers. Throws std::invalid_argument.
+Settings settings_of(const CollectorInfo& info, std::string_view parameters, const Head& head, double ticks_per_ns);
+
+}  // namespace memtool::graph

@@ -1,0 +1,182 @@
+// Marks in a bitmap with a bit for each granule, then slides what is reachable together; allocation moves a pointer.
+// Where an object goes is counted from the bitmap, so that one walk both updates references and moves.
+#pragma once
+
+#include <bit>
+#include <cstring>
+
+#include "kinds/graph/collectors/collector.hpp"
+#include "kinds/graph/collectors/marker.hpp"
+
+namespace memtool::graph {
+
+// A space of objects side by side, with a bitmap as a Marker wants it.
+class SlidingSpace {
+ public:
+  SlidingSpace(Region& region, std::size_t limit)
+      : region_(region),
+        first_(region.base() + region.used()),
+        most_(std::min(limit, region.capacity() - region.used()) / kGranule * kGranule),
+        bits_(most_ / kGranule / 64 + 1),
+        before_(most_ / kGranule / 64 + 1) {}
+
+  // Makes room for so many bytes behind `at`, if there may be as many. The end of the room, or nullptr.
+  std::byte* extend(const std::byte* at, std::size_t bytes) noexcept {
+    constexpr std::size_t kStep = 64 << 10;
+    const std::size_t needed = static_cast<std::size_t>(at - first_) + bytes;
+    if (needed > most_) return nullptr;
+    const std::size_t to = std::min(most_, (needed + kStep - 1) / kStep * kStep);
+    if (to > taken_) {
+      if (region_.grow(to - taken_) == nullptr) return nullptr;
+      taken_ = to;
+    }
+    return first_ + taken_;
+  }
+  bool mark(const void* cell) noexcept {
+    const std::size_t at = granule_of(cell);
+    if ((bits_[at / 64] >> at % 64 & 1) != 0) return false;
+    const std::size_t end = at + Header(word_at(cell)).bytes() / kGranule;
+    for (std::size_t i = at; i < end;) {
+      const std::size_t count = std::min<std::size_t>(end - i, 64 - i % 64);
+      bits_[i / 64] |= (count == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1) << i % 64;
+      i += count;
+    }
+    return true;
+  }
+  [[nodiscard]] bool is_marked(const void* cell) const noexcept {
+    const std::size_t at = granule_of(cell);
+    return (bits_[at / 64] >> at % 64 & 1) != 0;
+  }
+  template <class Visit>
+  void walk(Visit visit) {
+    for (std::byte* cell = first_; cell != end_; cell += Header(word_at(cell)).bytes()) visit(cell);
+  }
+  void set_end(std::byte* end) noexcept { end_ = end; }
+
+  // Counts what is marked before each word of the bitmap; all of it, in bytes.
+  std::size_t count() noexcept {
+    std::uint32_t sum = 0;
+    for (std::size_t i = 0; i < words(); ++i) {
+      before_[i] = sum;
+      sum += static_cast<std::uint32_t>(std::popcount(bits_[i]));
+    }
+    return sum * kGranule;
+  }
+  [[nodiscard]] std::byte* new_place(const void* cell) const noexcept {
+    const std::size_t at = granule_of(cell);
+    const std::uint64_t below = bits_[at / 64] & ((std::uint64_t{1} << at % 64) - 1);
+    return first_ + (before_[at / 64] + static_cast<std::size_t>(std::popcount(below))) * kGranule;
+  }
+  // Each marked object from the first on. The visit may write where objects were that it has had.
+  template <class Visit>
+  void each_marked(Visit visit) {
+    const std::size_t end = static_cast<std::size_t>(end_ - first_) / kGranule;
+    for (std::size_t at = 0; at < end;) {
+      const std::uint64_t rest = bits_[at / 64] >> at % 64;
+      if (rest == 0) {
+        at = (at / 64 + 1) * 64;
+        continue;
+      }
+      at += static_cast<std::size_t>(std::countr_zero(rest));
+      std::byte* cell = first_ + at * kGranule;
+      at += Header(word_at(cell)).bytes() / kGranule;
+      visit(cell);
+    }
+  }
+  void clear() noexcept { std::memset(bits_.data(), 0, words() * sizeof(std::uint64_t)); }
+  [[nodiscard]] std::byte* first() const noexcept { return first_; }
+  [[nodiscard]] std::size_t apart_bytes() const noexcept { return taken_ / kGranule / 64 * 12; }
+
+ private:
+  [[nodiscard]] std::size_t granule_of(const void* cell) const noexcept {
+    return static_cast<std::size_t>(static_cast<const std::byte*>(cell) - first_) / kGranule;
+  }
+  [[nodiscard]] std::size_t words() const noexcept {
+    return (static_cast<std::size_t>(end_ - first_) / kGranule + 63) / 64;
+  }
+
+  Region& region_;
+  std::byte* first_;
+  std::byte* end_ = nullptr;  // of the objects
+  std::size_t most_;
+  std::size_t taken_ = 0;
+  Zeroed<std::uint64_t> bits_;
+  Zeroed<std::uint32_t> before_;
+};
+
+class MarkCompact : public Collector<MarkCompact, 8> {
+ public:
+  explicit MarkCompact(Surroundings& in)
+      : Collector(in),
+        space_(in.region, in.settings.limit),
+        marker_(space_, in.telemetry, in.settings.limit),
+        at_(space_.first()),
+        end_(at_),
+        survivors_(at_) {}
+
+  Object* allocate(std::uint32_t body, std::uint32_t references, std::uint32_t) {
+    const std::size_t granules = this->granules(body);
+    const std::size_t bytes = granules * kGranule;
+    if (bytes > static_cast<std::size_t>(end_ - at_)) [[unlikely]] {
+      if (!make_room(bytes)) return nullptr;
+    }
+    std::byte* cell = at_;
+    at_ += bytes;
+    word_at(cell) = Header::make(granules, references);
+    return object(cell);
+  }
+
+  void collect() {
+    const Pausing pausing(telemetry(), Cause::whole);
+    ++telemetry().collections;
+    space_.set_end(at_);
+    marker_.shade_roots(in_.roots);
+    marker_.finish();
+    const std::size_t kept = space_.count();
+    const auto forward = [&](Object*& reference) {
+      if (reference != nullptr) reference = object(space_.new_place(cell(reference)));
+    };
+    for (std::size_t i = 0; i < in_.roots.count; ++i) forward(in_.roots.first[i]);
+    space_.each_marked([&](std::byte* cell) {
+      const std::size_t bytes = Header(word_at(cell)).bytes();
+      each_field(object(cell), forward);
+      std::byte* to = space_.new_place(cell);
+      if (to == cell) return;
+      std::memmove(to, cell, bytes);
+      telemetry().copied_bytes += bytes;
+    });
+    space_.clear();
+    if (in_.settings.poisons) poison(space_.first() + kept, static_cast<std::size_t>(at_ - space_.first()) - kept);
+    at_ = survivors_ = space_.first() + kept;
+  }
+  [[nodiscard]] std::size_t given_out() const noexcept { return static_cast<std::size_t>(at_ - survivors_); }
+  void forget_given_out() noexcept {}
+  [[nodiscard]] std::size_t apart_bytes() const noexcept { return space_.apart_bytes() + marker_.apart_bytes(); }
+  template <class Visit>
+  void walk(Visit visit) {
+    space_.set_end(at_);
+    space_.walk([&](std::byte* cell) { visit(object(cell)); });
+  }
+
+ private:
+  [[gnu::noinline]] bool make_room(std::size_t bytes) {
+    const auto extend = [&] {
+      std::byte* end = space_.extend(at_, bytes);
+      if (end != nullptr) end_ = end;
+      return end != nullptr;
+    };
+    if (is_due()) run();
+    if (extend()) return true;
+    note_forced();
+    run();
+    return extend();
+  }
+
+  SlidingSpace space_;
+  Marker<Layout<8>, SlidingSpace> marker_;
+  std::byte* at_;
+  std::byte* end_;
+  std::byte* survivors_;  // end of what the last collection kept
+};
+
+}  // namespace memtool::graph

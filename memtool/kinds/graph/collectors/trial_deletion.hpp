@@ -1,0 +1,141 @@
+// Finds garbage cycles among counted objects: what lost a reference and still has some may be in one. Their inner
+// references are taken off by trial; what then has none left is garbage (Bacon and Rajan, ECOOP 2001, the synchronous
+// one). Nothing recurses.
+#pragma once
+
+#include <vector>
+
+#include "kinds/graph/collectors/header.hpp"
+#include "kinds/graph/collectors/settings.hpp"
+
+namespace memtool::graph {
+
+// A count before each object, and flags in the header before that.
+struct Counted : Layout<16> {
+  enum Flag : std::uint64_t {
+    kGray = 2,
+    kWhite = 4,
+    kSuspect = 8,
+    kInTable = 16,
+    kDead = 32,
+  };
+  static std::uint64_t& count(Object* object) noexcept { return reinterpret_cast<std::uint64_t*>(object)[-1]; }
+  static Object*& link(Object* object) noexcept { return reinterpret_cast<Object**>(object)[-1]; }
+  static bool has(Object* object, Flag flag) noexcept { return (word_at(cell(object)) & flag) != 0; }
+  static void set(Object* object, Flag flag) noexcept { word_at(cell(object)) |= flag; }
+  static void clear(Object* object, Flag flag) noexcept { word_at(cell(object)) &= ~std::uint64_t{flag}; }
+};
+
+class TrialDeletion {
+ public:
+  explicit TrialDeletion(Telemetry& telemetry) noexcept : telemetry_(telemetry) {}
+
+  void suspect(Object* object) {
+    if (Counted::has(object, Counted::kSuspect)) return;
+    Counted::set(object, Counted::kSuspect);
+    suspects_.push_back(object);
+  }
+  [[nodiscard]] std::size_t suspects() const noexcept { return suspects_.size(); }
+
+  // Calls `free(object)` for each that is garbage; counts must be of all references, those of roots too.
+  template <class Free>
+  void run(Free free) {
+    std::size_t kept = 0;
+    for (Object* object : suspects_) {
+      Counted::clear(object, Counted::kSuspect);
+      if (Counted::has(object, Counted::kDead)) {
+        free(object);
+      } else {
+        suspects_[kept++] = object;
+      }
+    }
+    suspects_.resize(kept);
+    for (Object* object : suspects_) take_off(object);
+    for (Object* object : suspects_) judge(object);
+    for (Object* object : suspects_) gather(object);
+    suspects_.clear();
+    for (Object* object : garbage_) free(object);
+    garbage_.clear();
+  }
+  [[nodiscard]] std::size_t apart_bytes() const noexcept {
+    return (suspects_.capacity() + garbage_.capacity() + open_.capacity() + restored_.capacity()) * sizeof(Object*);
+  }
+
+ private:
+  // Takes off the references within what the object leads to.
+  void take_off(Object* from) {
+    if (!color(from, Counted::kGray)) return;
+    open_.push_back(from);
+    while (!open_.empty()) {
+      Object* object = pop(open_);
+      telemetry_.marked_bytes += Counted::header(object).bytes();
+      each_reference(object, [&](Object* to) {
+        --Counted::count(to);
+        if (color(to, Counted::kGray)) open_.push_back(to);
+      });
+    }
+  }
+  // What still has references is restored with all that it leads to; the rest is white.
+  void judge(Object* from) {
+    open_.push_back(from);
+    while (!open_.empty()) {
+      Object* object = pop(open_);
+      if (!Counted::has(object, Counted::kGray)) continue;
+      Counted::clear(object, Counted::kGray);
+      if (Counted::count(object) > 0) {
+        restore(object);
+        continue;
+      }
+      Counted::set(object, Counted::kWhite);
+      each_reference(object, [&](Object* to) { open_.push_back(to); });
+    }
+  }
+  void restore(Object* from) {
+    restored_.push_back(from);
+    while (!restored_.empty()) {
+      Object* object = pop(restored_);
+      each_reference(object, [&](Object* to) {
+        ++Counted::count(to);
+        const bool was_taken_off = Counted::has(to, Counted::kGray) || Counted::has(to, Counted::kWhite);
+        Counted::clear(to, Counted::kGray);
+        Counted::clear(to, Counted::kWhite);
+        if (was_taken_off) restored_.push_back(to);
+      });
+    }
+  }
+  void gather(Object* from) {
+    open_.push_back(from);
+    while (!open_.empty()) {
+      Object* object = pop(open_);
+      if (!Counted::has(object, Counted::kWhite)) continue;
+      Counted::clear(object, Counted::kWhite);
+      garbage_.push_back(object);
+      each_reference(object, [&](Object* to) { open_.push_back(to); });
+    }
+  }
+  // Whether the object had not got this color before.
+  static bool color(Object* object, Counted::Flag flag) noexcept {
+    if (Counted::has(object, flag)) return false;
+    Counted::set(object, flag);
+    return true;
+  }
+  static Object* pop(std::vector<Object*>& stack) noexcept {
+    Object* object = stack.back();
+    stack.pop_back();
+    return object;
+  }
+  template <class Visit>
+  static void each_reference(Object* object, Visit visit) {
+    Counted::each_field(object, [&](Object* to) {
+      if (to != nullptr) visit(to);
+    });
+  }
+
+  Telemetry& telemetry_;
+  std::vector<Object*> suspects_;
+  std::vector<Object*> garbage_;
+  std::vector<Object*> open_;
+  std::vector<Object*> restored_;
+};
+
+}  // namespace memtool::graph

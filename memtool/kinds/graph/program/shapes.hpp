@@ -1,0 +1,15 @@
+// The shapes of graph programs, drawn by a builder from the words of memtool/kinds/graph/program.py.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kinds/graph/program/builder.hpp"
+
+namespace memtool::graph {
+
+// `words`: shape, seed, frees, then what the shape has. Throws std::invalid_argument with one line.
+std::vector<std::uint64_t> make_program(std::span<const std::uint64_t> words);
+
+}  // namespace memtool::graph

@@ -1,0 +1,285 @@
+"""What workers find of graphs, and how that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from memtool.kinds.declaration import Results
+from memtool.kinds.graph.metrics import METRICS, UTILISATIONS, WINDOWS_NS
+from memtool.kinds.graph.sheets import PICTURES, SHEETS
+from memtool.kinds.graph.words import heading, remarks, why_not
+from memtool.passes import Pass, counters, heap, histogram, throughput
+from memtool.passes.declaration import CellSamples, Figure, Figures, Measure, Standstills, Summary, taken
+from memtool.passes.layout import KNOWN, U64, Array, Asked, Counts, Layout, known
+from memtool.passes.timing import Pairs
+
+_MILLIONTHS = 1e6
+_COURSE = 2048
+CAUSES = ("whole heap", "nursery", "increment", "overtaken increment", "roots", "many deaths")
+"""Why a program stands still, in the order of collectors/settings.hpp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Figures):
+    """What was verified, and what was left."""
+
+    checks: int
+    """How often the whole graph was held against what it must be."""
+    surviving_objects: int
+    surviving_size: int
+    floating_bytes: int | None
+    unreclaimed_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses(Figures):
+    """Ticks."""
+
+    pauses: int
+    maximum: int
+    pause_ticks: int
+    overtaken: int | None
+    """Pauses in which the rest of a collection was done, because the program allocated faster than was marked."""
+    elapsed_ticks: int
+    utilisation: tuple[int | None, ...]
+    """In millionths, of each of the windows (metrics.WINDOWS_NS); None: the replay is shorter."""
+    replay_ns: int
+    """Processor time, as all below."""
+    paused_ns: int | None
+    """Its part in pauses; None: nobody collects."""
+    guarded_ns: int | None
+    """Of a replay on a heap that is never full; None: there are no barriers, or there is no room."""
+    unguarded_ns: int | None
+    """The same without barriers."""
+    mutator_ns: int | None
+    """Of a replay on objects whose places are known; None: there is no room."""
+    course: tuple[tuple[int, int, str, int], ...]
+    """(ticks since the replay began, ticks, cause, ns of processor time)."""
+    counts: Pairs
+
+    @property
+    def replay_ticks(self) -> int:
+        """Return the ticks of the replay."""
+        return self.elapsed_ticks
+
+    @property
+    def standstills(self) -> Standstills:
+        """Return when the program stood still."""
+        return Standstills(self.counts, self.maximum, self.course)
+
+
+@dataclass(frozen=True, slots=True)
+class HeapFigures(Figures):
+    """Bytes, unless a name says otherwise."""
+
+    limit: int | None
+    collections: int | None
+    minor_collections: int
+    forced_collections: int
+    marked_bytes: int | None
+    copied_bytes: int | None
+    promoted_bytes: int | None
+    barrier_hits: int | None
+    most_work: int | None
+    """Of an increment between two looks at the clock: references, objects and blocks."""
+    peak_footprint_bytes: int | None
+    peak_resident_bytes: int
+
+    @property
+    def memory_bytes(self) -> int:
+        """Return what a replay takes of the machine's memory."""
+        return self.peak_resident_bytes
+
+
+def _checked(samples: CellSamples) -> Summary:
+    seen = taken(samples.own, Check)
+    if not seen:
+        return Summary()
+    figures = {
+        "floating_bytes": Figure([(sample.block, sample.figures.floating_bytes) for sample in seen]),
+        "leaked_bytes": Figure([(sample.block, sample.figures.unreclaimed_bytes) for sample in seen]),
+    }
+    return Summary(figures, proof={"invariants_checked": sum(sample.figures.checks for sample in seen)})
+
+
+def _timed(samples: CellSamples) -> Summary:
+    of_events = throughput.summarise(samples)
+    gross = of_events.figures.get("time_per_op_ns")
+    if gross is None or not samples.trace.allocations:
+        return of_events
+    times = samples.operations / samples.trace.allocations
+    scaled = [(block, None if figure is None else figure * times) for block, figure in gross.by_block]
+    kept = {name: figure for name, figure in of_events.figures.items() if name != "net_time_per_op_ns"}
+    return Summary({**kept, "allocation_ns": Figure(scaled)}, of_events.notes, of_events.proof)
+
+
+def _paused(samples: CellSamples) -> Summary:
+    seen = taken(samples.own, Pauses)
+    if not seen:
+        return Summary()
+    tick = samples.clock.ns_per_tick
+    by_sample = [(sample.block, _pauses(sample.figures, tick) | _split(sample.figures, samples)) for sample in seen]
+    return Summary({name: Figure([(block, of[name]) for block, of in by_sample]) for name in by_sample[0][1]})
+
+
+def _split(of: Pauses, samples: CellSamples) -> dict[str, float | None]:
+    """Return what processor time goes to, an operation: the parts add up to that of the replay."""
+    mutator, replay, paused = of.mutator_ns, of.replay_ns, of.paused_ns
+    barrier = 0 if of.guarded_ns is None or of.unguarded_ns is None else of.guarded_ns - of.unguarded_ns
+    parts = {
+        "mutator_ns_per_op": mutator,
+        "allocator_ns_per_op": None if mutator is None else replay - mutator - barrier - (paused or 0),
+        "barrier_ns_per_op": None if mutator is None or paused is None else barrier,
+        "collector_ns_per_op": paused,
+    }
+    return {name: None if part is None else part / samples.operations for name, part in parts.items()}
+
+
+def _pauses(of: Pauses, tick: float) -> dict[str, float | None]:
+    counts = dict(of.counts)
+
+    def percentile(q: float) -> float | None:
+        return histogram.percentile(counts, q, of.maximum) * tick if counts else None
+
+    utilisation = dict(zip(WINDOWS_NS, of.utilisation, strict=True))
+    shares = {name: utilisation[window] for name, window in UTILISATIONS.items()}
+    return {
+        "pause_p50_ns": percentile(50.0),
+        "pause_p99_ns": percentile(99.0),
+        "pause_max_ns": of.maximum * tick if counts else None,
+        "pause_share": of.pause_ticks / of.elapsed_ticks if of.elapsed_ticks else None,
+        **{name: None if share is None else share / _MILLIONTHS for name, share in shares.items()},
+        "pauses": of.pauses,
+        "overtaken_increments": of.overtaken,
+    }
+
+
+def _footprints(samples: CellSamples) -> Summary:
+    seen = taken(samples.own, HeapFigures)
+    if not seen:
+        return Summary()
+    by_sample = [(sample.block, _of(sample.figures, samples)) for sample in seen]
+    return Summary({name: Figure([(block, of[name]) for block, of in by_sample]) for name in by_sample[0][1]})
+
+
+def _of(heap_figures: HeapFigures, samples: CellSamples) -> dict[str, float | None]:
+    live = samples.trace.peak_live_bytes
+    footprint = heap_figures.peak_footprint_bytes
+    figures: dict[str, float | None] = {
+        "peak_live_bytes": live,
+        "peak_footprint_bytes": footprint,
+        "peak_resident_bytes": heap_figures.peak_resident_bytes,
+        "footprint_peak_ratio": footprint / live if footprint is not None and live else None,
+    }
+    if heap_figures.limit is None:
+        return figures
+    return figures | {
+        "heap_limit_bytes": heap_figures.limit,
+        "collections": heap_figures.collections,
+        "minor_collections": heap_figures.minor_collections,
+        "forced_collections": heap_figures.forced_collections,
+        "marked_bytes": heap_figures.marked_bytes,
+        "copied_bytes": heap_figures.copied_bytes,
+        "promoted_bytes": heap_figures.promoted_bytes,
+        "barrier_hits_per_op": None
+        if heap_figures.barrier_hits is None
+        else heap_figures.barrier_hits / samples.operations,
+        "increment_work": heap_figures.most_work,
+    }
+
+
+def _unpack_pauses(held: Any, parts: Mapping[str, Sequence[int]], asked: object) -> dict[str, Any]:  # noqa: ANN401
+    numbers = held["course"][: 4 * held.pop("course_length")]
+    causes = (CAUSES[cause] for cause in numbers[2::4])
+    course = zip(numbers[::4], numbers[1::4], causes, numbers[3::4], strict=True)
+    return {**held, "utilisation": [known(share) for share in held["utilisation"]], "course": list(course)}
+
+
+def _unpack_maps(held: Any, parts: Mapping[str, Sequence[int]], asked: Asked) -> dict[str, Any]:  # noqa: ANN401
+    return {"maps": heap.unpacked(held, ())}
+
+
+def _differ(repeats: Sequence[HeapFigures]) -> bool:
+    return len({(repeat.peak_footprint_bytes, repeat.collections, repeat.marked_bytes) for repeat in repeats}) > 1
+
+
+RESULTS = Results(
+    measures={
+        Pass.CHECK: Measure(
+            figures=Check,
+            layout=Layout.of(
+                checks=U64, surviving_objects=U64, surviving_size=U64, floating_bytes=KNOWN, unreclaimed_bytes=KNOWN
+            ),
+            summarise=_checked,
+        ),
+        Pass.THROUGHPUT: Measure(
+            figures=throughput.Throughput,
+            layout=throughput.LAYOUT,
+            given=throughput.MEASURE.given,
+            unpack=throughput.MEASURE.unpack,
+            summarise=_timed,
+        ),
+        Pass.LATENCY: Measure(
+            figures=Pauses,
+            layout=Layout.of(
+                pauses=U64,
+                maximum=U64,
+                pause_ticks=U64,
+                overtaken=KNOWN,
+                elapsed_ticks=U64,
+                utilisation=Array(U64, len(WINDOWS_NS)),
+                replay_ns=U64,
+                paused_ns=KNOWN,
+                guarded_ns=KNOWN,
+                unguarded_ns=KNOWN,
+                mutator_ns=KNOWN,
+                course_length=U64,
+                course=Array(U64, 4 * _COURSE),
+                counts=Counts(histogram.BUCKETS),
+            ),
+            unpack=_unpack_pauses,
+            summarise=_paused,
+        ),
+        Pass.FOOTPRINT: Measure(
+            figures=HeapFigures,
+            layout=Layout.of(
+                limit=KNOWN,
+                collections=KNOWN,
+                minor_collections=U64,
+                forced_collections=U64,
+                marked_bytes=KNOWN,
+                copied_bytes=KNOWN,
+                promoted_bytes=KNOWN,
+                barrier_hits=KNOWN,
+                most_work=KNOWN,
+                peak_footprint_bytes=KNOWN,
+                peak_resident_bytes=U64,
+            ),
+            summarise=_footprints,
+            differ=_differ,
+        ),
+        Pass.COUNTERS: counters.MEASURE,
+        Pass.HEAP: Measure(
+            figures=heap.Maps,
+            layout=Layout.of(
+                maps=U64,
+                map=Array(
+                    Layout(
+                        (*heap.MAP.fields, ("has_ages", U64), ("ages", Array(U64, heap.MOST_BUCKETS * len(heap.AGES))))
+                    ),
+                    2,
+                ),
+            ),
+            unpack=_unpack_maps,
+            summarise=lambda samples: Summary(),
+        ),
+    },
+    metrics=METRICS,
+    sheets=SHEETS,
+    pictures=PICTURES,
+    heading=heading,
+    remarks=remarks,
+    why_not=why_not,
+)

@@ -1,0 +1,61 @@
+"""What is said of a graph above and below its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from memtool.kinds.graph.metrics import UTILISATIONS
+from memtool.model import CellResult, TraceInfo
+from memtool.units import format_count, format_size
+
+_FREES = {"death": "as soon as nothing leads to it", "scope-end": "at the next safe point after nothing leads to it"}
+_OF_PAUSES = frozenset({"pause_p50_ns", "pause_p99_ns", "pause_max_ns", *UTILISATIONS})
+_OF_COLLECTORS = frozenset(
+    {
+        "heap_limit_bytes",
+        "collections",
+        "minor_collections",
+        "forced_collections",
+        "marked_bytes",
+        "copied_bytes",
+        "promoted_bytes",
+        "barrier_hits_per_op",
+        "barrier_ns_per_op",
+        "collector_ns_per_op",
+    }
+)
+_OF_INCREMENTS = frozenset({"increment_work", "overtaken_increments"})
+_OF_CONTROLS = frozenset({"mutator_ns_per_op", "allocator_ns_per_op", "barrier_ns_per_op"})
+
+
+def heading(info: TraceInfo) -> str:
+    """Return what the program does."""
+    return (
+        f"{info.name}: {info.facts['shape']}, {format_count(info.operations)} operations "
+        f"({format_count(info.allocations)} objects of {format_size(info.total_bytes)}), "
+        f"reachable at most {format_size(info.peak_live_bytes)}\nseed {info.seed}, event hash {info.event_hash}"
+    )
+
+
+def remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
+    """Yield when explicit allocators get objects."""
+    yield f"An explicit allocator gets an object {_FREES[info.facts['frees_at']]}."
+    if any(cell.metrics.get("forced_collections") and cell.metrics["forced_collections"].value for cell in cells):
+        yield "forced: memory was out where no collection was to begin, and one began."
+
+
+def why_not(cell: CellResult, name: str, trace: TraceInfo, *, was_measured: bool) -> str | None:
+    """Return why a figure is missing."""
+    if not was_measured:
+        return None
+    if name in _OF_CONTROLS and (name != "barrier_ns_per_op" or "heap_limit_bytes" in cell.metrics):
+        return "allocates more than 512 MiB, and its controls run on a heap that is never full"
+    if name in _OF_INCREMENTS and "heap_limit_bytes" in cell.metrics:
+        return "does not work by increments"
+    if name in _OF_COLLECTORS or name in ("floating_bytes", "leaked_bytes", *_OF_INCREMENTS):
+        return "the collector does not say" if "heap_limit_bytes" in cell.metrics else "is no collector"
+    if name in _OF_PAUSES:
+        return "the program never stood still, or the run is shorter than the window"
+    if name == "peak_footprint_bytes":
+        return "a heap that is not on a region shows itself in resident memory only"
+    return None

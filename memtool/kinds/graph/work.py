@@ -1,0 +1,120 @@
+"""How a workload file with the key ``graph`` becomes what a worker runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memtool.errors import InputError, option
+from memtool.kinds.work import SCHEMA, Inspection, Work
+from memtool.model import AllocatorPlan, Mode, TraceInfo
+from memtool.units import format_count, format_size
+
+if TYPE_CHECKING:
+    from memtool.workload.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Characteristics:
+    """What a program does."""
+
+    allocations: int
+    allocated_bytes: int
+    stores: int
+    root_writes: int
+    safe_points: int
+    left_objects: int
+    """Which no explicit allocator gets back: they are reachable until the end, or no safe point comes any more."""
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of such a file."""
+    from memtool.kinds.graph.keys import Workload
+
+    return {"$schema": SCHEMA, **Workload.model_json_schema(by_alias=True), "title": "memtool graph"}
+
+
+def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
+    """Return the program of a file. Raises InputError, MemtoolError."""
+    from memtool.kinds.graph.keys import Workload
+    from memtool.kinds.graph.program import make_trace
+    from memtool.workload.language.loader import load as load_document
+
+    for field, option_value in (("threads", threads), ("rates", rate)):
+        if option_value is not None:
+            raise InputError(
+                f"{path}: with {option(field)} {option_value}: graphs have none; collectors serve one thread"
+            )
+    return make_trace(load_document(path, Workload), path, seed)
+
+
+def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
+    """Return why a row cannot play a program; None when it can."""
+    from memtool.allocators import pairing
+    from memtool.host import machine
+
+    if plan.family == pairing.COLLECTOR:
+        return None
+    if plan.is_control:
+        return "hands out the same block again and again, and objects would live upon each other"
+    return pairing.why_not(plan, trace, available=machine.available_memory())
+
+
+def listed(path: Path) -> tuple[str, str]:
+    """Return what gives a workload its operations, and its description."""
+    from memtool.kinds.graph.keys import Workload
+    from memtool.workload.language.loader import load as load_document
+
+    return "graph", load_document(path, Workload).description
+
+
+def inspect(path: Path, seed: int | None) -> Inspection:
+    """Return what a program does."""
+    from memtool.kinds.graph.keys import Workload
+    from memtool.workload.language.loader import load as load_document
+
+    workload = load_document(path, Workload)
+    with load(path, seed=seed, threads=None, rate=None, mode=Mode.SERIAL) as trace:
+        facts = trace.info.facts
+        characteristics = Characteristics(
+            trace.info.allocations,
+            facts["allocated_bytes"],
+            facts["stores"],
+            facts["root_writes"],
+            facts["safe_points"],
+            trace.info.allocations - facts["frees"],
+        )
+        definition = workload.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return Inspection(trace.info, trace.image_bytes, characteristics, definition)
+
+
+def summary(inspection: Inspection) -> str:
+    """Return what a program does as text."""
+    from tabulate import tabulate
+
+    from memtool.kinds.graph.words import heading
+
+    info, facts = inspection.trace, inspection.characteristics
+    rows = [
+        ("objects", f"{format_count(info.allocations)}, {format_size(info.total_bytes)} in all"),
+        ("sizes", f"{format_size(info.smallest_size)} to {format_size(info.largest_size)}"),
+        ("reachable at most", f"{format_size(info.peak_live_bytes)} in {format_count(info.peak_live_objects)} objects"),
+        ("left at the end", format_count(facts.left_objects)),
+        ("stores to fields", format_count(facts.stores)),
+        ("writes to roots", format_count(facts.root_writes)),
+        ("safe points", format_count(facts.safe_points)),
+    ]
+    return f"{heading(info)}\n\n{tabulate(rows, tablefmt='plain', disable_numparse=True)}"
+
+
+WORK = Work(
+    key="graph",
+    json_schema=json_schema,
+    load=load,
+    has_references=True,
+    why_not=why_not,
+    listed=listed,
+    inspect=inspect,
+    summary=summary,
+)

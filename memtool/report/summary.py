@@ -1,0 +1,235 @@
+"""The answer before the tables, in plain sentences: who is fastest, by how much, how surely, and at what cost.
+
+The words follow the ranks of the tables (stats/paired.py) and say no more than those carry: allocators that pairs do
+not tell apart share a place here too, and fewer blocks than an interval needs rank nobody.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from memtool import groups
+from memtool.model import HARNESS, CellResult, Metric, Run, Status, TraceInfo
+from memtool.report import look, sheets
+from memtool.stats import paired
+from memtool.stats.compare import error_on
+from memtool.stats.over_hosts import by_block
+from memtool.stats.summary import LEAST_SAMPLES
+from memtool.units import format_ns, format_size
+
+_MEMORY = (
+    ("peak_resident_bytes", "resident memory"),
+    ("tree_peak_resident_bytes", "resident memory"),
+    ("peak_footprint_bytes", "footprint"),
+)
+"""The first that any allocator of a workload has a figure of is what its speed is held against."""
+_MOST_NAMED = 3
+_ABOUT = 1.1
+"""Figures that lie further apart are not said to be about the same, whatever their error is."""
+
+
+def sentences(run: Run, info: TraceInfo) -> list[str]:
+    """Return what the tables of a workload come to, in two to four sentences; none where there is nothing to say."""
+    cells = [cell for cell in run.cells if cell.cell.workload == info.name]
+    measured = look.ordered([cell for cell in cells if cell.status is Status.OK and not cell.interpreted])
+    first = _first(measured)
+    said = [*_of_time(measured, first), *_of_memory(run, info, measured, first[0] if len(first) == 1 else None)]
+    return [*said, *_of_footing(measured, first), *_left_out(cells), *_noise(measured)] if said else []
+
+
+def overall(run: Run) -> list[str]:
+    """Return on how many workloads of a run each allocator is fastest, alone or with others; none of one workload."""
+    firsts = [
+        [look.label(cell) for cell in _first(look.ordered(_ranked(run, info)))]
+        for info in run.workloads
+        if len(_ranked(run, info)) > 1
+    ]
+    firsts = [names for names in firsts if names]
+    if len(firsts) < 2:
+        return []
+    alone: dict[str, int] = {}
+    for names in firsts:
+        if len(names) == 1:
+            alone[names[0]] = alone.get(names[0], 0) + 1
+    shared = sum(len(names) > 1 for names in firsts)
+    counted = sorted(alone.items(), key=lambda item: -item[1])
+    parts = [f"{name} on {count}" for name, count in counted[:_MOST_NAMED]]
+    more = f", others on {sum(count for _, count in counted[_MOST_NAMED:])}" if len(counted) > _MOST_NAMED else ""
+    of_none = f"; on {shared} the pairs do not tell the first from the next" if shared else ""
+    if not parts:
+        return [f"Of {len(firsts)} workloads that rank allocators none has a single fastest one."]
+    return [f"Of {len(firsts)} workloads that rank allocators, the fastest is {', '.join(parts)}{more}{of_none}."]
+
+
+def standings(run: Run) -> list[tuple[str, str, str, str, str]]:
+    """Return (workload, rank, allocator, time, its interval) of what was timed, in the order of the tables."""
+    rows = []
+    for info in run.workloads:
+        cells = look.ordered([cell for cell in run.cells if cell.cell.workload == info.name and _time(cell)])
+        ranks = sheets.ranking(cells)
+        for index, cell in enumerate(cells):
+            metric = look.time_of(cell)
+            assert metric is not None
+            low, high = metric.low, metric.high
+            interval = "" if low is None or high is None else f"{format_ns(low)} to {format_ns(high)}"
+            rank = ranks.get(index, "")
+            rows.append((info.name, rank, sheets.label_of(cell), format_ns(metric.value or 0.0), interval))
+    return rows
+
+
+def _ranked(run: Run, info: TraceInfo) -> list[CellResult]:
+    return [
+        cell
+        for cell in run.cells
+        if cell.cell.workload == info.name and cell.status is Status.OK and not cell.interpreted and _time(cell)
+    ]
+
+
+def _first(cells: Sequence[CellResult]) -> list[CellResult]:
+    """Return those of the first rank by time, in the order of the tables; none where nothing is ranked."""
+    return [cells[index] for index, rank in sheets.ranking(cells).items() if rank == "1"]
+
+
+def _time(cell: CellResult) -> Metric | None:
+    metric = look.time_of(cell)
+    return metric if metric is not None and metric.value is not None else None
+
+
+def _of_time(cells: Sequence[CellResult], first: Sequence[CellResult]) -> Iterator[str]:
+    timed = [cell for cell in cells if _time(cell)]
+    if not timed:
+        return
+    if len(timed) == 1:
+        yield f"{look.label(timed[0])} takes {_written(timed[0])}; nothing was measured beside it."
+        return
+    if not first:
+        blocks = max(len(metric.samples) for cell in timed if (metric := _time(cell)) is not None)
+        yield f"Nobody is ranked: ranks need {LEAST_SAMPLES} blocks or more, and this run has {blocks}."
+        return
+    others = [cell for cell in timed if cell not in first]
+    if len(first) == 1:
+        winner = first[0]
+        against = f", {_share(winner, others[0])} of the time of {look.label(others[0])}, the next" if others else ""
+        yield f"{look.label(winner)} is fastest: {_written(winner)}{against}."
+        return
+    names = _named([look.label(cell) for cell in first])
+    following = f"; {look.label(others[0])} follows, at {_written(others[0])}" if others else ""
+    # Each is compared with the best of its rank alone, so no more than that is said.
+    best = look.label(first[0])
+    yield f"{names} share the first rank, the pairs tell no other from {best}: {_written(first[0])}{following}."
+
+
+def _written(cell: CellResult) -> str:
+    metric = _time(cell)
+    assert metric is not None
+    assert metric.value is not None
+    per_operation = " an operation" if "time_per_op_ns" in cell.metrics else ""
+    return f"{format_ns(metric.value)}{per_operation}"
+
+
+def _share(cell: CellResult, other: CellResult) -> str:
+    """Return the share of another's time that one takes: the median of the pairs, and its interval if it has one."""
+    own, base = _time(cell), _time(other)
+    assert own is not None
+    assert base is not None
+    samples = by_block(base)
+    effects = [
+        math.log(sample / samples[block])
+        for block, sample in by_block(own).items()
+        if sample > 0 and samples.get(block, 0) > 0
+    ]
+    if not effects:
+        return "a part"
+    bounds = paired.interval(effects)
+    within = "" if bounds is None else f" (95 % {math.exp(bounds[0]):.2f} to {math.exp(bounds[1]):.2f})"
+    return f"{math.exp(median(effects)):.2f}{within}"
+
+
+def _of_memory(run: Run, info: TraceInfo, cells: Sequence[CellResult], winner: CellResult | None) -> Iterator[str]:
+    """Yield who peaks lowest, and where the fastest peaks; figures that their error does not tell apart are one."""
+    for name, words in _MEMORY:
+        known = [(cell, value) for cell in cells if (value := _value(cell, name)) is not None and value > 0]
+        if not known:
+            continue
+        least = min(value for _, value in known)
+        within = error_on(name, info.lanes, groups.facts_of(run.machine, info.name)).within
+        lowest = [cell for cell, value in known if value - least <= within]
+        size = f"{_spread([value for _, value in known if value - least <= within])} of {words}"
+        own = None if winner is None else _value(winner, name)
+        if len(known) == 1:
+            yield f"{'It' if len(cells) == 1 else look.label(known[0][0])} peaks at {size}."
+        elif len(lowest) == len(known):
+            yield f"All peak at {size}: its error does not tell them apart."
+        elif winner in lowest:
+            others = [look.label(cell) for cell in lowest if cell is not winner]
+            yield f"It also peaks lowest, at {size}{', with ' + _named(others) if others else ''}."
+        elif own is None:
+            names = _named([look.label(cell) for cell in lowest])
+            yield f"{names} peak{'s' if len(lowest) == 1 else ''} lowest, at {size}."
+        else:
+            names = _named([look.label(cell) for cell in lowest])
+            yield (
+                f"But it peaks at {format_size(own)} of {words}, {own / least:.2f} times the {format_size(least)} of "
+                f"{names}{_slower(lowest, winner)}{_alike(lowest)}."
+            )
+        return
+
+
+def _spread(alike: Sequence[float]) -> str:
+    """Return one size, what those that are about the same have, or from which to which they go."""
+    least, most = min(alike), max(alike)
+    if most > _ABOUT * least:
+        return f"{format_size(least)} to {format_size(most)}"
+    return f"{'about ' if len(alike) > 1 else ''}{format_size(least)}"
+
+
+def _alike(lowest: Sequence[CellResult]) -> str:
+    return ", which its error does not tell apart" if len(lowest) > 1 else ""
+
+
+def _slower(lowest: Sequence[CellResult], winner: CellResult | None) -> str:
+    if len(lowest) != 1 or winner is None:
+        return ""
+    own, base = _time(lowest[0]), _time(winner)
+    if own is None or base is None or not base.value or own.value is None:
+        return ""
+    return f", which takes {own.value / base.value:.2f} times as long"
+
+
+def _value(cell: CellResult, name: str) -> float | None:
+    metric = cell.metrics.get(name)
+    return None if metric is None else metric.value
+
+
+def _of_footing(cells: Sequence[CellResult], first: Sequence[CellResult]) -> Iterator[str]:
+    """Yield that the first and the next were called in different ways, where they were: that is part of their times."""
+    following = next((cell for cell in cells if first and cell not in first and _time(cell)), None)
+    calls = {cell.call for cell in (*first, *([following] if following else [])) if cell.call is not None}
+    if len(calls) > 1:
+        yield "They are called in different ways, which is part of their times (column call)."
+
+
+def _left_out(cells: Sequence[CellResult]) -> Iterator[str]:
+    groups = (
+        ("Left out", [cell for cell in cells if cell.status is Status.EXCLUDED]),
+        ("failed", [cell for cell in cells if cell.fault not in (None, HARNESS)]),
+        ("not measured, through no fault of its own", [cell for cell in cells if cell.fault == HARNESS]),
+    )
+    parts = [f"{words}: {_named([look.label(cell) for cell in group])}" for words, group in groups if group]
+    if parts:
+        said = "; ".join(parts)
+        yield f"{said[0].upper()}{said[1:]} (reasons below)."
+
+
+def _noise(cells: Sequence[CellResult]) -> Iterator[str]:
+    if any(cell.proof.get("noisy") and _time(cell) for cell in cells):
+        yield "The machine was noisy: do not trust small differences."
+
+
+def _named(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence, the first few of many."""
+    if len(names) > _MOST_NAMED + 1:
+        return f"{', '.join(names[:_MOST_NAMED])} and {len(names) - _MOST_NAMED} more"
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

@@ -1,0 +1,22 @@
+"""The JSON Schemas of all files."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_MODULES = {
+    "workload": "memtool.kinds.work",
+    "run": "memtool.store.run_file",
+    "compare": "memtool.store.compare_file",
+    "history": "memtool.store.history_file",
+    "limits": "memtool.store.limits_file",
+    "series": "memtool.store.series",
+}
+
+
+def json_schema(what: str) -> dict[str, Any]:
+    """Return the JSON Schema of a ``workload``, a ``run``, a ``compare``, ``limits``, ``series`` or a ``history``."""
+    module = importlib.import_module(_MODULES[what])
+    schema: dict[str, Any] = module.json_schema()
+    return schema

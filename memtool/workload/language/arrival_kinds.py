@@ -1,0 +1,59 @@
+"""When operations are meant to begin, as the workload language says it (schema.py)."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, model_validator
+
+from memtool.workload.language.values import EXACTLY_ONE_KEY, Count, Period, Rate, Strict, misfit, require_one_key
+
+_LONGEST_GAP = 5
+"""Seconds between bursts, on average: the tail of the law of gaps must fit into its table."""
+
+
+class Paced(Strict):
+    """So many operations a second."""
+
+    rate: Rate
+
+
+class Bursts(Strict):
+    """`size` operations come at once: at random as those of poisson, at a `rate` of operations, or `every` so often."""
+
+    rate: Rate | None = None
+    every: Period | None = None
+    size: Count
+
+    @model_validator(mode="after")
+    def _often_enough(self) -> Bursts:
+        if self.rate is None:
+            if self.every is None:
+                raise misfit("is missing, or every: how long it is from one burst to the next", "rate")
+            return self
+        if self.every is not None:
+            raise misfit("must go: rate is there already", "every")
+        most = _LONGEST_GAP * self.rate
+        if self.size > most:
+            raise misfit(f"must be at most {_LONGEST_GAP} seconds' worth ({most:,}), is {self.size:,}", "size")
+        return self
+
+
+class FrameStarts(Strict):
+    """A frame begins every so often, with all its operations at once."""
+
+    every: Period
+
+
+class Arrivals(Strict):
+    """When operations are meant to begin, whatever the allocator does: exactly one of these."""
+
+    model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
+
+    constant: Paced | None = None
+    poisson: Paced | None = None
+    bursts: Bursts | None = None
+    frames: FrameStarts | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Arrivals:
+        require_one_key(self, "kind of arrivals")
+        return self

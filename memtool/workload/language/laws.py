@@ -1,0 +1,210 @@
+"""Distributions of sizes, lifetimes and counts, as workload files name them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    WrapValidator,
+    model_validator,
+)
+
+from memtool.units import COUNT_PATTERN, SIZE_PATTERN
+from memtool.workload.language.values import (
+    EXACTLY_ONE_KEY,
+    Count,
+    Natural,
+    Positive,
+    Request,
+    Size,
+    Spread,
+    Strict,
+    Until,
+    misfit,
+    require_one_key,
+)
+
+_MOST_ENTRIES = 4096
+N = TypeVar("N", bound=int)
+
+
+class Bounded(Strict, Generic[N]):
+    """A law whose draws may be clamped: what falls below `min` or above `max` becomes that bound."""
+
+    min: N | None = None
+    max: N | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Bounded[N]:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise misfit(f"must not be above max ({self.max}), is {self.min}", "min")
+        return self
+
+
+class Exponential(Bounded[N], Generic[N]):
+    """Memoryless, with this mean."""
+
+    mean: N
+
+
+class Lognormal(Bounded[N], Generic[N]):
+    """Its logarithm is normal: this median, this standard deviation of the logarithm."""
+
+    median: N
+    sigma: Spread
+
+
+class Normal(Bounded[N], Generic[N]):
+    """Bell-shaped, with this mean and standard deviation."""
+
+    mean: N
+    deviation: Positive
+
+
+class Pareto(Strict, Generic[N]):
+    """Heavy-tailed: P(X > x) = (minimum / x)^alpha; what falls above `max` becomes `max`."""
+
+    minimum: N
+    alpha: Spread
+    max: N | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Pareto[N]:
+        if self.max is not None and self.minimum > self.max:
+            raise misfit(f"must not be above max ({self.max}), is {self.minimum}", "minimum")
+        return self
+
+
+def _each_value_once(choice: Any, validate: Callable[[Any], dict[int, Any]]) -> dict[int, Any]:  # noqa: ANN401
+    values = validate(choice)
+    if len(values) < len(choice):
+        raise ValueError("names a value twice")
+    return values
+
+
+class Law(Strict, Generic[N]):
+    """A distribution of whole numbers: exactly one of these."""
+
+    model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
+
+    constant: N | None = None
+    uniform: Annotated[tuple[N, N] | None, Field(description="[low, high], both included")] = None
+    choice: Annotated[
+        Annotated[dict[N, Positive], WrapValidator(_each_value_once)] | None,
+        Field(min_length=1, max_length=_MOST_ENTRIES, description="value: weight"),
+    ] = None
+    histogram: Annotated[
+        list[tuple[N, N, Positive]] | None,
+        Field(min_length=1, max_length=_MOST_ENTRIES, description="[low, high, weight]: uniform within a range"),
+    ] = None
+    cycle: Annotated[
+        list[tuple[Count, N]] | None,
+        Field(
+            min_length=1,
+            max_length=_MOST_ENTRIES,
+            description="[count, value]: not drawn, but so many of the first value, then of the next, round and round",
+        ),
+    ] = None
+    exponential: Exponential[N] | None = None
+    lognormal: Lognormal[N] | None = None
+    normal: Normal[N] | None = None
+    pareto: Pareto[N] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Law[N]:
+        require_one_key(self, "law")
+        if self.uniform is not None and self.uniform[0] > self.uniform[1]:
+            raise misfit(f"must be [low, high], is [{self.uniform[0]}, {self.uniform[1]}]", "uniform")
+        for index, (low, high, _) in enumerate(self.histogram or ()):
+            if low > high:
+                raise misfit(f"must be [low, high, weight], is [{low}, {high}, ...]", "histogram", index)
+        return self
+
+
+class RequestLaw(Law[Request]):
+    """How many bytes are asked for. 0 where a file names it; what is drawn of a continuous law is at least 1."""
+
+    exponential: Exponential[Size] | None = None
+    lognormal: Lognormal[Size] | None = None
+    normal: Normal[Size] | None = None
+    pareto: Pareto[Size] | None = None
+
+
+class LifetimeLaw(Law[Count]):
+    """How many allocations an object lives; or `until` a moment of the run; or `forever`: until the epilogue."""
+
+    forever: Literal[True] | None = None
+    until: Until | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> LifetimeLaw:
+        if self.until is not None and self.until[0] > self.until[1]:
+            raise misfit("must be one moment, or [from, to]", "until")
+        return self
+
+
+def _from_short(value: Any) -> Any:  # noqa: ANN401  # raw YAML
+    """Return the long form: ``64`` means ``{constant: 64}``."""
+    return value if isinstance(value, (dict, Law)) else {"constant": value}
+
+
+def _lifetime_from_short(value: Any) -> Any:  # noqa: ANN401  # raw YAML
+    """Return the long form: the word ``forever`` means ``{forever: true}``."""
+    return {"forever": True} if value == "forever" else _from_short(value)
+
+
+def _to_short(law: Law[Any]) -> Any:  # noqa: ANN401  # plain data
+    """Return a law as a file would have it."""
+    plain = law.model_dump(mode="json", exclude_none=True)
+    if "forever" in plain:
+        return "forever"
+    return plain.get("constant", plain)
+
+
+@dataclass(frozen=True, slots=True)
+class _Forms:
+    """The JSON Schema of a law with its short forms; made when it is asked for, and not with the module."""
+
+    law: type[Law[Any]]
+    least: int
+    pattern: str
+    words: tuple[str, ...] = ()
+
+    def __get_pydantic_json_schema__(self, _core: object, _handler: object) -> dict[str, Any]:
+        numbers = ({"type": "integer", "minimum": self.least}, {"type": "string", "pattern": self.pattern})
+        return {"anyOf": [*numbers, *({"const": word} for word in self.words), _inlined(self.law)]}
+
+
+def _inlined(law: type[Law[Any]]) -> dict[str, Any]:
+    """Return the JSON Schema of a law without $defs: it is used in many places, each of which stands by itself."""
+    schema = TypeAdapter(law).json_schema(by_alias=True)
+    definitions = schema.pop("$defs", {})
+
+    def resolve(node: Any) -> Any:  # noqa: ANN401  # JSON
+        if isinstance(node, dict):
+            if "$ref" in node:
+                return resolve(definitions[node["$ref"].rsplit("/", 1)[1]])
+            # The titles that pydantic makes of generic classes are no help to anyone.
+            return {key: resolve(value) for key, value in node.items() if key != "title"}
+        return [resolve(item) for item in node] if isinstance(node, list) else node
+
+    resolved: dict[str, Any] = resolve(schema)
+    return resolved
+
+
+_SHORT = BeforeValidator(_from_short)
+_WRITTEN = PlainSerializer(_to_short)
+
+SizeLaw = Annotated[RequestLaw, _SHORT, _WRITTEN, _Forms(RequestLaw, 0, SIZE_PATTERN)]
+CountLaw = Annotated[Law[Count], _SHORT, _WRITTEN, _Forms(Law[Count], 1, COUNT_PATTERN)]
+NaturalLaw = Annotated[Law[Natural], _SHORT, _WRITTEN, _Forms(Law[Natural], 0, COUNT_PATTERN)]
+Lifetime = Annotated[
+    LifetimeLaw, BeforeValidator(_lifetime_from_short), _WRITTEN, _Forms(LifetimeLaw, 1, COUNT_PATTERN, ("forever",))
+]

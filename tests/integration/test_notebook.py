@@ -1,0 +1,45 @@
+"""docs/notebook.ipynb: executed from its first cell to its last, and what is stored in it is of these cells.
+
+jupyter execute --inplace docs/notebook.ipynb      # writes its outputs anew
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from tests.conftest import ROOT
+
+NOTEBOOK = ROOT / "docs/notebook.ipynb"
+
+
+def shown(notebook: NotebookNode) -> list[set[str]]:
+    """Return of each cell that shows something in which forms it does."""
+    return [
+        {form for output in cell.outputs for form in output.get("data", {})}
+        for cell in notebook.cells
+        if cell.cell_type == "code" and cell.outputs
+    ]
+
+
+def test_the_notebook_runs_and_shows_what_is_stored_in_it(tmp_path: Path) -> None:
+    stored = nbformat.read(NOTEBOOK, 4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.read(NOTEBOOK, 4)  # type: ignore[no-untyped-call]
+    for cell in notebook.cells:
+        # A tenth of the allocations: what is shown has the same forms.
+        cell.source = cell.source.replace("allocations: 20k", "allocations: 2k").replace("blocks=6", "blocks=2")
+    NotebookClient(
+        notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}, timeout=120
+    ).execute()
+    forms = shown(notebook)
+    assert forms == shown(stored)
+    assert [form - {"text/plain"} for form in forms] == [
+        {"text/html"},
+        {"text/html"},
+        {"text/markdown"},
+        {"text/html"},
+    ]
+    assert NOTEBOOK.stat().st_size < 200_000

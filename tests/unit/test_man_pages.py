@@ -1,0 +1,32 @@
+"""The manual pages have what ``--help`` says."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memtool.cli import run
+from tests.conftest import ROOT
+
+pytest.importorskip("click_man")
+
+
+def test_each_command_has_a_page_with_its_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = [sys.executable, str(ROOT / "scripts/man_pages.py"), str(tmp_path)]
+    written = subprocess.run(script, check=True, capture_output=True, text=True).stdout.split()
+    assert run(["--help"]) == 0
+    lines = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
+    names = [line.split()[0] for line in lines if not line.startswith("   ")]
+    of_cluster = {f"memtool-cluster-{name}.1" for name in ("up", "join")}
+    assert {Path(path).name for path in written} == {"memtool.1", *(f"memtool-{name}.1" for name in names)} | of_cluster
+    plot = (tmp_path / "memtool-plot.1").read_text(encoding="utf-8").replace("\\-", "-")
+    assert ".SH OPTIONS" in plot
+    for option in ("--only", "--theme", "--for", "--format"):
+        assert option in plot
+    if (man := shutil.which("man")) is not None:
+        shown = subprocess.run([man, "-l", tmp_path / "memtool-plot.1"], capture_output=True, text=True, check=False)
+        assert shown.returncode != 0 or "--theme" in shown.stdout

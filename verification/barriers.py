@@ -1,0 +1,82 @@
+"""Row 26: what allocation costs between collections, and what counting costs where it is put off."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from memtool.model import CellResult, Status
+from memtool.passes import Pass
+from memtool.plan import BenchOptions
+from memtool.run import bench
+from verification.outcome import Line, Result, Verdict
+
+BLOCKS = 6
+MADE = """\
+name: made
+graph:
+  young: {objects: 1, survivors: 0%, live: 100k, payload: 40}
+"""
+"""Objects that are put into a table and stay: nothing dies, so there is nothing to do but to allocate."""
+LINKED = """\
+name: linked
+graph:
+  mutating: {nodes: 5k, references: 3, operations: 300k, payload: [16, 80]}
+"""
+ROOM = "heap=64MiB"
+"""More than all that is made: there is no collection."""
+WITHIN = 0.1
+
+
+def _measure(text: str, allocators: Sequence[str], run_pass: Pass, blocks: int) -> Mapping[str, CellResult]:
+    with tempfile.TemporaryDirectory() as name:
+        workload = Path(name) / "graph.yaml"
+        workload.write_text(text, encoding="utf-8")
+        options = BenchOptions(
+            workloads=(str(workload),),
+            allocators=",".join(allocators),
+            passes=(run_pass,),
+            blocks=blocks,
+            output=Path(name) / "out",
+            draw_plots=False,
+        )
+        cells = bench(options, lambda *_: None).run.cells
+    for cell in cells:
+        assert cell.status is Status.OK, cell.reason
+    return {cell.cell.allocator: cell for cell in cells}
+
+
+def measured() -> Iterator[Line]:
+    """Compare semispace with the bump allocator, and counting that is put off with counting at once."""
+    rows = [f"semispace:{ROOM}", "bump"]
+    cells = _measure(MADE, rows, Pass.THROUGHPUT, BLOCKS)
+    ours, bump = (cells[row].metrics["cpu_ns_per_op"].samples for row in rows)
+    ratio = statistics.median(one / other for one, other in zip(ours, bump, strict=True))
+    yield Line(
+        "time of an allocation on semispace between collections / on the bump allocator",
+        "as fast, within a tenth",
+        f"{ratio:.2f}",
+        Verdict.of(abs(ratio - 1) <= WITHIN),
+    )
+    rows = ["deferred-counting", "reference-counting"]
+    cells = _measure(LINKED, rows, Pass.LATENCY, BLOCKS)
+    deferred, immediate = (cells[row].metrics["barrier_ns_per_op"].value or 0.0 for row in rows)
+    yield Line(
+        "barriers of deferred reference counting / of immediate, in ns of processor time an operation",
+        "less: writes to roots are not counted",
+        f"{deferred:.1f} / {immediate:.1f}",
+        Verdict.of(deferred < immediate),
+    )
+
+
+BARRIERS = Result(
+    26,
+    "Allocation between collections, and deferred counting",
+    "Deutsch, Bobrow 1976",
+    "Deutsch and Bobrow: An efficient, incremental, automatic garbage collector (CACM 19(9), 1976), section 2: local "
+    "variables need no counts; and that allocation of a copying collector moves a pointer: Appel, Garbage collection "
+    "can be faster than stack allocation, Information Processing Letters 25(4), 1987",
+    measured=measured,
+)

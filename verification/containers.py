@@ -1,0 +1,128 @@
+"""Row 23: what local heaps are worth to containers: what they take, how fast they grow, and traversal after churn."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from memtool.model import CellResult, Status
+from memtool.passes import Pass
+from memtool.plan import BenchOptions
+from memtool.run import bench
+from verification.outcome import Line, Result, Verdict
+
+BLOCKS = 6
+GROWTH = """\
+name: {type}
+container:
+  type: {type}
+  ways: [std]
+  script: [{{push: 20k}}]
+"""
+CHURN = """\
+name: churn
+container:
+  type: list
+  containers: {containers}
+  ways: [std, std-each]
+  script: [{{push: {elements}}}, {{churn: {churn}}}, {{traverse: {times}}}]
+"""
+GROWN = ("list", "unordered_map", "map_of_vectors")
+MONOTONIC, POOL, GLOBAL = "bump", "segregated-pool", "new-delete"
+SHARED, OWN = f"{POOL}@std", f"{POOL}@std-each"
+LARGE = {"containers": 16, "elements": "32k", "churn": "160k", "times": 20}
+TINY = {"containers": 4096, "elements": 16, "churn": 80, "times": 2048}
+"""Subsystems of the two sizes; five times their elements are replaced, as in the paper."""
+BETTER, EQUAL = 0.8, 0.9
+"""What one traversal is of another where it is clearly better, and from where on it is not."""
+
+
+def _measure(text: str, allocators: Sequence[str], passes: tuple[Pass, ...], blocks: int) -> Mapping[str, CellResult]:
+    with tempfile.TemporaryDirectory() as name:
+        workload = Path(name) / "containers.yaml"
+        workload.write_text(text)
+        options = BenchOptions(
+            workloads=(str(workload),),
+            allocators=",".join(allocators),
+            passes=passes,
+            blocks=blocks,
+            output=Path(name) / "out",
+            draw_plots=False,
+        )
+        cells = bench(options, lambda *_: None).run.cells
+    for cell in cells:
+        assert cell.status is Status.OK, cell.reason
+    return {cell.cell.allocator: cell for cell in cells}
+
+
+def footprint_lines() -> Iterator[Line]:
+    """Compare what containers on a monotonic heap take with all bytes that they ever asked for."""
+    for kind in GROWN:
+        (cell,) = _measure(GROWTH.format(type=kind), [MONOTONIC], (Pass.FOOTPRINT,), 1).values()
+        requested, taken = (cell.metrics[name].value or 0.0 for name in ("asked_bytes", "peak_footprint_bytes"))
+        yield Line(
+            f"bytes that 20,000 elements of {kind} take on a monotonic heap",
+            f"all bytes ever asked for: {requested:,.0f}",
+            f"{taken:,.0f}",
+            Verdict.of(taken == requested),
+        )
+
+
+def _ratio(upper: Sequence[float], lower: Sequence[float]) -> float:
+    return statistics.median(above / below for above, below in zip(upper, lower, strict=True))
+
+
+def growth_lines() -> Iterator[Line]:
+    """Compare the time to fill containers and to destroy them."""
+    for kind in GROWN:
+        cells = _measure(GROWTH.format(type=kind), (MONOTONIC, POOL, GLOBAL), (Pass.THROUGHPUT,), BLOCKS)
+        times = {
+            name.partition("@")[0]: [
+                push + gone
+                for push, gone in zip(
+                    *(cell.metrics[metric].samples for metric in ("push_ns", "destroy_ns")), strict=True
+                )
+            ]
+            for name, cell in cells.items()
+        }
+        first, second = _ratio(times[MONOTONIC], times[POOL]), _ratio(times[POOL], times[GLOBAL])
+        yield Line(
+            f"time to fill {kind} with 20,000 elements and to destroy it",
+            "monotonic <= pool < new/delete",
+            f"{MONOTONIC} {first:.2f} x {POOL}; {POOL} {second:.2f} x {GLOBAL}",
+            Verdict.of(first <= 1 and second < 1),
+        )
+
+
+def locality_lines() -> Iterator[Line]:
+    """Compare traversals after churn: a heap for each subsystem, and one for all."""
+    for sizes, published in ((LARGE, "faster (the whole run: 0.29)"), (TINY, "not faster (the whole run: 1.42)")):
+        cells = _measure(CHURN.format(**sizes), [POOL], (Pass.THROUGHPUT,), BLOCKS)
+        own, shared = (cells[name].metrics["traverse_churned_ns"].samples for name in (OWN, SHARED))
+        ratio = _ratio(own, shared)
+        yield Line(
+            f"traversal after churn, {sizes['containers']} lists of {sizes['elements']}: a heap each / one heap",
+            published,
+            f"{ratio:.2f} ({statistics.median(own):.2f} and {statistics.median(shared):.2f} ns an element)",
+            Verdict.of(ratio <= BETTER if sizes is LARGE else ratio >= EQUAL),
+        )
+
+
+def measured() -> Iterator[Line]:
+    """Yield what takes time."""
+    yield from growth_lines()
+    yield from locality_lines()
+
+
+CONTAINERS = Result(
+    23,
+    "Containers on local heaps: what they take, growth, and locality after churn",
+    "Lakos et al. 2015",
+    "Lakos, Mendelsohn, Meredith and Myers: On quantifying memory-allocation strategies, N4468 (2015), P0089R1 (2016), "
+    "7 and 8; figures of its published results (new/delete against a multipool through a base class: 2^21 elements in "
+    "subsystems of 2^17 and of 2^4, churn 5)",
+    exact=footprint_lines,
+    measured=measured,
+)

@@ -1,0 +1,121 @@
+"""Row 19: mappings against reads, of files that the page cache holds and of files that it does not."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import median
+
+from memtool.kinds.file import place
+from memtool.model import CellResult, Status
+from memtool.passes import Pass
+from memtool.plan import BenchOptions
+from memtool.run import bench
+from verification.outcome import Line, Result, Verdict
+
+BLOCKS = 6
+PAGE = 4096
+READS = 256
+BEYOND = f"pattern: random-read, size: 256MiB, accesses: {READS}, cache: limited, limit: 32MiB"
+WITHIN = "pattern: random-read, size: 32MiB, accesses: 64k"
+DIRECT, MAPPED, READ = "uring-read-direct", "mmap-random", "pread"
+SCANNED = ("4KiB", "64KiB")
+COLD_PAGES, COLD_READS = 4096, 2048
+
+
+def beyond_lines() -> Iterator[Line]:
+    """Compare reads at random of a file that is eight times as large as the page cache may be."""
+    quantity, published = f"random reads beyond memory: {MAPPED} / {DIRECT}", "mmap falls behind: > 1"
+    refusal = place.groups().refusal or place.ground(place.default_folder()).no_dropping
+    if refusal is not None:
+        yield Line(quantity, published, refusal, Verdict.NOT_RUN)
+        yield from fault_lines()
+        return
+    cells = _measure(BEYOND, (MAPPED, DIRECT), (Pass.THROUGHPUT,))
+    ratio = _ratio(cells[MAPPED], cells[DIRECT])
+    yield Line(quantity, published, f"{ratio:.2f} ({_times(cells, MAPPED, DIRECT)})", Verdict.of(ratio > 1))
+
+
+def within_lines() -> Iterator[Line]:
+    """Compare the same reads of a file that is cached: the mapping is faster there."""
+    cells = _measure(WITHIN, (MAPPED, DIRECT), (Pass.THROUGHPUT,))
+    ratio = _ratio(cells[MAPPED], cells[DIRECT])
+    yield Line(
+        f"random reads of what is cached: {MAPPED} / {DIRECT}",
+        "mmap is ahead while memory holds the file: < 1",
+        f"{ratio:.3f} ({_times(cells, MAPPED, DIRECT)})",
+        Verdict.of(ratio < 1),
+    )
+
+
+def scan_lines() -> Iterator[Line]:
+    """Compare scans of a file that is cached."""
+    for block in SCANNED:
+        cells = _measure(f"pattern: scan, size: 64MiB, block: {block}", ("mmap-populate", READ), (Pass.THROUGHPUT,))
+        ratio = _ratio(cells["mmap-populate"], cells[READ])
+        yield Line(
+            f"scan of what is cached, {block} at a time: mmap-populate / {READ}",
+            "mmap wins: < 1",
+            f"{ratio:.2f} ({_times(cells, 'mmap-populate', READ)})",
+            Verdict.of(ratio < 1),
+        )
+
+
+def fault_lines(mapped: str = MAPPED) -> Iterator[Line]:
+    """Count the faults of reads at random of a file that is in no cache: each page that is touched has one."""
+    quantity = f"major faults of {COLD_READS:,} random reads of {COLD_PAGES:,} pages that are not cached"
+    expected = COLD_PAGES * (1 - (1 - 1 / COLD_PAGES) ** COLD_READS)
+    published = f"pages that are touched: {expected:,.0f}, ± 5 %"
+    refusal = place.ground(place.default_folder()).no_dropping
+    if refusal is not None:
+        yield Line(quantity, published, refusal, Verdict.NOT_RUN)
+        return
+    size = COLD_PAGES * PAGE
+    cold = f"pattern: random-read, size: {size}, accesses: {COLD_READS}, cache: cold"
+    faults = _measure(cold, (mapped,), (Pass.FOOTPRINT,))[mapped].metrics["major_faults"].value
+    assert faults is not None
+    yield Line(quantity, published, f"{faults:,.0f}", Verdict.of(abs(faults / expected - 1) <= 0.05))
+
+
+def lines() -> Iterator[Line]:
+    """Return all of them."""
+    yield from beyond_lines()
+    yield from within_lines()
+    yield from scan_lines()
+    yield from fault_lines()
+
+
+def _measure(file: str, ways: tuple[str, ...], passes: tuple[Pass, ...]) -> Mapping[str, CellResult]:
+    with tempfile.TemporaryDirectory() as name:
+        workload = Path(name) / "mapping.yaml"
+        workload.write_text(f"name: mapping\nfile: {{{file}, ways: [{', '.join(ways)}]}}\n", encoding="utf-8")
+        options = BenchOptions(
+            workloads=(str(workload),), passes=passes, blocks=BLOCKS, output=Path(name) / "out", draw_plots=False
+        )
+        cells = bench(options, lambda *_: None).run.cells
+    for cell in cells:
+        assert cell.status is Status.OK, cell.reason
+    return {cell.cell.allocator: cell for cell in cells}
+
+
+def _ratio(head: CellResult, base: CellResult) -> float:
+    """Return the median of the ratios of two times, taken block by block."""
+    times = [cell.metrics["time_per_op_ns"] for cell in (head, base)]
+    by_block = [dict(zip(time.blocks, time.samples, strict=True)) for time in times]
+    return median(by_block[0][block] / by_block[1][block] for block in by_block[0].keys() & by_block[1].keys())
+
+
+def _times(cells: Mapping[str, CellResult], *ways: str) -> str:
+    values = [cells[way].metrics["time_per_op_ns"].value or 0.0 for way in ways]
+    return " and ".join(f"{value / 1000:,.2f}" for value in values) + " µs a read"
+
+
+MAPPING = Result(
+    19,
+    "mmap against read",
+    "Crotty et al. 2022",
+    "Crotty, Leis and Pavlo: Are you sure you want to use MMAP in your database management system?, CIDR 2022, 4 "
+    "(order of times; there 2 TB on ten disks, 100 threads)",
+    measured=lines,
+)
