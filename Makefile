@@ -4,13 +4,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: bench test gate baseline experiment verify lint format native asan tsan soak programs benchmarks recordings docs site links man wheel clean
+.PHONY: bench test again gate baseline experiment verify lint format native asan tsan soak programs benchmarks recordings docs site links man wheel clean
 
 bench: $(VENV)/installed
 	$(BIN)/memtool bench
 
 test: $(VENV)/developing
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+# What failed the last time, one after the other: it says whether a test fails by itself or only beside others.
+again: $(VENV)/developing
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 # memtool's own strategies against what they took when the baselines were made. Footprints are exact figures, so any growth fails.
 GATED := @pools,@arenas,@free-lists,@real-time,@buddies

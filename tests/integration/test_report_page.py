@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 ALLOCATORS = 4
+PATIENCE = 300_000  # milliseconds: on a busy machine a page takes long
 _AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
 
 
@@ -50,7 +51,7 @@ def opened(browser: Browser, report: Path, complaints: list[str], request: pytes
     width, scheme = cast("tuple[int, Literal['light', 'dark']]", getattr(request, "param", (1440, "light")))
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
-    page.set_default_timeout(300_000)  # milliseconds: on a busy machine a page takes long
+    page.set_default_timeout(PATIENCE)
     page.on(
         "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
     )
@@ -155,7 +156,9 @@ def test_the_slider_shows_the_heaps_of_another_moment(opened: Page) -> None:
     slider = figure.locator("input[type=range]")
     slider.focus()
     opened.keyboard.press("ArrowRight")
-    assert figure.locator("output").inner_text() == "at the mark 'drained'"
+    opened.wait_for_function(
+        "figure => figure.querySelector('output').textContent === \"at the mark 'drained'\"", arg=figure.element_handle()
+    )
     assert slider.get_attribute("aria-valuetext") == "at the mark 'drained'"
     assert series(opened, "strips") != before
 
@@ -165,12 +168,16 @@ def test_the_figures_of_a_chart_are_a_table(opened: Page) -> None:
     figure.scroll_into_view_if_needed()
     opened.wait_for_selector("#w0-0 figure.bars[data-drawn]")
     figure.locator("summary").click()
-    assert figure.locator("details tbody tr").count() == ALLOCATORS
+    # The rows are made when the page hears of the opening, not within the click.
+    opened.wait_for_function(
+        "([figure, rows]) => figure.querySelectorAll('details tbody tr').length === rows",
+        arg=[figure.element_handle(), ALLOCATORS],
+    )
 
 
 def test_it_prints_light_and_with_every_chart(opened: Page, tmp_path: Path) -> None:
     opened.locator("#theme").click()
-    assert opened.evaluate("document.documentElement.dataset.theme") == "dark"
+    opened.wait_for_function("document.documentElement.dataset.theme === 'dark'")
     opened.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert opened.evaluate("document.documentElement.dataset.theme") == "light"
     assert opened.evaluate(
@@ -196,7 +203,7 @@ def test_it_can_be_read_without_scripts(browser: Browser, tmp_path: Path) -> Non
     run_file.write(tmp_path, fake_run_with_series(tmp_path))
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.set_default_timeout(300_000)  # milliseconds: on a busy machine a page takes long
+    page.set_default_timeout(PATIENCE)
     page.goto(api.report([tmp_path]).as_uri())
     assert "is fastest" in page.inner_text("#answer")
     assert page.locator("caption", has_text="Speed, in ns").is_visible()
