@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 ALLOCATORS = 4
+DRAINED = "at the mark 'drained'"
 PATIENCE = 300_000  # milliseconds: on a busy machine a page takes long
 _AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
 
@@ -157,7 +158,8 @@ def test_the_slider_shows_the_heaps_of_another_moment(opened: Page) -> None:
     slider.focus()
     opened.keyboard.press("ArrowRight")
     opened.wait_for_function(
-        "figure => figure.querySelector('output').textContent === \"at the mark 'drained'\"", arg=figure.element_handle()
+        "figure => figure.querySelector('output').textContent === \"at the mark 'drained'\"",
+        arg=figure.element_handle(),
     )
     assert slider.get_attribute("aria-valuetext") == "at the mark 'drained'"
     assert series(opened, "strips") != before
