@@ -24,23 +24,23 @@ from memtool.errors import (
 )
 
 _COMMANDS = {
-    "bench": "Replay workloads against allocators and report what came of it.",
+    "bench": "Replay workloads against allocators and report the results.",
     "show": "Show a stored run again, or a part of it.",
-    "report": "Write one page on stored runs, to open in a browser and to send on.",
+    "report": "Write stored runs as one page, to open in a browser and to send on.",
     "plot": "Draw the pictures of a stored run again.",
     "compare": "Compare two runs, or the allocators inside one.",
     "history": "Show figures over many stored runs, and where they change.",
-    "check": "Measure and judge, against a baseline or side by side.",
+    "check": "Measure, and judge against a baseline or side by side.",
     "record": "Record what a program asks for, as a trace to replay.",
     "run": "Run a program with any allocator for its malloc.",
-    "cluster": "Start what `bench --cluster` measures on: other machines.",
-    "list": "List allocators, workloads, regions or metrics.",
+    "cluster": "Set up other machines for `bench --cluster` to measure on.",
+    "list": "List allocators, adaptors, workloads, regions, metrics or importers.",
     "import": "Make a trace file of what another tool has recorded.",
     "inspect": "Characterise a workload without replaying it.",
-    "fit": "Make a workload that stands for a trace, and say how well it does.",
+    "fit": "Make a workload that stands for a trace, and report how close it is.",
     "schema": "Print the JSON Schema of a workload or of a stored result.",
     "completion": "Print the script that completes memtool in bash, zsh or fish.",
-    "doctor": "Say what this machine can and cannot measure, and how to mend it.",
+    "doctor": "Say what this machine can measure, and how to mend what it cannot.",
 }
 _DEBUG = "--debug"
 _COMPLETES = "_MEMTOOL_COMPLETE"

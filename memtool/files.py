@@ -80,7 +80,7 @@ def open_input(path: Path) -> IO[bytes]:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode) and not _has_writer(descriptor):
-            raise InputError(f"{path}: is a pipe that nobody writes to")
+            raise InputError(f"{path}: is a pipe that no program writes to")
         os.set_blocking(descriptor, True)
         return os.fdopen(descriptor, "rb")
     except BaseException:
@@ -109,7 +109,7 @@ def read_text(path: Path) -> str:
     except (OSError, ValueError) as problem:  # ValueError: a NUL in the name
         raise InputError(f"{path}: cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
     if len(content) > LARGEST_READ:
-        raise InputError(f"{path}: is larger than {LARGEST_READ >> 20} MiB, which no result is")
+        raise InputError(f"{path}: is larger than {LARGEST_READ >> 20} MiB, and no result is that large")
     return content.decode("utf-8")
 
 

@@ -97,7 +97,7 @@ def find_limits(options: BenchOptions, seeds: int, progress: Progress, executor:
     except OSError as problem:
         raise MemtoolError(
             f"{files.refusal(problem, directory)}; every replay is in its journal, and the same command with "
-            f"{option('resume')} stores what came of them"
+            f"{option('resume')} stores the result"
         ) from None
 
 

@@ -70,11 +70,11 @@ def fit(
     source_path = find_workload(trace)
     source = open_source(source_path)
     if source.definition is not None:
-        raise InputError(f"{trace}: is a workload already; what is fitted is a trace")
+        raise InputError(f"{trace}: is already a workload; give a trace to fit")
     name = f"{source.name[:60]}-fit"
     path = output or Path(f"{name_of(Path(name + '.x'), 'trace-fit')}.yaml")
     if path.exists() and path.samefile(source_path):
-        raise InputError(f"{path}: would be written over while it is read", field="output")
+        raise InputError(f"{path}: would be overwritten while it is read", field="output")
     ending = Ending()
     seen = _sketched(source, ending, trace)
     fitted_sketch = fit_sketch(seen, name, source.touch)

@@ -131,7 +131,7 @@ def _run(
     except OSError as problem:
         raise MemtoolError(
             f"{files.refusal(problem, directory)}; every sample is in its journal, and the same command with "
-            f"{option('resume')} stores what came of them"
+            f"{option('resume')} stores the result"
         ) from None
     if not options.draw_plots:
         return Outcome(run, directory)

@@ -75,7 +75,9 @@ def address_of(cluster: str) -> str:
         content = json.loads(files.read_text(path))
         address = content["address"]
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"{cluster}: is no scheduler file of Dask (JSON with an address)", field="cluster") from None
+        raise InputError(
+            f"{cluster}: is not a scheduler file of Dask (JSON with an address)", field="cluster"
+        ) from None
     return str(address)
 
 

@@ -66,7 +66,7 @@ def order_of(options: BenchOptions, run: str) -> str:
 def _packed(path: Path) -> dict[str, str]:
     """Return a workload as it travels: the text of a YAML file, the place and digest of a trace file."""
     if not path.is_file():
-        raise InputError(f"{path}: is no file, and cannot be measured on other machines")
+        raise InputError(f"{path}: is not a file, and cannot be measured on other machines")
     if importer_of(path) is None:
         return {"file": path.name, "text": path.read_text(encoding="utf-8")}
     name = next((name for name, file in shipped_recordings().items() if file == path), "")

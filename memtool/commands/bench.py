@@ -40,7 +40,7 @@ _FORMATS = ("table", "markdown", "json", "csv")
 @click.option(
     "--blocks",
     type=click.IntRange(1, 1000),
-    help="Samples of each cell: 10 unless given; a run that is resumed keeps its own number.",
+    help="Number of samples of each cell: 10 unless given; a resumed run keeps its own number.",
 )
 @measurement_options("all")
 @click.option(
@@ -48,7 +48,13 @@ _FORMATS = ("table", "markdown", "json", "csv")
     is_flag=True,
     help="Find the least memory_limit that each strategy survives, and measure nothing else.",
 )
-@click.option("--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, help="Of --find-limit: how many.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=3,
+    show_default=True,
+    help="Number of seeds that --find-limit tries.",
+)
 @click.option(
     "--reference",
     metavar="ALLOCATOR",
@@ -63,8 +69,8 @@ _FORMATS = ("table", "markdown", "json", "csv")
     shell_complete=completing.metrics,
     help="Show one table of these metrics (`memtool list metrics`); all are stored.",
 )
-@click.option("--watch", is_flag=True, help="Show on the terminal where allocators stand after each block.")
-@click.option("--report", "writes_report", is_flag=True, help="Write report.html besides, as `memtool report` does.")
+@click.option("--watch", is_flag=True, help="Show the standings on the terminal after each block.")
+@click.option("--report", "writes_report", is_flag=True, help="Also write report.html, as `memtool report` does.")
 @wide_option
 @program_options
 @click.pass_context
@@ -87,8 +93,8 @@ def command(
     """Replay WORKLOADs against allocators and report time, latency, fragmentation and resident memory.
 
     Without a WORKLOAD the quickstart is replayed. A WORKLOAD is a YAML file, the name of a shipped one
-    (`memtool list workloads`), or the trace file of another tool (`memtool list importers`). With --program whole
-    programs are run instead, or besides.
+    (`memtool list workloads`), or the trace file of another tool (`memtool list importers`). --program runs
+    whole programs, in place of workloads or besides.
     """
     from memtool import api
 

@@ -28,28 +28,31 @@ if TYPE_CHECKING:
 
 @click.command("check", cls=SectionedCommand)
 @click.argument("workloads", nargs=-1, metavar="[WORKLOAD ...]", shell_complete=completing.workloads)
-@click.option("--baseline", type=UserPath(), help="A stored run: exact metrics gate, times advise.")
+@click.option("--baseline", type=UserPath(), help="Stored run to compare with: exact metrics gate, times are advice.")
 @click.option("--update", is_flag=True, help="Write the baseline from what is measured now, and judge nothing.")
 @click.option(
     "--against",
     metavar="ALLOCATOR",
     shell_complete=completing.allocators,
-    help="Measured in the same job as the candidate, paired by block.",
+    help="The base, measured in the same job as the candidate and paired by block.",
 )
-@click.option("--candidate", metavar="ALLOCATOR", shell_complete=completing.allocators, help="What is judged.")
-@click.option("-a", "--allocators", metavar="LIST", help="With a baseline: in place of all that it has.")
+@click.option(
+    "--candidate", metavar="ALLOCATOR", shell_complete=completing.allocators, help="The allocator that is judged."
+)
+@click.option("-a", "--allocators", metavar="LIST", help="With a baseline: only these, in place of all that it has.")
 @verdict_options
 @click.option(
     "--fail-on",
     type=click.Choice(["regression", "inconclusive"]),
     default="regression",
     show_default=True,
-    help="Exit with 3 on a regression; inconclusive: with 4 also where nothing can be told.",
+    help="Exit with 3 on a regression; with `inconclusive`, also exit with 4 if nothing can be told.",
 )
 @click.option(
     "--blocks",
     type=click.IntRange(1, 999),
-    help="Fixed beforehand; an even number is made odd. 31 side by side, 10 with a baseline, unless given.",
+    help="Number of blocks, fixed beforehand; an even number is made odd. 31 side by side, 10 with a "
+    "baseline, unless given.",
 )
 @measurement_options("what the metrics need")
 @program_options
@@ -72,9 +75,9 @@ def command(
 ) -> int:
     """Measure WORKLOADs and judge: side by side (--against, --candidate), or against a stored --baseline.
 
-    With --program whole programs are run instead, or besides.
+    --program runs whole programs, in place of workloads or besides.
 
-    Exit codes: 0 pass, 3 regression, 4 inconclusive (where asked to fail on it), 5 nothing gated can be compared.
+    Exit codes: 0 pass, 3 regression, 4 inconclusive (with --fail-on inconclusive), 5 nothing gated can be compared.
     """
     from memtool import api, check
     from memtool.commands import spelling

@@ -16,17 +16,19 @@ def command() -> None:
 
 
 @command.command("up")
-@click.option("--hosts", type=UserPath(), required=True, help="File with a host a line, as ssh takes them.")
+@click.option("--hosts", type=UserPath(), required=True, help="File with one host in each line, as ssh takes them.")
 @click.option(
     "--file",
     type=UserPath(),
     default=Path("cluster.json"),
     show_default=True,
-    help="Where the address is written, for --cluster.",
+    help="File to which the address is written, for --cluster.",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=8786, show_default=True, help="Of the scheduler.")
-@click.option("--memtool", default="memtool", show_default=True, help="The command on the hosts.")
-@click.option("--ssh", default="ssh -o BatchMode=yes", show_default=True, help="How a command is run on a host.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8786, show_default=True, help="Port of the scheduler.")
+@click.option("--memtool", default="memtool", show_default=True, help="Name of memtool's command on the hosts.")
+@click.option(
+    "--ssh", default="ssh -o BatchMode=yes", show_default=True, help="Command that runs another one on a host."
+)
 def up(hosts: Path, file: Path, port: int, memtool: str, ssh: str) -> None:
     """Start a scheduler here and a worker on each host over SSH; both end with this command (Ctrl-C)."""
     from memtool.cluster import launch

@@ -23,7 +23,7 @@ verdict_options = with_options(
         "metrics",
         metavar="LIST",
         shell_complete=completing.metrics,
-        help="Compare these; time, footprint, resident memory and fragmentation unless given.",
+        help="Metrics to compare; time, footprint, resident memory and fragmentation unless given.",
     ),
     click.option("--margin", default="2%", show_default=True, help="How much worse sampled metrics may get."),
     click.option(
@@ -33,7 +33,7 @@ verdict_options = with_options(
         metavar="METRIC=X",
         help="A margin for one metric: a percentage, or an amount in its unit. Exact metrics: 0 unless given.",
     ),
-    click.option("--history", type=UserPath(file_okay=False), help="Add the figures of the runs in DIR."),
+    click.option("--history", type=UserPath(file_okay=False), help="Add the figures of the runs in this folder."),
     click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True),
     wide_option,
 )
@@ -47,11 +47,13 @@ verdict_options = with_options(
 @click.option(
     "--fail-on",
     type=click.Choice(["regression", "inconclusive"]),
-    help="Exit with 3 on a regression, with 4 also where nothing can be told. Neither unless given.",
+    help="Exit with 3 on a regression; with `inconclusive`, also with 4 if nothing can be told. Neither unless given.",
 )
 @click.option("--plot", type=PlotFile(), help="Draw the intervals into this PNG.")
 @click.option(
-    "--by", type=click.Choice(["machine"]), help="Inside one run: a row for each group of equal machines, and over all."
+    "--by",
+    type=click.Choice(["machine"]),
+    help="Inside one run: show a row for each group of equal machines, and one over all.",
 )
 def command(
     runs: tuple[Path, ...],

@@ -1,4 +1,4 @@
-"""``memtool doctor``: what this machine can and cannot measure, and how to mend it."""
+"""``memtool doctor``: what this machine can measure, and how to mend what it cannot."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Finding:
 
 @click.command()
 def command() -> None:
-    """Say what this machine can and cannot measure, and how to mend it."""
+    """Say what this machine can measure, and how to mend what it cannot."""
     from tabulate import tabulate
 
     rows = [

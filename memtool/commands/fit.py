@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 @click.command("fit")
 @click.argument("trace")
-@click.option("-o", "--output", type=UserPath(), help="The workload; NAME-fit.yaml unless given.")
+@click.option("-o", "--output", type=UserPath(), help="File of the workload; NAME-fit.yaml unless given.")
 @click.option(
     "-a",
     "--allocators",
     metavar="LIST",
-    help="What to rank by both: glibc, jemalloc, mimalloc, tcmalloc, tlsf, segregated-fit unless given.",
+    help="Allocators to rank with both; glibc, jemalloc, mimalloc, tcmalloc, tlsf, segregated-fit unless given.",
 )
 @click.option(
     "--blocks",
     type=click.IntRange(1, 1000),
     default=6,
     show_default=True,
-    help="Samples of each figure of the ranking.",
+    help="Number of samples of each figure of the ranking.",
 )
 @click.option(
     "--rank/--no-rank", default=True, show_default=True, help="Replay trace and workload, and compare how they rank."
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 def command(
     trace: str, output: Path | None, allocators: str | None, blocks: int, rank: bool, output_format: str
 ) -> None:
-    """Write a workload of YAML that stands for TRACE, and say how far it is from it.
+    """Write a workload in YAML that stands for TRACE, and report how far it is from TRACE.
 
-    TRACE is a trace file, or what `memtool import` reads. The workload draws sizes and lifetimes as often together as
-    the trace has them, in phases of its own. Then both are replayed with several allocators: does the workload rank
-    them as the trace does?
+    TRACE is a trace file, or any file that `memtool import` reads. The workload draws sizes and lifetimes together, as
+    often as they occur together in the trace, in phases. Then both are replayed with several allocators, to see whether
+    the workload ranks them as the trace does.
     """
     from memtool import api
     from memtool.fit import ALLOCATORS

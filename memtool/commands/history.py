@@ -20,14 +20,14 @@ _FORMATS = ("table", "markdown", "json", "bencher", "customSmallerIsBetter", "cu
     type=Named(),
     metavar="LIST",
     shell_complete=completing.metrics,
-    help="These metrics; time, footprint, resident memory and fragmentation unless given.",
+    help="Metrics to show; time, footprint, resident memory and fragmentation unless given.",
 )
 @click.option(
     "-a",
     "--allocators",
     type=Named(),
     metavar="LIST",
-    help="Only these: labels as the tables have them, their first part (pool), or patterns (*+lock).",
+    help="Show only these: labels as in the tables, their first part (pool), or patterns (*+lock).",
 )
 @click.option(
     "--format",

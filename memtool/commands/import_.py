@@ -19,12 +19,22 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("file")
 @click.option(
-    "-o", "output", type=click.Path(path_type=Path), help="NAME.parquet unless given, of a profile NAME.yaml."
+    "-o",
+    "output",
+    type=click.Path(path_type=Path),
+    help="Output file; NAME.parquet unless given, or NAME.yaml for a heap profile.",
 )
-@click.option("--from", "format", metavar="FORMAT", help="Of FILE; by its content unless given. See `list importers`.")
-@click.option("--skip", type=Count(), default=0, metavar="EVENTS", help="Begin after so many: 200k, 1M.")
-@click.option("--take", type=Count(minimum=1), metavar="EVENTS", help="End after so many more; all unless given.")
-@click.option("--no-time", is_flag=True, help="Leave out when each event was: a third of the size.")
+@click.option(
+    "--from",
+    "format",
+    metavar="FORMAT",
+    help="Format of FILE (`memtool list importers`); found by its content unless given.",
+)
+@click.option("--skip", type=Count(), default=0, metavar="EVENTS", help="Begin after this many events: 200k, 1M.")
+@click.option("--take", type=Count(minimum=1), metavar="EVENTS", help="End after this many more; all unless given.")
+@click.option(
+    "--no-time", is_flag=True, help="Leave out the time of each event, which makes the file a third of its size."
+)
 @click.option("--no-callers", is_flag=True, help="Leave out the call site of each allocation.")
 @click.option("--anonymous", is_flag=True, help="Leave out the host, folders, and the program's arguments.")
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
@@ -41,9 +51,9 @@ def command(
 ) -> None:
     """Make a trace file of what another tool has recorded: FILE, packed or not, or - for standard input.
 
-    What cannot have happened is repaired or dropped, and counted. A workload of YAML and a trace file are taken too:
-    with --skip and --take, a stretch of them. What lives at its start is allocated before it. Of a heap profile, which
-    is no trace, a workload is made.
+    Events that cannot have happened are repaired or dropped, and counted. FILE may also be a workload in YAML or a
+    trace file; --skip and --take cut a stretch out of it, before which the objects that are live at its start are
+    allocated. A heap profile, which is not a trace, becomes a workload.
     """
     from memtool import api
 

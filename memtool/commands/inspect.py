@@ -17,8 +17,8 @@ from memtool.commands.options import PlotFile
 @click.command()
 @click.argument("workload", shell_complete=completing.workloads)
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@click.option("--plot", type=PlotFile(), help="Draw sizes, lifetimes and live bytes.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the workload's own.")
+@click.option("--plot", type=PlotFile(), help="Draw sizes, lifetimes and live bytes into this file.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed to use in place of the workload's own.")
 def command(workload: str, output_format: str, plot: Path | None, seed: int | None) -> None:
     """Characterise WORKLOAD: events, sizes, lifetimes, live bytes, and the least memory that can serve it.
 

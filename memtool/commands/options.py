@@ -219,7 +219,7 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             type=Counts(),
             default=(),
             metavar="LIST",
-            help="Each workload on these numbers of threads (1,2,4) in place of its own.",
+            help="Replay each workload on these numbers of threads (1,2,4) in place of its own.",
         ),
         click.option(
             "--rate",
@@ -227,22 +227,24 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             type=Rates(),
             default=(),
             metavar="LIST",
-            help="Each workload open-loop at these rates of operations (1M/s,2M/s), in place of its own arrivals.",
+            help="Replay each workload open-loop at these rates of operations (1M/s,2M/s), in place of its own"
+            " arrivals.",
         ),
         click.option("--paced", is_flag=True, help="Replay a trace at the pace at which it was recorded."),
         click.option(
             "--speed",
             type=click.FloatRange(0.001, 1_000_000),
             metavar="TIMES",
-            help="Of the recorded pace: 10 replays a second in a tenth of it; --paced is understood.",
+            help="Replay a trace this many times as fast as it was recorded; implies --paced.",
         ),
         click.option(
             "--from",
             "begin",
             metavar="MOMENT",
-            help="Measure from a mark, an operation, 50% or 2.5s on; what is before it only warms the heap.",
+            help="Measure from this moment on: a mark, an operation, 50% or 2.5s; what is before it only warms"
+            " the heap.",
         ),
-        click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the workload's own."),
+        click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed to use in place of the workload's own."),
         click.option(
             "-o",
             "--output",
@@ -252,7 +254,8 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
         click.option(
             "--resume",
             is_flag=True,
-            help="Go on with the run in -o, or with the newest interrupted one of these arguments; no sample twice.",
+            help="Continue the run in -o, or the newest interrupted run with these arguments; no sample is "
+            "taken twice.",
         ),
         click.option(
             "--time-limit",
@@ -260,8 +263,8 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             default=30,
             show_default=True,
             metavar="SECONDS",
-            help="Each worker has so long to answer before it is killed; longer where the harness alone is slow. "
-            "A run of a whole program has 600 unless given.",
+            help="Kill a worker that has not answered after so long, or longer if the harness alone is slow. "
+            "The default for a run of a whole program is 600.",
         ),
         click.option("--cold", is_flag=True, help="No warm-up: one replay in each fresh process."),
         click.option(
@@ -269,15 +272,19 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             type=click.Choice(_COUNTERS),
             default="auto",
             show_default=True,
-            help="What counts instructions: the processor, else valgrind; if named explicitly, it counts twice to "
-            "prove that the figure is exact.",
+            help="What counts instructions: the processor, or else valgrind; if named explicitly, it counts "
+            "twice to prove that the figure is exact.",
         ),
         click.option(
             "--cluster",
             metavar="ADDRESS|FILE",
             help="Measure on the hosts of a Dask cluster: its scheduler's address, or its file (`memtool cluster up`).",
         ),
-        click.option("--dry-run", is_flag=True, help="Say what would be measured, and what would be left out."),
+        click.option(
+            "--dry-run",
+            is_flag=True,
+            help="Print what would be measured and what would be left out, and measure nothing.",
+        ),
         click.option("--no-plots", is_flag=True, help="Draw nothing."),
     )
 
@@ -310,7 +317,9 @@ def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noq
     )
 
 
-wide_option = click.option("--wide", is_flag=True, help="Tables as wide as they need, not as the terminal.")
+wide_option = click.option(
+    "--wide", is_flag=True, help="Make tables as wide as they need to be, not as the terminal is."
+)
 
 
 def width_of_tables(*, wide: bool) -> int | None:

@@ -14,7 +14,7 @@ from memtool.commands.options import Named, UserPath
 @click.command("plot")
 @click.argument("run", metavar="RUN", type=UserPath(), shell_complete=completing.runs)
 @click.option("--only", type=Named(), metavar="LIST", help="Only these pictures: throughput, latency, footprint, …")
-@click.option("-a", "--allocators", type=Named(), metavar="LIST", help="Only these, named as in `memtool show`.")
+@click.option("-a", "--allocators", type=Named(), metavar="LIST", help="Show only these, named as in `memtool show`.")
 @click.option("--format", "suffix", type=click.Choice(["png", "svg", "pdf"]), default="png", show_default=True)
 @click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True)
 @click.option(
@@ -23,7 +23,7 @@ from memtool.commands.options import Named, UserPath
     type=click.Choice(["screen", "print", "slides"]),
     default="screen",
     show_default=True,
-    help="Print has 300 dots an inch, slides larger letters and lines.",
+    help="What the pictures are for: print has 300 dots an inch, slides have larger letters and lines.",
 )
 @click.option(
     "-o",

@@ -44,20 +44,21 @@ _OPTIONS = (
         "programs",
         multiple=True,
         metavar="[NAME=]CMD",
-        help="Run a whole program under each malloc, one run a sample; several are a workload each.",
+        help="Run a whole program under each malloc, one run a sample; can be given several times, each a "
+        "workload of its own.",
     ),
-    _option("--setup", metavar="CMD", help="Once, before all runs of a program."),
-    _option("--prepare", metavar="CMD", help="Before each run, not timed: to clear a cache, to make an input."),
-    _option("--conclude", metavar="CMD", help="After each run, not timed."),
-    _option("--cleanup", metavar="CMD", help="Once, after all runs."),
+    _option("--setup", metavar="CMD", help="Run CMD once, before all runs of a program."),
+    _option("--prepare", metavar="CMD", help="Run CMD before each run, not timed: to clear a cache, to make an input."),
+    _option("--conclude", metavar="CMD", help="Run CMD after each run, not timed."),
+    _option("--cleanup", metavar="CMD", help="Run CMD once, after all runs."),
     _option(
         "--warmup",
         type=click.IntRange(0, 1000),
         default=0,
         metavar="N",
-        help="Runs under each allocator beforehand that are not measured.",
+        help="Number of runs under each allocator beforehand, not measured.",
     ),
-    _option("--load", metavar="CMD", help="The program is a server: CMD is what is timed, then the server is ended."),
+    _option("--load", metavar="CMD", help="The program is a server: CMD is timed, then the server is ended."),
     _option("--ready", metavar="PORT|CMD", help="The server is ready when PORT can be connected to, or CMD succeeds."),
     _option("--input", "input_file", metavar="FILE", help="Standard input; empty unless given."),
     _option(
@@ -71,7 +72,7 @@ _OPTIONS = (
     _option(
         "--expect-same-output",
         is_flag=True,
-        help="What standard output has must be the same under every allocator; a cell that differs fails.",
+        help="Fail a cell whose standard output differs from that under the other allocators.",
     ),
     _option(
         "-i",
@@ -79,10 +80,10 @@ _OPTIONS = (
         is_flag=False,
         flag_value="all-non-zero",
         metavar="[=STATUS,...]",
-        help="An exit status other than 0 is no failure: any, or these. A signal always is.",
+        help="Do not count an exit status other than 0 as a failure: any status, or these. A signal always counts.",
     ),
-    _option("-S", "--shell", default="auto", metavar="SHELL", help="Run commands by this shell (`bash --norc`)."),
-    _option("-N", "no_shell", is_flag=True, help="Without a shell, as are commands that need none anyway."),
+    _option("-S", "--shell", default="auto", metavar="SHELL", help="Run commands with this shell (`bash --norc`)."),
+    _option("-N", "no_shell", is_flag=True, help="Never use a shell; commands that need none run without one anyway."),
     _option(
         "-L",
         "--parameter-list",
@@ -90,7 +91,7 @@ _OPTIONS = (
         nargs=2,
         multiple=True,
         metavar="X A,B,...",
-        help="A workload for each value, in place of {X}; several lists: for each combination.",
+        help="Make a workload for each value, which replaces {X}; with several lists, for each combination.",
     ),
     _option(
         "-P",
@@ -98,9 +99,9 @@ _OPTIONS = (
         "scan",
         nargs=3,
         metavar="X FROM TO",
-        help="The same for the numbers from one to another.",
+        help="The same for the numbers FROM to TO.",
     ),
-    _option("-D", "--parameter-step-size", "step", metavar="STEP", help="Of --parameter-scan; 1 unless given."),
+    _option("-D", "--parameter-step-size", "step", metavar="STEP", help="Step of --parameter-scan; 1 unless given."),
 )
 _NAMES = (
     "programs",

@@ -38,9 +38,13 @@ class _Signal(click.ParamType[int]):
 
 
 @click.command("record", context_settings={"ignore_unknown_options": True})
-@click.option("-o", "--output", type=UserPath(), help="The trace; the program's name and .parquet unless given.")
+@click.option(
+    "-o", "--output", type=UserPath(), help="File of the trace; the program's name and .parquet unless given."
+)
 @click.option("--no-follow", is_flag=True, help="Leave out programs that the program starts.")
-@click.option("--no-time", is_flag=True, help="Leave out when each event was: a third of the size.")
+@click.option(
+    "--no-time", is_flag=True, help="Leave out the time of each event, which makes the file a third of its size."
+)
 @click.option("--no-callers", is_flag=True, help="Leave out the call site of each allocation.")
 @click.option(
     "--depth",
@@ -48,15 +52,15 @@ class _Signal(click.ParamType[int]):
     default=1,
     show_default=True,
     metavar="N",
-    help="Record the call stack of each allocation, of at most N return addresses; of 8 it takes 120 ns, without "
-    "libunwind 2 us.",
+    help="Record the call stack of each allocation, up to N return addresses; 8 take 120 ns, or 2 us "
+    "without libunwind.",
 )
 @click.option("--anonymous", is_flag=True, help="Leave out the host, folders, and the program's arguments.")
-@click.option("--strict", is_flag=True, help="Serialise each reading of the time stamp counter; costs 20 ns an event.")
+@click.option("--strict", is_flag=True, help="Serialise each reading of the time stamp counter; costs 25 ns an event.")
 @click.option("--signal", "switch", type=_Signal(), help="Switch recording off and on when the program gets it.")
 @click.option("--start-off", is_flag=True, help="Record nothing until the signal comes.")
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGUMENTS]...")
 def command(
     output: Path | None,
@@ -74,8 +78,9 @@ def command(
 ) -> int:
     """Run PROGRAM and record every request that it makes for memory: `memtool bench FILE` replays them.
 
-    What the program prints, reads and returns is its own; what memtool has to say goes to standard error. FILE is the
-    trace of PROGRAM, or of what it goes on as (exec); others stand beside it as FILE.2-NAME.parquet and so on.
+    The program prints, reads and returns what it does otherwise; memtool writes to standard error. FILE is the trace of
+    PROGRAM, or of the program that replaces it (exec). Traces of other processes are written beside it, as
+    FILE.2-NAME.parquet and so on.
     """
     import os
 
@@ -86,7 +91,7 @@ def command(
     if start_off and switch is None:
         raise InputError("--start-off: needs --signal, or nothing would ever be recorded")
     if depth > 1 and no_callers:
-        raise InputError("--depth: has nothing to say with --no-callers")
+        raise InputError("--depth: cannot be used with --no-callers, which leaves call sites out")
     path = programs.find_program(program[0])
     programs.refuse_what_takes_no_preload(path)
     options = traces.Options(

@@ -17,17 +17,17 @@ from memtool.commands.options import Named, UserPath
     "-o",
     "--output",
     type=UserPath(),
-    help="The file; report.html in the folder of the first RUN unless given.",
+    help="Output file; report.html in the folder of the first RUN unless given.",
 )
-@click.option("-a", "--allocators", type=Named(), metavar="LIST", help="Only these, named as in `memtool show`.")
+@click.option("-a", "--allocators", type=Named(), metavar="LIST", help="Show only these, named as in `memtool show`.")
 @click.option("--reference", metavar="ALLOCATOR", help="Compare the others with this allocator.")
 def command(
     runs: Sequence[Path], output: Path | None, allocators: tuple[str, ...] | None, reference: str | None
 ) -> None:
     """Write one page on each RUN, a folder of results or a run.json: the answer in words, tables, and charts.
 
-    The page is one file of HTML that loads nothing: it can be sent on, opened without a network, and printed. Of
-    several runs each further one is compared with the first.
+    The page is one file of HTML that loads nothing: it can be sent on, opened without a network, and printed. With
+    several runs, each further one is compared with the first.
     """
     from memtool import api
 

@@ -11,15 +11,17 @@ if TYPE_CHECKING:
 
 
 @click.command("run", context_settings={"ignore_unknown_options": True})
-@click.option("-a", "--allocator", required=True, metavar="NAME", help="As `memtool bench -a` takes it, one of them.")
-@click.option("--stats", is_flag=True, help="Say on standard error what each process's heap was like at its end.")
+@click.option(
+    "-a", "--allocator", required=True, metavar="NAME", help="One allocator, written as for `memtool bench -a`."
+)
+@click.option("--stats", is_flag=True, help="Print statistics of each process's heap at its end, on standard error.")
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGUMENTS]...")
 def command(allocator: str, stats: bool, program: tuple[str, ...]) -> int:
-    """Run PROGRAM with an allocator for its malloc: a strategy with its adaptors, a system allocator, a library.
+    """Run PROGRAM with an allocator in place of its malloc: a strategy with adaptors, a system allocator, a library.
 
-    What it prints, reads and returns is its own. A strategy that is not thread-safe gets a lock, one that needs the
-    size at a free keeps it before the block. What `track`, `leak`, `redzone`, `guard` and `quarantine` find is said on
-    standard error when a process ends.
+    The program prints, reads and returns what it does otherwise. A strategy that is not thread-safe gets a lock; one
+    that needs the size at a free keeps it before the block. What `track`, `leak`, `redzone`, `guard` and `quarantine`
+    find is printed on standard error when a process ends.
     """
     import os
     import subprocess

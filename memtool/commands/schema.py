@@ -10,7 +10,7 @@ import click
 @click.command()
 @click.argument("what", type=click.Choice(["workload", "run", "compare", "limits", "series", "history"]))
 def command(what: str) -> None:
-    """Print the JSON Schema of a workload file, of a stored run, limits or series, of a comparison or of a history."""
+    """Print the JSON Schema of a workload file or of a stored result: run, comparison, limits, series or history."""
     from memtool import api
 
     click.echo(json.dumps(api.json_schema(what), indent=2))

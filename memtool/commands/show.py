@@ -22,7 +22,7 @@ _FORMATS = ("table", "markdown", "json", "csv")
     "allocators",
     type=Named(),
     metavar="LIST",
-    help="Only these: labels as the tables have them, their first part (pool), or patterns (*+lock).",
+    help="Show only these: labels as in the tables, their first part (pool), or patterns (*+lock).",
 )
 @click.option("--reference", metavar="ALLOCATOR", help="Add a ratio to this allocator to every table.")
 @click.option(
@@ -30,10 +30,10 @@ _FORMATS = ("table", "markdown", "json", "csv")
     type=Named(),
     metavar="LIST",
     shell_complete=completing.metrics,
-    help="One table of these metrics (`memtool list metrics`).",
+    help="Show one table of these metrics (`memtool list metrics`).",
 )
 @click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
-@click.option("--samples", is_flag=True, help="With --format csv: a line for each sample, not for each figure.")
+@click.option("--samples", is_flag=True, help="With --format csv: write a line for each sample, not for each figure.")
 @wide_option
 def command(
     runs: Sequence[Path],
@@ -46,7 +46,7 @@ def command(
 ) -> None:
     """Show the tables of each RUN, a folder of results or a run.json, as `memtool bench` showed them.
 
-    What --find-limit has found is shown again too, by itself: one folder or limits.json.
+    The limits that --find-limit found are shown in the same way: give one such folder, or its limits.json, alone.
     """
     from memtool import api
 

@@ -139,7 +139,7 @@ def load_trace(
     if stages is None or not stages.name:
         return declared.load(path, seed=seed, threads=threads, rate=rate, mode=mode)
     if declared.load_staged is None:
-        raise InputError(f"{path}: with {option('paced')} or {option('begin')}: nobody recorded it")
+        raise InputError(f"{path}: with {option('paced')} or {option('begin')}: only recordings have a pace and times")
     return declared.load_staged(path, seed=seed, threads=threads, rate=rate, mode=mode, stages=stages)
 
 

@@ -164,9 +164,9 @@ class ProgramExecutor:
             else:
                 ended = running.wait(job.time_limit)
         if ended is None:
-            late = "did not end when it was asked to" if program.is_server else "had not ended"
-            limit = SECONDS_TO_END if program.is_server else job.time_limit
-            words = f"{late}: killed after {limit:.0f} s"
+            words = f"had not ended after {job.time_limit:.0f} s: killed (--time-limit SECONDS allows more)"
+            if program.is_server:
+                words = f"did not end when it was asked to: killed after {SECONDS_TO_END:.0f} s"
             return _Taken(Ended({"is_served": 1, "is_bare": 0, "timed_out": 1}, ()), words, 0, None, 0)
         heaps = launch.read_reports(report)
         problem = _why_failed(program, ended, errors)

@@ -141,7 +141,7 @@ def words_of(command: str, shell: str) -> tuple[str, ...]:
     except ValueError as problem:
         raise InputError(f"'{command}': {str(problem).lower()}", field="programs") from None
     if not words:
-        raise InputError("is empty: it takes a command", field="programs")
+        raise InputError("is empty: give a command", field="programs")
     return words
 
 
@@ -168,7 +168,7 @@ def _is_program(command: str) -> bool:
 def _short(command: str) -> str:
     words = command.split()
     if not words:
-        raise InputError("is empty: it takes a command", field="programs")
+        raise InputError("is empty: give a command", field="programs")
     name = Path(words[0]).name
     for word in words[1:]:
         if len(name) + 1 + len(word) > _SHORT_NAME:
@@ -187,7 +187,7 @@ def scanned(low: str, high: str, step: str | None) -> tuple[str, ...]:
         raise InputError(f"must go up from {low} to {high} by more than 0")
     count = math.floor((last - first) / by) + 1
     if count > _MOST_PROGRAMS:
-        raise InputError(f"{count:,} values; {_MOST_PROGRAMS:,} at the most")
+        raise InputError(f"{count:,} values; at most {_MOST_PROGRAMS:,} are allowed")
     return tuple(str(first + index * by) for index in range(count))
 
 
@@ -238,7 +238,7 @@ def refuse_impossible(program: Program) -> Path | None:
     if program.setup is None and program.input is not None and not files.is_there(Path(program.input)):
         raise InputError(f"{program.input}: no such file", field="input_file")
     if program.ready is not None and program.load is None:
-        raise InputError(f"'{program.ready}': only a server becomes ready; what is its load?", field="ready")
+        raise InputError(f"'{program.ready}': only a server becomes ready; give its load too", field="ready")
     for key in _COMMANDS[1:]:
         if (command := getattr(program, key)) is not None:
             words_of(command, program.shell)

@@ -34,7 +34,7 @@ def run_command(
     with tempfile.TemporaryFile() as errors:
         ended = _run(step, command, shell, environment, seconds, stdout or subprocess.DEVNULL, errors.fileno())
         if ended is None:
-            raise Failed(f"{step} had not ended after {seconds:.0f} s: {command}")
+            raise Failed(f"{step} had not ended after {seconds:.0f} s (--time-limit SECONDS allows more): {command}")
         if ended.status != 0:
             raise Failed(f"{step} {ended_with(ended.status)}{_because(errors.fileno())}: {command}")
     return ended
@@ -85,7 +85,7 @@ def wait_until_ready(
         if server.wait(_BETWEEN_TRIES) is not None:
             raise Failed("the server had ended before it was ready")
         if time.monotonic_ns() - begun > 1e9 * seconds:
-            raise Failed(f"the server was not ready after {seconds:.0f} s: {ready}")
+            raise Failed(f"the server was not ready after {seconds:.0f} s (--time-limit SECONDS allows more): {ready}")
     return time.monotonic_ns() - begun
 
 

@@ -161,7 +161,7 @@ def _in_time(stored: Sequence[tuple[str, Run]], notes: list[str]) -> list[tuple[
         try:
             moment = datetime.datetime.fromisoformat(run.started)
         except ValueError:
-            raise InputError(f"{file}: started: is no time of ISO 8601: {run.started}") from None
+            raise InputError(f"{file}: started: is not an ISO 8601 time: {run.started}") from None
         moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
         at_once = kept.setdefault(moment, [])
         twin = next((other for other, known in at_once if known == run), None)

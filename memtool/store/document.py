@@ -62,7 +62,7 @@ def read(
             raise InputError(f"{file}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
     why = _why_unwritable(data)
     if why is not None or record is None:
-        raise InputError(f"{file}: {why.lstrip('.') if why else 'is no JSON'}")
+        raise InputError(f"{file}: {why.lstrip('.') if why else 'is not JSON'}")
     return record
 
 

@@ -67,8 +67,8 @@ def sample_of(job: Job, answer: Answer | None, returncode: int, complaint: str) 
 
 def _why_failed(job: Job, answer: Answer) -> str | None:
     if answer.timed_out:
-        because = answer.message or "a loop without end, or too slow for its time limit"
-        return f"no answer within {job.time_limit:.0f} s: killed ({because})"
+        because = answer.message or "an endless loop, or too slow"
+        return f"no answer within {job.time_limit:.0f} s: killed ({because}; --time-limit SECONDS allows more)"
     if answer.status != protocol.DONE:
         return answer.message
     return _why_other_code(job.plan, answer.proof) or _why_other_region(job, answer.figures)

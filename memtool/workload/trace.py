@@ -148,7 +148,7 @@ def open_source(path: Path, *, seed: int | None = None, threads: int | None = No
     if rate is not None:
         raise InputError(f"{path}: with {option('rates')} {format_rate(rate)}: a trace has no arrivals")
     if threads is not None:
-        raise InputError(f"{path}: with {option('threads')} {threads}: the threads of a trace are its own")
+        raise InputError(f"{path}: with {option('threads')} {threads}: a trace has its own threads")
     return importer.load(path)
 
 

@@ -65,7 +65,7 @@ def test_both_are_replayed_and_the_table_says_how_they_rank(log: Path, capsys: p
         ("kind,object,size\n", "holds no allocation that can be read"),
         ("kind,object,size\nfree,1,\nfree,2,\n", "holds no allocation that can be read"),
         ("kind,object,size\nmalloc,1,0\nfree,1,\nmalloc,2,0\n", "asks for 0 bytes in all"),
-        ("name: w\nallocations: 9\nobjects: [{size: 8, lifetime: 2}]\n", "is a workload already"),
+        ("name: w\nallocations: 9\nobjects: [{size: 8, lifetime: 2}]\n", "is already a workload"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(
@@ -90,5 +90,5 @@ def test_one_event_is_fitted_and_a_place_that_cannot_be_written_is_named(
     assert run(["fit", str(path), "--no-rank", "-o", str(tmp_path / "nowhere/one.yaml")]) == 2
     assert "nowhere" in capsys.readouterr().err
     assert run(["fit", str(path), "--no-rank", "-o", str(path)]) == 2
-    assert "would be written over" in capsys.readouterr().err
+    assert "would be overwritten" in capsys.readouterr().err
     assert run(["fit", str(tmp_path / "missing.csv")]) == 2

@@ -220,7 +220,7 @@ def test_it_is_drawn(shown: Callable[..., str], tmp_path: Path) -> None:
         (None, "run", ["--metric", "holes_ratio"], "--metric: FOLDER: no run in it has holes_ratio"),
         (None, "run", ["-a", "tlfs"], "-a: the run has no 'tlfs'; did you mean 'tlsf'?"),
         (None, "run", ["--plot", "a.gif"], "Invalid value for '--plot': a.gif: must end in .png, .svg or .pdf"),
-        ("b.json", "when", [], "FOLDER/b.json: started: is no time of ISO 8601: yesterday"),
+        ("b.json", "when", [], "FOLDER/b.json: started: is not an ISO 8601 time: yesterday"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -125,7 +125,7 @@ WRONG = {
     "no recording": (["nonsense"], "nonsense: is in no known format (memtool, plain, "),
     "no such file": (["none.zip"], "none.zip: no such file"),
     "no such folder": (["my app.txt", "-o", "none/app.parquet"], "none/app.parquet: cannot be written: No such file"),
-    "itself": (["my app.txt", "-o", "my app.txt"], "-o: my app.txt: would be written over while it is read\n"),
+    "itself": (["my app.txt", "-o", "my app.txt"], "-o: my app.txt: would be overwritten while it is read\n"),
     "another writes": (
         ["my app.txt", "-o", "busy.parquet"],
         "busy.parquet: is being written already, ",

@@ -53,7 +53,7 @@ def test_a_disk_that_is_full_after_the_measuring_costs_no_sample(
     assert words.startswith(f"{options.output}/series/small_tlsf_")
     assert words.endswith(
         ".json: cannot be written: No space left on device; every sample is in its journal, and the same command with "
-        "resume stores what came of them"
+        "resume stores the result"
     )
     before = (options.output / "journal.jsonl").read_bytes()
     outcome = bench(replace(options, draw_plots=False, resume=True), quiet)

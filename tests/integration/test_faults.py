@@ -81,7 +81,9 @@ def test_a_crash_is_named_by_its_signal(executor: WorkerExecutor, image: tuple[i
 def test_an_endless_loop_is_killed_at_its_time_limit(executor: WorkerExecutor, image: tuple[int, int]) -> None:
     sample = take(executor, image, "loops-forever", time_limit=1.0)
     assert sample.status is Status.FAILED
-    assert sample.reason == "no answer within 1 s: killed (a loop without end, or too slow for its time limit)"
+    assert (
+        sample.reason == "no answer within 1 s: killed (an endless loop, or too slow; --time-limit SECONDS allows more)"
+    )
 
 
 @pytest.mark.parametrize(

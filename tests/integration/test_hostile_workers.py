@@ -174,7 +174,7 @@ def test_one_that_never_ends_costs_no_other_of_its_batch(image: tuple[int, int],
     assert result == {
         "endless": (
             Status.FAILED,
-            "no answer within 2 s: killed (a loop without end, or too slow for its time limit)",
+            "no answer within 2 s: killed (an endless loop, or too slow; --time-limit SECONDS allows more)",
         ),
         "mine.py:Heap": (Status.OK, None),
         "glibc": (Status.OK, None),

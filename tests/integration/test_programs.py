@@ -184,7 +184,10 @@ def test_a_program_is_run_under_each_allocator_and_proves_it(programs: Path, tmp
         ({"command": "exit 3", "ignored_statuses": (4,)}, "ended with status 3"),
         ({"command": "exit 3", "ignored_statuses": None}, None),
         ({"command": "kill -SEGV $$", "ignored_statuses": None}, "was killed by SIGSEGV"),
-        ({"command": "sleep 60", "time_limit": 0.2}, "had not ended: killed after 0 s"),
+        (
+            {"command": "sleep 60", "time_limit": 0.2},
+            "had not ended after 0 s: killed (--time-limit SECONDS allows more)",
+        ),
         (
             {"command": "true", "prepare": "echo no >&2; false"},
             "prepare ended with status 1 (no): echo no >&2; false",
@@ -266,7 +269,10 @@ def test_a_server_is_started_loaded_and_ended(tmp_path: Path, unused_port: int) 
     [
         ({"command": "exit 4", "ready": "exit 1"}, "ended with status 4"),
         ({"command": "exit 0", "ready": "exit 1"}, "ended before its load did"),
-        ({"command": "sleep 60", "ready": "exit 1", "time_limit": 0.3}, "the server was not ready after 0 s: exit 1"),
+        (
+            {"command": "sleep 60", "ready": "exit 1", "time_limit": 0.3},
+            "the server was not ready after 0 s (--time-limit SECONDS allows more): exit 1",
+        ),
         ({"command": "sleep 60", "load": "exit 5"}, "load ended with status 5: exit 5"),
         ({"command": "sleep 60 & kill -SEGV $$", "load": "sleep 0.2; exit 5"}, "was killed by SIGSEGV"),
     ],

@@ -105,4 +105,7 @@ def test_text_shows_stacks_with_names(folder: Path) -> None:
 
 def test_depth_and_no_callers_contradict_each_other(tmp_path: Path) -> None:
     done = memtool("record", "--depth", "2", "--no-callers", "--", "true", folder=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "memtool: --depth: has nothing to say with --no-callers\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "memtool: --depth: cannot be used with --no-callers, which leaves call sites out\n",
+    )

@@ -312,7 +312,7 @@ def test_a_deadlock_is_killed_and_its_edges_are_named(faulty_engine: Path, monke
     assert sample.status is Status.FAILED
     assert sample.reason == (
         "no answer within 3 s: killed (thread 0 is inside allocate, operation 99 of its own; "
-        "thread 1 waits for object 99 of thread 0)"
+        "thread 1 waits for object 99 of thread 0; --time-limit SECONDS allows more)"
     )
 
 

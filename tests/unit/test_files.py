@@ -79,7 +79,7 @@ def test_a_pipe_is_read_whole_and_one_that_nobody_writes_to_is_refused(
     monkeypatch.setattr(files, "_WRITER_SECONDS", 0.01)
     with pytest.raises(InputError) as caught:
         read_document(pipe)
-    assert str(caught.value) == f"{pipe}: is a pipe that nobody writes to"
+    assert str(caught.value) == f"{pipe}: is a pipe that no program writes to"
 
 
 def test_what_is_no_plain_file_is_refused_at_once(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_file_without_end_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sparse"
     with path.open("wb") as file:
         file.truncate(257 << 20)
-    assert refusal(path) == "is larger than 256 MiB, which no result is"
+    assert refusal(path) == "is larger than 256 MiB, and no result is that large"
 
 
 def test_names_are_bounded_safe_and_told_apart() -> None:

@@ -116,7 +116,7 @@ def adopted_refusal(source: Source) -> Callable[[str, str], str | None]:
 def _refuse_error(source: Source, description: Mapping[str, Any]) -> None:
     """Raise InputError where what could be loaded before no longer can."""
     if "limits" not in description and "cannot_stand" not in description:
-        raise AllocatorError(f"{source[1]}: {description.get('error', 'is another kind of library than it was')}")
+        raise AllocatorError(f"{source[1]}: {description.get('error', 'is no longer the kind of library that it was')}")
 
 
 def has_interface(library: Path) -> bool:
@@ -168,6 +168,6 @@ def descriptions_of(requests: Sequence[Request]) -> list[Mapping[str, Any]]:
         answers: list[Mapping[str, Any]] = json.loads(ended.answer)
     except ValueError:
         raise AllocatorError(
-            f"{where}: a process that loads it answers with something else than it was asked"
+            f"{where}: a process that loads it gives an answer that does not fit the question"
         ) from None
     return answers

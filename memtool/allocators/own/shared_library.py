@@ -30,7 +30,7 @@ def library_plan(spec: AllocatorSpec) -> AllocatorPlan:
         return adopted_plan(spec, (LIBRARY, str(path)))
     if spec.parameters:
         raise AllocatorError(
-            f"{spec.label}: a malloc replacement takes no parameters but env.NAME=value; a library by memtool.h can"
+            f"{spec.label}: a malloc replacement takes no parameters except env.NAME=value; a library by memtool.h can"
         )
     reason = why_not_preloadable(path) or _why_no_replacement(path)
     if reason is not None:

@@ -169,7 +169,7 @@ def why_no_device(device: str, size: int) -> str | None:
     """Return why a device cannot be mapped; None: it can. Raises InputError for what is no device."""
     try:
         if not Path(device).is_char_device() and Path(device).exists():
-            raise InputError(f"{device}: is no character device")
+            raise InputError(f"{device}: is not a character device")
         number = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return f"this machine has no {device}"

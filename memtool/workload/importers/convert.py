@@ -179,7 +179,7 @@ def _repairs(report: Report) -> dict[str, int | None]:
 
 def _refuse_same(file: str, path: Path) -> None:
     if file != STANDARD_INPUT and path.exists() and path.samefile(find_workload(file)):
-        raise InputError(f"{path}: would be written over while it is read", field="output")
+        raise InputError(f"{path}: would be overwritten while it is read", field="output")
 
 
 def _importer(file: str, name: str | None) -> Importer | None:

@@ -59,7 +59,7 @@ def _parsed(content: bytes) -> Any:  # noqa: ANN401  # its class is made here
     try:
         return message_class.FromString(content)
     except DecodeError as problem:
-        raise InputError(f"is damaged, or no profile of pprof: {problem}") from None
+        raise InputError(f"is damaged, or not a profile of pprof: {problem}") from None
 
 
 def _read_pprof(portions: Portions, report: Report) -> Profile:
@@ -68,7 +68,7 @@ def _read_pprof(portions: Portions, report: Report) -> Profile:
     for portion in portions:
         content += portion
         if len(content) > LARGEST_DOCUMENT:
-            raise InputError(f"is larger than {LARGEST_DOCUMENT >> 20} MiB, which no profile is")
+            raise InputError(f"is larger than {LARGEST_DOCUMENT >> 20} MiB, and no profile is that large")
     message = _parsed(bytes(content))
     texts = list(message.string_table)
     try:

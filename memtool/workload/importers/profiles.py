@@ -200,7 +200,7 @@ def _read_statistics(portions: Portions, report: Report) -> Profile:
     for portion in portions:
         content += portion
         if len(content) > LARGEST_DOCUMENT:
-            raise InputError(f"is larger than {LARGEST_DOCUMENT >> 20} MiB, which no statistics are")
+            raise InputError(f"is larger than {LARGEST_DOCUMENT >> 20} MiB, and no statistics are that large")
     try:
         statistics = json.loads(content)["jemalloc"]
         sizes, arenas = statistics["arenas"], statistics["stats.arenas"]
@@ -210,9 +210,9 @@ def _read_statistics(portions: Portions, report: Report) -> Profile:
                 for counted, of in zip(arena[kind], sizes[known], strict=False):
                     _take_bin(profile, counted, of["size"], live, report)
     except json.JSONDecodeError as problem:
-        raise InputError(f"is cut off or no JSON at byte {problem.pos:,}") from None
+        raise InputError(f"is cut off, or not JSON, at byte {problem.pos:,}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        raise InputError(f"is no statistics of jemalloc: {type(problem).__name__} {problem}") from None
+        raise InputError(f"is not jemalloc's statistics: {type(problem).__name__} {problem}") from None
     return noted(profile, 0, "jemalloc's size classes; what lies in caches of threads counts as live")
 
 

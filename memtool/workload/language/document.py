@@ -67,7 +67,7 @@ class Document:
 
     def _decode(self, data: bytes) -> str:
         if len(data) > _LARGEST_FILE:
-            raise InputError(f"{self.file}:1:1: is larger than 1 MiB, which no workload is")
+            raise InputError(f"{self.file}:1:1: is larger than 1 MiB, and no workload is that large")
         try:
             return data.decode("utf-8-sig")
         except UnicodeDecodeError as problem:

@@ -247,4 +247,4 @@ class _Stage:
 
     def _refuse_timeless(self) -> NoReturn:
         needs = "paced" if self._source.stages.speed is not None else "begin"
-        raise InputError(f"{self._source.path}: with {option(needs)}: nobody recorded when its events took place")
+        raise InputError(f"{self._source.path}: with {option(needs)}: it does not say when its events took place")

@@ -300,7 +300,7 @@ def _rows(path: Path, batch: Any, born: int) -> tuple[Rows, int]:  # noqa: ANN40
     births = np.uint64(born) + np.cumsum(is_birth, dtype=np.uint64)
     is_named = _names_object(kinds.astype(np.uint8))
     if (ages[is_named] - np.uint64(1) >= births[is_named]).any() or (ages[is_birth] != 1).any():
-        raise InputError(f"{path}: is damaged: an age is none that an object can have")
+        raise InputError(f"{path}: is damaged: an object has an impossible age")
     if (sizes >> np.uint64(SIZE_BITS)).any() or not np.isin(kinds, list(KINDS)).all():
         raise InputError(f"{path}: is damaged: a size of 2^58 bytes or more, or an unknown kind of event")
     objects = np.where(is_named, births - ages, ages)
@@ -355,9 +355,9 @@ def _refuse_foreign(path: Path, head: Any) -> None:  # noqa: ANN401
     schema = head.schema.to_arrow_schema()
     for name in _COLUMNS:
         if name not in schema.names:
-            raise InputError(f"{path}: is no trace file: it has no column {name}")
+            raise InputError(f"{path}: is not a trace file: it has no column {name}")
         if not types.is_integer(schema.field(name).type):
-            raise InputError(f"{path}: is no trace file: its column {name} is not of whole numbers")
+            raise InputError(f"{path}: is not a trace file: its column {name} does not hold whole numbers")
     largest = max((head.row_group(index).total_byte_size for index in range(head.num_row_groups)), default=0)
     if largest > _LARGEST_GROUP:
         raise InputError(
@@ -374,7 +374,9 @@ def load(path: Path) -> TraceFile:
     for head in heads:
         _refuse_foreign(path, head)
     if any(head.schema.names != heads[0].schema.names for head in heads):
-        raise InputError(f"{path}: is no trace: its files have different columns, so they are no parts of one")
+        raise InputError(
+            f"{path}: is not a trace: its files have different columns, so they are not parts of one trace"
+        )
     try:
         metadata = json.loads((heads[-1].metadata or {}).get(_METADATA, b"{}"))
         return TraceFile(

@@ -187,5 +187,5 @@ def test_a_malloc_replacement_has_no_parameters(build: Build) -> None:
     path = build("libplain.so", "ALLOCATE", "REST")
     with pytest.raises(InputError) as caught:
         library_plan(AllocatorSpec(str(path), (("grow", "1"),)))
-    words = "a malloc replacement takes no parameters but env.NAME=value; a library by memtool.h can"
+    words = "a malloc replacement takes no parameters except env.NAME=value; a library by memtool.h can"
     assert str(caught.value) == f"allocators: {path}:grow=1: {words}"

@@ -61,7 +61,7 @@ def test_a_trace_has_to_lie_there_and_to_be_the_same(tmp_path: Path, monkeypatch
     with pytest.raises(MemtoolError, match=r"mine.parquet: the trace cannot be read there: No such file or directory"):
         options_in(order, tmp_path)
     monkeypatch.setattr(orders, "find_workload", lambda name: Path("/dev/stdin"))
-    with pytest.raises(InputError, match=r"/dev/stdin: is no file, and cannot be measured on other machines"):
+    with pytest.raises(InputError, match=r"/dev/stdin: is not a file, and cannot be measured on other machines"):
         order_of(BenchOptions(workloads=("-",)), "run")
 
 

@@ -120,7 +120,7 @@ def test_what_is_wrong_with_a_file_is_said_with_its_line_and_key(tmp_path: Path,
 def test_a_file_of_the_users_is_no_device(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.write_bytes(b"kept")
-    with pytest.raises(InputError, match="mine: is no character device"):
+    with pytest.raises(InputError, match="mine: is not a character device"):
         trace_of(tmp_path, f"pattern: scan, device: {mine}")
     assert mine.read_bytes() == b"kept"
 

@@ -91,7 +91,7 @@ def test_a_scan_has_both_its_ends_and_its_digits() -> None:
         (("2", "1", None), "must go up from 2 to 1 by more than 0"),
         (("1", "2", "0"), "must go up from 1 to 2 by more than 0"),
         (("nan", "2", None), "must go up from nan to 2 by more than 0"),
-        (("0", "1000", None), "1,001 values; 1,000 at the most"),
+        (("0", "1000", None), "1,001 values; at most 1,000 are allowed"),
     ],
 )
 def test_a_scan_that_has_no_end_is_refused(ends: tuple[str, str, str | None], complaint: str) -> None:
@@ -129,7 +129,7 @@ def test_what_cannot_be_run_is_refused_beforehand() -> None:
     for program, complaint in (
         (replace(SORT, command="no-such-program-at-all"), "no-such-program-at-all: no such program"),
         (replace(SORT, input="/no/such/file"), "/no/such/file: no such file"),
-        (replace(SORT, ready="8080"), "'8080': only a server becomes ready; what is its load?"),
+        (replace(SORT, ready="8080"), "'8080': only a server becomes ready; give its load too"),
         (replace(SORT, prepare="make 'x"), "'make 'x': no closing quotation"),
     ):
         with pytest.raises(InputError) as refused:

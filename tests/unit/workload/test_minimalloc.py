@@ -191,7 +191,7 @@ def test_a_trace_has_its_own_threads(tmp_path: Path) -> None:
     path = written(tmp_path, FOUR)
     with pytest.raises(InputError) as problem:
         load_trace(str(path), threads=2)
-    assert str(problem.value) == f"{path}: with threads 2: the threads of a trace are its own"
+    assert str(problem.value) == f"{path}: with threads 2: a trace has its own threads"
 
 
 def test_a_file_is_known_by_its_content_and_else_by_its_name(tmp_path: Path) -> None:

@@ -125,9 +125,9 @@ def test_lines_that_cannot_be_read_are_counted_and_the_first_is_told_by_its_offs
         ("heap_v2/1\n", "holds no live object that can be read"),
         ("heap profile: 0: 0 [ 0: 0] @ heapprofile\n", "holds no live object that can be read"),
         ("heap profile: 1: 8 [ 1: 8] @ growthz/1\n", "is a profile of 'growthz', not of live objects"),
-        ('{"jemalloc": {"arenas": 3', "is cut off or no JSON at byte 25"),
-        ('{"jemalloc": {"arenas": 3}}', "is no statistics of jemalloc: KeyError 'stats.arenas'"),
-        ('{"jemalloc": {"arenas": {}, "stats.arenas": {"0": []}}}', "is no statistics of jemalloc"),
+        ('{"jemalloc": {"arenas": 3', "is cut off, or not JSON, at byte 25"),
+        ('{"jemalloc": {"arenas": 3}}', "is not jemalloc's statistics: KeyError 'stats.arenas'"),
+        ('{"jemalloc": {"arenas": {}, "stats.arenas": {"0": []}}}', "is not jemalloc's statistics"),
         ('{"jemalloc": ' + "[" * 100_000, "is "),
     ],
 )
@@ -215,7 +215,7 @@ def test_a_profile_of_pprof(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (pprof(*SAMPLES, kinds=2), "is a profile of alloc_objects, alloc_space, not of live objects and their space"),
-        (pprof(*SAMPLES)[:-20], "is damaged, or no profile of pprof"),
+        (pprof(*SAMPLES)[:-20], "is damaged, or not a profile of pprof"),
         (pprof(field(2, 1, 2)), "holds no live object that can be read"),
         (field(1, field(1, 99)) + field(6, b""), "is damaged: it names texts that are not there"),
     ],

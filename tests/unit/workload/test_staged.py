@@ -150,8 +150,8 @@ def test_what_is_replayed_otherwise_has_other_events_and_another_name() -> None:
 @pytest.mark.parametrize(
     ("stages", "has_times", "words"),
     [
-        (Stages(speed=1), False, "t: with paced: nobody recorded when its events took place"),
-        (Stages(begin="1s"), False, "t: with begin: nobody recorded when its events took place"),
+        (Stages(speed=1), False, "t: with paced: it does not say when its events took place"),
+        (Stages(begin="1s"), False, "t: with begin: it does not say when its events took place"),
         (Stages(begin="5"), True, "t: with begin 5: nothing comes after that"),
         (Stages(begin="1h"), True, "t: with begin 1h: nothing comes after that"),
         (

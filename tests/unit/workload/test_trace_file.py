@@ -196,7 +196,7 @@ def test_files_of_different_traces_are_no_parts_of_one(tmp_path: Path) -> None:
             writer.close({"threads": 1})
     with pytest.raises(InputError) as problem:
         trace_file.load(tmp_path)
-    words = "is no trace: its files have different columns, so they are no parts of one"
+    words = "is not a trace: its files have different columns, so they are not parts of one trace"
     assert str(problem.value) == f"{tmp_path}: {words}"
 
 
