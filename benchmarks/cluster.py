@@ -191,7 +191,7 @@ class _Fleet:
     ledgers: dict[str, Ledger] = field(default_factory=dict)
     taken: int = 0
 
-    def refusal(self, looked: Mapping[str, Any]) -> str | None:
+    def refusal(self, facts: Mapping[str, Any]) -> str | None:
         return None
 
     def group_of(self, host: str, described: Mapping[str, Any]) -> str:

@@ -59,24 +59,24 @@ def prepare(run: str, order: str) -> dict[str, Any]:
     return {"ready": json.loads(order)}
 
 
-def collect(run: str, asked: Mapping[str, Any], incarnation: str, seen: int) -> dict[str, Any]:
+def collect(run: str, request: Mapping[str, Any], incarnation: str, offset: int) -> dict[str, Any]:
     """Return all samples of a unit, which took no time."""
-    return {"lines": lines_of(asked), "seen": 1, "incarnation": "1", "notes": [], "ended": asked["name"]}
+    return {"lines": lines_of(request), "offset": 1, "incarnation": "1", "notes": [], "ended": request["name"]}
 
 
 def release(run: str, keep: bool) -> None:
     """Do nothing."""
 
 
-def lines_of(asked: Mapping[str, Any]) -> list[bytes]:
+def lines_of(request: Mapping[str, Any]) -> list[bytes]:
     """Return the samples of a block: of as many allocators as it says, and of the control."""
-    if asked["part"] != Part.BLOCK:
+    if request["part"] != Part.BLOCK:
         return []
     figures = Throughput((1000, 1200, 1100), (), (), (), (), 0)
-    names = ("null", *(f"allocator-{index}" for index in range(int(asked["workload"].rpartition("/")[2]))))
+    names = ("null", *(f"allocator-{index}" for index in range(int(request["workload"].rpartition("/")[2]))))
     return [
         journal.line_of(
-            Sample(Cell(asked["workload"], name), asked["block"], Pass.THROUGHPUT, Status.OK, None, figures)
+            Sample(Cell(request["workload"], name), request["block"], Pass.THROUGHPUT, Status.OK, None, figures)
         )
         for name in names
     ]

@@ -110,7 +110,7 @@ class DaskConnection:
         except (OSError, TimeoutError, ValueError) as problem:
             why = "nobody answers there" if isinstance(problem, OSError | TimeoutError) else str(problem)
             raise InputError(f"{address}: {why}", field="cluster") from None
-        self._members: frozenset[str] | None = self._asked_for_members()
+        self._members: frozenset[str] | None = self._query_members()
         self._watching = threading.Thread(target=self._watch, daemon=True)
         self._watching.start()
 
@@ -165,7 +165,7 @@ class DaskConnection:
         self._watching.join(_ANSWER_SECONDS)
         _closed(self._client)
 
-    def _asked_for_members(self) -> frozenset[str] | None:
+    def _query_members(self) -> frozenset[str] | None:
         try:
             return frozenset(self._client.nthreads(callback_timeout=_ANSWER_SECONDS))
         except Exception:  # of a connection that breaks there are many
@@ -173,7 +173,7 @@ class DaskConnection:
 
     def _watch(self) -> None:
         while not self._ended.wait(_WATCH_SECONDS):
-            self._members = self._asked_for_members()
+            self._members = self._query_members()
             if self._members is None and not self._ended.is_set():
                 self._reconnect()
 

@@ -56,9 +56,9 @@ class Host:
     """Of the call that is under way."""
     group: str = ""
     unit: Unit | None = None
-    asked: Mapping[str, Any] = field(default_factory=dict)
+    request: Mapping[str, Any] = field(default_factory=dict)
     incarnation: str = ""
-    seen: int = 0
+    offset: int = 0
     absent_since: float | None = None
 
 
@@ -68,8 +68,8 @@ class Listener(Protocol):
     run: str
     order: str
 
-    def refusal(self, looked: Mapping[str, Any]) -> str | None:
-        """Return why a host cannot be used, from what it says of itself; None: it can."""
+    def refusal(self, facts: Mapping[str, Any]) -> str | None:
+        """Return why a host cannot be used, from what is known of it so far; None: it can."""
         ...
 
     def group_of(self, host: str, described: Mapping[str, Any]) -> str:
@@ -125,16 +125,16 @@ class Dispatcher:
 
     def release(self, *, keep: bool) -> None:
         """End what hosts do for this run; ``keep`` what they have finished, for when the run is gone on with."""
-        asked = set()
+        releases = set()
         for host in self._hosts.values():
             self._forget_call(host)
             if host.absent_since is None and host.state is not State.LOOKED_AT:
-                asked.add(token := next(self._tokens))
+                releases.add(token := next(self._tokens))
                 self.connection.call(token, host.address, remote.release, self.listener.run, keep)
         end = self.clock() + _RELEASE_SECONDS
-        while asked and self.clock() < end:
+        while releases and self.clock() < end:
             answer = self.connection.next(end - self.clock())
-            asked -= set() if answer is None else {answer.token}
+            releases -= set() if answer is None else {answer.token}
 
     def _is_over(self) -> bool:
         if not self.ledgers or not all(ledger.is_complete for ledger in self.ledgers.values()):
@@ -144,14 +144,14 @@ class Dispatcher:
         return not self._looking and not any(host.absent_since is None for host in pending)
 
     def _see_who_is_there(self) -> None:
-        there = self.connection.members()
-        if (there is not None) != self._is_reached:
-            self._is_reached = there is not None
+        members = self.connection.members()
+        if (members is not None) != self._is_reached:
+            self._is_reached = members is not None
             words = "is reached again" if self._is_reached else "cannot be reached; what hosts have begun goes on"
             self.listener.announce(f"the cluster {words}")
             for host in self._hosts.values():  # who has time to come back has it from now on
                 host.absent_since = None if host.absent_since is None else self.clock()
-        known = there or frozenset()
+        known = members or frozenset()
         for address in [address for address in self._known if address not in known]:
             del self._known[address]
         for token in [token for token, address in self._looking.items() if address not in known]:
@@ -161,9 +161,13 @@ class Dispatcher:
             if host.address not in known:
                 self._miss(host)
         for address in sorted(known - set(self._known) - set(self._looking.values())):
-            token = next(self._tokens)
-            self._looking[token] = address
-            self.connection.call(token, address, remote.look)
+            self._look(address, eval, remote.INTRODUCTION)
+
+    def _look(self, address: str, function: Callable[..., Any], *arguments: object) -> None:
+        """Ask a worker about its machine."""
+        token = next(self._tokens)
+        self._looking[token] = address
+        self.connection.call(token, address, function, *arguments)
 
     def _miss(self, host: Host) -> None:
         """Note that the worker of a host has gone; another one on it takes its place, or in time another host."""
@@ -185,7 +189,7 @@ class Dispatcher:
         """Go on with a host whose worker is another one: its process has gone with the last, or says so itself."""
         host.address, host.absent_since = address, None
         if host.state is not State.OUT:
-            host.state, host.incarnation, host.seen = State.PREPARING, "", 0
+            host.state, host.incarnation, host.offset = State.PREPARING, "", 0
 
     @staticmethod
     def _in_the_middle(host: Host) -> str:
@@ -208,10 +212,10 @@ class Dispatcher:
                 ledger = self.ledgers[host.group]
                 host.unit = ledger.next()
                 if host.unit is not None:
-                    host.state, host.asked = State.AT_WORK, ledger.asked(host.unit)
-                    host.incarnation, host.seen = "", 0
+                    host.state, host.request = State.AT_WORK, ledger.request(host.unit)
+                    host.incarnation, host.offset = "", 0
             if host.state is State.AT_WORK and host.token is None:
-                self._call(host, remote.collect, self.listener.run, host.asked, host.incarnation, host.seen)
+                self._call(host, remote.collect, self.listener.run, host.request, host.incarnation, host.offset)
 
     def _is_gathering(self) -> bool:
         if self.clock() - self._began >= _GATHER_SECONDS:
@@ -246,21 +250,24 @@ class Dispatcher:
     def _looked(self, address: str, answer: Answer) -> None:
         if answer.is_lost:
             return  # looked at again, where it is still there
-        looked = answer.value or {}
-        identity = str(looked.get("identity", ""))
-        self._known[address] = identity
-        problem = answer.problem or self.listener.refusal(looked)
+        facts = answer.value or {}
+        problem = answer.problem or self.listener.refusal(facts)
         if problem:
-            self.listener.announce(f"{looked.get('name', address)}: {problem}; it is left out")
+            self._known[address] = ""
+            self.listener.announce(f"{facts.get('name', address)}: {problem}; it is left out")
             return
+        if "identity" not in facts:  # it has introduced itself, and can be sent more
+            self._look(address, remote.look)
+            return
+        self._known[address] = identity = str(facts["identity"])
         host = self._hosts.get(identity)
         if host is None:
-            skew = float(looked["time"]) - time.time()
+            skew = float(facts["time"]) - time.time()
             if abs(skew) > _MOST_SKEW:
                 side = "ahead" if skew > 0 else "behind"
                 words = f"its clock is {format_duration(round(abs(skew)))} {side}; no figure depends on it"
-                self.listener.announce(f"{looked['name']}: {words}")
-            self._hosts[identity] = Host(identity, str(looked["name"]), address)
+                self.listener.announce(f"{facts['name']}: {words}")
+            self._hosts[identity] = Host(identity, str(facts["name"]), address)
         elif host.absent_since is not None:
             if host.state is not State.OUT:
                 self.listener.announce(f"{host.name}: is back")
@@ -279,7 +286,7 @@ class Dispatcher:
 
     def _collected(self, host: Host, unit: Unit, value: Mapping[str, Any]) -> None:
         if "lost" in value:
-            host.state, host.incarnation, host.seen = State.PREPARING, "", 0
+            host.state, host.incarnation, host.offset = State.PREPARING, "", 0
             return
         ledger = self.ledgers[host.group]
         for note in value["notes"]:
@@ -288,9 +295,9 @@ class Dispatcher:
             try:
                 ledger.take(line, host.name)
             except ValueError as problem:
-                self._put_out(host, f"tells what is no sample: {problem}")
+                self._put_out(host, f"sends what is no sample: {problem}")
                 return
-        host.incarnation, host.seen = value["incarnation"], value["seen"]
+        host.incarnation, host.offset = value["incarnation"], value["offset"]
         if "error" in value:
             self._put_out(host, value["error"])
         elif "ended" in value:

@@ -94,7 +94,7 @@ class Ledger:
         """Return whether something else has to end before: the proof of a workload, or all of its blocks."""
         return any(self._left[unit.workload, part] for part in _BEFORE[unit.part])
 
-    def asked(self, unit: Unit) -> dict[str, Any]:
+    def request(self, unit: Unit) -> dict[str, Any]:
         """Return what a host is told of a unit."""
         return {
             "name": f"{unit.name}-{self._tries[unit]}",

@@ -31,6 +31,14 @@ _PORTION = 8 << 20
 _END_SECONDS = 5.0
 
 
+INTRODUCTION = (
+    f"{{'name': __import__('os').environ.get({machine.VARIABLE!r}) or __import__('platform').node(), "
+    "'memtool': __import__('importlib.util').util.find_spec('memtool') and __import__('memtool').__version__}"
+)
+"""Evaluated first, for it needs nothing but Python: a Dask worker ends when it is sent a function that it cannot
+import."""
+
+
 def look() -> dict[str, Any]:
     """Return which machine this is and which memtool it has; from now on its Dask worker is quiet."""
     from importlib.metadata import version
@@ -55,7 +63,7 @@ def look() -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Serving:
-    """The process that measures here for a run, and what it has said."""
+    """The process that measures here for a run, and what it has sent."""
 
     process: subprocess.Popen[bytes]
     errors: IO[bytes]
@@ -80,18 +88,18 @@ class _Serving:
         """Take what the process says until it ends."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            said = None if line.startswith(b'{"check"') else json.loads(line)
+            message = None if line.startswith(b'{"check"') else json.loads(line)
             with self.news:
-                if said is None:
+                if message is None:
                     self.lines.append(line)
-                elif "ready" in said:
-                    self.ready = said["ready"]
-                elif "note" in said:
-                    self.notes.append(said["note"])
-                elif "error" in said and "unit" not in said:
-                    self.problem = said["error"]
-                elif self.unit in (said.get("ended"), said.get("unit")):
-                    self.outcome = said
+                elif "ready" in message:
+                    self.ready = message["ready"]
+                elif "note" in message:
+                    self.notes.append(message["note"])
+                elif "error" in message and "unit" not in message:
+                    self.problem = message["error"]
+                elif self.unit in (message.get("ended"), message.get("unit")):
+                    self.outcome = message
                 self.news.notify_all()
         code = self.process.wait()
         with self.news:
@@ -157,44 +165,44 @@ def prepare(run: str, order: str) -> dict[str, Any]:
         return {"error": serving.problem} if serving.problem else {}
 
 
-def collect(run: str, asked: Mapping[str, Any], incarnation: str, seen: int) -> dict[str, Any]:
+def collect(run: str, request: Mapping[str, Any], incarnation: str, offset: int) -> dict[str, Any]:
     """Return the samples of a unit that are there and were not seen yet; begin it where that has not been done.
 
     Args:
         run: name of the run, which was prepared.
-        asked: the unit, as ``serving`` is asked for it.
-        incarnation: of the process that ``seen`` is of.
-        seen: how many lines were fetched before.
+        request: the unit, as ``serving`` is asked for it.
+        incarnation: of the process that ``offset`` is of.
+        offset: how many lines were fetched before.
 
     Returns:
-        ``lines``, ``seen`` (with them), ``incarnation``, ``notes``, and ``ended`` or ``error`` where that is all.
+        ``lines``, ``offset`` (with them), ``incarnation``, ``notes``, and ``ended`` or ``error`` where that is all.
         ``lost``: no process of this run is here.
     """
     serving = _serving.get(run)
     if serving is None or serving.problem:
         return {"lost": serving.problem if serving is not None else ""}
     with serving.news:
-        if serving.unit != asked["name"] or incarnation not in ("", serving.incarnation):
-            seen = 0
-        if serving.unit != asked["name"]:
-            serving.unit, serving.lines, serving.outcome = asked["name"], [], None
-            serving.ask(**asked)
+        if serving.unit != request["name"] or incarnation not in ("", serving.incarnation):
+            offset = 0
+        if serving.unit != request["name"]:
+            serving.unit, serving.lines, serving.outcome = request["name"], [], None
+            serving.ask(**request)
         serving.ask(wanted=True)
 
         def is_over() -> bool:
             return serving.outcome is not None or bool(serving.problem)
 
-        if serving.news.wait_for(lambda: len(serving.lines) > seen or is_over(), _PATIENCE) and not is_over():
+        if serving.news.wait_for(lambda: len(serving.lines) > offset or is_over(), _PATIENCE) and not is_over():
             serving.news.wait_for(is_over, _COLLECTED)
-        lines = _portion(serving.lines[seen:])
+        lines = _portion(serving.lines[offset:])
         notes, serving.notes = serving.notes, []
         answer: dict[str, Any] = {
             "lines": lines,
-            "seen": seen + len(lines),
+            "offset": offset + len(lines),
             "incarnation": serving.incarnation,
             "notes": notes,
         }
-        if seen + len(lines) == len(serving.lines):
+        if offset + len(lines) == len(serving.lines):
             answer |= serving.end_of_unit()
         return answer
 

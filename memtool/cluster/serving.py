@@ -1,8 +1,8 @@
-"""The process that measures on a host: it makes the plan once, and takes units of it as it is told, one at a time.
+"""The process that measures on a host: it makes the plan once, and takes units of it as it is asked to, one at a time.
 
 Its parent is a Dask worker, which asks on standard input and reads what comes of it on standard output, a line each:
 ``ready`` with the plan, each sample as the journal has it, ``ended`` or ``error``. Each sample is in the spool before
-it is told, so that one that has been taken outlives the Dask worker.
+it is sent, so that one that has been taken outlives the Dask worker.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -40,11 +40,11 @@ _WANTED_SECONDS = 300.0
 _IDLE_SECONDS = 900.0
 
 
-class _Dropped(Exception):
+class _Abandoned(Exception):
     """Nobody waits any more for what is being measured."""
 
 
-class _Asked:
+class _Requests:
     """What the parent asks, read beside the measurement: it may think better of it."""
 
     def __init__(self) -> None:
@@ -55,12 +55,12 @@ class _Asked:
 
     def _read(self) -> None:
         for line in sys.stdin.buffer:
-            asked = json.loads(line)
+            request = json.loads(line)
             self.wanted_at = time.monotonic()
-            if "wanted" in asked:
+            if "wanted" in request:
                 continue
-            self.current = asked.get("name", "")
-            self.lines.put(asked)
+            self.current = request.get("name", "")
+            self.lines.put(request)
         os._exit(0)  # the parent has gone; what it measures is killed with this process
 
     def is_wanted(self, name: str) -> bool:
@@ -68,43 +68,44 @@ class _Asked:
         return self.current == name and time.monotonic() - self.wanted_at < _WANTED_SECONDS
 
 
-class _Wanted:
+class _AbandonableExecutor:
     """Takes samples for as long as somebody waits for the unit that they are of."""
 
-    def __init__(self, executor: Executor, asked: _Asked) -> None:
-        self._executor, self._asked, self.name = executor, asked, ""
+    def __init__(self, executor: Executor, requests: _Requests) -> None:
+        self._executor, self._requests, self.name = executor, requests, ""
 
     def execute(self, job: Job) -> Sample:
         """Take a sample."""
-        self._refuse_unwanted()
+        self._refuse_abandoned()
         return self._executor.execute(job)
 
     def overlap(self, jobs: Sequence[Job], at_once: int, waiting: Sequence[Job] = ()) -> Generator[Sample, None, None]:
         """Take samples at the same time."""
-        self._refuse_unwanted()
+        self._refuse_abandoned()
         yield from self._executor.overlap(jobs, at_once, waiting)
 
-    def _refuse_unwanted(self) -> None:
-        if not self._asked.is_wanted(self.name):
-            raise _Dropped
+    def _refuse_abandoned(self) -> None:
+        if not self._requests.is_wanted(self.name):
+            raise _Abandoned
 
 
-class _Told:
+class _Output:
     """Where samples go: into the spool, then to the parent."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: int | None = None
-        self._output = os.dup(1)
+        self._has_complained = False
+        self._descriptor = os.dup(1)
         os.dup2(2, 1)  # what else is printed is no answer
 
     def line(self, data: bytes) -> None:
-        """Tell the parent a line."""
+        """Send the parent a line."""
         while data:
-            data = data[os.write(self._output, data) :]
+            data = data[os.write(self._descriptor, data) :]
 
     def say(self, **words: object) -> None:
-        """Tell the parent something else than a sample."""
+        """Send the parent something else than a sample."""
         self.line(json.dumps(words, default=plain).encode() + b"\n")
 
     def begin(self, name: str) -> list[bytes]:
@@ -129,7 +130,7 @@ class _Told:
             self._file = None
 
     def sample(self, sample: Sample) -> None:
-        """Keep a sample and tell it."""
+        """Keep a sample and send it."""
         line = journal.line_of(sample)
         if self._file is not None:
             try:
@@ -139,56 +140,61 @@ class _Told:
         self.line(line)
 
     def _give_up(self, problem: OSError) -> None:
-        """Go on without a spool: samples are told as they are taken all the same."""
+        """Go on without a spool, and say so once: samples are sent as they are taken all the same."""
         self.end()
-        self.say(note=f"{self._folder}: cannot keep samples: {problem.strerror}; what is finished is told all the same")
+        if self._has_complained:
+            return
+        self._has_complained = True
+        self.say(note=f"{self._folder}: cannot keep samples: {problem.strerror}; what is finished is sent all the same")
 
 
 class _Host:
     """A plan, and the schedule that takes parts of it."""
 
-    def __init__(self, order: Mapping[str, Any], asked: _Asked, told: _Told, folder: Path) -> None:
+    def __init__(self, order: Mapping[str, Any], requests: _Requests, output: _Output, folder: Path) -> None:
         options = options_in(order, folder)
         self.plan = make_plan(options)
-        self._told = told
+        self._output = output
         self._finished: dict[journal.Key, Sample] = {}
         self._elsewhere: set[journal.Key] = set()
-        self._executor = _Wanted(WorkerExecutor(self.plan.settings.seed + options.first_block, folder), asked)
+        self._executor = _AbandonableExecutor(
+            WorkerExecutor(self.plan.settings.seed + options.first_block, folder), requests
+        )
         self._schedule = Schedule(
-            self._executor, self.plan.settings, told.sample, finished=self._finished, elsewhere=self._elsewhere
+            self._executor, self.plan.settings, output.sample, finished=self._finished, elsewhere=self._elsewhere
         )
 
     def close(self) -> None:
         """Give back the images."""
         self.plan.close()
 
-    def take(self, asked: Mapping[str, Any]) -> None:
+    def take(self, request: Mapping[str, Any]) -> None:
         """Take one unit, of which some samples may be there already."""
-        unit = Unit(asked["workload"], Part(asked["part"]), asked["block"])
-        self._executor.name = asked["name"]
+        unit = Unit(request["workload"], Part(request["part"]), request["block"])
+        self._executor.name = request["name"]
         kinds = {info.name: info.kind for info in self.plan.infos}
-        for line in self._told.begin(unit.name):
+        for line in self._output.begin(unit.name):
             with suppress(ValueError, KeyError, TypeError):
                 sample = journal.sample_of(line, kinds)
                 self._finished[sample.cell, sample.block, sample.run_pass] = sample
-                self._told.line(line)
-        self._elsewhere.update(key for key in map(key_from, asked["done"]) if key not in self._finished)
-        take_unit(self._schedule, self.plan.measurables, asked)
-        self._told.end()
+                self._output.line(line)
+        self._elsewhere.update(key for key in map(key_from, request["done"]) if key not in self._finished)
+        take_unit(self._schedule, self.plan.measurables, request)
+        self._output.end()
 
 
-def take_unit(schedule: Schedule, measurables: Sequence[Measurable], asked: Mapping[str, Any]) -> None:
-    """Take the samples of one unit, as it is asked for (``Ledger.asked``)."""
-    schedule.take_out(Cell(**cell) for cell in asked["failed"])
-    chosen = [ready for ready in measurables if ready.name == asked["workload"]]
+def take_unit(schedule: Schedule, measurables: Sequence[Measurable], request: Mapping[str, Any]) -> None:
+    """Take the samples of one unit, as it is asked for (``Ledger.request``)."""
+    schedule.take_out(Cell(**cell) for cell in request["failed"])
+    chosen = [ready for ready in measurables if ready.name == request["workload"]]
     schedule.pace(chosen)
-    if asked["part"] == Part.PROOF:
+    if request["part"] == Part.PROOF:
         schedule.prove(chosen)
-    elif asked["part"] == Part.BLOCK:
-        schedule.take_block(chosen, asked["block"])
-        schedule.repeat(chosen, asked["block"])
+    elif request["part"] == Part.BLOCK:
+        schedule.take_block(chosen, request["block"])
+        schedule.repeat(chosen, request["block"])
     else:
-        schedule.conclude(chosen, {Cell(**cell) for cell in asked["differing"]})
+        schedule.conclude(chosen, {Cell(**cell) for cell in request["differing"]})
 
 
 def described(plan: Plan) -> dict[str, Any]:
@@ -222,37 +228,44 @@ def _c_library() -> set[str]:
 
 def main() -> int:
     """Make the plan that is asked for, and take units until the parent has gone."""
-    asked = _Asked()
-    order = asked.lines.get()
-    told = _Told(own_machine.spool(order["run"]))
-    with tempfile.TemporaryDirectory(prefix="memtool-host-") as folder:
+    requests = _Requests()
+    order = requests.lines.get()
+    output = _Output(own_machine.spool(order["run"]))
+    with ExitStack() as stack:
         try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="memtool-host-"))
             with own_machine.alone():
-                host = _Host(order, asked, told, Path(folder))
+                host = stack.enter_context(closing(_Host(order, requests, output, Path(folder))))
                 refuse_too_large(host.plan)
+            output.say(ready=described(host.plan))
         except (MemtoolError, EngineError, OSError) as problem:
-            told.say(error=str(problem))
+            output.say(error=_in_words(problem))
             return 1
-        told.say(ready=described(host.plan))
-        with closing(host):
-            return _serve(host, asked, told)
+        return _serve(host, requests, output)
 
 
-def _serve(host: _Host, asked: _Asked, told: _Told) -> int:
+def _in_words(problem: Exception) -> str:
+    """Return what has gone wrong, in a line: of a file, which one."""
+    if isinstance(problem, OSError) and problem.filename is not None:
+        return f"{problem.filename}: {problem.strerror}"
+    return str(problem)
+
+
+def _serve(host: _Host, requests: _Requests, output: _Output) -> int:
     while True:
         try:
-            unit = asked.lines.get(timeout=_IDLE_SECONDS)
+            unit = requests.lines.get(timeout=_IDLE_SECONDS)
         except Empty:
             return 0
         try:
             with own_machine.alone():
-                if asked.is_wanted(unit["name"]):
+                if requests.is_wanted(unit["name"]):
                     host.take(unit)
-            told.say(ended=unit["name"])
-        except _Dropped:
-            told.say(ended=unit["name"], dropped=True)
+            output.say(ended=unit["name"])
+        except _Abandoned:
+            output.say(ended=unit["name"], dropped=True)
         except (MemtoolError, EngineError, OSError) as problem:
-            told.say(error=str(problem), unit=unit["name"])
+            output.say(error=_in_words(problem), unit=unit["name"])
 
 
 if __name__ == "__main__":

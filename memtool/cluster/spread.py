@@ -60,23 +60,25 @@ class _Spread:
     log: Journal
     progress: Progress
     say: Callable[[str], None]
-    stood: Callable[[], None]
+    show_standings: Callable[[], None]
     run: str
     order: str
     ledgers: dict[str, Ledger] = field(default_factory=dict)
     _expected: dict[str, int] = field(default_factory=dict)
     _began: float = field(default_factory=time.monotonic)
     _at_first: int | None = None
-    _shown: tuple[str, int] = ("", -1)
-    _stood_at: float = 0.0
+    _last_progress: tuple[str, int] = ("", -1)
+    _standings_at: float = 0.0
 
-    def refusal(self, looked: Mapping[str, Any]) -> str | None:
+    def refusal(self, facts: Mapping[str, Any]) -> str | None:
         """Return why a host cannot be used."""
-        if looked.get("memtool") != __version__:
-            return f"has memtool {looked.get('memtool', 'of an unknown version')}, not {__version__}"
-        if looked["problem"]:
-            return str(looked["problem"])
-        if looked["engine"] != source_hash():
+        if not facts.get("memtool"):
+            return "has no memtool"
+        if facts["memtool"] != __version__:
+            return f"has memtool {facts['memtool']}, not {__version__}"
+        if facts.get("problem"):
+            return str(facts["problem"])
+        if facts.get("engine", source_hash()) != source_hash():
             return "its engine was built from other sources than this one"
         return None
 
@@ -139,14 +141,14 @@ class _Spread:
         self._at_first = done if self._at_first is None and self.ledgers else self._at_first
         total = max(done, sum(self._expected.values()))
         what = _in_words(hosts)
-        if (what, done) == self._shown:
+        if (what, done) == self._last_progress:
             return
-        self._shown = (what, done)
+        self._last_progress = (what, done)
         new, seconds = done - (self._at_first or 0), time.monotonic() - self._began
         self.progress(what, done, total, seconds / new * (total - done) if new else None)
-        if time.monotonic() - self._stood_at >= _WATCH_SECONDS:
-            self._stood_at = time.monotonic()
-            self.stood()
+        if time.monotonic() - self._standings_at >= _WATCH_SECONDS:
+            self._standings_at = time.monotonic()
+            self.show_standings()
 
     def measured(self) -> list[Measured]:
         """Return what there is of each group, those of an interrupted run included that have no host now."""
@@ -207,12 +209,12 @@ def take(
     log: Journal,
     progress: Progress,
     announce: Callable[[str], None],
-    stood: Callable[[list[Measured]], None] | None = None,
+    show_standings: Callable[[list[Measured]], None] | None = None,
     reach: Callable[[str], connection.Connection] = connection.DaskConnection,
 ) -> list[Measured]:
     """Take the samples of a run on the hosts of a cluster, and return them by group.
 
-    Every sample is in the journal as soon as it has arrived. ``stood`` is called now and then with what there is.
+    Every sample is in the journal as soon as it has arrived. ``show_standings`` is now and then called with all.
     Raises InputError where nobody answers, MemtoolError where no host can be used.
     """
     cluster = options.cluster or ""
@@ -225,7 +227,7 @@ def take(
         log,
         progress,
         announce,
-        (lambda: None) if stood is None else (lambda: stood(spread.measured())),
+        (lambda: None) if show_standings is None else (lambda: show_standings(spread.measured())),
         run,
         orders.order_of(options, run),
     )

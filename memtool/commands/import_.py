@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memtool.commands.options import Count
-from memtool.commands.progress import events_so_far
+from memtool.commands.progress import events_read
 
 if TYPE_CHECKING:
     from memtool.workload.importers.convert import Imported, ImportedProfile
@@ -57,7 +57,7 @@ def command(
     """
     from memtool import api
 
-    with events_so_far() as show:
+    with events_read():
         imported = api.import_trace(
             file,
             output,
@@ -67,7 +67,6 @@ def command(
             has_times=not no_time,
             has_callers=not no_callers,
             is_anonymous=anonymous,
-            progress=show,
         )
     if output_format == "json":
         click.echo(json.dumps({**asdict(imported), "path": str(imported.path)}, indent=1))

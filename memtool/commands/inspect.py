@@ -26,9 +26,11 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
     """
     from memtool import api
     from memtool.commands import spelling
+    from memtool.commands.progress import events_read
     from memtool.kinds.work import work
 
-    inspection = api.inspect(workload, seed=seed)
+    with events_read():
+        inspection = api.inspect(workload, seed=seed)
     info, size, definition = inspection.trace, inspection.image_bytes, inspection.definition
     characteristics = inspection.characteristics
     if plot is not None:

@@ -21,21 +21,26 @@ def progress(*, quiet: bool) -> Iterator[Progress]:
         yield lambda what, done, total, seconds_left: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    from memtool.units import format_duration
+    from memtool.workload import reading
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("samples{task.fields[left]} · {task.description}"))
+    columns = (BarColumn(), TextColumn("{task.description}"))
     # Without a thread that draws ten times a second: it would be beside what is timed, and keep memtool from forking.
     with Bar(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
-        task = bar.add_task("starting", total=None, left="")
+        task = bar.add_task("starting", total=None)
 
         def show(current: str, done: int, total: int, seconds_left: float | None) -> None:
-            left = "" if seconds_left is None else f", about {format_duration(round(seconds_left))} left"
-            bar.update(task, description=current, completed=done, total=total, left=left, refresh=True)
+            words = f"{done}/{total} samples{_left(seconds_left)} · {current}"
+            bar.update(task, description=words, completed=done, total=total, refresh=True)
 
-        yield show
+        def show_reading(what: str, events: int, total: int | None, seconds_left: float | None) -> None:
+            words = words_of_reading(what, events, total, seconds_left)
+            bar.update(task, description=words, completed=events, total=total, refresh=True)
+
+        with reading.shown(show_reading):
+            yield show
 
 
 @contextmanager
@@ -48,20 +53,24 @@ def standings(*, quiet: bool) -> Iterator[tuple[Progress, Callable[[Run], None] 
     from rich.live import Live
     from rich.text import Text
 
-    from memtool.units import format_duration
+    from memtool.workload import reading
 
     table: list[Table] = []
     # Drawn between samples only, as the bar of ``progress`` is.
     with Live(console=Console(stderr=True), transient=True, auto_refresh=False) as live:
 
         def show(current: str, done: int, total: int, seconds_left: float | None) -> None:
-            left = "" if seconds_left is None else f", about {format_duration(round(seconds_left))} left"
-            live.update(Group(*table, Text(f"{done:,} of {total:,} samples{left} · {current}")), refresh=True)
+            words = f"{done:,} of {total:,} samples{_left(seconds_left)} · {current}"
+            live.update(Group(*table, Text(words)), refresh=True)
 
         def seen(run: Run) -> None:
             table[:] = [table_of_standings(run)]
 
-        yield show, seen
+        def show_reading(what: str, events: int, total: int | None, seconds_left: float | None) -> None:
+            live.update(Text(words_of_reading(what, events, total, seconds_left)), refresh=True)
+
+        with reading.shown(show_reading):
+            yield show, seen
 
 
 @contextmanager
@@ -88,23 +97,35 @@ def table_of_standings(run: Run) -> Table:
 
 
 @contextmanager
-def events_so_far() -> Iterator[Callable[[int], None]]:
-    """Yield what shows on a terminal how many events have been read, and how fast; nothing in a pipe.
-
-    How many there will be nobody knows: a file may be packed, and standard input has no end in sight.
-    """
+def events_read() -> Iterator[None]:
+    """Show on a terminal how many events have been read, how fast, and how long it goes on; nothing in a pipe."""
     if not os.isatty(2):
-        yield lambda events: None
+        yield
         return
     from rich.console import Console
-    from rich.progress import Progress as Bar
-    from rich.progress import TextColumn, TimeElapsedColumn
+    from rich.live import Live
+    from rich.text import Text
 
-    words = TextColumn("{task.completed:,.0f} events, {task.fields[rate]:.1f} M a second")
-    with Bar(words, TimeElapsedColumn(), console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
-        task = bar.add_task("importing", total=None, rate=0.0)
+    from memtool.workload import reading
 
-        def show(events: int) -> None:
-            bar.update(task, completed=events, rate=(bar.tasks[0].speed or 0.0) / 1e6, refresh=True)
+    with (
+        Live(console=Console(stderr=True), transient=True, auto_refresh=False) as live,
+        reading.shown(lambda *read: live.update(Text(words_of_reading(*read)), refresh=True)),
+    ):
+        yield
 
-        yield show
+
+def words_of_reading(what: str, events: int, total: int | None, seconds_left: float | None) -> str:
+    """Return how far events have been read, in words: ``412 of 1,000 million events, about 3 min left · t.parquet``."""
+    return f"{_in_millions(events, total)} million events{_left(seconds_left)} · reads {what}"
+
+
+def _in_millions(events: int, total: int | None) -> str:
+    so_far = f"{events / 1e6:,.0f}"
+    return so_far if total is None else f"{so_far} of {total / 1e6:,.0f}"
+
+
+def _left(seconds: float | None) -> str:
+    from memtool.units import format_duration
+
+    return "" if seconds is None else f", about {format_duration(round(seconds))} left"

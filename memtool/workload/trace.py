@@ -21,6 +21,7 @@ from memtool.units import format_duration, format_rate, format_size
 from memtool.workload.image_files import ImageFiles, portions_of
 from memtool.workload.importers.known import importer_of
 from memtool.workload.language.arrivals import ArrivalSchedule
+from memtool.workload.reading import Reading
 from memtool.workload.sources import generated
 from memtool.workload.sources.source import Ending, Rows, Source
 from memtool.workload.sources.staged import Stages, staged
@@ -311,7 +312,7 @@ def _build_image(
     try:
         with generator_binding.ImageBuilder(source.touch, descriptor) as builder:
             is_read = True
-            portions = source.rows(ending)
+            portions, reading = source.rows(ending), Reading(path, source.expected_events)
             while True:
                 begin = time.perf_counter()
                 rows = next(portions, None)
@@ -327,6 +328,7 @@ def _build_image(
                 if threads is not None:
                     threads.append(portion)
                 image_files.settle()
+                reading.add(len(portion) // generator_binding.EVENT_BYTES)
             if source.arrivals is not None:
                 digest.update(source.arrivals.to_bytes())
             head = builder.finish()

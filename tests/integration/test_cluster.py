@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from memtool import __version__
 from memtool.api import bench, check, policy
 from memtool.check import CheckOptions
 from memtool.cluster import launch, machine
@@ -26,6 +27,7 @@ from memtool.model import Run
 from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.store import run_file
+from memtool.workload.trace import find_workload
 
 pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
 
@@ -53,9 +55,10 @@ class Cluster:
         self._start("scheduler", launch.scheduler_command(self.port, self.file))
         wait_until(self.file.exists)
 
-    def worker(self, name: str) -> None:
-        own = {machine.VARIABLE: name, "TMPDIR": str(self.folder)}
-        self._start(name, launch.worker_command(f"tcp://127.0.0.1:{self.port}"), own)
+    def worker(self, name: str, preload: str = "", **changed: str) -> None:
+        own = {machine.VARIABLE: name, "TMPDIR": str(self.folder), **changed}
+        options = ("--preload", preload) if preload else ()
+        self._start(name, launch.worker_command(f"tcp://127.0.0.1:{self.port}", options), own)
 
     def _start(self, name: str, command: list[str], own: dict[str, str] | None = None) -> None:
         self.processes[name] = subprocess.Popen(
@@ -199,6 +202,123 @@ def test_a_killed_worker_and_a_scheduler_that_restarts_lose_no_finished_sample(
     assert len(taken) == len(set(taken)) == 2 + 8 * 3 + 2 * 2
     assert not outcome.failed
     assert not any("samples were not taken" in note for note in outcome.run.notes)
+
+
+WITHOUT_MEMTOOL = """
+import sys
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+    def find_spec(self, name, *rest):
+        return None if name.partition(".")[0] == "memtool" else self.finder.find_spec(name, *rest)
+
+sys.meta_path[:] = map(Without, sys.meta_path)
+"""
+FAULTS = {
+    "bare": WITHOUT_MEMTOOL,
+    "old": "import memtool\nmemtool.__version__ = '0.0.1'",
+    "other": "from memtool.engine import loading\nloading.source_hash = lambda: 'f00'",
+    "late": "import time, types\nfrom memtool.cluster import remote\n"
+    "remote.time = types.SimpleNamespace(time=lambda: time.time() + 7200)",
+}
+"""What a worker does before it joins, so that its host is one on which something is wrong."""
+REFUSING = """
+import errno, os, sys
+
+def refuse(event, arguments):
+    if event not in ("open", "os.mkdir") or not isinstance(arguments[0], (str, os.PathLike)):
+        return
+    path = os.fspath(arguments[0])
+    if path == os.environ.get("ABSENT"):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    makes = event == "os.mkdir" or arguments[2] & os.O_CREAT
+    if makes and os.environ.get("FULL", "nothing") in path:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+sys.addaudithook(refuse)
+"""
+"""A sitecustomize: a file is not there, or none can be made in some places, whichever process of the host it is."""
+
+
+ALL_THE_SAME = "what is finished is sent all the same"
+
+
+def test_each_host_with_a_fault_costs_a_line_and_the_rest_of_the_run_goes_on(cluster: Cluster, tmp_path: Path) -> None:
+    """No memtool, another version, another engine, no trace, a full disk (two kinds of it), a clock that is off."""
+    (tmp_path / "sitecustomize.py").write_text(REFUSING, encoding="utf-8")
+    trace = tmp_path / "ours.parquet"
+    trace.write_bytes(find_workload("recorded/sqlite3").read_bytes())
+    own = {"PYTHONPATH": str(tmp_path)}
+    said: list[str] = []
+    try:
+        for name, preload in FAULTS.items():
+            cluster.worker(name, preload)
+        cluster.worker("without", ABSENT=str(trace), **own)
+        cluster.worker("full", FULL="/memtool-host-", **own)
+        cluster.worker("spool", FULL="/dev/shm/memtool-", **own)
+        wait_until(lambda: len(workers(cluster)) == 2 + len(FAULTS) + 3)
+        folder = tmp_path / "run"
+        outcome = bench(options(str(trace), folder, blocks=6, cluster=str(cluster.file)), announce=said.append)
+    finally:
+        for name in (*FAULTS, "without", "full", "spool"):
+            cluster.kill(name)
+    taken = keys(folder)
+    assert len(taken) == len(set(taken)) == 2 + 6 * 3 + 2 * 2
+    assert not outcome.failed
+    assert set(outcome.run.machine["hosts"]) <= {"a", "b", "late", "spool"}
+    for line in (
+        "bare: has no memtool; it is left out",
+        f"old: has memtool 0.0.1, not {__version__}; it is left out",
+        "other: its engine was built from other sources than this one; it is left out",
+        "late: its clock is 2 h 0 min ahead; no figure depends on it",
+        f"without: {trace}: the trace cannot be read there: No such file or directory; it is left out",
+    ):
+        assert said.count(line) == 1, (line, said)
+    (full,) = (words for words in said if words.startswith("full: "))
+    assert full.endswith(": No space left on device; it is left out")
+    spool = [words for words in said if words.startswith("spool: ")]
+    assert len(spool) <= len([host for host in outcome.run.machine["hosts"] if host == "spool"]) <= 1
+    assert all(words.endswith("cannot keep samples: No space left on device; " + ALL_THE_SAME) for words in spool)
+
+
+def workers(cluster: Cluster) -> Any:
+    from distributed import Client
+
+    make: Any = Client
+    with make(f"tcp://127.0.0.1:{cluster.port}", timeout=SECONDS, set_as_default=False) as client:
+        return client.nthreads()
+
+
+def test_a_network_that_stalls_loses_nothing_and_costs_two_lines(
+    cluster: Cluster, workload: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheduler, through which all calls go, says nothing until the run has noticed."""
+    monkeypatch.setattr("memtool.cluster.connection._ANSWER_SECONDS", 1.0)
+    folder = tmp_path / "run"
+    said: list[str] = []
+
+    def strike() -> None:
+        cluster.processes["scheduler"].send_signal(signal.SIGSTOP)
+        try:
+            wait_until(lambda: any("cannot be reached" in words for words in said))
+        finally:
+            cluster.processes["scheduler"].send_signal(signal.SIGCONT)
+
+    with struck(cluster, folder, strike):
+        outcome = bench(options(workload, folder, blocks=8, cluster=str(cluster.file)), announce=said.append)
+    taken = keys(folder)
+    assert len(taken) == len(set(taken)) == 2 + 8 * 3 + 2 * 2
+    assert not outcome.failed
+    assert said[:2] == [
+        "the cluster cannot be reached; what hosts have begun goes on",
+        "the cluster is reached again",
+    ]
+    assert not any("left out" in words for words in said)
 
 
 def test_an_interrupted_run_is_gone_on_with(cluster: Cluster, workload: str, tmp_path: Path) -> None:

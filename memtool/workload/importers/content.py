@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from memtool.errors import InputError, MemtoolError
+from memtool.workload import reading
 
 HEAD_BYTES = 64 << 10
 _PORTION_BYTES = 32 << 10
@@ -66,7 +67,7 @@ def _pyarrow() -> Any:  # noqa: ANN401  # pyarrow has no types
 def opened(path: Path) -> Iterator[IO[bytes]]:
     """Open a file and unpack it. Raises InputError."""
     try:
-        with path.open("rb") as file, unpacked(file) as content:
+        with path.open("rb") as file, reading.from_file(file), unpacked(file) as content:
             yield content
     except _DAMAGE as problem:
         raise InputError(f"{path}: cannot be read: {problem}") from None

@@ -20,6 +20,7 @@ from memtool.workload.importers.importer import Importer, name_of
 from memtool.workload.importers.known import IMPORTERS, by_content, importer_of
 from memtool.workload.importers.profiles import workload_of
 from memtool.workload.language.written import write_workload
+from memtool.workload.reading import Reading
 from memtool.workload.sources.source import Ending, Rows, Source
 from memtool.workload.sources.stretch import stretch_of
 from memtool.workload.sources.trace_file import TraceFile, TraceWriter, anonymous
@@ -123,10 +124,11 @@ def import_trace(
     _refuse_same(file, path)
     whole, kind = _source(file, _importer(file, name))
     source = stretch_of(whole, choice.skip, choice.take) if choice.skip or choice.take is not None else whole
-    ending = Ending()
+    ending, reading = Ending(), Reading(file, source.expected_events)
     with _refusing(path), TraceWriter(path) as writer:
         for rows in source.portions(ending):
             writer.append(_chosen(rows, choice))
+            reading.add(writer.events - reading.events)
             progress(writer.events)
         threads = source.threads if ending.threads is None else ending.threads
         notes = (*source.notes, *ending.notes)

@@ -42,6 +42,7 @@ def generated(workload: Workload, seed: int) -> Generated:
         has_threads=workload.threads > 1 or workload.rounds > 1 or starts_threads,
         memory_limit=workload.memory_limit,
         allocations=program.allocations,
+        expected_events=None if program.allocations is None else 2 * program.allocations,
         marks=program.marks,
         notes=program.notes,
         arrivals=None

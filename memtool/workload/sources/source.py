@@ -73,6 +73,8 @@ class Source(ABC):
     """Bytes that a region may take; None: no limit."""
     allocations: int | None = None
     """How many there will be; None: known when they have been read."""
+    expected_events: int | None = None
+    """How many there will be, about, for an estimate of the time that reading them takes; None: nobody knows."""
     marks: tuple[str, ...] = ()
     """Names of the marks, in the order of the run."""
     notes: tuple[str, ...] = ()

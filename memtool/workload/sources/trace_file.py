@@ -388,6 +388,7 @@ def load(path: Path) -> TraceFile:
             modules=tuple(Module(*module) for module in metadata.get("modules", ())),
             paths=paths,
             metadata=metadata,
+            expected_events=sum(head.num_rows for head in heads),
         )
     except (ValueError, TypeError, AttributeError):
         raise InputError(f"{path}: is damaged: its metadata says nothing that can be read") from None

@@ -104,6 +104,8 @@ class FakeHost:
         self.is_up, self.worker = True, self.worker + 1
 
     def answer(self, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+        if function is eval:
+            return {"name": self.name, "memtool": "1"}
         if function is remote.look:
             return {"identity": self.name, "name": self.name, "time": time.time() + self.ahead}
         if function is remote.prepare:
@@ -116,27 +118,27 @@ class FakeHost:
             return {"lost": ""}
         return self._collected(*arguments[1:])
 
-    def _collected(self, asked: Mapping[str, Any], incarnation: str, seen: int) -> dict[str, Any]:
+    def _collected(self, request: Mapping[str, Any], incarnation: str, offset: int) -> dict[str, Any]:
         if self.broken:
-            return {"lines": [], "seen": 0, "incarnation": "", "notes": [], "error": self.broken}
-        json.dumps(asked)  # it travels as plain data
-        unit = Unit(asked["workload"], asked["part"], asked["block"])
-        if self._unit != asked["name"]:
-            self._unit, self._units = asked["name"], self._units + 1
+            return {"lines": [], "offset": 0, "incarnation": "", "notes": [], "error": self.broken}
+        json.dumps(request)  # it travels as plain data
+        unit = Unit(request["workload"], request["part"], request["block"])
+        if self._unit != request["name"]:
+            self._unit, self._units = request["name"], self._units + 1
             self.spool.setdefault(unit.name, [])
-            self._lines = [*self.spool[unit.name], *self._taken(asked, self.spool[unit.name])]
+            self._lines = [*self.spool[unit.name], *self._taken(request, self.spool[unit.name])]
         if incarnation != f"{self.worker}-{self._units}":
-            seen = 0
+            offset = 0
         spool = self.spool[unit.name]
         for line in self._lines[len(spool) :][: self.per_call]:
             spool.append(line)
             self.taken.append((unit.name, line))
-        lines = spool[seen:]
+        lines = spool[offset:]
         is_over = len(spool) == len(self._lines)
-        answer = {"lines": lines, "seen": len(spool), "incarnation": f"{self.worker}-{self._units}", "notes": []}
+        answer = {"lines": lines, "offset": len(spool), "incarnation": f"{self.worker}-{self._units}", "notes": []}
         return answer | ({"ended": self._unit} if is_over else {})
 
-    def _taken(self, asked: Mapping[str, Any], spool: Sequence[bytes]) -> list[bytes]:
+    def _taken(self, request: Mapping[str, Any], spool: Sequence[bytes]) -> list[bytes]:
         lines: list[bytes] = []
         finished = {key_of(line): journal.sample_of(line, {}) for line in spool}
         schedule = Schedule(
@@ -144,9 +146,9 @@ class FakeHost:
             self.plan.settings,
             lambda sample: lines.append(journal.line_of(sample)),
             finished=finished,
-            elsewhere={key for key in map(key_from, asked["done"]) if key not in finished},
+            elsewhere={key for key in map(key_from, request["done"]) if key not in finished},
         )
-        take_unit(schedule, self.plan.measurables, asked)
+        take_unit(schedule, self.plan.measurables, request)
         return lines
 
 
@@ -211,7 +213,7 @@ class Run:
     ledgers: dict[str, Ledger] = field(default_factory=dict)
     shown: list[str] = field(default_factory=list)
 
-    def refusal(self, looked: Mapping[str, Any]) -> str | None:
+    def refusal(self, facts: Mapping[str, Any]) -> str | None:
         return None
 
     def group_of(self, host: str, described: Mapping[str, Any]) -> str:
