@@ -96,10 +96,11 @@ asan: $(VENV)/developing
 tsan: $(VENV)/developing
 	$(BIN)/python -m pytest --numprocesses auto tests/native/test_locked.py tests/native/test_replays.py tests/native/test_counting.py --sanitize
 
-# SECONDS=600 or OPERATIONS=100M: how long the first part goes on; a minute unless told. Then a persistent heap, killed 1,000 times and shared; the
-# fuzzers, and kills with resume.
+# SECONDS=600 or OPERATIONS=100M: how long the first part goes on; a minute unless told. Then random graphs on every collector, GRAPH_OPERATIONS each;
+# a persistent heap, killed 1,000 times and shared; the fuzzers, and kills with resume.
 soak: $(VENV)/developing
 	$(BIN)/python scripts/soak.py $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SECONDS),--seconds $(SECONDS))
+	$(BIN)/python scripts/soak_graphs.py --operations $(or $(GRAPH_OPERATIONS),5M)
 	$(BIN)/python scripts/persistent_heap.py
 	$(BIN)/python -m pytest tests/property tests/integration/test_kills.py --documents 2000 --kills 50 --timeout 7200
 
