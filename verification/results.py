@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from verification.access import ACCESS
 from verification.arenas import MONOTONIC
+from verification.barriers import BARRIERS
 from verification.blowup import BLOWUP
 from verification.calls import CLASSES_OF_CALL
 from verification.classics import CLASSICS
@@ -48,6 +49,7 @@ _RESULTS = (
     CONTAINERS,
     TRACING,
     AGAINST_FREES,
+    BARRIERS,
     ACCESS,
     OBJECTS_ROW,
     MAPPING,
