@@ -36,7 +36,10 @@ def offered(memtool_environment: dict[str, str], tmp_path: Path) -> object:
     ("line", "expected"),
     [
         ("memtool re", ["report", "record"]),
-        ("memtool bench chapter/ga", ["chapter/game-frame", "chapter/garbage-cycles", "chapter/garbage-young"]),
+        (
+            "memtool bench chapter/ga",
+            ["chapter/game-frame", "chapter/garbage-cycles", "chapter/garbage-pauses", "chapter/garbage-young"],
+        ),
         ("memtool bench -a glibc,tls", ["glibc,tlsf"]),
         ("memtool bench -a @real", ["@real-time"]),
         ("memtool bench -a pool+red", ["pool+redzone"]),

@@ -9,6 +9,7 @@ import pytest
 
 from memtool.cli import run
 from memtool.model import CellResult, Run, Status
+from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.run import bench
 from memtool.store import series
@@ -134,6 +135,23 @@ def test_an_increment_looks_at_the_clock_after_little_work(cells: Mapping[tuple[
     # 64 references and objects, of which the last may be an object with 64 more; the ring has 4,000 references.
     assert 64 <= (value(cells["young", "incremental:heap=1MiB"], "increment_work") or 0) <= 63 + 65
     assert value(cells["young", "mark-sweep:heap=1MiB"], "increment_work") is None
+
+
+def test_garbage_pauses_has_64_MiB_to_mark_at_once_or_in_increments(tmp_path: Path) -> None:
+    options = BenchOptions(
+        workloads=("chapter/garbage-pauses",),
+        allocators="mark-sweep:heap=1.5x,incremental:heap=1.5x",
+        passes=(Pass.FOOTPRINT,),
+        blocks=1,
+        counters="none",
+        output=tmp_path / "run",
+        draw_plots=False,
+    )
+    whole, parts = bench(options, lambda *_: None).run.cells
+    assert (value(whole, "marked_bytes") or 0) >= (value(whole, "collections") or 1) * (64 << 20)
+    assert (value(parts, "collections") or 0) > 0
+    # No increment goes further without a look at the clock; the table alone has 575,000 references.
+    assert (value(parts, "increment_work") or 0) <= 63 + 65
 
 
 def test_heaps_are_mapped_by_what_their_objects_have_outlived(stored: Run, folder: Path) -> None:

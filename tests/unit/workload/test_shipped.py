@@ -38,6 +38,7 @@ HASHES = {
     "chapter/frequent-small-objects": "5fa30e94e3f6f2eb4e1667d821efff9c",
     "chapter/game-frame": "c43ab29267798eeb3dd363b9fdb6c014",
     "chapter/garbage-cycles": "60b50bfa0dd7ca435ef37be8ef5368be",
+    "chapter/garbage-pauses": "e375f04e9d45663eb5a4118d9f93b44a",
     "chapter/garbage-young": "98732ce3118f3162dd8acd0b1589f826",
     "chapter/growing-vectors": "88d0dc7e1d28de3fc7c798e9440d9a62",
     "chapter/huge-pages": "5a8ca48dc08874e692de3297e3451bf6",
