@@ -97,13 +97,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="rows whose names begin with this")
     parser.add_argument("--jobs", type=int, default=0, help="rows at a time; default: as many as there are processors")
+    parser.add_argument("--driver", type=Path, help="a build of tests/native/graphs.cpp to use; default: one is made")
     parser.add_argument("--sanitize", action="store_true", help="under ASan and UBSan")
     options = parser.parse_args()
     try:
         operations = parse_count(options.operations)
     except (ValueError, InputError) as problem:
         parser.error(f"--operations: {problem}")
-    graphs = _build(sanitize=options.sanitize)
+    graphs = options.driver or _build(sanitize=options.sanitize)
     candidates = ROWS if options.sanitize else (*ROWS, *CONSERVATIVE)
     rows = [row for row in candidates if row.startswith(options.only)]
     with ThreadPoolExecutor(options.jobs or len(os.sched_getaffinity(0))) as pool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from memtool.cli import run
+from memtool.host.counters import Counter, why_not
 from memtool.model import CellResult, Run, Status
 from memtool.passes import Pass
 from memtool.plan import BenchOptions
@@ -152,6 +153,26 @@ def test_garbage_pauses_has_64_MiB_to_mark_at_once_or_in_increments(tmp_path: Pa
     assert (value(parts, "collections") or 0) > 0
     # No increment goes further without a look at the clock; the table alone has 575,000 references.
     assert (value(parts, "increment_work") or 0) <= 63 + 65
+
+
+@pytest.mark.skipif(bool(why_not(Counter.CALLGRIND)), reason=str(why_not(Counter.CALLGRIND)))
+def test_a_free_block_is_found_in_a_large_heap_as_in_a_small_one(tmp_path: Path) -> None:
+    # What lives ends up between free blocks. When each new block was searched for from before it, the long list took
+    # twice the instructions an operation.
+    for name, length, rounds in (("short", 1000, 100), ("long", 20_000, 5)):
+        text = f"name: {name}\ngraph:\n  lists: {{length: {length}, rounds: {rounds}, payload: 1000}}\n"
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    options = BenchOptions(
+        workloads=(str(tmp_path / "short.yaml"), str(tmp_path / "long.yaml")),
+        allocators="mark-sweep:heap=1.5x",
+        passes=(Pass.COUNTERS,),
+        blocks=1,
+        counters="callgrind",
+        output=tmp_path / "run",
+        draw_plots=False,
+    )
+    short, long = (value(cell, "instructions_per_op") for cell in bench(options, lambda *_: None).run.cells)
+    assert long == pytest.approx(short, rel=0.1)
 
 
 def test_heaps_are_mapped_by_what_their_objects_have_outlived(stored: Run, folder: Path) -> None:

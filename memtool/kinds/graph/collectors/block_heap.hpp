@@ -306,14 +306,22 @@ class BlockHeap {
   std::size_t take_run(std::size_t run) noexcept {
     if (run > most_ + more_ || top_ - free_blocks_ > most_ + more_ - run) return kNoBlock;
     std::size_t length = 0;
-    if (free_blocks_ >= run)
+    std::size_t first_free = top_;
+    if (free_blocks_ >= run) {
       for (std::size_t at = hint_; at < top_;) {
         const Block& block = blocks_[at];
         const bool is_free = block.state == State::free;
+        if (is_free) first_free = std::min(first_free, at);
         length = is_free ? length + 1 : 0;
         at += is_free ? 1 : block.run;
-        if (length == run) return use(at - run, run);
+        if (length == run) {
+          // Nothing is looked at twice, or a full heap would be searched from its start for each block.
+          hint_ = at - run == first_free ? at : first_free;
+          return use(at - run, run);
+        }
       }
+      hint_ = first_free;
+    }
     length = 0;  // of free blocks in front of the end
     if (free_blocks_ > 0)
       while (length < top_ && blocks_[top_ - 1 - length].state == State::free) ++length;
@@ -325,7 +333,6 @@ class BlockHeap {
   }
   std::size_t use(std::size_t at, std::size_t run) noexcept {
     free_blocks_ -= run;
-    if (at == hint_) hint_ += run;
     return at;
   }
 
