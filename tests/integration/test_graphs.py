@@ -138,7 +138,7 @@ def test_an_increment_looks_at_the_clock_after_little_work(cells: Mapping[tuple[
     assert value(cells["young", "mark-sweep:heap=1MiB"], "increment_work") is None
 
 
-def test_garbage_pauses_has_64_MiB_to_mark_at_once_or_in_increments(tmp_path: Path) -> None:
+def test_garbage_pauses_has_64_mib_to_mark_at_once_or_in_increments(tmp_path: Path) -> None:
     options = BenchOptions(
         workloads=("chapter/garbage-pauses",),
         allocators="mark-sweep:heap=1.5x,incremental:heap=1.5x",
