@@ -12,6 +12,7 @@ from memtool.workload.sources.generated import generated
 from memtool.workload.sources.source import Ending
 
 DEALLOCATE, ALLOCATE, ALLOCATE_ZEROED, REALLOCATE, SCOPE_BEGIN, SCOPE_END, SCOPE_CLOSED, MARK, EPILOGUE = range(9)
+THREAD_START, THREAD_JOIN = 16, 17
 _WIDE = {9: DEALLOCATE, 10: ALLOCATE, 11: ALLOCATE_ZEROED}
 _HEAD_BYTES = 22 * 8
 Event = tuple[int, int, int, int]

@@ -172,16 +172,7 @@ def load_trace(
     """
     path = find_workload(name)
     source = staged(open_source(path, seed=seed, threads=threads, rate=rate), str(path), stages)
-    if source.has_threads:
-        _refuse_modes(str(path), stages, mode)
     return make_trace(source, str(path), mode)
-
-
-def _refuse_modes(path: str, stages: Stages, mode: Mode) -> None:
-    """Raise InputError for what threads cannot do: they have no common moment from which figures could begin."""
-    if stages.begin is not None and mode is not Mode.SERIAL:
-        words = f"{option('mode')} must be {Mode.SERIAL}, is '{mode}'"
-        raise InputError(f"{path}: with {option('begin')}: {words}")
 
 
 def written_sources(infos: Iterable[TraceInfo]) -> dict[str, str]:

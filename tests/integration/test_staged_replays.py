@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from memtool.errors import InputError
 from memtool.model import CellResult, Mode, Run, Status
 from memtool.passes import Pass
 from memtool.plan import BenchOptions
 from memtool.run import bench
 from memtool.workload.sources.source import Rows
-from memtool.workload.sources.staged import Stages
 from memtool.workload.sources.trace_file import TraceWriter
-from memtool.workload.trace import load_trace
-from tests.events import ALLOCATE, DEALLOCATE, Event, encode
+from tests.events import ALLOCATE, DEALLOCATE, THREAD_JOIN, THREAD_START, Event, encode
 
 pytest.importorskip("pyarrow.parquet")
 KIB = 1024
@@ -87,8 +85,6 @@ def test_threads_keep_the_recorded_pace(tmp_path: Path, mode: Mode) -> None:
     figure = cell.metrics["time_per_op_ns"].value
     assert figure is not None
     assert figure * info.operations < 0.2e9
-    with pytest.raises(InputError, match="with begin: mode must be serial, is"):
-        load_trace(str(tmp_path / "app.parquet"), stages=Stages(begin="5"), mode=mode)
 
 
 def test_figures_from_a_warm_heap_are_of_what_follows(recording: Path) -> None:
@@ -102,3 +98,59 @@ def test_figures_from_a_warm_heap_are_of_what_follows(recording: Path) -> None:
     assert footprint is not None
     assert footprint > 1000 * KIB
     assert cell.metrics["packing_ratio"].value is None if "packing_ratio" in cell.metrics else True
+
+
+@pytest.fixture
+def threads(tmp_path: Path) -> Path:
+    """Three threads warm the heap, of which one has ended; of what follows, the other two and a fourth do a part.
+
+    Thread 1 takes a thousand blocks of 1 KiB, hands ten over, frees the rest and is waited for. Then thread 0 and
+    thread 2 free five each and take five of 2 KiB, and thread 3 is started and takes and frees ten.
+    """
+    one, two, three = 1 << 8, 2 << 8, 3 << 8
+    events: list[Event] = [(THREAD_START, 1, 0, 0), (THREAD_START, 2, 0, 0)]
+    events += [(ALLOCATE | one, number, KIB, 4) for number in range(1000)]
+    events += [(DEALLOCATE | one, number, 0, 0) for number in range(10, 1000)]
+    events += [(ALLOCATE | two, 1000, KIB, 4), (DEALLOCATE | two, 1000, 0, 0), (THREAD_JOIN, 1, 0, 0)]
+    for number in range(5):
+        events += [(DEALLOCATE, number, 0, 0), (ALLOCATE, 1001 + 2 * number, 2 * KIB, 4)]
+        events += [(DEALLOCATE | two, 5 + number, 0, 0), (ALLOCATE | two, 1002 + 2 * number, 2 * KIB, 4)]
+    events.append((THREAD_START, 3, 0, 0))
+    for number in range(1011, 1021):
+        events += [(ALLOCATE | three, number, KIB, 4), (DEALLOCATE | three, number, 0, 0)]
+    with TraceWriter(tmp_path / "app.parquet") as writer:
+        writer.append(Rows(encode(*events), np.arange(len(events), dtype=np.int64)))
+        writer.close({"name": "app", "threads": 4})
+    return tmp_path / "app.parquet"
+
+
+@pytest.mark.parametrize("mode", [Mode.LOCKSTEP, Mode.PARALLEL])
+@pytest.mark.parametrize("allocator", ["thread-spans", "glibc"])
+def test_threads_begin_together_what_follows_on_the_heap_that_they_have_warmed(
+    threads: Path, mode: Mode, allocator: str
+) -> None:
+    passes = (Pass.CHECK, Pass.THROUGHPUT, Pass.LATENCY, Pass.FOOTPRINT, Pass.HEAP)
+    run, cell = measured(threads, *passes, begin="1992", mode=mode, allocators=allocator)
+    (info,) = run.workloads
+    assert (info.name, info.operations, info.lanes) == ("app:from=1992", 40, 4)
+    assert info.begins == {"at": "1992", "operation": 1992}
+    peak = cell.metrics["peak_live_bytes"].value
+    assert peak is not None
+    # Side by side thread 3 may be done before the others have taken their last.
+    assert peak == 21 * KIB if mode is Mode.LOCKSTEP else 20 * KIB <= peak <= 21 * KIB
+    series = json.loads((threads.parent / "out" / cell.series["threads"]).read_text())
+    assert [(row["operations"], row["remote_deallocations"]) for row in series["threads"]] == [
+        (10, 5),
+        (0, 0),
+        (10, 5),
+        (20, 0),
+    ]
+    timed = [sum(count for *_, count in row["allocate"]) for row in series["threads"]]
+    assert timed == [3 * 5, 0, 3 * 5, 3 * 10]  # of three replays
+    assert series["footprint"]["clock"][-1] == 40
+    at_peak = [(each["clock"], each["live_bytes"]) for each in series["heap_maps"] if each["moment"] == "peak"]
+    assert at_peak == ([(21, 21 * KIB)] if mode is Mode.LOCKSTEP else [])
+    if allocator == "thread-spans":
+        footprint = cell.metrics["peak_footprint_bytes"].value
+        assert footprint is not None
+        assert footprint > 1000 * KIB

@@ -10,6 +10,7 @@ import pytest
 from memtool.model import Mode
 from memtool.workload.language.schema import Workload
 from memtool.workload.sources.generated import generated
+from memtool.workload.sources.staged import Stages, staged
 from memtool.workload.trace import make_trace
 from tests.native.conftest import BuildDriver
 from tests.native.test_passes import THREAD_SAFE, on_threads, skip_what_is_not_replayed
@@ -26,13 +27,18 @@ def replays(build_driver: BuildDriver) -> Path:
     return build_driver("replays", "thread")
 
 
-@pytest.fixture(scope="session", params=[XMALLOC, MSTRESS], ids=["xmalloc", "mstress"])
+@pytest.fixture(
+    scope="session",
+    params=[(XMALLOC, None), (MSTRESS, None), (MSTRESS, "50%")],
+    ids=["xmalloc", "mstress", "from-half"],
+)
 def images(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[Mode, Path]:
     folder = tmp_path_factory.mktemp("images")
-    workload = Workload.model_validate(request.param | {"allocations": 1500})
+    content, begin = request.param
+    workload = Workload.model_validate(content | {"allocations": 1500})
     result = {}
     for mode in MODES:
-        with make_trace(generated(workload, 3), "test", mode) as trace:
+        with make_trace(staged(generated(workload, 3), "test", Stages(begin=begin)), "test", mode) as trace:
             result[mode] = folder / str(mode)
             result[mode].write_bytes(Path(f"/proc/self/fd/{trace.image_fd}").read_bytes())
     return result

@@ -66,6 +66,8 @@ void ThreadImageBuilder::take(const TraceEvent& event) {
     case Kind::scope_closed:
     case Kind::mark:
       return;
+    case Kind::begin:
+      return begin();
     case Kind::epilogue:
       return begin_epilogue();
     default:
@@ -96,6 +98,23 @@ void ThreadImageBuilder::between_threads(const TraceEvent& event, Lane& lane) {
     other.entry.joined = 1;
   }
   put(lane, handover::make(starts ? handover::Act::start : handover::Act::join, 0, event.object()));
+}
+
+// Whatever is said of a part of the run is said of what follows.
+void ThreadImageBuilder::begin() {
+  if (head_.warm_lanes != 0 || in_epilogue_)
+    throw std::runtime_error("what is measured begins twice, or in the epilogue");
+  end_run();
+  for (const auto& lane : lanes_) {
+    if (!lane->seen) continue;
+    LaneEntry& entry = lane->entry;
+    entry.warm_words = entry.words;
+    entry.body_operations = entry.remote_deallocations = 0;
+    entry.stage = entry.joined != 0 ? LaneEntry::kGone : LaneEntry::kThere;
+    head_.warm_lanes += entry.joined == 0;
+  }
+  head_.operations = head_.peak_operation = 0;
+  peak_live_bytes_ = live_bytes_;
 }
 
 void ThreadImageBuilder::begin_epilogue() {

@@ -20,7 +20,7 @@
 namespace memtool {
 
 struct ThreadImageHeader {
-  static constexpr std::uint64_t kMagic = 0x31524854'4d4d544dULL;  // "MTMMTHR1"
+  static constexpr std::uint64_t kMagic = 0x32524854'4d4d544dULL;  // "MTMMTHR2"
   std::uint64_t magic;
   std::uint64_t touch;
   std::uint64_t lanes;
@@ -34,21 +34,26 @@ struct ThreadImageHeader {
   std::uint64_t operations;
   std::uint64_t epilogue_operations;
   std::uint64_t peak_operation;  // operations done when live bytes first reach their peak, in recorded order
+  std::uint64_t warm_lanes;      // that are there when what is measured begins; 0: it begins at once
 };
-static_assert(sizeof(ThreadImageHeader) == 13 * 8);
+static_assert(sizeof(ThreadImageHeader) == 14 * 8);
 
 struct LaneEntry {
   static constexpr std::uint64_t kRoot = ~std::uint64_t{0};
+  // What a lane is when what is measured begins: not there yet, there, or waited for and gone.
+  enum Stage : std::uint64_t { kLater = 0, kThere = 1, kGone = 2 };
   std::uint64_t first_chunk = 0;
   std::uint64_t chunks = 0;
   std::uint64_t words = 0;
   std::uint64_t body_words = 0;  // of them before the epilogue
+  std::uint64_t warm_words = 0;  // of those before what is measured: they only warm the heap
   std::uint64_t slots = 0;
-  std::uint64_t operations = 0;  // with those of the epilogue
-  std::uint64_t body_operations = 0;
+  std::uint64_t operations = 0;            // with those of the epilogue
+  std::uint64_t body_operations = 0;       // those that are measured
   std::uint64_t started_by = kRoot;        // lane, or kRoot: runs from the beginning
   std::uint64_t remote_deallocations = 0;  // frees whose object's last event was another lane's
   std::uint64_t joined = 0;                // 1: another lane waits for its end
+  std::uint64_t stage = kLater;            // when what is measured begins
 };
 
 struct ChunkEntry {
@@ -106,6 +111,7 @@ class ThreadImageBuilder {
   void take_object(const TraceEvent& event, Lane& lane);
   void allocate(const TraceEvent& event, Lane& lane);
   void between_threads(const TraceEvent& event, Lane& lane);
+  void begin();
   void begin_epilogue();
   void receive(Object& object, std::uint64_t number, Lane& lane, std::uint16_t to);
   void publish(Object& object, Lane& lane);

@@ -60,6 +60,7 @@ THREAD_HEADER_FIELDS = (
     "operations",
     "epilogue_operations",
     "peak_operation",
+    "warm_lanes",
 )
 TOUCHES = ("none", "first", "pages", "all")
 

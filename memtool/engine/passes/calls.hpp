@@ -43,14 +43,19 @@ void calls(Threaded<S, Given>& replayed) {
   const auto make_probe = [&](const Lane&) { return ThroughputProbe<true>(replayed.image.touch()); };
   struct Work : LaneWork<S, decltype(make_probe)> {
     using LaneWork<S, decltype(make_probe)>::LaneWork;
-    void about_to_begin() noexcept override { counter.emplace(socket); }
+    void about_to_begin() noexcept override {
+      if (!is_warmed) counter.emplace(socket);
+    }
+    void body_began() noexcept override { counter.emplace(socket); }
     void body_ended() noexcept override { SystemCallCounter::stop(); }
     int socket = -1;
+    bool is_warmed = false;
     std::optional<SystemCallCounter> counter;
   };
   Work work(make_probe);
   work.set_heap(strategy, replayed.region);
   work.socket = static_cast<int>(replayed.template figures<CallsFigures>().socket);
+  work.is_warmed = replayed.image.head.warm_lanes != 0;
   const OwnPages stacks(replayed.image.head.lanes * Lanes::kStack);
   Lanes lanes(replayed.image, replayed.request, replayed.cells.data(), work, stacks.mapped() ? &stacks : nullptr);
   const bool finished = replayed.finish(lanes, work, strategy);

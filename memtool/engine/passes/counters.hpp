@@ -54,7 +54,8 @@ class CountedProbe : public ThroughputProbe<true> {
     total_ += counter_.stop_thread();
     lane_.counter = nullptr;
   }
-  [[nodiscard]] ThroughputProbe<true> of_epilogue() const noexcept { return ThroughputProbe<true>(Touch::none); }
+  // Of what only warms the heap, and of the epilogue.
+  [[nodiscard]] static ThroughputProbe<true> unrecorded(Touch touch) noexcept { return ThroughputProbe<true>(touch); }
 
  private:
   Lane& lane_;

@@ -269,15 +269,22 @@ void footprint(Serial<S, Given>& replayed) {
 template <class S>
 class SharedFootprint {
  public:
-  // `row(operations, live)` is called with the account closed to others, after an operation that is a checkpoint's.
+  // `every`: operations from one checkpoint to the next.
   SharedFootprint(FootprintProbe<S>& probe, std::uint64_t every, std::uint64_t peak_operation)
-      : probe_(probe), every_(every), next_(every), peak_operation_(peak_operation) {}
+      : probe_(probe), every_(every), peak_operation_(peak_operation) {}
   virtual ~SharedFootprint() = default;
+
+  // From here on there are checkpoints; operations count from 0.
+  void begin() noexcept {
+    next_ = every_;
+    if (peak_operation_ == 0) at_peak();
+  }
 
   template <class Entry>
   void enter(Entry entry) noexcept {
     const std::scoped_lock lock(mutex_);
     entry(probe_);
+    if (next_ == kNever) return;
     if (probe_.operations() == peak_operation_) at_peak();
     if (probe_.operations() < next_) return;
     next_ += every_;
@@ -294,9 +301,10 @@ class SharedFootprint {
   FootprintProbe<S>& probe_;
 
  private:
+  static constexpr std::uint64_t kNever = ~std::uint64_t{0};
   std::mutex mutex_;
   std::uint64_t every_;
-  std::uint64_t next_;
+  std::uint64_t next_ = kNever;
   std::uint64_t peak_operation_;
 };
 
@@ -342,7 +350,19 @@ class SharedAccount : public SharedFootprint<S> {
         figures_(figures),
         series_(series),
         readings_(readings),
-        on_region_(on_region) {}
+        on_region_(on_region) {
+    if (image.head.warm_lanes == 0) this->begin();
+  }
+
+  // What came before has only warmed the heap.
+  void body_began() noexcept {
+    this->probe_.begin();
+    figures_.peak_resident_bytes = 0;
+    (void)region_.take_peak();
+    (void)readings_.resident.take_peak();
+    readings_.begin_faults(region_);
+    this->begin();
+  }
 
   void body_ended() noexcept {
     readings_.end_body(strategy_, region_, figures_);
@@ -400,6 +420,7 @@ void footprint(Threaded<S, Given>& replayed) {
   const auto make_probe = [&](const Lane&) { return LaneFootprintProbe<S>(*account); };
   struct Work : LaneWork<S, decltype(make_probe)> {
     using LaneWork<S, decltype(make_probe)>::LaneWork;
+    void body_began() noexcept override { account->body_began(); }
     void body_ended() noexcept override { account->body_ended(); }
     SharedAccount<S>* account = nullptr;
   };

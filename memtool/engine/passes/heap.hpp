@@ -198,10 +198,17 @@ void heap(Serial<S, Given>& replayed) {
 // memory is resident from the start.
 class LaneBook {
  public:
-  LaneBook(const ThreadImage& image, std::uint64_t peak_operation) : cells_(image.head.cells) {
+  LaneBook(const ThreadImage& image, std::uint64_t peak_operation)
+      : cells_(image.head.cells), peak_operation_(peak_operation), has_begun_(image.head.warm_lanes == 0) {
     for (std::uint64_t lane = 0; lane < image.head.lanes; ++lane)
       sizes_.push_back(std::make_unique<Table<std::uint64_t>>(image.lanes[lane].slots));
-    peak_operation_ = peak_operation;
+  }
+  // What came before has only warmed the heap, and no lane is in a replay. True: live bytes are never above what they
+  // are now.
+  bool begin() noexcept {
+    has_begun_ = true;
+    operations_ = 0;
+    return peak_operation_ == 0;
   }
   [[nodiscard]] bool mapped() const noexcept {
     return cells_.data() != nullptr &&
@@ -224,7 +231,7 @@ class LaneBook {
     sizes_[lane.number]->data()[slot] = std::exchange(cells_.data()[cell], 0);
   }
   // Counts an operation; true: it is the one after which live bytes peak.
-  bool count() noexcept { return ++operations_ == peak_operation_; }
+  bool count() noexcept { return ++operations_ == peak_operation_ && has_begun_; }
 
   [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
   [[nodiscard]] std::uint64_t live() const noexcept { return live_; }
@@ -243,7 +250,8 @@ class LaneBook {
  private:
   std::vector<std::unique_ptr<Table<std::uint64_t>>> sizes_;
   Table<std::uint64_t> cells_;
-  std::uint64_t peak_operation_ = 0;
+  std::uint64_t peak_operation_;
+  bool has_begun_;
   std::atomic<std::uint64_t> operations_ = 0;
   std::atomic<std::uint64_t> live_ = 0;
 };
@@ -302,9 +310,13 @@ void heap(Threaded<S, Given>& replayed) {
   };
   struct Work : LaneWork<S, decltype(make_probe)> {
     using LaneWork<S, decltype(make_probe)>::LaneWork;
+    void body_began() noexcept override {
+      if (book->begin()) (*map)(MEMTOOL_AT_PEAK);
+    }
     void body_ended() noexcept override { (*map)(MEMTOOL_AT_END); }
     [[nodiscard]] bool holds_lanes() const noexcept override { return true; }
     std::function<void(std::uint64_t)>* map = nullptr;
+    LaneBook* book = nullptr;
   };
   Work work(make_probe);
   Lanes lanes(replayed.image, replayed.request, replayed.cells.data(), work, stacks.mapped() ? &stacks : nullptr);
@@ -332,6 +344,7 @@ void heap(Threaded<S, Given>& replayed) {
   strategy.emplace(replayed.region, replayed.given);
   work.set_heap(*strategy, replayed.region);
   work.map = &map;
+  work.book = &book;
   if (!replayed.finish(lanes, work, *strategy)) return;
   read_after_drain(figures, resident, baseline);
   figures.own_after_drain = own_figures(*strategy, own);

@@ -142,7 +142,8 @@ class PooledLatencyProbe : public LatencyProbe {
   ~PooledLatencyProbe() { histograms_.give_back(lane_, set_, *this); }
   PooledLatencyProbe(const PooledLatencyProbe&) = delete;
   PooledLatencyProbe& operator=(const PooledLatencyProbe&) = delete;
-  [[nodiscard]] ThroughputProbe<true> of_epilogue() const noexcept { return ThroughputProbe<true>(Touch::none); }
+  // Of what only warms the heap, and of the epilogue.
+  [[nodiscard]] static ThroughputProbe<true> unrecorded(Touch touch) noexcept { return ThroughputProbe<true>(touch); }
 
  private:
   PooledLatencyProbe(LaneHistograms& histograms, std::uint32_t lane, Touch touch, bool use_counter, std::uint64_t* set)

@@ -65,6 +65,8 @@ class Lanes {
     virtual void run(Lane& lane, Lanes& lanes) noexcept = 0;
     // Called once, when the threads that begin by themselves have been made and none of them has begun.
     virtual void about_to_begin() noexcept {}
+    // Called once, where some events only warm the heap: when all lanes have replayed theirs and stand still.
+    virtual void body_began() noexcept {}
     // Called once, by the last lane to reach the end of its body, while no other is in a replay.
     virtual void body_ended() noexcept {}
     // Whether lanes are to stay until then, so that no thread is just handing its cache back when body_ended() looks.
@@ -84,6 +86,7 @@ class Lanes {
         processors_(request.processors),
         has_rests_(is_paced && request.is_paced != 0 && !lockstep()),
         rests_(clock_),
+        warm_left_(image.head.warm_lanes),
         body_left_(static_cast<std::uint32_t>(image.head.lanes)) {
     const Pacer pacer(clock_, is_paced && request.is_paced != 0 ? request.ticks_per_ns * 1000 : 0);
     for (std::uint32_t index = 0; index < image.head.lanes; ++index) {
@@ -99,10 +102,7 @@ class Lanes {
     for (const auto& lane : lanes_)
       if (lane->entry.started_by == LaneEntry::kRoot && !create(*lane)) break;
     work_.about_to_begin();
-    start_cpu_ns_ = Clock::process_cpu_nanoseconds();
-    start_ns_ = Clock::system_nanoseconds();
-    start_ticks_ = clock_.start();
-    for (const auto& lane : lanes_) lane->pacer.begin(start_ticks_);
+    start_clocks();
     gate_.store(true, std::memory_order_release);
     gate_.notify_all();
     // Whom no lane joins, this thread does; a lane that was joined may have started others meanwhile.
@@ -140,9 +140,9 @@ class Lanes {
     return sum;
   }
 
-  // From the start of the replay to the last event before the epilogue, and from there to the very last. In lockstep
-  // one lane waits for what was recorded while all others wait for it: that is no part of the replay. Nor is, in
-  // parallel, what all of them wait at once.
+  // From the start of what is measured to the last event before the epilogue, and from there to the very last. In
+  // lockstep one lane waits for what was recorded while all others wait for it: that is no part of the replay. Nor is,
+  // in parallel, what all of them wait at once.
   [[nodiscard]] std::uint64_t body_ticks() const noexcept {
     std::uint64_t paced = rests_.ticks();
     if (lockstep())
@@ -175,8 +175,10 @@ class Lanes {
   // After a fault: nobody waits any more, everything comes to its end.
   void give_up() noexcept {
     given_up_.store(true);
-    body_ended_.store(true);
-    body_ended_.notify_all();
+    for (auto* opened : {&body_began_, &body_ended_}) {
+      opened->store(true);
+      opened->notify_all();
+    }
     for (const auto& lane : lanes_) {
       lane->turn.store(kNoTurn);
       lane->turn.notify_all();
@@ -213,6 +215,16 @@ class Lanes {
     if (rests) rests_.rest();
     lane.pacer.wait(microseconds);
     if (rests) rests_.work();
+  }
+
+  // The end of what a lane does to warm the heap; returns when all lanes are there, so that they begin together what is
+  // measured. False: given up. Nobody waits for a lane that another lane has waited for, nor for one yet to be started.
+  [[gnu::noinline]] bool begin_body(Lane& lane) noexcept {
+    lane.wait_ticks = lane.spun_ticks = lane.idle_cpu_ns = lane.own_switches = 0;
+    if (lane.entry.stage == LaneEntry::kThere && warm_left_.fetch_sub(1) == 1 && !given_up()) begin_all();
+    if (lane.entry.stage != LaneEntry::kGone) body_began_.wait(false, std::memory_order_acquire);
+    lane.body_start = clock_.start();
+    return !given_up();
   }
 
   // The end of a lane's events before the epilogue; returns when all lanes are there, at once for a lane that has no
@@ -256,6 +268,22 @@ class Lanes {
   static constexpr std::uint32_t kNoTurn = ~std::uint32_t{0};
   // Of waiting: a pause and a look at what another processor writes; a quarter of a microsecond on a slow one.
   static constexpr std::uint64_t kMostTicksOfRound = 600;
+
+  void begin_all() noexcept {
+    work_.body_began();
+    start_clocks();
+    rests_.forget();
+    body_began_.store(true, std::memory_order_release);
+    body_began_.notify_all();
+  }
+
+  // While no lane is in a replay.
+  void start_clocks() noexcept {
+    start_cpu_ns_ = Clock::process_cpu_nanoseconds();
+    start_ns_ = Clock::system_nanoseconds();
+    start_ticks_ = clock_.start();
+    for (const auto& lane : lanes_) lane->pacer.begin(start_ticks_);
+  }
 
   [[nodiscard]] std::uint64_t body_end() const noexcept {
     std::uint64_t last = start_ticks_;
@@ -376,7 +404,8 @@ class Lanes {
   Rests rests_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::uint64_t start_ticks_ = 0;
-  // When the first lane may start and when the last has ended its body: by the system's clock, and processor time.
+  // When the first lane may start what is measured and when the last has ended its body: by the system's clock, and
+  // processor time.
   std::uint64_t start_ns_ = 0;
   std::uint64_t start_cpu_ns_ = 0;
   std::uint64_t end_ns_ = 0;
@@ -384,7 +413,9 @@ class Lanes {
   alignas(128) std::atomic<bool> given_up_ = false;
   std::atomic<bool> no_thread_ = false;
   std::atomic<bool> gate_ = false;
+  std::atomic<bool> body_began_ = false;
   std::atomic<bool> body_ended_ = false;
+  std::atomic<std::uint64_t> warm_left_;
   std::atomic<std::uint32_t> body_left_;
 };
 

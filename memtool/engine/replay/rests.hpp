@@ -22,6 +22,11 @@ class Rests {
     const std::lock_guard lock(mutex_);
     if (--at_work_ == 0) since_ = clock_.stop();
   }
+  // What was rested so far does not count.
+  void forget() noexcept {
+    const std::lock_guard lock(mutex_);
+    ticks_ = since_ = 0;
+  }
   // Ticks in which all lanes rested, and then one went on.
   [[nodiscard]] std::uint64_t ticks() const noexcept { return ticks_; }
 

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <type_traits>
 
 #include "engine/instruments/pages.hpp"
 #include "engine/replay/failure.hpp"
@@ -33,15 +34,16 @@ class LaneWork : public Lanes::Work {
   }
 
   void run(Lane& lane, Lanes& lanes) noexcept override {
-    auto&& probe = make_probe_(lane);
     std::uint32_t turn = 0;
-    const bool finished = replay_part(probe, lane, lanes, lane.entry.body_words, turn);
+    const bool began = lanes.image().head.warm_lanes == 0 || warm(lane, lanes, turn);
+    auto&& probe = make_probe_(lane);
+    const bool finished = began && replay_part(probe, lane, lanes, lane.entry.body_words - lane.entry.warm_words, turn);
     if constexpr (requires { probe.body_ended(); }) probe.body_ended();
     lanes.end_body(lane);
     if (!finished) return;
     const std::uint64_t rest = lane.entry.words - lane.entry.body_words;
-    if constexpr (requires { probe.of_epilogue(); }) {
-      auto unrecorded = probe.of_epilogue();
+    if constexpr (requires { probe.unrecorded(Touch::none); }) {
+      auto unrecorded = probe.unrecorded(Touch::none);
       replay_part(unrecorded, lane, lanes, rest, turn);
     } else {
       replay_part(probe, lane, lanes, rest, turn);
@@ -60,6 +62,20 @@ class LaneWork : public Lanes::Work {
   [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
 
  private:
+  // Replays what comes before anything is measured. False: it was given up.
+  [[gnu::noinline]] bool warm(Lane& lane, Lanes& lanes, std::uint32_t& turn) noexcept {
+    using Probe = std::remove_cvref_t<std::invoke_result_t<MakeProbe&, Lane&>>;
+    const std::uint64_t words = lane.entry.warm_words;
+    if constexpr (requires { Probe::unrecorded(Touch::none); }) {
+      auto unrecorded = Probe::unrecorded(lanes.image().touch());
+      (void)replay_part(unrecorded, lane, lanes, words, turn);
+    } else {
+      auto&& probe = make_probe_(lane);
+      (void)replay_part(probe, lane, lanes, words, turn);
+    }
+    return lanes.begin_body(lane);
+  }
+
   // In lockstep the words come in runs, each in its turn.
   template <class Probe>
   bool replay_part(Probe& probe, Lane& lane, Lanes& lanes, std::uint64_t words, std::uint32_t& turn) noexcept {
