@@ -74,6 +74,11 @@ def scroll_through(page: Page) -> None:
         page.wait_for_function("figure => figure.dataset.drawn === 'yes'", arg=figure)
 
 
+def test_thirty_allocators_on_ten_workloads_fit_on_a_page_of_3_mb(tmp_path: Path) -> None:
+    write_large_run(tmp_path)
+    assert api.report([tmp_path]).stat().st_size <= 3_000_000
+
+
 both_ways = pytest.mark.parametrize("opened", [(1440, "light"), (360, "dark")], indirect=True)
 
 
@@ -140,6 +145,28 @@ def test_the_filter_leaves_out_rows_and_lines(opened: Page) -> None:
     opened.fill("#filter", "")
     opened.wait_for_function("document.getElementById('count').textContent === '(4 of 4)'")
     assert len(labels(opened)) == ALLOCATORS
+
+
+def test_lines_are_named_above_them(opened: Page) -> None:
+    opened.locator("#w0-0 figure.lines").first.scroll_into_view_if_needed()
+    opened.wait_for_selector("#w0-0 figure.lines[data-drawn]")
+    legend: dict[str, Any] = opened.evaluate(
+        "echarts.getInstanceByDom(document.querySelector('#w0-0 figure.lines .chart')).getOption().legend[0]"
+    )
+    assert legend["show"] is True
+    assert [name.partition(":")[0] for name in legend["data"]] == [f"allocator-{at}" for at in range(ALLOCATORS)]
+
+
+@both_ways
+def test_the_button_names_the_theme_that_it_gives(opened: Page) -> None:
+    first, second = (
+        ("Dark", "Light")
+        if opened.evaluate("matchMedia('(prefers-color-scheme: light)').matches")
+        else ("Light", "Dark")
+    )
+    assert opened.locator("#theme").text_content() == first
+    opened.locator("#theme").click()
+    opened.wait_for_function("word => document.getElementById('theme').textContent === word", arg=second)
 
 
 def test_one_allocator_is_taken_out_by_its_box(opened: Page) -> None:

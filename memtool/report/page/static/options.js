@@ -41,13 +41,14 @@ var memtoolOptions = (() => {
 
   const named = (params, text) => `${params.marker ?? ""} ${echarts.format.encodeHTML(params.seriesName)}: ${text}`;
 
-  function lines(chart, theme, style, shown) {
+  const MOST_NAMED = 12;  // of more lines the names stand above the charts of the workload alone
+
+  function lines(chart, theme, style, shown, width) {
     const option = frame(chart, theme);
     const [x, y] = [written(chart.x), written(chart.y)];
     option.xAxis = axis(chart.x, theme, { boundaryGap: false, splitLine: { show: false }, min: chart.x.is_log ? undefined : "dataMin", max: chart.x.categories.length ? undefined : "dataMax" });
     option.yAxis = axis(chart.y, theme, { min: chart.y.is_log ? undefined : 0, nameGap: 44, ...ending(chart.y) });
     option.dataZoom = [{ type: "inside", filterMode: "none" }];
-    option.legend = { show: false };
     const place = (value) => (chart.x.categories.length ? chart.x.categories[value] : x(value));
     option.tooltip.formatter = (params) => (params.componentType === "series" ? named(params, `${y(params.value[1])} at ${place(params.value[0])}`) : params.name);
     option.series = chart.lines.filter((line) => line.look !== "allocator" || shown(line.label)).map((line) => {
@@ -60,7 +61,23 @@ var memtoolOptions = (() => {
       return { type: "line", name: line.label, data, symbol: own.symbol, symbolSize: every ? 5 : 8, showAllSymbol: !every, showSymbol: !every, lineStyle: { color: own.colour, type: own.dash, width: 1.8 }, itemStyle: { color: own.colour }, emphasis: { focus: "series" }, z: 3 };
     });
     if (option.series.length) option.series[0].markLine = marked(chart.marks.map(([name, at]) => ({ name, xAxis: at })).concat(chart.levels.map(([name, at]) => ({ name, yAxis: at }))), theme);
-    return { option, height: 340 };
+    const names = chart.lines.filter((line) => line.look === "allocator" && shown(line.label)).map((line) => line.label);
+    const isNamed = names.length > 0 && names.length <= MOST_NAMED;
+    option.legend = { show: isNamed, data: names, top: 0, left: 0, width: width - 10, itemWidth: 28, itemGap: 12, selectedMode: false, textStyle: { color: theme.ink } };
+    const room = isNamed ? 22 * rows_of(names, width - 10) : 0;
+    option.grid.top += room;
+    return { option, height: 340 + room };
+  }
+
+  // How many rows a legend of these names takes, each with its sign and a gap.
+  function rows_of(names, width) {
+    let [count, used] = [1, 0];
+    for (const name of names) {
+      const own = name.length * 7 + 46;
+      if (used && used + own > width) [count, used] = [count + 1, 0];
+      used += own;
+    }
+    return count;
   }
 
   function marked(data, theme, position = "end") {
@@ -127,7 +144,7 @@ var memtoolOptions = (() => {
     option.tooltip.formatter = (params) => named(params, `${x(params.value[0])}, ${y(params.value[1])}`);
     option.series = visible.map((spot) => ({
       type: "scatter", name: spot.label, data: [[spot.x, spot.y]], symbol: style(spot.label).symbol, symbolSize: 13, z: 3,
-      itemStyle: { color: style(spot.label).colour }, label: { show: true, formatter: spot.label, position: "right", color: theme.ink, fontSize: 11 },
+      itemStyle: { color: style(spot.label).colour }, label: { show: true, formatter: spot.label, position: "right", color: theme.ink, fontSize: 11, backgroundColor: theme.paper, padding: [1, 2] },
       labelLayout: { hideOverlap: true, moveOverlap: "shiftY" },
     }));
     option.series.push({ type: "line", name: "Pareto front", step: "end", data: chart.front, showSymbol: false, lineStyle: { color: theme.soft, type: "dashed" }, itemStyle: { color: theme.soft }, z: 1, silent: true });

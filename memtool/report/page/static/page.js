@@ -182,7 +182,7 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   function become(isDark) {
     root.dataset.theme = isDark ? "dark" : "light";
-    button.setAttribute("aria-pressed", String(isDark));
+    button.textContent = isDark ? "Light" : "Dark";
     legends();
     drawn.forEach((chart, figure) => paint(figure, chart));
   }
