@@ -77,7 +77,7 @@ def by_size(cells: latency.Labelled) -> Iterator[Heat]:
                 ),
                 Axis("latency less the floor's median", is_log=True, quantity="time"),
                 hollow,
-                note="~ indistinguishable from the noise floor. Blank: no such operation. Figures without a unit are ns.",
+                note="~ indistinguishable from the noise floor. Blank: no such operation. No unit: ns.",
             )
 
 
