@@ -10,6 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from memtool.errors import InputError, MemtoolError
 from memtool.model import Cell
 from memtool.passes import Pass
@@ -19,6 +21,9 @@ from memtool.workload.importers.known import importer_of
 from memtool.workload.trace import find_workload, shipped_recordings
 
 _DEFAULT = ("quickstart",)
+_FOLDER = ("file", "folder")
+_NAMES_FILE = (("graph", "events"), ("construct", "type"), _FOLDER)
+"""Keys of workloads that name a file or folder from where they lie; no workload has two of them."""
 Key = tuple[Cell, int, Pass]
 
 
@@ -68,9 +73,29 @@ def _packed(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise InputError(f"{path}: is not a file, and cannot be measured on other machines")
     if importer_of(path) is None:
-        return {"file": path.name, "text": path.read_text(encoding="utf-8")}
+        return {"file": path.name, "text": _with_whole_paths(path.read_text(encoding="utf-8"), path.absolute().parent)}
     name = next((name for name, file in shipped_recordings().items() if file == path), "")
     return {"file": str(path.absolute()), "shipped": name, "digest": digest_of(path)}
+
+
+def _with_whole_paths(text: str, folder: Path) -> str:
+    """Return a workload's text with what it names beside itself named by whole paths: it lies there on each host."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    for section, key in _NAMES_FILE:
+        named = _node(_node(root, section), key)
+        if not isinstance(named, yaml.ScalarNode):
+            continue
+        beside = folder / named.value
+        # A name that no file beside it has is one of memtool's own.
+        if beside.is_file() or (section, key) == _FOLDER:
+            text = text[: named.start_mark.index] + json.dumps(str(beside)) + text[named.end_mark.index :]
+    return text
+
+
+def _node(parent: yaml.Node | None, key: str) -> yaml.Node | None:
+    """Return what a mapping has under a key; None: it has none, or is no mapping."""
+    pairs = parent.value if isinstance(parent, yaml.MappingNode) else []
+    return next((value for name, value in pairs if name.value == key), None)
 
 
 def digest_of(path: Path) -> str:

@@ -7,7 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -101,7 +101,7 @@ class _Spread:
         return name
 
     def _name_of(self, described: Mapping[str, Any]) -> str:
-        facts = _identifying(described)
+        facts = identifying(described, self.plan)
         name = groups.name_of(facts)
         ticks = described["settings"]["ns_per_tick"]
         first = next(iter(self.log.groups.get(name, {}).get("hosts", {}).values()), ticks)
@@ -158,7 +158,7 @@ class _Spread:
         return [
             Measured(name, self._plan_of(name), tuple(opened.samples.values()), self._facts(name), opened.missing)
             for name, opened in sorted(self.ledgers.items())
-            if opened.samples
+            if opened.samples or not opened.total  # all of its cells may be left out, each for a reason
         ]
 
     def _facts(self, name: str) -> dict[str, Any]:
@@ -170,14 +170,20 @@ class _Spread:
         return {**known["described"]["facts"], groups.GROUP: name, groups.HOSTS: hosts}
 
 
-def _identifying(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what makes a machine another one for what is measured."""
+def identifying(described: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """Return what makes a machine another one for what is measured.
+
+    Of cells and passes only how they differ from those planned here: a machine keeps its name, whatever is measured.
+    """
     facts = dict(described["facts"])
     if not any(plan.get("adopted") and plan["adopted"][0] == "python" for _, plan in described["plans"]):
         del facts["python"]  # which nothing that is measured is written in
-    settings = {key: value for key, value in described["settings"].items() if key != "ns_per_tick"}
-    cells = sorted("/".join(cell.values()) for cell, _ in described["plans"])
-    return {**facts, "libraries": described["libraries"], "settings": settings, "cells": cells}
+    settings = {key: value for key, value in described["settings"].items() if key not in ("ns_per_tick", "passes")}
+    cells = {"/".join(cell.values()) for cell, _ in described["plans"]}
+    other_cells = cells ^ {"/".join(asdict(cell).values()) for cell in plan.plans}
+    other_passes = {*described["settings"]["passes"]} ^ set(map(str, plan.settings.passes))
+    differing = {"cells": sorted(other_cells), "passes": sorted(other_passes)}
+    return {**facts, "libraries": described["libraries"], "settings": settings, **differing}
 
 
 def _in_words(hosts: Sequence[Host]) -> str:

@@ -8,6 +8,7 @@ of hosts are normal and have as many pairs, and honest with few hosts, which a l
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
@@ -62,5 +63,8 @@ def p_differ(first: Sequence[float], second: Sequence[float]) -> float | None:
         return None
     from scipy.stats import ttest_ind
 
-    p_value = float(ttest_ind(list(first), list(second), equal_var=False).pvalue)
+    with warnings.catch_warnings():
+        # Hosts of a group that find exactly the same leave its variance at 0, which scipy remarks on.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        p_value = float(ttest_ind(list(first), list(second), equal_var=False).pvalue)
     return None if math.isnan(p_value) else p_value

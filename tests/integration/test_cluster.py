@@ -11,15 +11,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from memtool import __version__
-from memtool.api import bench, check, policy
+from memtool.api import bench, check, policy, standings
 from memtool.check import CheckOptions
 from memtool.cluster import launch, machine
 from memtool.errors import InputError
@@ -38,6 +39,8 @@ seed: 7
 allocations: 2000
 objects: [{{size: {{uniform: [16, 512]}}, lifetime: {{exponential: {{mean: 100}}}}}}]
 """
+NANNY = {"MALLOC_TRIM_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1", "DASK_TEMPORARY_DIRECTORY": "/var/tmp"}
+"""What Dask's nanny puts into the environment of a worker, or a user for Dask."""
 EXACT = ("peak_footprint_bytes", "peak_granted_bytes", "internal_fragmentation", "metadata_bytes", "holes_ratio")
 
 
@@ -91,7 +94,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     try:
         made.scheduler()
         made.worker("a")
-        made.worker("b")
+        made.worker("b", **NANNY)
         yield made
     finally:
         made.close()
@@ -141,16 +144,31 @@ def keys(folder: Path) -> list[tuple[str, int, str]]:
 
 
 def test_figures_are_those_of_one_machine_and_say_which_host_took_them(
-    cluster: Cluster, workload: str, tmp_path: Path
+    cluster: Cluster, workload: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("memtool.cluster.spread._WATCH_SECONDS", 0.0)
     said: list[str] = []
+    seen: list[Run] = []  # as `bench --watch` shows it
     shown: list[str] = []
+    measuring: dict[int, set[str]] = {}
+
+    def progress(what: str, done: int, total: int, left: float | None) -> None:
+        shown.append(f"{what} {done}/{total}")
+        measuring.update(variables_of_what_measures(cluster))
+
     here = bench(options(workload, tmp_path / "here"))
     there = bench(
         options(workload, tmp_path / "there", cluster=str(cluster.file)),
         announce=said.append,
-        progress=lambda what, done, total, left: shown.append(f"{what} {done}/{total}"),
+        progress=progress,
+        seen=seen.append,
     )
+    counts = [
+        sum(len(result.metrics["time_per_op_ns"].samples) for result in run.cells if result.metrics) for run in seen
+    ]
+    assert counts == sorted(counts)
+    assert counts[-1] == 2 * 3
+    assert standings(seen[-1]) == standings(there.run)
     assert exact(there.run) == exact(here.run) != {}
     assert [result.cell for result in there.run.cells] == [result.cell for result in here.run.cells]
     hosts = there.run.machine["hosts"]
@@ -161,8 +179,21 @@ def test_figures_are_those_of_one_machine_and_say_which_host_took_them(
     assert len(keys(tmp_path / "there")) == len(set(keys(tmp_path / "there"))) == 2 + 3 * 3 + 2 * 2
     assert said == [words for words in said if "for a later" in words]
     assert shown[-1].endswith("15/15")
+    assert len(measuring) == 2
+    assert not {name for names in measuring.values() for name in names} & {*NANNY}
     assert run_file.read(tmp_path / "there") == there.run
     assert not list(machine.spool("x").parent.glob("*"))  # fetched, so gone
+
+
+def variables_of_what_measures(cluster: Cluster) -> dict[int, set[str]]:
+    """Return the names in the environments of the processes that measure for a cluster."""
+    names: dict[int, set[str]] = {}
+    for worker in cluster.processes.values():
+        for process in psutil.Process(worker.pid).children():
+            with suppress(psutil.Error):  # it has ended meanwhile
+                if "memtool.cluster.serving" in process.cmdline():
+                    names[process.pid] = {*process.environ()}
+    return names
 
 
 @contextmanager
@@ -321,7 +352,7 @@ def test_a_network_that_stalls_loses_nothing_and_costs_two_lines(
     assert not any("left out" in words for words in said)
 
 
-def test_an_interrupted_run_is_gone_on_with(cluster: Cluster, workload: str, tmp_path: Path) -> None:
+def test_an_interrupted_run_is_gone_on_with_on_another_cluster(cluster: Cluster, workload: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     own = options(workload, folder, blocks=6, cluster=str(cluster.file))
 
@@ -333,8 +364,12 @@ def test_an_interrupted_run_is_gone_on_with(cluster: Cluster, workload: str, tmp
         bench(own, progress=interrupt)
     before = keys(folder)
     assert 8 <= len(before) < 2 + 6 * 3 + 4
-    bench(replace(own, resume=True))
+    cluster.close()
+    cluster.scheduler()
+    cluster.worker("c")
+    outcome = bench(replace(own, resume=True))
     taken = keys(folder)
+    assert "c" in outcome.run.machine["hosts"]
     assert taken[: len(before)] == before
     assert len(taken) == len(set(taken)) == 2 + 6 * 3 + 4
 
@@ -354,7 +389,7 @@ def test_a_check_is_judged_as_on_one_machine(cluster: Cluster, workload: str, tm
     [
         ("tcp://127.0.0.1:9", "tcp://127.0.0.1:9: nobody answers there"),
         ("absent.json", "absent.json: no such file, and no address such as tcp://HOST:8786"),
-        ("{here}", "is no scheduler file of Dask"),
+        ("{here}", "is not a scheduler file of Dask"),
     ],
 )
 def test_where_nobody_answers_one_line_says_so(

@@ -47,6 +47,28 @@ def test_options_and_workloads_arrive_as_they_were_sent(tmp_path: Path) -> None:
     assert (got.output, got.cluster) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        (
+            "graph: {events: web.parquet, frees: none} # ours\n",
+            'graph: {events: "HERE/web.parquet", frees: none} # ours\n',
+        ),
+        ("graph:\n  events: recorded/jq\n", "graph:\n  events: recorded/jq\n"),
+        ("construct: {type: string}\n", "construct: {type: string}\n"),
+        ("construct: {type: 'web.parquet'}\n", 'construct: {type: "HERE/web.parquet"}\n'),
+        ("file: {folder: ../data}\n", 'file: {folder: "HERE/../data"}\n'),
+        ("file: {folder: /data}\n", 'file: {folder: "/data"}\n'),
+    ],
+)
+def test_what_a_workload_names_beside_itself_is_named_by_its_whole_path(text: str, sent: str, tmp_path: Path) -> None:
+    file = tmp_path / "w.yaml"
+    file.write_text(text, encoding="utf-8")
+    (tmp_path / "web.parquet").write_bytes(b"")
+    (packed,) = json.loads(order_of(BenchOptions(workloads=(str(file),)), "run"))["workloads"]
+    assert packed["text"] == sent.replace("HERE", str(tmp_path))
+
+
 def test_a_trace_has_to_lie_there_and_to_be_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = find_workload("recorded/sqlite3")
     trace = tmp_path / "mine.parquet"

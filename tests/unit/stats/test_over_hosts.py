@@ -48,6 +48,14 @@ def test_groups_are_told_apart_by_their_hosts_and_not_by_their_blocks() -> None:
     assert p_differ([1, 2, 3], [7, 8, 9]) == pytest.approx(0.001826, abs=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+def test_hosts_that_find_exactly_the_same_are_compared_without_a_warning() -> None:
+    # Student's t of (1, 1) and (2, 3) is -3 with one degree of freedom: 1 - 2 / pi * atan(3).
+    assert p_differ([0.1, 0.1], [0.2, 0.3]) == pytest.approx(0.204833, abs=1e-6)
+    assert p_differ([0.1, 0.1], [0.2, 0.2]) == 0.0
+    assert p_differ([0.1, 0.1], [0.1, 0.1]) is None
+
+
 def fleet(**change: float) -> Run:
     """Return a run over two groups of three hosts: ``old`` and ``new``, whose time is worse by so much on each."""
     cells, traces = [], []
