@@ -76,6 +76,16 @@ def test_no_link_of_the_repository_leads_nowhere() -> None:
     assert broken([*own, *(ROOT / "docs").glob("*.md"), *(ROOT / "docs/adr").glob("*.md")]) == []
 
 
+def test_each_decision_has_a_number_of_its_own() -> None:
+    records = sorted((ROOT / "docs/adr").glob("*.md"))
+    numbers = [int(path.name.partition("-")[0]) for path in records]
+    assert numbers == list(range(1, len(records) + 1))
+    for number, path in zip(numbers, records, strict=True):
+        assert re.match(rf"# {number}\. \S.*\n\nDate: 2\d{{3}}-\d\d-\d\d\. Status: ", path.read_text("utf-8")), (
+            path.name
+        )
+
+
 def test_no_link_of_the_site_leads_nowhere(site: Path) -> None:
     assert broken(pages(site)) == []
 
