@@ -57,8 +57,8 @@ def why_not_collected(plan: AllocatorPlan, trace: TraceInfo, *, has_references: 
     if plan.family != COLLECTOR or has_references:
         return None
     return (
-        f"is a garbage collector, and {trace.name} does not say what its objects refer to; a workload with the key "
-        "graph does"
+        f"is a garbage collector, and {trace.name} does not say what its objects refer to; "
+        "a workload with graph: {events: NAME} plays it with roots only"
     )
 
 

@@ -9,6 +9,12 @@ from memtool.model import CellResult, TraceInfo
 from memtool.units import format_count, format_size
 
 _FREES = {"death": "as soon as nothing leads to it", "scope-end": "at the next safe point after nothing leads to it"}
+_ROOTS_ONLY = (
+    "Roots only: each object is held by a root of its own, and a free drops that root. The events do not say what the "
+    "objects refer to, so no collector traces from one object to another and no barrier has anything to note: what the "
+    "program's references would cost is not covered."
+)
+_LEAKED = "leaked: garbage in cycles, which reference counting never reclaims unless it looks for them (cycles=)."
 _OF_PAUSES = frozenset({"pause_p50_ns", "pause_p99_ns", "pause_max_ns", *UTILISATIONS})
 _OF_COLLECTORS = frozenset(
     {
@@ -38,10 +44,18 @@ def heading(info: TraceInfo) -> str:
 
 
 def remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
-    """Yield when explicit allocators get objects."""
+    """Yield when explicit allocators get objects, and what must be known of the figures of collectors."""
     yield f"An explicit allocator gets an object {_FREES[info.facts['frees_at']]}."
-    if any(cell.metrics.get("forced_collections") and cell.metrics["forced_collections"].value for cell in cells):
+    if info.facts["shape"] == "events":
+        yield _ROOTS_ONLY
+    if _is_above_zero(cells, "forced_collections"):
         yield "forced: memory was out where no collection was to begin, and one began."
+    if _is_above_zero(cells, "leaked_bytes"):
+        yield _LEAKED
+
+
+def _is_above_zero(cells: Sequence[CellResult], name: str) -> bool:
+    return any(name in cell.metrics and bool(cell.metrics[name].value) for cell in cells)
 
 
 def why_not(cell: CellResult, name: str, trace: TraceInfo, *, was_measured: bool) -> str | None:

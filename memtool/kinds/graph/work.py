@@ -44,7 +44,8 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
     for field, option_value in (("threads", threads), ("rates", rate)):
         if option_value is not None:
             raise InputError(
-                f"{path}: with {option(field)} {option_value}: graphs have none; collectors serve one thread"
+                f"{path}: with {option(field)} {option_value}: a graph has none; it runs on one thread, which is all "
+                "that a collector serves"
             )
     return make_trace(load_document(path, Workload), path, seed)
 

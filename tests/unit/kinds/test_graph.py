@@ -261,7 +261,8 @@ def test_who_knows_no_references_is_told_so(tmp_path: Path) -> None:
         info = replace(trace.info, name="events")
     assert why_not_collected(plan, info, has_references=True) is None
     assert why_not_collected(plan, info, has_references=False) == (
-        "is a garbage collector, and events does not say what its objects refer to; a workload with the key graph does"
+        "is a garbage collector, and events does not say what its objects refer to; "
+        "a workload with graph: {events: NAME} plays it with roots only"
     )
     assert WORK.why_not(Registry().resolve(AllocatorSpec("null")), info) == (
         "hands out the same block again and again, and objects would live upon each other"

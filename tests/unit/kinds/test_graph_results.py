@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from memtool.kinds.graph import words
 from memtool.kinds.graph.metrics import UTILISATIONS, WINDOWS_NS
 from memtool.kinds.graph.results import CAUSES, RESULTS, Pauses
-from memtool.model import Cell, Status, TraceInfo
+from memtool.model import Cell, CellResult, Determinism, Metric, Status, TraceInfo
 from memtool.passes import Clock, Pass, Sample
 from memtool.passes.declaration import CellSamples
 from memtool.passes.layout import Asked
@@ -83,3 +85,23 @@ def test_series_have_the_pauses_of_the_first_sample_and_the_lengths_of_all() -> 
 def test_a_worker_counts_its_pauses_and_numbers_their_causes() -> None:
     held = {"utilisation": [], "course_length": 2, "course": [7, 8, 0, 9, 10, 11, 5, 12, 0, 0, 0, 0]}
     assert LATENCY.unpack(held, {}, Asked())["course"] == [(7, 8, CAUSES[0], 9), (10, 11, CAUSES[5], 12)]
+
+
+def remarks_on(shape: str, **figures: int) -> list[str]:
+    info = replace(TRACE, facts={"shape": shape, "frees_at": "death"})
+    metrics = {name: Metric("B", Determinism.EXACT, (value,), (0,), value) for name, value in figures.items()}
+    cell = CellResult(Cell("w", "reference-counting"), Status.OK, None, {}, metrics)
+    return list(words.remarks([cell], info))
+
+
+def test_what_roots_alone_do_not_cover_is_said() -> None:
+    assert [remark[:11] for remark in remarks_on("events")] == ["An explicit", "Roots only:"]
+    assert "what the program's references would cost is not covered" in remarks_on("events")[1]
+
+
+def test_leaks_and_forced_collections_are_explained_where_there_are_any() -> None:
+    assert len(remarks_on("young", leaked_bytes=0, forced_collections=0)) == 1
+    assert remarks_on("young", leaked_bytes=96, forced_collections=2)[1:] == [
+        "forced: memory was out where no collection was to begin, and one began.",
+        "leaked: garbage in cycles, which reference counting never reclaims unless it looks for them (cycles=).",
+    ]

@@ -66,36 +66,39 @@ std::unique_ptr<AnyCollector> open(Surroundings& in) {
 
 constexpr ParameterInfo kHeap{.name = "heap",
                               .summary =
-                                  "bytes for objects, or a multiple (2x) of what is reachable at most, 256 KiB "
-                                  "at least; what the collector keeps free for itself is part of it",
+                                  "the size of the heap in bytes, or as a multiple (2x) of what is reachable at most, "
+                                  "256 KiB at least; includes what the collector keeps free for itself",
                               .default_value = kMultiple | 3000,
                               .minimum = 4096,
                               .unit = "heap"};
-constexpr ParameterInfo kTrigger{.name = "trigger",
-                                 .summary = "collects once so many bytes were allocated; 0: when the heap is full"};
+constexpr ParameterInfo kTrigger{
+    .name = "trigger", .summary = "a collection begins after this many bytes were allocated; 0: when the heap is full"};
 constexpr ParameterInfo kAt{.name = "at",
                             .summary =
-                                "where a collection may begin while there is memory: at any allocation, or at "
-                                "the safe points of the program",
+                                "where a collection may begin as long as there is memory: at any allocation, or only "
+                                "at the safe points of the program",
                             .default_value = 0,
                             .maximum = 1,
                             .unit = "choice",
                             .choices = "allocation|safe-point"};
-constexpr ParameterInfo kNursery{.name = "nursery", .summary = "bytes for the young; 0: an eighth of the heap"};
+constexpr ParameterInfo kNursery{.name = "nursery",
+                                 .summary = "the size of the nursery in bytes; 0: an eighth of the heap"};
 
 constexpr ParameterInfo kPause{.name = "pause",
-                               .summary = "time that an increment may take",
+                               .summary = "the longest time that an increment may take",
                                .default_value = 1'000'000,
                                .minimum = 1'000,
                                .maximum = 1'000'000'000'000,
                                .unit = "time"};
-constexpr ParameterInfo kBarrier{.name = "barrier",
-                                 .summary = "what is shaded while it marks: what is overwritten, or what is stored",
-                                 .maximum = 1,
-                                 .unit = "choice",
-                                 .choices = "snapshot|dijkstra"};
+constexpr ParameterInfo kBarrier{
+    .name = "barrier",
+    .summary =
+        "which reference the barrier marks during marking: the one that is overwritten, or the one that is stored",
+    .maximum = 1,
+    .unit = "choice",
+    .choices = "snapshot|dijkstra"};
 constexpr ParameterInfo kCycles{.name = "cycles",
-                                .summary = "what becomes of garbage cycles: they stay, or are found by trial deletion",
+                                .summary = "what happens to garbage cycles: they stay, or trial deletion finds them",
                                 .maximum = 1,
                                 .unit = "choice",
                                 .choices = "leak|trial-deletion"};
@@ -108,17 +111,17 @@ constexpr std::array kCounting{kHeap, kTrigger, kAt, kCycles};
 
 constexpr CollectorEntry kCollectors[] = {
     {{.name = "mark-sweep",
-      .summary = "Marks what is reachable in a bitmap, and sweeps blocks when cells of their size are asked for.",
+      .summary = "Marks reachable objects in a bitmap, and sweeps a block when an object of its size is allocated.",
       .source =
           "McCarthy, \"Recursive functions of symbolic expressions\", CACM 3(4), 1960; lazy sweeping: Hughes, SPE "
           "12(11), 1982",
-      .complexity = "allocate O(1), a sweep of a block at times; collect O(live) to mark, O(heap) to sweep",
+      .complexity = "allocate O(1), sometimes a sweep of a block; collect O(live) to mark, O(heap) to sweep",
       .when = "objects that live long, in a heap not much larger than they are",
       .parameters = kTracing,
       .header = 8},
      open<MarkSweep>},
     {{.name = "semispace",
-      .summary = "Copies what is reachable from one half of the heap to the other; allocation moves a pointer.",
+      .summary = "Copies reachable objects from one half of the heap to the other; an allocation moves a pointer.",
       .source = "Cheney, \"A nonrecursive list compacting algorithm\", CACM 13(11), 1970",
       .complexity = "allocate O(1); collect O(live)",
       .when = "most objects die before the heap is full, and memory is plentiful",
@@ -129,38 +132,38 @@ constexpr CollectorEntry kCollectors[] = {
       .summary = "A nursery whose survivors are copied to an old space, which is marked and swept; a barrier remembers "
                  "references from old to young.",
       .source = "Ungar, \"Generation scavenging\", SDE 1984; Appel, SPE 19(2), 1989",
-      .complexity = "allocate O(1), a store into an object a test; a small collection O(survivors)",
+      .complexity = "allocate O(1), each store into an object one test; a collection of the nursery O(survivors)",
       .when = "most objects die young, and some stay",
       .parameters = kWithNursery,
       .header = 8,
       .has_barriers = true},
      open<Generational>},
     {{.name = "mark-compact",
-      .summary = "Marks what is reachable, and slides it together; allocation moves a pointer.",
+      .summary = "Marks reachable objects and slides them together; an allocation moves a pointer.",
       .source = "LISP 2 (Knuth, TAOCP 1, 2.5); by bitmap: Kermany and Petrank, \"The Compressor\", PLDI 2006",
       .complexity = "allocate O(1); collect O(live) to mark and to move",
-      .when = "fragmentation must not be, and memory is scarce",
+      .when = "the heap must not fragment, and memory is scarce",
       .parameters = kTracing,
       .header = 8},
      open<MarkCompact>},
     {{.name = "incremental",
       .summary =
-          "Marks in increments between which the program goes on, then sweeps as mark-sweep does; a barrier shades "
-          "what changes in between.",
+          "Marks in increments between which the program runs, then sweeps as mark-sweep does; a barrier marks what "
+          "the program changes in between.",
       .source = "Yuasa, JSS 11(3), 1990 (snapshot); Dijkstra, Lamport and others, CACM 21(11), 1978",
-      .complexity = "allocate O(1), a store a test; an increment no longer than its budget",
-      .when = "pauses must be short, and the heap has room for what dies meanwhile",
+      .complexity = "allocate O(1), each store one test; an increment no longer than its budget",
+      .when = "pauses must be short, and the heap has room for what dies during marking",
       .parameters = kInIncrements,
       .header = 8,
       .has_barriers = true,
       .is_timed = true},
      open<Incremental>},
     {{.name = "reference-counting",
-      .summary = "Counts the references from roots and fields; what has none is freed at once.",
+      .summary = "Counts the references from roots and fields; an object without any is freed at once.",
       .source =
           "Collins, \"A method for overlapping and erasure of lists\", CACM 3(12), 1960; cycles: Bacon and Rajan, "
           "ECOOP 2001",
-      .complexity = "each write of a reference two counts; a death O(what dies with it)",
+      .complexity = "each write of a reference changes two counts; a death O(what dies with it)",
       .when = "memory must come back at once, and there are few cycles",
       .parameters = kCounting,
       .header = 16,
@@ -168,11 +171,11 @@ constexpr CollectorEntry kCollectors[] = {
       .leaves_cycles = true},
      open<ReferenceCounting<false>>},
     {{.name = "deferred-counting",
-      .summary =
-          "Counts the references from fields alone; what has none waits in a table until the roots are looked at.",
+      .summary = "Counts the references from fields alone; an object without any waits in a table until the roots are "
+                 "scanned.",
       .source = "Deutsch and Bobrow, \"An efficient, incremental, automatic garbage collector\", CACM 19(9), 1976",
-      .complexity = "each write to a field two counts; a look at the roots O(roots + table)",
-      .when = "as reference counting, where local variables change often",
+      .complexity = "each write to a field changes two counts; a scan of the roots O(roots + table)",
+      .when = "as for reference counting, where local variables change often",
       .parameters = kCounting,
       .header = 16,
       .has_barriers = true,
@@ -180,20 +183,21 @@ constexpr CollectorEntry kCollectors[] = {
      open<ReferenceCounting<true>>},
     {{.name = "immix",
       .summary =
-          "Marks blocks by the line, allocates through free lines, and moves what is reachable out of the emptiest "
+          "Marks the lines of blocks, allocates through free lines, and moves reachable objects out of the emptiest "
           "blocks.",
       .source = "Blackburn and McKinley, \"Immix: a mark-region garbage collector\", PLDI 2008",
-      .complexity = "allocate O(1), a look for free lines at times; collect O(live) to mark, O(lines) to sweep",
+      .complexity = "allocate O(1), sometimes a search for free lines; collect O(live) to mark, O(lines) to sweep",
       .when = "objects of many lifetimes, in a heap that must not fragment",
       .parameters = kTracing,
       .header = 8},
      open<Immix>},
     {{.name = "boehm",
       .summary =
-          "The conservative mark-sweep of the system's libgc: what looks like a reference is one, on the stack too.",
+          "The conservative mark-sweep collector of the system's libgc: whatever looks like a reference counts as one, "
+          "on the stack too.",
       .source = "Boehm and Weiser, \"Garbage collection in an uncooperative environment\", SPE 18(9), 1988; libgc 8",
-      .complexity = "allocate O(1), a sweep of a block at times; collect O(live) to mark",
-      .when = "as the collector that was written by others; in programs that know nothing of collectors",
+      .complexity = "allocate O(1), sometimes a sweep of a block; collect O(live) to mark",
+      .when = "to compare with a collector that others wrote; in programs that know nothing of collectors",
       .parameters = kHeapAlone,
       .header = 8,
       .is_timed = true,
@@ -210,15 +214,16 @@ std::span<const CollectorEntry> collectors() noexcept {
 }
 
 const CollectorEntry* find_collector(std::string_view name) noexcept {
-  const auto found = std::ranges::find(kCollectors, name, [](const CollectorEntry& entry) { return entry.info.name; });
-  return found == std::end(kCollectors) ? nullptr : found;
+  const auto name_of = [](const CollectorEntry& entry) { return entry.info.name; };
+  const auto entry = std::ranges::find(kCollectors, name, name_of);
+  return entry == std::end(kCollectors) ? nullptr : entry;
 }
 
 Settings settings_of(const CollectorInfo& info, std::string_view parameters, const Head& head, double ticks_per_ns) {
-  const Parameters given(info, parameters);
-  const auto value_of = [&](std::string_view name, std::uint64_t otherwise) {
-    const auto is_it = [&](const ParameterInfo& parameter) { return parameter.name == name; };
-    return std::ranges::any_of(info.parameters, is_it) ? given[name] : otherwise;
+  const Parameters values(info, parameters);
+  const auto value_of = [&](std::string_view name, std::uint64_t default_value) {
+    const auto has_name = [&](const ParameterInfo& parameter) { return parameter.name == name; };
+    return std::ranges::any_of(info.parameters, has_name) ? values[name] : default_value;
   };
   Settings settings;
   settings.limit = value_of("heap", kMultiple | 3000);
