@@ -2,7 +2,9 @@
 
 Each program is run alone and under each recorder that is installed, in turn, in an order drawn anew for each round.
 Ratios are of one round; the table has their medians with exact 95 % intervals. With --write it stands in
-docs/recording.md. Debian has the recorders as heaptrack, and lttng-tools with liblttng-ust-dev.
+docs/recording.md. Debian has the recorders as heaptrack, and lttng-tools with liblttng-ust-dev. gperftools' tracing
+branch is none of its packages: --gperftools names the folder in which it was built. It traces its own tcmalloc, so it
+is held against the program under that tcmalloc without tracing.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ MARKS = ("<!-- table of recorders -->\n", "<!-- end of the table -->\n")
 HEAPTRACK = Path("/usr/lib/heaptrack/libheaptrack_preload.so")
 LTTNG = "liblttng-ust-libc-wrapper.so"
 ALONE = "alone"
+UNTRACED = "gperftools' tcmalloc, untraced"
 SQL = """
 CREATE TABLE orders(id INTEGER PRIMARY KEY, customer TEXT, total REAL);
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
@@ -79,12 +82,18 @@ class Recorder(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def base(self) -> str:
+        """Return the name of what the program runs under without it."""
+        ...
+
     def take(self, command: Sequence[str], folder: Path) -> Took: ...
 
 
 @dataclass(frozen=True)
 class Alone:
     name: str = ALONE
+    base: str = ALONE
 
     def take(self, command: Sequence[str], folder: Path) -> Took:
         return Took(*run(command, os.environ))
@@ -94,6 +103,7 @@ class Alone:
 class Memtool:
     name: str
     options: tuple[str, ...] = ()
+    base: str = ALONE
 
     def take(self, command: Sequence[str], folder: Path) -> Took:
         file = folder / "app.parquet"
@@ -116,9 +126,11 @@ class Preloaded:
     name: str
     library: Path | None
     """None: memtool's."""
+    base: str = ALONE
 
     def take(self, command: Sequence[str], folder: Path) -> Took:
-        environment = {**os.environ, "LD_PRELOAD": str(self.library), "DUMP_HEAPTRACK_OUTPUT": str(folder / "raw")}
+        output = dict.fromkeys(("DUMP_HEAPTRACK_OUTPUT", "TCMALLOC_TRACE_OUTPUT"), str(folder / "raw"))
+        environment = {**os.environ, "LD_PRELOAD": str(self.library), **output}
         if self.library is None:
             environment = Preload(folder).environment(os.environ)
         return Took(*run(command, environment), size_of(folder))
@@ -127,6 +139,7 @@ class Preloaded:
 @dataclass(frozen=True)
 class Lttng:
     name: str = "LTTng-UST's malloc wrapper"
+    base: str = ALONE
 
     def take(self, command: Sequence[str], folder: Path) -> Took:
         steps = (
@@ -160,7 +173,7 @@ def lttng_daemon() -> Iterator[None]:
                 os.kill(int(number.read_text(encoding="ascii")), signal.SIGTERM)
 
 
-def recorders() -> list[Recorder]:
+def recorders(gperftools: Path | None) -> list[Recorder]:
     """Return those that are installed, the program alone first."""
     there: list[Recorder] = [
         Alone(),
@@ -172,6 +185,9 @@ def recorders() -> list[Recorder]:
         there.append(Preloaded("heaptrack's preload, to a file", HEAPTRACK))
     if shutil.which("lttng-sessiond"):
         there.append(Lttng())
+    if gperftools is not None:
+        minimal, tracing = (gperftools / f".libs/libtcmalloc_minimal{end}.so" for end in ("", "_tracing"))
+        there += [Preloaded(UNTRACED, minimal), Preloaded("gperftools' tracing tcmalloc", tracing, UNTRACED)]
     return there
 
 
@@ -211,12 +227,12 @@ def ratio(figures: Sequence[float], base: Sequence[float]) -> str:
     return f"{median(ratios):.2f}" + (f" ({bounds[0]:.2f} to {bounds[1]:.2f})" if bounds else "")
 
 
-def rows(program: str, taken: Mapping[str, Sequence[Took]]) -> Iterator[tuple[str, ...]]:
-    alone = taken[ALONE]
+def rows(program: str, taken: Mapping[str, Sequence[Took]], bases: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     events = max((usage.events for usages in taken.values() for usage in usages), default=0)
     for name, usages in taken.items():
-        if name == ALONE:
+        if name in (ALONE, UNTRACED):
             continue
+        alone = taken[bases[name]]
         added = median(usage.processor - base.processor for usage, base in zip(usages, alone, strict=True))
         yield (
             program,
@@ -233,9 +249,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only", default="", help="part of a program's name")
+    parser.add_argument("--gperftools", type=Path, help="folder in which its tracing branch was built")
     parser.add_argument("--write", action="store_true", help="write the table into docs/recording.md")
     chosen = parser.parse_args()
-    there = recorders()
+    there = recorders(chosen.gperftools)
+    bases = {recorder.name: recorder.base for recorder in there}
     table: list[tuple[str, ...]] = []
     load = os.getloadavg()[0]
     with ExitStack() as stack:
@@ -244,7 +262,7 @@ def main() -> None:
             stack.enter_context(lttng_daemon())
         for name, command in programs(folder):
             if chosen.only in name:
-                table += rows(name, take_rounds(command, there, chosen.rounds))
+                table += rows(name, take_rounds(command, there, chosen.rounds), bases)
     heads = ("program", "recorder", "wall time", "its processor time", "ns more an event", "bytes an event")
     text = tabulate(table, heads, tablefmt="github", disable_numparse=True)
     when, processors = datetime.datetime.now(datetime.UTC), os.cpu_count()
