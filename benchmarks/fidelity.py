@@ -303,26 +303,28 @@ def section(said: Mapping[str, Any]) -> str:
 INTRODUCTION = """\
 # Does a replay say what the program says?
 
-Written by `python -m benchmarks.fidelity --write`. Each program is recorded (`memtool record`), its trace is replayed
-under glibc, jemalloc, mimalloc and tcmalloc (`memtool bench TRACE --cold`), and the program itself is run under each of
-them (`memtool bench --program`). Compared are the *differences* between two mallocs: the work that a program does
-besides is in both of its runs, and the harness is in both replays, so that neither is in a difference. Loading a
-malloc's library and its first steps are no part of a replay; so what an empty program takes under the same malloc, in
-the same block, is taken off the program's figures.
+This page measures how far a replay agrees with the program that was recorded; `python -m benchmarks.fidelity --write`
+writes it. Each program is recorded (`memtool record`). Its trace is replayed under glibc, jemalloc, mimalloc and
+tcmalloc (`memtool bench TRACE --cold`), and the program itself is run under each of them (`memtool bench --program`).
+The page compares the *differences* between two mallocs. The rest of the program's work is in both of its runs, and the
+harness is in both replays, so neither is part of a difference. A replay does not contain loading a malloc's library and
+its first steps, so what an empty program takes under the same malloc, in the same block, is subtracted from the
+program's figures.
 
-- **instructions**, millions: of the whole program under callgrind, once; of the replay `instructions_per_op` times its
-  operations. No noise moves them, so every difference is told apart; not of threads, which spin while they wait.
+- **instructions**, millions: those of the whole program under callgrind, counted once, and `instructions_per_op` of the
+  replay times its operations. No noise affects them, so every difference is decided. They are not counted for threads,
+  which spin while they wait.
 - **processor time**, ms: `cpu_time_ns`, and `cpu_ns_per_op` times the operations.
-- **peak resident**, MiB: `tree_peak_resident_bytes`, and `peak_resident_bytes`; differences below 0.14 MiB are none,
-  for the kernel's counters are not read more exactly.
+- **peak resident**, MiB: `tree_peak_resident_bytes` and `peak_resident_bytes`. Differences below 0.14 MiB count as
+  none, because the kernel's counters are no more exact.
 
 {blocks} blocks, interleaved, differences paired by block, each with its exact 95 % interval. {date}, two cores that
 other work shared (load average {load:.1f}): processor time is moved less by that than wall time is, and small
 differences are not told apart.
 
-- *same*: both say, each beyond its interval, that the same malloc takes more.
-- *not told apart*: the interval of one or of both holds zero, so it says nothing about the order.
-- *OPPOSITE*: each beyond its interval, the other way round.
+- *same*: both show, each beyond its interval, that the same malloc takes more.
+- *not told apart*: the interval of one or of both includes zero, so nothing follows about the order.
+- *OPPOSITE*: both differ beyond their intervals, in opposite directions.
 
 | program | what | same | not told apart | opposite |
 |---|---|---|---|---|
@@ -330,27 +332,28 @@ differences are not told apart.
 
 
 REMARKS = """\
-## What it comes to
+## Conclusions
 
-**Which malloc is more work: yes, and by how much.** In instructions all 24 pairs of the four single-threaded programs
-have the same order in the replay, and the difference itself is the program's within 15 % in 23 of them (half of them
-within 5 %). What a malloc does for a program, it does for its trace.
+**Which malloc is more work?** A replay says so, and by how much. In instructions, all 24 pairs of the four
+single-threaded programs have the same order in the replay, and the difference itself is within 15 % of the program's in
+23 of them (within 5 % in half of them). What a malloc does for a program, it does for its trace.
 
-**Which malloc is faster: yes where it can be told, but a replay understates it.** No pair is the other way round; for
-two threads and for Python all that can be told apart are the same. In Perl and Python a replay shows little more than
-half of the program's difference, at the same instructions: between two calls a program's own data displaces the
-malloc's tables and free lists from the caches, and a replay has no such data. In sqlite3 the other
-mallocs do 6 to 9 million instructions less than glibc, and the program takes 2 to 3 ms of 84 longer under them, hardly
-to be told from noise: where blocks lie decides how fast a *program* gets at them, and a replay cannot know.
+**Which malloc is faster?** A replay says so where it can be decided, but understates the difference. No pair is in the
+opposite order; for two threads and for Python, all pairs that can be decided are the same. In Perl and Python a replay
+shows little more than half of the program's difference, with the same instructions: between two calls, a program's own
+data displaces the malloc's tables and free lists from the caches, and a replay has no such data. In sqlite3 the other
+mallocs execute 6 to 9 million instructions less than glibc, and yet the program takes 2 to 3 ms of 84 longer under
+them, which is hardly distinguishable from noise. Where blocks lie decides how fast a *program* gets at them, and a
+replay cannot know that.
 
-**Which malloc needs less memory: yes where they differ by more than half a MiB.** One pair of 30 is the other way
-round, mimalloc and jemalloc in cc1 (2.6 MiB live): the replay of mimalloc has 0.9 MiB more than the program, that of
-jemalloc the same as the program. Two things are different there. An empty program already has the first pages of its
-malloc (0.4 MiB for mimalloc, see below), which are taken off here and are in the replay. And a replay writes to every
-page of a block below 32 KiB, of which the recorder does not say how much the program has touched.
+**Which malloc needs less memory?** A replay says so where they differ by more than half a MiB. One pair of 30 is in the
+opposite order: mimalloc and jemalloc in cc1 (2.6 MiB live). The replay of mimalloc has 0.9 MiB more than the program,
+and that of jemalloc the same as the program. Two things differ there. An empty program already has the first pages of
+its malloc (0.4 MiB for mimalloc, see below), which are subtracted here and are included in the replay. And a replay
+writes to every page of a block below 32 KiB, because the recorder does not say how much of it the program has touched.
 
-So a replay says which malloc is less work, and large differences of time and memory; whether a small one is there in
-the program, `memtool bench --program` says.
+So a replay says which malloc is less work, and shows large differences of time and memory. Whether a small difference
+exists in the program, `memtool bench --program` says.
 """
 
 

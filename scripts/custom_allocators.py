@@ -141,23 +141,23 @@ _PAGE = """\
 # Does a custom allocator beat the best malloc?
 
 Berger, Zorn and McKinley (*Reconsidering Custom Memory Allocation*, OOPSLA 2002) replaced the custom allocators of
-eight programs by a good general-purpose malloc. Six of them ran as fast as before or faster. The two others used
-regions, which free many objects at once: they had been up to 44 % faster with them, and regions may take much memory.
-This page asks the same of the [recordings that ship](../workloads/recorded/README.md), the other way round: the fastest
-of four mallocs, two pools and an arena serve each program's requests. `scripts/custom_allocators.py` wrote it, from
-runs of {date} ({machine}, {blocks} blocks).
+eight programs by a good general-purpose malloc. Six of the programs ran as fast as before, or faster. The other two
+used regions, which free many objects at once; regions had made them up to 44 % faster, but can take much memory. This
+page asks the opposite question about the [shipped recordings](../workloads/recorded/README.md): how do two pools and an
+arena serve each program's requests, compared with the fastest of four mallocs? `scripts/custom_allocators.py` wrote the
+page, from runs of {date} ({machine}, {blocks} blocks).
 
-In short: a pool that is compiled into the program takes less time than the best malloc, at about the same memory. On a
-malloc's footing the same pool is not faster on any of the programs, so its lead is that of an inlined call that knows
-the size, and not of custom allocation. An arena that frees nothing is worth it where a heap serves again what it has
-served before and memory is no matter; a program that runs once pays for every fresh page.
+In short: a pool that is compiled into the program takes less time than the best malloc, with about the same memory.
+Called as a malloc is called, the same pool is not faster on any of the programs. So its advantage comes from an inlined
+call that knows the size, and not from custom allocation. An arena that frees nothing pays off if the heap serves the
+same work again and memory does not matter; a program that runs once pays for every fresh page.
 
-Times are processor time of an operation, which other work on the machine moves least. They hold the replay loop, which
-is the same for all and hides a part of each difference. A ratio is paired, block by block, with the fastest malloc of
-the same run; below 1 is faster, or less. In brackets is its 95 % interval. Memory is peak resident memory. The pools
-and the arena are called as a part of a C++ program would call them: inlined into it, told the size at a free, used by
-one thread at a time. *As a malloc* is `segregated-pool` behind one indirect call, with a bare pointer and a lock, as a
-preloaded malloc would be.
+Times are processor times of an operation, which other work on the machine affects least. They include the replay loop,
+which is the same for all and hides a part of each difference. Each ratio is paired, block by block, with the fastest
+malloc of the same run; below 1 is faster, or less. Its 95 % interval is in brackets. Memory is peak resident memory.
+The pools and the arena are called as a part of a C++ program would call them: inlined, told the size at a free, and
+used by one thread at a time. *As a malloc* is `segregated-pool` behind one indirect call, with a bare pointer and a
+lock, as a preloaded malloc would be.
 
 ## A program that runs once
 
@@ -169,8 +169,9 @@ Each replay is the first of a fresh process (`--cold`): all allocators pay for t
 
 ## A heap that has served it before
 
-The best of three replays after a warm-up, in one process, as in a server that does the same again. An allocator that
-gives memory back to the kernel in between takes its page faults again each time, and one that keeps it does not.
+These are the best of three replays after a warm-up, in one process, as in a server that does the same work again. An
+allocator that gives memory back to the kernel in between takes its page faults again each time; one that keeps it does
+not.
 
 {again_table}
 
@@ -178,10 +179,12 @@ gives memory back to the kernel in between takes its page faults again each time
 
 ## What the table does not say
 
-- The arena frees nothing before the end, since a recording does not say which objects could end together. A program
-  that is written for regions frees them in between: its memory lies between the arena's here and what lives.
-- A replay knows no work of the program between two requests. Caches are warmer for the allocator than in the program,
-  and how blocks lie to each other costs nothing. Both speak for allocators with much metadata, and against arenas.
+- The arena frees nothing before the end, because a recording does not say which objects could end together. A program
+  that is written for regions frees them in between, so its memory lies between that of the arena here and the live
+  bytes.
+- A replay contains none of the program's work between two requests. The caches are warmer for the allocator than in the
+  program, and the placement of blocks relative to each other costs nothing. Both favour allocators with much metadata,
+  and disfavour arenas.
 - The fastest malloc and the faster pool are chosen from the same figures that are compared, which favours both.
 """
 
