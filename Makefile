@@ -45,6 +45,12 @@ GATE_OBJECTS := check chapter/placement-new chapter/object-handles chapter/objec
 GATE_FILES := check results/baselines/files.yaml --passes counters --metric instructions_per_op \
   --limit instructions_per_op=0.5% --baseline results/baselines/files.json
 
+# Buffers of a device: each block proved, and what of the buffer each way to divide it takes.
+GATE_DEVICES := check results/baselines/device.yaml \
+  -a tlsf,buddy,segregated-pool,slab,best-fit,free-list:structure=apart --passes check,footprint --blocks 2 \
+  --metric peak_footprint_bytes,metadata_bytes,internal_fragmentation,external_fragmentation \
+  --baseline results/baselines/device.json
+
 # Collectors: how often they collect, what that marks and moves, and what they take.
 GATE_GRAPHS := check chapter/garbage-young chapter/garbage-cycles \
   -a mark-sweep,mark-compact,generational,immix,semispace:heap=4x,reference-counting,deferred-counting --passes footprint --blocks 2 \
@@ -56,6 +62,7 @@ gate: $(VENV)/developing
 	$(BIN)/memtool $(GATE_INSTRUCTIONS)
 	$(BIN)/memtool $(GATE_CONTAINERS)
 	$(BIN)/memtool $(GATE_ACCESS)
+	$(BIN)/memtool $(GATE_DEVICES)
 	$(BIN)/memtool $(GATE_GRAPHS)
 	$(BIN)/memtool $(GATE_FILES)
 
@@ -65,6 +72,7 @@ baseline: $(VENV)/developing
 	$(BIN)/memtool $(GATE_INSTRUCTIONS) --counters callgrind --update
 	$(BIN)/memtool $(GATE_CONTAINERS) --update
 	$(BIN)/memtool $(GATE_ACCESS) --update
+	$(BIN)/memtool $(GATE_DEVICES) --update
 	$(BIN)/memtool $(GATE_GRAPHS) --update
 	$(BIN)/memtool $(GATE_FILES) --counters callgrind --update
 
@@ -91,7 +99,7 @@ native: $(VENV)/developing
 	$(PIP) install --quiet --no-build-isolation --no-deps --editable .
 
 asan: $(VENV)/developing
-	$(BIN)/python -m pytest --numprocesses auto tests/native/test_stress.py tests/native/test_passes.py tests/native/test_objects.py tests/native/test_containers.py tests/native/test_persistent.py tests/native/test_kernels.py tests/native/test_files.py tests/native/test_graphs.py --sanitize
+	$(BIN)/python -m pytest --numprocesses auto tests/native/test_stress.py tests/native/test_passes.py tests/native/test_objects.py tests/native/test_containers.py tests/native/test_persistent.py tests/native/test_kernels.py tests/native/test_files.py tests/native/test_devices.py tests/native/test_graphs.py --sanitize
 
 tsan: $(VENV)/developing
 	$(BIN)/python -m pytest --numprocesses auto tests/native/test_locked.py tests/native/test_replays.py tests/native/test_counting.py --sanitize

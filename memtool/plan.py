@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -367,6 +368,8 @@ def _resolve(
         resolved = replace(resolved, call=of_work.called(resolved))
     else:
         resolved = ways.plan_alone(spec, own_ways)
+    kept = tuple((name, os.environ[name]) for name in of_work.variables if name in os.environ)
+    resolved = replace(resolved, environment=(*resolved.environment, *kept))
     reason = (
         pairing.why_not_collected(resolved, trace.info, has_references=of_work.has_references)
         or pairing.why_not_on_threads(resolved, trace.info, options.mode)

@@ -68,6 +68,8 @@ class Work:
     not."""
     called: Callable[[AllocatorPlan], Call] = lambda plan: plan.call
     """How its kernel calls an allocator; ``ways.by_pointer`` of one that is compiled once."""
+    variables: tuple[str, ...] = ()
+    """Variables of the user's environment that its workers get, and of nothing else does a worker know it."""
     alone: bool = False
     """Whether none of its samples may be taken beside another: it uses what all processes share, such as the disk."""
     seconds: Callable[[TraceInfo], float] = lambda trace: 0.0

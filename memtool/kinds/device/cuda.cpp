@@ -57,46 +57,50 @@ class Cuda final : public Driver {
     if (library == nullptr) return "no CUDA driver (libcuda.so.1)";
     if (const char* missing = call_.load(library)) return std::string("the CUDA driver has no ") + missing;
     int device = 0;
-    if (!is_done(call_.init(0)) || !is_done(call_.get_device(&device, 0)))
-      return "the CUDA driver has no device (" + std::to_string(problem) + ")";
+    int status = call_.init(0);
+    if (status == 0) status = call_.get_device(&device, 0);
+    if (status != 0) return "the CUDA driver has no device (error " + std::to_string(status) + ")";
     char name[256] = "";
     call_.get_name(name, sizeof name, device);
     name_ = name;
     void* context = nullptr;
-    if (!is_done(call_.retain_context(&context, device)) || !is_done(call_.set_context(context)))
-      return name_ + " gives no context (" + std::to_string(problem) + ")";
+    status = call_.retain_context(&context, device);
+    if (status == 0) status = call_.set_context(context);
+    if (status != 0) return name_ + " gives no context (error " + std::to_string(status) + ")";
     return {};
   }
 
   [[nodiscard]] const std::string& device() const noexcept override { return name_; }
   [[nodiscard]] void* allocate(std::uint64_t bytes) noexcept override {
     Address address = 0;
-    if (!is_done(async_ ? call_.allocate_async(&address, bytes, nullptr) : call_.allocate(&address, bytes)))
-      return nullptr;
-    return reinterpret_cast<void*>(address);  // the processor cannot read it
+    const bool is_there = async_ ? succeeded(call_.allocate_async(&address, bytes, nullptr), "cuMemAllocAsync")
+                                 : succeeded(call_.allocate(&address, bytes), "cuMemAlloc");
+    return is_there ? reinterpret_cast<void*>(address) : nullptr;  // the processor cannot read it
   }
   void free(void* memory) noexcept override {
-    async_ ? call_.free_async(address_of(memory), nullptr) : call_.free(address_of(memory));
+    if (async_)
+      succeeded(call_.free_async(address_of(memory), nullptr), "cuMemFreeAsync");
+    else
+      succeeded(call_.free(address_of(memory)), "cuMemFree");
   }
   [[nodiscard]] bool fill(void* memory, std::uint64_t offset, std::uint64_t bytes, std::uint64_t seed) override {
-    return is_done(call_.fill(address_of(memory) + offset, drawn(seed), bytes));
+    return succeeded(call_.fill(address_of(memory) + offset, pattern(seed), bytes), "cuMemsetD8");
   }
   [[nodiscard]] bool check(void* memory, std::uint64_t offset, std::uint64_t bytes, std::uint64_t seed,
-                           std::uint64_t& wrong) override {
-    std::vector<unsigned char> held(bytes);
-    if (!is_done(call_.read(held.data(), address_of(memory) + offset, bytes))) return false;
-    wrong = 0;
-    for (const unsigned char byte : held) wrong += byte != drawn(seed);
+                           std::uint64_t& mismatches) override {
+    std::vector<unsigned char> contents(bytes);
+    if (!succeeded(call_.read(contents.data(), address_of(memory) + offset, bytes), "cuMemcpyDtoH")) return false;
+    mismatches = 0;
+    for (const unsigned char byte : contents) mismatches += byte != pattern(seed);
     return true;
   }
 
  private:
-  bool is_done(int status) noexcept {
-    problem = status;
-    return status == 0;
+  [[nodiscard]] bool lacks_memory(int status) const noexcept override {
+    return status == 2;  // CUDA_ERROR_OUT_OF_MEMORY
   }
   static Address address_of(void* memory) noexcept { return reinterpret_cast<Address>(memory); }
-  static unsigned char drawn(std::uint64_t seed) noexcept {
+  static unsigned char pattern(std::uint64_t seed) noexcept {
     return static_cast<unsigned char>(seed * 0x9E3779B97F4A7C15ULL >> 56);
   }
 

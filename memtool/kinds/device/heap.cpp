@@ -17,7 +17,7 @@ class Allocations final : public Mute {
 
 }  // namespace
 
-std::unique_ptr<AnyHeap> heap_of(Driver& driver) {
+std::unique_ptr<AnyHeap> make_heap(Driver& driver) {
   return std::make_unique<Allocations>(driver);
 }
 

@@ -26,7 +26,7 @@ struct Source {
 
 // Each block is memory of its own, which the driver gives. Apart from the loop: of the one heap that it saw the
 // compiler would make a guess at each call, which is wrong for all strategies.
-std::unique_ptr<AnyHeap> heap_of(Driver& driver);
+std::unique_ptr<AnyHeap> make_heap(Driver& driver);
 
 // The addresses of a buffer that is divided are those of the region, which only the strategy's metadata are written to:
 // the offset from its base is that in the buffer. The addresses of a driver's allocations are what the driver says.
@@ -36,7 +36,7 @@ class Heap {
 
   Heap(Region& region, const Source& source)
       : info(source.info()),
-        heap_(source.driver != nullptr ? heap_of(*source.driver) : source.call.given(region, source.call.findings)) {}
+        heap_(source.driver != nullptr ? make_heap(*source.driver) : source.call.given(region, source.call.findings)) {}
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept { return heap_->allocate(size, alignment); }
   // No processor writes to it.

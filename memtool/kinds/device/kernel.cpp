@@ -13,9 +13,9 @@ namespace {
 
 // results.py has the same.
 struct CheckFigures {
-  std::uint64_t proved;  // blocks that the device has filled and found as they were
-  std::uint64_t
-      offsets;  // of each allocation in the buffer, drawn into one number in their order; 0: there is no buffer
+  std::uint64_t proved_blocks;  // which the device has filled, and which still held that when they were freed
+  // A hash of the offsets of all allocations in the buffer, in their order; 0: there is no buffer.
+  std::uint64_t offsets;
   char device[256];
 };
 
@@ -24,14 +24,18 @@ struct Way {
   bool divides;  // one buffer
   std::unique_ptr<Driver> (*open)(std::string& reason);
 };
-constexpr auto open_opencl_alone = [](std::string& reason) { return open_opencl(false, reason); };
-constexpr auto open_opencl_used = [](std::string& reason) { return open_opencl(true, reason); };
+constexpr auto open_opencl_lazy = [](std::string& reason) { return open_opencl(false, reason); };
+constexpr auto open_opencl_migrating = [](std::string& reason) { return open_opencl(true, reason); };
 constexpr auto open_cuda_sync = [](std::string& reason) { return open_cuda(false, reason); };
 constexpr auto open_cuda_async = [](std::string& reason) { return open_cuda(true, reason); };
 constexpr Way kWays[] = {
-    {"opencl-buffer", true, open_opencl_alone},    {"opencl-each", false, open_opencl_alone},
-    {"opencl-each-used", false, open_opencl_used}, {"cuda-buffer", true, open_cuda_sync},
-    {"cuda-each", false, open_cuda_sync},          {"cuda-each-async", false, open_cuda_async},
+    {"opencl-buffer", true, open_opencl_lazy},
+    {"opencl-each", false, open_opencl_lazy},
+    {"opencl-each-used", false, open_opencl_migrating},
+    {"cuda-buffer", true, open_cuda_sync},
+    {"cuda-each", false, open_cuda_sync},
+    {"cuda-each-async", false, open_cuda_async},
+    {"host-buffer", true, open_host},
 };
 
 // Has the device fill each block when it is allocated, and look at it before it is freed.
@@ -39,48 +43,52 @@ class Prover : public PlainProbe {
  public:
   static constexpr bool kSeesScopes = true;
 
-  // `buffer`: what is divided from `base` on; nullptr: each block is memory of its own.
-  Prover(Driver& driver, void* buffer, const std::byte* base, std::uint64_t slots, CheckFigures& figures)
-      : driver_(driver), buffer_(buffer), base_(base), seeds_(slots), figures_(figures) {}
+  // `buffer`: what is divided, at the addresses of `region`; nullptr: each block has its own memory.
+  Prover(Driver& driver, void* buffer, const Region& region, std::uint64_t slots, CheckFigures& figures)
+      : driver_(driver), buffer_(buffer), region_(region), seeds_(slots), figures_(figures) {}
 
   void allocated(std::uint32_t slot, void* block, std::uint64_t size, std::size_t, bool) {
     if (buffer_ != nullptr) figures_.offsets = (figures_.offsets ^ offset_of(block)) * 0x100000001b3ULL + 1;
-    seeds_[slot] = ++drawn_;
-    if (!driver_.fill(memory_of(block), offset_of(block), size, drawn_)) refuse("fill");
+    seeds_[slot] = ++last_seed_;
+    if (!complaint_.empty()) return;
+    if (buffer_ != nullptr && !lies_within(block, size)) {
+      complaint_ =
+          "block " + std::to_string(last_seed_) + " of " + std::to_string(size) + " bytes lies outside of the buffer";
+      return;
+    }
+    if (!driver_.fill(memory_of(block), offset_of(block), size, last_seed_)) refuse("fill");
   }
   void deallocating(std::uint32_t slot, void* block, std::uint64_t size) {
-    std::uint64_t wrong = 0;
-    if (!driver_.check(memory_of(block), offset_of(block), size, seeds_[slot], wrong)) return refuse("read");
-    if (wrong == 0) {
-      ++figures_.proved;
-    } else if (complaint_.empty()) {
-      complaint_ = "block " + std::to_string(seeds_[slot]) + ": " + std::to_string(wrong) + " of " +
+    if (!complaint_.empty()) return;
+    std::uint64_t mismatches = 0;
+    if (!driver_.check(memory_of(block), offset_of(block), size, seeds_[slot], mismatches)) return refuse("read");
+    if (mismatches == 0) {
+      ++figures_.proved_blocks;
+    } else {
+      complaint_ = "block " + std::to_string(seeds_[slot]) + ": " + std::to_string(mismatches) + " of " +
                    std::to_string(size) + " bytes on the device are not what was written to them";
     }
   }
   void write(void*, std::uint64_t) noexcept {}
   [[nodiscard]] const std::string& complaint() const noexcept { return complaint_; }
-  [[nodiscard]] bool refused() const noexcept { return refused_; }
 
  private:
   [[nodiscard]] void* memory_of(void* block) const noexcept { return buffer_ != nullptr ? buffer_ : block; }
   [[nodiscard]] std::uint64_t offset_of(const void* block) const noexcept {
-    return buffer_ == nullptr ? 0 : static_cast<std::uint64_t>(static_cast<const std::byte*>(block) - base_);
+    return buffer_ == nullptr ? 0 : static_cast<std::uint64_t>(static_cast<const std::byte*>(block) - region_.base());
   }
-  void refuse(const char* what) {
-    refused_ = true;
-    if (complaint_.empty())
-      complaint_ = driver_.device() + " does not " + what + " a block (" + std::to_string(driver_.problem) + ")";
+  [[nodiscard]] bool lies_within(const void* block, std::uint64_t size) const noexcept {
+    return offset_of(block) <= region_.capacity() && size <= region_.capacity() - offset_of(block);
   }
+  void refuse(const char* action) { complaint_ = driver_.device() + " has no memory left to " + action + " a block"; }
 
   Driver& driver_;
   void* buffer_;
-  const std::byte* base_;
+  const Region& region_;
   std::vector<std::uint64_t> seeds_;
   CheckFigures& figures_;
-  std::uint64_t drawn_ = 0;
+  std::uint64_t last_seed_ = 0;
   std::string complaint_;
-  bool refused_ = false;
 };
 
 void prove(KernelCall& call, Driver& driver, bool divides) {
@@ -88,18 +96,18 @@ void prove(KernelCall& call, Driver& driver, bool divides) {
   std::snprintf(figures.device, sizeof figures.device, "%s", driver.device().c_str());
   void* buffer = divides ? driver.allocate(call.region.capacity()) : nullptr;
   if (divides && buffer == nullptr)
-    return fail(call.result, MEMTOOL_BAD_REQUEST, "%s gives no buffer of %llu bytes (%d)", figures.device,
-                as_printed(call.region.capacity()), driver.problem);
+    return fail(call.result, MEMTOOL_BAD_REQUEST,
+                "%s has no memory for a buffer of %llu bytes: a smaller memory_limit asks for less", figures.device,
+                as_printed(call.region.capacity()));
   const Source source{call, divides ? nullptr : &driver};
-  Serial<Heap, Source> replayed(source, call.request, call.result);
-  if (!replayed.ready()) return;
-  Heap heap(replayed.region, source);
-  Prover prover(driver, buffer, replayed.region.base(), replayed.image.head.slots, figures);
-  Replay<Heap, Prover> replay(heap, prover, replayed.slots.data());
-  const std::uint64_t* stopped = replay.run(replayed.image.begin, replayed.image.end);
-  if (replay.out_of_memory()) return replayed.out_of_memory(heap, stopped);
-  if (!prover.complaint().empty())
-    return fail(call.result, prover.refused() ? MEMTOOL_BAD_REQUEST : MEMTOOL_WRONG, "%s", prover.complaint().c_str());
+  Serial<Heap, Source> serial(source, call.request, call.result);
+  if (!serial.ready()) return;
+  Heap heap(serial.region, source);
+  Prover prover(driver, buffer, serial.region, serial.image.head.slots, figures);
+  Replay<Heap, Prover> replay(heap, prover, serial.slots.data());
+  const std::uint64_t* stopped = replay.run(serial.image.begin, serial.image.end);
+  if (replay.out_of_memory()) return serial.out_of_memory(heap, stopped);
+  if (!prover.complaint().empty()) return fail(call.result, MEMTOOL_WRONG, "%s", prover.complaint().c_str());
   heap.check();
 }
 
@@ -116,9 +124,16 @@ void run(KernelCall& call) {
     // What a strategy takes to divide a buffer is the same whether the buffer is there or not.
     if (checks || !way.divides) driver = way.open(reason);
     if (!reason.empty()) return fail(call.result, MEMTOOL_BAD_REQUEST, "%s", reason.c_str());
-    if (checks) return prove(call, *driver, way.divides);
-    const Source source{call, driver.get()};
-    return run_pass(Serial<Heap, Source>(source, call.request, call.result));
+    if (checks) {
+      prove(call, *driver, way.divides);
+    } else {
+      const Source source{call, driver.get()};
+      run_pass(Serial<Heap, Source>(source, call.request, call.result));
+    }
+    // Whatever else was found: once the driver has failed, it says nothing of the allocator.
+    if (driver != nullptr && !driver->complaint().empty())
+      fail(call.result, MEMTOOL_BAD_REQUEST, "%s", driver->complaint().c_str());
+    return;
   }
   fail(call.result, MEMTOOL_BAD_REQUEST, "unknown way of device memory %s", call.request.way);
 }

@@ -9,13 +9,15 @@ from pydantic import Field
 from memtool.workload.language.schema import Workload as HeapEvents
 from memtool.workload.language.values import Capacity, Strict
 
-Way = Literal["opencl-buffer", "opencl-each", "opencl-each-used", "cuda-buffer", "cuda-each", "cuda-each-async"]
+Way = Literal[
+    "opencl-buffer", "opencl-each", "opencl-each-used", "cuda-buffer", "cuda-each", "cuda-each-async", "host-buffer"
+]
 
 
 class Device(Strict):
     """Whose memory the blocks are in."""
 
-    ways: Annotated[list[Way], Field(min_length=1, max_length=6)] = Field(
+    ways: Annotated[list[Way], Field(min_length=1, max_length=7)] = Field(
         ["opencl-each", "opencl-each-used", "opencl-buffer"],
         description="One buffer that allocators divide, or the driver for each block.",
     )

@@ -16,13 +16,13 @@ constexpr std::uint32_t kDeviceName = 0x102B;
 constexpr std::size_t kWorkers = 64;
 
 constexpr const char* kSource = R"(
-uchar drawn(ulong i, ulong seed) { return (uchar)((i * 0x9E3779B1ul + seed * 0x85EBCA77ul) >> 13); }
+uchar pattern(ulong i, ulong seed) { return (uchar)((i * 0x9E3779B1ul + seed * 0x85EBCA77ul) >> 13); }
 kernel void fill(global uchar* memory, ulong offset, ulong bytes, ulong seed) {
-  for (ulong i = get_global_id(0); i < bytes; i += get_global_size(0)) memory[offset + i] = drawn(i, seed);
+  for (ulong i = get_global_id(0); i < bytes; i += get_global_size(0)) memory[offset + i] = pattern(i, seed);
 }
-kernel void check(global const uchar* memory, ulong offset, ulong bytes, ulong seed, global uint* wrong) {
+kernel void check(global const uchar* memory, ulong offset, ulong bytes, ulong seed, global uint* mismatches) {
   for (ulong i = get_global_id(0); i < bytes; i += get_global_size(0))
-    if (memory[offset + i] != drawn(i, seed)) atomic_inc(wrong);
+    if (memory[offset + i] != pattern(i, seed)) atomic_inc(mismatches);
 }
 )";
 
@@ -77,7 +77,7 @@ struct Functions {
 // Everything lives as long as the process, which measures one thing and ends.
 class OpenCl final : public Driver {
  public:
-  explicit OpenCl(bool uses) noexcept : uses_(uses) {}
+  explicit OpenCl(bool migrates) noexcept : migrates_(migrates) {}
 
   // In words why it cannot be used; empty: it can.
   std::string open() {
@@ -94,64 +94,79 @@ class OpenCl final : public Driver {
     char name[256] = "";
     call_.get_device(device, kDeviceName, sizeof name - 1, name, nullptr);
     name_ = name;
-    context_ = call_.create_context(nullptr, 1, &device, nullptr, nullptr, &problem);
-    if (context_ != nullptr) queue_ = call_.create_queue(context_, device, 0, &problem);
-    if (queue_ == nullptr) return name_ + " gives no queue of commands (" + std::to_string(problem) + ")";
+    int status = 0;
+    context_ = call_.create_context(nullptr, 1, &device, nullptr, nullptr, &status);
+    if (context_ != nullptr) queue_ = call_.create_queue(context_, device, 0, &status);
+    if (queue_ == nullptr) return name_ + " gives no queue of commands (error " + std::to_string(status) + ")";
     device_ = device;
     return {};
   }
 
   [[nodiscard]] const std::string& device() const noexcept override { return name_; }
   [[nodiscard]] void* allocate(std::uint64_t bytes) noexcept override {
-    Id memory = call_.create_buffer(context_, kReadWrite, bytes, nullptr, &problem);
-    if (!uses_ || memory == nullptr) return memory;
-    if (is_done(call_.migrate_buffers(queue_, 1, &memory, kUndefined, 0, nullptr, nullptr)) &&
-        is_done(call_.finish(queue_)))
+    int status = 0;
+    Id memory = call_.create_buffer(context_, kReadWrite, bytes, nullptr, &status);
+    if (!succeeded(status, "clCreateBuffer")) return nullptr;
+    if (!migrates_) return memory;
+    if (succeeded(call_.migrate_buffers(queue_, 1, &memory, kUndefined, 0, nullptr, nullptr),
+                  "clEnqueueMigrateMemObjects") &&
+        finish())
       return memory;
     free(memory);
     return nullptr;
   }
-  void free(void* memory) noexcept override { call_.release_buffer(memory); }
+  void free(void* memory) noexcept override { succeeded(call_.release_buffer(memory), "clReleaseMemObject"); }
 
   [[nodiscard]] bool fill(void* memory, std::uint64_t offset, std::uint64_t bytes, std::uint64_t seed) override {
-    return build() && launch(fill_, memory, offset, bytes, seed) && is_done(call_.finish(queue_));
+    return build() && launch(fill_, memory, offset, bytes, seed) && finish();
   }
   [[nodiscard]] bool check(void* memory, std::uint64_t offset, std::uint64_t bytes, std::uint64_t seed,
-                           std::uint64_t& wrong) override {
+                           std::uint64_t& mismatches) override {
     std::uint32_t count = 0;
-    if (!build() || !is_done(call_.write_buffer(queue_, wrong_, 1, 0, sizeof count, &count, 0, nullptr, nullptr)) ||
-        !is_done(call_.set_argument(check_, 4, sizeof wrong_, &wrong_)) ||
-        !launch(check_, memory, offset, bytes, seed) ||
-        !is_done(call_.read_buffer(queue_, wrong_, 1, 0, sizeof count, &count, 0, nullptr, nullptr)))
+    if (!build() ||
+        !succeeded(call_.write_buffer(queue_, mismatches_, 1, 0, sizeof count, &count, 0, nullptr, nullptr),
+                   "clEnqueueWriteBuffer") ||
+        !set_argument(check_, 4, mismatches_) || !launch(check_, memory, offset, bytes, seed) ||
+        !succeeded(call_.read_buffer(queue_, mismatches_, 1, 0, sizeof count, &count, 0, nullptr, nullptr),
+                   "clEnqueueReadBuffer"))
       return false;
-    wrong = count;
+    mismatches = count;
     return true;
   }
 
  private:
-  bool is_done(int status) noexcept {
-    problem = status;
-    return status == 0;
+  [[nodiscard]] bool lacks_memory(int status) const noexcept override {
+    // CL_MEM_OBJECT_ALLOCATION_FAILURE, CL_OUT_OF_RESOURCES, CL_OUT_OF_HOST_MEMORY, CL_INVALID_BUFFER_SIZE
+    return status == -4 || status == -5 || status == -6 || status == -61;
   }
+  bool finish() noexcept { return succeeded(call_.finish(queue_), "clFinish"); }
   bool build() {
     if (check_ != nullptr) return true;
     const char* source = kSource;
-    Id program = call_.create_program(context_, 1, &source, nullptr, &problem);
-    if (program == nullptr || !is_done(call_.build_program(program, 1, &device_, "", nullptr, nullptr))) return false;
-    fill_ = call_.create_kernel(program, "fill", &problem);
-    wrong_ = allocate(sizeof(std::uint32_t));
-    check_ = call_.create_kernel(program, "check", &problem);
-    return fill_ != nullptr && check_ != nullptr && wrong_ != nullptr;
+    int status = 0;
+    Id program = call_.create_program(context_, 1, &source, nullptr, &status);
+    if (!succeeded(status, "clCreateProgramWithSource") ||
+        !succeeded(call_.build_program(program, 1, &device_, "", nullptr, nullptr), "clBuildProgram"))
+      return false;
+    fill_ = call_.create_kernel(program, "fill", &status);
+    if (!succeeded(status, "clCreateKernel")) return false;
+    mismatches_ = allocate(sizeof(std::uint32_t));
+    if (mismatches_ == nullptr) return false;
+    check_ = call_.create_kernel(program, "check", &status);
+    return succeeded(status, "clCreateKernel");
+  }
+  template <class T>
+  bool set_argument(Id kernel, std::uint32_t index, const T& value) noexcept {
+    return succeeded(call_.set_argument(kernel, index, sizeof value, &value), "clSetKernelArg");
   }
   bool launch(Id kernel, Id memory, std::uint64_t offset, std::uint64_t bytes, std::uint64_t seed) noexcept {
-    return is_done(call_.set_argument(kernel, 0, sizeof memory, &memory)) &&
-           is_done(call_.set_argument(kernel, 1, sizeof offset, &offset)) &&
-           is_done(call_.set_argument(kernel, 2, sizeof bytes, &bytes)) &&
-           is_done(call_.set_argument(kernel, 3, sizeof seed, &seed)) &&
-           is_done(call_.enqueue_kernel(queue_, kernel, 1, nullptr, &kWorkers, nullptr, 0, nullptr, nullptr));
+    return set_argument(kernel, 0, memory) && set_argument(kernel, 1, offset) && set_argument(kernel, 2, bytes) &&
+           set_argument(kernel, 3, seed) &&
+           succeeded(call_.enqueue_kernel(queue_, kernel, 1, nullptr, &kWorkers, nullptr, 0, nullptr, nullptr),
+                     "clEnqueueNDRangeKernel");
   }
 
-  bool uses_;
+  bool migrates_;
   Functions call_{};
   std::string name_;
   Id device_ = nullptr;
@@ -159,13 +174,13 @@ class OpenCl final : public Driver {
   Id queue_ = nullptr;
   Id fill_ = nullptr;
   Id check_ = nullptr;
-  Id wrong_ = nullptr;
+  Id mismatches_ = nullptr;  // counted by the kernel
 };
 
 }  // namespace
 
-std::unique_ptr<Driver> open_opencl(bool uses, std::string& reason) {
-  auto driver = std::make_unique<OpenCl>(uses);
+std::unique_ptr<Driver> open_opencl(bool migrates, std::string& reason) {
+  auto driver = std::make_unique<OpenCl>(migrates);
   reason = driver->open();
   return reason.empty() ? std::move(driver) : nullptr;
 }

@@ -16,21 +16,23 @@ from memtool.units import format_count
 
 
 @dataclass(frozen=True, slots=True)
-class Proved(Figures):
+class Proof(Figures):
     """What the device has found of the blocks."""
 
-    proved: int
-    """Blocks that it filled when they were allocated, and found as they were when they were freed."""
+    proved_blocks: int
+    """Blocks that it filled when they were allocated, and that still held that when they were freed."""
     offsets: int
-    """Of each allocation in the buffer, drawn into one number in their order; 0: there is no buffer."""
+    """A hash of the offsets of all allocations in the buffer, in their order; 0: there is no buffer."""
     device: str
 
 
 def _summarise(samples: CellSamples) -> Summary:
-    proofs = [sample.figures for sample in taken(samples.own, Proved)]
+    proofs = [sample.figures for sample in taken(samples.own, Proof)]
     if not proofs:
         return Summary()
-    return Summary(proof={"device": proofs[0].device, "blocks_proved": proofs[0].proved, "offsets": proofs[0].offsets})
+    return Summary(
+        proof={"device": proofs[0].device, "blocks_proved": proofs[0].proved_blocks, "offsets": proofs[0].offsets}
+    )
 
 
 def _remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
@@ -52,7 +54,7 @@ def _remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
 RESULTS = Results(
     measures={
         Pass.CHECK: Measure(
-            figures=Proved, layout=Layout.of(proved=U64, offsets=U64, device=Text(256)), summarise=_summarise
+            figures=Proof, layout=Layout.of(proved_blocks=U64, offsets=U64, device=Text(256)), summarise=_summarise
         ),
         Pass.THROUGHPUT: throughput.MEASURE,
         Pass.LATENCY: latency.MEASURE,

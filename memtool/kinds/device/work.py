@@ -17,14 +17,18 @@ if TYPE_CHECKING:
     from memtool.workload.trace import Trace
 
 VENDORS = "/etc/OpenCL/vendors"
+VARIABLES = ("LD_LIBRARY_PATH", "OCL_ICD_VENDORS", "OCL_ICD_FILENAMES", "POCL_DEVICES", "CUDA_VISIBLE_DEVICES")
+"""With which users say where their drivers are, and which device is meant."""
+_WITHOUT_ONE = "; the way host-buffer divides host memory in place of a device's"
 _NO_LOADER = (
     "no OpenCL loader (libOpenCL.so.1) is installed: apt-get install ocl-icd-libopencl1, and the driver of your device"
+    + _WITHOUT_ONE
 )
 _NO_OPENCL = (
     "no OpenCL driver is installed ({folder} names none): install that of your device, or one that runs on the "
-    "processor (apt-get install pocl-opencl-icd)"
+    "processor (apt-get install pocl-opencl-icd)" + _WITHOUT_ONE
 )
-_NO_CUDA = "no CUDA driver (libcuda.so.1) is installed: it comes with that of an NVIDIA device"
+_NO_CUDA = "no CUDA driver (libcuda.so.1) is installed: it comes with that of an NVIDIA device" + _WITHOUT_ONE
 
 
 def json_schema() -> dict[str, Any]:
@@ -76,16 +80,26 @@ def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
 
 
 def why_no_driver(api: str, vendors: str | None = None) -> str | None:
-    """Return why this machine has no driver of an interface, ``opencl`` or ``cuda``, and what mends it."""
-    from memtool.allocators.system import installed
-
+    """Return why this machine has no driver, ``opencl`` or ``cuda``, and what mends it; host memory needs none."""
+    if api == "host":
+        return None
     if api == "cuda":
-        return None if installed(("libcuda.so.1",)) else _NO_CUDA
-    if not installed(("libOpenCL.so.1",)):
+        return None if _is_installed("libcuda.so.1") else _NO_CUDA
+    if not _is_installed("libOpenCL.so.1"):
         return _NO_LOADER
+    if os.environ.get("OCL_ICD_FILENAMES"):
+        return None
     folder = Path(vendors or os.environ.get("OCL_ICD_VENDORS", VENDORS))
     is_there = folder.suffix == ".icd" or any(folder.glob("*.icd"))
     return None if is_there else _NO_OPENCL.format(folder=folder)
+
+
+def _is_installed(library: str) -> bool:
+    """Return whether the dynamic linker of a worker finds a library: also where LD_LIBRARY_PATH says."""
+    from memtool.allocators.system import installed
+
+    folders = filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":"))
+    return any((Path(folder) / library).exists() for folder in folders) or installed((library,)) is not None
 
 
 def pack(trace: Trace) -> int | None:
@@ -131,8 +145,10 @@ WORK = Work(
         Way("cuda-each", needs_allocator=False, uses_region=False),
         Way("cuda-each-async", needs_allocator=False, uses_region=False),
         Way("cuda-buffer"),
+        Way("host-buffer"),
     ),
     called=by_pointer,
+    variables=VARIABLES,
     alone=True,  # there is one device; and drivers compile kernels into files that all processes share
     why_not=why_not,
     pack=pack,

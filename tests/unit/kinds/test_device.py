@@ -48,8 +48,10 @@ def test_a_machine_without_a_driver_says_what_to_install(tmp_path: Path, monkeyp
     monkeypatch.setattr(system, "installed", lambda sonames: None)
     assert str(why_no_driver("opencl")).startswith("no OpenCL loader (libOpenCL.so.1) is installed: apt-get install")
     assert why_no_driver("cuda") == (
-        "no CUDA driver (libcuda.so.1) is installed: it comes with that of an NVIDIA device"
+        "no CUDA driver (libcuda.so.1) is installed: it comes with that of an NVIDIA device; "
+        "the way host-buffer divides host memory in place of a device's"
     )
+    assert why_no_driver("host") is None
     monkeypatch.setattr(system, "installed", lambda sonames: Path("/lib") / sonames[0])
     assert why_no_driver("cuda") is None
     assert str(why_no_driver("opencl", str(tmp_path))).startswith(
@@ -57,6 +59,14 @@ def test_a_machine_without_a_driver_says_what_to_install(tmp_path: Path, monkeyp
     )
     (tmp_path / "pocl.icd").write_text("libpocl.so.2\n", encoding="utf-8")
     assert why_no_driver("opencl", str(tmp_path)) is None
+
+
+def test_a_driver_is_found_where_the_user_says_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "installed", lambda sonames: None)
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"/nowhere:{tmp_path}")
+    (tmp_path / "libOpenCL.so.1").touch()
+    monkeypatch.setenv("OCL_ICD_FILENAMES", "libmine.so")
+    assert why_no_driver("opencl") is None
 
 
 def test_an_allocator_of_the_system_cannot_divide_a_buffer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

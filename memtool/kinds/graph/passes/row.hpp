@@ -5,11 +5,13 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "engine/replay/kernel.hpp"
 #include "kinds/graph/collectors/collectors.hpp"
 #include "kinds/graph/play/explicit.hpp"
+#include "kinds/graph/play/moving_pointer.hpp"
 
 namespace memtool::graph {
 
@@ -20,6 +22,8 @@ class Row {
       : call_(call),
         program_(call.request.image),
         entry_(find_collector(call.request.strategy)),
+        // The null strategy has one block for all, and objects that lie upon each other refer to nothing.
+        is_control_(std::string_view(call.request.strategy) == "null"),
         telemetry_(Clock(call.request.use_counter != 0)),
         roots_(program_.head().roots),
         slots_(entry_ == nullptr ? program_.head().slots : 0) {
@@ -49,6 +53,10 @@ class Row {
   bool play(bool is_guarded = true) {
     return guarded([&] {
       if (collector_) return is_guarded ? collector_->play(program_) : collector_->play_unguarded(program_);
+      if (is_control_) {
+        MovingPointer target(call_.region, {roots_.data(), slots_.data()});
+        return graph::play(target, program_);
+      }
       const auto* inlined = static_cast<const PlayHeap*>(call_.inlined);
       return (inlined == nullptr ? play_heap<AnyHeap> : *inlined)(*heap_, {roots_.data(), slots_.data()}, program_);
     });
@@ -117,6 +125,7 @@ class Row {
   KernelCall& call_;
   Program program_;
   const CollectorEntry* entry_;
+  bool is_control_;
   Telemetry telemetry_;
   std::vector<Object*> roots_;
   std::vector<Object*> slots_;
