@@ -13,7 +13,8 @@ from memtool.report import selection
 from memtool.report.page import page
 from memtool.report.page.content import Objects, Stored
 from memtool.store import run_file
-from memtool.workload.trace import find_workload
+from memtool.workload.description.inspection import inspect_source
+from memtool.workload.trace import find_workload, open_source
 
 _RULES = policy(None, DEFAULT_MARGIN, ())
 _MOST_INSPECTED = 20_000_000
@@ -56,9 +57,8 @@ def _objects_of(run: Run) -> Iterator[tuple[str, Objects]]:
             path = find_workload(info.source)
             if kind_of(path) != info.kind or not work(info.kind).has_picture:
                 continue
-            inspection = work(info.kind).inspect(path, info.seed)
+            now, _, characteristics = inspect_source(open_source(path, seed=info.seed), str(path), packs=False)
         except (MemtoolError, OSError):
             continue  # not here any more, or not readable: the rest of the page does not need it
-        matrix = inspection.characteristics.size_by_lifetime
-        if inspection.trace.event_hash == info.event_hash and matrix:
-            yield info.name, Objects(matrix)
+        if now.event_hash == info.event_hash and characteristics.size_by_lifetime:
+            yield info.name, Objects(characteristics.size_by_lifetime)

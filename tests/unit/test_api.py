@@ -72,3 +72,21 @@ def test_nothing_below_the_commands_begins_an_error_with_an_option() -> None:
         if path.parent.name != "commands" and begins_with_option.search(path.read_text(encoding="utf-8"))
     ]
     assert offenders == []
+
+
+def test_a_report_packs_no_workload(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Its chart of objects needs their sizes and lifetimes; a packing takes seconds for each workload.
+    file = tmp_path / "w.yaml"
+    file.write_text("name: w\nallocations: 3000\nobjects:\n  - {size: 64, lifetime: {uniform: [1, 40]}}\n")
+    run = api.bench(
+        api.BenchOptions(
+            workloads=(str(file),),
+            allocators="tlsf,bump",
+            blocks=1,
+            passes=(api.Pass.FOOTPRINT,),
+            draw_plots=False,
+            output=tmp_path / "run",
+        )
+    )
+    monkeypatch.setattr("memtool.workload.description.inspection.pack_image", None)
+    assert "Objects of the workload by size and lifetime" in api.report([run.directory]).read_text(encoding="utf-8")

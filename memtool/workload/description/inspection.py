@@ -13,13 +13,14 @@ from memtool.workload.sources.stacks import Frames
 from memtool.workload.trace import make_trace
 
 
-def inspect_source(source: Source, path: str) -> tuple[TraceInfo, int, Characteristics]:
+def inspect_source(source: Source, path: str, *, packs: bool = True) -> tuple[TraceInfo, int, Characteristics]:
     """Return (figures of the trace, bytes of its event image, characteristics). Raises MemtoolError.
 
-    The image is kept only as long as it has few enough blocks to be packed.
+    The image is kept only as long as it has few enough blocks to be packed; with ``packs=False`` nothing is packed,
+    which takes seconds.
     """
     with Survey() as survey:
-        is_packable = True
+        is_packable = packs
         frames: Frames | None = None
 
         def watch(rows: Rows) -> bool:
@@ -27,7 +28,7 @@ def inspect_source(source: Source, path: str) -> tuple[TraceInfo, int, Character
             take(survey, rows)
             frames = frames if rows.stacks is None else rows.frames
             figures = survey.figures()
-            is_packable = bool(figures.allocations + figures.reallocations <= MOST_BLOCKS)
+            is_packable = bool(packs and figures.allocations + figures.reallocations <= MOST_BLOCKS)
             return is_packable
 
         with make_trace(source, path, watch=watch) as trace:
