@@ -211,6 +211,13 @@ def test_heaps_are_mapped_by_what_their_objects_have_outlived(stored: Run, folde
     assert ("glibc", "end") not in live
 
 
+def test_heap_maps_are_drawn_where_there_is_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "young.yaml").write_text(YOUNG, encoding="utf-8")
+    words = f"bench {tmp_path}/young.yaml -a mark-sweep:heap=1MiB,tlsf --passes heap --blocks 1 -o {tmp_path}/run"
+    assert run(words.split()) == 0
+    assert {path.name for path in (tmp_path / "run/plots").iterdir()} == {"young-heap-peak.png", "young-heap-end.png"}
+
+
 def test_tables(stored: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from memtool.store.run_file import write_file
 

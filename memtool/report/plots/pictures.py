@@ -137,8 +137,10 @@ def _pictures(directory: Path, run: Run) -> Iterator[tuple[TraceInfo, Drawers]]:
     styles = look.styles(run)
     lines = {name: style.of_line for name, style in styles.items()}
     for info in run.workloads:
-        cells = look.ordered([cell for cell in run.cells if cell.cell.workload == info.name and cell.metrics])
-        histories = {look.label(cell): series.read(directory, cell) for cell in cells}
+        mapped = look.ordered([cell for cell in run.cells if cell.cell.workload == info.name and _has_figures(cell)])
+        cells = [cell for cell in mapped if cell.metrics]
+        histories = {look.label(cell): series.read(directory, cell) for cell in mapped}
+        with_metrics = [(look.label(cell), histories[look.label(cell)]) for cell in cells]
         labelled = [(look.label(cell), cell, histories[look.label(cell)]) for cell in cells]
         yield (
             info,
@@ -149,14 +151,14 @@ def _pictures(directory: Path, run: Run) -> Iterator[tuple[TraceInfo, Drawers]]:
                 "latency-by-size": partial(latency.by_size, labelled),
                 "latency-over-time": partial(latency.over_time, labelled, info.marks),
                 "footprint": partial(memory.over_time, cells, styles, histories, info),
-                "fragmentation-over-time": partial(fragmentation.over_time, list(histories.items()), lines, info.marks),
+                "fragmentation-over-time": partial(fragmentation.over_time, with_metrics, lines, info.marks),
                 "speed-memory": partial(speed.against_memory, cells, styles, info),
                 "waterfall": partial(memory.waterfall, cells, info),
                 "padding": partial(padding.draw, cells, styles),
                 "time-by-heap": partial(collection.by_heap, cells, info),
                 "utilisation": partial(collection.utilisation, cells, styles),
-                "pauses-over-time": partial(collection.pauses_over_time, list(histories.items())),
-                **_heap_maps(cells, histories),
+                "pauses-over-time": partial(collection.pauses_over_time, with_metrics),
+                **_heap_maps(mapped, histories),
                 **{picture.name: partial(bars.draw, cells, picture) for picture in results(info.kind).pictures},
             },
         )
@@ -192,6 +194,10 @@ def _save(figure: Figure, path: Path, run: Run, info: TraceInfo) -> Path:
     author = "Software" if path.suffix == ".png" else "Creator"
     canvas.save(figure, path, {author: f"memtool {run.memtool}"})
     return path
+
+
+def _has_figures(cell: CellResult) -> bool:
+    return bool(cell.metrics) or bool(cell.series)  # of a graph's heap pass there are maps alone
 
 
 def _heap_maps(cells: Sequence[CellResult], histories: Mapping[str, series.History]) -> Drawers:
