@@ -12,7 +12,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matplotlib.patches import Patch
@@ -30,6 +30,11 @@ from memtool.workload.trace import shipped_recordings
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/collection.md"
 IMAGES = PAGE.parent / "images"
+TREES = (
+    "name: trees\ngraph:\n  binary-trees: {depth: 20, iterations: 1}\n",
+    "name: gcbench\ngraph:\n  gcbench: {depth: 16}\n",
+)
+TITLES = {"trees": "binary trees of depth 20", "gcbench": "GCBench of depth 16"}
 COLLECTORS = ("mark-sweep", "semispace", "generational", "mark-compact", "immix", "incremental", "boehm")
 COUNTING = ("reference-counting", "deferred-counting")
 HEAPS = ("1.5x", "2x", "3x", "4x", "6x", "8x")
@@ -51,12 +56,21 @@ RATIOS = ("cpu_ns_per_op", "peak_resident_bytes")
 REFERENCE = "glibc"
 PAUSED = "heap=1.5x"
 EXPLICIT = ("glibc", "mimalloc", "arena")
-GROUPS = (("#0072B2", "", "our collectors"), ("#E69F00", "///", "Boehm's collector"), ("#CCCCCC", "...", "explicit frees"))
+TREE_ROWS = tuple(
+    name if name in EXPLICIT else f"{name}:heap={4 if name == 'semispace' else 3}x"
+    for name in (*COLLECTORS, *COUNTING, *EXPLICIT)
+)
+GROUPS = (
+    ("#0072B2", "", "our collectors"),
+    ("#E69F00", "///", "Boehm's collector"),
+    ("#CCCCCC", "...", "explicit frees"),
+)
 """Colour, hatch and words of the bars."""
 
 
 def measured(texts: Sequence[str], rows: Sequence[str], blocks: int, folder: Path, *passes: Pass) -> Run:
     """Run workloads of these texts with these rows; the folder is the run's."""
+    folder.mkdir(exist_ok=True)
     files = []
     for number, text in enumerate(texts):
         file = folder / f"{number}.yaml"
@@ -91,62 +105,64 @@ def heaps(folder: Path) -> None:
     """Draw time against the size of the heap."""
     text = "name: young\ngraph:\n  young: {objects: 1M, survivors: 2%, live: 20k, payload: [16, 80]}\n"
     rows = [f"{name}:heap={heap}" for name in SWEPT for heap in HEAPS if name != "semispace" or float(heap[:-1]) > 2]
-    run = measured([text], [*rows, "glibc", "mimalloc", "arena"], 6, folder, Pass.THROUGHPUT, Pass.FOOTPRINT)
+    run = measured([text], [*rows, "glibc", "mimalloc", "arena"], 8, folder, Pass.THROUGHPUT, Pass.FOOTPRINT)
     picture(run, folder, "time-by-heap", "time-by-heap.png")
 
 
 def trees(folder: Path) -> str:
     """Return the table of trees and GCBench, and draw both as one picture."""
-    texts = (
-        "name: trees\ngraph:\n  binary-trees: {depth: 20, iterations: 1}\n",
-        "name: gcbench\ngraph:\n  gcbench: {depth: 16}\n",
-    )
-    rows = [*(f"{name}:heap=3x" for name in (*COLLECTORS, *COUNTING)), *EXPLICIT]
-    rows[1] = "semispace:heap=4x"
-    run = measured(texts, rows, 3, folder, Pass.THROUGHPUT, Pass.FOOTPRINT)
-    titles = {"trees": "binary trees of depth 20", "gcbench": "GCBench of depth 16"}
-    _draw_side_by_side(run, titles, rows, IMAGES / "trees.png")
-    return _table(run, tuple(titles), rows)
+    return trees_with(measured(TREES, TREE_ROWS, 1, folder / "memory", Pass.FOOTPRINT), folder / "time")
 
 
-def _draw_side_by_side(run: Run, titles: Mapping[str, str], rows: Sequence[str], target: Path) -> None:
+def trees_with(memory: Run, folder: Path) -> str:
+    """Return the same for a run that has measured the memory, which takes no quiet machine."""
+    time = measured(TREES, TREE_ROWS, 3, folder, Pass.THROUGHPUT)
+    _draw_side_by_side(time, memory, IMAGES / "trees.png")
+    return _table(time, memory)
+
+
+def _draw_side_by_side(time: Run, memory: Run, target: Path) -> None:
     """Draw the processor time of each row, one panel for each workload, with its memory beside the bar."""
     with canvas.own_style():
-        figure, panels = canvas.subplots(1, len(titles), 11, 1.4 + 0.32 * len(rows), is_open=True, sharey=True)
-        for axes, (name, title) in zip(panels, titles.items(), strict=True):
-            times = [figure_of(run, name, row, "cpu_ns_per_op") or 0.0 for row in rows]
-            for place, (row, time) in enumerate(zip(rows, times, strict=True)):
+        size = (11, 1.4 + 0.32 * len(TREE_ROWS))
+        figure, panels = canvas.subplots(1, len(TITLES), *size, is_open=True, sharey=True)
+        for axes, (name, title) in zip(panels, TITLES.items(), strict=True):
+            times = [figure_of(time, name, row, "cpu_ns_per_op") or 0.0 for row in TREE_ROWS]
+            for place, (row, length) in enumerate(zip(TREE_ROWS, times, strict=True)):
                 kind = 2 if row in EXPLICIT else 1 if row.startswith("boehm") else 0
                 colour, hatch, _ = GROUPS[kind]
-                axes.barh(place, time, color=colour, hatch=hatch, edgecolor="black", linewidth=0.4)
-                resident = figure_of(run, name, row, "peak_resident_bytes")
-                words = f"{time:.1f}" + ("" if resident is None else f" ns, {format_size(resident)}")
-                axes.annotate(words, (time, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7)
+                axes.barh(place, length, color=colour, hatch=hatch, edgecolor="black", linewidth=0.4)
+                resident = figure_of(memory, name, row, "peak_resident_bytes")
+                words = f"{length:.1f}" + ("" if resident is None else f" ns, {format_size(resident)}")
+                axes.annotate(
+                    words, (length, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7
+                )
             axes.set_xlim(0, 1.45 * max(times))
             axes.set_title(title, fontsize=9)
             axes.set_xlabel("processor time per operation, in ns")
-        panels[0].set_yticks(range(len(rows)), rows)
-        panels[0].set_ylim(len(rows) - 0.4, -0.6)
+        panels[0].set_yticks(range(len(TREE_ROWS)), TREE_ROWS)
+        panels[0].set_ylim(len(TREE_ROWS) - 0.4, -0.6)
         figure.legend(
             [Patch(facecolor=colour, hatch=hatch, edgecolor="black", linewidth=0.4) for colour, hatch, _ in GROUPS],
             [words for *_, words in GROUPS], loc="outside lower center", ncols=len(GROUPS), frameon=False, fontsize=8,
         )  # fmt: skip
-        figure.suptitle("Trees that are made and dropped: processor time and peak resident memory (shorter is faster)", fontsize=10)
+        figure.suptitle(
+            "Trees that are made and dropped: processor time and peak resident memory (shorter is faster)", fontsize=10
+        )
         canvas.save(figure, target)
 
 
-def _table(run: Run, names: Sequence[str], rows: Sequence[str]) -> str:
+def _table(time: Run, memory: Run) -> str:
     lines = []
-    for row in rows:
+    for row in TREE_ROWS:
         line = [f"`{row}`"]
-        for name in names:
-            processor, resident = (
-                figure_of(run, name, row, metric) for metric in ("cpu_ns_per_op", "peak_resident_bytes")
-            )
+        for name in TITLES:
+            processor = figure_of(time, name, row, "cpu_ns_per_op")
+            resident = figure_of(memory, name, row, "peak_resident_bytes")
             line.append("n/a" if processor is None else f"{processor:.1f}")
             line.append("n/a" if resident is None else format_size(resident))
         lines.append(line)
-    headings = ["", *(f"{name}, {what}" for name in names for what in ("ns per operation", "resident"))]
+    headings = ["", *(f"{name}, {what}" for name in TITLES for what in ("ns per operation", "resident"))]
     return tabulate(lines, headings, tablefmt="github", disable_numparse=True)
 
 

@@ -31,15 +31,20 @@ def without_heap(label: str) -> str:
 
 
 def by_heap(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
-    """Draw time over the heap's size, a line for each collector, and allocators as levels; None without a sweep."""
+    """Draw processor time over the heap's size, a line for each collector, and allocators as levels.
+
+    None without a sweep. Processor time: a pause is no longer because another program has the processor.
+    """
     live = info.facts.get("peak_live_with_header")
     lines: dict[str, list[tuple[float, float, float, float]]] = {}
     levels: list[tuple[str, float]] = []
     for cell in cells:
-        time, limit = metric_of(cell, "time_per_op_ns"), metric_of(cell, "heap_limit_bytes")
+        time, limit = metric_of(cell, "cpu_ns_per_op"), metric_of(cell, "heap_limit_bytes")
         if time is None or time.value is None:
             continue
         if limit is None or limit.value is None:
+            if cell.call is not None and cell.call.free == "collected":
+                continue  # a collector whose memory was not measured
             levels.append((look.label(cell), time.value))
         elif live:
             low, high = (time.value if end is None else end for end in (time.low, time.high))
@@ -60,11 +65,11 @@ def by_heap(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
         dashes = ((0, (6, 2)), (0, (2, 2)), (0, (6, 2, 1, 2)), (0, (1, 1)))[number % 4]
         axes.axhline(value, color="black", linestyle=dashes, linewidth=1.1, label=name)
     axes.set_xlabel("heap, as a multiple of what is reachable at most")
-    axes.set_ylabel("ns an operation")
+    axes.set_ylabel("processor time per operation, in ns")
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", color="0.9")
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
-    figure.suptitle("Time against the size of the heap; explicit allocators as levels")
+    figure.suptitle("Time against the size of the heap (lower is faster); explicit allocators as levels")
     return figure
 
 

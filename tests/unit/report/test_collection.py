@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 from matplotlib.lines import Line2D
 
-from memtool.model import Cell, CellResult
+from memtool.model import Call, Cell, CellResult
 from memtool.report import look
 from memtool.report.charts import collection as charts
 from memtool.report.plots.collection import by_heap, pauses_over_time, utilisation, without_heap
@@ -36,10 +36,12 @@ def test_rows_that_differ_in_their_heap_alone_are_one_line() -> None:
 def test_time_is_drawn_over_the_heap_and_allocators_are_levels() -> None:
     info = replace(fake_run().workloads[0], name="w", facts={"peak_live_with_header": LIVE})
     cells = [
-        cell("mark-sweep:heap=3x", time_per_op_ns=20.0, heap_limit_bytes=3.0 * LIVE),
-        cell("mark-sweep:heap=2x", time_per_op_ns=30.0, heap_limit_bytes=2.0 * LIVE),
-        cell("semispace:heap=4x", time_per_op_ns=30.0, heap_limit_bytes=4.0 * LIVE),
-        cell("tlsf", time_per_op_ns=25.0),
+        cell("mark-sweep:heap=3x", cpu_ns_per_op=20.0, heap_limit_bytes=3.0 * LIVE),
+        cell("mark-sweep:heap=2x", cpu_ns_per_op=30.0, heap_limit_bytes=2.0 * LIVE),
+        cell("semispace:heap=4x", cpu_ns_per_op=30.0, heap_limit_bytes=4.0 * LIVE),
+        cell("tlsf", cpu_ns_per_op=25.0),
+        # Memory ran out where its heap was to be measured: it is a collector all the same, and no level.
+        replace(cell("boehm:heap=2x", cpu_ns_per_op=40.0), proof={"call": asdict(Call("pointer", "collected"))}),
     ]
     drawn = by_heap(cells, info)
     assert drawn is not None
