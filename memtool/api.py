@@ -14,22 +14,33 @@ from memtool.drawing import draw_comparison, draw_history, draw_inspection, repo
 from memtool.store.schemas import json_schema
 
 if TYPE_CHECKING:
-    from memtool.check import Checked, CheckOptions, RunSpeller
-    from memtool.find_limit import FoundLimits
-    from memtool.fit import Fit
-    from memtool.gate import FailOn, Policy
-    from memtool.kinds.work import Inspection
-    from memtool.model import Report, Run
-    from memtool.plan import BenchOptions, Plan
+    from memtool.check import Checked as Checked
+    from memtool.check import CheckOptions as CheckOptions
+    from memtool.check import RunSpeller
+    from memtool.errors import Incomparable as Incomparable
+    from memtool.errors import InputError as InputError
+    from memtool.errors import MemtoolError as MemtoolError
+    from memtool.find_limit import FoundLimits as FoundLimits
+    from memtool.fit import Fit as Fit
+    from memtool.gate import FailOn
+    from memtool.gate import Policy as Policy
+    from memtool.kinds.work import Inspection as Inspection
+    from memtool.model import Mode as Mode
+    from memtool.model import Report as Report
+    from memtool.model import Run as Run
+    from memtool.passes import Pass as Pass
+    from memtool.plan import BenchOptions as BenchOptions
+    from memtool.plan import Plan as Plan
     from memtool.recorder.traces import Recording
     from memtool.report.plots.themes import Purpose, Theme
-    from memtool.run import Outcome
+    from memtool.run import Outcome as Outcome
     from memtool.stats.by_machine import Machines
-    from memtool.stats.history import History
-    from memtool.stats.limits import Limits
+    from memtool.stats.history import History as History
+    from memtool.stats.limits import Limits as Limits
     from memtool.worker.parent import Executor
     from memtool.worker.schedule import Progress
-    from memtool.workload.importers.convert import Imported, ImportedProfile
+    from memtool.workload.importers.convert import Imported as Imported
+    from memtool.workload.importers.convert import ImportedProfile as ImportedProfile
 
 _RECORDS = {
     "BenchOptions": "memtool.plan",
