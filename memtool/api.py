@@ -3,6 +3,7 @@
 Nothing here prints or reads a command line. An error is a MemtoolError: ``InputError.field`` names the option at fault.
 """
 
+# ruff: noqa: PLC0414  # records are named again so that a type checker finds them here
 from __future__ import annotations
 
 import importlib
