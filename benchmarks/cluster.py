@@ -1,16 +1,19 @@
 """memtool measured through a cluster: what an idle worker disturbs, whether unchanged code turns red, what Dask costs.
 
-    python -m benchmarks.cluster [idle] [unchanged] [scheduler]        all unless named
+    python -m benchmarks.cluster [idle] [unchanged] [scheduler] [--keep FILE]        all unless named
 
-idle: a cell with a Dask worker on the machine that runs, and with one that is stopped, in turns; the worker of
+idle: 32 replays with a Dask worker on the machine that runs, and with one that is stopped, in turns; the worker of
 `memtool cluster join`, and one as Dask starts it. unchanged: allocators against themselves, measured here and through a
-scheduler and a worker on this machine, and 200 suites of 20 cells drawn from either. scheduler: 50 hosts that measure
-nothing have 1,000 cells in 10 blocks; processor time and memory of a real scheduler. On a quiet machine. Exit code 1
-when a goal is missed.
+scheduler and a worker on this machine, in turns, and 200 suites of 20 cells drawn from either; with --keep what has
+been measured goes into a file, and is not measured again. scheduler: 50 hosts that measure
+nothing have 1,000 cells in 10 blocks; processor time and memory of a real scheduler. idle and scheduler want a quiet
+machine. Exit code 1 when a goal is missed.
 """
 
 from __future__ import annotations
 
+import argparse
+import ctypes
 import json
 import math
 import os
@@ -48,7 +51,8 @@ from memtool.stats import compare, paired
 from memtool.worker.parent import WorkerExecutor
 from memtool.workload.trace import Trace, load_trace
 
-PAIRS = 101
+PAIRS, REPLAYS = 101, 32
+_ADDR_NO_RANDOMIZE = 0x0040000
 WORKLOADS, ALLOCATORS = ("quickstart", "chapter/game-frame"), ("tlsf", "best-fit", "glibc", "arena", "buddy")
 BLOCKS = 31
 SUITES, CELLS = 200, 20
@@ -97,20 +101,35 @@ def idle() -> Iterator[Finding]:
         ("beside an idle worker as Dask has it / without", lambda address: [*as_dask_has_it, address], loud, "-"),
     ):
         with (
+            same_layout(),
             load_trace("quickstart") as trace,
             scheduler() as (_, address),
             running(command(address), **changed) as own,
         ):
             time.sleep(5)
             worker = psutil.Process(own.pid)
-            pids = [each.pid for each in (worker, *worker.children(recursive=True))]
+            pids = [process.pid for process in (worker, *worker.children(recursive=True))]
             ratio, low, high = in_turns(partial(_ticks, trace), pids)
         figure = f"{ratio:.4f} ({low:.4f} to {high:.4f}, {PAIRS} pairs)"
         yield Finding(what, figure, goal, None if goal == "-" else ratio <= 1.01)
 
 
 def _ticks(trace: Trace) -> float:
-    return float(take(WorkerExecutor(1), trace, AllocatorSpec("tlsf"), Pass.THROUGHPUT).of(Throughput).replay_ticks)
+    """Return the mean of several replays: the fastest, which a cell has, hides what happens a few times a second."""
+    sample = take(WorkerExecutor(1), trace, AllocatorSpec("tlsf"), Pass.THROUGHPUT, replays=REPLAYS)
+    return statistics.fmean(sample.of(Throughput).body_ticks)
+
+
+@contextmanager
+def same_layout() -> Iterator[None]:
+    """Lay out processes that begin within the block alike: where a heap lies scatters more than what is looked for."""
+    personality = ctypes.CDLL(None).personality
+    before = personality(0xFFFFFFFF)
+    personality(before | _ADDR_NO_RANDOMIZE)
+    try:
+        yield
+    finally:
+        personality(before)
 
 
 def in_turns(measure: Callable[[], float], pids: Sequence[int]) -> tuple[float, float, float]:
@@ -130,35 +149,41 @@ def in_turns(measure: Callable[[], float], pids: Sequence[int]) -> tuple[float, 
     return math.exp(statistics.median(effects)), math.exp(low), math.exp(high)
 
 
-def unchanged() -> Iterator[Finding]:
+def unchanged(keep: Path | None = None) -> Iterator[Finding]:
+    effects: dict[str, dict[str, tuple[float, ...]]] = {"here": {}, "through a cluster": {}}
+    if keep is not None and keep.exists():
+        effects |= json.loads(keep.read_text(encoding="utf-8"))
     with scratch() as folder, scheduler() as (_, address), running(launch.worker_command(address)):
-        here = _against_themselves(folder / "here", None)
-        there = _against_themselves(folder / "there", address)
-    for where, effects in (("here", here), ("through a cluster", there)):
-        scatter = statistics.median(paired.scatter(own) for own in effects.values())
-        red = sum(_is_red(Random(suite), list(effects.values())) for suite in range(SUITES))
+        for turn, name in enumerate(ALLOCATORS):
+            for where, cells in list(effects.items())[:: 1 if turn % 2 else -1]:
+                if any(cell.endswith(f" {name}") for cell in cells):
+                    continue
+                output = folder / f"{name}-{where[:4]}"
+                cells.update(_against_itself(name, output, None if where == "here" else address))
+                if keep is not None:
+                    keep.write_text(json.dumps(effects), encoding="utf-8")
+    for where, cells in effects.items():
+        scatter = statistics.median(paired.scatter(own) for own in cells.values())
+        red = sum(_is_red(Random(suite), list(cells.values())) for suite in range(SUITES))
         figure = f"{red} of {SUITES} suites of {CELLS} cells (pairs scatter by {scatter:.1%})"
         yield Finding(f"unchanged code that turns red, measured {where}", figure, "<= 1", red <= 1)
 
 
-def _against_themselves(folder: Path, cluster: str | None) -> Mapping[str, tuple[float, ...]]:
-    """Return the effects of each block of allocators against themselves, by cell."""
-    found: dict[str, tuple[float, ...]] = {}
-    for name in ALLOCATORS:
-        options = BenchOptions(
-            workloads=WORKLOADS,
-            specs=(AllocatorSpec(name), AllocatorSpec(name, again=True)),
-            blocks=BLOCKS,
-            passes=(Pass.THROUGHPUT,),
-            counters="none",
-            packs=False,
-            draw_plots=False,
-            output=folder / name,
-            cluster=cluster,
-        )
-        run: Run = bench(options).run
-        found |= {f"{each.workload} {name}": each.effects for each in compare.within(run, name, (METRIC,))}
-    return found
+def _against_itself(name: str, output: Path, cluster: str | None) -> Mapping[str, tuple[float, ...]]:
+    """Return the effects of each block of an allocator against itself, by cell."""
+    options = BenchOptions(
+        workloads=WORKLOADS,
+        specs=(AllocatorSpec(name), AllocatorSpec(name, again=True)),
+        blocks=BLOCKS,
+        passes=(Pass.THROUGHPUT,),
+        counters="none",
+        packs=False,
+        draw_plots=False,
+        output=output,
+        cluster=cluster,
+    )
+    run: Run = bench(options).run
+    return {f"{comparison.workload} {name}": comparison.effects for comparison in compare.within(run, name, (METRIC,))}
 
 
 def _is_red(draw: Random, cells: Sequence[tuple[float, ...]]) -> bool:
@@ -238,20 +263,27 @@ def fleet() -> Iterator[Finding]:
     yield Finding("growth of the scheduler", f"{grown / (1 << 20):.1f} MiB", "<= 100 MiB", grown <= most)
 
 
-PARTS: Mapping[str, Callable[[], Iterator[Finding]]] = {"idle": idle, "unchanged": unchanged, "scheduler": fleet}
-
-
 def main() -> int:
-    names = sys.argv[1:] or list(PARTS)
-    unknown = [name for name in names if name not in PARTS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART")
+    parser.add_argument("--keep", type=Path, help="a file for what `unchanged` has measured")
+    chosen = parser.parse_args()
+    parts: Mapping[str, Callable[[], Iterator[Finding]]] = {
+        "idle": idle,
+        "unchanged": partial(unchanged, chosen.keep),
+        "scheduler": fleet,
+    }
+    names = chosen.parts or list(parts)
+    unknown = [name for name in names if name not in parts]
     if unknown:
-        sys.exit(f"no part {unknown[0]}: {', '.join(PARTS)}")
-    findings = [finding for name in names for finding in PARTS[name]()]
+        sys.exit(f"no part {unknown[0]}: {', '.join(parts)}")
+    findings = [finding for name in names for finding in parts[name]()]
     rows = [
-        (each.quantity, each.figure, each.goal, {True: "yes", False: "NO", None: ""}[each.reached]) for each in findings
+        (finding.quantity, finding.figure, finding.goal, {True: "yes", False: "NO", None: ""}[finding.reached])
+        for finding in findings
     ]
     print(tabulate(rows, headers=("quantity", "figure", "goal", "reached")))
-    return 1 if any(each.reached is False for each in findings) else 0
+    return 1 if any(finding.reached is False for finding in findings) else 0
 
 
 if __name__ == "__main__":
