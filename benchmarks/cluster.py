@@ -183,7 +183,10 @@ def _against_itself(name: str, output: Path, cluster: str | None) -> Mapping[str
         cluster=cluster,
     )
     run: Run = bench(options).run
-    return {f"{comparison.workload} {name}": comparison.effects for comparison in compare.within(run, name, (METRIC,))}
+    effects = {f"{own.workload} {name}": own.effects for own in compare.within(run, name, (METRIC,))}
+    if len(effects) < len(WORKLOADS) or not all(effects.values()):
+        sys.exit(f"{name}: not all of its samples were taken: {[result.reason for result in run.cells]}")
+    return effects
 
 
 def _is_red(draw: Random, cells: Sequence[tuple[float, ...]]) -> bool:

@@ -101,6 +101,7 @@ class Long:
 
     folder: Path
     events: int
+    keep: Path | None = None
     figures: list[Figure] = field(default_factory=list)
 
     def run(self, stages: Sequence[str]) -> Sequence[Figure]:
@@ -108,7 +109,11 @@ class Long:
         self.folder.mkdir(exist_ok=True)
         (self.folder / "w.yaml").write_text(WORKLOAD.format(allocations=self.events // 2), encoding="utf-8")
         for stage in stages:
+            count = len(self.figures)
             getattr(self, f"_{stage}")()
+            if self.keep is not None:
+                with self.keep.open("a", encoding="utf-8") as file:
+                    file.writelines(f"{json.dumps(asdict(figure))}\n" for figure in self.figures[count:])
         return self.figures
 
     def _import(self) -> None:
@@ -123,7 +128,18 @@ class Long:
 
     def _bench(self) -> None:
         for run in ("a", "b"):
-            chosen = ("-a", ALLOCATORS, "--passes", "throughput,footprint", "--cold", "--blocks", "2", "--no-plots")
+            chosen = (
+                "-a",
+                ALLOCATORS,
+                "--passes",
+                "throughput,footprint",
+                "--cold",
+                "--blocks",
+                "2",
+                "--no-plots",
+                "--time-limit",
+                "900",
+            )
             self._take("bench", "bench", "t.parquet", *chosen, "-o", run)
             content = json.loads((self.folder / run / "run.json").read_text(encoding="utf-8"))
             for cell in content["cells"]:
@@ -297,11 +313,7 @@ def main() -> int:
         with ExitStack() as stack:
             folder = chosen.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))
             for turn in range(SHORT_TURNS if length <= SHORT else 1):
-                measured = Long(folder / f"{int(length)}-{turn}", int(length)).run(stages)
-                figures += measured
-                if chosen.keep is not None:
-                    with chosen.keep.open("a", encoding="utf-8") as file:
-                        file.writelines(f"{json.dumps(asdict(figure))}\n" for figure in measured)
+                figures += Long(folder / f"{int(length)}-{turn}", int(length), chosen.keep).run(stages)
     return _show(figures)
 
 
@@ -311,7 +323,7 @@ def _show(figures: Sequence[Figure]) -> int:
         if figure.events <= SHORT:
             short.setdefault(figure.stage, []).append(figure.seconds)
     fixed = {stage: median(seconds) for stage, seconds in short.items()}
-    long = [figure for figure in figures if figure.events > SHORT]
+    long = [figure for figure in figures if figure.events > SHORT and figure.stage in fixed]
     if not long:
         return 0
     print(tabulate(list(_rows(long, fixed)), HEADS, tablefmt="pipe", disable_numparse=True))

@@ -79,7 +79,7 @@ class Namespaces:
 
     def kill_worker(self, host: str) -> None:
         """Kill the Dask worker; who joined starts another."""
-        for pid in [each.pid for each in tree(self.processes[host].pid)][1:]:
+        for pid in [process.pid for process in tree(self.processes[host].pid)][1:]:
             os.kill(pid, signal.SIGKILL)
 
     def restart_scheduler(self) -> None:
@@ -134,18 +134,18 @@ def keys(folder: Path) -> list[str]:
 
 def strike(namespaces: Namespaces, folder: Path, strikes: int, draw: random.Random, done: threading.Event) -> list[str]:
     """Do what a bad day does, at random moments, until it has been done so often."""
-    struck: list[str] = []
-    while len(struck) < strikes and not done.wait(draw.uniform(1, 4)):
+    faults: list[str] = []
+    while len(faults) < strikes and not done.wait(draw.uniform(1, 4)):
         if not (folder / "journal.jsonl").exists() or len(keys(folder)) < 20:
             continue
         if draw.random() < 0.3:
             namespaces.restart_scheduler()
-            struck.append("scheduler")
+            faults.append("scheduler")
         else:
             host = draw.choice(HOSTS)
             namespaces.kill_worker(host)
-            struck.append(host)
-    return struck
+            faults.append(host)
+    return faults
 
 
 def inside(arguments: argparse.Namespace) -> int:
@@ -163,7 +163,7 @@ def inside(arguments: argparse.Namespace) -> int:
             differing = [key for key in own if own[key] != other.get(key)] + [key for key in other if key not in own]
             hosts = {host: known["blocks"] for host, known in there.machine["hosts"].items()}
             print(f"exact figures: {len(own):,} here, {len(other):,} on {hosts}; {len(differing)} differ")
-            struck: list[str] = []
+            faults: list[str] = []
             done = threading.Event()
             again = folder / "again"
 
@@ -173,7 +173,7 @@ def inside(arguments: argparse.Namespace) -> int:
                         time.sleep(0.2)
                     with namespaces.stalled(HOSTS[0]):
                         time.sleep(_STALL_SECONDS)
-                struck.extend(strike(namespaces, again, arguments.strikes, draw, done))
+                faults.extend(strike(namespaces, again, arguments.strikes, draw, done))
 
             thread = threading.Thread(target=spoil)
             thread.start()
@@ -182,10 +182,10 @@ def inside(arguments: argparse.Namespace) -> int:
             thread.join()
             taken = keys(again)
             wanted = len(WORKLOADS) * 8 + arguments.blocks * len(WORKLOADS) * 9 + 2 * len(WORKLOADS) * 8
-            print(f"struck: {', '.join(struck)}")
+            print(f"faults: {', '.join(faults)}")
             print(f"samples: {len(taken):,}, of which {len(set(taken)):,} differ; {wanted:,} were asked for")
             print(f"failed cells: {sum(result.reason is not None for result in outcome.run.cells)}")
-            is_whole = len(taken) == len(set(taken)) == wanted and len(struck) == arguments.strikes
+            is_whole = len(taken) == len(set(taken)) == wanted and len(faults) == arguments.strikes
             return 0 if is_whole and not differing and not outcome.failed else 1
         finally:
             namespaces.end()

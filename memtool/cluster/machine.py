@@ -23,9 +23,9 @@ def identity() -> str:
 
     The kernel's boot identity: containers and network namespaces of one machine share it, whatever they are called.
     """
-    given = os.environ.get(VARIABLE)
-    if given:
-        return given
+    variable = os.environ.get(VARIABLE)
+    if variable:
+        return variable
     with suppress(OSError):
         return _BOOT.read_text(encoding="ascii").strip()
     return platform.node()

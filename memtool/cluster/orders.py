@@ -63,9 +63,9 @@ def order_of(options: BenchOptions, run: str) -> str:
 
     Raises InputError for a workload that cannot travel: what can be read but once, or not at all.
     """
-    asked = replace(options, workloads=(), output=None, cluster=None, command=(), programs=())
+    sent = replace(options, workloads=(), output=None, cluster=None, command=(), programs=())
     workloads = [_packed(find_workload(name)) for name in options.workloads or _DEFAULT]
-    return json.dumps({"run": run, "options": asdict(asked), "workloads": workloads}, default=str)
+    return json.dumps({"run": run, "options": asdict(sent), "workloads": workloads}, default=str)
 
 
 def _packed(path: Path) -> dict[str, str]:

@@ -15,9 +15,9 @@ from memtool.units import format_size
 
 _MOST_OF_MEMORY = 0.75
 """The share of what is available that images may take: the rest is for what is replayed."""
-_MOST_IN_MEMORY = 1 << 30
+_MOST_IN_MEMORY = 768 << 20
 """Bytes that images take at most: what is longer is read front to back from a disk, and leaves memory to what it
-measures."""
+measures. With what memtool takes besides, all of its own stays within 1 GiB."""
 _PORTION_BYTES = 1 << 20
 _COPIED_BYTES = 64 << 20
 
