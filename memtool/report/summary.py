@@ -47,6 +47,8 @@ def overall(run: Run) -> list[str]:
         if len(_ranked(run, info)) > 1
     ]
     firsts = [names for names in firsts if names]
+    if not firsts and len(run.workloads) > 1:
+        return [_unranked(cells)] if (cells := [cell for info in run.workloads for cell in _ranked(run, info)]) else []
     if len(firsts) < 2:
         return []
     alone: dict[str, int] = {}
@@ -105,8 +107,7 @@ def _of_time(cells: Sequence[CellResult], first: Sequence[CellResult]) -> Iterat
         yield f"{look.label(timed[0])} takes {_written(timed[0])}; nothing was measured beside it."
         return
     if not first:
-        blocks = max(len(metric.samples) for cell in timed if (metric := _time(cell)) is not None)
-        yield f"Nobody is ranked: ranks need {LEAST_SAMPLES} blocks or more, and this run has {blocks}."
+        yield _unranked(timed)
         return
     others = [cell for cell in timed if cell not in first]
     if len(first) == 1:
@@ -119,6 +120,11 @@ def _of_time(cells: Sequence[CellResult], first: Sequence[CellResult]) -> Iterat
     # Each is compared with the best of its rank alone, so no more than that is said.
     best = look.label(first[0])
     yield f"{names} share the first rank, the pairs tell no other from {best}: {_written(first[0])}{following}."
+
+
+def _unranked(timed: Sequence[CellResult]) -> str:
+    blocks = max(len(metric.samples) for cell in timed if (metric := _time(cell)) is not None)
+    return f"Nobody is ranked: ranks need {LEAST_SAMPLES} blocks or more, and this run has {blocks}."
 
 
 def _written(cell: CellResult) -> str:

@@ -121,3 +121,8 @@ def test_several_workloads_are_counted() -> None:
     cells = [timed(name, *around(at), workload=work) for work in ("x", "y") for name, at in (("a", 10.0), ("b", 20.0))]
     assert summary.overall(run(*cells)) == ["Of 2 workloads that rank allocators, the fastest is a on 2."]
     assert summary.overall(run(*cells[:2])) == []
+
+
+def test_several_workloads_of_too_few_blocks_rank_nobody() -> None:
+    cells = [timed(name, at, at, workload=work) for work in ("x", "y") for name, at in (("a", 10.0), ("b", 20.0))]
+    assert summary.overall(run(*cells)) == ["Nobody is ranked: ranks need 6 blocks or more, and this run has 2."]
