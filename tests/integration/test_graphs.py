@@ -158,6 +158,44 @@ def test_garbage_pauses_has_64_mib_to_mark_at_once_or_in_increments(tmp_path: Pa
     assert (value(parts, "increment_work") or 0) <= 63 + 65
 
 
+def controlled(folder: Path, begin: str, objects: int, row: str) -> CellResult:
+    """Return a row of a script that makes objects of 64 bytes with a header, each in the place of the last one."""
+    steps = [f"control: {begin}", *("make: {name: a, payload: 48}" for _ in range(objects)), "control: enable"]
+    text = "name: controlled\ngraph:\n  script:\n" + "".join(f"    - {step}\n" for step in steps)
+    (folder / "controlled.yaml").write_text(text, encoding="utf-8")
+    options = BenchOptions(
+        workloads=(str(folder / "controlled.yaml"),),
+        allocators=row,
+        passes=(Pass.FOOTPRINT,),
+        blocks=1,
+        counters="none",
+        output=folder / "run",
+        draw_plots=False,
+    )
+    (cell,) = bench(options, lambda *_: None).run.cells
+    return cell
+
+
+def test_a_phase_without_collections_has_none_while_there_is_memory(tmp_path: Path) -> None:
+    # 128 cells of 64 bytes in 8 KiB: the trigger asks for a collection each 4 KiB, and 120 objects fit.
+    (tmp_path / "off").mkdir()
+    (tmp_path / "on").mkdir()
+    row = "mark-sweep:heap=8KiB,trigger=4KiB"
+    assert value(controlled(tmp_path / "off", "disable", 120, row), "collections") == 0
+    assert value(controlled(tmp_path / "on", "enable", 120, row), "collections") == 1
+
+
+def test_a_collection_is_forced_where_memory_is_out_in_such_a_phase(tmp_path: Path) -> None:
+    # The 129th finds the heap full, and each 127 that come after it: what is in the root stays.
+    cell = controlled(tmp_path, "disable", 300, "mark-sweep:heap=8KiB")
+    assert (value(cell, "collections"), value(cell, "forced_collections")) == (2, 2)
+
+
+def test_one_collects_when_it_is_told_to(tmp_path: Path) -> None:
+    cell = controlled(tmp_path, "collect", 10, "mark-sweep:heap=8KiB")
+    assert (value(cell, "collections"), value(cell, "forced_collections")) == (1, 0)
+
+
 @pytest.mark.skipif(bool(why_not(Counter.CALLGRIND)), reason=str(why_not(Counter.CALLGRIND)))
 def test_a_free_block_is_found_in_a_large_heap_as_in_a_small_one(tmp_path: Path) -> None:
     # What lives ends up between free blocks. When each new block was searched for from before it, the long list took
