@@ -68,3 +68,15 @@ def test_every_option_exists(page: str) -> None:
 def test_an_option_that_no_command_has_is_found() -> None:
     assert complaint("bench", "quickstart --regions anonymous 2> notes.txt | head") == "No such option '--regions'."
     assert complaint("bench", "quickstart --region anonymous 2> notes.txt | sed --quiet p") is None
+
+
+def test_every_option_in_a_shipped_workload_is_one_of_bench() -> None:
+    bench = cli.get_command(click.Context(cli), "bench")
+    assert bench is not None
+    known = {name for parameter in bench.params for name in parameter.opts}
+    files = sorted((ROOT / "workloads").rglob("*.yaml"))
+    named = {
+        option for file in files for option in re.findall(r"(?<!\S)--[a-z][a-z-]+", file.read_text(encoding="utf-8"))
+    }
+    assert "--region" in named
+    assert named <= known
