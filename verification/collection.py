@@ -36,7 +36,7 @@ name: large
 graph:
   young: {objects: 2M, survivors: 2%, live: 300k, payload: [16, 80]}
 """
-"""What lives does not fit into caches, as in the programs of the study: marking is not lost in what allocation takes."""
+"""What lives fits into no cache: where it does, the excess at three times is lost in noise."""
 OLD = """\
 name: old
 graph:
