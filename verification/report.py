@@ -21,18 +21,18 @@ _WIDTH = 34
 _PREAMBLE = """\
 # Verification
 
-Results that nobody here wrote, reproduced by memtool: the published figure, where it was published, ours, and whether
-the two agree. `make verify` runs all of them and ends with exit code 1 when one that ran is not reproduced. The
-experiments are in `verification/`, a module a topic. `{command}` writes this page: the
-last time on {date}, on {machine}, memtool {version}."""
+This page lists results that others published and memtool reproduces: the published figure, its source, our figure,
+and whether the two agree. `make verify` runs all of them, and ends with exit code 1 if one that ran is not reproduced.
+The experiments are in `verification/`, one module for each topic. `{command}` writes this page; it was last
+written on {date}, on {machine}, memtool {version}."""
 _EXACT = """\
 ## The same on every machine
 
-The test suite runs these too, and fails when a figure here is not the one it finds."""
+The test suite also runs these, and fails if it finds another figure than the one here."""
 _MEASURED = """\
 ## Sampled or measured
 
-Sampled with fixed seeds, or measured on the machine named above."""
+These were sampled with fixed seeds, or measured on the machine named above."""
 _LATER = """\
 ## Later
 
