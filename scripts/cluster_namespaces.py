@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,7 +80,8 @@ class Namespaces:
     def kill_worker(self, host: str) -> None:
         """Kill the Dask worker; who joined starts another."""
         for pid in [process.pid for process in tree(self.processes[host].pid)][1:]:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended by itself meanwhile
+                os.kill(pid, signal.SIGKILL)
 
     def restart_scheduler(self) -> None:
         process = self.processes.pop("scheduler")
