@@ -35,8 +35,10 @@ SHARED, OWN = f"{POOL}@std", f"{POOL}@std-each"
 LARGE = {"containers": 16, "elements": "32k", "churn": "160k", "times": 20}
 TINY = {"containers": 4096, "elements": 16, "churn": 80, "times": 2048}
 """Subsystems of the two sizes; five times their elements are replaced, as in the paper."""
-BETTER, EQUAL = 0.8, 0.9
-"""What one traversal is of another where it is clearly better, and from where on it is not."""
+BETTER = 0.8
+"""What one traversal is of another where it is clearly better."""
+LITTLE = 0.05
+"""What tiny subsystems may gain of what large ones do, where they gain nothing to speak of: ns an element."""
 
 
 def _measure(text: str, allocators: Sequence[str], passes: tuple[Pass, ...], blocks: int) -> Mapping[str, CellResult]:
@@ -96,17 +98,45 @@ def growth_lines() -> Iterator[Line]:
         )
 
 
+def jump_lines() -> Iterator[Line]:
+    """Count the jumps of traversals after churn, which no other program on the machine changes."""
+    for sizes in (LARGE, TINY):
+        cells = _measure(CHURN.format(**sizes), [POOL], (Pass.FOOTPRINT,), 1)
+        own, shared = (cells[name].metrics["jumps_per_element_churned"].value or 0.0 for name in (OWN, SHARED))
+        yield Line(
+            f"jumps after churn, {sizes['containers']} lists of {sizes['elements']}: a heap each / one heap",
+            "< 1",
+            f"{own / shared:.3f} ({own:.3f} / {shared:.3f} an element)",
+            Verdict.of(own < shared),
+        )
+
+
+def exact_lines() -> Iterator[Line]:
+    """Yield what is the same on every machine."""
+    yield from footprint_lines()
+    yield from jump_lines()
+
+
 def locality_lines() -> Iterator[Line]:
-    """Compare traversals after churn: a heap for each subsystem, and one for all."""
-    for sizes, published in ((LARGE, "faster (the whole run: 0.29)"), (TINY, "not faster (the whole run: 1.42)")):
+    """Compare traversals after churn: a heap for each subsystem, and one for all.
+
+    Tiny subsystems lie in the caches together: their jumps are fewer too, but each costs next to nothing, so that the
+    ratio of two short times is no figure to judge by. What an element gains is.
+    """
+    gains = []
+    for sizes in (LARGE, TINY):
         cells = _measure(CHURN.format(**sizes), [POOL], (Pass.THROUGHPUT,), BLOCKS)
         own, shared = (cells[name].metrics["traverse_churned_ns"].samples for name in (OWN, SHARED))
-        ratio = _ratio(own, shared)
+        gains.append(statistics.median(two - one for one, two in zip(own, shared, strict=True)))
+        ratio, gain = _ratio(own, shared), gains[-1] / gains[0]
+        figures = f"{ratio:.2f} ({statistics.median(own):.2f} and {statistics.median(shared):.2f} ns an element)"
         yield Line(
             f"traversal after churn, {sizes['containers']} lists of {sizes['elements']}: a heap each / one heap",
-            published,
-            f"{ratio:.2f} ({statistics.median(own):.2f} and {statistics.median(shared):.2f} ns an element)",
-            Verdict.of(ratio <= BETTER if sizes is LARGE else ratio >= EQUAL),
+            "faster (the whole run: 0.29)"
+            if sizes is LARGE
+            else f"gains at most {LITTLE:.0%} of that (the whole run: 1.42)",
+            figures if sizes is LARGE else f"{figures}: {gain:.1%} of the gain",
+            Verdict.of(ratio <= BETTER if sizes is LARGE else gain <= LITTLE),
         )
 
 
@@ -123,6 +153,6 @@ CONTAINERS = Result(
     "Lakos, Mendelsohn, Meredith and Myers: On quantifying memory-allocation strategies, N4468 (2015), P0089R1 (2016), "
     "7 and 8; figures of its published results (new/delete against a multipool through a base class: 2^21 elements in "
     "subsystems of 2^17 and of 2^4, churn 5)",
-    exact=footprint_lines,
+    exact=exact_lines,
     measured=measured,
 )

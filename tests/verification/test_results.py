@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ from verification import (
     calls,
     constant_time,
     consumption,
+    containers,
     faults,
     fifty_percent,
     free_space,
@@ -150,6 +152,34 @@ def test_the_order_of_times_is_judged(monotonic: float, pool: float, new_delete:
     pmr = {"pmr-monotonic-buffer": (2.0,) * 3, "pmr-unsynchronized-pool": (3.0,) * 3}
     first, _ = arenas.order_lines(times | pmr)
     assert first.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("large", "tiny", "verdicts"),
+    [
+        ((2.0, 40.0), (0.7, 0.9), (Verdict.REPRODUCED, Verdict.REPRODUCED)),
+        ((2.0, 40.0), (1.0, 3.0), (Verdict.REPRODUCED, Verdict.NOT_REPRODUCED)),
+        ((36.0, 40.0), (0.7, 0.8), (Verdict.NOT_REPRODUCED, Verdict.REPRODUCED)),
+    ],
+)
+def test_gains_of_large_and_tiny_subsystems_are_judged(
+    large: tuple[float, float],
+    tiny: tuple[float, float],
+    verdicts: tuple[Verdict, Verdict],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of an element, with a heap each and with one heap; the times are given, none that is taken here is asserted."""
+    given = iter((large, tiny))
+
+    def measure(*_: object) -> dict[str, SimpleNamespace]:
+        times = zip((containers.OWN, containers.SHARED), next(given), strict=True)
+        return {
+            row: SimpleNamespace(metrics={"traverse_churned_ns": SimpleNamespace(samples=(ns,) * 3)})
+            for row, ns in times
+        }
+
+    monkeypatch.setattr(containers, "_measure", measure)
+    assert tuple(line.verdict for line in containers.locality_lines()) == verdicts
 
 
 @pytest.mark.parametrize(
