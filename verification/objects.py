@@ -62,13 +62,18 @@ def measure(type_: str, ways: Sequence[str], allocators: str, run_pass: Pass, *,
 
 
 def placement_line(type_: str, times: Samples) -> Line:
-    """Compare placement in an arena that is dropped whole with construction in place."""
-    ratio = statistics.median(a / b for a, b in zip(times["arena@dropped"], times["in-place"], strict=True))
+    """Compare placement in an arena that is dropped whole with construction in place.
+
+    An arena moves a pointer for each object: of a construction of ten nanoseconds that is more than a twentieth.
+    """
+    pairs = [*zip(times["arena@dropped"], times["in-place"], strict=True)]
+    ratio = statistics.median(a / b for a, b in pairs)
+    added = statistics.median(a - b for a, b in pairs)
     return Line(
         f"time of a {type_}, placed in an arena that is dropped / constructed in place",
-        f"no more than 1 + {SAME_AS_IN_PLACE:.0%}",
-        f"{ratio:.3f} ({statistics.median(times['in-place']):.1f} ns in place)",
-        Verdict.of(ratio <= 1 + SAME_AS_IN_PLACE),
+        f"no more than 1 + {SAME_AS_IN_PLACE:.0%}, or {MOST_ADDED_NS:.0f} ns",
+        f"{ratio:.3f} ({added:+.2f} ns on {statistics.median(times['in-place']):.1f})",
+        Verdict.of(ratio <= 1 + SAME_AS_IN_PLACE or added <= MOST_ADDED_NS),
     )
 
 
@@ -83,15 +88,18 @@ def added_line(times: Samples) -> Line:
     )
 
 
-def new_line(allocator: str, figures: Samples, quantity: str) -> Line:
-    """Compare what new costs above construction in place with the allocator alone, on the same events."""
-    rows = (figures[f"{allocator}@new"], figures["in-place"], figures[f"{allocator}@memory"])
+def new_line(allocator: str, times: Samples) -> Line:
+    """Compare what new costs above construction in place with the allocator alone, on the same events.
+
+    It may be less than the sum: a wide processor constructs an object while it allocates the next.
+    """
+    rows = (times[f"{allocator}@new"], times["in-place"], times[f"{allocator}@memory"])
     ratio = statistics.median((new - place) / memory for new, place, memory in zip(*rows, strict=True))
     return Line(
-        f"{quantity} of new less construction in place / of the allocator alone, {allocator}",
-        f"1 ± {SAME_AS_ALLOCATOR:.0%}",
+        f"time of new less construction in place / of the allocator alone, {allocator}",
+        f"no more than 1 + {SAME_AS_ALLOCATOR:.0%}",
         f"{ratio:.3f}",
-        Verdict.of(abs(ratio - 1) <= SAME_AS_ALLOCATOR),
+        Verdict.of(ratio <= 1 + SAME_AS_ALLOCATOR),
     )
 
 
@@ -136,7 +144,7 @@ def lines() -> Iterator[Line]:
     ways, allocators = ("in-place", "memory", "new"), ",".join(ALLOCATORS)
     timed = measure("particle", ways, allocators, Pass.THROUGHPUT)
     for allocator in ALLOCATORS:
-        yield new_line(allocator, timed, "time")
+        yield new_line(allocator, timed)
 
 
 OBJECTS_ROW = Result(

@@ -43,7 +43,9 @@ class Access(Strict):
         16, description="By how many accesses chase-prefetched asks for memory beforehand."
     )
     pages: Annotated[StrictInt, Field(ge=1, le=65_536)] = Field(
-        64, description="Over which loads are spread; twice as many where each crosses into the next."
+        64,
+        description="Over which loads are spread; twice as many where each crosses into the next. Lines at the same "
+        "place of more than 8 pages may not all be in a first-level cache.",
     )
     threads: Annotated[StrictInt, Field(ge=2, le=8)] = Field(2, description="That count at once.")
 

@@ -45,7 +45,13 @@ def throughput(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figu
             bounds = [[value - metric.low], [metric.high - value]]
             axes.errorbar(value, position, xerr=bounds, color="black", capsize=3, linewidth=1)
             end = metric.high
-        axes.annotate(f"{value:.1f}", (end, position), xytext=(5, 0), textcoords="offset points", va="center")
+        axes.annotate(
+            f"{value:.1f}" if value >= 1 else f"{value:.2g}",
+            (end, position),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+        )
     if harness:
         middle = sorted(harness)[len(harness) // 2]
         axes.axvline(middle, color="black", linestyle=":", linewidth=1.2, zorder=3)

@@ -42,7 +42,7 @@ HASHES = {
     "chapter/garbage-young": "98732ce3118f3162dd8acd0b1589f826",
     "chapter/growing-vectors": "88d0dc7e1d28de3fc7c798e9440d9a62",
     "chapter/huge-pages": "5a8ca48dc08874e692de3297e3451bf6",
-    "chapter/loads": "0c4f8b7d47a17bfe7eaf16f8dcc4db3e",
+    "chapter/loads": "9c3f1eb450fb2524aa32e7578d79f754",
     "chapter/long-lived-server": "967788ee6f62526319fa77e0258c991d",
     "chapter/message-queue": "38d54a9d2b68ab48c68803ec3c23982b",
     "chapter/nested-lifetimes": "e2651b248cdd26b6e75416dc9f467e1f",
