@@ -24,7 +24,8 @@ _PREAMBLE = """\
 This page lists results that others published and memtool reproduces: the published figure, its source, our figure,
 and whether the two agree. `make verify` runs all of them, and ends with exit code 1 if one that ran is not reproduced.
 The experiments are in `verification/`, one module for each topic. `{command}` writes this page;
-it was last written on {date}, on {machine}, memtool {version}."""
+it was last written on {date} by memtool {version},
+on {machine}."""
 _EXACT = """\
 ## The same on every machine
 

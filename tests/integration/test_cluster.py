@@ -179,7 +179,7 @@ def test_figures_are_those_of_one_machine_and_say_which_host_took_them(
     assert len(keys(tmp_path / "there")) == len(set(keys(tmp_path / "there"))) == 2 + 3 * 3 + 2 * 2
     assert said == [words for words in said if "for a later" in words]
     assert shown[-1].endswith("15/15")
-    assert len(measuring) == 2
+    assert measuring  # one host may be done with all blocks before the other has begun
     assert not {name for names in measuring.values() for name in names} & {*NANNY}
     assert run_file.read(tmp_path / "there") == there.run
     assert not list(machine.spool("x").parent.glob("*"))  # fetched, so gone

@@ -100,7 +100,7 @@ def test_a_device_and_what_stands_for_it_are_divided_alike(cells: Mapping[str, C
 def test_a_device_that_goes_away_fails_its_rows_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The driver is found where the user says it is; no worker needs it to time how a buffer is divided."""
     command = ["cc", "-shared", "-fPIC", "-DCALLS=100", "-o", str(tmp_path / "libOpenCL.so.1")]
-    subprocess.run([*command, str(ROOT / "tests/native/programs/fake_opencl.c")], check=True)
+    subprocess.run([*command, str(ROOT / "tests/native/drivers/fake_opencl.c")], check=True)
     (tmp_path / "fake.icd").touch()
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
     monkeypatch.setenv("OCL_ICD_VENDORS", str(tmp_path))

@@ -32,7 +32,7 @@ def drivers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder with the drivers, under the names by which they are loaded."""
     folder = tmp_path_factory.mktemp("drivers")
     for interface, library in LIBRARIES.items():
-        source = ROOT / f"tests/native/programs/fake_{interface}.c"
+        source = ROOT / f"tests/native/drivers/fake_{interface}.c"
         command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o", str(folder / library)]
         subprocess.run([*command, str(source)], check=True)
     return folder
