@@ -124,14 +124,14 @@ class Preloaded:
     """A library that writes by itself, and nobody who reads."""
 
     name: str
-    library: Path | None
-    """None: memtool's."""
+    path: Path | None
+    """Of the library; None: memtool's."""
     base: str = ALONE
 
     def take(self, command: Sequence[str], folder: Path) -> Took:
         output = dict.fromkeys(("DUMP_HEAPTRACK_OUTPUT", "TCMALLOC_TRACE_OUTPUT"), str(folder / "raw"))
-        environment = {**os.environ, "LD_PRELOAD": str(self.library), **output}
-        if self.library is None:
+        environment = {**os.environ, "LD_PRELOAD": str(self.path), **output}
+        if self.path is None:
             environment = Preload(folder).environment(os.environ)
         return Took(*run(command, environment), size_of(folder))
 

@@ -76,7 +76,7 @@ def environment(
     preload = list(plan.preload)
     own = dict(plan.environment)
     if plan.strategy != _MALLOC:
-        preload = [str(library(plan))]
+        preload = [str(preloaded_library(plan))]
         own |= {"MEMTOOL_MALLOC": plan.strategy, "MEMTOOL_MALLOC_PARAMETERS": plan.engine_parameters}
         if report is not None:
             own["MEMTOOL_MALLOC_REPORT"] = str(report)
@@ -86,7 +86,7 @@ def environment(
     return {**base, **own, **({"LD_PRELOAD": ":".join(preload)} if preload else {})}
 
 
-def library(plan: AllocatorPlan) -> Path:
+def preloaded_library(plan: AllocatorPlan) -> Path:
     """Return the path of the library that holds a strategy, the smallest that does.
 
     Raises FileNotFoundError where it was not built.

@@ -240,7 +240,7 @@ def wanted_by(plan: AllocatorPlan) -> str:
     """Return part of the file name of what every process of a program has to load."""
     if plan.preload:
         return Path(plan.preload[-1]).resolve().name
-    return launch.library(plan).name if plan.expected_owner is None else plan.expected_owner
+    return launch.preloaded_library(plan).name if plan.expected_owner is None else plan.expected_owner
 
 
 def _serve(

@@ -92,8 +92,8 @@ void describe_collector(JsonWriter& json, const graph::CollectorEntry& entry) {
   json.key("source").text(info.source).raw(",").key("complexity").text(info.complexity).raw(",");
   json.key("when").text(info.when).raw(",");
   json.key("uses_region").boolean(info.uses_region).raw(",");
-  json.key("route").text(info.library.empty() ? "inlined" : "pointer").raw(",");
-  json.key("library").text(info.library).raw(",").key("package").text(info.package).raw(",");
+  json.key("route").text(info.soname.empty() ? "inlined" : "pointer").raw(",");
+  json.key("library").text(info.soname).raw(",").key("package").text(info.package).raw(",");
   json.key("is_timed").boolean(info.is_timed).raw(",");
   describe_parameters(json, info.parameters);
   json.raw("}");

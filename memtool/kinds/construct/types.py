@@ -26,7 +26,7 @@ class Type:
     is_trivial: bool
     """Whether nothing is lost where its destructor does not run."""
     summary: str
-    library: Path | None = None
+    brought_by: Path | None = None
     """Where the user's own lies."""
 
 

@@ -71,10 +71,10 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
     workload, type_ = _read(path)
     construct = workload.asked
     drawn = workload.seed if seed is None else seed
-    number = list(TYPES).index(type_.name) if type_.library is None else len(TYPES)
+    number = list(TYPES).index(type_.name) if type_.brought_by is None else len(TYPES)
     order = _ORDERS.index(construct.order)
     image = struct.pack("<7Q", number, type_.size, construct.objects, construct.array, construct.rounds, order, drawn)
-    image += os.fsencode(type_.library or "") + b"\0"
+    image += os.fsencode(type_.brought_by or "") + b"\0"
     descriptor = os.memfd_create("construct", os.MFD_CLOEXEC)
     os.write(descriptor, image)
     objects, constructions = construct.objects, construct.objects * construct.rounds
@@ -105,7 +105,7 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
             "size": type_.size,
             "alignment": type_.alignment,
             "is_trivial": type_.is_trivial,
-            "is_own": type_.library is not None,
+            "is_own": type_.brought_by is not None,
             "objects": objects,
             "array": construct.array,
             "rounds": construct.rounds,

@@ -202,7 +202,7 @@ constexpr CollectorEntry kCollectors[] = {
       .header = 8,
       .is_timed = true,
       .uses_region = false,
-      .library = kBoehmLibrary,
+      .soname = kBoehmLibrary,
       .package = "libgc1"},
      open_boehm},
 };

@@ -26,7 +26,7 @@ struct CollectorInfo {
   bool leaves_cycles = false;  // unless it is told to find them
   bool is_timed = false;       // does what there is time for, so that its figures differ from run to run
   bool uses_region = true;
-  std::string_view library = {};  // of the system, that it is in
+  std::string_view soname = {};   // of the library of the system that it is in
   std::string_view package = {};  // of Debian, that has it
 };
 

@@ -69,7 +69,7 @@ inline void check(KernelCall& call) {
   std::uint64_t collections = 0;
   const bool leaves_cycles =
       row.entry() != nullptr && row.entry()->info.leaves_cycles && !row.in().settings.finds_cycles;
-  const bool is_known = row.entry() != nullptr && row.entry()->info.library.empty();
+  const bool is_known = row.entry() != nullptr && row.entry()->info.soname.empty();
   if (!is_known) figures.floating_bytes = figures.unreclaimed_bytes = kNotApplicable;
   if (is_known) {
     row.in().settings.poisons = true;

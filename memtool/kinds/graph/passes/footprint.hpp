@@ -34,7 +34,7 @@ inline void footprint(KernelCall& call) {
   figures.promoted_bytes = telemetry.promoted_bytes;
   figures.barrier_hits = telemetry.barrier_hits;
   figures.most_work = row.in().settings.pause_ticks != 0 ? telemetry.most_work : kNotApplicable;
-  if (!row.entry()->info.library.empty())  // it says when it collects, and no more
+  if (!row.entry()->info.soname.empty())  // it says when it collects, and no more
     figures.marked_bytes = figures.copied_bytes = figures.promoted_bytes = figures.barrier_hits = kNotApplicable;
 }
 
