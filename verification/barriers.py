@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
-from memtool.model import CellResult, Status
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
-from memtool.run import bench
+from verification.cells import measure
 from verification.outcome import Line, Result, Verdict
 
 BLOCKS = 6
@@ -30,28 +26,10 @@ ROOM = "heap=64MiB"
 WITHIN = 0.1
 
 
-def _measure(text: str, allocators: Sequence[str], run_pass: Pass, blocks: int) -> Mapping[str, CellResult]:
-    with tempfile.TemporaryDirectory() as name:
-        workload = Path(name) / "graph.yaml"
-        workload.write_text(text, encoding="utf-8")
-        options = BenchOptions(
-            workloads=(str(workload),),
-            allocators=",".join(allocators),
-            passes=(run_pass,),
-            blocks=blocks,
-            output=Path(name) / "out",
-            draw_plots=False,
-        )
-        cells = bench(options, lambda *_: None).run.cells
-    for cell in cells:
-        assert cell.status is Status.OK, cell.reason
-    return {cell.cell.allocator: cell for cell in cells}
-
-
 def measured() -> Iterator[Line]:
     """Compare semispace with allocators that move a pointer, and counting that is put off with counting at once."""
     rows = [f"semispace:{ROOM}", "arena", "bump"]
-    cells = _measure(MADE, rows, Pass.THROUGHPUT, BLOCKS)
+    cells = measure(MADE, (Pass.THROUGHPUT,), BLOCKS, rows)
     ours, arena, bump = (cells[row].metrics["cpu_ns_per_op"].samples for row in rows)
     for others, name, published, least in (
         (arena, "an arena, which moves a pointer through chunks", "as fast, within a tenth", 1 - WITHIN),
@@ -65,7 +43,7 @@ def measured() -> Iterator[Line]:
             Verdict.of(least <= ratio <= 1 + WITHIN),
         )
     rows = ["deferred-counting", "reference-counting"]
-    cells = _measure(LINKED, rows, Pass.LATENCY, BLOCKS)
+    cells = measure(LINKED, (Pass.LATENCY,), BLOCKS, rows)
     deferred, immediate = (cells[row].metrics["barrier_ns_per_op"].value or 0.0 for row in rows)
     yield Line(
         "barriers of deferred reference counting / of immediate, in ns of processor time an operation",

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
-from memtool.model import CellResult, Status
+from memtool.model import CellResult
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
-from memtool.run import bench
+from verification.cells import measure
 from verification.outcome import Line, Result, Verdict
 
 BLOCKS = 6
@@ -49,24 +46,6 @@ TIME = "cpu_ns_per_op"
 """Processor time: collections must not be longer because another program runs."""
 
 
-def _measure(text: str, allocators: Sequence[str], passes: tuple[Pass, ...], blocks: int) -> Mapping[str, CellResult]:
-    with tempfile.TemporaryDirectory() as name:
-        workload = Path(name) / "graph.yaml"
-        workload.write_text(text)
-        options = BenchOptions(
-            workloads=(str(workload),),
-            allocators=",".join(allocators),
-            passes=passes,
-            blocks=blocks,
-            output=Path(name) / "out",
-            draw_plots=False,
-        )
-        cells = bench(options, lambda *_: None).run.cells
-    for cell in cells:
-        assert cell.status is Status.OK, cell.reason
-    return {cell.cell.allocator: cell for cell in cells}
-
-
 def _value(cell: CellResult, name: str) -> float:
     return cell.metrics[name].value or 0.0
 
@@ -87,7 +66,7 @@ def exact() -> Iterator[Line]:
         "semispace": (4 * LIVE, 6 * LIVE),
     }
     rows = [f"{name}:heap={heap // BLOCK * BLOCK}" for name, sizes in heaps.items() for heap in sizes]
-    cells = _measure(STEADY, rows, (Pass.FOOTPRINT,), 1)
+    cells = measure(STEADY, (Pass.FOOTPRINT,), 1, rows)
     for row, cell in cells.items():
         name, _, heap = row.partition(":heap=")
         expected = MADE * CELL / (_usable(name, int(heap)) - LIVE)
@@ -116,7 +95,7 @@ def measured() -> Iterator[Line]:
     """Compare times: heaps of several sizes with frees, and collectors with each other."""
     heaps = ("1.5x", "2x", "3x", "5x")
     rows = ["glibc", *(f"mark-sweep:heap={heap}" for heap in heaps)]
-    cells = _measure(LARGE, rows, (Pass.THROUGHPUT,), BLOCKS)
+    cells = measure(LARGE, (Pass.THROUGHPUT,), BLOCKS, rows)
     explicit, *times = (cells[row].metrics[TIME].samples for row in rows)
     over = [_ratio(time, explicit) for time in times]
     falls = over[0] > over[1] > max(over[2:])
@@ -135,7 +114,7 @@ def measured() -> Iterator[Line]:
     )
     for text, heap, words, is_ahead in ((YOUNG, "6x", "die young", True), (OLD, "2.5x", "live", False)):
         rows = [f"{name}:heap={heap}" for name in ("mark-sweep", "semispace", "generational")]
-        of = _measure(text, rows, (Pass.THROUGHPUT,), BLOCKS)
+        of = measure(text, (Pass.THROUGHPUT,), BLOCKS, rows)
         base, *copying = (of[row].metrics[TIME].samples for row in rows)
         ratios = [_ratio(time, base) for time in copying]
         yield Line(

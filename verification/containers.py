@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
-from memtool.model import CellResult, Status
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
-from memtool.run import bench
+from verification.cells import measure
 from verification.outcome import Line, Result, Verdict
 
 BLOCKS = 6
@@ -41,28 +37,10 @@ LITTLE = 0.05
 """What tiny subsystems may gain of what large ones do, where they gain nothing to speak of: ns an element."""
 
 
-def _measure(text: str, allocators: Sequence[str], passes: tuple[Pass, ...], blocks: int) -> Mapping[str, CellResult]:
-    with tempfile.TemporaryDirectory() as name:
-        workload = Path(name) / "containers.yaml"
-        workload.write_text(text)
-        options = BenchOptions(
-            workloads=(str(workload),),
-            allocators=",".join(allocators),
-            passes=passes,
-            blocks=blocks,
-            output=Path(name) / "out",
-            draw_plots=False,
-        )
-        cells = bench(options, lambda *_: None).run.cells
-    for cell in cells:
-        assert cell.status is Status.OK, cell.reason
-    return {cell.cell.allocator: cell for cell in cells}
-
-
 def footprint_lines() -> Iterator[Line]:
     """Compare what containers on a monotonic heap take with all bytes that they ever asked for."""
     for kind in GROWN:
-        (cell,) = _measure(GROWTH.format(type=kind), [MONOTONIC], (Pass.FOOTPRINT,), 1).values()
+        (cell,) = measure(GROWTH.format(type=kind), (Pass.FOOTPRINT,), 1, [MONOTONIC]).values()
         requested, taken = (cell.metrics[name].value or 0.0 for name in ("asked_bytes", "peak_footprint_bytes"))
         yield Line(
             f"bytes that 20,000 elements of {kind} take on a monotonic heap",
@@ -79,7 +57,7 @@ def _ratio(upper: Sequence[float], lower: Sequence[float]) -> float:
 def growth_lines() -> Iterator[Line]:
     """Compare the time to fill containers and to destroy them."""
     for kind in GROWN:
-        cells = _measure(GROWTH.format(type=kind), (MONOTONIC, POOL, GLOBAL), (Pass.THROUGHPUT,), BLOCKS)
+        cells = measure(GROWTH.format(type=kind), (Pass.THROUGHPUT,), BLOCKS, (MONOTONIC, POOL, GLOBAL))
         times = {
             name.partition("@")[0]: [
                 push + gone
@@ -101,7 +79,7 @@ def growth_lines() -> Iterator[Line]:
 def jump_lines() -> Iterator[Line]:
     """Count the jumps of traversals after churn, which no other program on the machine changes."""
     for sizes in (LARGE, TINY):
-        cells = _measure(CHURN.format(**sizes), [POOL], (Pass.FOOTPRINT,), 1)
+        cells = measure(CHURN.format(**sizes), (Pass.FOOTPRINT,), 1, [POOL])
         own, shared = (cells[name].metrics["jumps_per_element_churned"].value or 0.0 for name in (OWN, SHARED))
         yield Line(
             f"jumps after churn, {sizes['containers']} lists of {sizes['elements']}: a heap each / one heap",
@@ -125,7 +103,7 @@ def locality_lines() -> Iterator[Line]:
     """
     gains = []
     for sizes in (LARGE, TINY):
-        cells = _measure(CHURN.format(**sizes), [POOL], (Pass.THROUGHPUT,), BLOCKS)
+        cells = measure(CHURN.format(**sizes), (Pass.THROUGHPUT,), BLOCKS, [POOL])
         own, shared = (cells[name].metrics["traverse_churned_ns"].samples for name in (OWN, SHARED))
         gains.append(statistics.median(two - one for one, two in zip(own, shared, strict=True)))
         ratio, gain = _ratio(own, shared), gains[-1] / gains[0]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from statistics import median
 
 from memtool.kinds.file import place
-from memtool.model import CellResult, Status
+from memtool.model import CellResult
 from memtool.passes import Pass
-from memtool.plan import BenchOptions
-from memtool.run import bench
+from verification.cells import measure
 from verification.outcome import Line, Result, Verdict
 
 BLOCKS = 6
@@ -32,14 +29,14 @@ def beyond_lines() -> Iterator[Line]:
         yield Line(quantity, published, refusal, Verdict.NOT_RUN)
         yield from fault_lines()
         return
-    cells = _measure(BEYOND, (MAPPED, DIRECT), (Pass.THROUGHPUT,))
+    cells = _of_file(BEYOND, (MAPPED, DIRECT), (Pass.THROUGHPUT,))
     ratio = _ratio(cells[MAPPED], cells[DIRECT])
     yield Line(quantity, published, f"{ratio:.2f} ({_times(cells, MAPPED, DIRECT)})", Verdict.of(ratio > 1))
 
 
 def within_lines() -> Iterator[Line]:
     """Compare the same reads of a file that is cached: the mapping is faster there."""
-    cells = _measure(WITHIN, (MAPPED, DIRECT), (Pass.THROUGHPUT,))
+    cells = _of_file(WITHIN, (MAPPED, DIRECT), (Pass.THROUGHPUT,))
     ratio = _ratio(cells[MAPPED], cells[DIRECT])
     yield Line(
         f"random reads of what is cached: {MAPPED} / {DIRECT}",
@@ -53,7 +50,7 @@ def scan_lines() -> Iterator[Line]:
     """Compare scans of a file that is cached: mmap saves a call a read, and large reads are few."""
     ratios: list[float] = []
     for block in SCANNED:
-        cells = _measure(f"pattern: scan, size: 64MiB, block: {block}", ("mmap-populate", READ), (Pass.THROUGHPUT,))
+        cells = _of_file(f"pattern: scan, size: 64MiB, block: {block}", ("mmap-populate", READ), (Pass.THROUGHPUT,))
         ratios.append(_ratio(cells["mmap-populate"], cells[READ]))
         is_least = len(ratios) == 1
         yield Line(
@@ -75,7 +72,7 @@ def fault_lines(mapped: str = MAPPED) -> Iterator[Line]:
         return
     size = COLD_PAGES * PAGE
     cold = f"pattern: random-read, size: {size}, accesses: {COLD_READS}, cache: cold"
-    faults = _measure(cold, (mapped,), (Pass.FOOTPRINT,))[mapped].metrics["major_faults"].value
+    faults = _of_file(cold, (mapped,), (Pass.FOOTPRINT,))[mapped].metrics["major_faults"].value
     assert faults is not None
     yield Line(quantity, published, f"{faults:,.0f}", Verdict.of(abs(faults / expected - 1) <= 0.05))
 
@@ -88,17 +85,8 @@ def lines() -> Iterator[Line]:
     yield from fault_lines()
 
 
-def _measure(file: str, ways: tuple[str, ...], passes: tuple[Pass, ...]) -> Mapping[str, CellResult]:
-    with tempfile.TemporaryDirectory() as name:
-        workload = Path(name) / "mapping.yaml"
-        workload.write_text(f"name: mapping\nfile: {{{file}, ways: [{', '.join(ways)}]}}\n", encoding="utf-8")
-        options = BenchOptions(
-            workloads=(str(workload),), passes=passes, blocks=BLOCKS, output=Path(name) / "out", draw_plots=False
-        )
-        cells = bench(options, lambda *_: None).run.cells
-    for cell in cells:
-        assert cell.status is Status.OK, cell.reason
-    return {cell.cell.allocator: cell for cell in cells}
+def _of_file(file: str, ways: tuple[str, ...], passes: tuple[Pass, ...]) -> Mapping[str, CellResult]:
+    return measure(f"name: mapping\nfile: {{{file}, ways: [{', '.join(ways)}]}}\n", passes, BLOCKS)
 
 
 def _ratio(head: CellResult, base: CellResult) -> float:

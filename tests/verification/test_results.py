@@ -178,7 +178,7 @@ def test_gains_of_large_and_tiny_subsystems_are_judged(
             for row, ns in times
         }
 
-    monkeypatch.setattr(containers, "_measure", measure)
+    monkeypatch.setattr(containers, "measure", measure)
     assert tuple(line.verdict for line in containers.locality_lines()) == verdicts
 
 
