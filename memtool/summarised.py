@@ -14,6 +14,7 @@ from memtool import __version__, groups
 from memtool.cluster.spread import Measured
 from memtool.engine.loading import compiler
 from memtool.host import machine
+from memtool.host.waiting import result
 from memtool.kinds import places_blocks
 from memtool.kinds.work import work
 from memtool.model import Cell, CellResult, Mode, Run, TraceInfo
@@ -189,7 +190,7 @@ class Packings:
 
     def of(self, trace: Trace) -> int | None:
         """Return the bytes of a trace's best packing, once it is there; None: it has too many blocks."""
-        return self._packings[trace.info.name].result()
+        return result(self._packings[trace.info.name])
 
     def _pack_all(self) -> None:
         for trace in self._traces:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from memtool.host.waiting import MOMENT_SECONDS
 from memtool.worker.offspring import VARIABLE, adopt_orphans, end_worker
 
 SUPERVISOR = "memtool-supervisor"
@@ -93,9 +94,12 @@ class Supervised:
         """Return what became of it; None: it goes on after that time. Raises Refused where it was not started."""
         deadline = time.monotonic() + seconds
         while True:
-            ready, _, _ = select.select([self._control], [], [], max(0.0, deadline - time.monotonic()))
+            left = max(0.0, deadline - time.monotonic())
+            ready, _, _ = select.select([self._control], [], [], min(left, MOMENT_SECONDS))
             if not ready:
-                return None
+                if left <= MOMENT_SECONDS:
+                    return None
+                continue
             part = self._control.recv(1 << 16)
             self._text += part
             if not part or len(self._text) > _LONGEST_REPORT:

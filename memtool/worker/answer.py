@@ -82,7 +82,7 @@ def _wait(pipe: int, process: int | None, pid: int, deadline: float) -> bool:
     if process is not None:
         poll.register(process, select.POLLIN)
     seconds = max(0.0, deadline - time.monotonic())
-    ready = poll.poll(1000 * (seconds if process is not None else min(seconds, _LOOK_SECONDS)))
+    ready = poll.poll(1000 * min(seconds, _LOOK_SECONDS))
     return any(watched == process for watched, _ in ready) if process is not None else _is_zombie(pid)
 
 

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from memtool.engine.loading import engine_path, lean_path
 from memtool.engine.replay.binding import REGION_LOCKED, REGION_SHARED
 from memtool.files import memory_file
 from memtool.host.counters import Counter
+from memtool.host.waiting import completed
 from memtool.kinds import FIRST, results
 from memtool.model import AllocatorPlan, Cell
 from memtool.passes import Noise, Pass, Sample
@@ -216,7 +217,7 @@ class WorkerExecutor:
                 # Workers begin while others are handed in: an interrupt in between must end them too.
                 futures += (beside.submit(self._execute, job, stops) for job in waiting)
                 futures += (pool.submit(self._execute, job, stops) for job in jobs)
-                for future in as_completed(futures):
+                for future in completed(futures):
                     yield future.result()
             except BaseException:
                 # Closed when the last sample has been taken: what runs beside these goes on.
