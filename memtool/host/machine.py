@@ -61,6 +61,13 @@ def available_memory() -> int:
     return available if free is None else min(available, free)
 
 
+def is_in_memory(folder: Path) -> bool:
+    """Return whether a folder lies in memory (tmpfs). Raises OSError."""
+    device = folder.stat().st_dev
+    mounts = (Path(mount.mountpoint) for mount in psutil.disk_partitions(all=True) if mount.fstype == "tmpfs")
+    return any(mount.stat().st_dev == device for mount in mounts if mount.exists())
+
+
 def usable_cores() -> int:
     """Return how many processors this process may run on; a quota of processor time does not count."""
     return len(os.sched_getaffinity(0))

@@ -4,21 +4,29 @@
  *   offset 0          struct memtool_recording
  *   64 KiB and on     chunks, one after the other: struct memtool_chunk, then records, then zero bytes
  *
- * A chunk is written by one thread at a time and can be read without any other. All numbers are little endian. A
- * record's first byte is never 0 and is written last: what begins with 0 is not there yet.
+ * A chunk is written by one thread at a time and can be read without any other. All numbers are little endian. A record
+ * is a word of 4, 6 or 8 bytes, or several; its first 2 bytes are written last and are never 0: where they are 0 the
+ * next record is not there yet. A word has from its lowest bit on:
  *
- *   head       varint: ticks since the record before it << 5 | whether C++ asked for it << 4 | kind
- *   ADDRESS    varint: (address - the address before it) / 8, zigzag
- *   CALLER     a byte below 128: the caller that was last put at this place of a table of 128; otherwise 128 + place,
- *              and the return address in 6 bytes. Where call stacks are recorded, the number of one in its place, which
- *              the chunk has said by then
+ *   5  its kind; 16 more where C++ asked for it
+ *   1  whether it has TICKS, which are its last 16 bits then
+ *   of a block that is handed out: 7 CALLER, 11 SIZE, 24 ADDRESS, TICKS
+ *   of a block that is given back: 26 ADDRESS, TICKS
+ *   of others: 58 of what their kind says
+ *
+ *   CALLER     the place of a return address in a table of 128, which the chunk has filled by then
+ *   TICKS      since the record before it
+ *   ADDRESS    (the address - the address before it) / 8, signed; a chunk begins at MEMTOOL_FIRST_ADDRESS
+ *
+ * What does not fit is said by a word of its own that goes before. Where call stacks are recorded, the number of one
+ * stands for the return address.
  */
 #ifndef MEMTOOL_RECORDER_FORMAT_H
 #define MEMTOOL_RECORDER_FORMAT_H
 
 #include <stdint.h>
 
-#define MEMTOOL_RECORDING_MAGIC UINT64_C(0x324345524d544d4d) /* "MMTMREC2" */
+#define MEMTOOL_RECORDING_MAGIC UINT64_C(0x334345524d544d4d) /* "MMTMREC3" */
 #define MEMTOOL_CHUNK_MAGIC UINT64_C(0x314b4e48434d544d)     /* "MTMCHNK1" */
 
 enum {
@@ -26,28 +34,49 @@ enum {
   MEMTOOL_MOST_CHUNK = 1 << 22,
   MEMTOOL_MOST_CHUNKS = 61440, /* of one file: 240 GB */
   MEMTOOL_CALLERS = 128,
-  MEMTOOL_MOST_DEPTH = 64,  /* return addresses of a call stack */
-  MEMTOOL_MOST_RECORD = 96, /* bytes of the longest record but that of a stack, with those that go before it */
+  MEMTOOL_MOST_DEPTH = 64,   /* return addresses of a call stack */
+  MEMTOOL_MOST_RECORD = 96,  /* bytes of the longest record but that of a stack, with those that go before it */
+  MEMTOOL_FIRST_ADDRESS = 1, /* is at no distance from any block that a word could say */
   MEMTOOL_KIND_BITS = 5,
+  MEMTOOL_CPP = 16,   /* added to the kind */
+  MEMTOOL_TIMED = 32, /* the bit of what has TICKS */
+  MEMTOOL_HEAD_BITS = 6,
+  MEMTOOL_CALLER_BITS = 7,
+  MEMTOOL_SIZE_BITS = 11,
+  MEMTOOL_OUT_BITS = 24,  /* of the address of a block that is handed out */
+  MEMTOOL_BACK_BITS = 26, /* of one that is given back */
+  MEMTOOL_TICKS_BITS = 16,
+  MEMTOOL_IS_BESIDE = 0x80,         /* in chunk_units: the chunk lies in the file beside this one */
+  MEMTOOL_MOST_IN_MEMORY = 1 << 26, /* bytes of a file in memory that nobody has read yet */
 };
 
-/* Kinds of records, and what follows their head. SIZE, LENGTH, THREAD and TICKS are varints. */
+/* Where the file lies in memory, chunks that would take too much of it lie on the disk, in a file of the same name with
+ * this ending, at the offset that they would have in the file itself. */
+#define MEMTOOL_BESIDE ".beside"
+
 enum memtool_record {
-  MEMTOOL_ALLOCATE = 1,   /* SIZE ADDRESS CALLER */
-  MEMTOOL_FREE = 2,       /* ADDRESS; its ticks are those before the call, all other's those after it */
-  MEMTOOL_ZEROED = 3,     /* SIZE ADDRESS CALLER */
-  MEMTOOL_ALIGNED = 4,    /* log2 of the alignment in a byte, SIZE ADDRESS CALLER */
-  MEMTOOL_REALLOCATE = 5, /* ADDRESS of the old block, SIZE, ADDRESS, TICKS that the call took, CALLER */
-  MEMTOOL_REFUSED = 6,    /* SIZE CALLER: the allocator returned no memory */
-  MEMTOOL_MAP = 7,        /* ADDRESS LENGTH: the program itself mapped anonymous memory */
-  MEMTOOL_UNMAP = 8,      /* ADDRESS LENGTH */
-  MEMTOOL_THREAD = 9,     /* THREAD, its number for the kernel (varint): what follows in this chunk is this one's */
-  MEMTOOL_STARTS = 10,    /* THREAD that the program starts */
-  MEMTOOL_STACK = 11, /* its number in 6 bytes, a byte of memtool_stack_end, a byte: how many return addresses; these,
-                         6 bytes each, the innermost first */
-  MEMTOOL_LOW_BITS = 13, /* a byte: added to the next ADDRESS, of a block that is not aligned to 8 */
-  MEMTOOL_RESIDENT = 14, /* LENGTH: bytes of resident pages in the block that the next record frees */
-  MEMTOOL_MOMENT = 15,   /* a byte of memtool_moment */
+  MEMTOOL_ALLOCATE = 1, /* a block that is handed out; its ticks are those after the call */
+  MEMTOOL_FREE = 2,     /* a block that is given back; its ticks are those before the call */
+  MEMTOOL_ZEROED = 3,
+  MEMTOOL_ALIGNED = 4,
+  MEMTOOL_REALLOCATE = 5, /* the old block, as it is given back; the words up to MEMTOOL_BECOMES belong to it */
+  MEMTOOL_REFUSED = 6,    /* the allocator returned no memory: a block that is handed out, without its address */
+  MEMTOOL_MAP = 7,        /* the program itself mapped anonymous memory: as a block that is given back */
+  MEMTOOL_UNMAP = 8,
+  MEMTOOL_THREAD = 9,    /* the number of a thread: what follows in this chunk is its */
+  MEMTOOL_STARTS = 10,   /* the number of a thread that the program starts */
+  MEMTOOL_STACK = 11,    /* 47 its number, 2 memtool_stack_end, 7 how many return addresses follow, 8 bytes each, the
+                            innermost first */
+  MEMTOOL_BECOMES = 12,  /* the new block, as it is handed out; its ticks are those that the call took */
+  MEMTOOL_RESIDENT = 14, /* bytes of resident pages in the block that the next record gives back */
+  MEMTOOL_MOMENT = 15,   /* a memtool_moment */
+  /* What goes before another word. */
+  MEMTOOL_WIDE_SIZE = 26,    /* what is above the 11 bits of the SIZE */
+  MEMTOOL_WIDE_CALLER = 27,  /* 7 a place of the table, 51 what it holds from here on */
+  MEMTOOL_WIDE_ADDRESS = 28, /* what the next ADDRESS counts from */
+  MEMTOOL_WIDE_TICKS = 29,   /* ticks that come to those of the next word */
+  MEMTOOL_LENGTH = 30,       /* bytes of a mapping */
+  MEMTOOL_ALIGNMENT = 31,    /* its log2 */
 };
 
 enum memtool_moment {
@@ -87,7 +116,7 @@ struct memtool_recording {
   uint32_t remembers_stacks;     /* 1: libunwind walks call stacks, and libgcc those that it has not seen */
   uint32_t ticks_beside_threads; /* ticks_per_event where there are several threads */
   char reserved[2696];
-  uint8_t chunk_units[MEMTOOL_MOST_CHUNKS]; /* length of each chunk, in 64 KiB */
+  uint8_t chunk_units[MEMTOOL_MOST_CHUNKS]; /* length of each chunk, in 64 KiB, and MEMTOOL_IS_BESIDE */
 };
 
 #ifdef __cplusplus

@@ -126,29 +126,14 @@ static void* resize(void* block, size_t bytes, bool is_overflow, const void* cal
   const uint64_t before = state == NULL ? 0 : stamp(state);
   fresh = real.realloc(block, bytes);
   if (state != NULL && block != NULL) {
-    struct record record;
     const uint64_t after = clock_of_events == SPARSE_COUNTER ? before : ticks_now();
     const uintptr_t old = (uintptr_t)block;
-    if (fresh != NULL) {
-      if (UNLIKELY((old & 7) != 0)) put_low_bits(state, old);
-      record = begin(state, MEMTOOL_REALLOCATE, false, before);
-      put_address(&record, old);
-      record.to = put_varint(record.to, bytes);
-      put_address(&record, (uintptr_t)fresh);
-      record.to = put_varint(record.to, after - before);
-      state->ticks += after - before;
-      if (UNLIKELY(bytes >= LARGE)) note_large((uintptr_t)fresh);
-      put_caller(&record, site);
-    } else if (bytes == 0) {
-      /* glibc frees; others answer a size of 0 with a block. */
-      record = begin(state, MEMTOOL_FREE, false, before);
-      put_address(&record, old);
-    } else {
-      record = begin(state, MEMTOOL_REFUSED, false, after);
-      record.to = put_varint(record.to, bytes);
-      put_caller(&record, site);
-    }
-    end(&record);
+    if (fresh != NULL)
+      put_reallocation(state, old, before, (uintptr_t)fresh, bytes, site, after);
+    else if (bytes == 0)
+      put_freed(state, old, before); /* glibc frees; others answer a size of 0 with a block */
+    else
+      put_refused(state, bytes, site, after);
   } else if (block == NULL) {
     put_block(MEMTOOL_ALLOCATE, false, fresh, bytes, 0, caller);
   }

@@ -16,6 +16,8 @@ class Preload:
 
     folder: Path
     """Where the files of all processes go; absolute, since a program may change to another."""
+    memory: Path | None = None
+    """A folder in memory, which their files go to while there is room; None: they go to ``folder`` at once."""
     counts_nanoseconds: bool = False
     """Whether events are stamped by CLOCK_MONOTONIC, where the time stamp counter cannot be trusted."""
     is_strict: bool = False
@@ -42,6 +44,8 @@ class Preload:
             "MEMTOOL_RECORD_OPTIONS": options,
             "MEMTOOL_RECORD_DEPTH": str(self.depth),
         }
+        if self.memory is not None:
+            environment["MEMTOOL_RECORD_MEMORY"] = str(self.memory)
         if self.signal is not None:
             environment["MEMTOOL_RECORD_SIGNAL"] = str(self.signal)
         return environment

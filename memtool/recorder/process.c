@@ -1,9 +1,10 @@
 /* The start and the end of a recorded process, and of its threads.
  *
- * Environment: MEMTOOL_RECORD, the folder of the files; MEMTOOL_RECORD_OPTIONS, letters: `n` CLOCK_MONOTONIC in place
- * of the counter, `s` the counter read in order with all other instructions, `l` forked and executed children are left
- * out, `o` nothing is recorded until the signal comes; MEMTOOL_RECORD_DEPTH, how many return addresses of a call stack;
- * MEMTOOL_RECORD_SIGNAL, the number of the signal that switches recording on and off.
+ * Environment: MEMTOOL_RECORD, the folder of the files; MEMTOOL_RECORD_MEMORY, one in memory, which is taken while
+ * there is room; MEMTOOL_RECORD_OPTIONS, letters: `n` CLOCK_MONOTONIC in place of the counter, `s` the counter read in
+ * order with all other instructions, `l` forked and executed children are left out, `o` nothing is recorded until the
+ * signal comes; MEMTOOL_RECORD_DEPTH, how many return addresses of a call stack; MEMTOOL_RECORD_SIGNAL, the number of
+ * the signal that switches recording on and off.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -16,8 +17,8 @@
 
 #include "recorder/recorder.h"
 
-struct functions real;
-bool is_ready;
+struct functions real TOGETHER = {NULL};
+bool is_ready TOGETHER = false;
 
 static bool is_looking_up;
 static bool is_configured;
@@ -44,20 +45,21 @@ static void switch_recording(int signal_number) {
   /* Written while it is on, so that what is missing has a beginning and an end. */
   if (!is_off) put_moment(MEMTOOL_OFF);
   is_off = !is_off;
+  settle();
   if (!is_off) put_moment(MEMTOOL_ON);
   errno = problem;
 }
 
 /* Times records that go nowhere, as they are written in the program, so that what recording takes is known. */
 static uint32_t time_records(void) {
-  enum { ROUNDS = 256, TRIES = 4 };
-  uint8_t buffer[ROUNDS * 2 * 12 + 2 * MOST_RECORD + TRIES * MOST_STACK];
-  struct state nowhere = {.chunk = buffer, .end = buffer + sizeof buffer};
+  enum { ROUNDS = 64, TRIES = 4, WORDS = ROUNDS * 2 + (2 * MOST_RECORD + TRIES * MOST_STACK) / WORD };
+  uint64_t buffer[WORDS];
+  struct state nowhere = {.chunk = (uint8_t*)buffer, .end = (uint8_t*)(buffer + WORDS)};
   struct state* const own = mine;
   uint64_t least = UINT64_MAX;
   mine = &nowhere;
   for (unsigned attempt = 0; attempt < TRIES; ++attempt) {
-    nowhere.cursor = buffer;
+    nowhere.cursor = (uint8_t*)buffer;
     const uint64_t begun = nowhere.ticks = ticks_now();
     for (uintptr_t round = 1; round <= ROUNDS; ++round) {
       put_block(MEMTOOL_ALLOCATE, false, (void*)(round * 64), 48, 0, CALLER);
@@ -78,6 +80,7 @@ static void time_recording(void) {
   expect_threads();
   process->file->ticks_beside_threads = clock == clock_of_events ? process->file->ticks_per_event : time_records();
   clock_of_events = clock;
+  settle();
 }
 
 /* Takes ourselves out of what programs that this one starts will load. */
@@ -107,6 +110,8 @@ static void configure(void) {
   const char* options = getenv("MEMTOOL_RECORD_OPTIONS");
   if (where == NULL || strlen(where) >= sizeof settings.folder) return;
   memcpy(settings.folder, where, strlen(where) + 1);
+  const char* memory = getenv("MEMTOOL_RECORD_MEMORY");
+  if (memory != NULL && strlen(memory) < sizeof settings.memory) memcpy(settings.memory, memory, strlen(memory) + 1);
   if (options == NULL) options = "";
   if (strchr(options, 's') != NULL) clock_of_events = STRICT_COUNTER;
   if (strchr(options, 'n') != NULL) clock_of_events = MONOTONIC;
@@ -115,6 +120,7 @@ static void configure(void) {
   const char* frames = getenv("MEMTOOL_RECORD_DEPTH");
   if (frames != NULL && atoi(frames) > 1) depth = (unsigned)atoi(frames);
   if (depth > MEMTOOL_MOST_DEPTH) depth = MEMTOOL_MOST_DEPTH;
+  settle();
   process->is_without = false;
   is_configured = true;
 }

@@ -6,16 +6,19 @@
 #include <limits.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 enum { STATES_BYTES = 64 * 1024 };
 
-struct process* process;
+struct process* process TOGETHER = NULL;
 struct settings settings;
-bool is_off;
-enum clock_of clock_of_events;
-unsigned depth = 1;
+bool is_off TOGETHER = false;
+enum clock_of clock_of_events TOGETHER = SPARSE_COUNTER;
+unsigned depth TOGETHER = 1;
+unsigned unread_mask TOGETHER = EVENTS_A_READING - 1;
+bool is_unusual TOGETHER = false;
 __thread struct state* mine INITIAL_EXEC;
 __thread enum inside is_inside INITIAL_EXEC;
 __thread uint64_t forked_at INITIAL_EXEC;
@@ -43,6 +46,11 @@ uint64_t slow_ticks(void) {
 #endif
 }
 
+void settle(void) {
+  unread_mask = clock_of_events == SPARSE_COUNTER ? EVENTS_A_READING - 1 : 0;
+  is_unusual = is_off || depth > 1 || clock_of_events > COUNTER;
+}
+
 static void acquire(int* lock) {
   while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE) != 0) syscall(SYS_sched_yield);
 }
@@ -60,16 +68,16 @@ static char* with_number(char* to, uint64_t number) {
   return to;
 }
 
-/* `FOLDER/PID.TICKS`: a process that executes another program keeps its number. Writes the path, and its end. */
-static void path_of(char* path, uint32_t pid, uint64_t ticks) {
-  const size_t length = strlen(settings.folder);
-  memcpy(path, settings.folder, length);
+/* `FOLDER/PID.TICKS` and what follows: a process that executes another program keeps its number. */
+static void path_of(char* path, const char* folder, uint32_t pid, uint64_t ticks, const char* ending) {
+  const size_t length = strlen(folder);
+  memcpy(path, folder, length);
   char* to = path + length;
   *to++ = '/';
   to = with_number(to, pid);
   *to++ = '.';
   to = with_number(to, ticks);
-  *to = 0;
+  memcpy(to, ending, strlen(ending) + 1);
 }
 
 /* What lies beyond the limit for files would be a signal to the program. */
@@ -78,22 +86,45 @@ static bool is_beyond_limit(uint64_t end) {
   return syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) == 0 && limit.rlim_cur < end;
 }
 
-/* Reserves and maps a part of the process's file; NULL, and errno, where it cannot be had. */
-static void* mapped(const char* path, int flags, uint64_t offset, size_t bytes) {
+/* What has been reserved in memory and not given back yet by who reads it. */
+static bool has_room_in_memory(int file, size_t bytes) {
+  struct stat about;
+  return fstat(file, &about) == 0 && (uint64_t)about.st_blocks * 512 + bytes <= MEMTOOL_MOST_IN_MEMORY;
+}
+
+/* Reserves and maps a part of a file of the process's; NULL, and errno, where it cannot be had. */
+static void* mapped(const char* path, int flags, uint64_t offset, size_t bytes, bool is_in_memory) {
   if (is_beyond_limit(offset + bytes)) return errno = EFBIG, NULL;
   const int file = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
   if (file < 0) return NULL;
   void* memory = MAP_FAILED;
+  errno = ENOSPC;
   /* Without blocks of its own a page of a full disk is a SIGBUS of the program's. */
-  if (syscall(SYS_fallocate, file, 0, offset, bytes) == 0 ||
-      (errno == EOPNOTSUPP && syscall(SYS_pwrite64, file, "", 1, offset + bytes - 1) == 1))
+  if ((!is_in_memory || has_room_in_memory(file, bytes)) &&
+      (syscall(SYS_fallocate, file, 0, offset, bytes) == 0 ||
+       (errno == EOPNOTSUPP && syscall(SYS_pwrite64, file, "", 1, offset + bytes - 1) == 1)))
     memory = (void*)syscall(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, offset);
   const int problem = errno;
+  if (memory == MAP_FAILED && (flags & O_EXCL) != 0) syscall(SYS_unlinkat, AT_FDCWD, path, 0);
   syscall(SYS_close, file);
   errno = problem;
   if (memory == MAP_FAILED) return NULL;
   syscall(SYS_madvise, memory, bytes, MADV_DONTFORK);
   return memory;
+}
+
+/* Opens a file beside the recording, wherever there is a place for it. */
+static int open_beside(const struct memtool_recording* file, const char* ending) {
+  char path[PATH_MAX + 8];
+  const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW;
+  int opened = -1;
+  if (process->is_in_memory) {
+    path_of(path, settings.memory, file->process, file->start_ticks, ending);
+    opened = (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0600);
+  }
+  if (opened >= 0) return opened;
+  path_of(path, settings.folder, file->process, file->start_ticks, ending);
+  return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0600);
 }
 
 void read_file(const char* path, char* to, size_t bytes) {
@@ -106,21 +137,19 @@ void read_file(const char* path, char* to, size_t bytes) {
 
 void write_maps(void) {
   const struct memtool_recording* file = process->file;
-  char path[PATH_MAX + 8], text[4096];
+  char text[4096];
   if (file == NULL || is_beyond_limit((uint64_t)1 << 20)) return;
-  path_of(path, file->process, file->start_ticks);
-  memcpy(path + strlen(path), ".maps", sizeof ".maps");
   const int from = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
   if (from < 0) return;
-  const int to = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+  const int to = open_beside(file, ".maps");
   for (ssize_t got; to >= 0 && (got = syscall(SYS_read, from, text, sizeof text)) > 0;)
     if (syscall(SYS_write, to, text, got) != got) break;
   if (to >= 0) syscall(SYS_close, to);
   syscall(SYS_close, from);
 }
 
-static uint32_t room_for_stacks(void) {
-  return depth > 1 ? 32 + 6 * depth : 0;
+static uint32_t least_room(void) {
+  return WORD + MOST_RECORD + (depth > 1 ? WORD * (2 + depth) : 0);
 }
 
 /* Opens the process's file; with the lock held. */
@@ -133,8 +162,16 @@ static bool open_file(void) {
   if (is_child && settings.leaves_out_children) return false;
   char path[PATH_MAX];
   const uint64_t ticks = ticks_now();
-  path_of(path, pid, ticks);
-  struct memtool_recording* file = mapped(path, O_CREAT | O_EXCL, 0, sizeof *file);
+  struct memtool_recording* file = NULL;
+  if (settings.memory[0] != 0) {
+    path_of(path, settings.memory, pid, ticks, "");
+    file = mapped(path, O_CREAT | O_EXCL, 0, sizeof *file, true);
+  }
+  process->is_in_memory = file != NULL;
+  if (file == NULL) {
+    path_of(path, settings.folder, pid, ticks, "");
+    file = mapped(path, O_CREAT | O_EXCL, 0, sizeof *file, false);
+  }
   if (file == NULL) return false;
   file->process = pid;
   file->parent = is_child ? opened_by : 0;
@@ -149,7 +186,7 @@ static bool open_file(void) {
   forked_at = 0;
   file->depth = depth;
   file->remembers_stacks = has_fast_unwinder();
-  file->least_room = MOST_RECORD + room_for_stacks();
+  file->least_room = least_room();
   const ssize_t length = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", file->program, sizeof file->program - 1);
   if (length > 0) file->program[length] = 0;
   read_file("/proc/self/cmdline", file->arguments, sizeof file->arguments);
@@ -186,6 +223,21 @@ static struct state* take_state(void) {
   return fresh;
 }
 
+/* In memory while there is room, and otherwise on the disk: `*is_beside`, whether that is another file. */
+static struct memtool_chunk* map_chunk(const struct memtool_recording* file, uint64_t offset, uint64_t bytes,
+                                       bool* is_beside) {
+  char path[PATH_MAX + 8];
+  *is_beside = false;
+  if (process->is_in_memory) {
+    path_of(path, settings.memory, file->process, file->start_ticks, "");
+    struct memtool_chunk* chunk = mapped(path, 0, offset, bytes, true);
+    if (chunk != NULL) return chunk;
+    *is_beside = true;
+  }
+  path_of(path, settings.folder, file->process, file->start_ticks, *is_beside ? MEMTOOL_BESIDE : "");
+  return mapped(path, *is_beside ? O_CREAT : 0, offset, bytes, false);
+}
+
 /* Gives a state a chunk of its own, twice as large as the one before. */
 static bool take_chunk(struct state* state) {
   uint64_t bytes = state->chunk_bytes == 0 ? MEMTOOL_CHUNK_UNIT : 2 * state->chunk_bytes;
@@ -193,25 +245,26 @@ static bool take_chunk(struct state* state) {
   struct memtool_recording* file = process->file;
   acquire(&process->lock);
   const uint64_t offset = file->end;
-  const bool has_place = file->chunks < MEMTOOL_MOST_CHUNKS;
+  const uint32_t number = file->chunks;
+  const bool has_place = number < MEMTOOL_MOST_CHUNKS;
   if (has_place) {
     file->end += bytes;
-    file->chunk_units[file->chunks] = (uint8_t)(bytes / MEMTOOL_CHUNK_UNIT);
-    __atomic_store_n(&file->chunks, file->chunks + 1, __ATOMIC_RELEASE);
+    file->chunk_units[number] = (uint8_t)(bytes / MEMTOOL_CHUNK_UNIT);
+    __atomic_store_n(&file->chunks, number + 1, __ATOMIC_RELEASE);
   }
   release(&process->lock);
-  char path[PATH_MAX];
-  path_of(path, file->process, file->start_ticks);
   errno = EFBIG;
-  struct memtool_chunk* chunk = has_place ? mapped(path, 0, offset, bytes) : NULL;
+  bool is_beside = false;
+  struct memtool_chunk* chunk = has_place ? map_chunk(file, offset, bytes, &is_beside) : NULL;
   if (chunk == NULL) {
     uint32_t none = 0;
     __atomic_compare_exchange_n(&file->stopped, &none, (uint32_t)errno, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     return false;
   }
+  if (is_beside) file->chunk_units[number] |= MEMTOOL_IS_BESIDE;
   if (state->chunk != NULL) syscall(SYS_munmap, state->chunk, state->chunk_bytes);
   state->ticks = ticks_now();
-  state->address = 0;
+  state->address = MEMTOOL_FIRST_ADDRESS;
   memset(state->callers, 0, sizeof state->callers);
   forget_stacks(state);
   chunk->thread = state->thread;
@@ -221,7 +274,8 @@ static bool take_chunk(struct state* state) {
   state->chunk = (uint8_t*)chunk;
   state->chunk_bytes = bytes;
   state->cursor = (uint8_t*)(chunk + 1);
-  state->end = (uint8_t*)chunk + bytes - 1 - room_for_stacks(); /* a byte of 0 ends the last record */
+  /* Whoever is before the end has room for any record, and for the word of 0 that ends the last one. */
+  state->end = (uint8_t*)chunk + bytes - least_room();
   __atomic_store_n(&chunk->magic, MEMTOOL_CHUNK_MAGIC, __ATOMIC_RELEASE);
   return true;
 }
@@ -238,12 +292,6 @@ uint32_t next_thread(void) {
   return __atomic_fetch_add(&process->threads, 1, __ATOMIC_RELAXED);
 }
 
-COLD void put_low_bits(struct state* state, uintptr_t address) {
-  struct record record = begin(state, MEMTOOL_LOW_BITS, false, state->ticks);
-  *record.to++ = (uint8_t)(address & 7);
-  end(&record);
-}
-
 /* Makes a state this thread's; the thread is RECORDING, since the C library may ask for memory for its own books. */
 static bool adopt(struct state* state, uint32_t thread) {
   const bool is_used = state->chunk != NULL;
@@ -252,10 +300,8 @@ static bool adopt(struct state* state, uint32_t thread) {
   if (thread != 0) expect_threads();
   if (mine != state) pthread_setspecific(settings.at_thread_end, state);
   mine = state;
-  if (!(is_used && state->end - state->cursor > 2 * MOST_RECORD) && !take_chunk(state)) return false;
-  struct record record = begin(state, MEMTOOL_THREAD, false, ticks_now());
-  record.to = put_varint(put_varint(record.to, state->thread), state->kernel_thread);
-  end(&record);
+  if (!(is_used && state->end - state->cursor > MOST_RECORD) && !take_chunk(state)) return false;
+  put_thread(state);
   return true;
 }
 
@@ -283,6 +329,7 @@ COLD struct state* make_room(void) {
 
 void expect_threads(void) {
   if (clock_of_events == SPARSE_COUNTER) clock_of_events = COUNTER;
+  settle();
 }
 
 void begin_thread(uint32_t thread) {
@@ -297,73 +344,4 @@ void begin_thread(uint32_t thread) {
 
 COLD void miss(void) {
   if (is_inside == RECORDING && process->file != NULL) __atomic_fetch_add(&process->file->missed, 1, __ATOMIC_RELAXED);
-}
-
-COLD void note_large(uintptr_t address) {
-  const unsigned bit = large_bit(address);
-  __atomic_fetch_or(&process->large[bit / 64], UINT64_C(1) << bit % 64, __ATOMIC_RELAXED);
-}
-
-/* How much of a large block is resident, before it is freed: so much of it the program may have touched. */
-COLD void put_resident(struct state* state, uintptr_t address, uint64_t ticks) {
-  const int problem = errno;
-  const size_t bytes = real.malloc_usable_size == NULL ? 0 : real.malloc_usable_size((void*)address);
-  if (bytes >= LARGE) {
-    unsigned char pages[1024];
-    uint64_t resident = 0;
-    uintptr_t at = address & ~(uintptr_t)(PAGE - 1);
-    const uintptr_t last = (address + bytes + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
-    while (at < last) {
-      size_t count = (last - at) / PAGE;
-      if (count > sizeof pages) count = sizeof pages;
-      if (syscall(SYS_mincore, at, count * PAGE, pages) != 0) break;
-      for (size_t i = 0; i < count; ++i) resident += pages[i] & 1u;
-      at += count * PAGE;
-    }
-    resident *= PAGE;
-    struct record record = begin(state, MEMTOOL_RESIDENT, false, ticks);
-    record.to = put_varint(record.to, resident < bytes ? resident : bytes);
-    end(&record);
-  }
-  errno = problem;
-}
-
-/* What is neither asked for nor freed: whoever is inside already records nothing of it. */
-static struct state* enter(void) {
-  if (is_inside != OUTSIDE || !is_ready) return NULL;
-  is_inside = RECORDING;
-  struct state* state = state_with_room();
-  if (state == NULL) is_inside = OUTSIDE;
-  return state;
-}
-
-static void leave(struct record record) {
-  end(&record);
-  is_inside = OUTSIDE;
-}
-
-void put_number(enum memtool_record kind, uint64_t number) {
-  struct state* state = enter();
-  if (state == NULL) return;
-  struct record record = begin(state, kind, false, ticks_now());
-  record.to = put_varint(record.to, number);
-  leave(record);
-}
-
-uint64_t put_moment(enum memtool_moment moment) {
-  struct state* state = enter();
-  if (state == NULL) return 0;
-  struct record record = begin(state, MEMTOOL_MOMENT, false, ticks_now());
-  *record.to++ = (uint8_t)moment;
-  leave(record);
-  return state->ticks;
-}
-
-void put_mapping(enum memtool_record kind, uintptr_t address, uint64_t bytes) {
-  struct state* state = enter();
-  if (state == NULL) return;
-  struct record record = begin(state, kind, false, ticks_now());
-  put_address(&record, address);
-  record.to = put_varint(record.to, bytes);
-  leave(record);
 }

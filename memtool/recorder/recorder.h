@@ -31,12 +31,15 @@
 #define COLD __attribute__((noinline, cold))
 #define INITIAL_EXEC __attribute__((tls_model("initial-exec")))
 #define CALLER __builtin_return_address(0)
+/* What every event reads lies together, in few cache lines and one page. */
+#define TOGETHER __attribute__((section(".data.together")))
 
 enum {
   MOST_RECORD = MEMTOOL_MOST_RECORD,
-  MOST_STACK = 32 + 6 * MEMTOOL_MOST_DEPTH, /* bytes of the longest record of a stack */
-  LARGE = 32 * 1024,                        /* bytes of a block whose resident pages are counted when it is freed */
-  LARGE_BITS = 16,                          /* log2 of the bits that tell which frees may be of a large block */
+  WORD = sizeof(uint64_t),
+  MOST_STACK = WORD * (2 + MEMTOOL_MOST_DEPTH), /* bytes of the longest record of a stack */
+  LARGE = 32 * 1024,                            /* bytes of a block whose resident pages are counted when it is freed */
+  LARGE_BITS = 16,                              /* log2 of the bits that tell which frees may be of a large block */
   PAGE = 4096,
   EVENTS_A_READING = 4,
 };
@@ -46,7 +49,7 @@ struct state {
   uint8_t* cursor;
   uint8_t* end;
   uint64_t ticks;    /* of the record before */
-  unsigned unread;   /* events, of which one in EVENTS_A_READING reads the counter */
+  unsigned events;   /* of which one in EVENTS_A_READING reads the counter, while the process has one thread */
   uintptr_t address; /* of the record before */
   uint32_t thread;
   uint32_t kernel_thread;
@@ -66,7 +69,8 @@ struct process {
   uint8_t* slab_end;
   uint32_t threads; /* numbers given to threads; atomic */
   int lock;
-  bool is_without; /* nothing can be recorded here */
+  bool is_without;   /* nothing can be recorded here */
+  bool is_in_memory; /* the file lies in the folder in memory */
   uint64_t large[(1u << LARGE_BITS) / 64];
 };
 
@@ -104,6 +108,7 @@ enum inside {
 
 struct settings {
   char folder[4000];
+  char memory[256]; /* a folder in memory; empty: there is none */
   bool leaves_out_children;
   pthread_key_t at_thread_end;
 };
@@ -114,7 +119,9 @@ extern struct process* process; /* the same address for good; its content is wip
 extern bool is_ready;           /* the functions are there */
 extern bool is_off;
 extern enum clock_of clock_of_events;
-extern unsigned depth; /* return addresses of a call stack; 1: the call site alone */
+extern unsigned unread_mask; /* an event whose number has one of these bits has the time of the one before it */
+extern bool is_unusual;      /* a slow clock, call stacks, or nothing is recorded: an event takes the long way */
+extern unsigned depth;       /* return addresses of a call stack; 1: the call site alone */
 extern __thread struct state* mine INITIAL_EXEC;
 extern __thread enum inside is_inside INITIAL_EXEC;
 extern __thread uint64_t forked_at INITIAL_EXEC; /* ticks of the record of the fork that is under way; 0: none is */
@@ -122,6 +129,8 @@ extern bool is_beside_threads;                   /* the process had several thre
 
 bool prepare(void);
 uint64_t slow_ticks(void);
+/* After a change of the clock, of the depth, or of whether recording is off. */
+void settle(void);
 void miss(void);
 void leave_state(struct state* state);
 /* At most so many bytes of a file, with a 0 after them. */
@@ -139,8 +148,7 @@ ALWAYS_INLINE bool has_functions(void) {
   return LIKELY(is_ready) || prepare();
 }
 
-ALWAYS_INLINE uint64_t ticks_now(void) {
-  if (UNLIKELY(clock_of_events > COUNTER)) return slow_ticks();
+ALWAYS_INLINE uint64_t read_counter(void) {
 #if defined(__x86_64__)
   return __builtin_ia32_rdtsc();
 #elif defined(__aarch64__)
@@ -150,18 +158,16 @@ ALWAYS_INLINE uint64_t ticks_now(void) {
 #endif
 }
 
-/* What an event of a thread is stamped with. */
-ALWAYS_INLINE uint64_t stamp(struct state* state) {
-  if (LIKELY(clock_of_events == SPARSE_COUNTER && ++state->unread % EVENTS_A_READING != 0)) return state->ticks;
-  return ticks_now();
+ALWAYS_INLINE uint64_t ticks_now(void) {
+  return UNLIKELY(clock_of_events > COUNTER) ? slow_ticks() : read_counter();
 }
 
-/* A record that is being written: `to` is where its next byte goes. It never leaves the registers. */
-struct record {
-  struct state* state;
-  uint8_t* to;
-  uint8_t first;
-};
+/* What an event of a thread is stamped with, by any clock; by one that is not slow. */
+uint64_t stamp(struct state* state);
+
+ALWAYS_INLINE uint64_t fast_stamp(struct state* state) {
+  return LIKELY((++state->events & unread_mask) != 0) ? state->ticks : read_counter();
+}
 
 /* Sees to a state with room for a record; NULL: nothing is recorded here. */
 struct state* make_room(void);
@@ -170,61 +176,20 @@ struct state* make_room(void);
 ALWAYS_INLINE struct state* state_with_room(void) {
   struct state* state = mine;
   if (UNLIKELY(is_off)) return NULL;
-  if (LIKELY(state != NULL && state->end - state->cursor > MOST_RECORD)) return state;
+  if (LIKELY(state != NULL && state->cursor < state->end)) return state;
   return make_room();
 }
 
-ALWAYS_INLINE uint8_t* put_varint(uint8_t* to, uint64_t value) {
-  while (value >= 0x80) {
-    *to++ = (uint8_t)(value | 0x80);
-    value >>= 7;
-  }
-  *to++ = (uint8_t)value;
-  return to;
-}
-
-ALWAYS_INLINE struct record begin(struct state* state, unsigned kind, bool is_cpp, uint64_t ticks) {
-  /* Counters of two processors may differ by a little where a thread moves. */
-  const uint64_t since = ticks > state->ticks ? ticks - state->ticks : 0;
-  state->ticks += since;
-  const uint64_t head = since << MEMTOOL_KIND_BITS | (uint64_t)is_cpp << 4 | kind;
-  struct record record = {state, state->cursor + 1, (uint8_t)(head & 0x7f)};
-  if (head >= 0x80) {
-    record.first |= 0x80;
-    record.to = put_varint(record.to, head >> 7);
-  }
-  return record;
-}
-
-/* Makes the record readable: whoever sees its first byte sees all of it. */
-ALWAYS_INLINE void end(struct record* record) {
-  __atomic_store_n(record->state->cursor, record->first, __ATOMIC_RELEASE);
-  record->state->cursor = record->to;
-}
-
-ALWAYS_INLINE void put_address(struct record* record, uintptr_t address) {
-  const int64_t units = (int64_t)(address >> 3) - (int64_t)(record->state->address >> 3);
-  record->state->address = address;
-  record->to = put_varint(record->to, (uint64_t)units << 1 ^ (uint64_t)(units >> 63));
-}
-
-ALWAYS_INLINE void put_caller(struct record* record, uintptr_t caller) {
-  const unsigned place = (unsigned)((caller * UINT64_C(0x9e3779b97f4a7c15)) >> 57);
-  uintptr_t* const known = &record->state->callers[place];
-  if (LIKELY(*known == caller)) {
-    *record->to++ = (uint8_t)place;
-    return;
-  }
-  *known = caller;
-  *record->to++ = (uint8_t)(MEMTOOL_CALLERS + place);
-  const uint64_t address = caller;
-  memcpy(record->to, &address, 6);
-  record->to += 6;
-}
-
-void put_low_bits(struct state* state, uintptr_t address);
-void put_resident(struct state* state, uintptr_t address, uint64_t ticks);
-void note_large(uintptr_t address);
+/* The long way of each record (records.c): what does not fit into a word, what is rare, and what is unusual. */
+void put_any_block(unsigned kind, uintptr_t address, size_t size, size_t alignment, uintptr_t caller);
+void put_any_free(unsigned kind, uintptr_t address);
+void put_refused(struct state* state, size_t size, uintptr_t site, uint64_t ticks);
+void put_freed(struct state* state, uintptr_t address, uint64_t ticks);
+void put_reallocation(struct state* state, uintptr_t old, uint64_t before, uintptr_t fresh, size_t size, uintptr_t site,
+                      uint64_t after);
+void put_thread(struct state* state);
+void put_frames(struct state* state, uint64_t number, enum memtool_stack_end end, const uintptr_t* frames,
+                unsigned count);
 /* Looks for libunwind; from then on it may not be used any more. */
 void find_unwinder(void);
 void distrust_unwinder(void);
@@ -246,45 +211,97 @@ ALWAYS_INLINE unsigned large_bit(uintptr_t address) {
   return (address / LARGE) % (1u << LARGE_BITS);
 }
 
+ALWAYS_INLINE bool may_be_large(uintptr_t address) {
+  const unsigned bit = large_bit(address);
+  return UNLIKELY(process->large[bit / 64] >> bit % 64 & 1);
+}
+
+/* A distance between addresses in the units of a word, from 0 on; what a word of so many bits cannot say is greater
+ * than they allow: also what is no multiple of 8, whose lowest bits become the highest. */
+ALWAYS_INLINE uint64_t distance(uintptr_t from, uintptr_t to, unsigned bits) {
+  const uint64_t bytes = (uint64_t)to - from + (UINT64_C(1) << (bits + 2));
+  return bytes >> 3 | bytes << 61;
+}
+
+ALWAYS_INLINE unsigned place_of_caller(uintptr_t caller) {
+  return (unsigned)((caller * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - MEMTOOL_CALLER_BITS));
+}
+
+ALWAYS_INLINE uint64_t word_of_block(unsigned kind, unsigned place, size_t size, uint64_t since, uint64_t distance) {
+  const uint64_t signed_distance = distance - (UINT64_C(1) << (MEMTOOL_OUT_BITS - 1));
+  return kind | (uint64_t)place << 6 | (uint64_t)size << 13 | (signed_distance & ((1u << MEMTOOL_OUT_BITS) - 1)) << 24 |
+         since << 48;
+}
+
+ALWAYS_INLINE uint64_t word_of_free(unsigned kind, uint64_t since, uint64_t distance) {
+  const uint64_t signed_distance = distance - (UINT64_C(1) << (MEMTOOL_BACK_BITS - 1));
+  return kind | (signed_distance & ((1u << MEMTOOL_BACK_BITS) - 1)) << 6 | since << 32;
+}
+
+/* Writes a word but for its first 2 bytes, which whoever reads meanwhile takes for the end. What is behind a shorter
+ * word is 0 as before. */
+ALWAYS_INLINE void put_rest(uint8_t* to, uint64_t word) {
+  const uint64_t rest = word & ~UINT64_C(0xffff);
+  memcpy(to, &rest, sizeof rest);
+}
+
+ALWAYS_INLINE void put_head(uint8_t* to, uint64_t word) {
+  __atomic_store_n((uint16_t*)(void*)to, (uint16_t)word, __ATOMIC_RELEASE);
+}
+
+ALWAYS_INLINE void put_word(struct state* state, uint64_t word, size_t bytes, uintptr_t address, uint64_t ticks) {
+  uint8_t* const cursor = state->cursor;
+  state->address = address;
+  state->ticks = ticks;
+  put_rest(cursor, word);
+  put_head(cursor, word);
+  state->cursor = cursor + bytes;
+}
+
+/* The state of this thread, if its next event may go the short way; otherwise NULL. */
+ALWAYS_INLINE struct state* short_way(void) {
+  struct state* const state = mine;
+  return LIKELY(!is_unusual && state != NULL && state->cursor < state->end) ? state : NULL;
+}
+
 /* The record of a block that is handed out. */
 ALWAYS_INLINE void put_block(unsigned kind, bool is_cpp, void* block, size_t size, size_t alignment,
                              const void* caller) {
-  struct state* const state = state_with_room();
-  if (UNLIKELY(state == NULL)) return;
-  const uint64_t ticks = stamp(state);
-  const uintptr_t address = (uintptr_t)block;
-  uintptr_t site = (uintptr_t)caller;
-  if (UNLIKELY(depth > 1)) {
-    site = (uintptr_t)put_stack(state, site);
-    if (site == 0) return;
+  const uintptr_t address = (uintptr_t)block, site = (uintptr_t)caller;
+  if (is_cpp) kind |= MEMTOOL_CPP;
+  struct state* const state = short_way();
+  if (LIKELY(state != NULL && alignment == 0)) {
+    const uint64_t ticks = fast_stamp(state);
+    /* Counters of two processors may differ by a little where a thread moves: less than nothing is a lot. */
+    const uint64_t since = ticks - state->ticks;
+    const uint64_t far = distance(state->address, address, MEMTOOL_OUT_BITS);
+    const unsigned place = place_of_caller(site);
+    const uint64_t excess = since >> MEMTOOL_TICKS_BITS | (uint64_t)size >> MEMTOOL_SIZE_BITS |
+                            far >> MEMTOOL_OUT_BITS | (state->callers[place] ^ site);
+    if (LIKELY(excess == 0)) {
+      const unsigned timed = since == 0 ? 0 : MEMTOOL_TIMED;
+      put_word(state, word_of_block(kind | timed, place, size, since, far), 6 + timed / 16, address, ticks);
+      return;
+    }
   }
-  struct record record;
-  if (UNLIKELY(block == NULL)) {
-    record = begin(state, MEMTOOL_REFUSED, is_cpp, ticks);
-    record.to = put_varint(record.to, size);
-  } else {
-    if (UNLIKELY((address & 7) != 0)) put_low_bits(state, address);
-    if (UNLIKELY(size >= LARGE)) note_large(address);
-    record = begin(state, kind, is_cpp, ticks);
-    if (kind == MEMTOOL_ALIGNED) *record.to++ = (uint8_t)__builtin_ctzll(alignment | UINT64_C(1) << 63);
-    record.to = put_varint(record.to, size);
-    put_address(&record, address);
-  }
-  put_caller(&record, site);
-  end(&record);
+  put_any_block(kind, address, size, alignment, site);
 }
 
 ALWAYS_INLINE void put_free(bool is_cpp, const void* block) {
-  struct state* const state = state_with_room();
-  if (UNLIKELY(state == NULL)) return;
-  const uint64_t ticks = stamp(state);
   const uintptr_t address = (uintptr_t)block;
-  const unsigned bit = large_bit(address);
-  if (UNLIKELY(process->large[bit / 64] >> bit % 64 & 1)) put_resident(state, address, ticks);
-  if (UNLIKELY((address & 7) != 0)) put_low_bits(state, address);
-  struct record record = begin(state, MEMTOOL_FREE, is_cpp, ticks);
-  put_address(&record, address);
-  end(&record);
+  const unsigned kind = MEMTOOL_FREE | (is_cpp ? MEMTOOL_CPP : 0);
+  struct state* const state = short_way();
+  if (LIKELY(state != NULL && !may_be_large(address))) {
+    const uint64_t ticks = fast_stamp(state);
+    const uint64_t since = ticks - state->ticks;
+    const uint64_t far = distance(state->address, address, MEMTOOL_BACK_BITS);
+    if (LIKELY((since >> MEMTOOL_TICKS_BITS | far >> MEMTOOL_BACK_BITS) == 0)) {
+      const unsigned timed = since == 0 ? 0 : MEMTOOL_TIMED;
+      put_word(state, word_of_free(kind | timed, since, far), 4 + timed / 16, address, ticks);
+      return;
+    }
+  }
+  put_any_free(kind, address);
 }
 
 #pragma GCC visibility pop

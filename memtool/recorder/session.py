@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import time
@@ -20,6 +21,7 @@ from memtool.engine.recorded.binding import FORK, KIND_AT, NEVER, SEEN_BYTES, Ma
 from memtool.host import processes
 from memtool.host.symbols import Module, modules
 from memtool.recorder.inheritance import Inheritance
+from memtool.recorder.memory import Memory
 from memtool.recorder.preload import LIBRARY, Preload
 
 _LAG_NS = 500_000_000
@@ -27,6 +29,8 @@ _LAG_NS = 500_000_000
 is counted as such."""
 _POLL_SECONDS = 0.1
 _LONGEST_NAME = 64
+_BESIDE, _MAPS = ".beside", ".maps"
+"""Endings of what a process leaves beside its file (recorder/recorder.c)."""
 
 
 class Sink(Protocol):
@@ -176,17 +180,19 @@ class _Taker:
         ns_per_tick: float,
         frames: dict[int, tuple[int, ...]],
         inheritance: Inheritance,
+        folders: Callable[[], Sequence[Path]],
     ) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._stack = ExitStack()
         self._stack.callback(os.close, self._descriptor)
         try:
-            self._recording = self._stack.enter_context(Recording(self._descriptor))
+            beside = folders()[0] / f"{path.name}{_BESIDE}"
+            self._recording = self._stack.enter_context(Recording(self._descriptor, beside))
         except EngineError:
             self._stack.close()
             raise
         self._matcher = self._stack.enter_context(Matcher())
-        self.path, self._maps = path, path.with_name(f"{path.name}.maps")
+        self._name, self._folders = path.name, folders
         head = self._recording.head
         self._ns_per_tick = 1.0 if head.clock else ns_per_tick
         self._start = head.start_ticks
@@ -223,8 +229,9 @@ class _Taker:
             self._take(limit)
         except OSError as problem:
             self.record.unwritten = problem.strerror or str(problem)
-            # A process that finds its file gone records no more.
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._recording.stop(problem.errno or errno.EIO)
+            self._unlink("", _BESIDE)
         self._read_head()
 
     def _take(self, limit: int) -> None:
@@ -261,7 +268,7 @@ class _Taker:
         record, head = self.record, self._recording.head
         record.counts = self._matcher.counts()
         record.missed, record.lost, record.damaged = head.missed, head.lost, self._recording.damaged_chunks
-        record.stopped = os.strerror(head.stopped) if head.stopped else None
+        record.stopped = os.strerror(head.stopped) if head.stopped and record.unwritten is None else None
         record.came_to_its_end = head.is_over == 1
         if head.depth > 1:
             record.unwinder = "libunwind" if head.remembers_stacks else "libgcc"
@@ -274,16 +281,21 @@ class _Taker:
 
     def _read_maps(self) -> None:
         """Add what the recorder has said last of where code is mapped."""
-        with suppress(OSError):
-            text = self._maps.read_text(encoding="utf-8", errors="replace")
-            self.record.modules = list(dict.fromkeys((*self.record.modules, *modules(text))))
+        for folder in self._folders():
+            with suppress(OSError):
+                text = (folder / f"{self._name}{_MAPS}").read_text(encoding="utf-8", errors="replace")
+                self.record.modules = list(dict.fromkeys((*self.record.modules, *modules(text))))
 
     def close(self) -> None:
         """Give the file back; it is deleted."""
         self._read_maps()
         self._stack.close()
-        self.path.unlink(missing_ok=True)
-        self._maps.unlink(missing_ok=True)
+        self._unlink("", _BESIDE, _MAPS)
+
+    def _unlink(self, *endings: str) -> None:
+        for folder in self._folders():
+            for ending in endings:
+                (folder / f"{self._name}{ending}").unlink(missing_ok=True)
 
 
 class Session:
@@ -295,13 +307,17 @@ class Session:
         open_sink: Callable[[ProcessRecord], Sink],
         ns_per_tick: float,
         frames: dict[int, tuple[int, ...]],
+        memory: Memory | None = None,
     ) -> None:
         """Take the events of each process to what ``open_sink`` returns for it.
+
+        ``memory`` is the folder in memory that the preload names.
 
         ``frames`` is filled with the call stacks of all of them, where these are recorded: number -> return addresses.
         A portion names none that is not there.
         """
         self._preload = preload
+        self._memory = memory
         self._frames = frames
         self._inheritance = Inheritance()
         self._open_sink = open_sink
@@ -324,6 +340,8 @@ class Session:
             while not end.came_within(_POLL_SECONDS):
                 self._look(process.pid, time.monotonic() - begun)
                 self._take(time.monotonic_ns() - _LAG_NS)
+                if self._memory is not None:
+                    self._memory.look()
                 if progress is not None:
                     events = sum(taker.record.events for taker in self._takers.values())
                     progress(
@@ -369,7 +387,7 @@ class Session:
 
     def _take(self, until_ns: int | None) -> None:
         # Their names end with when they were begun; beside them lie their maps.
-        paths = [path for path in self._preload.folder.iterdir() if path.suffix[1:].isdecimal()]
+        paths = [path for folder in self._folders() for path in folder.iterdir() if path.suffix[1:].isdecimal()]
         for path in sorted(paths, key=lambda path: int(path.suffix[1:])):
             if path.name not in self._takers:
                 self._open(path)
@@ -383,8 +401,18 @@ class Session:
         # A file that has no head yet is one that a process is just beginning.
         with suppress(EngineError):
             self._takers[path.name] = _Taker(
-                path, len(self._takers) + 1, self._open_sink, self._ns_per_tick, self._frames, self._inheritance
+                path,
+                len(self._takers) + 1,
+                self._open_sink,
+                self._ns_per_tick,
+                self._frames,
+                self._inheritance,
+                self._folders,
             )
+
+    def _folders(self) -> tuple[Path, ...]:
+        """Return where processes leave their files: on the disk, and in memory."""
+        return (self._preload.folder,) if self._memory is None else (self._preload.folder, self._memory.now)
 
 
 def _up_to_forks(seen: memoryview) -> Iterator[tuple[memoryview, int | None]]:

@@ -106,20 +106,6 @@ void leave_stacks(struct state* state) {
   state->stacks = NULL;
 }
 
-static uint8_t* put_six(uint8_t* to, uint64_t value) {
-  memcpy(to, &value, 6);
-  return to + 6;
-}
-
-static void say(struct state* state, uint64_t number, const struct walk* walk) {
-  struct record record = begin(state, MEMTOOL_STACK, false, state->ticks);
-  record.to = put_six(record.to, number);
-  *record.to++ = (uint8_t)walk->end;
-  *record.to++ = (uint8_t)walk->count;
-  for (unsigned i = 0; i < walk->count; ++i) record.to = put_six(record.to, walk->frames[i]);
-  end(&record);
-}
-
 static bool is_said(const struct state* state, uint64_t number) {
   return state->stacks != NULL && state->stacks[place_of(number)] == number;
 }
@@ -151,6 +137,6 @@ COLD uint64_t put_stack(struct state* state, uintptr_t site) {
   if (is_said(state, number)) return number;
   if (state->stacks == NULL) state->stacks = map_places();
   if (state->stacks != NULL) state->stacks[place_of(number)] = number;
-  say(state, number, &walk);
+  put_frames(state, number, walk.end, walk.frames, walk.count);
   return number;
 }

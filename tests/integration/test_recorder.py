@@ -96,10 +96,10 @@ def recorded(tmp_path: Path, *command: str, **options: object) -> Iterator[subpr
         process.stdout.close()
 
 
-def read(path: Path) -> Seen:
+def read(path: Path, beside: Path | None = None) -> Seen:
     descriptor = os.open(path, os.O_RDWR)
     try:
-        with Recording(descriptor) as recording, Matcher() as matcher:
+        with Recording(descriptor, beside) as recording, Matcher() as matcher:
             parts = []
             for seen in recording.read():
                 parts.append(np.frombuffer(bytes(seen), SEEN))
@@ -223,18 +223,23 @@ def test_a_program_that_is_killed_has_every_call_before(
             time.sleep(draw.random() / 10)
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(60)
-        lines = counted(counts)
         for seen in all_of(folder):
-            calls = seen.events[np.isin(seen.events["kind"], (1, 2))]
-            small = calls[(calls["kind"] == 2) | (calls["size"] <= 1024)]
-            result = np.bincount(small["thread"], minlength=8)
-            threads = {0: CHILD} if seen.parent else {number: number for number in range(1, 8)}
-            for thread, line in threads.items():
-                begun, ended = lines[line]
-                # A call that was begun has been recorded or not.
-                assert ended <= result[thread] <= begun
-            assert seen.counts["implicit_frees"] == seen.counts["unmatched_frees"] == 0
-            assert seen.damaged == 0
+            check_counts(seen, counts)
+
+
+def check_counts(seen: Seen, counts: Path) -> None:
+    """Compare what was recorded of counts_calls, which was killed, with what it has counted itself."""
+    lines = counted(counts)
+    calls = seen.events[np.isin(seen.events["kind"], (1, 2))]
+    small = calls[(calls["kind"] == 2) | (calls["size"] <= 1024)]
+    result = np.bincount(small["thread"], minlength=8)
+    threads = {0: CHILD} if seen.parent else {number: number for number in range(1, 8)}
+    for thread, line in threads.items():
+        begun, ended = lines[line]
+        # A call that was begun has been recorded or not.
+        assert ended <= result[thread] <= begun
+    assert seen.counts["implicit_frees"] == seen.counts["unmatched_frees"] == 0
+    assert seen.damaged == 0
 
 
 def counted(path: Path) -> list[tuple[int, int]]:

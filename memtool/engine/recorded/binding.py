@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from memtool.engine.loading import DONE, MESSAGE_BYTES, EngineError, declare, load_library
@@ -146,7 +148,7 @@ def _library() -> ctypes.CDLL:
         "memtool_log_reader_summary": (None, [handle, ctypes.POINTER(LogSummary)]),
         "memtool_log_reader_calls": (text, [handle]),
         "memtool_log_reader_close": (None, [handle]),
-        "memtool_recording_open": (handle, [ctypes.c_int, text]),
+        "memtool_recording_open": (handle, [ctypes.c_int, text, text]),
         "memtool_recording_read": (
             _u32,
             [handle, _u64, _u64, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(_u64), text],
@@ -256,11 +258,16 @@ class LogReader:
 class Recording:
     """What the recorder leaves of one process, read in the order of time while it is written or afterwards."""
 
-    def __init__(self, descriptor: int) -> None:
-        """Take a file that is open for reading and writing, for as long as this is. Raises EngineError."""
+    def __init__(self, descriptor: int, beside: Path | None = None) -> None:
+        """Take a file that is open for reading and writing, for as long as this is. Raises EngineError.
+
+        ``beside`` is where the file on the disk is, or will be, of a recording that lies in memory.
+        """
         self._library = _library()
+        self._descriptor = descriptor
         self._message = ctypes.create_string_buffer(MESSAGE_BYTES)
-        self._handle: int | None = self._library.memtool_recording_open(descriptor, self._message)
+        path = b"" if beside is None else os.fsencode(beside)
+        self._handle: int | None = self._library.memtool_recording_open(descriptor, path, self._message)
         if not self._handle:
             raise EngineError(self._message.value.decode())
 
@@ -276,6 +283,11 @@ class Recording:
         """The head as it is now: what is counted in it grows while the program runs."""
         head: RecordingHead = self._library.memtool_recording_head(self._handle).contents
         return head
+
+    def stop(self, problem: int) -> None:
+        """Tell the process to record no more, as it does itself at an error of that number. Raises OSError."""
+        field = RecordingHead.stopped
+        os.pwrite(self._descriptor, problem.to_bytes(field.size, sys.byteorder), field.offset)
 
     def program(self) -> str:
         """Return the path of the program, cut where it is longer than 255 bytes."""

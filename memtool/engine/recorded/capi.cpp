@@ -32,7 +32,7 @@ struct MatcherHandle {
 };
 
 struct RecordingHandle {
-  explicit RecordingHandle(int descriptor) : recording(descriptor) {}
+  RecordingHandle(int descriptor, const char* beside) : recording(descriptor, beside) {}
   Recording recording;
   std::vector<AddressEvent> seen;
   std::vector<std::uint64_t> stacks;
@@ -147,9 +147,9 @@ void memtool_log_reader_close(LogReaderHandle* handle) {
 }
 
 // See Recording. Null, and one line in 400 bytes, for what is no recording.
-RecordingHandle* memtool_recording_open(int descriptor, char* message) {
+RecordingHandle* memtool_recording_open(int descriptor, const char* beside, char* message) {
   try {
-    return std::make_unique<RecordingHandle>(descriptor).release();
+    return std::make_unique<RecordingHandle>(descriptor, beside).release();
   } catch (const std::exception& problem) {
     say(message, problem);
     return nullptr;

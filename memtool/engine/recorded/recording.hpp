@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <queue>
+#include <string>
 #include <unordered_set>
 #include <vector>
 
@@ -18,8 +19,9 @@ namespace memtool {
 class Recording {
  public:
   // `descriptor`: the file, open for reading and writing as long as this is. Throws std::runtime_error with one line
-  // for what is no recording, and std::system_error.
-  explicit Recording(int descriptor);
+  // for what is no recording, and std::system_error. `beside`: the path of the file on the disk, of a recording that
+  // lies in memory; empty where it cannot have one.
+  explicit Recording(int descriptor, std::string beside = {});
   ~Recording();
   Recording(const Recording&) = delete;
   Recording& operator=(const Recording&) = delete;
@@ -44,6 +46,7 @@ class Recording {
   struct Place {
     std::uint64_t offset;
     std::uint64_t bytes;
+    std::uint32_t number;
   };
   struct Turn {
     std::uint64_t ticks;
@@ -56,14 +59,17 @@ class Recording {
 
   void find_chunks();
   bool open_chunk(const Place& place);
+  int descriptor_of(const Place& place);
   void queue(Stream& stream);
   void drop(Stream& stream);
   bool decode(Stream& stream);
   void read_body(Stream& stream, unsigned kind, Body& body, AddressEvent event);
   void read_stack(Body& body);
-  static Seen seen_at(std::uint8_t moment, Body& body);
+  static Seen seen_at(std::uint64_t moment, Body& body);
 
   int descriptor_;
+  std::string beside_path_;
+  int beside_ = -1;  // the file there; -1: it has not been needed yet
   const memtool_recording* head_;
   std::uint32_t chunks_ = 0;                       // that are known
   std::uint64_t end_ = sizeof(memtool_recording);  // of the last of them
