@@ -1,9 +1,9 @@
 """memtool: a command-line benchmarking and profiling tool for memory management.
 
-In Python, ``memtool.bench``, ``memtool.load`` and ``memtool.record`` are where to begin (docs/api.md).
+In Python, begin with ``memtool.bench``, ``memtool.load`` and ``memtool.record`` (docs/api.md).
 """
 
-TYPE_CHECKING = False  # typing would be in every measured process
+TYPE_CHECKING = False  # importing typing would load it into every measured process
 if TYPE_CHECKING:
     from memtool.notebook import Compared, Picture, StoredRun, bench, load, record
 
@@ -13,8 +13,8 @@ __all__ = ["Compared", "Picture", "StoredRun", "__version__", "bench", "get_incl
 
 
 def __getattr__(name: str) -> object:
-    """Import what a session calls where it is called: this package is in every measured process, and stays empty."""
-    if name == "__version__":  # that of the tag from which it was built (docs/releasing.md)
+    """Import a session's functions on first use: every measured process imports this package, so it stays empty."""
+    if name == "__version__":  # from the git tag (docs/releasing.md)
         from importlib.metadata import version
 
         return version("memtool-bench")
@@ -26,7 +26,7 @@ def __getattr__(name: str) -> object:
 
 
 def get_include() -> str:
-    """Return the folder that memtool.h is in, for the compiler's ``-I``."""
+    """Return the folder that contains memtool.h, for the compiler's ``-I``."""
     from importlib.resources import files
 
     return str(files("memtool").joinpath("include", "memtool.h")).removesuffix("/memtool.h")

@@ -1,6 +1,6 @@
-"""What memtool does, as functions: options in, records out. Commands, tests and Python programs call these.
+"""Everything that memtool does, as functions from options to records. Commands, tests and Python programs call them.
 
-Nothing here prints or reads a command line. An error is a MemtoolError: ``InputError.field`` names the option at fault.
+No function here prints, or reads the command line. Errors are MemtoolErrors; ``InputError.field`` names the option.
 """
 
 # ruff: noqa: PLC0414  # records are named again so that a type checker finds them here
@@ -65,7 +65,7 @@ _RECORDS = {
     "Report": "memtool.model",
     "Run": "memtool.model",
 }
-"""What goes in and comes out, imported where it is asked for: showing a stored run needs no generator."""
+"""The records that functions take and return, imported on first use: showing a stored run needs no generator."""
 __all__ = [  # noqa: PLE0604
     *_RECORDS,
     "bench",
@@ -98,7 +98,7 @@ __all__ = [  # noqa: PLE0604
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  # as a module has it
+def __getattr__(name: str) -> Any:  # noqa: ANN401  # the signature of a module's __getattr__
     """Import a record."""
     if name not in _RECORDS:
         raise AttributeError(name)
@@ -114,7 +114,7 @@ def _unsaid(words: str) -> None:
 
 
 def plan(options: BenchOptions) -> Plan:
-    """Return what a bench would measure, and what it would leave out; ``close`` it after use."""
+    """Return a plan: the cells that a bench would measure, and those that it would exclude. ``close`` it after use."""
     from memtool.plan import make_plan
     from memtool.run import as_resumed
 
@@ -134,10 +134,10 @@ def bench(
     seen: Callable[[Run], None] | None = None,
     executor: Executor | None = None,
 ) -> Outcome:
-    """Measure, store and draw.
+    """Measure, store the run and draw its pictures.
 
-    ``progress`` is called for each sample, ``announce`` with what takes long beforehand, and ``seen`` with the run as
-    it stands after each block.
+    ``progress`` is called for each sample, ``announce`` before a long preparation, with its description, and ``seen``
+    after each block, with the run so far.
     """
     from memtool.run import bench
 
@@ -147,22 +147,22 @@ def bench(
 def find_limits(
     options: BenchOptions, seeds: int = 3, *, progress: Progress = _silent, executor: Executor | None = None
 ) -> FoundLimits:
-    """Find and store the least memory limit that each strategy survives, for so many seeds."""
+    """Find and store the smallest memory limit with which each strategy serves its workload, for ``seeds`` seeds."""
     from memtool.find_limit import find_limits
 
     return find_limits(options, seeds, progress, executor)
 
 
 def policy(metrics: Sequence[str] | None = None, margin: float | str = 0.02, limits: Sequence[str] = ()) -> Policy:
-    """Return what is gated and how strictly.
+    """Return a policy: which metrics are gated, and how strictly.
 
     Args:
-        metrics: names of metrics; those that all summaries have unless given.
-        margin: how much worse is allowed where a metric has no limit of its own: a share, or ``2%``.
-        limits: of some metrics: ``time_per_op_ns=3%``.
+        metrics: names of metrics; by default the headline metrics, which all summaries have.
+        margin: by how much a metric without its own limit may get worse: a share such as 0.02, or ``2%``.
+        limits: limits of single metrics, such as ``time_per_op_ns=3%``.
 
     Raises:
-        InputError: a name is unknown, or a share is none.
+        InputError: a name is unknown, or a margin or limit is not a valid share.
     """
     from memtool import gate
 
@@ -170,7 +170,7 @@ def policy(metrics: Sequence[str] | None = None, margin: float | str = 0.02, lim
 
 
 def exit_code(report: Report, fail_on: FailOn | None = None) -> int:
-    """Return what a command ends with: 0, 3 for a regression, 4 for what nobody can tell, 5 where nothing compares."""
+    """Return the exit code of a command: 0, 3 for a regression, 4 if inconclusive, 5 if nothing could be compared."""
     from memtool import gate
 
     return gate.exit_code(report.judgements, fail_on, report.unjudged)
@@ -183,7 +183,7 @@ def check(
     executor: Executor | None = None,
     spell: RunSpeller | None = None,
 ) -> Checked:
-    """Measure and judge: side by side, or against ``options.baseline``; ``spell`` says how next steps are typed."""
+    """Measure and judge, side by side or against ``options.baseline``; ``spell`` words the suggested next steps."""
     from memtool.check import against_baseline, in_words, side_by_side
 
     measure_and_judge = side_by_side if options.baseline is None else against_baseline
@@ -213,15 +213,15 @@ def compare(
 
     Args:
         base: folder of results, or a run.json.
-        head: the run that is compared; None: the allocators of ``base`` are, with its reference.
-        rules: what is compared, and how strictly; the headline metrics unless given.
-        reference: inside one run, the allocator that is compared with.
-        is_choice: inside one run, whether nobody holds the others to the reference.
-        history: folder of runs whose figures are shown beside.
-        spell: how next steps are typed.
+        head: the run to compare with ``base``; None compares the allocators inside ``base`` with its reference.
+        rules: which metrics are compared, and how strictly; by default the headline metrics.
+        reference: inside one run, the allocator that the others are compared with.
+        is_choice: inside one run, whether the allocators are alternatives, so that none is a regression of another.
+        history: folder of earlier runs whose figures are shown beside.
+        spell: words the suggested next steps.
 
     Raises:
-        InputError: a file is no run, or a name is unknown.
+        InputError: a file is not a run, or a name is unknown.
         Incomparable: there is nothing to compare.
     """
     from memtool.gate import NextStep, in_words, reports
@@ -239,15 +239,15 @@ def compare(
 
 
 def history(folder: Path, *, metrics: Sequence[str] | None = None, allocators: Sequence[str] | None = None) -> History:
-    """Return the figures of all runs in a folder over time, and where they change (docs/history.md).
+    """Return the figures of all runs in a folder over time, and the runs where they change (docs/history.md).
 
     Args:
-        folder: with folders of results, or files run.json of any name.
-        metrics: the headline metrics unless given.
-        allocators: only those whose labels match.
+        folder: contains folders of results, or files in the format of run.json, under any name.
+        metrics: names of metrics; by default the headline metrics.
+        allocators: patterns; only allocators whose labels match are included.
 
     Raises:
-        InputError: there is no run, one is damaged, or a name is unknown.
+        InputError: the folder contains no run, a run is damaged, or a name is unknown.
     """
     from memtool import gate
     from memtool.report import selection
@@ -260,9 +260,9 @@ def history(folder: Path, *, metrics: Sequence[str] | None = None, allocators: S
 
 
 def by_machine(base: Path, *, rules: Policy | None = None, reference: str | None = None) -> Machines:
-    """Return the allocators inside a stored run against its reference, on each group of equal machines.
+    """Compare the allocators inside a stored run with its reference, for each group of equal machines.
 
-    Raises InputError where the file is no run or has no such allocator, Incomparable where there is nothing to compare.
+    Raises InputError if the file is not a run or has no such allocator, Incomparable if there is nothing to compare.
     """
     from memtool.gate import reports
     from memtool.stats.by_machine import machines
@@ -273,7 +273,7 @@ def by_machine(base: Path, *, rules: Policy | None = None, reference: str | None
 
 
 def inspect(workload: str, *, seed: int | None = None) -> Inspection:
-    """Characterise a workload without replaying it: a YAML file, the name of a shipped one, or a trace file."""
+    """Describe a workload without replaying it: a YAML file, the name of a shipped workload, or a trace file."""
     from memtool.kinds.work import kind_of, work
     from memtool.workload.trace import find_workload
 
@@ -282,10 +282,10 @@ def inspect(workload: str, *, seed: int | None = None) -> Inspection:
 
 
 def record(program: Sequence[str], output: Path) -> Recording:
-    """Run a program to its end and write what it asks for into a trace file.
+    """Run a program to its end and write its allocations and frees into a trace file.
 
-    Raises InputError where the program is not there or nothing can be preloaded into it, MemtoolError where this
-    machine cannot record. How the program ended is in the result.
+    Raises InputError if the program does not exist or no library can be preloaded into it, MemtoolError if this machine
+    cannot record. The result contains the program's exit status.
     """
     import os
 
@@ -312,13 +312,13 @@ def import_trace(
     is_anonymous: bool = False,
     progress: Callable[[int], None] = lambda events: None,
 ) -> Imported | ImportedProfile:
-    """Write what a file of another tool, a workload, or ``-`` (standard input) tells of into a trace file.
+    """Convert a file of another tool, a workload, or ``-`` (standard input) into a trace file.
 
-    Of a heap profile, which is no trace, a workload is written.
+    A heap profile contains no events, so it is converted into a workload.
 
-    With ``skip`` and ``take`` only a stretch of so many events goes in, what lives at its start as allocations before
-    it. An anonymous one says nothing of the machine and of the program's arguments. ``progress`` is called with the
-    events that have been written.
+    With ``skip`` and ``take`` only ``take`` events after the first ``skip`` are written; blocks that are live at the
+    start become allocations before it. An anonymous trace leaves out the machine and the program's arguments.
+    ``progress`` is called with the number of events written so far.
     """
     from memtool.workload.importers import convert
 
@@ -336,14 +336,14 @@ def fit(
     progress: Progress = _silent,
     executor: Executor | None = None,
 ) -> Fit:
-    """Write a workload that stands for a trace; with ``ranking``, replay both with its allocators, in its blocks."""
+    """Write a workload that resembles a trace; ``ranking`` says how to replay both, to compare how they rank allocators."""
     from memtool.fit import fit
 
     return fit(trace, output, ranking, progress, executor)
 
 
 def show(run: Path, *, allocators: Sequence[str] | None = None, reference: str | None = None) -> Run:
-    """Return a stored run, or those of its allocators whose labels match."""
+    """Return a stored run, reduced to the allocators whose labels match if any are given."""
     from memtool.report import selection
     from memtool.store import run_file
 
@@ -351,14 +351,14 @@ def show(run: Path, *, allocators: Sequence[str] | None = None, reference: str |
 
 
 def holds_limits(place: Path) -> bool:
-    """Return whether a path names what a search for limits has stored: its folder, or limits.json."""
+    """Return whether a path is the result of a search for limits: its folder, or limits.json."""
     from memtool.store import limits_file
 
     return limits_file.file_of(place) is not None
 
 
 def show_limits(place: Path, *, allocators: Sequence[str] | None = None) -> Limits:
-    """Return what a search for limits has stored, or that of the allocators whose labels match."""
+    """Return the stored result of a search for limits, reduced to allocators whose labels match if any are given."""
     from memtool.report import selection
     from memtool.store import limits_file
 
@@ -375,12 +375,12 @@ def render(
     """Return a result as text.
 
     Args:
-        result: a run, what a search for limits has found, a report, a history, or a run by machine.
-        style: ``table``, ``markdown`` or ``json``; ``csv`` of a run and of limits; a run has ``samples``, as CSV,
-            besides, a report ``github`` and ``junit``, and a history ``bencher``, ``customSmallerIsBetter`` and
+        result: a run, the result of a search for limits, a report, a history, or a comparison by machine.
+        style: ``table``, ``markdown`` or ``json``. Runs and limits also have ``csv``, runs ``samples`` (a CSV of all
+            samples), reports ``github`` and ``junit``, and histories ``bencher``, ``customSmallerIsBetter`` and
             ``customBiggerIsBetter``.
-        width: columns that tables may take; None: as many as they need.
-        metrics: of a run: one table of these in place of all.
+        width: maximum width of tables in columns; None means no limit.
+        metrics: for a run: one table with these metrics, instead of all tables.
     """
     from memtool.model import Report, Run
     from memtool.report import by_machine, history, limits, selection, tables, verdicts
@@ -397,14 +397,14 @@ def render(
 
 
 def refuse_unknown_metrics(names: Sequence[str]) -> None:
-    """Raise InputError for a name that no metric has, before anything is measured that it is to be shown of."""
+    """Raise InputError if a name is not that of a metric; call this before measuring."""
     from memtool.report import selection
 
     selection.sheet_of(names)
 
 
 def write_job_summary(report: Report) -> tuple[str, ...]:
-    """Add a report to the summary of the GitHub job that this runs in, if it does; return why it could not be done."""
+    """Add a report to the summary of the current GitHub job, if there is one; return the reasons if that failed."""
     from memtool.report import verdicts
 
     return verdicts.write_summary(report)
@@ -420,10 +420,16 @@ def draw(
     theme: Theme = "light",
     purpose: Purpose = "screen",
 ) -> list[Path]:
-    """Draw the pictures of a stored run, or some of them, and return their files; its folder plots unless given.
+    """Draw the pictures of a stored run, or those in ``only``, and return their files.
 
-    ``suffix``: png, svg or pdf; ``theme``: light or dark; ``purpose``: screen, print (300 dots an inch) or slides
-    (larger letters).
+    Args:
+        run: folder of results, or a run.json.
+        folder: where the files are written; by default the folder plots of the run.
+        only: names of pictures.
+        allocators: patterns; only allocators whose labels match are drawn.
+        suffix: ``png``, ``svg`` or ``pdf``.
+        theme: ``light`` or ``dark``.
+        purpose: ``screen``, ``print`` (300 dots per inch) or ``slides`` (larger text).
     """
     from memtool.report.plots import pictures
 
@@ -434,7 +440,7 @@ def draw(
 
 
 def standings(run: Run) -> list[tuple[str, str, str, str, str]]:
-    """Return (workload, rank, allocator, time, its 95 % interval) of what was timed, in the order of the tables."""
+    """Return (workload, rank, allocator, time, 95 % interval) for each timed cell, in the order of the tables."""
     from memtool.report import summary
 
     return summary.standings(run)

@@ -1,4 +1,4 @@
-"""What crosses the stages of the pipeline: plain frozen records, no behaviour beyond names."""
+"""The records that the stages of the pipeline exchange: plain, frozen, without behaviour beyond names."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from memtool.bounds import Count, Figure, Within
 
 AGAIN = " (again)"
-"""Ends the label of an allocator that is compared with itself."""
+"""Suffix of the label of an allocator that is compared with itself."""
 HARNESS: Literal["harness"] = "harness"
-"""Whose fault a failure is that says nothing of the allocator: memtool's own, or the machine's."""
+"""The fault of a failure that is not the allocator's: memtool or the machine caused it."""
 
 
 class Mode(StrEnum):
@@ -24,7 +24,7 @@ class Mode(StrEnum):
 
 
 class Status(StrEnum):
-    """What became of a cell or a sample."""
+    """The outcome of a cell or a sample."""
 
     OK = "ok"
     FAILED = "failed"
@@ -39,28 +39,28 @@ class Determinism(StrEnum):
 
 
 class Basis(StrEnum):
-    """What a difference between two figures stands on."""
+    """The evidence for a difference between two figures."""
 
     EXACT = "exact"
-    """Repeats agree on both sides: the difference is what it is."""
+    """Repeats agree on both sides, so the difference is exact."""
     PAIRED = "paired"
-    """Samples of the same block, taken next to each other in one job."""
+    """Differences of samples from the same block, taken next to each other in one job."""
     UNPAIRED = "unpaired"
-    """Samples of two runs."""
+    """Samples from two separate runs."""
     NONE = "none"
 
 
 class Verdict(StrEnum):
-    """What a comparison comes to."""
+    """The verdict on a comparison."""
 
     REGRESSION = "regression"
     PASS = "pass"
     INCONCLUSIVE = "inconclusive"
     ADVICE = "advice"
-    """Sampled figures of two runs: worth a look, never a verdict."""
+    """Sampled figures from two runs: worth a look, never a regression."""
     INCOMPARABLE = "incomparable"
     SHOWN = "shown"
-    """Not gated: net time, maxima, what lies at the timer's floor."""
+    """Not gated: net time, maxima, and latencies below the resolution of the timer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class AdaptorSpec:
 
     name: str
     parameters: tuple[tuple[str, str], ...] = ()
-    """Given parameters only, in the order given: ``(("block", "64"),)``."""
+    """Only the parameters that the user gave, in that order: ``(("block", "64"),)``."""
 
     @property
     def label(self) -> str:
@@ -85,22 +85,22 @@ class AllocatorSpec:
     """As the user wrote it: ``pool`` or ``jemalloc``."""
     parameters: tuple[tuple[str, str], ...] = ()
     adaptors: tuple[AdaptorSpec, ...] = ()
-    """The innermost first."""
+    """From the innermost outwards."""
     again: bool = False
-    """The same allocator a second time, as a column of its own: compared with itself it must come out equal."""
+    """Whether this is a second column with the same allocator; compared with itself it must be equal."""
     title: str = ""
-    """What the user calls it: the ``mine`` of ``mine=./libmine.so``, so that it keeps its name wherever it lies."""
+    """The user's name for it, such as ``mine`` in ``mine=./libmine.so``; it does not depend on the path."""
     way: str = ""
-    """In which it serves a workload (memtool/kinds/ways.py): the ``new`` of ``pool@new``; alone without a name."""
+    """The way in which it serves a workload (memtool/kinds/ways.py), such as ``new`` in ``pool@new``."""
 
     @property
     def label(self) -> str:
-        """Return the column name: what the user calls it, else the written form; and the way."""
+        """Return the column name: the user's name or else the written form, followed by the way."""
         return "@".join(filter(None, (self.title or self.written, self.way))) + (AGAIN if self.again else "")
 
     @property
     def written(self) -> str:
-        """Return the written form without a name: ``pool:block=64+lock``."""
+        """Return the written form, without the user's name: ``pool:block=64+lock``."""
         return "+".join((_written(self.name, self.parameters), *(adaptor.label for adaptor in self.adaptors)))
 
 
@@ -110,38 +110,39 @@ def _written(name: str, parameters: tuple[tuple[str, str], ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How the operations of an allocator are called: rows of another kind pay for other things."""
+    """How the operations of an allocator are called; rows that are called differently have different overheads."""
 
     route: str = "inlined"
-    """inlined (into the replay loop) | pointer (an indirect call) | linker (by the dynamic linker)."""
+    """inlined (into the replay loop) | pointer (an indirect call) | linker (through the dynamic linker)."""
     free: str = "sized"
-    """What a free is told: sized | bare (the pointer) | header (bare: the block has its size) | collected (no free)."""
+    """How blocks are freed: sized (pointer and size) | bare (the pointer only) | header (bare; the block's header holds its
+    size) | collected (there is no free)."""
     threads: str = "one"
     """How many threads may call at a time: one | any."""
     as_malloc: bool = False
-    """Whether this is the footing of a malloc that was asked for."""
+    """Whether ``--as malloc`` made it so."""
 
 
 @dataclass(frozen=True, slots=True)
 class AllocatorPlan:
-    """How a worker gets at an allocator: everything the child process needs, resolved by the registry."""
+    """How a worker reaches an allocator: everything that the worker process needs, resolved by the registry."""
 
     spec: AllocatorSpec
     strategy: str
     """Name in the engine: ``pool``, ``pool+redzone+lock``; ``malloc`` for every system allocator."""
     engine_parameters: str
-    """For the engine, canonical: ``block=64``; with adaptors those of each in turn, ``block=64+bytes=32+``."""
+    """Parameters in the engine's canonical form: ``block=64``; with adaptors, joined by ``+``: ``block=64+bytes=32``."""
     preload: tuple[str, ...] = ()
     """Shared libraries for LD_PRELOAD, absolute paths."""
     environment: tuple[tuple[str, str], ...] = ()
-    """Tuning variables that this allocator's parameters stand for."""
+    """The environment variables that this allocator's parameters set."""
     expected_owner: str | None = None
-    """Part of the file name of the library that must own malloc in the worker (the proof)."""
+    """Part of the file name of the library that must provide malloc in the worker, as proof."""
     version_call: tuple[str, str] | None = None
     """(symbol, kind) by which the worker asks the library for its version (worker/lean.cpp)."""
     family: str = ""
     exact: bool = True
-    """Whether footprint figures are expected to be the same in every repeat (verified, never assumed)."""
+    """Whether footprint figures should be the same in every repeat; this is verified, never assumed."""
     uses_region: bool = True
     is_control: bool = False
     free_order: str = "any"
@@ -149,16 +150,16 @@ class AllocatorPlan:
     thread_safe: bool = False
     """Whether any thread may call it at any time."""
     adopted: tuple[str, ...] | None = None
-    """What the worker adopts (allocators/own/adoption.py): ("library", path), or ("python", file or module, class)."""
+    """The user's code (allocators/own/adoption.py): ("library", path), or ("python", file or module, class)."""
     call: Call = Call()
     frees_bare: bool = False
-    """Whether it needs nothing but the pointer at a free."""
+    """Whether a free needs only the pointer."""
     files: tuple[str, ...] = ()
-    """Files that the code of an adopted allocator comes from, the modules and libraries that it loads included."""
+    """The files that contain the code of an adopted allocator, including modules and libraries that it loads."""
 
     @property
     def code(self) -> tuple[str, ...]:
-        """Return the files that its code comes from, those of the C library and the engine left out."""
+        """Return the files that contain its code, except those of the C library and the engine."""
         return (*self.preload, *self.files)
 
     @property
@@ -173,22 +174,22 @@ class Mark:
 
     name: str
     operation: int
-    """Operations done before it."""
+    """Number of operations before it."""
     live_bytes: int
     progress: float
-    """Share of the event image before it, the epilogue left out: what latency over time is drawn over."""
+    """Share of the event image before it, without the epilogue: the horizontal axis of latency over time."""
 
 
 @dataclass(frozen=True, slots=True)
 class TraceInfo:
-    """What is known of a trace before it is replayed; from the head of its image (engine/events/events.hpp)."""
+    """What is known about a trace before its replay, from the header of its image (engine/events/events.hpp)."""
 
     name: str
     seed: int
     event_hash: Annotated[str, Within(pattern="^[0-9a-f]{32}$")]
     operations: Count
     threads: Annotated[int, Within(ge=1)]
-    """How many work at once."""
+    """How many threads work at the same time."""
     peak_live_bytes: Count
     source: str = ""
     """Path of the workload file."""
@@ -204,32 +205,34 @@ class TraceInfo:
     scopes: int = 0
     first_not_lifo: int | None = None
     first_not_fifo: int | None = None
-    """The first operation that frees out of this order, or resizes another than the youngest; None: there is none."""
+    """The first operation that breaks this order, by freeing another block or resizing any but the youngest; None: no
+    operation does."""
     touch: str = "none"
     memory_limit: int | None = None
     notes: tuple[str, ...] = ()
-    """What the generator rounded or dropped, for the report."""
+    """What the generator rounded or dropped; reports show these notes."""
     lanes: Annotated[int, Within(ge=1)] = 1
-    """How many there are in all; more where threads come and go."""
+    """How many threads there are in total: more than ``threads`` if threads start and end during the trace."""
     workload_name: str = ""
-    """The workload's own name, where ``name`` also says on how many threads."""
+    """The workload's name without the number of threads that ``name`` may include."""
     arrivals: Mapping[str, Any] | None = None
     """``law``, ``rate_per_s`` and ``burst`` of an open-loop workload; None: closed loop."""
     pace: Mapping[str, Any] | None = None
+    """``speed`` and ``seconds`` of a trace replayed at its recorded pace (docs/traces.md); None: as fast as possible."""
     begins: Mapping[str, Any] | None = None
-    """``at`` and ``operation`` where figures begin, from a warm heap (docs/traces.md); None: from the first one."""
+    """``at`` and ``operation`` where figures begin, on a warm heap (docs/traces.md); None: at the first operation."""
     packing_bytes: int | None = None
-    """Least memory that the blocks were packed into by one who knows all of them beforehand; None: not packed."""
+    """The least memory into which all blocks fit if they are known in advance (docs/metrics.md); None: not packed."""
     packing_by: str | None = None
-    """The allocator of the run that placed them in ``packing_bytes``, where the packer needs more; None: the packer."""
+    """The allocator of this run that needed only ``packing_bytes``, if the packer needed more; None: the packer."""
     marks: tuple[Mark, ...] = ()
-    """In the order of the run; none on several threads, which pass them over."""
+    """In the order of the trace; empty on several threads, whose replay ignores marks."""
     program: Mapping[str, Any] | None = None
-    """Of a whole program: what is run."""
+    """For a whole program: the command that is run."""
     kind: str = "heap"
-    """Of work (memtool/kinds)."""
+    """The kind of work (memtool/kinds)."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What another kind than heap says of its workload besides, by names of its own."""
+    """Further facts about a workload of another kind than heap; each kind defines their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,10 +247,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One figure of one cell, with the samples that it stands on."""
+    """One figure of one cell, with its samples."""
 
     unit: str
-    """``ns``, ``B``, or ``1`` for a plain number; what was read from a file keeps what stands there."""
+    """``ns``, ``B``, or ``1`` for a plain number; a figure read from a file keeps the unit in the file."""
     determinism: Determinism
     samples: tuple[Figure, ...]
     blocks: tuple[Count, ...]
@@ -258,14 +261,14 @@ class Metric:
     high: Figure | None = None
     """Exact 95 % interval of the median; None below 6 samples."""
     at_floor: bool = False
-    """A latency that cannot be told from the timer's own noise."""
+    """Whether this is a latency that is indistinguishable from the timer's noise."""
     hosts: tuple[str, ...] = ()
-    """``samples[i]`` was taken on ``hosts[i]``, where several machines took them; else empty."""
+    """``samples[i]`` was taken on ``hosts[i]``; empty unless several machines took part."""
 
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """One row of a table: what was found, on what evidence, or why nothing was."""
+    """The result of one row of a table: its figures and their evidence, or the reason why there are none."""
 
     cell: Cell
     status: Status
@@ -273,31 +276,31 @@ class CellResult:
     proof: Mapping[str, Any]
     metrics: Mapping[str, Metric]
     series: Mapping[str, str] = field(default_factory=dict)
-    """Name of a series -> file beside run.json."""
+    """Maps the name of a series to its file beside run.json."""
     notes: tuple[str, ...] = ()
 
     @property
     def interpreted(self) -> bool:
-        """Return whether the allocator is written in Python: marked wherever it is shown, and ranked nowhere."""
+        """Return whether the allocator is written in Python. Reports mark such cells and never rank them."""
         return bool(self.proof.get("interpreted"))
 
     @property
     def fault(self) -> str | None:
-        """Return whose fault it is that the cell failed, ``allocator`` or ``harness``; None: it did not fail."""
+        """Return what caused the cell's failure, ``allocator`` or ``harness``; None: it did not fail."""
         if self.status is not Status.FAILED:
             return None
         return HARNESS if self.proof.get("harness_fault") else "allocator"
 
     @property
     def call(self) -> Call | None:
-        """Return how it was called; None where that was not recorded."""
+        """Return how the allocator was called; None if this was not recorded."""
         recorded = self.proof.get("call")
         return Call(**recorded) if recorded else None
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A whole run, as run.json has it."""
+    """A whole run, as stored in run.json."""
 
     memtool: str
     started: str
@@ -313,89 +316,90 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One figure of one cell against the same figure of another, before anyone judges it."""
+    """One figure of one cell compared with the same figure of another, before it is judged."""
 
     workload: str
     region: str
     mode: str
     base: str
-    """Allocator that is compared with."""
+    """The allocator that serves as the base."""
     head: str
-    """Allocator that is compared; the same one where two runs are."""
+    """The allocator that is compared with the base; the same allocator if two runs are compared."""
     metric: str
     basis: Basis
     is_ratio: bool
-    """Whether effects are ln(head / base), and change, low and high are head / base - 1; else all are head - base."""
+    """Whether effects are ln(head / base), and change, low and high head / base - 1; otherwise all are head - base."""
     base_value: float | None = None
     head_value: float | None = None
     effects: tuple[float, ...] = ()
-    """One for each block that both sides have; empty unless paired."""
+    """One effect for each block that both sides have; empty unless paired."""
     change: float | None = None
     low: float | None = None
     high: float | None = None
-    """Interval of the change with at least 95 %; None where there are too few samples."""
+    """Interval of the change, with at least 95 % confidence; None if there are too few samples."""
     samples: int = 0
-    """Pairs, or samples of the side that has fewer."""
+    """Number of pairs, or of samples on the side that has fewer."""
     at_floor: bool = False
-    """Either side is a latency that cannot be told from the timer's noise; compared by difference."""
+    """Whether either latency is indistinguishable from the timer's noise; then the difference is compared."""
     resolution: float = 0.0
-    """What the timer cannot tell apart, in the metric's unit, where ``at_floor``: no limit is less."""
+    """The resolution of the timer in the metric's unit, where ``at_floor``; no limit is below it."""
     known_within: float = 0.0
-    """In the metric's unit: what two figures may differ by though the truth does not; a change below is none."""
+    """Measurement error in the metric's unit; a smaller difference counts as no change."""
     repeats_within: float = 0.0
-    """By so much of it two samples of the same allocator differ."""
+    """The part of ``known_within`` by which two samples of the same allocator can differ."""
     is_required: bool = False
-    """Whether a gate that cannot judge this has not seen what it is to guard, and does not pass."""
+    """Whether a gate must judge this comparison: if it cannot, it does not pass."""
     repeats_differ: bool = False
-    """Exact on one side, and on the other not the same in every repeat."""
+    """Whether the figure is exact on one side, but differs between repeats on the other."""
     why_not: str | None = None
-    """Why there is no comparison: the field that differs."""
+    """The reason why there is no comparison, such as the field that differs."""
     hosts: tuple[str, ...] = ()
-    """``effects[i]`` was found on ``hosts[i]``, where several machines took part; else empty."""
+    """``effects[i]`` was found on ``hosts[i]``; empty unless several machines took part."""
     hosts_low: float | None = None
     hosts_high: float | None = None
-    """Interval with 95 % of what another machine of the kind would find, the host a random effect; as ``change``."""
+    """95 % interval of the mean change over machines of this type, with the host as a random effect; as ``change``."""
     fault: Literal["harness"] | None = None
-    """``harness``: one of the two could not be measured, through no fault of its allocator."""
+    """``harness`` if one of the two could not be measured for a reason that is not its allocator's fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A comparison and what it comes to."""
+    """A comparison and the verdict on it."""
 
     comparison: Comparison
     verdict: Verdict
     limit: float | None = None
-    """By how much the metric may get worse: a share where the comparison is a ratio, else in the metric's unit."""
+    """By how much the metric may get worse: a share if the comparison is a ratio, otherwise in the metric's unit."""
     reason: str = ""
     p_regression: float | None = None
     p_pass: float | None = None
-    """Of "worse by more than the limit", and of "not", adjusted for the family; None where nothing was tested."""
+    """p values of "worse by more than the limit" and of "not worse by more than the limit", adjusted for the number of
+    tests; None if nothing was tested."""
     smallest_detectable: float | None = None
-    """The least true change, in the terms of ``limit``, that so many blocks find in four of five runs."""
+    """The smallest change, in the same terms as ``limit``, that this many blocks detect with 80 % power."""
     blocks_needed: int | None = None
-    """Blocks with which an allocator that has not changed passes in four of five runs."""
+    """Number of blocks with which an unchanged allocator passes with a probability of 80 %."""
     blocks_to_decide: int | None = None
-    """Blocks with which an effect and a scatter such as these are decided in four of five runs, where they were not."""
+    """Where the verdict is open: number of blocks that would decide this effect, at this scatter, with 80 % power."""
     is_suspect: bool = False
-    """Worse at the first look, and to be measured again before anyone calls it a regression."""
+    """Whether it was worse at the first look, and has to be measured again before it counts as a regression."""
     first_look: Comparison | None = None
-    """What the first look saw, where ``comparison`` is the second."""
+    """The comparison of the first look, if ``comparison`` is that of the second."""
     next_step: str = ""
-    """What to run to see more, or to settle it."""
+    """A command that would show more or settle the question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an allocator stands among those of its workload and region."""
+    """The rank of an allocator among those with the same workload and region."""
 
     workload: str
     region: str
     allocator: str
     rank: int
-    """By time; those whose pairs do not tell them from the first of a rank share it."""
+    """Rank by time; an allocator that is indistinguishable from the first of a rank shares that rank."""
     is_on_front: bool
-    """Whether no other is at least as good in both time and resident memory, and better in one."""
+    """Whether it is on the Pareto front: no other is at least as good in time and resident memory and better in one."""
     time: float
     low: float | None
     high: float | None
@@ -405,7 +409,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """One figure of an earlier run, for the history."""
+    """One figure of an earlier run, which reports show as history."""
 
     started: str
     source: str
@@ -417,26 +421,26 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that a comparison has to say; what the table, the JSON and the annotations are written from."""
+    """The complete result of a comparison, from which the table, the JSON and the annotations are written."""
 
     memtool: str
     command: Literal["compare", "check"]
     sources: tuple[str, ...]
-    """Files compared, the base first."""
+    """The files compared; the base is the first."""
     judgements: tuple[Judgement, ...]
     alpha: float
     margin: float
     family: int
-    """How many tests share alpha."""
+    """The number of tests that share alpha."""
     is_choice: bool = False
-    """Nobody holds allocators of one run to a base: neither of two is a regression of the other."""
+    """Whether the allocators of one run are alternatives, so that none is a regression of another."""
     looks: Literal[1, 2] = 1
-    """2: suspects were measured again on fresh blocks."""
+    """2 if suspects were measured again on fresh blocks."""
     places: tuple[Place, ...] = ()
     notes: tuple[str, ...] = ()
     unjudged: tuple[str, ...] = ()
-    """What was to be judged and could not be, with the reason: a gate does not pass."""
+    """What should have been judged and could not be, with the reason; if there is any, a gate does not pass."""
     history: tuple[Past, ...] = ()
     machine: Mapping[str, Any] = field(default_factory=dict)
     started: str = ""
-    """When the run that is compared began."""
+    """Start of the run that is compared with the base."""

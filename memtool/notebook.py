@@ -1,7 +1,7 @@
 """``import memtool``: measure, load, record, compare and draw in a Python session or a notebook.
 
-Everything rests on memtool.api, which takes and returns records; here are the words of a session, and what a notebook
-shows.
+These functions are short forms of memtool.api, whose functions take and return records. Their results display
+themselves in a notebook.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _ROWS_OF_A_FRAME = ("workload", "allocator", "region", "mode", "status", "metric
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StoredRun:
-    """A run that was measured, and where it lies."""
+    """A stored run and its folder."""
 
     run: Run
     directory: Path
 
     def to_pandas(self, *, samples: bool = False) -> DataFrame:
-        """Return a data frame with a row for each figure of each cell; with ``samples`` for each sample.
+        """Return a data frame with one row per figure of each cell, or with ``samples`` one row per sample.
 
-        Times are in ns, sizes in bytes. A cell that has no figures has one row, without a metric. Raises MemtoolError
-        where pandas is not installed.
+        Times are in ns, sizes in bytes. A cell without figures has one row, without a metric. Raises MemtoolError if
+        pandas is not installed.
         """
         try:
             import pandas
@@ -62,10 +62,10 @@ class StoredRun:
         return pandas.DataFrame(rows, columns=list(columns))
 
     def compare(self, other: StoredRun | None = None, *, reference: str | None = None, **rules: Any) -> Compared:  # noqa: ANN401  # of api.policy
-        """Return how another run differs from this one, or this run's allocators from its reference.
+        """Compare another run with this one, or without it this run's allocators with its reference.
 
-        ``rules`` are those of ``memtool.api.policy``: ``metrics``, ``margin``, ``limits``. Raises InputError,
-        Incomparable.
+        ``rules`` are the arguments of ``memtool.api.policy``: ``metrics``, ``margin``, ``limits``. Raises InputError
+        and Incomparable.
         """
         head = None if other is None else other.directory
         return Compared(api.compare(self.directory, head, rules=api.policy(**rules), reference=reference))
@@ -73,7 +73,7 @@ class StoredRun:
     def plot(self, name: str, *, allocators: Sequence[str] | None = None, suffix: str = "svg") -> Picture:
         """Return one of the run's pictures, such as ``throughput``, ``latency`` or ``speed-memory``.
 
-        It lies in the folder ``plots`` of the run. Raises InputError for one that the run does not have.
+        It is written to the folder ``plots`` of the run. Raises InputError if the run does not have this picture.
         """
         files = api.draw(self.directory, only=[name], allocators=allocators, suffix=suffix)
         if not files:
@@ -81,11 +81,11 @@ class StoredRun:
         return Picture(tuple(files))
 
     def report(self, output: Path | str | None = None) -> Path:
-        """Write the page on this run and return its file (memtool.api.report)."""
+        """Write the report of this run, one HTML file, and return its path (memtool.api.report)."""
         return api.report([self.directory], None if output is None else Path(output))
 
     def __repr__(self) -> str:
-        """Return which run it is, in a line: its tables are what ``str`` and a notebook show."""
+        """Return one line that identifies the run; ``str`` and a notebook show its tables."""
         names = ", ".join(info.name for info in self.run.workloads)
         return f"<memtool run of {names}: {plural(len(self.run.cells), 'cell')} in {self.directory}>"
 
@@ -94,7 +94,7 @@ class StoredRun:
         return api.render(self.run)
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the answer, and the tables."""
+        """Return the form for a notebook: the answer in sentences, and the tables."""
         from memtool.report.page import page
 
         return page.fragment(self.run)
@@ -108,14 +108,14 @@ class Compared:
 
     @property
     def verdicts(self) -> dict[tuple[str, str, str], str]:
-        """Return (workload, allocator, metric) -> regression, pass, inconclusive, advice and so on."""
+        """Return a mapping from (workload, allocator, metric) to the verdict, such as regression or pass."""
         return {
             (of.comparison.workload, of.comparison.head, of.comparison.metric): str(of.verdict)
             for of in self.report.judgements
         }
 
     def __repr__(self) -> str:
-        """Return what was compared, in a line."""
+        """Return one line that names the runs compared."""
         count = plural(len(self.report.judgements), "verdict")
         return f"<memtool comparison of {' and '.join(self.report.sources)}: {count}>"
 
@@ -124,7 +124,7 @@ class Compared:
         return api.render(self.report)
 
     def _repr_markdown_(self) -> str:
-        """Return what a notebook shows."""
+        """Return the form for a notebook."""
         return api.render(self.report, "markdown")
 
 
@@ -135,7 +135,7 @@ class Picture:
     files: tuple[Path, ...]
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the pictures themselves, so that they stay in it."""
+        """Return the form for a notebook: the pictures themselves, so that the notebook contains them."""
         import base64
 
         kinds = {".svg": "svg+xml", ".png": "png"}
@@ -156,13 +156,13 @@ def bench(
     """Measure workloads under allocators, and return the run.
 
     Args:
-        workloads: files or names, one or several; the quickstart unless given.
-        allocators: as ``-a`` has them, in one text or one each; the usual ones unless given.
+        workloads: one or several files or names; by default the quickstart.
+        allocators: as for ``-a``, in one string or as a list; by default the same as on the command line.
         options: further fields of ``memtool.api.BenchOptions``: ``blocks``, ``output``, ``passes``, ``reference`` …
 
     Raises:
-        InputError: something that was given is wrong; ``field`` names it.
-        MemtoolError: this machine cannot do it.
+        InputError: an argument is wrong; ``field`` names it.
+        MemtoolError: this machine cannot run the benchmark.
     """
     from memtool.plan import BenchOptions
 
@@ -181,7 +181,7 @@ def bench(
 
 
 def _passes(named: str | Sequence[str]) -> tuple[Pass, ...]:
-    """Return the passes of these names, in one text or one each."""
+    """Return the passes with these names, given in one string or as a list."""
     names = tuple(name.strip() for name in named.split(",")) if isinstance(named, str) else tuple(named)
     unknown = next((name for name in names if name not in [*Pass]), None)
     if unknown is not None:
@@ -197,9 +197,9 @@ def load(path: str | os.PathLike[str]) -> StoredRun:
 
 
 def record(program: Sequence[str], output: str | os.PathLike[str] | None = None) -> Path:
-    """Run a program to its end and return the trace of what it asked for, which ``bench`` replays.
+    """Run a program to its end and return the trace file of its allocations, which ``bench`` can replay.
 
-    Raises InputError where it cannot be recorded, and MemtoolError where it failed or asked for nothing.
+    Raises InputError if the program cannot be recorded, and MemtoolError if it failed or allocated no memory.
     """
     if output is None:
         folder = Path(tempfile.mkdtemp(prefix="memtool-"))
@@ -209,5 +209,5 @@ def record(program: Sequence[str], output: str | os.PathLike[str] | None = None)
         raise MemtoolError(f"{program[0]} ended with status {recording.recorded.status}")
     file = next((file for file in recording.files if file is not None), None)
     if file is None:
-        raise MemtoolError(f"{program[0]} asked for no memory that could be recorded")
+        raise MemtoolError(f"{program[0]} allocated no memory that could be recorded")
     return file

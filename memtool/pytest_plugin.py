@@ -1,6 +1,6 @@
-"""The fixture ``memtool_check``: a test that fails where an allocator got worse, with the verdicts of `memtool check`.
+"""The fixture ``memtool_check``: a test with it fails when an allocator got worse, by the verdicts of `memtool check`.
 
-pytest finds it by the entry point ``pytest11``; memtool itself is imported where a test asks for the fixture.
+pytest finds the fixture by the entry point ``pytest11``. memtool itself is imported only when a test calls it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 @pytest.fixture
 def memtool_check(tmp_path: Path) -> Callable[..., Any]:
-    """Return what measures, judges, and fails the test on a regression, or where nothing could be judged."""
+    """Return a function that measures, judges, and fails the test on a regression, or if nothing could be judged."""
 
     def check(
         workloads: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
@@ -29,17 +29,17 @@ def memtool_check(tmp_path: Path) -> Callable[..., Any]:
         fail_on: str = "regression",
         **options: Any,  # noqa: ANN401  # of BenchOptions
     ) -> Any:  # noqa: ANN401  # of api, which is not imported yet
-        """Return what `memtool check` comes to (memtool.api.Checked); the test fails as the command does.
+        """Return the result of `memtool check` (memtool.api.Checked); the test fails if the command would.
 
         Args:
-            workloads: files or names, one or several.
-            against: the allocator that ``candidate`` is held against, side by side.
+            workloads: one or several files or names.
+            against: the allocator that ``candidate`` is compared with, side by side.
             candidate: the allocator that is checked.
-            baseline: in their place, a file that ``memtool check --update`` wrote.
-            metrics: what is gated, as ``--metric``.
-            margin: as ``--margin``.
-            limits: as ``--limit``, ``"time_per_op_ns=3%"``.
-            fail_on: ``regression``, or ``inconclusive`` to fail on what cannot be told too.
+            baseline: instead of both, a file that ``memtool check --update`` wrote.
+            metrics: the metrics to gate, as for ``--metric``.
+            margin: as for ``--margin``.
+            limits: as for ``--limit``, such as ``"time_per_op_ns=3%"``.
+            fail_on: ``regression``, or ``inconclusive`` to fail on inconclusive verdicts too.
             options: further fields of memtool.api.BenchOptions: ``blocks``, ``seed``, ``passes`` ...
         """
         from memtool import api
