@@ -336,7 +336,7 @@ def fit(
     progress: Progress = _silent,
     executor: Executor | None = None,
 ) -> Fit:
-    """Write a workload that resembles a trace; ``ranking`` says how to replay both, to compare how they rank allocators."""
+    """Write a workload that resembles a trace; with ``ranking``, replay both and compare how they rank allocators."""
     from memtool.fit import fit
 
     return fit(trace, output, ranking, progress, executor)

@@ -115,7 +115,7 @@ class Call:
     route: str = "inlined"
     """inlined (into the replay loop) | pointer (an indirect call) | linker (through the dynamic linker)."""
     free: str = "sized"
-    """How blocks are freed: sized (pointer and size) | bare (the pointer only) | header (bare; the block's header holds its
+    """How blocks are freed: sized (pointer and size) | bare (pointer only) | header (bare; the block's header holds its
     size) | collected (there is no free)."""
     threads: str = "one"
     """How many threads may call at a time: one | any."""
@@ -131,7 +131,7 @@ class AllocatorPlan:
     strategy: str
     """Name in the engine: ``pool``, ``pool+redzone+lock``; ``malloc`` for every system allocator."""
     engine_parameters: str
-    """Parameters in the engine's canonical form: ``block=64``; with adaptors, joined by ``+``: ``block=64+bytes=32``."""
+    """Parameters in the engine's canonical form: ``block=64``; those of each adaptor follow: ``block=64+bytes=32+``."""
     preload: tuple[str, ...] = ()
     """Shared libraries for LD_PRELOAD, absolute paths."""
     environment: tuple[tuple[str, str], ...] = ()
@@ -218,7 +218,7 @@ class TraceInfo:
     arrivals: Mapping[str, Any] | None = None
     """``law``, ``rate_per_s`` and ``burst`` of an open-loop workload; None: closed loop."""
     pace: Mapping[str, Any] | None = None
-    """``speed`` and ``seconds`` of a trace replayed at its recorded pace (docs/traces.md); None: as fast as possible."""
+    """``speed`` and ``seconds`` of a replay at the recorded pace (docs/traces.md); None: as fast as possible."""
     begins: Mapping[str, Any] | None = None
     """``at`` and ``operation`` where figures begin, on a warm heap (docs/traces.md); None: at the first operation."""
     packing_bytes: int | None = None
