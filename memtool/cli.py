@@ -23,7 +23,7 @@ from memtool.errors import (
     did_you_mean,
 )
 
-_COMMANDS = {
+COMMANDS = {
     "bench": "Replay workloads against allocators and report the results.",
     "show": "Show a stored run again, or a part of it.",
     "report": "Write stored runs as one page, to open in a browser and to send on.",
@@ -52,11 +52,11 @@ class _LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of the table."""
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
         return _imported(cmd_name)
 
@@ -64,14 +64,14 @@ class _LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the nearest command for an unknown one."""
-        if args[0] not in _COMMANDS and not args[0].startswith("-"):
-            ctx.fail(f"no command '{args[0]}'{did_you_mean(args[0], _COMMANDS)}")
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"no command '{args[0]}'{did_you_mean(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 def _imported(name: str) -> click.Command:
@@ -178,7 +178,7 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
 
 def _options_of(arguments: Sequence[str]) -> dict[str, str]:
     """Return what each field is called on the line of the command that was run: ``allocators`` -> ``-a``."""
-    name = next((argument for argument in arguments if argument in _COMMANDS), None)
+    name = next((argument for argument in arguments if argument in COMMANDS), None)
     if name is None:
         return {}
     command = _imported(name)

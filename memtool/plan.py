@@ -153,7 +153,7 @@ def too_few_to_compare(plan: Plan) -> str | None:
     measured = tuple(name for name in rules.metrics if name in known)
     pairs = sum(count - 1 for count in rows.values())
     few = gate.too_few_blocks(plan.settings.blocks, pairs, replace(rules, metrics=measured), looks=1)
-    return None if few is None else f"for a later `memtool compare`: {few} ({option('resume')} adds blocks)"
+    return None if few is None else f"for a later `memtool compare`, {few} ({option('resume')} adds blocks)"
 
 
 def with_programs(options: BenchOptions) -> BenchOptions:

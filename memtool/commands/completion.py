@@ -11,8 +11,9 @@ def command(shell: str) -> None:
     """Print the script that completes memtool's commands, options, allocators, parameters, workloads and metrics.
 
     \b
-    bash:  memtool completion bash > ~/.local/share/bash-completion/completions/memtool
-    zsh:   memtool completion zsh > ~/.zfunc/_memtool     (with fpath+=~/.zfunc before compinit)
+    bash:  eval "$(memtool completion bash)"  in ~/.bashrc
+    zsh:   memtool completion zsh > ~/.zfunc/_memtool
+           fpath+=~/.zfunc  in ~/.zshrc, before compinit
     fish:  memtool completion fish > ~/.config/fish/completions/memtool.fish
     """  # noqa: D301  # Click's sign for lines that stay as they are
     from click.shell_completion import get_completion_class

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from memtool import get_include
+from memtool.commands.options import width_of_lists
 
 _PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
 _COUNTERS = Path("/sys/bus/event_source/devices")
@@ -53,7 +54,8 @@ def command() -> None:
         (finding.state, finding.subject, finding.words + (f"\n-> {finding.mend}" if finding.mend else ""))
         for finding in examine()
     ]
-    click.echo(tabulate(rows, headers=("", "what", "finding"), tablefmt="simple", maxcolwidths=[None, None, 82]))
+    room = width_of_lists(114) - sum(max(len(row[at]) for row in rows) + 2 for at in (0, 1))
+    click.echo(tabulate(rows, headers=("", "what", "finding"), tablefmt="simple", maxcolwidths=[None, None, room]))
 
 
 def examine() -> Iterator[Finding]:

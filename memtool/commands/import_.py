@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memtool.commands.options import Count
+from memtool.commands.options import Count, width_of_lists
 from memtool.commands.progress import events_read
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def command(
 def _summary(imported: Imported | ImportedProfile) -> str:
     from tabulate import tabulate
 
+    from memtool.report.grid import wrapped
     from memtool.units import format_count, format_size, plural
     from memtool.workload.importers.convert import ImportedProfile
 
@@ -84,7 +85,7 @@ def _summary(imported: Imported | ImportedProfile) -> str:
         live = f"{format_size(imported.live_bytes)} in {plural(imported.live_objects, 'object')}"
         known = [("workload", f"{imported.path} ({imported.format})"), ("sizes", format_count(imported.sizes))]
         known += [("live", live), *(("note", note) for note in imported.notes)]
-        return tabulate(known, tablefmt="plain", maxcolwidths=[None, 90], disable_numparse=True)
+        return wrapped(tabulate(known, tablefmt="plain", disable_numparse=True), width_of_lists(), has_columns=True)
     an_event = imported.file_bytes / max(imported.events, 1)
     size = f"{format_size(imported.file_bytes)}, {an_event:.2f} bytes an event"
     rows = [("trace", f"{imported.path} ({imported.format})"), ("events", f"{format_count(imported.events)}; {size}")]
@@ -96,4 +97,4 @@ def _summary(imported: Imported | ImportedProfile) -> str:
         rows += [("calls", calls), ("asked for", format_size(counts["total_bytes"])), ("peak live", peak)]
         rows.append(("left live", plural(counts["live_objects"], "object")))
     rows += [("note", note) for note in imported.notes]
-    return tabulate(rows, tablefmt="plain", maxcolwidths=[None, 90], disable_numparse=True)
+    return wrapped(tabulate(rows, tablefmt="plain", disable_numparse=True), width_of_lists(), has_columns=True)

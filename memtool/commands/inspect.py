@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from memtool.commands import completing
-from memtool.commands.options import PlotFile
+from memtool.commands.options import PlotFile, width_of_lists
 
 
 @click.command()
@@ -28,6 +28,7 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
     from memtool.commands import spelling
     from memtool.commands.progress import events_read
     from memtool.kinds.work import work
+    from memtool.report.grid import wrapped
 
     with events_read():
         inspection = api.inspect(workload, seed=seed)
@@ -41,7 +42,7 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
         content["portrait"] = [asdict(sentence) for sentence in inspection.portrait]
         click.echo(json.dumps(content, indent=1))
         return
-    click.echo(work(info.kind).summary(inspection))
+    click.echo(wrapped(work(info.kind).summary(inspection), width_of_lists(), has_columns=True))
     if inspection.portrait:
         click.echo(f"Whether it should, a bench says:\n    {spelling.trial(inspection)}")
     if definition is not None:
@@ -54,4 +55,6 @@ def _definition(workload: Mapping[str, Any]) -> str:
     """Return a workload as YAML that is a workload file again."""
     import yaml
 
-    return yaml.safe_dump(workload, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100).rstrip()
+    return yaml.safe_dump(
+        workload, sort_keys=False, default_flow_style=None, allow_unicode=True, width=width_of_lists()
+    ).rstrip()

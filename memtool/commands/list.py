@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from memtool.commands.options import width_of_lists
 
 if TYPE_CHECKING:
     from memtool.allocators.parameters import Parameter
@@ -126,26 +129,19 @@ def _allocator_table(rows: Sequence[Row]) -> str:
             lines += [(" ",) * 3] if lines else []
             lines.append((row["group"] or family, "", ""))
         lines += _entry(row["name"], row)
-    table = _table(("allocator", "", "what it is, costs, is for, and takes"), lines, _widths(lines))
-    return (
-        f"{table}\n\n{_adaptor_table(_adaptors())}\n\n"
-        "-a takes names, @groups, parameters (pool:block=64), sweeps (pool:block=32|64), libraries\n"
-        "(./libmine.so), classes in Python (mine.py:Heap), and adaptors over any of them\n"
-        "(pool:block=64+redzone:bytes=32+lock), the innermost first. Further groups: @strategies, @default (a\n"
-        "bench without -a), @all.\n"
-        "docs/allocators.md has what each can serve, and where it comes from."
+    table = _table(("allocator", "", "what it is, costs, is for, and takes"), lines)
+    words = (
+        "-a takes names, @groups, parameters (pool:block=64), sweeps (pool:block=32|64), libraries "
+        "(./libmine.so), classes in Python (mine.py:Heap), and adaptors over any of them "
+        "(pool:block=64+redzone:bytes=32+lock), from the innermost outwards. Further groups: @strategies, @default "
+        "(a bench without -a), @all. docs/allocators.md lists what each can serve, and its origin."
     )
+    return f"{table}\n\n{_adaptor_table(_adaptors())}\n\n{textwrap.fill(words, width_of_lists())}"
 
 
 def _adaptor_table(rows: Sequence[Row]) -> str:
     lines = [line for row in rows for line in _entry(f"+{row['name']}", row)]
-    return _table(("adaptor", "", "what it does, adds, is for, and takes"), lines, _widths(lines))
-
-
-def _widths(lines: Sequence[tuple[str, ...]]) -> tuple[int | None, ...]:
-    """Return the widths of the columns that make a table of 100."""
-    names, labels = (max(len(row[at]) for row in lines) for at in (0, 1))
-    return None, None, 100 - names - labels - 4
+    return _table(("adaptor", "", "what it does, adds, is for, and takes"), lines)
 
 
 def _entry(name: str, row: Row) -> list[tuple[str, ...]]:
@@ -182,38 +178,48 @@ def _assigned(parameter: Row) -> str:
 
 def _workload_table(rows: Sequence[Row]) -> str:
     lines = [(row["name"], row["source"], row["description"]) for row in rows]
-    return _table(("workload", "made of", "what it is"), lines, (None, None, 76))
+    return _table(("workload", "made of", "what it is"), lines, most=120)
 
 
 def _region_table(rows: Sequence[Row]) -> str:
     lines = [(row["name"], row["summary"], row["missing"] or f"Use: {row['when']}") for row in rows]
-    return _table(("region", "what it is", "when to use it"), lines, (None, 46, 48))
+    return _table(("region", "what it is", "when to use it"), lines, wrapped=(1, 2), most=114)
 
 
 def _metric_table(rows: Sequence[Row]) -> str:
     lines = [(row["name"], row["unit"], row["direction"], row["meaning"]) for row in rows]
-    return _table(("metric", "unit", "better", "meaning"), lines, (None, None, None, 68))
+    return _table(("metric", "unit", "better", "meaning"), lines, most=120)
 
 
 def _importer_table(rows: Sequence[Row]) -> str:
     lines = [(row["name"], f"{row['summary']} {row['source']}.", row["begins"]) for row in rows]
-    return _table(("importer", "what it reads", "files begin with"), lines, (None, 60, None))
+    return _table(("importer", "what it reads", "files begin with"), lines, wrapped=(1, 2), most=118)
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int | None]) -> str:
+def _table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, wrapped: tuple[int, ...] = (-1,), most: int = 100
+) -> str:
+    """Return a table as wide as the terminal, at most ``most``: columns in ``wrapped`` share what others leave."""
     from tabulate import tabulate
 
+    widths: list[int | None] = [None] * len(headings)
+    rigid = set(range(len(headings))) - {column % len(headings) for column in wrapped}
+    # tabulate makes a column wider than its heading by two.
+    taken = sum(max(len(headings[at]) + 2, *(len(row[at]) for row in rows)) for at in rigid) + 2 * (len(headings) - 1)
+    for column in wrapped:
+        widths[column] = max((width_of_lists(most) - taken) // len(wrapped), _LEAST_COLUMN)
     # Indented names are members of the group above them.
     return tabulate(
         rows,
         headers=headings,
         tablefmt="simple",
-        maxcolwidths=list(widths),
+        maxcolwidths=widths,
         disable_numparse=True,
         preserve_whitespace=True,
     )
 
 
+_LEAST_COLUMN = 20
 _ROWS: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
     "allocators": _allocators,
     "adaptors": _adaptors,

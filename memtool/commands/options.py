@@ -323,14 +323,19 @@ wide_option = click.option(
 
 
 def width_of_tables(*, wide: bool) -> int | None:
-    """Return the columns that tables may take: the terminal's, 80 at least; None in a pipe or where told wide."""
+    """Return the width of tables in columns: the terminal's, at least 60; None in a pipe or with ``--wide``."""
     import shutil
 
     from memtool.report.grid import LEAST_WIDTH
 
     if wide or not sys.stdout.isatty():
         return None
-    return max(shutil.get_terminal_size((LEAST_WIDTH, 24)).columns, LEAST_WIDTH)
+    return max(shutil.get_terminal_size((80, 24)).columns, LEAST_WIDTH)
+
+
+def width_of_lists(most: int = 100) -> int:
+    """Return the width of lists and descriptions in columns: the terminal's, 60 to ``most``; ``most`` in a pipe."""
+    return min(width_of_tables(wide=False) or most, most)
 
 
 class PlotFile(click.ParamType[Path]):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memtool.commands.options import complain
+from memtool.commands.options import complain, width_of_tables
 
 if TYPE_CHECKING:
     from memtool.plan import BenchOptions, Plan
@@ -24,9 +24,11 @@ def show_plan(options: BenchOptions, output_format: str, too_few: Callable[[Plan
     from collections import Counter
 
     from memtool import api
+    from memtool.report.grid import wrapped
 
     with closing(api.plan(options)) as plan:
-        click.echo(_describe_plan(plan, output_format))
+        text = _describe_plan(plan, output_format)
+        click.echo(text if output_format == "json" else wrapped(text, width_of_tables(wide=False)))
         complain(tuple(filter(None, [too_few(plan)])))
     places = Counter((cell.workload, cell.region) for cell in plan.plans)
     return max(places.values(), default=0)

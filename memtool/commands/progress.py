@@ -51,6 +51,8 @@ def standings(*, quiet: bool) -> Iterator[tuple[Progress, Callable[[Run], None] 
         return
     from rich.console import Console, Group
     from rich.live import Live
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
     from rich.text import Text
 
     from memtool.workload import reading
@@ -60,8 +62,10 @@ def standings(*, quiet: bool) -> Iterator[tuple[Progress, Callable[[Run], None] 
     with Live(console=Console(stderr=True), transient=True, auto_refresh=False) as live:
 
         def show(current: str, done: int, total: int, seconds_left: float | None) -> None:
+            line = Table.grid(padding=(0, 1))
             words = f"{done:,} of {total:,} samples{_left(seconds_left)} · {current}"
-            live.update(Group(*table, Text(words)), refresh=True)
+            line.add_row(ProgressBar(total=total, completed=done, width=20), Text(words))
+            live.update(Group(*table, line), refresh=True)
 
         def seen(run: Run) -> None:
             table[:] = [table_of_standings(run)]
@@ -85,6 +89,7 @@ def table_of_standings(run: Run) -> Table:
     from rich.table import Table
 
     from memtool import api
+    from memtool.stats.summary import LEAST_SAMPLES
 
     rows = api.standings(run)
     several = len({workload for workload, *_ in rows}) > 1
@@ -93,6 +98,9 @@ def table_of_standings(run: Run) -> Table:
         table.add_column(heading, justify="left" if heading in ("workload", "allocator") else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(row if several else row[1:]))
+    if not any(rank for _, rank, *_ in rows):
+        table.caption = f"ranks and intervals need {LEAST_SAMPLES} blocks"
+        table.caption_justify = "left"
     return table
 
 
@@ -128,4 +136,7 @@ def _in_millions(events: int, total: int | None) -> str:
 def _left(seconds: float | None) -> str:
     from memtool.units import format_duration
 
-    return "" if seconds is None else f", about {format_duration(round(seconds))} left"
+    if seconds is None:
+        return ""
+    whole = max(1, round(seconds))
+    return f", about {f'{whole} s' if whole < 100 else format_duration(whole)} left"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -154,8 +155,7 @@ def _json(recording: Recording) -> str:
 
 def _summary(recording: Recording) -> Iterator[str]:
     """Yield what came of a recording, for a person."""
-    from tabulate import tabulate
-
+    from memtool.report import grid
     from memtool.units import format_duration, format_size
 
     recorded = recording.recorded
@@ -165,10 +165,10 @@ def _summary(recording: Recording) -> Iterator[str]:
     largest = sorted(sorted(pairs, key=lambda pair: -pair[0].events)[:_MOST_ROWS], key=lambda pair: pair[0].number)
     rows = [
         [
-            process.number,
+            str(process.number),
             process.name,
             f"{process.events:,}",
-            process.counts["threads"],
+            str(process.counts["threads"]),
             format_size(process.counts["peak_live_bytes"]),
             format_size(process.counts["peak_mapped_bytes"]),
             format_size(process.peak_resident_bytes) if process.peak_resident_bytes else "n/a",
@@ -177,13 +177,8 @@ def _summary(recording: Recording) -> Iterator[str]:
         for process, file in largest
     ]
     heads = ("process", "program", "events", "threads", "peak live", "mapped itself", "peak resident", "trace")
-    yield tabulate(
-        rows,
-        headers=heads,
-        tablefmt="simple",
-        disable_numparse=True,
-        colalign=("right", "left", *["right"] * 5, "left"),
-    )
+    width = max(os.get_terminal_size(2).columns, grid.LEAST_WIDTH) if os.isatty(2) else None
+    yield "\n\n".join(grid.table(heads, rows, "table", left=frozenset({"program", "trace"}), keys=2, width=width))
     others = [process for process, _ in pairs if process.number not in {listed.number for listed, _ in largest}]
     if others:
         events = sum(process.events for process in others)

@@ -90,7 +90,7 @@ class TooFewBlocks:
         blocks = f"{self.blocks} block{'' if self.blocks == 1 else 's'}"
         tests = "one figure" if self.family == 1 else f"{self.family:,} figures together"
         least = f"{option('blocks')} {self.needed}"
-        return f"{blocks} cannot decide: a verdict on {tests} needs {least} at least, however clear they are"
+        return f"{blocks} cannot decide: a verdict on {tests} needs at least {least}, however clear the figures are"
 
 
 def too_few_blocks(blocks: int, pairs: int, rules: Policy, *, looks: int) -> TooFewBlocks | None:

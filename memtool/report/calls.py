@@ -14,13 +14,13 @@ _TIMED = frozenset({"time_per_op_ns", "instructions_per_op"})
 _ROUTES = {
     "inlined": ("inl", "inlined into the loop"),
     "pointer": ("ptr", "through a pointer"),
-    "linker": ("link", "by the dynamic linker"),
+    "linker": ("link", "through the dynamic linker"),
 }
 _FREES = {
-    "sized": ("size", "the size"),
-    "bare": ("bare", "the pointer alone"),
-    "header": ("head", "the pointer alone, and the size is kept in a header before the block"),
-    "collected": ("gc", "nothing, for there is none: a collector finds what is dead"),
+    "sized": ("size", "pointer and size"),
+    "bare": ("bare", "only the pointer"),
+    "header": ("head", "only the pointer; a header before the block holds the size"),
+    "collected": ("gc", "there is no free: a collector finds dead objects"),
 }
 _THREADS = {"one": "1", "any": "any"}
 
@@ -39,7 +39,7 @@ def legend(cells: Sequence[CellResult]) -> list[str]:
     routes = [f"{short} = {words}" for name, (short, words) in _ROUTES.items() if any(c.route == name for c in calls)]
     frees = [f"{short} = {words}" for name, (short, words) in _FREES.items() if any(c.free == name for c in calls)]
     line = (
-        f"call: how an operation is reached ({', '.join(routes)}), what a free is told ({', '.join(frees)}), "
+        f"call: how operations are called ({', '.join(routes)}), what a free receives ({', '.join(frees)}), "
         "and how many threads may call at a time."
     )
     return [line, *mixture(timed)]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import tabulate
 
-LEAST_WIDTH = 80
+LEAST_WIDTH = 60
 _GAP = 2
 _LEAST_NAME = 24
 
@@ -68,13 +68,30 @@ def broken(name: str, longest: int) -> str:
     return "\n".join(part for line in lines for part in textwrap.wrap(line, longest) or [""])
 
 
-def wrapped(text: str, width: int | None) -> str:
-    """Return prose in lines of at most ``width``; a line that goes on is indented by two more than it began."""
-    return text if width is None else "\n".join(_filled(line, width) for line in text.split("\n"))
+def wrapped(text: str, width: int | None, *, has_columns: bool = False) -> str:
+    """Return prose in lines of at most ``width``; a line that goes on is indented by two more than it began.
+
+    ``has_columns``: lines may be rows of a table, whose last column goes on below itself.
+    """
+    if width is None:
+        return text
+    return "\n".join(_filled(line, width, has_columns=has_columns) for line in text.split("\n"))
 
 
-def _filled(line: str, width: int) -> str:
+def _filled(line: str, width: int, *, has_columns: bool) -> str:
+    if len(line) <= width:
+        return line
     indent = " " * (len(line) - len(line.lstrip()))
+    columns = re.match(r"\s*(?:\S+(?: \S+)* {2,})+", line) if has_columns else None
+    if columns is not None and columns.end() <= width // 2:
+        return textwrap.fill(
+            line[columns.end() :],
+            width,
+            initial_indent=columns.group(),
+            subsequent_indent=" " * columns.end(),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     return textwrap.fill(
         line.lstrip(),
         width,

@@ -246,13 +246,13 @@ def _explanation(cells: Sequence[CellResult], built: Sequence[Sheet], style: str
     known = sorted(figure for figure in harness if figure is not None)
     if known:
         lines.append(
-            f"ns/op contains the harness: {known[len(known) // 2]:.2f} ns an operation in this run "
-            "(the null strategy); net does not."
+            f"ns/op includes the harness, {known[len(known) // 2]:.2f} ns per operation in this run "
+            "(measured by the null strategy); net does not."
         )
     instructions = [cell.proof.get("harness_instructions") for cell in cells]
     counted = sorted(figure for figure in instructions if figure is not None)
     if counted:
-        lines.append(f"Instructions contain the harness too: {counted[len(counted) // 2]:.1f} an operation.")
+        lines.append(f"Instructions include the harness too, {counted[len(counted) // 2]:.1f} per operation.")
     floors = [cell.proof["noise_floor_ns"] for cell in cells if cell.proof.get("noise_floor_ns")]
     if floors:
         floor = {name: sorted(reading[name] for reading in floors)[len(floors) // 2] for name in floors[0]}

@@ -8,10 +8,10 @@ from memtool.measure.metrics import METRICS
 from memtool.model import CellResult, Comparison, Judgement, Verdict
 from memtool.stats.compare import STATUS, in_terms_of_change
 
-AS_MALLOC = "Every row, the harness too, is on the footing of a malloc."
+AS_MALLOC = "Every row, including the harness, is called as a malloc is called."
 MIXED = (
-    "The rows are called in different ways, which is part of their times, counts and ranks; "
-    "on the footing of a malloc all would be called alike."
+    "The rows are called in different ways, which affects their times, counts and ranks; "
+    "`--as malloc` calls all rows in the same way."
 )
 _WORDS = {"ns": ("slower", "faster"), "B": ("more memory", "less memory")}
 """By the unit of a metric: what is worse, and what is better."""

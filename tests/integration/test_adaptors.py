@@ -28,7 +28,7 @@ def test_reports_and_exclusions(tmp_path: Path, memtool_environment: dict[str, s
     options = ("--blocks", "1", "--no-plots", "-o", out)
     ended = memtool("bench", workload, "-a", RECIPES, *options, environment=memtool_environment)
     assert ended.returncode == 0
-    assert ended.stderr.startswith("memtool: for a later `memtool compare`: 1 block cannot decide: ")
+    assert ended.stderr.startswith("memtool: for a later `memtool compare`, 1 block cannot decide: ")
     assert ended.stderr.count("\n") == 1
     content = json.loads((out / "run.json").read_text())
     jsonschema.validate(content, run_file.json_schema())

@@ -304,8 +304,8 @@ def test_what_is_finished_survives_and_is_not_measured_again(
     wait_until(lambda: all(ended(int(child)) for child in children))
     finished = len(journal.read_text().splitlines()) - 1
     too_few = (
-        "memtool: for a later `memtool compare`: 2 blocks cannot decide: a verdict on 4 figures together needs "
-        "--blocks 7 at least, however clear they are (--resume adds blocks)"
+        "memtool: for a later `memtool compare`, 2 blocks cannot decide: a verdict on 4 figures together needs "
+        "at least --blocks 7, however clear the figures are (--resume adds blocks)"
     )
     if how is signal.SIGINT:
         assert running.returncode == 130

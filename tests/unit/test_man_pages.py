@@ -27,6 +27,12 @@ def test_each_command_has_a_page_with_its_options(tmp_path: Path, capsys: pytest
     assert ".SH OPTIONS" in plot
     for option in ("--only", "--theme", "--for", "--format"):
         assert option in plot
+    bench = (tmp_path / "memtool-bench.1").read_text(encoding="utf-8").replace("\\-", "-")
+    assert "memtool-bench - Replay workloads against allocators and report the results\n" in bench
+    assert bench.count(".SS Whole programs (--program)\n.TP\n\\fB--program\\fP") == 1
+    completion = (tmp_path / "memtool-completion.1").read_text(encoding="utf-8")
+    assert ".nf\nbash:  eval" in completion
+    assert completion.endswith("memtool.fish\n.fi\n")
     if (man := shutil.which("man")) is not None:
         shown = subprocess.run([man, "-l", tmp_path / "memtool-plot.1"], capture_output=True, text=True, check=False)
         assert shown.returncode != 0 or "--theme" in shown.stdout

@@ -41,5 +41,5 @@ def remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
 def why_not(cell: CellResult, name: str, trace: TraceInfo, *, was_measured: bool) -> str | None:
     """Return why there is no footprint; None of anything else."""
     if was_measured and name == "peak_footprint_bytes":
-        return "a heap that is not on a region shows itself in resident memory only"
+        return "of a heap outside the region memtool sees only the resident memory"
     return None

@@ -71,5 +71,5 @@ def why_not(cell: CellResult, name: str, trace: TraceInfo, *, was_measured: bool
     if name in _OF_PAUSES:
         return "the program never stood still, or the run is shorter than the window"
     if name == "peak_footprint_bytes":
-        return "a heap that is not on a region shows itself in resident memory only"
+        return "of a heap outside the region memtool sees only the resident memory"
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -26,8 +25,7 @@ def summary(inspection: Inspection) -> str:
         *_marks(info),
         *(("note", note) for note in info.notes),
     ]
-    # tabulate cannot wrap a cell that is a number with a comma in it: each says what it counts.
-    facts = tabulate(rows, tablefmt="plain", maxcolwidths=[None, 90], disable_numparse=True)
+    facts = tabulate(rows, tablefmt="plain", disable_numparse=True)
     sizes = [(f"from {format_size(1 << level)}", count) for level, count in characteristics.sizes.items()]
     empty = [(format_size(0), characteristics.empty)] if characteristics.empty else []
     lifetimes = [(f"from {format_count(1 << level)}", count) for level, count in characteristics.lifetimes.items()]
@@ -44,7 +42,7 @@ def summary(inspection: Inspection) -> str:
 def _in_words(inspection: Inspection) -> str:
     """Return the portrait as a paragraph."""
     words = " ".join(sentence.says for sentence in inspection.portrait)
-    return "\n".join(["In words", *textwrap.wrap(words, 100, break_long_words=False, break_on_hyphens=False)])
+    return f"In words\n{words}"
 
 
 def _sites(of: Characteristics, symbols: Mapping[int, str]) -> Iterator[str]:

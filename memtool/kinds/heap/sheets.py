@@ -80,7 +80,7 @@ MEMORY = SheetInfo(
     ("peak_resident_bytes", "resident_after_drain_100ms_bytes", "system_calls"),
 )
 WATERFALL = SheetInfo(
-    "Where it is when live bytes peak, in {unit}",
+    "Where memory is when live bytes peak, in {unit}",
     (
         Column("live", "peak_live_bytes", Quantity.BYTES),
         Column("+ rounding", "rounding_bytes", Quantity.BYTES),
@@ -164,7 +164,7 @@ _REASONS: tuple[tuple[Callable[[str, CellResult, TraceInfo], bool], str], ...] =
     ),
     (
         lambda name, cell, _trace: name in _OF_REGION and _value(cell, "peak_footprint_bytes") is None,
-        "a system allocator's heap is not on a region, so it shows itself in resident memory only",
+        "memtool sees only the resident memory of a system allocator, not its heap",
     ),
     (
         lambda name, _cell, trace: name == "packing_ratio" and trace.packing_bytes is None,

@@ -44,5 +44,5 @@ def _limits(info: TraceInfo) -> str:
     by = "" if info.packing_by is None else f", as {info.packing_by} placed them in this run"
     return (
         f"Load (max L): {format_size(info.peak_live_bytes)}, which no allocator can beat; best offline packing "
-        f"found: {format_size(info.packing_bytes)}, {info.packing_bytes / info.peak_live_bytes:.3f} of it{by}."
+        f"found: {format_size(info.packing_bytes)}, {info.packing_bytes / info.peak_live_bytes:.3f} times the load{by}."
     )

@@ -145,7 +145,7 @@ def waterfall(cells: Sequence[CellResult]) -> Bars | None:
         bars.append(Bar(look.label(cell), (*values, rest)))
     return Bars(
         "waterfall",
-        "Where it is when live bytes peak",
+        "Where memory is when live bytes peak",
         Axis(name, end=None if end is None else end / unit),
         (*(part for part, *_ in memory.PARTS), "not said by the malloc"),
         tuple(bars),

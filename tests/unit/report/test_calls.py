@@ -39,10 +39,10 @@ def test_codes(call: Call, code: str) -> None:
 
 def test_a_legend_explains_the_codes_that_are_there_and_that_ranks_mix_them() -> None:
     assert calls.legend([called("pool", INLINED), called("glibc", LINKER)]) == [
-        "call: how an operation is reached (inl = inlined into the loop, link = by the dynamic linker), what a free is "
-        "told (size = the size, bare = the pointer alone), and how many threads may call at a time.",
-        "The rows are called in different ways, which is part of their times, counts and ranks; on the footing "
-        "of a malloc all would be called alike.",
+        "call: how operations are called (inl = inlined into the loop, link = through the dynamic linker), what a free "
+        "receives (size = pointer and size, bare = only the pointer), and how many threads may call at a time.",
+        "The rows are called in different ways, which affects their times, counts and ranks; `--as malloc` "
+        "calls all rows in the same way.",
     ]
 
 
@@ -53,7 +53,7 @@ def test_rows_that_are_called_alike_are_not_said_to_differ() -> None:
 def test_the_footing_of_a_malloc_is_said() -> None:
     bare = replace(AS_MALLOC, free="bare")
     assert mixture([called("arena", AS_MALLOC), called("glibc", bare)]) == [
-        "Every row, the harness too, is on the footing of a malloc."
+        "Every row, including the harness, is called as a malloc is called."
     ]
 
 
@@ -61,7 +61,7 @@ def test_the_caption_of_a_picture_names_who_was_called_how() -> None:
     cells = [called("pool", INLINED), called("glibc", LINKER), called("slab", INLINED), called("old", None)]
     assert calls.caption(cells, 200) == (
         "called inlined into the loop, size at the free, one thread: pool, slab\n"
-        "called by the dynamic linker, bare pointer at the free, any thread: glibc"
+        "called through the dynamic linker, bare pointer at the free, any thread: glibc"
     )
     assert max(map(len, calls.caption(cells, 40).splitlines())) <= 40
     assert calls.caption(cells[::2], 200) == ""

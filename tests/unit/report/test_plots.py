@@ -139,7 +139,7 @@ def test_pictures_of_times_say_how_their_rows_were_called(tmp_path: Path, all_dr
     inlined = (
         "called inlined into the loop, size at the free, one thread: segregated-pool:spacing=3,chunk=1048576, slab,"
     )
-    linked = "called by the dynamic linker, bare pointer at the free, any thread: mimalloc, tcmalloc, jemalloc, glibc"
+    linked = "called through the dynamic linker, bare pointer at the free, any thread: mimalloc, tcmalloc, jemalloc, glibc"
     for name in NAMES:
         said = [text for text in all_drawn.texts[name] if text.startswith("called ")]
         assert len(said) == (name in TIMED), name
@@ -152,7 +152,7 @@ def test_pictures_of_times_say_how_their_rows_were_called(tmp_path: Path, all_dr
     bare = {"route": "pointer", "free": "bare", "threads": "any", "as_malloc": True}
     on_malloc = tuple(replace(cell, proof={**cell.proof, "call": bare}) for cell in run.cells)
     draw_all(tmp_path, replace(run, cells=on_malloc), only=["throughput"])
-    assert "Every row, the harness too, is on the footing of a malloc." in texts["throughput"]
+    assert "Every row, including the harness, is called as a malloc is called." in texts["throughput"]
 
 
 def test_rows_are_in_one_order_in_every_picture(tmp_path: Path, memory_drawn: Figure) -> None:

@@ -111,7 +111,7 @@ def test_a_reference_adds_a_ratio_to_every_table() -> None:
     titles = {
         "Latency of operations, in ns": 4,
         "Memory, in MiB": 3,
-        "Where it is when live bytes peak, in MiB": 7,
+        "Where memory is when live bytes peak, in MiB": 7,
         "Fragmentation, and footprint F over live bytes L": 2,
     }
     for title, place in titles.items():
@@ -125,7 +125,7 @@ def test_a_reference_adds_a_ratio_to_every_table() -> None:
 @pytest.mark.parametrize("reference", [None, "glibc"])
 def test_every_table_has_the_same_order_of_rows(reference: str | None) -> None:
     text = render(fake_run(reference), "table")
-    titles = ("Latency of operations, in ns", "Memory, in MiB", "Where it is when live bytes peak, in MiB")
+    titles = ("Latency of operations, in ns", "Memory, in MiB", "Where memory is when live bytes peak, in MiB")
     order = [LONG_NAME, "mimalloc", "tcmalloc", "slab", "jemalloc", "tlsf:subdivisions=16", "glibc", "first-fit"]
     for title in titles:
         assert [row[0] for row in table_of(text, title)] == [*order, "buddy"], title
@@ -162,8 +162,8 @@ def test_a_column_that_is_n_a_for_all_is_named_once_and_not_shown() -> None:
     assert "holes" not in text.partition("Load (")[0]
     assert (
         "Not shown, n/a for all: footprint, + free, + metadata, + unac- counted, unaccounted, drained, external "
-        "fragm., holes, mean F/L, F/L at max L, F/L at max F, max F/ max L, max F/ packed (a system allocator's heap "
-        "is not on a region, so it shows itself in resident memory only)."
+        "fragm., holes, mean F/L, F/L at max L, F/L at max F, max F/ max L, max F/ packed (memtool sees only the "
+        "resident memory of a system allocator, not its heap)."
     ) in text
 
 
@@ -346,8 +346,8 @@ def test_each_not_applicable_has_its_own_reason() -> None:
     text = render(run, "table")
     reasons = next(line for line in text.splitlines() if line.startswith("n/a: "))
     assert reasons == (
-        "n/a: what had failed was measured no further; a system allocator's heap is not on a region, so it shows "
-        "itself in resident memory only."
+        "n/a: what had failed was measured no further; memtool sees only the resident memory of a system "
+        "allocator, not its heap."
     )
     small = replace(
         run.cells[5], metrics={**run.cells[5].metrics, "internal_fragmentation": figure("internal_fragmentation")}
