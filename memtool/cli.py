@@ -26,22 +26,23 @@ from memtool.errors import (
 COMMANDS = {
     "bench": "Replay workloads against allocators and report the results.",
     "show": "Show a stored run again, or a part of it.",
-    "report": "Write stored runs as one page, to open in a browser and to send on.",
+    "report": "Write a report on stored runs: one HTML file for the browser.",
     "plot": "Draw the pictures of a stored run again.",
     "compare": "Compare two runs, or the allocators inside one.",
     "history": "Show figures over many stored runs, and where they change.",
-    "check": "Measure, and judge against a baseline or side by side.",
-    "record": "Record what a program asks for, as a trace to replay.",
-    "run": "Run a program with any allocator for its malloc.",
+    "check": "Measure and judge: against a baseline, or two allocators side by side.",
+    "record": "Record the allocations of a program as a trace that can be replayed.",
+    "run": "Run a program with any allocator as its malloc.",
     "cluster": "Set up other machines for `bench --cluster` to measure on.",
     "list": "List allocators, adaptors, workloads, regions, metrics or importers.",
-    "import": "Make a trace file of what another tool has recorded.",
+    "import": "Convert a recording of another tool into a trace file.",
     "inspect": "Characterise a workload without replaying it.",
-    "fit": "Make a workload that stands for a trace, and report how close it is.",
+    "fit": "Make a workload that resembles a trace, and report how close it is.",
     "schema": "Print the JSON Schema of a workload or of a stored result.",
     "completion": "Print the script that completes memtool in bash, zsh or fish.",
-    "doctor": "Say what this machine can measure, and how to mend what it cannot.",
+    "doctor": "Report what this machine can measure, and how to enable the rest.",
 }
+"""Every command and its summary, in the order of the help."""
 _DEBUG = "--debug"
 _COMPLETES = "_MEMTOOL_COMPLETE"
 """By this variable a shell asks what may follow on a line (commands/completing.py)."""

@@ -40,13 +40,13 @@ _FORMATS = ("table", "markdown", "json", "csv")
 @click.option(
     "--blocks",
     type=click.IntRange(1, 1000),
-    help="Number of samples of each cell: 10 unless given; a resumed run keeps its own number.",
+    help="Number of samples per cell: 10 by default; a resumed run keeps its own number.",
 )
-@measurement_options("all")
+@measurement_options("all of them")
 @click.option(
     "--find-limit",
     is_flag=True,
-    help="Find the least memory_limit that each strategy survives, and measure nothing else.",
+    help="Find the smallest memory_limit with which each strategy serves the workload; measure nothing else.",
 )
 @click.option(
     "--seeds",
@@ -69,7 +69,7 @@ _FORMATS = ("table", "markdown", "json", "csv")
     shell_complete=completing.metrics,
     help="Show one table of these metrics (`memtool list metrics`); all are stored.",
 )
-@click.option("--watch", is_flag=True, help="Show the standings on the terminal after each block.")
+@click.option("--watch", is_flag=True, help="Show the ranking so far on the terminal after each block.")
 @click.option("--report", "writes_report", is_flag=True, help="Also write report.html, as `memtool report` does.")
 @wide_option
 @program_options
@@ -92,9 +92,9 @@ def command(
 ) -> None:
     """Replay WORKLOADs against allocators and report time, latency, fragmentation and resident memory.
 
-    Without a WORKLOAD the quickstart is replayed. A WORKLOAD is a YAML file, the name of a shipped one
+    Without a WORKLOAD the quickstart is replayed. A WORKLOAD is a YAML file, the name of a shipped workload
     (`memtool list workloads`), or the trace file of another tool (`memtool list importers`). --program runs
-    whole programs, in place of workloads or besides.
+    whole programs, instead of workloads or beside them.
     """
     from memtool import api
 

@@ -1,4 +1,4 @@
-"""``memtool check``: measure, compare with what there was, and say by the exit code what came of it."""
+"""``memtool check``: measure, compare with a base, and report the verdict by the exit code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.command("check", cls=SectionedCommand)
 @click.argument("workloads", nargs=-1, metavar="[WORKLOAD ...]", shell_complete=completing.workloads)
 @click.option("--baseline", type=UserPath(), help="Stored run to compare with: exact metrics gate, times are advice.")
-@click.option("--update", is_flag=True, help="Write the baseline from what is measured now, and judge nothing.")
+@click.option("--update", is_flag=True, help="Measure and write the baseline, without judging.")
 @click.option(
     "--against",
     metavar="ALLOCATOR",
@@ -39,22 +39,22 @@ if TYPE_CHECKING:
 @click.option(
     "--candidate", metavar="ALLOCATOR", shell_complete=completing.allocators, help="The allocator that is judged."
 )
-@click.option("-a", "--allocators", metavar="LIST", help="With a baseline: only these, in place of all that it has.")
+@click.option("-a", "--allocators", metavar="LIST", help="With a baseline: only these, instead of all in it.")
 @verdict_options
 @click.option(
     "--fail-on",
     type=click.Choice(["regression", "inconclusive"]),
     default="regression",
     show_default=True,
-    help="Exit with 3 on a regression; with `inconclusive`, also exit with 4 if nothing can be told.",
+    help="Exit with 3 on a regression; with `inconclusive`, also exit with 4 if inconclusive.",
 )
 @click.option(
     "--blocks",
     type=click.IntRange(1, 999),
-    help="Number of blocks, fixed beforehand; an even number is made odd. 31 side by side, 10 with a "
-    "baseline, unless given.",
+    help="Number of blocks, fixed beforehand; an even number is made odd. By default 31 side by side, 10 with "
+    "a baseline.",
 )
-@measurement_options("what the metrics need")
+@measurement_options("those that the metrics need")
 @program_options
 def command(
     workloads: tuple[str, ...],
@@ -75,7 +75,7 @@ def command(
 ) -> int:
     """Measure WORKLOADs and judge: side by side (--against, --candidate), or against a stored --baseline.
 
-    --program runs whole programs, in place of workloads or besides.
+    --program runs whole programs, instead of workloads or beside them.
 
     Exit codes: 0 pass, 3 regression, 4 inconclusive (with --fail-on inconclusive), 5 nothing gated can be compared.
     """

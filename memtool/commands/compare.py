@@ -37,7 +37,7 @@ verdict_options = with_options(
     click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True),
     wide_option,
 )
-"""What compare and check both take: what is compared, how strictly, and how it is written."""
+"""The options of both compare and check: the metrics, how strictly they are judged, and the output format."""
 
 
 @click.command("compare")
@@ -47,7 +47,7 @@ verdict_options = with_options(
 @click.option(
     "--fail-on",
     type=click.Choice(["regression", "inconclusive"]),
-    help="Exit with 3 on a regression; with `inconclusive`, also with 4 if nothing can be told. Neither unless given.",
+    help="Exit with 3 on a regression; with `inconclusive`, also with 4 if inconclusive. By default neither.",
 )
 @click.option("--plot", type=PlotFile(), help="Draw the intervals into this PNG.")
 @click.option(
@@ -70,8 +70,8 @@ def command(
 ) -> int:
     """Compare RUN with RUN, cell by cell, or the allocators inside one RUN with its reference.
 
-    A RUN is a folder of results or a run.json. Inside one run, figures are paired by block; two runs are not, so their
-    sampled figures advise and only exact ones can fail.
+    A RUN is a folder of results or a run.json. Inside one run, figures are paired by block. Figures of two
+    runs are not paired: sampled ones only give advice, and only exact ones can fail.
     """
     from memtool import api
     from memtool.commands import spelling

@@ -1,6 +1,6 @@
 """What a shell offers while a command is typed: names of allocators, parameters, workloads, metrics and pictures.
 
-Click asks for it (``shell_complete``) and writes the scripts; what is looked up here is imported when it is asked for.
+Click calls these functions (``shell_complete``) and writes the scripts. Modules are imported only when needed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from click.shell_completion import (
     BashComplete,
     CompletionItem,
     FishComplete,
+    ZshComplete,
     add_completion_class,
     split_arg_string,
 )
@@ -52,10 +53,31 @@ class _Fish(FishComplete):
     source_template = FishComplete.source_template.replace('string split ","', 'string split --max 1 ","')
 
 
+class _Zsh(ZshComplete):
+    """Zsh, which adds a space: not after ``block=``, and removed again if ``:`` or ``,`` continues the word."""
+
+    source_template = (
+        ZshComplete.source_template.replace(
+            'if [[ "$descr" == "_" ]]; then',
+            'if [[ "$key" == *= ]]; then\n                unfinished+=("$key":"$descr")\n'
+            '            elif [[ "$descr" == "_" ]]; then',
+        )
+        .replace("    local -a response\n", "    local -a response\n    local -a unfinished\n")
+        .replace(
+            '    if [ -n "$completions_with_descriptions" ]; then',
+            "    if [ -n \"$unfinished\" ]; then\n        _describe -V parameters unfinished -U -S ''\n    fi\n\n"
+            '    if [ -n "$completions_with_descriptions" ]; then',
+        )
+        .replace("completions_with_descriptions -U\n", "completions_with_descriptions -U -S ' ' -r ':,+=|@ '\n")
+        .replace("compadd -U ", "compadd -U -S ' ' -r ':,+=|@ ' ")
+    )
+
+
 def register() -> None:
-    """Let Click know how Bash and Fish are answered."""
+    """Let Click know how Bash, Fish and Zsh are answered."""
     add_completion_class(_Bash)
     add_completion_class(_Fish)
+    add_completion_class(_Zsh)
 
 
 def allocators(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -1,4 +1,4 @@
-"""``memtool doctor``: what this machine can measure, and how to mend what it cannot."""
+"""``memtool doctor``: what this machine can measure, and how to enable the rest."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Finding:
 
 @click.command()
 def command() -> None:
-    """Say what this machine can measure, and how to mend what it cannot."""
+    """Report what this machine can measure, and how to enable the rest."""
     from tabulate import tabulate
 
     rows = [

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def command(
     trace: str, output: Path | None, allocators: str | None, blocks: int, rank: bool, output_format: str
 ) -> None:
-    """Write a workload in YAML that stands for TRACE, and report how far it is from TRACE.
+    """Write a workload in YAML that resembles TRACE, and report how close it is.
 
     TRACE is a trace file, or any file that `memtool import` reads. The workload draws sizes and lifetimes together, as
     often as they occur together in the trace, in phases. Then both are replayed with several allocators, to see whether

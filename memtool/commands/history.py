@@ -49,8 +49,8 @@ def command(
 ) -> int:
     """Show the figures of all runs in DIR over time, and where they change.
 
-    DIR holds folders of results, or files run.json of any name. Runs of other machines, settings or events are never
-    mixed: they are series of their own.
+    DIR contains folders of results, or files in the format of run.json. Runs on different machines, or with different
+    settings or events, are never mixed: each forms its own series.
     """
     from memtool import api
     from memtool.errors import EXIT_FAILED, EXIT_OK

@@ -49,11 +49,11 @@ def command(
     anonymous: bool,
     output_format: str,
 ) -> None:
-    """Make a trace file of what another tool has recorded: FILE, packed or not, or - for standard input.
+    """Convert FILE, a recording of another tool, into a trace file. FILE may be compressed; - is standard input.
 
-    Events that cannot have happened are repaired or dropped, and counted. FILE may also be a workload in YAML or a
-    trace file; --skip and --take cut a stretch out of it, before which the objects that are live at its start are
-    allocated. A heap profile, which is not a trace, becomes a workload.
+    Impossible events are repaired or dropped, and counted. FILE may also be a workload in YAML or a trace
+    file; --skip and --take cut a stretch out of it, and objects that are live at its start are allocated first. A
+    heap profile, which is not a trace, becomes a workload.
     """
     from memtool import api
 

@@ -18,11 +18,11 @@ from memtool.commands.options import PlotFile, width_of_lists
 @click.argument("workload", shell_complete=completing.workloads)
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--plot", type=PlotFile(), help="Draw sizes, lifetimes and live bytes into this file.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed to use in place of the workload's own.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed to use instead of the workload's own.")
 def command(workload: str, output_format: str, plot: Path | None, seed: int | None) -> None:
-    """Characterise WORKLOAD: events, sizes, lifetimes, live bytes, and the least memory that can serve it.
+    """Characterise WORKLOAD: events, sizes, lifetimes, live bytes, and the least memory that it can run in.
 
-    WORKLOAD is as `memtool bench` takes it: a YAML file, the name of a shipped one, or a trace file.
+    WORKLOAD is the same as for `memtool bench`: a YAML file, the name of a shipped workload, or a trace file.
     """
     from memtool import api
     from memtool.commands import spelling
@@ -42,7 +42,7 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
         content["portrait"] = [asdict(sentence) for sentence in inspection.portrait]
         click.echo(json.dumps(content, indent=1))
         return
-    click.echo(wrapped(work(info.kind).summary(inspection), width_of_lists(), has_columns=True))
+    click.echo(wrapped(work(info.kind).summary(inspection), width_of_lists(110), has_columns=True))
     if inspection.portrait:
         click.echo(f"Whether it should, a bench says:\n    {spelling.trial(inspection)}")
     if definition is not None:

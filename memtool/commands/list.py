@@ -25,9 +25,9 @@ Row = Mapping[str, Any]
 )
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(what: str, output_format: str) -> None:
-    """List what there is: WHAT is allocators, adaptors, workloads, regions, metrics or importers.
+    """List the available allocators, adaptors, workloads, regions, metrics or importers.
 
-    The table of allocators ends with the adaptors; as JSON each is a list of its own.
+    The table of allocators includes the adaptors; with --format json each is a separate list.
     """
     rows = _ROWS[what]()
     click.echo(json.dumps(rows, indent=2) if output_format == "json" else _TABLES[what](rows))

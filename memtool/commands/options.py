@@ -191,7 +191,7 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             "--passes",
             type=Listed("pass", lambda: CHOSEN),
             metavar="LIST",
-            help=f"Of {', '.join(CHOSEN)}; {passes_unless_given} unless given.",
+            help=f"Passes to run: {', '.join(CHOSEN)}. By default {passes_unless_given}.",
         ),
         click.option(
             "--region",
@@ -206,20 +206,20 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             type=click.Choice(["serial", "lockstep", "parallel"]),
             default="serial",
             show_default=True,
-            help="How threads are replayed: on one, as many in the recorded order, as many side by side.",
+            help="How threads are replayed: on one thread, on several in the recorded order, or on several at once.",
         ),
         click.option(
             "--as",
             "footing",
             type=click.Choice(["malloc"]),
-            help="Call every row as a malloc is called: through a pointer, no size at the free, safe on threads.",
+            help="Call every allocator as a malloc is called: through a pointer, no size at the free, thread-safe.",
         ),
         click.option(
             "--threads",
             type=Counts(),
             default=(),
             metavar="LIST",
-            help="Replay each workload on these numbers of threads (1,2,4) in place of its own.",
+            help="Replay each workload on these numbers of threads (1,2,4) instead of its own.",
         ),
         click.option(
             "--rate",
@@ -227,7 +227,7 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             type=Rates(),
             default=(),
             metavar="LIST",
-            help="Replay each workload open-loop at these rates of operations (1M/s,2M/s), in place of its own"
+            help="Replay each workload open-loop at these rates of operations (1M/s,2M/s), instead of its own"
             " arrivals.",
         ),
         click.option("--paced", is_flag=True, help="Replay a trace at the pace at which it was recorded."),
@@ -241,10 +241,9 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             "--from",
             "begin",
             metavar="MOMENT",
-            help="Measure from this moment on: a mark, an operation, 50% or 2.5s; what is before it only warms"
-            " the heap.",
+            help="Measure from this moment on: a mark, an operation, 50% or 2.5s; earlier events only warm the heap.",
         ),
-        click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed to use in place of the workload's own."),
+        click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed to use instead of the workload's own."),
         click.option(
             "-o",
             "--output",
@@ -263,7 +262,7 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             default=30,
             show_default=True,
             metavar="SECONDS",
-            help="Kill a worker that has not answered after so long, or longer if the harness alone is slow. "
+            help="Kill a worker that has not answered within this time; it gets more if the harness alone is slow. "
             "The default for a run of a whole program is 600.",
         ),
         click.option("--cold", is_flag=True, help="No warm-up: one replay in each fresh process."),
@@ -272,7 +271,7 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
             type=click.Choice(_COUNTERS),
             default="auto",
             show_default=True,
-            help="What counts instructions: the processor, or else valgrind; if named explicitly, it counts "
+            help="How to count instructions: by the processor, or else by valgrind. If named explicitly, counts "
             "twice to prove that the figure is exact.",
         ),
         click.option(
@@ -283,9 +282,9 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
         click.option(
             "--dry-run",
             is_flag=True,
-            help="Print what would be measured and what would be left out, and measure nothing.",
+            help="Print what would be measured and what would be left out; measure nothing.",
         ),
-        click.option("--no-plots", is_flag=True, help="Draw nothing."),
+        click.option("--no-plots", is_flag=True, help="Draw no pictures."),
     )
 
 
@@ -317,9 +316,7 @@ def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noq
     )
 
 
-wide_option = click.option(
-    "--wide", is_flag=True, help="Make tables as wide as they need to be, not as the terminal is."
-)
+wide_option = click.option("--wide", is_flag=True, help="Do not fit tables to the width of the terminal.")
 
 
 def width_of_tables(*, wide: bool) -> int | None:

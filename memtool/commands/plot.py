@@ -23,7 +23,7 @@ from memtool.commands.options import Named, UserPath
     type=click.Choice(["screen", "print", "slides"]),
     default="screen",
     show_default=True,
-    help="What the pictures are for: print has 300 dots an inch, slides have larger letters and lines.",
+    help="Purpose of the pictures: print has 300 dots per inch, slides have larger text and lines.",
 )
 @click.option(
     "-o",

@@ -44,8 +44,8 @@ _OPTIONS = (
         "programs",
         multiple=True,
         metavar="[NAME=]CMD",
-        help="Run a whole program under each malloc, one run a sample; can be given several times, each a "
-        "workload of its own.",
+        help="Run a whole program under each malloc; each run is a sample. Can be given several times, for "
+        "several workloads.",
     ),
     _option("--setup", metavar="CMD", help="Run CMD once, before all runs of a program."),
     _option("--prepare", metavar="CMD", help="Run CMD before each run, not timed: to clear a cache, to make an input."),
@@ -56,10 +56,10 @@ _OPTIONS = (
         type=click.IntRange(0, 1000),
         default=0,
         metavar="N",
-        help="Number of runs under each allocator beforehand, not measured.",
+        help="Number of unmeasured runs under each allocator beforehand.",
     ),
-    _option("--load", metavar="CMD", help="The program is a server: CMD is timed, then the server is ended."),
-    _option("--ready", metavar="PORT|CMD", help="The server is ready when PORT can be connected to, or CMD succeeds."),
+    _option("--load", metavar="CMD", help="Treat the program as a server: time CMD, its load, then end the server."),
+    _option("--ready", metavar="PORT|CMD", help="The server is ready once PORT accepts connections, or CMD succeeds."),
     _option("--input", "input_file", metavar="FILE", help="Standard input; empty unless given."),
     _option(
         "--stdout",

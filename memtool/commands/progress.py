@@ -89,7 +89,6 @@ def table_of_standings(run: Run) -> Table:
     from rich.table import Table
 
     from memtool import api
-    from memtool.stats.summary import LEAST_SAMPLES
 
     rows = api.standings(run)
     several = len({workload for workload, *_ in rows}) > 1
@@ -99,7 +98,7 @@ def table_of_standings(run: Run) -> Table:
     for row in rows:
         table.add_row(*(row if several else row[1:]))
     if not any(rank for _, rank, *_ in rows):
-        table.caption = f"ranks and intervals need {LEAST_SAMPLES} blocks"
+        table.caption = "no ranks and intervals yet: too few blocks"
         table.caption_justify = "left"
     return table
 

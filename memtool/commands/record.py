@@ -1,4 +1,4 @@
-"""``memtool record``: what a real program asks for, as a trace that can be replayed."""
+"""``memtool record``: the allocations of a real program, as a trace that can be replayed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Signal(click.ParamType[int]):
 @click.option(
     "-o", "--output", type=UserPath(), help="File of the trace; the program's name and .parquet unless given."
 )
-@click.option("--no-follow", is_flag=True, help="Leave out programs that the program starts.")
+@click.option("--no-follow", is_flag=True, help="Do not record programs that PROGRAM starts.")
 @click.option(
     "--no-time", is_flag=True, help="Leave out the time of each event, which makes the file a third of its size."
 )
@@ -59,7 +59,7 @@ class _Signal(click.ParamType[int]):
 @click.option("--anonymous", is_flag=True, help="Leave out the host, folders, and the program's arguments.")
 @click.option("--strict", is_flag=True, help="Serialise each reading of the time stamp counter; costs 25 ns an event.")
 @click.option("--signal", "switch", type=_Signal(), help="Switch recording off and on when the program gets it.")
-@click.option("--start-off", is_flag=True, help="Record nothing until the signal comes.")
+@click.option("--start-off", is_flag=True, help="Record nothing until the first --signal.")
 @click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGUMENTS]...")
@@ -77,9 +77,9 @@ def command(
     quiet: bool,
     program: tuple[str, ...],
 ) -> int:
-    """Run PROGRAM and record every request that it makes for memory: `memtool bench FILE` replays them.
+    """Run PROGRAM and record all of its allocations and frees; `memtool bench FILE` replays them.
 
-    The program prints, reads and returns what it does otherwise; memtool writes to standard error. FILE is the trace of
+    The program's input, output and exit status stay the same; memtool writes to standard error. FILE is the trace of
     PROGRAM, or of the program that replaces it (exec). Traces of other processes are written beside it, as
     FILE.2-NAME.parquet and so on.
     """

@@ -26,7 +26,7 @@ def command(
 ) -> None:
     """Write one page on each RUN, a folder of results or a run.json: the answer in words, tables, and charts.
 
-    The page is one file of HTML that loads nothing: it can be sent on, opened without a network, and printed. With
+    The page is one self-contained HTML file: it can be sent by mail, opened without a network, and printed. With
     several runs, each further one is compared with the first.
     """
     from memtool import api

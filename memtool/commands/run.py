@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def command(allocator: str, stats: bool, program: tuple[str, ...]) -> int:
     """Run PROGRAM with an allocator in place of its malloc: a strategy with adaptors, a system allocator, a library.
 
-    The program prints, reads and returns what it does otherwise. A strategy that is not thread-safe gets a lock; one
-    that needs the size at a free keeps it before the block. What `track`, `leak`, `redzone`, `guard` and `quarantine`
-    find is printed on standard error when a process ends.
+    The program's input, output and exit status stay the same. A strategy that is not thread-safe gets a lock; one
+    that needs the size at a free stores it before the block. The findings of `track`, `leak`, `redzone`, `guard` and
+    `quarantine` are printed on standard error when a process ends.
     """
     import os
     import subprocess

@@ -139,7 +139,9 @@ def test_pictures_of_times_say_how_their_rows_were_called(tmp_path: Path, all_dr
     inlined = (
         "called inlined into the loop, size at the free, one thread: segregated-pool:spacing=3,chunk=1048576, slab,"
     )
-    linked = "called through the dynamic linker, bare pointer at the free, any thread: mimalloc, tcmalloc, jemalloc, glibc"
+    linked = (
+        "called through the dynamic linker, bare pointer at the free, any thread: mimalloc, tcmalloc, jemalloc, glibc"
+    )
     for name in NAMES:
         said = [text for text in all_drawn.texts[name] if text.startswith("called ")]
         assert len(said) == (name in TIMED), name
