@@ -59,7 +59,7 @@ def overall(run: Run) -> list[str]:
     counted = sorted(alone.items(), key=lambda item: -item[1])
     parts = [f"{name} on {count}" for name, count in counted[:_MOST_NAMED]]
     more = f", others on {sum(count for _, count in counted[_MOST_NAMED:])}" if len(counted) > _MOST_NAMED else ""
-    of_none = f"; on {shared} the pairs do not tell the first from the next" if shared else ""
+    of_none = f"; on {shared} the first and the next are indistinguishable" if shared else ""
     if not parts:
         return [f"Of {len(firsts)} workloads that rank allocators none has a single fastest one."]
     return [f"Of {len(firsts)} workloads that rank allocators, the fastest is {', '.join(parts)}{more}{of_none}."]
@@ -112,19 +112,19 @@ def _of_time(cells: Sequence[CellResult], first: Sequence[CellResult]) -> Iterat
     others = [cell for cell in timed if cell not in first]
     if len(first) == 1:
         winner = first[0]
-        against = f", {_share(winner, others[0])} of the time of {look.label(others[0])}, the next" if others else ""
+        against = _against(winner, others[0]) if others else ""
         yield f"{look.label(winner)} is fastest: {_written(winner)}{against}."
         return
     names = _named([look.label(cell) for cell in first])
     following = f"; {look.label(others[0])} follows, at {_written(others[0])}" if others else ""
     # Each is compared with the best of its rank alone, so no more than that is said.
     best = look.label(first[0])
-    yield f"{names} share the first rank, the pairs tell no other from {best}: {_written(first[0])}{following}."
+    yield f"{names} share the first rank; the pairs show no difference from {best}: {_written(first[0])}{following}."
 
 
 def _unranked(timed: Sequence[CellResult]) -> str:
     blocks = max(len(metric.samples) for cell in timed if (metric := _time(cell)) is not None)
-    return f"Nobody is ranked: ranks need {LEAST_SAMPLES} blocks or more, and this run has {blocks}."
+    return f"No allocator is ranked: ranks need {LEAST_SAMPLES} blocks or more, and this run has {blocks}."
 
 
 def _written(cell: CellResult) -> str:
@@ -135,8 +135,8 @@ def _written(cell: CellResult) -> str:
     return f"{format_ns(metric.value)}{per_operation}"
 
 
-def _share(cell: CellResult, other: CellResult) -> str:
-    """Return the share of another's time that one takes: the median of the pairs, and its interval if it has one."""
+def _against(cell: CellResult, other: CellResult) -> str:
+    """Compare the time of a cell with that of the next: the median of the pairs, and its interval if it has one."""
     own, base = _time(cell), _time(other)
     assert own is not None
     assert base is not None
@@ -147,10 +147,10 @@ def _share(cell: CellResult, other: CellResult) -> str:
         if sample > 0 and samples.get(block, 0) > 0
     ]
     if not effects:
-        return "a part"
+        return f"; {look.label(other)} is next"
     bounds = paired.interval(effects)
     within = "" if bounds is None else f" (95 % {math.exp(bounds[0]):.2f} to {math.exp(bounds[1]):.2f})"
-    return f"{math.exp(median(effects)):.2f}{within}"
+    return f", {math.exp(median(effects)):.2f} times that of {look.label(other)}, the next{within}"
 
 
 def _of_memory(run: Run, info: TraceInfo, cells: Sequence[CellResult], winner: CellResult | None) -> Iterator[str]:
@@ -167,7 +167,7 @@ def _of_memory(run: Run, info: TraceInfo, cells: Sequence[CellResult], winner: C
         if len(known) == 1:
             yield f"{'It' if len(cells) == 1 else look.label(known[0][0])} peaks at {size}."
         elif len(lowest) == len(known):
-            yield f"All peak at {size}: its error does not tell them apart."
+            yield f"All peak at {size}, equal within its error."
         elif winner in lowest:
             others = [look.label(cell) for cell in lowest if cell is not winner]
             yield f"It also peaks lowest, at {size}{', with ' + _named(others) if others else ''}."
@@ -192,7 +192,7 @@ def _spread(alike: Sequence[float]) -> str:
 
 
 def _alike(lowest: Sequence[CellResult]) -> str:
-    return ", which its error does not tell apart" if len(lowest) > 1 else ""
+    return ", which are equal within its error" if len(lowest) > 1 else ""
 
 
 def _slower(lowest: Sequence[CellResult], winner: CellResult | None) -> str:
@@ -214,7 +214,7 @@ def _of_footing(cells: Sequence[CellResult], first: Sequence[CellResult]) -> Ite
     following = next((cell for cell in cells if first and cell not in first and _time(cell)), None)
     calls = {cell.call for cell in (*first, *([following] if following else [])) if cell.call is not None}
     if len(calls) > 1:
-        yield "They are called in different ways, which is part of their times (column call)."
+        yield "They are called in different ways, which affects their times (column call)."
 
 
 def _left_out(cells: Sequence[CellResult]) -> Iterator[str]:

@@ -37,7 +37,7 @@ def test_the_fastest_is_named_with_its_share_of_the_next_and_what_it_costs() -> 
         timed("fast", *around(10), resident=12), timed("next", *around(20)), timed("slow", *around(40), resident=6)
     )
     assert said(of) == (
-        "fast is fastest: 10.0 ns an operation, 0.50 (95 % 0.50 to 0.50) of the time of next, the next. "
+        "fast is fastest: 10.0 ns an operation, 0.50 times that of next, the next (95 % 0.50 to 0.50). "
         "But it peaks at 12.0 MiB of resident memory, 2.00 times the 6.00 MiB of slow, which takes 3.99 times as long."
     )
 
@@ -51,22 +51,22 @@ def test_those_that_pairs_do_not_tell_apart_share_the_first_place() -> None:
     one, other = [10.0, 11.0] * 5, [11.0, 10.0] * 5
     of = run(timed("a", *one), timed("b", *other), timed("c", *around(30)))
     assert said(of) == (
-        "a and b share the first rank, the pairs tell no other from a: 10.5 ns an operation; c follows, at 30.0 ns an "
-        "operation. All peak at about 8.00 MiB of resident memory: its error does not tell them apart."
+        "a and b share the first rank; the pairs show no difference from a: 10.5 ns an operation; c follows, at 30.0 "
+        "ns an operation. All peak at about 8.00 MiB of resident memory, equal within its error."
     )
 
 
 def test_what_the_error_covers_is_not_called_about_the_least_of_it() -> None:
     page = 4096 / MIB
     of = run(timed("a", 1.0, resident=page), timed("b", 2.0, resident=17 * page), timed("c", 3.0, resident=31 * page))
-    assert said(of).endswith("All peak at 4.00 KiB to 124 KiB of resident memory: its error does not tell them apart.")
+    assert said(of).endswith("All peak at 4.00 KiB to 124 KiB of resident memory, equal within its error.")
     of = run(timed("a", 1.0, resident=page), timed("b", 2.0, resident=17 * page), timed("c", 3.0, resident=256))
     assert said(of).endswith("a and b peak lowest, at 4.00 KiB to 68.0 KiB of resident memory.")
 
 
 def test_too_few_blocks_rank_nobody() -> None:
     of = run(timed("a", 1.0, 1.0, 1.0), timed("b", 9.0, 9.0, 9.0))
-    assert said(of).startswith("Nobody is ranked: ranks need 6 blocks or more, and this run has 3.")
+    assert said(of).startswith("No allocator is ranked: ranks need 6 blocks or more, and this run has 3.")
     assert "fastest" not in said(of)
 
 
@@ -102,7 +102,7 @@ def test_a_noisy_machine_and_different_calls_are_said() -> None:
         replace(timed("a", *around(10)), proof={"call": inlined, "noisy": True}),
         replace(timed("b", *around(20)), proof={"call": linked}),
     )
-    assert "They are called in different ways, which is part of their times (column call)." in said(of)
+    assert "They are called in different ways, which affects their times (column call)." in said(of)
     assert said(of).endswith("The machine was noisy: do not trust small differences.")
 
 
@@ -125,4 +125,4 @@ def test_several_workloads_are_counted() -> None:
 
 def test_several_workloads_of_too_few_blocks_rank_nobody() -> None:
     cells = [timed(name, at, at, workload=work) for work in ("x", "y") for name, at in (("a", 10.0), ("b", 20.0))]
-    assert summary.overall(run(*cells)) == ["Nobody is ranked: ranks need 6 blocks or more, and this run has 2."]
+    assert summary.overall(run(*cells)) == ["No allocator is ranked: ranks need 6 blocks or more, and this run has 2."]
