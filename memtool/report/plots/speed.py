@@ -111,8 +111,16 @@ def against_memory(cells: Sequence[CellResult], styles: Mapping[str, Style], inf
     for point in points:
         style = styles[look.label(point.cell)]
         _whiskers(axes, point, unit, style.colour)
+        # Above the paper behind names, which would hide a part of it.
         axes.plot(
-            point.x, point.y, marker=style.marker, color=style.colour, markersize=8, linestyle="none", label=point.name
+            point.x,
+            point.y,
+            marker=style.marker,
+            color=style.colour,
+            markersize=8,
+            linestyle="none",
+            label=point.name,
+            zorder=4,
         )
     xs = [point.x for point in points]
     if min(xs) > 0 and max(xs) / min(xs) > 8:

@@ -142,14 +142,33 @@ var memtoolOptions = (() => {
     option.yAxis = axis(chart.y, theme, { scale: true, nameGap: 44 });
     option.grid.right = width > 600 ? 90 : 30;
     option.tooltip.formatter = (params) => named(params, `${x(params.value[0])}, ${y(params.value[1])}`);
+    const side = sides(chart, visible, width - option.grid.right - 60, 320);
     option.series = visible.map((spot) => ({
       type: "scatter", name: spot.label, data: [[spot.x, spot.y]], symbol: style(spot.label).symbol, symbolSize: 13, z: 3,
-      itemStyle: { color: style(spot.label).colour }, label: { show: true, formatter: spot.label, position: "right", color: theme.ink, fontSize: 11, backgroundColor: theme.paper, padding: [1, 2] },
+      itemStyle: { color: style(spot.label).colour }, label: { show: true, formatter: spot.label, position: side(spot), color: theme.ink, fontSize: 11, backgroundColor: theme.paper, padding: [1, 2] },
       labelLayout: { hideOverlap: true, moveOverlap: "shiftY" },
     }));
     option.series.push({ type: "line", name: "Pareto front", step: "end", data: chart.front, showSymbol: false, lineStyle: { color: theme.soft, type: "dashed" }, itemStyle: { color: theme.soft }, z: 1, silent: true });
     option.series.push(crosses(visible, theme, style));
     return { option, height: 400 };
+  }
+
+  // On which side of a spot its name covers no other spot: to the right, else to the left, else above. The axes are about
+  // as wide and as high as given, in pixels; their ends are guessed as the library chooses them.
+  function sides(chart, visible, wide, high) {
+    const scale = (of, values, length) => {
+      const at = of.is_log ? Math.log10 : (value) => value;
+      const places = values.map(at);
+      const [low, most] = of.is_log ? [Math.floor(Math.min(...places)), Math.ceil(Math.max(...places))] : [Math.min(...places), Math.max(...places)];
+      return (value) => (length * (at(value) - low)) / (most - low || 1);
+    };
+    const [x, y] = [scale(chart.x, visible.map((spot) => spot.x), wide), scale(chart.y, visible.map((spot) => spot.y), high)];
+    return (spot) => {
+      const [room, own] = [20 + 6.5 * spot.label.length, x(spot.x)];
+      const beside = visible.filter((other) => other !== spot && Math.abs(y(other.y) - y(spot.y)) < 16).map((other) => x(other.x) - own);
+      if (!beside.some((far) => far >= 0 && far < room)) return "right";
+      return own >= room && !beside.some((far) => far < 0 && -far < room) ? "left" : "top";
+    };
   }
 
   // The intervals of points, both ways: [x, y, x low, x high, y low, y high].
