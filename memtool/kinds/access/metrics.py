@@ -8,7 +8,7 @@ METRICS = (
     MetricInfo(
         "padding_bytes",
         "B",
-        "of a block in the mean: what it takes beyond what was asked for, and beyond metadata and free bytes",
+        "mean bytes that a block takes beyond the requested ones, metadata and free bytes",
         by_difference=True,
         scope="events",
         headline=True,
@@ -16,7 +16,7 @@ METRICS = (
     MetricInfo(
         "alignment_padding_bytes",
         "B",
-        "what rounding each block up to its alignment takes, in the mean: by arithmetic, not measured",
+        "mean bytes that rounding a block up to its alignment takes: calculated, not measured",
         "neither",
         by_difference=True,
         gated=False,
@@ -25,7 +25,7 @@ METRICS = (
     MetricInfo(
         "across_lines_share",
         "1",
-        "blocks that lie on more cache lines of 64 bytes than they need, of all",
+        "share of blocks that lie on more cache lines of 64 bytes than they need",
         by_difference=True,
         is_share=True,
         scope="events",
@@ -33,7 +33,7 @@ METRICS = (
     MetricInfo(
         "neighbours_share",
         "1",
-        "blocks that share a cache line of 64 bytes with the one that was allocated next",
+        "share of blocks on the same cache line of 64 bytes as the block allocated next",
         "neither",
         by_difference=True,
         gated=False,

@@ -6,16 +6,16 @@ from memtool.kinds.metric import MetricInfo
 from memtool.passes import Pass
 
 PARTS = {
-    "make_ns": "make: allocate and construct",
-    "use_ns": "use",
-    "end_ns": "end: destroy and free",
+    "make_ns": "make an object: allocate and construct it",
+    "use_ns": "use an object",
+    "end_ns": "end an object: destroy and free it",
 }
 """Metric -> the part of an object's life."""
 STEPS = {
-    "allocate_step_ns": "allocate, all objects before any is constructed",
-    "construct_step_ns": "construct",
-    "destroy_step_ns": "destroy",
-    "deallocate_step_ns": "free, once all are destroyed",
+    "allocate_step_ns": "allocate an object, all of them before any is constructed",
+    "construct_step_ns": "construct an object",
+    "destroy_step_ns": "destroy an object",
+    "deallocate_step_ns": "free an object, once all are destroyed",
 }
 
 
@@ -29,21 +29,19 @@ PER_OBJECT = {
 
 METRICS = (
     *(
-        MetricInfo(name, "ns", f"time to {meaning}, an object", measured_by=Pass.LATENCY)
+        MetricInfo(name, "ns", f"time to {meaning}", measured_by=Pass.LATENCY)
         for name, meaning in (PARTS | STEPS).items()
     ),
-    MetricInfo("constructions_per_object", "1", "constructors that run, an object", by_difference=True, scope="events"),
+    MetricInfo("constructions_per_object", "1", "constructors run per object", by_difference=True, scope="events"),
     MetricInfo(
-        "destructions_per_object", "1", "destructors that run, an object", "higher", by_difference=True, scope="events"
+        "destructions_per_object", "1", "destructors run per object", "higher", by_difference=True, scope="events"
     ),
     MetricInfo(
         "blocks_per_object",
         "1",
-        "blocks that the allocator is asked for, an object",
+        "blocks requested per object",
         by_difference=True,
         scope="events",
     ),
-    MetricInfo(
-        "asked_per_object_bytes", "B", "bytes that it is asked for, an object", by_difference=True, scope="events"
-    ),
+    MetricInfo("asked_per_object_bytes", "B", "bytes requested per object", by_difference=True, scope="events"),
 )

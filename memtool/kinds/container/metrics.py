@@ -47,8 +47,8 @@ METRICS = (
         )
         for name, meaning in TIMES.values()
     ),
-    MetricInfo("allocations_per_op", "1", "blocks that the containers ask for / operations", scope="code"),
-    MetricInfo("asked_bytes", "B", "all bytes that the containers ask for, freed or not", "neither", scope="code"),
+    MetricInfo("allocations_per_op", "1", "blocks that the containers request / operations", scope="code"),
+    MetricInfo("asked_bytes", "B", "all bytes that the containers request, freed or not", "neither", scope="code"),
     *_locality("", "before anything was taken away"),
     *_locality("_churned", "after something was taken away"),
 )

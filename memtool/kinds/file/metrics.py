@@ -37,7 +37,7 @@ METRICS = (
     MetricInfo(
         "cached_before_share",
         "1",
-        "of the file, in the page cache when the round begins (mincore)",
+        "share of the file in the page cache when the round begins (mincore)",
         "neither",
         by_difference=True,
         gated=False,
@@ -46,7 +46,7 @@ METRICS = (
     MetricInfo(
         "cached_after_share",
         "1",
-        "of the file, in the page cache after the last access (mincore)",
+        "share of the file in the page cache after the last access (mincore)",
         "neither",
         by_difference=True,
         gated=False,
@@ -55,23 +55,27 @@ METRICS = (
     MetricInfo(
         "mapped_resident_bytes",
         "B",
-        "of the mapping, in this process's page tables after the last access",
+        "bytes of the mapping in this process's page tables after the last access",
         by_difference=True,
         gated=False,
     ),
-    MetricInfo("mapped_huge_bytes", "B", "of these, in huge pages", "neither", by_difference=True, gated=False),
+    MetricInfo(
+        "mapped_huge_bytes", "B", "part of these bytes in huge pages", "neither", by_difference=True, gated=False
+    ),
     MetricInfo(
         "dirty_bytes",
         "B",
-        "of the file, in the page cache and not yet on the device, after the last access (cachestat)",
+        "bytes of the file in the page cache and not yet on the device after the last access (cachestat)",
         by_difference=True,
         gated=False,
     ),
-    MetricInfo("device_read_bytes", "B", "that the device had to read for the round", by_difference=True, gated=False),
+    MetricInfo(
+        "device_read_bytes", "B", "bytes that the device had to read for the round", by_difference=True, gated=False
+    ),
     MetricInfo(
         "tlb_shootdowns",
         "1",
-        "interrupts by which processors were told to forget translations of addresses, by all programs of the machine",
+        "interrupts that invalidated address translations on other processors, by all programs of the machine",
         by_difference=True,
         gated=False,
     ),

@@ -43,10 +43,10 @@ METRICS = (
         for name, window in UTILISATIONS.items()
     ),
     _part("mutator_ns_per_op", "processor time / operations, of a replay on objects whose places are known beforehand"),
-    _part("allocator_ns_per_op", "what is left of the processor time / operations: finding memory, sweeping, frees"),
+    _part("allocator_ns_per_op", "remaining processor time / operations: finding memory, sweeping, frees"),
     _part("barrier_ns_per_op", "(processor time with barriers - without, on a heap that is never full) / operations"),
     _part("collector_ns_per_op", "processor time of all pauses / operations"),
-    MetricInfo("pauses", "1", "how often the program stood still", "neither", measured_by=Pass.LATENCY),
+    MetricInfo("pauses", "1", "number of times that the program was stopped", "neither", measured_by=Pass.LATENCY),
     MetricInfo(
         "overtaken_increments",
         "1",
@@ -58,17 +58,17 @@ METRICS = (
     MetricInfo(
         "increment_work",
         "1",
-        "the most references, objects and blocks that an increment dealt with between two looks at the clock",
+        "the most references, objects and blocks that an increment processed between two readings of the clock",
         gated=False,
         scope="events",
     ),
-    MetricInfo("heap_limit_bytes", "B", "what the collector may use for objects", "neither", scope="events"),
+    MetricInfo("heap_limit_bytes", "B", "bytes that the collector may use for objects", "neither", scope="events"),
     MetricInfo("collections", "1", "collections of the whole heap", by_difference=True, scope="events"),
     MetricInfo("minor_collections", "1", "collections of the nursery alone", by_difference=True, scope="events"),
     MetricInfo(
         "forced_collections",
         "1",
-        "collections where none was to begin: memory was out",
+        "collections forced by lack of memory, where none should begin",
         by_difference=True,
         scope="events",
     ),
@@ -85,7 +85,7 @@ METRICS = (
     MetricInfo(
         "floating_bytes",
         "B",
-        "the most that a collection of the whole heap left though nothing led to it",
+        "most unreachable bytes that a collection of the whole heap left",
         by_difference=True,
         scope="events",
         measured_by=Pass.CHECK,
@@ -93,7 +93,7 @@ METRICS = (
     MetricInfo(
         "leaked_bytes",
         "B",
-        "what is left at the end, after a last collection, though nothing leads to it",
+        "unreachable bytes left at the end, after a last collection",
         by_difference=True,
         scope="events",
         measured_by=Pass.CHECK,

@@ -125,7 +125,7 @@ METRICS = (
     MetricInfo(
         "peak_live_bytes",
         "B",
-        "most bytes alive at once, as asked for (a property of the workload)",
+        "most live bytes at once, by requested size (a property of the workload)",
         "neither",
         scope="events",
     ),
@@ -188,7 +188,7 @@ METRICS = (
     MetricInfo(
         "packing_ratio",
         "1",
-        "peak footprint / best offline packing found, by one who knows all life spans beforehand",
+        "peak footprint / best offline packing found, with all lifetimes known beforehand",
     ),
     MetricInfo(
         "blowup_ratio",

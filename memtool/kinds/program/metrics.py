@@ -16,7 +16,7 @@ METRICS = (
     MetricInfo(
         "wall_time_ns",
         "ns",
-        "from its exec to the end of the program; of a server: time of its load",
+        "time from exec to the end of the program; for a server the time of its load",
         measured_by=Pass.PROGRAM,
         in_milliseconds=True,
         headline=True,
@@ -32,18 +32,22 @@ METRICS = (
     MetricInfo(
         "user_time_ns",
         "ns",
-        "of the processor time, in programs themselves",
+        "part of the processor time spent in the programs themselves",
         measured_by=Pass.PROGRAM,
         in_milliseconds=True,
     ),
     MetricInfo(
-        "system_time_ns", "ns", "of the processor time, in the kernel", measured_by=Pass.PROGRAM, in_milliseconds=True
+        "system_time_ns",
+        "ns",
+        "part of the processor time spent in the kernel",
+        measured_by=Pass.PROGRAM,
+        in_milliseconds=True,
     ),
     MetricInfo(
         "tree_peak_resident_bytes",
         "B",
         "most resident memory of the program and its descendants at once, each page once: exact for one process, "
-        "else the most that looks every 2 ms or more saw (proportional set sizes)",
+        "otherwise the most seen by samples every 2 ms or more (proportional set sizes)",
         measured_by=Pass.PROGRAM,
         headline=True,
     ),
@@ -60,7 +64,7 @@ METRICS = (
     MetricInfo(
         "exit_status",
         "1",
-        "that the program ended with",
+        "exit status of the program",
         "neither",
         by_difference=True,
         gated=False,
