@@ -23,8 +23,8 @@ OBJECTS, ROUNDS = 4096, 20
 _IN_CACHE = {"page": 128}
 """Objects of a type of which as many as of the others would leave the caches, and time the memory."""
 SAME_AS_IN_PLACE, SAME_AS_ALLOCATOR, MOST_HARNESS = 0.05, 0.10, 1.10
-MOST_ADDED_NS = 1.0
-"""What an arena may add where a construction takes no longer than that itself."""
+MOST_ADDED_NS = 0.5
+"""What an arena may add to a construction that is itself over in the time of a few instructions."""
 ALLOCATORS = ("segregated-pool", "tlsf", "glibc")
 _WORKLOAD = """\
 name: {name}
@@ -62,18 +62,15 @@ def measure(type_: str, ways: Sequence[str], allocators: str, run_pass: Pass, *,
 
 
 def placement_line(type_: str, times: Samples) -> Line:
-    """Compare placement in an arena that is dropped whole with construction in place.
-
-    An arena moves a pointer for each object: of a construction of ten nanoseconds that is more than a twentieth.
-    """
+    """Compare placement in an arena that is dropped whole with construction in place."""
     pairs = [*zip(times["arena@dropped"], times["in-place"], strict=True)]
     ratio = statistics.median(a / b for a, b in pairs)
     added = statistics.median(a - b for a, b in pairs)
     return Line(
         f"time of a {type_}, placed in an arena that is dropped / constructed in place",
-        f"no more than 1 + {SAME_AS_IN_PLACE:.0%}, or {MOST_ADDED_NS:.0f} ns",
+        f"no more than 1 + {SAME_AS_IN_PLACE:.0%}",
         f"{ratio:.3f} ({added:+.2f} ns on {statistics.median(times['in-place']):.1f})",
-        Verdict.of(ratio <= 1 + SAME_AS_IN_PLACE or added <= MOST_ADDED_NS),
+        Verdict.of(ratio <= 1 + SAME_AS_IN_PLACE),
     )
 
 
@@ -82,7 +79,7 @@ def added_line(times: Samples) -> Line:
     added = statistics.median(a - b for a, b in zip(times["arena@dropped"], times["in-place"], strict=True))
     return Line(
         "time of a particle, placed in an arena that is dropped, less construction in place",
-        f"at most {MOST_ADDED_NS:.0f} ns",
+        f"at most {MOST_ADDED_NS} ns",
         f"{added:+.2f} ns ({statistics.median(times['in-place']):.1f} ns in place)",
         Verdict.of(added <= MOST_ADDED_NS),
     )

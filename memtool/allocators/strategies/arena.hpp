@@ -38,13 +38,10 @@ class Arena {
   static Limits limits(const Parameters&) { return {.least_alignment = 1}; }
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
-    const std::size_t padding = -reinterpret_cast<std::uintptr_t>(next_) & (alignment - 1);
     const std::size_t bytes = arena_bytes(size, alignment);
-    const auto room = static_cast<std::size_t>(end_ - next_);
-    if (padding > room || bytes > room - padding || bytes < size) [[unlikely]] {
-      if (!grow(bytes, padding)) return nullptr;
-    }
-    std::byte* block = next_ + padding;
+    std::byte* const block = fit_upwards(next_, end_, bytes, alignment);
+    if (block == nullptr) [[unlikely]]
+      return allocate_beyond(bytes, alignment);
     next_ = block + bytes;
     return block;
   }
@@ -100,6 +97,13 @@ class Arena {
   }
 
  private:
+  [[gnu::noinline]] void* allocate_beyond(std::size_t bytes, std::size_t alignment) noexcept {
+    const std::size_t padding = -reinterpret_cast<std::uintptr_t>(next_) & (alignment - 1);
+    if (!grow(bytes, padding)) return nullptr;
+    std::byte* const block = next_ + padding;
+    next_ = block + bytes;
+    return block;
+  }
   [[gnu::noinline]] bool grow(std::size_t bytes, std::size_t padding) noexcept {
     const auto room = static_cast<std::size_t>(end_ - next_);
     const std::size_t left = region_.capacity() - region_.used();

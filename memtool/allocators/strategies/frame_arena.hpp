@@ -60,11 +60,9 @@ class FrameArena {
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     const std::size_t bytes = arena_bytes(size, alignment);
-    const auto room = static_cast<std::size_t>(buffer_->end - buffer_->next);
-    const std::size_t padding = -reinterpret_cast<std::uintptr_t>(buffer_->next) & (alignment - 1);
-    if (padding > room || bytes > room - padding || bytes < size) [[unlikely]]
+    std::byte* const block = fit_upwards(buffer_->next, buffer_->end, bytes, alignment);
+    if (block == nullptr) [[unlikely]]
       return bytes < size ? nullptr : allocate_elsewhere(bytes, alignment);
-    std::byte* block = buffer_->next + padding;
     buffer_->next = block + bytes;
     return block;
   }
@@ -180,16 +178,11 @@ class FrameArena {
 
   static constexpr std::size_t kMostFrames = 4;
 
-  static bool fits(const std::byte* at, const std::byte* end, std::size_t bytes, std::size_t alignment) noexcept {
-    const auto room = static_cast<std::size_t>(end - at);
-    const std::size_t padding = -reinterpret_cast<std::uintptr_t>(at) & (alignment - 1);
-    return padding <= room && bytes <= room - padding;
-  }
-
   // In the first chunk behind the one in use in which it fits; those passed over wait for the next frame.
   [[gnu::noinline]] void* allocate_elsewhere(std::size_t bytes, std::size_t alignment) noexcept {
     Chunk* chunk = buffer_->chunk == nullptr ? buffer_->first : buffer_->chunk->next;
-    while (chunk != nullptr && !fits(chunk->begin(), chunk->end, bytes, alignment)) chunk = chunk->next;
+    while (chunk != nullptr && fit_upwards(chunk->begin(), chunk->end, bytes, alignment) == nullptr)
+      chunk = chunk->next;
     if (chunk == nullptr) chunk = add_chunk(bytes, alignment);
     if (chunk == nullptr) return nullptr;
     if (buffer_->chunk != nullptr) buffer_->chunk->filled = buffer_->next;
@@ -204,7 +197,7 @@ class FrameArena {
   Chunk* add_chunk(std::size_t bytes, std::size_t alignment) noexcept {
     const std::size_t left = region_.capacity() - region_.used();
     std::byte* at = region_.base() + region_.used();
-    if (left < sizeof(Chunk) || !fits(at + sizeof(Chunk), at + left, bytes, alignment)) return nullptr;
+    if (left < sizeof(Chunk) || fit_upwards(at + sizeof(Chunk), at + left, bytes, alignment) == nullptr) return nullptr;
     const std::size_t padding = -reinterpret_cast<std::uintptr_t>(at + sizeof(Chunk)) & (alignment - 1);
     const std::size_t need = bits::round_up(sizeof(Chunk) + padding + bytes, alignof(Chunk));
     const std::size_t taken = std::min(std::max(need, chunk_), left);
