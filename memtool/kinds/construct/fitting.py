@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from memtool.allocators import pairing
 from memtool.host import machine
-from memtool.kinds.construct.ways import ARRAYS, DROPPED, INLINED, OF_THE_LANGUAGE, PLACE
+from memtool.kinds.construct.ways import ARRAYS, COUNTED, DROPPED, INLINED, OF_THE_LANGUAGE, PLACE
 from memtool.kinds.ways import by_pointer
 from memtool.model import AllocatorPlan, Call, TraceInfo
 from memtool.units import format_size
@@ -86,6 +86,8 @@ def _why_no_place(trace: TraceInfo, shape: Shape) -> str | None:
 
 
 def _why_no_way(plan: AllocatorPlan, way: str, shape: Shape) -> str | None:
+    if plan.is_control and way != "memory" and (not shape.is_trivial or way in COUNTED):
+        return "hands out the same block again and again, and objects that own something would live upon each other"
     if way in DROPPED and (plan.free_order not in ("reset", "lifo") or not plan.uses_region):
         return "takes back block by block; what is dropped whole is an arena or a stack (-a @arenas)"
     if way == "forgotten" and not shape.is_trivial:

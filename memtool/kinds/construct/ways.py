@@ -9,9 +9,11 @@ from memtool.kinds.ways import Way
 PLACE = ("in-place", "stack-buffer")
 DROPPED = ("dropped", "forgotten")
 ARRAYS = ("array-new", "uninitialized")
+COUNTED = ("shared-ptr", "make-shared", "intrusive-count")
+"""An object owns the count of those who hold it."""
 INLINED = ("placement", *DROPPED)
 """Compiled into each strategy (loops.hpp)."""
-OF_THE_LANGUAGE = ("new", "unique-ptr", "shared-ptr", "make-shared", "intrusive-count", *ARRAYS)
+OF_THE_LANGUAGE = ("new", "unique-ptr", *COUNTED, *ARRAYS)
 """These need the type itself, not only its size and its functions."""
 
 SUMMARIES: Mapping[str, str] = {
