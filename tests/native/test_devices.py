@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -44,25 +45,29 @@ class Run(Protocol):
     def __call__(self, way: str, passes: str = "check", *, strategy: str = "tlsf", **fake: int) -> str: ...
 
 
+def run_on(
+    kernels: Path, drivers: Path, folder: Path, way: str, passes: str = "check", strategy: str = "tlsf", **fake: int
+) -> str:
+    """Return what becomes of a workload in a way, on the drivers that lie in a folder."""
+    workload, image = folder / "w.yaml", folder / "image"
+    workload.write_text(DEVICE, encoding="utf-8")
+    with load_trace(str(workload), seed=None, threads=None, rate=None, mode=Mode.SERIAL) as trace:
+        image.write_bytes(Path(f"/proc/self/fd/{trace.image_fd}").read_bytes())
+    settings = {name.upper(): str(value) for name, value in fake.items()}
+    done = subprocess.run(
+        [str(kernels), "device", str(image), strategy, "", passes, way],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | settings | {"LD_LIBRARY_PATH": str(drivers)},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
 @pytest.fixture
 def run(kernels: Path, drivers: Path, tmp_path: Path) -> Run:
-    def run(way: str, passes: str = "check", *, strategy: str = "tlsf", **fake: int) -> str:
-        workload, image = tmp_path / "w.yaml", tmp_path / "image"
-        workload.write_text(DEVICE, encoding="utf-8")
-        with load_trace(str(workload), seed=None, threads=None, rate=None, mode=Mode.SERIAL) as trace:
-            image.write_bytes(Path(f"/proc/self/fd/{trace.image_fd}").read_bytes())
-        settings = {name.upper(): str(value) for name, value in fake.items()}
-        done = subprocess.run(
-            [str(kernels), "device", str(image), strategy, "", passes, way],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ | settings | {"LD_LIBRARY_PATH": str(drivers)},
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        return done.stdout
-
-    return run
+    return partial(run_on, kernels, drivers, tmp_path)
 
 
 @pytest.mark.parametrize("way", [*OPENCL, *CUDA, "host-buffer"])
@@ -77,6 +82,22 @@ def test_a_driver_without_a_device_says_so(run: Run) -> None:
     assert run("opencl-each", devices=0) == "opencl-each check: 3 no OpenCL driver has a device\n"
     words = "cuda-each check: 3 the CUDA driver has no device (error 100)\n"
     assert run("cuda-each", devices=0) == words
+
+
+@pytest.mark.parametrize(
+    ("interface", "has", "words"),
+    [
+        ("opencl", "clGetPlatformIDs", "the OpenCL loader has no clGetDeviceIDs"),
+        ("cuda", "cuInit", "the CUDA driver has no cuDeviceGet"),
+    ],
+)
+def test_a_library_that_lacks_a_function_is_named_with_it(
+    kernels: Path, tmp_path: Path, interface: str, has: str, words: str
+) -> None:
+    command = ["cc", "-shared", "-fPIC", "-o", str(tmp_path / LIBRARIES[interface]), "-x", "c", "-"]
+    subprocess.run(command, input=f"int {has}(void) {{ return 0; }}\n", text=True, check=True)
+    lines = run_on(kernels, tmp_path, tmp_path, f"{interface}-each")
+    assert lines == f"{interface}-each check: 3 {words}\n"
 
 
 @pytest.mark.parametrize(("way", "call"), [("opencl-buffer", "clEnqueue"), ("cuda-buffer", "cuMem")])

@@ -2,11 +2,9 @@
 // code is compiled everywhere, and was run nowhere.
 //
 // Blocks are filled by the driver (cuMemsetD8) and read back: a kernel would have to be compiled for the device.
-#include <dlfcn.h>
-
 #include <vector>
 
-#include "kinds/device/driver.hpp"
+#include "kinds/device/loaded.hpp"
 
 namespace memtool::device {
 namespace {
@@ -25,37 +23,28 @@ struct Functions {
   int (*free_async)(Address, void*);
   int (*fill)(Address, unsigned char, std::size_t);
   int (*read)(void*, Address, std::size_t);
-
-  const char* load(void* library) noexcept {
-    const char* missing = nullptr;
-    const auto take = [&](auto& function, const char* name) {
-      void* symbol = dlsym(library, name);
-      if (symbol == nullptr && missing == nullptr) missing = name;
-      function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(symbol);
-    };
-    take(init, "cuInit");
-    take(get_device, "cuDeviceGet");
-    take(get_name, "cuDeviceGetName");
-    take(retain_context, "cuDevicePrimaryCtxRetain");
-    take(set_context, "cuCtxSetCurrent");
-    take(allocate, "cuMemAlloc_v2");
-    take(free, "cuMemFree_v2");
-    take(allocate_async, "cuMemAllocAsync");
-    take(free_async, "cuMemFreeAsync");
-    take(fill, "cuMemsetD8_v2");
-    take(read, "cuMemcpyDtoH_v2");
-    return missing;
-  }
 };
 
-class Cuda final : public Driver {
+class Cuda final : public Loaded {
  public:
   explicit Cuda(bool async) noexcept : async_(async) {}
 
   std::string open() {
-    void* library = dlopen("libcuda.so.1", RTLD_NOW);
-    if (library == nullptr) return "no CUDA driver (libcuda.so.1)";
-    if (const char* missing = call_.load(library)) return std::string("the CUDA driver has no ") + missing;
+    const std::string missing = load("libcuda.so.1", "CUDA driver",
+                                     {
+                                         {call_.init, "cuInit"},
+                                         {call_.get_device, "cuDeviceGet"},
+                                         {call_.get_name, "cuDeviceGetName"},
+                                         {call_.retain_context, "cuDevicePrimaryCtxRetain"},
+                                         {call_.set_context, "cuCtxSetCurrent"},
+                                         {call_.allocate, "cuMemAlloc_v2"},
+                                         {call_.free, "cuMemFree_v2"},
+                                         {call_.allocate_async, "cuMemAllocAsync"},
+                                         {call_.free_async, "cuMemFreeAsync"},
+                                         {call_.fill, "cuMemsetD8_v2"},
+                                         {call_.read, "cuMemcpyDtoH_v2"},
+                                     });
+    if (!missing.empty()) return missing;
     int device = 0;
     int status = call_.init(0);
     if (status == 0) status = call_.get_device(&device, 0);
@@ -70,7 +59,6 @@ class Cuda final : public Driver {
     return {};
   }
 
-  [[nodiscard]] const std::string& device() const noexcept override { return name_; }
   [[nodiscard]] void* allocate(std::uint64_t bytes) noexcept override {
     Address address = 0;
     const bool is_there = async_ ? succeeded(call_.allocate_async(&address, bytes, nullptr), "cuMemAllocAsync")
@@ -106,15 +94,12 @@ class Cuda final : public Driver {
 
   bool async_;
   Functions call_{};
-  std::string name_;
 };
 
 }  // namespace
 
 std::unique_ptr<Driver> open_cuda(bool async, std::string& reason) {
-  auto driver = std::make_unique<Cuda>(async);
-  reason = driver->open();
-  return reason.empty() ? std::move(driver) : nullptr;
+  return opened(std::make_unique<Cuda>(async), reason);
 }
 
 }  // namespace memtool::device

@@ -1,9 +1,7 @@
 // OpenCL 1.2, by the loader of the system (libOpenCL.so.1): The OpenCL Specification 1.2, Khronos 2012.
-#include <dlfcn.h>
-
 #include <cstddef>
 
-#include "kinds/device/driver.hpp"
+#include "kinds/device/loaded.hpp"
 
 namespace memtool::device {
 namespace {
@@ -45,45 +43,35 @@ struct Functions {
   int (*read_buffer)(Id, Id, std::uint32_t, std::size_t, std::size_t, void*, std::uint32_t, const void*, void*);
   int (*write_buffer)(Id, Id, std::uint32_t, std::size_t, std::size_t, const void*, std::uint32_t, const void*, void*);
   int (*finish)(Id);
-
-  // The name of one that the library lacks; nullptr: it has all.
-  const char* load(void* library) noexcept {
-    const char* missing = nullptr;
-    const auto take = [&](auto& function, const char* name) {
-      void* symbol = dlsym(library, name);
-      if (symbol == nullptr && missing == nullptr) missing = name;
-      function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(symbol);
-    };
-    take(get_platforms, "clGetPlatformIDs");
-    take(get_devices, "clGetDeviceIDs");
-    take(get_device, "clGetDeviceInfo");
-    take(create_context, "clCreateContext");
-    take(create_queue, "clCreateCommandQueue");
-    take(create_buffer, "clCreateBuffer");
-    take(release_buffer, "clReleaseMemObject");
-    take(migrate_buffers, "clEnqueueMigrateMemObjects");
-    take(create_program, "clCreateProgramWithSource");
-    take(build_program, "clBuildProgram");
-    take(create_kernel, "clCreateKernel");
-    take(set_argument, "clSetKernelArg");
-    take(enqueue_kernel, "clEnqueueNDRangeKernel");
-    take(read_buffer, "clEnqueueReadBuffer");
-    take(write_buffer, "clEnqueueWriteBuffer");
-    take(finish, "clFinish");
-    return missing;
-  }
 };
 
 // Everything lives as long as the process, which measures one thing and ends.
-class OpenCl final : public Driver {
+class OpenCl final : public Loaded {
  public:
   explicit OpenCl(bool migrates) noexcept : migrates_(migrates) {}
 
   // In words why it cannot be used; empty: it can.
   std::string open() {
-    void* library = dlopen("libOpenCL.so.1", RTLD_NOW);
-    if (library == nullptr) return "no OpenCL loader (libOpenCL.so.1)";
-    if (const char* missing = call_.load(library)) return std::string("the OpenCL loader has no ") + missing;
+    const std::string missing = load("libOpenCL.so.1", "OpenCL loader",
+                                     {
+                                         {call_.get_platforms, "clGetPlatformIDs"},
+                                         {call_.get_devices, "clGetDeviceIDs"},
+                                         {call_.get_device, "clGetDeviceInfo"},
+                                         {call_.create_context, "clCreateContext"},
+                                         {call_.create_queue, "clCreateCommandQueue"},
+                                         {call_.create_buffer, "clCreateBuffer"},
+                                         {call_.release_buffer, "clReleaseMemObject"},
+                                         {call_.migrate_buffers, "clEnqueueMigrateMemObjects"},
+                                         {call_.create_program, "clCreateProgramWithSource"},
+                                         {call_.build_program, "clBuildProgram"},
+                                         {call_.create_kernel, "clCreateKernel"},
+                                         {call_.set_argument, "clSetKernelArg"},
+                                         {call_.enqueue_kernel, "clEnqueueNDRangeKernel"},
+                                         {call_.read_buffer, "clEnqueueReadBuffer"},
+                                         {call_.write_buffer, "clEnqueueWriteBuffer"},
+                                         {call_.finish, "clFinish"},
+                                     });
+    if (!missing.empty()) return missing;
     Id platforms[16];
     std::uint32_t count = 0;
     if (call_.get_platforms(16, platforms, &count) != 0 || count == 0) return "no OpenCL driver is installed";
@@ -102,7 +90,6 @@ class OpenCl final : public Driver {
     return {};
   }
 
-  [[nodiscard]] const std::string& device() const noexcept override { return name_; }
   [[nodiscard]] void* allocate(std::uint64_t bytes) noexcept override {
     int status = 0;
     Id memory = call_.create_buffer(context_, kReadWrite, bytes, nullptr, &status);
@@ -168,7 +155,6 @@ class OpenCl final : public Driver {
 
   bool migrates_;
   Functions call_{};
-  std::string name_;
   Id device_ = nullptr;
   Id context_ = nullptr;
   Id queue_ = nullptr;
@@ -180,9 +166,7 @@ class OpenCl final : public Driver {
 }  // namespace
 
 std::unique_ptr<Driver> open_opencl(bool migrates, std::string& reason) {
-  auto driver = std::make_unique<OpenCl>(migrates);
-  reason = driver->open();
-  return reason.empty() ? std::move(driver) : nullptr;
+  return opened(std::make_unique<OpenCl>(migrates), reason);
 }
 
 }  // namespace memtool::device
