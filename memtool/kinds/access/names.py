@@ -12,6 +12,7 @@ Pattern = Literal[
     "write-strided",
     "write-random",
     "chase",
+    "chase-write",
     "chase-prefetched",
 ]
 """Reads and writes of the blocks in an order."""

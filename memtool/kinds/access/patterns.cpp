@@ -63,6 +63,17 @@ void in_stretches(const Course& course, Stretch stretch) noexcept {
   for (std::uint64_t i = 0; i < course.accesses; ++i) at = word_at(reinterpret_cast<const std::byte*>(at));
   return at;
 }
+// What is read is written back, so that every line that is visited has to be written out again.
+[[gnu::noinline]] std::uint64_t chase_write(const Course& course) noexcept {
+  std::uint64_t at = reinterpret_cast<std::uintptr_t>(course.places[0]);
+  for (std::uint64_t i = 0; i < course.accesses; ++i) {
+    auto* const place = reinterpret_cast<std::byte*>(at);
+    at = word_at(place);
+    asm volatile("" : "+r"(at));  // else the compiler sees that the write changes nothing
+    write_word(place, at);
+  }
+  return at;
+}
 [[gnu::noinline]] std::uint64_t chase_prefetched(const Course& course) noexcept {
   std::uint64_t at = reinterpret_cast<std::uintptr_t>(course.places[0]);
   in_stretches(course, [&](std::uint64_t n) {
@@ -88,6 +99,7 @@ constexpr std::array kWays{
     Way{"write-strided", Order::strided, write},
     Way{"write-random", Order::random, write},
     Way{"chase", Order::random, chase},
+    Way{"chase-write", Order::random, chase_write},
     Way{"chase-prefetched", Order::random, chase_prefetched},
 };
 
@@ -148,7 +160,7 @@ class Patterns final : public Rounds {
   }
 
  private:
-  [[nodiscard]] bool is_chase() const noexcept { return way_.loop == chase || way_.loop == chase_prefetched; }
+  [[nodiscard]] bool is_chase() const noexcept { return way_.name.starts_with("chase"); }
 
   void put_in_order(const Image& image) noexcept {
     std::byte** from = places_.data();
