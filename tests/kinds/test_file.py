@@ -18,11 +18,14 @@ ALL = (Pass.CHECK, Pass.THROUGHPUT, Pass.LATENCY, Pass.FOOTPRINT)
 
 def measured(folder: Path, file: str, passes: tuple[Pass, ...] = ALL) -> Mapping[str, CellResult]:
     (folder / "w.yaml").write_text(f"name: w\nfile: {{folder: ., {file}}}\n", encoding="utf-8")
+    users = folder / "file"
+    users.write_bytes(b"kept")
     options = BenchOptions(
         workloads=(str(folder / "w.yaml"),), passes=passes, blocks=2, output=folder / "run", draw_plots=False
     )
     cells = bench(options, lambda *_: None).run.cells
-    assert sorted(entry.name for entry in folder.iterdir()) == ["run", "w.yaml"]
+    assert sorted(entry.name for entry in folder.iterdir()) == ["file", "run", "w.yaml"]
+    assert users.read_bytes() == b"kept"
     return {cell.cell.allocator: cell for cell in cells}
 
 

@@ -164,6 +164,12 @@ def test_a_write_that_cannot_be_finished_says_why(kernels: Path, tmp_path: Path)
     assert mapped == {"check: 3 ftruncate at byte 16793600: File too large"}
 
 
+def test_a_disk_that_fills_while_the_file_is_made(kernels: Path, tmp_path: Path) -> None:
+    lines = run(kernels, tmp_path, "pattern: scan, size: 1MiB, ways: [pread, mmap-shared]", most_bytes=100 << 10)
+    words = "the file of the workload cannot be made: File too large after 102400 of 1048576 bytes"
+    assert lines == [f"{way} {name}: 3 {words}" for way in ("pread", "mmap-shared") for name in PASSES]
+
+
 @pytest.mark.parametrize("pattern", ["scan", "random-read", "random-write"])
 def test_memory_in_place_of_a_device(kernels: Path, tmp_path: Path, pattern: str) -> None:
     for device in ("memfd", "/dev/zero"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-from memtool.engine.loading import declare, load_library
+from memtool.engine.loading import NOT_APPLICABLE, declare, load_library
 
 SYSTEM_CALLS = ("mmap", "munmap", "mremap", "madvise", "brk", "mprotect")
 """Those that are counted, in the engine's order."""
@@ -22,6 +22,7 @@ def _library() -> ctypes.CDLL:
         "memtool_counter_refusal": (text, [_u32]),
         "memtool_system_calls_refusal": (text, []),
         "memtool_ring_refusal": (text, []),
+        "memtool_cached_bytes": (_u64, [ctypes.c_int]),
         "memtool_count_system_calls": (_u32, [ctypes.c_int, ctypes.POINTER(_u32), ctypes.POINTER(_u64)]),
         "memtool_calibrate_counter": (_u64, [_u32]),
         "memtool_symbol_owner": (_u32, [text, text, _u64, text, _u64]),
@@ -46,6 +47,12 @@ def ring_refusal() -> str | None:
     """Return why the kernel gives this process no io_uring; None: it does."""
     words = _library().memtool_ring_refusal()
     return None if words is None else str(words.decode())
+
+
+def cached_bytes(descriptor: int) -> int | None:
+    """Return how many bytes of a regular file are in the page cache; None: nothing counts them."""
+    counted = int(_library().memtool_cached_bytes(descriptor))
+    return None if counted == NOT_APPLICABLE else counted
 
 
 def count_system_calls(listener: int, ended: ctypes.c_uint32) -> dict[str, int]:

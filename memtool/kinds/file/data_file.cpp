@@ -39,6 +39,22 @@ std::uint64_t length_of(int file) noexcept {
   return fstat(file, &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
 }
 
+std::uint64_t cached_bytes_of(int file) noexcept {
+  const std::uint64_t page = page_size();
+  const std::uint64_t bytes = length_of(file);
+  if (bytes == 0) return 0;
+  const std::uint64_t pages = (bytes + page - 1) / page;
+  const OwnPages states(pages);
+  void* mapped = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file, 0);
+  if (mapped == MAP_FAILED) return kNotApplicable;
+  auto* const state = static_cast<unsigned char*>(states.base());
+  const bool known = state != nullptr && mincore(mapped, bytes, state) == 0;
+  munmap(mapped, bytes);
+  if (!known) return kNotApplicable;
+  const auto cached = std::count_if(state, state + pages, [](unsigned char entry) { return (entry & 1) != 0; });
+  return std::min(static_cast<std::uint64_t>(cached) * page, bytes);
+}
+
 }  // namespace
 
 void Descriptor::reset(int number) noexcept {
@@ -111,20 +127,7 @@ bool DataFile::open_direct(Descriptor& direct) const {
 }
 
 std::uint64_t DataFile::cached_bytes() const noexcept {
-  const std::uint64_t page = page_size();
-  const std::uint64_t bytes = length_of(number());
-  if (!is_regular()) return kNotApplicable;
-  if (bytes == 0) return 0;
-  const std::uint64_t pages = (bytes + page - 1) / page;
-  const OwnPages states(pages);
-  void* mapped = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, number(), 0);
-  if (mapped == MAP_FAILED) return kNotApplicable;
-  auto* const state = static_cast<unsigned char*>(states.base());
-  const bool known = state != nullptr && mincore(mapped, bytes, state) == 0;
-  munmap(mapped, bytes);
-  if (!known) return kNotApplicable;
-  const auto cached = std::count_if(state, state + pages, [](unsigned char entry) { return (entry & 1) != 0; });
-  return std::min(static_cast<std::uint64_t>(cached) * page, bytes);
+  return is_regular() ? cached_bytes_of(number()) : kNotApplicable;
 }
 
 std::uint64_t DataFile::dirty_bytes() const noexcept {
@@ -186,3 +189,7 @@ bool DataFile::prepare() {
 }
 
 }  // namespace memtool::file
+
+std::uint64_t memtool_cached_bytes(int file) {
+  return memtool::file::cached_bytes_of(file);
+}

@@ -56,3 +56,6 @@ class DataFile {
 };
 
 }  // namespace memtool::file
+
+// Bytes of a regular file that are in the page cache; ~0: nothing counts them.
+extern "C" [[gnu::visibility("default")]] std::uint64_t memtool_cached_bytes(int file);

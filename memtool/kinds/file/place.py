@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from memtool.engine.instruments.binding import cached_bytes
 from memtool.errors import InputError
 
 _TRIAL_BYTES = 1 << 20
@@ -39,7 +40,8 @@ class Ground:
     no_dropping: str | None = None
     """Why files cannot be taken out of the page cache."""
     no_holes: str | None = None
-    free_bytes: int = 0
+    free_bytes: int | None = 0
+    """None: the file system does not count its room, as one that lies in memory and has no bound."""
 
 
 @cache
@@ -67,7 +69,7 @@ def _ground_of(folder: str, file: int) -> Ground:
         no_direct=_why_no_direct(folder, file),
         no_dropping=_why_not_dropped(folder, file),
         no_holes=None if has_holes else f"the file system of {folder} has no holes: a file has to be written to grow",
-        free_bytes=known.f_bavail * known.f_frsize,
+        free_bytes=known.f_bavail * known.f_frsize if known.f_blocks else None,
     )
 
 
@@ -86,18 +88,9 @@ def _why_no_direct(folder: str, file: int) -> str | None:
 
 def _why_not_dropped(folder: str, file: int) -> str | None:
     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-    try:
-        # What is not in the page cache cannot be had at once.
-        kept = os.preadv(file, [bytearray(_ALIGNMENT)], 0, os.RWF_NOWAIT) > 0
-    except BlockingIOError:
-        return None
-    except OSError:
-        return None  # the kernel cannot say; a worker looks before each round
-    return (
-        f"the page cache of {folder} cannot be emptied (a file system in memory?): choose another folder"
-        if kept
-        else None
-    )
+    if cached_bytes(file) != _TRIAL_BYTES:
+        return None  # a worker looks at all of its file before each round
+    return f"the page cache of {folder} cannot be emptied (a file system in memory?): choose another folder"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -145,13 +145,7 @@ _NS = Quantity.TIME
 RESULTS = Results(
     measures={
         Pass.CHECK: Measure(figures=Checked, layout=Layout.of(blocks=U64, bytes=U64), summarise=_checked),
-        Pass.THROUGHPUT: Measure(
-            figures=throughput.MEASURE.figures,
-            layout=throughput.MEASURE.layout,
-            given=throughput.MEASURE.given,
-            unpack=throughput.MEASURE.unpack,
-            summarise=_throughput,
-        ),
+        Pass.THROUGHPUT: replace(throughput.MEASURE, summarise=_throughput),
         Pass.LATENCY: Measure(figures=Latencies, layout=_LATENCIES, unpack=_unpacked, summarise=_latencies),
         Pass.FOOTPRINT: Measure(figures=Memory, layout=_MEMORY, summarise=_memory),
         Pass.COUNTERS: counters.MEASURE,

@@ -56,8 +56,10 @@ class Characteristics:
     round_bytes: int
     """That are read or written in a round."""
     folder: str | None
+    no_file: str | None
+    """Why no file can be made there."""
     free_bytes: int | None
-    """There; None: no file can be made."""
+    """There; None: no file can be made, or the file system does not count its room."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -188,7 +190,7 @@ def _why_no_file(facts: Any) -> str | None:  # noqa: ANN401  # as load() has the
     if facts["device"] is not None:
         return None if facts["device"] == MEMORY else place.why_no_device(facts["device"], facts["size"])
     ground, needed = place.ground(facts["folder"]), facts["size"] + _MARGIN
-    if ground.no_file is not None or ground.free_bytes >= needed:
+    if ground.no_file is not None or ground.free_bytes is None or ground.free_bytes >= needed:
         return ground.no_file and f"{ground.no_file}; choose another folder (folder)"
     return (
         f"needs {format_size(needed)} in {facts['folder']}, where {format_size(ground.free_bytes)} are free: choose "
@@ -267,8 +269,9 @@ def inspect(path: Path, seed: int | None) -> Inspection:
     folder = _folder(path, workload.file)
     with load(path, seed=seed, threads=None, rate=None, mode=Mode.SERIAL) as trace:
         ground = None if folder is None else place.ground(folder)
-        free = None if ground is None or ground.no_file is not None else ground.free_bytes
-        known = Characteristics(workload.file.size, trace.info.total_bytes, folder, free)
+        no_file = None if ground is None else ground.no_file
+        free = None if ground is None or no_file is not None else ground.free_bytes
+        known = Characteristics(workload.file.size, trace.info.total_bytes, folder, no_file, free)
         return Inspection(trace.info, trace.image_bytes, known, workload.model_dump(mode="json"))
 
 
@@ -276,7 +279,10 @@ def summary(inspection: Inspection) -> str:
     """Return it in words."""
     info, facts, known = inspection.trace, inspection.trace.facts, inspection.characteristics
     medium = facts["device"] or f"a file of {format_size(facts['size'])}"
-    free = "no file can be made there" if known.free_bytes is None else f"{format_size(known.free_bytes)} are free"
+    room = (
+        "how much room it has is not known" if known.free_bytes is None else f"{format_size(known.free_bytes)} are free"
+    )
+    free = "no file can be made there" if known.no_file is not None else room
     does = "writes" if facts["pattern"] in WRITES else "reads"
     durable = f", {facts['sync']} after every {format_count(facts['every'])}" if facts["sync"] != "none" else ""
     cached = f"{facts['cache']} page cache" + (f" of {format_size(facts['limit'])}" if facts["limit"] else "")

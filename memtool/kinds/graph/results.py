@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from memtool.kinds.declaration import Results
@@ -214,13 +214,7 @@ RESULTS = Results(
             ),
             summarise=_checked,
         ),
-        Pass.THROUGHPUT: Measure(
-            figures=throughput.Throughput,
-            layout=throughput.LAYOUT,
-            given=throughput.MEASURE.given,
-            unpack=throughput.MEASURE.unpack,
-            summarise=_timed,
-        ),
+        Pass.THROUGHPUT: replace(throughput.MEASURE, summarise=_timed),
         Pass.LATENCY: Measure(
             figures=Pauses,
             layout=Layout.of(

@@ -157,6 +157,8 @@ def test_a_row_is_left_out_where_the_file_system_cannot_serve_it(
     found(monkeypatch, place.Ground(free_bytes=10 << 20))
     assert str(why_not("pread", reads)).startswith("needs 65.0 MiB in ")
     assert str(why_not("pread", reads)).endswith(" 10.0 MiB are free: choose another folder, or a smaller size")
+    found(monkeypatch, place.Ground(free_bytes=None))
+    assert why_not("pread", reads) is None
     found(monkeypatch, place.Ground(no_file="no file can be made in /x: Permission denied"))
     assert why_not("pread", reads) == "no file can be made in /x: Permission denied; choose another folder (folder)"
 
@@ -197,10 +199,17 @@ def test_a_device_that_is_not_there_is_left_out(tmp_path: Path) -> None:
 
 def test_a_folder_is_tried(tmp_path: Path) -> None:
     assert place.ground(str(tmp_path)).no_file is None
-    assert place.ground(str(tmp_path)).free_bytes > 0
+    assert (place.ground(str(tmp_path)).free_bytes or 0) > 0
     assert list(tmp_path.iterdir()) == []
     absent = place.ground(str(tmp_path / "absent"))
     assert absent.no_file == f"no file can be made in {tmp_path}/absent: No such file or directory"
+
+
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="nothing is mounted at /dev/shm")
+def test_a_file_system_in_memory_is_known_by_its_page_cache() -> None:
+    assert place.ground("/dev/shm").no_dropping == (
+        "the page cache of /dev/shm cannot be emptied (a file system in memory?): choose another folder"
+    )
 
 
 def groups_of(folder: Path, membership: str, *, files: tuple[str, ...]) -> place.Groups:
