@@ -42,20 +42,31 @@ _LIMITS = (signal.SIGXCPU, signal.SIGXFSZ)
 """What the kernel sends for a limit that the user has set."""
 
 
+_NO_ROOM = {
+    Backing.FILE: "there was no room for a page of the region's file (its disk is full; $TMPDIR names another)",
+    Backing.MEMORY: "there was no memory for a page that the region shares",
+}
+"""What SIGBUS says of a mapped file that nobody cuts short."""
+
+
 def sample_of(job: Job, answer: Answer | None, returncode: int, complaint: str) -> Sample:
     """Return the sample of a worker that has ended; ``answer`` is None where it died.
 
     A failure says nothing of the allocator where the worker could not begin or could not count, where something else
-    than the allocator was measured, where a limit of the user's ended it (`ulimit -t`), and where the worker has ended
-    by an exit of the interpreter's own, with no code in it but memtool's and the C library's.
+    than the allocator was measured, where a limit of the user's ended it (`ulimit -t`) or a disk was full, and where
+    the worker has ended by an exit of the interpreter's own, with no code in it but memtool's and the C library's.
     """
     failed = Sample(job.cell, job.block, job.run_pass, Status.FAILED, None)
     if answer is None:
-        reason = _death(returncode, complaint)
+        reason = _death(returncode, complaint, job.region.backing)
         # It has run in the passes before this one, so that it is a matter of the two of them.
         under = "valgrind" if job.counter is Counter.CALLGRIND and job.plan.preload else ""
         reason = f"{reason}; {_UNDER_VALGRIND}" if under else reason
-        of_harness = -returncode in _LIMITS or (returncode > 0 and not (job.plan.preload or job.plan.adopted))
+        of_harness = (
+            -returncode in _LIMITS
+            or _had_no_room(returncode, job.region.backing)
+            or (returncode > 0 and not (job.plan.preload or job.plan.adopted))
+        )
         return replace(failed, reason=printable(reason), died=True, under=under, of_harness=of_harness)
     why = _why_failed(job, answer)
     if why is not None:
@@ -97,7 +108,13 @@ def _why_other_region(job: Job, figures: Figures | None) -> str | None:
     return None
 
 
-def _death(returncode: int, complaint: str) -> str:
+def _had_no_room(returncode: int, backing: Backing) -> bool:
+    return -returncode == signal.SIGBUS and backing in _NO_ROOM
+
+
+def _death(returncode: int, complaint: str, backing: Backing) -> str:
+    if _had_no_room(returncode, backing):
+        complaint = complaint or _NO_ROOM[backing]
     because = f": {complaint}" if complaint else ""
     if returncode < 0:
         try:

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from memtool.allocators.regions import Backing
 from memtool.model import AllocatorPlan, AllocatorSpec, Cell, Status
 from memtool.passes import Pass
 from memtool.worker import protocol
@@ -48,6 +49,25 @@ def test_a_signal_and_a_loop_without_end_are_the_allocator_s() -> None:
 @pytest.mark.parametrize("number", [signal.SIGXCPU, signal.SIGXFSZ])
 def test_a_limit_of_the_users_is_not_the_allocator_s(number: int) -> None:
     assert failed(PRELOADED, None, -number) == {"died", "harness"}
+
+
+@pytest.mark.parametrize(
+    ("backing", "words", "is_ours"),
+    [
+        (Backing.NONE, "", False),
+        (
+            Backing.FILE,
+            ": there was no room for a page of the region's file (its disk is full; $TMPDIR names another)",
+            True,
+        ),
+        (Backing.MEMORY, ": there was no memory for a page that the region shares", True),
+    ],
+)
+def test_a_disk_that_fills_under_a_region_is_not_the_allocator_s(backing: Backing, words: str, is_ours: bool) -> None:
+    region = RegionRequest(4096, 4096, backing=backing, shared=True)
+    job = Job(Cell("w", "tlsf"), 0, Pass.CHECK, OWN, 3, 64, region, 0, 1, 1, use_counter=False, time_limit=30)
+    sample = sample_of(job, None, -signal.SIGBUS, "")
+    assert (sample.reason, sample.of_harness) == (f"the worker was killed by SIGBUS{words}", is_ours)
 
 
 def test_an_exit_is_the_interpreter_s_where_no_code_of_others_is_in_the_process() -> None:
