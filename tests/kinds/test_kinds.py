@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,15 +43,17 @@ Drive = Callable[..., list[Outcome]]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the kernel in a library of its own, and with the workload."""
+    """Return a folder with the workload, and with the kernel built by the commands of docs/kinds.md."""
     folder = tmp_path_factory.mktemp("kinds")
-    engine = Path(engine_path())
-    flags = ["-std=c++20", "-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
-    libraries = [f"-L{engine.parent}", f"-l:{engine.name}"]
-    source = str(HERE / "count/kernel.cpp")
-    subprocess.run(
-        ["c++", *flags, f"-I{ROOT / 'memtool'}", source, "-o", str(folder / "libcount.so"), *libraries], check=True
+    (folder / "memtool").symlink_to(ROOT / "memtool")  # a checkout
+    (folder / "kernel.cpp").symlink_to(HERE / "count/kernel.cpp")
+    (commands,) = re.findall(r"```console\n(.*?)```", (ROOT / "docs/kinds.md").read_text(encoding="utf-8"), re.DOTALL)
+    script = "set -e\n" + commands.replace("$ ", "", 1).replace("\n$ ", "\n") + 'printf %s "$COUNT_KERNEL"'
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
     )
+    assert (done.returncode, done.stdout, done.stderr) == (0, str(folder / "libcount.so"), "")
     (folder / "w.yaml").write_text(WORKLOAD, encoding="utf-8")
     return folder
 

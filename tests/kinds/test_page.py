@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,8 @@ def test_the_page_shows_the_files_as_they_are(request: pytest.FixtureRequest) ->
         PAGE.write_text(page, encoding="utf-8")
     shown = {name: text for _, name, text, _ in SHOWN.findall(page)}
     assert shown == {path.name: path.read_text(encoding="utf-8") for path in COUNT.iterdir() if path.is_file()}
+
+
+def test_its_kernel_compiles_without_a_warning() -> None:
+    flags = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Wconversion", "-Werror", f"-I{ROOT / 'memtool'}"]
+    subprocess.run(["c++", *flags, str(COUNT / "kernel.cpp")], check=True)
