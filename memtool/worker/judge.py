@@ -43,8 +43,8 @@ _LIMITS = (signal.SIGXCPU, signal.SIGXFSZ)
 
 
 _NO_ROOM = {
-    Backing.FILE: "there was no room for a page of the region's file (its disk is full; $TMPDIR names another)",
-    Backing.MEMORY: "there was no memory for a page that the region shares",
+    Backing.FILE: "no room for a page of the region's file: its disk, that of the results, is full",
+    Backing.MEMORY: "no memory for a page that the region shares",
 }
 """What SIGBUS says of a mapped file that nobody cuts short."""
 

@@ -57,10 +57,10 @@ def test_a_limit_of_the_users_is_not_the_allocator_s(number: int) -> None:
         (Backing.NONE, "", False),
         (
             Backing.FILE,
-            ": there was no room for a page of the region's file (its disk is full; $TMPDIR names another)",
+            ": no room for a page of the region's file: its disk, that of the results, is full",
             True,
         ),
-        (Backing.MEMORY, ": there was no memory for a page that the region shares", True),
+        (Backing.MEMORY, ": no memory for a page that the region shares", True),
     ],
 )
 def test_a_disk_that_fills_under_a_region_is_not_the_allocator_s(backing: Backing, words: str, is_ours: bool) -> None:
