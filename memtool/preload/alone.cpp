@@ -36,7 +36,7 @@ namespace memtool {
 namespace {
 
 HeapAtEnd heap_at_end(bool checks) {
-  return {.stats = heap->stats(), .finding = checks ? broken_in(*heap) : "", .adaptors = ""};
+  return {.stats = heap().stats(), .finding = checks ? broken_in(heap()) : "", .adaptors = ""};
 }
 
 }  // namespace

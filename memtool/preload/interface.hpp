@@ -33,10 +33,12 @@ namespace memtool {
 struct ProgramHeap {
   static inline bool can_open() noexcept;   // false: it is too early; asked again at the next call
   static inline void open(Region& region);  // throws what is wrong
-  // How a thread calls it after its first call.
+  // How a thread calls it after its first call. What is known when this is compiled costs calls nothing.
   static inline Passage passage() noexcept;
-  // What is known when this is compiled costs calls nothing.
-  static inline bool may_be_straight() noexcept;
+  // Whether the calling thread calls it with nothing around; and from now on it does not, until its next call.
+  static inline bool goes_straight() noexcept;
+  static inline void goes_round() noexcept;
+  static inline bool may_be_locked() noexcept;
   static inline bool may_ask_who_calls() noexcept;  // see call_site
   static inline void hold() noexcept;
   static inline void let_go() noexcept;
@@ -67,8 +69,8 @@ constinit std::uintptr_t region_begin = 0;
 constinit std::uintptr_t region_bytes = 0;
 constinit thread_local Presence::Place* own_place [[gnu::tls_model("initial-exec")]] = nullptr;
 constinit thread_local Passage passage [[gnu::tls_model("initial-exec")]] = Passage::round;
-[[gnu::always_inline]] inline bool goes_straight() noexcept {
-  return ProgramHeap::may_be_straight() && passage == Passage::straight;
+[[gnu::always_inline]] inline bool goes_locked() noexcept {
+  return ProgramHeap::may_be_locked() && passage == Passage::locked;
 }
 constinit pthread_key_t at_thread_end{};
 
@@ -128,7 +130,7 @@ bool is_inside() noexcept {
 // The C library frees for a thread after its destructors; what is left then is a place that is handed on.
 void thread_ends(void* place) {
   own_place = nullptr;
-  passage = Passage::round;
+  ProgramHeap::goes_round();
   static_cast<Presence::Place*>(place)->is_taken.store(false, std::memory_order_release);
 }
 
@@ -222,9 +224,9 @@ bool is_foreign(const void* block) noexcept {
   return or_no_memory(block);
 }
 [[gnu::always_inline]] inline void* allocate(std::size_t size, std::size_t alignment, const void* caller) noexcept {
-  if (goes_straight()) [[likely]]
+  if (ProgramHeap::goes_straight()) [[likely]]
     return take(size, alignment);
-  if (passage != Passage::locked || size > PTRDIFF_MAX) [[unlikely]]
+  if (!goes_locked() || size > PTRDIFF_MAX) [[unlikely]]
     return allocate_round(size, alignment, caller);
   const Marked marked(caller);
   return or_no_memory(take(size, alignment));
@@ -233,9 +235,9 @@ bool is_foreign(const void* block) noexcept {
 void* allocate_zeroed(std::size_t count, std::size_t size, const void* caller) noexcept {
   std::size_t bytes = 0;
   if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX) return no_memory();
-  if (goes_straight()) [[likely]]
+  if (ProgramHeap::goes_straight()) [[likely]]
     return ProgramHeap::allocate_zeroed(bytes);
-  if (passage == Passage::locked) {
+  if (goes_locked()) {
     const Marked marked(caller);
     return or_no_memory(ProgramHeap::allocate_zeroed(bytes));
   }
@@ -267,9 +269,9 @@ void* allocate_zeroed(std::size_t count, std::size_t size, const void* caller) n
 [[gnu::always_inline]] inline void deallocate(void* block) noexcept {
   if (!is_in_region(block)) [[unlikely]]
     return deallocate_round(block);
-  if (goes_straight()) [[likely]]
+  if (ProgramHeap::goes_straight()) [[likely]]
     return ProgramHeap::deallocate(block);
-  if (passage != Passage::locked) [[unlikely]]
+  if (!goes_locked()) [[unlikely]]
     return deallocate_round(block);
   const Marked marked(nullptr);
   ProgramHeap::deallocate(block);
@@ -296,9 +298,9 @@ void* reallocate(void* block, std::size_t size, const void* caller) noexcept {
   if (size > PTRDIFF_MAX) return no_memory();
   if (size == 0) return deallocate(block), nullptr;  // as the C library of this system does
   if (is_in_region(block)) [[likely]] {
-    if (goes_straight()) [[likely]]
+    if (ProgramHeap::goes_straight()) [[likely]]
       return ProgramHeap::reallocate(block, size);
-    if (passage == Passage::locked) {
+    if (goes_locked()) {
       const Marked marked(caller);
       return or_no_memory(ProgramHeap::reallocate(block, size));
     }

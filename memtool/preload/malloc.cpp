@@ -48,7 +48,13 @@ void ProgramHeap::open(Region& region) {
 Passage ProgramHeap::passage() noexcept {
   return passage_of_heap;
 }
-bool ProgramHeap::may_be_straight() noexcept {
+bool ProgramHeap::goes_straight() noexcept {
+  return memtool::passage == Passage::straight;
+}
+void ProgramHeap::goes_round() noexcept {
+  memtool::passage = Passage::round;
+}
+bool ProgramHeap::may_be_locked() noexcept {
   return true;
 }
 bool ProgramHeap::may_ask_who_calls() noexcept {

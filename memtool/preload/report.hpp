@@ -51,7 +51,7 @@ std::string report(const HeapAtEnd& heap) {
 [[gnu::destructor]] void finish() {
   const char* path = std::getenv("MEMTOOL_MALLOC_REPORT");
   if (path == nullptr || phase.load() != Phase::ready || is_inside()) return;
-  passage = Passage::round;
+  ProgramHeap::goes_round();
   const Inside inside;
   const bool is_quiet = ProgramHeap::passage() != Passage::straight || presence.is_alone(own_place);
   const std::string line = report(heap_at_end(is_quiet && std::getenv("MEMTOOL_MALLOC_CHECK") != nullptr));

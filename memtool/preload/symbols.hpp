@@ -72,7 +72,10 @@ EXPORT struct mallinfo2 mallinfo2() {
 }
 
 // What the C++ library asks for that is linked into this one (CMakeLists.txt, --wrap=malloc) is not the program's.
+// Before there is a heap that is its reserve for exceptions without memory: it does without, as those are served from
+// the books.
 void* __wrap_malloc(std::size_t size) {
+  if (memtool::phase.load() == memtool::Phase::none) return nullptr;
   return memtool::books.allocate(size, memtool::kDefaultAlignment);
 }
 
@@ -88,6 +91,15 @@ ALIAS(pvalloc) void* __libc_pvalloc(std::size_t);
 ALIAS(posix_memalign) int __posix_memalign(void**, std::size_t, std::size_t);
 
 }  // extern "C"
+
+// What the C++ library linked into this one says of an exception that nobody catches. Its own takes names apart, with
+// code that is a third of a library of one strategy.
+namespace __gnu_cxx {
+void __verbose_terminate_handler();
+void __verbose_terminate_handler() {
+  memtool::give_up("an exception that nothing catches");
+}
+}  // namespace __gnu_cxx
 
 #define ALIGNED(alignment) std::max(static_cast<std::size_t>(alignment), memtool::kDefaultAlignment)
 

@@ -60,7 +60,11 @@ class ThreadSpans {
   };
 
   ThreadSpans(Region& region, const Parameters& parameters)
-      : region_(region), runs_(region), pages_(region), classes_(2, parameters["largest"]), span_(parameters["span"]) {
+      : region_(region),
+        runs_(region),
+        pages_(region),
+        classes_(kLog2Spacing, parameters["largest"]),
+        span_(parameters["span"]) {
     std::size_t most = kMostCached;
     // As many slots as a thread has room for.
     do {
@@ -187,10 +191,18 @@ class ThreadSpans {
     threads_.let_go();
   }
 
+  // Whether the calling thread has called before (preload/malloc_library.hpp); unbind(): as if it had not.
+  [[nodiscard, gnu::always_inline]] bool is_bound() const noexcept { return threads_.bound() != nullptr; }
+  void unbind() noexcept { threads_.unbind(); }
+
  private:
+  static constexpr unsigned kLog2Spacing = 2;
+  // Not as many as there can be with the narrowest spacing: a process that starts writes to each of them.
+  static constexpr std::size_t kMostClasses = SizeClasses(kLog2Spacing, ClassTable::kMostLargest).count();
   static constexpr std::size_t kMostCached = 64;
   static constexpr std::size_t kSlots = 2048;
   static constexpr std::size_t kLongRun = 128 * 1024;
+  static constexpr std::size_t kSpansThatGrow = 4;
   static constexpr std::size_t kLeastIdle = std::size_t{4} << 20;
 
   // Its thread alone changes it; others may ask how much it holds.
@@ -202,7 +214,7 @@ class ThreadSpans {
   struct State {
     explicit State(std::size_t) noexcept {}
     std::array<Bin, ClassTable::kNone + 1> bins;
-    std::array<void*, kSlots> slots{};
+    std::array<void*, kSlots> slots;  // what is above the top of an array is never read: its pages stay untouched
   };
   // Of one class, on cache lines of its own.
   struct alignas(128) Central {
@@ -260,9 +272,10 @@ class ThreadSpans {
     if (bin.top.load(std::memory_order_relaxed) != bin.empty)
       return allocate_of_class(index);  // it was another heap's turn
     const std::size_t capacity = static_cast<std::size_t>(bin.full - bin.empty);
-    const std::size_t taken = take(index, {bin.empty, (capacity + 1) / 2});
+    const std::span<void*> slots(bin.empty, (capacity + 1) / 2);
+    const std::size_t taken = take(index, slots);
     if (taken == 0) return no_memory();
-    std::reverse(bin.empty, bin.empty + taken);  // the first that was taken is the first to be used
+    if (taken < slots.size()) std::ranges::copy(slots.last(taken), bin.empty);
     bin.top.store(bin.empty + taken - 1, std::memory_order_relaxed);
     return bin.empty[taken - 1];
   }
@@ -297,7 +310,8 @@ class ThreadSpans {
     return bin;
   }
 
-  // How many blocks of a class there were for `slots`, the lowest addresses of a new span first.
+  // How many blocks of a class there were for `slots`, the lowest addresses of a new span first: at their end, so that
+  // the first that was taken is the first to be used.
   std::size_t take(std::size_t index, std::span<void*> slots) noexcept {
     const std::size_t size = classes_.size(index);
     Central& central = central_[index];
@@ -309,7 +323,7 @@ class ThreadSpans {
         // What there is will do; memory is asked for only where there is nothing.
         if (taken > 0 || (span = add_span(central, index)) == nullptr) break;
       }
-      taken += span->take(slots.subspan(taken), size);
+      taken += span->take(slots.first(slots.size() - taken), size);
       if (!span->has_room()) Span::unlink(central.spans, *span);
     }
     central.out += taken;
@@ -320,12 +334,15 @@ class ThreadSpans {
     Central& central = central_[index];
     const std::scoped_lock lock(central.mutex);
     central.out -= blocks.size();
+    const SpanRecords::Finder spans(records_);
     for (void* block : blocks) {
-      Span& span = records_.at(runs_.tag(block));
-      if (!span.has_room()) Span::link(central.spans, span);
+      Span& span = spans.of(block);
+      if (!span.has_room()) [[unlikely]]
+        Span::link(central.spans, span);
       span.give_back(block);
       // One that is all there is for the next request stays.
-      if (span.out == 0 && (span.previous != nullptr || span.next != nullptr)) remove_span(central, span);
+      if (span.out == 0 && (span.previous != nullptr || span.next != nullptr)) [[unlikely]]
+        remove_span(central, span);
     }
   }
 
@@ -340,6 +357,7 @@ class ThreadSpans {
       if (run == nullptr) continue;
       runs_.set_tag(run, records_.tag(*span));
       pages_.set(run, bytes, static_cast<std::uint8_t>(index));
+      populate(run, bytes, size, central.blocks * size);
       *span = {.run = run, .fresh = run, .end = run + bytes / size * size, .index = static_cast<std::uint32_t>(index)};
       central.blocks += bytes / size;
       Span::link(central.spans, *span);
@@ -347,6 +365,15 @@ class ThreadSpans {
     }
     records_.drop(*span);
     return nullptr;
+  }
+  // A class that has grown to some spans fills this one too. Pages that were in use before are there already.
+  void populate(std::byte* run, std::size_t bytes, std::size_t size, std::size_t held) noexcept {
+    std::byte* const first = std::max(run, reached_);
+    std::byte* const end = run + bytes;
+    if (end <= first) return;
+    reached_ = end;
+    if (size <= PageRuns::kPage && held >= kSpansThatGrow * span_)
+      PageRuns::populate(first, static_cast<std::size_t>(end - first));
   }
   void remove_span(Central& central, Span& span) noexcept {
     Span::unlink(central.spans, span);
@@ -364,10 +391,12 @@ class ThreadSpans {
     idle_ -= std::min(idle_, runs_.run_bytes(block));
     return block;
   }
-  // How many free pages the system still holds for us is known by and large: some that were given back are used again.
+  // How many free pages the system still holds for us is known by and large: some that were given back are used again,
+  // and spans are made of others. It is never more than what is free.
   void deallocate_large(void* block) noexcept {
     const std::scoped_lock lock(pages_mutex_);
     const std::size_t bytes = runs_.run_bytes(block);
+    idle_ = std::min(idle_, runs_.free_bytes());
     large_.deallocate(block);
     if (bytes < kLongRun || idle_ + bytes <= std::max(kLeastIdle, runs_.used_bytes() / 16) ||
         !region_.discard(block, bytes))
@@ -408,9 +437,10 @@ class ThreadSpans {
   ClassTable classes_;
   std::size_t span_;
   std::size_t slots_ = 0;
-  std::size_t idle_ = 0;  // bytes of free pages that were in use
-  std::array<std::uint32_t, SizeClasses::kMost + 1> first_slot_{};
-  std::array<Central, SizeClasses::kMost> central_;
+  std::byte* reached_ = nullptr;  // pages from here on were never in a span
+  std::size_t idle_ = 0;          // bytes of free pages that were in use
+  std::array<std::uint32_t, kMostClasses + 1> first_slot_{};
+  std::array<Central, kMostClasses> central_;
   PerThread<State, ThreadSpans> threads_{*this};
 };
 

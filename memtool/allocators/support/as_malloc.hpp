@@ -153,6 +153,7 @@ class BareHeap {
     heap_.check();
   }
   [[nodiscard]] const S& heap() const noexcept { return heap_; }
+  [[nodiscard]] S& heap() noexcept { return heap_; }
 
   // From before a fork to after it, in both processes: nobody else is inside the heap, so that the child, in which only
   // the thread that forked goes on, finds it whole and its lock free.

@@ -19,6 +19,14 @@
 
 namespace memtool {
 
+// Whether what is compiled holds one heap ever, which is never destroyed: a malloc (preload/alone.cpp). What a thread
+// keeps for a heap is then for that one.
+#ifdef MEMTOOL_ONE_HEAP
+inline constexpr bool kOneHeap = true;
+#else
+inline constexpr bool kOneHeap = false;
+#endif
+
 // All heaps that keep something for threads: whom a thread tells that it ends.
 class ThreadEnds {
  public:
@@ -116,11 +124,15 @@ class PerThread final : private ThreadEnds::Listener {
   }
   // The same where the thread has called before; else nullptr.
   [[nodiscard, gnu::always_inline]] State* bound() const noexcept {
+    if constexpr (kOneHeap) return static_cast<State*>(bound_.state);
     if (bound_.heap != number_) [[unlikely]]
       return nullptr;
     if (bound_.state == nullptr) __builtin_unreachable();
     return static_cast<State*>(bound_.state);
   }
+
+  // As if it had not called before; what it keeps is found again at its next call.
+  void unbind() noexcept { bound_ = {}; }
 
   [[nodiscard]] State& at(std::size_t index) const noexcept {
     return *std::launder(reinterpret_cast<State*>(states_ + index * stride_));
@@ -179,7 +191,7 @@ class PerThread final : private ThreadEnds::Listener {
     owner_.thread_ends(at(static_cast<std::size_t>(entry - threads_.begin())));
     *entry = 0;
     // What the thread's later destructors free finds no state of its own any more, and takes one anew.
-    if (bound_.heap == number_) bound_ = {};
+    if (bound_.heap == number_) unbind();
   }
 
   static inline constinit thread_local Bound bound_ [[gnu::tls_model("initial-exec")]] = {0, nullptr};

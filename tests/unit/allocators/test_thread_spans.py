@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +98,42 @@ def test_long_runs_go_back_to_the_system_once_four_mebibytes_lie_idle() -> None:
         # Pages that went back read as zero.
         assert [first_byte(heap, block) for block in blocks] == [0xFF, 0, 0]
         heap.check()
+
+
+def test_pages_that_spans_have_taken_do_not_lie_idle() -> None:
+    with Heap("thread-spans", capacity=64 << 20) as heap:
+        kept, *taken = (allocated(heap, size << 20) for size in (1, 2, 2))
+        ctypes.memset(heap.base + kept, 0xFF, 1 << 20)
+        for block in taken:
+            heap.deallocate(block, 2 << 20)
+        for _ in range(4096):
+            allocated(heap, 1024)  # in the four MiB that were freed
+        heap.deallocate(kept, 1 << 20)
+        assert first_byte(heap, kept) == 0xFF
+        heap.check()
+
+
+def gives_pages_at_once() -> bool:
+    """Return whether the kernel has MADV_POPULATE_WRITE (Linux 5.14)."""
+    with mmap.mmap(-1, PAGE) as pages:
+        try:
+            pages.madvise(23)
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.skipif(not gives_pages_at_once(), reason="the kernel gives a page at a time")
+def test_a_class_that_has_grown_has_its_pages_before_they_are_written_to() -> None:
+    with Heap("thread-spans", capacity=16 << 20) as heap:
+        blocks = [allocated(heap, 1024) for _ in range(16 * 6)]  # six spans of four pages, of which none is written to
+        page_of = [(heap.base + block) // PAGE for block in blocks]
+        with Path("/proc/self/pagemap").open("rb") as pagemap:  # bit 63: the page is there
+
+            def is_there(page: int) -> bool:
+                pagemap.seek(page * 8)
+                return bool(int.from_bytes(pagemap.read(8), "little") >> 63)
+
+            there = [is_there(page) for page in page_of]
+        assert there[: 16 * 4] == [False] * 16 * 4
+        assert there[16 * 4 :] == [True] * 16 * 2

@@ -2,6 +2,7 @@
 // sized deallocate.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -20,8 +21,13 @@ class ClassTable {
   // See SizeClasses; `largest` is at most kMostLargest, and is rounded up to a class.
   ClassTable(unsigned log2_spacing, std::size_t largest) noexcept
       : classes_(log2_spacing, largest), largest_(classes_.largest()) {
-    for (std::size_t quanta = 0; quanta <= largest_ / SizeClasses::kQuantum; ++quanta)
-      by_quanta_[quanta] = static_cast<std::uint8_t>(classes_.index(quanta * SizeClasses::kQuantum));
+    // A program's start waits for it: class by class, each of the lengths above those of the class before.
+    std::uint8_t* next = by_quanta_.data();
+    for (std::size_t index = 0; index < classes_.count(); ++index) {
+      std::uint8_t* const end = by_quanta_.data() + classes_.size(index) / SizeClasses::kQuantum + 1;
+      std::fill(next, end, static_cast<std::uint8_t>(index));
+      next = end;
+    }
   }
 
   [[nodiscard]] std::size_t count() const noexcept { return classes_.count(); }

@@ -20,7 +20,7 @@ class SizeClasses {
 
   // `log2_spacing`: log2 of the classes to a doubling, at most kMostLog2Spacing; `largest`: size that the last class
   // holds at least, at most kLargest.
-  SizeClasses(unsigned log2_spacing, std::size_t largest) noexcept : log2_spacing_(log2_spacing) {
+  constexpr SizeClasses(unsigned log2_spacing, std::size_t largest) noexcept : log2_spacing_(log2_spacing) {
     while (count_ < kMost) {
       const std::size_t size = size_of(count_);
       sizes_[count_++] = size;
@@ -28,7 +28,7 @@ class SizeClasses {
     }
   }
 
-  [[nodiscard]] std::size_t count() const noexcept { return count_; }
+  [[nodiscard]] constexpr std::size_t count() const noexcept { return count_; }
   [[nodiscard]] std::size_t size(std::size_t index) const noexcept { return sizes_[index]; }
   [[nodiscard]] std::size_t largest() const noexcept { return sizes_[count_ - 1]; }
 
@@ -51,7 +51,7 @@ class SizeClasses {
   }
 
  private:
-  [[nodiscard]] std::size_t size_of(std::size_t index) const noexcept {
+  [[nodiscard]] constexpr std::size_t size_of(std::size_t index) const noexcept {
     const std::size_t spacing = std::size_t{1} << log2_spacing_;
     if (index < 2 * spacing) return (index + 1) * kQuantum;
     const std::size_t shift = index / spacing - 1;

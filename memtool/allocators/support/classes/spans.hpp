@@ -30,19 +30,14 @@ struct alignas(64) Span {
     return blocks;
   }
 
-  // How many blocks of `size` bytes there were for the slots.
+  // How many blocks of `size` bytes there were for the slots, which are filled from their end.
   std::size_t take(std::span<void*> slots, std::size_t size) noexcept {
-    std::size_t taken = 0;
-    for (; taken < slots.size() && free != nullptr; ++taken) {
-      slots[taken] = free;
-      free = free->next;
-    }
-    for (; taken < slots.size() && fresh != end; ++taken) {
-      slots[taken] = fresh;
-      fresh += size;
-    }
-    out += static_cast<std::uint32_t>(taken);
-    return taken;
+    void** const last = slots.data() + slots.size();
+    void** slot = last;
+    for (; slot != slots.data() && free != nullptr; free = free->next) *--slot = free;
+    for (; slot != slots.data() && fresh != end; fresh += size) *--slot = fresh;
+    out += static_cast<std::uint32_t>(last - slot);
+    return static_cast<std::size_t>(last - slot);
   }
   void give_back(void* block) noexcept {
     free = new (block) FreeList::Link{free};
@@ -101,6 +96,18 @@ class SpanRecords {
   [[nodiscard]] Span& at(std::uint32_t tag) const noexcept {
     return *std::launder(reinterpret_cast<Span*>(base_ + std::size_t{tag} * sizeof(Span)));
   }
+  // The span of a block, for who looks up several: it depends on nothing that writing to a block could change.
+  class Finder {
+   public:
+    explicit Finder(const SpanRecords& records) noexcept : base_(records.base_), tags_(records.runs_) {}
+    [[nodiscard, gnu::always_inline]] Span& of(const void* block) const noexcept {
+      return *std::launder(reinterpret_cast<Span*>(base_ + std::size_t{tags_.of(block)} * sizeof(Span)));
+    }
+
+   private:
+    std::byte* const base_;
+    const PageRuns::Tags tags_;
+  };
   [[nodiscard]] std::size_t pages() const noexcept { return pages_; }
 
  private:
