@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from memtool.plan import BenchOptions as BenchOptions
     from memtool.plan import Plan as Plan
     from memtool.recorder.traces import Recording
-    from memtool.report.plots.themes import Purpose, Theme
+    from memtool.report.paper.themes import Purpose, Theme
     from memtool.run import Outcome as Outcome
     from memtool.stats.by_machine import Machines
     from memtool.stats.history import History as History
@@ -383,7 +383,8 @@ def render(
         metrics: for a run: one table with these metrics, instead of all tables.
     """
     from memtool.model import Report, Run
-    from memtool.report import by_machine, history, limits, selection, tables, verdicts
+    from memtool.report import limits, selection, tables
+    from memtool.report.compared import by_machine, history, verdicts
     from memtool.stats.by_machine import Machines
     from memtool.stats.history import History
 
@@ -405,7 +406,7 @@ def refuse_unknown_metrics(names: Sequence[str]) -> None:
 
 def write_job_summary(report: Report) -> tuple[str, ...]:
     """Add a report to the summary of the current GitHub job, if there is one; return the reasons if that failed."""
-    from memtool.report import verdicts
+    from memtool.report.compared import verdicts
 
     return verdicts.write_summary(report)
 

@@ -23,8 +23,8 @@ from memtool.model import AGAIN, AllocatorSpec, Comparison, Judgement, Report, R
 from memtool.passes import CHOSEN, Instrument, Pass, Phase
 from memtool.plan import BenchOptions, with_programs
 from memtool.programs import planning
-from memtool.report import verdicts
-from memtool.report.plots import forest, pictures
+from memtool.report.compared import forest, verdicts
+from memtool.report.plots import pictures
 from memtool.run import bench
 from memtool.stats import compare, proof
 from memtool.stats.matching import named_in

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def draw_comparison(report: Report, path: Path) -> tuple[str, ...]:
     """Draw a report's changes with their intervals, and return in words why there is no picture, if so."""
-    from memtool.report.plots import forest, pictures
+    from memtool.report.compared import forest
+    from memtool.report.plots import pictures
 
     _, complaints = pictures.try_to_draw(lambda: [drawn] if (drawn := forest.draw(report, path)) else [])
     return complaints
@@ -22,7 +23,7 @@ def draw_comparison(report: Report, path: Path) -> tuple[str, ...]:
 
 def draw_history(history: History, path: Path) -> tuple[str, ...]:
     """Draw a history's series with their changes, and return in words why there is no picture, if so."""
-    from memtool.report.plots import history as picture
+    from memtool.report.compared import history_picture as picture
     from memtool.report.plots import pictures
 
     _, complaints = pictures.try_to_draw(lambda: [picture.draw(history, path)])

@@ -26,7 +26,8 @@ from memtool.plan import (
     with_programs,
 )
 from memtool.programs.executor import Executors, ProgramExecutor
-from memtool.report.plots import canvas, pictures
+from memtool.report.paper import canvas
+from memtool.report.plots import pictures
 from memtool.store import journal, run_file, series
 from memtool.summarised import Packings, Watched, over_groups, summarise
 from memtool.worker.evidence import digest_of

@@ -21,7 +21,7 @@ from tabulate import tabulate
 from memtool.model import Run
 from memtool.passes import Pass
 from memtool.plan import BenchOptions
-from memtool.report.plots import canvas
+from memtool.report.paper import canvas
 from memtool.report.plots.pictures import draw_all
 from memtool.run import bench
 from memtool.units import format_ns, format_size

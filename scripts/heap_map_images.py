@@ -19,7 +19,8 @@ from memtool.engine.abi import binding
 from memtool.model import Status
 from memtool.passes import Pass
 from memtool.plan import BenchOptions
-from memtool.report.plots import canvas, heap_maps
+from memtool.report.paper import canvas
+from memtool.report.plots import heap_maps
 from memtool.run import bench
 from memtool.store import series
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from memtool.model import Judgement, Verdict
-from memtool.report import judged_words
 from memtool.report.charts.record import Change, Changes
+from memtool.report.compared import judged_words
 from memtool.stats.words import neutral_word
 
 

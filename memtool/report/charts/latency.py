@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from memtool.model import CellResult
 from memtool.report import look
 from memtool.report.charts.record import Axis, Heat, Line, Lines
+from memtool.report.paper.canvas import metric_of
 from memtool.report.plots import latency, percentiles
-from memtool.report.plots.canvas import metric_of
 
 _OPERATIONS = ("allocate", "deallocate", "reallocate")
 _SLICES = 100

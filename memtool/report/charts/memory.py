@@ -13,8 +13,8 @@ from memtool.model import CellResult, TraceInfo
 from memtool.report import look
 from memtool.report.charts.record import Axis, Bar, Bars, Line, Lines, Moment, Strip, Strips
 from memtool.report.charts.thin import thinned
+from memtool.report.paper.canvas import metric_of
 from memtool.report.plots import fragmentation, heap_maps, memory
-from memtool.report.plots.canvas import metric_of
 from memtool.store import series
 from memtool.units import format_size, unit_for
 

@@ -11,7 +11,7 @@ from memtool.measure.metrics import METRICS
 from memtool.model import CellResult, Metric
 from memtool.report import look
 from memtool.report.charts.record import Axis, Bar, Bars, Line, Lines, Spot, Spots
-from memtool.report.plots.canvas import ceiling, metric_of
+from memtool.report.paper.canvas import ceiling, metric_of
 from memtool.stats.summary import pareto_front
 from memtool.units import format_size, unit_for
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from memtool.kinds.picture import BarsInfo
 from memtool.model import CellResult
 from memtool.report import look
-from memtool.report.plots import canvas
-from memtool.report.plots.canvas import metric_of
+from memtool.report.paper import canvas
+from memtool.report.paper.canvas import metric_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from memtool.model import Run, TraceInfo
 from memtool.report import rates
-from memtool.report.plots import canvas
+from memtool.report.paper import canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

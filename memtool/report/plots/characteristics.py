@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from memtool.errors import InputError
 from memtool.model import Mark
-from memtool.report.plots import canvas, marks
+from memtool.report.paper import canvas, marks
 from memtool.units import format_count, format_size, unit_for
 
 if TYPE_CHECKING:

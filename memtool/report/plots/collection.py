@@ -11,8 +11,8 @@ from memtool.kinds.graph.results import CAUSES
 from memtool.model import CellResult, TraceInfo
 from memtool.report import look
 from memtool.report.look import Style
-from memtool.report.plots import canvas
-from memtool.report.plots.canvas import metric_of
+from memtool.report.paper import canvas
+from memtool.report.paper.canvas import metric_of
 from memtool.store import series
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memtool.model import Mark
-from memtool.report.plots import canvas, marks
+from memtool.report.paper import canvas, marks
 from memtool.store import series
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from memtool.report.plots import canvas
+from memtool.report.paper import canvas
 from memtool.units import unit_for
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from memtool.model import CellResult, Mark
 from memtool.passes.histogram import is_within_a_step
-from memtool.report.plots import canvas, marks
+from memtool.report.paper import canvas, marks
 from memtool.store import series
 from memtool.units import format_size
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from memtool.model import CellResult, Mode, TraceInfo
 from memtool.report import look
 from memtool.report.look import Style
-from memtool.report.plots import canvas, fragmentation, marks
-from memtool.report.plots.canvas import ceiling, metric_of
+from memtool.report.paper import canvas, marks
+from memtool.report.paper.canvas import ceiling, metric_of
+from memtool.report.plots import fragmentation
 from memtool.store import series
 from memtool.units import format_size, unit_for
 

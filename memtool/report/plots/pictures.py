@@ -17,10 +17,12 @@ from memtool.errors import InputError, did_you_mean
 from memtool.kinds import results
 from memtool.model import CellResult, Run, TraceInfo
 from memtool.report import calls, look, rates
+from memtool.report.paper import canvas
+from memtool.report.paper.processes import in_processes
+from memtool.report.paper.themes import Purpose, Theme
 from memtool.report.plots import (
     bars,
     by_rate,
-    canvas,
     collection,
     fragmentation,
     heap_maps,
@@ -32,8 +34,6 @@ from memtool.report.plots import (
     scaling,
     speed,
 )
-from memtool.report.plots.processes import in_processes
-from memtool.report.plots.themes import Purpose, Theme
 from memtool.store import series
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from memtool.model import CellResult, Metric
 from memtool.report import look
 from memtool.report.look import Style
-from memtool.report.plots import canvas
-from memtool.report.plots.canvas import metric_of
+from memtool.report.paper import canvas
+from memtool.report.paper.canvas import metric_of
 from memtool.units import format_size, unit_for
 
 if TYPE_CHECKING:

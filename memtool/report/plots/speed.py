@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from memtool.model import CellResult, TraceInfo
 from memtool.report import look
 from memtool.report.look import Style
-from memtool.report.plots import canvas
-from memtool.report.plots.canvas import ceiling, metric_of
+from memtool.report.paper import canvas
+from memtool.report.paper.canvas import ceiling, metric_of
 from memtool.stats.summary import pareto_front
 from memtool.units import format_size, unit_for
 

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from memtool.model import Cell, Run
-from memtool.report.plots import canvas, pictures
+from memtool.report.paper import canvas
+from memtool.report.plots import pictures
 from memtool.report.plots.pictures import draw_all
 from tests.unit.report.fake_run import fake_run
 

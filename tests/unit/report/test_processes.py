@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from memtool.report.plots.processes import in_processes
+from memtool.report.paper.processes import in_processes
 
 
 def test_each_share_but_the_first_has_a_process_of_its_own_and_all_come_back() -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from memtool import api
 from memtool.errors import InputError
-from memtool.report.plots import themes
+from memtool.report.paper import themes
 from memtool.report.plots.pictures import draw_all
 from memtool.store import run_file
 from tests.unit.report.fake_run import fake_run_with_series

@@ -14,8 +14,7 @@ import pytest
 
 from memtool.errors import InputError
 from memtool.model import Basis, Report, Verdict
-from memtool.report import verdicts
-from memtool.report.plots import forest
+from memtool.report.compared import forest, verdicts
 from memtool.stats.words import MIXED
 from memtool.store import compare_file
 from tests.unit.report.fake_report import inside_a_run, with_a_baseline

@@ -9,7 +9,7 @@ import pytest
 
 from memtool import groups
 from memtool.model import Run
-from memtool.report import by_machine as table
+from memtool.report.compared import by_machine as table
 from memtool.stats import compare
 from memtool.stats.by_machine import machines
 from memtool.stats.over_hosts import OverHosts, by_block, over_hosts, p_differ

@@ -17,7 +17,8 @@ from xml.etree import ElementTree
 from memtool import files
 from memtool.measure.metrics import METRICS
 from memtool.model import Basis, Judgement, Place, Report, Verdict
-from memtool.report import grid, judged_words
+from memtool.report import grid
+from memtool.report.compared import judged_words
 from memtool.stats.paired import least_blocks
 from memtool.stats.words import is_better, neutral_word
 from memtool.store import compare_file

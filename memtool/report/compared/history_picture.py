@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memtool.measure.metrics import METRICS
-from memtool.report import history as words
 from memtool.report import look
-from memtool.report.plots import canvas
+from memtool.report.compared import history as words
+from memtool.report.paper import canvas
 from memtool.stats.history import History, Series
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from memtool.report import grid, judged_words
+from memtool.report import grid
+from memtool.report.compared import judged_words
 from memtool.stats.by_machine import ByMachine, Machines, OnGroup
 
 SCHEMA = "memtool.machines.v1"

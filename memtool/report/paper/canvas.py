@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from memtool.model import CellResult, Metric
-from memtool.report.plots import themes
-from memtool.report.plots.themes import Purpose, Theme
+from memtool.report.paper import themes
+from memtool.report.paper.themes import Purpose, Theme
 from memtool.units import format_ns
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from memtool.measure.metrics import METRICS
 from memtool.report import grid
-from memtool.report.judged_words import figure, percent
+from memtool.report.compared.judged_words import figure, percent
 from memtool.stats.history import FALSE_ALARMS, LEAST_RUNS, Change, History, Series
 from memtool.store import history_file
 from memtool.units import plural

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from memtool import groups
 from memtool.errors import InputError
 from memtool.model import Comparison, Judgement, Report, Verdict
-from memtool.report.plots import canvas
+from memtool.report.paper import canvas
 from memtool.stats.words import AS_MALLOC, MIXED
 
 if TYPE_CHECKING:
