@@ -83,7 +83,9 @@ def _filled(line: str, width: int, *, has_columns: bool) -> str:
         return line
     indent = " " * (len(line) - len(line.lstrip()))
     columns = re.match(r"\s*(?:\S+(?: \S+)* {2,})+", line) if has_columns else None
-    if columns is not None and columns.end() <= width // 2:
+    if has_columns and max(len(indent), 0 if columns is None else columns.end()) > width // 2:
+        return line  # too little room is left to go on below itself
+    if columns is not None:
         return textwrap.fill(
             line[columns.end() :],
             width,
