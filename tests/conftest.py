@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 from memtool.engine.packing import binding as packing_binding
 
@@ -22,6 +23,9 @@ TOOLS = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH
 """Environment in which CMake and Ninja are those of the virtual environment, which has them wherever it was made."""
 QUICKLY_BUILT = "-DMEMTOOL_OPTIMISE=-O1"
 """For what has to be right and not fast: half the time goes into building."""
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # how long an example takes says nothing about what is tested
 
 
 def pytest_configure() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtool.engine.instruments.binding import system_calls_refusal
@@ -282,7 +282,7 @@ threaded_workloads = st.one_of(
 
 
 @given(threaded_workloads)
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6)
 def test_generated_threads_replay_in_all_modes_without_loss(content: dict[str, Any]) -> None:
     serial = take(content, Mode.SERIAL)
     for mode in (Mode.LOCKSTEP, Mode.PARALLEL):

@@ -16,7 +16,7 @@ MIB = 1 << 20
 
 
 @pytest.mark.parametrize("strategy", FREE_IN_ANY_ORDER)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     steps=STEPS,
     over=st.lists(st.sampled_from(ADAPTORS), min_size=1, max_size=4),
@@ -33,7 +33,7 @@ def test_recipes_of_any_order_and_depth(strategy: str, steps: list[Step], over: 
         assert heap.stats()["granted"] == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     over=st.lists(st.sampled_from([name for name in ADAPTORS if name != "quarantine"]), max_size=3),
     sizes=st.lists(st.tuples(st.integers(0, 5000), st.booleans(), st.integers(0, 5000)), max_size=30),
@@ -57,7 +57,7 @@ def test_a_stack_stays_one_under_adaptors(over: list[str], sizes: list[tuple[int
             heap.check()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     over=st.lists(st.sampled_from([name for name in ADAPTORS if name != "as-malloc"]), min_size=1, max_size=3),
     sizes=st.lists(st.one_of(st.integers(0, 3000), st.none()), max_size=60),

@@ -31,7 +31,7 @@ APART = ["free-list structure=apart", "bump ", "arena "]
 
 
 @given(POLICIES, EVENTS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_policy_gives_the_same_addresses_wherever_its_metadata_lie(
     policy: tuple[str, str, str, str], events: list[tuple[bool, int]]
 ) -> None:

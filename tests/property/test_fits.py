@@ -47,7 +47,7 @@ class Pair:
 
 
 @pytest.mark.parametrize("fit", FITS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=STEPS, largest=LARGEST, grow=st.sampled_from([16, 4096, 65536]))
 def test_a_fast_fit_hands_out_the_addresses_of_the_list(
     fit: str, steps: list[tuple[int, int]], largest: int, grow: int

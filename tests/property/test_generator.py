@@ -147,7 +147,7 @@ THREADS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(content=WORKLOADS, seed=SEEDS)
 @example(  # requests of 0 take a second word, which the end of a scope skips too
     content={
@@ -180,7 +180,7 @@ def test_events_are_possible_and_the_image_says_the_same(content: dict[str, Any]
         assert info.epilogue_operations == after
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(content=st.one_of(WORKLOADS, THREADS), marks=MARKS, seed=SEEDS)
 def test_marks_change_nothing_but_that_they_are_there(
     content: dict[str, Any], marks: dict[str, Any], seed: int
@@ -190,7 +190,7 @@ def test_marks_change_nothing_but_that_they_are_there(
     assert [event for event in events if event[0] == MARK] == [(MARK, number, 0, 0) for number in range(len(marks))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(content=WORKLOADS, marks=MARKS, seed=SEEDS)
 def test_the_image_says_where_marks_are(content: dict[str, Any], marks: dict[str, Any], seed: int) -> None:
     workload = workload_of({**content, "marks": marks})
@@ -203,20 +203,20 @@ def test_the_image_says_where_marks_are(content: dict[str, Any], marks: dict[str
     assert all(0 <= mark.progress <= 1 for mark in result)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(content=st.one_of(MIXES, PATTERNS), seed=SEEDS)
 def test_allocations_are_exact(content: dict[str, Any], seed: int) -> None:
     allocations = [kind for kind, *_ in events_of(content, seed) if kind in (ALLOCATE, ALLOCATE_ZEROED)]
     assert len(allocations) == content["allocations"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(content=WORKLOADS, seed=SEEDS)
 def test_the_same_seed_gives_the_same_events(content: dict[str, Any], seed: int) -> None:
     assert events_of(content, seed) == events_of(workload_of(content).effective(), seed)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(lifetime=st.integers(1, 40), allocations=st.integers(1, 120), seed=SEEDS)
 def test_lifetimes_count_in_allocations(lifetime: int, allocations: int, seed: int) -> None:
     content = {"allocations": allocations, "objects": [{"size": 8, "lifetime": lifetime}]}
@@ -228,7 +228,7 @@ def test_lifetimes_count_in_allocations(lifetime: int, allocations: int, seed: i
             assert thing + lifetime == born
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(content=WORKLOADS, seed=SEEDS)
 def test_characteristics_agree_with_a_plain_count(content: dict[str, Any], seed: int) -> None:
     result = characterise(generated(workload_of(content), seed).rows(Ending()))

@@ -109,19 +109,19 @@ def load(text: bytes) -> None:
             compile_workload(workload, workload.seed)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(damaged())
 def test_damaged_workloads_load_or_are_refused_in_one_line(text: str) -> None:
     load(text.encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_refused_in_one_line(text: bytes) -> None:
     load(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet="[]{}:,-&*!|>'\"%@#?\n\t ab1", max_size=60))
 def test_any_yaml_is_refused_in_one_line(text: str) -> None:
     load(text.encode())

@@ -93,7 +93,7 @@ def named(pair: Pair) -> str:
 
 
 @pytest.mark.parametrize("pair", SAME_ADDRESSES, ids=named)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(steps=st.one_of(STEPS, LONG_STEPS), capacity=st.sampled_from([4096, 64 * KIB, MIB]))
 def test_addresses_and_figures_agree(pair: Pair, steps: list[Step], capacity: int) -> None:
     # An index is part of the budget, and takes some pages from its beginning; a reference has none.
@@ -114,7 +114,7 @@ def test_addresses_and_figures_agree(pair: Pair, steps: list[Step], capacity: in
 
 
 @pytest.mark.parametrize("minimum", [16, 64, 4096])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(steps=st.one_of(STEPS, LONG_STEPS))
 def test_buddies_hold_the_same_blocks(minimum: int, steps: list[Step]) -> None:
     """Not at the same addresses: the engine keeps its map of blocks in the heap, which takes buddies of its own."""
@@ -178,7 +178,7 @@ class Twins:
         self.live.append((ours, Block(theirs, size, alignment)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(steps=st.lists(st.tuples(st.sampled_from("amr"), st.integers(0, 5000)), max_size=80))
 def test_scopes_of_arenas_agree(steps: list[tuple[str, int]]) -> None:
     with Heap("arena", capacity=MIB) as heap:

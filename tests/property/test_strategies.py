@@ -19,14 +19,14 @@ MIB = 1 << 20
 def test_a_strategy_answers_as_its_model_expects(name: str) -> None:
     """Patterns written and read back, blocks apart and aligned, figures true, memory found again, whatever is asked."""
     machine = machine_of(name, str(DESCRIBED[name]["free_order"]), on_region=name in ON_REGION)
-    run_state_machine_as_test(machine, settings=settings(max_examples=20, stateful_step_count=50, deadline=None))
+    run_state_machine_as_test(machine, settings=settings(max_examples=20, stateful_step_count=50))
 
 
 @pytest.mark.parametrize("name", DESCRIBED)
 def test_a_strategy_is_as_sound_on_the_footing_of_a_malloc(name: str) -> None:
     """A bare pointer at the free finds the block's class, or the size in a header before it."""
     machine = machine_of(f"{name}+as-malloc", str(DESCRIBED[name]["free_order"]), on_region=name in ON_REGION)
-    run_state_machine_as_test(machine, settings=settings(max_examples=10, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(machine, settings=settings(max_examples=10, stateful_step_count=40))
 
 
 @pytest.mark.parametrize("name", ON_REGION)

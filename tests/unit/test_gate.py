@@ -540,7 +540,7 @@ def test_a_wrong_margin_is_named(text: str) -> None:
 ratio_lists = st.lists(st.lists(st.floats(0.5, 2.0), min_size=1, max_size=12), min_size=1, max_size=8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(ratio_lists)
 def test_every_comparison_gets_one_verdict_that_its_pairs_can_carry(ratios: list[list[float]]) -> None:
     comparisons = [pair(item, workload=f"w{index}") for index, item in enumerate(ratios)]
@@ -557,7 +557,7 @@ def test_every_comparison_gets_one_verdict_that_its_pairs_can_carry(ratios: list
             assert judgement.comparison.change <= 0.02 + 1e-12
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0.5, 2.0), min_size=6, max_size=20))
 def test_more_of_what_is_tested_never_turns_a_pass_into_a_regression(ratios: list[float]) -> None:
     alone = judge([pair(ratios)])[0]

@@ -18,7 +18,7 @@ MOST_LIVE = 16 * 1024
 
 
 @pytest.mark.parametrize("strategy", FACTORS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rounds=ROUNDS)
 def test_the_bound_is_never_exceeded(strategy: str, rounds: list[tuple[int, int, int, int]]) -> None:
     with Heap(strategy, f"grow={GRANULE}", capacity=16 << 20) as heap:

@@ -253,7 +253,7 @@ def test_stats_and_walk_agree() -> None:
         assert max(count for _, count, state in walk if state == "free") == stats["largest_free"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(minimum=st.sampled_from([16, 64, 4096]), chunk=st.sampled_from([4096, 65536]), steps=STEPS)
 def test_no_sequence_breaks_it(minimum: int, chunk: int, steps: list[Step]) -> None:
     with Heap("buddy", f"minimum={minimum},chunk={chunk}", capacity=700_000) as heap:

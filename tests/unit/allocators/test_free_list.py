@@ -267,7 +267,7 @@ LAYOUTS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     fit=st.sampled_from(["first", "next", "best", "worst"]),
     order=st.sampled_from(["address", "lifo", "fifo", "size-ascending", "size-descending"]),

@@ -243,7 +243,7 @@ def test_the_last_block_grows_by_what_is_left_or_not_at_all(fit: str, spared: in
         heap.check()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(name=st.sampled_from(NAMES), grow=st.sampled_from([16, 4096, 65536]), steps=STEPS)
 def test_no_sequence_breaks_it(name: str, grow: int, steps: list[Step]) -> None:
     with Heap(name, f"grow={grow}", capacity=200_000) as heap:

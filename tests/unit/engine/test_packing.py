@@ -67,13 +67,13 @@ block = st.tuples(st.integers(0, 12), st.integers(1, 8), st.integers(1, 9)).map(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(block, min_size=1, max_size=6))
 def test_few_blocks_are_packed_as_well_as_can_be(blocks: list[Block]) -> None:
     assert packed(*blocks)[1] == best(blocks)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(block, max_size=60), st.sampled_from([0, 10_000, WORK]))
 def test_what_is_found_is_a_packing(blocks: list[Block], work: int) -> None:
     load, footprint, offsets = packed(*blocks, work=work)
@@ -84,7 +84,7 @@ def test_what_is_found_is_a_packing(blocks: list[Block], work: int) -> None:
     assert footprint >= load == max((sum(s for lo, up, s in blocks if lo <= t < up) for t in range(21)), default=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(block, st.sampled_from([1, 1, 2, 8])), max_size=60), st.sampled_from([0, 10_000, WORK]))
 def test_what_is_found_is_aligned_and_a_packing(asked: list[tuple[Block, int]], work: int) -> None:
     blocks, alignments = [item for item, _ in asked], [alignment for _, alignment in asked]
@@ -97,7 +97,7 @@ def test_what_is_found_is_aligned_and_a_packing(asked: list[tuple[Block, int]], 
     assert footprint == max((at + size for at, (*_, size) in zip(offsets, blocks, strict=True)), default=0) >= load
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(block, max_size=40), st.randoms(use_true_random=False))
 def test_neither_the_order_of_the_blocks_nor_the_unit_of_time_matters(blocks: list[Block], random: Random) -> None:
     load, footprint, offsets = packed(*blocks, work=100_000)

@@ -35,7 +35,7 @@ def test_a_hundred_thousand_samples() -> None:
     assert paired.interval(range(100_000)) == (49_689, 50_310)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(effects)
 def test_the_interval_contains_the_median(samples: list[float]) -> None:
     result = paired.interval(samples)
@@ -69,7 +69,7 @@ def test_what_lies_at_the_limit_is_not_above_it() -> None:
     assert paired.p_above([0.0] * 10, 0) == 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(effects, st.floats(-5, 5))
 def test_p_values_are_those_of_the_quantile_test(samples: list[float], limit: float) -> None:
     above = quantile_test(samples, q=limit, p=0.5, alternative="greater").pvalue
@@ -91,13 +91,13 @@ def test_blocks_that_decide_an_effect_and_blocks_that_the_margin_takes_are_two_f
     assert paired.blocks_to_decide([0.0, 0.04] * 5, 0.02, 0.05) is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(effects, st.floats(-5, 5))
 def test_both_ways_never_agree(samples: list[float], limit: float) -> None:
     assert paired.p_above(samples, limit) + paired.p_not_above(samples, limit) >= 1 - 1e-9
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(effects, st.floats(-5, 5), st.floats(0, 5))
 def test_a_wider_limit_never_makes_a_regression_surer(samples: list[float], limit: float, more: float) -> None:
     assert paired.p_above(samples, limit + more) >= paired.p_above(samples, limit) - 1e-12
@@ -110,7 +110,7 @@ def test_holm_by_hand() -> None:
     assert paired.holm([]) == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_holm_lies_between_no_correction_and_bonferronis(p_values: list[float]) -> None:
     adjusted = paired.holm(p_values)
@@ -118,7 +118,7 @@ def test_holm_lies_between_no_correction_and_bonferronis(p_values: list[float]) 
     assert min(adjusted) == pytest.approx(min(1.0, len(p_values) * min(p_values)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.randoms(use_true_random=False))
 def test_holm_does_not_depend_on_the_order(p_values: list[float], random: Random) -> None:
     order = random.sample(range(len(p_values)), len(p_values))
@@ -174,7 +174,7 @@ def test_blocks_needed() -> None:
     assert paired.blocks_needed(wide, 0.02, 0.0025) == 29
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(effects, st.floats(0.001, 1))
 def test_so_many_blocks_are_odd_and_can_reach_the_level(samples: list[float], limit: float) -> None:
     needed = paired.blocks_needed(samples, limit, 0.01)
