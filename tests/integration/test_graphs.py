@@ -264,5 +264,5 @@ def test_tables(stored: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     shown = capsys.readouterr().out
     assert shown.startswith("young: young, 68,001 operations (34,001 objects of 1.85 MiB), reachable at most 250 KiB\n")
     assert "inl gc 1" in shown
-    assert "gc = nothing, for there is none: a collector finds what is dead" in shown
+    assert "gc = there is no free: a collector finds dead objects" in shown
     assert "An explicit allocator gets an object as soon as nothing leads to it." in shown
