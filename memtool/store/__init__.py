@@ -1,1 +1,1 @@
-"""Results on disk: run.json, the journal it is written from, and the series beside it."""
+"""Results on disk: run.json, the journal from which it is written, and the series next to it."""

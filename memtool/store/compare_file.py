@@ -1,4 +1,4 @@
-"""The JSON of a comparison, schema memtool.compare.v1: what scripts rely on."""
+"""The JSON of a comparison, schema memtool.compare.v1, on which scripts rely."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ FILE_NAME = "compare.json"
 
 
 Figure = Annotated[float, SkipValidation]
-"""Written as it is: bytes that are whole stay whole."""
+"""Written without conversion: a whole number of bytes stays an integer."""
 
 
 class _Record(BaseModel):
-    # Later versions of memtool may add keys; what is named here keeps its meaning.
+    # Later versions of memtool may add keys; the keys declared here keep their meaning.
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
 _CHANGE = "head / base - 1 where `scale` is ratio, else head - base"
-_SAMPLES = "pairs, or samples of the side that has fewer"
+_SAMPLES = "number of pairs, or of the samples of the side that has fewer"
 
 
 class LookRecord(_Record):
-    """What one look at a cell saw."""
+    """Result of one look at a cell."""
 
     change: Figure | None = Field(description=_CHANGE)
     low: Figure | None
@@ -42,14 +42,14 @@ class LookRecord(_Record):
 
 
 class ComparisonRecord(_Record):
-    """One figure of one cell against another's, and what it comes to."""
+    """The comparison of one metric of one cell with that of another, and its verdict."""
 
     workload: str
     region: str
     mode: str
-    base: str = Field(description="the allocator that is compared with")
-    head: str = Field(description="the allocator that is compared; the same one where two runs are")
-    metric: str = Field(description="a metric's name, or `status`: whether the cell could be measured")
+    base: str = Field(description="allocator that serves as the base of the comparison")
+    head: str = Field(description="allocator that is compared with the base; the same one where two runs are compared")
+    metric: str = Field(description="name of a metric, or `status`, which compares whether the cell could be measured")
     unit: str
     direction: Literal["lower", "higher", "neither"]
     basis: Basis
@@ -60,39 +60,45 @@ class ComparisonRecord(_Record):
     low: Figure | None
     high: Figure | None
     samples: int = Field(description=_SAMPLES)
-    limit: Figure | None = Field(description="how much worse is allowed, in the terms of `change`")
+    limit: Figure | None = Field(description="allowed deterioration, on the scale of `change`")
     verdict: Verdict
-    word: str = Field("", description="the verdict for a choice between two: slower, no slower, faster, and so on")
+    word: str = Field(
+        "", description="verdict on a choice between two allocators: slower, no slower, faster, and so on"
+    )
     reason: str
     fault: Literal["harness"] | None = Field(
-        None, description="harness: one of the two could not be measured, through no fault of its allocator"
+        None, description="harness: one of the two could not be measured, and its allocator did not cause this"
     )
-    next: str = Field(description="what to run to see more")
-    p_regression: Figure | None = Field(description="against 'not worse than the limit', adjusted for the family")
-    p_pass: Figure | None = Field(description="against 'worse than the limit', adjusted for the family")
-    smallest_detectable: Figure | None = Field(description="in the terms of `change`; found in 4 of 5 runs")
-    blocks_needed: int | None = Field(description="so that what has not changed passes in 4 of 5 runs")
+    next: str = Field(description="command that shows more detail")
+    p_regression: Figure | None = Field(description="p-value against 'not worse than the limit', adjusted")
+    p_pass: Figure | None = Field(description="p-value against 'worse than the limit', adjusted")
+    smallest_detectable: Figure | None = Field(
+        description="smallest change, on the scale of `change`, that is detected with 80 % power"
+    )
+    blocks_needed: int | None = Field(
+        description="number of blocks with which an unchanged cell passes in 80 % of runs"
+    )
     blocks_to_decide: int | None = Field(
-        description="where undecided: blocks that decide such an effect in 4 of 5 runs; null: none does"
+        description="if undecided, number of blocks that decide such an effect in 80 % of runs; null: no number does"
     )
-    effects: list[Figure] = Field(description="by block: ln(head / base), or head - base; empty unless paired")
-    hosts: list[str] = Field([], description="`effects[i]` was found on `hosts[i]`; empty where one machine took all")
+    effects: list[Figure] = Field(description="ln(head / base), or head - base, of each block; empty unless paired")
+    hosts: list[str] = Field([], description="host of each of `effects`; empty if one machine measured all")
     hosts_low: Figure | None = Field(
-        None, description="lower end of the 95 % interval over hosts of the kind, the host a random effect"
+        None, description="lower end of the 95 % interval over hosts of this kind, with the host as a random effect"
     )
     hosts_high: Figure | None = Field(None, description="upper end of that interval")
-    first_look: LookRecord | None = Field(description="where this is the second look at a suspect")
+    first_look: LookRecord | None = Field(description="the first look, where this is the second at a suspect")
 
 
 class PlaceRecord(_Record):
-    """Where an allocator stands among those of its workload and region."""
+    """Rank of an allocator among those of its workload and region."""
 
     workload: str
     region: str
     allocator: str
     rank: int
     pareto: bool
-    time_per_op_ns: Figure | None = Field(description="null: ranked by the wall time of a whole program")
+    time_per_op_ns: Figure | None = Field(description="null: the rank follows from the wall time of a whole program")
     low: Figure | None
     high: Figure | None
     peak_resident_bytes: Figure | None
@@ -100,7 +106,7 @@ class PlaceRecord(_Record):
 
 
 class PastRecord(_Record):
-    """One figure of an earlier run."""
+    """Value of one metric in an earlier run."""
 
     started: str
     source: str
@@ -121,19 +127,19 @@ class CompareRecord(_Record):
     schema_: Literal["memtool.compare.v1"] = Field(alias="schema")
     memtool: str
     command: Literal["compare", "check"]
-    sources: list[str] = Field(description="files compared, the base first")
+    sources: list[str] = Field(description="compared files, the base first")
     verdict: Verdict
     alpha: Figure
     margin: Figure
-    family: int = Field(description="tests that share alpha")
-    looks: Literal[1, 2] = Field(description="2: suspects were measured again on fresh blocks")
+    family: int = Field(description="number of tests that share alpha")
+    looks: Literal[1, 2] = Field(description="2: suspected regressions were measured again on fresh blocks")
     machine: dict[str, Any]
     comparisons: list[ComparisonRecord]
     ranking: list[PlaceRecord]
     history: list[PastRecord]
     notes: list[str]
     unjudged: list[str] = Field(
-        [], description="what was to be judged and could not be, with the reason: nothing passes"
+        [], description="figures that had to be judged and could not be, with the reason; the comparison cannot pass"
     )
 
 
@@ -144,7 +150,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def overall(report: Report) -> Verdict:
-    """Return the worst verdict of all that decide; incomparable where none does, or one that must is missing."""
+    """Return the worst of the verdicts that decide; incomparable where none decides or a required one is missing."""
     verdicts = {judgement.verdict for judgement in report.judgements}
     if report.unjudged and Verdict.REGRESSION not in verdicts:
         return Verdict.INCOMPARABLE
@@ -153,7 +159,7 @@ def overall(report: Report) -> Verdict:
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """Return a comparison as the schema has it."""
+    """Return a comparison in the form of the schema."""
     record = CompareRecord(
         schema="memtool.compare.v1",
         **{
@@ -171,7 +177,7 @@ def to_json(report: Report) -> dict[str, Any]:
 
 
 def _alike(kind: type[_Record], source: object) -> dict[str, Any]:
-    """Return what a record has under the same names as its source."""
+    """Return the values of a record's fields, taken from attributes of the source that have the same names."""
     return {name: getattr(source, name) for name in kind.model_fields if hasattr(source, name)}
 
 
@@ -199,5 +205,5 @@ def _judgement(judged: Judgement) -> ComparisonRecord:
 
 
 def write(path: Path, report: Report) -> Path:
-    """Write the JSON of a comparison, whole or not at all, and return its path."""
+    """Write the JSON of a comparison atomically and return its path."""
     return files.write_whole(path, json.dumps(to_json(report), indent=1, allow_nan=False) + "\n")

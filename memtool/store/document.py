@@ -1,4 +1,4 @@
-"""How a document that anyone may have written is read: by its schema, and never further than it can be believed."""
+"""Reads stored documents from any origin: they are validated against their schema and not trusted beyond it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from memtool.units import printable
 
 _HALF = re.compile("[\ud800-\udfff]")
 _STORED = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, defer_build=True)
-"""Later versions of memtool may add keys; what is named keeps its meaning, and has no other type."""
+"""Later versions of memtool may add keys; the keys declared here keep their meaning and their type."""
 _DESCRIBED = ConfigDict(**_STORED, use_attribute_docstrings=True)
-"""Docstrings come from the sources, which takes longer than to read a document."""
+"""Docstrings are read from the sources, which takes longer than reading a document; only schemas need them."""
 _Record = TypeVar("_Record")
 
 
 def form(record: type[_Record]) -> TypeAdapter[_Record]:
-    """Return what reads and writes a dataclass, whose fields are keys; built when it is used for the first time."""
+    """Return the adapter that reads and writes a dataclass, whose fields are keys; it is built at its first use."""
     return TypeAdapter(with_config(_STORED)(record))
 
 
 def json_schema(record: type[Any], mode: Literal["validation", "serialization"] = "validation") -> dict[str, Any]:
-    """Return the JSON Schema of a dataclass: what its fields' docstrings say of them is in it."""
+    """Return the JSON Schema of a dataclass, with the docstrings of its fields as descriptions."""
     try:
         return TypeAdapter(with_config(_DESCRIBED)(record)).json_schema(mode=mode)
     finally:
@@ -44,11 +44,12 @@ def read(
     noun: str,
     written: Mapping[str, str] = MappingProxyType({}),
 ) -> _Record:
-    """Return the record of a file that says that it is of a schema.
+    """Return the record in a file that declares a given schema.
 
-    ``written`` says which fields have another key in the file; ``""``: their parts stand beside the others.
+    ``written`` maps fields to the keys that the file uses for them; ``""`` means that the field's own parts stand at
+    the level of its siblings.
 
-    Raises InputError with one line: the file is not ``noun``, or names the first key that is not as the schema says.
+    Raises InputError with one line where the file is not ``noun``; the line names the first key that is not valid.
     """
     data = _load(file, schema, noun)
     record = None
@@ -56,7 +57,7 @@ def read(
         record = validate(_printable(data))
     except ValidationError as problems:
         first = problems.errors()[0]
-        if first["type"] != "json_invalid":  # half of a character, which has a place below
+        if first["type"] != "json_invalid":  # a lone surrogate; _why_unwritable() finds its place below
             keys = (written.get(str(part), str(part)) for part in first["loc"])
             where = ".".join(filter(None, keys))
             raise InputError(f"{file}: {where}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
@@ -73,7 +74,7 @@ def _load(file: Path, schema: str, noun: str) -> dict[str, Any]:
         raise InputError(f"{file}: is not JSON, or not all of it: {problem}") from None
     except RecursionError:
         raise InputError(f"{file}: is nested too deeply for {noun}") from None
-    except ValueError:  # of Python, for an integer of some thousand digits
+    except ValueError:  # raised by Python for an integer of some thousand digits
         raise InputError(f"{file}: has a number with too many digits") from None
     name = data.get("schema") if isinstance(data, dict) else None
     if name != schema:
@@ -84,8 +85,8 @@ def _load(file: Path, schema: str, noun: str) -> dict[str, Any]:
     return data
 
 
-def _printable(value: Any) -> Any:  # noqa: ANN401  # of JSON
-    """Return a document all of whose texts are printable: terminals and logs obey what is written to them."""
+def _printable(value: Any) -> Any:  # noqa: ANN401  # JSON
+    """Return a document in which all text is printable: terminals and logs obey control characters."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, dict):
@@ -94,7 +95,7 @@ def _printable(value: Any) -> Any:  # noqa: ANN401  # of JSON
 
 
 def _why_unwritable(value: object) -> str | None:
-    """Return where a value has what Python's JSON reader takes and nothing can write again; None: nowhere."""
+    """Return where a value contains something that Python's JSON reader accepts and no writer can write; or None."""
     if isinstance(value, float) and not math.isfinite(value):
         return f": is {value}, and no number"
     if isinstance(value, str):

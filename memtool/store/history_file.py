@@ -1,4 +1,4 @@
-"""The JSON of a history, schema memtool.history.v1, and what two services that keep histories read."""
+"""The JSON of a history, schema memtool.history.v1, and the formats of two services that keep histories."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def to_json(history: History) -> dict[str, Any]:
-    """Return a history as the schema has it."""
+    """Return a history in the form of the schema."""
     return {"schema": SCHEMA, "memtool": __version__, **_STORED.dump_python(history, mode="json")}
 
 
@@ -41,7 +41,7 @@ def to_bencher(history: History) -> dict[str, Any]:
 
 
 def to_benchmark_action(history: History, direction: str) -> list[dict[str, Any]]:
-    """Return the newest figures of a direction, ``lower`` or ``higher``, for github-action-benchmark's custom tools."""
+    """Return the newest figures of one direction, ``lower`` or ``higher``, in the form of github-action-benchmark."""
     return [
         {
             "name": f"{_name(series)} · {series.metric}",
@@ -56,7 +56,7 @@ def to_benchmark_action(history: History, direction: str) -> list[dict[str, Any]
 
 
 def _newest(history: History) -> Iterator[tuple[Series, Point]]:
-    """Yield the last figure of each series that the newest run of its workload is in."""
+    """Yield the last figure of each series that includes the newest run of its workload."""
     last: dict[str, int] = {}
     for series in history.series:
         last[series.cell.workload] = max(last.get(series.cell.workload, 0), series.points[-1].run)

@@ -1,8 +1,8 @@
-"""The journal of a run: every finished sample is in it before the next is begun, so nothing finished is ever lost.
+"""The journal of a run. Every finished sample is written to it before the next begins, so that none is ever lost.
 
-Each line is a JSON object, ``{"check": "0123abcd", "head": {...}}`` once and then ``{"check": ..., "sample": {...}}``,
-where check is the CRC-32 of what stands after it. A line that was damaged is found by it, whatever it says now. A run
-that other machines measure has ``"group"`` in place of ``"sample"`` for what is known of each group of them.
+Each line is a JSON object: ``{"check": "0123abcd", "head": {...}}`` once, and then ``{"check": ..., "sample": {...}}``.
+``check`` is the CRC-32 of the rest of the line and detects every kind of damage to it. In a run on other machines,
+lines with ``"group"`` in place of ``"sample"`` hold the facts about each group of machines.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from memtool.passes.records import plain, record_from
 
 FILE_NAME = "journal.jsonl"
 SECOND_LOOK = "second-look"
-"""Folder of a check's fresh blocks, inside that of its run."""
+"""Folder of the fresh blocks of a check, inside the folder of its run."""
 _SCHEMA = "memtool.journal.v3"
 _LOCK_SECONDS = 1.0
-"""How long to wait for the lock: another memtool may look for an instant whether a run is going on."""
+"""How long to wait for the lock: another memtool may hold it briefly to find out whether a run is in progress."""
 _LONGEST_LINE = 64 << 20
 
 Key = tuple[Cell, int, Pass]
@@ -39,28 +39,28 @@ Key = tuple[Cell, int, Pass]
 
 @dataclass(slots=True)
 class Journal:
-    """An open journal: what is in it, and where to add."""
+    """An open journal: its content, and where to append."""
 
     started: str
     finished: Mapping[Key, Sample]
     _path: Path = field(repr=False)
     _descriptor: int = field(repr=False)
     samples: int = 0
-    """In it, those that it was opened with included."""
+    """Number of samples in the journal, including those that it held when it was opened."""
     blocks: int | None = None
-    """How many the run has, where it is resumed and may be given more."""
+    """Number of blocks of the run, where it is resumed and may be given more."""
     groups: dict[str, Any] = field(default_factory=dict)
-    """What is known of each group of machines, by its name; the last that was said."""
+    """Name of each group of machines -> the facts recorded about it last."""
 
     def add_group(self, name: str, known: Mapping[str, Any]) -> None:
-        """Add what is known of a group of machines. Raises MemtoolError as ``append`` does."""
+        """Add the facts about a group of machines. Raises MemtoolError as ``append`` does."""
         self._add(_line("group", {"name": name, "known": known}))
         self.groups[name] = known
 
     def append(self, sample: Sample) -> None:
-        """Add a sample; it is in the kernel's hands when this returns, so that killing memtool does not lose it.
+        """Add a sample. It is in the kernel's hands when this returns, so a killed memtool does not lose it.
 
-        Raises MemtoolError where there is no room for it; what is in the journal is still whole.
+        Raises MemtoolError where there is no room for it; the earlier content of the journal stays intact.
         """
         self._add(line_of(sample))
         self.samples += 1
@@ -82,9 +82,9 @@ def line_of(sample: Sample) -> bytes:
 
 
 def sample_of(line: bytes, kinds: Mapping[str, str]) -> Sample:
-    """Return the sample of a line; ``kinds``: workload -> kind of work.
+    """Return the sample of a line; ``kinds`` maps each workload to its kind of work.
 
-    Raises ValueError, KeyError or TypeError for what is none, or was damaged.
+    Raises ValueError, KeyError or TypeError for a line that holds no sample or was damaged.
     """
     return _sample(_checked("sample", line), kinds)
 
@@ -94,7 +94,7 @@ def _line(kind: str, record: Mapping[str, Any]) -> bytes:
 
 
 def write(descriptor: int, line: bytes) -> None:
-    """Add a line, or nothing of it."""
+    """Append a line completely or not at all. Raises OSError."""
     end = os.lseek(descriptor, 0, os.SEEK_END)
     try:
         while line:
@@ -112,21 +112,21 @@ def open_journal(
     """Open the journal of a run in a folder.
 
     Args:
-        directory: the run's folder; made where it is not there.
-        fingerprint: what must be the same for a run to be resumed.
-        started: when this run began; a resumed one keeps the time of its beginning.
-        resume: go on with the samples that are there, rather than refuse to.
-        adds_blocks: a run that is resumed may have more blocks than it was begun with, and never fewer than it has;
-            where the fingerprint has None of them, it keeps those that it has.
+        directory: the run's folder; created where it does not exist.
+        fingerprint: everything that must be unchanged for a run to be resumed.
+        started: when this run began; a resumed run keeps its original start.
+        resume: continue with the samples in the journal instead of refusing to.
+        adds_blocks: a resumed run may be given more blocks than it was begun with, but never fewer than it has already;
+            where the fingerprint has None for the blocks, the run keeps its number.
 
     Raises:
-        InputError: there is another run in the folder, or none to resume, or it measured something else, or another
-            memtool is writing it. A run that is refused is left as it is.
+        InputError: the folder holds another run, or no run to resume, or a run that measured something else, or
+            another memtool is writing it. A run that is refused is not changed.
     """
     path = directory / FILE_NAME
     descriptor = _opened(path, new=not resume)
     try:
-        # Nothing is read, and nothing cut off, before it is certain that nobody else is writing.
+        # Nothing is read or cut off before it is certain that no other memtool is writing.
         _lock(descriptor, directory)
         if resume:
             head, finished, known, whole = _read(path, descriptor)
@@ -148,7 +148,7 @@ def open_journal(
 
 
 def own_blocks(directory: Path, fingerprint: Mapping[str, object]) -> int:
-    """Return how many blocks a run that could be resumed has, and leave it as it is. Raises InputError as above."""
+    """Return how many blocks a resumable run has, without changing it. Raises InputError as ``open_journal`` does."""
     path = directory / FILE_NAME
     descriptor = _opened(path, new=False)
     try:
@@ -181,7 +181,7 @@ def _opened(path: Path, *, new: bool) -> int:
 
 
 def _lock(descriptor: int, directory: Path) -> None:
-    """Keep a second memtool from writing into the same run; the lock ends with the process."""
+    """Prevent a second memtool from writing to the same run; the lock ends with the process."""
     end = time.monotonic() + _LOCK_SECONDS
     while True:
         try:
@@ -195,7 +195,7 @@ def _lock(descriptor: int, directory: Path) -> None:
 
 
 def _is_written(path: Path) -> bool:
-    """Return whether another memtool is writing a journal at this moment."""
+    """Return whether another memtool is writing a journal at present."""
     descriptor = files.open_file(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -209,9 +209,9 @@ def _is_written(path: Path) -> bool:
 def newest(root: Path, fingerprint: Mapping[str, object], *, adds_blocks: bool = False) -> Path:
     """Return the newest run under a folder that was interrupted and measured the same, as in ``open_journal``.
 
-    Interrupted is what has no run.json and no limits.json, or a second look of a check without its report, and is not
-    being written.
-    Raises InputError when there is none; where one was interrupted that measured something else, it says what.
+    A run counts as interrupted if nobody is writing it and it has neither run.json nor limits.json, or it is a check
+    whose second look has no report yet.
+    Raises InputError when there is none; where an interrupted run measured something else, the error says in what.
     """
     others: list[str] = []
     journals = sorted(root.glob(f"*/{FILE_NAME}"), key=_changed, reverse=True)
@@ -253,7 +253,7 @@ def _is_finished(directory: Path) -> bool:
 
 
 def _read(path: Path, descriptor: int) -> tuple[dict[str, Any], dict[Key, Sample], dict[str, Any], int]:
-    """Return (head, samples, groups, bytes of whole lines): a line cut short by a kill does not count."""
+    """Return (head, samples, groups, bytes of whole lines); a line cut short by a kill is not counted."""
     head: dict[str, Any] | None = None
     known: dict[str, Any] = {}
     kinds: dict[str, str] = {}
@@ -276,7 +276,7 @@ def _read(path: Path, descriptor: int) -> tuple[dict[str, Any], dict[Key, Sample
                     known[str(group["name"])] = group["known"]
                 else:
                     sample = _sample(_checked("sample", line), kinds)
-                    if not sample.of_harness:  # it says nothing of its allocator, and is taken again
+                    if not sample.of_harness:  # it says nothing about the allocator, and is taken again
                         samples[sample.cell, sample.block, sample.run_pass] = sample
             except (ValueError, KeyError, TypeError, RecursionError):
                 raise _damaged(path, number) from None
@@ -302,7 +302,7 @@ def _head(path: Path, line: bytes) -> dict[str, Any]:
 
 
 def _checked(kind: str, line: bytes) -> dict[str, Any]:
-    """Return what a line holds. Raises ValueError where it is not what was written."""
+    """Return the content of a line. Raises ValueError where it is not as it was written."""
     before = b'{"check":"%08x","%s":'
     body = line[len(before % (0, kind.encode())) : -len(b"}\n")]
     if _framed(kind, body) != line:
@@ -316,12 +316,12 @@ def _framed(kind: str, body: bytes) -> bytes:
 
 
 def _kinds(fingerprint: Mapping[str, Any]) -> dict[str, str]:
-    """Return workload -> kind of work. A journal from before there were kinds is refused for what differs."""
+    """Return workload -> kind of work. A journal that predates kinds is refused because its fingerprint differs."""
     return {name: known.get("kind", FIRST) for name, known in fingerprint.get("workloads", {}).items()}
 
 
 def _sample(record: Mapping[str, Any], kinds: Mapping[str, str]) -> Sample:
-    """Return a sample as it was written. Raises ValueError, KeyError or TypeError for what is none."""
+    """Return a sample from its stored form. Raises ValueError, KeyError or TypeError where there is none."""
     kind = kinds.get(groups.split(record["cell"]["workload"])[0], FIRST)
     measure = results(kind).measures[Pass(record["run_pass"])]
     payload = None if record["payload"] is None else record_from(measure.figures, record["payload"])
@@ -329,7 +329,7 @@ def _sample(record: Mapping[str, Any], kinds: Mapping[str, str]) -> Sample:
 
 
 def _same(path: Path, before: Mapping[str, Any], now: Mapping[str, object]) -> None:
-    """Raise InputError that names what is not as it was when the run was begun."""
+    """Raise InputError that names what has changed since the run was begun."""
     current = json.loads(json.dumps(now))
     for name in {**before, **current}:
         first, second = before.get(name), current.get(name)
@@ -347,11 +347,10 @@ def _same(path: Path, before: Mapping[str, Any], now: Mapping[str, object]) -> N
 def _grown(
     path: Path, before: Mapping[str, Any], samples: Mapping[Key, Sample], now: Mapping[str, Any]
 ) -> tuple[dict[str, Any], int]:
-    """Return (what a run was begun with, the number of blocks wanted in place of the one it had; its blocks from now).
+    """Return (a run's fingerprint, with the number of blocks wanted in place of its own; its new number of blocks).
 
-    Raises InputError where it has more: a figure of fewer would leave samples out. It may have been given more since
-    it was begun, which its samples show.
-    """
+    Raises InputError where the run already has more blocks, because a smaller number would leave samples out. A run may
+    have been given more blocks since it was begun, so its samples are counted too.
     begun, blocks = before.get("blocks"), now["blocks"]
     if not isinstance(begun, int):
         raise _damaged(path, 1)

@@ -1,4 +1,4 @@
-"""limits.json, what a search for least memory limits leaves, schema memtool.limits.v1: what scripts rely on."""
+"""limits.json, schema memtool.limits.v1: the result of a search for the least memory limits, for scripts to read."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ SCHEMA = "memtool.limits.v1"
 FILE_NAME = "limits.json"
 _STORED = document.form(Limits)
 _CELL = ("workload", "allocator", "region")
-"""What of a cell stands beside its limits: a search replays on one thread."""
+"""Fields of a cell that stand at the level of its limits; there is no mode, because a search replays on one thread."""
 _COMPUTED: dict[str, dict[str, Any]] = {
     "largest_bytes": {
         "anyOf": [{"minimum": 0, "type": "integer"}, {"type": "null"}],
-        "description": "what every one of the seeds survives",
+        "description": "least memory limit that is sufficient for every seed, bytes",
     },
     "largest_over_peak_live": {
         "anyOf": [{"type": "number"}, {"type": "null"}],
-        "description": "as a multiple of its seed's peak_live_bytes",
+        "description": "`largest_bytes` as a multiple of the peak_live_bytes of its seed",
     },
 }
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of limits.json: that of the records, and where the file differs from them."""
+    """Return the JSON Schema (2020-12) of limits.json: that of the records, adapted where the file differs."""
     schema = document.json_schema(Limits, "serialization")
     row, cell = schema["$defs"]["LimitRow"], schema["$defs"].pop("Cell")
     del row["properties"]["cell"]
@@ -43,7 +43,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def to_json(limits: Limits) -> dict[str, Any]:
-    """Return a search's result as the schema has it: sizes in bytes, a row for each allocator, with those left out."""
+    """Return a search's result in the form of the schema: sizes in bytes, a row for each allocator, even if left out."""
     content = _STORED.dump_python(limits, mode="json")
     content["rows"] = [
         {name: stored["cell"][name] for name in _CELL}
@@ -55,7 +55,7 @@ def to_json(limits: Limits) -> dict[str, Any]:
 
 
 def _from_json(content: dict[str, Any]) -> Limits:
-    """Return the search of what a file has. Raises ValidationError."""
+    """Return the search that a file's content describes. Raises ValidationError."""
     rows = content.get("rows")
     nested = [_with_cell(row) for row in rows] if isinstance(rows, list) else rows
     return _STORED.validate_json(json.dumps({**content, "rows": nested}))
@@ -66,12 +66,12 @@ def _with_cell(row: object) -> object:
 
 
 def write(directory: Path, limits: Limits) -> Path:
-    """Write limits.json into a folder, whole or not at all, and return its path. Raises OSError."""
+    """Write limits.json into a folder atomically and return its path. Raises OSError."""
     return files.write_whole(directory / FILE_NAME, json.dumps(to_json(limits), indent=1, allow_nan=False) + "\n")
 
 
 def file_of(path: Path) -> Path | None:
-    """Return the limits.json that a path names, itself or in a folder without a run; None: it names something else."""
+    """Return the limits.json at a path, or in a folder that holds no run; None where the path names neither."""
     if not files.is_folder(path):
         return path if path.name == FILE_NAME else None
     has_run = files.is_there(path / run_file.FILE_NAME)
@@ -79,7 +79,7 @@ def file_of(path: Path) -> Path | None:
 
 
 def read(file: Path) -> Limits:
-    """Return what a search has stored. Raises InputError with one line."""
+    """Return a stored search. Raises InputError with one line."""
     limits = document.read(file, _from_json, SCHEMA, "a result of memtool bench --find-limit", {"cell": ""})
     peaks = {
         searched.name: [(events.seed, events.peak_live_bytes) for events in searched.seeds]
@@ -93,7 +93,7 @@ def read(file: Path) -> Limits:
 
 
 def _refuse_impossible(file: Path, row: LimitRow, peaks: dict[str, list[tuple[int, int]]]) -> None:
-    """Complain of a row that no search has left; ``peaks`` are (seed, peak of live bytes) of each workload."""
+    """Raise for a row that no search can have produced; ``peaks`` holds (seed, peak live bytes) of each workload."""
     where = f"{file}: {row.cell.workload}/{row.cell.allocator}/{row.cell.region}"
     if row.cell.workload not in peaks:
         raise InputError(f"{where}: workloads: has no '{row.cell.workload}'")

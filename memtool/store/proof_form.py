@@ -1,6 +1,6 @@
-"""What a cell's proof and the mappings of a workload may hold.
+"""Types of the parts of a cell's proof and of a workload's mappings that memtool reads.
 
-What a table, a picture or a gate reads of them has one type; the rest is passed over.
+Every part that a table, a picture or a gate reads has exactly one type; the rest is ignored.
 """
 
 from __future__ import annotations
@@ -80,14 +80,14 @@ _CALL = frozenset(Call.__dataclass_fields__)
 
 
 def why_no_proof(proof: Mapping[str, Any]) -> str | None:
-    """Return which key of a proof is not what memtool writes there; None: all are."""
+    """Return which key of a proof memtool cannot have written in this form; None: all are valid."""
     call = proof.get("call")
     unknown = sorted(set(call) - _CALL) if isinstance(call, dict) else []
     return f"call.{unknown[0]}: is not known" if unknown else _why_not(_PROOF, proof)
 
 
 def why_no_trace(info: TraceInfo) -> str | None:
-    """Return which key of a workload's mappings is not what memtool writes there; None: all are."""
+    """Return which key of a workload's mappings memtool cannot have written in this form; None: all are valid."""
     arrivals = info.arrivals or {}
     parts = (
         ("arrivals", info.arrivals, _FRAMES if arrivals.get("law") == "frames" else _ARRIVALS),
@@ -99,7 +99,7 @@ def why_no_trace(info: TraceInfo) -> str | None:
 
 
 def _why_no_facts(info: TraceInfo) -> str | None:
-    """Return that a kind's own facts of a workload cannot be read by what shows them: its heading and its remarks."""
+    """Return why a kind's own facts about a workload cannot be displayed in its heading and remarks; None: they can."""
     kind = results(info.kind)
     try:
         kind.heading(info)

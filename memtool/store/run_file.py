@@ -1,4 +1,4 @@
-"""run.json, schema memtool.run.v1: what scripts rely on."""
+"""run.json, schema memtool.run.v1, on which scripts rely."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from memtool.store.proof_form import why_no_proof, why_no_trace
 SCHEMA = "memtool.run.v1"
 FILE_NAME = "run.json"
 _SAME = 1e-9
-"""Relative difference of a value that was computed from the same samples by another program."""
+"""Tolerated relative difference of a value that another program computed from the same samples."""
 
 
 _STORED = document.form(Run)
 _CELL = tuple(part.name for part in fields(Cell))
-"""What of a cell stands beside its figures, and not in a mapping of its own."""
+"""Fields of a cell that stand at the level of its figures, not in a mapping of their own."""
 _FAULT = {
     "anyOf": [{"enum": ["allocator", HARNESS], "type": "string"}, {"type": "null"}],
     "default": None,
-    "description": "whose it is that the cell failed; harness: memtool's own or the machine's",
+    "description": "who caused the failure of the cell; harness: memtool itself or the machine",
 }
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of run.json: that of the records, and where the file differs from them."""
+    """Return the JSON Schema (2020-12) of run.json: that of the records, adapted where the file differs."""
     schema = document.json_schema(Run)
     records = schema["$defs"]
     cell, info = records["CellResult"], records["TraceInfo"]
@@ -52,7 +52,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def to_json(run: Run) -> dict[str, Any]:
-    """Return a run as the contract has it. A figure that is not a number is written as null."""
+    """Return a run in the form of the schema. A figure that is not a number is written as null."""
     content = _STORED.dump_python(run, mode="json")
     for info in content["workloads"]:
         info["events"] = info["operations"]
@@ -74,7 +74,7 @@ def _finite(metrics: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _from_json(content: dict[str, Any]) -> tuple[Run, list[str | None]]:
-    """Return the run of what a file has, and what it says of the fault of each cell. Raises ValidationError."""
+    """Return the run that a file's content describes, and the fault it states for each cell. Raises ValidationError."""
     workloads, cells = content.get("workloads"), content.get("cells")
     nested = {
         "workloads": [_renamed(info) for info in workloads] if isinstance(workloads, list) else workloads,
@@ -95,17 +95,17 @@ def _with_cell(cell: object) -> object:
 
 
 def write(directory: Path, run: Run) -> Path:
-    """Write run.json into a folder, whole or not at all, and return its path."""
+    """Write run.json into a folder atomically and return its path."""
     return write_file(directory / FILE_NAME, run)
 
 
 def write_file(path: Path, run: Run) -> Path:
-    """Write a run into a file of any name, whole or not at all, and return its path."""
+    """Write a run to a file of any name atomically and return its path."""
     return files.write_whole(path, json.dumps(to_json(run), indent=1, allow_nan=False) + "\n")
 
 
 def read(path: Path) -> Run:
-    """Return the run of a file or of a folder with one. Raises InputError with one line."""
+    """Return the run in a file, or in the run.json of a folder. Raises InputError with one line."""
     file = path / FILE_NAME if files.is_folder(path) else path
     run, faults = document.read(
         file, _from_json, SCHEMA, "a result of memtool bench", {"cell": "", "operations": "events"}
@@ -115,7 +115,7 @@ def read(path: Path) -> Run:
 
 
 def read_all(folder: Path, field: str | None = "history") -> list[tuple[str, Run]]:
-    """Return every run under a folder with its file. Raises InputError where there is none, or one is damaged."""
+    """Return every run under a folder with its file. Raises InputError where there is none or one is damaged."""
     places = [*folder.glob(f"*/{FILE_NAME}"), *folder.glob("*.json"), *folder.glob(FILE_NAME)]
     if not places:
         raise InputError(f"{folder}: no run in it", field=field)
@@ -123,7 +123,7 @@ def read_all(folder: Path, field: str | None = "history") -> list[tuple[str, Run
 
 
 def _refuse_impossible(file: Path, run: Run, faults: Sequence[str | None]) -> None:
-    """Complain of a run that memtool cannot have written: nothing in it is to be believed, least of all by a gate."""
+    """Raise for a run that memtool cannot have written: no part of it can be trusted, least of all by a gate."""
     workloads = [info.name for info in run.workloads]
     twice = next((name for name in workloads if workloads.count(name) > 1), None)
     if twice is not None:
@@ -154,7 +154,7 @@ def _refuse_impossible(file: Path, run: Run, faults: Sequence[str | None]) -> No
 
 
 def _why_impossible(name: str, metric: Metric) -> str | None:
-    """Return what of a metric's figures contradicts itself or what the metric means; None: nothing does."""
+    """Return why a metric's figures contradict each other or the metric's definition; None: they do not."""
     samples, value = metric.samples, metric.value
     if len(samples) != len(metric.blocks):
         return f"{len(samples)} samples in {len(metric.blocks)} blocks"
@@ -183,7 +183,7 @@ def _why_no_interval(metric: Metric) -> str | None:
 
 
 def _why_not_of_its_kind(name: str, metric: Metric) -> str | None:
-    """Return what a figure of this name cannot be; later versions of memtool may have other names."""
+    """Return why a metric of this name cannot have such a figure; None for names that only later versions know."""
     info = METRICS.get(name)
     if info is None:
         return None

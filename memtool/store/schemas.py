@@ -1,4 +1,4 @@
-"""The JSON Schemas of all files."""
+"""The JSON Schemas of all files that memtool reads and writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is too long for run.json: footprint over time, histograms, heap maps; one file a cell beside it."""
+"""Data too long for run.json, in one file a cell next to it: footprint over time, histograms and heap maps."""
 
 from __future__ import annotations
 
@@ -28,32 +28,33 @@ FOLDER = "series"
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The series of one cell; a part that was not measured is empty."""
+    """The series of one cell; parts that were not measured are empty."""
 
     footprint: Mapping[str, Sequence[int | None]]
-    """Column -> figure at each checkpoint of the first footprint sample; bytes, but ``clock`` in operations."""
+    """Column -> value at each checkpoint of the first footprint sample; bytes, except ``clock``, in operations."""
     histograms: Mapping[str, Sequence[tuple[float, float, int]]]
-    """Kind of operation, ``floor``, and ``pause`` -> (lowest ns, highest ns, count), raw, of all latency samples
-    together."""
+    """Kind of operation, ``floor``, and ``pause`` -> (lowest ns, highest ns, count), uncorrected, over all latency
+    samples."""
     heap_maps: Sequence[Mapping[str, Any]] = field(default=())
-    """What holds which addresses, at each moment (docs/metrics.md, "Heap maps")."""
+    """The contents of the address range at each marked moment (docs/metrics.md, "Heap maps")."""
     latency_by_size: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    """Kind of operation -> one mapping a class of sizes that occurs: ``largest_bytes`` (None: no end), ``operations``,
-    ``maximum_ns`` and ``histogram``, as those above."""
+    """Kind of operation -> one mapping for each class of sizes that occurs: ``largest_bytes`` (None: unbounded),
+    ``operations``, ``maximum_ns``, and ``histogram`` in the form of ``histograms``."""
     latency_over_time: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Kind of operation -> ``maximum_ns``, for each slice of the run's events the median over the samples of the
-    longest, raw (None: there was none), and ``slow``, from how many ns on -> count of operations in each slice."""
-    threads: Sequence[Mapping[str, Any]] = field(default=())
-    """One mapping a thread of a replay on several: of the first throughput sample ``operations``,
-    ``remote_deallocations``, ``time_ns`` and ``wait_ns`` (before the epilogue), and of all latency samples, for the
-    first 64 threads, ``allocate`` and ``deallocate`` as ``histograms`` above."""
+    """Kind of operation -> ``maximum_ns`` and ``slow``. ``maximum_ns`` has, for each slice of the run's events, the
+    median over the samples of the longest time, uncorrected (None: the slice has no such operation). ``slow`` maps
+    thresholds in ns to the count of operations in each slice that took at least so long."""
+    """One mapping for each thread of a multi-threaded replay. ``operations``, ``remote_deallocations``, ``time_ns``
+    and ``wait_ns`` (before the epilogue) come from the first throughput sample. ``allocate`` and ``deallocate``, in the
+    form of ``histograms``, come from all latency samples, for the first 64 threads."""
+    of ``histograms``, come from all latency samples, for the first 64 threads."""
     pauses: Sequence[tuple[float, float, str, float]] = field(default=())
-    """(ns since the replay began, ns, cause, ns of processor time) of each time that the program stood still, in the
-    first latency sample; of more than 2,048 the longest of each of so many groups of neighbours."""
+    """(ns since the replay began, ns, cause, ns of processor time) of each time that the program was stopped, in the
+    first latency sample. Of more than 2,048 pauses, neighbours are grouped and each group keeps its longest."""
 
     @staticmethod
     def of(samples: Sequence[Sample], ns_per_tick: float) -> History:
-        """Return the series of a cell's samples."""
+        """Return the series computed from a cell's samples."""
         footprints, heaps = taken(samples, Footprint), taken(samples, Maps)
         timed, latencies = taken(samples, Throughput), taken(samples, Latency)
         stood = [
@@ -86,7 +87,7 @@ class History:
 
     @property
     def parts(self) -> dict[str, Any]:
-        """Return the parts by the names under which run.json has them."""
+        """Return the parts by the names that run.json uses for them."""
         return {part.name: getattr(self, part.name) for part in fields(self)}
 
 
@@ -100,7 +101,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _merged(histograms: Sequence[Histogram], ns_per_tick: float) -> list[tuple[float, float, int]]:
-    """Return the bands of merged histograms. The last one ends with the exact maximum."""
+    """Return the bins of merged histograms. The last bin ends with the exact maximum."""
     most = max((part.maximum for part in histograms), default=0)
     return _bands([part.buckets for part in histograms], ns_per_tick, most)
 
@@ -155,7 +156,7 @@ def _by_size(
 
 def _over_time(histograms: Sequence[Mapping[str, Slices]], ns_per_tick: float) -> dict[str, dict[str, Any]]:
     if not any(any(value.maximum) for slices in histograms for value in slices.values()):
-        return {}  # of a replay on several threads
+        return {}  # a replay on several threads
     kinds = {}
     for kind in histograms[0]:
         longest = zip(*(slices[kind].maximum for slices in histograms), strict=True)
@@ -173,7 +174,7 @@ def _over_time(histograms: Sequence[Mapping[str, Slices]], ns_per_tick: float) -
 def write_all(
     directory: Path, cells: Sequence[CellResult], histories: Mapping[Cell, History]
 ) -> tuple[CellResult, ...]:
-    """Write the series of each cell and return the cells with the names of their files."""
+    """Write the series of each cell and return the cells with the names of their files. Raises OSError."""
     folder = directory / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -190,7 +191,7 @@ def write_all(
 
 
 def read(directory: Path, result: CellResult) -> History:
-    """Return the series of a cell. Raises InputError where a file that run.json names is not there."""
+    """Return the series of a cell. Raises InputError where a file that run.json names does not exist."""
     names = set(result.series.values())
     if not names:
         return History({}, {})
@@ -202,7 +203,7 @@ def read(directory: Path, result: CellResult) -> History:
 
 
 def slug(cell: Cell) -> str:
-    """Return a file name that tells the cells of a run apart: readable, and with a digest where names need escaping."""
+    """Return a readable file name that is unique among the cells of a run; escaped names are followed by a digest."""
     parts = (cell.workload, cell.allocator, cell.region, cell.mode)
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=4).hexdigest()
     return f"{files.readable_name('_'.join(parts[:2]))}_{digest}"
