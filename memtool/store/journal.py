@@ -351,6 +351,7 @@ def _grown(
 
     Raises InputError where the run already has more blocks, because a smaller number would leave samples out. A run may
     have been given more blocks since it was begun, so its samples are counted too.
+    """
     begun, blocks = before.get("blocks"), now["blocks"]
     if not isinstance(begun, int):
         raise _damaged(path, 1)

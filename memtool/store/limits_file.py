@@ -43,7 +43,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def to_json(limits: Limits) -> dict[str, Any]:
-    """Return a search's result in the form of the schema: sizes in bytes, a row for each allocator, even if left out."""
+    """Return a search's result in the form of the schema: sizes in bytes, a row per allocator, even if left out."""
     content = _STORED.dump_python(limits, mode="json")
     content["rows"] = [
         {name: stored["cell"][name] for name in _CELL}

@@ -44,10 +44,10 @@ class History:
     """Kind of operation -> ``maximum_ns`` and ``slow``. ``maximum_ns`` has, for each slice of the run's events, the
     median over the samples of the longest time, uncorrected (None: the slice has no such operation). ``slow`` maps
     thresholds in ns to the count of operations in each slice that took at least so long."""
+    threads: Sequence[Mapping[str, Any]] = field(default=())
     """One mapping for each thread of a multi-threaded replay. ``operations``, ``remote_deallocations``, ``time_ns``
     and ``wait_ns`` (before the epilogue) come from the first throughput sample. ``allocate`` and ``deallocate``, in the
     form of ``histograms``, come from all latency samples, for the first 64 threads."""
-    of ``histograms``, come from all latency samples, for the first 64 threads."""
     pauses: Sequence[tuple[float, float, str, float]] = field(default=())
     """(ns since the replay began, ns, cause, ns of processor time) of each time that the program was stopped, in the
     first latency sample. Of more than 2,048 pauses, neighbours are grouped and each group keeps its longest."""
