@@ -1,4 +1,4 @@
-// An arena: memory is handed out upwards and given back a scope at a time.
+// An arena: allocation moves a pointer upwards, and the end of a scope frees everything allocated in it.
 //
 // The region is contiguous, so growing never leaves a gap and a marker is one address.
 #pragma once
@@ -17,7 +17,7 @@ class Arena {
  public:
   struct Marker {
     std::byte* next;
-    std::byte* scope;  // where the scope around it begins
+    std::byte* scope;  // where the enclosing scope begins
   };
 
   static constexpr std::array<ParameterInfo, 1> kParameters{{
@@ -51,7 +51,8 @@ class Arena {
     const std::size_t old_bytes = arena_bytes(old_size, alignment);
     const std::size_t bytes = arena_bytes(new_size, alignment);
     auto* at = static_cast<std::byte*>(block);
-    // A block from before the scope keeps its end, for the scope gives back all that lies behind it.
+    // A block from before the scope must not move the top, because the end of the scope frees everything above its
+    // start.
     const bool youngest = at + old_bytes == next_ && at >= scope_;
     if (bytes <= old_bytes && bytes >= new_size) {
       if (youngest) next_ = at + bytes;
@@ -79,8 +80,8 @@ class Arena {
   }
 
   std::size_t usable_size(const void*, std::size_t size) const noexcept { return size + (size == 0); }
-  // What lives is not known: a free leaves no trace, and to count it would cost more than to allocate. What was freed
-  // is not free either, until its scope ends.
+  // The number of live bytes is unknown: a free leaves no trace, and counting frees would cost more than allocating.
+  // Freed memory does not count as free either until its scope ends.
   HeapStats stats() const noexcept {
     const auto room = static_cast<std::size_t>(end_ - next_);
     return {.free_bytes = room, .largest_free = room, .free_blocks = room > 0 ? 1u : 0u, .metadata_bytes = 0};

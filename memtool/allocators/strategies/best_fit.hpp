@@ -1,4 +1,4 @@
-// Best fit, ties by address.
+// Best fit; among blocks of the same size, the one at the lowest address.
 #pragma once
 
 #include <array>

@@ -1,11 +1,11 @@
-// Binary buddy system. A block is 2^k smallest blocks long and begins at a multiple of its size; it is split
-// into two buddies, and two free buddies become one block again. The address of a buddy differs in one bit,
-// so that nothing is searched.
+// A binary buddy system. A block is 2^k units long, where a unit is the smallest block, and begins at a multiple of its
+// size. A block splits into two buddies, and two free buddies coalesce into one block. The addresses of two buddies
+// differ in one bit, so finding a buddy needs no search.
 //
-// Knowlton and Knuth keep a tag and the order in the block. Here both lie in a map apart (buddy_map.hpp): two
-// bits for each smallest block, in a block of the heap itself, which is replaced by one twice as large when
-// the heap has outgrown it. The heap takes its region from the front, a chunk at a time, and so need not be
-// as large as the region.
+// Knowlton and Knuth keep a tag and the order in the block. Here both lie in a separate map (buddy_map.hpp) with two
+// bits for each unit. The map lies in a block of the heap itself. When the heap outgrows it, a block twice as large
+// replaces it. The heap grows from the front of the region, a chunk at a time, so it need not be as large as the
+// region.
 #pragma once
 
 #include <algorithm>
@@ -50,7 +50,7 @@ class Buddy {
       .when = "sizes near powers of two, large alignments, pages; bounded time, no headers, much rounding",
       .parameters = kParameters,
   };
-  // A block is aligned to its size, counted from an address that is aligned to this.
+  // A block is aligned to its size, relative to an address that is aligned to this.
   static constexpr std::size_t kLargestAlignment = std::size_t{2} << 20;
   static Limits limits(const Parameters&) { return {.largest_alignment = kLargestAlignment}; }
 
@@ -58,8 +58,8 @@ class Buddy {
       : region_(region),
         log2_minimum_(log2_of(parameters, "minimum")),
         log2_chunk_(log2_of(parameters, "chunk") - log2_minimum_) {
-    // Offsets count from the last suitably aligned address at or below the base: even where the base itself
-    // is aligned to a page only, blocks are aligned to their size.
+    // Offsets count from the last suitably aligned address at or below the base. So blocks are aligned to their size
+    // even if the base itself is aligned only to a page.
     const auto base = reinterpret_cast<std::uintptr_t>(region.base());
     origin_ = bits::round_down(base, std::min(kLargestAlignment, std::bit_ceil(region.capacity())));
     first_ = (base - origin_) >> log2_minimum_;
@@ -69,7 +69,7 @@ class Buddy {
     const MapPlace place = place_map(std::bit_ceil(first_ + planned));
     if (place.end > limit_) return;
     take_map(place);
-    map_.clear(first_);  // so that nothing before the region's base is taken for a buddy
+    map_.clear(first_);  // so that no unit before the region's base passes for a free buddy
     enter_map_block(place);
     most_size_ = region.capacity();
   }
@@ -101,7 +101,7 @@ class Buddy {
   // The map knows the order of each block.
   void deallocate(void* block) noexcept { deallocate(block, usable_size(block, 0), kDefaultAlignment); }
 
-  // Stays in place where the block shrinks, and where the buddies behind it, up to the new order, are free.
+  // Stays in place if the block shrinks, or if its upper buddies are free up to the new order.
   [[gnu::noinline]] void* reallocate(void* block, std::size_t old_size, std::size_t new_size,
                                      std::size_t alignment) noexcept {
     if (new_size >= most_size_) return nullptr;
@@ -164,13 +164,13 @@ class Buddy {
   using BlocksByOrder = std::array<std::vector<const void*>, BuddyLists::kOrders>;
 
   struct MapPlace {
-    std::size_t covers;  // units
-    std::size_t unit;    // where its block begins
+    std::size_t covers;  // in units
+    std::size_t unit;    // where the block of the map begins
     unsigned order;
     std::size_t end;
   };
 
-  static constexpr std::size_t kFirstChunks = 4;  // that the first map covers
+  static constexpr std::size_t kFirstChunks = 4;  // number of chunks that the first map covers
 
   static unsigned log2_of(const Parameters& parameters, const char* name) {
     const std::uint64_t value = parameters[name];
@@ -208,7 +208,7 @@ class Buddy {
     return unit + (std::size_t{1} << order) <= end_ && map_.is_free(unit, order);
   }
 
-  // Frees a block that the map knows as used, merged with its buddies as far as they are free.
+  // Frees a block that the map marks as used, and coalesces it with its buddies for as long as they are free.
   [[gnu::always_inline]] void release(std::size_t unit, unsigned order) noexcept {
     for (;; ++order) {
       const std::size_t bit = std::size_t{1} << order;
@@ -222,8 +222,8 @@ class Buddy {
     lists_.insert(address_of(unit), order);
   }
 
-  // Joins to a used block the free buddies behind it, up to order `to`; false: not all are free, nothing was
-  // done.
+  // Adds the free upper buddies, up to order `to`, to a used block. Returns false, and changes nothing, if one of them
+  // is not free.
   bool annex(std::size_t unit, unsigned from, unsigned to) noexcept {
     for (unsigned order = from; order < to; ++order) {
       const std::size_t bit = std::size_t{1} << order;
@@ -237,8 +237,8 @@ class Buddy {
     return true;
   }
 
-  // Takes memory until there is a free block of `order`; false: the region has no room for one, and nothing
-  // was taken.
+  // Grows the heap until there is a free block of `order`. Returns false, and takes nothing, if the region has no room
+  // for one.
   [[gnu::noinline]] bool grow(unsigned order) noexcept {
     std::size_t need = end_with(order);
     if (need > limit_) return false;
@@ -248,15 +248,15 @@ class Buddy {
       need = end_with(order);
     }
     const std::size_t rounded = bits::round_up(need, std::size_t{1} << log2_chunk_);
-    // The map reaches to the region's end or to a multiple of the chunk.
+    // The map reaches the end of the region or a multiple of the chunk.
     const std::size_t target = rounded <= limit_ ? rounded : need;
     if (region_.grow((target - end_) << log2_minimum_) == nullptr) return false;
     extend(target);
     return true;
   }
 
-  // Where the heap would end if it grew by just enough for a block of `order`. Free memory at the heap's end
-  // is its front half, or a part of that, where nothing else lies between.
+  // Returns where the heap would end if it grew just enough for a block of `order`. If all memory from the last
+  // multiple of the block's length to the heap's end is free, it becomes the front of that block.
   [[nodiscard]] std::size_t end_with(unsigned order) const noexcept {
     const std::size_t length = std::size_t{1} << order;
     const std::size_t begin = bits::round_down(end_, length);
@@ -272,8 +272,8 @@ class Buddy {
     return true;
   }
 
-  // Frees the memory from the heap's end up to `target`, which the map covers, in blocks as large as their
-  // address allows.
+  // Frees the memory from the heap's end up to `target`, which the map covers, in the largest blocks that their
+  // addresses allow.
   void extend(std::size_t target) noexcept {
     while (end_ != target) {
       const std::size_t unit = end_;
@@ -285,7 +285,7 @@ class Buddy {
     }
   }
 
-  // Where the block for a map of `covers` units, a power of two, would be put.
+  // Returns where the block for a map of `covers` units, a power of two, would lie.
   [[nodiscard]] MapPlace place_map(std::size_t covers) const noexcept {
     covers = std::max(covers, BuddyMap::kUnitsPerWord);
     const unsigned order = order_for(BuddyMap::bytes_for(covers), 1);
@@ -305,7 +305,7 @@ class Buddy {
     map_order_ = place.order;
   }
 
-  // Moves the map to a larger one, which covers a block of `order` behind itself.
+  // Moves the map into a larger one, which also covers a block of `order` behind the new map.
   bool widen_map(unsigned order) noexcept {
     const std::size_t length = std::size_t{1} << order;
     MapPlace place{};
@@ -325,7 +325,7 @@ class Buddy {
     return true;
   }
 
-  // Verifies the map block by block; returns where the free ones begin, for each order.
+  // Verifies the map block by block. Returns the addresses of the free blocks for each order.
   [[nodiscard]] BlocksByOrder check_blocks() const {
     BlocksByOrder free_blocks;
     std::size_t used_blocks = 0;
@@ -354,11 +354,11 @@ class Buddy {
     return free_blocks;
   }
 
-  // What is not said to be in bytes is in units, the smallest blocks.
+  // Lengths and positions count units unless a comment says bytes.
   Region& region_;
-  unsigned log2_minimum_;  // bytes of a unit
+  unsigned log2_minimum_;  // size of a unit
   unsigned log2_chunk_;
-  std::size_t most_size_ = 0;  // requests must be smaller, in bytes; 0 where the region has no room for the map
+  std::size_t most_size_ = 0;  // requests must be smaller than this many bytes; 0: the region has no room for the map
   std::uintptr_t origin_ = 0;  // address of unit 0
   BuddyMap map_;
   BuddyLists lists_;
@@ -367,8 +367,8 @@ class Buddy {
   std::size_t first_ = 0;     // where the region begins
   std::size_t end_ = 0;       // where the heap ends
   std::size_t limit_ = 0;     // where the region ends
-  std::size_t covered_ = 0;   // how far the map reaches
-  std::size_t map_unit_ = 0;  // the block that the map lies in
+  std::size_t covered_ = 0;   // end of the part that the map covers
+  std::size_t map_unit_ = 0;  // block in which the map lies
   unsigned map_order_ = 0;
 };
 

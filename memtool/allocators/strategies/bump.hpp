@@ -1,4 +1,4 @@
-// The speed limit: one addition an allocation, nothing on a free.
+// The upper bound on speed: one addition for an allocation, nothing for a free.
 #pragma once
 
 #include "allocators/concept/strategy.hpp"
@@ -31,7 +31,7 @@ class Bump {
   void deallocate(void*, std::size_t, std::size_t) noexcept {}
 
   std::size_t usable_size(const void*, std::size_t size) const noexcept { return size + (size == 0); }
-  // What lives is not known: a free leaves no trace, and to count it would cost more than to allocate.
+  // The number of live bytes is unknown: a free leaves no trace, and counting frees would cost more than allocating.
   HeapStats stats() const noexcept { return {.free_bytes = 0, .free_blocks = 0, .metadata_bytes = 0}; }
   void walk(const BlockVisitor& visit) const {
     if (region_.used() > 0) visit(region_.base(), region_.used(), BlockState::used);

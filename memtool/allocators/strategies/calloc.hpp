@@ -1,4 +1,4 @@
-// calloc for every request: what zeroing costs a program that wants it never, or always.
+// calloc for every request. It shows what zeroing costs a program, whether the program needs zeroes never or always.
 #pragma once
 
 #include <malloc.h>

@@ -1,8 +1,8 @@
-// A double-ended stack: two stacks in one block of memory, from its two ends towards each other.
+// A double-ended stack: two stacks in one block of memory, which grow from its two ends towards each other.
 //
-// Blocks of a fixed size at least go to the high end, smaller ones to the low end, so that two kinds of lifetimes, a
-// level's large resources and a frame's small temporaries, each nest by themselves and share what is free between them.
-// The word before each block holds where its end stood before it.
+// Requests from a given size upwards go to the high end and smaller ones to the low end. So two kinds of lifetimes,
+// such as a level's large resources and a frame's small temporaries, each nest on their own and share the free memory
+// between them. The header word before each block records the top of its stack before the block was allocated.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace memtool {
 
 class DoubleEndedStack {
  public:
-  // How far one end has come.
+  // The state of one end.
   struct End {
     std::byte* top;
     std::size_t granted;
@@ -71,13 +71,13 @@ class DoubleEndedStack {
   void deallocate(void* block, std::size_t size, std::size_t) noexcept {
     End& end = end_of(now_, size);
     end = {.top = top_before(block), .granted = end.granted - headed_usable(size), .blocks = end.blocks - 1};
-    // What was older than the scope is not there any more to come back to.
+    // A block older than the scope is freed: the end of the scope must not bring it back.
     if (end.top < floor_.low.top || end.top > floor_.high.top) [[unlikely]]
       end_of(floor_, size) = end;
   }
 
-  // Only the youngest block of an end can be resized, as only it can be freed: it is taken off, and put where one of
-  // its new size belongs; at the low end that is where it was.
+  // Only the youngest block of an end can be resized, because only that block can be freed. It is popped, and then
+  // pushed again with its new size. At the low end this leaves it in place.
   [[gnu::noinline]] void* reallocate(void* block, std::size_t old_size, std::size_t new_size,
                                      std::size_t alignment) noexcept {
     auto* at = static_cast<std::byte*>(block);
@@ -94,13 +94,13 @@ class DoubleEndedStack {
       floor_ = floor;
       return nullptr;
     }
-    std::memmove(place, block, std::min(old_size, new_size));  // before a header is written where it lay
+    std::memmove(place, block, std::min(old_size, new_size));  // before the new header overwrites the old contents
     enter(place, new_size, alignment);
-    if (is_older) end_of(floor_, new_size) = end_of(now_, new_size);  // it outlives the scope
+    if (is_older) end_of(floor_, new_size) = end_of(now_, new_size);  // the block outlives the scope
     return place;
   }
 
-  // Scopes end in the opposite order of their beginning.
+  // Scopes end in the reverse order of their beginning.
   Marker mark() noexcept {
     const Marker around = floor_;
     floor_ = now_;
@@ -116,7 +116,7 @@ class DoubleEndedStack {
   HeapStats stats() const noexcept {
     const auto room = static_cast<std::size_t>(now_.high.top - now_.low.top);
     const std::size_t granted = now_.low.granted + now_.high.granted;
-    // Headers and the padding around aligned blocks: all that is used and not granted.
+    // Metadata is everything used but not granted: headers and the padding around aligned blocks.
     return {.granted = granted,
             .free_bytes = room,
             .largest_free = room > 2 * kDefaultAlignment ? room - 2 * kDefaultAlignment : 0,
@@ -156,7 +156,7 @@ class DoubleEndedStack {
     return is_high(size) ? ends.high : ends.low;
   }
 
-  // Where a block would be put; nullptr: it does not fit between the ends.
+  // Returns where a block would lie; nullptr: it does not fit between the ends.
   [[nodiscard]] std::byte* find(std::size_t size, std::size_t alignment) const noexcept {
     alignment = std::max(alignment, kHeader);
     const std::size_t bytes = headed_bytes(size, alignment);
@@ -173,7 +173,7 @@ class DoubleEndedStack {
     return padding + kHeader > left ? nullptr : first + padding;
   }
 
-  // Makes what lies at `block` the youngest block of its end.
+  // Makes `block` the youngest block of its end.
   void enter(std::byte* block, std::size_t size, std::size_t alignment) noexcept {
     End& end = end_of(now_, size);
     top_before(block) = end.top;
@@ -186,7 +186,8 @@ class DoubleEndedStack {
   std::size_t high_from_;
   std::byte* end_ = region_.base();
   Marker now_{{region_.base(), 0, 0}, {region_.base(), 0, 0}};
-  // Where the end of the scope leads to: where the ends stood when it began, or less, where older blocks were freed.
+  // The state to which the end of the scope returns: the tops when the scope began, or less if older blocks were freed
+  // since.
   Marker floor_ = now_;
 };
 

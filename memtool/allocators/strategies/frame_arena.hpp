@@ -1,11 +1,12 @@
-// A frame arena: everything a frame allocates ends with it, at once, or a few frames later.
+// A frame arena: everything that a frame allocates is freed at once, at the end of the frame or a few frames later.
 //
-// The outermost scope is a frame. Its memory comes from one of several buffers in turn: with two, what a frame has made
-// can still be read while the next is made, as games hand a frame to the renderer, and the memory that it takes is
-// that of two frames. Scopes within a frame are marks in its buffer. What is allocated outside of any frame stays.
+// The outermost scope is a frame. Frames take their memory from several buffers in turn. With two buffers, the results
+// of one frame can still be read while the next frame runs, as when a game hands a frame to its renderer; the heap then
+// holds two frames. A scope within a frame is a mark in the frame's buffer. Blocks allocated outside of any frame are
+// never freed.
 //
-// A block is resized within the scope that has allocated it. A buffer is a chain of chunks that keeps its chunks from
-// frame to frame: once it has seen the largest frame, nothing is taken any more.
+// A block can be resized in place within the scope that allocated it. A buffer is a chain of chunks, which it keeps
+// from frame to frame. So once it has served the largest frame, it takes no more memory from the region.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +26,7 @@ class FrameArena {
   struct Chunk;
 
  public:
-  // Where a scope of a frame began.
+  // Where a scope within a frame began.
   struct Marker {
     Chunk* chunk;
     std::byte* next;
@@ -72,7 +73,8 @@ class FrameArena {
     const std::size_t old_bytes = arena_bytes(old_size, alignment);
     const std::size_t bytes = arena_bytes(new_size, alignment);
     auto* at = static_cast<std::byte*>(block);
-    // A block from before the scope keeps its end, for the scope gives back all that lies behind it.
+    // A block from before the scope must not move the top, because the end of the scope frees everything above its
+    // start.
     const bool youngest = at + old_bytes == buffer_->next && at >= scope_;
     const bool fits = youngest && bytes <= static_cast<std::size_t>(buffer_->end - at);
     if (bytes >= new_size && (fits || bytes <= old_bytes)) {
@@ -100,7 +102,7 @@ class FrameArena {
     scope_ = marker.scope;
     if (--depth_ > 0) {
       buffer_->enter(marker.chunk != nullptr ? marker.chunk : buffer_->first);
-      if (marker.chunk != nullptr) buffer_->next = marker.next;  // else the buffer was empty then
+      if (marker.chunk != nullptr) buffer_->next = marker.next;  // otherwise the buffer was empty at the mark
       return;
     }
     frame_ = (frame_ + 1) % frames_;
@@ -109,7 +111,8 @@ class FrameArena {
   }
 
   std::size_t usable_size(const void*, std::size_t size) const noexcept { return size + (size == 0); }
-  // What lives is not known: a free leaves no trace. What is free is so to the buffer in use; the others keep theirs.
+  // The number of live bytes is unknown: a free leaves no trace. Only the buffer in use can allocate from the free
+  // bytes shown.
   HeapStats stats() const noexcept {
     const auto room = static_cast<std::size_t>(buffer_->end - buffer_->next);
     std::size_t free_bytes = room;
@@ -149,7 +152,7 @@ class FrameArena {
   struct alignas(kDefaultAlignment) Chunk {
     Chunk* next;
     std::byte* end;
-    std::byte* filled;  // how far, when it was left for the next
+    std::byte* filled;  // how far the chunk was filled when the buffer moved on to the next chunk
 
     [[nodiscard]] std::byte* begin() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
     [[nodiscard]] const std::byte* begin() const noexcept { return reinterpret_cast<const std::byte*>(this + 1); }
@@ -159,7 +162,7 @@ class FrameArena {
   struct Buffer {
     Chunk* first = nullptr;
     Chunk* last = nullptr;
-    Chunk* chunk = nullptr;  // in use; those behind it are free
+    Chunk* chunk = nullptr;  // in use; the chunks behind it are free
     std::byte* next = nullptr;
     std::byte* end = nullptr;
 
@@ -178,7 +181,8 @@ class FrameArena {
 
   static constexpr std::size_t kMostFrames = 4;
 
-  // In the first chunk behind the one in use in which it fits; those passed over wait for the next frame.
+  // Allocates from the first chunk behind the current one with enough room. Chunks that it skips stay unused until the
+  // next frame.
   [[gnu::noinline]] void* allocate_elsewhere(std::size_t bytes, std::size_t alignment) noexcept {
     Chunk* chunk = buffer_->chunk == nullptr ? buffer_->first : buffer_->chunk->next;
     while (chunk != nullptr && fit_upwards(chunk->begin(), chunk->end, bytes, alignment) == nullptr)
@@ -209,7 +213,7 @@ class FrameArena {
     return chunk;
   }
 
-  // Of every chunk, by address.
+  // The fill of every chunk, by address.
   std::vector<Fill> fills() const {
     std::vector<Fill> fills;
     for (const Buffer& buffer : buffers_) {
@@ -227,9 +231,9 @@ class FrameArena {
   Region& region_;
   std::size_t chunk_;
   std::size_t frames_;
-  std::array<Buffer, 1 + kMostFrames> buffers_{};  // the first is for what no frame has allocated
+  std::array<Buffer, 1 + kMostFrames> buffers_{};  // the first serves allocations outside of any frame
   Buffer* buffer_ = &buffers_[0];
-  std::byte* scope_ = nullptr;  // where the scope begins in the chunk in use
+  std::byte* scope_ = nullptr;  // where the scope begins in the current chunk
   std::size_t frame_ = 0;
   std::size_t depth_ = 0;
   std::size_t chunks_ = 0;

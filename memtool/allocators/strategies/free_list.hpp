@@ -1,5 +1,5 @@
-// The free list as textbooks describe it, every decision a parameter: what to compare the others with, and what
-// published figures are reproduced on (verification/malloc_lab.py and free_space.py write two of them down).
+// The free list of the textbooks, with every design decision as a parameter. It is the baseline of comparisons, and the
+// heap on which published figures are reproduced (verification/malloc_lab.py and free_space.py reproduce two of them).
 #pragma once
 
 #include <array>
@@ -109,7 +109,7 @@ class FreeListHeap {
     return {.largest_alignment = alignment < kDefaultAlignment ? alignment : kUnlimited, .least_alignment = alignment};
   }
 
-  // Throws std::invalid_argument, one line, where parameters do not go together.
+  // Throws std::invalid_argument with a message of one line if the parameters contradict each other.
   FreeListHeap(Region& region, const Parameters& parameters) {
     const ListPolicy policy = policy_of(parameters);
     const ListLayout layout = layout_of(parameters, policy.linked);

@@ -1,9 +1,8 @@
-// Half-fit: the first allocator with a constant worst case, and what TLSF refines.
+// Half-fit: the first allocator with a constant worst case. TLSF refines it.
 //
-// One list for each power of two. A request of r bytes looks only at lists whose blocks are all >=
-// 2^ceil(log2 r): what is found always fits, but a block that would fit may be passed over although it is up
-// to twice as large as the request, hence the name. Ogasawara calls what is lost that way incomplete memory
-// use.
+// There is one free list for each power of two. A request of r bytes looks only at lists whose blocks all have at least
+// 2^ceil(log2 r) bytes, so every block found fits. But it may skip a block that would fit, even one up to twice as
+// large as the request; hence the name. Ogasawara calls this loss incomplete memory use.
 #pragma once
 
 #include "allocators/concept/strategy.hpp"

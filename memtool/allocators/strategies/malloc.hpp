@@ -1,5 +1,5 @@
-// Whatever serves malloc in this process: glibc, or the library that the worker preloads. Called through the dynamic
-// linker, as any program would.
+// The malloc of this process: glibc's, or that of the library that the worker preloads. It is called through the
+// dynamic linker, as in any program.
 #pragma once
 
 #include <malloc.h>
@@ -34,7 +34,7 @@ class Malloc {
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     if (alignment <= kDefaultAlignment) [[likely]]
       return std::malloc(size);
-    // ISO C asks for a multiple of the alignment; glibc does not mind, others may.
+    // ISO C requires a multiple of the alignment. glibc accepts other sizes, but other libraries may not.
     return std::aligned_alloc(alignment, bits::round_up(size, alignment));
   }
   void* allocate_zeroed(std::size_t size, std::size_t alignment) noexcept {
@@ -46,16 +46,16 @@ class Malloc {
   void deallocate(void* block, std::size_t, std::size_t) noexcept { std::free(block); }
   void deallocate(void* block) noexcept { std::free(block); }
   void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
-    // realloc(p, 0) frees in glibc; here it is the smallest block.
+    // In glibc realloc(p, 0) frees the block. Here it resizes to the smallest block.
     if (alignment <= kDefaultAlignment) return std::realloc(block, new_size + (new_size == 0));
-    void* fresh = allocate(new_size, alignment);  // realloc would lose the alignment
+    void* fresh = allocate(new_size, alignment);  // realloc would not keep the alignment
     if (fresh == nullptr) return nullptr;
     std::memcpy(fresh, block, old_size < new_size ? old_size : new_size);
     if (new_size > rear_) touch_grown(touch_, fresh, old_size, new_size - rear_);
     std::free(block);
     return fresh;
   }
-  // See AnyHeap: what is aligned to more the program copies itself.
+  // See AnyHeap. The program itself copies blocks with a larger alignment.
   void write_when_moved(Touch touch, std::size_t rear) noexcept {
     touch_ = touch;
     rear_ = rear;
@@ -67,7 +67,7 @@ class Malloc {
   void walk(const BlockVisitor&) const {}
   void check() const {}
 
-  // What a program that holds a pointer to malloc calls.
+  // The calls that a program makes through pointers to the functions of a malloc.
   static constexpr MallocCalls kCalls{
       .allocate = std::malloc,
       .allocate_aligned =

@@ -1,4 +1,4 @@
-// One mapping an allocation: every request goes to the kernel, and every free gives its pages back at once.
+// One mapping for each allocation: the kernel serves every request, and every free returns its pages at once.
 #pragma once
 
 #include <sys/mman.h>
@@ -43,11 +43,12 @@ class Mapping {
     if (bytes < size) return nullptr;
     return alignment <= kPage ? map(bytes) : map_aligned(bytes, alignment);
   }
-  // The kernel hands out nothing but zeroes.
+  // Fresh pages from the kernel are always zero.
   void* allocate_zeroed(std::size_t size, std::size_t alignment) noexcept { return allocate(size, alignment); }
   void deallocate(void* block, std::size_t size, std::size_t) noexcept { munmap(block, usable_size(nullptr, size)); }
 
-  // The kernel moves the pages to where they fit. It knows no alignment beyond a page's: there they are copied.
+  // The kernel moves the pages where they fit. It guarantees page alignment only, so blocks with a larger alignment are
+  // copied.
   void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
     const std::size_t bytes = usable_size(nullptr, new_size);
     if (bytes < new_size) return nullptr;
@@ -76,7 +77,7 @@ class Mapping {
     return mapped == MAP_FAILED ? nullptr : mapped;
   }
 
-  // Address space for any place of the block in it, of which the rest is given back before it is ever touched.
+  // Reserves enough addresses for an aligned block, then unmaps the rest before it is ever touched.
   [[nodiscard]] void* map_aligned(std::size_t bytes, std::size_t alignment) const noexcept {
     const std::size_t reserved = bytes + alignment - kPage;
     if (reserved < bytes) return nullptr;

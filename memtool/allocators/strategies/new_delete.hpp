@@ -1,4 +1,4 @@
-// The global operator new and delete: what a C++ program uses when it says nothing.
+// The global operator new and delete: the default of C++ programs.
 #pragma once
 
 #include <malloc.h>
@@ -37,7 +37,7 @@ class NewDelete {
       ::operator delete(block, size, std::align_val_t{alignment});
     }
   }
-  // The plain delete: a program that has lost the size has lost the alignment too.
+  // Uses the plain delete, because a program that does not keep the size does not keep the alignment either.
   void deallocate(void* block) noexcept { ::operator delete(block); }
   std::size_t usable_size(const void* block, std::size_t) const noexcept {
     return malloc_usable_size(const_cast<void*>(block));

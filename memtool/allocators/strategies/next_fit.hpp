@@ -1,4 +1,4 @@
-// Next fit: first fit in address order, going on where the last search ended.
+// Next fit: first fit in address order, starting where the last search ended.
 #pragma once
 
 #include <array>
@@ -10,8 +10,8 @@
 
 namespace memtool {
 
-// The index, and the place where the last search ended: a block's, or, once that was merged, that of the block which it
-// is a part of now.
+// The index of free blocks with a roving pointer: the block at which the last search ended, or the free block into
+// which that block was coalesced.
 class RovingIndex : public AddressIndex {
  public:
   using AddressIndex::AddressIndex;

@@ -1,4 +1,4 @@
-// The control: hands out the same touched block again and again, so that a replay of it costs what the harness costs.
+// The control: returns the same touched block again and again, so a replay of it measures the harness alone.
 #pragma once
 
 #include "allocators/concept/strategy.hpp"
@@ -31,7 +31,7 @@ class Null {
   void check() const {}
 
  private:
-  // A block for each thread of a replay: one for all would measure how its cache line changes hands.
+  // Each thread of a replay has its own block. One block for all would measure how its cache line moves between cores.
   [[gnu::always_inline]] void* block(std::size_t size) const noexcept {
     if (lane_number == 0) [[likely]]
       return block_;

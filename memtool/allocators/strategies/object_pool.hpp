@@ -1,8 +1,9 @@
 // An object pool: blocks of one size that stay constructed while they are free.
 //
-// An object is constructed when its block is first handed out, and again only where that is asked for, as a program
-// does that destroys what it frees: the difference is what construction costs. What a constructor does is stood for by
-// the bytes that it writes. The link of a free block lies behind the object, for the object must not be touched.
+// By default an object is constructed when its block is first allocated. It can instead be constructed at every
+// allocation, as in a program that destroys each object that it frees. The difference is the cost of construction.
+// Writing some bytes stands for the work of the constructor. The link of a free block lies behind the object, because a
+// free object must stay intact.
 #pragma once
 
 #include <algorithm>
@@ -110,7 +111,7 @@ class ObjectPool {
 
   [[gnu::noinline]] void* carve() noexcept {
     if (fresh_ == end_) {
-      // Near the end of the region what is left may still hold some blocks.
+      // Near the end of the region the remaining bytes may still hold a few blocks.
       const std::size_t left = (region_.capacity() - region_.used()) / stride_ * stride_;
       const std::size_t bytes = std::min(chunk_, left);
       if (bytes == 0 || region_.grow(bytes) == nullptr) return nullptr;
@@ -126,7 +127,7 @@ class ObjectPool {
     return static_cast<std::size_t>(static_cast<const std::byte*>(block) - region_.base()) / stride_;
   }
 
-  // Which of the blocks handed out so far are in the free list; verifies the list on its way.
+  // Returns which of the blocks handed out so far are in the free list, and verifies the list on the way.
   std::vector<bool> free_map() const {
     std::vector<bool> free(index_of(fresh_));
     for (const FreeList::Link* link = free_.top(); link != nullptr; link = link->next) {
@@ -145,11 +146,11 @@ class ObjectPool {
   FreeList free_;
   Region& region_;
   std::size_t object_;
-  std::size_t stride_;  // from one object to the next: the link between them
+  std::size_t stride_;  // distance between two objects, which includes the link
   std::size_t chunk_;
   std::size_t state_;
   bool always_;
-  std::byte* fresh_ = region_.base();  // never handed out from here on
+  std::byte* fresh_ = region_.base();  // start of the blocks that were never allocated
   std::byte* end_ = region_.base();
 };
 

@@ -1,5 +1,5 @@
-// Persistent heap: all that it knows lies in the region, as offsets from its base. On a region that is a file
-// (--region file-shared) another process opens it again, wherever it maps the file.
+// A persistent heap: its whole state lies in the region, as offsets from the base. If the region is a file (--region
+// file-shared), another process can open the heap again, at whatever address it maps the file.
 #pragma once
 
 #include <array>

@@ -42,7 +42,7 @@ class PmrMonotonicBuffer : public PmrClient {
   static Limits limits(const Parameters&) { return {.least_alignment = 1}; }
   static bool uses_region(const Parameters& parameters) { return parameters["upstream"] == 0; }
 
-  // release() gives back all that there is, so it is called where a scope ends outside of which nothing was allocated.
+  // release() frees everything, so it is called only at the end of a scope outside of which nothing was allocated.
   struct Marker {};
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     used_outside_ |= depth_ == 0;
@@ -75,9 +75,9 @@ class PmrMonotonicBuffer : public PmrClient {
   Region& region_;
   RegionEnd end_;
   std::size_t depth_ = 0;
-  bool used_outside_ = false;  // something was allocated in no scope
+  bool used_outside_ = false;  // something was allocated outside of any scope
   std::pmr::monotonic_buffer_resource resource_;
-  std::size_t first_ = region_.used();  // the first buffer, which it keeps
+  std::size_t first_ = region_.used();  // bytes of the first buffer, which the resource keeps
 };
 
 }  // namespace memtool

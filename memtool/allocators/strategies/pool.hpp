@@ -1,7 +1,7 @@
-// A fixed-size pool: blocks of one size, the free ones linked through themselves.
+// A fixed-size pool: blocks of one size, with the free list linked through the free blocks.
 //
-// A chunk is taken from the region when the pool runs dry and handed out from its front; nothing is written to a block
-// before it is first used, so an untouched chunk costs no resident memory.
+// When the pool is empty it takes a chunk from the region and carves blocks from its front. Nothing is written to a
+// block before its first use, so an untouched chunk costs no resident memory.
 #pragma once
 
 #include <algorithm>
@@ -81,8 +81,8 @@ class Pool {
   }
 
  private:
-  // Blocks lie side by side, so that they are aligned to the largest power of two that divides their size; a link takes
-  // 8 bytes.
+  // Blocks lie side by side, so their alignment is the largest power of two that divides their size. A link takes 8
+  // bytes.
   static std::size_t stride(const Parameters& parameters) {
     return bits::round_up(parameters["block"], sizeof(FreeList::Link));
   }
@@ -93,7 +93,7 @@ class Pool {
 
   [[gnu::noinline]] void* carve() noexcept {
     if (fresh_ == end_) {
-      // Near the end of the region what is left may still hold some blocks.
+      // Near the end of the region the remaining bytes may still hold a few blocks.
       const std::size_t left = (region_.capacity() - region_.used()) / block_ * block_;
       const std::size_t bytes = std::min(chunk_, left);
       void* chunk = bytes == 0 ? nullptr : region_.grow(bytes);
@@ -109,7 +109,7 @@ class Pool {
     return static_cast<std::size_t>(static_cast<const std::byte*>(block) - region_.base()) / block_;
   }
 
-  // Which of the blocks handed out so far are in the free list; verifies the list on its way.
+  // Returns which of the blocks handed out so far are in the free list, and verifies the list on the way.
   std::vector<bool> free_map() const {
     std::vector<bool> free(index_of(fresh_));
     for (const FreeList::Link* link = free_.top(); link != nullptr; link = link->next) {
@@ -127,7 +127,7 @@ class Pool {
   Region& region_;
   std::size_t block_;
   std::size_t chunk_;
-  std::byte* fresh_ = region_.base();  // never handed out from here on
+  std::byte* fresh_ = region_.base();  // start of the blocks that were never allocated
   std::byte* end_ = region_.base();
 };
 

@@ -1,10 +1,10 @@
-// A ring: what was allocated first is freed first, and its memory is met again when the ring comes round.
+// A ring buffer: blocks are freed in the order of their allocation, and their memory is used again when the ring wraps.
 //
-// The word before each block, its link, holds where the next one begins, so that a free moves the tail there without
-// looking at anything else. Live blocks lie in one run, or in two when the head has wrapped to the base and follows the
-// tail. A ring that is full then grows, where a fixed buffer would have to refuse: the head leaves for the end of the
-// memory, as a third run, and the ring closes again when the tail has come there. A link of its own leads from the end
-// of a run to the next.
+// The word before each block, its link, holds the address at which the next block begins. So a free moves the tail
+// there without reading anything else. Live blocks form one run, or two runs after the head has wrapped to the base and
+// follows the tail. A fixed buffer would have to refuse a request when it is full; this ring grows. The head then moves
+// to the end of the memory and begins a third run, and the ring closes again when the tail arrives there. A separate
+// link leads from the end of each run to the next.
 #pragma once
 
 #include <algorithm>
@@ -45,7 +45,7 @@ class Ring {
     if (!fits(head_, limit_, bytes, alignment) && !find_room(bytes, alignment)) [[unlikely]]
       return nullptr;
     const std::size_t padding = padding_at(head_, alignment);
-    // Padding has a link too, so that the ring can be followed without knowing alignments.
+    // Padding has a link too, so that a walk along the ring need not know the alignments.
     if (padding > 0) set_link(head_, head_ + padding, kPadding);
     youngest_ = head_ + padding;
     std::byte* block = youngest_ + kLink;
@@ -63,7 +63,7 @@ class Ring {
       restart();
   }
 
-  // Only the youngest block can be resized, for what lies behind another is taken.
+  // Only the youngest block can be resized, because the memory behind every other block is in use.
   [[gnu::noinline]] void* reallocate(void* block, std::size_t old_size, std::size_t new_size,
                                      std::size_t alignment) noexcept {
     auto* at = static_cast<std::byte*>(block);
@@ -74,7 +74,7 @@ class Ring {
       void* fresh = allocate(new_size, alignment);
       if (fresh == nullptr) return nullptr;
       std::memcpy(fresh, block, std::min(old_size, new_size));
-      link_at(link) |= kPadding;  // what it leaves behind goes with the new block
+      link_at(link) |= kPadding;  // the memory that it leaves is freed together with the new block
       granted_ -= headed_usable(old_size);
       --blocks_;
       return fresh;
@@ -91,7 +91,7 @@ class Ring {
     const std::size_t ahead = room(head_, wrapped() ? tail_ : end_);
     const std::size_t round = in_one_run() ? room(region_.base(), tail_) : 0;
     const std::size_t largest = std::max(ahead, round);
-    // Around a block, perhaps: padding, its link, and the link to another run.
+    // Metadata may include padding with its link, and the link to another run.
     return {.granted = granted_,
             .free_bytes = ahead + round,
             .largest_free = largest > 4 * kLink ? bits::round_down(largest - 2 * kLink, kDefaultAlignment) - kLink : 0,
@@ -129,18 +129,18 @@ class Ring {
       taken += static_cast<std::size_t>(span.end - span.begin) - kLink;
     }
     require(blocks == blocks_, "the ring does not lead through as many blocks as were counted");
-    // A block that is aligned to 16 may end a word behind what it grants.
+    // A block that is aligned to 16 may end one word behind the bytes that it grants.
     require(granted_ <= taken && taken - granted_ <= blocks * kLink,
             "the blocks of the ring are not as large as was counted");
   }
 
  private:
   static constexpr std::size_t kLink = kHeaderWord;
-  // In the low bits of a link: what begins there is no block, but padding before one, or the end of a run.
+  // Flags in the low bits of a link: what begins there is not a block but the padding before one, or the end of a run.
   static constexpr std::uintptr_t kPadding = 1;
   static constexpr std::uintptr_t kTurn = 2;
 
-  // A link, and what belongs to it.
+  // A link and the bytes that belong to it.
   struct Span {
     const std::byte* begin;
     const std::byte* end;
@@ -168,7 +168,7 @@ class Ring {
     return before <= space && bytes <= space - before;
   }
 
-  // The head is behind the tail. It never comes to where the tail is, for then the ring would look empty.
+  // Whether the head is behind the tail. The head never reaches the tail, because the ring would then look empty.
   [[nodiscard]] bool wrapped() const noexcept { return tail_ > head_; }
   [[nodiscard]] bool in_one_run() const noexcept { return run_ <= tail_ && tail_ <= head_; }
 
@@ -177,8 +177,8 @@ class Ring {
     limit_ = end_ - kLink;
   }
 
-  // Lets the head go on where a block fits: before the tail, which may have moved; at the base; at the end of the
-  // memory, of which more is taken. False: memory is out, and nothing was changed.
+  // Moves the head to a place where a block fits: before the tail, which may have moved, or at the base, or at the end
+  // of the memory, which then grows. Returns false, and changes nothing, if memory is exhausted.
   [[gnu::noinline]] bool find_room(std::size_t bytes, std::size_t alignment) noexcept {
     while (blocks_ > 0 && !is_block(tail_)) tail_ = next_of(tail_);
     std::byte* before_tail = tail_ - kLink;
@@ -205,7 +205,7 @@ class Ring {
     head_ = run_ = address;
   }
 
-  // Makes a block, and a link behind it, fit between `at` and the end of the memory.
+  // Ensures that a block and the link behind it fit between `at` and the end of the memory.
   bool reach(const std::byte* at, std::size_t bytes, std::size_t alignment) noexcept {
     if (fits(at, end_ - kLink, bytes, alignment)) return true;
     const std::size_t left = region_.capacity() - region_.used();
@@ -217,7 +217,7 @@ class Ring {
     return true;
   }
 
-  // What lies in the ring, by address.
+  // The contents of the ring, by address.
   std::vector<Span> spans() const {
     std::vector<Span> spans;
     std::size_t blocks = 0;
@@ -233,12 +233,12 @@ class Ring {
   Region& region_;
   std::size_t chunk_;
   std::byte* head_ = region_.base();   // where the next block may begin
-  std::byte* limit_ = region_.base();  // up to where the head may go without looking
+  std::byte* limit_ = region_.base();  // the head may advance to here without a further check
   std::byte* tail_ = region_.base();   // the link of the oldest block, or padding before it
   std::byte* run_ = region_.base();    // where the run of the head began
-  std::byte* top_ = region_.base();    // where the run ended that the head has wrapped from
+  std::byte* top_ = region_.base();    // end of the run from which the head has wrapped
   std::byte* end_ = region_.base();
-  std::byte* youngest_ = nullptr;  // its link
+  std::byte* youngest_ = nullptr;  // link of the youngest block
   std::size_t granted_ = 0;
   std::size_t blocks_ = 0;
 };

@@ -1,9 +1,8 @@
-// Segregated fit: an array of free lists, one for each size class, and first fit inside the class of the
-// request.
+// Segregated fit: an array of free lists, one for each size class, with first fit inside the class of the request.
 //
-// The class of the request itself is searched, since a block there may or may not be large enough; any block
-// of a higher class is. So fewer blocks are passed over than in half-fit or TLSF, at the price of a search
-// that nothing bounds.
+// A block in the class of the request may or may not be large enough, so that class is searched. Any block of a higher
+// class fits. So segregated fit skips fewer fitting blocks than half-fit or TLSF, but the length of its search is
+// unbounded.
 #pragma once
 
 #include "allocators/concept/strategy.hpp"

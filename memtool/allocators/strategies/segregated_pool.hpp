@@ -1,7 +1,8 @@
-// Segregated pools: one fixed-size pool for each size class, and runs of pages for what is larger.
+// Segregated pools: one fixed-size pool for each size class, and runs of pages for larger requests.
 //
-// The sized deallocate names the class, so no block needs a header. A chunk stays with its class for good: that is what
-// makes both paths a table look-up and one list operation, and what it costs when a workload changes its sizes.
+// The sized deallocate determines the class, so blocks need no header. A chunk never changes its class. Therefore both
+// paths are a table look-up and one list operation; but when a workload changes its sizes, the free memory of the old
+// classes is wasted.
 #pragma once
 
 #include <algorithm>
@@ -66,7 +67,7 @@ class SegregatedPool {
     pools_[index].free.push(block);
   }
 
-  // The page that a block lies in knows its class.
+  // The page in which a block lies records its class.
   void deallocate(void* block) noexcept {
     const std::uint32_t index = runs_.tag(block);
     if (index == PageRuns::kNoTag) [[unlikely]]
@@ -122,12 +123,12 @@ class SegregatedPool {
   }
 
  private:
-  // On a cache line of its own: an operation touches one class.
+  // Each pool has its own cache line, because an operation touches one class.
   struct alignas(64) Pool {
     FreeList free;
-    std::byte* fresh = nullptr;  // never handed out from here to end
+    std::byte* fresh = nullptr;  // start of the blocks that were never allocated, up to `end`
     std::byte* end = nullptr;
-    std::size_t blocks = 0;  // of all chunks
+    std::size_t blocks = 0;  // in all chunks
   };
 
   std::size_t spare_blocks(std::size_t index) const noexcept {

@@ -1,5 +1,5 @@
-// Shared heap: the persistent heap under a lock that lies in the region with it, for several processes and threads at
-// once. Where one dies that holds the lock, the next one that takes it recovers the heap.
+// A shared heap: the persistent heap under a lock in the same region, for several processes and threads at once. If a
+// process dies while it holds the lock, the next one to take the lock recovers the heap.
 #pragma once
 
 #include <pthread.h>
@@ -26,7 +26,7 @@ class SharedHeap {
   static Limits limits(const Parameters&) { return {.largest_alignment = persistent::kLargestAlignment}; }
 
   SharedHeap(Region& region, const Parameters&) : heap_(region, true) {}
-  // Another process's heap.
+  // Joins a heap that another process has created.
   explicit SharedHeap(Region& region) : heap_(region, persistent::OffsetHeap<>::Joined{}) {}
 
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
@@ -49,9 +49,9 @@ class SharedHeap {
     require(damage_.empty(), damage_.c_str());
     heap_.check();
   }
-  // For what a program keeps in it (under hold()): slots, the root.
+  // The heap, for the parts that a program uses directly under hold(): slots and the root.
   [[nodiscard]] persistent::OffsetHeap<>& heap() noexcept { return heap_; }
-  // How often another's death was found, and the heap recovered.
+  // How often a process found that the holder of the lock had died, and recovered the heap.
   [[nodiscard]] std::uint64_t recoveries() const noexcept { return recoveries_; }
 
   class Held {
@@ -71,7 +71,7 @@ class SharedHeap {
       const int problem = pthread_mutex_lock(&lock);
       if (problem == EOWNERDEAD) {
         if (!shared_.recover()) {
-          pthread_mutex_unlock(&lock);  // and nobody can take it again: what is damaged stays as it is
+          pthread_mutex_unlock(&lock);  // nobody can take the lock again, so a damaged heap stays unchanged
           return false;
         }
         pthread_mutex_consistent(&lock);

@@ -1,5 +1,5 @@
-// std::shared_ptr as the owner of every block: what counted ownership costs in time and, by its control block, in
-// memory.
+// std::shared_ptr owns every block. This shows the cost of reference counting in time and, through the control block,
+// in memory.
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@
 #include "allocators/concept/strategy.hpp"
 #include "allocators/support/bits.hpp"
 
-// GCC 11's library does not make arrays together with their control block.
+// GCC 11's library cannot allocate an array together with its control block.
 #ifdef __cpp_lib_smart_ptr_for_overwrite
 
 namespace memtool {
@@ -42,8 +42,8 @@ class SharedPtr {
   SharedPtr(Region&, const Parameters& parameters) noexcept : apart_(parameters["make"] == 1) {}
   static Limits limits(const Parameters&) { return {.largest_alignment = kDefaultAlignment}; }
 
-  // The pointer that owns an object is the program's, and would stand wherever the program has it; here it stands in
-  // front of the object. Making one throws where a strategy returns nullptr; the try costs nothing until then.
+  // In a program the owning pointer lies wherever the program keeps it. Here it lies in front of the object. Creating
+  // one throws where a strategy returns nullptr; the try block costs nothing unless it throws.
   void* allocate(std::size_t size, std::size_t) noexcept {
     try {
       Owner owner = apart_ ? Owner(::operator new(sizeof(Front) + size), Release{}) : together(sizeof(Front) + size);

@@ -1,9 +1,10 @@
-// Slabs: runs of pages aligned to their size, each with a header, a bitmap of its free blocks, and blocks of one size
-// class.
+// Slabs: runs of pages that are aligned to their size. Each slab has a header, a bitmap of its free blocks, and blocks
+// of one size class.
 //
-// The header is found by masking a block's address. A slab that empties goes back to the pages, for any class to use:
-// what segregated pools cannot do, paid for with a bitmap operation and a look at the header. A class takes the free
-// blocks of its current slab a word of the bitmap at a time, and hands them out without looking at the bitmap again.
+// Masking a block's address finds the header. An empty slab returns to the common pages, where any class can use it.
+// Segregated pools cannot do this; its price is a bitmap operation and an access to the header. A class takes the free
+// blocks of its current slab one word of the bitmap at a time, and then hands them out without another access to the
+// bitmap.
 #pragma once
 
 #include <algorithm>
@@ -73,7 +74,7 @@ class Slab {
       return large_.deallocate(block);
     put_back(block);
   }
-  // The page that a block lies in knows whether it is a slab's.
+  // The page in which a block lies records whether it belongs to a slab.
   void deallocate(void* block) noexcept {
     if (runs_.tag(block) == PageRuns::kNoTag) [[unlikely]]
       return large_.deallocate(block);
@@ -96,7 +97,7 @@ class Slab {
     return stats;
   }
 
-  // The end of a slab that holds no whole block is shown as metadata.
+  // The tail of a slab, too short for a whole block, is shown as metadata.
   void walk(const BlockVisitor& visit) const {
     runs_.for_each([&](std::byte* address, std::size_t bytes, bool is_free) {
       if (is_free || runs_.tag(address) == PageRuns::kNoTag) {
@@ -141,25 +142,27 @@ class Slab {
 
  private:
   static constexpr unsigned kLog2Spacing = 2;
-  // Larger blocks would leave a slab with a handful of them: page runs serve those.
+  // A slab could hold only a handful of larger blocks, so page runs serve those.
   static constexpr std::size_t kFewestBlocks = 7;
-  // Blocks are aligned to what divides their size, up to this; what asks for more goes to the page runs.
+  // A block is aligned to the largest power of two that divides its size, up to this limit. Page runs serve requests
+  // for larger alignments.
   static constexpr std::size_t kLargestAlignment = 512;
 
-  // current: a class allocates from it. partial: listed, with free blocks. full: not listed.
+  // current: the class allocates from it. partial: it has free blocks and is listed. full: it is not listed.
   enum class State : std::uint32_t { current, partial, full };
 
-  // The bitmap follows: a bit for each block, set where it is free and no class has taken it to hand it out.
+  // The bitmap follows the header. The bit of a block is set if the block is free and the class has not taken it to
+  // hand it out.
   struct Header {
     Header* next;
     Header* previous;
     std::uint32_t index;
-    std::uint32_t size;        // of a block
+    std::uint32_t size;        // of a block, in bytes
     std::uint32_t reciprocal;  // offset * reciprocal >> 32 divides by size: offsets are multiples of it below 2^17
     std::uint32_t first;       // offset of the first block
     std::uint32_t blocks;
     std::uint32_t used;
-    std::uint32_t first_word;  // none before it has a free bit
+    std::uint32_t first_word;  // index of the first bitmap word that may have a bit set
     State state;
 
     [[nodiscard]] std::uint64_t* bitmap() noexcept { return reinterpret_cast<std::uint64_t*>(this + 1); }
@@ -173,15 +176,15 @@ class Slab {
     }
   };
 
-  // On a cache line of its own: an operation touches one class.
+  // Each cache has its own cache line, because an operation touches one class.
   struct alignas(64) Cache {
-    std::uint64_t free = 0;      // blocks of the current slab, taken from its bitmap to be handed out
-    std::byte* first = nullptr;  // the block that bit 0 stands for
+    std::uint64_t free = 0;      // free blocks of the current slab, already taken from its bitmap
+    std::byte* first = nullptr;  // the block of bit 0
     std::size_t size = 0;
     Header* current = nullptr;
-    Header* partial = nullptr;  // the most recently freed into first
+    Header* partial = nullptr;  // the slab with the most recent free comes first
     std::size_t slabs = 0;
-    std::size_t empty = 0;  // of the partial ones
+    std::size_t empty = 0;  // number of partial slabs that are empty
   };
 
   struct Shape {
@@ -197,7 +200,7 @@ class Slab {
     return {static_cast<std::uint32_t>(first), static_cast<std::uint32_t>((slab_bytes_ - first) / size)};
   }
 
-  // The last class of which kFewestBlocks fit into a slab behind a header.
+  // The largest class of which a slab holds kFewestBlocks behind its header.
   [[nodiscard]] static std::size_t largest_class(std::size_t slab_bytes) noexcept {
     const SizeClasses classes(kLog2Spacing, slab_bytes);
     const std::size_t room = (slab_bytes - kLargestAlignment) / kFewestBlocks;
@@ -227,7 +230,7 @@ class Slab {
     return reinterpret_cast<Header*>(reinterpret_cast<std::uintptr_t>(block) & ~(slab_bytes_ - 1));
   }
 
-  // Whether a block is free, be it in its slab's bitmap or taken by its class.
+  // Whether a block is free: in the bitmap of its slab, or taken by its class.
   [[nodiscard]] bool is_free_block(Header* slab, std::uint32_t number) const noexcept {
     if ((slab->bitmap()[number / 64] >> number % 64 & 1) != 0) return true;
     const Cache& cache = caches_[slab->index];
@@ -254,7 +257,7 @@ class Slab {
     (slab->previous != nullptr ? slab->previous->next : cache.partial) = slab->next;
   }
 
-  // Takes the next word of free blocks: of the current slab, of a partial one, of a new one.
+  // Takes the next word of free blocks from the current slab, a partial slab or a new one.
   [[gnu::noinline]] bool refill(Cache& cache, std::size_t index) noexcept {
     if (cache.current == nullptr || !take_word(cache)) {
       if (cache.current != nullptr) std::exchange(cache.current, nullptr)->state = State::full;
@@ -286,7 +289,7 @@ class Slab {
     return true;
   }
 
-  // A slab that no class allocates from got its first free block, or its last block was freed.
+  // Called when a slab that is not current gets its first free block, or when its last used block is freed.
   [[gnu::noinline]] void settle(Header* slab) noexcept {
     Cache& cache = caches_[slab->index];
     if (slab->state == State::full) link(cache, slab);
@@ -304,7 +307,7 @@ class Slab {
     runs_.deallocate(slab);
   }
 
-  // Gives every empty slab back to the pages; false when there was none.
+  // Returns every empty slab to the pages. False: there was none.
   bool reclaim() noexcept {
     bool reclaimed = false;
     for (std::size_t index = 0; index < classes_.count(); ++index) {

@@ -1,6 +1,7 @@
-// A stack: only the youngest block can be taken back, or everything down to a marker.
+// A stack: frees take only the youngest block, or everything down to a marker.
 //
-// The word before each block holds where the stack ended before it, so that freeing a block gives back its padding too.
+// The header word before each block records the top of the stack before the block was allocated, so freeing a block
+// also frees the padding before it.
 #pragma once
 
 #include <algorithm>
@@ -14,13 +15,13 @@ namespace memtool {
 
 class Stack {
  public:
-  // What there is below an address of the stack.
+  // The totals of everything below an address of the stack.
   struct Level {
     std::byte* top;
     std::size_t granted;
     std::size_t blocks;
   };
-  using Marker = Level;  // of the scope around
+  using Marker = Level;  // of the enclosing scope
 
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       kChunk,
@@ -63,7 +64,7 @@ class Stack {
     if (now_.top < floor_.top) [[unlikely]]
       floor_ = now_;
   }
-  // In place, where the block is the youngest; another cannot be resized, as it cannot be freed.
+  // Resizes the youngest block in place. Another block cannot be resized, just as it cannot be freed.
   void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
     auto* at = static_cast<std::byte*>(block);
     const std::size_t old_bytes = headed_bytes(old_size, alignment);
@@ -79,7 +80,7 @@ class Stack {
     return block;
   }
 
-  // Scopes end in the opposite order of their beginning.
+  // Scopes end in the reverse order of their beginning.
   Marker mark() noexcept {
     const Marker around = floor_;
     floor_ = now_;
@@ -94,7 +95,7 @@ class Stack {
   HeapStats stats() const noexcept {
     const auto room = static_cast<std::size_t>(end_ - now_.top);
     const auto used = static_cast<std::size_t>(now_.top - region_.base());
-    // Headers and the padding before aligned blocks: all that is used and not granted.
+    // Metadata is everything used but not granted: headers and the padding before aligned blocks.
     return {.granted = now_.granted,
             .free_bytes = room,
             .largest_free = room > kHeader ? room - kHeader : 0,
@@ -135,7 +136,8 @@ class Stack {
   std::size_t chunk_;
   std::byte* end_ = region_.base();
   Level now_{.top = region_.base(), .granted = 0, .blocks = 0};
-  // Where the end of the scope leads to: where the stack stood when it began, or lower, where older blocks were freed.
+  // The level to which the end of the scope returns: the top when the scope began, or lower if older blocks were freed
+  // since.
   Level floor_ = now_;
 };
 

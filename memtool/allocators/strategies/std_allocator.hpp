@@ -26,10 +26,10 @@ class StdAllocator {
   };
 
   StdAllocator(Region&, const Parameters&) noexcept {}
-  // A std::allocator of bytes cannot ask for more than the default alignment.
+  // A std::allocator of bytes cannot request more than the default alignment.
   static Limits limits(const Parameters&) { return {.largest_alignment = __STDCPP_DEFAULT_NEW_ALIGNMENT__}; }
 
-  // std::allocator throws where a strategy returns nullptr; the try costs nothing until then.
+  // std::allocator throws where a strategy returns nullptr. The try block costs nothing unless it throws.
   void* allocate(std::size_t size, std::size_t) noexcept {
     try {
       return allocator_.allocate(size);

@@ -1,8 +1,10 @@
 // Thread caches over a central store: magazines.
 //
-// Each thread has two magazines of blocks a size class; a magazine is an array of pointers, so a block is not touched
-// between its free and its next use, which matters most where another core uses it next. When both are empty, or both
-// full, one is exchanged at the depot for a full, or an empty one: one lock for as many blocks as it holds, and no more
+// Each thread has two magazines of blocks for each size class. A magazine is an array of pointers, so a block is not
+// touched between its free and its next use. This matters most if another core uses it next. When both magazines are
+// empty, the thread exchanges one for a full one at the depot; when both are full, for an empty one. So one lock serves
+// a whole magazine of blocks, and a thread never holds more than two magazines of idle blocks for a class. When a
+// thread ends, its blocks go to the depot.
 // than two magazines a class ever lie idle in a thread. What a thread has at its end goes to the depot.
 #pragma once
 
@@ -89,7 +91,7 @@ class ThreadCache {
       return deallocate_large(block);
     deallocate_of_class(index, block);
   }
-  // The page that a block lies in knows its class.
+  // The page in which a block lies records its class.
   void deallocate(void* block) noexcept {
     const std::uint32_t index = runs_.tag(block);
     if (index == PageRuns::kNoTag) [[unlikely]]
@@ -159,14 +161,14 @@ class ThreadCache {
  private:
   static constexpr std::uint32_t kMagazines = PageRuns::kNoTag - 1;
 
-  // Filled and emptied by its thread alone; others may ask how many it has. At the depot it belongs to whoever holds
-  // the lock.
+  // Only the owning thread fills and empties a magazine; other threads may read how many blocks it holds. A magazine in
+  // the depot belongs to the holder of the depot's lock.
   class Magazine {
    public:
     Magazine* next = nullptr;
 
     [[nodiscard]] std::uint32_t rounds() const noexcept { return rounds_.load(std::memory_order_relaxed); }
-    // nullptr when it is empty.
+    // Returns nullptr if the magazine is empty.
     [[nodiscard, gnu::always_inline]] void* pop() noexcept {
       const std::uint32_t rounds = rounds_.load(std::memory_order_relaxed);
       if (rounds == 0) [[unlikely]]
@@ -174,7 +176,7 @@ class ThreadCache {
       rounds_.store(rounds - 1, std::memory_order_relaxed);
       return blocks_[rounds - 1];
     }
-    // False when it holds `capacity` blocks already.
+    // Returns false if the magazine already holds `capacity` blocks.
     [[gnu::always_inline]] bool push(void* block, std::uint32_t capacity) noexcept {
       const std::uint32_t rounds = rounds_.load(std::memory_order_relaxed);
       if (rounds == capacity) [[unlikely]]
@@ -194,7 +196,7 @@ class ThreadCache {
   struct Cached {
     std::atomic<Magazine*> loaded = nullptr;
     std::atomic<Magazine*> previous = nullptr;
-    // For other threads: a magazine is published with release, so that whoever finds it finds it constructed.
+    // For other threads. A magazine is published with release order, so a thread that finds it finds it constructed.
     [[nodiscard]] std::array<const Magazine*, 2> both() const noexcept {
       return {loaded.load(std::memory_order_acquire), previous.load(std::memory_order_acquire)};
     }
@@ -204,15 +206,15 @@ class ThreadCache {
     std::array<Cached, SizeClasses::kMost> classes;
   };
 
-  // Of one class, on cache lines of its own.
+  // The depot of one class, on its own cache lines.
   struct alignas(128) Depot {
     mutable std::mutex mutex;
-    Magazine* full = nullptr;  // or what a thread had at its end
+    Magazine* full = nullptr;  // or partly full, from a thread that has ended
     Magazine* empty = nullptr;
-    FreeList loose;              // freed when there was no memory for a magazine
-    std::byte* fresh = nullptr;  // never handed out from here to end
+    FreeList loose;              // blocks freed when there was no memory for a magazine
+    std::byte* fresh = nullptr;  // start of the blocks that were never allocated, up to `end`
     std::byte* end = nullptr;
-    std::size_t blocks = 0;  // of all chunks
+    std::size_t blocks = 0;  // in all chunks
   };
 
   friend class PerThread<State, ThreadCache>;
@@ -282,7 +284,7 @@ class ThreadCache {
     depots_[index].loose.push(block);
   }
 
-  // Fills an empty magazine with fresh blocks, the first of them on top, from the chunk at hand.
+  // Fills an empty magazine with fresh blocks from the current chunk. The first of them is on top.
   void stock(Magazine& magazine, Depot& depot, std::size_t index) noexcept {
     const std::size_t size = classes_.size(index);
     const auto left = static_cast<std::size_t>(depot.end - depot.fresh) / size;
@@ -309,7 +311,7 @@ class ThreadCache {
     return true;
   }
 
-  // nullptr when memory is out.
+  // Returns nullptr if memory is exhausted.
   Magazine* empty_magazine(Depot& depot) noexcept {
     if (Magazine* magazine = take(depot.empty)) return magazine;
     const std::scoped_lock lock(pages_mutex_);
@@ -346,7 +348,7 @@ class ThreadCache {
     large_.deallocate(block);
   }
 
-  // Of each class, what lies in the threads' magazines.
+  // Counts the blocks in the threads' magazines for each class.
   std::array<std::size_t, SizeClasses::kMost> cached_blocks() const noexcept {
     std::array<std::size_t, SizeClasses::kMost> blocks{};
     threads_.for_each([&](const State& state) {
@@ -356,7 +358,7 @@ class ThreadCache {
     });
     return blocks;
   }
-  // What lies at the depot. With its lock held.
+  // Counts the free blocks in the depot. The caller holds its lock.
   std::size_t spare_blocks(std::size_t index) const noexcept {
     const Depot& depot = depots_[index];
     std::size_t blocks = depot.loose.size() + static_cast<std::size_t>(depot.end - depot.fresh) / classes_.size(index);
@@ -365,7 +367,7 @@ class ThreadCache {
     return blocks;
   }
 
-  // Calls visit(block, class) for every block in a magazine or loose; fresh ones are not among them.
+  // Calls visit(block, class) for every block in a magazine or on the loose list, but not for fresh blocks.
   template <class Visit>
   void for_each_free(Visit visit) const {
     const auto visit_all = [&](const Magazine* magazine, std::size_t index) {
@@ -393,7 +395,7 @@ class ThreadCache {
   }
 
   Region& region_;
-  mutable std::mutex pages_mutex_;  // taken last: runs_, large_, new magazines
+  mutable std::mutex pages_mutex_;  // acquired last; protects runs_, large_ and new magazines
   PageRuns runs_;
   LargeBlocks large_{runs_};
   ClassTable classes_;

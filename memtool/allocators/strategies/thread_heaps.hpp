@@ -1,10 +1,11 @@
-// One heap a thread: each has pools of its own for every size class, and chunks of its own to carve them from.
+// One heap for each thread. Each heap has its own pools for every size class, and its own chunks from which it carves
+// blocks.
 //
-// A block belongs to the heap that carved it. When another thread frees it, `foreign=return` gives it back: it goes on
-// a list of its owner's that anyone may add to without a lock, and that the owner takes whole when its own blocks have
-// run out. `foreign=keep` leaves it with the thread that freed it. Then a thread that only allocates never gets its
-// memory back from one that only frees, and what is alive no longer bounds what is held: the textbook's mistake, to be
-// seen.
+// A block belongs to the heap that carved it. With `foreign=return`, a block that another thread frees goes back to
+// that heap: any thread can push it on the owner's list without a lock, and the owner takes the whole list when its own
+// blocks have run out. With `foreign=keep`, the block stays with the thread that freed it. Then a thread that only
+// allocates never gets memory back from a thread that only frees, and the heap can grow without bound although few
+// blocks are live. This is the textbook mistake that the parameter demonstrates.
 #pragma once
 
 #include <algorithm>
@@ -83,7 +84,7 @@ class ThreadHeaps {
       return deallocate_large(block);
     deallocate_of_class(index, runs_.tag(block) >> kClassBits, block);
   }
-  // The page that a block lies in knows its class.
+  // The page in which a block lies records its class.
   void deallocate(void* block) noexcept {
     const std::uint32_t tag = runs_.tag(block);
     if (tag == PageRuns::kNoTag) [[unlikely]]
@@ -103,7 +104,7 @@ class ThreadHeaps {
       for (std::size_t index = 0; index < classes_.count(); ++index) {
         const Pool& pool = heap.pools[index];
         blocks[index] += pool.blocks.load(std::memory_order_relaxed);
-        // A heap may have freed more than it has allocated: only the sum over all of them is a number of blocks.
+        // One heap may have freed more blocks than it allocated. Only the sum over all heaps is a number of blocks.
         used[index] += pool.allocations.load(std::memory_order_relaxed) - pool.frees.load(std::memory_order_relaxed) -
                        pool.returned.load(std::memory_order_relaxed);
       }
@@ -169,16 +170,16 @@ class ThreadHeaps {
 
   struct alignas(64) Pool {
     Link* free = nullptr;
-    std::byte* fresh = nullptr;  // never handed out from here to end
+    std::byte* fresh = nullptr;  // start of the blocks that were never allocated, up to `end`
     std::byte* end = nullptr;
-    std::atomic<std::size_t> blocks = 0;  // of all chunks
+    std::atomic<std::size_t> blocks = 0;  // in all chunks
     std::atomic<std::size_t> allocations = 0;
-    std::atomic<std::size_t> frees = 0;  // that stayed with the thread that did them
-    // What other threads have freed, on a line of its own: it is theirs to write.
+    std::atomic<std::size_t> frees = 0;  // frees whose block stayed with the freeing thread
+    // Blocks that other threads freed. It has its own cache line, because other threads write it.
     alignas(64) std::atomic<Link*> foreign = nullptr;
-    std::atomic<std::size_t> returned = 0;  // blocks that came by it
+    std::atomic<std::size_t> returned = 0;  // number of blocks returned through `foreign`
 
-    // Only its thread counts, so there is nothing to lock; others may look.
+    // Only the owning thread counts, so no lock is needed; other threads may read.
     static void count(std::atomic<std::size_t>& counter) noexcept {
       counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
@@ -189,7 +190,7 @@ class ThreadHeaps {
     std::uint32_t number;
   };
 
-  // The heap of a thread that ends waits as it is for the next thread, which takes over its blocks with it.
+  // When a thread ends, its heap waits unchanged for the next thread, which takes it over with its blocks.
   friend class PerThread<Heap, ThreadHeaps>;
   void thread_ends(Heap&) noexcept {}
 
@@ -249,7 +250,7 @@ class ThreadHeaps {
     large_.deallocate(block);
   }
 
-  // Calls visit(block, heap, class, returned) for every block in a list; fresh ones are in none.
+  // Calls visit(block, heap, class, returned) for every block in a list. Fresh blocks are in no list.
   template <class Visit>
   void for_each_free(Visit visit) const {
     heaps_.for_each([&](const Heap& heap) {
@@ -269,7 +270,7 @@ class ThreadHeaps {
   }
 
   Region& region_;
-  mutable std::mutex pages_mutex_;  // runs_, large_
+  mutable std::mutex pages_mutex_;  // protects runs_ and large_
   PageRuns runs_;
   LargeBlocks large_{runs_};
   ClassTable classes_;

@@ -1,8 +1,8 @@
-// A pool of one size for each thread, and a common one from which they take, and to which they return, whole batches.
+// A pool of one block size for each thread, and a common pool with which the threads exchange whole batches.
 //
-// Free blocks are linked through themselves. A thread keeps two lists of at most `batch` blocks; when both are empty it
-// takes one from the common pool, when both are full it returns one. So a batch costs one lock, its links are never
-// walked, and a thread that only frees keeps no more than two batches.
+// Free blocks are linked through themselves. A thread keeps two lists of at most `batch` blocks. When both are empty it
+// takes a batch from the common pool; when both are full it returns one. So a batch costs one lock, nobody walks its
+// links, and a thread that only frees never keeps more than two batches.
 #pragma once
 
 #include <algorithm>
@@ -116,7 +116,7 @@ class ThreadPool {
   }
 
  private:
-  // The first block of a batch in the common pool also leads to the next batch.
+  // In the common pool, the first block of a batch also links to the next batch.
   struct Link {
     Link* next;
     Link* next_batch;
@@ -151,7 +151,7 @@ class ThreadPool {
   };
   struct State {
     explicit State(std::size_t) noexcept {}
-    std::array<List, 2> lists;  // the first is in use, the second full or empty
+    std::array<List, 2> lists;  // the first is in use; the second is full or empty
   };
 
   friend class PerThread<State, ThreadPool>;
@@ -167,7 +167,8 @@ class ThreadPool {
     }
   }
 
-  // Blocks below 16 bytes take that much: two links. Others lie side by side as they are, but for the links' alignment.
+  // A block takes at least 16 bytes, the size of two links. Larger blocks lie side by side, rounded up only to the
+  // alignment of the links.
   static std::size_t stride(const Parameters& parameters) {
     return bits::round_up(std::max<std::size_t>(parameters["block"], sizeof(Link)), alignof(Link));
   }
@@ -183,7 +184,7 @@ class ThreadPool {
     state.lists[1].set(top, count);
   }
 
-  // Fills the list in use, which is empty. False: memory is out.
+  // Refills the list in use, which is empty. Returns false if memory is exhausted.
   [[gnu::noinline]] bool refill(State& state) noexcept {
     if (state.lists[1].count() > 0) {
       exchange(state);
@@ -226,7 +227,7 @@ class ThreadPool {
     ++common_blocks_;
   }
 
-  // A batch of fresh blocks, the lowest on top, or what is left of the region.
+  // Carves a batch of fresh blocks, the lowest on top, or fewer at the end of the region.
   bool carve(List& list) noexcept {
     if (fresh_ == end_) {
       const std::size_t left = (region_.capacity() - region_.used()) / block_ * block_;
@@ -244,7 +245,7 @@ class ThreadPool {
     return static_cast<std::size_t>(static_cast<const std::byte*>(block) - region_.base()) / block_;
   }
 
-  // Which of the blocks handed out so far are in a list; verifies the lists on its way.
+  // Returns which of the blocks handed out so far are in a list, and verifies the lists on the way.
   std::vector<bool> free_map() const {
     std::vector<bool> free(index_of(fresh_));
     const auto enter = [&](const Link* link) {
@@ -270,11 +271,11 @@ class ThreadPool {
   std::size_t block_;
   std::size_t chunk_;
   std::size_t batch_;
-  mutable std::mutex mutex_;  // what follows
-  Link* batches_ = nullptr;   // of batch_ blocks each
-  Link* odd_ = nullptr;       // what was left of threads that have ended
+  mutable std::mutex mutex_;  // protects the members below
+  Link* batches_ = nullptr;   // full batches of batch_ blocks
+  Link* odd_ = nullptr;       // blocks from threads that have ended
   std::size_t common_blocks_ = 0;
-  std::byte* fresh_ = region_.base();  // never handed out from here on
+  std::byte* fresh_ = region_.base();  // start of the blocks that were never allocated
   std::byte* end_ = region_.base();
   PerThread<State, ThreadPool> threads_{*this};
 };

@@ -1,10 +1,10 @@
-// Thread caches of arrays over spans: at home behind a malloc's interface, where a free gets nothing but the block.
+// Thread caches of arrays over spans. The design suits the interface of malloc, where a free gets only the pointer.
 //
-// A byte for each page of the region says which size class its blocks are of, so that a free reads one byte of a small
-// table and touches neither the block nor a header. A thread keeps free blocks of each class in an array of pointers.
-// An array that is empty is half filled, and one that is full gives its older half back, under the lock of the class.
-// What is given back goes to the span that it was cut from; a span that has all its blocks back is pages again, for any
-// class. Long runs of pages that are freed are given back to the system once more than a few MiB of pages lie idle.
+// One byte for each page of the region records the size class of its blocks. So a free reads one byte of a small table,
+// and touches neither the block nor a header. For each class, a thread keeps free blocks in an array of pointers. An
+// empty array is filled to the half, and a full array returns its older half, both under the lock of the class. A
+// returned block goes to the span from which it was cut. When all blocks of a span have returned, its pages are free
+// again for any class. When more than a few MiB of pages are idle, long runs of freed pages are returned to the system.
 #pragma once
 
 #include <algorithm>
@@ -66,7 +66,7 @@ class ThreadSpans {
         classes_(kLog2Spacing, parameters["largest"]),
         span_(parameters["span"]) {
     std::size_t most = kMostCached;
-    // As many slots as a thread has room for.
+    // Halves the longest array until the arrays of all classes fit into the slots of a thread.
     do {
       slots_ = 0;
       for (std::size_t index = 0; index < classes_.count(); ++index) {
@@ -90,18 +90,18 @@ class ThreadSpans {
   void* allocate_zeroed(std::size_t size, std::size_t alignment) noexcept {
     void* block = allocate(size, alignment);
     if (block == nullptr) return nullptr;
-    // Pages that the system gives anew are zero, and cost nothing until they are written to.
+    // Fresh pages from the system are zero, and cost nothing until they are written.
     if (size >= kLongRun && pages_.of(block) == ClassTable::kNone &&
         region_.discard(block, bits::round_up(size, PageRuns::kPage)))
       return block;
     return std::memset(block, 0, size);
   }
 
-  // A block that was resized where it lies is of another class than its size.
+  // A block that was resized in place may be of another class than its size says.
   void deallocate(void* block, std::size_t, std::size_t) noexcept { deallocate(block); }
   void deallocate(void* block) noexcept { deallocate_of_class(block, pages_.of(block)); }
 
-  // A block moves where it has become too small, or less than half of it would be used.
+  // Moves the block if it is too small, or if less than half of it would be used.
   void* reallocate(void* block, std::size_t old_size, std::size_t size, std::size_t alignment) noexcept {
     const std::size_t usable = usable_size(block, old_size);
     if (size <= usable && (size >= usable / 2 || usable == SizeClasses::kQuantum)) return block;
@@ -178,8 +178,8 @@ class ThreadSpans {
     require(std::ranges::adjacent_find(free) == free.end(), "a block is free twice");
   }
 
-  // Before a fork, and after it in both processes. Arrays are their threads' own, and none of them is used in the child
-  // but that of the thread that forked.
+  // Called before a fork, and after it in both processes. Each array belongs to its thread; in the child only the array
+  // of the forking thread is used.
   void hold() noexcept {
     threads_.hold();
     for (Central& central : central_) central.mutex.lock();
@@ -191,13 +191,13 @@ class ThreadSpans {
     threads_.let_go();
   }
 
-  // Whether the calling thread has called before (preload/malloc_library.hpp); unbind(): as if it had not.
+  // Whether the calling thread has called before (preload/malloc_library.hpp). unbind() makes it count as a new thread.
   [[nodiscard, gnu::always_inline]] bool is_bound() const noexcept { return threads_.bound() != nullptr; }
   void unbind() noexcept { threads_.unbind(); }
 
  private:
   static constexpr unsigned kLog2Spacing = 2;
-  // Not as many as there can be with the narrowest spacing: a process that starts writes to each of them.
+  // Fewer than the narrowest spacing could need, because a process writes to each class when it starts.
   static constexpr std::size_t kMostClasses = SizeClasses(kLog2Spacing, ClassTable::kMostLargest).count();
   static constexpr std::size_t kMostCached = 64;
   static constexpr std::size_t kSlots = 2048;
@@ -205,23 +205,23 @@ class ThreadSpans {
   static constexpr std::size_t kSpansThatGrow = 4;
   static constexpr std::size_t kLeastIdle = std::size_t{4} << 20;
 
-  // Its thread alone changes it; others may ask how much it holds.
+  // Only the owning thread changes it; other threads may read how many blocks it holds.
   struct alignas(32) Bin {
-    std::atomic<void**> top = nullptr;  // one behind the youngest
-    void** empty = nullptr;             // where the first slot is
+    std::atomic<void**> top = nullptr;  // one behind the youngest block
+    void** empty = nullptr;             // address of the first slot
     void** full = nullptr;              // one behind the last slot
   };
   struct State {
     explicit State(std::size_t) noexcept {}
     std::array<Bin, ClassTable::kNone + 1> bins;
-    std::array<void*, kSlots> slots;  // what is above the top of an array is never read: its pages stay untouched
+    std::array<void*, kSlots> slots;  // slots above the top of an array are never read, so their pages stay untouched
   };
-  // Of one class, on cache lines of its own.
+  // The central store of one class, on its own cache lines.
   struct alignas(128) Central {
     mutable std::mutex mutex;
-    Span* spans = nullptr;   // that have room
-    std::size_t blocks = 0;  // of all spans
-    std::size_t out = 0;     // in threads, and in use
+    Span* spans = nullptr;   // spans with free blocks
+    std::size_t blocks = 0;  // in all spans
+    std::size_t out = 0;     // in thread caches or in use
   };
 
   friend class PerThread<State, ThreadSpans>;
@@ -238,7 +238,7 @@ class ThreadSpans {
     State* state = threads_.bound();
     if (state == nullptr) [[unlikely]]
       return deallocate_slowly(index, block);
-    // No array of large blocks has room for any.
+    // The array of large blocks has no slots, so it counts as full here.
     Bin& bin = state->bins[index];
     void** const top = bin.top.load(std::memory_order_relaxed);
     if (top == bin.full) [[unlikely]]
@@ -270,7 +270,7 @@ class ThreadSpans {
     if (state == nullptr) return take(index, {&block, 1}) == 0 ? no_memory() : block;
     Bin& bin = opened(*state, index);
     if (bin.top.load(std::memory_order_relaxed) != bin.empty)
-      return allocate_of_class(index);  // it was another heap's turn
+      return allocate_of_class(index);  // the thread was bound to another heap
     const std::size_t capacity = static_cast<std::size_t>(bin.full - bin.empty);
     const std::span<void*> slots(bin.empty, (capacity + 1) / 2);
     const std::size_t taken = take(index, slots);
@@ -310,8 +310,8 @@ class ThreadSpans {
     return bin;
   }
 
-  // How many blocks of a class there were for `slots`, the lowest addresses of a new span first: at their end, so that
-  // the first that was taken is the first to be used.
+  // Takes up to `slots.size()` blocks of a class and returns their number. Blocks of a new span come lowest address
+  // first. They fill `slots` from the end, so that the first block taken is the first to be used.
   std::size_t take(std::size_t index, std::span<void*> slots) noexcept {
     const std::size_t size = classes_.size(index);
     Central& central = central_[index];
@@ -320,7 +320,7 @@ class ThreadSpans {
     while (taken < slots.size()) {
       Span* span = central.spans;
       if (span == nullptr) {
-        // What there is will do; memory is asked for only where there is nothing.
+        // The blocks found so far suffice. Memory is requested only if there are none.
         if (taken > 0 || (span = add_span(central, index)) == nullptr) break;
       }
       taken += span->take(slots.first(slots.size() - taken), size);
@@ -340,7 +340,7 @@ class ThreadSpans {
       if (!span.has_room()) [[unlikely]]
         Span::link(central.spans, span);
       span.give_back(block);
-      // One that is all there is for the next request stays.
+      // The only span with room stays, for the next request.
       if (span.out == 0 && (span.previous != nullptr || span.next != nullptr)) [[unlikely]]
         remove_span(central, span);
     }
@@ -366,7 +366,8 @@ class ThreadSpans {
     records_.drop(*span);
     return nullptr;
   }
-  // A class that has grown to some spans fills this one too. Pages that were in use before are there already.
+  // Faults in the pages of a new span, because a class that already has several spans will fill this one too. Pages
+  // that were in use before are already present.
   void populate(std::byte* run, std::size_t bytes, std::size_t size, std::size_t held) noexcept {
     std::byte* const first = std::max(run, reached_);
     std::byte* const end = run + bytes;
@@ -391,8 +392,8 @@ class ThreadSpans {
     idle_ -= std::min(idle_, runs_.run_bytes(block));
     return block;
   }
-  // How many free pages the system still holds for us is known by and large: some that were given back are used again,
-  // and spans are made of others. It is never more than what is free.
+  // The number of free pages that still have memory behind them is only an estimate: some returned pages are used
+  // again, and spans take others. It never exceeds the number of free pages.
   void deallocate_large(void* block) noexcept {
     const std::scoped_lock lock(pages_mutex_);
     const std::size_t bytes = runs_.run_bytes(block);
@@ -414,7 +415,7 @@ class ThreadSpans {
       }
     });
   }
-  // Those in arrays and in lists of spans, sorted; fresh ones are not among them.
+  // The blocks in arrays and in lists of spans, sorted. Fresh blocks are not among them.
   std::vector<const std::byte*> free_blocks() const {
     std::vector<const std::byte*> blocks;
     for_each_array([&](std::size_t, std::span<void* const> array) {
@@ -429,7 +430,7 @@ class ThreadSpans {
   }
 
   Region& region_;
-  mutable std::mutex pages_mutex_;  // taken last: runs_, pages_, large_, records_, idle_
+  mutable std::mutex pages_mutex_;  // acquired last; protects runs_, pages_, large_, records_ and idle_
   PageRuns runs_;
   PageClasses pages_;
   LargeBlocks large_{runs_};
@@ -437,8 +438,8 @@ class ThreadSpans {
   ClassTable classes_;
   std::size_t span_;
   std::size_t slots_ = 0;
-  std::byte* reached_ = nullptr;  // pages from here on were never in a span
-  std::size_t idle_ = 0;          // bytes of free pages that were in use
+  std::byte* reached_ = nullptr;  // pages from here on have never been in a span
+  std::size_t idle_ = 0;          // bytes of free pages that have been in use
   std::array<std::uint32_t, kMostClasses + 1> first_slot_{};
   std::array<Central, kMostClasses> central_;
   PerThread<State, ThreadSpans> threads_{*this};

@@ -1,9 +1,8 @@
 // Two-level segregated fit: good fit in constant time, for programs that must know their worst case.
 //
-// A free block is kept in the class its size belongs to; a request is rounded up to the next class limit, so
-// that every block of the class found is large enough and nothing is searched. With 32 classes in each power
-// of two the rounding is less than 1/32 of the request; below 1 KiB, where each class holds one size, there
-// is none.
+// A free block is in the list of the class to which its size belongs. A request is rounded up to the next class limit.
+// So every block of the class found is large enough, and there is no search. With 32 classes in each power of two,
+// rounding adds less than 1/32 of the request. Below 1 KiB each class holds one size, so nothing is rounded.
 #pragma once
 
 #include "allocators/concept/strategy.hpp"
@@ -12,8 +11,8 @@
 
 namespace memtool {
 
-// The block is cut to the rounded size, as the reference implementation does. Cut to the request it would
-// return, once freed, to a class below the one in which the next request of its size is searched.
+// The block is cut to the rounded size, as in the reference implementation. If it were cut to the exact size, a free
+// would return it to a class below the one that the next request of that size searches.
 struct RoundedGoodFit {
   [[gnu::always_inline]] static PhysicalBlock* take(SegregatedLists& lists, std::size_t& bytes) noexcept {
     const unsigned size_class = lists.ceiling_class(bytes);

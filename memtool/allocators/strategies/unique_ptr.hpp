@@ -1,4 +1,4 @@
-// std::unique_ptr as the owner of every block: what sole ownership costs over a plain pointer.
+// std::unique_ptr owns every block. This shows what sole ownership costs over a plain pointer.
 #pragma once
 
 #include <malloc.h>
@@ -36,11 +36,11 @@ class UniquePtr {
   };
 
   UniquePtr(Region&, const Parameters& parameters) noexcept : zero_(parameters["make"] == 1) {}
-  // An array of bytes cannot ask for more than the default alignment.
+  // An array of bytes cannot request more than the default alignment.
   static Limits limits(const Parameters&) { return {.largest_alignment = __STDCPP_DEFAULT_NEW_ALIGNMENT__}; }
 
-  // make_unique throws where a strategy returns nullptr; the try costs nothing until then. The pointer goes to the
-  // program and comes back at the end of its owner's life.
+  // make_unique throws where a strategy returns nullptr; the try block costs nothing unless it throws. The pointer goes
+  // to the program, and returns when its owner ends.
   void* allocate(std::size_t size, std::size_t) noexcept {
     try {
       return (zero_ ? std::make_unique<std::byte[]>(size) : std::unique_ptr<std::byte[]>(new std::byte[size]))

@@ -1,4 +1,4 @@
-// Worst fit, ties by address.
+// Worst fit; among blocks of the same size, the one at the lowest address.
 #pragma once
 
 #include <array>
