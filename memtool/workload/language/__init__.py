@@ -1,1 +1,1 @@
-"""What a workload file may say: its form, its laws, and the generator's program that it becomes."""
+"""The workload language: the form of a file, its distributions, and the generator's program made from it."""

@@ -1,4 +1,4 @@
-"""When operations are meant to begin, as the workload language says it (schema.py)."""
+"""The arrival processes of the workload language (schema.py): when operations are due."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pydantic import ConfigDict, model_validator
 from memtool.workload.language.values import EXACTLY_ONE_KEY, Count, Period, Rate, Strict, misfit, require_one_key
 
 _LONGEST_GAP = 5
-"""Seconds between bursts, on average: the tail of the law of gaps must fit into its table."""
+"""Mean seconds between bursts: the tail of the distribution of gaps must fit into its table."""
 
 
 class Paced(Strict):
-    """So many operations a second."""
+    """Operations arrive at this rate."""
 
     rate: Rate
 
 
 class Bursts(Strict):
-    """`size` operations come at once: at random as those of poisson, at a `rate` of operations, or `every` so often."""
+    """`size` operations arrive at once: at random times with a mean `rate` of operations, or `every` so often."""
 
     rate: Rate | None = None
     every: Period | None = None
@@ -38,13 +38,13 @@ class Bursts(Strict):
 
 
 class FrameStarts(Strict):
-    """A frame begins every so often, with all its operations at once."""
+    """A frame begins at regular intervals, and all its operations are due at once."""
 
     every: Period
 
 
 class Arrivals(Strict):
-    """When operations are meant to begin, whatever the allocator does: exactly one of these."""
+    """When operations are due, independent of the allocator's speed: exactly one of these keys."""
 
     model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
 

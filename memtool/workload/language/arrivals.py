@@ -1,4 +1,4 @@
-"""When the operations of an open-loop workload are meant to begin: the program of engine/generate/arrivals.hpp."""
+"""When the operations of an open-loop workload are due, as a program for engine/generate/arrivals.hpp."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from memtool.workload.language.arrival_kinds import Arrivals, Bursts, FrameStart
 
 _PICOSECONDS = 10**12
 _APART = 0xA2217A15
-"""Added to the seed bit by bit, so that arrivals have draws of their own and do not change the events."""
+"""XORed with the seed, so that arrivals have their own random numbers and do not change the events."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArrivalSchedule:
-    """Intended starts of a workload's operations, as a program that gives the same ones on every machine."""
+    """The intended start times of a workload's operations, as a program that yields the same times on every machine."""
 
     law: str
     """constant | poisson | bursts | periodic | frames"""
     rate: Fraction
-    """Operations a second; of frames, frames a second."""
+    """Operations a second; with frames, frames a second."""
     burst: int
-    """Operations that come at once; 0: those of a frame."""
+    """Number of operations that arrive at once; 0: all those of a frame."""
     words: tuple[int, ...]
     frames: int = 0
-    """How many there are, where a frame arrives at a time."""
+    """Number of frames, where whole frames arrive."""
 
     def described(self, operations: int) -> dict[str, Any]:
-        """Return what run.json says of it, for a workload of so many operations."""
+        """Return the arrivals as run.json stores them, for a workload with this many operations."""
         mean = self.rate * operations / self.frames if self.frames else self.rate
         rate = int(mean) if mean.denominator == 1 else round(float(mean), 3)
         every = {"every_ns": float(10**9 / self.rate)} if self.frames else {}
         return {"law": self.law, "rate_per_s": rate, "burst": self.burst, **every}
 
     def seconds(self, operations: int) -> float:
-        """Return how long it takes until so many operations have arrived, on average."""
+        """Return the mean time in seconds until this many operations have arrived."""
         return float((self.frames or operations) / self.rate)
 
     def to_bytes(self) -> bytes:
-        """Return what is hashed of it."""
+        """Return the words that enter the hash of the events."""
         return array("Q", self.words).tobytes()
 
 
 def compile_arrivals(arrivals: Arrivals, seed: int, frames: int = 0) -> ArrivalSchedule:
-    """Return the schedule of a workload with this seed, and with so many frames."""
+    """Return the schedule of a workload with this seed and this number of frames."""
     law, paced = next(
         (name, described) for name in Arrivals.model_fields if (described := getattr(arrivals, name)) is not None
     )

@@ -1,8 +1,8 @@
-"""How far a workload file may go: what a few characters of it would make of a run is bounded by what it asks for.
+"""Bounds on workload files: a few characters must not be able to make a run that is out of all proportion.
 
-``allocations`` says how long a run is, and is taken at its word. Everything that multiplies it (draining for a million
-times as long, growing an object two thousand million times, frames within frames) is refused where the product would
-be out of all proportion, before anything is generated.
+``allocations`` states the length of a run and is not questioned. Everything that multiplies it (a drain a million times
+as long, an object that grows two thousand million times, deeply nested frames) is refused before anything is generated
+if the product exceeds a bound.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _RESIZES_AN_ALLOCATION = 64
 _MOST_SCOPES = 1 << 22
 _SCOPES_A_FRAME = 64
 _MOST_TABLES = 128
-"""Laws that differ and have a table of quantiles, a few milliseconds each."""
+"""Number of different laws with a table of quantiles; each takes a few milliseconds to compute."""
 _MOST_SLOTS = 1 << 24
 _MOST_STEPS = 1 << 28
 _STEPS_AN_ALLOCATION = 64
-"""Slots that a pattern passes over without an event."""
+"""Number of slots that a pattern may visit without an event."""
 _MOST_SWEPT = 1 << 24
 _MOST_WRITES = 1 << 34
-"""Some ten seconds of a replay."""
+"""About ten seconds of a replay."""
 
 
 def unbounded(workload: Workload) -> Iterator[PydanticCustomError]:
-    """Yield an error for each value of a workload by which a run would grow beyond all proportion."""
+    """Yield an error for each value of a workload that exceeds a bound."""
     yield from _check_tables(workload.objects or [])
     if workload.frames is not None:
         yield from _check_frames(workload.frames, workload.objects or [])
@@ -51,7 +51,7 @@ def unbounded(workload: Workload) -> Iterator[PydanticCustomError]:
 
 
 def _too_many(number: float, noun: str, most: int) -> str:
-    """Return the words of a refusal; numbers that nobody could read are rounded."""
+    """Return the words of a refusal; large numbers are rounded so that people can read them."""
     about = f"{round(number):,}" if number < 10**15 else f"{number:.1e}"
     return f"would be {about} {noun}, more than {most:,}"
 
@@ -68,7 +68,7 @@ def _check_tables(objects: list[Objects]) -> Iterator[PydanticCustomError]:
 
 
 def _laws(objects: Objects) -> Iterator[tuple[tuple[str | int, ...], Law[Any]]]:
-    """Yield the laws of a class of objects, and where they are."""
+    """Yield the laws of a class of objects and their locations."""
     for key in ("size", "lifetime"):
         law = getattr(objects, key)
         if law is not None:
@@ -117,7 +117,7 @@ def _check_resizes(objects: list[Objects], phases: list[Phase], allocations: int
 
 
 def _mean_lifetime(objects: Objects) -> float:
-    """Return the longest mean of a class's lifetimes: it cannot be resized more often than it has ticks."""
+    """Return the longest mean lifetime of a class: an object cannot be resized more often than it lives ticks."""
     if objects.matrix is not None:
         return max(law_mean(law, 1) for law in objects.matrix.lifetimes)
     return float("inf") if objects.lifetime is None else law_mean(objects.lifetime, 1)
@@ -140,7 +140,7 @@ def _check_frames(frames: Frames, objects: list[Objects]) -> Iterator[PydanticCu
     for path, alive in ((("objects_per_frame",), own), (("scopes", "objects"), inner)):
         if alive > MOST_LIVE:
             yield misfit(_too_many(alive, "objects alive at once", MOST_LIVE), "frames", *path)
-            return  # what else is too much follows from it
+            return  # the errors that would follow are consequences of this one
     if born > LARGEST_COUNT:
         yield misfit(_too_many(born, "allocations", LARGEST_COUNT), "frames")
     weights = sum((declared.weight for declared in objects), Fraction(0))
@@ -169,7 +169,7 @@ def _check_pattern(pattern: Pattern, allocations: int, threads: int, rounds: int
 
 
 def _products(pattern: Pattern, allocations: int, threads: int, rounds: int) -> Iterator[tuple[str, float, str, int]]:
-    """Yield (key, number, what it is, most) of what a pattern multiplies."""
+    """Yield (key, number, what is counted, bound) of everything that a pattern multiplies."""
     slotted = pattern.toggle or pattern.buffer or pattern.refill
     if slotted is not None:
         yield "slots", slotted.slots * threads, "slots of all threads", _MOST_SLOTS

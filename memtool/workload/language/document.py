@@ -1,4 +1,4 @@
-"""A YAML file as plain data in which every key and value knows its position."""
+"""A YAML file as plain data in which the position of every key and value is known."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from memtool import files
 from memtool.errors import InputError
 
 Keys = tuple[str | int, ...]
-"""Where a value is: the keys and indices that lead to it."""
+"""The location of a value: the keys and indices that lead to it."""
 Position = tuple[int, int]
-"""Line and column, from 1."""
+"""Line and column, both counted from 1."""
 
 _LARGEST_FILE = 1 << 20
 _MOST_NODES = 50_000
-"""More than any workload written for a person; aliases count as what they stand for."""
+"""More than any hand-written workload needs; aliases count as often as they are used."""
 _MOST_ALIASES = 1_000
 _DEEPEST = 50
 _LONGEST_NUMBER = 40
@@ -29,15 +29,15 @@ _WHOLE = re.compile(r"[-+]?[0-9]+")
 _PREFIX = "tag:yaml.org,2002:"
 _KINDS = ("bool", "float", "int", "map", "merge", "null", "seq", "str", "timestamp", "value")
 _TAGS = {_PREFIX + kind for kind in _KINDS}
-"""What PyYAML gives to values without a tag of their own."""
+"""The tags that PyYAML assigns to values without a tag."""
 _DECIMAL = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 class Document:
-    """The data of a YAML file, and the positions that its errors name."""
+    """The data of a YAML file, and the positions that error messages name."""
 
     def __init__(self, file: str, data: bytes) -> None:
-        """Read the text of ``file``. Raises InputError for what is not YAML, or not what a workload can be."""
+        """Parse the text of ``file``. Raises InputError for text that is not YAML or that no workload can contain."""
         self.file = file
         self._positions: dict[Keys, Position] = {}
         self._keys: dict[Keys, Position] = {}
@@ -51,17 +51,17 @@ class Document:
         return keys in self._positions
 
     def position(self, keys: Keys) -> Position:
-        """Return where a value stands, or the nearest one around it."""
+        """Return the position of a value, or of the nearest known value around it."""
         while keys not in self._positions:
             keys = keys[:-1]
         return self._positions[keys]
 
     def key_position(self, keys: Keys) -> Position:
-        """Return where the key of a value stands."""
+        """Return the position of a value's key."""
         return self._keys[keys]
 
     def error(self, position: Position, keys: Keys, words: str) -> InputError:
-        """Return the error that ``words`` makes of the value at ``keys``."""
+        """Return an InputError with ``words`` about the value at ``keys``."""
         subject = f"{written(keys)}: " if keys else ""
         return InputError(f"{self.file}:{position[0]}:{position[1]}: {subject}{words}")
 
@@ -92,7 +92,7 @@ class Document:
         return root
 
     def _refuse_bombs(self, text: str) -> None:
-        """Stop at nesting, aliases and numbers of nodes that no workload needs, before anything is built of them."""
+        """Refuse nesting, aliases and numbers of nodes that no workload needs, before any data is built from them."""
         depth = aliases = nodes = 0
         for event in yaml.parse(text, Loader=_Loader):
             nodes += isinstance(event, yaml.NodeEvent)
@@ -141,14 +141,14 @@ class Document:
 
 
 def _key(node: yaml.ScalarNode) -> str | int:
-    """Return a key; numbers that errors of the schema could not name are text."""
+    """Return a key; numbers that errors of the schema could not name become text."""
     key = _scalar(node)
     is_number = isinstance(key, int) and not isinstance(key, bool) and abs(key) < 1 << 63
     return key if is_number else str(node.value)
 
 
 def _scalar(node: yaml.Node) -> Any:  # noqa: ANN401  # a scalar
-    """Return a scalar as YAML 1.2 reads it: no `yes` for true, no 010 for 8, no 1:30 for 90, no dates."""
+    """Return a scalar by the rules of YAML 1.2: `yes` is not true, 010 is not 8, 1:30 is not 90, and no dates."""
     text = str(node.value)
     if getattr(node, "style", None):
         return text
@@ -164,7 +164,7 @@ def _scalar(node: yaml.Node) -> Any:  # noqa: ANN401  # a scalar
 
 
 def written(keys: Sequence[str | int]) -> str:
-    """Return keys as messages name them: ``objects[1].size.median``."""
+    """Return keys in the form that messages use: ``objects[1].size.median``."""
     text = ""
     for key in keys:
         word = str(key)
@@ -175,7 +175,7 @@ def written(keys: Sequence[str | int]) -> str:
 
 
 def mentions(path: Path, words: Iterable[str]) -> bool:
-    """Return whether any of these words is in a file at all, or it cannot be read: to parse a large one takes long."""
+    """Return whether a file contains any of these words or cannot be read; parsing a large file would take long."""
     try:
         with files.open_input(path) as file:
             text = file.read(_LARGEST_FILE + 1)
@@ -185,7 +185,7 @@ def mentions(path: Path, words: Iterable[str]) -> bool:
 
 
 def read_document(path: Path) -> Document:
-    """Return the YAML document of a file. Raises InputError with one line for whatever is wrong with it."""
+    """Return the YAML document in a file. Raises InputError with one line for every kind of fault."""
     try:
         with files.open_input(path) as file:
             return Document(str(path), file.read(_LARGEST_FILE + 1))

@@ -1,4 +1,4 @@
-"""Laws of a workload file as tables for the generator, and their means."""
+"""Laws of a workload file as tables for the generator, and the means of their draws."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from memtool.workload.language.laws import Law
 
 _MOST_KEPT = 256
 _kept: dict[tuple[int, int], tuple[Law[Any], list[int]]] = {}
-"""(id of a law, least) -> that law, which keeps its id, and its table."""
+"""(id of a law, least) -> the law itself, which keeps the id valid, and its table."""
 
 
 def law_table(law: Law[Any], least: int) -> Sequence[int]:
-    """Return the table of a law; draws of an unbounded one below ``least`` become ``least``.
+    """Return the table of a law; draws of an unbounded law below ``least`` become ``least``.
 
-    The tables of the laws asked for last are kept: a thousand threads, and the cells of a matrix, share their laws.
+    The tables of recently used laws are cached, because a thousand threads, or the cells of a matrix, share their laws.
     """
     key = (id(law), least)
     if key not in _kept:
@@ -57,12 +57,12 @@ def _or(bound: int | None, default: int) -> int:
 
 
 def is_tabulated(law: Law[Any]) -> bool:
-    """Return whether a law's table has a knot for each step of its quantiles, which takes milliseconds to compute."""
+    """Return whether a law's table has a knot for each step of its quantiles, which take milliseconds to compute."""
     return any(shape is not None for shape in (law.exponential, law.lognormal, law.normal, law.pareto))
 
 
 def law_mean(law: Law[Any], least: int) -> float:
-    """Return the mean of a law's draws; infinite for a lifetime that ends with the run, or at a moment."""
+    """Return the mean of a law's draws; infinite for a lifetime that ends with the run or at a given moment."""
     if getattr(law, "forever", None) or getattr(law, "until", None):
         return float("inf")
     if law.constant is not None:

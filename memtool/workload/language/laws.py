@@ -1,4 +1,4 @@
-"""Distributions of sizes, lifetimes and counts, as workload files name them."""
+"""Distributions of sizes, lifetimes and counts, under the names that workload files use."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ N = TypeVar("N", bound=int)
 
 
 class Bounded(Strict, Generic[N]):
-    """A law whose draws may be clamped: what falls below `min` or above `max` becomes that bound."""
+    """A law whose draws can be clamped: draws below `min` or above `max` become that bound."""
 
     min: N | None = None
     max: N | None = None
@@ -49,27 +49,27 @@ class Bounded(Strict, Generic[N]):
 
 
 class Exponential(Bounded[N], Generic[N]):
-    """Memoryless, with this mean."""
+    """Exponential (memoryless) distribution with this mean."""
 
     mean: N
 
 
 class Lognormal(Bounded[N], Generic[N]):
-    """Its logarithm is normal: this median, this standard deviation of the logarithm."""
+    """Log-normal distribution with this median and this standard deviation of the logarithm."""
 
     median: N
     sigma: Spread
 
 
 class Normal(Bounded[N], Generic[N]):
-    """Bell-shaped, with this mean and standard deviation."""
+    """Normal distribution with this mean and standard deviation."""
 
     mean: N
     deviation: Positive
 
 
 class Pareto(Strict, Generic[N]):
-    """Heavy-tailed: P(X > x) = (minimum / x)^alpha; what falls above `max` becomes `max`."""
+    """Pareto distribution, heavy-tailed: P(X > x) = (minimum / x)^alpha; draws above `max` become `max`."""
 
     minimum: N
     alpha: Spread
@@ -90,7 +90,7 @@ def _each_value_once(choice: Any, validate: Callable[[Any], dict[int, Any]]) -> 
 
 
 class Law(Strict, Generic[N]):
-    """A distribution of whole numbers: exactly one of these."""
+    """A distribution of whole numbers: exactly one of these keys."""
 
     model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
 
@@ -129,7 +129,7 @@ class Law(Strict, Generic[N]):
 
 
 class RequestLaw(Law[Request]):
-    """How many bytes are asked for. 0 where a file names it; what is drawn of a continuous law is at least 1."""
+    """Size of a request in bytes. It can be 0 where a file says so; draws of a continuous law are at least 1."""
 
     exponential: Exponential[Size] | None = None
     lognormal: Lognormal[Size] | None = None
@@ -138,7 +138,7 @@ class RequestLaw(Law[Request]):
 
 
 class LifetimeLaw(Law[Count]):
-    """How many allocations an object lives; or `until` a moment of the run; or `forever`: until the epilogue."""
+    """Lifetime of an object in allocations, or `until` a moment of the run, or `forever` (until the epilogue)."""
 
     forever: Literal[True] | None = None
     until: Until | None = None
@@ -161,7 +161,7 @@ def _lifetime_from_short(value: Any) -> Any:  # noqa: ANN401  # raw YAML
 
 
 def _to_short(law: Law[Any]) -> Any:  # noqa: ANN401  # plain data
-    """Return a law as a file would have it."""
+    """Return a law in the form that a file would use."""
     plain = law.model_dump(mode="json", exclude_none=True)
     if "forever" in plain:
         return "forever"
@@ -170,7 +170,7 @@ def _to_short(law: Law[Any]) -> Any:  # noqa: ANN401  # plain data
 
 @dataclass(frozen=True, slots=True)
 class _Forms:
-    """The JSON Schema of a law with its short forms; made when it is asked for, and not with the module."""
+    """The JSON Schema of a law with its short forms; it is built on first use and not when the module is imported."""
 
     law: type[Law[Any]]
     least: int
@@ -183,7 +183,7 @@ class _Forms:
 
 
 def _inlined(law: type[Law[Any]]) -> dict[str, Any]:
-    """Return the JSON Schema of a law without $defs: it is used in many places, each of which stands by itself."""
+    """Return the JSON Schema of a law without $defs, so that it is self-contained in each of its many places."""
     schema = TypeAdapter(law).json_schema(by_alias=True)
     definitions = schema.pop("$defs", {})
 
@@ -191,7 +191,7 @@ def _inlined(law: type[Law[Any]]) -> dict[str, Any]:
         if isinstance(node, dict):
             if "$ref" in node:
                 return resolve(definitions[node["$ref"].rsplit("/", 1)[1]])
-            # The titles that pydantic makes of generic classes are no help to anyone.
+            # The titles that pydantic gives generic classes help nobody.
             return {key: resolve(value) for key, value in node.items() if key != "title"}
         return [resolve(item) for item in node] if isinstance(node, list) else node
 

@@ -1,4 +1,4 @@
-"""Loads a workload file. What is wrong with it is a line each: FILE:LINE:COLUMN: key: what it must be, what it is."""
+"""Loads a workload file. Each error is one line: FILE:LINE:COLUMN: key: what it must be, what it is."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def load_workload(file: str | Path) -> Workload:
-    """Return the workload of a file. Raises InputErrors: what is wrong in it, one line each."""
+    """Return the workload in a file. Raises InputErrors with one line for each error in it."""
     return load(file, Workload)
 
 
 def load(file: str | Path, model: type[M]) -> M:
-    """Return what a file of this model holds. Raises InputErrors: what is wrong in it, one line each."""
+    """Return the content of a file of this model. Raises InputErrors with one line for each error in it."""
     document = read_document(Path(file))
     if not isinstance(document.data, dict):
         words = f"must be a mapping of keys, is {abbreviated(document.data)}"
@@ -35,9 +35,9 @@ def load(file: str | Path, model: type[M]) -> M:
 
 
 def _all(document: Document, problems: ValidationError, model: type[BaseModel]) -> InputErrors:
-    """Return the errors in the order in which they stand in the file, one line each."""
+    """Return the errors in the order of their positions in the file, one line each."""
     misfits = [part for problem in problems.errors(include_url=False) for part in _apart({**problem})]
-    # A misspelt key is a missing one, too: the misspelling is what to mend.
+    # A misspelt key also counts as a missing one; the misspelling is the error to report.
     misspelt = {problem["loc"][:-1] for problem in misfits if problem["type"] == "extra_forbidden"}
     explained = [
         _explain(document, problem, model)
@@ -52,13 +52,13 @@ def _all(document: Document, problems: ValidationError, model: type[BaseModel]) 
 
 
 def _apart(problem: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what one validator found wrong as an error each (values.raise_all)."""
+    """Return each of the errors that one validator found together (values.raise_all)."""
     context = problem.get("ctx", {})
     return [problem, *({**problem, "ctx": further} for further in context.get("further", ()))]
 
 
 def _explain(document: Document, problem: dict[str, Any], model: type[BaseModel]) -> tuple[Position, Keys, str]:
-    """Return where an error of pydantic's stands in the file, what it is about, and what to say of it."""
+    """Return the position of a pydantic error in the file, the key it is about, and its message."""
     kind, context = problem["type"], problem.get("ctx", {})
     location = (*problem["loc"], *context.get("path", ()))
     keys = _present(document, location)
@@ -71,14 +71,14 @@ def _explain(document: Document, problem: dict[str, Any], model: type[BaseModel]
         key = str(location[-1])
         return document.key_position(keys), keys, f"unknown key{did_you_mean(key, _keys_beside(location, model))}"
     if kind == "too_long":
-        context = {**context, "actual_length": len(problem["input"])}  # of a mapping pydantic does not count it
+        context = {**context, "actual_length": len(problem["input"])}  # pydantic does not count mappings
     if location[-1:] == ("[key]",):
         position = document.key_position(keys)
     return position, keys, _words(kind, context, abbreviated(problem["input"]))
 
 
 def _words(kind: str, context: dict[str, Any], value: str) -> str:
-    """Return what to say of an error that the schema has no words of its own for."""
+    """Return the message for an error for which the schema has no message of its own."""
     if kind == "value_error":
         return str(context["error"])
     must = {
@@ -93,13 +93,13 @@ def _words(kind: str, context: dict[str, Any], value: str) -> str:
     }
     if kind in must:
         return must[kind]
-    # The rest are types: int_type, int_from_float, list_type, model_type and so on.
+    # The remaining errors are about types: int_type, int_from_float, list_type, model_type and so on.
     types = {"int": "a whole number", "string": "text", "list": "a list", "tuple": "a list", "bool": "true or false"}
     return f"must be {types.get(kind.partition('_')[0], 'a mapping')}, is {value}"
 
 
 def _present(document: Document, location: Keys) -> Keys:
-    """Return the part of a location that the file has: short forms and keys of choices add steps of their own."""
+    """Return the part of a location that exists in the file: short forms and unions add steps of their own."""
     length = 0
     while length < len(location) and location[: length + 1] in document:
         length += 1
@@ -107,7 +107,7 @@ def _present(document: Document, location: Keys) -> Keys:
 
 
 def _keys_beside(location: Keys, root: type[BaseModel]) -> Iterator[str]:
-    """Yield the keys that are known where an unknown one was found."""
+    """Yield the keys that are allowed where an unknown key was found."""
     model: type[BaseModel] | None = root
     for step in location[:-1]:
         if model is not None and isinstance(step, str):

@@ -1,4 +1,4 @@
-"""Patterns of classic benchmarks that walk over slots, or hand objects from thread to thread, in a way of their own."""
+"""Patterns of classic benchmarks that visit slots, or hand objects from thread to thread, in their own ways."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from memtool.workload.language.values import Alignment, Chance, Count, Natural, 
 
 MOST_SLOTS = 1 << 24
 _MOST_SWEPT = 1 << 16
-"""Objects of one sweep pattern: it resizes as many as a sixth of their square."""
+"""Objects of one sweep pattern: the number of its resizes can reach a sixth of their square."""
 
 
 class Requests(Strict):
-    """What a pattern asks for."""
+    """The requests of a pattern."""
 
     size: SizeLaw
     alignment: Alignment = 16
 
 
 class Toggle(Requests):
-    """A slot is chosen at random, again and again: if it is empty it is filled, if it is full its object is freed.
+    """A random slot is chosen, over and over: an empty slot is filled, and the object in a full slot is freed.
 
-    With `skew: 80%` four fifths of the choices fall on a fifth of the slots; of either part's choices, four fifths on a
-    fifth of that part, and so on, six levels deep. At first a share of the slots is `filled`, in order.
+    With `skew: 80%`, four fifths of the choices fall on a fifth of the slots. Within each of the two parts the choices
+    are divided in the same way, six levels deep. At the start, a share of the slots is `filled`, in order.
     """
 
     slots: Annotated[Count, Field(le=MOST_SLOTS)]
@@ -41,13 +41,13 @@ class Toggle(Requests):
 
 
 class Exchange(Requests):
-    """Threads that hand objects to each other through shared slots, now and then.
+    """Threads that occasionally hand objects to each other through shared slots.
 
-    After each allocation a thread chooses, with probability `freed`, one of the places it has used for its objects, and
-    frees what is there, if anything is. With probability `exchanged` it exchanges what is in one of its places with
-    what is in one of the `slots`; either may be empty. A share of its objects it has `retained` instead, with a size
-    law of their own, `retained_size`. At its end it frees all that it has. In every round it draws the same. Between
-    rounds the first thread frees what is in the slots, except for a share of `survivors`.
+    After each allocation a thread chooses, with probability `freed`, one of the places that it has used for its
+    objects, and frees the object there, if there is one. With probability `exchanged` it swaps the contents of one of
+    its places and one of the `slots`; either may be empty. A share of its objects is `retained` until the thread ends;
+    their sizes follow the law `retained_size`. At its end a thread frees all its objects. Every round makes the same
+    draws. Between rounds the first thread frees the objects in the slots, except for a share of `survivors`.
     """
 
     slots: Annotated[Count, Field(le=MOST_SLOTS)] = 1000
@@ -57,9 +57,9 @@ class Exchange(Requests):
     retained_size: SizeLaw | None = None
     survivors: Chance = Fraction(1)
     uneven: StrictBool = False
-    """The second thread does twice as much as the first, and so on up to eight times."""
+    """The second thread does twice as much as the first, and so on, up to eight times as much."""
     first_thread: StrictBool = False
-    """The first thread, which starts the others and waits for them, is one of them."""
+    """Whether the first thread, which starts the others and waits for them, is one of them."""
 
     @model_validator(mode="after")
     def _retains(self) -> Exchange:
@@ -69,10 +69,10 @@ class Exchange(Requests):
 
 
 class Buffer(Requests):
-    """A buffer of `slots` is filled from its beginning; when it is full, all but a `kept` part of it is freed.
+    """A buffer of `slots` is filled from its beginning; when it is full, all of it but a `kept` part is freed.
 
-    The part is the next one each time. What lies before it is freed in order, what lies behind it from the end; the
-    next filling leaves it out. A `forgetful` one overwrites the first part, which so is never freed.
+    The kept part is the next one each time. Objects before it are freed in order, objects behind it from the end. The
+    next filling skips it. A `forgetful` buffer overwrites the first part, whose objects are therefore never freed.
     """
 
     slots: Annotated[Count, Field(le=MOST_SLOTS)]
@@ -87,10 +87,10 @@ class Buffer(Requests):
 
 
 class Refill(Requests):
-    """In loops, some of the `slots` are `emptied`, then some `filled` anew, in strides.
+    """In each loop, some of the `slots` are `emptied`, then some are `filled` again, in strides.
 
-    Every `handed_on` loops as many objects are made besides, for the next thread to free; 0: never. It does so every
-    `wait` loops: so far do threads drift apart that wait for nobody.
+    Every `handed_on` loops, as many objects are allocated in addition for the next thread to free; 0: never. That
+    thread frees them every `wait` loops, which is how far threads that never wait for each other drift apart.
     """
 
     slots: Annotated[Count, Field(le=MOST_SLOTS)]
@@ -111,7 +111,7 @@ class Sweep(Requests):
 
 
 def most_swept(allocations: int, sweep: Sweep | None) -> str | None:
-    """Return what is wrong with so many allocations of a thread; None: nothing."""
+    """Return the error in this number of allocations of a thread; None: there is none."""
     if sweep is None or allocations <= _MOST_SWEPT:
         return None
     return f"must be at most {_MOST_SWEPT:,} a thread: a sweep resizes a third of all objects each time"

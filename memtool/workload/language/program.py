@@ -1,4 +1,4 @@
-"""From a workload to the generator's program: 64-bit words, laid out as engine/generate/generator.hpp says."""
+"""Compiles a workload to the generator's program: 64-bit words in the layout of engine/generate/generator.hpp."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ Words = Sequence[int]
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What the generator runs, and what was rounded to make it."""
+    """The generator's program, and the roundings that it took to make it."""
 
     words: array[int]
     notes: tuple[str, ...] = ()
     allocations: int | None = None
-    """How many there will be; None: known when they have been generated."""
+    """Number of events; None: it is known only once they have been generated."""
     marks: tuple[str, ...] = ()
-    """Their names, in the order of the run."""
+    """Names of the marks, in the order of the run."""
 
 
 class _Writer:
-    """Program words, with the laws gathered at the end; a law used twice is written once."""
+    """Program words, with the laws gathered at the end; a law that is used twice is written once."""
 
     def __init__(self, seed: int, source: int) -> None:
         self._words: list[int] = [seed, source, 0]
@@ -62,12 +62,12 @@ class _Writer:
         self._words += words
 
     def put_law(self, law: Words) -> None:
-        """Leave a place for the offset of a law."""
+        """Reserve a word for the offset of a law."""
         self._references.append((len(self._words), tuple(law)))
         self._words.append(0)
 
     def put_place(self) -> int:
-        """Leave a place for a number that is known later; put_at() fills it."""
+        """Reserve a word for a number that is known later; put_at() fills it in."""
         self._words.append(0)
         return len(self._words) - 1
 
@@ -90,12 +90,12 @@ class _Writer:
 
 @dataclass(frozen=True, slots=True)
 class _Class:
-    """One class of objects as the generator knows it."""
+    """One class of objects in the generator's terms."""
 
     weight: Fraction
     size: Words
     lifetime: Words | None
-    """None: for ever."""
+    """None: forever."""
     alignment: int = 16
     zeroed: bool = False
     resize_share: Fraction = Fraction(0)
@@ -105,7 +105,7 @@ class _Class:
     grows_at_birth: bool = False
     resize_by: int = 0
     dies_at_tick: bool = False
-    """Whether the lifetime is the tick by which it dies."""
+    """Whether the lifetime states the tick at which the object dies."""
 
 
 def compile_workload(workload: Workload, seed: int) -> Program:
@@ -142,7 +142,7 @@ def _compile_source(workload: Workload, seed: int) -> Program:
 def _run_phases(
     seed: int, threads: int, classes: Sequence[_Class], phases: Sequence[tuple[int, int, Words]], *notes: str
 ) -> Program:
-    """Return the program of phases, each its kind, its ticks, and the law by which classes are chosen."""
+    """Return the program of the phases: for each, its kind, its ticks, and the law that chooses among the classes."""
     writer = _Writer(seed, _CLASSES)
     writer.put(len(classes), len(phases), threads)
     _put_classes(writer, classes)
@@ -180,7 +180,7 @@ def _classes(objects: Sequence[Objects]) -> list[_Class]:
 
 
 def _tick_after(phases: Sequence[tuple[int, int]], share: Fraction) -> int:
-    """Return the tick before the allocation that follows when this share of them is made."""
+    """Return the tick before the allocation that follows this share of all allocations."""
     left = round(share * sum(ticks for kind, ticks in phases if kind != _DRAIN))
     clock = 0
     for kind, ticks in phases:
@@ -192,7 +192,7 @@ def _tick_after(phases: Sequence[tuple[int, int]], share: Fraction) -> int:
 
 
 def _classes_of(objects: Objects, tick_after: Callable[[Fraction], int]) -> list[_Class]:
-    """Return the classes of one declared; ``tick_after``: the tick when a share of the allocations is made."""
+    """Return the generator's classes of a declared class; ``tick_after`` gives the tick after a share of them."""
     resize, matrix = objects.resize, objects.matrix
 
     def make(weight: Fraction, size: Law[int] | None, lifetime: Law[int] | None) -> _Class:
@@ -232,14 +232,14 @@ def _classes_of(objects: Objects, tick_after: Callable[[Fraction], int]) -> list
 
 
 def _lifetime(law: Law[int] | None) -> Words | None:
-    """Return the table of a lifetime; None for ever, which in a frame means until its end."""
+    """Return the table of a lifetime; None means forever, which in a frame lasts until the frame ends."""
     if law is None or (isinstance(law, LifetimeLaw) and (law.forever or law.until)):
         return None
     return law_table(law, 1)
 
 
 def _phases(phases: Sequence[Phase], allocations: int) -> list[tuple[int, int]]:
-    """Share the allocations out over ramp and steady phases; a drain's ticks are its share of the whole run."""
+    """Divide the allocations among ramp and steady phases; the ticks of a drain are its share of the whole run."""
     ticks = Fraction(allocations) / sum((phase.share for phase in phases if not phase.drain), Fraction(0))
     shared: list[tuple[int, int]] = []
     running_total, shared_out = Fraction(0), 0
@@ -247,7 +247,7 @@ def _phases(phases: Sequence[Phase], allocations: int) -> list[tuple[int, int]]:
         if phase.drain is not None:
             shared.append((_DRAIN, round(ticks * phase.drain)))
             continue
-        # Rounded by running totals, so that the phases' allocations add up to exactly what was asked for.
+        # Running totals are rounded, so that the allocations of the phases add up to exactly the requested number.
         running_total += ticks * phase.share
         shared.append((_RAMP if phase.ramp else _STEADY, round(running_total) - shared_out))
         shared_out = round(running_total)
@@ -255,10 +255,10 @@ def _phases(phases: Sequence[Phase], allocations: int) -> list[tuple[int, int]]:
 
 
 def _profile(profile: Profile, allocations: int, threads: int, seed: int) -> Program:
-    """Make classes of a profile's rows by Little's law, and populate the heap before the steady phase.
+    """Make classes from a profile's rows by Little's law, and populate the heap before the steady phase.
 
-    Lifetimes are exponential, so what a live object has left to live does not depend on its age: a ramp that draws
-    rows by their live counts, and whole lifetimes for what it draws, begins in the steady state.
+    Lifetimes are exponential, so the remaining lifetime of a live object does not depend on its age. A ramp that draws
+    rows by their live counts, and whole lifetimes for its objects, therefore starts in the steady state.
     """
     rows = [row for row in profile.rows if row[0] <= profile.cap and (row[1] or row[2])]
     bytes_kept = sum((size * live for size, _, live in rows), Fraction(0))
@@ -274,10 +274,10 @@ def _profile(profile: Profile, allocations: int, threads: int, seed: int) -> Pro
 
 
 def _row_lifetime(live: Fraction, share: Fraction) -> Words | None:
-    """Return the table of the lifetimes of a row with so many live objects and this share of the allocations.
+    """Return the table of lifetimes of a row with this many live objects and this share of the allocations.
 
-    In allocations the mean is live / share. What is never allocated lives for ever; what is never alive, no longer than
-    until the next allocation.
+    The mean in allocations is live / share. Objects of a row that is never allocated live forever; objects of a row
+    that is never live die at the next allocation.
     """
     if share == 0:
         return None
@@ -285,7 +285,7 @@ def _row_lifetime(live: Fraction, share: Fraction) -> Words | None:
 
 
 def _profile_notes(profile: Profile, scale: Fraction) -> list[str]:
-    """Say what was rounded: objects populated, rows that hold less than one, rows and bytes dropped."""
+    """Describe the roundings: objects populated, rows that hold less than one object, rows and bytes dropped."""
     kept = [(size, live) for size, _, live in profile.rows if size <= profile.cap]
     notes = [
         f"{profile.populated:,} objects are allocated before the steady phase, "
@@ -335,7 +335,7 @@ def _pattern(pattern: Pattern, workload: Workload, seed: int) -> Program:
 
 
 def _source_of(pattern: Pattern) -> int:
-    """Return the source of the events of a pattern that each thread has for itself."""
+    """Return the source of the events of a pattern that every thread runs on its own."""
     own = {"toggle": _TOGGLE, "buffer": _BUFFER, "refill": _REFILL, "sweep": _SWEEP}
     return next((source for name, source in own.items() if getattr(pattern, name) is not None), _FILL)
 
@@ -398,12 +398,12 @@ def _false_sharing(sharing: FalseSharing, allocations: int, threads: int, seed: 
 def _levels(
     pattern: Pattern, chosen: Live | Stack | Batches | Ramp | Sawtooth | ProducerConsumer, allocations: int
 ) -> tuple[Words, int, str]:
-    """Return (law of what to fill to, what to empty to, whom to free) for a pattern."""
+    """Return (law of the number to fill to, number to empty to, order of the frees) for a pattern."""
     if isinstance(chosen, Larson) and chosen.allocate_first:
         return tables.constant(chosen.live + 1), chosen.live, "random but the youngest"
     if isinstance(chosen, Live):
         victim = "oldest" if chosen in (pattern.fifo, pattern.ring) else "random"
-        # A queue takes in before it gives out; a slot is emptied before it is filled again.
+        # A queue allocates before it frees; a slot is emptied before it is filled again.
         spare = int(chosen in (pattern.fifo, pattern.random_victim))
         return tables.constant(chosen.live + spare), chosen.live + spare - 1, victim
     if isinstance(chosen, Stack):
@@ -418,13 +418,13 @@ def _levels(
 
 
 def _slot_law(slots: int, skew: Fraction | None) -> Words:
-    """Return the law of slots: a share `skew` of the choices falls on 1 - skew of them, and so on in either part."""
+    """Return the law of slots: a share `skew` of the choices falls on 1 - skew of them, and likewise in each part."""
     if skew is None:
         return tables.uniform(0, slots - 1)
     bands: list[tuple[int, int, Fraction]] = []
     first, before = 0, Fraction(0)
     for cold in range(_SKEW_LEVELS, -1, -1):
-        # Of the parts of parts, those that are the larger and colder one so many times out of six.
+        # The probability that, in six divisions, the larger and colder part is chosen this many times.
         parts, hot = comb(_SKEW_LEVELS, cold), _SKEW_LEVELS - cold
         before += parts * skew**cold * (1 - skew) ** hot
         end = round(slots * before)

@@ -45,24 +45,24 @@ _MOST_LANES = 1 << 16
 _DEEPEST_SCOPES = 16
 _SOURCES = ("objects", "pattern", "profile")
 _MOST_MARKS = MOST_MAPS - 2
-"""Heap maps are of the peak and of the end too."""
+"""There are heap maps of the peak and of the end, too."""
 _OTHER_MOMENTS = ("peak", "end")
 _PHASES = ("ramp", "steady", "drain")
 
 Touch = Literal["none", "first", "pages", "all"]
 Order = Literal["oldest", "youngest", "random", "both-ends"]
-"""Whom to free first; both-ends: half of them from the oldest on, then half from the youngest back."""
+"""Order in which objects are freed; both-ends: half of them from the oldest on, then half from the youngest back."""
 
 
 Name = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-"""What tables and files call something."""
+"""Name in tables and files."""
 
 FreedBy = Literal["own_thread", "other_thread"]
 """Which thread frees an object: the one that allocated it, or one of the others, drawn at random."""
 
 
 class Matrix(Strict):
-    """Sizes and lifetimes drawn together: `weights[i][j]` is that of `sizes[i]` with `lifetimes[j]`."""
+    """Joint distribution of sizes and lifetimes: `weights[i][j]` is the weight of `sizes[i]` with `lifetimes[j]`."""
 
     sizes: Annotated[list[SizeLaw], Field(min_length=1, max_length=64)]
     lifetimes: Annotated[list[Lifetime], Field(min_length=1, max_length=64)]
@@ -86,7 +86,7 @@ ResizeWhen = Literal["spread", "at_birth"]
 
 
 class Resize(Strict):
-    """A share of the objects is reallocated, each time to `factor` times its size and `by` bytes more."""
+    """A share of the objects is reallocated, each time to `factor` times its size plus `by` bytes."""
 
     share: Share = Fraction(1)
     factor: Factor = Fraction(2)
@@ -96,8 +96,8 @@ class Resize(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _by_alone_adds(cls, content: Any) -> Any:  # noqa: ANN401  # whatever the file holds
-        """Without a factor of its own, what grows by so many bytes is not multiplied."""
+    def _by_alone_adds(cls, content: Any) -> Any:  # noqa: ANN401  # any content of the file
+        """Set the factor to 1 where only `by` is given: such objects grow by bytes alone."""
         grows = isinstance(content, dict) and content.get("by") is not None and "factor" not in content
         return {**content, "factor": 1} if grows else content
 
@@ -130,7 +130,7 @@ class Objects(Strict):
 
 
 class Phase(Strict):
-    """A stretch of the run: lifetimes held back, steady, or no allocation; with a mix of classes of its own."""
+    """A phase of the run: a ramp, a steady phase or a drain; it can have its own mix of classes."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind]} for kind in _PHASES]})
 
@@ -147,52 +147,52 @@ class Phase(Strict):
         return self
 
     def weights(self, objects: Sequence[Objects]) -> list[Fraction]:
-        """Return how often each class is allocated in this phase, in proportion."""
+        """Return the relative frequency of each class in this phase."""
         if self.mix is None:
             return [declared.weight for declared in objects]
         return [self.mix.get(declared.name or "", Fraction(0)) for declared in objects]
 
     @property
     def share(self) -> Fraction:
-        """Return the share of the run."""
+        """Return this phase's share of the run."""
         return self.ramp or self.steady or self.drain or Fraction(0)
 
 
 class Live(Requests):
-    """`live` objects, of which one is replaced at a time."""
+    """`live` objects, one of which is replaced at a time."""
 
     live: Count
 
 
 class Larson(Live):
-    """The same; with `allocate_first` the new object is allocated before the old one is freed."""
+    """`live` slots; with `allocate_first`, the new object is allocated before the old one is freed."""
 
     allocate_first: StrictBool = False
 
 
 class Stack(Requests):
-    """`batch` allocations, then as many frees, the youngest first; again and again."""
+    """`batch` allocations, then as many frees, the youngest first, over and over."""
 
     batch: CountLaw
 
 
 class Batches(Requests):
-    """`batch` allocations, then as many frees in this order; again and again."""
+    """`batch` allocations, then as many frees in the given order, over and over."""
 
     batch: CountLaw
     order: Order = "oldest"
     handed_on: Natural = 0
-    """Every so many batches, the next thread does the freeing; 0: never."""
+    """Every this many batches, the next thread does the freeing; 0: never."""
 
 
 class Sawtooth(Requests):
-    """Up to `high` live objects, down to `low`, again and again."""
+    """Allocations up to `high` live objects, then frees down to `low`, over and over."""
 
     high: Count
     low: Natural = 0
     order: Order = "random"
     handed_on: Natural = 0
-    """Every so many times, the next thread does the emptying; 0: never."""
+    """Every this many times, the next thread does the freeing; 0: never."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Sawtooth:
@@ -202,7 +202,7 @@ class Sawtooth(Requests):
 
 
 class Ramp(Requests):
-    """All allocations first, then all frees."""
+    """First all allocations, then all frees."""
 
     order: Order = "oldest"
 
@@ -215,9 +215,9 @@ class ProducerConsumer(Requests):
 
 
 class FalseSharing(Requests):
-    """Each thread allocates an object, writes to it `writes` times, and frees it, again and again.
+    """Each thread repeatedly allocates an object, writes to it `writes` times, and frees it.
 
-    When it is `passive` each begins by freeing an object that the first thread has allocated, next to the others'.
+    If `passive`, each thread first frees an object that the first thread allocated next to those of the others.
     """
 
     writes: Annotated[Count, Field(lt=2**32)]
@@ -225,7 +225,7 @@ class FalseSharing(Requests):
 
 
 class Pattern(Strict):
-    """A regular pattern: exactly one of these."""
+    """A regular pattern: exactly one of these keys."""
 
     model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
 
@@ -254,7 +254,7 @@ class Pattern(Strict):
 class Profile(Strict):
     """A heap profile: rows of size, allocation rate and live objects, scaled to `heap` live bytes.
 
-    By Little's law a row's mean lifetime is live / rate.
+    By Little's law the mean lifetime of a row is live / rate.
     """
 
     heap: Size
@@ -274,7 +274,7 @@ class Profile(Strict):
 
     @property
     def cap(self) -> int:
-        """Return the largest size in bytes whose row is kept."""
+        """Return the largest size, in bytes, of the rows that are kept."""
         return self.largest or self.heap
 
     @property
@@ -285,7 +285,7 @@ class Profile(Strict):
 
 
 class Scopes(Strict):
-    """Scopes within each frame, and within those to `depth` levels, with objects of their own."""
+    """Scopes within each frame, nested to `depth` levels, each with its own objects."""
 
     per_frame: NaturalLaw
     objects: NaturalLaw
@@ -293,7 +293,7 @@ class Scopes(Strict):
 
 
 class Frames(Strict):
-    """Frames, requests or tasks: all objects of one end with it, the last born first."""
+    """Frames, requests or tasks: when one ends, all its objects are freed, the youngest first."""
 
     count: Count
     objects_per_frame: NaturalLaw
@@ -379,14 +379,14 @@ class Workload(Strict):
 
     @property
     def length(self) -> int:
-        """Return the number of allocations; of frames where there are frames, whose allocations are drawn."""
+        """Return the number of allocations, or of frames in a workload with frames, where the allocations are drawn."""
         if self.frames is not None:
             return self.frames.count
         return (self.allocations or 0) + (0 if self.profile is None else self.profile.populated)
 
     @property
     def moments(self) -> dict[str, int]:
-        """Return the marks in the order of the run: name -> allocations or frames after which it is."""
+        """Return the marks in the order of the run: name -> number of allocations or frames before the mark."""
         after = {
             name: moment if isinstance(moment, int) else max(1, int(moment * self.length))
             for name, moment in (self.marks or {}).items()
@@ -425,7 +425,7 @@ class Workload(Strict):
                     yield misfit(f"must name one class each: {problem}", "phases", index, "mix", name)
 
     def effective(self) -> dict[str, Any]:
-        """Return the workload as a file would have it with every default written out; it loads as the same."""
+        """Return the content of the workload's file with every default written out; it loads as the same workload."""
         plain: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         if self.objects is not None and self.frames is None:
             plain.setdefault("phases", [{"steady": "100%"}])

@@ -1,8 +1,8 @@
-"""Distributions as tables of integers, for the native generator (engine/generate/random.hpp has the layouts).
+"""Distributions as tables of integers for the native generator (layouts: engine/generate/random.hpp).
 
-No binary floating point decides an event: exp, ln and pow of the C library differ between machines, even between
-processors of one kind. Quantiles are computed with ``decimal``, whose exp and ln are correctly rounded, and cut to
-whole multiples of 2^-16.
+No event depends on binary floating point, because exp, ln and pow of the C library differ between machines, even
+between processors of one kind. Quantiles are computed with ``decimal``, whose exp and ln are correctly rounded, and are
+truncated to whole multiples of 2^-16.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ def discrete(weights: Mapping[int, Fraction] | Sequence[tuple[int, Fraction]]) -
 
 
 def ranges(bands: Sequence[tuple[int, int, Fraction]]) -> list[int]:
-    """Return the table of bands (low, high, weight): one of them by weight, then uniform in it, both ends included."""
+    """Return the table of bins (low, high, weight): a bin is drawn by weight, then a value in it, ends included."""
     lows = [low for low, _, _ in bands]
     widths = [high - low + 1 for low, high, _ in bands]
     return [RANGES, len(bands), *lows, *_alias([weight for _, _, weight in bands]), *widths]
 
 
 def cycle(entries: Sequence[tuple[int, int]]) -> list[int]:
-    """Return the table of so many (count) of a value, then of the next, round and round; entries are (count, value)."""
+    """Return the table of a cycle of (count, value): this many times the value, then the next entry, over and over."""
     return [CYCLE, len(entries), *(value for _, value in entries), *(count for count, _ in entries)]
 
 
@@ -99,7 +99,7 @@ def pareto(minimum: Fraction, alpha: Fraction, low: int, high: int) -> list[int]
 
 
 def lognormal(median: Fraction, sigma: Fraction, low: int, high: int) -> list[int]:
-    """Return the table of a law whose logarithm is normal: its median, the deviation of the logarithm; clamped."""
+    """Return the table of a log-normal law with this median and deviation of the logarithm, clamped to [low, high]."""
     middle = _decimal(median)
     return _tabulate(_normal_powers(sigma), lambda power: middle * power, low, high)
 
@@ -111,7 +111,7 @@ def normal(mean: Fraction, deviation: Fraction, low: int, high: int) -> list[int
 
 
 def mean(table: Sequence[int]) -> float:
-    """Return the mean of a continuous law's table: what its draws come to, tails cut as theirs are."""
+    """Return the mean of the draws from a continuous law's table, with the same clamping of the tails."""
     low, high, knots = table[1], table[2], table[3:]
     half = len(knots) // 2
     total = 0.0
@@ -169,7 +169,7 @@ def _normal_scores() -> tuple[Decimal, ...]:
         return tuple(-score for score in upper) + upper
 
 
-# A power costs ten times what the rest of a knot does, and laws of one shape have the same ones.
+# A power takes ten times as long as the rest of a knot, and laws of the same shape share their powers.
 @lru_cache(maxsize=_SHAPES_KEPT)
 def _survival_powers(alpha: Fraction) -> tuple[Decimal, ...]:
     """Return P(X > x) to the power of -1/alpha at the knots of both tails."""

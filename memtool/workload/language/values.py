@@ -1,4 +1,4 @@
-"""The values that workload files are written with: sizes, counts, numbers, shares; and how errors quote them."""
+"""The values that appear in workload files: sizes, counts, numbers, shares; and their form in error messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LARGEST_SIZE = 1 << 47
 """The address space of a process on both supported architectures."""
 LARGEST_COUNT = 1 << 31
 LARGEST_CAPACITY = 1 << 46
-"""Half of that address space: the rest is the process's own, and a reservation lies in one piece."""
+"""Half of that address space: the process needs the rest, and a reservation must be contiguous."""
 MOST_LIVE = 1 << 28
 """Objects alive at once: an event image (engine/events/events.hpp) has as many slots."""
 _LARGEST_ALIGNMENT = 2 << 20
@@ -32,7 +32,7 @@ _MOMENT = "share such as 20% or a count such as 1000 or 2M"
 
 
 def abbreviated(value: object) -> str:
-    """Return a value as an error message quotes it: in the words of YAML, on one line, and short."""
+    """Return a value in the form for error messages: in YAML's notation, on one line, and short."""
     if value is None:
         return "empty"
     if isinstance(value, bool):
@@ -54,7 +54,7 @@ def misfit(words: str, *path: str | int) -> PydanticCustomError:
 
 
 def raise_all(misfits: Iterable[PydanticCustomError]) -> None:
-    """Raise one error that holds all of these: the first, and what else is wrong (loader.py tells them apart)."""
+    """Raise one error that carries all of these: the first, and the others attached to it (see loader.py)."""
     errors = list(misfits)
     if errors:
         first, *further = (error.context or {} for error in errors)
@@ -114,7 +114,7 @@ def _number(value: object, least: str, most: str) -> Fraction:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"must be a number, is {abbreviated(value)}")
     try:
-        number = Fraction(str(value))  # what was written: 0.1 is a tenth
+        number = Fraction(str(value))  # the number as it is written: 0.1 is a tenth
     except ValueError:
         raise ValueError(f"must be a number, is {abbreviated(value)}") from None
     if number <= 0:
@@ -131,7 +131,7 @@ def _weight(value: object) -> Fraction:
 
 
 def parse_rate(value: object) -> int:
-    """Return how many a second. Raises ValueError with one line."""
+    """Return a rate in operations per second. Raises ValueError with one line."""
     if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and (match := _RATE.fullmatch(value)):
         try:
             rate = parse_count(match[1])
@@ -145,7 +145,7 @@ def parse_rate(value: object) -> int:
 
 
 def _period(value: object) -> int:
-    """Return picoseconds."""
+    """Return a time in picoseconds. Raises ValueError with one line."""
     match = _PERIOD.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"must be a time such as 2666us, 16.7ms or 1s, is {abbreviated(value)}")
@@ -201,12 +201,12 @@ def _plain(value: Fraction) -> int | float:
 
 
 def _percent(value: Fraction) -> str:
-    # Of a small one the shortest form of a float has an exponent, which a share must not have.
+    # The shortest form of a small float has an exponent, which a share must not have.
     return f"{float(value * 100):.12f}".rstrip("0").rstrip(".") + "%"
 
 
 def _both(value: object) -> object:
-    """Return a pair: of one value, that one twice."""
+    """Return a pair; a single value becomes a pair of equal values."""
     return value if isinstance(value, (list, tuple)) else (value, value)
 
 
@@ -224,7 +224,7 @@ _POSITIVE = WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
 Size = Annotated[int, BeforeValidator(_size), _number_or_text(SIZE_PATTERN, 1)]
 """Bytes: ``64``, ``4KiB``."""
 Request = Annotated[int, BeforeValidator(_request), _number_or_text(SIZE_PATTERN, 0)]
-"""Bytes that a program asks for: as ``malloc(0)`` they may be 0."""
+"""Bytes of a request; 0 is allowed, as in ``malloc(0)``."""
 Capacity = Annotated[int, BeforeValidator(_capacity), _number_or_text(SIZE_PATTERN, 1)]
 """Bytes of a region."""
 Count = Annotated[int, BeforeValidator(_count), _number_or_text(COUNT_PATTERN, 1)]
@@ -250,7 +250,7 @@ Factor = Annotated[
     PlainSerializer(_plain),
     _POSITIVE,
 ]
-"""What a size is multiplied by."""
+"""Factor by which a size is multiplied."""
 _SHARE_SCHEMA: dict[str, Any] = {"type": "string", "pattern": rf"^\s*{_SHARE.pattern}\s*$"}
 Share = Annotated[
     Fraction,
@@ -265,7 +265,7 @@ Until = Annotated[
     PlainSerializer(_one_or_both),
     WithJsonSchema({"anyOf": [_SHARE_SCHEMA, {"type": "array", "items": _SHARE_SCHEMA, "minItems": 2, "maxItems": 2}]}),
 ]
-"""A moment of the run, ``60%``, or one of a stretch of it, ``[58%, 60%]``."""
+"""A moment of the run, ``60%``, or a range of moments, ``[58%, 60%]``."""
 Chance = Annotated[
     Fraction,
     BeforeValidator(_chance),
@@ -287,7 +287,7 @@ Moment = Annotated[
         }
     ),
 ]
-"""A share of a run, above 0 and below 1, or how much of it has been counted: ``20%``, ``5000``."""
+"""A share of a run, above 0 and below 1, or a count: ``20%``, ``5000``."""
 
 Rate = Annotated[
     int,
@@ -295,7 +295,7 @@ Rate = Annotated[
     PlainSerializer(lambda value: f"{value}/s"),
     WithJsonSchema({"type": "string", "pattern": _RATE_PATTERN}),
 ]
-"""So many a second: ``2M/s``."""
+"""A rate: ``2M/s``."""
 
 
 Period = Annotated[
@@ -308,18 +308,18 @@ Period = Annotated[
 
 
 class Strict(BaseModel):
-    """A mapping with these keys and no others."""
+    """A mapping with exactly the declared keys."""
 
-    # Built with what they are part of, when a file is read: each by itself would take longer than most commands.
+    # Models are built with their parent when a file is read: building each by itself would outlast most commands.
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
 
 EXACTLY_ONE_KEY: dict[str, Any] = {"minProperties": 1, "maxProperties": 1}
-"""For the JSON Schema of a model that require_one_key() guards."""
+"""For the JSON Schema of a model that require_one_key() checks."""
 
 
 def require_one_key(model: BaseModel, noun: str, among: Collection[str] = ()) -> None:
-    """Raise unless exactly one field of ``model`` is given, or one of those ``among`` them."""
+    """Raise unless exactly one field of ``model``, or of ``among``, is given."""
     fields = {name: field for name, field in type(model).model_fields.items() if name in (among or (name,))}
     keys = [field.alias or name for name, field in fields.items() if getattr(model, name) is not None]
     if len(keys) == 1:

@@ -1,4 +1,4 @@
-"""Writes a workload file for someone to read: what it stands for as comments, then the YAML."""
+"""Writes a workload file for people to read: a comment that says what it represents, then the YAML."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WIDTH = 116
 
 
 def write_workload(path: Path, definition: Mapping[str, Any], comments: Iterable[str]) -> None:
-    """Write a workload file whole; each comment begins on a line of its own. Raises InputError."""
+    """Write a workload file atomically; each comment begins on its own line. Raises InputError."""
     import yaml
 
     body = yaml.safe_dump(dict(definition), sort_keys=False, default_flow_style=None, allow_unicode=True, width=_WIDTH)
