@@ -1,5 +1,5 @@
-// The adaptors, in the order in which they are listed to the user. What stands here with a second name is compiled into
-// a replay loop of its own when it is the outermost.
+// The adaptors, in the order in which the user sees them. An adaptor that is listed here with a second name is compiled
+// into its own replay loop when it is the outermost one.
 #pragma once
 
 #include "allocators/adaptors/as_malloc.hpp"

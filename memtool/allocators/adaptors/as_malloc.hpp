@@ -1,4 +1,4 @@
-// Any heap on the footing of a malloc.
+// Makes any heap callable like a malloc, so that it can be compared with one.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 namespace memtool {
 
-// A heap that may be any, as allocators/support/as_malloc.hpp takes it.
+// A heap of any type, in the form that allocators/support/as_malloc.hpp requires.
 class ErasedHeap {
  public:
   explicit ErasedHeap(std::unique_ptr<AnyHeap> heap) noexcept : heap_(std::move(heap)) {}
@@ -41,7 +41,7 @@ class ErasedHeap {
   std::unique_ptr<AnyHeap> heap_;
 };
 
-// One that knows what was asked for with each block, so that a bare pointer is all that is needed.
+// A heap that records the requested size of each block, so a bare pointer suffices to free one.
 class BookedHeap : public ErasedHeap {
  public:
   static constexpr bool kKeepsAlignment = true;
@@ -60,7 +60,7 @@ class BookedHeap : public ErasedHeap {
   }
 };
 
-// What is asked for with a size and an alignment at the free, where a malloc answers.
+// Translates calls that pass a size and an alignment at the free into the calls of a malloc.
 class AsMalloc final : public AnyHeap {
  public:
   static constexpr AdaptorInfo info{
@@ -79,7 +79,7 @@ class AsMalloc final : public AnyHeap {
   static Limits limits(const Parameters&, const Limits& below, std::uint64_t alignment) {
     return limits_of(below, std::max<std::uint64_t>(alignment, kDefaultAlignment));
   }
-  // `header`: bytes before each block; 0 where a bare pointer is all that is needed.
+  // `header`: number of bytes before each block; 0 if frees need only a bare pointer.
   static Limits limits_of(const Limits& below, std::uint64_t header) {
     const std::uint64_t least =
         std::min<std::uint64_t>(kDefaultAlignment, std::bit_floor(std::max<std::uint64_t>(below.largest_size, 1)));
@@ -101,7 +101,7 @@ class AsMalloc final : public AnyHeap {
     if (below->knows_requests()) return std::make_unique<MallocOf<BookedHeap>>(thread_safe, std::move(below));
     return std::make_unique<MallocOf<ErasedHeap>>(thread_safe, std::move(below));
   }
-  // Behind an adaptor nobody knows whether what is below is thread-safe: it is locked.
+  // Below an adaptor the engine cannot know whether the heap is thread-safe, so this one locks it.
   static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters&, Findings&) {
     const bool uses_region = below->uses_region();
     return std::make_unique<AsMalloc>(open_bare(std::move(below), false), uses_region);
@@ -130,9 +130,9 @@ class AsMalloc final : public AnyHeap {
     heap_->deallocate(block);
     return fresh;
   }
-  // Where a malloc has no call for it, the program copies. What realloc() does inside is the malloc's.
+  // If a malloc lacks a function, the program copies instead. The inside of realloc() is the malloc's own affair.
   void write_when_moved(Touch touch, std::size_t) override { touch_ = touch; }
-  // A malloc has no scopes: what they would give back at once is freed block by block.
+  // A malloc has no scopes. Blocks that the end of a scope would free at once are freed one by one.
   bool mark() override { return false; }
   bool release() override { return false; }
   [[nodiscard]] bool scoped() const override { return false; }

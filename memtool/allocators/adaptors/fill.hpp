@@ -1,4 +1,4 @@
-// Patterns in fresh and in freed memory.
+// Fills new and freed memory with patterns.
 #pragma once
 
 #include <algorithm>
@@ -49,7 +49,8 @@ class Fill final : public Layer {
     std::memset(block, freed_, size);
     below().deallocate(block, size, alignment);
   }
-  // Where the block moves, the old one has gone back unfilled: only what is below knows before it does.
+  // When a block moves, the old block is freed without a fill, because only the heap below knows of the move before it
+  // frees the block.
   void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) override {
     auto* moved = static_cast<std::byte*>(below().reallocate(block, old_size, new_size, alignment));
     if (moved != nullptr && new_size > old_size) std::memset(moved + old_size, fresh_, new_size - old_size);

@@ -1,4 +1,4 @@
-// Blocks that end, or begin, at a page that nobody may touch.
+// Places each block so that it ends, or begins, at an inaccessible page.
 #pragma once
 
 #include <sys/mman.h>
@@ -15,9 +15,10 @@
 
 namespace memtool {
 
-// Below it, a block is whole pages; the guard page is the last of them, or the first. The bytes of its other pages that
-// are not the program's carry a pattern, so that what the page cannot trap (a block's end rounded up to its alignment,
-// the side without a guard) is found when the block is freed.
+// In the heap below, a block consists of whole pages. The last page, or the first, is the guard page. The bytes of the
+// other pages that do not belong to the program hold a pattern, which is verified when the block is freed. So a write
+// is found even where the guard page cannot trap it: in the padding that aligns the block's end, and on the side
+// without a guard page.
 class Guard final : public Bookkeeper, private FaultExplainer {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
@@ -64,7 +65,7 @@ class Guard final : public Bookkeeper, private FaultExplainer {
 
   Guard(std::unique_ptr<AnyHeap> below, bool before, Findings& findings)
       : Bookkeeper(std::move(below), findings), before_(before) {}
-  // The region is used again, and malloc's memory by others.
+  // The region is used again, and other callers may get malloc's memory, so all pages become accessible again.
   ~Guard() override {
     for (const auto& [block, entry] : book().live()) open_page(layout(block, entry));
   }
@@ -104,7 +105,7 @@ class Guard final : public Bookkeeper, private FaultExplainer {
       (void)close_page(at);
       return nullptr;
     }
-    // The contents are where the old size put them.
+    // The old size determined where the contents lie.
     const Layout to = place(fresh, new_size, alignment);
     std::memmove(to.block, fresh + offset, std::min(old_size, new_size));
     fill(to, new_size);
@@ -125,22 +126,22 @@ class Guard final : public Bookkeeper, private FaultExplainer {
  private:
   static constexpr std::size_t kPage = 4096;
 
-  // A block of what is below: [begin, begin + bytes), of which `guard` is the page without access.
+  // A block of the heap below: [begin, begin + bytes), of which `guard` is the inaccessible page.
   struct Layout {
     std::byte* begin;
     std::size_t bytes;
     std::byte* guard;
-    std::byte* data;  // the pages with access
+    std::byte* data;  // the accessible pages
     std::byte* data_end;
     std::byte* block;
   };
 
-  // In front of a block with its guard before it: the page, or more for an alignment beyond that.
+  // Bytes in front of a block whose guard page comes first: one page, or more if the alignment is larger.
   static constexpr std::size_t lead(std::uint64_t alignment) noexcept {
     return std::max<std::size_t>(static_cast<std::size_t>(alignment), kPage);
   }
   static std::size_t paged(std::size_t alignment) noexcept { return std::max(alignment, kPage); }
-  // Beyond what a size can be, the size itself, which nothing can serve.
+  // If the result would exceed the largest possible size, returns `size`, which no heap can serve.
   [[nodiscard]] std::size_t whole(std::size_t size, std::size_t alignment) const noexcept {
     const std::size_t data = bits::round_up(std::max<std::size_t>(size, 1), kPage);
     const std::size_t bytes = data + (before_ ? lead(alignment) : kPage);
@@ -160,7 +161,8 @@ class Guard final : public Bookkeeper, private FaultExplainer {
     at.data = at.begin;
     at.guard = at.begin + at.bytes - kPage;
     at.data_end = at.guard;
-    // As near to the guard as the alignment allows; a small block of the default alignment may lie nearer.
+    // Places the block as near to the guard page as its alignment allows. A small block of the default alignment may
+    // lie nearer.
     const std::size_t need = alignment == kDefaultAlignment
                                  ? std::min(kDefaultAlignment, std::bit_floor(std::max<std::size_t>(size, 1)))
                                  : alignment;
@@ -172,7 +174,7 @@ class Guard final : public Bookkeeper, private FaultExplainer {
     auto* at = static_cast<std::byte*>(const_cast<void*>(block));
     if (before_) return place(at - lead(entry.alignment), entry.size, entry.alignment);
     const auto aligned = bits::round_down(reinterpret_cast<std::uintptr_t>(at), kPage);
-    // Aligned beyond a page the block begins where its first page does.
+    // If the alignment exceeds a page, the block begins where its first page begins.
     return place(at - (reinterpret_cast<std::uintptr_t>(at) - aligned), entry.size, entry.alignment);
   }
 
@@ -223,7 +225,7 @@ class Guard final : public Bookkeeper, private FaultExplainer {
                                    now));
   }
 
-  // In the handler of the fault: the program was not in the middle of a call, so that the book can be read.
+  // Runs in the handler of the fault. The program was not inside a call, so the book is consistent and can be read.
   bool explain(const void* address, char* words, std::size_t bytes) const noexcept override {
     const auto* at = static_cast<const std::byte*>(address);
     for (const auto& [block, entry] : book().live()) {

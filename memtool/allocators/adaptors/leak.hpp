@@ -1,4 +1,4 @@
-// Who is still there at the end.
+// Reports the blocks that are still live at the end.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +28,7 @@ class Leak final : public Bookkeeper {
 
   using Bookkeeper::Bookkeeper;
 
-  // An operation's number is that of an event of the trace: who asked for the block can be looked up there.
+  // The number of an operation is that of an event of the trace, where the user can look up who requested the block.
   void report(std::string& json) const override {
     below().report(json);
     using Alike = std::pair<std::size_t, const void*>;  // size, caller

@@ -1,4 +1,4 @@
-// One mutex round a heap.
+// A mutex around a heap.
 #pragma once
 
 #include <mutex>

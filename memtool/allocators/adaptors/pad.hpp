@@ -1,4 +1,4 @@
-// Blocks of whole cache lines.
+// Rounds blocks to whole cache lines.
 #pragma once
 
 #include <algorithm>
@@ -73,7 +73,7 @@ class Pad final : public Layer {
  private:
   static std::size_t bytes_of_line(const Parameters& parameters) { return std::size_t{16} << parameters["line"]; }
 
-  // Beyond what a size can be, the size itself, which nothing can serve.
+  // If the result would exceed the largest possible size, returns `size`, which no heap can serve.
   [[nodiscard]] std::size_t padded(std::size_t size) const noexcept {
     const std::size_t bytes = bits::round_up(std::max<std::size_t>(size, 1), line_);
     return bytes < size ? size : bytes;

@@ -1,4 +1,4 @@
-// Freed blocks held back, so that a write to one is seen.
+// Delays the reuse of freed blocks, so that a write to one of them is detected.
 #pragma once
 
 #include <algorithm>
@@ -39,7 +39,8 @@ class Quarantine final : public Bookkeeper {
 
   Quarantine(std::unique_ptr<AnyHeap> below, std::size_t most, Findings& findings)
       : Bookkeeper(std::move(below), findings), most_(most) {}
-  // From malloc's heap what is held would be lost; one on a region ends with it, and may be damaged.
+  // A heap on malloc would leak the blocks in quarantine, so they are freed here. A heap on a region ends with the
+  // region, and may be damaged.
   ~Quarantine() override {
     if (!below().uses_region()) flush();
   }
@@ -56,7 +57,7 @@ class Quarantine final : public Bookkeeper {
     const BlockBook::Entry* entry = book().claim(block, size, alignment, "free");
     if (entry != nullptr) hold(block, *entry);
   }
-  // Always by a copy: what still points to the old block must not find it live.
+  // Always copies, because a stale pointer to the old block must not find it live.
   void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) override {
     const BlockBook::Entry* entry = book().claim(block, old_size, alignment, "reallocation");
     if (entry == nullptr) return nullptr;
@@ -70,7 +71,7 @@ class Quarantine final : public Bookkeeper {
   void write_when_moved(Touch touch, std::size_t) override { touch_ = touch; }
   bool release() override {
     if (!below().scoped()) return false;
-    // What was allocated in the scope goes with it, freed or not.
+    // The end of a scope frees every block that was allocated in it, including those in quarantine.
     std::erase_if(held_, [this](const Held& held) {
       if (held.entry.depth != depth_) return false;
       verify(held);
@@ -85,7 +86,7 @@ class Quarantine final : public Bookkeeper {
     ++depth_;
     return true;
   }
-  // What is held is neither the program's nor there to be reused.
+  // Blocks in quarantine are neither granted to the program nor reusable.
   [[nodiscard]] HeapStats stats() const override {
     HeapStats stats = Bookkeeper::stats();
     for (const Held& held : held_) {
@@ -103,7 +104,7 @@ class Quarantine final : public Bookkeeper {
   struct Held {
     void* block;
     BlockBook::Entry entry;
-    std::uint64_t freed;  // by which operation
+    std::uint64_t freed;  // number of the operation that freed the block
   };
 
   template <class Allocate>

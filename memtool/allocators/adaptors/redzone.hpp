@@ -1,4 +1,4 @@
-// Patterns before and behind each block.
+// Puts a pattern before and behind each block.
 #pragma once
 
 #include <algorithm>
@@ -91,7 +91,7 @@ class Redzone final : public Bookkeeper {
   void ended(void* block, const BlockBook::Entry& entry) override { verify(block, entry); }
 
   [[nodiscard]] std::size_t front(std::size_t alignment) const noexcept { return bits::round_up(zone_, alignment); }
-  // Beyond what a size can be, the size itself, which nothing can serve.
+  // If the result would exceed the largest possible size, returns `size`, which no heap can serve.
   [[nodiscard]] std::size_t whole(std::size_t size, std::size_t alignment) const noexcept {
     const std::size_t bytes = front(alignment) + size + zone_;
     return bytes < size ? size : bytes;

@@ -1,4 +1,4 @@
-// What a program asks of its heap.
+// Counts the requests of a program to its heap.
 #pragma once
 
 #include <algorithm>
@@ -104,10 +104,10 @@ class Track final : public Bookkeeper {
       ++called.allocations;
       called.bytes += size;
     } catch (const std::bad_alloc&) {
-      // It is missing in the report.
+      // There was no memory for the entry, so the report lacks this one.
     }
   }
-  // Those that asked for most bytes; of a replay nobody is known.
+  // Reports the callers that requested the most bytes. In a replay no caller is known.
   void report_callers(JsonWriter& out) const {
     std::vector<std::pair<const void*, Called>> callers(callers_.begin(), callers_.end());
     if (callers.empty()) return;
@@ -134,7 +134,7 @@ class Track final : public Bookkeeper {
     std::uint64_t bytes = 0;
   };
   std::pmr::unordered_map<const void*, Called> callers_{book().memory()};
-  std::array<std::uint64_t, 64> sizes_{};  // by the power of two that a size does not exceed
+  std::array<std::uint64_t, 64> sizes_{};  // index: log2 of the smallest power of two that is at least the size
 };
 
 }  // namespace memtool

@@ -5,7 +5,8 @@
 
 namespace memtool {
 
-// No layer of its own: the replay reaches whatever adaptors stand on by an indirect call, and this is that call alone.
+// This adaptor needs no layer of its own: the replay reaches every heap below an adaptor through one indirect call, and
+// that call is the whole adaptor.
 class VirtualCall {
  public:
   static constexpr AdaptorInfo info{
