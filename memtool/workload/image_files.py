@@ -1,4 +1,4 @@
-"""The files that images of events lie in: in memory as long as they leave enough of it, then on a disk."""
+"""The files that hold event images: in memory as long as enough of it remains, otherwise on a disk."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from memtool.host import machine
 from memtool.units import format_size
 
 _MOST_OF_MEMORY = 0.75
-"""The share of what is available that images may take: the rest is for what is replayed."""
+"""Share of the available memory that images may take; the rest is for the replayed allocators."""
 _MOST_IN_MEMORY = 768 << 20
-"""Bytes that images take at most: what is longer is read front to back from a disk, and leaves memory to what it
-measures. With what memtool takes besides, all of its own stays within 1 GiB."""
+"""Bytes that images may take at most. A longer image is read sequentially from a disk, which leaves the memory to the
+measurement. Together with everything else, memtool itself stays within 1 GiB."""
 _PORTION_BYTES = 1 << 20
 _COPIED_BYTES = 64 << 20
 
 
 class ImageFiles:
-    """Files of one trace, by their descriptors. What finds no room in memory goes to a nameless file on a disk.
+    """Files of one trace, by their descriptors. A file for which memory has no room moves to a nameless file on a disk.
 
-    A descriptor stays the same when its file moves, so that whoever writes to it need not know.
+    A descriptor stays the same when its file moves, so that its writers need not know.
     """
 
     def __init__(self, source: str) -> None:
-        """``source``: what the trace comes from, for messages."""
+        """``source``: where the trace comes from, for messages."""
         self._source = source
         self._available = machine.available_memory()
         self._room = min(int(self._available * _MOST_OF_MEMORY), _MOST_IN_MEMORY)
@@ -44,7 +44,7 @@ class ImageFiles:
         return descriptor
 
     def expect(self, size: int) -> None:
-        """Say before it begins that so many bytes go neither into memory nor onto the disk. Raises MemtoolError."""
+        """Check in advance whether this many bytes fit into memory or onto the disk. Raises MemtoolError if not."""
         if size <= self._room:
             return
         folder = _folder()
@@ -56,7 +56,7 @@ class ImageFiles:
             )
 
     def settle(self) -> None:
-        """Move the largest files onto a disk while those in memory take too much of it. Raises MemtoolError."""
+        """Move the largest files onto a disk while the files in memory take too much of it. Raises MemtoolError."""
         sizes = {descriptor: os.fstat(descriptor).st_size for descriptor in self._in_memory}
         while sum(sizes.values()) > self._room:
             largest = max(sizes, key=lambda descriptor: sizes[descriptor])
@@ -74,7 +74,7 @@ class ImageFiles:
         self._in_memory.remove(descriptor)
 
     def forget(self, descriptor: int) -> None:
-        """Give back what a file holds, and what is still to be written to it: nobody will read it."""
+        """Release the content of a file, and the data not yet written to it: nobody will read it."""
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         os.dup2(null, descriptor, inheritable=False)
         os.close(null)
@@ -82,25 +82,25 @@ class ImageFiles:
             self._in_memory.remove(descriptor)
 
     def seal(self, descriptor: int) -> None:
-        """See to it that a file can neither grow nor shrink, where it lies in memory: a mapping of it then holds."""
+        """Seal the size of a file in memory, so that a mapping of it stays valid."""
         if descriptor in self._in_memory:
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
 
     def drop(self, descriptor: int) -> None:
-        """Close a file that is needed no more."""
+        """Close a file that is no longer needed."""
         self._open.remove(descriptor)
         if descriptor in self._in_memory:
             self._in_memory.remove(descriptor)
         os.close(descriptor)
 
     def drop_all(self) -> None:
-        """Close what is still open: the trace was not made."""
+        """Close all open files: the trace was not completed."""
         for descriptor in list(self._open):
             self.drop(descriptor)
 
 
 def is_in_memory(descriptor: int) -> bool:
-    """Return whether a file may be mapped at once: one on a disk is there because memory has no room for it.
+    """Return whether a file may be mapped at once; a file is on a disk because memory has no room for it.
 
     Only files in memory have seals.
     """
@@ -112,7 +112,7 @@ def is_in_memory(descriptor: int) -> bool:
 
 
 def portions_of(descriptor: int) -> Iterator[memoryview]:
-    """Yield what a file holds from its beginning; each portion is valid until the next is asked for."""
+    """Yield the content of a file from its beginning; each portion is valid until the next is requested."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     buffer = memoryview(bytearray(_PORTION_BYTES))
     while count := os.readv(descriptor, [buffer]):
@@ -120,6 +120,6 @@ def portions_of(descriptor: int) -> Iterator[memoryview]:
 
 
 def _folder() -> Path:
-    """Return where files go that are too large for memory. /tmp often is memory."""
+    """Return the folder for files that are too large for memory. /tmp is often in memory."""
     lasting = Path("/var/tmp")
     return Path(tempfile.gettempdir()) if "TMPDIR" in os.environ or not lasting.is_dir() else lasting

@@ -1,7 +1,7 @@
-"""How far events have been read: a pass over 10^9 of them takes minutes, in which somebody at a terminal waits.
+"""Progress of reading events: a pass over 10^9 of them takes minutes, while someone waits at a terminal.
 
-Who shows progress says so around what it calls (``shown``), and whatever reads events there tells it: between the two
-lie the kinds of work, which have nothing to do with it.
+A caller that shows progress wraps the call in ``shown``, and the code that reads events reports to it. The kinds of
+work lie between the two and are not involved.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from dataclasses import dataclass, field
 from typing import IO
 
 Show = Callable[[str, int, int | None, float | None], None]
-"""Called with what is read, events so far, events in all and seconds left, where these are known."""
+"""Called with the name of the source, events so far, and, where they are known, events in all and seconds left."""
 _EVERY_SECONDS = 0.5
 _FIRST_SECONDS = 2.0
-"""Before so long nobody wants an estimate, and there is little to make one of."""
+"""Seconds before the first estimate: earlier than that there is little data for one, and nobody needs it."""
 _watcher: ContextVar[Show | None] = ContextVar("watcher", default=None)
 _current_file: ContextVar[IO[bytes] | None] = ContextVar("file", default=None)
 
 
 @contextmanager
 def shown(show: Show) -> Iterator[None]:
-    """Let what is read within the block be shown."""
+    """Show the progress of all reading within the block."""
     token = _watcher.set(show)
     try:
         yield
@@ -35,7 +35,7 @@ def shown(show: Show) -> Iterator[None]:
 
 @contextmanager
 def from_file(file: IO[bytes]) -> Iterator[None]:
-    """Estimate by this file, packed or not, how far events have been read that nobody has counted."""
+    """Estimate the progress of events that nobody has counted by the position in this file, compressed or not."""
     before = _current_file.get()
     _current_file.set(file)
     try:
@@ -50,7 +50,7 @@ class Reading:
 
     what: str
     expected: int | None = None
-    """How many events there are, about; None: nobody knows."""
+    """Approximate number of events; None: unknown."""
     clock: Callable[[], float] = time.monotonic
     events: int = 0
     _show: Show | None = field(init=False)
@@ -62,7 +62,7 @@ class Reading:
         self._next = self._began + _FIRST_SECONDS
 
     def add(self, events: int) -> None:
-        """Count events that have been read, and show how far that is now and then."""
+        """Count events that have been read, and show the progress from time to time."""
         self.events += events
         if self._show is None or (now := self.clock()) < self._next:
             return
@@ -73,7 +73,7 @@ class Reading:
         self._show(self.what, self.events, total, left)
 
     def _share(self) -> float | None:
-        """Return the share that has been read; None: nobody knows."""
+        """Return the share that has been read; None: unknown."""
         if self.expected is not None:
             return min(1.0, self.events / self.expected) if self.expected else None
         file = _current_file.get()

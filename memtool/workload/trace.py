@@ -1,4 +1,4 @@
-"""A trace: the events of a source, taken once, hashed, and laid out for replay."""
+"""A trace: the events of a source, read once, hashed, and laid out for replay."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _NEVER = 2**64 - 1
 _FAR_ABOVE = 4
 _REFILLED = 0.75
 _LEAST_PEAK = 64 * 1024
-"""Bytes: below this a heap is its allocator's smallest, and ratios to it are n/a."""
+"""Bytes: below this the heap is as small as its allocator can make it, and ratios to it are n/a."""
 _LONGEST_ARRIVALS = 86_400
-"""Seconds: a day of waiting in each replay is no measurement."""
+"""Seconds: a replay that waits for a day is not a measurement."""
 _IMAGE_BYTES_PER_EVENT = 8
-"""More for what is resized, aligned or larger than 4 GiB."""
+"""Additional bytes for events that are resizes, aligned, or larger than 4 GiB."""
 _WORD_BYTES = 8
 _HEAD_BYTES = ctypes.sizeof(generator_binding.ImageHeader)
 _COPIED = (
@@ -58,22 +58,22 @@ Watch = Callable[[Rows], bool]
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A trace whose event image lies in a file that has no name (workload/image_files.py)."""
+    """A trace whose event image is in a nameless file (workload/image_files.py)."""
 
     info: TraceInfo
     image_fd: int
     image_bytes: int
     generation_seconds: float
-    """Time to generate the canonical events alone, without hashing and image."""
+    """Seconds to generate the canonical events alone, without hashing and image."""
     arrivals: ArrivalSchedule | None = None
-    """When the operations are meant to begin; None: each as soon as the one before it has ended."""
+    """When the operations are due; None: each starts as soon as the one before it has ended."""
     serial: tuple[int, int] | None = None
-    """(descriptor, bytes) of the image for one thread besides, where the image is one for threads."""
+    """(descriptor, bytes) of the additional single-thread image of a trace whose image is for threads."""
     held: tuple[int, ...] = ()
-    """Descriptors of what workers open through this process (``/proc/PID/fd``)."""
+    """Descriptors that workers open through this process (``/proc/PID/fd``)."""
 
     def close(self) -> None:
-        """Give the images back."""
+        """Release the images."""
         os.close(self.image_fd)
         if self.serial is not None:
             os.close(self.serial[0])
@@ -89,29 +89,29 @@ class Trace:
 
 @dataclass(slots=True)
 class _Course:
-    """How live bytes went over the events."""
+    """The course of live bytes over the events."""
 
     live_sum: float = 0.0
-    """After each operation before the epilogue, added up."""
+    """Sum of the live bytes after each operation before the epilogue."""
     filled_bytes: int = 0
-    """Their peak before anything is freed."""
+    """Peak of live bytes before the first free."""
     refilled_bytes: int = 0
-    """What they grow to afterwards."""
+    """Peak of live bytes after the first free."""
 
 
 def shipped() -> dict[str, Path]:
-    """Return the workloads that come with memtool: short name (``chapter/game-frame``) -> file."""
+    """Return the workloads that are shipped with memtool: short name (``chapter/game-frame``) -> file."""
     return _shipped(".yaml")
 
 
 def shipped_recordings() -> dict[str, Path]:
-    """Return the recordings that come with memtool: short name (``recorded/sqlite3``) -> trace file."""
+    """Return the recordings that are shipped with memtool: short name (``recorded/sqlite3``) -> trace file."""
     return _shipped(".parquet")
 
 
 def _shipped(suffix: str) -> dict[str, Path]:
     folder = Path(package_folder())
-    # Beside the package in a checkout, in it where it is installed.
+    # They lie next to the package in a checkout, and inside it in an installation.
     root = next(
         (
             place
@@ -126,7 +126,7 @@ def _shipped(suffix: str) -> dict[str, Path]:
 
 
 def find_workload(name: str) -> Path:
-    """Return the file of a path, or of a shipped workload's short name. Raises InputError."""
+    """Return the file at a path or of a shipped workload's short name. Raises InputError."""
     path = Path(name)
     known = shipped() | shipped_recordings()
     if not name:
@@ -139,9 +139,9 @@ def find_workload(name: str) -> Path:
 
 
 def open_source(path: Path, *, seed: int | None = None, threads: int | None = None, rate: int | None = None) -> Source:
-    """Return the events of a workload file, or of the trace file of another tool.
+    """Return the events of a workload file, or of another tool's trace file.
 
-    ``seed``, ``threads`` and ``rate`` (operations a second) go in place of a workload's own. Raises InputError.
+    ``seed``, ``threads`` and ``rate`` (operations a second) override those of a workload. Raises InputError.
     """
     importer = importer_of(path)
     if importer is None:
@@ -164,11 +164,11 @@ def load_trace(
 ) -> Trace:
     """Load a workload file, a shipped workload or a trace file, and build the image of its events for this mode.
 
-    ``threads`` replaces a workload's own number of them, ``rate`` (operations a second) that of its arrivals, which are
-    poisson where it has none; the trace's name says so. ``seed`` replaces its own seed. None of them is of a trace
-    file: nothing in it is drawn. ``stages`` say at what pace it is replayed, and from where on it counts.
+    ``threads`` overrides the number of threads of a workload, ``seed`` its seed, and ``rate`` (operations a second)
+    that of its arrivals, which become poisson where it has none; the trace's name tells of it. None of them applies to
+    a trace file, in which nothing is random. ``stages`` set the pace of the replay and the moment from which it counts.
 
-    Raises InputError for what is wrong with the file, MemtoolError when its image cannot be made.
+    Raises InputError for a fault in the file, MemtoolError when its image cannot be made.
     """
     path = find_workload(name)
     source = staged(open_source(path, seed=seed, threads=threads, rate=rate), str(path), stages)
@@ -176,16 +176,16 @@ def load_trace(
 
 
 def written_sources(infos: Iterable[TraceInfo]) -> dict[str, str]:
-    """Return what each workload comes from, by its name: a shipped one's short name, or a file."""
+    """Return the origin of each workload by its name: a shipped workload's short name, or a file."""
     names = {path.resolve(): name for name, path in (shipped() | shipped_recordings()).items()}
     return {info.name: names.get(Path(info.source).resolve(), info.source or info.name) for info in infos}
 
 
 def make_trace(source: Source, path: str, mode: Mode = Mode.SERIAL, watch: Watch | None = None) -> Trace:
-    """Take the events of a source once, in portions: each is hashed and goes into the image. Raises MemtoolError.
+    """Read the events of a source once, in portions that are hashed and added to the image. Raises MemtoolError.
 
-    Where the mode asks for threads and several do something, there is a thread image besides. ``watch`` is called with
-    each portion before; once it returns false, nobody will read the image, and it holds nothing.
+    Where the mode asks for threads and several threads have events, a thread image is made in addition. ``watch`` is
+    called with each portion first. Once it returns false, the image is not needed, and it stays empty.
     """
     image_files = ImageFiles(path)
     try:
@@ -210,7 +210,7 @@ def _make_trace(
     notes = (*source.notes, *ending.notes, *_left_out(ending, head), *_misleading_peak(course, head))
     lanes = 1 if threads is None else threads.finish()
     if threads is not None and lanes == 1:
-        # Which image a trace has goes by its lanes.
+        # The kind of the image depends on the number of lanes.
         image_files.drop(threads.descriptor)
         if ending.threads != 1:
             notes = (*notes, "only one of its threads does anything, and so it is replayed on one")
@@ -250,7 +250,7 @@ def _make_trace(
 
 
 class _ThreadImage:
-    """A thread image in the making. Its builder reads the events twice; the source gives them once."""
+    """A thread image in the making. Its builder reads the events twice, but the source yields them once."""
 
     def __init__(self, image_files: ImageFiles, path: str, touch: str) -> None:
         self.descriptor = image_files.create()
@@ -265,7 +265,7 @@ class _ThreadImage:
         self._builder.close()
 
     def append(self, portion: memoryview) -> None:
-        """Take the next events. Raises EngineError."""
+        """Add the next events. Raises EngineError."""
         self._builder.scan(portion)
         left = portion
         while left := left[os.write(self._events, left) :]:
@@ -295,7 +295,7 @@ def _build_image(
     course: _Course,
     watch: Watch | None,
 ) -> tuple[dict[str, int], tuple[Mark, ...], str, float]:
-    """Return (head of the image, marks, hash of the events, seconds that taking them took). Raises MemtoolError."""
+    """Return (head of the image, marks, hash of the events, seconds that reading them took). Raises MemtoolError."""
     digest = hashlib.blake2b(digest_size=16)
     seconds = 0.0
     if watch is None:
@@ -330,7 +330,7 @@ def _build_image(
 
 
 def _left_out(ending: Ending, head: dict[str, int]) -> Iterator[str]:
-    """Yield what is said of resizes that found no time."""
+    """Yield the remarks about resizes for which an object's life had no time."""
     if ending.resizes_left_out:
         yield (
             f"{ending.resizes_left_out:,} resizes found no time and were left out, {head['reallocations']:,} took "
@@ -340,7 +340,7 @@ def _left_out(ending: Ending, head: dict[str, int]) -> Iterator[str]:
 
 
 def _misleading_peak(course: _Course, head: dict[str, int]) -> Iterator[str]:
-    """Yield what is said of a peak that figures at the peak should not be read of."""
+    """Yield the remark about a peak at which figures of memory have no meaning."""
     peak = head["peak_live_bytes"]
     mean = course.live_sum / max(head["operations"], 1)
     if peak < _LEAST_PEAK:

@@ -1,1 +1,1 @@
-"""What a workload asks for, in figures and in words (`memtool inspect`)."""
+"""What a workload requests, in figures and in words (`memtool inspect`)."""

@@ -1,4 +1,4 @@
-"""What a workload is like, without replaying it: for ``memtool inspect`` and for choosing what to compare."""
+"""Characteristics of a workload without a replay, for ``memtool inspect`` and for choosing what to compare."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from memtool.workload.sources.stacks import Frames, callers_of
 
 _MOST_POINTS = 512
 _MOST_SITES = 1000
-"""Call sites that are kept, and call stacks, of those with the most bytes."""
+"""Number of call sites, and of call stacks, that are kept: those with the most bytes."""
 _MOST_THREADS = 64
 _FOREMOST = 50
 _MOST_COMMON = 20
@@ -24,25 +24,25 @@ Words = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One call site: where a request returns to."""
+    """One call site: the return address of requests."""
 
     caller: int
-    """Return address; 0: not known, or of the sites that came after the first 262,144."""
+    """Return address; 0: unknown, or one of the sites that came after the first 262,144."""
     allocations: int
-    """And reallocations."""
+    """Number of requests, including reallocations."""
     bytes: int
     temporary: int
     left_objects: int
-    """That are never freed."""
+    """Objects that are never freed."""
     left_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class StackShare:
-    """What was asked for with one call stack; figures as those of a site."""
+    """Requests with one call stack; the figures are those of a site."""
 
     frames: tuple[int, ...]
-    """Return addresses, the innermost first; none: not known."""
+    """Return addresses, the innermost first; empty: unknown."""
     allocations: int
     bytes: int
     temporary: int
@@ -55,7 +55,7 @@ _Row = TypeVar("_Row", bound=Site | StackShare)
 
 @dataclass(frozen=True, slots=True)
 class ThreadShare:
-    """What one thread did."""
+    """Activity of one thread."""
 
     thread: int
     operations: int
@@ -63,83 +63,83 @@ class ThreadShare:
     bytes: int
     frees: int
     remote_frees: int
-    """Of what other threads allocated."""
+    """Frees of objects that other threads allocated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Characteristics:
-    """Figures of a trace. Sizes in bytes, lifetimes in allocations; levels are powers of two, [2^k, 2^(k+1))."""
+    """Figures of a trace. Sizes are in bytes, lifetimes in allocations; levels are powers of two, [2^k, 2^(k+1))."""
 
     operations: int
-    """Before the epilogue."""
+    """Operations before the epilogue."""
     allocations: int
     reallocations: int
     zeroed: int
     never_freed: int
     """Objects that only the epilogue frees."""
     empty: int
-    """Allocations of 0 bytes, which are in no class of sizes."""
+    """Allocations of 0 bytes, which belong to no class of sizes."""
     sizes: dict[int, int]
     """log2 of the size -> allocations."""
     lifetimes: dict[int, int]
     """log2 of the lifetime -> objects that are freed before the epilogue."""
     size_by_lifetime: list[list[int]]
-    """[log2 of the size][log2 of the lifetime] -> objects; of the size they were allocated with, if that is not 0."""
+    """[log2 of the size][log2 of the lifetime] -> objects, by size at allocation; without those of 0 bytes."""
     alignments: dict[int, int]
     """Alignment -> allocations."""
     threads: int
-    """That have an operation."""
+    """Threads that have an operation."""
     remote_frees: int
-    """Objects that another thread frees than the one that allocated them, before the epilogue."""
+    """Objects that are freed before the epilogue by a thread other than the one that allocated them."""
     resize_chains: dict[int, int]
-    """How often an object was resized -> objects; those that never were are left out."""
+    """Number of resizes of an object -> objects; objects that are never resized are left out."""
     total_bytes: int
-    """Asked for in all, by allocations and by reallocations."""
+    """Bytes requested in all, by allocations and by reallocations."""
     mean_size: float
     median_size: int
-    """The lower one of an even number of allocations."""
+    """Of an even number of allocations, the lower median."""
     smallest_size: int
     largest_size: int
-    """As median and mean: of what allocations ask for, whatever the objects are resized to."""
+    """Smallest and largest size of an allocation; like the median and the mean, they ignore later resizes."""
     resized_to: tuple[int, int] | None
-    """Smallest and largest size that a reallocation asks for; None: there are none."""
+    """Smallest and largest size that a reallocation requests; None: there are none."""
     mean_live_bytes: float
-    """Over the operations before the epilogue."""
+    """Mean over the operations before the epilogue."""
     peak_live_bytes: int
-    """The load: no allocator can serve the trace with less memory."""
+    """Peak of live bytes (the load): no allocator can serve the trace with less memory."""
     peak_live_objects: int
     clock: list[int]
-    """Operations done, at most 512 points, the last at the end."""
+    """Number of operations at each point of the curve; at most 512 points, the last at the end."""
     live_bytes: list[int]
     live_objects: list[int]
     seconds: list[float]
-    """At each point, since the recording began; empty where the source knows no times."""
+    """Time at each point since the recording began; empty where the source has no times."""
     temporary: int
-    """Objects that their own thread frees before it asks for anything else."""
+    """Objects that the allocating thread frees before its next request."""
     bulk_frees: int
-    """Frees in runs of 64 or more, with no other operation of any thread between them."""
+    """Frees in runs of 64 or more without any other operation of any thread between them."""
     grown: int
-    """Reallocations to more bytes than before."""
+    """Reallocations to a larger size."""
     shrunk: int
     common_sizes: list[tuple[int, int]]
-    """The twenty most common sizes and their allocations, the most common first."""
+    """The twenty most common sizes and their numbers of allocations, the most common first."""
     has_rounded_sizes: bool
-    """Whether there are more than a million different sizes: of further ones median and common sizes are less than one
+    """Whether there are more than a million different sizes. If so, the median and the common sizes may be up to one
     percent too low. Everything else is exact."""
     sites: list[Site]
-    """Call sites, those that asked for the most bytes first; empty where the source knows none."""
+    """Call sites, those with the most requested bytes first; empty where the source has none."""
     other_sites: int
-    """How many call sites are not in the list."""
+    """Number of call sites that are not in the list."""
     stacks: list[StackShare]
-    """Call stacks, those that asked for the most bytes first; empty where the source knows none."""
+    """Call stacks, those with the most requested bytes first; empty where the source has none."""
     other_stacks: int
-    """How many call stacks are not in the list."""
+    """Number of call stacks that are not in the list."""
     by_thread: list[ThreadShare]
     """Threads that have an operation, the busiest first, at most 64."""
 
 
 def characterise(portions: Iterable[Rows]) -> Characteristics:
-    """Return the characteristics of events up to the epilogue, which are read in portions and never kept.
+    """Return the characteristics of events up to the epilogue, which are read in portions and not kept.
 
     Raises EngineError.
     """
@@ -152,14 +152,14 @@ def characterise(portions: Iterable[Rows]) -> Characteristics:
 
 
 def take(survey: Survey, rows: Rows) -> None:
-    """Have a survey count the next events. Where there are stacks it counts by these. Raises EngineError."""
+    """Add the next events to a survey; where there are stacks, it counts by stack. Raises EngineError."""
     sites = rows.callers if rows.stacks is None else rows.stacks
     columns = (None if column is None else column.ctypes.data for column in (rows.nanoseconds, sites))
     survey.append(rows.events, *columns)
 
 
 def characteristics_of(survey: Survey, frames: Frames | None = None) -> Characteristics:
-    """Return what a survey has counted; ``frames`` are those of its stacks, where it has any. Raises EngineError."""
+    """Return the result of a survey; ``frames`` are those of its stacks, if it has any. Raises EngineError."""
     figures = survey.figures()
     sizes, threads = _rows(survey, "sizes"), _rows(survey, "threads")
     course, counted = _thinned(_rows(survey, "course")), _by_bytes(_rows(survey, "sites"))
@@ -213,7 +213,7 @@ def characteristics_of(survey: Survey, frames: Frames | None = None) -> Characte
 
 
 def foremost(sites: Sequence[_Row], most: int = _FOREMOST) -> list[_Row]:
-    """Return the call sites, or stacks, with the most bytes, then those with the most requests of the others."""
+    """Return the call sites, or stacks, with the most bytes, followed by those of the rest with the most requests."""
     by_count = sorted(sites, key=lambda site: site.allocations, reverse=True)[:most]
     return list(dict.fromkeys([*sites[:most], *by_count]))
 
@@ -223,13 +223,13 @@ def _rows(survey: Survey, name: str) -> Words:
 
 
 def _by_bytes(rows: Words) -> Words:
-    """Return the rows of call sites, or stacks, that were used, the most bytes first; none where none is known."""
+    """Return the rows of used call sites, or stacks, the most bytes first; none where no site is known."""
     used = rows[rows[:, 1] > 0]
     return used[np.argsort(-used[:, 2].astype(np.int64), kind="stable")] if used[:, 0].any() else rows[:0]
 
 
 def _by_site(stacks: Words, frames: Frames) -> Words:
-    """Return rows of call sites, of rows of call stacks."""
+    """Return rows of call sites that are computed from rows of call stacks."""
     sites, places = np.unique(callers_of(stacks[:, 0], frames), return_inverse=True)
     rows = np.zeros((len(sites), stacks.shape[1]), np.uint64)
     np.add.at(rows, places, stacks)
@@ -238,7 +238,7 @@ def _by_site(stacks: Words, frames: Frames) -> Words:
 
 
 def _median(sizes: Words) -> int:
-    """Return the lower median of (size, how often), in order of size."""
+    """Return the lower median of (size, count) pairs in order of size."""
     if not len(sizes):
         return 0
     upto = np.cumsum(sizes[:, 1])
@@ -246,7 +246,7 @@ def _median(sizes: Words) -> int:
 
 
 def _thinned(course: Words) -> Words:
-    """Return at most 512 points, the last among them."""
+    """Return at most 512 points, including the last."""
     if len(course) <= _MOST_POINTS:
         return course
     return course[np.linspace(0, len(course) - 1, _MOST_POINTS).astype(np.int64)]

@@ -1,4 +1,4 @@
-"""Everything that ``memtool inspect`` says of a source of events, from one pass over them, in bounded memory."""
+"""Everything that ``memtool inspect`` reports about a source of events, from one pass over them in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from memtool.workload.trace import make_trace
 def inspect_source(source: Source, path: str, *, packs: bool = True) -> tuple[TraceInfo, int, Characteristics]:
     """Return (figures of the trace, bytes of its event image, characteristics). Raises MemtoolError.
 
-    The image is kept only as long as it has few enough blocks to be packed; with ``packs=False`` nothing is packed,
-    which takes seconds.
+    The image is kept only while it has few enough blocks to be packed; with ``packs=False`` nothing is packed, because
+    packing takes seconds.
     """
     with Survey() as survey:
         is_packable = packs

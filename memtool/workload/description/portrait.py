@@ -1,7 +1,7 @@
-"""What kind of program a trace is of, in words, and which families of strategies could suit it.
+"""Describes in words the kind of program that a trace is from, and the families of strategies that could suit it.
 
-Each rule below is a comparison of one figure with one threshold, and its sentence says the figure. A sentence says what
-could be used, never what is best: that is measured.
+Each rule below compares one figure with one threshold, and its sentence states the figure. A sentence names strategies
+that could be used, never the best one: only a measurement can tell.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ MANY_LEFT = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One thing that is said, with the figure that it stands on."""
+    """One sentence of the description, with the figure that supports it."""
 
     says: str
     figure: str
     """Name of the characteristic, as JSON has it."""
     allocators: tuple[str, ...] = ()
-    """That the sentence names: what `memtool bench -a` takes."""
+    """Allocators that the sentence names, in the form that `memtool bench -a` takes."""
 
 
 def portrait(info: TraceInfo, of: Characteristics) -> list[Sentence]:
-    """Return what is said of a trace: what kind of program it is, then which strategies it could use."""
+    """Return the description of a trace: first the kind of program, then the strategies that it could use."""
     return [*_kind(info, of), *_strategies(info, of)]
 
 
@@ -90,7 +90,7 @@ def _cover(sizes: int) -> str:
 
 
 def _coverage(of: Characteristics) -> tuple[int, float]:
-    """Return how many of the most common sizes cover most allocations, and their share; 0 where many are needed."""
+    """Return how many of the most common sizes cover most allocations, and their share; 0 if it takes too many."""
     covered = 0
     for number, (_, count) in enumerate(of.common_sizes[:FEW_SIZES], 1):
         covered += count

@@ -1,1 +1,1 @@
-"""A workload that stands for a trace: what is kept of the trace, the workload made of it, and how far it is from it."""
+"""Fits a workload to a trace: the sketch that is kept of the trace, the workload, and its distance from the trace."""

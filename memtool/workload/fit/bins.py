@@ -1,4 +1,4 @@
-"""Classes of sizes and lifetimes, fine where allocators tell sizes apart, coarse where only the magnitude counts."""
+"""Classes of sizes and lifetimes: fine where allocators distinguish sizes, coarse where only the magnitude matters."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ Integers = NDArray[np.int64]
 _EXACT = 1024
 """Bytes: sizes up to here have a class each."""
 _STEPS = 32
-"""Classes of larger sizes to an octave."""
+"""Number of classes in each octave of larger sizes."""
 _LARGEST = 58
 SIZES = _EXACT + 1 + _STEPS * (_LARGEST - _EXACT.bit_length() + 1)
 LIFETIMES = 64
-"""1 to 8 allocations have a class each, then two an octave; the last two are of other kinds."""
+"""Lifetimes of 1 to 8 allocations have a class each, followed by two classes an octave, and two special classes."""
 _SINGLE = 8
 AT_END, NEVER = LIFETIMES - 2, LIFETIMES - 1
-"""Freed after the last allocation; left to the epilogue."""
+"""The special classes: freed after the last allocation, and left to the epilogue."""
 _LONGEST = AT_END - 1
 SLOTS = 128
-"""Stretches of a trace, of as many allocations each; at least half of them are used where a trace is long enough."""
+"""Slots of a trace, with equal numbers of allocations; at least half of them are used where a trace is long enough."""
 TOGETHER = LIFETIMES
-"""From here on, classes of what dies together with many others: one for each slot in which it dies."""
+"""First of the classes of objects that die together with many others: one for each slot in which they die."""
 CLASSES = TOGETHER + SLOTS
 
 
@@ -44,7 +44,7 @@ def lifetime_classes(lifetimes: Integers) -> Integers:
 
 
 def lifetime_range(index: int) -> tuple[int, int]:
-    """Return the least and the largest lifetime of a class, both included."""
+    """Return the smallest and the largest lifetime of a class, both included."""
     if index < _SINGLE:
         return index + 1, index + 1
     octave, half = divmod(index - _SINGLE, 2)

@@ -1,4 +1,4 @@
-"""Objects that outlive the trace: how long they would have lived, as far as others of their kind tell."""
+"""Objects that outlive the trace: how long they would have lived, estimated from others of their kind."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from memtool.workload.fit.merge import Floats
 from memtool.workload.fit.sketch import Sketch
 
 _LEAST = 0.05
-"""Objects: less is not moved to a lifetime."""
+"""Objects: smaller numbers are not moved to a lifetime."""
 _LEAST_LEFT = 1e-6
 DRAIN = 16
-"""What a drain goes on for, where there is one: so many times it is the run."""
+"""Length of a drain, where there is one, as a multiple of the run."""
 
 
 def uncensored(sketch: Sketch, is_known: NDArray[np.bool_]) -> tuple[Sketch, NDArray[np.bool_]]:
-    """Return the sketch with what is alive at the end spread over the lifetimes that it may reach.
+    """Return the sketch with the objects that are live at the end distributed over the lifetimes that they may reach.
 
-    Rows that are known are left as they are; which they are is returned besides.
+    Rows with known lifetimes are unchanged; a mask of them is returned, too.
 
-    An object that is alive when the trace ends has lived for its age, and lives longer: its lifetime is censored. In a
-    phase of the fit it may be born at any time, and a lifetime ``forever`` would pile up what the trace has once.
-    The law of lifetimes of each group and octave of sizes is that of Kaplan and Meier (JASA 53, 1958); what it gives
-    beyond the last death is never freed.
+    An object that is live when the trace ends has reached its age and lives longer: its lifetime is censored. In a
+    phase of the fit such objects may be born at any time, so a lifetime ``forever`` would accumulate objects that the
+    trace has only once. The distribution of lifetimes of each group and octave of sizes is the Kaplan-Meier estimate
+    (JASA 53, 1958); objects beyond the last death are never freed.
     """
     keys = sketch.keys
     _, octaves = np.frexp(((sketch.sizes[0] + sketch.sizes[1]) / 2)[keys[:, 2]])
     is_left = (keys[:, 3] >= bins.AT_END) & (keys[:, 3] < bins.TOGETHER) & ~is_known
-    # Of a slot the youngest: most of what is alive at the end in the last one is young.
+    # Only the youngest objects of a slot: in the last slot most of the objects that are live at the end are young.
     age = sketch.seen.allocations - (keys[:, 0] + 1) * sketch.slot_allocations
     ages = bins.lifetime_classes(np.maximum(age, 1))
     together = (keys[:, 3] - bins.TOGETHER - keys[:, 0]) * sketch.slot_allocations
     reached = np.where(keys[:, 3] >= bins.AT_END, ages, keys[:, 3])
-    # What dies together with others would have lived longer, for all that is known.
+    # Objects that die together with others might have lived longer.
     is_together = keys[:, 3] >= bins.TOGETHER
     reached[is_together] = bins.lifetime_classes(np.maximum(together[is_together], 1))
     _, kinds = np.unique(keys[:, 1] << 8 | octaves, return_inverse=True)
     counts = sketch.counts
     rows, moved = [keys], [counts.copy()]
-    # What the program frees at its end is to be freed, too: in a lifetime that ends before the drain does.
+    # Objects that the program frees at its end must be freed, too: their lifetime ends before the drain does.
     longest = sketch.seen.allocations // DRAIN
     ends_soon = np.array([bins.lifetime_range(index)[1] <= longest for index in range(bins.LIFETIMES)])
     for kind in np.unique(kinds[is_left]):
@@ -75,7 +75,7 @@ def uncensored(sketch: Sketch, is_known: NDArray[np.bool_]) -> tuple[Sketch, NDA
 
 
 def _deaths_after(hazard: Floats, reached: int) -> Floats:
-    """Return the probability of each class of lifetimes for what has reached one."""
+    """Return the probability of each class of lifetimes for objects that have reached a given one."""
     later = np.where(np.arange(len(hazard)) > reached, hazard, 0.0)
     alive = np.append(1.0, np.cumprod(1 - later)[:-1])
     deaths: Floats = alive * later

@@ -1,4 +1,4 @@
-"""How far a fitted workload is from its trace, figure by figure."""
+"""The distance of a fitted workload from its trace, figure by figure."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ _DEVIATIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """One figure of how well a workload stands for a trace."""
+    """One measure of how well a workload represents a trace."""
 
     name: str
     meaning: str
     value: float
     limit: float
-    """Up to here the fit is called close."""
+    """Largest distance at which the fit is called close."""
     trace: float | None = None
     fit: float | None = None
-    """What is compared, where it is a figure and not a law; ``value`` is that of the fit over that of the trace."""
+    """Figures of the trace and the fit, where these are compared; ``value`` is then the ratio of fit to trace."""
 
     is_count: bool = False
-    """Whether it is a number of events, which a draw has by chance only."""
+    """Whether it is a number of events, which a random draw has only on average."""
 
     @property
     def is_close(self) -> bool:
-        """Return whether the fit is close by this figure."""
+        """Return whether the fit is close by this measure."""
         if self.trace is None or self.fit is None:
             return self.value <= self.limit
-        # Of a few, what chance makes of a number is not held against the fit.
+        # Small numbers vary by chance, which is not held against the fit.
         chance = _DEVIATIONS * sqrt(self.trace) if self.is_count else 0.0
         return abs(self.fit - self.trace) <= max(self.limit * self.trace, chance)
 
 
 def distances(trace: Sketch, fit: Sketch) -> list[Distance]:
-    """Return all distances, laws first."""
+    """Return all distances, those of distributions first."""
     measured = (*_laws(trace, fit), *_courses(trace, fit), *_counts(trace, fit))
     return [replace(distance, value=float(distance.value)) for distance in measured]
 
@@ -119,7 +119,7 @@ def _shares(sketch: Sketch, column: int, length: int) -> Floats:
 
 
 def _lives(sketch: Sketch) -> Floats:
-    """Return the shares of the classes of lifetimes; the last class is what is never freed."""
+    """Return the shares of the classes of lifetimes; the last class holds objects that are never freed."""
     counts = sketch.lifetimes.astype(np.float64)
     counts[bins.NEVER] = sketch.seen.never_freed
     lives: Floats = counts / counts.sum()

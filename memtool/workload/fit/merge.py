@@ -1,4 +1,4 @@
-"""Neighbours that look alike become one: stretches of a run, classes of sizes, classes of lifetimes."""
+"""Merges similar neighbours: stretches of a run, classes of sizes, classes of lifetimes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _MOST_BY_CHANCE = 0.0005
 
 
 def merge_adjacent(profiles: Floats, counts: Floats, most: int, tolerance: float) -> list[tuple[int, int]]:
-    """Return the ranges [first, last) that rows are merged to, the pair first that loses the least information.
+    """Return the ranges [first, last) into which rows are merged, the pair with the least loss of information first.
 
-    What is lost by two rows that are described as one is their mass times the Jensen-Shannon divergence of their
-    shares, in nats (Slonim and Tishby, "Agglomerative information bottleneck", NIPS 1999), less twice what rows of
-    the same law lose by the chance of their few objects. Only neighbours are merged: the ranges stay stretches.
+    The loss of describing two rows as one is their mass times the Jensen-Shannon divergence of their shares, in nats
+    (Slonim and Tishby, "Agglomerative information bottleneck", NIPS 1999), less twice the loss expected by chance from
+    rows of the same distribution with so few objects. Only neighbours are merged, so every range is contiguous.
 
     Args:
-        profiles: [row, column], masses, 1 in all.
-        counts: [row, column], objects; of 0 objects: what differs differs, and chance has no part in it.
-        most: ranges that may be left.
-        tolerance: what a merge may lose once there are no more than that.
+        profiles: [row, column], masses that add up to 1.
+        counts: [row, column], objects; with 0 objects, every difference counts as real and none as chance.
+        most: largest number of ranges.
+        tolerance: largest loss of a further merge once there are no more than ``most`` ranges.
     """
     rows = list(zip(profiles, counts, strict=True))
     ranges = [(index, index + 1) for index in range(len(rows))]
@@ -45,8 +45,8 @@ def merge_adjacent(profiles: Floats, counts: Floats, most: int, tolerance: float
 
 def _loss(first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> float:
     masses, counts = first[0] + second[0], first[1] + second[1]
-    # Of the same law, each column loses half the mass of one of its objects on average: G is chi-squared.
-    # One large object says nothing of a law, but when it comes is worth telling.
+    # Under the same distribution each column loses half the mass of one of its objects on average, since G is
+    # chi-squared. One large object says nothing about a distribution, but the time of its allocation matters.
     chance = np.minimum(masses / np.maximum(counts, 1), _MOST_BY_CHANCE)[counts > 0].sum()
     return _spread(masses) - _spread(first[0]) - _spread(second[0]) - float(chance)
 
@@ -59,7 +59,7 @@ def _spread(masses: Floats) -> float:
 
 
 def masses(counts: Floats, sizes: Floats, lifetimes: Floats) -> Floats:
-    """Return what objects weigh, 1 in all: a third by their number, by their bytes, and by bytes times lifetime."""
+    """Return the weights of objects, which add up to 1: a third by number, by bytes, and by bytes times lifetime."""
     size = counts * np.maximum(sizes, 1.0)
     parts = (counts, size, size * lifetimes)
     whole: Floats = sum(part / part.sum() for part in parts) / len(parts)

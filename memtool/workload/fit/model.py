@@ -1,8 +1,8 @@
-"""From a sketch of a trace to a workload file that stands for it.
+"""Makes a workload file that represents a trace from the sketch of the trace.
 
-Each stretch of the trace is a phase with a mix of its own; each group of objects in it is a class, with sizes and
-lifetimes drawn together from what was counted. Drains and growth follow from lifetimes: an object that is never freed
-has the lifetime ``forever``, one that is freed after the last allocation dies in a drain.
+Each stretch of the trace becomes a phase with its own mix. Each group of objects in it becomes a class, with a joint
+distribution of sizes and lifetimes taken from the counts. Drains and growth follow from the lifetimes: an object that
+is never freed has the lifetime ``forever``, and one that is freed after the last allocation dies in a drain.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _MOST_ROWS, _MOST_COLUMNS, _MOST_MOMENTS = 16, 20, 8
 _MOST_COMMON, _MOST_RANGES = 24, 16
 _PHASE_LOSS, _JOINT_LOSS, _SIZE_LOSS = 0.004, 0.0005, 0.0003
 _LARGE = 0.0005
-"""Mass of an object that is told by itself: how many of its like a law draws is left to chance."""
+"""Mass from which an object is listed individually: random draws would vary too much in the number of such objects."""
 _FAR_ABOVE = 16
-"""Times the mean mass: what an object that is told by itself has at least."""
+"""Least mass of an individually listed object, as a multiple of the mean mass."""
 _FEW = 1
 _UNITS = 10**14
 _LARGEST_ALIGNMENT = 2 << 20
@@ -42,14 +42,14 @@ _SLOT, _GROUP, _SIZE, _LIFETIME = range(4)
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A workload, as a file has it, and what it leaves out."""
+    """A workload in the form of a file, and what it leaves out."""
 
     definition: dict[str, Any]
     notes: tuple[str, ...]
 
 
 def fit(sketch: Sketch, name: str, touch: str) -> Fitted:
-    """Return the workload that stands for a trace."""
+    """Return the workload that represents a trace."""
     notes: list[str] = []
     large = max(_LARGE, _FAR_ABOVE / sketch.seen.allocations)
     sketch, is_large = uncensored(sketch, _masses(sketch, sketch.keys) > large * sketch.counts)
@@ -57,7 +57,7 @@ def fit(sketch: Sketch, name: str, touch: str) -> Fitted:
     sizes, mass = _mean_sizes(sketch), _masses(sketch, keys)
     spans = _phases(sketch, keys, sizes, mass)
     drain = max(sketch.seen.allocations // DRAIN, 1) if _ends_in_a_drain(sketch, keys) else 0
-    # What is resized grows by bytes of its own for each octave of sizes.
+    # Objects that are resized grow by different numbers of bytes in each octave of sizes.
     kinds = keys[:, _GROUP] << 6 | np.where(keys[:, _GROUP] >> 8 > 0, np.frexp(sizes[keys[:, _SIZE]])[1], 0)
     ends = np.array([end for _, end in spans])
     numbers = np.searchsorted(ends, keys[:, _SLOT] * sketch.slot_allocations, side="right")
@@ -94,20 +94,20 @@ def fit(sketch: Sketch, name: str, touch: str) -> Fitted:
 def _large(
     is_large: NDArray[np.bool_], mass: Floats, counts: Floats, is_long: NDArray[np.bool_], of_phases: Integers
 ) -> NDArray[np.bool_]:
-    """Return which rows may be told one by one, at the start of their phase: few, or living as long as it does.
+    """Return which rows may be listed one by one at the start of their phase: few objects, or as long-lived as it is.
 
-    ``of_phases``: numbers of phase and kind of a row.
+    ``of_phases``: numbers of phase and kind of each row.
     """
     _, places = np.unique(of_phases, return_inverse=True)
     is_few = np.bincount(places, counts * is_large)[places] <= _FEW
-    # Each phase and kind takes a phase of its own.
+    # Each combination of phase and kind needs its own phase.
     kept = np.argsort(-np.bincount(places, mass * is_large))[:_MOST_RAMPS]
     chosen: NDArray[np.bool_] = (is_few | is_long) & np.isin(places, kept)
     return chosen
 
 
 def _written(phases: Sequence[tuple[str, int, dict[str, int]]], drain: int) -> list[dict[str, Any]]:
-    """Return phases as a file has them: their shares add up to 100%."""
+    """Return phases in the form of a file: their shares add up to 100%."""
     lengths = [length for _, length, _ in phases] + ([drain] if drain else [])
     bounds = [0, *itertools.accumulate(lengths)]
     units = [round(Fraction(bound, bounds[-1]) * _UNITS) for bound in bounds]
@@ -136,19 +136,19 @@ def _mean_sizes(sketch: Sketch) -> Floats:
 
 
 def _masses(sketch: Sketch, keys: Integers) -> Floats:
-    """Return what each row weighs."""
+    """Return the mass of each row."""
     return masses(sketch.counts, _final_sizes(sketch, keys), _lifetimes(sketch, keys))
 
 
 def _lifetimes(sketch: Sketch, keys: Integers) -> Floats:
-    """Return the mean lifetime of each row; what does not end is taken to live to the end of the trace."""
+    """Return the mean lifetime of each row; lifetimes without an end are taken to last to the end of the trace."""
     left = sketch.seen.allocations - keys[:, _SLOT] * sketch.slot_allocations
     ends = (keys[:, _LIFETIME] < bins.AT_END) | (keys[:, _LIFETIME] >= bins.TOGETHER)
     return np.where(ends, sketch.mean_lifetimes[keys[:, _SLOT], keys[:, _LIFETIME]], left)
 
 
 def _final_sizes(sketch: Sketch, keys: Integers) -> Floats:
-    """Return the size that the objects of each row end with, on average."""
+    """Return the mean final size of the objects of each row."""
     grown = np.ones(1 << GROWTH_BITS)
     for code, growth in sketch.growths.items():
         grown[[code, code | 1]] = max(2.0**growth.logarithm, 1.0)
@@ -157,10 +157,10 @@ def _final_sizes(sketch: Sketch, keys: Integers) -> Floats:
 
 
 def _groups_that_count(sketch: Sketch, notes: list[str]) -> Integers:
-    """Return the rows of the sketch with the groups of few objects and bytes put to the one most like them."""
+    """Return the rows of the sketch, with groups of few objects and bytes merged into the most similar group."""
     keys = sketch.keys.copy()
     growing = (keys[:, _GROUP] >> 8 > 0) & (keys[:, _LIFETIME] == bins.NEVER)
-    # What is never freed has no end to spread its resizes to: it grows at birth.
+    # Objects that are never freed have no lifetime over which resizes could be spread: they grow at birth.
     keys[growing, _GROUP] |= 1 << 8
     mass = _masses(sketch, keys)
     codes, places = np.unique(keys[:, _GROUP], return_inverse=True)
@@ -180,14 +180,14 @@ def _groups_that_count(sketch: Sketch, notes: list[str]) -> Integers:
 
 
 def _unlike(first: int, second: int) -> tuple[int, int]:
-    """Return in how much two groups differ: alignment, zeroing, thread, growth or none; then how far the growth."""
+    """Return the number of differences of two groups (alignment, zeroing, thread, growth), then the one in growth."""
     flags = sum((first ^ second) >> shift & mask != 0 for shift, mask in ((0, 1), (1, 1), (2, 0x3F)))
     is_other = (first >> 8 == 0) != (second >> 8 == 0)
     return flags + 2 * is_other, abs((first >> 8) - (second >> 8))
 
 
 def _phases(sketch: Sketch, keys: Integers, sizes: Floats, mass: Floats) -> list[tuple[int, int]]:
-    """Return the stretches of the trace that have a mix of their own: [first, last) allocation of each."""
+    """Return the stretches of the trace that have their own mix: [first, last) allocation of each."""
     slots = -(-sketch.seen.allocations // sketch.slot_allocations)
     _, octaves = np.frexp(sizes[keys[:, _SIZE]])
     cells, places = np.unique(
@@ -202,7 +202,7 @@ def _phases(sketch: Sketch, keys: Integers, sizes: Floats, mass: Floats) -> list
 
 
 def _threads(sketch: Sketch, keys: Integers, notes: list[str]) -> int:
-    """Return how many threads, sharing evenly, would be as hard to guess as the trace's: e to the entropy."""
+    """Return the number of threads with equal shares that has the same entropy as the trace's threads."""
     shares = sketch.thread_allocations / sketch.thread_allocations.sum()
     threads = round(float(np.exp(-(shares * np.log(shares)).sum())))
     if (keys[:, _GROUP] >> 1 & 1).any():
@@ -224,12 +224,12 @@ class _Class:
     sizes: Floats
     mass: Floats
     part: Integers
-    """Its rows of the sketch."""
+    """The group's rows of the sketch."""
     ending: tuple[int, int]
     """(First allocation of the phase, ticks of the drain)."""
 
     def declared(self, phase: str, *, one_by_one: bool) -> dict[str, Any]:
-        """Return the class as a file has it."""
+        """Return the class in the form of a file."""
         group = group_of(int(self.keys[self.part[0], _GROUP]))
         size = float(np.average(self.sizes[self.keys[self.part, _SIZE]], weights=self.sketch.counts[self.part]))
         large = ("large",) if one_by_one else ()
@@ -256,14 +256,14 @@ class _Class:
             by_bytes = (steps + 1) / (2 * steps)
             if abs(growth.way - by_bytes) < abs(growth.way - by_factor):
                 resize = {"by": max(1, round(size * (whole - 1) / steps)), "times": steps}
-        # A class whose objects mostly have no time to grow grows at once, or it would not grow at all.
+        # If most objects of a class live too briefly to grow later, they grow at birth, or they would not grow at all.
         lifetimes, counts = self.keys[self.part, _LIFETIME], self.sketch.counts[self.part]
         is_short = (lifetimes < bins.lifetime_classes(np.array([steps + 1]))) | (lifetimes == bins.NEVER)
         at_birth = group.at_birth or 2 * counts[is_short].sum() > counts.sum()
         return {**resize, "when": "at_birth"} if at_birth else resize
 
     def _one_by_one(self) -> dict[str, Any]:
-        """Return sizes and lifetimes that are not drawn: those of each object in turn."""
+        """Return sizes and lifetimes that are not random: those of each object in turn."""
         never = min(self.sketch.seen.allocations + self.ending[1] + 1, LARGEST_COUNT)
         sizes: list[list[int]] = []
         lifetimes: list[list[int]] = []
@@ -278,7 +278,7 @@ class _Class:
         return {"size": {"cycle": sizes}, "lifetime": {"cycle": lifetimes}}
 
     def _joint(self) -> dict[str, Any]:
-        """Return sizes and lifetimes: drawn together where there are several of both."""
+        """Return sizes and lifetimes, with a joint distribution where there are several of both."""
         sizes, of_size = np.unique(self.keys[self.part, _SIZE], return_inverse=True)
         lifetimes, of_lifetime = np.unique(self.keys[self.part, _LIFETIME], return_inverse=True)
         counts, mass = np.zeros((2, len(sizes), len(lifetimes)))
@@ -298,7 +298,7 @@ class _Class:
         return {"matrix": {"sizes": laws, "lifetimes": lives, "weights": weights}}
 
     def _size_law(self, classes: Integers, counts: Floats, mass: Floats) -> Any:  # noqa: ANN401  # as a file has it
-        # What is common keeps its size; what lies between is told in ranges, which may have the common ones in them.
+        # Common sizes stay exact; those between them become ranges, which may contain common sizes.
         common = np.sort(np.argsort(-mass)[:_MOST_COMMON])
         others = np.setdiff1d(np.arange(len(classes)), common)
         rare = np.zeros((len(others),) * 2)
@@ -340,7 +340,7 @@ class _Class:
         return {"histogram": bands}
 
     def _lived(self, index: int) -> tuple[int, int]:
-        """Return the part of a class of lifetimes whose middle is the mean of those that were seen."""
+        """Return the part of a class of lifetimes whose middle is the observed mean."""
         low, high = bins.lifetime_range(index)
         rows = self.part[self.keys[self.part, _LIFETIME] == index]
         means = self.sketch.mean_lifetimes[self.keys[rows, _SLOT], index]
@@ -350,12 +350,12 @@ class _Class:
 
 
 def _weight(count: float) -> float:
-    """Return a number of objects, which may be a part of one, in few digits."""
+    """Return a number of objects, possibly fractional, in few digits."""
     return round(count) if count >= 100 or abs(count - round(count)) < 0.005 else round(float(count), 2)
 
 
 def _words(group: Group, size: float) -> Iterator[str]:
-    """Yield what a class is called."""
+    """Yield the parts of a class's name."""
     if group.zeroed:
         yield "zeroed"
     if group.alignment != 16:

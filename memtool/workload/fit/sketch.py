@@ -1,4 +1,4 @@
-"""What a fit keeps of a trace: read once, in memory for what is alive, whatever the length."""
+"""The sketch of a trace that a fit works with: one pass, in memory for the live objects only, at any length."""
 
 from __future__ import annotations
 
@@ -29,61 +29,61 @@ _MOST_KEYS = 1 << 21
 _FIRST_ROOM = 1 << 16
 GROWTH_BITS = 9
 _TIMES = 8
-"""Classes of the number of resizes: octaves."""
+"""Classes of the number of resizes, in octaves."""
 _GROWTHS = 16
 _LEAST_GROWTH = -4
-"""log2 of the growth over all resizes of an object: whole numbers from here up."""
+"""log2 of the growth over all resizes of an object: the smallest of the whole numbers that are distinguished."""
 _NEAR, _MANY = 8, 128
-"""Allocations around a death, and deaths within them that are together: eight times what a steady run has."""
+"""Allocations around a death, and the deaths within them that count as simultaneous: eight times a steady rate."""
 _LONG = 64
-"""Allocations: what lives no longer dies by its age."""
+"""Allocations: objects with shorter lives die by their age."""
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How objects of one code are resized, on average."""
+    """The mean resizes of the objects with one code."""
 
     times: float
     logarithm: float
-    """log2 of the size after all resizes to that before."""
+    """log2 of the ratio of the size after all resizes to the size before."""
     way: float
-    """How much of the growth the sizes after single resizes have: (times + 1) / (2 times) where steps are equal."""
+    """Share of the growth that is reached on average over the resizes; (times + 1) / (2 times) if steps are equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """What is kept of a trace. Each row of ``keys`` has some objects: slot, group, class of size, class of lifetime."""
+    """The sketch. Each row of ``keys`` stands for some objects: slot, group, class of size, class of lifetime."""
 
     keys: Integers
     """(rows, 4)"""
     counts: NDArray[np.float64]
     """Objects of each row."""
     slot_allocations: int
-    """Allocations of a slot; the last one has what is left."""
+    """Allocations of each slot; the last slot has the remainder."""
     mean_lifetimes: NDArray[np.float64]
-    """[slot, class of lifetime]; 0 where there are none."""
+    """[slot, class of lifetime]; 0 where there are no objects."""
     moments: tuple[Integers, Integers]
-    """Of each slot in which objects die together the first and the last moment of it: allocations before."""
+    """First and last moment, in allocations, of each slot in which objects die together."""
     lifetimes: Integers
-    """Objects of each class of lifetimes, however they die."""
+    """Objects of each class of lifetimes, whether they die alone or together."""
     sizes: tuple[Integers, Integers]
     """Smallest and largest size of each class of sizes."""
     growths: dict[int, Growth]
-    """By their codes."""
+    """Resizes by their codes."""
     thread_allocations: Integers
-    """Of each thread that has any."""
+    """Allocations of each thread that has any."""
     seen: Characteristics
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What objects have in common besides size and lifetime."""
+    """Properties that objects share besides size and lifetime."""
 
     zeroed: bool
     alignment: int
     freed_by_other: bool
     growth: int
-    """Code of how they are resized; 0: they are not."""
+    """Code of the way they are resized; 0: never."""
 
     @property
     def at_birth(self) -> bool:
@@ -102,7 +102,7 @@ def group_of(code: int) -> Group:
 
 
 def sketch(portions: Iterable[memoryview]) -> Sketch:
-    """Return what is kept of canonical events, which are read in portions. Raises EngineError for what cannot be."""
+    """Return the sketch of canonical events, which are read in portions. Raises EngineError for invalid events."""
     taken = _Taker()
     with Survey() as survey:
         for portion in portions:
@@ -118,7 +118,7 @@ def sketch(portions: Iterable[memoryview]) -> Sketch:
 
 
 class _Counter:
-    """Objects by keys, and the sum of their lifetimes by slot and class."""
+    """Objects by key, and the sum of their lifetimes by slot and class."""
 
     def __init__(self) -> None:
         self.keys = np.zeros(0, dtype=np.int64)
@@ -128,14 +128,14 @@ class _Counter:
         self._held = 0
 
     def add(self, keys: Integers, counts: Integers) -> None:
-        """Count more objects."""
+        """Add objects to the counts."""
         self._new.append((keys, counts))
         self._held += len(keys)
         if self._held > max(_FIRST_ROOM, len(self.keys)):
             self.settle()
 
     def settle(self) -> None:
-        """Put all counts of a key together."""
+        """Combine all counts with the same key."""
         keys = np.concatenate([self.keys, *(keys for keys, _ in self._new)])
         counts = np.concatenate([self.counts, *(counts for _, counts in self._new)])
         self.keys, places = np.unique(keys, return_inverse=True)
@@ -143,7 +143,7 @@ class _Counter:
         self._new, self._held = [], 0
 
     def halve(self) -> None:
-        """Put two slots together each; what dies together in the slot of its birth or the next one dies by its age."""
+        """Merge slots in pairs; objects that die together in the slot of their birth or the next then die by age."""
         self.settle()
         below = _LIFETIME_BITS + _SIZE_BITS + _GROUP_BITS
         born = self.keys >> below + 1
@@ -165,7 +165,7 @@ class _Counter:
         self.settle()
 
     def absorb(self, other: _Counter) -> None:
-        """Take what another has counted, and leave it empty."""
+        """Add the counts of another object, and leave that one empty."""
         other.settle()
         self.add(other.keys, other.counts)
         self.lifetimes += other.lifetimes
@@ -173,12 +173,12 @@ class _Counter:
 
 
 def _halved(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sums of two rows each, and as many rows of nothing behind them."""
+    """Return the sums of each pair of rows, followed by as many empty rows."""
     return np.concatenate([rows[::2] + rows[1::2], np.zeros_like(rows[: len(rows) // 2])])
 
 
 class _Taker:
-    """What has been seen so far. Of each live object there is a row, in the order of birth."""
+    """The state after the events so far. It has one row for each live object, in order of birth."""
 
     def __init__(self) -> None:
         self._born = 0
@@ -190,11 +190,11 @@ class _Taker:
         self._resizes = np.zeros(_FIRST_ROOM, dtype=np.int32)
         self._thread = np.zeros(_FIRST_ROOM, dtype=np.uint16)
         self._flags = np.zeros(_FIRST_ROOM, dtype=np.uint8)
-        """Zeroed, and log2 of the alignment, as in the code of a group."""
+        """Whether it is zeroed, and log2 of its alignment, as in the code of a group."""
         self._ages = np.zeros(_FIRST_ROOM, dtype=np.int64)
-        """At its resizes, added up."""
+        """Sum of its ages at its resizes."""
         self._resized_to = np.zeros(_FIRST_ROOM, dtype=np.float64)
-        """Its sizes after them, added up."""
+        """Sum of its sizes after each resize."""
         self._is_dead = np.zeros(_FIRST_ROOM, dtype=np.bool_)
         self._shift = 0
         self._settled, self._pending = _Counter(), _Counter()
@@ -207,7 +207,7 @@ class _Taker:
         self._threads = np.zeros(1 << 16, dtype=np.int64)
 
     def take(self, events: NDArray[np.uint64]) -> None:
-        """Take the next operations into account."""
+        """Process the next operations."""
         if not len(events):
             return
         kinds = (events[:, 0] & np.uint64(0xFF)).astype(np.int64)
@@ -279,7 +279,7 @@ class _Taker:
     def _before(
         self, places: Integers, sizes: Integers, is_birth: NDArray[np.bool_], is_death: NDArray[np.bool_]
     ) -> Integers:
-        """Return the size that each operation's object had before it, and note the one that it has after the last."""
+        """Return the size of each operation's object before the operation, and store its size after the last one."""
         order = np.argsort(places, kind="stable")
         of = places[order]
         starts = np.append(True, of[1:] != of[:-1])
@@ -294,7 +294,7 @@ class _Taker:
         return unsorted
 
     def _lifetimes(self, moments: Integers, lived: Integers) -> Integers:
-        """Return the class of lifetimes of each death: by its age, or by its moment where many die together."""
+        """Return the class of lifetimes of each death: by age, or by moment where many objects die together."""
         by_age = bins.lifetime_classes(lived)
         self._lived += np.bincount(by_age, minlength=bins.LIFETIMES)
         near = np.searchsorted(moments, moments + _NEAR, side="right") - np.searchsorted(moments, moments - _NEAR)
@@ -316,13 +316,13 @@ class _Taker:
         counter.add(*np.unique(keys, return_counts=True))
 
     def _growth(self, rows: Integers, sizes: Integers, lived: Integers) -> Integers:
-        """Return the code of how each object was resized: how far, in how many steps, and whether at birth."""
+        """Return the code of how each object was resized: the growth, the number of steps, and whether at birth."""
         times = self._resizes[rows].astype(np.int64)
         first = np.maximum(self._first_size[rows], 1).astype(np.float64)
         logs = np.log2(np.maximum(sizes, 1) / first)
         far = np.clip(np.rint(logs).astype(np.int64) - _LEAST_GROWTH, 0, _GROWTHS - 1)
         steps = np.minimum(np.frexp(np.maximum(times, 1))[1] - 1, _TIMES - 1).astype(np.int64)
-        # Spread over a life they come halfway through it on average; what comes in the first quarter comes at once.
+        # Resizes spread over a life have their mean at its middle; one in the first quarter counts as at birth.
         at_birth = 4 * self._ages[rows] < times * lived
         codes = np.where(times > 0, (far * _TIMES + steps) * 2 + 2 + at_birth, 0)
         way = (self._resized_to[rows] / np.maximum(times, 1) - first) / np.where(sizes != first, sizes - first, 1)
@@ -338,7 +338,7 @@ class _Taker:
         self._rows, self._dead = kept, 0
 
     def result(self, seen: Characteristics) -> Sketch:
-        """Return what is kept."""
+        """Return the sketch."""
         self._drop_dead()
         alive = np.arange(self._rows)
         growths = self._growth(alive, self._size[alive], self._born - self._number[alive])
