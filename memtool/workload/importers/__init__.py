@@ -1,1 +1,1 @@
-"""Files of other tools, read as traces."""
+"""Reads the files of other tools as traces."""

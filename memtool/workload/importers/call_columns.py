@@ -1,4 +1,4 @@
-"""Calls by columns, many at once: what Calls makes one by one, with the same counts."""
+"""Processes calls by columns, many at once: the results and counts are those of Calls, which takes them one by one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Column = NDArray[np.uint64]
 def events_of(
     kind: NDArray[np.uint8], address: Column, old: Column, numbers: Mapping[str, Column], calls: Calls
 ) -> memoryview:
-    """Return events as Calls makes them: what is refused makes none, a reallocation makes two."""
+    """Return the same events as Calls: a refused call yields none, a reallocation yields two."""
     kind = kind.copy()
     is_realloc = kind == REALLOCATE
     kind[is_realloc & (old == 0)] = ALLOCATE
@@ -57,9 +57,9 @@ def events_of(
 
 
 def _thread_numbers(threads: Column, events: NDArray[np.int64], calls: Calls) -> NDArray[np.uint32]:
-    """Return our numbers of threads, given in the order in which they first do something; 0 of those that do nothing.
+    """Return memtool's numbers of threads, in the order of their first events; 0 for threads without events.
 
-    ``events``: how many each call makes.
+    ``events``: number of events of each call.
     """
     is_used = events > 0
     unique, first, places = np.unique(threads[is_used], return_index=True, return_inverse=True)
@@ -73,7 +73,7 @@ def _thread_numbers(threads: Column, events: NDArray[np.int64], calls: Calls) ->
 
 
 def _log2(alignments: Column) -> NDArray[np.uint8]:
-    """Return the logarithms of powers of two up to 2^57; 0 of everything else."""
+    """Return the logarithms of powers of two up to 2^57, and 0 for everything else."""
     is_power = (alignments != 0) & (alignments & (alignments - np.uint64(1)) == 0) & (alignments <= np.uint64(1 << 57))
     _, exponents = np.frexp(np.where(is_power, alignments, np.uint64(1)).astype(np.float64))
     return (exponents - 1).astype(np.uint8)

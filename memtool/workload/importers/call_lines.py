@@ -1,7 +1,7 @@
-"""Lines of calls as ltrace, and one-line scripts of bpftrace, write them: ``[pid 7] 0.120 app->malloc(32) = 0x55d0``.
+"""Lines of calls as written by ltrace and by one-line bpftrace scripts: ``[pid 7] 0.120 app->malloc(32) = 0x55d0``.
 
-What comes before the call may say the thread (``[pid 7]``, or one whole number) and the time in seconds (a number with
-a point).
+The thread (``[pid 7]``, or a whole number) and the time in seconds (a number with a decimal point) may come before the
+call.
 """
 
 from __future__ import annotations

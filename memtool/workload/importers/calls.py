@@ -1,4 +1,4 @@
-"""Calls of a malloc as a file tells of them, made into what the matcher takes (engine/recorded/address_events.hpp)."""
+"""Converts calls of malloc in a file into the matcher's input (engine/recorded/address_events.hpp)."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _MOST_THREADS = 1 << 16
 
 
 class Calls:
-    """Collects calls in order. Threads may have any names; a size or an address beyond 64 bits raises OverflowError."""
+    """Collects calls in order. Threads may have any name; a size or an address beyond 64 bits raises OverflowError."""
 
     def __init__(self) -> None:
         self._events = bytearray()
         self._threads: dict[int, int] = {}
         self.counts: Counter[str] = Counter()
-        """Calls as the file has them, by their names, and what was odd about them."""
+        """Calls of each name in the file, and the irregularities among them."""
 
     def __len__(self) -> int:
         return len(self._events) // _EVENT.size
 
     @property
     def threads(self) -> int:
-        """Return how many threads had a call."""
+        """Return the number of threads that had a call."""
         return len(self._threads)
 
     def take(self) -> bytearray:
-        """Return the events that have come since the last call."""
+        """Return the events that have accumulated since this was last called."""
         events, self._events = self._events, bytearray()
         return events
 
@@ -47,7 +47,7 @@ class Calls:
         time: int = 0,
         caller: int = 0,
     ) -> None:
-        """Note an allocation; of address 0: it was refused. ``time`` in nanoseconds."""
+        """Record an allocation; address 0 means that it was refused. ``time`` is in nanoseconds."""
         if address == 0:
             self.counts["refused by the allocator"] += 1
             return
@@ -55,14 +55,14 @@ class Calls:
         self._put(kind, thread, address, size, _log2(alignment), time, caller)
 
     def free(self, thread: int, address: int, time: int = 0, caller: int = 0) -> None:
-        """Note a free; of nothing, it does nothing."""
+        """Record a free; a free of address 0 has no effect."""
         if address == 0:
             self.counts["frees of nothing"] += 1
             return
         self._put(_FREE, thread, address, 0, 0, time, caller)
 
     def reallocate(self, thread: int, old: int, new: int, size: int, time: int = 0, caller: int = 0) -> None:
-        """Note a reallocation. Of nothing it allocates, to 0 bytes it may free; one that was refused does nothing."""
+        """Record a reallocation. Of address 0 it allocates, to 0 bytes it may free; a refused one has no effect."""
         if old == 0:
             self.allocate(thread, new, size, time=time, caller=caller)
         elif new == 0 and size == 0:
@@ -77,11 +77,11 @@ class Calls:
         if not all(0 <= value <= _LARGEST for value in (address, time, caller)) or size < 0:
             raise OverflowError
         number = self.number_of(thread)
-        size = min(size, _LARGEST)  # the matcher drops what is beyond 2^58, and counts it
+        size = min(size, _LARGEST)  # the matcher drops and counts sizes beyond 2^58
         self._events += _EVENT.pack(time, address, size, caller, _NOT_COUNTED, number, kind, log2, 0)
 
     def number_of(self, thread: int, events: int = 1) -> int:
-        """Return the number of a thread, of so many events: the engine can tell 65,536 apart."""
+        """Return the number of a thread with this many events; the engine distinguishes 65,536 threads."""
         number = self._threads.get(thread)
         if number is not None:
             return number
@@ -92,6 +92,6 @@ class Calls:
 
 
 def _log2(alignment: int) -> int:
-    """Return the logarithm of an alignment; 0 where none is asked for, or what is asked for is none."""
+    """Return the logarithm of an alignment; 0 where none is requested or the value is not a valid alignment."""
     log2 = alignment.bit_length() - 1
     return log2 if alignment > 0 and alignment.bit_count() == 1 and log2 <= _LARGEST_ALIGNMENT_LOG2 else 0

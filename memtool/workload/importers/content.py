@@ -1,4 +1,4 @@
-"""What is in a file that another tool has left: unpacked as it is read, in lines of bounded length."""
+"""The content of another tool's file: decompressed as it is read, in lines of bounded length."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from memtool.workload import reading
 
 HEAD_BYTES = 64 << 10
 _PORTION_BYTES = 32 << 10
-"""What is lost at most before a damage: an unpacker gives nothing of a portion in which it fails."""
+"""Greatest loss before a damaged place: a decompressor yields nothing of a portion in which it fails."""
 LONGEST_LINE = 64 << 10
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError)
-"""What unpackers say of a file that is cut off or damaged. OSError: also what cannot be read at all."""
+"""Errors of decompressors for a file that is truncated or damaged. OSError also covers unreadable files."""
 
 
 def unpacked(file: IO[bytes]) -> IO[bytes]:
-    """Return what is in a file, as a stream; compressed by gzip, bzip2, xz, zstd or zip, or as it is.
+    """Return the content of a file as a stream; it may be compressed with gzip, bzip2, xz, zstd or zip.
 
-    Of a zip archive that is its first file. Raises InputError, MemtoolError.
+    For a zip archive this is its first file. Raises InputError, MemtoolError.
     """
     buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast("Any", file))
     magic = buffered.peek(6)[:6]
@@ -65,7 +65,7 @@ def _pyarrow() -> Any:  # noqa: ANN401  # pyarrow has no types
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file and unpack it. Raises InputError."""
+    """Open a file and decompress it. Raises InputError."""
     try:
         with path.open("rb") as file, reading.from_file(file), unpacked(file) as content:
             yield content
@@ -74,7 +74,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def head_of(path: Path) -> bytes:
-    """Return what a file begins with, unpacked; nothing of one that cannot be read."""
+    """Return the beginning of a file, decompressed; empty if it cannot be read."""
     try:
         with opened(path) as content:
             head = b""
@@ -88,7 +88,7 @@ def head_of(path: Path) -> bytes:
 
 
 class Portions:
-    """Reads a stream to its end, or to where it is damaged: ``damage`` says so then."""
+    """Reads a stream to its end or to the first damaged place, which ``damage`` then describes."""
 
     def __init__(self, content: IO[bytes]) -> None:
         self._read = getattr(content, "read1", content.read)
@@ -109,22 +109,22 @@ class Portions:
 
 
 class Lines:
-    """Cuts portions into lines; of a line beyond 64 KiB what lies within is one, and the rest is left out."""
+    """Splits portions into lines; a line beyond 64 KiB is truncated to that length."""
 
     def __init__(self) -> None:
         self._offset, self._left, self._is_long = 0, b"", False
 
     @property
     def is_between(self) -> bool:
-        """Return whether the next portion begins with a line."""
+        """Return whether the next portion begins a new line."""
         return not self._left and not self._is_long
 
     def skip(self, length: int) -> None:
-        """Leave out whole lines that somebody else reads."""
+        """Skip whole lines that other code reads."""
         self._offset += length
 
     def feed(self, portion: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield (offset, line) of lines that end in the portion, without their ends."""
+        """Yield (offset, line) for the lines that end in the portion, without line ends."""
         *lines, rest = (self._left + portion).split(b"\n")
         for line in lines:
             if not self._is_long:
@@ -139,13 +139,13 @@ class Lines:
             self._left, self._is_long = b"", True
 
     def end(self) -> Iterator[tuple[int, bytes]]:
-        """Yield a last line that nothing ends."""
+        """Yield a last line that has no line end."""
         if self._left and not self._is_long:
             yield self._offset, self._left
 
 
 def lines_of(portions: Portions) -> Iterator[tuple[int, bytes]]:
-    """Yield (offset, line) of all lines, as Lines has them."""
+    """Yield (offset, line) for all lines, in the form of Lines."""
     lines = Lines()
     for portion in portions:
         yield from lines.feed(portion)
@@ -153,7 +153,7 @@ def lines_of(portions: Portions) -> Iterator[tuple[int, bytes]]:
 
 
 def blocks_of(portions: Portions, length: int) -> Iterator[bytes]:
-    """Yield what portions hold in blocks of about this length, which end with a line where there is one in them."""
+    """Yield portions in blocks of about this length, each of which ends with a whole line if it contains one."""
     held = bytearray()
     for portion in portions:
         held += portion

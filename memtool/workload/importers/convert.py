@@ -1,4 +1,4 @@
-"""From any source of events to a trace file, and from a heap profile to a workload."""
+"""Converts any source of events to a trace file, and a heap profile to a workload."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from memtool.workload.trace import find_workload, open_source
 
 STANDARD_INPUT = "-"
 _OWN = ("schema", "kinds", "threads", "marks", "notes", "memtool", "written")
-"""Of the metadata, what a trace file that is made of another one says anew."""
+"""Metadata that is written anew when a trace file is made from another one."""
 _UNKNOWN = f"is in no known format ({', '.join(importer.name for importer in IMPORTERS)})"
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What came of an import."""
+    """The result of an import."""
 
     path: Path
     format: str
-    """Of the importer; ``workload`` for one that was generated."""
+    """Name of the importer; ``workload`` for generated events."""
     events: int
     file_bytes: int
     threads: int
@@ -50,7 +50,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class ImportedProfile:
-    """The workload that a heap profile was made into."""
+    """The workload made from a heap profile."""
 
     path: Path
     format: str
@@ -58,32 +58,32 @@ class ImportedProfile:
     live_objects: int
     live_bytes: int
     notes: tuple[str, ...]
-    """What it cannot know, and what was dropped."""
+    """What the profile cannot tell, and what was dropped."""
     dropped: int
     first_damage: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What of a recording goes into the trace file; all of it unless told."""
+    """The part of a recording that goes into the trace file; by default all of it."""
 
     skip: int = 0
-    """Events before the stretch that is taken."""
+    """Number of events before the chosen stretch."""
     take: int | None = None
-    """Events of the stretch; None: all that follow."""
+    """Number of events in the stretch; None: all that follow."""
     has_times: bool = True
     has_callers: bool = True
     is_anonymous: bool = False
-    """Whether what is known of the machine, its folders and the program's arguments is left out."""
+    """Whether facts about the machine, its folders and the program's arguments are left out."""
     said: Mapping[str, Any] = field(default_factory=dict)
-    """What goes into the metadata besides."""
+    """Additional metadata."""
 
 
 _ALL = Choice()
 
 
 def import_profile(file: str, output: Path | None = None, name: str | None = None) -> ImportedProfile | None:
-    """Make a workload of a heap profile; None: the file is none. Arguments and errors as those of import_trace."""
+    """Make a workload from a heap profile; None: the file is not one. Arguments and errors as those of import_trace."""
     importer = _importer(file, name)
     if importer is None or importer.profile is None or file == STANDARD_INPUT:
         return None
@@ -105,14 +105,14 @@ def import_trace(
     choice: Choice = _ALL,
     progress: Callable[[int], None] = lambda events: None,
 ) -> Imported:
-    """Write what a file of another tool, or a workload, tells of into a trace file.
+    """Convert another tool's file, or a workload, to a trace file.
 
     Args:
-        file: its path, or ``-`` for standard input; packed or not.
-        output: the trace file; that of the same name in the working directory unless given.
-        name: of the importer; by content unless given.
-        choice: what of it.
-        progress: called now and then with how many events have been written.
+        file: its path, or ``-`` for standard input; it may be compressed.
+        output: the trace file; by default one of the same name in the working directory.
+        name: name of the importer; by default chosen by content.
+        choice: the part to convert.
+        progress: called from time to time with the number of events written.
 
     Raises:
         InputError: nothing can be made of it, or the trace file cannot be written.
@@ -145,7 +145,7 @@ def import_trace(
 
 
 def _chosen(rows: Rows, choice: Choice) -> Rows:
-    """Return rows without the columns that are not wanted."""
+    """Return rows without the unwanted columns."""
     chosen = rows if choice.has_times else replace(rows, nanoseconds=None)
     return chosen if choice.has_callers else replace(chosen, callers=None, stacks=None)
 
@@ -173,7 +173,7 @@ def _metadata(
 
 
 def _repairs(report: Report) -> dict[str, int | None]:
-    """Return what was repaired and dropped, and where the first damage is."""
+    """Return what was repaired and dropped, and the place of the first damage."""
     names = ("implicit_frees", "unmatched_frees", "unmatched_reallocations", "reordered", "oversized")
     counts = {name: report.matched[name] for name in names}
     return {**counts, "dropped": report.dropped, "first_damage": report.first_damage}
@@ -185,7 +185,7 @@ def _refuse_same(file: str, path: Path) -> None:
 
 
 def _importer(file: str, name: str | None) -> Importer | None:
-    """Return the importer of this name, or by what the file holds; None for a workload, and as yet for a stream."""
+    """Return the importer of this name, or by the file's content; None for a workload, and for an unread stream."""
     if name is not None:
         return _named(name)
     return None if file == STANDARD_INPUT else importer_of(find_workload(file))
@@ -220,17 +220,17 @@ def _from_standard_input(chosen: Importer | None) -> tuple[Source, str]:
 
 
 class _Raw(io.RawIOBase):
-    """A stream that can be looked ahead in, whatever unpacks it."""
+    """A stream that supports peeking, for any decompressor."""
 
     def __init__(self, content: IO[bytes]) -> None:
         self._read = getattr(content, "read1", content.read)
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Return true: the stream is readable."""
         return True
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401  # a buffer has no name in typing before 3.12
-        """Fill the buffer as far as there is something."""
+        """Fill the buffer as far as data is available."""
         got = self._read(len(buffer))
         buffer[: len(got)] = got
         return len(got)
@@ -247,7 +247,7 @@ def _named(name: str) -> Importer:
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Say in a line why a file cannot be written."""
+    """Return one line that explains why a file cannot be written."""
     try:
         yield
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""A recording of another tool as a source: decoded while it is read, and given objects by their addresses."""
+"""A recording of another tool as a source: it is decoded as it is read, and its addresses are matched to objects."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from memtool.workload.sources.source import Ending, Rows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded(Recorded):
-    """A file of another tool, which is decoded anew each time its events are asked for."""
+    """A file of another tool, which is decoded anew each time its events are requested."""
 
     path: str
-    """For messages."""
+    """Path of the file, for messages."""
     open: Callable[[], AbstractContextManager[IO[bytes]]]
     decoder: Callable[[], Decoder]
 
     def portions(self, ending: Ending) -> Iterator[Rows]:
-        """Yield what is in the file. Raises InputError for one that holds no event."""
+        """Yield the content of the file. Raises InputError for a file without events."""
         report = Report()
         with self.open() as content, Matcher() as matcher:
             portions = Portions(content)
@@ -55,7 +55,7 @@ class Decoded(Recorded):
 
 
 def notes_of(report: Report) -> list[str]:
-    """Return what was repaired and dropped, a sentence each."""
+    """Return what was repaired and dropped, one sentence each."""
     matched = report.matched
     counted = (
         ("free", "of what was not live dropped", matched["unmatched_frees"]),

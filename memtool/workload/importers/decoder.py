@@ -1,4 +1,4 @@
-"""What reads one format, and what came of reading."""
+"""The decoder of one format, and the report of its reading."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ PORTION_CALLS = 1 << 16
 
 @dataclass(slots=True)
 class Report:
-    """What came of reading a file: kept, repaired, dropped."""
+    """The report on reading a file: what was kept, repaired and dropped."""
 
     matched: dict[str, int] = field(default_factory=dict)
-    """As the matcher counts (engine/recorded/matcher.hpp)."""
+    """Counts of the matcher (engine/recorded/matcher.hpp)."""
     calls: dict[str, int] = field(default_factory=dict)
-    """Calls as the file has them, by their names; and what was odd about them."""
+    """Calls of each name in the file, and the irregularities among them."""
     dropped: int = 0
-    """Lines or records that could not be read."""
+    """Number of unreadable lines or records."""
     first_damage: int | None = None
-    """Offset in the unpacked content of the first of them, in bytes."""
+    """Offset in bytes of the first of them in the decompressed content."""
     damage: str | None = None
-    """Why the file could not be read to its end."""
+    """Reason why the file could not be read to its end."""
     read_bytes: int = 0
     threads: int = 0
 
     def drop(self, offset: int) -> None:
-        """Note what could not be read."""
+        """Count an unreadable line or record."""
         self.dropped += 1
         if self.first_damage is None:
             self.first_damage = offset
@@ -40,4 +40,4 @@ class Decoder(ABC):
 
     @abstractmethod
     def decode(self, portions: Portions, report: Report) -> Iterator[memoryview]:
-        """Yield AddressEvents in order, and fill in the report. Raises InputError for what is refused."""
+        """Yield AddressEvents in order and fill in the report. Raises InputError for a refused file."""

@@ -1,7 +1,7 @@
-"""heaptrack's raw recordings (``heaptrack --raw``), versions 2 and 3. They say nothing of threads.
+"""heaptrack's raw recordings (``heaptrack --raw``), versions 2 and 3. They do not record threads.
 
-What heaptrack writes otherwise is interpreted: it counts allocations by their call site and size, and has lost which
-object a free is of.
+heaptrack's other files are interpreted: allocations are counted by call site and size, and it is lost which object a
+free refers to.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an importer is, and what it makes of a file."""
+"""The interface of importers, and the result of importing a file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _LONGEST_NAME = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported(Source):
-    """A trace of another tool that is short enough to be held as a whole."""
+    """A trace of another tool that is short enough to be held in memory."""
 
     records: memoryview
-    """Canonical events, 16 bytes each (engine/events/events.hpp); writable, for the engine reads them in place."""
+    """Canonical events, 16 bytes each (engine/events/events.hpp); writable, because the engine reads them in place."""
 
     def events(self, ending: Ending) -> Iterator[memoryview]:
         """Yield all events at once."""
@@ -37,21 +37,21 @@ class Importer:
     summary: str
     source: str
     begins: str
-    """How its files begin, for the reader."""
+    """Description of the first bytes of such a file, for people."""
     suffix: str
-    """What its files' names end with; of a file of that name whose beginning nobody knows, it says what is wrong."""
+    """Suffix of such files' names. If the beginning of such a file is unknown, the importer explains the fault."""
     recognises: Callable[[bytes], bool]
-    """Whether a file that begins so is one of its own."""
+    """Returns whether a file with this beginning has the format."""
     load: Callable[[Path], Source]
-    """Raises InputError, with one line that names the file, the line and the column."""
+    """Loads a file. Raises InputError, with one line that names the file, the line and the column."""
     decoder: Callable[[], Decoder] | None = None
-    """What reads it from a stream; None where a file is needed."""
+    """Makes a decoder that reads the format from a stream; None: the format needs a file."""
     profile: Reader | None = None
-    """Of a heap profile, which is no trace, what reads it from a stream: a workload is made of it."""
+    """For a heap profile, which is no trace: reads it from a stream, and a workload is made from it."""
 
 
 def decoded(decoder: Callable[[], Decoder]) -> Callable[[Path], Source]:
-    """Return what loads a file that is decoded while it is read."""
+    """Return a loader of files that are decoded as they are read."""
 
     def load(path: Path) -> Source:
         from memtool.workload.importers.content import opened
@@ -69,12 +69,12 @@ def decoded(decoder: Callable[[], Decoder]) -> Callable[[Path], Source]:
 
 
 def recognised_by_line(pattern: bytes) -> Callable[[bytes], bool]:
-    """Return what recognises a text whose first line that is not empty begins so."""
+    """Return a recogniser of texts whose first non-empty line has such a beginning."""
     line = re.compile(rb"\s*" + pattern)
     return lambda head: line.match(head.lstrip().partition(b"\n")[0].rstrip(b"\r")) is not None
 
 
 def name_of(path: Path, otherwise: str) -> str:
-    """Return what tables call a trace: the file's name in the letters of a workload's."""
+    """Return the name of a trace in tables: the file's name, in the characters that a workload's name may have."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-")
     return name[:_LONGEST_NAME] or otherwise

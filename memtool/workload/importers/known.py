@@ -1,4 +1,4 @@
-"""The importers there are, and which one a file is for."""
+"""The list of importers, and the choice of the one for a file."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ IMPORTERS: tuple[Importer, ...] = (
     pprof.IMPORTER,
     call_lines.IMPORTER,
 )
-"""In the order in which they are asked whether a file is theirs: what says most plainly what it is comes first."""
+"""In the order in which they are asked whether a file is theirs; the most specific formats come first."""
 
 
 def importer_of(path: Path) -> Importer | None:
-    """Return the importer of a trace file, by its content; None: it is a workload, if anything."""
+    """Return the importer of a trace file by its content; None: if anything, the file is a workload."""
     if path.is_dir() and any(path.glob("*.parquet")):
         return trace.IMPORTER  # parts of a trace that was never completed
     if not path.is_file():
-        return None  # what can be read once only is left to whoever reads it whole
+        return None  # a file that can be read only once is left to the code that reads all of it
     return by_content(head_of(path)) or next(
         (importer for importer in IMPORTERS if importer.suffix == path.suffix == ".csv"), None
     )
 
 
 def by_content(head: bytes) -> Importer | None:
-    """Return the importer of what begins so, unpacked."""
+    """Return the importer for a decompressed beginning."""
     return next((importer for importer in IMPORTERS if importer.recognises(head)), None)

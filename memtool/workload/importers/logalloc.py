@@ -1,4 +1,4 @@
-"""Firefox's logalloc: ``PID TID malloc(32)=0x7f00``; the thread is left out by older ones."""
+"""Firefox's logalloc: ``PID TID malloc(32)=0x7f00``; older versions omit the thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traces of glibc's malloc-trace-utils (DJ Delorie): records of 64 bytes, of all threads."""
+"""Traces of glibc's malloc-trace-utils (DJ Delorie): 64-byte records of all threads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MAGIC = 255
 _ALIGNED = (5, 8)
 _UNKNOWN, _SKIPPED = 255, 254
 _KINDS = np.full(256, _UNKNOWN, np.uint8)
-"""What each type is as a kind of call."""
+"""Type of a record -> kind of call."""
 _KINDS[[0, _MAGIC]] = _SKIPPED
 _KINDS[[1, 5, 6, 7, 8]], _KINDS[2], _KINDS[3], _KINDS[4] = ALLOCATE, ALLOCATE_ZEROED, FREE, REALLOCATE
 _BLOCK_BYTES = 1 << 20
@@ -45,7 +45,7 @@ _MARK = (0x1234).to_bytes(8, "little")
 
 
 class Decoder(AnyDecoder):
-    """A record a call; those that no thread has filled yet are of type 0."""
+    """One record for each call; records that no thread has filled yet have type 0."""
 
     def decode(self, portions: Portions, report: Report) -> Iterator[memoryview]:
         """Yield the calls of all records."""

@@ -1,4 +1,4 @@
-"""memray's captures of Python programs, through the memray that is installed: each reads its own format only."""
+"""memray's captures of Python programs, read by the installed memray: each version reads only its own format."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _CaptureDecoder(Decoder):
     path: Path
 
     def decode(self, portions: Portions, report: Report) -> Iterator[memoryview]:
-        """Yield the calls of a malloc; those of Python's own allocator over it, and maps, are counted and left out."""
+        """Yield the calls of malloc; calls of Python's own allocator above it, and maps, are counted and left out."""
         calls, memray = Calls(), _memray()
         freed: tuple[int, int] | None = None  # thread and address of a free that a reallocation may follow
         try:
@@ -65,7 +65,7 @@ def _memray() -> Any:  # noqa: ANN401  # it may not be installed
 
 
 def _why(path: Path, problem: Exception) -> str:
-    """Return why a capture cannot be read: most often since another version of memray has made it."""
+    """Return why a capture cannot be read: in most cases another version of memray wrote it."""
     head = head_of(path)
     at = head.find(_MARK) + len(_MARK)
     version = int.from_bytes(head[at : at + 4], "little")

@@ -1,7 +1,7 @@
-"""MiniMalloc's CSV of buffers (Moffitt, ASPLOS 2023): ``id,lower,upper,size``, by these and other names.
+"""MiniMalloc's CSV of buffers (Moffitt, ASPLOS 2023): ``id,lower,upper,size``, under these and other names.
 
-The columns may come in any order, and there may be others besides. ``end`` is the last moment at which a buffer is
-alive, as in MiniMalloc; ``upper`` the first at which it is not.
+The columns may have any order, and there may be further ones. ``end`` is the last moment at which a buffer is live, as
+in MiniMalloc; ``upper`` is the first at which it is not.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _DIGITS = re.compile(r"[0-9]{1,40}")
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """A block that is alive in ``[lower, upper)``, in the file's own unit of time."""
+    """A block that is live in ``[lower, upper)``, in the file's own unit of time."""
 
     id: str
     lower: int
@@ -41,29 +41,29 @@ class Buffer:
     size: int
     """Bytes."""
     alignment: int = 1
-    """Of its address; a power of two. 1: none is asked for."""
+    """Alignment of its address; a power of two. 1: none is requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Where a file has what."""
+    """Positions and meanings of a file's columns."""
 
     columns: dict[str, int]
     width: int
     inclusive: bool
-    """Whether the last moment of a buffer's life is given, and not the first one after it."""
+    """Whether the file has the last moment of a buffer's life instead of the first one after it."""
     ignored: tuple[str, ...]
-    """Columns that say nothing about a trace."""
+    """Columns that do not matter for a trace."""
 
 
 def read(path: Path) -> list[Buffer]:
-    """Return the buffers of a file, in its order. Raises InputError that names the line and the column."""
+    """Return the buffers in a file, in its order. Raises InputError that names the line and the column."""
     return _read(path)[0]
 
 
 def _read(path: Path) -> tuple[list[Buffer], _Table]:
     try:
-        # What is not UTF-8 is either in an id, which nobody reads, or no number. Spreadsheets begin with a mark.
+        # Bytes that are not UTF-8 are either in an id, which nobody reads, or not a number. Spreadsheets write a BOM.
         with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
             return _parsed(path, csv.reader(file))
     except OSError as problem:
@@ -95,7 +95,7 @@ def _table(path: Path, head: list[str]) -> _Table:
 
 
 def _names(head: list[str]) -> list[str]:
-    """Return the names of columns, each the one that is ours."""
+    """Return the columns under memtool's names for them."""
     names = (name.strip() for name in head)
     return ["upper" if name == _END else _ALIASES.get(name, name) for name in names]
 
@@ -131,11 +131,11 @@ def _number(path: Path, line: int, name: str, text: str) -> int:
 def load(path: Path) -> Imported:
     """Return the trace in which each buffer is allocated at its ``lower`` and freed at its ``upper``.
 
-    What ends at a time goes before what begins then, as no two of them are alive together; else in the order of the
-    file. Columns that say nothing about a trace are named in the notes. Raises InputError that names the line and the
-    column.
+    At equal times, frees come before allocations, because such buffers are never live together; other ties keep the
+    order of the file. Columns that do not matter for a trace are named in the notes. Raises InputError that names the
+    line and the column.
     """
-    import numpy as np  # here, for it takes longer than all else that listing importers needs
+    import numpy as np  # here, because it takes longer than everything else that a list of importers needs
 
     buffers, table = _read(path)
     if all(buffer.size == 0 for buffer in buffers):
@@ -145,7 +145,7 @@ def load(path: Path) -> Imported:
     size = np.array([buffer.size for buffer in buffers], dtype=np.uint64)[births]
     upper = np.array([buffer.upper for buffer in buffers], dtype=np.uint64)[births]
     objects = np.arange(len(buffers), dtype=np.uint64)
-    # Less than a malloc's own alignment is not asked for.
+    # An alignment below malloc's own is not requested.
     logs = [max((buffer.alignment - 1).bit_length(), DEFAULT_LOG2_ALIGNMENT) for buffer in buffers]
     alignments = np.array(logs, dtype=np.uint64)[births] << np.uint64(SIZE_BITS)
     head = np.concatenate([objects << OBJECT_SHIFT | ALLOCATE, objects << OBJECT_SHIFT | DEALLOCATE])

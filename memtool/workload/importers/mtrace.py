@@ -1,6 +1,6 @@
 """glibc's mtrace: ``@ MODULE:[CALLER] + 0xADDRESS 0xSIZE``, ``-``, ``<`` and ``>`` for a reallocation, ``!`` refused.
 
-It says nothing of threads, and writes what several of them do in no order: reallocations of two can be torn apart.
+It does not record threads and does not order their lines, so concurrent reallocations can be interleaved.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Formats that the engine reads, for Python would take too long (engine/recorded/log_reader.hpp)."""
+"""Formats that the engine reads, because Python would be too slow (engine/recorded/log_reader.hpp)."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from memtool.workload.importers.decoder import Decoder, Report
 CALL_NAMES = (
     rb"malloc|calloc|realloc|reallocarray|free|memalign|aligned_alloc|posix_memalign|p?valloc|_Zn[wa]\w+|_Zd[la]\w+"
 )
-"""A regular expression of what lines of calls are known by."""
+"""A regular expression that recognises lines of calls."""
 _NEVER = 2**64 - 1
 _TEXT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class NativeDecoder(Decoder):
-    """Reads a format by its name."""
+    """Decodes the format of this name."""
 
     name: str
     why_interpreted: str = ""
-    """What is said of a file that holds aggregates."""
+    """Message for a file that holds aggregates."""
 
     def decode(self, portions: Portions, report: Report) -> Iterator[memoryview]:
         """Yield the calls of all lines. Raises InputError for aggregates."""

@@ -1,4 +1,4 @@
-"""The plain form, for logs of one's own: CSV, TSV or JSON lines, columns by name (docs/traces.md)."""
+"""The plain form, for logs from your own tools: CSV, TSV or JSON lines, with named columns (docs/traces.md)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COLUMNS = {
     "time": ("time", "time_ns", "timestamp"),
     "caller": ("caller", "site"),
 }
-"""A column and its other names."""
+"""Name of a column -> its other names."""
 _ALLOCATIONS = ("malloc", "alloc", "allocate", "new", "a", "+", "memalign", "aligned_alloc", "posix_memalign")
 _ZEROED = ("calloc", "allocate_zeroed", "alloc_zeroed", "zeroed")
 _REALLOCATIONS = ("realloc", "reallocate", "resize", "r")
@@ -32,11 +32,11 @@ _FREES = ("free", "deallocate", "dealloc", "delete", "f", "d", "-")
 _KINDS = Kinds(_ALLOCATIONS, _ZEROED, _REALLOCATIONS, _FREES)
 _BLOCK_BYTES = 1 << 20
 _PORTION_BYTES = 1 << 16
-"""Of a block that is read line by line."""
+"""Bytes of the portions in which a block is read line by line."""
 
 
 class Decoder(AnyDecoder):
-    """A call a line. Objects may be named by addresses, or by numbers of their own."""
+    """One call on each line. Objects may be identified by addresses or by numbers."""
 
     def __init__(self) -> None:
         self._calls = Calls()
@@ -47,11 +47,11 @@ class Decoder(AnyDecoder):
         self._columns: Columns | None = None
 
     def decode(self, portions: Portions, report: Report) -> Iterator[memoryview]:
-        """Yield the calls of all lines, block by block where nothing is odd."""
+        """Yield the calls of all lines, by blocks where a block has no irregularity."""
         calls, lines = self._calls, Lines()
         for block in blocks_of(portions, _BLOCK_BYTES):
             rest = block
-            while rest and self._columns is None:  # up to the line that says what the columns are
+            while rest and self._columns is None:  # up to the line that names the columns
                 end = rest.find(b"\n") + 1 or len(rest)
                 self._take_lines(lines.feed(rest[:end]), report)
                 rest = rest[end:]
@@ -96,7 +96,7 @@ class Decoder(AnyDecoder):
     def _take_names(self, text: str) -> None:
         self._delimiter = "\t" if "\t" in text else ","
         self._names = self._split(text)
-        # Numbers of objects may begin with 0, which as an address is none.
+        # Numbers of objects may begin with 0, which is not a valid address.
         self._shift = int(not {"address", "ptr", "pointer", "addr"} & {name.strip().lower() for name in self._names})
         self._columns = CsvColumns(self._names, self._delimiter, self._shift, _NAMES, _KINDS)
 
@@ -105,7 +105,7 @@ class Decoder(AnyDecoder):
 
 
 def _ours(fields: Mapping[str, object]) -> dict[str, object]:
-    """Return fields by our names for them; what is empty is left out."""
+    """Return fields under memtool's names for them; empty ones are left out."""
     return {
         _NAMES[name]: value
         for key, value in fields.items()
@@ -167,7 +167,7 @@ IMPORTER = Importer(
     summary="A call a line, columns by name; CSV, TSV or JSON lines, for logs of one's own.",
     source="docs/traces.md",
     begins="kind,address,size",
-    suffix=".jsonl",  # of a .csv that nobody recognises the buffers' importer says what it must have
+    suffix=".jsonl",  # the importer of buffers explains what a .csv that nobody recognises must contain
     recognises=_recognises,
     load=decoded(Decoder),
     decoder=Decoder,

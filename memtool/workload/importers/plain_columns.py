@@ -1,6 +1,7 @@
-"""Whole blocks of the plain form at once, by columns: what is as it should be need not be looked at line by line.
+"""Reads whole blocks of the plain form at once, by columns, where no line has an irregularity.
 
-A block in which anything is odd is left to the decoder of lines, which says what: no figure depends on who reads.
+A block with an irregularity is left to the decoder of lines, which reports it. The figures do not depend on which of
+them reads a block.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Columns(ABC):
     """Reads blocks of whole lines by columns, with pyarrow where it is installed."""
 
     def __init__(self, ours: Mapping[str, str], kinds: Kinds) -> None:
-        """``ours``: names of columns, in lower case, to our own."""
+        """``ours`` maps names of columns, in lower case, to memtool's names."""
         self._ours, self._kinds = ours, kinds
         self._pa: Any = None
         with suppress(ImportError):
@@ -56,10 +57,10 @@ class Columns(ABC):
 
     @abstractmethod
     def _table(self, block: bytes) -> tuple[Mapping[str, Any], int] | None:
-        """Return columns by our names and what is added to what names an object; None: there is something odd."""
+        """Return columns under memtool's names, and the offset of objects' numbers; None: there is an irregularity."""
 
     def read(self, block: bytes, calls: Calls) -> memoryview | None:
-        """Return the events of whole lines, and count their calls; None: they are to be read line by line."""
+        """Return the events of whole lines, and count their calls; None: the block must be read line by line."""
         if self._pa is None:
             return None
         try:
@@ -94,14 +95,14 @@ class Columns(ABC):
         address = _addresses(columns.get("address"), count, shift)
         old = np.where(_null(columns.get("old"), count), address, _addresses(columns.get("old"), count, shift))
         if (address == _NEVER).any() or (old == _NEVER).any():
-            return None  # the number before it may be the one that is told, or none
+            return None  # the decoder of lines decides whether such a number is valid
         for code, times in zip(*np.unique(own, return_counts=True), strict=True):
             calls.counts[words[code]] += int(times)
         return events_of(kind, address, old, numbers, calls)
 
 
 class CsvColumns(Columns):
-    """Of CSV and TSV, whose columns have these names."""
+    """Columns of CSV and TSV, under these names."""
 
     def __init__(self, names: Sequence[str], delimiter: str, shift: int, ours: Mapping[str, str], kinds: Kinds) -> None:
         super().__init__(ours, kinds)
@@ -127,11 +128,11 @@ class CsvColumns(Columns):
 
 
 class JsonColumns(Columns):
-    """Of JSON lines. Addresses and numbers may be texts, for JSON has no hexadecimal ones."""
+    """Columns of JSON lines. Addresses and numbers may be strings, because JSON has no hexadecimal numbers."""
 
     def _table(self, block: bytes) -> tuple[Mapping[str, Any], int] | None:
         lines = block.splitlines()
-        # What pyarrow takes for a row otherwise: two objects on a line, and one on two.
+        # pyarrow also accepts two objects on one line, and one object on two lines.
         if not all(line.startswith(b"{") and line.endswith(b"}") for line in lines) or _longest(block) > LONGEST_LINE:
             return None
         pa = self._pa
@@ -148,14 +149,14 @@ class JsonColumns(Columns):
         if any(column is None for column in columns.values()):
             return None
         if "old" in columns and (columns["address"].is_valid().to_numpy() < columns["old"].is_valid().to_numpy()).any():
-            return None  # which of them the numbers of objects are shifted in is said by the address
+            return None  # the kind of the address decides whether the other column is offset
         return columns, int(address in ("object", "id"))
 
     def _words(self, column: Any) -> Any:  # noqa: ANN401
         return column.dictionary_encode() if self._pa.types.is_string(column.type) else None
 
     def _numbers(self, column: Any) -> Any:  # noqa: ANN401
-        """Return numbers; None where Python would read them otherwise."""
+        """Return numbers; None where Python would read them differently."""
         pa = self._pa
         if pa.types.is_null(column.type) or pa.types.is_integer(column.type):
             return column.cast(pa.uint64())
@@ -173,7 +174,7 @@ def _addresses(column: Any, count: int, shift: int) -> Column:  # noqa: ANN401
 
 
 def _is_odd(block: bytes) -> bool:
-    """Return whether lines would be read otherwise: quotes, comments, ``1_000``, ``007``, and what is too long."""
+    """Return whether Python would read the lines differently: quotes, comments, ``1_000``, ``007``, and long values."""
     if b'"' in block or b"#" in block or (b"_" in block and _UNDERSCORE.search(block) is not None):
         return True
     text = np.frombuffer(block, dtype=np.uint8)

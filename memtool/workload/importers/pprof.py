@@ -1,6 +1,6 @@
-"""Heap profiles in pprof's protobuf, as Google's TCMalloc, Go and jemalloc_pprof write them.
+"""Heap profiles in pprof's protobuf, as written by Google's TCMalloc, Go and jemalloc_pprof.
 
-Its few fields that say how much is live are described here, for protobuf to read them; all others are passed over.
+The few fields that state how much is live are declared here for protobuf; all others are skipped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MESSAGES: Mapping[str, Mapping[str, Sequence[Any]]] = {
         "period": ("INT64", 12),
     },
 }
-"""What is read of https://github.com/google/pprof/blob/main/proto/profile.proto: field -> (type, number)."""
+"""Fields of https://github.com/google/pprof/blob/main/proto/profile.proto that are read: field -> (type, number)."""
 _LIVE = (("inuse_objects", "inuse_space"), ("objects", "space"))
 _ALLOCATED = (("alloc_objects", "alloc_space"),)
 _SIZE_LABEL = b"bytes"
@@ -34,7 +34,7 @@ _SIZE_LABEL = b"bytes"
 
 
 def _parsed(content: bytes) -> Any:  # noqa: ANN401  # its class is made here
-    """Return a Profile. Raises MemtoolError without protobuf, InputError for what is none."""
+    """Return a Profile. Raises MemtoolError without protobuf, InputError for content that is not a profile."""
     try:
         from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
         from google.protobuf.message import DecodeError
@@ -63,7 +63,7 @@ def _parsed(content: bytes) -> Any:  # noqa: ANN401  # its class is made here
 
 
 def _read_pprof(portions: Portions, report: Report) -> Profile:
-    """Read how many objects of which size each stack has live, and has allocated where that is said."""
+    """Read how many objects of each size each stack has live and, where the profile records it, has allocated."""
     content = bytearray()
     for portion in portions:
         content += portion

@@ -1,6 +1,6 @@
-"""Heap profiles: how many objects of each size are live, and at best how many were allocated. No trace is in them.
+"""Heap profiles: the live objects of each size and, at best, the number allocated. They do not contain a trace.
 
-What is read of one becomes a workload with a ``profile`` (docs/traces.md says what it cannot know).
+A profile becomes a workload with a ``profile`` (docs/traces.md lists what it cannot tell).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_COUNT = 10**15
 _MOST_ALLOCATIONS = 2_000_000
 _LEAST_ALLOCATIONS = 1000
 _TURNOVERS = 10
-"""Allocations of a workload for each live object, where the profile does not say how many there were."""
+"""Allocations of a workload for each live object, where the profile does not record their number."""
 _ROW = rb"\s*(\d{1,19}):\s*(\d{1,19})\s*\[\s*(\d{1,19}):\s*(\d{1,19})\]"
 _GPERFTOOLS_HEAD = re.compile(rb"heap profile:" + _ROW + rb"\s*@\s*(\w+)(?:/(\d{1,15}))?\s*")
 _JEMALLOC_HEAD = re.compile(rb"heap_v2/(\d{1,15})\s*")
@@ -37,14 +37,14 @@ _SITE, _ALL_THREADS, _A_THREAD = re.compile(_ROW + rb"\s*@.*"), re.compile(rb"\s
 
 @dataclass(slots=True)
 class Profile:
-    """What is known of each size."""
+    """Counts for each size."""
 
     sizes: defaultdict[int, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0]))
     """Size in bytes -> [allocations so far, live objects]."""
     notes: list[str] = field(default_factory=list)
 
     def add(self, size: float, allocated: float, live: float) -> bool:
-        """Count objects of a size; return whether there can be so many, so large."""
+        """Count objects of a size; return false for impossible numbers or sizes."""
         if not (0 < size <= LARGEST_SIZE and 0 <= allocated <= _MOST_COUNT and 0 <= live <= _MOST_COUNT):
             return allocated == live == 0
         row = self.sizes[max(round(size), 1)]
@@ -55,7 +55,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Profiled:
-    """A workload that was made of a profile, as a file has it."""
+    """A workload made from a profile, in the form of a file."""
 
     definition: dict[str, Any]
     notes: tuple[str, ...]
@@ -68,7 +68,7 @@ Reader = Callable[[Portions, Report], Profile]
 
 
 def workload_of(read: Reader, portions: Portions, name: str, path: str) -> Profiled:
-    """Return the workload that a profile is made into. Raises InputError where nothing is live in it."""
+    """Return the workload for a profile. Raises InputError for a profile without live objects."""
     report = Report()
     try:
         profile = read(portions, report)
@@ -111,7 +111,7 @@ def _damage(report: Report) -> Iterator[str]:
 
 
 def _rows(profile: Profile) -> list[tuple[int, float, float]]:
-    """Return (size, allocations, live objects) in order of size; sizes are rounded down where there are too many."""
+    """Return (size, allocations, live objects) in order of size; if there are too many sizes, they are rounded down."""
     for bits in (64, 8, 7, 6, 5, 4):
         rows: defaultdict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
         for size, (allocated, live) in profile.sizes.items():
@@ -129,7 +129,7 @@ def _written(size: int, allocated: float, live: float) -> list[float]:
 
 
 def _unsampled(size: float, interval: int, *, is_old: bool) -> float:
-    """Return how many objects one that was sampled stands for, as pprof and jeprof count them."""
+    """Return how many objects a sampled object stands for, computed as in pprof and jeprof."""
     if interval <= 1:
         return 1.0
     ratio = size / interval
@@ -137,7 +137,7 @@ def _unsampled(size: float, interval: int, *, is_old: bool) -> float:
 
 
 def _take(profile: Profile, match: re.Match[bytes], interval: int = 0, *, is_old: bool = False) -> bool:
-    """Count the objects of one call site: of each site only the sum of the sizes is known."""
+    """Count the objects of one call site, of which only the sum of the sizes is known."""
     live, live_bytes, allocated, allocated_bytes = (int(match[index]) for index in range(1, 5))
     count, size_sum = (live, live_bytes) if live else (allocated, allocated_bytes)
     if not count:
@@ -148,7 +148,7 @@ def _take(profile: Profile, match: re.Match[bytes], interval: int = 0, *, is_old
 
 
 def _read_jemalloc(portions: Portions, report: Report) -> Profile:
-    """Read what ``prof.dump`` and ``prof_final`` write: a stack, then its counts of all threads and of each."""
+    """Read the output of ``prof.dump`` and ``prof_final``: a stack, then its counts for all threads and for each."""
     profile, interval, is_in_site = Profile(), 0, False
     for offset, line in lines_of(portions):
         if line.startswith(b"MAPPED_LIBRARIES"):
@@ -166,7 +166,7 @@ def _read_jemalloc(portions: Portions, report: Report) -> Profile:
 
 
 def _read_gperftools(portions: Portions, report: Report) -> Profile:
-    """Read the text of a heap profile of gperftools: the counts of a stack on one line with it."""
+    """Read gperftools' text heap profile: each line has a stack with its counts."""
     profile, interval, kind, total, rows_live = Profile(), 0, "", 0, 0
     for offset, line in lines_of(portions):
         if line.startswith(b"MAPPED_LIBRARIES"):
@@ -187,7 +187,7 @@ def _read_gperftools(portions: Portions, report: Report) -> Profile:
 
 
 def noted(profile: Profile, interval: int, sizes: str) -> Profile:
-    """Return a profile whose notes begin with what its counts and sizes are."""
+    """Return a profile whose notes begin with the meaning of its counts and sizes."""
     profile.notes.insert(0, f"sizes are {sizes}")
     if interval > 1:
         profile.notes.insert(0, f"one allocation in {interval:,} bytes was sampled: counts are estimates")
@@ -195,7 +195,7 @@ def noted(profile: Profile, interval: int, sizes: str) -> Profile:
 
 
 def _read_statistics(portions: Portions, report: Report) -> Profile:
-    """Read jemalloc's statistics as JSON (``stats_print_opts:J``): bins of small sizes, extents of large ones."""
+    """Read jemalloc's statistics in JSON (``stats_print_opts:J``): bins of small sizes, extents of large ones."""
     content = b""
     for portion in portions:
         content += portion
@@ -218,7 +218,7 @@ def _read_statistics(portions: Portions, report: Report) -> Profile:
 
 def _take_bin(profile: Profile, counted: Mapping[str, Any], size: object, live: str, report: Report) -> None:
     numbers = [size, *(counted.get(name, 0) for name in ("nmalloc", "nrequests", live))]
-    # A cache of a thread takes many from a bin at once, and gives them out one by one: requests are what was asked for.
+    # A thread's cache takes many objects from a bin at once, so nrequests counts what the program requested.
     if not all(isinstance(number, int) for number in numbers) or not profile.add(
         numbers[0], max(numbers[1:3]), numbers[3]
     ):
@@ -226,7 +226,7 @@ def _take_bin(profile: Profile, counted: Mapping[str, Any], size: object, live: 
 
 
 def loaded(read: Reader) -> Callable[[Path], Source]:
-    """Return what makes a source of a profile: the workload, generated."""
+    """Return a function that makes a source from a profile: the events of its workload."""
 
     def load(path: Path) -> Source:
         from dataclasses import replace

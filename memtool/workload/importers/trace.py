@@ -10,7 +10,7 @@ from memtool.workload.sources.source import Source
 
 def load(path: Path) -> Source:
     """Return the trace in a file or a folder of parts. Raises InputError, MemtoolError."""
-    # Here, for pyarrow takes longer than all else that listing importers needs.
+    # Imported here, because pyarrow takes longer than everything else that a list of importers needs.
     from memtool.workload.sources import trace_file
 
     return trace_file.load(path)

@@ -1,4 +1,4 @@
-"""Valgrind's ``--trace-malloc=yes``: ``--PID-- malloc(10) = 0x4A33040``, between whatever else it says."""
+"""Valgrind's ``--trace-malloc=yes``: ``--PID-- malloc(10) = 0x4A33040``, among Valgrind's other output."""
 
 from __future__ import annotations
 

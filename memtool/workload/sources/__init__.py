@@ -1,1 +1,1 @@
-"""What gives events, one protocol: drawn, recorded, a part of another, at its own pace."""
+"""Sources of events, which share one protocol: generated, recorded, a stretch of another, or paced."""

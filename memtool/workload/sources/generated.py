@@ -1,4 +1,4 @@
-"""Events that a workload file describes: the source that draws them."""
+"""The source that generates the events of a workload file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Generated(Source):
     program: Program
 
     def events(self, ending: Ending) -> Iterator[memoryview]:
-        """Yield the events as they are drawn. Raises EngineError."""
+        """Yield the events as they are generated. Raises EngineError."""
         ending.resizes_left_out = yield from generator_binding.generate(self.program.words)
 
 
@@ -54,11 +54,11 @@ def generated(workload: Workload, seed: int) -> Generated:
 
 
 _FIELDS = {"rate": "rates", "threads": "threads"}
-"""Key of a workload's name -> field of the options that replaces it."""
+"""Key that a workload's name can contain -> field of the options that replaces it."""
 
 
 def load(path: Path, seed: int | None, threads: int | None, rate: int | None) -> Generated:
-    """Return the events of a workload file; what is not None is put in place of its own. Raises InputError."""
+    """Return the events of a workload file; arguments that are not None override it. Raises InputError."""
     workload = load_workload(path)
     if rate is not None:
         workload = _with_rate(workload, path, rate)
@@ -68,7 +68,7 @@ def load(path: Path, seed: int | None, threads: int | None, rate: int | None) ->
 
 
 def rate_given(name: str) -> str:
-    """Return the rate that a workload of this name was given, ``2M/s``; nothing where it was given none."""
+    """Return the rate that a workload of this name was given, ``2M/s``; an empty text if none was given."""
     rate = name.partition(":rate=")[2].partition(":")[0]
     return f"{rate}/s" if rate else ""
 
@@ -89,7 +89,7 @@ def _with_rate(workload: Workload, path: Path, rate: int) -> Workload:
 
 
 def _changed(workload: Workload, path: Path, key: str, changes: dict[str, Any], written: str) -> Workload:
-    """Return the workload with what a bench puts in place of its own."""
+    """Return the workload with the overrides of a bench."""
     own = workload.name.partition(":")[0]
     try:
         changed = Workload.model_validate(workload.effective() | {"name": own} | changes)

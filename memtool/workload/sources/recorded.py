@@ -1,4 +1,4 @@
-"""What a program did, from a recording: a source whose events end where the recording does."""
+"""A recording of a program as a source: its events end where the recording does."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from memtool.workload.sources.source import Ending, Rows, Source
 
 
 def rows_of(portion: Portion, nanoseconds: NDArray[np.int64] | None) -> Rows:
-    """Return what a matcher has made of what was seen, with the times of its events."""
+    """Return the result of a matcher for observed calls, with the times of its events."""
     callers, resident = (np.frombuffer(column, np.uint64) for column in (portion.callers, portion.resident))
     return Rows(portion.events, nanoseconds, callers, resident)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded(Source):
-    """A source that knows portions; what they leave alive an epilogue frees, in the order of birth."""
+    """A source that has portions; an epilogue frees the objects that they leave live, in the order of birth."""
 
     @abstractmethod
     def portions(self, ending: Ending) -> Iterator[Rows]:
-        """Yield what was recorded. Raises InputError."""
+        """Yield the recorded events. Raises InputError."""
 
     def rows(self, ending: Ending) -> Iterator[Rows]:
-        """Yield what was recorded, and the epilogue. Raises InputError."""
+        """Yield the recorded events and the epilogue. Raises InputError."""
         left = _Left()
         for rows in self.portions(ending):
             left.follow(rows.events)
@@ -44,12 +44,12 @@ class Recorded(Source):
         yield Rows(left.epilogue())
 
     def events(self, ending: Ending) -> Iterator[memoryview]:
-        """Yield the events alone, and the epilogue. Raises InputError."""
+        """Yield the events without further columns, and the epilogue. Raises InputError."""
         return (rows.events for rows in self.rows(ending))
 
 
 class _Left:
-    """What is alive after the events so far; memory for that alone."""
+    """The objects that are live after the events so far; memory for these alone."""
 
     def __init__(self) -> None:
         self._alive = np.zeros(0, dtype=np.uint64)
@@ -64,7 +64,7 @@ class _Left:
         self._threads = np.concatenate([self._threads, threads])
         if not len(self._alive):
             return
-        # Numbers are given in order of birth, so they are sorted.
+        # Numbers are assigned in order of birth, so they are sorted.
         freed = objects[kinds == DEALLOCATE]
         places = np.minimum(np.searchsorted(self._alive, freed), len(self._alive) - 1)
         stays = np.ones(len(self._alive), dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""What a source of events is, wherever they come from: a workload, another tool's recording, a trace file."""
+"""The protocol of all sources of events: a workload, another tool's recording, a trace file."""
 
 from __future__ import annotations
 
@@ -21,84 +21,84 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Ending:
-    """What a source knows of its events once it has given the last one away."""
+    """Facts about its events that a source has once it has yielded the last one."""
 
     resizes_left_out: int = 0
-    """Drawn, for objects that do not live for as many allocations."""
+    """Resizes drawn for objects whose lives are too short for them."""
     threads: int | None = None
-    """Where only reading the events counts them."""
+    """Number of threads, where only reading the events counts them."""
     notes: list[str] = field(default_factory=list)
-    """What was repaired, and where it ends too early."""
+    """What was repaired, and where the recording ends too early."""
     pace: Mapping[str, float] | None = None
-    """``speed`` and ``seconds`` of what is replayed as it was recorded."""
+    """``speed`` and ``seconds`` of a replay at the recorded pace."""
     begins: Mapping[str, str | int] | None = None
-    """``at`` and ``operation`` of where figures begin."""
+    """``at`` and ``operation`` of the moment from which figures count."""
     report: Report | None = None
-    """Of a file of another tool: what was kept, repaired and dropped."""
+    """What was kept, repaired and dropped of another tool's file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A portion of a trace: its events, and what else is known of each; None where that is not."""
+    """A portion of a trace: its events, and columns with further facts about each; None: there is no such column."""
 
     events: memoryview
-    """Canonical, 16 bytes each, writable."""
+    """Canonical events, 16 bytes each, writable."""
     nanoseconds: NDArray[np.int64] | None = None
-    """Since the trace begins."""
+    """Time of each event since the trace began."""
     callers: NDArray[np.uint64] | None = None
     """Return addresses."""
     resident: NDArray[np.uint64] | None = None
-    """Of what is freed: bytes of it in resident pages; 2^64 - 1 where they were not counted."""
+    """Bytes of a freed block in resident pages; 2^64 - 1 where they were not counted."""
     stacks: NDArray[np.uint64] | None = None
-    """Numbers of the call stacks of requests; 0 where none is known."""
+    """Numbers of the call stacks of requests; 0 where the stack is unknown."""
     frames: Frames = field(default_factory=dict)
-    """What these numbers stand for; one table for all portions, which grows as they come."""
+    """The stacks of these numbers; one table for all portions, which grows as they come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source(ABC):
-    """Gives the canonical events of a trace (engine/events/events.hpp), the same ones each time it is asked."""
+    """Yields the canonical events of a trace (engine/events/events.hpp), the same ones on every call."""
 
     name: str
-    """What tables call the trace."""
+    """Name of the trace in tables."""
     seed: int = 0
-    """0 where nothing is drawn."""
+    """Seed of the random choices; 0 where there are none."""
     touch: Touch = "pages"
-    """How the replay writes to fresh blocks."""
+    """How much of each new block the replay writes."""
     threads: int = 1
-    """How many threads the events are of, as far as that is known before they are read."""
+    """Number of threads that have events, as far as it is known before they are read."""
     has_threads: bool = False
-    """Whether events may be of several threads, at once or one after the other."""
+    """Whether several threads may have events, concurrently or one after the other."""
     memory_limit: int | None = None
-    """Bytes that a region may take; None: no limit."""
+    """Capacity of the region in bytes; None: no limit."""
     allocations: int | None = None
-    """How many there will be; None: known when they have been read."""
+    """Number of allocations; None: it is known only once they have been read."""
     expected_events: int | None = None
-    """How many there will be, about, for an estimate of the time that reading them takes; None: nobody knows."""
+    """Approximate number of events, to estimate the time that reading them takes; None: unknown."""
     marks: tuple[str, ...] = ()
     """Names of the marks, in the order of the run."""
     notes: tuple[str, ...] = ()
-    """What was rounded or left out, as far as that is known before the events are read."""
+    """What was rounded or left out, as far as it is known before the events are read."""
     arrivals: ArrivalSchedule | None = None
-    """When operations are meant to begin; None: each as soon as the one before it has ended."""
+    """When operations are due; None: each starts as soon as the one before it has ended."""
     definition: Mapping[str, Any] | None = None
-    """The workload with every default written out; None for a trace, which has none."""
+    """The workload with every default written out; None for a trace."""
 
     modules: tuple[Module, ...] = ()
-    """Code that was mapped where, so that return addresses have names."""
+    """The mapped code and its addresses, to find the names of return addresses."""
 
     @abstractmethod
     def events(self, ending: Ending) -> Iterator[memoryview]:
-        """Yield the events in portions of 16-byte records; each is valid until the next is asked for.
+        """Yield the events in portions of 16-byte records; each is valid until the next is requested.
 
-        At the end everything has been freed. ``ending`` is filled when the last has been taken. Raises InputError,
-        EngineError.
+        At the end everything has been freed. ``ending`` is filled in when the last portion has been taken. Raises
+        InputError, EngineError.
         """
 
     def rows(self, ending: Ending) -> Iterator[Rows]:
-        """Yield the same with what else is known of each event."""
+        """Yield the same events with further columns."""
         return (Rows(events) for events in self.events(ending))
 
     def portions(self, ending: Ending) -> Iterator[Rows]:
-        """Yield them without what frees everything at the end, where that is no part of what was recorded."""
+        """Yield them without the final frees that are no part of a recording."""
         return self.rows(ending)

@@ -1,4 +1,4 @@
-"""Call stacks of a trace: events name them by numbers, and a table says which return addresses these stand for."""
+"""Call stacks of a trace: events refer to them by number, and a table maps each number to return addresses."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Frames = Mapping[int, Sequence[int]]
-"""Number of a stack -> return addresses, the innermost first. 0 is no stack."""
+"""Number of a stack -> return addresses, the innermost first. 0 stands for no stack."""
 
 
 def callers_of(stacks: NDArray[np.uint64], frames: Frames) -> NDArray[np.uint64]:
-    """Return the call site of each event, of the number of its stack; 0 where that is not known."""
+    """Return the call site of each event, from the number of its stack; 0 where it is unknown."""
     numbers, places = np.unique(stacks, return_inverse=True)
     innermost = [frames[number][0] if frames.get(number) else 0 for number in numbers.tolist()]
     callers: NDArray[np.uint64] = np.array(innermost, np.uint64)[places]
@@ -20,13 +20,13 @@ def callers_of(stacks: NDArray[np.uint64], frames: Frames) -> NDArray[np.uint64]
 
 
 class FirstUses:
-    """Says for each event whether it is the first to name its stack."""
+    """Determines for each event whether it is the first with its stack."""
 
     def __init__(self) -> None:
         self._known = {0}
 
     def frames(self, stacks: NDArray[np.uint64], frames: Frames) -> list[Sequence[int] | None]:
-        """Return the return addresses for each event that is the first with its stack; None for others."""
+        """Return the return addresses for each event that is the first with its stack, and None for the others."""
         column: list[Sequence[int] | None] = [None] * len(stacks)
         numbers, places = np.unique(stacks, return_index=True)
         for number, place in zip(numbers.tolist(), places.tolist(), strict=True):

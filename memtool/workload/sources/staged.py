@@ -1,4 +1,4 @@
-"""A source replayed as it was recorded: at its own pace, and from a moment on to which everything before only leads."""
+"""A source that is replayed at its recorded pace, or measured from a given moment on, with all before it as warm-up."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from memtool.units import format_count, format_duration
 from memtool.workload.sources.source import Ending, Rows, Source
 
 _GRAIN_US = 100
-"""Microseconds of a replay between two looks at the clock: what came closer together follows each other at once."""
+"""Microseconds of a replay between two looks at the clock: events closer together follow each other at once."""
 _LONGEST_PACED = 86_400
-"""Seconds: a day of waiting in each replay is no measurement."""
+"""Seconds: a replay that waits for a day is not a measurement."""
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|us|s|min|h)")
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 _Words = NDArray[np.uint64]
@@ -35,22 +35,22 @@ _Words = NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """How a source is replayed."""
+    """Pace of a replay, and the moment from which it counts."""
 
     speed: float | None = None
-    """Times as fast as it was recorded; None: as fast as it goes."""
+    """Speed as a multiple of the recorded one; None: full speed."""
     begin: str | None = None
-    """Where figures begin: the name of a mark, the number of an operation, a share (``50%``) or a time (``2.5s``)."""
+    """Start of the figures: the name of a mark, the number of an operation, a share (``50%``) or a time (``2.5s``)."""
 
     @property
     def name(self) -> str:
-        """Return what is added to the name of a source that is replayed so."""
+        """Return the suffix for the name of a source with these stages."""
         pace = "" if self.speed is None else ":paced" + (f"={self.speed:g}" if self.speed != 1 else "")
         return pace + (f":from={self.begin}" if self.begin is not None else "")
 
 
 def staged(source: Source, path: str, stages: Stages) -> Source:
-    """Return a source that is replayed so. Raises InputError for a moment that it cannot have."""
+    """Return a source with these stages. Raises InputError for a moment that it cannot have."""
     if not stages.name:
         return source
     if stages.speed is not None and source.arrivals is not None:
@@ -62,13 +62,13 @@ def staged(source: Source, path: str, stages: Stages) -> Source:
 
 
 def _mark_of(source: Source, begin: str | None) -> int | None:
-    """Return the number of the mark of this name; None: there is none."""
+    """Return the number of the mark with this name; None: there is none."""
     return source.marks.index(begin) if begin is not None and begin in source.marks else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staged(Source):
-    """The events of another source, with what says when they took place and from where on they count."""
+    """The events of another source, with added looks at the clock and the mark from which they count."""
 
     of: Source
     path: str
@@ -96,7 +96,7 @@ class Staged(Source):
 
 @dataclass(slots=True)
 class _Moment:
-    """Where figures begin, as far as it is known before the events are read; nothing given: at once."""
+    """The start of the figures, as far as it is known before the events are read; by default, the first event."""
 
     operation: int | None = None
     mark: int | None = None
@@ -122,7 +122,7 @@ class _Moment:
 
 
 def _operations(source: Source) -> int:
-    """Return how many operations a source has before its epilogue."""
+    """Return the number of operations of a source before its epilogue."""
     count = 0
     for rows in source.rows(Ending()):
         kinds = np.frombuffer(rows.events, dtype="<u8")[::2] & np.uint64(0xFF)
@@ -134,7 +134,7 @@ def _operations(source: Source) -> int:
 
 
 class _Stage:
-    """Goes through the events of a source."""
+    """Processes the events of a source."""
 
     def __init__(self, source: Staged, moment: _Moment) -> None:
         self._source, self._moment = source, moment
@@ -147,7 +147,7 @@ class _Stage:
         self._most = 0
 
     def take(self, words: _Words, nanoseconds: NDArray[np.int64] | None) -> _Words:
-        """Return events with what is put between them."""
+        """Return events with the added ones between them."""
         if not len(words):
             return words
         if self._source.stages.speed is not None or self._moment.nanoseconds is not None:
@@ -179,7 +179,7 @@ class _Stage:
         return self._without_marks(np.insert(words, places, put, axis=0))
 
     def _due(self, words: _Words, buckets: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the places of events before which their threads look at the clock: each thread has its own pace."""
+        """Return the indices of events before which their threads look at the clock: each thread has its own pace."""
         threads = (words[:, 0] >> np.uint64(THREAD_SHIFT) & np.uint64(0xFFFF)).astype(np.int64)
         order = np.argsort(threads, kind="stable")
         of, then = threads[order], buckets[order]
@@ -191,14 +191,14 @@ class _Stage:
 
     @staticmethod
     def _between(next_words: _Words, kind: int, objects: _Words | int) -> _Words:
-        """Return events that are those of the threads of the next ones."""
+        """Return new events that have the threads of the events that follow them."""
         events = np.zeros((len(next_words), 2), dtype="<u8")
         threads = next_words[:, 0] & np.uint64(0xFFFF << THREAD_SHIFT)
         events[:, 0] = threads | np.uint64(kind) | np.asarray(objects, dtype=np.uint64) << np.uint64(OBJECT_SHIFT)
         return events
 
     def _find(self, words: _Words, kinds: _Words, nanoseconds: NDArray[np.int64] | None) -> int | None:
-        """Return the place of the event that figures begin with; None: it is not here."""
+        """Return the index of the event at which the figures begin; None: it is not in this portion."""
         moment = self._moment
         if moment.operation is not None:
             operations = np.flatnonzero(kinds <= REALLOCATE)
@@ -214,7 +214,7 @@ class _Stage:
         return int(places[0]) if len(places) else None
 
     def _without_marks(self, words: _Words) -> _Words:
-        """Return events without the marks up to the beginning; those that follow are numbered from 0 again."""
+        """Return events without the marks before the start of the figures; later marks are numbered from 0 again."""
         gone = len(self._source.of.marks) - len(self._source.marks)
         if not gone:
             return words
@@ -225,7 +225,7 @@ class _Stage:
         return kept
 
     def end(self, ending: Ending) -> None:
-        """Say what became of it. Raises InputError where nothing did."""
+        """Report the outcome. Raises InputError where the figures never began."""
         path, stages = self._source.path, self._source.stages
         if not self._has_begun or self._warm >= self._done:
             raise InputError(f"{path}: with {option('begin')} {stages.begin}: nothing comes after that")

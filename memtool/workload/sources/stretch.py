@@ -1,4 +1,4 @@
-"""A stretch of a trace, as a source of its own: what lives at its start is allocated first."""
+"""A stretch of a trace as a source: the objects that are live at its start are allocated first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from memtool.workload.sources.recorded import Recorded
 from memtool.workload.sources.source import Ending, Rows, Source
 
 START = "start"
-"""The mark between what lives at the start of a stretch and its first event."""
+"""Name of the mark between the objects that are live at the start of a stretch and its first event."""
 _MARK, _WRITE, _THREAD_START = 7, 13, 16
 _KIND = np.uint64(0xFF)
 _THREAD = np.uint64(0xFFFF)
@@ -38,8 +38,8 @@ _Words = NDArray[np.uint64]
 class Stretch(Recorded):
     """The events of ``whole`` from number ``skip`` on, ``take`` of them; None: all.
 
-    What lives at the start is allocated in the order of birth, with the size that it has by then; its time is 0. Scopes
-    and marks of the whole are left out.
+    The objects that are live at the start are allocated at time 0, in the order of birth and with their sizes at that
+    moment. Scopes and marks of the whole trace are left out.
     """
 
     whole: Source
@@ -73,13 +73,13 @@ class Stretch(Recorded):
 
 
 class _Live:
-    """What lives after the events so far; memory for that alone."""
+    """The objects that are live after the events so far; memory for these alone."""
 
     def __init__(self) -> None:
         self.born = 0
-        """Objects so far."""
+        """Number of objects so far."""
         self._words = np.zeros((0, 2), dtype="<u8")
-        """The allocation of each, in order of birth, with the size that it has by now."""
+        """The allocation of each live object, in order of birth, with its current size."""
         self._callers = np.zeros(0, dtype=np.uint64)
         self._stacks = np.zeros(0, dtype=np.uint64)
 
@@ -87,7 +87,7 @@ class _Live:
         return len(self._words)
 
     def follow(self, words: _Words, rows: Rows) -> None:
-        """Take events; ``rows`` begin with these."""
+        """Process events; ``rows`` begin with these."""
         kinds, objects = words[:, 0] & _KIND, words[:, 0] >> np.uint64(OBJECT_SHIFT)
         is_birth = (kinds == ALLOCATE) | (kinds == ALLOCATE_ZEROED)
         callers, stacks = (
@@ -100,18 +100,18 @@ class _Live:
         self._stacks = np.concatenate([self._stacks, stacks[is_birth]])
         is_resize = kinds == REALLOCATE
         places = self.places(objects[is_resize])
-        # Of several resizes of an object the last one stays.
+        # Of several resizes of an object the last one counts.
         self._words[places, 1] = self._words[places, 1] & ~_SIZE | words[is_resize, 1] & _SIZE
         stays = np.ones(len(self._words), dtype=np.bool_)
         stays[self.places(objects[kinds == DEALLOCATE])] = False
         self._words, self._callers, self._stacks = self._words[stays], self._callers[stays], self._stacks[stays]
 
     def places(self, objects: NDArray[np.uint64]) -> NDArray[np.intp]:
-        """Return where live objects stand; their numbers ascend."""
+        """Return the indices of live objects; their numbers ascend."""
         return np.searchsorted(self._words[:, 0] >> np.uint64(OBJECT_SHIFT), objects)
 
     def as_rows(self, like: Rows) -> Rows:
-        """Return the allocation of each, with the columns that other rows have."""
+        """Return the allocation of each live object, with the columns that other rows have."""
         words = np.empty((len(self), 2), dtype="<u8")
         numbers = np.arange(len(self), dtype=np.uint64) << np.uint64(OBJECT_SHIFT)
         words[:, 0] = self._words[:, 0] & _BELOW_OBJECT | numbers
@@ -120,7 +120,7 @@ class _Live:
 
 
 def mark_rows(like: Rows) -> Rows:
-    """Return the mark between what lives at a start and what follows, with the columns that other rows have."""
+    """Return the mark at the start of the stretch proper, with the columns that other rows have."""
     nothing = np.zeros(1, np.uint64)
     return _with_columns(np.array([[_MARK, 0]], dtype="<u8"), like, nothing, nothing)
 
@@ -142,7 +142,7 @@ def _with_columns(words: _Words, like: Rows, callers: _Words, stacks: _Words) ->
 
 
 def _renumbered(rows: Rows, begin: int, end: int, live: _Live, start: int) -> Rows:
-    """Return events with the numbers that objects have in the stretch, and times since its start."""
+    """Return events with the numbers that objects have in the stretch, and with times since its start."""
     whole = np.frombuffer(rows.events, dtype="<u8").reshape(-1, EVENT_BYTES // 8)[begin:end]
     kinds, objects = whole[:, 0] & _KIND, whole[:, 0] >> np.uint64(OBJECT_SHIFT)
     is_named = (kinds <= REALLOCATE) | (kinds == _WRITE)

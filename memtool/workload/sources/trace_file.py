@@ -1,7 +1,8 @@
-"""The trace file: Parquet, a column for each thing that is known of an event (docs/traces.md).
+"""The trace file: Parquet, with one column for each property of an event (docs/traces.md).
 
-What is freed is named by its age, the number of allocations from its own on: it compresses to a third of what the
-number of the object takes. Encodings are by column, as measured on recordings of real programs.
+A freed object is identified by its age, the number of allocations since its own: this compresses to a third of the
+space that numbers of objects take. The encoding of each column was chosen by measurements on recordings of real
+programs.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _METADATA = b"memtool.trace"
 _GROUP_EVENTS = 1 << 20
 _READ_EVENTS = 1 << 18
 _LARGEST_GROUP = 1 << 30
-"""Bytes, unpacked: it is held in memory. One of ours takes a twentieth of it."""
+"""Uncompressed bytes of a row group, which is held in memory. memtool's own row groups take a twentieth of it."""
 _LEVEL = 3
 WRITE = 13
 KINDS = {
@@ -58,16 +59,16 @@ KINDS = {
     16: "thread starts",
     17: "thread is joined",
 }
-"""What the numbers in the column ``kind`` mean; of a canonical event (engine/events/events.hpp)."""
+"""Meanings of the numbers in the column ``kind``, as in a canonical event (engine/events/events.hpp)."""
 _COLUMNS = {"kind": "uint8", "thread": "uint16", "size": "uint64", "age": "uint64", "alignment": "uint64"}
-"""Those that every trace has, and their types."""
+"""The columns that every trace has, and their types."""
 _NOT_COUNTED = 2**64 - 1
 _PRIVATE = ("host", "command", "arguments", "begun", "process", "forked_from", "modules")
 _Words = NDArray[np.uint64]
 
 
 def require() -> Any:  # noqa: ANN401  # pyarrow has no types
-    """Return pyarrow with what reads and writes Parquet. Raises MemtoolError, with what to do, where it is missing."""
+    """Return pyarrow with its Parquet modules. Raises MemtoolError, with instructions, where pyarrow is missing."""
     try:
         import pyarrow as pa
         import pyarrow.parquet
@@ -88,14 +89,14 @@ def anonymous(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class TraceWriter:
-    """Writes a trace file, in row groups as events come; memory for one of them.
+    """Writes a trace file in row groups as events arrive; memory for one row group.
 
-    The file is there once it is whole. With ``part_seconds`` what has come so far is in files of their own in a folder
-    beside it (``app.parquet.parts``) every so often, which is a trace, too, if this process is killed.
+    The file appears once it is complete. With ``part_seconds``, events so far are written at this interval to files in
+    a folder next to it (``app.parquet.parts``). If this process is killed, the folder can be read as a trace, too.
     """
 
     def __init__(self, path: Path, *, part_seconds: float | None = None) -> None:
-        """Begin a file; it has the columns that its first row group knows. Raises MemtoolError, OSError."""
+        """Begin a file with the columns that its first row group has. Raises MemtoolError, OSError."""
         self._pa = require()
         self._schema: Any = None
         self._path = path
@@ -121,7 +122,7 @@ class TraceWriter:
             self.abandon()
 
     def append(self, rows: Rows) -> None:
-        """Take the next events, up to the epilogue of a workload. Raises OSError."""
+        """Add the next events, up to the epilogue of a workload. Raises OSError."""
         words = np.frombuffer(rows.events, dtype="<u8").reshape(-1, EVENT_BYTES // 8)
         ends = np.flatnonzero(words[:, 0] & np.uint64(0xFF) == EPILOGUE)
         count = 0 if self._over else int(ends[0]) if len(ends) else len(words)
@@ -185,7 +186,7 @@ class TraceWriter:
             self._writer = self._open(self._parts / f"{self._number:06}.parquet")
 
     def _types(self) -> Iterator[tuple[str, str]]:
-        """Yield the columns; of times and call sites, those of which something is known by now."""
+        """Yield the columns; times and call sites only if some of them are known by now."""
         yield from (
             ("kind", "uint8"),
             ("thread", "uint16"),
@@ -223,7 +224,7 @@ class TraceWriter:
         self._part_begun = time.monotonic()
 
     def close(self, metadata: Mapping[str, Any]) -> None:
-        """Complete the file; ``metadata`` is what docs/traces.md lists, in JSON. Raises OSError."""
+        """Complete the file; ``metadata``, in JSON, has the entries that docs/traces.md lists. Raises OSError."""
         self._write_group()
         if self._number == 0:
             self._begin_part()
@@ -239,7 +240,7 @@ class TraceWriter:
         self.abandon()
 
     def _join(self, encoded: Mapping[bytes, bytes]) -> None:
-        """Write the parts into one file."""
+        """Combine the parts into one file."""
         whole = self._parts / "whole"
         writer = self._open(whole)
         for part in sorted(self._parts.glob("*.parquet")):
@@ -250,16 +251,16 @@ class TraceWriter:
         whole.replace(self._path)
 
     def abandon(self) -> None:
-        """Leave nothing behind but a file that is whole."""
+        """Remove everything except a complete file."""
         if self._writer is not None:
-            with suppress(OSError):  # no space is why it is abandoned
+            with suppress(OSError):  # a full disk may be the reason for abandoning it
                 self._writer.close()
             self._writer = None
         shutil.rmtree(self._parts, ignore_errors=True)
 
 
 def _names_object(kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return which events are about an object: a new one has the age 1."""
+    """Return which events refer to an existing object, and not to a new one, whose age is 1."""
     is_named: NDArray[np.bool_] = (kinds <= REALLOCATE) | (kinds == WRITE)
     return is_named
 
@@ -269,11 +270,11 @@ class TraceFile(Recorded):
     """A trace file as a source of events."""
 
     paths: tuple[Path, ...]
-    """The file, or the parts of one that was never completed."""
+    """The file, or the parts of a file that was never completed."""
     metadata: Mapping[str, Any]
 
     def portions(self, ending: Ending) -> Iterator[Rows]:
-        """Yield what the file holds. Raises InputError where it cannot be read, or does not fit together."""
+        """Yield the content of the file. Raises InputError where it cannot be read or is inconsistent."""
         parquet = require().parquet
         born = 0
         frames: dict[int, list[int]] = {}
@@ -287,7 +288,7 @@ class TraceFile(Recorded):
 
 
 def _rows(path: Path, batch: Any, born: int) -> tuple[Rows, int]:  # noqa: ANN401
-    """Return events of a batch of columns, and how many objects there have been."""
+    """Return the events in a batch of columns, and the number of objects so far."""
     names = batch.schema.names
     if any(batch.column(name).null_count for name in _COLUMNS):
         raise InputError(f"{path}: is damaged: an event without one of {', '.join(_COLUMNS)}")
@@ -328,7 +329,7 @@ def _rows(path: Path, batch: Any, born: int) -> tuple[Rows, int]:  # noqa: ANN40
 
 
 def _frames(batch: Any, stacks: NDArray[np.uint64]) -> dict[int, list[int]]:  # noqa: ANN401
-    """Return the call stacks that a batch of columns is the first to name."""
+    """Return the call stacks that appear first in this batch of columns."""
     if "frames" not in batch.schema.names:
         return {}
     column = batch.column("frames")
@@ -341,7 +342,7 @@ def _frames(batch: Any, stacks: NDArray[np.uint64]) -> dict[int, list[int]]:  # 
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Turn what pyarrow says of a file into an error of the input."""
+    """Turn pyarrow's errors about a file into an InputError."""
     try:
         yield
     except (require().ArrowException, OSError, KeyError, ValueError, OverflowError) as problem:
@@ -350,7 +351,7 @@ def _refusing(path: Path) -> Iterator[None]:
 
 
 def _refuse_foreign(path: Path, head: Any) -> None:  # noqa: ANN401
-    """Raise InputError for columns that are no trace's, or row groups that would not fit into memory."""
+    """Raise InputError for columns that no trace has, or for row groups that would not fit into memory."""
     types = require().types
     schema = head.schema.to_arrow_schema()
     for name in _COLUMNS:
@@ -366,7 +367,7 @@ def _refuse_foreign(path: Path, head: Any) -> None:  # noqa: ANN401
 
 
 def load(path: Path) -> TraceFile:
-    """Return the trace in a file, or in the folder of parts of one that was never completed. Raises InputError."""
+    """Return the trace in a file, or in the folder of parts of an incomplete one. Raises InputError."""
     parquet = require().parquet
     paths = tuple(sorted(path.glob("*.parquet"))) if path.is_dir() else (path,)
     with _refusing(path):
