@@ -1,8 +1,8 @@
-// What an adaptor is: a layer over any strategy, or over another adaptor. `pool+redzone+lock` is a recipe: the pool,
-// red zones round its blocks, a lock round both.
+// An adaptor is a layer over any strategy, or over another adaptor. `pool+redzone+lock` is a recipe: the pool, red
+// zones around its blocks, and a lock around both.
 //
-// Each layer reaches the one below it by one indirect call. A strategy without adaptors has none of this: it is
-// compiled into its own replay loop (engine/replay/replay.hpp).
+// Each layer reaches the one below it through one indirect call. A strategy without adaptors pays for none of this: it
+// is compiled into its own replay loop (engine/replay/replay.hpp).
 #pragma once
 
 #include <memory>
@@ -14,32 +14,32 @@
 
 namespace memtool {
 
-// What becomes of calls from several threads.
+// How an adaptor affects calls from several threads.
 enum class Threads : std::uint8_t {
-  none,      // must not be: the adaptor has state of its own and no lock
-  as_below,  // as what it stands on
-  any,       // it makes what it stands on safe
+  none,      // not allowed: the adaptor has state of its own and no lock
+  as_below,  // as safe as the heap below
+  any,       // safe, whatever the heap below
 };
 
 struct AdaptorInfo {
-  std::string_view name;     // as the user writes it: "redzone"
+  std::string_view name;     // as the user writes it, such as "redzone"
   std::string_view summary;  // one line
-  std::string_view source;   // paper, book or tool that it follows
+  std::string_view source;   // the paper, book or tool that it follows
   std::string_view cost;     // what it adds to an operation and to a block
   std::string_view when;     // when to use it, one line
   std::span<const ParameterInfo> parameters = {};
   Threads threads = Threads::none;
-  bool keeps_books = false;   // knows each live block, so a control's one block for all cannot be below it
-  bool delays_frees = false;  // frees reach what is below later, and in another order
+  bool keeps_books = false;   // records each live block, so it cannot wrap a control, which has one block for all
+  bool delays_frees = false;  // frees reach the heap below later and in another order
 };
 
-// Thrown where an adaptor cannot stand on what is below it: in one line, what it needs and what there is.
+// Thrown if an adaptor cannot wrap the heap below. The message, one line, says what it needs and what it found.
 class CannotStand : public std::invalid_argument {
  public:
   using std::invalid_argument::invalid_argument;
 };
 
-// Hands everything on. Adaptors override what they change.
+// Forwards every call. Adaptors override what they change.
 class Layer : public AnyHeap {
  public:
   explicit Layer(std::unique_ptr<AnyHeap> below) noexcept : below_(std::move(below)) {}

@@ -1,4 +1,4 @@
-// Any strategy on its region, behind virtual calls.
+// A strategy on its region behind virtual calls.
 #pragma once
 
 #include <algorithm>
@@ -12,14 +12,14 @@
 
 namespace memtool {
 
-// What was asked for with a block.
+// The request with which a block was allocated.
 struct Request {
   std::size_t size = 0;
   std::size_t alignment = kDefaultAlignment;
 };
 
-// What adaptors stand on, and what drives a heap operation by operation
-// (tests, the verification's adversaries).
+// The heap below an adaptor, and the interface of tests and of the verification's adversaries, which drive a heap
+// operation by operation.
 class AnyHeap {
  public:
   virtual ~AnyHeap() = default;
@@ -27,21 +27,22 @@ class AnyHeap {
   virtual void* allocate_zeroed(std::size_t size, std::size_t alignment) = 0;
   virtual void deallocate(void* block, std::size_t size, std::size_t alignment) = 0;
   virtual void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) = 0;
-  // A heap that resizes by a copy of its own does what the program would: it writes to the new block before it frees
-  // the old, so both are resident together. `rear`: bytes at the end of a block that no program writes to.
+  // For a heap that copies a block to resize it. Like a program, it then writes to the new block before it frees the
+  // old one, so both are resident at once. `rear`: bytes at the end of a block that no program writes to.
   virtual void write_when_moved(Touch, std::size_t /*rear*/) {}
-  virtual bool mark() = 0;     // false: not a scoped strategy, or too many marks
-  virtual bool release() = 0;  // back to the youngest mark
+  virtual bool mark() = 0;     // false: the strategy has no scopes, or there are too many marks
+  virtual bool release() = 0;  // back to the most recent mark
   [[nodiscard]] virtual bool scoped() const = 0;
   [[nodiscard]] virtual bool uses_region() const = 0;
   [[nodiscard]] virtual std::size_t usable_size(const void* block, std::size_t size) const = 0;
   [[nodiscard]] virtual HeapStats stats() const = 0;
-  // Whether it knows what was asked for with each live block; what is no live block has a request of nothing.
+  // Whether the heap records the request of each live block. For any other address, request_of() returns an empty
+  // request.
   [[nodiscard]] virtual bool knows_requests() const { return false; }
   [[nodiscard]] virtual Request request_of(const void* /*block*/) const { return {}; }
   virtual void walk(const BlockVisitor& visit) const = 0;
   virtual void check() const = 0;
-  // Appends what each adaptor has to say, as members of a JSON object: "leak":{...}
+  // Appends the report of each adaptor, as members of a JSON object: "leak":{...}
   virtual void report(std::string&) const {}
 };
 

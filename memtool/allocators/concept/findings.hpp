@@ -1,4 +1,4 @@
-// What adaptors find out about the program that uses a heap, and the numbers by which they speak of it.
+// What adaptors detect about the program that uses a heap, and the operation numbers in their reports.
 #pragma once
 
 #include <cstdarg>
@@ -8,7 +8,7 @@
 
 namespace memtool {
 
-// One line, cut where it is longer than any that is meant to be read.
+// Formats one line, and truncates it at a length that no message should reach.
 [[gnu::format(printf, 1, 2)]] inline std::string worded(const char* format, ...) {
   char text[390];
   va_list arguments;
@@ -22,13 +22,13 @@ namespace memtool {
   return worded("%llu byte%s", count, count == 1 ? "" : "s");
 }
 
-// One for all adaptors of a heap. Operations are numbered from 0 in the order in which the program asks for them, as
-// the check pass numbers events: what an adaptor does by itself (a copy, a delayed free) has no number.
+// All adaptors of a heap share one. Operations are numbered from 0 in the order of the program's requests, as the check
+// pass numbers events. The calls that an adaptor makes itself (a copy, a delayed free) have no number.
 class Findings {
  public:
   [[nodiscard]] std::uint64_t operation() const noexcept { return next_ == 0 ? 0 : next_ - 1; }
   void begin_operation() noexcept { ++next_; }
-  // A scope that ends frees all its objects at once; each is an operation of the program.
+  // The end of a scope frees all its objects at once. Each of these frees counts as an operation of the program.
   void count_scope(std::uint64_t objects) noexcept {
     if (objects > scope_objects_) scope_objects_ = objects;
   }
@@ -37,7 +37,7 @@ class Findings {
     scope_objects_ = 0;
   }
 
-  // Keeps the first finding: what comes after it may be its consequence.
+  // Keeps only the first finding, because later ones may be its consequences.
   void add(std::string words) {
     if (first_.empty()) first_ = std::move(words);
   }

@@ -15,7 +15,7 @@ std::string range_of(const ParameterInfo& parameter) {
   return range;
 }
 
-// The index of `word` in "a|b|c"; -1 when it is not there.
+// Returns the index of `word` in "a|b|c", or -1 if it is not there.
 long choice_index(std::string_view choices, std::string_view word) {
   for (long index = 0; !choices.empty(); ++index) {
     const auto bar = choices.find('|');

@@ -1,4 +1,4 @@
-// What of an allocator can be tuned, and the values that one of them is given.
+// The parameters of an allocator, and the values that a user gives to them.
 #pragma once
 
 #include <array>
@@ -11,8 +11,8 @@ namespace memtool {
 
 inline constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 
-// One tunable. Values are unsigned integers; a parameter with `choices` ("first|next|best") takes the words, and its
-// value is the word's index.
+// One parameter. Values are unsigned integers. If a parameter has `choices` ("first|next|best"), the user writes one of
+// the words, and the value is the index of that word.
 struct ParameterInfo {
   std::string_view name;
   std::string_view summary;
@@ -23,18 +23,18 @@ struct ParameterInfo {
   std::string_view choices = {};
 };
 
-// The parameters of one cell: every declared parameter has a value, given or default.
+// The parameters of one cell. Every declared parameter has a value, given or default.
 class Parameters {
  public:
-  // `text` is "name=value,name=value" with plain decimal values or choice words. Throws std::invalid_argument with
-  // one line that names the parameter and its range.
-  // `info` is a strategy's or an adaptor's.
+  // `info` describes a strategy or an adaptor. `text` is "name=value,name=value" with plain decimal values or words of
+  // a choice. Throws std::invalid_argument with one line that names the parameter and its range.
   template <class Info>
   Parameters(const Info& info, std::string_view text) : Parameters(info.name, info.parameters, text) {}
-  // `owner` is whose they are, for the complaint.
+  // `owner` names the strategy or adaptor in error messages.
   Parameters(std::string_view owner, std::span<const ParameterInfo> declared, std::string_view text);
 
-  // The value of a declared parameter; asking for an undeclared one is a programming error and throws std::logic_error.
+  // Returns the value of a declared parameter. Asking for an undeclared one is a programming error and throws
+  // std::logic_error.
   [[nodiscard]] std::uint64_t operator[](std::string_view name) const;
 
   static constexpr std::size_t kMost = 16;

@@ -1,11 +1,11 @@
-// The memory a strategy lives on: one contiguous reservation, used from its base upwards.
+// The memory under a strategy: one contiguous reservation, used from its base upwards.
 //
-// Python maps the reservation and hands over base and length; a strategy takes from it with grow(), as a C heap
-// takes from sbrk. Every byte a strategy takes goes through this class, so that its footprint F(t), and the
-// number of times it asked, are counted in one place.
+// Python maps the reservation and passes its base and length. A strategy takes memory with grow(), as a C heap does
+// with sbrk(). All memory of a strategy goes through this class, so the footprint F(t) and the number of calls to
+// grow() are counted in one place.
 //
-// One thread at a time grows, shrinks or resets it; used(), peak(), take_peak() and contains() may be asked by any at
-// any time.
+// Only one thread at a time may call grow(), shrink() or reset(). Any thread may call used(), peak(), take_peak() and
+// contains() at any time.
 #pragma once
 
 #include <sys/mman.h>
@@ -20,16 +20,16 @@ namespace memtool {
 
 class Region {
  public:
-  // `base` must be aligned to at least a page; `capacity` is the length of the reservation in bytes. `shared`: it is a
-  // shared mapping, whose pages go only when a hole is made in what lies behind it.
+  // `base` must be aligned to at least a page. `capacity` is the length of the reservation in bytes. `shared`: the
+  // mapping is shared, so its pages are freed only by punching a hole in the file behind it.
   Region(void* base, std::size_t capacity, bool shared = false) noexcept
       : base_(static_cast<std::byte*>(base)), capacity_(capacity), give_back_(shared ? MADV_REMOVE : MADV_DONTNEED) {}
 
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
 
-  // Extends the used part by `bytes` and returns the first new byte; nullptr when the reservation is spent.
-  // Successive calls are contiguous. `bytes` is taken as it is: rounding to pages is the strategy's decision.
+  // Extends the used part by `bytes` and returns its first new byte, or nullptr if the reservation has no room.
+  // Successive calls are contiguous. `bytes` is not rounded, because rounding to pages is the strategy's decision.
   [[nodiscard]] void* grow(std::size_t bytes) noexcept {
     const std::size_t before = used();
     if (bytes > capacity_ - before) return nullptr;
@@ -39,11 +39,11 @@ class Region {
     return base_ + before;
   }
 
-  // Gives the last `bytes` of the used part back to the system (whole pages are really returned).
+  // Returns the last `bytes` of the used part to the system. Only whole pages are really freed.
   void shrink(std::size_t bytes) noexcept {
     const std::size_t end = used();
-    // The only place where a peak can pass: as long as it grows, used() is the peak. No read-modify-write, for only one
-    // thread shrinks; a take_peak() beside it has seen used().
+    // A peak can end only here: while the region grows, used() is the peak. A read-modify-write is unnecessary, because
+    // only one thread shrinks the region, and a concurrent take_peak() has already read used().
     if (end > peak_.load(std::memory_order_relaxed)) peak_.store(end, std::memory_order_relaxed);
     set_used(end - bytes);
     const std::size_t first_page = (end - bytes + kPage - 1) & ~(kPage - 1);
@@ -51,8 +51,8 @@ class Region {
     ++shrink_calls_;
   }
 
-  // Gives whole pages inside of the used part back to the system; they read as zero when they are used again. False
-  // where it does not take them: then they are as they were. errno stays, for a free that does this.
+  // Returns whole pages inside the used part to the system. They read as zero when they are used again. Returns false
+  // if the system refuses; the pages then keep their contents. Preserves errno, because a free may call this.
   [[nodiscard]] bool discard(void* first, std::size_t bytes) const noexcept {
     const int problem = errno;
     const bool is_done = madvise(first, bytes, give_back_) == 0;
@@ -60,7 +60,8 @@ class Region {
     return is_done;
   }
 
-  // Between two replays in one process: nothing is used again; the pages stay resident (the heap is warm).
+  // Called between two replays in one process. It frees the whole region, but the pages stay resident (the heap is
+  // warm).
   void reset() noexcept {
     set_used(0);
     peak_.store(0, std::memory_order_relaxed);
@@ -71,9 +72,9 @@ class Region {
     budgets_apart_ = false;
   }
 
-  // Until the next reset `bytes(keeper, used)` says how large the tables are that a strategy keeps outside of the
-  // region: at the most once `used` bytes are used, or now, for 0. They are part of its footprint and, where
-  // `budgeted`, of what the capacity allows: no table is to be had for nothing, and what grows pays for its own first.
+  // Registers the tables that a strategy keeps outside of the region, until the next reset. `bytes(keeper, used)`
+  // returns their size once `used` bytes of the region are in use, or their current size for 0. The footprint includes
+  // them. If `budgeted`, the capacity has to cover them too, and growing first reserves room for the larger tables.
   using ApartOf = std::size_t (*)(const void* keeper, std::size_t used) noexcept;
   void count_apart(const void* keeper, ApartOf bytes, bool budgeted = true) noexcept {
     keeper_ = keeper;
@@ -82,13 +83,13 @@ class Region {
   }
   [[nodiscard]] std::size_t apart() const noexcept { return apart_of_ == nullptr ? 0 : apart_of_(keeper_, 0); }
   [[nodiscard]] std::size_t footprint() const noexcept { return used() + apart(); }
-  // The part of apart() that the capacity has room for.
+  // The part of apart() that counts against the capacity.
   [[nodiscard]] std::size_t budgeted_apart() const noexcept { return budgets_apart_ ? apart() : 0; }
 
   [[nodiscard]] std::byte* base() const noexcept { return base_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }  // F(t), bytes
-  // The most that was used at once since take_peak() or reset(), bytes: also in the middle of an operation.
+  // The largest number of bytes in use at once since take_peak() or reset(), even in the middle of an operation.
   [[nodiscard]] std::size_t peak() const noexcept { return std::max(peak_.load(std::memory_order_relaxed), used()); }
   [[nodiscard]] std::size_t take_peak() noexcept {
     const std::size_t now = used();
@@ -104,7 +105,7 @@ class Region {
   }
 
  private:
-  // Apart, so that growing without tables saves no registers for it.
+  // A function of its own, so that growing without tables saves no registers for it.
   [[nodiscard, gnu::noinline, gnu::cold]] bool has_room_for_tables(std::size_t used) const noexcept {
     return apart_of_(keeper_, used) <= capacity_ - used;
   }

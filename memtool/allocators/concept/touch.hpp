@@ -1,4 +1,4 @@
-// What a workload says that its program writes to a block.
+// How the program of a workload writes to its blocks.
 #pragma once
 
 #include <cstddef>
@@ -7,10 +7,10 @@
 
 namespace memtool {
 
-// What of a block a workload's program writes to.
+// The part of a block that the program of a workload writes.
 enum class Touch : std::uint32_t { none = 0, first = 1, pages = 2, all = 3 };
 
-// Writes to a fresh block what the workload says its program writes.
+// Writes to a fresh block as the program of the workload would.
 [[gnu::always_inline]] inline void touch_block(Touch touch, void* block, std::uint64_t size) noexcept {
   auto* bytes = static_cast<volatile std::byte*>(block);
   if (size == 0) return;
@@ -30,7 +30,7 @@ enum class Touch : std::uint32_t { none = 0, first = 1, pages = 2, all = 3 };
   }
 }
 
-// Writes to what a block has grown by what the workload says its program writes: what was there before, it has written.
+// Writes to the part by which a block has grown. The program has already written the rest.
 [[gnu::always_inline]] inline void touch_grown(Touch touch, void* block, std::uint64_t old_size,
                                                std::uint64_t new_size) noexcept {
   if (new_size <= old_size) return;
@@ -38,7 +38,7 @@ enum class Touch : std::uint32_t { none = 0, first = 1, pages = 2, all = 3 };
   switch (touch) {
     case Touch::none:
       return;
-    case Touch::first:  // of what had none
+    case Touch::first:  // only if the block had no first byte before
       if (old_size == 0) *static_cast<volatile std::byte*>(bytes) = std::byte{1};
       return;
     case Touch::pages:
