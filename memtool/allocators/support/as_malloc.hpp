@@ -1,8 +1,8 @@
-// A heap on the footing of a malloc: it is called through a pointer, its free gets nothing but the block, and any
-// thread may call it at any time. What a strategy needs besides at a free is kept in a header before the block.
+// A heap with the interface of a malloc: calls go through a pointer, a free passes only the block, and any thread may
+// call at any time. If a strategy needs more than that to free a block, a header before the block records it.
 //
-// `BareHeap` is all of this but the call. A replay reaches it by a table of functions (MallocCalls), a malloc
-// replacement by the symbols that the dynamic linker looks for (preload/).
+// `BareHeap` does all of this except the call itself. A replay calls it through a table of functions (MallocCalls), a
+// malloc replacement through the symbols that the dynamic linker looks for (preload/).
 #pragma once
 
 #include <algorithm>
@@ -22,15 +22,15 @@
 
 namespace memtool {
 
-// What stands before a block whose heap has to be told the size again. `front`: bytes from the heap's own block to the
-// program's, which is also the alignment of both.
+// The header of a block whose heap needs the size at the free. `front`: number of bytes from the heap's own block to
+// the program's block, which is also the alignment of both.
 struct BareHeader {
   std::size_t size;
   std::size_t front;
 };
 static_assert(sizeof(BareHeader) <= kDefaultAlignment);
 
-// Whether it is known at compile time that a heap is safe on several threads, or that it is not.
+// Whether it is known at compile time that a heap is thread-safe, or that it is not.
 template <class S>
 inline constexpr bool kKnownThreads = requires { typename std::bool_constant<S::info.thread_safe>; };
 template <class S>
@@ -39,8 +39,8 @@ constexpr bool is_known_safe() noexcept {
   return false;
 }
 
-// Bytes of all headers, and of what is left before them for their alignment. Where no lock of ours is held, the threads
-// of a replay count each for themselves: a common counter would cost what such a heap is there to save.
+// Counts the bytes of all headers and of the alignment gaps before them. If the heap needs no lock of ours, each thread
+// of a replay has its own counter, because a shared counter would cost what such a heap is designed to save.
 template <bool kAny>
 class HeaderBytes {
  public:
@@ -67,23 +67,23 @@ class HeaderBytes {
 
 // How the calls of a thread reach the heap.
 enum class Passage : std::uint8_t {
-  round,     // by what a fork waits for, and by a look whether there is a heap yet
-  straight,  // with nothing around: hold() is all that a fork needs, and the heap asks for no memory (HeldForForks)
-  locked,  // the heap holds one lock for each call, which hold() takes too: all that is around is a mark, so that what
-           // the heap asks for meanwhile is served apart
-  inside,  // of a locked heap
+  round,     // after the checks that a fork needs, and a check whether the heap exists yet
+  straight,  // directly: hold() is all that a fork needs, and the heap requests no memory (HeldForForks)
+  locked,    // the heap's own lock, which hold() takes too, covers each call; the call only sets a mark, so that the
+             // requests of the heap itself are served elsewhere
+  inside,    // from inside the calls of a locked heap
 };
 
-// Every call is safe on several threads. Blocks are aligned to kDefaultAlignment where they are not aligned to more.
+// Every call is thread-safe. Blocks are aligned to at least kDefaultAlignment.
 template <class S>
 class BareHeap {
  public:
   static constexpr bool kKeepsHeader = !FreesBare<S>;
-  // Whether a block keeps its alignment when it is resized. A malloc's does not; a heap that takes back only the
-  // youngest block could not serve who has to copy it.
+  // Whether a block keeps its alignment when it is resized. With a malloc it does not. Where it does not, the caller
+  // has to copy the block, which a heap that frees only the youngest block could not serve.
   static constexpr bool kResizesAligned = Reallocates<S> && (kKeepsHeader || requires { S::kKeepsAlignment; });
 
-  // The rest of the arguments are the heap's own. `thread_safe` is asked only where the type does not say it.
+  // The other arguments are the heap's own. `thread_safe` counts only if the type does not determine it.
   template <class... Arguments>
   explicit BareHeap(bool thread_safe, Arguments&&... arguments)
       : heap_(std::forward<Arguments>(arguments)...), locks_(!thread_safe) {}
@@ -105,8 +105,8 @@ class BareHeap {
     take_back(block);
   }
 
-  // nullptr leaves the block as it was. A block that is large enough stays where it is, unless the heap resizes blocks
-  // by itself.
+  // If it returns nullptr, the block is unchanged. A block that is large enough stays in place unless the heap itself
+  // resizes blocks.
   void* reallocate(void* block, std::size_t size) noexcept {
     const Held held(lock());
     if constexpr (kKeepsHeader && Reallocates<S>) return resize(block, size);
@@ -124,7 +124,7 @@ class BareHeap {
     const Held held(lock());
     return usable(block);
   }
-  // What a control hands out has the size that was asked for: it has no books.
+  // A control does not record sizes, so a block of it has the requested size.
   [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const noexcept {
     if constexpr (!kKeepsHeader) {
       const Held held(lock());
@@ -133,7 +133,7 @@ class BareHeap {
     return usable_size(block);
   }
 
-  // Headers are metadata.
+  // Headers count as metadata.
   [[nodiscard]] HeapStats stats() const noexcept {
     const Held held(lock());
     HeapStats stats = heap_.stats();
@@ -155,8 +155,8 @@ class BareHeap {
   [[nodiscard]] const S& heap() const noexcept { return heap_; }
   [[nodiscard]] S& heap() noexcept { return heap_; }
 
-  // From before a fork to after it, in both processes: nobody else is inside the heap, so that the child, in which only
-  // the thread that forked goes on, finds it whole and its lock free.
+  // From before a fork until after it, in both processes. No other thread is then inside the heap. So the child, in
+  // which only the forking thread continues, finds the heap consistent and its lock free.
   void hold() noexcept {
     if (std::mutex* mutex = lock()) mutex->lock();
     if constexpr (HeldForForks<S>) heap_.hold();
@@ -165,7 +165,7 @@ class BareHeap {
     if constexpr (HeldForForks<S>) heap_.let_go();
     if (std::mutex* mutex = lock()) mutex->unlock();
   }
-  // What has to be round a call in a program that forks.
+  // The protection that a call needs in a program that forks.
   [[nodiscard]] Passage passage() const noexcept {
     if constexpr (HeldForForks<S>) return Passage::straight;
     return is_locked() ? Passage::locked : Passage::round;
@@ -204,12 +204,12 @@ class BareHeap {
   template <bool kZeroed>
   void* make(std::size_t size, std::size_t alignment) noexcept {
     if constexpr (!kKeepsHeader) return from_heap<kZeroed>(size, alignment);
-    size += size == 0;  // behind a header a block of nothing would be another's
+    size += size == 0;  // behind a header, a block of 0 bytes would share the address of the next block
     const std::size_t whole = size + alignment;
     void* block = whole < size ? nullptr : from_heap<kZeroed>(whole, alignment);
     return block == nullptr ? nullptr : headed(block, size, alignment);
   }
-  // The program's block in one of the heap's own.
+  // Returns the program's block inside one of the heap's own.
   void* headed(void* own, std::size_t size, std::size_t front) noexcept {
     std::byte* block = static_cast<std::byte*>(own) + front;
     reinterpret_cast<BareHeader*>(block)[-1] = {.size = size, .front = front};
@@ -254,14 +254,14 @@ class BareHeap {
   mutable std::mutex mutex_;
 };
 
-// A heap of any type on the footing of a malloc.
+// A heap of any type with the interface of a malloc.
 class MallocHeap {
  public:
   virtual ~MallocHeap() = default;
-  // The functions that a program would call. They are those of this heap until another of the same type gives its own:
-  // as in a process that has one malloc.
+  // The functions that a program would call. They belong to this heap until another heap of the same type returns its
+  // own, as in a process that has one malloc.
   virtual MallocCalls calls() noexcept = 0;
-  // Round a fork, and round each call: see BareHeap.
+  // Called around a fork and around each call; see BareHeap.
   virtual void hold() noexcept = 0;
   virtual void let_go() noexcept = 0;
   [[nodiscard]] virtual Passage passage() const noexcept = 0;
@@ -293,7 +293,7 @@ class MallocOf final : public MallocHeap {
   MallocOf& operator=(const MallocOf&) = delete;
 
   MallocCalls calls() noexcept override {
-    // A malloc's own functions are what a program calls; another layer would be ours.
+    // A malloc's own functions are what a program calls. Another layer would add a cost of ours.
     if constexpr (requires { S::kCalls; }) return S::kCalls;
     current = this;
     return {

@@ -22,7 +22,7 @@ class BuddyLists {
   BuddyLists(const BuddyLists&) = delete;
   BuddyLists& operator=(const BuddyLists&) = delete;
 
-  // Bit k - `order` is set where there are blocks of order k.
+  // Bit k - `order` is set if there are free blocks of order k.
   [[nodiscard]] std::uint64_t orders_from(unsigned order) const noexcept { return orders_ >> order; }
   [[nodiscard]] bool empty() const noexcept { return orders_ == 0; }
   [[nodiscard]] unsigned highest_order() const noexcept { return bits::log2_floor(orders_); }
@@ -30,7 +30,7 @@ class BuddyLists {
     return std::accumulate(counts_.begin(), counts_.end(), std::size_t{0});
   }
 
-  // Takes the block of `order` that was freed last; there must be one.
+  // Removes and returns the block of `order` that was freed last. There must be one.
   [[gnu::always_inline]] void* pop(unsigned order) noexcept {
     Block* block = heads_[order];
     heads_[order] = block->next;
@@ -77,15 +77,16 @@ class BuddyLists {
  private:
   struct Block {
     Block* next;
-    Block* previous;  // of a list's first block: whatever it was
+    Block* previous;  // in the first block of a list: undefined
   };
 
-  // By the count, not by the link of the block that leaves, which may still be on its way from memory.
+  // Decides by the count whether the list is now empty. The link of the removed block may still be on its way from
+  // memory.
   [[gnu::always_inline]] void count_out(unsigned order) noexcept {
     orders_ &= ~(std::uint64_t{--counts_[order] == 0} << order);
   }
 
-  std::uint64_t orders_ = 0;  // bit k: there are blocks of order k
+  std::uint64_t orders_ = 0;  // bit k: there are free blocks of order k
   Block none_{};              // ends every list, so that no link is nullptr
   std::array<Block*, kOrders> heads_{};
   std::array<std::size_t, kOrders> counts_{};

@@ -1,10 +1,10 @@
-// Where the blocks of a binary buddy system begin, and which of them are free: two bits for each smallest
-// block, kept apart from the blocks, so that a block costs no header and a used one may hold anything.
+// Where the blocks of a binary buddy system begin, and which of them are free. The map has two bits for each smallest
+// block and lies apart from the blocks. So blocks need no header, and a used block may hold anything.
 //
-// A block of order k covers 2^k units and begins at a multiple of 2^k. Only two places of it have a defined
-// state: its first unit says that it begins there, and the unit in its middle says `inside`, that is, that it
-// is not split. So a block of any order is entered, split and merged in constant time, and a map over fresh
-// memory need not be cleared.
+// A block of order k covers 2^k units and begins at a multiple of 2^k. Only two of its units have a defined state: the
+// first says that a block begins there, and the one in the middle says `inside`, which means that the block is not
+// split. So entering, splitting and coalescing take constant time for blocks of any order, and a map over fresh memory
+// need not be cleared.
 #pragma once
 
 #include <algorithm>
@@ -25,15 +25,15 @@ class BuddyMap {
   BuddyMap() noexcept = default;
   explicit BuddyMap(std::uint64_t* words) noexcept : words_(words) {}
 
-  // Bytes of a map of `units`, which is a multiple of kUnitsPerWord.
+  // Size in bytes of a map of `units`, a multiple of kUnitsPerWord.
   [[nodiscard]] static constexpr std::size_t bytes_for(std::size_t units) noexcept {
     return units / kUnitsPerWord * sizeof(std::uint64_t);
   }
-  // Takes over what `other` says of the units before `end`.
+  // Copies the states of the units before `end` from `other`.
   void copy(const BuddyMap& other, std::size_t end) noexcept {
     std::copy_n(other.words_, (end + kUnitsPerWord - 1) / kUnitsPerWord, words_);
   }
-  // Says of the units before `end` that nothing begins there.
+  // Marks that no block begins at any unit before `end`.
   void clear(std::size_t end) noexcept {
     std::fill_n(words_, (end + kUnitsPerWord - 1) / kUnitsPerWord, std::uint64_t{0});
   }
@@ -46,21 +46,21 @@ class BuddyMap {
     std::uint64_t& word = words_[unit / kUnitsPerWord];
     word = (word & ~(std::uint64_t{3} << shift_of(unit))) | static_cast<std::uint64_t>(state) << shift_of(unit);
   }
-  // Enters a block that was not one until now.
+  // Enters a new block.
   void enter(std::size_t unit, unsigned order, State state) noexcept {
     unsplit(unit, order);
     set(unit, state);
   }
-  // Says of a block that begins at `unit` that it has this order.
+  // Marks that the block at `unit` has this order.
   void unsplit(std::size_t unit, unsigned order) noexcept {
     if (order != 0) set(middle(unit, order), State::inside);
   }
 
-  // Whether a free block of exactly this order begins at `unit`, where no block of a higher one can begin.
+  // Whether a free block of exactly this order begins at `unit`, where no block of a higher order can begin.
   [[nodiscard]] bool is_free(std::size_t unit, unsigned order) const noexcept {
     return state(unit) == State::free && (order == 0 || state(middle(unit, order)) == State::inside);
   }
-  // The order of the block that begins at `unit`, in a map that ends at `end`.
+  // Returns the order of the block that begins at `unit`, in a map that ends at `end`.
   [[nodiscard]] unsigned order_of(std::size_t unit, std::size_t end) const noexcept {
     unsigned order = bits::log2_floor(end - unit);
     if (unit != 0) order = std::min(order, static_cast<unsigned>(std::countr_zero(unit)));

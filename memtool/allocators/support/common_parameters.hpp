@@ -1,4 +1,4 @@
-// Parameters that several strategies have, with the same words and bounds.
+// Parameters that several strategies share, with the same descriptions and bounds.
 #pragma once
 
 #include "allocators/concept/parameters.hpp"

@@ -1,9 +1,9 @@
-// A free list linked through the free blocks themselves; last in, first out.
+// A free list, last in, first out, linked through the free blocks themselves.
 //
-// To put a block on it is one store into the block, to take one off is one load from it, and that is all: a count of
-// its blocks, kept at every operation, would cost a third as much again. They are counted when someone asks, from the
-// top down to the floor: the block that was on top at the last count, below which their number is known. Taking blocks
-// off lowers the floor before it is reached. So a count costs no more than what has changed since the last one.
+// Pushing a block is one store into the block, and popping one is one load from it. A count updated at every operation
+// would cost a third as much again. Instead the blocks are counted on request, from the top down to the floor: the
+// block that was on top at the last count, below which the number is known. Popping lowers the floor before the list
+// shrinks past it. So a count costs no more than the changes since the last one.
 #pragma once
 
 #include <cstddef>
@@ -13,15 +13,15 @@ namespace memtool {
 
 class FreeList {
  public:
-  // What a block must hold while it is free.
+  // The contents of a free block.
   struct Link {
     Link* next;
   };
 
-  // `block` must be aligned for a Link and hold one.
+  // `block` must be aligned for a Link and large enough for one.
   [[gnu::always_inline]] void push(void* block) noexcept { top_ = new (block) Link{top_}; }
 
-  // The block that was put on last; nullptr when there is none.
+  // Removes and returns the block that was pushed last; nullptr if the list is empty.
   [[nodiscard]] [[gnu::always_inline]] void* pop() noexcept {
     Link* block = top_;
     if (block == floor_) [[unlikely]]
@@ -56,7 +56,7 @@ class FreeList {
 
   Link* top_ = nullptr;
   mutable const Link* floor_ = nullptr;
-  mutable std::size_t below_ = 0;  // blocks from the floor down, itself included
+  mutable std::size_t below_ = 0;  // number of blocks from the floor down, including the floor
 };
 
 }  // namespace memtool

@@ -1,4 +1,4 @@
-// JSON of one-line texts and whole numbers.
+// Writes JSON with one-line texts and whole numbers.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ class JsonWriter {
     out_ += '"';
     for (const char character : value) {
       if (character == '"' || character == '\\') out_ += '\\';
-      // An adopted allocator's texts are its author's.
+      // The texts of an adopted allocator come from its author and may hold control characters.
       out_ += static_cast<unsigned char>(character) < 0x20 ? ' ' : character;
     }
     out_ += '"';
@@ -27,7 +27,7 @@ class JsonWriter {
   }
   JsonWriter& key(std::string_view name) { return text(name).raw(":"); }
   JsonWriter& number(std::uint64_t value) {
-    // Everything is exact below 2^53; the unlimited maximum is not a number to anyone.
+    // Whole numbers below 2^53 are exact in JSON. The unlimited maximum becomes null.
     return value == kUnlimited ? raw("null") : raw(std::to_string(value));
   }
   JsonWriter& boolean(bool value) { return raw(value ? "true" : "false"); }

@@ -1,4 +1,4 @@
-// The functions of a malloc, as a program that chose it at run time would hold them.
+// The functions of a malloc, as a program holds them if it chooses its malloc at run time.
 #pragma once
 
 #include <cstddef>

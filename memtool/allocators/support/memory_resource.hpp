@@ -1,4 +1,4 @@
-// std::pmr as strategies: what serves a memory resource of the library, and what all of them have in common.
+// The memory resources of std::pmr as strategies: their upstreams and their common part.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@
 
 namespace memtool {
 
-// An upstream that takes from the region and gives nothing back, for a resource that does not either.
+// An upstream that takes memory from the region and frees nothing, for a resource that frees nothing either.
 class RegionEnd final : public std::pmr::memory_resource {
  public:
   explicit RegionEnd(Region& region) noexcept : region_(region) {}
@@ -32,8 +32,8 @@ class RegionEnd final : public std::pmr::memory_resource {
   Region& region_;
 };
 
-// An upstream that is a heap on the region: segregated fit, so that the block of a request that was freed serves the
-// next of its size though the region has no more; free neighbours merged at once.
+// An upstream that is a heap on the region. It uses segregated fit, so a freed block serves the next request of its
+// size even if the region is exhausted, and it coalesces free neighbours at once.
 class RegionHeap final : public std::pmr::memory_resource {
  public:
   explicit RegionHeap(Region& region) noexcept : heap_(region, kLog2Subdivisions, kGrowthStep) {}
@@ -57,9 +57,9 @@ class RegionHeap final : public std::pmr::memory_resource {
   PhysicalHeap<FirstInClass> heap_;
 };
 
-// Asks a resource for what a program would ask: sizes are multiples of their alignment, as every sizeof is. Resources
-// rely on that (libstdc++ before 13.4 misaligned blocks of its pools otherwise). Calls go through a pointer to the base
-// class, as those of a polymorphic_allocator do.
+// Passes requests to a resource as a program would: each size is a multiple of its alignment, like every sizeof.
+// Resources rely on this (libstdc++ before 13.4 otherwise misaligned blocks of its pools). Calls go through a pointer
+// to the base class, as those of a polymorphic_allocator do.
 class PmrClient {
  public:
   explicit PmrClient(std::pmr::memory_resource* resource) noexcept : resource_(resource) {}
@@ -69,8 +69,8 @@ class PmrClient {
     if (rounded.bytes < size) return nullptr;
     try {
       void* block = resource_->allocate(rounded.bytes, rounded.alignment);
-      // It is declared never to return nullptr, and a pool of libstdc++ 12 whose memory is out has been seen to: the
-      // compiler must not rely on it.
+      // The function is declared never to return nullptr, but a pool of libstdc++ 12 did when memory was exhausted. The
+      // compiler must not rely on the declaration.
       asm volatile("" : "+r"(block));
       return block;
     } catch (const std::bad_alloc&) {
@@ -81,7 +81,7 @@ class PmrClient {
     const Request rounded = request(size, alignment);
     resource_->deallocate(block, rounded.bytes, rounded.alignment);
   }
-  // A resource knows no more of a block than what was asked for.
+  // A resource records no more than the requested size of a block.
   [[nodiscard]] std::size_t usable_size(const void*, std::size_t size) const noexcept { return size + (size == 0); }
 
  private:
@@ -90,7 +90,7 @@ class PmrClient {
     std::size_t alignment;
   };
   static Request request(std::size_t size, std::size_t alignment) noexcept {
-    // Small types are aligned to less; one of 8 bytes would waste as many again.
+    // Small types have a smaller alignment. At 16, a type of 8 bytes would waste another 8.
     if (size <= sizeof(void*) && alignment <= kDefaultAlignment) return {sizeof(void*), sizeof(void*)};
     return {bits::round_up(size, alignment), alignment};
   }

@@ -1,7 +1,8 @@
-// What a heap keeps for each thread: made at the thread's first call, handed back when the thread ends.
+// The state that a heap keeps for each thread. It is created at the thread's first call and returned when the thread
+// ends.
 //
-// Looking it up is one load and one compare. A heap is known by a number that no other heap ever has, so that a thread
-// does not take what it kept for a heap that is gone for that of a new one at the same address.
+// A look-up is one load and one comparison. Each heap has a number that no other heap ever has. So a thread never
+// mistakes its state for a destroyed heap for that of a new heap at the same address.
 #pragma once
 
 #include <pthread.h>
@@ -19,15 +20,15 @@
 
 namespace memtool {
 
-// Whether what is compiled holds one heap ever, which is never destroyed: a malloc (preload/alone.cpp). What a thread
-// keeps for a heap is then for that one.
+// Whether this library only ever has one heap, which is never destroyed: a malloc (preload/alone.cpp). The state of a
+// thread then belongs to that heap.
 #ifdef MEMTOOL_ONE_HEAP
 inline constexpr bool kOneHeap = true;
 #else
 inline constexpr bool kOneHeap = false;
 #endif
 
-// All heaps that keep something for threads: whom a thread tells that it ends.
+// All heaps that keep state for threads. They are notified when a thread ends.
 class ThreadEnds {
  public:
   class Listener {
@@ -42,20 +43,20 @@ class ThreadEnds {
     const std::scoped_lock lock(all().mutex);
     all().listeners.push_back(&listener);
   }
-  // When it returns, the listener is not being told anything, and never will be.
+  // After it returns, the listener is not in a notification and will never get another.
   static void remove(Listener& listener) noexcept {
     const std::scoped_lock lock(all().mutex);
     std::erase(all().listeners, &listener);
   }
 
-  // A number for the calling thread, which no other ever has; from now on its end is told, and told again where it asks
-  // after that, in a later destructor.
+  // Returns a number for the calling thread that no other thread ever has. From now on the end of the thread is
+  // notified. If a later destructor of the thread calls again, another notification follows.
   static std::uint64_t this_thread() noexcept {
     if (own_.number == 0) own_.number = next_number();
     if (!own_.is_told) own_.is_told = pthread_setspecific(all().at_end, &own_) == 0;
     return own_.number;
   }
-  // Round a fork: no thread's end is being told meanwhile.
+  // Called around a fork. Between the calls no notification is in progress.
   static void hold() noexcept { all().mutex.lock(); }
   static void let_go() noexcept { all().mutex.unlock(); }
   static std::uint64_t next_number() noexcept {
@@ -70,15 +71,16 @@ class ThreadEnds {
     std::mutex mutex;
     std::vector<Listener*> listeners;
   };
-  // Never destroyed: threads may end after everything else has.
+  // Never destroyed, because threads may end after everything else has.
   static All& all() noexcept {
     static All& listeners = *new All;
     return listeners;
   }
-  // A thread's end comes when its C++ destructors have run: a key's destructors do, and those of other keys may free.
+  // The end of a thread is noticed after its C++ destructors have run, because the destructor of a key does it.
+  // Destructors of other keys may still free memory afterwards.
   struct Thread {
     std::uint64_t number;  // 0: none yet
-    bool is_told;          // its end will be
+    bool is_told;          // the end of the thread will be notified
   };
   static void tell(void* thread) noexcept {
     static_cast<Thread*>(thread)->is_told = false;
@@ -88,8 +90,8 @@ class ThreadEnds {
   static inline constinit thread_local Thread own_ [[gnu::tls_model("initial-exec")]] = {0, false};
 };
 
-// `State` is made from its index, and lives in memory that is never moved and, as long as the heap is there, never
-// given back: others may look at it at any time. A thread that ends leaves its state behind, for the next new thread.
+// `State` is constructed from its index. Its memory never moves, and is not freed while the heap exists, so other
+// threads may read it at any time. A thread that ends leaves its state for the next new thread.
 // `Owner::thread_ends(State&)` may empty it first.
 template <class State, class Owner>
 class PerThread final : private ThreadEnds::Listener {
@@ -97,7 +99,7 @@ class PerThread final : private ThreadEnds::Listener {
   static constexpr std::size_t kMost = 4096;  // threads at once
 
   explicit PerThread(Owner& owner) : owner_(owner), stride_(bits::round_up(sizeof(State), kPage)) {
-    // Between pages that nobody may touch, so that the kernel does not show it as one with the region next to it.
+    // Lies between inaccessible pages, so that the kernel does not show it as one mapping with the region next to it.
     void* mapped = mmap(nullptr, mapped_bytes(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapped != MAP_FAILED) {
       states_ = static_cast<std::byte*>(mapped) + kPage;
@@ -106,7 +108,7 @@ class PerThread final : private ThreadEnds::Listener {
         states_ = nullptr;
       }
     }
-    threads_.reserve(kMost);  // a thread's first call must not ask for memory in the middle of another's
+    threads_.reserve(kMost);  // so that a thread's first call requests no memory in the middle of another call
     ThreadEnds::add(*this);
   }
   ~PerThread() {
@@ -117,12 +119,12 @@ class PerThread final : private ThreadEnds::Listener {
   PerThread(const PerThread&) = delete;
   PerThread& operator=(const PerThread&) = delete;
 
-  // The calling thread's; nullptr when there are too many threads.
+  // The state of the calling thread; nullptr if there are too many threads.
   [[nodiscard, gnu::always_inline]] State* mine() noexcept {
     State* state = bound();
     return state != nullptr ? state : bind();
   }
-  // The same where the thread has called before; else nullptr.
+  // The same if the thread has called before; otherwise nullptr.
   [[nodiscard, gnu::always_inline]] State* bound() const noexcept {
     if constexpr (kOneHeap) return static_cast<State*>(bound_.state);
     if (bound_.heap != number_) [[unlikely]]
@@ -131,7 +133,7 @@ class PerThread final : private ThreadEnds::Listener {
     return static_cast<State*>(bound_.state);
   }
 
-  // As if it had not called before; what it keeps is found again at its next call.
+  // Makes the thread count as new. Its next call finds its state again.
   void unbind() noexcept { bound_ = {}; }
 
   [[nodiscard]] State& at(std::size_t index) const noexcept {
@@ -141,7 +143,7 @@ class PerThread final : private ThreadEnds::Listener {
     const std::scoped_lock lock(mutex_);
     return made_ * stride_;
   }
-  // Round a fork.
+  // Called around a fork.
   void hold() noexcept {
     ThreadEnds::hold();
     mutex_.lock();
@@ -159,7 +161,7 @@ class PerThread final : private ThreadEnds::Listener {
  private:
   static constexpr std::size_t kPage = 4096;
   struct Bound {
-    std::uint64_t heap;  // its number; 0: none
+    std::uint64_t heap;  // number of the heap; 0: none
     void* state;
   };
 
@@ -169,7 +171,8 @@ class PerThread final : private ThreadEnds::Listener {
     const std::uint64_t thread = ThreadEnds::this_thread();
     const std::scoped_lock lock(mutex_);
     const auto begin = threads_.begin();
-    // It may have one, and have called another heap meanwhile; else one that a thread has left behind.
+    // The thread may have a state, and have called another heap since. Otherwise it takes one that an ended thread
+    // left.
     auto entry = std::find(begin, threads_.end(), thread);
     if (entry == threads_.end()) entry = std::find(begin, threads_.end(), std::uint64_t{0});
     const auto index = static_cast<std::size_t>(entry - begin);
@@ -190,7 +193,7 @@ class PerThread final : private ThreadEnds::Listener {
     if (entry == threads_.end()) return;
     owner_.thread_ends(at(static_cast<std::size_t>(entry - threads_.begin())));
     *entry = 0;
-    // What the thread's later destructors free finds no state of its own any more, and takes one anew.
+    // If later destructors of the thread free memory, they find no state and take a new one.
     if (bound_.heap == number_) unbind();
   }
 
@@ -201,7 +204,7 @@ class PerThread final : private ThreadEnds::Listener {
   std::size_t stride_;
   std::byte* states_ = nullptr;
   mutable std::mutex mutex_;
-  std::vector<std::uint64_t> threads_;  // of each state; 0: left behind
+  std::vector<std::uint64_t> threads_;  // the thread of each state; 0: left by a thread that ended
   std::size_t made_ = 0;
 };
 

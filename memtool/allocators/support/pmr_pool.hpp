@@ -1,4 +1,4 @@
-// What the two pool resources of std::pmr share as strategies: parameters, and the choice of an upstream.
+// The common part of the two pool resources of std::pmr as strategies: the parameters and the choice of an upstream.
 #pragma once
 
 #include <algorithm>
@@ -59,10 +59,10 @@ class PmrPool : public PmrClient {
   static constexpr std::uint64_t kMonotonic = 1;
   static constexpr std::uint64_t kNewDelete = 2;
 
-  // libstdc++ (12, and its newest) does not survive an upstream that refuses a pool its list of chunks after it has
-  // granted the chunk: it reads the last entry of the list all the same. So where memory is out, such a list lies
-  // outside of the region. It is told by its size and alignment: entries of three words. No memory of blocks looks like
-  // that, for alignment_of() and the pools' own sizes align to 16 at least what holds more than single words.
+  // libstdc++ (12, and its newest version) crashes if an upstream grants a pool a chunk but refuses the list of its
+  // chunks: it still reads the last entry of the list. So if memory is exhausted, such a list is placed outside of the
+  // region. The upstream recognizes it by its size and alignment: entries of three words. No chunk of blocks has these,
+  // because alignment_of() and the pools' own sizes align everything larger than a word to at least 16.
   class Upstream final : public std::pmr::memory_resource {
    public:
     Upstream(Region& region, const Parameters& parameters) : region_(region), end_(region), monotonic_(&end_) {
@@ -73,7 +73,7 @@ class PmrPool : public PmrClient {
       return source_ == nullptr ? std::pmr::new_delete_resource() : this;
     }
     [[nodiscard]] std::size_t outside_bytes() const noexcept { return outside_bytes_; }
-    // What a chunk is made of is the library's secret: to the region it is a used block.
+    // The inside of a chunk is private to the library, so the chunk is shown as one used block.
     void walk(const BlockVisitor& visit) const {
       if (heap_) return heap_->walk(visit);
       if (region_.used() > 0) visit(region_.base(), region_.used(), BlockState::used);
@@ -88,7 +88,7 @@ class PmrPool : public PmrClient {
     void* do_allocate(std::size_t bytes, std::size_t alignment) override {
       try {
         void* granted = source_->allocate(bytes, alignment);
-        chunk_of_words_ = false;  // what follows is its list
+        chunk_of_words_ = false;  // the next request is for its list
         return granted;
       } catch (const std::bad_alloc&) {
         if (chunk_of_words_ || alignment > sizeof(void*) || bytes % kEntry != 0) throw;
@@ -107,11 +107,11 @@ class PmrPool : public PmrClient {
     std::optional<RegionHeap> heap_;
     RegionEnd end_;
     std::pmr::monotonic_buffer_resource monotonic_;
-    std::pmr::memory_resource* source_ = nullptr;  // none: the blocks are not on the region
+    std::pmr::memory_resource* source_ = nullptr;  // nullptr: the blocks do not lie on the region
     std::size_t outside_bytes_ = 0;
   };
 
-  // What is too large for the pools is the upstream's own block, which costs nothing more at 16.
+  // A block that is too large for the pools comes directly from the upstream, where an alignment of 16 costs nothing.
   [[nodiscard]] std::size_t alignment_of(std::size_t size, std::size_t alignment) const noexcept {
     return size > largest_ ? std::max(alignment, kDefaultAlignment) : alignment;
   }
@@ -119,7 +119,8 @@ class PmrPool : public PmrClient {
     return {.max_blocks_per_chunk = parameters["blocks"], .largest_required_pool_block = parameters["largest"]};
   }
 
-  // This thread asks for a block of one word: what the pool asks of the upstream first is a chunk of these.
+  // This thread is requesting a block of one word, so the pool's first request to the upstream is for a chunk of such
+  // blocks.
   static inline thread_local bool chunk_of_words_ = false;
 
   Upstream upstream_;

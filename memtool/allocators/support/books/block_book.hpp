@@ -1,4 +1,4 @@
-// What a debugging adaptor knows of every live block, and of those freed of late: enough to name a free that is wrong.
+// The book of a debugging adaptor: every live block and the most recently freed ones, enough to describe a wrong free.
 #pragma once
 
 #include <cinttypes>
@@ -22,14 +22,14 @@ class BlockBook {
   struct Entry {
     std::size_t size;
     std::size_t alignment;
-    std::uint64_t operation;  // by which it was allocated
-    std::size_t depth;        // of the scope in which it was
+    std::uint64_t operation;  // number of the operation that allocated it
+    std::size_t depth;        // depth of the scope in which it was allocated
     const void* caller;       // see call_site.hpp
   };
 
   explicit BlockBook(Findings& findings) : findings_(findings) {}
 
-  // False: there is no memory for the entry.
+  // Returns false if there is no memory for the entry.
   bool enter(void* block, std::size_t size, std::size_t alignment) noexcept {
     return enter(block, {size, alignment, findings_.operation(), marks_.size(), call_site});
   }
@@ -45,8 +45,8 @@ class BlockBook {
     }
   }
 
-  // The entry of a block that is to be freed or resized; nullptr, with a finding, where it must not be: then the heap
-  // below must not see the call.
+  // Returns the entry of a block that the program frees or resizes. If it must not do so, adds a finding and returns
+  // nullptr; the heap below must then not receive the call.
   [[nodiscard]] const Entry* claim(void* block, std::size_t size, std::size_t alignment, const char* call) {
     const auto entry = live_.find(block);
     if (entry == live_.end()) {
@@ -66,7 +66,7 @@ class BlockBook {
     live_.erase(entry);
   }
 
-  // An object that has moved lies in the scope of now.
+  // A moved object belongs to the current scope.
   void resize(void* block, void* moved, std::size_t new_size) {
     Entry entry = live_.find(block)->second;
     if (moved != block) {
@@ -76,12 +76,13 @@ class BlockBook {
       live_bytes_ -= entry.size;
     }
     entry.size = new_size;
-    // In place it has its node already; a node of its own size has just been given back otherwise.
+    // This cannot run out of memory: a block resized in place has its node, and otherwise a node of the same size was
+    // just freed.
     (void)enter(moved, entry);
   }
 
   void mark() { marks_.push_back(in_scopes_.size()); }
-  // Ends the youngest scope; calls ended(block, entry) for what still lives in it.
+  // Ends the youngest scope. Calls ended(block, entry) for each block that is still live in it.
   template <class Ended>
   void release(Ended ended) {
     std::uint64_t count = 0;
@@ -103,10 +104,10 @@ class BlockBook {
   [[nodiscard]] std::size_t live_bytes() const noexcept { return live_bytes_; }
   [[nodiscard]] Findings& findings() const noexcept { return findings_; }
 
-  // For what an adaptor remembers besides.
+  // Memory for other records of an adaptor.
   [[nodiscard]] std::pmr::memory_resource* memory() noexcept { return &pools_; }
 
-  // The figures of what is below with the book's own memory, which lies apart.
+  // Adds the book's own memory, which lies outside of the region, to the figures of the heap below.
   [[nodiscard]] HeapStats with_book(HeapStats stats) const noexcept {
     if (stats.metadata_bytes != kNotApplicable) stats.metadata_bytes += memory_.bytes();
     stats.metadata_apart_bytes += memory_.bytes();
@@ -119,7 +120,7 @@ class BlockBook {
   }
 
  private:
-  // Older ones are forgotten: a second free of theirs is that of a foreign pointer.
+  // Older frees are forgotten. A second free of such a block is reported as that of a foreign pointer.
   static constexpr std::size_t kMostFreed = 65536;
 
   struct Freed {
@@ -137,7 +138,7 @@ class BlockBook {
       const auto freed = freed_.find(oldest);
       if (freed != freed_.end() && freed->second.operation == operation) freed_.erase(freed);
     } catch (const std::bad_alloc&) {
-      // Its second free will be called that of a foreign pointer.
+      // A second free of this block will be reported as that of a foreign pointer.
     }
   }
 
@@ -167,10 +168,10 @@ class BlockBook {
   std::size_t live_bytes_ = 0;
 };
 
-// Bytes of a pattern, and which of them have been overwritten.
+// A pattern of bytes, and the search for bytes of it that were overwritten.
 struct Pattern {
-  static constexpr std::uint8_t kBefore = 0xfa;  // in front of a block, and
-  static constexpr std::uint8_t kAfter = 0xfb;   // behind it
+  static constexpr std::uint8_t kBefore = 0xfa;  // in front of a block
+  static constexpr std::uint8_t kAfter = 0xfb;   // behind a block
   static constexpr std::uint8_t kFreed = 0xfd;
 
   struct Damage {
@@ -183,7 +184,7 @@ struct Pattern {
   [[nodiscard]] static Damage damage(const void* memory, std::size_t bytes, std::uint8_t pattern) noexcept {
     const auto* at = static_cast<const std::uint8_t*>(memory);
     std::size_t first = 0;
-    // Eight at a time: nearly always everything is as it should be.
+    // Eight bytes at a time, because the pattern is nearly always intact.
     std::uint64_t whole = 0;
     std::memset(&whole, pattern, sizeof whole);
     for (std::uint64_t word = 0; first + sizeof word <= bytes; first += sizeof word) {

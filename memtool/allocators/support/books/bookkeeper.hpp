@@ -1,4 +1,4 @@
-// What the adaptors have in common that keep a book of the live blocks.
+// The common part of adaptors that keep a book of the live blocks.
 #pragma once
 
 #include <algorithm>
@@ -8,8 +8,8 @@
 
 namespace memtool {
 
-// Scopes, and the operations as they are where a block keeps its address and its size on the way down. Adaptors that
-// add something to a block override them.
+// Scopes, and the operations of adaptors that leave the address and size of a block unchanged. Adaptors that add
+// something to a block override them.
 class Bookkeeper : public Layer {
  public:
   Bookkeeper(std::unique_ptr<AnyHeap> below, Findings& findings) : Layer(std::move(below)), book_(findings) {}
@@ -49,20 +49,20 @@ class Bookkeeper : public Layer {
   [[nodiscard]] HeapStats stats() const override { return book_.with_book(below().stats()); }
 
  protected:
-  // A live block that its scope takes with it, before what is below takes it back.
+  // Called for a live block at the end of its scope, before the heap below frees it.
   virtual void ended(void*, const BlockBook::Entry&) {}
 
   [[nodiscard]] BlockBook& book() noexcept { return book_; }
   [[nodiscard]] const BlockBook& book() const noexcept { return book_; }
 
-  // The block, or nullptr where there is no memory for its entry: then it has gone back.
+  // Returns the block. If there is no memory for its entry, frees the block and returns nullptr.
   void* entered(void* block, std::size_t size, std::size_t alignment) {
     if (block == nullptr || book_.enter(block, size, alignment)) return block;
     below().deallocate(block, size, alignment);
     return nullptr;
   }
 
-  // The figures of what is below, where the adaptor keeps all of a block but the bytes asked for.
+  // The figures of the heap below, for an adaptor that leaves a block usable only for the requested bytes.
   [[nodiscard]] HeapStats with_exact_blocks() const {
     HeapStats stats = below().stats();
     if (stats.granted != kNotApplicable) {

@@ -1,4 +1,4 @@
-// Where the program calls its malloc from.
+// The place from which the program calls its malloc.
 #pragma once
 
 #include <dlfcn.h>
@@ -11,11 +11,11 @@
 
 namespace memtool {
 
-// The instruction to which the call returns that the calling thread is in; null where nobody says: in a replay.
+// The return address of the call that the calling thread is in. It is null in a replay, where nothing sets it.
 inline constinit thread_local const void* call_site [[gnu::tls_model("initial-exec")]] = nullptr;
 
-// A call site in words that memtool/preload/call_sites.py reads: "[/usr/bin/app+0x1234 make_table]", an address as the
-// file has it, and the name that the dynamic linker knows for it, if any.
+// A call site as text that memtool/preload/call_sites.py parses: "[/usr/bin/app+0x1234 make_table]". It holds an
+// address as the file has it, and the name that the dynamic linker knows for it, if any.
 class CallSite {
  public:
   explicit CallSite(const void* address) noexcept : address_(address) {}
@@ -25,12 +25,12 @@ class CallSite {
     link_map* map = nullptr;
     if (dladdr1(address_, &where, reinterpret_cast<void**>(&map), RTLD_DL_LINKMAP) == 0 || map == nullptr)
       return worded("[%p]", address_);
-    // The executable has no name in the link map; dladdr says what it was started as.
+    // The executable has no name in the link map. dladdr returns the path with which it was started.
     return worded("[%s+0x%zx%s%s]", where.dli_fname,
                   static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(address_) - map->l_addr),
                   where.dli_sname == nullptr ? "" : " ", where.dli_sname == nullptr ? "" : where.dli_sname);
   }
-  // Nothing where it is not known.
+  // Returns "" if the call site is not known.
   [[nodiscard]] std::string after(const char* before) const { return address_ == nullptr ? "" : before + words(); }
 
  private:

@@ -1,4 +1,4 @@
-// Words for a SIGSEGV, on standard error, before the process dies of it as it would have.
+// Explains a SIGSEGV on standard error, before the process dies of it as it otherwise would.
 #pragma once
 
 #include <unistd.h>
@@ -13,14 +13,14 @@
 
 namespace memtool {
 
-// How many mappings the kernel allows a process.
+// The number of mappings that the kernel allows a process.
 [[nodiscard]] inline std::uint64_t most_mappings() {
   std::uint64_t most = 65530;  // the kernel's default
   std::ifstream("/proc/sys/vm/max_map_count") >> most;
   return most;
 }
 
-// Whoever can tell whose an address is. While there is any, faults are explained.
+// An object that can tell to whom an address belongs. While at least one exists, faults are explained.
 class FaultExplainer {
  public:
   FaultExplainer() {
@@ -35,7 +35,7 @@ class FaultExplainer {
   FaultExplainer(const FaultExplainer&) = delete;
   FaultExplainer& operator=(const FaultExplainer&) = delete;
 
-  // Writes one line about `address`; false: it is none of ours. Called in a signal handler.
+  // Writes one line about `address`. Returns false if the address is not one of its own. Called in a signal handler.
   virtual bool explain(const void* address, char* words, std::size_t bytes) const noexcept = 0;
 
  protected:
@@ -62,7 +62,7 @@ class FaultExplainer {
       (void)!write(STDERR_FILENO, words, length + 1);
       break;
     }
-    // The instruction is run again, and the fault goes where it would have gone.
+    // The instruction runs again, and the fault then goes to the previous handler.
     sigaction(SIGSEGV, &previous(), nullptr);
   }
 };

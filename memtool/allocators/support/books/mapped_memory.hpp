@@ -1,5 +1,5 @@
-// Memory straight from the kernel, for what an adaptor keeps about blocks: malloc may be what is measured, and the heap
-// below certainly is.
+// Memory directly from the kernel, for the books of adaptors. They cannot use malloc or the heap below, because either
+// may be what is measured.
 #pragma once
 
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
-// Chunks of pages that are cut into blocks of one size class: what the pools of size classes have in common. A chunk's
-// run carries a tag that says whose it is.
+// Chunks of pages that are cut into blocks of one size class: the common part of the pools with size classes. The run
+// of a chunk carries a tag that identifies its owner.
 #pragma once
 
 #include <algorithm>
@@ -15,8 +15,8 @@
 
 namespace memtool::class_chunks {
 
-// A new chunk's whole blocks; none when there is no memory. At least eight, so that large classes do not waste a
-// chunk's tail; near the end of the region, what is left.
+// Takes a new chunk and returns its whole blocks, or none if memory is exhausted. A chunk holds at least eight blocks,
+// so that large classes do not waste its tail. Near the end of the region it takes the rest.
 inline std::span<std::byte> take(PageRuns& runs, std::size_t chunk_bytes, std::size_t size,
                                  std::uint32_t tag) noexcept {
   for (const std::size_t least : {std::max(chunk_bytes, 8 * size), size}) {
@@ -29,8 +29,8 @@ inline std::span<std::byte> take(PageRuns& runs, std::size_t chunk_bytes, std::s
   return {};
 }
 
-// Shows a chunk's blocks: free are those in [fresh, end), and those in `free`, which is sorted. The end of a chunk that
-// holds no whole block is shown as metadata.
+// Visits a chunk's blocks. The blocks in [fresh, end) and those in `free`, which is sorted, are free. The tail of a
+// chunk, too short for a whole block, is shown as metadata.
 inline void walk(std::byte* chunk, std::size_t bytes, std::size_t size, const std::byte* fresh, const std::byte* end,
                  const std::vector<const std::byte*>& free, const BlockVisitor& visit) {
   std::byte* block = chunk;
@@ -41,7 +41,7 @@ inline void walk(std::byte* chunk, std::size_t bytes, std::size_t size, const st
   if (block < chunk + bytes) visit(block, static_cast<std::size_t>(chunk + bytes - block), BlockState::metadata);
 }
 
-// The figures of the runs and of the large blocks; `apart`: what else lies outside the region.
+// The figures of the page runs and of the large blocks. `apart`: other bytes outside of the region.
 inline HeapStats stats_of_pages(const PageRuns& runs, const LargeBlocks& large, std::size_t apart) noexcept {
   return {.granted = large.bytes(),
           .free_bytes = runs.free_bytes(),

@@ -1,5 +1,5 @@
-// From a request to its size class in one load: for strategies that must know the class of every allocate and every
-// sized deallocate.
+// Maps a request to its size class with one load, for strategies that need the class at every allocate and every sized
+// deallocate.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,8 @@ class ClassTable {
   // See SizeClasses; `largest` is at most kMostLargest, and is rounded up to a class.
   ClassTable(unsigned log2_spacing, std::size_t largest) noexcept
       : classes_(log2_spacing, largest), largest_(classes_.largest()) {
-    // A program's start waits for it: class by class, each of the lengths above those of the class before.
+    // The start of a program waits for this loop. So it fills the table class by class; each class has the lengths
+    // above those of the class before.
     std::uint8_t* next = by_quanta_.data();
     for (std::size_t index = 0; index < classes_.count(); ++index) {
       std::uint8_t* const end = by_quanta_.data() + classes_.size(index) / SizeClasses::kQuantum + 1;
@@ -33,15 +34,16 @@ class ClassTable {
   [[nodiscard]] std::size_t count() const noexcept { return classes_.count(); }
   [[nodiscard]] std::size_t size(std::size_t index) const noexcept { return classes_.size(index); }
 
-  // The class of a request, or kNone: for requests above the largest class, and for alignments that no class keeps
-  // whose blocks lie at multiples of their size from a page.
+  // Returns the class of a request, or kNone: for requests above the largest class, and for alignments that no class
+  // provides when its blocks lie at multiples of their size from a page.
   [[nodiscard]] std::size_t index(std::size_t size, std::size_t alignment) const noexcept {
-    // Not by the two below: with them g++ 12 puts 0.6 instructions more into each operation of segregated-pool.
+    // Does not call the two functions below: with them g++ 12 adds 0.6 instructions to each operation of
+    // segregated-pool.
     if (alignment <= kDefaultAlignment && size <= largest_) [[likely]]
       return by_quanta_[(size + SizeClasses::kQuantum - 1) / SizeClasses::kQuantum];
     return aligned_index(size, alignment);
   }
-  // Whether the table alone says it.
+  // Whether the table alone determines the class.
   [[nodiscard, gnu::always_inline]] bool is_plain(std::size_t size, std::size_t alignment) const noexcept {
     return alignment <= kDefaultAlignment && size <= largest_;
   }

@@ -1,4 +1,4 @@
-// The large requests of a strategy whose small ones are carved from pages: each is a run of pages of its own.
+// The large requests of a strategy that carves its small blocks from pages. Each large block is a run of pages.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@ class LargeBlocks {
     --blocks_;
     runs_.deallocate(block);
   }
-  // Whether the block could be made to hold `size` bytes where it is.
+  // Tries to resize the block in place so that it holds `size` bytes. Returns whether that succeeded.
   [[nodiscard]] bool resize(void* block, std::size_t size) noexcept {
     const std::size_t before = runs_.run_bytes(block);
     if (!runs_.resize(block, PageRuns::pages_for(size))) return false;

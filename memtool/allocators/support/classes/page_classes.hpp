@@ -1,4 +1,4 @@
-// Which size class the blocks of a page are of: a byte a page, so that the pages of a whole heap's hot part lie in a
+// The size class of the blocks in each page, in one byte for each page. So the entries of a heap's hot part lie in a
 // few cache lines.
 #pragma once
 
@@ -23,14 +23,15 @@ class PageClasses {
     void* mapped =
         mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapped == MAP_FAILED) throw std::bad_alloc();
-    // As if it began at address 0: the number of a page is an address without its last twelve bits.
+    // The origin is chosen as if the table began at address 0, so the index of a page is its address without the last
+    // twelve bits.
     origin_ = reinterpret_cast<std::uintptr_t>(mapped) - reinterpret_cast<std::uintptr_t>(region.base()) / kPage;
   }
   ~PageClasses() { munmap(entry(region_.base()), mapped_bytes_); }
   PageClasses(const PageClasses&) = delete;
   PageClasses& operator=(const PageClasses&) = delete;
 
-  // Of a page for which one was set.
+  // Only for a page whose class was set.
   [[nodiscard, gnu::always_inline]] std::size_t of(const void* address) const noexcept { return *entry(address); }
   void set(const void* first, std::size_t bytes, std::uint8_t index) noexcept {
     std::memset(entry(first), index, (bytes + kPage - 1) / kPage);

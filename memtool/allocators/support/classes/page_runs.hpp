@@ -1,10 +1,11 @@
-// Runs of whole pages in a region, for strategies that carve pages into blocks of one size and pass large requests
-// through.
+// Runs of whole pages in a region, for strategies that carve pages into blocks of one size and serve large requests
+// with whole runs.
 //
-// What is known of a page lies apart from it, in a table with one entry a page: a free page is never touched, and the
-// table of a reserved region costs only what is used of it. Free runs are kept in bins by length, exact up to 64 pages
-// and then eight to each doubling, the youngest first; neighbours are merged at once. The first run that fits is taken,
-// from the shortest bin that has one, so that only runs within an eighth of a request's length are ever looked through.
+// A separate table has one entry for each page. So a free page is never touched, and the table of a reserved region
+// costs only the part in use. Free runs are kept in bins by length: one bin for each length up to 64 pages, then eight
+// bins for each doubling. A bin lists the youngest run first. Free neighbours coalesce at once. A request takes the
+// first run that fits from the shortest bin that has one, so a search covers only runs within an eighth of the
+// request's length.
 #pragma once
 
 #include <sys/mman.h>
@@ -49,7 +50,8 @@ class PageRuns {
     return std::max<std::size_t>(1, bytes / kPage + (bytes % kPage != 0));
   }
 
-  // A run of `pages` pages whose address is a multiple of `alignment` (a power of two); nullptr when memory is out.
+  // Returns a run of `pages` pages whose address is a multiple of `alignment` (a power of two), or nullptr if memory is
+  // exhausted.
   [[nodiscard]] void* allocate(std::size_t pages, std::size_t alignment) noexcept {
     if (table_ == nullptr || pages > region_.capacity() / kPage) return nullptr;
     const std::uint32_t run = find(pages, alignment);
@@ -75,7 +77,7 @@ class PageRuns {
     link(first, pages);
   }
 
-  // Whether a used run without a tag could be made `pages` pages long where it is.
+  // Tries to resize a used run without a tag in place to `pages` pages. Returns whether that succeeded.
   [[nodiscard]] bool resize(void* address, std::size_t pages) noexcept {
     const std::uint32_t first = page_of(address);
     const std::size_t before = table_[first].pages;
@@ -101,22 +103,23 @@ class PageRuns {
   [[nodiscard]] std::size_t run_bytes(const void* address) const noexcept {
     return std::size_t{table_[page_of(address)].pages} * kPage;
   }
-  // Has the system give the pages of a used run now, where it can: for all of them that is about half of what a fault
-  // for each takes. errno stays.
+  // Makes the system provide the pages of a used run now, if it can. For all of them together this takes about half the
+  // time of one fault for each. Preserves errno.
   static void populate(void* first, std::size_t bytes) noexcept {
     constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE: Linux 5.14, and not in every C library's headers
     const int problem = errno;
-    if (madvise(first, bytes, kPopulateWrite) != 0) errno = problem;  // then they come when they are written to
+    if (madvise(first, bytes, kPopulateWrite) != 0)
+      errno = problem;  // otherwise the first write to each page faults it in
   }
-  // A used run may carry a number, which any address in it then leads to.
+  // A used run may carry a tag, which tag() returns for any address in the run.
   void set_tag(const void* run, std::uint32_t tag) noexcept {
     const std::uint32_t first = page_of(run);
     for (std::uint32_t page = first; page < first + table_[first].pages; ++page) table_[page].next = tag;
   }
-  // The tag of the run that holds an address; kNoTag for the first page of a run without one.
+  // Returns the tag of the run that holds an address, or kNoTag for the first page of a run without one.
   [[nodiscard]] std::uint32_t tag(const void* address) const noexcept { return table_[page_of(address)].next; }
   static constexpr std::uint32_t kNoTag = ~std::uint32_t{0};
-  // The same for who asks for several.
+  // The same, for callers that look up several addresses.
   class Tags {
    public:
     explicit Tags(const PageRuns& runs) noexcept : base_(runs.region_.base()), table_(runs.table_) {}
@@ -132,7 +135,7 @@ class PageRuns {
   [[nodiscard]] std::size_t used_bytes() const noexcept { return used_pages_ * kPage; }
   [[nodiscard]] std::size_t free_bytes() const noexcept { return (end() - used_pages_) * kPage; }
   [[nodiscard]] std::size_t free_runs() const noexcept { return free_runs_; }
-  // Now, or once the region has `used` bytes.
+  // The size of the table now, or once the region has `used` bytes.
   [[nodiscard]] std::size_t table_bytes(std::size_t used = 0) const noexcept {
     return std::max(region_.used(), used) / kPage * sizeof(Entry);
   }
@@ -191,11 +194,11 @@ class PageRuns {
   static constexpr unsigned kLog2Spacing = 3;
   static constexpr std::size_t kBins = kExact + ((32 - kLog2Exact) << kLog2Spacing);  // lengths below 2^32
 
-  // Of the first page of a run; of the last one of a free run, `pages` and `state` only.
+  // The entry of a run's first page. The entry of a free run's last page has only `pages` and `state`.
   struct Entry {
     std::uint32_t pages;
     State state;
-    std::uint32_t next;  // of a used run: its tag, in every page
+    std::uint32_t next;  // in a used run: its tag, in every page
     std::uint32_t previous;
   };
 
@@ -211,7 +214,7 @@ class PageRuns {
         static_cast<std::size_t>(static_cast<const std::byte*>(address) - region_.base()) / kPage);
   }
 
-  // Pages that a run starting at `page` must leave unused to be aligned.
+  // Number of pages that a run starting at `page` must leave unused to be aligned.
   [[nodiscard]] std::size_t lead(std::uint32_t page, std::size_t alignment) const noexcept {
     if (alignment <= kPage) return 0;
     const auto address = reinterpret_cast<std::uintptr_t>(region_.base()) + std::size_t{page} * kPage;
@@ -244,13 +247,13 @@ class PageRuns {
   }
 
   void* grow(std::size_t pages, std::size_t alignment) noexcept {
-    // A free run at the end is used as far as it goes.
+    // A free run at the end of the region becomes the front of the new run.
     std::uint32_t first = end();
     if (first > 0 && table_[first - 1].state == kFree) first -= table_[first - 1].pages;
     const std::size_t before = lead(first, alignment);
     const std::size_t need = before + pages - (end() - first);
     if (need > region_.capacity() / kPage || region_.grow(need * kPage) == nullptr) return nullptr;
-    // The end has moved: what was free there is linked anew, or used.
+    // The end has moved. The pages that were free there are linked again, or used.
     const std::size_t old_free = end() - need - first;
     if (old_free > 0) unlink(first);
     if (before > 0) link(first, static_cast<std::uint32_t>(before));

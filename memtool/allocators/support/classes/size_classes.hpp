@@ -1,5 +1,5 @@
-// Size classes with geometric spacing: 2^k classes to each doubling above 2^k quanta, as jemalloc has them, so that
-// rounding up wastes less than 1/(2^k + 1) of a block: 20 % for four classes to a doubling.
+// Size classes with geometric spacing, as in jemalloc: 2^k classes in each doubling above 2^k quanta. Rounding up
+// wastes less than 1/(2^k + 1) of a block, which is 20 % for four classes in each doubling.
 #pragma once
 
 #include <algorithm>
@@ -14,12 +14,12 @@ namespace memtool {
 class SizeClasses {
  public:
   static constexpr std::size_t kQuantum = 16;
-  static constexpr std::size_t kMost = 128;  // 8 classes to a doubling up to 2 MiB need 120
+  static constexpr std::size_t kMost = 128;  // 8 classes in each doubling up to 2 MiB need 120
   static constexpr unsigned kMostLog2Spacing = 3;
   static constexpr std::size_t kLargest = std::size_t{2} << 20;
 
-  // `log2_spacing`: log2 of the classes to a doubling, at most kMostLog2Spacing; `largest`: size that the last class
-  // holds at least, at most kLargest.
+  // `log2_spacing`: log2 of the number of classes in each doubling, at most kMostLog2Spacing. `largest`: a size that
+  // the last class holds at least, at most kLargest.
   constexpr SizeClasses(unsigned log2_spacing, std::size_t largest) noexcept : log2_spacing_(log2_spacing) {
     while (count_ < kMost) {
       const std::size_t size = size_of(count_);
@@ -32,7 +32,7 @@ class SizeClasses {
   [[nodiscard]] std::size_t size(std::size_t index) const noexcept { return sizes_[index]; }
   [[nodiscard]] std::size_t largest() const noexcept { return sizes_[count_ - 1]; }
 
-  // The smallest class that holds `size` bytes; `size` must not be above largest().
+  // Returns the smallest class that holds `size` bytes; `size` must not exceed largest().
   [[nodiscard]] std::size_t index(std::size_t size) const noexcept {
     const std::size_t quanta = (std::max<std::size_t>(size, 1) - 1) / kQuantum;
     if (quanta < std::size_t{1} << log2_spacing_) return quanta;
@@ -40,8 +40,8 @@ class SizeClasses {
     return (std::size_t{shift} << log2_spacing_) + (quanta >> shift);
   }
 
-  // The smallest class that holds `size` bytes in blocks whose addresses, at multiples of their size, are multiples of
-  // `alignment`; count() when there is none.
+  // Returns the smallest class that holds `size` bytes and whose blocks, at multiples of their size, lie at multiples
+  // of `alignment`; count() if there is none.
   [[nodiscard]] std::size_t index(std::size_t size, std::size_t alignment) const noexcept {
     const std::size_t least = std::max(size, alignment);
     if (least > largest()) return count_;

@@ -1,4 +1,4 @@
-// Spans: runs of pages that are cut into blocks of one size class, each of which knows how many of its blocks are out.
+// Spans: runs of pages that are cut into blocks of one size class. Each span counts its blocks that are in use.
 #pragma once
 
 #include <algorithm>
@@ -16,12 +16,12 @@ namespace memtool {
 struct alignas(64) Span {
   FreeList::Link* free = nullptr;
   std::byte* run = nullptr;
-  std::byte* fresh = nullptr;  // never handed out from here to end
+  std::byte* fresh = nullptr;  // start of the blocks that were never allocated, up to `end`
   std::byte* end = nullptr;
-  Span* next = nullptr;  // in the list of those that have room
+  Span* next = nullptr;  // in the list of spans with free blocks
   Span* previous = nullptr;
   std::uint32_t out = 0;
-  std::uint32_t index = 0;  // its class
+  std::uint32_t index = 0;  // index of its size class
 
   [[nodiscard]] bool has_room() const noexcept { return free != nullptr || fresh != end; }
   [[nodiscard]] std::size_t count(std::size_t size) const noexcept {
@@ -30,7 +30,7 @@ struct alignas(64) Span {
     return blocks;
   }
 
-  // How many blocks of `size` bytes there were for the slots, which are filled from their end.
+  // Fills `slots` from the end with up to that many blocks of `size` bytes, and returns their number.
   std::size_t take(std::span<void*> slots, std::size_t size) noexcept {
     void** const last = slots.data() + slots.size();
     void** slot = last;
@@ -58,14 +58,14 @@ struct alignas(64) Span {
 };
 static_assert(sizeof(Span) == 64);
 
-// Where spans are written down: in pages of the region, under numbers that tags of runs can be.
+// The records of spans. They lie in pages of the region, and their numbers are small enough to be tags of page runs.
 class SpanRecords {
  public:
-  static constexpr std::uint32_t kTag = PageRuns::kNoTag - 1;  // of the pages themselves
+  static constexpr std::uint32_t kTag = PageRuns::kNoTag - 1;  // tag of the pages that hold the records
 
   SpanRecords(const Region& region, PageRuns& runs) noexcept : base_(region.base()), runs_(runs) {}
 
-  // nullptr when memory is out.
+  // Returns nullptr if memory is exhausted.
   Span* make() noexcept {
     if (dropped_ != nullptr) {
       Span* span = dropped_;
@@ -96,7 +96,8 @@ class SpanRecords {
   [[nodiscard]] Span& at(std::uint32_t tag) const noexcept {
     return *std::launder(reinterpret_cast<Span*>(base_ + std::size_t{tag} * sizeof(Span)));
   }
-  // The span of a block, for who looks up several: it depends on nothing that writing to a block could change.
+  // Finds the spans of several blocks. It reads no member that a write to a block could change, so the compiler can
+  // keep them in registers.
   class Finder {
    public:
     explicit Finder(const SpanRecords& records) noexcept : base_(records.base_), tags_(records.runs_) {}
@@ -112,7 +113,7 @@ class SpanRecords {
 
  private:
   static constexpr std::size_t kMostBytes =
-      std::size_t{kTag} * sizeof(Span);  // of a region, behind which no tag reaches
+      std::size_t{kTag} * sizeof(Span);  // of a region; no tag reaches a record behind them
 
   std::byte* base_;
   PageRuns& runs_;

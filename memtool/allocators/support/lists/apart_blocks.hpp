@@ -1,7 +1,7 @@
-// Blocks that keep what is known of them apart: the heap holds payload and nothing else, as the theory of fragmentation
-// counts it. Headers and footers may still be asked for; nothing is written there, they are room that is lost.
+// Blocks whose metadata lies apart from the heap. The heap then holds only payload, as the theory of fragmentation
+// counts it. Headers and footers may still be configured: nothing is written to them, so they are lost space.
 //
-// Each block has a record with links to its physical neighbours and along the free list; a hash table with linear
+// Each block has a record with links to its physical neighbours and along the free list. A hash table with linear
 // probing (Knuth, TAOCP 3, 6.4, algorithms L and R) finds the record of a used block by its address.
 #pragma once
 
@@ -16,7 +16,7 @@ namespace memtool {
 
 class ApartBlocks {
  public:
-  // A block, by the number of its record.
+  // A block, identified by the number of its record.
   using Ref = std::size_t;
   static constexpr Ref kNone = ~std::uint32_t{0};
   static constexpr bool kInHeap = false;  // a free block is free from its first byte to its last
@@ -29,7 +29,7 @@ class ApartBlocks {
     return records_.capacity() * sizeof(Record) + used_.capacity() * sizeof(std::uint32_t);
   }
 
-  // kNone where no used block has that payload.
+  // Returns kNone if no used block has that payload.
   [[nodiscard]] Ref of_payload(std::size_t offset) const noexcept { return used_[slot_of(offset - header_)]; }
   [[nodiscard]] std::size_t offset(Ref at) const noexcept { return records_[at].offset; }
   [[nodiscard]] std::size_t bytes(Ref at) const noexcept { return records_[at].bytes & ~kFree; }
@@ -90,9 +90,9 @@ class ApartBlocks {
  private:
   struct Record {
     std::size_t offset;
-    std::size_t bytes;  // and whether it is free
+    std::size_t bytes;  // size, and whether the block is free
     std::uint32_t previous_physical;
-    std::uint32_t next_physical;  // of a spare record: the next spare one
+    std::uint32_t next_physical;  // in a spare record: the next spare record
     std::uint32_t previous;
     std::uint32_t next;
   };
@@ -119,11 +119,11 @@ class ApartBlocks {
     (right == kNone ? last_ : records_[right].previous_physical) = number(left);
   }
 
-  // Fibonacci hashing: neighbouring blocks, whose addresses differ in few bits, lie far apart.
+  // Fibonacci hashing: neighbouring blocks, whose addresses differ in few bits, get distant slots.
   [[nodiscard]] std::size_t home_of(std::size_t offset) const noexcept {
     return offset * 0x9e3779b97f4a7c15ULL >> 32 & (used_.size() - 1);
   }
-  // The slot that names the block, or the empty one where it would be.
+  // Returns the slot of the block, or the empty slot where it would be inserted.
   [[nodiscard]] std::size_t slot_of(std::size_t offset) const noexcept {
     std::size_t slot = home_of(offset);
     while (used_[slot] != kEmpty && records_[used_[slot]].offset != offset) slot = (slot + 1) & (used_.size() - 1);
@@ -143,7 +143,7 @@ class ApartBlocks {
     const std::size_t mask = used_.size() - 1;
     std::size_t hole = slot_of(offset(at));
     used_[hole] = kEmpty;
-    // What was pushed past the hole moves back into it, so that no search ends there too early.
+    // Entries that were displaced past the hole move back into it, so that no search ends there too early.
     for (std::size_t slot = (hole + 1) & mask; used_[slot] != kEmpty; slot = (slot + 1) & mask) {
       const std::size_t home = home_of(records_[used_[slot]].offset);
       if (((slot - home) & mask) < ((slot - hole) & mask)) continue;

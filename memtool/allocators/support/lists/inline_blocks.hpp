@@ -1,10 +1,10 @@
-// Blocks that keep what is known of them in the heap itself, as a textbook draws them:
+// Blocks that keep their metadata in the heap itself, as textbooks draw them:
 //
 //   | size, free? | payload; in a free block: next, previous ....... | size, free? |
 //     header                                                           footer
 //
-// A word is 4 bytes where the header has no room for more, then for heaps of up to 2 GiB; else 8. Nothing is assumed
-// about alignment: a heap of bytes without any is as good as another.
+// A word has 4 bytes if the header has no room for more, which limits the heap to 2 GiB; otherwise 8. The code assumes
+// no alignment, so any layout in bytes works.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ namespace memtool {
 
 class InlineBlocks {
  public:
-  // A block, by its first byte's distance from the region's base.
+  // A block, identified by the offset of its first byte from the region's base.
   using Ref = std::size_t;
   static constexpr Ref kNone = ~Ref{0};
   static constexpr bool kInHeap = true;  // a free block has a header and a footer
@@ -31,18 +31,18 @@ class InlineBlocks {
         first_(layout.lead()),
         end_(layout.lead()) {}
 
-  static constexpr std::size_t kLeastField = 4;  // bytes of a header, or of a footer where there is one
+  static constexpr std::size_t kLeastField = 4;  // bytes of a header, and of a footer if there is one
   [[nodiscard]] static std::size_t word_bytes(const ListLayout& layout) noexcept {
     return layout.header < 8 || (layout.footer != 0 && layout.footer < 8) ? 4 : 8;
   }
-  // What a free block must hold.
+  // The smallest free block that can hold its metadata.
   [[nodiscard]] static std::size_t least_bytes(const ListLayout& layout, bool linked) noexcept {
     return layout.overhead() + (linked ? 2 * word_bytes(layout) : 0);
   }
   [[nodiscard]] std::size_t most_heap_bytes() const noexcept { return std::size_t{1} << (8 * word_ - 1); }
   [[nodiscard]] std::size_t apart_bytes() const noexcept { return 0; }
 
-  // The used block whose payload begins there.
+  // Returns the used block whose payload begins there.
   [[nodiscard]] Ref of_payload(std::size_t offset) const noexcept { return offset - header_; }
   [[nodiscard]] std::size_t offset(Ref at) const noexcept { return at; }
   [[nodiscard]] std::size_t bytes(Ref at) const noexcept { return load(at) & ~free_bit(); }
@@ -55,7 +55,7 @@ class InlineBlocks {
     const Ref next = at + bytes(at);
     return next == end_ ? kNone : next;
   }
-  // Without footers the block before is not to be found from here.
+  // Without footers the previous block cannot be found from here.
   [[nodiscard]] bool knows_previous() const noexcept { return footer_ != 0; }
   [[nodiscard]] Ref previous_physical(Ref at) const noexcept {
     return at == first_ ? kNone : at - (load(at - footer_) & ~free_bit());
@@ -66,26 +66,26 @@ class InlineBlocks {
   void set_next(Ref at, Ref to) noexcept { store(at + header_, to); }
   void set_previous(Ref at, Ref to) noexcept { store(at + header_ + word_, to); }
 
-  // A new free block behind the last one.
+  // Appends a new free block behind the last one.
   Ref append(std::size_t bytes) noexcept {
     const Ref fresh = end_;
     end_ += bytes;
     set(fresh, bytes, true);
     return fresh;
   }
-  // The last block, free, gets longer.
+  // Extends the last block, which is free.
   void extend(Ref at, std::size_t more) noexcept {
     end_ += more;
     set(at, bytes(at) + more, true);
   }
-  // Cuts a free block in two; the first keeps `bytes`. Returns the second, free too.
+  // Cuts a free block in two. The first part keeps `bytes`. Returns the second part, which is also free.
   Ref cut(Ref at, std::size_t bytes) noexcept {
     const std::size_t rest = this->bytes(at) - bytes;
     set(at, bytes, true);
     set(at + bytes, rest, true);
     return at + bytes;
   }
-  // Makes two free neighbours one.
+  // Coalesces two free neighbours.
   void join(Ref at, Ref next) noexcept { set(at, bytes(at) + bytes(next), true); }
 
   void check(Ref at) const {
@@ -99,7 +99,7 @@ class InlineBlocks {
     if (word_ == sizeof(std::uint32_t)) return load_as<std::uint32_t>(offset);
     return load_as<std::uint64_t>(offset);
   }
-  // No link is all ones in a word of either width.
+  // No link is all ones in a word of either width, so all ones stand for kNone.
   [[nodiscard]] Ref load_link(std::size_t offset) const noexcept {
     const std::size_t link = load(offset);
     return link == (kNone >> (64 - 8 * word_)) ? kNone : link;
@@ -128,7 +128,7 @@ class InlineBlocks {
   std::byte* base_;
   std::size_t header_;
   std::size_t footer_;
-  std::size_t word_;  // bytes of a size or a link
+  std::size_t word_;  // bytes of a size or of a link
   Ref first_;
   Ref end_;
   Ref last_ = kNone;

@@ -1,4 +1,4 @@
-// The decisions of a heap that searches a list of free blocks.
+// The design decisions of a heap that searches a list of free blocks.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 namespace memtool {
 
-// In the order of the words that a user chooses from.
+// In the order of the user's choices.
 enum class ListFit : std::uint8_t { first, next, best, worst };
 enum class ListOrder : std::uint8_t { address, lifo, fifo, size_ascending, size_descending };
 enum class Coalescing : std::uint8_t { immediate, deferred, listed, none };
@@ -17,11 +17,11 @@ struct ListPolicy {
   ListFit fit;
   ListOrder order;
   Coalescing coalescing;
-  Remainder remainder;  // what is left of a block is listed in its order, or keeps the place of the block
-  Extension extension;  // the heap grows by what is missing beside a free block at its end, or by the whole request
-  bool linked;          // false: there is no list, all blocks are walked
-  std::size_t initial;  // bytes the heap begins with
-  std::size_t grow;     // fewest bytes by which it grows; 0: never
+  Remainder remainder;  // where the remainder of a split goes: where a freed block would, or in the place of the block
+  Extension extension;  // the heap grows by what its last free block lacks, or by the whole request
+  bool linked;          // false: there is no list, and a search walks all blocks
+  std::size_t initial;  // bytes of the heap at the start
+  std::size_t grow;     // smallest number of bytes by which it grows; 0: it never grows
 
   [[nodiscard]] bool by_address() const noexcept { return order == ListOrder::address; }
   [[nodiscard]] bool by_size() const noexcept {

@@ -1,8 +1,8 @@
-// The textbook's allocator: blocks side by side in one growing heap, the free ones found by walking along a list, and
-// every decision a parameter. Nothing here is fast: a search looks at one block after the other, and so does whatever
-// keeps the list in order. That is what its users want to see.
+// The textbook's allocator. Blocks lie side by side in one growing heap, a walk along a list finds the free ones, and
+// every design decision is a parameter. Nothing here is meant to be fast: a search looks at one block after another,
+// and so does the code that keeps the list in order. This is what its users want to observe.
 //
-// `Blocks` says where headers, footers and links are kept (inline_blocks.hpp, apart_blocks.hpp).
+// `Blocks` decides where headers, footers and links are kept (inline_blocks.hpp, apart_blocks.hpp).
 #pragma once
 
 #include <algorithm>
@@ -21,12 +21,13 @@ class ListedHeap {
  public:
   ListedHeap(Region& region, const ListLayout& layout, const ListPolicy& policy)
       : region_(region), layout_(layout), policy_(policy), blocks_(region.base(), layout) {
-    // Who keeps all metadata apart wants a heap of nothing but payload, as theory has it: the budget is that heap's.
+    // Separate metadata does not count against the capacity, because the theory that it models budgets the payload
+    // alone.
     const auto own = [](const void* at, std::size_t) noexcept { return static_cast<const Blocks*>(at)->apart_bytes(); };
     region.count_apart(&blocks_, own, false);
     if (region.grow(layout.lead()) == nullptr) return;
     limit_ = region.capacity();
-    // Where the region is no larger than that, the heap's own first bytes come out of it.
+    // If the region is no larger than `initial`, the unused bytes in front of the first block are taken from it.
     const std::size_t left = bits::round_down(region.capacity() - region.used(), layout.alignment);
     const std::size_t initial = std::min(bits::round_up(policy.initial, layout.alignment), left);
     if (initial >= layout.minimum && region.grow(initial) != nullptr) insert(blocks_.append(initial));
@@ -66,7 +67,8 @@ class ListedHeap {
     const std::size_t tags = used_blocks_ * layout_.overhead() + free_tags, free = all - used_bytes_ - free_tags;
     return {.granted = used_bytes_ - used_blocks_ * layout_.overhead(),
             .free_bytes = free,
-            .largest_free = std::min(largest_free(), free),  // tags between neighbours are metadata until they merge
+            .largest_free =
+                std::min(largest_free(), free),  // tags between neighbours are metadata until the blocks coalesce
             .free_blocks = free_blocks_,
             .used_blocks = used_blocks_,
             .metadata_bytes = layout_.lead() + tags + blocks_.apart_bytes(),
@@ -100,7 +102,7 @@ class ListedHeap {
   friend struct ListedHeapCheck<ListedHeap>;
   using Ref = typename Blocks::Ref;
   static constexpr Ref kNone = Blocks::kNone;
-  // What a block is aligned to whose request names no alignment; limits() of the strategy tells of the smaller ones.
+  // The alignment of a block whose request names none. The strategy's limits() describe smaller alignments.
   [[nodiscard]] std::size_t natural() const noexcept { return std::max(layout_.alignment, kDefaultAlignment); }
   [[nodiscard]] std::size_t free_overhead() const noexcept { return Blocks::kInHeap ? layout_.overhead() : 0; }
 
@@ -112,7 +114,7 @@ class ListedHeap {
 
   // ---- searching
 
-  // The free blocks in the order in which they are searched.
+  // The free blocks in the order of the search.
   [[nodiscard]] Ref first_free() const noexcept { return policy_.linked ? head_ : free_from(blocks_.first()); }
   [[nodiscard]] Ref next_free(Ref at) const noexcept {
     return policy_.linked ? blocks_.next(at) : free_from(blocks_.next_physical(at));
@@ -122,7 +124,7 @@ class ListedHeap {
     return at;
   }
 
-  // Bytes to leave free in front, so that the payload of a block that begins at `offset` is aligned: none or a block.
+  // Bytes to leave free in front of a block at `offset`, so that its payload is aligned: none, or enough for a block.
   [[nodiscard]] std::size_t lead_of(std::size_t offset, std::size_t alignment) const noexcept {
     std::byte* first = region_.base() + offset + layout_.header;
     if (alignment <= natural() || bits::is_aligned(first, alignment)) return 0;
@@ -149,7 +151,7 @@ class ListedHeap {
     while (at != end && !serves(at, need, alignment)) at = next_free(at);
     return at == end ? kNone : at;
   }
-  // Of the smallest, or the largest, the first in the list.
+  // Returns the smallest or the largest block that fits, and among equals the first in the list.
   [[nodiscard]] Ref extreme_that_serves(std::size_t need, std::size_t alignment) const noexcept {
     const bool smallest = policy_.fit == ListFit::best;
     Ref extreme = kNone;
@@ -196,7 +198,7 @@ class ListedHeap {
     }
     if (rover_ == at) rover_ = next;
   }
-  // `fresh` takes the place of `at`; they may overlap.
+  // Puts `fresh` in the list in the place of `at`. The blocks may overlap.
   void replace(Ref at, Ref fresh) noexcept {
     if (!policy_.linked) return;
     const Ref previous = blocks_.previous(at);
@@ -205,7 +207,7 @@ class ListedHeap {
     if (rover_ == at) rover_ = fresh;
   }
 
-  // Lists a free block, in its order.
+  // Puts a free block in the list, in its order.
   void insert(Ref at) noexcept {
     ++free_blocks_;
     if (!policy_.linked) return;
@@ -229,7 +231,7 @@ class ListedHeap {
     link(previous, at, next);
     attract_rover(at);
   }
-  // Whether `at` stands before `other`; of blocks of one size the one that was listed first does.
+  // Whether `at` comes before `other` in the list. Among blocks of one size, the one that was listed first comes first.
   [[nodiscard]] bool before(Ref at, Ref other) const noexcept {
     switch (policy_.order) {
       case ListOrder::address:
@@ -240,7 +242,7 @@ class ListedHeap {
         return blocks_.bytes(at) > blocks_.bytes(other);
     }
   }
-  // By insertion, since few blocks are out of place; blocks of one size keep their order.
+  // Insertion sort, because few blocks are out of place. Blocks of one size keep their order.
   void sort() noexcept {
     disordered_ = false;
     Ref at = head_;
@@ -259,8 +261,8 @@ class ListedHeap {
     }
   }
 
-  // In address order the rover is a place in the heap, and the next free block from there on is where a search begins:
-  // the place where the last search found its block, or where the block begins that this has become a part of.
+  // In address order the rover is an offset in the heap, and a search begins at the next free block from there. It is
+  // the place where the last search found its block, or the start of the block into which that one was coalesced.
   void attract_rover(Ref at) noexcept {
     const bool behind = policy_.by_address() && blocks_.offset(at) >= rover_offset_;
     if (behind && (rover_ == kNone || blocks_.offset(at) < blocks_.offset(rover_))) rover_ = at;
@@ -268,7 +270,7 @@ class ListedHeap {
 
   // ---- taking
 
-  // Makes `need` bytes of a free block used and returns them.
+  // Makes `need` bytes of a free block used, and returns the used block.
   Ref take(Ref free_block, std::size_t need, std::size_t alignment, bool searched) noexcept {
     const std::size_t lead = lead_of(blocks_.offset(free_block), alignment);
     const Ref used = lead == 0 ? free_block : blocks_.cut(free_block, lead);
@@ -293,14 +295,14 @@ class ListedHeap {
     used_bytes_ += blocks_.bytes(used);
     return used;
   }
-  // Puts a listed block, whose size has changed, where it belongs.
+  // Moves a listed block, whose size has changed, to its place in the list.
   void relist(Ref at) noexcept {
     if (!policy_.by_size()) return;
     unlink(at);
     insert(at);
   }
 
-  // Extends the region for a request that nothing free can serve; returns the last block, which can.
+  // Extends the region for a request that no free block can serve. Returns the last block, which then can.
   Ref grow(std::size_t need, std::size_t alignment) noexcept {
     if (policy_.grow == 0) return kNone;
     const Ref last = blocks_.last();
@@ -320,7 +322,8 @@ class ListedHeap {
 
   // ---- giving back
 
-  // Lists a free block, merged with its neighbours where that is due; returns what it is a part of now.
+  // Puts a free block in the list after coalescing it with its neighbours, if the policy says so. Returns the resulting
+  // block.
   Ref release(Ref at) noexcept {
     if (policy_.coalescing == Coalescing::immediate) return merge(at);
     insert(at);
@@ -332,7 +335,7 @@ class ListedHeap {
     const Ref next = blocks_.next_physical(at);
     const bool next_free = next != kNone && blocks_.is_free(next);
     const Ref previous = free_before(at);
-    // In address order the merged block stands where one of its parts did: nothing is searched.
+    // In address order the coalesced block takes the place of one of its parts, so no search is needed.
     if (previous != kNone) {
       if (next_free) absorb(at, next);
       if (policy_.by_address()) {
@@ -353,7 +356,7 @@ class ListedHeap {
     insert(at);
     return at;
   }
-  // The block before, if it is free. Without footers it is searched for: in the list, or among all blocks.
+  // Returns the previous block if it is free. Without footers this is a search, along the list or over all blocks.
   [[nodiscard]] Ref free_before(Ref at) const noexcept {
     if (blocks_.knows_previous()) {
       const Ref previous = blocks_.previous_physical(at);
@@ -368,7 +371,7 @@ class ListedHeap {
     return free_block;
   }
 
-  // `next`, which is listed, becomes part of the free block before it.
+  // Merges `next`, which is listed, into the free block before it.
   void absorb(Ref at, Ref next) noexcept {
     unlink(next);
     join(at, next);
@@ -381,7 +384,7 @@ class ListedHeap {
     blocks_.join(at, next);
   }
 
-  // Every run of free blocks becomes one, in the place of its first.
+  // Merges every run of free blocks into one block, in the place of the first.
   void merge_all() noexcept {
     unmerged_ = false;
     for (Ref at = blocks_.first(); at != kNone; at = blocks_.next_physical(at)) {
@@ -395,8 +398,8 @@ class ListedHeap {
       if (merged) relist(at);
     }
   }
-  // Only neighbours that follow each other in the list are found, and what they become keeps its place in it. Returns
-  // what `block` is a part of then.
+  // Coalesces only neighbours that follow each other in the list. The result keeps its place in the list. Returns the
+  // block that `block` has become part of.
   Ref merge_listed(Ref block) noexcept {
     Ref at = head_;
     while (at != kNone) {
@@ -414,7 +417,7 @@ class ListedHeap {
 
   // ---- verifying
 
-  // What could be asked for; free neighbours count as one where they would be merged for it.
+  // The largest request that could be served. Free neighbours count as one block if they would be coalesced for it.
   [[nodiscard]] std::size_t largest_free() const noexcept {
     std::size_t largest = 0;
     if (policy_.coalescing != Coalescing::deferred) {
@@ -434,16 +437,16 @@ class ListedHeap {
   ListLayout layout_;
   ListPolicy policy_;
   Blocks blocks_;
-  std::size_t limit_ = 0;  // requests must be smaller
+  std::size_t limit_ = 0;  // requests must be smaller than this
   std::size_t used_blocks_ = 0;
-  std::size_t used_bytes_ = 0;  // headers and footers included
+  std::size_t used_bytes_ = 0;  // with headers and footers
   std::size_t free_blocks_ = 0;
   Ref head_ = kNone;
   Ref tail_ = kNone;
-  Ref rover_ = kNone;             // where next fit begins, the next listed block where there is a list
-  std::size_t rover_offset_ = 0;  // in address order: where that is, at the earliest
-  bool disordered_ = false;       // by size: remainders or merged blocks have kept their places
-  bool unmerged_ = false;         // something was freed since all was merged
+  Ref rover_ = kNone;             // where next fit begins; with a list, the next listed block
+  std::size_t rover_offset_ = 0;  // in address order: the lowest offset at which the search may begin
+  bool disordered_ = false;       // in an order by size: remainders or coalesced blocks have kept their places
+  bool unmerged_ = false;         // something was freed since the last merge of all blocks
 };
 
 }  // namespace memtool

@@ -1,5 +1,5 @@
-// What can be read of a persistent heap without changing it: its figures, its blocks, and whether it is sound. Nothing
-// that lies in it is trusted before it is known to be in bounds.
+// Reads a persistent heap without changing it: its figures, its blocks, and whether it is consistent. Nothing in the
+// heap is trusted until it is known to be in bounds.
 #pragma once
 
 #include <bit>
@@ -35,7 +35,7 @@ inline std::uint64_t blocks_in_use(const ChunkHead& slab, unsigned index) noexce
   return used;
 }
 
-// Whether a block that lies in the heap is in use: one that a slab or a run begins where it does.
+// Whether a block that lies in the heap is in use: a slab or a run has a used block that begins there.
 inline bool is_live(const std::byte* base, Offset block) noexcept {
   const Offset at = block & ~(kChunk - 1);
   const ChunkHead& run = chunk_of(base, at);
@@ -61,7 +61,7 @@ inline void require_at(Offset run, bool holds, const char* words) {
   if (!holds) throw BrokenInvariant("the run at byte " + std::to_string(run) + ": " + words);
 }
 
-// That the heap can be walked, and that no slab has blocks in use where it has none.
+// Requires that the heap can be walked, and that no slab marks blocks in use beyond its end.
 inline void require_runs(const std::byte* base) {
   const Offset end = head_of(base).end;
   for (Offset at = kChunk; at < end;) {
@@ -83,7 +83,7 @@ inline void require_runs(const std::byte* base) {
   }
 }
 
-// The runs on a list, each of which must be one that belongs there.
+// Counts the runs on a list and requires that each of them belongs there.
 inline std::uint64_t require_list(const std::byte* base, Offset first, Kind kind, unsigned index) {
   const Offset end = head_of(base).end;
   std::uint64_t count = 0;

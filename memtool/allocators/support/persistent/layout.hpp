@@ -1,10 +1,10 @@
-// What a persistent heap looks like in its region: every place is an offset from the region's base, so that another
-// process may map it elsewhere.
+// The layout of a persistent heap in its region. Every position is an offset from the region's base, so another process
+// may map the region at a different address.
 //
-// The region is cut into chunks of 64 KiB. The first has the head; each of the others begins a slab of blocks of one
-// class, a large block of several chunks, or a run of free chunks, and its first word says which. Whatever changes who
-// owns what changes one word: a bit of a slab's bitmap, or the state of a run. All else (lists, counts, the hints) is
-// derived from those words, and made anew where a process has died.
+// The region is cut into chunks of 64 KiB. The first holds the head. Each of the others begins a slab of blocks of one
+// class, a large block of several chunks, or a run of free chunks; its first word says which. Every change of ownership
+// changes one word: a word of a slab's bitmap, or the state of a run. Everything else (lists, counts and hints) is
+// derived from those words, and is rebuilt if a process has died.
 #pragma once
 
 #include <pthread.h>
@@ -27,7 +27,8 @@ inline constexpr unsigned kClasses = 38;
 inline constexpr std::uint64_t kLargestSmall = 30720;
 inline constexpr std::uint64_t kLargestAlignment = 4096;
 
-// 16 to 128 in steps of 16, then four to each power of two up to 16 KiB, then three and two blocks to a chunk.
+// 16 to 128 in steps of 16, then four for each power of two up to 16 KiB, then sizes of which a chunk holds three and
+// two.
 constexpr std::uint64_t size_of_class(unsigned index) noexcept {
   if (index < 8) return 16 * (std::uint64_t{index} + 1);
   if (index >= 36) return index == 36 ? 20480 : kLargestSmall;
@@ -46,7 +47,7 @@ constexpr std::uint64_t alignment_of_class(unsigned index) noexcept {
 constexpr std::uint64_t words_of_class(unsigned index) noexcept {
   return (kChunk / size_of_class(index) + 63) / 64;
 }
-// Where the blocks of a slab begin, behind the head of its chunk and the bitmap.
+// Offset of the first block of a slab, behind the head of its chunk and the bitmap.
 constexpr std::uint64_t data_of_class(unsigned index) noexcept {
   const std::uint64_t alignment = alignment_of_class(index);
   return (kHeadOfChunk + words_of_class(index) * 8 + alignment - 1) / alignment * alignment;
@@ -57,8 +58,8 @@ constexpr std::uint64_t blocks_of_class(unsigned index) noexcept {
 
 enum class Kind : std::uint64_t { none = 0, free = 1, slab = 2, large = 3 };
 
-// What a run of chunks is, in one word that knows its own place: what is damaged, or was left by another use of the
-// chunk, is seen to be.
+// The state of a run of chunks, in one word that includes its own position. So a damaged word is recognized, and so is
+// one left by an earlier use of the chunk.
 class State {
  public:
   constexpr State() noexcept = default;
@@ -91,12 +92,12 @@ class State {
 };
 
 struct ChunkHead {
-  std::uint64_t state;  // the truth
-  std::uint64_t data;   // of a large block: where it begins in its run; written before the state
+  std::uint64_t state;  // the authoritative word
+  std::uint64_t data;   // in a large block: where it begins in its run; written before the state
   // Derived:
-  Offset next, before;  // of the slabs of a class with free blocks, or of the free runs
-  std::uint64_t used;   // of a slab: blocks
-  std::uint64_t hint;   // of a slab: no word of the bitmap before this one has a free block
+  Offset next, before;  // in the list of slabs of a class with free blocks, or of free runs
+  std::uint64_t used;   // in a slab: number of used blocks
+  std::uint64_t hint;   // in a slab: no bitmap word before this one has a free block
   std::uint64_t reserved[2];
   [[nodiscard]] std::uint64_t* bitmap() noexcept { return reinterpret_cast<std::uint64_t*>(this + 1); }
   [[nodiscard]] const std::uint64_t* bitmap() const noexcept {
@@ -105,15 +106,15 @@ struct ChunkHead {
 };
 static_assert(sizeof(ChunkHead) == kHeadOfChunk);
 
-// What is under way of an operation that changes a slot of the program's and a block together.
+// The unfinished part of an operation that changes a slot of the program and a block together.
 enum class Intent : std::uint64_t { none = 0, allocate = 1, deallocate = 2 };
 
 struct Head {
-  std::uint64_t magic;  // last to be written when a heap is made
+  std::uint64_t magic;  // written last when a heap is created
   std::uint64_t capacity;
-  Offset end;  // of the chunks that are in use
+  Offset end;  // end of the chunks that are in use
   Offset root;
-  std::uint64_t is_open;  // 1: a process has it, or has died with it
+  std::uint64_t is_open;  // 1: a process has the heap open, or died with it open
   std::uint64_t intent;   // written after its slot and block
   Offset intent_slot, intent_block;
   // Derived:
@@ -124,8 +125,8 @@ struct Head {
 };
 static_assert(sizeof(Head) <= kChunk);
 
-// A store that other processes may find to be the last one: none moves across it. What a process has stored is in the
-// mapping whatever becomes of the process, in the order of its program.
+// A store that may be the last one that other processes see, so the compiler must not move other stores across it.
+// Whatever happens to the process, its stores are in the mapping, in program order.
 struct Stores {
   static void store(std::uint64_t& where, std::uint64_t value) noexcept {
     std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -1,9 +1,9 @@
-// A heap in a mapping that outlives the process: every operation that has returned is there when another process maps
-// the same file, and what a process was at when it was killed is undone or completed.
+// A heap in a mapping that outlives the process. Every completed operation is visible when another process maps the
+// same file. An operation that was interrupted by a kill is undone or completed.
 //
-// Durable against the end of the process, at once: allocate, deallocate, allocate_into, deallocate_from.
-// Durable against the end of the machine: what was there when flush() returned, as long as nothing was changed since:
-// the kernel writes pages back in any order. What it then finds damaged, opening and check() say.
+// Durable against the end of the process, at once: allocate, deallocate, allocate_into, deallocate_from. Durable
+// against the end of the machine: the state when flush() returned, provided that nothing has changed since, because the
+// kernel writes pages back in any order. Opening the heap and check() report any damage.
 #pragma once
 
 #include <sys/mman.h>
@@ -15,13 +15,13 @@
 
 namespace memtool::persistent {
 
-// What opening a heap came to.
+// What opening a heap found and repaired.
 struct Recovery {
   bool was_new = false;
-  bool was_clean = false;  // closed by its last process
-  bool undone = false;     // an allocation into a slot, which had not reached the slot
-  bool completed = false;  // an allocation into a slot that had, or a deallocation from one
-  bool recounted = false;  // lists or counts were not what the blocks say
+  bool was_clean = false;  // its last process closed it
+  bool undone = false;     // an allocation into a slot had not reached the slot
+  bool completed = false;  // an allocation had reached its slot, or a deallocation from a slot was interrupted
+  bool recounted = false;  // lists or counts did not match the blocks
 };
 
 template <class Store = Stores>
@@ -30,8 +30,8 @@ class OffsetHeap : protected Runs<Store> {
   using Base::base, Base::head, Base::chunk, Base::state, Base::behind, Base::set;
 
  public:
-  // Opens the heap that the region holds, or makes one where it holds none, or where `is_new`. Throws BrokenInvariant:
-  // what lies there is damaged.
+  // Opens the heap in the region. Creates one if the region holds none or if `is_new`. Throws BrokenInvariant if the
+  // heap is damaged.
   OffsetHeap(Region& region, bool is_new) : Base(region) {
     if (region.capacity() < kChunk) return;
     if (is_new || head().magic == 0) {
@@ -40,7 +40,7 @@ class OffsetHeap : protected Runs<Store> {
       open();
     }
   }
-  // One heap of several processes that another has made and all have open: nothing is recovered.
+  // For a heap that several processes have open and another process created. Nothing is recovered.
   struct Joined {};
   OffsetHeap(Region& region, Joined) : Base(region) {
     require_heap(region);
@@ -51,12 +51,12 @@ class OffsetHeap : protected Runs<Store> {
   void close() noexcept {
     if (is_there_) set(head().is_open, 0);
   }
-  // False, with errno.
+  // Returns false and sets errno on failure.
   [[nodiscard]] bool flush() const noexcept { return msync(base(), head().end, MS_SYNC) == 0; }
-  [[nodiscard]] bool is_there() const noexcept { return is_there_; }  // false: the region has no room for one
+  [[nodiscard]] bool is_there() const noexcept { return is_there_; }  // false: the region has no room for a heap
   [[nodiscard]] const Recovery& recovery() const noexcept { return recovery_; }
   [[nodiscard]] pthread_mutex_t& lock() const noexcept { return head().lock; }
-  // Another process may have taken more of the region.
+  // Extends the region's used part if another process has taken more.
   void follow() noexcept {
     if (head().end > this->region_.used()) static_cast<void>(this->region_.grow(head().end - this->region_.used()));
   }
@@ -69,8 +69,8 @@ class OffsetHeap : protected Runs<Store> {
   }
   void deallocate(void* block) noexcept { release(offset_of(block)); }
 
-  // The block and the slot, an Offset that lies in the heap (or is the root) and is 0, become each other's in one step;
-  // 0: no room.
+  // Allocates a block and stores it in `slot` in one step. The slot must be 0 and lie in the heap, or be the root.
+  // Returns 0 if there is no room.
   Offset allocate_into(Offset& slot, std::size_t size, std::size_t alignment) noexcept {
     const Place place = find_place(size, alignment);
     if (place.block == 0) return 0;
@@ -92,7 +92,7 @@ class OffsetHeap : protected Runs<Store> {
   [[nodiscard]] Offset offset_of(const void* block) const noexcept {
     return static_cast<Offset>(static_cast<const std::byte*>(block) - base());
   }
-  // From where a program finds what it has in the heap: a block, or 0.
+  // The entry point from which a program finds its data in the heap: a block, or 0.
   [[nodiscard]] Offset& root() const noexcept { return head().root; }
 
   [[nodiscard]] std::size_t usable_size(const void* block) const noexcept {
@@ -109,7 +109,7 @@ class OffsetHeap : protected Runs<Store> {
     if (is_there_) check_heap(this->region_);
   }
 
-  // What a process has left half done is undone or completed, and what is derived is made anew. Throws BrokenInvariant.
+  // Undoes or completes an interrupted operation, and rebuilds the derived data. Throws BrokenInvariant.
   void recover() {
     require_heap(this->region_);
     follow();
@@ -126,7 +126,7 @@ class OffsetHeap : protected Runs<Store> {
   struct Place {
     Offset block = 0;
     Offset run = 0;
-    std::uint64_t word = 0;  // of the bitmap, and what it becomes; of a large block neither
+    std::uint64_t word = 0;  // index of the bitmap word, and `bits` its new value; both 0 for a large block
     std::uint64_t bits = 0;
   };
 
@@ -162,7 +162,7 @@ class OffsetHeap : protected Runs<Store> {
     is_there_ = true;
   }
 
-  // Where a block of this size goes; nothing owns it yet.
+  // Returns where a block of this size goes. It has no owner yet.
   Place find_place(std::size_t size, std::size_t alignment) noexcept {
     if (!is_there_ || alignment > kLargestAlignment || size >= this->region_.capacity()) return {};
     size = std::max<std::size_t>(size, 1);
@@ -248,7 +248,7 @@ class OffsetHeap : protected Runs<Store> {
     set(head().intent_block, block);
     set(head().intent, static_cast<std::uint64_t>(intent));
   }
-  // Lists and counts are not to be trusted here: they are made anew afterwards.
+  // Lists and counts cannot be trusted here. They are rebuilt afterwards.
   void settle_intent() {
     const auto intent = static_cast<Intent>(head().intent);
     if (intent == Intent::none) return;

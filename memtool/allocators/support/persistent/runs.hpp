@@ -1,4 +1,4 @@
-// The chunks of a persistent heap as runs: taken, given back, merged; and the lists that they are on.
+// The chunks of a persistent heap as runs: taking, freeing and coalescing them, and the lists that hold them.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace memtool::persistent {
 
-// `Store` is Stores; tests have one that ends after so many.
+// `Store` is Stores. Tests use one that stops after a given number of stores.
 template <class Store>
 class Runs {
  public:
@@ -41,7 +41,7 @@ class Runs {
     if (next != 0) set(chunk(next).before, before);
   }
 
-  // A free run of so many chunks that is on no list; 0: there is no room.
+  // Returns a free run of `chunks` chunks that is on no list, or 0 if there is no room.
   Offset reserve(std::uint64_t chunks) noexcept {
     Offset at = take_listed(chunks);
     if (at == 0 && chunks_listed() >= chunks) {
@@ -50,12 +50,12 @@ class Runs {
     }
     return at == 0 ? grow(chunks) : at;
   }
-  // What was in use is free, and on the list.
+  // Frees a used run and puts it on the list.
   void give_back(Offset at) noexcept {
     set_state(at, Kind::free, 0, state(at).chunks());
     push(head().free_runs, at);
   }
-  // Free neighbours become one run; the list is made anew.
+  // Coalesces free neighbours and rebuilds the list.
   void merge_all() noexcept {
     set(head().free_runs, 0);
     for (Offset at = kChunk; at < head().end; at = behind(at)) {
@@ -77,7 +77,7 @@ class Runs {
     unlink(head().free_runs, at);
     const std::uint64_t rest = state(at).chunks() - chunks;
     if (rest != 0) {
-      // The rest begins before the run ends there, so that the heap can be walked at any moment.
+      // The remainder becomes a run before the first run is shortened, so that the heap can be walked at any moment.
       const Offset other = at + chunks * kChunk;
       set_state(other, Kind::free, 0, rest);
       set_state(at, Kind::free, 0, chunks);

@@ -1,14 +1,16 @@
-// Free blocks by address, for the fits that take the first one that is large enough.
+// Free blocks by address, for policies that take the first one that fits.
 //
-// The heap is cut into segments of 1 KiB. A word says at which of a segment's 64 granules a free block begins, and a
-// number how large the largest of these may be; above the segments, each number is the largest of sixteen below it.
-// The first block from some place on is found by climbing along these numbers and descending again, at most one cache
-// line a level, and by looking at the blocks of one segment. Nothing is written to the blocks themselves.
+// The heap is cut into segments of 1 KiB. One word for each segment marks at which of its 64 granules a free block
+// begins, and a number bounds the size of the largest of these blocks. On the levels above, each number is the largest
+// of the sixteen below it. A search for the first block from some address climbs along these numbers and descends
+// again, with at most one cache line for each level, and then looks at the blocks of one segment. Nothing is written to
+// the blocks themselves.
 //
-// The numbers are upper bounds: what leaves does not lower them, a search that comes in vain does. So each removal is
-// paid for by one search at most, and where a block is cut and its remainder stays in the segment, nothing is paid.
+// The numbers are upper bounds: removing a block does not lower them, but an unsuccessful search does. So each removal
+// costs at most one search. If a block is cut and its remainder stays in the segment, it costs nothing.
 //
-// The tables lie outside the region, as large as the region would need and resident as far as the heap has grown.
+// The tables lie outside of the region. They are reserved for the whole region, and resident as far as the heap has
+// grown.
 #pragma once
 
 #include <sys/mman.h>
@@ -30,7 +32,7 @@ class AddressIndex {
  public:
   static constexpr std::size_t kMostHeapBytes = (std::size_t{1} << 32) * PhysicalBlock::kGranule;
 
-  // For blocks in a region of `largest` bytes. Throws std::bad_alloc where its tables cannot be mapped.
+  // For blocks in a region of `largest` bytes. Throws std::bad_alloc if the tables cannot be mapped.
   AddressIndex(unsigned, std::size_t largest) {
     std::size_t entries = std::min(largest, kMostHeapBytes) / kSegmentBytes + 1;
     std::size_t at = bits::round_up(entries * sizeof(std::uint64_t), kLine);
@@ -52,10 +54,10 @@ class AddressIndex {
   AddressIndex(const AddressIndex&) = delete;
   AddressIndex& operator=(const AddressIndex&) = delete;
 
-  // Nothing of it lies in the region: it only counts from its base.
+  // No part of the index lies in the region; it needs only the region's base.
   [[nodiscard]] std::size_t table_bytes() const noexcept { return 0; }
   void place(std::byte* base) noexcept { base_ = base; }
-  // As far as the heap has reached, or at the most when it has `used` bytes.
+  // The size of the tables as far as the heap has grown, or at most, once it has `used` bytes.
   [[nodiscard]] std::size_t apart_bytes(std::size_t used = 0) const noexcept {
     std::size_t entries = std::max(segments_, (used + kSegmentBytes - 1) / kSegmentBytes);
     std::size_t bytes = entries * sizeof(std::uint64_t) + entries * sizeof(std::uint32_t);
@@ -84,7 +86,8 @@ class AddressIndex {
     --free_blocks_;
   }
 
-  // The first block by address with at least `bytes`, from `from` on (nullptr: from the start); nullptr: none.
+  // Returns the first block by address with at least `bytes`, starting at `from` (nullptr: at the start), or nullptr if
+  // there is none.
   [[nodiscard]] PhysicalBlock* first_at_least(std::size_t bytes, const PhysicalBlock* from) noexcept {
     const std::uint32_t size = granules(bytes);
     unsigned level = top_;
@@ -98,7 +101,7 @@ class AddressIndex {
         if (PhysicalBlock* block = first_of(segment, behind, size)) return block;
       level = 0;
       at = segment + 1;
-      while (at % kFanOut == 0 && level < top_) {  // its group ends there: on with the group that follows
+      while (at % kFanOut == 0 && level < top_) {  // the group ends there: continue with the next group
         ++level;
         at /= kFanOut;
       }
@@ -136,13 +139,13 @@ class AddressIndex {
   static constexpr std::size_t kSegmentBytes = kWordBits * PhysicalBlock::kGranule;
   static constexpr std::size_t kLine = 64;
   static constexpr std::size_t kFanOut = kLine / sizeof(std::uint32_t);
-  static constexpr unsigned kMostLevels = 7;  // 16^7 segments are more than there can be
+  static constexpr unsigned kMostLevels = 7;  // 16^7 segments are more than a region can have
 
   [[nodiscard]] static std::uint32_t granules(std::size_t bytes) noexcept {
-    // A search for more than there can be finds nothing.
+    // A request larger than any block finds nothing.
     return static_cast<std::uint32_t>(std::min<std::size_t>(bytes / PhysicalBlock::kGranule, ~std::uint32_t{0}));
   }
-  // Blocks begin 8 bytes below a multiple of the granule, wherever the region does.
+  // Blocks begin 8 bytes below a multiple of the granule, wherever the region begins.
   [[nodiscard]] std::size_t granule_of(const PhysicalBlock* block) const noexcept {
     return static_cast<std::size_t>(reinterpret_cast<const std::byte*>(block) - base_) / PhysicalBlock::kGranule;
   }
@@ -151,7 +154,7 @@ class AddressIndex {
                              (PhysicalBlock::kGranule - PhysicalBlock::kHeader));
   }
 
-  // The heap has grown to that segment: perhaps a level more stands above it.
+  // Called when the heap has grown to that segment, which may need another level on top.
   [[gnu::noinline]] void reach(std::size_t segment) noexcept {
     segments_ = segment + 1;
     while (segment >> 4 * (top_ + 1) != 0) {
@@ -174,8 +177,8 @@ class AddressIndex {
     return granules(most);
   }
 
-  // The largest block below a group, in granules, or `most` where none is larger. What promises most is looked at
-  // first, and what promises no more than has been found not at all.
+  // Returns the largest block below a group, in granules, or `most` if none is larger. It searches the entry with the
+  // highest bound first, and skips entries whose bound does not exceed the result so far.
   [[nodiscard]] std::uint32_t largest_below(unsigned level, std::size_t group, std::uint32_t most) const noexcept {
     std::array<std::uint32_t, kFanOut> promised;
     std::copy_n(bounds_[level] + group, kFanOut, promised.begin());
@@ -188,14 +191,14 @@ class AddressIndex {
     }
   }
 
-  // Bit i: the group's entry i is at least `size`. Without branches, since which one it is cannot be predicted.
+  // Bit i: entry i of the group is at least `size`. It has no branches, because the matching entry cannot be predicted.
   [[nodiscard]] static unsigned at_least(const std::uint32_t* group, std::uint32_t size) noexcept {
     unsigned matches = 0;
     for (unsigned i = 0; i < kFanOut; ++i) matches |= unsigned{group[i] >= size} << i;
     return matches;
   }
 
-  // The first block under the entries of one group from `at` on, or of any group behind it.
+  // Returns the first block under the entries of one group from `at` on, or of any later group.
   [[nodiscard]] PhysicalBlock* search(unsigned level, std::size_t at, std::uint32_t size) noexcept {
     for (;;) {
       const std::size_t group = at / kFanOut * kFanOut;
@@ -223,7 +226,7 @@ class AddressIndex {
       bounds_[0][at] = largest_of(at);
     }
   }
-  // What a search found below an entry is less than it promised.
+  // Lowers a bound, because a search found less below an entry than its bound.
   void lower(unsigned level, std::size_t at) noexcept {
     const std::uint32_t* below = bounds_[level - 1] + at * kFanOut;
     bounds_[level][at] = *std::max_element(below, below + kFanOut);
@@ -234,8 +237,8 @@ class AddressIndex {
   std::size_t mapped_bytes_ = 0;
   std::uint64_t* words_ = nullptr;
   std::array<std::uint32_t*, kMostLevels> bounds_{};
-  std::size_t segments_ = 1;  // as many as the heap has reached
-  unsigned top_ = 0;          // the level that is a single group
+  std::size_t segments_ = 1;  // number of segments that the heap has reached
+  unsigned top_ = 0;          // the level that consists of a single group
   std::size_t free_blocks_ = 0;
 };
 

@@ -1,13 +1,12 @@
-// A block of memory as it lies between its physical neighbours, with Knuth's boundary tags (TAOCP 1, 2.5,
-// 1968) in the form of Lea's malloc: one word in front of every block, a second one at the end of free blocks
-// only.
+// A block of memory between its physical neighbours, with Knuth's boundary tags (TAOCP 1, 2.5, 1968) in the form of
+// Lea's malloc: every block has one word in front, and only free blocks have a second one at their end.
 //
 //   used:  | tag | payload .................................. |
 //   free:  | tag | next free | previous free | ....... | size |
 //
-// A block's bytes run from its tag to the next block's tag. Both neighbours are found in constant time: the
-// next one by this block's size, the previous one, when it is free, by the size at its end. A used block
-// therefore costs 8 bytes, and its payload reaches up to the next tag.
+// A block extends from its tag to the next block's tag. Both neighbours are found in constant time: the next one by
+// this block's size, and the previous one, if it is free, by the size at its end. So a used block costs 8 bytes, and
+// its payload extends to the next tag.
 #pragma once
 
 #include <cstddef>
@@ -19,11 +18,11 @@ namespace memtool {
 
 class PhysicalBlock {
  public:
-  static constexpr std::size_t kGranule = 16;  // sizes are multiples, and payloads are aligned to it
+  static constexpr std::size_t kGranule = 16;  // sizes are multiples of it, and payloads are aligned to it
   static constexpr std::size_t kHeader = sizeof(std::uint64_t);
   static constexpr std::size_t kMinimum = 32;  // tag, two links and the size at the end
 
-  // Bytes of the block that serves a request; `size` must be far from overflow.
+  // Size of the block that serves a request; `size` must be far from overflow.
   [[nodiscard]] static constexpr std::size_t bytes_for(std::size_t size) noexcept {
     const std::size_t bytes = bits::round_up(size + kHeader, kGranule);
     return bytes < kMinimum ? kMinimum : bytes;
@@ -42,26 +41,26 @@ class PhysicalBlock {
   [[nodiscard]] std::byte* start() noexcept { return reinterpret_cast<std::byte*>(this); }
   [[nodiscard]] PhysicalBlock* after(std::size_t bytes) noexcept { return at(start() + bytes); }
   [[nodiscard]] PhysicalBlock* next_physical() noexcept { return after(bytes()); }
-  // Only where previous_is_free().
+  // Only valid if previous_is_free().
   [[nodiscard]] std::size_t previous_bytes() const noexcept { return reinterpret_cast<const std::uint64_t*>(this)[-1]; }
   [[nodiscard]] PhysicalBlock* previous_physical() noexcept { return at(start() - previous_bytes()); }
 
-  // A used block of `bytes`; what its tag says of the previous block stays.
+  // Makes a used block of `bytes`. The flag for the previous block does not change.
   void set_used(std::size_t bytes) noexcept { tag_ = bytes | (tag_ & kPreviousFree); }
-  // A free block of `bytes`, whose previous block is used: two free blocks never touch. The next block must
-  // be told.
+  // Makes a free block of `bytes` whose previous block is used, because two free blocks never touch. The caller must
+  // update the flag in the next block.
   void set_free(std::size_t bytes) noexcept {
     tag_ = bytes | kFree;
     reinterpret_cast<std::uint64_t*>(after(bytes))[-1] = bytes;
   }
   void set_previous_free() noexcept { tag_ |= kPreviousFree; }
   void set_previous_used() noexcept { tag_ &= ~kPreviousFree; }
-  // The tag that ends the heap: a used block without bytes.
+  // The tag that ends the heap: a used block of size 0.
   void set_end() noexcept { tag_ = 0; }
   // A used block between used ones, carved from memory that holds no tag yet.
   void initialise_used(std::size_t bytes) noexcept { tag_ = bytes; }
 
-  // Links of the list that a free block is in; payload in a used block.
+  // Links of the free list; in a used block they are payload.
   PhysicalBlock* next_free() const noexcept { return next_free_; }
   PhysicalBlock* previous_free() const noexcept { return previous_free_; }
   void set_next_free(PhysicalBlock* block) noexcept { next_free_ = block; }
@@ -72,7 +71,7 @@ class PhysicalBlock {
   static constexpr std::uint64_t kPreviousFree = 2;
   static constexpr std::uint64_t kFlags = kGranule - 1;
 
-  std::uint64_t tag_;  // bytes | flags
+  std::uint64_t tag_;  // size and flags
   PhysicalBlock* next_free_;
   PhysicalBlock* previous_free_;
 };

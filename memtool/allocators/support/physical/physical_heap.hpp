@@ -1,19 +1,21 @@
-// A heap of boundary-tagged blocks (physical_block.hpp) over an index of the free ones: segregated lists
-// (segregated_lists.hpp), by address (address_index.hpp) or by size (size_index.hpp). Everything in which TLSF,
-// half-fit, segregated fit and the classic fits agree: remainders of 32 bytes or more are split off, the region is
-// extended at its end when nothing free can serve, and free neighbours are merged at once. That is no parameter
-// here: with tags it takes constant time, only free blocks have a tag at their end because no two touch, and every
-// index would hold more blocks. `free-list` defers it for those who want to compare.
+// A heap of blocks with boundary tags (physical_block.hpp) over an index of the free blocks: segregated lists
+// (segregated_lists.hpp), an index by address (address_index.hpp) or an index by size (size_index.hpp).
 //
-// `Fit` says what they do not agree in:
+// It does what TLSF, half-fit, segregated fit and the classic policies have in common: it splits off remainders of at
+// least 32 bytes, extends the region at its end if no free block fits, and coalesces free neighbours at once. Immediate
+// coalescing is not a parameter here. With boundary tags it takes constant time; only free blocks need a tag at their
+// end, because no two of them touch; and without it every index would hold more blocks. The strategy `free-list` can
+// defer coalescing, for comparison.
+//
+// `Fit` provides what differs:
 //   static PhysicalBlock* take(Lists& lists, std::size_t& bytes)
-//     unlinks a block of at least `bytes`; nullptr: none was found. It may round `bytes` up, to what the
-//     block is to be cut to; one that does not takes them by value.
+//     unlinks a block of at least `bytes`, or returns nullptr if it finds none. It may take `bytes` by
+//     reference and round it up to the size to which the block will be cut.
 //   static std::size_t largest(const Lists& lists)
 //     the largest `bytes` for which take() would find a block; 0: none
 //
-// The heap begins with the table of the index, where that lies in the region, and ends with a tag of its own, so that
-// no block lacks a neighbour. A strategy derives from it and adds what it is called.
+// The heap begins with the table of the index, if that lies in the region, and ends with a tag of its own, so that
+// every block has neighbours. A strategy derives from this class and adds its description.
 #pragma once
 
 #include <algorithm>
@@ -32,10 +34,10 @@ namespace memtool {
 template <class Fit, class Lists = SegregatedLists>
 class PhysicalHeap {
  public:
-  // `growth_step`: the fewest bytes by which the region is extended, where that many are left; 0: never. `initial`:
-  // what the heap begins with, its table included, or what the region has: one free block, which is found through the
-  // index and in no other way; 0: it begins with nothing, and what lies at its end serves what the index has passed
-  // over. Throws std::invalid_argument, one line, where both are 0.
+  // `growth_step`: smallest number of bytes by which the region grows, while that many are left; 0: it never grows.
+  // `initial`: size of the heap at the start with its table, at most that of the region. It becomes one free block,
+  // which only the index can find. If `initial` is 0, the heap starts empty, and the free block at its end serves
+  // requests for which the index skipped it. Throws std::invalid_argument, with one line, if both are 0.
   PhysicalHeap(Region& region, unsigned log2_subdivisions, std::size_t growth_step, std::size_t initial = 0)
       : region_(region), lists_(log2_subdivisions, region.capacity()), is_pool_(initial != 0) {
     if (growth_step == 0 && initial == 0)
@@ -86,8 +88,7 @@ class PhysicalHeap {
 
   [[gnu::always_inline]] void deallocate(void* payload) noexcept { deallocate(payload, 0, kDefaultAlignment); }
 
-  // Stays in place where the block shrinks, where the block after it is free and large enough, and at the
-  // heap's end.
+  // Stays in place if the block shrinks, if the next block is free and large enough, or at the heap's end.
   [[gnu::noinline]] void* reallocate(void* payload, std::size_t old_size, std::size_t new_size,
                                      std::size_t alignment) noexcept {
     if (new_size >= limit_) return nullptr;
@@ -149,8 +150,8 @@ class PhysicalHeap {
   }
 
  private:
-  // Makes `block`, which is in no list, a used one of `need` bytes or what it has, and frees the rest of it,
-  // if that can be a block.
+  // Makes `block`, which is on no list, a used block of `need` bytes, and frees the remainder if it is large enough for
+  // a block.
   [[gnu::always_inline]] void* keep(PhysicalBlock* block, std::size_t need) noexcept {
     std::size_t bytes = block->bytes();
     if (bytes >= need + PhysicalBlock::kMinimum) {
@@ -158,7 +159,7 @@ class PhysicalHeap {
       bytes = need;
       block->set_used(need);
       PhysicalBlock* remainder = block->after(need);
-      remainder->set_free(rest);  // the block behind knows: all of this was free until now
+      remainder->set_free(rest);  // the next block's flag is right already, because all of this was free
       lists_.insert(remainder, rest);
     } else {
       block->set_used(bytes);
@@ -169,7 +170,7 @@ class PhysicalHeap {
     return block->payload();
   }
 
-  // Frees a block that is in no list, merged with the neighbours that are free.
+  // Frees a block that is on no list, and coalesces it with its free neighbours.
   [[gnu::always_inline]] void release(PhysicalBlock* block, std::size_t bytes) noexcept {
     PhysicalBlock* next = block->after(bytes);
     if (next->is_free()) {
@@ -189,8 +190,8 @@ class PhysicalHeap {
     lists_.insert(block, bytes);
   }
 
-  // Extends the region by `bytes` or, where that many are left, by the growth step, and moves the end there. Returns by
-  // how much; 0: not at all. What lies before the end is the caller's to make a block.
+  // Extends the region by `bytes`, or by the growth step if that many are left, and moves the heap's end there. Returns
+  // the number of bytes gained; 0: none. The caller must turn the memory before the end into a block.
   std::size_t move_end(std::size_t bytes) noexcept {
     if (!grows_) return 0;
     for (const std::size_t taken : {std::max(bytes, growth_step_), bytes}) {
@@ -202,7 +203,7 @@ class PhysicalHeap {
     return 0;
   }
 
-  // The same; the new memory is free.
+  // Does the same and frees the new memory.
   bool extend(std::size_t bytes) noexcept {
     PhysicalBlock* fresh = end_;  // the tag that ended the heap becomes that of the new block
     const std::size_t taken = move_end(bytes);
@@ -215,9 +216,9 @@ class PhysicalHeap {
     return end_->previous_is_free() ? end_->previous_bytes() : 0;
   }
 
-  // Takes the heap's last block, extended to at least `need` bytes or, if the region has no more, to `least`.
-  // The lists may have passed it over although it is large enough, since they round a request up; the region
-  // need not grow then.
+  // Takes the heap's last block, extended to at least `need` bytes or, if the region has no room for that, to `least`.
+  // The lists may have skipped this block although it is large enough, because they round a request up. Then the region
+  // need not grow.
   [[gnu::noinline]] PhysicalBlock* take_last(std::size_t least, std::size_t need) noexcept {
     const std::size_t have = last_free_bytes();
     if (is_pool_) {
@@ -230,8 +231,7 @@ class PhysicalHeap {
     return last;
   }
 
-  // Bytes to leave free in front, so that the payload of a block that begins at `block` is aligned: none or a
-  // block.
+  // Bytes to leave free in front of a block at `block`, so that its payload is aligned: none, or enough for a block.
   [[nodiscard]] static std::size_t lead_of(PhysicalBlock* block, std::size_t alignment) noexcept {
     std::byte* payload = block->payload();
     if (bits::is_aligned(payload, alignment)) return 0;
@@ -261,7 +261,8 @@ class PhysicalHeap {
     return keep(block, need);
   }
 
-  // Makes a used block at least `need` bytes long by what lies free behind it; false: it stays as it was.
+  // Extends a used block to at least `need` bytes with free memory behind it. Returns false if that is not possible;
+  // the block is then unchanged.
   bool annex(PhysicalBlock* block, std::size_t need) noexcept {
     const std::size_t bytes = block->bytes();
     PhysicalBlock* next = block->after(bytes);
@@ -269,7 +270,7 @@ class PhysicalHeap {
     if (bytes + behind < need) {
       if (next->after(behind) != end_) return false;
       const std::size_t missing = need - bytes - behind;
-      // What the last block grows by is its own at once: it may be less than a free block holds.
+      // The last block takes the growth directly, because the growth may be too small for a free block.
       if (behind == 0) return grow_last(block, missing);
       if (!extend(missing)) return false;
     }
@@ -297,7 +298,7 @@ class PhysicalHeap {
     return fresh;
   }
 
-  // Verifies every block by its tags and returns the free ones, in address order.
+  // Verifies the tags of every block and returns the free blocks, in address order.
   [[nodiscard]] std::vector<PhysicalBlock*> check_blocks() const {
     std::vector<PhysicalBlock*> free_blocks;
     std::size_t used_blocks = 0;
@@ -335,14 +336,14 @@ class PhysicalHeap {
 
   Region& region_;
   Lists lists_;
-  std::size_t limit_ = 0;  // requests must be smaller; 0 where the region has no room for the heap's table
+  std::size_t limit_ = 0;  // requests must be smaller than this; 0: the region has no room for the heap's table
   std::size_t used_blocks_ = 0;
-  std::size_t used_bytes_ = 0;  // tags included
+  std::size_t used_bytes_ = 0;  // with tags
   PhysicalBlock* first_ = nullptr;
   PhysicalBlock* end_ = nullptr;  // the tag that ends the heap
   std::size_t growth_step_ = 0;
-  bool is_pool_;       // it began with a block of its own
-  bool grows_ = true;  // until it has begun
+  bool is_pool_;       // it started with an initial block
+  bool grows_ = true;  // true during construction; then false if the growth step is 0
 };
 
 }  // namespace memtool

@@ -1,15 +1,13 @@
-// Free blocks in one list for each size class, with a bitmap of the classes that hold any: what TLSF,
-// half-fit and segregated fit share. Every operation here takes constant time.
+// Free blocks in one list for each size class, with a bitmap of the classes that are not empty. TLSF, half-fit and
+// segregated fit share it. Every operation takes constant time.
 //
-// Each power of two is divided into 2^k classes of equal width; sizes too small for that are a class of their
-// own each. Counted in granules of 16 bytes, u = size / 16, and with shift = max(0, floor(log2 u) - k), the
-// class is
+// Each power of two is divided into 2^k classes of equal width; each size that is too small for that has its own class.
+// With sizes in granules of 16 bytes, u = size / 16, and shift = max(0, floor(log2 u) - k), the class is
 //
 //   (shift << k) + (u >> shift)
 //
-// the two levels of Masmano's TLSF run together into one number: bits k and above are the first level. The
-// bitmap is cut into words of 64 classes whatever k is, so that two searches for a lowest set bit find the
-// next class that holds a block.
+// which combines the two levels of Masmano's TLSF into one number: bits k and above are the first level. The bitmap has
+// words of 64 classes, whatever k is. So two searches for a lowest set bit find the next class that is not empty.
 #pragma once
 
 #include <algorithm>
@@ -26,11 +24,11 @@ namespace memtool {
 
 class SegregatedLists {
  public:
-  // A class counts its blocks in 32 bits. That many of the smallest, which do not touch, do not lie in fewer
-  // bytes.
+  // A class counts its blocks in 32 bits. A heap of this size is the smallest that could hold more of the smallest
+  // blocks, of which no two touch.
   static constexpr std::size_t kMostHeapBytes = (std::size_t{1} << 32) * 2 * PhysicalBlock::kMinimum;
 
-  // For blocks of up to `largest` bytes. place() must follow before anything else.
+  // For blocks of up to `largest` bytes. Call place() before anything else.
   SegregatedLists(unsigned log2_subdivisions, std::size_t largest) noexcept : log2_subdivisions_(log2_subdivisions) {
     classes_ = ceiling_class(bits::round_up(largest, PhysicalBlock::kGranule)) + 1;
     word_count_ = (classes_ + kWordBits - 1) / kWordBits;
@@ -51,8 +49,8 @@ class SegregatedLists {
     std::fill_n(heads_, classes_, &none_);
   }
 
-  // The class that a block of `bytes` is kept in, and the lowest class whose every block has at least
-  // `bytes`. Both are the same where a class holds one size only.
+  // The class of a block of `bytes`, and the lowest class in which every block has at least `bytes`. They are equal if
+  // the class holds one size only.
   [[nodiscard]] unsigned floor_class(std::size_t bytes) const noexcept {
     const std::size_t granules = bytes / PhysicalBlock::kGranule;
     const unsigned shift = shift_of(granules);
@@ -61,7 +59,7 @@ class SegregatedLists {
   [[nodiscard]] unsigned ceiling_class(std::size_t bytes) const noexcept {
     const std::size_t granules = bytes / PhysicalBlock::kGranule;
     const unsigned shift = shift_of(granules);
-    // Rounding up may carry into the next power of two; the sum then is the number of its first class.
+    // Rounding up may carry into the next power of two; the sum is then the number of its first class.
     const std::size_t above = granules + (std::size_t{1} << shift) - 1;
     return (shift << log2_subdivisions_) + static_cast<unsigned>(above >> shift);
   }
@@ -76,8 +74,8 @@ class SegregatedLists {
     return (std::size_t{size_class} - (std::size_t{shift} << log2_subdivisions_)) * PhysicalBlock::kGranule << shift;
   }
 
-  // Takes the block that was freed last out of the lowest class >= `size_class` that holds one; nullptr: none
-  // does.
+  // Removes and returns the block that was freed last from the lowest class >= `size_class` that is not empty; nullptr
+  // if there is none.
   [[nodiscard, gnu::always_inline]] PhysicalBlock* pop_at_or_above(unsigned size_class) noexcept {
     unsigned word = size_class / kWordBits;
     std::uint64_t candidates = words_[word] & ~std::uint64_t{0} << size_class % kWordBits;
@@ -94,9 +92,8 @@ class SegregatedLists {
     return block;
   }
 
-  // Writes to the old head, or to the block that stands for none, and marks the class whether it was marked
-  // or not: on a small heap a branch on an empty list is mispredicted so often that it costs more than all of
-  // this.
+  // Writes to the old head, or to the sentinel, and sets the bit of the class in any case. On a small heap a branch on
+  // an empty list is mispredicted so often that it costs more than all of this.
   [[gnu::always_inline]] void insert(PhysicalBlock* block, std::size_t bytes) noexcept {
     const unsigned size_class = floor_class(bytes);
     PhysicalBlock* head = heads_[size_class];
@@ -108,8 +105,8 @@ class SegregatedLists {
     ++counts_[size_class];
   }
 
-  // The new head keeps its stale link back, and so is not fetched into the cache: whoever removes looks at
-  // the list's head first.
+  // The new head keeps a stale back link, so that it is not fetched into the cache. A removal checks the list's head
+  // first.
   [[gnu::always_inline]] void remove(PhysicalBlock* block, std::size_t bytes) noexcept {
     const unsigned size_class = floor_class(bytes);
     if (heads_[size_class] == block) {
@@ -123,7 +120,7 @@ class SegregatedLists {
     count_out(size_class);
   }
 
-  // Every list ends with this block, which is in none.
+  // Every list ends with this sentinel, which is on no list.
   [[nodiscard]] const PhysicalBlock* none() const noexcept { return &none_; }
   [[nodiscard]] PhysicalBlock* head(unsigned size_class) const noexcept { return heads_[size_class]; }
   [[nodiscard]] std::size_t free_blocks() const noexcept {
@@ -136,7 +133,7 @@ class SegregatedLists {
     return blocks;
   }
   [[nodiscard]] bool empty() const noexcept { return summary_ == 0; }
-  // The highest class that holds a block; there must be one.
+  // Returns the highest class that is not empty. There must be one.
   [[nodiscard]] unsigned highest_class() const noexcept {
     const unsigned word = bits::log2_floor(summary_);
     return word * kWordBits + bits::log2_floor(words_[word]);
@@ -168,8 +165,8 @@ class SegregatedLists {
     return bits::log2_floor(granules | std::size_t{1} << log2_subdivisions_) - log2_subdivisions_;
   }
 
-  // By the count and not by the link of the block that leaves: that link may still be on its way from memory,
-  // and the next search would wait for it.
+  // Decides by the count whether the list is now empty, not by the link of the removed block. That link may still be on
+  // its way from memory, and the next search would wait for it.
   [[gnu::always_inline]] void count_out(unsigned size_class) noexcept {
     const unsigned word = size_class / kWordBits;
     const bool last = --counts_[size_class] == 0;
@@ -202,8 +199,8 @@ class SegregatedLists {
   unsigned word_count_ = 0;
 };
 
-// Good fit: the first block of the lowest class whose every block is large enough. Nothing is searched;
-// blocks of the request's own class are passed over where the class holds several sizes.
+// Good fit: takes the first block of the lowest class in which every block fits. There is no search, and blocks of the
+// request's own class are skipped if the class holds several sizes.
 struct GoodFit {
   [[gnu::always_inline]] static PhysicalBlock* take(SegregatedLists& lists, std::size_t bytes) noexcept {
     return lists.pop_at_or_above(lists.ceiling_class(bytes));
@@ -213,8 +210,8 @@ struct GoodFit {
   }
 };
 
-// Segregated fit: the first block of the request's own class that is large enough, else good fit above it. What was
-// freed is found again, whatever its size.
+// Segregated fit: takes the first block of the request's own class that fits, otherwise good fit in the classes above.
+// A freed block is found again, whatever its size.
 struct FirstInClass {
   [[gnu::always_inline]] static PhysicalBlock* take(SegregatedLists& lists, std::size_t bytes) noexcept {
     const unsigned size_class = lists.floor_class(bytes);

@@ -1,11 +1,11 @@
-// Free blocks by size, those of one size by address, for the fits that take the smallest or the largest.
+// Free blocks by size, and blocks of one size by address, for policies that take the smallest or the largest.
 //
-// Every size below 16 KiB has a tree of its own, and a bitmap says which trees are not empty; larger blocks share one
-// tree. The trees are digital (Knuth, TAOCP 3, 6.3, algorithm D; as bins in Lea's malloc 2.8): a node's place depends
-// on the leading bits of its key, so nothing is ever balanced, a block is inserted by one descent and removed by
-// putting a leaf in its place. Keys are addresses, in the common tree sizes and addresses; both in granules.
+// Every size below 16 KiB has its own tree, and a bitmap marks the trees that are not empty; larger blocks share one
+// tree. The trees are digital (Knuth, TAOCP 3, 6.3, algorithm D; as the bins in Lea's malloc 2.8): the leading bits of
+// its key determine a node's place. So there is no balancing; an insertion is one descent, and a removal puts a leaf in
+// the place of the node. Keys are addresses, and sizes with addresses in the shared tree, both in granules.
 //
-// A node lies in the free block itself, in the 16 bytes behind its tag: links are numbers of granules from the region's
+// A node lies in the free block itself, in the 16 bytes behind its tag. Links are numbers of granules from the region's
 // base, so a region may have 64 GiB.
 #pragma once
 
@@ -26,7 +26,7 @@ class SizeIndex {
   static constexpr std::size_t kMostHeapBytes = (std::size_t{1} << 32) * PhysicalBlock::kGranule;
 
   SizeIndex(unsigned, std::size_t) noexcept { roots_.fill(kNone); }
-  // Nothing of it lies in the region: it only counts from its base.
+  // No part of the index lies in the region; it needs only the region's base.
   [[nodiscard]] std::size_t table_bytes() const noexcept { return 0; }
   void place(std::byte* base) noexcept { base_ = base; }
   [[nodiscard]] std::size_t apart_bytes(std::size_t = 0) const noexcept { return sizeof(roots_) + sizeof(words_); }
@@ -57,7 +57,7 @@ class SizeIndex {
     if (words_[bin / kWordBits] == 0) summary_ &= ~(1u << bin / kWordBits);
   }
 
-  // The smallest block with at least `bytes`, of equal ones the lowest; nullptr: none.
+  // Returns the smallest block with at least `bytes`, the lowest among equals; nullptr if there is none.
   [[nodiscard]] PhysicalBlock* smallest_at_least(std::size_t bytes) const noexcept {
     const std::size_t size = bytes / PhysicalBlock::kGranule;
     const unsigned bin = lowest_from(bin_of(size));
@@ -66,7 +66,7 @@ class SizeIndex {
                                      : least_below<false>(roots_[bin], roots_[bin]);
     return best == kNone ? nullptr : block_at(best);
   }
-  // The largest block, of equal ones the lowest; nullptr: none.
+  // Returns the largest block, the lowest among equals; nullptr if there is none.
   [[nodiscard]] PhysicalBlock* largest_block() const noexcept {
     if (summary_ == 0) return nullptr;
     const unsigned word = bits::log2_floor(summary_);
@@ -106,8 +106,8 @@ class SizeIndex {
   static constexpr unsigned kLinkBits = 32;
   static constexpr unsigned kWordBits = 64;
   static constexpr unsigned kWords = 16;
-  static constexpr unsigned kBins = kWords * kWordBits;  // number = size in granules
-  static constexpr unsigned kCommon = kBins - 1;         // and all that are larger
+  static constexpr unsigned kBins = kWords * kWordBits;  // the index of a bin is the size in granules
+  static constexpr unsigned kCommon = kBins - 1;         // holds all larger sizes
   struct Node {
     std::array<Link, 2> below;
     Link above;
@@ -120,7 +120,7 @@ class SizeIndex {
     const auto offset = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(block) - base_);
     return static_cast<Link>(offset / PhysicalBlock::kGranule);
   }
-  // Blocks begin 8 bytes below a multiple of the granule, wherever the region does.
+  // Blocks begin 8 bytes below a multiple of the granule, wherever the region begins.
   [[nodiscard]] PhysicalBlock* block_at(Link at) const noexcept {
     return PhysicalBlock::at(base_ + std::size_t{at} * PhysicalBlock::kGranule +
                              (PhysicalBlock::kGranule - PhysicalBlock::kHeader));
@@ -135,7 +135,7 @@ class SizeIndex {
   [[nodiscard]] unsigned top_bit(unsigned bin) const noexcept {
     return (bin == kCommon ? kLinkBits : 0) + link_bits_ - 1;
   }
-  // The child on that side, or the only one.
+  // Returns the child on that side, or the only child.
   [[nodiscard]] Link other_child(Link at, unsigned side) const noexcept {
     const Node* at_node = node(at);
     return at_node->below[side] != kNone ? at_node->below[side] : at_node->below[1 - side];
@@ -165,7 +165,7 @@ class SizeIndex {
     Link leaf = at;
     for (Link below = other_child(at, 1); below != kNone; below = other_child(below, 1)) leaf = below;
     Link heir = kNone;
-    if (leaf != at) {  // any leaf below agrees with the node in all bits that decide over its place
+    if (leaf != at) {  // any leaf below shares with the node all bits that determine its place
       heir = leaf;
       Node* heir_node = node(leaf);
       Node* parent = node(heir_node->above);
@@ -182,8 +182,8 @@ class SizeIndex {
     }
   }
 
-  // The heap, or a block, has grown beyond what the first bits of the keys can tell: trees get a level more on top. All
-  // keys so far have a 0 there.
+  // Called when the heap or a block has grown beyond what the first bits of the keys can represent. Each tree gets
+  // another level on top, because all keys so far have a 0 there.
   [[gnu::noinline]] void widen(std::size_t value) noexcept {
     while (value >> link_bits_ != 0) {
       ++link_bits_;
@@ -199,24 +199,24 @@ class SizeIndex {
     }
   }
 
-  // The least key in the subtree at `at`, or `least`.
+  // Returns the least key in the subtree at `at`, or `least`.
   template <bool kSized>
   [[nodiscard]] Link least_below(Link at, Link least) const noexcept {
     for (; at != kNone; at = other_child(at, 0))
       if (key<kSized>(at) < key<kSized>(least)) least = at;
     return least;
   }
-  // The least key from `least_key` on; kNone: there is none.
+  // Returns the least key >= `least_key`, or kNone if there is none.
   template <bool kSized>
   [[nodiscard]] Link least_from(Link root, std::uint64_t least_key) const noexcept {
     Link least = kNone;
-    Link passed = kNone;  // the deepest subtree passed by whose keys are all greater
+    Link passed = kNone;  // the deepest subtree skipped so far whose keys are all greater
     int bit = static_cast<int>(top_bit(kSized ? kCommon : 0));
     if (least_key >> bit > 1) return kNone;
     for (Link at = root; at != kNone; --bit) {
       const std::uint64_t own_key = key<kSized>(at);
       if (own_key >= least_key && (least == kNone || own_key < key<kSized>(least))) least = at;
-      // Below the last bit there is nothing.
+      // There is no level below the last bit.
       const unsigned side = bit < 0 ? 0 : static_cast<unsigned>(least_key >> bit & 1);
       const Node* at_node = node(at);
       if (side == 0 && at_node->below[1] != kNone) passed = at_node->below[1];
@@ -226,7 +226,7 @@ class SizeIndex {
     return least_below<kSized>(passed, least == kNone ? passed : least);
   }
 
-  // The lowest bin >= `bin` with a block; kBins: none.
+  // Returns the lowest bin >= `bin` that is not empty; kBins if there is none.
   [[nodiscard]] unsigned lowest_from(unsigned bin) const noexcept {
     unsigned word = bin / kWordBits;
     std::uint64_t candidates = words_[word] & ~std::uint64_t{0} << bin % kWordBits;
@@ -247,7 +247,7 @@ class SizeIndex {
     visit_below(node(at)->below[1], visit);
   }
 
-  // `prefix`: what the bits above `bit` must be; below bit 0 that is the whole key.
+  // `prefix`: the required bits above `bit`; below bit 0 that is the whole key.
   std::size_t check_below(unsigned bin, Link at, Link above, int bit, std::uint64_t prefix) const {
     if (at == kNone) return 0;
     const Node* at_node = node(at);
@@ -268,7 +268,7 @@ class SizeIndex {
   std::array<Link, kBins> roots_{};
   std::array<std::uint64_t, kWords> words_{};
   std::uint32_t summary_ = 0;  // bit w: words_[w] is not 0
-  unsigned link_bits_ = 1;     // that hold all addresses and sizes so far
+  unsigned link_bits_ = 1;     // bits that hold all addresses and sizes so far
   std::size_t free_blocks_ = 0;
 };
 
