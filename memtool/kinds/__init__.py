@@ -1,8 +1,8 @@
-"""The kinds of work, a folder each: what of a workload file is of one, and everything that follows from it.
+"""The kinds of work, one folder each: the keys of their workload files, and everything that follows from them.
 
-``KINDS`` is THE list. A kind has two halves, each a module of its folder and imported when it is asked for: ``results``
-is what workers find and how that is shown (declaration.py), ``work`` how a file becomes what a worker runs (work.py),
-None where no file does. Showing a stored run needs the first alone.
+``KINDS`` is the one list of them. A kind has two halves, modules of its folder that are imported on demand: ``results``
+declares what workers measure and how that is shown (declaration.py), and ``work`` makes a worker's input from a file
+(work.py; None for a kind without files). Showing a stored run needs only the first.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ KINDS = {
     "graph": "memtool.kinds.graph",
     "file": "memtool.kinds.file",
 }
-"""Name -> package. The first reads every file that has the key of no other."""
+"""Name -> package. The first kind reads every file that does not have the key of another kind."""
 FIRST = next(iter(KINDS))
 
 
 @cache
 def results(kind: str) -> Results:
-    """Return what workers find of a kind, and how that is shown."""
+    """Return what workers measure of a kind, and how it is shown."""
     declared: Results = importlib.import_module(f"{KINDS[kind]}.results").RESULTS
     return declared
 
 
 def places_blocks(kind: str, passes: Iterable[Pass]) -> bool:
-    """Return whether any of these passes finds a footprint of a kind."""
+    """Return whether any of these passes measures the footprint of a kind."""
     measures = results(kind).measures
     return any(measures[run_pass].places_blocks for run_pass in passes if run_pass in measures)
 
 
 def metrics_of(kind: str, passes: Iterable[Pass]) -> frozenset[str]:
-    """Return the names of the metrics that these passes may find of a kind: its own, and those of the first."""
+    """Return the names of the metrics that these passes can measure of a kind: its own, and those of the first kind."""
     declared = results(kind)
     taken = {run_pass for run_pass in passes if run_pass in declared.measures}
     return frozenset(info.name for info in (*results(FIRST).metrics, *declared.metrics) if info.measured_by in taken)

@@ -1,4 +1,4 @@
-"""What is said of a kind of work, once, for all who store, summarise, judge and show what is found of it."""
+"""The declaration of a kind of work, shared by the code that stores, summarises, judges and shows its measurements."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from memtool.passes.declaration import Measure
 
 
 class WhyNot(Protocol):
-    """Says why a figure is missing."""
+    """Explains why a figure is missing."""
 
     def __call__(self, cell: CellResult, name: str, trace: TraceInfo, *, was_measured: bool) -> str | None:
-        """Return why a cell has no figure of a metric: not measured, or not applicable; None: as of any kind."""
+        """Return why a cell has no figure of a metric: not measured or not applicable; None: no reason of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """What workers find of a kind of work, and how that is shown."""
+    """The measurements that workers take of a kind of work, and their presentation."""
 
     measures: Mapping[Pass, Measure]
-    """The passes that it has, in their order, and what each measures."""
+    """The passes of the kind, in their order, and what each of them measures."""
     metrics: tuple[MetricInfo, ...]
-    """Those that no kind before it has."""
+    """The metrics that no earlier kind has."""
     sheets: tuple[SheetInfo, ...]
-    """In the order in which they are shown."""
+    """The sheets, in the order in which they are shown."""
     heading: Callable[[TraceInfo], str]
-    """What stands above the tables of a workload."""
+    """Returns the text above the tables of a workload."""
     remarks: Callable[[Sequence[CellResult], TraceInfo], Iterable[str]] = lambda cells, trace: ()
-    """What stands below them, a paragraph each; an empty one is left out."""
+    """Yields the text below the tables, one paragraph each; empty paragraphs are left out."""
     pictures: tuple[BarsInfo, ...] = ()
-    """What is drawn of it besides the pictures of any kind; of those with the same name in their place."""
+    """Pictures in addition to those of all kinds; they replace pictures of the same name."""
     has_calls: bool = True
-    """Whether an allocator's operations are called by the kernel, in the way that its plan says."""
+    """Whether the kernel calls an allocator's operations, in the way that the allocator's plan states."""
     why_not: WhyNot = lambda cell, name, trace, *, was_measured: None

@@ -1,4 +1,4 @@
-"""What is known of a metric. Each kind of work has its own; docs/metrics.md has the formulas."""
+"""The properties of a metric. Each kind of work has its own metrics; docs/metrics.md has the formulas."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Scope = Literal["events", "code", "job"]
 
 @dataclass(frozen=True, slots=True)
 class MetricInfo:
-    """What is known of a metric whatever its figure is."""
+    """The properties of a metric that do not depend on its value."""
 
     name: str
     unit: str
@@ -21,28 +21,28 @@ class MetricInfo:
     meaning: str
     direction: Direction = "lower"
     by_difference: bool = False
-    """Compared by difference, never by ratio: it can be 0."""
+    """Compared by difference and never by ratio, because it can be 0."""
     gated: bool = True
-    """Whether it may decide over pass or regression; net time, which can be negative, may not."""
+    """Whether it may decide between pass and regression; net time, which can be negative, may not."""
     may_be_negative: bool = False
     is_share: bool = False
-    """A part of a whole: a limit of 2 % on it is two points, not a fiftieth of the figure."""
+    """A fraction of a whole: a limit of 2 % on it means two percentage points, not a fiftieth of the value."""
     scope: Scope = "job"
-    """What two figures must have in common to be comparable.
+    """What two values must have in common to be comparable.
 
-    ``events``: the same events, page size and architecture; what a strategy's own books say, exact where repeats agree.
-    ``code``: these, and the compiler and the C library; instruction counts.
-    ``job``: measured side by side; times, and whatever the kernel counts.
+    ``events``: the same events, page size and architecture; for a strategy's own accounts, exact if repeats agree.
+    ``code``: in addition the same compiler and C library; for instruction counts.
+    ``job``: measurement side by side; for times and everything that the kernel counts.
     """
     measured_by: Pass = Pass.FOOTPRINT
     is_cause: bool = False
-    """Says why a footprint is what it is, and costs nothing by itself: gated only where the user names it."""
+    """Explains a footprint but is no cost itself: it is gated only where the user names it."""
     in_milliseconds: bool = False
-    """Nanoseconds by the million, which verdicts write as milliseconds."""
+    """Nanoseconds in the order of millions, which verdicts write as milliseconds."""
     headline: bool = False
-    """Compared unless the user names others: each further one costs every other some power."""
+    """Compared by default; each further compared metric reduces the statistical power for all others."""
 
     @property
     def written_unit(self) -> str:
-        """Return what stands behind a figure in text: nothing behind a plain number."""
+        """Return the unit to write after a value; empty for a plain number."""
         return "" if self.unit == "1" else self.unit

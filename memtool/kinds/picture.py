@@ -1,4 +1,4 @@
-"""A picture as a kind declares it: bars of its metrics, a row for each allocator (report/plots/bars.py draws it)."""
+"""The declaration of a picture of a kind: bars of its metrics, one row for each allocator (report/plots/bars.py)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class BarsInfo:
-    """Bars of one metric, or of several that add up, one after the other."""
+    """Bars of one metric, or of several that are stacked end to end."""
 
     name: str
-    """Of the picture, as ``--only`` has it."""
+    """Name of the picture, as ``--only`` takes it."""
     title: str
     axis: str
-    """What is along the bars, with its unit."""
+    """Label of the axis along the bars, with its unit."""
     parts: tuple[tuple[str, str], ...]
-    """(what it is called, metric), from the left; drawn of the cells that have the first."""
+    """(label, metric) of each part, from the left; cells without the first metric are left out."""
     scale: float = 1.0
-    """By which figures are divided."""
+    """Divisor of the values."""

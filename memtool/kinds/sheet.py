@@ -1,4 +1,4 @@
-"""A sheet as it is declared: one table of a workload, with a row for each allocator (report/sheets.py fills it)."""
+"""The declaration of a sheet: a table of a workload with one row for each allocator (report/sheets.py fills it)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from enum import StrEnum
 from memtool.model import CellResult
 
 OWN = "own:"
-"""Before the name of a figure that a malloc gives of itself: it lies with the cell's proof."""
+"""Prefix for the names of figures that a malloc reports about itself; they are stored with the cell's proof."""
 
 
 class Quantity(StrEnum):
-    """What a figure is of, and so how it is written."""
+    """Quantity of a figure, which determines its format."""
 
     BYTES = "bytes"
     TIME = "time"
@@ -23,34 +23,34 @@ class Quantity(StrEnum):
     COUNT = "count"
     NUMBER = "number"
     MILLISECONDS = "milliseconds"
-    """Of whole programs; the figures are in nanoseconds."""
+    """Times of whole programs; stored in nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: a heading, the metric behind it, and how its figures are written."""
+    """One column: a heading, the metric in it, and the format of its values."""
 
     heading: str
     metric: str
     quantity: Quantity
     digits: int = 2
     is_interval: bool = False
-    """Shows the ends of the interval and not the value."""
+    """Shows the ends of the interval instead of the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class SheetInfo:
-    """A sheet as it is declared: one table of a workload, with a row for each allocator."""
+    """The declaration of a sheet: one table of a workload, with one row for each allocator."""
 
     title: str
-    """``{unit}`` stands for that of its bytes."""
+    """``{unit}`` stands for the unit of its bytes."""
     columns: tuple[Column, ...]
     compared: tuple[str, ...]
-    """The metric that the ratio to a reference is of: the first of which the reference has a figure above 0."""
+    """Metrics for the ratio to a reference: the first for which the reference has a value above 0 is used."""
     sign: str | None = None
-    """Shown only where any cell has this metric."""
+    """Shown only if any cell has this metric."""
     ranked: bool = False
     with_calls: bool = False
-    """Whether it says how the operations of each row are called."""
+    """Whether it states how the operations of each row are called."""
     of: Callable[[CellResult], bool] = lambda cell: True
-    """Which cells have a row."""
+    """Selects the cells that have a row."""

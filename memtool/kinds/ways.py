@@ -1,4 +1,4 @@
-"""The ways in which a workload is served, of a kind that has several: each is a row beside the others."""
+"""The ways in which a workload of some kinds can be served; each way has a row beside the others."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from memtool.model import AllocatorPlan, AllocatorSpec, Call, TraceInfo
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way: with each allocator a row of its own (``arena@placement``), or alone (``mmap``)."""
+    """One way: it has a row with each allocator (``arena@placement``), or a row alone (``mmap``)."""
 
     name: str
     needs_allocator: bool = True
     uses_region: bool = True
-    """Of one that needs no allocator: whether it lies on the region, and so has a row for each."""
+    """For a way without an allocator: whether it uses the region, so that it has a row for each region."""
 
 
 def of_trace(ways: Sequence[Way], trace: TraceInfo) -> tuple[Way, ...]:
-    """Return those that a workload names among its facts, in the order of the kind; all where it names none."""
+    """Return the ways that a workload names among its facts, in the order of the kind; all if it names none."""
     named = trace.facts.get("ways")
     return tuple(way for way in ways if named is None or way.name in named)
 
 
 def rows(specs: Sequence[AllocatorSpec], ways: Sequence[Way], *, adds_alone: bool) -> tuple[AllocatorSpec, ...]:
-    """Return a spec for each row of a workload: every allocator in every way, and the ways that need none.
+    """Return a spec for each row of a workload: every allocator in every way, and the ways without an allocator.
 
-    An allocator of which the way is named has that one alone. ``adds_alone``: ways that need no allocator have a row
-    also where nobody names one of them.
+    An allocator that is named with a way gets a row for that way alone. With ``adds_alone``, ways without an allocator
+    have a row even if none of them is named.
     """
     alone = {way.name: AllocatorSpec("", way=way.name) for way in ways if not way.needs_allocator}
     others = [way.name for way in ways if way.needs_allocator]
@@ -46,7 +46,7 @@ def rows(specs: Sequence[AllocatorSpec], ways: Sequence[Way], *, adds_alone: boo
 
 
 def why_not(spec: AllocatorSpec, ways: Sequence[Way], *, others: Collection[str] = ()) -> str | None:
-    """Return why a workload with these ways has no such row; None: it has. ``others``: ways of any workload."""
+    """Return why a workload with these ways has no such row; None: it has. ``others``: ways of any other workload."""
     if not spec.name:
         return None
     if spec.name in others:
@@ -65,10 +65,10 @@ def _listed(ways: Sequence[Way]) -> str:
 
 
 def plan_alone(spec: AllocatorSpec, ways: Sequence[Way]) -> AllocatorPlan:
-    """Return the plan of a way that needs no allocator."""
+    """Return the plan of a way without an allocator."""
     return AllocatorPlan(spec, "", "", uses_region=any(way.uses_region for way in ways if way.name == spec.way))
 
 
 def by_pointer(plan: AllocatorPlan) -> Call:
-    """Return how an allocator is called by a kernel that is compiled once for all of them."""
+    """Return the call that a kernel makes if it is compiled once for all allocators."""
     return replace(plan.call, route="pointer") if plan.call.route == "inlined" else plan.call

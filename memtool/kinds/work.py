@@ -1,4 +1,4 @@
-"""How files become what workers run, whatever kind of work they ask for."""
+"""The interface through which files of every kind become the input of workers."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 
 
 class Load(Protocol):
-    """Makes what workers run of a file."""
+    """Makes the input of a worker from a file."""
 
     def __call__(self, path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
-        """Return the compiled form of a file, with what is not None in place of its own.
+        """Return the compiled form of a file; arguments that are not None override its own values.
 
         Raises InputError, MemtoolError.
         """
@@ -34,62 +34,62 @@ class Load(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a workload asks for."""
+    """What a workload requests."""
 
     trace: TraceInfo
     image_bytes: int
     characteristics: Any
-    """A record of its kind's own; of heap events Characteristics (workload/description/characterise.py)."""
+    """A record that the kind defines; for heap events Characteristics (workload/description/characterise.py)."""
     definition: Mapping[str, Any] | None
-    """With every default written out; None for a trace file."""
+    """The file with every default written out; None for a trace file."""
     portrait: Sequence[Any] = ()
-    """What kind of program it is, and which strategies it could use: records with ``says`` and ``allocators``."""
+    """The kind of program, and the strategies that it could use: records with ``says`` and ``allocators``."""
     symbols: Mapping[int, str] = field(default_factory=dict)
-    """Names of the foremost call sites, by their return addresses."""
+    """Names of the most important call sites, by their return addresses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """How a file becomes what a worker runs."""
+    """How files of a kind become the input of workers."""
 
     key: str | None = None
-    """The key by which a workload file is of this kind; None: of the first kind."""
+    """The key that marks a workload file of this kind; None: the first kind."""
     json_schema: Callable[[], dict[str, Any]]
-    """Of such a file; 2020-12."""
+    """Returns the JSON Schema (2020-12) of such a file."""
     load: Load
     load_staged: Callable[..., Trace] | None = None
-    """The same at the recorded pace or from a moment on, as ``stages`` say; None: it has neither."""
+    """Loads at the recorded pace or from a given moment on, as ``stages`` state; None: the kind has neither."""
     kernel: Callable[[], str] | None = None
-    """Path of the library that has its kernel; None: the engine has it, under the name of the kind."""
+    """Returns the path of the library with its kernel; None: the engine has the kernel, under the name of the kind."""
     ways: tuple[Way, ...] = ()
-    """In which it can be served, a row each, and without the null strategy; none: each allocator serves it in one."""
+    """Ways in which a workload is served, one row each and without the null strategy; empty: one row per allocator."""
     has_references: bool = False
-    """Whether its objects refer to each other: collectors serve it too, and the null strategy, one block for all, does
-    not."""
+    """Whether its objects refer to each other. If so, collectors can serve it, and the null strategy, which returns the
+    same block every time, cannot."""
     called: Callable[[AllocatorPlan], Call] = lambda plan: plan.call
-    """How its kernel calls an allocator; ``ways.by_pointer`` of one that is compiled once."""
+    """How its kernel calls an allocator; ``ways.by_pointer`` for a kernel that is compiled once."""
     variables: tuple[str, ...] = ()
-    """Variables of the user's environment that its workers get, and of nothing else does a worker know it."""
+    """The only variables of the user's environment that are passed to its workers."""
     alone: bool = False
-    """Whether none of its samples may be taken beside another: it uses what all processes share, such as the disk."""
+    """Whether its samples must run alone, because it uses something that all processes share, such as the disk."""
     seconds: Callable[[TraceInfo], float] = lambda trace: 0.0
-    """What a sample may take of which nothing is known yet, beyond what every worker is given."""
+    """Additional time limit in seconds for the first sample of a cell, beyond that of every worker."""
     why_not: Callable[[AllocatorPlan, TraceInfo], str | None]
-    """Why an allocator cannot serve it, known before anything runs; None: it can."""
+    """Returns why an allocator cannot serve it, without running anything; None: it can."""
     notes: Callable[[Sequence[AllocatorPlan], TraceInfo, Mode, Sequence[Pass]], Iterable[str]] = (
         lambda plans, trace, mode, passes: ()
     )
-    """What is to be said of the allocators that serve it, and of the passes that are taken."""
+    """Yields the remarks about the allocators that serve it and the passes that are taken."""
     pack: Callable[[Trace], int | None] = lambda trace: None
-    """The bytes that one needs who knows all of it beforehand; None: that is not known."""
+    """Returns the bytes of a packing with full knowledge of the events; None: unknown."""
     why_unpacked: Callable[[], str] = lambda: ""
-    """Why it is not, in words."""
+    """Returns why the packing is unknown."""
     listed: Callable[[Path], tuple[str, str]]
-    """From a file to what gives it its events, and its description."""
+    """Returns the source of a file's events, and its description."""
     inspect: Callable[[Path, int | None], Inspection]
-    """From a file and a seed in place of its own."""
+    """Inspects a file; the second argument overrides its seed."""
     summary: Callable[[Inspection], str]
-    """An inspection as text, its definition left out."""
+    """Returns an inspection as text, without its definition."""
     has_picture: bool = False
     """Whether its characteristics can be drawn (report/plots/characteristics.py)."""
 
@@ -101,29 +101,29 @@ def _declared(kind: str) -> Work | None:
 
 
 def work(kind: str) -> Work:
-    """Return how files become what workers run, of a kind that has files."""
+    """Return the work of a kind that has files."""
     declared = _declared(kind)
     assert declared is not None, kind
     return declared
 
 
 def _others() -> dict[str, Work]:
-    """Return the kinds that have files, but for the first, each with its key."""
+    """Return the kinds that have files, except the first, with their keys."""
     return {kind: declared for kind in KINDS if kind != FIRST and (declared := _declared(kind)) is not None}
 
 
 def ways_alone() -> frozenset[str]:
-    """Return the names of all ways that need no allocator."""
+    """Return the names of all ways without an allocator."""
     return frozenset(way.name for declared in _others().values() for way in declared.ways if not way.needs_allocator)
 
 
 def kind_of(path: Path) -> str:
-    """Return of which kind a file is. Raises InputError where it cannot be read."""
+    """Return the kind of a file. Raises InputError where it cannot be read."""
     from memtool.workload.importers.known import importer_of
     from memtool.workload.language.document import mentions, read_document
 
     keys = {str(declared.key): kind for kind, declared in _others().items()}
-    # What can be read but once is read by who loads it.
+    # A file that can be read only once is read by its loader.
     if not keys or importer_of(path) is not None or not path.is_file() or not mentions(path, keys):
         return FIRST
     content = read_document(path).data
@@ -133,7 +133,7 @@ def kind_of(path: Path) -> str:
 def load_trace(
     name: str, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode, stages: Stages | None = None
 ) -> Trace:
-    """Load a workload file, a shipped workload or a trace file; arguments as Load has them."""
+    """Load a workload file, a shipped workload or a trace file; the arguments are those of Load."""
     from memtool.workload.trace import find_workload
 
     path = find_workload(name)
@@ -146,7 +146,7 @@ def load_trace(
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a workload file of any kind: its key says which one."""
+    """Return the JSON Schema (2020-12) of workload files of all kinds; the key determines the kind."""
     schema = work(FIRST).json_schema()
     for name, declared in _others().items():
         own, key = declared.json_schema(), declared.key

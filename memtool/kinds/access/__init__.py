@@ -1,1 +1,1 @@
-"""Accesses to memory: over the blocks that an allocator gave, and over memory of one's own."""
+"""Memory accesses, to blocks from an allocator and to memory of the kernel's own."""

@@ -1,4 +1,4 @@
-"""What a workload file with the key ``access`` says (docs/access.md)."""
+"""The key ``access`` of a workload file (docs/access.md)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from memtool.workload.language.schema import Name
 from memtool.workload.language.values import Alignment, Capacity, Count, Size, Strict, misfit, raise_all
 
 WORD = 8
-"""Bytes of an access."""
+"""Bytes of one access."""
 PAGE = 4096
 _MOST_BLOCKS = 1 << 26
 _LARGEST_BLOCK = 1 << 31
@@ -24,30 +24,38 @@ Sizes = Annotated[
     BeforeValidator(lambda value: value if isinstance(value, (list, tuple)) else (value, value)),
     WithJsonSchema({"anyOf": [*_SIZE["anyOf"], {"type": "array", "items": _SIZE, "minItems": 2, "maxItems": 2}]}),
 ]
-"""Bytes: ``64``, or from the first to the last, both included, all alike: ``[1, 256]``."""
+"""Bytes: ``64``, or equally probable sizes in a range, both ends included: ``[1, 256]``."""
 
 
 class Access(Strict):
-    """What is accessed, how often, and in which ways."""
+    """The accessed memory, the number of accesses, and the ways of access."""
 
     ways: Annotated[list[Pattern | Load | Counting | Aligned], Field(min_length=1, max_length=64)] = Field(
-        list(get_args(Pattern)), description="What has a row, of an allocator or of its own.", examples=[["chase"]]
+        list(get_args(Pattern)),
+        description="Ways of access. Each has a row, alone or with each allocator.",
+        examples=[["chase"]],
     )
-    blocks: Count = Field(16_384, description="Allocated one after the other.", examples=["64k"])
-    size: Sizes = Field((64, 64), description="Of each block; [low, high]: drawn, all alike.", examples=[64, [1, 256]])
-    alignment: Alignment = Field(16, description="Of each block, where the way does not say it.", examples=[16, 64])
-    every: Size = Field(64, description="From one access of a block to the next.", examples=[64, "4KiB"])
-    accesses: Count = Field(1 << 18, description="Of one round, of 8 bytes each; of several threads: of each.")
-    stride: Count = Field(16, description="Of the strided ways, in accesses.", examples=[16])
+    blocks: Count = Field(16_384, description="Number of blocks, allocated one after the other.", examples=["64k"])
+    size: Sizes = Field(
+        (64, 64), description="Bytes of each block; [low, high]: uniformly distributed.", examples=[64, [1, 256]]
+    )
+    alignment: Alignment = Field(
+        16, description="Alignment of each block, unless the way determines it.", examples=[16, 64]
+    )
+    every: Size = Field(64, description="Bytes from one access to the next within a block.", examples=[64, "4KiB"])
+    accesses: Count = Field(1 << 18, description="Accesses of 8 bytes in a round, by each thread.")
+    stride: Count = Field(16, description="Distance between accesses of the strided ways, in accesses.", examples=[16])
     ahead: Annotated[StrictInt, Field(ge=1, le=4096)] = Field(
-        16, description="By how many accesses chase-prefetched asks for memory beforehand."
+        16, description="Number of accesses by which chase-prefetched prefetches memory in advance."
     )
     pages: Annotated[StrictInt, Field(ge=1, le=65_536)] = Field(
         64,
-        description="Over which loads are spread; twice as many where each crosses into the next. Lines at the same "
+        description="Pages over which loads are spread; twice as many for loads that cross pages. Lines at the same "
         "place of more than 8 pages may not all be in a first-level cache.",
     )
-    threads: Annotated[StrictInt, Field(ge=2, le=8)] = Field(2, description="That count at once.")
+    threads: Annotated[StrictInt, Field(ge=2, le=8)] = Field(
+        2, description="Number of threads that count concurrently."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Access:
@@ -78,25 +86,25 @@ class Access(Strict):
 
     @property
     def allocates_only(self) -> bool:
-        """Return whether what is timed is allocations."""
+        """Return whether allocations are timed."""
         return all(way in get_args(Aligned) for way in self.ways)
 
     @property
     def loaded_bytes(self) -> int:
-        """Return what loads take of a region."""
+        """Return the bytes of a region that loads need."""
         return (2 * self.pages + 1) * PAGE if any(way in get_args(Load) for way in self.ways) else 0
 
 
 class Workload(Strict):
-    """A workload file that accesses memory."""
+    """A workload file about memory accesses."""
 
-    name: Name = Field(description="What tables and files call it.", examples=["patterns"])
-    description: StrictStr = Field("", description="One sentence for the reader.")
+    name: Name = Field(description="Name in tables and files.", examples=["patterns"])
+    description: StrictStr = Field("", description="One sentence that describes the workload to a reader.")
     seed: Annotated[StrictInt, Field(ge=0, lt=1 << 63)] = Field(
-        1, description="Sizes and the order of accesses are drawn from it."
+        1, description="Seed of the sizes and of the order of accesses."
     )
-    memory_limit: Capacity | None = Field(None, description="Bytes of the region.", examples=["64MiB"])
-    access: Access = Field(description="What is accessed.")
+    memory_limit: Capacity | None = Field(None, description="Capacity of the region in bytes.", examples=["64MiB"])
+    access: Access = Field(description="The memory accesses.")
 
     @model_validator(mode="after")
     def _fits(self) -> Workload:

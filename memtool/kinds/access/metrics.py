@@ -1,4 +1,4 @@
-"""The metrics that accesses have besides those of heap events."""
+"""The metrics of accesses, in addition to those of heap events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ways of access, by their names; the kernels (ways.hpp) have the same."""
+"""The names of the ways of access; the kernels (ways.hpp) use the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Pattern = Literal[
     "chase-write",
     "chase-prefetched",
 ]
-"""Reads and writes of the blocks in an order."""
+"""Reads and writes of the blocks in a given order."""
 Load = Literal[
     "load-16-aligned",
     "load-16-unaligned",
@@ -29,9 +29,9 @@ Load = Literal[
     "load-64-line",
     "load-64-page",
 ]
-"""Loads of so many bytes, where they lie; of memory of one's own."""
+"""Loads of this many bytes at these positions, from the kernel's own memory."""
 Counting = Literal["count-one-line", "count-apart", "count-as-given"]
-"""Threads that count, each for itself."""
+"""Threads that each increment their own counter."""
 Aligned = Literal[
     "align-8",
     "align-16",
@@ -44,17 +44,17 @@ Aligned = Literal[
     "align-2048",
     "align-4096",
 ]
-"""Allocations of all blocks, aligned to so many bytes."""
+"""Allocation of all blocks with this alignment."""
 AS_GIVEN = "count-as-given"
 
 
 def alignment_of(way: str) -> int | None:
-    """Return the alignment that a way asks for in place of the workload's; None: the workload's own."""
+    """Return the alignment that a way requests instead of the workload's; None: the workload's own."""
     name, _, bytes_ = way.partition("-")
     return int(bytes_) if name == "align" else None
 
 
 def width_of(way: str) -> int | None:
-    """Return the bytes of the loads of a way; None: it has none of its own."""
+    """Return the bytes of the loads of a way; None: they are not fixed."""
     name, *rest = way.split("-")
     return int(rest[0]) if name == "load" else None

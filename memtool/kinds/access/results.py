@@ -1,4 +1,4 @@
-"""What workers find of accesses, and how that is shown."""
+"""The measurements of accesses, and their presentation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from memtool.passes.layout import KNOWN, U64, Layout
 
 @dataclass(frozen=True, slots=True)
 class Memory(Figures):
-    """What the blocks take, and where they lie. Zeroes where a way takes no memory from an allocator."""
+    """Memory that the blocks take, and their positions. All zeroes for a way that takes no memory from an allocator."""
 
     blocks: int
     asked_bytes: int
@@ -31,7 +31,7 @@ class Memory(Figures):
 
 
 def _padding(memory: Memory) -> float | None:
-    """Return what a block takes beyond what was asked for; None where the footprint is not known."""
+    """Return the bytes that a block takes beyond the request; None where the footprint is unknown."""
     if memory.footprint_bytes is None:
         return None
     taken_bytes = memory.footprint_bytes - memory.free_bytes - memory.metadata_bytes
@@ -43,7 +43,7 @@ def _rounding(memory: Memory) -> float:
 
 
 def summarise(samples: CellSamples) -> Summary:
-    """Return padding, and how blocks lie on cache lines."""
+    """Return the padding, and the positions of blocks on cache lines."""
     memories = [sample for sample in taken(samples.own, Memory) if sample.figures.blocks]
     if not memories:
         return Summary()

@@ -1,4 +1,4 @@
-"""What is said of accesses above and below their tables, and of a figure that is missing."""
+"""The text above and below the tables of accesses, and the reasons for missing figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _OF_BLOCKS = ("padding_bytes", "alignment_padding_bytes", "across_lines_share", 
 
 
 def heading(info: TraceInfo) -> str:
-    """Return what was accessed."""
+    """Return a description of the accesses."""
     size = format_size(info.smallest_size)
     if info.smallest_size < info.largest_size:
         size += f" to {format_size(info.largest_size)}"
@@ -25,7 +25,7 @@ def heading(info: TraceInfo) -> str:
 
 
 def remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
-    """Yield what a reader must know to read the times rightly."""
+    """Yield remarks for reading the times correctly."""
     ways = info.facts["ways"]
     if any(way.startswith("load-") for way in ways):
         yield (

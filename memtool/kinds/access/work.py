@@ -1,4 +1,4 @@
-"""How a workload file with the key ``access`` becomes what a worker runs."""
+"""Turns a workload file with the key ``access`` into the input of a worker."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _MAGIC = 0x31737365636361
 _FIELDS = ("blocks", "alignment", "every", "accesses", "stride", "ahead", "pages", "threads")
 _IMAGE = struct.Struct("<12Q")
 _NEEDS = {32: ("avx2", "AVX2"), 64: ("avx512f", "AVX-512")}
-"""Bytes of a load -> the flag that the kernel has for it on x86-64, and its name."""
+"""Bytes of a load -> the processor flag that x86-64 needs for it, in the kernel's spelling, and its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Characteristics:
-    """What is known beforehand."""
+    """Facts about the workload that are known without running it."""
 
     asked_bytes: int
     aligned_bytes: int
-    """With each block rounded up to the alignment."""
+    """Sum of the block sizes, each rounded up to the alignment."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -51,7 +51,7 @@ def _read(path: Path) -> Workload:
 
 
 def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
-    """Return what the kernel reads: sizes and orders are drawn there. Raises InputError."""
+    """Return the kernel's input; the kernel draws sizes and orders. Raises InputError."""
     from memtool.workload.trace import Trace
 
     for field, option_value in (("threads", threads), ("rates", rate)):
@@ -91,7 +91,7 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
 
 
 def sizes(seed: int, blocks: int, low: int, high: int) -> list[int]:
-    """Return the sizes that the kernel draws (``Draw`` of ways.hpp)."""
+    """Return the law of sizes for the kernel (``Draw`` of ways.hpp)."""
     mask = 2**64 - 1
     drawn = []
     for number in range(1, blocks + 1):
@@ -117,7 +117,7 @@ def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
 
 
 def _why_no_load(way: str) -> str | None:
-    """Return that this processor has no load so wide."""
+    """Return that this processor has no load of this width; None: it has."""
     from memtool.host import machine
 
     width = width_of(way)
@@ -132,7 +132,7 @@ def _why_no_load(way: str) -> str | None:
 
 
 def _why_alone(way: str, trace: TraceInfo, cores: int) -> str | None:
-    """Return that there are too few processors for the threads of a way to count at once."""
+    """Return that there are too few processors for the counting threads of a way; None: there are enough."""
     if way not in get_args(Counting) or cores >= trace.facts["threads"]:
         return None
     return (
@@ -142,7 +142,7 @@ def _why_alone(way: str, trace: TraceInfo, cores: int) -> str | None:
 
 
 def inspect(path: Path, seed: int | None) -> Inspection:
-    """Return what is accessed."""
+    """Return the inspection of a file."""
     workload = _read(path)
     with load(path, seed=seed, threads=None, rate=None, mode=Mode.SERIAL) as trace:
         info = trace.info
@@ -158,7 +158,7 @@ def _rounded_up(access: Access, info: TraceInfo) -> int:
 
 
 def summary(inspection: Inspection) -> str:
-    """Return it in words."""
+    """Return an inspection as text."""
     info, facts = inspection.trace, inspection.trace.facts
     sizes_ = format_size(info.smallest_size)
     if info.smallest_size < info.largest_size:

@@ -1,1 +1,1 @@
-"""Objects: made, used and ended, in the ways of the language and of an allocator's."""
+"""Objects that are constructed, used and destroyed, in the ways of the language and of an allocator."""

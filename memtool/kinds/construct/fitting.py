@@ -1,4 +1,4 @@
-"""Which allocator serves which way of making objects, and how it is called."""
+"""Determines which allocator serves which way of constructing objects, and how it is called."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from memtool.model import AllocatorPlan, Call, TraceInfo
 from memtool.units import format_size
 
 STACK_BYTES = 256 << 10
-"""Of the buffer of ``stack-buffer``; image.hpp has the same."""
+"""Bytes of the buffer of ``stack-buffer``, as in image.hpp."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What of a workload decides whether a way can be: bytes and counts."""
+    """The numbers and bytes of a workload that determine whether a way is possible."""
 
     size: int
     alignment: int
@@ -36,17 +36,17 @@ class Shape:
 
     @property
     def asked_alignment(self) -> int:
-        """Return what a heap is asked for: as by operator new, 16 at the least."""
+        """Return the size that is requested from a heap: as by operator new, at least 16 bytes."""
         return max(self.alignment, 16)
 
     @property
     def stride(self) -> int:
-        """Return the distance of two objects that lie side by side in a buffer."""
+        """Return the distance in bytes between adjacent objects in a buffer."""
         return -(-self.size // self.asked_alignment) * self.asked_alignment
 
 
 def largest_block(way: str, shape: Shape) -> int:
-    """Return the size of the largest block that a way asks for; an upper bound where the library decides."""
+    """Return the size of the largest block that a way requests; an upper bound where the library decides."""
     count_block = 64
     if way in ARRAYS:
         return shape.array * shape.size + (max(8, shape.alignment) if way == "array-new" else 0)
@@ -58,13 +58,13 @@ def largest_block(way: str, shape: Shape) -> int:
 
 
 def called(plan: AllocatorPlan) -> Call:
-    """Return how a row reaches its allocator: the loops of placement are compiled into each strategy."""
+    """Return how a row calls its allocator: the loops of placement are compiled into each strategy."""
     is_inlined = plan.spec.way in INLINED and not plan.spec.adaptors and not plan.call.as_malloc
     return plan.call if is_inlined else by_pointer(plan)
 
 
 def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
-    """Return why a row cannot be; None: it can."""
+    """Return why a row is not possible; None: it is."""
     way, shape = plan.spec.way, Shape.of(trace)
     if shape.is_own and way in OF_THE_LANGUAGE:
         return "needs the type in C++; of one in a library it has the size and the functions"
@@ -98,7 +98,7 @@ def _why_no_way(plan: AllocatorPlan, way: str, shape: Shape) -> str | None:
 
 
 def _why_no_allocator(plan: AllocatorPlan, trace: TraceInfo, way: str, shape: Shape) -> str | None:
-    """Return why an allocator cannot serve the blocks of a way, as for events of that size, number and order."""
+    """Return why an allocator cannot serve the blocks of a way, as for heap events of this size, number and order."""
     per_block = shape.array if way in ARRAYS else 1
     drops = way in DROPPED or way == "reset"
     blocks = replace(

@@ -1,4 +1,4 @@
-"""What a workload file says of objects (docs/placement-new.md)."""
+"""The key ``construct`` of a workload file (docs/placement-new.md)."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ Order = Literal["reverse", "same", "random"]
 
 
 class Construct(Strict):
-    """Objects of one type: in each round all are made, then used, then ended."""
+    """Objects of one type: in each round all are constructed, then used, then destroyed."""
 
     type: Annotated[StrictStr, Field(min_length=1)] = Field(
-        description=f"One of {', '.join(TYPES)}; or a library that brings one (memtool.h).",
+        description=f"Type of the objects: one of {', '.join(TYPES)}, or a library that brings one (memtool.h).",
         examples=["particle", "./libthing.so"],
     )
-    objects: Count = Field(10_000, validate_default=True, description="Alive at once.", examples=[10_000])
-    rounds: Count = Field(10, validate_default=True, description="How often all are made and ended.", examples=[10])
+    objects: Count = Field(
+        10_000, validate_default=True, description="Number of objects alive at once.", examples=[10_000]
+    )
+    rounds: Count = Field(10, validate_default=True, description="Number of rounds of all objects.", examples=[10])
     array: Count = Field(
         16, validate_default=True, description="Objects in each array, in the ways that have arrays.", examples=[16]
     )
-    order: Order = Field("reverse", description="In which they end, by that in which they were made.")
+    order: Order = Field("reverse", description="Order of destruction, relative to that of construction.")
     ways: Annotated[list[StrictStr], Field(min_length=1)] | None = Field(
         None,
-        description=f"In which they are made and ended: {', '.join(SUMMARIES)}. Without it: in all.",
+        description=f"Ways to construct and destroy objects: {', '.join(SUMMARIES)}. Default: all.",
         examples=[["in-place", "placement", "new"]],
     )
 
@@ -53,10 +55,10 @@ class Construct(Strict):
 
 
 class Workload(Strict):
-    """A workload file of objects."""
+    """A workload file about objects."""
 
-    name: Name = Field(description="What tables and files call it.", examples=["particles"])
-    description: StrictStr = Field("", description="One sentence for the reader.")
-    seed: Annotated[StrictInt, Field(ge=0, lt=1 << 63)] = Field(42, description="Of a random order.")
-    memory_limit: Capacity | None = Field(None, description="Length of the region.", examples=["64MiB"])
-    asked: Construct = Field(alias="construct", description="What is made, and how.")
+    name: Name = Field(description="Name in tables and files.", examples=["particles"])
+    description: StrictStr = Field("", description="One sentence that describes the workload to a reader.")
+    seed: Annotated[StrictInt, Field(ge=0, lt=1 << 63)] = Field(42, description="Seed of a random order.")
+    memory_limit: Capacity | None = Field(None, description="Capacity of the region in bytes.", examples=["64MiB"])
+    asked: Construct = Field(alias="construct", description="The objects, and the ways to construct them.")

@@ -10,7 +10,7 @@ PARTS = {
     "use_ns": "use an object",
     "end_ns": "end an object: destroy and free it",
 }
-"""Metric -> the part of an object's life."""
+"""Metric -> part of an object's life."""
 STEPS = {
     "allocate_step_ns": "allocate an object, all of them before any is constructed",
     "construct_step_ns": "construct an object",
@@ -25,7 +25,7 @@ PER_OBJECT = {
     "blocks_per_object": "blocks",
     "asked_per_object_bytes": "asked_bytes",
 }
-"""Metric -> what of a round is divided by the objects."""
+"""Metric -> the count of a round that is divided by the number of objects."""
 
 METRICS = (
     *(

@@ -1,4 +1,4 @@
-"""What workers find of objects, and how that is shown."""
+"""The measurements of objects, and their presentation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from memtool.passes.layout import KNOWN, U64, Layout
 
 @dataclass(frozen=True, slots=True)
 class Parts(Figures):
-    """Ticks of each part of all lives, the least of several turns."""
+    """Ticks of each part of all objects' lives: the minimum of several turns."""
 
     make: int
     use: int
     end: int
     has_steps: int
-    """Whether the steps below were timed, each for all objects before the next."""
+    """Whether the steps below were timed, each for all objects before the next step."""
     allocate: int
     construct: int
     destroy: int
@@ -32,27 +32,27 @@ class Parts(Figures):
 
 @dataclass(frozen=True, slots=True)
 class Books(Figures):
-    """One round in which every object and every block is accounted for."""
+    """One round in which every object and every block is counted."""
 
     constructions: int
     destructions: int
     blocks: int
-    """That the allocator was asked for."""
+    """Blocks requested from the allocator."""
     asked_bytes: int
     peak_footprint_bytes: int | None
-    """None: the allocator is on no region."""
+    """None: the allocator does not use a region."""
     thrown: int
-    """Rounds besides, in each of which a constructor threw."""
+    """Additional rounds in which a constructor threw an exception."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked(Books):
-    """Of the check pass."""
+    """Result of the check pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Audited(Books):
-    """Of the footprint pass."""
+    """Result of the footprint pass."""
 
 
 _BOOKS = Layout.of(
@@ -75,7 +75,7 @@ def _parts(samples: CellSamples) -> Summary:
 
 
 def _audited(samples: CellSamples) -> Summary:
-    """Return how many constructors, destructors, blocks and bytes there are for an object."""
+    """Return the number of constructors, destructors, blocks and bytes for each object."""
     audited = taken(samples.own, Audited)
     if not audited:
         return Summary()
@@ -89,7 +89,7 @@ def _audited(samples: CellSamples) -> Summary:
 
 
 def _checked(samples: CellSamples) -> Summary:
-    """Return for the proof what balanced."""
+    """Return the balanced counts, for the proof."""
     checked = [sample.figures for sample in taken(samples.own, Checked)]
     if not checked:
         return Summary()

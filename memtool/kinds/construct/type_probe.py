@@ -1,7 +1,7 @@
-"""Says which type a library brings (memtool.h): a process of its own, for libraries that nobody has vouched for.
+"""Reports the type that a library brings (memtool.h), in a separate process, because the library is not trusted.
 
-``python -I -S type_probe.py LIBRARY FD`` writes to the descriptor FD in JSON: its name, size, alignment, whether it has
-no destructor, and what is wrong with it ("": nothing). What the library prints is no part of the answer.
+``python -I -S type_probe.py LIBRARY FD`` writes JSON to the descriptor FD: the type's name, size, alignment, whether it
+has no destructor, and its fault ("": none). The library's own output is not part of the answer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Type(ctypes.Structure):
 
 
 def described(path: str) -> list[object]:
-    """Return what is to be said of the type of a library."""
+    """Return the report on a library's type."""
     library = ctypes.CDLL(path)
     if not hasattr(library, "memtool_get_type"):
         return ["", 0, 0, False, "does not define memtool_get_type (memtool.h)"]

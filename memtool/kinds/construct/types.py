@@ -1,4 +1,4 @@
-"""The types of which objects are made: those that are compiled in (types.hpp), and one that the user brings."""
+"""The types of objects: those that are compiled in (types.hpp), and one that the user brings."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _PROBE_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """What a way has to know of a type."""
+    """The properties of a type that the ways need."""
 
     name: str
     size: int
     alignment: int
     """Bytes."""
     is_trivial: bool
-    """Whether nothing is lost where its destructor does not run."""
+    """Whether its destructor may be omitted without loss."""
     summary: str
     brought_by: Path | None = None
-    """Where the user's own lies."""
+    """Path of the library with the user's type."""
 
 
 TYPES = {
@@ -43,16 +43,16 @@ TYPES = {
         Type("page", 4096, 8, True, "a page of zeroes"),
     )
 }
-"""In the order of types.hpp: their numbers."""
+"""In the order of types.hpp, which numbers them."""
 
 
 class NoType(Exception):
-    """A library brings no type; says why."""
+    """A library does not bring a type; the message says why."""
 
 
 @cache
 def own_type(library: Path) -> Type:
-    """Return the type that a library brings, asked in a process of its own. Raises NoType."""
+    """Return the type that a library brings, which a separate process determines. Raises NoType."""
     if not library.is_file():
         raise NoType("no such file")
     script = str(files("memtool.kinds.construct").joinpath("type_probe.py"))

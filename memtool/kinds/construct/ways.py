@@ -1,4 +1,4 @@
-"""The ways in which objects are made and ended."""
+"""The ways to construct and destroy objects."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ PLACE = ("in-place", "stack-buffer")
 DROPPED = ("dropped", "forgotten")
 ARRAYS = ("array-new", "uninitialized")
 COUNTED = ("shared-ptr", "make-shared", "intrusive-count")
-"""An object owns the count of those who hold it."""
+"""The ways with a reference count for each object."""
 INLINED = ("placement", *DROPPED)
 """Compiled into each strategy (loops.hpp)."""
 OF_THE_LANGUAGE = ("new", "unique-ptr", *COUNTED, *ARRAYS)
-"""These need the type itself, not only its size and its functions."""
+"""The ways that need the type itself, and not only its size and its functions."""
 
 SUMMARIES: Mapping[str, str] = {
     "in-place": "constructed over each other's remains in memory that is there already, with no allocator",
@@ -32,5 +32,5 @@ SUMMARIES: Mapping[str, str] = {
     "array-new": "in arrays by new[] and delete[], which keeps their length in the block",
     "uninitialized": "in arrays by uninitialized_value_construct_n and destroy_n",
 }
-"""Way -> what it is, in words; in the order of rows."""
+"""Way -> its description; in the order of rows."""
 WAYS = tuple(Way(name, needs_allocator=name not in PLACE, uses_region=name == "in-place") for name in SUMMARIES)

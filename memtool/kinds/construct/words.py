@@ -1,4 +1,4 @@
-"""What is said of objects above and below their tables."""
+"""The text above and below the tables of objects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WIDTH = 100
 
 
 def heading(info: TraceInfo) -> str:
-    """Return what was made."""
+    """Return a description of the objects."""
     facts = info.facts
     aligned = f", aligned to {facts['alignment']}" if facts["alignment"] > 16 else ""
     type_ = f"{facts['type']} ({format_size(facts['size'])}{aligned}: {facts['summary']})"
@@ -25,7 +25,7 @@ def heading(info: TraceInfo) -> str:
 
 
 def remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
-    """Yield what each way of the rows is."""
+    """Yield an explanation of each way among the rows."""
     measured = [cell.cell.allocator for cell in cells if cell.status is Status.OK]
     ways = [way for way in SUMMARIES if any(label.rpartition("@")[2] == way for label in measured)]
     lines = (textwrap.fill(f"{way}: {SUMMARIES[way]}", _WIDTH, subsequent_indent="  ") for way in ways)

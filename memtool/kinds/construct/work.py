@@ -1,4 +1,4 @@
-"""How a workload file with the key ``construct`` becomes what a worker runs."""
+"""Turns a workload file with the key ``construct`` into the input of a worker."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from memtool.workload.trace import Trace
 
 _ORDERS = ("same", "reverse", "random")
-"""By the numbers of image.hpp."""
+"""In the order of their numbers in image.hpp."""
 
 
 @dataclass(frozen=True, slots=True)
 class Characteristics:
-    """What is known beforehand; bytes and counts."""
+    """Facts about the workload that are known without running it; bytes and counts."""
 
     type: str
     size: int
@@ -44,7 +44,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _read(path: Path) -> tuple[Workload, Type]:
-    """Return what a file asks for, and the type that it names. Raises InputError."""
+    """Return the content of a file, and the type that it names. Raises InputError."""
     from memtool.kinds.construct.keys import Workload
     from memtool.kinds.construct.types import TYPES, NoType, own_type
     from memtool.workload.language.loader import load
@@ -52,14 +52,14 @@ def _read(path: Path) -> tuple[Workload, Type]:
     workload = load(path, Workload)
     named = workload.asked.type
     try:
-        # A path in a file is meant from where the file lies.
+        # A relative path in a file starts from the folder of the file.
         return workload, TYPES.get(named) or own_type((path.parent / named).resolve())
     except NoType as problem:
         raise InputError(f"{path}: construct.type: {named}: {problem}") from None
 
 
 def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
-    """Return the numbers that the kernel needs; a seed goes in place of the file's own."""
+    """Return the numbers that the kernel needs; a seed overrides the file's own."""
     from memtool.kinds.construct.types import TYPES
     from memtool.workload.trace import Trace
 
@@ -117,7 +117,7 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
 
 
 def listed(path: Path) -> tuple[str, str]:
-    """Return what gives a workload its operations, and its description."""
+    """Return the source of a workload's operations, and its description."""
     from memtool.kinds.construct.keys import Workload
     from memtool.workload.language.loader import load as load_document
 
@@ -126,7 +126,7 @@ def listed(path: Path) -> tuple[str, str]:
 
 
 def inspect(path: Path, seed: int | None) -> Inspection:
-    """Return what a file asks for, in numbers."""
+    """Return the inspection of a file."""
     workload, _ = _read(path)
     with load(path, seed=seed, threads=None, rate=None, mode=Mode.SERIAL) as trace:
         info, facts = trace.info, trace.info.facts
@@ -138,7 +138,7 @@ def inspect(path: Path, seed: int | None) -> Inspection:
 
 
 def summary(inspection: Inspection) -> str:
-    """Return it as text: what is made, and the ways in which it is."""
+    """Return an inspection as text: the objects, and the ways to construct them."""
     from memtool.kinds.construct.words import heading
 
     info = inspection.trace

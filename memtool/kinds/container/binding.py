@@ -1,4 +1,4 @@
-"""ctypes signatures of what draws a script and surveys it (draw.cpp, survey.cpp)."""
+"""ctypes signatures of the functions that draw and survey a script (draw.cpp, survey.cpp)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Survey(ctypes.Structure):
 
 
 def draw(program: array[int], image: memoryview, offset: int) -> None:
-    """Write the operations of a program into an image, which has room for them behind ``offset`` bytes."""
+    """Write the operations of a program into an image; ``offset`` bytes precede them."""
     library = load_library()
     declare(library, {"memtool_container_draw": (None, [ctypes.c_void_p, ctypes.c_void_p])})
     words, _ = program.buffer_info()
@@ -36,7 +36,7 @@ def draw(program: array[int], image: memoryview, offset: int) -> None:
 
 
 def survey(image: memoryview) -> Mapping[str, int] | None:
-    """Return what the script of an image asks for; None where the engine has no container of its type."""
+    """Return what the script of an image requests; None where the engine has no container of its type."""
     library = load_library()
     declare(library, {"memtool_container_survey": (ctypes.c_uint32, [ctypes.c_void_p, ctypes.c_void_p])})
     counts = _Survey()

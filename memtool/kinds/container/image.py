@@ -1,4 +1,4 @@
-"""The names of what an image holds, in the order of image.hpp."""
+"""The names of the fields of an image, in the order of image.hpp."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NESTED = frozenset({"vector_of_strings", "map_of_vectors"})
 ACTIONS = ("push", "pop", "insert", "find", "erase", "traverse", "copy", "clear", "churn")
 ORDERS = ("each", "round", "random")
 GROUPS = (*ACTIONS, "churned", "open", "close")
-"""What the time of a step is a part of."""
+"""The groups to which the time of a step belongs."""
 THROUGH = ("std", "scoped", "propagated", "pmr")
 EACH = "-each"
 CONTROL = "control"

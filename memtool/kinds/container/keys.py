@@ -1,4 +1,4 @@
-"""What a workload file with the key ``container`` says (docs/containers.md)."""
+"""The key ``container`` of a workload file (docs/containers.md)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from memtool.workload.language.values import (
 
 _MOST_STEPS = 64
 _MOST_OPERATIONS = 1 << 26
-"""Half a gigabyte of them."""
+"""Operations: they take half a gigabyte."""
 
 Order = Literal["each", "round", "random"]
 TypeName = Literal[
@@ -43,31 +43,31 @@ WayName = Literal[
 
 
 class Times(Strict):
-    """How often something is done to each container, and which container's turn it is."""
+    """The number of operations on each container, and the order of the containers."""
 
-    count: Count = Field(description="For each container.", examples=[1000])
+    count: Count = Field(description="Number of operations on each container.", examples=[1000])
     order: Order = Field(
         "each",
-        description="each: one container is finished before the next; round: in turn; random: drawn.",
+        description="each: one container after the other; round: in turn; random: a random container each time.",
         examples=["round"],
     )
 
 
 class Keyed(Times):
-    """The same, with keys."""
+    """Operations with keys."""
 
     keys: NaturalLaw | None = Field(
         None,
-        description="The law of keys, below 2^32; what has no keys takes them for positions, modulo its length.",
+        description="The law of keys, below 2^32; containers without keys use them as positions, modulo the length.",
         examples=[{"uniform": [0, 1000]}],
     )
 
 
 class Churn(Keyed):
-    """So many elements go, and as many come."""
+    """Each time a container loses its oldest element, and the container before it in the order gets a new one."""
 
     order: Order = Field(
-        "random", description="Whose oldest element goes; the one before it gets a new one.", examples=["random"]
+        "random", description="Order of the containers that lose their oldest element.", examples=["random"]
     )
 
 
@@ -77,7 +77,7 @@ def _from_short(value: Any) -> Any:  # noqa: ANN401  # raw YAML
 
 
 def _or_short(schema: dict[str, Any]) -> None:
-    """Let the JSON Schema of a step know the short form."""
+    """Add the short form to the JSON Schema of a step."""
     count = TypeAdapter(Count).json_schema()["anyOf"]
     schema["anyOf"] = [*count, *(form for form in schema["anyOf"] if form != {"type": "null"})]
     schema.pop("default", None)
@@ -93,7 +93,7 @@ _Churn = Annotated[Churn, BeforeValidator(_from_short)]
 
 
 class Step(Strict):
-    """One step of a script: exactly one of these."""
+    """One step of a script: exactly one of these keys."""
 
     model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
 
@@ -107,7 +107,7 @@ class Step(Strict):
     copy_: _Times | None = Field(
         None,
         alias="copy",
-        description="A container on the next one's heap is assigned a copy, and destroyed.",
+        description="A container on the heap of the next one is assigned a copy, and then destroyed.",
         examples=[1],
         json_schema_extra=_or_short,
     )
@@ -120,7 +120,7 @@ class Step(Strict):
 
     @property
     def action(self) -> tuple[str, Times]:
-        """Return what is done, and how often."""
+        """Return the operation and its number."""
         return next(
             (field.alias or name, value)
             for name, field in type(self).model_fields.items()
@@ -129,24 +129,24 @@ class Step(Strict):
 
 
 class Container(Strict):
-    """Containers of one type, and what is done with them."""
+    """Containers of one type, and the operations on them."""
 
-    type: TypeName = Field(description="Of the standard library.", examples=["list"])
+    type: TypeName = Field(description="Type of the standard library.", examples=["list"])
     containers: Annotated[Count, Field(le=MOST_CONTAINERS)] = Field(
-        1, description="How many there are: subsystems of a program.", examples=[16]
+        1, description="Number of containers, which represent subsystems of a program.", examples=[16]
     )
     length: CountLaw | None = Field(
         None,
-        description="Of each string or vector within another container.",
+        description="Length of each string or vector inside another container.",
         examples=[{"uniform": [4, 40]}],
     )
     ways: Annotated[list[WayName], Field(min_length=1, max_length=9)] = Field(
         ["std", "control"],
-        description="How they come by memory, a row each; -each: every container from a heap of its own.",
+        description="Sources of the containers' memory, one row each; -each: every container has its own heap.",
         examples=[["std", "pmr-each"]],
     )
     script: Annotated[list[Step], Field(min_length=1, max_length=_MOST_STEPS)] = Field(
-        description="What is done, in this order."
+        description="The operations, in this order."
     )
 
     @model_validator(mode="after")
@@ -167,7 +167,7 @@ class Container(Strict):
             yield misfit(f"must have at most {_MOST_OPERATIONS:,} operations, has {operations:,}", "script")
 
     def operations_of(self, step: Step) -> int:
-        """Return how many operations a step is."""
+        """Return the number of operations of a step."""
         action, times = step.action
         if action == "traverse" and times.order == "each":
             return self.containers
@@ -179,12 +179,12 @@ def _article(name: str) -> str:
 
 
 class Workload(Strict):
-    """A workload file of containers."""
+    """A workload file about containers."""
 
-    name: Name = Field(description="What tables and files call it.", examples=["orders"])
-    description: StrictStr = Field("", description="One sentence for the reader.")
+    name: Name = Field(description="Name in tables and files.", examples=["orders"])
+    description: StrictStr = Field("", description="One sentence that describes the workload to a reader.")
     seed: Annotated[StrictInt, Field(ge=0, lt=1 << 63)] = Field(42, description="Seeds every random choice.")
     memory_limit: Capacity | None = Field(
         None, description="Bytes that an allocator may take from its region.", examples=["64MiB"]
     )
-    container: Container = Field(description="The containers, and what is done with them.")
+    container: Container = Field(description="The containers, and the operations on them.")

@@ -19,7 +19,7 @@ TIMES = {
     "open": ("heap_open_ns", "time until all heaps and empty containers are there / heaps"),
     "close": ("destroy_ns", "time to destroy the containers at the end / elements in them"),
 }
-"""Group of an image's steps -> metric and meaning."""
+"""Group of an image's steps -> metric and its meaning."""
 
 
 def _locality(name: str, when: str) -> list[MetricInfo]:

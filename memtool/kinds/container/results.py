@@ -1,4 +1,4 @@
-"""What workers find of containers, and how that is shown."""
+"""The measurements of containers, and their presentation."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from memtool.passes.timing import TIMINGS
 
 @dataclass(frozen=True, slots=True)
 class Times(Figures):
-    """Ticks of each replay, warm-ups left out."""
+    """Ticks of each replay, without warm-ups."""
 
     body_ticks: tuple[int, ...]
-    """Until the containers are destroyed."""
+    """Ticks until the containers are destroyed."""
     epilogue_ticks: tuple[int, ...]
     cpu_ns: tuple[int, ...]
     ticks: Mapping[str, int]
-    """By the groups of steps; of the fastest replay of each."""
+    """Ticks by group of steps, each of its fastest replay."""
     units: Mapping[str, int]
-    """Operations, elements or heaps that these are divided by."""
+    """Operations, elements or heaps by which these are divided."""
 
     @property
     def replay_ticks(self) -> int:
@@ -61,7 +61,7 @@ class Footprint(Figures):
 
     @property
     def memory_bytes(self) -> int:
-        """Return what a replay takes of the machine's memory."""
+        """Return the machine's memory that a replay takes."""
         return self.peak_resident_bytes
 
 

@@ -1,4 +1,4 @@
-"""From a container workload to the image that workers run: its steps, drawn, and what they come to."""
+"""Makes the image that workers run from a container workload: the drawn operations of its steps, and their counts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _DEFAULT_LENGTHS = (4, 40)
 
 
 def steps_of(container: Container) -> Iterator[tuple[int, int, int]]:
-    """Yield of each step the group that its time is a part of, its first operation, and the one behind its last."""
+    """Yield for each step its group, its first operation, and the operation after its last."""
     at, churned = 0, False
     for step in container.script:
         action, _ = step.action
@@ -51,7 +51,7 @@ def steps_of(container: Container) -> Iterator[tuple[int, int, int]]:
 
 
 def program_of(container: Container, seed: int) -> array[int]:
-    """Return what draws the operations (draw.cpp): words, with the laws behind them."""
+    """Return the program that draws the operations (draw.cpp): words, followed by the laws."""
     steps = container.script
     words = [seed, container.containers, int(container.type in KEYED), len(steps)]
     laws: list[int] = []
@@ -78,7 +78,7 @@ def _lengths(container: Container) -> list[int]:
 
 
 def make_trace(workload: Workload, path: Path, seed: int | None) -> Trace:
-    """Draw the operations of a workload and run them once, to know what they ask for. Raises MemtoolError."""
+    """Draw the operations of a workload and run them once, to determine their requests. Raises MemtoolError."""
     container, seed = workload.container, workload.seed if seed is None else seed
     steps = list(steps_of(container))
     operations = steps[-1][2]

@@ -1,4 +1,4 @@
-"""What is said of a workload of containers above and below its tables."""
+"""The text above and below the tables of a workload of containers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WAYS = {
 
 
 def heading(info: TraceInfo) -> str:
-    """Return what is done with which containers."""
+    """Return a description of the containers and the operations on them."""
     facts = info.facts
     type_ = f"std::{facts['type']}" if "_of_" not in facts["type"] else str(facts["type"]).replace("_", " ")
     return (
@@ -28,7 +28,7 @@ def heading(info: TraceInfo) -> str:
 
 
 def remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
-    """Yield what the ways are."""
+    """Yield an explanation of the ways."""
     ways = [way for way in info.facts["ways"] if way != CONTROL]
     said = [_WAYS[way] for way in dict.fromkeys(way.removesuffix(EACH) for way in ways)]
     if any(way.endswith(EACH) for way in ways):
@@ -39,7 +39,7 @@ def remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
 
 
 def why_not(cell: CellResult, name: str, trace: TraceInfo, *, was_measured: bool) -> str | None:
-    """Return why there is no footprint; None of anything else."""
+    """Return why there is no footprint; None for other metrics."""
     if was_measured and name == "peak_footprint_bytes":
         return "of a heap outside the region memtool sees only the resident memory"
     return None

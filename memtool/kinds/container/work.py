@@ -1,4 +1,4 @@
-"""How a workload file with the key ``container`` becomes what a worker runs."""
+"""Turns a workload file with the key ``container`` into the input of a worker."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class StepFacts:
 
 @dataclass(frozen=True, slots=True)
 class Characteristics:
-    """What a script asks for."""
+    """What a script requests."""
 
     steps: tuple[StepFacts, ...]
     elements: int
-    """Read, copied or destroyed."""
+    """Elements that are read, copied or destroyed."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -46,7 +46,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
-    """Return the operations of a file. Raises InputError, MemtoolError."""
+    """Return the compiled operations of a file. Raises InputError, MemtoolError."""
     from memtool.kinds.container.keys import Workload
     from memtool.kinds.container.script import make_trace
     from memtool.workload.language.loader import load as load_document
@@ -91,7 +91,7 @@ def _why_unpaired(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
 
 
 def listed(path: Path) -> tuple[str, str]:
-    """Return what gives a workload its operations, and its description."""
+    """Return the source of a workload's operations, and its description."""
     from memtool.kinds.container.keys import Workload
     from memtool.workload.language.loader import load as load_document
 
@@ -99,7 +99,7 @@ def listed(path: Path) -> tuple[str, str]:
 
 
 def inspect(path: Path, seed: int | None) -> Inspection:
-    """Return what a script asks for."""
+    """Return the inspection of a file."""
     from memtool.kinds.container.keys import Workload
     from memtool.workload.language.loader import load as load_document
 
@@ -114,7 +114,7 @@ def inspect(path: Path, seed: int | None) -> Inspection:
 
 
 def summary(inspection: Inspection) -> str:
-    """Return what a script asks for as text."""
+    """Return an inspection as text."""
     from tabulate import tabulate
 
     from memtool.kinds.container.words import heading

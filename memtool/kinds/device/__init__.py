@@ -1,1 +1,1 @@
-"""Device memory: what a GPU's driver takes for each allocation, and one buffer of it that a strategy divides."""
+"""Device memory: an allocation by a GPU's driver for each block, or one such buffer that a strategy divides."""

@@ -1,4 +1,4 @@
-"""What a workload file with the key ``device`` says: the keys of heap events, and these (docs/device.md)."""
+"""The key ``device`` of a workload file, which also has the keys of heap events (docs/device.md)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Way = Literal[
 
 
 class Device(Strict):
-    """Whose memory the blocks are in."""
+    """The device in whose memory the blocks are."""
 
     ways: Annotated[list[Way], Field(min_length=1, max_length=7)] = Field(
         ["opencl-each", "opencl-each-used", "opencl-buffer"],
-        description="One buffer that allocators divide, or the driver for each block.",
+        description="A buffer that allocators divide, or an allocation by the driver for each block.",
     )
 
 
 class Workload(HeapEvents):
-    """A workload of heap events, in the memory of a device."""
+    """A workload of heap events in the memory of a device."""
 
-    touch: Literal["none"] = Field("none", description="The processor cannot touch blocks of a device.")
+    touch: Literal["none"] = Field("none", description="The processor cannot write to blocks on a device.")
     memory_limit: Capacity = 256 << 20
     device: Device

@@ -1,4 +1,4 @@
-"""What workers find of device memory: what they find of heap events, and what the device itself has proved."""
+"""The measurements of device memory: those of heap events, and the device's own proof."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from memtool.units import format_count
 
 @dataclass(frozen=True, slots=True)
 class Proof(Figures):
-    """What the device has found of the blocks."""
+    """The device's proof of the blocks."""
 
     proved_blocks: int
-    """Blocks that it filled when they were allocated, and that still held that when they were freed."""
+    """Blocks that the device filled at their allocation and that still had this content when they were freed."""
     offsets: int
-    """A hash of the offsets of all allocations in the buffer, in their order; 0: there is no buffer."""
+    """A hash of the offsets of all allocations in the buffer, in order; 0: there is no buffer."""
     device: str
 
 
@@ -36,7 +36,7 @@ def _summarise(samples: CellSamples) -> Summary:
 
 
 def _remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
-    """Yield which device proved how many blocks, and what the columns of memory are of."""
+    """Yield which device proved how many blocks, and what the columns of memory refer to."""
     proved = [cell for cell in cells if cell.proof.get("blocks_proved")]
     if proved:
         devices = ", ".join(dict.fromkeys(cell.proof["device"] for cell in proved))

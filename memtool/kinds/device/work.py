@@ -1,4 +1,4 @@
-"""How a workload file with the key ``device`` becomes the image of its events, and what stands in the way of it."""
+"""Turns a workload file with the key ``device`` into the image of its events, and finds reasons why it cannot run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 VENDORS = "/etc/OpenCL/vendors"
 VARIABLES = ("LD_LIBRARY_PATH", "OCL_ICD_VENDORS", "OCL_ICD_FILENAMES", "POCL_DEVICES", "CUDA_VISIBLE_DEVICES")
-"""With which users say where their drivers are, and which device is meant."""
+"""Variables with which users select their drivers and the device."""
 _WITHOUT_ONE = "; the way host-buffer divides host memory in place of a device's"
 _NO_LOADER = (
     "no OpenCL loader (libOpenCL.so.1) is installed: apt-get install ocl-icd-libopencl1, and the driver of your device"
@@ -32,7 +32,7 @@ _NO_CUDA = "no CUDA driver (libcuda.so.1) is installed: it comes with that of an
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of such a file: that of heap events, with one key more."""
+    """Return the JSON Schema of such a file: that of heap events, with one more key."""
     from memtool.kinds.device.keys import Device, Workload
     from memtool.workload.language.schema import json_schema
 
@@ -51,7 +51,7 @@ def _read(path: Path) -> Workload:
 
 
 def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
-    """Build the image of the events. Raises InputError for what no device has."""
+    """Build the image of the events. Raises InputError for a workload that no device can serve."""
     from memtool.workload.sources.generated import generated
     from memtool.workload.trace import make_trace
 
@@ -67,7 +67,7 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
 
 
 def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
-    """Return why a row cannot be measured on this machine, and what mends it; None when it can."""
+    """Return why a row cannot be measured on this machine, and the remedy; None where it can."""
     from memtool.allocators import pairing
     from memtool.host import machine
 
@@ -80,7 +80,7 @@ def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
 
 
 def why_no_driver(api: str, vendors: str | None = None) -> str | None:
-    """Return why this machine has no driver, ``opencl`` or ``cuda``, and what mends it; host memory needs none."""
+    """Return why this machine has no driver, ``opencl`` or ``cuda``, and the remedy; host memory needs none."""
     if api == "host":
         return None
     if api == "cuda":
@@ -95,7 +95,7 @@ def why_no_driver(api: str, vendors: str | None = None) -> str | None:
 
 
 def _is_installed(library: str) -> bool:
-    """Return whether the dynamic linker of a worker finds a library: also where LD_LIBRARY_PATH says."""
+    """Return whether the dynamic linker of a worker finds a library; LD_LIBRARY_PATH counts, too."""
     from memtool.allocators.system import installed
 
     folders = filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":"))
@@ -103,14 +103,14 @@ def _is_installed(library: str) -> bool:
 
 
 def pack(trace: Trace) -> int | None:
-    """Return the bytes of the best packing of the blocks, as of heap events."""
+    """Return the bytes of the best packing of the blocks, as for heap events."""
     from memtool.kinds.heap.work import pack
 
     return pack(trace)
 
 
 def why_unpacked() -> str:
-    """Return how many blocks are too many."""
+    """Return why there is no packing: the number of blocks is too large."""
     from memtool.kinds.heap.work import why_unpacked
 
     return why_unpacked()
@@ -128,7 +128,7 @@ def inspect(path: Path, seed: int | None) -> Inspection:
 
 
 def summary(inspection: Inspection) -> str:
-    """Return what a workload asks for as text, as of heap events."""
+    """Return an inspection as text, as for heap events."""
     from memtool.kinds.heap.inspection import summary
 
     return summary(inspection)
@@ -149,7 +149,7 @@ WORK = Work(
     ),
     called=by_pointer,
     variables=VARIABLES,
-    alone=True,  # there is one device; and drivers compile kernels into files that all processes share
+    alone=True,  # there is one device, and drivers compile kernels into files that all processes share
     why_not=why_not,
     pack=pack,
     why_unpacked=why_unpacked,

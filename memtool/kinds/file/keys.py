@@ -1,4 +1,4 @@
-"""What a workload file with the key ``file`` says (docs/mapping.md)."""
+"""The key ``file`` of a workload file (docs/mapping.md)."""
 
 from __future__ import annotations
 
@@ -13,40 +13,46 @@ from memtool.workload.language.schema import Name
 from memtool.workload.language.values import Capacity, Count, Size, Strict, misfit, raise_all
 
 WORD = 8
-"""Bytes that the contents of a file are made of."""
+"""Bytes of the units in which the contents of a file are generated."""
 _LARGEST_BLOCK = 64 << 20
 LEAST_LIMIT = 8 << 20
-"""Bytes: what a process needs for itself, and the kernel for it, is within the limit too."""
+"""Bytes: the limit also covers the memory of the process, and the kernel's memory for it."""
 _MOST_ACCESSES = 1 << 30
 _IS_READ = f"is only read: what is written to a device drives it ({ZERO} and {MEMORY} can be written)"
 
 
 class File(Strict):
-    """What is accessed, how often, and in which ways."""
+    """The accessed file, the number of accesses, and the ways of access."""
 
-    pattern: Pattern = Field(description="What is done: in order from the first byte to the last, or at random.")
-    size: Capacity = Field(64 << 20, description="Of the file, or of what is mapped of a device.", examples=["1GiB"])
-    block: Size = Field(4096, description="Of an access.", examples=["4KiB", "128KiB"])
+    pattern: Pattern = Field(
+        description="Pattern of the accesses: in order from the first byte to the last, or at random."
+    )
+    size: Capacity = Field(
+        64 << 20, description="Bytes of the file, or of the mapped part of a device.", examples=["1GiB"]
+    )
+    block: Size = Field(4096, description="Bytes of one access.", examples=["4KiB", "128KiB"])
     accesses: Count | None = Field(
-        None, description="Of one round; of a scan: as many as the file has blocks.", examples=["64k"]
+        None,
+        description="Number of accesses in a round; for a scan, the number of blocks in the file.",
+        examples=["64k"],
     )
     ways: list[Reading | Writing | Mapped] | None = Field(
         None,
-        description="What has a row; all that serve the pattern unless given.",
+        description="Ways of access, one row each. Default: all that can serve the pattern.",
         examples=[["pread", "mmap-random"]],
     )
-    cache: Cache | None = Field(None, description="What of the file is in the page cache when a round begins.")
-    limit: Capacity | None = Field(None, description="Of the limited page cache.", examples=["256MiB"])
-    sync: Sync = Field("none", description="What makes durable what was written.")
-    every: Count = Field(1, description="Accesses from one sync to the next.")
+    cache: Cache | None = Field(None, description="State of the page cache for the file when a round begins.")
+    limit: Capacity | None = Field(None, description="Bytes of the limited page cache.", examples=["256MiB"])
+    sync: Sync = Field("none", description="The call that makes written data durable.")
+    every: Count = Field(1, description="Number of accesses from one sync to the next.")
     depth: Annotated[StrictInt, Field(ge=1, le=4096)] = Field(
-        32, description="Accesses that io_uring has in flight at a time."
+        32, description="Number of accesses that io_uring has in flight at a time."
     )
     folder: StrictStr | None = Field(
-        None, description="Where the file is made; $TMPDIR, or /var/tmp, unless given.", examples=["/mnt/data"]
+        None, description="Folder of the file. Default: $TMPDIR, or else /var/tmp.", examples=["/mnt/data"]
     )
     device: StrictStr | None = Field(
-        None, description=f"What is mapped in place of a file: a character device, or {MEMORY}.", examples=[ZERO]
+        None, description=f"Mapped instead of a file: a character device, or {MEMORY}.", examples=[ZERO]
     )
 
     @model_validator(mode="after")
@@ -114,16 +120,16 @@ class File(Strict):
 
     @property
     def rounds(self) -> int:
-        """Return the accesses of a round."""
+        """Return the number of accesses in a round."""
         return self.accesses or self.size // self.block
 
 
 class Workload(Strict):
     """A workload file that reads and writes files."""
 
-    name: Name = Field(description="What tables and files call it.", examples=["lookups"])
-    description: StrictStr = Field("", description="One sentence for the reader.")
+    name: Name = Field(description="Name in tables and files.", examples=["lookups"])
+    description: StrictStr = Field("", description="One sentence that describes the workload to a reader.")
     seed: Annotated[StrictInt, Field(ge=0, lt=1 << 63)] = Field(
-        1, description="The order of accesses, and what is in the file, are drawn from it."
+        1, description="Seed of the order of accesses and of the content of the file."
     )
-    file: File = Field(description="What is accessed.")
+    file: File = Field(description="The accesses to the file.")

@@ -1,4 +1,4 @@
-"""The metrics that files have besides those of heap events. docs/metrics.md has the formulas."""
+"""The metrics of files, in addition to those of heap events. docs/metrics.md has the formulas."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The ways to a file, by their names; the kernel (kernel.cpp) has the same."""
+"""The names of the ways of file access; the kernel (kernel.cpp) uses the same."""
 
 from __future__ import annotations
 
 from typing import Literal, get_args
 
 Reading = Literal["read", "pread", "preadv2", "pread-direct", "uring-read", "uring-read-direct"]
-"""A call for each access, or io_uring."""
+"""A system call for each access, or io_uring."""
 Writing = Literal["write", "pwrite", "pwritev2-dsync", "pwrite-direct", "uring-write", "uring-write-direct"]
 Mapped = Literal[
     "mmap-shared",
@@ -24,14 +24,14 @@ Sync = Literal["none", "msync", "fsync", "fdatasync"]
 
 WRITES = ("random-write", "append")
 MEMORY = "memfd"
-"""In place of a device: memory that is mapped as one."""
+"""Used instead of a device: memory that is mapped in the same way."""
 ZERO = "/dev/zero"
 _ON_APPEND = ("mmap-private", "mmap-populate", "mmap-willneed", "mmap-dontneed", "mmap-random")
 _ON_DEVICES = ("read", "pread", "write", "pwrite", "mmap-shared", "mmap-private", "mmap-populate", "mmap-huge")
 
 
 def serving(pattern: str, device: str | None) -> tuple[str, ...]:
-    """Return the ways in which a pattern can be served, of a file (None) or a device, in the order of the kind."""
+    """Return the ways that can serve a pattern, of a file (``device`` is None) or a device, in the kind's order."""
     calls = get_args(Writing) if pattern in WRITES else get_args(Reading)
     mapped = [way for way in get_args(Mapped) if pattern == "scan" or way != "mmap-dontneed"]
     ways = (*calls, *mapped)
@@ -41,7 +41,7 @@ def serving(pattern: str, device: str | None) -> tuple[str, ...]:
 
 
 def is_direct(way: str) -> bool:
-    """Return whether a way goes past the page cache."""
+    """Return whether a way bypasses the page cache."""
     return way.endswith("-direct")
 
 

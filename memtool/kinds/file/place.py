@@ -1,4 +1,4 @@
-"""Where the file of a workload is made, what its file system can do, and which control group can bound its cache."""
+"""The folder for a workload's file, the abilities of its file system, and the control group that bounds the cache."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _PERMITTED = "run memtool as root, or in a control group that is delegated to yo
 
 
 def default_folder() -> str:
-    """Return where files are made unless a workload says it: on a disk rather than in memory."""
+    """Return the folder for files unless a workload names one: on a disk rather than in memory."""
     return os.environ.get("TMPDIR") or "/var/tmp"  # files in it have no name
 
 
 def nameless(folder: str) -> int:
-    """Return the descriptor of a new file that has no name, and goes with the last process that has it open.
+    """Return the descriptor of a new nameless file, which is deleted with the last process that has it open.
 
     Raises OSError.
     """
@@ -33,20 +33,20 @@ def nameless(folder: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a file system was found to do with a file of memtool's own. None: it can; else why it cannot, in words."""
+    """The abilities of a file system, found with a test file. None means that it has one, a text why it has not."""
 
     no_file: str | None = None
     no_direct: str | None = None
     no_dropping: str | None = None
-    """Why files cannot be taken out of the page cache."""
+    """Reason why files cannot be dropped from the page cache."""
     no_holes: str | None = None
     free_bytes: int | None = 0
-    """None: the file system does not count its room, as one that lies in memory and has no bound."""
+    """None: the file system does not report its free space, as one in memory without a bound."""
 
 
 @cache
 def ground(folder: str) -> Ground:
-    """Try a folder with a file of a mebibyte."""
+    """Test a folder with a file of one mebibyte."""
     try:
         file = nameless(folder)
     except OSError as problem:
@@ -89,24 +89,24 @@ def _why_no_direct(folder: str, file: int) -> str | None:
 def _why_not_dropped(folder: str, file: int) -> str | None:
     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
     if cached_bytes(file) != _TRIAL_BYTES:
-        return None  # a worker looks at all of its file before each round
+        return None  # a worker reads all of its file before each round
     return f"the page cache of {folder} cannot be emptied (a file system in memory?): choose another folder"
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Where a control group can be made that bounds memory."""
+    """The place where a control group that bounds memory can be created."""
 
     folder: str = ""
     home: str = ""
-    """Of the group in which this process is."""
+    """Folder of the control group of this process."""
     refusal: str | None = None
-    """Why there is none, in words."""
+    """Reason why there is none."""
 
 
 @cache
 def groups(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> Groups:
-    """Try to make one below the group of this process; of version 2, where that holds processes, beside it."""
+    """Try to create a group below that of this process; in version 2, beside it if that group holds processes."""
     own = _own_group(root, membership)
     if own is None:
         return Groups(refusal="no control group here can limit memory: the controller is not mounted")
@@ -143,13 +143,13 @@ def _own_group(root: Path, membership: Path) -> Path | None:
 
 
 def _inside(top: Path, name: str) -> Path | None:
-    """Return a group as it is seen here: within a container the host's name of it may be that of the root."""
+    """Return the path of a group as it is seen here; in a container the host's path may be that of the root."""
     folder = top / name.strip("/")
     return folder if folder.is_dir() else top if top.is_dir() else None
 
 
 def _sweep(parent: Path) -> None:
-    """Remove groups of workers that were killed."""
+    """Remove the groups of workers that were killed."""
     for left in parent.glob("memtool-*"):
         if not Path("/proc", left.name.removeprefix("memtool-")).exists():
             try:
@@ -159,7 +159,7 @@ def _sweep(parent: Path) -> None:
 
 
 def why_no_device(device: str, size: int) -> str | None:
-    """Return why a device cannot be mapped; None: it can. Raises InputError for what is no device."""
+    """Return why a device cannot be mapped; None: it can. Raises InputError for a path that is not a device."""
     try:
         if not Path(device).is_char_device() and Path(device).exists():
             raise InputError(f"{device}: is not a character device")

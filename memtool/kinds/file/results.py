@@ -1,4 +1,4 @@
-"""What workers find of files, and how that is shown."""
+"""The measurements of files, and their presentation."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from memtool.passes.layout import KNOWN, U64, Asked, Counts, Layout
 
 @dataclass(frozen=True, slots=True)
 class Checked(Figures):
-    """What was held against what must be."""
+    """Result of the verification."""
 
     blocks: int
-    """That were read, or found in the file, as they must be."""
+    """Number of blocks that were verified after a read, or in the file."""
     bytes: int
-    """Of the file at the end."""
+    """Size of the file at the end, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Latencies(Figures):
-    """Ticks of each access and of each call that makes durable, of all rounds together; of an empty timed region."""
+    """Ticks of each access and of each sync call, of all rounds together, and of an empty timed region (the floor)."""
 
     access: Histogram
     sync: Histogram
@@ -39,7 +39,7 @@ class Latencies(Figures):
 
 @dataclass(frozen=True, slots=True)
 class Memory(Figures):
-    """What one round takes of memory, in bytes and faults. None: the way has none, or nothing counts them."""
+    """Memory of one round, in bytes, and faults. None: the way has none, or they cannot be counted."""
 
     cached_before: int | None
     cached_after: int | None
@@ -74,7 +74,7 @@ def _checked(samples: CellSamples) -> Summary:
 
 
 def _throughput(samples: CellSamples) -> Summary:
-    """Return the time of an access, and how many bytes it moves in it."""
+    """Return the time of an access, and the bytes it moves per unit of time."""
     summary = throughput.summarise(samples)
     time = summary.figures.get("time_per_op_ns")
     if time is None:
@@ -85,7 +85,7 @@ def _throughput(samples: CellSamples) -> Summary:
 
 
 def _latencies(samples: CellSamples) -> Summary:
-    """Return the percentiles of each."""
+    """Return the percentiles of accesses and of sync calls."""
     timed, ns = taken(samples.own, Latencies), samples.clock.ns_per_tick
     floors = [_percentile(sample.figures.floor, 50.0) for sample in timed]
     figures: dict[str, Figure] = {}
@@ -114,7 +114,7 @@ def _percentile(counted: Histogram, share: float) -> float:
 
 
 def _memory(samples: CellSamples) -> Summary:
-    """Return what of the file is cached, faults, and what is mapped, dirty and read."""
+    """Return the cached bytes of the file, the faults, and the mapped, dirty and read bytes."""
     memories = taken(samples.own, Memory)
     if not memories:
         return Summary()

@@ -1,4 +1,4 @@
-"""What is said of files above and below their tables, and of a figure that is missing."""
+"""The text above and below the tables of files, and the reasons for missing figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SYNCS = frozenset(f"sync_{name}_ns" for name in (*SHARES, "max"))
 
 
 def heading(info: TraceInfo) -> str:
-    """Return what was read or written."""
+    """Return a description of the accesses."""
     facts = info.facts
     medium = facts["device"] or f"a file of {format_size(facts['size'])}"
     durable = f", {facts['sync']} after every {format_count(facts['every'])}" if facts["sync"] != "none" else ""
@@ -24,7 +24,7 @@ def heading(info: TraceInfo) -> str:
 
 
 def remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
-    """Yield what a reader must know to read the times rightly."""
+    """Yield remarks for reading the times correctly."""
     facts = info.facts
     yield (
         "A round is all accesses, with what a program does before the first and after the last: a mapping is made and "

@@ -1,4 +1,4 @@
-"""How a workload file with the key ``file`` becomes what a worker runs."""
+"""Turns a workload file with the key ``file`` into the input of a worker."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ _MAGIC = 0x31656C6966
 _IMAGE = struct.Struct("<13Q512s512s256s")
 _KINDS = ("file", "device", "memory")
 _DIRECT = 512
-"""Bytes of which a block must be a multiple where it goes past the page cache; many disks want 4,096."""
+"""Bytes: block sizes of direct access must be a multiple of this; many disks require 4,096."""
 _MARGIN = 64 << 20
 """Bytes of a file system that are left to others."""
 _SLOW_DISK = 10e6
 _SLOW_ACCESS = 0.02
 _SLOW_FAULT = 0.1
-"""Of a disk that turns, or is busy: bytes a second, and seconds of an access at random, and of one for which the kernel
-reads ahead. A worker is killed only when it takes longer."""
+"""A slow or busy hard disk: bytes a second, and seconds of a random access, and of an access for which the kernel reads
+ahead. A worker is killed only when it takes longer than on such a disk."""
 _LONGEST_DIRECT = 600.0
-"""Seconds of a round past the page cache, which not all ways of a workload take."""
+"""Seconds of a round of direct access, which not all ways of a workload use."""
 _REPLAYS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Characteristics:
-    """What is known beforehand."""
+    """Facts about the workload that are known without running it."""
 
     file_bytes: int
     round_bytes: int
-    """That are read or written in a round."""
+    """Bytes that are read or written in a round."""
     folder: str | None
     no_file: str | None
-    """Why no file can be made there."""
+    """Reason why the file cannot be created in the folder."""
     free_bytes: int | None
-    """There; None: no file can be made, or the file system does not count its room."""
+    """Free space in the folder; None: no file can be created, or the file system does not report its free space."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _read(path: Path) -> Workload:
 
 
 def _folder(path: Path, file: File) -> str | None:
-    """Return where the file is made: from where the workload file lies; None: there is none."""
+    """Return the folder of the file, relative to that of the workload file; None: there is none."""
     from memtool.kinds.file import place
 
     if file.device is not None:
@@ -86,7 +86,7 @@ def _folder(path: Path, file: File) -> str | None:
 
 
 def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
-    """Return what the kernel reads, and hold the file itself, empty still. Raises InputError."""
+    """Return the kernel's input, and open the file, which is still empty. Raises InputError."""
     from memtool.kinds.file import place
     from memtool.workload.trace import Trace
 
@@ -97,7 +97,7 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
     file, drawn = workload.file, workload.seed if seed is None else seed
     folder, held = _folder(path, file), []
     if file.device not in (None, MEMORY):
-        place.why_no_device(str(file.device), file.block)  # what is no device is no reason to leave out a row
+        place.why_no_device(str(file.device), file.block)  # raises for a path that is no device
     if folder is not None and place.ground(folder).no_file is None:
         held.append(place.nameless(folder))
     try:
@@ -130,7 +130,7 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
 
 
 def _hash(file: File, seed: int) -> str:
-    """Return what stands for the work: where the file lies, and what this machine calls it, is no part of it."""
+    """Return the content that identifies the work, without the path and this machine's name for it."""
     said = file.model_dump_json(exclude={"folder"}) + f"{seed}{file.chosen}"
     return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
 
@@ -161,7 +161,7 @@ def _image(file: File, seed: int, held: list[int]) -> bytes:
 
 
 def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
-    """Return why a row cannot be measured on this machine, and what mends it; None when it can."""
+    """Return why a row cannot be measured on this machine, and the remedy; None where it can."""
     from memtool.engine.instruments.binding import ring_refusal
 
     way, facts = plan.spec.way, trace.facts
@@ -199,7 +199,7 @@ def _why_no_file(facts: Any) -> str | None:  # noqa: ANN401  # as load() has the
 
 
 def _why_no_cache(facts: Any) -> str | None:  # noqa: ANN401  # as load() has them
-    """Return why the page cache cannot be as the workload wants it."""
+    """Return why the page cache cannot have the state that the workload requires."""
     from memtool.host import machine
     from memtool.kinds.file import place
 
@@ -249,7 +249,7 @@ def _why_not_huge(facts: Any) -> str | None:  # noqa: ANN401  # as load() has th
 
 
 def seconds(trace: TraceInfo) -> float:
-    """Return what a sample may take on a slow disk before anything of it is known: its file has to be made first."""
+    """Return the seconds of a first sample on a slow disk, which includes creating its file."""
     facts = trace.facts
     seconds_to_make = float(facts["size"] / _SLOW_DISK)
     syncs = trace.operations // facts["every"] if facts["sync"] != "none" else 0
@@ -262,7 +262,7 @@ def seconds(trace: TraceInfo) -> float:
 
 
 def inspect(path: Path, seed: int | None) -> Inspection:
-    """Return what is accessed, and what room there is for it."""
+    """Return the inspection of a file: the accesses, and the free space for them."""
     from memtool.kinds.file import place
 
     workload = _read(path)
@@ -276,7 +276,7 @@ def inspect(path: Path, seed: int | None) -> Inspection:
 
 
 def summary(inspection: Inspection) -> str:
-    """Return it in words."""
+    """Return an inspection as text."""
     info, facts, known = inspection.trace, inspection.trace.facts, inspection.characteristics
     medium = facts["device"] or f"a file of {format_size(facts['size'])}"
     room = (

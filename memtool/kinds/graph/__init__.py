@@ -1,1 +1,1 @@
-"""Objects that refer to each other: reclaimed by garbage collectors, or freed where they become unreachable."""
+"""Objects that refer to each other: garbage collectors reclaim them, or they are freed when they become unreachable."""

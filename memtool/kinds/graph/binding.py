@@ -1,4 +1,4 @@
-"""ctypes signatures of what makes a graph program (program/capi.cpp)."""
+"""ctypes signatures of the functions that make a graph program (program/capi.cpp)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from memtool.engine.loading import MESSAGE_BYTES, EngineError, declare, load_lib
 
 
 def make(words: array[int]) -> bytes:
-    """Return the image of a program: its head, and its operations with the frees among them.
+    """Return the image of a program: its head, and its operations, which include the frees.
 
-    Raises EngineError with one line for what no program can do.
+    Raises EngineError with one line for an impossible program.
     """
     address, count = words.buffer_info()
     return _image("memtool_graph_make", address, count)
 
 
 def make_of_events(image: memoryview, frees: int) -> bytes:
-    """Return the same of an event image: each object has a root, and a free is a root that is dropped."""
+    """Return the image of a program made from an event image: each object has a root, and a free drops its root."""
     return _image("memtool_graph_of_events", ctypes.addressof(ctypes.c_char.from_buffer(image)), frees)
 
 

@@ -1,4 +1,4 @@
-"""What a workload file with the key ``graph`` says (docs/collection.md)."""
+"""The key ``graph`` of a workload file (docs/collection.md)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_OPERATIONS = 1 << 27
 _LARGEST = 1 << 30
 _OPERATIONS_A_STEP = 4
 SHAPES = ("binary-trees", "gcbench", "lists", "mutating", "cache", "young", "script", "events")
-"""In the order of program/shapes.cpp, which knows nothing of the last one."""
+"""In the order of program/shapes.cpp, which does not have the last one."""
 
 Depth = Annotated[StrictInt, Field(ge=0, le=21)]
 Payload = Annotated[Request, Field(le=_LARGEST)]
@@ -38,72 +38,80 @@ def _both(value: Any) -> Any:  # noqa: ANN401  # raw YAML
 
 
 Sizes = Annotated[tuple[Payload, Payload], BeforeValidator(_both)]
-"""A size, or the least and the most of sizes that are drawn evenly."""
+"""A size, or the smallest and the largest of uniformly distributed sizes."""
 
 
 class BinaryTrees(Strict):
-    """Of the Computer Language Benchmarks Game."""
+    """The binary trees of the Computer Language Benchmarks Game."""
 
-    depth: Depth = Field(description="Of the tree that lives long; the first one is a level deeper.", examples=[14])
+    depth: Depth = Field(description="Depth of the long-lived tree; the first tree is one level deeper.", examples=[14])
     payload: Payload = Field(8, description="Bytes of a node besides its two references.")
     iterations: Annotated[StrictInt, Field(ge=0)] = Field(
-        0, description="Trees of the full depth; twice as many a level less. 0: 16, as in the game.", examples=[1]
+        0,
+        description="Trees of the full depth; each level less doubles the number. 0: 16, as in the game.",
+        examples=[1],
     )
 
 
 class GCBench(Strict):
-    """The benchmark of Ellis, Kovac and Boehm."""
+    """GCBench, the benchmark of Ellis, Kovac and Boehm."""
 
     depth: Annotated[StrictInt, Field(ge=0, le=19)] = Field(
-        16, description="Of the tree that lives long; the first one is two levels deeper.", examples=[16]
+        16, description="Depth of the long-lived tree; the first tree is two levels deeper.", examples=[16]
     )
     payload: Payload = Field(8, description="Bytes of a node besides its two references.")
-    array: Payload = Field(4_000_000, description="Bytes of an object without references that lives long.")
+    array: Payload = Field(4_000_000, description="Bytes of a long-lived object without references.")
 
 
 class LinkedLists(Strict):
-    """Linked lists, one after the other, each made and read."""
+    """Linked lists that are built and read one after the other."""
 
-    length: Count = Field(description="Nodes of a list.", examples=[100_000])
+    length: Count = Field(description="Number of nodes in a list.", examples=[100_000])
     payload: Payload = Field(8, description="Bytes of a node besides its reference.")
-    rounds: Count = Field(1, description="Lists.")
+    rounds: Count = Field(1, description="Number of lists.")
 
 
 class MutatingGraph(Strict):
-    """Nodes in a table that link to each other, also in cycles, are unlinked and replaced, all at random."""
+    """Nodes in a table that are linked, unlinked, replaced and read at random; their links can form cycles."""
 
-    nodes: Fields = Field(description="Places in the table.", examples=[10_000])
-    references: Fields = Field(2, description="Of a node.")
-    operations: Count = Field(description="Nodes replaced, linked, unlinked or read.", examples=["1M"])
+    nodes: Fields = Field(description="Number of nodes in the table.", examples=[10_000])
+    references: Fields = Field(2, description="Number of references in a node.")
+    operations: Count = Field(
+        description="Number of operations: replacing, linking, unlinking or reading a node.", examples=["1M"]
+    )
     payload: Sizes = Field((8, 8), description="Bytes of a node besides its references.", examples=[[16, 200]])
 
 
 class EntryCache(Strict):
-    """Requests that each make an object, and read an entry of a cache or put a new one in another's place."""
+    """Requests that each make an object, and read an entry of a cache or replace one with a new entry."""
 
-    entries: Fields = Field(description="Of the cache.", examples=[10_000])
-    requests: Count = Field(description="How many come.", examples=["500k"])
-    misses: Chance = Field(description="Of the requests: each makes an entry.", examples=["20%"])
+    entries: Fields = Field(description="Number of entries in the cache.", examples=[10_000])
+    requests: Count = Field(description="Number of requests.", examples=["500k"])
+    misses: Chance = Field(description="Share of the requests that miss the cache and make an entry.", examples=["20%"])
     payload: Sizes = Field((256, 256), description="Bytes of an entry.", examples=[[64, 2000]])
-    request: Payload = Field(64, description="Bytes of a request's object, which dies with it.")
+    request: Payload = Field(64, description="Bytes of a request's object, which dies at the end of the request.")
 
 
 class YoungObjects(Strict):
     """Objects most of which die at once."""
 
-    objects: Count = Field(description="How many are made.", examples=["2M"])
-    survivors: Chance = Field(description="Of the objects: they stay until as many more have come.", examples=["2%"])
-    live: Fields = Field(description="Survivors that live at a time.", examples=[20_000])
+    objects: Count = Field(description="Number of objects made.", examples=["2M"])
+    survivors: Chance = Field(
+        description="Share of the objects that survive until this many further survivors have come.", examples=["2%"]
+    )
+    live: Fields = Field(description="Number of survivors live at a time.", examples=[20_000])
     payload: Sizes = Field((24, 24), description="Bytes of an object besides its reference.")
 
 
 class Graph(Strict):
-    """Objects that refer to each other, and when an explicit allocator gets them back."""
+    """Objects that refer to each other, and the time at which an explicit allocator gets them back."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
 
-    binary_trees: BinaryTrees | None = Field(None, alias="binary-trees", description="Trees made and dropped.")
-    gcbench: GCBench | None = Field(None, description="Trees from the top and from the bottom, and an array.")
+    binary_trees: BinaryTrees | None = Field(
+        None, alias="binary-trees", description="Trees that are built and dropped."
+    )
+    gcbench: GCBench | None = Field(None, description="Trees built from the top and from the bottom, and an array.")
     lists: LinkedLists | None = Field(None, description="Linked lists.")
     mutating: MutatingGraph | None = Field(None, description="A graph with cycles that changes at random.")
     cache: EntryCache | None = Field(None, description="A cache with eviction, and requests.")
@@ -113,12 +121,12 @@ class Graph(Strict):
     )
     events: StrictStr | None = Field(
         None,
-        description="Heap events in place of a shape: a file, or the name of a shipped workload or recording.",
+        description="Heap events instead of a shape: a file, or the name of a shipped workload or recording.",
         examples=["recorded/sqlite3"],
     )
     frees: Literal["death", "scope-end"] = Field(
         "death",
-        description="When an explicit allocator gets an object: when nothing leads to it, or at the next safe point.",
+        description="When an explicit allocator gets an object back: when it is unreachable, or at a safe point.",
         examples=["scope-end"],
     )
 
@@ -143,7 +151,7 @@ class Graph(Strict):
             yield misfit(f"comes to {written:,} operations, which are at most {_MOST_OPERATIONS:,}", name)
 
     def _written_operations(self) -> int:
-        """Return about how many operations are written down; what is repeated counts once."""
+        """Return the approximate number of operations that are stored; repeated ones count once."""
         _, shape = self.shape
         match shape:
             case LinkedLists():
@@ -159,17 +167,17 @@ class Graph(Strict):
 
     @property
     def shape(self) -> tuple[str, Any]:
-        """Return the shape's name, and what it says."""
+        """Return the shape's name and its parameters."""
         return next((shape, value) for shape in SHAPES if (value := getattr(self, shape.replace("-", "_"))) is not None)
 
 
 class Workload(Strict):
-    """A workload file of a graph."""
+    """A workload file about a graph."""
 
-    name: Name = Field(description="What tables and files call it.", examples=["trees"])
-    description: StrictStr = Field("", description="One sentence for the reader.")
+    name: Name = Field(description="Name in tables and files.", examples=["trees"])
+    description: StrictStr = Field("", description="One sentence that describes the workload to a reader.")
     seed: Annotated[StrictInt, Field(ge=0, lt=1 << 63)] = Field(42, description="Seeds every random choice.")
     memory_limit: Capacity | None = Field(
         None, description="Bytes that a row may take from its region.", examples=["64MiB"]
     )
-    graph: Graph = Field(description="The objects, and what becomes of them.")
+    graph: Graph = Field(description="The objects, and their references.")

@@ -6,12 +6,12 @@ from memtool.kinds.metric import MetricInfo
 from memtool.passes import Pass
 
 WINDOWS_NS = (*tuple(digit * 10**power for power in range(5, 10) for digit in (1, 2, 5)), 10**10)
-"""Of the utilisation curve; kernel.hpp has the same."""
+"""Windows of the utilisation curve, in ns, as in kernel.hpp."""
 _WRITTEN = {10**5: "100us", 2 * 10**5: "200us", 5 * 10**5: "500us"} | {
     digit * 10**power * 10**6: f"{digit * 10**power}ms" for power in range(3) for digit in (1, 2, 5)
 }
 UTILISATIONS = {f"mmu_{_WRITTEN[window]}": window for window in WINDOWS_NS if window in _WRITTEN}
-"""Metric -> window."""
+"""Metric -> window in ns."""
 
 
 def _pause(name: str, words: str, *, gated: bool = True) -> MetricInfo:

@@ -1,4 +1,4 @@
-"""From a graph workload to the image that workers run."""
+"""Makes the image that workers run from a graph workload."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ HEAD = (
     "first_not_fifo",
     "checksum",
 )
-"""The head of an image (program/image.hpp), 8 bytes each."""
+"""The fields of an image's head (program/image.hpp), 8 bytes each."""
 _FREES = ("death", "scope-end")
 _NONE = (1 << 64) - 1
 _ALIGNMENT = 8
 
 
 def words_of(graph: Graph, seed: int) -> array[int]:
-    """Return what the engine makes the program of (program/shapes.cpp)."""
+    """Return the engine's input for the program (program/shapes.cpp)."""
     name, shape = graph.shape
     return array("Q", [SHAPES.index(name), seed, _FREES.index(graph.frees), *_words(shape)])
 
@@ -106,7 +106,7 @@ def make_trace(workload: Workload, path: Path, seed: int | None) -> Trace:
 
 
 def _of_events(workload: Workload, path: Path, events: str) -> bytes:
-    """Return the image of heap events, which a file beside the workload has, or a shipped one of that name."""
+    """Return the image of heap events in a file, whose path is relative to the workload, or in a shipped file."""
     beside = path.parent / events
     with load_trace(str(beside) if beside.is_file() else events) as trace:
         if trace.info.kind != "heap":

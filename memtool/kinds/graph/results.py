@@ -1,4 +1,4 @@
-"""What workers find of graphs, and how that is shown."""
+"""The measurements of graphs, and their presentation."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from memtool.passes.timing import Pairs
 _MILLIONTHS = 1e6
 _COURSE = 2048
 CAUSES = ("whole heap", "nursery", "increment", "overtaken increment", "roots", "many deaths")
-"""Why a program stands still, in the order of collectors/settings.hpp."""
+"""Causes of pauses, in the order of collectors/settings.hpp."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check(Figures):
-    """What was verified, and what was left."""
+    """Result of the verification, and the objects that were left."""
 
     checks: int
-    """How often the whole graph was held against what it must be."""
+    """Number of times that the whole graph was verified."""
     surviving_objects: int
     surviving_size: int
     floating_bytes: int | None
@@ -35,26 +35,26 @@ class Check(Figures):
 
 @dataclass(frozen=True, slots=True)
 class Pauses(Figures):
-    """Ticks."""
+    """Times in ticks, unless a name says otherwise."""
 
     pauses: int
     maximum: int
     pause_ticks: int
     overtaken: int | None
-    """Pauses in which the rest of a collection was done, because the program allocated faster than was marked."""
+    """Pauses that finished a collection because the program allocated faster than the collector marked."""
     elapsed_ticks: int
     utilisation: tuple[int | None, ...]
-    """In millionths, of each of the windows (metrics.WINDOWS_NS); None: the replay is shorter."""
+    """Utilisation in millionths for each of the windows (metrics.WINDOWS_NS); None: the replay is shorter."""
     replay_ns: int
-    """Processor time, as all below."""
+    """Processor time of the replay; all further times are processor times, too."""
     paused_ns: int | None
-    """Its part in pauses; None: nobody collects."""
+    """Part of it in pauses; None: there is no collector."""
     guarded_ns: int | None
-    """Of a replay on a heap that is never full; None: there are no barriers, or there is no room."""
+    """Time of a replay on a heap that never gets full; None: there are no barriers, or there is not enough memory."""
     unguarded_ns: int | None
-    """The same without barriers."""
+    """Time of the same replay without barriers."""
     mutator_ns: int | None
-    """Of a replay on objects whose places are known; None: there is no room."""
+    """Time of a replay on objects with known addresses; None: there is not enough memory."""
     course: tuple[tuple[int, int, str, int], ...]
     """(ticks since the replay began, ticks, cause, ns of processor time)."""
     counts: Pairs
@@ -66,7 +66,7 @@ class Pauses(Figures):
 
     @property
     def standstills(self) -> Standstills:
-        """Return when the program stood still."""
+        """Return the times of all pauses."""
         return Standstills(self.counts, self.maximum, self.course)
 
 
@@ -83,13 +83,13 @@ class HeapFigures(Figures):
     promoted_bytes: int | None
     barrier_hits: int | None
     most_work: int | None
-    """Of an increment between two looks at the clock: references, objects and blocks."""
+    """Greatest work of an increment between two looks at the clock: references, objects and blocks."""
     peak_footprint_bytes: int | None
     peak_resident_bytes: int
 
     @property
     def memory_bytes(self) -> int:
-        """Return what a replay takes of the machine's memory."""
+        """Return the machine's memory that a replay takes."""
         return self.peak_resident_bytes
 
 
@@ -125,7 +125,7 @@ def _paused(samples: CellSamples) -> Summary:
 
 
 def _split(of: Pauses, samples: CellSamples) -> dict[str, float | None]:
-    """Return what processor time goes to, an operation: the parts add up to that of the replay."""
+    """Return the parts of the processor time for each operation; they add up to that of the replay."""
     mutator, replay, paused = of.mutator_ns, of.replay_ns, of.paused_ns
     barrier = 0 if of.guarded_ns is None or of.unguarded_ns is None else of.guarded_ns - of.unguarded_ns
     parts = {

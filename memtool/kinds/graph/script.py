@@ -1,4 +1,4 @@
-"""Graphs that are written down operation by operation, and what is wrong with one."""
+"""Graphs that are scripted operation by operation, and the errors in such a script."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class MadeObject(Strict):
 
 
 class LinkedField(Strict):
-    """A field of one object is made to refer to another."""
+    """Makes a field of one object refer to another."""
 
     from_: Name = Field(alias="from", description="Root of the object that refers.", examples=["a"])
     field: Index = Field(0, description="Number of its field.")
@@ -38,14 +38,14 @@ class LinkedField(Strict):
 
 
 class UnlinkedField(Strict):
-    """A field is made null."""
+    """Sets a field to null."""
 
     from_: Name = Field(alias="from", description="Root of the object.", examples=["a"])
     field: Index = Field(0, description="Number of its field.")
 
 
 class LoadedField(Strict):
-    """A root is made to hold what a field refers to."""
+    """Makes a root refer to the object that a field refers to."""
 
     name: Name = Field(description="The root.", examples=["c"])
     from_: Name = Field(alias="from", description="Root of the object that refers.", examples=["a"])
@@ -53,7 +53,7 @@ class LoadedField(Strict):
 
 
 class GraphStep(Strict):
-    """One operation: exactly one of these."""
+    """One operation: exactly one of these keys."""
 
     model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
 
@@ -74,7 +74,7 @@ class GraphStep(Strict):
 
 
 class _Names:
-    """What roots hold while a script is followed."""
+    """The contents of the roots while a script is followed."""
 
     def __init__(self) -> None:
         self.held: dict[str, int | None] = {}
@@ -82,7 +82,7 @@ class _Names:
         self.problem: str | None = None
 
     def object(self, name: str) -> int | None:
-        """Return the object of a root; None, with the problem noted, where there is none."""
+        """Return the object of a root; where there is none, record the error and return None."""
         if name not in self.held:
             self.problem = f"names '{name}', which holds no object: it was never made"
         elif self.held[name] is None:
@@ -98,7 +98,7 @@ class _Names:
         return None if number is None else (number, field)
 
     def follow(self, step: GraphStep) -> None:
-        """Do what a step says, or note why that cannot be."""
+        """Perform a step, or record why it is impossible."""
         if step.make is not None:
             self.held[step.make.name] = len(self.fields)
             self.fields.append([None] * step.make.references)
@@ -120,7 +120,7 @@ class _Names:
 
 
 def misfits(steps: Sequence[GraphStep]) -> Iterator[PydanticCustomError]:
-    """Yield the first step that names an object which is not there."""
+    """Yield the error of the first step that names an object that does not exist."""
     names = _Names()
     for index, step in enumerate(steps):
         names.follow(step)
@@ -130,7 +130,7 @@ def misfits(steps: Sequence[GraphStep]) -> Iterator[PydanticCustomError]:
 
 
 def words(steps: Sequence[GraphStep]) -> list[int]:
-    """Return the operations for program/shapes.cpp, four words each, with their number before them."""
+    """Return the operations for program/shapes.cpp, four words each, after their number."""
     roots: dict[str, int] = {}
 
     def root(name: str) -> int:

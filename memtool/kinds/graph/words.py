@@ -1,4 +1,4 @@
-"""What is said of a graph above and below its tables."""
+"""The text above and below the tables of a graph."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _OF_CONTROLS = frozenset({"mutator_ns_per_op", "allocator_ns_per_op", "barrier_n
 
 
 def heading(info: TraceInfo) -> str:
-    """Return what the program does."""
+    """Return a description of the program."""
     return (
         f"{info.name}: {info.facts['shape']}, {format_count(info.operations)} operations "
         f"({format_count(info.allocations)} objects of {format_size(info.total_bytes)}), "
@@ -44,7 +44,7 @@ def heading(info: TraceInfo) -> str:
 
 
 def remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
-    """Yield when explicit allocators get objects, and what must be known of the figures of collectors."""
+    """Yield when explicit allocators get objects back, and remarks about the figures of collectors."""
     yield f"An explicit allocator gets an object {_FREES[info.facts['frees_at']]}."
     if info.facts["shape"] == "events":
         yield _ROOTS_ONLY

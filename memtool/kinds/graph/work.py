@@ -1,4 +1,4 @@
-"""How a workload file with the key ``graph`` becomes what a worker runs."""
+"""Turns a workload file with the key ``graph`` into the input of a worker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Characteristics:
-    """What a program does."""
+    """Counts of a program."""
 
     allocations: int
     allocated_bytes: int
@@ -25,7 +25,7 @@ class Characteristics:
     root_writes: int
     safe_points: int
     left_objects: int
-    """Which no explicit allocator gets back: they are reachable until the end, or no safe point comes any more."""
+    """Objects that no explicit allocator gets back: they are reachable at the end, or no safe point follows."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -51,7 +51,7 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
 
 
 def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
-    """Return why a row cannot play a program; None when it can."""
+    """Return why a row cannot run a program; None where it can."""
     from memtool.allocators import pairing
     from memtool.host import machine
 
@@ -63,7 +63,7 @@ def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
 
 
 def listed(path: Path) -> tuple[str, str]:
-    """Return what gives a workload its operations, and its description."""
+    """Return the source of a workload's operations, and its description."""
     from memtool.kinds.graph.keys import Workload
     from memtool.workload.language.loader import load as load_document
 
@@ -71,7 +71,7 @@ def listed(path: Path) -> tuple[str, str]:
 
 
 def inspect(path: Path, seed: int | None) -> Inspection:
-    """Return what a program does."""
+    """Return the inspection of a file."""
     from memtool.kinds.graph.keys import Workload
     from memtool.workload.language.loader import load as load_document
 
@@ -91,7 +91,7 @@ def inspect(path: Path, seed: int | None) -> Inspection:
 
 
 def summary(inspection: Inspection) -> str:
-    """Return what a program does as text."""
+    """Return an inspection as text."""
     from tabulate import tabulate
 
     from memtool.kinds.graph.words import heading

@@ -1,1 +1,1 @@
-"""Heap events: what programs ask of an allocator, replayed."""
+"""Heap events: a program's requests to an allocator, replayed."""

@@ -1,4 +1,4 @@
-"""What a workload of heap events asks for, as text."""
+"""The text of an inspection of heap events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Row = TypeVar("_Row", bound=Site | StackShare)
 
 
 def summary(inspection: Inspection) -> str:
-    """Return what a workload asks for as text: facts, and histograms of sizes and of lifetimes."""
+    """Return an inspection as text: facts, and histograms of sizes and of lifetimes."""
     info, characteristics, image_bytes = inspection.trace, inspection.characteristics, inspection.image_bytes
     rows = [
         *_events(info, characteristics),
@@ -46,7 +46,7 @@ def _in_words(inspection: Inspection) -> str:
 
 
 def _sites(of: Characteristics, symbols: Mapping[int, str]) -> Iterator[str]:
-    """Yield the call sites by bytes and by requests; nothing where they are not known."""
+    """Yield the call sites by bytes and by requests; none where they are unknown."""
     for order, sites in _orders(of.sites):
         rows = [(*_shares(of, site), _named(site.caller, symbols)) for site in sites]
         heads = ("", "bytes", "", "requests", "temporary", "never freed", "returns to")
@@ -56,7 +56,7 @@ def _sites(of: Characteristics, symbols: Mapping[int, str]) -> Iterator[str]:
 
 
 def _stacks(of: Characteristics, symbols: Mapping[int, str]) -> Iterator[str]:
-    """Yield the call stacks by bytes and by requests, the innermost call first; nothing where they are not known."""
+    """Yield the call stacks by bytes and by requests, the innermost call first; none where they are unknown."""
     for order, stacks in _orders(of.stacks):
         rows = []
         for stack in stacks:
@@ -70,7 +70,7 @@ def _stacks(of: Characteristics, symbols: Mapping[int, str]) -> Iterator[str]:
 
 
 def _orders(sites: Sequence[_Row]) -> Iterator[tuple[str, Sequence[_Row]]]:
-    """Yield by what call sites, or stacks, are sorted, and the first of them; nothing where there are none."""
+    """Yield each sort key of call sites, or stacks, with the first entries in this order; none if there are none."""
     if sites:
         yield "bytes", sites[:_MOST_ROWS]
         yield "requests", sorted(sites, key=lambda site: site.allocations, reverse=True)[:_MOST_ROWS]
@@ -92,7 +92,7 @@ def _named(caller: int, symbols: Mapping[int, str]) -> str:
 
 
 def _threads_table(of: Characteristics) -> Iterator[str]:
-    """Yield what the busiest threads did; nothing of one thread."""
+    """Yield the activity of the busiest threads; nothing for a single thread."""
     if of.threads == 1:
         return
     rows = [
@@ -195,7 +195,7 @@ def _bars(classes: Sequence[tuple[str, int]]) -> str:
 
 
 def _share(count: int, total: int) -> str:
-    """Return a share in percent: neither nothing nor all where it is but nearly that."""
+    """Return a share in percent; values close to 0 % or 100 % are not rounded to it."""
     if count in (0, total):
         return "100.0%" if count else "0.0%"
     return "<0.1%" if count / total < 0.0005 else ">99.9%" if count / total >= 0.9995 else f"{count / total:.1%}"

@@ -1,4 +1,4 @@
-"""What workers find of heap events, and how that is shown."""
+"""The measurements of heap events, and their presentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sheets of heap events, and why a figure in one of them is missing."""
+"""The sheets of heap events, and the reasons for missing figures in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memtool.passes.throughput import harness_dominates
 
 
 def says_of_itself(cell: CellResult) -> bool:
-    """Return whether the malloc of a cell has figures of its own."""
+    """Return whether the malloc of a cell reports figures about itself."""
     return any(figure is not None for figure in cell.proof.get("own_statistics", {}).get("peak", {}).values())
 
 
@@ -50,7 +50,7 @@ THREADS = SheetInfo(
     (Column("waiting\n/op", "wait_ns", Quantity.TIME), *_percentiles("foreign\nfree", "remote_deallocate")),
     ("remote_deallocate_p999_ns", "wait_ns"),
 )
-"""Shown where any cell has them: what happens between threads."""
+"""Shown where any cell has such metrics, which describe the interaction of threads."""
 FRAMES = SheetInfo(
     "Time of all operations of a frame together, in ns",
     (
@@ -180,11 +180,11 @@ _REASONS: tuple[tuple[Callable[[str, CellResult, TraceInfo], bool], str], ...] =
         "external fragmentation needs free bytes at the peak, and a strategy of more than one size of blocks",
     ),
 )
-"""Why a metric that was measured has no value: the first that holds."""
+"""Reasons why a metric that was measured has no value; the first that applies is given."""
 
 
 def why_not(cell: CellResult, name: str, trace: TraceInfo, *, was_measured: bool) -> str | None:
-    """Return why a cell has no figure for a metric that others have, or that it has without a value."""
+    """Return why a cell has no figure for a metric that other cells have, or has the metric without a value."""
     if was_measured:
         return next((reason for holds, reason in _REASONS if holds(name, cell, trace)), None)
     return "no block was freed by another thread" if name.startswith("remote_deallocate") else None

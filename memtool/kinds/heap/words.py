@@ -1,4 +1,4 @@
-"""What is said of a workload of heap events above and below its tables."""
+"""The text above and below the tables of a workload of heap events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from memtool.units import arrivals_in_words, format_count, format_size
 
 
 def heading(info: TraceInfo) -> str:
-    """Return what was replayed."""
+    """Return a description of the replayed events."""
     return (
         f"{info.name}: {format_count(info.operations)} operations ({format_count(info.allocations)} allocations), "
         f"peak {format_size(info.peak_live_bytes)} in {format_count(info.peak_live_objects)} objects\n"
@@ -24,7 +24,7 @@ def _arrivals(info: TraceInfo) -> str:
 
 
 def remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
-    """Yield what a reader must know to read the figures of memory rightly."""
+    """Yield remarks for reading the figures of memory correctly."""
     yield _of_parallel_memory(cells)
     yield _limits(info)
 

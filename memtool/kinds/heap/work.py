@@ -1,6 +1,6 @@
-"""How workloads of heap events, and trace files, become images that workers replay.
+"""Turns workloads of heap events, and trace files, into images that workers replay.
 
-Each function imports what it needs: the schema needs no generator, and a list of workloads no numpy.
+Each function imports only its own needs: the schema needs no generator, and a list of workloads no numpy.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
 
 
 def notes(plans: Sequence[AllocatorPlan], trace: TraceInfo, mode: Mode, passes: Sequence[Pass]) -> Iterator[str]:
-    """Yield which strategies round up what the trace asks for, and which map there will not be."""
+    """Yield which strategies round up the requests of the trace, and which heap maps are not possible."""
     from memtool.allocators import pairing
 
     rounds = pairing.rounding(plans, trace)
@@ -60,14 +60,14 @@ def notes(plans: Sequence[AllocatorPlan], trace: TraceInfo, mode: Mode, passes: 
 
 
 def pack(trace: Trace) -> int | None:
-    """Return the bytes of the best packing of a trace's blocks; None where there are too many."""
+    """Return the bytes of the best packing of a trace's blocks; None where there are too many blocks."""
     from memtool.engine.packing import binding
 
     return binding.pack_image(trace.image_fd, trace.image_bytes)
 
 
 def why_unpacked() -> str:
-    """Return how many blocks are too many."""
+    """Return why there is no packing: the number of blocks is too large."""
     from memtool.engine.packing.binding import MOST_BLOCKS
     from memtool.units import format_count
 
@@ -101,7 +101,7 @@ def inspect(path: Path, seed: int | None) -> Inspection:
 
 
 def summary(inspection: Inspection) -> str:
-    """Return what a workload asks for as text."""
+    """Return an inspection as text."""
     from memtool.kinds.heap.inspection import summary
 
     return summary(inspection)

@@ -1,4 +1,4 @@
-"""What a workload file says of a whole program (docs/programs.md)."""
+"""The key ``program`` of a workload file (docs/programs.md)."""
 
 from __future__ import annotations
 
@@ -19,31 +19,39 @@ Parameter = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
 class Program(Strict):
     """A program that is run as a whole under each allocator."""
 
-    command: Command = Field(description="What is run, as a command line.", examples=["./app --its --arguments"])
+    command: Command = Field(description="Command line of the program.", examples=["./app --its --arguments"])
     shell: Command = Field(
         "auto",
-        description="auto: where the command needs one; none; or a shell with its options.",
+        description="auto: a shell if the command needs one; none; or a shell with its options.",
         examples=["auto", "none", "bash --norc"],
     )
-    input: Command | None = Field(None, description="File that standard input is read from.", examples=["orders.sql"])
+    input: Command | None = Field(None, description="File for standard input.", examples=["orders.sql"])
     output: Command = Field(
-        "null", description="Where standard output goes: null, pipe, inherit, or a file.", examples=["null", "pipe"]
+        "null",
+        description="Destination of standard output: null, pipe, inherit, or a file.",
+        examples=["null", "pipe"],
     )
-    setup: Command | None = Field(None, description="Run once, before everything else.", examples=["make app"])
-    prepare: Command | None = Field(None, description="Run before each run, and not timed.", examples=["sync"])
-    conclude: Command | None = Field(None, description="Run after each run, and not timed.", examples=["rm -f out"])
-    cleanup: Command | None = Field(None, description="Run once, after everything else.", examples=["make clean"])
+    setup: Command | None = Field(
+        None, description="Command that runs once, before everything else.", examples=["make app"]
+    )
+    prepare: Command | None = Field(None, description="Command that runs before each run, untimed.", examples=["sync"])
+    conclude: Command | None = Field(
+        None, description="Command that runs after each run, untimed.", examples=["rm -f out"]
+    )
+    cleanup: Command | None = Field(
+        None, description="Command that runs once, after everything else.", examples=["make clean"]
+    )
     warmup: Annotated[StrictInt, Field(ge=0, le=1000)] = Field(
-        0, description="Runs under each allocator beforehand that are not measured.", examples=[0, 1]
+        0, description="Number of preceding runs under each allocator that are not measured.", examples=[0, 1]
     )
     ready: Command | None = Field(
         None,
-        description="Of a server: a port that can be connected to, or a command that succeeds, once it is ready.",
+        description="For a server: a port that accepts connections, or a command that succeeds, once it is ready.",
         examples=["8080"],
     )
     load: Command | None = Field(
         None,
-        description="Of a server: the command that is timed; then the server is asked to end.",
+        description="For a server: the timed command, after which the server is asked to end.",
         examples=["ab -n 1000 http://localhost:8080/"],
     )
     expect_same_output: StrictBool = Field(
@@ -67,8 +75,8 @@ class Program(Strict):
 
 
 class Workload(Strict):
-    """A workload file that is a whole program."""
+    """A workload file about a whole program."""
 
-    name: Name = Field(description="What tables and files call it.", examples=["orders"])
-    description: StrictStr = Field("", description="One sentence for the reader.")
+    name: Name = Field(description="Name in tables and files.", examples=["orders"])
+    description: StrictStr = Field("", description="One sentence that describes the workload to a reader.")
     program: Program = Field(description="What is run under each allocator.")

@@ -1,4 +1,4 @@
-"""The metrics of whole programs: of one and all its descendants, but for the wall time."""
+"""The metrics of whole programs. Except for the wall time, they cover the program with all its descendants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs of whole programs find, and how that is shown."""
+"""The measurements of whole programs, and their presentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a whole program above and below its tables."""
+"""The text above and below the tables of a whole program."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AROUND = {
 
 
 def heading(info: TraceInfo) -> str:
-    """Return what was run, and what around it."""
+    """Return the command that was run, and those around it."""
     said: Mapping[str, Any] = info.program or {}
     by = f" (by {said['run_by']})" if "run_by" in said else ""
     lines = [f"{info.name}: the whole program, one run a sample{by}: {said.get('command', '?')}"]
@@ -34,7 +34,7 @@ def heading(info: TraceInfo) -> str:
 
 
 def remarks(cells: Sequence[CellResult], info: TraceInfo) -> Iterator[str]:
-    """Yield how surely the peak of several processes is known; nothing of one process, of which it is exact."""
+    """Yield how exact the peak of several processes is; nothing for a single process, where it is exact."""
     most = max((metric.value or 0 for cell in cells if (metric := cell.metrics.get("tree_processes"))), default=0)
     if most > 1:
         yield (

@@ -1,4 +1,4 @@
-"""How a workload file with the key ``program`` is read. What is run needs no image: memtool/programs runs it."""
+"""Reads a workload file with the key ``program``. A program needs no image: memtool/programs runs it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def json_schema() -> dict[str, Any]:
 
 
 def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
-    """Raise InputError: there are no events before the program has been recorded."""
+    """Raise InputError: a program has no events unless it is recorded."""
     raise _no_events(path)
 
 
 def inspect(path: Path, seed: int | None) -> Inspection:
-    """Raise InputError, as ``load``."""
+    """Raise InputError, as ``load`` does."""
     raise _no_events(path)
 
 
