@@ -111,7 +111,7 @@ std::string describe_all(const Entries& entries, Describe describe) {
   return std::move(json).take();
 }
 
-// Runs `work`; an exception becomes one line.
+// Runs `work` and turns an exception into a message of one line.
 template <class Work>
 std::uint32_t guarded(char* message, Work work) {
   try {
@@ -126,7 +126,7 @@ std::uint32_t guarded(char* message, Work work) {
   }
 }
 
-// Runs `work` with the recipe that was asked for.
+// Runs `work` with the requested recipe.
 template <class Work>
 std::uint32_t with_recipe(const char* strategy, const char* parameters, char* message, Work work) {
   return guarded(message, [&] { work(Recipe(strategy, parameters)); });
@@ -211,14 +211,15 @@ uint32_t memtool_replay(const ReplayRequest* request, ReplayResult* result) {
   const std::uint32_t status = guarded(result->message, [&] {
     if (!run_kernel(*request, *result)) Recipe(request->strategy, request->parameters).replay(*request, *result);
   });
-  // What is thrown in the middle of a replay is the allocator's: a bad request is one that the harness cannot begin.
+  // An exception in the middle of a replay is the allocator's fault. A bad request is one that the harness cannot
+  // start.
   if (status != MEMTOOL_DONE) result->status = MEMTOOL_WRONG;
   return result->status;
 }
 
 uint64_t memtool_calibrate_counter(uint32_t milliseconds) {
   const Clock counter(true);
-  // The reading with the shortest bracket of several is the one that nothing interrupted.
+  // Of several readings, the one with the shortest bracket was not interrupted.
   const auto read = [&] {
     std::uint64_t best = ~std::uint64_t{0};
     std::pair<std::uint64_t, std::uint64_t> reading{};

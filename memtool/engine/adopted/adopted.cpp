@@ -1,4 +1,4 @@
-// Taking in an allocator at run time: what its table must hold, said in one line where it does not.
+// Adopts an allocator at run time: verifies its table, and describes a defect in one line.
 #include "engine/adopted/adopted.hpp"
 
 #include <dlfcn.h>
@@ -21,10 +21,10 @@ namespace {
 
 static_assert(Strategy<AdoptedHeap> && !Scoped<AdoptedHeap> && Scoped<ScopedAdoptedHeap>);
 
-// By the numbers of memtool.h.
+// Indexed by the values in memtool.h.
 constexpr std::array kFreeOrders{FreeOrder::any, FreeOrder::lifo, FreeOrder::reset, FreeOrder::fifo};
 
-// Where the functions of the adopted allocator lie; null for one that is not a library's.
+// The address of the adopted library's code; null if the allocator does not come from a library.
 const void* adopted_code = nullptr;
 
 std::string_view text_or(const char* text, std::string_view otherwise) {
@@ -61,7 +61,7 @@ std::string wrong_with(const memtool_parameter& parameter) {
   return {};
 }
 
-// "" where the table can be adopted.
+// Returns "" if the table can be adopted.
 std::string wrong_with(const memtool_allocator& table) {
   if (table.name == nullptr || table.name[0] == '\0') return "its memtool_allocator has no name";
   if (const std::string missing = missing_functions(table); !missing.empty())
@@ -88,7 +88,7 @@ ParameterInfo info_of(const memtool_parameter& parameter) {
           .choices = choices};
 }
 
-// Returns "" when the table has been adopted, else why not.
+// Returns "" if the table was adopted, otherwise the reason.
 std::string adopt(const memtool_allocator* allocator) {
   if (allocator == nullptr) return "its memtool_get_allocator() returns nothing";
   if (allocator->abi != MEMTOOL_ALLOCATOR_ABI)
@@ -129,7 +129,7 @@ std::uint32_t answer(const std::string& wrong, char* message) {
 extern "C" {
 
 uint32_t memtool_adopt_library(const char* path, char* message) {
-  // Never closed: the strategy is there to the end of the process.
+  // Never closed, because the strategy exists until the end of the process.
   void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) return answer(text_or(dlerror(), "it cannot be loaded").data(), message);
   void* symbol = dlsym(library, "memtool_get_allocator");

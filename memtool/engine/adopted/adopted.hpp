@@ -1,5 +1,6 @@
-// An allocator that the engine does not hold but adopts at run time: a library with the C ABI of memtool.h, or a class
-// in Python behind the same table of functions. One a process; it then is the strategy "adopted".
+// An allocator that is not part of the engine but adopted at run time: a library with the C ABI of memtool.h, or a
+// class in Python behind the same table of functions. A process adopts at most one, which becomes the strategy
+// "adopted".
 #pragma once
 
 #include <algorithm>
@@ -16,9 +17,9 @@ namespace memtool {
 
 inline constexpr std::string_view kAdoptedName = "adopted";
 
-// What has been adopted; filled in by adopt() (adopted.cpp), which has verified it.
+// The adopted allocator. adopt() (adopted.cpp) verifies it and fills this in.
 struct Adopted {
-  memtool_allocator table{};  // members beyond what the library knows are null
+  memtool_allocator table{};  // members that the library does not know are null
   std::vector<ParameterInfo> parameters;
   StrategyInfo info{};
 };
@@ -107,7 +108,7 @@ class AdoptedHeap {
   void* heap_ = nullptr;
 
  private:
-  // The region as the library sees it.
+  // The region in the form of memtool.h.
   struct RegionView : memtool_region {
     explicit RegionView(Region& of) noexcept
         : memtool_region{.base = of.base(),
@@ -128,7 +129,8 @@ class AdoptedHeap {
   RegionView region_;
 };
 
-// One that has scopes: whether it has is not known before run time, but to the replay loop it is a matter of type.
+// An adopted heap with scopes. Only the table tells at run time whether there are any, but to the replay loop it is a
+// property of the type.
 class ScopedAdoptedHeap : public AdoptedHeap {
  public:
   using AdoptedHeap::AdoptedHeap;

@@ -27,7 +27,7 @@ ImageBuilder::ImageBuilder(Touch touch, int descriptor) : descriptor_(descriptor
   head_.first_not_lifo = kNever;
   head_.first_not_fifo = kNever;
   buffer_.reserve(kBufferWords);
-  // A head of zeroes keeps its place, so that a file that was never finished is no image.
+  // A header of zeroes takes its place for now, so that an unfinished file is not a valid image.
   write_at(descriptor_, std::array<char, sizeof(ImageHeader)>{}.data(), sizeof(ImageHeader), 0);
 }
 
@@ -76,7 +76,7 @@ void ImageBuilder::take(const TraceEvent& event) {
   }
 }
 
-// There is nothing to write to in an object of 0 bytes.
+// An object of 0 bytes cannot be written to.
 void ImageBuilder::write(const TraceEvent& event) {
   const Object& object = objects_.live(event.object());
   if (object.size > 0) put(word::make(Kind::write, object.slot, event.size()));
@@ -125,7 +125,7 @@ void ImageBuilder::begin_epilogue() {
   in_epilogue_ = true;
 }
 
-// Whatever is said of a part of the run is said of what follows.
+// Every statement about a part of the run counts from here.
 void ImageBuilder::begin() {
   if (head_.begin_word != 0 || in_epilogue_ || open_scopes_ > 0)
     throw std::runtime_error("what is measured begins twice, in the epilogue or within a scope");
@@ -141,8 +141,8 @@ void ImageBuilder::count_operation() noexcept {
   ++(in_epilogue_ ? head_.epilogue_operations : head_.operations);
 }
 
-// Bytes asked for have grown: remembers the peak, and where it was first reached. Sizes are below 2^58, so that the sum
-// is seen to be too large before it wraps; what was asked for in all may be any number, and stops at the largest.
+// Live bytes have grown. Updates the peak and the position at which it was first reached. Sizes are below 2^58, so an
+// excessive sum is detected before it wraps. The total of requested bytes may be any number; it saturates.
 void ImageBuilder::grow(std::uint64_t size) {
   live_bytes_ += size;
   if (live_bytes_ > kMostLiveBytes) throw std::runtime_error("more than 2^62 bytes are alive at once");
@@ -194,8 +194,8 @@ void ImageBuilder::deallocate(const TraceEvent& event) {
   count_operation();
 }
 
-// Whether only the youngest live object is ever freed or resized, which a stack needs. Known until the first that is
-// not; the epilogue counts: a stack would have to serve it too.
+// Whether only the youngest live object is ever freed or resized, as a stack requires. The test ends at the first
+// exception. It covers the epilogue, which a stack would have to serve too.
 void ImageBuilder::note_lifo(std::uint64_t object) noexcept {
   if (head_.first_not_lifo != kNever) return;
   if (!youngest_.empty() && youngest_.back() == object) return;
@@ -203,7 +203,7 @@ void ImageBuilder::note_lifo(std::uint64_t object) noexcept {
   youngest_ = {};
 }
 
-// Whether objects are freed in the order of their birth and only the last born is ever resized, which a ring needs:
+// Whether objects are freed in the order of their birth and only the youngest is ever resized, as a ring requires:
 // `object` is then always `expected`.
 void ImageBuilder::note_fifo(std::uint64_t object, std::uint64_t expected) noexcept {
   if (head_.first_not_fifo == kNever && object != expected)

@@ -1,4 +1,5 @@
-// From canonical events to the event image: dense recycled slots, and the head that a plan is made from.
+// Builds the event image from canonical events: dense slots, which are reused, and the header from which a plan is
+// made.
 #pragma once
 
 #include <array>
@@ -11,23 +12,24 @@
 
 namespace memtool {
 
-// Where a mark is.
+// The position of a mark.
 struct MarkPlace {
-  std::uint64_t operations;  // done before it
+  std::uint64_t operations;  // operations done before it
   std::uint64_t live_bytes;
   std::uint64_t word;  // its index in the image
 };
 
-// Words go to the file as they come, and the table of objects forgets what has died: building needs memory for the live
-// objects, not for the trace. What threads do besides is no part of this image: it is replayed on one.
+// Words are written to the file as they arrive, and the table of objects drops dead objects. So the memory needed
+// depends on the live objects, not on the length of the trace. The image has no events of threads, because it is
+// replayed on one thread.
 class ImageBuilder {
  public:
-  // `descriptor`: an empty file, seekable, open as long as the builder is. Throws std::system_error.
+  // `descriptor`: an empty, seekable file that stays open as long as the builder exists. Throws std::system_error.
   ImageBuilder(Touch touch, int descriptor);
-  // Events must come in order. Throws std::runtime_error with one line for a sequence that cannot be (a free of a dead
-  // object), and std::system_error when the file cannot take more.
+  // Events must arrive in order. Throws std::runtime_error with one line for an impossible sequence (a free of a dead
+  // object), and std::system_error if the file cannot be written.
   void append(const TraceEvent* events, std::size_t count);
-  // Completes the file and returns its head. Throws as append() does.
+  // Completes the file and returns its header. Throws as append() does.
   const ImageHeader& finish();
   // In the order of the events.
   [[nodiscard]] const std::vector<MarkPlace>& marks() const noexcept { return marks_; }
@@ -65,17 +67,17 @@ class ImageBuilder {
   void note_fifo(std::uint64_t object, std::uint64_t expected) noexcept;
 
   ImageHeader head_{};
-  double live_sum_ = 0;         // live bytes after each operation before the epilogue
-  std::uint64_t filled_ = 0;    // their peak before anything is freed
-  std::uint64_t refilled_ = 0;  // what they grow to afterwards
+  double live_sum_ = 0;         // sum of the live bytes after each operation before the epilogue
+  std::uint64_t filled_ = 0;    // peak of the live bytes before the first free
+  std::uint64_t refilled_ = 0;  // peak of the live bytes after it
   int descriptor_;
   std::vector<std::uint64_t> buffer_;  // words that are not in the file yet
-  std::uint64_t flushed_ = 0;          // words that are
+  std::uint64_t flushed_ = 0;          // number of words in the file
   ObjectTable<Object> objects_;
   std::uint64_t freed_ = 0;
-  std::vector<std::uint32_t> free_slots_;    // reused youngest first
-  std::vector<std::uint64_t> youngest_;      // live objects in order of birth, while frees are LIFO
-  std::vector<std::uint64_t> ended_scopes_;  // words that await the length of their scope's deallocations
+  std::vector<std::uint32_t> free_slots_;    // the most recently freed slot is reused first
+  std::vector<std::uint64_t> youngest_;      // live objects in order of birth, as long as frees are LIFO
+  std::vector<std::uint64_t> ended_scopes_;  // words that still need the length of their scope's deallocations
   std::vector<MarkPlace> marks_;
   std::uint64_t open_scopes_ = 0;
   std::uint64_t live_bytes_ = 0;

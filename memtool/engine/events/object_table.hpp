@@ -1,4 +1,4 @@
-// What is known of each live object of a trace, by its number.
+// A record for each live object of a trace, found by the object's number.
 #pragma once
 
 #include <array>
@@ -12,13 +12,13 @@
 
 namespace memtool {
 
-// Objects are numbered in order of birth. The table forgets what has died, so that reading a trace needs memory for its
-// live objects and not for all of it: neighbouring objects share a page, and the few that outlive it by far are moved
-// out of it, so that a page is given up with most of them.
+// Objects are numbered in order of birth. The table drops dead objects, so reading a trace needs memory for the live
+// objects, not for all of them. Neighbouring objects share a page. The few that long outlive their page are moved out
+// of it, so that the page can be freed once most of its objects are dead.
 template <class T>
 class ObjectTable {
  public:
-  // Throws std::runtime_error when `object` is not the next number.
+  // Throws std::runtime_error if `object` is not the next number.
   T& enter(std::uint64_t object) {
     if (object != born_) throw std::runtime_error("object " + std::to_string(object) + " is not the next number");
     if (born_ % kPageObjects == 0) {
@@ -34,7 +34,7 @@ class ObjectTable {
 
   [[nodiscard]] std::uint64_t born() const noexcept { return born_; }
 
-  // Valid until another object leaves. Throws std::runtime_error when `object` is not alive.
+  // The reference is valid until another object leaves. Throws std::runtime_error if `object` is not alive.
   T& live(std::uint64_t object) {
     if (object < born_) {
       Page* page = pages_[object >> kPageBits].get();
@@ -47,7 +47,7 @@ class ObjectTable {
     throw std::runtime_error("object " + std::to_string(object) + " is freed or resized while it is not alive");
   }
 
-  // `object` is alive.
+  // `object` must be alive.
   void leave(std::uint64_t object) {
     Page* page = pages_[object >> kPageBits].get();
     if (page == nullptr) {
@@ -59,7 +59,7 @@ class ObjectTable {
     if ((object | (kPageObjects - 1)) < born_) spill_if_sparse(object);
   }
 
-  // Calls visit(value) for each live object, in no order.
+  // Calls visit(value) for each live object, in unspecified order.
   template <class Visit>
   void for_each(Visit visit) const {
     for (const auto& page : pages_)

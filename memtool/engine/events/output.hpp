@@ -1,4 +1,4 @@
-// Writing to a file and reading from it at a place, in full.
+// Writes and reads a file at an offset, without partial results.
 #pragma once
 
 #include <unistd.h>
@@ -10,7 +10,7 @@
 
 namespace memtool {
 
-// Throws std::system_error when the file cannot take it.
+// Throws std::system_error if the file cannot be written.
 inline void write_at(int descriptor, const void* data, std::size_t bytes, std::uint64_t offset) {
   const auto* at = static_cast<const char*>(data);
   while (bytes > 0) {
@@ -23,7 +23,7 @@ inline void write_at(int descriptor, const void* data, std::size_t bytes, std::u
   }
 }
 
-// Throws std::system_error when there is not so much.
+// Throws std::system_error if the file is too short.
 inline void read_at(int descriptor, void* data, std::size_t bytes, std::uint64_t offset) {
   auto* at = static_cast<char*>(data);
   while (bytes > 0) {

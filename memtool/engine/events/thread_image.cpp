@@ -22,7 +22,7 @@ ThreadImageBuilder::ThreadImageBuilder(Touch touch, int descriptor, int spool)
     : descriptor_(descriptor), spool_(spool) {
   head_.magic = ThreadImageHeader::kMagic;
   head_.touch = static_cast<std::uint64_t>(touch);
-  // A head of zeroes keeps its place, so that a file that was never finished is no image.
+  // A header of zeroes takes its place for now, so that an unfinished file is not a valid image.
   write(std::array<char, sizeof(ThreadImageHeader)>{}.data(), sizeof(ThreadImageHeader));
 }
 
@@ -61,7 +61,7 @@ ThreadImageBuilder::Lane& ThreadImageBuilder::lane_of(std::uint64_t thread) {
 
 void ThreadImageBuilder::take(const TraceEvent& event) {
   switch (event.kind()) {
-    case Kind::scope_begin:  // what has no scopes of its own on several threads frees a scope's objects one by one
+    case Kind::scope_begin:  // with several threads, a scope's objects are freed one by one, as without scopes
     case Kind::scope_end:
     case Kind::scope_closed:
     case Kind::mark:
@@ -100,7 +100,7 @@ void ThreadImageBuilder::between_threads(const TraceEvent& event, Lane& lane) {
   put(lane, handover::make(starts ? handover::Act::start : handover::Act::join, 0, event.object()));
 }
 
-// Whatever is said of a part of the run is said of what follows.
+// Every statement about a part of the run counts from here.
 void ThreadImageBuilder::begin() {
   if (head_.warm_lanes != 0 || in_epilogue_)
     throw std::runtime_error("what is measured begins twice, or in the epilogue");
@@ -190,8 +190,8 @@ std::uint32_t ThreadImageBuilder::take_slot(Lane& lane) {
   return static_cast<std::uint32_t>(lane.entry.slots++);
 }
 
-// A lane takes whole cache lines of cells: two that publish in turns would otherwise write to the same line, and the
-// replay would measure that.
+// A lane takes whole cache lines of cells. Otherwise two lanes that publish in turn would write to the same line, and
+// the replay would measure that.
 std::uint64_t ThreadImageBuilder::take_cell(Lane& lane) {
   if (lane.next_cell == lane.end_cell) {
     if (head_.cells + kCellsInLine > handover::kMostCells)
@@ -230,8 +230,8 @@ void ThreadImageBuilder::put_sized(Lane& lane, Kind kind, Kind wide, const Objec
   for (std::size_t i = 0; i < words.count; ++i) put(lane, words.words[i]);
 }
 
-// Ends the words that one lane has before another lane's turn comes. Between two events, so a full buffer is written
-// here or by the next end: no event lies in two chunks.
+// Ends the words of one lane before another lane's turn. This happens between two events, so a full buffer is written
+// here or at the next end, and no event is split between two chunks.
 void ThreadImageBuilder::end_run() {
   if (run_words_ == 0) return;
   runs_.push_back(Run::make(run_lane_, std::exchange(run_words_, 0)));
@@ -253,7 +253,7 @@ void ThreadImageBuilder::write(const void* data, std::size_t bytes) {
   offset_ += bytes;
 }
 
-// Where threads take turns often there are as many runs as events: they have no room in memory.
+// If threads take turns often, there are as many runs as events, too many to keep in memory.
 void ThreadImageBuilder::spool_runs() {
   write_at(spool_, runs_.data(), runs_.size() * sizeof(Run), (head_.runs - runs_.size()) * sizeof(Run));
   runs_.clear();

@@ -1,11 +1,11 @@
-// The thread image: the events of each thread by themselves, for replays on several threads.
+// The thread image: the events of each thread, separated, for replays on several threads.
 //
-// A thread of the trace is a lane of the image. Within a lane the words are those of an image, with slots of its own,
-// so that threads share no table; where the next event of an *object* is another thread's, the block is handed over
-// through a cell, filled once and emptied by being read once. These are the only edges between lanes, besides starts
-// and joins: they go by objects, not by addresses, so the order in which the recorded program reused memory adds none.
-// Cells are not reused within a replay: whoever would fill one again had to wait until it was read, which would be an
-// edge.
+// Each thread of the trace is a lane of the image. The words of a lane are those of an image with slots of its own, so
+// threads share no table. Where the next event of an *object* belongs to another thread, a cell hands the block over:
+// it is filled once, and reading it once empties it. Apart from starts and joins, these are the only edges between
+// lanes. They follow objects, not addresses, so the order in which the recorded program reused memory adds no edges. A
+// replay uses each cell only once. A writer that used a cell again would have to wait until it was read, which would be
+// an edge.
 //
 //   ThreadImageHeader, chunks of words, LaneEntry x lanes, ChunkEntry x chunks, Run x runs
 #pragma once
@@ -24,41 +24,41 @@ struct ThreadImageHeader {
   std::uint64_t magic;
   std::uint64_t touch;
   std::uint64_t lanes;
-  std::uint64_t lanes_offset;  // bytes from the start of the image, as the next two
+  std::uint64_t lanes_offset;  // bytes from the start of the image, like the next two
   std::uint64_t chunks_offset;
   std::uint64_t runs_offset;
   std::uint64_t chunks;
-  std::uint64_t runs;       // in recorded order: the words that a lane has before another lane's turn comes
-  std::uint64_t body_runs;  // of them before the epilogue
+  std::uint64_t runs;       // in recorded order; a run is the words of a lane before another lane's turn
+  std::uint64_t body_runs;  // number of runs before the epilogue
   std::uint64_t cells;
   std::uint64_t operations;
   std::uint64_t epilogue_operations;
-  std::uint64_t peak_operation;  // operations done when live bytes first reach their peak, in recorded order
-  std::uint64_t warm_lanes;      // that are there when what is measured begins; 0: it begins at once
+  std::uint64_t peak_operation;  // number of operations done when live bytes first reach their peak, in recorded order
+  std::uint64_t warm_lanes;      // number of lanes that exist when measuring begins; 0: it begins at once
 };
 static_assert(sizeof(ThreadImageHeader) == 14 * 8);
 
 struct LaneEntry {
   static constexpr std::uint64_t kRoot = ~std::uint64_t{0};
-  // What a lane is when what is measured begins: not there yet, there, or waited for and gone.
+  // The state of a lane when measuring begins: not started yet, running, or joined.
   enum Stage : std::uint64_t { kLater = 0, kThere = 1, kGone = 2 };
   std::uint64_t first_chunk = 0;
   std::uint64_t chunks = 0;
   std::uint64_t words = 0;
-  std::uint64_t body_words = 0;  // of them before the epilogue
-  std::uint64_t warm_words = 0;  // of those before what is measured: they only warm the heap
+  std::uint64_t body_words = 0;  // number of words before the epilogue
+  std::uint64_t warm_words = 0;  // number of words before the measured part, which only warm the heap
   std::uint64_t slots = 0;
-  std::uint64_t operations = 0;            // with those of the epilogue
-  std::uint64_t body_operations = 0;       // those that are measured
-  std::uint64_t started_by = kRoot;        // lane, or kRoot: runs from the beginning
-  std::uint64_t remote_deallocations = 0;  // frees whose object's last event was another lane's
+  std::uint64_t operations = 0;            // with the epilogue
+  std::uint64_t body_operations = 0;       // measured operations
+  std::uint64_t started_by = kRoot;        // the lane that starts it, or kRoot: it runs from the beginning
+  std::uint64_t remote_deallocations = 0;  // frees of objects whose last event was another lane's
   std::uint64_t joined = 0;                // 1: another lane waits for its end
-  std::uint64_t stage = kLater;            // when what is measured begins
+  std::uint64_t stage = kLater;            // when measuring begins
 };
 
 struct ChunkEntry {
   std::uint64_t offset;  // bytes from the start of the image
-  std::uint64_t words;   // an event lies whole in one chunk
+  std::uint64_t words;   // no event is split between two chunks
 };
 
 // Bits 0-15 lane, bits 16-63 words.
@@ -69,18 +69,18 @@ struct Run {
   [[nodiscard]] constexpr std::uint64_t words() const noexcept { return bits >> 16; }
 };
 
-// Reads the events twice, in order: first to find which objects change threads after which event, for the event does
-// not know; then to write the lanes.
+// Reads the events twice, in order. The first reading finds after which events an object changes threads, because an
+// event does not show this. The second writes the lanes.
 class ThreadImageBuilder {
  public:
-  // `descriptor` and `spool`: two empty files, seekable, open as long as the builder is. The second keeps what is not
-  // in its place yet. Throws std::system_error.
+  // `descriptor` and `spool`: two empty, seekable files that stay open as long as the builder exists. The spool holds
+  // data whose place in the image is not known yet. Throws std::system_error.
   ThreadImageBuilder(Touch touch, int descriptor, int spool);
-  // All events, before the first append(). Throws std::runtime_error for a sequence that cannot be.
+  // Takes all events before the first append(). Throws std::runtime_error for an impossible sequence.
   void scan(const TraceEvent* events, std::size_t count);
-  // The same events again. Throws std::runtime_error, and std::system_error when the file cannot take more.
+  // Takes the same events again. Throws std::runtime_error, and std::system_error if the file cannot be written.
   void append(const TraceEvent* events, std::size_t count);
-  // Completes the file and returns its head. Throws as append() does.
+  // Completes the file and returns its header. Throws as append() does.
   const ThreadImageHeader& finish();
 
  private:
@@ -92,12 +92,12 @@ class ThreadImageBuilder {
     std::uint64_t size;
     std::uint64_t cell;
     std::uint32_t slot;
-    std::uint16_t lane;  // whose event was the last
+    std::uint16_t lane;  // lane of its last event
     std::uint8_t log2_alignment;
   };
   struct Lane {
     LaneEntry entry{};
-    std::vector<std::uint64_t> words;  // not in the file yet
+    std::vector<std::uint64_t> words;  // words that are not in the file yet
     std::vector<ChunkEntry> chunks;
     std::vector<std::uint32_t> free_slots;
     std::uint64_t next_cell = 0;
@@ -131,15 +131,15 @@ class ThreadImageBuilder {
   int spool_;
   std::uint64_t offset_ = 0;
 
-  // Of scan():
+  // Members of scan():
   std::unique_ptr<ObjectTable<Sighting>> sightings_ = std::make_unique<ObjectTable<Sighting>>();
-  std::vector<std::uint64_t> handed_;  // a bit for each event of an object: its next event is another thread's
+  std::vector<std::uint64_t> handed_;  // one bit for each event of an object: its next event belongs to another thread
   std::uint64_t scanned_ = 0;
 
-  // Of append():
+  // Members of append():
   ObjectTable<Object> objects_;
   std::vector<std::unique_ptr<Lane>> lanes_;
-  std::vector<Run> runs_;  // that are not in the spool yet
+  std::vector<Run> runs_;  // runs that are not in the spool yet
   std::uint64_t run_lane_ = 0;
   std::uint64_t run_words_ = 0;
   std::uint64_t appended_ = 0;

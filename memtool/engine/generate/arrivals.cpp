@@ -7,12 +7,12 @@
 namespace memtool {
 
 namespace {
-// Which operations of an image are the first of a frame.
+// Finds the operations of an image that begin a frame.
 class Frames {
  public:
   explicit Frames(const std::uint64_t* words) noexcept : at_(words) {}
 
-  // Of the next operation.
+  // Whether the next operation begins a frame.
   bool begins() noexcept {
     bool is_first = false;
     for (;; at_ += word::length(*at_)) {

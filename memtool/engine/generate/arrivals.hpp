@@ -1,4 +1,4 @@
-// When the operations of an open-loop workload are meant to begin.
+// The intended start of each operation of an open-loop workload.
 #pragma once
 
 #include <cstddef>
@@ -6,10 +6,10 @@
 
 namespace memtool {
 
-// Writes the intended start of each of `count` operations, in picoseconds from the beginning of the run, as
-// `program` says (workload/arrivals.py writes it): seed, operations that come together, then the law of the
-// time between two such bursts. Whole numbers only: the same on every machine. 0 operations that come together stand
-// for a frame at a time, an outermost scope of the serial image `words`.
+// Writes the intended start of each of `count` operations, in picoseconds from the beginning of the run. `program`,
+// which memtool/workload/language/arrivals.py writes, holds the seed, the number of operations in a burst, and the law
+// of the time between two bursts. The computation uses whole numbers only, so it gives the same result on every
+// machine. A burst of 0 operations stands for one frame, which is an outermost scope of the serial image `words`.
 void schedule_arrivals(const std::uint64_t* program, std::uint64_t* starts, std::size_t count,
                        const std::uint64_t* words) noexcept;
 

@@ -1,4 +1,4 @@
-// Generator and image builder for Python (engine/generate/binding.py).
+// The generator and the image builder for Python (engine/generate/binding.py).
 #include "engine/abi/capi.h"
 
 #include <algorithm>
@@ -36,7 +36,7 @@ namespace {
 
 constexpr std::size_t kMessageBytes = 400;
 
-// Runs `work`; an exception becomes one line in `message`.
+// Runs `work` and turns an exception into one line in `message`.
 template <class Work>
 std::uint32_t guarded(char* message, Work work) {
   try {

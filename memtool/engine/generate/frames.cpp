@@ -1,12 +1,12 @@
-// Frames (or requests, or tasks) whose objects all end with them.
+// Frames (or requests, or tasks): all objects of a frame end with it.
 #include "engine/generate/parts.hpp"
 
 namespace memtool {
 namespace {
 
-// A frame allocates its own objects, then runs its scopes one after the other, each of which may hold scopes in turn.
-// At its end everything allocated in it is freed, the youngest first. An object that is resized grows at once, while it
-// is still the youngest, as a string does that is put together.
+// A frame allocates its own objects and then runs its scopes one after another; each of them may hold further scopes.
+// At its end everything allocated in it is freed, the youngest first. An object that is resized grows directly after
+// its allocation, while it is still the youngest, like a string that is being assembled.
 class FramesGenerator final : public Generator {
  public:
   FramesGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)
@@ -85,7 +85,7 @@ class FramesGenerator final : public Generator {
   std::vector<ObjectClass> classes_;
   std::vector<std::uint64_t> live_;
   std::vector<Scope> open_;
-  Growth growth_;  // of the object that was born last
+  Growth growth_;  // of the youngest object
   std::uint64_t born_ = 0;
 };
 

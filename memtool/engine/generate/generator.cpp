@@ -16,9 +16,9 @@ namespace {
 constexpr std::uint32_t kNone = ~std::uint32_t{0};
 constexpr std::uint64_t kMostResizes = ~std::uint32_t{0};
 
-// What is to happen to live objects, by the tick at which it happens: a list for each tick, what was scheduled last
-// first. There are lists for pages of ticks in which something will happen, and not for those that are over: memory is
-// for what is live, not for the length of the run.
+// The future events of live objects, by tick: one list for each tick, the most recently scheduled event first. Lists
+// exist only for pages of ticks in which something will happen, and not for past ones. So the memory needed depends on
+// the live objects, not on the length of the run.
 class Calendar {
  public:
   struct Entry {
@@ -26,9 +26,9 @@ class Calendar {
     std::uint64_t size;
     std::uint64_t death;  // tick; ~0: never
     std::uint32_t object_class;
-    std::uint32_t resizes;  // still to come
+    std::uint32_t resizes;  // number of resizes still to come
     std::uint32_t next = kNone;
-    std::uint32_t thread = 0;  // that has allocated it
+    std::uint32_t thread = 0;  // the thread that allocated it
   };
 
   explicit Calendar(std::uint64_t ticks) : ticks_(ticks + 1), pages_(ticks / kPageTicks + 1) {}
@@ -42,13 +42,13 @@ class Calendar {
       free_ = entries_[index].next;
       entries_[index] = entry;
     }
-    // What outlives the calendar waits in a list of its own.
+    // Objects that outlive the calendar are kept in a list of their own.
     std::uint32_t& head = tick < ticks_ ? head_of(tick) : survivors_;
     entries_[index].next = head;
     head = index;
   }
 
-  // Calls visit(entry) for everything due at `tick`; the visitor may schedule, for later ticks.
+  // Calls visit(entry) for everything due at `tick`. The visitor may schedule events for later ticks.
   template <class Visit>
   void due(std::uint64_t tick, Visit visit) {
     std::unique_ptr<Page>& page = pages_[tick / kPageTicks];
@@ -64,7 +64,7 @@ class Calendar {
     if (tick % kPageTicks == kPageTicks - 1) spare_ = std::move(page);
   }
 
-  // The objects that nothing has freed; `resizes` grows by those that they were still to have.
+  // Returns the objects that nothing has freed. Adds their outstanding resizes to `resizes`.
   [[nodiscard]] std::vector<Epilogue::Survivor> remaining(std::uint64_t& resizes) const {
     std::vector<Epilogue::Survivor> objects;
     const auto collect = [&](std::uint32_t index) {
@@ -100,8 +100,8 @@ class Calendar {
   std::uint32_t survivors_ = kNone;
 };
 
-// A weighted mix of classes through phases. The clock counts allocations; during a ramp it stands still, so that
-// nothing dies, and during a drain it goes on without allocations.
+// A weighted mix of classes in several phases. The clock counts allocations. During a ramp it stands still, so that no
+// object dies; during a drain it runs without allocations.
 class ClassesGenerator final : public Generator {
  public:
   ClassesGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)
@@ -161,7 +161,7 @@ class ClassesGenerator final : public Generator {
                           .death = ~std::uint64_t{0},
                           .object_class = static_cast<std::uint32_t>(object_class),
                           .resizes = 0};
-    // One thread draws nothing, so that its events are what they were before there were others.
+    // A single thread draws nothing, so that workloads without threads keep their events.
     if (threads_ > 1) entry.thread = static_cast<std::uint32_t>(random_.below(threads_));
     events.push_back(TraceEvent::make(objects.kind, entry.object, entry.size, objects.log2_alignment, entry.thread));
     if (!objects.lives_forever) {
@@ -170,7 +170,7 @@ class ClassesGenerator final : public Generator {
       const std::uint64_t lifetime = std::max<std::uint64_t>(1, drawn - passed);
       entry.death = clock_ + lifetime;
       if (!objects.grows_at_birth) {
-        // Each resize has a tick of its own, and the death another.
+        // Each resize has its own tick, and so does the death.
         const std::uint64_t resizes = objects.draw_resizes(random_);
         entry.resizes = static_cast<std::uint32_t>(std::min({resizes, lifetime - 1, kMostResizes}));
         left_out_ += resizes - entry.resizes;
@@ -181,7 +181,7 @@ class ClassesGenerator final : public Generator {
     schedule(entry);
   }
 
-  // Spreads an object's resizes evenly over what is left of its life.
+  // Spreads an object's resizes evenly over the rest of its life.
   void schedule(const Calendar::Entry& entry) {
     const bool resizes = entry.resizes != 0;
     calendar_.schedule(entry, resizes ? clock_ + (entry.death - clock_) / (entry.resizes + 1) : entry.death);
@@ -210,7 +210,7 @@ class ClassesGenerator final : public Generator {
   std::size_t phase_ = 0;
   std::uint64_t clock_ = 0;
   std::uint64_t born_ = 0;
-  Growth growth_;  // of the object that was born last
+  Growth growth_;  // of the youngest object
   std::uint64_t left_out_ = 0;
   Epilogue epilogue_;
 };

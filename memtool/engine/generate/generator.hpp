@@ -1,5 +1,5 @@
-// Workloads as canonical events. A program is a block of 64-bit words that memtool/workload/program.py writes; offsets
-// of laws (engine/generate/random.hpp) count from its start.
+// Generates the canonical events of a workload from a program: a block of 64-bit words that
+// memtool/workload/language/program.py writes. The offsets of laws (engine/generate/random.hpp) count from its start.
 //
 //   0 seed   1 source   2 where the marks begin, from the start of the program (0: there are none)
 //   3 ... the source's own words:
@@ -28,16 +28,17 @@
 //              loops as many objects are made for the next thread to free (0: never), log2 of the alignment, every how
 //              many loops it frees them
 //   9 sweep    size law, allocations, how many of them before the first sweep, largest size that is doubled, log2 of
-//   the
-//              alignment
-// A class is kClassWords words: size law, lifetime law (0: for ever), log2 of the alignment, zeroed, resize threshold,
-// law of the number of resizes, growth as numerator and denominator, freed by another thread, resized right after its
-// allocation (0: spread over its life; in frames it always is), bytes that it grows by besides, whether the lifetime
-// law draws the tick by which the object dies. An object whose draw is at most its class's threshold (a probability
-// times 2^64 - 1; 0: none is) is resized.
+//              the alignment
 //
-// Marks are: how many; what they count (0 allocations, 1 frames); for each, ascending, after how many it stands: just
-// after that allocation, or at the end of that frame, before what it still has is freed. They are numbered from 0.
+// A class has kClassWords words: size law, lifetime law (0: for ever), log2 of the alignment, zeroed, resize threshold,
+// law of the number of resizes, growth as numerator and denominator, freed by another thread, resized directly after
+// its allocation (0: spread over its life; in frames always directly), bytes added at each resize, whether the lifetime
+// law draws the tick by which the object dies. An object is resized if its draw is at most the threshold of its class
+// (a probability times 2^64 - 1; 0: no object is).
+//
+// The words of the marks: their number; what they count (0 allocations, 1 frames); then in ascending order, for each
+// mark, after how many of these it stands. A mark stands directly after that allocation, or at the end of that frame
+// before the rest of its objects are freed. Marks are numbered from 0.
 #pragma once
 
 #include <cstdint>
@@ -51,13 +52,13 @@ namespace memtool {
 class Generator {
  public:
   virtual ~Generator() = default;
-  // Appends the next events, at least one while there are any; none means the end.
+  // Appends the next events: at least one while there are any, and none at the end.
   virtual void next(std::vector<TraceEvent>& events) = 0;
-  // Resizes that were drawn and are not among the events: their objects do not live for as many ticks.
+  // Number of resizes that were drawn but are not among the events, because their objects do not live for enough ticks.
   [[nodiscard]] virtual std::uint64_t resizes_left_out() const noexcept { return 0; }
 };
 
-// `words` outlives the generator. Throws std::invalid_argument for a program of no known source.
+// `words` must outlive the generator. Throws std::invalid_argument for a program with an unknown source.
 std::unique_ptr<Generator> make_generator(const std::uint64_t* words, std::uint64_t count);
 
 }  // namespace memtool

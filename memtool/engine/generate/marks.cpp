@@ -1,4 +1,4 @@
-// Marks: named moments among the events of any source, which are otherwise what they are without.
+// Marks: named moments among the events of any source. The other events are the same as without marks.
 #include <utility>
 
 #include "engine/generate/parts.hpp"
@@ -28,7 +28,7 @@ class MarksGenerator final : public Generator {
  private:
   static bool allocates(Kind kind) noexcept { return kind == Kind::allocate || kind == Kind::allocate_zeroed; }
 
-  // Whether the event is the first of a frame's end, behind which a strategy with scopes skips what there is.
+  // Whether the event is the first of a frame's end. A strategy with scopes skips the events that follow it.
   bool note_scope(Kind kind) noexcept {
     if (kind == Kind::scope_begin) ++depth_;
     if (kind == Kind::scope_closed) --depth_;

@@ -1,4 +1,4 @@
-// What the generators of the several sources share.
+// The common parts of the generators.
 #pragma once
 
 #include <algorithm>
@@ -13,12 +13,12 @@
 
 namespace memtool {
 
-// Events are handed on in portions of about this many, so that a trace of any length needs bounded memory.
+// Events are passed on in portions of about this many, so that a trace of any length needs bounded memory.
 inline constexpr std::size_t kPortion = std::size_t{1} << 16;
 inline constexpr std::uint64_t kClassWords = 12;
 inline constexpr std::uint64_t kLargestSize = std::uint64_t{1} << 47;
 
-// One class of objects: what its members look like.
+// A class of objects: the laws by which its members are drawn.
 struct ObjectClass {
   ObjectClass(const std::uint64_t* program, const std::uint64_t* words) noexcept
       : size(program + words[0]),
@@ -35,13 +35,13 @@ struct ObjectClass {
         growth_addend(words[10]),
         dies_at_tick(words[11] != 0) {}
 
-  // What was nothing stays nothing unless bytes are added; what was something never becomes nothing.
+  // A size of 0 stays 0 unless bytes are added. Any other size never becomes 0.
   [[nodiscard]] std::uint64_t resized(std::uint64_t bytes) const noexcept {
     if (bytes == 0) return std::min(growth_addend, kLargestSize);
     const auto grown = static_cast<unsigned __int128>(bytes) * growth_numerator / growth_denominator + growth_addend;
     return static_cast<std::uint64_t>(std::clamp<unsigned __int128>(grown, 1, kLargestSize));
   }
-  // How often a new object is to be resized.
+  // Draws how often a new object is resized.
   [[nodiscard]] std::uint64_t draw_resizes(Random& random) const noexcept {
     if (resize_threshold == 0 || random.next() > resize_threshold) return 0;
     return resizes.draw(random);
@@ -59,10 +59,10 @@ struct ObjectClass {
   bool freed_by_other;
   bool grows_at_birth;
   std::uint64_t growth_addend;
-  bool dies_at_tick;  // the lifetime law draws the tick of the clock by which it dies
+  bool dies_at_tick;  // the lifetime law draws the tick by which the object dies
 };
 
-// The resizes of an object that follow its allocation at once, as far as a portion has room for them.
+// The resizes of an object that directly follow its allocation, as far as a portion has room for them.
 class Growth {
  public:
   void begin(const ObjectClass& objects, std::uint64_t object, std::uint64_t size, std::uint64_t thread,
@@ -98,12 +98,12 @@ inline std::vector<ObjectClass> read_classes(const std::uint64_t* program, const
   return classes;
 }
 
-// Frees what a workload leaves alive, in order of birth.
+// Frees the objects that a workload leaves alive, in order of birth.
 class Epilogue {
  public:
   struct Survivor {
     std::uint64_t object;
-    std::uint64_t thread = 0;  // that frees it
+    std::uint64_t thread = 0;  // the thread that frees it
   };
 
   void begin(std::vector<Survivor> survivors) {
@@ -125,7 +125,7 @@ class Epilogue {
   bool begun_ = false;
 };
 
-// Of each source: (program, its own words, seed).
+// Makes the generator of a source from (program, the source's own words, seed).
 using MakeGenerator = std::unique_ptr<Generator>(const std::uint64_t*, const std::uint64_t*, std::uint64_t);
 MakeGenerator make_classes_generator;
 MakeGenerator make_fill_generator;
@@ -138,7 +138,7 @@ MakeGenerator make_buffer_generator;
 MakeGenerator make_refill_generator;
 MakeGenerator make_sweep_generator;
 
-// The events of `source`, with marks among them; `words` as engine/generate/generator.hpp has them.
+// The events of `source` with marks inserted. `words` has the form described in engine/generate/generator.hpp.
 std::unique_ptr<Generator> make_marks_generator(std::unique_ptr<Generator> source, const std::uint64_t* words);
 
 }  // namespace memtool

@@ -6,8 +6,8 @@
 namespace memtool {
 namespace {
 
-// Fill to so many live objects, empty to so many, again and again. LIFO, FIFO, ring, random victims, sawtooth, ramp,
-// batches and producer-consumer are all of this kind.
+// Fills up to a number of live objects and empties down to another, again and again. LIFO, FIFO, ring, random victims,
+// sawtooth, ramp, batches and producer-consumer are all patterns of this kind.
 class FillGenerator final : public Generator {
  public:
   FillGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)
@@ -59,7 +59,7 @@ class FillGenerator final : public Generator {
   void begin_emptying() {
     filling_ = false;
     older_half_ = live() > empty_to_ ? (live() - empty_to_) / 2 : 0;
-    // Who frees, as the threads generator understands it: how many threads after the one that allocates.
+    // The freeing thread in the form of the threads generator: its distance from the allocating thread.
     freeing_thread_ = 0;
     if (consumers_ > 0) freeing_thread_ = 1 + 2 * (emptied_ % consumers_);
     if (hand_every_ > 0 && emptied_ % hand_every_ == hand_every_ - 1) freeing_thread_ = 1;
@@ -82,7 +82,7 @@ class FillGenerator final : public Generator {
 
   std::uint64_t take_oldest() {
     const std::uint64_t object = live_[oldest_++];
-    // Forget the freed ones now and then: the queue moves on through a trace of any length.
+    // Drops freed objects now and then, so that the queue serves a trace of any length.
     if (oldest_ >= kPortion && oldest_ * 2 >= live_.size()) {
       live_.erase(live_.begin(), live_.begin() + static_cast<std::ptrdiff_t>(oldest_));
       oldest_ = 0;
@@ -97,21 +97,21 @@ class FillGenerator final : public Generator {
   std::uint64_t empty_to_;
   Victim victim_;
   unsigned log2_alignment_;
-  std::uint64_t hand_every_;         // every so many times another thread does the freeing; 0: never
-  std::uint64_t consumers_;          // among whom the freeing goes round, each next to a producer; 0: there are none
-  std::vector<std::uint64_t> live_;  // from oldest_ on
+  std::uint64_t hand_every_;  // every so many times another thread frees; 0: never
+  std::uint64_t consumers_;   // number of consumers that free in turn, each next to a producer; 0: there are none
+  std::vector<std::uint64_t> live_;  // valid from oldest_ on
   std::size_t oldest_ = 0;
   std::uint64_t born_ = 0;
-  std::uint64_t high_ = 0;        // what is being filled to
-  std::uint64_t older_half_ = 0;  // of both ends: how many are still to be taken from the older one
+  std::uint64_t high_ = 0;        // the number of objects being filled to
+  std::uint64_t older_half_ = 0;  // with both ends as victims: how many are still to be freed from the older end
   bool filling_ = true;
   std::uint64_t emptied_ = 0;
   std::uint64_t freeing_thread_ = 0;
   Epilogue epilogue_;
 };
 
-// Some of the slots are filled at first. Then a slot is chosen again and again: where it is empty an object is
-// allocated, where it is full its object is freed.
+// Some of the slots are filled at first. Then a slot is chosen again and again: if it is empty, an object is allocated;
+// if it is full, its object is freed.
 class ToggleGenerator final : public Generator {
  public:
   ToggleGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)

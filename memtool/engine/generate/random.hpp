@@ -1,4 +1,4 @@
-// Integers drawn from laws. Nothing here knows of floating point: the same program and seed give the same draws on
+// Integers drawn from laws. No floating-point arithmetic is involved, so a program and a seed give the same draws on
 // every machine.
 #pragma once
 
@@ -32,7 +32,7 @@ class Random {
     state_[3] = std::rotl(state_[3], 45);
     return result;
   }
-  // Uniform in [0, bound), up to a bias of bound / 2^64, which no run is long enough to see.
+  // Uniform in [0, bound), with a bias of at most bound / 2^64, which no run is long enough to reveal.
   std::uint64_t below(std::uint64_t bound) noexcept {
     return static_cast<std::uint64_t>(static_cast<unsigned __int128>(next()) * bound >> 64);
   }
@@ -41,16 +41,19 @@ class Random {
   std::array<std::uint64_t, 4> state_{};
 };
 
-// A distribution as memtool/workload/tables.py writes it, in 64-bit words:
+// A distribution in 64-bit words, as memtool/workload/language/tables.py writes it:
 //   constant  0, value
-//   uniform   1, low, high                             both included
-//   discrete  2, n, n values, n thresholds, n aliases   Walker's alias method; a threshold is a probability times 2^64
-//   - 1 quantile  3, low, high, kKnots knots below the median, kKnots above ranges    4, n, n lows, n thresholds, n
-//   aliases, n widths   one of n ranges, then uniform in [low, low + width)
-//   cycle     5, n, n values, n counts                 so many of the first value, then of the next, round and round
-// The quantile function is tabulated towards both ends: a tail's probability v / 2^64 runs through kOctaves octaves of
-// kSteps equal steps, and between two knots it is interpolated. Knots are in 2^-16; tails beyond 2^-(kOctaves + 1) are
-// cut.
+//   uniform   1, low, high                              both included
+//   discrete  2, n, n values, n thresholds, n aliases   Walker's alias method; a threshold is a probability
+//                                                       times 2^64 - 1
+//   quantile  3, low, high, kKnots knots below the median, kKnots above
+//   ranges    4, n, n lows, n thresholds, n aliases, n widths
+//                                                       one of n ranges, then uniform in [low, low + width)
+//   cycle     5, n, n values, n counts                  so many of the first value, then of the next, in a cycle
+//
+// The quantile function is tabulated towards both ends. The probability of a tail, v / 2^64, runs through kOctaves
+// octaves of kSteps equal steps; values between two knots are interpolated. Knots are in units of 2^-16. Tails beyond
+// 2^-(kOctaves + 1) are cut off.
 class Law {
  public:
   static constexpr unsigned kOctaves = 24;
@@ -77,7 +80,7 @@ class Law {
   }
 
  private:
-  // The upper half of the product chooses a column of the alias table; the lower half is what is left of the draw.
+  // The upper half of the product chooses a column of the alias table; the lower half is the rest of the draw.
   [[nodiscard]] std::uint64_t column(Random& random) const noexcept {
     const std::uint64_t count = words_[1];
     const auto product = static_cast<unsigned __int128>(random.next()) * count;
@@ -108,7 +111,7 @@ class Law {
     const unsigned octave = static_cast<unsigned>(std::countl_zero(tail)) - 1;
     std::uint64_t value = knots[0];
     if (octave < kOctaves) {
-      const std::uint64_t mantissa = tail << (octave + 2);  // what follows the leading one, from the top
+      const std::uint64_t mantissa = tail << (octave + 2);  // the bits behind the leading one, left-aligned
       const std::uint64_t step = mantissa >> (64 - kStepBits);
       const std::uint64_t fraction = mantissa << kStepBits >> 32;
       const std::uint64_t* knot = knots + ((std::uint64_t{kOctaves - 1 - octave} << kStepBits) + step);
@@ -121,7 +124,8 @@ class Law {
   }
 
   const std::uint64_t* words_;
-  // Of a cycle: which value, and how often it has been drawn. Who draws sees a law, whatever it remembers.
+  // In a cycle: the current value, and how often it has been drawn. It is mutable because a law is constant to its
+  // callers.
   mutable std::uint64_t at_ = 0;
   mutable std::uint64_t drawn_ = 0;
 };

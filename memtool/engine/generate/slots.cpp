@@ -1,5 +1,5 @@
-// Patterns of classic benchmarks that walk over their slots: buffers that keep a part, slots refilled in strides, and
-// sweeps that resize what they pass.
+// Patterns of classic benchmarks that walk over their slots: buffers that keep a part, slots that are refilled in
+// strides, and sweeps that resize objects as they pass.
 #include <array>
 #include <utility>
 
@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint64_t kEmpty = ~std::uint64_t{0};
 
-// What the generators here have in common: portions, and the epilogue after the last allocation.
+// The common part of these generators: portions, and the epilogue after the last allocation.
 class SlotsGenerator : public Generator {
  public:
   SlotsGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)
@@ -24,7 +24,7 @@ class SlotsGenerator : public Generator {
   }
 
  protected:
-  // At least one allocation, and what goes with it.
+  // Emits at least one allocation and the events that belong to it.
   virtual void step(std::vector<TraceEvent>& events) = 0;
   [[nodiscard]] virtual std::vector<Epilogue::Survivor> survivors() const = 0;
 
@@ -51,9 +51,9 @@ class SlotsGenerator : public Generator {
   Epilogue epilogue_;
 };
 
-// A buffer of slots is filled from its beginning; when it is full, a part of it is kept, the next one each time. What
-// lies before that part is freed in order, what lies behind it from the end. The next filling leaves the part out;
-// a forgetful one overwrites it where it is the first of the buffer, and so never frees what was there.
+// A buffer of slots is filled from its beginning. When it is full, a part of it is kept, each time the next one. The
+// objects before that part are freed in order, those behind it from the end. The next filling skips the part. A
+// forgetful buffer overwrites it if it is the first part, and so never frees the objects that were there.
 class BufferGenerator final : public SlotsGenerator {
  public:
   BufferGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)
@@ -98,9 +98,9 @@ class BufferGenerator final : public SlotsGenerator {
   std::vector<std::uint64_t> forgotten_;
 };
 
-// In each loop some slots are emptied, then some are filled, those that are full being emptied first; both go over the
-// slots in strides of their own. In some loops as many objects are made besides; every so many loops the next thread
-// frees what has come together of them.
+// In each loop some slots are emptied and then some are filled; a full slot is emptied before it is filled. Both walk
+// over the slots in strides of their own. In some loops as many objects are made in addition, and every so many loops
+// the next thread frees the ones that have accumulated.
 class RefillGenerator final : public SlotsGenerator {
  public:
   RefillGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)
@@ -117,7 +117,7 @@ class RefillGenerator final : public SlotsGenerator {
   }
 
  private:
-  // Primes, of which those are strides that reach every slot.
+  // Primes. The ones that do not divide the number of slots are strides that reach every slot.
   static constexpr std::array<std::size_t, 10> kStrides{7, 11, 13, 17, 19, 23, 29, 31, 37, 41};
   [[nodiscard]] std::size_t next_stride(std::size_t from) const noexcept {
     while (from + 1 < kStrides.size() && slots_.size() % kStrides[from] == 0) ++from;
@@ -151,8 +151,8 @@ class RefillGenerator final : public SlotsGenerator {
   Law filled_;
   std::uint64_t hand_every_;
   unsigned log2_alignment_;
-  std::uint64_t wait_;                 // loops until the next thread frees
-  std::vector<std::uint64_t> handed_;  // that it is to free
+  std::uint64_t wait_;                 // loops until the next thread frees them
+  std::vector<std::uint64_t> handed_;  // objects that the next thread will free
   std::size_t fill_stride_ = 1;
   std::size_t empty_stride_ = 1;
   std::size_t fill_at_ = 0;
@@ -160,8 +160,8 @@ class RefillGenerator final : public SlotsGenerator {
   std::uint64_t loops_ = 0;
 };
 
-// After the first objects, each allocation is followed by a sweep over a random stretch of all that there are: a small
-// one is doubled, a large one is cut to a quarter. Nothing is freed before the end.
+// After the first objects, each allocation is followed by a sweep over a random stretch of all objects: a small object
+// is doubled, and a large one is cut to a quarter. Nothing is freed before the end.
 class SweepGenerator final : public SlotsGenerator {
  public:
   SweepGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)

@@ -1,4 +1,4 @@
-// What takes several threads: a pattern on each of them, objects that are exchanged, cache lines that are shared.
+// Patterns for several threads: a pattern on each of them, objects that are exchanged, and cache lines that are shared.
 #include <stdexcept>
 #include <utility>
 
@@ -8,7 +8,7 @@ namespace memtool {
 namespace {
 
 constexpr std::uint64_t kMostThreads = 1 << 16;
-// Events that a thread has before the next one's turn comes, in the recorded order. In parallel it means nothing; in
+// Number of events of a thread before the next thread's turn, in the recorded order. In parallel it has no meaning; in
 // lockstep each turn costs a wake-up.
 constexpr std::uint64_t kTurn = 64;
 
@@ -16,10 +16,9 @@ void refuse_too_many(std::uint64_t threads) {
   if (threads > kMostThreads) throw std::invalid_argument("more than 65,536 threads in all rounds together");
 }
 
-// Each worker is a generator of its own, whose objects are numbered anew here. What it leaves to "the next thread"
-// (a thread above 0 in its events) is done by the thread of a worker after it. With rounds, a worker's work is done by
-// that many threads, one after the other: each goes on where its predecessor stopped, and so frees what that one had
-// allocated.
+// Each worker is a separate generator, whose objects are renumbered here. Work for "the next thread" (a thread above 0
+// in its events) is done by the thread of a later worker. With rounds, one thread for each round does the work of a
+// worker, one after another. Each continues where its predecessor stopped, and so frees what its predecessor allocated.
 class ThreadsGenerator final : public Generator {
  public:
   ThreadsGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)
@@ -30,7 +29,7 @@ class ThreadsGenerator final : public Generator {
     for (std::size_t i = 0; i < workers_.size(); ++i) {
       Worker& worker = workers_[i];
       worker.allocations = program[words[5 + i] + 1];
-      // Seeds far apart; the generator mixes them (engine/generate/random.hpp).
+      // The seeds lie far apart; the generator mixes them (engine/generate/random.hpp).
       worker.generator = make_inner(words[4], program, program + words[5 + i], seed + i * 0x9e3779b97f4a7c15ULL);
     }
     threads_.resize(workers_.size() * threads_each_);
@@ -58,9 +57,9 @@ class ThreadsGenerator final : public Generator {
     std::unique_ptr<Generator> generator;
     std::vector<TraceEvent> events;
     std::size_t at = 0;
-    std::uint64_t allocations = 0;  // in all
+    std::uint64_t allocations = 0;  // in total
     std::uint64_t born = 0;
-    std::vector<std::uint64_t> numbers;  // its objects' numbers -> those of the trace
+    std::vector<std::uint64_t> numbers;  // the worker's numbers of its objects -> those of the trace
     std::uint64_t round = 0;
     bool in_epilogue = false;
     bool done = false;
@@ -79,7 +78,7 @@ class ThreadsGenerator final : public Generator {
   [[nodiscard]] bool main_starts() const noexcept { return rounds_ > 1 && !successors_; }
   [[nodiscard]] bool all_done() const noexcept { return std::ranges::all_of(workers_, &Worker::done); }
 
-  // Whether there was anything to do before the end of the worker's round.
+  // Returns whether there was anything to do before the end of the worker's round.
   bool take_turn(std::vector<TraceEvent>& events, std::size_t index) {
     Worker& worker = workers_[index];
     bool moved = false;
@@ -111,7 +110,7 @@ class ThreadsGenerator final : public Generator {
     return event.kind() == Kind::allocate && worker.round + 1 < rounds_ && worker.born == share;
   }
 
-  // A thread that starts its own successor waits for nobody; else the worker waits for the others.
+  // A thread that starts its own successor waits for no other; otherwise the worker waits for the other workers.
   bool begin_next_round(std::vector<TraceEvent>& events, Worker& worker, std::size_t index) {
     if (!successors_) return false;
     for (std::uint64_t i = 0; i < threads_each_; ++i) {
@@ -148,7 +147,7 @@ class ThreadsGenerator final : public Generator {
       worker.numbers.push_back(born_);
       events.push_back(TraceEvent::make(Kind::allocate, born_++, event.size(), event.log2_alignment(), thread));
     } else if (worker.in_epilogue) {
-      // The first thread, whose threads have all ended, frees what they left.
+      // The first thread, after all the threads it started have ended, frees what they left.
       survivors_.push_back({worker.numbers[event.object()], main_starts() ? 0 : thread});
     } else {
       events.push_back(TraceEvent::make(event.kind(), worker.numbers[event.object()], event.size(), 0, thread));
@@ -160,7 +159,7 @@ class ThreadsGenerator final : public Generator {
   bool successors_;
   bool begun_ = false;
   std::vector<Worker> workers_;
-  std::vector<std::uint64_t> threads_;  // that are at work, those of a worker next to each other
+  std::vector<std::uint64_t> threads_;  // the running threads; those of a worker are adjacent
   std::uint64_t next_thread_ = 0;
   std::uint64_t round_ = 0;
   std::uint64_t born_ = 0;
@@ -168,11 +167,11 @@ class ThreadsGenerator final : public Generator {
   Epilogue epilogue_;
 };
 
-// Rounds of short threads, each with places for objects of its own, and slots that all share. After each allocation a
-// thread may choose one of the places that it has used and free what is there, if anything is; and it may choose one
-// and exchange what is there with a slot, each of which may be empty. Some objects it retains. At its end it frees what
-// it has; in every round it draws the same. Between rounds the first thread frees some of what is in the slots, after
-// the last round all.
+// Rounds of short-lived threads. Each has its own places for objects, and all share the slots. After each allocation a
+// thread may choose one of the places that it has used and free the object there, if any. It may also choose one and
+// exchange its contents with a slot; either may be empty. It retains some objects. At its end it frees what it has. In
+// every round it draws the same numbers. Between rounds the first thread frees some of the objects in the slots, and
+// after the last round all of them.
 class ExchangeGenerator final : public Generator {
  public:
   ExchangeGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)
@@ -227,14 +226,14 @@ class ExchangeGenerator final : public Generator {
   static void free(std::vector<TraceEvent>& events, std::uint64_t object, std::uint64_t thread) {
     if (object != kEmpty) events.push_back(TraceEvent::make(Kind::deallocate, object, 0, 0, thread));
   }
-  // What the threads before this one do of a round, in parts of which the first thread does one.
+  // The share of a round that the threads before this one do, in parts of which the first thread does one.
   [[nodiscard]] std::uint64_t parts_before(std::size_t index) const noexcept {
     if (!uneven_) return index;
-    constexpr std::uint64_t kMost = 8;  // then from one on again
+    constexpr std::uint64_t kMost = 8;  // from there it starts again at one
     const std::uint64_t rest = index % kMost;
     return index / kMost * (kMost * (kMost + 1) / 2) + rest * (rest + 1) / 2;
   }
-  // Rounded by running totals, over rounds and threads.
+  // Rounds the running totals, over rounds and threads.
   [[nodiscard]] std::uint64_t share_of(std::size_t index) const noexcept {
     const std::uint64_t in_round = parts_before(workers_.size());
     const std::uint64_t parts = rounds_ * in_round;
@@ -282,7 +281,7 @@ class ExchangeGenerator final : public Generator {
     return moved;
   }
 
-  // What is retained is as likely as what is not, as long as there is of both.
+  // A retained object is as likely as another, as long as both kinds remain.
   void allocate(std::vector<TraceEvent>& events, Worker& worker, std::uint64_t thread) {
     const bool both = worker.to_place > 0 && worker.to_retain > 0;
     const bool retained = both ? worker.random.below(2) != 0 : worker.to_retain > 0;
@@ -313,9 +312,9 @@ class ExchangeGenerator final : public Generator {
   bool started_ = false;
 };
 
-// Each thread allocates an object, writes to it again and again, and frees it. In the passive form it begins by freeing
-// one that the first thread has allocated, next to those of the others: an allocator that gives it that memory again
-// makes the threads share a cache line.
+// Each thread allocates an object, writes to it again and again, and frees it. In the passive form it first frees an
+// object that the first thread allocated next to those of the other threads. If an allocator gives it that memory
+// again, the threads share a cache line.
 class SharingGenerator final : public Generator {
  public:
   SharingGenerator(const std::uint64_t* program, const std::uint64_t* words, std::uint64_t seed)

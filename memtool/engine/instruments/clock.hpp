@@ -1,4 +1,4 @@
-// The clock of the timed passes: the time stamp counter where the kernel itself trusts it, clock_gettime elsewhere.
+// The clock of the timed passes: the time stamp counter if the kernel itself trusts it, otherwise clock_gettime.
 #pragma once
 
 #include <time.h>
@@ -15,8 +15,8 @@ class Clock {
  public:
   explicit Clock(bool counter) noexcept : counter_(counter) {}
 
-  // start() keeps what comes before it out of the region, stop() waits for what is inside it. Ticks are counter ticks
-  // or nanoseconds; the parent knows their length (calibrate below).
+  // start() keeps earlier instructions out of the timed section; stop() waits for the instructions inside it. Ticks are
+  // those of the counter, or nanoseconds; the parent knows their length (calibrate below).
   [[nodiscard, gnu::always_inline]] std::uint64_t start() const noexcept {
 #if defined(__x86_64__)
     if (counter_) [[likely]] {
@@ -37,8 +37,8 @@ class Clock {
 #endif
     return ticks;
   }
-  // Waits for what is inside the region, and keeps nothing behind it out: that needs the reading, or may begin the next
-  // region, or waits for a start().
+  // Waits for the instructions inside the section, but does not keep later ones out: they depend on the reading, begin
+  // the next section, or wait for a start().
   [[nodiscard, gnu::always_inline]] std::uint64_t lap() const noexcept {
 #if defined(__x86_64__)
     if (counter_) [[likely]] {
@@ -53,7 +53,7 @@ class Clock {
   }
 
   static std::uint64_t system_nanoseconds() noexcept { return nanoseconds(CLOCK_MONOTONIC_RAW); }
-  // Of all threads of the process, those that an allocator has started too; and of the calling one.
+  // CPU time of all threads of the process, including any that an allocator has started, and of the calling thread.
   static std::uint64_t process_cpu_nanoseconds() noexcept { return nanoseconds(CLOCK_PROCESS_CPUTIME_ID); }
   static std::uint64_t thread_cpu_nanoseconds() noexcept { return nanoseconds(CLOCK_THREAD_CPUTIME_ID); }
 

@@ -1,5 +1,5 @@
-// Log-linear histogram of ticks: exact below 128, then 128 buckets an octave, so that a bucket is at most 1/128 (0.8 %)
-// wide. memtool/passes/histogram.py has the same layout and reads it.
+// A log-linear histogram of ticks: exact below 128, then 128 buckets for each octave, so that a bucket is at most 1/128
+// (0.8 %) wide. memtool/passes/histogram.py declares the same layout and reads it.
 #pragma once
 
 #include <bit>
@@ -11,11 +11,10 @@ namespace memtool {
 class Histogram {
  public:
   static constexpr unsigned kSubBits = 7;
-  static constexpr unsigned kMostBits =
-      40;  // values beyond are counted in the last bucket; the maximum is kept exactly
+  static constexpr unsigned kMostBits = 40;  // larger values are counted in the last bucket; the maximum is exact
   static constexpr std::size_t kBuckets = std::size_t{kMostBits - kSubBits + 1} << kSubBits;
 
-  // `counts` has kBuckets zeroed entries and outlives the histogram.
+  // `counts` has kBuckets zeroed entries and must outlive the histogram.
   explicit Histogram(std::uint64_t* counts) noexcept : counts_(counts) {}
 
   void record(std::uint64_t ticks) noexcept {

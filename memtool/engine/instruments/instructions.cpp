@@ -61,7 +61,7 @@ std::uint64_t InstructionCounter::stop() noexcept {
   return 0;
 }
 
-// callgrind keeps for each thread whether it collects, and every thread begins with not collecting
+// callgrind keeps a collecting state for each thread, and every thread starts without collecting
 // (--collect-atstart=no).
 void InstructionCounter::start_thread() noexcept {
   if (event_ >= 0) ioctl(event_, PERF_EVENT_IOC_RESET, 0);

@@ -22,7 +22,8 @@ using Mallinfo = struct mallinfo2 (*)();
 
 constexpr OwnFigures kNothing{kNotApplicable, kNotApplicable, kNotApplicable, kNotApplicable};
 
-// The function, if it is of the library that serves malloc: glibc has its mallinfo2 whatever is preloaded.
+// Returns the function if it belongs to the library that serves malloc. glibc's mallinfo2 exists whatever library is
+// preloaded.
 void* of_malloc(const char* symbol) noexcept {
   void* serves = dlsym(RTLD_DEFAULT, "malloc");
   void* function = dlsym(RTLD_DEFAULT, symbol);
@@ -54,7 +55,7 @@ OwnFigures of_glibc(Mallinfo call) noexcept {
 OwnFigures of_jemalloc(Mallctl call) noexcept {
   std::uint64_t epoch = 1;
   std::size_t bytes = sizeof epoch;
-  call("epoch", &epoch, &bytes, &epoch, sizeof epoch);  // figures are as of the last one
+  call("epoch", &epoch, &bytes, &epoch, sizeof epoch);  // the figures are as of the last epoch
   const auto read = [&](const char* name) {
     std::size_t value = 0, length = sizeof value;
     return call(name, &value, &length, nullptr, 0) == 0 ? std::uint64_t{value} : kNotApplicable;

@@ -1,5 +1,5 @@
-// What a malloc says of itself: mallinfo2, mallctl, MallocExtension, mi_process_info, of the library that really serves
-// malloc in this process. Bytes; kNotApplicable where it does not say.
+// The figures that a malloc reports about itself: mallinfo2, mallctl, MallocExtension, mi_process_info, from the
+// library that actually serves malloc in this process. In bytes; kNotApplicable if it does not report one.
 #pragma once
 
 #include "engine/abi/capi.h"
@@ -8,9 +8,9 @@ namespace memtool {
 
 class OwnStatistics {
  public:
-  // Looks up the calls, so that read() need not, and notes what they say now.
+  // Looks up the functions once for all calls of read(), and records the current figures as the baseline.
   OwnStatistics() noexcept;
-  // Less what it said at the construction: what the worker itself has; never below 0.
+  // The figures less those at construction, which are the worker's own; never below 0.
   [[nodiscard]] OwnFigures read() const noexcept;
 
  private:

@@ -1,4 +1,4 @@
-// Memory of the harness: it comes from no malloc, which may be what is measured.
+// Memory for the harness. It does not come from malloc, because malloc may be what is measured.
 #pragma once
 
 #include <sys/mman.h>
@@ -14,7 +14,7 @@ struct AddressRange {
   std::uintptr_t end;
 };
 
-// Pages of its own, given back at the end; resident only where it was written to.
+// Pages that are unmapped at the end. They are resident only where they have been written.
 class OwnPages {
  public:
   explicit OwnPages(std::size_t bytes) noexcept : bytes_(bytes) {
@@ -38,7 +38,7 @@ class OwnPages {
   std::size_t bytes_;
 };
 
-// Zeroed memory that is resident from the start: tables of the harness must not fault while something is timed.
+// Zeroed memory that is resident from the start, because tables of the harness must not fault while something is timed.
 template <class T>
 class Table {
  public:

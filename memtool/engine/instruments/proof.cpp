@@ -1,4 +1,4 @@
-// Which library really serves a symbol in this process: asked of the dynamic linker, not of the environment.
+// Finds which library actually serves a symbol in this process. It asks the dynamic linker, not the environment.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -38,7 +38,7 @@ void write_hex(const unsigned char* from, std::size_t count, char* out, std::siz
   for (std::size_t i = 0; i < count && 2 * i + 2 < bytes; ++i) std::snprintf(out + 2 * i, 3, "%02x", from[i]);
 }
 
-// Walks the notes of one segment; each is a header, a name and a description, padded to 4 bytes.
+// Walks the notes of one segment. Each has a header, a name and a description, padded to 4 bytes.
 bool read_build_id(const unsigned char* at, std::size_t bytes, const BuildIdSearch& search) {
   const unsigned char* end = at + bytes;
   while (static_cast<std::size_t>(end - at) > sizeof(ElfW(Nhdr))) {

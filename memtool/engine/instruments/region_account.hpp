@@ -1,5 +1,5 @@
-// What the kernel itself says of the memory that a region lies on, without allocating anything: the proof that a region
-// is what its name says, and the resident set of one that is not anonymous.
+// The kernel's account of the memory under a region, read without an allocation. It proves that a region is of the kind
+// that its name says, and gives the resident set of a region that is not anonymous.
 #pragma once
 
 #include <fcntl.h>
@@ -16,8 +16,8 @@
 
 namespace memtool {
 
-// Sums over the mappings of /proc/self/smaps that reach into [base, base + bytes): advice and locks split a region into
-// several, and the kernel may show it as one with what lies before it, up to the alignment of its base.
+// Sums over the mappings in /proc/self/smaps that overlap [base, base + bytes). Advice and locks split a region into
+// several mappings, and the kernel may merge it with the mapping before it, up to the alignment of its base.
 class RegionAccounts {
  public:
   RegionAccounts(const void* base, std::uint64_t bytes) noexcept
@@ -30,7 +30,7 @@ class RegionAccounts {
   RegionAccounts(const RegionAccounts&) = delete;
   RegionAccounts& operator=(const RegionAccounts&) = delete;
 
-  // About a millisecond.
+  // Takes about a millisecond.
   [[nodiscard]] RegionAccount read() const noexcept {
     RegionAccount account{};
     if (maps_ < 0 || lseek(maps_, 0, SEEK_SET) != 0) return account;
@@ -55,7 +55,7 @@ class RegionAccounts {
 
  private:
   void take(const char* line, bool& within, RegionAccount& account) const noexcept {
-    if (*line < 'A' || *line > 'Z') {  // "7f00-7f80 rw-p 00000000 00:01 1027 /memfd:name": the head of a mapping
+    if (*line < 'A' || *line > 'Z') {  // "7f00-7f80 rw-p 00000000 00:01 1027 /memfd:name": the header line of a mapping
       char* at = nullptr;
       const std::uintptr_t from = std::strtoull(line, &at, 16);
       const std::uintptr_t to = *at == '-' ? std::strtoull(at + 1, nullptr, 16) : from;
@@ -77,7 +77,8 @@ class RegionAccounts {
     account.page_bytes = std::max(account.page_bytes, page);
   }
 
-  // Keeps "rw-p" and the name, if there is one, of the head of a mapping: from the end of its first address on.
+  // Keeps the permissions ("rw-p") and the name, if there is one, from a header line. `at` points behind its first
+  // address.
   static void describe(const char* at, RegionAccount& account) noexcept {
     char permissions[5] = "";
     int name = 0;

@@ -1,4 +1,4 @@
-// Resident memory of this process as the kernel accounts for it, without allocating anything.
+// The resident memory of this process as the kernel accounts for it, read without an allocation.
 #pragma once
 
 #include <fcntl.h>
@@ -12,8 +12,8 @@
 
 namespace memtool {
 
-// Anonymous memory, and the region where that is a shared mapping: pages of other mapped files (the event image, the
-// code of libraries) are not the allocator's.
+// Counts anonymous memory, and the region if it is a shared mapping. Pages of other mapped files (the event image, the
+// code of libraries) do not belong to the allocator.
 class Resident {
  public:
   Resident(const void* region, std::uint64_t bytes, bool shared) noexcept
@@ -31,7 +31,7 @@ class Resident {
   Resident(const Resident&) = delete;
   Resident& operator=(const Resident&) = delete;
 
-  // Cheap (under a microsecond), but the kernel keeps these counters per processor and may be behind by some pages.
+  // Cheap (under a microsecond), but the kernel keeps these counters for each processor and may lag by some pages.
   [[nodiscard]] std::uint64_t approximate() const noexcept {
     char text[128];
     if (!read(statm_, text, sizeof text)) return 0;
@@ -39,7 +39,7 @@ class Resident {
     std::strtoull(at, &at, 10);  // size of the address space
     const std::uint64_t resident = std::strtoull(at, &at, 10);
     const std::uint64_t of_files = std::strtoull(at, &at, 10);
-    // Of other files only pages of code can still come in after the baseline.
+    // After the baseline, only pages of code can still be added from other files.
     return (shared_ ? resident : resident - of_files) * page_;
   }
 
@@ -47,7 +47,7 @@ class Resident {
     std::uint64_t bytes = 0;
     std::uint64_t huge = 0;
   };
-  // From the page tables themselves: about a millisecond.
+  // Reads the page tables themselves, which takes about a millisecond.
   [[nodiscard]] Exact exact() const noexcept {
     char text[2048];
     if (!read(rollup_, text, sizeof text)) return {approximate(), 0};
@@ -55,7 +55,7 @@ class Resident {
     return {kibibytes_of(text, "\nAnonymous:") * 1024 + of_region, kibibytes_of(text, "\nAnonHugePages:") * 1024};
   }
 
-  // From here on the kernel remembers the most that is resident at once, also inside one call of the allocator.
+  // From here on the kernel records the maximum of resident memory, even within one call of the allocator.
   void begin_peak() noexcept {
     (void)status();  // faults in what the reading itself needs
     forgets_ = forget();
@@ -63,12 +63,13 @@ class Resident {
     last_peak_ = before_.peak;
   }
 
-  // The most by which it grew since begin_peak() or the last call of this. About 7 microseconds. The kernel notes its
-  // high-water mark when pages go, from counters that it keeps for each processor in batches, so it may be lower than
-  // the truth by a batch: 32 pages, or two for each processor of the machine where that is more.
+  // Returns the largest growth since begin_peak() or the last call. Takes about 7 microseconds. The kernel updates its
+  // high-water mark when pages are freed, from counters that each processor updates in batches. So the result may be
+  // too low by one batch: 32 pages, or two for each processor of the machine if that is more.
   [[nodiscard]] std::uint64_t take_peak() noexcept {
     const Status now = status();
-    // Where it cannot be made to forget (a kernel without CONFIG_PROC_PAGE_MONITOR), only a new peak is one.
+    // If the kernel cannot reset the mark (a kernel without CONFIG_PROC_PAGE_MONITOR), only a new maximum counts as a
+    // peak.
     const bool is_new = forgets_ || now.peak > last_peak_;
     last_peak_ = now.peak;
     if (forgets_) (void)forget();
@@ -87,7 +88,7 @@ class Resident {
     char text[4096];
     if (!read(status_, text, sizeof text)) return {};
     const auto bytes = [&](const char* key) { return kibibytes_of(text, key) * 1024; };
-    // Pages of a region that is a shared mapping are the allocator's.
+    // Resident pages of a region that is a shared mapping belong to the allocator.
     return {bytes("\nVmHWM:"), bytes("\nVmRSS:"), shared_ ? 0 : bytes("\nRssFile:") + bytes("\nRssShmem:")};
   }
   [[nodiscard]] bool forget() const noexcept { return forget_ >= 0 && pwrite(forget_, "5", 1, 0) == 1; }

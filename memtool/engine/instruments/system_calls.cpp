@@ -23,10 +23,10 @@ namespace {
 // In the order of MEMTOOL_SYSTEM_CALLS.
 constexpr std::array<int, MEMTOOL_SYSTEM_CALLS> kCounted{SYS_mmap,    SYS_munmap, SYS_mremap,
                                                          SYS_madvise, SYS_brk,    SYS_mprotect};
-// munmap of an address that no mapping can have: it fails, and says that the replay is over.
+// The end of the replay is signalled by munmap of an address that no mapping can have. The call fails.
 constexpr std::uint64_t kEndMarker = 1;
 
-// Returns a descriptor on which the kernel tells of each counted call, or -1 with errno.
+// Returns a descriptor on which the kernel reports each counted call, or -1 with errno.
 int listen() noexcept {
   std::array<sock_filter, MEMTOOL_SYSTEM_CALLS + 3> program{};
   program[0] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr));
@@ -37,10 +37,10 @@ int listen() noexcept {
   program[2 + kCounted.size()] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
   const sock_fprog filter{.len = program.size(), .filter = program.data()};
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
-  // All threads: a library may have started some before.
+  // Covers all threads, because a library may have started some already.
   constexpr unsigned long kThreadSync = 1ul << 0;
   constexpr unsigned long kNewListener = 1ul << 3;
-  constexpr unsigned long kThreadSyncFails = 1ul << 4;  // Linux 5.7: makes the two go together
+  constexpr unsigned long kThreadSyncFails = 1ul << 4;  // Linux 5.7: allows both flags together
   return static_cast<int>(
       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kThreadSync | kNewListener | kThreadSyncFails, &filter));
 }
@@ -65,7 +65,7 @@ bool send_descriptor(int socket, int descriptor) noexcept {
 }  // namespace
 
 SystemCallCounter::SystemCallCounter(int socket) noexcept {
-  // Between the two nothing may manage memory: nobody would let it go on.
+  // Between these two steps nothing may manage memory, because nobody would let the call proceed.
   const int listener = listen();
   if (listener < 0 || !send_descriptor(socket, listener)) refusal_ = std::strerror(errno);
 }
@@ -75,7 +75,7 @@ void SystemCallCounter::stop() noexcept {
 }
 
 const char* memtool_system_calls_refusal() {
-  // In a process of its own: a filter cannot be taken off again.
+  // In a separate process, because a filter cannot be removed.
   const pid_t child = fork();
   if (child < 0) return std::strerror(errno);
   if (child == 0) _exit(listen() < 0 ? errno : 0);
@@ -93,10 +93,10 @@ uint32_t memtool_count_system_calls(int listener, const volatile uint32_t* ended
     const int ready = poll(&waiting, 1, kPatienceMs);
     if (ready < 0 && errno != EINTR) return static_cast<uint32_t>(errno);
     if (ready <= 0) continue;
-    if ((waiting.revents & POLLIN) == 0) return 0;  // the process is gone
+    if ((waiting.revents & POLLIN) == 0) return 0;  // the process has ended
     seccomp_notif call{};
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0) {
-      if (errno == ENOENT || errno == EINTR) continue;  // its thread was killed or interrupted
+      if (errno == ENOENT || errno == EINTR) continue;  // the calling thread was killed or interrupted
       return static_cast<uint32_t>(errno);
     }
     if (call.data.nr == SYS_munmap && call.data.args[0] == kEndMarker) counting = false;

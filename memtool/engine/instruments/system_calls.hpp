@@ -1,5 +1,5 @@
-// Counts the system calls by which an allocator manages memory, with a seccomp filter that tells the parent process of
-// each and lets it go on. It sees every thread of the process, whatever signals they block.
+// Counts the system calls with which an allocator manages memory. A seccomp filter reports each call to the parent
+// process, which lets it proceed. It covers every thread of the process, whatever signals they block.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,12 @@ namespace memtool {
 
 class SystemCallCounter {
  public:
-  // From here on every such call of this process waits for memtool_count_system_calls() in the parent, which is sent
-  // the means over `socket`, a connected Unix socket.
+  // From here on every such call of this process waits for memtool_count_system_calls() in the parent. The parent
+  // receives the descriptor over `socket`, a connected Unix socket.
   explicit SystemCallCounter(int socket) noexcept;
-  // Why calls cannot be counted, in words; nullptr: they are.
+  // The reason why calls cannot be counted; nullptr if they are.
   [[nodiscard]] const char* refusal() const noexcept { return refusal_; }
-  // What comes after is not counted. (A filter cannot be taken off again.)
+  // Later calls are not counted. (The filter itself cannot be removed.)
   static void stop() noexcept;
 
  private:
