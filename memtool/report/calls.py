@@ -1,4 +1,4 @@
-"""How rows were called, in a code for a column and in words: it is part of every time, and of no two kinds the same."""
+"""How rows were called, as a code for a column and in words: every time includes the call, which differs by row."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def code(call: Call) -> str:
 
 
 def legend(cells: Sequence[CellResult]) -> list[str]:
-    """Say what the codes of these cells mean, and whether their ranks stand on one footing; nothing without any."""
+    """Explain the codes of these cells, and whether their ranks are comparable; yield nothing if there are none."""
     timed = [cell for cell in cells if _TIMED & cell.metrics.keys()]
     calls = list(dict.fromkeys(call for cell in timed if (call := cell.call) is not None))
     if not calls:
@@ -46,9 +46,9 @@ def legend(cells: Sequence[CellResult]) -> list[str]:
 
 
 def caption(cells: Sequence[CellResult], width: int) -> str:
-    """Return what a picture of these cells says of it, in lines of so many characters.
+    """Return the caption about calls for a picture of these cells, in lines of this many characters.
 
-    Nothing where all were called alike unasked; else who was called in which way.
+    It is empty if all were called alike by default; otherwise it names the cells that were called in each way.
     """
     called = {look.label(cell): call for cell in cells if _is_timed(cell) and (call := cell.call)}
     calls = list(dict.fromkeys(called.values()))
@@ -62,7 +62,7 @@ def caption(cells: Sequence[CellResult], width: int) -> str:
 
 
 def _is_timed(cell: CellResult) -> bool:
-    """Return whether a cell has any figure that the way of a call is part of, latencies included."""
+    """Return whether a cell has any figure that includes the call, latencies included."""
     return any(name in _TIMED or name.endswith("_ns") for name in cell.metrics)
 
 

@@ -1,4 +1,4 @@
-"""Tables as text that fit into a width: what is wider is continued in a further table below, names first in each."""
+"""Text tables that fit into a width: a wider table continues in further tables below, each with the name columns."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def table(
     keys: int = 1,
     width: int | None = None,
 ) -> list[str]:
-    """Return a table of text cells as ``table`` or ``markdown``: several tables where it does not fit into ``width``.
+    """Return a table of text cells as ``table`` or ``markdown``; if it does not fit into ``width`` it is divided.
 
-    ``left`` are the headings whose columns are aligned to the left, ``keys`` how many columns on the left stand in each
-    of the tables. Markdown is rendered by others, and is never divided. Headings hold their own line breaks.
+    ``left`` names the headings of left-aligned columns, ``keys`` is the number of columns on the left that each table
+    repeats. Markdown is rendered elsewhere and never divided. Headings contain their own line breaks.
     """
     if style == "markdown" or width is None:
         return [_drawn(headings, rows, style, left)]
@@ -38,7 +38,7 @@ def table(
 
 
 def _parts(headings: Sequence[str], rows: Sequence[Sequence[str]], keys: int, width: int) -> list[list[int]]:
-    """Return which columns stand in each of the tables."""
+    """Return the columns of each of the tables."""
     widths = [
         max(len(line) for text in (heading, *(row[index] for row in rows)) for line in text.split("\n"))
         for index, heading in enumerate(headings)
@@ -57,7 +57,7 @@ def _parts(headings: Sequence[str], rows: Sequence[Sequence[str]], keys: int, wi
 
 
 def broken(name: str, longest: int) -> str:
-    """Return a name in lines of at most so many letters, which end at the signs within it where they can."""
+    """Return a name in lines of at most this many letters, broken after punctuation where possible."""
     if len(name) <= longest:
         return name
     lines = [""]
@@ -69,9 +69,9 @@ def broken(name: str, longest: int) -> str:
 
 
 def wrapped(text: str, width: int | None, *, has_columns: bool = False) -> str:
-    """Return prose in lines of at most ``width``; a line that goes on is indented by two more than it began.
+    """Return prose in lines of at most ``width``; continuation lines are indented by two more than the first.
 
-    ``has_columns``: lines may be rows of a table, whose last column goes on below itself.
+    ``has_columns``: lines may be rows of a table, whose last column continues below itself.
     """
     if width is None:
         return text
@@ -84,7 +84,7 @@ def _filled(line: str, width: int, *, has_columns: bool) -> str:
     indent = " " * (len(line) - len(line.lstrip()))
     columns = re.match(r"\s*(?:\S+(?: \S+)* {2,})+", line) if has_columns else None
     if has_columns and max(len(indent), 0 if columns is None else columns.end()) > width // 2:
-        return line  # too little room is left to go on below itself
+        return line  # there is too little room to continue below the last column
     if columns is not None:
         return textwrap.fill(
             line[columns.end() :],
@@ -105,7 +105,7 @@ def _filled(line: str, width: int, *, has_columns: bool) -> str:
 
 
 def _drawn(headings: Sequence[str], rows: Sequence[Sequence[str]], style: str, left: frozenset[str]) -> str:
-    # Headings as wide as their words, not two letters wider: in 80 columns that is a column more.
+    # The padding of headings is two letters less, which makes room for one more column in a width of 80.
     padding, tabulate.MIN_PADDING = tabulate.MIN_PADDING, 0
     try:
         return tabulate.tabulate(

@@ -1,4 +1,4 @@
-"""The least memory limits of a search, as tables, as CSV, or as a document."""
+"""The least memory limits found by a search, as tables, as CSV, or as a document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEFT_OUT = ((Status.FAILED, "Failed"), (Status.EXCLUDED, "Left out"))
 
 
 def render(limits: Limits, style: str, width: int | None = None) -> str:
-    """Return a search's result as ``table``, ``markdown``, ``csv`` or ``json``; sizes are bytes, not rounded."""
+    """Return a search's result as ``table``, ``markdown``, ``csv`` or ``json``; sizes are in exact bytes."""
     if style == "json":
         return json.dumps(limits_file.to_json(limits), indent=1, allow_nan=False)
     if style == "csv":
@@ -66,7 +66,7 @@ _CSV = ("workload", "allocator", "region", "status", "reason", "seed", "peak_liv
 
 
 def _csv(limits: Limits) -> str:
-    """Return one line for each limit, and one for each allocator without any."""
+    """Return one line for each limit, and one for each allocator without a limit."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_CSV)

@@ -1,7 +1,7 @@
-"""How allocators look wherever they are shown: their names, the order of their rows, their colours and markers.
+"""How allocators look everywhere: their names, the order of their rows, their colours and markers.
 
-Colours are Okabe and Ito's ("Color universal design", 2008); markers, hatches and line styles say the same again, for
-grey print and colour-blind readers. An allocator has the same ones in every table and picture of a run.
+The colours are Okabe and Ito's ("Color universal design", 2008). Markers, hatches and line styles carry the same
+information for grey print and colour-blind readers. They are the same in every table and picture of a run.
 """
 
 from __future__ import annotations
@@ -14,64 +14,64 @@ from memtool.model import HARNESS, CellResult, Metric, Run, Status
 
 NOISE_MARK = "!"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C", "#8C6D1F")
-"""No black: whiskers and the harness are."""
+"""Without black, which is used for whiskers and the harness."""
 _SHADES = (1.0, 0.6, 1.5)
-"""Of the colours, when there are more allocators than those: as they are, darker, lighter."""
+"""Factors on the lightness of the colours, if there are more allocators than colours: unchanged, darker, lighter."""
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "h", "p")
 _LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 _HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---")
 _ORDERED_BY = ("time_per_op_ns", "wall_time_ns", "instructions_per_op", "peak_resident_bytes", "peak_footprint_bytes")
 
 TIMES = ("time_per_op_ns", "wall_time_ns")
-"""What allocators are ranked by: of what is replayed, and of a whole program."""
+"""The metrics by which allocators are ranked: for replayed events, and for whole programs."""
 
 
 def time_of(cell: CellResult) -> Metric | None:
-    """Return the figure that a cell is ranked by; None: it was not timed."""
+    """Return the figure by which a cell is ranked; None: it was not timed."""
     return next((metric for name in TIMES if (metric := cell.metrics.get(name)) is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How an allocator is drawn."""
+    """The appearance of an allocator in pictures."""
 
     colour: str
     marker: str
     line: Any
-    """What matplotlib takes as a line style."""
+    """A line style in matplotlib's form."""
     hatch: str
 
     @property
     def of_line(self) -> dict[str, Any]:
-        """Return the arguments with which matplotlib draws its line."""
+        """Return matplotlib's arguments for its line."""
         return {"color": self.colour, "linestyle": self.line, "marker": self.marker}
 
 
 def label(cell: CellResult) -> str:
-    """Return what a row or a line of a cell is called."""
+    """Return the name of a cell's row or line."""
     region = "" if cell.cell.region == "anonymous" else f" on {cell.cell.region}"
     interpreted = " (interpreted)" if cell.interpreted else ""
     return cell.cell.allocator + interpreted + region
 
 
 def marked(cell: CellResult) -> str:
-    """Return the label in a picture of times, with what a reader must know of them: a noisy machine, a failed cell."""
+    """Return the label in a picture of times, with important remarks: a noisy machine, a failed cell."""
     noisy = f" {NOISE_MARK}" if cell.proof.get("noisy") else ""
     return label(cell) + noisy + failed(cell)
 
 
 def failed(cell: CellResult) -> str:
-    """Return what stands behind the label of a cell that failed: one that the harness failed was *not measured*."""
+    """Return the suffix for the label of a failed cell; if the harness failed, the cell was *not measured*."""
     if cell.fault is None:
         return ""
     return " (not measured)" if cell.fault == HARNESS else " (failed)"
 
 
 def ordered(cells: Sequence[CellResult], reference: str | None = None) -> list[CellResult]:
-    """Return the cells of one workload in the order in which every table and picture of it shows them.
+    """Return the cells of one workload in the order of all its tables and pictures.
 
-    The fastest is first. With a reference that is the least of its time, on each region of the reference's there. Where
-    nothing was timed the first figure that was measured decides. What has none comes next, and what failed is last.
+    The fastest is first. With a reference, the order is by the ratio to it on the same region. If nothing was timed,
+    the first measured figure decides. Cells without figures come next, and failed cells last.
     """
     name = next((metric for metric in _ORDERED_BY if any(_value(cell, metric) is not None for cell in cells)), None)
     if name is None:
@@ -93,12 +93,12 @@ def _value(cell: CellResult, name: str) -> float | None:
 
 
 def styles(run: Run) -> dict[str, Style]:
-    """Return how each allocator of a run is drawn, by its label: the same on every workload."""
+    """Return the style of each allocator of a run by its label; it is the same for all workloads."""
     return styles_of(label(cell) for cell in run.cells if cell.metrics)
 
 
 def styles_of(labels: Iterable[str]) -> dict[str, Style]:
-    """Return how each of these labels is drawn, in their order."""
+    """Return the style of each of these labels, in order."""
     return {
         name: Style(
             _colour(index),
@@ -111,7 +111,7 @@ def styles_of(labels: Iterable[str]) -> dict[str, Style]:
 
 
 def _colour(index: int) -> str:
-    """Return the colour of the allocator of this number: 24 differ."""
+    """Return the colour of the allocator with this number; 24 are different."""
     from matplotlib.colors import to_hex, to_rgb
 
     turn, place = divmod(index, len(_COLOURS))

@@ -1,4 +1,4 @@
-"""Whole programs side by side."""
+"""A table that compares whole programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How latency changes with the rate of arrivals: the figures of a workload that was swept, and their table."""
+"""Latency by rate of arrivals, of a workload that was measured at several rates, and its table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memtool.report import look
 from memtool.units import format_ns, format_rate
 
 HARNESS = "harness (null)"
-"""The null strategy under the same arrivals: queueing, and what interrupts the machine."""
+"""The null strategy under the same arrivals: it shows queueing, and interruptions by the machine."""
 KINDS = ("allocate", "deallocate")
 SHARES = (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))
 LATE = "*"
@@ -23,24 +23,24 @@ class Point:
     """One allocator at one rate."""
 
     rate: float
-    """Operations a second that were to begin."""
+    """Intended rate of operations, per second."""
     value: float
     """Latency in ns, from the intended start."""
     is_late: bool
-    """Whether it did not keep up: such a latency grows with the length of the run."""
+    """Whether it did not keep up, in which case the latency grows with the length of the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of the table, one line of the picture."""
+    """One row of the table and one line of the picture."""
 
     name: str
     points: tuple[Point, ...]
-    """The lowest rate first; none where it was left out or failed."""
+    """In ascending order of the rate; empty where it was left out or failed."""
 
 
 def swept(run: Run) -> dict[str, list[TraceInfo]]:
-    """Return the workloads that a run has at several rates, each with its traces, the lowest rate first."""
+    """Return the workloads of a run that have several rates, each with its traces in ascending order of the rate."""
     workloads: dict[str, list[TraceInfo]] = {}
     for info in run.workloads:
         if _SWEPT in info.name and info.arrivals is not None:
@@ -49,14 +49,14 @@ def swept(run: Run) -> dict[str, list[TraceInfo]]:
 
 
 def without_rate(name: str) -> str:
-    """Return a workload's name but for its rate: ``w:threads=2`` of ``w:rate=700:threads=2``."""
+    """Return a workload's name without its rate: ``w:threads=2`` of ``w:rate=700:threads=2``."""
     own, _, rest = name.partition(_SWEPT)
     _, colon, further = rest.partition(":")
     return own + colon + further
 
 
 def rate_of(info: TraceInfo) -> float:
-    """Return the operations a second of a workload with arrivals."""
+    """Return the rate of a workload with arrivals, in operations per second."""
     assert info.arrivals is not None
     return float(info.arrivals["rate_per_s"])
 
@@ -81,7 +81,7 @@ def lines(run: Run, infos: Sequence[TraceInfo], kind: str, share: str) -> list[L
 
 
 def too_fast(run: Run, infos: Sequence[TraceInfo]) -> list[float]:
-    """Return the rates at which the null strategy did not keep up, so that no allocator can be blamed."""
+    """Return the rates at which even the null strategy did not keep up, so that no allocator is to blame."""
     names = {info.name: rate_of(info) for info in infos}
     return sorted({names[cell.cell.workload] for cell in run.cells if cell.cell.workload in names and _outruns(cell)})
 
@@ -91,7 +91,7 @@ def _outruns(cell: CellResult) -> bool:
 
 
 def table(run: Run, infos: Sequence[TraceInfo], kind: str) -> tuple[list[str], list[list[str]]]:
-    """Return (headings, rows): latencies of one kind of operation by rate, three percentiles of each allocator."""
+    """Return (headings, rows): latencies of one kind of operation by rate, with three percentiles of each allocator."""
     rates = [rate_of(info) for info in infos]
     by_share = [(title, lines(run, infos, kind, share)) for share, title in SHARES]
     rows = []
@@ -107,12 +107,12 @@ def _written(point: Point | None) -> str:
 
 
 def written_rate(rate: float) -> str:
-    """Return a rate as a file would have it: ``2M/s``."""
+    """Return a rate in the form of workload files: ``2M/s``."""
     return format_rate(round(rate))
 
 
 def explanation(run: Run, infos: Sequence[TraceInfo]) -> str:
-    """Return what is said below the table."""
+    """Return the text below the table."""
     said = (
         f"{LATE} did not keep up with its arrivals: its latency is that of a queue that grows with the run. "
         f"{HARNESS} allocates nothing: what it shows is queueing and the machine's."

@@ -1,4 +1,4 @@
-"""How throughput changes with the number of threads: the figures of a workload that was swept, and their table."""
+"""Throughput by number of threads, of a workload that was measured with several numbers, and its table."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from memtool.model import Run, Status, TraceInfo
 from memtool.report import look
 
 HARNESS = "harness (null)"
-"""The null strategy: what the replay itself takes, handing objects over included."""
+"""The null strategy: the time of the replay itself, including the handing over of objects."""
 _LEFT_OUT = "-"
 
 Point = tuple[int, float, float | None, float | None]
-"""(threads, million operations a second, and the ends of its interval)."""
+"""(threads, million operations a second, lower and upper end of its interval)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of the table, one line of the picture."""
+    """One row of the table and one line of the picture."""
 
     name: str
     points: tuple[Point, ...]
-    """Fewest threads first; none where it was left out or failed."""
+    """In ascending order of threads; empty where it was left out or failed."""
     lacks: tuple[int, ...] = ()
-    """The numbers of threads that it has no point for."""
+    """The numbers of threads without a point."""
 
     @property
     def label(self) -> str:
-        """Return what the legend calls it: it says where the line ends early."""
+        """Return the name in the legend, which also says where the line ends early."""
         if not self.lacks:
             return self.name
         return f"{self.name} (not on {', '.join(map(str, self.lacks))})"
 
 
 def swept(run: Run) -> dict[str, list[TraceInfo]]:
-    """Return the workloads that a run has on several numbers of threads, each with its traces, fewest threads first."""
+    """Return the workloads of a run with several numbers of threads, each with its traces in ascending order."""
     workloads: dict[str, list[TraceInfo]] = {}
     for info in run.workloads:
         workloads.setdefault(info.name.partition(":threads=")[0], []).append(info)
@@ -44,9 +44,9 @@ def swept(run: Run) -> dict[str, list[TraceInfo]]:
 
 
 def lines(run: Run, infos: Sequence[TraceInfo]) -> list[Line]:
-    """Return the harness, then the allocators: the fastest on the most threads first, then those that are not there.
+    """Return the harness, then the allocators, the fastest on the most threads first, then those without that point.
 
-    The harness is there where its time was recorded. What has no point at all is left out.
+    The harness is included if its time was recorded. Allocators without any point are left out.
     """
     threads = {info.name: info.threads for info in infos}
     curves: dict[str, list[Point]] = {}
@@ -76,7 +76,7 @@ def lines(run: Run, infos: Sequence[TraceInfo]) -> list[Line]:
 
 
 def table(run: Run, infos: Sequence[TraceInfo]) -> tuple[list[str], list[list[str]]]:
-    """Return (headings, rows): million operations a second by number of threads, and how much more the most do."""
+    """Return (headings, rows): million operations a second by number of threads, and the speedup at the most."""
     counts = [info.threads for info in infos]
     rows = []
     for line in lines(run, infos):

@@ -1,4 +1,4 @@
-"""A part of a stored run: some of its allocators, another reference, chosen metrics. Nothing is measured."""
+"""A part of a stored run: some of its allocators, another reference, some metrics. Nothing is measured again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from memtool.stats.limits import Limits
 
 
 def select(run: Run, names: Sequence[str] | None, reference: str | None) -> Run:
-    """Return the run with the allocators in ``names``, and with another reference where one is given.
+    """Return the run with only the allocators in ``names``, and with another reference if one is given.
 
     A name is a label of the run (``pool:block=64+lock@new``), its first part (``pool``), or a pattern (``*@new``).
     Raises InputError for a name that no cell has.
@@ -28,13 +28,13 @@ def select(run: Run, names: Sequence[str] | None, reference: str | None) -> Run:
 
 
 def select_limits(limits: Limits, names: Sequence[str] | None) -> Limits:
-    """Return a search for limits with the allocators in ``names``, as ``select`` does."""
+    """Return a search for limits with only the allocators in ``names``, as ``select`` does."""
     kept = _chosen([row.cell.allocator for row in limits.rows], names)
     return replace(limits, rows=tuple(row for row in limits.rows if row.cell.allocator in kept))
 
 
 def select_of_all(runs: Sequence[tuple[str, Run]], names: Sequence[str] | None) -> list[tuple[str, Run]]:
-    """Return (file, run) pairs with the allocators in ``names``, each of which at least one run has."""
+    """Return (file, run) pairs with only the allocators in ``names``, each of which at least one run has."""
     kept = _chosen([cell.cell.allocator for _, run in runs for cell in run.cells], names)
     return [
         (file, replace(run, cells=tuple(cell for cell in run.cells if cell.cell.allocator in kept)))
@@ -43,7 +43,7 @@ def select_of_all(runs: Sequence[tuple[str, Run]], names: Sequence[str] | None) 
 
 
 def _chosen(labels: Sequence[str], names: Sequence[str] | None) -> set[str]:
-    """Return the labels that ``names`` select: all for None."""
+    """Return the labels that ``names`` select; None selects all."""
     known = list(dict.fromkeys(labels))
     for name in names or ():
         if not any(_is_named(label, name) for label in known):
@@ -58,7 +58,7 @@ def _is_named(label: str, name: str) -> bool:
 
 
 def sheet_of(names: Sequence[str]) -> SheetInfo:
-    """Return a sheet of the metrics of these names. Raises InputError for one that there is not."""
+    """Return a sheet of the metrics with these names. Raises InputError for an unknown name."""
     for name in names:
         if name not in METRICS:
             raise InputError(

@@ -1,6 +1,6 @@
-"""What is shown of a run, as data: sheets of figures, each with its value, and the reason where it is missing.
+"""The sheets of a run as data: figures with their values, or the reasons why they are missing.
 
-A sheet is declared once, with its kind of work; text, Markdown and whatever else shows it render the same figures.
+Each kind of work declares its sheets once; text, Markdown and all other forms render the same figures.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from memtool.units import format_ns, format_size, unit_for
 NOT_APPLICABLE = "n/a"
 FLOOR_MARK = "~"
 _LEAST_SHOWN = 0.095
-"""In the unit of a table; what is less has a unit of its own, and so has what is more than ``_MOST_SHOWN``."""
+"""In the unit of a table; smaller figures have their own unit, as have those above ``_MOST_SHOWN``."""
 _MOST_SHOWN = 9999.5
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What stands in one place of a sheet."""
+    """The content of one position in a sheet."""
 
     text: str
     value: float | None = None
     """In the unit of its metric, unrounded."""
     reason: str | None = None
-    """Why there is no figure, where it is n/a."""
+    """Reason why there is no figure, where it is n/a."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A sheet with its figures. Columns of which no cell has a figure are in ``left_out`` only."""
+    """A sheet with its figures. Columns without any figure appear only in ``left_out``."""
 
     title: str
     headings: tuple[str, ...]
     rows: tuple[Row, ...]
     ranked: bool = False
     left_out: tuple[tuple[str, str], ...] = ()
-    """(heading, reason) of the columns that are n/a for everyone."""
+    """(heading, reason) of the columns that are n/a for every cell."""
 
 
 def build(info: SheetInfo, cells: Sequence[CellResult], run: Run, trace: TraceInfo) -> Sheet | None:
-    """Return a sheet of a workload's cells, in their order; None where the run has nothing that it shows."""
+    """Return a sheet of a workload's cells, in their order; None where the run has no figure for it."""
     cells = [cell for cell in cells if info.of(cell)]
     columns = [column for column in info.columns if any(_metric(cell, column.metric) for cell in cells)]
     if not columns or (info.sign is not None and not any(info.sign in cell.metrics for cell in cells)):
@@ -90,12 +90,12 @@ def build(info: SheetInfo, cells: Sequence[CellResult], run: Run, trace: TraceIn
 
 
 def label_of(cell: CellResult) -> str:
-    """Return what the row of a cell is called; what failed says so."""
+    """Return the name of a cell's row, with a remark if the cell failed."""
     return look.label(cell) + look.failed(cell)
 
 
 def ranking(cells: Sequence[CellResult]) -> dict[int, str]:
-    """Return the rank by time of each cell that has one, by its place. What has no interval has no rank."""
+    """Return the rank by time of each ranked cell, by its index. A cell without an interval has no rank."""
     ranked = [
         (index, by_block(metric))
         for index, cell in enumerate(cells)
@@ -107,7 +107,7 @@ def ranking(cells: Sequence[CellResult]) -> dict[int, str]:
 
 
 def _metric(cell: CellResult, name: str) -> Metric | None:
-    """Return a metric of a cell, or what its malloc says of itself."""
+    """Return a metric of a cell, or a figure that its malloc reports about itself."""
     if not name.startswith(OWN):
         return cell.metrics.get(name)
     own = cell.proof.get("own_statistics", {}).get("peak", {})
@@ -120,7 +120,7 @@ def _value(cell: CellResult, name: str) -> float | None:
 
 
 def _unit(rows: Sequence[Sequence[float | None]]) -> tuple[int, str]:
-    """Return the unit of a sheet's bytes: that of the row in the middle, so that one giant flattens no other."""
+    """Return the unit of a sheet's bytes: that of the median row, so that an outlier does not determine it."""
     largest = [most for row in rows if (most := max((abs(value) for value in row if value), default=0)) > 0]
     return unit_for(median(largest) if largest else 0)
 
@@ -161,9 +161,9 @@ def _add_ratios(
     cells: Sequence[CellResult],
     run: Run,
 ) -> None:
-    """Put a column of ratios to the reference behind the column that they are of.
+    """Insert a column of ratios to the reference after the column of the compared figures.
 
-    On each region the reference is the one on the same region: its own would compare memory, not allocators.
+    Each region has its own reference, on the same region: otherwise the ratio would compare regions, not allocators.
     """
     of_reference = [cell for cell in cells if cell.cell.allocator == run.reference]
     in_columns = [name for name in info.compared if any(column.metric == name for column in columns)]
@@ -196,7 +196,7 @@ def _why_no_ratio(cell: CellResult, run: Run) -> str:
 
 
 def _why_not(cell: CellResult, name: str, trace: TraceInfo) -> str:
-    """Return why a cell has no figure for a metric that others have, or that it has without a value."""
+    """Return why a cell has no figure for a metric that other cells have, or has the metric without a value."""
     was_measured = _metric(cell, name) is not None
     if not was_measured and cell.status is Status.FAILED:
         return "what had failed was measured no further"

@@ -1,7 +1,7 @@
-"""The answer before the tables, in plain sentences: who is fastest, by how much, how surely, and at what cost.
+"""The summary before the tables, in plain sentences: who is fastest, by how much, how reliably, and at what cost.
 
-The words follow the ranks of the tables (stats/paired.py) and say no more than those carry: allocators that pairs do
-not tell apart share a place here too, and fewer blocks than an interval needs rank nobody.
+The sentences follow the ranks of the tables (stats/paired.py) and claim no more: allocators that paired blocks do not
+distinguish share a place, and nobody is ranked with fewer blocks than an interval needs.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _MEMORY = (
     ("tree_peak_resident_bytes", "resident memory"),
     ("peak_footprint_bytes", "footprint"),
 )
-"""The first that any allocator of a workload has a figure of is what its speed is held against."""
+"""Metrics for the trade-off with speed: the first one for which any allocator of the workload has a figure is used."""
 _MOST_NAMED = 3
 _ABOUT = 1.1
-"""Figures that lie further apart are not said to be about the same, whatever their error is."""
+"""Figures further apart than this ratio are never called about the same, whatever their error."""
 
 
 def sentences(run: Run, info: TraceInfo) -> list[str]:
-    """Return what the tables of a workload come to, in two to four sentences; none where there is nothing to say."""
+    """Return the result of a workload in two to four sentences; none where nothing can be said."""
     cells = [cell for cell in run.cells if cell.cell.workload == info.name]
     measured = look.ordered([cell for cell in cells if cell.status is Status.OK and not cell.interpreted])
     first = _first(measured)
@@ -40,7 +40,7 @@ def sentences(run: Run, info: TraceInfo) -> list[str]:
 
 
 def overall(run: Run) -> list[str]:
-    """Return on how many workloads of a run each allocator is fastest, alone or with others; none of one workload."""
+    """Return how many workloads of a run each allocator is fastest on, alone or with others; empty for one workload."""
     firsts = [
         [look.label(cell) for cell in _first(look.ordered(_ranked(run, info)))]
         for info in run.workloads
@@ -66,7 +66,7 @@ def overall(run: Run) -> list[str]:
 
 
 def standings(run: Run) -> list[tuple[str, str, str, str, str]]:
-    """Return (workload, rank, allocator, time, its interval) of what was timed, in the order of the tables."""
+    """Return (workload, rank, allocator, time, its interval) of all timed cells, in the order of the tables."""
     rows = []
     for info in run.workloads:
         cells = look.ordered([cell for cell in run.cells if cell.cell.workload == info.name and _time(cell)])
@@ -90,7 +90,7 @@ def _ranked(run: Run, info: TraceInfo) -> list[CellResult]:
 
 
 def _first(cells: Sequence[CellResult]) -> list[CellResult]:
-    """Return those of the first rank by time, in the order of the tables; none where nothing is ranked."""
+    """Return the cells of the first rank by time, in the order of the tables; none where nothing is ranked."""
     return [cells[index] for index, rank in sheets.ranking(cells).items() if rank == "1"]
 
 
@@ -117,7 +117,7 @@ def _of_time(cells: Sequence[CellResult], first: Sequence[CellResult]) -> Iterat
         return
     names = _named([look.label(cell) for cell in first])
     following = f"; {look.label(others[0])} follows, at {_written(others[0])}" if others else ""
-    # Each is compared with the best of its rank alone, so no more than that is said.
+    # Each is compared only with the best of its rank, so the sentence says no more than that.
     best = look.label(first[0])
     yield f"{names} share the first rank; the pairs show no difference from {best}: {_written(first[0])}{following}."
 
@@ -136,7 +136,7 @@ def _written(cell: CellResult) -> str:
 
 
 def _against(cell: CellResult, other: CellResult) -> str:
-    """Compare the time of a cell with that of the next: the median of the pairs, and its interval if it has one."""
+    """Compare the time of a cell with that of the next: the median over the pairs, and its interval if there is one."""
     own, base = _time(cell), _time(other)
     assert own is not None
     assert base is not None
@@ -154,7 +154,7 @@ def _against(cell: CellResult, other: CellResult) -> str:
 
 
 def _of_memory(run: Run, info: TraceInfo, cells: Sequence[CellResult], winner: CellResult | None) -> Iterator[str]:
-    """Yield who peaks lowest, and where the fastest peaks; figures that their error does not tell apart are one."""
+    """Yield who has the lowest peak, and the peak of the fastest; indistinguishable figures are grouped."""
     for name, words in _MEMORY:
         known = [(cell, value) for cell in cells if (value := _value(cell, name)) is not None and value > 0]
         if not known:
@@ -184,7 +184,7 @@ def _of_memory(run: Run, info: TraceInfo, cells: Sequence[CellResult], winner: C
 
 
 def _spread(alike: Sequence[float]) -> str:
-    """Return one size, what those that are about the same have, or from which to which they go."""
+    """Return one size for figures that are about the same, or else their range."""
     least, most = min(alike), max(alike)
     if most > _ABOUT * least:
         return f"{format_size(least)} to {format_size(most)}"
@@ -210,7 +210,7 @@ def _value(cell: CellResult, name: str) -> float | None:
 
 
 def _of_footing(cells: Sequence[CellResult], first: Sequence[CellResult]) -> Iterator[str]:
-    """Yield that the first and the next were called in different ways, where they were: that is part of their times."""
+    """Yield a remark if the first and the next were called in different ways, because their times include the call."""
     following = next((cell for cell in cells if first and cell not in first and _time(cell)), None)
     calls = {cell.call for cell in (*first, *([following] if following else [])) if cell.call is not None}
     if len(calls) > 1:
@@ -235,7 +235,7 @@ def _noise(cells: Sequence[CellResult]) -> Iterator[str]:
 
 
 def _named(names: Sequence[str]) -> str:
-    """Return names as a list in a sentence, the first few of many."""
+    """Return names as a list in a sentence; of many, the first few."""
     if len(names) > _MOST_NAMED + 1:
         return f"{', '.join(names[:_MOST_NAMED])} and {len(names) - _MOST_NAMED} more"
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

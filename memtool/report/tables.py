@@ -1,4 +1,4 @@
-"""Tables of a run: speed and memory of each workload, and everything a stranger needs to explain a figure."""
+"""Tables of a run: speed and memory of each workload, and the explanations that a reader needs."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from memtool.store import run_file
 from memtool.units import format_count, format_ns, format_size
 
 _ERRORS_IN_A_FIGURE = 20
-"""Fewer, and the error of resident memory is named: it may be more than 5 % of the figure."""
+"""With fewer, the error of resident memory is stated, because it may exceed 5 % of the figure."""
 _LEFT = frozenset({"allocator", "95 % interval", calls.HEADING})
 
 
 def render(run: Run, style: str, width: int | None = None, chosen: Sequence[SheetInfo] | None = None) -> str:
     """Return the whole report of a run as text: ``table``, ``markdown``, ``csv``, ``samples`` (as CSV) or ``json``.
 
-    Tables and lines of prose take at most ``width`` columns; None: as many as they need. ``chosen`` are the sheets that
-    stand in it; None: all that the run has figures for.
+    Tables and prose take at most ``width`` columns; None: no limit. ``chosen`` are the sheets to include; None: all for
+    which the run has figures.
     """
     if style == "json":
         return json.dumps(run_file.to_json(run), indent=1, allow_nan=False)
@@ -53,7 +53,7 @@ _CSV_SAMPLE = ("workload", "allocator", "region", "mode", "metric", "unit", "blo
 
 
 def _samples(run: Run) -> str:
-    """Return one line a sample, nothing rounded: for statistics of one's own."""
+    """Return one line for each sample, unrounded, for your own statistics."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_CSV_SAMPLE)
@@ -65,7 +65,7 @@ def _samples(run: Run) -> str:
 
 
 def _csv(run: Run) -> str:
-    """Return one line a figure, nothing rounded, and one for each cell without any: for a data frame."""
+    """Return one line for each figure, unrounded, and one for each cell without figures, for a data frame."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow((*_CSV_CELL, *_CSV_FIGURE, "interpreted", calls.HEADING, "fault"))
@@ -92,7 +92,7 @@ def _names(result: CellResult) -> tuple[str, str, str, str]:
 def _workload(
     run: Run, info: TraceInfo, style: str, width: int | None, chosen: Sequence[SheetInfo] | None
 ) -> list[str]:
-    """Return the parts of the report on one workload: its heading, its tables, and what explains them."""
+    """Return the parts of the report on one workload: its heading, its tables, and their explanations."""
     cells = [cell for cell in run.cells if cell.cell.workload == info.name]
     measured = look.ordered([cell for cell in cells if cell.metrics], run.reference)
     answer = (" " if style == "markdown" else "\n").join(summary.sentences(run, info)) if chosen is None else ""
@@ -106,7 +106,7 @@ def _workload(
 
 
 def prose(run: Run, info: TraceInfo, built: Sequence[Sheet], style: str = "table") -> list[str]:
-    """Return what explains the tables of a workload, in paragraphs: remarks, checks, what was left out, notes."""
+    """Return the explanations of a workload's tables, in paragraphs: remarks, checks, exclusions, notes."""
     cells = [cell for cell in run.cells if cell.cell.workload == info.name]
     measured = look.ordered([cell for cell in cells if cell.metrics], run.reference)
     parts = [*results(info.kind).remarks(measured, info), _checked(cells)]
@@ -116,7 +116,7 @@ def prose(run: Run, info: TraceInfo, built: Sequence[Sheet], style: str = "table
 
 
 def _scaling(run: Run, style: str, width: int | None) -> list[str]:
-    """Return a table of throughput by number of threads for each workload that was swept, the harness's among them."""
+    """Return a table of throughput by number of threads for each swept workload, including the harness."""
     parts = []
     for name, infos in scaling.swept(run).items():
         headings, rows = scaling.table(run, infos)
@@ -136,7 +136,7 @@ def _scaling(run: Run, style: str, width: int | None) -> list[str]:
 
 
 def _by_rate(run: Run, style: str, width: int | None) -> list[str]:
-    """Return tables of latency by rate of arrivals for each workload that was swept, the null strategy among them."""
+    """Return tables of latency by rate of arrivals for each swept workload, including the null strategy."""
     parts = []
     form = "{}\n{}" if style == "table" else "**{}**\n\n{}"
     for name, infos in rates.swept(run).items():
@@ -179,7 +179,7 @@ def _sheet(sheet: Sheet, style: str, width: int | None) -> list[str]:
 
 
 def replayed(run: Run, info: TraceInfo, cells: Sequence[CellResult]) -> str:
-    """Say on which machines a workload was replayed, where not on this one, and how its threads were, if it has any."""
+    """State the machines on which a workload was replayed, if not this one, and how its threads were replayed."""
     mode = cells[0].cell.mode if cells else Mode.SERIAL
     machines = groups.of_workload(run.machine, info.name)
     return (f"\n{machines}" if machines else "") + _threads(run, info, mode)
@@ -202,7 +202,7 @@ def _threads(run: Run, info: TraceInfo, mode: str) -> str:
 
 
 def _checked(cells: Sequence[CellResult]) -> str:
-    """Say what the check pass came to, in one line; nothing where there was none."""
+    """Return the result of the check pass in one line; empty if there was none."""
     in_check = [cell for cell in cells if cell.fault is not None and (cell.reason or "").startswith(f"{Pass.CHECK} ")]
     failed = [cell for cell in in_check if cell.fault != HARNESS]
     spent = [cell for cell in failed if ": out of memory at event " in (cell.reason or "")]
@@ -231,7 +231,7 @@ def _left_out(cells: Sequence[CellResult], style: str) -> list[str]:
         lines = [f"{'- ' if style == 'markdown' else '  '}{look.label(cell)}: {cell.reason}" for cell in left_out]
         if lines:
             parts.append("\n".join([f"{title}:", *lines]))
-    # What several cells have in common, above all a noisy machine, is said once.
+    # Remarks that several cells share, above all a noisy machine, appear once.
     noted: dict[str, list[str]] = {}
     for cell in cells:
         for note in cell.notes:
@@ -240,7 +240,7 @@ def _left_out(cells: Sequence[CellResult], style: str) -> list[str]:
 
 
 def _explanation(cells: Sequence[CellResult], built: Sequence[Sheet], style: str) -> list[str]:
-    """Say what the figures of a workload contain, harness and noise floor, and why some are not there."""
+    """Describe what the figures of a workload include, harness and noise floor, and why some are missing."""
     lines = []
     harness = [cell.proof.get("harness_ns") for cell in cells]
     known = sorted(figure for figure in harness if figure is not None)
@@ -287,7 +287,7 @@ def _explanation(cells: Sequence[CellResult], built: Sequence[Sheet], style: str
 
 
 def legend(run: Run, style: str = "table") -> list[str]:
-    """Say what the marks in the tables mean, those that stand in any."""
+    """Explain the marks that appear in the tables."""
     cells = [cell for cell in run.cells if cell.metrics]
     lines = calls.legend(cells)
     steps = [step for cell in cells if (step := cell.proof.get("timer_resolution_ns"))]
@@ -309,7 +309,7 @@ def legend(run: Run, style: str = "table") -> list[str]:
 
 
 def _errors(run: Run) -> list[str]:
-    """Say how surely resident memory is known, where that is much of a figure."""
+    """State the error of resident memory, where it is a large part of a figure."""
     lanes = {info.name: info.lanes for info in run.workloads}
     errors = []
     for cell in run.cells:

@@ -1,1 +1,1 @@
-"""Charts as data: what a picture shows, before anything draws it. The report's page draws these."""
+"""Charts as data, independent of drawing. The report's page draws them."""

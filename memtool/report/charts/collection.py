@@ -1,4 +1,4 @@
-"""Charts of collection: what pauses leave to the program, and when they are."""
+"""Charts of collection: the time that pauses leave to the program, and the times of the pauses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SLICES = 100
 
 
 def utilisation(cells: Sequence[CellResult]) -> Lines | None:
-    """Return the least share that the program had of windows of time, over their length; None where nobody paused."""
+    """Return the program's least share of time windows, over their length; None if there were no pauses."""
     curves = collection.curves_of(cells)
     if not curves:
         return None
@@ -32,7 +32,7 @@ def utilisation(cells: Sequence[CellResult]) -> Lines | None:
 
 
 def pauses_over_time(labelled: Sequence[tuple[str, CellResult, series.History]]) -> Heat | None:
-    """Return the longest pause of each hundredth of the replay, a row for each that paused; None where nobody did."""
+    """Return the longest pause in each hundredth of the replay, one row for each paused cell; None if there is none."""
     known = [(label, history.pauses) for label, _, history in labelled if history.pauses]
     if not known:
         return None

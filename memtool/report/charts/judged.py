@@ -1,4 +1,4 @@
-"""Comparisons around the margin: what is compared, its interval, and the limit that it is judged by."""
+"""Comparisons around the margin: the change, its interval, and the limit by which it is judged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from memtool.stats.words import neutral_word
 
 
 def changes(judgements: Sequence[Judgement], title: str, *, is_choice: bool) -> Changes | None:
-    """Return the comparisons that are ratios, the least change first; None where there is none."""
+    """Return the comparisons that are ratios, the smallest change first; None where there is none."""
     rows = [judged for judged in judgements if judged.comparison.is_ratio and judged.comparison.change is not None]
     rows.sort(key=lambda judged: judged.comparison.change or 0.0)
     if not rows:

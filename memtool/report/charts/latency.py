@@ -1,4 +1,4 @@
-"""Charts of latency: by percentile, by the size of what is asked for, and over the run."""
+"""Charts of latency: by percentile, by the size of requests, and over the run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SLICES = 100
 
 
 def by_percentile(cells: Sequence[CellResult]) -> Iterator[Lines]:
-    """Yield the percentiles of each kind of operation, the noise floor beneath them."""
+    """Yield the percentiles of each kind of operation, with the noise floor beneath them."""
     for kind in _OPERATIONS:
         known = [cell for cell in cells if metric_of(cell, f"{kind}_p50_ns")]
         if not known:
@@ -48,7 +48,7 @@ def _line(cell: CellResult, kind: str, bottom: float) -> Line:
 
 
 def by_size(cells: latency.Labelled) -> Iterator[Heat]:
-    """Yield the percentiles of each class of sizes, less the floor's median."""
+    """Yield the percentiles of each class of sizes, minus the floor's median."""
     known = [(label, cell, history) for label, cell, history in cells if any(history.latency_by_size.values())]
     if not known:
         return
@@ -82,7 +82,7 @@ def by_size(cells: latency.Labelled) -> Iterator[Heat]:
 
 
 def over_time(cells: latency.Labelled) -> Iterator[Heat]:
-    """Yield when the slow operations happened: the longest of each stretch of the run."""
+    """Yield the times of slow operations: the longest operation in each stretch of the run."""
     known = [(label, history.latency_over_time) for label, _, history in cells if history.latency_over_time]
     for kind in latency.KINDS if known else ():
         rows = [longest_of(course[kind]["maximum_ns"], _SLICES) for _, course in known if kind in course]
@@ -103,7 +103,7 @@ def over_time(cells: latency.Labelled) -> Iterator[Heat]:
 
 
 def longest_of(slices: Sequence[float | None], most: int) -> tuple[float | None, ...]:
-    """Return the longest of each of at most ``most`` stretches of the slices; None: there was no operation in it."""
+    """Return the longest operation in each of at most ``most`` stretches of the slices; None: no operation there."""
     count = min(most, len(slices))
     edges = [len(slices) * number // count for number in range(count + 1)] if count else [0]
     stretches = [

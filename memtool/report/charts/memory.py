@@ -1,4 +1,4 @@
-"""Charts of memory: over the run, after it, where it is when live bytes peak, and the inside of each heap."""
+"""Charts of memory: over the run, after it, its parts at the peak of live bytes, and the inside of each heap."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Histories = Mapping[str, series.History]
 
 
 def over_time(cells: Sequence[CellResult], histories: Histories, info: TraceInfo, most: int) -> Iterator[Lines]:
-    """Yield footprint and resident memory over the operations, live bytes beneath them, marks at their places."""
+    """Yield footprint and resident memory over the operations, with live bytes beneath them and named moments."""
     known = [cell for cell in cells if histories[look.label(cell)].footprint]
     if not known:
         return
@@ -56,9 +56,10 @@ def over_time(cells: Sequence[CellResult], histories: Histories, info: TraceInfo
 
 
 def _end(most: Mapping[str, float], least: float = 0.0) -> tuple[float | None, str]:
-    """Return where an axis ends whose largest figures are these, and in words who goes beyond it.
+    """Return the end of an axis for these largest values, and a remark that names the cells beyond it.
 
-    What never frees would press all others onto one line: it leaves the chart, and is named with its figure.
+    A strategy that never frees would squeeze all others into one line: it leaves the chart and is named with its
+    figure.
     """
     usual = max(1.5 * median(most.values()), 1.3 * least)
     inside = [value for value in most.values() if value <= 1.6 * usual]
@@ -74,7 +75,7 @@ def _line(course: memory.Course, unit: int, most: int, drawn: str = "allocator")
 
 
 def after_the_drain(cells: Sequence[CellResult]) -> Lines | None:
-    """Return what stays resident once everything was freed, over the time since."""
+    """Return the memory that stays resident once everything was freed, over the time since then."""
     drained = memory.after_the_drain(cells)
     if not drained:
         return None
@@ -94,7 +95,7 @@ def after_the_drain(cells: Sequence[CellResult]) -> Lines | None:
 
 
 def inside(cells: Sequence[CellResult], histories: Histories, info: TraceInfo, most: int) -> Iterator[Lines]:
-    """Yield free bytes, largest free block and holes over the operations, of those that know them."""
+    """Yield free bytes, largest free block and holes over the operations, for the cells that know them."""
     known = [(look.label(cell), histories[look.label(cell)]) for cell in cells]
     for number, panel in enumerate(fragmentation.PANELS):
         lines = []
@@ -119,7 +120,7 @@ def inside(cells: Sequence[CellResult], histories: Histories, info: TraceInfo, m
 
 
 def waterfall(cells: Sequence[CellResult]) -> Bars | None:
-    """Return what a footprint is made of when live bytes peak; of a malloc nobody but itself knows the rest."""
+    """Return the parts of a footprint at the peak of live bytes; only a malloc itself knows the rest of its memory."""
     known = [
         cell for cell in cells if metric_of(cell, "rounding_bytes") and metric_of(cell, "resident_at_peak_live_bytes")
     ]
@@ -154,9 +155,9 @@ def waterfall(cells: Sequence[CellResult]) -> Bars | None:
 
 
 def heaps(cells: Sequence[CellResult], histories: Histories, columns: int) -> Strips | None:
-    """Return who holds which addresses, at each moment that was mapped, in the order of the run.
+    """Return the contents of the address ranges, at each mapped moment, in the order of the run.
 
-    The longest strip has so many ``columns``.
+    The longest strip has ``columns`` columns.
     """
     moments: dict[str, list[tuple[str, Mapping[str, object]]]] = {}
     clocks: dict[str, float] = {}
@@ -181,7 +182,7 @@ def heaps(cells: Sequence[CellResult], histories: Histories, columns: int) -> St
 def _moment(title: str, panels: Sequence[tuple[str, Mapping[str, object]]], columns: int) -> Moment:
     lengths = [heap_maps.length_of(heap_map) for _, heap_map in panels]
     middle = sorted(lengths)[len(lengths) // 2]
-    # A heap that is many times the others' would make lines of them: it is cut, and says so.
+    # A heap that is many times larger than the others would squeeze them into lines: it is cut, with a remark.
     limit = max(length for length in lengths if length <= 4 * middle)
     unit, name = unit_for(limit)
     cut = [
@@ -198,7 +199,7 @@ def _moment(title: str, panels: Sequence[tuple[str, Mapping[str, object]]], colu
 
 
 def _levels(heap_map: Mapping[str, object], columns: int, most: int) -> Iterator[str]:
-    """Yield of each level, from the bottom, what lies at that share of each column, the first ``most`` of them."""
+    """Yield for each level, from the bottom, the class at that share of each of the first ``most`` columns."""
     tops = np.cumsum(heap_maps.shares(heap_map, columns), axis=0)
     heights = (np.arange(_LEVELS) + 0.5) / _LEVELS
     index = (heights[:, None, None] > tops[None, :, :]).sum(axis=1).clip(max=len(heap_maps.LEGEND) - 1)[:, :most]

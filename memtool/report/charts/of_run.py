@@ -1,4 +1,4 @@
-"""Which charts there are of a workload: whatever its cells have figures for, whatever kind of work it is."""
+"""The charts of a workload: all for which its cells have figures, for any kind of work."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _LINES_OF_A_CELL = 7
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """How finely charts are drawn: a page of many cells has to stay small enough to be sent."""
+    """The resolution of charts: a page of many cells must stay small enough to be sent."""
 
     points: int
-    """Of a line, at most."""
+    """Largest number of points of a line."""
     columns: int
-    """Of the strip of a heap, at most."""
+    """Largest number of columns of a heap's strip."""
 
     @staticmethod
     def of(cells: int) -> Detail:
-        """Return what suits a page that shows so many cells; 202 points are all that a run has of memory over time."""
+        """Return the resolution for a page with this many cells; a run has at most 202 points of memory over time."""
         return Detail(
             max(24, min(202, 120_000 // (_LINES_OF_A_CELL * max(1, cells)))), max(48, min(160, 24_000 // max(1, cells)))
         )
 
     def less(self) -> Detail:
-        """Return half as much, and no less than shows a course."""
+        """Return half the resolution, but enough to show a course."""
         return Detail(max(8, self.points // 2), max(8, self.columns // 2))
 
 
@@ -44,8 +44,8 @@ def of_workload(
     Args:
         cells: those with figures, in the order of the tables.
         histories: their series, by label.
-        info: what was replayed.
-        detail: how finely they are drawn.
+        info: the replayed workload.
+        detail: the resolution.
     """
     labelled = [(look.label(cell), cell, histories[look.label(cell)]) for cell in cells]
     declared = results(info.kind).pictures
@@ -66,14 +66,14 @@ def of_workload(
         times.padding(cells),
         memory.heaps(cells, histories, detail.columns),
     ]
-    # What a kind draws stands in place of a picture with the same name that any kind has.
+    # A chart of a kind replaces the general chart of the same name.
     general = [chart for chart in charts if chart is not None and chart.name not in own]
     special = [chart for picture in declared if (chart := times.declared(cells, picture)) is not None]
     return [*general[:1], *special, *general[1:]]
 
 
 def of_sweeps(run: Run) -> list[tuple[str, list[Chart]]]:
-    """Return (workload, charts) of what was measured on several numbers of threads, or at several rates."""
+    """Return (workload, charts) for workloads that were measured with several numbers of threads or rates."""
     swept: list[tuple[str, list[Chart]]] = []
     for name, infos in scaling.swept(run).items():
         chart = sweeps.over_threads(run, infos)

@@ -1,4 +1,4 @@
-"""The forms that charts have. A value that is not applicable is None, and a chart says in its note what is left out."""
+"""The forms of charts. A value that is not applicable is None; a chart's note names what is left out."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ class Axis:
     """One axis of a chart."""
 
     name: str
-    """With its unit."""
+    """Name of the axis, with its unit."""
     is_log: bool = False
     quantity: str = "number"
-    """number | time (in ns, written with the unit that fits)."""
+    """number | time (in ns, written with a suitable unit)."""
     categories: tuple[str, ...] = ()
-    """In place of numbers: what stands at 0, 1, 2 and so on."""
+    """Labels for 0, 1, 2 and so on, instead of numbers."""
     end: float | None = None
-    """Where it ends though figures go on, which the chart's note names; None: behind the last one."""
+    """End of the axis where values go beyond it, which the chart's note names; None: behind the last value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of an allocator, or of something that all have in common."""
+    """A line of an allocator, or of a quantity that all of them share."""
 
     label: str
     points: tuple[Point, ...]
     look: str = "allocator"
-    """allocator (drawn as everywhere) | area (what is live) | floor (what nobody gets below)."""
+    """allocator (in its usual style) | area (live bytes) | floor (a lower bound for all)."""
     hollow: tuple[int, ...] = ()
     """Indices of points that are indistinguishable from noise."""
 
@@ -46,21 +46,21 @@ class Lines:
     y: Axis
     lines: tuple[Line, ...]
     marks: tuple[tuple[str, float], ...] = ()
-    """(name, place on the axis x), of the moments that the workload names."""
+    """(name, position on the axis x) of the moments that the workload names."""
     levels: tuple[tuple[str, float], ...] = ()
-    """(name, place on the axis y)."""
+    """(name, position on the axis y)."""
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar, of one part or of several that add up."""
+    """One bar, of one part or of several that are stacked."""
 
     label: str
     values: tuple[float | None, ...]
     low: float | None = None
     high: float | None = None
-    """The interval of the first value."""
+    """Upper end of the interval of the first value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Bars:
     title: str
     axis: Axis
     parts: tuple[str, ...]
-    """What each value of a bar is called; one: bars have the colours of their allocators."""
+    """Names of the values of a bar; with one part, bars have the colours of their allocators."""
     bars: tuple[Bar, ...]
     levels: tuple[tuple[str, float], ...] = ()
     note: str = ""
@@ -91,7 +91,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Spots:
-    """One figure against another, the Pareto front joined."""
+    """One figure against another, with the Pareto front as a line."""
 
     form: ClassVar[str] = "spots"
     name: str
@@ -105,7 +105,7 @@ class Spots:
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """Figures on a scale of colours, a row each."""
+    """Figures on a scale of colours, one row each."""
 
     form: ClassVar[str] = "heat"
     name: str
@@ -123,11 +123,11 @@ class Heat:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """One heap, in levels from the bottom, of which each goes from the lowest address to the highest."""
+    """One heap, in levels from the bottom; each level runs from the lowest address to the highest."""
 
     label: str
     levels: tuple[str, ...]
-    """What is there in runs, each a letter (``a`` is the first class) and how many columns: ``a12c3a1``."""
+    """Runs of classes, each as a letter (``a`` is the first class) and a number of columns: ``a12c3a1``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Moment:
     strips: tuple[Strip, ...]
     unit: str
     end: float
-    """What the last column ends at, in the unit."""
+    """Position of the end of the last column, in the unit."""
     note: str = ""
 
 
@@ -150,7 +150,7 @@ class Strips:
     name: str
     title: str
     classes: tuple[tuple[str, str], ...]
-    """(what it is, its colour)."""
+    """(name of the class, its colour)."""
     columns: int
     moments: tuple[Moment, ...]
     note: str = ""
@@ -158,11 +158,11 @@ class Strips:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One comparison: a change with its interval, and the limit that it is judged by; all in percent."""
+    """One comparison: a change with its interval, and the limit by which it is judged; all in percent."""
 
     label: str
     what: str
-    """Metric, and where it was measured."""
+    """Metric, and the cell in which it was measured."""
     change: float
     low: float | None
     high: float | None

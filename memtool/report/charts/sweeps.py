@@ -1,4 +1,4 @@
-"""Charts of a workload that was measured on several numbers of threads, or at several rates."""
+"""Charts of a workload that was measured with several numbers of threads, or at several rates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from memtool.report.charts.record import Axis, Line, Lines
 
 
 def over_threads(run: Run, infos: Sequence[TraceInfo]) -> Lines | None:
-    """Return throughput by number of threads, the harness's among them; None where nobody has two numbers."""
+    """Return throughput by number of threads, including the harness; None where no cell has two numbers."""
     curves = scaling.lines(run, infos)
     if not any(len(curve.points) > 1 for curve in curves):
         return None

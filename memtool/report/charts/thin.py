@@ -1,4 +1,4 @@
-"""Fewer points of a long series, its least and its largest kept: an outlier is what a reader looks for."""
+"""Reduces the points of a long series but keeps its minima and maxima, because readers look for outliers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from memtool.report.charts.record import Point
 
 
 def thinned(points: Sequence[Point], most: int) -> tuple[Point, ...]:
-    """Return at most ``most`` points (4 or more): the first, the last, and of each stretch the least and the largest.
+    """Return at most ``most`` points (4 or more): the first, the last, and the minimum and maximum of each stretch.
 
-    Points keep their order. A stretch without any value keeps one point without, so that a gap stays a gap.
+    Points keep their order. A stretch without any value keeps one point without a value, so that gaps stay gaps.
     """
     if len(points) <= most:
         return tuple(points)

@@ -1,4 +1,4 @@
-"""Charts of how fast allocators are, and of what their speed costs in memory."""
+"""Charts of the speed of allocators, and of its cost in memory."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from memtool.stats.summary import pareto_front
 from memtool.units import format_size, unit_for
 
 _FLATTENS = 8
-"""Times the middle: a bar as long as that leaves nothing to see of the others, so the axis is logarithmic."""
+"""Multiple of the median from which a bar makes the axis logarithmic, because it would hide the other bars."""
 _MEMORY = ("peak_resident_bytes", "tree_peak_resident_bytes")
 
 
 def throughput(cells: Sequence[CellResult]) -> Bars | None:
-    """Return the time that allocators are ranked by, with intervals, and the harness's own beside it."""
+    """Return the times by which allocators are ranked, with intervals, and the harness's own time."""
     name = next((name for name in look.TIMES if any(metric_of(cell, name) for cell in cells)), None)
     if name is None:
         return None
@@ -42,7 +42,7 @@ def throughput(cells: Sequence[CellResult]) -> Bars | None:
 
 
 def against_memory(cells: Sequence[CellResult]) -> Spots | None:
-    """Return each allocator by time and peak resident memory, without what is interpreted, and the Pareto front."""
+    """Return each allocator by time and peak resident memory, and the Pareto front; interpreted ones are left out."""
     measured = [
         (cell, time, memory)
         for cell in cells
@@ -95,7 +95,7 @@ def declared(cells: Sequence[CellResult], info: BarsInfo) -> Bars | None:
 
 
 def program(cells: Sequence[CellResult]) -> Bars | None:
-    """Return the processor time of a whole program, user and system; nothing of what is no program."""
+    """Return the processor time of a whole program, user and system; nothing for other kinds of work."""
     known = [cell for cell in cells if metric_of(cell, "user_time_ns") and metric_of(cell, "system_time_ns")]
     if not known:
         return None
@@ -112,7 +112,7 @@ def program(cells: Sequence[CellResult]) -> Bars | None:
 
 
 def padding(cells: Sequence[CellResult]) -> Lines | None:
-    """Return mean padding of a block over its alignment; None where fewer than two alignments were measured."""
+    """Return the mean padding of a block over its alignment; None if fewer than two alignments were measured."""
     from memtool.report.plots.padding import courses
 
     lines, theory = courses(cells)

@@ -1,4 +1,4 @@
-"""What a change did on each group of equal machines, as a table: where does it hurt?"""
+"""The effect of a change on each group of equal machines, as a table that shows where it does harm."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LEFT = frozenset({"metric", "allocator", "machine", "95 % interval", "over host
 
 
 def render(machines: Machines, style: str, width: int | None = None) -> str:
-    """Return it as ``table``, ``markdown`` or ``json``."""
+    """Return the table as ``table``, ``markdown`` or ``json``."""
     if style == "json":
         return json.dumps({"schema": SCHEMA, **asdict(machines)}, indent=1, allow_nan=False)
     width = width if style == "table" else None

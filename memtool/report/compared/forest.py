@@ -1,4 +1,4 @@
-"""The plot of a comparison: every interval beside the margin that it is judged by."""
+"""The plot of a comparison: every interval beside the margin by which it is judged."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _LOOKS = {
     Verdict.SHOWN: ("0.5", "x"),
     Verdict.INCOMPARABLE: ("0.5", "x"),
 }
-"""Colour-blind safe (Okabe and Ito), and the marker says the same in grey."""
+"""Colours that colour-blind readers can distinguish (Okabe and Ito); the marker carries the same information."""
 _MOST_ROWS = 60
 _WIDEST = 0.6
-"""Changes beyond it are drawn at the edge, with their figure: one of +400 % would press all others onto a line."""
+"""Larger changes are drawn at the edge, with their figure: a change of +400 % would squeeze all others into a line."""
 
 
 def draw(report: Report, path: Path) -> Path | None:
-    """Draw the comparisons that are ratios, worst first, and return the file; None where there is none."""
+    """Draw the comparisons that are ratios, the worst first, and return the file; None where there is none."""
     rows = [
         judgement
         for judgement in report.judgements
@@ -80,7 +80,7 @@ def _figure(report: Report, judgements: list[Judgement]) -> Figure:
 
 
 def _draw_row(axes: Axes, position: int, judged: Judgement, edge: float) -> None:
-    """Draw one interval with its limit; ``edge`` is how far the picture reaches, in percent."""
+    """Draw one interval with its limit; ``edge`` is the limit of the axis, in percent."""
     comparison = judged.comparison
     colour, marker = _LOOKS[judged.verdict]
     change = 100 * (comparison.change or 0.0)
@@ -111,7 +111,7 @@ def _draw_row(axes: Axes, position: int, judged: Judgement, edge: float) -> None
 
 
 def _draw_beyond(axes: Axes, end: float, position: int, colour: str, size: float) -> None:
-    """Mark at the edge that there is more in this direction."""
+    """Draw a mark at the edge for a value beyond it in this direction."""
     marker = ">" if end > 0 else "<"
     axes.plot(end, position, marker=marker, color=colour, markersize=size, linestyle="none", clip_on=False)
 

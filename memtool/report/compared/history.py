@@ -1,4 +1,4 @@
-"""A history in words and tables, or as a document of another form."""
+"""A history in words and tables, or as a document in another form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEFT = frozenset({"workload", "allocator", "metric", "since", "now"})
 
 
 def render(history: History, style: str, width: int | None = None) -> str:
-    """Return a history as one of ``STYLES``: text, memtool's own JSON, or that of a service."""
+    """Return a history as one of ``STYLES``: text, memtool's own JSON, or the form of a service."""
     if style == "json":
         return _document(history_file.to_json(history))
     if style == "bencher":
@@ -56,7 +56,7 @@ def _answer(history: History) -> str:
 
 
 def groups(history: History) -> dict[str, str]:
-    """Return what tells series of one cell and metric from each other, in words -> the letter that stands for it."""
+    """Return distinguishing properties of series with the same cell and metric -> the letter that stands for them."""
     result: dict[str, str] = {}
     for series in history.series:
         words = difference(history, series)
@@ -66,7 +66,7 @@ def groups(history: History) -> dict[str, str]:
 
 
 def difference(history: History, series: Series) -> str:
-    """Return what a series does not have in common with those of the same cell and metric; empty: there are none."""
+    """Return the properties in which a series differs from others of the same cell and metric; empty: none."""
     others = [of.conditions for of in history.series if (of.cell, of.metric) == (series.cell, series.metric)]
     fields = dict.fromkeys(name for conditions in others for name in conditions)
     apart = [name for name in fields if len({conditions.get(name) for conditions in others}) > 1]
@@ -79,7 +79,7 @@ def _letter(index: int) -> str:
 
 
 def _named(history: History, series: Series, names: Mapping[str, str]) -> list[str]:
-    """Return workload, allocator and metric; a letter behind them where there are several such series."""
+    """Return workload, allocator and metric, followed by a letter where there are several such series."""
     cell = series.cell
     region = "" if cell.region == "anonymous" else f" on {cell.region}"
     mode = "" if cell.mode == "serial" else f", {cell.mode}"
@@ -107,14 +107,14 @@ def _changes(history: History, names: Mapping[str, str], style: str, width: int 
 
 
 def amount(series: Series, change: Change) -> str:
-    """Return by how much a series changed: a percentage, or points of a share."""
+    """Return the change of a series: a percentage, or points of a share."""
     if METRICS[series.metric].is_share:
         return f"{100 * (change.after - change.before):+.2f} points"
     return "from 0" if change.change is None else percent(change.change)
 
 
 def _differences(history: History, style: str, width: int | None) -> list[str]:
-    """Return what else had changed where figures did, once each."""
+    """Return what else changed where figures did, once each."""
     lines = dict.fromkeys(
         f"{history.runs[series.points[change.at].run].started[:16].replace('T', ' ')}: {words}"
         for series in history.series

@@ -1,4 +1,4 @@
-"""The picture of a history: each metric of each workload over time, a line for each series, and where it changes."""
+"""The picture of a history: each metric of each workload over time, one line for each series, with its changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SCALES = {"B": (2**20, "MiB"), "ns": (1, "ns")}
 
 
 def draw(history: History, path: Path) -> Path:
-    """Draw the series into a file whose name says of what kind it is. Raises OSError."""
+    """Draw the series into a file, in the format that its name implies. Raises OSError."""
     with canvas.own_style():
         canvas.save(_figure(history), path)
     return path
@@ -32,7 +32,7 @@ def _figure(history: History) -> Figure:
     panels: dict[tuple[str, str], list[Series]] = {}
     for series in history.series:
         panels.setdefault((series.cell.workload, series.metric), []).append(series)
-    # Those that change are not left out for those that do not.
+    # Series that change take precedence over those that do not.
     kept = sorted(panels, key=lambda key: not any(series.changes for series in panels[key]))[:_MOST_PANELS]
     drawn = [key for key in panels if key in kept]
     names = words.groups(history)

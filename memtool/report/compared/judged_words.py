@@ -1,4 +1,4 @@
-"""What is judged, in words: which figure of which cell, how much it changed, and how surely."""
+"""Judgements in words: which figure of which cell, how much it changed, and how reliably."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def sentence(judged: Judgement) -> str:
 
 
 def who(comparison: Comparison) -> str:
-    """Return which allocator, where and against what."""
+    """Return the allocator, its cell, and the base of the comparison."""
     against = "" if comparison.base == comparison.head else f" against {comparison.base}"
     return of_cell(f"{comparison.head}{against}", comparison.region, comparison.mode)
 
 
 def of_cell(allocator: str, region: str, mode: str) -> str:
-    """Return an allocator with what of its cell is not as usual."""
+    """Return an allocator with the unusual properties of its cell."""
     where = "" if region == "anonymous" else f" on {region}"
     return f"{allocator}{where}" + ("" if mode == "serial" else f", {mode}")
 
 
 def _is_one_count(comparison: Comparison) -> bool:
-    """Return whether there is one count of instructions against another, and so no interval."""
+    """Return whether two counts of instructions are compared, so that there is no interval."""
     return METRICS[comparison.metric].scope == "code" and comparison.basis is Basis.UNPAIRED and comparison.samples == 1
 
 
@@ -64,7 +64,7 @@ def _samples(comparison: Comparison) -> str:
 
 
 def over_hosts(comparison: Comparison) -> str:
-    """Return what another machine of the kind would find, and of how many that is known; nothing of one machine."""
+    """Return the interval for other machines of the kind, and the number of machines behind it; empty for one."""
     if not comparison.hosts:
         return ""
     count = len(set(comparison.hosts))
@@ -98,7 +98,7 @@ def signed(metric: str, difference: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a change as people read it: with as many digits as keep a small one from reading as none."""
+    """Return a change with enough digits that a small one does not read as none."""
     percent = 100 * share
     size = abs(percent)
     if size == 0:
@@ -108,7 +108,7 @@ def percent(share: float) -> str:
 
 
 def change(comparison: Comparison) -> str:
-    """Return how much a figure changed; nothing where that is no number."""
+    """Return how much a figure changed; empty where the change is not a number."""
     return "" if comparison.change is None or comparison.metric == STATUS else _amount(comparison, comparison.change)
 
 
@@ -130,7 +130,7 @@ def interval(comparison: Comparison) -> str:
 
 
 def limit(judged: Judgement) -> str:
-    """Return from which change on a figure fails."""
+    """Return the change from which a figure fails."""
     assert judged.limit is not None
     if judged.limit == 0:
         return "0"
@@ -138,14 +138,14 @@ def limit(judged: Judgement) -> str:
 
 
 def detectable(judged: Judgement) -> str:
-    """Return the least change that the samples could have shown."""
+    """Return the smallest change that the samples could have detected."""
     return "" if judged.smallest_detectable is None else _amount(judged.comparison, judged.smallest_detectable)
 
 
 def needed(judged: Judgement) -> str:
-    """Return how many blocks could have shown the limit."""
+    """Return how many blocks could have detected the limit."""
     if judged.smallest_detectable is None:
         return ""
-    # More than --blocks takes is no advice.
+    # A number of blocks beyond the maximum of --blocks is no useful advice.
     is_sayable = judged.blocks_needed is not None and judged.blocks_needed <= MOST_BLOCKS
     return f"{judged.blocks_needed:,}" if is_sayable else f"> {MOST_BLOCKS:,}"

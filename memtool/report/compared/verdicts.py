@@ -1,7 +1,7 @@
-"""A comparison as text: the tables and lines that people read, and what continuous integration reads.
+"""A comparison as text, for people and for continuous integration.
 
 ``table`` and ``markdown`` show everything; ``json`` is memtool.compare.v1; ``github`` writes one annotation for each
-verdict that someone must look at; ``junit`` is the XML that every CI knows, a test case for each gated figure.
+verdict that needs attention; ``junit`` is the XML that every CI reads, with a test case for each gated figure.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from memtool.store import compare_file
 from memtool.units import format_ns, format_size
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 has no way to write: most control characters, and halves of pairs."""
+"""Characters that XML 1.0 cannot represent: most control characters, and lone surrogates."""
 FORMATS = ("table", "markdown", "json", "junit", "github")
 _ORDER = (Verdict.REGRESSION, Verdict.INCONCLUSIVE, Verdict.ADVICE, Verdict.INCOMPARABLE)
-"""What someone must look at, worst first."""
+"""Verdicts that need attention, the worst first."""
 _HEADINGS = (
     "metric",
     "allocator",
@@ -52,9 +52,9 @@ def render(report: Report, style: str, width: int | None = None) -> str:
 
 
 def write_summary(report: Report, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Add the Markdown to the summary of the GitHub job that this runs in; nowhere else anything.
+    """Append the Markdown to the summary of the GitHub job in which this runs, if any.
 
-    Returns in words why it could not be done: the verdict stands without it.
+    Returns the reason in words if this failed; the verdict does not depend on it.
     """
     summary = environment.get("GITHUB_STEP_SUMMARY")
     if summary:
@@ -93,7 +93,7 @@ def _text(report: Report, style: str, width: int | None) -> str:
 
 
 def _ordered(judgements: Sequence[Judgement]) -> list[Judgement]:
-    """Return the judgements metric by metric, in each the best first."""
+    """Return the judgements by metric, in each metric the best first."""
     metrics = list(dict.fromkeys(judgement.comparison.metric for judgement in judgements))
 
     def place(judged: Judgement) -> tuple[int, float]:
@@ -112,7 +112,7 @@ def _title(workload: str, judgements: Sequence[Judgement], command: str) -> str:
 
 
 def _is_unchanged(judged: Judgement) -> bool:
-    """Return whether a figure is what it was to the last digit, and so no line of its own."""
+    """Return whether a figure is exactly unchanged, so that it needs no line."""
     comparison = judged.comparison
     is_same = comparison.low == comparison.high == comparison.change == 0 and comparison.basis is not Basis.PAIRED
     return is_same and judged.verdict is Verdict.PASS
@@ -142,7 +142,7 @@ def _verdict(judged: Judgement, report: Report) -> str:
         word = "pass (better)"
     if judged.verdict is Verdict.SHOWN:
         word = "not gated"
-    # How improbable, and what it takes, is said below the table.
+    # The p-value and the required blocks are stated below the table.
     reason = judged.reason.partition(", p = ")[0]
     return f"{word}: {reason}" if reason and judged.verdict is not Verdict.SHOWN else word
 
@@ -158,9 +158,9 @@ def _lines(report: Report) -> list[str]:
 
 
 def _findings(judgements: Sequence[Judgement]) -> list[tuple[Verdict, Judgement, str]]:
-    """Return what someone must look at, worst first, with the words for it.
+    """Return the results that need attention, the worst first, with their words.
 
-    Each regression by itself; what gives no verdict once for all figures of a metric that share the reason.
+    Each regression is listed by itself; missing verdicts of a metric are combined if they have the same reason.
     """
     alike: dict[tuple[object, ...], list[Judgement]] = {}
     for verdict in _ORDER:
@@ -179,7 +179,7 @@ def _findings(judgements: Sequence[Judgement]) -> list[tuple[Verdict, Judgement,
 
 
 def conclusion(report: Report) -> str:
-    """Return the verdict over all, with how many of each; of a choice, how many of each alone."""
+    """Return the overall verdict, with the number of each; for a choice, only the numbers."""
     if report.is_choice:
         words = Counter(
             _word(judgement, report) for judgement in report.judgements if judgement.verdict is not Verdict.SHOWN
@@ -247,7 +247,7 @@ def _history(report: Report, style: str, width: int | None) -> list[str]:
 
 
 def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]], style: str, width: int | None) -> list[str]:
-    """Return a table, or several where it is wider than ``width``, without the columns that are empty."""
+    """Return a table without empty columns, divided into several if it is wider than ``width``."""
     used = [index for index, _ in enumerate(headings) if index < 2 or any(row[index] for row in rows)]
     return grid.table(
         [headings[index] for index in used],
@@ -260,7 +260,7 @@ def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]], style: str, wi
 
 
 def _explanation(report: Report) -> list[str]:
-    """Say what the figures stand on, for someone who has not read the documentation."""
+    """Explain the basis of the figures to a reader who has not read the documentation."""
     compared = [judgement.comparison for judgement in report.judgements]
     bases = {comparison.basis for comparison in compared}
     lines = []
@@ -313,7 +313,7 @@ _ANNOTATIONS = {
 
 
 def _github(report: Report) -> str:
-    """Return workflow commands: one line each, so what is in them is escaped as GitHub's runner asks."""
+    """Return workflow commands, one line each, with the escapes that GitHub's runner requires."""
     lines = []
     for verdict, finding, text in _findings(report.judgements):
         comparison = finding.comparison
@@ -334,9 +334,9 @@ def _escaped(text: str, *, is_property: bool = False) -> str:
 
 
 def _junit(report: Report) -> str:
-    """Return JUnit XML: regressions are failures, what gives no verdict is skipped, what is not gated is left out.
+    """Return JUnit XML: regressions are failures, missing verdicts are skipped, ungated figures are left out.
 
-    What a gate had to judge and could not is an error, so that it is not taken for green.
+    A figure that a gate had to judge and could not is an error, so that it does not count as a success.
     """
     root = ElementTree.Element("testsuites", name=f"memtool {report.command}")
     gated = [judgement for judgement in report.judgements if judgement.verdict is not Verdict.SHOWN]

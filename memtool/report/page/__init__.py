@@ -1,1 +1,1 @@
-"""The report: one page of HTML that needs nothing beside it."""
+"""The report: a single self-contained page of HTML."""

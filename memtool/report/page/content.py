@@ -1,4 +1,4 @@
-"""What stands on the page of a report, as data: sections with sentences, tables, charts and what explains them."""
+"""The content of a report's page, as data: sections with sentences, tables, charts and explanations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from memtool.units import format_count, format_ns, format_size
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """How many objects a workload has by size and lifetime."""
+    """The number of objects of a workload by size and lifetime."""
 
     size_by_lifetime: Sequence[Sequence[int]]
     """[size, from 2^row bytes][lifetime, from 2^column allocations] -> objects."""
@@ -28,28 +28,28 @@ class Objects:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A stored run that is reported, and what is known besides."""
+    """A stored run for the report, with further facts."""
 
     run: Run
     directory: Path
-    """Where its series lie."""
+    """Folder of its series."""
     source: str
     compared: Report | None = None
-    """Its allocators against its reference."""
+    """Comparison of its allocators with its reference."""
     objects: Mapping[str, Objects] = field(default_factory=dict)
-    """By the name of the workload, where it could be looked at again."""
+    """Objects by name of the workload, where its events are available."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page with a heading of its own."""
+    """A part of the page with its own heading."""
 
     id: str
     title: str
     lines: tuple[str, ...] = ()
-    """What was replayed."""
+    """Description of the replayed workload."""
     said: tuple[str, ...] = ()
-    """The answer, in sentences."""
+    """The summary, in sentences."""
     sheets: tuple[Sheet, ...] = ()
     prose: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()
@@ -57,22 +57,22 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Everything on the page."""
+    """The content of the whole page."""
 
     title: str
     runs: tuple[str, ...]
-    """What each run is, in a line."""
+    """One line about each run."""
     said: tuple[str, ...]
     overview: tuple[Sheet, ...]
     sections: tuple[Section, ...]
     ends: tuple[Section, ...]
-    """Machine, proof, exclusions and failures."""
+    """Closing sections: machine, proof, exclusions and failures."""
     styles: Mapping[str, look.Style]
     memtool: str
 
 
 def of_runs(stored: Sequence[Stored], between: Sequence[Report], detail: Detail) -> Content:
-    """Return the page of one run or several; ``between``: each later run against the first."""
+    """Return the page for one or more runs; ``between`` holds the comparisons of later runs with the first."""
     several = len(stored) > 1
     sections, ends, said = [], [], []
     for number, stored_run in enumerate(stored):
@@ -109,7 +109,7 @@ def of_runs(stored: Sequence[Stored], between: Sequence[Report], detail: Detail)
 
 
 def _other_labels(sections: Sequence[Section]) -> Iterator[str]:
-    """Yield what lines stand for that no row does, such as an allocator over all of its ways."""
+    """Yield the meaning of lines that no row has, such as an allocator over all of its ways."""
     for section in sections:
         for chart in section.charts:
             if isinstance(chart, Lines):
@@ -139,7 +139,7 @@ def _workload(name: str, stored: Stored, info: TraceInfo, where: str, detail: De
         id=name,
         title=info.name + where,
         lines=tuple(heading.split("\n")),
-        # Of one workload it stands above everything already.
+        # With a single workload it is at the top already.
         said=tuple(summary.sentences(run, info)) if len(run.workloads) > 1 else (),
         sheets=tuple(sheet for sheet in built if sheet.rows and sheet.headings),
         prose=tuple(tables.prose(run, info, built)),
@@ -148,7 +148,7 @@ def _workload(name: str, stored: Stored, info: TraceInfo, where: str, detail: De
 
 
 def tables_of(run: Run) -> list[tuple[str, list[str], list[Sheet]]]:
-    """Return (workload, the answer in sentences, tables) of each workload of a run."""
+    """Return (workload, summary in sentences, tables) for each workload of a run."""
     parts = []
     for info in run.workloads:
         cells = [cell for cell in run.cells if cell.cell.workload == info.name and cell.metrics]

@@ -1,4 +1,4 @@
-"""The page of a report as one file of HTML: styles, scripts and data in it, nothing fetched from anywhere."""
+"""The page of a report as a single HTML file that contains its styles, scripts and data and fetches nothing."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _PLACE = resources("memtool.report.page")
 MOST_BYTES = 3_000_000
 _SCRIPTS = ("vendor/echarts.min.js", "vendor/dataTables.min.js", "static/options.js", "static/page.js")
 _DIGITS = 4
-"""Of figures in charts: as many as a screen shows."""
+"""Significant digits of figures in charts: as many as a screen shows."""
 _MANY_ROWS, _MANY_COLUMNS = 40, 10
 _LAST = 1e300
-"""Where what has no figure stands when a column is sorted."""
+"""Sort key that places missing figures last in a column."""
 _DASHES: Mapping[str, str | list[int]] = {"-": "solid", "--": "dashed", "-.": [8, 3, 2, 3], ":": "dotted"}
 _SYMBOLS = {
     "o": "circle",
@@ -47,14 +47,14 @@ _SYMBOLS = {
     "h": "path://M2.5,0L7.5,0L10,5L7.5,10L2.5,10L0,5Z",
     "p": "path://M5,0L10,3.8L8.1,10L1.9,10L0,3.8Z",
 }
-"""matplotlib's markers (report/look.py) in the terms of ECharts."""
+"""matplotlib's markers (report/look.py) -> those of ECharts."""
 
 
 def write(path: Path, stored: Sequence[Stored], between: Sequence[Report] = ()) -> Path:
-    """Write the report of these runs into a file, whole or not at all, and return its path.
+    """Write the report of these runs into a file atomically, and return its path.
 
-    ``between`` compares each later run with the first. Where the page would be larger than ``MOST_BYTES``, its charts
-    are drawn less finely. Raises InputError where a series file is damaged.
+    ``between`` compares each later run with the first. If the page would be larger than ``MOST_BYTES``, its charts get
+    a lower resolution. Raises InputError where a series file is damaged.
     """
     detail = Detail.of(sum(bool(cell.metrics) for stored_run in stored for cell in stored_run.run.cells))
     while True:
@@ -65,7 +65,7 @@ def write(path: Path, stored: Sequence[Stored], between: Sequence[Report] = ()) 
 
 
 def fragment(run: Run) -> str:
-    """Return the answer and the tables of a run as HTML without styles and scripts, for a notebook."""
+    """Return the summary and the tables of a run as HTML without styles and scripts, for a notebook."""
     return _environment().get_template("static/fragment.html.j2").render(parts=content.tables_of(run))
 
 
@@ -110,13 +110,13 @@ def _style(style: Style) -> dict[str, Any]:
 
 
 def _packed(charts: Sequence[Chart]) -> str:
-    """Return charts as JSON, deflated, in letters: the browser unpacks those that it comes to."""
+    """Return charts as compressed JSON in base64; the browser decompresses those that are scrolled into view."""
     text = json.dumps([_plain(chart) for chart in charts], separators=(",", ":"), allow_nan=False)
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401  # whatever JSON has
-    """Return a record as JSON has it: floats of few digits, and none of what is not finite."""
+def _plain(value: Any) -> Any:  # noqa: ANN401  # any JSON value
+    """Return a record as JSON values: floats with few digits, and null for those that are not finite."""
     if isinstance(value, str | int) or value is None:
         return value
     if isinstance(value, float):
@@ -128,12 +128,12 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  # whatever JSON has
 
 
 def _in_a_line(heading: str) -> str:
-    """Return the heading of a column without its line breaks, and without hyphens that only such a break needs."""
+    """Return the heading of a column without its line breaks and the hyphens that only these need."""
     return heading.replace("-\n", "").replace("\n", " ")
 
 
 def _drawn(charts: Sequence[Chart]) -> list[str]:
-    """Return what a reader finds in these charts by its colour alone, without a name beside it."""
+    """Return the explanation of colours in these charts that have no name beside them."""
     return list(
         dict.fromkeys(
             line.label
@@ -153,7 +153,7 @@ def _is_wide(chart: Chart) -> bool:
 
 
 def _note(chart: Chart) -> str:
-    """Return what stands below a chart: what lines without an allocator are, and its own note."""
+    """Return the text below a chart: the meaning of lines without an allocator, and its own note."""
     signs = {"floor": "Dotted", "area": "Grey"}
     lines = chart.lines if isinstance(chart, Lines) else ()
     common = [f"{signs[line.look]}: {line.label}." for line in lines if line.look in signs]
@@ -161,12 +161,12 @@ def _note(chart: Chart) -> str:
 
 
 def _alternative(chart: Chart) -> str:
-    """Return what a reader who does not see a chart is told: what it is, and where its figures are."""
+    """Return the alternative text of a chart: its subject, and where its figures are."""
     return f"{chart.title}. Its figures are in the table below it."
 
 
 def _order(figure: Figure) -> str:
-    """Return by what a figure is sorted, where its text does not say it."""
+    """Return the sort key of a figure, where it differs from its text."""
     if figure.text == NOT_APPLICABLE:
         return f"{_LAST:g}"
     if figure.value is None:

@@ -1,7 +1,7 @@
-"""What pictures are drawn on: figures of memtool's own, in matplotlib's own style, whatever the user has set up.
+"""Figures for pictures: memtool's own, in matplotlib's default style, independent of the user's settings.
 
-A notebook's backend, a matplotlibrc and a style are the user's for the user's pictures. Text is text: a library may be
-called ``$x$.so``.
+A notebook's backend, a matplotlibrc and a style apply to the user's own pictures only. Text is literal: a library may
+be called ``$x$.so``.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def own_style(theme: Theme = "light", purpose: Purpose = "screen") -> Iterator[None]:
-    """Draw in matplotlib's own style as long as this lasts, from the first figure to the last that is saved.
+    """Use matplotlib's default style within the block, from the first figure to the last that is saved.
 
-    What is saved is finished for its purpose (themes.py).
+    Saved figures are finished for this theme and purpose (themes.py).
     """
     matplotlib = _imported()
     with matplotlib.rc_context():
@@ -42,7 +42,7 @@ def own_style(theme: Theme = "light", purpose: Purpose = "screen") -> Iterator[N
 
 
 def _imported() -> Any:  # noqa: ANN401  # a module
-    """Return matplotlib, imported without the user's choice of a backend: one that it does not know is refused."""
+    """Return matplotlib, imported without the user's choice of a backend, because an unknown one would be refused."""
     chosen = os.environ.pop("MPLBACKEND", None)
     try:
         import matplotlib
@@ -53,8 +53,8 @@ def _imported() -> Any:  # noqa: ANN401  # a module
 
 
 def prepare() -> None:
-    """Import what pictures are drawn with: a third of a second that nobody waits for where something else goes on."""
-    with suppress(Exception):  # said where a picture is drawn
+    """Import the drawing libraries, which takes a third of a second, in the background of other work."""
+    with suppress(Exception):  # the error is reported when a picture is drawn
         _imported()
         import matplotlib.backends.backend_agg
         import matplotlib.figure  # noqa: F401
@@ -73,9 +73,10 @@ def subplots(
     squeeze: bool = True,
     widths: Sequence[float] | None = None,
 ) -> tuple[Figure, Any]:
-    """Return a figure of so many inches and its axes, one or an array of them.
+    """Return a figure of this size in inches and its axes, one or an array of them.
 
-    ``font``: points; ``is_open``: without a frame above and to the right; the rest as ``Figure.subplots`` has it.
+    ``font``: size in points; ``is_open``: without a frame above and to the right; further arguments are those of
+    ``Figure.subplots``.
     """
     matplotlib = _imported()
     from matplotlib.figure import Figure
@@ -89,10 +90,10 @@ def subplots(
 
 
 def _canvas_of(figure: Figure) -> None:
-    """Give a figure a canvas that can say how large a text is, and that draws it once for a PNG.
+    """Give a figure a canvas that can measure text, and that draws it only once for a PNG.
 
-    matplotlib draws twice, the first time for a bounding box that is not asked for here. A picture of few colours is
-    compressed to a tenth more with a third of the time.
+    matplotlib draws twice, the first time for a bounding box that is not needed here. The lower level of compression
+    makes a picture of few colours a tenth larger in a third of the time.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -108,11 +109,11 @@ def _canvas_of(figure: Figure) -> None:
 
 
 _FINISHES: list[tuple[Theme, Purpose]] = [("light", "screen")]
-"""For what the figures are that are saved now."""
+"""The theme and purpose of the figures that are saved now; the last entry counts."""
 
 
 def save(figure: Figure, path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a figure into a file whose name says of what kind it is. Raises OSError."""
+    """Write a figure into a file, in the format that its name implies. Raises OSError."""
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             _write_plainly(axis)
@@ -122,7 +123,7 @@ def save(figure: Figure, path: Path, metadata: Mapping[str, str] | None = None) 
 
 
 def _write_plainly(axis: Axis) -> None:
-    """Write 1,000 on a log axis where matplotlib writes a formula, which here is but text."""
+    """Write 1,000 on a log axis where matplotlib writes a formula, which would appear as literal text here."""
     from matplotlib.ticker import LogFormatterMathtext, LogFormatterSciNotation
 
     class Plain(LogFormatterSciNotation):
@@ -137,16 +138,16 @@ def _write_plainly(axis: Axis) -> None:
 
 
 LEGEND_ROW = 0.17
-"""Inches of a name in a legend."""
+"""Height of a name in a legend, in inches."""
 
 
 def tall_enough(height: float, names: int) -> float:
-    """Return the height of a figure whose legend beside the axes names so many."""
+    """Return the height of a figure whose legend beside the axes has this many names."""
     return max(height, 1.2 + LEGEND_ROW * names)
 
 
 def single(width: float, height: float) -> tuple[Figure, Any]:
-    """Return a figure of so many inches with one open pair of axes."""
+    """Return a figure of this size in inches with one open pair of axes."""
     return subplots(1, 1, width, height, is_open=True)
 
 
@@ -154,12 +155,12 @@ _CAPTION_POINTS = 8
 
 
 def width_of_caption(figure: Figure) -> int:
-    """Return how many characters a line below a figure has."""
+    """Return the number of characters in a line below a figure."""
     return int(130 / _CAPTION_POINTS * figure.get_size_inches()[0])
 
 
 def write_below(figure: Figure, words: str) -> None:
-    """Write lines below everything else, for which the figure grows; nothing of no words."""
+    """Write lines below everything else, for which the figure grows; do nothing without words."""
     if words:
         width, height = figure.get_size_inches()
         figure.set_size_inches(width, height + (words.count("\n") + 1) * 1.25 * _CAPTION_POINTS / 72)
@@ -178,13 +179,13 @@ def times(ns: float, _place: float | None = None) -> str:
 
 
 def whiskers(metrics: Iterable[Metric]) -> str:
-    """Return what the words of an axis say of whiskers: there are none below six blocks."""
+    """Return the remark about whiskers for the label of an axis: there are none with fewer than six blocks."""
     has_any = any(metric.low is not None for metric in metrics)
     return "whiskers: 95 % interval of the median" if has_any else "no intervals: fewer than 6 blocks"
 
 
 def ceiling(values: Sequence[float]) -> float:
-    """Return the largest value worth a place on the axis: an outlier beyond six times the median is not."""
+    """Return the largest value for the range of the axis, without outliers beyond six times the median."""
     middle = sorted(values)[len(values) // 2]
     inside = max(value for value in values if value <= 3 * middle)
     return 1.25 * inside if max(values) > 6 * middle else max(values)

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 _POINTS = 8
 _INCHES_A_LETTER = 0.6 * _POINTS / 72
 Places = Sequence[tuple[str, float]]
-"""(name, place on the axis of time), ascending."""
+"""(name, position on the axis of time), ascending."""
 
 
 def over_operations(marks: Sequence[Mark]) -> Places:
-    """Return where marks are on an axis of thousands of operations."""
+    """Return the positions of marks on an axis of thousands of operations."""
     return [(mark.name, mark.operation / 1000) for mark in marks]
 
 
 def over_events(marks: Sequence[Mark]) -> Places:
-    """Return where marks are on an axis of percent of the run's events."""
+    """Return the positions of marks on an axis of percent of the run's events."""
     return [(mark.name, mark.progress * 100) for mark in marks]
 
 
@@ -33,7 +33,7 @@ def draw(axes: Axes, places: Places, colour: str = "0.35") -> None:
 
 
 def write_names(axes: Axes, places: Places, inches: float) -> None:
-    """Write the names above axes that have their limits and are about so wide: as ticks, so the layout makes room."""
+    """Write the names above axes of about this width, after their limits are set; as ticks, they get room."""
     if not places:
         return
     low, high = axes.get_xlim()
@@ -48,7 +48,7 @@ def write_names(axes: Axes, places: Places, inches: float) -> None:
 
 
 def _lay_out(places: Places, inches: float) -> list[tuple[int, Literal["left", "right"]]]:
-    """Return (row, which side of the name is at its place): none overlaps another or leaves the axes; in inches.
+    """Return (row, side of the name at its position), in inches, so that no names overlap or leave the axes.
 
     Row 0 is the lowest.
     """

@@ -1,4 +1,4 @@
-"""Work that is done by several processes, forked from this one: they know what it knows, and say what they return."""
+"""Divides work among processes that are forked from this one, so that they share its state, and returns the results."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 def in_processes(shares: Sequence[Callable[[], list[T]]]) -> list[T]:
-    """Return what the shares return, the first of them worked off here and each other in a process of its own.
+    """Return the results of the shares; the first is computed here and each other in its own process.
 
-    All of them here where another thread runs: what it holds at the moment of a fork nobody would ever let go of in
-    the child. Raises what a share raises, and RuntimeError for a process that dies.
+    All are computed here if another thread runs: in the child, nobody would release a lock that it holds during the
+    fork. Raises the exception of a share, and RuntimeError for a process that dies.
     """
     if threading.active_count() > 1:
         return [figure for share in shares for figure in share()]
@@ -47,5 +47,5 @@ def _work(share: Callable[[], list[T]], answers: Connection) -> None:
         answer = problem
     try:
         answers.send(answer)
-    except Exception:  # it cannot be sent as it is
+    except Exception:  # it cannot be pickled
         answers.send(RuntimeError(f"{type(answer).__name__}: {answer}"))

@@ -1,7 +1,7 @@
-"""How pictures are finished: for the screen, for print or for slides, on light paper or dark.
+"""Finishes pictures for the screen, for print or for slides, on light or dark paper.
 
-Every picture is drawn on white, in colours that have the same lightness rank everywhere; a dark one is made of it by
-turning its greys over and lifting dark colours. Scales of colours and what is written on them stay as they are.
+Every picture is drawn on white, with colours of the same order of lightness everywhere. A dark version inverts its
+greys and lightens dark colours. Colour scales and the text on them do not change.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ THEMES: tuple[Theme, ...] = ("light", "dark")
 PURPOSES: tuple[Purpose, ...] = ("screen", "print", "slides")
 DPI = {"screen": 200, "print": 300, "slides": 200}
 _SMALLER = 0.76
-"""Of a figure on slides: letters and lines keep their points, and so are larger in it."""
+"""Size of a figure for slides: letters and lines keep their points, and so are relatively larger."""
 _LETTERS_IN_INCH = 12
 _PAPER, _INK = 0.09, 0.93
 _GREY = 0.12
-"""Saturation below which a colour is a grey."""
+"""Saturation below which a colour counts as grey."""
 _DARK = 0.45
 """Lightness below which a colour cannot be seen on dark paper."""
 
 
 def finish(figure: Figure, theme: Theme, purpose: Purpose) -> None:
-    """Change a drawn figure to what it is for."""
+    """Change a drawn figure for its theme and purpose."""
     if purpose == "slides":
         width, height = figure.get_size_inches()
         figure.set_size_inches(width * _SMALLER, height * _SMALLER)
@@ -41,7 +41,7 @@ def finish(figure: Figure, theme: Theme, purpose: Purpose) -> None:
 
 
 def _wrap(figure: Figure) -> None:
-    """Break what is written around the axes into lines that fit the figure."""
+    """Break the text around the axes into lines that fit the figure."""
     width, height = (round(_LETTERS_IN_INCH * inches) for inches in figure.get_size_inches())
     for axes in figure.axes:
         grid = axes.get_gridspec()
@@ -62,7 +62,7 @@ def _filled(text: str, letters: int) -> str:
 
 
 def _artists(figure: Figure) -> Iterator[Any]:
-    """Yield everything that has a colour of its own; not what is on a scale of colours, nor what names its colours."""
+    """Yield everything that has its own colour, but not what is on a colour scale or names its colours."""
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
     from matplotlib.patches import Patch
@@ -73,7 +73,7 @@ def _artists(figure: Figure) -> Iterator[Any]:
     if any(axes.images for axes in figure.axes):
         fixed |= {id(patch) for legend in figure.legends for patch in legend.get_patches()}
     for artist in figure.findobj():
-        # A figure and its axes are seen as the patches behind them.
+        # The backgrounds of a figure and its axes are patches.
         if artist is figure or isinstance(artist, Axes) or id(artist) in fixed:
             continue
         yield artist
@@ -84,7 +84,7 @@ def _artists(figure: Figure) -> Iterator[Any]:
 
 def _recolour(artist: Any) -> None:  # noqa: ANN401  # of matplotlib
     if getattr(artist, "get_array", lambda: None)() is not None:
-        return  # colours of a scale
+        return  # the colours of a colour scale
     for name in ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor"):
         read: Callable[[], Any] | None = getattr(artist, f"get_{name}", None)
         write: Callable[[Any], None] | None = getattr(artist, f"set_{name}", None)
@@ -108,7 +108,7 @@ def _turned_all(colour: Any) -> Any:  # noqa: ANN401  # one colour or several, a
 
 
 def _turned(rgba: tuple[float, ...]) -> tuple[float, float, float, float]:
-    """Return a colour for dark paper: a grey turned over, and of the others what is too dark made lighter."""
+    """Return a colour for dark paper: greys are inverted, and other colours are lightened if they are too dark."""
     red, green, blue, alpha = rgba
     hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
     if max(red, green, blue) - min(red, green, blue) < _GREY:

@@ -1,4 +1,4 @@
-"""Bars of what a kind of work declares: one metric, or several that add up."""
+"""Bars that a kind of work declares, of one metric or of several that are stacked."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FILLINGS = (("#0072B2", ""), ("#E69F00", "///"), ("#CCCCCC", "..."), ("#009E73", "xxx"), ("#FFFFFF", "\\\\\\"))
-"""(colour, hatch) of each part; the hatch says it in grey print."""
+"""(colour, hatch) of each part; the hatch distinguishes it in grey print."""
 
 
 def draw(cells: Sequence[CellResult], info: BarsInfo) -> Figure | None:
-    """Bars of the parts of each cell, from the left; the whole is written at their end.
+    """Draw bars with the parts of each cell, from the left, and write the total at their end.
 
-    A part that a difference made negative has no bar, and counts in the whole.
+    A part that is a negative difference has no bar but counts in the total.
     """
     known = [cell for cell in cells if metric_of(cell, info.parts[0][1])][::-1]
     if not known:

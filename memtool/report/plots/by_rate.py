@@ -1,4 +1,4 @@
-"""How latency changes with the rate of arrivals: one picture for a workload that was swept."""
+"""Latency by rate of arrivals: one picture for each swept workload."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def draw(run: Run, infos: Sequence[TraceInfo], style: Mapping[str, Mapping[str, 
 
 def _draw_line(axes: Axes, line: rates.Line, look: Mapping[str, Any]) -> None:
     drawn: dict[str, Any] = {"marker": "o", **look}
-    # Nothing is 0 on a log axis: less than the timer can tell is drawn as a nanosecond.
+    # A log axis has no 0, so times below the timer's resolution are drawn as one nanosecond.
     places = [(point.rate, max(point.value, 1.0), point.is_late) for point in line.points]
     axes.plot([x for x, *_ in places], [y for _, y, _ in places], label=line.name, linewidth=1.3, markersize=4, **drawn)
     late = [(x, y) for x, y, is_late in places if is_late]

@@ -88,7 +88,7 @@ def _figure(
 
 
 def _draw_sites(axes: Sequence[Axes], sites: Sequence[Mapping[str, Any]], symbols: Mapping[int, str]) -> None:
-    """Draw the call sites with the most bytes: what they asked for, and how often."""
+    """Draw the call sites with the most bytes: the bytes requested, and the number of requests."""
     names = [_shortened(symbols.get(site["caller"], f"{site['caller']:#x}")) for site in sites]
     places = range(len(sites), 0, -1)
     unit, unit_name = unit_for(max(site["bytes"] for site in sites))

@@ -1,4 +1,4 @@
-"""What collection costs: time against the heap, and what pauses leave to the program."""
+"""The cost of collection: time by size of the heap, and the time that pauses leave to the program."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#
 
 
 def without_heap(label: str) -> str:
-    """Return a row's label without its heap: what rows that differ in nothing else have in common."""
+    """Return a row's label without its heap, which is the same for all rows that differ only in the heap."""
     return _HEAP.sub("", label).rstrip(":,")
 
 
 def by_heap(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
-    """Draw processor time over the heap's size, a line for each collector, and allocators as levels.
+    """Draw processor time over the heap's size, with a line for each collector and a level for each allocator.
 
-    None without a sweep. Processor time: a pause is no longer because another program has the processor.
+    Returns None without a sweep. Processor time is used because it does not include waiting for a busy processor.
     """
     live = info.facts.get("peak_live_with_header")
     lines: dict[str, list[tuple[float, float, float, float]]] = {}
@@ -74,7 +74,7 @@ def by_heap(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
 
 
 def curves_of(cells: Sequence[CellResult]) -> dict[str, list[tuple[int, float]]]:
-    """Return (window in ns, least share that the program had of it), by the labels of those that paused."""
+    """Return (window in ns, the program's least share of it), by the labels of rows with pauses."""
     curves = {
         look.label(cell): [
             (window, metric.value)
@@ -88,7 +88,7 @@ def curves_of(cells: Sequence[CellResult]) -> dict[str, list[tuple[int, float]]]
 
 
 def utilisation(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure | None:
-    """Draw the least share that the program had of windows of time, over their length; None where nobody paused."""
+    """Draw the program's least share of time windows, over their length; return None if there were no pauses."""
     curves = curves_of(cells)
     if not curves:
         return None
@@ -104,7 +104,7 @@ def utilisation(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Fig
 
 
 def pauses_over_time(labelled: Sequence[tuple[str, series.History]]) -> Figure | None:
-    """Draw each pause where it began, as high as it was long, a panel a row; None where nobody paused."""
+    """Draw each pause at its start, with its length as height, one panel for each row; return None without pauses."""
     known = [(label, history.pauses) for label, history in labelled if history.pauses]
     if not known:
         return None

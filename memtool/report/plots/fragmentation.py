@@ -1,4 +1,4 @@
-"""The inside of each heap over the run: what is free in it, in what pieces."""
+"""The inside of each heap over the run: its free bytes, and the pieces in which they are."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _LETTERS_IN_LINE = 110
 _MOST_NAMED = 6
 _TITLE: Mapping[str, Any] = {"fontsize": 9, "loc": "left"}
 _MOSTLY = 0.75
-"""The share of the checkpoints whose figures an axis reaches: what is far more for a short while, as after a drain, may
-leave the picture; what is so for a third of the run may not."""
+"""Share of the checkpoints whose figures the axis must contain. Values that are far larger for a short while, as after
+a drain, may leave the picture; values that last for a third of the run may not."""
 Course = Sequence[float | None]
 """A figure at each checkpoint; None: not applicable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One figure of the inside of a heap over time."""
+    """One metric of the inside of a heap over time."""
 
     title: str
     unit: str
     figures: Callable[[series.History], Course]
     linear_to: float | None = None
-    """Beyond this the axis is logarithmic; None: it is linear, and ends where figures are far beyond the others."""
+    """Value beyond which the axis is logarithmic; None: it is linear, and ends before figures far beyond the others."""
 
 
 def _scaled(column: str, unit: int) -> Callable[[series.History], Course]:
@@ -58,9 +58,9 @@ PANELS = (
 def over_time(
     cells: Sequence[tuple[str, series.History]], looks: Mapping[str, Mapping[str, Any]], marked: Sequence[Mark]
 ) -> Figure | None:
-    """Return free bytes, largest free block and holes over the operations, of those that know them.
+    """Return free bytes, largest free block and holes over the operations, for the cells that know them.
 
-    ``looks`` has for each label how its line is drawn. Who does not know a figure is named as n/a.
+    ``looks`` maps each label to the style of its line. A cell that does not know a figure is named as n/a.
     """
     courses = {panel.title: _courses(panel, cells) for panel in PANELS}
     known = [label for label, _ in cells if any(label in drawn for drawn in courses.values())]
@@ -96,7 +96,7 @@ def over_time(
 
 
 def _courses(panel: Panel, cells: Sequence[tuple[str, series.History]]) -> dict[str, tuple[Course, Course]]:
-    """Return (clock, figures) of those that know the figure at any time."""
+    """Return (clock, figures) for cells that know the figure at any time."""
     histories = (
         (label, history.footprint["clock"], panel.figures(history)) for label, history in cells if history.footprint
     )
@@ -125,18 +125,18 @@ def _line(axes: Axes, course: tuple[Course, Course], look: Mapping[str, Any]) ->
 
 
 def _wrapped(text: str) -> str:
-    """Return text in lines, which may end at spaces only: names of allocators stay whole."""
+    """Return text in lines that break only at spaces, so that names of allocators stay whole."""
     return textwrap.fill(text, _LETTERS_IN_LINE, break_long_words=False, break_on_hyphens=False)
 
 
 def leaving(labels: Sequence[str]) -> str:
-    """Return a caption that names those whose lines leave a picture, the first few of many."""
+    """Return a caption that names the cells whose lines leave the picture; of many, the first few."""
     more = f" and {len(labels) - _MOST_NAMED} more" if len(labels) > _MOST_NAMED else ""
     return _wrapped(f"leaves the picture: {', '.join(labels[:_MOST_NAMED])}{more}")
 
 
 def _cut(axes: Axes, courses: Mapping[str, Course]) -> str:
-    """Leave out of the picture what is far beyond most of every course, and return what the title says of it."""
+    """Cut the axis before figures far beyond most of every course, and return a remark about it for the title."""
     known = {label: sorted(figure for figure in course if figure is not None) for label, course in courses.items()}
     ceiling = 3 * max((course[int(_MOSTLY * (len(course) - 1))] for course in known.values()), default=0)
     above = [label for label, course in known.items() if course[-1] > ceiling]

@@ -1,7 +1,7 @@
-"""Pictures of heaps: who holds which addresses, one strip an allocator, all of a moment on one scale.
+"""Heap maps: the contents of the address range, one strip for each allocator, all strips of a moment on one scale.
 
-From left to right the addresses; of each column, from bottom to top, the shares of what lies there. Colours can be told
-apart by colour-blind readers, and by their lightness in grey print.
+Addresses run from left to right; each column shows, from bottom to top, the shares of its contents. The colours can be
+distinguished by colour-blind readers and, by their lightness, in grey print.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _COLUMNS = 720
 _ROWS = 48
 _NAMES_A_ROW = 4
-"""Of the legend."""
+"""Names in each row of the legend."""
 USED, NEW, ONCE, MORE, METADATA, DEAD, DEAD_KEPT, HELD, OTHER, OWN, UNTOUCHED = range(11)
 LEGEND = (
     ("used", "#004C8C"),
@@ -41,17 +41,17 @@ Shares = npt.NDArray[np.float64]
 
 
 def shares(heap_map: Mapping[str, Any], columns: int = _COLUMNS) -> Shares:
-    """Return (class, column) -> share of the column's bytes, in the order of the legend; each column's sum is 1.
+    """Return (class, column) -> share of the column's bytes, in the order of the legend; each column adds up to 1.
 
-    ``found`` is one heap map of a series file. Of a heap that cannot be walked, what is resident and not used is
-    counted as free: free, metadata and padding cannot be told apart from without.
+    ``found`` is one heap map of a series file. In a heap that cannot be walked, resident memory that is not in use
+    counts as free, because free memory, metadata and padding cannot be distinguished from outside.
     """
     bucket = heap_map["buckets"]
     figures = {name: np.asarray(bucket[name], dtype=np.float64) for name in bucket}
     resident = figures["resident"]
     known = np.zeros((len(LEGEND), len(resident)))
     if heap_map["walked"]:
-        # What was given back or never written to is untouched, whoever holds it: of free memory first.
+        # Pages that were returned or never written are untouched, whatever their class; free memory comes first.
         missing = _lengths(heap_map) - resident
         known[USED], known[METADATA] = figures["used"], figures["metadata"]
         if "dead" in figures:
@@ -73,7 +73,7 @@ def shares(heap_map: Mapping[str, Any], columns: int = _COLUMNS) -> Shares:
 
 
 def _lengths(heap_map: Mapping[str, Any]) -> npt.NDArray[np.float64]:
-    """Return the bytes of each bucket: the last of an extent may be cut short."""
+    """Return the bytes of each bucket; the last bucket of an extent may be shorter."""
     lengths = np.full(len(heap_map["buckets"]["used"]), float(heap_map["bucket_bytes"]))
     for extent in heap_map["extents"]:
         whole, rest = divmod(extent["bytes"], heap_map["bucket_bytes"])
@@ -83,12 +83,12 @@ def _lengths(heap_map: Mapping[str, Any]) -> npt.NDArray[np.float64]:
 
 
 def length_of(heap_map: Mapping[str, Any]) -> int:
-    """Return the bytes of a heap's extents together."""
+    """Return the total bytes of a heap's extents."""
     return sum(int(extent["bytes"]) for extent in heap_map["extents"])
 
 
 def _resample(known: Shares, lengths: npt.NDArray[np.float64], columns: int) -> Shares:
-    """Return what lies in each of ``columns`` equal parts of the addresses, as shares."""
+    """Return the contents of each of ``columns`` equal parts of the address range, as shares."""
     ends = np.concatenate(([0.0], np.cumsum(lengths)))
     if ends[-1] == 0:
         return np.zeros((len(known), 0))
@@ -100,14 +100,14 @@ def _resample(known: Shares, lengths: npt.NDArray[np.float64], columns: int) -> 
 
 
 def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
-    """Return the strips of these (label, heap map), all on one scale of addresses."""
+    """Return the strips of these (label, heap map) pairs, all on one scale of addresses."""
     from matplotlib.patches import Patch
 
     figure, axes = canvas.subplots(len(panels), 1, 9, 1.1 + 0.62 * len(panels), sharex=True, squeeze=False)
     lengths = [length_of(heap_map) for _, heap_map in panels]
     unit, unit_name = unit_for(max(lengths))
     widths = [length / unit for length in lengths]
-    # A heap that is many times the others' would make lines of them: it is cut, and says so.
+    # A heap that is many times larger than the others would squeeze them into lines: it is cut, with a remark.
     middle = sorted(widths)[len(widths) // 2]
     limit = max(width for width in widths if width <= 4 * middle)
     seen: set[int] = set()
@@ -133,14 +133,14 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Any]]], title: str) -> Figure:
 
 
 def used_before(heap_map: Mapping[str, Any], end: float) -> float:
-    """Return the share of used bytes in the first ``end`` bytes: a row may be cut before the first of them."""
+    """Return the share of used bytes in the first ``end`` bytes; 0 where the row ends before its first used byte."""
     ends = np.concatenate(([0.0], np.cumsum(_lengths(heap_map))))
     used = np.concatenate(([0.0], np.cumsum(heap_map["buckets"]["used"])))
     return float(np.interp(end, ends, used) / max(used[-1], 1))
 
 
 def _strip(axes: Axes, heap_map: Mapping[str, Any], width: float, limit: float, unit: int) -> set[int]:
-    """Draw one heap; returns which classes are in it."""
+    """Draw one heap and return the classes that it contains."""
     from matplotlib.colors import to_rgb
 
     columns = max(1, round(_COLUMNS * width / limit))

@@ -1,4 +1,4 @@
-"""Pictures of latency: by the size of what is asked for, and over the run. Dark is fast, light is slow."""
+"""Pictures of latency, by the size of requests and over the run. Dark is fast, light is slow."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 KINDS = ("allocate", "deallocate")
 SHARES = ((50.0, "p50"), (99.0, "p99"), (99.9, "p99.9"))
 _COLOURS = "cividis"
-"""Of one hue for colour-blind readers, and of rising lightness for grey print."""
+"""A scale that colour-blind readers can read, with rising lightness for grey print."""
 _LEAST_NS = 1.0
 Labelled = Sequence[tuple[str, CellResult, series.History]]
 
 
 def percentile(bands: Sequence[Sequence[float]], q: float, maximum: float) -> float:
-    """Return the nearest-rank percentile of a series file's histogram, [low, high, count] a band.
+    """Return the nearest-rank percentile of a series file's histogram, [low, high, count] for each bin.
 
-    It is the band's middle, or the exact ``maximum`` of the values where that is less.
+    It is the middle of the bin, or the exact ``maximum`` of all values if that is less.
     """
     rank = max(1, -(-round(q * 1000) * sum(int(band[2]) for band in bands) // 100_000))
     seen = 0
@@ -38,7 +38,7 @@ def percentile(bands: Sequence[Sequence[float]], q: float, maximum: float) -> fl
 
 
 def by_size(cells: Labelled) -> Figure | None:
-    """Percentiles of each class of sizes, less the floor's median, as figures on a scale of colours."""
+    """Draw the percentiles of each class of sizes, minus the floor's median, as figures on a scale of colours."""
     known = [(label, cell, history) for label, cell, history in cells if any(history.latency_by_size.values())]
     if not known:
         return None
@@ -71,7 +71,7 @@ def by_size(cells: Labelled) -> Figure | None:
 
 
 def over_time(cells: Labelled, marked: Sequence[Mark] = ()) -> Figure | None:
-    """When the slow operations happened: the longest of each slice of the run, in the middle of the samples."""
+    """Draw the times of slow operations: the longest of each slice of the run, as the median of the samples."""
     known = [(label, history) for label, _, history in cells if history.latency_over_time]
     if not known:
         return None
@@ -94,7 +94,7 @@ def over_time(cells: Labelled, marked: Sequence[Mark] = ()) -> Figure | None:
 def _name_rows(axes: Axes, labels: Sequence[str]) -> None:
     """Name the rows, the first at the top, as in every table."""
     axes.set_yticks([index + 0.5 for index in range(len(labels))], labels)
-    axes.set_ylim(len(labels), 0)  # axes that share an axis would be turned over again by each inversion
+    axes.set_ylim(len(labels), 0)  # invert_yaxis() would invert shared axes again with each call
 
 
 def _panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, Any]:
@@ -102,18 +102,18 @@ def _panels(rows: int, columns: int, width: float, height: float) -> tuple[Figur
 
 
 def classes(histories: Sequence[series.History]) -> list[int | None]:
-    """Return the classes of sizes that occur, by their largest size; the one without end is last."""
+    """Return the classes of sizes that occur, by their largest size; the unbounded one is last."""
     sizes = {row["largest_bytes"] for history in histories for rows in history.latency_by_size.values() for row in rows}
     return sorted(sizes, key=lambda size: float("inf") if size is None else size)
 
 
 def ends_at(size: int | None) -> str:
-    """Return what the largest size of a class is called on an axis, a word a line."""
+    """Return the label of a class of sizes on an axis, one word on each line."""
     return "more" if size is None else format_size(size).replace(".00", "").replace(".0", "").replace(" ", "\n")
 
 
 def figure_of(cell: CellResult, history: series.History, kind: str, size: int | None, q: float) -> float | None:
-    """Return the percentile ``q`` of a class of sizes, in ns less the floor's median; None: no such operation."""
+    """Return the percentile ``q`` of a class of sizes, in ns minus the floor's median; None: no such operation."""
     for row in history.latency_by_size.get(kind, ()):
         if row["largest_bytes"] == size:
             floor: Mapping[str, float] = cell.proof.get("noise_floor_ns", {})
@@ -122,9 +122,9 @@ def figure_of(cell: CellResult, history: series.History, kind: str, size: int | 
 
 
 def is_at_floor(cell: CellResult, history: series.History, kind: str, size: int | None, q: float, name: str) -> bool:
-    """Return whether a figure is above the floor's same percentile by one step of the timer at most.
+    """Return whether a figure exceeds the floor's same percentile by at most one step of the timer.
 
-    Under arrivals the floor is the null strategy's.
+    Under arrivals, the null strategy is the floor.
     """
     value = figure_of(cell, history, kind, size, q)
     floor: Mapping[str, float] = cell.proof.get("noise_floor_ns", {})
@@ -145,7 +145,7 @@ def _scale(values: Sequence[float | None]) -> Any:  # noqa: ANN401  # matplotlib
 
 
 def _heat(axes: Axes, rows: Sequence[Sequence[float | None]], norm: Any, width: float | None = None) -> Any:  # noqa: ANN401
-    """Draw one strip a row, one unit high, over ``width`` units (one a column); return what a colour bar is made of."""
+    """Draw one strip per row, one unit high and ``width`` units wide (one per column); return it for a colour bar."""
     import numpy as np
 
     values = np.array([[np.nan if value is None else max(value, _LEAST_NS) for value in row] for row in rows])

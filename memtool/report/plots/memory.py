@@ -1,4 +1,4 @@
-"""Memory over the run, after it, and where it is when live bytes peak."""
+"""Memory over the run, after it, and its parts at the peak of live bytes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PEAK = "2"
-"""A star of three rays, which no allocator has as its marker."""
+"""A star of three rays, which is no allocator's marker."""
 _DRAINED = ("before_idle", "after_drain_100ms", "after_drain_1s", "after_drain_5s")
-"""Readings of one process: what another held right after its drain would look like growth while idle."""
+"""Readings of the same process; another process's reading right after its drain would look like growth while idle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What one allocator has over the run: operations (thousands) and bytes, where they are known."""
+    """The course of one allocator over the run: operations (thousands) and bytes, where they are known."""
 
     label: str
     clock: list[float]
     values: list[float]
     peak: tuple[float, float] | None = None
-    """Where it is most, if that is between two checkpoints and more than at any: the point behind it, and bytes."""
+    """The peak, if it is between two checkpoints and above all of them: the next checkpoint's position, and bytes."""
 
     @property
     def most(self) -> float:
@@ -48,10 +48,10 @@ def over_time(
     histories: Mapping[str, series.History],
     info: TraceInfo,
 ) -> Figure | None:
-    """Footprint of strategies and resident memory of all, each on axes of its own, and what stays after the drain.
+    """Draw the footprint of strategies, the resident memory of all, and the memory that remains after the drain.
 
-    A footprint is address space that a strategy took, resident memory is pages that the kernel gave: side by side they
-    explain each other, on one axis they would be compared with each other.
+    A footprint is address space that a strategy took; resident memory is pages that the kernel supplied. On separate
+    axes side by side they explain each other; on one axis readers would compare them.
     """
     known = [cell for cell in cells if histories[look.label(cell)].footprint]
     if not known:
@@ -87,7 +87,7 @@ def over_time(
     if drained:
         _draw_drained(grid[-1][1], drained, styles, unit)
     drawn = {label: line for axes, *_ in grid for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    rows = [look.label(cell) for cell in known]  # in the order of the tables, after what is no allocator's
+    rows = [look.label(cell) for cell in known]  # in the order of the tables, after the rows that are no allocators
     lines = {label: drawn[label] for label in (*(name for name in drawn if name not in rows), *rows) if label in drawn}
     if any(course.peak is not None for _, courses in panels for course in courses) or (live and live.peak):
         lines["most between checkpoints"] = _peak_in_legend()
@@ -98,7 +98,7 @@ def over_time(
 
 
 def courses_of(cells: Sequence[CellResult], histories: Mapping[str, series.History], column: str) -> list[Course]:
-    """Return the courses of those that know a figure; the kernel is not asked at every checkpoint."""
+    """Return the courses of the cells that know a figure; the kernel is not asked at every checkpoint."""
     courses = []
     for cell in cells:
         history = histories[look.label(cell)].footprint
@@ -122,7 +122,7 @@ def live_of(history: series.History) -> Course:
 
 
 def _between(history: Mapping[str, Sequence[int | None]], column: str, most: float) -> tuple[float, float] | None:
-    """Return where a figure was more than at any checkpoint, and how much; series of earlier versions do not say."""
+    """Return where and how much a figure exceeded all checkpoints; series of earlier versions do not record this."""
     points = [
         ((clock or 0) / 1000, float(value))
         for clock, value in zip(history["clock"], history.get(column, ()), strict=False)
@@ -141,9 +141,9 @@ def _panel(
     info: TraceInfo,
     after: Sequence[float],
 ) -> int:
-    """Draw one panel, and return the bytes in a unit of its axis; ``after``: what a panel on the same axis has."""
+    """Draw one panel, and return the bytes of its axis's unit; ``after``: that of a panel with the same axis."""
     most_live = info.peak_live_bytes if live is None else max(live.most, info.peak_live_bytes)
-    # What never frees would press all others onto one line: it leaves the picture, and is named with its figure.
+    # A strategy that never frees would squeeze the others into one line: it leaves the picture, named with its figure.
     usual = max(1.5 * median(course.most for course in courses), 1.3 * most_live)
     peaks = [course.most for course in courses]
     top = 1.05 * max([most_live, *(value for value in (*peaks, *after) if value <= 1.6 * usual)])
@@ -177,14 +177,14 @@ def _panel(
 
 
 def _draw_peak(axes: Axes, course: Course, unit: int, style: Mapping[str, Any]) -> None:
-    """Draw the most there was between two checkpoints, which the line does not reach."""
+    """Draw the peak between two checkpoints, which the line does not reach."""
     if course.peak is not None:
         x, value = course.peak
         axes.plot([x], [value / unit], marker=_PEAK, markersize=7, linestyle="none", clip_on=False, **style)
 
 
 def _draw_limit(axes: Axes, info: TraceInfo, unit: int, top: float) -> None:
-    """Draw the memory limit of the workload where it is near enough to matter."""
+    """Draw the workload's memory limit, if it is close enough to matter."""
     if info.memory_limit is not None and info.memory_limit <= top:
         axes.axhline(info.memory_limit / unit, color="black", linewidth=1.2, label="memory limit")
 
@@ -196,11 +196,11 @@ def _peak_in_legend() -> Any:  # noqa: ANN401  # a line of matplotlib
 
 
 def after_the_drain(cells: Sequence[CellResult]) -> dict[str, list[float]]:
-    """Return the resident bytes at once, 100 ms, 1 s and 5 s after everything was freed, of those that know them."""
+    """Return resident bytes 0 s, 100 ms, 1 s and 5 s after everything was freed, for the cells that know them."""
     figures = {}
     for cell in cells:
         metrics = [metric_of(cell, f"resident_{when}_bytes") for when in _DRAINED]
-        if metrics[0] is None:  # a run of before it was read
+        if metrics[0] is None:  # a run of an earlier version, which did not read it
             metrics[0] = metric_of(cell, "resident_after_drain_0ms_bytes")
         if all(metric is not None for metric in metrics):
             figures[look.label(cell)] = [metric.value or 0.0 for metric in metrics if metric is not None]
@@ -208,7 +208,7 @@ def after_the_drain(cells: Sequence[CellResult]) -> dict[str, list[float]]:
 
 
 def _draw_drained(axes: Axes, drained: Mapping[str, Sequence[float]], styles: Mapping[str, Style], unit: int) -> None:
-    """Draw what stays resident, on the scale of the panel to the left."""
+    """Draw the memory that stays resident, on the scale of the panel to the left."""
     axes.set_visible(True)
     for label, values in drained.items():
         axes.plot(
@@ -226,7 +226,7 @@ def _draw_drained(axes: Axes, drained: Mapping[str, Sequence[float]], styles: Ma
 
 
 def are_side_by_side(cells: Sequence[CellResult]) -> bool:
-    """Return whether threads ran side by side, so that each allocator has live bytes of its own."""
+    """Return whether threads ran in parallel, so that the live bytes differ by allocator."""
     return any(cell.cell.mode == Mode.PARALLEL for cell in cells)
 
 
@@ -247,7 +247,7 @@ PARTS = (
 
 
 def waterfall(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
-    """Return bars of what a footprint is made of when live bytes peak, resident memory and the limits beside them."""
+    """Return bars of the parts of a footprint at the peak of live bytes, with resident memory and the bounds."""
     known = [
         cell for cell in cells if metric_of(cell, "rounding_bytes") and metric_of(cell, "resident_at_peak_live_bytes")
     ]
@@ -263,7 +263,7 @@ def waterfall(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
         parts = [(colour, hatch, _bytes(cell, metric) / unit) for _, metric, colour, hatch in PARTS]
         resident = _bytes(cell, "resident_at_peak_live_bytes") / unit
         if metric_of(cell, "free_bytes") is None:
-            # Of a malloc nobody but itself knows what lies between live blocks and resident memory.
+            # Only a malloc itself knows its memory between live blocks and resident memory.
             parts.append(("#D9D9D9", "...", max(0.0, resident - sum(width for *_, width in parts))))
         for colour, hatch, width in parts:
             axes.barh(position, width, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
@@ -271,7 +271,7 @@ def waterfall(cells: Sequence[CellResult], info: TraceInfo) -> Figure | None:
         if resident <= limit:
             axes.plot(resident, position, marker="D", color="white", markeredgecolor="black", markersize=6)
         if max(left, resident) > limit:
-            # What lies beyond the edge is said; a bar that ends before it shows its own length.
+            # A bar beyond the edge gets a remark; other bars show their full length.
             beyond = f"{format_size(left * unit)}, " if left > limit else ""
             axes.annotate(
                 f"{beyond}{format_size(resident * unit)} resident",
@@ -304,7 +304,7 @@ def _bytes(cell: CellResult, name: str) -> float:
 
 
 def _limits(axes: Axes, info: TraceInfo, unit: int) -> list[Any]:
-    """Draw what no allocator can beat, and the best packing where there is one; returns them for the legend."""
+    """Draw the lower bound for all allocators, and the best packing if it is known; return both for the legend."""
     drawn = [axes.axvline(info.peak_live_bytes / unit, color="black", linewidth=1, linestyle=":", label="load")]
     if info.packing_bytes is not None:
         label = "best offline packing found"

@@ -1,4 +1,4 @@
-"""What alignment takes of memory: one line an allocator, and what arithmetic says."""
+"""The memory cost of alignment: one line for each allocator, and the arithmetic bound."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WAY = "align-"
 
 
 def courses(cells: Sequence[CellResult]) -> tuple[dict[str, list[tuple[int, float]]], dict[int, float]]:
-    """Return (allocator -> (alignment, mean padding in bytes), alignment -> what rounding up to it takes)."""
+    """Return (allocator -> (alignment, mean padding in bytes), alignment -> the padding of rounding up to it)."""
     lines: dict[str, list[tuple[int, float]]] = {}
     theory: dict[int, float] = {}
     for cell in cells:
@@ -37,7 +37,7 @@ def _aligned(cell: CellResult) -> tuple[str, int | None]:
 
 
 def draw(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure | None:
-    """Draw mean padding of a block over its alignment; None where fewer than two alignments were measured."""
+    """Draw the mean padding of a block over its alignment; None if fewer than two alignments were measured."""
     lines, theory = courses(cells)
     drawn_as: dict[str, Style] = {}
     for cell in cells:

@@ -26,7 +26,7 @@ PERCENTILES = (
 
 
 def draw(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure | None:
-    """Percentiles of each kind of operation on a log axis, the noise floor beneath them."""
+    """Draw percentiles of each kind of operation on a log axis, with the noise floor beneath them."""
     kinds = [
         kind
         for kind in ("allocate", "deallocate", "reallocate")
@@ -109,14 +109,14 @@ def _whiskers(axes: Axes, metrics: Sequence[Metric | None], bottom: float, colou
 
 
 def under_arrivals(cells: Sequence[CellResult]) -> list[dict[str, dict[str, float]]]:
-    """Return what the null strategy shows under the same arrivals; nothing of a closed loop."""
+    """Return the null strategy's latencies under the same arrivals; nothing for a closed loop."""
     return [of_null for cell in cells if (of_null := cell.proof.get("open_loop", {}).get("null_ns"))]
 
 
 def floor_of(cells: Sequence[CellResult], kind: str) -> list[float]:
-    """Return the noise floor's percentiles above its own median, in the middle of the cells.
+    """Return the noise floor's percentiles above its own median, as the median over the cells.
 
-    Under arrivals the null strategy's.
+    Under arrivals these are the null strategy's.
     """
     null = [of_null[kind] for of_null in under_arrivals(cells) if kind in of_null]
     if null:
@@ -130,6 +130,6 @@ def floor_of(cells: Sequence[CellResult], kind: str) -> list[float]:
 
 
 def least_visible(cells: Sequence[CellResult]) -> float:
-    """Return half the timer's resolution in ns: less than that is drawn as that."""
+    """Return half the timer's resolution in ns: smaller times are drawn at this value."""
     steps = [step for cell in cells if (step := cell.proof.get("timer_resolution_ns"))]
     return max(min(steps, default=1.0) / 2, 0.1)

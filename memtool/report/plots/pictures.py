@@ -1,4 +1,4 @@
-"""Which pictures there are of a run, one set a workload, and where they go.
+"""The pictures of a run, one set for each workload, and their files.
 
 They are readable in grey print and by colour-blind readers (report/look.py).
 """
@@ -52,7 +52,7 @@ _TIMED = frozenset(
         "time-by-heap",
     }
 )
-"""The pictures of what the way of a call is part of."""
+"""The pictures of quantities that include the call."""
 _LONGEST_SLUG = 80
 
 
@@ -67,18 +67,17 @@ def draw_all(
     purpose: Purpose = "screen",
     at_once: int = 1,
 ) -> list[Path]:
-    """Draw the plots that the run has figures for into ``folder`` (``directory/plots``) and return the files.
+    """Draw the plots for which the run has figures into ``folder`` (``directory/plots``) and return the files.
 
-    ``directory`` has the run's series; ``only`` names the pictures that are drawn, all unless given; ``at_once``: in so
-    many processes. ``theme`` and ``purpose``: what they are drawn for (themes.py). Raises InputError for a picture that
-    there is not.
+    ``directory`` has the run's series; ``only`` names the pictures to draw (default: all); ``at_once`` is the number of
+    processes; ``theme`` and ``purpose`` determine the finish (themes.py). Raises InputError for an unknown picture.
     """
     with canvas.own_style(theme, purpose):
         return _draw_all(directory, run, folder or directory / FOLDER, only, suffix, at_once)
 
 
 def try_to_draw(draw: Callable[[], Sequence[Path]]) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """Return the pictures, and in words why there are none: figures that are stored are not lost for a picture."""
+    """Return the pictures, and the reason if there are none: a failure to draw must not lose the stored figures."""
     try:
         return tuple(draw()), ()
     except Exception as problem:
@@ -86,7 +85,7 @@ def try_to_draw(draw: Callable[[], Sequence[Path]]) -> tuple[tuple[Path, ...], t
 
 
 Picture = tuple[str, "Callable[[], Figure | None]", TraceInfo]
-"""Its name, what draws it, and of which workload it is."""
+"""Name of the picture, the function that draws it, and its workload."""
 
 
 def _draw_all(
@@ -129,11 +128,11 @@ def _refuse_unknown(only: Sequence[str] | None, known: Sequence[str]) -> None:
 
 
 Drawers = dict[str, "Callable[[], Figure | None]"]
-"""By the names of pictures, what draws them; None where the run has no figures for one."""
+"""Name of a picture -> the function that draws it, which returns None where the run has no figures for it."""
 
 
 def _pictures(directory: Path, run: Run) -> Iterator[tuple[TraceInfo, Drawers]]:
-    """Yield what can be drawn of each workload, and of each that was measured on several numbers of threads."""
+    """Yield the pictures of each workload, and of each that was measured with several numbers of threads."""
     styles = look.styles(run)
     lines = {name: style.of_line for name, style in styles.items()}
     for info in run.workloads:
@@ -169,7 +168,7 @@ def _pictures(directory: Path, run: Run) -> Iterator[tuple[TraceInfo, Drawers]]:
 
 
 def _slug(name: str) -> str:
-    """Return a name for files, as readable as can be."""
+    """Return a name for files that is as readable as possible."""
     readable = re.sub(r"[^A-Za-z0-9.-]+", "_", name)
     return readable if len(readable) == len(name) and len(name) <= _LONGEST_SLUG else files.safe_name(name)
 
@@ -197,11 +196,11 @@ def _save(figure: Figure, path: Path, run: Run, info: TraceInfo) -> Path:
 
 
 def _has_figures(cell: CellResult) -> bool:
-    return bool(cell.metrics) or bool(cell.series)  # of a graph's heap pass there are maps alone
+    return bool(cell.metrics) or bool(cell.series)  # the heap pass of a graph yields maps only
 
 
 def _heap_maps(cells: Sequence[CellResult], histories: Mapping[str, series.History]) -> Drawers:
-    """Return what draws all heaps at each moment that was mapped: heap-peak, heap-end, and one of each mark."""
+    """Return the functions that draw all heaps at each mapped moment: heap-peak, heap-end, and one for each mark."""
     moments: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for cell in cells:
         for heap_map in histories[look.label(cell)].heap_maps:

@@ -1,4 +1,4 @@
-"""What a whole program takes under each allocator: time and memory, side by side."""
+"""Time and memory of a whole program under each allocator, side by side."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MS = 1e6
 
 
 def draw(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure | None:
-    """Bars of processor time with the wall time as a mark, and bars of peak memory; whiskers are 95 % intervals."""
+    """Draw bars of processor time, marks of wall time, and bars of peak memory; whiskers are 95 % intervals."""
     known = [cell for cell in cells if metric_of(cell, "wall_time_ns") and metric_of(cell, "cpu_time_ns")][::-1]
     if not known:
         return None

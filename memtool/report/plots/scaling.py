@@ -1,4 +1,4 @@
-"""How each allocator's throughput changes with the number of threads: one picture for a workload that was swept."""
+"""Throughput of each allocator by number of threads: one picture for each swept workload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast allocators are, and what their speed costs in memory."""
+"""The speed of allocators, and its cost in memory."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FLATTENS = 8
-"""Times the middle: a bar as long as that leaves nothing to see of the others, so the axis is logarithmic."""
+"""Multiple of the median from which a bar makes the axis logarithmic, because it would hide the other bars."""
 
 
 def throughput(cells: Sequence[CellResult], styles: Mapping[str, Style]) -> Figure | None:
-    """Bars of ns/op with 95 % intervals, the harness's own share marked."""
+    """Draw bars of ns/op with 95 % intervals, with the harness's own share marked."""
     known = [(cell, metric) for cell in cells if (metric := metric_of(cell, "time_per_op_ns"))][::-1]
     if not known:
         return None
@@ -82,15 +82,15 @@ class _Point:
     cell: CellResult
     x: float
     y: float
-    """In the unit of the axis; what lies above it is drawn at its edge."""
+    """In the unit of the axis; values beyond the axis are drawn at its edge."""
     name: str
     is_inside: bool
 
 
 def against_memory(cells: Sequence[CellResult], styles: Mapping[str, Style], info: TraceInfo) -> Figure | None:
-    """Each allocator by time and peak resident memory; the Pareto front joins those that nothing beats in both.
+    """Draw each allocator by time and peak resident memory; the Pareto front connects those that none beats in both.
 
-    Without what is interpreted: its times are the interpreter's, and its objects are in its memory.
+    Interpreted allocators are left out: their times and their memory are mostly the interpreter's.
     """
     measured = [
         (cell, time.value, memory.value)
@@ -111,7 +111,7 @@ def against_memory(cells: Sequence[CellResult], styles: Mapping[str, Style], inf
     for point in points:
         style = styles[look.label(point.cell)]
         _whiskers(axes, point, unit, style.colour)
-        # Above the paper behind names, which would hide a part of it.
+        # Above the background of names, which would hide a part of it.
         axes.plot(
             point.x,
             point.y,
@@ -142,9 +142,9 @@ def against_memory(cells: Sequence[CellResult], styles: Mapping[str, Style], inf
 
 
 def _point(cell: CellResult, x: float, y: float, highest: float, unit: int) -> _Point:
-    """Return where an allocator is drawn.
+    """Return the position of an allocator.
 
-    One that never frees would press all others onto one line: it is drawn at the edge, with its figure.
+    One that never frees would squeeze the others into one line: it is drawn at the edge, with its figure.
     """
     is_inside = y <= highest
     name = look.marked(cell) if is_inside else f"{look.marked(cell)}, {format_size(y)}, above"
@@ -152,7 +152,7 @@ def _point(cell: CellResult, x: float, y: float, highest: float, unit: int) -> _
 
 
 def _whiskers(axes: Axes, point: _Point, unit: int, colour: str) -> None:
-    """Draw the 95 % intervals of a point, of those that it has."""
+    """Draw the 95 % intervals that a point has."""
     times, memory = point.cell.metrics["time_per_op_ns"], point.cell.metrics["peak_resident_bytes"]
     if times.low is not None and times.high is not None:
         bounds = [[point.x - times.low], [times.high - point.x]]
@@ -163,7 +163,7 @@ def _whiskers(axes: Axes, point: _Point, unit: int, colour: str) -> None:
 
 
 def _plain_ticks(axes: Axes) -> None:
-    """Write 20 and 50 on a log axis, rather than powers of ten that few of our ranges span."""
+    """Write 20 and 50 on a log axis, because few of the ranges span powers of ten."""
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     if axes.get_xscale() == "log":
@@ -173,9 +173,9 @@ def _plain_ticks(axes: Axes) -> None:
 
 
 def _label_points(figure: Figure, axes: Axes, points: Sequence[tuple[str, float, float]]) -> bool:
-    """Write each name beside its point, at the first of several places where it covers no other name or point.
+    """Write each name beside its point, at the first of several positions where it covers no other name or point.
 
-    Where one has no such place none is written, and the answer is False.
+    If a name has no such position, no name is written, and False is returned.
     """
     figure.canvas.draw()
     places: Sequence[tuple[float, float, str]] = (
