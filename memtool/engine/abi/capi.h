@@ -222,8 +222,7 @@ uint64_t memtool_calibrate_counter(uint32_t milliseconds);
 uint32_t memtool_symbol_owner(const char* symbol, char* path, uint64_t path_bytes, char* build_id,
                               uint64_t build_id_bytes);
 
-/* One strategy on one region, driven operation by operation. NULL, with one line in `message`, if it cannot be created.
- * */
+/* One strategy on one region, driven operation by operation. NULL, with one line in `message`, on failure. */
 typedef struct HeapHandle HeapHandle;
 typedef struct HeapFigures {
   uint64_t footprint, granted, free_bytes, largest_free, free_blocks, used_blocks, metadata_bytes, metadata_apart_bytes;

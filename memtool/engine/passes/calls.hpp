@@ -1,4 +1,4 @@
-// The calls pass: system calls, counted by the parent. Cold, for that is when most memory is taken.
+// The calls pass: the parent counts system calls. The heap is cold, because a cold heap takes the most memory.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,9 @@
 
 namespace memtool {
 
-// memtool/passes/calls.py has the same.
+// memtool/passes/calls.py declares the same structure.
 struct CallsFigures {
-  std::uint64_t socket;  // over which the means to count are sent
+  std::uint64_t socket;  // the socket over which the means of counting are sent
 };
 
 template <class S, class Given>
@@ -33,8 +33,8 @@ void calls(Serial<S, Given>& replayed) {
   (void)replayed.detected_in(strategy);
 }
 
-// The threads that begin by themselves are there before the count begins, and all have stacks of ours: what making a
-// thread asks the kernel for is not the allocator's.
+// The threads that run from the beginning exist before the count begins, and all of them have stacks of ours. The
+// system calls that create a thread are not the allocator's.
 template <class S, class Given>
 void calls(Threaded<S, Given>& replayed) {
   replayed.region.reset();

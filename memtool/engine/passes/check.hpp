@@ -10,7 +10,7 @@
 
 namespace memtool {
 
-// memtool/passes/check.py has the same, and says what it is.
+// memtool/passes/check.py declares the same structure and describes it.
 struct CheckFigures {
   std::uint64_t checks;
   std::uint64_t surviving_objects;
@@ -36,7 +36,7 @@ void check(Serial<S, Given>& replayed) {
   Replay<S, CheckProbe<S>> replay(strategy, probe, replayed.slots.data());
   const std::uint64_t* at = replayed.image.begin;
   for (std::uint64_t i = 1; i <= kChecks && !book.failed() && !replay.out_of_memory(); ++i) {
-    // Once at the end of the events before the epilogue, for what is alive there.
+    // A last check at the end of the events before the epilogue covers the blocks that are still live.
     const std::uint64_t* stop = replayed.image.begin + replayed.image.head.words * i / kChecks;
     if (at < replayed.image.epilogue && stop >= replayed.image.epilogue) {
       at = replay.run(at, replayed.image.epilogue);
@@ -57,7 +57,7 @@ void check(Serial<S, Given>& replayed) {
   }
 }
 
-// The check pass on a thread: tells the parent, which may have to kill this process, what it is about to do.
+// The check pass on a thread. It tells the parent, which may have to kill this process, what it is about to do.
 template <class S>
 class LaneCheckProbe : public CheckProbe<S> {
  public:

@@ -1,6 +1,6 @@
-// The check pass: nothing is timed, everything is verified. Each block is filled with a pattern of its own and read
-// back before it is freed, so that a strategy that hands out overlapping memory, moves a block or writes into one is
-// found; and overlap, alignment and the region's bounds are verified outright.
+// The check pass: nothing is timed and everything is verified. Each block is filled with a pattern of its own, which is
+// read back before the block is freed. So a strategy is caught if it returns overlapping memory, or moves or overwrites
+// a live block. Overlap, alignment and the bounds of the region are also verified directly.
 #pragma once
 
 #include <algorithm>
@@ -23,17 +23,17 @@
 
 namespace memtool {
 
-// What the check passes know of a heap's live blocks: one book for all threads of a replay. A block leaves it before it
-// is freed and enters it after it was allocated, so that no two threads can be in it with the same memory unless the
-// strategy gave it to both.
+// The record of a heap's live blocks in the check pass: one book for all threads of a replay. A block leaves it before
+// its free and enters it after its allocation. So two threads can have the same memory in the book only if the strategy
+// gave it to both.
 class CheckBook {
  public:
   struct Block {
     std::byte* address = nullptr;
     std::uint64_t pattern = 0;
-    bool sound = false;  // false: it was found wrong, so nothing is written to it or read from it
+    bool sound = false;  // false: the block is wrong, so it is neither written nor read
   };
-  // What the replay has left alive and how it got there. Sums over live blocks do not depend on the order of the
+  // What the replay has left alive, and how it got there. The sums over live blocks do not depend on the order of the
   // operations; `order` depends on nothing else.
   struct Summary {
     std::uint64_t live_objects = 0;
@@ -42,9 +42,9 @@ class CheckBook {
     std::uint64_t order_digest = 0;
   };
 
-  // Whether anything was wrong: what comes after it may follow from it.
+  // Whether anything was wrong. Later findings may be consequences of it.
   [[nodiscard]] bool failed() const noexcept { return failed_.load(std::memory_order_relaxed); }
-  // Only when no thread is in the book.
+  // Call this only while no thread is in the book.
   [[nodiscard]] const std::string& complaint() const noexcept { return complaint_; }
   [[nodiscard]] std::uint64_t failed_operation() const noexcept { return failed_operation_; }
   [[nodiscard]] std::uint64_t live_bytes() const {
@@ -63,12 +63,12 @@ class CheckBook {
     count(operation_kind, size);
     return add(static_cast<std::byte*>(address), size, usable);
   }
-  // The second half of a reallocation, which has been counted.
+  // The second half of a reallocation, which was already counted.
   Block enter_again(void* address, std::uint64_t size, std::uint64_t usable) {
     const std::scoped_lock lock(mutex_);
     return add(static_cast<std::byte*>(address), size, usable);
   }
-  // Counts an operation and takes its block out, which is still the caller's. The size is what it is freed with.
+  // Counts an operation and removes its block, which the caller still owns. `size` is the size at the free.
   Block leave(const void* address, std::uint64_t size, std::uint64_t operation_kind) {
     const std::scoped_lock lock(mutex_);
     count(operation_kind, size);
@@ -90,7 +90,7 @@ class CheckBook {
 
  private:
   struct Live {
-    std::uintptr_t end;  // one past the last byte that may be used
+    std::uintptr_t end;  // one past the last usable byte
     std::uint64_t size;
     std::uint64_t pattern;
   };
@@ -109,7 +109,7 @@ class CheckBook {
   void note(const std::string& words) {
     if (!complaint_.empty()) return;
     complaint_ = lane_number == 0 ? words : "thread " + std::to_string(lane_number - 1) + ": " + words;
-    failed_operation_ = operations_ - (operations_ > 0);  // the one that was just counted, from 0
+    failed_operation_ = operations_ - (operations_ > 0);  // the operation that was just counted, numbered from 0
     failed_.store(true, std::memory_order_relaxed);
   }
 
@@ -136,7 +136,7 @@ class CheckBook {
     return block;
   }
 
-  // Whether the bytes asked for overlap, or only what usable_size() says of them.
+  // Tells whether the requested bytes overlap or only the bytes that usable_size() claims.
   [[nodiscard]] std::string why_overlapping(std::uintptr_t first, std::uint64_t size,
                                             Blocks::const_iterator next) const {
     const auto asked_end = [](const auto& live) { return live.first + std::max<std::uint64_t>(live.second.size, 1); };
@@ -148,7 +148,7 @@ class CheckBook {
   }
 
   mutable std::mutex mutex_;
-  Blocks live_blocks_;  // by their first byte
+  Blocks live_blocks_;  // by address
   Summary summary_;
   std::uint64_t operations_ = 0;
   std::string complaint_;
@@ -165,8 +165,8 @@ class CheckProbe : public PlainProbe {
   CheckProbe(const S& strategy, const Region& region, bool on_region, CheckBook& book) noexcept
       : strategy_(strategy), region_(region), on_region_(on_region), book_(book) {}
 
-  // After the first complaint the strategy is left alone: what it does next might take the process down, and the words
-  // with it.
+  // After the first complaint the strategy is not called again. Its next call might crash the process, and the
+  // complaint would be lost.
   template <class Operation>
   void* allocate(Operation operation) noexcept {
     return book_.failed() ? nullptr : operation();
@@ -206,7 +206,7 @@ class CheckProbe : public PlainProbe {
     fill(entered, new_size);
   }
 
-  // The strategy's own invariants, and whether its figures can be true together.
+  // Verifies the strategy's own invariants, and that its figures are consistent.
   void verify_heap() {
     ++checks_;
     try {
@@ -238,15 +238,17 @@ class CheckProbe : public PlainProbe {
 
   void complain(const std::string& words) { book_.complain(words); }
 
-  // A strategy is not asked about a block that lies outside of its region: it would look for its books there.
+  // Does not ask a strategy about a block outside of its region, because the strategy would look for its metadata
+  // there.
   [[nodiscard]] std::uint64_t usable_of(void* block, std::uint64_t size) const noexcept {
     return on_region_ && !region_.contains(block, size) ? size : strategy_.usable_size(block, size);
   }
 
-  // A block that was entered, unsound where it is not what was asked for.
+  // Returns an entered block, marked as unsound if it is not what was requested.
   Block inspected(Block block, std::uint64_t size, std::uint64_t usable, std::size_t alignment) {
     if (!block.sound) return block;
-    // A default request need not be aligned to more than the largest power of two that fits into it.
+    // The block of a default request need not be aligned to more than the largest power of two not greater than its
+    // size.
     const std::uint64_t need =
         alignment == kDefaultAlignment
             ? std::min<std::uint64_t>(kDefaultAlignment, std::bit_floor(std::max<std::uint64_t>(size, 1)))
@@ -265,7 +267,7 @@ class CheckProbe : public PlainProbe {
     return block;
   }
 
-  // Calls visit(offset, bytes) for the parts of a block that carry the pattern.
+  // Calls visit(offset, bytes) for the parts of a block that hold the pattern.
   template <class Visit>
   static void for_each_part(std::uint64_t size, Visit visit) {
     if (size <= kFilledWhole) {
@@ -277,8 +279,7 @@ class CheckProbe : public PlainProbe {
     visit(size - kEnd, kEnd);
   }
 
-  // The byte at `offset` is that of the pattern's 8-byte word rotated with the word's number: shifted copies do not
-  // match.
+  // Each 8-byte word is the pattern, rotated by the number of the word, so that shifted copies do not match.
   static std::uint64_t word_at(std::uint64_t pattern, std::uint64_t offset) noexcept {
     return pattern ^ (offset >> 3) * 0xd6e8feb86659fd93ULL;
   }
@@ -301,7 +302,7 @@ class CheckProbe : public PlainProbe {
     const std::uint64_t end = offset + bytes;
     std::uint64_t at = offset;
     bool holds = true;
-    // A word at a time, so that it is compared without a call.
+    // One word at a time, so that the comparison needs no call.
     for (; end - at >= sizeof(std::uint64_t); at += sizeof(std::uint64_t)) {
       const std::uint64_t word = word_at(block.pattern, at);
       holds = std::memcmp(block.address + at, &word, sizeof word) == 0;
@@ -321,7 +322,7 @@ class CheckProbe : public PlainProbe {
         size, [&](std::uint64_t offset, std::uint64_t bytes) { holds = holds && part_holds(block, offset, bytes); });
   }
 
-  // After a reallocation, of what was filled for the old size only the head is sure to have been filled throughout.
+  // After a reallocation, only the head of the old block is sure to have been filled completely.
   void verify_prefix(const Block& block, std::uint64_t old_size, std::uint64_t new_size) {
     const std::uint64_t filled = old_size <= kFilledWhole ? old_size : kEnd;
     if (block.sound) part_holds(block, 0, std::min(filled, new_size));

@@ -1,5 +1,4 @@
-// The counters pass: the replay of the throughput pass, to the letter, with its instructions counted in the place of
-// its time.
+// The counters pass: exactly the replay of the throughput pass, but it counts instructions instead of measuring time.
 #pragma once
 
 #include <atomic>
@@ -10,10 +9,10 @@
 
 namespace memtool {
 
-// memtool/passes/counters.py has the same.
+// memtool/passes/counters.py declares the same structure.
 struct CountersFigures {
   std::uint64_t counter;       // MEMTOOL_COUNTER_*
-  std::uint64_t instructions;  // 0 under callgrind, which keeps them to itself
+  std::uint64_t instructions;  // 0 under callgrind, which writes the count to a file
 };
 
 template <class S, class Given>
@@ -37,7 +36,7 @@ void counters(Serial<S, Given>& replayed) {
   });
 }
 
-// Counts what its lane executes from here to the end of its body, and nothing of what it does while it waits.
+// Counts the instructions of its lane from here to the end of the lane's body, except while the lane waits.
 class CountedProbe : public ThroughputProbe<true> {
  public:
   CountedProbe(Touch touch, Lane& lane, std::uint32_t counter, std::atomic<std::uint64_t>& total) noexcept
@@ -54,7 +53,7 @@ class CountedProbe : public ThroughputProbe<true> {
     total_ += counter_.stop_thread();
     lane_.counter = nullptr;
   }
-  // Of what only warms the heap, and of the epilogue.
+  // The probe of the warm-up and of the epilogue.
   [[nodiscard]] static ThroughputProbe<true> unrecorded(Touch touch) noexcept { return ThroughputProbe<true>(touch); }
 
  private:
@@ -63,7 +62,7 @@ class CountedProbe : public ThroughputProbe<true> {
   std::atomic<std::uint64_t>& total_;
 };
 
-// What the lanes execute, less what they do while they wait for each other.
+// Counts the instructions of all lanes, except those executed while they wait for each other.
 template <class S, class Given>
 void counters(Threaded<S, Given>& replayed) {
   auto& figures = replayed.template figures<CountersFigures>();

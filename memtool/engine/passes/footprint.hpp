@@ -1,4 +1,4 @@
-// The footprint pass: what is live, granted, taken and resident at checkpoints. Nothing is timed.
+// The footprint pass: live, granted, taken and resident bytes at checkpoints. Nothing is timed.
 #pragma once
 
 #include <sys/resource.h>
@@ -19,22 +19,23 @@
 
 namespace memtool {
 
-// Tells a heap that may resize blocks by a copy of its own what the program writes: see AnyHeap.
+// Tells a heap that may copy a block to resize it how the program writes to blocks; see AnyHeap.
 template <class S>
 void write_when_moved(S& strategy, Touch touch) {
   if constexpr (requires { strategy.write_when_moved(touch, 0); }) strategy.write_when_moved(touch, 0);
 }
 
-// Asking the kernel takes two microseconds with what it does to the caches, more than all else at a checkpoint: once in
-// 25,000 operations, which take some 400, and 40 times at least. The series says n/a elsewhere.
+// A query of the kernel costs two microseconds with its effect on the caches, more than everything else at a
+// checkpoint. So there is one in 25,000 operations, which take about 400 microseconds, and at least 40 in total. At the
+// other checkpoints the series shows n/a.
 inline std::uint64_t checkpoints_to_a_resident_reading(std::uint64_t checkpoints, std::uint64_t operations) noexcept {
   return 1 + checkpoints / (std::max<std::uint64_t>(operations / 25'000, 40) + 1);
 }
 
-// What the kernel remembers costs three times as much: this many times in a run, and at its end.
+// Reading the kernel's maximum costs three times as much: it is read this many times during a run, and at its end.
 inline constexpr std::uint64_t kPeakReadings = 8;
 
-// `resident`: bytes, less the baseline.
+// `resident`: in bytes, less the baseline.
 template <class S>
 CheckpointRow checkpoint_row(const HeapStats& stats, const Region& region, bool on_region,
                              const FootprintProbe<S>& probe, std::uint64_t resident) noexcept {
@@ -54,7 +55,7 @@ CheckpointRow checkpoint_row(const HeapStats& stats, const Region& region, bool 
           .most_resident_bytes = kNotApplicable};
 }
 
-// Adds to a row of the series what was most since the row before it.
+// Adds the maximum of each figure since the previous row to a row of the series.
 template <class S>
 void note_most(CheckpointRow& row, FootprintProbe<S>& probe, Region& region, FootprintFigures& figures) noexcept {
   row.most_live_bytes = probe.take_most_live();
@@ -63,27 +64,28 @@ void note_most(CheckpointRow& row, FootprintProbe<S>& probe, Region& region, Foo
   const std::uint64_t budgeted = std::min<std::uint64_t>(region.budgeted_apart(), apart);
   figures.beside_limit_bytes = std::max(figures.beside_limit_bytes, apart - budgeted);
   row.most_footprint_bytes = region.take_peak() + apart;
-  // Tables of adaptors are known at checkpoints only.
+  // The tables of adaptors are known only at checkpoints.
   if (row.most_footprint_bytes > figures.peak_footprint_bytes) {
     figures.peak_footprint_bytes = row.most_footprint_bytes;
     figures.live_at_peak_footprint_bytes = row.live_bytes;
   }
 }
 
-// At the end: between two checkpoints usable_size() may have said what cannot be.
+// For the end of the replay: between two checkpoints, usable_size() may have returned an impossible value.
 inline void fail_if_overgranted(const FootprintFigures& figures, bool on_region, ReplayResult& result) {
   const std::string lie = why_not_granted(figures.peak_granted_bytes, figures.peak_live_bytes,
                                           on_region ? figures.peak_footprint_bytes : kNotApplicable);
   if (!lie.empty()) fail(result, MEMTOOL_WRONG, "%s", lie.c_str());
 }
 
-// What is read of the process: before the heap is made, at the peak of live bytes, and when the events before the
-// epilogue have been replayed.
+// The readings of the process: before the heap is created, at the peak of live bytes, and after the events before the
+// epilogue.
 struct ProcessReadings {
   explicit ProcessReadings(const ReplayRequest& request)
       : resident(request.region, request.region_bytes, (request.region_flags & MEMTOOL_REGION_SHARED) != 0) {}
 
-  // Everything of the harness comes first: what is resident before the heap is made is not the heap's.
+  // Everything that belongs to the harness must exist before: memory that is resident before the heap exists is not the
+  // heap's.
   void begin(FootprintFigures& figures) noexcept {
     (void)resident.exact();  // faults in what the reading itself needs
     resident.begin_peak();
@@ -141,7 +143,7 @@ class SerialAccount {
     write_when_moved(strategy_, replayed.image.touch());
   }
 
-  // False: the sample has failed.
+  // Returns false if the sample has failed.
   bool run_body() {
     const Image& image = replayed_.image;
     const std::uint64_t checkpoints = figures_.checkpoints;
@@ -165,7 +167,7 @@ class SerialAccount {
 
   void run_epilogue() {
     readings_.end_body(strategy_, replayed_.region, figures_);
-    // Pages of the image that came in meanwhile are not the allocator's.
+    // Pages of the image that were read meanwhile do not belong to the allocator.
     const ImageWindow::Cost& image = replayed_.window.cost();
     figures_.minor_faults -= std::min(figures_.minor_faults, image.minor_faults - window_before_.minor_faults);
     figures_.major_faults -= std::min(figures_.major_faults, image.major_faults - window_before_.major_faults);
@@ -177,7 +179,7 @@ class SerialAccount {
   }
 
  private:
-  // Replays what comes before the figures, which begin with the heap as it is then.
+  // Replays the warm-up. The figures begin with the heap in the state that it leaves.
   bool warm() {
     if (!run_to(replayed_.image.body)) return false;
     probe_.begin();
@@ -220,7 +222,7 @@ class SerialAccount {
     return true;
   }
 
-  // Fills in a checkpoint. False: its figures cannot be true together, and the sample has failed, in words.
+  // Fills in a checkpoint. If its figures are inconsistent, the sample fails with a message, and the result is false.
   bool note(std::uint64_t resident, CheckpointRow& row) {
     const HeapStats stats = strategy_.stats();
     row = row_of(stats, resident);
@@ -261,20 +263,21 @@ void footprint(Serial<S, Given>& replayed) {
   SerialAccount<S, Given> account(replayed, readings);
   if (!account.run_body()) return;
   figures.body_ticks =
-      clock.stop() - start - (replayed.idle_ticks() - idle);  // of no metric: what checkpoints cost (benchmarks/run.py)
+      clock.stop() - start -
+      (replayed.idle_ticks() - idle);  // the cost of the checkpoints; part of no metric (benchmarks/run.py reads it)
   account.run_epilogue();
 }
 
-// The footprint pass on several threads: one account for all, which each enters in turn. Nothing is timed here.
+// The footprint pass on several threads. They share one account, which each enters in turn. Nothing is timed here.
 template <class S>
 class SharedFootprint {
  public:
-  // `every`: operations from one checkpoint to the next.
+  // `every`: number of operations between two checkpoints.
   SharedFootprint(FootprintProbe<S>& probe, std::uint64_t every, std::uint64_t peak_operation)
       : probe_(probe), every_(every), peak_operation_(peak_operation) {}
   virtual ~SharedFootprint() = default;
 
-  // From here on there are checkpoints; operations count from 0.
+  // From here on there are checkpoints, and operations count from 0.
   void begin() noexcept {
     next_ = every_;
     if (peak_operation_ == 0) at_peak();
@@ -334,8 +337,8 @@ class LaneFootprintProbe : public PlainProbe {
   SharedFootprint<S>& account_;
 };
 
-// In lockstep the moment at which live bytes peak is known from the trace. In parallel it is not, and the checkpoint
-// with the most of them stands for it.
+// In lockstep the trace determines the moment of the peak of live bytes. In parallel it is unknown, so the checkpoint
+// with the most live bytes stands for it.
 template <class S>
 class SharedAccount : public SharedFootprint<S> {
  public:
@@ -354,7 +357,7 @@ class SharedAccount : public SharedFootprint<S> {
     if (image.head.warm_lanes == 0) this->begin();
   }
 
-  // What came before has only warmed the heap.
+  // The events before only warmed the heap.
   void body_began() noexcept {
     this->probe_.begin();
     figures_.peak_resident_bytes = 0;

@@ -1,5 +1,6 @@
-// The heap pass: what the heap looks like at the peak of live bytes, at marks and at the end, and what is given back
-// when all is freed, at once and later. Untimed; a process of its own, because it waits.
+// The heap pass: maps of the heap at the peak of live bytes, at marks and at the end, and the memory that is returned
+// to the system after everything is freed, immediately and later. It is not timed. It needs a process of its own,
+// because it waits.
 #pragma once
 
 #include <algorithm>
@@ -26,20 +27,20 @@
 
 namespace memtool {
 
-// memtool/passes/heap.py has the same.
+// memtool/passes/heap.py declares the same structure.
 struct HeapPassFigures {
-  std::uint64_t drain_waits_ms[MEMTOOL_DRAIN_READINGS];              // given: after the drain, ascending
-  std::uint64_t after_drain_resident_bytes[MEMTOOL_DRAIN_READINGS];  // what is resident then
+  std::uint64_t drain_waits_ms[MEMTOOL_DRAIN_READINGS];              // input: delays after the drain, ascending
+  std::uint64_t after_drain_resident_bytes[MEMTOOL_DRAIN_READINGS];  // resident bytes after these delays
   OwnFigures own_after_drain;
   std::uint64_t maps;
   HeapMap map[MEMTOOL_MOST_MAPS];
 };
 
-// Knows which slots hold a live block.
+// Records which slots hold a live block.
 class HeapProbe : public PlainProbe {
  public:
   static constexpr bool kSeesScopes = true;
-  // `sizes`: one for each slot, zeroed.
+  // `sizes`: one zeroed entry for each slot.
   HeapProbe(Touch touch, std::uint64_t* sizes) noexcept : touch_(touch), sizes_(sizes) {}
 
   void allocated(std::uint32_t slot, void* block, std::uint64_t size, std::size_t, bool) noexcept {
@@ -79,7 +80,7 @@ class HeapProbe : public PlainProbe {
   std::uint64_t live_ = 0;
 };
 
-// What malloc says of itself is the strategy's only where it is malloc that serves.
+// The figures that malloc reports are the strategy's only if malloc serves it.
 template <class S>
 OwnFigures own_figures([[maybe_unused]] const S& strategy, const OwnStatistics& own) noexcept {
   if (strategy.info.uses_region) return {kNotApplicable, kNotApplicable, kNotApplicable, kNotApplicable};
@@ -116,7 +117,7 @@ void map_heap(const S& strategy, const HeapProbe& probe, void* const* slots, std
   map_live_heap(strategy, live, region, mapper, own, map);
 }
 
-// Sleeps until `milliseconds` after `start`, of the monotonic clock.
+// Sleeps until `milliseconds` after `start`, by the monotonic clock.
 inline void sleep_until(timespec start, std::uint64_t milliseconds) noexcept {
   start.tv_sec += static_cast<time_t>(milliseconds / 1000);
   start.tv_nsec += static_cast<long>(milliseconds % 1000) * 1'000'000;
@@ -128,7 +129,7 @@ inline void sleep_until(timespec start, std::uint64_t milliseconds) noexcept {
   }
 }
 
-// Reads what is resident at once and a while after everything was freed, the program idle.
+// Reads the resident memory immediately and some time after everything was freed, while the program is idle.
 inline void read_after_drain(HeapPassFigures& figures, const Resident& resident, std::uint64_t baseline) noexcept {
   timespec drained{};
   clock_gettime(CLOCK_MONOTONIC, &drained);
@@ -150,7 +151,7 @@ void heap(Serial<S, Given>& replayed) {
                                sizes.range()};
   const HeapMapper mapper(ours);
   if (!sizes.mapped() || !mapper.ready()) return fail(replayed.result, MEMTOOL_BAD_REQUEST, "no memory for a heap map");
-  // Else what the replay marks in it would count as the heap's.
+  // Otherwise the pages that the replay touches in it would count as the heap's.
   std::memset(sizes.base(), 0, replayed.image.head.slots * sizeof(std::uint64_t));
   const OwnStatistics own;
   const Resident resident(replayed.request.region, replayed.request.region_bytes, replayed.is_shared());
@@ -182,7 +183,7 @@ void heap(Serial<S, Given>& replayed) {
       map(MEMTOOL_AT_PEAK);
     }
     if (at >= mark.at && mark.at < replayed.image.epilogue) {
-      // One is left for the end.
+      // One map is left for the end.
       if (figures.maps < MEMTOOL_MOST_MAPS - 1) map(mark.moment);
       mark = next_mark(replayed.image, mark.at + 1);
     }
@@ -194,8 +195,8 @@ void heap(Serial<S, Given>& replayed) {
   figures.own_after_drain = own_figures(strategy, own);
 }
 
-// Where live blocks are, and how large: in the slots of lanes, and in the cells through which they change lanes. Its
-// memory is resident from the start.
+// The address and size of each live block, in the slots of lanes and in the cells through which blocks change lanes.
+// The memory of this record is resident from the start.
 class LaneBook {
  public:
   LaneBook(const ThreadImage& image, std::uint64_t peak_operation)
@@ -203,8 +204,8 @@ class LaneBook {
     for (std::uint64_t lane = 0; lane < image.head.lanes; ++lane)
       sizes_.push_back(std::make_unique<Table<std::uint64_t>>(image.lanes[lane].slots));
   }
-  // What came before has only warmed the heap, and no lane is in a replay. True: live bytes are never above what they
-  // are now.
+  // Called after the warm-up, while no lane is in a replay. Returns true if live bytes never exceed their current
+  // value.
   bool begin() noexcept {
     has_begun_ = true;
     operations_ = 0;
@@ -215,7 +216,7 @@ class LaneBook {
            std::ranges::all_of(sizes_, [](const auto& mapping) { return mapping->data() != nullptr; });
   }
 
-  // Sizes are kept one too large: a request may be for 0 bytes.
+  // Sizes are stored plus one, because a request may be for 0 bytes.
   void enter(const Lane& lane, std::uint32_t slot, std::uint64_t size) noexcept {
     sizes_[lane.number]->data()[slot] = size + 1;
     live_ += size;
@@ -230,12 +231,12 @@ class LaneBook {
   void receive(const Lane& lane, std::uint32_t slot, std::uint64_t cell) noexcept {
     sizes_[lane.number]->data()[slot] = std::exchange(cells_.data()[cell], 0);
   }
-  // Counts an operation; true: it is the one after which live bytes peak.
+  // Counts an operation. Returns true if live bytes peak after this one.
   bool count() noexcept { return ++operations_ == peak_operation_ && has_begun_; }
 
   [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
   [[nodiscard]] std::uint64_t live() const noexcept { return live_; }
-  // Calls visit(block, size) for each live block; nobody else may be in the heap.
+  // Calls visit(block, size) for each live block. No other thread may be in the heap.
   template <class Visit>
   void for_each(const Lanes& lanes, const std::atomic<void*>* cells, Visit visit) const {
     for (const auto& lane : lanes.all()) {
@@ -256,7 +257,7 @@ class LaneBook {
   std::atomic<std::uint64_t> live_ = 0;
 };
 
-// `at_peak()` is called on the lane whose operation is the one after which live bytes peak.
+// Calls `at_peak()` on the lane after whose operation live bytes peak.
 template <class AtPeak>
 class LaneHeapProbe : public PlainProbe {
  public:
@@ -292,8 +293,8 @@ class LaneHeapProbe : public PlainProbe {
   AtPeak at_peak_;
 };
 
-// In lockstep there is a map of the peak; side by side nobody knows its moment beforehand, and the
-// others do not stand still.
+// In lockstep there is a map of the peak. In parallel nobody knows its moment beforehand, and the other threads do not
+// stop.
 template <class S, class Given>
 void heap(Threaded<S, Given>& replayed) {
   auto& figures = replayed.template figures<HeapPassFigures>();
@@ -320,7 +321,7 @@ void heap(Threaded<S, Given>& replayed) {
   };
   Work work(make_probe);
   Lanes lanes(replayed.image, replayed.request, replayed.cells.data(), work, stacks.mapped() ? &stacks : nullptr);
-  // Everything of the harness first, as in footprint().
+  // Everything that belongs to the harness must exist before, as in footprint().
   const std::uintptr_t region = reinterpret_cast<std::uintptr_t>(replayed.request.region);
   const AddressRange ours[] = {{region, region + replayed.request.region_bytes}, stacks.range()};
   const HeapMapper mapper(ours);

@@ -16,7 +16,7 @@ constexpr std::uintptr_t kPage = 4096;
 constexpr std::size_t kMostPagesAtOnce = std::size_t{1} << 20;
 constexpr std::size_t kTextBytes = std::size_t{8} << 20;
 constexpr std::size_t kMostBefore = std::size_t{1} << 16;
-// Extents are parted where so much between them is not resident.
+// A gap of this many non-resident bytes separates two extents.
 constexpr std::uintptr_t kGap = std::uintptr_t{1} << 20;
 
 std::uint64_t overlap(std::uintptr_t begin, std::uintptr_t end, std::uintptr_t low, std::uintptr_t high) noexcept {
@@ -24,8 +24,8 @@ std::uint64_t overlap(std::uintptr_t begin, std::uintptr_t end, std::uintptr_t l
   return last > first ? last - first : 0;
 }
 
-// The smallest power of two of bytes, a page at least, with which the extents need no more than the buckets there are;
-// numbers the extents' buckets.
+// Chooses the smallest power of two of bytes, at least a page, with which the extents do not need more buckets than
+// there are, and numbers the extents' buckets.
 void lay_out(HeapMap& map) noexcept {
   for (map.bucket_bytes = kPage;; map.bucket_bytes *= 2) {
     std::uint64_t buckets = 0;
@@ -39,7 +39,7 @@ void lay_out(HeapMap& map) noexcept {
   std::memset(map.bucket, 0, map.buckets * sizeof(MapBucket));
 }
 
-// Adds [begin, end), which may reach over several buckets and beyond the extent, to one figure of the buckets.
+// Adds [begin, end), which may cover several buckets and exceed the extent, to one figure of the buckets.
 void add(HeapMap& map, const MapExtent& extent, std::uintptr_t begin, std::uintptr_t end,
          std::uint64_t MapBucket::* figure) noexcept {
   begin = std::max<std::uintptr_t>(begin, extent.address);
@@ -52,7 +52,7 @@ void add(HeapMap& map, const MapExtent& extent, std::uintptr_t begin, std::uintp
   }
 }
 
-// Adds it to whichever extents it lies in.
+// Adds [begin, end) to all extents that it overlaps.
 void add_anywhere(HeapMap& map, std::uintptr_t begin, std::uintptr_t end, std::uint64_t MapBucket::* figure) noexcept {
   const MapExtent* first = map.extent;
   const MapExtent* last = first + map.extents;
@@ -62,7 +62,7 @@ void add_anywhere(HeapMap& map, std::uintptr_t begin, std::uintptr_t end, std::u
   for (; at != last && at->address < end; ++at) add(map, *at, begin, end, figure);
 }
 
-// Reads lines as they come; the kernel hands out whole ones, a page of them at a time.
+// Reads lines as they arrive. The kernel returns whole lines, a page of them at a time.
 template <class Visit>
 void for_each_line(char* text, std::size_t room, Visit visit) {
   const int file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
@@ -81,7 +81,7 @@ void for_each_line(char* text, std::size_t room, Visit visit) {
   }
 }
 
-// Whether a line of /proc/self/maps is of anonymous memory that a malloc may have; sets its addresses.
+// Whether a line of /proc/self/maps describes anonymous memory that a malloc may have. Sets its addresses.
 bool is_anonymous(const char* line, std::uintptr_t& begin, std::uintptr_t& end) noexcept {
   unsigned long long low = 0, high = 0, inode = 0;
   char permissions[5] = "";
@@ -121,7 +121,7 @@ void HeapMapper::for_each_resident_run(Visit visit) const {
   for_each_line(static_cast<char*>(text_.base()), kTextBytes, [&](const char* line) {
     std::uintptr_t begin = 0, end = 0;
     if (!is_anonymous(line, begin, end)) return;
-    // The kernel joins neighbours into one mapping, so what is ours may lie in the midst of another's.
+    // The kernel merges neighbours into one mapping, so memory of the harness may lie in the middle of another's.
     for (std::size_t i = 0; i < ours_count_ && begin < end; ++i) {
       if (ours_[i].end <= begin || ours_[i].begin >= end) continue;
       if (ours_[i].begin > begin) visit_runs(begin, ours_[i].begin, visit);
@@ -166,11 +166,11 @@ void HeapMapper::map_region(const Region& region, const std::function<void(const
     add(map, map.extent[0], low, high, &MapBucket::resident);
   };
   visit_runs(base, end, note);
-  map.extent[0].address = 0;  // what the region's base is says nothing
+  map.extent[0].address = 0;  // the region's base address carries no information
 }
 
 void HeapMapper::map_process(const std::function<void(const BlockReport&)>& live, HeapMap& map) const {
-  // Runs that lie near each other are one extent; one in which nothing came since the beginning is not the heap's.
+  // Runs that lie near each other form one extent. An extent without new pages since the beginning is not the heap's.
   map.extents = 0;
   std::uint64_t fresh = 0;
   const auto finish = [&] {

@@ -1,7 +1,7 @@
-// Where the memory of a heap lies: bucket by bucket of addresses, who holds it, and whether it is resident.
+// Maps the memory of a heap: for each bucket of addresses, who holds it and whether it is resident.
 //
-// Where the live blocks are is known of every heap, and which pages are resident; a strategy on a region says itself
-// what is free and metadata (walk()). Nothing here allocates after the construction: it would be in the map.
+// The live blocks and the resident pages are known for every heap. A strategy on a region also reports which bytes are
+// free or metadata (walk()). Nothing here allocates after construction, because the allocation would appear on the map.
 #pragma once
 
 #include <cstddef>
@@ -20,19 +20,19 @@ class HeapMapper {
  public:
   using BlockReport = std::function<void(const void* block, std::size_t bytes)>;
 
-  // Notes what is resident now. Memory in `ours` is the harness's: it is on no map.
+  // Records which pages are resident now. Memory in `ours` belongs to the harness and appears on no map.
   explicit HeapMapper(std::span<const AddressRange> ours) noexcept;
   [[nodiscard]] bool ready() const noexcept { return pages_.mapped() && before_pages_.mapped() && text_.mapped(); }
 
-  // A strategy on a region; `walk` calls its visitor for every block, as Strategy::walk does, `live` reports every live
-  // block: an arena does not know which of the blocks that it handed out are dead.
+  // Maps a strategy on a region. `walk` calls its visitor for every block, as Strategy::walk does. `live` reports every
+  // live block, because an arena does not know which of its blocks are dead.
   void map_region(const Region& region, const std::function<void(const BlockVisitor&)>& walk,
                   const std::function<void(const BlockReport&)>& live, HeapMap& map) const;
-  // The anonymous memory of the process; `live` reports every live block.
+  // Maps the anonymous memory of the process. `live` reports every live block.
   void map_process(const std::function<void(const BlockReport&)>& live, HeapMap& map) const;
 
  private:
-  // Calls visit(begin, end) for each run of resident pages in anonymous writable memory that is not ours, in order.
+  // Calls visit(begin, end), in order, for each run of resident pages in anonymous writable memory that is not ours.
   template <class Visit>
   void for_each_resident_run(Visit visit) const;
   template <class Visit>
@@ -44,8 +44,8 @@ class HeapMapper {
   static constexpr std::size_t kMostOurs = 16;
   AddressRange ours_[kMostOurs];
   std::size_t ours_count_ = 0;
-  OwnPages pages_;         // what mincore() writes: a byte a page
-  OwnPages before_pages_;  // runs that were resident at the construction
+  OwnPages pages_;         // the output of mincore(): one byte for each page
+  OwnPages before_pages_;  // runs that were resident at construction
   OwnPages text_;          // /proc/self/maps
   std::size_t before_count_ = 0;
 };

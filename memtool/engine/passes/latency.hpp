@@ -28,7 +28,7 @@ const std::uint64_t* schedule(Serial<S, Given>& replayed, const OwnPages& pages)
   return starts;
 }
 
-// In slices, so that what was slow has its place in the run. The epilogue is not recorded.
+// Replays in slices, so that slow operations have a place in the run. The epilogue is not recorded.
 template <class S, class Given>
 bool latency_once(Serial<S, Given>& replayed, LatencyProbe& probe, LatencyDetail& detail, ThroughputProbe<true>& plain,
                   std::uint64_t& ticks) {
@@ -85,8 +85,8 @@ void latency(Serial<S, Given>& replayed) {
   detail.add_to(figures.histograms, figures.maximum);
 }
 
-// Where the lanes record their latencies: the first ones each for itself, the others in sets that they take and give
-// back, so that a thousand short threads need no more sets than run at once.
+// The histograms of the lanes. The first lanes have their own. The others take a set and return it, so that a thousand
+// short-lived threads need no more sets than run at once.
 class LaneHistograms {
  public:
   static constexpr std::size_t kCounts = MEMTOOL_HISTOGRAMS * Histogram::kBuckets;
@@ -110,7 +110,7 @@ class LaneHistograms {
     probe.write_maxima(maxima);
     for (std::size_t i = 0; i < MEMTOOL_HISTOGRAMS; ++i) maxima_[i] = std::max(maxima_[i], maxima[i]);
   }
-  // Adds all sets into the request's, and the frees of other threads' blocks to all frees.
+  // Adds all sets to those of the request, and the frees of other threads' blocks to all frees.
   void add_up() const noexcept {
     for (std::uint32_t lane = 0; lane < figures_.thread_histogram_count; ++lane) add(own_ + lane * kCounts);
     for (const auto& set : sets_) add(set->data());
@@ -142,7 +142,7 @@ class PooledLatencyProbe : public LatencyProbe {
   ~PooledLatencyProbe() { histograms_.give_back(lane_, set_, *this); }
   PooledLatencyProbe(const PooledLatencyProbe&) = delete;
   PooledLatencyProbe& operator=(const PooledLatencyProbe&) = delete;
-  // Of what only warms the heap, and of the epilogue.
+  // The probe of the warm-up and of the epilogue.
   [[nodiscard]] static ThroughputProbe<true> unrecorded(Touch touch) noexcept { return ThroughputProbe<true>(touch); }
 
  private:

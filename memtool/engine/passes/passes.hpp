@@ -1,4 +1,4 @@
-// The passes of a replay: THE list, one line each, on one thread and on several alike. memtool/passes has the same.
+// The passes of a replay: THE list, one line each, for one thread and for several. memtool/passes has the same list.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct Pass {
   std::string_view name;
   std::uint64_t figures_bytes;
   void (*run)(Replayed&);
-  // Whether it populates the region itself, when it has read what was resident before.
+  // Whether the pass itself populates the region, after it has read the resident baseline.
   bool populates = false;
 };
 

@@ -1,4 +1,5 @@
-// What is measured during a replay. Each probe is one pass; see engine/replay/replay.hpp for when its hooks are called.
+// What is measured during a replay. Each probe is one pass. engine/replay/replay.hpp describes when its hooks are
+// called.
 #pragma once
 
 #include <algorithm>
@@ -19,18 +20,18 @@
 
 namespace memtool {
 
-// What a program does with an object that it writes to: the first byte, again and again. It is left as it was, so that
-// a block that is checked keeps its pattern; the cache line changes hands all the same.
+// The writes of a program to an object: to its first byte, again and again. The byte keeps its value, so that a checked
+// block keeps its pattern; the cache line changes hands all the same.
 [[gnu::always_inline]] inline void write_block(void* block, std::uint64_t times) noexcept {
   auto* byte = static_cast<volatile std::byte*>(block);
   for (std::uint64_t i = 0; i < times; ++i) *byte = *byte;
 }
 
-// Hooks that do nothing, and operations that are merely run.
+// Hooks that do nothing, and operations that are just run.
 class PlainProbe {
  public:
   static constexpr bool kSeesScopes = false;
-  // Where kSeesScopes: whether it wants to, of this replay.
+  // If kSeesScopes: whether the probe wants to see the scopes of this replay.
   static constexpr bool wants_scopes() noexcept { return true; }
   template <class Operation>
   [[gnu::always_inline]] void* allocate(Operation operation) noexcept {
@@ -60,7 +61,7 @@ class PlainProbe {
   void write(void* block, std::uint64_t times) noexcept { write_block(block, times); }
 };
 
-// No timer inside: the whole replay is timed from without.
+// No timer inside: the whole replay is timed from outside.
 template <bool kTouches>
 class ThroughputProbe : public PlainProbe {
  public:
@@ -76,8 +77,8 @@ class ThroughputProbe : public PlainProbe {
   Touch touch_;
 };
 
-// A clock around each operation, and every few operations around nothing at all: the noise floor, taken under the same
-// conditions as what it is compared with.
+// Times each operation, and every few operations an empty section. This gives the noise floor under the same conditions
+// as the operations with which it is compared.
 class LatencyProbe : public PlainProbe {
  public:
   static constexpr bool kSeesScopes = true;
@@ -126,7 +127,7 @@ class LatencyProbe : public PlainProbe {
     finish(ticks);
   }
   void received(std::uint32_t, std::uint64_t) noexcept { received_ = true; }
-  // A frame is an outermost scope, with the frees at its end, which come behind it where a strategy has no scopes.
+  // A frame is an outermost scope with the frees at its end, which follow it if a strategy has no scopes.
   void scope_begins() noexcept {
     if (depth_++ == 0) {
       end_frame();
@@ -135,7 +136,8 @@ class LatencyProbe : public PlainProbe {
     }
   }
   void scope_ends() noexcept { --depth_; }
-  // Also at the end of a replay. Under arrivals latencies contain each other's queues, and a sum says nothing.
+  // Also called at the end of a replay. With arrivals, latencies contain each other's queueing, so their sum is
+  // meaningless.
   void end_frame() noexcept {
     const std::uint64_t overhead = frame_operations_ * overhead_ / kReadings;
     if (in_frame_ && !wants_scopes()) frame_.record(frame_ticks_ > overhead ? frame_ticks_ - overhead : 0);
@@ -147,7 +149,7 @@ class LatencyProbe : public PlainProbe {
     received_ = false;
     write_block(block, times);
   }
-  // The end of a scope is one operation, and a deallocation, of no size.
+  // The end of a scope counts as one operation: a deallocation without a size.
   template <class Operation>
   void release(Operation operation) noexcept {
     const std::uint64_t start = begin();
@@ -162,7 +164,7 @@ class LatencyProbe : public PlainProbe {
     size_ = size;
     if (wants_scopes()) detail_->skip();
   }
-  // The block is written first, from the reading on with which its allocation ended; then both are recorded.
+  // First writes the block, timed from the reading that ended its allocation, and then records both.
   [[gnu::always_inline]] void allocated(std::uint32_t, void* block, std::uint64_t size, std::size_t, bool) noexcept {
     if (touch_ != Touch::none) {
       touch_block(touch_, block, size);
@@ -176,7 +178,8 @@ class LatencyProbe : public PlainProbe {
     }
     finish(ticks);
   }
-  // What a block has grown by is written too, or the next resize would copy what the kernel has not given yet.
+  // The part by which a block has grown is written too. Otherwise the next resize would copy pages that the kernel has
+  // not yet provided.
   void reallocated(std::uint32_t, void* block, std::uint64_t old_size, std::uint64_t new_size, std::size_t) noexcept {
     touch_grown(touch_, block, old_size, new_size);
   }
@@ -193,7 +196,7 @@ class LatencyProbe : public PlainProbe {
   }
 
  private:
-  // An odd number of operations, so that the slices do not keep step with a workload that repeats every 2^k operations.
+  // An odd number, so that the slices do not keep step with a workload that repeats every 2^k operations.
   static constexpr unsigned kFloorEvery = 13;
 
   [[nodiscard, gnu::always_inline]] std::uint64_t begin() noexcept {
@@ -224,9 +227,9 @@ class LatencyProbe : public PlainProbe {
     touch_floor_.record(clock_.lap() - before);
   }
 
-  // Ticks of kReadings empty timed regions together, which is taken off the operations of a frame: a frame has hundreds
-  // of them. A sum, for where a counter moves in steps, a mean is right and a median is off by up to a step; the
-  // longest tenth is left out, which is the machine's.
+  // Ticks of kReadings empty timed sections together, which are subtracted from the hundreds of operations of a frame.
+  // If a counter moves in steps, a mean is right, while a median may be off by a step. The longest tenth is left out as
+  // disturbance of the machine.
   static constexpr std::size_t kReadings = 900;
   [[nodiscard]] std::uint64_t empty_regions() const noexcept {
     std::array<std::uint64_t, kReadings + kReadings / 9> readings{};
@@ -241,24 +244,24 @@ class LatencyProbe : public PlainProbe {
 
   Touch touch_;
   LatencyDetail* detail_;
-  std::uint64_t start_ = 0, end_ = 0;  // of the allocation that is being replayed
-  std::uint64_t size_ = 0;             // of the block that is being freed
+  std::uint64_t start_ = 0, end_ = 0;  // of the current allocation
+  std::uint64_t size_ = 0;             // of the block being freed
   Clock clock_;
   unsigned since_floor_ = 0;
   Histogram allocate_, deallocate_, reallocate_, first_touch_, floor_, remote_deallocate_, frame_, touch_floor_;
-  std::uint64_t overhead_ = 0;          // ticks of kReadings empty timed regions
-  std::uint64_t frame_ticks_ = 0;       // of the operations of the present frame
-  std::uint64_t frame_operations_ = 0;  // how many there are
-  std::uint64_t depth_ = 0;             // of open scopes
+  std::uint64_t overhead_ = 0;          // ticks of kReadings empty timed sections
+  std::uint64_t frame_ticks_ = 0;       // of the operations of the current frame
+  std::uint64_t frame_operations_ = 0;  // number of operations of the current frame
+  std::uint64_t depth_ = 0;             // number of open scopes
   bool in_frame_ = false;
-  bool received_ = false;  // the object of the next event was another thread's
+  bool received_ = false;  // the object of the next event came from another thread
 };
 
-// memtool/passes/footprint.py has the same, and says what it is.
+// memtool/passes/footprint.py declares the same structure and describes it.
 struct FootprintFigures {
-  std::uint64_t checkpoints;  // given
+  std::uint64_t checkpoints;  // input
   std::uint64_t series;       // offset of checkpoints + 2 rows
-  std::uint64_t rows;         // of the series that were written
+  std::uint64_t rows;         // number of rows of the series that were written
   std::uint64_t peak_live_bytes;
   std::uint64_t peak_granted_bytes;
   std::uint64_t peak_footprint_bytes;
@@ -269,7 +272,7 @@ struct FootprintFigures {
   double ratio_sum;
   std::uint64_t baseline_resident_bytes;
   std::uint64_t resident_at_peak_live_bytes;  // exact (smaps_rollup)
-  std::uint64_t peak_resident_bytes;          // the larger of what was read and of what the kernel remembers
+  std::uint64_t peak_resident_bytes;          // the larger of the values read and of the kernel's maximum
   std::uint64_t end_resident_bytes;           // exact, after the last event before the epilogue
   std::uint64_t drained_resident_bytes;       // exact, after the epilogue
   std::uint64_t huge_resident_bytes;
@@ -281,18 +284,18 @@ struct FootprintFigures {
   std::uint64_t body_ticks;
   CheckpointRow at_peak_live;
   CheckpointRow drained;
-  CheckpointRow at_mark[MEMTOOL_MOST_MAPS];  // by the marks' numbers; on one thread
+  CheckpointRow at_mark[MEMTOOL_MOST_MAPS];  // indexed by the marks' numbers; on one thread
   RegionAccount region;
-  char report[MEMTOOL_REPORT_BYTES];  // what each adaptor reports, as members of a JSON object
+  char report[MEMTOOL_REPORT_BYTES];  // the reports of the adaptors, as members of a JSON object
 };
 
-// Live and granted bytes at every event, and the footprint's peak; stats() and the resident set are read from without,
-// at checkpoints.
+// Tracks live and granted bytes at every event, and the peak of the footprint. stats() and the resident set are read
+// from outside, at checkpoints.
 template <class S>
 class FootprintProbe : public PlainProbe {
  public:
   static constexpr bool kSeesScopes = true;
-  // Below this a ratio of footprint to live bytes says nothing of the strategy.
+  // Below this a ratio of footprint to live bytes says nothing about the strategy.
   static constexpr std::uint64_t kLeastLive = 64 * 1024;
 
   FootprintProbe(Touch touch, const S& strategy, const Region& region, FootprintFigures& figures) noexcept
@@ -310,7 +313,7 @@ class FootprintProbe : public PlainProbe {
     remove(block, size);
   }
   void reallocating(std::uint32_t, void* block, std::uint64_t size) noexcept { remove(block, size); }
-  // As std::vector::resize() does: what is new is written before what is old is freed, so both are resident together.
+  // As in std::vector::resize(): the new block is written before the old one is freed, so both are resident at once.
   void moving(void* block, std::uint64_t size) noexcept { touch_block(touch_, block, size); }
   void reallocated(std::uint32_t, void* block, std::uint64_t, std::uint64_t size, std::size_t) noexcept {
     touch_block(touch_, block, size);
@@ -318,7 +321,7 @@ class FootprintProbe : public PlainProbe {
     add(block, size);
   }
 
-  // From here on figures count, of the heap as it is now.
+  // From here on figures count, starting from the heap as it is now.
   void begin() noexcept {
     operations_ = 0;
     most_live_ = live_;
@@ -334,7 +337,7 @@ class FootprintProbe : public PlainProbe {
   [[nodiscard]] std::uint64_t objects() const noexcept { return objects_; }
   [[nodiscard]] std::uint64_t live() const noexcept { return live_; }
   [[nodiscard]] std::uint64_t granted() const noexcept { return granted_; }
-  // The most live bytes since the last call.
+  // The maximum of live bytes since the last call.
   [[nodiscard]] std::uint64_t take_most_live() noexcept { return std::exchange(most_live_, live_); }
 
  private:
@@ -349,7 +352,7 @@ class FootprintProbe : public PlainProbe {
       figures_.footprint_at_peak_live_bytes = footprint;
     }
     if (granted_ > figures_.peak_granted_bytes) figures_.peak_granted_bytes = granted_;
-    // Also what was used in the middle of this operation, or of a deallocation since the last.
+    // Includes memory used in the middle of this operation, or of a deallocation since the last one.
     const std::uint64_t most = footprint + (region_.peak() - region_.used());
     if (most > figures_.peak_footprint_bytes) {
       figures_.peak_footprint_bytes = most;

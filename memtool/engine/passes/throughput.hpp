@@ -9,14 +9,14 @@
 
 namespace memtool {
 
-// memtool/passes/throughput.py has the same.
+// memtool/passes/throughput.py declares the same structure.
 struct ThroughputFigures {
   std::uint64_t threads;  // offset of a ThreadRow for each lane
   Timings timings;
 };
 
-// Calls run(make_probe) with what makes the probe of an untimed replay. Where no block is touched, on one thread
-// nothing of it is compiled.
+// Calls run(make_probe), where make_probe makes the probe of an untimed replay. If no block is touched, nothing of this
+// is compiled into the replay on one thread.
 template <class S, class Given, class Run>
 void with_plain_probe(const Serial<S, Given>& replayed, Run run) {
   const Touch touch = replayed.image.touch();

@@ -1,4 +1,4 @@
-// Whether what a strategy says of itself can be true together with what it was seen to do.
+// Checks whether the figures that a strategy reports are consistent with its observed behaviour.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,10 @@
 
 namespace memtool {
 
-// No process has more bytes, and no heap more blocks: what lies beyond is no figure.
+// No process has more bytes and no heap has more blocks, so a larger value cannot be true.
 inline constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 47;
 
-// What usable_size() says of a block of `size` bytes. One line that names the lie; empty: it can be true.
+// Checks the result of usable_size() for a block of `size` bytes. Returns one line that names the contradiction, or "".
 inline std::string why_unusable(std::uint64_t usable, std::uint64_t size) {
   if (usable < size) return "usable_size() is smaller than the " + std::to_string(size) + " bytes asked for";
   if (usable > kMostBytes)
@@ -20,8 +20,8 @@ inline std::string why_unusable(std::uint64_t usable, std::uint64_t size) {
   return {};
 }
 
-// The same of usable_size() summed up over all live blocks, which asked for `live`; `footprint`: what they lie in,
-// kNotApplicable where only the kernel knows.
+// The same for the sum of usable_size() over all live blocks, for which `live` bytes were requested. `footprint`: the
+// memory in which they lie; kNotApplicable if only the kernel knows.
 inline std::string why_not_granted(std::uint64_t granted, std::uint64_t live, std::uint64_t footprint) {
   const std::string sum = "usable_size() sums up to " + std::to_string(granted) + " bytes of live blocks";
   if (granted < live) return sum + " that asked for " + std::to_string(live);
@@ -30,7 +30,7 @@ inline std::string why_not_granted(std::uint64_t granted, std::uint64_t live, st
   return {};
 }
 
-// One line that names the lie; empty: it can be true. `live`: bytes asked for and not freed; `used`: bytes taken from
+// Returns one line that names the contradiction, or "". `live`: bytes requested and not freed. `used`: bytes taken from
 // the region.
 inline std::string why_untrue(const HeapStats& stats, std::uint64_t live, std::uint64_t used) {
   if (stats.metadata_apart_bytes > kMostBytes)
@@ -46,7 +46,7 @@ inline std::string why_untrue(const HeapStats& stats, std::uint64_t live, std::u
       {stats.metadata_bytes, "metadata bytes"}, {stats.largest_free, "bytes in its largest free block"},
       {stats.free_blocks, "free blocks"},       {stats.used_blocks, "used blocks"}};
   for (const Part& part : parts) {
-    // A block of no bytes takes none.
+    // A block of 0 bytes takes no memory.
     const bool counts_blocks = &part >= parts + 4;
     if (part.figure != kNotApplicable && part.figure > (counts_blocks ? kMostBytes : footprint))
       return std::string("stats() claims more ") + part.meaning + " (" + std::to_string(part.figure) +

@@ -1,4 +1,4 @@
-// Logs that name blocks by addresses or numbers, each call by a word or a sign.
+// Logs that identify blocks by addresses or numbers, and calls by a word or a sign.
 #include <charconv>
 
 #include "engine/recorded/log_formats.hpp"
@@ -9,7 +9,7 @@ namespace {
 constexpr std::uint64_t kNanosecondsPerMillisecond = 1'000'000;
 constexpr std::size_t kMostCallSites = std::size_t{1} << 24;
 
-// Numbers of a line, one after the other, with one space between.
+// The numbers of a line, separated by one space.
 class Fields {
  public:
   explicit Fields(std::string_view line) noexcept : at_(line.data()), end_(line.data() + line.size()) {}
@@ -104,7 +104,7 @@ class HeaptrackReader final : public LogReader {
   std::uint64_t now_ = 0;
 };
 
-// Android's malloc_debug: "TID: malloc ADDRESS SIZE [BEGIN END]", the times in nanoseconds.
+// Android's malloc_debug: "TID: malloc ADDRESS SIZE [BEGIN END]", with times in nanoseconds.
 class AndroidReader final : public LogReader {
  private:
   bool take(std::string_view line, std::vector<AddressEvent>& to) override {
@@ -214,7 +214,7 @@ class MtraceReader final : public LogReader {
   std::uint64_t moving_ = 0;
 };
 
-// The malloc lab: four numbers, then "a ID SIZE", "r ID SIZE", "f ID". The head says nothing that the requests do not.
+// The malloc lab: four numbers, then "a ID SIZE", "r ID SIZE", "f ID". The header adds nothing to the requests.
 class MallocLabReader final : public LogReader {
  private:
   bool take(std::string_view line, std::vector<AddressEvent>& to) override {
@@ -232,7 +232,7 @@ class MallocLabReader final : public LogReader {
     std::string_view rest = line.substr(1);
     AddressEvent event;
     if (!take_number(rest, event.address) || event.address >= kBeyond) return false;
-    ++event.address;  // they count from 0, which as an address is none
+    ++event.address;  // IDs count from 0, which is not a valid address
     std::uint64_t old = 0;
     if (call == 'f') {
       event.kind = Seen::free;

@@ -1,4 +1,4 @@
-// Logs of calls as one would write them in C, "malloc(32) = 0x55d0": of Valgrind, Firefox, ltrace and bpftrace.
+// Logs of calls in C notation, such as "malloc(32) = 0x55d0": those of Valgrind, Firefox, ltrace and bpftrace.
 #include <algorithm>
 #include <array>
 #include <string>
@@ -33,7 +33,7 @@ std::string_view stripped(std::string_view text) noexcept {
   return text.substr(0, text.find_last_not_of(kSpace) + 1);
 }
 
-// The version of a symbol, as in free@GLIBC_2.2.5.
+// Skips the version of a symbol, as in free@GLIBC_2.2.5.
 void skip_version(std::string_view& text) noexcept {
   if (skip(text, "@")) take_word(text, ".");
 }
@@ -44,7 +44,7 @@ struct Call {
   std::string_view result;  // empty: there is none
 };
 
-// Takes NAME(ARGUMENTS) and, where there is one, = RESULT. Within the brackets others are only those of "(nil)".
+// Takes NAME(ARGUMENTS) and, if present, = RESULT. The only parentheses allowed inside are those of "(nil)".
 bool take_call(std::string_view& text, Call& call) noexcept {
   if (text.empty() || !is_word(text[0]) || (text[0] >= '0' && text[0] <= '9')) return false;
   call.name = take_word(text, ".:");
@@ -65,7 +65,7 @@ bool take_call(std::string_view& text, Call& call) noexcept {
   return true;
 }
 
-// The number with which a text begins, decimal or, after 0x, hexadecimal.
+// Takes the number at the beginning of a text: decimal, or hexadecimal after 0x.
 bool take_number(std::string_view& text, std::uint64_t& value) noexcept {
   if (text.size() > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
     std::string_view rest = text.substr(2);
@@ -77,7 +77,7 @@ bool take_number(std::string_view& text, std::uint64_t& value) noexcept {
   return take_digits(text, value);
 }
 
-// The numbers of a list of arguments: the first of each that has one. (nil) and null are 0.
+// The numbers in a list of arguments: the first of each argument that has one. (nil) and null count as 0.
 struct Numbers {
   explicit Numbers(std::string_view arguments) noexcept {
     while (count < values.size()) {
@@ -120,7 +120,7 @@ bool is_free(std::string_view name) noexcept {
          name.starts_with("_ZdlPv") || name.starts_with("_ZdaPv");
 }
 
-// What says of a call that it is one of a malloc, so that it is a damage where it cannot be read.
+// Whether a text looks like a call of a malloc, so that failing to parse it counts as damage.
 bool is_ours(std::string_view text) noexcept {
   const std::string_view name = take_word(text);
   return text.starts_with('(') && (is_new(name) || name.starts_with("_Zdl") || name.starts_with("_Zda") ||
@@ -130,7 +130,7 @@ bool is_ours(std::string_view text) noexcept {
 
 class CallReader : public LogReader {
  protected:
-  // Notes a call, unless it is none of a malloc. False: it cannot be read.
+  // Records a call if it belongs to a malloc. Returns false if it cannot be parsed.
   bool note(std::uint64_t thread, const Call& call, std::uint64_t ticks, std::vector<AddressEvent>& to) {
     const std::string_view name = call.name;
     const Numbers numbers(call.arguments);
@@ -173,14 +173,14 @@ class CallReader : public LogReader {
   }
 };
 
-// Valgrind's --trace-malloc=yes: "--PID-- malloc(10) = 0x4A33040", between whatever else it and the program say.
+// Valgrind's --trace-malloc=yes: "--PID-- malloc(10) = 0x4A33040", among other output of Valgrind and of the program.
 class ValgrindReader final : public CallReader {
  private:
   bool take(std::string_view line, std::vector<AddressEvent>& to) override {
     if (!skip(line, "--")) return true;
     std::uint64_t process = 0;
     if (!take_digits(line, process) || !skip(line, "-- ")) return false;
-    // A reallocation of nothing, or to nothing, names the call that it becomes as well.
+    // A reallocation from or to nothing also names the call that it turns into.
     std::string_view becomes = line;
     std::string_view said = line;
     Call call;
@@ -195,7 +195,7 @@ class ValgrindReader final : public CallReader {
   }
 };
 
-// Firefox's logalloc: "PID TID malloc(32)=0x7f00"; older ones leave the thread out.
+// Firefox's logalloc: "PID TID malloc(32)=0x7f00"; older logs omit the thread.
 class LogallocReader final : public CallReader {
  private:
   bool take(std::string_view line, std::vector<AddressEvent>& to) override {
@@ -211,8 +211,8 @@ class LogallocReader final : public CallReader {
   }
 };
 
-// ltrace and one-line scripts of bpftrace. Before the call may stand the thread, as "[pid 7]" or a whole number, and
-// the time in seconds. A call that another thread interrupts is two lines.
+// ltrace and one-line scripts of bpftrace. The call may be preceded by the thread, as "[pid 7]" or a whole number, and
+// by the time in seconds. A call that another thread interrupts takes two lines.
 class CallsReader final : public CallReader {
  private:
   bool take(std::string_view line, std::vector<AddressEvent>& to) override {
@@ -227,7 +227,7 @@ class CallsReader final : public CallReader {
     return take_call(rest, call) ? note(thread, call, ticks, to) : !is_ours(line);
   }
 
-  // False: a number that is none of a thread. Text that does not begin so is left as it is.
+  // Returns false for a number that cannot be a thread. Leaves text that does not begin with a thread unchanged.
   static bool take_thread(std::string_view& line, std::uint64_t& thread) noexcept {
     std::string_view rest = line;
     if (skip(rest, "[pid ")) {
@@ -237,7 +237,7 @@ class CallsReader final : public CallReader {
       const std::size_t before = rest.size();
       skip_space(rest);
       if (!skip(rest, ":") && !skip(rest, ",") && rest.size() == before) {
-        thread = 0;  // the time, or whatever
+        thread = 0;  // it is the time or other text
         return true;
       }
     }
@@ -248,7 +248,7 @@ class CallsReader final : public CallReader {
 
   static bool take_time(std::string_view& line, std::uint64_t& ticks) noexcept {
     constexpr double kNanoseconds = 1e9;
-    constexpr double kMostSeconds = 1e10;  // nanoseconds beyond are none of 64 bits
+    constexpr double kMostSeconds = 1e10;  // larger values do not fit into 64 bits of nanoseconds
     const std::string_view number = line.substr(0, line.find_first_not_of("0123456789."));
     if (number.empty() || number.find('.') == std::string_view::npos) return true;
     double seconds = 0;
@@ -266,7 +266,7 @@ class CallsReader final : public CallReader {
     return true;
   }
 
-  // The library or program that ltrace names, as in "app->malloc(".
+  // Skips the library or program that ltrace names, as in "app->malloc(".
   static void skip_library(std::string_view& line) noexcept {
     const std::string_view token = line.substr(0, line.find_first_of(" \t\n\r\f\v()"));
     if (const std::size_t arrow = token.rfind("->"); arrow != std::string_view::npos) line.remove_prefix(arrow + 2);

@@ -1,4 +1,4 @@
-// The C ABI of what makes canonical events of what a program was seen to do (engine/recorded/binding.py).
+// The C ABI for turning observed operations into canonical events (engine/recorded/binding.py).
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -63,7 +63,7 @@ MatcherHandle* memtool_matcher_open() {
   }
 }
 
-// The canonical events of what was seen lie at the columns until the next call. 0; 2 where memory is out.
+// The canonical events lie in the columns until the next call. Returns 0, or 2 if memory is exhausted.
 std::uint32_t memtool_matcher_append(MatcherHandle* handle, const AddressEvent* seen, std::uint64_t count,
                                      MatchedColumns* columns) {
   try {
@@ -78,7 +78,8 @@ std::uint32_t memtool_matcher_append(MatcherHandle* handle, const AddressEvent* 
   }
 }
 
-// What is live, as allocations at a moment, lies at `*seen` until the next call. 0; 2 where memory is out.
+// The live blocks, as allocations at one moment, lie at `*seen` until the next call. Returns 0, or 2 if memory is
+// exhausted.
 std::uint32_t memtool_matcher_live(MatcherHandle* handle, std::uint64_t ticks, const AddressEvent** seen,
                                    std::uint64_t* count) {
   try {
@@ -100,7 +101,7 @@ void memtool_matcher_close(MatcherHandle* handle) {
   delete handle;
 }
 
-// See LogReader. Null for a format that it does not read, or where memory is out.
+// See LogReader. Returns null for a format that it does not read, or if memory is exhausted.
 LogReaderHandle* memtool_log_reader_open(const char* name) {
   try {
     std::unique_ptr<LogReader> reader = LogReader::make(name);
@@ -110,8 +111,8 @@ LogReaderHandle* memtool_log_reader_open(const char* name) {
   }
 }
 
-// What the next portion of the text tells of lies at `*seen` until the next call; no text: it has ended. 0; 2 where
-// memory is out.
+// The operations in the next portion of the text lie at `*seen` until the next call. An empty portion marks the end of
+// the text. Returns 0, or 2 if memory is exhausted.
 std::uint32_t memtool_log_reader_append(LogReaderHandle* handle, const char* text, std::uint64_t bytes,
                                         const AddressEvent** seen, std::uint64_t* count) {
   try {
@@ -132,7 +133,7 @@ void memtool_log_reader_summary(const LogReaderHandle* handle, LogReader::Summar
   *summary = handle->reader->summary();
 }
 
-// Calls by their names, a line "NAME COUNT" for each, until the next call. Null where memory is out.
+// The number of calls by name, one line "NAME COUNT" each, valid until the next call. Null if memory is exhausted.
 const char* memtool_log_reader_calls(LogReaderHandle* handle) {
   try {
     handle->calls = handle->reader->calls();
@@ -146,7 +147,7 @@ void memtool_log_reader_close(LogReaderHandle* handle) {
   delete handle;
 }
 
-// See Recording. Null, and one line in 400 bytes, for what is no recording.
+// See Recording. Returns null, and one line in 400 bytes, if the file is not a recording.
 RecordingHandle* memtool_recording_open(int descriptor, const char* beside, char* message) {
   try {
     return std::make_unique<RecordingHandle>(descriptor, beside).release();
@@ -156,7 +157,7 @@ RecordingHandle* memtool_recording_open(int descriptor, const char* beside, char
   }
 }
 
-// What was seen lies at `*seen` until the next call. 0; 2 and a message otherwise.
+// The operations lie at `*seen` until the next call. Returns 0; otherwise 2 and a message.
 std::uint32_t memtool_recording_read(RecordingHandle* handle, std::uint64_t limit, std::uint64_t most,
                                      const AddressEvent** seen, std::uint64_t* count, char* message) {
   try {
@@ -171,7 +172,7 @@ std::uint32_t memtool_recording_read(RecordingHandle* handle, std::uint64_t limi
   }
 }
 
-// Words as Recording::take_stacks has them lie at `*words` until the next call; returns how many.
+// Words in the form of Recording::take_stacks lie at `*words` until the next call. Returns their number.
 std::uint64_t memtool_recording_stacks(RecordingHandle* handle, const std::uint64_t** words) {
   handle->recording.take_stacks(handle->stacks);
   *words = handle->stacks.data();

@@ -1,4 +1,4 @@
-// The formats that LogReader reads, and what their readers share.
+// The formats that LogReader reads, and the common parts of their readers.
 #pragma once
 
 #include <bit>
@@ -23,7 +23,7 @@ std::unique_ptr<LogReader> logalloc_log();
 std::unique_ptr<LogReader> calls_log();
 
 inline constexpr std::string_view kSpace = " \t\n\r\f\v";
-// What stands for a number beyond 64 bits: as a size the matcher drops it, and counts it.
+// Stands for a number beyond 64 bits. The matcher drops and counts events of such a size.
 inline constexpr std::uint64_t kBeyond = std::numeric_limits<std::uint64_t>::max();
 
 inline void skip_space(std::string_view& text) noexcept {
@@ -37,7 +37,7 @@ inline bool skip(std::string_view& text, std::string_view expected) noexcept {
   return true;
 }
 
-// Takes the digits that a text begins with; kBeyond for more than 64 bits of them. False: there are none.
+// Takes the digits at the beginning of a text; kBeyond if they exceed 64 bits. Returns false if there are none.
 inline bool take_digits(std::string_view& text, std::uint64_t& value, int base = 10) noexcept {
   const auto [next, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
   if (error == std::errc::invalid_argument) return false;
@@ -46,7 +46,7 @@ inline bool take_digits(std::string_view& text, std::uint64_t& value, int base =
   return true;
 }
 
-// The same of hexadecimal digits after 0x.
+// The same for hexadecimal digits after 0x.
 inline bool take_hexadecimal(std::string_view& text, std::uint64_t& value) noexcept {
   std::string_view rest = text;
   if (!skip(rest, "0x") || !take_digits(rest, value, 16)) return false;
@@ -54,7 +54,7 @@ inline bool take_hexadecimal(std::string_view& text, std::uint64_t& value) noexc
   return true;
 }
 
-// 0 where none is asked for, or what is asked for is none.
+// Returns 0 if no alignment or an invalid one was requested.
 inline std::uint8_t log2_of_alignment(std::uint64_t alignment) noexcept {
   constexpr std::uint64_t kLargest = std::uint64_t{1} << 57;
   if (!std::has_single_bit(alignment) || alignment > kLargest) return 0;

@@ -1,4 +1,4 @@
-// Recordings of other tools in text, one call a line, read in portions: what is too long for Python to read.
+// Reads text recordings of other tools, one call on each line, in portions. They are too long for Python.
 #pragma once
 
 #include <cstdint>
@@ -16,45 +16,46 @@ namespace memtool {
 
 class LogReader {
  public:
-  // What came of reading so far; without counts of single calls.
+  // The result of reading so far, without counts of single calls.
   struct Summary {
     std::uint64_t lines = 0;
-    std::uint64_t dropped = 0;                                               // lines that could not be read
-    std::uint64_t first_damage = std::numeric_limits<std::uint64_t>::max();  // their first one's offset; or none
+    std::uint64_t dropped = 0;  // number of lines that could not be parsed
+    std::uint64_t first_damage =
+        std::numeric_limits<std::uint64_t>::max();  // offset of the first such line, or this value
     std::uint64_t threads = 0;
-    std::uint64_t refused = 0;  // calls that returned nothing
+    std::uint64_t refused = 0;  // calls that returned no memory
     std::uint64_t frees_of_null = 0;
-    std::uint64_t crowded = 0;         // calls of threads beyond what events can tell apart, which are told as one
-    std::uint64_t is_interpreted = 0;  // 1: aggregates, from which no events can be had
+    std::uint64_t crowded = 0;  // calls of threads beyond those that events can distinguish; they count as one thread
+    std::uint64_t is_interpreted = 0;  // 1: aggregates, from which no events can be reconstructed
   };
 
   virtual ~LogReader() = default;
   LogReader(const LogReader&) = delete;
   LogReader& operator=(const LogReader&) = delete;
 
-  // Adds what the next portion of the text tells of; a line may lie in several. Throws std::bad_alloc.
+  // Appends the operations in the next portion of the text; portions may split lines. Throws std::bad_alloc.
   void append(std::string_view text, std::vector<AddressEvent>& to);
-  // The text has ended: takes a last line that nothing ends. Throws std::bad_alloc.
+  // The text has ended: parses a last line that has no line end. Throws std::bad_alloc.
   void finish(std::vector<AddressEvent>& to);
   [[nodiscard]] const Summary& summary() const noexcept { return summary_; }
-  // Calls by their names, as the text has them: a line "NAME COUNT" for each.
+  // The number of calls by their names in the text: one line "NAME COUNT" each.
   [[nodiscard]] std::string calls() const;
 
-  // Name: that of an importer. Null for one that nobody reads here.
+  // `name` is that of an importer. Returns null if there is no reader for it here.
   static std::unique_ptr<LogReader> make(std::string_view name);
 
  protected:
   LogReader() = default;
-  // Whether the line is one of the format; a line without its end, and not of white space alone.
+  // Returns whether the line, given without its end, matches the format. It is never only white space.
   virtual bool take(std::string_view line, std::vector<AddressEvent>& to) = 0;
 
   void count(std::string_view call);
-  // The number of a thread by what the text calls it, in the order in which they come.
+  // Numbers the threads of the text in the order in which they appear.
   std::uint32_t number_of(std::uint64_t thread);
-  // Notes a call unless it did nothing: `old` is the block that reallocate_end resizes, 0 of anything else. A
-  // reallocation of nothing allocates, one to nothing and of 0 bytes frees.
+  // Records a call unless it did nothing. `old` is the block that reallocate_end resizes, otherwise 0. A reallocation
+  // of nothing is an allocation; one to nothing with size 0 is a free.
   void put(AddressEvent event, std::uint64_t old, std::vector<AddressEvent>& to);
-  // The same, of a thread that is numbered when it does something for the first time.
+  // The same for a thread that gets a number with its first operation.
   void put_of(std::uint64_t thread, AddressEvent event, std::uint64_t old, std::vector<AddressEvent>& to);
 
   Summary summary_;
@@ -69,7 +70,7 @@ class LogReader {
   bool is_too_long_ = false;
   std::vector<std::pair<std::string, std::uint64_t>> counts_;
   std::unordered_map<std::uint64_t, std::uint32_t> numbers_;
-  std::uint64_t last_ = 0;  // thread, if there was one
+  std::uint64_t last_ = 0;  // the previous call's thread, if there was one
   std::uint32_t last_number_ = 0;
 };
 

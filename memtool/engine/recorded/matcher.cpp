@@ -184,7 +184,7 @@ bool AddressMatcher::remove(std::uint64_t address, Block& block) noexcept {
   if (table_[hole].address == 0) return false;
   block = table_[hole];
   for (std::size_t place = (hole + 1) & mask_; table_[place].address != 0; place = (place + 1) & mask_) {
-    // What may not stand before its own place stays; anything else moves into the hole.
+    // An entry that may not lie before its home slot stays; any other entry moves into the hole.
     const std::size_t home = mixed(table_[place].address) & mask_;
     if (((place - home) & mask_) < ((place - hole) & mask_)) continue;
     table_[hole] = table_[place];

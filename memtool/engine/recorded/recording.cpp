@@ -23,7 +23,7 @@ void* map_file(int descriptor, std::uint64_t offset, std::uint64_t bytes) {
 }
 
 std::uint64_t size_of_file(int descriptor) {
-  struct stat about {};
+  struct stat about{};
   if (fstat(descriptor, &about) != 0) throw std::system_error(errno, std::generic_category());
   return static_cast<std::uint64_t>(about.st_size);
 }
@@ -36,31 +36,31 @@ std::uint64_t word_at(const std::uint8_t* at) noexcept {
 
 }  // namespace
 
-// A chunk that is being read: its next events, and where the record after them begins.
+// A chunk that is being read: its next events, and the position of the next record.
 struct Recording::Stream {
   const std::uint8_t* memory;
   std::uint64_t bytes;
-  std::uint64_t offset;  // in the file
-  int descriptor;        // of the file
+  std::uint64_t offset;  // position in the file
+  int descriptor;        // descriptor of the file
   const std::uint8_t* at;
   std::uint64_t ticks;
   std::uint32_t thread;
   std::uint64_t address = MEMTOOL_FIRST_ADDRESS;
   std::uint64_t resident = kNotCounted;
-  // Of the words that went before the next one.
+  // State of the words before the next one.
   std::uint64_t size = 0;
   std::uint64_t length = 0;
   std::uint8_t log2_alignment = 0;
-  bool goes_on = false;  // what was read last belongs to a record that follows in any case
-  unsigned count = 0;    // of `next`
-  unsigned taken = 0;    // of those
+  bool goes_on = false;  // the last word read belongs to a record that follows in any case
+  unsigned count = 0;    // number of entries in `next`
+  unsigned taken = 0;    // number of entries of `next` already taken
   AddressEvent next[2] = {};
   std::uint64_t callers[MEMTOOL_CALLERS] = {};
 
   [[nodiscard]] const std::uint8_t* end() const noexcept { return memory + bytes; }
 };
 
-// A word of a record, in the fields that its kind has, and what follows it; a chunk that ends too early leaves it
+// A word of a record, in the fields of its kind, and the bytes behind it. A chunk that ends too early leaves it
 // incomplete.
 class Recording::Body {
  public:
@@ -72,7 +72,7 @@ class Recording::Body {
     return word_ >> from & ((std::uint64_t{1} << bits) - 1);
   }
   [[nodiscard]] std::uint64_t number() const noexcept { return word_ >> MEMTOOL_HEAD_BITS; }
-  // Of a block that is handed out, or given back: the ticks and the address, from the word and what the stream knows.
+  // The ticks and the address of a block that is allocated or freed, from the word and the state of the stream.
   void hand_out(AddressEvent& event) noexcept {
     take_ticks(event, 6);
     event.address = move(24, MEMTOOL_OUT_BITS);
@@ -84,7 +84,7 @@ class Recording::Body {
     take_ticks(event, 4);
     event.address = move(6, MEMTOOL_BACK_BITS);
   }
-  // The next 8 bytes of the record; 0 where there are none.
+  // Returns the next 8 bytes of the record, or 0 if there are none.
   std::uint64_t next() noexcept {
     if (stream_.end() - at_ < kWord) is_whole_ = false;
     return is_whole_ ? word_at(std::exchange(at_, at_ + kWord)) : 0;
@@ -96,7 +96,7 @@ class Recording::Body {
  private:
   static constexpr std::ptrdiff_t kWord = sizeof(std::uint64_t);
 
-  // The word has so many bytes, and the ticks after them if it has any.
+  // The word has this many bytes, followed by the ticks if it has any.
   void take_ticks(AddressEvent& event, unsigned bytes) noexcept {
     const bool is_timed = (word_ & MEMTOOL_TIMED) != 0;
     if (is_timed) stream_.ticks += field(8 * bytes, MEMTOOL_TICKS_BITS);
@@ -154,7 +154,7 @@ void Recording::find_chunks() {
   std::erase_if(unopened_, [&](const Place& place) { return place.bytes == 0 || open_chunk(place); });
 }
 
-// The file in which a chunk lies, or will, as far as its writer has said so; -1: there is none.
+// Returns the file in which a chunk lies or will lie, as far as its writer has announced it; -1: there is none.
 int Recording::descriptor_of(const Place& place) {
   if ((__atomic_load_n(&head_->chunk_units[place.number], __ATOMIC_ACQUIRE) & MEMTOOL_IS_BESIDE) == 0)
     return descriptor_;
@@ -194,20 +194,20 @@ void Recording::queue(Stream& stream) {
   if (stream.count != 0)
     turns_.push({stream.next[stream.taken].ticks, stream.thread, &stream});
   else if (!stream.goes_on && stream.end() - stream.at <= std::ptrdiff_t{head_->least_room})
-    drop(stream);  // its writer has moved on to another one
+    drop(stream);  // its writer has moved on to another chunk
   else
     waiting_.push_back(&stream);
 }
 
 void Recording::drop(Stream& stream) {
   munmap(const_cast<std::uint8_t*>(stream.memory), stream.bytes);
-  // The disk takes back what has been read; where it cannot, the file stays as long as it is.
+  // Frees the disk space of what has been read. If the file system cannot do this, the file keeps its size.
   (void)fallocate(stream.descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(stream.offset),
                   static_cast<off_t>(stream.bytes));
   std::erase_if(streams_, [&](const auto& own) { return own.get() == &stream; });
 }
 
-// Reads the next word, which may be none of an event; false: it is not there yet, or never will be.
+// Reads the next word, which may belong to no event. Returns false if it is not there yet, or never will be.
 bool Recording::decode(Stream& stream) {
   if (stream.end() - stream.at < 2) return false;
   if (__atomic_load_n(reinterpret_cast<const std::uint16_t*>(stream.at), __ATOMIC_ACQUIRE) == 0) return false;

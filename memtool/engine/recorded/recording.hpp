@@ -1,4 +1,4 @@
-// Reads what the recorder leaves of one process (recorder/format.h), while it is being written or afterwards.
+// Reads the recording of one process (recorder/format.h), while it is being written or afterwards.
 #pragma once
 
 #include <cstddef>
@@ -15,28 +15,29 @@
 
 namespace memtool {
 
-// The events of all threads in the order of time. What is read is given back to the disk.
+// The events of all threads in the order of time. Disk space is freed as the file is read.
 class Recording {
  public:
-  // `descriptor`: the file, open for reading and writing as long as this is. Throws std::runtime_error with one line
-  // for what is no recording, and std::system_error. `beside`: the path of the file on the disk, of a recording that
-  // lies in memory; empty where it cannot have one.
+  // `descriptor`: the file, open for reading and writing as long as this object exists. `beside`: for a recording in
+  // memory, the path of the second file on the disk; empty if it cannot have one. Throws std::runtime_error with one
+  // line if the file is not a recording, and std::system_error.
   explicit Recording(int descriptor, std::string beside = {});
   ~Recording();
   Recording(const Recording&) = delete;
   Recording& operator=(const Recording&) = delete;
 
-  // Appends at most `most` events that are earlier than `limit` (in ticks), in order. What a thread has stamped before
-  // the limit and not written yet would come late: keep the limit behind the clock. Throws std::system_error.
+  // Appends, in order, at most `most` events that are earlier than `limit` (in ticks). An event that a thread stamped
+  // before the limit but has not yet written would be out of order, so keep the limit behind the clock. Throws
+  // std::system_error.
   void read(std::uint64_t limit, std::size_t most, std::vector<AddressEvent>& to);
 
   [[nodiscard]] const memtool_recording& head() const noexcept { return *head_; }
-  // Chunks that are not, or not to their end, what a recorder writes.
+  // Number of chunks that a recorder did not write, or not to their end.
   [[nodiscard]] std::uint64_t damaged_chunks() const noexcept { return damaged_; }
 
-  // Where call stacks are recorded an event's `caller` is the number of one. Replaces `to` by those that have been read
-  // since the last call: for each its number, how it ends (memtool_stack_end), how many return addresses it has, and
-  // these, the innermost first. Those beyond the first 2^20 stay unknown.
+  // If call stacks are recorded, `caller` of an event is the number of one. Replaces `to` by the stacks read since the
+  // last call: for each its number, how it ends (memtool_stack_end), the number of its return addresses, and these, the
+  // innermost first. Stacks beyond the first 2^20 stay unknown.
   void take_stacks(std::vector<std::uint64_t>& to);
 
  private:
@@ -69,14 +70,14 @@ class Recording {
 
   int descriptor_;
   std::string beside_path_;
-  int beside_ = -1;  // the file there; -1: it has not been needed yet
+  int beside_ = -1;  // the file on the disk; -1: it has not been needed yet
   const memtool_recording* head_;
-  std::uint32_t chunks_ = 0;                       // that are known
-  std::uint64_t end_ = sizeof(memtool_recording);  // of the last of them
+  std::uint32_t chunks_ = 0;                       // number of known chunks
+  std::uint64_t end_ = sizeof(memtool_recording);  // end of the last of them
   std::uint64_t damaged_ = 0;
-  std::vector<Place> unopened_;  // handed out to a thread that has not begun them
+  std::vector<Place> unopened_;  // assigned to a thread that has not begun them
   std::vector<std::unique_ptr<Stream>> streams_;
-  std::vector<Stream*> waiting_;  // without a next event, so far
+  std::vector<Stream*> waiting_;  // without a next event so far
   std::vector<std::uint64_t> fresh_stacks_;
   std::unordered_set<std::uint64_t> stacks_;
   std::priority_queue<Turn, std::vector<Turn>, std::greater<>> turns_;

@@ -1,4 +1,4 @@
-// What the registry has of a strategy: its description, and every pass compiled for it.
+// The registry's entry of a strategy: its description, and every pass compiled for it.
 #pragma once
 
 #include <memory>
@@ -13,11 +13,12 @@
 
 namespace memtool {
 
-// Whether it is known here already that a heap is not safe on several threads; of adaptors and adopted heaps it is not.
+// Whether the type alone shows that a heap is not thread-safe. This is unknown for adaptors and adopted heaps.
 template <class S>
 concept KnownUnsafe = requires { typename std::bool_constant<S::info.thread_safe>; } && !S::info.thread_safe;
 
-// On several threads only what may be safe there is compiled: the rest is left out of a run before it begins.
+// For several threads, only heaps that may be thread-safe are compiled. The others are left out of a run before it
+// begins.
 template <ReplayableHeap S, class Given>
   requires std::constructible_from<S, Region&, const Given&>
 void replay_in_mode(const Given& given, const ReplayRequest& request, ReplayResult& result) {
@@ -35,7 +36,7 @@ struct KindOfWork {
   std::string_view name;
   void (*run)(const Given&, const ReplayRequest&, ReplayResult&);
 };
-// The kinds of work that are compiled for each strategy: THE list, one line each. memtool/kinds has the same.
+// The kinds of work that are compiled for each strategy: THE list, one line each. memtool/kinds has the same list.
 template <class S, class Given>
 inline constexpr KindOfWork<Given> kKinds[] = {
     {"heap", replay_in_mode<S, Given>},
@@ -50,7 +51,7 @@ void run_kind(const Given& given, const ReplayRequest& request, ReplayResult& re
 
 template <Strategy S>
 void replay_strategy(const Parameters& parameters, const ReplayRequest& request, ReplayResult& result) {
-#ifdef MEMTOOL_HEAPS_ALONE  // a fraction of the time to compile, for what only opens heaps
+#ifdef MEMTOOL_HEAPS_ALONE  // takes a fraction of the time to compile, for programs that only open heaps
   static_cast<void>(parameters), static_cast<void>(request);
   fail(result, MEMTOOL_BAD_REQUEST, "this engine has heaps alone, without their replays");
 #else
@@ -58,7 +59,8 @@ void replay_strategy(const Parameters& parameters, const ReplayRequest& request,
 #endif
 }
 
-// What kinds of work whose kernels are compiled once (kernels.cpp) have in each strategy besides: THE list.
+// For the kinds of work whose kernels are compiled once (kernels.cpp): what they also compile into each strategy. THE
+// list.
 template <Strategy S>
 const void* inlined_of([[maybe_unused]] std::string_view kind) {
 #ifndef MEMTOOL_HEAPS_ALONE

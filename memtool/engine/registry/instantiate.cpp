@@ -1,7 +1,7 @@
 // Compiled once for each shard, with MEMTOOL_SHARD and MEMTOOL_SHARDS: every strategy with every probe.
 #include "engine/registry/entry.hpp"
 
-// What a strategy's header ends with enters it here.
+// The last line of each strategy's header now registers the strategy.
 #undef MEMTOOL_STRATEGY
 #define MEMTOOL_STRATEGY_AT(TYPE, ORDER)                                                                    \
   namespace {                                                                                               \

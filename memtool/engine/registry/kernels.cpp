@@ -19,10 +19,10 @@ namespace {
 struct Kernel {
   std::string_view kind;
   void (*run)(KernelCall&);
-  // Whether a name is of something that the kind has in place of an allocator.
+  // Whether a name belongs to something that the kind has in place of an allocator.
   bool (*knows)(std::string_view) noexcept = [](std::string_view) noexcept { return false; };
 };
-// THE list, one line each. memtool/kinds has the same.
+// THE list, one line each. memtool/kinds has the same list.
 constexpr Kernel kKernels[] = {
     {"construct", construct::run},
     {"container", containers::run},

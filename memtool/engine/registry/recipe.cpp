@@ -9,8 +9,8 @@
 namespace memtool {
 namespace {
 
-// Numbers the program's operations. Stands on the topmost adaptor that speaks of them, so that whatever lock there is
-// above covers it too.
+// Numbers the program's operations. It wraps the topmost adaptor that reports them, so that a lock above covers the
+// numbering too.
 class Numbered final : public Layer {
  public:
   Numbered(std::unique_ptr<AnyHeap> below, Findings& findings) noexcept
@@ -37,7 +37,7 @@ class Numbered final : public Layer {
     findings_.end_scope();
     return released;
   }
-  // What has been found outlives the moment: every check after it fails.
+  // A finding is permanent: every later check fails too.
   void check() const override {
     if (findings_.first().empty()) below().check();
     if (!findings_.first().empty()) throw Detected(findings_.first());
@@ -47,8 +47,8 @@ class Numbered final : public Layer {
   Findings& findings_;
 };
 
-// A recipe as the replay sees it. `Outermost` is the adaptor at the end of the recipe where that one is worth being
-// compiled into the replay loop, else AnyHeap.
+// A recipe in the form that the replay needs. `Outermost` is the last adaptor of the recipe if that one is compiled
+// into the replay loop, otherwise AnyHeap.
 template <class Outermost>
 class Adapted {
  public:
@@ -95,7 +95,8 @@ class Adapted {
   Outermost& top_;
 };
 
-// A recipe on the footing of a malloc, as the replay sees it: a table of functions, and what is not timed.
+// A recipe with the interface of a malloc, in the form that the replay needs: a table of functions, and the untimed
+// rest.
 class CalledAsMalloc {
  public:
   CalledAsMalloc(Region& region, const Recipe& recipe)
@@ -112,17 +113,17 @@ class CalledAsMalloc {
   }
   void deallocate(void* block, std::size_t, std::size_t) noexcept { calls_.deallocate(block); }
   void* reallocate(void* block, std::size_t old_size, std::size_t new_size, std::size_t alignment) noexcept {
-    // realloc(p, 0) frees in glibc; here it is the smallest block.
+    // In glibc realloc(p, 0) frees the block. Here it resizes to the smallest block.
     if (alignment <= kDefaultAlignment || heap_->resizes_aligned())
       return calls_.reallocate(block, new_size + (new_size == 0));
-    void* fresh = calls_.allocate_aligned(alignment, new_size);  // realloc would lose the alignment
+    void* fresh = calls_.allocate_aligned(alignment, new_size);  // realloc would not keep the alignment
     if (fresh == nullptr) return nullptr;
     std::memcpy(fresh, block, std::min(old_size, new_size));
     touch_grown(touch_, fresh, old_size, new_size);
     calls_.deallocate(block);
     return fresh;
   }
-  // See AnyHeap. What realloc() does inside is the malloc's.
+  // See AnyHeap. The inside of realloc() is the malloc's own affair.
   void write_when_moved(Touch touch, std::size_t) noexcept { touch_ = touch; }
   [[nodiscard]] std::size_t usable_size(const void* block, std::size_t size) const noexcept {
     return heap_->usable_size(block, size);
@@ -181,7 +182,7 @@ AdaptorEntry entry_of() {
   };
 }
 
-// The part before the next '+', which is taken off `text`.
+// Returns the part before the next '+' and removes it from `text`.
 std::string_view next_part(std::string_view& text) {
   const auto plus = text.find('+');
   const std::string_view part = text.substr(0, plus);
@@ -259,7 +260,7 @@ bool Recipe::frees_bare(std::size_t place) const noexcept {
 }
 
 Limits Recipe::limits(std::uint64_t alignment) const {
-  // Alignments are known from above, sizes from below.
+  // Alignments are passed down from above, limits of sizes up from below.
   std::vector<std::uint64_t> alignments(over_.size());
   for (std::size_t i = over_.size(); i-- > 0;) {
     alignments[i] = alignment;
@@ -274,7 +275,7 @@ Limits Recipe::limits(std::uint64_t alignment) const {
 }
 
 std::unique_ptr<AnyHeap> Recipe::open(Region& region, Findings& findings) const {
-  (void)limits();  // what cannot stand is refused here too
+  (void)limits();  // an impossible recipe is rejected here too
   return open(region, findings, over_.size());
 }
 

@@ -1,4 +1,4 @@
-// Which adaptors this engine holds, and a strategy with adaptors over it.
+// The adaptors in this engine, and a strategy with adaptors over it.
 #pragma once
 
 #include <memory>
@@ -14,34 +14,36 @@ class Recipe;
 
 struct AdaptorEntry {
   const AdaptorInfo* info;
-  // What a request aligned to `alignment` is aligned to when it reaches what is below.
+  // The alignment with which a request aligned to `alignment` reaches the heap below.
   std::uint64_t (*alignment_below)(const Parameters&, std::uint64_t alignment);
-  // What a heap serves with the adaptor over it, for requests aligned to `alignment`. Throws CannotStand.
+  // The limits of a heap under the adaptor, for requests aligned to `alignment`. Throws CannotStand.
   Limits (*limits)(const Parameters&, const Limits& below, std::uint64_t alignment);
   std::unique_ptr<AnyHeap> (*open)(std::unique_ptr<AnyHeap> below, const Parameters&, Findings&);
   // The replay in which this adaptor is the outermost.
   void (*replay)(const Recipe&, const ReplayRequest&, ReplayResult&);
 };
 
-// All adaptors in the order of allocators/adaptors.hpp.
+// All adaptors, in the order of allocators/adaptors.hpp.
 const std::vector<AdaptorEntry>& adaptors();
 
 // A strategy with its parameters, and the adaptors over it, the innermost first.
 class Recipe {
  public:
-  // `name` is "pool+redzone+lock" and `parameters` those of each in turn, "block=64+bytes=32+"; adaptors at the end
-  // may have none. Throws std::invalid_argument with one line for a name or value that is not there, CannotStand for
-  // an adaptor that cannot stand on what is below it.
+  // `name` is "pool+redzone+lock", and `parameters` are those of each part in turn, "block=64+bytes=32+"; adaptors at
+  // the end may have none. Throws std::invalid_argument with one line for an unknown name or value, and CannotStand for
+  // an adaptor that cannot wrap the heap below it.
   Recipe(std::string_view name, std::string_view parameters);
 
   [[nodiscard]] StrategyInfo info() const noexcept;
-  // For requests aligned to `alignment`, which decides what some adaptors add to a block. Throws CannotStand.
+  // The limits for requests aligned to `alignment`, which determines what some adaptors add to a block. Throws
+  // CannotStand.
   [[nodiscard]] Limits limits(std::uint64_t alignment = kDefaultAlignment) const;
   [[nodiscard]] std::unique_ptr<AnyHeap> open(Region& region, Findings& findings) const;
-  // Of a recipe that ends with the adaptor as-malloc.
+  // For a recipe that ends with the adaptor as-malloc.
   [[nodiscard]] std::unique_ptr<MallocHeap> open_as_malloc(Region& region, Findings& findings) const;
   void replay(const ReplayRequest& request, ReplayResult& result) const;
-  // What a kind of work has compiled into the strategy; nullptr: nothing, or adaptors stand over it.
+  // The code that a kind of work has compiled into the strategy; nullptr: none, or there are adaptors over the
+  // strategy.
   [[nodiscard]] const void* inlined(std::string_view kind) const noexcept;
 
  private:
@@ -52,9 +54,9 @@ class Recipe {
   void refuse_what_cannot_stand() const;
   [[nodiscard]] StrategyInfo info_of(std::size_t adaptors) const noexcept;
   [[nodiscard]] std::unique_ptr<AnyHeap> open(Region& region, Findings& findings, std::size_t adaptors) const;
-  // Whether the adaptor at `place` puts the strategy itself on the footing of a malloc.
+  // Whether the adaptor at `place` compiles the strategy itself into a malloc's interface.
   [[nodiscard]] bool compiles_as_malloc(std::size_t place) const noexcept;
-  // Whether what stands below the adaptor at `place` needs no size at a free.
+  // Whether the heap below the adaptor at `place` can free a block without its size.
   [[nodiscard]] bool frees_bare(std::size_t place) const noexcept;
 
   const StrategyEntry* strategy_;

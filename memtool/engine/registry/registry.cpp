@@ -9,7 +9,7 @@
 namespace memtool {
 namespace {
 
-// Not in memory of malloc, which would hold free blocks of it before anything is measured.
+// Not in memory from malloc, because malloc would then hold free blocks before anything is measured.
 std::pmr::vector<StrategyEntry>& registered() {
   static std::array<std::byte, 64 << 10> room;
   static std::pmr::monotonic_buffer_resource memory(room.data(), room.size());

@@ -1,7 +1,6 @@
-// Which strategies this engine holds. A strategy enters it by the last line of its own header,
-//   MEMTOOL_STRATEGY(memtool::Pool);
-// and by one #include in allocators/strategies.hpp. Compiling every strategy with every probe in one file would take
-// minutes, so engine/registry/instantiate.cpp is compiled several times, and each strategy is instantiated in one of
+// The strategies in this engine. The last line of a strategy's header, MEMTOOL_STRATEGY(memtool::Pool), and one
+// #include in allocators/strategies.hpp register it. Compiling every strategy with every probe in one file would take
+// minutes. So engine/registry/instantiate.cpp is compiled several times, and each strategy is instantiated in one of
 // the shards.
 #pragma once
 
@@ -21,7 +20,7 @@ struct ReplayRequest;
 struct ReplayResult;
 class MallocHeap;  // allocators/support/as_malloc.hpp
 
-// Which of the optional abilities of allocators/concept/strategy.hpp a strategy has.
+// The optional operations of allocators/concept/strategy.hpp that a strategy has.
 struct Abilities {
   bool allocates_zeroed;
   bool reallocates;
@@ -36,19 +35,20 @@ struct StrategyEntry {
   Limits (*limits)(const Parameters&);
   bool (*uses_region)(const Parameters&);
   void (*replay)(const Parameters&, const ReplayRequest&, ReplayResult&);
-  const void* (*inlined)(std::string_view kind);  // what a kind of work has compiled into it; nullptr: nothing
+  const void* (*inlined)(std::string_view kind);  // code that a kind of work has compiled into it; nullptr: none
   std::unique_ptr<AnyHeap> (*open)(Region&, const Parameters&);
-  // On the footing of a malloc, the strategy compiled into it.
+  // With the interface of a malloc; the strategy is compiled into it.
   std::unique_ptr<MallocHeap> (*open_as_malloc)(Region&, const Parameters&);
 };
 
-// All strategies in the order of allocators/strategies.hpp.
+// All strategies, in the order of allocators/strategies.hpp.
 std::span<const StrategyEntry> strategies();
-// nullptr when there is none of that name.
+// Returns nullptr if there is no strategy of that name.
 const StrategyEntry* find_strategy(std::string_view name);
 
 void register_strategy(const StrategyEntry& entry);
-// The one strategy that came at run time (engine/adopted/adopted.hpp): found by name, not among strategies().
+// The one strategy adopted at run time (engine/adopted/adopted.hpp). It is found by name, but is not among
+// strategies().
 void set_adopted(const StrategyEntry& entry);
 template <Strategy S>
 StrategyEntry make_entry(int order);  // engine/registry/entry.hpp

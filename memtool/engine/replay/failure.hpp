@@ -1,4 +1,4 @@
-// How a heap stood at the moment at which it could not serve, in words.
+// Describes the state of a heap at the moment at which it could not serve a request.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,14 @@
 
 namespace memtool {
 
-// A request that cannot be served: its size, at the event `at` of an image.
+// The size of a request that cannot be served: that of the event `at` in an image.
 inline std::uint64_t requested_size(const std::uint64_t* at) noexcept {
   const Kind kind = word::kind(*at);
   const bool short_form = kind == Kind::allocate || kind == Kind::allocate_zeroed;
   return short_form ? word::size(*at) : word::wide_size(at[1]);
 }
 
-// How many bytes an event asks for, and how many it gives back.
+// The bytes that an event requests, and the bytes that it frees.
 struct Change {
   std::uint64_t requested = 0;
   std::uint64_t freed = 0;
@@ -41,17 +41,17 @@ inline Change change_of(const std::uint64_t* word) noexcept {
   }
 }
 
-// How a heap stood at the moment at which it could not serve.
+// The state of a heap at the moment at which it could not serve a request.
 struct HeapState {
   HeapStats stats;
-  std::uint64_t used = 0;  // of the region, bytes
+  std::uint64_t used = 0;  // bytes of the region
 };
 template <class S>
 HeapState state_of(const S& strategy, const Region& region) {
   return {.stats = strategy.stats(), .used = region.used()};
 }
 
-// What lived, as `live` says, what was free, and the largest hole, where the heap knows.
+// Describes the live bytes (`live`), the free bytes, and the largest free block, if the heap knows them.
 inline std::string state_in_words(const std::string& live, const HeapState& state, const Region& region,
                                   bool on_region) {
   std::string words = ": " + live;

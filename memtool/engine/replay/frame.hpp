@@ -1,4 +1,4 @@
-// What every pass has, on one thread and on several: what to replay, on what, and where the figures go.
+// What every pass needs, on one thread and on several: the image, the heap, and the place for the figures.
 #pragma once
 
 #include <sys/mman.h>
@@ -32,29 +32,30 @@ inline std::uint64_t above(std::uint64_t value, std::uint64_t baseline) noexcept
   return value > baseline ? value - baseline : 0;
 }
 
-// Of each replay that counts.
+// The timings of each replay that counts.
 struct Timings {
   std::uint64_t iterations;
   std::uint64_t body_ticks[MEMTOOL_MOST_ITERATIONS];
   std::uint64_t epilogue_ticks[MEMTOOL_MOST_ITERATIONS];
   std::uint64_t cpu_ns[MEMTOOL_MOST_ITERATIONS];      // of all threads of the process, before the epilogue
-  std::uint64_t wait_ticks[MEMTOOL_MOST_ITERATIONS];  // of all threads together
-  std::uint64_t late_ticks;                           // the most by which a paced replay came later than was recorded
+  std::uint64_t wait_ticks[MEMTOOL_MOST_ITERATIONS];  // sum over all threads
+  std::uint64_t late_ticks;                           // the largest delay of a paced replay behind the recorded times
 };
-// One thread of a replay on several. Ticks of the last replay.
+// One thread of a replay on several threads, in ticks of the last replay.
 struct ThreadRow {
   std::uint64_t operations;  // before the epilogue
   std::uint64_t remote_deallocations;
-  std::uint64_t body_ticks;  // from its first event to its last before the epilogue
-  std::uint64_t wait_ticks;  // of these, waiting for objects of other threads
+  std::uint64_t body_ticks;  // from its first event to its last one before the epilogue
+  std::uint64_t wait_ticks;  // the part of body_ticks spent waiting for objects of other threads
 };
-// Where a replay that counts is kept; no timings: it does not count. Rows there are on several threads.
+// Where the results of a replay that counts are stored. Without timings it does not count. Rows exist only on several
+// threads.
 struct Kept {
   Timings* timings = nullptr;
   ThreadRow* threads = nullptr;
 };
 
-// `Given` is what the heap is made of: its parameters, or the recipe of one that adaptors stand on.
+// `Given` is what the heap is constructed from: its parameters, or the recipe of a heap with adaptors.
 template <class S, class Given>
 struct Frame {
   Frame(const Given& made_of, const ReplayRequest& call, ReplayResult& answer)
@@ -71,7 +72,7 @@ struct Frame {
   }
 
   [[nodiscard]] bool is_shared() const noexcept { return (request.region_flags & MEMTOOL_REGION_SHARED) != 0; }
-  // Whether the heap lives on the region.
+  // Whether the heap takes its memory from the region.
   [[nodiscard]] bool on_region() const {
     if constexpr (Strategy<S>) {
       return uses_region<S>(given);
@@ -80,8 +81,8 @@ struct Frame {
     }
   }
 
-  // Faults in the head of the region, and locks it there, as the region asks. Counted as resident from the start, for
-  // it is.
+  // Faults in the head of the region, and locks it if the region requires this. These pages count as resident from the
+  // start, because they are.
   bool populate() {
     constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, Linux 5.14; absent from older headers
     if (request.populate_bytes == 0) return true;
@@ -96,7 +97,7 @@ struct Frame {
     return true;
   }
 
-  // Whether adaptors have found misuse: then the sample has failed, with their words.
+  // Whether adaptors have detected misuse. If so, the sample has failed with their message.
   bool detected_in(const S& strategy) {
     if constexpr (Watches<S>) {
       if (strategy.finding().empty()) return false;

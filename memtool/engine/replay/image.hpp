@@ -1,4 +1,4 @@
-// The images of a trace as they lie in memory (engine/events/events.hpp, engine/events/thread_image.hpp).
+// The images of a trace in memory (engine/events/events.hpp, engine/events/thread_image.hpp).
 #pragma once
 
 #include <sys/mman.h>
@@ -22,7 +22,7 @@ inline const char* wrong_with_threads(const ReplayRequest& request) noexcept {
   return nullptr;
 }
 
-// What is wrong with the image of a request, in words; nullptr: nothing is.
+// Returns what is wrong with the image of a request, or nullptr.
 inline const char* wrong_with_image(const ReplayRequest& request) noexcept {
   if (request.mode != MEMTOOL_SERIAL) return wrong_with_threads(request);
   const auto* head = static_cast<const ImageHeader*>(request.image);
@@ -46,7 +46,7 @@ struct Image {
 
   const ImageHeader& head;
   const std::uint64_t* begin;
-  const std::uint64_t* body;  // what is measured; what is before only warms the heap
+  const std::uint64_t* body;  // the measured part; the words before it only warm the heap
   const std::uint64_t* epilogue;
   const std::uint64_t* end;
 };
@@ -69,7 +69,7 @@ struct ThreadImage {
   const Run* runs;
 };
 
-// Where a lane is in its words.
+// The position of a lane in its words.
 class Cursor {
  public:
   Cursor(const ThreadImage& image, const LaneEntry& lane) noexcept
@@ -80,7 +80,7 @@ class Cursor {
     open();
   }
 
-  // The next words that lie together, at most `most`; empty at the end of the lane.
+  // The next words that are contiguous, at most `most`; empty at the end of the lane.
   struct Piece {
     const std::uint64_t* begin;
     const std::uint64_t* end;
@@ -92,11 +92,11 @@ class Cursor {
     }
     return {at_, at_ + std::min<std::uint64_t>(most, static_cast<std::uint64_t>(end_ - at_))};
   }
-  // The next word, or the end of the words that lie together before it; nullptr where the lane has none.
+  // The next word, or the end of the contiguous words before it; nullptr if the lane has none.
   [[nodiscard]] const std::uint64_t* at() const noexcept { return at_; }
-  // `to`: within the piece, or its end.
+  // `to`: inside the piece, or its end.
   void move(const std::uint64_t* to) noexcept { at_ = to; }
-  // Whether nothing follows in the lane before `next`, which is within the piece or its end.
+  // Whether the lane ends before `next`, which lies inside the piece or is its end.
   [[nodiscard]] bool is_end(const std::uint64_t* next) const noexcept {
     return next == end_ && chunk_ + 1 >= chunks_end_;
   }
@@ -111,7 +111,7 @@ class Cursor {
     end_ = at_ + chunk.words;
   }
 
-  // Of an image on a disk the next chunks are read while this one is replayed, and what was before is given back.
+  // For an image on a disk: reads the next chunks ahead while this one is replayed, and drops the previous ones.
   [[gnu::noinline]] void advise() const noexcept {
     constexpr std::uint64_t kAhead = 2;
     for (std::uint64_t next = chunk_; next < std::min(chunk_ + kAhead, chunks_end_); ++next)

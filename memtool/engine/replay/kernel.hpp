@@ -1,5 +1,5 @@
-// What the kernel of a kind of work gets that is compiled once, for all strategies alike: it reaches heaps through
-// indirect calls, and its rows say so.
+// The input of a kernel that is compiled once for all strategies. It reaches heaps through indirect calls, and its rows
+// say so.
 #pragma once
 
 #include <functional>
@@ -12,7 +12,7 @@
 
 namespace memtool {
 
-// Makes the heap of a row on a region. Throws std::invalid_argument where the row needs none.
+// Creates the heap of a row on a region. Throws std::invalid_argument if the row needs none.
 using OpenHeap = std::function<std::unique_ptr<AnyHeap>(Region&, Findings&)>;
 
 struct KernelCall : Frame<AnyHeap, OpenHeap> {
@@ -21,13 +21,13 @@ struct KernelCall : Frame<AnyHeap, OpenHeap> {
   [[nodiscard]] std::string_view pass() const noexcept { return request.pass; }
   [[nodiscard]] std::string_view way() const noexcept { return request.way; }
 
-  // The heap of this row, new on the emptied region. What another stands on is gone.
+  // A new heap for this row on the emptied region. Any earlier heap on the region is gone.
   [[nodiscard]] std::unique_ptr<AnyHeap> open() {
     region.reset();
     findings = {};
     return given(region, findings);
   }
-  // Whether adaptors have found misuse: then the sample has failed, with their words.
+  // Whether adaptors have detected misuse. If so, the sample has failed with their message.
   bool detected() {
     if (findings.first().empty()) return false;
     fail(result, MEMTOOL_WRONG, "%s", findings.first().c_str());
@@ -35,8 +35,8 @@ struct KernelCall : Frame<AnyHeap, OpenHeap> {
   }
 
   Findings findings;
-  // What the kind has compiled into the strategy (engine/registry/entry.hpp); nullptr: adaptors stand over it, or the
-  // kind has nothing there.
+  // The code that the kind has compiled into the strategy (engine/registry/entry.hpp); nullptr: none, or there are
+  // adaptors over the strategy.
   const void* inlined = nullptr;
 };
 

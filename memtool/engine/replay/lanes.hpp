@@ -26,7 +26,7 @@ namespace memtool {
 
 class Lanes;
 
-// One thread of a replay. On cache lines of its own: what one lane writes must not slow down another.
+// One thread of a replay, on its own cache lines, so that the writes of one lane do not slow down another.
 struct alignas(128) Lane {
   Lane(const ThreadImage& image, std::uint32_t index, const Pacer& paced) noexcept
       : entry(image.lanes[index]), number(index), cursor(image, entry), slots(entry.slots), pacer(paced) {}
@@ -42,39 +42,39 @@ struct alignas(128) Lane {
   std::uint64_t body_end = 0;
   std::uint64_t end = 0;
   std::uint64_t wait_ticks = 0;
-  // What of the processor it used for waiting, for whatever it was; before the epilogue.
+  // Processor time spent waiting for any reason, before the epilogue.
   std::uint64_t spun_ticks = 0;
   std::uint64_t idle_cpu_ns = 0;
-  // How often the kernel took its processor away while it waited and offered it: of the replay's own making.
+  // How often the kernel took the processor away while the lane waited and offered it. The replay itself causes these.
   std::uint64_t own_switches = 0;
-  InstructionCounter* counter = nullptr;  // to be paused while it waits
+  InstructionCounter* counter = nullptr;  // paused while the lane waits
   bool in_body = true;
   std::atomic<bool> started = false;
   std::atomic<bool> joined = false;
   Lanes* lanes = nullptr;
-  alignas(128) std::atomic<std::uint32_t> turn = 0;  // lockstep: the run that it may replay, + 1
+  alignas(128) std::atomic<std::uint32_t> turn = 0;  // in lockstep: number of the run that it may replay, + 1
 };
 
 // All threads of one replay.
 class Lanes {
  public:
-  // What a lane does: replays the words of its cursor. Called on the lane's thread.
+  // The work of a lane: replaying the words of its cursor. Called on the lane's thread.
   class Work {
    public:
     virtual ~Work() = default;
     virtual void run(Lane& lane, Lanes& lanes) noexcept = 0;
-    // Called once, when the threads that begin by themselves have been made and none of them has begun.
+    // Called once, when the threads that run from the beginning have been created and none has started work.
     virtual void about_to_begin() noexcept {}
-    // Called once, where some events only warm the heap: when all lanes have replayed theirs and stand still.
+    // Called once, if some events only warm the heap: when all lanes have replayed theirs and stand still.
     virtual void body_began() noexcept {}
-    // Called once, by the last lane to reach the end of its body, while no other is in a replay.
+    // Called once, by the last lane to reach the end of its body, while no other lane is in a replay.
     virtual void body_ended() noexcept {}
-    // Whether lanes are to stay until then, so that no thread is just handing its cache back when body_ended() looks.
+    // Whether lanes stay until then, so that no thread is just returning its cache when body_ended() looks.
     [[nodiscard]] virtual bool holds_lanes() const noexcept { return false; }
   };
 
-  // `stacks`: kStack bytes for each lane, so that making a thread asks the kernel for no memory; nullptr: the C library
-  // takes them.
+  // `stacks`: kStack bytes for each lane, so that creating a thread requests no memory from the kernel; nullptr: the C
+  // library allocates them.
   Lanes(const ThreadImage& image, const ReplayRequest& request, std::atomic<void*>* cells, Work& work,
         const OwnPages* stacks = nullptr, bool is_paced = true)
       : image_(image),
@@ -96,7 +96,7 @@ class Lanes {
     }
   }
 
-  // Runs everything; returns when the last thread has ended. False: a thread could not be made.
+  // Runs everything, and returns when the last thread has ended. Returns false if a thread could not be created.
   bool run() noexcept {
     if (lockstep() && image_.head.runs > 0) lanes_[image_.runs[0].lane()]->turn = 1;
     for (const auto& lane : lanes_)
@@ -105,7 +105,7 @@ class Lanes {
     start_clocks();
     gate_.store(true, std::memory_order_release);
     gate_.notify_all();
-    // Whom no lane joins, this thread does; a lane that was joined may have started others meanwhile.
+    // This thread joins the lanes that no lane joins. A lane that was joined may have started others in the meantime.
     for (bool joined = true; joined;) {
       joined = false;
       for (const auto& lane : lanes_) {
@@ -140,9 +140,9 @@ class Lanes {
     return sum;
   }
 
-  // From the start of what is measured to the last event before the epilogue, and from there to the very last. In
-  // lockstep one lane waits for what was recorded while all others wait for it: that is no part of the replay. Nor is,
-  // in parallel, what all of them wait at once.
+  // From the start of the measured part to the last event before the epilogue, and from there to the very last. If one
+  // lane in lockstep waits for a recorded time, all others wait for it; this time does not count. In parallel, the time
+  // during which all lanes wait does not count either.
   [[nodiscard]] std::uint64_t body_ticks() const noexcept {
     std::uint64_t paced = rests_.ticks();
     if (lockstep())
@@ -155,9 +155,9 @@ class Lanes {
     return last - body_end();
   }
 
-  // Processor time of all threads of the process from the start of the replay to the last event before the epilogue,
-  // less what lanes used for waiting. Out of line, as wait_until() is: in every strategy's runner it would leave the
-  // compiler less room to inline the strategy.
+  // Processor time of all threads of the process, from the start of the replay to the last event before the epilogue,
+  // less the time that lanes spent waiting. It is out of line, like wait_until(): inlined into every strategy's runner,
+  // it would leave the compiler less room to inline the strategy.
   [[nodiscard, gnu::noinline]] std::uint64_t body_cpu_ns() const noexcept {
     std::uint64_t spun = 0;
     std::uint64_t waited = 0;
@@ -172,7 +172,7 @@ class Lanes {
     return used > waited ? used - waited : 0;
   }
 
-  // After a fault: nobody waits any more, everything comes to its end.
+  // After a failure: no lane waits any longer, and all come to their end.
   void give_up() noexcept {
     given_up_.store(true);
     for (auto* opened : {&body_began_, &body_ended_}) {
@@ -189,7 +189,7 @@ class Lanes {
   [[gnu::always_inline]] void publish(std::uint64_t cell, void* block) noexcept {
     cells_[cell].store(block, std::memory_order_release);
   }
-  // nullptr: given up.
+  // Returns nullptr if the replay was given up.
   [[gnu::always_inline]] void* receive(Lane& lane, std::uint64_t cell, std::uint64_t origin) noexcept {
     void* block = cells_[cell].load(std::memory_order_acquire);
     return block != nullptr ? block : wait_for_object(lane, cell, origin);
@@ -197,7 +197,7 @@ class Lanes {
 
   // `next`: the starter's next word.
   bool start(Lane& starter, std::uint64_t index, const std::uint64_t* next) noexcept {
-    // The last thing that a thread does is often to start its successor, which then may have its processor.
+    // The last act of a thread is often to start its successor, which may then have its processor.
     if (starter.cursor.is_end(next)) leave_processor(starter);
     return create(*lanes_[index]);
   }
@@ -217,8 +217,8 @@ class Lanes {
     if (rests) rests_.work();
   }
 
-  // The end of what a lane does to warm the heap; returns when all lanes are there, so that they begin together what is
-  // measured. False: given up. Nobody waits for a lane that another lane has waited for, nor for one yet to be started.
+  // The end of a lane's warm-up. Returns when all lanes have arrived, so that they begin the measured part together, or
+  // false if the replay was given up. It does not wait for lanes that were already joined or are not yet started.
   [[gnu::noinline]] bool begin_body(Lane& lane) noexcept {
     lane.wait_ticks = lane.spun_ticks = lane.idle_cpu_ns = lane.own_switches = 0;
     if (lane.entry.stage == LaneEntry::kThere && warm_left_.fetch_sub(1) == 1 && !given_up()) begin_all();
@@ -227,8 +227,8 @@ class Lanes {
     return !given_up();
   }
 
-  // The end of a lane's events before the epilogue; returns when all lanes are there, at once for a lane that has no
-  // more to do.
+  // The end of a lane's events before the epilogue. Returns when all lanes have arrived, or at once for a lane that has
+  // no more events.
   void end_body(Lane& lane) noexcept {
     lane.body_end = lane.end = clock_.stop();
     lane.in_body = false;
@@ -246,7 +246,7 @@ class Lanes {
       body_ended_.wait(false, std::memory_order_acquire);
   }
 
-  // Lockstep: waits until the next of its runs may be replayed, and returns its number; none: given up.
+  // Lockstep: waits until the lane may replay its next run, and returns the run's number; kNoRun: given up.
   static constexpr std::uint64_t kNoRun = ~std::uint64_t{0};
   std::uint64_t await_turn(Lane& lane, std::uint32_t last) noexcept {
     wait_until(
@@ -254,7 +254,7 @@ class Lanes {
         [&] { lane.turn.wait(last, std::memory_order_acquire); });
     return given_up() ? kNoRun : lane.turn.load(std::memory_order_acquire) - 1;
   }
-  // One lane is woken, and no other: of hundreds that wait none takes the processor to look whether it is its turn.
+  // Wakes only one lane, so that none of hundreds of waiting lanes takes the processor to check whether it is its turn.
   void pass_turn(std::uint64_t run) noexcept {
     if (run + 1 >= image_.head.runs || given_up()) return;
     std::atomic<std::uint32_t>& turn = lanes_[image_.runs[run + 1].lane()]->turn;
@@ -266,7 +266,8 @@ class Lanes {
 
  private:
   static constexpr std::uint32_t kNoTurn = ~std::uint32_t{0};
-  // Of waiting: a pause and a look at what another processor writes; a quarter of a microsecond on a slow one.
+  // One round of waiting: a pause, and a read of what another processor writes. This is a quarter of a microsecond on a
+  // slow processor.
   static constexpr std::uint64_t kMostTicksOfRound = 600;
 
   void begin_all() noexcept {
@@ -277,7 +278,7 @@ class Lanes {
     body_began_.notify_all();
   }
 
-  // While no lane is in a replay.
+  // Called while no lane is in a replay.
   void start_clocks() noexcept {
     start_cpu_ns_ = Clock::process_cpu_nanoseconds();
     start_ns_ = Clock::system_nanoseconds();
@@ -349,7 +350,7 @@ class Lanes {
     Patience patience(false);
     wait_until(lane, at, object, other, ready, [&] { patience.wait(); });
   }
-  // `doze()` waits once it has span in vain.
+  // `doze()` waits after spinning did not suffice.
   template <class Ready, class Doze>
   [[gnu::noinline]] void wait_until(Lane& lane, std::uint64_t at, std::uint64_t object, std::uint64_t other,
                                     Ready ready, Doze doze) noexcept {
@@ -363,8 +364,8 @@ class Lanes {
     Patience patience(request_.processors != 0);
     while (patience.spins() && goes_on()) patience.wait();
     std::uint64_t now = clock_.stop();
-    // As long as it spins it has the processor, and asking the kernel would take longer than most waits do. Should the
-    // kernel take it away even so, no more counts as spun than so many rounds can take.
+    // A spinning lane holds the processor, and asking the kernel would take longer than most waits. If the kernel takes
+    // the processor away nevertheless, no more time counts as spinning than so many rounds can take.
     if (lane.in_body) lane.spun_ticks += std::min(now - start, patience.rounds() * kMostTicksOfRound);
     if (goes_on()) {
       const std::uint64_t used = Clock::thread_cpu_nanoseconds();
@@ -380,7 +381,7 @@ class Lanes {
     if (lane.counter != nullptr) lane.counter->resume();
   }
 
-  // How often the kernel has taken this thread's processor away, also where the thread had offered it (sched_yield).
+  // How often the kernel has taken this thread's processor away, including after the thread offered it (sched_yield).
   static std::uint64_t switches_of_thread() noexcept {
     rusage used;
     getrusage(RUSAGE_THREAD, &used);
@@ -404,8 +405,8 @@ class Lanes {
   Rests rests_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::uint64_t start_ticks_ = 0;
-  // When the first lane may start what is measured and when the last has ended its body: by the system's clock, and
-  // processor time.
+  // When the first lane may start the measured part, and when the last one has ended its body, by the system's clock
+  // and in processor time.
   std::uint64_t start_ns_ = 0;
   std::uint64_t start_cpu_ns_ = 0;
   std::uint64_t end_ns_ = 0;

@@ -1,4 +1,4 @@
-// Replays at the pace of what was recorded: an image that is paced says now and then when what follows took place.
+// Replays at the recorded pace: a paced image tells now and then when the next events took place.
 #pragma once
 
 #include <time.h>
@@ -12,10 +12,10 @@ namespace memtool {
 
 class Pacer {
  public:
-  // `ticks_per_us`: 0: nothing waits.
+  // `ticks_per_us`: 0 disables waiting.
   Pacer(Clock clock, double ticks_per_us) noexcept : clock_(clock), ticks_per_us_(ticks_per_us) {}
 
-  // From here on times count.
+  // Times count from here.
   void begin(std::uint64_t now) noexcept { origin_ = now; }
 
   // Whether wait() would wait.
@@ -23,8 +23,8 @@ class Pacer {
     return ticks_per_us_ != 0 && clock_.stop() < due(microseconds);
   }
 
-  // Waits until so many microseconds have gone since begin(). Sleeping leaves the processor to whatever an allocator
-  // does in the background.
+  // Waits until the given number of microseconds after begin(). Sleeping leaves the processor to the background work of
+  // an allocator.
   [[gnu::noinline]] void wait(std::uint64_t microseconds) noexcept {
     if (ticks_per_us_ == 0) return;
     const std::uint64_t due = this->due(microseconds);
@@ -42,13 +42,13 @@ class Pacer {
     waited_ += clock_.start() - start;
   }
 
-  // Ticks and processor time that went into waiting, and the most ticks by which something was late.
+  // Ticks and processor time spent waiting, and the largest delay in ticks.
   [[nodiscard]] std::uint64_t waited() const noexcept { return waited_; }
   [[nodiscard]] std::uint64_t waited_cpu_ns() const noexcept { return waited_cpu_ns_; }
   [[nodiscard]] std::uint64_t late() const noexcept { return late_; }
 
  private:
-  static constexpr double kSpinMicroseconds = 80;  // that a sleep may take longer than it should
+  static constexpr double kSpinMicroseconds = 80;  // by which a sleep may exceed its length
 
   [[nodiscard]] std::uint64_t due(std::uint64_t microseconds) const noexcept {
     return origin_ + static_cast<std::uint64_t>(static_cast<double>(microseconds) * ticks_per_us_);

@@ -1,5 +1,5 @@
-// The one replay loop. It is compiled for each pair of strategy and probe, so that a strategy is inlined into it as it
-// would be into a C++ program, and a pass that does not measure something does not pay for it.
+// The only replay loop. It is compiled for each pair of strategy and probe. So a strategy is inlined into it as into a
+// C++ program, and a pass does not pay for what it does not measure.
 #pragma once
 
 #include <array>
@@ -23,8 +23,8 @@ namespace memtool {
 //   received(slot, cell)                                       the next event is of an object that comes from another
 //                                                              thread, and is in the slot
 
-// What happens in the middle of a replay that is no event of an object: on one thread it may wait for the time that was
-// recorded. See engine/replay/lanes.hpp.
+// Events of a replay that do not concern an object. On one thread it may wait for the recorded time. See
+// engine/replay/lanes.hpp for several threads.
 struct NoExchange {
   static constexpr bool kBetweenThreads = false;
   void pace(std::uint64_t microseconds) noexcept {
@@ -43,7 +43,7 @@ class Replay {
   // Replays the events from `at` up to the first event that begins at or after `end`, and returns where it stopped. A
   // request that cannot be served ends the replay there: out_of_memory() is true and the event was not replayed.
   [[gnu::noinline]] const std::uint64_t* run(const std::uint64_t* at, const std::uint64_t* end) noexcept {
-    // A copy, for what is reached through `this` would be loaded again after every store to a block or a slot.
+    // A copy, because members reached through `this` would be loaded again after every store to a block or a slot.
     const Parts parts = parts_;
     while (at < end) {
       const std::uint64_t head = *at;
@@ -85,8 +85,8 @@ class Replay {
     void** slots;
   };
 
-  // ISO C allows a malloc to have nothing to give for 0 bytes, which is not the end of memory. It is asked again for 1,
-  // as portable programs do, so that every object has a block of its own.
+  // ISO C allows a malloc to return nothing for 0 bytes, which does not mean that memory is exhausted. The replay then
+  // asks for 1 byte, as portable programs do, so that every object has its own block.
   template <bool kZeroed>
   bool allocate_wide(std::uint32_t slot, std::uint64_t word) noexcept {
     const std::uint64_t size = word::wide_size(word);
@@ -150,7 +150,7 @@ class Replay {
     return true;
   }
 
-  // Returns the next event, or nullptr when another thread has given up what this one waits for.
+  // Returns the next event, or nullptr if another thread gave up the one for which this thread waits.
   [[gnu::always_inline]] const std::uint64_t* hand_over(const Parts& parts, const std::uint64_t* at, std::uint32_t slot,
                                                         std::uint64_t head) noexcept {
     switch (handover::act(head)) {
@@ -174,7 +174,7 @@ class Replay {
     __builtin_unreachable();
   }
 
-  // Everything but the two common events. Returns the next event, or nullptr when memory is out.
+  // Handles everything except the two common events. Returns the next event, or nullptr if memory is exhausted.
   [[gnu::noinline]] const std::uint64_t* rare(const std::uint64_t* at, Kind kind, std::uint32_t slot,
                                               std::uint64_t head) noexcept {
     switch (kind) {
@@ -215,7 +215,8 @@ class Replay {
     }
   }
 
-  // A scoped strategy gives back the scope at once and its objects' deallocations are skipped; any other frees them.
+  // A strategy with scopes frees the scope at once, and the deallocations of its objects are skipped. Any other
+  // strategy frees them one by one.
   const std::uint64_t* end_scope(const std::uint64_t* at, std::uint64_t words) noexcept {
     if constexpr (Scoped<S>) {
       if (!is_scoped(parts_.strategy)) return at;

@@ -25,14 +25,14 @@ struct Serial : Frame<S, Given> {
         window(call.image, call.image_bytes, call.image_window, Clock(call.use_counter != 0)),
         pacer(Clock(call.use_counter != 0), call.is_paced != 0 ? call.ticks_per_ns * 1000 : 0) {}
 
-  // Whether there is memory for the tables of the replay; else the sample has failed.
+  // Allocates the tables of the replay. If there is no memory for them, the sample has failed, and the result is false.
   bool ready() {
     if (slots.data() != nullptr) return true;
     fail(this->result, MEMTOOL_BAD_REQUEST, "no memory for a slot table of %llu objects", as_printed(image.head.slots));
     return false;
   }
 
-  // Replays up to `end`, an image on a disk window by window.
+  // Replays up to `end`. An image on a disk is replayed window by window.
   template <class Replaying>
   const std::uint64_t* run(Replaying& replay, const std::uint64_t* at, const std::uint64_t* end) noexcept {
     if (window.is_whole()) return replay.run(at, end);
@@ -40,13 +40,13 @@ struct Serial : Frame<S, Given> {
     return at;
   }
 
-  // What of a replay's time was spent on neither the allocator nor the loop: reading the image, and waiting.
+  // The part of a replay's time that was spent on neither the allocator nor the loop: reading the image, and waiting.
   [[nodiscard]] std::uint64_t idle_ticks() const noexcept { return window.cost().ticks + pacer.waited(); }
   [[nodiscard]] std::uint64_t idle_cpu_ns() const noexcept { return window.cost().cpu_ns + pacer.waited_cpu_ns(); }
 
-  // A new strategy on an emptied region replays everything once, and takes its place in the result where it is to be
-  // kept. The region's pages stay resident from one replay to the next, and a strategy over malloc finds the heap as
-  // the last replay left it. `make_probe()` gives the probe of a replay.
+  // A new strategy on an emptied region replays everything once. The result keeps the replay if it is to be kept. The
+  // region's pages stay resident from one replay to the next, and a strategy over malloc finds the heap as the last
+  // replay left it. `make_probe()` makes the probe of a replay.
   template <class MakeProbe>
   bool replay_once(MakeProbe make_probe, const Kept& kept) {
     const Clock clock(this->request.use_counter != 0);
@@ -100,7 +100,7 @@ struct Serial : Frame<S, Given> {
   }
 
   Image image;
-  // The blocks that live, resident from the start and never part of what is measured.
+  // The live blocks. This table is resident from the start and never part of what is measured.
   Table<void*> slots;
   ImageWindow window;
   Pacer pacer;

@@ -1,8 +1,8 @@
 // A replay on several threads.
 //
-// In lockstep real threads replay in the recorded total order, one at a time. In parallel each goes on as fast as it
-// can, and waits only for an object that another thread has yet to hand over; the time of the replay is that from the
-// start of the first thread to the end of the last.
+// In lockstep, real threads replay in the recorded total order, one at a time. In parallel, each thread runs as fast as
+// it can and waits only for objects that another thread has yet to hand over. The time of the replay is from the start
+// of the first thread to the end of the last.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@
 
 namespace memtool {
 
-// Replays the words of lanes; `make_probe(lane)` gives each its probe.
+// Replays the words of lanes; `make_probe(lane)` makes the probe of each lane.
 template <class S, class MakeProbe>
 class LaneWork : public Lanes::Work {
  public:
@@ -50,19 +50,19 @@ class LaneWork : public Lanes::Work {
     }
   }
 
-  // The first lane whose request could not be served, and how the heap stood then: read before any other lane can see
-  // that it failed. In parallel the others go on meanwhile.
+  // The first lane whose request could not be served, and the state of the heap at that moment, read before any other
+  // lane can notice the failure. In parallel the other lanes continue meanwhile.
   struct Failure {
     const Lane* lane = nullptr;  // nullptr: none failed
     const std::uint64_t* at = nullptr;
     HeapState state;
-    std::uint64_t live = kNotApplicable;  // bytes of all lanes, in a pass that counts them
+    std::uint64_t live = kNotApplicable;  // bytes of all lanes, if the pass counts them
   };
-  // Once all lanes have ended.
+  // Call this once all lanes have ended.
   [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
 
  private:
-  // Replays what comes before anything is measured. False: it was given up.
+  // Replays the warm-up. Returns false if the replay was given up.
   [[gnu::noinline]] bool warm(Lane& lane, Lanes& lanes, std::uint32_t& turn) noexcept {
     using Probe = std::remove_cvref_t<std::invoke_result_t<MakeProbe&, Lane&>>;
     const std::uint64_t words = lane.entry.warm_words;
@@ -112,7 +112,7 @@ class LaneWork : public Lanes::Work {
   template <class Probe>
   [[gnu::noinline]] void note_failure(const Probe& probe, const Lane& lane, const std::uint64_t* at) noexcept {
     failure_ = {.lane = &lane, .at = at, .state = state_of(*strategy_, *region_)};
-    // The block of a resize that fails has left the books, and lives.
+    // If a resize fails, its block has already left the books although it is still live.
     if constexpr (requires { probe.live_bytes(); })
       failure_.live = probe.live_bytes() + (word::kind(*at) == Kind::reallocate ? at[2] : 0);
   }
@@ -129,7 +129,7 @@ struct Threaded : Frame<S, Given> {
   Threaded(const Given& made_of, const ReplayRequest& call, ReplayResult& answer)
       : Frame<S, Given>(made_of, call, answer), image(call), cells(image.head.cells) {}
 
-  // Whether there is memory for the tables of the replay; else the sample has failed.
+  // Allocates the tables of the replay. If there is no memory for them, the sample has failed, and the result is false.
   bool ready() {
     if (cells.data() != nullptr) return true;
     fail(this->result, MEMTOOL_BAD_REQUEST, "no memory for %llu objects that change threads",
@@ -137,7 +137,7 @@ struct Threaded : Frame<S, Given> {
     return false;
   }
 
-  // As Serial::replay_once(); `make_probe(lane)` gives each lane its probe.
+  // Like Serial::replay_once(); `make_probe(lane)` makes the probe of each lane.
   template <class MakeProbe>
   bool replay_once(MakeProbe make_probe, const Kept& kept) {
     this->region.reset();
@@ -164,7 +164,7 @@ struct Threaded : Frame<S, Given> {
 
   void clear_cells() noexcept { std::memset(static_cast<void*>(cells.data()), 0, image.head.cells * sizeof(Cell)); }
 
-  // Runs the lanes to their end, and says what went wrong.
+  // Runs the lanes to their end, and reports any failure.
   template <class Work>
   bool finish(Lanes& lanes, const Work& work, const S& strategy) {
     const bool started = lanes.run();
@@ -200,8 +200,8 @@ struct Threaded : Frame<S, Given> {
   Table<Cell> cells;
 
  private:
-  // What lived when a lane failed. In lockstep all others stood still, so that it follows from the events before; in
-  // parallel the pass has counted it, or only what the lane itself had asked for and given back is known.
+  // Describes what was live when a lane failed. In lockstep all other lanes stood still, so it follows from the events
+  // before. In parallel, either the pass has counted it, or only the requests and frees of the lane itself are known.
   template <class Failure>
   [[nodiscard]] std::string live_in_words(const Lanes& lanes, const Failure& failure, Change own) const {
     std::uint64_t live = failure.live;

@@ -1,4 +1,4 @@
-// On which processors the threads of a replay run, and how they wait for each other.
+// The processors on which the threads of a replay run, and how the threads wait for each other.
 #pragma once
 
 #include <pthread.h>
@@ -12,10 +12,10 @@
 
 namespace memtool {
 
-// On which processors lanes run: each on one of its own as long as there are as many.
+// The processors on which lanes run: each lane has its own as long as there are enough.
 class Processors {
  public:
-  // 0: lanes run where the kernel puts them.
+  // 0: the kernel places the lanes.
   explicit Processors(std::uint32_t count) {
     cpu_set_t allowed;
     if (count == 0 || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
@@ -25,7 +25,7 @@ class Processors {
   }
   static constexpr std::size_t kNone = ~std::size_t{0};
 
-  // The one with the fewest lanes; kNone where lanes are not pinned. For a thread that is yet to be made.
+  // Returns the processor with the fewest lanes, for a thread that is yet to be created; kNone if lanes are not pinned.
   [[nodiscard]] std::size_t take() noexcept {
     if (numbers_.empty()) return kNone;
     std::size_t best = 0;
@@ -50,8 +50,8 @@ class Processors {
   std::vector<std::atomic<std::uint32_t>> taken_;
 };
 
-// Waiting without a system call at first, for the other thread is usually a few hundred nanoseconds away; then giving
-// the processor up, which it may need; then sleeping, for nothing seems to come.
+// Waits first without a system call, because the other thread is usually only a few hundred nanoseconds away. Then it
+// yields the processor, which the other thread may need. Then it sleeps.
 class Patience {
  public:
   explicit Patience(bool own_processor) noexcept : spins_(own_processor ? 2000 : 50) {}

@@ -1,7 +1,7 @@
-// The part of an image that is in memory, of one that lies on a disk: a replay goes through it window by window.
+// The part of an image on a disk that is in memory. A replay goes through the image window by window.
 //
-// No page of the image is faulted in while something is timed, and never is more of it resident than a window: it takes
-// no memory from what is measured. What of the file the kernel keeps besides, it gives up first.
+// No page of the image is faulted in while something is timed, and no more than one window is resident, so the image
+// takes no memory from what is measured. If the kernel caches more of the file, that part is the first to be dropped.
 #pragma once
 
 #include <sys/mman.h>
@@ -18,7 +18,7 @@ namespace memtool {
 
 class ImageWindow {
  public:
-  // What bringing windows in has taken: to be taken off what was measured around it.
+  // The cost of reading windows, to be subtracted from the measurements around it.
   struct Cost {
     std::uint64_t ticks = 0;
     std::uint64_t cpu_ns = 0;
@@ -26,13 +26,13 @@ class ImageWindow {
     std::uint64_t major_faults = 0;
   };
 
-  // `bytes`: of a window; 0: the whole image is in memory.
+  // `bytes`: size of a window; 0: the whole image is in memory.
   ImageWindow(const void* image, std::uint64_t image_bytes, std::uint64_t bytes, Clock clock) noexcept
       : base_(reinterpret_cast<std::uintptr_t>(image)), image_end_(base_ + image_bytes), bytes_(bytes), clock_(clock) {}
 
   [[nodiscard]] bool is_whole() const noexcept { return bytes_ == 0; }
 
-  // Brings in the words from `at` on, if they are not there, and returns up to where an event may begin.
+  // Reads the words from `at` on if they are not in memory, and returns up to where an event may begin.
   const std::uint64_t* show(const std::uint64_t* at) noexcept {
     const auto address = reinterpret_cast<std::uintptr_t>(at);
     if (end_ == 0 || address < begin_ || address >= last()) move_to(address);
@@ -42,14 +42,14 @@ class ImageWindow {
   [[nodiscard]] const Cost& cost() const noexcept { return cost_; }
 
  private:
-  static constexpr std::uintptr_t kLongest = 32;     // bytes of an event
-  static constexpr std::uintptr_t kUnit = 64 << 10;  // what the kernel maps around a page that it faults in
+  static constexpr std::uintptr_t kLongest = 32;     // size of the longest event in bytes
+  static constexpr std::uintptr_t kUnit = 64 << 10;  // the amount that the kernel maps around a page that it faults in
   static constexpr int kPopulateRead = 22;           // MADV_POPULATE_READ, Linux 5.14; absent from older headers
 
-  // Up to where an event may begin that lies whole in the window.
+  // Up to where an event may begin so that it lies completely in the window.
   [[nodiscard]] std::uintptr_t last() const noexcept { return end_ == image_end_ ? end_ : end_ - kLongest; }
 
-  // All windows are of one size, so that as much of the image is resident throughout.
+  // All windows have the same size, so that the resident part of the image stays constant.
   void move_to(std::uintptr_t address) noexcept {
     rusage before;
     getrusage(RUSAGE_THREAD, &before);

@@ -31,7 +31,7 @@ Survey* memtool_survey_open() {
   return new (std::nothrow) Survey;
 }
 
-// See Survey::append. 0; 2 and one line in 400 bytes otherwise.
+// See Survey::append. Returns 0; otherwise 2 and one line in 400 bytes.
 std::uint32_t memtool_survey_append(Survey* survey, const TraceEvent* events, const std::int64_t* nanoseconds,
                                     const std::uint64_t* callers, std::uint64_t count, char* message) {
   try {
@@ -47,7 +47,7 @@ void memtool_survey_figures(const Survey* survey, SurveyFigures* figures) {
   *figures = survey->figures();
 }
 
-// Copies the first `most` rows of a list and returns how many there are; ~0 when memory is out.
+// Copies the first `most` rows of a list and returns their total number; ~0 if memory is exhausted.
 std::uint64_t memtool_survey_list(const Survey* survey, SurveyList list, void* rows, std::uint64_t most) {
   try {
     switch (list) {

@@ -11,7 +11,7 @@ constexpr std::size_t level_of(std::uint64_t value) noexcept {
   return static_cast<std::size_t>(std::bit_width(value)) - 1;
 }
 
-// The 7 leading bits of a size: less than one percent below it.
+// Keeps the 7 leading bits of a size, which lowers it by less than one percent.
 constexpr std::uint64_t rounded(std::uint64_t size) noexcept {
   const int dropped = std::max(0, static_cast<int>(std::bit_width(size)) - 7);
   return size >> dropped << dropped;
@@ -113,7 +113,7 @@ void Survey::deallocate(const TraceEvent& event) {
   const bool is_remote = object.thread != event.thread();
   figures_.remote_frees += is_remote;
   thread.figures.remote_frees += is_remote;
-  // Objects are numbered in order of birth; one that dies before the next allocation has lived for one.
+  // Objects are numbered in order of birth. An object that dies before the next allocation has lived for one.
   const std::size_t lifetime = level_of(figures_.allocations - event.object());
   ++figures_.lifetimes[lifetime];
   if (object.first_size > 0) ++figures_.by_lifetime[level_of(object.first_size)][lifetime];
@@ -159,12 +159,12 @@ std::uint32_t Survey::site_of(std::uint64_t caller) {
   }
   site_numbers_.emplace(caller, next);
   sites_.push_back({caller, 0, 0, 0, 0, 0});
-  // What comes too late to be told apart is counted as of no known site, which has its place from the start.
+  // Call sites beyond the limit are counted as unknown. The unknown site has its place from the start.
   if (next == 0 && caller != 0) (void)site_of(0);
   return next;
 }
 
-// Twice the points while the length is unknown; each time they are too many, every second one goes.
+// Keeps up to twice the points while the length is unknown. Whenever there are too many, every second one is dropped.
 void Survey::note_point(std::uint64_t nanoseconds) {
   course_.push_back({figures_.operations, live_bytes_, live_objects_, nanoseconds});
   if (course_.size() < kMostPoints) return;

@@ -1,4 +1,5 @@
-// What a trace asks for: everything that `memtool inspect` counts, in one pass, in memory for what is live.
+// The requests of a trace: everything that `memtool inspect` counts, in one pass, with memory for the live objects
+// only.
 #pragma once
 
 #include <array>
@@ -12,10 +13,10 @@
 
 namespace memtool {
 
-inline constexpr std::size_t kLevels = 64;  // of a logarithm to base 2
+inline constexpr std::size_t kLevels = 64;  // number of classes of a logarithm to base 2
 
-// Of the operations before the epilogue. Sums that may not fit into 64 bits are two words, the lower one first. Sizes
-// are those that objects were allocated with.
+// Figures of the operations before the epilogue. A sum that may exceed 64 bits takes two words, the lower one first.
+// Sizes are those of the allocations.
 struct SurveyFigures {
   std::uint64_t operations;
   std::uint64_t allocations;
@@ -23,14 +24,14 @@ struct SurveyFigures {
   std::uint64_t zeroed;
   std::uint64_t frees;
   std::uint64_t empty;         // allocations of 0 bytes
-  std::uint64_t remote_frees;  // by another thread than allocated
-  std::uint64_t temporary;     // freed by the thread that allocated them before it asked for anything else
-  std::uint64_t bulk_frees;    // that lie in runs of kBulk or more with no other operation between them
-  std::uint64_t grown;         // reallocations to more bytes
-  std::uint64_t shrunk;        // to fewer
+  std::uint64_t remote_frees;  // frees by another thread than the allocating one
+  std::uint64_t temporary;     // freed by the allocating thread before its next request
+  std::uint64_t bulk_frees;    // frees in runs of at least kBulk without another operation between them
+  std::uint64_t grown;         // reallocations to a larger size
+  std::uint64_t shrunk;        // reallocations to a smaller size
   std::uint64_t total_bytes[2];
   std::uint64_t allocated_bytes[2];  // the same without reallocations
-  std::uint64_t live_sum[2];         // live bytes after each operation
+  std::uint64_t live_sum[2];         // sum of the live bytes after each operation
   std::uint64_t peak_live_bytes;
   std::uint64_t peak_live_objects;
   std::uint64_t smallest_size;
@@ -38,16 +39,16 @@ struct SurveyFigures {
   std::uint64_t smallest_resize;
   std::uint64_t largest_resize;
   std::uint64_t threads;
-  std::uint64_t nanoseconds;  // at the last event; 0 where the source knows no times
+  std::uint64_t nanoseconds;  // at the last event; 0 if the source records no times
   std::uint64_t has_rounded_sizes;
-  std::uint64_t crowded_allocations;  // of call sites beyond those that are told apart
+  std::uint64_t crowded_allocations;  // of call sites beyond those that are distinguished
   std::uint64_t sizes[kLevels];
   std::uint64_t lifetimes[kLevels];  // in allocations, of objects that are freed
   std::uint64_t alignments[kLevels];
   std::uint64_t by_lifetime[kLevels][kLevels];  // [size][lifetime], without objects of 0 bytes
 };
 
-// Rows of lists; all of them u64, as Python takes them.
+// Rows of lists. All members are u64, as Python reads them.
 struct CountRow {
   std::uint64_t value;
   std::uint64_t count;
@@ -60,10 +61,10 @@ struct CourseRow {
 };
 struct SiteRow {
   std::uint64_t caller;
-  std::uint64_t allocations;  // and reallocations
+  std::uint64_t allocations;  // with reallocations
   std::uint64_t bytes;
   std::uint64_t temporary;
-  std::uint64_t left_objects;  // that are never freed
+  std::uint64_t left_objects;  // never freed
   std::uint64_t left_bytes;
 };
 struct ThreadFigures {
@@ -72,22 +73,22 @@ struct ThreadFigures {
   std::uint64_t allocations;
   std::uint64_t bytes;
   std::uint64_t frees;
-  std::uint64_t remote_frees;  // of what others allocated
+  std::uint64_t remote_frees;  // frees of blocks that others allocated
 };
 
 class Survey {
  public:
-  // Events in order; `nanoseconds` and `callers` are null, or as long as the events. Throws std::runtime_error with one
-  // line for a sequence that cannot be.
+  // Appends events in order. `nanoseconds` and `callers` are null, or as long as the events. Throws std::runtime_error
+  // with one line for an impossible sequence.
   void append(const TraceEvent* events, const std::int64_t* nanoseconds, const std::uint64_t* callers,
               std::size_t count);
 
   [[nodiscard]] SurveyFigures figures() const;
-  // Exact up to so many different sizes; from then on new ones are rounded down to 7 significant bits.
+  // Exact for a limited number of different sizes. Beyond it new sizes are rounded down to 7 significant bits.
   [[nodiscard]] std::vector<CountRow> sizes() const;
-  // How often an object was resized, of those that were.
+  // How often an object was resized, for the objects that were.
   [[nodiscard]] std::vector<CountRow> chains() const;
-  // Every so many operations, so that there are fewer than 1,024; the last at the end.
+  // One row every so many operations, so that there are fewer than 1,024, and a last one at the end.
   [[nodiscard]] std::vector<CourseRow> course() const;
   [[nodiscard]] std::vector<SiteRow> sites() const;
   [[nodiscard]] std::vector<ThreadFigures> threads() const;
@@ -109,7 +110,7 @@ class Survey {
   };
   struct Thread {
     ThreadFigures figures{};
-    std::uint64_t latest = 0;  // object that it asked for last, + 1; 0: none
+    std::uint64_t latest = 0;  // number of the object that it requested last, + 1; 0: none
   };
 
   void allocate(const TraceEvent& event, std::uint64_t caller);
@@ -134,7 +135,7 @@ class Survey {
   std::vector<CourseRow> course_;
   std::array<std::uint64_t, kSmallSizes> small_sizes_{};
   std::unordered_map<std::uint64_t, std::uint64_t> other_sizes_;
-  std::unordered_map<std::uint64_t, std::uint64_t> chains_;  // of what is dead
+  std::unordered_map<std::uint64_t, std::uint64_t> chains_;  // of dead objects
   std::unordered_map<std::uint64_t, std::uint32_t> site_numbers_;
   std::vector<SiteRow> sites_;
 };
