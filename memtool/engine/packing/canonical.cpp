@@ -77,7 +77,7 @@ void CanonicalSearch::rank(std::span<const Index> blocks) {
 }
 
 Outcome CanonicalSearch::solve(Part& part) {
-  // Whoever goes on with another packing of what lies below needs the ranks as they were.
+  // A caller that continues with another packing of the blocks below needs the previous ranks.
   std::vector<Index> before;
   before.reserve(part.blocks.size());
   for (const Index i : part.blocks) before.push_back(ranks_[i]);
@@ -88,7 +88,7 @@ Outcome CanonicalSearch::solve(Part& part) {
 }
 
 std::vector<std::pair<CanonicalSearch::Bound, Index>> CanonicalSearch::candidates(const Part& part, Bound bound) {
-  // Whatever lies at or above the lowest top leaves a gap that the block of that top fits into.
+  // A block at or above the lowest top would leave a gap into which the block of that top fits.
   std::uint64_t top = kNowhere;
   for (const Index i : part.blocks)
     if (!placed_[i]) top = std::min(top, lowest_[i] + instance_.blocks[i].size);
@@ -111,13 +111,13 @@ Outcome CanonicalSearch::search(const Part& part, Bound bound) {
     const Outcome outcome = fits_ && may_fit(part, own.offset) ? go_on(part, own, block) : Outcome::none;
     take_back(block, mark);
     if (outcome != Outcome::none) return outcome;
-    // Wherever it lies, it is in nobody's way.
+    // Wherever the block lies, it conflicts with no other.
     if (!has_others) return Outcome::none;
   }
   return Outcome::none;
 }
 
-// Sections that nothing spans any more are problems of their own.
+// At a cut that no unplaced block spans, the problem falls into independent parts.
 Outcome CanonicalSearch::go_on(const Part& part, Bound bound, Index placed) {
   const Block& block = instance_.blocks[placed];
   std::vector<Index> cuts{part.begin};
@@ -172,7 +172,7 @@ bool CanonicalSearch::place(Index block, std::uint64_t offset) {
   return has_others;
 }
 
-// Nothing of a section lies lower than the lowest of what is not placed.
+// In a section nothing lies lower than the lowest position of its unplaced blocks.
 void CanonicalSearch::raise_floors() {
   for (Index s = 0; s < instance_.sections; ++s) {
     if (!touched_[s]) continue;

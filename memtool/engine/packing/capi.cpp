@@ -16,18 +16,19 @@ constexpr std::uint32_t kDone = 0;
 constexpr std::uint32_t kTooMany = 1;
 constexpr std::uint32_t kFailed = 2;
 
-// What a block asks for beyond the alignment of every malloc, which is not held against a packing.
+// The alignment of a request, if it exceeds that of every malloc. A smaller one does not constrain a packing.
 std::uint64_t alignment_of(std::uint64_t request) noexcept {
   constexpr std::uint64_t kEverywhere = std::uint64_t{1} << word::kDefaultLog2Alignment;
   const std::uint64_t alignment = word::wide_alignment(request);
   return alignment > kEverywhere ? alignment : 1;
 }
 
-// The life spans of an image's blocks, in words of it; a resized block is another block. False: more than `most`.
+// The lifetimes of an image's blocks, in words of the image. A resized block counts as another block. Returns false if
+// there are more than `most`.
 bool intervals_of(const ImageHeader& head, std::uint64_t most, std::vector<Interval>& intervals) {
   if (head.allocations + head.reallocations > most) return false;
   intervals.reserve(head.allocations + head.reallocations);
-  std::vector<std::uint32_t> current(head.slots, 0);  // the interval that is alive in a slot
+  std::vector<std::uint32_t> current(head.slots, 0);  // the live interval of each slot
   const auto* words = reinterpret_cast<const std::uint64_t*>(&head + 1);
   for (std::uint64_t at = 0; at < head.words; at += word::length(words[at])) {
     const std::uint64_t word = words[at];

@@ -18,7 +18,7 @@ void FirstFit::walk(const Block& block) {
     if (left % 2 == 1) inside_.push_back(left++);
     if (right % 2 == 1) inside_.push_back(--right);
   }
-  // Whatever is above a node of the block is above its first section or above its last one.
+  // Each ancestor of one of the block's nodes is an ancestor of its first or of its last section.
   const auto inside = [&](Index node) { return std::ranges::find(inside_, node) != inside_.end(); };
   Index left = block.begin + leaves_, right = block.end - 1 + leaves_;
   while (!inside(left)) left /= 2;
@@ -35,7 +35,7 @@ std::uint64_t FirstFit::lowest(const Block& block, std::uint64_t limit) {
   for (const Index node : above_)
     if (!nodes_[node].whole.empty()) cursors_.emplace_back(&nodes_[node].whole, 0);
   std::uint64_t offset = 0;
-  // Round and round, until nobody has objected since the offset was raised last.
+  // Goes round the cursors until all of them agree with the current offset.
   for (std::size_t at = 0, agreed = 0; agreed < cursors_.size(); at = at + 1 == cursors_.size() ? 0 : at + 1) {
     auto& [spans, next] = cursors_[at];
     ++agreed;
@@ -58,7 +58,7 @@ std::uint64_t FirstFit::lowest(const Block& block, std::uint64_t limit) {
 }
 
 void FirstFit::add(Spans& spans, std::uint64_t low, std::uint64_t high) {
-  // Those that touch [low, high) become one with it.
+  // Merges the spans that touch [low, high) into one.
   auto first = std::lower_bound(spans.begin(), spans.end(), low,
                                 [](const auto& span, std::uint64_t l) { return span.second < l; });
   auto last = first;
@@ -153,7 +153,8 @@ void search_orders(const Instance& instance, std::uint64_t target, Work& work, O
   std::uint64_t least = kNowhere;
   for (auto& candidate : orders_of(instance)) {
     if (best.footprint <= target || work.spent()) return;
-    // An order that is a little worse than the best may be the better one to begin with, but is not looked at further.
+    // An order slightly worse than the best may be the better one to start from, but its result is not worth
+    // completing.
     const std::uint64_t footprint = fit.run(candidate, best.footprint, work);
     if (footprint < least) {
       least = footprint;
@@ -162,7 +163,7 @@ void search_orders(const Instance& instance, std::uint64_t target, Work& work, O
     if (footprint != kNowhere) best.keep(footprint, fit.offsets());
   }
   if (order.empty()) return;
-  // What is in the way of a better packing is placed earlier, the sooner the more often it was (squeaky wheels).
+  // Blocks that obstruct a better packing are placed earlier; the more often they did so, the earlier (squeaky wheels).
   Draw draw(42);
   std::vector<double> keys(instance.size());
   for (std::size_t at = 0; at < order.size(); ++at) keys[order[at]] = static_cast<double>(at);

@@ -17,8 +17,8 @@ class Gaps {
     if (end > 0) add(0, end);
   }
 
-  // Takes a block from the tightest gap, at its low or high end; kNowhere: there is none. Of gaps that its alignment
-  // may spoil only some are looked at.
+  // Takes memory for a block from the tightest gap, at its low or high end. Returns kNowhere if no gap fits. If
+  // alignment may make a gap too small, only some gaps are tried.
   std::uint64_t take(const Block& block, bool high) {
     constexpr unsigned kLooks = 32;
     auto candidate = by_size_.lower_bound({block.size, 0});
@@ -29,7 +29,7 @@ class Gaps {
     return carve(gap, block.size, place_in(gap, block, high));
   }
 
-  // Takes a block from the gap that ends at `end`, which is made as large as it needs to be. Returns its offset, and
+  // Takes memory for a block from the gap that ends at `end`, which is extended as needed. Returns the offset and
   // raises the end.
   std::uint64_t extend(const Block& block, std::uint64_t& end) {
     const std::uint64_t bytes = last(end), start = end - bytes;
@@ -60,7 +60,7 @@ class Gaps {
     add(offset, size);
   }
 
-  // The gap that ends at `end`; 0 bytes: there is none.
+  // Returns the gap that ends at `end`; 0 bytes: there is none.
   [[nodiscard]] std::uint64_t last(std::uint64_t end) const {
     if (by_address_.empty()) return 0;
     const auto [offset, bytes] = *by_address_.rbegin();
@@ -68,9 +68,9 @@ class Gaps {
   }
 
  private:
-  using Gap = std::pair<std::uint64_t, std::uint64_t>;  // bytes, offset
+  using Gap = std::pair<std::uint64_t, std::uint64_t>;  // size and offset
 
-  // Where a block lies in a gap; kNowhere: it does not fit.
+  // Returns where a block lies in a gap, or kNowhere if it does not fit.
   [[nodiscard]] static std::uint64_t place_in(const Gap& gap, const Block& block, bool high) {
     const auto [bytes, offset] = gap;
     const std::uint64_t end = offset + bytes;
@@ -98,7 +98,7 @@ class Gaps {
   std::set<std::pair<std::uint64_t, std::uint64_t>> by_size_;
 };
 
-// What one step of the trees costs.
+// The number of steps charged for one operation on the trees.
 constexpr std::uint64_t kStepsAnEdge = 200;
 
 class InTime {
@@ -106,8 +106,9 @@ class InTime {
   explicit InTime(const Instance& instance)
       : instance_(instance), endings_(ends_of(instance)), lengths_(lengths_of(instance)), offsets_(instance.size()) {}
 
-  // Into `capacity` bytes, or as many as it takes (0). What lives for `long_lived` events is placed low in its gap, the
-  // rest high. Returns the footprint; kNowhere: it does not fit, or the work is spent.
+  // Places the blocks into `capacity` bytes, or as many as needed (0). Blocks that live for at least `long_lived`
+  // events go to the low end of their gap, the others to the high end. Returns the footprint, or kNowhere if they do
+  // not fit or the work is spent.
   std::uint64_t run(std::uint64_t capacity, std::uint64_t long_lived, Work& work) {
     Gaps gaps(capacity);
     std::uint64_t end = capacity, footprint = 0;
@@ -150,7 +151,7 @@ void search_in_time(const Instance& instance, std::uint64_t target, Work& work, 
   InTime heap(instance);
   const auto levels = static_cast<unsigned>(std::bit_width(heap.longest()));
   for (unsigned level = 0; level < levels && best.footprint > target; ++level) {
-    // Only what the best packing can be beaten by is looked for, by halves.
+    // A binary search that only looks for improvements on the best packing.
     std::uint64_t low = target, high = best.footprint;
     while (high - low > target / 2000 && !work.spent()) {
       const std::uint64_t capacity = low + (high - low) / 2;

@@ -12,7 +12,7 @@ struct Edge {
   bool begins;
 };
 
-// What ends at an instant ends before what begins.
+// At the same instant, ends come before beginnings.
 std::vector<Edge> edges_of(std::span<const Interval> intervals) {
   std::vector<Edge> edges;
   edges.reserve(2 * intervals.size());
@@ -41,7 +41,7 @@ void complete(Instance& part) {
   part.load = std::ranges::max(profile_of(part));
 }
 
-// Counts into first[i + 1], to be summed up.
+// Counts into first[i + 1], for a prefix sum.
 template <typename Visit>
 Lists listed(std::size_t lists, const Visit& visit) {
   Lists result;
@@ -58,7 +58,7 @@ Lists listed(std::size_t lists, const Visit& visit) {
 
 std::vector<Instance> instances_of(std::span<const Interval> intervals) {
   std::vector<Instance> parts;
-  std::vector<Index> place(intervals.size(), 0);  // in the part that is being made
+  std::vector<Index> place(intervals.size(), 0);  // position in the part that is being built
   std::size_t alive = 0;
   bool ended = true;
   for (const Edge& edge : edges_of(intervals)) {
@@ -90,7 +90,7 @@ std::vector<std::uint64_t> profile_of(const Instance& instance) {
   std::vector<std::uint64_t> profile(instance.sections + 1, 0);
   for (const Block& block : instance.blocks) {
     profile[block.begin] += block.size;
-    profile[block.end] -= block.size;  // wraps around, and back in the sum
+    profile[block.end] -= block.size;  // wraps around, and back again in the prefix sum
   }
   std::partial_sum(profile.begin(), profile.end(), profile.begin());
   profile.pop_back();
@@ -98,7 +98,7 @@ std::vector<std::uint64_t> profile_of(const Instance& instance) {
 }
 
 std::vector<std::uint64_t> crowds_of(const Instance& instance) {
-  // A sparse table: levels[k][s] is the most in [s, s + 2^k).
+  // A sparse table: levels[k][s] is the maximum over [s, s + 2^k).
   std::vector<std::vector<std::uint64_t>> levels{profile_of(instance)};
   for (std::size_t width = 1; 2 * width <= instance.sections; width *= 2) {
     const auto& below = levels.back();
@@ -117,13 +117,14 @@ std::vector<std::uint64_t> crowds_of(const Instance& instance) {
 }
 
 std::vector<Index> lengths_of(const Instance& instance) {
-  std::vector<Index> edges(instance.sections + 1, 0);  // those before section s, and then what begins in it
+  std::vector<Index> edges(instance.sections + 1,
+                           0);  // ends and beginnings before section s, then including the beginnings in it
   std::vector<Index> begins(instance.sections + 1, 0);
   for (const Block& block : instance.blocks) {
     ++begins[block.begin];
     ++edges[block.end];
   }
-  // edges[s]: what ended up to the beginning of s, and what has begun before it.
+  // edges[s]: number of blocks that ended before s begins, and of those that began before it.
   for (Index s = 1; s <= instance.sections; ++s) edges[s] += edges[s - 1] + begins[s - 1];
   std::vector<Index> lengths;
   lengths.reserve(instance.size());
@@ -132,7 +133,7 @@ std::vector<Index> lengths_of(const Instance& instance) {
 }
 
 std::uint64_t count_pairs(const Instance& instance, std::uint64_t most) {
-  // Sorted by begin: those that began before and have not ended are alive.
+  // The blocks are sorted by begin. Those that began before and have not ended are alive.
   std::vector<Index> ends(instance.sections + 1, 0);
   std::uint64_t pairs = 0, alive = 0;
   Index section = 0;

@@ -1,8 +1,8 @@
-// What the offline packer works on: blocks in the normal form of their life spans.
+// The input of the offline packer: blocks in a normal form of their lifetimes.
 //
-// Only which blocks are alive together matters to a packing. So time is cut into sections, a new one wherever something
-// begins after something has ended, and blocks are sorted: neither the unit of time nor the order of the blocks, nor in
-// which order blocks of one instant come, changes what is found.
+// A packing depends only on which blocks are alive together. So time is cut into sections; a new one starts wherever a
+// block begins after another has ended. Blocks are sorted. So the result does not depend on the unit of time, on the
+// order of the blocks, or on the order of blocks at one instant.
 #pragma once
 
 #include <cstdint>
@@ -25,55 +25,55 @@ struct Block {
   friend auto operator<=>(const Block&, const Block&) = default;
 };
 
-// Blocks of which each is alive together with another or alone, in a span of time that no other block reaches into.
+// Blocks that are connected in time: no other block overlaps the time span that they cover together.
 struct Instance {
   std::vector<Block> blocks;  // sorted
   Index sections = 0;
-  std::uint64_t load = 0;      // greatest sum of sizes in a section
-  std::vector<Index> origins;  // of each block, the interval it comes from
+  std::uint64_t load = 0;      // largest sum of sizes in a section
+  std::vector<Index> origins;  // for each block, the interval from which it comes
 
   [[nodiscard]] std::size_t size() const noexcept { return blocks.size(); }
 };
 
-// Parts that share no section of time, those of the greatest load first. Empty intervals are in none of them.
+// Parts that share no section of time, in the order of decreasing load. Empty intervals are in none of them.
 std::vector<Instance> instances_of(std::span<const Interval> intervals);
 
-// How much is alive in each section.
+// The live bytes in each section.
 std::vector<std::uint64_t> profile_of(const Instance& instance);
 
-// Of each block, the most that is alive in one of its sections.
+// For each block, the largest sum of live bytes in its sections.
 std::vector<std::uint64_t> crowds_of(const Instance& instance);
 
-// Of each block, how many blocks begin and end while it is alive, itself among them.
+// For each block, the number of blocks that begin or end while it is alive, including itself.
 std::vector<Index> lengths_of(const Instance& instance);
 
-// How many pairs of blocks are alive together; counting stops above `most`.
+// The number of pairs of blocks that are alive together. Counting stops above `most`.
 std::uint64_t count_pairs(const Instance& instance, std::uint64_t most);
 
-// Lists of lists, one after another.
+// Lists of lists, stored one after another.
 struct Lists {
-  std::vector<std::size_t> first;  // of list i: [first[i], first[i + 1])
+  std::vector<std::size_t> first;  // list i is [first[i], first[i + 1])
   std::vector<Index> items;
   [[nodiscard]] std::span<const Index> operator[](std::size_t i) const noexcept {
     return std::span(items).subspan(first[i], first[i + 1] - first[i]);
   }
 };
 
-// Of each section, the blocks that begin in it.
+// For each section, the blocks that begin in it.
 Lists begins_of(const Instance& instance);
 
-// Of each section, and of the end behind the last, the blocks that have ended just before it.
+// For each section, and for the end behind the last one, the blocks that ended just before it.
 Lists ends_of(const Instance& instance);
 
-// Of each section, the blocks that are alive in it.
+// For each section, the live blocks.
 Lists members_of(const Instance& instance);
 
-// The best offsets so far, in an instance's order of blocks.
+// The best offsets so far, in the instance's order of blocks.
 struct Offsets {
   std::uint64_t footprint = kNowhere;
   std::vector<std::uint64_t> of;
 
-  // Takes offsets that need less.
+  // Keeps `offsets` if they need fewer bytes.
   void keep(std::uint64_t bytes, const std::vector<std::uint64_t>& offsets) {
     if (bytes >= footprint) return;
     footprint = bytes;
@@ -81,10 +81,11 @@ struct Offsets {
   }
 };
 
-// Of a search for a packing within a capacity; none: there is none.
+// The outcome of a search for a packing within a capacity; none: no such packing exists.
 enum class Outcome { packed, none, spent };
 
-// Steps that are left, each about a nanosecond; counted, so that the same blocks give the same packing everywhere.
+// The remaining steps, each about a nanosecond. Steps are counted, not timed, so that the same blocks give the same
+// packing everywhere.
 class Work {
  public:
   explicit Work(std::uint64_t steps) noexcept : left_(steps) {}
@@ -96,7 +97,7 @@ class Work {
   std::uint64_t left_;
 };
 
-// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): the search must go the same way on every machine.
+// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), so that the search takes the same path on every machine.
 class Draw {
  public:
   explicit Draw(std::uint64_t seed) noexcept : state_(seed) {}
@@ -106,7 +107,7 @@ class Draw {
     z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
     return z ^ z >> 31;
   }
-  // Less than `bound`, which must not be 0.
+  // Returns a number below `bound`, which must not be 0.
   std::size_t below(std::size_t bound) noexcept { return static_cast<std::size_t>(next() % bound); }
   // In [0, 1).
   double unit() noexcept { return static_cast<double>(next() >> 11) * 0x1p-53; }

@@ -14,12 +14,13 @@ namespace {
 
 using namespace packing;
 
-// Above it, the depth of the search and its lists of who meets whom are too much.
+// With more pairs, the depth of the search and its lists of neighbours become too large.
 constexpr std::uint64_t kMostPairs = 1 << 21;
 constexpr std::size_t kMostBlocks = 4096;
 
-// Depth-first searches between `target` and the best packing. Which order or preference finds one is a matter of luck,
-// and a search that has gone wrong seldom recovers: many are tried for a little, and then again for ever longer.
+// Depth-first searches between `target` and the best packing. Luck decides which order or preference succeeds, and a
+// search that took a wrong turn seldom recovers. So many are tried for a short time, and then again for increasing
+// times.
 class Portfolio {
  public:
   Portfolio(const Instance& instance, std::uint64_t target)
@@ -27,8 +28,8 @@ class Portfolio {
 
   void run(Work& work, Offsets& best) {
     constexpr std::uint64_t kFirstSlice = 1 << 20;
-    // Shares of the way from the target to the best, in 64ths. The target itself is worth the most, what lies just
-    // below the best is the easiest, and the nearer the best comes the less is left between.
+    // Capacities as shares of the way from the target to the best, in 64ths. Reaching the target is worth the most. A
+    // capacity just below the best is the easiest. The closer the best comes to the target, the less lies between.
     constexpr std::array<std::uint64_t, 4> kShares{0, 60, 52, 32};
     for (std::uint64_t slice = kFirstSlice; !work.spent() && best.footprint > target_; slice *= 2) {
       for (const std::uint64_t share : kShares) {
@@ -63,7 +64,7 @@ class Portfolio {
   }
 
   bool is_over(Outcome outcome, std::uint64_t capacity) {
-    // That there is none is proven for everyone.
+    // A proof that no packing exists holds for all searches.
     if (outcome == Outcome::none) target_ = std::max(target_, capacity + 1);
     return outcome != Outcome::spent;
   }
@@ -87,7 +88,7 @@ Offsets pack_part(const Instance& instance, std::uint64_t target, Work& work) {
   if (best.footprint <= target) return best;
   const bool free = std::ranges::all_of(instance.blocks, [](const Block& block) { return block.alignment == 1; });
   const bool few = free && instance.size() <= kMostBlocks && count_pairs(instance, kMostPairs) <= kMostPairs;
-  // Where there are many, another third is kept: more steps have not helped them.
+  // With many blocks another third is kept back, because more steps have not helped them.
   Work first(work.left() / (few ? 4 : 3));
   work.spend(first.left());
   if (few) {
@@ -102,7 +103,7 @@ Offsets pack_part(const Instance& instance, std::uint64_t target, Work& work) {
   return best;
 }
 
-// Where all ask for the same alignment, sizes in multiples of it keep it, and no other packing needs less.
+// If all blocks have the same alignment, rounding sizes up to it preserves it, and no packing becomes larger.
 std::vector<Interval> rounded(std::span<const Interval> intervals) {
   std::vector<Interval> result(intervals.begin(), intervals.end());
   if (result.empty()) return result;
@@ -127,7 +128,7 @@ Packing pack(std::span<const Interval> intervals, std::uint64_t steps) {
   Packing result;
   result.offsets.assign(intervals.size(), 0);
   Work work(steps);
-  // The part of the greatest load first: what it needs is what the others may have.
+  // The part of the greatest load comes first, because the others may use as much as it needs.
   std::uint64_t target = 0;
   for (const Instance& part : instances_of(rounded(intervals))) {
     target = std::max(target, part.load);

@@ -23,7 +23,7 @@ SkylineSearch::SkylineSearch(const Instance& instance)
       failed_(kFailed, 0) {}
 
 Outcome SkylineSearch::run(std::uint64_t capacity, const Preference& preference, std::uint64_t limit, Work& work) {
-  // What fails in a capacity fails in a smaller one.
+  // A state that fails in one capacity fails in a smaller one.
   if (capacity > known_capacity_) std::ranges::fill(failed_, 0);
   capacity_ = known_capacity_ = capacity;
   const std::uint64_t granted = std::min(limit, work.left());
@@ -48,7 +48,7 @@ Outcome SkylineSearch::run(std::uint64_t capacity, const Preference& preference,
   return outcome;
 }
 
-// Sections that nothing spans are problems of their own.
+// At a cut that no block spans, the problem falls into independent parts.
 Outcome SkylineSearch::search(Index begin, Index end) {
   for (Index s = begin; s + 1 < end; ++s) {
     if (cuts_[s] != 0) continue;
@@ -107,11 +107,11 @@ bool SkylineSearch::may_lie(Index block, const Valley& valley) const {
   if (placed_[block]) return false;
   const Block& candidate = instance_.blocks[block];
   if (valley.at_end ? candidate.begin < valley.begin : candidate.end > valley.end) return false;
-  // Of equal ones, the first.
+  // Among equals, the first.
   return block == 0 || placed_[block - 1] || instance_.blocks[block - 1] != candidate;
 }
 
-// Counting stops where there are as many as `most`.
+// Counting stops at `most`.
 void SkylineSearch::count_choices(Valley& valley, Index most) {
   const auto& candidates = valley.at_end ? ends_[valley.end] : begins_[valley.begin];
   valley.choices = 0;
@@ -121,7 +121,7 @@ void SkylineSearch::count_choices(Valley& valley, Index most) {
   if (valley.raised != kNowhere) ++valley.choices;
 }
 
-// Nothing of the section can lie lower when nothing lies at its bottom; kNowhere: it would not fit then.
+// The lowest possible height of the section if no block lies at its bottom; kNowhere: nothing would fit then.
 std::uint64_t SkylineSearch::raised_height(const Valley& valley) {
   const Index section = valley.section();
   const std::uint64_t bottom = heights_[section];
@@ -142,10 +142,10 @@ std::uint64_t SkylineSearch::raised_height(const Valley& valley) {
   }
   spend(2 * members_[section].size());
   if (inside) {
-    // What fits into the valley then lies upon something of the valley that is not alive in the section.
+    // A block that fits into the valley then lies on top of a block of the valley that is not alive in the section.
     for (Index s = valley.begin; s < valley.end; ++s) {
       const auto& others = valley.at_end ? ends_[s] : begins_[s];
-      if (s == valley.begin) continue;  // neither what begins there nor what has ended there is alive in both
+      if (s == valley.begin) continue;  // a block that begins or has ended there is not alive in both sections
       for (const Index i : others)
         if (!placed_[i]) least = std::min(least, instance_.blocks[i].size);
       spend(others.size() + 1);

@@ -1,11 +1,11 @@
-// Depth-first search for a packing within a capacity. Blocks are stacked upon a skyline over the sections of time. In a
-// valley of it, a run of sections of one height between higher ones, something lies at the bottom of the first section
-// and of the last: a block that begins or ends there and fits into the valley, or nothing, and then what the section
-// loses is taken off what it has to spare. The valley with the fewest choices is decided first.
+// A depth-first search for a packing within a capacity. Blocks are stacked on a skyline over the sections of time. A
+// valley is a run of sections of one height between higher ones. At the bottom of its first section, and of its last,
+// there lies either a block that begins or ends there and fits into the valley, or no block; then the space that the
+// section loses is deducted from its slack. The valley with the fewest choices is decided first.
 //
-// For lower bounds by sections, canonical solutions and the parts into which a problem falls: Moffitt, "MiniMalloc: a
+// Lower bounds by sections, canonical solutions and the decomposition into parts follow Moffitt, "MiniMalloc: a
 // lightweight memory allocator for hardware-accelerated machine learning", ASPLOS 2023. States that are known to fail
-// are remembered, as transpositions are in games (Zobrist 1970).
+// are remembered, like transpositions in games (Zobrist 1970).
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace memtool::packing {
 
 class SkylineSearch {
  public:
-  // Which block of several is tried first: by length × size^power, and `noise` powers of two more or less.
+  // The order in which blocks are tried: by length × size^power, varied by up to `noise` powers of two.
   struct Preference {
     double power;
     double noise;
@@ -26,18 +26,19 @@ class SkylineSearch {
 
   explicit SkylineSearch(const Instance& instance);
 
-  // Packs into `capacity` with at most `limit` steps; none: it cannot be done. The packing is in offsets().
+  // Packs into `capacity` with at most `limit` steps; Outcome::none: there is no packing. offsets() returns the
+  // packing.
   Outcome run(std::uint64_t capacity, const Preference& preference, std::uint64_t limit, Work& work);
   [[nodiscard]] const std::vector<std::uint64_t>& offsets() const noexcept { return offsets_; }
 
  private:
-  // Sections [begin, end), of one height.
+  // Sections [begin, end), all of one height.
   struct Valley {
     Index begin;
     Index end;
-    bool at_end = false;  // its last section is decided, not its first
+    bool at_end = false;  // decides its last section, not its first
     Index choices = 0;
-    std::uint64_t raised = kNowhere;  // the height of that section when nothing lies at its bottom
+    std::uint64_t raised = kNowhere;  // height of that section if no block lies at its bottom
 
     [[nodiscard]] Index section() const noexcept { return at_end ? end - 1 : begin; }
   };
@@ -55,19 +56,19 @@ class SkylineSearch {
   void spend(std::uint64_t steps) noexcept { left_ -= left_ < steps ? left_ : steps; }
 
   const Instance& instance_;
-  Lists members_, begins_, ends_;  // of each section: who is alive, begins, has ended when it begins
+  Lists members_, begins_, ends_;  // for each section, the blocks that are alive, begin, or have ended when it begins
   std::vector<Index> lengths_;
   std::uint64_t capacity_ = 0;
   std::uint64_t known_capacity_ = 0;
   std::uint64_t left_ = 0;
-  std::vector<std::uint64_t> heights_;      // of each section
-  std::vector<std::uint64_t> totals_;       // of each section, the sizes that are not placed yet
-  std::vector<Index> cuts_;                 // how many that are not placed span section s and s + 1
-  std::vector<std::uint64_t> placed_keys_;  // of each section, what is placed and begins there
+  std::vector<std::uint64_t> heights_;      // for each section
+  std::vector<std::uint64_t> totals_;       // for each section, the sum of the sizes still to be placed
+  std::vector<Index> cuts_;                 // number of unplaced blocks that span section s and s + 1
+  std::vector<std::uint64_t> placed_keys_;  // for each section, a key of the placed blocks that begin there
   std::vector<std::uint64_t> offsets_;
   std::vector<std::uint8_t> placed_;
   std::vector<double> weights_;
-  std::vector<std::uint64_t> failed_;  // keys of states, at the place that a key says
+  std::vector<std::uint64_t> failed_;  // keys of failed states, at the index given by the key
 };
 
 }  // namespace memtool::packing
