@@ -1,8 +1,8 @@
-// One strategy without adaptors as the malloc of a real program, alone in its library: memtool run takes this where
-// there is one (CMakeLists.txt says which). Neither the other strategies nor the C++ library are in the program's
-// memory then, which a program that is small would feel.
+// One strategy without adaptors as the malloc of a real program, alone in its library. `memtool run` uses this library
+// if it exists (CMakeLists.txt lists the strategies). The program's memory then holds neither the other strategies nor
+// the C++ library, which would matter for a small program.
 //
-// Environment: MEMTOOL_MALLOC_PARAMETERS, as malloc.cpp has them; and what report.hpp reads.
+// Environment: MEMTOOL_MALLOC_PARAMETERS, as in malloc.cpp, and the variables that report.hpp reads.
 #include <cstdlib>
 #include <string_view>
 
@@ -20,7 +20,7 @@
 namespace memtool {
 namespace {
 
-// Of the strategy: those of the adaptor that makes it a malloc come after a '+'.
+// The parameters of the strategy. Those of the adaptor that makes it a malloc follow a '+'.
 std::string_view given_parameters() {
   const char* parameters = std::getenv("MEMTOOL_MALLOC_PARAMETERS");
   const std::string_view all = parameters == nullptr ? "" : parameters;

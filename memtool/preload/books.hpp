@@ -1,6 +1,6 @@
-// Memory for what a preloaded heap itself asks for: it cannot ask malloc, which it is.
+// Memory for a preloaded heap's own requests. The heap cannot request it from malloc, because it is the malloc.
 //
-// Blocks of powers of two, taken from one reservation and kept in lists: little is asked for, and seldom.
+// Blocks are powers of two, cut from one reservation and kept in free lists. Requests are few and small.
 #pragma once
 
 #include <sys/mman.h>
@@ -22,7 +22,7 @@ class Books {
   Books(const Books&) = delete;
   Books& operator=(const Books&) = delete;
 
-  // nullptr when there is no more. `alignment`: a power of two.
+  // Returns nullptr if memory is exhausted. `alignment`: a power of two.
   void* allocate(std::size_t size, std::size_t alignment) noexcept {
     const std::size_t whole = std::max({size + kHeader, alignment + kHeader, std::size_t{1} << kLeast});
     const auto order = static_cast<unsigned>(std::bit_width(whole - 1));
@@ -33,7 +33,7 @@ class Books {
     if (block != nullptr) {
       std::memcpy(&free_[order], block, sizeof(void*));
     } else {
-      // A block lies at a multiple of its length, so that what is in it can be aligned.
+      // A block lies at a multiple of its length, so that its contents can be aligned.
       const std::size_t length = std::size_t{1} << order;
       const std::size_t offset = (used_ + length - 1) & ~(length - 1);
       if (offset + length > kReserved) return nullptr;
@@ -58,10 +58,10 @@ class Books {
     return base_ != nullptr &&
            reinterpret_cast<std::uintptr_t>(block) - reinterpret_cast<std::uintptr_t>(base_) < kReserved;
   }
-  // Round a fork.
+  // Called around a fork.
   void lock() noexcept { lock_.lock(); }
   void unlock() noexcept { lock_.unlock(); }
-  // Of a reservation that nothing else counts.
+  // The bytes in use of a reservation that no other figure counts.
   [[nodiscard]] std::size_t used() const noexcept { return used_; }
 
  private:

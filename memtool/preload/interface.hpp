@@ -1,8 +1,8 @@
-// A heap as the malloc of a program: the rules of C and POSIX for errno, overflow and alignment, blocks of others, the
-// time before there is a heap, forks. Whoever includes this says what the heap is (ProgramHeap), and includes
-// symbols.hpp, which the dynamic linker finds.
+// Makes a heap the malloc of a program: it implements the rules of C and POSIX for errno, overflow and alignment, and
+// handles blocks of other allocators, the time before the heap exists, and forks. A file that includes this defines the
+// heap (ProgramHeap) and includes symbols.hpp, which has the functions that the dynamic linker finds.
 //
-// What comes before the heap can be made, and what the heap asks for itself, is served from books (books.hpp).
+// Requests before the heap can be created, and the heap's own requests, are served from the books (books.hpp).
 #pragma once
 
 #include <dlfcn.h>
@@ -29,13 +29,13 @@
 
 namespace memtool {
 
-// The one heap of the library, defined by its one file. Sizes and alignments are those of as_malloc.hpp.
+// The only heap of the library, defined by its single file. Sizes and alignments are those of as_malloc.hpp.
 struct ProgramHeap {
   static inline bool can_open() noexcept;   // false: it is too early; asked again at the next call
-  static inline void open(Region& region);  // throws what is wrong
-  // How a thread calls it after its first call. What is known when this is compiled costs calls nothing.
+  static inline void open(Region& region);  // throws if that fails
+  // How a thread calls the heap after its first call. If this is known at compile time, it costs the calls nothing.
   static inline Passage passage() noexcept;
-  // Whether the calling thread calls it with nothing around; and from now on it does not, until its next call.
+  // Whether the calling thread calls the heap directly. The second function ends this until the thread's next call.
   static inline bool goes_straight() noexcept;
   static inline void goes_round() noexcept;
   static inline bool may_be_locked() noexcept;
@@ -81,7 +81,7 @@ constinit pthread_key_t at_thread_end{};
   _exit(127);
 }
 
-// Inside, whatever asks for memory gets it from the books.
+// While a thread is inside, its requests for memory are served from the books.
 class Inside {
  public:
   [[gnu::always_inline]] Inside() noexcept : place_(own_place) {
@@ -97,7 +97,7 @@ class Inside {
   [[gnu::noinline, gnu::cold]] static Presence::Place* first_time() noexcept {
     Presence::Place* place = presence.take(books);
     if (place == nullptr) give_up("no memory for another thread");
-    place->is_inside.store(true, std::memory_order_relaxed);  // the C library may ask for memory for its own books
+    place->is_inside.store(true, std::memory_order_relaxed);  // the C library may request memory for its own records
     own_place = place;
     pthread_setspecific(at_thread_end, place);
     return place;
@@ -106,7 +106,7 @@ class Inside {
   Presence::Place* place_;
 };
 
-// Of a thread that calls a locked heap.
+// Marks a thread that calls a locked heap.
 class Marked {
  public:
   [[gnu::always_inline]] explicit Marked(const void* caller) noexcept {
@@ -127,7 +127,7 @@ bool is_inside() noexcept {
   return own_place != nullptr && own_place->is_inside.load(std::memory_order_relaxed);
 }
 
-// The C library frees for a thread after its destructors; what is left then is a place that is handed on.
+// The C library frees memory of a thread after the thread's destructors. Only its place remains then, and is passed on.
 void thread_ends(void* place) {
   own_place = nullptr;
   ProgramHeap::goes_round();
@@ -149,7 +149,7 @@ Region* reserve() {
 
 [[gnu::noinline, gnu::cold]] bool make() {
   Phase none = Phase::none;
-  // The dynamic linker asks for memory before there is an environment, or anything that constructors make.
+  // The dynamic linker requests memory before there is an environment and before constructors have run.
   if (environ == nullptr || !ProgramHeap::can_open()) return false;
   if (!phase.compare_exchange_strong(none, Phase::making)) return false;
   pthread_key_create(&at_thread_end, thread_ends);
@@ -161,7 +161,7 @@ Region* reserve() {
   } catch (const std::exception& problem) {
     give_up(problem.what());
   }
-  // The books last: who is in a locked heap may need them to come out.
+  // The books come last, because a thread inside a locked heap may need them to get out.
   const auto stop = [] {
     presence.stop_others(own_place);
     ProgramHeap::hold();
@@ -198,7 +198,7 @@ bool is_foreign(const void* block) noexcept {
   return !ProgramHeap::lies_apart() && !region->contains(block, 1);
 }
 
-// A block of another allocator: of a library that was bound to the C library's own.
+// Frees a block of another allocator, from a library that was bound to the C library's own functions.
 [[gnu::noinline, gnu::cold]] void free_foreign(void* block) {
   static const auto proper = reinterpret_cast<void (*)(void*)>(dlsym(RTLD_NEXT, "free"));
   if (proper != nullptr) proper(block);
@@ -212,7 +212,7 @@ bool is_foreign(const void* block) noexcept {
   return alignment <= kDefaultAlignment ? ProgramHeap::allocate(size) : ProgramHeap::allocate_aligned(alignment, size);
 }
 
-// `caller`: the instruction to which the program's call returns.
+// `caller`: the return address in the program.
 [[gnu::noinline]] void* allocate_round(std::size_t size, std::size_t alignment, const void* caller) noexcept {
   if (size > PTRDIFF_MAX) return no_memory();
   if (!is_ready() || is_inside()) [[unlikely]]
@@ -312,7 +312,7 @@ void* reallocate(void* block, std::size_t size, const void* caller) noexcept {
   return or_no_memory(ProgramHeap::reallocate(block, size));
 }
 
-// POSIX wants any other to be refused with EINVAL.
+// POSIX requires that any other value is refused with EINVAL.
 constexpr bool is_alignment(std::size_t alignment) noexcept {
   return std::has_single_bit(alignment);
 }
@@ -326,13 +326,13 @@ constexpr std::size_t in_pages(std::size_t size) noexcept {
   return (size + kPage - 1) & ~(kPage - 1);
 }
 
-// Of the C++ library that the program has, if it has one: only that knows its handler and counts its exceptions. Ours
-// may be another, linked into this library.
+// Uses the program's C++ library, if it has one, because only that one knows its handler and counts its exceptions. The
+// one linked into this library may be another.
 template <class Function>
 Function of_program(const char* name) noexcept {
   void* function = dlsym(RTLD_NEXT, name);
   if (function == nullptr) {
-    // One that came with a plug-in is not in sight.
+    // A C++ library that came with a plug-in is not visible here.
     if (void* library = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD)) function = dlsym(library, name);
   }
   return reinterpret_cast<Function>(function);
@@ -358,7 +358,8 @@ Function of_program(const char* name) noexcept {
     return block;
   return allocate_again_or_throw(size, alignment, caller);
 }
-// A handler may throw, and who catches that has to be the program's library: its own function calls ours that throws.
+// A handler may throw, and the exception has to be caught by the program's library. So its own function calls our
+// function that throws.
 [[gnu::noinline, gnu::cold]] void* allocate_again_or_null(std::size_t size, std::size_t alignment) noexcept {
   if (alignment > kDefaultAlignment) {
     using Function = void* (*)(std::size_t, std::align_val_t, const std::nothrow_t&);

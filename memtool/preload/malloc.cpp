@@ -1,7 +1,7 @@
 // Any strategy, with its adaptors, as the malloc of a real program (memtool run).
 //
-// Environment: MEMTOOL_MALLOC, the recipe ("tlsf+lock+as-malloc"); MEMTOOL_MALLOC_PARAMETERS, those of each part
-// ("subdivisions=32++"); and what report.hpp reads.
+// Environment: MEMTOOL_MALLOC is the recipe ("tlsf+lock+as-malloc"), and MEMTOOL_MALLOC_PARAMETERS has the parameters
+// of each part ("subdivisions=32++"). report.hpp reads further variables.
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -21,7 +21,7 @@ constinit Findings* findings = nullptr;
 constinit Passage passage_of_heap = Passage::round;
 constinit bool apart = false;  // blocks may lie outside of the region
 
-// Adaptors have found something first, or the heap is verified.
+// A finding of the adaptors takes precedence over one of the verification of the heap.
 HeapAtEnd heap_at_end(bool checks) {
   HeapAtEnd said{.stats = heap->stats(), .finding = checks ? broken_in(*heap) : "", .adaptors = ""};
   if (said.finding.empty()) said.finding = findings->first();

@@ -1,11 +1,13 @@
-// A strategy as a malloc replacement, for any program: one file of a shared library says
+// Turns a strategy into a malloc replacement for any program. One file of a shared library contains
 //   MEMTOOL_MALLOC(memtool::Powers, "smallest=5")
-// and defines with it what the dynamic linker looks for (docs/your-own-allocator.md). It is the interface that
-// `memtool run` gives a program (interface.hpp), with the strategy compiled into it. The same BareHeap answers as under
-// `--as malloc`: it keeps a header where the strategy needs the size at the free, and locks what is not thread-safe.
+// which defines the functions for which the dynamic linker looks (docs/your-own-allocator.md). It is the interface that
+// `memtool run` gives a program (interface.hpp), with the strategy compiled into it. The same BareHeap serves it as
+// with
+// `--as malloc`: it keeps a header if the strategy needs the size at the free, and locks a strategy that is not
+// thread-safe.
 //
-// A strategy that itself takes memory from malloc, or from new, cannot be one: it would call itself. (What it asks for
-// to keep its books is served apart.)
+// A strategy that itself takes memory from malloc or from new cannot be used, because it would call itself. (Memory for
+// its own books is served separately.)
 #pragma once
 
 #include <concepts>
@@ -19,14 +21,14 @@
 namespace memtool {
 namespace {
 
-// Knows which threads have called it; unbind(): until the thread's next call.
+// Knows which threads have called it. unbind() makes it forget the calling thread until its next call.
 template <class S>
 concept BindsThreads = kOneHeap && HeldForForks<S> && requires(S s, const S c) {
   { c.is_bound() } noexcept -> std::same_as<bool>;
   { s.unbind() } noexcept;
 };
-// Such a heap is asked for what a call needs anyway: one load says that there is a heap, that the thread is known to
-// it, and where what it keeps for the thread is.
+// Such a heap looks up the state of a thread in any case. One load shows that the heap exists, that the thread is known
+// to it, and where its state for the thread lies.
 template <class S>
 [[gnu::always_inline]] inline bool goes_straight_to(const BareHeap<S>& heap) noexcept {
   if constexpr (BindsThreads<S>) return heap.heap().is_bound();
@@ -45,7 +47,7 @@ void goes_round_to(BareHeap<S>& heap) noexcept {
   static_assert(memtool::Strategy<TYPE>);                                                                 \
   namespace memtool {                                                                                     \
   namespace {                                                                                             \
-  /* Where it lies is known when this is compiled. Never destroyed: programs free until the very end. */  \
+  /* Its address is known at compile time. Never destroyed: programs free until the very end. */          \
   alignas(BareHeap<TYPE>) constinit std::byte heap_memory[sizeof(BareHeap<TYPE>)]{};                      \
   [[gnu::always_inline]] inline BareHeap<TYPE>& heap() noexcept {                                         \
     return *std::launder(reinterpret_cast<BareHeap<TYPE>*>(heap_memory));                                 \

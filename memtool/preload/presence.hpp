@@ -1,8 +1,8 @@
-// Which threads are inside the heap, so that a process forks only while none is.
+// Tracks which threads are inside the heap, so that a process forks only while none is.
 //
 // Whatever locks a heap has, and whatever it was about to write: a child that is forked while no thread is inside finds
-// it whole. Going in and out costs a thread two stores to its own memory; who forks pays for the order between these
-// and its own (membarrier).
+// the heap consistent. Entering and leaving cost a thread two stores to its own memory. The forking thread pays for
+// ordering them with its own accesses (membarrier).
 #pragma once
 
 #include <linux/membarrier.h>
@@ -21,7 +21,7 @@ namespace memtool {
 
 class Presence {
  public:
-  // A thread's own; never given back, but to the next new thread.
+  // The place of one thread. It is never freed, but passed on to the next new thread.
   struct Place {
     std::atomic<bool> is_inside = false;
     std::atomic<bool> is_taken = true;
@@ -30,7 +30,7 @@ class Presence {
 
   constexpr Presence() noexcept = default;
 
-  // nullptr when memory is out.
+  // Returns nullptr if memory is exhausted.
   Place* take(Books& books) noexcept {
     const Locked locked(lock_);
     for (Place* place = first_; place != nullptr; place = place->next) {
@@ -57,7 +57,8 @@ class Presence {
     place.is_inside.store(false, std::memory_order_release);
   }
 
-  // Before a fork: no other thread is inside when it returns, and none gets in. `own`: of the calling thread, or null.
+  // Called before a fork. When it returns, no other thread is inside, and none can enter. `own`: the place of the
+  // calling thread, or null.
   void stop_others(const Place* own) noexcept {
     forking_.lock();
     forker_ = own;
@@ -68,13 +69,13 @@ class Presence {
       while (place != own && place->is_inside.load(std::memory_order_acquire)) sched_yield();
     }
   }
-  // After it, in the parent.
+  // Called after the fork, in the parent.
   void go_on() noexcept {
     lock_.unlock();
     is_forking_.store(false, std::memory_order_release);
     forking_.unlock();
   }
-  // In the child: the other threads are not there any more.
+  // Called in the child, where the other threads no longer exist.
   void go_on_alone(const Place* own) noexcept {
     for (Place* place = first_; place != nullptr; place = place->next) {
       if (place == own) continue;
@@ -90,7 +91,7 @@ class Presence {
       if (place != own && place->is_taken.load(std::memory_order_acquire)) return false;
     return true;
   }
-  // Before the first fork.
+  // Called before the first fork.
   static void prepare() noexcept { syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0); }
 
  private:

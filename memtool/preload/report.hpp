@@ -1,6 +1,6 @@
-// What the heap of a program was like, said when its process ends: a line of JSON, appended to the file that
+// Reports on the heap of a program when its process ends: a line of JSON, appended to the file that
 // MEMTOOL_MALLOC_REPORT names. memtool/preload/launch.py reads it. With MEMTOOL_MALLOC_CHECK the whole heap is verified
-// first: that takes time, and memory for its lists.
+// first, which takes time, and memory for its lists.
 #pragma once
 
 #include <fcntl.h>
@@ -17,16 +17,16 @@
 namespace memtool {
 namespace {
 
-// Said by whoever defines ProgramHeap.
+// The file that defines ProgramHeap provides this.
 struct HeapAtEnd {
   HeapStats stats;
-  std::string finding;   // the first that an adaptor has found, or a broken invariant
-  std::string adaptors;  // what they report, members of a JSON object
+  std::string finding;   // the first finding of an adaptor, or a broken invariant
+  std::string adaptors;  // the reports of the adaptors, as members of a JSON object
 };
-// `checks`: the heap is verified first; no other thread may be in the middle of a call.
+// `checks`: the heap is verified first. No other thread may be in the middle of a call.
 HeapAtEnd heap_at_end(bool checks);
 
-// Verifies a heap that throws what is wrong with it; returns that.
+// Verifies a heap whose check() throws, and returns the message of the exception.
 template <class Heap>
 std::string broken_in(const Heap& heap) {
   try {

@@ -1,4 +1,4 @@
-// A lock that needs no memory and no constructor, for what is held for some instructions.
+// A lock that needs no memory and no constructor. It is held for a few instructions only.
 #pragma once
 
 #include <sched.h>

@@ -1,5 +1,5 @@
-// What the dynamic linker looks for: every function of a malloc, in C and C++, as the C library and the standard have
-// them. Included once, in the one file of a library that says what its heap is (ProgramHeap).
+// The functions for which the dynamic linker looks: every function of a malloc, in C and C++, as the C library and the
+// standard define them. Include it once, in the one file of a library that defines the heap (ProgramHeap).
 #pragma once
 
 #include <malloc.h>
@@ -71,15 +71,15 @@ EXPORT struct mallinfo2 mallinfo2() {
   return info;
 }
 
-// What the C++ library asks for that is linked into this one (CMakeLists.txt, --wrap=malloc) is not the program's.
-// Before there is a heap that is its reserve for exceptions without memory: it does without, as those are served from
-// the books.
+// Requests of the C++ library that is linked into this one (CMakeLists.txt, --wrap=malloc) are not the program's.
+// Before the heap exists, the request is for its reserve of exceptions without memory. It can do without the reserve,
+// because exceptions are then served from the books.
 void* __wrap_malloc(std::size_t size) {
   if (memtool::phase.load() == memtool::Phase::none) return nullptr;
   return memtool::books.allocate(size, memtool::kDefaultAlignment);
 }
 
-// Names by which the C library lets itself be called.
+// Other names of these functions in the C library.
 #define ALIAS(NAME) [[gnu::alias(#NAME), gnu::copy(NAME), gnu::visibility("default")]]
 ALIAS(malloc) void* __libc_malloc(std::size_t);
 ALIAS(free) void __libc_free(void*);
@@ -92,8 +92,8 @@ ALIAS(posix_memalign) int __posix_memalign(void**, std::size_t, std::size_t);
 
 }  // extern "C"
 
-// What the C++ library linked into this one says of an exception that nobody catches. Its own takes names apart, with
-// code that is a third of a library of one strategy.
+// What the C++ library linked into this one does with an uncaught exception. Its own version demangles names, with code
+// that would make up a third of a library with one strategy.
 namespace __gnu_cxx {
 void __verbose_terminate_handler();
 void __verbose_terminate_handler() {

@@ -1,14 +1,15 @@
-/* Runs a program and all that it starts to its end, and says what they took: the parent of one sample of a whole
- * program (programs/supervised.py).
+/* Runs a program and all its descendants to their end, and reports the resources that they used: the parent of one
+ * sample of a whole program (programs/supervised.py).
  *
  *   memtool-supervisor CONTROL ENVIRONMENT LIBRARY PATH ARGV0 [ARGUMENT ...]
  *
- * CONTROL: descriptor of a socket. It takes letters (`t`: ask the program to end, `k`: kill everything) and gives lines
- * of a name and a value. When its other side is closed, memtool has gone, and everything is killed.
- * ENVIRONMENT: descriptor of the program's environment, each variable ended by a zero byte.
- * LIBRARY: part of a file name that has to be mapped by every process; empty: nothing has to.
+ * CONTROL: descriptor of a socket. It receives letters (`t`: ask the program to end, `k`: kill everything) and sends
+ * lines of a name and a value. If the other side is closed, memtool has ended, and everything is killed.
+ * ENVIRONMENT: descriptor of the program's environment; a zero byte ends each variable.
+ * LIBRARY: part of the name of a file that every process has to map; empty: no file is required.
  *
- * It is small: what a process holds before it goes on as another program counts in that program's peak.
+ * The supervisor is small, because the memory of a process before it executes another program counts in that program's
+ * peak.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -35,10 +36,10 @@ enum {
   MOST_BARE = 8,
   PATH_BYTES = 256,
   BUFFER_BYTES = 1 << 16,
-  FIRST_LOOK_NS = 100 * 1000, /* then twice as long each time, until: */
+  FIRST_LOOK_NS = 100 * 1000, /* then twice as long each time, up to: */
   USUAL_LOOK_NS = 2 * 1000 * 1000,
-  SHARE_OF_LOOKS = 50, /* the time between two looks, in times of the processor time that the last one took */
-  LEAST_BARE_NS = 20 * 1000 * 1000, /* a process that has lived as long has loaded what it loads */
+  SHARE_OF_LOOKS = 50, /* the time between two looks, as a multiple of the processor time of the last one */
+  LEAST_BARE_NS = 20 * 1000 * 1000, /* after this lifetime a process has loaded its libraries */
 };
 
 struct process {
@@ -50,7 +51,7 @@ struct process {
 };
 
 static int control;
-static int over[2]; /* a pipe: closed when the program has ended */
+static int over[2]; /* a pipe that is closed when the program has ended */
 static const char* served_library;
 static pid_t child;
 static atomic_bool has_ended;
@@ -80,7 +81,7 @@ static void say(const char* name, int64_t value) {
   (void)!dprintf(control, "%s %lld\n", name, (long long)value);
 }
 
-/* Bytes of a small file of the kernel, ended by a zero; 0: it cannot be read. */
+/* Reads a small file of the kernel, null-terminated, and returns its size; 0: it cannot be read. */
 static size_t read_small(const char* path) {
   const int file = open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) return 0;
@@ -90,7 +91,7 @@ static size_t read_small(const char* path) {
   return bytes > 0 ? (size_t)bytes : 0;
 }
 
-/* Whether the served library is mapped; `is_readable`: whether the process has any mapping that can be seen. */
+/* Whether the served library is mapped. `is_readable`: whether any mapping of the process can be read. */
 static bool maps_library(pid_t id, bool* is_readable) {
   char path[PATH_BYTES];
   (void)snprintf(path, sizeof path, "/proc/%d/maps", (int)id);
@@ -126,7 +127,7 @@ static struct process* entry_of(pid_t id) {
   return &processes[known++];
 }
 
-/* Looks whether a process has loaded the served library: until it has, and anew when it goes on as another program. */
+/* Checks whether a process has loaded the served library, until it has, and again after it executes another program. */
 static void look_into(pid_t id, int64_t now) {
   struct process* const process = entry_of(id);
   if (process == NULL) return;
@@ -136,7 +137,7 @@ static void look_into(pid_t id, int64_t now) {
   const ssize_t bytes = readlink(path, program, sizeof program - 1);
   if (bytes <= 0) return;
   program[bytes] = '\0';
-  /* Between fork and exec it is its parent's program still, or ours. */
+  /* Between fork and exec a process still runs its parent's program, or ours. */
   if (strcmp(program, process->program) != 0) *process = (struct process){.id = id, .first_look = now};
   (void)memcpy(process->program, program, sizeof program);
   if (process->is_seen || served_library[0] == '\0') return;
@@ -146,7 +147,7 @@ static void look_into(pid_t id, int64_t now) {
   if (process->is_bare) note_bare(program);
 }
 
-/* Resident bytes that a process holds, each page shared with others in proportion where `proportional`. */
+/* Resident bytes of a process. If `proportional`, pages shared with other processes count in proportion. */
 static uint64_t bytes_of(pid_t id, bool proportional) {
   char path[PATH_BYTES];
   if (proportional) {
@@ -165,7 +166,7 @@ static uint64_t bytes_of(pid_t id, bool proportional) {
   return (resident > shared ? resident - shared : 0) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Adds the processes that a thread has started. */
+/* Adds the child processes of a thread. */
 static void add_children_of(pid_t process, int thread) {
   char path[PATH_BYTES];
   (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)process, thread);
@@ -177,7 +178,7 @@ static void add_children_of(pid_t process, int thread) {
   }
 }
 
-/* Lists all that lives below us: what has lost its parent is ours, whatever session it is in. */
+/* Lists all living descendants. An orphan is ours, whatever its session. */
 static void list_living(void) {
   living_count = 0;
   for (unsigned next = 0; next <= living_count; ++next) {
@@ -199,7 +200,7 @@ static uint64_t sum_of(bool proportional) {
   return sum;
 }
 
-/* What is shared is told apart only where it could make a new peak: that walks page tables. */
+/* Shared pages are attributed only if there could be a new peak, because that walks page tables. */
 static void look(void) {
   const int64_t now = now_ns();
   list_living();
@@ -211,7 +212,7 @@ static void look(void) {
   for (unsigned i = 0; i < living_count; ++i) look_into(living[i], now);
 }
 
-/* Kills until nothing is left below us: who dies hands its children on to us. */
+/* Kills until no descendant is left, because the children of a killed process become ours. */
 static void kill_all(void) {
   for (;;) {
     list_living();
@@ -249,7 +250,7 @@ static void* watch(void* nothing) {
   return nothing;
 }
 
-/* Nothing here may touch what the parent, whose memory this is, goes on with. */
+/* Nothing here may modify data of the parent, whose memory this is. */
 static _Noreturn void become(const char* path, char* const* arguments, char* const* environment, int* problem,
                              volatile int64_t* begun) {
   struct sigaction usual = {.sa_handler = SIG_DFL};
@@ -315,7 +316,7 @@ int main(int count, char** arguments) {
   if (environment == NULL || pipe2(over, O_CLOEXEC) != 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return 2;
   signal(SIGPIPE, SIG_IGN);
   static int problem;
-  static volatile int64_t begun; /* when it went on as the program: what it takes to fork us is no part of it */
+  static volatile int64_t begun; /* when it executed the program, so that the fork does not count */
   child = vfork();
   if (child == 0) become(arguments[4], arguments + 5, environment, &problem, &begun);
   if (child < 0 || problem != 0) {
@@ -333,7 +334,7 @@ int main(int count, char** arguments) {
     if (ended.si_pid > 0) waitpid(ended.si_pid, NULL, 0);
   }
   const int64_t wall = now_ns() - begun;
-  /* Until here its number is its own: the watcher may send it signals. */
+  /* Until here the process id cannot be reused, so the watcher may send signals to it. */
   has_ended = true;
   close(over[1]);
   pthread_join(watcher, NULL);

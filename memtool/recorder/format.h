@@ -1,25 +1,25 @@
-/* What the recorder leaves behind of one process: a file that it maps and writes into, page by page, so that the kernel
- * keeps everything up to the last finished record when the process is killed.
+/* The format of a recording: a file for one process, which the recorder maps and writes page by page. So the kernel
+ * keeps everything up to the last complete record if the process is killed.
  *
  *   offset 0          struct memtool_recording
  *   64 KiB and on     chunks, one after the other: struct memtool_chunk, then records, then zero bytes
  *
- * A chunk is written by one thread at a time and can be read without any other. All numbers are little endian. A record
- * is a word of 4, 6 or 8 bytes, or several; its first 2 bytes are written last and are never 0: where they are 0 the
- * next record is not there yet. A word has from its lowest bit on:
+ * One thread at a time writes a chunk, and a chunk can be read without any other. All numbers are little endian. A
+ * record is one or several words of 4, 6 or 8 bytes. Its first 2 bytes are written last and are never 0; where they are
+ * 0, the next record is not there yet. The fields of a word, from its lowest bit on:
  *
- *   5  its kind; 16 more where C++ asked for it
- *   1  whether it has TICKS, which are its last 16 bits then
- *   of a block that is handed out: 7 CALLER, 11 SIZE, 24 ADDRESS, TICKS
- *   of a block that is given back: 26 ADDRESS, TICKS
- *   of others: 58 of what their kind says
+ *   5  kind; 16 is added to it if C++ made the request
+ *   1  whether the word has TICKS, which are then its last 16 bits
+ *   for an allocated block: 7 CALLER, 11 SIZE, 24 ADDRESS, TICKS
+ *   for a freed block: 26 ADDRESS, TICKS
+ *   for other kinds: 58 bits whose meaning depends on the kind
  *
- *   CALLER     the place of a return address in a table of 128, which the chunk has filled by then
- *   TICKS      since the record before it
- *   ADDRESS    (the address - the address before it) / 8, signed; a chunk begins at MEMTOOL_FIRST_ADDRESS
+ *   CALLER     index of a return address in a table of 128, which the chunk has already filled in
+ *   TICKS      since the previous record
+ *   ADDRESS    (the address - the previous address) / 8, signed; a chunk begins at MEMTOOL_FIRST_ADDRESS
  *
- * What does not fit is said by a word of its own that goes before. Where call stacks are recorded, the number of one
- * stands for the return address.
+ * A value that does not fit into its field has a word of its own before it. If call stacks are recorded, the number of
+ * a stack takes the place of the return address.
  */
 #ifndef MEMTOOL_RECORDER_FORMAT_H
 #define MEMTOOL_RECORDER_FORMAT_H
@@ -35,58 +35,58 @@ enum {
   MEMTOOL_MOST_CHUNKS = 61440, /* of one file: 240 GB */
   MEMTOOL_CALLERS = 128,
   MEMTOOL_MOST_DEPTH = 64,   /* return addresses of a call stack */
-  MEMTOOL_MOST_RECORD = 96,  /* bytes of the longest record but that of a stack, with those that go before it */
-  MEMTOOL_FIRST_ADDRESS = 1, /* is at no distance from any block that a word could say */
+  MEMTOOL_MOST_RECORD = 96,  /* bytes of the longest record other than a stack, with the words that precede it */
+  MEMTOOL_FIRST_ADDRESS = 1, /* so far from every block that no word can hold the distance */
   MEMTOOL_KIND_BITS = 5,
   MEMTOOL_CPP = 16,   /* added to the kind */
-  MEMTOOL_TIMED = 32, /* the bit of what has TICKS */
+  MEMTOOL_TIMED = 32, /* set in the kind of a word with TICKS */
   MEMTOOL_HEAD_BITS = 6,
   MEMTOOL_CALLER_BITS = 7,
   MEMTOOL_SIZE_BITS = 11,
-  MEMTOOL_OUT_BITS = 24,  /* of the address of a block that is handed out */
-  MEMTOOL_BACK_BITS = 26, /* of one that is given back */
+  MEMTOOL_OUT_BITS = 24,  /* bits of the address of an allocated block */
+  MEMTOOL_BACK_BITS = 26, /* bits of the address of a freed block */
   MEMTOOL_TICKS_BITS = 16,
   MEMTOOL_IS_BESIDE = 0x80,         /* in chunk_units: the chunk lies in the file beside this one */
-  MEMTOOL_MOST_IN_MEMORY = 1 << 26, /* bytes of a file in memory that nobody has read yet */
+  MEMTOOL_MOST_IN_MEMORY = 1 << 26, /* bytes of a file in memory that have not been read yet */
 };
 
-/* Where the file lies in memory, chunks that would take too much of it lie on the disk, in a file of the same name with
+/* If the file lies in memory, chunks that would take too much of it lie on the disk, in a file of the same name with
  * this ending, at the offset that they would have in the file itself. */
 #define MEMTOOL_BESIDE ".beside"
 
 enum memtool_record {
-  MEMTOOL_ALLOCATE = 1, /* a block that is handed out; its ticks are those after the call */
-  MEMTOOL_FREE = 2,     /* a block that is given back; its ticks are those before the call */
+  MEMTOOL_ALLOCATE = 1, /* an allocated block; the ticks are those after the call */
+  MEMTOOL_FREE = 2,     /* a freed block; the ticks are those before the call */
   MEMTOOL_ZEROED = 3,
   MEMTOOL_ALIGNED = 4,
-  MEMTOOL_REALLOCATE = 5, /* the old block, as it is given back; the words up to MEMTOOL_BECOMES belong to it */
-  MEMTOOL_REFUSED = 6,    /* the allocator returned no memory: a block that is handed out, without its address */
-  MEMTOOL_MAP = 7,        /* the program itself mapped anonymous memory: as a block that is given back */
+  MEMTOOL_REALLOCATE = 5, /* the old block, like a freed one; the words up to MEMTOOL_BECOMES belong to it */
+  MEMTOOL_REFUSED = 6,    /* the allocator returned no memory; like an allocated block, but without an address */
+  MEMTOOL_MAP = 7,        /* the program itself mapped anonymous memory; like a freed block */
   MEMTOOL_UNMAP = 8,
-  MEMTOOL_THREAD = 9,    /* the number of a thread: what follows in this chunk is its */
-  MEMTOOL_STARTS = 10,   /* the number of a thread that the program starts */
+  MEMTOOL_THREAD = 9,    /* number of the thread to which the rest of this chunk belongs */
+  MEMTOOL_STARTS = 10,   /* number of a thread that the program starts */
   MEMTOOL_STACK = 11,    /* 47 its number, 2 memtool_stack_end, 7 how many return addresses follow, 8 bytes each, the
                             innermost first */
-  MEMTOOL_BECOMES = 12,  /* the new block, as it is handed out; its ticks are those that the call took */
-  MEMTOOL_RESIDENT = 14, /* bytes of resident pages in the block that the next record gives back */
+  MEMTOOL_BECOMES = 12,  /* the new block, like an allocated one; the ticks are the duration of the call */
+  MEMTOOL_RESIDENT = 14, /* bytes of resident pages in the block that the next record frees */
   MEMTOOL_MOMENT = 15,   /* a memtool_moment */
-  /* What goes before another word. */
-  MEMTOOL_WIDE_SIZE = 26,    /* what is above the 11 bits of the SIZE */
-  MEMTOOL_WIDE_CALLER = 27,  /* 7 a place of the table, 51 what it holds from here on */
-  MEMTOOL_WIDE_ADDRESS = 28, /* what the next ADDRESS counts from */
-  MEMTOOL_WIDE_TICKS = 29,   /* ticks that come to those of the next word */
+  /* Words that precede another word. */
+  MEMTOOL_WIDE_SIZE = 26,    /* the part of the SIZE above its 11 bits */
+  MEMTOOL_WIDE_CALLER = 27,  /* 7 bits: index in the table; 51 bits: its new value */
+  MEMTOOL_WIDE_ADDRESS = 28, /* the base of the next ADDRESS */
+  MEMTOOL_WIDE_TICKS = 29,   /* ticks to be added to those of the next word */
   MEMTOOL_LENGTH = 30,       /* bytes of a mapping */
-  MEMTOOL_ALIGNMENT = 31,    /* its log2 */
+  MEMTOOL_ALIGNMENT = 31,    /* log2 of the alignment */
 };
 
 enum memtool_moment {
-  MEMTOOL_OFF = 0,   /* what follows is missing */
-  MEMTOOL_ON = 1,    /* recording goes on */
-  MEMTOOL_FORKS = 2, /* a child begins with what is live here */
-  MEMTOOL_ENDS = 3,  /* the thread has run its destructors; the C library may still free for it */
+  MEMTOOL_OFF = 0,   /* the events that follow are missing */
+  MEMTOOL_ON = 1,    /* recording continues */
+  MEMTOOL_FORKS = 2, /* a child begins with the blocks that are live here */
+  MEMTOOL_ENDS = 3,  /* the thread has run its destructors; the C library may still free memory for it */
 };
 
-/* How a call stack ends: as deep as was asked for, with what started the thread, or with code that cannot be passed. */
+/* How a call stack ends: at the requested depth, at the start of the thread, or at code that cannot be unwound. */
 enum memtool_stack_end { MEMTOOL_DEEPER = 0, MEMTOOL_WHOLE = 1, MEMTOOL_CUT = 2 };
 
 enum memtool_clock { MEMTOOL_TICKS = 0, MEMTOOL_NANOSECONDS = 1 };
@@ -94,27 +94,27 @@ enum memtool_clock { MEMTOOL_TICKS = 0, MEMTOOL_NANOSECONDS = 1 };
 struct memtool_recording {
   uint64_t magic;
   uint32_t process;
-  uint32_t parent;     /* of a forked child: the process whose blocks it has inherited; 0: a program of its own */
+  uint32_t parent;     /* in a forked child: the process whose blocks it has inherited; 0: no such process */
   uint32_t clock;      /* enum memtool_clock */
-  uint32_t word_bytes; /* of an address of the recorded program */
+  uint32_t word_bytes; /* size of an address in the recorded program */
   uint64_t start_ticks;
-  uint64_t start_nanoseconds;    /* CLOCK_MONOTONIC at the same moment */
-  uint64_t start_realtime;       /* CLOCK_REALTIME at the same moment, in nanoseconds */
-  uint64_t end;                  /* of the last chunk, in bytes of the file */
-  uint64_t missed;               /* calls from within a signal or from within another call that is recorded; atomic */
-  uint64_t lost;                 /* calls after recording had to stop; atomic */
-  uint32_t stopped;              /* errno of what made it stop; 0: nothing */
-  uint32_t is_over;              /* 1: the process came to its end by itself */
-  uint32_t chunks;               /* how many there are; atomic. One may have been handed out and not begun. */
-  uint32_t ticks_per_event;      /* what recording takes, times 1024, as it timed itself at the start */
-  uint64_t peak_resident;        /* bytes, when the process came to its end; 0: it did not */
-  uint64_t forked_at;            /* of a forked child: ticks of its parent's MEMTOOL_FORKS; 0: it left none */
-  uint32_t depth;                /* return addresses of a call stack at most; 1: call sites alone */
-  uint32_t least_room;           /* bytes that a chunk has left when its writer moves on to another one, at most */
-  char program[256];             /* /proc/self/exe, cut where it is longer */
-  char arguments[1024];          /* separated by 0 bytes, cut where they are longer */
-  uint32_t remembers_stacks;     /* 1: libunwind walks call stacks, and libgcc those that it has not seen */
-  uint32_t ticks_beside_threads; /* ticks_per_event where there are several threads */
+  uint64_t start_nanoseconds; /* CLOCK_MONOTONIC at the same moment */
+  uint64_t start_realtime;    /* CLOCK_REALTIME at the same moment, in nanoseconds */
+  uint64_t end;               /* end of the last chunk, in bytes of the file */
+  uint64_t missed;            /* calls from within a signal handler or another recorded call; atomic */
+  uint64_t lost;              /* calls after recording had to stop; atomic */
+  uint32_t stopped;           /* errno of the error that stopped recording; 0: none */
+  uint32_t is_over;           /* 1: the process ended by itself */
+  uint32_t chunks;            /* number of chunks; atomic. One may have been assigned and not begun. */
+  uint32_t ticks_per_event;   /* cost of recording an event, times 1024, as measured at the start */
+  uint64_t peak_resident;     /* bytes, at the end of the process; 0: the process did not reach its end */
+  uint64_t forked_at;         /* in a forked child: ticks of its parent's MEMTOOL_FORKS; 0: there is no such record */
+  uint32_t depth;             /* maximum number of return addresses of a call stack; 1: call sites only */
+  uint32_t least_room;        /* maximum number of bytes left in a chunk when its writer moves on to another one */
+  char program[256];          /* /proc/self/exe, truncated if it is longer */
+  char arguments[1024];       /* separated by 0 bytes, truncated if they are longer */
+  uint32_t remembers_stacks;  /* 1: libunwind walks call stacks, and libgcc those that are new */
+  uint32_t ticks_beside_threads; /* ticks_per_event with several threads */
   char reserved[2696];
   uint8_t chunk_units[MEMTOOL_MOST_CHUNKS]; /* length of each chunk, in 64 KiB, and MEMTOOL_IS_BESIDE */
 };
@@ -129,8 +129,8 @@ struct memtool_chunk {
   uint64_t magic; /* written last */
   uint32_t thread;
   uint32_t kernel_thread;
-  uint64_t bytes; /* of the chunk, with this head */
-  uint64_t ticks; /* what the first record's count from */
+  uint64_t bytes; /* of the chunk, with this header */
+  uint64_t ticks; /* base of the first record's ticks */
 };
 
 #endif

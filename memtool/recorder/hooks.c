@@ -1,4 +1,4 @@
-/* The functions of C that are recorded. */
+/* The recorded functions of C. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdalign.h>
@@ -12,7 +12,7 @@
 
 enum { ARENA_BYTES = 256 * 1024 };
 
-/* For what asks for memory while the functions are being looked up. Zeroed; gives nothing back. */
+/* Serves requests during the look-up of the functions. It is zeroed, and never frees. */
 static alignas(16) uint8_t arena[ARENA_BYTES];
 static size_t arena_used;
 
@@ -20,7 +20,7 @@ static bool is_of_arena(const void* block) {
   return (uintptr_t)block - (uintptr_t)arena < sizeof arena;
 }
 
-/* Keeps the size before the block. */
+/* Stores the size before the block. */
 static void* from_arena(size_t size, size_t alignment) {
   if (alignment < 16) alignment = 16;
   const size_t front = (arena_used + 16 + alignment - 1) & ~(alignment - 1);
@@ -36,7 +36,7 @@ static size_t size_in_arena(const void* block) {
   return size;
 }
 
-/* Runs a call of the allocator, and then what records it: what it calls in turn is its own affair. */
+/* Runs a call of the allocator, and then the code that records it. Nested calls of the allocator are not recorded. */
 #define RECORDED(CALL, RECORD)            \
   do {                                    \
     if (UNLIKELY(is_inside != OUTSIDE)) { \
@@ -99,7 +99,7 @@ static void* out_of_arena(void* block, size_t size) {
   return fresh;
 }
 
-/* `is_overflow`: the product that was asked for is no size. */
+/* `is_overflow`: the product of the requested sizes overflows. */
 static void* resize(void* block, size_t bytes, bool is_overflow, const void* caller) {
   if (UNLIKELY(is_overflow)) return errno = ENOMEM, NULL;
   if (UNLIKELY(!has_functions())) {
@@ -131,7 +131,7 @@ static void* resize(void* block, size_t bytes, bool is_overflow, const void* cal
     if (fresh != NULL)
       put_reallocation(state, old, before, (uintptr_t)fresh, bytes, site, after);
     else if (bytes == 0)
-      put_freed(state, old, before); /* glibc frees; others answer a size of 0 with a block */
+      put_freed(state, old, before); /* glibc frees; other libraries return a block for size 0 */
     else
       put_refused(state, bytes, site, after);
   } else if (block == NULL) {
@@ -195,7 +195,7 @@ EXPORT size_t malloc_usable_size(void* block) {
   return has_functions() && real.malloc_usable_size != NULL ? real.malloc_usable_size(block) : 0;
 }
 
-/* A system call in any case: dlsym itself may map. */
+/* Always a system call, because dlsym itself may call mmap. */
 EXPORT void* mmap(void* wish, size_t bytes, int protection, int flags, int file, off_t offset) {
   void* memory = (void*)syscall(SYS_mmap, wish, bytes, protection, flags, file, offset);
   if (memory != MAP_FAILED && (flags & MAP_ANONYMOUS) != 0) put_mapping(MEMTOOL_MAP, (uintptr_t)memory, bytes);
@@ -227,7 +227,7 @@ EXPORT void* mremap(void* memory, size_t bytes, size_t new_bytes, int flags, ...
   return moved;
 }
 
-/* What a thread is to run, and its number; in a page of its own. */
+/* The function that a thread is to run, and its number, in a page of its own. */
 struct begun {
   void* (*run)(void*);
   void* argument;

@@ -1,6 +1,7 @@
-/* new and delete of C++: a malloc that brings its own never calls the functions of C. Their events are marked.
+/* The recorded operators new and delete of C++. A malloc that brings its own operators never calls the functions of C.
+ * Their events are marked.
  *
- * An exception of theirs passes through here (-fexceptions).
+ * An exception thrown by such an operator passes through this file (-fexceptions).
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -10,7 +11,7 @@
 
 struct nothrow; /* std::nothrow_t */
 
-/* A library that was opened for itself is not among those that follow ours. */
+/* A library that was opened privately is not among those that follow this one. */
 static void* function_of(const char* name) {
   void* function = dlsym(RTLD_NEXT, name);
   if (function != NULL) return function;
@@ -23,7 +24,8 @@ static void leave(const enum inside* was_inside) {
   is_inside = *was_inside;
 }
 
-/* The function proper; looked up at the first call, in a thread that is inside, as whatever it asks for is ours. */
+/* The actual function. The first call looks it up, while the thread is inside, so that requests of the look-up are not
+ * recorded. */
 #define PROPER(TYPE, NAME)                                                            \
   static TYPE proper;                                                                 \
   const enum inside was_inside __attribute__((cleanup(leave))) = is_inside;           \
@@ -53,7 +55,7 @@ static void leave(const enum inside* was_inside) {
     proper ARGUMENTS;                                                          \
   }
 
-/* operator new and new[]: plain, nothrow, aligned, both. */
+/* operator new and new[]: plain, nothrow, aligned, aligned and nothrow. */
 NEW(_Znwm, MEMTOOL_ALLOCATE, size, 0, (size_t size), (size))
 NEW(_ZnwmRKSt9nothrow_t, MEMTOOL_ALLOCATE, size, 0, (size_t size, const struct nothrow* tag), (size, tag))
 NEW(_ZnwmSt11align_val_t, MEMTOOL_ALIGNED, size, alignment, (size_t size, size_t alignment), (size, alignment))

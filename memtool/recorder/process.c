@@ -1,10 +1,13 @@
 /* The start and the end of a recorded process, and of its threads.
  *
- * Environment: MEMTOOL_RECORD, the folder of the files; MEMTOOL_RECORD_MEMORY, one in memory, which is taken while
- * there is room; MEMTOOL_RECORD_OPTIONS, letters: `n` CLOCK_MONOTONIC in place of the counter, `s` the counter read in
- * order with all other instructions, `l` forked and executed children are left out, `o` nothing is recorded until the
- * signal comes; MEMTOOL_RECORD_DEPTH, how many return addresses of a call stack; MEMTOOL_RECORD_SIGNAL, the number of
- * the signal that switches recording on and off.
+ * Environment:
+ *   MEMTOOL_RECORD          folder of the files
+ *   MEMTOOL_RECORD_MEMORY   a folder in memory, which is used as long as there is room
+ *   MEMTOOL_RECORD_OPTIONS  letters: `n` uses CLOCK_MONOTONIC in place of the counter, `s` reads the counter in order
+ *                           with all other instructions, `l` leaves out forked and executed children, `o` records
+ *                           nothing until the signal arrives
+ *   MEMTOOL_RECORD_DEPTH    number of return addresses of a call stack
+ *   MEMTOOL_RECORD_SIGNAL   number of the signal that switches recording on and off
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -42,7 +45,7 @@ static void after_fork(void) {
 static void switch_recording(int signal_number) {
   (void)signal_number;
   const int problem = errno;
-  /* Written while it is on, so that what is missing has a beginning and an end. */
+  /* Written while recording is on, so that a gap has a beginning and an end. */
   if (!is_off) put_moment(MEMTOOL_OFF);
   is_off = !is_off;
   settle();
@@ -50,7 +53,7 @@ static void switch_recording(int signal_number) {
   errno = problem;
 }
 
-/* Times records that go nowhere, as they are written in the program, so that what recording takes is known. */
+/* Measures the cost of recording with records that go nowhere but are written as in the program. */
 static uint32_t time_records(void) {
   enum { ROUNDS = 64, TRIES = 4, WORDS = ROUNDS * 2 + (2 * MOST_RECORD + TRIES * MOST_STACK) / WORD };
   uint64_t buffer[WORDS];
@@ -83,7 +86,7 @@ static void time_recording(void) {
   settle();
 }
 
-/* Takes ourselves out of what programs that this one starts will load. */
+/* Removes this library from the environment of the programs that this one starts. */
 static void leave_environment(void) {
   extern char** environ;
   static const char name[] = "LD_PRELOAD=";
@@ -104,7 +107,7 @@ static void look_up(void* function, const char* name) {
   *(void**)function = dlsym(RTLD_NEXT, name);
 }
 
-/* Reads the environment, once there is one: the dynamic linker asks for memory before that. */
+/* Reads the environment once it exists. The dynamic linker requests memory before that. */
 static void configure(void) {
   const char* where = getenv("MEMTOOL_RECORD");
   const char* options = getenv("MEMTOOL_RECORD_OPTIONS");
@@ -176,13 +179,13 @@ static __attribute__((constructor)) void start(void) {
     find_unwinder();
     is_inside = OUTSIDE;
   }
-  /* The first thread is number 0, and a program that never asks for memory has been seen, too. */
+  /* The first thread has number 0. It also makes a program visible that never requests memory. */
   if (mine == NULL) begin_thread(next_thread());
   if (process->file != NULL && !is_off) time_recording();
   write_maps();
 }
 
-/* The kernel's high-water mark; what getrusage says holds for what ran before exec, too. */
+/* The kernel's high-water mark. The value of getrusage would include the program before exec. */
 static uint64_t peak_resident(void) {
   static const char name[] = "VmHWM:";
   char status[4096] = "";
@@ -192,14 +195,14 @@ static uint64_t peak_resident(void) {
 }
 
 static __attribute__((destructor)) void finish(void) {
-  /* What vfork has made shares our file, and is not at our end. */
+  /* A child of vfork shares our file, and does not end our recording. */
   if (!is_ready || process->file == NULL || process->file->process != (uint32_t)syscall(SYS_getpid)) return;
   process->file->peak_resident = peak_resident();
   write_maps();
   __atomic_store_n(&process->file->is_over, 1, __ATOMIC_RELEASE);
 }
 
-/* A forked child ends so, as a rule: no destructor runs. */
+/* A forked child usually ends this way, without running destructors. */
 EXPORT _Noreturn void _exit(int status) {
   finish();
   for (;;) syscall(SYS_exit_group, status);

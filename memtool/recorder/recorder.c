@@ -1,4 +1,4 @@
-/* What an event needs seldom: the process's file, and the buffers of its threads. */
+/* The rare operations of recording: opening the process's file, and giving buffers to its threads. */
 #define _GNU_SOURCE
 #include "recorder/recorder.h"
 
@@ -24,7 +24,7 @@ __thread enum inside is_inside INITIAL_EXEC;
 __thread uint64_t forked_at INITIAL_EXEC;
 bool is_beside_threads;
 
-static uint32_t opened_by; /* the process that opened a file at last; survives a fork */
+static uint32_t opened_by; /* the process that last opened a file; survives a fork */
 
 static uint64_t nanoseconds(clockid_t clock) {
   struct timespec now;
@@ -68,7 +68,8 @@ static char* with_number(char* to, uint64_t number) {
   return to;
 }
 
-/* `FOLDER/PID.TICKS` and what follows: a process that executes another program keeps its number. */
+/* `FOLDER/PID.TICKS` and an ending. The ticks are needed because a process that executes another program keeps its
+ * number. */
 static void path_of(char* path, const char* folder, uint32_t pid, uint64_t ticks, const char* ending) {
   const size_t length = strlen(folder);
   memcpy(path, folder, length);
@@ -80,26 +81,26 @@ static void path_of(char* path, const char* folder, uint32_t pid, uint64_t ticks
   memcpy(to, ending, strlen(ending) + 1);
 }
 
-/* What lies beyond the limit for files would be a signal to the program. */
+/* Writing beyond the limit for files would send a signal to the program. */
 static bool is_beyond_limit(uint64_t end) {
   struct rlimit limit;
   return syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) == 0 && limit.rlim_cur < end;
 }
 
-/* What has been reserved in memory and not given back yet by who reads it. */
+/* Counts the bytes that are reserved in memory and that the reader has not freed yet. */
 static bool has_room_in_memory(int file, size_t bytes) {
   struct stat about;
   return fstat(file, &about) == 0 && (uint64_t)about.st_blocks * 512 + bytes <= MEMTOOL_MOST_IN_MEMORY;
 }
 
-/* Reserves and maps a part of a file of the process's; NULL, and errno, where it cannot be had. */
+/* Reserves and maps a part of a file of the process. Returns NULL and sets errno on failure. */
 static void* mapped(const char* path, int flags, uint64_t offset, size_t bytes, bool is_in_memory) {
   if (is_beyond_limit(offset + bytes)) return errno = EFBIG, NULL;
   const int file = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
   if (file < 0) return NULL;
   void* memory = MAP_FAILED;
   errno = ENOSPC;
-  /* Without blocks of its own a page of a full disk is a SIGBUS of the program's. */
+  /* On a full disk, a page without allocated blocks would raise SIGBUS in the program. */
   if ((!is_in_memory || has_room_in_memory(file, bytes)) &&
       (syscall(SYS_fallocate, file, 0, offset, bytes) == 0 ||
        (errno == EOPNOTSUPP && syscall(SYS_pwrite64, file, "", 1, offset + bytes - 1) == 1)))
@@ -113,7 +114,7 @@ static void* mapped(const char* path, int flags, uint64_t offset, size_t bytes, 
   return memory;
 }
 
-/* Opens a file beside the recording, wherever there is a place for it. */
+/* Opens a second file for the recording, wherever there is a place for it. */
 static int open_beside(const struct memtool_recording* file, const char* ending) {
   char path[PATH_MAX + 8];
   const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW;
@@ -152,7 +153,7 @@ static uint32_t least_room(void) {
   return WORD + MOST_RECORD + (depth > 1 ? WORD * (2 + depth) : 0);
 }
 
-/* Opens the process's file; with the lock held. */
+/* Opens the process's file. The caller holds the lock. */
 static bool open_file(void) {
   if (process->file != NULL) return true;
   if (process->is_without) return false;
@@ -201,7 +202,7 @@ static bool is_dead(const struct state* state) {
   return syscall(SYS_tgkill, (pid_t)syscall(SYS_getpid), (pid_t)state->kernel_thread, 0) != 0 && errno == ESRCH;
 }
 
-/* A state for this thread, or that of one that is gone; with the lock held. */
+/* Returns a state for this thread, new or left by an ended thread. The caller holds the lock. */
 static struct state* take_state(void) {
   for (struct state** at = &process->left; *at != NULL; at = &(*at)->next) {
     if (is_dead(*at)) {
@@ -223,7 +224,7 @@ static struct state* take_state(void) {
   return fresh;
 }
 
-/* In memory while there is room, and otherwise on the disk: `*is_beside`, whether that is another file. */
+/* In memory as long as there is room, otherwise on the disk. `*is_beside`: whether that is a second file. */
 static struct memtool_chunk* map_chunk(const struct memtool_recording* file, uint64_t offset, uint64_t bytes,
                                        bool* is_beside) {
   char path[PATH_MAX + 8];
@@ -238,7 +239,7 @@ static struct memtool_chunk* map_chunk(const struct memtool_recording* file, uin
   return mapped(path, *is_beside ? O_CREAT : 0, offset, bytes, false);
 }
 
-/* Gives a state a chunk of its own, twice as large as the one before. */
+/* Gives a state a new chunk, twice as large as its last one. */
 static bool take_chunk(struct state* state) {
   uint64_t bytes = state->chunk_bytes == 0 ? MEMTOOL_CHUNK_UNIT : 2 * state->chunk_bytes;
   if (bytes > MEMTOOL_MOST_CHUNK) bytes = MEMTOOL_MOST_CHUNK;
@@ -274,13 +275,14 @@ static bool take_chunk(struct state* state) {
   state->chunk = (uint8_t*)chunk;
   state->chunk_bytes = bytes;
   state->cursor = (uint8_t*)(chunk + 1);
-  /* Whoever is before the end has room for any record, and for the word of 0 that ends the last one. */
+  /* Before this end there is room for any record, and for the word of 0 that ends the last one. */
   state->end = (uint8_t*)chunk + bytes - least_room();
   __atomic_store_n(&chunk->magic, MEMTOOL_CHUNK_MAGIC, __ATOMIC_RELEASE);
   return true;
 }
 
-/* The C library frees more for this thread after this: its state stays its own until the kernel has forgotten it. */
+/* The C library may still free memory for this thread. So its state is not reused until the kernel has removed the
+ * thread. */
 void leave_state(struct state* state) {
   acquire(&process->lock);
   state->next = process->left;
@@ -292,7 +294,8 @@ uint32_t next_thread(void) {
   return __atomic_fetch_add(&process->threads, 1, __ATOMIC_RELAXED);
 }
 
-/* Makes a state this thread's; the thread is RECORDING, since the C library may ask for memory for its own books. */
+/* Assigns a state to this thread. The thread is RECORDING, because the C library may request memory for its own
+ * records. */
 static bool adopt(struct state* state, uint32_t thread) {
   const bool is_used = state->chunk != NULL;
   state->thread = thread;

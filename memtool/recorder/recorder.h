@@ -1,12 +1,12 @@
-/* The path of an event: what hooks.c and hooks_cpp.c write into the buffer of their thread.
+/* The path of an event: hooks.c and hooks_cpp.c use it to write records into the buffer of their thread.
  *
- * It allocates nothing, takes no lock, makes no system call and keeps errno: it reads the time stamp counter and writes
- * some bytes into a shared mapping of the process's file (format.h). A thread needs the kernel only when its buffer is
- * full (recorder.c).
+ * The path allocates nothing, takes no lock, makes no system call and preserves errno: it reads the time stamp counter
+ * and writes some bytes into a shared mapping of the process's file (format.h). A thread needs the kernel only when its
+ * buffer is full (recorder.c).
  *
- * What a forked child must not write to is wiped by the kernel (MADV_WIPEONFORK), however the child came to be: its
- * threads find themselves without a buffer, and open a file of the child's own. A child of vfork shares our memory and
- * our heap, so its events are rightly those of the thread that waits for it.
+ * The kernel wipes the memory to which a forked child must not write (MADV_WIPEONFORK), however the child was created.
+ * So the threads of the child find no buffer, and open a file of the child's own. A child of vfork shares our memory
+ * and our heap, so its events correctly belong to the thread that waits for it.
  */
 #ifndef MEMTOOL_RECORDER_RECORDER_H
 #define MEMTOOL_RECORDER_RECORDER_H
@@ -21,7 +21,7 @@
 
 #include "recorder/format.h"
 
-/* What is not exported is ours alone, and needs no table of addresses to be reached. */
+/* Symbols that are not exported are private, and can be reached without a table of addresses. */
 #pragma GCC visibility push(hidden)
 
 #define EXPORT __attribute__((visibility("default")))
@@ -31,7 +31,7 @@
 #define COLD __attribute__((noinline, cold))
 #define INITIAL_EXEC __attribute__((tls_model("initial-exec")))
 #define CALLER __builtin_return_address(0)
-/* What every event reads lies together, in few cache lines and one page. */
+/* The data that every event reads lies together, in few cache lines and one page. */
 #define TOGETHER __attribute__((section(".data.together")))
 
 enum {
@@ -39,33 +39,33 @@ enum {
   WORD = sizeof(uint64_t),
   MOST_STACK = WORD * (2 + MEMTOOL_MOST_DEPTH), /* bytes of the longest record of a stack */
   LARGE = 32 * 1024,                            /* bytes of a block whose resident pages are counted when it is freed */
-  LARGE_BITS = 16,                              /* log2 of the bits that tell which frees may be of a large block */
+  LARGE_BITS = 16, /* log2 of the number of bits that tell which frees may be of a large block */
   PAGE = 4096,
   EVENTS_A_READING = 4,
 };
 
-/* A thread's own, in memory that a forked child finds zeroed. */
+/* The state of a thread, in memory that a forked child finds zeroed. */
 struct state {
   uint8_t* cursor;
   uint8_t* end;
-  uint64_t ticks;    /* of the record before */
-  unsigned events;   /* of which one in EVENTS_A_READING reads the counter, while the process has one thread */
-  uintptr_t address; /* of the record before */
+  uint64_t ticks;    /* of the previous record */
+  unsigned events;   /* one in EVENTS_A_READING reads the counter, while the process has one thread */
+  uintptr_t address; /* of the previous record */
   uint32_t thread;
   uint32_t kernel_thread;
-  uint8_t* chunk; /* NULL: it has none yet */
+  uint8_t* chunk; /* NULL: there is none yet */
   uint64_t chunk_bytes;
   bool is_walking;    /* the stack is being walked */
-  struct state* next; /* of those that have been left */
-  uint64_t* stacks;   /* numbers of those that the chunk has said, each at its place; NULL: none so far */
+  struct state* next; /* in the list of states without a thread */
+  uint64_t* stacks;   /* numbers of the stacks in this chunk, by hash; NULL: none so far */
   uintptr_t callers[MEMTOOL_CALLERS];
 };
 
-/* The process's own, wiped in a forked child like the states. */
+/* The state of the process. A fork wipes it in the child, like the states of the threads. */
 struct process {
   struct memtool_recording* file;
-  struct state* left; /* of threads that have ended, or are about to */
-  uint8_t* slab;      /* what new states are taken from */
+  struct state* left; /* states of threads that have ended or are ending */
+  uint8_t* slab;      /* memory for new states */
   uint8_t* slab_end;
   uint32_t threads; /* numbers given to threads; atomic */
   int lock;
@@ -74,7 +74,7 @@ struct process {
   uint64_t large[(1u << LARGE_BITS) / 64];
 };
 
-/* The allocator that the program would have without us. */
+/* The allocator that the program would have without the recorder. */
 struct functions {
   void* (*malloc)(size_t);
   void (*free)(void*);
@@ -91,19 +91,19 @@ struct functions {
   int (*pthread_create)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
 };
 
-/* What stamps an event. */
+/* The source of an event's time stamp. */
 enum clock_of {
-  SPARSE_COUNTER = 0, /* at every fourth event: those of one thread are in order anyway, and a reading takes 9 ns */
+  SPARSE_COUNTER = 0, /* at every fourth event: one thread is in order anyway, and a reading takes 9 ns */
   COUNTER = 1,
-  STRICT_COUNTER = 2, /* waits for what is before it, and keeps out what comes after it */
-  MONOTONIC = 3       /* of the kernel, in nanoseconds */
+  STRICT_COUNTER = 2, /* waits for earlier instructions, and keeps later ones out */
+  MONOTONIC = 3       /* the kernel's clock, in nanoseconds */
 };
 
-/* What a thread is at. */
+/* What a thread is doing. */
 enum inside {
   OUTSIDE = 0,
-  RECORDING = 1, /* in a recorded call, or in its record: what calls us then is missed */
-  FORWARDING = 2 /* in a call of C++ that is recorded: that it calls those of C is no event */
+  RECORDING = 1, /* in a recorded call, or recording it; further calls are missed */
+  FORWARDING = 2 /* in a recorded call of C++, whose calls of C functions are not events */
 };
 
 struct settings {
@@ -115,35 +115,35 @@ struct settings {
 
 extern struct functions real;
 extern struct settings settings;
-extern struct process* process; /* the same address for good; its content is wiped by a fork */
-extern bool is_ready;           /* the functions are there */
+extern struct process* process; /* the address never changes; a fork wipes the contents */
+extern bool is_ready;           /* the functions have been looked up */
 extern bool is_off;
 extern enum clock_of clock_of_events;
-extern unsigned unread_mask; /* an event whose number has one of these bits has the time of the one before it */
-extern bool is_unusual;      /* a slow clock, call stacks, or nothing is recorded: an event takes the long way */
-extern unsigned depth;       /* return addresses of a call stack; 1: the call site alone */
+extern unsigned unread_mask; /* an event whose number has one of these bits set takes the time of its predecessor */
+extern bool is_unusual;      /* a slow clock, call stacks, or nothing is recorded: events take the slow path */
+extern unsigned depth;       /* return addresses of a call stack; 1: only the call site */
 extern __thread struct state* mine INITIAL_EXEC;
 extern __thread enum inside is_inside INITIAL_EXEC;
-extern __thread uint64_t forked_at INITIAL_EXEC; /* ticks of the record of the fork that is under way; 0: none is */
-extern bool is_beside_threads;                   /* the process had several threads when it forked at last */
+extern __thread uint64_t forked_at INITIAL_EXEC; /* ticks of the record of the current fork; 0: there is none */
+extern bool is_beside_threads;                   /* the process had several threads at its last fork */
 
 bool prepare(void);
 uint64_t slow_ticks(void);
-/* After a change of the clock, of the depth, or of whether recording is off. */
+/* Called after a change of the clock, of the depth, or of whether recording is off. */
 void settle(void);
 void miss(void);
 void leave_state(struct state* state);
-/* At most so many bytes of a file, with a 0 after them. */
+/* Reads at most `bytes` bytes of a file, followed by a 0. */
 void read_file(const char* path, char* to, size_t bytes);
-/* What is mapped where, so that return addresses have names: beside the recording, as the kernel says it. */
+/* Writes the kernel's list of mappings beside the recording, so that return addresses can be given names. */
 void write_maps(void);
-/* Of a thread that is starting, by the number that its creator has drawn for it. */
+/* Called by a starting thread, with the number that its creator has drawn for it. */
 void begin_thread(uint32_t thread);
 /* From now on events of several threads must be put in order. */
 void expect_threads(void);
 uint32_t next_thread(void);
 
-/* Whether the functions are there; while they are being looked up they are not. */
+/* Whether the functions have been looked up; false during the look-up. */
 ALWAYS_INLINE bool has_functions(void) {
   return LIKELY(is_ready) || prepare();
 }
@@ -162,17 +162,17 @@ ALWAYS_INLINE uint64_t ticks_now(void) {
   return UNLIKELY(clock_of_events > COUNTER) ? slow_ticks() : read_counter();
 }
 
-/* What an event of a thread is stamped with, by any clock; by one that is not slow. */
+/* The time stamp of a thread's event: by any clock, and by one that is not slow. */
 uint64_t stamp(struct state* state);
 
 ALWAYS_INLINE uint64_t fast_stamp(struct state* state) {
   return LIKELY((++state->events & unread_mask) != 0) ? state->ticks : read_counter();
 }
 
-/* Sees to a state with room for a record; NULL: nothing is recorded here. */
+/* Provides a state with room for a record. Returns NULL if nothing is recorded here. */
 struct state* make_room(void);
 
-/* The state of this thread, if an event can be recorded now; who asks is not OUTSIDE. */
+/* Returns the state of this thread if an event can be recorded now. The calling thread must not be OUTSIDE. */
 ALWAYS_INLINE struct state* state_with_room(void) {
   struct state* state = mine;
   if (UNLIKELY(is_off)) return NULL;
@@ -180,7 +180,7 @@ ALWAYS_INLINE struct state* state_with_room(void) {
   return make_room();
 }
 
-/* The long way of each record (records.c): what does not fit into a word, what is rare, and what is unusual. */
+/* The slow path of each record (records.c): values that do not fit into a word, rare events and unusual settings. */
 void put_any_block(unsigned kind, uintptr_t address, size_t size, size_t alignment, uintptr_t caller);
 void put_any_free(unsigned kind, uintptr_t address);
 void put_refused(struct state* state, size_t size, uintptr_t site, uint64_t ticks);
@@ -190,23 +190,23 @@ void put_reallocation(struct state* state, uintptr_t old, uint64_t before, uintp
 void put_thread(struct state* state);
 void put_frames(struct state* state, uint64_t number, enum memtool_stack_end end, const uintptr_t* frames,
                 unsigned count);
-/* Looks for libunwind; from then on it may not be used any more. */
+/* Looks for libunwind. After the second call it may no longer be used. */
 void find_unwinder(void);
 void distrust_unwinder(void);
 bool has_fast_unwinder(void);
-/* Returns the number of the call stack from a call site on, and says which return addresses it has, unless the chunk
- * has said so; 0: there is no room for what follows. */
+/* Returns the number of the call stack from a call site on, and writes its return addresses unless the chunk already
+ * has them; 0: there is no room for the record that follows. */
 uint64_t put_stack(struct state* state, uintptr_t site);
-/* Of a chunk that begins, and of a state that is no more. */
+/* Called for a new chunk, and for a state that is given up. */
 void forget_stacks(struct state* state);
 void leave_stacks(struct state* state);
 /* Returns the ticks of the record; 0: nothing is recorded here. */
 uint64_t put_moment(enum memtool_moment moment);
-/* A record with a number; `put_mapping` with an address and a length. */
+/* Writes a record with a number. `put_mapping` writes one with an address and a length. */
 void put_number(enum memtool_record kind, uint64_t number);
 void put_mapping(enum memtool_record kind, uintptr_t address, uint64_t bytes);
 
-/* Small blocks that lie together have one bit, which is in the cache then. */
+/* Small blocks that lie together share one bit, which is then in the cache. */
 ALWAYS_INLINE unsigned large_bit(uintptr_t address) {
   return (address / LARGE) % (1u << LARGE_BITS);
 }
@@ -216,8 +216,9 @@ ALWAYS_INLINE bool may_be_large(uintptr_t address) {
   return UNLIKELY(process->large[bit / 64] >> bit % 64 & 1);
 }
 
-/* A distance between addresses in the units of a word, from 0 on; what a word of so many bits cannot say is greater
- * than they allow: also what is no multiple of 8, whose lowest bits become the highest. */
+/* The distance between two addresses in units of 8 bytes, mapped to numbers from 0. A distance that does not fit into
+ * `bits` bits gives a larger number. So does one that is not a multiple of 8, because the lowest bits are moved to the
+ * top. */
 ALWAYS_INLINE uint64_t distance(uintptr_t from, uintptr_t to, unsigned bits) {
   const uint64_t bytes = (uint64_t)to - from + (UINT64_C(1) << (bits + 2));
   return bytes >> 3 | bytes << 61;
@@ -238,8 +239,8 @@ ALWAYS_INLINE uint64_t word_of_free(unsigned kind, uint64_t since, uint64_t dist
   return kind | (signed_distance & ((1u << MEMTOOL_BACK_BITS) - 1)) << 6 | since << 32;
 }
 
-/* Writes a word but for its first 2 bytes, which whoever reads meanwhile takes for the end. What is behind a shorter
- * word is 0 as before. */
+/* Writes a word except for its first 2 bytes. As long as these are 0, a concurrent reader takes the word for the end.
+ * The bytes behind a shorter word are still 0. */
 ALWAYS_INLINE void put_rest(uint8_t* to, uint64_t word) {
   const uint64_t rest = word & ~UINT64_C(0xffff);
   memcpy(to, &rest, sizeof rest);
@@ -258,13 +259,13 @@ ALWAYS_INLINE void put_word(struct state* state, uint64_t word, size_t bytes, ui
   state->cursor = cursor + bytes;
 }
 
-/* The state of this thread, if its next event may go the short way; otherwise NULL. */
+/* Returns the state of this thread if its next event may take the fast path, otherwise NULL. */
 ALWAYS_INLINE struct state* short_way(void) {
   struct state* const state = mine;
   return LIKELY(!is_unusual && state != NULL && state->cursor < state->end) ? state : NULL;
 }
 
-/* The record of a block that is handed out. */
+/* Records an allocated block. */
 ALWAYS_INLINE void put_block(unsigned kind, bool is_cpp, void* block, size_t size, size_t alignment,
                              const void* caller) {
   const uintptr_t address = (uintptr_t)block, site = (uintptr_t)caller;
@@ -272,7 +273,8 @@ ALWAYS_INLINE void put_block(unsigned kind, bool is_cpp, void* block, size_t siz
   struct state* const state = short_way();
   if (LIKELY(state != NULL && alignment == 0)) {
     const uint64_t ticks = fast_stamp(state);
-    /* Counters of two processors may differ by a little where a thread moves: less than nothing is a lot. */
+    /* The counters of two processors may differ slightly when a thread moves. A negative difference becomes a large
+     * number. */
     const uint64_t since = ticks - state->ticks;
     const uint64_t far = distance(state->address, address, MEMTOOL_OUT_BITS);
     const unsigned place = place_of_caller(site);

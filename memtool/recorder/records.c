@@ -1,4 +1,4 @@
-/* What an event writes seldom: what does not fit into a word, and what is neither asked for nor freed. */
+/* The rare records: values that do not fit into a word, and events other than allocations and frees. */
 #define _GNU_SOURCE
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -6,7 +6,7 @@
 
 #include "recorder/recorder.h"
 
-/* Words, the first of which is not to be seen before the others are there. */
+/* A sequence of words. The first one must not become visible before the others are written. */
 struct words {
   struct state* state;
   uint64_t first;
@@ -31,13 +31,13 @@ static void put_field(struct words* words, unsigned kind, uint64_t value) {
   put(words, kind | value << MEMTOOL_HEAD_BITS, WORD);
 }
 
-/* Makes the record readable: whoever sees its head sees all of it. */
+/* Makes the record readable. A reader that sees its first word sees all of it. */
 static void end(struct words* words) {
   put_head(words->state->cursor, words->first);
   words->state->cursor = words->to;
 }
 
-/* The ticks for the next word, and what it cannot say of them. */
+/* Returns the ticks for the next word, and writes the part that does not fit into it. */
 static uint64_t since(struct words* words, uint64_t ticks) {
   struct state* const state = words->state;
   const uint64_t all = ticks > state->ticks ? ticks - state->ticks : 0;
@@ -110,7 +110,7 @@ COLD void put_any_block(unsigned kind, uintptr_t address, size_t size, size_t al
   end(&words);
 }
 
-/* How much of a large block is resident, before it is freed: so much of it the program may have touched. */
+/* Records how much of a large block is resident before it is freed: the program may have touched that much. */
 static void put_resident(struct state* state, uintptr_t address, uint64_t ticks) {
   const int problem = errno;
   const size_t bytes = real.malloc_usable_size == NULL ? 0 : real.malloc_usable_size((void*)address);
@@ -181,7 +181,7 @@ void put_frames(struct state* state, uint64_t number, enum memtool_stack_end end
   end(&words);
 }
 
-/* What is neither asked for nor freed: whoever is inside already records nothing of it. */
+/* For events other than allocations and frees. A thread that is already inside records none of them. */
 static struct state* enter(void) {
   if (is_inside != OUTSIDE || !is_ready) return NULL;
   is_inside = RECORDING;
@@ -214,7 +214,7 @@ void put_mapping(enum memtool_record kind, uintptr_t address, uint64_t bytes) {
   struct state* state = enter();
   if (state == NULL) return;
   struct words words = begin(state);
-  const uint64_t most = UINT64_MAX >> MEMTOOL_HEAD_BITS; /* of what unmaps nothing */
+  const uint64_t most = UINT64_MAX >> MEMTOOL_HEAD_BITS; /* larger lengths unmap nothing */
   put_field(&words, MEMTOOL_LENGTH, bytes < most ? bytes : most);
   put_given_back(&words, kind, address, ticks_now());
   end(&words);

@@ -1,10 +1,11 @@
-/* Call stacks, by the tables that compilers write for exceptions (.eh_frame): a program needs no frame pointers.
+/* Walks call stacks by the tables that compilers write for exceptions (.eh_frame), so a program needs no frame
+ * pointers.
  *
- * libunwind remembers what the tables say of each place: 5 ns a return address. Where it is installed it says which
- * stack this is. What such a stack consists of libgcc says, once: 200 ns a return address, and it knows whether it has
- * come to the end or to code without a table. It takes no lock and asks for no memory, so it says everything in a child
- * that was forked beside threads, of which one may have had a lock of libunwind's. Both trust the tables, as every
- * exception does.
+ * libunwind caches the table entries of each address, and takes 5 ns for each return address. If it is installed,
+ * it tells which stack this is. libgcc, at 200 ns for each return address, walks a new stack once, and knows whether it
+ * reached the end or code without a table. libgcc takes no lock and requests no memory. So it does all the work in a
+ * child that was forked beside other threads, because one of them may have held a lock of libunwind. Both trust the
+ * tables, as every exception does.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -17,8 +18,9 @@
 
 enum {
   PLACES_BITS = 13,
-  PLACES = 1 << PLACES_BITS, /* of numbers that a chunk has said: what finds another at its place is said again */
-  OWN_FRAMES = 6,            /* ours, above the call site; more: the walk has gone astray */
+  PLACES = 1 << PLACES_BITS, /* of numbers that a chunk already has; a stack that finds another one at its place is
+                                written again */
+  OWN_FRAMES = 6,            /* the recorder's frames above the call site; if there are more, the walk has gone wrong */
 };
 
 struct walk {
@@ -29,7 +31,7 @@ struct walk {
   uintptr_t frames[MEMTOOL_MOST_DEPTH + OWN_FRAMES];
 };
 
-static int (*remembers)(void**, int); /* unw_backtrace; NULL: it is not to be used here */
+static int (*remembers)(void**, int); /* unw_backtrace; NULL: it must not be used here */
 
 void find_unwinder(void) {
   void* library = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
@@ -71,11 +73,11 @@ static void walk_by_libunwind(struct walk* walk) {
   while (own < all && own < OWN_FRAMES && walk->frames[own] != walk->caller) ++own;
   if (own == all || own == OWN_FRAMES) return walk_by_libgcc(walk);
   walk->count = all - own < depth ? all - own : depth;
-  walk->end = walk->count == depth ? MEMTOOL_DEEPER : MEMTOOL_WHOLE; /* as far as it knows */
+  walk->end = walk->count == depth ? MEMTOOL_DEEPER : MEMTOOL_WHOLE; /* as far as the walk can tell */
   memmove(walk->frames, walk->frames + own, walk->count * sizeof *walk->frames);
 }
 
-/* 47 bits, never 0: equal stacks have equal numbers, in all threads and in the children of a process. */
+/* 47 bits, never 0. Equal stacks have equal numbers, in all threads and in the children of a process. */
 static uint64_t number_of(const struct walk* walk) {
   uint64_t mixed = 0;
   for (unsigned i = 0; i < walk->count; ++i) {
@@ -110,7 +112,7 @@ static bool is_said(const struct state* state, uint64_t number) {
   return state->stacks != NULL && state->stacks[place_of(number)] == number;
 }
 
-/* What a walk asks for itself, or a signal handler meanwhile, is recorded with its call site alone. */
+/* Requests of the walk itself, or of a signal handler meanwhile, are recorded with their call site only. */
 static void take(void (*how)(struct walk*), struct state* state, struct walk* walk) {
   const int problem = errno;
   const enum inside was_inside = is_inside;

@@ -1,12 +1,13 @@
-// The worker of everything that is not written in Python: it does nothing but replay, so that the malloc under test is
-// as a plain program finds it. In the interpreter it would hold free pages of the interpreter's own objects, out of
-// which the replay would be served without growing; and an interpreter takes as long to start as a small replay.
+// The worker for all allocators that are not written in Python. It does nothing but replay, so that the malloc under
+// test is in the same state as in a plain program. In a Python interpreter it would hold free pages of the
+// interpreter's own objects, and could serve the replay from them without growing. An interpreter also takes as long to
+// start as a small replay.
 //
 //   memtool-lean DESCRIPTOR
 //
 // takes a LeanJob (worker/lean_job.h) from a memory file, and writes the result there. It is linked against the engine
-// and opens nothing, so that the dynamic linker has allocated nothing with the malloc under test either; and before the
-// replay it allocates nothing itself.
+// and opens nothing, so the dynamic linker has not allocated with the malloc under test either. It allocates nothing
+// itself before the replay.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -39,7 +40,7 @@ constexpr int kPopulateRead = 22;  // MADV_POPULATE_READ, Linux 5.14; absent fro
   _exit(1);
 }
 
-// A file on a disk, which has no seals, is there because memory has no room for it: not faulted in at once.
+// A file on a disk, which has no seals, is used if it does not fit into memory. So it is not faulted in at once.
 void* map_file(int descriptor, std::size_t bytes, int protection) {
   const int populate = fcntl(descriptor, F_GET_SEALS) >= 0 ? MAP_POPULATE : 0;
   void* mapped = mmap(nullptr, bytes, protection, MAP_SHARED | populate, descriptor, 0);
@@ -53,7 +54,7 @@ std::size_t length_of(int descriptor) {
   return static_cast<std::size_t>(status.st_size);
 }
 
-// Reserves the region as worker/child.py does.
+// Reserves the region in the same way as worker/child.py.
 void* reserve(const LeanJob& job) {
   const std::size_t bytes = job.request.region_bytes + job.region_alignment;
   void* mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -74,10 +75,10 @@ struct Mapping {
   std::uintptr_t from;
   std::uintptr_t to;
   const char* permissions;  // "r-xp"
-  const char* path;         // " (deleted)" at its end: the file is no longer there
+  const char* path;         // " (deleted)" at its end: the file no longer exists
 };
 
-// Calls visit(mapping) for each that a file lies behind, with nothing allocated.
+// Calls visit(mapping) for each mapping of a file, without allocating.
 template <class Visit>
 void for_each_mapped_file(Visit visit) {
   static char text[64 << 10];
@@ -100,8 +101,8 @@ void for_each_mapped_file(Visit visit) {
   close(maps);
 }
 
-// The code and the constants of all libraries, so that the replay faults none of them in: the kernel's high-water mark
-// of resident memory counts pages of files too.
+// Faults in the code and the constants of all libraries, so that the replay faults in none of them. The kernel's
+// high-water mark of resident memory counts pages of files too.
 void fault_in_code() {
   for_each_mapped_file([](const Mapping& mapped) {
     const char* allows = mapped.permissions;
@@ -110,7 +111,7 @@ void fault_in_code() {
   });
 }
 
-// Which files the code comes from, so that one that is replaced during a run is noticed.
+// Lists the files of the code, so that a file that is replaced during a run is noticed.
 void list_code(LeanJob& job) {
   std::size_t held = 0;
   for_each_mapped_file([&](const Mapping& mapped) {
@@ -126,7 +127,7 @@ void list_code(LeanJob& job) {
   });
 }
 
-// As host/noise.py has it.
+// Reads the same counters as host/noise.py.
 NoiseReading read_noise() {
   NoiseReading noise{};
   timespec now{};
@@ -142,7 +143,7 @@ NoiseReading read_noise() {
   close(statistics);
   if (got <= 0) return noise;
   char* at = line + std::strcspn(line, " ");
-  constexpr int kFields = 8;  // from "user" to "steal": guests are in "user" already
+  constexpr int kFields = 8;  // from "user" to "steal"; "user" already includes guests
   for (int field = 1; field <= kFields; ++field) {
     const std::uint64_t ticks = std::strtoull(at, &at, 10);
     noise.machine_ticks += ticks;
@@ -151,7 +152,7 @@ NoiseReading read_noise() {
   return noise;
 }
 
-// What the malloc says of its version.
+// Asks the malloc for its version.
 void ask_version(const LeanJob& job, const char* symbol, char* out, std::size_t bytes) {
   void* function = dlsym(RTLD_DEFAULT, symbol);
   if (function == nullptr) return;
@@ -165,7 +166,7 @@ void ask_version(const LeanJob& job, const char* symbol, char* out, std::size_t 
     using Mallctl = int (*)(const char*, void*, std::size_t*, void*, std::size_t);
     if (reinterpret_cast<Mallctl>(function)("version", &words, &length, nullptr, 0) != 0) return;
   } else {
-    // mimalloc says 2.0.9 as 209 and, since 3.2, 3.4.3 as 30403.
+    // mimalloc encodes 2.0.9 as 209 and, since 3.2, 3.4.3 as 30403.
     const int number = reinterpret_cast<int (*)()>(function)();
     const int base = number >= 10000 ? 100 : 10;
     std::snprintf(out, bytes, "%d.%d.%d", number / base / base, number / base % base, number % base);
@@ -173,8 +174,8 @@ void ask_version(const LeanJob& job, const char* symbol, char* out, std::size_t 
   if (words != nullptr) std::snprintf(out, bytes, "%s", words);
 }
 
-// The kernel counts resident pages for each processor apart, in batches: on one there is one batch at most that the
-// high-water mark has not seen.
+// The kernel counts resident pages for each processor in batches. On one processor, the high-water mark can miss at
+// most one batch.
 void stay_on_one_processor() {
   cpu_set_t here;
   CPU_ZERO(&here);
@@ -182,7 +183,8 @@ void stay_on_one_processor() {
   sched_setaffinity(0, sizeof here, &here);
 }
 
-// The kernel of a kind of work that is not the engine's own: its library was preloaded, for nothing is opened here.
+// The kernel of a kind of work that is not part of the engine. Its library was preloaded, because nothing is opened
+// here.
 decltype(&memtool_replay) own_kernel() {
   void* function = dlsym(RTLD_DEFAULT, "memtool_run");
   if (function == nullptr) give_up("the kernel's library has no memtool_run");
