@@ -1,4 +1,4 @@
-"""``memtool cluster``: the smallest way to hosts that ``bench --cluster`` measures on."""
+"""``memtool cluster``: a simple way to start the hosts on which ``bench --cluster`` measures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from memtool.commands.options import UserPath
 
 @click.group("cluster")
 def command() -> None:
-    """Start what `memtool bench --cluster` measures on: a Dask scheduler here, a quiet worker on each host."""
+    """Start or join a cluster for `memtool bench --cluster`: a Dask scheduler here, a quiet worker on each host."""
 
 
 @command.command("up")
@@ -45,7 +45,7 @@ def up(hosts: Path, file: Path, port: int, memtool: str, ssh: str) -> None:
 @command.command("join")
 @click.argument("cluster", metavar="ADDRESS|FILE")
 def join(cluster: str) -> None:
-    """Make this machine a host of the cluster at ADDRESS, until interrupted."""
+    """Add this machine to the cluster at ADDRESS as a host, until interrupted."""
     from memtool.cluster import launch
 
     launch.join(cluster, lambda words: click.echo(words, err=True))

@@ -1,4 +1,4 @@
-"""From comparisons and limits to verdicts, the exit code of the contract, and what to do next."""
+"""Decides verdicts from comparisons and limits, the exit code, and the next step."""
 
 from memtool.gate.judge import confirm, family_of, judge, screen
 from memtool.gate.next_step import NextStep, in_words, with_next_steps

@@ -1,6 +1,6 @@
-"""From comparisons and limits to verdicts: regression, pass or inconclusive.
+"""Decides verdicts from comparisons and limits: regression, pass or inconclusive.
 
-The rules, and what they cost and find, are in docs/comparing.md and docs/adr/0010-gate.md.
+docs/comparing.md and docs/adr/0010-gate.md explain the rules, their costs and their power.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from memtool.stats.summary import LEAST_SAMPLES
 
 
 def judge(comparisons: Sequence[Comparison], rules: Policy) -> list[Judgement]:
-    """Return what one look comes to: Holm over everything that is tested, at alpha, each way."""
+    """Return the verdicts of a single look: Holm over everything that is tested, at alpha, in each direction."""
     return _by_look(comparisons, rules, one_look)
 
 
 def screen(comparisons: Sequence[Comparison], rules: Policy) -> list[Judgement]:
-    """Return what the first of two looks comes to: what passes has passed, what looks worse is a suspect.
+    """Return the results of the first of two looks: passes are final, and apparent deteriorations are suspects.
 
-    No regression comes of one look. Suspects are found at alpha each, unadjusted; ``confirm`` decides over them.
+    A single look makes no regression. Suspects are found at alpha each, unadjusted; ``confirm`` decides about them.
     """
     return _by_look(comparisons, rules, first_look)
 
@@ -33,7 +33,7 @@ def screen(comparisons: Sequence[Comparison], rules: Policy) -> list[Judgement]:
 def confirm(screened: Sequence[Judgement], fresh: Sequence[Comparison], rules: Policy) -> list[Judgement]:
     """Return the verdicts after the suspects were measured on fresh blocks.
 
-    The fresh blocks know nothing of how suspects were chosen, so Holm over the suspects alone holds alpha.
+    The fresh blocks are independent of the choice of suspects, so Holm over the suspects alone maintains alpha.
     """
     again = {key_of(comparison): comparison for comparison in fresh}
     suspects = [key_of(first.comparison) for first in screened if first.is_suspect]
@@ -60,14 +60,14 @@ def _by_look(comparisons: Sequence[Comparison], rules: Policy, look: Look) -> li
 
 
 def _is_tested(comparison: Comparison, rules: Policy) -> bool:
-    """Return whether a sign test decides; known before any figure is, so the family does not depend on figures."""
+    """Return whether a sign test decides; known before any figure, so that the family does not depend on them."""
     return (
         comparison.basis is Basis.PAIRED and decides(comparison.metric, rules) and comparison.samples >= LEAST_SAMPLES
     )
 
 
 def _judge_untested(comparison: Comparison, rules: Policy) -> Judgement:
-    """Return what a comparison comes to without a sign test."""
+    """Return the verdict of a comparison without a sign test."""
     if comparison.metric == STATUS:
         if comparison.basis is Basis.EXACT:
             return Judgement(comparison, Verdict.REGRESSION, 0.0, f"failed: {comparison.why_not}")
@@ -91,7 +91,7 @@ def _judge_untested(comparison: Comparison, rules: Policy) -> Judgement:
 
 
 def _worse(comparison: Comparison) -> tuple[float, float] | None:
-    """Return the bounds of how much worse it got; negative: better."""
+    """Return the bounds of the deterioration; negative: improvement."""
     if comparison.low is None or comparison.high is None:
         return None
     if METRICS[comparison.metric].direction != "higher":
@@ -102,7 +102,7 @@ def _worse(comparison: Comparison) -> tuple[float, float] | None:
 
 
 def _by_bounds(comparison: Comparison, limit: float) -> Judgement:
-    """Judge what needs no statistics: it is beyond the limit, or it is not."""
+    """Judge a comparison that needs no statistics: it is beyond the limit, or it is not."""
     bounds = _worse(comparison)
     if bounds is None:
         return Judgement(comparison, Verdict.INCONCLUSIVE, limit, "not enough repeats")
@@ -130,5 +130,5 @@ def _advice(comparison: Comparison, limit: float) -> str:
 
 
 def family_of(comparisons: Sequence[Comparison], rules: Policy) -> int:
-    """Return how many comparisons share alpha."""
+    """Return the number of comparisons that share alpha."""
     return sum(_is_tested(comparison, rules) for comparison in comparisons)

@@ -1,4 +1,4 @@
-"""Sign tests of what is paired by block: what one look decides, and what the first and second of two do."""
+"""Sign tests of figures that are paired by block: the decisions of a single look and of two looks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def blocks_in_words(samples: int) -> str:
 
 
 def key_of(comparison: Comparison) -> Key:
-    """Return what tells a comparison from all others of a report; all but the last part is its cell."""
+    """Return the key that identifies a comparison in a report; all but the last part is its cell."""
     return (
         comparison.workload,
         comparison.region,
@@ -41,9 +41,9 @@ class _Test:
     limit: float
     worse: tuple[float, ...]
     worse_above: float
-    """The limit in the terms of the effects, and where figures are known within so much only, that much beyond it."""
+    """The limit on the scale of the effects, extended by the error of the figures where they have one."""
     fine_up_to: float
-    """The limit, less what two samples of one allocator differ by; what lies between the two may be an error."""
+    """The limit minus the difference of two samples of one allocator; effects between the two may be an error."""
 
 
 def _oriented(comparison: Comparison, rules: Policy) -> _Test:
@@ -51,17 +51,17 @@ def _oriented(comparison: Comparison, rules: Policy) -> _Test:
     sign = -1 if METRICS[comparison.metric].direction == "higher" else 1
     low, high = uncertain_range(comparison, limit)
     if comparison.is_ratio:
-        # What is known within more than there is of it never passes by being smaller.
+        # A figure whose error exceeds its value never passes by being smaller.
         low, high = math.log1p(low) if low > -1 else -math.inf, math.log1p(high)
     return _Test(comparison, limit, tuple(sign * effect for effect in comparison.effects), high, low)
 
 
 Look = Callable[[_Test, float, float, float, int, Policy], Judgement]
-"""From a test, its p-value, p-values of a regression and of a pass, the size of the family and the rules."""
+"""Arguments: a test, its p-value, p-values of a regression and of a pass, the size of the family, and the rules."""
 
 
 def tested_by(look: Look, tested: Sequence[Comparison], rules: Policy) -> dict[Key, Judgement]:
-    """Return what a look decides of the comparisons that a sign test decides, Holm over all of them."""
+    """Return the decisions of a look about the comparisons with a sign test, with Holm over all of them."""
     tests = [_oriented(comparison, rules) for comparison in tested]
     raw = [paired.p_above(oriented.worse, oriented.worse_above) for oriented in tests]
     regressions = paired.holm(raw)
@@ -73,7 +73,7 @@ def tested_by(look: Look, tested: Sequence[Comparison], rules: Policy) -> dict[K
 
 
 def one_look(test: _Test, _: float, p_regression: float, p_pass: float, family: int, rules: Policy) -> Judgement:
-    """Decide by what there is: nothing is measured again."""
+    """Decide with the existing blocks: nothing is measured again."""
     level = rules.alpha / family
     judged = _with_power(test, level, paired.POWER, level)
     levels = _Levels(p_regression, p_pass, level, level, family)
@@ -81,8 +81,8 @@ def one_look(test: _Test, _: float, p_regression: float, p_pass: float, family: 
 
 
 def first_look(test: _Test, p_raw: float, _: float, p_pass: float, family: int, rules: Policy) -> Judgement:
-    """Half of alpha is for what passes here, half for suspects that pass on fresh blocks."""
-    # A regression must be seen twice; each look may miss it with the root of what both may.
+    """Half of alpha is for passes in this look, half for suspects that pass on fresh blocks."""
+    # A regression must be seen twice, so each look may miss it with the square root of the total probability.
     pass_level = rules.alpha / 2 / family
     judged = _with_power(test, rules.alpha, math.sqrt(paired.POWER), pass_level)
     levels = _Levels(p_raw, p_pass, rules.alpha, pass_level, family)
@@ -90,7 +90,7 @@ def first_look(test: _Test, p_raw: float, _: float, p_pass: float, family: int, 
 
 
 def second_look(test: _Test, _: float, p_regression: float, p_pass: float, family: int, rules: Policy) -> Judgement:
-    """Decide over suspects on fresh blocks: a regression is what looks worse again."""
+    """Decide about suspects on fresh blocks: a suspect that looks worse again is a regression."""
     level, pass_level = rules.alpha / family, rules.alpha / 2 / family
     judged = _with_power(test, level, math.sqrt(paired.POWER), pass_level)
     levels = _Levels(p_regression, p_pass, level, pass_level, family)
@@ -100,7 +100,7 @@ def second_look(test: _Test, _: float, p_regression: float, p_pass: float, famil
 
 
 def _with_power(test: _Test, level: float, power: float, pass_level: float) -> Judgement:
-    """Return what so many blocks could find at a level, and how many would let what is unchanged pass at another."""
+    """Return the effect that the blocks detect at one level, and the blocks that let no change pass at another."""
     detectable = paired.smallest_detectable(test.worse, test.worse_above, level, power)
     if detectable is not None and test.comparison.is_ratio:
         detectable = math.expm1(detectable)
@@ -109,14 +109,14 @@ def _with_power(test: _Test, level: float, power: float, pass_level: float) -> J
         Verdict.INCONCLUSIVE,
         test.limit,
         smallest_detectable=detectable,
-        # What has not changed lies at 0, which no number of blocks lets pass where the error is larger than the limit.
+        # An unchanged figure is at 0; no number of blocks lets it pass if the error is larger than the limit.
         blocks_needed=paired.blocks_needed(test.worse, test.fine_up_to, pass_level) if test.fine_up_to >= 0 else None,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Levels:
-    """What a look found, and how small a p-value of a single test has to be for it to decide."""
+    """The effects of a look, and the p-value of a single test with which it decides."""
 
     p_regression: float
     p_pass: float
@@ -128,7 +128,7 @@ class _Levels:
 def _decided(
     judged: Judgement, test: _Test, levels: _Levels, regression_alpha: float | None, pass_alpha: float
 ) -> Judgement:
-    """Return the verdict of adjusted p-values; ``regression_alpha`` None: this look makes no regression."""
+    """Return the verdict for adjusted p-values; ``regression_alpha`` None: this look makes no regression."""
     judged = replace(judged, p_regression=levels.p_regression, p_pass=levels.p_pass)
     if regression_alpha is not None and levels.p_regression <= regression_alpha:
         return replace(judged, verdict=Verdict.REGRESSION)
@@ -138,9 +138,9 @@ def _decided(
 
 
 def _undecided(judged: Judgement, test: _Test, levels: _Levels) -> Judgement:
-    """Say why the pairs decide nothing, and how many of their kind would.
+    """Explain why the pairs decide nothing, and how many pairs of their kind would.
 
-    The interval beside it is of this one comparison; the verdict holds for all tests together and asks for more.
+    The interval beside it is of this comparison alone; the verdict holds for all tests together and requires more.
     """
     samples = len(test.worse)
     least = max(paired.least_blocks(levels.regression_level), paired.least_blocks(levels.pass_level))

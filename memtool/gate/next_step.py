@@ -1,4 +1,4 @@
-"""What a reader may do next about a verdict, as data: commands say how it is typed."""
+"""The recommended next step after a verdict, as data; commands determine how it is typed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from memtool.stats.compare import STATUS
 from memtool.stats.summary import LEAST_SAMPLES
 
 _TIMES_OF_CODE = ("time_per_op_ns", "cpu_ns_per_op")
-"""What instructions stand for where a machine is too noisy for them."""
+"""Times that instructions can replace where a machine is too noisy for them."""
 _MANY_BLOCKS = 99
-"""Beyond which counting is the shorter way."""
+"""Number of blocks from which counting instructions is faster."""
 
 
 class Action(StrEnum):
-    """What to do."""
+    """Kinds of next steps."""
 
     REPLAY = "replay the candidate once, to see it fail"
     LOOK = "measure both again and look at the figures"
@@ -33,14 +33,14 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """One thing to do about one comparison."""
+    """One step about one comparison."""
 
     action: Action
     comparison: Comparison
     blocks: int | None = None
-    """Of MORE_BLOCKS: how many."""
+    """Number of blocks, for MORE_BLOCKS."""
     counts_instead: bool = False
-    """Whether counted instructions, which no noise moves, are a shorter way."""
+    """Whether counting instructions, which noise does not affect, is faster."""
 
     @property
     def measured_by(self) -> Pass:
@@ -49,29 +49,29 @@ class NextStep:
 
     @property
     def allocators(self) -> tuple[str, ...]:
-        """Return the labels of the allocators that are meant: one where it is compared with itself."""
+        """Return the labels of the allocators concerned: one if it is compared with itself."""
         labels = (self.comparison.base, self.comparison.head)
         return tuple(dict.fromkeys(label.removesuffix(AGAIN) for label in labels))
 
 
 Speller = Callable[[NextStep], str]
-"""Says how a step is typed."""
+"""Returns a step as it is typed."""
 
 
 def in_words(step: NextStep) -> str:
-    """Return a step in plain words, for who uses no command line."""
+    """Return a step in plain words, for users without a command line."""
     blocks = f" ({step.blocks} blocks)" if step.blocks is not None else ""
     return f"{step.action}{blocks}"
 
 
 def with_next_steps(judgements: Sequence[Judgement], spell: Speller = in_words) -> list[Judgement]:
-    """Return the judgements with what to do next, as it is spelled."""
+    """Return the judgements with their next steps, as they are typed."""
     steps = ((judged, next_step(judged)) for judged in judgements)
     return [replace(judged, next_step="" if step is None else spell(step)) for judged, step in steps]
 
 
 def next_step(judged: Judgement) -> NextStep | None:
-    """Return what to do next about a verdict; None: nothing."""
+    """Return the next step after a verdict; None: nothing."""
     comparison = judged.comparison
     if judged.verdict is Verdict.REGRESSION:
         return NextStep(Action.REPLAY if comparison.metric == STATUS else Action.LOOK, comparison)

@@ -1,4 +1,4 @@
-"""What verdicts come to: the exit code of the contract, what could not be judged, and whether blocks suffice."""
+"""The outcome of verdicts: the exit code, the figures that could not be judged, and whether the blocks suffice."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FailOn = Literal["regression", "inconclusive"]
 
 
 def unjudged(judgements: Sequence[Judgement], rules: Policy) -> list[str]:
-    """Return what a gate was to judge and could not, in words: it must not pass as if it had.
+    """Return the figures that a gate had to judge and could not, in words: it must not pass in this case.
 
-    A figure may be incomparable because the machine differs, as long as others of its cell decide.
+    A figure may be incomparable because the machine differs, as long as other figures of its cell decide.
     """
     lines = []
     cells: dict[tuple[str, ...], list[Judgement]] = {}
@@ -42,7 +42,7 @@ def unjudged(judgements: Sequence[Judgement], rules: Policy) -> list[str]:
 def _is_lost(judged: Judgement) -> bool:
     if judged.verdict is Verdict.INCOMPARABLE:
         return judged.comparison.is_required
-    # Its second look did not happen.
+    # Its second look did not take place.
     return judged.is_suspect and judged.first_look is None and judged.verdict is Verdict.INCONCLUSIVE
 
 
@@ -54,11 +54,12 @@ def _unjudged_line(judged: Judgement) -> str:
 
 
 def exit_code(judgements: Sequence[Judgement], fail_on: FailOn | None, unjudged: Sequence[str] = ()) -> int:
-    """Return the exit code of the contract. ``fail_on`` None: verdicts are shown, and only their absence fails.
+    """Return the exit code. With ``fail_on`` None, verdicts are only shown, and only their absence fails.
 
-    ``unjudged``: what was to be judged and could not be. Nothing passes then, but a regression is still one.
+    ``unjudged``: figures that had to be judged and could not be. If there are any, nothing passes, but a regression
+    remains one.
     """
-    # Something that is never gated, and could not be compared either, is no comparison.
+    # A figure that is never gated, and could not be compared either, does not count as a comparison.
     verdicts = {
         judgement.verdict
         for judgement in judgements
@@ -78,12 +79,12 @@ def exit_code(judgements: Sequence[Judgement], fail_on: FailOn | None, unjudged:
 
 @dataclass(frozen=True, slots=True)
 class TooFewBlocks:
-    """So many blocks cannot decide, however clear the figures are."""
+    """This many blocks cannot decide, however clear the figures are."""
 
     blocks: int
     needed: int
     family: int
-    """Figures that share alpha."""
+    """Number of figures that share alpha."""
 
     def __str__(self) -> str:
         """Return why they cannot, and how many can; the option is marked."""
@@ -94,14 +95,14 @@ class TooFewBlocks:
 
 
 def too_few_blocks(blocks: int, pairs: int, rules: Policy, *, looks: int) -> TooFewBlocks | None:
-    """Return before anything is measured whether so many blocks cannot decide; None: they can.
+    """Return, before anything is measured, whether this many blocks cannot decide; None: they can.
 
     Args:
-        blocks: of each side.
-        pairs: of cells that are compared.
-        rules: of which the metrics that are sampled count. Those that repeats will show to be exact count too, so the
-            number of blocks is on the safe side.
-        looks: 2 where what looks worse is measured again.
+        blocks: number on each side.
+        pairs: number of compared pairs of cells.
+        rules: their sampled metrics count. Metrics that repeats will show to be exact count, too, so the number of
+            blocks is conservative.
+        looks: 2 if suspects are measured again.
     """
     sampled = [name for name in rules.metrics if decides(name, rules) and METRICS[name].scope == "job"]
     family = pairs * len(sampled)

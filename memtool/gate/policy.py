@@ -1,4 +1,4 @@
-"""What is gated, and how strictly: metrics, limits, margin and alpha."""
+"""The policy of a gate: metrics, limits, margin and alpha."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from memtool.model import Basis, Comparison
 from memtool.units import parse_size
 
 ALPHA = 0.05
-"""How often a whole family of true nulls may give any regression, at most."""
+"""Bound on the probability of any regression in a family in which nothing changed."""
 DEFAULT_MARGIN = 0.02
 _CODE_MARGIN = 0.005
-"""For instruction counts, which scatter by thousandths at most."""
+"""For instruction counts, which vary by thousandths at most."""
 
 
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
@@ -24,24 +24,24 @@ _NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?(?:[eE]-?\d+)?)\s*")
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """By how much a metric may get worse."""
+    """Allowed deterioration of a metric."""
 
     amount: float
     is_share: bool
-    """Of the base's value; else ``amount`` is in the metric's unit."""
+    """Whether it is a share of the base's value; otherwise ``amount`` is in the metric's unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is gated, and how strictly."""
+    """The compared metrics and the limits of their changes."""
 
     metrics: tuple[str, ...]
-    """Compared, in the order in which they are shown."""
+    """Compared metrics, in the order in which they are shown."""
     margin: float = DEFAULT_MARGIN
     limits: Mapping[str, Limit] = field(default_factory=dict)
     alpha: float = ALPHA
     named: frozenset[str] = frozenset()
-    """Metrics that the user asked for, so that a gate which cannot judge one does not pass."""
+    """Metrics that the user named; if the gate cannot judge one, it does not pass."""
 
 
 def policy(metrics: Sequence[str] | None, margin: float, limits: Sequence[str]) -> Policy:
@@ -59,12 +59,12 @@ def policy(metrics: Sequence[str] | None, margin: float, limits: Sequence[str]) 
 
 
 def default_metrics() -> tuple[str, ...]:
-    """Return what is compared where nothing is named."""
+    """Return the metrics that are compared by default."""
     return tuple(info.name for info in METRICS.values() if info.headline)
 
 
 def parse_margin(text: str) -> float:
-    """Return the share that ``2%`` means. Raises InputError with one line."""
+    """Return the share that a text such as ``2%`` means. Raises InputError with one line."""
     match = _PERCENT.fullmatch(text)
     if match is None or not 0 <= float(match[1]) < 1000:
         raise InputError(f"must be a percentage such as 2%, from 0% up, is '{text}'", field="margin")
@@ -72,7 +72,7 @@ def parse_margin(text: str) -> float:
 
 
 def parse_limit(text: str) -> tuple[str, Limit]:
-    """Return what ``allocate_p99_ns=10%`` or ``peak_footprint_bytes=0`` means. Raises InputError with one line."""
+    """Parse a limit such as ``allocate_p99_ns=10%`` or ``peak_footprint_bytes=0``. Raises InputError with one line."""
     name, equals, amount = (part.strip() for part in text.partition("="))
     if not equals:
         form = "METRIC=X, such as peak_footprint_bytes=0 or time_per_op_ns=3%"
@@ -104,7 +104,7 @@ def is_gated(info: MetricInfo) -> bool:
 
 
 def decides(name: str, rules: Policy) -> bool:
-    """Return whether a metric is gated: what only explains others is where the user names it."""
+    """Return whether a metric is gated; one that only explains others is gated where the user names it."""
     return is_gated(METRICS[name]) and (not METRICS[name].is_cause or name in rules.named)
 
 
@@ -113,7 +113,7 @@ def limit_of(comparison: Comparison, rules: Policy) -> float:
     info = METRICS[comparison.metric]
     limit = rules.limits.get(comparison.metric)
     if limit is None:
-        # Of one allocator and its own baseline; two allocators differ, and the margin says by how much they may.
+        # Only for an allocator and its own baseline; two allocators differ, and the margin states by how much they may.
         is_own = comparison.basis is Basis.EXACT and info.scope == "events" and comparison.base == comparison.head
         share = 0.0 if is_own else _CODE_MARGIN if info.scope == "code" else rules.margin
         limit = Limit(share, is_share=True)

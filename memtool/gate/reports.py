@@ -1,4 +1,4 @@
-"""From one run or two to the report of a comparison: verdicts, what was not judged, ranks, notes and history."""
+"""Makes the report of a comparison from one run or two: verdicts, figures without one, ranks, notes and history."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def between(
     past: History = (),
     spell: Speller = in_words,
 ) -> Report:
-    """Return the second run, cell by cell, against the first. Raises Incomparable where they have no cell in common.
+    """Return the comparison of the second run with the first, cell by cell. Raises Incomparable without a common cell.
 
     Args:
-        base: what is compared with.
-        head: what is compared.
+        base: the base of the comparison.
+        head: the run that is compared.
         sources: the files of both, for messages.
-        rules: what is compared, and how strictly.
-        is_whole: whether the second run was to have all that the first has.
-        past: runs whose figures are shown beside.
-        spell: how next steps are typed.
+        rules: the compared metrics and limits.
+        is_whole: whether the second run had to have all cells of the first.
+        past: runs whose figures are shown in addition.
+        spell: returns next steps as they are typed.
     """
     comparisons = compare.between(base, head, rules.metrics, rules.named)
     if not comparisons:
@@ -77,16 +77,16 @@ def within(
     past: History = (),
     spell: Speller = in_words,
 ) -> Report:
-    """Return the allocators of a run against one of them, paired by block.
+    """Return the comparison of the allocators of a run with one of them, paired by block.
 
     Args:
-        run: with two allocators at least.
+        run: has at least two allocators.
         source: its file, for messages.
-        reference: label of the one that is compared with; None: the run's own reference, else its first.
-        rules: what is compared, and how strictly.
-        is_choice: whether nobody holds them to the reference, so that none is a regression of another.
-        past: runs whose figures are shown beside.
-        spell: how next steps are typed.
+        reference: label of the base; None: the run's own reference, or else its first allocator.
+        rules: the compared metrics and limits.
+        is_choice: whether the allocators are alternatives, so that none is a regression of another.
+        past: runs whose figures are shown in addition.
+        spell: returns next steps as they are typed.
     """
     base = reference_of(run, reference, source)
     comparisons = compare.within(run, base, rules.metrics, required=rules.named)
@@ -107,7 +107,7 @@ def of_one_run(
     past: History = (),
     spell: Speller = in_words,
 ) -> Report:
-    """Return the report of what was compared and judged inside one run."""
+    """Return the report of comparisons and judgements inside one run."""
     return Report(
         memtool=__version__,
         command="compare",
@@ -134,7 +134,7 @@ def _why_nothing(run: Run, base: str, metrics: Sequence[str]) -> str:
 
 
 def reference_of(run: Run, named: str | None, source: str) -> str:
-    """Return the allocator that the others of a run are compared with: the one named, the run's own, or its first."""
+    """Return the base for the other allocators of a run: the named one, the run's own reference, or its first one."""
     measured = list(dict.fromkeys(result.cell.allocator for result in run.cells if result.status is Status.OK))
     if named is not None and named not in measured:
         meant = did_you_mean(named, measured) or "; it has " + ", ".join(measured)

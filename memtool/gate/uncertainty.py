@@ -1,4 +1,4 @@
-"""What the error of the figures alone may make or hide."""
+"""The effects that the error of the figures alone can cause or hide."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from memtool.units import format_size
 
 
 def uncertain_range(comparison: Comparison, limit: float) -> tuple[float, float]:
-    """Return between which changes figures do not say whether anything changed by more than the limit.
+    """Return the bounds between which figures cannot show whether the change exceeds the limit.
 
-    What looks worse must be so whatever the error of both figures is. What does not is believed up to what the same
-    allocator shows twice: otherwise nothing of less than 7 MiB would ever be found unchanged.
+    A deterioration must exceed the errors of both figures. Otherwise a difference is accepted up to that of two repeats
+    of the same allocator: if not, nothing of less than 7 MiB could ever be found unchanged.
     """
     below, above = (
         in_terms_of_change(within, comparison) for within in (comparison.repeats_within, comparison.known_within)
@@ -20,11 +20,11 @@ def uncertain_range(comparison: Comparison, limit: float) -> tuple[float, float]
 
 
 def is_uncertain(comparison: Comparison, limit: float) -> bool:
-    """Return whether the change is one that the error of the figures alone may make or hide."""
+    """Return whether the error of the figures alone may cause or hide the change."""
     low, high = uncertain_range(comparison, limit)
     return comparison.known_within > 0 and comparison.change is not None and low < comparison.change <= high
 
 
 def uncertainty_in_words(comparison: Comparison) -> str:
-    """Return within how much the figures are known."""
+    """Return the error of the figures."""
     return f"resident memory is known within {format_size(comparison.known_within)}"

@@ -1,4 +1,4 @@
-"""Every metric by its name in run.json, in the order of the kinds of work; and how surely resident memory is known."""
+"""Every metric by its name in run.json, in the order of the kinds of work; and the error of resident memory."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ __all__ = ["METRICS", "Error", "MetricInfo", "error_of"]
 METRICS = {metric.name: metric for kind in KINDS for metric in results(kind).metrics}
 
 _BASELINE_PAGES = 3
-"""By which the growth of two processes that do the same differs: what a worker had touched before is not the same."""
+"""Pages by which the growth of two equal processes differs, because workers touch different pages before."""
 _BATCH_PAGES = 32
 _BATCH_PAGES_A_PROCESSOR = 2
-"""By the larger of these the kernel's counters of a processor are behind at most; its high-water mark rests on them."""
+"""Pages for each processor: the kernel's counters, and so its high-water mark, lag by at most the larger of these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """By how many bytes two figures of resident memory may differ though the allocators do the same; 0: they do not."""
+    """Bytes by which two figures of resident memory may differ although the allocators do the same; 0: they do not."""
 
     repeats: int = 0
-    """Of the same allocator, measured twice."""
+    """Difference of two measurements of the same allocator."""
     within: int = 0
-    """Of any two: the truth of each lies no further away."""
+    """Largest distance of any figure from the true value."""
 
 
 def error_of(name: str, *, threads: int = 1, processors: int = 1, page_bytes: int = 4096) -> Error:
-    """Return the error of a metric's figures. ``threads`` that replay: each runs on a processor of its own."""
+    """Return the error of a metric's figures. Each of the replaying ``threads`` runs on its own processor."""
     if not ("resident" in name and name.endswith("_bytes")):
         return Error()
     is_mark = name in ("peak_resident_bytes", "tree_peak_resident_bytes")

@@ -11,35 +11,35 @@ from memtool.model import Metric, Run, Status
 from memtool.stats import paired
 
 MARGIN = 0.02
-"""Medians closer than this share of the smaller one are taken as the same, however surely they differ."""
+"""Medians whose difference is at most this share of the smaller one count as equal, however certain it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where an allocator stands on both workloads by one metric."""
+    """Ranks of an allocator on two workloads by one metric."""
 
     allocator: str
     values: tuple[float, float]
-    """Medians on the first workload and on the second."""
+    """Medians on the first and on the second workload."""
     ranks: tuple[int, int]
-    """1 for the least; those that pairs do not tell apart share it (stats/paired.py)."""
+    """1 for the lowest; allocators that pairs do not distinguish share a rank (stats/paired.py)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What two workloads say of the allocators by one metric."""
+    """The agreement of two workloads about the allocators by one metric."""
 
     metric: str
     standings: tuple[Standing, ...]
     """In the order of the first workload."""
     swapped: tuple[tuple[str, str], ...]
-    """(less, more) on the first workload, more and less on the second."""
+    """(lower, higher) on the first workload; the order is reversed on the second."""
     unsettled: tuple[tuple[str, str, int], ...]
-    """(less, more, on which workload: 0 or 1), not told apart on the other."""
+    """(lower, higher, the workload of this order: 0 or 1); not distinguished on the other workload."""
     pairs: int
-    """Of allocators, in all."""
+    """Number of pairs of allocators."""
     left_out: tuple[str, ...]
-    """Allocators that were not measured on both."""
+    """Allocators that were not measured on both workloads."""
 
     @property
     def agrees(self) -> bool:
@@ -48,7 +48,7 @@ class Agreement:
 
 
 def agreement(run: Run, metric: str, first: str, second: str) -> Agreement:
-    """Return what two workloads of a run say of its allocators by one metric."""
+    """Return the agreement of two workloads of a run about its allocators by one metric."""
     figures = [_figures(run, metric, workload) for workload in (first, second)]
     both = [label for label in figures[0] if label in figures[1]]
     samples = [[_by_block(of[label]) for label in both] for of in figures]
@@ -96,7 +96,7 @@ def _by_block(figure: Metric) -> dict[int, float]:
 
 
 def _order(first: Mapping[int, float], second: Mapping[int, float]) -> int:
-    """Return -1 where the first is surely less, 1 where it is more, 0 where they are not told apart."""
+    """Return -1 if the first is certainly lower, 1 if it is higher, 0 if they are not distinguished."""
     medians = median(first.values()), median(second.values())
     if abs(medians[0] - medians[1]) <= MARGIN * min(medians):
         return 0

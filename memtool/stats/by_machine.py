@@ -1,4 +1,4 @@
-"""What a change did on each group of equal machines, and where groups differ from each other."""
+"""The effect of a change on each group of equal machines, and the differences between groups."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _Key = tuple[str, str, str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class OnGroup:
-    """A figure against the reference's on one group."""
+    """The comparison of a metric with the reference on one group."""
 
     group: str
     change: Figure | None
     """head / base - 1 where ``is_ratio``, else head - base: the median of all pairs"""
     low: Figure | None
     high: Figure | None
-    """of the pairs of the hosts that took part, with 95 %"""
+    """upper end of the 95 % interval over the pairs of the participating hosts"""
     hosts_low: Figure | None
     hosts_high: Figure | None
-    """of what another host of the group would find, with 95 %"""
+    """upper end of the 95 % interval for another host of the group"""
     hosts: Count
     pairs: Count
     why_not: str | None = None
-    """why there is no figure"""
+    """reason why there is no figure"""
 
 
 @dataclass(frozen=True, slots=True)
 class ByMachine:
-    """One metric of one allocator, against the reference, on every group."""
+    """One metric of one allocator, compared with the reference on every group."""
 
     workload: str
     region: str
@@ -51,7 +51,7 @@ class ByMachine:
     is_ratio: bool
     on: tuple[OnGroup, ...]
     over_all: OverHosts | None
-    """of all hosts of all groups, each an equal part of what is asked about; None where nothing is sampled"""
+    """effect over all hosts of all groups, with equal weights of the groups; None where nothing is sampled"""
     differing: tuple[tuple[str, str, Figure], ...]
     """pairs of groups whose hosts differ, with the p-value, adjusted for all pairs of the run"""
 
@@ -61,21 +61,21 @@ class Machines:
     """A run, group by group."""
 
     reference: str
-    """the allocator that is compared with"""
+    """the allocator that serves as the base"""
     groups: Mapping[str, str]
-    """name -> what it is, in words"""
+    """name -> description"""
     rows: tuple[ByMachine, ...]
 
 
 def machines(run: Run, reference: str, metrics: Sequence[str]) -> Machines:
-    """Return a run group by group; a run on one machine, which has no name, is one group."""
+    """Return a run group by group; a run on a single machine, which has no name, is one group."""
     known = {groups.split(info.name)[1] or str(run.machine.get(groups.GROUP, "")): info.name for info in run.workloads}
     words = {name: groups.of_workload(run.machine, workload) for name, workload in known.items()}
     return Machines(reference, words, tuple(_rows(run, reference, metrics)))
 
 
 def _rows(run: Run, reference: str, metrics: Sequence[str]) -> list[ByMachine]:
-    """Return every allocator against the reference, group by group, of a run over groups of machines."""
+    """Return the comparison of every allocator with the reference, group by group, of a run over groups of machines."""
     rows: dict[_Key, dict[str, Comparison]] = {}
     for comparison in compare.within(run, reference, metrics):
         workload, group = groups.split(comparison.workload)
@@ -124,7 +124,7 @@ def _on(group: str, comparison: Comparison) -> OnGroup:
 
 
 def _over_all(of: Mapping[str, Comparison]) -> OverHosts | None:
-    """Return what all hosts find together, the host a random effect, as a change."""
+    """Return the change over all hosts, with the host as a random effect."""
     by_host = [
         (effect, f"{group}/{host}")
         for group, comparison in of.items()
@@ -140,7 +140,7 @@ def _over_all(of: Mapping[str, Comparison]) -> OverHosts | None:
 
 
 def _p_differ(first: Comparison, second: Comparison) -> float | None:
-    """Return the p-value of "the hosts of two groups find the same"; None: too few hosts, or nothing is sampled."""
+    """Return the p-value of "the hosts of two groups are equal"; None: too few hosts, or nothing is sampled."""
     levels = [_levels(comparison) for comparison in (first, second)]
     return None if first.is_ratio != second.is_ratio else p_differ(*levels)
 

@@ -1,4 +1,4 @@
-"""From one run or two to comparisons, figure by figure: what can be compared, on what basis, and if not, why."""
+"""Comparisons of the figures of one run or two: which are possible, on what basis, and the reasons why not."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ from memtool.stats.proof import NAMED
 from memtool.stats.summary import pareto_front
 
 STATUS = "status"
-"""In place of a metric: that the cell was measured at all."""
+"""Used instead of a metric: whether the cell was measured at all."""
 _SINCE_THEN = ("warmups", "iterations")
-"""Replays in a timed worker, which earlier versions did not record: a run that does not say is taken as the same."""
+"""Replays in a timed worker. Earlier versions did not record them, so a run without them counts as equal."""
 _OF_A_JOB = ("cpu", "cores", "kernel", "libc", "transparent_huge_pages", "governor", *_SINCE_THEN)
 MACHINE_FIELDS: Mapping[str, tuple[str, ...]] = {
     "events": ("architecture", "page_bytes"),
     "code": ("architecture", "page_bytes", "compiler", "libc", "instruction_counter"),
     "job": ("architecture", "page_bytes", *_OF_A_JOB),
 }
-"""What of the machine must be the same, by the metric's scope, where two runs are compared."""
+"""Scope of a metric -> the properties of the machine that must be equal where two runs are compared."""
 LIBRARY = ("malloc_build_id", "version")
-"""What of a cell's proof must be the same besides, where a malloc is compared with itself."""
+"""Entries of a cell's proof that must also be equal where a malloc is compared with itself."""
 _MAYBE_UNKNOWN = ("governor", "transparent_huge_pages", *_SINCE_THEN)
-"""Not said by every kernel: two machines that both do not say are taken as the same."""
+"""Properties that some kernels do not report; two machines without them count as equal."""
 TRACE_FIELDS = ("touch", "memory_limit")
-"""What is measured besides the events: whether memory is written to, and how much there is."""
+"""Properties of the workload besides its events: whether memory is written to, and how much there is."""
 
 
 _TIMES = ("time_per_op_ns", "wall_time_ns")
 _MEMORY = ("peak_resident_bytes", "tree_peak_resident_bytes")
-"""Of what is replayed, and of a whole program: what allocators are ranked by."""
+"""Metrics of memory by which allocators are ranked: for replayed events, and for whole programs."""
 _LONGEST_STEP = 10_000.0
-"""Nanoseconds: no timer that anything is measured with is as coarse, whatever a file says."""
+"""Nanoseconds: no timer used for measurements is as coarse, whatever a file claims."""
 _MOST_PROCESSORS = 8192
 _LARGEST_PAGE = 64 << 10
 _LEAST_RATIO = 1e-12
-"""Of what no figure is so small, a ratio may be larger than any number."""
+"""Smallest base of a ratio; no figure is as small, and the ratio could exceed every number."""
 
 
 def within(
@@ -66,14 +66,14 @@ def within(
     heads: Sequence[str] | None = None,
     required: Collection[str] = (),
 ) -> list[Comparison]:
-    """Return every allocator of a run against the reference on the same workload, region and mode, paired by block.
+    """Return comparisons of every allocator of a run with the reference in the same cell otherwise, paired by block.
 
     Args:
-        run: with the reference in at least one cell.
+        run: has the reference in at least one cell.
         reference: an allocator's label.
-        metrics: names, in the order in which they are to be shown.
-        heads: allocators to compare; all others of the run unless given.
-        required: metrics that the user named, and that a gate may therefore not leave out.
+        metrics: names, in the order in which they are shown.
+        heads: allocators to compare; by default all others of the run.
+        required: metrics that the user named, so that a gate may not leave them out.
     """
     bases = {_place(result.cell): result for result in run.cells if result.cell.allocator == reference}
     infos = {info.name: info for info in run.workloads}
@@ -88,9 +88,9 @@ def within(
 
 
 def between(base: Run, head: Run, metrics: Sequence[str], required: Collection[str] = ()) -> list[Comparison]:
-    """Return every cell that both runs have, the second run's against the first's; nothing is paired.
+    """Return comparisons of every cell of the second run with that of the first, where both have it; unpaired.
 
-    ``required``: as those of ``within``.
+    ``required``: as for ``within``.
     """
     bases = {result.cell: result for result in base.cells}
     base_infos = {info.name: info for info in base.workloads}
@@ -107,7 +107,7 @@ def between(base: Run, head: Run, metrics: Sequence[str], required: Collection[s
 
 
 def in_words(call: Call | None) -> str:
-    """Return how operations are called, in a few words: ``inlined, sized free, one thread``."""
+    """Return a short description of how operations are called: ``inlined, sized free, one thread``."""
     if call is None:
         return "not recorded"
     words = f"{call.route}, {call.free} free, {call.threads} thread{'s' if call.threads == 'any' else ''}"
@@ -119,7 +119,7 @@ def _place(cell: Cell) -> tuple[str, str, str]:
 
 
 class _Differing:
-    """What two runs do not have in common, asked by a metric's scope."""
+    """The differences between two runs, by a metric's scope."""
 
     def __init__(
         self,
@@ -135,11 +135,11 @@ class _Differing:
 
     @property
     def is_of_other_events(self) -> bool:
-        """Return whether the runs replayed different things, or do not say what."""
+        """Return whether the runs replayed different events, or do not record which."""
         return self._events[0] != self._events[1] or None in self._events
 
     def is_uncounted(self, info: MetricInfo) -> bool:
-        """Return whether the second machine has nothing that counts what the metric counts."""
+        """Return whether the second machine cannot count what the metric counts."""
         return info.scope == "code" and self._head.get("instruction_counter") == "none"
 
     def field(self, info: MetricInfo, base: CellResult, head: CellResult) -> str | None:
@@ -152,10 +152,10 @@ class _Differing:
             if self._traces[0][name] != self._traces[1][name]:
                 return f"{name} differs: {self._traces[0][name]} and {self._traces[1][name]}"
         calls = base.call, head.call
-        # A run of before calls were recorded was on no footing of another's.
+        # A run that predates the recording of calls is not comparable with any other.
         if calls[0] != calls[1] and (None not in calls or any(call is not None and call.as_malloc for call in calls)):
             return f"call differs: {in_words(calls[0])} and {in_words(calls[1])}"
-        # The C library chooses its memcpy by the processor, which valgrind makes look the same everywhere.
+        # The C library chooses its memcpy by the processor, but valgrind presents the same processor everywhere.
         is_by_processor = info.scope == "code" and self._head.get("instruction_counter") == "perf"
         for name in (*MACHINE_FIELDS[info.scope], *(("cpu",) if is_by_processor else ())):
             first, second = self._base.get(name), self._head.get(name)
@@ -167,7 +167,7 @@ class _Differing:
             return None
         if NAMED in base.proof and NAMED in head.proof:
             return None
-        # Without a region under it, it is some malloc, whose version decides.
+        # An allocator without a region is some malloc, whose version matters.
         for name in LIBRARY:
             first, second = base.proof.get(name), head.proof.get(name)
             if info.scope != "job" and first != second:
@@ -184,7 +184,7 @@ def _cells(
     required: Collection[str],
     machine: Mapping[str, Any],
 ) -> Iterator[Comparison]:
-    """Yield the comparisons of two cells; ``differing``: of two runs, None where both are of one."""
+    """Yield the comparisons of two cells; ``differing`` compares the runs, and is None if both cells are of one run."""
     names: dict[str, Any] = {
         "workload": head.cell.workload,
         "region": head.cell.region,
@@ -199,7 +199,7 @@ def _cells(
         first, second = base.metrics.get(name), head.metrics.get(name)
         if first is None or second is None or first.value is None or second.value is None:
             is_absent = [value is None or value.value is None for value in (first, second)]
-            # Inside a run, what one kind of allocator does not have is not applicable; it was there in another run.
+            # Inside a run, a metric that an allocator does not have is not applicable; a previous run had it.
             if all(is_absent) or (differing is None and name not in required):
                 continue
             side = "base" if is_absent[0] else "other side"
@@ -245,7 +245,7 @@ def _cells(
 
 
 def _step(cell: CellResult) -> float:
-    """Return the step of the timer that a cell was measured with, in ns; 0 where that is not known."""
+    """Return the resolution of the timer with which a cell was measured, in ns; 0 where it is unknown."""
     resolution = cell.proof.get("timer_resolution_ns", 0.0)
     return min(float(resolution), _LONGEST_STEP) if isinstance(resolution, int | float) else 0.0
 
@@ -253,7 +253,7 @@ def _step(cell: CellResult) -> float:
 def error_on(metric: str, lanes: int, machine: Mapping[str, Any]) -> Error:
     """Return the error of a metric's figures on a machine."""
     processors, page = machine.get("processors") or machine.get("cores"), machine.get("page_bytes")
-    # A file may say what it likes: no machine has as many, and no kernel as large pages.
+    # A file may claim anything, but no machine has as many processors, and no kernel as large pages.
     return error_of(
         metric,
         threads=min(max(lanes, 1), _MOST_PROCESSORS),
@@ -263,16 +263,16 @@ def error_on(metric: str, lanes: int, machine: Mapping[str, Any]) -> Error:
 
 
 def _is_exact(info: MetricInfo, lanes: int) -> bool:
-    """Return whether a figure comes from books that one thread keeps, and may be exact where repeats say so.
+    """Return whether a figure comes from the accounts of a single thread, so that it can be exact if repeats agree.
 
-    Two repeats of what the kernel counts, or of threads side by side, may agree by chance, and the next two on another
-    figure. ``lanes``: threads that replay; in serial mode one does, however many the workload has.
+    Repeats of figures that the kernel counts, or of parallel threads, may agree by chance and then differ the next
+    time. ``lanes``: threads that replay; in serial mode one does, however many the workload has.
     """
     return info.scope in ("events", "code") and lanes == 1
 
 
 def _status(names: Mapping[str, Any], base: CellResult, head: CellResult, *, is_one_run: bool) -> Comparison:
-    """Return that a cell which was measured no longer can be, or why two cells cannot be compared."""
+    """Return that a cell which used to be measured no longer can be, or why two cells cannot be compared."""
     if base.status is Status.OK and head.fault is not None and head.fault != HARNESS:
         return Comparison(
             **names,
@@ -294,7 +294,7 @@ def _status(names: Mapping[str, Any], base: CellResult, head: CellResult, *, is_
         metric=STATUS,
         basis=Basis.NONE,
         is_ratio=False,
-        # What neither can serve is no loss. What a stored run left out, and is measured now, has no baseline.
+        # If neither can be measured, nothing is lost. If a stored run left the cell out, it has no baseline.
         is_required=base.status is not Status.EXCLUDED or (not is_one_run and head.status is Status.OK),
         why_not=f"the {side} was {fate}: {lacking.reason}",
         fault=HARNESS if lacking.fault == HARNESS else None,
@@ -341,7 +341,7 @@ def _pairs(base: Metric, head: Metric) -> dict[tuple[int, str], tuple[float, flo
 
 
 def _over_hosts(effects: tuple[float, ...], hosts: tuple[str, ...], *, is_ratio: bool) -> dict[str, Any]:
-    """Return what pairs say of other hosts of the kind; nothing where one machine took them all, unnamed."""
+    """Return the interval for other hosts of the kind; nothing if a single, unnamed machine took all pairs."""
     if not any(hosts):
         return {}
     over = over_hosts(effects, hosts)
@@ -356,7 +356,7 @@ def _unpaired(common: dict[str, Any], name: str, base: Metric, head: Metric) -> 
     )
     bounds = paired.difference_of_medians(first, second)
     if bounds is None and METRICS[name].scope == "code":
-        # Counts scatter by little: every repeat of the one against every repeat of the other says enough.
+        # Counts vary little, so comparing every repeat with every repeat is sufficient.
         bounds = min(second) - max(first), max(second) - min(first)
     change = median(second) - median(first)
     return _measured(common, Basis.UNPAIRED, change, bounds, (), min(len(first), len(second)))
@@ -392,12 +392,12 @@ def _as_change(effect: float, *, is_ratio: bool) -> float:
 
 
 def in_terms_of_change(amount: float, comparison: Comparison) -> float:
-    """Return an amount in the metric's unit in the terms of the change: a share of the base's figure, or as it is."""
+    """Return an amount in the metric's unit on the scale of the change: a share of the base's figure, or unchanged."""
     return amount / abs(comparison.base_value) if comparison.is_ratio and comparison.base_value else amount
 
 
 def places(run: Run) -> list[Place]:
-    """Return where each allocator of a run stands by time and by resident memory, workload by workload."""
+    """Return the ranks of each allocator of a run by time and by resident memory, for each workload."""
     groups: dict[tuple[str, str, str], list[CellResult]] = {}
     for result in run.cells:
         if result.status is Status.OK and any(_value(result, name) is not None for name in _TIMES):

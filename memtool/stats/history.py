@@ -1,9 +1,9 @@
-"""Figures over many runs: which of them are of one series, and where a series changes.
+"""Series of figures over many runs: which figures belong to a series, and where a series changes.
 
-Runs are of one series where they replayed the same events in the same way, on machines that are the same in what the
-metric depends on. Others are series of their own, never mixed. In a series of sampled figures ruptures (C. Truong, L.
-Oudre, N. Vayatis, "Selective review of offline change point detection methods", Signal Processing 167, 2020) finds the
-changes, on ranks, so that a run that was disturbed moves nothing; an exact figure has changed where it differs.
+Runs belong to a series if they replayed the same events in the same way, on machines that are equal in everything that
+the metric depends on. Other runs form their own series. In series of sampled figures, ruptures (C. Truong, L. Oudre,
+N. Vayatis, "Selective review of offline change point detection methods", Signal Processing 167, 2020) finds the changes
+on ranks, so that a disturbed run has no influence. An exact figure has changed if it differs.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST_RUNS = 10
-"""Below them not even two halves that do not touch are told from chance."""
+"""With fewer runs, even two disjoint halves cannot be distinguished from chance."""
 FALSE_ALARMS = 0.01
-"""Share of series that do not change, and show a change all the same."""
+"""Share of unchanged series in which a change is nevertheless found."""
 _LEAST_PART = 2
-"""Runs between two changes: one alone is an outlier."""
+"""Least number of runs between two changes, because a single run is an outlier."""
 _ORDERS = 5_000
 _REPLAYED = ("arrivals", "pace", "begins")
-"""What of a workload says how its events were replayed, besides what comparisons look at."""
+"""Properties of a workload that describe how its events were replayed, besides those that comparisons check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Source:
     """One run of the folder."""
 
     file: str
-    """run.json, as it was found"""
+    """path of run.json"""
     started: str
     memtool: str
 
@@ -53,7 +53,7 @@ class Point:
     """One figure of one run."""
 
     run: Count
-    """place in `runs`, from 0"""
+    """index in `runs`, from 0"""
     value: Figure
     low: Figure | None
     high: Figure | None
@@ -61,38 +61,38 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Where a series changes."""
+    """A change in a series."""
 
     at: Count
-    """place in `points` of the first figure after it"""
+    """index in `points` of the first figure after the change"""
     before: Figure
-    """median of the figures from the change before, or the first run, to this one"""
+    """median of the figures from the previous change, or the first run, to this one"""
     after: Figure
     """median of the figures from this change to the next, or to the newest run"""
     change: Figure | None
     """after / before - 1; null where before is 0"""
     runs_before: Count
-    """of which `before` is the median"""
+    """number of runs in the median `before`"""
     runs_after: Count
-    """of which `after` is the median"""
+    """number of runs in the median `after`"""
     word: str
-    """better, worse, or empty where neither way is better"""
+    """better, worse, or empty where neither direction is better"""
     differs: tuple[str, ...]
-    """what else the run after the change does not have in common with the one before it"""
+    """other properties that differ between the runs before and after the change"""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One metric of one cell over runs that are comparable."""
+    """One metric of one cell over comparable runs."""
 
     cell: Cell
-    """whose metric it is"""
+    """cell of the metric"""
     metric: str
     unit: str
     is_exact: bool
-    """whether every run says that its repeats agree: such a figure has changed where it differs"""
+    """whether every run reports that its repeats agree; such a figure has changed if it differs"""
     conditions: Mapping[str, str]
-    """what all of its runs have in common, and what the figure depends on"""
+    """properties that all runs share and on which the figure depends"""
     points: tuple[Point, ...]
     """one for each run, the oldest first"""
     changes: tuple[Change, ...]
@@ -104,7 +104,7 @@ class History:
     """All series of a folder."""
 
     directory: str
-    """the folder, as it was named"""
+    """the folder, as it was given"""
     runs: tuple[Source, ...]
     """the oldest first"""
     series: tuple[Series, ...]
@@ -114,18 +114,18 @@ class History:
 
 @dataclass(slots=True)
 class _Collected:
-    """A series as it grows."""
+    """A series under construction."""
 
     points: list[Point] = field(default_factory=list)
     circumstances: list[dict[str, str]] = field(default_factory=list)
-    """Of each point what may have changed, and does not end a series."""
+    """For each point, properties that may change without ending the series."""
     determinism: set[Determinism] = field(default_factory=set)
 
 
 def of_runs(directory: str, stored: Sequence[tuple[str, Run]], metrics: Sequence[str]) -> History:
     """Return the series of these metrics in (file, run) pairs, with their changes.
 
-    Raises InputError with one line: a run does not say when it began, or none of them has any of the metrics.
+    Raises InputError with one line: a run does not record its start, or no run has any of the metrics.
     """
     notes: list[str] = []
     runs = _in_time(stored, notes)
@@ -155,7 +155,7 @@ def of_runs(directory: str, stored: Sequence[tuple[str, Run]], metrics: Sequence
 
 
 def _in_time(stored: Sequence[tuple[str, Run]], notes: list[str]) -> list[tuple[str, Run]]:
-    """Return the runs from the oldest on, each once."""
+    """Return the runs in order of time, each once."""
     kept: dict[datetime.datetime, list[tuple[str, Run]]] = {}
     for file, run in stored:
         try:
@@ -173,19 +173,19 @@ def _in_time(stored: Sequence[tuple[str, Run]], notes: list[str]) -> list[tuple[
 
 
 def _conditions(info: MetricInfo, run: Run, result: CellResult, trace: TraceInfo) -> dict[str, str]:
-    """Return what a figure depends on, by name: another value of any of them begins a series of its own."""
+    """Return the properties on which a figure depends, by name; a change of any of them begins a new series."""
     named: dict[str, Any] = {"event_hash": trace.event_hash[:12]}
     named |= {name: getattr(trace, name) for name in (*TRACE_FIELDS, *_REPLAYED)}
     named["call"] = in_words(result.call)
     fields, machine = MACHINE_FIELDS[info.scope], facts_of(run.machine, trace.name)
-    # As in a comparison: the C library chooses its memcpy by the processor.
+    # As in comparisons: the C library chooses its memcpy by the processor.
     by_processor = info.scope == "code" and machine.get("instruction_counter") == "perf"
     named |= {name: machine.get(name) for name in (*fields, *(("cpu",) if by_processor else ()))}
     return {name: _text(value) for name, value in named.items() if value is not None}
 
 
 def _circumstances(run: Run, result: CellResult) -> dict[str, str]:
-    """Return what may be why a figure has changed."""
+    """Return properties that may explain why a figure has changed."""
     named = {"memtool": run.memtool, **{name: result.proof.get(name) for name in ("version", *LIBRARY)}}
     named["compiler"] = facts_of(run.machine, result.cell.workload).get("compiler")
     return {name: _text(value) for name, value in named.items() if value is not None}
@@ -231,9 +231,9 @@ def _differing(before: Mapping[str, str], after: Mapping[str, str]) -> Iterable[
 
 
 def sampled_changes(values: Sequence[float]) -> list[int]:
-    """Return the places of the first figures after changes; none of fewer than ``LEAST_RUNS`` figures.
+    """Return the indices of the first figures after changes; none for fewer than ``LEAST_RUNS`` figures.
 
-    That there is a change is told by ranks, and where it is by the figures themselves: ranks have no gap at a step.
+    Ranks decide whether there is a change, and the figures themselves where it is, because ranks have no gap at a step.
     """
     places = [0, *_told_by_ranks(values), len(values)]
     for index in range(1, len(places) - 1):
@@ -242,10 +242,10 @@ def sampled_changes(values: Sequence[float]) -> list[int]:
 
 
 def _told_by_ranks(values: Sequence[float]) -> list[int]:
-    """Return where changes save more of the scatter of ranks than chance does.
+    """Return the changes that reduce the variance of ranks more than chance does.
 
-    That is more than the best change saves in all but ``FALSE_ALARMS`` of the orders that as many figures may come in.
-    What lies between two changes is ranked anew and looked through again: else a large step would hide a small one.
+    The bound is the reduction by the best change in all but ``FALSE_ALARMS`` of the permutations of as many figures.
+    The part between two changes is ranked and searched again, because a large step would otherwise hide a small one.
     """
     if len(values) < LEAST_RUNS or min(values) == max(values):
         return []
@@ -263,7 +263,7 @@ def _told_by_ranks(values: Sequence[float]) -> list[int]:
 
 
 def _placed(values: Sequence[float], start: int, end: int) -> int:
-    """Return where in a stretch the one change is: what leaves the least distance to the medians of both sides."""
+    """Return the index of the single change in a stretch, with the least distance to the medians of both sides."""
     import numpy
     from ruptures import Dynp
 
@@ -273,7 +273,7 @@ def _placed(values: Sequence[float], start: int, end: int) -> int:
 
 @cache
 def _penalty(count: int) -> float:
-    """Return what a change must save, in variances of the ranks, of a series of so many figures."""
+    """Return the required reduction by a change, in variances of the ranks, in a series of this many figures."""
     import numpy
 
     generator = numpy.random.default_rng(count)
@@ -282,7 +282,7 @@ def _penalty(count: int) -> float:
 
 
 def _largest_savings(orders: NDArray[Any]) -> NDArray[Any]:
-    """Return of each row what the best single change saves: between-group sum of squares over the variance."""
+    """Return for each row the reduction by the best single change: between-group sum of squares over the variance."""
     import numpy
 
     count = orders.shape[1]

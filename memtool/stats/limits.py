@@ -1,4 +1,4 @@
-"""The least memory limits that a search has found: plain records, whose form is that of limits.json."""
+"""The least memory limits found by a search: plain records in the form of limits.json."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from memtool.model import Cell, Status
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """What one seed of a workload gave."""
+    """The events of one seed of a workload."""
 
     seed: int
     event_hash: Annotated[str, Within(pattern="^[0-9a-f]{32}$")]
     peak_live_bytes: Count
-    """what no allocator can do without"""
+    """peak of live bytes, which every allocator needs at least"""
 
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """What was searched on."""
+    """A workload of the search."""
 
     name: str
     seeds: Annotated[tuple[Events, ...], Within(min_length=1)]
-    """seeds that give other events than one before"""
+    """seeds whose events differ from those of earlier seeds"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +36,28 @@ class LeastLimit:
     seed: int
     peak_live_bytes: Count
     limit_bytes: Count
-    """a replay in so much survived; in `step_bytes` less it did not"""
+    """least limit with which a replay succeeded; with `step_bytes` less it failed"""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitRow:
-    """What became of the search for one allocator."""
+    """Result of the search for one allocator."""
 
     cell: Cell
     status: Status
     reason: str | None = None
-    """why it has no limits"""
+    """reason why it has no limits"""
     limits: tuple[LeastLimit, ...] = ()
-    """where it is ok, one for each seed of the workload"""
+    """one for each seed of the workload, if the search succeeded"""
 
     @property
     def largest_bytes(self) -> int | None:
-        """Return the least limit that every one of the seeds survives; None where there is none."""
+        """Return the least limit that is sufficient for every seed; None where there is none."""
         return max((limit.limit_bytes for limit in self.limits), default=None)
 
     @property
     def largest_over_peak_live(self) -> float | None:
-        """Return how many times the seed's own peak of live bytes that is; the most, where several seeds need it."""
+        """Return that limit as a multiple of the seed's peak of live bytes; if several seeds need it, the largest."""
         ratios = [
             limit.limit_bytes / limit.peak_live_bytes
             for limit in self.limits
@@ -75,13 +75,13 @@ class Limits:
     command: tuple[str, ...]
     machine: Mapping[str, Any]
     step_bytes: Annotated[int, Within(ge=1)]
-    """between one limit that is looked at and the next"""
+    """distance between adjacent candidate limits"""
     workloads: tuple[Searched, ...]
     rows: tuple[LimitRow, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
-        """Return whether any search failed, or nothing could be searched at all."""
+        """Return whether any search failed, or nothing could be searched."""
         statuses = {row.status for row in self.rows}
         return Status.FAILED in statuses or Status.OK not in statuses

@@ -1,4 +1,4 @@
-"""What two runs have in common, and what only one of them has, in words."""
+"""The common parts of two runs, and the parts that only one of them has, in words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from memtool.units import format_count
 
 
 def unmatched(base: Run, head: Run) -> list[str]:
-    """Return what only one of two runs has, in words."""
+    """Return the parts that only one of two runs has, in words."""
     first = {result.cell for result in base.cells}
     second = {result.cell for result in head.cells if result.status is not Status.EXCLUDED}
     replayed = {info.name for info in head.workloads}
@@ -25,7 +25,7 @@ def unmatched(base: Run, head: Run) -> list[str]:
 
 
 def gone(base: Run, head: Run) -> list[str]:
-    """Return what the first of two runs measured and the second does not have at all, in words."""
+    """Return the parts that the first of two runs measured and the second lacks, in words."""
     second = {result.cell for result in head.cells}
     return [
         f"{result.cell.workload} · {result.cell.allocator}: the second run does not have it"
@@ -35,7 +35,7 @@ def gone(base: Run, head: Run) -> list[str]:
 
 
 def not_in(base: Run, head: Run, path: str) -> list[str]:
-    """Return what was measured and has nothing in a baseline to be held against, in words."""
+    """Return measured parts that have no counterpart in a baseline, in words."""
     known = {result.cell for result in base.cells}
     lines = []
     for result in head.cells:
@@ -53,5 +53,5 @@ def some_cells(run: Run) -> str:
 
 
 def named_in(run: Run) -> dict[str, str]:
-    """Return what stands for what the user calls by a name: ``mine`` -> ``mine=./libmine.so``."""
+    """Return the meaning of a name that the user gave an allocator: ``mine`` -> ``mine=./libmine.so``."""
     return {result.cell.allocator: str(result.proof[NAMED]) for result in run.cells if NAMED in result.proof}

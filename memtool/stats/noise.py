@@ -1,4 +1,4 @@
-"""Whether the machine was too noisy while a cell was timed. docs/measurement.md has the rule, with its reasons."""
+"""Detects whether the machine was too noisy while a cell was timed. docs/measurement.md gives the rule and reasons."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from memtool.model import Status
 from memtool.passes import PACE, Phase, Sample
 
 MOST_STOLEN = 0.01
-"""Of the processors' time, taken by the host."""
+"""Share of the processors' time that the host took."""
 MOST_SWITCHES = 25.0
-"""Times a second that the worker was taken off its processor for another."""
+"""Times a second that the worker was preempted by another process."""
 MOST_SPREAD = 0.10
-"""Distance of the quartiles of the null strategy's time over the blocks, as a share of its median."""
+"""Interquartile range of the null strategy's time over the blocks, as a share of its median."""
 _LEAST_BLOCKS = 6
 _LEAST_SECONDS = 0.1
 _LEAST_TICKS = 100
-"""Of the processors together: of fewer, one that was taken is a hundredth."""
+"""Ticks of all processors together: with fewer, a single stolen tick is more than a hundredth."""
 
 
 def why_noisy(samples: Sequence[Sample], null_samples: Sequence[Sample]) -> list[str]:
-    """Return what disturbed the timed samples of a cell, in words; nothing for a quiet machine.
+    """Return the disturbances of a cell's timed samples, in words; empty for a quiet machine.
 
     ``null_samples`` are those of the null strategy in the same region, which does the same in every block.
     """
@@ -36,7 +36,7 @@ def why_noisy(samples: Sequence[Sample], null_samples: Sequence[Sample]) -> list
             f"the host took about {_rough(100 * stolen)} % of the processors (limit {100 * MOST_STOLEN:.0f} %)"
         )
     seconds = sum(reading.elapsed_ns for reading in readings) / 1e9
-    # Threads that wait for each other offer their processor: those switches are the replay's, not the machine's.
+    # Threads that wait for each other yield their processor: the replay causes these switches, not the machine.
     taken = sum(max(0, reading.involuntary_switches - reading.own_switches) for reading in readings)
     switches = taken / seconds if seconds else 0.0
     if seconds >= _LEAST_SECONDS and switches > MOST_SWITCHES:
@@ -52,12 +52,12 @@ def why_noisy(samples: Sequence[Sample], null_samples: Sequence[Sample]) -> list
 
 
 def _rough(figure: float) -> str:
-    """Return one digit of a figure: it is not worth more, and cells that share a noise share its words."""
+    """Return one digit of a figure: it is not more accurate, and cells with the same noise can share the words."""
     return f"{float(f'{figure:.0e}'):.0f}"
 
 
 def _spread(null_samples: Sequence[Sample]) -> float | None:
-    """Return the distance of the quartiles over the median; None where there are too few blocks."""
+    """Return the interquartile range over the median; None where there are too few blocks."""
     times = [
         sample.payload.replay_ticks
         for sample in null_samples

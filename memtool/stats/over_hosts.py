@@ -1,8 +1,9 @@
-"""What another machine of the kind would find: effects on several hosts, the host a random effect.
+"""The effect on another machine of the kind, from effects on several hosts, with the host as a random effect.
 
-Two levels. The pairs of one host come to its own effect, their median. Hosts are a sample of their kind, so the mean of
-their effects has Student's interval with one degree of freedom less than there are hosts: exact where effects
-of hosts are normal and have as many pairs, and honest with few hosts, which a likelihood's is not (docs/adr/0029).
+There are two levels. The effect of one host is the median of its pairs. Hosts are a sample of their kind, so the mean
+of their effects has Student's interval with one degree of freedom less than the number of hosts. It is exact if the
+effects of hosts are normal and have equal numbers of pairs, and valid for few hosts, unlike a likelihood interval
+(docs/adr/0029).
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ class OverHosts:
     hosts: int
     low: float | None = None
     high: float | None = None
-    """Of the mean over all hosts of the kind, with 95 %; None below two hosts."""
+    """Upper end of the 95 % interval of the mean over all hosts of the kind; None with fewer than two hosts."""
 
 
 def by_block(metric: Metric) -> dict[tuple[int, str], float]:
-    """Return (block, host) -> sample. What two hosts took of one block is no pair."""
+    """Return (block, host) -> sample. Samples that two hosts took of one block are not a pair."""
     hosts = metric.hosts or ("",) * len(metric.blocks)
     return {(block, host): sample for block, host, sample in zip(metric.blocks, hosts, metric.samples, strict=True)}
 
 
 def over_hosts(effects: Sequence[float], hosts: Sequence[str]) -> OverHosts:
-    """Return what effects come to over hosts; ``effects[i]`` was found on ``hosts[i]``, of at least one."""
+    """Return the mean effect over hosts; ``effects[i]`` was measured on ``hosts[i]``; at least one."""
     own: dict[str, list[float]] = {}
     for effect, host in zip(effects, hosts, strict=True):
         own.setdefault(host, []).append(effect)
@@ -55,16 +56,16 @@ def over_hosts(effects: Sequence[float], hosts: Sequence[str]) -> OverHosts:
 
 
 def p_differ(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Return the p-value of "two groups of hosts have the same mean effect", one effect a host; None below two each.
+    """Return the p-value of "two groups of hosts have the same mean effect", from one effect per host.
 
-    Welch's test: groups need not scatter alike, nor have as many hosts.
+    None with fewer than two hosts in either group. Welch's test: groups may differ in variance and in size.
     """
     if min(len(first), len(second)) < LEAST_HOSTS:
         return None
     from scipy.stats import ttest_ind
 
     with warnings.catch_warnings():
-        # Hosts of a group that find exactly the same leave its variance at 0, which scipy remarks on.
+        # If all hosts of a group have exactly the same effect, its variance is 0, about which scipy warns.
         warnings.simplefilter("ignore", RuntimeWarning)
         p_value = float(ttest_ind(list(first), list(second), equal_var=False).pvalue)
     return None if math.isnan(p_value) else p_value

@@ -1,7 +1,7 @@
-"""Two sets of samples: how far apart, how surely, and what so many samples could have seen.
+"""The difference of two sets of samples, its interval, and the difference that so many samples can detect.
 
-Everything rests on the sign test, which asks nothing of the distribution but that pairs are independent: times on a
-shared machine have heavy tails, and those of two processes move together. docs/comparing.md says what the figures mean.
+Everything is based on the sign test, which assumes only that pairs are independent: times on a shared machine have
+heavy tails, and those of two processes are correlated. docs/comparing.md explains the figures.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from memtool.stats.summary import LEAST_SAMPLES
 
 CONFIDENCE = 0.95
 POWER = 0.8
-"""Share of runs in which what is called detectable is found."""
+"""Share of runs in which an effect that is called detectable is found."""
 _ROUNDING = 1e-12
 MOST_BLOCKS = 999
-"""The most that ``check --blocks`` takes."""
+"""Maximum of ``check --blocks``."""
 _MOST_BLOCKS = 9_999
-"""More than anyone measures: beyond it, "cannot be told" is the better answer."""
+"""More than anyone measures: beyond it, "cannot be decided" is the better answer."""
 _ONE_SIGMA = 0.841344746068543
-"""Share of a normal distribution below its mean and one standard deviation."""
+"""Value of the normal distribution function one standard deviation above the mean."""
 
 
 def interval(effects: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float] | None:
@@ -41,11 +41,11 @@ def interval(effects: Sequence[float], confidence: float = CONFIDENCE) -> tuple[
 
 
 def difference_of_medians(base: Sequence[float], head: Sequence[float]) -> tuple[float, float] | None:
-    """Return an interval of median(head) - median(base) for samples that are not paired; None below 7 on either side.
+    """Return an interval of median(head) - median(base) for unpaired samples; None below 7 on either side.
 
-    Each median is enclosed with 97.5 %, so both are with at least 95 % (Bonferroni), whatever the distributions and
-    however different they are; the ends furthest apart enclose the difference. Wider than any interval that assumes
-    a shape, and blind to a machine that changed between the two runs: no interval from two runs can see that.
+    Each median is enclosed with 97.5 %, so both are with at least 95 % (Bonferroni), for all and even for different
+    distributions; the ends furthest apart enclose the difference. It is wider than any interval that assumes a shape,
+    and it cannot account for a machine that changed between the two runs: no interval from two runs can.
     """
     confidence = 1 - (1 - CONFIDENCE) / 2
     first, second = interval(base, confidence), interval(head, confidence)
@@ -55,7 +55,7 @@ def difference_of_medians(base: Sequence[float], head: Sequence[float]) -> tuple
 
 
 def p_above(effects: Sequence[float], limit: float) -> float:
-    """Return the p-value against "the median is at most ``limit``": small where it is above.
+    """Return the p-value against "the median is at most ``limit``": small if the median is above it.
 
     That of ``scipy.stats.quantile_test(effects, q=limit, p=0.5, alternative="greater")``, as a test asserts.
     """
@@ -63,27 +63,28 @@ def p_above(effects: Sequence[float], limit: float) -> float:
 
 
 def p_not_above(effects: Sequence[float], limit: float) -> float:
-    """Return the p-value against "the median is above ``limit``": small where it is not.
+    """Return the p-value against "the median is above ``limit``": small if it is not.
 
-    What is exactly at the limit is not above it: with a limit of 0 and nothing changed, all pairs lie there.
+    A value exactly at the limit is not above it: with a limit of 0 and no change, all pairs are there.
     """
     return _sign_test(sum(effect <= limit for effect in effects), len(effects))
 
 
 @cache
 def _sign_test(pairs: int, of: int) -> float:
-    """Return how probable it is that so many pairs or more fall on one side by chance."""
+    """Return the probability that at least this many pairs are on one side by chance."""
     from scipy.stats import binomtest
 
     return float(binomtest(pairs, of, 0.5, alternative="greater").pvalue)
 
 
 def ranks(samples: Sequence[Mapping[Any, float]]) -> list[int]:
-    """Return the rank of each of these, 1 for the least; ``samples``: block -> figure, one mapping each, none empty.
+    """Return the rank of each of these, 1 for the lowest; ``samples``: non-empty mappings from block to figure.
 
-    In the order of their medians, each shares the rank of the one before unless the pairs of common blocks show, with
-    95 %, that it differs from the best of that rank. It is compared with that one alone: a row of small steps cannot
-    join what lies far apart. Below 6 common blocks nothing is shown, and only those whose blocks disagree tie.
+    In the order of their medians, each shares the rank of the one before, unless the pairs of common blocks show with
+    95 % that it differs from the best of that rank. It is compared with that one alone, so that a row of small steps
+    cannot join distant ones. With fewer than 6 common blocks nothing is shown, and only those whose blocks disagree
+    tie.
     """
     order = sorted(range(len(samples)), key=lambda index: median(samples[index].values()))
     places = [1] * len(samples)
@@ -97,7 +98,7 @@ def ranks(samples: Sequence[Mapping[Any, float]]) -> list[int]:
 
 
 def differ(best: Mapping[Any, float], other: Mapping[Any, float]) -> bool:
-    """Return whether pairs tell the second from the first: by the sign test, two-sided; pairs that tie are left out."""
+    """Return whether pairs distinguish the two, by the two-sided sign test; pairs that tie are left out."""
     differences = [other[block] - best[block] for block in best.keys() & other.keys()]
     if not differences:
         return max(best.values()) < min(other.values())
@@ -110,7 +111,7 @@ def differ(best: Mapping[Any, float], other: Mapping[Any, float]) -> bool:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for their number (Holm 1979): below alpha all hold together with 1 - alpha."""
+    """Return p-values adjusted for their number (Holm 1979): those below alpha hold together with 1 - alpha."""
     adjusted = [0.0] * len(p_values)
     largest = 0.0
     for step, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
@@ -120,16 +121,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def least_blocks(level: float) -> int:
-    """Return how many pairs a sign test needs to reach a level at all: with all on one side, 2^-n."""
+    """Return how many pairs a sign test needs to reach a level at all: with all on one side, p is 2^-n."""
     return max(1, math.ceil(-math.log2(level)))
 
 
 def scatter(effects: Sequence[float]) -> float:
-    """Return half the width of the middle 68 % of the pairs: the standard deviation where they are normal.
+    """Return half the width of the middle 68 % of the pairs, which for normal ones is the standard deviation.
 
-    The sign test's power depends on the pairs near the middle; the few far out, which dominate a standard deviation
-    on a shared machine, count as one pair each. Quantiles are at i / (n + 1): narrower ones would promise too much
-    from few pairs (tests/verification/test_gate_replay.py).
+    The sign test's power depends on the pairs near the middle; outliers, which dominate a standard deviation on a
+    shared machine, count as one pair each. Quantiles are at i / (n + 1): narrower ones would be too optimistic
+    for few pairs (tests/verification/test_gate_replay.py).
     """
     import numpy as np
 
@@ -138,10 +139,10 @@ def scatter(effects: Sequence[float]) -> float:
 
 
 def smallest_detectable(effects: Sequence[float], limit: float, level: float, power: float = POWER) -> float | None:
-    """Return the least true effect that so many pairs find above ``limit`` with ``power``; None: none is.
+    """Return the smallest effect above ``limit`` that this many pairs detect with ``power``; None: none.
 
-    The number of pairs above the limit is binomial; how probable it must be for one pair follows, and from the scatter
-    how far the median must lie above the limit.
+    The number of pairs above the limit is binomial. The required probability for one pair follows, and from the spread
+    the required distance of the median from the limit.
     """
     from scipy.stats import norm
 
@@ -150,23 +151,23 @@ def smallest_detectable(effects: Sequence[float], limit: float, level: float, po
 
 
 def blocks_needed(effects: Sequence[float], limit: float, level: float, power: float = POWER) -> int | None:
-    """Return how many pairs, an odd number, let something unchanged be found not above ``limit`` with ``power``.
+    """Return the odd number of pairs with which an unchanged figure is found not above ``limit`` with ``power``.
 
-    None: no number that anyone measures, or the limit is 0 and the pairs scatter.
+    None: more than anyone measures, or the limit is 0 and the pairs vary.
     """
     return _pairs_at(limit, scatter(effects), level, power)
 
 
 def blocks_to_decide(effects: Sequence[float], limit: float, level: float, power: float = POWER) -> int | None:
-    """Return how many pairs, an odd number, tell on which side of ``limit`` a median as far from it as theirs is.
+    """Return the odd number of pairs that decide on which side of ``limit`` a median at this distance is.
 
-    With ``power``, and scattering as these do. None: no number that anyone measures.
+    With ``power`` and the spread of these pairs. None: more than anyone measures.
     """
     return _pairs_at(abs(median(effects) - limit), scatter(effects), level, power)
 
 
 def _pairs_at(distance: float, spread: float, level: float, power: float) -> int | None:
-    """Return the pairs that find a median which lies ``distance`` from a limit, where single ones lie ``spread``."""
+    """Return the pairs that detect a median at ``distance`` from a limit, for single pairs with this ``spread``."""
     from scipy.stats import norm
 
     share = 1.0 if spread == 0 else float(norm.cdf(distance / spread))
@@ -178,7 +179,7 @@ def _pairs_at(distance: float, spread: float, level: float, power: float) -> int
     low, high = least_blocks(level) // 2, _MOST_BLOCKS // 2
     if not suffices(2 * high + 1):
         return None
-    # A binomial steps, so one pair more may do worse: the answer is right to within a few blocks.
+    # The binomial distribution is discrete, so one more pair may do worse: the answer is accurate to a few blocks.
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if suffices(2 * middle + 1) else (middle + 1, high)
@@ -187,10 +188,10 @@ def _pairs_at(distance: float, spread: float, level: float, power: float) -> int
 
 @cache
 def _needed_share(pairs: int, level: float, power: float) -> float | None:
-    """Return how probable it must be for one pair to lie on the far side of the limit; None: too few pairs."""
+    """Return the required probability that one pair is on the far side of the limit; None: too few pairs."""
     from scipy.stats import beta, binom
 
-    # The most pairs that may lie on the near side: the test rejects up to there.
+    # The largest number of pairs on the near side with which the test rejects.
     near = int(binom.ppf(level, pairs, 0.5))
     while near >= 0 and binom.cdf(near, pairs, 0.5) > level:
         near -= 1

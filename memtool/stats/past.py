@@ -1,4 +1,4 @@
-"""What earlier runs found of the same cells."""
+"""The figures of earlier runs for the same cells."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from memtool.model import Past, Run
 
 
 def history(runs: Sequence[tuple[str, Run]], of: Run, metrics: Sequence[str]) -> list[Past]:
-    """Return the figures of a run's cells in (source, run) pairs and in itself, each figure from the oldest on.
+    """Return the figures of a run's cells in (source, run) pairs and in the run itself, each in the order of time.
 
-    A run that replayed other events under the same name is left out: its figures are of another thing.
+    A run that replayed other events under the same name is left out, because its figures are not comparable.
     """
     events = {info.name: info.event_hash for info in of.workloads}
     figures: list[Past] = []

@@ -1,4 +1,4 @@
-"""A cell's proof: every key of it that run.json has, from what was planned, sampled, found and timed."""
+"""A cell's proof: all its entries in run.json, from the plan, the samples and the timing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from memtool.passes import PACE, Sample
 from memtool.passes.records import plain
 
 NAMED = "named"
-"""Name and file of what the user calls by a name, and compares though it was built anew."""
+"""Name and file of an allocator that the user gave a name, so that a rebuilt one is compared under it."""
 
 
 def of_excluded(plan: AllocatorPlan | None) -> dict[str, Any]:
-    """Return what is known of an allocator that is not measured; ``plan``: None where there is no such allocator."""
+    """Return the known facts about an allocator that is not measured; ``plan`` is None where it does not exist."""
     return {"interpreted": True} if plan is not None and plan.interpreted else {}
 
 
@@ -28,15 +28,15 @@ def of_cell(
     machine: str,
     samples: Sequence[Sample],
 ) -> dict[str, Any]:
-    """Return what was measured, in what, in which order and beside which harness, with what the cell's samples proved.
+    """Return how a cell was measured, its order and its harness, together with the proof of its samples.
 
     Args:
         result: of the cell, with the proof of its samples.
-        harness: the null strategy's in the cell's place.
+        harness: of the null strategy in place of the cell's allocator.
         plan: of the cell's allocator.
-        trace: what was replayed.
+        trace: the replayed events.
         machine: digest of the machine's fingerprint.
-        samples: all of the run, in the order in which they were taken.
+        samples: all samples of the run, in the order in which they were taken.
     """
     return {
         **result.proof,
@@ -50,13 +50,13 @@ def of_cell(
         "environment": dict(plan.environment),
         **({NAMED: f"{plan.spec.title}={plan.spec.written}"} if plan.spec.title else {}),
         **({"call": asdict(plan.call)} if results(trace.kind).has_calls and plan.strategy else {}),
-        # Also where the worker died before it could say so.
+        # Recorded even if the worker died before it could report it.
         **({"interpreted": True} if plan.interpreted else {}),
     }
 
 
 def _order(cell: Cell, samples: Sequence[Sample]) -> dict[str, list[Any]]:
-    """Return in what order a cell's passes ran, and its place among the cells of each block."""
+    """Return the order of a cell's passes, and its position among the cells of each block."""
     passes = list(dict.fromkeys(str(sample.run_pass) for sample in samples if sample.cell == cell))
     places: dict[tuple[str, int], int] = {}
     own = []
@@ -75,7 +75,7 @@ def _value(result: CellResult, metric: str) -> float | None:
 
 
 def of_samples(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Return what the first sample of a cell proved, and how quiet the machine was over all of them."""
+    """Return the proof of a cell's first sample, and how quiet the machine was over all of them."""
     proof: dict[str, Any] = {}
     for sample in samples:
         for key, value in sample.proof.items():

@@ -1,4 +1,4 @@
-"""From the samples of one cell to its metrics. Every formula is in docs/metrics.md, and lies with its pass."""
+"""Computes the metrics of a cell from its samples. Every formula is in docs/metrics.md, and its code in its pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from memtool.stats.noise import why_noisy
 from memtool.stats.summary import median_interval
 
 _MOST = 10**18
-"""Beyond it run.json has no figure: a heap of an exbibyte, an operation of thirty years."""
+"""run.json has no larger figures: a heap of an exbibyte, or an operation of thirty years."""
 
 
 def summarise_cell(
@@ -31,9 +31,9 @@ def summarise_cell(
 ) -> CellResult:
     """Return the cell's metrics, with median and interval, from all its samples.
 
-    ``null_samples`` are those of the null strategy in the same region: what the harness costs, block by block.
-    ``serial`` are those of the same allocator and events on one thread, of a cell that several replay.
-    ``exact_expected`` says that footprints must not differ between repeats; a difference is noted as memtool's own bug.
+    ``null_samples`` are those of the null strategy in the same region: the cost of the harness, block by block.
+    ``serial`` are those of the same allocator and events on one thread, for a cell with several threads.
+    ``exact_expected`` states that footprints must not differ between repeats; a difference is noted as memtool's bug.
     """
     whole = CellSamples(samples, null_samples, serial, trace, clock, exact_expected)
     summaries = [measure.summarise(whole) for measure in results(trace.kind).measures.values()]
@@ -66,7 +66,7 @@ def summarise_cell(
 
 
 def _uncounted(samples: Sequence[Sample], null_samples: Sequence[Sample]) -> Sample | None:
-    """Return the sample that died of its instrument alone: without it the cell runs, and the null strategy under it."""
+    """Return the sample that died only of its instrument: without it the cell runs, and so does the null strategy."""
     died = next((sample for sample in samples if sample.died and sample.under), None)
     return None if died is None or _dies(null_samples, died.run_pass) else died
 
@@ -76,7 +76,7 @@ def _dies(samples: Sequence[Sample], run_pass: Pass) -> bool:
 
 
 def _why_no_fault(failed: Sample, null_samples: Sequence[Sample]) -> str | None:
-    """Return in words that a failure says nothing of the allocator; None: it does."""
+    """Return in words that a failure says nothing about the allocator; None: it does."""
     if failed.unanswered and _dies(null_samples, failed.run_pass):
         return "no fault of the allocator: the null strategy fails in this pass too"
     return "no fault of the allocator" if failed.of_harness else None
@@ -99,9 +99,9 @@ def _is_figure(metric: Metric) -> bool:
 
 
 def _metric(name: str, figure: Figure, hosts: Mapping[tuple[Pass, int], str]) -> Metric:
-    """Return the metric of these (block, figure) pairs; not applicable where a figure is None.
+    """Return the metric of these (block, figure) pairs; it is not applicable where a figure is None.
 
-    ``hosts``: the machine that took each sample, where several did.
+    ``hosts``: the machine of each sample, if there are several.
     """
     known = [(block, float(value)) for block, value in figure.by_block if value is not None and math.isfinite(value)]
     samples = tuple(value for _, value in known)
@@ -115,6 +115,6 @@ def _metric(name: str, figure: Figure, hosts: Mapping[tuple[Pass, int], str]) ->
 
 
 def _determinism(name: str, samples: Sequence[float]) -> Determinism:
-    """Exact is what repeats have shown to be the same; it is never assumed, nor of what the kernel counts."""
+    """Exactness is shown by repeats that agree and never assumed; figures that the kernel counts are not exact."""
     same = METRICS[name].scope != "job" and len(samples) > 1 and len(set(samples)) == 1
     return Determinism.EXACT if same else Determinism.SAMPLED

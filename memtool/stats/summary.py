@@ -1,4 +1,4 @@
-"""Medians with exact intervals, and the front of speed and memory."""
+"""Medians with exact intervals, and the Pareto front of speed and memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 LEAST_SAMPLES = 6
-"""Below this many samples no order statistics enclose the median with 95 % confidence: 2 / 2^5 > 0.05."""
+"""With fewer samples no order statistics enclose the median with 95 % confidence: 2 / 2^5 > 0.05."""
 
 
 def median_interval(samples: Sequence[float]) -> tuple[float | None, float | None]:
@@ -25,5 +25,5 @@ def median_interval(samples: Sequence[float]) -> tuple[float | None, float | Non
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[bool]:
-    """Return of each point whether no other is at least as low in both coordinates and lower in one."""
+    """Return for each point whether no other is at least as low in both coordinates and lower in one."""
     return [not any(x <= own[0] and y <= own[1] and (x, y) != own for x, y in points) for own in points]

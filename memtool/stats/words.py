@@ -1,4 +1,4 @@
-"""Words for verdicts that blame nobody, where no allocator is the other's base, and for how rows were called."""
+"""Words for verdicts on a choice, where no allocator is the base of another, and for how rows were called."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIXED = (
     "`--as malloc` calls all rows in the same way."
 )
 _WORDS = {"ns": ("slower", "faster"), "B": ("more memory", "less memory")}
-"""By the unit of a metric: what is worse, and what is better."""
+"""Unit of a metric -> the words for worse and for better."""
 
 
 def neutral_word(judged: Judgement) -> str:
@@ -31,7 +31,7 @@ def neutral_word(judged: Judgement) -> str:
 
 
 def is_better(comparison: Comparison) -> bool:
-    """Return whether the whole interval lies on the better side of no change, by more than the figures' error."""
+    """Return whether the whole interval is on the better side of no change, by more than the figures' error."""
     if comparison.low is None or comparison.high is None:
         return False
     error = in_terms_of_change(comparison.known_within, comparison)
@@ -39,7 +39,7 @@ def is_better(comparison: Comparison) -> bool:
 
 
 def mixture(cells: Sequence[CellResult]) -> list[str]:
-    """Say on which footing these cells are held against each other; nothing where all were called alike unasked."""
+    """Describe how the calls of these cells compare; nothing if all were called alike by default."""
     calls = {call for cell in cells if (call := cell.call) is not None}
     if calls and all(call.as_malloc for call in calls):
         return [AS_MALLOC]
