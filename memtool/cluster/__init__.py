@@ -1,6 +1,6 @@
-"""Blocks of a run on other machines: Dask brings them there, memtool's own workers measure (docs/cluster.md, ADR 29).
+"""Measures blocks of a run on other machines: Dask sends them, memtool's own workers measure (docs/cluster.md, ADR 29).
 
-``orders`` is what travels, ``remote`` what Dask calls on a host, ``serving`` the process that measures there;
-``connection`` reaches the cluster, ``dispatcher`` hands blocks out and takes samples in, ``ledger`` keeps them, and
-``spread`` makes a run of it all.
+``orders`` defines the messages, ``remote`` the functions that Dask calls on a host, and ``serving`` the process that
+measures there. ``connection`` connects to the cluster, ``dispatcher`` hands out blocks and receives samples, ``ledger``
+keeps them, and ``spread`` makes a run from all of it.
 """

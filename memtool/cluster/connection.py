@@ -1,4 +1,4 @@
-"""The way to a cluster: calls on its workers, each answered once or lost, whatever becomes of scheduler and network."""
+"""The connection to a cluster: calls on its workers, each answered once or lost, even if scheduler or network fail."""
 
 from __future__ import annotations
 
@@ -20,47 +20,47 @@ from memtool.errors import InputError, MemtoolError
 _CONNECT_SECONDS = 20.0
 _WATCH_SECONDS = 1.0
 _ANSWER_SECONDS = 15.0
-"""Within which a scheduler says which workers it has; a network may stall."""
+"""Seconds in which a scheduler must list its workers; a network may stall."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a call."""
+    """The outcome of a call."""
 
     token: int
     value: Any = None
     problem: str = ""
-    """Why there is no value, of what was called."""
+    """Reason why the called function returned no value."""
     is_lost: bool = False
-    """Whether nobody knows what became of it: the worker or the connection has gone."""
+    """Whether the outcome is unknown, because the worker or the connection is gone."""
 
 
 class Connection(Protocol):
-    """What the dispatcher asks of a cluster: the real one is Dask's, tests of faults have a fake one."""
+    """The dispatcher's interface to a cluster: Dask in production, a fake in tests of faults."""
 
     def members(self) -> frozenset[str] | None:
-        """Return the addresses of all workers that are there; None: nobody can be reached."""
+        """Return the addresses of all current workers; None: no connection."""
         ...
 
     def call(self, token: int, address: str, function: Callable[..., Any], *arguments: object) -> None:
-        """Call a function on a worker; its answer comes by ``next``."""
+        """Call a function on a worker; ``next`` returns its answer."""
         ...
 
     def drop(self, token: int) -> None:
-        """Wait for an answer no longer."""
+        """Stop waiting for an answer."""
         ...
 
     def next(self, seconds: float) -> Answer | None:
-        """Return the next answer; None: there was none within so long."""
+        """Return the next answer; None: there was none within this time."""
         ...
 
     def close(self) -> None:
-        """Leave the cluster as it was."""
+        """Disconnect, and leave the cluster unchanged."""
         ...
 
 
 def address_of(cluster: str) -> str:
-    """Return the address that ``--cluster`` names: as it stands, or in the file that a scheduler has written.
+    """Return the address that ``--cluster`` names: directly, or through a file that a scheduler has written.
 
     Raises InputError.
     """
@@ -90,12 +90,12 @@ def refuse_without_dask() -> None:
 
 
 class DaskConnection:
-    """A client of a Dask scheduler, and a thread that knows which workers it has, and connects again."""
+    """A client of a Dask scheduler, with a thread that follows its list of workers and reconnects."""
 
     def __init__(self, cluster: str) -> None:
-        """Connect. Raises InputError where nobody answers, or what is named is no address."""
+        """Connect. Raises InputError where nobody answers or the address is not valid."""
         refuse_without_dask()
-        # Dask gives some of its loggers a level of their own when it is imported.
+        # Dask sets its own level for some of its loggers when it is imported.
         for name in ("distributed", "distributed.client", "distributed.core", "distributed.comm", "tornado"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         warnings.filterwarnings("ignore", module="distributed")
@@ -121,11 +121,11 @@ class DaskConnection:
         return make(address_of(self._cluster), timeout=_CONNECT_SECONDS, set_as_default=False)
 
     def members(self) -> frozenset[str] | None:
-        """Return the workers that there were a second ago."""
+        """Return the workers as of a second ago."""
         return self._members
 
     def call(self, token: int, address: str, function: Callable[..., Any], *arguments: object) -> None:
-        """Submit a call to one worker, and to no other."""
+        """Submit a call to this worker only."""
         try:
             with self._lock:
                 client = self._client
@@ -139,7 +139,7 @@ class DaskConnection:
         future.add_done_callback(lambda done: self._answers.put((token, done)))
 
     def drop(self, token: int) -> None:
-        """Cancel a call, if it has not been made."""
+        """Cancel a call that has not been made yet."""
         future = self._futures.pop(token, None)
         if future is not None:
             with suppress(Exception):
@@ -160,7 +160,7 @@ class DaskConnection:
                 return _answer(token, future)
 
     def close(self) -> None:
-        """Leave the cluster as it was."""
+        """Disconnect, and leave the cluster unchanged."""
         self._ended.set()
         self._watching.join(_ANSWER_SECONDS)
         _closed(self._client)
@@ -168,7 +168,7 @@ class DaskConnection:
     def _query_members(self) -> frozenset[str] | None:
         try:
             return frozenset(self._client.nthreads(callback_timeout=_ANSWER_SECONDS))
-        except Exception:  # of a connection that breaks there are many
+        except Exception:  # a broken connection raises many kinds
             return None
 
     def _watch(self) -> None:
@@ -178,7 +178,7 @@ class DaskConnection:
                 self._reconnect()
 
     def _reconnect(self) -> None:
-        """Begin anew: what was called is lost, for a scheduler that has restarted knows nothing of it."""
+        """Connect anew: all calls are lost, because a restarted scheduler does not know them."""
         _closed(self._client)
         for token in list(self._futures):
             self._answers.put((token, None))
@@ -199,20 +199,20 @@ def _closed(client: Any) -> None:  # noqa: ANN401
 
 
 def _answer(token: int, future: Any) -> Answer:  # noqa: ANN401
-    """Return what became of a call."""
+    """Return the outcome of a call."""
     try:
         if future.status == "finished":
             return Answer(token, future.result(timeout=_ANSWER_SECONDS))
         if future.status == "error":
             problem = future.exception(timeout=_ANSWER_SECONDS)
             return Answer(token, problem=_in_words(problem), is_lost=type(problem).__name__ == "KilledWorker")
-    except Exception:  # the worker has gone with its answer
+    except Exception:  # the worker is gone with its answer
         return Answer(token, is_lost=True)
     return Answer(token, is_lost=True)
 
 
 def _in_words(problem: BaseException | None) -> str:
-    """Return why a call could not be made or failed, in a line."""
+    """Return in one line why a call could not be made or failed."""
     cause = problem.__cause__ if problem is not None and problem.__cause__ is not None else problem
     if isinstance(cause, ModuleNotFoundError):
         missing = (cause.name or str(cause)).partition(".")[0]

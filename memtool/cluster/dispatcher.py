@@ -1,7 +1,7 @@
-"""Hands units to hosts, one at a time each, and takes what comes back, whatever becomes of hosts and network.
+"""Hands units to hosts, one at a time for each host, and receives the results, even if hosts and network fail.
 
-A host is looked at, prepares the plan, joins the group of its equals, and is then given units of that group until there
-is none left. One that is gone for a while has its unit given to another; when it is back, it is given what is left.
+A host is inspected, prepares the plan, joins the group of its equals, and then receives units of that group until none
+is left. If a host is gone for a while, its unit is given to another; when it returns, it continues with what is left.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from memtool.errors import MemtoolError
 from memtool.units import format_duration
 
 _ABSENT_SECONDS = 10.0
-"""After so long a unit is given to another host."""
+"""Seconds of absence after which a host's unit is given to another host."""
 _PATIENCE_SECONDS = 300.0
-"""For so long a run waits where no host is left, or nobody can be reached."""
+"""Seconds that a run waits if no host is left or the scheduler cannot be reached."""
 _GATHER_SECONDS = 60.0
-"""Until the first block begins at the latest, so that blocks are spread over all hosts."""
+"""Latest start of the first block, in seconds; until then hosts gather, so that blocks are spread over all of them."""
 _POLL_SECONDS = 0.5
 _RELEASE_SECONDS = 5.0
 _MOST_SKEW = 60.0
 _MOST_REFUSALS = 3
-"""Hosts on which a unit may fail before it is given up."""
+"""Number of hosts on which a unit may fail before it is given up."""
 
 
 class State(Enum):
-    """What a host is doing."""
+    """State of a host."""
 
     LOOKED_AT = auto()
     PREPARING = auto()
     READY = auto()
     AT_WORK = auto()
     OUT = auto()
-    """It is not used, for a reason that has been said."""
+    """It is not used, for a reason that was reported."""
 
 
 @dataclass(slots=True)
 class Host:
-    """A machine, by its identity; where several of its Dask workers are there, the one that is used."""
+    """A machine, by its identity; if it has several Dask workers, the one that is used."""
 
     identity: str
     name: str
     address: str
     state: State = State.LOOKED_AT
     token: int | None = None
-    """Of the call that is under way."""
+    """Token of the current call."""
     group: str = ""
     unit: Unit | None = None
     request: Mapping[str, Any] = field(default_factory=dict)
@@ -63,46 +63,46 @@ class Host:
 
 
 class Listener(Protocol):
-    """Who makes a run of it."""
+    """The interface to the code that makes a run of the results."""
 
     run: str
     order: str
 
     def refusal(self, facts: Mapping[str, Any]) -> str | None:
-        """Return why a host cannot be used, from what is known of it so far; None: it can."""
+        """Return why a host cannot be used, by the facts known so far; None: it can."""
         ...
 
     def group_of(self, host: str, described: Mapping[str, Any]) -> str:
-        """Return the name of the group that a host belongs to, whose ledger is there from now on.
+        """Return the name of the group of a host, for which a ledger exists from now on.
 
-        Raises MemtoolError where it belongs to none.
+        Raises MemtoolError for a host that belongs to no group.
         """
         ...
 
     def announce(self, words: str) -> None:
-        """Say a line."""
+        """Report a line."""
         ...
 
     def changed(self, hosts: Sequence[Host]) -> None:
-        """Show how far it is."""
+        """Show the progress."""
         ...
 
 
 @dataclass(slots=True)
 class Dispatcher:
-    """The run of a cluster, from the first look to the last sample."""
+    """The run on a cluster, from the first look to the last sample."""
 
     connection: Connection
     listener: Listener
     ledgers: dict[str, Ledger]
-    """Group -> ledger; the listener adds to it."""
+    """Group -> ledger; the listener adds groups."""
     clock: Callable[[], float] = time.monotonic
     _hosts: dict[str, Host] = field(default_factory=dict)
-    """By identity."""
+    """Hosts by identity."""
     _looking: dict[int, str] = field(default_factory=dict)
-    """Token -> address of a worker of which nothing is known yet."""
+    """Token -> address of a worker that is still unknown."""
     _known: dict[str, str] = field(default_factory=dict)
-    """Address of a worker -> identity of its machine; "" where it could not be looked at."""
+    """Address of a worker -> identity of its machine; "" if the inspection failed."""
     _tokens: itertools.count[int] = field(default_factory=itertools.count)
     _refused: dict[tuple[str, Unit], int] = field(default_factory=dict)
     _began: float = 0.0
@@ -110,7 +110,7 @@ class Dispatcher:
     _is_reached: bool = True
 
     def run(self) -> None:
-        """Return once every unit of every group has ended. Raises MemtoolError where nobody is left to do one."""
+        """Return once every unit of every group has ended. Raises MemtoolError if nobody is left to do one."""
         self._began = self.clock()
         while not self._is_over():
             self._see_who_is_there()
@@ -124,7 +124,7 @@ class Dispatcher:
         self.listener.changed(list(self._hosts.values()))
 
     def release(self, *, keep: bool) -> None:
-        """End what hosts do for this run; ``keep`` what they have finished, for when the run is gone on with."""
+        """End the run on all hosts; with ``keep`` they keep their finished samples for a resumed run."""
         releases = set()
         for host in self._hosts.values():
             self._forget_call(host)
@@ -139,7 +139,7 @@ class Dispatcher:
     def _is_over(self) -> bool:
         if not self.ledgers or not all(ledger.is_complete for ledger in self.ledgers.values()):
             return False
-        # Somebody may still found a group of its own.
+        # Another host may still start a new group.
         pending = (host for host in self._hosts.values() if host.state in (State.LOOKED_AT, State.PREPARING))
         return not self._looking and not any(host.absent_since is None for host in pending)
 
@@ -149,7 +149,7 @@ class Dispatcher:
             self._is_reached = members is not None
             words = "is reached again" if self._is_reached else "cannot be reached; what hosts have begun goes on"
             self.listener.announce(f"the cluster {words}")
-            for host in self._hosts.values():  # who has time to come back has it from now on
+            for host in self._hosts.values():  # an absent host has time to return from now on
                 host.absent_since = None if host.absent_since is None else self.clock()
         known = members or frozenset()
         for address in [address for address in self._known if address not in known]:
@@ -170,7 +170,7 @@ class Dispatcher:
         self.connection.call(token, address, function, *arguments)
 
     def _miss(self, host: Host) -> None:
-        """Note that the worker of a host has gone; another one on it takes its place, or in time another host."""
+        """Record that a host's worker is gone; another worker of the host replaces it, or later another host."""
         now = self.clock()
         self._forget_call(host)
         other = next((address for address, identity in self._known.items() if identity == host.identity), None)
@@ -186,7 +186,7 @@ class Dispatcher:
             host.unit = None
 
     def _return(self, host: Host, address: str) -> None:
-        """Go on with a host whose worker is another one: its process has gone with the last, or says so itself."""
+        """Continue with a host that has a new worker: its process ended with the old one, or will report itself."""
         host.address, host.absent_since = address, None
         if host.state is not State.OUT:
             host.state, host.incarnation, host.offset = State.PREPARING, "", 0
@@ -239,7 +239,7 @@ class Dispatcher:
             return
         host.token = None
         if answer.is_lost:
-            return  # asked again, where it is still there
+            return  # it is asked again if it is still there
         if answer.problem:
             self._put_out(host, answer.problem)
         elif host.state is State.PREPARING:
@@ -249,14 +249,14 @@ class Dispatcher:
 
     def _looked(self, address: str, answer: Answer) -> None:
         if answer.is_lost:
-            return  # looked at again, where it is still there
+            return  # it is inspected again if it is still there
         facts = answer.value or {}
         problem = answer.problem or self.listener.refusal(facts)
         if problem:
             self._known[address] = ""
             self.listener.announce(f"{facts.get('name', address)}: {problem}; it is left out")
             return
-        if "identity" not in facts:  # it has introduced itself, and can be sent more
+        if "identity" not in facts:  # this was the introduction, and more can be sent now
             self._look(address, remote.look)
             return
         self._known[address] = identity = str(facts["identity"])
@@ -305,7 +305,7 @@ class Dispatcher:
             host.unit, host.state = None, State.READY
 
     def _put_out(self, host: Host, problem: str) -> None:
-        """Use a host no more; its unit goes to another, unless that fails there too."""
+        """Stop using a host; its unit goes to another host, unless it fails there too."""
         doing = "" if host.unit is None else f" ({host.unit.words})"
         self.listener.announce(f"{host.name}: {problem}{doing}; it is left out")
         if host.unit is not None:
@@ -319,7 +319,7 @@ class Dispatcher:
         host.unit, host.state = None, State.OUT
 
     def _lose_patience(self) -> None:
-        """Raise MemtoolError where nobody has been there for long who could do what is left."""
+        """Raise MemtoolError if no host that could do the rest has been there for long."""
         usable = [host for host in self._hosts.values() if host.state is not State.OUT and host.absent_since is None]
         open_groups = {name for name, ledger in self.ledgers.items() if not ledger.is_complete}
         starting = [host for host in usable if host.state in (State.LOOKED_AT, State.PREPARING)]
@@ -334,7 +334,7 @@ class Dispatcher:
         if may_return and now - self._nobody_since < _PATIENCE_SECONDS:
             return
         if not self._hosts and not self._known and now - self._began < _GATHER_SECONDS:
-            return  # workers may still be on their way
+            return  # workers may still be connecting
         for name in open_groups - {host.group for host in usable}:
             self._give_up_group(name)
         if not self.ledgers:

@@ -1,4 +1,4 @@
-"""The smallest way to a cluster: a scheduler here, a quiet Dask worker on each host, started over SSH."""
+"""A simple way to start a cluster: a scheduler here, and a quiet Dask worker on each host, over SSH."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from memtool.errors import InputError, MemtoolError
 
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:\[\]-]*")
 _AGAIN_SECONDS = 2.0
-"""Until a worker that has ended is started again: a scheduler that restarts is away for some seconds."""
+"""Seconds before a worker that has ended is restarted: a restarting scheduler is away for some seconds."""
 _START_SECONDS = 120.0
 _DEATH_SECONDS = 60
-"""A worker that finds no scheduler for so long ends, and is started again."""
+"""Seconds after which a worker without a scheduler ends, and is restarted."""
 _END_SECONDS = 5.0
 
 
 def hosts_in(file: Path) -> list[str]:
-    """Return the hosts of a file, one a line, as ``ssh`` takes them; ``#`` begins a comment. Raises InputError."""
+    """Return the hosts in a file, one per line, as ``ssh`` takes them; ``#`` begins a comment. Raises InputError."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
@@ -46,24 +46,24 @@ def hosts_in(file: Path) -> list[str]:
 
 
 def scheduler_command(port: int, file: Path) -> list[str]:
-    """Return what starts a scheduler that writes its address into a file."""
+    """Return the command that starts a scheduler, which writes its address into a file."""
     own = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", str(port), "--scheduler-file", str(file)]
     return [*own, "--no-dashboard", "--no-show"]
 
 
 def worker_command(address: str, options: Sequence[str] = ()) -> list[str]:
-    """Return what starts a worker: no nanny, whose environment changes malloc, and no limit of memory."""
+    """Return the command that starts a worker without a memory limit or a nanny, whose environment changes malloc."""
     own = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny", "--no-dashboard"]
     return [*own, "--nthreads", "4", "--memory-limit", "0", "--death-timeout", str(_DEATH_SECONDS), *options]
 
 
 def environment() -> dict[str, str]:
-    """Return the environment in which schedulers and workers begin quiet."""
+    """Return the environment in which schedulers and workers start quiet."""
     return {**os.environ, **quiet.SETTINGS}
 
 
 def join(cluster: str, say: Callable[[str], None]) -> None:
-    """Be a host of a cluster until interrupted: a worker that ends, for its scheduler has, is started again."""
+    """Serve as a host of a cluster until interrupted; a worker that ends with its scheduler is restarted."""
     refuse_without_dask()
     address = address_of(cluster)
     say(f"joins {address}")
@@ -80,7 +80,7 @@ def join(cluster: str, say: Callable[[str], None]) -> None:
 
 
 def _end(*processes: subprocess.Popen[bytes]) -> None:
-    """End processes, those that do not hear of it within some seconds by force."""
+    """End processes, by force if they do not end within some seconds."""
     for process in processes:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
@@ -98,10 +98,10 @@ class Cluster:
     """A scheduler on this machine, and a worker on each of some hosts."""
 
     file: Path
-    """Where the scheduler writes its address: ``bench --cluster FILE``."""
+    """File for the scheduler's address: ``bench --cluster FILE``."""
     ssh: str = "ssh -o BatchMode=yes"
     memtool: str = "memtool"
-    """The command on the hosts."""
+    """Name of the command on the hosts."""
     port: int = 8786
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -137,7 +137,7 @@ class Cluster:
         raise MemtoolError(f"the scheduler does not start within {_START_SECONDS:.0f} s")
 
     def _start(self, host: str, address: str) -> None:
-        # The command dies with its connection: -tt gives it a terminal, whose end it hears of.
+        # The command ends with its connection, because -tt gives it a terminal that hangs up.
         remote = f"exec {self.memtool} cluster join {shlex.quote(address)}"
         self._processes[host] = subprocess.Popen(
             [*shlex.split(self.ssh), "-tt", host, remote],
@@ -147,7 +147,7 @@ class Cluster:
         )
 
     def _watch(self, say: Callable[[str], None]) -> None:
-        """Say of each host that has ended why, and go on with the others. Raises MemtoolError when none is left."""
+        """Report why each ended host has ended, and continue with the others. Raises MemtoolError if none is left."""
         while any(name != "scheduler" for name in self._processes):
             for name, process in list(self._processes.items()):
                 if process.poll() is None:

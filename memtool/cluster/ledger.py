@@ -1,4 +1,4 @@
-"""What a group of equal machines has measured, and what it still has to: every sample once, by its key."""
+"""The finished and unfinished work of a group of equal machines: every sample once, by its key."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ _BEFORE: Mapping[Part, tuple[Part, ...]] = {
     Part.BLOCK: (Part.PROOF,),
     Part.REST: (Part.PROOF, Part.BLOCK),
 }
-"""What of the same workload has to have ended."""
+"""Part of a workload -> the parts that must have ended before it."""
 _TRIES = 3
-"""As often a unit is handed out that ends without all of its samples."""
+"""Number of times that a unit is handed out if it ends without all of its samples."""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """The samples of one group, by the names that the journal has for its workloads."""
+    """The samples of one group, by the journal's names of its workloads."""
 
     group: str
     plan: Plan
     record: Callable[[Sample], None]
-    """Called with each sample that is new, its cell named as in the journal."""
+    """Called with each new sample, with the journal's name of its workload."""
     samples: dict[Key, Sample] = field(default_factory=dict)
-    """Those that are there, by plain names of workloads, in the order in which they came."""
+    """The samples so far, by plain names of workloads, in the order of their arrival."""
     failed: set[Cell] = field(default_factory=set)
     _open: list[Unit] = field(default_factory=list)
-    """Not handed out; in this order."""
+    """Units that are not handed out, in this order."""
     _out: set[Unit] = field(default_factory=set)
     _left: Counter[tuple[str, Part]] = field(default_factory=Counter)
-    """Units of a workload that have not ended."""
+    """Numbers of units of a workload that have not ended."""
     _tries: Counter[Unit] = field(default_factory=Counter)
     _evidence: Evidence = field(default_factory=Evidence)
     _kinds: dict[str, str] = field(init=False)
@@ -68,7 +68,7 @@ class Ledger:
 
     @property
     def total(self) -> int:
-        """Return how many samples there will be, as far as that is known."""
+        """Return the number of samples, as far as it is known."""
         return sum(len(set(self._keys(unit))) for unit in self._units())
 
     @property
@@ -78,11 +78,11 @@ class Ledger:
 
     @property
     def missing(self) -> int:
-        """Return how many samples of cells that have not failed are not there."""
+        """Return the number of missing samples of cells that have not failed."""
         return sum(len(self._wanted(unit)) for unit in self._units())
 
     def next(self) -> Unit | None:
-        """Return what is to be done next, by a host that does nothing; None: nothing, for now."""
+        """Return the next unit for an idle host; None: there is none at present."""
         for unit in self._open:
             if not self._waits(unit):
                 self._open.remove(unit)
@@ -91,11 +91,11 @@ class Ledger:
         return None
 
     def _waits(self, unit: Unit) -> bool:
-        """Return whether something else has to end before: the proof of a workload, or all of its blocks."""
+        """Return whether another unit must end first: the proof of a workload, or all of its blocks."""
         return any(self._left[unit.workload, part] for part in _BEFORE[unit.part])
 
     def request(self, unit: Unit) -> dict[str, Any]:
-        """Return what a host is told of a unit."""
+        """Return the message to a host about a unit."""
         return {
             "name": f"{unit.name}-{self._tries[unit]}",
             "workload": unit.workload,
@@ -107,7 +107,7 @@ class Ledger:
         }
 
     def take(self, line: bytes, host: str) -> bool:
-        """Take a sample that a host has told; return whether it is new. Raises ValueError for a line that is none."""
+        """Store a host's sample and return whether it is new. Raises ValueError for a line that is not a sample."""
         try:
             sample = journal.sample_of(line, self._kinds)
         except (KeyError, TypeError) as problem:
@@ -126,19 +126,19 @@ class Ledger:
             self.failed.add(sample.cell)
 
     def named(self, sample: Sample) -> Sample:
-        """Return a sample with its workload named as in the journal, which has those of all groups."""
+        """Return a sample with the journal's name of its workload, which is unique over all groups."""
         workload = groups.in_group(sample.cell.workload, self.group)
         return replace(sample, cell=replace(sample.cell, workload=workload))
 
     def ended(self, unit: Unit) -> None:
-        """Note that a unit has ended; what it has left out is tried again."""
+        """Record that a unit has ended; its missing samples are tried again."""
         if unit in self._out:
             self._tries[unit] += 1
             again = self._wanted(unit) and self._tries[unit] < _TRIES
             self._put_back(unit, 0) if again else self.give_up(unit)
 
     def give_back(self, unit: Unit) -> None:
-        """Let somebody else do a unit, for its host has gone: after what has not been begun, for it may come back."""
+        """Give a unit to another host, because its host is gone; after units not begun, because the host may return."""
         if unit in self._out:
             same = [index for index, other in enumerate(self._open) if other.part is unit.part]
             self._put_back(unit, same[-1] + 1 if same else 0) if self._wanted(unit) else self.give_up(unit)
@@ -148,19 +148,19 @@ class Ledger:
         self._open.insert(place, unit)
 
     def give_up(self, unit: Unit) -> None:
-        """Do no more of a unit: it has ended, or cannot be done."""
+        """Remove a unit: it has ended, or cannot be done."""
         if unit in self._out or unit in self._open:
             self._left[unit.workload, unit.part] -= 1
             self._out.discard(unit)
             self._open = [other for other in self._open if other != unit]
 
     def give_up_all(self) -> None:
-        """Do no more at all."""
+        """Remove all units."""
         for unit in (*self._open, *self._out):
             self.give_up(unit)
 
     def _wanted(self, unit: Unit) -> set[Key]:
-        """Return the samples of a unit that are not there, of cells that have not failed."""
+        """Return the missing samples of a unit, of cells that have not failed."""
         return {
             key
             for key in self._keys(unit)
@@ -168,7 +168,7 @@ class Ledger:
         }
 
     def _mode(self, cell: Cell) -> str:
-        """Return the mode of the cell that a sample counts for: what one thread takes is measured beside several."""
+        """Return the mode of a sample's cell: the single-threaded replay belongs to the cell with several threads."""
         return next((own.mode for own in self._ready[cell.workload].cells), cell.mode)
 
     def _keys(self, unit: Unit) -> Iterator[Key]:
@@ -212,7 +212,7 @@ class Ledger:
 
 
 def of_group(name: str, finished: Mapping[Key, Sample]) -> dict[Key, Sample]:
-    """Return the samples of one group out of a journal, by plain names of workloads."""
+    """Return the samples of one group in a journal, by plain names of workloads."""
     own: dict[Key, Sample] = {}
     for (cell, block, run_pass), sample in finished.items():
         workload, group = groups.split(cell.workload)

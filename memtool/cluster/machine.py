@@ -1,4 +1,4 @@
-"""Which machine a Dask worker is on, and how one block at a time is measured there."""
+"""Identifies the machine of a Dask worker, and permits one measurement at a time on it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 VARIABLE = "MEMTOOL_CLUSTER_HOST"
-"""Lets several Dask workers of one machine pass for as many hosts, to try a cluster: they disturb each other."""
+"""Lets several Dask workers of one machine count as separate hosts, to try out a cluster; they disturb each other."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _PLACES = (Path("/tmp"), Path("/var/tmp"))
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
 
 
 def identity() -> str:
-    """Return what two Dask workers have in common exactly where they are on one machine.
+    """Return an identity that two Dask workers share exactly if they are on one machine.
 
-    The kernel's boot identity: containers and network namespaces of one machine share it, whatever they are called.
+    It is the kernel's boot identity, which containers and network namespaces of a machine share under all names.
     """
     variable = os.environ.get(VARIABLE)
     if variable:
@@ -32,13 +32,13 @@ def identity() -> str:
 
 
 def name() -> str:
-    """Return what people call the machine."""
+    """Return the name of the machine for people."""
     return os.environ.get(VARIABLE) or platform.node() or "unnamed host"
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Measure while nobody else does on this machine, whatever Dask worker, run or user it is of; waits for that."""
+    """Wait until nobody else measures on this machine, in any Dask worker, run or user account, and then measure."""
     descriptor = _lock_file()
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -48,20 +48,20 @@ def alone() -> Iterator[None]:
 
 
 def _lock_file() -> int:
-    """Return the descriptor of the file that is locked. Raises OSError where there is no place for one."""
+    """Return the descriptor of the lock file. Raises OSError where there is no place for one."""
     digest = hashlib.blake2b(identity().encode(), digest_size=6).hexdigest()
     file = next((place for place in _PLACES if place.is_dir()), Path.cwd()) / f"memtool-host-{digest}.lock"
     try:
-        # Another user's file may be opened and locked, and may not be opened for making it (fs.protected_regular).
+        # Another user's file may be opened and locked, but not opened with O_CREAT (fs.protected_regular).
         return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return os.open(file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 def spool(run: str) -> Path:
-    """Return the folder in which this machine keeps the samples of a run until they have been fetched.
+    """Return the folder in which this machine keeps the samples of a run until they are fetched.
 
-    In memory where it can be: nothing is written to a disk while something is measured.
+    It is in memory if possible, so that nothing is written to a disk during a measurement.
     """
     digest = hashlib.blake2b(identity().encode(), digest_size=4).hexdigest()
     folder = f"memtool-{os.getuid()}-{digest}"

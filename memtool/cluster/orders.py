@@ -1,4 +1,4 @@
-"""What travels to a host: options, workloads as text or as a trace's place and hash, and blocks; never events."""
+"""The messages to a host: options, workloads as text or as a trace's path and hash, and blocks; never events."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from memtool.workload.trace import find_workload, shipped_recordings
 _DEFAULT = ("quickstart",)
 _FOLDER = ("file", "folder")
 _NAMES_FILE = (("graph", "events"), ("construct", "type"), _FOLDER)
-"""Keys of workloads that name a file or folder from where they lie; no workload has two of them."""
+"""Keys of workloads that name a file or folder relative to the workload; no workload has two of them."""
 Key = tuple[Cell, int, Pass]
 
 
 class Part(StrEnum):
-    """What is sent out together, in the order in which it is."""
+    """The parts of the work, in the order in which they are sent."""
 
     PROOF = "proof"
-    """Every cell of a workload, checked once: what corrupts memory is not timed."""
+    """Every cell of a workload, checked once, because an allocator that corrupts memory is not timed."""
     BLOCK = "block"
-    """What is timed of every cell in one block, and one repeat of what is repeated."""
+    """The timed passes of every cell in one block, and one repeat of each repeated pass."""
     REST = "rest"
-    """Counts, what waits, and further repeats of figures that differ."""
+    """Counts, passes that wait, and further repeats of figures that differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What one host does without a break: one workload, all of its allocators."""
+    """The work that one host does without a break: one workload with all of its allocators on the same machine."""
 
     workload: str
     part: Part
@@ -48,20 +48,20 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """Return a name that no other unit of the run has, on one machine."""
+        """Return a name that is unique in the run, on one machine."""
         digest = hashlib.blake2b(self.workload.encode(), digest_size=6).hexdigest()
         return f"{digest}-{self.part}-{self.block}"
 
     @property
     def words(self) -> str:
-        """Return what is being done, in words."""
+        """Return the current work in words."""
         return f"{self.workload} block {self.block}" if self.part is Part.BLOCK else f"{self.workload} {self.part}"
 
 
 def order_of(options: BenchOptions, run: str) -> str:
-    """Return what a host is asked for, as JSON. ``run``: a name that no other run has.
+    """Return the message to a host, as JSON. ``run``: the unique name of the run.
 
-    Raises InputError for a workload that cannot travel: what can be read but once, or not at all.
+    Raises InputError for a workload that cannot be sent: one that can be read only once, or not at all.
     """
     sent = replace(options, workloads=(), output=None, cluster=None, command=(), programs=())
     workloads = [_packed(find_workload(name)) for name in options.workloads or _DEFAULT]
@@ -69,7 +69,7 @@ def order_of(options: BenchOptions, run: str) -> str:
 
 
 def _packed(path: Path) -> dict[str, str]:
-    """Return a workload as it travels: the text of a YAML file, the place and digest of a trace file."""
+    """Return a workload in the form for sending: the text of a YAML file, or the path and digest of a trace file."""
     if not path.is_file():
         raise InputError(f"{path}: is not a file, and cannot be measured on other machines")
     if importer_of(path) is None:
@@ -79,21 +79,21 @@ def _packed(path: Path) -> dict[str, str]:
 
 
 def _with_whole_paths(text: str, folder: Path) -> str:
-    """Return a workload's text with what it names beside itself named by whole paths: it lies there on each host."""
+    """Return a workload's text with absolute paths to the files that it names, which must exist on each host."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     for section, key in _NAMES_FILE:
         named = _node(_node(root, section), key)
         if not isinstance(named, yaml.ScalarNode):
             continue
         beside = folder / named.value
-        # A name that no file beside it has is one of memtool's own.
+        # A name without such a file is one of memtool's own.
         if beside.is_file() or (section, key) == _FOLDER:
             text = text[: named.start_mark.index] + json.dumps(str(beside)) + text[named.end_mark.index :]
     return text
 
 
 def _node(parent: yaml.Node | None, key: str) -> yaml.Node | None:
-    """Return what a mapping has under a key; None: it has none, or is no mapping."""
+    """Return the value of a key in a mapping; None: it has none, or is not a mapping."""
     pairs = parent.value if isinstance(parent, yaml.MappingNode) else []
     return next((value for name, value in pairs if name.value == key), None)
 
@@ -105,9 +105,9 @@ def digest_of(path: Path) -> str:
 
 
 def options_in(order: Mapping[str, Any], folder: Path) -> BenchOptions:
-    """Return what a host is asked for, its workloads as files: texts are written into ``folder``.
+    """Return the content of a message, with its workloads as files: texts are written into ``folder``.
 
-    Raises MemtoolError for a trace that is not there, or is another one.
+    Raises MemtoolError for a trace that is missing or has another digest.
     """
     options = record_from(BenchOptions, order["options"])
     return replace(
@@ -134,12 +134,12 @@ def _file(packed: Mapping[str, str], folder: Path) -> str:
 
 
 def key_to_plain(key: Key) -> list[Any]:
-    """Return a sample's key as JSON takes it."""
+    """Return a sample's key in the form for JSON."""
     cell, block, run_pass = key
     return [plain(cell), block, str(run_pass)]
 
 
 def key_from(data: list[Any]) -> Key:
-    """Return a sample's key. Raises ValueError."""
+    """Return a sample's key from its form in JSON. Raises ValueError."""
     cell, block, run_pass = data
     return Cell(**cell), int(block), Pass(run_pass)

@@ -1,7 +1,7 @@
-"""What of Dask would disturb a measurement, and is off.
+"""Turns off the parts of Dask that would disturb a measurement.
 
-An idle worker wakes up some 150 times a second: it samples stacks, measures its own event loop, and watches the memory
-of the machine. And a worker that a nanny started has variables in its environment that change glibc's malloc.
+An idle worker wakes up about 150 times a second: it samples stacks, measures its event loop, and watches the memory of
+the machine. In addition, a nanny sets environment variables in its worker that change glibc's malloc.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from distributed import Worker
 
 _STILL = ("tick", "ticks", "monitor", "profile", "profile-cycle", "memory_monitor", "shift_counters", "find-missing")
-"""Callbacks of a worker that are of no use to who only starts processes; what is left says that it is alive."""
+"""Callbacks of a worker that are not needed if it only starts processes; the others report that it is alive."""
 SETTINGS: Mapping[str, str] = {
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
     "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1h",
@@ -31,21 +31,21 @@ SETTINGS: Mapping[str, str] = {
     "DASK_DISTRIBUTED__SCHEDULER__ACTIVE_MEMORY_MANAGER__START": "False",
     "DASK_DISTRIBUTED__DIAGNOSTICS__NVML": "False",
 }
-"""The same for workers and schedulers that ``memtool cluster`` starts: they begin so."""
+"""The same as a configuration, for workers and schedulers that ``memtool cluster`` starts."""
 _OF_A_NANNY = ("MALLOC_TRIM_THRESHOLD_", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def without_dask(environment: Mapping[str, str], nanny: Mapping[str, Any]) -> dict[str, str]:
-    """Return an environment without what Dask has put into it.
+    """Return an environment without the variables that Dask has set.
 
-    ``nanny``: what a nanny is configured to set, by name.
+    ``nanny``: variables that a nanny is configured to set, by name.
     """
     named = {*_OF_A_NANNY, *nanny}
     return {name: value for name, value in environment.items() if name not in named and not name.startswith("DASK_")}
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of what is started from within a Dask worker."""
+    """Return the environment for processes that are started from a Dask worker."""
     import dask.config
 
     set_by_nanny: dict[str, Any] = {}
@@ -55,7 +55,7 @@ def environment() -> dict[str, str]:
 
 
 def hush(worker: Worker) -> None:
-    """Stop what a worker does beside keeping its connection; whoever else uses it may miss it."""
+    """Stop everything that a worker does besides keeping its connection; its other users may miss it."""
 
     def stop() -> None:
         for name in _STILL:

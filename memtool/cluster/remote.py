@@ -1,6 +1,7 @@
-"""What Dask calls on a host. A call is short, or waits for news without using a processor; state is by run.
+"""The functions that Dask calls on a host. A call is short, or waits for news without using a processor.
 
-Everything crosses as plain data. A call that is repeated does nothing twice: connections break, and answers get lost.
+State is kept for each run. Arguments and results are plain data. A repeated call has no further effect, because
+connections break and answers get lost.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from memtool.engine.loading import EngineError, source_hash
 _PATIENCE = 10.0
 """Seconds that a call waits for news."""
 _COLLECTED = 1.0
-"""Seconds for which samples are collected before they are fetched: each call wakes the host up."""
+"""Seconds for which samples are collected before they are fetched, because each call wakes the host up."""
 _PORTION = 8 << 20
-"""Bytes of samples that are fetched at a time, about."""
+"""Approximate bytes of samples that are fetched at a time."""
 _END_SECONDS = 5.0
 
 
@@ -35,12 +36,12 @@ INTRODUCTION = (
     f"{{'name': __import__('os').environ.get({machine.VARIABLE!r}) or __import__('platform').node(), "
     "'memtool': __import__('importlib.util').util.find_spec('memtool') and __import__('memtool').__version__}"
 )
-"""Evaluated first, for it needs nothing but Python: a Dask worker ends when it is sent a function that it cannot
+"""Evaluated first, because it needs only Python: a Dask worker ends if it receives a function that it cannot
 import."""
 
 
 def look() -> dict[str, Any]:
-    """Return which machine this is and which memtool it has; from now on its Dask worker is quiet."""
+    """Return the identity of this machine and its version of memtool; from now on its Dask worker is quiet."""
     from importlib.metadata import version
 
     from distributed import get_worker
@@ -63,7 +64,7 @@ def look() -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Serving:
-    """The process that measures here for a run, and what it has sent."""
+    """The process that measures here for a run, and its output."""
 
     process: subprocess.Popen[bytes]
     errors: IO[bytes]
@@ -75,17 +76,17 @@ class _Serving:
     lines: list[bytes] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     outcome: dict[str, Any] | None = None
-    """How the unit has ended: ``ended`` or ``error``."""
+    """The end of the unit: ``ended`` or ``error``."""
 
     def ask(self, **words: object) -> None:
-        """Write a line to the process, which may be gone."""
+        """Write a line to the process, even if it is gone."""
         assert self.process.stdin is not None
         with suppress(OSError):
             self.process.stdin.write(json.dumps(words).encode() + b"\n")
             self.process.stdin.flush()
 
     def listen(self) -> None:
-        """Take what the process says until it ends."""
+        """Read the output of the process until it ends."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             message = None if line.startswith(b'{"check"') else json.loads(line)
@@ -113,13 +114,13 @@ class _Serving:
         return f": {lines[-1].strip()}" if lines else ""
 
     def end_of_unit(self) -> dict[str, Any]:
-        """Return ``ended`` or ``error`` where the unit is over."""
+        """Return ``ended`` or ``error`` if the unit is over."""
         if self.outcome is not None:
             return {key: self.outcome[key] for key in ("ended", "error") if key in self.outcome}
         return {"error": self.problem} if self.problem else {}
 
     def end(self) -> None:
-        """End the process, and what it measures."""
+        """End the process and its measurement."""
         assert self.process.stdin is not None
         with suppress(OSError):
             self.process.stdin.close()
@@ -151,7 +152,7 @@ def _start(run: str, order: str) -> _Serving:
 
 
 def prepare(run: str, order: str) -> dict[str, Any]:
-    """Let a process of its own make the plan of a run; return it as ``ready``, or ``error``, or neither: not yet."""
+    """Let a separate process plan a run; return the plan as ``ready``, or ``error``, or neither: it is not finished."""
     with _lock:
         serving = _serving.get(run)
         if serving is None or serving.problem:
@@ -166,17 +167,17 @@ def prepare(run: str, order: str) -> dict[str, Any]:
 
 
 def collect(run: str, request: Mapping[str, Any], incarnation: str, offset: int) -> dict[str, Any]:
-    """Return the samples of a unit that are there and were not seen yet; begin it where that has not been done.
+    """Return new samples of a unit; begin the unit if it has not been begun.
 
     Args:
         run: name of the run, which was prepared.
-        request: the unit, as ``serving`` is asked for it.
-        incarnation: of the process that ``offset`` is of.
-        offset: how many lines were fetched before.
+        request: the unit, in the form that ``serving`` takes.
+        incarnation: the process to which ``offset`` refers.
+        offset: number of lines that were fetched before.
 
     Returns:
-        ``lines``, ``offset`` (with them), ``incarnation``, ``notes``, and ``ended`` or ``error`` where that is all.
-        ``lost``: no process of this run is here.
+        ``lines``, ``offset`` (after them), ``incarnation``, ``notes``, and at the end ``ended`` or ``error``.
+        ``lost``: this host has no process of this run.
     """
     serving = _serving.get(run)
     if serving is None or serving.problem:
@@ -219,7 +220,7 @@ def _portion(lines: list[bytes]) -> list[bytes]:
 
 
 def release(run: str, keep: bool) -> None:
-    """End the process of a run; ``keep`` its samples, or forget them, for they have been fetched."""
+    """End the process of a run; ``keep`` its samples, or delete them because they have been fetched."""
     with _lock:
         serving = _serving.pop(run, None)
     if serving is not None:

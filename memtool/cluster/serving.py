@@ -1,8 +1,8 @@
-"""The process that measures on a host: it makes the plan once, and takes units of it as it is asked to, one at a time.
+"""The process that measures on a host: it plans once, and then takes one requested unit of the plan at a time.
 
-Its parent is a Dask worker, which asks on standard input and reads what comes of it on standard output, a line each:
-``ready`` with the plan, each sample as the journal has it, ``ended`` or ``error``. Each sample is in the spool before
-it is sent, so that one that has been taken outlives the Dask worker.
+Its parent is a Dask worker, which sends requests on standard input and reads results on standard output, one per line:
+``ready`` with the plan, each sample in the form of the journal, ``ended`` or ``error``. Each sample is written to the
+spool before it is sent, so that a finished one survives the end of the Dask worker.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from memtool.worker.schedule import Schedule
 from memtool.worker.settings import Measurable
 
 _WANTED_SECONDS = 300.0
-"""For so long a unit goes on that nobody asks after: a network may stall for a minute or two."""
+"""Seconds for which a unit continues although nobody asks about it: a network may stall for a minute or two."""
 _IDLE_SECONDS = 900.0
 
 
 class _Abandoned(Exception):
-    """Nobody waits any more for what is being measured."""
+    """Nobody waits for the current measurement any more."""
 
 
 class _Requests:
-    """What the parent asks, read beside the measurement: it may think better of it."""
+    """Requests of the parent, read during the measurement: the parent may cancel it."""
 
     def __init__(self) -> None:
         self.lines: SimpleQueue[dict[str, Any]] = SimpleQueue()
@@ -61,7 +61,7 @@ class _Requests:
                 continue
             self.current = request.get("name", "")
             self.lines.put(request)
-        os._exit(0)  # the parent has gone; what it measures is killed with this process
+        os._exit(0)  # the parent is gone; the workers die with this process
 
     def is_wanted(self, name: str) -> bool:
         """Return whether the parent still waits for a unit."""
@@ -69,7 +69,7 @@ class _Requests:
 
 
 class _AbandonableExecutor:
-    """Takes samples for as long as somebody waits for the unit that they are of."""
+    """Takes samples as long as somebody waits for their unit."""
 
     def __init__(self, executor: Executor, requests: _Requests) -> None:
         self._executor, self._requests, self.name = executor, requests, ""
@@ -90,14 +90,14 @@ class _AbandonableExecutor:
 
 
 class _Output:
-    """Where samples go: into the spool, then to the parent."""
+    """Destination of samples: the spool, then the parent."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: int | None = None
         self._has_complained = False
         self._descriptor = os.dup(1)
-        os.dup2(2, 1)  # what else is printed is no answer
+        os.dup2(2, 1)  # other output must not become part of an answer
 
     def line(self, data: bytes) -> None:
         """Send the parent a line."""
@@ -105,11 +105,11 @@ class _Output:
             data = data[os.write(self._descriptor, data) :]
 
     def say(self, **words: object) -> None:
-        """Send the parent something else than a sample."""
+        """Send the parent a line that is not a sample."""
         self.line(json.dumps(words, default=plain).encode() + b"\n")
 
     def begin(self, name: str) -> list[bytes]:
-        """Open the spool of a unit, and return the samples that are in it."""
+        """Open the spool of a unit, and return the samples in it."""
         self.end()
         lines: list[bytes] = []
         try:
@@ -130,7 +130,7 @@ class _Output:
             self._file = None
 
     def sample(self, sample: Sample) -> None:
-        """Keep a sample and send it."""
+        """Store a sample and send it."""
         line = journal.line_of(sample)
         if self._file is not None:
             try:
@@ -140,7 +140,7 @@ class _Output:
         self.line(line)
 
     def _give_up(self, problem: OSError) -> None:
-        """Go on without a spool, and say so once: samples are sent as they are taken all the same."""
+        """Continue without a spool, and report it once: samples are still sent as they are taken."""
         self.end()
         if self._has_complained:
             return
@@ -165,11 +165,11 @@ class _Host:
         )
 
     def close(self) -> None:
-        """Give back the images."""
+        """Release the images."""
         self.plan.close()
 
     def take(self, request: Mapping[str, Any]) -> None:
-        """Take one unit, of which some samples may be there already."""
+        """Take one unit; some of its samples may exist already."""
         unit = Unit(request["workload"], Part(request["part"]), request["block"])
         self._executor.name = request["name"]
         kinds = {info.name: info.kind for info in self.plan.infos}
@@ -184,7 +184,7 @@ class _Host:
 
 
 def take_unit(schedule: Schedule, measurables: Sequence[Measurable], request: Mapping[str, Any]) -> None:
-    """Take the samples of one unit, as it is asked for (``Ledger.request``)."""
+    """Take the samples of one unit, which is described by ``Ledger.request``."""
     schedule.take_out(Cell(**cell) for cell in request["failed"])
     chosen = [ready for ready in measurables if ready.name == request["workload"]]
     schedule.pace(chosen)
@@ -198,7 +198,7 @@ def take_unit(schedule: Schedule, measurables: Sequence[Measurable], request: Ma
 
 
 def described(plan: Plan) -> dict[str, Any]:
-    """Return what a host would measure, and on what: machines that say the same are of one group."""
+    """Return the facts about the plan and the machine; machines with equal facts belong to one group."""
     settings = plan.settings
     libraries = {name for resolved in plan.plans.values() for name in resolved.code}
     return {
@@ -220,14 +220,14 @@ def described(plan: Plan) -> dict[str, Any]:
 
 
 def _c_library() -> set[str]:
-    """Return the file of the C library, whose malloc is measured too."""
+    """Return the file of the C library, whose malloc is also measured."""
     maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
     paths = {line.split(maxsplit=5)[5] for line in maps.splitlines() if line.count(" /")}
     return {path for path in paths if Path(path).name.startswith(("libc.so", "libc-2"))}
 
 
 def main() -> int:
-    """Make the plan that is asked for, and take units until the parent has gone."""
+    """Make the requested plan, and take units until the parent is gone."""
     requests = _Requests()
     order = requests.lines.get()
     output = _Output(own_machine.spool(order["run"]))
@@ -245,7 +245,7 @@ def main() -> int:
 
 
 def _in_words(problem: Exception) -> str:
-    """Return what has gone wrong, in a line: of a file, which one."""
+    """Return a failure in one line; for a file, with its name."""
     if isinstance(problem, OSError) and problem.filename is not None:
         return f"{problem.filename}: {problem.strerror}"
     return str(problem)

@@ -26,34 +26,34 @@ from memtool.store.journal import Journal
 from memtool.worker.schedule import Progress
 
 _SAME_CLOCK = 0.005
-"""Share by which the ticks of equal processors may differ: more is another clock."""
+"""Share by which the lengths of ticks of equal processors may differ: a larger difference means another clock."""
 _SHOWN_HOSTS = 4
 _WATCH_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one group of equal machines has measured."""
+    """The results of one group of equal machines."""
 
     group: str
     plan: Plan
     samples: tuple[Sample, ...]
-    """In the order in which they came, by plain names of workloads."""
+    """In the order of their arrival, by plain names of workloads."""
     facts: Mapping[str, Any]
-    """Of the machine, as run.json has them, with the hosts."""
+    """Facts about the machine in the form of run.json, with the hosts."""
     missing: int
-    """Samples that were not taken, of cells that have not failed."""
+    """Number of missing samples of cells that have not failed."""
 
 
 def refuse_what_stays_here(options: BenchOptions) -> None:
-    """Raise InputError for what cannot be measured on other machines."""
+    """Raise InputError for a run that cannot be measured on other machines."""
     if options.programs:
         raise InputError("programs are run on this machine only", field="cluster")
 
 
 @dataclass(slots=True)
 class _Spread:
-    """Takes samples of a run through a cluster."""
+    """Takes the samples of a run on a cluster."""
 
     options: BenchOptions
     plan: Plan
@@ -83,7 +83,7 @@ class _Spread:
         return None
 
     def group_of(self, host: str, described: Mapping[str, Any]) -> str:
-        """Return the group of a host, and note what is known of it."""
+        """Return the group of a host, and store its facts."""
         events = {info.name: info.event_hash for info in self.plan.infos}
         for name, event_hash in described["events"].items():
             if events.get(name) != event_hash:
@@ -116,7 +116,7 @@ class _Spread:
         self._expected[name] = opened.total
 
     def _plan_of(self, name: str) -> Plan:
-        """Return the plan of a group, from what its first host has said."""
+        """Return the plan of a group, from the facts of its first host."""
         known = self.log.groups[name]
         described, own = known["described"], known["described"]["settings"]
         settings = replace(
@@ -132,11 +132,11 @@ class _Spread:
         return as_planned_elsewhere(self.plan, self.options, cells, excluded, settings, described["notes"])
 
     def announce(self, words: str) -> None:
-        """Say a line."""
+        """Report a line."""
         self.say(words)
 
     def changed(self, hosts: Sequence[Host]) -> None:
-        """Show what each host is at."""
+        """Show the current work of each host."""
         done = sum(len(opened.samples) for opened in self.ledgers.values())
         self._at_first = done if self._at_first is None and self.ledgers else self._at_first
         total = max(done, sum(self._expected.values()))
@@ -151,7 +151,7 @@ class _Spread:
             self.show_standings()
 
     def measured(self) -> list[Measured]:
-        """Return what there is of each group, those of an interrupted run included that have no host now."""
+        """Return the results of each group, including groups of an interrupted run that have no host now."""
         for name in self.log.groups:
             if name not in self.ledgers:
                 self._open(name)
@@ -171,13 +171,14 @@ class _Spread:
 
 
 def identifying(described: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
-    """Return what makes a machine another one for what is measured.
+    """Return the facts by which machines are grouped.
 
-    Of cells and passes only how they differ from those planned here: a machine keeps its name, whatever is measured.
+    Of cells and passes only the differences from the plan here are included, so that the identity of a machine does not
+    depend on what is measured.
     """
     facts = dict(described["facts"])
     if not any(plan.get("adopted") and plan["adopted"][0] == "python" for _, plan in described["plans"]):
-        del facts["python"]  # which nothing that is measured is written in
+        del facts["python"]  # no measured code is written in it
     settings = {key: value for key, value in described["settings"].items() if key not in ("ns_per_tick", "passes")}
     cells = {"/".join(cell.values()) for cell, _ in described["plans"]}
     other_cells = cells ^ {"/".join(asdict(cell).values()) for cell in plan.plans}
@@ -187,7 +188,7 @@ def identifying(described: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
 
 
 def _in_words(hosts: Sequence[Host]) -> str:
-    """Return what each host is at, the first few of many."""
+    """Return the current work of each host; of many, the first few."""
     at = []
     for host in hosts:
         if host.absent_since is not None:
@@ -220,8 +221,8 @@ def take(
 ) -> list[Measured]:
     """Take the samples of a run on the hosts of a cluster, and return them by group.
 
-    Every sample is in the journal as soon as it has arrived. ``show_standings`` is now and then called with all.
-    Raises InputError where nobody answers, MemtoolError where no host can be used.
+    Every sample is in the journal as soon as it has arrived. ``show_standings`` is called with all samples from time to
+    time. Raises InputError where nobody answers, MemtoolError where no host can be used.
     """
     cluster = options.cluster or ""
     own = json.dumps([log.started, sorted(map(str, plan.plans)), [info.event_hash for info in plan.infos]])

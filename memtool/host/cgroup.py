@@ -1,4 +1,4 @@
-"""What a control group allows this process: memory and processor time, under version 1, version 2 or both."""
+"""The limits that control groups set for this process: memory and processor time, in version 1, version 2 or both."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _UNLIMITED = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """The tightest limits of a group and of those around it; None: no limit."""
+    """The tightest limits of a group and of those that contain it; None: no limit."""
 
     memory_bytes: int | None = None
     free_bytes: int | None = None
-    """What is left of the memory, the page cache that the kernel would give up counted as free."""
+    """Free memory, including page cache that the kernel can reclaim."""
     cores: float | None = None
-    """Processor time in cores."""
+    """Processor time, in cores."""
 
 
 def allowance(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> Allowance:
-    """Return what this process may use.
+    """Return the limits of this process.
 
     Args:
         root: where the hierarchies are mounted.
@@ -39,10 +39,10 @@ def allowance(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/pro
 
 
 def _groups(root: Path, membership: Path) -> Iterator[tuple[str, Path]]:
-    """Yield (controller, folder) for each group of this process and those around it; "" is version 2.
+    """Yield (controller, folder) for each group of this process and those that contain it; "" is version 2.
 
-    Inside a container a group may be named as the host sees it, while its folder is the root: what does not
-    exist is passed over, and the root is always looked at.
+    Inside a container a group may have the host's path, while its folder is the root. Folders that do not exist are
+    skipped, and the root is always included.
     """
     for line in _text(membership).splitlines():
         _, controllers, name = line.split(":", 2)

@@ -1,4 +1,4 @@
-"""What can count instructions on this machine, and why or why not."""
+"""The counters of instructions that this machine has, with reasons for those that it lacks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from memtool.engine.instruments.binding import counter_refusal
 from memtool.errors import InputError, option
 
 CALLGRIND = ("valgrind", "setarch")
-"""What a worker that callgrind counts is started with: setarch takes the randomisation of addresses away."""
+"""Command before a worker that callgrind counts: setarch turns off address space randomisation."""
 
 
 class Counter(StrEnum):
-    """What counts instructions."""
+    """A counter of instructions."""
 
     NONE = "none"
     PERF = "perf"
@@ -23,7 +23,7 @@ class Counter(StrEnum):
 
 
 def why_not(counter: Counter) -> str | None:
-    """Return why instructions cannot be counted this way here, and what mends it; None when they can."""
+    """Return why this counter cannot be used here, and the remedy; None: it can."""
     if counter is Counter.PERF:
         refusal = counter_refusal(counter)
         return None if refusal is None else f"the kernel refuses a counter of instructions: {refusal}"
@@ -40,12 +40,12 @@ _PACKAGES = {"valgrind": "valgrind", "setarch": "util-linux"}
 
 
 def choose(name: str) -> tuple[Counter, str | None]:
-    """Return (what counts, why nothing does) for ``auto`` or the name of a counter.
+    """Return (counter, reason why there is none) for ``auto`` or the name of a counter.
 
-    ``auto`` is the processor where the kernel lets it be asked, else callgrind, else none.
+    ``auto`` is the processor where the kernel permits it, else callgrind, else none.
 
     Raises:
-        InputError: a counter that was named cannot be had.
+        InputError: the named counter is not available.
     """
     if name == "auto":
         reasons = []

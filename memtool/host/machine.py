@@ -1,4 +1,4 @@
-"""What machine this is: everything that figures depend on and that does not change from second to second."""
+"""Describes the machine: everything on which figures depend and which does not change from second to second."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _CACHE_KINDS = {"Data": "d", "Instruction": "i", "Unified": ""}
 
 
 def fingerprint() -> dict[str, Any]:
-    """Return the machine as run.json has it: bytes, counts and words; None where the kernel does not say.
+    """Return the machine in the form of run.json: bytes, counts and words; None where the kernel does not say.
 
-    No frequencies: they change while one looks.
+    Frequencies are left out, because they change all the time.
     """
     allowed = allowance()
     return {
@@ -55,7 +55,7 @@ def fingerprint() -> dict[str, Any]:
 
 
 def available_memory() -> int:
-    """Return the bytes that can still be used without swapping, within what control groups allow."""
+    """Return the bytes that can still be used without swapping, within the limits of control groups."""
     available = int(psutil.virtual_memory().available)
     free = allowance().free_bytes
     return available if free is None else min(available, free)
@@ -74,7 +74,7 @@ def usable_cores() -> int:
 
 
 def processes_at_once() -> int:
-    """Return how many processes may work at a time, each with a processor of its own, within a quota of their time."""
+    """Return how many processes may run at a time, each on its own processor, within the quota of processor time."""
     quota = allowance().cores
     return usable_cores() if quota is None else max(1, min(usable_cores(), int(quota)))
 
@@ -86,13 +86,13 @@ def soft_limit(which: int) -> int | None:
 
 
 def processor_use(seconds: float) -> tuple[float, float]:
-    """Watch all processors for so long; return the per cent that worked and the per cent that the host took away."""
+    """Watch all processors for this long; return the per cent of time in use and the per cent that the host took."""
     times = psutil.cpu_times_percent(interval=seconds)
     return 100 - times.idle - times.iowait, getattr(times, "steal", 0.0)
 
 
 def text_of(path: Path) -> str | None:
-    """Return what a small file of the kernel says; None where there is no such file."""
+    """Return the text in a small file of the kernel; None where there is no such file."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError:
@@ -100,14 +100,14 @@ def text_of(path: Path) -> str | None:
 
 
 def bracketed(text: str | None) -> str | None:
-    """Return the chosen word of a kernel setting: ``always [madvise] never`` -> ``madvise``."""
+    """Return the selected word of a kernel setting: ``always [madvise] never`` -> ``madvise``."""
     if text is None or "[" not in text:
         return text
     return text[text.index("[") + 1 : text.index("]")]
 
 
 def cpu_model(information: Path = _CPU_INFO) -> str:
-    """Return the processor as the kernel names it; on Arm, where it has no name, its numbers."""
+    """Return the kernel's name of the processor; on Arm, where it has no name, its numbers."""
     facts = _cpu_facts(information)
     if "model name" in facts:
         return facts["model name"]
@@ -122,7 +122,7 @@ def architecture() -> str:
 
 
 def processor_flags(information: Path = _CPU_INFO) -> frozenset[str]:
-    """Return what the first processor can do, in the kernel's words: ``avx2``."""
+    """Return the features of the first processor, in the kernel's names: ``avx2``."""
     facts = _cpu_facts(information)
     return frozenset(facts.get("flags", facts.get("Features", "")).split())
 
@@ -138,7 +138,7 @@ def caches(folder: Path = _CACHES) -> dict[str, int]:
 
 
 def _cpu_facts(information: Path = _CPU_INFO) -> dict[str, str]:
-    """Return what is said of the first processor."""
+    """Return the entries of /proc/cpuinfo for the first processor."""
     first, _, _ = (text_of(information) or "").partition("\n\n")
     pairs = (line.partition(":") for line in first.splitlines())
     return {key.strip(): value.strip() for key, _, value in pairs}

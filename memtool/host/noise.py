@@ -1,6 +1,6 @@
-"""How quiet the machine is around a measurement.
+"""Measures disturbances by the machine around a measurement.
 
-A worker reads this: it imports nothing but the smallest parts of the standard library.
+Workers import this, so it imports only the smallest parts of the standard library.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import resource
 import time
 
 _STEAL_FIELD = 8
-"""Of the first line of /proc/stat: "cpu user nice system idle iowait irq softirq steal ..."."""
+"""Index in the first line of /proc/stat: "cpu user nice system idle iowait irq softirq steal ..."."""
 
 
 def read() -> dict[str, int]:
-    """Return counters that only grow: clock ticks of the machine's processors, time, this process's switches."""
+    """Return increasing counters: clock ticks of the machine's processors, time, and this process's switches."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     ticks = _machine_ticks()
     return {
@@ -27,7 +27,7 @@ def read() -> dict[str, int]:
 
 
 def _machine_ticks() -> list[int]:
-    """Return the ticks of all processors together, from "user" to "steal": guests are in "user" already."""
+    """Return the total ticks of all processors, from "user" to "steal"; guests are part of "user"."""
     try:
         descriptor = os.open("/proc/stat", os.O_RDONLY)
     except OSError:

@@ -1,4 +1,4 @@
-"""Other processes: what a program and its children hold, what is loaded into them, and how one is run to its end."""
+"""Other processes: the memory of a program and its children, their mapped libraries, and running them to the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SLEEP_SECONDS = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process at a moment."""
+    """A process at one moment."""
 
     pid: int
     program: str
@@ -29,7 +29,7 @@ class Running:
 
 
 def tree(pid: int) -> Iterator[Running]:
-    """Yield a process and all that descend from it, without those that end meanwhile."""
+    """Yield a process and all its descendants, except those that end meanwhile."""
     with suppress(psutil.Error):
         process = psutil.Process(pid)
         for running in (process, *process.children(recursive=True)):
@@ -38,7 +38,7 @@ def tree(pid: int) -> Iterator[Running]:
 
 
 def has_loaded(pid: int, library: str) -> bool | None:
-    """Return whether a file of that name is mapped by a process; None where that cannot be seen."""
+    """Return whether a process maps a file of this name; None where that cannot be determined."""
     try:
         maps = Path(f"/proc/{pid}/maps").read_bytes()
     except OSError:
@@ -56,9 +56,9 @@ def peak_resident_bytes(pid: int) -> int:
 
 
 def wait(process: subprocess.Popen[bytes], seconds: float) -> tuple[int, resource.struct_rusage] | None:
-    """Return (exit status, what it used) of a program; None when it goes on after that time.
+    """Return (exit status, resource usage) of a program; None if it is still running after this time.
 
-    The status is negative where a signal killed it, as subprocess has it.
+    The status is negative if a signal killed the program, as in subprocess.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -72,28 +72,28 @@ def wait(process: subprocess.Popen[bytes], seconds: float) -> tuple[int, resourc
 
 
 class End:
-    """Notes when a child ends, whatever we are at then. Nobody may wait for it before it has ended."""
+    """Records when a child ends, in a thread. Nothing else may wait for the child before it has ended."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        """Begin to watch."""
+        """Start watching."""
         self._process = process
         self._at = 0.0
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
-        # One that had to be killed is waited for by whoever has killed it.
+        # A child that had to be killed is waited for by the code that killed it.
         with suppress(ChildProcessError):
             os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         self._at = time.monotonic()
 
     def came_within(self, seconds: float) -> bool:
-        """Return whether it has ended, or does within that time."""
+        """Return whether it has ended, or ends within this time."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def take(self) -> tuple[float, int, resource.struct_rusage]:
-        """Return (when, by time.monotonic(); exit status as subprocess has it; what it used)."""
+        """Return (end by time.monotonic(), exit status as in subprocess, resource usage)."""
         self._thread.join()
         _, status, usage = os.wait4(self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
@@ -102,7 +102,7 @@ class End:
 
 @contextmanager
 def left_to_itself(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Leave what a terminal sends to the program, and hand on what only we are sent; kill it when we fail."""
+    """Leave a terminal's signals to the program, pass on signals sent only to this process, kill it on an error."""
     before = {}
     try:
         for interrupt in (signal.SIGINT, signal.SIGQUIT):
@@ -120,5 +120,5 @@ def left_to_itself(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def exit_code(status: int) -> int:
-    """Return what a shell would say of a program that ended with this status."""
+    """Return the exit status that a shell reports for a program that ended with this status."""
     return status if status >= 0 else 128 - status

@@ -1,4 +1,4 @@
-"""What can be known of a program before it is started: whether a library can be preloaded into it at all."""
+"""Checks a program before it is started: whether a library can be preloaded into it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
 _MOST_INTERPRETERS = 4
-"""A script may be run by a script; the kernel follows as many."""
+"""A script may be run by another script; the kernel follows this many."""
 _SANITIZERS = ("libasan", "libtsan", "liblsan", "libclang_rt.asan", "libclang_rt.tsan")
 
 
 def find_program(name: str) -> Path:
-    """Return the file that a command's first word stands for, as a shell finds it. Raises InputError."""
+    """Return the file for the first word of a command, found like a shell does. Raises InputError."""
     path = shutil.which(name)
     if path is not None:
         return Path(path)
@@ -51,7 +51,7 @@ def refuse_what_takes_no_preload(program: Path) -> None:
 
 
 def _interpreter_of(path: Path) -> Path | None:
-    """Return the program that a script names in its first line; None for what is no script."""
+    """Return the program that a script names in its first line; None for a file that is not a script."""
     with path.open("rb") as file:
         first = file.readline(4096)
     if not first.startswith(b"#!"):

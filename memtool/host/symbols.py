@@ -1,4 +1,4 @@
-"""Names of call sites: which function of which file an address of a recorded program lies in."""
+"""Names of call sites: the function and the file that contain an address of a recorded program."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SECONDS = 60
-"""For one file: debugging information of a large program takes long to read."""
+"""Time limit for one file: debugging information of a large program takes long to read."""
 _LEAST_RANDOM = 1 << 32
-"""Below this lie programs that are linked to a fixed address, and whose addresses are their own."""
+"""Below this are programs that are linked to a fixed address, so that addresses need no conversion."""
 _UNKNOWN = "??"
 
 
@@ -22,13 +22,13 @@ class Module:
 
     path: str
     base: int
-    """Where the file's beginning is, or would be."""
+    """Address of the file's beginning, even if that is not mapped."""
     begin: int
     end: int
 
 
 def modules(maps: str) -> Iterator[Module]:
-    """Yield the code in the text of a /proc/PID/maps."""
+    """Yield the mapped code in the text of a /proc/PID/maps."""
     bases: dict[str, int] = {}
     for line in maps.splitlines():
         words = line.split(maxsplit=5)
@@ -44,10 +44,10 @@ def modules(maps: str) -> Iterator[Module]:
 
 
 def names_of(addresses: Iterable[int], known: Sequence[Module]) -> dict[int, str]:
-    """Return ``function (file, line)`` of return addresses, where debugging information has it.
+    """Return ``function (file, line)`` of return addresses, where there is debugging information.
 
-    Without that it is ``near function (file)``: of a file that was stripped the nearest function that others may call.
-    What the file no longer tells, or no program reads it, is ``file+0xoffset``; what lies in no module is left out.
+    Otherwise it is ``near function (file)``, with the nearest exported function of a stripped file, or
+    ``file+0xoffset`` if the file is gone or cannot be read. Addresses outside of all modules are left out.
     """
     by_module: dict[Module, list[int]] = defaultdict(list)
     for address in addresses:
@@ -74,15 +74,15 @@ def _names(module: Module, addresses: Sequence[int]) -> Iterator[str]:
 
 
 def places_of(path: str, addresses: Sequence[int]) -> dict[int, tuple[str, str | None]]:
-    """Return (function, ``file.c:17`` or None) of return addresses in a file; without those that nothing tells of.
+    """Return (function, ``file.c:17`` or None) of return addresses in a file; unknown ones are left out.
 
-    By binutils' addr2line, where it is installed.
+    Uses binutils' addr2line, where it is installed.
     """
     program = shutil.which("addr2line")
     if program is None or not Path(path).is_file():
         return {}
     command = [program, "--functions", "--demangle", "--basenames", f"--exe={path}"]
-    # A call is before the address that it returns to.
+    # The call instruction is before the address to which it returns.
     call_sites = "".join(f"{address - 1:#x}\n" for address in addresses)
     try:
         lines = subprocess.run(

@@ -1,9 +1,9 @@
 """Waits of the main thread that an interrupt always ends.
 
-Python raises KeyboardInterrupt in the main thread before its next instruction, and a signal wakes a thread that sleeps.
-A signal which arrives after the last look for one, and before the thread is asleep, does neither. This happens while
-another thread asks for the interpreter's lock, which the main thread hands over before it sleeps. A wait without an end
-would then last until what is waited for has ended, which may take hours. So no wait is longer than a moment.
+Python raises KeyboardInterrupt in the main thread before its next instruction, and a signal wakes a sleeping thread. A
+signal that arrives between the last check and the start of the sleep does neither. This happens while another thread
+requests the interpreter's lock, which the main thread releases before it sleeps. An unlimited wait would then continue
+until the awaited event, which may take hours. So every wait is short.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 MOMENT_SECONDS = 0.5
-"""Longest sleep between two looks for an interrupt; waking up takes some 20 microseconds."""
+"""Longest sleep between two checks for an interrupt; waking up takes some 20 microseconds."""
 
 
 def completed(futures: Collection[Future[T]]) -> Iterator[Future[T]]:
@@ -26,5 +26,5 @@ def completed(futures: Collection[Future[T]]) -> Iterator[Future[T]]:
 
 
 def result(future: Future[T]) -> T:
-    """Return what a future comes to, or raise what it raises."""
+    """Return the result of a future, or raise its exception."""
     return next(completed([future])).result()

@@ -1,1 +1,1 @@
-"""Whole real programs, each run under every malloc that is compared (``memtool bench --program``)."""
+"""Runs whole real programs under every compared malloc (``memtool bench --program``)."""

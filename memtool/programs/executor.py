@@ -1,4 +1,4 @@
-"""Takes the samples of whole programs: what is run before, the program itself, what is run after, and the proof."""
+"""Takes the samples of whole programs: preparation, the program itself, conclusion, and the proof."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ from memtool.worker.evidence import digest_of
 from memtool.worker.parent import Executor, Job
 
 OUTPUTS = "outputs"
-"""Folder of the outputs that all others must equal, inside that of the run."""
+"""Folder of the expected outputs, inside the folder of the run."""
 _LONGEST_PADDING = 4096
 SECONDS_TO_END = 10.0
 _SECONDS_TO_DIE = 1.0
-"""Until a server whose load has failed is known to be alive."""
+"""Seconds after which a server whose load has failed counts as alive."""
 _AS_ASKED = (0, -15, 143)
-"""How a server ends that was asked to."""
+"""Statuses with which a server ends when it is asked to."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """One run: what it took, or why that does not count."""
+    """One run: its figures, or the reason why it does not count."""
 
     ended: Ended
     problem: str | None
     wall_ns: int
     ready_ns: int | None
     reports: int
-    """Processes whose heap has reported of itself."""
+    """Number of processes whose heap has sent a report."""
 
 
 class ProgramExecutor:
-    """Takes each sample by one run of a program, alone, under an allocator."""
+    """Takes each sample as one run of a program, alone, under an allocator."""
 
     def __init__(
         self, programs: Mapping[str, Program], references: Mapping[str, AllocatorPlan], directory: Path, seed: int
     ) -> None:
-        """Take programs by the names of their workloads, and the allocator whose output is expected of all."""
+        """``programs`` by workload; the output under ``references`` is expected of all allocators."""
         self._programs, self._references = programs, references
         self._directory = directory
         self._random = random.Random(seed)
@@ -67,7 +67,7 @@ class ProgramExecutor:
         self._digests: dict[Path, str] = {}
 
     def execute(self, job: Job) -> Sample:
-        """Run a program once and return what that took; what fails costs this sample only."""
+        """Run a program once and return its sample; a failure affects only this sample."""
         program = self._programs[job.cell.workload]
         before = noise.read()
         try:
@@ -92,7 +92,7 @@ class ProgramExecutor:
             yield self.execute(job)
 
     def close(self) -> None:
-        """Clean up after every program that was set up. What fails then has no sample to cost."""
+        """Clean up after every program that was set up. A failure at this point affects no sample."""
         for name in self._set_up:
             program = self._programs[name]
             if program.cleanup is not None:
@@ -100,7 +100,7 @@ class ProgramExecutor:
                     self._beside("cleanup", program.cleanup, program, None)
 
     def _prepare_cell(self, program: Program, job: Job) -> None:
-        """Do what comes once: of a workload its setup and the output that is expected, of a cell its warm-ups."""
+        """Do what is done once: for a workload its setup and the expected output, for a cell its warm-ups."""
         if program.name not in self._set_up:
             self._set_up.add(program.name)
             if program.setup is not None:
@@ -123,7 +123,7 @@ class ProgramExecutor:
         run_command(step, command, program.shell, environment, program.time_limit)
 
     def _run(self, program: Program, plan: AllocatorPlan, job: Job) -> _Taken:
-        """Run a program once, with what is run before and after it. Raises Failed, Refused, OSError."""
+        """Run a program once, with the commands before and after it. Raises Failed, Refused, OSError."""
         if program.prepare is not None:
             self._beside("prepare", program.prepare, program, job)
         try:
@@ -178,7 +178,7 @@ class ProgramExecutor:
         return _Taken(ended, problem, ended.figures["wall_ns"] if wall is None else wall, ready, len(heaps))
 
     def _why_other_output(self, program: Program, plan: AllocatorPlan, output: IO[bytes]) -> str | None:
-        """Return how an output differs from the one expected, which the reference's first becomes."""
+        """Return how an output differs from the expected one; the reference's first output becomes the expected one."""
         path = self._expected(program)
         reference = self._references[program.name]
         if not path.exists():
@@ -192,9 +192,10 @@ class ProgramExecutor:
         return f"its output differs from {whose} {difference}"
 
     def _is_served(self, program: Program, plan: AllocatorPlan, taken: _Taken) -> bool:
-        """Return whether a run had the allocator: it was seen, has reported, or the dynamic linker lists it.
+        """Return whether a run had the allocator: it was seen, has sent a report, or the dynamic linker lists it.
 
-        The last is asked of what was too short to be seen: the linker then says what it loads, and runs nothing.
+        The linker is asked about runs too short to be seen: it then lists what it would load, without running the
+        program.
         """
         if taken.ended.figures["is_served"] or taken.reports:
             return True
@@ -208,7 +209,7 @@ class ProgramExecutor:
             return wanted_by(plan).encode() in listed.read()
 
     def _why_not_served(self, taken: _Taken, job: Job) -> str | None:
-        """Return that the program ran without the allocator, in words; None: it was seen with it."""
+        """Return that the program ran without the allocator, in words; None: the allocator was seen in it."""
         library = wanted_by(job.plan)
         if taken.ended.figures["is_bare"]:
             return f"{library} was not loaded: the program is linked statically, or changes its own environment"
@@ -237,7 +238,7 @@ def _path_of(program: Program) -> Path:
 
 
 def wanted_by(plan: AllocatorPlan) -> str:
-    """Return part of the file name of what every process of a program has to load."""
+    """Return the part of a file name that every process of a program must have mapped."""
     if plan.preload:
         return Path(plan.preload[-1]).resolve().name
     return launch.preloaded_library(plan).name if plan.expected_owner is None else plan.expected_owner
@@ -246,9 +247,9 @@ def wanted_by(plan: AllocatorPlan) -> str:
 def _serve(
     program: Program, running: Supervised, environment: Mapping[str, str], sink: int | None
 ) -> tuple[int | None, int | None, Ended | None]:
-    """Return (ns until ready, ns of the load, what became of the server); the load is None where the server died.
+    """Return (ns until ready, ns of the load, outcome of the server); the load is None if the server died.
 
-    Raises Failed where the load fails and the server lives.
+    Raises Failed if the load fails although the server is alive.
     """
     assert program.load is not None
     ready, wall = None, None
@@ -266,19 +267,19 @@ def _serve(
 
 
 def _variables(job: Job) -> dict[str, str]:
-    """Return what commands and programs are told of a run."""
+    """Return the environment variables that describe a run to commands and programs."""
     return {"MEMTOOL_ALLOCATOR": job.cell.allocator, "MEMTOOL_BLOCK": str(job.block)}
 
 
 def _source(program: Program, stack: ExitStack) -> int:
-    """Return where standard input comes from."""
+    """Return the source of standard input."""
     if program.input is None:
         return subprocess.DEVNULL
     return stack.enter_context(files.open_input(Path(program.input))).fileno()
 
 
 def _sink(program: Program, output: IO[bytes], stack: ExitStack) -> int | None:
-    """Return where an output goes."""
+    """Return the destination of an output."""
     if program.expects_same_output:
         return output.fileno()
     if program.output == "null":
@@ -300,7 +301,7 @@ def _drain(reader: int) -> None:
 
 
 def _why_failed(program: Program, ended: Ended, errors: IO[bytes]) -> str | None:
-    """Return how a program has ended where that is a failure, with the last line that it wrote to standard error."""
+    """Return how a program failed, with its last line on standard error; None if it did not fail."""
     status = ended.status
     ignored = program.ignored_statuses
     if status == 0 or (program.is_server and status in _AS_ASKED):
@@ -319,16 +320,16 @@ def _figures(taken: _Taken) -> ProgramRun:
 
 
 def _noise(before: Mapping[str, int], after: Mapping[str, int]) -> Noise:
-    """Return what the host took meanwhile; whether a program is interrupted is a figure of its own."""
+    """Return the time that the host took meanwhile; a program's preemptions are figures of their own."""
     names = ("elapsed_ns", "machine_ticks", "steal_ticks")
     return Noise(**{name: after[name] - before[name] for name in names})
 
 
 class Executors:
-    """Takes samples of programs by one executor, and all others by another."""
+    """Takes samples of programs with one executor, and all others with another."""
 
     def __init__(self, programs: ProgramExecutor, workers: Executor) -> None:
-        """Take both."""
+        """``programs`` takes samples of programs, ``workers`` all others."""
         self._programs, self._workers = programs, workers
 
     def execute(self, job: Job) -> Sample:
@@ -336,5 +337,5 @@ class Executors:
         return (self._programs if job.run_pass is Pass.PROGRAM else self._workers).execute(job)
 
     def overlap(self, jobs: Sequence[Job], at_once: int, waiting: Sequence[Job] = ()) -> Generator[Sample, None, None]:
-        """Take samples of what times nothing: no program is of those."""
+        """Take samples of passes without timing, which programs do not have."""
         yield from self._workers.overlap(jobs, at_once, waiting)

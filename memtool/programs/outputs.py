@@ -1,4 +1,4 @@
-"""Whether two outputs of a program are the same, and where they first differ."""
+"""Compares two outputs of a program and finds the first difference."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from memtool.units import printable
 
 _PORTION = 1 << 20
 _SHOWN = 40
-"""Bytes of a differing line that are shown."""
+"""Number of shown bytes of a differing line."""
 
 
 def first_difference(expected: IO[bytes], actual: IO[bytes]) -> str | None:
-    """Return where two outputs first differ, in words; None: they are the same.
+    """Return where two outputs first differ, in words; None: they are equal.
 
-    Both are read from their beginning, in portions.
+    Both are read from the beginning, in portions.
     """
     expected.seek(0)
     actual.seek(0)
@@ -50,7 +50,7 @@ def _in_words(expected: IO[bytes], actual: IO[bytes], offset: int, line: int, li
 
 
 def _line_at(file: IO[bytes], begins: int, offset: int) -> str:
-    """Return the part of a line that shows a byte of it, quoted."""
+    """Return the part of a line around a byte, quoted."""
     start = max(begins, offset - _SHOWN // 2)
     file.seek(start)
     text = file.read(_SHOWN)

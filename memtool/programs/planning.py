@@ -1,4 +1,4 @@
-"""What will be measured of whole programs: under which allocators each can run, and why not under others."""
+"""Plans the measurement of whole programs: the allocators under which each can run, and reasons for the others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from memtool.worker.settings import Measurable
 
 KIND = "program"
 DEFAULT = ("glibc", "jemalloc", "mimalloc", "tcmalloc")
-"""What programs run under when nothing is named: others have to be told apart from what cannot be a malloc."""
+"""Allocators for programs by default; for others it must be determined whether they can be a malloc at all."""
 _STARTS_OF_A_SHELL = 5
 _SECONDS_OF_A_SHELL = 10.0
 
@@ -28,9 +28,9 @@ _SECONDS_OF_A_SHELL = 10.0
 def measurable(
     program: Program, known: registry.Registry, specs: Sequence[AllocatorSpec], null_plan: AllocatorPlan
 ) -> tuple[Measurable, list[CellResult]]:
-    """Return a program with the cells that it can be measured in, and those that it cannot, each with its reason.
+    """Return a program with the cells in which it can be measured, and the others, each with its reason.
 
-    Raises InputError for a program that is not there.
+    Raises InputError for a program that does not exist.
     """
     path = refuse_impossible(program)
     unfit = _why_unfit(program, path)
@@ -57,7 +57,7 @@ def measurable(
 
 
 def _resolved(known: registry.Registry, spec: AllocatorSpec) -> tuple[AllocatorPlan | None, str | None]:
-    """Return (plan, None), or why an allocator cannot be the malloc of a program, or is not there."""
+    """Return (plan, None), or (None, reason) for an allocator that does not exist or cannot be a program's malloc."""
     try:
         plan = known.resolve(spec)
         if plan.uses_region:
@@ -68,10 +68,10 @@ def _resolved(known: registry.Registry, spec: AllocatorSpec) -> tuple[AllocatorP
 
 
 def _why_unfit(program: Program, path: Path | None) -> str | None:
-    """Return why nothing can be preloaded into a program, or into the first one that its shell runs."""
+    """Return why nothing can be preloaded into a program, or into the first program that its shell runs."""
     named = [path] if path is not None else []
     if program.uses_shell is not None:
-        with suppress(InputError):  # a word of the shell's own
+        with suppress(InputError):  # a builtin of the shell
             named.append(executables.find_program(program.command.split()[0]))
     for executable in named:
         try:
@@ -82,7 +82,7 @@ def _why_unfit(program: Program, path: Path | None) -> str | None:
 
 
 def start_of_the_shell(programs: Sequence[Program]) -> tuple[str, ...]:
-    """Return what starting each shell takes, which is in the figures of what it runs, as notes."""
+    """Return notes about the time that shells take to start, which is included in the figures."""
     notes = []
     for shell in dict.fromkeys(shell for program in programs if (shell := program.uses_shell) is not None):
         try:

@@ -1,4 +1,4 @@
-"""A program that is measured as a whole: its command line, what is run around it, and what it may end with."""
+"""A program that is measured as a whole: its command line, the commands around it, and its allowed exit statuses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OF_A_SHELL = re.compile(r"""[|&;<>()$`*?\[\]#~{}!\n]|^\s*[A-Za-z_]\w*=""")
 _BUILT_IN = frozenset(["cd", "eval", "exec", "exit", "export", "set", "ulimit", "umask", "wait", ".", ":"]) | frozenset(
     ["case", "for", "if", "until", "while"]
 )
-"""As make has it: a command without any of these is run as it is."""
+"""As in make: a command without any of these is run without a shell."""
 _MOST_PROGRAMS = 1000
 _COMMANDS = ("command", "prepare", "conclude", "setup", "cleanup", "ready", "load")
 _SHORT_NAME = 40
@@ -40,44 +40,44 @@ class Program:
     name: str
     command: str
     shell: str = "auto"
-    """auto: where the command needs one; none; or a shell with its options (``bash --norc``)."""
+    """auto: a shell if the command needs one; none; or a shell with its options (``bash --norc``)."""
     input: str | None = None
-    """File that standard input is read from; None: it is empty."""
+    """File for standard input; None: it is empty."""
     output: str = "null"
-    """Where standard output goes: null, pipe, inherit, or a file."""
+    """Destination of standard output: null, pipe, inherit, or a file."""
     prepare: str | None = None
-    """Run before every run, and not timed."""
+    """Command that runs before every run, untimed."""
     conclude: str | None = None
-    """Run after every run."""
+    """Command that runs after every run, untimed."""
     setup: str | None = None
-    """Run once, before everything else."""
+    """Command that runs once, before everything else."""
     cleanup: str | None = None
-    """Run once, after everything else."""
+    """Command that runs once, after everything else."""
     warmup: int = 0
-    """Runs of each allocator that are not measured, before its first that is."""
+    """Number of runs under each allocator, before the first measured one, that are not measured."""
     ready: str | None = None
-    """Of a server: a command that succeeds, or a port that can be connected to, once it is ready."""
+    """For a server: a command that succeeds, or a port that accepts connections, once the server is ready."""
     load: str | None = None
-    """Of a server: the command that is timed. The server is asked to end afterwards."""
+    """For a server: the timed command. The server is asked to end afterwards."""
     expects_same_output: bool = False
-    """Whether standard output (of a server: that of its load) must be the same under every allocator."""
+    """Whether standard output (for a server, that of its load) must be equal under every allocator."""
     ignored_statuses: tuple[int, ...] | None = ()
-    """Exit statuses besides 0 that are no failure; None: all."""
+    """Exit statuses other than 0 that are not failures; None: all."""
     time_limit: float = 600.0
-    """Seconds after which a run is ended."""
+    """Seconds after which a run is killed."""
     parameters: tuple[tuple[str, str], ...] = ()
-    """What was put in place of ``{x}``."""
+    """Values of the placeholders, such as ``{x}``."""
     source: str = ""
-    """Workload file that it comes from; nothing where it was named itself."""
+    """Path of the workload file; empty if the command was given directly."""
 
     @property
     def is_server(self) -> bool:
-        """Return whether it is a server under a load."""
+        """Return whether it is a server with a load."""
         return self.load is not None
 
     @property
     def uses_shell(self) -> str | None:
-        """Return the shell that runs the command; None: it is run as it is."""
+        """Return the shell that runs the command; None: it runs without one."""
         return shell_of(self.command, self.shell)
 
     @property
@@ -87,7 +87,7 @@ class Program:
 
     @property
     def info(self) -> TraceInfo:
-        """Return what a run says of it. Its hash is of what is run, not of the files that are."""
+        """Return the facts about the workload for a run. Its hash covers the command, not the contents of its files."""
         said = described(self)
         text = json.dumps({key: value for key, value in said.items() if key != "name"}, sort_keys=True)
         return TraceInfo(
@@ -104,7 +104,7 @@ class Program:
 
 
 def described(program: Program) -> dict[str, Any]:
-    """Return what a program is, without what is as usual, and the shell that runs it, where one does."""
+    """Return the properties of a program that differ from the defaults, and the shell that runs it, if any."""
     usual = Program(name="", command="")
     said = {
         key: [list(part) if isinstance(part, tuple) else part for part in value] if isinstance(value, tuple) else value
@@ -115,7 +115,7 @@ def described(program: Program) -> dict[str, Any]:
 
 
 def program_from(said: Mapping[str, Any]) -> Program:
-    """Return the program that ``described`` is of."""
+    """Return the program from the facts that ``described`` returned."""
     known = {field.name for field in fields(Program)}
     values = {key: value for key, value in said.items() if key in known}
     for key in ("ignored_statuses", "parameters"):
@@ -125,7 +125,7 @@ def program_from(said: Mapping[str, Any]) -> Program:
 
 
 def shell_of(command: str, shell: str) -> str | None:
-    """Return the shell that runs a command: the one named, or the usual one where the command needs any."""
+    """Return the shell that runs a command: the named one, or the default one if the command needs a shell."""
     if shell == "none":
         return None
     if shell == "auto":
@@ -146,9 +146,9 @@ def words_of(command: str, shell: str) -> tuple[str, ...]:
 
 
 def named(text: str) -> tuple[str, str]:
-    """Return (name, command) of ``name=command``, or of a command, whose name is then its first words.
+    """Return (name, command) of ``name=command``, or of a command, whose first words become its name.
 
-    ``LANG=C sort`` sets a variable of a shell: what stands behind the sign is no program.
+    ``LANG=C sort`` sets a variable in a shell: the text after the sign is not the program.
     """
     match = _NAMED.fullmatch(text.strip())
     if match is not None and _is_program(match[2]):
@@ -178,7 +178,7 @@ def _short(command: str) -> str:
 
 
 def scanned(low: str, high: str, step: str | None) -> tuple[str, ...]:
-    """Return the numbers from one to another, both included, as they are written. Raises InputError."""
+    """Return the numbers of a range, both ends included, as text. Raises InputError."""
     try:
         first, last, by = (Decimal(text) for text in (low, high, step or "1"))
     except InvalidOperation:
@@ -192,9 +192,9 @@ def scanned(low: str, high: str, step: str | None) -> tuple[str, ...]:
 
 
 def spread(program: Program, values: Mapping[str, Sequence[str]]) -> Iterator[Program]:
-    """Yield a program with every combination of values in place of ``{name}`` in its commands and its input.
+    """Yield a program with every combination of values for ``{name}`` in its commands and its input.
 
-    The name says which values it has, of those that it does not have already.
+    Its name includes the values, except those that it contains already.
     """
     texts = {key: text for key in (*_COMMANDS, "input") if (text := getattr(program, key))}
     used = {key: listed for key, listed in values.items() if any(f"{{{key}}}" in text for text in texts.values())}
@@ -213,7 +213,7 @@ def _filled(text: str, chosen: Sequence[tuple[str, str]]) -> str:
 
 
 def written_in(path: Path) -> tuple[Program, ...]:
-    """Return the programs of a workload file; nothing where it is of another kind. Raises InputErrors."""
+    """Return the programs in a workload file; none if the file is of another kind. Raises InputErrors."""
     from memtool.kinds.program.keys import Workload
     from memtool.kinds.work import kind_of
     from memtool.workload.language.loader import load
@@ -233,7 +233,7 @@ def written_in(path: Path) -> tuple[Program, ...]:
 
 
 def refuse_impossible(program: Program) -> Path | None:
-    """Return the file that is run; None: its setup may make it. Raises InputError for what cannot be."""
+    """Return the file of the program; None: its setup may create it. Raises InputError if it cannot be run."""
     words = program.arguments
     if program.setup is None and program.input is not None and not files.is_there(Path(program.input)):
         raise InputError(f"{program.input}: no such file", field="input_file")

@@ -1,4 +1,4 @@
-"""Commands that are run beside a program, and servers: when they are ready, and what a load takes."""
+"""Commands around a program, and servers: when they are ready, and how long a load takes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LAST_BYTES = 4096
 
 
 class Failed(Exception):
-    """Something beside the program went wrong; in words, and of no allocator's making."""
+    """A failure outside of the program, in words, which no allocator has caused."""
 
 
 def run_command(
     step: str, command: str, shell: str, environment: Mapping[str, str], seconds: float, stdout: int | None = None
 ) -> Ended:
-    """Run a command to its end, and end whatever it leaves. Raises Failed where it does not end with 0 in time."""
+    """Run a command to its end and kill what it leaves running. Raises Failed unless it ends with 0 in time."""
     with tempfile.TemporaryFile() as errors:
         ended = _run(step, command, shell, environment, seconds, stdout or subprocess.DEVNULL, errors.fileno())
         if ended is None:
@@ -76,9 +76,9 @@ def ended_with(status: int) -> str:
 def wait_until_ready(
     server: Supervised, ready: str | None, shell: str, environment: Mapping[str, str], seconds: float
 ) -> int:
-    """Return the nanoseconds until a server was ready: a port can be connected to, or a command ends with 0.
+    """Return the nanoseconds until a server was ready: a port accepts connections, or a command ends with 0.
 
-    Raises Failed when that takes too long, or the server ends before. Without a word it is ready at once.
+    Raises Failed if that takes too long or the server ends before. Without ``ready`` the server is ready at once.
     """
     begun = time.monotonic_ns()
     while ready is not None and not _is_ready(ready, shell, environment, seconds):

@@ -1,4 +1,4 @@
-"""Starts a program under memtool-supervisor (supervisor.c) and takes what it reports."""
+"""Starts a program under memtool-supervisor (supervisor.c) and reads its report."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _LONGEST_REPORT = 1 << 20
 
 
 class Refused(Exception):
-    """The program could not be started; in words."""
+    """The program could not be started; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What became of a program and of all that it started."""
+    """The outcome of a program and of all its descendants."""
 
     figures: Mapping[str, int]
-    """As the supervisor reports them."""
+    """Figures that the supervisor reports."""
     bare: tuple[str, ...]
-    """Programs that ran without what every process was to load."""
+    """Programs that ran without the library that every process must load."""
 
     @property
     def status(self) -> int:
-        """Return the exit status; negative: the signal that ended it."""
+        """Return the exit status; negative: the number of the signal that ended it."""
         return self.figures["exit_status"]
 
 
@@ -51,7 +51,7 @@ def supervisor_path() -> Path:
 
 
 class Supervised:
-    """A program that runs; when it is left, nothing that it has started is."""
+    """A running program; at the end of the block, all its descendants are killed."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Supervised:
         stdout: int | None = subprocess.DEVNULL,
         stderr: int | None = subprocess.DEVNULL,
     ) -> None:
-        """Start it. ``wanted``: part of a file name that each of its processes has to map. Raises OSError."""
+        """Start it. ``wanted``: part of the name of a file that each of its processes must map. Raises OSError."""
         self._text = b""
         adopt_orphans()
         self._control, theirs = socket.socketpair()
@@ -91,7 +91,7 @@ class Supervised:
             os.close(variables)
 
     def wait(self, seconds: float) -> Ended | None:
-        """Return what became of it; None: it goes on after that time. Raises Refused where it was not started."""
+        """Return the outcome; None: it is still running after this time. Raises Refused if it was not started."""
         deadline = time.monotonic() + seconds
         while True:
             left = max(0.0, deadline - time.monotonic())
@@ -115,12 +115,12 @@ class Supervised:
         return Ended(figures, tuple(value for name, value in pairs if name == "bare"))
 
     def ask_to_end(self) -> None:
-        """Ask the program to end, as a terminal's user would (SIGTERM)."""
+        """Ask the program to end with SIGTERM."""
         with suppress(OSError):
             self._control.send(b"t")
 
     def close(self) -> None:
-        """Kill what is left of it, and wait until it is gone."""
+        """Kill the remaining processes, and wait until they are gone."""
         self._control.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_SECONDS_TO_KILL)

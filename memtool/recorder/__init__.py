@@ -1,1 +1,1 @@
-"""Records real programs: the preloaded recorder in C, and what takes its files while the program runs."""
+"""Records real programs: the preloaded recorder in C, and the code that reads its files while the program runs."""

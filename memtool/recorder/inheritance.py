@@ -1,4 +1,4 @@
-"""What is live in a process when it forks: the trace of its child begins with that."""
+"""The live blocks of a process when it forks, with which the trace of its child begins."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 _MOST_BYTES = 256 << 20
-"""Of what is kept for children that have not been seen yet."""
+"""Bytes that are kept for children that have not been seen yet."""
 _MOST_UNASKED = 1 << 16
-"""Blocks that are kept for a child that has not been seen yet: a program with many of them may fork for programs that
-it starts, and none of them would ever ask for the blocks."""
+"""Blocks that are kept for a child that has not been seen yet. A program with many blocks may fork only to start other
+programs, whose processes would never need them."""
 
 
 class Inheritance:
-    """Hands what is live in parents on to their children; a fork is known by its process and its time.
+    """Hands the live blocks of parents on to their children; a fork is identified by its process and its time.
 
-    A child is seen when it first asks for memory or frees some. One that does so long after the fork begins with
-    nothing where there was too much to keep.
+    A child is seen when it first allocates or frees memory. A child that does so long after the fork begins without
+    blocks if there were too many to keep.
     """
 
     def __init__(self) -> None:
@@ -25,11 +25,11 @@ class Inheritance:
         self._heirs: set[tuple[int, int]] = set()
 
     def expect(self, process: int, ticks: int) -> None:
-        """Note that there is a child of that fork."""
+        """Record that a child of this fork was seen."""
         self._heirs.add((process, ticks))
 
     def leave(self, process: int, ticks: int, blocks: int, live: Callable[[], bytearray]) -> None:
-        """Keep what is live at a fork, where a child may still ask for it. Raises EngineError."""
+        """Keep the blocks that are live at a fork, if a child may still need them. Raises EngineError."""
         fork = process, ticks
         if fork not in self._heirs and blocks > _MOST_UNASKED:
             return
@@ -41,7 +41,7 @@ class Inheritance:
             self._bytes -= len(self._kept.pop(other))
 
     def take(self, process: int, ticks: int) -> bytearray | None:
-        """Return what was live at a fork, as allocations; None: nobody knows."""
+        """Return the blocks that were live at a fork, as allocations; None: unknown."""
         live = self._kept.pop((process, ticks), None)
         self._bytes -= 0 if live is None else len(live)
         return live

@@ -1,6 +1,6 @@
-"""A folder in memory for what a program writes and nobody has read yet: a page costs it a third of one on a disk.
+"""A folder in memory for data that a program writes and memtool has not read: it costs a third of the time of a disk.
 
-It is taken only where there is room, and no more of it than is said here: what goes beyond that goes to the disk.
+It is used only if there is room, up to the limits here; data beyond them goes to the disk.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from pathlib import Path
 
 from memtool.host import machine
 
-_SHARED_MEMORY = Path("/dev/shm")  # a folder of our own in it, which nobody else may read
+_SHARED_MEMORY = Path("/dev/shm")  # in it a folder is created that nobody else may read
 _PREFIX = "memtool-record-"
 _FULL = ".full"
 MOST_BYTES = 256 << 20
-"""Of all processes together, as far as we look in time: a process alone takes MEMTOOL_MOST_IN_MEMORY (format.h)."""
+"""Total of all processes, checked periodically; a single process may use MEMTOOL_MOST_IN_MEMORY (format.h)."""
 _TIMES_FREE = 4
-"""So many times as much must be free."""
+"""Multiple of that which must be free."""
 
 
 class Memory:
-    """The folder. While too much lies in it, it has another name, so that no process finds it."""
+    """The folder. While it is too full it has another name, so that processes do not find it."""
 
     def __init__(self, path: Path) -> None:
-        """Take a folder that is there."""
+        """``path``: an existing folder."""
         self.path = path
-        """What processes are told; not always where the files are."""
+        """Path that processes are told; the files may be elsewhere."""
         self.now = path
-        """Where the files are."""
+        """Current path of the files."""
 
     def look(self, most_bytes: int = MOST_BYTES) -> None:
-        """Hide the folder, or show it again, as far as it is filled."""
-        with suppress(OSError):  # it stays as it is, and a process takes no more of it than its own share
+        """Hide the folder if it is too full, or show it again."""
+        with suppress(OSError):  # the folder stays as it is, and each process keeps to its own limit
             held = sum(512 * file.stat().st_blocks for file in self.now.iterdir())
             name = self.path.with_name(self.path.name + _FULL) if held > most_bytes else self.path
             if name != self.now:
@@ -45,7 +45,7 @@ class Memory:
 
 @contextmanager
 def memory(shared: Path = _SHARED_MEMORY) -> Iterator[Memory | None]:
-    """Yield a folder in memory, which is gone afterwards; None where there is none or too little is free."""
+    """Yield a folder in memory, which is deleted afterwards; None if there is none or too little is free."""
     _sweep(shared)
     made = _make(shared)
     if made is None:
@@ -61,7 +61,7 @@ def memory(shared: Path = _SHARED_MEMORY) -> Iterator[Memory | None]:
 
 
 def _make(shared: Path) -> tuple[int, Path] | None:
-    """Return a folder that we hold, as an open file and its path; None: there is none or too little is free."""
+    """Return a folder that this process has locked, as an open file and its path; None: none, or too little is free."""
     with suppress(OSError):
         free = min(shutil.disk_usage(shared).free, machine.available_memory())
         if machine.is_in_memory(shared) and free >= _TIMES_FREE * MOST_BYTES:
@@ -69,7 +69,7 @@ def _make(shared: Path) -> tuple[int, Path] | None:
                 path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=shared))
                 descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-                # Whoever sweeps may have found it before we held it.
+                # Another memtool may have removed it before it was locked.
                 if path.is_dir():
                     return descriptor, path
                 os.close(descriptor)
@@ -77,7 +77,7 @@ def _make(shared: Path) -> tuple[int, Path] | None:
 
 
 def _sweep(shared: Path) -> None:
-    """Remove what a memtool of ours that was killed has left: nobody holds it."""
+    """Remove the folders of killed memtools of this user: nobody has locked them."""
     with suppress(OSError):
         for path in shared.glob(f"{_PREFIX}*"):
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The library that records the program into which it is preloaded, and how it is told what to do (recorder.c)."""
+"""The library that is preloaded into a program to record it, and its settings (recorder.c)."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ LIBRARY = "libmemtool-record.so"
 
 @dataclass(frozen=True, slots=True)
 class Preload:
-    """What the recorder is asked for."""
+    """Settings of the recorder."""
 
     folder: Path
-    """Where the files of all processes go; absolute, since a program may change to another."""
+    """Folder for the files of all processes; absolute, because a program may change its working directory."""
     memory: Path | None = None
-    """A folder in memory, which their files go to while there is room; None: they go to ``folder`` at once."""
+    """A folder in memory for their files while there is room; None: they go to ``folder`` at once."""
     counts_nanoseconds: bool = False
-    """Whether events are stamped by CLOCK_MONOTONIC, where the time stamp counter cannot be trusted."""
+    """Whether events have CLOCK_MONOTONIC as timestamp, because the time stamp counter is not reliable."""
     is_strict: bool = False
-    """Whether a reading of the counter waits for what is before it and keeps out what comes after it."""
+    """Whether a reading of the counter is ordered with the instructions before and after it."""
     follows: bool = True
     """Whether programs that the program starts are recorded, too."""
     starts_off: bool = False
-    """Whether nothing is recorded until the signal comes."""
+    """Whether nothing is recorded until the signal arrives."""
     depth: int = 1
-    """Return addresses of the call stack of each request, at most; 1: the call site alone."""
+    """Largest number of return addresses in the call stack of a request; 1: the call site alone."""
     signal: int | None = None
-    """What switches recording on and off; None: nothing does."""
+    """Signal that switches recording on and off; None: none."""
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment that the program is started with: ours stands before what it preloads itself."""
+        """Return the environment for the program: the recorder is placed before libraries that it preloads itself."""
         options = (
             "n" * self.counts_nanoseconds + "s" * self.is_strict + "l" * (not self.follows) + "o" * self.starts_off
         )

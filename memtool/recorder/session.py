@@ -1,4 +1,4 @@
-"""Runs a program under the recorder and takes what it records, while it runs: a trace for each process."""
+"""Runs a program under the recorder and reads its recording while it runs: a trace for each process."""
 
 from __future__ import annotations
 
@@ -25,94 +25,93 @@ from memtool.recorder.memory import Memory
 from memtool.recorder.preload import LIBRARY, Preload
 
 _LAG_NS = 500_000_000
-"""What a thread has stamped so long ago it has written, unless it was stopped in between: then its event comes late and
-is counted as such."""
+"""After this time a thread has written its event; if it was stopped in between, the event counts as late."""
 _POLL_SECONDS = 0.1
 _LONGEST_NAME = 64
 _BESIDE, _MAPS = ".beside", ".maps"
-"""Endings of what a process leaves beside its file (recorder/recorder.c)."""
+"""Suffixes of the files that a process leaves next to its recording (recorder/recorder.c)."""
 
 
 class Sink(Protocol):
-    """Takes the events of one process, in order."""
+    """Receives the events of one process, in order."""
 
     def append(self, portion: Portion, nanoseconds: NDArray[np.int64]) -> None:
-        """Take a portion; nanoseconds since the process began to be recorded, as many as the portion has events."""
+        """Receive a portion; one time per event, in nanoseconds since the recording of the process began."""
         ...
 
     def inherit(self, portion: Portion) -> None:
-        """Take what a forked child has from its parent, as allocations; before everything else."""
+        """Receive the blocks that a forked child has from its parent, as allocations, before everything else."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """What the whole program held at a moment."""
+    """The memory of the whole program at one moment."""
 
     seconds: float
-    """Since the program was started."""
+    """Time since the program was started."""
     resident_bytes: int
 
 
 @dataclass(slots=True)
 class ProcessRecord:
-    """What came of one process."""
+    """The result of recording one process."""
 
     number: int
-    """From 1, in the order in which they began to be recorded."""
+    """Number from 1, in the order in which their recordings began."""
     process: int
     parent: int
-    """The process that this one was forked from, with what was live there; 0: it began with nothing."""
+    """The process from which this one was forked, with its live blocks; 0: it began without blocks."""
     program: str
     arguments: list[str]
     begun_ns: int
-    """CLOCK_REALTIME, when it began to be recorded."""
+    """CLOCK_REALTIME when its recording began."""
     counts: dict[str, int] = field(default_factory=dict)
-    """As the matcher has them (engine/recorded/matcher.hpp)."""
+    """Counts of the matcher (engine/recorded/matcher.hpp)."""
     missed: int = 0
-    """Calls from within a signal handler that interrupted a recorded call."""
+    """Calls from a signal handler that interrupted a recorded call."""
     lost: int = 0
     """Calls after recording had to stop."""
     stopped: str | None = None
-    """Why it had to stop."""
+    """Reason why it had to stop."""
     unwritten: str | None = None
-    """Why its trace could not be written."""
+    """Reason why its trace could not be written."""
     damaged: int = 0
     inherited_objects: int = 0
-    """Blocks that it has from its parent, and that its trace begins with."""
+    """Blocks inherited from its parent, with which its trace begins."""
     inherited_bytes: int = 0
     knows_parent: bool = False
-    """Whether it is known what was live in its parent when that forked."""
+    """Whether the live blocks of its parent at the fork are known."""
     unwinder: str | None = None
-    """What has walked its call stacks; None: they were not recorded."""
+    """Name of the unwinder of its call stacks; None: they were not recorded."""
     cut_stacks: int = 0
-    """Different call stacks that end at code that cannot be unwound."""
+    """Number of different call stacks that end at code without unwind information."""
     recording_ns: float = 0.0
-    """What recording took of the process's own time at least, as it timed itself at its start."""
+    """Lower bound for the time of recording in the process, from a measurement at its start."""
     came_to_its_end: bool = False
     executed: bool = False
-    """Whether it went on as another program, which is another record of the same process."""
+    """Whether it continued as another program, which has another record of the same process."""
     status: int | None = None
-    """Of the program that was started, or what it went on as; None: not known."""
+    """Exit status of the started program, or of the program as which it continued; None: unknown."""
     modules: list[Module] = field(default_factory=list)
-    """Code that was seen mapped where, at its start and at its end."""
+    """Code that was mapped at its start and at its end, with the addresses."""
     peak_resident_bytes: int = 0
-    """The kernel's high-water mark, at its end or when it was last looked at; 0: it was too short to be looked at."""
+    """The kernel's high-water mark, at its end or at the last look; 0: it was too short for a look."""
 
     @property
     def name(self) -> str:
-        """Return what it was started as: one file may be several programs (busybox, redis-server)."""
+        """Return the name with which it was started: one file may be several programs (busybox, redis-server)."""
         started_as = Path(self.arguments[0]).name if self.arguments else ""
         return started_as[:_LONGEST_NAME] or Path(self.program).name
 
     @property
     def events(self) -> int:
-        """Return how many calls were recorded."""
+        """Return the number of recorded calls."""
         names = ("allocations", "frees", "reallocations", "refused", "unmatched_frees")
         return sum(self.counts.get(name, 0) for name in names) - self.inherited_objects
 
     def missing(self) -> Iterator[str]:
-        """Yield what was missed or repaired, and why, a sentence each."""
+        """Yield what was missed or repaired, and why, one sentence each."""
         counts = self.counts
         unknown = counts["unmatched_frees"] + counts["unmatched_reallocations"]
         if self.stopped is not None:
@@ -150,27 +149,27 @@ class ProcessRecord:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What came of a program and its children."""
+    """The result of recording a program and its children."""
 
     status: int
-    """Exit status of the program; negative: the signal that killed it."""
+    """Exit status of the program; negative: the number of the signal that killed it."""
     seconds: float
     user_seconds: float
     system_seconds: float
     resident: tuple[Resident, ...]
     process: int
-    """Of the program that was started, and of what it went on as."""
+    """The records of the started program, and of the programs as which it continued."""
     processes: tuple[ProcessRecord, ...]
     unseen: tuple[str, ...]
-    """Programs that ran and left no recording: they were started with another environment, or are linked statically."""
+    """Programs that ran without a recording: with another environment, or statically linked."""
 
 
 Progress = Callable[[float, int, int], None]
-"""Called now and then with seconds, events, and bytes resident."""
+"""Called from time to time with seconds, events, and resident bytes."""
 
 
 class _Taker:
-    """Takes the file of one process."""
+    """Reads the file of one process."""
 
     def __init__(
         self,
@@ -214,14 +213,14 @@ class _Taker:
         self._sink = open_sink(self.record)
 
     def ticks_at(self, nanoseconds: int) -> int:
-        """Return what the clock of events says at a moment of CLOCK_MONOTONIC; the same one in all processes."""
+        """Convert a time of CLOCK_MONOTONIC to the clock of events, which is the same in all processes."""
         since = (nanoseconds - self._start_ns) / self._ns_per_tick
         return max(0, int(self._start) + int(since))
 
     def take(self, limit: int) -> None:
-        """Take the events before a moment, in ticks. A parent must have been taken as far.
+        """Process the events before a moment, in ticks. Those of a parent must have been processed up to it.
 
-        What cannot be written ends the recording of the process, which goes on. Raises EngineError.
+        A write error ends the recording of the process, which keeps running. Raises EngineError.
         """
         if self.record.unwritten is not None:
             return
@@ -254,7 +253,7 @@ class _Taker:
         self._sink.append(portion, (since * self._ns_per_tick).astype(np.int64))
 
     def _begin(self) -> None:
-        """Begin with what is live in the parent, where that is known."""
+        """Begin with the live blocks of the parent, if they are known."""
         self._has_begun = True
         live = self._inheritance.take(*self._fork)
         if live is None:
@@ -280,14 +279,14 @@ class _Taker:
         record.recording_ns = record.events * ticks / 1024 * self._ns_per_tick
 
     def _read_maps(self) -> None:
-        """Add what the recorder has said last of where code is mapped."""
+        """Add the recorder's latest list of mapped code."""
         for folder in self._folders():
             with suppress(OSError):
                 text = (folder / f"{self._name}{_MAPS}").read_text(encoding="utf-8", errors="replace")
                 self.record.modules = list(dict.fromkeys((*self.record.modules, *modules(text))))
 
     def close(self) -> None:
-        """Give the file back; it is deleted."""
+        """Close the file and delete it."""
         self._read_maps()
         self._stack.close()
         self._unlink("", _BESIDE, _MAPS)
@@ -299,7 +298,7 @@ class _Taker:
 
 
 class Session:
-    """A program that is being recorded."""
+    """A program under recording."""
 
     def __init__(
         self,
@@ -309,12 +308,12 @@ class Session:
         frames: dict[int, tuple[int, ...]],
         memory: Memory | None = None,
     ) -> None:
-        """Take the events of each process to what ``open_sink`` returns for it.
+        """Pass the events of each process to the sink that ``open_sink`` returns for it.
 
         ``memory`` is the folder in memory that the preload names.
 
-        ``frames`` is filled with the call stacks of all of them, where these are recorded: number -> return addresses.
-        A portion names none that is not there.
+        ``frames`` is filled in with the call stacks of all processes, where they are recorded: number -> return
+        addresses. Every number in a portion is in it.
         """
         self._preload = preload
         self._memory = memory
@@ -329,7 +328,7 @@ class Session:
         self._unseen: set[str] = set()
 
     def run(self, command: Sequence[str], environment: Mapping[str, str], progress: Progress | None = None) -> Recorded:
-        """Run a program to its end. What it does, and what it is sent, is its own affair.
+        """Run a program to its end. Its behaviour, and signals sent to it, are not interfered with.
 
         Raises OSError where it cannot be started or a trace cannot be written.
         """
@@ -367,7 +366,7 @@ class Session:
         )
 
     def _look(self, pid: int, seconds: float) -> None:
-        """Note what the program and its children hold, and which of them has come up without the recorder."""
+        """Record the memory of the program and its children, and which of them run without the recorder."""
         bare: dict[int, str] = {}
         resident = 0
         for process in processes.tree(pid):
@@ -381,12 +380,12 @@ class Session:
                 bare[process.pid] = process.program
         if resident:
             self._resident.append(Resident(seconds, resident))
-        # What has just been started is without it for a moment.
+        # A process that has just been started lacks it for a moment.
         self._unseen.update(name for pid, name in bare.items() if self._bare.get(pid) == name)
         self._bare = bare
 
     def _take(self, until_ns: int | None) -> None:
-        # Their names end with when they were begun; beside them lie their maps.
+        # Their names end with the start time; next to them are their maps.
         paths = [path for folder in self._folders() for path in folder.iterdir() if path.suffix[1:].isdecimal()]
         for path in sorted(paths, key=lambda path: int(path.suffix[1:])):
             if path.name not in self._takers:
@@ -398,7 +397,7 @@ class Session:
                 taker.take(limit)
 
     def _open(self, path: Path) -> None:
-        # A file that has no head yet is one that a process is just beginning.
+        # A file without a head belongs to a process that is just starting.
         with suppress(EngineError):
             self._takers[path.name] = _Taker(
                 path,
@@ -411,12 +410,12 @@ class Session:
             )
 
     def _folders(self) -> tuple[Path, ...]:
-        """Return where processes leave their files: on the disk, and in memory."""
+        """Return the folders in which processes leave their files: on the disk, and in memory."""
         return (self._preload.folder,) if self._memory is None else (self._preload.folder, self._memory.now)
 
 
 def _up_to_forks(seen: memoryview) -> Iterator[tuple[memoryview, int | None]]:
-    """Yield AddressEvents up to each fork, with its ticks, and what follows the last one, with None."""
+    """Yield the AddressEvents up to each fork, with its ticks, and those after the last one, with None."""
     words = np.frombuffer(seen, np.uint64).reshape(-1, SEEN_BYTES // 8)
     kinds = np.frombuffer(seen, np.uint8)[KIND_AT::SEEN_BYTES]
     begin = 0

@@ -29,44 +29,44 @@ from memtool.workload.sources.stretch import START, mark_rows
 from memtool.workload.sources.trace_file import TraceWriter, anonymous, require
 
 _PART_SECONDS = 10.0
-"""What has been recorded for so long is in a file that can be read, if memtool is killed."""
+"""Interval after which events are written to a readable file, which remains if memtool is killed."""
 _CALIBRATION_MS = 50
 _STEP_NS = 256
-"""Times are multiples of it, which saves half a byte an event of several threads; the order of events is that of the
-rows. It is what a few events take, and while there is one thread, a few share a time anyway."""
+"""Times are rounded to multiples of this, which saves half a byte an event with several threads; the rows are in the
+order of events. It is the duration of a few events, and in one thread a few events share a time anyway."""
 _CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is recorded, and where to."""
+    """What is recorded, and the destination."""
 
     file: Path
-    """The trace of the program that is started, or of what it goes on as; others stand beside it."""
+    """Trace of the started program, or of the program as which it continues; other traces are next to it."""
     follows: bool = True
     has_times: bool = True
     has_callers: bool = True
     depth: int = 1
-    """Return addresses of the call stack of each request, at most; 1: the call site alone."""
+    """Largest number of return addresses in the call stack of a request; 1: the call site alone."""
     is_anonymous: bool = False
-    """Whether a trace says nothing of the machine, its folders and the program's arguments."""
+    """Whether a trace omits the machine, its folders and the program's arguments."""
     is_strict: bool = False
-    """Whether no reading of the counter may pass another instruction."""
+    """Whether readings of the counter are ordered with all other instructions."""
     signal: int | None = None
     starts_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What came of a program, and where its traces are."""
+    """The result of recording a program, and its traces."""
 
     recorded: Recorded
     files: tuple[Path | None, ...]
-    """By process; None: it asked for nothing, or nothing of it was recorded."""
+    """Trace of each process; None: it made no request, or nothing of it was recorded."""
 
 
 class _Trace:
-    """The trace file of one process, begun with its first events."""
+    """The trace file of one process, which is created with its first events."""
 
     def __init__(self, record: ProcessRecord, options: Options, frames: Frames) -> None:
         self._record = record
@@ -97,7 +97,7 @@ class _Trace:
 
     def _write(self, rows: Rows) -> None:
         if self._writer is None:
-            # What a memtool that was killed has left: the folder that we hold says that nobody writes there.
+            # Remains of a killed memtool: this process has locked the folder, so nobody else writes there.
             shutil.rmtree(self.path.with_name(f"{self.path.name}.parts"), ignore_errors=True)
             self._writer = TraceWriter(self.path, part_seconds=_PART_SECONDS)
         self._writer.append(rows)
@@ -118,7 +118,7 @@ class _Trace:
         return None
 
     def _metadata(self, command: Sequence[str], clock: str) -> dict[str, Any]:
-        """Return what docs/traces.md lists."""
+        """Return the metadata that docs/traces.md lists."""
         record = self._record
         return {
             "source": "memtool record",
@@ -167,9 +167,9 @@ class _Trace:
 def record(
     command: Sequence[str], environment: Mapping[str, str], options: Options, progress: Progress | None = None
 ) -> Recording:
-    """Run a program to its end and write what it asked for. Raises InputError, MemtoolError.
+    """Run a program to its end and write its requests. Raises InputError, MemtoolError.
 
-    The program's own end is none of memtool's: it is in the result.
+    A failure of the program is not an error of memtool: it is part of the result.
     """
     require()
     traces: list[_Trace] = []
@@ -205,7 +205,7 @@ def record(
 
 
 def _name_the_first(recorded: Recorded, files: list[Path | None], name: Path) -> None:
-    """Give the program that was started, or what it went on as, the name that was asked for."""
+    """Give the trace of the started program, or of the one as which it continued, the requested name."""
     own = [at for at, process in enumerate(recorded.processes) if process.process == recorded.process and files[at]]
     if own:
         file = files[own[-1]]
@@ -214,7 +214,7 @@ def _name_the_first(recorded: Recorded, files: list[Path | None], name: Path) ->
 
 
 def _trusts_counter() -> bool:
-    """Return whether the kernel itself takes its time from the counter that the recorder reads."""
+    """Return whether the kernel itself uses the counter that the recorder reads."""
     try:
         return platform.machine() == "aarch64" or _CLOCK_SOURCE.read_text(encoding="ascii").strip() == "tsc"
     except OSError:
@@ -223,7 +223,7 @@ def _trusts_counter() -> bool:
 
 @contextmanager
 def _folder(file: Path) -> Iterator[Path]:
-    """Yield the folder that the processes write to, beside the file; it is nobody else's, and gone afterwards."""
+    """Yield a private folder next to the file for the processes' output, which is deleted afterwards."""
     folder = Path(os.path.abspath(file.with_name(f"{file.name}.recording")))  # noqa: PTH100  # links stay links
     if file.is_dir():
         raise InputError(f"{file}: is a folder")
@@ -238,7 +238,7 @@ def _folder(file: Path) -> Iterator[Path]:
         os.close(descriptor)
         raise InputError(f"{file}: another memtool is recording into it") from None
     try:
-        # What one that was killed has left behind.
+        # Remains of a killed memtool.
         for path in folder.iterdir():
             path.unlink()
         yield folder
