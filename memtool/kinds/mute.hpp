@@ -1,4 +1,4 @@
-// A heap that says nothing of itself: what stands in the place of an allocator where there is none.
+// A heap without figures, which takes the place of an allocator where there is none.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// The passes that time and count, of kernels that replay no events: rounds, each of them the same work again.
+// The passes that time and count, for kernels that replay no events: rounds that repeat the same work.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,16 @@
 
 namespace memtool {
 
-// Each returns false once the sample has failed, with its words in the result.
+// Each function returns false once the sample has failed, with a message in the result.
 class Rounds {
  public:
   virtual ~Rounds() = default;
   virtual bool before() { return true; }
-  virtual bool body() = 0;  // what is timed, and counted
+  virtual bool body() = 0;  // timed and counted
   virtual bool after() { return true; }
 };
 
-// One round; `start` and `stop` stand around its body.
+// Runs one round. `start` and `stop` are called around its body.
 template <class Start, class Stop>
 bool run_round(Rounds& rounds, Start start, Stop stop) {
   if (!rounds.before()) return false;
@@ -30,7 +30,8 @@ bool run_round(Rounds& rounds, Start start, Stop stop) {
   return done && rounds.after();
 }
 
-// Does the throughput and the counters pass; false: the request is of another one. `Called` is a Frame.
+// Runs the throughput pass and the counters pass. Returns false if the request is for another pass. `Called` is a
+// Frame.
 template <class Called>
 bool run_rounds(Called& call, Rounds& rounds) {
   const ReplayRequest& request = call.request;

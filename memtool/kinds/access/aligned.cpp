@@ -1,4 +1,4 @@
-// Allocating all blocks, each aligned to as much as the way says: what alignment costs an allocator.
+// Allocates all blocks with the alignment of the way, to show what alignment costs an allocator.
 #include <bit>
 #include <charconv>
 #include <cstdint>

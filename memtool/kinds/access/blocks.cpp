@@ -18,7 +18,7 @@ std::uint64_t minor_faults() noexcept {
   return static_cast<std::uint64_t>(used.ru_minflt);
 }
 
-// The cache lines that `size` bytes at an address lie on.
+// The cache lines that `size` bytes at an address occupy.
 struct Lines {
   Lines(const std::byte* at, std::uint64_t size) noexcept
       : first(reinterpret_cast<std::uintptr_t>(at) / kLine),
@@ -88,7 +88,7 @@ bool check_blocks(KernelCall& call, const Blocks& blocks, std::uint64_t alignmen
     return false;
   };
   for (std::uint64_t i = 0; i < blocks.count(); ++i) {
-    // What is smaller than the default alignment may be aligned to no more than it holds.
+    // A block smaller than the default alignment may be aligned to the largest power of two not greater than its size.
     const std::uint64_t least =
         alignment > kDefaultAlignment ? alignment : std::min(alignment, std::bit_floor(blocks.size(i)));
     if (reinterpret_cast<std::uintptr_t>(blocks.at(i)) % least != 0)

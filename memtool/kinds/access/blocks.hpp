@@ -1,4 +1,4 @@
-// The blocks that an allocator gave.
+// The blocks that an allocator returned.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,8 @@ class Blocks {
   Blocks(const Blocks&) = delete;
   Blocks& operator=(const Blocks&) = delete;
 
-  // A new heap, with no block yet. Each returns false once the sample has failed, with its words in the result.
+  // Opens a new heap without blocks. Each of these functions returns false once the sample has failed, with a message
+  // in the result.
   bool open();
   bool allocate();
   void free() noexcept;  // the youngest first
@@ -39,9 +40,9 @@ class Blocks {
   std::unique_ptr<AnyHeap> heap_;
 };
 
-// The check pass: every block is aligned, within the region, and keeps what was written to it.
+// The check pass: every block is aligned, lies within the region, and keeps what was written to it.
 bool check_blocks(KernelCall& call, const Blocks& blocks, std::uint64_t alignment);
-// The footprint pass: what the blocks take, and on which cache lines they lie.
+// The footprint pass: the memory that the blocks take, and the cache lines on which they lie.
 void account(KernelCall& call, const Image& image, std::uint64_t alignment);
 
 }  // namespace memtool::access

@@ -1,6 +1,5 @@
-// What an access to memory costs, over the blocks that an allocator gave and over memory of one's own: ways.hpp has the
-// list. Compiled once: heaps are reached through indirect calls, and no call of theirs is timed but where a way says
-// so.
+// Measures the cost of accesses to memory, in blocks from an allocator and in memory of the harness; ways.hpp has the
+// list. It is compiled once: heaps are reached through indirect calls, and their calls are timed only if a way says so.
 #pragma once
 
 #include "engine/replay/kernel.hpp"

@@ -1,9 +1,9 @@
 // Loads of 16, 32 and 64 bytes: aligned, across a cache line, across a page.
 //
-// Each load is of a page of its own (across a page: of two), and at the same place in all of them. Lines that lie at
-// the same place of their pages share one set of a first-level cache, which has room for 8 of them at least. So with 8
-// pages every way finds all its lines there, and what differs is what one load takes; with many more it is the cache
-// behind.
+// Each load is from its own page (across a page: two), at the same place in all of them. Lines at the same place of
+// their pages share one set of a first-level cache, which holds at least 8 of them. So with 8 pages every way finds all
+// its lines in that cache, and only the cost of the load differs. With many more pages the next cache level is
+// measured.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -15,7 +15,7 @@
 namespace memtool::access {
 namespace {
 
-// By inline assembly: neither merged nor left out, and the compiler's own target stays what it is.
+// Uses inline assembly, so that loads are neither merged nor removed, and the compiler's target does not change.
 template <int kBytes>
 [[gnu::always_inline]] inline void load_once(const std::byte* at) noexcept {
 #if defined(__x86_64__)
@@ -30,7 +30,7 @@ template <int kBytes>
 
 constexpr std::uint64_t kStep = 2 * kPage;
 
-// Loads one after the other, with nothing between them that would take longer than they do.
+// Loads one after another, with nothing between them that would take longer than the loads.
 template <int kBytes, std::size_t... kIndex>
 [[gnu::always_inline]] inline void load_at(const std::byte* at, std::index_sequence<kIndex...>) noexcept {
   (load_once<kBytes>(at + kIndex * kStep), ...);
@@ -62,7 +62,7 @@ template <int kBytes>
 struct Way {
   std::string_view name;
   std::uint64_t bytes;
-  std::uint64_t offset;  // of the first load from the beginning of a page
+  std::uint64_t offset;  // of the first load, from the beginning of a page
 };
 constexpr std::uint64_t kMiddle = kPage / 2;
 constexpr std::array kWays{
@@ -74,13 +74,13 @@ constexpr std::array kWays{
     Way{"load-32-unaligned", 32, kMiddle + 16},
     Way{"load-32-line", 32, kMiddle + kLine - 16},
     Way{"load-32-page", 32, kPage - 16},
-    // One that is not aligned crosses a line in any case.
+    // A load of a whole line that is not aligned crosses a line in any case.
     Way{"load-64-aligned", 64, kMiddle},
     Way{"load-64-line", 64, kMiddle + kLine - 32},
     Way{"load-64-page", 64, kPage - 32},
 };
 
-// The widest load of this processor, bytes. valgrind has none of 64.
+// The widest load of this processor, in bytes. valgrind has no load of 64.
 std::uint64_t widest() noexcept {
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -113,7 +113,7 @@ class Loads final : public Rounds {
 bool load(KernelCall& call, const Image& image) {
   const auto* const way = std::ranges::find(kWays, call.way(), &Way::name);
   if (way == kWays.end()) return false;
-  // Under callgrind a loop is counted, whose instructions are as many whatever they load.
+  // Under callgrind the instructions of a loop are counted; their number does not depend on the width of the loads.
   const std::uint64_t bytes = call.pass() == "counters" ? std::min(way->bytes, widest()) : way->bytes;
   const std::uint64_t needed = (2 * image.pages + 1) * kPage;
   if (bytes > widest()) {

@@ -1,7 +1,7 @@
-// Reads and writes of the blocks in an order: one after the other, strided, at random, or each through the one before.
+// Reads and writes of the blocks in some order: sequential, strided, random, or a chase through pointers.
 //
-// An access is of one word. Where the next one is comes from a table that is read front to back, but for the chase, in
-// which it is read from the block itself.
+// An access covers one word. The place of the next access comes from a table that is read front to back. In the chase
+// it comes from the block itself.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -23,9 +23,9 @@ void write_word(std::byte* at, std::uint64_t word) noexcept {
   std::memcpy(at, &word, sizeof word);
 }
 
-// Where the accesses of a round are, in their order: so many places, round and round.
+// The places of the accesses in a round, in their order; the course is repeated.
 struct Course {
-  std::byte* const* places;  // `ahead` more than there are: the first ones again
+  std::byte* const* places;  // followed by the first `ahead` places again
   std::uint64_t length;
   std::uint64_t accesses;
   std::uint64_t ahead;
@@ -41,8 +41,8 @@ void in_stretches(const Course& course, Stretch stretch) noexcept {
   }
 }
 
-// Each of these returns what depends on every word that it has read. Where the places are is said once: a write could
-// be one to the course, as far as the compiler sees, and each access would ask again.
+// Each of these returns a value that depends on every word read. The places are copied to a local variable: as far as
+// the compiler knows, a write could change the course, and each access would load them again.
 [[gnu::noinline]] std::uint64_t read(const Course& course) noexcept {
   std::byte* const* const places = course.places;
   std::uint64_t sum = 0;
@@ -63,13 +63,13 @@ void in_stretches(const Course& course, Stretch stretch) noexcept {
   for (std::uint64_t i = 0; i < course.accesses; ++i) at = word_at(reinterpret_cast<const std::byte*>(at));
   return at;
 }
-// What is read is written back, so that every line that is visited has to be written out again.
+// Writes back what it reads, so that every visited line has to be written out again.
 [[gnu::noinline]] std::uint64_t chase_write(const Course& course) noexcept {
   std::uint64_t at = reinterpret_cast<std::uintptr_t>(course.places[0]);
   for (std::uint64_t i = 0; i < course.accesses; ++i) {
     auto* const place = reinterpret_cast<std::byte*>(at);
     at = word_at(place);
-    asm volatile("" : "+r"(at));  // else the compiler sees that the write changes nothing
+    asm volatile("" : "+r"(at));  // otherwise the compiler sees that the write changes nothing
     write_word(place, at);
   }
   return at;
@@ -103,7 +103,7 @@ constexpr std::array kWays{
     Way{"chase-prefetched", Order::random, chase_prefetched},
 };
 
-// All places of the blocks, in the order in which they were allocated.
+// Counts the places of all blocks, in the order of their allocation.
 std::uint64_t count_places(const Blocks& blocks, std::uint64_t every) noexcept {
   std::uint64_t count = 0;
   for (std::uint64_t i = 0; i < blocks.count(); ++i) count += (blocks.size(i) - sizeof(std::uint64_t)) / every + 1;
@@ -124,7 +124,8 @@ class Patterns final : public Rounds {
         course_{course_places_.data(), std::min(all_, image.accesses), image.accesses, image.ahead} {
     if (places_.data() == nullptr || course_places_.data() == nullptr) return;
     list_places(blocks, image.every, places_.data());
-    for (std::uint64_t i = 0; i < all_; ++i) write_word(places_.data()[i], 0);  // else it would be the page of zeroes
+    for (std::uint64_t i = 0; i < all_; ++i)
+      write_word(places_.data()[i], 0);  // otherwise every page would be the page of zeroes
     put_in_order(image);
     for (std::uint64_t i = 0; i < image.ahead; ++i)
       course_places_.data()[course_.length + i] = course_places_.data()[i % course_.length];
@@ -138,7 +139,7 @@ class Patterns final : public Rounds {
     return true;
   }
 
-  // In words what is wrong with one round; nullptr: nothing is.
+  // Returns what is wrong with one round, or nullptr.
   const char* check() {
     const std::uint64_t n = course_.length;
     if (!is_chase())
@@ -169,11 +170,11 @@ class Patterns final : public Rounds {
     if (way_.order == Order::sequential) {
       std::copy_n(from, n, to);
     } else if (way_.order == Order::strided) {
-      // As a matrix is read by its columns: all of one, then of the next.
+      // Like a matrix that is read by columns: one column after another.
       for (std::uint64_t i = 0, column = 0; i < n; ++column)
         for (std::uint64_t at = column; at < all_ && i < n; at += image.stride) to[i++] = from[at];
     } else {
-      Draw draw(image.seed + 1);  // not the draws of the sizes again
+      Draw draw(image.seed + 1);  // independent of the draws of the sizes
       for (std::uint64_t i = 0; i < n; ++i) {
         std::swap(from[i], from[i + draw.below(all_ - i)]);
         to[i] = from[i];

@@ -1,5 +1,5 @@
-// Threads that count, each for itself: in words of one cache line, on lines of their own, or in blocks as an allocator
-// gave them one after the other.
+// Threads that each increment a counter: in words of one cache line, on lines of their own, or in consecutive blocks of
+// an allocator.
 #include <pthread.h>
 #include <sched.h>
 
@@ -23,7 +23,7 @@ constexpr std::uint64_t kApart = 2 * kLine;  // processors fetch lines in pairs
 
 using Counter = std::uint64_t*;
 
-// As a program's own counter: no other thread writes to it, so that nothing is read, changed and written in one.
+// Like a program's own counter: no other thread writes to it, so no atomic read-modify-write is needed.
 [[gnu::noinline]] void count_up(Counter counter, std::uint64_t times) noexcept {
   const std::atomic_ref<std::uint64_t> count(*counter);
   for (std::uint64_t i = 0; i < times; ++i)
@@ -38,7 +38,7 @@ void spin() noexcept {
 #endif
 }
 
-// The processors that this process may run on.
+// The processors on which this process may run.
 std::vector<int> processors() {
   std::vector<int> numbers;
   cpu_set_t allowed;
@@ -55,7 +55,7 @@ void pin(pthread_t thread, int number) noexcept {
   pthread_setaffinity_np(thread, sizeof processor, &processor);
 }
 
-// Each thread counts on a processor of its own, the calling one among them.
+// Each thread counts on its own processor, and the calling thread is one of them.
 class Counting final : public Rounds {
  public:
   Counting(std::vector<Counter> counters, std::uint64_t times) : counters_(std::move(counters)), times_(times) {
@@ -98,7 +98,7 @@ class Counting final : public Rounds {
   std::atomic<bool> ends_ = false;
 };
 
-// Whose memory the counters are in.
+// Where the counters lie.
 enum class Place : std::uint8_t { one_line, apart, as_given };
 std::optional<Place> place_of(std::string_view way) noexcept {
   if (way == "count-one-line") return Place::one_line;
@@ -124,7 +124,7 @@ bool count(KernelCall& call, const Image& image) {
     if (!blocks->open() || !blocks->allocate()) return true;
     if (call.pass() == "check" && !check_blocks(call, *blocks, image.alignment)) return true;
   }
-  // Of several threads one counts instructions, and would count what others do while they wait.
+  // With several threads, one would count instructions, including those that it executes while it waits for the others.
   const std::uint64_t threads = call.pass() == "counters" ? 1 : image.threads;
   std::vector<Counter> counters;
   for (std::uint64_t i = 0; i < threads; ++i) {

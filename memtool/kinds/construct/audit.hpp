@@ -1,4 +1,4 @@
-// Objects that keep books of themselves, and a heap that keeps books of its blocks: for the passes that time nothing.
+// Objects that record their own lives, and a heap that records its blocks, for the passes that time nothing.
 #pragma once
 
 #include <cstddef>
@@ -14,22 +14,22 @@
 
 namespace memtool::construct {
 
-// Thrown by a constructor when its turn comes.
+// Thrown by the constructor that is chosen to fail.
 struct Thrown {};
 
 class Books {
  public:
   std::uint64_t constructions = 0;
   std::uint64_t destructions = 0;
-  std::uint64_t throws_at = 0;  // the construction that throws; 0: none does
-  std::uint64_t blocks = 0;     // that a heap was asked for
+  std::uint64_t throws_at = 0;  // number of the construction that throws; 0: none
+  std::uint64_t blocks = 0;     // number of blocks requested from a heap
   std::uint64_t asked_bytes = 0;
 
   void constructed(const void* object, std::size_t alignment);
   void destroyed(const void* object) noexcept;
   void used(const void* object);
   void forget() noexcept { live_.clear(); }
-  void say(std::string words);  // keeps the first
+  void say(std::string words);  // keeps the first message
   [[nodiscard]] std::size_t live() const noexcept { return live_.size(); }
   [[nodiscard]] const std::string& wrong() const noexcept { return wrong_; }
 

@@ -14,13 +14,13 @@ struct WithBooks {
   static constexpr Make kMade = life_of<Counted<T>>;
 };
 
-// memtool/kinds/construct/results.py has the same.
+// memtool/kinds/construct/results.py declares the same structure.
 struct Audited {
   std::uint64_t constructions;
   std::uint64_t destructions;
   std::uint64_t blocks;
   std::uint64_t asked_bytes;
-  std::uint64_t peak_footprint_bytes;  // ~0: the allocator is on no region
+  std::uint64_t peak_footprint_bytes;  // ~0: the allocator does not use the region
   std::uint64_t thrown;                // rounds in which a constructor threw
 };
 
@@ -40,7 +40,7 @@ class Auditor {
   Auditor(const Auditor&) = delete;
   Auditor& operator=(const Auditor&) = delete;
 
-  // One round, in which the construction of this number throws (0: none does). False: the sample has failed.
+  // Runs one round in which the construction of this number throws (0: none). Returns false if the sample has failed.
   bool round(std::uint64_t throws_at) {
     books = &books_;
     books_ = {};

@@ -1,4 +1,4 @@
-// From the name of a way to the objects that live in it.
+// Makes the objects of a way from the name of the way.
 #pragma once
 
 #include <functional>
@@ -13,11 +13,11 @@ namespace memtool::construct {
 struct Asked {
   std::string_view way;
   Setting setting;
-  const Loops* loops;                // those that are compiled into the strategy; nullptr: none are
-  std::function<AnyHeap*()> reopen;  // makes the heap anew
+  const Loops* loops;                // the loops that are compiled into the strategy; nullptr: none
+  std::function<AnyHeap*()> reopen;  // creates a new heap
 };
 
-// The ways that need no more of a type than its size, and how it is constructed and destroyed; nullptr: another way.
+// Makes the ways that need only the size, construction and destruction of a type; nullptr: another way.
 template <class M>
 std::unique_ptr<Life> life_in_a_block(const Asked& asked) {
   const Loops& loops = asked.loops == nullptr ? kLoops<M, AnyHeap> : *asked.loops;
@@ -30,7 +30,7 @@ std::unique_ptr<Life> life_in_a_block(const Asked& asked) {
   return nullptr;
 }
 
-// nullptr: there is no such way. memtool/kinds/construct/ways.py has them all.
+// Returns nullptr if there is no such way. memtool/kinds/construct/ways.py lists them all.
 template <class T>
 std::unique_ptr<Life> life_of(const Asked& asked) {
   if (auto life = life_in_a_block<Compiled<T>>(asked)) return life;

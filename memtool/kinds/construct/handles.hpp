@@ -1,5 +1,5 @@
-// The ways in which the language and its library handle objects: new, smart pointers, arrays. All take their memory
-// from one heap, by indirect calls, as operator new is one of another library.
+// The ways in which the language and its library manage objects: new, smart pointers and arrays. All take their memory
+// from one heap through indirect calls, just as operator new calls another library.
 #pragma once
 
 #include <atomic>
@@ -14,7 +14,7 @@
 
 namespace memtool::construct {
 
-// What the objects of a way take their memory from, and how many an array of them has.
+// The source of memory for the objects of a way, and the length of an array of them.
 struct Source {
   AnyHeap* heap = nullptr;
   std::size_t per_array = 1;
@@ -44,7 +44,7 @@ struct SourceAllocator {
   }
 };
 
-// With an operator new of its own.
+// A type with its own operator new.
 template <class T>
 struct Newed : T {
   static void* operator new(std::size_t bytes) { return take(bytes, Compiled<T>::alignment()); }
@@ -73,7 +73,7 @@ struct ByUniquePtr {
   static void end(Handle& handle) noexcept { handle.reset(); }
 };
 
-// The object, and the count in a block of its own. Who uses it holds it meanwhile, as a callee would.
+// The object and its count in separate blocks. A user of the object holds a reference meanwhile, as a callee would.
 template <class T>
 struct BySharedPtr {
   using Handle = std::shared_ptr<Newed<T>>;
@@ -98,7 +98,7 @@ struct ByMakeShared {
   static void end(Handle& handle) noexcept { handle.reset(); }
 };
 
-// The count in the object itself.
+// The count lies in the object itself.
 template <class T>
 struct ByIntrusiveCount {
   struct Referenced : Newed<T> {
@@ -132,7 +132,8 @@ struct ByIntrusiveCount {
   static void end(Handle& handle) noexcept { handle = Handle(); }
 };
 
-// Arrays: by the language, which keeps their length beside them, and as a range of memory that objects are made in.
+// Arrays: those of the language, which stores their length beside them, and ranges of memory in which objects are
+// constructed.
 template <class T>
 struct ByArrayNew {
   using Handle = Newed<T>*;

@@ -20,10 +20,10 @@ struct Plain {
   static constexpr Make kMade = life_of<T>;
 };
 
-// Keeps what is computed from being dropped.
+// Consumes computed values, so that the compiler cannot drop them.
 volatile std::uint64_t sink;
 
-// What a pass works on: the heap of a row and its objects, each new with begin().
+// The heap of a row and its objects. begin() creates both anew.
 class Stage {
  public:
   Stage(KernelCall& call, std::span<std::byte> place) : call_(call), image_(image_of(call)) {
@@ -42,7 +42,7 @@ class Stage {
   Stage(const Stage&) = delete;
   Stage& operator=(const Stage&) = delete;
 
-  // False: the sample has failed.
+  // Returns false if the sample has failed.
   bool begin() {
     if (*call_.request.strategy != '\0') asked_.setting.heap = asked_.reopen();
     life_ = image_.type < kTypes ? ForEachType<Plain>::kAll[image_.type](asked_) : life_in_a_block<Own>(asked_);
@@ -100,7 +100,8 @@ class Whole final : public Rounds {
   Stage& stage_;
 };
 
-// Each part of the lives of all objects, timed apart. memtool/kinds/construct/results.py has the same.
+// Each part of the lives of all objects, timed separately. memtool/kinds/construct/results.py declares the same
+// structure.
 struct Parts {
   std::uint64_t make;
   std::uint64_t use;
@@ -148,7 +149,7 @@ class Timed {
   Stage& stage_;
 };
 
-// Of several turns the one in which a part took least.
+// For each part, keeps the fastest of several runs.
 void time_parts(KernelCall& call, Stage& stage) {
   auto& least = call.figures<Parts>();
   Timed timed(call, stage);

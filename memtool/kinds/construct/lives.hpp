@@ -1,4 +1,4 @@
-// The ways in which objects come into being and end.
+// The ways in which objects begin and end.
 #pragma once
 
 #include <cstddef>
@@ -13,16 +13,16 @@
 
 namespace memtool::construct {
 
-// What all ways are given.
+// The input of every way.
 struct Setting {
-  AnyHeap* heap;                         // nullptr of a way that needs none
+  AnyHeap* heap;                         // nullptr for a way that needs none
   std::span<std::byte> place;            // where objects are constructed that need no heap
-  std::size_t count;                     // of objects
-  std::size_t per_array;                 // of objects in each array
-  std::span<const std::uint32_t> order;  // in which they end
+  std::size_t count;                     // number of objects
+  std::size_t per_array;                 // number of objects in each array
+  std::span<const std::uint32_t> order;  // order in which they end
 };
 
-// All objects in one way. What memory was not there for is not made: then made() is less than the count.
+// All objects in one way. If memory is exhausted, fewer objects are made, and made() is less than the count.
 class Life {
  public:
   explicit Life(const Setting& setting) : setting_(setting) {}
@@ -33,11 +33,11 @@ class Life {
   virtual void make() = 0;
   virtual std::uint64_t use() = 0;
   virtual void end() = 0;
-  // Ends what there is after a constructor has thrown in the middle of make().
+  // Ends the existing objects after a constructor has thrown in the middle of make().
   virtual void end_part() = 0;
   [[nodiscard]] std::size_t made() const noexcept { return made_; }
 
-  // The same in steps, which are timed apart; not all ways have them.
+  // The same in steps that are timed separately. Not every way has them.
   [[nodiscard]] virtual bool has_steps() const noexcept { return false; }
   virtual void allocate() {}
   virtual void construct() {}
@@ -51,7 +51,7 @@ class Life {
   std::size_t made_ = 0;
 };
 
-// A way in which an object of the type M is ended through the pointer to it.
+// A way in which an object of the type M is ended through a pointer to it.
 template <class M>
 class ByPointer : public Life {
  public:
@@ -107,7 +107,7 @@ class Placement : public ByPointer<M> {
   Loops loops_;
 };
 
-// The memory alone, of the same events: what the allocator itself costs.
+// Only the memory, with the same events: this is the cost of the allocator itself.
 template <class M>
 class Memory final : public Placement<M> {
  public:
@@ -122,11 +122,11 @@ class Memory final : public Placement<M> {
   void end_one(void* slot) override { this->heap().deallocate(slot, M::size(), M::alignment()); }
 };
 
-// Objects of an arena, which is dropped whole once their destructors have run, or without.
+// Objects in an arena, which is freed as a whole, after the destructors have run or without running them.
 template <class M>
 class Dropped final : public Placement<M> {
  public:
-  // `reopen` makes the heap anew where it knows no scopes.
+  // `reopen` creates a new heap if the heap has no scopes.
   template <class Reopen>
   Dropped(const Setting& setting, const Loops& loops, bool destroys, Reopen reopen)
       : Placement<M>(setting, loops), destroys_(destroys), reopen_(reopen) {}
@@ -158,7 +158,7 @@ class Dropped final : public Placement<M> {
   std::function<AnyHeap*()> reopen_;
 };
 
-// Construction in a place that is there already.
+// Construction in memory that already exists.
 template <class M>
 class InPlace final : public ByPointer<M> {
  public:
@@ -188,7 +188,7 @@ class InPlace final : public ByPointer<M> {
   static std::size_t stride() noexcept { return (M::size() + M::alignment() - 1) & ~(M::alignment() - 1); }
 };
 
-// A pool of objects that were constructed once: each is taken, reset, used and put back.
+// A pool of objects that were constructed once: each is taken, reset, used and returned.
 template <class M>
 class Reset final : public ByPointer<M> {
  public:

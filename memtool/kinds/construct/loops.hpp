@@ -1,5 +1,5 @@
-// Placement: memory of a heap, and an object constructed in it. Compiled into each strategy, for each type; and once
-// for all heaps that are reached by indirect calls.
+// Placement: an object constructed in memory from a heap. Compiled into each strategy for each type, and once for all
+// heaps that are reached through indirect calls.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@
 
 namespace memtool::construct {
 
-// A type that is compiled in, as the ways see it. What a user brings looks the same (own_type.hpp).
+// A compiled-in type in the form that the ways need. A user's type has the same form (own_type.hpp).
 template <class T>
 struct Compiled {
   using Type = T;
@@ -27,7 +27,8 @@ struct Compiled {
   static void reset(void* at) { static_cast<T*>(at)->reset(); }
 };
 
-// A block with an object in it; nullptr: memory is out. A constructor that throws takes nothing with it.
+// Returns a block with an object in it, or nullptr if memory is exhausted. If the constructor throws, the block is
+// freed.
 template <class M, class H>
 void* make_one(H& heap) {
   void* block = heap.allocate(M::size(), M::alignment());
@@ -46,9 +47,9 @@ void* make_one(H& heap) {
   return block;
 }
 
-// All objects, and the end of all in an order of their own.
+// Makes all objects, and ends them in a given order.
 struct Loops {
-  std::size_t (*make)(AnyHeap&, void** slots, std::size_t count);  // how many there was memory for
+  std::size_t (*make)(AnyHeap&, void** slots, std::size_t count);  // returns how many there was memory for
   void (*end)(AnyHeap&, void* const* slots, const std::uint32_t* order, std::size_t count);
 };
 
@@ -76,7 +77,7 @@ void end_all(AnyHeap& any, void* const* slots, const std::uint32_t* order, std::
 template <class M, class H>
 inline constexpr Loops kLoops{make_all<M, H>, end_all<M, H>};
 
-// Of all types, in their order.
+// The loops of all types, in their order.
 template <class H>
 struct LoopsOf {
   template <class T>

@@ -1,4 +1,4 @@
-// A type that the user brings in a shared library (memtool.h).
+// A type that the user provides in a shared library (memtool.h).
 #pragma once
 
 #include <algorithm>
@@ -13,10 +13,10 @@ namespace memtool::construct {
 
 inline const memtool_type* own_type = nullptr;
 
-// Takes in the type of a library. nullptr, or what is wrong with it, in words.
+// Loads the type of a library. Returns nullptr, or what is wrong with it.
 const char* adopt_type(const char* path);
 
-// As the ways see it: all functions are called through the table.
+// The type in the form that the ways need. All functions are called through the table.
 struct Own {
   static constexpr bool kNothrow = true;
   static std::size_t size() noexcept { return own_type->size; }
@@ -33,7 +33,7 @@ struct Own {
   }
 };
 
-// With books of its objects; its constructors throw in their turn before they begin.
+// The same with an audit of its objects. A constructor that is chosen to fail throws before it begins.
 struct CountedOwn : Own {
   static constexpr bool kNothrow = false;
   static void construct(void* at) {

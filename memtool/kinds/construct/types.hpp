@@ -1,4 +1,4 @@
-// The types whose objects are made: each is default-constructed, used by use(), and as good as new after reset().
+// The types of objects. Each is default-constructed, used by use(), and in its initial state after reset().
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace memtool::construct {
 
-// Zeroes: what a value-initialised structure of C is.
+// All zeroes, like a value-initialised structure of C.
 template <std::size_t kBytes, std::size_t kAlignment = alignof(std::uint64_t)>
 struct alignas(kAlignment) Trivial {
   std::uint64_t words[kBytes / sizeof(std::uint64_t)];
@@ -29,7 +29,7 @@ struct Particle {
 
 // Its characters lie in a block of the global operator new, wherever the object itself lies.
 struct Text {
-  static constexpr std::size_t kLength = 40;  // more than a string holds in itself
+  static constexpr std::size_t kLength = 40;  // more than a string can hold inside itself
   std::string text;
   Text() : text(kLength, 'a') {}
   std::uint64_t use() noexcept { return static_cast<std::uint64_t>(++text.front()); }
@@ -37,7 +37,7 @@ struct Text {
 };
 
 struct Shape {
-  virtual ~Shape();  // in types.cpp, where no caller sees that it does nothing
+  virtual ~Shape();  // in types.cpp, so that no caller sees that it does nothing
   virtual std::uint64_t area() noexcept = 0;
 
  protected:
@@ -56,7 +56,7 @@ struct Rectangle : Shape {
 static_assert(sizeof(Particle) == 48 && sizeof(Text) == 32 && sizeof(Rectangle) == 24);
 
 inline constexpr std::size_t kTypes = 8;
-// What `Of` makes of each type. memtool/kinds/construct/types.py has their names, in this order, with their sizes.
+// Applies `Of` to each type. memtool/kinds/construct/types.py has their names and sizes in this order.
 template <template <class> class Of>
 struct ForEachType {
   using Made = std::remove_const_t<decltype(Of<Particle>::kMade)>;

@@ -1,4 +1,4 @@
-// How containers come by the memory of a heap: a standard allocator over it, or a memory resource.
+// How containers get the memory of a heap: through a standard allocator over it, or through a memory resource.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace memtool::containers {
 
-// ISO C++, [allocator.requirements]. `kPropagates`: a container that is assigned another's contents takes its heap too.
+// ISO C++, [allocator.requirements]. `kPropagates`: assigning a container also assigns its heap.
 template <class T, bool kPropagates>
 class HeapAllocator {
  public:
@@ -66,8 +66,8 @@ class HeapResource final : public std::pmr::memory_resource {
   AnyHeap& heap_;
 };
 
-// A way: the allocator of a container, that of what is in it, whether the first makes the second by itself, and what
-// an allocator is made of.
+// A way: the allocator of a container, the allocator of its elements, whether the first passes itself on to the
+// elements, and what an allocator is made from.
 template <bool kPropagates>
 struct Plain {
   template <class T>

@@ -1,4 +1,4 @@
-// The operations of a script on each type of container, for one way of coming by memory.
+// The operations of a script on each type of container, for one way of getting memory.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@
 
 namespace memtool::containers {
 
-// What an element holds. A traversal reads all of it.
+// The words of an element. A traversal reads all of them.
 inline std::uint64_t digest(std::uint64_t value) noexcept {
   return value;
 }
@@ -44,13 +44,13 @@ std::uint64_t digest(const std::pair<K, V>& entry) noexcept {
 
 template <class C>
 concept Keyed = requires { typename C::mapped_type; };
-// Whether each element lies in a block of its own.
+// Whether each element lies in its own block.
 template <class C>
 inline constexpr bool kHasNodes = Keyed<C>;
 template <class T, class A>
 inline constexpr bool kHasNodes<std::list<T, A>> = true;
 
-// `Way`: Plain, Scoped or Pmr; `C`: a container with its outer allocator.
+// `Way`: Plain, Scoped or Pmr. `C`: a container with its outer allocator.
 template <class Way, class C>
 class ScriptOf final : public Script {
  public:
@@ -66,7 +66,7 @@ class ScriptOf final : public Script {
     for (const std::uint64_t operation : operations) {
       C& container = containers[word::container(operation)];
       const Action action = word::action(operation);
-      // What most operations are comes before the table of jumps, as a loop that was written for them would have it.
+      // The most frequent operation comes before the jump table, as in a loop written for it.
       if (action == Action::push) {
         push(container, operation);
       } else if (action == Action::pop) {
@@ -119,7 +119,7 @@ class ScriptOf final : public Script {
     return sources_[container % sources_.size()].template make<typename C::allocator_type>();
   }
 
-  // Calls make(arguments...) with what a string or a vector within another container is made of.
+  // Calls make(arguments...) with the constructor arguments of a string or a vector inside another container.
   template <class Nested, class Make>
   auto with_arguments(const C& container, std::uint64_t operation, Make make) {
     const std::size_t length = word::length(operation);
@@ -156,7 +156,7 @@ class ScriptOf final : public Script {
         tally.elements += container.size();
         container.clear();
         return 0;
-      default:  // pushes and pops, which churn is drawn as
+      default:  // pushes and pops, as which churn is drawn
         return 0;
     }
   }
@@ -188,7 +188,7 @@ class ScriptOf final : public Script {
     }
   }
 
-  // A list and a deque lose their first element, a vector and a string their last, a map the one with this key.
+  // A list and a deque lose their first element, a vector and a string their last, and a map the one with this key.
   std::uint64_t pop(C& container, std::uint64_t operation) {
     if constexpr (Keyed<C>) {
       return erase(container, operation);
@@ -228,12 +228,12 @@ class ScriptOf final : public Script {
     std::uint64_t sum = 0;
     for (; times > 0; --times) {
       for (const auto& element : container) sum += digest(element);
-      asm volatile("" ::: "memory");  // each traversal is one
+      asm volatile("" ::: "memory");  // so that each traversal is performed
     }
     return sum;
   }
 
-  // A container on the heap of the next one takes a copy, and goes.
+  // A container on the heap of the next one copies the contents, and is destroyed.
   std::uint64_t copy(const C& container, std::size_t number) {
     C other(allocator(number + 1));
     other = container;
@@ -250,7 +250,7 @@ class ScriptOf final : public Script {
       return word::key(operation);
     }
   }
-  // What an element keeps in another block than its own.
+  // The part of an element that lies in another block than its own.
   template <class V>
   static void visit_inner(const V& value, const void* element, std::size_t bytes, Visitor& visitor) {
     if constexpr (std::is_class_v<V>) {
@@ -291,7 +291,7 @@ std::unique_ptr<Script> make(Type type, std::size_t containers, const Heaps& hea
       return of(std::type_identity<std::unordered_map<Number, Number, std::hash<Number>, std::equal_to<>,
                                                       typename Way::template Outer<Entry>>>{});
     case Type::flat_map:
-      return nullptr;  // of C++23, and the engine is C++20
+      return nullptr;  // std::flat_map is C++23, and the engine is C++20
     case Type::vector_of_strings:
       return of(std::type_identity<std::vector<String, typename Way::template Outer<String>>>{});
     case Type::map_of_vectors:

@@ -1,4 +1,4 @@
-// Draws the operations of a script from a seed: the same for every allocator, and on every machine.
+// Draws the operations of a script from a seed, with the same result for every allocator and on every machine.
 #include <algorithm>
 #include <cstdint>
 #include <deque>
@@ -11,7 +11,7 @@
 namespace memtool::containers {
 namespace {
 
-// Python writes it: binding.py. Laws lie behind the steps, at these offsets in words from the beginning; 0: none.
+// Written by Python: binding.py. Laws lie behind the steps, at these offsets in words from the beginning; 0: none.
 struct Wanted {
   std::uint64_t action;
   std::uint64_t order;
@@ -68,7 +68,7 @@ class Drawing {
 
   void repeat(const Wanted& step) {
     const auto action = static_cast<Action>(step.action);
-    // A container that is traversed several times in a row is one operation.
+    // Several traversals of a container in a row count as one operation.
     if (action == Action::traverse && static_cast<Order>(step.order) == Order::each) {
       for (std::uint64_t i = 0; i < program_.containers; ++i) *at_++ = word::make(action, i, 0, step.count);
       return;
@@ -76,8 +76,8 @@ class Drawing {
     for (std::uint64_t i = 0; i < step.count * program_.containers; ++i) add(action, container(step, i));
   }
 
-  // The oldest element of one container goes, and the one that lost an element just before gets a new one: contents
-  // keep their sizes, and blocks change hands.
+  // The oldest element of one container is removed, and the container that lost an element just before gets a new one.
+  // So the contents keep their sizes, and blocks change hands.
   void churn(const Wanted& step) {
     const std::uint64_t pairs = step.count * program_.containers;
     std::uint64_t before = 0;
@@ -144,7 +144,7 @@ class Drawing {
 }  // namespace
 }  // namespace memtool::containers
 
-// Writes the operations of a program, which has room for all of them.
+// Writes the operations of a program, which must have room for all of them.
 extern "C" [[gnu::visibility("default")]] void memtool_container_draw(const std::uint64_t* program,
                                                                       std::uint64_t* operations) {
   memtool::containers::Drawing(program, operations).run();

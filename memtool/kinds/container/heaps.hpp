@@ -1,4 +1,4 @@
-// Heaps beside those of the strategies: the control, and what watches a heap from above.
+// Heaps other than those of the strategies: the control, and heaps that observe another heap.
 #pragma once
 
 #include <algorithm>
@@ -15,8 +15,8 @@
 
 namespace memtool::containers {
 
-// The least that an allocator of many sizes can do, and nothing else: what a row costs above it is its allocator's. A
-// list of free blocks for each size, and a pointer that moves upwards; the size comes with each free.
+// The minimum for an allocator of many sizes: a free list for each size, and a pointer that moves upwards. Each free
+// passes the size. The time of a row above this one is the cost of its allocator.
 class Control final : public Mute {
  public:
   explicit Control(Region& region) noexcept : at_(region.base()), left_(region.capacity()) {}
@@ -54,13 +54,13 @@ class Control final : public Mute {
   std::array<Link*, kSmall / kStep + 65> free_{};
 };
 
-// The process's own malloc, and in which order blocks come and go.
+// The process's own malloc, with a record of the order in which blocks are allocated and freed.
 class Surveyed final : public Mute {
  public:
-  // Python reads it: binding.py.
+  // Read by Python: binding.py.
   struct Figures {
     std::uint64_t allocations;
-    std::uint64_t asked_bytes;  // all together
+    std::uint64_t asked_bytes;  // sum of all requests
     std::uint64_t peak_live_bytes;
     std::uint64_t peak_blocks;
     std::uint64_t smallest_size;
@@ -68,8 +68,8 @@ class Surveyed final : public Mute {
     std::uint64_t largest_alignment;
     std::uint64_t elements;  // visited, copied or destroyed
     std::uint64_t checksum;
-    std::uint64_t is_lifo;  // every block that was freed was the youngest
-    std::uint64_t is_fifo;  // or the oldest
+    std::uint64_t is_lifo;  // every freed block was the youngest
+    std::uint64_t is_fifo;  // every freed block was the oldest
   };
   explicit Surveyed(Figures& figures) noexcept : figures_(figures) {
     figures_ = {};
@@ -114,7 +114,7 @@ class Surveyed final : public Mute {
   std::size_t oldest_ = 0;
 };
 
-// What is known of all heaps of a script together, as containers see them.
+// The record of all heaps of a script together, as containers see them.
 struct Book {
   std::map<std::uintptr_t, std::size_t> live;  // address -> size
   std::uint64_t allocations = 0;
@@ -131,7 +131,7 @@ struct Book {
   }
 };
 
-// Keeps the book, and sees that blocks are where they must be and in nobody else's place.
+// Keeps the book, and verifies that blocks lie where they must and overlap no other.
 class Watched final : public Layer {
  public:
   Watched(std::unique_ptr<AnyHeap> heap, const Region& region, Book& book)

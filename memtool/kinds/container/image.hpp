@@ -1,4 +1,4 @@
-// What a worker maps of a container workload: a head, the steps of its script, and their operations.
+// The image of a container workload that a worker maps: a header, the steps of its script, and their operations.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 namespace memtool::containers {
 
-// memtool/kinds/container/image.py has the same lists in the same order, and says what they are.
+// memtool/kinds/container/image.py has the same lists in the same order, and explains them.
 enum class Type : std::uint64_t {
   vector,
   string,
@@ -21,7 +21,7 @@ enum class Type : std::uint64_t {
 };
 enum class Action : std::uint64_t { push, pop, insert, find, erase, traverse, copy, clear, churn };
 enum class Order : std::uint64_t { each, round, random };
-// What the time of a step is a part of: the actions, traversals after something was taken away, and both ends.
+// The groups to which the time of a step belongs: the actions, traversals after removals, and both ends.
 enum class Group : std::uint64_t { of_action, churned = 9, open, close };
 inline constexpr std::size_t kGroups = 12;
 
@@ -32,15 +32,15 @@ struct Head {
   std::uint64_t containers;
   std::uint64_t steps;
   std::uint64_t operations;
-  std::uint64_t checksum;  // what every replay must come to
+  std::uint64_t checksum;  // the result that every replay must reach
 };
 struct Step {
   std::uint64_t group;
-  std::uint64_t first;  // operation
-  std::uint64_t last;   // one behind
+  std::uint64_t first;  // number of the first operation
+  std::uint64_t last;   // one behind the last operation
 };
 
-// An operation is a word: its action, the number of its container, a length for elements that have one, and a key.
+// An operation is one word: its action, the number of its container, a length for elements that have one, and a key.
 namespace word {
 inline constexpr unsigned kContainerBits = 16;
 inline constexpr unsigned kLengthBits = 12;
@@ -78,7 +78,7 @@ class Image {
   const Head* head_;
 };
 
-// What a key has for a value: in a map, and in each place of a vector within one.
+// The value of a key: in a map, and in each place of a vector inside one.
 constexpr std::uint64_t value_of(std::uint64_t key) noexcept {
   return key ^ 0x5bd1e995;
 }

@@ -61,7 +61,7 @@ void count_instructions(KernelCall& call) {
   if (is_done) static_cast<void>(replayed.finish(spent));
 }
 
-// Holds what containers hold against the model, and lets heaps check themselves.
+// Compares the contents of the containers with the model, and calls the check of each heap.
 void check(KernelCall& call) {
   Replayed replayed(call);
   auto& checked = figures<CheckFigures>(call);

@@ -8,7 +8,7 @@ bool Model::is_keyed() const noexcept {
   return type_ == Type::map || type_ == Type::unordered_map || type_ == Type::flat_map || type_ == Type::map_of_vectors;
 }
 
-// What a fresh element is read as.
+// The value read from a new element.
 std::uint64_t Model::element(std::uint64_t operation) const noexcept {
   const std::uint64_t key = word::key(operation);
   const std::uint64_t letter = 'a' + key % 26;

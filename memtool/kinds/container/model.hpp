@@ -1,4 +1,4 @@
-// What containers must hold: the same operations on plain collections of numbers, over another heap.
+// The expected contents of the containers: the same operations on plain collections of numbers, over another heap.
 #pragma once
 
 #include <cstdint>

@@ -28,7 +28,7 @@ Replayed::Replayed(KernelCall& call)
       clock_(call.request.use_counter != 0),
       regions_(room_of_regions_, image_.head().containers) {
   if (!way_.is_each) return;
-  // An odd number of pages apart, or all heaps would begin in the same sets of a cache; of a few pages none is lost.
+  // The regions lie an odd number of pages apart. Otherwise all heaps would begin in the same sets of a cache.
   constexpr std::size_t kPage = 4096;
   constexpr std::size_t kFewPages = 16;
   const std::size_t heaps = image_.head().containers;

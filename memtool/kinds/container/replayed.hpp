@@ -17,13 +17,13 @@ namespace memtool::containers {
 
 struct Way {
   Through through = Through::std;
-  bool is_each = false;     // each container has a heap of its own
-  bool is_control = false;  // no allocator, but Control
+  bool is_each = false;     // each container has its own heap
+  bool is_control = false;  // Control, not an allocator
 };
-// Of "std", "pmr-each", "control".
+// For example "std", "pmr-each" or "control".
 Way way_of(std::string_view name);
 
-// What a replay has taken, and of how many operations, elements, heaps.
+// The costs of a replay, and its numbers of operations, elements and heaps.
 struct Spent {
   std::uint64_t ticks[kGroups] = {};
   std::uint64_t units[kGroups] = {};
@@ -33,8 +33,8 @@ class Replayed {
  public:
   explicit Replayed(KernelCall& call);
 
-  // New heaps on emptied regions, which are watched where there is a book, containers on them, and all steps.
-  // `after(step, tally)` is called behind each. False: the sample has failed.
+  // Creates new heaps on emptied regions (observed if there is a book) and containers on them, and runs all steps.
+  // Calls `after(step, tally)` after each. Returns false if the sample has failed.
   template <class AfterStep>
   bool run(Spent& spent, Book* book, AfterStep after);
   // Destroys the containers, then the heaps.
@@ -57,11 +57,11 @@ class Replayed {
   Row<Region> regions_;
   Heaps heaps_;
   Rooms rooms_;
-  std::unique_ptr<Script> script_;  // goes before its heaps
+  std::unique_ptr<Script> script_;  // destroyed before its heaps
   std::uint64_t sum_ = 0;
 };
 
-// What the time of a step is divided by.
+// The number by which the time of a step is divided.
 std::uint64_t units_of(const Step& step, const Tally& tally) noexcept;
 
 template <class AfterStep>

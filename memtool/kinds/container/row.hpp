@@ -1,4 +1,4 @@
-// Objects of the harness, which come from no malloc.
+// Objects of the harness, which do not come from malloc.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 namespace memtool::containers {
 
-// Pages for a row, which is the same again in every replay: what is timed need not ask the system for them.
+// Pages for a row, which every replay uses again, so that the timed part does not request them from the system.
 class Room {
  public:
   void* of(std::size_t bytes) noexcept {
@@ -23,8 +23,7 @@ class Room {
   std::optional<OwnPages> pages_;
 };
 
-// So many objects at most, in a room of their own: what the harness keeps must not come from the malloc that is
-// measured.
+// A bounded number of objects in their own room, because the harness must not use the malloc that is measured.
 template <class T>
 class Row {
  public:

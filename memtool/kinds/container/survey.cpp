@@ -1,10 +1,10 @@
-// What a script asks for, found out by running it over the process's own malloc.
+// Finds the requests of a script by running it over the process's own malloc.
 #include <memory>
 
 #include "kinds/container/heaps.hpp"
 #include "kinds/container/script.hpp"
 
-// Fills in the figures; 0 where this engine has no container of the image's type.
+// Fills in the figures. Returns 0 if this engine lacks the container type of the image.
 extern "C" [[gnu::visibility("default")]] std::uint32_t memtool_container_survey(const void* image, void* figures) {
   using namespace memtool::containers;
   const Image of(image);

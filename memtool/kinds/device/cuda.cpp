@@ -1,7 +1,8 @@
-// CUDA's driver API, by libcuda.so.1 (CUDA Driver API Reference 12). No machine of the project's own has a device: the
-// code is compiled everywhere, and was run nowhere.
+// CUDA's driver API, through libcuda.so.1 (CUDA Driver API Reference 12). No machine of the project has a device, so
+// this code is compiled everywhere but has never run on one.
 //
-// Blocks are filled by the driver (cuMemsetD8) and read back: a kernel would have to be compiled for the device.
+// The driver fills blocks (cuMemsetD8), and the processor reads them back, because a kernel would have to be compiled
+// for the device.
 #include <vector>
 
 #include "kinds/device/loaded.hpp"
@@ -63,7 +64,7 @@ class Cuda final : public Loaded {
     Address address = 0;
     const bool is_there = async_ ? succeeded(call_.allocate_async(&address, bytes, nullptr), "cuMemAllocAsync")
                                  : succeeded(call_.allocate(&address, bytes), "cuMemAlloc");
-    return is_there ? reinterpret_cast<void*>(address) : nullptr;  // the processor cannot read it
+    return is_there ? reinterpret_cast<void*>(address) : nullptr;  // the processor cannot read this address
   }
   void free(void* memory) noexcept override {
     if (async_)

@@ -1,4 +1,4 @@
-// Device memory as the replay sees it: a heap whose blocks the processor does not touch.
+// Device memory as a heap for the replay. The processor does not access its blocks.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace memtool::device {
 
-// What a heap is made of: the allocator of the row, which divides one buffer, or a driver for each allocation.
+// The source of a heap: the row's allocator, which divides one buffer, or a driver for each allocation.
 struct Source {
   KernelCall& call;
   Driver* driver;  // nullptr: one buffer is divided
@@ -24,12 +24,12 @@ struct Source {
   }
 };
 
-// Each block is memory of its own, which the driver gives. Apart from the loop: of the one heap that it saw the
-// compiler would make a guess at each call, which is wrong for all strategies.
+// Each block is a separate allocation of the driver. This function is apart from the loop: if the compiler saw a single
+// type of heap, it would speculate on it at each call, which is wrong for all strategies.
 std::unique_ptr<AnyHeap> make_heap(Driver& driver);
 
-// The addresses of a buffer that is divided are those of the region, which only the strategy's metadata are written to:
-// the offset from its base is that in the buffer. The addresses of a driver's allocations are what the driver says.
+// If a buffer is divided, addresses are those of the region, in which only the strategy's metadata is written. The
+// offset from the region's base is the offset in the buffer. Otherwise the driver determines the addresses.
 class Heap {
  public:
   struct Marker {};
@@ -44,7 +44,7 @@ class Heap {
   void deallocate(void* block, std::size_t size, std::size_t alignment) noexcept {
     heap_->deallocate(block, size, alignment);
   }
-  // Nothing is copied: a workload that resizes is refused (work.py).
+  // Nothing is copied, because a workload that resizes is refused (work.py).
   void* reallocate(void*, std::size_t, std::size_t, std::size_t) noexcept { return nullptr; }
   Marker mark() noexcept { return heap_->mark(), Marker{}; }
   void release(Marker) noexcept { heap_->release(); }

@@ -1,5 +1,5 @@
-// Host memory that stands in for a device's, so that what divides a buffer is checked where there is no device. It lies
-// apart from the region, as a device's memory does: what an allocator writes never reaches it.
+// Host memory in place of a device's, so that dividing a buffer can be checked without a device. Like device memory it
+// lies outside of the region, so the writes of an allocator never reach it.
 #include <sys/mman.h>
 
 #include <cstddef>
@@ -12,7 +12,7 @@ namespace {
 class Host final : public Driver {
  public:
   [[nodiscard]] const std::string& device() const noexcept override { return name_; }
-  // Kept until the process ends, which measures one thing: one buffer is all that is asked for.
+  // Kept until the process ends. The process measures one thing and requests only one buffer.
   [[nodiscard]] void* allocate(std::uint64_t bytes) noexcept override {
     void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return memory == MAP_FAILED ? nullptr : memory;

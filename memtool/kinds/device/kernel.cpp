@@ -11,9 +11,9 @@
 namespace memtool::device {
 namespace {
 
-// results.py has the same.
+// results.py declares the same structure.
 struct CheckFigures {
-  std::uint64_t proved_blocks;  // which the device has filled, and which still held that when they were freed
+  std::uint64_t proved_blocks;  // blocks that the device filled and that still held the pattern at their free
   // A hash of the offsets of all allocations in the buffer, in their order; 0: there is no buffer.
   std::uint64_t offsets;
   char device[256];
@@ -38,12 +38,12 @@ constexpr Way kWays[] = {
     {"host-buffer", true, open_host},
 };
 
-// Has the device fill each block when it is allocated, and look at it before it is freed.
+// Makes the device fill each block after its allocation, and verify it before its free.
 class Prover : public PlainProbe {
  public:
   static constexpr bool kSeesScopes = true;
 
-  // `buffer`: what is divided, at the addresses of `region`; nullptr: each block has its own memory.
+  // `buffer`: divided at the addresses of `region`; nullptr: each block has its own memory.
   Prover(Driver& driver, void* buffer, const Region& region, std::uint64_t slots, CheckFigures& figures)
       : driver_(driver), buffer_(buffer), region_(region), seeds_(slots), figures_(figures) {}
 
@@ -121,7 +121,7 @@ void run(KernelCall& call) {
     const bool checks = call.pass() == "check";
     std::unique_ptr<Driver> driver;
     std::string reason;
-    // What a strategy takes to divide a buffer is the same whether the buffer is there or not.
+    // A strategy divides a buffer in the same time whether the buffer exists or not.
     if (checks || !way.divides) driver = way.open(reason);
     if (!reason.empty()) return fail(call.result, MEMTOOL_BAD_REQUEST, "%s", reason.c_str());
     if (checks) {
@@ -130,7 +130,7 @@ void run(KernelCall& call) {
       const Source source{call, driver.get()};
       run_pass(Serial<Heap, Source>(source, call.request, call.result));
     }
-    // Whatever else was found: once the driver has failed, it says nothing of the allocator.
+    // This overrides any other finding: after the driver has failed, results say nothing about the allocator.
     if (driver != nullptr && !driver->complaint().empty())
       fail(call.result, MEMTOOL_BAD_REQUEST, "%s", driver->complaint().c_str());
     return;

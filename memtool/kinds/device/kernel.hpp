@@ -1,5 +1,5 @@
-// Heap events replayed on device memory: each allocation the driver's own, or a place in one buffer that a strategy
-// hands out. The processor reaches none of it: the strategy's metadata lies in host memory.
+// Heap events replayed on device memory. Each allocation is the driver's own, or a place that a strategy assigns in one
+// buffer. The processor accesses none of it; the strategy's metadata lies in host memory.
 #pragma once
 
 #include "engine/replay/kernel.hpp"

@@ -1,4 +1,4 @@
-// A driver that is a library of the system: found when it is wanted, and called by functions that are looked up in it.
+// A driver in a system library. It is loaded on demand, and its functions are looked up by name.
 #pragma once
 
 #include <dlfcn.h>
@@ -12,14 +12,14 @@
 
 namespace memtool::device {
 
-// A function of a library, and the pointer that is to lead to it.
+// A function of a library, and the pointer to be set to it.
 class Symbol {
  public:
   template <class F>
   Symbol(F*& function, const char* name) noexcept : pointer_(&function), name_(name) {}
 
   [[nodiscard]] const char* name() const noexcept { return name_; }
-  // False: the library lacks it.
+  // Returns false if the library lacks it.
   [[nodiscard]] bool take(void* library) const noexcept {
     void* const function = dlsym(library, name_);
     std::memcpy(pointer_, &function, sizeof function);
@@ -36,8 +36,8 @@ class Loaded : public Driver {
   [[nodiscard]] const std::string& device() const noexcept final { return name_; }
 
  protected:
-  // In words what is missing of a library, called so; empty: nothing is. It stays loaded as long as the process lives,
-  // which measures one thing and ends.
+  // Returns what is missing from a library, or "". The library stays loaded until the process ends, which measures one
+  // thing.
   static std::string load(const char* library, const std::string& called, std::initializer_list<Symbol> symbols) {
     void* const loaded = dlopen(library, RTLD_NOW);
     if (loaded == nullptr) return "no " + called + " (" + library + ")";
@@ -46,10 +46,10 @@ class Loaded : public Driver {
     return {};
   }
 
-  std::string name_;  // of the device, in the driver's words
+  std::string name_;  // the driver's name for the device
 };
 
-// A driver whose open() says in words why it cannot be used; nullptr with that reason, where it says so.
+// Opens a driver. If open() reports why it cannot be used, returns nullptr and that reason.
 template <class D>
 std::unique_ptr<Driver> opened(std::unique_ptr<D> driver, std::string& reason) {
   reason = driver->open();

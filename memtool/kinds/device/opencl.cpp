@@ -1,4 +1,4 @@
-// OpenCL 1.2, by the loader of the system (libOpenCL.so.1): The OpenCL Specification 1.2, Khronos 2012.
+// OpenCL 1.2 through the loader of the system (libOpenCL.so.1): The OpenCL Specification 1.2, Khronos 2012.
 #include <cstddef>
 
 #include "kinds/device/loaded.hpp"
@@ -9,7 +9,7 @@ namespace {
 using Id = void*;
 constexpr std::uint64_t kAnyDevice = 0xFFFFFFFF;
 constexpr std::uint64_t kReadWrite = 1;
-constexpr std::uint64_t kUndefined = 2;  // what is in the memory may be lost
+constexpr std::uint64_t kUndefined = 2;  // the contents of the memory may be lost
 constexpr std::uint32_t kDeviceName = 0x102B;
 constexpr std::size_t kWorkers = 64;
 
@@ -24,7 +24,7 @@ kernel void check(global const uchar* memory, ulong offset, ulong bytes, ulong s
 }
 )";
 
-// The functions of the loader that are called.
+// The loader's functions that are called.
 struct Functions {
   int (*get_platforms)(std::uint32_t, Id*, std::uint32_t*);
   int (*get_devices)(Id, std::uint64_t, std::uint32_t, Id*, std::uint32_t*);
@@ -50,7 +50,7 @@ class OpenCl final : public Loaded {
  public:
   explicit OpenCl(bool migrates) noexcept : migrates_(migrates) {}
 
-  // In words why it cannot be used; empty: it can.
+  // Returns why it cannot be used, or "".
   std::string open() {
     const std::string missing = load("libOpenCL.so.1", "OpenCL loader",
                                      {
@@ -160,7 +160,7 @@ class OpenCl final : public Loaded {
   Id queue_ = nullptr;
   Id fill_ = nullptr;
   Id check_ = nullptr;
-  Id mismatches_ = nullptr;  // counted by the kernel
+  Id mismatches_ = nullptr;  // the kernel's counter
 };
 
 }  // namespace

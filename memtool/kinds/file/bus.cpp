@@ -3,7 +3,7 @@
 namespace memtool::file {
 namespace {
 
-// The handler has no other way to know them.
+// Variables for the handler, which has no other access to them.
 sigjmp_buf place;
 volatile std::uintptr_t struck;
 

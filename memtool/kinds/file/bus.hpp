@@ -1,5 +1,5 @@
-// Accesses to a mapping behind which there is nothing any more: its file was truncated, its disk is full, its device is
-// gone. The kernel then sends SIGBUS; a program that has no handler ends.
+// Accesses to a mapping that no longer has anything behind it, because its file was truncated, its disk is full, or its
+// device was removed. The kernel then sends SIGBUS, which ends a program without a handler.
 #pragma once
 
 #include <csetjmp>
@@ -8,7 +8,7 @@
 
 namespace memtool::file {
 
-// One at a time, on the thread that made it.
+// Only one at a time may exist, on the thread that created it.
 class BusGuard {
  public:
   BusGuard() noexcept;
@@ -16,15 +16,15 @@ class BusGuard {
   BusGuard(const BusGuard&) = delete;
   BusGuard& operator=(const BusGuard&) = delete;
 
-  // Does it, and returns whether it came to its end; false: SIGBUS. It is left where it was, so that nothing in it may
-  // wait to be destroyed.
+  // Runs the body and returns whether it completed; false: SIGBUS. The body is then left at that point, so nothing in
+  // it may need destruction.
   template <class Body>
   bool ran(Body body) noexcept {
     if (sigsetjmp(back(), 1) != 0) return false;
     body();
     return true;
   }
-  // Where it struck.
+  // The address of the fault.
   [[nodiscard]] static std::uintptr_t address() noexcept;
 
  private:

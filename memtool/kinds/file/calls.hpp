@@ -1,4 +1,4 @@
-// A file by a call for each access: its bytes are copied to or from a buffer.
+// Accesses a file with one call each, which copies bytes to or from a buffer.
 #pragma once
 
 #include <fcntl.h>
@@ -11,10 +11,10 @@
 namespace memtool::file {
 
 enum class Calling : std::uint8_t {
-  sequential,       // read, write: after an lseek where it does not go on where the last one ended
+  sequential,       // read, write; after an lseek if the access does not continue the previous one
   positioned,       // pread, pwrite
-  without_waiting,  // preadv2 with RWF_NOWAIT, and once more without where the page cache has not got it
-  durable,          // pwritev2 with RWF_DSYNC: on the device when it returns
+  without_waiting,  // preadv2 with RWF_NOWAIT, repeated without it if the data is not in the page cache
+  durable,          // pwritev2 with RWF_DSYNC: on the device when the call returns
 };
 
 template <Calling kCalling>
@@ -69,10 +69,10 @@ class Calls {
     return lseek(file_, static_cast<off_t>(offset), SEEK_SET) == static_cast<off_t>(offset) ||
            !asked_.file.is_regular() || refuse(asked_, "lseek", offset, -errno);
   }
-  // After a call that returned less than was asked for.
+  // Called after a call that transferred fewer bytes than requested.
   [[gnu::noinline]] bool finish_one(std::uint64_t offset, ssize_t done) {
     if (done < 0 && errno != EINTR) return refuse(asked_, asked_.image.writes() ? "a write" : "a read", offset, -errno);
-    position_ = ~std::uint64_t{0};  // of the descriptor; nobody knows it
+    position_ = ~std::uint64_t{0};  // the position of the descriptor is unknown
     if (!finish_access(asked_, file_, buffer_.data(), offset, static_cast<std::uint64_t>(std::max<ssize_t>(done, 0))))
       return false;
     return kCalling != Calling::durable || sync_descriptor(asked_, file_);

@@ -1,4 +1,4 @@
-// What is in a file: words that are known by where they lie, so that one that is missing, old or elsewhere is seen.
+// The contents of a file: words that depend on their offset, so that a missing, old or misplaced word is detected.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@ namespace memtool::file {
 
 constexpr std::uint64_t kWord = sizeof(std::uint64_t);
 
-// The draws of a stream of their own for each purpose (splitmix64: Steele, Lea and Flood, OOPSLA 2014).
+// Draws from a separate stream for each purpose (splitmix64: Steele, Lea and Flood, OOPSLA 2014).
 constexpr std::uint64_t mixed(std::uint64_t z) noexcept {
   z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
   z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
@@ -28,8 +28,8 @@ class Draw {
   std::uint64_t state_;
 };
 
-// The word at an offset, a multiple of kWord, of the first and of the second writing. No two words are alike, and none
-// is 0, as a hole would be.
+// The word at an offset, a multiple of kWord, of the first or the second writing. No two words are equal, and none is 0
+// like a hole.
 enum class Writing : std::uint64_t { first = 1, second = 2 };
 class Content {
  public:
@@ -56,7 +56,7 @@ class Content {
   std::uint64_t base_;
 };
 
-// What a program does at least with what it has read.
+// The least that a program does with the data that it reads.
 inline std::uint64_t sum_of(const std::byte* from, std::uint64_t bytes) noexcept {
   std::uint64_t sum = 0;
   for (std::uint64_t at = 0; at < bytes; at += kWord) {

@@ -27,7 +27,7 @@ bool write_to(const char* path, const char* text) noexcept {
 
 }  // namespace
 
-// memtool/kinds/file/place.py looks beforehand whether this can be.
+// memtool/kinds/file/place.py checks beforehand whether this is possible.
 bool ControlGroup::enter(KernelCall& call, const char* folder, const char* home, std::uint64_t limit) {
   char path[700];
   char text[32];
@@ -49,7 +49,7 @@ bool ControlGroup::enter(KernelCall& call, const char* folder, const char* home,
 ControlGroup::~ControlGroup() {
   if (own_[0] == '\0') return;
   (void)write_to(back_, "0");
-  // The kernel takes a moment until nobody is in it any more.
+  // It takes a moment until the kernel considers the group empty.
   for (int attempt = 0; attempt < kTries && rmdir(own_) != 0 && errno == EBUSY; ++attempt) usleep(kPause);
 }
 

@@ -1,4 +1,4 @@
-// A control group of one's own that bounds memory, and with it the page cache that this process fills.
+// A new control group that limits memory, and with it the page cache that this process fills.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace memtool::file {
 
-// Of version 1 or 2. What is cached already is not charged to it: drop that first.
+// Of version 1 or 2. Data that is already cached is not charged to the group, so drop it first.
 class ControlGroup {
  public:
   ControlGroup() = default;
@@ -15,12 +15,12 @@ class ControlGroup {
   ControlGroup(const ControlGroup&) = delete;
   ControlGroup& operator=(const ControlGroup&) = delete;
 
-  // In a group below `folder`, with this process alone in it; in the end it goes back `home`. False once the sample has
-  // failed.
+  // Creates a group below `folder` with only this process in it. At the end the process returns to `home`. Returns
+  // false if the sample has failed.
   bool enter(KernelCall& call, const char* folder, const char* home, std::uint64_t limit);
 
  private:
-  char back_[600] = {};  // cgroup.procs of the group from which it came
+  char back_[600] = {};  // cgroup.procs of the process's former group
   char own_[600] = {};
 };
 

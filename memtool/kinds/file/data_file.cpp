@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::uint64_t kChunk = 1 << 20;
 constexpr long kCachestat = 451;          // Linux 6.5; absent from older headers
-constexpr std::uint64_t kMostLeft = 100;  // of so many parts of a file that is to be cold, one may be cached
+constexpr std::uint64_t kMostLeft = 100;  // a cold file may have one in this many parts cached
 constexpr int kTries = 20;
 constexpr useconds_t kPause = 10'000;
 
@@ -83,7 +83,7 @@ bool DataFile::open_device() {
     file_.reset(memfd_create("memtool-device", MFD_CLOEXEC));
     return file_.is_open() ? fill() : refuse("cannot be made in memory");
   }
-  // What is open for reading only is mapped privately, whatever is asked for.
+  // A device that is open for reading only is mapped privately, whatever was requested.
   const bool is_zero = std::string_view(image_.device) == kZero;
   file_.reset(::open(image_.device, (is_zero ? O_RDWR : O_RDONLY) | O_CLOEXEC));
   if (file_.is_open()) return true;
@@ -111,7 +111,7 @@ bool DataFile::fill() {
     }
     if (done < 0 && errno == EINTR) continue;
     const int problem = done < 0 ? errno : ENOSPC;
-    const bool emptied = ftruncate(number(), 0) == 0;  // what it took is free again for others
+    const bool emptied = ftruncate(number(), 0) == 0;  // frees its space for others
     fail(call_.result, MEMTOOL_BAD_REQUEST, "the file of the workload cannot be made: %s after %llu of %llu bytes%s",
          std::strerror(problem), as_printed(at), as_printed(image_.bytes), emptied ? "" : ", which remain");
     return false;
@@ -168,7 +168,7 @@ bool DataFile::drop() {
     if (problem != 0) return errno = problem, refuse("cannot be taken out of the page cache");
     cached = cached_bytes();
     if (cached <= image_.bytes / kMostLeft) return true;
-    usleep(kPause);  // pages that are being written or read stay until that is done
+    usleep(kPause);  // pages stay until their reads or writes are done
   }
   fail(call_.result, MEMTOOL_BAD_REQUEST, "the page cache keeps the file: %llu of %llu bytes are still in it",
        as_printed(cached), as_printed(image_.bytes));

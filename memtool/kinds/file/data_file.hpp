@@ -1,7 +1,7 @@
-// The file of a workload, and what of it is in the page cache.
+// The file of a workload, and its part in the page cache.
 //
-// memtool holds it open without a name (memtool/kinds/file/place.py): it is gone when memtool is, however that ends.
-// Whoever finds it shorter than it must be fills it first, so that what is only planned takes no room.
+// memtool holds it open without a name (memtool/kinds/file/place.py), so it disappears with memtool, however memtool
+// ends. A process that finds it too short fills it first. So a file that is only planned takes no space.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace memtool::file {
 
-// A descriptor that is closed with it.
+// Closes a descriptor when it is destroyed.
 class Descriptor {
  public:
   explicit Descriptor(int number = -1) noexcept : number_(number) {}
@@ -30,17 +30,18 @@ class DataFile {
  public:
   DataFile(KernelCall& call, const Image& image) noexcept : call_(call), image_(image) {}
 
-  // Each returns false once the sample has failed, with its words in the result.
-  bool open();                                 // and fills it, unless it is one that is appended to
+  // Each function returns false once the sample has failed, with a message in the result.
+  bool open();                                 // also fills it, unless it is appended to
   bool refill();                               // with the words of the first writing
-  bool open_direct(Descriptor& direct) const;  // past the page cache
-  bool prepare();                              // the page cache as the workload wants it before a round
-  bool drop();                                 // makes it durable, and takes it out of the page cache
-  bool read_through();                         // all of it, into the page cache
+  bool open_direct(Descriptor& direct) const;  // bypasses the page cache
+  bool prepare();       // brings the page cache into the state that the workload wants before a round
+  bool drop();          // makes the file durable, and drops it from the page cache
+  bool read_through();  // reads all of it into the page cache
 
   [[nodiscard]] int number() const noexcept { return file_.number(); }
   [[nodiscard]] bool is_regular() const noexcept { return image_.kind == Kind::regular; }
-  // Of the file, in the page cache; and of these, not yet on the device. kNotApplicable where nothing counts them.
+  // Bytes of the file in the page cache, and those of them that are not yet on the device. kNotApplicable if nothing
+  // counts them.
   [[nodiscard]] std::uint64_t cached_bytes() const noexcept;
   [[nodiscard]] std::uint64_t dirty_bytes() const noexcept;
 
@@ -48,7 +49,7 @@ class DataFile {
   bool open_device();
   bool fill();
   bool warm();
-  bool refuse(const char* what) const;  // with the words of errno
+  bool refuse(const char* what) const;  // with the message of errno
 
   KernelCall& call_;
   const Image& image_;

@@ -19,8 +19,8 @@ namespace {
 
 constexpr std::uint64_t kFloorReadings = 10'000;
 
-// A round: all accesses of the workload in one way, from what a program does before the first to what it does after
-// the last.
+// A round: all accesses of the workload in one way, from the program's steps before the first access to those after the
+// last.
 template <class Way>
 class Course final : public Rounds {
  public:
@@ -32,7 +32,7 @@ class Course final : public Rounds {
     return run(observer, [] {});
   }
 
-  // `look` is called when the last access has come to its end, and the way has not.
+  // Calls `look` after the last access has completed, while the way is still open.
   template <class Observer, class Look>
   bool run(Observer& observer, Look look) {
     bool done = false;
@@ -45,7 +45,7 @@ class Course final : public Rounds {
   }
 
  private:
-  // Nothing in it waits to be destroyed: it may be left at any access.
+  // Nothing in it may need destruction, because it can be left at any access.
   template <class Observer, class Look>
   bool all(Observer& observer, Look& look) {
     const Image& image = asked_.image;
@@ -69,11 +69,11 @@ class Course final : public Rounds {
 
   Asked asked_;
   Way& way_;
-  Draw draw_;  // goes on: a round must not find in a limited cache what the one before it has read
+  Draw draw_;  // continues: a round must not find what the previous round read in a limited cache
   BusGuard guard_;
 };
 
-// Whether what is written through a mapping of this way stays there.
+// Whether data written through a mapping of this way reaches the file.
 template <class Way>
 bool keeps_to_itself(std::string_view way) noexcept {
   return std::is_same_v<Way, Mapping> && way == "mmap-private";
@@ -136,7 +136,7 @@ template <class Way>
 void account(const Asked& asked, Way& way, Course<Way>& course) {
   auto& figures = asked.call.figures<Memory>();
   if (!course.before()) return;
-  // What has to be faulted in of the harness itself.
+  // Faults in the harness's own code and data.
   (void)look_around();
   figures.cached_before = asked.file.cached_bytes();
   const Surroundings before = look_around();

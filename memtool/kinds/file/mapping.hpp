@@ -1,4 +1,4 @@
-// A file by a mapping: its bytes are where the page cache has them.
+// Accesses a file through a mapping, directly in the page cache.
 #pragma once
 
 #include <sys/mman.h>
@@ -12,7 +12,7 @@ namespace memtool::file {
 
 class Mapping {
  public:
-  // `flags` of mmap; `advice` of madvise for all of it, 0: none; `drops`: what a scan has behind it is unmapped.
+  // `flags` of mmap; `advice` of madvise for the whole mapping, 0: none; `drops`: a scan unmaps what it has passed.
   struct Style {
     int flags;
     int advice;
@@ -68,7 +68,7 @@ class Mapping {
   }
 
  private:
-  static constexpr std::uint64_t kStep = std::uint64_t{16} << 20;  // by which a file grows, and is dropped
+  static constexpr std::uint64_t kStep = std::uint64_t{16} << 20;  // step in which a file grows and is dropped
 
   bool map(std::uint64_t first, std::uint64_t bytes) {
     const int allowed = PROT_READ | (asked_.image.writes() ? PROT_WRITE : 0);
@@ -85,7 +85,7 @@ class Mapping {
     base_ = nullptr;
     first_ = mapped_ = 0;
   }
-  // A file has to be longer before there is something to map; what is too much is cut off at the end.
+  // A file must be extended before it can be mapped. The excess is cut off at the end.
   bool grow(std::uint64_t offset) {
     unmap();
     const std::uint64_t first = offset / page_ * page_;
@@ -106,10 +106,10 @@ class Mapping {
   std::uint64_t page_;
   Buffer buffer_;
   std::byte* base_ = nullptr;
-  std::uint64_t first_ = 0;    // offset of what is mapped
+  std::uint64_t first_ = 0;    // offset of the mapped part
   std::uint64_t mapped_ = 0;   // bytes
   std::uint64_t dropped_ = 0;  // bytes
-  std::uint64_t end_ = 0;      // of what was written
+  std::uint64_t end_ = 0;      // end of the written part
 };
 
 }  // namespace memtool::file

@@ -1,4 +1,4 @@
-// What is done beside each access: nothing but to use what was read, to time it, or to hold it against what must be.
+// The work beside each access: using the data, timing the access, or verifying the data.
 #pragma once
 
 #include <cstddef>
@@ -11,13 +11,13 @@
 
 namespace memtool::file {
 
-// Between begin() and end() lies an access, its bytes used; of a ring several at a time.
+// An access, and the use of its bytes, lies between begin() and end(). A ring has several at a time.
 class Plain {
  public:
   [[nodiscard]] std::uint64_t begin() const noexcept { return 0; }
   void end(std::uint64_t) noexcept {}
   void synced(std::uint64_t) noexcept {}
-  // Makes what is to be written to an offset, where it is not all the same what that is.
+  // Produces the bytes to be written at an offset, if their values matter.
   void prepare(std::uint64_t, std::byte*, std::uint64_t) noexcept {}
   void seen(std::uint64_t, const std::byte* from, std::uint64_t bytes) noexcept {
     const std::uint64_t sum = sum_of(from, bytes);
@@ -42,7 +42,7 @@ class Timed : public Plain {
 
 class Checking : public Plain {
  public:
-  // `is_zero`: what is read is all zeroes, as of a device that gives nothing else; `foreign`: nobody knows what it is.
+  // `is_zero`: reads return zeroes, as from a device that has nothing else. `foreign`: the contents are unknown.
   Checking(std::uint64_t seed, std::uint64_t bytes, std::uint64_t block, bool is_zero, bool foreign) noexcept
       : first_(seed, Writing::first),
         second_(seed, Writing::second),
@@ -59,7 +59,7 @@ class Checking : public Plain {
     const bool known = foreign_ || (is_zero_ ? is_all_zero(from, bytes) : first_.is(offset, from, bytes));
     if (!known && wrong_ == kNone) wrong_ = offset;
   }
-  // Verifies a block of the file after the end; `kept`: what was written did not reach it.
+  // Verifies a block of the file after the end. `kept`: the writes did not reach the file.
   void verify_end(std::uint64_t offset, const std::byte* from, std::uint64_t bytes, bool kept) noexcept {
     ++blocks_;
     const bool is_new = !kept && written_.data()[offset / block_] != 0;

@@ -1,7 +1,7 @@
-// A file by io_uring: several accesses are on their way at a time.
+// Accesses a file through io_uring, with several accesses in flight.
 //
-// The rings are driven as io_uring(7) says, without liburing: one operation at a time is prepared, and of a library for
-// that neither the build nor a measured process should have to know.
+// It drives the rings as io_uring(7) describes, without liburing. It prepares one operation at a time, for which
+// neither the build nor a measured process should depend on a library.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace memtool::file {
 
-// Why the kernel gives this process none, in words; nullptr: it does. Static storage.
+// Returns why the kernel gives this process no ring, or nullptr. Static storage.
 const char* why_no_ring() noexcept;
 
 class Ring {
@@ -23,14 +23,14 @@ class Ring {
   Ring& operator=(const Ring&) = delete;
 
   [[nodiscard]] int open(std::uint32_t entries) noexcept;  // 0, or errno
-  // Hands an access of `bytes` over to the kernel, which gives back `slot`. 0, or errno.
+  // Submits an access of `bytes` to the kernel, which returns `slot` on completion. Returns 0 or errno.
   [[nodiscard]] int submit(bool writes, int file, std::byte* at, std::uint64_t bytes, std::uint64_t offset,
                            std::uint64_t slot) noexcept;
   struct Done {
     std::uint64_t slot;
-    std::int64_t result;  // bytes, or errno as a negative number
+    std::int64_t result;  // bytes, or a negative errno
   };
-  [[nodiscard]] Done wait() noexcept;  // for any that has come to its end
+  [[nodiscard]] Done wait() noexcept;  // for any access to complete
 
  private:
   struct Rings;
@@ -108,7 +108,7 @@ class ByRing {
     return true;
   }
 
-  // After an access that came to less than was asked for.
+  // Called after an access that transferred fewer bytes than requested.
   [[gnu::noinline]] bool finish_one(std::int64_t result, std::uint64_t slot) {
     const std::uint64_t offset = slots_.data()[slot].offset;
     if (result < 0 && result != -EINTR && result != -EAGAIN)
@@ -132,5 +132,5 @@ class ByRing {
 
 }  // namespace memtool::file
 
-// The same for Python (engine/instruments/binding.py), until the next call.
+// The same for Python (engine/instruments/binding.py), valid until the next call.
 extern "C" [[gnu::visibility("default")]] const char* memtool_ring_refusal();

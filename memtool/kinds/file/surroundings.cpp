@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::size_t kRoom = std::size_t{1} << 20;  // /proc/interrupts has a column for each processor
 
-// Calls take(text) with what a file of /proc holds; returns what that returns, kNotApplicable where there is none.
+// Calls take(text) with the contents of a file in /proc and returns the result; kNotApplicable if there is no such
+// file.
 template <class Take>
 std::uint64_t from_file(const char* path, Take take) noexcept {
   const int file = open(path, O_RDONLY | O_CLOEXEC);
@@ -33,7 +34,7 @@ std::uint64_t from_file(const char* path, Take take) noexcept {
   return take(text);
 }
 
-// All numbers that follow a key, up to the next thing that is none.
+// The sum of all numbers that follow a key, up to the next word that is not a number.
 std::uint64_t sum_after(const char* text, const char* key) noexcept {
   const char* entry = std::strstr(text, key);
   if (entry == nullptr) return kNotApplicable;

@@ -1,14 +1,14 @@
-// What all ways to a file have in common. A way is a class with
+// The common part of all ways to access a file. A way is a class with these functions:
 //
-//   bool open()                 once, before anything else
-//   bool begin()                what a program does before its first access: of a mapping, that it is made
+//   bool open()                 called once, before the others
+//   bool begin()                what a program does before its first access: for a mapping, creating it
 //   bool access(offset, observer)
-//   bool sync()                 makes durable what was written up to here, as the workload asks
-//   bool drained(observer)      every access has come to its end
-//   void look(Memory&)          what it has of memory, before it ends
-//   bool finish()               of a mapping, that it goes
+//   bool sync()                 makes the writes up to here durable, as the workload requires
+//   bool drained(observer)      waits until every access has completed
+//   void look(Memory&)          reports its memory, before it ends
+//   bool finish()               for a mapping, removing it
 //
-// Each returns false once the sample has failed, with its words in the result.
+// Each returns false once the sample has failed, with a message in the result.
 #pragma once
 
 #include <unistd.h>
@@ -34,7 +34,7 @@ struct Asked {
   DataFile& file;
 };
 
-// Says what an access came to, bytes or errno as a negative number, that is not as long as it must be.
+// Reports an access with the wrong result: a number of bytes, or a negative errno.
 inline bool refuse(const Asked& asked, const char* what, std::uint64_t offset, std::int64_t done) {
   if (done >= 0)
     fail(asked.call.result, MEMTOOL_BAD_REQUEST, "%s at byte %llu came to %lld of %llu bytes: the file was truncated",
@@ -45,9 +45,9 @@ inline bool refuse(const Asked& asked, const char* what, std::uint64_t offset, s
   return false;
 }
 
-// Reads or writes `bytes`, of which the first `moved` are done already. A call may do a part of what it is asked for,
-// or be interrupted (read(2), write(2)); where there is a reason for it, the next one says it. Returns what it came to:
-// all bytes, fewer where the file ends, or errno as a negative number.
+// Reads or writes `bytes`, of which the first `moved` are already done. A call may transfer only a part, or be
+// interrupted (read(2), write(2)); if there was an error, the next call reports it. Returns all bytes, fewer if the
+// file ends, or a negative errno.
 template <class Call>
 std::int64_t in_calls(std::uint64_t bytes, std::uint64_t moved, Call call) noexcept {
   while (moved < bytes) {
@@ -62,26 +62,26 @@ std::int64_t in_calls(std::uint64_t bytes, std::uint64_t moved, Call call) noexc
   return static_cast<std::int64_t>(moved);
 }
 
-// Does what of an access is left after `moved` bytes.
+// Completes an access after its first `moved` bytes.
 inline bool finish_access(const Asked& asked, int file, std::byte* at, std::uint64_t offset, std::uint64_t moved) {
   const bool writes = asked.image.writes();
   const std::uint64_t block = asked.image.block;
   const std::int64_t done = in_calls(block, moved, [&](std::uint64_t from) {
-    const int number = from % kSector == 0 ? file : asked.file.number();  // past the page cache go whole sectors
+    const int number = from % kSector == 0 ? file : asked.file.number();  // O_DIRECT requires whole sectors
     const auto place = static_cast<off_t>(offset + from);
     return writes ? pwrite(number, at + from, block - from, place) : pread(number, at + from, block - from, place);
   });
   return done == static_cast<std::int64_t>(block) || refuse(asked, writes ? "a write" : "a read", offset, done);
 }
 
-// By a descriptor, whose calls return errno as a negative number.
+// For a descriptor whose calls return a negative errno.
 inline bool sync_descriptor(const Asked& asked, int number) {
   const int done = asked.image.sync == Sync::fdatasync ? fdatasync(number) : fsync(number);
   return done == 0 || refuse(asked, asked.image.sync == Sync::fdatasync ? "fdatasync" : "fsync", 0, -errno);
 }
 
-// Bytes to read into and to write from, on pages of their own, which is what O_DIRECT wants; resident from the start,
-// and with nothing in them that a file system could leave out or make smaller.
+// A buffer for reads and writes, on its own pages as O_DIRECT requires. It is resident from the start, and its contents
+// cannot be compressed or left out by a file system.
 class Buffer {
  public:
   Buffer(std::uint64_t bytes, std::uint64_t seed) noexcept : table_((bytes + kWord - 1) / kWord) {
