@@ -28,7 +28,8 @@ Replayed::Replayed(KernelCall& call)
       clock_(call.request.use_counter != 0),
       regions_(room_of_regions_, image_.head().containers) {
   if (!way_.is_each) return;
-  // The regions lie an odd number of pages apart. Otherwise all heaps would begin in the same sets of a cache.
+  // The regions lie an odd number of pages apart. Otherwise all heaps would begin in the same sets of a cache. A region
+  // of only a few pages keeps them all.
   constexpr std::size_t kPage = 4096;
   constexpr std::size_t kFewPages = 16;
   const std::size_t heaps = image_.head().containers;

@@ -1,5 +1,5 @@
-// A heap that moves nothing: blocks of cells of one size each, and runs of blocks for large objects; a bitmap of marks
-// beside it. Blocks are swept when cells of their size are asked for.
+// A non-moving heap: blocks of cells, all of one size within a block, and runs of blocks for large objects. A bitmap of
+// marks lies beside it. A block is swept when a cell of its size is requested.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,8 @@
 
 namespace memtool::graph {
 
-// Sizes of cells in granules: all up to 512 bytes, then an eighth apart, at last a third and a half of a block.
+// Cell sizes in granules: every size up to 512 bytes, then steps of an eighth, and finally a third and a half of a
+// block.
 struct CellSizes {
   static constexpr std::size_t kBlock = 4 << 10;
   static constexpr std::size_t kGranulesOfBlock = kBlock / kGranule;
@@ -42,7 +43,7 @@ class BlockHeap {
  public:
   static constexpr std::size_t kBlock = CellSizes::kBlock;
 
-  // Takes blocks from what is left of the region, `limit` bytes at most.
+  // Takes blocks from the unused part of the region, at most `limit` bytes.
   BlockHeap(Region& region, std::size_t limit, bool poisons)
       : region_(region),
         base_(region.base() + region.used()),
@@ -51,7 +52,7 @@ class BlockHeap {
         blocks_(most_ + kReserve),
         marks_((most_ + kReserve) * kWords) {}
 
-  // A cell for so many granules; nullptr: none is at hand, which refill() may mend.
+  // Returns a cell of this many granules, or nullptr if none is available; refill() may then find one.
   void* take(std::size_t granules) noexcept {
     if (granules > CellSizes::kLargestCell) [[unlikely]]
       return nullptr;
@@ -60,13 +61,13 @@ class BlockHeap {
     if (cell != nullptr) first = cell->next;
     return cell;
   }
-  // The same, from blocks that are swept for it, or new ones; nullptr: what there may be is used up.
+  // The same from blocks that it sweeps, or from new ones. Returns nullptr if the limit is reached.
   void* refill(std::size_t granules) noexcept {
     if (granules > CellSizes::kLargestCell) return take_large(granules);
     const std::size_t size = kCells.of[granules];
     return refill_size(size) ? take(granules) : nullptr;
   }
-  // Gives one cell back at once.
+  // Frees one cell at once.
   void free(void* cell) noexcept {
     const std::size_t at = block_of(cell);
     Block& block = blocks_[at];
@@ -83,7 +84,7 @@ class BlockHeap {
     *freed = {0, block.free};
     block.free = freed;
   }
-  // Blocks of which all cells were given back, for other sizes.
+  // Makes blocks whose cells are all free available for other sizes.
   void release_empty() noexcept {
     for (std::size_t size = 0; size < kCells.count; ++size) {
       lay_down(size);
@@ -96,7 +97,7 @@ class BlockHeap {
     }
   }
 
-  // Marks. A cell that is given out in between is unmarked.
+  // Marks a cell. A cell that is allocated between two collections is unmarked.
   bool mark(const void* cell) noexcept {
     const std::size_t at = granule_of(cell);
     const std::uint64_t bit = std::uint64_t{1} << at % 64;
@@ -109,14 +110,14 @@ class BlockHeap {
     return (marks_[at / 64] >> at % 64 & 1) != 0;
   }
   void clear_marks() noexcept { std::memset(marks_.data(), 0, top_ * kWords * sizeof(std::uint64_t)); }
-  // What is not marked is free from here on: whole blocks at once, cells when their block is swept.
+  // Frees everything without a mark: whole blocks at once, and cells when their block is swept.
   void keep_marked() noexcept {
     begin_settling();
     while (settle(top_)) {
     }
   }
-  // The same by parts. In between, what is given out comes from blocks that are settled, and from new ones; a block
-  // keeps its marks until it is settled, and full, or swept.
+  // The same in parts. Meanwhile allocation uses settled and new blocks. A block keeps its marks until it is settled,
+  // and either full or swept.
   void begin_settling() noexcept {
     unswept_.fill(0);
     available_.fill(0);
@@ -126,12 +127,12 @@ class BlockHeap {
     settling_ = top_;
     ++round_;
   }
-  // Settles so many blocks; false: that is all of them.
+  // Settles this many blocks. Returns false if none is left.
   bool settle(std::size_t blocks) noexcept {
     for (; blocks > 0 && settling_ > 0; --blocks) settle_block(--settling_);
     return settling_ > 0;
   }
-  // Sweeps one block that still is to be; false: there is none, and no block has marks.
+  // Sweeps one block that still has to be swept. Returns false if there is none, so that no block has marks.
   bool sweep_one() noexcept {
     for (; sweeping_ < kCells.count; ++sweeping_) {
       if (unswept_[sweeping_] == 0) continue;
@@ -147,18 +148,18 @@ class BlockHeap {
   [[nodiscard]] bool contains(const void* address) const noexcept {
     return static_cast<std::size_t>(static_cast<const std::byte*>(address) - base_) < top_ * kBlock;
   }
-  // What was given out since it was last asked, by the block.
+  // Bytes allocated since the last reset, counted by the block.
   [[nodiscard]] std::size_t given_out() const noexcept { return given_out_; }
   void forget_given_out() noexcept { given_out_ = 0; }
   [[nodiscard]] std::size_t limit() const noexcept { return most_ * kBlock; }
   [[nodiscard]] std::size_t most_bytes() const noexcept { return (most_ + kReserve) * kBlock; }
-  // More blocks than the limit has, for what a collection moves here.
+  // Allows more blocks than the limit, for objects that a collection moves here.
   void allow_more(std::size_t bytes) noexcept { more_ = std::min(bytes / kBlock, kReserve); }
   [[nodiscard]] std::size_t in_use() const noexcept { return (top_ - free_blocks_) * kBlock; }
-  // Of the tables beside the heap.
+  // The size of the tables beside the heap.
   [[nodiscard]] std::size_t apart_bytes() const noexcept { return top_ * (sizeof(Block) + kWords * 8); }
 
-  // Each cell that holds an object which was not reclaimed.
+  // Visits each cell that holds an object and was not reclaimed.
   template <class Visit>
   void walk(Visit visit) {
     for (std::size_t at = 0; at < top_; ++at) {
@@ -181,14 +182,14 @@ class BlockHeap {
     Cell* next;
   };
   struct Block {
-    Cell* free;  // of one that is available
+    Cell* free;  // in an available block
     std::uint32_t next;
-    std::uint32_t run;  // of a large object: blocks
+    std::uint32_t run;  // for a large object: number of blocks
     std::uint16_t free_cells;
     State state;
     std::uint8_t size;
     bool is_unswept;
-    std::uint8_t round;  // when it was settled, or new
+    std::uint8_t round;  // of the block's settlement or creation
   };
   static constexpr std::size_t kWords = CellSizes::kGranulesOfBlock / 64;
   static constexpr std::size_t kReserve = (std::size_t{1} << 30) / kBlock;
@@ -205,7 +206,7 @@ class BlockHeap {
     return static_cast<std::size_t>(count);
   }
   void unmark(std::size_t at) noexcept { std::memset(&marks_[at * kWords], 0, kWords * sizeof(std::uint64_t)); }
-  // Lists of blocks hold their numbers and one, 0 ends them.
+  // Lists hold the number of a block plus one; 0 ends a list.
   void push(std::uint32_t& list, std::size_t at) noexcept {
     blocks_[at].next = list;
     list = static_cast<std::uint32_t>(at + 1);
@@ -218,7 +219,7 @@ class BlockHeap {
 
   bool refill_size(std::size_t size) noexcept {
     if (available_[size] != 0) return make_current(pop(available_[size]), size);
-    if (unswept_[size] != 0) {  // with a free cell at least
+    if (unswept_[size] != 0) {  // it has at least one free cell
       const std::size_t at = pop(unswept_[size]);
       sweep(at);
       return make_current(at, size);
@@ -245,7 +246,7 @@ class BlockHeap {
     block.free_cells = 0;
     return true;
   }
-  // What is left of the block that cells of a size come from goes back to it.
+  // Returns the unused cells of the current block of a size to that block.
   void lay_down(std::size_t size) noexcept {
     if (current_[size] == 0) return;
     const std::size_t at = current_[size] - 1;
@@ -302,7 +303,7 @@ class BlockHeap {
     word_at(first) = 0;
     return first;
   }
-  // The first free run of so many blocks, else new ones behind the last.
+  // Returns the first free run of this many blocks, or new blocks behind the last.
   std::size_t take_run(std::size_t run) noexcept {
     if (run > most_ + more_ || top_ - free_blocks_ > most_ + more_ - run) return kNoBlock;
     std::size_t length = 0;
@@ -315,14 +316,14 @@ class BlockHeap {
         length = is_free ? length + 1 : 0;
         at += is_free ? 1 : block.run;
         if (length == run) {
-          // Nothing is looked at twice, or a full heap would be searched from its start for each block.
+          // No block is searched twice. Otherwise each block of a full heap would cost a search from the start.
           hint_ = at - run == first_free ? at : first_free;
           return use(at - run, run);
         }
       }
       hint_ = first_free;
     }
-    length = 0;  // of free blocks in front of the end
+    length = 0;  // of the free blocks in front of the end
     if (free_blocks_ > 0)
       while (length < top_ && blocks_[top_ - 1 - length].state == State::free) ++length;
     const std::size_t more = run - length;
@@ -339,11 +340,11 @@ class BlockHeap {
   static constexpr std::size_t kNoBlock = ~std::size_t{0};
   Region& region_;
   std::byte* base_;
-  std::size_t most_;  // blocks
+  std::size_t most_;  // number of blocks
   std::size_t more_ = 0;
-  std::size_t top_ = 0;  // blocks that were ever taken
+  std::size_t top_ = 0;  // number of blocks that were ever taken
   std::size_t free_blocks_ = 0;
-  std::size_t hint_ = 0;  // no block before it is free
+  std::size_t hint_ = 0;  // no block before this one is free
   std::size_t given_out_ = 0;
   std::size_t sweeping_ = 0;
   std::size_t settling_ = 0;  // blocks from here on are settled

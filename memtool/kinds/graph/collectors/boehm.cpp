@@ -8,7 +8,7 @@
 namespace memtool::graph {
 namespace {
 
-// Of gc.h, version 8.
+// The functions of gc.h, version 8.
 struct Library {
   void* (*malloc)(std::size_t) = nullptr;
   void* (*malloc_atomic)(std::size_t) = nullptr;
@@ -86,7 +86,7 @@ class Boehm : public PlainRoots<Boehm> {
     begin_once();
     gc_.set_on_collection_event(note);
     gc_.add_roots(in.roots.first, in.roots.first + in.roots.count);
-    gc_.gcollect();  // what a replay before has left
+    gc_.gcollect();  // left by an earlier replay
     gc_.set_max_heap_size(in.settings.limit);
     const std::size_t has = gc_.get_heap_size();
     if (has < in.settings.limit) static_cast<void>(gc_.expand_hp(in.settings.limit - has));
@@ -114,9 +114,9 @@ class Boehm : public PlainRoots<Boehm> {
  private:
   void begin_once() const {
     static const bool is_begun = [this] {
-      gc_.set_all_interior_pointers(0);  // references lead to where objects begin
-      gc_.set_no_dls(1);                 // and lie in no library's data
-      gc_.set_markers_count(1);          // no other row has helpers
+      gc_.set_all_interior_pointers(0);  // references lead to the beginning of an object
+      gc_.set_no_dls(1);                 // and none lies in the data of a library
+      gc_.set_markers_count(1);          // no other row has helper threads
       gc_.set_warn_proc([](char*, std::uintptr_t) {});
       gc_.init();
       return true;

@@ -1,4 +1,4 @@
-// What all collectors have in common: when they may begin, and what the program may tell them.
+// The common part of all collectors: when collections may begin, and how the program controls them.
 #pragma once
 
 #include <algorithm>
@@ -13,17 +13,18 @@
 
 namespace memtool::graph {
 
-// Where a collector stands, and what it works on.
+// The environment of a collector.
 struct Surroundings {
   Region& region;
   Settings settings;
   Roots roots;
   Telemetry& telemetry;
-  std::function<void()> before_marking;    // called where marks are made by parts: what is dead now is reclaimed
-  std::function<void()> after_collection;  // called when a collection is over and nothing is reclaimed yet anew
+  std::function<void()>
+      before_marking;  // called when incremental marking begins; garbage that exists then is reclaimed
+  std::function<void()> after_collection;  // called when a collection is over and nothing new has been reclaimed yet
 };
 
-// `D` has collect(), and given_out() with forget_given_out(): bytes since the last collection.
+// `D` has collect(), and given_out() with forget_given_out(): the bytes allocated since the last collection.
 template <class D, std::size_t H>
 class Collector : public PlainRoots<D>, public Layout<H> {
  public:
@@ -44,11 +45,11 @@ class Collector : public PlainRoots<D>, public Layout<H> {
     if (what == Control::enable) is_disabled_ = false;
   }
 
-  // Where collections may begin, and nowhere else.
+  // A place at which collections may begin if they are restricted to safe points.
   void at_safe_point() {
     if (self().given_out() >= soft_) run();
   }
-  // Collects all, and says so.
+  // Performs a full collection and records it.
   void run() {
     self().collect();
     self().forget_given_out();
@@ -60,11 +61,11 @@ class Collector : public PlainRoots<D>, public Layout<H> {
   void done() {
     if (in_.after_collection) in_.after_collection();
   }
-  // Whether the trigger asks for a collection here, at an allocation.
+  // Whether the trigger requests a collection at this allocation.
   [[nodiscard]] bool is_due() noexcept {
     return trigger_ != 0 && !in_.settings.at_safe_points && !is_disabled_ && self().given_out() >= trigger_;
   }
-  // Memory is out: it has to be, whatever was asked for.
+  // Memory is exhausted, so a collection is necessary, whatever the settings.
   void note_forced() noexcept {
     if (in_.settings.at_safe_points || is_disabled_) ++in_.telemetry.forced;
   }

@@ -15,7 +15,7 @@
 namespace memtool::graph {
 namespace {
 
-// A collector whose barriers are left out, on a heap that is never full: what the program costs without them.
+// A collector without its barriers, on a heap that is never full. It shows what the program costs without them.
 template <class C>
 class Unguarded : public PlainRoots<Unguarded<C>> {
  public:

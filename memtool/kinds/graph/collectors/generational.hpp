@@ -1,5 +1,5 @@
-// The young in a nursery, whose survivors are copied to an old space that is marked and swept. Fields of old objects
-// that were made to point into the nursery are remembered.
+// Young objects in a nursery, whose survivors are copied to an old space; the old space is marked and swept. Fields of
+// old objects that point into the nursery are remembered.
 #pragma once
 
 #include <cstring>
@@ -44,7 +44,7 @@ class Generational : public Collector<Generational, 8> {
     at = value;
   }
 
-  // The nursery is emptied once half of it is used.
+  // Collects the nursery once half of it is used.
   void at_safe_point() {
     Collector::at_safe_point();
     if (static_cast<std::size_t>(at_ - nursery_) >= nursery_bytes_ / 2) collect_young();
@@ -69,7 +69,7 @@ class Generational : public Collector<Generational, 8> {
 
  private:
   static constexpr std::size_t kPage = 4096;
-  static constexpr std::size_t kLargestYoung = 4;  // no object may take more than such a part of the nursery
+  static constexpr std::size_t kLargestYoung = 4;  // the largest object for the nursery, as a fraction of the nursery
 
   static std::size_t nursery_of(const Settings& settings, std::size_t capacity) noexcept {
     const std::size_t bytes = settings.nursery != 0 ? settings.nursery : settings.limit / 8;
@@ -80,7 +80,7 @@ class Generational : public Collector<Generational, 8> {
     return static_cast<std::size_t>(reinterpret_cast<const std::byte*>(object) - nursery_) < nursery_bytes_;
   }
 
-  // Of an object that the nursery has no room for.
+  // Allocates an object for which the nursery has no room.
   [[gnu::noinline]] std::byte* slowly(std::size_t granules) {
     const std::size_t bytes = granules * kGranule;
     const bool is_large = bytes > nursery_bytes_ / kLargestYoung;
@@ -110,8 +110,8 @@ class Generational : public Collector<Generational, 8> {
     return cell != nullptr ? cell : heap_.refill(granules);
   }
 
-  // The nursery alone; all of the heap where the old space has come into what is kept for the next survivors, and more
-  // has been promoted than that since it was marked.
+  // Collects the nursery. Collects the whole heap if the old space has reached into the reserve for the next survivors,
+  // and more than that was promoted since it was last marked.
   void collect_young() {
     {
       Pausing pausing(telemetry(), Cause::nursery);
@@ -172,15 +172,15 @@ class Generational : public Collector<Generational, 8> {
     heap_.keep_marked();
   }
 
-  static constexpr std::size_t kReserve = 4 << 20;  // sizes of cells that have no block yet
+  static constexpr std::size_t kReserve = 4 << 20;  // for sizes of cells that have no block yet
   std::size_t nursery_bytes_;
   std::byte* nursery_;
   std::byte* at_;
-  bool is_full_ = false;  // more is reachable than there may be
+  bool is_full_ = false;  // more is reachable than the limit allows
   std::size_t given_out_ = 0;
-  std::size_t promoted_since_ = 0;  // the old space was marked
+  std::size_t promoted_since_ = 0;  // since the old space was marked
   std::vector<Object**> remembered_;
-  std::vector<Object*> promoted_;  // whose references may still lead to the nursery
+  std::vector<Object*> promoted_;  // their references may still lead to the nursery
   BlockHeap heap_;
   Marker<Layout<8>> marker_;
 };

@@ -1,4 +1,4 @@
-// What collectors put before an object: its length and its references in a word, and what they note there.
+// The header that collectors put before an object: its size, its number of references, and their notes, in one word.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@ namespace memtool::graph {
 
 inline constexpr std::size_t kGranule = 16;  // objects take a multiple of it
 
-// The first word of a cell. Never 0, which is a cell that is free.
+// The first word of a cell. It is never 0, because 0 marks a free cell.
 class Header {
  public:
   static constexpr std::uint64_t make(std::uint64_t granules, std::uint64_t references) noexcept {
@@ -36,7 +36,7 @@ inline std::uint64_t word_at(const void* cell) noexcept {
   return *static_cast<const std::uint64_t*>(cell);
 }
 
-// Between a cell and the object in it lie H bytes.
+// H bytes lie between the start of a cell and the object in it.
 template <std::size_t H>
 struct Layout {
   static constexpr std::size_t kHeader = H;

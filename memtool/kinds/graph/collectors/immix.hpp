@@ -1,5 +1,5 @@
-// Blocks of lines: what is reachable is marked by the line, allocation moves a pointer through lines that are not, and
-// from the emptiest blocks what is reachable is moved out while it is marked.
+// Blocks of lines. A collection marks the lines of reachable objects, allocation moves a pointer through unmarked
+// lines, and reachable objects are moved out of the emptiest blocks during marking.
 #pragma once
 
 #include <bit>
@@ -20,12 +20,12 @@ class LineHeap {
   static constexpr std::size_t kLines = kBlock / kLine;
   enum class State : std::uint8_t { free, lines, large, behind };
   struct Block {
-    std::uint32_t run;     // blocks of a large object
-    std::uint16_t marked;  // lines, by the last collection
+    std::uint32_t run;     // number of blocks of a large object
+    std::uint16_t marked;  // number of lines marked by the last collection
     State state;
-    bool is_left;  // what is reachable in it is moved out
+    bool is_left;  // reachable objects are moved out of it
   };
-  // Free memory that a pointer moves through.
+  // Free memory through which the allocation pointer moves.
   struct Hole {
     std::byte* at = nullptr;
     std::byte* end = nullptr;
@@ -41,8 +41,8 @@ class LineHeap {
         lines_(most_ * kLines + 1),
         bits_(most_ * kBlock / kGranule / 64 + 1) {}
 
-  // The next hole behind this one: in its block, in one that has free lines, or a block. None: its end is its
-  // beginning.
+  // The next hole behind this one: in its block, in another block with free lines, or a whole block. If there is none,
+  // the result is empty.
   Hole next(const Hole& after) noexcept {
     std::size_t line = after.end == nullptr ? 0 : static_cast<std::size_t>(after.end - base_) / kLine;
     std::size_t end = (line + kLines - 1) / kLines * kLines;
@@ -57,7 +57,7 @@ class LineHeap {
     while (line < end && lines_[line] == 0) ++line;
     return note({base_ + first * kLine, base_ + line * kLine});
   }
-  // A whole block; of the reserve only for what a collection moves.
+  // Returns a whole block. Only moves during a collection may use the reserve.
   Hole whole(bool is_moving = false) noexcept {
     const std::size_t at = run(1, is_moving);
     if (at == kNoBlock) return {};
@@ -74,7 +74,7 @@ class LineHeap {
     return base_ + at * kBlock;
   }
 
-  // Forgets all marks, and says which blocks are to be left: the emptiest, as far as there is room for what is in them.
+  // Forgets all marks, and chooses the blocks to evacuate: the emptiest, as long as there is room for their contents.
   void begin() {
     std::memset(&lines_[0], 0, top_ * kLines);
     std::memset(&bits_[0], 0, top_ * kBlock / kGranule / 8);
@@ -102,7 +102,7 @@ class LineHeap {
     const std::size_t at = offset(cell) / kGranule;
     return (bits_[at / 64] >> at % 64 & 1) != 0;
   }
-  // What has no mark is free from here on.
+  // Frees everything without a mark.
   void end(bool poisons) {
     partial_.clear();
     next_partial_ = 0;
@@ -134,13 +134,13 @@ class LineHeap {
     for (std::size_t word = 0; word < top_ * kBlock / kGranule / 64; ++word)
       for (std::uint64_t rest = bits_[word]; rest != 0; rest &= rest - 1)
         visit(base_ + (word * 64 + static_cast<std::size_t>(std::countr_zero(rest))) * kGranule);
-    // Of what was given out since, each hole is full up to a cell that does not fit, or to where its pointer is.
+    // Each hole allocated since then is full up to a cell that did not fit, or up to its pointer.
     for (const Hole& hole : fresh_)
       for (std::byte* cell = hole.at; cell != hole.end && cell != ends[0] && cell != ends[1] && word_at(cell) != 0;
            cell += Header(word_at(cell)).bytes())
         visit(cell);
   }
-  // Ends what a hole holds: nothing is put behind it any more.
+  // Ends the contents of a hole; nothing is allocated behind them.
   static void close(const Hole& hole) noexcept {
     if (hole.at != hole.end) word_at(hole.at) = 0;
   }
@@ -185,15 +185,15 @@ class LineHeap {
 
   Region& region_;
   std::byte* base_;
-  std::size_t most_;     // blocks
-  std::size_t reserve_;  // of these, kept for moving
+  std::size_t most_;     // number of blocks
+  std::size_t reserve_;  // the part of these kept for moving
   std::size_t top_ = 0;
   std::size_t free_ = 0;
-  std::size_t hint_ = 0;  // no block before it is free
+  std::size_t hint_ = 0;  // no block before this one is free
   std::size_t given_out_ = 0;
   std::vector<std::size_t> partial_;  // blocks with free lines
   std::size_t next_partial_ = 0;
-  std::vector<Hole> fresh_;  // given out since the last collection
+  std::vector<Hole> fresh_;  // allocated since the last collection
   Zeroed<Block> blocks_;
   Zeroed<std::uint8_t> lines_;
   Zeroed<std::uint64_t> bits_;
@@ -248,7 +248,7 @@ class Immix : public Collector<Immix, 8> {
   }
   std::byte* find(std::size_t bytes) {
     if (bytes > LineHeap::kBlock / 2) return heap_.large(bytes);
-    // What is longer than a line does not use up short holes: it has a block of its own, while there is one.
+    // An object longer than a line does not use up short holes. It goes to a whole block, as long as there is one.
     if (bytes > LineHeap::kLine && hole_.at != hole_.end) {
       if (!wide_.has(bytes)) {
         const LineHeap::Hole whole = heap_.whole();

@@ -1,6 +1,6 @@
-// Marks and sweeps in increments between which the program goes on. A barrier keeps the collector's view of the graph:
-// what is overwritten is shaded, so that all that was reachable when the cycle began is kept (snapshot), or what is
-// stored is (Dijkstra).
+// Marks and sweeps in increments, between which the program continues. A barrier preserves the collector's view of the
+// graph. Either it shades each overwritten reference, which keeps everything that was reachable when the cycle began
+// (snapshot), or it shades each stored reference (Dijkstra).
 #pragma once
 
 #include <utility>
@@ -26,7 +26,7 @@ class Incremental : public Collector<Incremental, 8> {
       if (cell == nullptr) return nullptr;
     }
     word_at(cell) = Header::make(granules, references);
-    // What is new in a cycle is kept by it.
+    // An object allocated during a cycle survives it.
     if (phase_ == Phase::marking) static_cast<void>(heap_.mark(cell));
     return object(cell);
   }
@@ -40,10 +40,10 @@ class Incremental : public Collector<Incremental, 8> {
     at = value;
   }
 
-  // An increment, where one is due.
+  // Performs an increment if one is due.
   void at_safe_point() { advance(); }
 
-  // A whole cycle at once, after the one that may be under way.
+  // Performs a whole cycle at once, after finishing one in progress.
   void collect() {
     const Pausing pausing(telemetry(), Cause::whole);
     heap_.clear_marks();
@@ -63,11 +63,12 @@ class Incremental : public Collector<Incremental, 8> {
 
  private:
   enum class Phase : std::uint8_t { idle, sweeping, marking, settling };
-  static constexpr std::size_t kParts = 64;          // of work, from one look at the clock to the next
-  static constexpr std::size_t kBetween = 32 << 10;  // bytes allocated between two increments, at least to count on
+  static constexpr std::size_t kParts = 64;  // units of work between two checks of the clock
+  static constexpr std::size_t kBetween =
+      32 << 10;  // lowest number of bytes allocated between two increments in estimates
   static constexpr std::size_t kLeastBetween = BlockHeap::kBlock;
   static constexpr std::size_t kToSpare = 8;
-  static constexpr std::uint64_t kShareOfProgram = 3;  // increments' worth of time between two of them
+  static constexpr std::uint64_t kShareOfProgram = 3;  // time between two increments, in multiples of an increment
   static constexpr std::size_t kLeastComing = 8;
 
   [[gnu::noinline]] void* slowly(std::size_t granules) {
@@ -83,7 +84,7 @@ class Incremental : public Collector<Incremental, 8> {
     return heap_.refill(granules);
   }
 
-  // An increment, where one is due.
+  // Performs an increment if one is due.
   void advance() {
     if (!is_next()) return;
     {
@@ -97,14 +98,14 @@ class Incremental : public Collector<Incremental, 8> {
     next_at_ = heap_.given_out() + until_next();
     if (phase_ == Phase::idle) end_cycle();
   }
-  // A cycle begins when so much was given out. An increment comes when so much was since the last one; sooner where the
-  // program has had its share of the time: what it makes in a cycle is kept by it, dead or alive.
+  // A cycle begins after a certain amount of allocation. So does an increment. It begins earlier if the program has had
+  // its share of the time, because objects allocated during a cycle survive it, dead or alive.
   [[nodiscard]] bool is_next() noexcept {
     if (phase_ == Phase::idle) return heap_.given_out() >= begins_at_;
     return heap_.given_out() >= next_at_ ||
            telemetry().clock.lap() - ended_ >= kShareOfProgram * in_.settings.pause_ticks;
   }
-  // Memory is out before a cycle is over: the program was faster.
+  // Memory is exhausted before the cycle is over, because the program was faster.
   void* catch_up(std::size_t granules) {
     void* cell = nullptr;
     {
@@ -118,10 +119,10 @@ class Incremental : public Collector<Incremental, 8> {
     return cell;
   }
 
-  // Does so much of a cycle, and little more; returns how much.
+  // Does about this much of a cycle's work, and returns how much it did.
   std::size_t work(std::size_t parts) noexcept {
     switch (phase_) {
-      case Phase::sweeping:  // marks are read by what is still to be swept
+      case Phase::sweeping:  // blocks that still have to be swept need their marks
         if (!heap_.sweep_one()) begin_marking();
         return 1;
       case Phase::marking:
@@ -154,7 +155,7 @@ class Incremental : public Collector<Incremental, 8> {
     given_before_ = heap_.given_out();
     marker_.shade_roots(in_.roots);
   }
-  // The next cycle begins when as much is free as its increments are likely to need, with much to spare.
+  // The next cycle begins when the free memory is what its increments are likely to need, with a wide margin.
   void end_cycle() {
     kept_ = marked() + heap_.given_out() - given_before_;
     forget_given_out();
@@ -164,8 +165,8 @@ class Incremental : public Collector<Incremental, 8> {
   }
   [[nodiscard]] std::size_t marked() const noexcept { return in_.telemetry.marked_bytes - marked_before_; }
 
-  // How much is allocated before the next increment: as many as are likely to come are to fit into most of what is
-  // free. An eighth of all that there may be to mark is expected to be left at any time, and some increments.
+  // Bytes to allocate before the next increment, so that the expected increments fit into most of the free memory. The
+  // estimate assumes that an eighth of the largest possible marking work, and some increments, are still to come.
   [[nodiscard]] std::size_t until_next() const noexcept {
     const std::size_t followed = marker_.followed_bytes();
     const std::size_t all = kept_ + given_before_;
@@ -181,12 +182,12 @@ class Incremental : public Collector<Incremental, 8> {
   Marker<Layout<8>> marker_;
   Phase phase_ = Phase::idle;
   std::size_t begins_at_;
-  std::size_t next_at_ = 0;  // given out when the next increment is made
-  std::uint64_t ended_ = 0;  // when the last increment was over
+  std::size_t next_at_ = 0;  // allocation count at which the next increment begins
+  std::uint64_t ended_ = 0;  // time at which the last increment ended
   std::size_t increments_ = 0;
-  std::size_t increments_before_ = 0;  // of the last cycle
-  std::size_t kept_ = 0;               // by the cycle before
-  std::uint64_t marked_before_ = 0;    // this cycle
+  std::size_t increments_before_ = 0;  // in the previous cycle
+  std::size_t kept_ = 0;               // bytes that the previous cycle kept
+  std::uint64_t marked_before_ = 0;    // bytes marked before this cycle
   std::size_t given_before_ = 0;
 };
 

@@ -1,5 +1,5 @@
-// Marks in a bitmap with a bit for each granule, then slides what is reachable together; allocation moves a pointer.
-// Where an object goes is counted from the bitmap, so that one walk both updates references and moves.
+// Marks in a bitmap with one bit for each granule, then slides reachable objects together. Allocation moves a pointer.
+// The new address of an object is computed from the bitmap, so one walk both updates references and moves objects.
 #pragma once
 
 #include <bit>
@@ -10,7 +10,7 @@
 
 namespace memtool::graph {
 
-// A space of objects side by side, with a bitmap as a Marker wants it.
+// A space of adjacent objects, with a bitmap in the form that Marker requires.
 class SlidingSpace {
  public:
   SlidingSpace(Region& region, std::size_t limit)
@@ -20,7 +20,7 @@ class SlidingSpace {
         bits_(most_ / kGranule / 64 + 1),
         before_(most_ / kGranule / 64 + 1) {}
 
-  // Makes room for so many bytes behind `at`, if there may be as many. The end of the room, or nullptr.
+  // Makes room for this many bytes behind `at` if the limit allows it. Returns the end of the room, or nullptr.
   std::byte* extend(const std::byte* at, std::size_t bytes) noexcept {
     constexpr std::size_t kStep = 64 << 10;
     const std::size_t needed = static_cast<std::size_t>(at - first_) + bytes;
@@ -53,7 +53,7 @@ class SlidingSpace {
   }
   void set_end(std::byte* end) noexcept { end_ = end; }
 
-  // Counts what is marked before each word of the bitmap; all of it, in bytes.
+  // Counts the marked granules before each word of the bitmap. Returns the total in bytes.
   std::size_t count() noexcept {
     std::uint32_t sum = 0;
     for (std::size_t i = 0; i < words(); ++i) {
@@ -67,7 +67,7 @@ class SlidingSpace {
     const std::uint64_t below = bits_[at / 64] & ((std::uint64_t{1} << at % 64) - 1);
     return first_ + (before_[at / 64] + static_cast<std::size_t>(std::popcount(below))) * kGranule;
   }
-  // Each marked object from the first on. The visit may write where objects were that it has had.
+  // Visits each marked object in order. The visit may overwrite the places of objects that it has visited.
   template <class Visit>
   void each_marked(Visit visit) {
     const std::size_t end = static_cast<std::size_t>(end_ - first_) / kGranule;
@@ -97,7 +97,7 @@ class SlidingSpace {
 
   Region& region_;
   std::byte* first_;
-  std::byte* end_ = nullptr;  // of the objects
+  std::byte* end_ = nullptr;  // end of the objects
   std::size_t most_;
   std::size_t taken_ = 0;
   Zeroed<std::uint64_t> bits_;
@@ -176,7 +176,7 @@ class MarkCompact : public Collector<MarkCompact, 8> {
   Marker<Layout<8>, SlidingSpace> marker_;
   std::byte* at_;
   std::byte* end_;
-  std::byte* survivors_;  // end of what the last collection kept
+  std::byte* survivors_;  // end of the objects that the last collection kept
 };
 
 }  // namespace memtool::graph

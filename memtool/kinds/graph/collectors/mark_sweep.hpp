@@ -1,4 +1,4 @@
-// Marks from the roots with a bitmap, sweeps when cells are asked for.
+// Marks from the roots in a bitmap, and sweeps when cells are requested.
 #pragma once
 
 #include "kinds/graph/collectors/collector.hpp"

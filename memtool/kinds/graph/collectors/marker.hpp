@@ -1,4 +1,4 @@
-// Marks what is reachable, with a stack of its own: a list of any length takes none of the thread's.
+// Marks reachable objects with an explicit stack, so that a list of any length needs none of the thread's stack.
 #pragma once
 
 #include <algorithm>
@@ -10,16 +10,16 @@
 
 namespace memtool::graph {
 
-// `Space` has mark(cell), which says whether that is new. On the stack is each object whose references are to be
-// followed, once; its address space is for as many as there can be, and takes memory only as deep as it gets.
+// `Space` has mark(cell), which returns whether the mark is new. The stack holds each object whose references are to be
+// followed, once. Its address space suffices for all objects, and it takes memory only as deep as it gets.
 template <class L, class Space = BlockHeap>
 class Marker {
  public:
-  // `bytes`: of all cells that there can be.
+  // `bytes`: upper bound of the size of all cells.
   Marker(Space& heap, Telemetry& telemetry, std::size_t bytes)
       : heap_(heap), telemetry_(telemetry), stack_(bytes / kLeastWithReferences + 2) {}
 
-  // Marks an object, and notes that its references are to be followed.
+  // Marks an object, and records that its references are to be followed.
   void shade(Object* object) noexcept {
     if (object == nullptr || !heap_.mark(L::cell(object))) return;
     const Header header = L::header(object);
@@ -33,7 +33,8 @@ class Marker {
   void shade_roots(const Roots& roots) noexcept {
     for (std::size_t i = 0; i < roots.count; ++i) shade(roots.first[i]);
   }
-  // Follows so many references, each object counted as one too, and no more than kPart besides. The work that it was.
+  // Follows this many references; each object counts as one too. It exceeds the number by at most kPart. Returns the
+  // work done.
   std::size_t step(std::size_t most) noexcept {
     std::size_t done = 0;
     while (done < most && count_ > 0) {
@@ -61,16 +62,16 @@ class Marker {
   }
   void finish() noexcept { static_cast<void>(step(~std::size_t{0})); }
   void forget() noexcept { count_ = followed_bytes_ = 0; }
-  // Of objects whose references were followed, since it forgot the last ones.
+  // Bytes of the objects whose references were followed since the last reset.
   [[nodiscard]] std::size_t followed_bytes() const noexcept { return followed_bytes_; }
   [[nodiscard]] bool has_work() const noexcept { return count_ > 0; }
   [[nodiscard]] std::size_t apart_bytes() const noexcept { return deepest_ * sizeof(std::uintptr_t); }
 
-  // Of an object with more references so many are followed at a time.
+  // For an object with more references, this many are followed at a time.
   static constexpr std::uint32_t kPart = 64;
 
  private:
-  static constexpr std::size_t kLeastWithReferences = 32;  // bytes: a header, a reference, a word, rounded up
+  static constexpr std::size_t kLeastWithReferences = 32;  // in bytes: a header, a reference and a word, rounded up
   static constexpr std::uintptr_t kIsPart = 1;             // the number of its next reference lies below it
 
   void push(std::uintptr_t entry) noexcept {

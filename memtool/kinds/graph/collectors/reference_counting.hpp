@@ -1,5 +1,6 @@
-// Counts references. Immediate: of roots and fields, and what nothing refers to goes at once. Deferred: of fields
-// alone; what has none is in a table, until the roots are looked at. Cycles stay, or are found by trial deletion.
+// Counts references. Immediate counting covers roots and fields, and frees an object when its last reference goes.
+// Deferred counting covers fields only; objects without a reference are in a table until the roots are scanned. Cycles
+// stay, or trial deletion finds them.
 #pragma once
 
 #include <optional>
@@ -49,7 +50,7 @@ class ReferenceCounting : public Collector<ReferenceCounting<kDeferred>, 16> {
     if (old != nullptr) lose(old);
   }
 
-  // Looks at the roots, where that was put off, and at what may be a cycle.
+  // Scans the roots, if that was deferred, and checks for cycles.
   void collect() {
     const Pausing pausing(this->telemetry(), Cause::whole);
     ++this->telemetry().collections;
@@ -69,7 +70,7 @@ class ReferenceCounting : public Collector<ReferenceCounting<kDeferred>, 16> {
   }
 
  private:
-  static constexpr std::size_t kManyDeaths = 256;  // at once: from here on the program is said to stand still
+  static constexpr std::size_t kManyDeaths = 256;  // at once; from this number on they count as a pause
 
   void put(Object*& root, Object* value) {
     if constexpr (!kDeferred) {
@@ -99,7 +100,7 @@ class ReferenceCounting : public Collector<ReferenceCounting<kDeferred>, 16> {
     zeroes_.push_back(object);
   }
 
-  // An object without references, and what only it has led to. The dead are linked by their counts.
+  // Frees an object without references, and all objects that only it led to. The dead are linked through their counts.
   void free_all_from(Object* first) {
     if (!this->in_.settings.reclaims) return;
     std::size_t freed = 0;
@@ -114,21 +115,21 @@ class ReferenceCounting : public Collector<ReferenceCounting<kDeferred>, 16> {
           if (this->in_.settings.finds_cycles) trials_.suspect(to);
           return;
         }
-        if (Counted::has(to, Counted::kInTable)) return;  // its turn comes there
+        if (Counted::has(to, Counted::kInTable)) return;  // the scan of the table will handle it
         Counted::link(to) = next;
         next = to;
       });
       if (++freed == kManyDeaths && !is_collecting_) pausing.emplace(this->telemetry(), Cause::deaths);
       if (Counted::has(dead, Counted::kSuspect)) {
         Counted::count(dead) = 0;
-        Counted::set(dead, Counted::kDead);  // the trials still know it, and give it back
+        Counted::set(dead, Counted::kDead);  // the trial deletion still knows it, and will free it
       } else {
         heap_.free(this->cell(dead));
       }
     }
   }
 
-  // Counts what the roots refer to, and frees what then has no reference.
+  // Counts the references of the roots, and frees objects that then have none.
   void hold_roots() {
     is_collecting_ = true;
     for (std::size_t i = 0; i < this->in_.roots.count; ++i)
@@ -146,7 +147,7 @@ class ReferenceCounting : public Collector<ReferenceCounting<kDeferred>, 16> {
       if (Object* held = this->in_.roots.first[i])
         if (--Counted::count(held) == 0) note_zero(held);
   }
-  // The table of zeroes alone.
+  // Processes only the table of objects without references.
   void reconcile() {
     {
       const Pausing pausing(this->telemetry(), Cause::roots);

@@ -1,4 +1,5 @@
-// Two halves: allocation moves a pointer through one; what is reachable is copied to the other when it is full.
+// Two halves. Allocation moves a pointer through one of them. When it is full, reachable objects are copied to the
+// other.
 #pragma once
 
 #include <cstring>
@@ -64,7 +65,7 @@ class Semispace : public Collector<Semispace, 8> {
     end_ = space + half_;
     soften_end();
   }
-  // The trigger is an end that comes before the space's.
+  // The trigger is an end of allocation before the end of the space.
   void soften_end() noexcept {
     end_ = first_ + half_;
     if (trigger_ != 0 && !in_.settings.at_safe_points && trigger_ < static_cast<std::size_t>(end_ - at_))
@@ -98,7 +99,7 @@ class Semispace : public Collector<Semispace, 8> {
   std::byte* first_ = nullptr;  // of the space in use
   std::byte* at_ = nullptr;
   std::byte* end_ = nullptr;
-  std::byte* survivors_ = nullptr;  // end of what the last collection kept
+  std::byte* survivors_ = nullptr;  // end of the objects that the last collection kept
 };
 
 }  // namespace memtool::graph

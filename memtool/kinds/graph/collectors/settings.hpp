@@ -1,4 +1,4 @@
-// How a collector is controlled, and what it says of its work.
+// The settings of a collector, and its report about its work.
 #pragma once
 
 #include <cstddef>
@@ -11,37 +11,39 @@
 namespace memtool::graph {
 
 struct Settings {
-  std::uint64_t limit = 0;        // bytes for objects
-  std::uint64_t trigger = 0;      // collects once so many bytes were allocated since the last time; 0: when it is full
-  bool at_safe_points = false;    // only there, unless memory is out before
-  std::uint64_t pause_ticks = 0;  // of one increment
-  std::uint64_t nursery = 0;      // bytes; 0: an eighth of the limit
-  bool finds_cycles = false;      // of counts: by trial deletion
-  bool is_dijkstra = false;       // of increments: shades what is stored, and not what is overwritten
-  bool poisons = false;           // fills what it reclaims
-  bool reclaims = true;           // false, of counts: keeps what they say is dead, to see what counting costs
+  std::uint64_t limit = 0;  // bytes for objects
+  std::uint64_t trigger =
+      0;  // collects after this many bytes of allocation since the last collection; 0: when the heap is full
+  bool at_safe_points = false;    // collections begin only there, unless memory is exhausted earlier
+  std::uint64_t pause_ticks = 0;  // duration of one increment
+  std::uint64_t nursery = 0;      // in bytes; 0: an eighth of the limit
+  bool finds_cycles = false;      // for reference counting: by trial deletion
+  bool is_dijkstra = false;       // for increments: shades stored references, not overwritten ones
+  bool poisons = false;           // fills reclaimed memory
+  bool reclaims = true;  // false, for reference counting: keeps dead objects, to show what counting alone costs
 };
 
-// The program's roots.
+// The roots of the program.
 struct Roots {
   Object** first;
   std::size_t count;
 };
 
-// Why the program stands still. memtool/kinds/graph/results.py has the same.
+// The reason for a pause. memtool/kinds/graph/results.py has the same list.
 enum class Cause : std::uint64_t {
-  whole,      // the whole heap is collected
-  nursery,    // the young are
-  increment,  // a part of a collection
-  overtaken,  // the rest of one at once: the program allocated faster than was marked, and memory is out
-  roots,      // what roots refer to is counted
-  deaths,     // many objects at once have lost their last reference
+  whole,      // a collection of the whole heap
+  nursery,    // a collection of the nursery
+  increment,  // an increment of a collection
+  overtaken,  // the rest of a collection at once, because allocation was faster than marking and memory is exhausted
+  roots,      // counting the references of the roots
+  deaths,     // many objects have lost their last reference at once
 };
 struct Pause {
   std::uint64_t begin;  // ticks
   std::uint64_t end;
   Cause cause;
-  std::uint64_t processor_ns;  // of it, where that is timed: less than its length where others had the processor
+  std::uint64_t processor_ns;  // processor time of the pause, if it is timed; less than its length if other threads had
+                               // the processor
 };
 
 struct Telemetry {
@@ -49,14 +51,14 @@ struct Telemetry {
 
   Clock clock;
   std::uint64_t collections = 0;  // of the whole heap
-  std::uint64_t minor = 0;        // of the young alone
-  std::uint64_t forced = 0;       // begun because memory was out where none was to begin
+  std::uint64_t minor = 0;        // of the nursery only
+  std::uint64_t forced = 0;       // begun where none was permitted, because memory was exhausted
   std::uint64_t marked_bytes = 0;
   std::uint64_t copied_bytes = 0;
   std::uint64_t promoted_bytes = 0;
   std::uint64_t barrier_hits = 0;  // barriers that had something to do
-  std::uint64_t most_work = 0;     // references, objects and blocks between two looks at the clock, at most
-  bool times_processor = false;    // of pauses
+  std::uint64_t most_work = 0;     // largest number of references, objects and blocks between two checks of the clock
+  bool times_processor = false;    // measures the processor time of pauses
   std::vector<Pause> pauses;
 
   void clear() {
@@ -71,7 +73,7 @@ struct Telemetry {
   static constexpr std::size_t kKept = 1 << 12;
 };
 
-// As long as it is there the program stands still.
+// A pause lasts as long as this object exists.
 class Pausing {
  public:
   Pausing(Telemetry& telemetry, Cause cause) noexcept

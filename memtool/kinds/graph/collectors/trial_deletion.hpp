@@ -1,6 +1,6 @@
-// Finds garbage cycles among counted objects: what lost a reference and still has some may be in one. Their inner
-// references are taken off by trial; what then has none left is garbage (Bacon and Rajan, ECOOP 2001, the synchronous
-// one). Nothing recurses.
+// Finds garbage cycles among counted objects. An object that lost a reference and still has others may belong to one.
+// The references within such a subgraph are subtracted by trial; objects left without references are garbage (Bacon and
+// Rajan, ECOOP 2001, the synchronous algorithm). There is no recursion.
 #pragma once
 
 #include <vector>
@@ -10,7 +10,7 @@
 
 namespace memtool::graph {
 
-// A count before each object, and flags in the header before that.
+// A count before each object, and flags in the header before the count.
 struct Counted : Layout<16> {
   enum Flag : std::uint64_t {
     kGray = 2,
@@ -37,7 +37,7 @@ class TrialDeletion {
   }
   [[nodiscard]] std::size_t suspects() const noexcept { return suspects_.size(); }
 
-  // Calls `free(object)` for each that is garbage; counts must be of all references, those of roots too.
+  // Calls `free(object)` for each garbage object. Counts must include all references, also those of roots.
   template <class Free>
   void run(Free free) {
     std::size_t kept = 0;
@@ -62,7 +62,7 @@ class TrialDeletion {
   }
 
  private:
-  // Takes off the references within what the object leads to.
+  // Subtracts the references within everything reachable from the object.
   void take_off(Object* from) {
     if (!color(from, Counted::kGray)) return;
     open_.push_back(from);
@@ -75,7 +75,7 @@ class TrialDeletion {
       });
     }
   }
-  // What still has references is restored with all that it leads to; the rest is white.
+  // Restores each object that still has references, with everything reachable from it. The rest becomes white.
   void judge(Object* from) {
     open_.push_back(from);
     while (!open_.empty()) {
@@ -113,7 +113,7 @@ class TrialDeletion {
       each_reference(object, [&](Object* to) { open_.push_back(to); });
     }
   }
-  // Whether the object had not got this color before.
+  // Whether the object had another color before.
   static bool color(Object* object, Counted::Flag flag) noexcept {
     if (Counted::has(object, flag)) return false;
     Counted::set(object, flag);

@@ -1,4 +1,4 @@
-// Tables beside a heap: zeroes that take memory only once they are written, and are counted by the page.
+// Tables beside a heap: zeroes that take memory only when they are written, and count by the page.
 #pragma once
 
 #include <sys/mman.h>

@@ -1,4 +1,4 @@
-// The check pass: a program is played beside a second graph, against which all is held.
+// The check pass: plays a program beside a second graph, with which everything is compared.
 #pragma once
 
 #include <algorithm>
@@ -13,12 +13,12 @@
 
 namespace memtool::graph {
 
-// What is left though nothing leads to it. Where cycles may stay, each such object has a reference from another one.
+// Unreachable objects that were not reclaimed. If cycles may stay, each such object is referenced by another one.
 class Leftovers {
  public:
   Leftovers(Row& row, Audit& audit) : row_(row), audit_(audit) {}
 
-  // What may be left: nothing, or what has become unreachable since marks were begun, or anything.
+  // The objects that a collection promises to reclaim: all garbage, what was garbage when marking began, or none.
   enum class Promise { all, dead_before, none };
 
   void marking_begins() {
@@ -57,8 +57,8 @@ class Leftovers {
 
   Row& row_;
   Audit& audit_;
-  std::uint32_t round_ = 0;  // in which all that was reachable when marks were begun was seen
-  std::size_t made_ = 0;     // objects, until then
+  std::uint32_t round_ = 0;  // in which everything reachable at the beginning of marking was seen
+  std::size_t made_ = 0;     // number of objects until then
 };
 
 inline void check(KernelCall& call) {
@@ -80,7 +80,7 @@ inline void check(KernelCall& call) {
       const bool is_whole = row.telemetry().collections > collections;
       collections = row.telemetry().collections;
       if (row.collector() == nullptr || !audit.complaint.empty()) return;
-      // What dies while marks are made may stay until the next cycle.
+      // Objects that die during marking may stay until the next cycle.
       const bool may_float = row.in().settings.pause_ticks != 0;
       const auto promise = !is_whole   ? Leftovers::Promise::none
                            : may_float ? Leftovers::Promise::dead_before

@@ -1,4 +1,4 @@
-// The footprint pass: what the heap takes, and what collections did.
+// The footprint pass: the memory of the heap, and the work of its collections.
 #pragma once
 
 #include "engine/instruments/resident.hpp"
@@ -34,7 +34,7 @@ inline void footprint(KernelCall& call) {
   figures.promoted_bytes = telemetry.promoted_bytes;
   figures.barrier_hits = telemetry.barrier_hits;
   figures.most_work = row.in().settings.pause_ticks != 0 ? telemetry.most_work : kNotApplicable;
-  if (!row.entry()->info.soname.empty())  // it says when it collects, and no more
+  if (!row.entry()->info.soname.empty())  // it reports its collections and nothing more
     figures.marked_bytes = figures.copied_bytes = figures.promoted_bytes = figures.barrier_hits = kNotApplicable;
 }
 

@@ -1,5 +1,5 @@
-// The heap pass: what lies where when live bytes peak and at the end, how many collections it has outlived, and what of
-// it is dead. Untimed, beside a second graph that knows what is reachable.
+// The heap pass: a map of the heap at the peak of live bytes and at the end, with the number of collections that
+// objects have survived, and the dead objects. It is not timed, and a second graph tracks what is reachable.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ class HeapMaps {
   HeapMaps(KernelCall& call, Row& row, Audit& audit)
       : call_(call), row_(row), audit_(audit), figures_(call.figures<MapsFigures>()), parts_(new HeapMap{}) {}
 
-  // An object is there.
+  // Called when a new object exists.
   void note() {
     born_.push_back(passed());
     if (born_.size() == peak_) take(MEMTOOL_AT_PEAK);
@@ -86,7 +86,7 @@ class HeapMaps {
         },
         into);
   }
-  // A collector does not say what is free: it is what no object has.
+  // A collector does not report free memory, so it is the memory without objects.
   static void free_is_the_rest(GraphMap& of) noexcept {
     HeapMap& map = of.map;
     for (std::uint64_t i = 0; i < map.buckets; ++i) {
@@ -102,11 +102,11 @@ class HeapMaps {
   MapsFigures& figures_;
   HeapMapper mapper_{{}};
   std::unique_ptr<HeapMap> parts_;
-  std::vector<std::uint64_t> born_;  // after how many collections each object came
-  std::size_t peak_ = 0;             // which object is made when live bytes peak
+  std::vector<std::uint64_t> born_;  // number of collections before each object's allocation
+  std::size_t peak_ = 0;             // number of the object that is allocated when live bytes peak
 };
 
-// Objects, with a second graph that remembers them all: so much can be done many at a time.
+// A second graph remembers all objects, so only so many can be mapped.
 inline constexpr std::uint64_t kMostMapped = std::uint64_t{1} << 22;
 
 inline void heap(KernelCall& call) {
@@ -116,7 +116,7 @@ inline void heap(KernelCall& call) {
   HeapMaps maps(call, row, audit);
   maps.find_peak();
   row.open();
-  // Where a heap without a region has what, its pages alone cannot say beside those of the second graph.
+  // For a heap outside of the region, its pages cannot be told apart from those of the second graph.
   if (row.heap() != nullptr ? !row.heap()->uses_region() : !row.entry()->info.uses_region) return;
   audit.made_one = [&] { maps.note(); };
   if (row.audit(audit)) maps.take(MEMTOOL_AT_END);

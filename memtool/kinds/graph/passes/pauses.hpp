@@ -1,4 +1,4 @@
-// The latency pass: when the program stood still, and what its time was made of.
+// The latency pass: the pauses of the program, and the parts of its time.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace memtool::graph {
 
-// The pauses one by one, or the longest of each of as many groups of them as there is room for.
+// Keeps each pause, or the longest one of each group if there is not enough room for all.
 inline void keep_course(std::span<const Pause> pauses, std::uint64_t begin, PauseFigures& figures) {
   const std::size_t groups = std::min(pauses.size(), kCourse);
   for (std::size_t i = 0; i < groups; ++i) {
@@ -45,14 +45,15 @@ inline void account(const Telemetry& telemetry, std::uint64_t begin, std::uint64
   keep_course(telemetry.pauses, begin, figures);
 }
 
-// Plays that are told apart by what is left out of each. False: the sample has failed.
+// Control replays; each leaves out a part of the work, to isolate its cost. The functions return false if the sample
+// has failed.
 class Controls {
  public:
   Controls(KernelCall& call, Row& row) : call_(call), row_(row) {}
 
-  // Whether there is room for all that the program allocates.
+  // Whether there is room for everything that the program allocates.
   [[nodiscard]] bool have_room() const noexcept { return all() <= kMost && 4 * all() <= call_.request.region_bytes; }
-  // Objects whose places are known: what the program itself takes.
+  // Objects whose places are known in advance: this is the cost of the program itself.
   bool time_mutator(std::uint64_t& least) {
     row_.close();
     call_.region.reset();
@@ -71,7 +72,7 @@ class Controls {
     }
     return true;
   }
-  // A heap that is never full: there barriers do nothing but cost.
+  // On a heap that is never full, barriers have a cost and no effect.
   bool time_barriers(std::uint64_t& guarded, std::uint64_t& unguarded) {
     Settings& settings = row_.in().settings;
     settings.limit = 3 * all();
@@ -79,7 +80,7 @@ class Controls {
     settings.trigger = settings.limit;
     settings.at_safe_points = false;
     settings.reclaims = false;
-    std::uint64_t first = kNone;  // finds memory that nobody has touched
+    std::uint64_t first = kNone;  // runs on memory that has not been touched
     for (int i = 0; i <= kTimes; ++i)
       for (const bool is_guarded : {false, true}) {
         row_.open();

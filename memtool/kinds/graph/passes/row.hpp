@@ -1,4 +1,4 @@
-// The row of a call: a collector, or an explicit allocator's heap, and a program that is played on it.
+// The row of a call: a collector or the heap of an explicit allocator, and the program that is played on it.
 #pragma once
 
 #include <algorithm>
@@ -15,14 +15,14 @@
 
 namespace memtool::graph {
 
-// Opened anew for each replay.
+// The heap is created anew for each replay.
 class Row {
  public:
   explicit Row(KernelCall& call)
       : call_(call),
         program_(call.request.image),
         entry_(find_collector(call.request.strategy)),
-        // The null strategy has one block for all, and objects that lie upon each other refer to nothing.
+        // The null strategy has one block for all objects. Objects at the same address cannot have references.
         is_control_(std::string_view(call.request.strategy) == "null"),
         telemetry_(Clock(call.request.use_counter != 0)),
         roots_(program_.head().roots),
@@ -77,7 +77,7 @@ class Row {
     });
     return is_done && audit.complaint.empty();
   }
-  // Plays on something else.
+  // Plays the program on another target.
   template <class T>
   bool play_on(T& target) {
     return guarded([&] { return graph::play(target, program_); });
@@ -93,7 +93,7 @@ class Row {
   [[nodiscard]] Object** roots() noexcept { return roots_.data(); }
 
  private:
-  // Plays, and says what went wrong.
+  // Plays the program, and reports any failure.
   template <class Play>
   bool guarded(Play play) {
     Outcome outcome;

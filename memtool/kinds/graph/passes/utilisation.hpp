@@ -1,4 +1,4 @@
-// What the pauses of a run leave to the program.
+// The share of time that the pauses of a run leave to the program.
 #pragma once
 
 #include <algorithm>
@@ -9,15 +9,15 @@
 
 namespace memtool::graph {
 
-// The least share, in millionths, that the program had of any window of so many ticks within a run (Cheng and
-// Blelloch, "A parallel, real-time garbage collector", PLDI 2001); ~0 where the run is shorter. Pauses ascend.
+// The smallest share, in millionths, that the program had of any window of this many ticks within a run (Cheng and
+// Blelloch, "A parallel, real-time garbage collector", PLDI 2001); ~0 if the run is shorter. Pauses ascend.
 inline std::uint64_t least_utilisation(std::span<const Pause> pauses, std::uint64_t begin, std::uint64_t end,
                                        std::uint64_t window) {
   if (window == 0 || end - begin < window) return ~std::uint64_t{0};
-  // The worst window begins where a pause does, or ends where one does.
+  // The worst window begins or ends with a pause.
   std::uint64_t most = 0;
   std::size_t first = 0;
-  std::uint64_t whole = 0;  // of pauses [first, next) in full
+  std::uint64_t whole = 0;  // sum of the complete pauses [first, next)
   std::size_t next = 0;
   for (std::size_t i = 0; i < pauses.size(); ++i) {
     const std::uint64_t from = std::min(pauses[i].begin, end - window);

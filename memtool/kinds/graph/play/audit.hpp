@@ -1,5 +1,5 @@
-// Plays a program with everything verified: a second graph says what each root and each field must hold, and what is
-// reachable.
+// Plays a program with everything verified. A second graph determines what each root and each field must hold, and what
+// is reachable.
 #pragma once
 
 #include <algorithm>
@@ -14,21 +14,21 @@
 
 namespace memtool::graph {
 
-// The graph as the program made it, by numbers: the first object is 1, 0 is null.
+// The graph that the program has built, by numbers: the first object is 1, and 0 is null.
 class Audit {
  public:
   struct Shadow {
-    std::uint64_t first;  // of its fields
+    std::uint64_t first;  // index of its first field
     std::uint32_t references;
     std::uint32_t body;
-    std::uint32_t seen;  // in which round
+    std::uint32_t seen;  // the last round in which it was seen
   };
   explicit Audit(std::size_t roots) : objects_(1), roots_(roots) {}
 
-  std::uint64_t verifications = 0;  // of the whole graph
+  std::uint64_t verifications = 0;  // verifications of the whole graph
   std::uint64_t operations = 0;
   std::string complaint;
-  std::function<void()> made_one;  // called when an object is there, and in its root
+  std::function<void()> made_one;  // called when a new object is in its root
 
   void complain(const char* what, std::uint64_t object) {
     if (!complaint.empty()) return;
@@ -50,7 +50,7 @@ class Audit {
   [[nodiscard]] bool is_reachable(std::uint32_t number) const noexcept { return objects_[number].seen == round_; }
   [[nodiscard]] std::uint32_t round() const noexcept { return round_; }
 
-  // Holds what the roots lead to against the graph; each object is visited once, with its number.
+  // Compares everything reachable from the roots with the graph. Visits each object once, with its number.
   template <class Visit>
   void verify(Object** roots, Visit visit) {
     ++verifications;
@@ -65,11 +65,11 @@ class Audit {
     }
     open_.clear();
   }
-  // What stands behind an object's references: its number above, its slot below.
+  // The word behind an object's references holds its number in the upper half and its slot in the lower half.
   static std::uint32_t number_in(Object* object, std::size_t references) noexcept {
     return static_cast<std::uint32_t>(word_of(object, references) >> 32);
   }
-  // Every word of the payload is what was written there.
+  // Every word of the payload holds what was written there.
   void verify_payload(Object* object, std::uint32_t number) {
     const Shadow& shadow = objects_[number];
     const std::size_t first = shadow.references;
@@ -84,7 +84,7 @@ class Audit {
       return complain("a reference to it is null, or one to null is not", number);
     if (number == 0) return;
     Shadow& shadow = objects_[number];
-    // What it leads to is read only where it is itself.
+    // A referenced object is read only if it is the expected one.
     if (number_in(object, shadow.references) != number)
       return complain("a reference leads elsewhere: it was reclaimed or moved", number);
     if (shadow.seen == round_) return;
@@ -99,12 +99,12 @@ class Audit {
   std::uint32_t round_ = 0;
 };
 
-// A target whose every operation is held against an audit.
+// A target that verifies each of its operations against an audit.
 template <class T>
 class Audited {
  public:
   static constexpr bool kIsExplicit = T::kIsExplicit;
-  static constexpr std::uint64_t kBetween = 1 << 16;  // allocations from one look at the whole graph to the next
+  static constexpr std::uint64_t kBetween = 1 << 16;  // allocations between two verifications of the whole graph
 
   Audited(T& target, Object** roots, Audit& audit, std::size_t slots)
       : target_(target), roots_(roots), audit_(audit), by_slot_(kIsExplicit ? slots : 0) {}
@@ -163,13 +163,13 @@ class Audited {
   }
   void control(Control what) { target_.control(what); }
 
-  // The whole graph, payloads and all.
+  // Verifies the whole graph with all payloads.
   void look() {
     audit_.verify(roots_, [&](Object* object, std::uint32_t number) { audit_.verify_payload(object, number); });
   }
 
  private:
-  // Whether a root holds what it must; null is itself.
+  // Whether a root holds the expected object or null.
   bool is_itself(std::uint32_t root) {
     if (!audit_.complaint.empty()) return false;
     const std::uint32_t number = audit_.root(root);

@@ -1,5 +1,5 @@
-// A graph program over an explicit allocator: objects come from a heap and go where the program says. Compiled into
-// each strategy, and once for all heaps that are reached by indirect calls.
+// A graph program over an explicit allocator: objects come from a heap and are freed where the program says. Compiled
+// into each strategy, and once for all heaps that are reached through indirect calls.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace memtool::graph {
 
 inline constexpr std::size_t kAlignment = 8;  // of references and words
 
-// Where the loop finds roots, and by which number the address that is to be freed.
+// The roots of the loop, and the addresses to be freed by number.
 struct Tables {
   Object** roots;
   Object** slots;
@@ -50,7 +50,7 @@ Outcome play_heap(AnyHeap& any, const Tables& tables, const Program& program) {
   return play(target, program);
 }
 
-// What each strategy has of it (engine/registry/entry.hpp): its address is a PlayHeap's.
+// The part compiled into each strategy (engine/registry/entry.hpp). Its address is a PlayHeap.
 template <class H>
 struct Playing {
   static constexpr PlayHeap kPlay = play_heap<H>;

@@ -1,5 +1,5 @@
-// The control of a graph program: what it takes where nothing has to be done for its memory. Each object gets a place
-// that was found before, in a heap that frees where objects die.
+// The control of a graph program: its cost without any memory management. Each object gets a place that was found
+// beforehand, in a heap that frees objects when they die.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace memtool::graph {
 
-// Finds places: an explicit allocator.
+// Finds the places: an explicit allocator.
 class FindsPlaces : public PlainRoots<FindsPlaces> {
  public:
   static constexpr bool kIsExplicit = true;
@@ -37,7 +37,7 @@ class FindsPlaces : public PlainRoots<FindsPlaces> {
     heap_.free(slots_[slot]);
   }
   void control(Control) noexcept {}
-  // The number of the object that is made when most bytes live for the first time.
+  // The number of the object that is allocated when live bytes first peak.
   [[nodiscard]] std::size_t peak() const noexcept { return peak_; }
 
  private:
@@ -49,7 +49,7 @@ class FindsPlaces : public PlainRoots<FindsPlaces> {
   std::size_t peak_ = 0;
 };
 
-// Plays with what was found.
+// Plays with the places that were found.
 class KnowsPlaces : public PlainRoots<KnowsPlaces> {
  public:
   static constexpr bool kIsExplicit = false;

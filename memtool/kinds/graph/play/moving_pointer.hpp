@@ -1,5 +1,5 @@
-// The control of a graph program over an explicit allocator: a pointer that moves up in place of one, compiled into the
-// loop. It keeps no accounts, so that what the loop itself takes can be held against a program written by hand.
+// The control of a graph program over an explicit allocator: a pointer that moves upwards replaces the allocator and is
+// compiled into the loop. It keeps no statistics, so the cost of the loop can be compared with a handwritten program.
 #pragma once
 
 #include <cstddef>

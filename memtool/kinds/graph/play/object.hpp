@@ -1,4 +1,4 @@
-// Objects of a graph as every row sees them: references in front, then a payload of words.
+// The objects of a graph in every row: references first, then a payload of words.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 namespace memtool::graph {
 
-// Known by the address of its first field. What a collector has before that is its own.
+// Identified by the address of its first field. The part before it belongs to the collector.
 struct Object;
 
 inline Object*& field_of(Object* object, std::size_t index) noexcept {
@@ -16,7 +16,7 @@ inline std::uint64_t& word_of(Object* object, std::size_t index) noexcept {
   return reinterpret_cast<std::uint64_t*>(object)[index];
 }
 
-// What freed memory is filled with where everything is checked: no slot, and no address that is mapped.
+// Fills freed memory in check passes. It is not a valid slot, and not a mapped address.
 inline constexpr std::uint64_t kPoison = 0xfeedfacedeadbeef;
 
 }  // namespace memtool::graph

@@ -1,4 +1,4 @@
-// The one loop that plays a graph program, whatever reclaims its objects.
+// The only loop that plays a graph program, whatever reclaims its objects.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,14 @@
 namespace memtool::graph {
 
 struct Outcome {
-  std::uint64_t sum = 0;  // of what was accessed
-  bool is_done = true;    // false: memory was out
+  std::uint64_t sum = 0;  // of all accessed words
+  bool is_done = true;    // false: memory is exhausted
   std::uint64_t allocations = 0;
   std::uint64_t failed_size = 0;
 };
 
-// A target has `allocate(body, references, slot)`, which gives nullptr when memory is out, `set_new`, `load`, `store`,
-// `copy`, `clear`, `access`, `free`, `control`, and `stamp`, which payloads are filled with.
+// A target has `allocate(body, references, slot)`, which returns nullptr if memory is exhausted, `set_new`, `load`,
+// `store`, `copy`, `clear`, `access`, `free`, `control`, and `stamp`, with which payloads are filled.
 template <class Target>
 [[gnu::noinline]] Outcome play(Target& target, const Program& program) {
   struct Loop {
@@ -88,7 +88,7 @@ template <class Target>
   }
 }
 
-// Roots that are plain memory, and fields that are written and read as they are. `D` may hide any of it.
+// Roots in plain memory, and fields that are read and written directly. `D` may hide any of these functions.
 template <class D>
 class PlainRoots {
  public:

@@ -94,7 +94,7 @@ void Builder::clear(Root at) {
 void Builder::access(Root at) {
   const std::uint32_t id = held_by(at);
   operation(word::make(Op::access, at, 0, objects_[id].references));
-  words_.push_back(id);  // for the checksum; goes when the program is finished
+  words_.push_back(id);  // for the checksum; removed when the program is finished
 }
 
 void Builder::control(Control what) {
@@ -123,8 +123,9 @@ void Builder::end_repeat() {
 }
 
 // Merlin (Hertz, Blackburn, Moss, McKinley and Stefanović, "Error-free garbage collection traces: how to cheat and not
-// get caught", SIGMETRICS 2002): an object dies when the last of all objects that lead to it, itself among them, loses
-// its last reference. From the latest such moment backwards, whatever is reached for the first time died then.
+// get caught", SIGMETRICS 2002): an object dies when the last of all objects that lead to it, including itself, loses
+// its last reference. This goes backwards from the latest such moment: every object reached for the first time died
+// then.
 void Builder::find_deaths(std::vector<std::uint32_t>& dead) {
   std::vector<bool> seen(objects_.size());
   std::vector<std::uint32_t> open;
@@ -174,7 +175,7 @@ void Builder::verify_repeats() const {
       if (objects_[id].died > repeat.ended) refuse("what is repeated leaves an object behind");
 }
 
-// From the operations as they were written to the words of the image: slots for objects, and frees behind deaths.
+// Turns the operations as written into the words of the image: slots for objects, and frees after deaths.
 class Weaver {
  public:
   explicit Weaver(Builder& builder) : of_(builder), slots_(builder.objects_.size()), is_live_(builder.objects_.size()) {

@@ -1,5 +1,4 @@
-// Makes a graph program: keeps the graph while it is written, so that it is known where each object becomes
-// unreachable.
+// Builds a graph program. It maintains the graph during building, to find where each object becomes unreachable.
 #pragma once
 
 #include <cstdint>
@@ -10,18 +9,18 @@
 
 namespace memtool::graph {
 
-// When an explicit allocator gets an object back.
+// When the program frees an object on an explicit allocator.
 enum class Frees : std::uint64_t {
   at_death,      // after the operation that makes it unreachable (Hertz and Berger's oracle)
-  at_scope_end,  // at the safe point behind that, as a programmer would who frees at the end of a request
+  at_scope_end,  // at the next safe point, like a programmer who frees at the end of a request
 };
 
-// Every call throws std::invalid_argument, with one line, for what no program can do.
+// Every call throws std::invalid_argument, with one line, for an impossible operation.
 class Builder {
  public:
   using Root = std::uint32_t;
 
-  // `payload` bytes are rounded up to words; an object has one at least.
+  // `payload` bytes are rounded up to words; an object has at least one.
   void allocate(Root to, std::uint32_t references, std::uint32_t payload);
   void load(Root to, Root from, std::uint32_t field);
   void store(Root into, std::uint32_t field, Root value);  // kNullRoot: null
@@ -29,14 +28,14 @@ class Builder {
   void clear(Root root);
   void access(Root root);
   void control(Control control);
-  // What lies between is done so many times, and must leave nothing behind: neither objects nor other roots.
+  // The operations in between are repeated this many times. They must leave neither objects nor changed roots behind.
   void begin_repeat(std::uint64_t times);
   void end_repeat();
 
   [[nodiscard]] bool is_null(Root root) const noexcept { return root >= roots_.size() || roots_[root] == kNobody; }
   [[nodiscard]] bool is_null(Root root, std::uint32_t field) const { return fields_[field_at(root, field)] == kNobody; }
 
-  // The head, and the words behind it.
+  // The header, followed by the words.
   [[nodiscard]] std::vector<std::uint64_t> finish(Frees frees);
 
  private:
@@ -72,10 +71,10 @@ class Builder {
   std::vector<Object> objects_;
   std::vector<std::uint32_t> fields_;
   std::vector<std::uint32_t> roots_;
-  std::vector<std::uint32_t> safe_points_;  // when
+  std::vector<std::uint32_t> safe_points_;  // times of the safe points
   std::vector<Repeat> repeats_;
   std::vector<std::size_t> open_;
-  std::uint32_t now_ = 0;  // operations and controls written
+  std::uint32_t now_ = 0;  // number of operations and controls written
 };
 
 }  // namespace memtool::graph

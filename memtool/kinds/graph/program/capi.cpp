@@ -1,4 +1,4 @@
-// What Python calls to make a graph program (memtool/kinds/graph/binding.py).
+// The functions with which Python makes a graph program (memtool/kinds/graph/binding.py).
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -14,7 +14,7 @@ using memtool::graph::make_program;
 
 extern "C" {
 
-// Of heap events: the same, from their image.
+// The same from the image of heap events.
 [[gnu::visibility("default")]] std::vector<std::uint64_t>* memtool_graph_of_events(const void* image,
                                                                                    std::uint64_t frees, char* message) {
   try {
@@ -24,7 +24,7 @@ extern "C" {
     return nullptr;
   }
 }
-// The image's words, which memtool_graph_forget() gives back; nullptr with one line in `message` (400 bytes).
+// Returns the image's words, which memtool_graph_forget() frees, or nullptr with one line in `message` (400 bytes).
 [[gnu::visibility("default")]] std::vector<std::uint64_t>* memtool_graph_make(const std::uint64_t* words,
                                                                               std::uint64_t count, char* message) {
   try {

@@ -41,7 +41,7 @@ std::vector<std::uint64_t> program_of_events(const void* image, Frees frees) {
       case Kind::scope_end:
         to.control(Control::safe_point);
         break;
-      default:  // marks, paces and where scopes begin
+      default:  // marks, paces and beginnings of scopes
         break;
     }
   }

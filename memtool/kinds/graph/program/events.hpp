@@ -1,5 +1,5 @@
-// Heap events as a graph program: they do not say what objects refer to, so each is held by a root of its own, and a
-// free is a root that is dropped.
+// Heap events as a graph program. Events do not tell the references between objects. So a separate root holds each
+// object, and a free clears the root.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,9 @@
 
 namespace memtool::graph {
 
-// Of an event image (engine/events/events.hpp), until its epilogue. A resize makes a new object in the old one's root,
-// and copies nothing; a scope that ends is a safe point; a write is an access of
-// one of the first 1,048,575. Throws std::invalid_argument.
+// Reads an event image (engine/events/events.hpp) up to its epilogue. A resize allocates a new object in the old
+// object's root, without a copy. The end of a scope is a safe point. A write is an access, for the first 1,048,575
+// objects. Throws std::invalid_argument.
 std::vector<std::uint64_t> program_of_events(const void* image, Frees frees);
 
 }  // namespace memtool::graph

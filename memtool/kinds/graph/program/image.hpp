@@ -1,31 +1,32 @@
-// What a worker maps of a graph workload: a head, and one list of operations that every row plays, collector or not.
+// The image of a graph workload that a worker maps: a header, and one list of operations that every row plays,
+// collector or not.
 #pragma once
 
 #include <cstdint>
 
 namespace memtool::graph {
 
-// A program works on roots (its globals and local variables), objects and their fields. Objects have references in
-// front, a payload behind them, and are written in full when they are made: references null, payload its slot.
+// A program works on roots (its globals and local variables), objects and their fields. An object has references first,
+// and then a payload. A new object is fully initialized: references to null, the payload to its slot.
 enum class Op : std::uint64_t {
   end,
-  allocate,  // root = new object; a second word has its references and its slot
+  allocate,  // root = new object; a second word holds its references and its slot
   load,      // root = root.field
   store,     // root.field = root, or null
   copy,      // root = root
   clear,     // root = null
   access,    // reads the payload of a root's object
-  free,      // for explicit allocators: so many words follow, an object each; collectors pass over them
+  free,      // for explicit allocators: this many words follow, one for each object; collectors skip them
   control,   // Control
-  repeat,    // all up to its `again`, so many times
+  repeat,    // everything up to its `again`, this many times
   again,
 };
 enum class Control : std::uint64_t {
   safe_point,  // the end of a frame or of a request
-  collect,     // the program asks for a collection
-  disable,     // none may begin from here on, while there is memory
+  collect,     // the program requests a collection
+  disable,     // no collection may begin from here on, as long as there is memory
   enable,
-  scope_begin,  // what is allocated from here to the scope's end is dead there
+  scope_begin,  // objects allocated from here on are dead at the end of the scope
   scope_end,
 };
 
@@ -35,13 +36,13 @@ struct Head {
   std::uint64_t words;
   std::uint64_t roots;
   std::uint64_t slots;
-  std::uint64_t operations;  // of the program: frees and controls are none
+  std::uint64_t operations;  // of the program, without frees and controls
   std::uint64_t allocations;
-  std::uint64_t allocated_bytes;  // as asked for: without headers
+  std::uint64_t allocated_bytes;  // as requested, without headers
   std::uint64_t peak_live_objects;
   std::uint64_t peak_live_bytes;
-  std::uint64_t peak_live_with_header;  // the same, each with a header of 8 bytes, rounded up to 16
-  std::uint64_t peak_live_with_count;   // with one of 16
+  std::uint64_t peak_live_with_header;  // the same with a header of 8 bytes for each object, rounded up to 16
+  std::uint64_t peak_live_with_count;   // the same with a header of 16 bytes
   std::uint64_t frees;
   std::uint64_t stores;
   std::uint64_t root_writes;
@@ -49,16 +50,16 @@ struct Head {
   std::uint64_t safe_points;
   std::uint64_t smallest;
   std::uint64_t largest;
-  std::uint64_t first_not_lifo;  // operation whose free is not of the youngest; ~0: there is none
+  std::uint64_t first_not_lifo;  // operation whose free is not of the youngest object; ~0: there is none
   std::uint64_t first_not_fifo;
-  std::uint64_t checksum;  // what all accesses sum up to
+  std::uint64_t checksum;  // sum of all accesses
 };
 
 inline constexpr std::uint64_t kNone = ~std::uint64_t{0};
 inline constexpr std::uint32_t kNullRoot = 0xfffff;
 inline constexpr std::uint32_t kMostFields = 0xfffff;
 inline constexpr std::uint32_t kMostRoots = 1u << 28;
-inline constexpr unsigned kMostLoops = 4;  // within each other
+inline constexpr unsigned kMostLoops = 4;  // nested
 
 namespace word {
 constexpr std::uint64_t make(Op op, std::uint64_t a = 0, std::uint64_t b = 0, std::uint64_t c = 0) noexcept {
@@ -93,7 +94,7 @@ constexpr std::uint64_t pair(std::uint64_t above, std::uint64_t below) noexcept 
 }
 }  // namespace word
 
-// What an object of so many bytes takes in a heap whose objects have headers.
+// The size of an object in a heap with headers.
 constexpr std::uint64_t in_heap(std::uint64_t body, std::uint64_t header) noexcept {
   return (body + header + 15) / 16 * 16;
 }

@@ -10,7 +10,7 @@ namespace {
 
 using Root = Builder::Root;
 
-// What a shape has, in the order of memtool/kinds/graph/program.py.
+// The arguments of a shape, in the order of memtool/kinds/graph/program.py.
 class Arguments {
  public:
   explicit Arguments(std::span<const std::uint64_t> words) noexcept : words_(words) {}
@@ -27,7 +27,7 @@ class Trees {
  public:
   Trees(Builder& builder, std::uint32_t payload) noexcept : to_(builder), payload_(payload) {}
 
-  // Children before their parent, as `Node(bottom_up(d - 1), bottom_up(d - 1))` evaluates.
+  // Children before their parent, in the order in which `Node(bottom_up(d - 1), bottom_up(d - 1))` is evaluated.
   void bottom_up(Root root, unsigned depth) {
     if (depth > 0) {
       bottom_up(root + 1, depth - 1);
@@ -40,7 +40,7 @@ class Trees {
     to_.clear(root + 1);
     to_.clear(root + 2);
   }
-  // The parent before its children, each linked as soon as it is there.
+  // The parent before its children, each linked as soon as it exists.
   void top_down(Root root, unsigned depth) {
     to_.allocate(root, 2, payload_);
     fill(root, depth);
@@ -75,7 +75,7 @@ constexpr unsigned kLeastDepth = 4;
 void binary_trees(Builder& to, Arguments& arguments) {
   const auto depth = static_cast<unsigned>(arguments.next());
   Trees trees(to, arguments.next_small());
-  const std::uint64_t iterations = arguments.next();  // of the largest; 0: as the game has it
+  const std::uint64_t iterations = arguments.next();  // for the largest tree; 0: as in the benchmarks game
   constexpr Root kLongLived = 0;
   constexpr Root kTree = 1;
   trees.bottom_up(kTree, depth + 1);
@@ -98,8 +98,8 @@ constexpr std::uint64_t nodes_of(unsigned depth) noexcept {
   return (std::uint64_t{2} << depth) - 1;
 }
 
-// GCBench: a tree that stretches the heap, one that stays, an array that stays, and trees of several depths, as many
-// nodes of each, half of them from the top and half from the bottom.
+// GCBench: a tree that stretches the heap, a tree and an array that live to the end, and trees of several depths with
+// the same total number of nodes, half of them built from the top and half from the bottom.
 void gcbench(Builder& to, Arguments& arguments) {
   const auto depth = static_cast<unsigned>(arguments.next());
   Trees trees(to, arguments.next_small());
@@ -126,7 +126,7 @@ void gcbench(Builder& to, Arguments& arguments) {
   to.access(kArray);
 }
 
-// Linked lists of a length, one after the other, each made and read.
+// Linked lists of a given length, one after another, each built and read.
 void lists(Builder& to, Arguments& arguments) {
   const std::uint64_t length = arguments.next();
   const std::uint32_t payload = arguments.next_small();
@@ -163,7 +163,7 @@ class Sizes {
   std::uint64_t most_;
 };
 
-// Nodes in a table that link to each other, in cycles too, are unlinked and replaced.
+// Nodes in a table that link to each other, also in cycles, and are unlinked and replaced.
 void mutating(Builder& to, Arguments& arguments, Random& random) {
   const std::uint32_t nodes = arguments.next_small();
   const std::uint32_t references = arguments.next_small();
@@ -199,11 +199,11 @@ void mutating(Builder& to, Arguments& arguments, Random& random) {
   }
 }
 
-// Requests that each make an object of their own, and read an entry of a cache or put a new one in another's place.
+// Requests that each allocate an object, and read an entry of a cache or replace one.
 void cache(Builder& to, Arguments& arguments, Random& random) {
   const std::uint32_t entries = arguments.next_small();
   const std::uint64_t requests = arguments.next();
-  const std::uint64_t misses = arguments.next();  // in a thousand
+  const std::uint64_t misses = arguments.next();  // per thousand
   const Sizes sizes(arguments);
   const std::uint32_t request_bytes = arguments.next_small();
   enum : Root { kTable, kRequest, kEntry };
@@ -231,7 +231,7 @@ void cache(Builder& to, Arguments& arguments, Random& random) {
   }
 }
 
-// Objects most of which die at once; of a thousand so many live, in a ring, until as many others have come as it holds.
+// Objects of which most die at once. Some in a thousand live in a ring, until as many others have followed as it holds.
 void young(Builder& to, Arguments& arguments, Random& random) {
   const std::uint64_t objects = arguments.next();
   const std::uint64_t survivors = arguments.next();
@@ -255,7 +255,7 @@ void young(Builder& to, Arguments& arguments, Random& random) {
   }
 }
 
-// Operations one by one, four words each: what is done, and its three arguments.
+// Operations one by one, in four words each: the operation and its three arguments.
 void script(Builder& to, Arguments& arguments) {
   const std::uint64_t steps = arguments.next();
   for (std::uint64_t i = 0; i < steps; ++i) {

@@ -1,4 +1,4 @@
-// The shapes of graph programs, drawn by a builder from the words of memtool/kinds/graph/program.py.
+// The shapes of graph programs, built from the words of memtool/kinds/graph/program.py.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace memtool::graph {
 
-// `words`: shape, seed, frees, then what the shape has. Throws std::invalid_argument with one line.
+// `words`: shape, seed, frees, then the arguments of the shape. Throws std::invalid_argument with one line.
 std::vector<std::uint64_t> make_program(std::span<const std::uint64_t> words);
 
 }  // namespace memtool::graph
