@@ -5,7 +5,6 @@
 // empty, the thread exchanges one for a full one at the depot; when both are full, for an empty one. So one lock serves
 // a whole magazine of blocks, and a thread never holds more than two magazines of idle blocks for a class. When a
 // thread ends, its blocks go to the depot.
-// than two magazines a class ever lie idle in a thread. What a thread has at its end goes to the depot.
 #pragma once
 
 #include <algorithm>
