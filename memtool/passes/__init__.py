@@ -1,4 +1,4 @@
-"""The passes: what a worker process measures, a file each. ``Pass`` is THE list, in the order of a run."""
+"""The passes, each measured by a worker process, one file each. ``Pass`` is the one list, in the order of a run."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = [
 
 
 class Pass(StrEnum):
-    """One kind of worker process; each sample is of one pass."""
+    """A pass of a worker process; each sample belongs to one."""
 
     declared: Declaration
 
     def __new__(cls, declared: Declaration | str) -> Pass:
-        """Make the member of a declaration, equal to its name; a name gives the member that has it."""
+        """Make the member of a declaration, which equals its name; a name returns its member."""
         assert isinstance(declared, Declaration)
         member = str.__new__(cls, declared.name)
         member._value_ = declared.name
@@ -46,12 +46,12 @@ class Pass(StrEnum):
 
 
 PACE = next(run_pass for run_pass in Pass if run_pass.declared.sets_pace)
-"""The pass whose time limits, and the order of cells within a block, are known from."""
+"""The pass that determines time limits and the order of cells within a block."""
 CHOSEN = tuple(run_pass for run_pass in Pass if run_pass.declared.is_chosen)
-"""Those that users choose from, in the order in which they run."""
+"""The passes that users choose from, in the order in which they run."""
 
 
 def passes_from(names: tuple[str, ...]) -> tuple[Pass, ...]:
-    """Return the passes of these names, in the order in which they run. Raises ValueError for an unknown one."""
+    """Return the passes with these names, in the order in which they run. Raises ValueError for an unknown name."""
     chosen = {Pass(name) for name in names}
     return tuple(run_pass for run_pass in Pass if run_pass in chosen)

@@ -1,4 +1,4 @@
-"""What adaptors report of a replay, in sentences. The engine writes it as JSON; see allocators/adaptors/*.hpp."""
+"""Adaptors' reports on a replay, in sentences. The engine writes them as JSON; see allocators/adaptors/*.hpp."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from memtool.units import format_count, format_size
 
 _MOST_GROUPS = 5
 _LEAST_SHARE = 0.01
-"""Sizes that are a smaller part of all allocations are not worth a place in the sentence."""
+"""Sizes with a smaller share of all allocations are left out of the sentence."""
 
 
 def sentences(report: Mapping[str, Any]) -> list[str]:
-    """Return one line for each adaptor that reports."""
+    """Return one line for each adaptor with a report."""
     return [_SENTENCES[name](figures) for name, figures in report.items()]
 
 

@@ -24,11 +24,11 @@ class Calls(Figures):
     """Calls of all threads before the epilogue."""
 
     system_calls: Mapping[str, int]
-    """By the name of the call."""
+    """Name of a call -> number of its calls."""
 
 
 def summarise(samples: CellSamples) -> Summary:
-    """Return the sum of the calls, and for the proof how many there were of each."""
+    """Return the total number of calls, and for the proof the number of each."""
     counted = taken(samples.own, Calls)
     if not counted:
         return Summary()

@@ -10,22 +10,22 @@ from memtool.passes.layout import U64, Layout
 
 @dataclass(frozen=True, slots=True)
 class Check(Figures):
-    """What is alive before the epilogue, with a digest of its sizes that does not depend on their order."""
+    """The objects that are live before the epilogue, with a digest of their sizes that does not depend on the order."""
 
     checks: int
-    """How often the strategy's own invariants were verified."""
+    """Number of times that the strategy's own invariants were verified."""
     surviving_objects: int
     surviving_size: int
     surviving_digest: int
     order_digest: int
-    """Of all operations with their sizes, in the order in which they were done."""
+    """Digest of all operations with their sizes, in order."""
 
 
 LAYOUT = Layout.of(checks=U64, surviving_objects=U64, surviving_size=U64, surviving_digest=U64, order_digest=U64)
 
 
 def summarise(samples: CellSamples) -> Summary:
-    """Return how often invariants were verified, for the proof."""
+    """Return the number of verifications of invariants, for the proof."""
     checks = [sample.figures.checks for sample in taken(samples.own, Check)]
     return Summary(proof={"invariants_checked": sum(checks)} if checks else {})
 

@@ -26,7 +26,7 @@ class Instructions(Figures):
 
 
 def summarise(samples: CellSamples) -> Summary:
-    """Return the instructions of an operation, harness included."""
+    """Return the instructions for each operation, harness included."""
     counted = taken(samples.own, Instructions)
     if not counted or samples.trace.operations == 0:
         return Summary()
@@ -40,7 +40,7 @@ PASS = Declaration(
     usual=4.0,
     slower=50,
     with_null=True,
-    interpreted=False,  # what is interpreted would count the interpreter's
+    interpreted=False,  # the instructions would be mostly the interpreter's
     instrument=Instrument.INSTRUCTIONS,
     counts_repeat=True,
     pinned=False,

@@ -1,6 +1,6 @@
-"""What is said of a pass, once: how it is taken, what its workers find, and what that is summarised to.
+"""The declaration of a pass: how it is taken, what its workers measure, and the summary.
 
-Plan, schedule, parent, worker, journal and statistics read it here, and know no pass by name.
+Plan, schedule, parent, worker, journal and statistics read declarations and know no pass by name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Phase(Enum):
-    """When in a run the samples of a pass are taken, in this order."""
+    """The phases of a run, in order, in which samples of passes are taken."""
 
     PROOF = "once a cell, before anything else"
     TIMED = "in every block, every cell after the other and nothing beside it"
@@ -28,7 +28,7 @@ class Phase(Enum):
 
 
 class Instrument(StrEnum):
-    """What counts from outside of a worker; where this machine has none, the pass is not taken."""
+    """An instrument outside of the worker; where this machine has none, the pass is not taken."""
 
     INSTRUCTIONS = "instructions"
     SYSTEM_CALLS = "system calls"
@@ -36,66 +36,66 @@ class Instrument(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RegionAccount:
-    """What the kernel says of the region's mappings at the peak of live bytes."""
+    """The kernel's account of the region's mappings at the peak of live bytes."""
 
     resident_bytes: int
     anonymous_bytes: int
     huge_bytes: int
     locked_bytes: int
     page_bytes: int
-    """Largest page that the processor maps it with."""
+    """Size of the largest page in the mapping."""
     mapping: str
     """Permissions and name of its first mapping: ``rw-s /memfd:memtool-region (deleted)``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standstills:
-    """When a program stood still because of its memory."""
+    """Pauses of a program for the management of its memory."""
 
     histogram: tuple[tuple[int, int], ...]
     """(bucket, count) of their lengths (histogram.py)."""
     maximum: int
     """Ticks."""
     course: tuple[tuple[int, int, str, int], ...]
-    """(ticks since the replay began, ticks, cause, ns of processor time); of many the longest of each of so many groups
-    of neighbours."""
+    """(ticks since the replay began, ticks, cause, ns of processor time) of each pause. Of many pauses, neighbours are
+    grouped, and each group keeps its longest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one worker found. Each pass has a record of its own, made by name: no field may be absent, or unknown."""
+    """The measurements of one worker. Each pass has its own record, made by name, without missing or unknown fields."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     @property
     def replay_ticks(self) -> int:
-        """Return the ticks of the fastest replay, of a pass that times."""
+        """Return the ticks of the fastest replay, for a pass with timing."""
         raise TypeError(f"{type(self).__name__} times nothing")
 
     @property
     def memory_bytes(self) -> int | None:
-        """Return what a replay takes of the machine's memory, where the pass measures it."""
+        """Return the machine's memory that a replay takes, if the pass measures it."""
         return None
 
     @property
     def placed_in_bytes(self) -> int | None:
-        """Return the length of the region that all blocks were placed in, where the pass measures it."""
+        """Return the length of the region in which all blocks were placed, if the pass measures it."""
         return None
 
     @property
     def standstills(self) -> Standstills | None:
-        """Return when the program stood still, where the pass finds it."""
+        """Return the pauses of the program, if the pass measures them."""
         return None
 
     @property
     def account(self) -> RegionAccount | None:
-        """Return the kernel's account of the region, where the pass asks for it."""
+        """Return the kernel's account of the region, if the pass requests it."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What went on around a measurement (host/noise.py)."""
+    """Disturbances during a measurement (host/noise.py)."""
 
     elapsed_ns: int = 0
     machine_ticks: int = 0
@@ -103,7 +103,7 @@ class Noise:
     involuntary_switches: int = 0
     voluntary_switches: int = 0
     own_switches: int = 0
-    """Involuntary, of threads that waited for each other and offered their processor."""
+    """Involuntary switches of threads that yielded their processor while they waited for each other."""
 
 
 F = TypeVar("F", bound=Figures)
@@ -111,7 +111,7 @@ F = TypeVar("F", bound=Figures)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one worker process found out: one cell, one block, one pass."""
+    """The result of one worker process: one cell, one block, one pass."""
 
     cell: Cell
     block: int
@@ -119,24 +119,24 @@ class Sample:
     status: Status
     reason: str | None
     payload: Figures | None = None
-    """None where it failed."""
+    """The figures; None if the worker failed."""
     proof: Mapping[str, Any] = field(default_factory=dict)
-    """What shows which code was measured."""
+    """Evidence of the code that was measured."""
     noise: Noise | None = None
     died: bool = False
     """Whether the worker ended without an answer."""
     timed_out: bool = False
-    """Whether it was ended, at its time limit."""
+    """Whether it was killed at its time limit."""
     of_harness: bool = False
-    """Whether it failed in a way that says nothing of its allocator."""
+    """Whether the failure says nothing about the allocator."""
     under: str = ""
-    """The instrument that it died under, where it had run without."""
+    """The instrument under which it died, if it ran without it."""
     host: str = ""
-    """Which machine took it, where several do."""
+    """The machine that took it, if there are several."""
 
     @property
     def unanswered(self) -> bool:
-        """Return whether the worker did not come to an answer."""
+        """Return whether the worker gave no answer."""
         return self.died or self.timed_out
 
     def of(self, kind: type[F]) -> F:
@@ -147,7 +147,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Taken(Generic[F]):
-    """A sound sample of a pass that is known."""
+    """A sound sample of a known pass."""
 
     block: int
     cell: Cell
@@ -155,7 +155,7 @@ class Taken(Generic[F]):
 
 
 def taken(samples: Sequence[Sample], kind: type[F]) -> list[Taken[F]]:
-    """Return the sound samples that found this kind of figures."""
+    """Return the sound samples with this kind of figures."""
     return [
         Taken(sample.block, sample.cell, sample.payload)
         for sample in samples
@@ -165,7 +165,7 @@ def taken(samples: Sequence[Sample], kind: type[F]) -> list[Taken[F]]:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How ticks become nanoseconds."""
+    """Conversion of ticks to nanoseconds."""
 
     ns_per_tick: float
     name: str
@@ -173,97 +173,97 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class CellSamples:
-    """All samples of a cell, and what they are held against."""
+    """All samples of a cell, and those with which they are compared."""
 
     own: Sequence[Sample]
     null: Sequence[Sample]
-    """Those of the null strategy in the same region: what the harness costs, block by block."""
+    """Samples of the null strategy in the same region, which show the cost of the harness, block by block."""
     alone: Sequence[Sample]
-    """Those of the same allocator and events on one thread, of a cell that several replay."""
+    """Samples of the same allocator and events on one thread, for a cell with several threads."""
     trace: TraceInfo
     clock: Clock
     exact_expected: bool = False
-    """Whether what a strategy keeps books of must not differ between repeats."""
+    """Whether the strategy's own accounts must not differ between repeats."""
 
     @property
     def operations(self) -> int:
-        """Return what figures an operation are divided by."""
+        """Return the number of operations by which figures are divided."""
         return max(self.trace.operations, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A metric before it has its unit and its interval."""
+    """A metric without its unit and its interval."""
 
     by_block: Sequence[tuple[int, float | None]]
     """(block, figure) of each sample; None: not applicable there."""
     at_floor: bool = False
-    """A latency that cannot be told from the timer's own noise."""
+    """Whether it is a latency that is indistinguishable from the timer's own noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the samples of a pass come to."""
+    """The summary of the samples of a pass."""
 
     figures: Mapping[str, Figure] = field(default_factory=dict)
-    """By the names of metrics (measure/metrics.py)."""
+    """Figures by the names of metrics (measure/metrics.py)."""
     notes: Sequence[str] = ()
     proof: Mapping[str, Any] = field(default_factory=dict)
-    """What to add to the cell's proof; without what is empty."""
+    """Entries to add to the cell's proof; empty ones are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """A pass: how its samples are taken, whatever kind of work they are of."""
+    """A pass: how its samples are taken, for every kind of work."""
 
     name: str
-    """As users write it, and as the engine's list has it."""
+    """Name as users write it, and in the engine's list."""
     phase: Phase
     usual: float
-    """What a sample takes, in samples of the throughput pass (the quickstart on two processors): what is promised of a
-    pass of which none is done yet."""
+    """Usual duration of a sample, as a multiple of a throughput sample (the quickstart on two processors); used for
+    estimates until the first sample of the pass is finished."""
     slower: int = 1
-    """How many times longer than the replay that time limits are derived from it may take."""
+    """Largest slowdown compared with the replay from which time limits are derived."""
     with_null: bool = False
-    """Whether the null strategy is measured too, once a region."""
+    """Whether the null strategy is measured, too, once for each region."""
     is_chosen: bool = True
-    """Whether it is one of those that users choose from; else it is taken of each kind of work that has it."""
+    """Whether users can choose it; otherwise it is taken for each kind of work that has it."""
     interpreted: bool = True
     """Whether it is taken of allocators that are written in Python."""
     instrument: Instrument | None = None
     counts_repeat: bool = False
-    """Whether its figures are those of every repeat, so that its workers' environments are alike, and it is repeated
-    as often as asked to show it."""
+    """Whether its figures are reproducible, so that its workers have equal environments, and it is repeated as often as
+    requested to show this."""
     resident: bool = False
-    """Whether resident memory is read, which the replay must not add code to (docs/adr/0013)."""
+    """Whether resident memory is read, to which the replay must not add code (docs/adr/0013)."""
     one_processor: bool = False
-    """Whether one thread stays on one: the kernel counts resident pages for each processor apart."""
+    """Whether a single thread stays on one processor, because the kernel counts resident pages for each separately."""
     pinned: bool = True
-    """Whether threads are pinned. What is not timed and has company offers its processor sooner while it waits."""
+    """Whether threads are pinned. Passes without timing yield their processor sooner to other processes."""
     sets_pace: bool = False
-    """Whether its time is what time limits, and the order within a block, are known from. One pass does."""
+    """Whether its time determines time limits, and the order within a block. Exactly one pass does."""
     open_loop: bool = False
     """Whether it waits for the arrivals of the workload."""
     paced: bool = False
-    """Whether it replays at the recorded pace, where that is asked for."""
+    """Whether it replays at the recorded pace, if that is requested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """What a pass measures of one kind of work."""
+    """The measurements that a pass takes of one kind of work."""
 
     figures: type[Figures]
     layout: Layout
-    """The structure of its native header, which lies in memory that the worker shares."""
+    """The structure in its native header, which is in memory that the worker shares."""
     summarise: Callable[[CellSamples], Summary]
     places_blocks: bool = False
-    """Whether it finds a footprint, which is held against that of one thread, and against the best packing."""
+    """Whether it measures a footprint, which is compared with that of one thread, and with the best packing."""
     given: Callable[[Asked], Given] = lambda asked: Given()
-    """What the structure holds when the worker begins."""
+    """Returns the initial content of the structure."""
     unpack: Callable[[Any, Mapping[str, Sequence[int]], Asked], Mapping[str, Any]] = lambda held, parts, asked: held
-    """From what the structure and its parts hold at the end to the fields of ``figures``."""
+    """Converts the final content of the structure and its parts to the fields of ``figures``."""
     differ: Callable[[Sequence[Any]], bool] = lambda repeats: False
-    """Whether repeats (records of ``figures``) differ, so that more are wanted."""
+    """Returns whether repeats (records of ``figures``) differ, so that more are wanted."""
 
 
 def on_threads(cell: Cell, trace: TraceInfo) -> bool:

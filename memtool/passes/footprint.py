@@ -1,4 +1,4 @@
-"""The footprint pass: memory at checkpoints and at the peak, by a strategy's own books and by the kernel's. Untimed."""
+"""The footprint pass: memory at checkpoints and at the peak, by the strategy's and the kernel's accounts. Untimed."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ from memtool.passes.layout import F64, KNOWN, U64, Array, Asked, Given, Layout, 
 from memtool.units import format_size
 
 LEAST_LIVE = 64 * 1024
-"""Bytes: a ratio over fewer live bytes says nothing of the allocator."""
+"""Bytes: with fewer live bytes, a ratio to them says nothing about the allocator."""
 MOST_MARKS = 8
-"""Of a workload have figures of their own: the engine's number of heap maps."""
+"""Marks of a workload that have their own figures: as many as the engine has heap maps."""
 _SAME_RESIDENT = 0.01
-"""Resident sets this near to each other (and 64 KiB) are taken as the same: no further repeats."""
+"""Relative difference up to which resident sets count as equal (as do 64 KiB): no further repeats are needed."""
 _SAME_RESIDENT_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Memory at one moment; bytes and blocks, None where the strategy has no such thing."""
+    """Memory at one moment; bytes and blocks, None where the strategy does not report them."""
 
     clock: int
-    """Operations done."""
+    """Number of operations before this moment."""
     live_bytes: int
     live_objects: int
     granted_bytes: int
     footprint_bytes: int | None
     resident_bytes: int | None
-    """Less the baseline."""
+    """Resident memory, minus the baseline."""
     free_bytes: int | None
     largest_free: int | None
     free_blocks: int | None
     used_blocks: int | None
     metadata_bytes: int | None
     most_live_bytes: int
-    """The most since the checkpoint before it; so below."""
+    """Maximum since the previous checkpoint; so for the fields below."""
     most_footprint_bytes: int | None
     most_resident_bytes: int | None
 
@@ -67,44 +67,44 @@ class Footprint(Figures):
     granted_at_peak_live_bytes: int
     footprint_at_peak_live_bytes: int
     ratio_allocations: int
-    """Allocations with at least 64 KiB alive: what the mean ratio runs over."""
+    """Allocations with at least 64 KiB live, over which the mean ratio is formed."""
     ratio_sum: float
-    """Sum of footprint / live over them."""
+    """Sum of footprint / live bytes over these allocations."""
     baseline_resident_bytes: int
     resident_at_peak_live_bytes: int
     peak_resident_bytes: int
     end_resident_bytes: int
-    """After the last event before the epilogue."""
+    """Resident memory after the last event before the epilogue."""
     drained_resident_bytes: int
     huge_resident_bytes: int
     """Part of resident_at_peak_live_bytes in transparent huge pages."""
     beside_limit_bytes: int
-    """The most of the footprint, at a checkpoint, that the length of the region does not bound."""
+    """Largest part of the footprint, at a checkpoint, that the length of the region does not bound."""
     minor_faults: int
     major_faults: int
     grow_calls: int
     shrink_calls: int
     body_ticks: tuple[int, ...]
-    """Of no metric: what checkpoints cost."""
+    """The cost of checkpoints; no metric uses it."""
     report: str
-    """What each adaptor reports, as members of a JSON object."""
+    """The reports of adaptors, as members of a JSON object."""
     region: RegionAccount
     at_peak_live: Checkpoint
     drained: Checkpoint
-    """After the epilogue: nothing is alive."""
+    """After the epilogue, when nothing is live."""
     at_marks: Mapping[str, Checkpoint]
-    """By the marks' names; on one thread."""
+    """Checkpoints by the marks' names; on one thread only."""
     series: Mapping[str, tuple[int | None, ...]]
-    """Each field of a Checkpoint, one figure a checkpoint."""
+    """Each field of a Checkpoint, with one figure for each checkpoint."""
 
     @property
     def memory_bytes(self) -> int:
-        """Return what a replay takes of the machine's memory."""
+        """Return the machine's memory that a replay takes."""
         return self.peak_resident_bytes
 
     @property
     def placed_in_bytes(self) -> int:
-        """Return the length of the region that all blocks were placed in."""
+        """Return the length of the region in which all blocks were placed."""
         return self.peak_footprint_bytes
 
     @property
@@ -114,7 +114,7 @@ class Footprint(Figures):
 
 
 def differ(repeats: Sequence[Footprint]) -> bool:
-    """Return whether repeats disagree in a figure that matters."""
+    """Return whether repeats disagree in an important figure."""
     residents = [repeat.peak_resident_bytes for repeat in repeats]
     spread = max(residents) - min(residents)
     if spread > max(_SAME_RESIDENT * max(residents), _SAME_RESIDENT_BYTES):
@@ -123,7 +123,7 @@ def differ(repeats: Sequence[Footprint]) -> bool:
 
 
 def summarise(samples: CellSamples) -> Summary:
-    """Return peaks, fragmentation, ratios and faults, with what a reader must know to read them rightly."""
+    """Return peaks, fragmentation, ratios and faults, with remarks for reading them correctly."""
     footprints = taken(samples.own, Footprint)
     if not footprints:
         return Summary()
@@ -143,7 +143,7 @@ def summarise(samples: CellSamples) -> Summary:
 
 
 def _figures(reading: Footprint, samples: CellSamples) -> dict[str, float | None]:
-    """Return one sample's metrics; None where the strategy has no such thing."""
+    """Return one sample's metrics; None where the strategy does not report them."""
     trace, peak, live = samples.trace, reading.at_peak_live, reading.peak_live_bytes
     footprint = reading.peak_footprint_bytes if peak.footprint_bytes is not None else None
     at_peak_live = reading.footprint_at_peak_live_bytes if footprint is not None else None
@@ -187,7 +187,7 @@ def _ratio(part: float | None, whole: float | None, least: float = 1) -> float |
 
 
 def _unaccounted(at: Checkpoint) -> float | None:
-    """Return what of a footprint is neither granted, free nor metadata; None where there is no footprint."""
+    """Return the part of a footprint that is neither granted, free nor metadata; None where there is no footprint."""
     if at.footprint_bytes is None:
         return None
     return at.footprint_bytes - at.granted_bytes - (at.free_bytes or 0) - (at.metadata_bytes or 0)
@@ -211,7 +211,7 @@ def _over_the_run(footprint: Footprint) -> dict[str, float | None]:
         ("internal_fragmentation", _internal, "live_bytes", "granted_bytes"),
         ("external_fragmentation", _external, "free_bytes", "largest_free"),
     ):
-        # The mean runs evenly over the run: marks and the peak are not.
+        # The mean is evenly spaced over the run, which marks and the peak are not.
         rows = zip(footprint.series[whole], footprint.series[part], strict=True)
         even = [figure for row in rows if (figure := of(*row)) is not None]
         marked = [of(getattr(at, whole), getattr(at, part)) for at in moments]
@@ -223,7 +223,7 @@ def _over_the_run(footprint: Footprint) -> dict[str, float | None]:
 
 
 def _blowup(footprints: Sequence[Taken[Footprint]], alone: Sequence[Taken[Footprint]]) -> dict[str, Figure]:
-    """Return the peak of memory over that of one thread: of the footprint where that is counted, else of resident."""
+    """Return the ratio of the memory peak to that of one thread, by footprint if that is counted, else by resident."""
     if not alone:
         return {}
     on_region = alone[0].figures.at_peak_live.footprint_bytes is not None
@@ -240,7 +240,7 @@ def _blowup(footprints: Sequence[Taken[Footprint]], alone: Sequence[Taken[Footpr
 
 
 def _notes(footprints: Sequence[Taken[Footprint]]) -> list[str]:
-    """Return what a reader of the memory figures must know to read them rightly."""
+    """Return remarks for reading the memory figures correctly."""
     huge = max(sample.figures.huge_resident_bytes for sample in footprints)
     if not huge or footprints[0].cell.region == "hugepages":
         return []
@@ -251,7 +251,7 @@ def _notes(footprints: Sequence[Taken[Footprint]]) -> list[str]:
 
 
 def _beside_limit(footprints: Sequence[Taken[Footprint]], limit: int | None) -> list[str]:
-    """Return what is said of memory that a strategy needs besides what a memory limit bounds."""
+    """Return the remark about memory that a strategy needs in addition to what a memory limit bounds."""
     most = max(sample.figures.beside_limit_bytes for sample in footprints)
     if limit is None or most == 0:
         return []
@@ -330,7 +330,7 @@ LAYOUT = Layout(
 
 
 def given(asked: Asked) -> Given:
-    """Return how many checkpoints there are to be, with room for them, the one at the beginning, and one at the end."""
+    """Return the number of checkpoints, with memory for them, one at the beginning, and one at the end."""
     room = (asked.checkpoints + 2) * len(_COLUMNS)
     return Given({"checkpoints": asked.checkpoints}, [Part("series", room)])
 

@@ -1,4 +1,4 @@
-"""The heap pass: who holds which addresses at the peak, at marks and at the end, and what is given back later."""
+"""The heap pass: heap maps at the peak, at marks and at the end, and the memory that is released later."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ DRAIN_WAITS = ("0ms", "100ms", "1s", "5s")
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What the malloc under a strategy says of itself; bytes, None where it does not say."""
+    """Figures that the malloc under a strategy reports about itself; bytes, None where it does not report them."""
 
     in_use_bytes: int | None
-    """By its count of what the program has, rounding included."""
+    """Bytes in use by the program, rounding included, by its own count."""
     free_bytes: int | None
-    """Held for reuse."""
+    """Bytes held for reuse."""
     metadata_bytes: int | None
     mapped_bytes: int | None
-    """Taken from the kernel and not given back."""
+    """Bytes taken from the kernel and not returned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Addresses that lie together."""
+    """A contiguous range of addresses."""
 
     address: int
-    """Of a region: from its base."""
+    """Its beginning; in a region, the offset from the base."""
     bytes: int
     first_bucket: int
 
@@ -42,39 +42,39 @@ class HeapMap:
     moment: str
     """``peak``, ``end``, or the name of a mark."""
     clock: int
-    """Operations done."""
+    """Number of operations before this moment."""
     live_bytes: int
     walked: bool
-    """Whether the strategy said what is free and what is metadata."""
+    """Whether the strategy reported what is free and what is metadata."""
     bucket_bytes: int
     left_out_bytes: int
-    """Resident, in extents beyond the most."""
+    """Resident bytes in extents beyond the largest number of extents."""
     extents: tuple[Extent, ...]
     buckets: Mapping[str, tuple[int, ...]]
-    """used, free, metadata, resident, before, and of collectors ``AGES`` -> bytes of each bucket."""
+    """used, free, metadata, resident, before, and for collectors ``AGES`` -> bytes in each bucket."""
     own: Own
 
 
 @dataclass(frozen=True, slots=True)
 class Maps(Figures):
-    """A heap at several moments."""
+    """Heap maps at several moments."""
 
     maps: tuple[HeapMap, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Heap(Maps):
-    """The maps, and bytes that are resident four times after everything was freed."""
+    """The maps, and the bytes that are resident at four moments after everything was freed."""
 
     after_drain_resident_bytes: tuple[int, ...]
     own_after_drain: Own
 
 
 def summarise(samples: CellSamples) -> Summary:
-    """Return what is resident a while after the drain, and for the proof what the malloc says of itself."""
+    """Return the resident memory a while after the drain, and for the proof the malloc's figures about itself."""
     heaps = taken(samples.own, Heap)
-    # At once is the footprint pass's, which is taken more often. What is read later compares with what the same
-    # process had at once: two processes differ by more than idling does.
+    # The figure right after the drain comes from the footprint pass, which is taken more often. Later ones are compared
+    # with the same process right after the drain, because two processes differ by more than idling does.
     names = ["resident_before_idle_bytes", *(f"resident_after_drain_{wait}_bytes" for wait in DRAIN_WAITS[1:])]
     figures = {
         name: Figure([(sample.block, sample.figures.after_drain_resident_bytes[index]) for sample in heaps])
@@ -85,7 +85,7 @@ def summarise(samples: CellSamples) -> Summary:
 
 
 def _own_statistics(heap: Heap) -> dict[str, Any]:
-    """Return what the malloc says of itself at each moment, in bytes; nothing where it says nothing."""
+    """Return the malloc's figures about itself at each moment, in bytes; empty where it reports none."""
     moments = {heap_map.moment: asdict(heap_map.own) for heap_map in heap.maps}
     moments["after drain"] = asdict(heap.own_after_drain)
     says = any(figure is not None for figure in moments.get("peak", {}).values())
@@ -98,8 +98,8 @@ _BUCKET = ("used", "free", "metadata", "resident", "before")
 MOST_MAPS = 8
 MOST_BUCKETS = 2048
 AGES = ("used_once", "used_more", "dead", "dead_kept")
-"""Parts of what is used that have outlived one collection, or several; what is dead and came since the last, or was
-left by it."""
+"""Parts of the used memory that outlived one collection, or several; then dead memory since the last collection, and
+dead memory that it kept."""
 MAP = Layout.of(
     moment=U64,
     clock=U64,
@@ -133,7 +133,7 @@ def unpack(held: Any, parts: Mapping[str, Sequence[int]], asked: Asked) -> dict[
 
 
 def unpacked(held: Any, marks: Sequence[str]) -> list[dict[str, Any]]:  # noqa: ANN401  # maps, and an array map of MAP
-    """Return the fields of each HeapMap; one that ``has_ages`` has parts for those too."""
+    """Return the fields of each HeapMap; a map that ``has_ages`` has parts for those, too."""
     moments = _MOMENTS | dict(enumerate(marks))
     return [_map(heap_map, moments[heap_map["moment"]]) for heap_map in held["map"][: held["maps"]]]
 

@@ -14,9 +14,9 @@ MOST_BITS = 40
 BUCKETS = (MOST_BITS - SUB_BITS + 1) << SUB_BITS
 Buckets = Mapping[int, int]
 SIZE_CLASSES: tuple[int | None, ...] = (16, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, None)
-"""Largest size in bytes of each class of sizes (engine/passes/latency_detail.hpp); the last has no end."""
+"""Largest size in bytes of each class of sizes (engine/passes/latency_detail.hpp); the last is unbounded."""
 SLOW_NS = (1_000, 10_000, 100_000)
-"""From what on an operation counts as slow, in three degrees."""
+"""Thresholds of slow operations, in three degrees."""
 
 
 def bucket_of(ticks: int) -> int:
@@ -48,11 +48,11 @@ def merge(histograms: Iterable[Sequence[tuple[int, int]]]) -> dict[int, int]:
 
 
 def percentile(histogram: Buckets, q: float, maximum: float) -> float:
-    """Return the nearest-rank percentile in ticks: the middle of the bucket that holds it, or the maximum if less.
+    """Return the nearest-rank percentile in ticks: the middle of its bucket, or the maximum if that is less.
 
-    The smallest value such that at least q per cent of all values are not above it (the inverse of the cumulative
-    distribution). ``maximum``: the exact one of these values, which no percentile lies above. Raises ValueError for an
-    empty histogram.
+    It is the smallest value such that at least q per cent of all values are not above it (the inverse of the cumulative
+    distribution). ``maximum`` is the exact maximum, which no percentile exceeds. Raises ValueError for an empty
+    histogram.
     """
     total = sum(histogram.values())
     if total == 0:
@@ -69,11 +69,12 @@ def percentile(histogram: Buckets, q: float, maximum: float) -> float:
 
 
 def step(readings: Buckets) -> float:
-    """Return the step of the clock in ticks, from the lengths that it measured.
+    """Return the resolution of the clock in ticks, from the lengths that it measured.
 
-    Some counters move in steps of many ticks, which no tick divides: lengths are then multiples of the step, rounded
-    up or down, such as 0, 73, 74, 147. The longest step that all lengths are multiples of, to within a tick, is taken,
-    if so many of them cannot be by chance. Else it is the smallest difference between lengths in exact buckets.
+    Some counters advance in steps of many ticks that are not whole numbers: lengths are then rounded multiples of the
+    step, such as 0, 73, 74, 147. The result is the longest step of which all lengths are multiples, to within a tick,
+    if there are too many lengths for a coincidence. Otherwise it is the smallest difference of lengths in exact
+    buckets.
     """
     values = [bounds(bucket) for bucket, count in sorted(readings.items()) if count]
     least = next((value for value in values if value[0] > 0), None)
@@ -87,21 +88,21 @@ def step(readings: Buckets) -> float:
 
 
 def is_within_a_step(difference: float, of: float) -> bool:
-    """Return whether two readings differ by one step at most: rounding makes it a little more or less."""
+    """Return whether two readings differ by at most one step, allowing for rounding."""
     return difference < STEPS_APART * of
 
 
 STEPS_APART = 1.5
-"""Steps of the timer between readings that surely differ: rounding makes one step a little more or less."""
+"""Steps of the timer by which readings certainly differ, allowing for rounding of one step."""
 _LEAST_STEP = 4
-"""Ticks: with a tick of tolerance, nearly everything is a multiple of less."""
+"""Ticks: with a tolerance of one tick, nearly everything is a multiple of a shorter step."""
 _BY_CHANCE = 0.05
 
 
 def _period(values: Sequence[tuple[int, int]], shortest: float, longest: float) -> float | None:
-    """Return the period from ``shortest`` to ``longest`` that all values have, to within a tick; None: there is none.
+    """Return the period from ``shortest`` to ``longest`` of which all values are multiples, within a tick; None: none.
 
-    Values are (lowest, highest) and ascend. Those in buckets too wide for the period say nothing.
+    Values are (lowest, highest) and ascend. Those in buckets wider than the period are ignored.
     """
     used = [value for value in values if value[1] - value[0] + 2 <= longest / 2]
     for low, high in used:
@@ -114,6 +115,6 @@ def _period(values: Sequence[tuple[int, int]], shortest: float, longest: float) 
     multiples = [round((low + high) / 2 / period) for low, high in used]
     if any(not low - 1 <= period * multiple <= high + 1 for (low, high), multiple in zip(used, multiples, strict=True)):
         return None
-    # A clock without steps never reads nothing at all. Two values make any period.
+    # A clock without steps never measures exactly 0. Two values fit any period.
     is_sure = values[0] == (0, 0) or (3 / period) ** (len(used) - 2) < _BY_CHANCE
     return period if is_sure and len(set(multiples)) > 1 else None

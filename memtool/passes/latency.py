@@ -1,4 +1,4 @@
-"""The latency pass: each operation is timed by itself; under arrivals from when it is due."""
+"""The latency pass: each operation is timed individually; under arrivals, from the time when it is due."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BEHIND = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Ticks of one kind of operation."""
+    """Times of one kind of operation, in ticks."""
 
     maximum: int
-    """Exact."""
+    """The exact maximum."""
     buckets: Pairs
 
 
@@ -32,9 +32,9 @@ class Slices:
     """One kind of operation in each slice of the run's events."""
 
     maximum: tuple[int, ...]
-    """Ticks of the longest; 0: there was none."""
+    """Ticks of the longest operation; 0: there was none."""
     slow: tuple[tuple[int, ...], ...]
-    """For each degree of slowness (histogram.SLOW_NS) how many were."""
+    """For each threshold (histogram.SLOW_NS), the number of slower operations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +42,21 @@ class OpenLoop:
     """How a replay kept up with its arrivals, in ticks."""
 
     schedule_ticks: int
-    """When the last operation was meant to begin."""
+    """Time at which the last operation was due."""
     latest_ticks: int
-    """Most that an operation began after it was meant to."""
+    """Largest delay of an operation's start."""
     end_behind_ticks: int
-    """The same of the last operation."""
+    """Delay of the last operation's start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Latency(Timing):
-    """Histograms of all replays together, in ticks, what the timer takes included."""
+    """Histograms of all replays together, in ticks, including the timer's own time."""
 
     histograms: Mapping[str, Histogram]
     """Kind of operation, ``first_touch``, ``frame``; ``floor``: an empty timed region, ``touch_floor``: of a touch."""
     by_size: Mapping[str, tuple[Histogram, ...]]
-    """allocate and deallocate -> one for each class of sizes (histogram.SIZE_CLASSES); on one thread only."""
+    """allocate and deallocate -> a histogram for each class of sizes (histogram.SIZE_CLASSES); on one thread only."""
     slices: Mapping[str, Slices]
     """allocate and deallocate; on one thread only."""
     open_loop: OpenLoop | None
@@ -79,9 +79,9 @@ def summarise(samples: CellSamples) -> Summary:
 
 
 def _noise_floor(timed: Timed, ns: float) -> dict[str, Any]:
-    """Return what an empty timed region took in all samples of a cell, merged.
+    """Return the times of empty timed regions, merged over all samples of a cell.
 
-    ``noise_floor_ns``: percentiles and maximum; ``timer_resolution_ns``: the step of the timer.
+    ``noise_floor_ns``: percentiles and maximum; ``timer_resolution_ns``: the resolution of the timer.
     """
     floors = [sample.figures.histograms["floor"] for sample in timed]
     merged = histogram.merge(floor.buckets for floor in floors)
@@ -96,10 +96,10 @@ def _noise_floor(timed: Timed, ns: float) -> dict[str, Any]:
 
 
 def _timer_step(timed: Timed) -> float:
-    """Return the step of the timer in ticks, from everything that was measured with it.
+    """Return the resolution of the timer in ticks, from all lengths that it measured.
 
-    Under arrivals a latency begins when the operation is due, which is no reading of the timer: the floor alone counts.
-    A frame is a sum of readings, less what so many empty ones take.
+    Under arrivals, a latency begins when the operation is due, which the timer does not read, so only the floor counts.
+    A frame is a sum of lengths, minus the same number of empty ones.
     """
     readings = [
         distribution.buckets
@@ -111,10 +111,10 @@ def _timer_step(timed: Timed) -> float:
 
 
 def _latencies(timed: Timed, null: Timed, ns: float) -> dict[str, Figure]:
-    """Return the percentiles of each kind of operation, less the median of the same sample's noise floor.
+    """Return the percentiles of each kind of operation, minus the median of the same sample's noise floor.
 
-    Under arrivals it is also held against the null strategy's, which has queues and interruptions of its own. Not
-    applicable where a sample is too short to have read its floor.
+    Under arrivals they are also compared with the null strategy's, which include queueing and interruptions. They are
+    not applicable where a sample is too short to have measured its floor.
     """
     if not timed:
         return {}
@@ -141,7 +141,7 @@ def _latencies(timed: Timed, null: Timed, ns: float) -> dict[str, Figure]:
 
 
 def _frames(timed: Timed, ns: float) -> dict[str, Figure]:
-    """Return what a frame's operations take together; the worker has taken the floor off each of them."""
+    """Return the times of all operations of a frame together; the worker has subtracted the floor of each of them."""
     return {
         f"frame_{share}_ns": Figure([(sample.block, ticks * ns) for sample, ticks in zip(timed, raw, strict=True)])
         for share, raw in _readings(timed, "frame").items()
@@ -154,7 +154,7 @@ def _histogram(sample: Taken[Latency], kind: str) -> Histogram:
 
 
 def _readings(timed: Timed, kind: str) -> dict[str, list[float]]:
-    """Return each percentile and the maximum of a kind, in ticks, one a sample; empty where a sample has none of it."""
+    """Return each percentile and the maximum of a kind, in ticks, by sample; empty where a sample lacks the kind."""
     histograms = [_histogram(sample, kind) for sample in timed]
     if not histograms or not all(reading.buckets for reading in histograms):
         return {}
@@ -176,15 +176,15 @@ def _less_floor(
 
 
 def _is_at_floor(raw: Sequence[float], floor: Sequence[float], step: float) -> bool:
-    """Return whether a percentile is above the floor's by a step of the timer at most, or by less than it spreads."""
+    """Return whether a percentile exceeds the floor's by at most a step of the timer, or by less than its spread."""
     above = median(raw) - median(floor)
     return histogram.is_within_a_step(above, step) or above < max(floor) - min(floor)
 
 
 def _open_loop(timed: Timed, null: Timed, samples: CellSamples) -> dict[str, Any]:
-    """Return how the replays kept up with the arrivals, and what the null strategy shows; empty for a closed loop.
+    """Return how the replays kept up with the arrivals, and the null strategy's latencies; empty for a closed loop.
 
-    Behind is a cell whose replays, in the middle, take longer than their schedule by more than a hundredth of it.
+    A cell has fallen behind if its median replay takes longer than the schedule by more than a hundredth of it.
     """
     kept = [open_loop for sample in timed if (open_loop := sample.figures.open_loop) is not None]
     if not kept or samples.trace.arrivals is None:
@@ -207,7 +207,7 @@ def _open_loop(timed: Timed, null: Timed, samples: CellSamples) -> dict[str, Any
 
 
 def _median_replay(timed: Timed) -> float:
-    """Return the ticks of the middle one of all replays under arrivals; 0 where there is none."""
+    """Return the ticks of the median replay under arrivals; 0 where there is none."""
     ticks = [
         body_tick for sample in timed if sample.figures.open_loop is not None for body_tick in sample.figures.body_ticks
     ]
@@ -215,7 +215,7 @@ def _median_replay(timed: Timed) -> float:
 
 
 def _of_null(null: Timed, ns: float) -> dict[str, dict[str, float]]:
-    """Return the null strategy's latencies under the arrivals, by kind: medians, as an allocator's."""
+    """Return the null strategy's latencies under the arrivals, by kind: medians, as for allocators."""
     figures = _latencies(null, (), ns)
     return {
         kind: {
@@ -246,7 +246,7 @@ _KINDS = ("allocate", "deallocate", "reallocate", "first_touch", "floor", "remot
 _DETAILED = ("allocate", "deallocate")
 _CLASSES, _SLICES, _SLOW = len(histogram.SIZE_CLASSES), 400, len(histogram.SLOW_NS)
 _MOST_OF_THEIR_OWN = 64
-"""Threads with histograms of their own: 240 KiB each."""
+"""Number of threads with their own histograms, which take 240 KiB each."""
 LAYOUT = Layout.of(
     slow_ticks=Array(U64, _SLOW),
     arrivals=U64,
@@ -266,7 +266,7 @@ LAYOUT = Layout.of(
 
 
 def given(asked: Asked) -> Given:
-    """Return when operations arrive and what counts as slow, with room for what each thread finds."""
+    """Return the arrivals and the thresholds of slow operations, with memory for the figures of each thread."""
     own = min(asked.lanes, _MOST_OF_THEIR_OWN)
     parts = [*thread_rows(asked)]
     if asked.arrivals is not None:
@@ -307,14 +307,14 @@ def _pairs(counts: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def _of_lane(counts: Sequence[int], lane: int) -> dict[str, list[tuple[int, int]]]:
-    """Return the histograms of a thread; those of all its frees for deallocate."""
+    """Return the histograms of a thread; deallocate has all its frees."""
     kinds = {kind: _counts(counts, lane * len(_KINDS) + index) for index, kind in enumerate(_KINDS)}
     frees = map(sum, zip(kinds["deallocate"], kinds["remote_deallocate"], strict=True))
     return {"allocate": _pairs(kinds["allocate"]), "deallocate": _pairs(frees)}
 
 
 def _slices(held: Sequence[int], at: int) -> dict[str, Any]:
-    """Return what the slices hold of a kind: of each slice both kinds, of each the maximum and the degrees of slow."""
+    """Return the slices of a kind: a slice holds both kinds, a kind the maximum and counts by threshold."""
     first, step = at * (1 + _SLOW), len(_DETAILED) * (1 + _SLOW)
     return {
         "maximum": held[first::step],

@@ -1,6 +1,6 @@
-"""How the structure of a pass lies in memory: the fields of the one in its native header, in order and by name.
+"""The layout of a pass's structure in memory: the fields of the structure in its native header, in order and by name.
 
-Nothing here knows ctypes: what summarises and stores imports the passes.
+ctypes is not used here, because the code that summarises and stores imports the passes.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ class Number(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Characters that end with a zero."""
+    """Characters up to a zero."""
 
     bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """So many of a kind, side by side."""
+    """An array of a kind."""
 
     of: Kind
     length: int
@@ -35,7 +35,7 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """So many counts of eight bytes, nearly all of them zero."""
+    """An array of eight-byte counts, nearly all of them zero."""
 
     length: int
 
@@ -48,7 +48,7 @@ class Layout:
 
     @staticmethod
     def of(**fields: Kind) -> Layout:
-        """Return the structure of these fields, in this order."""
+        """Return the structure with these fields, in this order."""
         return Layout(tuple(fields.items()))
 
 
@@ -59,40 +59,40 @@ NOT_KNOWN = 2**64 - 1
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Numbers that lie behind the structure, where their number differs; a field of its name has their offset."""
+    """An array of numbers after the structure, of variable length; a field of the same name has its offset."""
 
     name: str
     length: int
-    """How many numbers of eight bytes."""
+    """Number of eight-byte numbers."""
     content: Sequence[int] = ()
-    """What the worker is given; else it is found."""
+    """Initial content for the worker; if empty, the worker fills it in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a worker is asked, of which each pass takes what is its matter."""
+    """The request to a worker, of which each pass uses the parts that it needs."""
 
     checkpoints: int = 0
     lanes: int = 0
-    """Threads in all; 0: there is one."""
+    """Total number of threads; 0: a single one."""
     drain_waits_ms: tuple[int, ...] = (0, 0, 0, 0)
     slow_ticks: tuple[int, ...] = (0, 0, 0)
     arrivals: tuple[int, ...] | None = None
     marks: tuple[str, ...] = ()
     counter: int = 0
-    """Number of what counts instructions, in the engine's order."""
+    """Number of the counter of instructions, in the engine's order."""
     socket: int = 0
-    """Over which the means to count system calls are sent."""
+    """Socket for the descriptor with which system calls are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What of it lies in the buffer of a pass when the worker begins."""
+    """The initial content of a pass's buffer."""
 
     fields: Mapping[str, object] = field(default_factory=dict)
     parts: Sequence[Part] = ()
 
 
 def known(figure: int) -> int | None:
-    """Return a figure; None where it is not known."""
+    """Return a figure; None where it is unknown."""
     return None if figure == NOT_KNOWN else figure

@@ -1,4 +1,4 @@
-"""The program pass: a whole real program is run once, and what it and all that it starts take is summed up."""
+"""The program pass: a whole real program is run once, and the costs of it and all its descendants are totalled."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from memtool.passes.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class ProgramRun(Figures):
-    """One run: of the program and all its descendants, but for the wall time."""
+    """One run of the program and all its descendants; the wall time is that of the program alone."""
 
     wall_ns: int
-    """Until the program itself has ended; of a server: until its load has."""
+    """Time until the program itself has ended; for a server, until its load has."""
     user_ns: int
     system_ns: int
     tree_peak_bytes: int
-    """Most resident memory of all living processes together, each page once, as far as looks have seen it."""
+    """Most resident memory of all living processes together, each page counted once, as far as it was sampled."""
     largest_process_bytes: int
-    """The kernel's own high-water mark of the process that held most."""
+    """The kernel's own high-water mark of the process with the highest one."""
     minor_faults: int
     major_faults: int
     voluntary_switches: int
@@ -28,11 +28,11 @@ class ProgramRun(Figures):
     exit_status: int
     most_processes: int
     looks: int
-    """How often the tree was looked at."""
+    """Number of times that the processes were sampled."""
     left_processes: int
-    """Still alive when the program itself had ended."""
+    """Processes still alive when the program itself had ended."""
     ready_ns: int | None
-    """From the start of a server until it was ready."""
+    """Time from the start of a server until it was ready."""
 
 
 _FIGURES: dict[str, Callable[[ProgramRun], float | None]] = {
@@ -53,7 +53,7 @@ _FIGURES: dict[str, Callable[[ProgramRun], float | None]] = {
 
 
 def summarise(samples: CellSamples) -> Summary:
-    """Return what the runs took, as it is; and a note where processes had to be ended."""
+    """Return the costs of the runs, and a note if processes had to be killed."""
     runs = taken(samples.own, ProgramRun)
     if not runs:
         return Summary()
@@ -75,6 +75,6 @@ PASS = Declaration(
 )
 MEASURE = Measure(
     figures=ProgramRun,
-    layout=Layout(()),  # no worker of the engine's
+    layout=Layout(()),  # no worker of the engine takes it
     summarise=summarise,
 )

@@ -1,4 +1,4 @@
-"""Records to plain data and back: what a worker answers, and what a journal keeps."""
+"""Converts records to plain data and back, for workers' answers and for the journal."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ T = TypeVar("T")
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
-    from memtool.passes import Pass  # noqa: F401  # which Sample names, and may not import
+    from memtool.passes import Pass  # noqa: F401  # Sample names it and cannot import it
 
     return TypeAdapter(kind)
 
 
 def record_from(kind: type[T], data: Mapping[str, Any]) -> T:
-    """Return a record made by name. Raises ValueError in one line for a field that is absent, unknown or mistyped."""
+    """Return a record made by name. Raises ValueError in one line for a missing, unknown or mistyped field."""
     from pydantic import ValidationError
 
     try:
@@ -35,7 +35,7 @@ def record_from(kind: type[T], data: Mapping[str, Any]) -> T:
 
 
 def plain(record: object) -> dict[str, Any]:
-    """Return a record's fields by name, for json.dumps(default=plain). Raises TypeError for what is no record."""
+    """Return a record's fields by name, for json.dumps(default=plain). Raises TypeError for other objects."""
     if not is_dataclass(record) or isinstance(record, type):
         raise TypeError(f"{type(record).__name__} is no record")
     return {field.name: getattr(record, field.name) for field in fields(record)}

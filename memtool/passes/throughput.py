@@ -1,4 +1,4 @@
-"""The throughput pass: whole replays are timed, with no timer inside."""
+"""The throughput pass: whole replays are timed, without a timer between operations."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from memtool.units import format_ns
 
 _MUCH_LATE_NS = 1e7
 _MUCH_LATE = 0.02
-"""Of the time that was recorded: below that it is what a machine does besides."""
+"""Share of the recorded time; smaller delays are caused by the machine."""
 HARNESS_DOMINATES = 0.5
-"""On several threads the harness hands objects over, and what an allocator takes hides behind the waiting: from this
-share of the time on, taking the harness off gives no figure."""
+"""On several threads the harness hands objects over, and part of an allocator's time overlaps with waiting. From this
+share of the time on, subtracting the harness gives no meaningful figure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput(Timing):
-    """As Timing has it."""
+    """The figures of Timing."""
 
 
 def summarise(samples: CellSamples) -> Summary:
-    """Return the time of an operation, gross and without the harness, its processor time, and what threads waited."""
+    """Return the time of an operation, gross and without the harness, its processor time, and the waits of threads."""
     timed = taken(samples.own, Throughput)
     if not timed:
         return Summary()
@@ -51,7 +51,7 @@ def summarise(samples: CellSamples) -> Summary:
     if harness_dominates(timed[0].cell, samples.trace, harness, median(figure for _, figure in gross)):
         net = []
     figures = {"time_per_op_ns": Figure(gross), "net_time_per_op_ns": Figure(net)}
-    # Of all replays together: what other threads do need not keep step with one.
+    # Over all replays together: the work of other threads need not be in step with one replay.
     cpu = [(sample.block, used) for sample in timed if any(used := sample.figures.cpu_ns)]
     if cpu:
         figures["cpu_ns_per_op"] = Figure(
@@ -61,7 +61,7 @@ def summarise(samples: CellSamples) -> Summary:
 
 
 def _late(timed: Sequence[Taken[Throughput]], samples: CellSamples) -> Iterator[str]:
-    """Yield that a paced replay could not keep up."""
+    """Yield a remark if a paced replay could not keep up."""
     late = max(sample.figures.late_ticks for sample in timed) * samples.clock.ns_per_tick
     seconds = 0.0 if samples.trace.pace is None else samples.trace.pace["seconds"]
     if late >= max(_MUCH_LATE_NS, _MUCH_LATE * seconds * 1e9):
@@ -69,12 +69,12 @@ def _late(timed: Sequence[Taken[Throughput]], samples: CellSamples) -> Iterator[
 
 
 def harness_dominates(cell: Cell, trace: TraceInfo, harness: float, gross: float) -> bool:
-    """Return whether a time on several threads is mostly the harness's, both in the same unit."""
+    """Return whether a time on several threads is mostly the harness's; both have the same unit."""
     return on_threads(cell, trace) and harness > HARNESS_DOMINATES * gross
 
 
 def _waits(timed: Sequence[Taken[Throughput]], samples: CellSamples) -> dict[str, Figure]:
-    """Return what threads waited for each other's objects, in the replay whose time counts; in parallel only."""
+    """Return the time that threads waited for each other's objects, in the replay whose time counts; parallel only."""
     parallel = [sample for sample in timed if sample.cell.mode == Mode.PARALLEL and sample.figures.wait_ticks]
 
     def waited(figures: Throughput) -> float:

@@ -1,4 +1,4 @@
-"""What passes have in common that time replays."""
+"""The common parts of passes that time replays."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ Pairs = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class ThreadRow:
-    """One thread of a replay on several; ticks of the last replay."""
+    """One thread of a multi-threaded replay; ticks of the last replay."""
 
     operations: int
-    """Before the epilogue."""
+    """Number of operations before the epilogue."""
     remote_deallocations: int
     body_ticks: int
-    """From its first event to its last before the epilogue."""
+    """Time from its first event to its last before the epilogue."""
     wait_ticks: int
-    """Of these, waiting for objects of other threads."""
+    """Part of this time in which it waited for objects of other threads."""
     histograms: Mapping[str, Pairs] | None = None
-    """Its own latencies, of the first threads in the latency pass: by kind."""
+    """Its own latencies by kind, for the first threads in the latency pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing(Figures):
-    """Ticks and nanoseconds of each replay, warm-ups left out."""
+    """Ticks and nanoseconds of each replay, without warm-ups."""
 
     body_ticks: tuple[int, ...]
-    """Of the replay before the epilogue."""
+    """Time of the replay before the epilogue."""
     epilogue_ticks: tuple[int, ...]
     cpu_ns: tuple[int, ...]
     """Processor time of all threads of the process in the replay before the epilogue."""
     wait_ticks: tuple[int, ...]
-    """Of all threads together, waiting for objects of each other; empty on one thread."""
+    """Total time in which threads waited for objects of each other; empty on one thread."""
     threads: tuple[ThreadRow, ...]
     """Empty on one thread."""
     late_ticks: int
-    """The most by which a paced replay came later than was recorded."""
+    """Largest delay of a paced replay compared with the recording."""
 
     @property
     def replay_ticks(self) -> int:
@@ -63,7 +63,7 @@ _ROW = ("operations", "remote_deallocations", "body_ticks", "wait_ticks")
 
 
 def thread_rows(asked: Asked) -> tuple[Part, ...]:
-    """Return the part that has a row for each thread; none on one."""
+    """Return the part that has a row for each thread; none on one thread."""
     return (Part("threads", asked.lanes * len(_ROW)),) if asked.lanes else ()
 
 

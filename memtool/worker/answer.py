@@ -1,7 +1,7 @@
-"""How a worker's answer is read: as it comes, for as long as the worker has, and never believed to be one unless it is.
+"""Reads a worker's answer as it arrives, within the worker's time, and trusts only a complete, marked answer.
 
-The worker writes into a pipe: a token that is drawn anew for each worker, the length of what follows, the marshalled
-answer, the token again. A worker may die, hang, close the pipe, write into it, or leave children that hold it open.
+The worker writes into a pipe: a token that is random for each worker, the length of the answer, the marshalled answer,
+and the token again. A worker may die, hang, close the pipe, write into it, or leave children that hold it open.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ TOKEN_BYTES = 16
 _LENGTH_BYTES = 8
 _LARGEST = 1 << 30
 _LOOK_SECONDS = 0.1
-"""Between looks at a process that the kernel has no descriptor for."""
+"""Seconds between checks of a process for which the kernel has no descriptor."""
 _GRACE_SECONDS = 5.0
-"""What a worker that has closed the pipe is given to end: the kernel takes its memory back meanwhile."""
+"""Seconds for a worker that has closed the pipe to end; meanwhile the kernel releases its memory."""
 
 
 class Foreign(Exception):
-    """What came through the pipe is not an answer."""
+    """The data in the pipe is not an answer."""
 
 
 class TimedOut(Exception):
-    """The worker was alive at its time limit, and had not answered."""
+    """The worker was alive at its time limit but had not answered."""
 
 
 def read_answer(pipe: int, pid: int, token: bytes, deadline: float) -> dict[str, Any] | None:
-    """Return the answer of a worker; None: it has died, or closed the pipe, without one.
+    """Return the answer of a worker; None: it died, or closed the pipe, without an answer.
 
-    ``deadline``: as time.monotonic() has it. Raises TimedOut and Foreign.
+    ``deadline``: by time.monotonic(). Raises TimedOut and Foreign.
     """
     os.set_blocking(pipe, False)
     data = bytearray()
@@ -63,7 +63,7 @@ def wait_for_end(pid: int, deadline: float) -> None:
 
 @contextmanager
 def _process(pid: int) -> Iterator[int | None]:
-    """Yield a descriptor that can be read once the process has ended; None where the kernel has none."""
+    """Yield a descriptor that becomes readable when the process ends; None if the kernel does not provide one."""
     try:
         descriptor = os.pidfd_open(pid)
     except OSError:
@@ -76,7 +76,7 @@ def _process(pid: int) -> Iterator[int | None]:
 
 
 def _wait(pipe: int, process: int | None, pid: int, deadline: float) -> bool:
-    """Wait until there is something to read, the process has ended, or it is time; return whether it has ended."""
+    """Wait for data, the end of the process or the deadline; return whether the process has ended."""
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
     if process is not None:
@@ -87,7 +87,7 @@ def _wait(pipe: int, process: int | None, pid: int, deadline: float) -> bool:
 
 
 def _dies(process: int | None, pid: int, deadline: float) -> bool:
-    """Return whether a process has ended by then."""
+    """Return whether a process has ended by the deadline."""
     while time.monotonic() < deadline:
         poll = select.poll()
         if process is not None:
@@ -98,12 +98,12 @@ def _dies(process: int | None, pid: int, deadline: float) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    """Return whether a child has ended; it stays to be waited for."""
+    """Return whether a child has ended; it can still be waited for."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _drain(pipe: int, data: bytearray, token: bytes) -> bool:
-    """Add what there is to read; return whether more may come. Raises Foreign for what is no answer's beginning."""
+    """Add the available data; return whether more may come. Raises Foreign if it cannot be the start of an answer."""
     with suppress(BlockingIOError):
         while True:
             chunk = os.read(pipe, 1 << 20)

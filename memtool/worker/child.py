@@ -1,7 +1,7 @@
-"""The worker process of a class in Python: replays one pass of one cell, answers on a pipe, ends.
+"""The worker process of an allocator in Python: it replays one pass of one cell, answers on a pipe, and ends.
 
-Run by file path under ``python -I -S`` with nothing but what ctypes needs: everything imported here is in every
-measured process, and costs its start.
+It is run by file path under ``python -I -S`` and imports little more than ctypes: everything imported here is in every
+measured process, and adds to its start.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import sys
 from marshal import dumps, loads
 
-# Not typing's own: importing typing would cost every worker a millisecond. Type checkers take the name for true.
+# Not from typing, whose import would cost every worker a millisecond. Type checkers treat the name as true.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -20,11 +20,11 @@ _SIGKILL = 9
 
 
 def main() -> None:
-    """Read the request, replay, answer. Ends with os._exit: what the interpreter would tidy up is not ours to time."""
+    """Read the request, replay, and answer. Ends with os._exit, because the interpreter's cleanup is not needed."""
     request = loads(sys.stdin.buffer.read())
     import ctypes
 
-    # Before anything can go on for long: a worker must not outlive the parent that would have killed it.
+    # Before anything that may take long: a worker must not outlive its parent, which would have killed it.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL)
     if os.getppid() != request["parent"]:
         os._exit(1)
@@ -88,7 +88,7 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
     run(ctypes.byref(call), ctypes.byref(result))
     after = noise.read()
 
-    # Threads without a processor each take it from one another.
+    # Threads without their own processor take it from each other.
     shares = request["threads"] is not None and request["threads"][2] == 0
     noises = {name: after[name] - before[name] for name in after}
     noises["own_switches"] = noises["involuntary_switches"] if shares else result.own_switches
@@ -98,14 +98,14 @@ def _replay(request: dict[str, Any]) -> dict[str, Any]:
         "message": result.message.decode(errors="replace") if failure is None else failure,
         "proof": _proof(request["adopted"]),
         "noise": noises,
-        "figures": bytes(figures) if result.status == DONE else b"",  # as they lie there: the parent reads them
+        "figures": bytes(figures) if result.status == DONE else b"",  # in raw form: the parent reads them
     }
     del memory
     return answer
 
 
 def _reserve(size: int, alignment: int, advice: tuple[int, ...]) -> tuple[object, int]:
-    """Reserve address space for the region and return (what keeps it mapped, its base)."""
+    """Reserve address space for the region and return (the object that keeps it mapped, its base)."""
     import ctypes
     import mmap
 
@@ -121,7 +121,7 @@ def _reserve(size: int, alignment: int, advice: tuple[int, ...]) -> tuple[object
 
 
 def _map_file(base: int, size: int, descriptor: int, *, shared: bool) -> None:
-    """Put a mapping of a file, from its beginning, in the place of the reserved memory."""
+    """Map a file, from its beginning, over the reserved memory."""
     import ctypes
     import mmap
 
@@ -137,7 +137,7 @@ def _map_file(base: int, size: int, descriptor: int, *, shared: bool) -> None:
 
 
 def _proof(source: tuple[str, ...]) -> dict[str, Any]:
-    """Return what shows which library serves malloc, and whose code the class is."""
+    """Return the proof of the library that serves malloc, and of the code of the class."""
     from memtool.allocators.own.code_files import code_files
     from memtool.engine.instruments.binding import symbol_owner
     from memtool.worker.protocol import tuning

@@ -1,4 +1,4 @@
-"""How long a run will still take, from what its samples have taken so far, pass by pass."""
+"""Estimates the remaining time of a run from the durations of its samples, pass by pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from memtool.passes import Pass
 
 @dataclass(slots=True)
 class Estimate:
-    """Seconds that are left; each pass by the mean of its own samples, which differ between passes tenfold."""
+    """Remaining seconds; each pass by the mean of its own samples, because passes differ by a factor of ten."""
 
     clock: Callable[[], float] = time.monotonic
     _left: Counter[Pass] = field(default_factory=Counter)
@@ -26,7 +26,7 @@ class Estimate:
         self._left.update(samples)
 
     def begin(self, run_pass: Pass) -> None:
-        """Note that a sample begins, and so that the one before it has ended."""
+        """Record that a sample begins, which implies that the one before it has ended."""
         now = self.clock()
         if self._current is not None and self._last is not None:
             self._taken[self._current] += 1
@@ -35,11 +35,11 @@ class Estimate:
         self._left[run_pass] -= 1
 
     def skip(self, run_pass: Pass) -> None:
-        """Note that a sample that was expected is not taken: it is there already, or its cell has failed."""
+        """Record that an expected sample is not taken: it exists already, or its cell has failed."""
         self._left[run_pass] -= 1
 
     def seconds_left(self) -> float | None:
-        """Return the seconds left, the sample that has begun included; None before one has ended."""
+        """Return the remaining seconds, including the current sample; None before one has ended."""
         unit = [self._seconds[taken] / self._taken[taken] / taken.declared.usual for taken in self._taken]
         if not unit:
             return None

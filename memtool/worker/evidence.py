@@ -1,4 +1,4 @@
-"""Whether all samples measured the same thing: what each proves is held against what the others proved."""
+"""Checks that all samples measured the same code: the proof of each is compared with those of the others."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from memtool.model import Cell, Status
 from memtool.passes import Sample
 
 _OF_A_CELL = ("malloc_owner", "malloc_build_id", "version", "library", "library_build_id", "python", "class")
-"""What of a proof is the same in every sample of a cell."""
+"""Entries of a proof that are equal in all samples of a cell."""
 
 
 @dataclass(slots=True)
 class Contents:
-    """The contents of the files that code comes from, each read once as long as nobody touches it."""
+    """Digests of the files from which code is loaded; each is read again only if it has changed."""
 
     _known: dict[tuple[str, Identity], str] = field(default_factory=dict)
 
     def digest(self, path: str, identity: Identity) -> str:
-        """Return a digest of the file that a worker has seen, or what it was replaced by says."""
+        """Return a digest of a file that a worker has loaded, or a statement about its replacement."""
         key = (path, identity)
         if key not in self._known:
             self._known[key] = digest_of(Path(path)) if self._is_still(path, identity) else "replaced"
@@ -41,7 +41,7 @@ class Contents:
 
 
 def digest_of(path: Path) -> str:
-    """Return a digest of a file's content; where it cannot be read, why."""
+    """Return a digest of a file's content, or the reason why it cannot be read."""
     try:
         return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
     except OSError as problem:
@@ -50,13 +50,13 @@ def digest_of(path: Path) -> str:
 
 @dataclass(slots=True)
 class Evidence:
-    """What the samples of a run have proved so far."""
+    """The proofs of a run's samples so far."""
 
     _cells: dict[Cell, Mapping[str, Any]] = field(default_factory=dict)
     _code: dict[str, str] = field(default_factory=dict)
 
     def hold(self, sample: Sample) -> Sample:
-        """Return a sample as it is, or failed where it measured something else than those before it."""
+        """Return a sample unchanged, or failed if it measured other code than those before it."""
         proof = sample.proof
         if sample.status is not Status.OK or not proof:
             return sample

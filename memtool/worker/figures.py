@@ -1,4 +1,4 @@
-"""The memory that a worker finds its figures in: made as a pass lays it out, and read when the worker has ended."""
+"""The memory in which a worker stores its figures: laid out by the pass, and read when the worker has ended."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def _ctype(kind: Kind) -> Any:  # noqa: ANN401  # ctypes has no common type
 
 
 def _plain(held: Any, kind: Kind) -> Any:  # noqa: ANN401
-    """Return what memory holds: numbers, texts, lists of them, and a structure by the names of its fields.
+    """Return the content of memory: numbers, texts, lists of them, and structures as fields by name.
 
-    Counts are pairs: (index, count) of those that are not zero.
+    Counts become pairs: (index, count) of those that are not zero.
     """
     if isinstance(kind, Layout):
         return {name: _plain(getattr(held, name), member) for name, member in kind.fields}
     if isinstance(kind, Array):
         return list(held) if isinstance(kind.of, Number) else [_plain(member, kind.of) for member in held]
     if isinstance(kind, Counts):
-        # Most lie behind the last that counts anything: each looked at would cost a sample three milliseconds.
+        # Most are beyond the last count that is not zero: checking each would cost a sample three milliseconds.
         used = (len(bytes(held).rstrip(b"\0")) + _WORD - 1) // _WORD
         return [(index, count) for index, count in enumerate(held[:used]) if count]
     if isinstance(kind, Text):
@@ -48,12 +48,12 @@ def _plain(held: Any, kind: Kind) -> Any:  # noqa: ANN401
 
 
 def head_bytes(measure: Measure) -> int:
-    """Return the length of a pass's structure, without the parts behind it."""
+    """Return the length of a pass's structure, without the parts after it."""
     return ctypes.sizeof(_ctype(measure.layout))
 
 
 def _offsets(measure: Measure, parts: Sequence[Part]) -> tuple[dict[str, int], int]:
-    """Return where each part begins, and where the last one ends."""
+    """Return the offset of each part, and that of the end of the last one."""
     end = head_bytes(measure)
     offsets = {}
     for part in parts:
@@ -63,12 +63,12 @@ def _offsets(measure: Measure, parts: Sequence[Part]) -> tuple[dict[str, int], i
 
 
 def initial_memory(measure: Measure, asked: Asked) -> tuple[bytes, int]:
-    """Return (what the memory begins with, its length in bytes); zeroes follow."""
+    """Return (the initial content of the memory, its length in bytes); the rest is zero."""
     initial = measure.given(asked)
     offsets, end = _offsets(measure, initial.parts)
     kind = _ctype(measure.layout)
     fields = {**initial.fields, **offsets}
-    # The structure of a pass may be a megabyte, nearly all of it to be found.
+    # The structure of a pass may be a megabyte, and the worker fills in nearly all of it.
     last = max((getattr(kind, name).offset + getattr(kind, name).size for name in fields), default=0)
     content = memoryview(kind(**fields)).cast("B")[:last].tobytes()
     for part in initial.parts:
@@ -79,9 +79,9 @@ def initial_memory(measure: Measure, asked: Asked) -> tuple[bytes, int]:
 
 
 def read(measure: Measure, asked: Asked, memory: bytes, counted: dict[str, Any]) -> Figures:
-    """Return the record of what a worker has left, and of what was ``counted`` of it from outside.
+    """Return the record of a worker's figures, and of those that were ``counted`` outside of it.
 
-    Raises ValueError in one line for what is none.
+    Raises ValueError in one line if they are not valid.
     """
     parts = measure.given(asked).parts
     offsets, end = _offsets(measure, parts)

@@ -1,4 +1,4 @@
-"""What counts from outside of a worker: callgrind, under which it runs, and the listener to its system calls."""
+"""Instruments outside of a worker: callgrind, under which it runs, and the listener to its system calls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Count = Callable[[subprocess.Popen[bytes]], dict[str, Any]]
 
 @contextmanager
 def counted(job: Job) -> Iterator[tuple[list[str], Count, int]]:
-    """Yield (how the lean worker's command begins, what returns the counts, a descriptor for the worker or -1)."""
+    """Yield (beginning of the lean worker's command, function that returns the counts, a descriptor for it or -1)."""
     if job.counter is Counter.CALLGRIND:
         with _instructions_counted(job) as (under, count):
             yield under, count, -1
@@ -41,7 +41,7 @@ def counted(job: Job) -> Iterator[tuple[list[str], Count, int]]:
 
 @contextmanager
 def _instructions_counted(job: Job) -> Iterator[tuple[list[str], Count]]:
-    """Yield (how the lean worker's command begins, what returns the count that callgrind has left behind).
+    """Yield (beginning of the lean worker's command, function that returns the count of callgrind).
 
     callgrind counts nothing until the worker tells it to, and writes its count when the worker ends.
     """
@@ -56,18 +56,18 @@ def _instructions_counted(job: Job) -> Iterator[tuple[list[str], Count]]:
         without_randomisation = [shutil.which("setarch") or "setarch", platform.machine(), "-R"]
         options = ["-q", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={counts}"]
         if job.threads is not None:
-            # Each thread says for itself when it counts; none starves another that waits.
+            # Each thread turns counting on for itself; fair scheduling prevents the starvation of a waiting thread.
             options += ["--collect-atstart=no", "--fair-sched=try"]
-        # By its path: the worker's environment has the system's PATH alone, and valgrind may lie elsewhere.
+        # By absolute path: the worker's environment has only the system's PATH, and valgrind may be elsewhere.
         yield [*without_randomisation, shutil.which("valgrind") or "valgrind", *options], read
 
 
 @contextmanager
 def _calls_counted(job: Job) -> Iterator[tuple[Count, int]]:
-    """Yield (what returns the counts of system calls, the socket over which the worker sends its listener).
+    """Yield (function that returns the counts of system calls, the socket through which the worker sends its listener).
 
-    From the moment that a worker has installed its filter, it stands still in every counted call until the thread here
-    lets it go on (engine/instruments/system_calls.hpp).
+    Once a worker has installed its filter, every counted call blocks until the thread here lets it continue
+    (engine/instruments/system_calls.hpp).
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     ours.settimeout(job.time_limit)

@@ -1,4 +1,4 @@
-"""A sample that an interpreter takes (child.py), of an allocator that is written in Python."""
+"""A sample of an allocator that is written in Python, taken by an interpreter (child.py)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from memtool.worker.answer import read_answer
 
 
 class InterpretedJob:
-    """The files that a worker in Python reads its request from and writes its answer to."""
+    """The files for the request to a worker in Python, and for its answer."""
 
     def __init__(self, request: Mapping[str, Any], token: bytes) -> None:
-        """Write the request; ``token`` stands around the answer."""
+        """Write the request; ``token`` frames the answer."""
         self._token = token
         self._answers, self._worker_end = os.pipe()
-        # A file: a pipe would keep us where a library does not let the worker come to reading it.
+        # A file, because writing to a pipe would block if a library prevents the worker from reading it.
         self.input: int | None = os.memfd_create("request")
         self.command = [sys.executable, "-I", "-S", str(Path(package_folder()) / "worker" / "start.py")]
         self.descriptors: tuple[int, ...] = (self._worker_end,)
@@ -30,7 +30,7 @@ class InterpretedJob:
         os.lseek(self.input, 0, os.SEEK_SET)
 
     def started(self) -> None:
-        """Let go of what is the worker's alone, so that the pipe ends when the worker does."""
+        """Close the files that only the worker needs, so that the pipe ends with the worker."""
         os.close(self._worker_end)
         self.descriptors = ()
 
@@ -39,7 +39,7 @@ class InterpretedJob:
         return read_answer(self._answers, pid, self._token, deadline)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         assert self.input is not None
         for descriptor in (self.input, self._answers, *self.descriptors):
             os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Samples to jobs: what a worker is told, and how long it is given."""
+"""Makes jobs from samples: the instructions for a worker, and its time limit."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from memtool.worker.threads import ThreadPlan
 _TIME_LIMIT_FACTOR = 20
 _INTERPRETED_FACTOR = 100
 _INTERPRETED_SECONDS = 0.0005
-"""An allocator in Python is about a hundred times slower than one in C++, and one that searches a list of its free
-blocks may take this long for an operation."""
+"""Seconds an operation: an allocator in Python is about a hundred times slower than one in C++, and one that searches a
+list of its free blocks may take this long."""
 _COUNTING_SECONDS = 0.0003
-"""An operation's time under valgrind, for an allocator that searches some thousand free blocks."""
+"""Seconds an operation under valgrind, for an allocator that searches some thousand free blocks."""
 
 
 @dataclass(slots=True)
 class Jobs:
-    """Makes the jobs of a run, and learns from its samples how long they may take."""
+    """Makes the jobs of a run, and derives time limits from its samples."""
 
     settings: Settings
     _null_seconds: dict[str, float] = field(default_factory=dict)
-    """Workload -> what all null replays of a worker take, as the pilot found; 0 where it failed."""
+    """Workload -> seconds of all null replays of a worker, from the pilot; 0 where it failed."""
     _own_seconds: dict[Cell, float] = field(default_factory=dict)
-    """What all replays of a sample take, of the cells that have been timed."""
+    """Seconds of all replays of a sample, for the cells that have been timed."""
 
     def pilot(self, workload: Measurable, sample: Sample) -> None:
         """Learn from the null replay of a workload."""
@@ -43,17 +43,17 @@ class Jobs:
             self._own_seconds[sample.cell] = self._seconds(sample)
 
     def _seconds(self, sample: Sample) -> float:
-        """Return what the replays of a timed sample take together, warm-ups included; 0 where it failed."""
+        """Return the total seconds of the replays of a timed sample, warm-ups included; 0 where it failed."""
         replays = self.settings.warmups + self.settings.iterations
         ticks = 0 if sample.payload is None else sample.payload.replay_ticks
         return ticks * self.settings.ns_per_tick * 1e-9 * replays
 
     def limit(self, workload: Measurable, cell: Cell, plan: AllocatorPlan, run_pass: Pass) -> float:
-        """Return the seconds after which a worker is killed, without what it waits for arrivals.
+        """Return the seconds after which a worker is killed, without the time that it waits for arrivals.
 
-        20 times the null replay of the same events, as often as the pass or an interpreter is slower, and at least
-        ``least_time_limit``, and what its kind of work asks for. What has been seen to end may be slow: passes after
-        throughput have twice its own time, as often.
+        They are 20 times the null replay of the same events, multiplied by the slowness of the pass or of an
+        interpreter, and at least ``least_time_limit`` and the time that the kind of work demands. Cells that are known
+        to end may be slow: passes after throughput get twice the cell's own time, with the same factor.
         """
         limit = self.settings.time_limit if workload.time_limit is None else workload.time_limit
         if limit is not None:
@@ -101,7 +101,7 @@ def _unpinned(threads: ThreadPlan | None) -> ThreadPlan | None:
 
 
 def sharing(jobs: Sequence[Job], at_once: int) -> list[Job]:
-    """Return the jobs with the time that each needs when so many of them share the processors, and when it waits."""
+    """Return the jobs with their time limits if this many of them share the processors, and with their waits."""
     turns = math.ceil(min(at_once, len(jobs)) / machine.processes_at_once())
     return [replace(job, time_limit=turns * job.time_limit + _waits(job)) for job in jobs]
 

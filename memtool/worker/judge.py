@@ -1,4 +1,4 @@
-"""Whatever became of a worker as a sample: sound figures, or in words why there are none."""
+"""Turns every outcome of a worker into a sample: sound figures, or in words why there are none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a worker answered."""
+    """The answer of a worker."""
 
     status: int
     message: str
@@ -29,7 +29,7 @@ class Answer:
     noise: Noise | None = None
     figures: Figures | None = None
     timed_out: bool = False
-    """Whether it did not, within its time; ``message`` says what it was at, where that is known."""
+    """Whether it did not answer in time; ``message`` says what it was doing, where that is known."""
 
 
 _UNDER_VALGRIND = (
@@ -39,27 +39,27 @@ _UNDER_VALGRIND = (
 
 
 _LIMITS = (signal.SIGXCPU, signal.SIGXFSZ)
-"""What the kernel sends for a limit that the user has set."""
+"""Signals that the kernel sends for a limit that the user has set."""
 
 
 _NO_ROOM = {
     Backing.FILE: "no room for a page of the region's file: its disk, that of the results, is full",
     Backing.MEMORY: "no memory for a page that the region shares",
 }
-"""What SIGBUS says of a mapped file that nobody cuts short."""
+"""Causes of a SIGBUS in a mapped file that nobody truncates."""
 
 
 def sample_of(job: Job, answer: Answer | None, returncode: int, complaint: str) -> Sample:
     """Return the sample of a worker that has ended; ``answer`` is None where it died.
 
-    A failure says nothing of the allocator where the worker could not begin or could not count, where something else
-    than the allocator was measured, where a limit of the user's ended it (`ulimit -t`) or a disk was full, and where
-    the worker has ended by an exit of the interpreter's own, with no code in it but memtool's and the C library's.
+    A failure says nothing about the allocator if the worker could not begin or could not count, if other code than the
+    allocator was measured, if a limit of the user ended it (`ulimit -t`) or a disk was full, and if the interpreter
+    itself exited with no code in the worker but memtool's and the C library's.
     """
     failed = Sample(job.cell, job.block, job.run_pass, Status.FAILED, None)
     if answer is None:
         reason = _death(returncode, complaint, job.region.backing)
-        # It has run in the passes before this one, so that it is a matter of the two of them.
+        # It ran in the passes before, so the failure is due to the combination of allocator and instrument.
         under = "valgrind" if job.counter is Counter.CALLGRIND and job.plan.preload else ""
         reason = f"{reason}; {_UNDER_VALGRIND}" if under else reason
         of_harness = (
@@ -86,7 +86,7 @@ def _why_failed(job: Job, answer: Answer) -> str | None:
 
 
 def _why_other_code(plan: AllocatorPlan, proof: Mapping[str, Any]) -> str | None:
-    """Fail a sample in which another library than the one named served malloc: it measured something else."""
+    """Fail a sample in which another library than the named one served malloc, and was measured instead."""
     owner = proof["malloc_owner"] or "nothing"
     if plan.expected_owner is not None and plan.expected_owner not in Path(owner).name:
         return f"malloc was served by {owner}, not by {plan.expected_owner}"
@@ -94,7 +94,7 @@ def _why_other_code(plan: AllocatorPlan, proof: Mapping[str, Any]) -> str | None
 
 
 def _why_other_region(job: Job, figures: Figures | None) -> str | None:
-    """Fail a sample whose region was not, by the kernel's own account, what it is called."""
+    """Fail a sample whose region, by the kernel's own account, does not have the properties of its name."""
     account = None if figures is None or not job.plan.uses_region else figures.account
     if account is None:
         return None

@@ -1,4 +1,4 @@
-"""A sample that the lean worker takes (lean.cpp): what it is asked and what it answers is one memory file."""
+"""A sample that the lean worker takes (lean.cpp): its request and its answer are in a memory file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 
 
 class LeanJob:
-    """A lean worker's memory file, as long as the sample is taken."""
+    """A lean worker's memory file, for the duration of the sample."""
 
     def __init__(self, request: Mapping[str, Any], command: Sequence[str], engine: str) -> None:
-        """Lay out the file of a request; ``engine`` is taken in place of the one beside the program, where it is not.
+        """Lay out the file of a request; ``engine`` replaces the one beside the program if that lacks it.
 
-        ``command``: the program, and under what it runs.
+        ``command``: the program, preceded by its instrument.
         """
         self._environment: Mapping[str, str] = request["environment"]
         self._version = request["version"]
@@ -37,7 +37,7 @@ class LeanJob:
         libraries = tuple(number for number in (self._kernel, self._engine) if number >= 0)
         self.descriptors = (self._file, *libraries)
         loaded = [self._environment["LD_PRELOAD"]] if "LD_PRELOAD" in self._environment else []
-        # By its descriptor: LD_PRELOAD takes a space in a path for the end of it.
+        # By its descriptor: LD_PRELOAD treats a space in a path as its end.
         loaded += [f"/proc/self/fd/{number}" for number in libraries]
         preload = {"LD_PRELOAD": ":".join(loaded)} if loaded else {}
         self.environment = {**self._environment, **preload}
@@ -54,7 +54,7 @@ class LeanJob:
             offsets[name] = end
             end += (max(len(part), length if part is content else 0) + 63) & -64
         os.ftruncate(self._file, end)
-        # A worker that cut it off would end memtool, which reads it.
+        # If a worker truncated it, memtool would crash when it reads it.
         fcntl.fcntl(self._file, fcntl.F_ADD_SEALS, _SEALS)
         self._memory = mmap.mmap(self._file, end)
         self._figures = slice(offsets["figures"], offsets["figures"] + length)
@@ -97,17 +97,17 @@ class LeanJob:
         call.figures_bytes = figures_bytes
 
     def started(self) -> None:
-        """Let go of what is the worker's alone, which is nothing."""
+        """Do nothing: no file is needed only by the worker."""
 
     def answer(self, pid: int, deadline: float) -> dict[str, Any] | None:
-        """Wait for the worker to end and return what it left; None: it has died. Raises TimedOut."""
+        """Wait for the worker to end and return its figures; None: it has died. Raises TimedOut."""
         wait_for_end(pid, deadline)
         head = self._head
         if not head.finished:
             return None
         result = head.result
         noise = {name: getattr(head.after, name) - getattr(head.before, name) for name in binding.NOISE_FIGURES}
-        # Threads without a processor each take it from one another.
+        # Threads without their own processor take it from each other.
         noise["own_switches"] = noise["involuntary_switches"] if self._shares else result.own_switches
         return {
             "status": result.status,
@@ -118,7 +118,7 @@ class LeanJob:
         }
 
     def _proof(self) -> dict[str, Any]:
-        """Return what shows whose code the worker ran."""
+        """Return the proof of the code that the worker ran."""
         head = self._head
         proof: dict[str, Any] = {
             "malloc_owner": os.fsdecode(head.malloc_owner) or None,
@@ -140,6 +140,6 @@ class LeanJob:
         return proof
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         for descriptor in self.descriptors:
             os.close(descriptor)

@@ -1,7 +1,7 @@
-"""Ends a worker whole: with what it has started, in its own session or out of it.
+"""Kills a worker with all its descendants, whether they are in its session or not.
 
-What a worker leaves behind would go on using processors and memory beside the samples that follow. What has ended by
-itself in a session of its own may stay as an entry of the process table until memtool ends.
+Remaining processes would use processors and memory during the following samples. A process that ended by itself in its
+own session may stay as an entry of the process table until memtool ends.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from contextlib import suppress
 from pathlib import Path
 
 VARIABLE = "MEMTOOL_WORKER"
-"""In the environment of each worker, and of whatever it starts: a word that no other worker has."""
+"""Variable in the environment of each worker and its descendants, with a unique value for each worker."""
 _PR_SET_CHILD_SUBREAPER = 36
 _MOST_GENERATIONS = 100
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what workers leave behind, so that it can be seen and ended."""
+    """Become the parent of orphaned descendants of workers, so that they can be found and killed."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end_worker(process: subprocess.Popen[bytes], word: str) -> None:
-    """Kill a worker, which leads a session of its own, and what it has started; returns when all of it is gone."""
+    """Kill a worker, which leads its own session, and its descendants; returns when all of them are gone."""
     kill_session(process)
     process.wait()
     for _ in range(_MOST_GENERATIONS):
-        # Who dies hands its own children on to us: look again until there is none.
+        # The children of a killed process become ours, so repeat until there are none.
         orphans = [pid for pid in _children() if _is_of(pid, process.pid, word)]
         if not orphans:
             return
@@ -40,14 +40,14 @@ def end_worker(process: subprocess.Popen[bytes], word: str) -> None:
 
 
 def kill_session(process: subprocess.Popen[bytes]) -> None:
-    """Kill the processes of a worker's own group, if it has not been waited for."""
+    """Kill the process group of a worker that has not been waited for."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
 
 def _children() -> list[int]:
-    """Return this process's children, those of all its threads."""
+    """Return the children of all threads of this process."""
     pids: list[int] = []
     for listing in Path("/proc/self/task").glob("*/children"):
         with suppress(OSError):
@@ -56,9 +56,9 @@ def _children() -> list[int]:
 
 
 def _is_of(pid: int, session: int, word: str) -> bool:
-    """Return whether a process is of a worker's session, or was started with its environment."""
+    """Return whether a process is in a worker's session, or was started with its environment."""
     try:
-        # pid (name) state ppid pgrp session ...; the name may hold anything.
+        # pid (name) state ppid pgrp session ...; the name may contain anything.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         if int(fields[3]) == session:
             return True

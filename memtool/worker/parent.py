@@ -1,4 +1,4 @@
-"""Starts one worker process for one sample, and turns whatever becomes of it into a Sample."""
+"""Starts one worker process for one sample, and turns every outcome into a Sample."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from memtool.worker.threads import ThreadPlan, places_in_words, read_places
 from memtool.workload.image_files import is_in_memory
 
 IMAGE_WINDOW = 32 << 20
-"""Bytes of an image on a disk that are resident at a time."""
+"""Resident bytes of an image on a disk at any time."""
 _MOST_UNDER_VALGRIND = 32 << 30
 """Bytes of a region: valgrind (3.19) refuses a mapping of 64 GiB."""
 
@@ -58,7 +58,7 @@ class RegionRequest:
     """Bytes at the head of the region to fault in before the replay."""
     backing: Backing = Backing.NONE
     shared: bool = False
-    """Whether what is written goes to the file, and is not a copy of the worker's own."""
+    """Whether writes go to the file and not to a private copy."""
     locked: bool = False
     """Whether the populated head is locked into memory."""
 
@@ -81,21 +81,21 @@ class Job:
     time_limit: float
     """Seconds after which the worker is killed."""
     counter: Counter = Counter.NONE
-    """What counts instructions; of the counters pass."""
+    """Counter of instructions, for the counters pass."""
     drain_waits_ms: tuple[int, ...] = (0, 0, 0, 0)
     """When the heap pass reads resident memory after the drain: four times in milliseconds, ascending."""
     ns_per_tick: float = 1.0
     """Length of a tick of the worker's clock."""
     arrivals: tuple[int, ...] | None = None
-    """When the operations arrive in the latency pass; None: closed loop."""
+    """When the operations are due in the latency pass; None: closed loop."""
     threads: ThreadPlan | None = None
     """None: one thread replays everything, in the recorded order."""
     is_paced: bool = False
-    """Whether it waits where the image says when something took place."""
+    """Whether the replay waits for the recorded times in the image."""
     marks: tuple[str, ...] = ()
-    """Names of the image's marks, by their numbers; of the footprint and heap passes."""
+    """Names of the image's marks, by their numbers; for the footprint and heap passes."""
     kind: str = FIRST
-    """Of work (memtool/kinds)."""
+    """Kind of work (memtool/kinds)."""
     kernel: str | None = None
     """Library with the kernel of this kind; None: the engine has it."""
 
@@ -106,21 +106,21 @@ class Job:
 
 
 class Interrupted(Exception):
-    """A worker was ended because memtool stops: it has no sample."""
+    """A worker was killed because memtool stops: it has no sample."""
 
 
 class Executor(Protocol):
-    """Takes samples: the real one starts processes; tests of what comes after have a fake one."""
+    """Takes samples: the real one starts processes; tests of later stages use a fake one."""
 
     def execute(self, job: Job) -> Sample:
-        """Return the sample; never raises for what the measured allocator does."""
+        """Return the sample; never raises for a fault of the measured allocator."""
         ...
 
     def overlap(self, jobs: Sequence[Job], at_once: int, waiting: Sequence[Job] = ()) -> Generator[Sample, None, None]:
-        """Yield the samples of jobs of which so many may run at the same time, in the order in which they end.
+        """Yield the samples of jobs in the order in which they end; ``at_once`` run at the same time.
 
-        Beside them run all that are ``waiting`` most of the time. Of what times nothing. When it is closed, or
-        interrupted, what is still running is ended.
+        All that are ``waiting`` most of the time run beside them. Only for passes without timing. When the iterator is
+        closed or interrupted, the running jobs are killed.
         """
         ...
 
@@ -133,16 +133,16 @@ class _Worker:
     worker_job: LeanJob | InterpretedJob
     process: subprocess.Popen[bytes]
     word: str
-    """In its environment (offspring.py)."""
+    """Value of its environment variable (offspring.py)."""
     errors: int
     deadline: float
     count: Callable[[subprocess.Popen[bytes]], dict[str, Any]]
-    """What to add to a sound answer, once the process ends (of the passes that count from without)."""
+    """Returns additions to a sound answer, once the process ends (for the passes that count outside of it)."""
     places: int | None
-    """Memory file in which its threads say what they are at; None: it has but one."""
+    """Memory file in which its threads report their state; None: it has a single thread."""
 
     def sample(self) -> Sample:
-        """Wait for the answer, the death or the time limit of the process; it is gone when this returns."""
+        """Wait for the answer, the death or the time limit of the process, which is gone when this returns."""
         answer: Answer | None = None
         try:
             data = self.worker_job.answer(self.process.pid, self.deadline)
@@ -160,7 +160,7 @@ class _Worker:
         return sample_of(self.job, answer, self.process.returncode, _last_line(self.errors))
 
     def _read(self, data: dict[str, Any]) -> Answer:
-        """Return a worker's answer, with what was counted of it. Raises Foreign for what is none."""
+        """Return a worker's answer, with the counts of its instruments. Raises Foreign for an invalid answer."""
         try:
             answer = Answer(data["status"], data["message"], data["proof"], record_from(Noise, data["noise"]))
             if answer.status != protocol.DONE:
@@ -175,9 +175,9 @@ class WorkerExecutor:
     """Takes each sample in a fresh process."""
 
     def __init__(self, seed: int, scratch: Path | None = None) -> None:
-        """Take ``seed`` for the sizes of the workers' environments, ``scratch`` for the files of file regions.
+        """``seed`` is for the sizes of the workers' environments, ``scratch`` the folder for the files of file regions.
 
-        Such a file has no name from the start, so that none is left behind. None: the system's place for those.
+        Such a file never has a name, so that none is left behind. None: the system's folder for temporary files.
         """
         self._scratch = scratch
         self._random = random.Random(seed)
@@ -193,12 +193,12 @@ class WorkerExecutor:
     def execute(self, job: Job) -> Sample:
         """Start a worker, wait for its answer or its time limit, and return the sample.
 
-        Raises Interrupted where memtool itself has ended the worker: that is no failure of the allocator.
+        Raises Interrupted if memtool itself has killed the worker, which is not a failure of the allocator.
         """
         return self._execute(job, self._stops)
 
     def _execute(self, job: Job, stops: int) -> Sample:
-        """Take a sample that is wanted for as long as memtool has been stopped so many times and no more."""
+        """Take a sample unless memtool has been stopped again since ``stops`` was read."""
         with self._worker(job, stops) as worker:
             sample = worker.sample()
             if worker.process in self._killed:
@@ -209,24 +209,24 @@ class WorkerExecutor:
         return sample
 
     def overlap(self, jobs: Sequence[Job], at_once: int, waiting: Sequence[Job] = ()) -> Generator[Sample, None, None]:
-        """Take samples at the same time, each watched by a thread of its own, so that none waits for another."""
+        """Take samples at the same time, each watched by its own thread, so that none waits for another."""
         stops = self._stops
         with ThreadPoolExecutor(max(1, len(waiting))) as beside, ThreadPoolExecutor(max(1, at_once)) as pool:
             futures: list[Future[Sample]] = []
             try:
-                # Workers begin while others are handed in: an interrupt in between must end them too.
+                # Workers begin while others are submitted: an interrupt in between must kill them too.
                 futures += (beside.submit(self._execute, job, stops) for job in waiting)
                 futures += (pool.submit(self._execute, job, stops) for job in jobs)
                 for future in completed(futures):
                     yield future.result()
             except BaseException:
-                # Closed when the last sample has been taken: what runs beside these goes on.
+                # Closed when the last sample has been taken: the jobs beside these continue.
                 if len(futures) == len(waiting) + len(jobs) and all(future.done() for future in futures):
                     raise
                 for executor in (beside, pool):
                     executor.shutdown(wait=False, cancel_futures=True)
                 with self._lock:
-                    # A worker that is being started, here or beside, sees this when it is entered among the live.
+                    # A worker that is being started, here or beside, checks this when it is added to the live ones.
                     self._stops += 1
                     for process in self._live:
                         self._kill(process)
@@ -264,7 +264,7 @@ class WorkerExecutor:
                 worker_job.started()
                 yield _Worker(job, worker_job, process, word, errors, time.monotonic() + job.time_limit, count, places)
             finally:
-                # Whatever happens here, an interrupt included, no worker is left behind.
+                # Whatever happens here, including an interrupt, no worker is left behind.
                 with self._lock:
                     self._live.discard(process)
                     self._killed.discard(process)
@@ -272,7 +272,7 @@ class WorkerExecutor:
 
     @contextmanager
     def backing(self, region: RegionRequest) -> Iterator[int | None]:
-        """Yield the descriptor of a fresh file as long as the region, its pages not there yet; None: it needs none."""
+        """Yield the descriptor of a new sparse file of the region's length; None if the region needs no file."""
         if region.backing is Backing.NONE:
             yield None
         elif region.backing is Backing.MEMORY:
@@ -287,7 +287,7 @@ class WorkerExecutor:
     def _worker_job(
         self, job: Job, region_file: int | None, calls: int, places: int | None, under: list[str]
     ) -> LeanJob | InterpretedJob:
-        """Return a job as its worker receives it; what is not written in Python needs no interpreter."""
+        """Return a job in the form for its worker; only an allocator written in Python needs an interpreter."""
         region = job.region
         size = min(region.size, _MOST_UNDER_VALGRIND) if job.counter is Counter.CALLGRIND else region.size
         flags = region.shared * REGION_SHARED | region.locked * REGION_LOCKED
@@ -327,10 +327,10 @@ class WorkerExecutor:
         return LeanJob(request, (*under, self._lean), self._library)
 
     def _environment(self, job: Job) -> dict[str, str]:
-        """Return a bare environment of a size drawn anew: a stack that starts elsewhere aligns data elsewhere.
+        """Return a minimal environment of random size: a stack that starts elsewhere aligns data differently.
 
-        Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009. Where
-        instructions are counted it is always the same, so that the counts are.
+        Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009. If instructions
+        are counted, the size is constant, so that the counts are reproducible.
         """
         environment = {"PATH": os.defpath, "LC_ALL": "C"}
         if not job.run_pass.declared.counts_repeat:
@@ -343,7 +343,7 @@ class WorkerExecutor:
 
 @contextmanager
 def _places(threads: ThreadPlan | None) -> Iterator[int | None]:
-    """Yield the memory file in which the worker's threads say what they are at; None where it has but one."""
+    """Yield the memory file in which the worker's threads report their state; None for a single thread."""
     if threads is None:
         yield None
         return

@@ -1,7 +1,7 @@
-"""The order in which samples are taken: blocks, each with every cell once, in an order drawn anew.
+"""The order of samples: blocks, each of which has every cell once, in a new random order.
 
-What is compared is measured next to each other in time, so that a machine that speeds up or slows down moves all of it
-alike; see docs/measurement.md. Each finished sample is handed on before the next is begun.
+Compared samples are measured next to each other in time, so that a machine that speeds up or slows down affects all of
+them alike; see docs/measurement.md. Each finished sample is handed on before the next is begun.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from memtool.worker.settings import NULL, Measurable, Settings, cells_of, counts
 
 _PILOT_TIME_LIMIT = 600.0
 _MOST_AT_ONCE = 24
-"""Heap passes wait for seconds and time nothing, so as many as memory holds wait together (docs/adr/0007)."""
+"""Heap passes wait for seconds and time nothing, so as many as fit into memory wait together (docs/adr/0007)."""
 _WORKER_BYTES = 32 << 20
 _UNKNOWN_SHARE = 4
 
 Progress = Callable[[str, int, int, float | None], None]
-"""Called before each sample with what it is, how many are done and how many there are, and the seconds left, where they
-can be told."""
+"""Called before each sample with its description, the numbers of finished and of all samples, and the remaining
+seconds, where they can be estimated."""
 Key = tuple[Cell, int, Pass]
 Task = tuple[Measurable, Cell, AllocatorPlan, int, Pass]
-"""A sample to be taken: of what, and in which block and pass."""
+"""A sample to take: of which workload and cell, in which block and pass."""
 
 
 @dataclass(slots=True)
@@ -45,20 +45,20 @@ class Schedule:
     record: Callable[[Sample], None]
     """Called with every new sample, before the next is begun."""
     finished: Mapping[Key, Sample] = field(default_factory=dict)
-    """Samples of an interrupted run: not taken again."""
+    """Samples of an interrupted run, which are not taken again."""
     progress: Progress = lambda what, done, total, seconds_left: None
-    """Footprint repeats beyond those asked for, which only measurements that vary need, are counted as they come."""
+    """Additional footprint repeats, which only measurements that vary need, are counted as they come."""
     timing_is_over: Callable[[], None] = lambda: None
-    """Called once nothing more will be timed: what else a run needs may share the processors from then on."""
+    """Called once nothing more will be timed, so that other work may share the processors."""
     elsewhere: Container[Key] = frozenset()
-    """Samples that were taken on another machine: neither taken here nor held against those that are."""
+    """Samples taken on another machine, which are neither taken here nor compared with those that are."""
     _evidence: Evidence = field(default_factory=Evidence)
     _samples: list[Sample] = field(default_factory=list)
     _failed: set[Cell] = field(default_factory=set)
     _jobs: Jobs = field(init=False)
     _estimate: Estimate = field(default_factory=Estimate)
     _paced: set[str] = field(default_factory=set)
-    """Workloads whose time limits are known."""
+    """Workloads with known time limits."""
     _done: int = 0
     _total: int = 0
 
@@ -66,7 +66,7 @@ class Schedule:
         self._jobs = Jobs(self.settings)
 
     def run(self, workloads: Sequence[Measurable]) -> list[Sample]:
-        """Return every sample, in the order taken. A failed sample takes its cell out of what follows."""
+        """Return every sample, in the order in which they are taken. A failed sample excludes its cell."""
         expected = counts(self.settings, workloads)
         self._total = expected.total()
         self._estimate.expect(expected)
@@ -79,24 +79,24 @@ class Schedule:
         return self._samples
 
     def prove(self, workloads: Sequence[Measurable]) -> None:
-        """Learn how long replays may take, and check each cell."""
+        """Determine how long replays may take, and check each cell."""
         self.pace(workloads)
         for run_pass in self.settings.of(Phase.PROOF):
             self._take_together(_tasks_of(workloads, run_pass))
 
     def pace(self, workloads: Sequence[Measurable]) -> None:
-        """Learn how long replays of these may take, where that is not known yet."""
+        """Determine how long replays of these workloads may take, unless that is known."""
         for workload in workloads:
             if workload.name not in self._paced:
                 self._paced.add(workload.name)
                 self._pilot(workload)
 
     def take_out(self, cells: Iterable[Cell]) -> None:
-        """Measure these no further: they have failed elsewhere."""
+        """Exclude these cells from the rest: they have failed elsewhere."""
         self._failed.update(cells)
 
     def take_block(self, workloads: Sequence[Measurable], block: int) -> None:
-        """Take what is timed of one block, every cell after the other."""
+        """Take the timed passes of one block, cell by cell."""
         timed = self.settings.of(Phase.TIMED)
         draw = random.Random(f"{self.settings.seed}:{block}")
         turn = block % len(workloads)
@@ -109,14 +109,14 @@ class Schedule:
                         self._take(workload, cell, plan, block, run_pass)
 
     def repeat(self, workloads: Sequence[Measurable], block: int) -> None:
-        """Take what is repeated in one block, where as many repeats were asked for."""
+        """Take the repeated passes in one block, if as many repeats were requested."""
         turn = self._blocks().index(block)
         if turn < self.settings.footprint_repeats:
             for run_pass in self.settings.of(Phase.REPEATED):
                 self._take_together(self._repeats(workloads, run_pass, turn))
 
     def conclude(self, workloads: Sequence[Measurable], differing: Container[Cell]) -> None:
-        """Take what no block has: counts, what waits, and further repeats of the cells whose figures differ."""
+        """Take the passes outside of blocks: counts, passes that wait, and further repeats where figures differ."""
         self._count_and_wait(workloads, ())
         for run_pass in self.settings.of(Phase.REPEATED):
             for turn in self._further_turns():
@@ -125,9 +125,9 @@ class Schedule:
             self._alone(workloads, run_pass)
 
     def _take_untimed(self, workloads: Sequence[Measurable]) -> None:
-        """Repeat, count and wait, all at the same time once the first repeat has shown what memory a cell takes.
+        """Repeat, count and wait, all at the same time once the first repeat has shown how much memory a cell takes.
 
-        What threads replay is repeated alone.
+        Cells with several threads are repeated alone.
         """
         passes, turns = self.settings.of(Phase.REPEATED), range(len(self._blocks()))
         repeats = turns[: self.settings.footprint_repeats]
@@ -151,11 +151,11 @@ class Schedule:
             self._alone(workloads, run_pass)
 
     def _further_turns(self) -> range:
-        """Return the turns beyond those that were asked for, which only figures that differ need."""
+        """Return the turns beyond the requested ones, which are needed only for figures that differ."""
         return range(len(self._blocks()))[self.settings.footprint_repeats :]
 
     def _repeats(self, workloads: Sequence[Measurable], run_pass: Pass, turn: int) -> list[Task]:
-        """Return the samples of a turn: of every cell twice, or as often as asked, then only where figures differ."""
+        """Return the samples of a turn: all cells in the requested repeats, then those whose figures differ."""
         tasks = [task for task in _tasks_of(workloads, run_pass, self._blocks()[turn]) if task[1] not in self._failed]
         if turn < self.settings.footprint_repeats:
             return tasks
@@ -171,7 +171,7 @@ class Schedule:
         ]
 
     def _alone(self, workloads: Sequence[Measurable], run_pass: Pass) -> None:
-        """Measure once what one thread takes for what several replay; that it cannot costs the cell nothing else."""
+        """Measure once the single-threaded replay for cells with several threads; a failure does not affect them."""
         tasks: list[Task] = []
         for workload, cell, plan, block, _ in _tasks_of(workloads, run_pass):
             if workload.serial is None or not places_blocks(workload.kind, (run_pass,)) or cell in self._failed:
@@ -182,10 +182,10 @@ class Schedule:
         self._take_together(tasks)
 
     def _take_together(self, tasks: Sequence[Task]) -> None:
-        """Take samples of what times nothing, one of a cell at the most.
+        """Take samples of passes without timing, at most one of each cell.
 
-        As many workers at a time as there are processors, while memory holds the most that any of them can take.
-        Threads have the processors to themselves: in whose company they run decides in which order they meet.
+        As many workers run at a time as there are processors, while their largest possible sizes fit into memory.
+        Threads have the processors to themselves, because other processes would influence their interleaving.
         """
         tasks = [task for task in tasks if self._is_open(task)]
         alone = any(workload.threads is not None for workload, *_ in tasks)
@@ -194,9 +194,9 @@ class Schedule:
             self._finish(sample)
 
     def _overlapping(self, tasks: Sequence[Task], at_once: int, waiting: Sequence[Task] = ()) -> list[Sample]:
-        """Return samples, those of ``waiting`` first, each in the order given; what is there already is not taken.
+        """Return samples, those of ``waiting`` first, each in the given order; existing ones are not taken again.
 
-        So many of ``tasks`` are taken at a time, and beside them all of ``waiting``.
+        ``at_once`` of ``tasks`` are taken at a time, and beside them all of ``waiting``.
         """
         keys = [(cell, block, run_pass) for _, cell, _, block, run_pass in (*waiting, *tasks)]
         taken = {key: self._evidence.hold(self.finished[key]) for key in keys if key in self.finished}
@@ -222,7 +222,7 @@ class Schedule:
         self.progress(f"{cell.workload} · {cell.allocator} · {run_pass}", done, self._total, left)
 
     def _most_at_once(self, workloads: Sequence[Measurable]) -> int:
-        """Return how many workers may run at a time, each of which takes all that its workload ever asks for."""
+        """Return how many workers may run at a time if each takes as much memory as its workload ever requests."""
         if any(workload.alone for workload in workloads):
             return 1
         processors = machine.processes_at_once()
@@ -232,9 +232,9 @@ class Schedule:
         return max(1, min(processors, self.settings.memory_bytes // most))
 
     def _count_and_wait(self, workloads: Sequence[Measurable], again: Sequence[Task]) -> None:
-        """Take what is repeated, count, and take the passes that mostly wait beside both, where memory holds them all.
+        """Take repeats and counts, and beside them the passes that mostly wait, if all of them fit into memory.
 
-        A count does not mind company, and one that fails costs itself only.
+        A count is not disturbed by other processes, and a failed one affects only itself.
         """
         tasks = [*again, *self._counts(workloads)]
         tasks = [task for task in tasks if self._is_open(task)]
@@ -253,7 +253,7 @@ class Schedule:
                 self._finish(sample)
 
     def _counts(self, workloads: Sequence[Measurable]) -> list[Task]:
-        """Return the counts that are wanted, those of a cell after each other."""
+        """Return the counts that are wanted, grouped by cell."""
         return [
             (workload, cell, plan, block, run_pass)
             for workload in workloads
@@ -264,7 +264,7 @@ class Schedule:
         ]
 
     def _batches(self, workloads: Sequence[Measurable]) -> list[list[Task]]:
-        """Return the samples that mostly wait, as many in a batch as memory holds."""
+        """Return the samples that mostly wait, as many in a batch as fit into memory."""
         batches: list[list[Task]] = []
         for task in (task for run_pass in self.settings.of(Phase.WAITING) for task in _tasks_of(workloads, run_pass)):
             if not self._is_open(task):
@@ -276,12 +276,12 @@ class Schedule:
         return batches
 
     def _holds(self, cells: Sequence[Cell]) -> bool:
-        """Return whether memory holds a worker of each of these at the same time."""
+        """Return whether workers for all of these fit into memory at the same time."""
         limit = self.settings.memory_bytes
         return limit is None or sum(self._memory_of(cell) for cell in cells) <= limit
 
     def _memory_of(self, cell: Cell) -> int:
-        """Return the bytes that a replay of a cell takes, as a pass has found, or a cautious guess."""
+        """Return the bytes that a replay of a cell takes, from a pass, or a cautious estimate."""
         peaks = [
             known
             for sample in self._samples
@@ -294,9 +294,9 @@ class Schedule:
         return range(self.settings.first_block, self.settings.first_block + self.settings.blocks)
 
     def _pilot(self, workload: Measurable) -> None:
-        """Replay the null strategy once, so that the time limit of everything else is known.
+        """Replay the null strategy once, from which all other time limits are derived.
 
-        Raises MemtoolError where its worker dies: it allocates nothing, so no allocator could be blamed for another.
+        Raises MemtoolError where its worker dies: it allocates nothing, so no allocator can be the cause.
         """
         has_limit = self.settings.time_limit is not None or workload.time_limit is not None
         if has_limit or workload.null_plan is None or workload.measure(PACE) is None:
@@ -310,12 +310,12 @@ class Schedule:
         self._jobs.pilot(workload, pilot)
 
     def _is_open(self, task: Task) -> bool:
-        """Return whether a sample is to be taken here: its cell has not failed, and nobody else has it."""
+        """Return whether a sample must be taken here: its cell has not failed, and no other machine has it."""
         _, cell, _, block, run_pass = task
         return cell not in self._failed and (cell, block, run_pass) not in self.elsewhere
 
     def _take(self, workload: Measurable, cell: Cell, plan: AllocatorPlan, block: int, run_pass: Pass) -> Sample | None:
-        """Take one sample, or the one that an interrupted run has taken; None: the cell has failed, now or before."""
+        """Take one sample, or return that of an interrupted run; None: the cell has failed, now or before."""
         if not self._is_open((workload, cell, plan, block, run_pass)):
             return None
         sample = self.finished.get((cell, block, run_pass))
@@ -328,7 +328,7 @@ class Schedule:
         )
 
     def _recorded(self, sample: Sample) -> Sample:
-        """Return a new sample, once it is on disk; failed, where it measured something else than those before."""
+        """Return a new sample, once it is on disk; failed, if it measured other code than those before it."""
         sample = self._evidence.hold(sample)
         self.record(sample)
         return sample
@@ -344,7 +344,7 @@ class Schedule:
 
 
 def _tasks_of(workloads: Sequence[Measurable], run_pass: Pass, block: int = 0) -> list[Task]:
-    """Return the samples of a pass in one block, of every cell that it is taken of."""
+    """Return the samples of a pass in one block, of every cell for which it is taken."""
     return [
         (workload, cell, plan, block, run_pass)
         for workload in workloads

@@ -1,4 +1,4 @@
-"""How much to measure, of what, and so how many samples a run takes."""
+"""What is measured, how much of it, and the resulting number of samples."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from memtool.worker.parent import RegionRequest
 from memtool.worker.threads import ThreadPlan
 
 NULL = "null"
-"""The control strategy that every block replays besides: what the harness itself costs."""
+"""The control strategy in every block: it shows the cost of the harness."""
 LEAST_TIME_LIMIT = 30.0
-"""Seconds that every worker is given: a loop without end on a workload of some hundred operations costs no more."""
+"""Least time limit of a worker in seconds: an endless loop on a workload of some hundred operations costs no more."""
 LEAST_FOOTPRINTS = 2
-"""Fewer could not show that a figure repeats."""
+"""Fewer samples could not show that a figure repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Settings:
     blocks: int = 10
     first_block: int = 0
     footprint_repeats: int = LEAST_FOOTPRINTS
-    """Footprint samples of each cell; more are taken only where they differ. Two show what is exact."""
+    """Footprint samples of each cell; two show that a figure is exact, and more are taken only where they differ."""
     passes: tuple[Pass, ...] = CHOSEN
     warmups: int = 1
     iterations: int = 3
@@ -39,21 +39,21 @@ class Settings:
     use_counter: bool = True
     ns_per_tick: float = 1.0
     counter: counters.Counter = counters.Counter.NONE
-    """What counts instructions in the counters pass; none: there is no such pass."""
+    """The counter of instructions in the counters pass; none: there is no such pass."""
     counter_repeats: int = 1
     can_count_calls: bool = False
-    """Whether the kernel lets system calls be counted; where it does not there is no calls pass."""
+    """Whether the kernel permits counting system calls; if not, there is no calls pass."""
     drain_waits_ms: tuple[int, ...] = (0, 100, 1_000, 5_000)
     """When resident memory is read after the drain, ascending."""
     memory_bytes: int | None = None
-    """What workers that run at the same time may take together; None: no limit."""
+    """Total memory of workers that run at the same time; None: no limit."""
     time_limit: float | None = None
-    """Seconds for each worker; None: as ``Jobs.limit`` has it."""
+    """Time limit of each worker in seconds; None: as ``Jobs.limit`` determines."""
     least_time_limit: float = LEAST_TIME_LIMIT
-    """Seconds that ``Jobs.limit`` gives a worker in any case."""
+    """Least time limit from ``Jobs.limit``, in seconds."""
 
     def of(self, phase: Phase) -> tuple[Pass, ...]:
-        """Return the passes of a phase that are wanted, and can be taken here."""
+        """Return the passes of a phase that are wanted and can be taken here."""
         return tuple(
             run_pass for run_pass in self.passes if run_pass.declared.phase is phase and self._can_take(run_pass)
         )
@@ -65,7 +65,7 @@ class Settings:
         return self.can_count_calls if instrument is Instrument.SYSTEM_CALLS else True
 
     def repeats(self, run_pass: Pass) -> int:
-        """Return how often a pass is taken of each cell, when no repeat differs."""
+        """Return how often a pass is taken of each cell if no repeat differs."""
         if run_pass.declared.phase is Phase.TIMED:
             return self.blocks
         if run_pass.declared.phase is Phase.REPEATED:
@@ -75,7 +75,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Measurable:
-    """One workload, ready to be replayed, with the cells that it is to be replayed in."""
+    """One workload, ready to be replayed, with its cells."""
 
     name: str
     image_fd: int
@@ -87,29 +87,29 @@ class Measurable:
     threads: ThreadPlan | None = None
     """None: one thread replays everything."""
     arrivals: tuple[int, ...] | None = None
-    """When the operations arrive in the latency pass; None: closed loop."""
+    """When the operations are due in the latency pass; None: closed loop."""
     arrivals_seconds: float = 0.0
-    """How long it takes until the last has arrived."""
+    """Time until the last operation is due."""
     paced_seconds: float = 0.0
-    """How long a replay at the recorded pace takes; 0: it waits for nothing."""
+    """Duration of a replay at the recorded pace; 0: it does not wait."""
     marks: tuple[str, ...] = ()
     """Names of the image's marks, by their numbers."""
     operations: int = 0
-    """Of one replay, before the epilogue."""
+    """Operations of one replay, before the epilogue."""
     total_bytes: int = 0
-    """All bytes ever asked for in one replay: what an allocator holds that never gives any back."""
+    """Sum of all requests in one replay: the memory of an allocator that never frees."""
     serial: tuple[int, int] | None = None
-    """(descriptor, bytes) of the image for one thread, of what threads replay; None: none is needed."""
+    """(descriptor, bytes) of the single-threaded image for a cell with several threads; None: none is needed."""
     kind: str = FIRST
-    """Of work (memtool/kinds)."""
+    """Kind of work (memtool/kinds)."""
     kernel: str | None = None
     """Library with the kernel of its kind; None: the engine has it."""
     time_limit: float | None = None
-    """Seconds for each sample; None: as ``Jobs.limit`` has it."""
+    """Time limit of each sample in seconds; None: as ``Jobs.limit`` determines."""
     alone: bool = False
-    """Whether none of its samples may be taken beside another."""
+    """Whether its samples must run alone."""
     seconds: float = 0.0
-    """What a sample may take of which nothing is known yet."""
+    """Additional time limit in seconds for the first sample."""
 
     def measure(self, run_pass: Pass) -> Measure | None:
         """Return what a pass measures of it; None: nothing."""
@@ -117,7 +117,7 @@ class Measurable:
 
 
 def cells_of(workload: Measurable, run_pass: Pass) -> dict[Cell, AllocatorPlan]:
-    """Return what a pass is taken of: with one null cell for each region, or without any; of no kind that has none."""
+    """Return the cells of a pass: with a null cell for each region, or without; none if the kind lacks the pass."""
     if workload.measure(run_pass) is None:
         return {}
     cells = with_controls(workload) if run_pass.declared.with_null else dict(workload.cells)
@@ -130,7 +130,7 @@ def cells_of(workload: Measurable, run_pass: Pass) -> dict[Cell, AllocatorPlan]:
 
 
 def with_controls(workload: Measurable) -> dict[Cell, AllocatorPlan]:
-    """Return the cells with one null cell for each region, of what is replayed and has one."""
+    """Return the cells with one null cell for each region, if the workload has a null strategy."""
     cells = dict(workload.cells)
     if workload.null_plan is None or workload.measure(PACE) is None:
         return cells
@@ -140,7 +140,7 @@ def with_controls(workload: Measurable) -> dict[Cell, AllocatorPlan]:
 
 
 def counts(settings: Settings, workloads: Sequence[Measurable]) -> Counter[Pass]:
-    """Return how many samples of each pass a run takes when no repeat differs and nothing fails."""
+    """Return the number of samples of each pass in a run in which no repeat differs and nothing fails."""
     expected: Counter[Pass] = Counter()
     for run_pass in itertools.chain.from_iterable(settings.of(phase) for phase in Phase):
         for workload in workloads:
@@ -150,7 +150,7 @@ def counts(settings: Settings, workloads: Sequence[Measurable]) -> Counter[Pass]
 
 
 def seconds_waiting(settings: Settings, workloads: Sequence[Measurable]) -> float:
-    """Return the seconds that a run's samples wait for arrivals or at the recorded pace, when nothing fails."""
+    """Return the seconds that a run's samples wait for arrivals or at the recorded pace, if nothing fails."""
     return sum(
         settings.repeats(run_pass) * seconds_of(settings, workload, plan, run_pass)
         for run_pass in itertools.chain.from_iterable(settings.of(phase) for phase in Phase)
@@ -167,5 +167,5 @@ def seconds_of(settings: Settings, workload: Measurable, plan: AllocatorPlan, ru
 
 
 def iterations_of(settings: Settings, workload: Measurable, plan: AllocatorPlan) -> int:
-    """Return how often a timed pass replays: at the recorded pace once, which takes as long as the recording."""
+    """Return the number of replays in a timed pass: one at the recorded pace, which takes as long as the recording."""
     return 1 if plan.interpreted or workload.paced_seconds else settings.iterations

@@ -1,4 +1,4 @@
-"""What a worker's threads are at, as the parent reads it when it has to kill them."""
+"""The state of a worker's threads, which the parent reads when it has to kill them."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ class ThreadPlan:
     """Threads in all."""
     at_once: int
     processors: int
-    """How many they are pinned to, each to its own; 0: they run where the kernel puts them."""
+    """Number of processors to which they are pinned, one each; 0: the kernel schedules them."""
 
     @property
     def places_bytes(self) -> int:
-        """Return the length of the memory in which the threads say what they are at."""
+        """Return the length of the memory in which the threads report their state."""
         return self.lanes * ctypes.sizeof(ThreadPlace)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What one thread was at."""
+    """The state of one thread."""
 
     thread: int
     at: int
     thing: int
-    """The object that it waits for."""
+    """The object for which it waits."""
     other: int
-    """The thread that it waits for."""
+    """The thread for which it waits."""
     operations: int
-    """Done before; counted in the check pass."""
+    """Number of finished operations; counted in the check pass."""
 
 
 def read_places(data: bytes) -> list[Place]:
-    """Return what each thread was at."""
+    """Return the state of each thread."""
     size = ctypes.sizeof(ThreadPlace)
     places = (ThreadPlace.from_buffer_copy(data, at) for at in range(0, len(data), size))
     return [Place(thread, place.at, place.object, place.other, place.operations) for thread, place in enumerate(places)]
 
 
 def places_in_words(places: Sequence[Place]) -> str:
-    """Return in words what the threads that had not ended were at: who waits for whom, and who is in the allocator."""
+    """Describe the threads that had not ended: which waits for which, and which are in the allocator."""
     unfinished = [place for place in places if place.at not in (NOTHING, END)]
     words = [_in_words(place) for place in unfinished[:_MOST_NAMED]]
     if len(unfinished) > _MOST_NAMED:
