@@ -15,13 +15,13 @@ _TUNES = re.compile(r"GLIBC_TUNABLES|\w*MALLOC_\w+")
 """MALLOC_CONF and _RJEM_MALLOC_CONF, MALLOC_ARENA_MAX, MIMALLOC_*, TCMALLOC_*, TBB_MALLOC_*, ..."""
 _PRELOAD = "LD_PRELOAD"
 _OURS = re.compile(r"LD_\w+|PATH|LC_ALL|LANG|MEMTOOL_\w*|PYTHON\w*")
-"""What would change the worker itself, or which allocator it measures."""
+"""Variables that would change the worker itself, or which allocator it measures."""
 
 
 def variables_of(spec: AllocatorSpec) -> tuple[AllocatorSpec, tuple[tuple[str, str], ...]]:
-    """Return an allocator without its ``env.`` parameters, and the variables that they set.
+    """Return an allocator without its ``env.`` parameters, and the variables that these set.
 
-    Raises InputError for a variable that is memtool's own.
+    Raises InputError for one of memtool's own variables.
     """
     variables = tuple((name, value) for name, value in spec.parameters if name.startswith(VARIABLE))
     for name, _ in variables:
@@ -33,7 +33,7 @@ def variables_of(spec: AllocatorSpec) -> tuple[AllocatorSpec, tuple[tuple[str, s
 
 
 def with_variables(plan: AllocatorPlan, spec: AllocatorSpec, variables: Iterable[tuple[str, str]]) -> AllocatorPlan:
-    """Return a plan whose workers have these variables too. Raises InputError where a parameter sets the same one."""
+    """Return a plan whose workers also have these variables. Raises InputError where a parameter sets the same one."""
     taken = dict(plan.environment)
     for name, _ in variables:
         if name in taken:
@@ -42,7 +42,7 @@ def with_variables(plan: AllocatorPlan, spec: AllocatorSpec, variables: Iterable
 
 
 def without_tuning(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which nothing tunes, replaces or reports of an allocator."""
+    """Return an environment without variables that tune or replace an allocator or make it report."""
     return {
         name: value
         for name, value in environment.items()
@@ -51,9 +51,9 @@ def without_tuning(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def ignored_note(plans: Iterable[AllocatorPlan] | None, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return which tuning variables the user has set and no worker sees, and how to pass them; None: none matters.
+    """Return the user's tuning variables that no worker sees, and how to pass them; None: there are none that matter.
 
-    ``plans``: the allocators that are replayed on; None: whole programs are run, which see the environment.
+    ``plans``: the allocators of the replay; None: whole programs are run, which see the environment.
     """
     if plans is not None and all(plan.uses_region for plan in plans):
         return None

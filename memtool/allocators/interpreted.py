@@ -1,7 +1,7 @@
-"""Allocators written in Python: what one is, where its memory comes from, and how it is found and described.
+"""Allocators written in Python: their interface, their memory, and how they are found and described.
 
-A class with ``allocate`` and ``deallocate``; docs/your-own-allocator.md has one to copy, memtool/allocators/reference
-more. Blocks are named by their offsets from the region's base.
+An allocator is a class with ``allocate`` and ``deallocate``; docs/your-own-allocator.md has one to copy, and
+memtool/allocators/reference has more. Blocks are identified by their offsets from the region's base.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def align_up(value: int, alignment: int) -> int:
 
 
 class Region:
-    """The memory under a heap: one reservation, taken from its base upwards."""
+    """The memory under a heap: one reservation, from which memory is taken in ascending order of addresses."""
 
     def __init__(
         self,
@@ -44,27 +44,27 @@ class Region:
         take: Callable[[int], object] = lambda count: None,
         give_back: Callable[[int], object] = lambda count: None,
     ) -> None:
-        """Take writable bytes, their address, and what is to be told of each growth and shrinkage."""
+        """``memory``: writable bytes at address ``base``; ``take`` and ``give_back`` learn of growth and shrinkage."""
         self.memory = memory
         """All bytes of the reservation: ``region.memory[offset]``, or struct.pack_into(..., region.memory, offset)."""
         self.base = base
-        """Address of the first byte: a block is aligned when base + offset is."""
+        """Address of the first byte: a block is aligned if base + offset is."""
         self.capacity = len(memory)
         self.used = 0
-        """Bytes taken: the footprint."""
+        """Number of bytes taken: the footprint."""
         self._take = take
         self._give_back = give_back
 
     @classmethod
     def anonymous(cls, capacity: int, base_modulo_2mib: int = 0) -> Region:
-        """Map fresh memory, for tests; its base leaves that remainder when it is divided by 2 MiB."""
+        """Map fresh memory, for tests; its base has this remainder modulo 2 MiB."""
         mapped = mmap.mmap(-1, capacity + 2 * _HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
         skip = (base_modulo_2mib - address) % _HUGE_PAGE
         return cls(memoryview(mapped)[skip : skip + capacity], address + skip)
 
     def grow(self, count: int) -> int | None:
-        """Take the next ``count`` bytes and return the first one's offset; None: the region is spent."""
+        """Take the next ``count`` bytes and return the offset of the first; None: the region is exhausted."""
         if count > self.capacity - self.used:
             return None
         first = self.used
@@ -73,31 +73,32 @@ class Region:
         return first
 
     def shrink(self, count: int) -> None:
-        """Give the last ``count`` bytes back to the system."""
+        """Return the last ``count`` bytes to the system."""
         self.used -= count
         self._give_back(count)
 
 
 class Interpreted(Protocol):
-    """What every allocator in Python has.
+    """The interface of allocators in Python.
 
-    Optional, and done as a program would where it is absent: ``reallocate(offset, old_size, new_size, alignment)``,
-    ``allocate_zeroed(size, alignment)``, ``mark()`` and ``release(marker)``, ``usable_size(offset, size)``, ``stats()``
-    (a dictionary of the figures that it has), ``walk()`` (offset, bytes, "used" | "free" | "metadata"), ``check()``
-    (raises in words). On the class: ``summary``, ``source``, ``complexity``, ``when``, ``free_order`` ("any", "lifo",
-    "fifo", "reset"), ``parameters``, which the constructor takes by name, and ``limits(**parameters)``, which returns
-    the largest size and alignment served.
+    Further methods are optional, and emulated as a program would: ``reallocate(offset, old_size, new_size,
+    alignment)``, ``allocate_zeroed(size, alignment)``, ``mark()`` and ``release(marker)``, ``usable_size(offset,
+    size)``, ``stats()`` (a dictionary of the figures that it has), ``walk()`` (offset, bytes, "used" | "free" |
+    "metadata"), and ``check()`` (which raises an exception with an explanation). The class may have ``summary``,
+    ``source``, ``complexity``, ``when``, ``free_order`` ("any", "lifo", "fifo", "reset"), ``parameters``, which are
+    keyword arguments of the constructor, and ``limits(**parameters)``, which returns the largest size and alignment
+    that it serves.
     """
 
     def allocate(self, size: int, alignment: int) -> int | None:
-        """Return the offset of a new block, None when memory is out."""
+        """Return the offset of a new block, or None when memory is exhausted."""
 
     def deallocate(self, offset: int, size: int, alignment: int) -> None:
-        """Free a block; size and alignment are those it was asked for with."""
+        """Free a block; size and alignment are those of its request."""
 
 
 class LoadError(Exception):
-    """A class cannot be had; one line that says where and why."""
+    """A class cannot be loaded; the message says in one line where and why."""
 
 
 def last_line(problem: BaseException) -> str:
@@ -106,9 +107,9 @@ def last_line(problem: BaseException) -> str:
 
 
 def load(where: str, name: str = "") -> type[Any]:
-    """Return a class of a file (``mine.py``) or a module (``package.module``).
+    """Return a class from a file (``mine.py``) or a module (``package.module``).
 
-    Without a name: the only class there that could be an allocator. Raises LoadError.
+    Without a name it is the only class there that could be an allocator. Raises LoadError.
     """
     module = _file(Path(where)) if where.endswith(".py") else _module(where)
     classes = {key: value for key, value in vars(module).items() if isinstance(value, type)}
@@ -131,18 +132,18 @@ def _lacking(cls: type[Any]) -> list[str]:
 
 
 def _file(path: Path) -> ModuleType:
-    # As for a script: what lies beside it can be imported.
+    # As for a script, files in the same folder can be imported.
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise LoadError("is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses and pickle look their module up
+    sys.modules[path.stem] = module  # dataclasses and pickle look up their module
     try:
         spec.loader.exec_module(module)
     except SyntaxError as problem:
         raise LoadError(f"line {problem.lineno}: {last_line(problem)}") from None
-    except BaseException as problem:  # a file may well call sys.exit
+    except BaseException as problem:  # a file may call sys.exit
         lines = [frame.lineno for frame in traceback.extract_tb(problem.__traceback__) if frame.filename == str(path)]
         raise LoadError(f"line {lines[-1]}: {last_line(problem)}" if lines else last_line(problem)) from None
     return module
@@ -156,7 +157,7 @@ def _module(name: str) -> ModuleType:
 
 
 def describe(cls: type[Any]) -> dict[str, Any]:
-    """Return what a class says of itself, as the engine describes strategies. Raises LoadError."""
+    """Return the description of a class, in the form in which the engine describes strategies. Raises LoadError."""
     free_order = getattr(cls, "free_order", "any")
     if free_order not in _FREE_ORDERS:
         raise LoadError(f"free_order must be one of {', '.join(_FREE_ORDERS)}, is {free_order!r}")
@@ -200,7 +201,7 @@ def limits_of(cls: type[Any], settings: Mapping[str, int | str]) -> tuple[int | 
 
 
 def settings_of(described: Mapping[str, Any], values: Iterator[int]) -> dict[str, int | str]:
-    """Return a described allocator's parameters by name, words for choices, from their values in order."""
+    """Return a described allocator's parameters by name, with words for choices, from their values in order."""
     return {
         str(parameter["name"]): parameter["choices"][value] if parameter["choices"] else value
         for parameter, value in zip(described["parameters"], values, strict=True)

@@ -1,4 +1,4 @@
-"""Which allocator cannot serve which trace, and which rounds up what it asks for: known before anything runs."""
+"""Determines before anything runs which allocators cannot serve a trace, and which round up its requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memtool.model import AllocatorPlan, Mode, TraceInfo
 from memtool.units import format_count, format_size
 
 MALLOC = "malloc"
-"""The strategy behind every system allocator, and the parameter of those that stand on one."""
+"""The strategy behind every system allocator, and the parameter of strategies that use a malloc."""
 COLLECTOR = "collector"
 """The family of the garbage collectors."""
 
@@ -23,22 +23,22 @@ def why_not(
     most_blocks: Callable[[str, str], int | None] = binding.most_blocks,
     available: int | None = None,
 ) -> str | None:
-    """Return why an allocator cannot serve a trace; None when it can. Known before anything runs.
+    """Return why an allocator cannot serve a trace; None where it can. Nothing is run.
 
     Args:
         plan: the allocator.
-        trace: the workload's events in figures.
+        trace: figures of the workload's events.
         limits: (strategy, parameters, alignment of the requests) -> (largest size, largest alignment), bytes;
             None: no limit.
-        most_blocks: (strategy, parameters) -> blocks that can be live at once; None: no limit.
-        available: bytes of memory that this machine can still give; None: not asked.
+        most_blocks: (strategy, parameters) -> largest number of live blocks; None: no limit.
+        available: bytes of memory that this machine can still provide; None: not determined.
     """
     try:
         limits_of = adopted_limits(plan.adopted) if plan.adopted is not None else limits
         most = limits_of(plan.strategy, plan.engine_parameters, trace.largest_alignment)
     except binding.CannotStand as problem:
         return str(problem)
-    # An adopted allocator is not in this process; over it, what is too much fails its cell instead.
+    # An adopted allocator is not in this process; if a request is too much for it, its cell fails instead.
     blocks = None if plan.adopted is not None else most_blocks(plan.strategy, plan.engine_parameters)
     if plan.strategy == MALLOC or plan.is_control:
         return _why_unbound(plan, trace)
@@ -53,7 +53,7 @@ def why_not(
 
 
 def why_not_collected(plan: AllocatorPlan, trace: TraceInfo, *, has_references: bool) -> str | None:
-    """Return that a garbage collector does not know what a workload's objects refer to; None where it does."""
+    """Return that a garbage collector does not know a workload's references; None where it does."""
     if plan.family != COLLECTOR or has_references:
         return None
     return (
@@ -63,7 +63,7 @@ def why_not_collected(plan: AllocatorPlan, trace: TraceInfo, *, has_references: 
 
 
 def why_not_on_threads(plan: AllocatorPlan, trace: TraceInfo, mode: Mode) -> str | None:
-    """Return why an allocator cannot serve a trace's threads in this mode; None when it can."""
+    """Return why an allocator cannot serve a trace's threads in this mode; None where it can."""
     if mode is Mode.SERIAL or trace.lanes == 1 or plan.thread_safe:
         return None
     threads = f"{trace.threads} threads" if trace.threads > 1 else "threads that come and go"
@@ -92,7 +92,7 @@ def _why_beyond(trace: TraceInfo, largest_size: int | None, largest_alignment: i
 
 
 def _needed_alignment(trace: TraceInfo) -> int:
-    """Return what the trace's blocks must be aligned to: the default asks no more of one than what fits into it."""
+    """Return the alignment that the trace's blocks need; the default is reduced for blocks that are smaller than it."""
     is_default = trace.largest_alignment == DEFAULT_ALIGNMENT
     return 8 if is_default and trace.largest_size < DEFAULT_ALIGNMENT else trace.largest_alignment
 
@@ -103,12 +103,12 @@ def rounding(
     *,
     least_alignment: Callable[[str, str], int] = binding.least_alignment,
 ) -> str | None:
-    """Return which strategies align more than the trace asks for, in a sentence; None where the trace asks for 16.
+    """Return in a sentence which strategies align more than the trace requires; None where the trace requires 16.
 
     Args:
         plans: the allocators that replay the trace.
-        trace: the workload's events in figures.
-        least_alignment: (strategy, parameters) -> what it aligns every block to, bytes.
+        trace: figures of the workload's events.
+        least_alignment: (strategy, parameters) -> alignment of every block, bytes.
     """
     requested = trace.largest_alignment
     if requested >= DEFAULT_ALIGNMENT:
@@ -147,10 +147,10 @@ def _why_out_of_order(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
 
 
 def _why_too_much(plan: AllocatorPlan, trace: TraceInfo, available: int | None) -> str | None:
-    """Return that a strategy which takes nothing back would need more than there is.
+    """Return that a strategy that never reclaims memory would need more than there is.
 
-    Where scopes end, what it needs lies between the peak of live bytes and all that is ever asked for; called as a
-    malloc is, it is not told of them.
+    With scopes, its need is between the peak of live bytes and the sum of all requests; if it is called as a malloc, it
+    is not told about them.
     """
     ends_scopes = trace.scopes > 0 and plan.call.free == "sized"
     if plan.free_order != "reset" or ends_scopes or trace.touch == "none":

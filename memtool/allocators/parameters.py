@@ -1,4 +1,4 @@
-"""What can be set on an allocator, and the one line that says so when a name or a value is wrong."""
+"""Parameters of an allocator, and the one-line errors for a wrong name or value."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from memtool.model import AdaptorSpec, AllocatorSpec
 from memtool.units import GIB, KIB, MIB, parse_count, parse_size, parse_time, written_time
 
 MULTIPLE = 1 << 62
-"""Marks a heap that is so many thousandths of what is reachable at most (kinds/graph/collectors/collectors.hpp)."""
+"""Marks a heap whose size is in thousandths of the largest reachable memory (kinds/graph/collectors/collectors.hpp)."""
 _MULTIPLE = re.compile(r"\s*(\d{1,6}(?:\.\d{1,3})?)\s*x\s*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One thing that can be set: a size, a count, a time in milliseconds, or one of several words."""
+    """One parameter: a size, a count, a time in milliseconds, or one of several words."""
 
     name: str
     summary: str
     default: str | None = None
-    """As one would write it; None: whatever the allocator itself thinks best."""
+    """Default as it would be written; None: the allocator decides."""
     minimum: int = 0
     maximum: int | None = None
     unit: str = "count"
-    """bytes | count | ms | choice | time (nanoseconds) | heap (bytes, or a multiple of what is reachable at most)"""
+    """bytes | count | ms | choice | time (nanoseconds) | heap (bytes, or a multiple of the largest reachable memory)"""
     choices: tuple[str, ...] = ()
 
     @classmethod
     def from_engine(cls, described: Mapping[str, Any]) -> Parameter:
-        """Return a parameter as the engine describes it (engine/abi/capi.cpp)."""
+        """Return a parameter from the engine's description of it (engine/abi/capi.cpp)."""
         choices = tuple(described["choices"])
         unit, default = str(described["unit"]), int(described["default"])
         return cls(
@@ -48,7 +48,7 @@ class Parameter:
 
     @property
     def range(self) -> str:
-        """Return what is allowed: ``8 to 64KiB``, ``at least 1``, ``first, next or best``."""
+        """Return the allowed values in words: ``8 to 64KiB``, ``at least 1``, ``first, next or best``."""
         if self.choices:
             return _either(self.choices)
         least = _written(self.minimum, self.unit)
@@ -57,7 +57,7 @@ class Parameter:
         return f"at least {least}" if self.maximum is None else f"{least} to {_written(self.maximum, self.unit)}"
 
     def canonical(self, text: str) -> str:
-        """Return a value as the allocator takes it: decimal, or the word. Raises ValueError with one line."""
+        """Return a value in the allocator's form: decimal, or the word. Raises ValueError with one line."""
         if self.choices:
             if text not in self.choices:
                 raise ValueError(f"must be {self.range}, is '{text}'")
@@ -78,16 +78,16 @@ class Parameter:
             return parse_time(text)
         if self.unit in ("bytes", "heap") and not (self.minimum < 0 and text.startswith("-")):
             return parse_size(text)
-        # Only where the allocator gives negative numbers a meaning ("never") are they numbers at all.
+        # Negative numbers are permitted only where the allocator gives them a meaning ("never").
         sign = -1 if self.minimum < 0 and text.startswith("-") else 1
         return sign * parse_count(text.removeprefix("-") if sign < 0 else text)
 
 
 def settle(spec: AllocatorSpec | AdaptorSpec, known: Sequence[Parameter], label: str | None = None) -> dict[str, str]:
-    """Return the given parameters of an allocator or adaptor with their canonical values, in the order given.
+    """Return the given parameters of an allocator or adaptor with their canonical values, in the given order.
 
-    ``label`` is the column's, where it is more than ``spec``. Raises InputError, one line with what is allowed, for
-    an unknown name or a value out of range.
+    ``label`` is that of the column, where it is longer than ``spec``. Raises InputError, one line with the allowed
+    values, for an unknown name or a value out of range.
     """
     label = label or spec.label
     by_name = {parameter.name: parameter for parameter in known}
@@ -111,7 +111,7 @@ def _unknown(allocator: str, name: str, known: Sequence[Parameter]) -> str:
 
 
 def _written(value: int, unit: str) -> str:
-    """Return a number as one would write it on the command line: 65536 bytes are ``64KiB``."""
+    """Return a number in the form for the command line: 65536 bytes are ``64KiB``."""
     if unit == "heap" and value & MULTIPLE:
         return f"{(value & ~MULTIPLE) / 1000:g}x"
     if unit == "time":

@@ -1,4 +1,4 @@
-"""Regions: where a strategy's memory comes from. The worker maps them; allocators/concept/region.hpp hands them out."""
+"""Regions: the sources of a strategy's memory. The worker maps them; allocators/concept/region.hpp hands them out."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ _CAP_IPC_LOCK = 14
 
 
 class Backing(StrEnum):
-    """What a region is a mapping of."""
+    """The object that a region maps."""
 
     NONE = "none"
     FILE = "file"
     MEMORY = "memory"
-    """A file that lives in memory only (memfd_create)."""
+    """A file in memory only (memfd_create)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegionKind:
-    """One kind of memory under a strategy: a worker reserves it, advises the kernel, faults in a part."""
+    """One kind of memory under a strategy: a worker reserves it, advises the kernel, and faults in a part."""
 
     name: str
     summary: str
     when: str
-    """When one would measure on it, one line."""
+    """When to measure on it, in one line."""
     advice: tuple[int, ...] = ()
-    """Numbers for madvise over the whole reservation."""
+    """Advice numbers for madvise over the whole reservation."""
     alignment: int = _HUGE_PAGE
-    """Of the region's base, in bytes; the same for all, so that no kind is favoured by where it begins."""
+    """Alignment of the region's base, in bytes; the same for all kinds, so that none is favoured by it."""
     populate: bool = False
     """Whether the part that the workload will need is faulted in beforehand."""
     needs_huge_pages: bool = False
     backing: Backing = Backing.NONE
     shared: bool = False
-    """Whether what is written goes to the file, and is not a copy of the worker's own."""
+    """Whether writes go to the file and not to a private copy."""
     locked: bool = False
     """Whether the populated part is locked into memory (mlock)."""
 
 
-# "always" on the host would put every region into huge pages. A kernel that has none refuses the advice.
+# "always" on the host would put every region into huge pages. A kernel without them refuses the advice.
 _SMALL_PAGES = (_MADV_NOHUGEPAGE,) if _THP.exists() else ()
 
 REGIONS = {
@@ -111,20 +111,20 @@ REGIONS = {
 def populated(kind: RegionKind, peak_live_bytes: int, capacity: int) -> int:
     """Return how many bytes at the head of a region are faulted in before the replay.
 
-    Twice the peak of live bytes covers what a sound strategy takes; beyond it pages are faulted in as ever.
+    Twice the peak of live bytes is enough for a sound strategy; pages beyond it are faulted in as usual.
     """
     return min(capacity, 2 * peak_live_bytes + MIB) if kind.populate else 0
 
 
 def why_not(name: str, uses_region: bool, peak_live_bytes: int = 0) -> str | None:
-    """Return why an allocator cannot be measured on this region; None when it can."""
+    """Return why an allocator cannot be measured on this region; None where it can."""
     if not uses_region and name != "anonymous":
         return f"takes its memory from the system itself, so it cannot be put on {name}"
     return why_unavailable(REGIONS[name], peak_live_bytes)
 
 
 def why_no_addresses(size: int) -> str | None:
-    """Return why this process cannot reserve so many bytes of addresses, and what mends it; None when it may."""
+    """Return why this process cannot reserve this much address space, and the remedy; None where it can."""
     for which, option in ((resource.RLIMIT_AS, "-v"), (resource.RLIMIT_DATA, "-d")):
         limit = machine.soft_limit(which)
         if limit is not None and limit < size:
@@ -136,7 +136,7 @@ def why_no_addresses(size: int) -> str | None:
 
 
 def why_unavailable(kind: RegionKind, peak_live_bytes: int = 0) -> str | None:
-    """Return why this machine has no such region for a workload of this peak, and what mends it; None when it has."""
+    """Return why this machine lacks this region for a workload of this peak, and the remedy; None where it has it."""
     if kind.locked:
         return _why_unlockable(2 * peak_live_bytes + MIB)
     if not kind.needs_huge_pages:

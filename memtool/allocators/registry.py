@@ -1,4 +1,4 @@
-"""Every allocator that can be named: the engine's strategies, the system's, the user's own; adaptors over any."""
+"""All allocators with a name: the engine's strategies, the system's, the user's own; with adaptors over any of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from memtool.model import AdaptorSpec, AllocatorPlan, AllocatorSpec, Call
 __all__ = ["DEFAULT", "GROUPS", "Known", "KnownAdaptor", "Registry", "Unavailable"]
 
 _AS_MALLOC = "as-malloc"
-"""The adaptor that puts what it stands on on the footing of a malloc."""
+"""The adaptor under which an allocator is called like a malloc."""
 DEFAULT = (
     "glibc",
     "jemalloc",
@@ -38,7 +38,7 @@ DEFAULT = (
     "buddy",
     "tlsf",
 )
-"""What ``memtool bench`` compares when it is not told: four system allocators and eight strategies."""
+"""The allocators that ``memtool bench`` compares by default: four system allocators and eight strategies."""
 GROUPS: Mapping[str, str] = {
     "system": "system",
     "standard": "standard",
@@ -53,9 +53,9 @@ GROUPS: Mapping[str, str] = {
     "persistent": "persistent",
     "collectors": COLLECTOR,
 }
-"""Group -> the family that it stands for; besides these there are @strategies, @default and @all."""
+"""Group -> family of its members; in addition there are @strategies, @default and @all."""
 INTERPRETED = "interpreted"
-"""The group of what installed packages bring in Python."""
+"""The group of allocators in Python from installed packages."""
 _PYTHON = "python"
 _CONTROL = "control"
 _TRIAL_BYTES = 64 << 20
@@ -63,20 +63,20 @@ _TRIAL_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an allocator can serve, with its default parameters."""
+    """The abilities of an allocator with its default parameters."""
 
     free_order: str = "any"
     """any | lifo | fifo | reset, see allocators/concept/strategy.hpp."""
     reallocates: bool = True
-    """Whether it resizes by itself; else the replay allocates, copies and frees, as a program would."""
+    """Whether it resizes by itself; otherwise the replay allocates, copies and frees, as a program would."""
     allocates_zeroed: bool = True
-    """Whether it may know that memory is zero; else the replay writes the zeroes."""
+    """Whether it may know that memory is zero; otherwise the replay writes the zeroes."""
     scoped: bool = False
-    """Whether it gives back all of a scope at once."""
+    """Whether it reclaims all blocks of a scope at once."""
     thread_safe: bool = True
     """Whether any thread may call it at any time."""
     uses_region: bool = False
-    """Whether it lives on a region, so that its footprint is counted to the byte."""
+    """Whether it uses a region, so that its footprint is exact to the byte."""
     largest_size: int | None = None
     largest_alignment: int | None = None
     """Bytes; None: no limit."""
@@ -84,51 +84,51 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An allocator as the lists show it."""
+    """An allocator as lists show it."""
 
     name: str
     family: str
     summary: str
     source: str
     complexity: str
-    """What allocate and deallocate cost."""
+    """Complexity of allocate and deallocate."""
     when: str
     """When to use it."""
     parameters: tuple[Parameter, ...]
     capabilities: Capabilities
     missing: str | None = None
-    """Why it cannot be used on this machine, and what mends it."""
+    """Reason why it cannot be used on this machine, and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownAdaptor:
-    """An adaptor as the lists show it."""
+    """An adaptor as lists show it."""
 
     name: str
     summary: str
     source: str
     complexity: str
-    """What it adds to an operation and to a block."""
+    """Its cost for each operation and each block."""
     when: str
     threads: str
-    """What becomes of calls from several threads: none (it has state of its own) | as below | any."""
+    """Concurrent calls: none (not allowed, it has state) | as below (if the allocator below allows them) | any."""
     parameters: tuple[Parameter, ...]
 
 
 def _refusal(strategy: str, parameters: str) -> str | None:
-    """Return why the engine does not make a strategy with these parameters; None when it does."""
+    """Return why the engine does not make a strategy with these parameters; None where it does."""
     try:
         binding.limits(strategy, parameters)
         binding.Heap(strategy, parameters, _TRIAL_BYTES).close()
     except binding.CannotStand:
-        return None  # the values are good; why_not() says why the pairing is not
+        return None  # the values are valid; why_not() explains the pairing
     except EngineError as problem:
         return str(problem)
     return None
 
 
 class Registry:
-    """Resolves what the user writes into what a worker needs."""
+    """Resolves the names that the user writes into plans for workers."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class Registry:
         interpreted: Callable[[], Mapping[str, Source]] = entry_points,
         collectors: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        """Take the engine's own description of its strategies, adaptors and collectors, or another one in tests."""
+        """Use the engine's own description of its strategies, adaptors and collectors, or another one in tests."""
         strategies = binding.describe() if described is None else described
         self._strategies = {str(strategy["name"]): strategy for strategy in strategies}
         self._refusal = refusal
@@ -162,23 +162,23 @@ class Registry:
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Return the members of each group that has any.
 
-        A system allocator that is not installed is a member too: what is left out of a run is said.
+        A system allocator that is not installed is a member, too, so that its exclusion from a run is reported.
         Controls are in no group.
         """
         families = {known.name: known.family for known in self.known() if known.family != _CONTROL}
         groups = {
             group: tuple(name for name, of in families.items() if of == family) for group, family in GROUPS.items()
         }
-        # Collectors need to know what objects refer to, which few workloads say: they are in their own group alone.
+        # Collectors need the references between objects, which few workloads have: they are in their own group only.
         allocators = tuple(name for name, family in families.items() if family != COLLECTOR)
         strategies = tuple(name for name in allocators if name not in SYSTEM_ALLOCATORS)
         everything = {"strategies": strategies, "default": DEFAULT, "all": allocators}
-        # A hundred times slower than the others and ranked with none of them, so in no group but their own.
+        # A hundred times slower than the others and not ranked with them, so they are in their own group only.
         everything[INTERPRETED] = tuple(self._interpreted)
         return {name: members for name, members in groups.items() if members} | everything
 
     def default_allocators(self) -> tuple[AllocatorSpec, ...]:
-        """Return the allocators of a bench that names none."""
+        """Return the allocators of a bench by default."""
         return tuple(AllocatorSpec(name) for name in DEFAULT)
 
     def known(self) -> list[Known]:
@@ -233,7 +233,7 @@ class Registry:
         ]
 
     def interpreted(self) -> list[Known]:
-        """Return the allocators in Python that installed packages bring; each is loaded, in another process."""
+        """Return the allocators in Python from installed packages; each is loaded in another process."""
         descriptions = own.described(tuple(self._interpreted.values()))
         return [
             Known(
@@ -249,9 +249,9 @@ class Registry:
         ]
 
     def resolve(self, spec: AllocatorSpec, *, as_malloc: bool = False) -> AllocatorPlan:
-        """Return what a worker needs for an allocator, and for the adaptors over it.
+        """Return the plan for an allocator and the adaptors over it.
 
-        ``as_malloc``: on the footing of a malloc, whatever it is; its name stays as it was written.
+        ``as_malloc``: call it like a malloc, whatever it is; its name is unchanged.
 
         Raises:
             InputError: there is no such allocator, adaptor or parameter, or a value is out of range.
@@ -325,7 +325,7 @@ class Registry:
         settled = settle(spec, _parameters(described))
         malloc = settled.pop(MALLOC, None)
         parameters = _joined(settled)
-        # Values within their ranges may still not go together; the defaults do, as the tests show.
+        # Valid values may still be inconsistent with each other; the defaults are consistent, as tests show.
         refusal = self._refusal(spec.name, parameters) if parameters else None
         if refusal is not None:
             raise AllocatorError(f"{spec.label}: {refusal}")
@@ -357,7 +357,7 @@ class Registry:
 
 
 def _missing_library(described: Mapping[str, Any]) -> str | None:
-    """Return why a collector that stands on a library of the system is not there; None: it needs none, or finds it."""
+    """Return why a collector lacks the system library that it uses; None: it uses none, or the library is found."""
     library, package = str(described["library"]), str(described["package"])
     if not library or installed((library,)) is not None:
         return None
@@ -382,7 +382,7 @@ def _collector_plan(spec: AllocatorSpec, described: Mapping[str, Any]) -> Alloca
 
 
 def _alone(plan: AllocatorPlan, spec: AllocatorSpec, *, as_malloc: bool) -> AllocatorPlan:
-    """Return a collector's plan; nothing stands over it, and no program that frees can have it for its malloc."""
+    """Return a collector's plan; adaptors cannot wrap it, and no program that frees can use it as its malloc."""
     if spec.adaptors:
         raise AllocatorError(f"{spec.label}: an adaptor stands on an allocator, and {spec.name} is a garbage collector")
     if as_malloc:
@@ -395,7 +395,7 @@ def _threads(thread_safe: bool) -> str:
 
 
 def _parameters(described: Mapping[str, Any]) -> tuple[Parameter, ...]:
-    """Return the parameters of a strategy; what stands on malloc can be put on any that memtool knows."""
+    """Return the parameters of a strategy; one that uses a malloc can use any that memtool knows."""
     own = _own_parameters(described)
     if not described["uses_malloc"]:
         return own

@@ -1,9 +1,9 @@
 """The language of ``-a``: names, @groups, parameters, sweeps, files, adaptors.
 
 ``glibc,pool:block=64,chunk=4KiB,tlsf:subdivisions=16|32,@system,./libmine.so,pool:block=64+redzone:bytes=32+lock``;
-``./libmine.so:env.MINE_CONF="a:1,b:2"`` sets a variable of the environment, in quotes where its value has commas.
-``mine=./libmine.so`` names the column of a file that the user brings; ``pool@placement`` is the pool in one way of a
-workload that has several.
+``./libmine.so:env.MINE_CONF="a:1,b:2"`` sets an environment variable, with quotes if its value has commas.
+``mine=./libmine.so`` names the column of a file that the user brings. ``pool@placement`` is the pool in one way of a
+workload with several ways.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from memtool.model import AdaptorSpec, AllocatorSpec
 from memtool.units import printable
 
 MOST_COLUMNS = 1000
-"""More than anyone can compare; a sweep over several parameters gets there by a slip of the hand."""
+"""More than anyone can compare; a sweep over several parameters exceeds it only by mistake."""
 VARIABLE = "env."
-"""What a parameter begins with that is a variable of the worker's environment: ``env.MALLOC_CONF=narenas:1``."""
+"""Prefix of parameters that are variables of the worker's environment: ``env.MALLOC_CONF=narenas:1``."""
 _ASSIGNMENT = re.compile(rf"(?:{re.escape(VARIABLE)})?[A-Za-z_]\w*\s*=")
 _BEFORE_PARAMETERS = re.compile(rf":(?=\s*{_ASSIGNMENT.pattern})")
-"""The colon of ``pool:block=64``, not the one of ``mine.py:Heap``."""
+"""The colon of ``pool:block=64``, but not the one of ``mine.py:Heap``."""
 _BEFORE_ADAPTOR = re.compile(r"\+(?=\s*[A-Za-z][\w-]*\s*(?:[:+]|$))")
-"""The plus of ``pool+lock``, not one in the name of a file: what follows it is a word."""
+"""The plus of ``pool+lock``, but not one in the name of a file: it is followed by a word."""
 # A comma or a bar within "..." is part of a value.
 _UNQUOTED = r'(?=(?:[^"]*"[^"]*")*[^"]*$)'
 _COMMA, _BAR = re.compile("," + _UNQUOTED), re.compile(r"\|" + _UNQUOTED)
 _WAY = re.compile(r"(.+)@([a-z][a-z0-9-]*)", re.DOTALL)
-"""The way at the end of ``pool+lock@placement``; the word of a group has nothing before it."""
+"""The way at the end of ``pool+lock@placement``; in the name of a group nothing precedes the @."""
 _NAMED = re.compile(r"([A-Za-z_][\w-]*)\s*=\s*(\S.*)", re.DOTALL)
 _FORM = "parameter=value or parameter=value|value"
 
 
 def parse_allocators(text: str, groups: Mapping[str, tuple[str, ...]]) -> tuple[AllocatorSpec, ...]:
-    """Return the allocators of a list, groups and sweeps unfolded, each once, in the order given.
+    """Return the allocators of a list, with groups and sweeps expanded, each once, in the given order.
 
-    Commas separate allocators and the parameters of one alike: what reads ``name=value`` goes on with the allocator
-    or the adaptor before it. An adaptor after a group stands on each member. Whether an allocator or an adaptor
-    exists is the registry's to say, not the language's.
+    Commas separate both allocators and the parameters of one: an item ``name=value`` belongs to the allocator or the
+    adaptor before it. An adaptor after a group applies to each member. The registry, not the language, decides whether
+    an allocator or an adaptor exists.
 
     Raises:
         InputError: nothing is named, a group is unknown, or a parameter has no value or no allocator.
@@ -64,17 +64,17 @@ def parse_allocators(text: str, groups: Mapping[str, tuple[str, ...]]) -> tuple[
 
 
 def is_file(name: str) -> bool:
-    """Return whether a name stands for a file that the user brings."""
+    """Return whether a name refers to a file that the user brings."""
     return "/" in name or name.endswith(".so") or ".so." in name or is_python(name)
 
 
 def is_python(name: str) -> bool:
-    """Return whether a name stands for an allocator written in Python: ``mine.py`` or ``mine.py:Heap``."""
+    """Return whether a name refers to an allocator written in Python: ``mine.py`` or ``mine.py:Heap``."""
     return name.partition(":")[0].endswith(".py")
 
 
 def _items(text: str) -> list[str]:
-    """Split at commas, parameters put back together with their allocator: ``a:x=1,y=2`` is one item."""
+    """Split at commas, and rejoin parameters with their allocator: ``a:x=1,y=2`` is one item."""
     items: list[str] = []
     for part in (part.strip() for part in _COMMA.split(text)):
         if not part:
@@ -92,7 +92,7 @@ def _items(text: str) -> list[str]:
 
 
 def _name_of(item: str) -> tuple[str, str] | None:
-    """Return (name, rest) of ``mine=./lib.so``; None: it has no name. A parameter's value is no file."""
+    """Return (name, rest) of ``mine=./lib.so``; None: it has no name. The value of a parameter is not a file."""
     match = _NAMED.fullmatch(_way_of(item)[0])
     if match is None:
         return None
@@ -101,13 +101,13 @@ def _name_of(item: str) -> tuple[str, str] | None:
 
 
 def _way_of(item: str) -> tuple[str, str]:
-    """Return an item without its way, and the way; "" where it names none."""
+    """Return an item without its way, and the way; "" if it names none."""
     match = _WAY.fullmatch(item)
     return (match[1], match[2]) if match else (item, "")
 
 
 def _named(item: str, groups: Mapping[str, tuple[str, ...]]) -> list[AllocatorSpec]:
-    """Return the allocators of an item, under the name that the user gives it, in the way that it names."""
+    """Return the allocators of an item, with the name that the user gives it and the way that it states."""
     bare, way = _way_of(item)
     return [replace(spec, way=way) for spec in _titled(bare, groups)]
 

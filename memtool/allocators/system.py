@@ -1,4 +1,4 @@
-"""The allocators of the machine: found where they are installed, each preloaded into its own workers."""
+"""The allocators of the machine: they are found where they are installed, and preloaded into their own workers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS, SystemAllocat
 from memtool.model import AllocatorSpec
 
 _LDCONFIG_PATH = "/sbin:/usr/sbin:/bin:/usr/bin"
-"""Where ldconfig is; an ordinary user's PATH often lacks it."""
+"""Folders of ldconfig, which an ordinary user's PATH often lacks."""
 _FOLDERS = tuple(
     Path(folder) for folder in (f"/usr/lib/{platform.machine()}-linux-gnu", "/usr/local/lib", "/usr/lib64", "/usr/lib")
 )
-"""Where libraries are that the linker's cache has not heard of."""
+"""Folders of libraries that are not in the linker's cache."""
 
 
 class Unavailable(Exception):
-    """A known allocator, or a setting of one, that this machine does not have; the message says why."""
+    """This machine lacks a known allocator, or one of its settings; the message says why."""
 
 
 def library_of(name: str) -> Path | None:
@@ -35,7 +35,7 @@ def library_of(name: str) -> Path | None:
 
 
 def why_missing(name: str) -> str | None:
-    """Return that an allocator is not installed, and the command that mends it; None when it can be used."""
+    """Return that an allocator is not installed, and the command that installs it; None where it can be used."""
     allocator = SYSTEM_ALLOCATORS[name]
     if not allocator.sonames:
         return None
@@ -46,19 +46,19 @@ def why_missing(name: str) -> str | None:
 
 
 def why_not_preloadable(library: Path) -> str | None:
-    """Return why the dynamic linker could not be told to preload a file of this name."""
+    """Return why the dynamic linker cannot preload a file with this name; None: it can."""
     if re.search(r"[ :]", str(library)):
         return f"{library}: cannot be preloaded: LD_PRELOAD ends a name at a space or a colon"
     return None
 
 
 def environment_of(spec: AllocatorSpec) -> tuple[tuple[str, str], ...]:
-    """Return the environment variables that the parameters of a system allocator stand for.
+    """Return the environment variables for the parameters of a system allocator.
 
     Raises:
         InputError: a name is unknown, or a value out of range.
-        Unavailable: the build that is installed does not read a variable. Allocators pass over what they do
-            not know, and a column would bear a setting that had no effect.
+        Unavailable: the installed build does not read a variable. Allocators ignore unknown settings, so a column
+            would name a setting without effect.
     """
     allocator = SYSTEM_ALLOCATORS[spec.name]
     tunables = {tunable.parameter.name: tunable for tunable in allocator.tunables}
@@ -72,7 +72,7 @@ def environment_of(spec: AllocatorSpec) -> tuple[tuple[str, str], ...]:
 
 
 def _is_read(allocator: SystemAllocator, tunable: Tunable) -> bool:
-    """Return whether the installed build has the variable's name in it; an absent library is not judged."""
+    """Return whether the installed build contains the variable's name; true for an absent library."""
     library = installed(allocator.options_in) if allocator.options_in else library_of(allocator.name)
     return library is None or tunable.option.lower().encode() in _content(library)
 
@@ -83,7 +83,7 @@ def _content(library: Path) -> bytes:
 
 
 def installed(sonames: Sequence[str]) -> Path | None:
-    """Return the file of the first of these libraries that is there; None: none is."""
+    """Return the file of the first of these libraries that exists; None: none does."""
     known = linker_cache()
     for soname in sonames:
         places = (folder / soname for folder in _FOLDERS)
@@ -95,7 +95,7 @@ def installed(sonames: Sequence[str]) -> Path | None:
 
 @cache
 def linker_cache() -> Mapping[str, Path]:
-    """Return what the dynamic linker finds by itself: file name -> path, 64 bit only."""
+    """Return the libraries that the dynamic linker finds by itself: file name -> path, 64 bit only."""
     try:
         listed = subprocess.run(
             ["ldconfig", "-p"], capture_output=True, text=True, check=False, env={"PATH": _LDCONFIG_PATH}

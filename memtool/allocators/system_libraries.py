@@ -1,4 +1,4 @@
-"""What is known of the allocators that come as shared libraries: how to preload, prove and tune them."""
+"""Facts about allocators that are shared libraries: how to preload, prove and tune them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Tunable:
 
     parameter: Parameter
     variable: str
-    """The environment variable that carries it; one variable may carry several."""
+    """The environment variable that contains it; one variable may contain several settings."""
     setting: str
-    """What stands in the variable, with ``{value}``."""
+    """Text in the variable, with ``{value}``."""
     option: str
-    """What a build that reads the variable has in its library, whatever the case of its letters."""
+    """Text that the library of a build that reads the variable contains, in any case of letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +34,18 @@ class SystemAllocator:
     complexity: str
     when: str
     sonames: tuple[str, ...]
-    """File names of the library to preload, best first; none: it serves malloc without being preloaded."""
+    """File names of the library to preload, the best first; empty: it serves malloc without being preloaded."""
     owner: str
-    """Part of the file name of the library that must own malloc in the worker: the proof."""
+    """Part of the file name of the library that must serve malloc in the worker: the proof."""
     version: tuple[str, str] | None
     """(symbol, kind) by which a worker asks for its version (worker/lean.cpp); None: it has no such call."""
     install: str
     """The command that installs it."""
     tunables: tuple[Tunable, ...]
     separator: str = ","
-    """Between the settings in one variable."""
+    """Separator of the settings in one variable."""
     options_in: tuple[str, ...] = ()
-    """File names of the library that reads the tuning variables, where it is not the one preloaded."""
+    """File names of the library that reads the tuning variables, if it is not the preloaded one."""
     distribution: str | None = None
     """The PyPI package that carries the library; None: it is the system's."""
 
@@ -60,7 +60,7 @@ def _jemalloc(parameter: Parameter) -> Tunable:
 
 
 def _variable(prefix: str, *, whole: bool = True) -> Callable[[Parameter], Tunable]:
-    """Return what makes a parameter a variable of its own; ``whole``: the library holds its whole name."""
+    """Return a setting that is a variable of its own; ``whole``: the library contains its whole name."""
 
     def tunable(parameter: Parameter) -> Tunable:
         variable = prefix + parameter.name.upper()
@@ -87,7 +87,7 @@ def _delay(name: str, summary: str, default: str | None, *, minimum: int = -1) -
 
 
 def _word(name: str, summary: str, *choices: str) -> Parameter:
-    """Return a choice; the first is the default."""
+    """Return a choice; the first word is the default."""
     return Parameter(name, summary, choices[0], unit="choice", choices=choices)
 
 
@@ -229,7 +229,7 @@ _TBBMALLOC = SystemAllocator(
     source="Kukanov and Voss, The foundations for scalable multi-core software in Intel TBB, 2007",
     complexity="small sizes O(1) from the thread's own slab, else a search of the bins",
     when="programs that are built on oneTBB",
-    # The bare libtbbmalloc replaces nothing: malloc would stay glibc's.
+    # libtbbmalloc alone replaces nothing: malloc would remain glibc's.
     sonames=("libtbbmalloc_proxy.so.2",),
     owner="libtbbmalloc_proxy",
     version=None,

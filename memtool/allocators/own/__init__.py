@@ -1,1 +1,1 @@
-"""Allocators that the user brings: found, tried in a process of their own, adopted by the engine."""
+"""Allocators that the user brings: they are found, tried in a separate process, and adopted by the engine."""

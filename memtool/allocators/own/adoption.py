@@ -1,10 +1,10 @@
-"""Takes an allocator that the user brings into this process; run as a file, tries that in a process of its own.
+"""Loads an allocator that the user brings into this process; run as a file, tries this in a separate process.
 
 A *source* is ("library", path) or ("python", file or module, class). ``python -I -S adoption.py ROOT ENGINE FD`` reads
-{"path", "requests": [[source, recipe, parameters, alignment], ...]} as JSON and writes to the descriptor FD a list of
-what it found: {"description", "refusal", "files", "limits" or "cannot_stand"}, {"error"}, or {"none"} for a
-library of another kind. "files" are those that the code comes from, one's own modules and libraries included.
-memtool itself never runs code that nobody has vouched for.
+{"path", "requests": [[source, recipe, parameters, alignment], ...]} as JSON and writes a list of the results to the
+descriptor FD: {"description", "refusal", "files", "limits" or "cannot_stand"}, {"error"}, or {"none"} for a library of
+another kind. "files" are the origins of the code, including the user's own modules and libraries. memtool itself never
+runs untrusted code.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-# Not typing's own: a worker imports this.
+# Not from typing, because a worker imports this.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -25,7 +25,7 @@ _TRIAL_BYTES = 64 << 20
 
 
 def adopt(source: Sequence[str]) -> Callbacks | None:
-    """Make the source's allocator the engine's adopted strategy; return what it is called through, if it is Python.
+    """Make the source's allocator the engine's adopted strategy; return the object that calls it, if it is in Python.
 
     Raises EngineError or LoadError with one line.
     """
@@ -38,14 +38,14 @@ def adopt(source: Sequence[str]) -> Callbacks | None:
 
 
 def adopt_class(source: Sequence[str]) -> Callbacks:
-    """Make a class in Python the engine's adopted strategy; return what it is called through. Raises LoadError."""
+    """Make a class in Python the engine's adopted strategy; return the object that calls it. Raises LoadError."""
     import site
 
     from memtool.allocators.interpreted import load
     from memtool.allocators.own.callbacks import Callbacks
     from memtool.allocators.own.code_files import ignore_modules
 
-    # A worker starts without the installed packages; a class in Python may need them.
+    # A worker starts without the installed packages, but a class in Python may need them.
     site.main()
     ignore_modules()
     callbacks = Callbacks(load(source[1], source[2]))

@@ -21,7 +21,7 @@ from memtool.errors import AllocatorError, InputError
 from memtool.model import AllocatorPlan, AllocatorSpec, Call
 
 GROUP = "memtool.allocators"
-"""The entry points by which installed packages bring allocators in Python, memtool's own references among them."""
+"""The entry points with which installed packages, memtool's own references included, bring allocators in Python."""
 TRIAL_SECONDS = 10
 DEFAULT_ALIGNMENT = 16
 
@@ -32,7 +32,7 @@ Request = tuple[Source, str, str, int]
 
 
 def resolved(name: str) -> Path:
-    """Return the whole path of a file that the user names. Raises InputError for a name that leads nowhere."""
+    """Return the absolute path of a file that the user names. Raises InputError where it does not exist."""
     try:
         files.is_there(Path(name))
     except InputError as problem:
@@ -59,7 +59,7 @@ def entry_points() -> dict[str, Source]:
 
 
 def adopted_plan(spec: AllocatorSpec, source: Source) -> AllocatorPlan:
-    """Return the plan of an allocator that a worker adopts. Raises InputError with one line that says what is wrong."""
+    """Return the plan of an allocator that a worker adopts. Raises InputError with one line about the fault."""
     (description,) = descriptions_of((_request(source),))
     if "error" in description:
         raise AllocatorError(f"{spec.name}: {description['error']}")
@@ -76,7 +76,7 @@ def adopted_plan(spec: AllocatorSpec, source: Source) -> AllocatorPlan:
         strategy=STRATEGY,
         engine_parameters=parameters,
         family=source[0],
-        # Whether it is deterministic is its author's affair.
+        # Only its author can know whether it is deterministic.
         exact=False,
         uses_region=bool(described["uses_region"]),
         free_order=str(described["free_order"]),
@@ -88,7 +88,7 @@ def adopted_plan(spec: AllocatorSpec, source: Source) -> AllocatorPlan:
 
 
 def adopted_limits(source: Source) -> Callable[[str, str, int], tuple[int | None, int | None]]:
-    """Return what answers for an adopted allocator, and adaptors over it, as binding.limits() does for strategies."""
+    """Return a function for an adopted allocator, and adaptors over it, that works like binding.limits()."""
 
     def limits(strategy: str, parameters: str, alignment: int) -> tuple[int | None, int | None]:
         (description,) = descriptions_of(((source, strategy, parameters, alignment),))
@@ -102,7 +102,7 @@ def adopted_limits(source: Source) -> Callable[[str, str, int], tuple[int | None
 
 
 def adopted_refusal(source: Source) -> Callable[[str, str], str | None]:
-    """Return what says why a recipe over an adopted allocator cannot be made with these parameters; None: it can."""
+    """Return a function that explains why a recipe over an adopted allocator cannot have these parameters, or None."""
 
     def refusal(strategy: str, parameters: str) -> str | None:
         (description,) = descriptions_of(((source, strategy, parameters, DEFAULT_ALIGNMENT),))
@@ -114,13 +114,13 @@ def adopted_refusal(source: Source) -> Callable[[str, str], str | None]:
 
 
 def _refuse_error(source: Source, description: Mapping[str, Any]) -> None:
-    """Raise InputError where what could be loaded before no longer can."""
+    """Raise InputError if code that could be loaded before no longer can."""
     if "limits" not in description and "cannot_stand" not in description:
         raise AllocatorError(f"{source[1]}: {description.get('error', 'is no longer the kind of library that it was')}")
 
 
 def has_interface(library: Path) -> bool:
-    """Return whether a library defines memtool_get_allocator; what cannot be loaded does not."""
+    """Return whether a library defines memtool_get_allocator; false if it cannot be loaded."""
     try:
         (description,) = descriptions_of((_request((LIBRARY, str(library))),))
     except InputError:
@@ -129,7 +129,7 @@ def has_interface(library: Path) -> bool:
 
 
 def described(sources: Sequence[Source]) -> list[Mapping[str, Any]]:
-    """Return what adoption.py finds of each source with its defaults; one that ends the process costs no other."""
+    """Return adoption.py's results for each source with its defaults; one that ends the process affects no other."""
     try:
         return descriptions_of(tuple(_request(source) for source in sources))
     except InputError:
@@ -149,7 +149,7 @@ def _request(source: Source, parameters: str = "") -> Request:
 
 @cache
 def descriptions_of(requests: Sequence[Request]) -> list[Mapping[str, Any]]:
-    """Return what adoption.py finds of each request, in a process of their own. Raises InputError."""
+    """Return adoption.py's results for each request, from a separate process. Raises InputError."""
     package = Path(package_folder())
     request_document = json.dumps({"path": [folder for folder in sys.path if folder], "requests": requests})
     where = ", ".join(dict.fromkeys(source[1] for source, *_ in requests))

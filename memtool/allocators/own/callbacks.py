@@ -1,6 +1,6 @@
-"""Puts a class in Python behind the table of memtool.h, so that the engine replays it in every pass as any other.
+"""Puts a class in Python behind the table of memtool.h, so that the engine replays it in every pass like any other.
 
-Each operation is then a call out of the engine into the interpreter, which costs more than the strategy itself.
+Each operation is then a call from the engine into the interpreter, which takes longer than the strategy itself.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _OPTIONAL = ("allocate_zeroed", "reallocate", "usable_size", "stats", "walk", "c
 class Callbacks:
     """The functions that the engine calls for one class. A heap is made and destroyed for each replay.
 
-    What a class raises, and an offset that lies outside its region, ends the replay: memory is out from then on, and
+    An exception of the class, or an offset outside its region, ends the replay: from then on memory is exhausted, and
     ``failure`` says why.
     """
 
     def __init__(self, cls: type[Any]) -> None:
-        """Take the class; adopt() hands it to the engine."""
+        """``cls``: the class, which adopt() passes to the engine."""
         self.failure: str | None = None
         self._class = cls
         self._described = describe(cls)
@@ -54,7 +54,7 @@ class Callbacks:
         abi.adopt_table(table)
 
     def _guarded(self, name: str) -> Callable[..., Any]:
-        """Return a method that raises nothing: ctypes would print it and go on."""
+        """Return a method that never raises, because ctypes would print the exception and continue."""
         method = getattr(self, f"_{name}")
         on_failure = None if abi.FUNCTIONS[name]._restype_ is None else 0
 
@@ -89,7 +89,7 @@ class Callbacks:
         try:
             self._heap = self._class(self._region, **self._settings(values))
         except ValueError as problem:
-            _say(message, str(problem))  # as in C: values that do not go together
+            _say(message, str(problem))  # as in C: inconsistent values
             return 0
         return 1
 
@@ -107,7 +107,7 @@ class Callbacks:
             largest_alignment[0] = alignment
 
     def _address(self, offset: int | None, call: str, size: int) -> int | None:
-        """Return the address of a block, once it is known to lie in the region: what follows writes to it."""
+        """Return the address of a block, after a check that it is in the region, because it will be written to."""
         if offset is None:
             return None
         assert self._region is not None

@@ -1,6 +1,6 @@
-"""Which files the code in this process comes from: what shows that every sample ran the same allocator.
+"""The files from which the code in this process comes: they prove that every sample ran the same allocator.
 
-A worker imports this, and nothing more than it needs.
+A worker imports this, so it imports as little as possible.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ import sys
 from collections.abc import Sequence
 
 _SYSTEM = ("/usr/", "/lib", "/bin/", "/sbin/", "/etc/")
-"""What the machine brings; a package manager puts it there, and the machine's fingerprint has its versions."""
+"""Folders of the machine's own files: a package manager installs them, and the fingerprint has their versions."""
 
 Identity = tuple[int, int, int]
-"""Inode, bytes and nanoseconds of the last change: another file, or another content, has another."""
+"""Inode, bytes and nanoseconds of the last change, which identify a file with its content."""
 REPLACED: Identity = (0, 0, 0)
-"""Of a file that is no longer where it was loaded from."""
+"""Identity of a file that is no longer where it was loaded from."""
 
 
 _standing: set[str] = set()
 
 
 def ignore_modules() -> None:
-    """Leave out from now on the modules that are there already: site imports what installed packages ask it to."""
+    """Ignore the modules that are loaded already: site imports those that installed packages request."""
     _standing.update(sys.modules)
 
 
 def code_files() -> dict[str, Identity]:
-    """Return the files of libraries that somebody brought, and of Python's modules, and how to know each again."""
+    """Return the files of the user's libraries, and of Python modules, with their identities."""
     preloaded = os.environ.get("LD_PRELOAD", "").split(":")
     paths = {path for path in _mapped() if is_brought(path, preloaded)}
     for module in [loaded for name, loaded in list(sys.modules.items()) if name not in _standing]:
@@ -38,11 +38,11 @@ def code_files() -> dict[str, Identity]:
 
 
 DELETED = " (deleted)"
-"""What the kernel puts behind the path of a mapped file that is no longer there."""
+"""The kernel's suffix for the path of a mapped file that no longer exists."""
 
 
 def _mapped() -> set[str]:
-    """Return the files that are mapped to be executed; what was replaced since ends in ``(deleted)``."""
+    """Return the mapped executable files; those that were replaced since end in ``(deleted)``."""
     paths = set()
     with open("/proc/self/maps", "rb") as file:  # pathlib would cost every worker milliseconds
         for line in file:
@@ -53,7 +53,7 @@ def _mapped() -> set[str]:
 
 
 def is_brought(path: str, preloaded: Sequence[str]) -> bool:
-    """Return whether a mapped file does not come with the machine or with Python, or was preloaded."""
+    """Return whether a mapped file does not belong to the machine or to Python, or was preloaded."""
     return not path.startswith(("/memfd:", "/dev/")) and (path in preloaded or not _is_standard(path))
 
 
@@ -64,7 +64,7 @@ def _is_standard(path: str) -> bool:
 
 
 def _is_own(path: str) -> bool:
-    """Return whether a file is a module of memtool's own."""
+    """Return whether a file is one of memtool's own modules."""
     allocators = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     return path.startswith(os.path.dirname(allocators) + "/") and f"{allocators}/reference/" not in path
 

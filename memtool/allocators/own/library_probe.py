@@ -1,8 +1,8 @@
-"""Says which library defines a symbol: a process of its own, for libraries that nobody has vouched for.
+"""Reports which library defines a symbol, in a separate process, because the libraries are not trusted.
 
-``python -I -S library_probe.py LIBRARY SYMBOL ... FD`` opens a library and writes to the descriptor FD, as a list in
-JSON, for each symbol the file that defines it, or "". Without a library ("") it is what serves the symbol in this very
-process, in which a library may have been preloaded. What a library prints when it is loaded is no part of the answer.
+``python -I -S library_probe.py LIBRARY SYMBOL ... FD`` opens a library and writes a JSON list to the descriptor FD: for
+each symbol the file that defines it, or "". Without a library ("") it reports the library that serves the symbol in
+this process, into which one may have been preloaded. Output of the library itself is not part of the answer.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class _SymbolInfo(ctypes.Structure):
 
 
 def definer(scope: ctypes.CDLL, symbol: str) -> str:
-    """Return the file that defines a symbol as seen from ``scope``; "" where nothing does."""
+    """Return the file that defines a symbol as seen from ``scope``; "" if nothing does."""
     info = _SymbolInfo()
-    # A library's dependencies are searched too, so being found says little: the address says who defines it.
+    # The search includes a library's dependencies, so only the address shows which of them defines a symbol.
     if not hasattr(scope, symbol):
         return ""
     address = ctypes.cast(getattr(scope, symbol), ctypes.c_void_p)

@@ -17,12 +17,12 @@ from memtool.errors import AllocatorError
 from memtool.model import AllocatorPlan, AllocatorSpec, Call
 
 NEEDED = ("malloc", "free", "calloc", "realloc", "aligned_alloc", "malloc_usable_size")
-"""What a replay calls. A library that leaves one out would be handed blocks of the C library's."""
+"""The functions that a replay calls. If a library lacks one, it would receive blocks of the C library."""
 _PROBE_SECONDS = 10
 
 
 def library_plan(spec: AllocatorSpec) -> AllocatorPlan:
-    """Return the plan of a library. Raises InputError that says what a file lacks to be an allocator."""
+    """Return the plan of a library. Raises InputError that names what a file lacks to be an allocator."""
     path = resolved(spec.name)
     if not path.is_file():
         raise AllocatorError(f"{spec.name}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
@@ -52,15 +52,15 @@ def library_plan(spec: AllocatorSpec) -> AllocatorPlan:
 
 @cache
 def _why_no_replacement(library: Path) -> str | None:
-    """Return why a library does not serve malloc in a process that preloads it; None when it does.
+    """Return why a library does not serve malloc in a process that preloads it; None where it does.
 
-    Asked in processes of their own: a library runs code while it is loaded, some cannot be loaded later than at the
-    start (static thread-local storage), and the dynamic linker alone knows whose symbol wins.
+    This is determined in separate processes: a library runs code while it is loaded, some cannot be loaded after the
+    start (static thread-local storage), and only the dynamic linker knows which definition of a symbol is used.
     """
     try:
         preloaded = _probe("", LD_PRELOAD=str(library))
         if preloaded.status != 0 or not preloaded.answer:
-            # What a process that mixes two allocators dies of says nothing; what the library leaves out does.
+            # A mixture of two allocators can crash in any way, so the error names the functions that the library lacks.
             return _why_incomplete(_probe(str(library)), library) or f"a process that preloads it {preloaded.ending}"
     except TimeoutError:
         return f"a process that preloads it does not answer within {_PROBE_SECONDS} s"
@@ -80,7 +80,7 @@ def _probe(opened: str, **environment: str) -> Trial:
 
 
 def _why_incomplete(ended: Trial, library: Path) -> str | None:
-    """Return which of the needed symbols are another's, as a probe found them; None: it found none or died."""
+    """Return which of the needed symbols another library defines, from a probe; None: it found none or died."""
     if ended.status != 0 or not ended.answer:
         return None
     owners: list[str] = json.loads(ended.answer)

@@ -1,4 +1,4 @@
-"""A process of its own that runs what nobody has vouched for: it may crash, exit, hang, write, leave children."""
+"""Runs untrusted code in a separate process: it may crash, exit, hang, print, or leave children."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _MOST_COMPLAINED = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How such a process ended."""
+    """The end of such a process."""
 
     status: int
-    """As subprocess has it: below 0 the signal that it died of."""
+    """Exit status as in subprocess: below 0 the number of the signal that killed it."""
     answer: str
-    """What it wrote to the descriptor of its answer."""
+    """Its output to the descriptor of its answer."""
     complaint: str
-    """What it wrote to standard error; bytes that are no text are replaced."""
+    """Its output to standard error; bytes that are not valid text are replaced."""
 
     @property
     def ending(self) -> str:
-        """Return in words how it ended, where it did not answer."""
+        """Return in words how it ended, if it did not answer."""
         if self.status < 0:
             return f"dies of signal {-self.status}"
         last = "".join(self.complaint.strip().splitlines()[-1:])
@@ -40,9 +40,9 @@ class Trial:
 def try_apart(
     command: Sequence[str], *, request: bytes = b"", environment: Mapping[str, str] | None = None, seconds: float
 ) -> Trial:
-    """Run a command that writes its answer to the descriptor named by its last argument, which is added to it.
+    """Run a command that writes its answer to the descriptor named by its last argument, which is added here.
 
-    Its standard output goes nowhere, and whatever it leaves running in its session is ended.
+    Its standard output is discarded, and everything that it leaves running in its session is killed.
 
     Raises:
         TimeoutError: it takes longer.
@@ -71,6 +71,6 @@ def try_apart(
 
 
 def _text(descriptor: int, most: int) -> str:
-    """Return the end of a file: at most so many bytes."""
+    """Return the end of a file: at most this many bytes."""
     size = os.fstat(descriptor).st_size
     return os.pread(descriptor, most, max(0, size - most)).decode(errors="replace")

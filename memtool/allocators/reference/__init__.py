@@ -1,6 +1,6 @@
-"""Strategies in readable Python: the oracle that the engine's are compared with, and templates for one's own.
+"""Strategies in readable Python: the oracle with which the engine's are compared, and templates for your own.
 
-Each is one class over a Region, has the parameters of the strategy in the engine that bears its name, and hands out the
-same addresses wherever the policy determines them. They keep their books in Python's own objects, and leave in the
-region the room that the books would take there.
+Each is one class over a Region, has the parameters of the engine's strategy of the same name, and returns the same
+addresses wherever the policy determines them. Their accounts are Python objects, but they leave the room in the region
+that the accounts would take there.
 """

@@ -7,7 +7,7 @@ from memtool.allocators.reference.tagged import GROW, INITIAL, TaggedHeap
 
 
 class BestFit(TaggedHeap):
-    """The smallest free block that is large enough, of equal ones the lowest."""
+    """Chooses the smallest free block that is large enough, and of equal ones the lowest."""
 
     source = "Wilson et al., Dynamic storage allocation: a survey and critical review, IWMM 1995, 3.5"
     complexity = "allocate O(n) in n free blocks, deallocate O(1)"

@@ -1,4 +1,4 @@
-"""Binary buddies: the oracle of the engine's ``buddy`` in what blocks hold; the engine's map lies in its heap."""
+"""Binary buddies: the oracle of the engine's ``buddy`` for the content of blocks; the engine's map is in its heap."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from memtool.units import GIB, MIB
 
 
 class Buddy:
-    """Power-of-two blocks, each aligned to its size; halves are split off and merged again by address."""
+    """Power-of-two blocks, each aligned to its size; blocks are split into halves, and merged again, by address."""
 
     source = "Knowlton: A fast storage allocator, CACM 8(10), 1965; Knuth: TAOCP 1, 2.5, algorithms R and S"
     complexity = "allocate and deallocate O(log n), n the largest block in smallest blocks"
@@ -27,13 +27,13 @@ class Buddy:
         self.region = region
         self.minimum, self.chunk = minimum, chunk
         self.used: dict[int, int] = {}
-        """Where blocks begin -> the log2 of their bytes."""
+        """Offset of a block -> log2 of its bytes."""
         self.free: dict[int, list[int]] = {}
-        """Log2 of the bytes -> where free blocks begin, the youngest last."""
+        """Log2 of the bytes -> offsets of free blocks, the youngest last."""
 
     @staticmethod
     def limits(minimum: int, chunk: int) -> tuple[None, int]:
-        """Return the largest alignment: blocks are aligned to their size, counted from such an address."""
+        """Return the largest alignment: blocks are aligned to their size, relative to an address of this alignment."""
         return None, 2 * MIB
 
     def order_for(self, size: int, alignment: int) -> int:
@@ -57,15 +57,15 @@ class Buddy:
         return offset
 
     def deallocate(self, offset: int, size: int, alignment: int) -> None:
-        """Free a block, merged with its buddy as often as that is free and whole."""
+        """Free a block; it is merged with its buddy as long as that is free and whole."""
         self._release(offset, self.used.pop(offset))
 
     def usable_size(self, offset: int, size: int) -> int:
-        """Return the whole block."""
+        """Return the size of the whole block."""
         return 1 << self.used[offset]
 
     def stats(self) -> dict[str, int]:
-        """Return the figures; the books are Python's, so that nothing in the region is metadata."""
+        """Return the figures; the accounts are Python objects, so nothing in the region is metadata."""
         granted = sum(1 << order for order in self.used.values())
         return {
             "granted": granted,
@@ -83,7 +83,7 @@ class Buddy:
             yield offset, 1 << order, "free" if offset in free else "used"
 
     def check(self) -> None:
-        """Blocks lie end to end, each aligned to its size, and no two free ones are buddies."""
+        """Blocks are contiguous, each is aligned to its size, and no two free ones are buddies."""
         at = 0
         for offset, count, state in self.walk():
             assert offset == at, "a block does not begin where the one before it ends"
@@ -104,7 +104,7 @@ class Buddy:
         self.free.setdefault(order, []).append(offset)
 
     def _grow(self, order: int) -> bool:
-        """Take memory up to where a block of ``order`` ends, in steps of a chunk where that much is left."""
+        """Take memory up to the end of a block of ``order``, in steps of a chunk if that much is left."""
         base, begin = self.region.base, self.region.used
         need = align_up(base + begin, 1 << order) + (1 << order) - base
         target = align_up(base + need, self.chunk) - base

@@ -7,7 +7,7 @@ from memtool.allocators.reference.tagged import GROW, INITIAL, TaggedHeap
 
 
 class FirstFit(TaggedHeap):
-    """The lowest free block that is large enough."""
+    """Chooses the lowest free block that is large enough."""
 
     source = "Knuth, The Art of Computer Programming 1, 3rd ed. 1997, 2.5 (algorithm A)"
     complexity = "allocate O(n) in n free blocks, deallocate O(1)"

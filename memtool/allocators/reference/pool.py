@@ -13,7 +13,7 @@ _NONE = 2**64 - 1
 
 
 class Pool:
-    """Blocks of one size; free ones linked through their own first eight bytes, last in, first out."""
+    """Blocks of one size; free ones are linked through their own first eight bytes, last in, first out."""
 
     source = 'Kenwright, "Fast efficient fixed-size memory pool", Computation Tools 2012'
     complexity = "allocate O(1), deallocate O(1)"
@@ -29,9 +29,9 @@ class Pool:
         self.block = self.stride(block)
         self.chunk = max(chunk // self.block, 1) * self.block
         self.top = _NONE
-        """The block that was freed last, which holds the offset of the one freed before it."""
+        """The block that was freed last, which contains the offset of the one freed before it."""
         self.fresh = 0
-        """Never handed out from here on."""
+        """Offset from which on no block has been allocated."""
 
     @staticmethod
     def stride(block: int) -> int:
@@ -66,7 +66,7 @@ class Pool:
         return self.block
 
     def stats(self) -> dict[str, int]:
-        """Return the pool's figures: it needs no memory of its own."""
+        """Return the pool's figures: it needs no memory for itself."""
         free = len(self._listed()) + (self.region.used - self.fresh) // self.block
         used = self.region.used // self.block - free
         return {
@@ -84,7 +84,7 @@ class Pool:
             yield offset, self.block, "free" if offset >= self.fresh or offset in listed else "used"
 
     def check(self) -> None:
-        """The free list visits blocks that were handed out before, each once."""
+        """The free list contains only blocks that were allocated before, each once."""
         listed = self._listed()
         assert len(set(listed)) == len(listed), "a block is in the free list twice"
         assert all(offset % self.block == 0 and offset < self.fresh for offset in listed), (

@@ -1,4 +1,4 @@
-"""Blocks that lie end to end, each behind a tag of eight bytes: what first fit, best fit and TLSF have in common."""
+"""Contiguous blocks, each after a tag of eight bytes: the common part of first fit, best fit and TLSF."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ INITIAL = Parameter(
 
 
 class TaggedHeap(ABC):
-    """Boundary tags (Knuth, TAOCP 1, 2.5): free neighbours are merged at once, remainders that can be blocks split off.
+    """Boundary tags (Knuth, TAOCP 1, 2.5): free neighbours are merged, remainders that can be blocks are split off.
 
-    A block begins at its tag, its payload after it. Subclasses choose among the free blocks.
+    A block begins with its tag, followed by its payload. Subclasses choose among the free blocks.
     """
 
     TAG, GRANULE, LEAST = 8, 16, 32
 
     def __init__(self, region: Region, *, grow: int, initial: int = 0, table: int = 0) -> None:
-        """Begin the heap behind ``table`` bytes, and end it with a tag, so that no block lacks a neighbour."""
+        """Begin the heap after ``table`` bytes, and end it with a tag, so that every block has a neighbour."""
         if grow == initial == 0:
             raise ValueError("grow: a heap that begins with nothing must grow")
         self.region = region
         self.is_pool = initial > 0
         self.step = align_up(grow, self.GRANULE)
         self.used: dict[int, int] = {}
-        """Where blocks begin -> their bytes, tags included."""
+        """Offset of a block -> its bytes, tags included."""
         self.free: dict[int, int] = {}
         self.free_by_end: dict[int, int] = {}
-        """Where free blocks end -> where they begin."""
+        """End of a free block -> its offset."""
         self.first = self.end = align_up(region.base + table + self.TAG, self.GRANULE) - self.TAG - region.base
         there = region.grow(self.first + self.TAG) is not None
         self.limit = region.capacity - self.first - self.TAG if there else 0
@@ -51,14 +51,14 @@ class TaggedHeap(ABC):
 
     @abstractmethod
     def choose(self, need: int) -> tuple[int | None, int]:
-        """Return where a free block of at least ``need`` bytes begins, and the bytes that it is to be cut to."""
+        """Return the offset of a free block of at least ``need`` bytes, and the bytes to which it must be cut."""
 
     def largest(self) -> int:
-        """Return the largest need that would be met without growing, where anything is free."""
+        """Return the largest need that can be met without growing, where anything is free."""
         return max(self.free.values())
 
     def link(self, start: int, count: int) -> None:
-        """Enter a free block."""
+        """Insert a free block."""
         self.free[start] = count
         self.free_by_end[start + count] = start
 
@@ -69,7 +69,7 @@ class TaggedHeap(ABC):
         return count
 
     def allocate(self, size: int, alignment: int) -> int | None:
-        """Return the offset of a new payload; None when the region is spent."""
+        """Return the offset of a new payload; None when the region is exhausted."""
         if size >= self.limit or alignment >= self.limit:
             return None
         need = self._bytes_for(size)
@@ -86,7 +86,7 @@ class TaggedHeap(ABC):
         self._release(start, self.used.pop(start))
 
     def reallocate(self, offset: int, old_size: int, new_size: int, alignment: int) -> int | None:
-        """Stay in place where what lies free behind the block suffices, or the heap ends there; else move."""
+        """Stay in place if the free memory after the block suffices, or the heap ends there; otherwise move."""
         if new_size >= self.limit:
             return None
         start, need = offset - self.TAG, self._bytes_for(new_size)
@@ -98,7 +98,7 @@ class TaggedHeap(ABC):
             if missing > 0 and behind + more != self.end:
                 return self._move(offset, old_size, new_size, alignment)
             if more == 0:
-                # What the last block grows by is its own at once: it may be less than a free block holds.
+                # The last block gets what it grows by at once: it may be less than the smallest free block.
                 taken = self._grow(missing)
             else:
                 taken = self.unlink(behind) if missing <= 0 or self._extend(missing) else 0
@@ -140,7 +140,7 @@ class TaggedHeap(ABC):
             yield self.end, self.TAG, "metadata"
 
     def check(self) -> None:
-        """Blocks lie end to end, none is both used and free, and no two free ones touch."""
+        """Blocks are contiguous, none is both used and free, and no two free ones are adjacent."""
         assert not self.used.keys() & self.free.keys(), "a block is both used and free"
         at = self.first
         for start, count in sorted((self.used | self.free).items()):
@@ -153,7 +153,7 @@ class TaggedHeap(ABC):
         return max(self.LEAST, align_up(size + self.TAG, self.GRANULE))
 
     def _keep(self, start: int, need: int) -> int:
-        """Make ``need`` bytes of a free block a used one, and return its payload."""
+        """Use ``need`` bytes of a free block, and return the payload."""
         count = self.unlink(start)
         if count - need >= self.LEAST:
             self.link(start + need, count - need)
@@ -170,7 +170,7 @@ class TaggedHeap(ABC):
         self.link(start, count)
 
     def _grow(self, count: int) -> int:
-        """Move the heap's end by the step, or by what is needed where that many are not left; 0: not at all."""
+        """Move the heap's end by the step, or by the needed bytes if less is left; return 0 if that is impossible."""
         if self.step == 0:
             return 0
         for taken in (max(count, self.step), count):
@@ -191,14 +191,14 @@ class TaggedHeap(ABC):
         """Return the heap's last free block, grown to ``most`` or at least ``least`` bytes."""
         have = self.free.get(self.free_by_end.get(self.end, self.end), 0)
         if self.is_pool:
-            # What the index has passed over serves nothing.
+            # A block that the index has skipped is not sufficient.
             return self.free_by_end[self.end] if self._extend(max(most - have, 0) or self.step) else None
         if have < least and not self._extend(most - have) and not self._extend(least - have):
             return None
         return self.free_by_end[self.end]
 
     def _lead(self, start: int, alignment: int) -> int:
-        """Return the bytes to leave free in front, so that the payload is aligned: none, or a block."""
+        """Return the bytes to leave free in front, so that the payload is aligned: none, or enough for a block."""
         payload = self.region.base + start + self.TAG
         return 0 if payload % alignment == 0 else align_up(payload + self.LEAST, alignment) - payload
 
