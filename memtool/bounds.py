@@ -1,4 +1,4 @@
-"""What a stored value has to keep to, said where its field is declared."""
+"""Constraints on stored values, declared with their fields."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 
 class Within:
-    """What a stored value has to keep to: ``ge``, ``pattern`` and so on in the terms of pydantic, which asks for it."""
+    """Constraints on a stored value: ``ge``, ``pattern`` and so on, as in pydantic, which asks for them."""
 
     def __init__(self, **terms: object) -> None:
-        """Take the terms."""
+        """``terms``: the constraints."""
         self._terms = terms
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:  # noqa: ANN401
-        """Return the schema of the type with the terms."""
+        """Return the schema of the type with the constraints."""
         return {**handler(source), **self._terms}
 
 

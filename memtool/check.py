@@ -1,7 +1,7 @@
-"""How a check comes about: measure, compare, judge; and what looks worse is measured again before it is called so.
+"""Makes a check: measure, compare, judge; suspected regressions are measured again before they count.
 
-Two kinds. Side by side, both allocators are measured in one job, paired by block. Against a baseline, only what is
-exact can fail: two runs of different days cannot prove a difference in time.
+There are two kinds. Side by side, both allocators are measured in one job, paired by block. Against a baseline, only
+exact figures can fail: two runs on different days cannot prove a difference in time.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from memtool.workload.sources.generated import rate_given
 from memtool.workload.trace import find_workload, written_sources
 
 DEFAULT_BLOCKS = 31
-"""Finds +5 % where pairs scatter by 3 %, and is odd, so that the median is one of the pairs."""
+"""Detects +5 % if pairs vary by 3 %, and is odd, so that the median is one of the pairs."""
 _KEPT_PROOF = (*compare.LIBRARY, proof.NAMED, "call")
-"""What of a cell's proof a baseline keeps."""
+"""Entries of a cell's proof that a baseline keeps."""
 
 
 RunSpeller = Callable[[gate.NextStep, Run], str]
-"""Says how the next step about a figure of a run is typed."""
+"""Returns the next step about a figure of a run as it is typed."""
 
 
 def in_words(step: gate.NextStep, _: Run) -> str:
@@ -53,7 +53,7 @@ def in_words(step: gate.NextStep, _: Run) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What the user asked ``memtool check`` for; the bench options hold what is to be measured."""
+    """The options of ``memtool check``; the bench options determine what is measured."""
 
     bench: BenchOptions
     rules: gate.Policy
@@ -62,9 +62,9 @@ class CheckOptions:
     candidate: str | None = None
     update: bool = False
     has_passes: bool = False
-    """Whether the user named the passes; else they are those that the metrics need."""
+    """Whether the user named the passes; otherwise they are those that the metrics need."""
     history: Path | None = None
-    """Folder of runs whose figures are shown beside."""
+    """Folder of runs whose figures are shown in addition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Checked:
     directory: Path
     files: tuple[Path, ...]
     complaints: tuple[str, ...] = ()
-    """What could not be done besides, such as a plot that could not be drawn."""
+    """Secondary failures, such as a plot that could not be drawn."""
 
 
 def side_by_side(
@@ -83,7 +83,7 @@ def side_by_side(
 ) -> Checked:
     """Measure both allocators in one job, judge, and measure suspects again on as many fresh blocks.
 
-    The number of blocks is fixed before the first, and nobody looks in between.
+    The number of blocks is fixed before the first, and there is no look in between.
     """
     settings = to_be_measured(options)
     outcome = bench(settings, progress, executor)
@@ -111,9 +111,9 @@ def side_by_side(
 
 
 def too_few_blocks(options: CheckOptions) -> str | None:
-    """Return before anything is measured that no verdict on sampled figures can come of it, and how many blocks can."""
+    """Return in advance why no verdict on sampled figures is possible, and how many blocks permit one; or None."""
     if options.baseline is not None:
-        return None  # sampled figures only advise
+        return None  # sampled figures are advice only
     options = replace(options, bench=with_programs(options.bench))
     bench = options.bench
     pairs = len(bench.workloads) * max(1, len(bench.threads)) * max(1, len(bench.rates)) * len(bench.regions)
@@ -123,7 +123,7 @@ def too_few_blocks(options: CheckOptions) -> str | None:
 
 
 def _rules_of(options: CheckOptions) -> gate.Policy:
-    """Return what is compared of the kinds of work that a check has."""
+    """Return the compared metrics of the kinds of work in a check."""
     kinds = {*map(kind_of, map(find_workload, options.bench.workloads))}
     kinds |= {planning.KIND} if options.bench.programs else set()
     known = frozenset[str]().union(*(metrics_of(kind, results(kind).measures) for kind in kinds))
@@ -136,7 +136,7 @@ def to_be_measured(options: CheckOptions) -> BenchOptions:
     Raises InputError for what does not go together, and Incomparable where the baseline has nothing of the kind.
     """
     _refuse_uncounted(options)
-    _past(options)  # what is foreign in it is refused before anything is measured
+    _past(options)  # a foreign file is refused before anything is measured
     settings = replace(with_programs(options.bench), packs="packing_ratio" in options.rules.metrics)
     if options.baseline is None:
         blocks = settings.blocks | 1
@@ -170,7 +170,7 @@ def to_be_measured(options: CheckOptions) -> BenchOptions:
 
 
 def _refuse_uncounted(options: CheckOptions) -> None:
-    """Complain of a metric that is compared and would not be measured, and of a counter that nothing needs."""
+    """Raise for a compared metric that would not be measured, and for a counter that nothing needs."""
     counters = options.bench.counters
     metrics = options.rules.metrics
     for name in metrics:
@@ -192,7 +192,7 @@ def _is_counted(run_pass: Pass) -> bool:
 
 
 def _refuse_other_cells(path: Path, base: Run, settings: BenchOptions) -> None:
-    """Say before anything is measured that a baseline has only other modes or regions."""
+    """Raise in advance if a baseline has only other modes or regions."""
     for field, chosen, known in (
         ("mode", {str(settings.mode)}, {result.cell.mode for result in base.cells}),
         ("regions", set(settings.regions), {result.cell.region for result in base.cells}),
@@ -205,7 +205,7 @@ def _refuse_other_cells(path: Path, base: Run, settings: BenchOptions) -> None:
 
 
 def _counter_of(base: Run) -> Counter | None:
-    """Return what counted a baseline's instructions, and has to count again what is held against them."""
+    """Return the counter of a baseline's instructions, which must also count those that are compared with them."""
     counted = str(base.machine.get("instruction_counter"))
     return Counter(counted) if counted in (Counter.PERF, Counter.CALLGRIND) else None
 
@@ -227,12 +227,12 @@ def _sides(against: str, candidate: str) -> tuple[AllocatorSpec, AllocatorSpec]:
 
 
 def _passes(options: CheckOptions, metrics: Sequence[str]) -> tuple[Pass, ...]:
-    """Return the passes that the user named, or those that metrics are measured by."""
+    """Return the passes that the user named, or those that measure the metrics."""
     return options.bench.passes if options.has_passes else _passes_of(metrics)
 
 
 def _passes_of(metrics: Sequence[str]) -> tuple[Pass, ...]:
-    """Return the passes that metrics are measured by, and the check: what corrupts memory is not timed."""
+    """Return the passes that measure the metrics, and the check pass, because corrupting allocators are not timed."""
     needed = {METRICS[name].measured_by for name in metrics}
     return tuple(run_pass for run_pass in CHOSEN if run_pass in needed or _is_proof(run_pass))
 
@@ -240,7 +240,7 @@ def _passes_of(metrics: Sequence[str]) -> tuple[Pass, ...]:
 def _second_look(
     settings: BenchOptions, first: Run, suspects: Sequence[Judgement], progress: Progress, executor: Executor | None
 ) -> list[Comparison]:
-    """Return the suspects' metrics on fresh blocks, of the workloads and regions that have any."""
+    """Return the suspects' metrics on fresh blocks, for the workloads and regions that have any."""
     assert settings.output is not None
     infos = {info.name: info for info in first.workloads}
     suspected = [infos[suspect.comparison.workload] for suspect in suspects]
@@ -275,7 +275,7 @@ def _refuse_nothing(comparisons: Sequence[Comparison], run: Run) -> None:
 def against_baseline(
     options: CheckOptions, progress: Progress, executor: Executor | None = None, spell: RunSpeller = in_words
 ) -> Checked:
-    """Measure the baseline's allocators on the workloads and judge them against what it says."""
+    """Measure the baseline's allocators on the workloads and judge them against it."""
     assert options.baseline is not None
     base = read_baseline(options.baseline)
     rules = options.rules
@@ -318,16 +318,16 @@ def _labels(base: Run) -> str:
 
 
 def _metrics_of(base: Run, metrics: Sequence[str]) -> list[str]:
-    """Return those of the metrics that a baseline has figures for; all where it has none."""
+    """Return those of the metrics for which a baseline has figures; all if it has none."""
     known = {name for result in base.cells for name, metric in result.metrics.items() if metric.value is not None}
     return [name for name in metrics if name in known] or list(metrics)
 
 
 def update_baseline(options: CheckOptions, progress: Progress, executor: Executor | None = None) -> tuple[Path, int]:
-    """Measure, and write what was found as the new baseline; return its path and the number of its cells.
+    """Measure, and write the figures as the new baseline; return its path and the number of its cells.
 
-    A baseline is a run file with the compared metrics and the machine, and nothing else: it is meant to be tracked,
-    read in diffs, and free of the paths of whoever measured it.
+    A baseline is a run file with the compared metrics and the machine, and nothing else: it is meant to be under
+    version control, to be read in diffs, and to contain no paths of the machine.
     """
     assert options.baseline is not None
     settings = to_be_measured(replace(options, update=True))
@@ -375,9 +375,9 @@ def _notes(run: Run) -> tuple[str, ...]:
 
 
 def _stored(report: Report, directory: Path, *, draw: bool) -> Checked:
-    """Write every form of the report beside the run, so that a job can keep whichever it needs.
+    """Write every form of the report next to the run, so that a job can keep the forms that it needs.
 
-    A form that cannot be written is a complaint: the verdict stands without it.
+    A failure to write one is a complaint, and the verdict stands.
     """
     written: list[Path] = []
     complaints: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The command line: commands loaded when they are run, errors as one line, exit codes; nothing else."""
+"""The command line: commands that are imported when they are run, one-line errors, and exit codes."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ COMMANDS = {
     "completion": "Print the script that completes memtool in bash, zsh or fish.",
     "doctor": "Report what this machine can measure, and how to enable the rest.",
 }
-"""Every command and its summary, in the order of the help."""
+"""Every command with its summary, in the order of the help."""
 _DEBUG = "--debug"
 _COMPLETES = "_MEMTOOL_COMPLETE"
-"""By this variable a shell asks what may follow on a line (commands/completing.py)."""
+"""Variable in which a shell requests completions (commands/completing.py)."""
 
 
 class _LazyGroup(click.Group):
@@ -76,7 +76,7 @@ class _LazyGroup(click.Group):
 
 
 def _imported(name: str) -> click.Command:
-    """Return a command; the module of one that is called as a word of Python has a line below its name."""
+    """Return a command; if its name is a Python keyword, its module has an underscore after the name."""
     command: click.Command = importlib.import_module(f"memtool.commands.{name}{'_' * iskeyword(name)}").command
     return command
 
@@ -105,15 +105,15 @@ def main() -> None:
     own, rest = _split(sys.argv[1:])
     try:
         code = run([*(argument for argument in own if argument != _DEBUG), *rest], debug=_DEBUG in own)
-    except KeyboardInterrupt:  # a second one, while the first is being answered
+    except KeyboardInterrupt:  # a second one, during the handling of the first
         code = EXIT_INTERRUPTED
     sys.exit(128 + ended_by[0] if ended_by else code)
 
 
 def _end_in_order() -> list[int]:
-    """Let what asks memtool to end be an interrupt, so that no worker and no file is left behind.
+    """Treat requests to end memtool as interrupts, so that no worker and no file is left behind.
 
-    Returns a list in which the number of the signal will be.
+    Returns a list that will contain the number of the signal.
     """
     received: list[int] = []
 
@@ -130,17 +130,17 @@ def _end_in_order() -> list[int]:
 
 
 def _open_missing_descriptors() -> None:
-    """Put /dev/null where standard input, output or error is closed.
+    """Open /dev/null where standard input, output or error is closed.
 
-    The next file that is opened would else take its number, and a worker, which is given its own three, would lose it.
+    Otherwise the next opened file would get its number, and a worker, which gets its own three, would lose it.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
-    # Python has None for what was closed when it began.
+    # Python has None for streams that were closed when it began.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # Names of files may hold bytes that are no text, and terminals that have no letter for some of ours.
+            # Names of files may contain invalid text, and a terminal may lack some characters.
             stream.reconfigure(errors="backslashreplace")
     for name, descriptor, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
         if getattr(sys, name) is None:
@@ -148,18 +148,18 @@ def _open_missing_descriptors() -> None:
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Return memtool's own arguments, and what from ``--`` on belongs to a program that it is to run."""
+    """Return memtool's own arguments, and those from ``--`` on, which belong to a program that it runs."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return arguments[:end], arguments[end:]
 
 
 def run(arguments: Sequence[str], *, debug: bool = False) -> int:
-    """Run the command line and return the exit code of the contract; an error becomes one line on stderr."""
+    """Run the command line and return the exit code; an error becomes one line on stderr."""
     if not arguments:
         cli.main(["--help"], prog_name="memtool", standalone_mode=False)
         return EXIT_USAGE
     try:
-        # Not standalone: Click would write several lines for one error.
+        # Not standalone, because Click would write several lines for one error.
         ended = cli.main(list(arguments), prog_name="memtool", standalone_mode=False, obj=tuple(arguments))
     except (click.Abort, KeyboardInterrupt) as stopped:
         # Click turns an interrupt into an abort of its own.
@@ -178,7 +178,7 @@ def run(arguments: Sequence[str], *, debug: bool = False) -> int:
 
 
 def _options_of(arguments: Sequence[str]) -> dict[str, str]:
-    """Return what each field is called on the line of the command that was run: ``allocators`` -> ``-a``."""
+    """Return the option of each field of the command that was run: ``allocators`` -> ``-a``."""
     name = next((argument for argument in arguments if argument in COMMANDS), None)
     if name is None:
         return {}
@@ -198,7 +198,7 @@ def _fail(*errors: str, code: int = EXIT_FAILED, debug: bool = False) -> int:
 
 
 def _usage(problem: click.ClickException) -> str:
-    """Return what is wrong with the command line, and which help says how it is right."""
+    """Return the error in the command line, and the command for help about it."""
     words = problem.format_message()
     context = getattr(problem, "ctx", None)
     return f"{words.removesuffix('.')} ({context.command_path} --help)" if context is not None else words
@@ -210,6 +210,6 @@ def _unexpected(problem: Exception, *, debug: bool) -> str:
     if isinstance(problem, EngineError):
         return str(problem)
     if isinstance(problem, OSError) and problem.errno == errno.ENOSPC and problem.filename is None:
-        return f"standard output: cannot be written: {problem.strerror}"  # files say their names
+        return f"standard output: cannot be written: {problem.strerror}"  # errors of files name them
     hint = "" if debug else f" ({_DEBUG} shows where)"
     return f"{type(problem).__name__}: {problem}{hint}"

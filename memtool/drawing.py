@@ -1,4 +1,4 @@
-"""Pictures of what is compared, inspected or followed over runs, and the page on stored runs."""
+"""Draws pictures of comparisons, inspections and histories, and the page on stored runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def draw_comparison(report: Report, path: Path) -> tuple[str, ...]:
-    """Draw a report's changes with their intervals, and return in words why there is no picture, if so."""
+    """Draw a report's changes with their intervals; return the reason in words if there is no picture."""
     from memtool.report.compared import forest
     from memtool.report.plots import pictures
 
@@ -22,7 +22,7 @@ def draw_comparison(report: Report, path: Path) -> tuple[str, ...]:
 
 
 def draw_history(history: History, path: Path) -> tuple[str, ...]:
-    """Draw a history's series with their changes, and return in words why there is no picture, if so."""
+    """Draw a history's series with their changes; return the reason in words if there is no picture."""
     from memtool.report.compared import history_picture as picture
     from memtool.report.plots import pictures
 
@@ -31,7 +31,7 @@ def draw_history(history: History, path: Path) -> tuple[str, ...]:
 
 
 def draw_inspection(inspection: Inspection, path: Path) -> None:
-    """Draw the sizes, lifetimes and live bytes of a workload. Raises InputError, also of a kind that has no picture."""
+    """Draw the sizes, lifetimes and live bytes of a workload. Raises InputError, also for a kind without a picture."""
     from dataclasses import asdict
 
     from memtool.errors import InputError
@@ -51,16 +51,16 @@ def report(
     allocators: Sequence[str] | None = None,
     reference: str | None = None,
 ) -> Path:
-    """Write one page of HTML on stored runs, which needs nothing beside it, and return its file.
+    """Write a self-contained page of HTML on stored runs, and return its file.
 
     Args:
-        runs: folders of results, or files run.json; what several have in common is compared with the first.
-        output: the file; report.html in the folder of the first run unless given.
-        allocators: only those whose labels match.
-        reference: the allocator that the others are compared with, the run's own unless given.
+        runs: folders of results, or files run.json; their common parts are compared with the first run.
+        output: the file; by default report.html in the folder of the first run.
+        allocators: only those whose labels match are included.
+        reference: the allocator that the others are compared with; by default the run's own.
 
     Raises:
-        InputError: a file is no run, or a name is unknown.
+        InputError: a file is not a run, or a name is unknown.
     """
     from memtool.reported import write
 

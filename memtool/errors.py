@@ -1,4 +1,4 @@
-"""Errors that reach the user as one line on stderr, with the exit code of the contract."""
+"""Errors that reach the user as one line on stderr, with their exit codes."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _OPTION = re.compile("\N{LEFT-POINTING ANGLE BRACKET}([a-z_]+)\N{RIGHT-POINTING 
 
 
 def option(field: str) -> str:
-    """Return a field of an option record as a message has it: a command puts its option there, Python the field."""
+    """Return a placeholder for a field of an option record; commands replace it with an option, Python with a name."""
     return f"\N{LEFT-POINTING ANGLE BRACKET}{field}\N{RIGHT-POINTING ANGLE BRACKET}"
 
 
 def in_options(words: str, options: Mapping[str, str]) -> str:
-    """Return a message with each field as these options, where they have it, else by its name."""
+    """Return a message with each field replaced by its option in ``options``, or else by its name."""
     return _OPTION.sub(lambda marked: options.get(marked[1], marked[1]), words)
 
 
 class _Spelled(BaseException):
-    """A message in which fields of option records are marked."""
+    """A message with placeholders for fields of option records."""
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
-        """Take one line; ``field`` is what is wrong, and stands before it."""
+        """``message`` is one line; ``field`` is what is wrong, and precedes it."""
         self._marked = message
         self.field = field
         super().__init__(self.spelled({}))
@@ -43,46 +43,46 @@ class _Spelled(BaseException):
         return in_options(self._marked, {})
 
     def spelled(self, options: Mapping[str, str]) -> str:
-        """Return the message with each field as these options, where they have it."""
+        """Return the message with each field replaced by its option."""
         whole = self._marked if self.field is None else f"{option(self.field)}: {self._marked}"
         return in_options(whole, options)
 
 
 class MemtoolError(_Spelled, Exception):
-    """memtool itself could not do what was asked: exit code 1. The message is one line."""
+    """memtool itself failed: exit code 1. The message is one line."""
 
     exit_code = EXIT_FAILED
 
 
 class Interrupted(_Spelled, KeyboardInterrupt):
-    """The user stopped a run; the message says what is left of it."""
+    """The user stopped a run; the message says what remains of it."""
 
 
 class Incomparable(MemtoolError):
-    """There is nothing that could be compared: exit code 5."""
+    """There is nothing to compare: exit code 5."""
 
     exit_code = EXIT_INCOMPARABLE
 
 
 class InputError(MemtoolError):
-    """What the user gave is wrong (a file, a name, a range): exit code 2. The message names it."""
+    """The user's input is wrong (a file, a name, a range): exit code 2. The message names it."""
 
     exit_code = EXIT_USAGE
 
 
 class AllocatorError(InputError):
-    """What the user wrote of an allocator is wrong."""
+    """The user's list of allocators is wrong."""
 
     def __init__(self, message: str) -> None:
-        """Take one line without the field, which is always the same."""
+        """``message`` is one line without the field, which is always the same."""
         super().__init__(message, field="allocators")
 
 
 class InputErrors(InputError):
-    """Several things are wrong with what the user gave: each is one line, and the message is the first of them."""
+    """Several errors in the user's input: each is one line, and the message is the first of them."""
 
     def __init__(self, lines: Sequence[str]) -> None:
-        """Take at least one line."""
+        """There is at least one line."""
         super().__init__(lines[0])
         self.lines = tuple(lines)
 

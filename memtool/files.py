@@ -1,4 +1,4 @@
-"""Files that users rely on: written whole or not at all, read without hanging, named as every disk takes it."""
+"""Files that users rely on: written atomically, read without hanging, with names that every file system accepts."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from typing import IO
 from memtool.errors import InputError
 
 _LONGEST_NAME = 100
-"""Bytes; with what is added to it, a name stays far below the 255 that file systems take."""
+"""Bytes; with additions, a name stays far below the 255 that file systems accept."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9.=-]+")
 _WRITER_SECONDS = 2.0
-"""Within which somebody has to open a pipe that is read, to write."""
+"""Seconds in which a pipe to read must get a writer."""
 LARGEST_READ = 256 << 20
-"""Bytes of a file that is read as a whole; no result comes near it."""
+"""Largest size of a file that is read as a whole, in bytes; results are far smaller."""
 
 
 def write_whole(path: Path, text: str) -> Path:
-    """Write a file that may replace another: beside it, then renamed, so that either is there in full. Raises OSError.
+    """Write a file atomically: it is written next to an existing one, and then renamed. Raises OSError.
 
-    A link is followed. Where something else than a file stands in its place (/dev/null), that is written to.
+    A link is followed. If something other than a file is there (/dev/null), it is written to directly.
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
@@ -36,7 +36,7 @@ def write_whole(path: Path, text: str) -> Path:
         return path
     descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=".memtool-", suffix=".part")
     try:
-        # Names of files may hold bytes that are no UTF-8: written so that they can be read.
+        # Names of files may contain bytes that are not UTF-8, which must survive the round trip.
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             os.fchmod(file.fileno(), _mode_of(path))
             file.write(text)
@@ -51,14 +51,14 @@ def write_whole(path: Path, text: str) -> Path:
 
 
 def open_device(path: Path) -> IO[str]:
-    """Return a file, a device or a pipe to add text to; a pipe that nobody reads would wait. Raises OSError."""
+    """Open a file, a device or a pipe to append text; does not wait for a pipe's reader. Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     os.set_blocking(descriptor, True)
     return os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
 
 
 def _mode_of(path: Path) -> int:
-    """Return the mode of the file that is replaced, else that of any new file."""
+    """Return the mode of the replaced file, or that of a new file."""
     with suppress(OSError):
         return stat.S_IMODE(path.stat().st_mode)
     mask = os.umask(0o077)
@@ -67,7 +67,7 @@ def _mode_of(path: Path) -> int:
 
 
 def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
-    """Return the descriptor of a plain file: a pipe would hang, a device has no end. Raises InputError, OSError."""
+    """Return the descriptor of a regular file: pipes would hang, devices have no end. Raises InputError, OSError."""
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -76,7 +76,7 @@ def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
 
 
 def open_input(path: Path) -> IO[bytes]:
-    """Open what is read once, a pipe too. Raises InputError for a pipe that nobody writes to, OSError."""
+    """Open a file, or a pipe, to read it once. Raises InputError for a pipe without a writer, OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode) and not _has_writer(descriptor):
@@ -95,12 +95,12 @@ def _has_writer(pipe: int) -> bool:
         return True
     try:
         return os.read(pipe, 1) != b""
-    except BlockingIOError:  # there is one, which has not written yet
+    except BlockingIOError:  # it has a writer, which has not written yet
         return True
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a plain file. Raises InputError with one line, UnicodeDecodeError."""
+    """Return the text of a regular file. Raises InputError with one line, UnicodeDecodeError."""
     try:
         with os.fdopen(open_file(path), "rb") as file:
             content = file.read(LARGEST_READ + 1)
@@ -120,12 +120,12 @@ def _kind(path: Path) -> str:
 
 
 def refusal(problem: OSError, path: Path) -> str:
-    """Return in one line which file could not be written, and why; ``path``: where the problem names none."""
+    """Return in one line which file could not be written, and why; ``path`` is used where the problem has none."""
     return f"{problem.filename or path}: cannot be written: {problem.strerror or problem}"
 
 
 def is_there(path: Path) -> bool:
-    """Return whether a path leads to something. Raises InputError for one that leads nowhere (a loop of links)."""
+    """Return whether a path exists. Raises InputError for a path that cannot be resolved (a loop of links)."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -136,7 +136,7 @@ def is_there(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a path is a folder; what cannot be looked at (a name too long, a loop of links) is none."""
+    """Return whether a path is a folder; false if it cannot be examined (a name too long, a loop of links)."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -154,14 +154,14 @@ def memory_file(name: str) -> Iterator[int]:
 
 
 def readable_name(text: str) -> str:
-    """Return what a file name can begin with for this text: two texts may have the same."""
+    """Return a possible beginning of a file name for this text; different texts may share it."""
     return _UNSAFE.sub("_", text).lstrip(".-")[:_LONGEST_NAME]
 
 
 def safe_name(text: str) -> str:
-    """Return a file name that says what it is of, whatever that is called: readable, bounded, no two alike.
+    """Return a unique, readable, bounded file name for any text.
 
-    What is changed or cut has a digest of the whole at its end.
+    A text that is changed or cut is followed by a digest of the whole.
     """
     readable = readable_name(text)
     if readable == text:

@@ -1,13 +1,13 @@
-"""The least memory limit in which an allocator survives a workload, found by bisection, for several seeds.
+"""Finds by bisection the least memory limit with which an allocator serves a workload, for several seeds.
 
-The first replay has all the room there is, and shows the footprint. Then the capacity of the region is halved in
-between the peak of live bytes, below which nobody can serve the workload, and that footprint. Whether one survives need
-not be monotone in the capacity: a heap that begins elsewhere, or grows by other steps, may fail in more and survive in
-less. What is found survives, and what is ``STEP`` bytes less does not, or is less than what lives; there may be
-a smaller one that survives all the same.
+The first replay has all the memory there is, and shows the footprint. The bisection is between the peak of live bytes,
+below which no allocator can serve the workload, and that footprint. Success need not be monotone in the capacity of the
+region: a heap that begins elsewhere, or grows by other steps, may fail with more and succeed with less. A replay with
+the found limit succeeds; one with ``STEP`` bytes less fails, or has less than the live bytes. A smaller limit may still
+succeed.
 
-Every replay is in a journal before the next is begun. What comes next in a search is decided by what came before, so
-that a search which is resumed asks for the same replays in the same order, and finds those that it has taken.
+Every replay is written to a journal before the next begins. Each step of a search follows from the steps before it, so
+a resumed search requests the same replays in the same order, and finds those that were taken before.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ from memtool.worker.schedule import Progress
 from memtool.worker.settings import Measurable
 
 STEP = 16
-"""Bytes: limits are multiples of it, what malloc aligns to."""
+"""Bytes: limits are multiples of it; it is the alignment of malloc."""
 _CHECKPOINTS = 1
 _OUT_OF_MEMORY = "out of memory at event "
 _FROM_THE_SYSTEM = "takes its memory from the system, not from a region: no limit holds it"
 _SERVES_NOTHING = "serves nothing: its blocks lie upon each other"
 
 Search = Generator[int, Sample, int]
-"""Yields the capacity to replay in, takes what became of it, and returns the least limit, all in bytes."""
+"""Yields the capacity of the next replay, receives its sample, and returns the least limit, all in bytes."""
 
 
 class CannotServeError(Exception):
-    """The search is given up: no limit would help, or something else than memory was amiss."""
+    """The search is given up: no limit would be sufficient, or the failure was not about memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ class FoundLimits:
 
 
 def find_limits(options: BenchOptions, seeds: int, progress: Progress, executor: Executor | None = None) -> FoundLimits:
-    """Find and store the least limits of every allocator that lives on a region.
+    """Find and store the least limits of every allocator that uses a region.
 
-    They are found for the workloads' own seeds and for those after, ``seeds`` of each.
+    They are found for ``seeds`` seeds of each workload, beginning with its own.
 
-    Raises InputError for what the user got wrong and MemtoolError for what this machine cannot do; a fault of an
-    allocator costs its own row only.
+    Raises InputError for errors of the user and MemtoolError for limitations of this machine; a fault of an allocator
+    affects only its own row.
     """
     if options.mode is not Mode.SERIAL:
         raise InputError(f"limits are found on one thread: must be serial, is '{options.mode}'", field="mode")
@@ -102,9 +102,9 @@ def find_limits(options: BenchOptions, seeds: int, progress: Progress, executor:
 
 
 def search(peak_live_bytes: int) -> Search:
-    """Search for the least limit of one allocator and one seed's events.
+    """Search for the least limit of one allocator with the events of one seed.
 
-    Raises CannotServeError where it does not survive with all the room there is, or fails of something else.
+    Raises CannotServeError where it fails with all the memory there is, or fails for another reason.
     """
     low, high = bounds(peak_live_bytes, _footprint((yield RESERVED_BYTES)))
     while high < RESERVED_BYTES and not _survives(high, (yield high)):
@@ -119,7 +119,7 @@ def search(peak_live_bytes: int) -> Search:
 
 
 def bounds(peak_live_bytes: int, footprint_bytes: int) -> tuple[int, int]:
-    """Return (one step less than what can serve these bytes, what surely can), multiples of ``STEP``."""
+    """Return (one step less than the least possible limit for these bytes, a sufficient one), multiples of ``STEP``."""
     least = max(_rounded_up(peak_live_bytes), STEP)
     return least - STEP, min(max(_rounded_up(footprint_bytes), least), RESERVED_BYTES)
 
@@ -148,7 +148,7 @@ def _why(sample: Sample) -> str:
 
 @dataclass(slots=True)
 class _Hunt:
-    """Searches for all allocators at once, one seed after the other, and keeps what it finds."""
+    """Searches for all allocators at once, one seed after the other, and stores the results."""
 
     executor: Executor
     log: Journal
@@ -160,11 +160,11 @@ class _Hunt:
     notes: tuple[str, ...] = ()
     _done: int = 0
     _taken: collections.Counter[Cell] = field(default_factory=collections.Counter)
-    """Replays of each allocator, those of a search that was interrupted included."""
+    """Number of replays of each allocator, including those of an interrupted search."""
     _evidence: Evidence = field(default_factory=Evidence)
 
     def run(self, plan: Plan) -> None:
-        """Search with the seeds of a plan, and with those after."""
+        """Search with the seeds of a plan, and with those that follow."""
         self.search(plan)
         sources = {trace.info.source: trace.info.seed for trace in plan.traces}
         for source, seed in sources.items():
@@ -174,7 +174,7 @@ class _Hunt:
                     self.search(another)
 
     def search(self, plan: Plan) -> None:
-        """Search on these events, where no seed before gave the same."""
+        """Search with these events, unless an earlier seed had the same."""
         refuse_too_large(plan)
         new: dict[str, TraceInfo] = {}
         for trace in plan.traces:
@@ -198,7 +198,7 @@ class _Hunt:
         self._replay(searched, plan)
 
     def _replay(self, pending: dict[Cell, _Pending], plan: Plan) -> None:
-        """Take the next replay of every search at the same time, until all are at their ends."""
+        """Take the next replay of every search at the same time, until all searches have ended."""
         while pending:
             jobs = [self._job(cell, waiting) for cell, waiting in pending.items()]
             first = next(iter(pending.values()))
@@ -218,7 +218,7 @@ class _Hunt:
                 del pending[sample.cell]
 
     def _samples(self, jobs: Sequence[Job], at_once: int) -> Iterator[Sample]:
-        """Yield the samples of an interrupted search, and take those that it has not."""
+        """Yield the samples of an interrupted search, and take those that it lacks."""
         missing = [job for job in jobs if (job.cell, job.block, job.run_pass) not in self.log.finished]
         for job in jobs:
             if job not in missing:
@@ -232,14 +232,14 @@ class _Hunt:
                 yield sample
 
     def _total(self, pending: Mapping[Cell, _Pending]) -> int:
-        """Return how many searches there are, as far as is known: those of the seeds to come are as many."""
+        """Return the number of searches, as far as it is known, assuming that further seeds have as many."""
         return max(self.seeds * len(self.rows), self._done + len(pending))
 
     def _row(self, cell: Cell) -> LimitRow:
         return self.rows.setdefault(cell, LimitRow(cell, Status.OK))
 
     def _leave_out(self, cell: Cell, status: Status, reason: str, info: TraceInfo | None) -> None:
-        """Note the first reason why an allocator has no limit; with the seed, where others before it were survived."""
+        """Record the first reason why an allocator has no limit; with the seed, if it had one for earlier seeds."""
         row = self._row(cell)
         if row.reason is None:
             words = f"seed {info.seed}: {reason}" if row.limits and info is not None else reason
@@ -266,7 +266,7 @@ class _Hunt:
         )
 
     def result(self) -> Limits:
-        """Return what was found; rows in the order of the workloads."""
+        """Return the results, with rows in the order of the workloads."""
         notes = list(self.notes)
         notes += [
             f"{name}: seeds that give the same events as one before are left out."
@@ -290,7 +290,7 @@ class _Hunt:
 
 @dataclass(slots=True)
 class _Pending:
-    """A search that is under way."""
+    """A search in progress."""
 
     measurable: Measurable
     plan: AllocatorPlan
@@ -305,7 +305,7 @@ class _Pending:
 
 
 def _at_once(jobs: list[Job], pending: Mapping[Cell, _Pending], memory_bytes: int | None) -> int:
-    """Return how many may run at the same time: as many as there are processors, if memory has room for them all."""
+    """Return how many replays may run at the same time: one on each processor, if all fit into memory."""
     most = machine.processes_at_once()
     if memory_bytes is None:
         return most

@@ -1,4 +1,4 @@
-"""A workload that stands for a trace, how far it is from it, and whether it ranks allocators as the trace does."""
+"""Fits a workload to a trace, and determines its distance from the trace and whether both rank allocators alike."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from memtool.workload.trace import find_workload, open_source
 
 ALLOCATORS = "glibc,jemalloc,mimalloc,tcmalloc,tlsf,segregated-fit"
 BLOCKS = 6
-"""The least that tells two allocators apart with 95 %."""
+"""The least number of blocks that distinguishes two allocators with 95 %."""
 METRICS = ("time_per_op_ns", "peak_resident_bytes")
 _ROUGH = (
     "A fitted workload is rough: it draws sizes and lifetimes anew, and has neither the order nor the neighbours that "
@@ -40,7 +40,7 @@ _ROUGH = (
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A fitted workload, and what is known of it."""
+    """A fitted workload, with facts about it."""
 
     path: Path
     name: str
@@ -48,9 +48,9 @@ class Fit:
     definition: dict[str, Any]
     distances: tuple[Distance, ...]
     notes: tuple[str, ...]
-    """What the workload leaves out, and what was amiss with the trace."""
+    """What the workload leaves out, and faults of the trace."""
     agreements: tuple[Agreement, ...] = ()
-    """By each of METRICS; none where nothing was ranked."""
+    """Agreement by each of METRICS; empty where nothing was ranked."""
     command: tuple[str, ...] = ()
 
 
@@ -62,10 +62,10 @@ def fit(
     executor: Executor | None = None,
     announce: Callable[[str], None] = lambda words: None,
 ) -> Fit:
-    """Write a workload that stands for a trace; ``ranking``: what allocators both are replayed with, None for none.
+    """Write a workload that represents a trace; ``ranking``: allocators with which both are replayed, or None.
 
-    Raises InputError for a trace that cannot be read or a file that cannot be written, MemtoolError for what this
-    machine cannot do.
+    Raises InputError for a trace that cannot be read or a file that cannot be written, MemtoolError for limitations of
+    this machine.
     """
     source_path = find_workload(trace)
     source = open_source(source_path)
@@ -125,7 +125,7 @@ def _write(fitted: Fit) -> None:
 
 
 def _comments(fitted: Fit) -> list[str]:
-    """Return what the file says of itself: where it comes from, how far it is from that, and what it leaves out."""
+    """Return the comments of the file: its origin, its distance from the trace, and what it leaves out."""
     return [
         f"Fitted by memtool to {Path(fitted.source).name}.",
         _ROUGH,
@@ -136,7 +136,7 @@ def _comments(fitted: Fit) -> list[str]:
 
 
 def in_words(distance: Distance) -> str:
-    """Return a distance as a sentence has it."""
+    """Return a distance in the form for a sentence."""
     if distance.trace is None:
         return f"{distance.meaning}: {distance.value:.3f}"
     return f"{distance.meaning}: {distance.fit:,.0f} for {distance.trace:,.0f}, {distance.value:.3f} of it"
@@ -146,7 +146,7 @@ _MEASURES = {"time_per_op_ns": "time", "peak_resident_bytes": "peak resident mem
 
 
 def ranking_in_words(ranking: Agreement) -> list[str]:
-    """Return what the fit says of allocators that the trace does not, a sentence each."""
+    """Return where the ranking by the fit differs from that by the trace, one sentence each."""
     measure = _MEASURES[ranking.metric]
     lines = [
         f"by {measure}, {ranking.pairs - len(ranking.swapped)} of {ranking.pairs} pairs of allocators keep their order."

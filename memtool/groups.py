@@ -1,8 +1,8 @@
-"""Groups of equal machines: how a workload's name says in which group it was measured, and what a run says of them.
+"""Groups of equal machines: the group in a workload's name, and a run's facts about groups.
 
-Machines are equal where nothing differs that figures depend on: processor, kernel, C library, compiler of the engine,
-libraries under test. A run over one group looks like a run on one machine. In a run over several, each workload is
-there once for each group, as ``quickstart:machine=3f9c2a``.
+Machines are equal if they agree in everything on which figures depend: processor, kernel, C library, compiler of the
+engine, libraries under test. A run over one group looks like a run on one machine. In a run over several groups, each
+workload appears once for each group, as ``quickstart:machine=3f9c2a``.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 _MARK = ":machine="
 GROUPS = "groups"
-"""Of ``Run.machine``: name -> what is known of the machines of a group, where there are several."""
+"""Key in ``Run.machine``: name -> facts about the machines of a group, if there are several groups."""
 GROUP = "group"
-"""Of ``Run.machine``: the name of its one group, where it was measured through a cluster."""
+"""Key in ``Run.machine``: name of its only group, if it was measured on a cluster."""
 HOSTS = "hosts"
-"""Of a group: name of a host -> ``blocks``, of how many it has samples."""
+"""Key in a group: name of a host -> ``blocks``, the number of blocks of which it has samples."""
 _ROUNDED = ("memory_bytes", "memory_limit_bytes")
-"""Equal machines differ in it by what their firmware keeps."""
+"""Equal machines differ in these by the memory that their firmware reserves."""
 
 
 def in_group(workload: str, group: str) -> str:
@@ -35,7 +35,7 @@ def split(name: str) -> tuple[str, str]:
 
 
 def facts_of(machine: Mapping[str, Any], workload: str) -> Mapping[str, Any]:
-    """Return what a run says of the machines that a workload was measured on.
+    """Return the facts about the machines on which a workload was measured.
 
     ``machine``: of the run; ``workload``: its name, with its group.
     """
@@ -45,7 +45,7 @@ def facts_of(machine: Mapping[str, Any], workload: str) -> Mapping[str, Any]:
 
 
 def name_of(facts: Mapping[str, Any]) -> str:
-    """Return the name of the group that a machine with these facts belongs to: six digits, the same on every day."""
+    """Return the name of the group of a machine with these facts: six digits that depend only on the facts."""
     known = {key: _rounded(value) if key in _ROUNDED else value for key, value in facts.items()}
     return hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=3).hexdigest()
 
@@ -55,7 +55,7 @@ def _rounded(value: object) -> object:
 
 
 def in_words(name: str, facts: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return what a group is, in a line: its processor, kernel and hosts, and what else tells it from the others."""
+    """Return a group in one line: its processor, kernel and hosts, and its differences from the other groups."""
     in_title = ("cpu", "cores", "kernel", "libc", "compiler")
     differing = [
         key
@@ -76,14 +76,14 @@ def in_words(name: str, facts: Mapping[str, Any], others: Mapping[str, Mapping[s
 
 
 def of_workload(machine: Mapping[str, Any], workload: str) -> str:
-    """Return which machines a workload was measured on, in a line; nothing where this was one without a name."""
+    """Return the machines on which a workload was measured, in one line; empty for one machine without a name."""
     facts = facts_of(machine, workload)
     name = facts.get(GROUP)
     return "" if name is None else in_words(str(name), facts, machine.get(GROUPS, {}))
 
 
 def short(machine: Mapping[str, Any]) -> str:
-    """Return what a run was measured on, in a few words: ``AMD EPYC, 2 cores``."""
+    """Return a short description of the machine of a run: ``AMD EPYC, 2 cores``."""
     if GROUPS in machine:
         return f"{len(machine[GROUPS])} groups of machines"
     return f"{machine.get('cpu', 'unknown processor')}, {machine.get('cores', '?')} cores"

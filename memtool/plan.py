@@ -1,4 +1,4 @@
-"""What will be measured: the options of a bench resolved into traces, cells and settings, and what is left out."""
+"""Plans a run: the options of a bench are resolved into traces, cells, settings and exclusions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from memtool.workload.sources.staged import Stages
 from memtool.workload.trace import Trace, find_workload
 
 RESERVED_BYTES = 64 << 30
-"""Address space reserved for a region where the workload sets no limit; taken as it is used."""
+"""Address space that is reserved for a region where the workload sets no limit; pages are used on demand."""
 _CALIBRATION_MS = 50
 _LEAST_PACED = 1e-3
 _BENCH_DEFAULT_WORKLOAD = "quickstart"
@@ -41,63 +41,63 @@ _BENCH_DEFAULT_WORKLOAD = "quickstart"
 
 @dataclass(frozen=True, slots=True)
 class BenchOptions:
-    """What the user asked ``memtool bench`` for."""
+    """The options of ``memtool bench``."""
 
     workloads: tuple[str, ...] = ()
     allocators: str | None = None
     specs: tuple[AllocatorSpec, ...] = ()
-    """In place of ``allocators``, where a command has made them."""
+    """Used instead of ``allocators``, if a command has made them."""
     regions: tuple[str, ...] = ("anonymous",)
     blocks: int = 10
     first_block: int = 0
-    """Blocks count on from here: those of a second look are not the first ones again."""
+    """Number of the first block: those of a second look continue after the first look's."""
     footprint_repeats: int | None = None
     """Footprint samples of each cell, more only where they differ; None: one in every block. Resident memory never
     repeats to the byte, and a verdict on it needs as many pairs as one on time."""
     passes: tuple[Pass, ...] = CHOSEN
-    """Those of events that are replayed; programs have one of their own."""
+    """Passes of replayed events; programs have their own."""
     programs: tuple[Program, ...] = ()
-    """Whole programs that are run; without ``workloads`` nothing else is measured."""
+    """Whole programs to run; without ``workloads`` nothing else is measured."""
     mode: Mode = Mode.SERIAL
     as_malloc: bool = False
-    """Every row on the footing of a malloc: one indirect call, a bare pointer at the free, safe on threads."""
+    """Whether every row is called like a malloc: through a pointer, with a bare free, and safe for threads."""
     threads: tuple[int, ...] = ()
-    """Each workload on these numbers of threads, in place of its own."""
+    """Numbers of threads for each workload, instead of its own."""
     paced: bool = False
-    """Replays at the pace that was recorded."""
+    """Whether to replay at the recorded pace."""
     speed: float = 1.0
-    """Of a paced replay: times the recorded pace."""
+    """Speed of a paced replay, as a multiple of the recorded pace."""
     begin: str | None = None
-    """Figures begin at this mark, operation, share or time; what is before only warms the heap."""
+    """Mark, operation, share or time at which figures begin; the events before it only warm up the heap."""
     rates: tuple[int, ...] = ()
-    """Operations a second: each workload with arrivals at these rates, in place of its own."""
+    """Rates in operations a second for each workload with arrivals, instead of its own."""
     seed: int | None = None
     output: Path | None = None
     resume: bool = False
     adds_blocks: bool = False
-    """A run that is resumed may be given more blocks. A check may not: who looks and then adds decides by chance."""
+    """Whether a resumed run may be given more blocks. A check may not, as adding after a look would break alpha."""
     keeps_blocks: bool = False
-    """A run that is resumed has as many blocks as it was begun with, whatever ``blocks`` says: the user named none."""
+    """Whether a resumed run keeps its number of blocks, whatever ``blocks`` says, because the user named none."""
     cold: bool = False
     counters: str = "auto"
     """auto | perf | callgrind | none"""
     counter_repeats: int | None = None
-    """None: one count is what ``auto`` takes time for; a counter that is asked for by name is also seen to repeat."""
+    """None: ``auto`` counts once, which is fast; a counter named by the user counts again to show that it repeats."""
     reference: str | None = None
     packs: bool = True
-    """Whether footprints are held against the best packing, which takes seconds a workload to find."""
+    """Whether footprints are compared with the best packing, which takes seconds for each workload."""
     draw_plots: bool = True
     time_limit: float | None = None
     least_time_limit: float = LEAST_TIME_LIMIT
-    """Seconds that every worker has before it is killed."""
+    """Least time limit of every worker, in seconds."""
     command: tuple[str, ...] = ()
     cluster: str | None = None
-    """Where other machines are reached that take the samples: an address of Dask's scheduler, or its file."""
+    """Cluster whose machines take the samples: the address of Dask's scheduler, or its file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be measured, and what will not, with the reason."""
+    """The planned cells, and the exclusions with their reasons."""
 
     traces: tuple[Trace, ...]
     measurables: tuple[Measurable, ...]
@@ -109,11 +109,11 @@ class Plan:
 
     @property
     def infos(self) -> tuple[TraceInfo, ...]:
-        """Return what is known of each workload, before it is measured."""
+        """Return the facts about each workload that are known before it is measured."""
         return (*(trace.info for trace in self.traces), *(program.info for program in self.programs))
 
     def close(self) -> None:
-        """Give back the event images."""
+        """Release the event images."""
         for trace in self.traces:
             trace.close()
 
@@ -124,12 +124,12 @@ class Plan:
 
     @property
     def samples(self) -> int:
-        """Return how many samples there will be, each a process of its own."""
+        """Return the number of samples, each of which is a separate process."""
         return counts(self.settings, self.measurables).total()
 
 
 def schedule_of_arrivals(plan: Plan) -> str | None:
-    """Return how long samples wait for arrivals or at the recorded pace, in words; None where no workload does."""
+    """Return how long samples wait for arrivals or at the recorded pace, in words; None where no workload waits."""
     if plan.waiting_seconds == 0:
         return None
     paced = max(plan.measurables, key=lambda measurable: measurable.paced_seconds)
@@ -146,7 +146,7 @@ def schedule_of_arrivals(plan: Plan) -> str | None:
 
 
 def too_few_to_compare(plan: Plan) -> str | None:
-    """Return that a later ``memtool compare`` of this run cannot decide, in words, and how many blocks can."""
+    """Return why a later ``memtool compare`` of this run cannot decide, in words, and how many blocks can; or None."""
     rows = collections.Counter((cell.workload, cell.region) for cell in plan.plans)
     rules = gate.policy(None, gate.DEFAULT_MARGIN, ())
     known = frozenset[str]().union(*(metrics_of(info.kind, plan.settings.passes) for info in plan.infos))
@@ -157,7 +157,7 @@ def too_few_to_compare(plan: Plan) -> str | None:
 
 
 def with_programs(options: BenchOptions) -> BenchOptions:
-    """Return the options with the programs of their workload files among the programs. Raises InputError."""
+    """Return the options with the programs from their workload files moved to the programs. Raises InputError."""
     written = {name: written_in(find_workload(name)) for name in options.workloads}
     return replace(
         options,
@@ -167,7 +167,7 @@ def with_programs(options: BenchOptions) -> BenchOptions:
 
 
 def make_plan(options: BenchOptions) -> Plan:
-    """Load the workloads, resolve the allocators, and say which pairs cannot be measured, and why."""
+    """Load the workloads, resolve the allocators, and determine which pairs cannot be measured, and why."""
     refuse_stale()
     options = with_programs(options)
     known = registry.Registry()
@@ -215,7 +215,7 @@ def as_planned_elsewhere(
     settings: Settings,
     notes: Sequence[str],
 ) -> Plan:
-    """Return the plan of another machine for the same workloads: it may have other allocators, and count otherwise."""
+    """Return the plan of another machine for the same workloads: it may have other allocators and counters."""
     null_plan = registry.Registry().resolve(AllocatorSpec(NULL), as_malloc=options.as_malloc)
     own = {
         trace.info.name: {cell: cells[cell] for cell in cells if cell.workload == trace.info.name}
@@ -262,7 +262,7 @@ def _settings(options: BenchOptions) -> tuple[Settings, tuple[str, ...]]:
 def _cells(
     known: registry.Registry, specs: Sequence[AllocatorSpec], trace: Trace, options: BenchOptions
 ) -> tuple[dict[Cell, AllocatorPlan], list[CellResult]]:
-    """Return the cells of one workload that are measured, and those that cannot be, each with its reason."""
+    """Return the cells of one workload that are measured, and the others with their reasons."""
     cells: dict[Cell, AllocatorPlan] = {}
     excluded: list[CellResult] = []
     own_ways = ways.of_trace(work(trace.info.kind).ways, trace.info)
@@ -282,7 +282,7 @@ def _cells(
 
 
 def _passes(options: BenchOptions, counter: Counter) -> tuple[Pass, ...]:
-    """Return what is measured: counts of instructions only where something counts."""
+    """Return the passes to take: instructions are counted only where there is a counter."""
     missing = Instrument.INSTRUCTIONS if counter is Counter.NONE else None
     replayed = tuple(
         run_pass for run_pass in options.passes if missing is None or run_pass.declared.instrument is not missing
@@ -343,7 +343,7 @@ def _specs(options: BenchOptions, known: registry.Registry) -> tuple[AllocatorSp
 
 
 def _refuse_unknown(known: registry.Registry, spec: AllocatorSpec) -> None:
-    """Complain of a name or parameter before any workload is generated."""
+    """Raise for a wrong name or parameter before any workload is generated."""
     try:
         if spec.written not in ways_alone():
             known.resolve(spec)
@@ -354,7 +354,7 @@ def _refuse_unknown(known: registry.Registry, spec: AllocatorSpec) -> None:
 def _resolve(
     known: registry.Registry, spec: AllocatorSpec, region: str, trace: Trace, options: BenchOptions
 ) -> tuple[str | None, AllocatorPlan | None]:
-    """Return (reason, plan): the reason why this pairing cannot be measured; the plan where the allocator is there."""
+    """Return (reason, plan): why this pairing cannot be measured, or None, and the plan if the allocator exists."""
     of_work = work(trace.info.kind)
     own_ways = ways.of_trace(of_work.ways, trace.info)
     reason = ways.why_not(spec, own_ways, others=ways_alone())
@@ -380,7 +380,7 @@ def _resolve(
 
 
 def threads_of(trace: Trace, mode: Mode) -> ThreadPlan | None:
-    """Return how a trace's threads are replayed; None where one thread does it all."""
+    """Return how a trace's threads are replayed; None for a single thread."""
     info = trace.info
     if mode is Mode.SERIAL or info.lanes == 1:
         return None
@@ -419,7 +419,7 @@ def _refuse_duplicate_names(infos: Sequence[TraceInfo]) -> None:
 
 
 def refuse_too_large(plan: Plan) -> None:
-    """Say before it starts that a workload does not fit into this machine's memory. Raises MemtoolError."""
+    """Raise MemtoolError in advance if a workload does not fit into this machine's memory."""
     available = machine.available_memory()
     for trace in plan.traces:
         need = trace.info.peak_live_bytes + trace.info.slots * 8

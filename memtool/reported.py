@@ -1,4 +1,4 @@
-"""The page on stored runs: each with its comparisons, and with the objects of its workloads where those still are."""
+"""The page on stored runs: each with its comparisons, and with the objects of its workloads if they still exist."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from memtool.workload.trace import find_workload, open_source
 
 _RULES = policy(None, DEFAULT_MARGIN, ())
 _MOST_INSPECTED = 20_000_000
-"""Operations of a workload that are gone through again for a chart of its objects: a second or two."""
+"""Largest number of operations of a workload that is read again for a chart of its objects: a second or two."""
 
 
 def write(places: Sequence[Path], output: Path | None, allocators: Sequence[str] | None, reference: str | None) -> Path:
@@ -59,6 +59,6 @@ def _objects_of(run: Run) -> Iterator[tuple[str, Objects]]:
                 continue
             now, _, characteristics = inspect_source(open_source(path, seed=info.seed), str(path), packs=False)
         except (MemtoolError, OSError):
-            continue  # not here any more, or not readable: the rest of the page does not need it
+            continue  # it is gone or unreadable, and the rest of the page does not need it
         if now.event_hash == info.event_hash and characteristics.size_by_lifetime:
             yield info.name, Objects(characteristics.size_by_lifetime)

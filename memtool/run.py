@@ -1,4 +1,4 @@
-"""How a run comes about: plan, replay, summarise, store. The stages are the functions below, in order."""
+"""Makes a run: plan, replay, summarise, store. The stages are the functions below, in order."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ from memtool.worker.schedule import Progress, Schedule
 from memtool.workload.trace import Trace
 
 _LONG_WAIT = 60.0
-"""Seconds of waiting for arrivals that are worth a word beforehand."""
+"""Seconds of waiting for arrivals from which the user is told in advance."""
 _RESULTS = Path("results")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished run and where it lies."""
+    """A finished run and its folder."""
 
     run: Run
     directory: Path
     plots: tuple[Path, ...] = field(default=())
     complaints: tuple[str, ...] = ()
-    """What could not be done besides, such as a plot that could not be drawn."""
+    """Secondary failures, such as a plot that could not be drawn."""
 
     @property
     def failed(self) -> bool:
-        """Return whether any cell failed, or nothing could be measured at all."""
+        """Return whether any cell failed, or nothing could be measured."""
         statuses = {cell.status for cell in self.run.cells}
         return Status.FAILED in statuses or Status.OK not in statuses
 
@@ -64,13 +64,12 @@ def bench(
     announce: Callable[[str], None] = lambda words: None,
     seen: Callable[[Run], None] | None = None,
 ) -> Outcome:
-    """Measure, store and draw what the options ask for.
+    """Measure, store and draw the run that the options describe.
 
-    ``announce`` is called with what the user should know before it begins, ``seen`` with the run as it stands after
-    each block.
+    ``announce`` is called with remarks for the user before it begins, ``seen`` with the run so far after each block.
 
-    Every finished sample is on disk before the next is begun. Raises InputError for what the user got wrong and
-    MemtoolError for what this machine cannot do; a fault of a measured allocator costs its own cell only.
+    Every finished sample is on disk before the next is begun. Raises InputError for errors of the user and MemtoolError
+    for limitations of this machine; a fault of a measured allocator affects only its own cell.
     """
     if options.cluster is not None:
         spread.refuse_what_stays_here(with_programs(options))
@@ -123,7 +122,7 @@ def _run(
                 summarised = _here(options, plan, log, progress, seen, executor, directory, begin_beside)
         except KeyboardInterrupt:
             raise Interrupted(what_is_left(directory, log.samples)) from None
-        except OSError as problem:  # too many open files or processes: of no sample's making
+        except OSError as problem:  # too many open files or processes, which no sample has caused
             raise MemtoolError(cannot_go_on(problem, directory, log.samples)) from None
     run, histories = summarised(packings.of)
     try:
@@ -137,14 +136,14 @@ def _run(
     if not options.draw_plots:
         return Outcome(run, directory)
     if importing.ident is not None:
-        importing.join()  # a process that is forked while a module is being imported waits for it for ever
+        importing.join()  # a process that is forked during the import of a module would wait for it forever
     at_once = machine.processes_at_once()
     drawn, complaints = pictures.try_to_draw(lambda: pictures.draw_all(directory, run, at_once=at_once))
     return Outcome(run, directory, drawn, complaints)
 
 
 _Summarised = Callable[[Callable[[Trace], int | None]], tuple[Run, dict[Cell, series.History]]]
-"""From what packs a trace to the run and the series of its cells."""
+"""Maps a function that packs traces to the run and the series of its cells."""
 
 
 def _here(
@@ -157,7 +156,7 @@ def _here(
     directory: Path,
     timing_is_over: Callable[[], None],
 ) -> _Summarised:
-    """Take every sample on this machine, or by ``executor``."""
+    """Take every sample on this machine, or with ``executor``."""
     executor, clean_up = (executor, None) if executor is not None else _executor(options, plan, directory)
     schedule = Schedule(
         executor,
@@ -196,7 +195,7 @@ def _elsewhere(
 
 
 def _executor(options: BenchOptions, plan: Plan, directory: Path) -> tuple[Executor, Callable[[], None] | None]:
-    """Return what takes the samples, and what is to be done once they are taken."""
+    """Return the executor for the samples, and the cleanup to run after them."""
     seed = plan.settings.seed + options.first_block
     workers = WorkerExecutor(seed, directory)
     if not plan.programs:
@@ -215,9 +214,9 @@ def _with_blocks(options: BenchOptions, plan: Plan, blocks: int) -> Plan:
 
 
 def as_resumed(options: BenchOptions, plan: Plan) -> Plan:
-    """Return what a run that is gone on with measures: as many blocks as it has, where the user names no number.
+    """Return the options of a resumed run: if the user named no number of blocks, the run keeps its own.
 
-    Raises InputError where there is none to go on with.
+    Raises InputError where there is no run to resume.
     """
     if not (options.resume and options.keeps_blocks):
         return plan
@@ -227,12 +226,12 @@ def as_resumed(options: BenchOptions, plan: Plan) -> Plan:
 
 
 def cannot_go_on(problem: OSError, directory: Path, samples: int) -> str:
-    """Return in words that no worker can be started, and what is left."""
+    """Return in words that no worker can be started, and what remains."""
     return f"a worker cannot be started: {problem.strerror or problem}; {what_is_left(directory, samples)}"
 
 
 def what_is_left(directory: Path, samples: int) -> str:
-    """Return what an interrupted run leaves behind, in words."""
+    """Return what remains of an interrupted run, in words."""
     if samples == 0:
         return "no sample was finished"
     word = "sample is" if samples == 1 else "samples are"
@@ -240,7 +239,7 @@ def what_is_left(directory: Path, samples: int) -> str:
 
 
 def output_directory(options: BenchOptions, started: datetime.datetime, fingerprint: Mapping[str, object]) -> Path:
-    """Return the folder of this run: the one named, the newest one that can be resumed, or a new one."""
+    """Return the folder of this run: the named one, the newest one that can be resumed, or a new one."""
     if options.output is not None:
         return options.output
     if options.resume:
@@ -249,7 +248,7 @@ def output_directory(options: BenchOptions, started: datetime.datetime, fingerpr
 
 
 def _new_folder(root: Path, name: str) -> Path:
-    """Make a folder of this name, with a number after it where another run began in the same second."""
+    """Make a folder of this name, followed by a number if another run began in the same second."""
     for number in itertools.count(1):
         folder = root / (name if number == 1 else f"{name}-{number}")
         try:
@@ -263,12 +262,12 @@ def _new_folder(root: Path, name: str) -> Path:
 
 
 _OF_NO_MATTER = ("name", "source", "notes", "workload_name", "packing_bytes")
-"""What is known of a trace, and changes nothing that is measured."""
+"""Facts about a trace that do not influence measurements."""
 
 
 def fingerprint_of(options: BenchOptions, plan: Plan) -> dict[str, object]:
-    """Return what must be the same for a run to be resumed: it would otherwise mix samples of different things."""
-    elsewhere = options.cluster is not None  # whose hosts may come and go: each group has samples of its own
+    """Return everything that must be equal for a run to be resumed, so that different samples are not mixed."""
+    elsewhere = options.cluster is not None  # its hosts may change: each group has its own samples
     return {
         "memtool": __version__,
         "engine": source_hash(),
@@ -297,5 +296,5 @@ def fingerprint_of(options: BenchOptions, plan: Plan) -> dict[str, object]:
 
 
 def _contents(plans: Iterable[AllocatorPlan]) -> dict[str, str]:
-    """Return digests of the files that allocators come from: libraries, and modules with all that they import."""
+    """Return digests of the files of allocators: libraries, and modules with all their imports."""
     return {name: digest_of(Path(name)) for name in sorted({name for plan in plans for name in plan.code})}

@@ -1,4 +1,4 @@
-"""From the samples of a run to its figures: what each cell comes to, with the best packing that it is held against."""
+"""Summarises the samples of a run into the figures of each cell, with the best packing for comparison."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def summarise(
 ) -> tuple[Run, dict[Cell, series.History]]:
     """Return the run, and the series of each cell that was measured.
 
-    ``facts``: of the machine, where it was another one than this.
+    ``facts``: those of the machine, if it was not this one.
     """
     clock = Clock(plan.settings.ns_per_tick, "counter" if plan.settings.use_counter else "clock_gettime")
     by_cell: dict[Cell, list[Sample]] = {}
@@ -62,7 +62,7 @@ def summarise(
         null = by_cell.get(null_cell, [])
         if null_cell not in harnesses:
             harnesses[null_cell] = summarise_cell(null_cell, null, null, info, clock, exact_expected=False)
-        # In parallel the order in which threads get at a heap is another each time.
+        # In parallel replays the order in which threads reach a heap varies.
         exact = resolved.exact and resolved.uses_region and options.mode is not Mode.PARALLEL
         alone = by_cell.get(replace(cell, mode=str(Mode.SERIAL)), []) if options.mode is not Mode.SERIAL else []
         result = summarise_cell(cell, taken, null, info, clock, exact_expected=exact, serial=alone)
@@ -94,7 +94,7 @@ def summarise(
 def over_groups(
     options: BenchOptions, measured: Sequence[Measured], started: str, pack: Callable[[Trace], int | None]
 ) -> tuple[Run, dict[Cell, series.History]]:
-    """Return the run of several groups of equal machines; one alone looks like a run on one machine."""
+    """Return the run of several groups of equal machines; with a single group it looks like a run on one machine."""
     runs: dict[str, Run] = {}
     histories: dict[Cell, series.History] = {}
     for group in measured:
@@ -126,7 +126,7 @@ def over_groups(
 
 
 def _named(run: Run, group: str) -> Run:
-    """Return a run whose workloads are named with the group that they were measured in."""
+    """Return a run whose workloads include their group in their names."""
     return replace(
         run,
         workloads=tuple(
@@ -146,7 +146,7 @@ def _in_group(cell: Cell, group: str) -> Cell:
 
 
 class Watched:
-    """Hands on the run as it stands, between a block that is whole and the next: nothing is timed in the meantime."""
+    """Reports the run so far whenever a block is complete, before the next begins: nothing is timed meanwhile."""
 
     def __init__(
         self,
@@ -162,7 +162,7 @@ class Watched:
         self._block = 0
 
     def record(self, sample: Sample) -> None:
-        """Take a new sample."""
+        """Receive a new sample."""
         self._record(sample)
         is_next = sample.run_pass.declared.phase is Phase.TIMED and sample.block > self._block
         if is_next or (self._block >= 0 and sample.run_pass.declared.phase not in (Phase.PROOF, Phase.TIMED)):
@@ -173,7 +173,7 @@ class Watched:
 
 
 class Packings:
-    """Of the traces that one thread replays: made beside samples that time nothing, for the engine needs no lock."""
+    """Packings of single-threaded traces, computed beside samples without timing, since the engine needs no lock."""
 
     def __init__(self, plan: Plan, options: BenchOptions) -> None:
         self._traces = [
@@ -185,25 +185,25 @@ class Packings:
         self._packings: dict[str, Future[int | None]] = {trace.info.name: Future() for trace in self._traces}
 
     def start(self) -> None:
-        """Begin, in a thread that nobody waits for where memtool is interrupted."""
+        """Begin, in a thread that does not delay the exit when memtool is interrupted."""
         threading.Thread(target=self._pack_all, daemon=True).start()
 
     def of(self, trace: Trace) -> int | None:
-        """Return the bytes of a trace's best packing, once it is there; None: it has too many blocks."""
+        """Return the bytes of a trace's best packing, once it is finished; None: it has too many blocks."""
         return result(self._packings[trace.info.name])
 
     def _pack_all(self) -> None:
         for trace in self._traces:
             try:
                 self._packings[trace.info.name].set_result(work(trace.info.kind).pack(trace))
-            except Exception as problem:  # for who asks for it
+            except Exception as problem:  # raised again where the result is requested
                 self._packings[trace.info.name].set_exception(problem)
 
 
 def placements(workload: str, plan: Plan, samples: Sequence[Sample]) -> dict[str, int]:
-    """Return allocator -> the least footprint in bytes that it served a workload in, of those on a region.
+    """Return allocator -> the least footprint in bytes with which it served a workload, for those that use a region.
 
-    Each has placed every block in it, so each is a packing, headers and rounding included.
+    Each of them placed every block in the region, so each is a valid packing, headers and rounding included.
     """
     least: dict[str, int] = {}
     for sample in samples:
@@ -211,7 +211,7 @@ def placements(workload: str, plan: Plan, samples: Sequence[Sample]) -> dict[str
         footprint = None if sample.payload is None else sample.payload.placed_in_bytes
         if cell.workload != workload or footprint is None:
             continue
-        # The null strategy serves nothing: its blocks lie upon each other.
+        # The null strategy serves nothing: its blocks overlap.
         if resolved is None or not resolved.uses_region or cell.allocator.partition("+")[0] == NULL:
             continue
         least[cell.allocator] = min(footprint, least.get(cell.allocator, footprint))
@@ -225,9 +225,9 @@ def packed(
     placements: Mapping[str, int],
     pack: Callable[[Trace], int | None] = lambda trace: work(trace.info.kind).pack(trace),
 ) -> TraceInfo:
-    """Return what is known of a trace, with the best packing of its blocks where footprints are held against it.
+    """Return the facts about a trace, with the best packing of its blocks where footprints are compared with it.
 
-    It is the better one of what the packer finds and of ``placements``, what allocators of this run did.
+    It is the better one of the packer's result and of ``placements``, the results of allocators in this run.
     """
     if not places_blocks(trace.info.kind, passes):
         return trace.info

@@ -1,4 +1,4 @@
-"""Sizes and counts as people write them, and figures as people read them."""
+"""Parses and formats sizes, counts and other figures for people."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ COUNT_PATTERN = r"^\s*\d+(\.\d+)?([eE]\+?\d{1,2})?\s*[kKmMgGbB]?\s*$"
 
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""What begins a line, moves a terminal's cursor or turns the direction of writing."""
+"""Characters that end a line, move a terminal's cursor or change the direction of writing."""
 
 
 def printable(text: str) -> str:
-    """Return a text of someone else's as one line that does nothing but be read: control characters as escapes."""
+    """Return untrusted text as one harmless line: control characters become escapes."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
@@ -58,14 +58,14 @@ def parse_time(text: str) -> int:
 
 
 def written_time(nanoseconds: int) -> str:
-    """Return nanoseconds as one would write them on the command line: ``1ms``."""
+    """Return nanoseconds in the form for the command line: ``1ms``."""
     scales = [(scale, unit) for unit, scale in reversed(_TIME_UNITS.items()) if unit != "µs"]
     scale, unit = next(((scale, unit) for scale, unit in scales if nanoseconds % scale == 0), (1, "ns"))
     return f"{nanoseconds // scale}{unit}" if nanoseconds else "0"
 
 
 def format_size(count: float) -> str:
-    """Return bytes for reading: ``"512 B"``, ``"1.50 KiB"``, ``"64.0 MiB"``; three significant digits."""
+    """Return bytes for people: ``"512 B"``, ``"1.50 KiB"``, ``"64.0 MiB"``; three significant digits."""
     if abs(count) < KIB:
         return f"{count:.0f} B"
     for unit in ("KiB", "MiB", "GiB"):
@@ -76,7 +76,7 @@ def format_size(count: float) -> str:
 
 
 def format_mean_size(mean: float) -> str:
-    """Return mean bytes for reading, as ``format_size``, but with a half of a byte where that is much: ``"0.5 B"``."""
+    """Return mean bytes for people, like ``format_size``, but small values with one decimal: ``"0.5 B"``."""
     return f"{f'{mean:.1f}'.removesuffix('.0')} B" if mean < 9.95 else format_size(mean)
 
 
@@ -86,17 +86,17 @@ def unit_for(largest: float) -> tuple[int, str]:
 
 
 def format_count(count: int) -> str:
-    """Return a count for reading, with thin groups: ``"400,000"``."""
+    """Return a count for people, with separators: ``"400,000"``."""
     return f"{count:,}"
 
 
 def plural(count: int, noun: str) -> str:
-    """Return so many of a noun: ``"1 object"``, ``"1,600 objects"``."""
+    """Return a number of a noun: ``"1 object"``, ``"1,600 objects"``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def format_rate(rate: int) -> str:
-    """Return so many a second as a file would have it: ``"500k/s"``, ``"2M/s"``."""
+    """Return a rate in the form of workload files: ``"500k/s"``, ``"2M/s"``."""
     for unit, scale in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
         if rate >= scale and rate % (scale // 1000) == 0:
             return f"{f'{rate / scale:.3f}'.rstrip('0').rstrip('.')}{unit}/s"
@@ -104,7 +104,7 @@ def format_rate(rate: int) -> str:
 
 
 def format_ns(value: float) -> str:
-    """Return a duration given in nanoseconds for reading: ``"9.12 ns"``, ``"1.20 µs"``, ``"3.4 s"``."""
+    """Return a duration in nanoseconds for people: ``"9.12 ns"``, ``"1.20 µs"``, ``"3.4 s"``."""
     for unit in ("ns", "µs", "ms"):
         if abs(value) < 999.5:
             return f"{_three_digits(value)} {unit}"
@@ -113,7 +113,7 @@ def format_ns(value: float) -> str:
 
 
 def arrivals_in_words(arrivals: Mapping[str, Any]) -> str:
-    """Return what arrivals a workload has: ``"poisson, 2,000,000 operations/s"``."""
+    """Return a description of a workload's arrivals: ``"poisson, 2,000,000 operations/s"``."""
     if arrivals["law"] == "frames":
         return f"a frame every {format_ns(arrivals['every_ns'])}"
     at_once = f" in bursts of {arrivals['burst']:,}" if arrivals["burst"] > 1 else ""
@@ -125,7 +125,7 @@ def arrivals_in_words(arrivals: Mapping[str, Any]) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a time as people read it: ``0.12 s``, ``39.5 s``, ``12 min``, ``10 h 59 min``, ``27 d 11 h``."""
+    """Return a time for people: ``0.12 s``, ``39.5 s``, ``12 min``, ``10 h 59 min``, ``27 d 11 h``."""
     if seconds < 99.95:
         return f"{_three_digits(seconds)} s"
     minutes = round(seconds / 60)

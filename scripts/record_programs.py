@@ -387,20 +387,20 @@ def _missing(program: Program) -> list[str]:
 _README = """\
 # Recordings of real programs
 
-What programs of Debian 12 asked of their allocators, as `memtool record` has seen it: every allocation, resize and
-free, by which thread, and how much of a large block was resident when it was freed. Times and call sites are left out,
-for their size; so is what would name a machine. `scripts/record_programs.py` makes the inputs and holds them all.
+The allocator requests of programs in Debian 12, recorded by `memtool record`: every allocation, resize and free, its
+thread, and the resident part of each large block when it was freed. Times and call sites are left out to save space,
+and everything that identifies a machine is left out, too. `scripts/record_programs.py` makes all inputs.
 
     memtool bench recorded/sqlite3
-    make recordings        # all of them anew, whole, with times and call sites, into recordings/
+    make recordings        # record all of them again, in full, with times and call sites, into recordings/
 
 {table}
 
 {findings}
 
-A stretch begins with what was live there, allocated in the order of birth, and the mark `start`.
+A stretch begins with the allocation of the objects that were live there, in the order of birth, and the mark `start`.
 
-The recordings are facts about programs and hold nothing of their code or data; they are under memtool's own licence
+The recordings are facts about programs and contain none of their code or data; they are under memtool's licence
 (Apache-2.0). `scripts/record_programs.py --ship` writes them and this page.
 """
 

@@ -1,7 +1,7 @@
-"""The engine library: where it is, whether it is of these sources, and its functions. Each wing declares its own.
+"""The engine library: its path, the check that it was built from these sources, and its functions.
 
-A worker imports this module under ``python -I -S`` and is measured in milliseconds, so nothing is imported here that
-ctypes does not need itself.
+Each wing declares its own functions. A worker imports this module under ``python -I -S`` and starts within
+milliseconds, so only modules that ctypes itself needs are imported here.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def lean_path() -> str:
 def package_folder() -> str:
     """Return the folder of memtool's Python sources.
 
-    Asked for by a file in it: an editable install has the package in two places, here and where the library was built.
+    It is found by a file in it: an editable install has the package in two places, here and where the library was
+    built.
     """
     from importlib.resources import files
 
@@ -88,7 +89,7 @@ def load_library(path: str | None = None) -> ctypes.CDLL:
 
 
 def declare(library: ctypes.CDLL, signatures: dict[str, tuple[object, list[object]]]) -> None:
-    """Declare functions of the library by name. Raises EngineError for one that it lacks."""
+    """Declare functions of the library by name. Raises EngineError for a missing one."""
     for name, (result, arguments) in signatures.items():
         try:
             function = getattr(library, name)
@@ -99,9 +100,9 @@ def declare(library: ctypes.CDLL, signatures: dict[str, tuple[object, list[objec
 
 
 def refuse_stale() -> None:
-    """Raise EngineError when the C++ sources beside this package are not those that the library was built from.
+    """Raise EngineError if the library was not built from the C++ sources next to this package.
 
-    A library that MEMTOOL_ENGINE names is taken as it is.
+    A library that MEMTOOL_ENGINE names is not checked.
     """
     import hashlib
     from pathlib import Path
@@ -112,20 +113,20 @@ def refuse_stale() -> None:
     installed = not (Path(folder) / "engine" / "abi" / "capi.cpp").is_file()
     if installed or os.environ.get("MEMTOOL_ENGINE"):
         return
-    # As CMakeLists.txt has it: the hash of all files' hashes, in order of their paths.
+    # As in CMakeLists.txt: the hash of all files' hashes, in order of their paths.
     hashes = "".join(hashlib.sha256(Path(path).read_bytes()).hexdigest() + "\n" for path in sources)
     if hashlib.sha256(hashes.encode()).hexdigest() != source_hash():
         raise EngineError("the engine library was built from other sources than these: run `make native`")
 
 
 def compiler() -> str:
-    """Return which compiler built the engine, with which flags: ``GCC 12.2.0 -O2``.
+    """Return the compiler of the engine, with its flags: ``GCC 12.2.0 -O2``.
 
-    Instruction counts are comparable where it is the same.
+    Instruction counts are comparable if it is the same.
     """
     return str(load_library().memtool_compiler().decode())
 
 
 def source_hash() -> str:
-    """Return the hash of the sources that the loaded library was built from."""
+    """Return the hash of the sources from which the loaded library was built."""
     return str(load_library().memtool_source_hash().decode())

@@ -1,4 +1,4 @@
-"""Names for the call sites that a heap's report speaks of, by binutils' addr2line where it is installed."""
+"""Names of the call sites in a heap's report, from binutils' addr2line where it is installed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import PurePath
 from memtool.host.symbols import places_of
 
 _SITE = re.compile(r"\[(?P<file>/[^\]\"]*?)\+0x(?P<address>[0-9a-f]+)(?: (?P<symbol>[^\] ]+))?\]")
-"""As allocators/support/books/call_site.hpp writes it: file, address in it, and a symbol where the linker knows one."""
+"""In the form of allocators/support/books/call_site.hpp: file, address in it, and a symbol if the linker knows one."""
 
 
 def named(text: str) -> str:
-    """Return a text with every call site in it named: ``make_table (table.c:17)``, or ``app+0x1234``."""
+    """Return a text with the name of every call site in it: ``make_table (table.c:17)``, or ``app+0x1234``."""
     addresses: dict[str, set[int]] = defaultdict(set)
     for site in _SITE.finditer(text):
         addresses[site["file"]].add(int(site["address"], 16))
@@ -30,7 +30,7 @@ def named(text: str) -> str:
 
 
 def _looked_up(file: str, addresses: list[int]) -> dict[int, str]:
-    """Return function and line of return addresses; of those that have none, nothing."""
+    """Return function and line of return addresses; those without either are left out."""
     return {
         address: f"{function} ({line})".replace('"', "'").replace("\\", "/")
         for address, (function, line) in places_of(file, addresses).items()

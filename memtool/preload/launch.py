@@ -1,4 +1,4 @@
-"""How a program is given an allocator for its malloc: its environment, and which allocators can be one."""
+"""Gives a program an allocator as its malloc: the environment, and the allocators for which it is possible."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from memtool.model import AllocatorPlan
 from memtool.preload import call_sites
 
 _LIBRARY = "libmemtool-malloc{}.so"
-"""Of all strategies and adaptors; and of one strategy alone, where CMakeLists.txt has it."""
+"""The library of all strategies and adaptors, and those of a single strategy that CMakeLists.txt builds."""
 _MALLOC = "malloc"
 
 
 @dataclass(frozen=True, slots=True)
 class HeapReport:
-    """What the heap of one process was like when the process ended."""
+    """The state of a process's heap when the process ended."""
 
     process: int
     footprint_bytes: int
     peak_footprint_bytes: int
     books_bytes: int
-    """What the strategy itself asked for, beside its region."""
+    """Memory that the strategy itself requested, in addition to its region."""
     granted_bytes: int | None
-    """Still live, as the strategy grants it; None where it does not know."""
+    """Bytes still live, as granted by the strategy; None where it does not know them."""
     finding: str
-    """The first thing that an adaptor has found, or a broken invariant; empty: nothing."""
+    """The first misuse that an adaptor has found, or a broken invariant; empty: none."""
     adaptors: Mapping[str, Any]
-    """What each adaptor has to say (track, leak, …)."""
+    """The reports of adaptors (track, leak, …)."""
 
 
 def refuse_what_is_no_malloc(plan: AllocatorPlan) -> None:
@@ -67,11 +67,11 @@ def why_no_malloc(plan: AllocatorPlan) -> str | None:
 def environment(
     plan: AllocatorPlan, base: Mapping[str, str], report: Path | None = None, *, checks: bool = False
 ) -> dict[str, str]:
-    """Return the environment in which a program has this allocator for its malloc.
+    """Return the environment in which a program has this allocator as its malloc.
 
-    ``report``: where each of its processes appends a line when it ends; of strategies of the engine's. ``checks``: each
-    verifies its whole heap before that, which is no part of what a program would take. Raises
-    FileNotFoundError where the library was not built.
+    ``report``: file to which each of its processes appends a line when it ends, for the engine's strategies.
+    ``checks``: whether each process verifies its whole heap before, the cost of which does not belong to the program.
+    Raises FileNotFoundError where the library was not built.
     """
     preload = list(plan.preload)
     own = dict(plan.environment)
@@ -87,7 +87,7 @@ def environment(
 
 
 def preloaded_library(plan: AllocatorPlan) -> Path:
-    """Return the path of the library that holds a strategy, the smallest that does.
+    """Return the path of the smallest library that contains a strategy.
 
     Raises FileNotFoundError where it was not built.
     """
@@ -105,7 +105,7 @@ def _path_of(kind: str) -> Path:
 
 
 def read_reports(path: Path) -> list[HeapReport]:
-    """Return what the processes have appended, in the order of their ends; one that was killed has not."""
+    """Return the reports of the processes, in the order in which they ended; a killed process has none."""
     if not path.exists():
         return []
     reports = []

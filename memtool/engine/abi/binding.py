@@ -1,4 +1,4 @@
-"""Strategies and adaptors as the engine describes them, and heaps driven operation by operation."""
+"""The engine's descriptions of strategies and adaptors, and heaps that are driven operation by operation."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ _STATES = ("used", "free", "metadata")
 
 
 class CannotStand(EngineError):
-    """An adaptor cannot stand on what is below it; the line says what it needs."""
+    """An adaptor cannot wrap the allocator below it; the line says what it needs."""
 
 
 class BrokenInvariant(Exception):
-    """A strategy's own check() failed, or an adaptor has detected misuse; the words are its own."""
+    """A strategy's own check() failed, or an adaptor has detected misuse; the message is its own."""
 
 
 def _library() -> ctypes.CDLL:
@@ -113,25 +113,25 @@ def describe_collectors() -> list[dict[str, object]]:
 def limits(strategy: str, parameters: str, alignment: int = 16) -> tuple[int | None, int | None]:
     """Return (largest size, largest alignment) in bytes that a strategy serves; None: no limit.
 
-    ``alignment`` is that of the requests: it decides what some adaptors add to a block. Raises EngineError;
-    CannotStand for an adaptor that cannot stand on what is below it.
+    ``alignment`` is that of the requests, on which the overhead of some adaptors depends. Raises EngineError, and
+    CannotStand for an adaptor that cannot wrap the allocator below it.
     """
     engine_limits = _limits(strategy, parameters, alignment)
     return _known(engine_limits.largest_size), _known(engine_limits.largest_alignment)
 
 
 def uses_region(strategy: str, parameters: str) -> bool:
-    """Return whether a strategy with these parameters lives on its region. Raises as limits() does."""
+    """Return whether a strategy with these parameters uses its region. Raises as limits() does."""
     return bool(_limits(strategy, parameters, 16).uses_region)
 
 
 def most_blocks(strategy: str, parameters: str) -> int | None:
-    """Return how many blocks a strategy can have live at once; None: no limit. Raises as limits() does."""
+    """Return the largest number of live blocks of a strategy; None: no limit. Raises as limits() does."""
     return _known(_limits(strategy, parameters, 16).most_blocks)
 
 
 def least_alignment(strategy: str, parameters: str) -> int:
-    """Return what a strategy aligns every block to, also where less is asked for. Raises as limits() does."""
+    """Return the alignment of every block of a strategy, even if less is requested. Raises as limits() does."""
     return int(_limits(strategy, parameters, 16).least_alignment)
 
 
@@ -151,11 +151,11 @@ def _known(figure: int) -> int | None:
 class Heap:
     """One strategy on one anonymous region, driven operation by operation. Never timed.
 
-    Addresses are offsets from the region's base; for a strategy over malloc they are offsets too, and mean nothing.
+    Addresses are offsets from the region's base; for a strategy over malloc the offsets have no meaning.
     """
 
     def __init__(self, strategy: str, parameters: str = "", capacity: int = 1 << 30, alignment: int = 4096) -> None:
-        """Reserve ``capacity`` bytes, aligned to so much, and open the strategy on them. Raises EngineError."""
+        """Reserve ``capacity`` bytes with this alignment, and open the strategy on them. Raises EngineError."""
         self._library = _library()
         size = capacity + alignment
         self._memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
@@ -170,7 +170,7 @@ class Heap:
             raise EngineError(message.value.decode(errors="replace"))
 
     def close(self) -> None:
-        """Give everything back; the heap cannot be used any more."""
+        """Release everything; the heap cannot be used any more."""
         if self._heap:
             self._library.memtool_heap_close(self._heap)
             self._heap = None
@@ -188,36 +188,36 @@ class Heap:
         return None if address is None else address - self.base
 
     def allocate(self, size: int, alignment: int = 16) -> int | None:
-        """Return the offset of a new block of ``size`` bytes, or None when memory is out."""
+        """Return the offset of a new block of ``size`` bytes, or None when memory is exhausted."""
         return self._offset(self._library.memtool_heap_allocate(self._heap, size, alignment))
 
     def allocate_zeroed(self, size: int, alignment: int = 16) -> int | None:
-        """Return the offset of a new block of zeroes, or None when memory is out."""
+        """Return the offset of a new block of zeroes, or None when memory is exhausted."""
         return self._offset(self._library.memtool_heap_allocate_zeroed(self._heap, size, alignment))
 
     def deallocate(self, offset: int, size: int, alignment: int = 16) -> None:
-        """Free a block; size and alignment are those it was asked for with."""
+        """Free a block; size and alignment are those of its request."""
         self._library.memtool_heap_deallocate(self._heap, self.base + offset, size, alignment)
 
     def reallocate(self, offset: int, old_size: int, new_size: int, alignment: int = 16) -> int | None:
-        """Return the offset of the block resized, its contents kept; None leaves it as it was."""
+        """Return the offset of the resized block, with its contents; None: the block is unchanged."""
         address = self.base + offset
         return self._offset(self._library.memtool_heap_reallocate(self._heap, address, old_size, new_size, alignment))
 
     def mark(self) -> bool:
-        """Begin a scope; False where the strategy has none."""
+        """Begin a scope; return False if the strategy has no scopes."""
         return bool(self._library.memtool_heap_mark(self._heap))
 
     def release(self) -> bool:
-        """End the youngest scope: everything allocated in it is gone; False where there is none."""
+        """End the youngest scope, and free everything allocated in it; return False if there is none."""
         return bool(self._library.memtool_heap_release(self._heap))
 
     def usable_size(self, offset: int, size: int) -> int:
-        """Return the bytes that may be used of a live block which was asked for with ``size``."""
+        """Return the usable bytes of a live block which was requested with ``size``."""
         return int(self._library.memtool_heap_usable_size(self._heap, self.base + offset, size))
 
     def stats(self) -> dict[str, int | None]:
-        """Return the strategy's figures in bytes and blocks; None where it has no such thing."""
+        """Return the strategy's figures in bytes and blocks; None for figures that it does not report."""
         figures = _HeapFigures()
         self._library.memtool_heap_figures(self._heap, ctypes.byref(figures))
         return {name: _known(getattr(figures, name)) for name, *_ in _HeapFigures._fields_}
@@ -246,7 +246,7 @@ class Heap:
             raise BrokenInvariant(message.value.decode(errors="replace"))
 
     def report(self) -> dict[str, object]:
-        """Return what the adaptors report, by adaptor."""
+        """Return the reports of the adaptors, by adaptor."""
         import json
 
         reported: dict[str, object] = json.loads(f"{{{self._library.memtool_heap_report(self._heap).decode()}}}")

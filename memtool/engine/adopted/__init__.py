@@ -1,1 +1,1 @@
-"""Allocators that came at run time."""
+"""Allocators that are loaded at run time."""

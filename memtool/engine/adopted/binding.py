@@ -1,6 +1,6 @@
-"""The C ABI of allocators that the user brings (include/memtool.h), as ctypes has it: to load one, or to make one.
+"""ctypes bindings of the C ABI for the user's allocators (include/memtool.h), to load one or to make one.
 
-Imported by a worker only where its allocator is such a one.
+A worker imports this only if it measures such an allocator.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from memtool.engine.loading import DONE, WRONG, EngineError, declare, load_libra
 
 ABI = 1
 STRATEGY = "adopted"
-"""What the engine calls the allocator that it has adopted."""
+"""The engine's name for the adopted allocator."""
 MESSAGE_BYTES = 400
 FREE_ORDERS = ("any", "lifo", "reset", "fifo")
 STATES = ("used", "free", "metadata")
@@ -67,7 +67,7 @@ class Stats(ctypes.Structure):
 
 
 VISIT = ctypes.CFUNCTYPE(None, _void, _u64, _u32, _void)
-# Messages are written to, so they come as plain pointers.
+# Messages are written into these buffers, so they are plain pointers.
 FUNCTIONS: dict[str, Any] = {
     "create": ctypes.CFUNCTYPE(_void, ctypes.POINTER(Region), ctypes.POINTER(_u64), _void),
     "destroy": ctypes.CFUNCTYPE(None, _void),
@@ -101,11 +101,11 @@ class Allocator(ctypes.Structure):
 
 
 class NoAllocatorError(EngineError):
-    """A library does not export the interface of memtool.h at all."""
+    """A library does not export the interface of memtool.h."""
 
 
 _adopted: list[Allocator] = []
-"""What the engine calls must not be collected."""
+"""Keeps objects that the engine calls from being collected."""
 
 
 def _library() -> ctypes.CDLL:
@@ -125,7 +125,7 @@ def adopt_library(path: str) -> None:
 
     Raises:
         NoAllocatorError: it does not define memtool_get_allocator.
-        EngineError: it cannot be loaded, or what it describes cannot be used; one line.
+        EngineError: it cannot be loaded, or its description is not usable; one line.
     """
     message = ctypes.create_string_buffer(MESSAGE_BYTES)
     status = _library().memtool_adopt_library(os.fsencode(path), message)
@@ -143,7 +143,7 @@ def adopt_table(table: Allocator) -> None:
 
 
 def describe_adopted() -> dict[str, Any]:
-    """Return the adopted allocator as describe() has strategies, under the name that it gives itself."""
+    """Return the adopted allocator in the form of describe(), under the name that it gives itself."""
     library = _library()
     described: dict[str, Any] = json.loads(library.memtool_describe_adopted().decode(errors="replace"))
     return described | {"name": library.memtool_adopted_name().decode(errors="replace")}

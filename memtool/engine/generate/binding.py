@@ -109,8 +109,8 @@ def _library() -> ctypes.CDLL:
 def generate(program: array[int]) -> Generator[memoryview, None, int]:
     """Yield the canonical events of a workload program in portions of 16-byte records.
 
-    Returns how many resizes were left out: they were drawn for objects that do not live for as many allocations. A
-    portion is valid until the next one is asked for. Raises EngineError.
+    Returns the number of resizes that were left out, because they were drawn for objects whose lives are too short. A
+    portion is valid until the next one is requested. Raises EngineError.
     """
     library = _library()
     message = ctypes.create_string_buffer(MESSAGE_BYTES)
@@ -141,15 +141,15 @@ def _check(status: int, message: ctypes.Array[ctypes.c_char]) -> None:
 
 
 class _Builder:
-    """What builders of both kinds of image share: a handle of the engine's, and how events get to it."""
+    """The common part of the builders of both kinds of image: a handle of the engine, and how events reach it."""
 
     _kind: str
 
     def __init__(self, touch: str, *descriptors: int) -> None:
-        """Begin an image in an empty, seekable file, which must stay open as long as the builder is.
+        """Begin an image in an empty, seekable file, which must stay open as long as the builder exists.
 
-        The replay will touch fresh blocks as ``touch`` says: none, first, pages or all. One for threads needs another
-        such file for what has no room in memory. Raises EngineError.
+        The replay will touch new blocks according to ``touch``: none, first, pages or all. An image for threads needs a
+        second such file for data that does not fit into memory. Raises EngineError.
         """
         self._library = _library()
         self._message = ctypes.create_string_buffer(MESSAGE_BYTES)
@@ -164,12 +164,12 @@ class _Builder:
         self.close()
 
     def close(self) -> None:
-        """Give back what the engine keeps for it."""
+        """Release the memory that the engine holds for it."""
         self._function("close")(self._handle)
         self._handle = None
 
     def append(self, events: memoryview) -> None:
-        """Add events; they must come in order. Raises EngineError for a sequence that cannot be."""
+        """Add events, in order. Raises EngineError for an impossible sequence."""
         self._feed("append", events)
 
     def _function(self, name: str) -> Callable[..., Any]:
@@ -187,7 +187,7 @@ class _Builder:
 
 
 class ImageBuilder(_Builder):
-    """Writes an event image from canonical events, as they come."""
+    """Writes an event image from canonical events, as they arrive."""
 
     _kind = "image"
 
@@ -196,14 +196,14 @@ class ImageBuilder(_Builder):
         return self._complete(ImageHeader())
 
     def course(self) -> tuple[float, int, int]:
-        """Return of live bytes: their sum over the operations, their peak before any is freed, and that afterwards."""
+        """Return, of live bytes, their sum over the operations, their peak before the first free, and after it."""
         live_sum, filled, refilled = ctypes.c_double(), _u64(), _u64()
         pointers = (ctypes.byref(output) for output in (live_sum, filled, refilled))
         self._library.memtool_image_course(self._handle, *pointers)
         return live_sum.value, filled.value, refilled.value
 
     def marks(self) -> list[tuple[int, int, int]]:
-        """Return of each mark so far: operations done before it, live bytes, index of its word in the image."""
+        """Return for each mark so far: operations before it, live bytes, index of its word in the image."""
         count = self._library.memtool_image_marks(self._handle, None, 0)
         places = (_MarkPlace * count)()
         self._library.memtool_image_marks(self._handle, places, count)
@@ -216,7 +216,7 @@ class ThreadImageBuilder(_Builder):
     _kind = "thread_image"
 
     def scan(self, events: memoryview) -> None:
-        """Look at events, in order. Raises EngineError for a sequence that cannot be."""
+        """Read events, in order. Raises EngineError for an impossible sequence."""
         self._feed("scan", events)
 
     def finish(self) -> dict[str, int]:

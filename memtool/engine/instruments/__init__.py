@@ -1,1 +1,1 @@
-"""What is measured with, native: clock, counters, resident memory, proof."""
+"""The native instruments: clock, counters, resident memory, proof."""

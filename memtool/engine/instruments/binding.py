@@ -1,4 +1,4 @@
-"""The engine's instruments: counts of instructions, of system calls, a clock, whose malloc it is."""
+"""ctypes signatures of the instruments: counts of instructions and of system calls, a clock, the owner of malloc."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import os
 from memtool.engine.loading import NOT_APPLICABLE, declare, load_library
 
 SYSTEM_CALLS = ("mmap", "munmap", "mremap", "madvise", "brk", "mprotect")
-"""Those that are counted, in the engine's order."""
+"""The system calls that are counted, in the engine's order."""
 COUNTERS_OF = ("none", "perf", "callgrind")
-"""What counts instructions, in the order of the engine's numbers."""
+"""The counters of instructions, in the order of the engine's numbers."""
 _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32
 
@@ -38,25 +38,25 @@ def counter_refusal(counter: str) -> str | None:
 
 
 def system_calls_refusal() -> str | None:
-    """Return why the kernel does not let system calls be counted; None: it does."""
+    """Return why the kernel does not permit counting system calls; None: it does."""
     words = _library().memtool_system_calls_refusal()
     return None if words is None else str(words.decode())
 
 
 def ring_refusal() -> str | None:
-    """Return why the kernel gives this process no io_uring; None: it does."""
+    """Return why the kernel does not permit io_uring in this process; None: it does."""
     words = _library().memtool_ring_refusal()
     return None if words is None else str(words.decode())
 
 
 def cached_bytes(descriptor: int) -> int | None:
-    """Return how many bytes of a regular file are in the page cache; None: nothing counts them."""
+    """Return how many bytes of a regular file are in the page cache; None: that cannot be determined."""
     counted = int(_library().memtool_cached_bytes(descriptor))
     return None if counted == NOT_APPLICABLE else counted
 
 
 def count_system_calls(listener: int, ended: ctypes.c_uint32) -> dict[str, int]:
-    """Count what a worker calls, and let it go on, until it is gone or ``ended`` is set. Raises OSError."""
+    """Count a worker's calls, and let each continue, until it is gone or ``ended`` is set. Raises OSError."""
     counts = (_u64 * len(SYSTEM_CALLS))()
     problem = _library().memtool_count_system_calls(listener, ctypes.byref(ended), counts)
     if problem:
@@ -70,7 +70,7 @@ def calibrate_counter(milliseconds: int) -> float:
 
 
 def symbol_owner(symbol: str) -> tuple[str, str] | None:
-    """Return (path, build id) of the library that owns ``symbol`` in this process; None when nothing does."""
+    """Return (path, build id) of the library that defines ``symbol`` in this process; None if none does."""
     path = ctypes.create_string_buffer(4096)
     build_id = ctypes.create_string_buffer(128)
     if _library().memtool_symbol_owner(symbol.encode(), path, len(path), build_id, len(build_id)) != 0:

@@ -13,9 +13,9 @@ _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32
 _TOO_MANY = 1
 DEFAULT_WORK = 3_000_000_000
-"""Steps of about a nanosecond, counted and not timed, so that the same blocks give the same packing everywhere."""
+"""Steps of about a nanosecond each; they are counted, not timed, so that results are the same everywhere."""
 MOST_BLOCKS = 1 << 21
-"""A trace of more blocks is not packed: it would take half a minute and more than 250 MiB."""
+"""A trace with more blocks is not packed: it would take half a minute and more than 250 MiB."""
 
 
 class _Result(ctypes.Structure):
@@ -42,8 +42,8 @@ def pack(
 ) -> tuple[int, int, list[int]]:
     """Return (load, footprint, offset of each block) of the best packing found.
 
-    Block ``i`` has ``size[i]`` bytes and is alive in ``[lower[i], upper[i])``, in any unit of time. Its offset is a
-    multiple of ``alignment[i]``, a power of two; 1 where none are given. Raises EngineError when memory is out.
+    Block ``i`` has ``size[i]`` bytes and is live in ``[lower[i], upper[i])``, in any unit of time. Its offset is a
+    multiple of ``alignment[i]``, a power of two; 1 by default. Raises EngineError when memory is exhausted.
     """
     columns = [array("Q", column) for column in (lower, upper, size, alignment or [1] * len(size))]
     offsets = array("Q", bytes(8 * len(size)))
@@ -58,7 +58,7 @@ def pack(
 def pack_image(descriptor: int, image_bytes: int, work: int = DEFAULT_WORK, most: int = MOST_BLOCKS) -> int | None:
     """Return the footprint in bytes of the best packing found of an event image; None where it has too many blocks.
 
-    Raises EngineError when memory is out.
+    Raises EngineError when memory is exhausted.
     """
     with mmap.mmap(descriptor, image_bytes, mmap.MAP_PRIVATE) as image:
         view = (ctypes.c_char * image_bytes).from_buffer(image)

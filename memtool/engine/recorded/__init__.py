@@ -1,1 +1,1 @@
-"""What programs were seen to do, native: recordings, and from addresses to objects."""
+"""Recordings of programs, and the matching of addresses to objects, native."""

@@ -15,15 +15,15 @@ from memtool.engine.loading import DONE, MESSAGE_BYTES, EngineError, declare, lo
 _u64 = ctypes.c_uint64
 _u32 = ctypes.c_uint32
 SEEN_BYTES = 48
-"""Of an AddressEvent (engine/recorded/address_events.hpp)."""
+"""Bytes of an AddressEvent (engine/recorded/address_events.hpp)."""
 KIND_AT = 44
-"""Where its kind is."""
+"""Offset of its kind."""
 FORK = 11
 """The kind of a fork."""
 _CUT = 2
-"""How a stack ends (enum memtool_stack_end)."""
+"""The end of a stack that cannot be unwound further (enum memtool_stack_end)."""
 NEVER = 2**64 - 1
-"""A limit in ticks that nothing reaches; and `not counted` in the column of resident bytes."""
+"""A limit in ticks that is never reached; and `not counted` in the column of resident bytes."""
 COUNTS = (
     "allocations",
     "frees",
@@ -92,7 +92,7 @@ class RecordingHead(ctypes.Structure):
 
 
 class LogSummary(ctypes.Structure):
-    """What came of reading a log (engine/recorded/log_reader.hpp)."""
+    """The report on reading a log (engine/recorded/log_reader.hpp)."""
 
     _fields_ = [
         ("lines", _u64),
@@ -108,24 +108,24 @@ class LogSummary(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A call stack, which the events that it has asked for name by its number."""
+    """A call stack; events refer to it by its number."""
 
     number: int
     frames: tuple[int, ...]
     """Return addresses, the innermost first."""
     is_cut: bool
-    """Whether it goes on, and the code there cannot be unwound."""
+    """Whether it continues in code that cannot be unwound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """Canonical events of 16 bytes, and columns of 8 bytes an event; valid until the next one is made."""
+    """Canonical events of 16 bytes, and columns of 8 bytes an event; valid until the next portion is made."""
 
     events: memoryview
     ticks: memoryview
     callers: memoryview
     resident: memoryview
-    """Bytes of resident pages in what a deallocation frees; NEVER where they were not counted."""
+    """Bytes of the freed block in resident pages; NEVER where they were not counted."""
 
 
 def _library() -> ctypes.CDLL:
@@ -170,10 +170,10 @@ def _view(address: int | None, nbytes: int) -> memoryview:
 
 
 class Matcher:
-    """Makes canonical events of what was seen by addresses, in portions; memory for what is live."""
+    """Makes canonical events from observed addresses, in portions; memory for the live objects only."""
 
     def __init__(self) -> None:
-        """Begin with nothing live. Raises EngineError when memory is out."""
+        """Begin without live objects. Raises EngineError when memory is exhausted."""
         self._library = _library()
         self._handle: int | None = self._library.memtool_matcher_open()
         if not self._handle:
@@ -187,7 +187,7 @@ class Matcher:
         self._handle = None
 
     def append(self, seen: memoryview) -> Portion:
-        """Return the canonical events of AddressEvents, which lie in order in a writable buffer. Raises EngineError."""
+        """Return the canonical events of AddressEvents, which are in order in a writable buffer. Raises EngineError."""
         columns = _Columns()
         count = seen.nbytes // SEEN_BYTES
         view = (ctypes.c_char * seen.nbytes).from_buffer(seen) if count else None
@@ -203,24 +203,24 @@ class Matcher:
         )
 
     def live(self, ticks: int) -> bytearray:
-        """Return what is live, as AddressEvents: allocations at a moment, in the order of birth. Raises EngineError."""
+        """Return the live objects as AddressEvents: allocations, in the order of birth. Raises EngineError."""
         seen, count = ctypes.c_void_p(), _u64()
         if self._library.memtool_matcher_live(self._handle, ticks, ctypes.byref(seen), ctypes.byref(count)) != DONE:
             raise EngineError("no memory to match addresses")
         return bytearray(_view(seen.value, SEEN_BYTES * count.value))
 
     def counts(self) -> dict[str, int]:
-        """Return what has been kept, repaired and dropped so far."""
+        """Return what was kept, repaired and dropped so far."""
         counts = _Counts()
         self._library.memtool_matcher_counts(self._handle, ctypes.byref(counts))
         return {name: int(getattr(counts, name)) for name in COUNTS}
 
 
 class LogReader:
-    """Reads recordings in text of which Python would be too slow a reader."""
+    """Reads textual recordings for which Python would be too slow."""
 
     def __init__(self, name: str) -> None:
-        """``name`` is that of the importer. Raises EngineError when memory is out."""
+        """``name`` is that of the importer. Raises EngineError when memory is exhausted."""
         self._library = _library()
         self._handle: int | None = self._library.memtool_log_reader_open(name.encode())
         if not self._handle:
@@ -234,7 +234,7 @@ class LogReader:
         self._handle = None
 
     def append(self, text: bytes) -> memoryview:
-        """Return the AddressEvents of the next portion; of none: the text has ended. Valid until the next call."""
+        """Return the AddressEvents in the next portion; an empty portion ends the text. Valid until the next call."""
         seen, count = ctypes.c_void_p(), _u64()
         pointers = ctypes.byref(seen), ctypes.byref(count)
         if self._library.memtool_log_reader_append(self._handle, text, len(text), *pointers) != DONE:
@@ -242,13 +242,13 @@ class LogReader:
         return _view(seen.value, SEEN_BYTES * count.value)
 
     def summary(self) -> LogSummary:
-        """Return what came of reading so far."""
+        """Return the report on the text so far."""
         summary = LogSummary()
         self._library.memtool_log_reader_summary(self._handle, ctypes.byref(summary))
         return summary
 
     def calls(self) -> dict[str, int]:
-        """Return how many calls there were so far, by the names that the text has for them. Raises EngineError."""
+        """Return the number of calls so far, by their names in the text. Raises EngineError."""
         lines = self._library.memtool_log_reader_calls(self._handle)
         if lines is None:
             raise EngineError("no memory to read the text")
@@ -256,12 +256,12 @@ class LogReader:
 
 
 class Recording:
-    """What the recorder leaves of one process, read in the order of time while it is written or afterwards."""
+    """The recording of one process, read in the order of time while it is written or afterwards."""
 
     def __init__(self, descriptor: int, beside: Path | None = None) -> None:
-        """Take a file that is open for reading and writing, for as long as this is. Raises EngineError.
+        """Use a file that stays open for reading and writing. Raises EngineError.
 
-        ``beside`` is where the file on the disk is, or will be, of a recording that lies in memory.
+        ``beside`` is the path of the file on the disk, existing or not, of a recording in memory.
         """
         self._library = _library()
         self._descriptor = descriptor
@@ -280,31 +280,31 @@ class Recording:
 
     @property
     def head(self) -> RecordingHead:
-        """The head as it is now: what is counted in it grows while the program runs."""
+        """The current head: its counts grow while the program runs."""
         head: RecordingHead = self._library.memtool_recording_head(self._handle).contents
         return head
 
     def stop(self, problem: int) -> None:
-        """Tell the process to record no more, as it does itself at an error of that number. Raises OSError."""
+        """Tell the process to stop recording, as it does itself at an error of that number. Raises OSError."""
         field = RecordingHead.stopped
         os.pwrite(self._descriptor, problem.to_bytes(field.size, sys.byteorder), field.offset)
 
     def program(self) -> str:
-        """Return the path of the program, cut where it is longer than 255 bytes."""
+        """Return the path of the program, truncated to 255 bytes."""
         return os.fsdecode(self.head.program)
 
     def arguments(self) -> list[str]:
-        """Return what the program was called with, its name first; cut where it is longer than 1,023 bytes."""
+        """Return the program's arguments, its name first; truncated to 1,023 bytes."""
         words = bytes(self.head.arguments).rstrip(b"\0")
         return [os.fsdecode(word) for word in words.split(b"\0")]
 
     @property
     def damaged_chunks(self) -> int:
-        """How many chunks are not, or not to their end, what a recorder writes."""
+        """Number of chunks that are not, or not completely, valid output of a recorder."""
         return int(self._library.memtool_recording_damaged(self._handle))
 
     def stacks(self) -> Iterator[Stack]:
-        """Yield the call stacks that have been read since the last time; that of an event comes no later than it."""
+        """Yield the call stacks read since the last call; an event's stack never comes after the event."""
         words = ctypes.c_void_p()
         count = self._library.memtool_recording_stacks(self._handle, ctypes.byref(words))
         taken = _view(words.value, 8 * count).cast("Q").tolist()
@@ -316,9 +316,9 @@ class Recording:
             at += frames
 
     def read(self, limit: int = NEVER, most: int = 1 << 18) -> Iterator[memoryview]:
-        """Yield AddressEvents that are earlier than ``limit``, in ticks, at most so many at a time. Raises EngineError.
+        """Yield AddressEvents earlier than ``limit``, in ticks, at most this many at a time. Raises EngineError.
 
-        What has been read is given back to the disk.
+        The disk space of data that was read is released.
         """
         seen, count = ctypes.c_void_p(), _u64()
         while True:

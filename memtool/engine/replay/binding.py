@@ -1,4 +1,4 @@
-"""What a replay is asked for and what it answers, as ctypes has it (engine/abi/capi.h).
+"""The request and the result of a replay, as ctypes structures (engine/abi/capi.h).
 
 A worker imports this module; see engine/loading.py.
 """
@@ -24,13 +24,13 @@ PLACE_FIGURES = ("at", "object", "other", "operations")
 
 
 class ThreadPlace(ctypes.Structure):
-    """What a thread of a replay is at."""
+    """The state of a thread of a replay."""
 
     _fields_ = [*((name, _u64) for name in PLACE_FIGURES), ("reserved", _u64 * 4)]
 
 
 class ReplayRequest(ctypes.Structure):
-    """What to replay, on what, and where its figures go."""
+    """The replayed image, the allocator, and the memory for the figures."""
 
     _fields_ = [
         ("struct_bytes", _u64),
@@ -61,7 +61,7 @@ class ReplayRequest(ctypes.Structure):
 
 
 class ReplayResult(ctypes.Structure):
-    """What became of the replay; its figures are the pass's (memtool/passes)."""
+    """The outcome of the replay; its figures are defined by the pass (memtool/passes)."""
 
     _fields_ = [
         ("struct_bytes", _u64),
@@ -80,13 +80,13 @@ _PATH_BYTES, _BUILD_ID_BYTES, _CODE_BYTES, _MOST_ADVICE = 4096, 128, 65536, 8
 
 
 class NoiseReading(ctypes.Structure):
-    """How quiet the machine was; see worker/lean_job.h."""
+    """Disturbances by the machine; see worker/lean_job.h."""
 
     _fields_ = [(name, _u64) for name in NOISE_FIGURES]
 
 
 class LeanJob(ctypes.Structure):
-    """What a lean worker is told, and what it answers; see worker/lean_job.h."""
+    """The request to a lean worker, and its answer; see worker/lean_job.h."""
 
     _fields_ = [
         *(
@@ -130,9 +130,9 @@ class LeanJob(ctypes.Structure):
 
 
 def kernel(engine: str | None = None, library: str | None = None) -> Callable[..., int]:
-    """Return what replays a ReplayRequest into a ReplayResult: the engine's own, or that of a kind's own library.
+    """Return the function that replays a ReplayRequest into a ReplayResult, from the engine or from a kind's library.
 
-    Such a library has one function, ``memtool_run``, and may call the engine's. Raises EngineError.
+    Such a library has a single function, ``memtool_run``, and may call the engine. Raises EngineError.
     """
     run: tuple[object, list[object]] = (_u32, [ctypes.POINTER(ReplayRequest), ctypes.POINTER(ReplayResult)])
     loaded = load_library(engine)

@@ -1,1 +1,1 @@
-"""What a trace asks for, counted in one pass."""
+"""Counts the requests of a trace in one pass."""

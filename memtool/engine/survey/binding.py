@@ -18,7 +18,7 @@ LISTS = {
     "sites": ("caller", "allocations", "bytes", "temporary", "left_objects", "left_bytes"),
     "threads": ("thread", "operations", "allocations", "bytes", "frees", "remote_frees"),
 }
-"""Columns of the lists, all u64; engine/survey/survey.hpp says what they are."""
+"""Columns of the lists, all u64; engine/survey/survey.hpp describes them."""
 _COUNTS = (
     "operations",
     "allocations",
@@ -48,7 +48,7 @@ _FIGURES = (
 
 
 class Figures(ctypes.Structure):
-    """What is counted of a trace (engine/survey/survey.hpp)."""
+    """The counts of a trace (engine/survey/survey.hpp)."""
 
     _fields_ = [
         *((name, _u64) for name in _COUNTS),
@@ -81,10 +81,10 @@ def _library() -> ctypes.CDLL:
 
 
 class Survey:
-    """Counts what canonical events ask for, as they come; memory for what is live."""
+    """Counts the requests in canonical events, as they arrive; memory for the live objects only."""
 
     def __init__(self) -> None:
-        """Begin with nothing. Raises EngineError when memory is out."""
+        """Begin with empty counts. Raises EngineError when memory is exhausted."""
         self._library = _library()
         self._message = ctypes.create_string_buffer(MESSAGE_BYTES)
         self._handle: int | None = self._library.memtool_survey_open()
@@ -99,9 +99,9 @@ class Survey:
         self._handle = None
 
     def append(self, events: memoryview, nanoseconds: int | None = None, callers: int | None = None) -> None:
-        """Take the next events, which lie in a writable buffer; their times and callers lie at these addresses.
+        """Process the next events, in a writable buffer; their times and callers are at these addresses.
 
-        Raises EngineError for a sequence that cannot be.
+        Raises EngineError for an impossible sequence.
         """
         count = events.nbytes // _EVENT_BYTES
         if not count:
@@ -112,13 +112,13 @@ class Survey:
             raise EngineError(self._message.value.decode())
 
     def figures(self) -> Figures:
-        """Return what is counted so far."""
+        """Return the counts so far."""
         figures = Figures()
         self._library.memtool_survey_figures(self._handle, ctypes.byref(figures))
         return figures
 
     def rows(self, name: str) -> memoryview:
-        """Return a list so far: rows of u64, with the columns of LISTS. Raises EngineError when memory is out."""
+        """Return a list so far: rows of u64, with the columns of LISTS. Raises EngineError when memory is exhausted."""
         number, columns = list(LISTS).index(name), len(LISTS[name])
         count = self._count(number, None, 0)
         rows = (_u64 * (count * columns))()
