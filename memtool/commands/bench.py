@@ -1,4 +1,4 @@
-"""``memtool bench``: measure, and show what came of it."""
+"""``memtool bench``: measure, and show the results."""
 
 from __future__ import annotations
 
@@ -151,11 +151,11 @@ _WITH_LIMITS = frozenset(
         "seeds",
     ]
 )
-"""What a search for limits takes; the rest is of what it does not measure."""
+"""Options of a search for limits; the others concern quantities that it does not measure."""
 
 
 def _refuse_without_meaning(context: click.Context, *, find_limit: bool) -> None:
-    """Complain of an option that would change nothing."""
+    """Raise for an option without effect."""
     from click.core import ParameterSource
 
     for parameter in context.command.params:

@@ -126,7 +126,7 @@ def command(
 def _refuse_mixture(
     baseline: Path | None, *, update: bool, against: str | None, candidate: str | None, allocators: str | None
 ) -> None:
-    """Complain of options that do not go together."""
+    """Raise for options that contradict each other."""
     sides = against is not None or candidate is not None
     if baseline is not None and sides:
         raise click.UsageError("--baseline goes without --against and --candidate: it has its own allocators")

@@ -1,6 +1,6 @@
-"""Tables and verdicts on a terminal, with colours that say again what the words say already.
+"""Colours for tables and verdicts on a terminal; they repeat what the words say.
 
-There are none in a pipe, and where NO_COLOR is set (https://no-color.org); FORCE_COLOR asks for them everywhere.
+There are none in a pipe, or if NO_COLOR is set (https://no-color.org); FORCE_COLOR turns them on everywhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def are_wanted() -> bool:
 
 
 def show(text: str) -> None:
-    """Print a result for a reader, in colour where that is wanted."""
+    """Print a result for people, in colour where that is wanted."""
     if not are_wanted():
         click.echo(text)
         return
@@ -43,7 +43,7 @@ def _console() -> Console:
     from rich.theme import Theme
 
     styles = {"bad": "bold red", "good": "green", "unsure": "yellow", "faint": "bright_black", "title": "bold"}
-    # Colours of the terminal's own sixteen, which its user has chosen to be readable.
+    # Only the terminal's own sixteen colours, which its user has chosen to be readable.
     return Console(
         force_terminal=True,
         color_system="standard",
@@ -57,7 +57,7 @@ def _highlighter() -> RegexHighlighter:
     from rich.highlighter import RegexHighlighter
 
     class Words(RegexHighlighter):
-        """The words of verdicts, the titles of tables, and the sentence that answers."""
+        """The words of verdicts, the titles of tables, and the sentence of the answer."""
 
         base_style = "memtool."
         highlights = (  # as Rich has it

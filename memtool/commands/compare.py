@@ -117,7 +117,7 @@ def _by_machine(
 
 
 def rules_from(metrics: str | None, margin: str, limits: Sequence[str]) -> Policy:
-    """Return the policy of these options; complains in one line of what they get wrong."""
+    """Return the policy of these options. Raises an error of one line for invalid ones."""
     from memtool import api
     from memtool.errors import InputError
 

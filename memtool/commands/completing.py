@@ -1,4 +1,4 @@
-"""What a shell offers while a command is typed: names of allocators, parameters, workloads, metrics and pictures.
+"""Completions for shells: names of allocators, parameters, workloads, metrics and pictures.
 
 Click calls these functions (``shell_complete``) and writes the scripts. Modules are imported only when needed.
 """
@@ -20,19 +20,19 @@ from click.shell_completion import (
 )
 
 VARIABLE = "_MEMTOOL_COMPLETE"
-"""The environment variable by which a script asks."""
+"""The environment variable through which a script requests completions."""
 _PARTS = re.compile(r"[:=]")
 
 
 class _Bash(BashComplete):
-    """Bash, which takes ``pool:block`` for three words: it is read from the line, and answered with its last part."""
+    """Bash, which splits ``pool:block`` into three words: it is read from the line, and the answer is its last part."""
 
     source_template = BashComplete.source_template.replace(
         "env COMP_WORDS=", 'env COMP_LINE="$COMP_LINE" COMP_POINT=$COMP_POINT COMP_WORDS='
     )
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the words before the one that is being typed, and that one."""
+        """Return the words before the one that is being typed, and this one."""
         if "COMP_LINE" not in os.environ:
             return super().get_completion_args()
         line = os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])]
@@ -40,7 +40,7 @@ class _Bash(BashComplete):
         return (words, "") if line[-1:].isspace() or not words else (words[:-1], words[-1])
 
     def format_completion(self, item: CompletionItem) -> str:
-        """Return an item without what Bash takes for words before it."""
+        """Return an item without the part that Bash treats as separate words."""
         _, incomplete = self.get_completion_args()
         ends = [match.end() for match in _PARTS.finditer(incomplete)]
         known = ends[-1] if ends and item.value.startswith(incomplete[: ends[-1]]) else 0
@@ -48,7 +48,7 @@ class _Bash(BashComplete):
 
 
 class _Fish(FishComplete):
-    """Fish, whose script takes an answer apart at every comma: lists have commas of their own."""
+    """Fish, whose script splits an answer at every comma, although lists contain commas."""
 
     source_template = FishComplete.source_template.replace('string split ","', 'string split --max 1 ","')
 
@@ -74,14 +74,14 @@ class _Zsh(ZshComplete):
 
 
 def register() -> None:
-    """Let Click know how Bash, Fish and Zsh are answered."""
+    """Register the completion of Bash, Fish and Zsh with Click."""
     add_completion_class(_Bash)
     add_completion_class(_Fish)
     add_completion_class(_Zsh)
 
 
 def allocators(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return what may follow in a list of allocators: names and @groups, parameters, or adaptors after a ``+``."""
+    """Return continuations of a list of allocators: names and @groups, parameters, or adaptors after a ``+``."""
     from memtool.allocators.registry import GROUPS, Registry
 
     registry = Registry()
@@ -111,7 +111,7 @@ def allocators(_context: click.Context, _parameter: click.Parameter, incomplete:
 
 
 def workloads(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return shipped workloads that begin so, and files where none does."""
+    """Return shipped workloads with this beginning, and files if there are none."""
     from memtool.workload.trace import shipped, shipped_recordings
 
     names = [name for name in (*shipped(), *shipped_recordings()) if name.startswith(incomplete)]
@@ -119,7 +119,7 @@ def workloads(_context: click.Context, _parameter: click.Parameter, incomplete: 
 
 
 def metrics(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return metrics that may follow in a list of them."""
+    """Return metrics that can continue a list of them."""
     from memtool.measure.metrics import METRICS
 
     before, last = incomplete[: incomplete.rfind(",") + 1], incomplete.rpartition(",")[2]
@@ -129,13 +129,13 @@ def metrics(_context: click.Context, _parameter: click.Parameter, incomplete: st
 
 
 def listed(names: Sequence[str], incomplete: str) -> list[CompletionItem]:
-    """Return those of a fixed set of names that may follow in a list of them."""
+    """Return names of a fixed set that can continue a list of them."""
     before, last = incomplete[: incomplete.rfind(",") + 1], incomplete.rpartition(",")[2]
     return [CompletionItem(f"{before}{name}") for name in names if name.startswith(last)]
 
 
 def runs(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return folders under results/ that hold a run, the newest first, and files where none begins so."""
+    """Return folders under results/ that hold a run, the newest first, and files if none has this beginning."""
     names = [name for name in _stored_runs() if name.startswith(incomplete)]
     return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
 
@@ -148,10 +148,10 @@ def _stored_runs() -> Iterator[str]:
 
 
 def _split_list(text: str) -> tuple[str, str]:
-    """Return what of a list of allocators is complete, and the last one: commas within parameters belong to it."""
+    """Return the complete part of a list of allocators, and the last item, which includes commas within parameters."""
     pieces = text.split(",")
     begin = len(pieces) - 1
-    # "tlsf:a=1,b" goes on with tlsf: what has no colon of its own, after one that has, may be a parameter.
+    # "tlsf:a=1,b" continues tlsf: an item without a colon, after one with a colon, may be a parameter.
     while begin > 0 and ":" not in pieces[begin] and _goes_on(pieces, begin):
         begin -= 1
     before = ",".join(pieces[:begin])
@@ -159,7 +159,7 @@ def _split_list(text: str) -> tuple[str, str]:
 
 
 def _goes_on(pieces: Sequence[str], at: int) -> bool:
-    """Return whether a piece is a parameter of the one before: it has a value itself, or only parameters begin so."""
+    """Return whether an item is a parameter of the one before: it has a value, or only parameters begin so."""
     owner = next((piece for piece in reversed(pieces[:at]) if ":" in piece), None)
     if owner is None or "+" in pieces[at] or "@" in pieces[at]:
         return False

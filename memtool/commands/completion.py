@@ -25,6 +25,6 @@ def command(shell: str) -> None:
     assert maker is not None
     script = maker(click.get_current_context().find_root().command, {}, "memtool", completing.VARIABLE).source()
     if shell == "zsh":
-        # As a file of fpath it is run at the first completion, and has to complete that one too.
+        # As a file of fpath it is run at the first completion, and must also answer that one.
         script = script.lstrip("\n")
     click.echo(script)

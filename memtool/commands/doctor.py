@@ -21,13 +21,13 @@ _COUNTERS = Path("/sys/bus/event_source/devices")
 _COMPILERS = ("c++", "g++", "clang++")
 _LOOK_SECONDS = 0.2
 _BUSY = 0.25
-"""Share of the processors that other work may take before figures suffer."""
+"""Share of the processors in use by others from which figures are affected."""
 _STOLEN = 1.0
-"""Per cent of the processors that the host may take away before figures suffer."""
+"""Per cent of the processors' time taken by the host from which figures are affected."""
 
 
 class State(StrEnum):
-    """How good a finding is."""
+    """The grade of a finding."""
 
     OK = "ok"
     NOTE = "note"
@@ -36,13 +36,13 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """One finding about the machine."""
 
     subject: str
     state: State
     words: str
     mend: str = ""
-    """A command, or what else helps; empty where nothing has to be mended."""
+    """A command, or another remedy; empty where none is needed."""
 
 
 @click.command()
@@ -59,7 +59,7 @@ def command() -> None:
 
 
 def examine() -> Iterator[Finding]:
-    """Yield every finding, in the order in which a person would want to know."""
+    """Yield every finding, in the order of interest to a person."""
     from memtool.host import machine
 
     facts = machine.fingerprint()
@@ -83,7 +83,7 @@ def examine() -> Iterator[Finding]:
 
 
 def engine() -> Finding:
-    """Look for the native core."""
+    """Check for the native core."""
     from memtool.engine.abi import binding
     from memtool.engine.loading import EngineError, source_hash
 
@@ -95,7 +95,7 @@ def engine() -> Finding:
 
 
 def compiler() -> Finding:
-    """Look for what builds the native core, and strategies of one's own."""
+    """Check for the tools that build the native core and the user's own strategies."""
     program = next(filter(None, map(shutil.which, _COMPILERS)), None)
     if program is None:
         return Finding("compiler", State.NOTE, "no C++ compiler: the engine cannot be rebuilt", "apt install g++")
@@ -103,12 +103,12 @@ def compiler() -> Finding:
 
 
 def header() -> Finding:
-    """Say where the header is that a library of one's own includes."""
+    """Report the path of the header for the user's own libraries."""
     return Finding("memtool.h", State.OK, f"{get_include()} (for the compiler's -I)")
 
 
 def clock(source: str | None, architecture: str) -> Finding:
-    """Say what latencies are read from."""
+    """Report the clock from which latencies are read."""
     if source == "tsc":
         return Finding("clock", State.OK, "the time stamp counter, which the kernel trusts")
     if architecture == "aarch64":
@@ -119,7 +119,7 @@ def clock(source: str | None, architecture: str) -> Finding:
 
 
 def cores(facts: Mapping[str, Any]) -> Finding:
-    """Say what there is to run on: one core at least for the measured process, one for the rest."""
+    """Check the number of processors: at least one for the measured process, and one for the rest."""
     count, quota = facts["cores"], facts["core_quota"]
     words = f"{count} of {facts['cpu']}" + (", on a virtual machine" if facts["virtual_machine"] else "")
     if quota is not None and quota < count:
@@ -131,7 +131,7 @@ def cores(facts: Mapping[str, Any]) -> Finding:
 
 
 def quiet(count: int) -> Iterator[Finding]:
-    """Look for a moment at what else uses the processors."""
+    """Check for a moment which other processes use the processors."""
     from memtool.host import machine
 
     busy, taken = machine.processor_use(_LOOK_SECONDS)
@@ -158,7 +158,7 @@ def stolen(per_cent: float) -> Finding:
 
 
 def frequency(governor: str | None) -> Finding:
-    """Say who sets the processors' frequency."""
+    """Report what controls the processors' frequency."""
     if governor is None:
         return Finding("frequency", State.OK, "not this system's to govern")
     if governor == "performance":
@@ -168,7 +168,7 @@ def frequency(governor: str | None) -> Finding:
 
 
 def memory(available: int, limit: int | None) -> Finding:
-    """Say how large a workload may be."""
+    """Report how large a workload may be."""
     from memtool.units import format_size
 
     within = f", within a control group's limit of {format_size(limit)}" if limit is not None else ""
@@ -176,7 +176,7 @@ def memory(available: int, limit: int | None) -> Finding:
 
 
 def address_space(overcommit: str | None, limit: int | None) -> Finding:
-    """Say whether a region can be reserved as large as bench reserves it: 64 GiB."""
+    """Check whether a region as large as for bench, 64 GiB, can be reserved."""
     from memtool.plan import RESERVED_BYTES
     from memtool.units import format_size
 
@@ -191,7 +191,7 @@ def address_space(overcommit: str | None, limit: int | None) -> Finding:
 
 
 def locked_memory(limit: int | None) -> Finding:
-    """Say how much memory a process may keep from being swapped."""
+    """Report how much memory a process may lock."""
     from memtool.units import format_size
 
     words = "unlimited" if limit is None else f"up to {format_size(limit)} (ulimit -l)"
@@ -199,7 +199,7 @@ def locked_memory(limit: int | None) -> Finding:
 
 
 def randomisation(setting: str | None) -> Finding:
-    """Say whether each process is laid out anew."""
+    """Report whether address space layout randomisation is on."""
     subject = "address randomisation"
     if setting == "2":
         return Finding(subject, State.OK, "on: each process is laid out anew, and a lucky layout averages out")
@@ -208,7 +208,7 @@ def randomisation(setting: str | None) -> Finding:
 
 
 def regions() -> Iterator[Finding]:
-    """Say which kinds of memory can be put under strategies."""
+    """Report which kinds of memory are available under strategies."""
     from memtool.allocators.regions import REGIONS, why_unavailable
 
     for kind in REGIONS.values():
@@ -217,7 +217,7 @@ def regions() -> Iterator[Finding]:
 
 
 def allocators() -> Iterator[Finding]:
-    """Say which of the system's allocators are installed, and where."""
+    """Report which of the system's allocators are installed, and where."""
     from memtool.allocators.system import library_of, why_missing
     from memtool.allocators.system_libraries import SYSTEM_ALLOCATORS
 
@@ -227,7 +227,7 @@ def allocators() -> Iterator[Finding]:
 
 
 def counters(devices: Path, paranoid: str | None) -> Finding:
-    """Say whether the processor's own counters can be read."""
+    """Report whether the processor's own counters can be read."""
     subject = "hardware counters"
     if not any((devices / name).exists() for name in ("cpu", "cpu_core", "armv8_pmuv3_0")):
         words = "none: this kernel shows no counters of the processor, as most virtual machines"
@@ -239,7 +239,7 @@ def counters(devices: Path, paranoid: str | None) -> Finding:
 
 
 def valgrind() -> Finding:
-    """Look for what counts instructions where the processor does not."""
+    """Check for a counter of instructions other than the processor's."""
     from memtool.host.counters import Counter, why_not
 
     reason = why_not(Counter.CALLGRIND)
@@ -250,7 +250,7 @@ def valgrind() -> Finding:
 
 
 def system_calls() -> Finding:
-    """Say whether the system calls of a worker can be counted."""
+    """Report whether the system calls of a worker can be counted."""
     from memtool.engine.instruments.binding import system_calls_refusal
 
     reason = system_calls_refusal()

@@ -1,4 +1,4 @@
-"""``memtool fit``: a workload that stands for a trace."""
+"""``memtool fit``: a workload that represents a trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``memtool inspect``: what a workload asks for, without replaying it."""
+"""``memtool inspect``: the requests of a workload, without replaying it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def command(workload: str, output_format: str, plot: Path | None, seed: int | No
 
 
 def _definition(workload: Mapping[str, Any]) -> str:
-    """Return a workload as YAML that is a workload file again."""
+    """Return a workload as YAML that is a valid workload file."""
     import yaml
 
     return yaml.safe_dump(

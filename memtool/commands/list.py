@@ -1,4 +1,4 @@
-"""``memtool list``: what can be named on the command line."""
+"""``memtool list``: the names that can be used on the command line."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _importers() -> list[dict[str, Any]]:
 
 
 def _allocator_table(rows: Sequence[Row]) -> str:
-    """Return the allocators family by family, each under the group that names the family."""
+    """Return the allocators by family, each under the group that names the family."""
     lines: list[tuple[str, ...]] = []
     family = None
     for row in rows:
@@ -145,7 +145,7 @@ def _adaptor_table(rows: Sequence[Row]) -> str:
 
 
 def _entry(name: str, row: Row) -> list[tuple[str, ...]]:
-    """Return the lines of an allocator or adaptor: its summary, and below it what else is said of it."""
+    """Return the lines about an allocator or adaptor: its summary, followed by further facts."""
     parameters = [f"{_assigned(parameter)} ({parameter['range']})" for parameter in row["parameters"]]
     details = [
         ("cost", row["complexity"]),
@@ -199,7 +199,7 @@ def _importer_table(rows: Sequence[Row]) -> str:
 def _table(
     headings: Sequence[str], rows: Sequence[Sequence[str]], *, wrapped: tuple[int, ...] = (-1,), most: int = 100
 ) -> str:
-    """Return a table as wide as the terminal, at most ``most``: columns in ``wrapped`` share what others leave."""
+    """Return a table as wide as the terminal, at most ``most``: columns in ``wrapped`` share the remaining width."""
     from tabulate import tabulate
 
     widths: list[int | None] = [None] * len(headings)

@@ -1,4 +1,4 @@
-"""What several commands take and show: what is measured and how, lists of names, plans, progress."""
+"""Options and output that several commands share: the measurement, lists of names, plans, progress."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COUNTERS = ("auto", "perf", "callgrind", "none")
 
 
 class Listed(click.ParamType[tuple[str, ...]]):
-    """A comma-separated list of names from a fixed set; unknown ones are named with the nearest."""
+    """A comma-separated list of names from a fixed set; an error about an unknown name includes the nearest ones."""
 
     name = "list"
 
@@ -32,13 +32,13 @@ class Listed(click.ParamType[tuple[str, ...]]):
         self._known = known
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Return the names that may follow."""
+        """Return the possible continuations."""
         from memtool.commands import completing
 
         return completing.listed(self._known(), incomplete)
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Return the names; fails with what is known."""
+        """Return the names; an error about an unknown name lists the known ones."""
         if isinstance(value, tuple):
             return value
         from memtool.errors import did_you_mean
@@ -68,7 +68,7 @@ class Named(click.ParamType[tuple[str, ...]]):
             return value
         names: list[str] = []
         for word in (part.strip() for part in str(value).split(",")):
-            # "segregated-pool:spacing=3,chunk=64" is one label: what has a value but no name of its own goes on.
+            # "segregated-pool:spacing=3,chunk=64" is one label: an item with a value but no name continues it.
             if names and ":" in names[-1] and "=" in word and ":" not in word:
                 names[-1] += f",{word}"
             elif word:
@@ -79,7 +79,7 @@ class Named(click.ParamType[tuple[str, ...]]):
 
 
 class UserPath(click.Path):
-    """A path that is not empty, as one of a variable that is not set is, and that the system can look at."""
+    """A path that is not empty (as that of an unset variable would be) and that the system can examine."""
 
     def __init__(self, *, file_okay: bool = True) -> None:
         super().__init__(path_type=Path, file_okay=file_okay)
@@ -164,14 +164,14 @@ class Rates(click.ParamType[tuple[int, ...]]):
 
 
 def region_names() -> tuple[str, ...]:
-    """Return the names of the regions, which are imported only where one is asked for."""
+    """Return the names of the regions, which are imported on demand."""
     from memtool.allocators.regions import REGIONS
 
     return tuple(REGIONS)
 
 
 def with_options(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return what adds several options to a command, in the order in which its help shows them."""
+    """Return a decorator that adds several options to a command, in the order of its help."""
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
@@ -182,9 +182,9 @@ def with_options(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]],
 
 
 def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add what every command that measures takes; ``bench_options`` makes of it what is to be done.
+    """Add the options of every command that measures; ``bench_options`` turns their values into BenchOptions.
 
-    ``passes_unless_given`` says which passes there are where none is named.
+    ``passes_unless_given`` explains the default of the passes.
     """
     return with_options(
         click.option(
@@ -289,7 +289,7 @@ def measurement_options(passes_unless_given: str) -> Callable[[Callable[..., Any
 
 
 def bench_options(chosen: Mapping[str, Any], **own: Any) -> BenchOptions:  # noqa: ANN401  # as BenchOptions has them
-    """Return what is to be measured: what was chosen of ``measurement_options``, and what a command has of its own."""
+    """Return the options of a bench: the values of ``measurement_options``, and those of the command itself."""
     from memtool.model import Mode
     from memtool.plan import BenchOptions
 
@@ -336,7 +336,7 @@ def width_of_lists(most: int = 100) -> int:
 
 
 class PlotFile(click.ParamType[Path]):
-    """A picture to write: its folder is there, and its name says of what kind it is."""
+    """A picture to write: its folder exists, and its suffix determines the format."""
 
     name = "file"
 
@@ -355,7 +355,7 @@ class PlotFile(click.ParamType[Path]):
 
 
 def complain(complaints: Sequence[str]) -> None:
-    """Say on standard error what could not be done besides; what was measured and judged stands."""
+    """Report secondary failures on standard error; the measurements and verdicts stand."""
     from memtool.errors import in_options
 
     options = {str(parameter.name): parameter.opts[0] for parameter in click.get_current_context().command.params}

@@ -1,4 +1,4 @@
-"""What ``--dry-run`` says: workloads, cells and samples of a plan, and what is left out with the reason."""
+"""The output of ``--dry-run``: workloads, cells and samples of a plan, and the exclusions with their reasons."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def show_plan(options: BenchOptions, output_format: str, too_few: Callable[[Plan], str | None]) -> int:
-    """Say what a run would measure, and return how many allocators would be on one workload, at most.
+    """Print what a run would measure, and return the largest number of allocators on one workload.
 
-    ``too_few``: returns why its blocks cannot decide; that is said as before a run.
+    ``too_few``: returns why its blocks cannot decide; this is printed as before a run.
     """
     from collections import Counter
 
@@ -35,7 +35,7 @@ def show_plan(options: BenchOptions, output_format: str, too_few: Callable[[Plan
 
 
 def _describe_plan(plan: Plan, output_format: str) -> str:
-    """Return what a run would measure: workloads, cells, samples, and what is left out with the reason."""
+    """Return what a run would measure: workloads, cells, samples, and the exclusions with their reasons."""
     from memtool.plan import schedule_of_arrivals
     from memtool.programs.program import described
     from memtool.units import format_count, format_size
@@ -116,7 +116,7 @@ def _describe_plan(plan: Plan, output_format: str) -> str:
 
 
 def _how_threads_run(trace: Trace, plan: Plan) -> Iterator[str]:
-    """Yield what becomes of a workload's threads where they are not threads."""
+    """Yield a remark where a workload's threads are not replayed as threads."""
     from memtool.model import Mode
 
     serial = any(cell.mode == Mode.SERIAL for cell in plan.plans if cell.workload == trace.info.name)

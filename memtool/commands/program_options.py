@@ -1,4 +1,4 @@
-"""What commands take of whole programs, and how those are typed again."""
+"""Options about whole programs, and the command lines that repeat them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SECTION = "Whole programs (--program)"
 
 
 class ProgramOption(click.Option):
-    """An option that goes with --program only; help shows these under a heading of their own."""
+    """An option that applies to --program only; help shows these under their own heading."""
 
 
 class SectionedCommand(click.Command):
-    """A command whose help has the options of whole programs apart."""
+    """A command whose help lists the options of whole programs separately."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, those of programs last."""
+        """Write the options, those about programs last."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": [], SECTION: []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
@@ -125,16 +125,16 @@ _NAMES = (
 
 
 def program_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options; ``programs_of`` makes of them what is to be run."""
+    """Add the options; ``programs_of`` turns their values into programs."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
 
 
 def programs_of(chosen: dict[str, Any], time_limit: float) -> tuple[Program, ...]:
-    """Return the programs that were chosen, and take their options out of ``chosen``.
+    """Return the chosen programs, and remove their options from ``chosen``.
 
-    ``time_limit`` in seconds holds where it was given on the command line. Raises InputError.
+    ``time_limit``, in seconds, applies if it was given on the command line. Raises InputError.
     """
     from click.core import ParameterSource
 
@@ -223,12 +223,12 @@ def _values(own: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def spelled(said: Mapping[str, Any]) -> str:
-    """Return how a program is typed, from what a run says of it."""
+    """Return the command-line form of a program, from a run's facts about it."""
     return shlex.join(words_of_program(said))
 
 
 def words_of_program(said: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the options that a program is typed with."""
+    """Yield the command-line options of a program."""
     yield from ("--program", f"{said['name']}={said['command']}" if "[" not in said["name"] else said["command"])
     for key, option in (
         ("setup", "--setup"),

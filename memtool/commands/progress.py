@@ -1,4 +1,4 @@
-"""What is shown on a terminal while memtool measures or imports."""
+"""Progress on a terminal while memtool measures or imports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Progress]:
-    """Yield what shows progress with an estimate on a terminal, and nothing in a pipe."""
+    """Yield a function that shows progress with an estimate on a terminal, and nothing in a pipe."""
     if quiet or not os.isatty(2):
         yield lambda what, done, total, seconds_left: None
         return
@@ -27,7 +27,7 @@ def progress(*, quiet: bool) -> Iterator[Progress]:
     from memtool.workload import reading
 
     columns = (BarColumn(), TextColumn("{task.description}"))
-    # Without a thread that draws ten times a second: it would be beside what is timed, and keep memtool from forking.
+    # Without a thread that redraws ten times a second: it would disturb the timing, and prevent memtool from forking.
     with Bar(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
         task = bar.add_task("starting", total=None)
 
@@ -45,7 +45,7 @@ def progress(*, quiet: bool) -> Iterator[Progress]:
 
 @contextmanager
 def standings(*, quiet: bool) -> Iterator[tuple[Progress, Callable[[Run], None] | None]]:
-    """Yield what shows progress and, above it, where allocators stand after each block; nothing in a pipe."""
+    """Yield functions that show progress and, above it, the ranking after each block; nothing in a pipe."""
     if quiet or not os.isatty(2):
         yield (lambda what, done, total, seconds_left: None), None
         return
@@ -58,7 +58,7 @@ def standings(*, quiet: bool) -> Iterator[tuple[Progress, Callable[[Run], None] 
     from memtool.workload import reading
 
     table: list[Table] = []
-    # Drawn between samples only, as the bar of ``progress`` is.
+    # Drawn only between samples, like the bar of ``progress``.
     with Live(console=Console(stderr=True), transient=True, auto_refresh=False) as live:
 
         def show(current: str, done: int, total: int, seconds_left: float | None) -> None:
@@ -79,13 +79,13 @@ def standings(*, quiet: bool) -> Iterator[tuple[Progress, Callable[[Run], None] 
 
 @contextmanager
 def without_standings(*, quiet: bool) -> Iterator[tuple[Progress, None]]:
-    """Yield what shows progress, and nothing that shows more."""
+    """Yield a function that shows progress, and None."""
     with progress(quiet=quiet) as show:
         yield show, None
 
 
 def table_of_standings(run: Run) -> Table:
-    """Return where allocators stand, as a table for the terminal."""
+    """Return the current ranking of allocators, as a table for the terminal."""
     from rich.table import Table
 
     from memtool import api
@@ -105,7 +105,7 @@ def table_of_standings(run: Run) -> Table:
 
 @contextmanager
 def events_read() -> Iterator[None]:
-    """Show on a terminal how many events have been read, how fast, and how long it goes on; nothing in a pipe."""
+    """Show on a terminal how many events have been read, the rate, and the remaining time; nothing in a pipe."""
     if not os.isatty(2):
         yield
         return
@@ -123,7 +123,7 @@ def events_read() -> Iterator[None]:
 
 
 def words_of_reading(what: str, events: int, total: int | None, seconds_left: float | None) -> str:
-    """Return how far events have been read, in words: ``412 of 1,000 million events, about 3 min left · t.parquet``."""
+    """Return the progress of reading in words: ``412 of 1,000 million events, about 3 min left · t.parquet``."""
     return f"{_in_millions(events, total)} million events{_left(seconds_left)} · reads {what}"
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from memtool.recorder.traces import Recording
 
 _MOST_ROWS = 12
-"""Of the summary: a shell script starts hundreds of processes that ask for little."""
+"""Rows of the summary: a shell script starts hundreds of processes with few requests."""
 
 
 class _Signal(click.ParamType[int]):
@@ -123,7 +123,7 @@ def command(
 
 @contextmanager
 def _progress(*, quiet: bool) -> Iterator[Progress | None]:
-    """Yield what shows events and rate on a terminal."""
+    """Yield a function that shows events and rate on a terminal."""
     import sys
 
     if quiet or not sys.stderr.isatty():
@@ -154,7 +154,7 @@ def _json(recording: Recording) -> str:
 
 
 def _summary(recording: Recording) -> Iterator[str]:
-    """Yield what came of a recording, for a person."""
+    """Yield the result of a recording, for people."""
     from memtool.report import grid
     from memtool.units import format_duration, format_size
 

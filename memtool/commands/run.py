@@ -1,4 +1,4 @@
-"""``memtool run``: a real program with any allocator for its malloc."""
+"""``memtool run``: a real program with any allocator as its malloc."""
 
 from __future__ import annotations
 

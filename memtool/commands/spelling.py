@@ -1,4 +1,4 @@
-"""How commands are typed: which option a field is, and what is to be run next. Nothing below the commands knows."""
+"""How commands are typed: the option of each field, and the suggested next commands. Only commands know this."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def next_step(step: NextStep, run: Run, renewal: str | None = None) -> str:
-    """Return what to type to see more, or to settle it.
+    """Return the command that shows more, or decides.
 
     Args:
-        step: what to do.
-        run: from which the comparison comes, which says how workloads and allocators were named.
-        renewal: the command that takes these figures as the new baseline, where there is one.
+        step: the next step.
+        run: the run of the comparison, which records how workloads and allocators were named.
+        renewal: the command that makes these figures the new baseline, if there is one.
     """
     from memtool.gate.next_step import Action
     from memtool.stats.matching import named_in
@@ -56,7 +56,7 @@ def next_step(step: NextStep, run: Run, renewal: str | None = None) -> str:
 
 
 def trial(inspection: Inspection) -> str:
-    """Return what to type to see whether the allocators that a portrait names are worth it."""
+    """Return the command that shows whether the allocators in a portrait are suitable."""
     from memtool.workload.trace import written_sources
 
     info = inspection.trace
@@ -66,7 +66,7 @@ def trial(inspection: Inspection) -> str:
 
 
 def renewal(options: CheckOptions) -> str:
-    """Return the command that takes what is measured as the new baseline: this check's, with --update."""
+    """Return the command that makes the measured figures the new baseline: this check's, with --update."""
     from memtool.gate import default_metrics
     from memtool.plan import BenchOptions
     from memtool.programs.program import described
@@ -97,7 +97,7 @@ def renewal(options: CheckOptions) -> str:
 
 
 def _workloads(run: Run) -> dict[str, str]:
-    """Return how each workload is named on the command line: quoted, with the threads and rate it was given there."""
+    """Return each workload in the form for the command line: quoted, with the threads and rate given there."""
     from memtool.workload.sources.generated import rate_given
     from memtool.workload.trace import written_sources
 

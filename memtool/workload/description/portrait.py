@@ -33,7 +33,7 @@ class Sentence:
 
     says: str
     figure: str
-    """Name of the characteristic, as JSON has it."""
+    """Name of the characteristic in the JSON of an inspection."""
     allocators: tuple[str, ...] = ()
     """Allocators that the sentence names, in the form that `memtool bench -a` takes."""
 
