@@ -64,7 +64,7 @@ class Keyed(Times):
 
 
 class Churn(Keyed):
-    """Each time a container loses its oldest element, and the container before it in the order gets a new one."""
+    """Each time an element is popped from one container, and one is pushed to the container that lost one before."""
 
     order: Order = Field(
         "random", description="Order of the containers that lose their oldest element.", examples=["random"]
@@ -97,21 +97,23 @@ class Step(Strict):
 
     model_config = ConfigDict(json_schema_extra=EXACTLY_ONE_KEY)
 
-    push: _Keyed | None = _step("Elements are put to the end; keys count from 0.")
-    pop: _Times | None = _step("The first element goes; of a vector and a string the last, of a map the oldest key.")
-    insert: _Keyed | None = _step("Elements are inserted, with keys from all of them.")
-    find: _Keyed | None = _step("Elements are found and read, with keys that were pushed.")
-    erase: _Keyed | None = _step("Elements are found and erased, with keys that were pushed.")
-    churn: _Churn | None = _step("Elements go and others come; contents keep their sizes.")
-    traverse: _Times | None = _step("All elements are read, from the first to the last.")
+    push: _Keyed | None = _step("Appends elements; keys count from 0.")
+    pop: _Times | None = _step("Erases the first element; of a vector or string the last, of a map the oldest key.")
+    insert: _Keyed | None = _step("Inserts elements, with keys from all keys.")
+    find: _Keyed | None = _step("Finds and reads elements, with keys that were pushed.")
+    erase: _Keyed | None = _step("Finds and erases elements, with keys that were pushed.")
+    churn: _Churn | None = _step(
+        "Pops an element from one container, and pushes one to the container that lost one before."
+    )
+    traverse: _Times | None = _step("Reads all elements, from the first to the last.")
     copy_: _Times | None = Field(
         None,
         alias="copy",
-        description="A container on the heap of the next one is assigned a copy, and then destroyed.",
+        description="Assigns a copy to a new container on the heap of the next one, and destroys it.",
         examples=[1],
         json_schema_extra=_or_short,
     )
-    clear: _Times | None = _step("All elements are destroyed.")
+    clear: _Times | None = _step("Destroys all elements.")
 
     @model_validator(mode="after")
     def _has_one_operation(self) -> Step:

@@ -24,7 +24,7 @@ NULL = (1 << 20) - 1
 class MadeObject(Strict):
     """A new object in a root."""
 
-    name: Name = Field(description="Of the root that holds it.", examples=["a"])
+    name: Name = Field(description="Name of the root that holds it.", examples=["a"])
     references: Annotated[StrictInt, Field(ge=0, le=_MOST_FIELDS)] = Field(0, description="Fields for references.")
     payload: Annotated[Request, Field(le=1 << 30)] = Field(8, description="Bytes besides the references.")
 

@@ -79,4 +79,4 @@ class Workload(Strict):
 
     name: Name = Field(description="Name in tables and files.", examples=["orders"])
     description: StrictStr = Field("", description="One sentence that describes the workload to a reader.")
-    program: Program = Field(description="What is run under each allocator.")
+    program: Program = Field(description="The program.")

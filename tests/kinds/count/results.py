@@ -1,4 +1,4 @@
-"""What workers find of a count, and how that is shown."""
+"""The measurements of a count, and their presentation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from memtool.units import format_size
 
 @dataclass(frozen=True, slots=True)
 class Count(Figures):
-    """How many blocks there was room for."""
+    """Number of blocks that fit."""
 
     blocks: int
 

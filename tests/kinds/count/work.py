@@ -1,4 +1,4 @@
-"""How a workload with the key ``count`` becomes what a worker runs."""
+"""Turns a workload file with the key ``count`` into the input of a worker."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from memtool.workload.trace import Trace
 
 
 class Blocks(Strict):
-    """What is counted."""
+    """The blocks that are counted."""
 
-    size: Size = Field(description="Of each block.")
+    size: Size = Field(description="Bytes of each block.")
 
 
 class Workload(Strict):
@@ -38,7 +38,7 @@ class Workload(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Characteristics:
-    """What is known beforehand."""
+    """Facts about the workload that are known without running it."""
 
     most_blocks: int
 
@@ -49,7 +49,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None, mode: Mode) -> Trace:
-    """Return the size of a block as the kernel reads it; nothing is drawn, so a seed changes nothing."""
+    """Return the kernel's input, the size of a block; nothing is random, so a seed has no effect."""
     for field, given in (("threads", threads), ("rates", rate)):
         if given is not None:
             raise InputError(f"{path}: with {option(field)} {given}: a count has none")
@@ -73,12 +73,12 @@ def load(path: Path, *, seed: int | None, threads: int | None, rate: int | None,
 
 
 def why_not(plan: AllocatorPlan, trace: TraceInfo) -> str | None:
-    """Return that nothing bounds what comes from the system."""
+    """Return that memory from the system is unbounded; None for an allocator on a region."""
     return None if plan.uses_region else "takes memory from the system, which is never full"
 
 
 def inspect(path: Path, seed: int | None) -> Inspection:
-    """Return how many blocks there can be at most."""
+    """Return the largest possible number of blocks."""
     workload = load_document(path, Workload)
     with load(path, seed=seed, threads=None, rate=None, mode=Mode.SERIAL) as trace:
         most = Characteristics(trace.info.operations)
@@ -86,7 +86,7 @@ def inspect(path: Path, seed: int | None) -> Inspection:
 
 
 def summary(inspection: Inspection) -> str:
-    """Return it in words."""
+    """Return an inspection as text."""
     size = format_size(inspection.trace.facts["size"])
     return f"{inspection.trace.name}: at most {inspection.characteristics.most_blocks:,} blocks of {size}"
 
