@@ -105,8 +105,8 @@ of a run, with the reason.
 
 THREADS = {
     "none": "one at a time; put `+lock` over it",
-    "as below": "as what it stands on",
-    "any": "any number, whatever it stands on",
+    "as below": "as the allocator below it",
+    "any": "any number, whatever is below it",
 }
 
 FREES = {

@@ -167,7 +167,7 @@ _FREES: Mapping[str, str] = {
 }
 _THREADS: Mapping[str, str] = {
     "none": "one at a time: put +lock over it",
-    "as below": "as what it stands on",
+    "as below": "as the allocator below it",
     "any": "any number",
 }
 

@@ -35,7 +35,7 @@ struct ProgramHeap {
   static inline void open(Region& region);  // throws if that fails
   // How a thread calls the heap after its first call. If this is known at compile time, it costs the calls nothing.
   static inline Passage passage() noexcept;
-  // Whether the calling thread calls the heap directly. The second function ends this until the thread's next call.
+  // Whether the calling thread calls the heap directly. goes_round() ends this until its next call.
   static inline bool goes_straight() noexcept;
   static inline void goes_round() noexcept;
   static inline bool may_be_locked() noexcept;

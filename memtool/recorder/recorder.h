@@ -190,7 +190,7 @@ void put_reallocation(struct state* state, uintptr_t old, uint64_t before, uintp
 void put_thread(struct state* state);
 void put_frames(struct state* state, uint64_t number, enum memtool_stack_end end, const uintptr_t* frames,
                 unsigned count);
-/* Looks for libunwind. After the second call it may no longer be used. */
+/* find_unwinder() looks for libunwind; distrust_unwinder() forbids its further use. */
 void find_unwinder(void);
 void distrust_unwinder(void);
 bool has_fast_unwinder(void);

@@ -64,7 +64,7 @@ def test_the_table_of_allocators_stands_in_groups(capsys: pytest.CaptureFixture[
     pools, arenas = lines.index("@pools"), lines.index("@arenas")
     pool = next(at for at in range(pools, arenas) if lines[at].startswith(" pool "))
     assert [" ".join(line.split()) for line in lines[pool : pool + 4]] == [
-        "pool is Blocks of one size; free ones in an intrusive LIFO list.",
+        "pool is Blocks of one size; an intrusive LIFO list holds the free ones.",
         "cost allocate O(1), deallocate O(1): one load and one store each",
         "use many objects of one size, such as nodes",
         "takes block=64 (1 to 1MiB); chunk=64KiB (4KiB to 1GiB)",

@@ -52,8 +52,8 @@ def test_reports_and_exclusions(tmp_path: Path, memtool_environment: dict[str, s
 
     excluded = {name: cell["reason"] for name, cell in cells.items() if cell["status"] == "excluded"}
     assert excluded == {
-        "pool:block=48+redzone": "redzone adds 64 bytes to a block; what it stands on serves up to 48 bytes",
-        "stack+quarantine": "quarantine gives blocks back later, in another order; "
+        "pool:block=48+redzone": "redzone adds 64 bytes to a block; the heap below serves up to 48 bytes",
+        "stack+quarantine": "quarantine frees blocks later and in another order; "
         "stack takes back only the youngest block",
     }
     assert "adaptors" not in cells["null+virtual"]["proof"]

@@ -52,4 +52,4 @@ def test_an_image_that_lies_is_noticed(containers: Path, tmp_path: Path) -> None
     content[40] ^= 1  # the checksum
     image.write_bytes(content)
     done = subprocess.run([containers, image, "tlsf", "std"], capture_output=True, text=True, check=False)
-    assert "throughput: what was read of the containers sums up to" in done.stdout
+    assert "throughput: the values read from the containers sum up to" in done.stdout

@@ -65,12 +65,13 @@ class AsMalloc final : public AnyHeap {
  public:
   static constexpr AdaptorInfo info{
       .name = "as-malloc",
-      .summary = "The footing of a malloc: one indirect call, a bare pointer at the free, safe on threads.",
+      .summary =
+          "Makes any heap callable like a malloc: by an indirect call, with a bare pointer at the free, thread-safe.",
       .source = "ISO C 2018, 7.22.3",
       .cost =
-          "one indirect call; a lock where what it stands on is not thread-safe; 16 bytes a block, or its alignment, "
-          "where that needs the size at the free and no adaptor keeps it",
-      .when = "to hold a strategy against mallocs; --as malloc puts every row on this footing",
+          "one indirect call; a lock unless the strategy below is thread-safe; 16 bytes or the alignment for each "
+          "block, if frees below need a size that no adaptor records",
+      .when = "fair comparison of strategies with mallocs; --as malloc applies it to every row",
       .threads = Threads::any,
   };
   static constexpr std::uint64_t alignment_below(const Parameters&, std::uint64_t alignment) {
@@ -85,11 +86,11 @@ class AsMalloc final : public AnyHeap {
         std::min<std::uint64_t>(kDefaultAlignment, std::bit_floor(std::max<std::uint64_t>(below.largest_size, 1)));
     if (below.largest_alignment < least)
       throw CannotStand(
-          worded("as-malloc needs blocks aligned to %zu, as a malloc's are; what it stands on aligns to "
-                 "%llu at most",
+          worded("as-malloc needs blocks aligned to %zu, as a malloc's are; the heap below aligns to at most "
+                 "%llu",
                  kDefaultAlignment, static_cast<unsigned long long>(below.largest_alignment)));
     if (below.largest_size <= header)
-      throw CannotStand(worded("as-malloc keeps %llu bytes before each block; what it stands on serves up to %llu",
+      throw CannotStand(worded("as-malloc keeps %llu bytes before each block; the heap below serves up to %llu",
                                static_cast<unsigned long long>(header),
                                static_cast<unsigned long long>(below.largest_size)));
     Limits limits = below;

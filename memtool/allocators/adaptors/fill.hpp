@@ -13,22 +13,22 @@ class Fill final : public Layer {
  public:
   static constexpr std::array<ParameterInfo, 2> kParameters{{
       {.name = "fresh",
-       .summary = "byte written all over a new block, unless zeroes were asked for",
+       .summary = "byte that fills a new block unless zeroed memory was requested",
        .default_value = 0xbe,
        .maximum = 255,
        .unit = "count"},
       {.name = "freed",
-       .summary = "byte written all over a block before it is freed",
+       .summary = "byte that fills a block before it is freed",
        .default_value = 0xfd,
        .maximum = 255,
        .unit = "count"},
   }};
   static constexpr AdaptorInfo info{
       .name = "fill",
-      .summary = "Writes a byte all over each new block and each freed one: nobody relies on what was there.",
+      .summary = "Fills each new and each freed block with a byte, so no program can rely on earlier contents.",
       .source = "jemalloc's opt.junk; glibc's M_PERTURB (mallopt(3))",
-      .cost = "one fill of the block at each end of its life; touches all of its pages",
-      .when = "programs that read what they have not written; what touching every byte costs",
+      .cost = "one fill when a block is allocated and one when it is freed; both touch all of its pages",
+      .when = "programs that read memory they have not written; the cost of touching every byte",
       .parameters = kParameters,
       .threads = Threads::as_below,
   };

@@ -23,7 +23,8 @@ class Guard final : public Bookkeeper, private FaultExplainer {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       {.name = "side",
-       .summary = "where the guard page is: overruns or underruns are trapped at once, the others at the free",
+       .summary =
+           "side of the block with the guard page, which traps overruns or underruns; others are found at the free",
        .default_value = 0,
        .minimum = 0,
        .maximum = 1,
@@ -32,10 +33,10 @@ class Guard final : public Bookkeeper, private FaultExplainer {
   }};
   static constexpr AdaptorInfo info{
       .name = "guard",
-      .summary = "A page without access after each block: an overrun traps where it happens, and is named.",
+      .summary = "An inaccessible page after each block: an overrun traps where it happens and is reported.",
       .source = "Perens, Electric Fence, 1987",
-      .cost = "two system calls an operation; whole pages and one more a block, two mappings a live block",
-      .when = "the instruction that overruns, reads included; few live blocks",
+      .cost = "two system calls for each operation; whole pages, one more page and two mappings for each block",
+      .when = "finding the instruction that overruns, even if it only reads; programs with few live blocks",
       .parameters = kParameters,
       .keeps_books = true,
   };
@@ -43,7 +44,7 @@ class Guard final : public Bookkeeper, private FaultExplainer {
     const std::size_t added = parameters["side"] == 1 ? lead(alignment) : kPage;
     if (below.largest_size < added + kPage || below.largest_alignment < kPage)
       throw CannotStand(
-          worded("guard needs blocks of %zu bytes aligned to %zu; what it stands on serves up to %llu "
+          worded("guard needs blocks of %zu bytes aligned to %zu; the heap below serves up to %llu "
                  "bytes aligned to %llu",
                  added + kPage, kPage, static_cast<unsigned long long>(below.largest_size),
                  static_cast<unsigned long long>(below.largest_alignment)));

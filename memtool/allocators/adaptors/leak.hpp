@@ -16,10 +16,10 @@ class Leak final : public Bookkeeper {
   static constexpr AdaptorInfo info{
       .name = "leak",
       .summary =
-          "Reports what is still live at the end, grouped by size and caller, with the operations that allocated it.",
+          "Reports blocks that are still live at the end, by size and caller, with the operations that allocated them.",
       .source = "Hastings, Joyce: Purify: fast detection of memory leaks and access errors, USENIX Winter 1992",
-      .cost = "a hash table entry a live block",
-      .when = "workloads that must end with nothing left, recorded programs above all",
+      .cost = "one hash table entry for each live block",
+      .when = "workloads that must free everything, recorded programs above all",
       .keeps_books = true,
   };
   static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters&, Findings& findings) {

@@ -11,10 +11,12 @@ class Lock final : public Layer {
  public:
   static constexpr AdaptorInfo info{
       .name = "lock",
-      .summary = "One mutex round every operation: any strategy becomes thread-safe.",
+      .summary = "One mutex around every operation makes any strategy thread-safe.",
       .source = "POSIX, pthread_mutex_lock; Wilson, Johnstone, Neely, Boles: Dynamic storage allocation, 1995, 3.10",
-      .cost = "a lock and an unlock an operation (in a process of one thread glibc's need no atomic operation)",
-      .when = "few threads, or as the baseline that a thread-caching allocator has to beat",
+      .cost =
+          "one lock and one unlock for each operation (without atomic operations in glibc if the process has one "
+          "thread)",
+      .when = "few threads; the baseline that a thread-caching allocator has to beat",
       .threads = Threads::any,
   };
   static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters&, Findings&) {

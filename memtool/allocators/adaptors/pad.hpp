@@ -23,12 +23,12 @@ class Pad final : public Layer {
   }};
   static constexpr AdaptorInfo info{
       .name = "pad",
-      .summary = "Aligns each block to a cache line and pads it to whole lines: no two share one.",
+      .summary = "Aligns each block to a cache line and pads it to whole lines, so no two blocks share a line.",
       .source =
           "Bolosky, Scott: False sharing and its effect on shared memory performance, SEDMS 1993; Berger et al.: "
           "Hoard, ASPLOS 2000",
-      .cost = "nothing but the padding: up to line - 1 bytes a block, and what alignment costs below",
-      .when = "small objects that different threads write to; what alignment costs or gains",
+      .cost = "up to line - 1 bytes of padding for each block, and the cost of alignment in the heap below",
+      .when = "small objects that different threads write; what alignment costs or gains",
       .parameters = kParameters,
       .threads = Threads::as_below,
   };
@@ -36,7 +36,7 @@ class Pad final : public Layer {
     const std::size_t line = bytes_of_line(parameters);
     if (below.largest_size < line || below.largest_alignment < line)
       throw CannotStand(
-          worded("pad needs blocks of %zu bytes aligned to as many; what it stands on serves up to %llu "
+          worded("pad needs blocks of %zu bytes aligned to as many; the heap below serves up to %llu "
                  "bytes aligned to %llu",
                  line, static_cast<unsigned long long>(below.largest_size),
                  static_cast<unsigned long long>(below.largest_alignment)));

@@ -13,7 +13,7 @@ class Quarantine final : public Bookkeeper {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       {.name = "bytes",
-       .summary = "of freed blocks held back; the oldest go first",
+       .summary = "bytes of freed blocks that it keeps; the oldest are released first",
        .default_value = 1 << 20,
        .minimum = 1,
        .maximum = std::uint64_t{1} << 40},
@@ -21,13 +21,14 @@ class Quarantine final : public Bookkeeper {
   static constexpr AdaptorInfo info{
       .name = "quarantine",
       .summary =
-          "Holds freed blocks back, filled with a pattern, and verifies it before they go: names writes after a "
-          "free, double frees and foreign pointers.",
+          "Delays the free of each block and fills it with a pattern, to find writes after a free, double frees and "
+          "foreign pointers.",
       .source =
           "Serebryany, Bruening, Potapenko, Vyukov: AddressSanitizer: a fast address sanity checker, USENIX ATC "
           "2012",
-      .cost = "a fill and a verification of each freed block, a hash table entry; bytes of freed blocks held back",
-      .when = "use after free; also: what delaying every free does to a heap",
+      .cost =
+          "a fill and a verification of each freed block, a hash table entry for each block, and the delayed memory",
+      .when = "finding uses after a free; the effect of delayed frees on a heap",
       .parameters = kParameters,
       .keeps_books = true,
       .delays_frees = true,

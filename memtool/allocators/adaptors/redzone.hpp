@@ -15,7 +15,7 @@ class Redzone final : public Bookkeeper {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       {.name = "bytes",
-       .summary = "of pattern on each side; before the block rounded up to its alignment",
+       .summary = "bytes of pattern on each side; in front of a block they are rounded up to its alignment",
        .default_value = 32,
        .minimum = 1,
        .maximum = 4096},
@@ -23,11 +23,11 @@ class Redzone final : public Bookkeeper {
   static constexpr AdaptorInfo info{
       .name = "redzone",
       .summary =
-          "Patterns before and behind each block, verified when it is freed and in every check: names overruns, "
-          "underruns, double frees and foreign pointers.",
+          "Verifies a pattern around each block at its free and in every check, to find overruns, underruns, double "
+          "frees and foreign pointers.",
       .source = "Hastings, Joyce: Purify: fast detection of memory leaks and access errors, USENIX Winter 1992",
-      .cost = "two small fills, two verifications and a hash table entry a block; 2 x bytes a block",
-      .when = "writes beyond a block by a little, found where the block is freed",
+      .cost = "two small fills, two verifications, a hash table entry and twice the zone's bytes for each block",
+      .when = "finding writes just beyond a block; they are reported when the block is freed",
       .parameters = kParameters,
       .keeps_books = true,
   };
@@ -35,7 +35,7 @@ class Redzone final : public Bookkeeper {
     const std::size_t zone = parameters["bytes"];
     const std::size_t added = bits::round_up(zone, alignment) + zone;
     if (below.largest_size <= added)
-      throw CannotStand(worded("redzone adds %zu bytes to a block; what it stands on serves up to %llu bytes", added,
+      throw CannotStand(worded("redzone adds %zu bytes to a block; the heap below serves up to %llu bytes", added,
                                static_cast<unsigned long long>(below.largest_size)));
     Limits limits = below;
     if (below.largest_size != kUnlimited) {

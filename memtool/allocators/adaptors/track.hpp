@@ -17,10 +17,11 @@ class Track final : public Bookkeeper {
  public:
   static constexpr AdaptorInfo info{
       .name = "track",
-      .summary = "Reports use: how often each operation was asked for, sizes, the peak of live blocks and bytes.",
+      .summary =
+          "Reports how the heap is used: calls of each operation, sizes, and the peaks of live blocks and bytes.",
       .source = "glibc's memusage(1)",
-      .cost = "a hash table entry a live block, a few additions an operation",
-      .when = "to know what reaches a heap; below another adaptor, what that one makes of it",
+      .cost = "one hash table entry for each live block, and a few additions for each operation",
+      .when = "learning which requests reach a heap; below another adaptor, learning what that one turns them into",
       .keeps_books = true,
   };
   static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters&, Findings& findings) {

@@ -11,10 +11,10 @@ class VirtualCall {
  public:
   static constexpr AdaptorInfo info{
       .name = "virtual",
-      .summary = "One indirect call in front of each operation, and nothing else: what inlining is worth.",
+      .summary = "Adds one indirect call in front of each operation and nothing else, to show what inlining is worth.",
       .source = "ISO C++20, [mem.res]: std::pmr::memory_resource",
-      .cost = "one indirect call an operation; no memory",
-      .when = "to know what a program pays that chooses its allocator at run time",
+      .cost = "one indirect call for each operation; no memory",
+      .when = "measuring what a program pays if it chooses its allocator at run time",
       .threads = Threads::as_below,
   };
   static std::unique_ptr<AnyHeap> open(std::unique_ptr<AnyHeap> below, const Parameters&, Findings&) { return below; }

@@ -15,8 +15,12 @@ class Buddy:
     complexity = "allocate and deallocate O(log n), n the largest block in smallest blocks"
     when = "to read, and to compare with buddy"
     parameters = (
-        Parameter("minimum", "smallest block, a power of two", "16", minimum=16, maximum=4096, unit="bytes"),
-        Parameter("chunk", "what the heap grows by, a power of two", "64KiB", minimum=4096, maximum=GIB, unit="bytes"),
+        Parameter(
+            "minimum", "size of the smallest block, a power of two", "16", minimum=16, maximum=4096, unit="bytes"
+        ),
+        Parameter(
+            "chunk", "bytes by which the heap grows, a power of two", "64KiB", minimum=4096, maximum=GIB, unit="bytes"
+        ),
     )
 
     def __init__(self, region: Region, minimum: int, chunk: int) -> None:

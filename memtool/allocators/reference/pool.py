@@ -20,7 +20,7 @@ class Pool:
     when = "to read, and to compare with pool"
     parameters = (
         Parameter("block", "size of every block, in multiples of 8", "64", minimum=1, maximum=MIB, unit="bytes"),
-        Parameter("chunk", "taken from the region at a time", "64KiB", minimum=4096, maximum=GIB, unit="bytes"),
+        Parameter("chunk", "bytes taken from the region at a time", "64KiB", minimum=4096, maximum=GIB, unit="bytes"),
     )
 
     def __init__(self, region: Region, block: int, chunk: int) -> None:

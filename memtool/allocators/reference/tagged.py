@@ -9,11 +9,16 @@ from memtool.allocators.interpreted import Parameter, Region, align_up
 from memtool.units import GIB
 
 GROW = Parameter(
-    "grow", "fewest bytes by which the heap grows; 0: never", "64KiB", minimum=0, maximum=4 * GIB, unit="bytes"
+    "grow",
+    "smallest number of bytes by which the heap grows; 0: it never grows",
+    "64KiB",
+    minimum=0,
+    maximum=4 * GIB,
+    unit="bytes",
 )
 INITIAL = Parameter(
     "initial",
-    "what the heap begins with, its tables included: one pool, whose block is on its list; 0: nothing",
+    "bytes of the heap at the start, with its tables, as one free block; 0: none",
     "0",
     minimum=0,
     maximum=1024 * GIB,
@@ -32,7 +37,7 @@ class TaggedHeap(ABC):
     def __init__(self, region: Region, *, grow: int, initial: int = 0, table: int = 0) -> None:
         """Begin the heap after ``table`` bytes, and end it with a tag, so that every block has a neighbour."""
         if grow == initial == 0:
-            raise ValueError("grow: a heap that begins with nothing must grow")
+            raise ValueError("grow: must not be 0 if the heap starts empty")
         self.region = region
         self.is_pool = initial > 0
         self.step = align_up(grow, self.GRANULE)

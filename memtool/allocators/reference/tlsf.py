@@ -18,7 +18,7 @@ class Tlsf(TaggedHeap):
     complexity = "allocate O(1), deallocate O(n) in the free blocks of a class: a list in Python has no links"
     when = "to read, and to compare with tlsf"
     parameters = (
-        Parameter("subdivisions", "size classes in each power of two", "32", choices=("8", "16", "32", "64")),
+        Parameter("subdivisions", "number of size classes in each power of two", "32", choices=("8", "16", "32", "64")),
         GROW,
         INITIAL,
     )

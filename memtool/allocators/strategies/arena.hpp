@@ -26,10 +26,10 @@ class Arena {
   static constexpr StrategyInfo info{
       .name = "arena",
       .family = "arena",
-      .summary = "Hands memory out upwards; a free does nothing, the end of a scope gives all of it back.",
+      .summary = "Allocates upwards from chunks; frees do nothing, and the end of a scope frees everything in it.",
       .source = "Hanson, \"Fast allocation and deallocation of memory based on object lifetimes\", SPE 20(1), 1990",
       .complexity = "allocate O(1), deallocate nothing, end of a scope O(1); the youngest block is resized in place",
-      .when = "objects that all end together: a frame, a request, a parse",
+      .when = "objects whose lifetimes end together: those of a frame, a request or a parse",
       .parameters = kParameters,
       .free_order = FreeOrder::reset,
   };

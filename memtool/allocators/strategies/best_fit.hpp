@@ -28,10 +28,10 @@ class BestFit : public PhysicalHeap<BestFitPolicy, SizeIndex> {
   static constexpr StrategyInfo info{
       .name = "best-fit",
       .family = "free-list",
-      .summary = "The smallest free block that is large enough, of equal ones the lowest; merged at once.",
+      .summary = "Takes the smallest free block that fits, the lowest among equals; coalesces at once.",
       .source = "Wilson et al., Dynamic storage allocation: a survey and critical review, IWMM 1995, 3.5",
-      .complexity = "allocate O(log n), deallocate O(log n) in n free blocks of one size",
-      .when = "mixed sizes where memory is tight",
+      .complexity = "allocate O(log n), deallocate O(log n), for n free blocks of one size",
+      .when = "mixed sizes in little memory",
       .parameters = kParameters,
   };
   BestFit(Region& region, const Parameters& parameters)

@@ -29,12 +29,12 @@ class Buddy {
  public:
   static constexpr std::array<ParameterInfo, 2> kParameters{{
       {.name = "minimum",
-       .summary = "smallest block, a power of two",
+       .summary = "size of the smallest block, a power of two",
        .default_value = 16,
        .minimum = BuddyLists::kSmallestBlock,
        .maximum = 4096},
       {.name = "chunk",
-       .summary = "what the heap grows by, a power of two",
+       .summary = "bytes by which the heap grows, a power of two",
        .default_value = 64 * 1024,
        .minimum = 4096,
        .maximum = std::uint64_t{1} << 30},
@@ -42,12 +42,14 @@ class Buddy {
   static constexpr StrategyInfo info{
       .name = "buddy",
       .family = "buddy",
-      .summary = "Binary buddy: power-of-two blocks, split and merged by address; no headers, a map apart.",
+      .summary = "Binary buddy system: power-of-two blocks that split and coalesce; a separate map instead of headers.",
       .source = "Knowlton: A fast storage allocator, CACM 8(10), 1965; Knuth: TAOCP 1, 2.5, algorithms R and S",
       .complexity =
-          "O(log n) to allocate and to deallocate, n the largest block in smallest blocks; the map is copied "
-          "each time the heap has doubled",
-      .when = "sizes near powers of two, large alignments, pages; bounded time, no headers, much rounding",
+          "allocate O(log n), deallocate O(log n), for n smallest blocks in the largest one; the map is copied each "
+          "time the heap doubles",
+      .when =
+          "sizes near powers of two, large alignments and pages; time is bounded, but rounding wastes much of other "
+          "sizes",
       .parameters = kParameters,
   };
   // A block is aligned to its size, relative to an address that is aligned to this.

@@ -11,10 +11,10 @@ class Bump {
   static constexpr StrategyInfo info{
       .name = "bump",
       .family = "arena",
-      .summary = "Moves a pointer; never takes anything back. The speed limit of allocation.",
+      .summary = "Moves a pointer and never reuses memory: the upper bound on the speed of allocation.",
       .source = "Hanson, \"Fast allocation and deallocation of memory based on object lifetimes\", SPE 20(1), 1990",
       .complexity = "allocate O(1), deallocate nothing",
-      .when = "short runs that end before memory does; as the limit to compare with",
+      .when = "short runs that end before memory is exhausted; a bound for comparisons",
       .free_order = FreeOrder::reset,
   };
 

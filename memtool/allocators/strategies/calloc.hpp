@@ -16,10 +16,10 @@ class Calloc {
   static constexpr StrategyInfo info{
       .name = "calloc",
       .family = "standard",
-      .summary = "calloc for every request, over whichever malloc serves (malloc=NAME).",
+      .summary = "calloc for every request, from any malloc (malloc=NAME).",
       .source = "ISO C 2018, 7.22.3.2",
-      .complexity = "as malloc has it, and O(size) to write zeroes, but for memory fresh from the kernel",
-      .when = "to see what it costs to hand out nothing but zeroes, and what is saved where fresh pages are zero",
+      .complexity = "as malloc, and O(size) to write zeroes, unless the memory is fresh from the kernel",
+      .when = "measuring what zeroing every block costs, and what fresh pages save because they are zero",
       .uses_region = false,
       .uses_malloc = true,
       .thread_safe = true,

@@ -30,12 +30,12 @@ class DoubleEndedStack {
 
   static constexpr std::array<ParameterInfo, 2> kParameters{{
       {.name = "bytes",
-       .summary = "taken from the region at the start, for both ends",
+       .summary = "taken from the region at the start and shared by both ends",
        .default_value = 64 * 1024 * 1024,
        .minimum = 4096,
        .maximum = std::uint64_t{1} << 40},
       {.name = "high",
-       .summary = "requests of this size and larger go to the high end; 0: all",
+       .summary = "requests of at least this size go to the high end; 0: all of them",
        .default_value = 1024,
        .minimum = 0,
        .maximum = std::uint64_t{1} << 40},
@@ -43,10 +43,10 @@ class DoubleEndedStack {
   static constexpr StrategyInfo info{
       .name = "double-ended-stack",
       .family = "arena",
-      .summary = "Two stacks that grow towards each other: large requests from the high end, small from the low.",
+      .summary = "Two stacks that grow towards each other: large requests at the high end, small ones at the low end.",
       .source = "Gregory, Game Engine Architecture, 3rd ed. 2018, 6.2 (double-ended stack allocators)",
       .complexity = "allocate O(1), deallocate O(1), end of a scope O(1)",
-      .when = "two kinds of nested lifetimes in one fixed budget, such as a level and its frames",
+      .when = "two kinds of nested lifetimes in one fixed budget, such as those of a level and of its frames",
       .parameters = kParameters,
       .free_order = FreeOrder::lifo,
   };

@@ -28,10 +28,10 @@ class FirstFit : public PhysicalHeap<FirstFitPolicy, AddressIndex> {
   static constexpr StrategyInfo info{
       .name = "first-fit",
       .family = "free-list",
-      .summary = "The lowest free block that is large enough; boundary tags, merged at once.",
+      .summary = "Takes the free block with the lowest address that fits; boundary tags, coalesces at once.",
       .source = "Knuth, The Art of Computer Programming 1, 3rd ed. 1997, 2.5 (algorithm A)",
-      .complexity = "allocate O(log m), deallocate O(log m) in m bytes of heap; both to the base 16",
-      .when = "long runs of mixed sizes: packs towards low addresses",
+      .complexity = "allocate O(log m), deallocate O(log m), for m bytes of heap; the logarithms are to base 16",
+      .when = "long runs of mixed sizes, because it packs blocks towards low addresses",
       .parameters = kParameters,
   };
   FirstFit(Region& region, const Parameters& parameters)

@@ -35,7 +35,7 @@ class FrameArena {
 
   static constexpr std::array<ParameterInfo, 2> kParameters{{
       {.name = "buffers",
-       .summary = "frames whose memory is kept, the running one included",
+       .summary = "number of frames whose memory is kept, including the current one",
        .default_value = 2,
        .minimum = 1,
        .maximum = 4,
@@ -45,10 +45,10 @@ class FrameArena {
   static constexpr StrategyInfo info{
       .name = "frame-arena",
       .family = "arena",
-      .summary = "One arena a frame, several in turn: the end of a frame empties the buffer of the oldest one.",
+      .summary = "One arena for each frame, from several buffers in turn; the end of a frame empties the oldest one.",
       .source = "Gregory, Game Engine Architecture, 3rd ed. 2018, 6.2 (single-frame and double-buffered allocators)",
-      .complexity = "allocate O(1), deallocate nothing, end of a frame or of a scope in it O(1)",
-      .when = "frames, ticks and requests whose results are read while the next is made",
+      .complexity = "allocate O(1), deallocate nothing, end of a frame or of a scope within it O(1)",
+      .when = "frames, ticks and requests whose results are read while the next ones are made",
       .parameters = kParameters,
       .free_order = FreeOrder::reset,
   };

@@ -34,59 +34,59 @@ class FreeListHeap {
  public:
   static constexpr std::array<ParameterInfo, 14> kParameters{{
       {.name = "fit",
-       .summary = "which free block is taken",
+       .summary = "which of the free blocks that fit is taken",
        .default_value = 0,
        .unit = "choice",
        .choices = "first|next|best|worst"},
       {.name = "order",
-       .summary = "how the list is ordered; lifo and fifo by when blocks were freed",
+       .summary = "order of the free list; lifo and fifo order blocks by the time of their free",
        .default_value = 0,
        .unit = "choice",
        .choices = "address|lifo|fifo|size-ascending|size-descending"},
       {.name = "structure",
-       .summary = "links in the free blocks, none (all blocks are walked), or all metadata apart from the heap",
+       .summary = "links in free blocks, no links (a search walks all blocks), or all metadata outside the heap",
        .default_value = 0,
        .unit = "choice",
        .choices = "explicit|implicit|apart"},
       {.name = "coalescing",
-       .summary = "free neighbours merge when freed, before the heap grows, where they follow in the list, or never",
+       .summary = "free neighbours coalesce at each free, before the heap grows, if adjacent in the list, or never",
        .default_value = 0,
        .unit = "choice",
        .choices = "immediate|deferred|listed|none"},
       {.name = "remainder",
-       .summary = "what is left of a block is listed like a freed one, or takes the place of the block",
+       .summary = "where the remainder of a split goes: where a freed block would, or in the place of the block",
        .default_value = 0,
        .unit = "choice",
        .choices = "order|place"},
       {.name = "extend",
-       .summary = "the heap grows by what a free block at its end lacks, or by all that is needed",
+       .summary = "the heap grows by what its last free block lacks for the request, or by the whole request",
        .default_value = 0,
        .unit = "choice",
        .choices = "gap|need"},
-      {.name = "header", .summary = "in front of each payload", .default_value = 8, .minimum = 0, .maximum = 256},
-      {.name = "footer", .summary = "behind each payload", .default_value = 8, .minimum = 0, .maximum = 256},
+      {.name = "header", .summary = "bytes in front of each payload", .default_value = 8, .minimum = 0, .maximum = 256},
+      {.name = "footer", .summary = "bytes behind each payload", .default_value = 8, .minimum = 0, .maximum = 256},
       {.name = "alignment",
-       .summary = "of payloads; block sizes are multiples of it",
+       .summary = "alignment of payloads; block sizes are multiples of it",
        .default_value = 16,
        .minimum = 1,
        .maximum = 4096},
       {.name = "round",
-       .summary = "payloads are rounded up to a multiple of it",
+       .summary = "payload sizes are rounded up to a multiple of this",
        .default_value = 1,
        .minimum = 1,
        .maximum = 1 << 20},
       {.name = "minimum",
-       .summary = "smallest block, header and footer included; 0: what a free block must hold",
+       .summary = "size of the smallest block with header and footer; 0: what a free block has to store",
        .default_value = 0,
        .minimum = 0,
        .maximum = 1 << 20},
       {.name = "split",
-       .summary = "smallest remainder that is split off; 0: the smallest block",
+       .summary = "size of the smallest remainder that is split off; 0: the smallest block",
        .default_value = 0,
        .minimum = 0,
        .maximum = 1 << 30},
       {.name = "initial",
-       .summary = "what the heap begins with; at most what the region has",
+       .summary = "bytes of the heap at the start, at most the region's capacity",
        .default_value = 0,
        .minimum = 0,
        .maximum = std::uint64_t{1} << 40},
@@ -95,13 +95,15 @@ class FreeListHeap {
   static constexpr StrategyInfo info{
       .name = "free-list",
       .family = "free-list",
-      .summary = "The textbook's free list: fit, order, structure, merging and layout are parameters.",
+      .summary = "The free list of the textbooks: fit, order, structure, coalescing and layout are parameters.",
       .source =
           "Knuth, The Art of Computer Programming 1, 3rd ed. 1997, 2.5; Bryant, O'Hallaron, Computer Systems, 9.9",
       .complexity =
-          "allocate O(n) in the blocks searched; deallocate O(1) with footers and lifo or fifo, else O(n) in n free "
-          "blocks",
-      .when = "to learn what each choice costs; first-fit, next-fit, best-fit and worst-fit make the same ones fast",
+          "allocate O(n) in the blocks searched; deallocate O(1) with footers and lifo or fifo order, otherwise O(n), "
+          "for n free blocks",
+      .when =
+          "learning what each design choice costs; first-fit, next-fit, best-fit and worst-fit are fast versions of "
+          "some",
       .parameters = kParameters,
   };
   static Limits limits(const Parameters& parameters) {
@@ -166,7 +168,7 @@ class FreeListHeap {
            "order: structure=implicit has no list, its blocks are walked in address order");
     demand(policy.linked || policy.coalescing != Coalescing::listed,
            "coalescing: structure=implicit has no list, so nothing can follow in it");
-    demand(policy.grow != 0 || policy.initial != 0, "grow: a heap that begins with nothing must grow");
+    demand(policy.grow != 0 || policy.initial != 0, "grow: must not be 0 if the heap starts empty");
     return policy;
   }
 

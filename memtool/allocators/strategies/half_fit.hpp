@@ -20,10 +20,10 @@ class HalfFit : public PhysicalHeap<GoodFit> {
   static constexpr StrategyInfo info{
       .name = "half-fit",
       .family = "real-time",
-      .summary = "One free list for each power of two; a request takes from lists where any block fits.",
+      .summary = "One free list for each power of two; a request looks only at lists in which every block fits.",
       .source = "Ogasawara: An algorithm with constant execution time for dynamic storage allocation, RTCSA 1995",
-      .complexity = "O(1) to allocate and to deallocate, whatever is free",
-      .when = "bounded time with the smallest table; passes over blocks up to twice the request",
+      .complexity = "allocate O(1), deallocate O(1), whatever the number of free blocks",
+      .when = "bounded time with the smallest table; it skips fitting blocks of up to twice the request",
       .parameters = kParameters,
   };
   HalfFit(Region& region, const Parameters& parameters)

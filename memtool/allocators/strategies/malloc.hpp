@@ -19,10 +19,10 @@ class Malloc {
   static constexpr StrategyInfo info{
       .name = "malloc",
       .family = "standard",
-      .summary = "malloc and free of whichever library serves the process.",
+      .summary = "malloc and free of the library that serves the process.",
       .source = "ISO C 2018, 7.22.3",
-      .complexity = "as the library has it",
-      .when = "the default; every other choice has to beat it",
+      .complexity = "as in the library",
+      .when = "most programs: it is the default that every other allocator has to beat",
       .uses_region = false,
       .uses_malloc = true,
       .thread_safe = true,

@@ -17,7 +17,7 @@ class Mapping {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       {.name = "populate",
-       .summary = "whether pages are faulted in when they are mapped",
+       .summary = "whether a mapping faults in its pages at once",
        .default_value = 0,
        .unit = "choice",
        .choices = "no|yes"},
@@ -25,11 +25,11 @@ class Mapping {
   static constexpr StrategyInfo info{
       .name = "mmap",
       .family = "mapping",
-      .summary = "One mmap an allocation, one munmap a free; whole pages.",
+      .summary = "One mmap for each allocation and one munmap for each free, in whole pages.",
       .source = "mmap(2), munmap(2), mremap(2) of Linux",
       .complexity =
           "a system call for each operation and a fault for each page that is touched; resizing copies nothing",
-      .when = "few, large blocks that live long or must go back to the system at once; the price of asking it",
+      .when = "few, large blocks that live long or must return to the system at once; the cost of system calls",
       .parameters = kParameters,
       .uses_region = false,
       .thread_safe = true,

@@ -14,10 +14,10 @@ class NewDelete {
   static constexpr StrategyInfo info{
       .name = "new-delete",
       .family = "standard",
-      .summary = "The global operator new and sized delete, over whichever malloc serves (malloc=NAME).",
+      .summary = "The global operator new and sized delete, from any malloc (malloc=NAME).",
       .source = "ISO C++20, [new.delete]",
-      .complexity = "as malloc has it, and one call more",
-      .when = "the default of C++; every custom allocator has to beat it",
+      .complexity = "as malloc, and one more call",
+      .when = "most C++ programs: it is the default that every custom allocator has to beat",
       .uses_region = false,
       .uses_malloc = true,
       .thread_safe = true,

@@ -50,10 +50,10 @@ class NextFit : public PhysicalHeap<NextFitPolicy, RovingIndex> {
   static constexpr StrategyInfo info{
       .name = "next-fit",
       .family = "free-list",
-      .summary = "First fit from where the last search ended; boundary tags, merged at once.",
+      .summary = "First fit, starting where the last search ended; boundary tags, coalesces at once.",
       .source = "Knuth, The Art of Computer Programming 1, 3rd ed. 1997, 2.5, exercise 6",
-      .complexity = "allocate O(log m), deallocate O(log m) in m bytes of heap; both to the base 16",
-      .when = "to compare with first fit: it spreads blocks over the heap and fragments it more",
+      .complexity = "allocate O(log m), deallocate O(log m), for m bytes of heap; the logarithms are to base 16",
+      .when = "comparison with first fit: it spreads blocks over the heap and fragments it more",
       .parameters = kParameters,
   };
   NextFit(Region& region, const Parameters& parameters)

@@ -11,10 +11,10 @@ class Null {
   static constexpr StrategyInfo info{
       .name = "null",
       .family = "control",
-      .summary = "Returns one fixed, touched block; measures the harness, not memory management.",
+      .summary = "Returns one fixed block that is already touched; measures the harness, not memory management.",
       .source = "the empty loop that every benchmark should publish",
       .complexity = "O(1), no memory access",
-      .when = "never; it is subtracted to give net times",
+      .when = "measuring the overhead of the harness, which is subtracted to give net times",
       .is_control = true,
       .thread_safe = true,
   };

@@ -21,9 +21,9 @@ namespace memtool {
 class ObjectPool {
  public:
   static constexpr std::array<ParameterInfo, 4> kParameters{{
-      {.name = "block", .summary = "size of an object", .default_value = 64, .minimum = 1, .maximum = 1 << 20},
+      {.name = "block", .summary = "bytes of an object", .default_value = 64, .minimum = 1, .maximum = 1 << 20},
       {.name = "state",
-       .summary = "bytes that its constructor writes, at most the whole object",
+       .summary = "bytes that the constructor writes, at most the whole object",
        .default_value = 64,
        .minimum = 0,
        .maximum = 1 << 20},
@@ -37,10 +37,10 @@ class ObjectPool {
   static constexpr StrategyInfo info{
       .name = "object-pool",
       .family = "pool",
-      .summary = "Blocks of one size that stay constructed while they are free; one word of metadata a block.",
+      .summary = "Blocks of one size that stay constructed while they are free; one word of metadata for each.",
       .source = "Bonwick, \"The slab allocator: an object-caching kernel memory allocator\", USENIX Summer 1994, 2",
-      .complexity = "allocate O(1), deallocate O(1); the constructor's writes once a block, or always",
-      .when = "objects that cost more to construct than to allocate: locks, connections, preset buffers",
+      .complexity = "allocate O(1), deallocate O(1); the constructor writes once for each block, or at each allocation",
+      .when = "objects that cost more to construct than to allocate, such as locks, connections and prepared buffers",
       .parameters = kParameters,
   };
 

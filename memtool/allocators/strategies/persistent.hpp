@@ -13,8 +13,8 @@ class Persistent {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       {.name = "open",
-       .summary =
-           "new: makes a heap, whatever the region holds; existing: opens the heap that it holds, if it holds one",
+       .summary = "new: creates a heap and discards what the region holds; existing: opens the heap in the region, if "
+                  "there is one",
        .default_value = 0,
        .minimum = 0,
        .maximum = 1,
@@ -25,12 +25,12 @@ class Persistent {
       .name = "persistent",
       .family = "persistent",
       .summary =
-          "Slabs and runs of chunks whose owner changes with one store each; pointers are offsets; survives kill -9.",
+          "A heap of slabs and chunk runs that survives kill -9; pointers are offsets, and one store changes an owner.",
       .source =
           "Bhandari, Chakrabarti, Boehm: Makalu, OOPSLA 2016; Cai et al.: Understanding and optimizing persistent "
           "memory allocation (Ralloc), ISMM 2020",
       .complexity = "allocate O(1) in slabs, O(free runs) for large blocks and new slabs; deallocate O(1)",
-      .when = "data that is to be there, at once and checked, when the program starts again",
+      .when = "data that must be available, already checked, as soon as the program starts again",
       .parameters = kParameters,
   };
   static Limits limits(const Parameters&) { return {.largest_alignment = persistent::kLargestAlignment}; }

@@ -14,12 +14,12 @@ class PmrMonotonicBuffer : public PmrClient {
  public:
   static constexpr std::array<ParameterInfo, 2> kParameters{{
       {.name = "upstream",
-       .summary = "what the buffers come from",
+       .summary = "source of the buffers",
        .default_value = 0,
        .unit = "choice",
        .choices = "region|new-delete"},
       {.name = "initial",
-       .summary = "size of the first buffer; each further one is larger",
+       .summary = "bytes of the first buffer; each further buffer is larger",
        .default_value = 1024,
        .minimum = 1,
        .maximum = std::uint64_t{1} << 40},
@@ -27,9 +27,9 @@ class PmrMonotonicBuffer : public PmrClient {
   static constexpr StrategyInfo info{
       .name = "pmr-monotonic-buffer",
       .family = "pmr",
-      .summary = "std::pmr::monotonic_buffer_resource: hands out buffers upwards; release() at the end of a scope.",
+      .summary = "std::pmr::monotonic_buffer_resource: allocates upwards from buffers; release() ends a scope.",
       .source = "ISO C++20, [mem.res.monotonic.buffer]; measured by Lakos et al., N4468 and P0089, 2015",
-      .complexity = "allocate O(1) and a virtual call, deallocate a virtual call that does nothing",
+      .complexity = "allocate O(1) and a virtual call; deallocate is a virtual call that does nothing",
       .when = "a burst of allocations that all end together, behind the interfaces of the standard library",
       .parameters = kParameters,
       .free_order = FreeOrder::reset,

@@ -16,7 +16,7 @@ class PmrNewDelete : public PmrClient {
       .summary = "std::pmr::new_delete_resource: operator new and delete behind a virtual call (malloc=NAME).",
       .source = "ISO C++20, [mem.res.global]; measured by Lakos et al., N4468 and P0089, 2015",
       .complexity = "as new-delete, and a virtual call",
-      .when = "the default of every polymorphic allocator; what the other resources have to beat",
+      .when = "polymorphic allocators by default; every other memory resource has to beat it",
       .uses_region = false,
       .uses_malloc = true,
       .thread_safe = true,

@@ -13,10 +13,10 @@ class PmrSynchronizedPool : public PmrPool<std::pmr::synchronized_pool_resource>
   static constexpr StrategyInfo info{
       .name = "pmr-synchronized-pool",
       .family = "pmr",
-      .summary = "std::pmr::synchronized_pool_resource: pools for each thread under a lock, over an upstream.",
+      .summary = "std::pmr::synchronized_pool_resource: pools for each thread, under a lock, over an upstream.",
       .source = "ISO C++20, [mem.res.pool]; measured by Lakos et al., N4468 and P0089, 2015",
       .complexity = "as pmr-unsynchronized-pool, and a shared lock",
-      .when = "the same from several threads; in one, to see what the lock costs",
+      .when = "node containers and strings of several threads; on one thread, the cost of the lock",
       .parameters = kParameters,
       .uses_malloc = true,
       .thread_safe = true,

@@ -13,7 +13,7 @@ class PmrUnsynchronizedPool : public PmrPool<std::pmr::unsynchronized_pool_resou
   static constexpr StrategyInfo info{
       .name = "pmr-unsynchronized-pool",
       .family = "pmr",
-      .summary = "std::pmr::unsynchronized_pool_resource: pools by size over an upstream; one thread.",
+      .summary = "std::pmr::unsynchronized_pool_resource: a pool for each size over an upstream; one thread.",
       .source = "ISO C++20, [mem.res.pool]; measured by Lakos et al., N4468 and P0089, 2015",
       .complexity =
           "a virtual call and a search of the pools' sizes; allocate O(1) amortised, deallocate a search of the pool's "

@@ -28,7 +28,7 @@ class Pool {
   static constexpr StrategyInfo info{
       .name = "pool",
       .family = "pool",
-      .summary = "Blocks of one size; free ones in an intrusive LIFO list.",
+      .summary = "Blocks of one size; an intrusive LIFO list holds the free ones.",
       .source = "Kenwright, \"Fast efficient fixed-size memory pool\", Computation Tools 2012",
       .complexity = "allocate O(1), deallocate O(1): one load and one store each",
       .when = "many objects of one size, such as nodes",

@@ -27,10 +27,10 @@ class Ring {
   static constexpr StrategyInfo info{
       .name = "ring",
       .family = "arena",
-      .summary = "A ring buffer: first in, first out; grows where it is full; one word of metadata a block.",
+      .summary = "A ring buffer, first in, first out; it grows when full and has one word of metadata for each block.",
       .source = "Knuth, The Art of Computer Programming, vol. 1, 2.2.2 (queues in a circle of memory)",
-      .complexity = "allocate O(1), deallocate O(1); the youngest block is resized in place where there is room",
-      .when = "messages, logs and uploads, which are consumed in the order in which they were made",
+      .complexity = "allocate O(1), deallocate O(1); the youngest block is resized in place if there is room",
+      .when = "messages, logs and uploads, which are consumed in the order of their creation",
       .parameters = kParameters,
       .free_order = FreeOrder::fifo,
   };

@@ -15,7 +15,7 @@ class SegregatedFit : public PhysicalHeap<FirstInClass> {
  public:
   static constexpr std::array<ParameterInfo, 3> kParameters{{
       {.name = "classes",
-       .summary = "size classes in each power of two",
+       .summary = "number of size classes in each power of two",
        .default_value = 4,
        .minimum = 0,
        .maximum = 5,
@@ -27,14 +27,14 @@ class SegregatedFit : public PhysicalHeap<FirstInClass> {
   static constexpr StrategyInfo info{
       .name = "segregated-fit",
       .family = "real-time",
-      .summary = "One free list for each size class, first fit inside the class, free neighbours merged at once.",
+      .summary = "A free list for each size class, with first fit inside the class; coalesces at once.",
       .source =
           "Wilson, Johnstone, Neely, Boles: Dynamic storage allocation, a survey and critical review, 1995; "
           "Lea: A memory allocator, 1996",
       .complexity =
-          "allocate O(1) where the class holds one size, else O(n) in the free blocks of the class; "
+          "allocate O(1) if all blocks of the class have one size, otherwise O(n), for n free blocks in the class; "
           "deallocate O(1)",
-      .when = "general use: close to best fit at a fraction of its cost",
+      .when = "general use: it is close to best fit at a fraction of the cost",
       .parameters = kParameters,
   };
   SegregatedFit(Region& region, const Parameters& parameters)

@@ -23,12 +23,12 @@ class SegregatedPool {
  public:
   static constexpr std::array<ParameterInfo, 3> kParameters{{
       {.name = "spacing",
-       .summary = "size classes to a doubling",
+       .summary = "number of size classes in each doubling of the size",
        .default_value = 2,
        .unit = "choice",
        .choices = "1|2|4|8"},  // the index is the log2
       {.name = "largest",
-       .summary = "largest size that has a class",
+       .summary = "largest size that has a size class",
        .default_value = 32 * 1024,
        .minimum = 1024,
        .maximum = ClassTable::kMostLargest},
@@ -37,12 +37,12 @@ class SegregatedPool {
   static constexpr StrategyInfo info{
       .name = "segregated-pool",
       .family = "pool",
-      .summary = "One pool a size class, no headers; page runs for larger requests.",
+      .summary = "One pool for each size class, without headers; page runs for larger requests.",
       .source =
           "Wilson et al., \"Dynamic storage allocation: a survey and critical review\", IWMM 1995, 3.6 (simple "
           "segregated storage)",
-      .complexity = "allocate O(1), deallocate O(1); page runs by bins of their length",
-      .when = "mixed sizes whose mix is stable",
+      .complexity = "allocate O(1), deallocate O(1); page runs are found in bins by their length",
+      .when = "mixed sizes whose proportions stay the same",
       .parameters = kParameters,
   };
 

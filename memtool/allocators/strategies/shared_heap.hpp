@@ -17,10 +17,10 @@ class SharedHeap {
   static constexpr StrategyInfo info{
       .name = "shared-heap",
       .family = "persistent",
-      .summary = "The persistent heap under a robust lock in the region: several processes and threads use it at once.",
-      .source = "POSIX.1-2017, pthread_mutexattr_setrobust; the heap as persistent",
-      .complexity = "as persistent, and a lock that nobody else has: two atomic operations",
-      .when = "processes that hand each other blocks; a death of one must not be that of the others",
+      .summary = "The persistent heap under a robust lock in the region: several processes and threads can use it.",
+      .source = "POSIX.1-2017, pthread_mutexattr_setrobust; the heap is that of persistent",
+      .complexity = "as persistent, and two atomic operations for a lock without contention",
+      .when = "processes that pass blocks to each other and have to survive each other's crashes",
       .thread_safe = true,
   };
   static Limits limits(const Parameters&) { return {.largest_alignment = persistent::kLargestAlignment}; }

@@ -19,7 +19,7 @@ class SharedPtr {
  public:
   static constexpr std::array<ParameterInfo, 1> kParameters{{
       {.name = "make",
-       .summary = "one allocation for object and control block, or one for each",
+       .summary = "one allocation for the object and its control block, or one for each",
        .default_value = 0,
        .unit = "choice",
        .choices = "together|apart"},
@@ -27,10 +27,10 @@ class SharedPtr {
   static constexpr StrategyInfo info{
       .name = "shared-ptr",
       .family = "standard",
-      .summary = "std::shared_ptr owns each block, made with its control block or apart from it (malloc=NAME).",
+      .summary = "std::shared_ptr owns each block, with its control block in the same allocation or not (malloc=NAME).",
       .source = "ISO C++20, [util.smartptr.shared.create]",
-      .complexity = "as operator new, once or twice, and a count; the count is atomic once the program has threads",
-      .when = "objects without one owner; to see what the control block costs, and what make_shared saves",
+      .complexity = "one or two calls of operator new, and a count, which is atomic once the program has threads",
+      .when = "objects without a single owner; the cost of the control block, and what make_shared saves",
       .parameters = kParameters,
       .uses_region = false,
       .uses_malloc = true,

@@ -26,12 +26,12 @@ class Slab {
  public:
   static constexpr std::array<ParameterInfo, 2> kParameters{{
       {.name = "slab",
-       .summary = "bytes of a slab, and its alignment; a power of two",
+       .summary = "bytes and alignment of a slab, a power of two",
        .default_value = 64 * 1024,
        .minimum = 16 * 1024,
        .maximum = 128 * 1024},
       {.name = "keep",
-       .summary = "empty slabs kept by a class, beside the one it allocates from",
+       .summary = "number of empty slabs that a class keeps besides its current slab",
        .default_value = 0,
        .minimum = 0,
        .maximum = 1024,
@@ -40,10 +40,10 @@ class Slab {
   static constexpr StrategyInfo info{
       .name = "slab",
       .family = "pool",
-      .summary = "Slabs of one size class with a bitmap; empty slabs return to a common store of pages.",
+      .summary = "Slabs of one size class with a bitmap of free blocks; empty slabs return to a common store of pages.",
       .source = "Bonwick, \"The slab allocator: an object-caching kernel memory allocator\", USENIX Summer 1994",
-      .complexity = "allocate O(1), every 64th block or sooner a search of one slab's bitmap; deallocate O(1)",
-      .when = "mixed sizes whose mix changes over time",
+      .complexity = "allocate O(1), with a search of one slab's bitmap after at most 64 blocks; deallocate O(1)",
+      .when = "mixed sizes whose proportions change over time",
       .parameters = kParameters,
   };
 

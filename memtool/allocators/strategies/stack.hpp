@@ -29,7 +29,7 @@ class Stack {
   static constexpr StrategyInfo info{
       .name = "stack",
       .family = "arena",
-      .summary = "Last in, first out, with markers; one word of metadata a block.",
+      .summary = "Last in, first out, with markers; one word of metadata for each block.",
       .source = "Gregory, Game Engine Architecture, 3rd ed. 2018, 6.2 (stack allocators)",
       .complexity = "allocate O(1), deallocate O(1)",
       .when = "strictly nested lifetimes",

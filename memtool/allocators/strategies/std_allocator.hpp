@@ -15,10 +15,10 @@ class StdAllocator {
   static constexpr StrategyInfo info{
       .name = "std-allocator",
       .family = "standard",
-      .summary = "std::allocator<std::byte>, over whichever malloc serves (malloc=NAME).",
+      .summary = "std::allocator<std::byte>, from any malloc (malloc=NAME).",
       .source = "ISO C++20, [default.allocator]",
       .complexity = "as operator new",
-      .when = "what containers use unless told otherwise",
+      .when = "containers that name no other allocator",
       .uses_region = false,
       .uses_malloc = true,
       .thread_safe = true,

@@ -27,17 +27,17 @@ class ThreadHeaps {
  public:
   static constexpr std::array<ParameterInfo, 3> kParameters{{
       {.name = "foreign",
-       .summary = "what becomes of a block that another thread frees",
+       .summary = "who gets a block that another thread frees: its owner, or that thread",
        .default_value = 0,
        .unit = "choice",
        .choices = "return|keep"},
       {.name = "largest",
-       .summary = "largest size that has a class",
+       .summary = "largest size that has a size class",
        .default_value = 32 * 1024,
        .minimum = 1024,
        .maximum = ClassTable::kMostLargest},
       {.name = "chunk",
-       .summary = "taken for a class of a heap at a time",
+       .summary = "bytes that a heap takes for a size class at a time",
        .default_value = 16 * 1024,
        .minimum = 4096,
        .maximum = 1 << 24},
@@ -45,12 +45,12 @@ class ThreadHeaps {
   static constexpr StrategyInfo info{
       .name = "thread-heaps",
       .family = "thread",
-      .summary = "A heap for each thread; what another thread frees goes back to its owner.",
+      .summary = "A heap for each thread; a block that another thread frees returns to its owner.",
       .source =
           "Berger et al., \"Hoard\", ASPLOS 2000, section 2 (private heaps with ownership); Leijen et al., "
           "\"Mimalloc\", 2019 (lists of foreign frees)",
-      .complexity = "allocate O(1), deallocate O(1): one atomic exchange for another thread's block",
-      .when = "threads that mostly free what they have allocated",
+      .complexity = "allocate O(1), deallocate O(1): a free of another thread's block is one atomic exchange",
+      .when = "threads that mostly free what they have allocated themselves",
       .parameters = kParameters,
       .thread_safe = true,
   };

@@ -21,9 +21,9 @@ namespace memtool {
 class ThreadPool {
  public:
   static constexpr std::array<ParameterInfo, 3> kParameters{{
-      {.name = "block", .summary = "size of every block", .default_value = 64, .minimum = 1, .maximum = 1 << 20},
+      {.name = "block", .summary = "bytes of every block", .default_value = 64, .minimum = 1, .maximum = 1 << 20},
       {.name = "batch",
-       .summary = "blocks that a thread takes or returns at a time",
+       .summary = "number of blocks that a thread takes or returns at a time",
        .default_value = 64,
        .minimum = 1,
        .maximum = 1 << 16,
@@ -33,12 +33,12 @@ class ThreadPool {
   static constexpr StrategyInfo info{
       .name = "thread-pool",
       .family = "thread",
-      .summary = "Blocks of one size; a free list in each thread, batches of blocks between them.",
+      .summary = "Blocks of one size: a free list in each thread, and batches between the threads and a common pool.",
       .source =
           "Kenwright, \"Fast efficient fixed-size memory pool\", 2012, for each thread; batches as in Ghemawat and "
           "Menage, \"TCMalloc\", 2007",
-      .complexity = "allocate O(1), deallocate O(1); a lock for every batch of blocks",
-      .when = "objects of one size, made and freed by many threads",
+      .complexity = "allocate O(1), deallocate O(1); one lock for each batch of blocks",
+      .when = "objects of one size that many threads allocate and free",
       .parameters = kParameters,
       .thread_safe = true,
   };

@@ -31,17 +31,17 @@ class ThreadSpans {
  public:
   static constexpr std::array<ParameterInfo, 3> kParameters{{
       {.name = "cached",
-       .summary = "most bytes of a class in a thread; 2 blocks at least, 64 at most",
+       .summary = "largest number of bytes that a thread caches for a class, as 2 to 64 blocks",
        .default_value = 16 * 1024,
        .minimum = 16,
        .maximum = 1 << 20},
       {.name = "largest",
-       .summary = "largest size that has a class",
+       .summary = "largest size that has a size class",
        .default_value = 32 * 1024,
        .minimum = 1024,
        .maximum = ClassTable::kMostLargest},
       {.name = "span",
-       .summary = "taken for a class at a time; four blocks at least",
+       .summary = "bytes taken for a size class at a time, at least four blocks",
        .default_value = 16 * 1024,
        .minimum = 4096,
        .maximum = 1 << 24},
@@ -49,12 +49,13 @@ class ThreadSpans {
   static constexpr StrategyInfo info{
       .name = "thread-spans",
       .family = "thread",
-      .summary = "An array of free blocks a size class in each thread, over spans that are pages again when empty.",
+      .summary =
+          "An array of free blocks for each size class in each thread, over spans whose pages are reused when empty.",
       .source =
           "Ghemawat and Menage, \"TCMalloc: Thread-Caching Malloc\", 2007 (spans, page map); Evans, \"A Scalable "
           "Concurrent malloc(3) Implementation for FreeBSD\", BSDCan 2006 (arrays of cached blocks)",
-      .complexity = "allocate O(1), deallocate O(1); a lock for every half of an array",
-      .when = "the malloc of a program: a bare pointer at the free, on one thread or on many",
+      .complexity = "allocate O(1), deallocate O(1); one lock for each half of an array",
+      .when = "the malloc of a program, whose frees pass only a pointer, on one thread or on many",
       .parameters = kParameters,
       .thread_safe = true,
   };

@@ -26,7 +26,7 @@ class Tlsf : public PhysicalHeap<RoundedGoodFit> {
  public:
   static constexpr std::array<ParameterInfo, 3> kParameters{{
       {.name = "subdivisions",
-       .summary = "size classes in each power of two",
+       .summary = "number of size classes in each power of two",
        .default_value = 2,
        .minimum = 0,
        .maximum = 3,
@@ -38,12 +38,12 @@ class Tlsf : public PhysicalHeap<RoundedGoodFit> {
   static constexpr StrategyInfo info{
       .name = "tlsf",
       .family = "real-time",
-      .summary = "Two-level segregated fit: good fit in constant time, free neighbours merged at once.",
+      .summary = "Two-level segregated fit: good fit in constant time; coalesces at once.",
       .source =
           "Masmano, Ripoll, Crespo, Real: TLSF, a new dynamic memory allocator for real-time systems, 2004; "
           "with Balbastre: A constant-time dynamic storage allocator for real-time systems, 2008",
-      .complexity = "O(1) to allocate and to deallocate, whatever is free",
-      .when = "real-time and embedded programs: bounded time, little fragmentation, any size",
+      .complexity = "allocate O(1), deallocate O(1), whatever the number of free blocks",
+      .when = "real-time and embedded programs: time is bounded and fragmentation low, for any size",
       .parameters = kParameters,
   };
   Tlsf(Region& region, const Parameters& parameters)

@@ -23,10 +23,10 @@ class UniquePtr {
   static constexpr StrategyInfo info{
       .name = "unique-ptr",
       .family = "standard",
-      .summary = "std::unique_ptr<std::byte[]> owns each block, over whichever malloc serves (malloc=NAME).",
+      .summary = "std::unique_ptr<std::byte[]> owns each block, from any malloc (malloc=NAME).",
       .source = "ISO C++20, [unique.ptr.create]",
-      .complexity = "as new[] and delete[] of a size that is not said; make=zero writes the block as well",
-      .when = "one owner for each object; to see that it costs nothing, and what make_unique of an array adds",
+      .complexity = "as new[] and unsized delete[]; make=zero also writes the block",
+      .when = "objects with one owner; shows that ownership is free, and what make_unique adds for an array",
       .parameters = kParameters,
       .uses_region = false,
       .uses_malloc = true,

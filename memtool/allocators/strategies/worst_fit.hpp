@@ -29,10 +29,10 @@ class WorstFit : public PhysicalHeap<WorstFitPolicy, SizeIndex> {
   static constexpr StrategyInfo info{
       .name = "worst-fit",
       .family = "free-list",
-      .summary = "The largest free block, of equal ones the lowest; merged at once.",
+      .summary = "Takes the largest free block, the lowest among equals; coalesces at once.",
       .source = "Wilson et al., Dynamic storage allocation: a survey and critical review, IWMM 1995, 3.5",
-      .complexity = "allocate O(log n), deallocate O(log n) in n free blocks of one size",
-      .when = "to compare with the others: remainders stay large, and soon none is large enough",
+      .complexity = "allocate O(log n), deallocate O(log n), for n free blocks of one size",
+      .when = "comparison with other fits: remainders stay large, but soon no block is large enough",
       .parameters = kParameters,
   };
   WorstFit(Region& region, const Parameters& parameters)

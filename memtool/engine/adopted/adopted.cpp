@@ -92,7 +92,7 @@ ParameterInfo info_of(const memtool_parameter& parameter) {
 std::string adopt(const memtool_allocator* allocator) {
   if (allocator == nullptr) return "its memtool_get_allocator() returns nothing";
   if (allocator->abi != MEMTOOL_ALLOCATOR_ABI)
-    return "it speaks version " + std::to_string(allocator->abi) + " of memtool.h, this memtool version " +
+    return "it implements version " + std::to_string(allocator->abi) + " of memtool.h, and this memtool version " +
            std::to_string(MEMTOOL_ALLOCATOR_ABI) + ": compile it again";
   memtool_allocator table{};
   std::memcpy(&table, allocator, std::min<std::size_t>(allocator->struct_bytes, sizeof table));

@@ -227,10 +227,10 @@ void Recipe::refuse_what_cannot_stand() const {
     const std::string name(adaptor.entry->info->name);
     const std::string bottom(strategy_->info->name);
     if (strategy_->info->is_control && adaptor.entry->info->keeps_books)
-      throw CannotStand(name + " follows each block; " + bottom + " hands out the same block again and again");
+      throw CannotStand(name + " records each block; " + bottom + " hands out the same block again and again");
     const FreeOrder order = strategy_->info->free_order;
     if ((order == FreeOrder::lifo || order == FreeOrder::fifo) && adaptor.entry->info->delays_frees)
-      throw CannotStand(name + " gives blocks back later, in another order; " + bottom + " takes back only the " +
+      throw CannotStand(name + " frees blocks later and in another order; " + bottom + " takes back only the " +
                         (order == FreeOrder::lifo ? "youngest" : "oldest") + " block");
   }
 }

@@ -21,8 +21,8 @@ void Books::constructed(const void* object, std::size_t alignment) {
     say(worded("object %llu is constructed at %p, which is not aligned to %zu",
                static_cast<unsigned long long>(constructions), object, alignment));
   if (!live_.insert(object).second)
-    say(worded("object %llu is constructed at %p, where another lives", static_cast<unsigned long long>(constructions),
-               object));
+    say(worded("object %llu is constructed at %p, where another object lives",
+               static_cast<unsigned long long>(constructions), object));
 }
 
 void Books::destroyed(const void* object) noexcept {
@@ -46,7 +46,7 @@ void* Watched::allocate(std::size_t size, std::size_t alignment) {
   const bool meets_next = next != live_.end() && block + size > next->first;
   const bool meets_last = next != live_.begin() && std::prev(next)->first + std::prev(next)->second > block;
   if (meets_next || meets_last)
-    books_.say(worded("a block of %zu at %p lies upon another", size, static_cast<void*>(block)));
+    books_.say(worded("a block of %zu at %p overlaps another", size, static_cast<void*>(block)));
   live_.emplace(block, size);
   std::memset(block, kFresh, size);
   return block;

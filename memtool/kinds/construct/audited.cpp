@@ -98,8 +98,7 @@ class Auditor {
       return false;
     }
     if (blocks_left_ != 0) {
-      fail(call_.result, MEMTOOL_WRONG, "%zu of %llu blocks were not given back", blocks_left_,
-           as_printed(books_.blocks));
+      fail(call_.result, MEMTOOL_WRONG, "%zu of %llu blocks were not freed", blocks_left_, as_printed(books_.blocks));
       return false;
     }
     return !call_.detected();

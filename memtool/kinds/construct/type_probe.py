@@ -45,7 +45,7 @@ def described(path: str) -> list[object]:
 
 def _wrong_with(held: _Type) -> str:
     if held.abi != _ABI or held.struct_bytes < ctypes.sizeof(_Type):
-        return f"it speaks version {held.abi} of memtool_type, this memtool version {_ABI}: compile it again"
+        return f"it implements version {held.abi} of memtool_type, and this memtool version {_ABI}: compile it again"
     if not held.name:
         return "its memtool_type has no name"
     if not held.construct:

@@ -98,7 +98,8 @@ void check(KernelCall& call) {
   checked.surviving_objects = book.live.size();
   checked.surviving_size = book.live_bytes;
   if (!replayed.finish(spent)) return;
-  if (!book.live.empty()) fail(call.result, MEMTOOL_WRONG, "%zu blocks are left of no container", book.live.size());
+  if (!book.live.empty())
+    fail(call.result, MEMTOOL_WRONG, "%zu blocks remain although all containers are gone", book.live.size());
 }
 
 class Lines final : public Visitor {

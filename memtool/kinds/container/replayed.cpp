@@ -72,7 +72,7 @@ bool Replayed::finish(Spent& spent) {
   heaps_.clear();
   if (is_detected) return false;
   if (sum_ == image_.head().checksum) return true;
-  fail(call_.result, MEMTOOL_WRONG, "what was read of the containers sums up to %llu, not to %llu", as_printed(sum_),
+  fail(call_.result, MEMTOOL_WRONG, "the values read from the containers sum up to %llu, not to %llu", as_printed(sum_),
        as_printed(image_.head().checksum));
   return false;
 }

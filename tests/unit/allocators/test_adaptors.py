@@ -113,7 +113,7 @@ def use_after_resize(heap: Heap) -> None:
 BLOCK = r"the block of (48|41) bytes at 0x[0-9a-f]+ \(allocated at operation {0}\)"
 DOUBLE = "double free: " + BLOCK.format(0) + " was freed at operation 1 and again at operation 2"
 INSIDE = r"free of a foreign pointer at operation 1: 0x[0-9a-f]+ lies 8 bytes into " + BLOCK.format(0)
-OUTSIDE = "free of a foreign pointer at operation 1: 0x[0-9a-f]+ is no block of this heap"
+OUTSIDE = "free of a foreign pointer at operation 1: 0x[0-9a-f]+ is not a block of this heap"
 SIZE = r"free with another size or alignment \(40 bytes, 16\) than it was asked for with: " + BLOCK.format(0)
 RESIZED = "double reallocation: " + BLOCK.format(0) + " was freed at operation 1 and again at operation 2"
 
@@ -412,18 +412,18 @@ def test_what_is_within_the_limits_is_served(recipe: str, parameters: str, align
 @pytest.mark.parametrize(
     ("recipe", "parameters", "words"),
     [
-        ("pool+redzone", "block=64", "redzone adds 64 bytes to a block; what it stands on serves up to 64 bytes"),
+        ("pool+redzone", "block=64", "redzone adds 64 bytes to a block; the heap below serves up to 64 bytes"),
         (
             "pool+guard",
             "block=64",
-            "guard needs blocks of 8192 bytes aligned to 4096; what it stands on serves up to 64 bytes aligned to 64",
+            "guard needs blocks of 8192 bytes aligned to 4096; the heap below serves up to 64 bytes aligned to 64",
         ),
         (
             "stack+quarantine",
             "",
-            "quarantine gives blocks back later, in another order; stack takes back only the youngest block",
+            "quarantine frees blocks later and in another order; stack takes back only the youngest block",
         ),
-        ("null+leak", "", "leak follows each block; null hands out the same block again and again"),
+        ("null+leak", "", "leak records each block; null hands out the same block again and again"),
     ],
 )
 def test_what_cannot_stand_says_why(recipe: str, parameters: str, words: str) -> None:

@@ -242,7 +242,7 @@ def test_larger_alignments_leave_a_free_block_in_front(parameters: str, alignmen
         ("footer=2", "footer: must be 0 or at least 4 to hold a block's size, is 2"),
         ("minimum=24", "minimum: must be at least 32, what a free block of this structure holds, is 24"),
         ("minimum=64,split=32", "split: must be at least the smallest block, 64, is 32"),
-        ("grow=0", "grow: a heap that begins with nothing must grow"),
+        ("grow=0", "grow: must not be 0 if the heap starts empty"),
         ("fit=good", "fit: must be one of first|next|best|worst, is 'good'"),
     ],
 )

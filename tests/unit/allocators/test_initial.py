@@ -62,7 +62,7 @@ def test_a_pool_is_no_larger_than_the_region_and_may_grow(name: str) -> None:
         assert heap.allocate(100_000) is not None
         assert heap.footprint > 65_536
         heap.check()
-    with pytest.raises(EngineError, match="grow: a heap that begins with nothing must grow"):
+    with pytest.raises(EngineError, match="grow: must not be 0 if the heap starts empty"):
         Heap(name, "grow=0", POOL)
 
 

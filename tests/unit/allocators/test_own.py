@@ -100,7 +100,7 @@ def test_parameters_are_held_against_what_the_library_declares(
     ("macro", "words"),
     [
         ("NO_ALLOCATE", ": its memtool_allocator lacks allocate, deallocate"),
-        ("OLD", ": it speaks version 2 of memtool.h, this memtool version 1: compile it again"),
+        ("OLD", ": it implements version 2 of memtool.h, and this memtool version 1: compile it again"),
     ],
 )
 def test_what_a_table_lacks_is_said(build: Build, macro: str, words: str) -> None:

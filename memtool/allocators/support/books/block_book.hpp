@@ -154,7 +154,7 @@ class BlockBook {
       return worded("%s of a foreign pointer at operation %" PRIu64 ": %p lies %zu bytes into %s", call, now, block,
                     static_cast<std::size_t>(at - first), describe(begin, entry).c_str());
     }
-    return worded("%s of a foreign pointer at operation %" PRIu64 ": %p is no block of this heap", call, now, block);
+    return worded("%s of a foreign pointer at operation %" PRIu64 ": %p is not a block of this heap", call, now, block);
   }
 
   Findings& findings_;

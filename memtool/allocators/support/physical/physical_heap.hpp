@@ -40,8 +40,7 @@ class PhysicalHeap {
   // requests for which the index skipped it. Throws std::invalid_argument, with one line, if both are 0.
   PhysicalHeap(Region& region, unsigned log2_subdivisions, std::size_t growth_step, std::size_t initial = 0)
       : region_(region), lists_(log2_subdivisions, region.capacity()), is_pool_(initial != 0) {
-    if (growth_step == 0 && initial == 0)
-      throw std::invalid_argument("grow: a heap that begins with nothing must grow");
+    if (growth_step == 0 && initial == 0) throw std::invalid_argument("grow: must not be 0 if the heap starts empty");
     region.count_apart(&lists_, [](const void* lists, std::size_t used) noexcept {
       return static_cast<const Lists*>(lists)->apart_bytes(used);
     });

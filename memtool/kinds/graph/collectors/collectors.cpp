@@ -66,16 +66,17 @@ std::unique_ptr<AnyCollector> open(Surroundings& in) {
 
 constexpr ParameterInfo kHeap{.name = "heap",
                               .summary =
-                                  "the size of the heap in bytes, or as a multiple (2x) of what is reachable at most, "
-                                  "256 KiB at least; includes what the collector keeps free for itself",
+                                  "the size of the heap in bytes, or as a multiple (2x) of the largest reachable size, "
+                                  "at least 256 KiB; includes the memory that the collector keeps free",
                               .default_value = kMultiple | 3000,
                               .minimum = 4096,
                               .unit = "heap"};
 constexpr ParameterInfo kTrigger{
-    .name = "trigger", .summary = "a collection begins after this many bytes were allocated; 0: when the heap is full"};
+    .name = "trigger",
+    .summary = "number of allocated bytes after which a collection begins; 0: when the heap is full"};
 constexpr ParameterInfo kAt{.name = "at",
                             .summary =
-                                "where a collection may begin as long as there is memory: at any allocation, or only "
+                                "where a collection may begin while there is memory: at any allocation, or only "
                                 "at the safe points of the program",
                             .default_value = 0,
                             .maximum = 1,
@@ -116,7 +117,7 @@ constexpr CollectorEntry kCollectors[] = {
           "McCarthy, \"Recursive functions of symbolic expressions\", CACM 3(4), 1960; lazy sweeping: Hughes, SPE "
           "12(11), 1982",
       .complexity = "allocate O(1), sometimes a sweep of a block; collect O(live) to mark, O(heap) to sweep",
-      .when = "objects that live long, in a heap not much larger than they are",
+      .when = "long-lived objects, in a heap not much larger than their size",
       .parameters = kTracing,
       .header = 8},
      open<MarkSweep>},
@@ -124,7 +125,7 @@ constexpr CollectorEntry kCollectors[] = {
       .summary = "Copies reachable objects from one half of the heap to the other; an allocation moves a pointer.",
       .source = "Cheney, \"A nonrecursive list compacting algorithm\", CACM 13(11), 1970",
       .complexity = "allocate O(1); collect O(live)",
-      .when = "most objects die before the heap is full, and memory is plentiful",
+      .when = "plenty of memory, and objects of which most die before the heap is full",
       .parameters = kTracing,
       .header = 8},
      open<Semispace>},
@@ -133,7 +134,7 @@ constexpr CollectorEntry kCollectors[] = {
                  "references from old to young.",
       .source = "Ungar, \"Generation scavenging\", SDE 1984; Appel, SPE 19(2), 1989",
       .complexity = "allocate O(1), each store into an object one test; a collection of the nursery O(survivors)",
-      .when = "most objects die young, and some stay",
+      .when = "objects of which most die young and some stay",
       .parameters = kWithNursery,
       .header = 8,
       .has_barriers = true},
@@ -142,7 +143,7 @@ constexpr CollectorEntry kCollectors[] = {
       .summary = "Marks reachable objects and slides them together; an allocation moves a pointer.",
       .source = "LISP 2 (Knuth, TAOCP 1, 2.5); by bitmap: Kermany and Petrank, \"The Compressor\", PLDI 2006",
       .complexity = "allocate O(1); collect O(live) to mark and to move",
-      .when = "the heap must not fragment, and memory is scarce",
+      .when = "scarce memory, and a heap that must not fragment",
       .parameters = kTracing,
       .header = 8},
      open<MarkCompact>},
@@ -152,7 +153,7 @@ constexpr CollectorEntry kCollectors[] = {
           "the program changes in between.",
       .source = "Yuasa, JSS 11(3), 1990 (snapshot); Dijkstra, Lamport and others, CACM 21(11), 1978",
       .complexity = "allocate O(1), each store one test; an increment no longer than its budget",
-      .when = "pauses must be short, and the heap has room for what dies during marking",
+      .when = "short pauses, in a heap with room for the garbage of a marking phase",
       .parameters = kInIncrements,
       .header = 8,
       .has_barriers = true,
@@ -163,8 +164,8 @@ constexpr CollectorEntry kCollectors[] = {
       .source =
           "Collins, \"A method for overlapping and erasure of lists\", CACM 3(12), 1960; cycles: Bacon and Rajan, "
           "ECOOP 2001",
-      .complexity = "each write of a reference changes two counts; a death O(what dies with it)",
-      .when = "memory must come back at once, and there are few cycles",
+      .complexity = "each write of a reference changes two counts; a death O(objects that die with it)",
+      .when = "few cycles, and memory that must be reclaimed at once",
       .parameters = kCounting,
       .header = 16,
       .has_barriers = true,
@@ -175,7 +176,7 @@ constexpr CollectorEntry kCollectors[] = {
                  "scanned.",
       .source = "Deutsch and Bobrow, \"An efficient, incremental, automatic garbage collector\", CACM 19(9), 1976",
       .complexity = "each write to a field changes two counts; a scan of the roots O(roots + table)",
-      .when = "as for reference counting, where local variables change often",
+      .when = "the same as reference-counting, if local variables change often",
       .parameters = kCounting,
       .header = 16,
       .has_barriers = true,
@@ -197,7 +198,7 @@ constexpr CollectorEntry kCollectors[] = {
           "on the stack too.",
       .source = "Boehm and Weiser, \"Garbage collection in an uncooperative environment\", SPE 18(9), 1988; libgc 8",
       .complexity = "allocate O(1), sometimes a sweep of a block; collect O(live) to mark",
-      .when = "to compare with a collector that others wrote; in programs that know nothing of collectors",
+      .when = "comparison with a collector that we did not write; programs that do not cooperate with a collector",
       .parameters = kHeapAlone,
       .header = 8,
       .is_timed = true,

@@ -106,7 +106,7 @@ class Row {
     if (!outcome.is_done) {
       out_of_memory(outcome);
     } else if (outcome.sum != program_.head().checksum) {
-      fail(call_.result, MEMTOOL_WRONG, "what was read of the objects sums up to %llu, not to %llu",
+      fail(call_.result, MEMTOOL_WRONG, "the values read from the objects sum up to %llu, not to %llu",
            as_printed(outcome.sum), as_printed(program_.head().checksum));
     }
     return call_.result.status == MEMTOOL_DONE;
