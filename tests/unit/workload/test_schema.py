@@ -210,8 +210,5 @@ def test_every_key_of_the_shipped_workloads_is_explained_where_an_editor_looks()
             seen |= dict(walked(yaml.safe_load(path.read_text(encoding="utf-8")), whole, whole, ""))
         assert all(seen.values()), name
     assert len(seen) > 80
-    assert seen[".objects[].size.lognormal.median"] == "Median of the draws."
-    assert (
-        seen[".pattern.exchange.freed"]
-        == "Probability with which a thread frees one of its objects after each allocation."
-    )
+    assert seen[".objects[].size.lognormal.median"] == "Median of the distribution."
+    assert seen[".pattern.exchange.freed"] == "Probability that a thread frees one of its objects after an allocation."
