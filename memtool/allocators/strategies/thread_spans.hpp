@@ -179,8 +179,7 @@ class ThreadSpans {
     require(std::ranges::adjacent_find(free) == free.end(), "a block is free twice");
   }
 
-  // Called before a fork, and after it in both processes. Each array belongs to its thread; in the child only the array
-  // of the forking thread is used.
+  // Called around a fork. Each array belongs to its thread; the child uses only the arrays of the forking thread.
   void hold() noexcept {
     threads_.hold();
     for (Central& central : central_) central.mutex.lock();

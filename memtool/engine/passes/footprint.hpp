@@ -25,9 +25,8 @@ void write_when_moved(S& strategy, Touch touch) {
   if constexpr (requires { strategy.write_when_moved(touch, 0); }) strategy.write_when_moved(touch, 0);
 }
 
-// A query of the kernel costs two microseconds with its effect on the caches, more than everything else at a
-// checkpoint. So there is one in 25,000 operations, which take about 400 microseconds, and at least 40 in total. At the
-// other checkpoints the series shows n/a.
+// A query of the kernel costs two microseconds, more than everything else at a checkpoint. So there is one in 25,000
+// operations (about 400 microseconds), and at least 40 in total. At the other checkpoints the series shows n/a.
 inline std::uint64_t checkpoints_to_a_resident_reading(std::uint64_t checkpoints, std::uint64_t operations) noexcept {
   return 1 + checkpoints / (std::max<std::uint64_t>(operations / 25'000, 40) + 1);
 }
@@ -78,8 +77,7 @@ inline void fail_if_overgranted(const FootprintFigures& figures, bool on_region,
   if (!lie.empty()) fail(result, MEMTOOL_WRONG, "%s", lie.c_str());
 }
 
-// The readings of the process: before the heap is created, at the peak of live bytes, and after the events before the
-// epilogue.
+// The readings of the process: before the heap exists, at the peak of live bytes, and before the epilogue.
 struct ProcessReadings {
   explicit ProcessReadings(const ReplayRequest& request)
       : resident(request.region, request.region_bytes, (request.region_flags & MEMTOOL_REGION_SHARED) != 0) {}

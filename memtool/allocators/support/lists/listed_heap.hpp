@@ -1,6 +1,5 @@
-// The textbook's allocator. Blocks lie side by side in one growing heap, a walk along a list finds the free ones, and
-// every design decision is a parameter. Nothing here is meant to be fast: a search looks at one block after another,
-// and so does the code that keeps the list in order. This is what its users want to observe.
+// The textbook's allocator: blocks side by side in one growing heap, a list of the free ones, and every design decision
+// a parameter. It is not meant to be fast: a search, and keeping the list in order, look at one block after another.
 //
 // `Blocks` decides where headers, footers and links are kept (inline_blocks.hpp, apart_blocks.hpp).
 #pragma once
@@ -261,8 +260,7 @@ class ListedHeap {
     }
   }
 
-  // In address order the rover is an offset in the heap, and a search begins at the next free block from there. It is
-  // the place where the last search found its block, or the start of the block into which that one was coalesced.
+  // In address order the rover is an offset: where the last search found its block, or the start of its merged block.
   void attract_rover(Ref at) noexcept {
     const bool behind = policy_.by_address() && blocks_.offset(at) >= rover_offset_;
     if (behind && (rover_ == kNone || blocks_.offset(at) < blocks_.offset(rover_))) rover_ = at;
