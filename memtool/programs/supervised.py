@@ -96,14 +96,13 @@ class Supervised:
         while True:
             left = max(0.0, deadline - time.monotonic())
             ready, _, _ = select.select([self._control], [], [], min(left, MOMENT_SECONDS))
-            if not ready:
-                if left <= MOMENT_SECONDS:
-                    return None
-                continue
-            part = self._control.recv(1 << 16)
-            self._text += part
-            if not part or len(self._text) > _LONGEST_REPORT:
-                return self._ended()
+            if ready:
+                part = self._control.recv(1 << 16)
+                self._text += part
+                if not part or len(self._text) > _LONGEST_REPORT:
+                    return self._ended()
+            elif left <= MOMENT_SECONDS:
+                return None
 
     def _ended(self) -> Ended:
         pairs = [line.partition(" ")[::2] for line in self._text.decode(errors="replace").splitlines()]
